@@ -1,0 +1,32 @@
+/** What every loopback cloud is: a server (or two) on 127.0.0.1 that the unmodified vendor SDKs talk to. */
+import type { Service } from '../shared/service.ts';
+import type { Fault } from './faults.ts';
+
+export type CloudName = 'aws' | 'azure' | 'gcp';
+
+/** Counted as the vendor bills it, on the side that gateways publish to. */
+export interface CloudMeter {
+  /** Publishes taken (also when the acknowledgement was then lost on purpose). */
+  accepted: number;
+  /** Billed units: AWS 5 KB messages, IoT Hub 4 KB messages, Pub/Sub bytes with the 1,000-byte floor per request. */
+  units: number;
+  /** Payload bytes of what was taken. */
+  bytes: number;
+  /** Requests answered in any way. */
+  requests: number;
+  /** Publishes taken per stream (second to last topic level, or the `st` property), to check residency from outside. */
+  perStream: Record<string, number>;
+  /** Messages handed to consumers, and settled by them. */
+  delivered: number;
+  settled: number;
+}
+
+export interface Cloud extends Service {
+  readonly name: CloudName;
+  setFault(fault: Fault | null): Promise<void>;
+  fault(): Fault | null;
+  meter(): CloudMeter;
+  /** Ready-made `providers[]` entry for agent.yaml and `sources[]` entry for router.yaml; valid after `start`. */
+  agentConfig(gateway: string): Record<string, unknown>;
+  routerConfig(): Record<string, unknown>;
+}

@@ -1,0 +1,43 @@
+/** The provider seam on the router's side: read, hand over, settle only after the ledger committed (I5). */
+
+/** One provider message, not yet settled. */
+export interface Delivery {
+  /** Configured name of the source, for example `aws`. */
+  source: string;
+  bytes: Uint8Array;
+  /** The gateway's identity as the provider authenticated it, where it tells; null where it does not. */
+  authenticatedGateway: string | null;
+  /** How often the provider has delivered this message, counting this one; null where it does not tell. */
+  deliveryCount: number | null;
+}
+
+/** `settle`: committed (or dead-lettered), tell the provider it is done. `retry`: leave it for redelivery. */
+export type Settlement = 'settle' | 'retry';
+
+/** Never rejects: failures of the ledger come back as `retry`. May be called concurrently. */
+export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
+
+export interface SourceState {
+  connected: boolean;
+  received: number;
+  settled: number;
+  lastError: string | null;
+  /** Wall-clock ms of the last message, null before the first. */
+  lastReceivedMs: number | null;
+}
+
+export interface Source {
+  readonly name: string;
+  readonly type: 'aws' | 'azure' | 'gcp' | 'mqtt';
+  /** Begins reading; resolves once running. A provider that is down is not an error: it is retried for ever, with backoff and a log line. */
+  start(handler: DeliveryHandler): Promise<void>;
+  /** Takes no new message, waits for those in hand to settle (bounded to about 5 s), then disconnects. */
+  stop(): Promise<void>;
+  state(): SourceState;
+}
+
+/** Where a source without its own server-side cursor (Event Hubs) keeps its place: in the ledger's database. */
+export interface CheckpointStore {
+  load(source: string, partition: string): Promise<string | null>;
+  save(source: string, partition: string, position: string): Promise<void>;
+}

@@ -1,0 +1,54 @@
+/**
+ * The only file that touches the machine's clocks and timers. Everything else takes a {@link Clock} by argument,
+ * so that the same code runs on a virtual clock in simulation (I11) and nothing orders by wall time (I7).
+ */
+
+/** A pending timer. `cancel` is safe to call twice, and after it fired. */
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Monotonic time in milliseconds (on Linux: since boot). Never jumps; the only time to order or expire by. */
+  monoMs(): number;
+  /** Wall-clock time in milliseconds since the Unix epoch. May be wrong, may jump: for display and signing only. */
+  wallMs(): number;
+  /** Calls `run` once after `delayMs`. Does not keep the process alive unless `keepAlive`. */
+  setTimer(delayMs: number, run: () => void, keepAlive?: boolean): Timer;
+  /** Calls `run` every `periodMs` until cancelled. Does not keep the process alive. */
+  every(periodMs: number, run: () => void): Timer;
+  /** Resolves after `delayMs`, or at once when `signal` aborts (it never rejects). */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  monoMs: () => Number(process.hrtime.bigint() / 1000n) / 1000,
+  wallMs: () => Date.now(),
+  setTimer(delayMs, run, keepAlive = false) {
+    const timer = setTimeout(run, delayMs);
+    if (!keepAlive) timer.unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+  every(periodMs, run) {
+    const timer = setInterval(run, periodMs);
+    timer.unref();
+    return { cancel: () => clearInterval(timer) };
+  },
+  sleep(delayMs, signal) {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, delayMs);
+      signal?.addEventListener('abort', done, { once: true });
+    });
+  },
+};
+
+/** ISO 8601 UTC text of a wall-clock instant, for logs and reports. */
+export function isoTime(wallMs: number): string {
+  return new Date(wallMs).toISOString();
+}

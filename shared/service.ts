@@ -1,0 +1,20 @@
+/** One lifecycle for everything that runs: `start`, then `stop`. Stopping runs every step and reports all failures. */
+
+export interface Service {
+  start(): Promise<void>;
+  /** Idempotent. Ends what `start` began; resolves when it is over. */
+  stop(): Promise<void>;
+}
+
+/** Runs each step in order, even when one fails; then throws one AggregateError when any did. */
+export async function stopAll(steps: ReadonlyArray<() => Promise<void>>): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw new AggregateError(failures, 'some parts did not stop cleanly');
+}
