@@ -46,4 +46,10 @@ export function fault(name: FaultName, options: Partial<Omit<Fault, 'name'>> = {
 }
 
 /** The faults that are plain TCP weather, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud. */
-export const TRANSPORT_FAULTS: ReadonlySet<FaultName> = new Set(['refuse', 'blackhole', 'slow', 'reset', 'flap']);
+export const TRANSPORT_FAULTS: ReadonlySet<FaultName> = new Set([
+  'refuse',
+  'blackhole',
+  'slow',
+  'reset',
+  'flap',
+]);

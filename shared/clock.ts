@@ -52,3 +52,8 @@ export const systemClock: Clock = {
 export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }
+
+/** A Date of a wall-clock instant, for libraries that take one. */
+export function dateOf(wallMs: number): Date {
+  return new Date(wallMs);
+}

@@ -1,0 +1,55 @@
+/** pino, set up once: one event name per fact, ids as fields, secrets redacted, level per component. */
+import { type Logger as PinoLogger, pino } from 'pino';
+
+export type Logger = PinoLogger;
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
+
+export interface LogOptions {
+  level: LogLevel;
+  /** Level for a component, by name. */
+  levels: Record<string, LogLevel>;
+}
+
+const SECRET_FIELDS = [
+  'password',
+  'secret',
+  'token',
+  'authorization',
+  'connectionString',
+  'connection_string',
+  'privateKey',
+  'private_key',
+  'secretAccessKey',
+  'secret_access_key',
+  'sharedAccessKey',
+  'credentials',
+];
+
+/**
+ * The root logger: JSON lines on stdout, or to `destination`. Call as `log.info({ event: 'routing.switch', … })`;
+ * the event name is the message.
+ */
+export function createLogger(options: LogOptions, destination?: { write(line: string): void }): Logger {
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: {
+      paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]),
+      censor: '[redacted]',
+    },
+  };
+  return destination ? pino(settings, destination) : pino(settings);
+}
+
+/** A child for one part of the program, at its own level when the config names one. */
+export function componentLogger(root: Logger, component: string, options: LogOptions): Logger {
+  return root.child({ component }, { level: options.levels[component] ?? options.level });
+}
+
+/** The text of whatever was thrown, without its stack, cut to a length that a log line bears. */
+export function errorText(error: unknown): string {
+  const text = error instanceof Error ? error.message || error.name : String(error);
+  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
+}
