@@ -1,4 +1,5 @@
 /** A certificate authority made at start, so that loopback clouds speak real TLS: ECDSA P-256, valid for ten days. */
+import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type Clock, dateOf } from '../shared/clock.ts';
@@ -25,8 +26,7 @@ export async function createCertificateAuthority(
   clock: Clock,
   entropy: Entropy,
 ): Promise<CertificateAuthority> {
-  x509.cryptoProvider.set(webcrypto as unknown as Crypto);
-  const validity = (): { notBefore: Date; notAfter: Date } => {
+  const validity = () => {
     const now = clock.wallMs();
     return { notBefore: dateOf(now - DAY_MS), notAfter: dateOf(now + 10 * DAY_MS) };
   };
