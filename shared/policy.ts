@@ -1,0 +1,145 @@
+/**
+ * The routing policy: which streams there are, where they may go, what counts in the choice. Never holds a secret.
+ * The names follow the field's configuration vocabulary (services, redundancy, data_residency, preferred_providers, …).
+ */
+import { z } from 'zod';
+import { duration, identifier } from './config/kinds.ts';
+
+/** Zone → regions. The defaults of the reference model; a policy may add zones or replace them. */
+const DEFAULT_ZONES = {
+  us: ['us-east-1', 'us-east-2', 'us-west-2', 'eastus', 'westus2', 'us-central1', 'us-east1'],
+  eu: ['eu-west-1', 'eu-central-1', 'westeurope', 'northeurope', 'europe-west1', 'europe-west3'],
+  asia: ['ap-southeast-1', 'southeastasia', 'asia-southeast1'],
+};
+
+const streamSchema = z
+  .strictObject({
+    topics: z
+      .array(z.string().min(1))
+      .min(1)
+      .describe('MQTT topic filters; the first stream with a matching filter takes the publish.'),
+    redundancy: z
+      .int()
+      .min(1)
+      .max(8)
+      .default(1)
+      .describe('How many different providers must accept a record before its row is freed.'),
+    data_residency: z
+      .string()
+      .optional()
+      .describe('Zone (compliance.data_residency) that the records never leave, in no circumstance.'),
+    preferred_providers: z
+      .array(identifier())
+      .default([])
+      .describe('Used, in this order, while they are eligible; the score decides among the rest.'),
+    linger: duration().default(200).describe('How long a record may wait for others to share its envelope.'),
+    envelope_bytes: z
+      .int()
+      .min(512)
+      .max(131_072)
+      .default(4000)
+      .describe(
+        'Size that live envelopes aim at. 4000 with properties fits one metering unit on AWS and IoT Hub.',
+      ),
+  })
+  .describe('A named class of records with its own residency, copies and sequence.');
+
+export type StreamPolicy = z.output<typeof streamSchema>;
+
+const weightsSchema = z
+  .strictObject({
+    cost: z.number().min(0).max(1).default(0.3),
+    performance: z.number().min(0).max(1).default(0.25),
+    compliance: z.number().min(0).max(1).default(0.25),
+    reliability: z.number().min(0).max(1).default(0.2),
+  })
+  .refine((w) => Math.abs(w.cost + w.performance + w.compliance + w.reliability - 1) < 1e-9, {
+    message: 'the four weights must sum to 1',
+  });
+
+export const policySchema = z
+  .strictObject({
+    version: z.int().min(1).default(1),
+    streams: z
+      .record(identifier(), streamSchema)
+      .default({ telemetry: streamSchema.parse({ topics: ['#'] }) })
+      .describe(
+        'In order: the first stream with a matching topic filter takes the publish. One must take "#".',
+      ),
+    compliance: z
+      .strictObject({
+        required_certifications: z.array(z.string()).default([]),
+        data_residency: z.record(identifier(), z.array(z.string()).min(1)).default(DEFAULT_ZONES),
+      })
+      .prefault({}),
+    cost: z
+      .strictObject({
+        budget: z
+          .number()
+          .positive()
+          .optional()
+          .describe('Monthly budget in USD for all providers together.'),
+        alert_threshold: z.number().min(0).max(1).default(0.8),
+      })
+      .prefault({}),
+    scoring: z
+      .strictObject({
+        form: z.enum(['default', 'reference']).default('default'),
+        weights: weightsSchema.prefault({}),
+      })
+      .prefault({}),
+    failover: z
+      .strictObject({
+        margin: z.number().min(0).max(1).default(0.05).describe('A better provider must lead by this much…'),
+        dwell: duration().default(10_000).describe('…and the present one must have been used this long.'),
+        failures_to_open: z
+          .int()
+          .min(1)
+          .max(100)
+          .default(2)
+          .describe('Consecutive failures that open a breaker.'),
+        open_for: duration()
+          .default(2000)
+          .describe('First pause of an open breaker; doubles up to open_max.'),
+        open_max: duration().default(60_000),
+        probes_to_close: z.int().min(1).max(20).default(2).describe('Accepted probes that close a breaker.'),
+        standby_probe: duration().default(30_000).describe('An idle provider is probed this often.'),
+        deadline_min: duration().default(750).describe('Bounds of the adaptive deadline of one publish.'),
+        deadline_max: duration().default(3000),
+      })
+      .prefault({}),
+  })
+  .superRefine((policy, context) => {
+    for (const [name, stream] of Object.entries(policy.streams)) {
+      const zone = stream.data_residency;
+      if (zone !== undefined && !(zone in policy.compliance.data_residency)) {
+        context.addIssue({
+          code: 'custom',
+          path: ['streams', name, 'data_residency'],
+          message: `zone "${zone}" is not defined; known zones: ${Object.keys(policy.compliance.data_residency).join(', ')}`,
+        });
+      }
+    }
+    if (!Object.values(policy.streams).some((stream) => stream.topics.includes('#'))) {
+      context.addIssue({
+        code: 'custom',
+        path: ['streams'],
+        message: 'one stream must have the topic filter "#", so that every publish has a stream',
+      });
+    }
+  });
+
+export type Policy = z.output<typeof policySchema>;
+
+/** What the scoring and the gates need to know of a configured provider. */
+export interface ProviderFacts {
+  name: string;
+  type: 'aws' | 'azure' | 'gcp' | 'mqtt';
+  region: string;
+  enabled: boolean;
+  /** Lower comes first where scores are equal. */
+  priority: number;
+  /** Service level in percent, for example 99.9. */
+  slaPercent: number;
+  certifications: readonly string[];
+}
