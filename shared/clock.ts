@@ -57,3 +57,8 @@ export function isoTime(wallMs: number): string {
 export function dateOf(wallMs: number): Date {
   return new Date(wallMs);
 }
+
+/** The wall-clock milliseconds of an ISO 8601 text. */
+export function wallMsOf(iso: string): number {
+  return Date.parse(iso);
+}

@@ -12,7 +12,7 @@ const DEFAULT_ZONES = {
   asia: ['ap-southeast-1', 'southeastasia', 'asia-southeast1'],
 };
 
-const streamSchema = z
+export const streamSchema = z
   .strictObject({
     topics: z
       .array(z.string().min(1))

@@ -30,6 +30,24 @@ export function byteSize(): z.ZodType<number, string> {
     );
 }
 
+/** Milliseconds as {@link duration} takes them, in the largest unit that divides them. */
+export function durationText(ms: number): string {
+  return inLargestUnit(ms, UNITS_MS);
+}
+
+/** Bytes as {@link byteSize} takes them, in the largest binary unit that divides them. */
+export function byteSizeText(bytes: number): string {
+  return inLargestUnit(bytes, { B: 1, KiB: 1024, MiB: 2 ** 20, GiB: 2 ** 30 });
+}
+
+function inLargestUnit(value: number, units: Readonly<Record<string, number>>): string {
+  let text = String(value);
+  for (const [unit, size] of Object.entries(units)) {
+    if (value % size === 0 && (value !== 0 || size === 1)) text = `${value / size}${unit}`;
+  }
+  return text;
+}
+
 /** Names of gateways, providers and streams: they become topic levels, subjects and file names. */
 export function identifier(): z.ZodString {
   return z

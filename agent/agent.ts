@@ -1,0 +1,109 @@
+/**
+ * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Everything is made and wired here,
+ * nowhere else; read it from top to bottom to know what the agent is.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { createAdminServer } from '../shared/admin-server.ts';
+import { type Clock, systemClock } from '../shared/clock.ts';
+import { type Entropy, systemEntropy } from '../shared/entropy.ts';
+import { componentLogger, createLogger } from '../shared/log.ts';
+import { runUntilStopped } from '../shared/process.ts';
+import type { Service } from '../shared/service.ts';
+import { BootClock, readBootId } from './boot-clock.ts';
+import { Broker } from './broker/broker.ts';
+import { createIntake } from './broker/intake.ts';
+import { supervisePublisher } from './cloud/providers.ts';
+import type { AgentConfig } from './config.ts';
+import { Forwarder } from './forward/forwarder.ts';
+import { LiveRouting } from './forward/live-routing.ts';
+import { Sender } from './forward/sender.ts';
+import { createPublishMetrics, registerMeasured } from './metrics.ts';
+import { providerFacts } from './provider-facts.ts';
+import { agentRoutes } from './status.ts';
+import { Store } from './store/store.ts';
+
+/** The agent's parts in the order they start; they stop in reverse. */
+export async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+  const root = createLogger(config.log);
+  const log = (component: string) => componentLogger(root, component, config.log);
+  await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
+  const registry = new Registry();
+  const metrics = createPublishMetrics(registry);
+
+  const bootId = readBootId(entropy);
+  const bootClock = new BootClock({ bootId, clock, log: log('clock') });
+  const store = new Store({
+    file: join(config.data_dir, 'buffer.db'),
+    bootId,
+    clock,
+    entropy,
+    log: log('store'),
+    maxBytes: config.buffer.max_bytes,
+  });
+  bootClock.onRead((reading) => store.setClock(reading));
+
+  const enabled = config.providers.filter((provider) => provider.enabled);
+  const routing = new LiveRouting({
+    policy: config.policy,
+    providers: enabled.map(providerFacts),
+    clock,
+    log: log('routing'),
+  });
+  const senders = new Map(
+    enabled.map((provider) => {
+      const sender = new Sender({
+        provider: provider.name,
+        publisher: supervisePublisher(provider, { clock, log: log('cloud') }),
+        routing,
+        clock,
+        log: log('forward'),
+        onOutcome: (outcome, latencyMs) => metrics.published(provider.name, outcome, latencyMs),
+      });
+      return [provider.name, sender];
+    }),
+  );
+  const forwarder = new Forwarder({
+    gateway: config.gateway,
+    policy: config.policy,
+    store,
+    routing,
+    senders,
+    currentClock: () => bootClock.current(),
+    clock,
+    log: log('forward'),
+  });
+
+  const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({ name, filters: topics }));
+  const intake = createIntake({ store, streams, clock, log: log('intake') });
+  const broker = new Broker({
+    listeners: config.broker.listeners,
+    limits: {
+      maxPacketBytes: config.broker.max_packet_bytes,
+      connectTimeoutMs: config.broker.connect_timeout,
+      maxConnections: config.broker.max_connections,
+    },
+    intake: intake.take,
+    clock,
+    log: log('broker'),
+  });
+  registerMeasured(registry, { broker, store, forwarder, routing, senders });
+  const admin = createAdminServer({
+    ...config.admin,
+    checks: {
+      store: () => (store.state() === 'ok' ? null : (store.lastError?.message ?? 'not open')),
+      broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
+    },
+    registry,
+    routes: agentRoutes({ config, store, broker, forwarder, routing, senders, bootClock, clock }),
+    log: log('admin'),
+  });
+  return [store, bootClock, forwarder, broker, admin];
+}
+
+/** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */
+export async function runAgent(config: AgentConfig): Promise<number> {
+  const services = await createAgent(config, systemClock, systemEntropy);
+  return runUntilStopped(services, systemClock, componentLogger(createLogger(config.log), 'agent', config.log));
+}

@@ -1,0 +1,188 @@
+/**
+ * agent.yaml: one gateway. The schema is the reference (docs/configuration.md is made from it); checks that concern two
+ * sections at once stand in shared/config/policy-check.ts, because the policy may live in a file of its own.
+ */
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { adminSchema, dataDir, isLoopback, logSchema, port, uniqueNames } from '../shared/config/common.ts';
+import { valueAt } from '../shared/config/document.ts';
+import { byteSize, duration, identifier } from '../shared/config/kinds.ts';
+import {
+  type ConfigResult,
+  openConfig,
+  type ReferenceSources,
+  systemSources,
+  validateConfig,
+} from '../shared/config/load.ts';
+import { policyIssues } from '../shared/config/policy-check.ts';
+import { type Policy, policySchema } from '../shared/policy.ts';
+import { awsOptions } from './cloud/aws.ts';
+import { azureOptions } from './cloud/azure.ts';
+import { gcpOptions } from './cloud/gcp.ts';
+import { mqttOptions } from './cloud/mqtt.ts';
+
+const providerCommon = {
+  name: identifier().describe('Your name for it: in the policy, in metrics, in logs.'),
+  enabled: z.boolean().default(true).describe('false: configured, never used.'),
+  priority: z.int().min(0).max(1000).default(100).describe('Lower comes first where scores are equal.'),
+};
+
+export const providerSchema = z
+  .discriminatedUnion('type', [
+    awsOptions.safeExtend({ type: z.literal('aws'), ...providerCommon }).strict(),
+    azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon }).strict(),
+    gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict(),
+    mqttOptions.safeExtend({ type: z.literal('mqtt'), ...providerCommon }).strict(),
+  ])
+  .describe('One cloud endpoint.');
+
+export type ProviderConfig = z.output<typeof providerSchema>;
+
+const listenerSchema = z.strictObject({
+  type: z.enum(['tcp', 'ws']).default('tcp').describe('MQTT over TCP, or over WebSocket.'),
+  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+  port: port().describe('0 takes a free port.'),
+  trusted_network: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Needed for an address other than loopback as long as devices have no credentials: everybody who reaches it can publish as any device.',
+    ),
+});
+
+export type ListenerConfig = z.output<typeof listenerSchema>;
+
+const brokerSchema = z
+  .strictObject({
+    listeners: z
+      .array(listenerSchema)
+      .min(1)
+      .default([{ type: 'tcp', host: '127.0.0.1', port: 1883, trusted_network: false }])
+      .describe('Where devices connect.'),
+    allow_anonymous: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Take clients without credentials. Must be true in this version: it has no device credentials yet.',
+      ),
+    max_packet_bytes: byteSize().default(262_144).describe('A larger MQTT packet ends its connection.'),
+    connect_timeout: duration()
+      .default(5000)
+      .describe('A connection must send its CONNECT within this time.'),
+    max_connections: z.int().min(1).max(100_000).default(1000).describe('Further connections are refused.'),
+  })
+  .superRefine((broker, context) => {
+    if (!broker.allow_anonymous) {
+      context.addIssue({
+        code: 'custom',
+        path: ['allow_anonymous'],
+        message: 'no device could connect: this version has no device credentials',
+        params: { hint: 'set broker.allow_anonymous: true; listeners must then bind loopback' },
+      });
+    }
+    for (const [index, { host, trusted_network: trusted }] of broker.listeners.entries()) {
+      if (trusted || isLoopback(host)) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['listeners', index, 'host'],
+        message: 'anonymous listeners must bind loopback',
+        params: {
+          hint: 'use 127.0.0.1, or set trusted_network: true on this listener where everybody on that network may publish as any device',
+        },
+      });
+    }
+  })
+  .describe('The MQTT broker that devices publish to.');
+
+/** Smaller than a few envelopes and SQLite's own pages the buffer could not work. */
+const MIN_BUFFER_BYTES = 2 ** 20;
+
+/** The check across sections runs whenever the sections it reads are sound, so that it is in the same report as the rest. */
+const READ_BY_CROSS_CHECK = new Set<PropertyKey | undefined>(['policy', 'policy_file', 'providers']);
+
+export const agentConfigSchema = z
+  .strictObject({
+    gateway: identifier().describe('The name of this gateway, unique in the fleet.'),
+    data_dir: dataDir(),
+    log: logSchema.prefault({}),
+    admin: adminSchema(9464).prefault({}),
+    broker: brokerSchema.prefault({}),
+    buffer: z
+      .strictObject({
+        max_bytes: byteSize()
+          .refine((bytes) => bytes >= MIN_BUFFER_BYTES, 'expected at least 1MiB')
+          .default(2 * 2 ** 30)
+          .describe(
+            'Largest size of the buffer files together; the oldest records give way and leave a gap.',
+          ),
+      })
+      .prefault({})
+      .describe('The durable buffer.'),
+    providers: z
+      .array(providerSchema)
+      .min(1)
+      .superRefine(uniqueNames('provider'))
+      .describe('The clouds this gateway can publish to.'),
+    policy: policySchema.optional().describe('The routing policy, written here…'),
+    policy_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('…or in a file of its own; a relative path starts at this file.'),
+  })
+  .superRefine(
+    ({ policy, policy_file: policyFile, providers }, context) => {
+      if (policy !== undefined && policyFile !== undefined) {
+        const params = { hint: 'keep one of the two' };
+        context.addIssue({
+          code: 'custom',
+          path: ['policy_file'],
+          message: 'policy and policy_file are both given',
+          params,
+        });
+      }
+      for (const issue of policy === undefined ? [] : policyIssues(policy, providers)) {
+        context.addIssue({ code: 'custom', ...issue, path: ['policy', ...issue.path] });
+      }
+    },
+    { when: ({ issues }) => issues.every(({ path }) => !READ_BY_CROSS_CHECK.has(path?.[0])) },
+  );
+
+/** The agent's configuration with its policy in place, wherever that was written. */
+export type AgentConfig = Omit<z.output<typeof agentConfigSchema>, 'policy' | 'policy_file'> & {
+  policy: Policy;
+};
+
+/** Reads agent.yaml and the policy it names: the configuration, or every mistake in both files. */
+export function loadAgentConfig(
+  file: string,
+  sources: ReferenceSources = systemSources,
+): ConfigResult<AgentConfig> {
+  const opening = openConfig(file, sources);
+  if (!opening.ok) return opening;
+  const agent = validateConfig(opening.opened, agentConfigSchema);
+  const policyFile = valueAt(opening.opened.value, ['policy_file']);
+  const policy =
+    typeof policyFile === 'string'
+      ? loadPolicy(resolve(dirname(file), policyFile), opening.opened.value, sources)
+      : null;
+  if (agent.ok && (policy === null || policy.ok)) {
+    const { policy: inline, policy_file: _, ...rest } = agent.config;
+    return { ok: true, config: { ...rest, policy: policy?.config ?? inline ?? policySchema.parse({}) } };
+  }
+  const problems = [agent, policy].flatMap((result) => (result === null || result.ok ? [] : result.problems));
+  return { ok: false, problems };
+}
+
+/** A policy file, checked against the providers of `agentValue` when those are sound. */
+function loadPolicy(file: string, agentValue: unknown, sources: ReferenceSources): ConfigResult<Policy> {
+  const opening = openConfig(file, sources);
+  if (!opening.ok) return opening;
+  const providers = agentConfigSchema.shape.providers.safeParse(valueAt(agentValue, ['providers']));
+  const checked = policySchema.superRefine((policy, context) => {
+    for (const issue of providers.success ? policyIssues(policy, providers.data) : []) {
+      context.addIssue({ code: 'custom', ...issue });
+    }
+  });
+  return validateConfig(opening.opened, checked);
+}

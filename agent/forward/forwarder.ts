@@ -1,0 +1,422 @@
+/**
+ * From the buffer to the clouds. Takes runs of each stream from the store, packs envelopes, and sends each to as many
+ * providers as the stream asks for, chosen by routing. The SQLite buffer is the only queue: what cannot be sent now stays
+ * there, and memory holds only the envelopes under way.
+ *
+ * A row is freed only when `copies` providers accepted it (I3); a stream with a residency goes only where routing lets it (I4).
+ */
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { encodeEnvelope, envelopeProperties } from '../../shared/envelope/codec.ts';
+import { type Envelope, type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
+import { IntervalSet } from '../../shared/interval-set.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
+import { type Policy, type StreamPolicy, streamSchema } from '../../shared/policy.ts';
+import type { Service } from '../../shared/service.ts';
+import type { OutboundEnvelope } from '../cloud/publisher.ts';
+import type { Store } from '../store/store.ts';
+import type { StoredRecord } from '../store/types.ts';
+import { deliver } from './delivery.ts';
+import type { LiveRouting } from './live-routing.ts';
+import { Packer } from './packer.ts';
+import type { Sender } from './sender.ts';
+import { type Run, StreamQueue } from './stream-queue.ts';
+
+const TICK_MS = 25;
+/** Rows asked of the store for one envelope. */
+const ROWS_PER_ENVELOPE_MAX = 5000;
+/** Rows older than this when they are packed travel in the backlog lane. */
+const LIVE_MS = 5000;
+/** Backlog envelopes grow to this, or to the smallest provider's limit. */
+const BACKLOG_BYTES = 96 * 1024;
+/** Pause of a stream whose envelope came back undelivered; doubles up to the second figure. */
+const RETURNED_PAUSE_MS = 100;
+const RETURNED_PAUSE_MS_MAX = 2000;
+const STOP_WAIT_MS = 1500;
+
+export interface StreamCounters {
+  /** Records delivered with all their copies since start. */
+  accepted: number;
+  /** Of these, in the last second. */
+  ratePerSecond: number;
+}
+
+/** A record that a provider failed to take, until it is accepted somewhere: the measure of a failover. */
+interface Stuck {
+  provider: string;
+  seq: number;
+  sinceMs: number;
+}
+
+/** One stream of the policy, with the queues of the epochs that still owe something. */
+interface Stream {
+  name: string;
+  policy: StreamPolicy;
+  /** Oldest epoch first. */
+  queues: StreamQueue[];
+  packer: Packer;
+  building: boolean;
+  notBeforeMs: number;
+  pauseMs: number;
+  stuck: Map<StreamQueue, Stuck>;
+  counters: StreamCounters;
+  acceptedBefore: number;
+}
+
+export class Forwarder implements Service {
+  readonly #gateway: string;
+  readonly #store: Store;
+  readonly #routing: LiveRouting;
+  readonly #senders: ReadonlyMap<string, Sender>;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #currentClock: () => EnvelopeClock;
+  readonly #streams = new Map<string, Stream>();
+  readonly #policy: Policy;
+  readonly #underWay = new Set<Promise<void>>();
+  readonly #timers: Timer[] = [];
+  #pumpQueued = false;
+  #stopping = false;
+
+  constructor(options: {
+    gateway: string;
+    policy: Policy;
+    store: Store;
+    routing: LiveRouting;
+    senders: ReadonlyMap<string, Sender>;
+    currentClock: () => EnvelopeClock;
+    clock: Clock;
+    log: Logger;
+  }) {
+    this.#gateway = options.gateway;
+    this.#policy = options.policy;
+    this.#store = options.store;
+    this.#routing = options.routing;
+    this.#senders = options.senders;
+    this.#currentClock = options.currentClock;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  start(): Promise<void> {
+    for (const [name, policy] of Object.entries(this.#policy.streams)) this.#addStream(name, policy);
+    this.#takeOver();
+    this.#store.onReopen(() => this.#takeOver());
+    this.#store.onCommit((committed) => {
+      const now = this.#clock.monoMs();
+      for (const { stream, first, last, bytes } of committed) {
+        this.#currentQueue(stream).committed(first, last, bytes, now);
+      }
+      this.#pumpSoon();
+    });
+    this.#routing.start({ onProbe: (provider) => this.#probe(provider), onChange: () => this.#pumpSoon() });
+    this.#timers.push(
+      this.#clock.every(TICK_MS, () => this.#pump()),
+      this.#clock.every(1000, () => this.#measure()),
+    );
+    this.#pumpSoon();
+    return Promise.resolve();
+  }
+
+  /** Sends nothing more; waits a moment for what is under way, then closes the providers. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#routing.stop();
+    for (const timer of this.#timers) timer.cancel();
+    await Promise.race([Promise.all(this.#underWay), this.#clock.sleep(STOP_WAIT_MS)]);
+    await Promise.all([...this.#senders.values()].map((sender) => sender.close()));
+    await Promise.all(this.#underWay);
+  }
+
+  /** For status: what each stream owes and how fast it goes. */
+  streams(): Array<{ name: string; pending: number; inFlight: number; oldestAgeMs: number | null } & StreamCounters> {
+    const now = this.#clock.monoMs();
+    return [...this.#streams.values()].map(({ name, queues, counters }) => {
+      const waiting = queues.map((queue) => queue.oldestWaitingMs()).filter((ms) => ms !== null);
+      return {
+        name,
+        pending: queues.reduce((sum, queue) => sum + queue.owed, 0),
+        inFlight: queues.reduce((sum, queue) => sum + queue.reserved, 0),
+        oldestAgeMs: waiting.length > 0 ? Math.round(now - Math.min(...waiting)) : null,
+        ...counters,
+      };
+    });
+  }
+
+  #addStream(name: string, policy: StreamPolicy): Stream {
+    const stream: Stream = {
+      name,
+      policy,
+      queues: [],
+      packer: new Packer(),
+      building: false,
+      notBeforeMs: 0,
+      pauseMs: RETURNED_PAUSE_MS,
+      stuck: new Map(),
+      counters: { accepted: 0, ratePerSecond: 0 },
+      acceptedBefore: 0,
+    };
+    this.#streams.set(name, stream);
+    return stream;
+  }
+
+  /** What the store held when it was opened. A queue that is here already knows more than the disk of what is under way. */
+  #takeOver(): void {
+    for (const state of this.#store.initialState()) {
+      const { queues } = this.#streamOf(state.stream);
+      const known = queues.find(({ epoch }) => epoch === state.epoch);
+      if (known) known.reopened(state);
+      else queues.push(new StreamQueue(state));
+    }
+    this.#pumpSoon();
+  }
+
+  /** A stream that left the policy with rows in the buffer: routing has no candidates for it, so its rows wait (I4). */
+  #streamOf(name: string): Stream {
+    const known = this.#streams.get(name);
+    if (known) return known;
+    this.#log.warn({ event: 'forward.stream_not_in_policy', stream: name });
+    return this.#addStream(name, streamSchema.parse({ topics: ['#'] }));
+  }
+
+  #currentQueue(name: string): StreamQueue {
+    const stream = this.#streamOf(name);
+    const epoch = this.#store.epoch;
+    const known = stream.queues.at(-1);
+    if (known?.epoch === epoch) return known;
+    const queue = new StreamQueue({
+      epoch,
+      stream: name,
+      pending: IntervalSet.empty(),
+      accepted: new Map(),
+      gaps: [],
+      sealedAt: null,
+    });
+    stream.queues.push(queue);
+    return queue;
+  }
+
+  #pumpSoon(): void {
+    if (this.#pumpQueued || this.#stopping) return;
+    this.#pumpQueued = true;
+    this.#clock.setTimer(0, () => {
+      this.#pumpQueued = false;
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#stopping) return;
+    for (const stream of this.#streams.values()) {
+      if (!stream.building && this.#clock.monoMs() >= stream.notBeforeMs) this.#pumpStream(stream);
+    }
+  }
+
+  #pumpStream(stream: Stream): void {
+    for (const queue of stream.queues) {
+      for (const run of queue.runs(ROWS_PER_ENVELOPE_MAX)) {
+        if (!queue.due(run, this.#clock.monoMs(), stream.policy.linger, stream.policy.envelope_bytes)) continue;
+        if (!this.#open(stream, run.acceptedBy)) continue;
+        this.#track(this.#build(stream, queue, run));
+        return;
+      }
+      const announces = queue.owed === 0 && (queue.gaps.length > 0 || queue.sealedAt !== null);
+      if (announces && this.#open(stream, new Set())) {
+        this.#track(this.#build(stream, queue, null));
+        return;
+      }
+    }
+  }
+
+  /** Whether a provider may take an envelope of the stream now and has room for it. */
+  #open(stream: Stream, acceptedBy: ReadonlySet<string>): boolean {
+    const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
+    const targets = this.#routing.candidates(stream.name, acceptedBy).slice(0, wanted);
+    return targets.length > 0 && targets.every((provider) => this.#senders.get(provider)?.full === false);
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked: Promise<void> = work
+      .catch((error: unknown) => this.#log.error({ event: 'forward.failed', error: errorText(error) }))
+      .finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+
+  /** Reads a run, packs an envelope and sends it. One build per stream at a time; deliveries overlap. */
+  async #build(stream: Stream, queue: StreamQueue, run: Run | null): Promise<void> {
+    stream.building = true;
+    if (run) queue.reserve(run.first, run.last);
+    let packed: { bytes: Uint8Array; envelope: Envelope };
+    try {
+      const target = this.#targetBytes(stream, queue, run);
+      const rows = run ? await this.#read(queue, run, stream.packer.rawBytesFor(target)) : [];
+      packed = stream.packer.pack(this.#header(queue), rows, target);
+    } catch (error) {
+      this.#log.error({ event: 'forward.read_failed', stream: stream.name, epoch: queue.epoch, error: errorText(error) });
+      if (run) queue.release(run.first, run.last);
+      this.#pause(stream);
+      return;
+    } finally {
+      stream.building = false;
+    }
+    const { envelope, bytes } = packed;
+    const last = envelope.records.at(-1)?.seq;
+    const range = run && last !== undefined ? { ...run, last } : null;
+    if (run) queue.packed(last ?? run.last, last === run.last ? null : { first: (last ?? 0) + 1, last: run.last });
+    this.#pumpSoon();
+    if (run && !range) return;
+    const message = { gateway: this.#gateway, stream: stream.name, bytes, properties: envelopeProperties(envelope) };
+    await this.#deliver(stream, queue, range, envelope, message);
+  }
+
+  /** Rows of a run, ascending. Rows that are gone become a gap that is delivered too: nothing is lost silently (I3). */
+  async #read(queue: StreamQueue, run: Run, maxBytes: number): Promise<StoredRecord[]> {
+    const rows = await this.#store.read(queue.epoch, queue.stream, run.first, run.last, maxBytes);
+    const there = IntervalSet.of(rows.map(({ seq }) => ({ first: seq, last: seq })));
+    for (const hole of there.missing(run.first, rows.at(-1)?.seq ?? run.last)) {
+      this.#log.error({ event: 'forward.rows_unreadable', stream: queue.stream, epoch: queue.epoch, ...hole });
+      queue.lost(hole);
+    }
+    return rows;
+  }
+
+  #targetBytes(stream: Stream, queue: StreamQueue, run: Run | null): number {
+    if (!run || !this.#isBacklog(queue)) return stream.policy.envelope_bytes;
+    return Math.min(BACKLOG_BYTES, ...[...this.#senders.values()].map((sender) => sender.maxEnvelopeBytes));
+  }
+
+  #isBacklog(queue: StreamQueue): boolean {
+    const oldest = queue.oldestWaitingMs();
+    return queue.epoch !== this.#store.epoch || (oldest !== null && this.#clock.monoMs() - oldest > LIVE_MS);
+  }
+
+  #header(queue: StreamQueue): Omit<Envelope, 'records'> {
+    const clock =
+      queue.epoch === this.#store.epoch
+        ? this.#currentClock()
+        : this.#store.epochs().find(({ epoch }) => epoch === queue.epoch)?.clock;
+    return {
+      gateway: this.#gateway,
+      epoch: queue.epoch,
+      stream: queue.stream,
+      clock: clock ?? this.#currentClock(),
+      lane: this.#isBacklog(queue) ? 'backlog' : 'live',
+      gaps: queue.gaps.toSorted((a, b) => a.first - b.first),
+      sealedAt: queue.sealedAt,
+    };
+  }
+
+  async #deliver(
+    stream: Stream,
+    queue: StreamQueue,
+    range: Run | null,
+    envelope: Envelope,
+    message: OutboundEnvelope,
+  ): Promise<void> {
+    const copies = range ? stream.policy.redundancy : 1;
+    let progressed = false;
+    const delivered = await deliver(message, copies, range?.acceptedBy ?? new Set(), {
+      candidates: (name, exclude) => this.#routing.candidates(name, exclude),
+      send: (provider) => this.#senderOf(provider).send(message),
+      onAccepted: (provider) => {
+        progressed = true;
+        this.#accepted(stream, queue, range, envelope, provider);
+      },
+      onFailed: (provider) => this.#failed(stream, queue, range, provider),
+    });
+    if (range) {
+      queue.release(range.first, range.last);
+      if (delivered) stream.counters.accepted += envelope.records.length;
+    }
+    if (progressed) stream.pauseMs = RETURNED_PAUSE_MS;
+    else this.#pause(stream);
+    if (queue.idle && queue.epoch !== this.#store.epoch) {
+      stream.queues = stream.queues.filter((other) => other !== queue);
+    }
+    this.#pumpSoon();
+  }
+
+  #accepted(stream: Stream, queue: StreamQueue, range: Run | null, envelope: Envelope, provider: string): void {
+    const { epoch } = queue;
+    const copies = stream.policy.redundancy;
+    const frees: Array<Promise<void>> = [];
+    if (range) {
+      const { first, last } = range;
+      queue.accepted(provider, first, last, copies);
+      frees.push(this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies }));
+      this.#unstuck(stream, queue, range, provider);
+    }
+    for (const gap of envelope.gaps) {
+      queue.gaps = queue.gaps.filter((other) => other.first !== gap.first);
+      frees.push(this.#store.acceptGap(epoch, stream.name, gap.first, gap.last));
+    }
+    if (envelope.sealedAt !== null && queue.sealedAt !== null) {
+      queue.sealedAt = null;
+      frees.push(this.#store.acceptSeal(epoch, stream.name));
+    }
+    // A free that is not durable yet is at worst sent again after a crash: nothing waits for it.
+    for (const free of frees) {
+      free.catch((error: unknown) => this.#log.warn({ event: 'forward.free_failed', epoch, error: errorText(error) }));
+    }
+  }
+
+  #failed(stream: Stream, queue: StreamQueue, range: Run | null, provider: string): void {
+    const known = stream.stuck.get(queue);
+    if (!range || (known && known.seq <= range.first)) return;
+    stream.stuck.set(queue, { provider, seq: range.first, sinceMs: known?.sinceMs ?? this.#clock.monoMs() });
+  }
+
+  #unstuck(stream: Stream, queue: StreamQueue, range: Run, provider: string): void {
+    const stuck = stream.stuck.get(queue);
+    if (!stuck || stuck.seq < range.first || stuck.seq > range.last) return;
+    stream.stuck.delete(queue);
+    const stuckMs = Math.round(this.#clock.monoMs() - stuck.sinceMs);
+    const ids = { stream: stream.name, epoch: queue.epoch, seq: stuck.seq };
+    this.#log.info({ event: 'forward.recovered', ...ids, from: stuck.provider, to: provider, stuckMs });
+  }
+
+  #pause(stream: Stream): void {
+    stream.notBeforeMs = this.#clock.monoMs() + stream.pauseMs;
+    stream.pauseMs = Math.min(stream.pauseMs * 2, RETURNED_PAUSE_MS_MAX);
+  }
+
+  #probe(provider: string): void {
+    if (this.#stopping) return;
+    const envelope: Envelope = {
+      gateway: this.#gateway,
+      epoch: this.#store.epoch,
+      stream: HEARTBEAT_STREAM,
+      clock: this.#currentClock(),
+      lane: 'live',
+      records: [],
+      gaps: [],
+      sealedAt: null,
+    };
+    const message = {
+      gateway: this.#gateway,
+      stream: HEARTBEAT_STREAM,
+      bytes: encodeEnvelope(envelope),
+      properties: envelopeProperties(envelope),
+    };
+    this.#track(
+      this.#senderOf(provider)
+        .send(message, true)
+        .then(() => undefined),
+    );
+  }
+
+  #senderOf(provider: string): Sender {
+    const sender = this.#senders.get(provider);
+    if (!sender) throw new Error(`no sender for provider ${provider}`);
+    return sender;
+  }
+
+  #measure(): void {
+    for (const stream of this.#streams.values()) {
+      stream.counters.ratePerSecond = stream.counters.accepted - stream.acceptedBefore;
+      stream.acceptedBefore = stream.counters.accepted;
+    }
+    for (const [provider, { counters }] of this.#senders) {
+      this.#routing.dispatch({ kind: 'usage', provider, unitsThisMonth: counters.units });
+    }
+  }
+}

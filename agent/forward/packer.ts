@@ -1,0 +1,62 @@
+/**
+ * How many rows go into one envelope. Live envelopes aim at one metering unit; backlog envelopes grow to what the
+ * providers take. Compression is learned from the envelopes before, so that one encoding nearly always fits.
+ *
+ * Pure: no clock, no I/O (I11).
+ */
+import { encodeEnvelope } from '../../shared/envelope/codec.ts';
+import type { Envelope } from '../../shared/envelope/envelope.ts';
+import type { TelemetryRecord } from '../../shared/record.ts';
+
+/** CBOR framing of one record: array head, two deltas, two indexes, payload head. */
+const RECORD_OVERHEAD_BYTES = 12;
+/** Weight of the newest envelope in the learned ratio. */
+const RATIO_GAIN = 0.2;
+
+/** What a record adds to an envelope before compression, in bytes; its topic is a word in a dictionary. */
+export function recordBytes(record: Pick<TelemetryRecord, 'payload'>): number {
+  return record.payload.length + RECORD_OVERHEAD_BYTES;
+}
+
+export class Packer {
+  /** Encoded bytes per byte of records. Starts at 1: the first envelope is never too large. */
+  #ratio = 1;
+
+  /** Bytes of records that should encode to `targetBytes`. */
+  rawBytesFor(targetBytes: number): number {
+    return Math.max(1, Math.floor(targetBytes / this.#ratio));
+  }
+
+  /**
+   * Encodes the longest prefix of `records` that fits `targetBytes` (at least one record, whatever its size).
+   * `envelope` gives everything but the records.
+   */
+  pack(
+    envelope: Omit<Envelope, 'records'>,
+    records: readonly TelemetryRecord[],
+    targetBytes: number,
+  ): { bytes: Uint8Array; envelope: Envelope } {
+    let count = this.#countFor(records, targetBytes);
+    for (;;) {
+      const packed = { ...envelope, records: records.slice(0, count) };
+      const bytes = encodeEnvelope(packed);
+      const raw = packed.records.reduce((sum, record) => sum + recordBytes(record), 0);
+      if (raw > 0) this.#ratio += (Math.min(1.5, bytes.length / raw) - this.#ratio) * RATIO_GAIN;
+      if (bytes.length <= targetBytes || count <= 1) return { bytes, envelope: packed };
+      // Shrink in proportion, and always by one.
+      count = Math.max(1, Math.min(count - 1, Math.floor((count * targetBytes * 0.95) / bytes.length)));
+    }
+  }
+
+  #countFor(records: readonly TelemetryRecord[], targetBytes: number): number {
+    const limit = this.rawBytesFor(targetBytes);
+    let raw = 0;
+    let count = 0;
+    for (const record of records) {
+      raw += recordBytes(record);
+      if (raw > limit && count > 0) break;
+      count += 1;
+    }
+    return count;
+  }
+}

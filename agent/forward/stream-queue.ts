@@ -1,0 +1,201 @@
+/**
+ * What one (epoch, stream) still has to deliver, as interval sets: no row is touched to know what goes next.
+ *
+ *   owed      rows that fewer than `copies` providers hold (I3)
+ *   accepted  per provider, which of the owed rows it holds already (only when more than one copy is asked)
+ *   reserved  rows in an envelope that is being built or is under way
+ *
+ * Pure: no clock, no I/O (I11).
+ */
+import { IntervalSet } from '../../shared/interval-set.ts';
+import type { Gap, SeqRange } from '../../shared/record.ts';
+
+/** The next rows to send: one run whose rows are all held by the same providers. */
+export interface Run extends SeqRange {
+  acceptedBy: ReadonlySet<string>;
+}
+
+/** Rows committed together, until they are taken. */
+interface Arrival {
+  last: number;
+  bytes: number;
+  atMs: number;
+}
+
+export interface StreamQueueState {
+  epoch: string;
+  stream: string;
+  pending: IntervalSet;
+  accepted: ReadonlyMap<string, IntervalSet>;
+  gaps: readonly Gap[];
+  sealedAt: number | null;
+}
+
+/** Runs looked at in one search: classes of rows that differ in who holds them. */
+const RUNS_SEARCHED_MAX = 8;
+/** Commits remembered one by one while they linger; older ones count as having waited (I10). */
+const ARRIVALS_MAX = 256;
+
+export class StreamQueue {
+  readonly epoch: string;
+  readonly stream: string;
+  readonly #owed: IntervalSet;
+  readonly #accepted: Map<string, IntervalSet>;
+  readonly #reserved = IntervalSet.empty();
+  #arrivals: Arrival[] = [];
+  /** Rows up to here have waited already (an outage, a restart): they are due at once. */
+  #waitedTo: number;
+  /** The highest row that was ever durable here. */
+  #committedTo: number;
+  gaps: Gap[];
+  sealedAt: number | null;
+
+  constructor(state: StreamQueueState) {
+    this.epoch = state.epoch;
+    this.stream = state.stream;
+    this.#owed = state.pending.clone();
+    this.#accepted = new Map([...state.accepted].map(([provider, set]) => [provider, set.clone()]));
+    this.#waitedTo = state.pending.max;
+    this.#committedTo = state.pending.max;
+    this.gaps = [...state.gaps];
+    this.sealedAt = state.sealedAt;
+  }
+
+  /** Rows that still need a provider. */
+  get owed(): number {
+    return this.#owed.size;
+  }
+
+  get reserved(): number {
+    return this.#reserved.size;
+  }
+
+  /** Nothing left to deliver, nor under way. */
+  get idle(): boolean {
+    return this.#owed.size === 0 && this.gaps.length === 0 && this.sealedAt === null;
+  }
+
+  /** Rows became durable. */
+  committed(first: number, last: number, bytes: number, atMs: number): void {
+    this.#owed.add(first, last);
+    this.#committedTo = Math.max(this.#committedTo, last);
+    this.#arrivals.push({ last, bytes, atMs });
+    if (this.#arrivals.length <= ARRIVALS_MAX) return;
+    this.#waitedTo = Math.max(this.#waitedTo, this.#arrivals.shift()?.last ?? 0);
+  }
+
+  /** The store was reopened: takes over the end of the epoch, and rows of the failed commit that reached the disk after all. */
+  reopened(state: StreamQueueState): void {
+    for (const { first, last } of state.pending.within(this.#committedTo + 1, state.pending.max)) {
+      this.#owed.add(first, last);
+    }
+    this.#committedTo = Math.max(this.#committedTo, state.pending.max);
+    this.#waitedTo = this.#committedTo;
+    this.sealedAt = state.sealedAt;
+  }
+
+  /** Whether a run is worth an envelope now: it has waited out something, enough bytes are there, or its linger is over. */
+  due(run: Run, nowMs: number, lingerMs: number, targetBytes: number): boolean {
+    if (run.first <= this.#waitedTo) return true;
+    const oldest = this.#arrivals[0];
+    if (!oldest || nowMs - oldest.atMs >= lingerMs) return true;
+    let bytes = 0;
+    for (const arrival of this.#arrivals) {
+      bytes += arrival.bytes;
+      if (bytes >= targetBytes) return true;
+    }
+    return false;
+  }
+
+  /** Monotonic time of the oldest commit not yet taken, null when none waits. */
+  oldestWaitingMs(): number | null {
+    return this.#arrivals[0]?.atMs ?? null;
+  }
+
+  /** The next runs to send, lowest seq first, each at most `rowsMax` long, one per set of holders. */
+  *runs(rowsMax: number): Generator<Run> {
+    const seen = new Set<string>();
+    let from = this.#owed.min;
+    for (let i = 0; i < RUNS_SEARCHED_MAX && from > 0; i++) {
+      const run = this.#runFrom(from, rowsMax);
+      if (!run) return;
+      const holders = [...run.acceptedBy].sort().join(' ');
+      if (!seen.has(holders)) yield run;
+      seen.add(holders);
+      from = run.last + 1;
+    }
+  }
+
+  /** Rows are being read, packed or sent: no other envelope takes them. */
+  reserve(first: number, last: number): void {
+    this.#reserved.add(first, last);
+  }
+
+  /** Rows up to `last` went into an envelope; `rest`, reserved with them, did not fit and waits on. */
+  packed(last: number, rest: SeqRange | null): void {
+    this.#arrivals = this.#arrivals.filter((arrival) => arrival.last > last);
+    if (rest) this.#reserved.remove(rest.first, rest.last);
+  }
+
+  /** Ends a reservation. Rows not accepted by enough providers are due again at once. */
+  release(first: number, last: number): void {
+    this.#reserved.remove(first, last);
+    this.#waitedTo = Math.max(this.#waitedTo, this.#owed.within(first, last).at(-1)?.last ?? 0);
+  }
+
+  /** Rows that are gone from the store: announced as a gap instead. */
+  lost(range: SeqRange): void {
+    this.#owed.remove(range.first, range.last);
+    this.#reserved.remove(range.first, range.last);
+    this.gaps.push({ ...range, reason: 'corruption' });
+  }
+
+  /** A provider holds `first..last`; rows that now have their copies are no longer owed. */
+  accepted(provider: string, first: number, last: number, copies: number): void {
+    if (copies === 1) {
+      this.#owed.remove(first, last);
+      return;
+    }
+    const own = this.#accepted.get(provider) ?? IntervalSet.empty();
+    this.#accepted.set(provider, own);
+    for (const part of this.#owed.within(first, last)) own.add(part.first, part.last);
+    for (const run of this.#split(this.#owed.within(first, last))) {
+      if (run.acceptedBy.size < copies) continue;
+      this.#owed.remove(run.first, run.last);
+      for (const set of this.#accepted.values()) set.remove(run.first, run.last);
+    }
+  }
+
+  #runFrom(from: number, rowsMax: number): Run | null {
+    for (const owed of this.#owed.within(from, this.#owed.max)) {
+      const [free] = this.#reserved.missing(owed.first, owed.last, 1);
+      if (!free) continue;
+      const bounded = { first: free.first, last: Math.min(free.last, free.first + rowsMax - 1) };
+      const [run] = this.#split([bounded]);
+      if (run) return run;
+    }
+    return null;
+  }
+
+  /** Cuts ranges where the set of holders changes. */
+  *#split(ranges: Iterable<SeqRange>): Generator<Run> {
+    for (const range of ranges) {
+      let first = range.first;
+      while (first <= range.last) {
+        const acceptedBy = new Set<string>();
+        let last = range.last;
+        for (const [provider, set] of this.#accepted) {
+          if (set.has(first)) {
+            acceptedBy.add(provider);
+            last = Math.min(last, set.firstGap(first) - 1);
+          } else {
+            const [next] = set.within(first, last);
+            if (next) last = Math.min(last, next.first - 1);
+          }
+        }
+        yield { first, last, acceptedBy };
+        first = last + 1;
+      }
+    }
+  }
+}

@@ -1,0 +1,144 @@
+/** The agent's JSON routes: `/v1/status`, `/v1/explain?stream=`, `/v1/costs`. Types in shared/status.ts. */
+import type { AdminRoute } from '../shared/admin-server.ts';
+import { type Clock, isoTime } from '../shared/clock.ts';
+import { envelopeCostUsd } from '../shared/metering.ts';
+import { PRICE_SHEETS } from '../shared/prices.ts';
+import type { AgentStatus, AgentStreamStatus, CostReport, Explanation, ProviderStatus } from '../shared/status.ts';
+import { packageVersion } from '../shared/version.ts';
+import type { BootClock } from './boot-clock.ts';
+import type { Broker } from './broker/broker.ts';
+import type { AgentConfig } from './config.ts';
+import type { Forwarder } from './forward/forwarder.ts';
+import type { LiveRouting } from './forward/live-routing.ts';
+import type { Sender } from './forward/sender.ts';
+import type { Store } from './store/store.ts';
+
+export interface AgentParts {
+  config: AgentConfig;
+  store: Store;
+  broker: Broker;
+  forwarder: Forwarder;
+  routing: LiveRouting;
+  senders: ReadonlyMap<string, Sender>;
+  bootClock: BootClock;
+  clock: Clock;
+}
+
+const UNITS = { aws: '5 KB message', azure: '4 KB message', gcp: 'byte', mqtt: 'byte' } as const;
+const NO_SENDER = { accepted: 0, failed: 0, units: 0, records: 0 };
+
+export function agentRoutes(parts: AgentParts): Record<string, AdminRoute> {
+  const startedMs = parts.clock.monoMs();
+  const startedWallMs = parts.clock.wallMs();
+  return {
+    '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }),
+    '/v1/explain': (query) => {
+      const names = Object.keys(parts.config.policy.streams);
+      const wanted = query['stream'];
+      if (wanted !== undefined && !names.includes(wanted)) {
+        return { status: 404, body: { error: `no stream "${wanted}"; there are ${names.join(', ')}` } };
+      }
+      return { status: 200, body: explanation(parts, wanted === undefined ? names : [wanted]) };
+    },
+    '/v1/costs': () => ({ status: 200, body: costReport(parts, startedWallMs) }),
+  };
+}
+
+async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentStatus> {
+  const { config, store, broker, routing, bootClock, clock } = parts;
+  const { rows, bytes, fileBytes, walBytes } = await store.stats();
+  const { quality, offsetMs } = bootClock.current();
+  return {
+    kind: 'agent',
+    gateway: config.gateway,
+    version: packageVersion(),
+    epoch: store.epoch,
+    uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
+    clock: { quality, offsetMs },
+    broker: broker.stats(),
+    buffer: { rows, bytes, fileBytes, walBytes, state: store.state() },
+    streams: streams(parts),
+    providers: providers(parts),
+    switches: [...routing.switches()],
+  };
+}
+
+function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[] {
+  return forwarder.streams().map((stream) => {
+    const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
+    const drains = stream.pending > 0 && stream.ratePerSecond > 0;
+    return {
+      ...stream,
+      chosen: routing.candidates(stream.name, new Set()).slice(0, copies),
+      timeToDrainSeconds: drains ? Math.ceil(stream.pending / stream.ratePerSecond) : null,
+    };
+  });
+}
+
+/** A provider's score is the one it has for the stream it serves, or for the first stream when it serves none. */
+function providers({ config, routing, senders, clock }: AgentParts): ProviderStatus[] {
+  const explained = Object.keys(config.policy.streams).flatMap((stream) => routing.explain(stream));
+  return routing.providers().map((provider) => {
+    const { provider: name, health, holds, latencyP50Ms, latencyP95Ms, successRate } = provider;
+    const own = explained.filter((entry) => entry.provider === name);
+    const shown = own.find((entry) => entry.chosen) ?? own[0];
+    const configured = config.providers.find((entry) => entry.name === name);
+    const { accepted, failed, units } = senders.get(name)?.counters ?? NO_SENDER;
+    return {
+      name,
+      type: configured?.type ?? 'unknown',
+      region: configured?.region ?? '',
+      health,
+      sinceMs: Math.round(clock.monoMs() - provider.sinceMs),
+      score: shown?.score ?? 0,
+      parts: shown?.parts ?? { cost: 0, performance: 0, compliance: 0, reliability: 0 },
+      holds: [...holds],
+      p50Ms: latencyP50Ms,
+      p95Ms: latencyP95Ms,
+      successRate,
+      accepted,
+      failed,
+      units,
+    };
+  });
+}
+
+function explanation({ config, routing }: AgentParts, names: readonly string[]): Explanation {
+  return {
+    kind: 'explain',
+    streams: names.map((stream) => {
+      const switched = routing.switches().findLast((entry) => entry.stream === stream);
+      return {
+        stream,
+        reason: switched
+          ? `since ${switched.at}, from ${switched.from ?? 'nothing'} to ${switched.to ?? 'nothing'}: ${switched.reason}`
+          : 'the first choice, by preference and score',
+        weights: config.policy.scoring.weights,
+        candidates: routing.explain(stream).map(({ provider, refusals, score, parts, chosen }) => ({
+          provider,
+          refusals: [...refusals],
+          score,
+          parts,
+          chosen,
+        })),
+      };
+    }),
+  };
+}
+
+function costReport({ config, senders }: AgentParts, startedWallMs: number): CostReport {
+  const rows = config.providers.map(({ name, type }) => {
+    const { units, records } = senders.get(name)?.counters ?? NO_SENDER;
+    const cost = envelopeCostUsd(PRICE_SHEETS[type], units, 0);
+    const costPerMillionRecords = records > 0 ? (cost / records) * 1e6 : null;
+    return { name, type, units, unit: UNITS[type], records, cost, costPerMillionRecords };
+  });
+  return {
+    kind: 'costs',
+    currency: 'USD',
+    since: isoTime(startedWallMs),
+    providers: rows,
+    total: rows.reduce((sum, { cost }) => sum + cost, 0),
+    budget: config.policy.cost.budget ?? null,
+  };
+}

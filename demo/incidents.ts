@@ -1,0 +1,74 @@
+/** Reads failovers off the agent's log: when a provider was no longer chosen, and when what was stuck on it got through. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { wallMsOf } from '../shared/clock.ts';
+
+export interface AppliedFault {
+  provider: string;
+  fault: string;
+  startWallMs: number;
+  endWallMs: number;
+}
+
+export interface Failover {
+  from: string;
+  to: string | null;
+  fault: string;
+  /** Fault start → no stream has the provider chosen any more. */
+  detected_ms: number;
+  /** Fault start → the oldest record stuck on it is accepted elsewhere, the slowest stream counting; null when none was stuck. */
+  recovered_ms: number | null;
+}
+
+const lineSchema = z.object({
+  time: z.iso.datetime().transform(wallMsOf),
+  event: z.string(),
+  stream: z.string().optional(),
+  from: z.string().nullish(),
+  to: z.string().nullish(),
+});
+type Line = z.output<typeof lineSchema>;
+
+/** One entry per fault that made a stream leave its provider. */
+export async function findFailovers(agentLog: string, faults: readonly AppliedFault[]): Promise<Failover[]> {
+  const lines = parse(await readFile(agentLog, 'utf8'));
+  return faults.flatMap((fault) => {
+    const during = lines.filter(
+      ({ time, from }) => from === fault.provider && time >= fault.startWallMs && time < fault.endWallMs,
+    );
+    const switches = firstPerStream(during.filter(({ event }) => event === 'routing.switch'));
+    const recovered = firstPerStream(
+      during.filter(({ event, to }) => event === 'forward.recovered' && to !== fault.provider),
+    );
+    const [first] = switches;
+    if (!first) return [];
+    const latest = (some: Line[]): number => Math.max(...some.map(({ time }) => time)) - fault.startWallMs;
+    return [
+      {
+        from: fault.provider,
+        to: first.to ?? null,
+        fault: fault.fault,
+        detected_ms: latest(switches),
+        recovered_ms: recovered.length > 0 ? latest(recovered) : null,
+      },
+    ];
+  });
+}
+
+function firstPerStream(lines: readonly Line[]): Line[] {
+  const first = new Map<string, Line>();
+  for (const line of lines) {
+    const stream = line.stream ?? '';
+    if (!first.has(stream)) first.set(stream, line);
+  }
+  return [...first.values()];
+}
+
+/** Lines of other programs (a crash's last words) are not JSON and are passed over. */
+function parse(text: string): Line[] {
+  return text.split('\n').flatMap((line) => {
+    if (!line.includes('"routing.switch"') && !line.includes('"forward.recovered"')) return [];
+    const parsed = lineSchema.safeParse(JSON.parse(line));
+    return parsed.success ? [parsed.data] : [];
+  });
+}

@@ -1,0 +1,152 @@
+/**
+ * `headgate demo`: real MQTT devices → a real agent → three loopback clouds over the vendors' SDKs → a real router, with a
+ * cloud dying in the middle, and a verdict from comparing the devices' logs with the ledger. Every part is a process of its own.
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { type Clock, systemClock } from '../shared/clock.ts';
+import { EXIT } from '../shared/exit-codes.ts';
+import { createLogger } from '../shared/log.ts';
+import { openSqliteLedger } from '../router/ledger/sqlite.ts';
+import { findFailovers } from './incidents.ts';
+import { LiveView } from './live-view.ts';
+import type { DemoOptions } from './options.ts';
+import { RESIDENCY } from './plant.ts';
+import { printReport, type Report } from './report.ts';
+import { Scenario } from './scenario.ts';
+import { compare } from './verdict.ts';
+
+const SAMPLE_MS = 1000;
+/** How long the buffer and the clouds may take to drain after the last publish. */
+const DRAIN_MS_MAX = 90_000;
+/** The ledger has stood still this long with an empty buffer: what is missing now will not come. */
+const STILL_MS = 4000;
+
+/** Runs the demo; resolves with the exit code: 0 when the verdict is ok. */
+export async function runDemo(options: DemoOptions): Promise<number> {
+  const clock = systemClock;
+  const dir = options.keep === undefined ? await mkdtemp(join(tmpdir(), 'headgate-demo-')) : resolve(options.keep);
+  await mkdir(dir, { recursive: true });
+  const view = new LiveView(process.stdout, options.json);
+  const scenario = new Scenario(dir, options, clock);
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  process.once('SIGINT', interrupt);
+  process.once('SIGTERM', interrupt);
+  process.once('exit', () => scenario.destroy());
+  try {
+    const report = await play(scenario, options, view, clock, dir, interrupted.signal);
+    if (!report) return EXIT.failed;
+    printReport(report, { json: options.json, kept: options.keep === undefined ? null : dir });
+    return report.verdict === 'ok' ? EXIT.ok : EXIT.failed;
+  } finally {
+    view.end();
+    await scenario.stop();
+    if (options.keep === undefined) await rm(dir, { recursive: true, force: true });
+  }
+}
+
+/** Null when it was interrupted before there was anything to judge. */
+async function play(
+  scenario: Scenario,
+  options: DemoOptions,
+  view: LiveView,
+  clock: Clock,
+  dir: string,
+  signal: AbortSignal,
+): Promise<Report | null> {
+  const startedMs = clock.monoMs();
+  await scenario.start();
+  scenario.startDevices();
+  const publishingSince = clock.monoMs();
+  const elapsed = (): number => clock.monoMs() - publishingSince;
+  scenario.schedule();
+  while (!scenario.devicesDone && !signal.aborted) {
+    await clock.sleep(SAMPLE_MS - (elapsed() % SAMPLE_MS), signal);
+    view.show(await scenario.snapshot('publish', elapsed()));
+  }
+  if (signal.aborted) return null;
+  await scenario.clearFaults();
+  const drained = await drain(scenario, view, clock, elapsed, signal);
+  while (options.hold && !signal.aborted) {
+    await clock.sleep(SAMPLE_MS, signal);
+    view.show(await scenario.snapshot('hold', elapsed()));
+  }
+  if (signal.aborted && !options.hold) return null;
+  const last = await scenario.snapshot('check', elapsed());
+  view.show(last);
+  view.end();
+  await scenario.stop();
+  return judge(scenario, dir, last.providers, drained, Math.round((clock.monoMs() - startedMs) / 100) / 10);
+}
+
+/** Waits until everything acknowledged is in the ledger, or nothing moves any more. True when the buffer ran empty. */
+async function drain(
+  scenario: Scenario,
+  view: LiveView,
+  clock: Clock,
+  elapsed: () => number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const endsMs = clock.monoMs() + DRAIN_MS_MAX;
+  let progress = '';
+  let movedMs = clock.monoMs();
+  while (clock.monoMs() < endsMs && !signal.aborted) {
+    const snapshot = await scenario.snapshot('drain', elapsed());
+    view.show(snapshot);
+    const now = `${snapshot.backlog} ${snapshot.inLedger} ${snapshot.duplicatesReconciled}`;
+    if (now !== progress) movedMs = clock.monoMs();
+    progress = now;
+    const still = clock.monoMs() - movedMs;
+    if (snapshot.backlog === 0 && (still >= STILL_MS || (snapshot.missing === 0 && still >= SAMPLE_MS))) return true;
+    await clock.sleep(SAMPLE_MS / 2, signal);
+  }
+  return false;
+}
+
+async function judge(
+  scenario: Scenario,
+  dir: string,
+  providers: ReadonlyArray<{ name: string; accepted: number; predictedUnits: number; meteredUnits: number }>,
+  drained: boolean,
+  seconds: number,
+): Promise<Report> {
+  const log = createLogger({ level: 'silent', levels: {} });
+  const ledger = await openSqliteLedger({ file: scenario.ledgerFile, clock: systemClock, log });
+  try {
+    const found = await compare(scenario.deviceLogs, ledger, RESIDENCY);
+    const totals = await ledger.totals();
+    const violations = found.residencyViolations + scenario.residencyViolations();
+    const ok =
+      drained &&
+      found.acked > 0 &&
+      found.missing === 0 &&
+      found.duplicatedInLedger === 0 &&
+      totals.conflicts === 0 &&
+      violations === 0 &&
+      scenario.crashes.length === 0;
+    return {
+      verdict: ok ? 'ok' : 'failed',
+      acked: found.acked,
+      delivered: found.delivered,
+      missing: found.missing,
+      duplicated_in_ledger: found.duplicatedInLedger,
+      duplicates_reconciled: totals.duplicates,
+      device_retries: found.deviceRetries,
+      conflicts: totals.conflicts,
+      residency_violations: violations,
+      failovers: await findFailovers(join(dir, 'agent.log'), scenario.appliedFaults),
+      per_provider: Object.fromEntries(
+        providers.map((p) => [
+          p.name,
+          { accepted: p.accepted, predicted_units: p.predictedUnits, metered_units: p.meteredUnits },
+        ]),
+      ),
+      seconds,
+      crashes: scenario.crashes,
+    };
+  } finally {
+    await ledger.close();
+  }
+}

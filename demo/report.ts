@@ -1,0 +1,58 @@
+/** The verdict, for a person or as one JSON line. */
+import type { Failover } from './incidents.ts';
+
+export interface Report {
+  verdict: 'ok' | 'failed';
+  acked: number;
+  delivered: number;
+  missing: number;
+  duplicated_in_ledger: number;
+  duplicates_reconciled: number;
+  device_retries: number;
+  conflicts: number;
+  residency_violations: number;
+  failovers: Failover[];
+  per_provider: Record<string, { accepted: number; predicted_units: number; metered_units: number }>;
+  seconds: number;
+  /** Processes that ended without being told to. */
+  crashes: string[];
+}
+
+/** `kept`: the folder with all state and logs, when the user asked to keep it. */
+export function printReport(report: Report, options: { json: boolean; kept: string | null }): void {
+  if (options.json) {
+    const { crashes, ...fields } = report;
+    for (const crash of crashes) process.stderr.write(`${crash}\n`);
+    process.stdout.write(`${JSON.stringify(fields)}\n`);
+    return;
+  }
+  process.stdout.write(`${reportText(report)}\n`);
+  if (options.kept !== null) process.stdout.write(`Everything is kept in ${options.kept}\n`);
+}
+
+export function reportText(report: Report): string {
+  const failovers = report.failovers.map(
+    ({ from, to, fault, detected_ms, recovered_ms }) =>
+      `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'}` +
+      (recovered_ms === null ? '' : `, what was stuck arrived after ${recovered_ms} ms`),
+  );
+  const providers = Object.entries(report.per_provider).map(
+    ([name, { accepted, predicted_units, metered_units }]) =>
+      `  ${name.padEnd(6)} ${String(accepted).padStart(6)} envelopes, ${predicted_units} units predicted, ${metered_units} metered`,
+  );
+  return [
+    '',
+    ...failovers,
+    ...providers,
+    ...report.crashes.map((crash) => `  ${crash}`),
+    '',
+    `  ${report.acked} readings acknowledged to devices, ${report.delivered} in the ledger, ${report.missing} missing`,
+    `  ${report.duplicates_reconciled} duplicates reconciled, ${report.duplicated_in_ledger} left in the ledger, ` +
+      `${report.conflicts} conflicts, ${report.residency_violations} residency violations`,
+    ...(report.device_retries > 0 ? [`  ${report.device_retries} second records of publishes that devices sent again`] : []),
+    '',
+    report.verdict === 'ok'
+      ? `OK: every acknowledged reading arrived, once. (${report.seconds} s)`
+      : `FAILED: see above. (${report.seconds} s)`,
+  ].join('\n');
+}

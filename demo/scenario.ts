@@ -1,0 +1,300 @@
+/** The running demo: its processes, its schedule of faults and kills, and what they all say about themselves. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import type { CloudMeter, CloudName } from '../loopback/cloud.ts';
+import type { Fault } from '../loopback/faults.ts';
+import type { Clock, Timer } from '../shared/clock.ts';
+import type { AgentStatus, RouterStatus } from '../shared/status.ts';
+import { Child, type ChildOptions } from './children.ts';
+import type { DeviceReport } from './device.ts';
+import { fourFreePorts, getJson, sendJson, waitFor } from './http.ts';
+import type { AppliedFault } from './incidents.ts';
+import type { ProviderRow, Snapshot } from './live-view.ts';
+import type { DemoOptions } from './options.ts';
+import { POLICY, RESIDENCY } from './plant.ts';
+
+const GATEWAY = 'demo-gateway';
+/** Devices share processes above this many, so that a large fleet fits a laptop. */
+const DEVICE_PROCESSES_MAX = 20;
+const DEVICE_MODULE = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url));
+
+interface CloudView {
+  name: CloudName;
+  fault: Fault | null;
+  meter: CloudMeter;
+}
+
+/** The last known answer of each part, kept while a part is down. */
+interface Known {
+  agent: AgentStatus | null;
+  router: RouterStatus | null;
+  clouds: CloudView[];
+}
+
+export class Scenario {
+  readonly deviceLogs: string;
+  readonly ledgerFile: string;
+  /** Processes that ended without being told to, with how. */
+  readonly crashes: string[] = [];
+  readonly appliedFaults: AppliedFault[] = [];
+  readonly #dir: string;
+  readonly #options: DemoOptions;
+  readonly #clock: Clock;
+  readonly #children = new Map<string, Child>();
+  readonly #reports = new Map<string, DeviceReport>();
+  readonly #timers: Timer[] = [];
+  readonly #notes: string[] = [];
+  readonly #known: Known = { agent: null, router: null, clouds: [] };
+  /** Counters of agents that were killed: a new process counts from zero. */
+  readonly #past = new Map<string, { accepted: number; units: number }>();
+  #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0 };
+  #control = '';
+  #previous = new Map<string, number>();
+  #previousAcked = { acked: 0, atMs: 0 };
+  #work: Promise<unknown> = Promise.resolve();
+  #scheduledAtMs = 0;
+  #stopped = false;
+
+  constructor(dir: string, options: DemoOptions, clock: Clock) {
+    this.#dir = dir;
+    this.#options = options;
+    this.#clock = clock;
+    this.deviceLogs = join(dir, 'devices');
+    this.ledgerFile = join(dir, 'router', 'ledger.db');
+  }
+
+  /** Starts clouds, router and agent; resolves when all are ready. */
+  async start(): Promise<void> {
+    await mkdir(this.deviceLogs, { recursive: true });
+    const [broker, agentAdmin, routerAdmin, control] = await fourFreePorts();
+    this.#ports = { broker, agentAdmin, routerAdmin };
+    this.#control = `http://127.0.0.1:${control}`;
+    this.#launch({
+      name: 'clouds',
+      args: ['clouds', '--control-port', String(control), '--dir', join(this.#dir, 'clouds'), '--json'],
+    });
+    await waitFor(() => getJson(`${this.#control}/v1/clouds`), 30_000, this.#clock, 'the loopback clouds');
+    await this.#writeConfigs();
+    this.#launch({ name: 'router', args: ['router', '--config', join(this.#dir, 'router.yaml')] });
+    this.#launch({ name: 'agent', args: ['agent', '--config', join(this.#dir, 'agent.yaml')] });
+    await Promise.all(
+      [agentAdmin, routerAdmin].map((port) =>
+        waitFor(() => getJson(`http://127.0.0.1:${port}/readyz`), 30_000, this.#clock, 'agent and router'),
+      ),
+    );
+  }
+
+  startDevices(): void {
+    const count = Math.min(this.#options.devices, DEVICE_PROCESSES_MAX);
+    for (let i = 0; i < count; i++) {
+      const plan = {
+        brokerPort: this.#ports.broker,
+        dir: this.deviceLogs,
+        devices: Array.from({ length: this.#options.devices }, (_, d) => d).filter((d) => d % count === i),
+        ratePerDevice: this.#options.rate / this.#options.devices,
+        durationMs: this.#options.duration * 1000,
+        payloadBytes: this.#options.payload,
+        seed: this.#options.seed,
+      };
+      const name = `devices-${i}`;
+      this.#reports.set(name, { published: 0, acked: 0, unacked: 0, done: false });
+      this.#launch({
+        name,
+        module: DEVICE_MODULE,
+        args: [JSON.stringify(plan)],
+        onMessage: (message) => this.#reports.set(name, message as DeviceReport),
+      });
+    }
+  }
+
+  get devicesDone(): boolean {
+    return [...this.#reports.values()].every((report) => report.done) || this.crashes.length > 0;
+  }
+
+  /** Sets the timers of all faults and kills. */
+  schedule(): void {
+    this.#scheduledAtMs = this.#clock.monoMs();
+    for (const { provider, fault, startSeconds, endSeconds } of this.#options.faults) {
+      this.#at(startSeconds, () => this.#applyFault(provider ?? this.#busiest(), fault, endSeconds - startSeconds));
+    }
+    for (const { target, atSeconds } of this.#options.kills) {
+      this.#at(atSeconds, async () => {
+        this.#note(`SIGKILL ${target}`);
+        if (target === 'agent') this.#keepCounters();
+        await this.#children.get(target)?.killAndRestart();
+      });
+    }
+  }
+
+  async clearFaults(): Promise<void> {
+    await this.#work;
+    for (const cloud of this.#known.clouds) await sendJson('DELETE', `${this.#control}/v1/clouds/${cloud.name}/fault`);
+  }
+
+  /** Asks every part how it is. A part that is down keeps its last answer. */
+  async snapshot(phase: string, elapsedMs: number): Promise<Snapshot> {
+    const [agent, router, clouds] = await Promise.allSettled([
+      getJson(`http://127.0.0.1:${this.#ports.agentAdmin}/v1/status`),
+      getJson(`http://127.0.0.1:${this.#ports.routerAdmin}/v1/status`),
+      getJson(`${this.#control}/v1/clouds`),
+    ]);
+    if (agent.status === 'fulfilled') this.#known.agent = agent.value as AgentStatus;
+    if (router.status === 'fulfilled') this.#known.router = router.value as RouterStatus;
+    if (clouds.status === 'fulfilled') this.#known.clouds = clouds.value as CloudView[];
+    const acked = [...this.#reports.values()].reduce((sum, report) => sum + report.acked, 0);
+    const inLedger = this.#known.router?.ledger.records ?? 0;
+    const streams = this.#known.agent?.streams ?? [];
+    const now = this.#clock.monoMs();
+    const since = Math.max(1, now - this.#previousAcked.atMs);
+    const ackedPerSecond = Math.round(((acked - this.#previousAcked.acked) * 1000) / since);
+    this.#previousAcked = { acked, atMs: now };
+    return {
+      seconds: Math.round(elapsedMs / 1000),
+      durationSeconds: this.#options.duration,
+      phase,
+      acked,
+      ackedPerSecond,
+      inLedger,
+      backlog: streams.reduce((sum, stream) => sum + stream.pending, 0),
+      duplicatesReconciled: this.#known.router?.ledger.duplicates ?? 0,
+      missing: Math.max(0, acked - inLedger),
+      providers: this.#providerRows(),
+      streams: streams.map(({ name, chosen, pending, ratePerSecond }) => ({
+        name,
+        chosen: chosen.length > 0 ? chosen.join(', ') : null,
+        pending,
+        ratePerSecond,
+      })),
+      notes: [...this.#notes],
+    };
+  }
+
+  /** Publishes of the stream with a residency that a provider outside its zone took, as that provider counted them. */
+  residencyViolations(): number {
+    return this.#known.clouds
+      .filter(({ name }) => RESIDENCY.outside.some((outside) => outside === name))
+      .reduce((sum, { meter }) => sum + (meter.perStream[RESIDENCY.stream] ?? 0), 0);
+  }
+
+  /** Ends every process, devices first, clouds last. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    for (const timer of this.#timers) timer.cancel();
+    await this.#work;
+    const names = [...this.#children.keys()].reverse();
+    const service = ['agent', 'router', 'clouds'];
+    await Promise.all(names.filter((name) => !service.includes(name)).map((name) => this.#stopChild(name)));
+    for (const name of service) await this.#stopChild(name);
+  }
+
+  /** Kills what still runs, without waiting. */
+  destroy(): void {
+    for (const child of this.#children.values()) child.destroy();
+  }
+
+  #launch(options: ChildOptions): void {
+    const child = new Child(this.#dir, options, (name, how) => {
+      this.crashes.push(`${name} ended by itself: ${how}; see ${child.logFile}`);
+    });
+    this.#children.set(options.name, child);
+    child.start();
+  }
+
+  async #stopChild(name: string): Promise<void> {
+    await this.#children.get(name)?.stop(this.#clock);
+  }
+
+  #at(seconds: number, run: () => Promise<void>): void {
+    const guarded = (): void => {
+      this.#work = this.#work.then(run).catch((error: unknown) => {
+        this.crashes.push(`the demo's schedule failed: ${error instanceof Error ? error.message : error}`);
+      });
+    };
+    this.#timers.push(this.#clock.setTimer(seconds * 1000, guarded, true));
+  }
+
+  async #applyFault(provider: CloudName, fault: string, seconds: number): Promise<void> {
+    const url = `${this.#control}/v1/clouds/${provider}/fault`;
+    const startWallMs = this.#clock.wallMs();
+    await sendJson('PUT', url, { fault });
+    this.#note(`${provider}: ${fault} begins`);
+    this.appliedFaults.push({ provider, fault, startWallMs, endWallMs: startWallMs + seconds * 1000 });
+    this.#at(seconds, async () => {
+      await sendJson('DELETE', url);
+      this.#note(`${provider}: ${fault} is over`);
+    });
+  }
+
+  #busiest(): CloudName {
+    const providers = this.#known.agent?.providers ?? [];
+    const [first] = providers.toSorted((a, b) => b.accepted - a.accepted);
+    return this.#known.clouds.find(({ name }) => name === first?.name)?.name ?? 'aws';
+  }
+
+  #note(text: string): void {
+    const seconds = (this.#clock.monoMs() - this.#scheduledAtMs) / 1000;
+    this.#notes.push(`${seconds.toFixed(1).padStart(5)} s  ${text}`);
+  }
+
+  #keepCounters(): void {
+    for (const { name, accepted, units } of this.#known.agent?.providers ?? []) {
+      const past = this.#past.get(name) ?? { accepted: 0, units: 0 };
+      this.#past.set(name, { accepted: past.accepted + accepted, units: past.units + units });
+    }
+    this.#known.agent = null;
+  }
+
+  #providerRows(): ProviderRow[] {
+    const rows = this.#known.clouds.map(({ name, fault, meter }): ProviderRow => {
+      const status = this.#known.agent?.providers.find((provider) => provider.name === name);
+      const past = this.#past.get(name) ?? { accepted: 0, units: 0 };
+      return {
+        name,
+        fault: fault?.name ?? null,
+        state: status?.health ?? 'unknown',
+        score: status?.score ?? null,
+        share: 0,
+        accepted: past.accepted + (status?.accepted ?? 0),
+        p50Ms: status?.p50Ms ?? null,
+        predictedUnits: past.units + (status?.units ?? 0),
+        meteredUnits: meter.units,
+      };
+    });
+    const recent = rows.map((row) => Math.max(0, row.accepted - (this.#previous.get(row.name) ?? 0)));
+    const sum = recent.reduce((total, count) => total + count, 0);
+    for (const [i, row] of rows.entries()) row.share = sum > 0 ? (recent[i] ?? 0) / sum : 0;
+    this.#previous = new Map(rows.map((row) => [row.name, row.accepted]));
+    return rows;
+  }
+
+  async #writeConfigs(): Promise<void> {
+    const entries = await Promise.all(
+      (['aws', 'azure', 'gcp'] as const).map(
+        (name) =>
+          getJson(`${this.#control}/v1/clouds/${name}/config?gateway=${GATEWAY}`) as Promise<{
+            agent: Record<string, unknown>;
+            router: Record<string, unknown>;
+          }>,
+      ),
+    );
+    const agent = {
+      gateway: GATEWAY,
+      data_dir: join(this.#dir, 'agent'),
+      admin: { port: this.#ports.agentAdmin },
+      broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: this.#ports.broker }] },
+      providers: entries.map((entry) => entry.agent),
+      policy: POLICY,
+    };
+    const router = {
+      data_dir: join(this.#dir, 'router'),
+      admin: { port: this.#ports.routerAdmin },
+      sources: entries.map((entry) => entry.router),
+      feeds: [{ type: 'ndjson', name: 'records', file: join(this.#dir, 'records.ndjson') }],
+    };
+    await writeFile(join(this.#dir, 'agent.yaml'), stringify(agent), { mode: 0o600 });
+    await writeFile(join(this.#dir, 'router.yaml'), stringify(router), { mode: 0o600 });
+  }
+}

@@ -1,0 +1,75 @@
+/** The control API of the loopback clouds: what they metered, and which fault each has. Local only, no credentials. */
+import Fastify from 'fastify';
+import { z } from 'zod';
+import type { Service } from '../shared/service.ts';
+import type { Cloud } from './cloud.ts';
+import { FAULT_NAMES, fault } from './faults.ts';
+
+const faultBody = z.strictObject({
+  fault: z.enum(FAULT_NAMES),
+  latencyMs: z.number().min(0).optional(),
+  jitterMs: z.number().min(0).optional(),
+  periodMs: z.number().min(50).optional(),
+});
+
+const configQuery = z.object({ gateway: z.string().min(1) });
+
+/**
+ * Routes: `GET /v1/clouds`; `PUT /v1/clouds/:name/fault` with `{fault, latencyMs?, jitterMs?, periodMs?}`;
+ * `DELETE /v1/clouds/:name/fault`; `GET /v1/clouds/:name/config?gateway=` for the entries of agent.yaml and router.yaml.
+ */
+export function createControlServer(options: {
+  clouds: readonly Cloud[];
+  port: number;
+}): Service & { port(): number } {
+  const app = Fastify({ logger: false, forceCloseConnections: true });
+  const view = (cloud: Cloud) => ({ name: cloud.name, fault: cloud.fault(), meter: cloud.meter() });
+  const find = (params: unknown): Cloud | undefined => {
+    const { name } = z.object({ name: z.string() }).parse(params);
+    return options.clouds.find((cloud) => cloud.name === name);
+  };
+  const names = options.clouds.map((cloud) => cloud.name).join(', ');
+  const unknown = { error: `no such cloud; there are ${names}` };
+
+  app.get('/v1/clouds', () => options.clouds.map(view));
+  app.get('/v1/clouds/:name/config', (request, reply) => {
+    const cloud = find(request.params);
+    const query = configQuery.safeParse(request.query);
+    if (!cloud) return reply.code(404).send(unknown);
+    if (!query.success) return reply.code(400).send({ error: 'the query needs gateway=<name>' });
+    return { agent: cloud.agentConfig(query.data.gateway), router: cloud.routerConfig() };
+  });
+  app.put('/v1/clouds/:name/fault', async (request, reply) => {
+    const cloud = find(request.params);
+    if (!cloud) return reply.code(404).send(unknown);
+    const body = faultBody.safeParse(request.body);
+    if (!body.success) return reply.code(400).send({ error: z.prettifyError(body.error) });
+    const { fault: name, latencyMs, jitterMs, periodMs } = body.data;
+    await cloud.setFault(
+      fault(name, {
+        ...(latencyMs === undefined ? {} : { latencyMs }),
+        ...(jitterMs === undefined ? {} : { jitterMs }),
+        ...(periodMs === undefined ? {} : { periodMs }),
+      }),
+    );
+    return view(cloud);
+  });
+  app.delete('/v1/clouds/:name/fault', async (request, reply) => {
+    const cloud = find(request.params);
+    if (!cloud) return reply.code(404).send(unknown);
+    await cloud.setFault(null);
+    return view(cloud);
+  });
+
+  return {
+    start: async () => {
+      await app.listen({ host: '127.0.0.1', port: options.port });
+    },
+    stop: () => app.close(),
+    port() {
+      const address = app.server.address();
+      if (address === null || typeof address === 'string') throw new Error('the control server is not listening');
+      return address.port;
+    },
+  };
+}

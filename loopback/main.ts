@@ -1,0 +1,93 @@
+/** `headgate clouds`: the three loopback clouds in one process, with a control API on 127.0.0.1 and ready-made configs. */
+import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { type Clock, systemClock } from '../shared/clock.ts';
+import { type Entropy, systemEntropy } from '../shared/entropy.ts';
+import { createLogger, type Logger } from '../shared/log.ts';
+import { runUntilStopped } from '../shared/process.ts';
+import { type Service, stopAll } from '../shared/service.ts';
+import { createAwsCloud } from './aws.ts';
+import { createAzureCloud } from './azure.ts';
+import { createCertificateAuthority } from './ca.ts';
+import type { Cloud } from './cloud.ts';
+import { createControlServer } from './control.ts';
+import { createGcpCloud } from './gcp.ts';
+
+export interface CloudsOptions {
+  /** Port of the control API; 0 picks a free one. */
+  controlPort: number;
+  /** Where the CA certificate and the ready-made agent.yaml and router.yaml go; a temporary folder when absent. */
+  dir?: string;
+  /** Print one JSON line with the addresses instead of text. */
+  json: boolean;
+}
+
+const GATEWAY = 'gw-1';
+
+/** The three clouds with one certificate authority, written to `<dir>/ca.pem`. */
+export async function createClouds(dir: string, clock: Clock, entropy: Entropy, log: Logger): Promise<Cloud[]> {
+  const ca = await createCertificateAuthority(clock, entropy);
+  const caFile = join(dir, 'ca.pem');
+  await writeFile(caFile, ca.ca);
+  const options = { ca, caFile, clock, entropy, log };
+  return [createAwsCloud(options), createAzureCloud(options), createGcpCloud(options)];
+}
+
+/** Runs until SIGTERM or SIGINT; resolves with the exit code. */
+export async function runClouds(options: CloudsOptions): Promise<number> {
+  const dir = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'headgate-clouds-')) : resolve(options.dir);
+  await mkdir(dir, { recursive: true });
+  const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
+  const clouds = await createClouds(dir, systemClock, systemEntropy, log);
+  const control = createControlServer({ clouds, port: options.controlPort });
+  const announce: Service = {
+    start: async () => {
+      const url = `http://127.0.0.1:${control.port()}`;
+      await writeConfigs(dir, clouds);
+      process.stdout.write(options.json ? `${JSON.stringify({ control: url, dir })}\n` : welcome(url, dir));
+    },
+    stop: () => Promise.resolve(),
+  };
+  const all: Service = {
+    start: async () => {
+      await Promise.all(clouds.map((cloud) => cloud.start()));
+    },
+    stop: () => stopAll(clouds.map((cloud) => () => cloud.stop())),
+  };
+  return runUntilStopped([all, control, announce], systemClock, log);
+}
+
+/** agent.yaml and router.yaml that work as they are; they hold the clouds' made-up credentials. */
+async function writeConfigs(dir: string, clouds: readonly Cloud[]): Promise<void> {
+  const agent = {
+    gateway: GATEWAY,
+    data_dir: join(dir, 'agent'),
+    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }] },
+    providers: clouds.map((cloud) => cloud.agentConfig(GATEWAY)),
+  };
+  const router = {
+    data_dir: join(dir, 'router'),
+    sources: clouds.map((cloud) => cloud.routerConfig()),
+    feeds: [{ type: 'ndjson', name: 'stdout', file: '-' }],
+  };
+  for (const [name, config] of Object.entries({ agent, router })) {
+    const file = join(dir, `${name}.yaml`);
+    await writeFile(file, stringify(config), { mode: 0o600 });
+    await chmod(file, 0o600);
+  }
+}
+
+function welcome(url: string, dir: string): string {
+  return `Loopback clouds are up: aws, azure, gcp.
+
+  control API   ${url}
+  agent         headgate agent --config ${join(dir, 'agent.yaml')}
+  router        headgate router --config ${join(dir, 'router.yaml')}
+  a fault       headgate clouds fault aws:blackhole --control ${url}
+  and its end   headgate clouds fault aws:clear --control ${url}
+
+Ctrl-C ends them.
+`;
+}

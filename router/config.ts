@@ -1,0 +1,71 @@
+/** router.yaml: one cloud router. The schema is the reference (docs/configuration.md is made from it). */
+import { z } from 'zod';
+import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
+import { identifier } from '../shared/config/kinds.ts';
+import {
+  type ConfigResult,
+  loadConfig,
+  type ReferenceSources,
+  systemSources,
+} from '../shared/config/load.ts';
+import { mqttFeedOptions } from './feeds/mqtt.ts';
+import { ndjsonFeedOptions } from './feeds/ndjson.ts';
+import { eventHubsOptions } from './sources/event-hubs.ts';
+import { mqttSourceOptions } from './sources/mqtt.ts';
+import { pubsubOptions } from './sources/pubsub.ts';
+import { sqsOptions } from './sources/sqs.ts';
+
+const name = identifier().describe(
+  'Your name for it: in metrics, in logs, and in the ledger. Do not change it later.',
+);
+
+export const sourceSchema = z
+  .discriminatedUnion('type', [
+    sqsOptions.safeExtend({ type: z.literal('aws'), name }).strict(),
+    eventHubsOptions.safeExtend({ type: z.literal('azure'), name }).strict(),
+    pubsubOptions.safeExtend({ type: z.literal('gcp'), name }).strict(),
+    mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+  ])
+  .describe('One cloud to read from.');
+
+export type SourceConfig = z.output<typeof sourceSchema>;
+
+export const feedSchema = z
+  .discriminatedUnion('type', [
+    ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), name }).strict(),
+    mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+  ])
+  .describe('One reader that follows the ledger.');
+
+export type FeedConfig = z.output<typeof feedSchema>;
+
+export const routerConfigSchema = z.strictObject({
+  data_dir: dataDir(),
+  log: logSchema.prefault({}),
+  admin: adminSchema(9465).prefault({}),
+  sources: z
+    .array(sourceSchema)
+    .min(1)
+    .superRefine(uniqueNames('source'))
+    .describe('The clouds this router reads from.'),
+  ledger: z
+    .strictObject({
+      engine: z.enum(['sqlite']).default('sqlite').describe('Where the ledger lives: embedded, in data_dir.'),
+    })
+    .prefault({}),
+  feeds: z
+    .array(feedSchema)
+    .superRefine(uniqueNames('feed'))
+    .default([])
+    .describe('What follows the ledger.'),
+});
+
+export type RouterConfig = z.output<typeof routerConfigSchema>;
+
+/** Reads router.yaml: the configuration, or every mistake in it. */
+export function loadRouterConfig(
+  file: string,
+  sources: ReferenceSources = systemSources,
+): ConfigResult<RouterConfig> {
+  return loadConfig(file, routerConfigSchema, sources);
+}

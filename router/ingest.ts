@@ -1,0 +1,248 @@
+/**
+ * From a provider's message to a committed record: decode, check whose it is, commit, and only then say `settle` (I5).
+ *
+ * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync serves many
+ * messages without a timer. After a failed commit the groups start again at one message and double with every success:
+ * a message that the engine refuses then fails alone and holds up no other.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../shared/clock.ts';
+import { decodeEnvelope, EnvelopeError } from '../shared/envelope/codec.ts';
+import type { Envelope } from '../shared/envelope/envelope.ts';
+import { errorText, type Logger } from '../shared/log.ts';
+import type { CommitResult, Ledger, LedgerEntry } from './ledger/ledger.ts';
+import type { Delivery, DeliveryHandler, Settlement } from './sources/source.ts';
+import { SparseLog } from './sparse-log.ts';
+
+/** Why a record came twice: what to look at when there are many. */
+export interface DuplicateCauses {
+  /** The provider delivered the message again. */
+  redelivery: number;
+  /** The first copy came through another source: hedging, redundancy, failover. */
+  otherSource: number;
+  /** The gateway sent it again through the same source, for example after an unknown outcome. */
+  sameSource: number;
+}
+
+export interface SourceCounters {
+  envelopes: number;
+  records: number;
+  duplicates: number;
+  duplicateCauses: DuplicateCauses;
+  conflicts: number;
+  gaps: number;
+  deadLetters: number;
+  /** Messages left for redelivery: the ledger failed, or too much was waiting for it. */
+  retries: number;
+}
+
+export interface IngestLimits {
+  /** Most envelopes in one commit. */
+  groupEnvelopesMax: number;
+  /** Decoded bytes after which a commit takes no further envelope. */
+  groupBytesMax: number;
+  /** Decoded bytes that may wait for the ledger; beyond, messages are left for redelivery (I10). */
+  pendingBytesMax: number;
+}
+
+export interface IngestOptions {
+  ledger: Ledger;
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<IngestLimits>;
+  /** Called after every commit: feeds have something to read. */
+  onCommit?: () => void;
+}
+
+export interface Ingest {
+  handler: DeliveryHandler;
+  /** Resolves when nothing waits for the ledger. Stop the sources first. */
+  drain(): Promise<void>;
+  /** By source name. */
+  counters(): ReadonlyMap<string, SourceCounters>;
+}
+
+const MIB = 1024 * 1024;
+const LIMITS: IngestLimits = {
+  groupEnvelopesMax: 512,
+  groupBytesMax: 16 * MIB,
+  pendingBytesMax: 128 * MIB,
+};
+/** What a decoded record, gap or envelope takes besides payloads, roughly. */
+const OVERHEAD_BYTES = 200;
+
+export function createIngest(options: IngestOptions): Ingest {
+  const ingest = new LedgerIngest(options);
+  return {
+    handler: (delivery) => ingest.take(delivery),
+    drain: () => ingest.drain(),
+    counters: () => ingest.counters,
+  };
+}
+
+interface Waiting {
+  entry: LedgerEntry;
+  delivery: Delivery;
+  bytes: number;
+  settle: (settlement: Settlement) => void;
+}
+
+type Decoded = { envelope: Envelope } | { refused: string; detail: string };
+
+class LedgerIngest {
+  readonly counters = new Map<string, SourceCounters>();
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #limits: IngestLimits;
+  readonly #onCommit: () => void;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #groupMax: number;
+  #committing: Promise<void> | null = null;
+
+  constructor({ ledger, clock, log, limits, onCommit = () => undefined }: IngestOptions) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#log = new SparseLog({ log, clock });
+    this.#limits = { ...LIMITS, ...limits };
+    this.#onCommit = onCommit;
+    this.#groupMax = this.#limits.groupEnvelopesMax;
+  }
+
+  async take(delivery: Delivery): Promise<Settlement> {
+    if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
+      this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
+      return this.#retry(delivery.source);
+    }
+    const decoded = decode(delivery);
+    if ('refused' in decoded) return this.#deadLetter(delivery, decoded.refused, decoded.detail);
+    const { envelope } = decoded;
+    const entry = { envelope, source: delivery.source, receivedWallMs: this.#clock.wallMs() };
+    return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
+  }
+
+  async drain(): Promise<void> {
+    while (this.#committing !== null) await this.#committing;
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    this.#waitingBytes += waiting.bytes;
+    this.#committing ??= this.#commitAll();
+  }
+
+  async #commitAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // An embedded engine commits without letting go of the thread: take in what arrived meanwhile.
+      await nextTurn();
+      await this.#commitGroup(this.#nextGroup());
+    }
+    this.#committing = null;
+  }
+
+  #nextGroup(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#waiting) {
+      if (count === this.#groupMax || (count > 0 && bytes + waiting.bytes > this.#limits.groupBytesMax))
+        break;
+      bytes += waiting.bytes;
+      count += 1;
+    }
+    this.#waitingBytes -= bytes;
+    return this.#waiting.splice(0, count);
+  }
+
+  async #commitGroup(group: Waiting[]): Promise<void> {
+    const results = await this.#tryCommit(group);
+    if (results === null) {
+      this.#groupMax = 1;
+      for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
+      return;
+    }
+    this.#groupMax = Math.min(this.#groupMax * 2, this.#limits.groupEnvelopesMax);
+    for (const [i, { delivery, settle }] of group.entries()) {
+      const result = results[i];
+      if (result) this.#count(delivery, result);
+      settle('settle');
+    }
+    this.#onCommit();
+  }
+
+  async #tryCommit(group: readonly Waiting[]): Promise<CommitResult[] | null> {
+    try {
+      return await this.#ledger.commit(group.map(({ entry }) => entry));
+    } catch (error) {
+      this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
+      return null;
+    }
+  }
+
+  async #deadLetter({ source, bytes }: Delivery, reason: string, detail: string): Promise<Settlement> {
+    try {
+      await this.#ledger.deadLetter({ source, reason, detail, bytes, receivedWallMs: this.#clock.wallMs() });
+    } catch (error) {
+      this.#log.warn('ingest.dead_letter_failed', { source, reason, error: errorText(error) });
+      return this.#retry(source);
+    }
+    this.#of(source).deadLetters += 1;
+    this.#log.warn('ingest.dead_letter', { source, reason, detail, bytes: bytes.length });
+    return 'settle';
+  }
+
+  #retry(source: string): Settlement {
+    this.#of(source).retries += 1;
+    return 'retry';
+  }
+
+  #count({ source, deliveryCount }: Delivery, result: CommitResult): void {
+    const counters = this.#of(source);
+    counters.envelopes += 1;
+    counters.records += result.new;
+    counters.duplicates += result.duplicate;
+    counters.conflicts += result.conflict;
+    counters.gaps += result.gap;
+    const causes = counters.duplicateCauses;
+    if (deliveryCount !== null && deliveryCount > 1) {
+      causes.redelivery += result.duplicate;
+    } else {
+      causes.otherSource += result.duplicateElsewhere;
+      causes.sameSource += result.duplicate - result.duplicateElsewhere;
+    }
+  }
+
+  #of(source: string): SourceCounters {
+    let counters = this.counters.get(source);
+    if (!counters) {
+      counters = {
+        envelopes: 0,
+        records: 0,
+        duplicates: 0,
+        duplicateCauses: { redelivery: 0, otherSource: 0, sameSource: 0 },
+        conflicts: 0,
+        gaps: 0,
+        deadLetters: 0,
+        retries: 0,
+      };
+      this.counters.set(source, counters);
+    }
+    return counters;
+  }
+}
+
+function decode({ bytes, authenticatedGateway }: Delivery): Decoded {
+  try {
+    const envelope = decodeEnvelope(bytes);
+    if (authenticatedGateway === null || authenticatedGateway === envelope.gateway) return { envelope };
+    const detail = `${authenticatedGateway} sent an envelope of ${envelope.gateway}`;
+    return { refused: 'foreign-gateway', detail };
+  } catch (error) {
+    return { refused: error instanceof EnvelopeError ? error.code : 'internal', detail: errorText(error) };
+  }
+}
+
+function sizeOf({ records, gaps }: Envelope): number {
+  const overhead = (1 + records.length + gaps.length) * OVERHEAD_BYTES;
+  return records.reduce((bytes, { payload }) => bytes + payload.byteLength, overhead);
+}

@@ -1,0 +1,59 @@
+/** What the router measures, by Prometheus' naming conventions; read from the parts when Prometheus asks. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Feed } from './feeds/feed.ts';
+import type { Ingest, SourceCounters } from './ingest.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { Source } from './sources/source.ts';
+
+const PREFIX = 'headgate_router_';
+
+export interface Measured {
+  sources: readonly Source[];
+  ingest: Ingest;
+  feeds: readonly Feed[];
+  ledger: Ledger;
+}
+
+const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
+  ['envelopes_total', 'Envelopes committed.', (c) => c.envelopes],
+  ['records_total', 'Records new to the ledger.', (c) => c.records],
+  ['duplicates_total', 'Records that the ledger held already.', (c) => c.duplicates],
+  ['conflicts_total', 'Records with an id that holds other content; kept aside.', (c) => c.conflicts],
+  ['dead_letters_total', 'Messages that are not envelopes, or not of the gateway they claim.', (c) => c.deadLetters],
+  ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
+];
+
+export function registerMeasured(registry: Registry, { sources, ingest, feeds, ledger }: Measured): void {
+  const registers = [registry];
+  for (const [name, help, read] of COUNTERS) {
+    new Counter({
+      name: PREFIX + name,
+      help,
+      labelNames: ['source'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [source, counters] of ingest.counters()) this.inc({ source }, read(counters));
+      },
+    });
+  }
+  new Gauge({
+    name: `${PREFIX}source_connected`,
+    help: 'One while the source is connected.',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      for (const source of sources) this.set({ source: source.name }, source.state().connected ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: `${PREFIX}feed_lag_records`,
+    help: 'Records of the ledger that the feed has not handed over.',
+    labelNames: ['feed'],
+    registers,
+    async collect() {
+      const { records } = await ledger.totals();
+      for (const feed of feeds) this.set({ feed: feed.name }, Math.max(0, records - feed.state().cursor));
+    },
+  });
+}

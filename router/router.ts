@@ -1,0 +1,97 @@
+/**
+ * The router's composition root: clouds → sources → ingest → ledger → feeds. Everything is made and wired here, nowhere
+ * else; read it from top to bottom to know what the router is.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Registry } from 'prom-client';
+import { createAdminServer } from '../shared/admin-server.ts';
+import { type Clock, systemClock } from '../shared/clock.ts';
+import { type Entropy, systemEntropy } from '../shared/entropy.ts';
+import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
+import { runUntilStopped } from '../shared/process.ts';
+import { type Service, stopAll } from '../shared/service.ts';
+import type { FeedConfig, RouterConfig, SourceConfig } from './config.ts';
+import { createFeed, type Feed } from './feeds/feed.ts';
+import { createMqttSink } from './feeds/mqtt.ts';
+import { createNdjsonSink } from './feeds/ndjson.ts';
+import { createIngest } from './ingest.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { openSqliteLedger } from './ledger/sqlite.ts';
+import { registerMeasured } from './metrics.ts';
+import { createEventHubsSource } from './sources/event-hubs.ts';
+import { createMqttSource } from './sources/mqtt.ts';
+import { createPubSubSource } from './sources/pubsub.ts';
+import type { CheckpointStore, Source } from './sources/source.ts';
+import { createSqsSource } from './sources/sqs.ts';
+import { routerRoutes } from './status.ts';
+
+interface Deps {
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+/** The router's parts in the order they start; they stop in reverse. */
+export async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+  const root = createLogger(config.log);
+  const log = (component: string) => componentLogger(root, component, config.log);
+  await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
+  const ledger = await openSqliteLedger({ file: join(config.data_dir, 'ledger.db'), clock, log: log('ledger') });
+
+  const feeds = config.feeds.map((feed) => openFeed(feed, ledger, { clock, entropy, log: log('feed') }));
+  const notifyFeeds = (): void => {
+    for (const feed of feeds) feed.notify();
+  };
+  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit: notifyFeeds });
+  const sources = config.sources.map((source) => openSource(source, ledger, { clock, entropy, log: log('source') }));
+
+  const reading: Service = {
+    start: async () => {
+      await Promise.all(sources.map((source) => source.start(ingest.handler)));
+    },
+    stop: () => stopAll([...sources.map((source) => () => source.stop()), () => ingest.drain()]),
+  };
+  const registry = new Registry();
+  registerMeasured(registry, { sources, ingest, feeds, ledger });
+  const admin = createAdminServer({
+    ...config.admin,
+    checks: {
+      ledger: async () => {
+        await ledger.ping();
+        return null;
+      },
+    },
+    registry,
+    routes: routerRoutes({ sources, ledger, feeds, clock }),
+    log: log('admin'),
+  });
+  const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
+  return [closeLedger, ...feeds, reading, admin];
+}
+
+/** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */
+export async function runRouter(config: RouterConfig): Promise<number> {
+  const services = await createRouter(config, systemClock, systemEntropy);
+  return runUntilStopped(services, systemClock, componentLogger(createLogger(config.log), 'router', config.log));
+}
+
+function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: Deps): Source {
+  switch (config.type) {
+    case 'aws':
+      return createSqsSource(config.name, config, deps);
+    case 'azure':
+      return createEventHubsSource(config.name, config, { ...deps, checkpoints });
+    case 'gcp':
+      return createPubSubSource(config.name, config, deps);
+    case 'mqtt':
+      return createMqttSource(config.name, config, deps);
+  }
+}
+
+function openFeed(config: FeedConfig, ledger: Ledger, deps: Deps): Feed {
+  const { clock, log } = deps;
+  const sink =
+    config.type === 'ndjson' ? createNdjsonSink(config, process.stdout) : createMqttSink(config.name, config, clock);
+  return createFeed({ name: config.name, ledger, sink, clock, log });
+}

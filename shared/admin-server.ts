@@ -1,0 +1,116 @@
+/**
+ * The local HTTP server of the agent and of the router: `/healthz` (the process lives), `/readyz` (it can do its work:
+ * every named check passes), `/metrics` (Prometheus), and JSON GET routes. Read-only and without a login, so it binds
+ * loopback by default; its own failures never stop the data path (I9).
+ */
+import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { errorText, type Logger } from './log.ts';
+import type { Service } from './service.ts';
+
+/** Null when ready, otherwise why not; throwing means not ready too. */
+export type ReadinessCheck = () => string | null | Promise<string | null>;
+
+export interface RouteAnswer {
+  status: 200 | 400 | 404;
+  /** Serialised as JSON. */
+  body: unknown;
+}
+
+export type AdminRoute = (query: Readonly<Record<string, string>>) => RouteAnswer | Promise<RouteAnswer>;
+
+export interface AdminServerOptions {
+  host: string;
+  /** 0 takes a free port. */
+  port: number;
+  checks: Readonly<Record<string, ReadinessCheck>>;
+  registry: Registry;
+  /** By path, for example `/v1/status`. */
+  routes: Readonly<Record<string, AdminRoute>>;
+  log: Logger;
+}
+
+export interface AdminServer extends Service {
+  /** The port it listens on; throws before `start`. */
+  port(): number;
+}
+
+type FastifyApp = Awaited<ReturnType<typeof buildApp>>;
+
+/** `start` rejects when the address is taken or not ours. */
+export function createAdminServer(options: AdminServerOptions): AdminServer {
+  let app: FastifyApp | null = null;
+  return {
+    async start() {
+      app = await buildApp(options);
+      await app.listen({ host: options.host, port: options.port });
+    },
+    async stop() {
+      await app?.close();
+      app = null;
+    },
+    port() {
+      const address = app?.server.address();
+      if (typeof address !== 'object' || address === null)
+        throw new Error('the admin server is not listening');
+      return address.port;
+    },
+  };
+}
+
+async function buildApp({ checks, registry, routes, log }: AdminServerOptions) {
+  const { default: Fastify } = await import('fastify');
+  const app = Fastify({
+    logger: false,
+    forceCloseConnections: true,
+    bodyLimit: 1024,
+    requestTimeout: 10_000,
+  });
+  // The process's own metrics keep the names that Prometheus gives them in every language: process_*, nodejs_*.
+  if (registry.getSingleMetric('process_cpu_seconds_total') === undefined)
+    collectDefaultMetrics({ register: registry });
+
+  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/readyz', async (_request, reply) => {
+    const failing = await failingChecks(checks);
+    const ready = Object.keys(failing).length === 0;
+    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', failing });
+  });
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(registry.contentType).send(await registry.metrics()),
+  );
+  for (const [path, route] of Object.entries(routes)) {
+    app.get(path, async (request, reply) => {
+      const { status, body } = await route(lastValues(request.query));
+      return reply.code(status).send(body);
+    });
+  }
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
+  app.setErrorHandler((error, request, reply) => {
+    log.warn({ path: request.url, error: errorText(error) }, 'admin.request_failed');
+    return reply.code(500).send({ error: 'the answer could not be made; see the log' });
+  });
+  return app;
+}
+
+/** The checks that do not pass, with their reasons; all run, side by side. */
+async function failingChecks(checks: AdminServerOptions['checks']): Promise<Record<string, string>> {
+  const results = await Promise.all(
+    Object.entries(checks).map(async ([name, check]): Promise<[string, string | null]> => {
+      try {
+        return [name, await check()];
+      } catch (error) {
+        return [name, errorText(error)];
+      }
+    }),
+  );
+  return Object.fromEntries(results.filter((result): result is [string, string] => result[1] !== null));
+}
+
+/** A parameter given twice counts by its last value. */
+function lastValues(query: unknown): Record<string, string> {
+  const entries = Object.entries(Object(query)).map(([name, value]) => [
+    name,
+    String([value].flat().at(-1) ?? ''),
+  ]);
+  return Object.fromEntries(entries);
+}

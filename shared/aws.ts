@@ -1,0 +1,81 @@
+/** What every AWS entry of agent.yaml and router.yaml means by the same words, and what the SDK's errors come down to. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+
+/** Fields shared by all of them; spread into the entry's own object. */
+export const awsAccess = {
+  region: z.string().regex(/^[a-z]+(-[a-z]+)+-\d+$/, 'expected an AWS region such as eu-west-1'),
+  /** PEM file of the only authorities to trust, instead of those that Node brings. */
+  ca_file: z.string().min(1).optional(),
+  /** Without it, the SDK's default chain: environment, shared files, container or instance role. */
+  credentials: z
+    .strictObject({
+      access_key_id: z.string().min(1),
+      secret_access_key: z.string().min(1),
+      session_token: z.string().min(1).optional(),
+    })
+    .optional(),
+};
+
+type AwsAccess = z.output<z.ZodObject<typeof awsAccess>>;
+
+interface SdkCredentials {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken?: string;
+}
+
+/** The `credentials` of an SDK client's configuration: absent for the default chain. */
+export function sdkCredentials({ credentials }: AwsAccess): { credentials?: SdkCredentials } {
+  if (!credentials) return {};
+  const { access_key_id, secret_access_key, session_token } = credentials;
+  return {
+    credentials: {
+      accessKeyId: access_key_id,
+      secretAccessKey: secret_access_key,
+      ...(session_token !== undefined && { sessionToken: session_token }),
+    },
+  };
+}
+
+/** The `ca` of an HTTPS agent. Rejects when the file cannot be read. */
+export async function trustedCa({ ca_file }: AwsAccess): Promise<{ ca?: string }> {
+  return ca_file === undefined ? {} : { ca: await readFile(ca_file, 'utf8') };
+}
+
+/** What an error from an SDK client says, as far as it says it. */
+export interface SdkFailure {
+  /** HTTP status of the answer, null when there was none. */
+  status: number | null;
+  /** Of the socket: `ECONNREFUSED`, `CERT_HAS_EXPIRED`… */
+  code: string | null;
+  /** Of the exception: `ThrottlingException`, `TimeoutError`… */
+  name: string;
+  /** For people. Never the server's message, which may quote headers and with them a session token. */
+  text: string;
+  /** From `retry-after`, null when the server named none. */
+  retryAfterMs: number | null;
+}
+
+const sdkError = z.object({
+  name: z.string().catch('Error'),
+  message: z.string().catch(''),
+  code: z.string().nullable().catch(null),
+  $metadata: z.object({ httpStatusCode: z.number().optional() }).catch({}),
+  $response: z.object({ headers: z.record(z.string(), z.string()).catch({}) }).catch({ headers: {} }),
+});
+
+/** Reads whatever an SDK client threw. */
+export function sdkFailure(error: unknown): SdkFailure {
+  const fields = sdkError.parse(typeof error === 'object' && error !== null ? error : {});
+  const { name, message, code, $metadata, $response } = fields;
+  const status = $metadata.httpStatusCode ?? null;
+  const seconds = Number.parseInt($response.headers['retry-after'] ?? '', 10);
+  return {
+    status,
+    code,
+    name,
+    text: status === null ? (code ?? `${name}: ${message}`) : `HTTP ${status} ${name}`,
+    retryAfterMs: Number.isNaN(seconds) ? null : seconds * 1000,
+  };
+}

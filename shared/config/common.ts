@@ -1,0 +1,59 @@
+/** The sections that agent.yaml and router.yaml have alike. */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { identifier } from './kinds.ts';
+
+const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
+
+export const logSchema = z
+  .strictObject({
+    level: logLevel.default('info').describe('Lowest level that is written.'),
+    levels: z
+      .record(identifier(), logLevel)
+      .default({})
+      .describe('Level of single components, by name: routing, store, broker, …'),
+  })
+  .describe('JSON lines on stdout.');
+
+export const port = (): z.ZodInt => z.int().min(0).max(65_535);
+
+/** The local admin server: health, metrics and what `headgate status` reads. It has no login: keep it on loopback. */
+export function adminSchema(defaultPort: number) {
+  return z
+    .strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on. There is no login: whoever reaches it can read status and metrics.'),
+      port: port().default(defaultPort).describe('0 takes a free port.'),
+    })
+    .describe('Local HTTP server: /healthz, /readyz, /metrics and what headgate status reads.');
+}
+
+export const dataDir = (): z.ZodString =>
+  z.string().min(1).describe('Folder for the durable files; created when it is missing. One process only.');
+
+/** Whether only this machine can reach a listener on `host`. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
+/** The names of `entries` must differ: they are metric labels and file names. Issues point at the later one. */
+export function uniqueNames(what: string) {
+  return (entries: readonly { name: string }[], context: z.RefinementCtx): void => {
+    const seen = new Map<string, number>();
+    for (const [index, { name }] of entries.entries()) {
+      const first = seen.get(name);
+      if (first === undefined) seen.set(name, index);
+      else {
+        context.addIssue({
+          code: 'custom',
+          path: [index, 'name'],
+          message: `expected a name that no other ${what} has; entry ${first} has it too`,
+          params: { hint: `give each ${what} its own name` },
+        });
+      }
+    }
+  };
+}

@@ -1,0 +1,130 @@
+/** A YAML file that remembers where everything stands, so that a mistake can be reported by line and column. */
+import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
+import type { ConfigProblem } from './problem.ts';
+import { isSecretPath, scrub } from './redact.ts';
+
+/** Deeper than any real configuration; also what stops an alias that contains itself. */
+const MAX_DEPTH = 32;
+const MAX_SHOWN = 80;
+
+export type Path = readonly PropertyKey[];
+
+export interface Place {
+  line: number;
+  column: number;
+}
+
+export interface ConfigDocument {
+  file: string;
+  /** The plain value, references not yet resolved. An empty file is an empty mapping. */
+  raw: unknown;
+  /** Where the value at `path` stands; of its key with `key`; of the nearest thing above it when it is absent. */
+  locate(path: Path, key?: boolean): Place;
+}
+
+export type DocumentResult =
+  | { ok: true; document: ConfigDocument }
+  | { ok: false; problems: ConfigProblem[] };
+
+/** Parses `text`. Every syntax error becomes a problem (one a line: the later ones of a line follow from the first). */
+export function parseConfigText(file: string, text: string): DocumentResult {
+  const counter = new LineCounter();
+  const parsed = parseDocument(text, { prettyErrors: false, lineCounter: counter });
+  const problems: ConfigProblem[] = [];
+  for (const error of [...parsed.errors, ...parsed.warnings]) {
+    const { line, col } = counter.linePos(error.pos[0]);
+    if (problems.some((problem) => problem.line === line)) continue;
+    problems.push(syntaxProblem(file, { line, column: col }, withoutSource(error.message)));
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  let raw: unknown;
+  try {
+    raw = parsed.toJS() ?? {};
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { ok: false, problems: [syntaxProblem(file, { line: 1, column: 1 }, message)] };
+  }
+  if (!isShallow(raw, MAX_DEPTH)) {
+    const message = `nested deeper than ${MAX_DEPTH} levels, or an alias inside its own anchor`;
+    return { ok: false, problems: [syntaxProblem(file, { line: 1, column: 1 }, message)] };
+  }
+  const locate = (path: Path, key = false): Place => {
+    const { line, col } = counter.linePos(offsetOf(parsed.contents, parsed, path, key));
+    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+  };
+  return { ok: true, document: { file, raw, locate } };
+}
+
+function syntaxProblem(file: string, place: Place, message: string): ConfigProblem {
+  const hint = 'check the indentation (spaces, not tabs), quotes and colons on this line and the one above';
+  return { file, path: '', ...place, message: `not valid YAML: ${message}`, found: null, hint };
+}
+
+/** Some messages of the parser end with the offending text, which may be a secret. */
+function withoutSource(message: string): string {
+  return message.replace(/: ".*$/s, '');
+}
+
+function isShallow(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return depth > 0 && Object.values(value).every((child) => isShallow(child, depth - 1));
+}
+
+/** Walks down as far as the path goes; the offset of the last thing that exists. */
+function offsetOf(
+  contents: Node | null,
+  root: ReturnType<typeof parseDocument>,
+  path: Path,
+  key: boolean,
+): number {
+  let node: unknown = contents;
+  let offset = contents?.range?.[0] ?? 0;
+  for (const [index, segment] of path.entries()) {
+    if (isAlias(node)) node = node.resolve(root);
+    const wantsKey = key && index === path.length - 1;
+    let child: unknown;
+    if (isMap(node)) {
+      const pair = node.items.find((item) => keyText(item) === String(segment));
+      if (pair === undefined) return offset;
+      offset = startOf(pair.key) ?? offset;
+      child = wantsKey ? undefined : pair.value;
+    } else if (isSeq(node)) {
+      child = node.items[Number(segment)];
+    }
+    if (child === undefined || child === null) return offset;
+    offset = startOf(child) ?? offset;
+    node = child;
+  }
+  return offset;
+}
+
+function keyText(pair: Pair): string {
+  return isScalar(pair.key) ? String(pair.key.value) : String(pair.key);
+}
+
+function startOf(node: unknown): number | undefined {
+  return isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined;
+}
+
+/** The value at `path` in a plain tree, or undefined. */
+export function valueAt(tree: unknown, path: Path): unknown {
+  let value = tree;
+  for (const segment of path) {
+    if (typeof value !== 'object' || value === null) return undefined;
+    value = new Map<string, unknown>(Object.entries(value)).get(String(segment));
+  }
+  return value;
+}
+
+/** How a report shows the value at `path`: as written, on one line, cut; secrets and their neighbours never. */
+export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<string>): string | null {
+  const value = valueAt(document.raw, path);
+  if (value === undefined) return null;
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object' && value !== null) return 'a mapping';
+  const text = JSON.stringify(value);
+  const onlyReference = typeof value === 'string' && /^(\$\{\w+\}|file:\/\S*)$/.test(value);
+  if (isSecretPath(path) && !onlyReference && value !== null) return '[redacted]';
+  const clean = scrub(text, secrets);
+  return clean.length > MAX_SHOWN ? `${clean.slice(0, MAX_SHOWN)}…` : clean;
+}

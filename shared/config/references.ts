@@ -1,0 +1,104 @@
+/**
+ * `${ENV}` and `file:/path` references, resolved before the schema sees the value, so that a configuration file never
+ * has to hold a secret.
+ *
+ * - `${NAME}` inside any text becomes the environment variable NAME; `$${` is a literal `${`.
+ * - A text that is `file:` and an absolute path, and nothing else, becomes the content of that file without its last
+ *   newline. `${NAME}` in the path is resolved first (`file:${CREDENTIALS_DIRECTORY}/azure` with systemd); what was
+ *   read is taken as it is.
+ *
+ * Everything that was resolved is remembered as a secret for the reports.
+ */
+import type { ConfigDocument, Path } from './document.ts';
+import { type ConfigProblem, pathText } from './problem.ts';
+import { isSecretPath } from './redact.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface ReferenceSources {
+  env: Environment;
+  /** Whole text of a file; throws when it cannot be read. */
+  readFile(file: string): string;
+}
+
+export interface Resolved {
+  value: unknown;
+  /** Texts that no report may show. */
+  secrets: Set<string>;
+  problems: ConfigProblem[];
+}
+
+const REFERENCE = /\$\$\{|\$\{([^}]*)\}/g;
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** The document's value with every reference replaced; a reference that cannot be resolved is a problem and stays as it is. */
+export function resolveReferences(document: ConfigDocument, sources: ReferenceSources): Resolved {
+  const secrets = new Set<string>();
+  const problems: ConfigProblem[] = [];
+
+  const problem = (path: Path, message: string, hint: string): void => {
+    const place = document.locate(path);
+    problems.push({ file: document.file, path: pathText(path), ...place, message, found: null, hint });
+  };
+
+  const resolveText = (text: string, path: Path): string => {
+    const expanded = text.replace(REFERENCE, (whole: string, name: string | undefined) => {
+      if (name === undefined) return '${';
+      if (!VARIABLE_NAME.test(name)) {
+        problem(
+          path,
+          'expected the name of an environment variable in the braces',
+          'write $${ for a literal ${',
+        );
+        return whole;
+      }
+      const found = sources.env[name];
+      if (found === undefined || found === '') {
+        const what = found === undefined ? 'is not set' : 'is empty';
+        problem(
+          path,
+          `the environment variable ${name} ${what}`,
+          `set ${name} where headgate starts, or write the value here`,
+        );
+        return whole;
+      }
+      secrets.add(found);
+      return found;
+    });
+    if (!/^file:(\/|\$\{)/.test(text) || !expanded.startsWith('file:/')) return expanded;
+    const file = expanded.slice('file:'.length);
+    try {
+      const content = sources.readFile(file).replace(/\r?\n$/, '');
+      secrets.add(content);
+      return content;
+    } catch (error) {
+      problem(
+        path,
+        `the file of this reference cannot be read: ${file} (${errorCode(error)})`,
+        'check the path, and that this user may read it',
+      );
+      return text;
+    }
+  };
+
+  const walk = (value: unknown, path: Path): unknown => {
+    if (typeof value === 'string') {
+      if (isSecretPath(path) && !value.includes('${') && !value.startsWith('file:/')) secrets.add(value);
+      return resolveText(value, path);
+    }
+    if (Array.isArray(value)) return value.map((child, index) => walk(child, [...path, index]));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(
+      Object.entries(value).map(([key, child]) => [key, walk(child, [...path, key])]),
+    );
+  };
+
+  return { value: walk(document.raw, []), secrets, problems };
+}
+
+/** `ENOENT`, `EACCES` and so on, or what kind of error it was. */
+export function errorCode(error: unknown): string {
+  if (error instanceof Error)
+    return 'code' in error && typeof error.code === 'string' ? error.code : error.name;
+  return 'unknown error';
+}

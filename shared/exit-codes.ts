@@ -1,0 +1,19 @@
+/**
+ * Exit codes of every headgate command (docs/cli.md). 69, 70 and 78 are those of BSD's sysexits.h; systemd does not
+ * restart on 78 (`RestartPreventExitStatus=78` in systemd/*.service), because a restart mends no configuration.
+ */
+export const EXIT = {
+  ok: 0,
+  /** It ran, and did not succeed: a port in use, a verdict of the demo that does not hold. */
+  failed: 1,
+  /** Wrong flags or arguments. */
+  usage: 2,
+  /** EX_UNAVAILABLE: nobody answers at the admin or control address. */
+  unavailable: 69,
+  /** EX_SOFTWARE: a bug in headgate. */
+  internal: 70,
+  /** EX_CONFIG: a mistake in the configuration, or a Node.js that is too old. */
+  config: 78,
+} as const;
+
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];

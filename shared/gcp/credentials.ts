@@ -1,0 +1,83 @@
+/**
+ * gRPC credentials for Pub/Sub, made here and not by the SDK for two reasons: only so can a certificate authority be
+ * given per connection (the SDK's own way, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, is one for the whole process), and a
+ * service account then signs its own JWTs without any look-up (no token endpoint, no metadata server).
+ */
+import { readFile } from 'node:fs/promises';
+import { type CallCredentials, type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
+import { GoogleAuth, JWT } from 'google-auth-library';
+import { z } from 'zod';
+import { errorText } from '../log.ts';
+import type { GcpAccessOptions } from './access-options.ts';
+
+/** The audience of a self-signed JWT is the service by its global name, also at a regional endpoint (AIP-4111). */
+const SERVICE = 'pubsub.googleapis.com';
+const SCOPE = 'https://www.googleapis.com/auth/pubsub';
+
+export interface GcpCredentials {
+  channel: ChannelCredentials;
+  /** Null where nobody is asked who he is. */
+  call: CallCredentials | null;
+}
+
+/** Rejects when a file that the options name is not readable or not a service account's key. */
+export async function openGcpCredentials(options: GcpAccessOptions): Promise<GcpCredentials> {
+  if (options.insecure) return { channel: credentials.createInsecure(), call: null };
+  const ca = options.ca_file === undefined ? null : await readFile(options.ca_file);
+  return { channel: credentials.createSsl(ca), call: callCredentials(await headerSource(options)) };
+}
+
+/** Channel credentials with those of each call, where there are any. */
+export function withCalls(channel: ChannelCredentials, { call }: GcpCredentials): ChannelCredentials {
+  return call ? credentials.combineChannelCredentials(channel, call) : channel;
+}
+
+type HeaderSource = () => Promise<Headers>;
+
+const keyFile = z.object({
+  client_email: z.string(),
+  private_key: z.string(),
+  private_key_id: z.string().optional(),
+});
+
+type AccountKey = z.infer<typeof keyFile>;
+
+async function headerSource(options: GcpAccessOptions): Promise<HeaderSource> {
+  const account = options.credentials;
+  if (!account) {
+    const auth = new GoogleAuth({ scopes: [SCOPE] });
+    auth.useJWTAccessWithScope = true;
+    return async () => (await auth.getClient()).getRequestHeaders();
+  }
+  const key: AccountKey = 'key_file' in account ? await readKeyFile(account.key_file) : account;
+  const jwt = new JWT({ email: key.client_email, key: key.private_key, ...keyId(key) });
+  jwt.defaultServicePath = SERVICE;
+  return () => jwt.getRequestHeaders(`https://${SERVICE}/`);
+}
+
+async function readKeyFile(path: string): Promise<AccountKey> {
+  const text = await readFile(path, 'utf8');
+  try {
+    return keyFile.parse(JSON.parse(text));
+  } catch {
+    // The parser's own message would quote the file, and the file is a secret.
+    throw new Error(`${path} is not the key file of a service account`);
+  }
+}
+
+function keyId(key: AccountKey): { keyId?: string } {
+  return key.private_key_id === undefined ? {} : { keyId: key.private_key_id };
+}
+
+function callCredentials(headers: HeaderSource): CallCredentials {
+  return credentials.createFromMetadataGenerator((_call, callback) => {
+    headers().then(
+      (found) => {
+        const metadata = new Metadata();
+        for (const [name, value] of found) metadata.set(name, value);
+        callback(null, metadata);
+      },
+      (error: unknown) => callback(error instanceof Error ? error : new Error(errorText(error))),
+    );
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * Channel credentials that keep hold of the sockets they are used on, because gRPC does not let go of them by itself: a
+ * channel on a black-holed connection, or in a TLS handshake that nobody answers, would stay so for minutes, and a
+ * closed channel waits for its calls.
+ */
+import type { Socket } from 'node:net';
+import { type CallCredentials, ChannelCredentials } from '@grpc/grpc-js';
+
+export class SocketHold extends ChannelCredentials {
+  readonly #inner: ChannelCredentials;
+  readonly #open = new Set<Socket>();
+  readonly #ready = new Set<Socket>();
+  #bytesFromClosed = 0;
+  #cut: boolean = false;
+
+  constructor(inner: ChannelCredentials) {
+    super();
+    this.#inner = inner;
+  }
+
+  /** Whether a connection stands, TLS included. */
+  get connected(): boolean {
+    return this.#ready.size > 0;
+  }
+
+  /** Bytes that have come in, ever: what tells a slow peer from a silent one. */
+  get bytesReceived(): number {
+    let bytes = this.#bytesFromClosed;
+    for (const socket of this.#open) bytes += socket.bytesRead;
+    return bytes;
+  }
+
+  /** Ends every connection, and whatever is still connecting. */
+  cut(): void {
+    this.#cut = true;
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  override _isSecure(): boolean {
+    return this.#inner._isSecure();
+  }
+
+  override _equals(other: ChannelCredentials): boolean {
+    return other === this;
+  }
+
+  override _createSecureConnector(
+    ...[target, options, call]: Parameters<ChannelCredentials['_createSecureConnector']>
+  ): ReturnType<ChannelCredentials['_createSecureConnector']> {
+    const inner = this.#inner._createSecureConnector(target, options, call);
+    return {
+      connect: async (socket) => {
+        this.#hold(socket);
+        const result = await inner.connect(socket);
+        if (!socket.destroyed) this.#ready.add(socket);
+        return result;
+      },
+      waitForReady: () => inner.waitForReady(),
+      getCallCredentials: (): CallCredentials => inner.getCallCredentials(),
+      destroy: () => inner.destroy(),
+    };
+  }
+
+  #hold(socket: Socket): void {
+    if (this.#cut) {
+      socket.destroy();
+      return;
+    }
+    this.#open.add(socket);
+    socket.once('close', () => {
+      this.#open.delete(socket);
+      this.#ready.delete(socket);
+      this.#bytesFromClosed += socket.bytesRead;
+    });
+  }
+}

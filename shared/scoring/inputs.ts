@@ -1,0 +1,52 @@
+/** What a score is made of. */
+
+export interface ScoreWeights {
+  cost: number;
+  performance: number;
+  compliance: number;
+  reliability: number;
+}
+
+/** Each in [0, 1]; more is better. */
+export type ScoreParts = ScoreWeights;
+
+/** What was seen of the provider in the sliding window. */
+export interface Measurements {
+  /** Tries that were accepted. */
+  accepted: number;
+  /** Tries that were accepted or failed; throttled ones are neither. */
+  tries: number;
+  /** Accepted tries that the latencies are taken from: those of live size, for large ones measure the uplink. */
+  latencySamples: number;
+  /** Acknowledgement latency; null without samples. */
+  latencyP50Ms: number | null;
+  latencyP95Ms: number | null;
+  /** Bytes accepted ÷ bytes offered (throttled ones are offered); 1 when nothing was offered. */
+  goodput: number;
+}
+
+export interface ScoreInputs {
+  provider: string;
+  /** The cheapest eligible provider sets the scale of the cost part. */
+  eligible: boolean;
+  /** Marginal cost of one envelope now. */
+  envelopeCostUsd: number;
+  /** What acknowledgement latency to expect while samples are few. */
+  latencyPriorMs: number;
+  measured: Measurements;
+  slaPercent: number;
+  certifications: readonly string[];
+  requiredCertifications: readonly string[];
+  /** Whether the provider's region lies in the zone that the stream asks for; null when it asks for none. */
+  insideResidency: boolean | null;
+  /** Of the reference form only. */
+  monthlyCostUsd: number;
+  throughputMbps: number;
+}
+
+/** Share of the required certifications that are held; 1 when none is required. */
+export function certificationShare({ certifications, requiredCertifications }: ScoreInputs): number {
+  if (requiredCertifications.length === 0) return 1;
+  const held = requiredCertifications.filter((name) => certifications.includes(name));
+  return held.length / requiredCertifications.length;
+}

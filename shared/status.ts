@@ -1,0 +1,153 @@
+/** What the admin servers answer and the command line reads. */
+import type { Gap, SeqRange, StreamKey } from './record.ts';
+import type { ScoreParts } from './scoring/inputs.ts';
+
+/** A provider's health as the routing core keeps it. */
+export type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
+
+export interface AgentStreamStatus {
+  name: string;
+  /** Providers that get the next envelope, the first first; empty when none is eligible. */
+  chosen: string[];
+  /** Records that wait. */
+  pending: number;
+  /** Records sent and not yet answered. */
+  inFlight: number;
+  /** Records accepted since start. */
+  accepted: number;
+  ratePerSecond: number;
+  /** Null when nothing waits or nothing leaves. */
+  timeToDrainSeconds: number | null;
+  /** Age of the oldest waiting record; null when none waits. */
+  oldestAgeMs: number | null;
+}
+
+export interface ProviderStatus {
+  name: string;
+  type: string;
+  region: string;
+  health: ProviderHealth;
+  /** How long it has been in this health. */
+  sinceMs: number;
+  score: number;
+  parts: ScoreParts;
+  /** Why it is not to be used; empty when nothing holds it. */
+  holds: string[];
+  /** Measured acknowledgement latency; null before the first sample. */
+  p50Ms: number | null;
+  p95Ms: number | null;
+  /** In [0, 1]; null before the first sample. */
+  successRate: number | null;
+  /** Envelopes. */
+  accepted: number;
+  failed: number;
+  /** Metered as the provider bills. */
+  units: number;
+}
+
+export interface RoutingSwitch {
+  /** ISO 8601. */
+  at: string;
+  stream: string;
+  from: string | null;
+  to: string | null;
+  reason: string;
+}
+
+/** `GET /v1/status` of an agent. */
+export interface AgentStatus {
+  kind: 'agent';
+  gateway: string;
+  version: string;
+  epoch: string;
+  uptimeSeconds: number;
+  clock: { quality: 'synchronised' | 'unsynchronised'; offsetMs: number };
+  broker: { connections: number; published: number; refused: number };
+  /** `state` is the named state of the store: `ok`, or why it is degraded (I9). */
+  buffer: { rows: number; bytes: number; fileBytes: number; walBytes: number; state: string };
+  streams: AgentStreamStatus[];
+  providers: ProviderStatus[];
+  /** The latest switches, newest last. */
+  switches: RoutingSwitch[];
+}
+
+export interface SourceStatus {
+  name: string;
+  type: string;
+  connected: boolean;
+  received: number;
+  settled: number;
+  lastError: string | null;
+  /** Wall-clock milliseconds. */
+  lastReceivedMs: number | null;
+}
+
+/** What the router can state of one (gateway, epoch, stream) (I6): the ledger's answer, as it is. */
+export interface StreamCompletenessStatus extends StreamKey {
+  completeTo: number;
+  highest: number;
+  missing: SeqRange[];
+  missingCount: number;
+  gaps: Gap[];
+  sealedAt: number | null;
+  records: number;
+  duplicates: number;
+  conflicts: number;
+}
+
+/** `GET /v1/status` of a router. */
+export interface RouterStatus {
+  kind: 'router';
+  version: string;
+  uptimeSeconds: number;
+  sources: SourceStatus[];
+  ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number };
+  /** `lag`: records of the ledger that the feed has not handed over. */
+  feeds: { name: string; offset: number; lag: number }[];
+  /** `lastContactMs` is wall-clock milliseconds. */
+  gateways: { gateway: string; lastContactMs: number | null; streams: StreamCompletenessStatus[] }[];
+}
+
+/** One provider as a candidate for one stream. */
+export interface ExplainedCandidate {
+  provider: string;
+  /** Why it may not be used for this stream; empty when it is eligible. */
+  refusals: string[];
+  score: number;
+  parts: ScoreParts;
+  chosen: boolean;
+}
+
+/** `GET /v1/explain?stream=`: why each provider was chosen or refused, part by part. */
+export interface Explanation {
+  kind: 'explain';
+  streams: {
+    stream: string;
+    /** Why the present choice stands, in a sentence. */
+    reason: string;
+    weights: ScoreParts;
+    candidates: ExplainedCandidate[];
+  }[];
+}
+
+/** `GET /v1/costs`: what the metered units cost by the price sheets, since the agent started. */
+export interface CostReport {
+  kind: 'costs';
+  currency: 'USD';
+  /** ISO 8601. */
+  since: string;
+  providers: {
+    name: string;
+    type: string;
+    units: number;
+    /** What one unit is, for example `5 KB message`. */
+    unit: string;
+    records: number;
+    cost: number;
+    /** Null before the first record. */
+    costPerMillionRecords: number | null;
+  }[];
+  total: number;
+  /** Null when the policy names none. */
+  budget: number | null;
+}
