@@ -6,7 +6,9 @@ import { fileURLToPath } from 'node:url';
 import type { Clock } from '../shared/clock.ts';
 
 const STOP_MS_MAX = 12_000;
-const BIN = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../bin/headgate.js' : '../../bin/headgate.js', import.meta.url));
+const BIN = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../bin/headgate.js' : '../../bin/headgate.js', import.meta.url),
+);
 
 export interface ChildOptions {
   name: string;

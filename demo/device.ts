@@ -6,7 +6,7 @@
  */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { connectAsync, type MqttClient } from 'mqtt';
+import { connect, type MqttClient } from 'mqtt';
 import { type Clock, isoTime, systemClock } from '../shared/clock.ts';
 import { type Entropy, seededEntropy } from '../shared/entropy.ts';
 import { stopSignal } from '../shared/process.ts';
@@ -58,21 +58,24 @@ class DeviceProcess {
   }
 
   async run(): Promise<void> {
-    this.#devices = await Promise.all(this.#plan.devices.map((index) => this.#connect(index)));
+    this.#devices = this.#plan.devices.map((index) => this.#connect(index));
+    await Promise.all(this.#devices.map(({ client }) => connected(client)));
     const reporting = this.#clock.every(REPORT_MS, () => this.#send());
     await this.#publishAll();
     const deadline = this.#clock.monoMs() + LAST_ACKS_MS;
     while (this.#unacked() > 0 && this.#clock.monoMs() < deadline) await this.#clock.sleep(STEP_MS);
     await Promise.all(this.#devices.map(({ client }) => client.endAsync(true)));
-    await Promise.all(this.#devices.map(({ log }) => new Promise<void>((resolve) => log.end(() => resolve()))));
+    await Promise.all(
+      this.#devices.map(({ log }) => new Promise<void>((resolve) => log.end(() => resolve()))),
+    );
     reporting.cancel();
     this.#report.done = true;
     this.#send();
   }
 
-  async #connect(index: number): Promise<Device> {
+  #connect(index: number): Device {
     const name = `${deviceKind(index)}-${String(index).padStart(2, '0')}`;
-    const client = await connectAsync(`mqtt://127.0.0.1:${this.#plan.brokerPort}`, {
+    const client = connect(`mqtt://127.0.0.1:${this.#plan.brokerPort}`, {
       clientId: name,
       clean: false,
       reconnectPeriod: 200,
@@ -142,7 +145,8 @@ class DeviceProcess {
       rms_mm_s: round(1.2 + 0.4 * Math.abs(wave) + 0.1 * noise(), 3),
     };
     const short = this.#plan.payloadBytes - JSON.stringify(reading).length - ',"note":""'.length;
-    if (short > 0) reading['note'] = Buffer.from(device.entropy.bytes(short)).toString('base64').slice(0, short);
+    if (short > 0)
+      reading['note'] = Buffer.from(device.entropy.bytes(short)).toString('base64').slice(0, short);
     return JSON.stringify(reading);
   }
 
@@ -156,6 +160,14 @@ class DeviceProcess {
   }
 }
 
+/** Resolves at the first connection, however many tries it takes. */
+function connected(client: MqttClient): Promise<void> {
+  return new Promise((resolve) => {
+    if (client.connected) resolve();
+    else client.once('connect', () => resolve());
+  });
+}
+
 function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
@@ -163,4 +175,4 @@ function round(value: number, digits: number): number {
 const plan = JSON.parse(process.argv[2] ?? '{}') as DevicePlan;
 void stopSignal().then(() => process.exit(1));
 await new DeviceProcess(plan, systemClock).run();
-process.disconnect?.();
+process.exit(0);

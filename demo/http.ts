@@ -12,7 +12,11 @@ export async function getJson(url: string): Promise<unknown> {
 
 export async function sendJson(method: 'PUT' | 'DELETE', url: string, body?: unknown): Promise<unknown> {
   if (body === undefined) return request(url, { method });
-  return request(url, { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+  return request(url, {
+    method,
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json' },
+  });
 }
 
 async function request(url: string, init: RequestInit): Promise<unknown> {
@@ -22,14 +26,20 @@ async function request(url: string, init: RequestInit): Promise<unknown> {
 }
 
 /** Tries until it succeeds; rejects after `waitMs` with the last error. */
-export async function waitFor(attempt: () => Promise<unknown>, waitMs: number, clock: Clock, what: string): Promise<void> {
+export async function waitFor(
+  attempt: () => Promise<unknown>,
+  waitMs: number,
+  clock: Clock,
+  what: string,
+): Promise<void> {
   const endsMs = clock.monoMs() + waitMs;
   for (;;) {
     try {
       await attempt();
       return;
     } catch (error) {
-      if (clock.monoMs() > endsMs) throw new Error(`${what} did not become ready within ${waitMs / 1000} s`, { cause: error });
+      if (clock.monoMs() > endsMs)
+        throw new Error(`${what} did not become ready within ${waitMs / 1000} s`, { cause: error });
       await clock.sleep(POLL_MS);
     }
   }

@@ -5,10 +5,10 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { openSqliteLedger } from '../router/ledger/sqlite.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger } from '../shared/log.ts';
-import { openSqliteLedger } from '../router/ledger/sqlite.ts';
 import { findFailovers } from './incidents.ts';
 import { LiveView } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
@@ -26,7 +26,8 @@ const STILL_MS = 4000;
 /** Runs the demo; resolves with the exit code: 0 when the verdict is ok. */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const clock = systemClock;
-  const dir = options.keep === undefined ? await mkdtemp(join(tmpdir(), 'headgate-demo-')) : resolve(options.keep);
+  const dir =
+    options.keep === undefined ? await mkdtemp(join(tmpdir(), 'headgate-demo-')) : resolve(options.keep);
   await mkdir(dir, { recursive: true });
   const view = new LiveView(process.stdout, options.json);
   const scenario = new Scenario(dir, options, clock);
@@ -99,7 +100,8 @@ async function drain(
     if (now !== progress) movedMs = clock.monoMs();
     progress = now;
     const still = clock.monoMs() - movedMs;
-    if (snapshot.backlog === 0 && (still >= STILL_MS || (snapshot.missing === 0 && still >= SAMPLE_MS))) return true;
+    if (snapshot.backlog === 0 && (still >= STILL_MS || (snapshot.missing === 0 && still >= SAMPLE_MS)))
+      return true;
     await clock.sleep(SAMPLE_MS / 2, signal);
   }
   return false;

@@ -8,7 +8,8 @@ const KILL_TARGETS = ['agent', 'router'] as const;
 
 /** Times count from the first publish, in seconds. */
 export interface DemoFault {
-  provider: CloudName;
+  /** Null: the one that carries the most when the fault begins. */
+  provider: CloudName | null;
   fault: FaultName;
   startSeconds: number;
   endSeconds: number;
@@ -67,12 +68,16 @@ export function parseDemoFlags(flags: DemoFlags): DemoFlagsResult {
     return [];
   };
   const number = (flag: string, text: string, min: number, max: number): number =>
-    take(parseWhole(flag, text, min, max))[0] ?? min;
+    take(parseWhole(flag, text, min, max))[0] ?? max;
 
   const duration = number('--duration', flags.duration, 5, 86_400);
+  const faults =
+    flags.fault === undefined
+      ? [defaultFault(duration)]
+      : (flags.fault || []).flatMap((text) => take(parseFaultWindow(text, duration)));
   const kills = (flags.kill ?? []).flatMap((text) => take(parseKill(text, duration)));
   const options: DemoOptions = {
-    faults: faultTexts(flags.fault, duration).flatMap((text) => take(parseFaultWindow(text, duration))),
+    faults,
     kills: kills.sort((a, b) => a.atSeconds - b.atSeconds),
     rate: number('--rate', flags.rate, 1, 100_000),
     devices: number('--devices', flags.devices, 1, 10_000),
@@ -86,11 +91,10 @@ export function parseDemoFlags(flags: DemoFlags): DemoFlagsResult {
   return problems.length === 0 ? { ok: true, options } : { ok: false, problems };
 }
 
-/** Without `--fault` and `--no-fault` a cloud goes silent for the middle third. */
-function faultTexts(flag: DemoFlags['fault'], duration: number): readonly string[] {
-  if (flag === false) return [];
-  const third = duration / 3;
-  return flag ?? [`aws:blackhole@${third.toFixed(1)}-${(2 * third).toFixed(1)}`];
+/** Without `--fault` and `--no-fault`, the cloud in use goes silent for the middle third. */
+function defaultFault(duration: number): DemoFault {
+  const third = Math.round(duration / 3);
+  return { provider: null, fault: 'blackhole', startSeconds: third, endSeconds: 2 * third };
 }
 
 /** `aws:blackhole`. */

@@ -49,7 +49,9 @@ export function reportText(report: Report): string {
     `  ${report.acked} readings acknowledged to devices, ${report.delivered} in the ledger, ${report.missing} missing`,
     `  ${report.duplicates_reconciled} duplicates reconciled, ${report.duplicated_in_ledger} left in the ledger, ` +
       `${report.conflicts} conflicts, ${report.residency_violations} residency violations`,
-    ...(report.device_retries > 0 ? [`  ${report.device_retries} second records of publishes that devices sent again`] : []),
+    ...(report.device_retries > 0
+      ? [`  ${report.device_retries} second records of publishes that devices sent again`]
+      : []),
     '',
     report.verdict === 'ok'
       ? `OK: every acknowledged reading arrived, once. (${report.seconds} s)`

@@ -18,7 +18,9 @@ import { POLICY, RESIDENCY } from './plant.ts';
 const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
-const DEVICE_MODULE = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url));
+const DEVICE_MODULE = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url),
+);
 
 interface CloudView {
   name: CloudName;
@@ -117,7 +119,9 @@ export class Scenario {
   schedule(): void {
     this.#scheduledAtMs = this.#clock.monoMs();
     for (const { provider, fault, startSeconds, endSeconds } of this.#options.faults) {
-      this.#at(startSeconds, () => this.#applyFault(provider ?? this.#busiest(), fault, endSeconds - startSeconds));
+      this.#at(startSeconds, () =>
+        this.#applyFault(provider ?? this.#busiest(), fault, endSeconds - startSeconds),
+      );
     }
     for (const { target, atSeconds } of this.#options.kills) {
       this.#at(atSeconds, async () => {
@@ -130,7 +134,8 @@ export class Scenario {
 
   async clearFaults(): Promise<void> {
     await this.#work;
-    for (const cloud of this.#known.clouds) await sendJson('DELETE', `${this.#control}/v1/clouds/${cloud.name}/fault`);
+    for (const cloud of this.#known.clouds)
+      await sendJson('DELETE', `${this.#control}/v1/clouds/${cloud.name}/fault`);
   }
 
   /** Asks every part how it is. A part that is down keeps its last answer. */

@@ -35,9 +35,12 @@ export async function compare(
   for (let after = 0; ; ) {
     const records = await ledger.read(after, READ_LIMIT);
     for (const record of records) {
-      const entry = expected.get(key(record.device, record.topic, Buffer.from(record.payload).toString('utf8')));
+      const entry = expected.get(
+        key(record.device, record.topic, Buffer.from(record.payload).toString('utf8')),
+      );
       if (entry) entry.found += 1;
-      if (record.stream === residency.stream && residency.outside.includes(record.source)) residencyViolations += 1;
+      if (record.stream === residency.stream && residency.outside.includes(record.source))
+        residencyViolations += 1;
       after = record.offset;
     }
     if (records.length === 0) break;

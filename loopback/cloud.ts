@@ -14,7 +14,7 @@ export interface CloudMeter {
   bytes: number;
   /** Requests answered in any way. */
   requests: number;
-  /** Publishes taken per stream (second to last topic level, or the `st` property), to check residency from outside. */
+  /** Publishes taken per stream (last topic level, or the `st` property), to check residency from outside. */
   perStream: Record<string, number>;
   /** Messages handed to consumers, and settled by them. */
   delivered: number;

@@ -1,6 +1,9 @@
 /**
  * A TCP proxy in front of a loopback cloud that does the transport faults: what a network does to a connection,
  * below TLS, so that every SDK sees it as the real thing.
+ *
+ * Whatever passes, leaves in the order in which it came, the end of the connection too: a chunk that overtook another,
+ * or an end that cut off a late chunk, would be a fault that no network has.
  */
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
 import type { Clock, Timer } from '../shared/clock.ts';
@@ -13,6 +16,10 @@ interface Pair {
   inner: Socket;
 }
 
+/** A port that was closed on purpose can be taken for a moment by somebody's outgoing connection. */
+const REOPEN_TRIES = 50;
+const REOPEN_PAUSE_MS = 100;
+
 export class TcpProxy implements Service {
   readonly #targetPort: number;
   readonly #clock: Clock;
@@ -20,8 +27,11 @@ export class TcpProxy implements Service {
   readonly #pairs = new Set<Pair>();
   #server: Server | null = null;
   #port: number;
+  #started: boolean = false;
   #fault: Fault | null = null;
   #flapTimer: Timer | null = null;
+  /** The last opening or closing of the port: they run one after the other. */
+  #lastMove: Promise<void> = Promise.resolve();
 
   /** `port` 0 picks a free one at `start` and keeps it over refusals. */
   constructor(options: { targetPort: number; port: number; clock: Clock; entropy: Entropy }) {
@@ -35,52 +45,60 @@ export class TcpProxy implements Service {
     return this.#port;
   }
 
-  start(): Promise<void> {
-    return this.#listen();
+  async start(): Promise<void> {
+    await this.#move('open');
+    this.#started = true;
   }
 
   async stop(): Promise<void> {
+    this.#started = false;
+    this.#fault = null;
     this.#flapTimer?.cancel();
-    await this.#close();
+    await this.#move('closed');
   }
 
-  /** Applies a transport fault; any other fault, or null, means a clear line. */
+  /** Applies a transport fault; any other fault, or null, means a clear line. Does nothing unless started. */
   async setFault(fault: Fault | null): Promise<void> {
+    if (!this.#started) return;
     this.#flapTimer?.cancel();
-    this.#flapTimer = null;
     const before = this.#fault;
     this.#fault = fault && TRANSPORT_FAULTS.has(fault.name) ? fault : null;
     // Bytes swallowed by a black hole leave a TLS stream torn: cut those connections so that clients make new ones.
     if (before?.name === 'blackhole' && this.#fault?.name !== 'blackhole') this.#cutAll();
-    if (this.#fault?.name === 'refuse') await this.#close();
-    else await this.#listen();
-    if (this.#fault?.name === 'flap') {
-      await this.#close();
-      this.#flap(this.#fault.periodMs, false);
+    await this.#move(this.#fault?.name === 'refuse' || this.#fault?.name === 'flap' ? 'closed' : 'open');
+    if (this.#fault?.name === 'flap') this.#flap(this.#fault, 'open');
+  }
+
+  #flap(fault: Fault, next: 'open' | 'closed'): void {
+    this.#flapTimer = this.#clock.setTimer(fault.periodMs, () => {
+      const goOn = (): void => {
+        if (this.#fault === fault) this.#flap(fault, next === 'open' ? 'closed' : 'open');
+      };
+      // A port that could not be opened stays closed for this half of the cycle.
+      this.#move(next).then(goOn, goOn);
+    });
+  }
+
+  #move(to: 'open' | 'closed'): Promise<void> {
+    const move = this.#lastMove.then(() => (to === 'open' ? this.#open() : this.#close()));
+    // Who asked for a move hears of its failure; the next move starts from whatever is.
+    this.#lastMove = move.catch(() => undefined);
+    return move;
+  }
+
+  async #open(): Promise<void> {
+    if (this.#server) return;
+    for (let tries = this.#started ? REOPEN_TRIES : 1; ; tries -= 1) {
+      try {
+        this.#server = await listen(this.#port, (socket) => this.#accept(socket));
+        break;
+      } catch (error) {
+        if (tries <= 1) throw error;
+        await this.#clock.sleep(REOPEN_PAUSE_MS);
+      }
     }
-  }
-
-  #flap(periodMs: number, open: boolean): void {
-    this.#flapTimer = this.#clock.setTimer(periodMs, () => {
-      const turn = open ? this.#close() : this.#listen();
-      void turn.finally(() => {
-        if (this.#fault?.name === 'flap') this.#flap(periodMs, !open);
-      });
-    });
-  }
-
-  #listen(): Promise<void> {
-    if (this.#server) return Promise.resolve();
-    const server = createServer((socket) => this.#accept(socket));
-    this.#server = server;
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.#port, '127.0.0.1', () => {
-        const address = server.address();
-        if (address && typeof address === 'object') this.#port = address.port;
-        resolve();
-      });
-    });
+    const address = this.#server.address();
+    if (address && typeof address === 'object') this.#port = address.port;
   }
 
   #close(): Promise<void> {
@@ -92,10 +110,7 @@ export class TcpProxy implements Service {
   }
 
   #cutAll(): void {
-    for (const { outer, inner } of this.#pairs) {
-      outer.resetAndDestroy();
-      inner.destroy();
-    }
+    for (const pair of this.#pairs) cut(pair);
     this.#pairs.clear();
   }
 
@@ -105,44 +120,69 @@ export class TcpProxy implements Service {
     this.#pairs.add(pair);
     outer.setNoDelay(true);
     inner.setNoDelay(true);
-    this.#carry(outer, inner, pair, true);
-    this.#carry(inner, outer, pair, false);
+    this.#carry(pair, 'request');
+    this.#carry(pair, 'answer');
   }
 
-  #carry(from: Socket, to: Socket, pair: Pair, inbound: boolean): void {
-    /** When the last delayed chunk leaves: later chunks never overtake it. */
-    let leavesAtMs = 0;
-    from.on('data', (chunk) => {
-      const fault = this.#fault;
-      if (fault?.name === 'blackhole') return;
-      if (fault?.name === 'reset' && inbound) {
-        pair.outer.resetAndDestroy();
-        pair.inner.destroy();
+  #carry(pair: Pair, direction: 'request' | 'answer'): void {
+    const [from, to] = direction === 'request' ? [pair.outer, pair.inner] : [pair.inner, pair.outer];
+    /** What was delayed and has not left. Whichever timer fires, the oldest leaves: timers of Node may change places. */
+    const late: (() => void)[] = [];
+    let lastLeavesAtMs = 0;
+    const inOrder = (act: () => void): void => {
+      const now = this.#clock.monoMs();
+      lastLeavesAtMs = Math.max(lastLeavesAtMs, now + (direction === 'answer' ? this.#latencyMs() : 0));
+      if (lastLeavesAtMs <= now && late.length === 0) {
+        act();
         return;
       }
-      const now = this.#clock.monoMs();
-      const delayMs =
-        fault?.name === 'slow' && !inbound
-          ? fault.latencyMs + (this.#entropy.float() * 2 - 1) * fault.jitterMs
-          : 0;
-      leavesAtMs = Math.max(leavesAtMs, now + Math.max(0, delayMs));
-      const write = (): void => {
-        if (to.destroyed || this.#fault?.name === 'blackhole') return;
-        if (!to.write(chunk)) {
-          from.pause();
-          to.once('drain', () => from.resume());
-        }
-      };
-      if (leavesAtMs <= now) write();
-      else this.#clock.setTimer(leavesAtMs - now, write);
+      late.push(act);
+      this.#clock.setTimer(lastLeavesAtMs - now, () => late.shift()?.());
+    };
+    from.on('data', (chunk) => {
+      if (this.#fault?.name === 'blackhole') return;
+      if (this.#fault?.name === 'reset' && direction === 'request') return cut(pair);
+      inOrder(() => {
+        if (!to.writable || this.#fault?.name === 'blackhole') return;
+        if (to.write(chunk) || from.isPaused()) return;
+        from.pause();
+        to.once('drain', () => from.resume());
+      });
     });
-    from.on('end', () => {
-      if (this.#fault?.name !== 'blackhole') to.end();
-    });
-    from.on('error', () => to.destroy());
+    // A socket that failed is closed next, and that is what the other side sees.
+    from.on('error', () => undefined);
     from.on('close', () => {
-      this.#pairs.delete(pair);
-      to.destroy();
+      // In a black hole a client must not learn that the server closed.
+      if (this.#fault?.name === 'blackhole' && direction === 'answer') return;
+      inOrder(() => {
+        this.#pairs.delete(pair);
+        to.destroySoon();
+      });
     });
   }
+
+  #latencyMs(): number {
+    if (this.#fault?.name !== 'slow') return 0;
+    return Math.max(0, this.#fault.latencyMs + (this.#entropy.float() * 2 - 1) * this.#fault.jitterMs);
+  }
+}
+
+/**
+ * RST towards the client, so that it does not take the cut for the end of an answer. Node's reset fails, and leaves the
+ * socket open for ever, while the socket is being shut down: then a plain close must do, and in any case the socket
+ * must not keep the process alive.
+ */
+function cut({ outer, inner }: Pair): void {
+  outer.unref();
+  if (outer.writable && outer.writableLength === 0) outer.resetAndDestroy();
+  else outer.destroy();
+  inner.destroy();
+}
+
+function listen(port: number, accept: (socket: Socket) => void): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = createServer(accept);
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => resolve(server));
+  });
 }

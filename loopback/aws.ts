@@ -1,0 +1,157 @@
+/**
+ * AWS on 127.0.0.1: the IoT data plane that gateways publish to (behind the proxy that does transport faults), an IoT
+ * rule, and the SQS queue that routers read. Both endpoints are HTTPS with SigV4; keys are made at start.
+ */
+import type { Clock } from '../shared/clock.ts';
+import type { Entropy } from '../shared/entropy.ts';
+import type { Logger } from '../shared/log.ts';
+import { type Service, stopAll } from '../shared/service.ts';
+import { IotDataPlane } from './aws/iot-data-plane.ts';
+import { TopicRule } from './aws/rule.ts';
+import type { AwsKeys, Signer } from './aws/sigv4.ts';
+import { SqsEndpoint } from './aws/sqs-endpoint.ts';
+import { SqsQueue } from './aws/sqs-queue.ts';
+import type { CertificateAuthority } from './ca.ts';
+import type { Cloud, CloudMeter } from './cloud.ts';
+import type { Fault } from './faults.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+export interface AwsCloudOptions {
+  /** Free ports where left out. */
+  ports?: { ingest?: number; queue?: number };
+  ca: CertificateAuthority;
+  /** Where the CA's PEM is on disk, for the configuration entries. */
+  caFile: string;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+const REGION = 'eu-west-1';
+const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
+
+export function createAwsCloud(options: AwsCloudOptions): Cloud {
+  return new AwsCloud(options);
+}
+
+interface Endpoints {
+  proxy: TcpProxy;
+  ingest: IotDataPlane;
+  queue: SqsEndpoint;
+}
+
+class AwsCloud implements Cloud {
+  readonly name = 'aws';
+  readonly #options: AwsCloudOptions;
+  readonly #keys: AwsKeys;
+  readonly #queue: SqsQueue;
+  readonly #rule: TopicRule;
+  /** What `stop` has to end, last started first. */
+  #stopSteps: (() => Promise<void>)[] = [];
+  #endpoints: Endpoints | null = null;
+  #fault: Fault | null = null;
+
+  constructor(options: AwsCloudOptions) {
+    const { clock, entropy } = options;
+    this.#options = options;
+    this.#keys = {
+      accessKeyId: `AKIA${Array.from(entropy.bytes(16), (byte) => BASE32[byte & 31]).join('')}`,
+      secretAccessKey: Buffer.from(entropy.bytes(30)).toString('base64'),
+    };
+    const queue = new SqsQueue(clock, entropy);
+    this.#queue = queue;
+    this.#rule = new TopicRule({ send: (body) => queue.send(body), clock, entropy });
+  }
+
+  async start(): Promise<void> {
+    const { ca, clock, entropy, ports, log } = this.#options;
+    const tls = await ca.issue('localhost', 'server');
+    const signer = (service: string): Signer => ({ keys: this.#keys, region: REGION, service });
+    const queue = new SqsEndpoint({
+      queue: this.#queue,
+      signer: signer('sqs'),
+      tls,
+      port: ports?.queue ?? 0,
+      clock,
+    });
+    const ingest = new IotDataPlane({
+      rule: this.#rule,
+      signer: signer('iotdata'),
+      tls,
+      clock,
+      fault: () => this.#fault?.name ?? null,
+    });
+    await this.#startPart(queue);
+    await this.#startPart(ingest);
+    const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
+    await this.#startPart(proxy);
+    this.#endpoints = { proxy, ingest, queue };
+    log.info({ cloud: 'aws', ingestPort: proxy.port, queue: queue.url }, 'loopback.started');
+  }
+
+  async #startPart(part: Service): Promise<void> {
+    await part.start();
+    this.#stopSteps.unshift(() => part.stop());
+  }
+
+  async stop(): Promise<void> {
+    const steps = this.#stopSteps;
+    this.#stopSteps = [];
+    this.#rule.flush();
+    await stopAll(steps);
+  }
+
+  async setFault(fault: Fault | null): Promise<void> {
+    this.#fault = fault;
+    if (fault?.name !== 'reorder') this.#rule.flush();
+    await this.#endpoints?.proxy.setFault(fault);
+  }
+
+  fault(): Fault | null {
+    return this.#fault;
+  }
+
+  meter(): CloudMeter {
+    return {
+      ...this.#started().ingest.meter(),
+      delivered: this.#queue.delivered,
+      settled: this.#queue.settled,
+    };
+  }
+
+  agentConfig(_gateway: string): Record<string, unknown> {
+    return {
+      name: 'aws',
+      type: 'aws',
+      region: REGION,
+      endpoint: `https://localhost:${this.#started().proxy.port}`,
+      ca_file: this.#options.caFile,
+      credentials: this.#credentials(),
+    };
+  }
+
+  routerConfig(): Record<string, unknown> {
+    const { queue } = this.#started();
+    return {
+      name: 'aws',
+      type: 'aws',
+      region: REGION,
+      endpoint: queue.url,
+      queue_url: queue.queueUrl,
+      ca_file: this.#options.caFile,
+      credentials: this.#credentials(),
+    };
+  }
+
+  #credentials(): Record<string, string> {
+    return {
+      access_key_id: this.#keys.accessKeyId,
+      secret_access_key: this.#keys.secretAccessKey,
+    };
+  }
+
+  #started(): Endpoints {
+    if (!this.#endpoints) throw new Error('the aws loopback cloud is not started');
+    return this.#endpoints;
+  }
+}

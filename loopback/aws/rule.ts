@@ -1,0 +1,71 @@
+/** The IoT rule between the topics that gateways publish to and the queue that the router reads. */
+import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { FaultName } from '../faults.ts';
+
+export interface PublishedMessage {
+  topic: string;
+  payload: Buffer;
+  /** In the order sent; a key may come twice (MQTT 5, 3.3.2.3.7). */
+  userProperties: [key: string, value: string][];
+}
+
+/** How long `reorder` holds messages back before it delivers them shuffled. */
+const REORDER_WINDOW_MS = 300;
+
+/**
+ * The body of the queue's message, as the rule makes it. Its SQL, as an operator creates it in AWS (SQL version
+ * 2016-03-23, one SQS action with `useBase64: false`):
+ *
+ *     SELECT encode(*, 'base64') AS data, topic() AS topic, timestamp() AS ts, get_user_properties('gw') AS gw FROM 'headgate/#'
+ *
+ * `encode(*, 'base64')` takes binary payloads (AWS IoT Core developer guide, "Working with binary payloads"). The SQS
+ * action sends the body only, as text: what the SELECT leaves out is lost. A user property may be there more than
+ * once, so it is an array.
+ */
+export function ruleOutput(message: PublishedMessage, nowMs: number): string {
+  const gateways = message.userProperties.filter(([key]) => key === 'gw').map(([, value]) => value);
+  return JSON.stringify({
+    data: message.payload.toString('base64'),
+    topic: message.topic,
+    ts: nowMs,
+    ...(gateways.length > 0 && { gw: gateways }),
+  });
+}
+
+export class TopicRule {
+  readonly #send: (body: string) => void;
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly #held: string[] = [];
+  #release: Timer | null = null;
+
+  constructor(options: { send: (body: string) => void; clock: Clock; entropy: Entropy }) {
+    this.#send = options.send;
+    this.#clock = options.clock;
+    this.#entropy = options.entropy;
+  }
+
+  /** Runs the rule on a published message, with the delivery faults `duplicate`, `reorder` and `drop-after-ack`. */
+  run(message: PublishedMessage, fault: FaultName | null): void {
+    if (!message.topic.startsWith('headgate/') || fault === 'drop-after-ack') return;
+    const body = ruleOutput(message, this.#clock.wallMs());
+    if (fault === 'reorder') {
+      this.#held.push(body);
+      this.#release ??= this.#clock.setTimer(REORDER_WINDOW_MS, () => this.flush());
+      return;
+    }
+    this.#send(body);
+    if (fault === 'duplicate') this.#send(body);
+  }
+
+  /** Delivers what `reorder` holds back, shuffled. */
+  flush(): void {
+    this.#release?.cancel();
+    this.#release = null;
+    for (let left = this.#held.length; left > 0; left -= 1) {
+      const [body] = this.#held.splice(Math.floor(this.#entropy.float() * left), 1);
+      if (body !== undefined) this.#send(body);
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * A whole IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy that does the weather, and
+ * the Event Hubs compatible endpoint that the router reads. Both speak TLS with a certificate of the given CA and check
+ * what the real ones check: tokens, identities, sizes.
+ */
+import type { Clock } from '../shared/clock.ts';
+import type { Entropy } from '../shared/entropy.ts';
+import type { Logger } from '../shared/log.ts';
+import { stopAll } from '../shared/service.ts';
+import { DeviceRegistry, HUB_HOST } from './azure/devices.ts';
+import { EventHubsServer } from './azure/event-hubs.ts';
+import { EventLog } from './azure/event-log.ts';
+import { Ingest } from './azure/ingest.ts';
+import { IotHub } from './azure/iot-hub.ts';
+import { type JsonObject, type Twin, Twins } from './azure/twins.ts';
+import type { CertificateAuthority } from './ca.ts';
+import type { Cloud, CloudMeter } from './cloud.ts';
+import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+const HUB = 'headgate';
+const POLICY = 'service';
+/** The number that a hub has by default when made through its command line is 4; two show what matters: more than one. */
+const PARTITIONS = 2;
+
+export interface AzureCloudOptions {
+  /** Of the MQTT and the AMQP endpoint; free ones are picked where not given. */
+  ports?: { ingest?: number; events?: number };
+  ca: CertificateAuthority;
+  /** Path of the CA's PEM, for the config entries. */
+  caFile: string;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+export interface AzureCloud extends Cloud {
+  /** Lets a device in that shows a certificate of the CA with its id as common name. */
+  registerX509Device(device: string): void;
+  twin(device: string): Twin;
+  /** What an operator does to a twin in the cloud: merges a patch, and tells the device when it listens. */
+  patchDesired(device: string, patch: JsonObject): void;
+  /** Cuts the consumers' connections. */
+  cutConsumers(): void;
+  /** While true, consumers stay connected and are sent nothing. */
+  stallConsumers(stalled: boolean): void;
+}
+
+export function createAzureCloud(options: AzureCloudOptions): AzureCloud {
+  return new LoopbackAzure(options);
+}
+
+class LoopbackAzure implements AzureCloud {
+  readonly name = 'azure';
+  readonly #options: AzureCloudOptions;
+  readonly #devices: DeviceRegistry;
+  readonly #ingest: Ingest;
+  readonly #twins = new Twins();
+  readonly #events: EventLog;
+  readonly #policyKey: string;
+  #hub: IotHub | null = null;
+  #proxy: TcpProxy | null = null;
+  #consumers: EventHubsServer | null = null;
+  #fault: Fault | null = null;
+  #ingestPort: number;
+  #eventsPort: number;
+
+  constructor(options: AzureCloudOptions) {
+    const { clock, entropy, log } = options;
+    this.#options = options;
+    this.#ingestPort = options.ports?.ingest ?? 0;
+    this.#eventsPort = options.ports?.events ?? 0;
+    this.#devices = new DeviceRegistry(entropy);
+    this.#events = new EventLog({ partitions: PARTITIONS, clock, log });
+    this.#ingest = new Ingest({ events: this.#events, clock, entropy });
+    this.#policyKey = Buffer.from(entropy.bytes(32)).toString('base64');
+  }
+
+  async start(): Promise<void> {
+    const { ca, clock, entropy, log } = this.#options;
+    const server = { ...(await ca.issue('localhost', 'server')), ca: ca.ca };
+    const [devices, ingest, twins, events] = [this.#devices, this.#ingest, this.#twins, this.#events];
+    this.#hub = new IotHub({ devices, ingest, twins, server, clock, entropy, log });
+    const targetPort = await this.#hub.start();
+    this.#proxy = new TcpProxy({ targetPort, port: this.#ingestPort, clock, entropy });
+    await this.#proxy.start();
+    this.#ingestPort = this.#proxy.port;
+    this.#consumers = new EventHubsServer({
+      hub: HUB,
+      policy: { name: POLICY, key: this.#policyKey },
+      events,
+      server,
+      port: this.#eventsPort,
+      onDelivered: () => {
+        ingest.meter.delivered += 1;
+        // Event Hubs knows no settling: a consumer keeps its own place.
+        ingest.meter.settled += 1;
+      },
+      clock,
+      log,
+    });
+    this.#eventsPort = await this.#consumers.start();
+  }
+
+  async stop(): Promise<void> {
+    await stopAll([
+      async () => this.#proxy?.stop(),
+      async () => this.#hub?.stop(),
+      async () => this.#consumers?.stop(),
+    ]);
+  }
+
+  async setFault(fault: Fault | null): Promise<void> {
+    this.#fault = fault;
+    this.#hub?.setFault(fault && !TRANSPORT_FAULTS.has(fault.name) ? fault.name : null);
+    await this.#proxy?.setFault(fault);
+  }
+
+  fault(): Fault | null {
+    return this.#fault;
+  }
+
+  meter(): CloudMeter {
+    const { meter } = this.#ingest;
+    return { ...meter, perStream: { ...meter.perStream } };
+  }
+
+  agentConfig(gateway: string): Record<string, unknown> {
+    const key = this.#devices.registerKey(gateway);
+    return {
+      name: 'azure',
+      type: 'azure',
+      region: 'westeurope',
+      ca_file: this.#options.caFile,
+      credentials: {
+        connection_string: `HostName=${HUB_HOST};DeviceId=${gateway};SharedAccessKey=${key};GatewayHostName=localhost:${this.#ingestPort}`,
+      },
+    };
+  }
+
+  routerConfig(): Record<string, unknown> {
+    return {
+      name: 'azure',
+      type: 'azure',
+      event_hub: HUB,
+      ca_file: this.#options.caFile,
+      credentials: {
+        connection_string: `Endpoint=sb://localhost:${this.#eventsPort}/;SharedAccessKeyName=${POLICY};SharedAccessKey=${this.#policyKey};EntityPath=${HUB}`,
+      },
+    };
+  }
+
+  registerX509Device(device: string): void {
+    this.#devices.registerCertificate(device);
+  }
+
+  twin(device: string): Twin {
+    return this.#twins.read(device);
+  }
+
+  patchDesired(device: string, patch: JsonObject): void {
+    const version = this.#twins.patch(device, 'desired', patch);
+    this.#hub?.pushDesired(device, patch, version);
+  }
+
+  cutConsumers(): void {
+    this.#consumers?.cut();
+  }
+
+  stallConsumers(stalled: boolean): void {
+    this.#consumers?.stall(stalled);
+  }
+}

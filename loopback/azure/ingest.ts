@@ -1,0 +1,72 @@
+/** From the hub's front door to its event log, with the faults that happen in between, metered as Azure bills it. */
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { CloudMeter } from '../cloud.ts';
+import type { FaultName } from '../faults.ts';
+import type { EventLog, NewEvent } from './event-log.ts';
+
+/** Largest device-to-cloud message, body and properties together (Azure docs, "IoT Hub quotas and throttling"). */
+export const MESSAGE_MAX_BYTES = 262_144;
+/** A message is billed in units of 4 KB, properties included (Azure docs, "Azure IoT Hub pricing information"). */
+const UNIT_BYTES = 4096;
+const REORDER_WINDOW_MS = 500;
+
+export class Ingest {
+  readonly #events: EventLog;
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly meter: CloudMeter = {
+    accepted: 0,
+    units: 0,
+    bytes: 0,
+    requests: 0,
+    perStream: {},
+    delivered: 0,
+    settled: 0,
+  };
+  #held: NewEvent[] = [];
+
+  constructor(options: { events: EventLog; clock: Clock; entropy: Entropy }) {
+    this.#events = options.events;
+    this.#clock = options.clock;
+    this.#entropy = options.entropy;
+  }
+
+  /** Takes one message: meters it, then routes it to the log as the fault has it. */
+  take(event: NewEvent, fault: FaultName | null): void {
+    const { st: stream = '' } = event.properties;
+    this.meter.accepted += 1;
+    this.meter.units += Math.max(1, Math.ceil(messageBytes(event) / UNIT_BYTES));
+    this.meter.bytes += event.body.length;
+    this.meter.perStream[stream] = (this.meter.perStream[stream] ?? 0) + 1;
+    if (fault === 'drop-after-ack') return;
+    if (fault === 'reorder') {
+      this.#hold(event);
+      return;
+    }
+    this.#events.append(event);
+    if (fault === 'duplicate') this.#events.append(event);
+  }
+
+  #hold(event: NewEvent): void {
+    if (this.#held.length === 0) this.#clock.setTimer(REORDER_WINDOW_MS, () => this.#release());
+    this.#held.push(event);
+  }
+
+  #release(): void {
+    const events = this.#held;
+    this.#held = [];
+    while (events.length > 0) {
+      const [event] = events.splice(Math.floor(this.#entropy.float() * events.length), 1);
+      if (event) this.#events.append(event);
+    }
+  }
+}
+
+/** Body and application properties, in bytes. */
+export function messageBytes(event: NewEvent): number {
+  return Object.entries(event.properties).reduce(
+    (bytes, [key, value]) => bytes + Buffer.byteLength(key) + Buffer.byteLength(value),
+    event.body.length,
+  );
+}

@@ -1,0 +1,246 @@
+/**
+ * IoT Hub's MQTT endpoint: MQTT 3.1.1 over TLS, device-to-cloud messages and twins (Azure docs, "Communicate with an IoT hub
+ * using MQTT"). The broker underneath is aedes; of its publish path only `authorizePublish` runs before the PUBACK, so
+ * whatever decides about a message, the faults included, lives there.
+ */
+import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { KeyAndCertificate } from '../ca.ts';
+import type { FaultName } from '../faults.ts';
+import { type Connect, type DeviceRegistry, parsePropertyBag } from './devices.ts';
+import type { NewEvent } from './event-log.ts';
+import { type Ingest, MESSAGE_MAX_BYTES, messageBytes } from './ingest.ts';
+import { isObject, type JsonObject, type JsonValue, type Twins } from './twins.ts';
+
+/** Faults that look to a client like the loss of its connection the moment they begin. */
+const CUTTING: ReadonlySet<FaultName> = new Set(['error', 'html503', 'unauthorized']);
+const THROTTLE_MIN_MS = 1500;
+const THROTTLE_SPREAD_MS = 500;
+/** After the first late PUBACK a throttled connection lives this much longer. */
+const THROTTLE_CUT_MS = 50;
+/** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
+const SERVER_UNAVAILABLE = 3;
+const NOT_AUTHORIZED = 5;
+
+const TWIN_RESPONSES = '$iothub/twin/res/#';
+const TWIN_DESIRED = '$iothub/twin/PATCH/properties/desired/#';
+
+const HTML_503 =
+  '<html><head><title>503 Service Unavailable</title></head><body><h1>Service Unavailable</h1></body></html>';
+const HTTP_503 = `HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nContent-Length: ${HTML_503.length}\r\nConnection: close\r\n\r\n${HTML_503}`;
+
+export interface IotHubOptions {
+  devices: DeviceRegistry;
+  ingest: Ingest;
+  twins: Twins;
+  server: KeyAndCertificate & { ca: string };
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+type Verdict = (error?: Error | null) => void;
+
+interface TwinAnswer {
+  status: number;
+  body: string;
+  version?: number;
+}
+
+export class IotHub {
+  readonly #options: IotHubOptions;
+  readonly #sockets = new Set<TLSSocket>();
+  readonly #clients = new Map<string, Client>();
+  /** Filters each live connection has subscribed to: twin topics are per connection, not per broker. */
+  readonly #filters = new WeakMap<Client, Set<string>>();
+  #broker: Aedes | null = null;
+  #server: Server | null = null;
+  #fault: FaultName | null = null;
+
+  constructor(options: IotHubOptions) {
+    this.#options = options;
+  }
+
+  /** Listens on a free port of 127.0.0.1; the port. */
+  async start(): Promise<number> {
+    const { cert, key, ca } = this.#options.server;
+    const broker = await Aedes.createBroker({
+      authenticate: (client, username, password, done) =>
+        this.#authenticate(client, username, password, done),
+      authorizePublish: (client, packet, done) => this.#receive(client, packet, done),
+      authorizeSubscribe: (client, subscription, done) => done(null, this.#subscribe(client, subscription)),
+    });
+    broker.on('clientReady', (client) => this.#clients.set(client.id, client));
+    broker.on('clientDisconnect', (client) => {
+      if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+    });
+    this.#broker = broker;
+    // A device without a certificate may still show a token, so the handshake asks and does not insist.
+    const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }, (socket) =>
+      this.#accept(socket, broker),
+    );
+    this.#server = server;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(0, '127.0.0.1', () => {
+        const address = server.address();
+        resolve(address && typeof address === 'object' ? address.port : 0);
+      });
+    });
+  }
+
+  async stop(): Promise<void> {
+    const [broker, server] = [this.#broker, this.#server];
+    this.#broker = null;
+    this.#server = null;
+    this.#cutAll();
+    if (server) await new Promise<void>((resolve) => server.close(() => resolve()));
+    if (broker) await new Promise<void>((resolve) => broker.close(() => resolve()));
+  }
+
+  /** `name` of a fault above TCP, or null. */
+  setFault(name: FaultName | null): void {
+    this.#fault = name;
+    if (name !== null && CUTTING.has(name)) this.#cutAll();
+  }
+
+  /** Tells a connected device about a patch of its desired properties. */
+  pushDesired(device: string, patch: JsonObject, version: number): void {
+    const client = this.#clients.get(device);
+    if (!client || !this.#filters.get(client)?.has(TWIN_DESIRED)) return;
+    const body = JSON.stringify({ ...patch, $version: version });
+    this.#answer(client, `$iothub/twin/PATCH/properties/desired/?$version=${version}`, body);
+  }
+
+  #cutAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #accept(socket: TLSSocket, broker: Aedes): void {
+    this.#sockets.add(socket);
+    socket.setNoDelay(true);
+    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('error', (error) => this.#options.log.debug({ event: 'loopback.azure.socket', err: error }));
+    if (this.#fault === 'html503') socket.once('data', () => socket.end(HTTP_503));
+    else broker.handle(socket);
+  }
+
+  #authenticate(
+    client: Client,
+    username: string | undefined,
+    password: Buffer | undefined,
+    done: (error: AuthenticateError | null, success: boolean | null) => void,
+  ): void {
+    const { ingest, clock, log } = this.#options;
+    ingest.meter.requests += 1;
+    const answer = this.#admit({ clientId: client.id, username, password, socket: client.conn });
+    if ('returnCode' in answer) {
+      log.debug({ event: 'loopback.azure.refused', device: client.id, ...answer });
+      done(Object.assign(new Error(answer.reason), answer), null);
+      return;
+    }
+    if (answer.expiresMs !== null) {
+      const expiry = clock.setTimer(answer.expiresMs - clock.wallMs(), () => client.conn.destroy());
+      client.conn.once('close', () => expiry.cancel());
+    }
+    done(null, true);
+  }
+
+  #admit(connect: Connect): { expiresMs: number | null } | { returnCode: number; reason: string } {
+    if (this.#fault === 'error') return { returnCode: SERVER_UNAVAILABLE, reason: 'fault' };
+    if (this.#fault === 'unauthorized') return { returnCode: NOT_AUTHORIZED, reason: 'fault' };
+    const admission = this.#options.devices.admit(connect, this.#options.clock.wallMs());
+    return admission.admitted ? admission : { returnCode: NOT_AUTHORIZED, reason: admission.reason };
+  }
+
+  #subscribe(client: Client, subscription: Subscription): Subscription | null {
+    const allowed = [
+      TWIN_RESPONSES,
+      TWIN_DESIRED,
+      '$iothub/methods/POST/#',
+      `devices/${client.id}/messages/devicebound/#`,
+    ];
+    if (!allowed.includes(subscription.topic)) return null;
+    const filters = this.#filters.get(client) ?? new Set();
+    this.#filters.set(client, filters.add(subscription.topic));
+    return subscription;
+  }
+
+  /** Every PUBLISH, before its PUBACK. An error given to `verdict` ends the connection without one. */
+  #receive(client: Client | null, packet: PublishPacket, verdict: Verdict): void {
+    this.#options.ingest.meter.requests += 1;
+    const events = `devices/${client?.id}/messages/events/`;
+    if (client && packet.topic.startsWith(events)) {
+      const properties = parsePropertyBag(packet.topic.slice(events.length));
+      this.#receiveEvent(
+        client,
+        { device: client.id, body: Buffer.from(packet.payload), properties },
+        verdict,
+      );
+    } else if (client && packet.topic.startsWith('$iothub/twin/')) {
+      verdict(null);
+      this.#receiveTwin(client, packet);
+    } else {
+      // Another device's topic, or none the hub knows: the hub closes the connection.
+      verdict(new Error('topic not allowed'));
+    }
+  }
+
+  #receiveEvent(client: Client, event: NewEvent, verdict: Verdict): void {
+    const { ingest } = this.#options;
+    if (messageBytes(event) > MESSAGE_MAX_BYTES) {
+      verdict(new Error('message too large'));
+    } else if (this.#fault === 'throttle') {
+      this.#throttle(client, event, verdict);
+    } else {
+      ingest.take(event, this.#fault);
+      verdict(this.#fault === 'ack-lost' ? new Error('acknowledgement lost on purpose') : null);
+    }
+  }
+
+  /** A hub past its limit says nothing: it acknowledges late, then drops the connection. */
+  #throttle(client: Client, event: NewEvent, verdict: Verdict): void {
+    const { ingest, clock, entropy } = this.#options;
+    clock.setTimer(THROTTLE_MIN_MS + entropy.float() * THROTTLE_SPREAD_MS, () => {
+      if (client.closed) return;
+      ingest.take(event, null);
+      verdict(null);
+      clock.setTimer(THROTTLE_CUT_MS, () => client.conn.destroy());
+    });
+  }
+
+  #receiveTwin(client: Client, packet: PublishPacket): void {
+    if (!this.#filters.get(client)?.has(TWIN_RESPONSES)) return;
+    const [path = '', query = ''] = packet.topic.split('?');
+    const { status, body, version } = this.#twinRequest(client.id, path, packet.payload.toString());
+    const { $rid: requestId = '' } = parsePropertyBag(query);
+    const tail = version === undefined ? '' : `&$version=${version}`;
+    this.#answer(client, `$iothub/twin/res/${status}/?$rid=${requestId}${tail}`, body);
+  }
+
+  #twinRequest(device: string, path: string, payload: string): TwinAnswer {
+    const { twins } = this.#options;
+    if (path === '$iothub/twin/GET/') return { status: 200, body: JSON.stringify(twins.read(device)) };
+    if (path !== '$iothub/twin/PATCH/properties/reported/') return { status: 404, body: '' };
+    const patch = parseJson(payload);
+    if (!isObject(patch)) return { status: 400, body: '' };
+    return { status: 204, body: '', version: twins.patch(device, 'reported', patch) };
+  }
+
+  #answer(client: Client, topic: string, payload: string): void {
+    client.publish({ cmd: 'publish', topic, payload, qos: 0, dup: false, retain: false }, (error) => {
+      if (error) this.#options.log.debug({ event: 'loopback.azure.answer', err: error });
+    });
+  }
+}
+
+function parseJson(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * A whole Pub/Sub on 127.0.0.1: the gRPC service of the SDK's own .proto files, behind two doors. Gateways publish to
+ * the one behind a TCP proxy that does the weather; subscribers have their own, so that a fault hits only publishing.
+ * TLS with a certificate of the given CA, and a service account whose JWT is checked on every call; or, `insecure`,
+ * plaintext without credentials as the vendor's emulator has it. Differs from the vendor in one thing on purpose:
+ * `delivery_attempt` is set also without a dead letter policy.
+ */
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { Clock } from '../shared/clock.ts';
+import type { Entropy } from '../shared/entropy.ts';
+import type { Logger } from '../shared/log.ts';
+import { type Service, stopAll } from '../shared/service.ts';
+import type { CertificateAuthority } from './ca.ts';
+import type { Cloud, CloudMeter } from './cloud.ts';
+import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
+import { Broker } from './gcp/broker.ts';
+import { createGate } from './gcp/calls.ts';
+import { Front } from './gcp/front.ts';
+import { loadPubSubServices } from './gcp/protos.ts';
+import { publisherService } from './gcp/publisher-service.ts';
+import { createServiceAccount, type ServiceAccount } from './gcp/service-account.ts';
+import { subscriberService } from './gcp/subscriber-service.ts';
+import { TcpProxy } from './tcp-proxy.ts';
+
+const PROJECT = 'headgate-loopback';
+const TOPIC = 'headgate';
+const SUBSCRIPTION = 'headgate-router';
+const REGION = 'us-central1';
+/** Above the vendor's limit of 10 MB, so that the service and not the transport refuses what is too large. */
+const MAX_RECEIVE_BYTES = 32 * 1024 * 1024;
+
+export interface GcpCloudOptions {
+  /** Where gateways publish and where subscribers connect; free ones are picked where not given. */
+  ports?: { ingest?: number; subscribe?: number };
+  ca: CertificateAuthority;
+  /** Path of the CA's PEM, for the config entries. */
+  caFile: string;
+  /** Plaintext and no credentials, as the vendor's emulator. Default false. */
+  insecure?: boolean;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+export function createGcpCloud(options: GcpCloudOptions): Cloud {
+  return new LoopbackGcp(options);
+}
+
+interface Running {
+  account: ServiceAccount;
+  broker: Broker;
+  server: Server;
+  ingest: Front;
+  subscribe: Front;
+  proxy: TcpProxy;
+}
+
+class LoopbackGcp implements Cloud {
+  readonly name = 'gcp';
+  readonly #options: GcpCloudOptions;
+  readonly #meter: CloudMeter = {
+    accepted: 0,
+    units: 0,
+    bytes: 0,
+    requests: 0,
+    perStream: {},
+    delivered: 0,
+    settled: 0,
+  };
+  #running: Running | null = null;
+  #fault: Fault | null = null;
+
+  constructor(options: GcpCloudOptions) {
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { clock, entropy, ports, ca, insecure = false } = this.#options;
+    const [account, services, certificate] = await Promise.all([
+      createServiceAccount(PROJECT),
+      loadPubSubServices(),
+      insecure ? null : ca.issue('localhost', 'server'),
+    ]);
+    const broker = new Broker({ clock, entropy, counter: this.#meter });
+    broker.createTopic(topicName(TOPIC));
+    broker.createSubscription({
+      name: subscriptionName(SUBSCRIPTION),
+      topic: topicName(TOPIC),
+      ackDeadlineSeconds: 10,
+      enableExactlyOnceDelivery: false,
+    });
+    const server = new Server({ 'grpc.max_receive_message_length': MAX_RECEIVE_BYTES });
+    const targetPort = await listen(server);
+    const ingest = new Front({ targetPort, port: 0, certificate });
+    const subscribe = new Front({ targetPort, port: ports?.subscribe ?? 0, certificate });
+    const gate = createGate({ ingest, subscribe, account: insecure ? null : account, clock });
+    const fault = () => this.#fault?.name ?? null;
+    server.addService(services.publisher, publisherService({ broker, gate, meter: this.#meter, fault }));
+    server.addService(services.subscriber, subscriberService({ broker, gate }));
+    await Promise.all([ingest.start(), subscribe.start()]);
+    const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
+    await proxy.start();
+    this.#running = { account, broker, server, ingest, subscribe, proxy };
+    this.#options.log.info({
+      event: 'loopback.gcp.started',
+      port: proxy.port,
+      subscribePort: subscribe.port,
+    });
+  }
+
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = null;
+    if (!running) return;
+    const parts: Service[] = [running.proxy, running.ingest, running.subscribe];
+    await stopAll([
+      ...parts.map((part) => () => part.stop()),
+      async () => running.server.forceShutdown(),
+      async () => running.broker.close(),
+    ]);
+  }
+
+  async setFault(fault: Fault | null): Promise<void> {
+    const { ingest, proxy, broker } = this.#started();
+    this.#fault = fault;
+    ingest.setHtml503(fault?.name === 'html503');
+    if (fault?.name !== 'reorder') broker.releaseHeld();
+    await proxy.setFault(fault && TRANSPORT_FAULTS.has(fault.name) ? fault : null);
+  }
+
+  fault(): Fault | null {
+    return this.#fault;
+  }
+
+  meter(): CloudMeter {
+    return structuredClone(this.#meter);
+  }
+
+  agentConfig(_gateway: string): Record<string, unknown> {
+    return {
+      name: 'gcp',
+      type: 'gcp',
+      region: REGION,
+      project: PROJECT,
+      topic: TOPIC,
+      endpoint: `localhost:${this.#started().proxy.port}`,
+      ...this.#access(),
+    };
+  }
+
+  routerConfig(): Record<string, unknown> {
+    return {
+      name: 'gcp',
+      type: 'gcp',
+      project: PROJECT,
+      subscription: SUBSCRIPTION,
+      endpoint: `localhost:${this.#started().subscribe.port}`,
+      ...this.#access(),
+    };
+  }
+
+  #access(): Record<string, unknown> {
+    if (this.#options.insecure) return { insecure: true };
+    const { clientEmail, privateKey } = this.#started().account;
+    return {
+      ca_file: this.#options.caFile,
+      credentials: { client_email: clientEmail, private_key: privateKey },
+    };
+  }
+
+  #started(): Running {
+    if (!this.#running) throw new Error('the loopback Pub/Sub is not started');
+    return this.#running;
+  }
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+      error ? reject(error) : resolve(port),
+    );
+  });
+}
+
+function topicName(topic: string): string {
+  return `projects/${PROJECT}/topics/${topic}`;
+}
+
+function subscriptionName(subscription: string): string {
+  return `projects/${PROJECT}/subscriptions/${subscription}`;
+}

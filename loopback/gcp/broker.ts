@@ -1,0 +1,94 @@
+/** Topics, their subscriptions, and the faults on the way between the two. */
+import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { FaultName } from '../faults.ts';
+import type { PubsubMessage, SubscriptionResource } from './messages.ts';
+import { type DeliveryCounter, Subscription } from './subscription.ts';
+
+/** How long `reorder` holds messages before it hands them on shuffled. */
+const REORDER_HOLD_MS = 500;
+
+export class Broker {
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly #counter: DeliveryCounter;
+  readonly #topics = new Map<string, Subscription[]>();
+  readonly #subscriptions = new Map<string, Subscription>();
+  #held: { topic: string; message: PubsubMessage }[] = [];
+  #holdTimer: Timer | null = null;
+  #nextMessageId = 1_000_000_000_000_000;
+
+  constructor(options: { clock: Clock; entropy: Entropy; counter: DeliveryCounter }) {
+    this.#clock = options.clock;
+    this.#entropy = options.entropy;
+    this.#counter = options.counter;
+  }
+
+  /** False when it exists. */
+  createTopic(name: string): boolean {
+    if (this.#topics.has(name)) return false;
+    this.#topics.set(name, []);
+    return true;
+  }
+
+  hasTopic(name: string): boolean {
+    return this.#topics.has(name);
+  }
+
+  createSubscription(resource: SubscriptionResource): 'created' | 'exists' | 'no-topic' {
+    const subscribers = this.#topics.get(resource.topic);
+    if (!subscribers) return 'no-topic';
+    if (this.#subscriptions.has(resource.name)) return 'exists';
+    const subscription = new Subscription({ resource, clock: this.#clock, counter: this.#counter });
+    subscribers.push(subscription);
+    this.#subscriptions.set(resource.name, subscription);
+    return 'created';
+  }
+
+  subscription(name: string): Subscription | null {
+    return this.#subscriptions.get(name) ?? null;
+  }
+
+  /** Gives each message its id and time, then hands it on as the fault allows. */
+  publish(topic: string, messages: readonly PubsubMessage[], fault: FaultName | null): string[] {
+    const wallMs = this.#clock.wallMs();
+    const publishTime = { seconds: Math.floor(wallMs / 1000), nanos: Math.floor((wallMs % 1000) * 1e6) };
+    const stored = messages.map((message) => ({
+      ...message,
+      messageId: String(this.#nextMessageId++),
+      publishTime,
+    }));
+    if (fault === 'reorder') this.#hold(topic, stored);
+    else if (fault === 'duplicate') this.#offer(topic, [...stored, ...stored]);
+    else if (fault !== 'drop-after-ack') this.#offer(topic, stored);
+    return stored.map((message) => message.messageId);
+  }
+
+  /** Hands on, shuffled, what `reorder` held. */
+  releaseHeld(): void {
+    this.#holdTimer?.cancel();
+    this.#holdTimer = null;
+    const held = this.#held;
+    this.#held = [];
+    for (let last = held.length - 1; last > 0; last--) {
+      const other = Math.floor(this.#entropy.float() * (last + 1));
+      const [a, b] = [held[last], held[other]];
+      if (a && b) [held[last], held[other]] = [b, a];
+    }
+    for (const { topic, message } of held) this.#offer(topic, [message]);
+  }
+
+  close(): void {
+    this.#holdTimer?.cancel();
+    for (const subscription of this.#subscriptions.values()) subscription.close();
+  }
+
+  #hold(topic: string, messages: readonly PubsubMessage[]): void {
+    for (const message of messages) this.#held.push({ topic, message });
+    this.#holdTimer ??= this.#clock.setTimer(REORDER_HOLD_MS, () => this.releaseHeld());
+  }
+
+  #offer(topic: string, messages: readonly PubsubMessage[]): void {
+    for (const subscription of this.#topics.get(topic) ?? []) subscription.offer(messages);
+  }
+}

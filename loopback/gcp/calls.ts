@@ -1,0 +1,72 @@
+/** What every call passes: who is calling, by which door, with which right; and how a refusal becomes a gRPC status. */
+import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
+import type { Clock } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
+import type { Front } from './front.ts';
+import { isAuthorised, type ServiceAccount } from './service-account.ts';
+
+export interface Caller {
+  /** Through the door that gateways publish to, where the faults are. */
+  ingest: boolean;
+  /** Cuts the caller's connection, without an answer. */
+  cut(): void;
+}
+
+/** A status other than OK, as the vendor words it. */
+export class Refusal extends Error {
+  readonly code: status;
+
+  constructor(code: status, details: string) {
+    super(details);
+    this.code = code;
+  }
+}
+
+interface AnyCall {
+  metadata: Metadata;
+  getPeer(): string;
+}
+
+/** Lets a call pass, or throws a {@link Refusal}. */
+export type Gate = (call: AnyCall) => Promise<Caller>;
+
+/** Without an account (the plaintext, emulator-like listener) nobody is asked for credentials. */
+export function createGate(options: {
+  ingest: Front;
+  subscribe: Front;
+  account: ServiceAccount | null;
+  clock: Clock;
+}): Gate {
+  return async (call) => {
+    const peer = call.getPeer();
+    const front = [options.ingest, options.subscribe].find((each) => each.carries(peer));
+    const authorization = String(call.metadata.get('authorization')[0] ?? '');
+    const { account } = options;
+    if (!front || (account && !(await isAuthorised(account, authorization, options.clock)))) {
+      throw new Refusal(status.UNAUTHENTICATED, 'Request had invalid authentication credentials.');
+    }
+    return { ingest: front === options.ingest, cut: () => front.cut(peer) };
+  };
+}
+
+/** A unary method: what `handle` returns is the answer, null is none at all, a {@link Refusal} its status. */
+export function unary<Request, Response>(
+  gate: Gate,
+  handle: (request: Request, caller: Caller) => Response | null,
+): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    gate(call)
+      .then((caller) => handle(call.request, caller))
+      .then(
+        (response) => {
+          if (response !== null) callback(null, response);
+        },
+        (error: unknown) => callback(asStatus(error)),
+      );
+  };
+}
+
+export function asStatus(error: unknown): { code: status; details: string; metadata: Metadata } {
+  const code = error instanceof Refusal ? error.code : status.INTERNAL;
+  return { code, details: errorText(error), metadata: new Metadata() };
+}

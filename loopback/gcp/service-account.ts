@@ -1,0 +1,51 @@
+/**
+ * A service account and the check of its self-signed JWTs, as the vendor does it for Pub/Sub ("Self-signed JWTs",
+ * AIP-4111): RS256, issuer and subject are the account, the audience is the service, valid for at most an hour.
+ */
+import { type KeyObject, generateKeyPair as nodeGenerateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
+import { errors, jwtVerify } from 'jose';
+import { type Clock, dateOf } from '../../shared/clock.ts';
+
+const AUDIENCE = 'https://pubsub.googleapis.com/';
+const generateKeyPair = promisify(nodeGenerateKeyPair);
+
+export interface ServiceAccount {
+  clientEmail: string;
+  /** PKCS #8 PEM, as in the vendor's key files. */
+  privateKey: string;
+  publicKey: KeyObject;
+}
+
+export async function createServiceAccount(project: string): Promise<ServiceAccount> {
+  const keys = await generateKeyPair('rsa', { modulusLength: 2048 });
+  return {
+    clientEmail: `headgate@${project}.iam.gserviceaccount.com`,
+    privateKey: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+    publicKey: keys.publicKey,
+  };
+}
+
+/** Whether an `authorization` header carries a JWT that this account signed for Pub/Sub and that is valid now. */
+export async function isAuthorised(
+  account: ServiceAccount,
+  authorization: string,
+  clock: Clock,
+): Promise<boolean> {
+  if (!authorization.startsWith('Bearer ')) return false;
+  try {
+    await jwtVerify(authorization.slice('Bearer '.length), account.publicKey, {
+      algorithms: ['RS256'],
+      issuer: account.clientEmail,
+      subject: account.clientEmail,
+      audience: AUDIENCE,
+      requiredClaims: ['iss', 'sub', 'aud', 'iat', 'exp'],
+      maxTokenAge: '1h',
+      currentDate: dateOf(clock.wallMs()),
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return false;
+    throw error;
+  }
+}

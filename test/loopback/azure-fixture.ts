@@ -1,0 +1,122 @@
+/** A loopback Azure for one test file, its CA on disk, and the pieces that most Azure tests need. */
+import type { Test } from 'tap';
+import { azureOptions, openAzurePublisher } from '../../agent/cloud/azure.ts';
+import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
+import { type AzureCloud, type AzureCloudOptions, createAzureCloud } from '../../loopback/azure.ts';
+import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
+import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs.ts';
+import type { CheckpointStore, Delivery, Settlement, Source } from '../../router/sources/source.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
+import { createLogger } from '../../shared/log.ts';
+
+export const clock = systemClock;
+export const entropy = systemEntropy;
+export const log = createLogger({ level: 'silent', levels: {} });
+
+export interface Fixture {
+  cloud: AzureCloud;
+  ca: CertificateAuthority;
+  caFile: string;
+}
+
+export async function startAzure(t: Test, options: Partial<AzureCloudOptions> = {}): Promise<Fixture> {
+  const ca = options.ca ?? (await createCertificateAuthority(clock, entropy));
+  const caFile = options.caFile ?? `${t.testdir({ 'ca.pem': ca.ca })}/ca.pem`;
+  const cloud = createAzureCloud({ clock, entropy, log, ...options, ca, caFile });
+  await cloud.start();
+  t.teardown(() => cloud.stop());
+  return { cloud, ca, caFile };
+}
+
+export async function openPublisher(t: Test, config: unknown, lifetimeMs = 60_000): Promise<Publisher> {
+  const publisher = await openAzurePublisher(azureOptions.parse(config), {
+    clock,
+    log,
+    sessionLifetimeMs: lifetimeMs,
+  });
+  t.teardown(() => publisher.close());
+  return publisher;
+}
+
+export function envelope(
+  bytes: Uint8Array | string,
+  gateway = 'gw-1',
+  stream = 'vibration',
+): OutboundEnvelope {
+  return {
+    gateway,
+    stream,
+    bytes: typeof bytes === 'string' ? Buffer.from(bytes) : bytes,
+    properties: { hg: '1', gw: gateway, ep: '1-c0ffee', st: stream, first: '1', last: '3', n: '3' },
+  };
+}
+
+/** `kind` or `kind/cause`: what the cases of a table compare. */
+export function brief(outcome: Outcome): string {
+  return 'cause' in outcome ? `${outcome.kind}/${outcome.cause}` : outcome.kind;
+}
+
+export function memoryCheckpoints(): CheckpointStore & { saved: Map<string, string> } {
+  const saved = new Map<string, string>();
+  return {
+    saved,
+    load: (source, partition) => Promise.resolve(saved.get(`${source} ${partition}`) ?? null),
+    save: (source, partition, position) => {
+      saved.set(`${source} ${partition}`, position);
+      return Promise.resolve();
+    },
+  };
+}
+
+export interface Reading {
+  source: Source;
+  deliveries: Delivery[];
+  /** Bodies, as text, in the order of delivery. */
+  texts: () => string[];
+}
+
+export interface ReadingOptions {
+  config: unknown;
+  checkpoints?: CheckpointStore;
+  watchdogMs?: number;
+  answer?: (text: string, times: number) => Settlement | Promise<Settlement>;
+}
+
+/** Starts a source whose handler settles everything, unless `answer` says otherwise. */
+export async function startReading(t: Test, options: ReadingOptions): Promise<Reading> {
+  const { config, checkpoints = memoryCheckpoints(), watchdogMs = 60_000, answer = () => 'settle' } = options;
+  const deps = { clock, entropy, log, checkpoints, watchdogMs };
+  const source = createEventHubsSource('azure', eventHubsOptions.parse(config), deps);
+  const deliveries: Delivery[] = [];
+  const texts = (): string[] => deliveries.map(({ bytes }) => Buffer.from(bytes).toString());
+  await source.start(async (delivery) => {
+    deliveries.push(delivery);
+    const text = Buffer.from(delivery.bytes).toString();
+    return answer(text, texts().filter((other) => other === text).length);
+  });
+  t.teardown(() => source.stop());
+  return { source, deliveries, texts };
+}
+
+/** Waits until `done` holds; fails the test after `timeoutMs`. */
+export async function until(t: Test, what: string, done: () => boolean, timeoutMs = 8000): Promise<void> {
+  const end = clock.monoMs() + timeoutMs;
+  while (!done()) {
+    if (clock.monoMs() > end) {
+      t.fail(`timed out: ${what}`);
+      return;
+    }
+    await clock.sleep(10);
+  }
+}
+
+export const sleep = (delayMs: number): Promise<void> => clock.sleep(delayMs);
+
+export function withConnectionString(
+  config: Record<string, unknown>,
+  change: (text: string) => string,
+): Record<string, unknown> {
+  const credentials = JSON.parse(change(JSON.stringify(config['credentials'])));
+  return { ...config, credentials };
+}

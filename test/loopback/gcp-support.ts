@@ -1,0 +1,53 @@
+/** What the Pub/Sub tests share: a loopback Pub/Sub with its CA on disk, and the options its configs parse to. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { type GcpOptions, gcpOptions } from '../../agent/cloud/gcp.ts';
+import type { OutboundEnvelope } from '../../agent/cloud/publisher.ts';
+import { createCertificateAuthority } from '../../loopback/ca.ts';
+import type { Cloud } from '../../loopback/cloud.ts';
+import { createGcpCloud } from '../../loopback/gcp.ts';
+import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub.ts';
+import { systemClock as clock } from '../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../shared/entropy.ts';
+import { createLogger } from '../../shared/log.ts';
+
+export const log = createLogger({ level: 'silent', levels: {} });
+export const deps = { clock, entropy, log };
+
+export interface GcpFixture {
+  cloud: Cloud;
+  /** Of the test, for files of its own. */
+  directory: string;
+  agent: GcpOptions;
+  router: PubSubOptions;
+}
+
+/** Stopped when the test ends. */
+export async function startGcp(t: Test, insecure = false): Promise<GcpFixture> {
+  const ca = await createCertificateAuthority(clock, entropy);
+  const directory = t.testdir();
+  const caFile = join(directory, 'ca.pem');
+  writeFileSync(caFile, ca.ca);
+  const cloud = createGcpCloud({ ca, caFile, insecure, ...deps });
+  await cloud.start();
+  t.after(() => cloud.stop());
+  const { name: _agent, type: _gcp, ...agent } = cloud.agentConfig('gw-1');
+  const { name: _router, type: _pubsub, ...router } = cloud.routerConfig();
+  return { cloud, directory, agent: gcpOptions.parse(agent), router: pubsubOptions.parse(router) };
+}
+
+export function envelope(text: string | Uint8Array, stream = 'vitals'): OutboundEnvelope {
+  const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: stream, first: '1', last: '1', n: '1' };
+  return { gateway: 'gw-1', stream, bytes: Buffer.from(text), properties };
+}
+
+/** Waits until `done` says so; rejects after `limitMs`. Returns how long it took, in milliseconds. */
+export async function until(done: () => boolean | Promise<boolean>, limitMs = 5000): Promise<number> {
+  const startMs = clock.monoMs();
+  while (!(await done())) {
+    if (clock.monoMs() - startMs > limitMs) throw new Error(`not so within ${limitMs} ms`);
+    await clock.sleep(10);
+  }
+  return clock.monoMs() - startMs;
+}

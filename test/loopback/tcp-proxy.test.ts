@@ -1,0 +1,230 @@
+import { once } from 'node:events';
+import { createServer, type Socket, connect as tcpConnect } from 'node:net';
+import t, { type Test } from 'tap';
+import { fault } from '../../loopback/faults.ts';
+import { TcpProxy } from '../../loopback/tcp-proxy.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { seededEntropy } from '../../shared/entropy.ts';
+
+/** A proxy in front of a server that answers every chunk with `serve`; the default sends it back. */
+async function start(t: Test, serve: (socket: Socket, chunk: Buffer) => void = (s, c) => s.write(c)) {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('data', (chunk) => serve(socket, chunk));
+    socket.on('error', () => undefined);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const targetPort = typeof address === 'object' && address ? address.port : 0;
+  const proxy = new TcpProxy({ targetPort, port: 0, clock: systemClock, entropy: seededEntropy(1) });
+  await proxy.start();
+  t.teardown(async () => {
+    await proxy.stop();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return { proxy, sockets };
+}
+
+async function open(t: Test, port: number): Promise<Socket> {
+  const socket = tcpConnect({ port, host: '127.0.0.1' });
+  t.teardown(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** Resolves when the connection is over, with an error or without. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.on('error', () => undefined);
+    socket.once('close', () => resolve());
+  });
+}
+
+/** What happens to one request on this socket: its answer, the error's code, `closed`, or `silence`. */
+function ask(socket: Socket, silenceMs = 5000): Promise<string> {
+  return new Promise((resolve) => {
+    socket.once('data', (chunk) => resolve(chunk.toString()));
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    socket.once('close', () => resolve('closed'));
+    setTimeout(() => resolve('silence'), silenceMs).unref();
+    socket.write('ping');
+  });
+}
+
+/** As {@link ask}, on a connection of its own. */
+function askNew(t: Test, port: number, silenceMs?: number): Promise<string> {
+  return open(t, port).then(
+    (socket) => ask(socket, silenceMs),
+    (error: NodeJS.ErrnoException) => error.code ?? error.message,
+  );
+}
+
+t.test('carries bytes both ways, any number, byte for byte', async (t) => {
+  const { proxy } = await start(t);
+  const socket = await open(t, proxy.port);
+  const sent = Buffer.alloc(3_000_000, 'headgate');
+  const received: Buffer[] = [];
+  socket.on('data', (chunk) => received.push(chunk));
+  socket.write(sent);
+  while (received.reduce((sum, chunk) => sum + chunk.length, 0) < sent.length) await once(socket, 'data');
+  t.ok(Buffer.concat(received).equals(sent));
+});
+
+t.test('carries the end: all of an answer arrives before the close', async (t) => {
+  const answer = Buffer.alloc(2_000_000, 'x');
+  const { proxy } = await start(t, (socket) => socket.end(answer));
+  const socket = await open(t, proxy.port);
+  let length = 0;
+  socket.on('data', (chunk) => {
+    length += chunk.length;
+  });
+  socket.write('go');
+  await once(socket, 'close');
+  t.equal(length, answer.length);
+});
+
+t.test('refuse closes the port and cuts open connections; clearing gives the same port back', async (t) => {
+  const { proxy } = await start(t);
+  const port = proxy.port;
+  const warm = await open(t, port);
+  t.equal(await ask(warm), 'ping');
+  const cut = closed(warm);
+  await proxy.setFault(fault('refuse'));
+  await cut;
+  t.equal(await askNew(t, port), 'ECONNREFUSED');
+  await proxy.setFault(null);
+  t.equal(proxy.port, port);
+  t.equal(await askNew(t, port), 'ping');
+});
+
+t.test(
+  'blackhole answers nothing, on old and new connections, and hides that the server closed',
+  async (t) => {
+    const { proxy, sockets } = await start(t);
+    const warm = await open(t, proxy.port);
+    t.equal(await ask(warm), 'ping');
+    await proxy.setFault(fault('blackhole'));
+    t.same(await Promise.all([ask(warm, 150), askNew(t, proxy.port, 150)]), ['silence', 'silence']);
+    for (const socket of sockets) socket.destroy();
+    t.equal(await ask(warm, 150), 'silence');
+    const cut = closed(warm);
+    await proxy.setFault(null);
+    await cut;
+    t.equal(await askNew(t, proxy.port), 'ping');
+  },
+);
+
+t.test('slow delays answers by the latency and nothing else: order and end stay', async (t) => {
+  const { proxy } = await start(t, (socket, chunk) => {
+    for (const part of chunk.toString().split('')) socket.write(part);
+    socket.end();
+  });
+  await proxy.setFault(fault('slow', { latencyMs: 60, jitterMs: 40 }));
+  const socket = await open(t, proxy.port);
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += chunk.toString();
+  });
+  const began = systemClock.monoMs();
+  socket.write('abcdefghijklmnopqrstuvwxyz');
+  await once(socket, 'close');
+  const tookMs = systemClock.monoMs() - began;
+  t.equal(text, 'abcdefghijklmnopqrstuvwxyz');
+  t.ok(tookMs >= 20 && tookMs < 4000, `took ${tookMs} ms`);
+});
+
+t.test('slow keeps the order of chunks sent at different times', async (t) => {
+  const { proxy } = await start(t);
+  await proxy.setFault(fault('slow', { latencyMs: 30, jitterMs: 30 }));
+  const socket = await open(t, proxy.port);
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += chunk.toString();
+  });
+  let expected = '';
+  for (let i = 0; i < 60; i += 1) {
+    expected += `${i} `;
+    socket.write(`${i} `);
+    await new Promise((resolve) => setTimeout(resolve, i % 3));
+    if (i === 40) await proxy.setFault(null);
+  }
+  while (text.length < expected.length) await once(socket, 'data');
+  t.equal(text, expected);
+});
+
+t.test('reset sends RST when data arrives', async (t) => {
+  const { proxy } = await start(t);
+  const warm = await open(t, proxy.port);
+  t.equal(await ask(warm), 'ping');
+  await proxy.setFault(fault('reset'));
+  t.same(await Promise.all([ask(warm), askNew(t, proxy.port)]), ['ECONNRESET', 'ECONNRESET']);
+  await proxy.setFault(null);
+  t.equal(await askNew(t, proxy.port), 'ping');
+});
+
+t.test('flap refuses, serves, refuses, until cleared', async (t) => {
+  const { proxy } = await start(t);
+  await proxy.setFault(fault('flap', { periodMs: 50 }));
+  const changes: string[] = [];
+  const deadline = systemClock.monoMs() + 3000;
+  while (changes.length < 4 && systemClock.monoMs() < deadline) {
+    const seen = await askNew(t, proxy.port);
+    const state = seen === 'ping' ? 'served' : 'refused';
+    if (changes.at(-1) !== state) changes.push(state);
+  }
+  t.same(changes, ['refused', 'served', 'refused', 'served']);
+  await proxy.setFault(null);
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  t.equal(await askNew(t, proxy.port), 'ping');
+});
+
+t.test('a fault of the cloud itself leaves the line clear', async (t) => {
+  const { proxy } = await start(t);
+  await proxy.setFault(fault('throttle'));
+  t.equal(await askNew(t, proxy.port), 'ping');
+});
+
+t.test('quick changes of mind end where the last one says', async (t) => {
+  const { proxy } = await start(t);
+  await Promise.all([
+    proxy.setFault(fault('refuse')),
+    proxy.setFault(null),
+    proxy.setFault(fault('flap', { periodMs: 1 })),
+    proxy.setFault(fault('refuse')),
+  ]);
+  t.equal(await askNew(t, proxy.port), 'ECONNREFUSED');
+  await Promise.all([proxy.setFault(fault('refuse')), proxy.setFault(null)]);
+  t.equal(await askNew(t, proxy.port), 'ping');
+});
+
+t.test('a stopped proxy stays closed, and the target being away closes the connection', async (t) => {
+  const { proxy } = await start(t);
+  await proxy.stop();
+  await proxy.setFault(null);
+  t.equal(await askNew(t, proxy.port), 'ECONNREFUSED');
+  const orphan = new TcpProxy({ targetPort: 1, port: 0, clock: systemClock, entropy: seededEntropy(1) });
+  await orphan.start();
+  t.teardown(() => orphan.stop());
+  t.match(await askNew(t, orphan.port), /closed|ECONNRESET|EPIPE/);
+});
+
+t.test('a port that is taken is an error at start, and waited for when it is the own one', async (t) => {
+  const { proxy } = await start(t);
+  const second = new TcpProxy({
+    targetPort: 1,
+    port: proxy.port,
+    clock: systemClock,
+    entropy: seededEntropy(1),
+  });
+  await t.rejects(second.start(), { code: 'EADDRINUSE' });
+  await proxy.setFault(fault('refuse'));
+  const thief = createServer();
+  thief.listen(proxy.port, '127.0.0.1');
+  await once(thief, 'listening');
+  setTimeout(() => thief.close(), 150);
+  await proxy.setFault(null);
+  t.equal(await askNew(t, proxy.port), 'ping');
+});
