@@ -86,7 +86,7 @@ async function buildApp({ checks, registry, routes, log }: AdminServerOptions) {
   }
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
   app.setErrorHandler((error, request, reply) => {
-    log.warn({ path: request.url, error: errorText(error) }, 'admin.request_failed');
+    log.warn({ event: 'admin.request_failed', path: request.url, error: errorText(error) });
     return reply.code(500).send({ error: 'the answer could not be made; see the log' });
   });
   return app;

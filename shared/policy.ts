@@ -112,7 +112,7 @@ export const policySchema = z
   .superRefine((policy, context) => {
     for (const [name, stream] of Object.entries(policy.streams)) {
       const zone = stream.data_residency;
-      if (zone !== undefined && !(zone in policy.compliance.data_residency)) {
+      if (zone !== undefined && !Object.hasOwn(policy.compliance.data_residency, zone)) {
         context.addIssue({
           code: 'custom',
           path: ['streams', name, 'data_residency'],

@@ -39,14 +39,20 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
-/** The names of `entries` must differ: they are metric labels and file names. Issues point at the later one. */
-export function uniqueNames(what: string) {
-  return (entries: readonly { name: string }[], context: z.RefinementCtx): void => {
-    const seen = new Map<string, number>();
-    for (const [index, { name }] of entries.entries()) {
-      const first = seen.get(name);
-      if (first === undefined) seen.set(name, index);
-      else {
+/** What the checks across entries read: enough to run beside mistakes elsewhere in an entry. */
+export const namedEntries = z.array(
+  z.object({ name: z.string(), region: z.string().optional().catch(undefined) }),
+);
+
+/** The names of a list of entries must differ: they are metric labels and file names. Issues point at the later one. */
+export function uniqueNames<T extends z.ZodType>(list: T, what: string): T {
+  return list.superRefine(
+    (entries, context) => {
+      const named = namedEntries.safeParse(entries);
+      const names = named.success ? named.data.map(({ name }) => name) : [];
+      for (const [index, name] of names.entries()) {
+        const first = names.indexOf(name);
+        if (first === index) continue;
         context.addIssue({
           code: 'custom',
           path: [index, 'name'],
@@ -54,6 +60,7 @@ export function uniqueNames(what: string) {
           params: { hint: `give each ${what} its own name` },
         });
       }
-    }
-  };
+    },
+    { when: () => true },
+  );
 }

@@ -14,7 +14,7 @@ export interface IssueContext {
   secrets: ReadonlySet<string>;
 }
 
-const SEE_DOCS = 'see docs/configuration.md';
+const SEE_DOCS = 'correct it; see docs/configuration.md';
 
 /** One problem for each issue, one for each unknown key, and those of the nearest alternative for a union. */
 export function problemsOf(issues: readonly Issue[], context: IssueContext): ConfigProblem[] {
@@ -77,12 +77,12 @@ function missing(issue: Issue, context: IssueContext): [string, string] {
 }
 
 function wrong(issue: Issue, value: unknown, context: IssueContext): [string, string] {
+  const description = describe(issue.path, context);
   const hint =
     customHint(issue) ??
     guessOf(issue, value) ??
     defaultHint(issue.path, context) ??
-    describe(issue.path, context) ??
-    SEE_DOCS;
+    (description === null ? SEE_DOCS : `correct it. ${description}`);
   return [expectationOf(issue), hint];
 }
 

@@ -15,8 +15,9 @@ export interface PolicyIssue {
  */
 export function policyIssues(
   policy: Policy,
-  providers: readonly { name: string; region: string }[],
+  providers: readonly { name: string; region?: string | undefined }[],
 ): PolicyIssue[] {
+  if (providers.length === 0) return [];
   const names = providers.map((provider) => provider.name);
   return Object.entries(policy.streams).flatMap(([name, stream]) => {
     const issues: PolicyIssue[] = [];
@@ -30,7 +31,9 @@ export function policyIssues(
     const zone = stream.data_residency;
     const regions = zone === undefined ? null : policy.compliance.data_residency[zone];
     if (regions === undefined) return issues;
-    const inside = providers.filter((provider) => regions === null || regions.includes(provider.region));
+    const inside = providers.filter(
+      (provider) => regions === null || regions.includes(provider.region ?? ''),
+    );
     if (inside.length >= stream.redundancy) return issues;
     const have =
       inside.length === 0 ? 'no provider' : `only ${inside.length} of ${providers.length} providers`;

@@ -7,7 +7,7 @@ const SECRET_NAME =
   /password|passphrase|secret|token|credential|connection_?string|(private|access|account|shared|api|signing)_?key|signature|authorization/i;
 
 const USERINFO = /\/\/[^/@\s"']+@/g;
-const KEY_VALUE = /\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig|password|pwd)=[^;&\s"']+/gi;
+const KEY_VALUE = /\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig|password|pwd)=[^;&\s"'…]+/gi;
 
 /** Shortest text that is worth hiding wherever it turns up; shorter ones would blot out half of every message. */
 const MIN_SECRET_LENGTH = 6;

@@ -8,7 +8,7 @@ import { type CallCredentials, type ChannelCredentials, credentials, Metadata } 
 import { GoogleAuth, JWT } from 'google-auth-library';
 import { z } from 'zod';
 import { errorText } from '../log.ts';
-import type { GcpAccessOptions } from './access-options.ts';
+import type { GcpAccess } from './access-options.ts';
 
 /** The audience of a self-signed JWT is the service by its global name, also at a regional endpoint (AIP-4111). */
 const SERVICE = 'pubsub.googleapis.com';
@@ -21,7 +21,7 @@ export interface GcpCredentials {
 }
 
 /** Rejects when a file that the options name is not readable or not a service account's key. */
-export async function openGcpCredentials(options: GcpAccessOptions): Promise<GcpCredentials> {
+export async function openGcpCredentials(options: GcpAccess): Promise<GcpCredentials> {
   if (options.insecure) return { channel: credentials.createInsecure(), call: null };
   const ca = options.ca_file === undefined ? null : await readFile(options.ca_file);
   return { channel: credentials.createSsl(ca), call: callCredentials(await headerSource(options)) };
@@ -42,7 +42,7 @@ const keyFile = z.object({
 
 type AccountKey = z.infer<typeof keyFile>;
 
-async function headerSource(options: GcpAccessOptions): Promise<HeaderSource> {
+async function headerSource(options: GcpAccess): Promise<HeaderSource> {
   const account = options.credentials;
   if (!account) {
     const auth = new GoogleAuth({ scopes: [SCOPE] });

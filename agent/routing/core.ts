@@ -1,0 +1,31 @@
+/**
+ * The routing core: which provider may take an envelope, which should, and how long to wait for it. Pure (I11); the driver
+ * in agent/forward feeds it outcomes and ticks and carries out its effects. SPEC.md says what it promises.
+ */
+import { deadlineMs as deadlineOf } from './deadline.ts';
+import { providerNamed, type RoutingState, streamNamed } from './state.ts';
+
+export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
+export type { HealthKind } from './health.ts';
+export type { HealthReason, HoldReason, Refusal, SwitchReason } from './reasons.ts';
+export type { RoutingState } from './state.ts';
+export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
+
+/**
+ * Providers that may take an envelope of this stream now, best first: the chosen one, then by preference and score. Never
+ * one in `exclude`, never one that a gate refuses (I4). Empty for a stream that the policy does not name: its residency is
+ * not known, so its records wait.
+ */
+export function candidates(state: RoutingState, stream: string, exclude: ReadonlySet<string>): string[] {
+  return streamNamed(state, stream)?.ranked.filter((name) => !exclude.has(name)) ?? [];
+}
+
+/**
+ * Deadline for one try at this provider, in milliseconds, from what it takes there now, bounded by the policy. `bytes` of
+ * the envelope give a slow uplink the time to carry them.
+ */
+export function deadlineMs(state: RoutingState, provider: string, bytes = 0): number {
+  const { failover } = state.policy;
+  const known = providerNamed(state, provider);
+  return known ? deadlineOf(known, failover, bytes) : failover.deadline_max;
+}

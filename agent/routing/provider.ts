@@ -1,0 +1,165 @@
+/** What events do to one provider's state. */
+import type { Policy } from '../../shared/policy.ts';
+import type { Outcome } from '../cloud/publisher.ts';
+import { type Health, type HealthEventKind, isUp, nextHealth } from './health.ts';
+import { healthEventOf, verdictOf } from './outcome.ts';
+import type { HoldReason } from './reasons.ts';
+import { nextBaseline, signsOf } from './signs.ts';
+import type { ProviderState } from './state.ts';
+import { EMPTY_WINDOW, pruned, type Sample, withSample } from './window.ts';
+
+/** Breaker openings count as flapping this long. */
+const FLAP_MEMORY_MS = 600_000;
+const FLAPS_KEPT = 16;
+/** However bad it was, a provider that has worked this long is given another chance. */
+const FLAP_PENALTY_MAX_MS = 300_000;
+/** Weight of one sample in the typical latency. */
+const TYPICAL_WEIGHT = 0.2;
+/** Tries of up to this multiple of a live envelope count as live-sized. */
+const LIVE_SIZE_RATIO = 2;
+/** A start computed from a measured latency may seem this much too early. */
+const ROUNDING_MS = 1;
+/** A provider that just failed is asked again soon, lest a quiet stream take a minute to notice an outage. */
+const SUSPECT_PROBE_MS = 1000;
+/** Often enough to see within seconds that a degraded standby is well again. */
+const DEGRADED_PROBE_MS = 10_000;
+/** A probe whose outcome is this long overdue is lost: another may go. */
+const PROBE_OVERDUE_MS = 1000;
+
+export interface Try {
+  readonly outcome: Outcome;
+  readonly latencyMs: number;
+  readonly bytes: number;
+  readonly probe: boolean;
+}
+
+/** The outcome of one try is in. */
+export function afterTry(provider: ProviderState, result: Try, policy: Policy, nowMs: number): ProviderState {
+  const { outcome, latencyMs, probe } = result;
+  const stale = nowMs - latencyMs < provider.staleBeforeMs - ROUNDING_MS;
+  if (stale && outcome.kind !== 'accepted') return provider;
+  const event = healthEventOf(outcome, probe);
+  const heard: ProviderState = {
+    ...provider,
+    lastTryMs: nowMs,
+    probeSentMs: probe ? null : provider.probeSentMs,
+  };
+  const retryAfterMs = outcome.kind === 'throttled' ? outcome.retryAfterMs : null;
+  const moved = moveHealth(heard, event, policy, nowMs, retryAfterMs);
+  return judged(measured(moved, event, result, policy, nowMs), policy, nowMs);
+}
+
+/** Time passes: old samples leave the window, pauses end, the baseline follows. */
+export function afterTick(provider: ProviderState, policy: Policy, nowMs: number): ProviderState {
+  const window = pruned(provider.window, nowMs);
+  const baseline = nextBaseline(provider.baseline, window, nowMs);
+  const unchanged = window === provider.window && baseline === provider.baseline;
+  const aged = unchanged ? provider : { ...provider, window, baseline };
+  return judged(moveHealth(aged, 'time', policy, nowMs), policy, nowMs);
+}
+
+export function held(provider: ProviderState, reason: HoldReason): ProviderState {
+  if (provider.holds.includes(reason)) return provider;
+  return { ...provider, holds: [...provider.holds, reason] };
+}
+
+/** A released provider is probed at the next tick, and must prove itself again: what was known of it is old. */
+export function released(provider: ProviderState, reason: HoldReason): ProviderState {
+  if (!provider.holds.includes(reason)) return provider;
+  const holds = provider.holds.filter((other) => other !== reason);
+  return { ...provider, holds, lastTryMs: null, proven: false };
+}
+
+/** Whether a heartbeat should go there now: to close a breaker, to check a suspect, or to know an idle provider's health. */
+export function probeDue(provider: ProviderState, failover: Policy['failover'], nowMs: number): boolean {
+  const { health, probeSentMs, lastTryMs, holds } = provider;
+  if (holds.length > 0) return false;
+  if (probeSentMs !== null && nowMs - probeSentMs < failover.deadline_max + PROBE_OVERDUE_MS) return false;
+  switch (health.kind) {
+    case 'open':
+      return false;
+    case 'probing':
+      return nowMs >= health.nextProbeMs;
+    case 'healthy':
+    case 'degraded': {
+      if (lastTryMs === null) return true;
+      const periods = [failover.standby_probe];
+      if (health.kind === 'degraded') periods.push(DEGRADED_PROBE_MS);
+      if (health.failures > 0) periods.push(SUSPECT_PROBE_MS);
+      return nowMs - lastTryMs >= Math.min(...periods);
+    }
+  }
+}
+
+export function probeSent(provider: ProviderState, nowMs: number): ProviderState {
+  return { ...provider, probeSentMs: nowMs, lastTryMs: nowMs };
+}
+
+/**
+ * How much longer than the dwell a provider must have been healthy before traffic returns to it. Doubles with each
+ * opening within ten minutes, from nothing for the first one.
+ */
+export function flapPenaltyMs(provider: ProviderState, failover: Policy['failover'], nowMs: number): number {
+  const flaps = provider.opensMs.filter((atMs) => nowMs - atMs < FLAP_MEMORY_MS).length;
+  if (flaps === 0) return 0;
+  const unitMs = Math.max(failover.dwell, failover.open_for);
+  return Math.min(unitMs * (2 ** (flaps - 1) - 1), FLAP_PENALTY_MAX_MS);
+}
+
+function moveHealth(
+  provider: ProviderState,
+  event: HealthEventKind,
+  policy: Policy,
+  nowMs: number,
+  retryAfterMs: number | null = null,
+): ProviderState {
+  const context = { nowMs, failover: policy.failover, retryAfterMs };
+  const moved = entered(provider, nextHealth(provider.health, event, context), nowMs);
+  return event === 'accepted' && !moved.proven ? { ...moved, proven: true } : moved;
+}
+
+/** Lets the signs in the window degrade or acquit it. */
+function judged(provider: ProviderState, policy: Policy, nowMs: number): ProviderState {
+  const signs = isUp(provider.health) ? signsOf(provider.window, provider.baseline) : null;
+  return signs ? moveHealth(provider, signs, policy, nowMs) : provider;
+}
+
+/** What goes with a change of state. */
+function entered(provider: ProviderState, health: Health, nowMs: number): ProviderState {
+  if (health === provider.health) return provider;
+  if (health.kind === 'open') {
+    // A failed probe goes on with the outage that is counted already.
+    const flap = isUp(provider.health);
+    const recent = provider.opensMs.filter((atMs) => nowMs - atMs < FLAP_MEMORY_MS).slice(1 - FLAPS_KEPT);
+    return { ...provider, health, opensMs: flap ? [...recent, nowMs] : provider.opensMs };
+  }
+  if (provider.health.kind === 'open') {
+    // What the path was like before the outage says nothing of the path after it; nor do tries that began before.
+    return { ...provider, health, window: EMPTY_WINDOW, staleBeforeMs: nowMs, probeSentMs: null };
+  }
+  return { ...provider, health };
+}
+
+function measured(
+  provider: ProviderState,
+  event: HealthEventKind,
+  { latencyMs, bytes, probe }: Try,
+  policy: Policy,
+  nowMs: number,
+): ProviderState {
+  const verdict = verdictOf(event);
+  if (!verdict) return provider;
+  const live = probe || bytes <= LIVE_SIZE_RATIO * largestLiveBytes(policy);
+  const sample: Sample = { atMs: nowMs, latencyMs, bytes, verdict, live };
+  const typical = provider.typicalLatencyMs;
+  const follows = verdict === 'accepted' && live;
+  return {
+    ...provider,
+    window: withSample(provider.window, sample),
+    typicalLatencyMs: follows ? typical + TYPICAL_WEIGHT * (latencyMs - typical) : typical,
+  };
+}
+
+function largestLiveBytes(policy: Policy): number {
+  return Math.max(...Object.values(policy.streams).map(({ envelope_bytes }) => envelope_bytes));
+}

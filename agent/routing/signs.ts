@@ -1,0 +1,54 @@
+/**
+ * Signs of a provider that still works, but badly. Leaving the degraded state asks for better figures than entering it,
+ * so that a provider on the edge does not swing.
+ */
+import type { HealthEventKind } from './health.ts';
+import type { Baseline } from './state.ts';
+import { type SampleWindow, successRate } from './window.ts';
+
+/** Fewer tries than this condemn nobody. */
+const JUDGED_SAMPLES = 10;
+/** Fewer acquit, since a degraded provider is mostly probed. */
+const ACQUITTING_SAMPLES = 3;
+const SUCCESS_BAD = 0.8;
+const SUCCESS_GOOD = 0.9;
+const LATENCY_BAD_RATIO = 4;
+const LATENCY_GOOD_RATIO = 2;
+/** Below this no latency is bad: four times 20 ms harms nobody. */
+const LATENCY_HARMLESS_MS = 300;
+
+/** The baseline follows a better latency within minutes and a worse one within half an hour, by when it is the usual. */
+const BASELINE_FALL_MS = 60_000;
+const BASELINE_RISE_MS = 1_800_000;
+const BASELINE_PERIOD_MS = 1000;
+/** After a pause without samples the baseline must not jump to the first ones. */
+const BASELINE_STEP_MAX_MS = 5000;
+
+/** What the window says of a provider that is up; null: too few samples, or between good and bad. */
+export function signsOf(window: SampleWindow, baseline: Baseline | null): HealthEventKind | null {
+  const rate = successRate(window);
+  if (rate === null) return null;
+  const p95Ms = window.latencyP95Ms ?? 0;
+  const usualMs = baseline?.p95Ms ?? Number.POSITIVE_INFINITY;
+  if (window.tries >= JUDGED_SAMPLES && rate < SUCCESS_BAD) return 'success-bad';
+  const bad = p95Ms > Math.max(LATENCY_HARMLESS_MS, usualMs * LATENCY_BAD_RATIO);
+  if (window.latencySamples >= JUDGED_SAMPLES && bad) return 'latency-bad';
+  const quick = p95Ms <= Math.max(LATENCY_HARMLESS_MS, usualMs * LATENCY_GOOD_RATIO);
+  return window.tries >= ACQUITTING_SAMPLES && rate >= SUCCESS_GOOD && quick ? 'signs-good' : null;
+}
+
+/** The baseline moved towards the window's p95; the same object when it is not yet time or samples are too few. */
+export function nextBaseline(
+  baseline: Baseline | null,
+  window: SampleWindow,
+  nowMs: number,
+): Baseline | null {
+  const p95Ms = window.latencyP95Ms;
+  if (p95Ms === null || window.latencySamples < JUDGED_SAMPLES) return baseline;
+  if (!baseline) return { p95Ms, atMs: nowMs };
+  const elapsedMs = nowMs - baseline.atMs;
+  if (elapsedMs < BASELINE_PERIOD_MS) return baseline;
+  const constantMs = p95Ms < baseline.p95Ms ? BASELINE_FALL_MS : BASELINE_RISE_MS;
+  const share = 1 - Math.exp(-Math.min(elapsedMs, BASELINE_STEP_MAX_MS) / constantMs);
+  return { p95Ms: baseline.p95Ms + (p95Ms - baseline.p95Ms) * share, atMs: nowMs };
+}

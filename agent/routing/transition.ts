@@ -1,0 +1,154 @@
+/** The routing core's one step (I11): no clock, no randomness, no I/O; the state that comes in is not touched. */
+import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import type { Outcome } from '../cloud/publisher.ts';
+import { assess } from './assess.ts';
+import { choose, type Occasion, rank } from './choose.ts';
+import { deadlineMs } from './deadline.ts';
+import { servesAnyStream } from './eligibility.ts';
+import type { HealthKind } from './health.ts';
+import { afterTick, afterTry, held, probeDue, probeSent, released } from './provider.ts';
+import type { HealthReason, HoldReason, SwitchReason } from './reasons.ts';
+import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
+
+export type RoutingEvent =
+  /** A try ended. `latencyMs` is its whole duration, also when it failed. */
+  | {
+      kind: 'published';
+      provider: string;
+      outcome: Outcome;
+      latencyMs: number;
+      bytes: number;
+      probe: boolean;
+    }
+  /** Every 100 ms or so: pauses end, probes fall due, scores are compared. */
+  | { kind: 'tick' }
+  | { kind: 'hold'; provider: string; reason: HoldReason }
+  | { kind: 'release'; provider: string; reason: HoldReason }
+  /** What the provider has billed this month so far, in its units: decides the price tier of the next envelope. */
+  | { kind: 'usage'; provider: string; unitsThisMonth: number }
+  | { kind: 'policy'; policy: Policy };
+
+export type Effect =
+  /** Publish a heartbeat envelope there. */
+  | { kind: 'probe'; provider: string; deadlineMs: number }
+  | { kind: 'switch'; stream: string; from: string | null; to: string | null; reason: SwitchReason }
+  | { kind: 'health'; provider: string; from: HealthKind; to: HealthKind; reason: HealthReason };
+
+export interface Step {
+  state: RoutingState;
+  effects: Effect[];
+}
+
+/**
+ * All enabled providers count as healthy at first, so that the first envelope need not wait for a probe. The first event
+ * makes the choice and reports it; until then {@link candidates} answers by preference and score.
+ */
+export function initialState(
+  policy: Policy,
+  providers: readonly ProviderFacts[],
+  nowMs: number,
+): RoutingState {
+  const streams = Object.entries(policy.streams).map(([name, stream]) => newStream(name, stream, nowMs));
+  const state = { nowMs, policy, providers: providers.map((facts) => newProvider(facts, nowMs)), streams };
+  const ranked = streams.map((stream) => ({
+    ...stream,
+    ranked: rank(state, stream, null, assess(state, stream)),
+  }));
+  return { ...state, streams: ranked };
+}
+
+export function transition(before: RoutingState, event: RoutingEvent, nowMs: number): Step {
+  const state = { ...before, nowMs };
+  switch (event.kind) {
+    case 'published': {
+      const step = withProvider(state, event.provider, (provider) =>
+        afterTry(provider, event, state.policy, nowMs),
+      );
+      // Scoring waits for the tick: outcomes come by the hundred per second.
+      return step.effects.length > 0 ? reconsidered(step, { nowMs, policyChanged: false }) : step;
+    }
+    case 'tick':
+      return ticked(state, nowMs);
+    case 'hold': {
+      const step = withProvider(state, event.provider, (provider) => held(provider, event.reason));
+      return reconsidered(step, { nowMs, policyChanged: false });
+    }
+    case 'release': {
+      const step = withProvider(state, event.provider, (provider) => released(provider, event.reason));
+      return reconsidered(step, { nowMs, policyChanged: false });
+    }
+    case 'usage':
+      return withProvider(state, event.provider, (provider) => ({
+        ...provider,
+        unitsThisMonth: event.unitsThisMonth,
+      }));
+    case 'policy':
+      return reconsidered(
+        { state: underPolicy(state, event.policy, nowMs), effects: [] },
+        { nowMs, policyChanged: true },
+      );
+  }
+}
+
+function ticked(state: RoutingState, nowMs: number): Step {
+  const effects: Effect[] = [];
+  const providers = state.providers.map((before) => {
+    const after = afterTick(before, state.policy, nowMs);
+    effects.push(...healthEffects(before, after));
+    if (!servesAnyStream(after.facts, state.policy) || !probeDue(after, state.policy.failover, nowMs))
+      return after;
+    const deadline = deadlineMs(after, state.policy.failover, 0);
+    effects.push({ kind: 'probe', provider: after.facts.name, deadlineMs: deadline });
+    return probeSent(after, nowMs);
+  });
+  return reconsidered({ state: { ...state, providers }, effects }, { nowMs, policyChanged: false });
+}
+
+/** A provider that is not configured (any more) changes nothing: its last outcomes may still come in. */
+function withProvider(
+  state: RoutingState,
+  name: string,
+  change: (provider: ProviderState) => ProviderState,
+): Step {
+  const effects: Effect[] = [];
+  const providers = state.providers.map((before) => {
+    if (before.facts.name !== name) return before;
+    const after = change(before);
+    effects.push(...healthEffects(before, after));
+    return after;
+  });
+  return { state: { ...state, providers }, effects };
+}
+
+/** Streams keep what they use when the new policy has them too; the gates are applied afterwards. */
+function underPolicy(state: RoutingState, policy: Policy, nowMs: number): RoutingState {
+  const streams = Object.entries(policy.streams).map(([name, stream]) => {
+    const known = streamNamed(state, name);
+    return known ? { ...known, policy: stream } : newStream(name, stream, nowMs);
+  });
+  return { ...state, policy, streams };
+}
+
+/** Every stream's choice and ranking made anew. */
+function reconsidered({ state, effects }: Step, occasion: Occasion): Step {
+  const switches: Effect[] = [];
+  const streams = state.streams.map((stream) => {
+    const assessments = assess(state, stream);
+    const choice = choose(state, stream, assessments, occasion);
+    const chosen = choice ? choice.to : stream.chosen;
+    const ranked = rank(state, stream, chosen, assessments);
+    if (!choice) return { ...stream, ranked };
+    switches.push({ kind: 'switch', stream: stream.name, from: stream.chosen, ...choice });
+    return { ...stream, chosen, ranked, sinceMs: occasion.nowMs, started: stream.started || chosen !== null };
+  });
+  return { state: { ...state, streams }, effects: [...effects, ...switches] };
+}
+
+function healthEffects(before: ProviderState, after: ProviderState): Effect[] {
+  const { health } = after;
+  if (health.kind === before.health.kind) return [];
+  const { name } = after.facts;
+  return [
+    { kind: 'health', provider: name, from: before.health.kind, to: health.kind, reason: health.reason },
+  ];
+}

@@ -1,0 +1,68 @@
+/** What every plain MQTT entry of agent.yaml and router.yaml means by the same words, and the client's settings for it. */
+import { readFile } from 'node:fs/promises';
+import { createSecureContext } from 'node:tls';
+import type { IClientOptions } from 'mqtt';
+import { z } from 'zod';
+
+/** Fields shared by both sides' entries; spread into the entry's own object. */
+export const mqttAccess = {
+  url: z
+    .url({
+      protocol: /^(mqtts?|wss?)$/,
+      error: 'expected a URL such as mqtts://broker:8883 or wss://broker/mqtt',
+    })
+    .describe('The broker: mqtt://, mqtts://, ws:// or wss://.'),
+  username: z.string().min(1).optional(),
+  password: z.string().min(1).optional(),
+  ca_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM with the authorities to trust instead of the usual ones.'),
+  cert_file: z.string().min(1).optional().describe('PEM of the client certificate.'),
+  key_file: z.string().min(1).optional().describe('PEM of its key.'),
+  topic_prefix: z
+    .string()
+    .regex(
+      /^[^+#$/\0][^+#\0]*(?<!\/)$/,
+      'expected topic levels without wildcards, such as headgate or plant/7',
+    )
+    .default('headgate')
+    .describe('Envelopes travel on <prefix>/<gateway>/<stream>.'),
+};
+
+export type MqttAccess = z.output<z.ZodObject<typeof mqttAccess>>;
+
+/** So that a dead connection is noticed without traffic. */
+const KEEPALIVE_S = 30;
+/** From the first SYN to the CONNACK. */
+const CONNECT_MS = 10_000;
+
+/**
+ * Settings for one connection, MQTT 3.1.1: the client neither reconnects nor queues nor sends anything again, each of
+ * which would be a second queue beside ours. Rejects when a file that the entry names is not readable, or not what it
+ * should be.
+ */
+export async function mqttClientOptions(access: MqttAccess): Promise<IClientOptions> {
+  const { username, password } = access;
+  const read = async (file: string | undefined): Promise<Buffer | null> => (file ? readFile(file) : null);
+  const [ca, cert, key] = await Promise.all([
+    read(access.ca_file),
+    read(access.cert_file),
+    read(access.key_file),
+  ]);
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+  // Checked here, where it can be told: the client would throw in the middle of a connect.
+  createSecureContext(tls);
+  return {
+    protocolVersion: 4,
+    keepalive: KEEPALIVE_S,
+    connectTimeout: CONNECT_MS,
+    reconnectPeriod: 0,
+    resubscribe: false,
+    queueQoSZero: false,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...tls,
+  };
+}

@@ -1,0 +1,125 @@
+import { createServer } from 'node:net';
+import { Gauge, Registry } from 'prom-client';
+import t, { type Test } from 'tap';
+import { createAdminServer, type ReadinessCheck } from '../../shared/admin-server.ts';
+import { createLogger } from '../../shared/log.ts';
+
+const lines: string[] = [];
+const log = createLogger({ level: 'debug', levels: {} }, { write: (line) => void lines.push(line) });
+
+async function started(t: Test, checks: Record<string, ReadinessCheck> = {}) {
+  const registry = new Registry();
+  new Gauge({ name: 'headgate_test', help: 'x', registers: [registry] }).set(7);
+  const server = createAdminServer({
+    host: '127.0.0.1',
+    port: 0,
+    checks,
+    registry,
+    log,
+    routes: {
+      '/v1/echo': (query) => ({ status: 200, body: { query } }),
+      '/v1/gone': () => ({ status: 404, body: { error: 'no such stream' } }),
+      '/v1/broken': () => {
+        throw new Error('secret detail');
+      },
+    },
+  });
+  await server.start();
+  t.teardown(() => server.stop());
+  const get = async (path: string, method = 'GET') => {
+    const response = await fetch(`http://127.0.0.1:${server.port()}${path}`, { method });
+    return {
+      status: response.status,
+      type: response.headers.get('content-type'),
+      text: await response.text(),
+    };
+  };
+  return { server, get };
+}
+
+t.test('healthz answers while the process lives, whatever the checks say', async (t) => {
+  const { get } = await started(t, { buffer: () => 'disk full' });
+  t.match(await get('/healthz'), { status: 200, text: '{"status":"ok"}' });
+});
+
+t.test(
+  'readyz names the failing checks, with their reasons; a throwing check is a failing one',
+  async (t) => {
+    let reason: string | null = 'disk full';
+    const { get } = await started(t, {
+      buffer: () => reason,
+      broker: () => Promise.resolve(null),
+      ledger: async () => {
+        if (reason !== null) throw new Error('database is locked');
+        return null;
+      },
+    });
+    const failing = await get('/readyz');
+    t.equal(failing.status, 503);
+    t.strictSame(JSON.parse(failing.text), {
+      status: 'not ready',
+      failing: { buffer: 'disk full', ledger: 'database is locked' },
+    });
+    reason = null;
+    const ready = await get('/readyz');
+    t.equal(ready.status, 200);
+    t.strictSame(JSON.parse(ready.text), { status: 'ready', failing: {} });
+  },
+);
+
+t.test('metrics are the registry, with the usual metrics of the process', async (t) => {
+  const { get } = await started(t);
+  const { status, type, text } = await get('/metrics');
+  t.equal(status, 200);
+  t.match(type, /^text\/plain; version=0\.0\.4/);
+  t.match(text, /^headgate_test 7$/m);
+  t.match(text, /^process_resident_memory_bytes \d+/m);
+  t.match(text, /^nodejs_eventloop_lag_p99_seconds /m);
+});
+
+t.test(
+  'routes get the query and answer JSON; a failing one says nothing of its inside, and logs it',
+  async (t) => {
+    const { get } = await started(t);
+    t.match(await get('/v1/echo?stream=a&stream=b'), {
+      status: 200,
+      type: /application\/json/,
+      text: '{"query":{"stream":"b"}}',
+    });
+    t.match(await get('/v1/gone'), { status: 404, text: '{"error":"no such stream"}' });
+    t.match(await get('/v1/nope'), { status: 404 });
+    t.match(await get('/v1/echo', 'POST'), { status: 404 }, 'read-only');
+    const broken = await get('/v1/broken');
+    t.equal(broken.status, 500);
+    t.notMatch(broken.text, /secret/);
+    t.match(lines.join(''), /admin\.request_failed/);
+  },
+);
+
+t.test('stop ends open connections at once, may come twice, and may come before start', async (t) => {
+  const { server, get } = await started(t);
+  await get('/healthz');
+  const before = Date.now();
+  await server.stop();
+  await server.stop();
+  t.ok(Date.now() - before < 1000, 'a kept-alive connection does not hold it up');
+  t.throws(() => server.port(), /not listening/);
+});
+
+t.test('start rejects when the port is taken', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => void other.close());
+  await new Promise((resolve) => other.once('listening', resolve));
+  const address = other.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const server = createAdminServer({
+    host: '127.0.0.1',
+    port,
+    checks: {},
+    registry: new Registry(),
+    routes: {},
+    log,
+  });
+  await t.rejects(server.start(), { code: 'EADDRINUSE' });
+  await server.stop();
+});
