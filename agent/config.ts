@@ -4,7 +4,15 @@
  */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import { adminSchema, dataDir, isLoopback, logSchema, port, uniqueNames } from '../shared/config/common.ts';
+import {
+  adminSchema,
+  dataDir,
+  isLoopback,
+  logSchema,
+  namedEntries,
+  port,
+  uniqueNames,
+} from '../shared/config/common.ts';
 import { valueAt } from '../shared/config/document.ts';
 import { byteSize, duration, identifier } from '../shared/config/kinds.ts';
 import {
@@ -27,7 +35,7 @@ const providerCommon = {
   priority: z.int().min(0).max(1000).default(100).describe('Lower comes first where scores are equal.'),
 };
 
-export const providerSchema = z
+const providerSchema = z
   .discriminatedUnion('type', [
     awsOptions.safeExtend({ type: z.literal('aws'), ...providerCommon }).strict(),
     azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon }).strict(),
@@ -49,8 +57,6 @@ const listenerSchema = z.strictObject({
       'Needed for an address other than loopback as long as devices have no credentials: everybody who reaches it can publish as any device.',
     ),
 });
-
-export type ListenerConfig = z.output<typeof listenerSchema>;
 
 const brokerSchema = z
   .strictObject({
@@ -97,9 +103,6 @@ const brokerSchema = z
 /** Smaller than a few envelopes and SQLite's own pages the buffer could not work. */
 const MIN_BUFFER_BYTES = 2 ** 20;
 
-/** The check across sections runs whenever the sections it reads are sound, so that it is in the same report as the rest. */
-const READ_BY_CROSS_CHECK = new Set<PropertyKey | undefined>(['policy', 'policy_file', 'providers']);
-
 export const agentConfigSchema = z
   .strictObject({
     gateway: identifier().describe('The name of this gateway, unique in the fleet.'),
@@ -118,11 +121,9 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('The durable buffer.'),
-    providers: z
-      .array(providerSchema)
-      .min(1)
-      .superRefine(uniqueNames('provider'))
-      .describe('The clouds this gateway can publish to.'),
+    providers: uniqueNames(z.array(providerSchema).min(1), 'provider').describe(
+      'The clouds this gateway can publish to.',
+    ),
     policy: policySchema.optional().describe('The routing policy, written here…'),
     policy_file: z
       .string()
@@ -141,12 +142,23 @@ export const agentConfigSchema = z
           params,
         });
       }
-      for (const issue of policy === undefined ? [] : policyIssues(policy, providers)) {
+      for (const issue of policy === undefined ? [] : policyIssues(policy, named(providers))) {
         context.addIssue({ code: 'custom', ...issue, path: ['policy', ...issue.path] });
       }
     },
-    { when: ({ issues }) => issues.every(({ path }) => !READ_BY_CROSS_CHECK.has(path?.[0])) },
+    // Beside mistakes elsewhere, so that one report has them all; not on a policy that is wrong itself.
+    {
+      when: ({ value, issues }) =>
+        typeof value === 'object' &&
+        value !== null &&
+        issues.every(({ path }) => path?.[0] !== 'policy' && path?.[0] !== 'policy_file'),
+    },
   );
+
+/** The providers as far as the check across sections reads them; none when a name is missing, for then it would guess. */
+function named(providers: unknown): z.output<typeof namedEntries> {
+  return namedEntries.safeParse(providers).data ?? [];
+}
 
 /** The agent's configuration with its policy in place, wherever that was written. */
 export type AgentConfig = Omit<z.output<typeof agentConfigSchema>, 'policy' | 'policy_file'> & {
@@ -174,13 +186,13 @@ export function loadAgentConfig(
   return { ok: false, problems };
 }
 
-/** A policy file, checked against the providers of `agentValue` when those are sound. */
+/** A policy file, checked against the providers of `agentValue`. */
 function loadPolicy(file: string, agentValue: unknown, sources: ReferenceSources): ConfigResult<Policy> {
   const opening = openConfig(file, sources);
   if (!opening.ok) return opening;
-  const providers = agentConfigSchema.shape.providers.safeParse(valueAt(agentValue, ['providers']));
+  const providers = named(valueAt(agentValue, ['providers']));
   const checked = policySchema.superRefine((policy, context) => {
-    for (const issue of providers.success ? policyIssues(policy, providers.data) : []) {
+    for (const issue of policyIssues(policy, providers)) {
       context.addIssue({ code: 'custom', ...issue });
     }
   });

@@ -7,7 +7,7 @@ export const CLOUD_NAMES = ['aws', 'azure', 'gcp'] as const satisfies readonly C
 const KILL_TARGETS = ['agent', 'router'] as const;
 
 /** Times count from the first publish, in seconds. */
-export interface DemoFault {
+interface DemoFault {
   /** Null: the one that carries the most when the fault begins. */
   provider: CloudName | null;
   fault: FaultName;
@@ -15,7 +15,7 @@ export interface DemoFault {
   endSeconds: number;
 }
 
-export interface DemoKill {
+interface DemoKill {
   target: (typeof KILL_TARGETS)[number];
   atSeconds: number;
 }
@@ -55,7 +55,7 @@ export interface DemoFlags {
   json?: boolean;
 }
 
-export type DemoFlagsResult = { ok: true; options: DemoOptions } | { ok: false; problems: string[] };
+type DemoFlagsResult = { ok: true; options: DemoOptions } | { ok: false; problems: string[] };
 
 /** A flag's value, or why it is not one. */
 type Parsed<T> = { ok: true; value: T } | { ok: false; problem: string };

@@ -19,7 +19,7 @@ const name = identifier().describe(
   'Your name for it: in metrics, in logs, and in the ledger. Do not change it later.',
 );
 
-export const sourceSchema = z
+const sourceSchema = z
   .discriminatedUnion('type', [
     sqsOptions.safeExtend({ type: z.literal('aws'), name }).strict(),
     eventHubsOptions.safeExtend({ type: z.literal('azure'), name }).strict(),
@@ -30,7 +30,7 @@ export const sourceSchema = z
 
 export type SourceConfig = z.output<typeof sourceSchema>;
 
-export const feedSchema = z
+const feedSchema = z
   .discriminatedUnion('type', [
     ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), name }).strict(),
     mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
@@ -43,21 +43,13 @@ export const routerConfigSchema = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
-  sources: z
-    .array(sourceSchema)
-    .min(1)
-    .superRefine(uniqueNames('source'))
-    .describe('The clouds this router reads from.'),
+  sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   ledger: z
     .strictObject({
       engine: z.enum(['sqlite']).default('sqlite').describe('Where the ledger lives: embedded, in data_dir.'),
     })
     .prefault({}),
-  feeds: z
-    .array(feedSchema)
-    .superRefine(uniqueNames('feed'))
-    .default([])
-    .describe('What follows the ledger.'),
+  feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;

@@ -2,8 +2,8 @@
  * From a provider's message to a committed record: decode, check whose it is, commit, and only then say `settle` (I5).
  *
  * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync serves many
- * messages without a timer. After a failed commit the groups start again at one message and double with every success:
- * a message that the engine refuses then fails alone and holds up no other.
+ * messages without a timer. When a group fails and the engine still answers, its messages are committed one by one: a
+ * message that the engine refuses fails alone and holds up no other.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../shared/clock.ts';
@@ -98,7 +98,6 @@ class LedgerIngest {
   readonly #onCommit: () => void;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
-  #groupMax: number;
   #committing: Promise<void> | null = null;
 
   constructor({ ledger, clock, log, limits, onCommit = () => undefined }: IngestOptions) {
@@ -107,7 +106,6 @@ class LedgerIngest {
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...LIMITS, ...limits };
     this.#onCommit = onCommit;
-    this.#groupMax = this.#limits.groupEnvelopesMax;
   }
 
   async take(delivery: Delivery): Promise<Settlement> {
@@ -145,7 +143,10 @@ class LedgerIngest {
     let bytes = 0;
     let count = 0;
     for (const waiting of this.#waiting) {
-      if (count === this.#groupMax || (count > 0 && bytes + waiting.bytes > this.#limits.groupBytesMax))
+      if (
+        count === this.#limits.groupEnvelopesMax ||
+        (count > 0 && bytes + waiting.bytes > this.#limits.groupBytesMax)
+      )
         break;
       bytes += waiting.bytes;
       count += 1;
@@ -154,14 +155,18 @@ class LedgerIngest {
     return this.#waiting.splice(0, count);
   }
 
-  async #commitGroup(group: Waiting[]): Promise<void> {
+  async #commitGroup(group: readonly Waiting[]): Promise<void> {
     const results = await this.#tryCommit(group);
-    if (results === null) {
-      this.#groupMax = 1;
+    if (results !== null) {
+      this.#settle(group, results);
+    } else if (group.length > 1 && (await this.#engineAnswers())) {
+      for (const one of group) await this.#commitGroup([one]);
+    } else {
       for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
-      return;
     }
-    this.#groupMax = Math.min(this.#groupMax * 2, this.#limits.groupEnvelopesMax);
+  }
+
+  #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
     for (const [i, { delivery, settle }] of group.entries()) {
       const result = results[i];
       if (result) this.#count(delivery, result);
@@ -176,6 +181,16 @@ class LedgerIngest {
     } catch (error) {
       this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
       return null;
+    }
+  }
+
+  async #engineAnswers(): Promise<boolean> {
+    try {
+      await this.#ledger.ping();
+      return true;
+    } catch {
+      // The commit that failed just before has told why.
+      return false;
     }
   }
 

@@ -8,9 +8,9 @@ import { errorText, type Logger } from './log.ts';
 import type { Service } from './service.ts';
 
 /** Null when ready, otherwise why not; throwing means not ready too. */
-export type ReadinessCheck = () => string | null | Promise<string | null>;
+type ReadinessCheck = () => string | null | Promise<string | null>;
 
-export interface RouteAnswer {
+interface RouteAnswer {
   status: 200 | 400 | 404;
   /** Serialised as JSON. */
   body: unknown;
@@ -18,7 +18,7 @@ export interface RouteAnswer {
 
 export type AdminRoute = (query: Readonly<Record<string, string>>) => RouteAnswer | Promise<RouteAnswer>;
 
-export interface AdminServerOptions {
+interface AdminServerOptions {
   host: string;
   /** 0 takes a free port. */
   port: number;
@@ -29,7 +29,7 @@ export interface AdminServerOptions {
   log: Logger;
 }
 
-export interface AdminServer extends Service {
+interface AdminServer extends Service {
   /** The port it listens on; throws before `start`. */
   port(): number;
 }

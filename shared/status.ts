@@ -3,7 +3,7 @@ import type { Gap, SeqRange, StreamKey } from './record.ts';
 import type { ScoreParts } from './scoring/inputs.ts';
 
 /** A provider's health as the routing core keeps it. */
-export type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
+type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
 
 export interface AgentStreamStatus {
   name: string;
@@ -71,7 +71,7 @@ export interface AgentStatus {
   switches: RoutingSwitch[];
 }
 
-export interface SourceStatus {
+interface SourceStatus {
   name: string;
   type: string;
   connected: boolean;
@@ -109,7 +109,7 @@ export interface RouterStatus {
 }
 
 /** One provider as a candidate for one stream. */
-export interface ExplainedCandidate {
+interface ExplainedCandidate {
   provider: string;
   /** Why it may not be used for this stream; empty when it is eligible. */
   refusals: string[];

@@ -14,7 +14,7 @@ import { type Policy, type StreamPolicy, streamSchema } from '../../shared/polic
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
 import type { Store } from '../store/store.ts';
-import type { StoredRecord } from '../store/types.ts';
+import type { StoredRecord, StreamState } from '../store/types.ts';
 import { deliver } from './delivery.ts';
 import type { LiveRouting } from './live-routing.ts';
 import { Packer } from './packer.ts';
@@ -165,9 +165,23 @@ export class Forwarder implements Service {
       const { queues } = this.#streamOf(state.stream);
       const known = queues.find(({ epoch }) => epoch === state.epoch);
       if (known) known.reopened(state);
-      else queues.push(new StreamQueue(state));
+      else queues.push(this.#queueOf(state));
     }
     this.#pumpSoon();
+  }
+
+  /** Its stream may ask for fewer copies than when the file was closed: what has enough now is reported again, which frees it. */
+  #queueOf(state: StreamState): StreamQueue {
+    const queue = new StreamQueue(state);
+    const { epoch, stream } = state;
+    const copies = this.#streamOf(stream).policy.redundancy;
+    for (const [provider, accepted] of state.accepted) {
+      for (const { first, last } of accepted.ranges()) {
+        queue.accepted(provider, first, last, copies);
+        void this.#store.accept({ epoch, stream, provider, first, last, copies });
+      }
+    }
+    return queue;
   }
 
   /** A stream that left the policy with rows in the buffer: routing has no candidates for it, so its rows wait (I4). */
@@ -219,9 +233,8 @@ export class Forwarder implements Service {
         this.#track(this.#build(stream, queue, run));
         return;
       }
-      const announces = queue.owed === 0 && (queue.gaps.length > 0 || queue.sealedAt !== null);
-      if (announces && this.#open(stream, new Set())) {
-        this.#track(this.#build(stream, queue, null));
+      if (queue.announces && this.#open(stream, new Set())) {
+        this.#track(this.#announce(stream, queue));
         return;
       }
     }
@@ -239,6 +252,16 @@ export class Forwarder implements Service {
       .catch((error: unknown) => this.#log.error({ event: 'forward.failed', error: errorText(error) }))
       .finally(() => this.#underWay.delete(tracked));
     this.#underWay.add(tracked);
+  }
+
+  /** Sends gaps and the end of an epoch that no rows travel with: one such envelope at a time. */
+  async #announce(stream: Stream, queue: StreamQueue): Promise<void> {
+    queue.announcing = true;
+    try {
+      await this.#build(stream, queue, null);
+    } finally {
+      queue.announcing = false;
+    }
   }
 
   /** Reads a run, packs an envelope and sends it. One build per stream at a time; deliveries overlap. */
@@ -261,7 +284,8 @@ export class Forwarder implements Service {
     const { envelope, bytes } = packed;
     const last = envelope.records.at(-1)?.seq;
     const range = run && last !== undefined ? { ...run, last } : null;
-    if (run) queue.packed(last ?? run.last, last === run.last ? null : { first: (last ?? 0) + 1, last: run.last });
+    const rest = run && last !== undefined && last < run.last ? { first: last + 1, last: run.last } : null;
+    if (run) queue.packed(last ?? run.last, rest);
     this.#pumpSoon();
     if (run && !range) return;
     const message = { gateway: this.#gateway, stream: stream.name, bytes, properties: envelopeProperties(envelope) };

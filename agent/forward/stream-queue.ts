@@ -31,9 +31,9 @@ export interface StreamQueueState {
   sealedAt: number | null;
 }
 
-/** Runs looked at in one search: classes of rows that differ in who holds them. */
-const RUNS_SEARCHED_MAX = 8;
-/** Commits remembered one by one while they linger; older ones count as having waited (I10). */
+/** Runs looked at in one search. Rows that wait for one provider must not hide the rows behind them, so it is large (I10). */
+const RUNS_SEARCHED_MAX = 1000;
+/** Commits remembered one by one; beyond that the oldest two count as one, as old as the older (I10). */
 const ARRIVALS_MAX = 256;
 
 export class StreamQueue {
@@ -49,6 +49,8 @@ export class StreamQueue {
   #committedTo: number;
   gaps: Gap[];
   sealedAt: number | null;
+  /** An envelope with nothing but gaps or the end of the epoch is under way. */
+  announcing: boolean = false;
 
   constructor(state: StreamQueueState) {
     this.epoch = state.epoch;
@@ -75,13 +77,20 @@ export class StreamQueue {
     return this.#owed.size === 0 && this.gaps.length === 0 && this.sealedAt === null;
   }
 
+  /** Gaps or the end of the epoch wait for an envelope of their own: there are no rows that they could travel with. */
+  get announces(): boolean {
+    return !this.announcing && this.#owed.size === 0 && (this.gaps.length > 0 || this.sealedAt !== null);
+  }
+
   /** Rows became durable. */
   committed(first: number, last: number, bytes: number, atMs: number): void {
     this.#owed.add(first, last);
     this.#committedTo = Math.max(this.#committedTo, last);
     this.#arrivals.push({ last, bytes, atMs });
     if (this.#arrivals.length <= ARRIVALS_MAX) return;
-    this.#waitedTo = Math.max(this.#waitedTo, this.#arrivals.shift()?.last ?? 0);
+    const [oldest, next] = this.#arrivals.splice(0, 2);
+    if (!oldest || !next) return;
+    this.#arrivals.unshift({ ...oldest, last: next.last, bytes: oldest.bytes + next.bytes });
   }
 
   /** The store was reopened: takes over the end of the epoch, and rows of the failed commit that reached the disk after all. */
@@ -115,14 +124,13 @@ export class StreamQueue {
   /** The next runs to send, lowest seq first, each at most `rowsMax` long, one per set of holders. */
   *runs(rowsMax: number): Generator<Run> {
     const seen = new Set<string>();
-    let from = this.#owed.min;
-    for (let i = 0; i < RUNS_SEARCHED_MAX && from > 0; i++) {
-      const run = this.#runFrom(from, rowsMax);
-      if (!run) return;
+    let searched = 0;
+    for (const run of this.#split(this.#free())) {
       const holders = [...run.acceptedBy].sort().join(' ');
-      if (!seen.has(holders)) yield run;
+      if (!seen.has(holders)) yield { ...run, last: Math.min(run.last, run.first + rowsMax - 1) };
       seen.add(holders);
-      from = run.last + 1;
+      searched += 1;
+      if (searched === RUNS_SEARCHED_MAX) return;
     }
   }
 
@@ -145,36 +153,31 @@ export class StreamQueue {
 
   /** Rows that are gone from the store: announced as a gap instead. */
   lost(range: SeqRange): void {
-    this.#owed.remove(range.first, range.last);
+    this.#forget(range);
     this.#reserved.remove(range.first, range.last);
     this.gaps.push({ ...range, reason: 'corruption' });
   }
 
   /** A provider holds `first..last`; rows that now have their copies are no longer owed. */
   accepted(provider: string, first: number, last: number, copies: number): void {
-    if (copies === 1) {
-      this.#owed.remove(first, last);
-      return;
-    }
     const own = this.#accepted.get(provider) ?? IntervalSet.empty();
     this.#accepted.set(provider, own);
-    for (const part of this.#owed.within(first, last)) own.add(part.first, part.last);
-    for (const run of this.#split(this.#owed.within(first, last))) {
-      if (run.acceptedBy.size < copies) continue;
-      this.#owed.remove(run.first, run.last);
-      for (const set of this.#accepted.values()) set.remove(run.first, run.last);
+    const owed = this.#owed.within(first, last);
+    for (const part of owed) own.add(part.first, part.last);
+    for (const run of this.#split(owed)) {
+      if (run.acceptedBy.size >= copies) this.#forget(run);
     }
   }
 
-  #runFrom(from: number, rowsMax: number): Run | null {
-    for (const owed of this.#owed.within(from, this.#owed.max)) {
-      const [free] = this.#reserved.missing(owed.first, owed.last, 1);
-      if (!free) continue;
-      const bounded = { first: free.first, last: Math.min(free.last, free.first + rowsMax - 1) };
-      const [run] = this.#split([bounded]);
-      if (run) return run;
-    }
-    return null;
+  /** Rows that are owed no more. */
+  #forget({ first, last }: SeqRange): void {
+    this.#owed.remove(first, last);
+    for (const set of this.#accepted.values()) set.remove(first, last);
+  }
+
+  /** Owed rows that are in no envelope, ascending. */
+  *#free(): Generator<SeqRange> {
+    for (const owed of this.#owed.ranges()) yield* this.#reserved.missing(owed.first, owed.last);
   }
 
   /** Cuts ranges where the set of holders changes. */

@@ -8,15 +8,9 @@ import rhea, { type EventContext, type Message, type Receiver, type Sender } fro
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { KeyAndCertificate } from '../ca.ts';
-import type { EventLog, HubEvent, Partition, Selector } from './event-log.ts';
+import type { EventLog, Partition } from './event-log.ts';
+import { servePartition } from './partition-link.ts';
 import { verifySas } from './sas.ts';
-
-const SELECTOR = 'apache.org:selector-filter:string';
-const SELECTOR_FIELDS: Record<string, Selector['by']> = {
-  'x-opt-offset': 'offset',
-  'x-opt-sequence-number': 'sequence-number',
-  'x-opt-enqueued-time': 'enqueued-time',
-};
 
 export interface EventHubsOptions {
   /** Name of the event hub (the entity path). */
@@ -45,11 +39,10 @@ export class EventHubsServer {
   readonly #sockets = new Set<TLSSocket>();
   readonly #peers = new WeakMap<object, Peer>();
   #server: Server | null = null;
-  #stalled: boolean;
+  #stalled: boolean = false;
 
   constructor(options: EventHubsOptions) {
     this.#options = options;
-    this.#stalled = false;
   }
 
   /** The port it listens on, on 127.0.0.1. */
@@ -127,7 +120,8 @@ export class EventHubsServer {
     } else if (!this.#authorised(peer, address)) {
       sender.close({ condition: 'amqp:unauthorized-access', description: `no claim for ${address}` });
     } else {
-      this.#serve(sender, partition);
+      const { events, onDelivered } = this.#options;
+      servePartition({ sender, partition, events, onDelivered, isStalled: () => this.#stalled });
     }
   }
 
@@ -151,26 +145,6 @@ export class EventHubsServer {
     if (hub !== this.#options.hub || !/^[^/]+\/ConsumerGroups\/[^/]+\/Partitions\/\d+$/.test(address))
       return undefined;
     return this.#options.events.partitions.find((partition) => partition.id === id);
-  }
-
-  /** Sends events from where the selector says, as credit allows, until the link ends. */
-  #serve(sender: Sender, partition: Partition): void {
-    const { events, onDelivered } = this.#options;
-    let next = partition.seek(parseSelector(sender));
-    const pump = (): void => {
-      while (!this.#stalled && sender.is_open() && sender.sendable()) {
-        const event = partition.at(next);
-        if (!event) return;
-        sender.send(encode(event));
-        next = event.sequenceNumber + 1;
-        onDelivered();
-      }
-    };
-    const unwatch = events.watch(pump);
-    sender.on('sendable', pump);
-    sender.on('settled', pump);
-    sender.on('sender_close', unwatch);
-    sender.connection.on('disconnected', unwatch);
   }
 
   #request(context: EventContext): void {
@@ -245,37 +219,6 @@ interface Answer {
   status: number;
   description: string;
   body: Record<string, unknown> | null;
-}
-
-/** An event as the endpoint of an IoT hub sends it (Azure docs, "Read device-to-cloud messages from the built-in endpoint"). */
-function encode(event: HubEvent): Message {
-  return {
-    message_annotations: {
-      'x-opt-sequence-number': rhea.types.wrap_long(event.sequenceNumber),
-      'x-opt-offset': event.offset,
-      'x-opt-enqueued-time': rhea.types.wrap_timestamp(event.enqueuedMs),
-      'iothub-connection-device-id': event.device,
-      'iothub-enqueuedtime': rhea.types.wrap_timestamp(event.enqueuedMs),
-      'iothub-message-source': 'Telemetry',
-    },
-    application_properties: event.properties,
-    body: rhea.message.data_section(event.body),
-  };
-}
-
-/** `amqp.annotation.x-opt-offset > '123'`; without a filter, from the oldest event. */
-function parseSelector(sender: Sender): Selector {
-  const filter: unknown = sender.source.filter?.[SELECTOR];
-  const clause = /annotation\.([a-z-]+) (>=?) '([^']*)'/.exec(selectorText(filter));
-  const by = SELECTOR_FIELDS[clause?.[1] ?? ''];
-  if (!clause || !by) return { by: 'offset', value: '-1', inclusive: false };
-  return { by, value: clause[3] ?? '-1', inclusive: clause[2] === '>=' };
-}
-
-/** A described string arrives as rhea's wrapper around it. */
-function selectorText(filter: unknown): string {
-  if (typeof filter === 'object' && filter !== null && 'value' in filter) return selectorText(filter.value);
-  return text(filter);
 }
 
 function addressOf(receiver: Receiver): string {

@@ -17,7 +17,11 @@ export interface LedgerEntry {
 export interface CommitResult {
   /** Counts of record ids in this envelope, by what became of them. */
   new: number;
+  /** Already held with the same content (or pruned since, and so not comparable). */
   duplicate: number;
+  /** Of `duplicate`: first held through another source than this entry's. */
+  duplicateElsewhere: number;
+  /** Already held with other content: kept aside, never merged. */
   conflict: number;
   /** Ids newly given up by this envelope's gaps. */
   gap: number;
@@ -45,7 +49,9 @@ export interface StreamCompleteness extends StreamKey {
   highest: number;
   /** Not yet seen below `highest` (at most the first 100 ranges). */
   missing: SeqRange[];
+  /** How many ids (not ranges) are missing, all ranges counted. */
   missingCount: number;
+  /** Given up and not held, ascending. */
   gaps: Gap[];
   sealedAt: number | null;
   records: number;
@@ -61,22 +67,49 @@ export interface GatewayContact {
 
 export interface DeadLetter {
   source: string;
-  /** An EnvelopeError code or `foreign-gateway`. */
+  /** An EnvelopeError code, `foreign-gateway`, or `internal` when decoding failed in a way it should not. */
   reason: string;
   detail: string;
   bytes: Uint8Array;
   receivedWallMs: number;
 }
 
+/** What a record says, apart from its id; two of these under one id are equal (a duplicate) or in conflict. */
+export interface RecordContent {
+  device: string;
+  topic: string;
+  payload: Uint8Array;
+  monoMs: number;
+}
+
+/** One version of a record and the way it came. */
+export interface RecordVersion extends RecordContent {
+  source: string;
+  receivedWallMs: number;
+}
+
+/** Two contents under one record id (I6): `held` came first and stays in the ledger, `other` is kept aside. */
+export interface LedgerConflict extends StreamKey {
+  seq: number;
+  held: RecordVersion;
+  other: RecordVersion;
+}
+
 export interface Ledger extends CheckpointStore {
   /** Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was committed. */
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
-  /** Records with offset > `after`, ascending. */
+  /** Records with offset > `after`, ascending. Fewer than `limit` when they are large; none only at the end. */
   read(after: number, limit: number): Promise<LedgerRecord[]>;
   completeness(gateway?: string): Promise<StreamCompleteness[]>;
   contacts(): Promise<GatewayContact[]>;
   deadLetter(letter: DeadLetter): Promise<void>;
+  /** The newest first, at most `limit`; old ones are dropped when the engine's bound is reached. */
+  deadLetters(limit: number): Promise<DeadLetter[]>;
+  /** The newest first, at most `limit`; old ones are dropped when the engine's bound is reached. */
+  conflicts(limit: number): Promise<LedgerConflict[]>;
+  /** Counts since the ledger was made, also of what was dropped or pruned later. */
   totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }>;
+  /** 0 for a feed that has none. */
   loadCursor(feed: string): Promise<number>;
   saveCursor(feed: string, offset: number): Promise<void>;
   /** Throws when the engine cannot commit: what `/readyz` asks. */

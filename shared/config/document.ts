@@ -9,7 +9,7 @@ const MAX_SHOWN = 80;
 
 export type Path = readonly PropertyKey[];
 
-export interface Place {
+interface Place {
   line: number;
   column: number;
 }
@@ -22,9 +22,7 @@ export interface ConfigDocument {
   locate(path: Path, key?: boolean): Place;
 }
 
-export type DocumentResult =
-  | { ok: true; document: ConfigDocument }
-  | { ok: false; problems: ConfigProblem[] };
+type DocumentResult = { ok: true; document: ConfigDocument } | { ok: false; problems: ConfigProblem[] };
 
 /** Parses `text`. Every syntax error becomes a problem (one a line: the later ones of a line follow from the first). */
 export function parseConfigText(file: string, text: string): DocumentResult {

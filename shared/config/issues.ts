@@ -8,7 +8,7 @@ import { scrub } from './redact.ts';
 
 type Issue = z.core.$ZodIssue;
 
-export interface IssueContext {
+interface IssueContext {
   document: ConfigDocument;
   schema: JsonSchema;
   secrets: ReadonlySet<string>;
@@ -29,7 +29,7 @@ export function problemsOf(issues: readonly Issue[], context: IssueContext): Con
 }
 
 /** A problem at `path`, with nothing secret in it. */
-export function problemAt(path: Path, message: string, hint: string, context: IssueContext): ConfigProblem {
+function problemAt(path: Path, message: string, hint: string, context: IssueContext): ConfigProblem {
   const { document, secrets } = context;
   return {
     file: document.file,

@@ -24,7 +24,7 @@ export const systemSources: ReferenceSources = {
 };
 
 /** A parsed file whose references are resolved; what stands between reading and validating. */
-export interface OpenConfig {
+interface OpenConfig {
   document: ConfigDocument;
   value: unknown;
   secrets: ReadonlySet<string>;
@@ -32,7 +32,7 @@ export interface OpenConfig {
   problems: ConfigProblem[];
 }
 
-export type OpenResult = { ok: true; opened: OpenConfig } | { ok: false; problems: ConfigProblem[] };
+type OpenResult = { ok: true; opened: OpenConfig } | { ok: false; problems: ConfigProblem[] };
 
 /** Reads, validates and returns the configuration in `file`, or every mistake in it. */
 export function loadConfig<Schema extends z.ZodType>(

@@ -2,7 +2,7 @@
 import type { Policy } from '../policy.ts';
 import { nearest } from './nearest.ts';
 
-export interface PolicyIssue {
+interface PolicyIssue {
   /** From the root of the policy. */
   path: PropertyKey[];
   message: string;

@@ -13,7 +13,7 @@ import type { ConfigDocument, Path } from './document.ts';
 import { type ConfigProblem, pathText } from './problem.ts';
 import { isSecretPath } from './redact.ts';
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ReferenceSources {
   env: Environment;
@@ -21,7 +21,7 @@ export interface ReferenceSources {
   readFile(file: string): string;
 }
 
-export interface Resolved {
+interface Resolved {
   value: unknown;
   /** Texts that no report may show. */
   secrets: Set<string>;

@@ -42,7 +42,7 @@ export class EnvelopeError extends Error {
   }
 }
 
-/** Encodes once; the same bytes go to every provider. Throws RangeError when the envelope breaks its own rules (a bug). */
+/** Encodes once, times to the millisecond; the same bytes go to every provider. Throws RangeError when the envelope breaks its own rules (a bug). */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   const topics = new Dictionary();
   const devices = new Dictionary();
@@ -50,15 +50,16 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   let monoMs = 0;
   const records = envelope.records.map((record) => {
     if (record.seq <= seq) throw new RangeError(`records not ascending: ${record.seq} after ${seq}`);
+    const atMs = Math.round(record.monoMs);
     const row = [
       record.seq - seq,
-      record.monoMs - monoMs,
+      atMs - monoMs,
       devices.index(record.device),
       topics.index(record.topic),
       record.payload,
     ];
     seq = record.seq;
-    monoMs = record.monoMs;
+    monoMs = atMs;
     return row;
   });
   const { bootId, offsetMs, quality } = envelope.clock;

@@ -7,11 +7,14 @@ import { readFile } from 'node:fs/promises';
 import { type CallCredentials, type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
 import { GoogleAuth, JWT } from 'google-auth-library';
 import { z } from 'zod';
+import type { Clock } from '../clock.ts';
 import { errorText } from '../log.ts';
 import type { GcpAccess } from './access-options.ts';
 
 /** The audience of a self-signed JWT is the service by its global name, also at a regional endpoint (AIP-4111). */
 const SERVICE = 'pubsub.googleapis.com';
+/** A wall clock that moved by more than this against the monotonic one was set; NTP slews by less. */
+const CLOCK_STEP_MS = 30_000;
 const SCOPE = 'https://www.googleapis.com/auth/pubsub';
 
 export interface GcpCredentials {
@@ -21,10 +24,10 @@ export interface GcpCredentials {
 }
 
 /** Rejects when a file that the options name is not readable or not a service account's key. */
-export async function openGcpCredentials(options: GcpAccess): Promise<GcpCredentials> {
+export async function openGcpCredentials(options: GcpAccess, clock: Clock): Promise<GcpCredentials> {
   if (options.insecure) return { channel: credentials.createInsecure(), call: null };
   const ca = options.ca_file === undefined ? null : await readFile(options.ca_file);
-  return { channel: credentials.createSsl(ca), call: callCredentials(await headerSource(options)) };
+  return { channel: credentials.createSsl(ca), call: callCredentials(await headerSource(options, clock)) };
 }
 
 /** Channel credentials with those of each call, where there are any. */
@@ -42,7 +45,7 @@ const keyFile = z.object({
 
 type AccountKey = z.infer<typeof keyFile>;
 
-async function headerSource(options: GcpAccess): Promise<HeaderSource> {
+async function headerSource(options: GcpAccess, clock: Clock): Promise<HeaderSource> {
   const account = options.credentials;
   if (!account) {
     const auth = new GoogleAuth({ scopes: [SCOPE] });
@@ -50,9 +53,25 @@ async function headerSource(options: GcpAccess): Promise<HeaderSource> {
     return async () => (await auth.getClient()).getRequestHeaders();
   }
   const key: AccountKey = 'key_file' in account ? await readKeyFile(account.key_file) : account;
-  const jwt = new JWT({ email: key.client_email, key: key.private_key, ...keyId(key) });
-  jwt.defaultServicePath = SERVICE;
-  return () => jwt.getRequestHeaders(`https://${SERVICE}/`);
+  return signer(key, clock);
+}
+
+/**
+ * Signs, and keeps the token until it runs out; but signs anew when the wall clock was set meanwhile, since a token from
+ * before would be refused and, if the clock went back, kept for as long as it went (I7).
+ */
+function signer(key: AccountKey, clock: Clock): HeaderSource {
+  let jwt: JWT | null = null;
+  let signedAtOffsetMs = 0;
+  return () => {
+    const offsetMs = clock.wallMs() - clock.monoMs();
+    if (!jwt || Math.abs(offsetMs - signedAtOffsetMs) > CLOCK_STEP_MS) {
+      jwt = new JWT({ email: key.client_email, key: key.private_key, ...keyId(key) });
+      jwt.defaultServicePath = SERVICE;
+      signedAtOffsetMs = offsetMs;
+    }
+    return jwt.getRequestHeaders(`https://${SERVICE}/`);
+  };
 }
 
 async function readKeyFile(path: string): Promise<AccountKey> {

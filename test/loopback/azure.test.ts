@@ -64,7 +64,8 @@ async function connected(t: Test, fixture: Fixture, id: string): Promise<MqttCli
   return client;
 }
 
-const closed = (client: MqttClient): Promise<void> => new Promise((resolve) => client.once('close', () => resolve()));
+const closed = (client: MqttClient): Promise<void> =>
+  new Promise((resolve) => client.once('close', () => resolve()));
 
 t.test('a device shows a good token for itself, or is refused with CONNACK 5', async (t) => {
   const fixture = await startAzure(t);
@@ -103,8 +104,8 @@ t.test('the hub ends a connection when its token is over', async (t) => {
 t.test('a device publishes under its own id only, and subscribes to its own topics only', async (t) => {
   const fixture = await startAzure(t);
   const client = await connected(t, fixture, 'gw-1');
-  const [denied] = (await client.subscribeAsync('#').catch(() => [])) ?? [];
-  t.not(denied?.qos, 0);
+  await t.rejects(client.subscribeAsync('#'), 'the filter is refused');
+  await client.subscribeAsync('devices/gw-1/messages/devicebound/#');
   const end = closed(client);
   client.publish('devices/gw-2/messages/events/', 'x', { qos: 1 });
   await end;
@@ -157,7 +158,7 @@ t.test('twin: get, reported and desired, through the SDK', async (t) => {
   const twin = await client.getTwin();
   t.match(twin.properties.desired, { policy: { version: 1 }, $version: 2 });
   await new Promise<void>((resolve, reject) => {
-    twin.properties.reported.update({ policy: { applied: 1 } }, (error: unknown) =>
+    twin.properties.reported['update']({ policy: { applied: 1 } }, (error: unknown) =>
       error ? reject(error) : resolve(),
     );
   });
@@ -178,7 +179,9 @@ t.test('html503 answers with a page where MQTT should be, inside TLS', async (t)
   await fixture.cloud.setFault(fault('html503'));
   t.equal(fixture.cloud.fault()?.name, 'html503');
   const port = Number(/localhost:(\d+)/.exec(deviceOf(fixture, 'gw-1').url)?.[1]);
-  const socket = tlsConnect({ host: 'localhost', port, ca: readFileSync(fixture.caFile) }, () => socket.write('x'));
+  const socket = tlsConnect({ host: 'localhost', port, ca: readFileSync(fixture.caFile) }, () =>
+    socket.write('x'),
+  );
   t.teardown(() => socket.destroy());
   const page = await new Promise<string>((resolve) => {
     let body = '';
@@ -187,5 +190,5 @@ t.test('html503 answers with a page where MQTT should be, inside TLS', async (t)
     });
     socket.on('end', () => resolve(body));
   });
-  t.match(page, /^HTTP\/1\.1 503 Service Unavailable[^]*<html>/);
+  t.match(page, /^HTTP\/1\.1 503 Service Unavailable[\s\S]*<html>/);
 });

@@ -1,13 +1,13 @@
 import { createServer } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
-import { createAdminServer, type ReadinessCheck } from '../../shared/admin-server.ts';
+import { createAdminServer } from '../../shared/admin-server.ts';
 import { createLogger } from '../../shared/log.ts';
 
 const lines: string[] = [];
 const log = createLogger({ level: 'debug', levels: {} }, { write: (line) => void lines.push(line) });
 
-async function started(t: Test, checks: Record<string, ReadinessCheck> = {}) {
+async function started(t: Test, checks: Parameters<typeof createAdminServer>[0]['checks'] = {}) {
   const registry = new Registry();
   new Gauge({ name: 'headgate_test', help: 'x', registers: [registry] }).set(7);
   const server = createAdminServer({

@@ -1,4 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${…} is the syntax under test.
+import fc from 'fast-check';
 import t from 'tap';
 import { z } from 'zod';
 import { byteSize, duration } from '../../../shared/config/kinds.ts';
@@ -268,4 +269,20 @@ t.test('keys that look like prototype members are plain unknown keys', async (t)
     ['__proto__', 'constructor'],
   );
   t.equal(Reflect.get({}, 'polluted'), undefined);
+});
+
+t.test('whatever a file holds, the answer is a configuration or a report with places', async () => {
+  const sound =
+    'port: 1\nproviders:\n  - { type: aws, region: "${R}" }\n  - { type: mqtt, url: "mqtt://x" }\n';
+  const damaged = fc
+    .tuple(fc.nat({ max: sound.length }), fc.nat({ max: 8 }), fc.string({ maxLength: 6 }))
+    .map(([at, cut, text]) => sound.slice(0, at) + text + sound.slice(at + cut));
+  const answers = fc.property(fc.oneof(fc.string(), damaged), (text) => {
+    const result = load(text);
+    if (result.ok) return true;
+    return (
+      result.problems.length > 0 && result.problems.every(({ line, hint }) => line !== null && hint !== '')
+    );
+  });
+  fc.assert(answers, { numRuns: 300, seed: 1 });
 });

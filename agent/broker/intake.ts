@@ -1,0 +1,71 @@
+/** From a device's publish to a durable record: which stream it belongs to, and the append. */
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
+import { topicMatches } from '../../shared/topic-filter.ts';
+import type { Store } from '../store/store.ts';
+import { recordBytes } from '../store/types.ts';
+
+/** A publish that the broker is about to accept. */
+export interface Publish {
+  /** MQTT client id. */
+  device: string;
+  topic: string;
+  payload: Uint8Array;
+  qos: 0 | 1 | 2;
+  /** The device set DUP: it may have sent this before, and an earlier one may be in the buffer. */
+  retransmitted: boolean;
+}
+
+export interface IntakeCounters {
+  records: number;
+  bytes: number;
+  /** Not taken: the store refused or failed. */
+  failed: number;
+  /** Of `records`, those with DUP set. */
+  retransmitted: number;
+}
+
+export interface Intake {
+  /** Resolves when the record is durable (I1); rejects when it is not known to be. */
+  take(publish: Publish): Promise<void>;
+  /** By stream. */
+  counters(): Map<string, IntakeCounters>;
+}
+
+export interface IntakeOptions {
+  store: Store;
+  /** In order: the first with a matching topic filter takes the publish. One must take every topic. */
+  streams: ReadonlyArray<{ name: string; filters: readonly string[] }>;
+  clock: Clock;
+  log: Logger;
+}
+
+export function createIntake({ store, streams, clock, log }: IntakeOptions): Intake {
+  const counters = new Map<string, IntakeCounters>(
+    streams.map(({ name }) => [name, { records: 0, bytes: 0, failed: 0, retransmitted: 0 }]),
+  );
+  log.info({ event: 'intake.streams', streams });
+
+  const countersOf = (topic: string): [string, IntakeCounters] => {
+    const stream = streams.find(({ filters }) => filters.some((filter) => topicMatches(filter, topic)));
+    const counted = stream && counters.get(stream.name);
+    if (!counted) throw new Error(`no stream takes topic ${topic}; the policy must have one that takes "#"`);
+    return [stream.name, counted];
+  };
+
+  return {
+    async take({ device, topic, payload, retransmitted }) {
+      const [stream, counted] = countersOf(topic);
+      try {
+        await store.append({ stream, device, topic, payload, monoMs: Math.floor(clock.monoMs()) });
+      } catch (error) {
+        counted.failed += 1;
+        throw error;
+      }
+      counted.records += 1;
+      counted.bytes += recordBytes({ device, topic, payload });
+      if (retransmitted) counted.retransmitted += 1;
+    },
+    counters: () => counters,
+  };
+}

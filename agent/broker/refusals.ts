@@ -1,0 +1,52 @@
+/** What the broker did not take, counted by reason and logged at a bounded rate (I10). */
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
+
+/** The text is the log field and the metric label. */
+export type RefusalReason =
+  /** As many connections as there may be. */
+  | 'connection-limit'
+  /** Empty client id with a session to keep, or one with U+0000. */
+  | 'client-id'
+  /** Longer than a packet may be; the connection was cut before its content was read. */
+  | 'packet-too-large'
+  /** Not a topic name. */
+  | 'invalid-topic'
+  /** Topics that begin with `$` are the broker's own. */
+  | 'reserved-topic'
+  /** The record did not become durable. */
+  | 'intake-failed';
+
+const LOG_EVERY_MS = 10_000;
+
+export class Refusals {
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #counts = new Map<RefusalReason, { total: number; unlogged: number; loggedMs: number }>();
+
+  constructor(clock: Clock, log: Logger) {
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** Counts one; logs it when this reason was not logged in the last ten seconds, with how many there were since. */
+  add(reason: RefusalReason, facts: Record<string, string | number> = {}): void {
+    const now = this.#clock.monoMs();
+    const count = this.#counts.get(reason) ?? { total: 0, unlogged: 0, loggedMs: Number.NEGATIVE_INFINITY };
+    this.#counts.set(reason, count);
+    count.total += 1;
+    count.unlogged += 1;
+    if (now - count.loggedMs < LOG_EVERY_MS) return;
+    this.#log.warn({ event: 'broker.refused', reason, ...facts, count: count.unlogged });
+    count.unlogged = 0;
+    count.loggedMs = now;
+  }
+
+  get total(): number {
+    return [...this.#counts.values()].reduce((sum, { total }) => sum + total, 0);
+  }
+
+  byReason(): Partial<Record<RefusalReason, number>> {
+    return Object.fromEntries([...this.#counts].map(([reason, { total }]) => [reason, total]));
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * One connection to the hub, from CONNECT to its end, through the vendor's SDK. It is never mended: whatever ends it, the
+ * next connection is a new session with a new SDK client, because the SDK's own reconnect holds messages back without a
+ * bound, and its `close()` waits for ever when a publish is not acknowledged.
+ *
+ * The seam is the SDK's MQTT library: we hand it a `connect` of our own, which sets the time-out (the SDK's is fixed at
+ * 60 s), hears errors with their codes, and keeps the raw stream. Destroying that stream first is what makes every other
+ * call of the SDK come back.
+ */
+import type { TransportConfig } from 'azure-iot-common';
+import type { Client } from 'azure-iot-device';
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import type { OutboundEnvelope, Outcome } from '../publisher.ts';
+import { type ConnectFailure, connectFailure, lost, notConnected } from './outcome.ts';
+import type { AzureSdk, RawMqttClient } from './sdk.ts';
+
+/** TCP, TLS and CONNACK together. */
+const CONNECT_TIMEOUT_MS = 5000;
+const KEEPALIVE_SECONDS = 30;
+/** Longer than any session lives: the SDK's own renewal, which cuts the connection under its publishes, never comes. */
+const TOKEN_LIFETIME_SECONDS = 3600;
+const TOKEN_MARGIN_SECONDS = 60;
+
+export interface SessionOptions {
+  sdk: AzureSdk;
+  device: TransportConfig;
+  /** PEM of the CA to trust instead of the system's. */
+  ca: string | null;
+  /** How long until the session retires, for its token to be renewed; null when it has none. */
+  lifetimeMs: number | null;
+  clock: Clock;
+  /** Called once when it is over, whatever ended it. */
+  onEnd: (detail: string) => void;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #client: Client;
+  readonly #stopTokens: () => void;
+  readonly #inFlight = new Set<(outcome: Outcome) => void>();
+  #raw: RawMqttClient | null = null;
+  /** The last error of the MQTT client underneath. */
+  #heard: Error | null = null;
+  /** Resolves with the reason when the session is over. */
+  readonly #over = Promise.withResolvers<string>();
+  #ended: boolean = false;
+  #retiring: Promise<void> | null = null;
+  #onDrained: (() => void) | null = null;
+  #retirement: Timer | null = null;
+  /** When the last PUBACK came. */
+  #ackedMs = 0;
+
+  constructor(options: SessionOptions) {
+    const { sdk, device } = options;
+    this.#options = options;
+    const base = new sdk.MqttBase({
+      connect: (uri: string, settings: object) => this.#connectRaw(uri, settings),
+    });
+    if (device.x509) {
+      this.#client = new sdk.Client(new sdk.Mqtt(new sdk.X509Authentication(device), base));
+      this.#stopTokens = () => undefined;
+    } else {
+      const tokens = new sdk.KeyAuthentication(device, TOKEN_LIFETIME_SECONDS, TOKEN_MARGIN_SECONDS);
+      this.#client = new sdk.Client(new sdk.Mqtt(tokens, base));
+      this.#stopTokens = () => tokens.stop();
+    }
+    this.#client.setRetryPolicy(new sdk.NoRetry());
+  }
+
+  /** Connects; null when it is up. Settles within the connect time-out, also when `end` is called meanwhile. */
+  async open(): Promise<ConnectFailure | null> {
+    const { lifetimeMs, clock } = this.#options;
+    const timeout = clock.setTimer(CONNECT_TIMEOUT_MS, () =>
+      this.end(`no CONNACK within ${CONNECT_TIMEOUT_MS} ms`),
+    );
+    const error = await Promise.race([
+      this.#openClient(),
+      this.#over.promise.then((detail) => new Error(detail)),
+    ]);
+    timeout.cancel();
+    if (error !== null) {
+      const failure = connectFailure(this.#heard, error);
+      this.end(failure.detail);
+      return failure;
+    }
+    if (lifetimeMs !== null) this.#retirement = clock.setTimer(lifetimeMs, () => void this.retire());
+    return null;
+  }
+
+  async #openClient(): Promise<unknown> {
+    const { ca } = this.#options;
+    try {
+      await this.#client.setOptions({ keepalive: KEEPALIVE_SECONDS, ...(ca === null ? {} : { ca }) });
+      await this.#client.open();
+      return null;
+    } catch (error) {
+      return error;
+    }
+  }
+
+  /** One publish on the open connection. Settles when the PUBACK comes or the session ends, whichever is first. */
+  send(envelope: OutboundEnvelope): Promise<Outcome> {
+    // The SDK would connect by itself, and hold the message back until then.
+    if (this.#ended) return Promise.resolve(notConnected('connection closed'));
+    const message = this.#message(envelope);
+    return new Promise((resolve) => {
+      const settle = (outcome: Outcome): void => {
+        this.#inFlight.delete(settle);
+        resolve(outcome);
+        if (this.#inFlight.size === 0) this.#onDrained?.();
+      };
+      this.#inFlight.add(settle);
+      this.#client.sendEvent(message, (error) =>
+        settle(error ? lost(errorText(error)) : { kind: 'accepted' }),
+      );
+    });
+  }
+
+  get retiring(): Promise<void> | null {
+    return this.#retiring;
+  }
+
+  /** Ends once every publish in flight has its answer; nothing new may be sent on it. Resolves when it has ended. */
+  retire(): Promise<void> {
+    this.#retiring ??= new Promise((resolve) => {
+      this.#onDrained = () => {
+        this.end('retired');
+        resolve();
+      };
+      if (this.#inFlight.size === 0) this.#onDrained();
+    });
+    return this.#retiring;
+  }
+
+  /**
+   * A publish sent at `sentMs` was not answered in time. When nothing else was acknowledged since, the connection is
+   * taken for dead, because the SDK would believe in it until its keepalive fails.
+   */
+  doubt(sentMs: number): void {
+    if (this.#ackedMs < sentMs) this.end('no acknowledgement within the deadline');
+  }
+
+  /** Idempotent and immediate. What is in flight may have arrived: it settles as unknown. */
+  end(detail: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#retirement?.cancel();
+    this.#stopTokens();
+    this.#raw?.stream.destroy();
+    for (const settle of [...this.#inFlight]) settle(lost(detail));
+    this.#onDrained?.();
+    this.#over.resolve(detail);
+    this.#options.onEnd(detail);
+  }
+
+  #connectRaw(uri: string, settings: object): RawMqttClient {
+    const raw = this.#options.sdk.mqtt.connect(uri, { ...settings, connectTimeout: 2 * CONNECT_TIMEOUT_MS });
+    this.#raw = raw;
+    hidePacket(raw);
+    raw.on('error', (error) => {
+      this.#heard = error;
+    });
+    raw.on('close', () => this.end(this.#heard ? errorText(this.#heard) : 'connection closed'));
+    raw.once('packetreceive', ({ cmd }) => {
+      // A page of a proxy can look like a packet; no server speaks before its CONNACK (MQTT 3.1.1, 3.2).
+      if (cmd !== 'connack') this.#heard = new Error(`the answer is not MQTT: ${cmd} before connack`);
+    });
+    raw.on('packetreceive', ({ cmd }) => {
+      if (cmd === 'puback') this.#ackedMs = this.#options.clock.monoMs();
+    });
+    if (this.#ended) raw.stream.destroy();
+    return raw;
+  }
+
+  #message(envelope: OutboundEnvelope): InstanceType<AzureSdk['Message']> {
+    const { buffer, byteOffset, byteLength } = envelope.bytes;
+    const body = Buffer.from(buffer, byteOffset, byteLength);
+    // The SDK writes every message as JSON for a debug line that is off; byte by byte, that costs more than all the rest.
+    Object.defineProperty(body, 'toJSON', { value: () => null });
+    const message = new this.#options.sdk.Message(body);
+    for (const [key, value] of Object.entries(envelope.properties)) {
+      if (value !== undefined) message.properties.add(key, value);
+    }
+    return message;
+  }
+}
+
+/** The SDK writes what a publish resolves to as JSON as well: the whole packet, with its payload. It needs none of it. */
+function hidePacket(raw: RawMqttClient): void {
+  const publish = raw.publish.bind(raw);
+  raw.publish = (topic, payload, options, done) => publish(topic, payload, options, (error) => done(error));
+}

@@ -1,0 +1,140 @@
+/**
+ * Opens the buffer's SQLite file so that a commit is on the disk when it returns (I1), or refuses.
+ *
+ * WAL with `synchronous=FULL` syncs the log at every commit; with NORMAL a power cut loses acknowledged rows and, worse,
+ * gives their sequence numbers again. better-sqlite3 is compiled to fall back to NORMAL in WAL mode, so the setting is
+ * read back. The exclusive lock keeps a second process, perhaps with a SQLite that has the WAL-reset bug
+ * (sqlite.org/wal.html, fixed in 3.51.3), out of the file.
+ *
+ * A file that is damaged is set aside under another name, never deleted, and a new one takes its place (I9).
+ */
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import { StoreError } from './types.ts';
+
+const SCHEMA_VERSION = 1;
+const LOCK_WAIT_MS = 2000;
+/** Pages of 4 KiB after which the log is copied into the file, and the size the log is cut to afterwards (I10). */
+const CHECKPOINT_PAGES = 1000;
+const LOG_BYTES_MAX = 8 * 2 ** 20;
+/** Value of `PRAGMA synchronous` for FULL (sqlite.org/pragma.html#pragma_synchronous). */
+const SYNCHRONOUS_FULL = 2;
+
+/** `freed` and `ranges` are `IntervalSet.encode()`; `number` is the start counter and is never given twice (I2). */
+const SCHEMA = `
+  CREATE TABLE epoch (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    offset_ms REAL NOT NULL,
+    quality TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    epoch TEXT NOT NULL,
+    name TEXT NOT NULL,
+    last_seq INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    freed BLOB NOT NULL,
+    end_announced INTEGER NOT NULL,
+    UNIQUE (epoch, name)
+  ) STRICT;
+  CREATE TABLE accepted (
+    stream INTEGER NOT NULL,
+    provider TEXT NOT NULL,
+    ranges BLOB NOT NULL,
+    PRIMARY KEY (stream, provider)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE gap (
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (stream, first)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE record (
+    stream INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    mono_ms REAL NOT NULL,
+    device TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    PRIMARY KEY (stream, seq)
+  ) STRICT, WITHOUT ROWID;
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+/** What was wrong with the file that was found, and where it is now. */
+export interface Damage {
+  detail: string;
+  movedTo: string;
+}
+
+/**
+ * Opens or creates `file`. A damaged one is renamed to `<file>.damaged-<damagedName>` first. Throws StoreError `locked`
+ * or `newer-schema`, and SqliteError when the disk fails.
+ */
+export function openFile(
+  file: string,
+  damagedName: string,
+): { db: Database.Database; damage: Damage | null } {
+  mkdirSync(dirname(file), { recursive: true });
+  try {
+    return { db: openChecked(file), damage: null };
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    const movedTo = `${file}.damaged-${damagedName}`;
+    for (const part of ['', '-wal']) if (existsSync(file + part)) renameSync(file + part, movedTo + part);
+    return { db: openChecked(file), damage: { detail: error.message, movedTo } };
+  }
+}
+
+function openChecked(file: string): Database.Database {
+  const db = new Database(file, { timeout: LOCK_WAIT_MS });
+  try {
+    configure(db);
+    return db;
+  } catch (error) {
+    db.close();
+    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+      throw new StoreError('locked', `another process has the buffer open: ${file}`);
+    }
+    throw error;
+  }
+}
+
+function configure(db: Database.Database): void {
+  db.pragma('locking_mode = EXCLUSIVE');
+  const version = pragmaNumber(db, 'user_version');
+  if (version > SCHEMA_VERSION) {
+    throw new StoreError(
+      'newer-schema',
+      `the buffer has schema version ${version}, this program knows ${SCHEMA_VERSION}: update headgate`,
+    );
+  }
+  if (version === 0) db.pragma('auto_vacuum = INCREMENTAL');
+  db.pragma('journal_mode = WAL');
+  db.pragma('synchronous = FULL');
+  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
+  db.pragma(`journal_size_limit = ${LOG_BYTES_MAX}`);
+  const check = db.pragma('quick_check(1)', { simple: true });
+  if (check !== 'ok') throw new DamagedFile(String(check));
+  if (version === 0) db.transaction(() => db.exec(SCHEMA)).exclusive();
+  const mode = db.pragma('journal_mode', { simple: true });
+  if (mode !== 'wal' || pragmaNumber(db, 'synchronous') !== SYNCHRONOUS_FULL) {
+    throw new Error(`SQLite did not take the durable settings (journal_mode=${String(mode)})`);
+  }
+}
+
+class DamagedFile extends Error {}
+
+function isDamage(error: unknown): error is Error {
+  if (error instanceof DamagedFile) return true;
+  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+}
+
+/** A pragma that answers with one number. */
+export function pragmaNumber(db: Database.Database, name: string): number {
+  return Number(db.pragma(name, { simple: true }));
+}

@@ -1,0 +1,67 @@
+/** The main thread's end of worker.ts: one life of the thread, from open to close or to its first failure. */
+import { Worker } from 'node:worker_threads';
+import { errorText } from '../../shared/log.ts';
+import type { Calls, Reply } from './protocol.ts';
+import { StoreError } from './types.ts';
+
+interface Waiting {
+  resolve: (result: unknown) => void;
+  reject: (error: StoreError) => void;
+}
+
+export class StoreThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #exited: Promise<void>;
+  #lastId = 0;
+  #over: StoreError | null = null;
+
+  constructor() {
+    // Source runs as .ts, the built package as .js.
+    const entry = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
+    this.#worker = new Worker(new URL(entry, import.meta.url), { name: 'store' });
+    this.#worker.on('message', (reply: Reply) => this.#settle(reply));
+    this.#worker.on('error', (error) => this.#end(new StoreError('failed', errorText(error))));
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#end(new StoreError('failed', 'the store thread ended'));
+        resolve();
+      });
+    });
+  }
+
+  /** Rejects with a StoreError when the thread failed at this call or before it; all other calls then reject too. */
+  call<Name extends keyof Calls>(
+    name: Name,
+    argument: Calls[Name]['argument'],
+    transfer: ArrayBuffer[] = [],
+  ): Promise<Calls[Name]['result']> {
+    if (this.#over) return Promise.reject(this.#over);
+    const id = ++this.#lastId;
+    this.#worker.postMessage({ id, call: name, argument }, transfer);
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: (result) => resolve(result as Calls[Name]['result']), reject });
+    });
+  }
+
+  /** Resolves when the thread is gone and the file is free. */
+  async end(): Promise<void> {
+    if (!this.#over) await this.#worker.terminate();
+    await this.#exited;
+  }
+
+  #settle(reply: Reply): void {
+    if (reply.kind === 'failed') {
+      this.#end(new StoreError(reply.code, reply.message));
+    } else {
+      this.#waiting.get(reply.id)?.resolve(reply.result);
+      this.#waiting.delete(reply.id);
+    }
+  }
+
+  #end(error: StoreError): void {
+    this.#over ??= error;
+    for (const { reject } of this.#waiting.values()) reject(this.#over);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,103 @@
+/** The words of the store's public face. */
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import type { IntervalSet } from '../../shared/interval-set.ts';
+import type { Gap, SeqRange } from '../../shared/record.ts';
+
+/** A publish on its way into the buffer. The payload is copied at once: the caller may reuse its memory. */
+export interface NewRecord {
+  stream: string;
+  device: string;
+  topic: string;
+  payload: Uint8Array;
+  monoMs: number;
+}
+
+/** The rest of a record's id, in the store's present epoch (I2). */
+export interface Appended {
+  stream: string;
+  seq: number;
+}
+
+export interface StoredRecord {
+  seq: number;
+  device: string;
+  topic: string;
+  payload: Uint8Array;
+  monoMs: number;
+}
+
+export interface EpochInfo {
+  epoch: string;
+  clock: EnvelopeClock;
+  current: boolean;
+}
+
+/** What was in the buffer of one (epoch, stream) when the file was opened, and what was accepted by whom. */
+export interface StreamState {
+  epoch: string;
+  stream: string;
+  pending: IntervalSet;
+  /** By provider; only ranges that wait for more copies. */
+  accepted: Map<string, IntervalSet>;
+  /** Given up on purpose, not yet delivered. */
+  gaps: Gap[];
+  /** The last seq of an epoch that is over and whose end is not yet announced; null otherwise. */
+  sealedAt: number | null;
+  /** Sum of {@link recordBytes} over `pending`. */
+  bytes: number;
+}
+
+/** A provider accepted `first..last`; `copies` is how many different providers the stream's rule asks for. */
+export interface Acceptance extends SeqRange {
+  epoch: string;
+  stream: string;
+  provider: string;
+  copies: number;
+}
+
+/** What one commit added to a stream: a dense range. */
+export interface CommittedRange extends SeqRange {
+  stream: string;
+  bytes: number;
+}
+
+export interface StoreStats {
+  rows: number;
+  /** Sum of {@link recordBytes} over all rows. */
+  bytes: number;
+  fileBytes: number;
+  walBytes: number;
+  /** Commits since the process started, and how long the last one took from hand-over to answer. */
+  commits: number;
+  lastCommitMs: number;
+}
+
+/** Why the store did not do it. `code` is the log field and the metric label. */
+export type StoreErrorCode =
+  /** The buffer holds as much as it may. */
+  | 'full'
+  /** Too much is waiting for the disk. */
+  | 'overloaded'
+  /** The disk or the file failed; the store reopens it by itself. */
+  | 'failed'
+  /** Stopped, or not started. */
+  | 'stopped'
+  /** Another process has the file. */
+  | 'locked'
+  /** The file was written by a newer version of this program. */
+  | 'newer-schema';
+
+export class StoreError extends Error {
+  override readonly name = 'StoreError';
+  readonly code: StoreErrorCode;
+
+  constructor(code: StoreErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Size of a record as the store counts it: payload, topic and device id in UTF-8. */
+export function recordBytes(record: { payload: Uint8Array; topic: string; device: string }): number {
+  return record.payload.byteLength + Buffer.byteLength(record.topic) + Buffer.byteLength(record.device);
+}

@@ -1,0 +1,65 @@
+/**
+ * Entry of the thread that owns the buffer's file, so that a slow disk never holds up the broker or the health clock.
+ * It answers calls one at a time, in order. After any failure it closes the file, says so, and ends: a sync that failed
+ * is not tried again on the same open file, because the kernel may have dropped what it could not write.
+ */
+import { parentPort } from 'node:worker_threads';
+import { errorText } from '../../shared/log.ts';
+import { BufferDatabase } from './database.ts';
+import type { Calls, Reply, Request } from './protocol.ts';
+import { StoreError } from './types.ts';
+
+if (parentPort === null) throw new Error('agent/store/worker is a thread entry');
+const port = parentPort;
+let database: BufferDatabase | null = null;
+
+function opened(): BufferDatabase {
+  if (database === null) throw new Error('the buffer is not open');
+  return database;
+}
+
+function answer(request: Request): Calls[keyof Calls]['result'] {
+  switch (request.call) {
+    case 'open': {
+      const { file, suffix, clock } = request.argument;
+      database = new BufferDatabase(file, suffix, clock);
+      return database.opened();
+    }
+    case 'commit':
+      return opened().commit(request.argument.records, request.argument.operations);
+    case 'read':
+      return opened().read(request.argument);
+    case 'vacuum':
+      opened().vacuum();
+      return null;
+    case 'close':
+      opened().close();
+      return null;
+  }
+}
+
+function post(reply: Reply): void {
+  const payloads =
+    reply.kind === 'done' && reply.result && 'columns' in reply.result ? reply.result.columns.payloads : null;
+  port.postMessage(reply, payloads ? [payloads.buffer] : []);
+}
+
+function fail(id: number, error: unknown): void {
+  let message = errorText(error);
+  try {
+    database?.close();
+  } catch (closeError) {
+    message += `; closing it failed too: ${errorText(closeError)}`;
+  }
+  post({ id, kind: 'failed', code: error instanceof StoreError ? error.code : 'failed', message });
+  port.close();
+}
+
+port.on('message', (request: Request) => {
+  try {
+    post({ id: request.id, kind: 'done', result: answer(request) });
+    if (request.call === 'close') port.close();
+  } catch (error) {
+    fail(request.id, error);
+  }
+});

@@ -1,0 +1,111 @@
+import type { Command } from 'commander';
+import { EXIT } from '../../shared/exit-codes.ts';
+import { ask, CLOUDS_CONTROL_PORT, CLOUDS_CONTROL_URL } from '../http.ts';
+import { fail, printJson, printLine } from '../output.ts';
+
+interface StartFlags {
+  controlPort: string;
+  dir?: string;
+  json?: boolean;
+}
+
+interface FaultFlags {
+  control: string;
+  latency?: string;
+  jitter?: string;
+  period?: string;
+  json?: boolean;
+}
+
+const WHO = 'the control server of headgate clouds';
+
+export function addCloudsCommand(program: Command): void {
+  const clouds = program
+    .command('clouds')
+    .description(
+      "Loopback clouds on 127.0.0.1 that speak the providers' protocols, with faults to switch on.",
+    );
+  clouds
+    .command('start', { isDefault: true })
+    .description('Start them; prints ready-made provider and source entries. Stops on SIGTERM or SIGINT.')
+    .option(
+      '--control-port <port>',
+      'port of the control server; 0 takes a free one',
+      String(CLOUDS_CONTROL_PORT),
+    )
+    .option('--dir <folder>', 'where to keep certificates and the written configurations')
+    .option('--json', 'print the entries as JSON')
+    .action(async (flags: StartFlags) => {
+      process.exitCode = await start(flags);
+    });
+  clouds
+    .command('fault <provider:fault>')
+    .description('Switch a fault on (aws:blackhole) or off (aws:clear).')
+    .option('--control <url>', 'address of the control server', CLOUDS_CONTROL_URL)
+    .option('--latency <ms>', 'for slow: added to every answer')
+    .option('--jitter <ms>', 'for slow: more or less than that')
+    .option('--period <ms>', 'for flap: half a cycle')
+    .option('--json', 'print the answer as JSON')
+    .action(async (spec: string, flags: FaultFlags) => {
+      process.exitCode = await setFault(spec, flags);
+    });
+  clouds
+    .command('status')
+    .description('What each cloud has metered, and its fault.')
+    .option('--control <url>', 'address of the control server', CLOUDS_CONTROL_URL)
+    .option('--json', 'print the answer as JSON')
+    .action(async (flags: { control: string; json?: boolean }) => {
+      process.exitCode = await showClouds(flags.control, flags.json ?? false);
+    });
+}
+
+async function start({ controlPort, dir, json = false }: StartFlags): Promise<number> {
+  const port = wholeNumber(controlPort);
+  if (port === null || port > 65_535)
+    return fail(`--control-port "${controlPort}": expected 0 to 65535`, EXIT.usage);
+  const { runClouds } = await import('../../loopback/main.ts');
+  return runClouds({ controlPort: port, json, ...(dir === undefined ? {} : { dir }) });
+}
+
+async function setFault(spec: string, flags: FaultFlags): Promise<number> {
+  const { CLOUD_NAMES, parseFaultName } = await import('../../demo/options.ts');
+  const cleared = CLOUD_NAMES.find((name) => spec === `${name}:clear`);
+  const named = parseFaultName(spec);
+  if (cleared === undefined && !named.ok) return fail(`${named.problem}; or clear`, EXIT.usage);
+  const body: Record<string, unknown> = named.ok ? { fault: named.value.fault } : {};
+  for (const [flag, field] of [
+    ['latency', 'latencyMs'],
+    ['jitter', 'jitterMs'],
+    ['period', 'periodMs'],
+  ] as const) {
+    const text = flags[flag];
+    if (text === undefined) continue;
+    const value = wholeNumber(text);
+    if (value === null) return fail(`--${flag} "${text}": expected whole milliseconds`, EXIT.usage);
+    body[field] = value;
+  }
+  const path = `/v1/clouds/${cleared ?? (named.ok ? named.value.provider : '')}/fault`;
+  const question = { base: flags.control, path, who: WHO };
+  const answer = await ask(
+    cleared === undefined ? { ...question, method: 'PUT', body } : { ...question, method: 'DELETE' },
+  );
+  if (!answer.ok) return fail(answer.message, answer.code);
+  if (flags.json) printJson(answer.body);
+  else printLine(cleared === undefined ? `${spec} is on` : `${cleared} has no fault`);
+  return EXIT.ok;
+}
+
+async function showClouds(control: string, json: boolean): Promise<number> {
+  const answer = await ask({ base: control, path: '/v1/clouds', who: WHO });
+  if (!answer.ok) return fail(answer.message, answer.code);
+  if (json) printJson(answer.body);
+  else {
+    const { renderClouds } = await import('../render/clouds.ts');
+    printLine(renderClouds(answer.body));
+  }
+  return EXIT.ok;
+}
+
+function wholeNumber(text: string): number | null {
+  return /^\d{1,9}$/.test(text) ? Number(text) : null;
+}

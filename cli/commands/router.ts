@@ -1,0 +1,16 @@
+import type { Command } from 'commander';
+import { runConfigured } from '../run-configured.ts';
+
+export function addRouterCommand(program: Command): void {
+  program
+    .command('router')
+    .description('Run a cloud router: reads every cloud into one ledger. Stops on SIGTERM or SIGINT.')
+    .requiredOption('--config <file>', 'router.yaml')
+    .action(async ({ config }: { config: string }) => {
+      const { loadRouterConfig } = await import('../../router/config.ts');
+      process.exitCode = await runConfigured(loadRouterConfig(config), async (routerConfig) => {
+        const { runRouter } = await import('../../router/router.ts');
+        return runRouter(routerConfig);
+      });
+    });
+}

@@ -1,0 +1,56 @@
+/** Numbers and tables as a terminal shows them. */
+
+/** `12.3k`, `4.5M`; whole below a thousand. */
+export function countText(count: number): string {
+  if (Math.abs(count) < 1000) return String(Math.round(count));
+  if (Math.abs(count) < 1e6) return `${(count / 1e3).toFixed(1)}k`;
+  return `${(count / 1e6).toFixed(1)}M`;
+}
+
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `850ms`, `12.3s`, `4m 10s`, `3h 5m`, `2d 4h`; `–` for null. */
+export function spanText(ms: number | null): string {
+  if (ms === null) return '–';
+  const seconds = Math.floor(ms / 1000);
+  if (ms < 1000) return `${Math.round(ms)}ms`;
+  if (seconds < 60) return `${(ms / 1000).toFixed(1)}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
+  return `${Math.floor(seconds / 86_400)}d ${Math.floor((seconds % 86_400) / 3600)}h`;
+}
+
+export function percentText(share: number | null): string {
+  return share === null ? '–' : `${(share * 100).toFixed(1)}%`;
+}
+
+/** Rows under their headings, columns aligned: numbers and what starts with a digit to the right. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  const cells = [headings, ...rows].map((row) => row.map(printable));
+  const widths = headings.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  const right = headings.map(
+    (_, column) => rows.length > 0 && rows.every((row) => /^(–|-?\d.*)$/.test(row[column] ?? '')),
+  );
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) =>
+        right[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd();
+  return cells.map(line).join('\n');
+}
+
+/** What a remote end wrote must not move the cursor of this terminal. */
+export function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, ' ');
+}

@@ -1,0 +1,83 @@
+/** Asks a local headgate process over HTTP: the admin server of an agent or a router, or the control server of the clouds. */
+import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { thrownText } from './output.ts';
+
+/** Default addresses, as in agent.yaml, router.yaml and `headgate clouds`. */
+export const AGENT_ADMIN_URL = 'http://127.0.0.1:9464';
+export const ROUTER_ADMIN_URL = 'http://127.0.0.1:9465';
+export const CLOUDS_CONTROL_PORT = 9466;
+export const CLOUDS_CONTROL_URL = `http://127.0.0.1:${CLOUDS_CONTROL_PORT}`;
+
+const TIMEOUT_MS = 5000;
+
+interface Question {
+  base: string;
+  path: string;
+  method?: 'GET' | 'PUT' | 'DELETE';
+  /** Sent as JSON. */
+  body?: unknown;
+  /** Who should answer: `the agent`, for the message when nobody does. */
+  who: string;
+}
+
+type Answer = { ok: true; body: unknown } | { ok: false; message: string; code: ExitCode };
+
+/** The JSON body of a 2xx answer, or what to tell the user. */
+export async function ask(question: Question): Promise<Answer> {
+  const { base, path, method = 'GET', body, who } = question;
+  if (!URL.canParse(path, base) || !/^https?:$/.test(new URL(path, base).protocol)) {
+    return {
+      ok: false,
+      message: `"${base}" is not an address such as http://127.0.0.1:9464`,
+      code: EXIT.usage,
+    };
+  }
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(new URL(path, base), {
+      method,
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    });
+    text = await response.text();
+  } catch (error) {
+    const message = `${who} does not answer at ${base} (${networkCause(error)})`;
+    return { ok: false, message, code: EXIT.unavailable };
+  }
+  const parsed = parseJson(text);
+  if (parsed === undefined) {
+    return {
+      ok: false,
+      message: `what answers at ${base} is not ${who} of headgate`,
+      code: EXIT.unavailable,
+    };
+  }
+  if (response.ok) return { ok: true, body: parsed };
+  const told =
+    typeof parsed === 'object' && parsed !== null && 'error' in parsed ? String(parsed.error) : text;
+  return { ok: false, message: `${who} answered ${response.status}: ${told}`, code: EXIT.failed };
+}
+
+function networkCause(error: unknown): string {
+  if (!(error instanceof Error)) return thrownText(error);
+  if (error.name === 'TimeoutError') return `no answer in ${TIMEOUT_MS / 1000} s`;
+  const cause = error.cause;
+  if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string') return cause.code;
+  return thrownText(cause ?? error);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether a body is the document that says `kind` of itself. */
+export function isKind(body: unknown, kind: string): boolean {
+  return typeof body === 'object' && body !== null && 'kind' in body && body.kind === kind;
+}

@@ -1,0 +1,66 @@
+/**
+ * The command line. This file and cli/commands/ only say which commands there are; what a command does is imported when
+ * it runs, so that `--help` is instant and `status` does not load three cloud SDKs.
+ */
+import { Command, CommanderError } from 'commander';
+import { systemClock } from '../shared/clock.ts';
+import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { packageVersion } from '../shared/version.ts';
+import { addAgentCommand } from './commands/agent.ts';
+import { addCloudsCommand } from './commands/clouds.ts';
+import { addConfigCommand } from './commands/config.ts';
+import { addCostsCommand } from './commands/costs.ts';
+import { addDemoCommand } from './commands/demo.ts';
+import { addExplainCommand } from './commands/explain.ts';
+import { addRouterCommand } from './commands/router.ts';
+import { addStatusCommand } from './commands/status.ts';
+import { fail, thrownText } from './output.ts';
+
+/** A library's forgotten socket may keep a finished command alive this long. */
+const LINGER_MS_MAX = 2000;
+
+/** Runs the command in `argv` (as `process.argv`) and sets the exit code of shared/exit-codes.ts. Never rejects. */
+export async function main(argv: readonly string[]): Promise<void> {
+  process.on('uncaughtException', (error) => process.exit(report(error)));
+  // `headgate status | head -1` closes the pipe early; that is no failure of ours.
+  process.stdout.on('error', () => process.exit());
+  try {
+    await buildProgram().parseAsync([...argv]);
+  } catch (error) {
+    process.exitCode = report(error);
+  }
+  systemClock.setTimer(LINGER_MS_MAX, () => process.exit());
+}
+
+function buildProgram(): Command {
+  const program = new Command('headgate')
+    .description('Edge-to-multi-cloud telemetry gateway.')
+    .version(packageVersion())
+    .exitOverride()
+    .showHelpAfterError('(--help shows the usage)')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'headgate: ')) })
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 ok, 1 failed, 2 usage, 69 nobody answers, 70 internal, 78 configuration.',
+    );
+  addAgentCommand(program);
+  addRouterCommand(program);
+  addCloudsCommand(program);
+  addDemoCommand(program);
+  addStatusCommand(program);
+  addExplainCommand(program);
+  addCostsCommand(program);
+  addConfigCommand(program);
+  return program;
+}
+
+/** Says what went wrong in one line (with its stack when HEADGATE_DEBUG is set); the exit code for it. */
+function report(error: unknown): ExitCode {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (process.env['HEADGATE_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  const text = thrownText(error);
+  // What the operating system or SQLite refuses (a port in use, a folder without permission) is no bug of ours.
+  const code: unknown = error instanceof Error && 'code' in error ? error.code : null;
+  if (typeof code === 'string' && !code.startsWith('ERR_')) return fail(text, EXIT.failed);
+  return fail(`internal error: ${text} (HEADGATE_DEBUG=1 shows where)`, EXIT.internal);
+}

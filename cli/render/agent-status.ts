@@ -1,0 +1,77 @@
+/** `headgate status` of an agent. */
+import type { AgentStatus } from '../../shared/status.ts';
+import { bytesText, countText, percentText, printable, spanText, table } from '../format.ts';
+
+const SWITCHES_SHOWN = 5;
+
+export function renderAgentStatus(status: AgentStatus): string {
+  const { gateway, version, epoch, uptimeSeconds, clock, broker, buffer } = status;
+  const head = [
+    `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
+    `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused`,
+    `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)} (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
+  ].map(printable);
+  const sections = [head.join('\n'), streams(status), providers(status)];
+  if (status.switches.length > 0) sections.push(switches(status));
+  return sections.join('\n\n');
+}
+
+function streams(status: AgentStatus): string {
+  return table(
+    ['STREAM', 'TO', 'PENDING', 'IN FLIGHT', 'ACCEPTED', 'RATE/S', 'DRAINED IN', 'OLDEST'],
+    status.streams.map((stream) => [
+      stream.name,
+      stream.chosen.join(', ') || 'nobody',
+      countText(stream.pending),
+      countText(stream.inFlight),
+      countText(stream.accepted),
+      stream.ratePerSecond.toFixed(1),
+      spanText(stream.timeToDrainSeconds === null ? null : stream.timeToDrainSeconds * 1000),
+      spanText(stream.oldestAgeMs),
+    ]),
+  );
+}
+
+function providers(status: AgentStatus): string {
+  return table(
+    [
+      'PROVIDER',
+      'TYPE',
+      'REGION',
+      'HEALTH',
+      'FOR',
+      'SCORE',
+      'P50',
+      'P95',
+      'SUCCESS',
+      'ACCEPTED',
+      'FAILED',
+      'UNITS',
+      'HOLDS',
+    ],
+    status.providers.map((provider) => [
+      provider.name,
+      provider.type,
+      provider.region,
+      provider.health,
+      spanText(provider.sinceMs),
+      provider.score.toFixed(3),
+      spanText(provider.p50Ms),
+      spanText(provider.p95Ms),
+      percentText(provider.successRate),
+      countText(provider.accepted),
+      countText(provider.failed),
+      countText(provider.units),
+      provider.holds.join(', ') || 'none',
+    ]),
+  );
+}
+
+function switches(status: AgentStatus): string {
+  return table(
+    ['SWITCHED AT', 'STREAM', 'FROM', 'TO', 'REASON'],
+    status.switches
+      .slice(-SWITCHES_SHOWN)
+      .map(({ at, stream, from, to, reason }) => [at, stream, from ?? 'nobody', to ?? 'nobody', reason]),
+  );
+}

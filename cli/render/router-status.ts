@@ -1,0 +1,88 @@
+/** `headgate status --router`. */
+import { isoTime } from '../../shared/clock.ts';
+import type { RouterStatus, StreamCompletenessStatus } from '../../shared/status.ts';
+import { countText, printable, spanText, table } from '../format.ts';
+
+const RANGES_SHOWN = 3;
+
+export function renderRouterStatus(status: RouterStatus): string {
+  const { records, duplicates, conflicts, deadLetters } = status.ledger;
+  const head = [
+    `router  headgate ${status.version}  up ${spanText(status.uptimeSeconds * 1000)}`,
+    `ledger  ${countText(records)} records, ${countText(duplicates)} duplicates reconciled, ${conflicts} conflicts, ${deadLetters} dead letters`,
+  ].map(printable);
+  const sections = [head.join('\n'), sources(status)];
+  if (status.feeds.length > 0) sections.push(feeds(status));
+  if (status.gateways.length > 0) sections.push(gateways(status));
+  return sections.join('\n\n');
+}
+
+function sources(status: RouterStatus): string {
+  return table(
+    ['SOURCE', 'TYPE', 'STATE', 'RECEIVED', 'SETTLED', 'LAST MESSAGE', 'LAST ERROR'],
+    status.sources.map((source) => [
+      source.name,
+      source.type,
+      source.connected ? 'connected' : 'down',
+      countText(source.received),
+      countText(source.settled),
+      timeText(source.lastReceivedMs),
+      source.lastError ?? 'none',
+    ]),
+  );
+}
+
+function feeds(status: RouterStatus): string {
+  return table(
+    ['FEED', 'OFFSET', 'LAG'],
+    status.feeds.map(({ name, offset, lag }) => [name, String(offset), String(lag)]),
+  );
+}
+
+/** What is complete, missing, given up and in conflict (I6), a line for each stream. */
+function gateways(status: RouterStatus): string {
+  const headings = ['COMPLETE TO', 'HIGHEST', 'MISSING', 'GIVEN UP', 'DUPLICATES', 'CONFLICTS'];
+  return table(
+    ['GATEWAY', 'LAST CONTACT', 'EPOCH', 'STREAM', ...headings],
+    status.gateways.flatMap(({ gateway, lastContactMs, streams }) => {
+      const contact = timeText(lastContactMs);
+      if (streams.length === 0) return [[gateway, contact, 'none', 'none', ...headings.map(() => '–')]];
+      return streams.map((stream) => [
+        gateway,
+        contact,
+        stream.epoch,
+        stream.stream,
+        ...completeness(stream),
+      ]);
+    }),
+  );
+}
+
+function completeness(stream: StreamCompletenessStatus): string[] {
+  return [
+    String(stream.completeTo),
+    String(stream.highest),
+    missingText(stream),
+    givenUpText(stream),
+    String(stream.duplicates),
+    String(stream.conflicts),
+  ];
+}
+
+function missingText({ missing, missingCount }: StreamCompletenessStatus): string {
+  if (missingCount === 0) return 'nothing';
+  const shown = missing
+    .slice(0, RANGES_SHOWN)
+    .map(({ first, last }) => (first === last ? `${first}` : `${first}–${last}`));
+  return `${missingCount} (${shown.join(', ')}${missing.length > RANGES_SHOWN ? ', …' : ''})`;
+}
+
+function givenUpText({ gaps }: StreamCompletenessStatus): string {
+  if (gaps.length === 0) return 'nothing';
+  const count = gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  return `${count} (${[...new Set(gaps.map((gap) => gap.reason))].join(', ')})`;
+}
+
+function timeText(wallMs: number | null): string {
+  return wallMs === null ? 'never' : isoTime(wallMs);
+}

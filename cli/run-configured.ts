@@ -1,0 +1,11 @@
+/** What the long-running commands share: a configuration with mistakes is told in full and ends with its own exit code. */
+import { type ConfigResult, formatProblems } from '../shared/config/load.ts';
+import { EXIT } from '../shared/exit-codes.ts';
+import { fail } from './output.ts';
+
+export async function runConfigured<T>(
+  loaded: ConfigResult<T>,
+  run: (config: T) => Promise<number>,
+): Promise<number> {
+  return loaded.ok ? run(loaded.config) : fail(formatProblems(loaded.problems), EXIT.config);
+}

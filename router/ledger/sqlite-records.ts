@@ -1,0 +1,95 @@
+/** The `record` and `arrival` rows: appended at dense offsets, compared when an id comes again, read by offset. */
+import type { Statement } from 'better-sqlite3';
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import type { TelemetryRecord } from '../../shared/record.ts';
+import type { LedgerEntry, LedgerRecord, RecordVersion } from './ledger.ts';
+import type { Sqlite } from './sqlite-schema.ts';
+
+/** A page of {@link RecordTable.read} ends after this many payload bytes, whatever its limit (I10). */
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
+
+type Quality = EnvelopeClock['quality'];
+type RecordRow = Omit<LedgerRecord, 'wallMs'> & { clockOffsetMs: number };
+type VersionRow = RecordVersion & { seq: number };
+
+export class RecordTable {
+  readonly #lastOffset: Statement<[], number>;
+  readonly #insertArrival: Statement<[string, number, string, number, Quality]>;
+  readonly #insert: Statement<[number, number, number, number | bigint, number, string, string, Uint8Array]>;
+  readonly #versions: Statement<[number, number, number], VersionRow>;
+  readonly #page: Statement<[number, number], RecordRow>;
+
+  constructor(db: Sqlite) {
+    this.#lastOffset = db.prepare<[], number>('SELECT ifnull(max(offset), 0) FROM record').pluck();
+    this.#insertArrival = db.prepare(
+      `INSERT INTO arrival (source, received_wall_ms, boot_id, clock_offset_ms, clock_quality) VALUES (?, ?, ?, ?, ?)`,
+    );
+    this.#insert = db.prepare(
+      `INSERT INTO record (offset, stream_id, seq, arrival_id, mono_ms, device, topic, payload)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#versions = db.prepare(
+      `SELECT seq, device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
+       FROM record JOIN arrival ON arrival.id = arrival_id WHERE stream_id = ? AND seq BETWEEN ? AND ?`,
+    );
+    this.#page = db.prepare(
+      `SELECT offset, gateway, epoch, stream, seq, device, topic, payload, boot_id AS bootId, mono_ms AS monoMs,
+         clock_offset_ms AS clockOffsetMs, clock_quality AS clockQuality, source, received_wall_ms AS receivedWallMs
+       FROM record JOIN stream ON stream.id = stream_id JOIN arrival ON arrival.id = arrival_id
+       WHERE offset > ? ORDER BY offset LIMIT ?`,
+    );
+  }
+
+  /** The highest offset given, 0 before the first. Offsets are dense, so this is also how many records came. */
+  lastOffset(): number {
+    return this.#lastOffset.get() ?? 0;
+  }
+
+  /** Stores `records` of `entry` at the offsets after `lastOffset`; returns the new last one. */
+  append(
+    streamId: number,
+    entry: LedgerEntry,
+    records: readonly TelemetryRecord[],
+    lastOffset: number,
+  ): number {
+    if (records.length === 0) return lastOffset;
+    const { bootId, offsetMs, quality } = entry.envelope.clock;
+    const arrival = this.#insertArrival.run(
+      entry.source,
+      entry.receivedWallMs,
+      bootId,
+      offsetMs,
+      quality,
+    ).lastInsertRowid;
+    let offset = lastOffset;
+    for (const { seq, monoMs, device, topic, payload } of records) {
+      offset += 1;
+      this.#insert.run(offset, streamId, seq, arrival, monoMs, device, topic, payload);
+    }
+    return offset;
+  }
+
+  /** The held versions of `records` (ascending), by seq: one query per unbroken run of ids. */
+  held(streamId: number, records: readonly TelemetryRecord[]): Map<number, RecordVersion> {
+    const held = new Map<number, RecordVersion>();
+    let first = records[0]?.seq ?? 0;
+    for (const [i, { seq }] of records.entries()) {
+      const next = records[i + 1]?.seq;
+      if (next === seq || next === seq + 1) continue;
+      for (const version of this.#versions.iterate(streamId, first, seq)) held.set(version.seq, version);
+      first = next ?? 0;
+    }
+    return held;
+  }
+
+  read(after: number, limit: number): LedgerRecord[] {
+    const page: LedgerRecord[] = [];
+    let bytes = 0;
+    for (const { clockOffsetMs, ...row } of this.#page.iterate(after, limit)) {
+      page.push({ ...row, wallMs: row.monoMs + clockOffsetMs });
+      bytes += row.payload.byteLength;
+      if (bytes >= PAGE_BYTES_MAX) break;
+    }
+    return page;
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The `stream` rows: one small row per (gateway, epoch, stream). Decoded sets of the streams used last stay in memory,
+ * so that memory follows the active streams and not all that ever were (I10).
+ *
+ * What a transaction changed joins the cache only after its COMMIT; a rollback leaves the cache as it was.
+ */
+import type { Statement } from 'better-sqlite3';
+import { IntervalSet } from '../../shared/interval-set.ts';
+import type { StreamKey } from '../../shared/record.ts';
+import { EMPTY_STREAM, type StreamState } from './rules.ts';
+import type { Sqlite } from './sqlite-schema.ts';
+
+interface StateColumns {
+  seen: Uint8Array;
+  gapQuota: Uint8Array;
+  gapAge: Uint8Array;
+  gapCorruption: Uint8Array;
+  sealedAt: number | null;
+  duplicates: number;
+  conflicts: number;
+}
+
+interface StreamRow extends StreamKey, StateColumns {
+  id: number;
+}
+
+/** A stream and its row id. */
+export interface StoredStream {
+  readonly id: number;
+  readonly state: StreamState;
+}
+
+const COLUMNS = `id, gateway, epoch, stream, seen, gap_quota AS gapQuota, gap_age AS gapAge,
+  gap_corruption AS gapCorruption, sealed_at AS sealedAt, duplicates, conflicts`;
+
+export class StreamTable {
+  readonly #cacheSize: number;
+  /** Least recently used first. */
+  readonly #cache = new Map<string, StoredStream>();
+  readonly #changed = new Map<string, StoredStream>();
+  readonly #select: Statement<[string, string, string], StreamRow>;
+  readonly #selectAll: Statement<[], StreamRow>;
+  readonly #selectGateway: Statement<[string], StreamRow>;
+  readonly #insert: Statement<[StreamKey & StateColumns]>;
+  readonly #update: Statement<[StateColumns & { id: number }]>;
+
+  /** `cacheSize`: how many decoded streams to keep. */
+  constructor(db: Sqlite, cacheSize: number) {
+    this.#cacheSize = cacheSize;
+    this.#select = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND epoch = ? AND stream = ?`);
+    this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream ORDER BY gateway, id`);
+    this.#selectGateway = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? ORDER BY id`);
+    this.#insert = db.prepare(
+      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts)
+       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :sealedAt, :duplicates, :conflicts)`,
+    );
+    this.#update = db.prepare(
+      `UPDATE stream SET seen = :seen, gap_quota = :gapQuota, gap_age = :gapAge, gap_corruption = :gapCorruption,
+       sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
+    );
+  }
+
+  /** The stream as the running transaction sees it; an empty row is made for one that is new. */
+  load({ gateway, epoch, stream }: StreamKey): StoredStream {
+    const key = cacheKey(gateway, epoch, stream);
+    const known = this.#changed.get(key) ?? this.#cache.get(key);
+    if (known) return known;
+    const row = this.#select.get(gateway, epoch, stream);
+    if (row) return { id: row.id, state: decodeState(row) };
+    const made = this.#insert.run({ gateway, epoch, stream, ...encodeState(EMPTY_STREAM) });
+    return { id: Number(made.lastInsertRowid), state: EMPTY_STREAM };
+  }
+
+  /** Remembers a new state; {@link write} puts it into the row. */
+  change({ gateway, epoch, stream }: StreamKey, changed: StoredStream): void {
+    this.#changed.set(cacheKey(gateway, epoch, stream), changed);
+  }
+
+  /** Writes every changed row, once each however many envelopes touched it. */
+  write(): void {
+    for (const { id, state } of this.#changed.values()) this.#update.run({ id, ...encodeState(state) });
+  }
+
+  /** After COMMIT: the changes become what is known. */
+  committed(): void {
+    for (const [key, stored] of this.#changed) {
+      this.#cache.delete(key);
+      this.#cache.set(key, stored);
+    }
+    this.#changed.clear();
+    for (const key of this.#cache.keys()) {
+      if (this.#cache.size <= this.#cacheSize) break;
+      this.#cache.delete(key);
+    }
+  }
+
+  /** After ROLLBACK. */
+  rolledBack(): void {
+    this.#changed.clear();
+  }
+
+  /** Another connection wrote to the file: nothing known is sure any more. */
+  forgetAll(): void {
+    this.#cache.clear();
+  }
+
+  /** All streams, or one gateway's, from their rows. */
+  *list(gateway: string | undefined): Generator<{ key: StreamKey; state: StreamState }> {
+    const rows = gateway === undefined ? this.#selectAll.all() : this.#selectGateway.all(gateway);
+    for (const row of rows) yield { key: row, state: decodeState(row) };
+  }
+}
+
+/** Names may hold any character, so that a plain separator would let two keys meet. */
+function cacheKey(gateway: string, epoch: string, stream: string): string {
+  return JSON.stringify([gateway, epoch, stream]);
+}
+
+function encodeState(state: StreamState): StateColumns {
+  return {
+    seen: state.seen.encode(),
+    gapQuota: state.givenUp.quota.encode(),
+    gapAge: state.givenUp.age.encode(),
+    gapCorruption: state.givenUp.corruption.encode(),
+    sealedAt: state.sealedAt,
+    duplicates: state.duplicates,
+    conflicts: state.conflicts,
+  };
+}
+
+function decodeState(row: StateColumns): StreamState {
+  return {
+    seen: IntervalSet.decode(row.seen),
+    givenUp: {
+      quota: IntervalSet.decode(row.gapQuota),
+      age: IntervalSet.decode(row.gapAge),
+      corruption: IntervalSet.decode(row.gapCorruption),
+    },
+    sealedAt: row.sealedAt,
+    duplicates: row.duplicates,
+    conflicts: row.conflicts,
+  };
+}

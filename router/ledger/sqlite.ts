@@ -1,0 +1,243 @@
+/**
+ * The embedded ledger engine: one SQLite file, WAL, `synchronous=FULL`.
+ *
+ * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5), and when it
+ * returns they are fsynced. A new record costs one insert and no query; only ids seen before are read back and compared.
+ *
+ * One router owns the file. Should a second open it all the same, both stay right: BEGIN IMMEDIATE takes turns, and
+ * `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it remembers.
+ */
+import type { Statement, Transaction } from 'better-sqlite3';
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { TelemetryRecord } from '../../shared/record.ts';
+import { SparseLog } from '../sparse-log.ts';
+import type {
+  CommitResult,
+  DeadLetter,
+  GatewayContact,
+  Ledger,
+  LedgerConflict,
+  LedgerEntry,
+  LedgerRecord,
+  StreamCompleteness,
+} from './ledger.ts';
+import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
+import { ConflictTable, DeadLetterTable, type EvidenceLimits } from './sqlite-evidence.ts';
+import { RecordTable } from './sqlite-records.ts';
+import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
+import { type StoredStream, StreamTable } from './sqlite-streams.ts';
+
+export interface SqliteLedgerLimits {
+  /** How many decoded streams stay in memory. */
+  streamsCached: number;
+  conflicts: EvidenceLimits;
+  deadLetters: EvidenceLimits;
+}
+
+export interface SqliteLedgerOptions {
+  file: string;
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<SqliteLedgerLimits>;
+}
+
+const MIB = 1024 * 1024;
+const LIMITS: SqliteLedgerLimits = {
+  streamsCached: 4096,
+  conflicts: { rowsMax: 100_000, bytesMax: 64 * MIB },
+  deadLetters: { rowsMax: 10_000, bytesMax: 64 * MIB },
+};
+const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
+
+/**
+ * Opens or makes the ledger in `file`; its folder must exist. Rejects when the file is no ledger, is damaged, is of a
+ * newer schema, or cannot be made durable.
+ */
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
+  return new SqliteLedger(openLedgerFile(options.file), options);
+}
+
+class SqliteLedger implements Ledger {
+  readonly #db: Sqlite;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #streams: StreamTable;
+  readonly #records: RecordTable;
+  readonly #conflicts: ConflictTable;
+  readonly #deadLetters: DeadLetterTable;
+  readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
+  readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
+  readonly #dataVersion: Statement<[], number>;
+  readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
+  readonly #saveContact: Statement<[string, string, number]>;
+  readonly #contacts: Statement<[], GatewayContact>;
+  readonly #savePosition: Statement<[string, string, string]>;
+  readonly #position: Statement<[string, string], string>;
+  readonly #saveCursor: Statement<[string, number]>;
+  readonly #cursor: Statement<[string], number>;
+  readonly #savePing: Statement<[number]>;
+  #knownDataVersion: number | undefined;
+
+  constructor(db: Sqlite, options: SqliteLedgerOptions) {
+    const limits = { ...LIMITS, ...options.limits };
+    this.#db = db;
+    this.#clock = options.clock;
+    this.#log = new SparseLog(options);
+    this.#streams = new StreamTable(db, limits.streamsCached);
+    this.#records = new RecordTable(db);
+    this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
+    this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    this.#commit = db.transaction((entries) => this.#absorbAll(entries));
+    this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
+    this.#dataVersion = db.prepare<[], number>('PRAGMA data_version').pluck();
+    this.#counts = db.prepare(
+      'SELECT ifnull(sum(duplicates), 0) AS duplicates, ifnull(sum(conflicts), 0) AS conflicts FROM stream',
+    );
+    this.#saveContact = db.prepare(
+      'INSERT OR REPLACE INTO contact (gateway, source, last_wall_ms) VALUES (?, ?, ?)',
+    );
+    this.#contacts = db.prepare('SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact');
+    this.#savePosition = db.prepare(
+      'INSERT OR REPLACE INTO checkpoint (source, partition, position) VALUES (?, ?, ?)',
+    );
+    this.#position = db
+      .prepare<[string, string], string>('SELECT position FROM checkpoint WHERE source = ? AND partition = ?')
+      .pluck();
+    this.#saveCursor = db.prepare('INSERT OR REPLACE INTO cursor (feed, offset) VALUES (?, ?)');
+    this.#cursor = db.prepare<[string], number>('SELECT offset FROM cursor WHERE feed = ?').pluck();
+    this.#savePing = db.prepare('INSERT OR REPLACE INTO ping (id, wall_ms) VALUES (1, ?)');
+  }
+
+  async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    if (entries.length === 0) return [];
+    try {
+      const results = this.#commit.immediate(entries);
+      this.#streams.committed();
+      return results;
+    } catch (error) {
+      this.#streams.rolledBack();
+      throw error;
+    }
+  }
+
+  async read(after: number, limit: number): Promise<LedgerRecord[]> {
+    return this.#records.read(after, limit);
+  }
+
+  async completeness(gateway?: string): Promise<StreamCompleteness[]> {
+    return Array.from(this.#streams.list(gateway), ({ key, state }) => completenessOf(key, state));
+  }
+
+  async contacts(): Promise<GatewayContact[]> {
+    return this.#contacts.all();
+  }
+
+  async deadLetter(letter: DeadLetter): Promise<void> {
+    this.#addDeadLetter.immediate(letter);
+  }
+
+  async deadLetters(limit: number): Promise<DeadLetter[]> {
+    return this.#deadLetters.newest(limit);
+  }
+
+  async conflicts(limit: number): Promise<LedgerConflict[]> {
+    return this.#conflicts.newest(limit);
+  }
+
+  async totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }> {
+    const { duplicates, conflicts } = this.#counts.get() ?? { duplicates: 0, conflicts: 0 };
+    return {
+      records: this.#records.lastOffset(),
+      duplicates,
+      conflicts,
+      deadLetters: this.#deadLetters.count(),
+    };
+  }
+
+  async loadCursor(feed: string): Promise<number> {
+    return this.#cursor.get(feed) ?? 0;
+  }
+
+  async saveCursor(feed: string, offset: number): Promise<void> {
+    this.#saveCursor.run(feed, offset);
+  }
+
+  async load(source: string, partition: string): Promise<string | null> {
+    return this.#position.get(source, partition) ?? null;
+  }
+
+  async save(source: string, partition: string, position: string): Promise<void> {
+    this.#savePosition.run(source, partition, position);
+  }
+
+  async ping(): Promise<void> {
+    this.#savePing.run(this.#clock.wallMs());
+  }
+
+  async close(): Promise<void> {
+    this.#db.close();
+  }
+
+  /** The body of one commit's transaction. */
+  #absorbAll(entries: readonly LedgerEntry[]): CommitResult[] {
+    const dataVersion = this.#dataVersion.get();
+    if (dataVersion !== this.#knownDataVersion) this.#streams.forgetAll();
+    this.#knownDataVersion = dataVersion;
+    let offset = this.#records.lastOffset();
+    const contacts = new Map<string, LedgerEntry>();
+    const results: CommitResult[] = [];
+    for (const entry of entries) {
+      contacts.set(JSON.stringify([entry.envelope.gateway, entry.source]), entry);
+      if (isContactOnly(entry.envelope)) {
+        results.push(NOTHING);
+        continue;
+      }
+      const stored = this.#streams.load(entry.envelope);
+      const absorption = absorb(stored.state, entry.envelope);
+      offset = this.#records.append(stored.id, entry, absorption.fresh, offset);
+      results.push(this.#settle(entry, stored, absorption));
+    }
+    this.#streams.write();
+    for (const { envelope, source, receivedWallMs } of contacts.values()) {
+      this.#saveContact.run(envelope.gateway, source, receivedWallMs);
+    }
+    return results;
+  }
+
+  /** Judges the repeated records, after the fresh ones of the same envelope are stored. */
+  #settle(entry: LedgerEntry, { id, state }: StoredStream, absorption: Absorption): CommitResult {
+    const result = { ...NOTHING, new: absorption.fresh.length, gap: absorption.gap };
+    const held = this.#records.held(id, absorption.repeated);
+    const inConflict: TelemetryRecord[] = [];
+    for (const record of absorption.repeated) {
+      const first = held.get(record.seq);
+      const aside = state.conflicts + inConflict.length > 0 ? this.#conflicts.versions(id, record.seq) : [];
+      if (judge(record, first ? [first, ...aside] : []) === 'conflict') {
+        this.#conflicts.add(id, entry, record);
+        inConflict.push(record);
+        continue;
+      }
+      result.duplicate += 1;
+      if (first && first.source !== entry.source) result.duplicateElsewhere += 1;
+    }
+    result.conflict = inConflict.length;
+    this.#streams.change(entry.envelope, {
+      id,
+      state: counted(absorption.state, result.duplicate, result.conflict),
+    });
+    this.#alert(entry, absorption, inConflict);
+    return result;
+  }
+
+  #alert(entry: LedgerEntry, absorption: Absorption, inConflict: readonly TelemetryRecord[]): void {
+    const { gateway, epoch, stream, sealedAt } = entry.envelope;
+    const where = { gateway, epoch, stream, source: entry.source };
+    const [first] = inConflict;
+    if (first) this.#log.warn('ledger.conflict', { ...where, seq: first.seq, records: inConflict.length });
+    if (absorption.aboveSeal > 0) {
+      this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
+    }
+    if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * Reads IoT Hub's Event Hubs compatible endpoint (or any event hub). Event Hubs keeps no place for its readers: ours is in
+ * the ledger's database, so that a place is never kept for events that are not committed (I5).
+ */
+import { readFile } from 'node:fs/promises';
+import type { ReceivedEventData } from '@azure/event-hubs';
+import { z } from 'zod';
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Logger } from '../../shared/log.ts';
+import { errorText } from '../../shared/log.ts';
+import { PartitionReader } from './event-hubs/partition.ts';
+import { runSession } from './event-hubs/session.ts';
+import type { CheckpointStore, Delivery, DeliveryHandler, Source, SourceState } from './source.ts';
+
+const RECONNECT_FIRST_MS = 250;
+const RECONNECT_MAX_MS = 10_000;
+const WATCHDOG_MS = 15_000;
+const STOP_TIMEOUT_MS = 5000;
+
+/** A `sources[]` entry of type `azure`, without what every source has. */
+export const eventHubsOptions = z
+  .object({
+    event_hub: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Name of the event hub, when the connection string has no EntityPath.'),
+    consumer_group: z
+      .string()
+      .min(1)
+      .default('$Default')
+      .describe('One that no other application reads through.'),
+    ca_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+    credentials: z.strictObject({
+      connection_string: z
+        .string()
+        .regex(
+          /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i,
+          'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…',
+        )
+        .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
+    }),
+  })
+  .refine((options) => hubOf(options) !== null, {
+    path: ['event_hub'],
+    message: 'name the event hub here or as EntityPath in the connection string, and the same in both',
+  });
+
+export type EventHubsOptions = z.infer<typeof eventHubsOptions>;
+
+export interface EventHubsDeps {
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+  checkpoints: CheckpointStore;
+  watchdogMs?: number;
+}
+
+export function createEventHubsSource(name: string, options: EventHubsOptions, deps: EventHubsDeps): Source {
+  return new EventHubsSource(name, options, deps);
+}
+
+class EventHubsSource implements Source {
+  readonly name: string;
+  readonly type = 'azure';
+  readonly #options: EventHubsOptions;
+  readonly #deps: EventHubsDeps;
+  readonly #stopping = new AbortController();
+  readonly #readers = new Map<string, PartitionReader>();
+  readonly #state: SourceState = {
+    connected: false,
+    received: 0,
+    settled: 0,
+    lastError: null,
+    lastReceivedMs: null,
+  };
+  #running: Promise<void> | null = null;
+
+  constructor(name: string, options: EventHubsOptions, deps: EventHubsDeps) {
+    this.name = name;
+    this.#options = options;
+    this.#deps = deps;
+  }
+
+  start(handler: DeliveryHandler): Promise<void> {
+    this.#running ??= this.#run(handler);
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    const readers = [...this.#readers.values()];
+    await Promise.all([this.#running, ...readers.map((reader) => reader.stop(STOP_TIMEOUT_MS))]);
+  }
+
+  state(): SourceState {
+    return { ...this.#state };
+  }
+
+  /** One session after the other, spaced by a backoff that a good connection resets. */
+  async #run(handler: DeliveryHandler): Promise<void> {
+    const { clock, entropy, log } = this.#deps;
+    const { signal } = this.#stopping;
+    let delayMs = RECONNECT_FIRST_MS;
+    while (!signal.aborted) {
+      const onConnected = (): void => {
+        delayMs = RECONNECT_FIRST_MS;
+        this.#state.connected = true;
+        this.#state.lastError = null;
+        log.info({ event: 'event_hubs.connected', source: this.name });
+      };
+      const reason = await this.#session(handler, onConnected);
+      this.#state.connected = false;
+      if (signal.aborted) return;
+      this.#state.lastError = reason;
+      log.warn({ event: 'event_hubs.session_ended', source: this.name, reason, delayMs });
+      await clock.sleep(delayMs * (0.5 + entropy.float() / 2), signal);
+      delayMs = Math.min(2 * delayMs, RECONNECT_MAX_MS);
+    }
+  }
+
+  async #session(handler: DeliveryHandler, onConnected: () => void): Promise<string> {
+    const { ca_file, consumer_group, credentials } = this.#options;
+    try {
+      return await runSession({
+        sdk: await import('@azure/event-hubs'),
+        connectionString: credentials.connection_string,
+        eventHub: hubOf(this.#options) ?? '',
+        consumerGroup: consumer_group,
+        // Read every time, so that a renewed file is taken up.
+        ca: ca_file === undefined ? null : await readFile(ca_file, 'utf8'),
+        watchdogMs: this.#deps.watchdogMs ?? WATCHDOG_MS,
+        clock: this.#deps.clock,
+        reader: (partition) => this.#reader(partition, handler),
+        toDelivery: (event) => toDelivery(this.name, event),
+        onConnected,
+        signal: this.#stopping.signal,
+      });
+    } catch (error) {
+      // The SDK quotes the connection string in what it says about it.
+      return errorText(error).replaceAll(credentials.connection_string, '[redacted]');
+    }
+  }
+
+  #reader(partition: string, handler: DeliveryHandler): PartitionReader {
+    const known = this.#readers.get(partition);
+    if (known) return known;
+    const { clock, entropy, log, checkpoints } = this.#deps;
+    const made = new PartitionReader({
+      source: this.name,
+      key: `${hubOf(this.#options)}/${this.#options.consumer_group}/${partition}`,
+      handler,
+      checkpoints,
+      onReceived: () => {
+        this.#state.received += 1;
+        this.#state.lastReceivedMs = clock.wallMs();
+      },
+      onSettled: () => {
+        this.#state.settled += 1;
+      },
+      clock,
+      entropy,
+      log,
+    });
+    this.#readers.set(partition, made);
+    return made;
+  }
+}
+
+/** The event hub's name; null when it is given nowhere, or twice and differently. */
+function hubOf(options: {
+  event_hub?: string | undefined;
+  credentials: { connection_string: string };
+}): string | null {
+  const path = /(?:^|;)EntityPath=([^;]+)/i.exec(options.credentials.connection_string)?.[1];
+  const hub = options.event_hub ?? path;
+  return hub === undefined || (path !== undefined && path !== hub) ? null : hub;
+}
+
+function toDelivery(source: string, event: ReceivedEventData): Delivery {
+  const body: unknown = event.body;
+  const device: unknown = event.systemProperties?.['iothub-connection-device-id'];
+  return {
+    source,
+    // Other producers may send text or a structure; the decoder refuses what is not an envelope, and keeps it.
+    bytes: Buffer.isBuffer(body)
+      ? body
+      : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null)),
+    authenticatedGateway: typeof device === 'string' ? device : null,
+    deliveryCount: null,
+  };
+}

@@ -1,0 +1,168 @@
+/**
+ * One partition's reading position, over as many connections as it takes. Events are handed over in order, a bounded
+ * number at a time; the checkpoint moves only to where everything before it is settled (I5). An event that is to be
+ * retried therefore holds the checkpoint, and soon the partition, while its neighbours in hand may finish.
+ */
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import type { Entropy } from '../../../shared/entropy.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import type { CheckpointStore, Delivery, DeliveryHandler } from '../source.ts';
+import { formatPosition, type Position, parsePosition } from './position.ts';
+
+/** Events handed over and not settled, counted from the oldest (I10). */
+const WINDOW = 32;
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 5000;
+/** A checkpoint costs the ledger's database a write: at most four a second. What a crash re-reads is deduplicated. */
+const SAVE_PERIOD_MS = 250;
+
+export interface IncomingEvent {
+  sequenceNumber: number;
+  offset: string;
+  delivery: Delivery;
+}
+
+export interface PartitionOptions {
+  source: string;
+  /** Key in the checkpoint store: hub, consumer group and partition. */
+  key: string;
+  handler: DeliveryHandler;
+  checkpoints: CheckpointStore;
+  onReceived: () => void;
+  onSettled: () => void;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+interface InHand {
+  position: Position;
+  settled: boolean;
+}
+
+export class PartitionReader {
+  readonly #options: PartitionOptions;
+  readonly #stopped = new AbortController();
+  readonly #inHand: InHand[] = [];
+  /** Events that the handler is busy with; one that waits for its next try is not. */
+  #busy = 0;
+  /** Wakes whoever waits for the window to move. */
+  #moved = Promise.withResolvers<void>();
+  #createdMs = 0;
+  #received: Position | null = null;
+  #loaded: boolean = false;
+  #settled: Position | null = null;
+  #saved: Position | null = null;
+  #saveTimer: Timer | null = null;
+
+  constructor(options: PartitionOptions) {
+    this.#options = options;
+  }
+
+  /** Finds the place to go on from in the hub that was made at `createdMs`. Rejects when the store cannot be read. */
+  async resume(createdMs: number): Promise<Position | null> {
+    if (!this.#loaded) {
+      const { source, key, checkpoints } = this.#options;
+      const text = await checkpoints.load(source, key);
+      this.#received = text === null ? null : parsePosition(text);
+      this.#loaded = true;
+    }
+    this.#createdMs = createdMs;
+    if (this.#received && this.#received.createdMs !== createdMs) {
+      this.#options.log.warn({ event: 'event_hubs.hub_replaced', partition: this.#options.key });
+      this.#received = null;
+    }
+    return this.#received;
+  }
+
+  /** Sequence number of the last event taken; -1 before the first. */
+  get receivedSequenceNumber(): number {
+    return this.#received?.sequenceNumber ?? -1;
+  }
+
+  /** True while it takes nothing because what it has is not settled. */
+  get full(): boolean {
+    return this.#inHand.length >= WINDOW;
+  }
+
+  /** Hands events over, in order, as the window has room. Stops early when `signal` aborts: the rest is read again. */
+  async take(events: readonly IncomingEvent[], signal: AbortSignal): Promise<void> {
+    const wake = (): void => this.#wake();
+    signal.addEventListener('abort', wake);
+    for (const event of events) {
+      while (this.full && !signal.aborted && !this.#stopped.signal.aborted) await this.#moved.promise;
+      if (signal.aborted || this.#stopped.signal.aborted) break;
+      // A receiver that the SDK restarted by itself may begin earlier than it should.
+      if (event.sequenceNumber > this.receivedSequenceNumber) this.#handOver(event);
+    }
+    signal.removeEventListener('abort', wake);
+  }
+
+  /** Takes and retries nothing more; waits up to `timeoutMs` for the handler, and saves the checkpoint. */
+  async stop(timeoutMs: number): Promise<void> {
+    const { clock } = this.#options;
+    this.#stopped.abort();
+    this.#wake();
+    let waiting = true;
+    const timeout = clock.setTimer(timeoutMs, () => {
+      waiting = false;
+      this.#wake();
+    });
+    while (waiting && this.#busy > 0) await this.#moved.promise;
+    timeout.cancel();
+    this.#saveTimer?.cancel();
+    await this.#save();
+  }
+
+  #handOver({ sequenceNumber, offset, delivery }: IncomingEvent): void {
+    const item = { position: { createdMs: this.#createdMs, sequenceNumber, offset }, settled: false };
+    this.#received = item.position;
+    this.#inHand.push(item);
+    this.#options.onReceived();
+    void this.#settle(item, delivery);
+  }
+
+  async #settle(item: InHand, delivery: Delivery): Promise<void> {
+    const { handler, clock, entropy } = this.#options;
+    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(2 * delayMs, RETRY_MAX_MS)) {
+      this.#busy += 1;
+      item.settled = (await handler(delivery)) === 'settle';
+      this.#busy -= 1;
+      if (item.settled) this.#advance();
+      this.#wake();
+      if (item.settled) return;
+      await clock.sleep(delayMs * (0.5 + entropy.float() / 2), this.#stopped.signal);
+      if (this.#stopped.signal.aborted) return;
+    }
+  }
+
+  /** I5: the checkpoint passes an event only when it and all before it are settled. */
+  #advance(): void {
+    this.#options.onSettled();
+    while (this.#inHand[0]?.settled) this.#settled = this.#inHand.shift()?.position ?? this.#settled;
+    // The stop saves by itself; after it, the store may be closed.
+    if (this.#stopped.signal.aborted) return;
+    this.#saveTimer ??= this.#options.clock.setTimer(SAVE_PERIOD_MS, () => {
+      this.#saveTimer = null;
+      void this.#save();
+    });
+  }
+
+  #wake(): void {
+    this.#moved.resolve();
+    this.#moved = Promise.withResolvers();
+  }
+
+  async #save(): Promise<void> {
+    const { source, key, checkpoints, log } = this.#options;
+    const position = this.#settled;
+    if (!position || position === this.#saved) return;
+    try {
+      await checkpoints.save(source, key, formatPosition(position));
+      this.#saved = position;
+    } catch (error) {
+      // The next settled event tries again; until then a restart reads a little more twice.
+      log.warn({ event: 'event_hubs.checkpoint_failed', partition: key, error: errorText(error) });
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/**
+ * One connection to the Event Hubs endpoint, from its opening to its end, with a receiver on every partition. It is never
+ * mended: the SDK's own recovery can go back to the initial position (azure-sdk-for-js#33205) or leave a partition silent
+ * (#13647, #22115), so any error, a closed socket or a watchdog's verdict ends the session, and the next one begins where
+ * the partitions have got to.
+ */
+import type { EventHubConsumerClient, ReceivedEventData } from '@azure/event-hubs';
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
+import type { IncomingEvent, PartitionReader } from './partition.ts';
+import type { Position } from './position.ts';
+
+const BATCH_EVENTS = 32;
+/** Credit: what the service may send ahead of us (I10). */
+const PREFETCH_EVENTS = 64;
+/** For each question to the service; the SDK's own time-out cannot be less than 60 s. */
+const REQUEST_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 1000;
+
+export interface SessionOptions {
+  sdk: { EventHubConsumerClient: typeof EventHubConsumerClient };
+  connectionString: string;
+  eventHub: string;
+  consumerGroup: string;
+  ca: string | null;
+  /** How often a partition that received nothing is asked whether it should have. */
+  watchdogMs: number;
+  clock: Clock;
+  reader: (partition: string) => PartitionReader;
+  toDelivery: (event: ReceivedEventData) => IncomingEvent['delivery'];
+  onConnected: () => void;
+  /** Ends the session from outside. */
+  signal: AbortSignal;
+}
+
+/** Runs one session; resolves with the reason when it is over. Never rejects. */
+export async function runSession(options: SessionOptions): Promise<string> {
+  const session = new Session(options);
+  const stop = (): void => session.end('stopped');
+  options.signal.addEventListener('abort', stop, { once: true });
+  if (options.signal.aborted) stop();
+  const reason = await session.run();
+  options.signal.removeEventListener('abort', stop);
+  return reason;
+}
+
+class Session {
+  readonly #options: SessionOptions;
+  readonly #client: EventHubConsumerClient;
+  /** Stops the taking of events, and requests under way. */
+  readonly #aborter = new AbortController();
+  /** Destroys the connection. */
+  readonly #disconnect = new AbortController();
+  readonly #over = Promise.withResolvers<string>();
+  /** Per partition: the last sequence number received when the watchdog found it behind. */
+  readonly #behind = new Map<string, number>();
+
+  constructor(options: SessionOptions) {
+    const { sdk, connectionString, eventHub, consumerGroup, ca } = options;
+    this.#options = options;
+    const streamOptions: ByteStreamOptions = {
+      ...endpointOf(connectionString),
+      ca,
+      signal: this.#disconnect.signal,
+      onClose: (error) => this.end(error ? errorText(error) : 'connection closed'),
+    };
+    this.#client = new sdk.EventHubConsumerClient(consumerGroup, connectionString, eventHub, {
+      retryOptions: { maxRetries: 0 },
+      webSocketOptions: { webSocket: ByteStream, webSocketConstructorOptions: streamOptions },
+    });
+  }
+
+  /** Idempotent; the first reason counts. */
+  end(reason: string): void {
+    this.#over.resolve(reason);
+    this.#aborter.abort();
+  }
+
+  async run(): Promise<string> {
+    void this.#open().catch((error) => this.end(errorText(error)));
+    const reason = await this.#over.promise;
+    const patience = new AbortController();
+    const closed = this.#client.close().catch(() => undefined);
+    await Promise.race([
+      closed.finally(() => patience.abort()),
+      this.#options.clock.sleep(CLOSE_TIMEOUT_MS, patience.signal),
+    ]);
+    this.#disconnect.abort();
+    return reason;
+  }
+
+  async #open(): Promise<void> {
+    const { reader, onConnected } = this.#options;
+    const { partitionIds, createdOn } = await this.#within(
+      this.#client.getEventHubProperties({ abortSignal: this.#aborter.signal }),
+    );
+    const partitions = await Promise.all(
+      partitionIds.map(async (id) => ({ id, position: await reader(id).resume(createdOn.getTime()) })),
+    );
+    if (this.#aborter.signal.aborted) return;
+    for (const { id, position } of partitions) this.#subscribe(id, position);
+    onConnected();
+    await this.#watch(partitionIds);
+  }
+
+  #subscribe(partition: string, position: Position | null): void {
+    const { reader, toDelivery } = this.#options;
+    const { signal } = this.#aborter;
+    this.#client.subscribe(
+      partition,
+      {
+        processEvents: (events) =>
+          reader(partition).take(
+            events.map((event) => ({
+              sequenceNumber: event.sequenceNumber,
+              offset: String(event.offset),
+              delivery: toDelivery(event),
+            })),
+            signal,
+          ),
+        processError: (error) => {
+          this.end(`partition ${partition}: ${errorText(error)}`);
+          return Promise.resolve();
+        },
+      },
+      {
+        // The oldest event still held, when there is no place to go on from.
+        startPosition: { offset: position?.offset ?? '-1' },
+        maxBatchSize: BATCH_EVENTS,
+        prefetchCount: PREFETCH_EVENTS,
+        skipParsingBodyAsJson: true,
+      },
+    );
+  }
+
+  async #watch(partitions: readonly string[]): Promise<void> {
+    const { clock, watchdogMs } = this.#options;
+    const { signal } = this.#aborter;
+    while (!signal.aborted) {
+      await clock.sleep(watchdogMs, signal);
+      for (const partition of partitions) {
+        if (!signal.aborted) await this.#check(partition);
+      }
+    }
+  }
+
+  /** Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks. */
+  async #check(partition: string): Promise<void> {
+    const reader = this.#options.reader(partition);
+    const received = reader.receivedSequenceNumber;
+    const { lastEnqueuedSequenceNumber, isEmpty } = await this.#within(
+      this.#client.getPartitionProperties(partition, { abortSignal: this.#aborter.signal }),
+    );
+    if (isEmpty || reader.full || received !== reader.receivedSequenceNumber) return;
+    if (received >= lastEnqueuedSequenceNumber) this.#behind.delete(partition);
+    else if (this.#behind.get(partition) === received) this.end(`partition ${partition} fell silent`);
+    else this.#behind.set(partition, received);
+  }
+
+  async #within<T>(request: Promise<T>): Promise<T> {
+    const timeout = this.#options.clock.sleep(REQUEST_TIMEOUT_MS, this.#aborter.signal).then((): never => {
+      throw new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`);
+    });
+    return Promise.race([request, timeout]);
+  }
+}
+
+/** Host and port of `Endpoint=sb://host[:port]/`; 5671 is AMQP over TLS. */
+function endpointOf(connectionString: string): { host: string; port: number } {
+  const endpoint = /Endpoint=sb:\/\/([^/:;]+)(?::(\d+))?/i.exec(connectionString);
+  return { host: endpoint?.[1] ?? '', port: Number(endpoint?.[2] ?? 5671) };
+}

@@ -1,0 +1,89 @@
+/** One life of the SDK's streaming pull: from opening to its first fatal error, or to the end we ask for. */
+import {
+  Duration,
+  type Message,
+  PubSub,
+  type Subscription,
+  SubscriptionCloseBehaviors,
+} from '@google-cloud/pubsub';
+import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
+import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
+import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
+import type { PubSubOptions } from '../pubsub.ts';
+
+/** What may be in hand at a time (I10): messages, and bytes, of which one message is at most 10 MB. */
+const MAX_MESSAGES = 256;
+const MAX_BYTES = 64 * 1024 * 1024;
+/** Acks are gathered for this long; a tenth of the SDK's default, since a full hand of messages waits for it. */
+const ACK_BATCH_MS = 10;
+/** The SDK reopens a stream that ended by itself, this late at most. */
+const STREAM_RETRY_MAX_MS = 5000;
+/** A first connect that takes longer is given up, and tried again from the start. */
+const CONNECT_MS = 30_000;
+
+export interface ReaderEvents {
+  message(message: Message): void;
+  /** The stream ended and the SDK opened another; nothing to do. */
+  interrupted(error: unknown): void;
+  /** Nothing will come from this reader any more. Told once. */
+  failed(error: unknown): void;
+}
+
+export class PubSubReader {
+  readonly #sockets: SocketHold;
+  readonly #client: PubSub;
+  readonly #subscription: Subscription;
+
+  constructor(options: PubSubOptions, trust: GcpCredentials, settleMs: number, events: ReaderEvents) {
+    this.#sockets = new SocketHold(trust.channel);
+    const { servicePath, port, universeDomain } = gcpAddress(options);
+    this.#client = new PubSub({
+      projectId: options.project,
+      apiEndpoint: `${servicePath}:${port}`,
+      universeDomain,
+      emulatorMode: false,
+      sslCreds: withCalls(this.#sockets, trust),
+      ...GRPC_OPTIONS,
+    });
+    this.#subscription = this.#client.subscription(options.subscription, {
+      flowControl: { maxMessages: MAX_MESSAGES, maxBytes: MAX_BYTES },
+      batching: { maxMilliseconds: ACK_BATCH_MS },
+      streamingOptions: {
+        // One stream holds every message in order of need; five, the default, only multiply connections and bounds.
+        maxStreams: 1,
+        timeout: CONNECT_MS,
+        retryMaxBackoff: Duration.from({ milliseconds: STREAM_RETRY_MAX_MS }),
+      },
+      closeOptions: {
+        behavior: SubscriptionCloseBehaviors.WaitForProcessing,
+        timeout: Duration.from({ milliseconds: settleMs }),
+      },
+    });
+    let failed: boolean = false;
+    const failOnce = (error: unknown): void => {
+      if (failed) return;
+      failed = true;
+      events.failed(error);
+    };
+    this.#subscription.on('debug', (event) => events.interrupted(event.error ?? event));
+    this.#subscription.on('error', failOnce);
+    this.#subscription.on('close', () => failOnce(new Error('the subscription was closed')));
+    // Opens the stream.
+    this.#subscription.on('message', (message) => events.message(message));
+  }
+
+  get connected(): boolean {
+    return this.#sockets.connected;
+  }
+
+  /** Takes no more, waits `settleMs` at most for what is in hand, gives the rest back. */
+  async close(): Promise<void> {
+    await this.#subscription.close();
+    await this.#client.close();
+  }
+
+  /** Disconnects. */
+  cut(): void {
+    this.#sockets.cut();
+  }
+}

@@ -1,0 +1,53 @@
+/** A broker on a free port whose intake the test holds in its hand. */
+import { Broker, type BrokerOptions } from '../../../agent/broker/broker.ts';
+import type { Publish } from '../../../agent/broker/intake.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { createLogger } from '../../../shared/log.ts';
+
+export const SILENT = createLogger({ level: 'silent', levels: {} });
+
+export interface Held extends Publish {
+  /** The record is durable. */
+  commit(): void;
+  /** It is not. */
+  fail(): void;
+}
+
+/** Intake calls, oldest first, each waiting for the test's word. */
+export function heldIntake(): { calls: Held[]; intake: BrokerOptions['intake'] } {
+  const calls: Held[] = [];
+  const intake = (publish: Publish): Promise<void> =>
+    new Promise((resolve, reject) => {
+      calls.push({ ...publish, commit: resolve, fail: () => reject(new Error('the disk failed')) });
+    });
+  return { calls, intake };
+}
+
+export async function startBroker(
+  intake: BrokerOptions['intake'],
+  options: Omit<Partial<BrokerOptions>, 'limits'> & { limits?: Partial<BrokerOptions['limits']> } = {},
+): Promise<{ broker: Broker; port: number }> {
+  const broker = new Broker({
+    listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
+    clock: systemClock,
+    log: SILENT,
+    intake,
+    ...options,
+    limits: { maxPacketBytes: 262_144, connectTimeoutMs: 5000, maxConnections: 100, ...options.limits },
+  });
+  await broker.start();
+  return { broker, port: broker.addresses()[0]?.port ?? 0 };
+}
+
+/** Resolves when `condition` holds; rejects after five seconds. */
+export async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 1000; tries++) {
+    if (condition()) return;
+    await pause(5);
+  }
+  throw new Error(`never came true: ${condition.toString()}`);
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

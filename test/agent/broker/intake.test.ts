@@ -1,0 +1,77 @@
+/** Devices → broker → store, with real clients and a real file. */
+import { connectAsync, type MqttClient } from 'mqtt';
+import t from 'tap';
+import { createIntake } from '../../../agent/broker/intake.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { bufferFile, contents, storeOn } from '../store/fixture.ts';
+import { SILENT, startBroker } from './fixture.ts';
+
+const STREAMS = [
+  { name: 'alarm', filters: ['+/alarm', 'plant/+/alarm/#'] },
+  { name: 'telemetry', filters: ['#'] },
+];
+const DEVICES = 20;
+const PUBLISHES = 200;
+
+t.test('the first stream with a matching filter takes the publish', async (t) => {
+  const { store } = storeOn(bufferFile(t.testdir()), { maxBytes: 1000 });
+  await store.start();
+  const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
+  const publish = { device: 'd', payload: Buffer.from('12345'), qos: 1, retransmitted: false } as const;
+  await intake.take({ ...publish, topic: 'x/alarm' });
+  await intake.take({ ...publish, topic: 'plant/1/alarm/high', retransmitted: true });
+  await intake.take({ ...publish, topic: 'plant/1/temp' });
+  await t.rejects(intake.take({ ...publish, topic: 'full', payload: Buffer.alloc(1000) }), { code: 'full' });
+  const topicsOf = async (stream: string) =>
+    (await store.read(store.epoch, stream, 1, 10, 1000)).map(({ topic }) => topic);
+  t.same(await topicsOf('alarm'), ['x/alarm', 'plant/1/alarm/high']);
+  t.same(await topicsOf('telemetry'), ['plant/1/temp']);
+  t.same(Object.fromEntries(intake.counters()), {
+    alarm: { records: 2, bytes: 2 * 6 + 7 + 18, failed: 0, retransmitted: 1 },
+    telemetry: { records: 1, bytes: 6 + 12, failed: 1, retransmitted: 0 },
+  });
+  const [first] = await store.read(store.epoch, 'alarm', 1, 1, 1000);
+  t.ok(Math.abs((first?.monoMs ?? 0) - systemClock.monoMs()) < 5000, 'stamped with monotonic time (I7)');
+  await store.stop();
+});
+
+t.test(`${DEVICES} devices × ${PUBLISHES} QoS 1 publishes are in the store exactly once`, async (t) => {
+  const { store } = storeOn(bufferFile(t.testdir()));
+  await store.start();
+  const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
+  const { broker, port } = await startBroker(intake.take);
+  const clients = await Promise.all(
+    Array.from({ length: DEVICES }, (_, d) =>
+      connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: `dev-${d}`, protocolVersion: 4 }),
+    ),
+  );
+  const publishAll = async (client: MqttClient, d: number): Promise<void> => {
+    const publishes = Array.from({ length: PUBLISHES }, (_, i) =>
+      client.publishAsync(i % 10 === 0 ? `plant/${d}/alarm` : `plant/${d}/temp`, `${d}:${i}`, { qos: 1 }),
+    );
+    await Promise.all(publishes);
+  };
+  await Promise.all(clients.map(publishAll));
+  t.equal(broker.stats().published, DEVICES * PUBLISHES);
+  t.equal(broker.stats().connections, DEVICES);
+
+  const alarms = [...(await contents(store, store.epoch, 'alarm')).values()];
+  const telemetry = [...(await contents(store, store.epoch, 'telemetry')).values()];
+  const expected = Array.from({ length: DEVICES }, (_, d) =>
+    Array.from({ length: PUBLISHES }, (_, i) => `${d}:${i}`),
+  ).flat();
+  t.same([...alarms, ...telemetry].sort(), expected.sort());
+  t.ok(alarms.every((text) => Number(text.split(':')[1]) % 10 === 0));
+  for (let d = 0; d < DEVICES; d++) {
+    const own = telemetry
+      .filter((text) => text.startsWith(`${d}:`))
+      .map((text) => Number(text.split(':')[1]));
+    if (!own.every((n, i) => i === 0 || n > (own[i - 1] ?? 0)))
+      t.fail(`dev-${d} is out of order: ${own.join(' ')}`);
+  }
+  const { commits } = await store.stats();
+  t.ok(commits < DEVICES * PUBLISHES, `${commits} commits`);
+  await Promise.all(clients.map((client) => client.endAsync()));
+  await broker.stop();
+  await store.stop();
+});

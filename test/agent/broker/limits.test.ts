@@ -1,0 +1,148 @@
+import { once } from 'node:events';
+import { connectAsync } from 'mqtt';
+import t from 'tap';
+import { WebSocket } from 'ws';
+import type { Publish } from '../../../agent/broker/intake.ts';
+import { startBroker, until } from './fixture.ts';
+import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
+
+const CONNACK_IDENTIFIER_REJECTED = '20020002';
+
+function taking(): { taken: Publish[]; intake: (publish: Publish) => Promise<void> } {
+  const taken: Publish[] = [];
+  const intake = async (publish: Publish): Promise<void> => {
+    taken.push(publish);
+  };
+  return { taken, intake };
+}
+
+t.test(
+  'an oversized packet is cut when its length is known, before it is taken into memory (I10)',
+  async (t) => {
+    const { taken, intake } = taking();
+    const { broker, port } = await startBroker(intake, { limits: { maxPacketBytes: 10_000 } });
+
+    const unknown = await RawClient.open(port);
+    unknown.send(Uint8Array.from([0x10, 0xff, 0xff, 0xff, 0x7f])); // CONNECT of 256 MB
+    await until(() => unknown.ended);
+    const longConnect = await RawClient.open(port);
+    longConnect.send(connectPacket('x'.repeat(5000), true));
+    await until(() => longConnect.ended);
+    t.equal(longConnect.received, '', 'before CONNECT the limit is 4 KiB');
+
+    const known = await RawClient.open(port);
+    known.send(connectPacket('dev-1', true));
+    known.send(publishPacket('a', 'x'.repeat(9000), { qos: 1, messageId: 1 }));
+    await until(() => known.received === `${CONNACK_OK}40020001`);
+    known.send(publishPacket('a', 'x'.repeat(10_001), { qos: 1, messageId: 2 }));
+    await until(() => known.ended);
+    t.equal(known.received, `${CONNACK_OK}40020001`);
+    t.equal(taken.length, 1);
+    t.match(broker.stats(), { refused: 3, refusals: { 'packet-too-large': 3 } });
+    await broker.stop();
+  },
+);
+
+t.test('an empty client id is refused with a session to keep, and named without one', async (t) => {
+  const { taken, intake } = taking();
+  const { broker, port } = await startBroker(intake);
+  const kept = await RawClient.open(port);
+  kept.send(connectPacket('', false));
+  await until(() => kept.ended);
+  t.equal(kept.received, CONNACK_IDENTIFIER_REJECTED, '[MQTT-3.1.3-8]');
+  const nul = await RawClient.open(port);
+  nul.send(connectPacket('dev\0', true));
+  await until(() => nul.ended);
+  t.equal(nul.received, CONNACK_IDENTIFIER_REJECTED, 'U+0000');
+  const clean = await RawClient.open(port);
+  clean.send(connectPacket('', true));
+  clean.send(publishPacket('a', 'x'));
+  await until(() => taken.length === 1);
+  t.match(taken[0]?.device, /^.{10,}$/);
+  t.match(broker.stats(), { refusals: { 'client-id': 2 } });
+  clean.close();
+  await broker.stop();
+});
+
+t.test('what is not a topic, or is the broker’s own, is refused without an acknowledgement', async (t) => {
+  const { taken, intake } = taking();
+  const { broker, port } = await startBroker(intake);
+  for (const topic of ['$SYS/broker/uptime', '$share/a', 'a\0b']) {
+    const client = await RawClient.open(port);
+    client.send(connectPacket('dev-1', true));
+    client.send(publishPacket(topic, 'x', { qos: 1 }));
+    await until(() => client.ended);
+    t.equal(client.received, CONNACK_OK, JSON.stringify(topic));
+  }
+  t.same(taken, []);
+  t.match(broker.stats(), { refusals: { 'reserved-topic': 2, 'invalid-topic': 1 } });
+  await broker.stop();
+});
+
+t.test('connections are bounded over all listeners, and one that never says CONNECT is ended', async (t) => {
+  const { intake } = taking();
+  const { broker, port } = await startBroker(intake, {
+    listeners: [
+      { type: 'tcp', host: '127.0.0.1', port: 0 },
+      { type: 'ws', host: '127.0.0.1', port: 0 },
+    ],
+    limits: { maxConnections: 2, connectTimeoutMs: 300 },
+  });
+  const webSocketPort = broker.addresses()[1]?.port;
+  const first = await RawClient.open(port);
+  first.send(connectPacket('dev-1', true));
+  const idle = await RawClient.open(port);
+  await until(() => broker.stats().connections === 2);
+  const overWebSocket = new WebSocket(`ws://127.0.0.1:${webSocketPort}`, 'mqtt');
+  await once(overWebSocket, 'close');
+  t.match(broker.stats(), { connections: 2, refusals: { 'connection-limit': 1 } });
+  await until(() => idle.ended);
+  await until(() => broker.stats().connections === 1);
+  t.notOk(first.ended, 'a client that connected stays');
+  first.close();
+  await broker.stop();
+});
+
+t.test('takes publishes over WebSocket, with and without the durable word', async (t) => {
+  const { taken, intake } = taking();
+  const { broker, port } = await startBroker(intake, {
+    listeners: [{ type: 'ws', host: '127.0.0.1', port: 0 }],
+  });
+  const client = await connectAsync(`ws://127.0.0.1:${port}`, { clientId: 'web-1', protocolVersion: 4 });
+  await client.publishAsync('a/b', 'zero');
+  await client.publishAsync('a/b', 'x'.repeat(200_000), { qos: 1 });
+  await client.publishAsync('a/b', 'two', { qos: 2 });
+  t.match(
+    taken.map(({ device, qos, payload }) => [device, qos, payload.byteLength]),
+    [
+      ['web-1', 0, 4],
+      ['web-1', 1, 200_000],
+      ['web-1', 2, 3],
+    ],
+  );
+  await client.endAsync();
+
+  const plain = await fetch(`http://127.0.0.1:${port}/`);
+  t.equal(plain.status, 426);
+  const text = new WebSocket(`ws://127.0.0.1:${port}`, 'mqtt');
+  await once(text, 'open');
+  text.send('a text frame');
+  await once(text, 'close');
+  t.pass('[MQTT-6.0.0-1]');
+  await broker.stop();
+});
+
+t.test('an address in use is an error, and nothing stays open', async (t) => {
+  const { intake } = taking();
+  const { broker, port } = await startBroker(intake);
+  await t.rejects(
+    startBroker(intake, {
+      listeners: [
+        { type: 'tcp', host: '127.0.0.1', port: 0 },
+        { type: 'tcp', host: '127.0.0.1', port },
+      ],
+    }),
+    { code: 'EADDRINUSE' },
+  );
+  await broker.stop();
+});

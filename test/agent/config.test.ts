@@ -1,0 +1,179 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: ${…} is the syntax of the file.
+import t from 'tap';
+import { type AgentConfig, loadAgentConfig } from '../../agent/config.ts';
+import type { ConfigProblem } from '../../shared/config/load.ts';
+import { policySchema } from '../../shared/policy.ts';
+
+const PROVIDERS = `
+  - { name: aws, type: aws, region: eu-west-1, endpoint: "https://a-ats.iot.eu-west-1.amazonaws.com" }
+  - { name: gcp, type: gcp, region: us-central1, project: p }
+`;
+
+interface Sections {
+  gateway?: string;
+  broker?: string;
+  providers?: string;
+  rest?: string;
+}
+
+function yaml({
+  gateway = 'gw-1',
+  broker = '{ allow_anonymous: true }',
+  providers = PROVIDERS,
+  rest = '',
+}: Sections) {
+  return `gateway: ${gateway}\ndata_dir: /d\nbroker: ${broker}\nproviders: ${providers}\n${rest}\n`;
+}
+
+function load(sections: Sections, files: Record<string, string> = {}) {
+  const all: Record<string, string> = { '/etc/h/agent.yaml': yaml(sections), ...files };
+  return loadAgentConfig('/etc/h/agent.yaml', {
+    env: { KEY: 'secret-key' },
+    readFile(file) {
+      const text = all[file];
+      if (text === undefined) throw Object.assign(new Error(file), { code: 'ENOENT' });
+      return text;
+    },
+  });
+}
+
+function sound(sections: Sections, files: Record<string, string> = {}): AgentConfig {
+  const result = load(sections, files);
+  if (!result.ok) throw new Error(JSON.stringify(result.problems, null, 2));
+  return result.config;
+}
+
+function problems(sections: Sections, files: Record<string, string> = {}): ConfigProblem[] {
+  const result = load(sections, files);
+  return result.ok ? [] : result.problems;
+}
+
+function paths(found: readonly ConfigProblem[]): string[] {
+  return found.map(({ path }) => path);
+}
+
+t.test('the defaults', async (t) => {
+  const config = sound({});
+  t.match(config, {
+    gateway: 'gw-1',
+    log: { level: 'info', levels: {} },
+    admin: { host: '127.0.0.1', port: 9464 },
+    broker: {
+      listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }],
+      max_packet_bytes: 262_144,
+      connect_timeout: 5000,
+      max_connections: 1000,
+    },
+    buffer: { max_bytes: 2 ** 31 },
+    providers: [
+      { name: 'aws', enabled: true, priority: 100 },
+      { name: 'gcp', enabled: true, priority: 100 },
+    ],
+  });
+  t.strictSame(config.policy, policySchema.parse({}), 'without a policy, the default one');
+});
+
+t.test('references reach the credentials of a provider', async (t) => {
+  const providers =
+    '[{ name: a, type: azure, region: westeurope, credentials: { connection_string: "HostName=h;DeviceId=d;SharedAccessKey=${KEY}" } }]';
+  t.match(sound({ providers }).providers, [
+    { credentials: { connection_string: 'HostName=h;DeviceId=d;SharedAccessKey=secret-key' } },
+  ]);
+});
+
+t.test(
+  'anonymous clients: said openly, and only from this machine or a network that is trusted',
+  async (t) => {
+    t.match(problems({ broker: '{}' }), [{ path: 'broker.allow_anonymous', hint: /allow_anonymous: true/ }]);
+    const listener = (fields: string) => `{ allow_anonymous: true, listeners: [{ port: 1883, ${fields} }] }`;
+    for (const host of ['127.0.0.1', '127.8.8.8', '"::1"', 'localhost']) {
+      t.strictSame(problems({ broker: listener(`host: ${host}`) }), [], host);
+    }
+    for (const host of ['0.0.0.0', '"::"', '192.168.1.4', 'gateway.local', '127.0.0.1.example.com']) {
+      const [problem] = problems({ broker: listener(`host: ${host}`) });
+      t.match(
+        problem,
+        { path: 'broker.listeners[0].host', message: 'anonymous listeners must bind loopback' },
+        host,
+      );
+    }
+    t.strictSame(problems({ broker: listener('host: 0.0.0.0, trusted_network: true') }), []);
+  },
+);
+
+t.test('provider names are unique', async (t) => {
+  const providers =
+    '[{ name: a, type: gcp, project: p }, { name: b, type: gcp, project: p }, { name: a, type: gcp, project: q }]';
+  t.match(problems({ providers }), [
+    { path: 'providers[2].name', message: /entry 0 has it too/, found: '"a"' },
+  ]);
+});
+
+t.test('a policy that these providers cannot keep is a mistake, not a buffer that fills', async (t) => {
+  const policy = (stream: string) => ({
+    rest: `policy: { streams: { s: { topics: ['#'], ${stream} } } }`,
+  });
+  const at = 'policy.streams.s';
+  t.match(problems(policy('preferred_providers: [gcp, awz]')), [
+    { path: `${at}.preferred_providers[1]`, hint: 'did you mean "aws"?' },
+  ]);
+  t.match(problems(policy('data_residency: asia')), [
+    { path: `${at}.data_residency`, message: /^no provider in zone "asia" for 1 copy/ },
+  ]);
+  t.match(problems(policy('data_residency: eu, redundancy: 2')), [
+    { path: `${at}.data_residency`, message: /^only 1 of 2 providers in zone "eu" for 2 copies/ },
+  ]);
+  t.match(problems(policy('redundancy: 3')), [{ path: `${at}.redundancy`, hint: /at most 2 copies/ }]);
+  t.match(problems(policy('data_residency: mars')), [
+    { path: `${at}.data_residency`, message: /not defined/ },
+  ]);
+  t.strictSame(problems(policy('data_residency: eu, redundancy: 1, preferred_providers: [aws]')), []);
+});
+
+t.test('switching a provider off is never a mistake', async (t) => {
+  const providers = PROVIDERS.replaceAll(' }', ', enabled: false }');
+  t.strictSame(
+    problems({ providers, rest: "policy: { streams: { s: { topics: ['#'], data_residency: eu } } }" }),
+    [],
+  );
+});
+
+t.test('a policy in a file of its own', async (t) => {
+  const files = {
+    '/etc/h/p.yaml': "version: 7\nstreams:\n  s: { topics: ['#'], preferred_providers: [gcp] }\n",
+  };
+  t.equal(sound({ rest: 'policy_file: p.yaml' }, files).policy.version, 7);
+  t.equal(sound({ rest: 'policy_file: /etc/h/p.yaml' }, files).policy.version, 7);
+  t.match(problems({ rest: 'policy_file: none.yaml' }), [
+    { file: '/etc/h/none.yaml', message: /cannot be read/ },
+  ]);
+  t.strictSame(paths(problems({ rest: 'policy_file: p.yaml\npolicy: {}' }, files)), ['policy_file']);
+  const wrong = { '/etc/h/p.yaml': "streams:\n  s:\n    topics: ['#']\n    preferred_providers: [gpc]\n" };
+  t.match(problems({ gateway: 'GW', rest: 'policy_file: p.yaml' }, wrong), [
+    { file: '/etc/h/agent.yaml', path: 'gateway' },
+    { file: '/etc/h/p.yaml', path: 'streams.s.preferred_providers[0]', line: 4, column: 27 },
+  ]);
+});
+
+t.test('checks across sections run beside mistakes elsewhere', async (t) => {
+  const found = problems({
+    gateway: 'GW',
+    providers: '[{ name: a, type: gcp }, { name: a, type: azure, region: westeurope }]',
+    rest: "policy: { streams: { s: { topics: ['#'], preferred_providers: [b] } } }\nadmin: { port: x }",
+  });
+  const expected = [
+    'admin.port',
+    'gateway',
+    'policy.streams.s.preferred_providers[0]',
+    'providers[0].project',
+    'providers[1].credentials',
+    'providers[1].name',
+  ];
+  t.strictSame(new Set(paths(found)), new Set(expected));
+});
+
+t.test('bounds', async (t) => {
+  t.strictSame(paths(problems({ rest: 'buffer: { max_bytes: 1000KB }' })), ['buffer.max_bytes']);
+  t.strictSame(paths(problems({ providers: '[]' })), ['providers']);
+  t.strictSame(paths(problems({ broker: '{ allow_anonymous: true, listeners: [] }' })), ['broker.listeners']);
+});

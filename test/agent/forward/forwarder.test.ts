@@ -1,0 +1,178 @@
+/**
+ * The forwarder between a real store and publishers that answer as told: what reaches the providers, and what stays in
+ * the buffer.
+ */
+import t from 'tap';
+import type { Outcome, Publisher } from '../../../agent/cloud/publisher.ts';
+import { Forwarder } from '../../../agent/forward/forwarder.ts';
+import { LiveRouting } from '../../../agent/forward/live-routing.ts';
+import { Sender } from '../../../agent/forward/sender.ts';
+import type { Store } from '../../../agent/store/store.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { policySchema } from '../../../shared/policy.ts';
+import { appendAll, bufferFile, storeOn, texts } from '../store/fixture.ts';
+
+const ANSWER_MS = 40;
+const DOWN: Outcome = { kind: 'retryable', cause: 'unavailable', detail: '' };
+
+interface Agent {
+  store: Store;
+  forwarder: Forwarder;
+  /** What the providers accepted, heartbeats left out. */
+  accepted: Array<{ provider: string; envelope: Envelope }>;
+  stop(): Promise<void>;
+}
+
+/** A store on `file` with a forwarder; providers in `down` refuse everything. */
+async function agentOn(
+  file: string,
+  options: { providers: string[]; redundancy: number; down: ReadonlySet<string> },
+): Promise<Agent> {
+  const { store } = storeOn(file);
+  const log = createLogger({ level: 'silent', levels: {} });
+  const telemetry = { topics: ['#'], redundancy: options.redundancy, linger: '10ms' };
+  const policy = policySchema.parse({ streams: { telemetry } });
+  const providers = options.providers.map((name) => ({
+    name,
+    type: 'mqtt' as const,
+    region: 'us-east-1',
+    enabled: true,
+    priority: 1,
+    slaPercent: 99.9,
+    certifications: [],
+  }));
+  const routing = new LiveRouting({ policy, providers, clock: systemClock, log });
+  const accepted: Agent['accepted'] = [];
+  const senders = new Map(
+    options.providers.map((provider) => {
+      const publisher: Publisher = {
+        type: 'mqtt',
+        maxEnvelopeBytes: 128_000,
+        async publish(message) {
+          await systemClock.sleep(ANSWER_MS);
+          if (options.down.has(provider)) return DOWN;
+          const envelope = decodeEnvelope(message.bytes);
+          if (envelope.stream !== HEARTBEAT_STREAM) accepted.push({ provider, envelope });
+          return { kind: 'accepted' };
+        },
+        close: () => Promise.resolve(),
+      };
+      const sender = new Sender({
+        provider,
+        publisher,
+        routing,
+        clock: systemClock,
+        log,
+        onOutcome: () => undefined,
+      });
+      return [provider, sender];
+    }),
+  );
+  const forwarder = new Forwarder({
+    gateway: 'gw-1',
+    policy,
+    store,
+    routing,
+    senders,
+    currentClock: () => ({ bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' }),
+    clock: systemClock,
+    log,
+  });
+  await store.start();
+  await forwarder.start();
+  return {
+    store,
+    forwarder,
+    accepted,
+    async stop() {
+      await forwarder.stop();
+      await store.stop();
+    },
+  };
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (await condition()) return;
+    await systemClock.sleep(10);
+  }
+  throw new Error('did not happen within 5 s');
+}
+
+const drained = (agent: Agent) => async (): Promise<boolean> => (await agent.store.stats()).rows === 0;
+const seqsOf = (agent: Agent, provider: string): number[] =>
+  agent.accepted
+    .filter((one) => one.provider === provider)
+    .flatMap(({ envelope }) => envelope.records.map(({ seq }) => seq));
+
+t.test('each record reaches a provider once, whole, and then leaves the buffer (I3)', async (t) => {
+  const agent = await agentOn(bufferFile(t.testdir()), { providers: ['a'], redundancy: 1, down: new Set() });
+  await appendAll(agent.store, texts(100));
+  await until(drained(agent));
+  t.strictSame(
+    seqsOf(agent, 'a'),
+    Array.from({ length: 100 }, (_, i) => i + 1),
+  );
+  const [first] = agent.accepted[0]?.envelope.records ?? [];
+  t.match(first, { device: 'dev-1', topic: 'plant/dev-1/temp', monoMs: 13 }, 'times are whole milliseconds');
+  t.equal(Buffer.from(first?.payload ?? '').toString(), 'p1');
+  await agent.stop();
+});
+
+t.test('two copies, one provider down: a row stays until another has it too (I3)', async (t) => {
+  const down = new Set(['b']);
+  const agent = await agentOn(bufferFile(t.testdir()), { providers: ['a', 'b'], redundancy: 2, down });
+  await appendAll(agent.store, texts(10));
+  await until(() => seqsOf(agent, 'a').length === 10);
+  t.equal((await agent.store.stats()).rows, 10);
+  await appendAll(agent.store, texts(10, 11));
+  await until(() => seqsOf(agent, 'a').length === 20);
+  down.clear();
+  await until(drained(agent));
+  t.strictSame(
+    seqsOf(agent, 'a'),
+    seqsOf(agent, 'b').toSorted((x, y) => x - y),
+  );
+  await agent.stop();
+});
+
+t.test('the end of an epoch with nothing left in it is announced once', async (t) => {
+  const file = bufferFile(t.testdir());
+  const options = { providers: ['a'], redundancy: 1, down: new Set<string>() };
+  const before = await agentOn(file, options);
+  const { epoch } = before.store;
+  await appendAll(before.store, texts(3));
+  await until(drained(before));
+  await before.stop();
+
+  const after = await agentOn(file, options);
+  await until(() => after.store.epochs().length === 1);
+  await systemClock.sleep(3 * ANSWER_MS);
+  t.match(
+    after.accepted.map(({ envelope }) => envelope),
+    [{ epoch, records: [], sealedAt: 3 }],
+  );
+  t.equal(after.accepted.length, 1);
+  await after.stop();
+});
+
+t.test(
+  'fewer copies after a restart: rows that have enough of them are freed without being sent',
+  async (t) => {
+    const file = bufferFile(t.testdir());
+    const before = await agentOn(file, { providers: ['a', 'b'], redundancy: 2, down: new Set(['b']) });
+    await appendAll(before.store, texts(3));
+    await until(() => seqsOf(before, 'a').length === 3);
+    await before.stop();
+
+    const after = await agentOn(file, { providers: ['a', 'b'], redundancy: 1, down: new Set() });
+    t.equal((await after.store.stats()).rows, 3, 'they were kept');
+    await until(drained(after));
+    t.strictSame(seqsOf(after, 'a'), []);
+    t.strictSame(seqsOf(after, 'b'), []);
+    await after.stop();
+  },
+);

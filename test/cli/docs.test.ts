@@ -1,0 +1,26 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { FAULT_NAMES } from '../../loopback/faults.ts';
+import { EXIT } from '../../shared/exit-codes.ts';
+import { headgate } from './run.ts';
+
+const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+
+t.test('docs/cli.md names every exit code, every fault and every flag of demo and clouds', async (t) => {
+  for (const code of Object.values(EXIT)) t.match(page, new RegExp(`^\\| ${code} \\|`, 'm'));
+  for (const fault of FAULT_NAMES) t.match(page, `\`${fault}\``);
+  for (const command of ['demo', 'clouds start', 'clouds fault']) {
+    const { stdout } = await headgate([...command.split(' '), '--help']);
+    const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
+    t.ok(flags.length >= 3);
+    for (const flag of flags) t.match(page, flag, `${command} ${flag}`);
+  }
+});
+
+t.test('the systemd units do not restart on a mistake in the configuration', async (t) => {
+  for (const unit of ['agent', 'router']) {
+    const text = readFileSync(new URL(`../../systemd/headgate-${unit}.service`, import.meta.url), 'utf8');
+    t.match(text, new RegExp(`^RestartPreventExitStatus=${EXIT.config}$`, 'm'));
+    t.match(text, new RegExp(` ${unit} --config /etc/headgate/${unit}\\.yaml$`, 'm'));
+  }
+});

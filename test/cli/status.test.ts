@@ -1,0 +1,254 @@
+import { createServer } from 'node:http';
+import { Registry } from 'prom-client';
+import t, { type Test } from 'tap';
+import { createAdminServer } from '../../shared/admin-server.ts';
+import { createLogger } from '../../shared/log.ts';
+import type { AgentStatus, CostReport, Explanation, RouterStatus } from '../../shared/status.ts';
+import { headgate } from './run.ts';
+
+const PARTS = { cost: 1, performance: 0.9, compliance: 1, reliability: 0.999 };
+
+const AGENT: AgentStatus = {
+  kind: 'agent',
+  gateway: 'gw-1',
+  version: '1.2.3',
+  epoch: '7-ab12',
+  uptimeSeconds: 3725,
+  clock: { quality: 'unsynchronised', offsetMs: 0 },
+  broker: { connections: 20, published: 1_234_567, refused: 2 },
+  buffer: { rows: 1500, bytes: 300_000, fileBytes: 2 ** 20, walBytes: 4096, state: 'ok' },
+  streams: [
+    {
+      name: 'alarms',
+      chosen: ['azure', 'gcp'],
+      pending: 1500,
+      inFlight: 12,
+      accepted: 9000,
+      ratePerSecond: 250.4,
+      timeToDrainSeconds: 6,
+      oldestAgeMs: 90_500,
+    },
+    {
+      name: 'energy',
+      chosen: [],
+      pending: 3,
+      inFlight: 0,
+      accepted: 0,
+      ratePerSecond: 0,
+      timeToDrainSeconds: null,
+      oldestAgeMs: 400,
+    },
+  ],
+  providers: [
+    {
+      name: 'aws',
+      type: 'aws',
+      region: 'eu-west-1',
+      health: 'open',
+      sinceMs: 4200,
+      score: 0.61234,
+      parts: PARTS,
+      holds: ['manual', 'quota'],
+      p50Ms: null,
+      p95Ms: null,
+      successRate: null,
+      accepted: 10,
+      failed: 4,
+      units: 10,
+    },
+  ],
+  switches: [
+    {
+      at: '2026-11-20T10:00:00.000Z',
+      stream: 'alarms',
+      from: 'aws',
+      to: 'azure',
+      reason: 'breaker\u001b[2J',
+    },
+  ],
+};
+
+const ROUTER: RouterStatus = {
+  kind: 'router',
+  version: '1.2.3',
+  uptimeSeconds: 5,
+  sources: [
+    {
+      name: 'aws',
+      type: 'aws',
+      connected: false,
+      received: 10,
+      settled: 9,
+      lastError: 'ECONNREFUSED',
+      lastReceivedMs: 0,
+    },
+  ],
+  ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
+  feeds: [{ name: 'file', offset: 118, lag: 2 }],
+  gateways: [
+    { gateway: 'gw-0', lastContactMs: 0, streams: [] },
+    {
+      gateway: 'gw-1',
+      lastContactMs: null,
+      streams: [
+        {
+          gateway: 'gw-1',
+          epoch: '7-ab12',
+          stream: 'alarms',
+          completeTo: 90,
+          highest: 130,
+          missing: [
+            { first: 91, last: 99 },
+            { first: 120, last: 120 },
+          ],
+          missingCount: 10,
+          gaps: [{ first: 1, last: 5, reason: 'quota' }],
+          sealedAt: null,
+          records: 115,
+          duplicates: 7,
+          conflicts: 1,
+        },
+      ],
+    },
+  ],
+};
+
+const EXPLANATION: Explanation = {
+  kind: 'explain',
+  streams: [
+    {
+      stream: 'energy',
+      reason: 'the first choice',
+      weights: { cost: 0.3, performance: 0.25, compliance: 0.25, reliability: 0.2 },
+      candidates: [
+        { provider: 'aws', refusals: [], score: 0.95, parts: PARTS, chosen: true },
+        { provider: 'gcp', refusals: ['residency', 'open'], score: 0.99, parts: PARTS, chosen: false },
+      ],
+    },
+  ],
+};
+
+const COSTS: CostReport = {
+  kind: 'costs',
+  currency: 'USD',
+  since: '2026-11-20T10:00:00.000Z',
+  providers: [
+    {
+      name: 'aws',
+      type: 'aws',
+      units: 2000,
+      unit: '5 KB message',
+      records: 40_000,
+      cost: 0.0035,
+      costPerMillionRecords: 0.0875,
+    },
+    { name: 'gcp', type: 'gcp', units: 0, unit: 'byte', records: 0, cost: 0, costPerMillionRecords: null },
+  ],
+  total: 0.0035,
+  budget: 50,
+};
+
+/** A real admin server with made-up answers; returns its address. */
+async function serving(t: Test, kind: 'agent' | 'router'): Promise<string> {
+  const server = createAdminServer({
+    host: '127.0.0.1',
+    port: 0,
+    checks: {},
+    registry: new Registry(),
+    log: createLogger({ level: 'silent', levels: {} }),
+    routes: {
+      '/v1/status': () => ({ status: 200, body: kind === 'agent' ? AGENT : ROUTER }),
+      '/v1/explain': ({ stream }) =>
+        stream === 'nope'
+          ? { status: 404, body: { error: 'no stream "nope"' } }
+          : { status: 200, body: EXPLANATION },
+      '/v1/costs': () => ({ status: 200, body: COSTS }),
+    },
+  });
+  await server.start();
+  t.teardown(() => server.stop());
+  return `http://127.0.0.1:${server.port()}`;
+}
+
+/** Runs of blanks are layout. */
+function squeezed(text: string): string {
+  return text.replaceAll(/ +/g, ' ');
+}
+
+t.test('status of an agent', async (t) => {
+  const admin = await serving(t, 'agent');
+  const { code, stdout, stderr } = await headgate(['status', '--admin', admin]);
+  t.match({ code, stderr }, { code: 0, stderr: '' });
+  const text = squeezed(stdout);
+  t.match(text, /^agent gw-1 headgate 1\.2\.3 epoch 7-ab12 up 1h 2m clock unsynchronised$/m);
+  t.match(text, /^broker 20 connections, 1\.2M published, 2 refused$/m);
+  t.match(text, /^buffer ok: 1\.5k records, 293\.0 KiB \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m);
+  t.match(text, /^alarms azure, gcp 1\.5k 12 9\.0k 250\.4 6\.0s 1m 30s$/m);
+  t.match(text, /^energy nobody 3 0 0 0\.0 – 400ms$/m);
+  t.match(text, /^aws aws eu-west-1 open 4\.2s 0\.612 – – – 10 4 10 manual, quota$/m);
+  t.match(
+    text,
+    /^2026-11-20T10:00:00\.000Z alarms aws azure breaker \[2J$/m,
+    'control characters do not get through',
+  );
+  const asJson = await headgate(['status', '--admin', admin, '--json']);
+  t.strictSame(JSON.parse(asJson.stdout), AGENT);
+});
+
+t.test('status of a router', async (t) => {
+  const admin = await serving(t, 'router');
+  const { code, stdout } = await headgate(['status', '--router', '--admin', admin]);
+  t.equal(code, 0);
+  const text = squeezed(stdout);
+  t.match(text, /^ledger 120 records, 7 duplicates reconciled, 1 conflicts, 2 dead letters$/m);
+  t.match(text, /^aws aws down 10 9 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m);
+  t.match(text, /^file 118 2$/m);
+  t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – –$/m, 'heard of, nothing held');
+  t.match(text, /^gw-1 never 7-ab12 alarms 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1$/m);
+});
+
+t.test('explain shows every part, and why a provider is refused', async (t) => {
+  const admin = await serving(t, 'agent');
+  const { code, stdout } = await headgate(['explain', 'energy', '--admin', admin]);
+  t.equal(code, 0);
+  const text = squeezed(stdout);
+  t.match(text, /^stream energy: the first choice$/m);
+  t.match(
+    text,
+    /^PROVIDER VERDICT SCORE COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20$/m,
+  );
+  t.match(text, /^aws chosen 0\.950 1\.000 0\.900 1\.000 0\.999$/m);
+  t.match(text, /^gcp refused: residency, open 0\.990 /m);
+  const unknown = await headgate(['explain', 'nope', '--admin', admin]);
+  t.match(unknown, { code: 1, stdout: '', stderr: 'headgate: the agent answered 404: no stream "nope"\n' });
+});
+
+t.test('costs shows what was metered and what it cost', async (t) => {
+  const admin = await serving(t, 'agent');
+  const { code, stdout } = await headgate(['costs', '--admin', admin]);
+  t.equal(code, 0);
+  const text = squeezed(stdout);
+  t.match(text, /^aws aws 40\.0k 2\.0k 5 KB message 0\.0035 0\.087$/m);
+  t.match(text, /^gcp gcp 0 0 byte 0\.0000 –$/m);
+  t.match(text, /^total 0\.0035 USD since 2026-11-20T10:00:00\.000Z, 0\.0% of the budget of 50 USD$/m);
+});
+
+t.test('an answer that is not ours ends with 69', async (t) => {
+  const server = createServer((_request, response) => response.end('<html>'));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const address = server.address();
+  const admin = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
+  const html = await headgate(['status', '--admin', admin]);
+  t.match(html, {
+    code: 69,
+    stdout: '',
+    stderr: /^headgate: what answers at .* is not the agent of headgate\n$/,
+  });
+  const router = await serving(t, 'router');
+  t.match(
+    await headgate(['costs', '--admin', `${router}/v1`]),
+    { code: 0 },
+    'the path of --admin does not count',
+  );
+});

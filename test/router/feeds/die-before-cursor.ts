@@ -1,0 +1,22 @@
+/** Child of the crash test: a feed whose process dies at its n-th cursor, after the write. Arguments: ledger, file, n. */
+import { createFeed } from '../../../router/feeds/feed.ts';
+import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { systemClock as clock } from '../../../shared/clock.ts';
+import { createLogger } from '../../../shared/log.ts';
+
+const [ledgerFile = '', feedFile = '', dieAt = ''] = process.argv.slice(2);
+const log = createLogger({ level: 'silent', levels: {} });
+const ledger = await openSqliteLedger({ file: ledgerFile, clock, log });
+const save = ledger.saveCursor.bind(ledger);
+let saves = 0;
+ledger.saveCursor = async (feed, offset) => {
+  saves += 1;
+  if (saves === Number(dieAt)) process.kill(process.pid, 'SIGKILL');
+  await save(feed, offset);
+};
+const sink = createNdjsonSink({ file: feedFile }, process.stdout);
+await createFeed({ name: 'file', ledger, sink, clock, log, batchRecords: 10 }).start();
+// Only reached when it did not die.
+await clock.sleep(5000);
+process.exit(1);

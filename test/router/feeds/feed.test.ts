@@ -1,0 +1,173 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { createFeed, type Feed, type FeedOptions, type FeedSink } from '../../../router/feeds/feed.ts';
+import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
+import type { Ledger } from '../../../router/ledger/ledger.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { entry, seqs } from '../ledger/envelopes.ts';
+
+const clock = systemClock;
+
+async function fresh(t: Test) {
+  const folder = t.testdir();
+  const events: string[] = [];
+  const log = createLogger(
+    { level: 'info', levels: {} },
+    { write: (line) => void events.push(JSON.parse(line).event) },
+  );
+  const ledger = await openSqliteLedger({ file: join(folder, 'ledger.db'), clock, log });
+  t.teardown(() => ledger.close());
+  const start = async (name: string, sink: FeedSink, rest: Partial<FeedOptions> = {}): Promise<Feed> => {
+    const feed = createFeed({ name, ledger, sink, clock, log, ...rest });
+    await feed.start();
+    t.teardown(() => feed.stop());
+    return feed;
+  };
+  return { folder, events, ledger, start };
+}
+
+/** A destination that remembers the offsets of each batch. */
+function memory(): FeedSink & { batches: number[][] } {
+  const batches: number[][] = [];
+  return {
+    batches,
+    async write(records) {
+      batches.push(records.map(({ offset }) => offset));
+    },
+    async close() {
+      await Promise.resolve();
+    },
+  };
+}
+
+function file(path: string): FeedSink {
+  return createNdjsonSink({ file: path }, process.stdout);
+}
+
+function offsetsIn(path: string): number[] {
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line).offset);
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 500 && !(await condition()); i += 1) await clock.sleep(10);
+}
+
+async function reached(ledger: Ledger, feed: string, offset: number): Promise<void> {
+  await until(async () => (await ledger.loadCursor(feed)) >= offset);
+}
+
+t.test('follows the ledger in bounded batches, from its cursor, also after a restart', async (t) => {
+  const { ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: seqs(1, 25) })]);
+  const first = memory();
+  const feed = await start('a', first, { batchRecords: 10 });
+  await reached(ledger, 'a', 25);
+  await feed.stop();
+  t.strictSame(first.batches, [seqs(1, 10), seqs(11, 20), seqs(21, 25)]);
+  t.match(feed.state(), { name: 'a', cursor: 25, written: 25, failures: 0, lastError: null });
+  await ledger.commit([entry({ seqs: seqs(26, 28) })]);
+  const second = memory();
+  const again = await start('a', second, { batchRecords: 10 });
+  await reached(ledger, 'a', 28);
+  await again.stop();
+  t.strictSame(second.batches, [[26, 27, 28]]);
+});
+
+t.test('a notification is faster than the poll; without one the poll finds the records', async (t) => {
+  const { ledger, start } = await fresh(t);
+  const sink = memory();
+  const feed = await start('a', sink);
+  await clock.sleep(50);
+  const startMs = clock.monoMs();
+  await ledger.commit([entry({ seqs: [1] })]);
+  feed.notify();
+  await until(() => sink.batches.length === 1);
+  t.ok(clock.monoMs() - startMs < 500, 'notified');
+  await ledger.commit([entry({ seqs: [2] })]);
+  await until(() => sink.batches.length === 2);
+  t.strictSame(sink.batches, [[1], [2]], 'polled');
+});
+
+t.test('a notification during a write is not lost', async (t) => {
+  const { ledger, start } = await fresh(t);
+  const sink = memory();
+  const write = sink.write;
+  const feed = await start('a', {
+    ...sink,
+    async write(records) {
+      if (sink.batches.length === 0) {
+        await ledger.commit([entry({ seqs: [2] })]);
+        feed.notify();
+      }
+      await write(records);
+    },
+  });
+  await ledger.commit([entry({ seqs: [1] })]);
+  feed.notify();
+  const startMs = clock.monoMs();
+  await until(() => sink.batches.length === 2);
+  t.ok(clock.monoMs() - startMs < 500);
+  t.strictSame(sink.batches, [[1], [2]]);
+});
+
+t.test('a feed that is down holds up no other, and catches up when it is back', async (t) => {
+  const { folder, events, ledger, start } = await fresh(t);
+  const late = join(folder, 'late', 'records.ndjson');
+  const broken = await start('broken', file(late));
+  const working = await start('working', file(join(folder, 'records.ndjson')));
+  await ledger.commit([entry({ seqs: seqs(1, 20) })]);
+  broken.notify();
+  working.notify();
+  await reached(ledger, 'working', 20);
+  t.strictSame(offsetsIn(join(folder, 'records.ndjson')), seqs(1, 20));
+  await until(() => broken.state().failures > 0);
+  t.match(broken.state(), { cursor: 0, lastError: /ENOENT/ });
+  mkdirSync(join(folder, 'late'));
+  await reached(ledger, 'broken', 20);
+  t.strictSame(offsetsIn(late), seqs(1, 20));
+  await until(() => broken.state().lastError === null);
+  t.match(events, ['feed.failed']);
+  t.equal(events.at(-1), 'feed.recovered');
+});
+
+t.test('stop lets a batch in hand finish, is idempotent, and ends a feed in backoff at once', async (t) => {
+  const { folder, ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: [1, 2, 3] })]);
+  let release: () => void = () => undefined;
+  const slow = await start('slow', {
+    write: () => new Promise((resolve) => (release = resolve)),
+    close: () => Promise.resolve(),
+  });
+  const failing = await start('failing', file(join(folder, 'none', 'records.ndjson')));
+  await until(() => failing.state().failures > 0);
+  const startMs = clock.monoMs();
+  await Promise.all([failing.stop(), failing.stop()]);
+  t.ok(clock.monoMs() - startMs < 200);
+  setTimeout(() => release(), 50);
+  await slow.stop();
+  t.equal(await ledger.loadCursor('slow'), 3, 'no repeats after a clean stop');
+});
+
+t.test('stop does not wait for ever for a destination that is stuck', async (t) => {
+  const { ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: [1, 2, 3] })]);
+  let abandon: (reason: Error) => void = () => undefined;
+  const stuck: FeedSink = {
+    write: () => new Promise((_, reject) => (abandon = reject)),
+    async close() {
+      abandon(new Error('closed'));
+    },
+  };
+  const hurried: Clock = { ...clock, sleep: (delayMs, signal) => clock.sleep(delayMs / 50, signal) };
+  const feed = await start('stuck', stuck, { clock: hurried });
+  await clock.sleep(20);
+  const startMs = clock.monoMs();
+  await feed.stop();
+  const tookMs = clock.monoMs() - startMs;
+  t.ok(tookMs >= 90 && tookMs < 500, `the grace was ${tookMs} ms`);
+  t.equal(await ledger.loadCursor('stuck'), 0);
+});

@@ -1,0 +1,365 @@
+/** The ledger's contract (I5, I6), one suite for every engine. */
+import type { Test } from 'tap';
+import type { Ledger } from '../../../router/ledger/ledger.ts';
+import { type LedgerEngine, loadEngine } from './engine.ts';
+import { entry, gap, record, seqs } from './envelopes.ts';
+import { testKill } from './kill.ts';
+import { testModel } from './model.ts';
+
+const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
+
+/** Runs all cases against the engine that the module `engineFile` exports as `engine`. */
+export async function runLedgerContract(t: Test, engineFile: string): Promise<void> {
+  const engine = await loadEngine(engineFile);
+  await t.test(`${engine.name}: contract`, async (t) => {
+    recordCases(t, engine);
+    gapCases(t, engine);
+    conflictCases(t, engine);
+    stateCases(t, engine);
+    await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
+    await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
+      testKill(t, engineFile),
+    );
+  });
+}
+
+function recordCases(t: Test, engine: LedgerEngine): void {
+  t.test('a record is held once, with everything it came with', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const [result] = await ledger.commit([entry({ seqs: [1] }, 'aws', 4242)]);
+    t.strictSame(result, { new: 1, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 });
+    const [held] = await ledger.read(0, 10);
+    const { payload, ...rest } = held ?? { payload: Buffer.of() };
+    t.equal(Buffer.from(payload).toString(), '1');
+    t.strictSame(rest, {
+      ...KEY,
+      offset: 1,
+      seq: 1,
+      device: 'device-1',
+      topic: 'plant/device-1/temp',
+      bootId: 'boot-1',
+      monoMs: 10,
+      wallMs: 1_700_000_000_010,
+      clockQuality: 'synchronised',
+      source: 'aws',
+      receivedWallMs: 4242,
+    });
+  });
+
+  t.test('payloads are bytes: empty, not UTF-8, long', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const payloads = [Buffer.of(), Buffer.of(0, 255, 254, 0), Buffer.alloc(300_000, 7)];
+    const one = entry({ seqs: [1, 2, 3] });
+    one.envelope.records = payloads.map((payload, i) => ({ ...record(i + 1), payload }));
+    await ledger.commit([one]);
+    const held = await ledger.read(0, 10);
+    t.ok(payloads.every((payload, i) => payload.equals(held[i]?.payload ?? Buffer.from('none'))));
+    t.match(await ledger.commit([one]), [{ new: 0, duplicate: 3, conflict: 0 }]);
+  });
+
+  t.test('the same envelope again, in the same commit and later, adds nothing', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const one = entry({ seqs: [1, 2, 3] });
+    t.match(await ledger.commit([one, one]), [
+      { new: 3, duplicate: 0 },
+      { new: 0, duplicate: 3 },
+    ]);
+    t.match(await ledger.commit([one]), [{ new: 0, duplicate: 3, duplicateElsewhere: 0 }]);
+    t.equal((await ledger.read(0, 10)).length, 3);
+    t.match(await ledger.completeness(), [{ records: 3, duplicates: 6, conflicts: 0 }]);
+    t.strictSame(await ledger.totals(), { records: 3, duplicates: 6, conflicts: 0, deadLetters: 0 });
+  });
+
+  t.test('overlapping envelopes in any order: only the unseen part is new', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    t.match(await ledger.commit([entry({ seqs: seqs(5, 8) })]), [{ new: 4 }]);
+    t.match(await ledger.commit([entry({ seqs: seqs(1, 6) }, 'gcp')]), [
+      { new: 4, duplicate: 2, duplicateElsewhere: 2 },
+    ]);
+    t.match(await ledger.commit([entry({ seqs: [2, 4, 7, 9] })]), [
+      { new: 1, duplicate: 3, duplicateElsewhere: 2 },
+    ]);
+    t.strictSame(await offsets(ledger), [5, 6, 7, 8, 1, 2, 3, 4, 9]);
+    t.match(await ledger.completeness(), [{ completeTo: 9, missing: [], missingCount: 0 }]);
+  });
+
+  t.test('a better clock mapping does not make a record another one', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: [1], offsetMs: 0 })]);
+    t.match(await ledger.commit([entry({ seqs: [1], offsetMs: 99 })]), [{ duplicate: 1, conflict: 0 }]);
+    t.match(await ledger.read(0, 1), [{ wallMs: 10 }], 'the first mapping stays');
+  });
+
+  t.test('streams, epochs and gateways have ids of their own, whatever their names', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const names = [
+      { gateway: 'a', epoch: 'b\nc', stream: 'd' },
+      { gateway: 'a\nb', epoch: 'c', stream: 'd' },
+      { gateway: 'a', epoch: 'b', stream: 'c\nd' },
+      { gateway: 'ä', epoch: '', stream: '","' },
+    ];
+    const results = await ledger.commit(names.map((name) => entry({ ...name, seqs: [1] })));
+    t.match(
+      results,
+      names.map(() => ({ new: 1 })),
+    );
+    t.match(await ledger.read(0, 10), names);
+    t.match(await ledger.completeness('a'), [{ epoch: 'b\nc' }, { epoch: 'b' }], 'one gateway alone');
+    t.strictSame(await ledger.completeness('nobody'), []);
+  });
+
+  t.test('offsets are dense from 1 and read in pages', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: seqs(1, 30) }), entry({ stream: 'alarms', seqs: seqs(1, 30) })]);
+    await ledger.commit([entry({ seqs: seqs(20, 45) })]);
+    let after = 0;
+    const found: number[] = [];
+    for (;;) {
+      const page = await ledger.read(after, 7);
+      if (page.length === 0) break;
+      t.ok(page.length <= 7);
+      found.push(...page.map(({ offset }) => offset));
+      after = found.at(-1) ?? after;
+    }
+    t.strictSame(found, seqs(1, 75));
+  });
+
+  t.test('a page of large records ends early, never empty', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const one = entry({ seqs: seqs(1, 12) });
+    one.envelope.records = one.envelope.records.map((r) => ({
+      ...r,
+      payload: Buffer.alloc(1_000_000, r.seq),
+    }));
+    await ledger.commit([one]);
+    const first = await ledger.read(0, 100);
+    t.ok(first.length > 0 && first.length < 12, `${first.length} records in the first page`);
+    const second = await ledger.read(first.length, 100);
+    t.equal(second[0]?.offset, first.length + 1);
+  });
+}
+
+function gapCases(t: Test, engine: LedgerEngine): void {
+  t.test('missing and given-up ranges are told apart', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: [1, 2, 10], gaps: [gap(4, 5, 'age'), gap(7, 7, 'corruption')] })]);
+    t.match(await ledger.completeness(), [
+      {
+        ...KEY,
+        completeTo: 2,
+        highest: 10,
+        missing: [
+          { first: 3, last: 3 },
+          { first: 6, last: 6 },
+          { first: 8, last: 9 },
+        ],
+        missingCount: 4,
+        gaps: [gap(4, 5, 'age'), gap(7, 7, 'corruption')],
+        records: 3,
+      },
+    ]);
+    await ledger.commit([entry({ seqs: [3, 6, 8, 9] })]);
+    t.match(await ledger.completeness(), [{ completeTo: 10, missing: [], missingCount: 0, records: 7 }]);
+  });
+
+  t.test('a record for an id given up wins: it is new, and given up no more', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    t.match(await ledger.commit([entry({ gaps: [gap(1, 5)] })]), [{ gap: 5 }]);
+    t.match(await ledger.commit([entry({ seqs: [3] })]), [{ new: 1, duplicate: 0, gap: 0 }]);
+    t.match(await ledger.completeness(), [
+      { completeTo: 5, gaps: [gap(1, 2), gap(4, 5)], records: 1, missingCount: 0 },
+    ]);
+  });
+
+  t.test('a gap over ids already held or given up counts its unseen part only', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: [2, 3], gaps: [gap(5, 6, 'age')] })]);
+    t.match(await ledger.commit([entry({ gaps: [gap(1, 7, 'quota')] })]), [{ gap: 3 }]);
+    t.match(await ledger.commit([entry({ gaps: [gap(1, 7, 'quota')] })]), [{ gap: 0 }], 'redelivered');
+    t.match(await ledger.completeness(), [
+      { completeTo: 7, records: 2, gaps: [gap(1, 1), gap(4, 4), gap(5, 6, 'age'), gap(7, 7)] },
+    ]);
+  });
+
+  t.test('at most the first 100 missing ranges are listed, all are counted', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: seqs(1, 150).map((i) => i * 2) })]);
+    const [stream] = await ledger.completeness();
+    t.equal(stream?.missing.length, 100);
+    t.strictSame(stream?.missing.at(-1), { first: 199, last: 199 });
+    t.equal(stream?.missingCount, 150);
+  });
+
+  t.test('a seal says where an epoch ended, before or after its records', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ sealedAt: 4 })]);
+    t.match(await ledger.completeness(), [
+      { sealedAt: 4, highest: 4, completeTo: 0, missing: [{ first: 1, last: 4 }], missingCount: 4 },
+    ]);
+    await ledger.commit([entry({ seqs: seqs(1, 4) })]);
+    t.match(await ledger.completeness(), [{ sealedAt: 4, completeTo: 4, missingCount: 0 }]);
+    await ledger.commit([entry({ epoch: '2-bb', sealedAt: 0 })]);
+    t.match(await ledger.completeness(), [{}, { epoch: '2-bb', sealedAt: 0, highest: 0, completeTo: 0 }]);
+  });
+
+  t.test('records above the seal are held and visible, and of two seals the higher stands', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: [1, 2], sealedAt: 2 })]);
+    t.match(await ledger.commit([entry({ seqs: [3, 4] })]), [{ new: 2, conflict: 0 }]);
+    t.match(await ledger.completeness(), [{ sealedAt: 2, highest: 4, completeTo: 4, conflicts: 0 }]);
+    await ledger.commit([entry({ sealedAt: 6 }), entry({ sealedAt: 5 })]);
+    t.match(await ledger.completeness(), [{ sealedAt: 6, highest: 6, missingCount: 2 }]);
+  });
+}
+
+function conflictCases(t: Test, engine: LedgerEngine): void {
+  t.test('other content under the same id is kept aside with both versions, never merged', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: [1, 2, 3] }, 'aws', 1)]);
+    t.match(await ledger.commit([entry({ seqs: [2], text: 'forged' }, 'azure', 2)]), [
+      { new: 0, duplicate: 0, conflict: 1 },
+    ]);
+    t.match(await ledger.completeness(), [{ records: 3, conflicts: 1, duplicates: 0, completeTo: 3 }]);
+    const texts = (await ledger.read(0, 10)).map(({ payload }) => Buffer.from(payload).toString());
+    t.strictSame(texts, ['1', '2', '3'], 'the held version stays');
+    const [conflict] = await ledger.conflicts(10);
+    t.match(conflict, {
+      ...KEY,
+      seq: 2,
+      held: { source: 'aws', receivedWallMs: 1, device: 'device-2', monoMs: 20 },
+      other: { source: 'azure', receivedWallMs: 2, device: 'device-2', monoMs: 20 },
+    });
+    t.equal(Buffer.from(conflict?.held.payload ?? []).toString(), '2');
+    t.equal(Buffer.from(conflict?.other.payload ?? []).toString(), 'forged');
+  });
+
+  t.test('topic, device and time make a difference as well as the payload', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const held = record(1);
+    await ledger.commit([entry({ seqs: [1] })]);
+    for (const other of [{ topic: 'x' }, { device: 'x' }, { monoMs: 11 }]) {
+      const one = entry({ seqs: [1] });
+      one.envelope.records = [{ ...held, ...other }];
+      t.match(await ledger.commit([one]), [{ conflict: 1 }], JSON.stringify(other));
+    }
+    t.match(await ledger.totals(), { records: 1, conflicts: 3 });
+  });
+
+  t.test('a conflict that is delivered again is counted once', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const forged = entry({ seqs: [1], text: 'forged' }, 'azure');
+    await ledger.commit([entry({ seqs: [1] })]);
+    t.match(await ledger.commit([forged, forged]), [{ conflict: 1 }, { conflict: 0, duplicate: 1 }]);
+    t.match(await ledger.commit([forged]), [{ conflict: 0, duplicate: 1 }]);
+    t.match(await ledger.commit([entry({ seqs: [1], text: 'third' })]), [{ conflict: 1 }]);
+    const texts = (await ledger.conflicts(10)).map(({ other }) => Buffer.from(other.payload).toString());
+    t.strictSame(texts, ['third', 'forged'], 'newest first');
+    t.equal((await ledger.conflicts(1)).length, 1);
+  });
+}
+
+function stateCases(t: Test, engine: LedgerEngine): void {
+  t.test('heartbeats prove contact and nothing else', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const heartbeat = (source: string, atMs: number) => entry({ stream: '_heartbeat' }, source, atMs);
+    const results = await ledger.commit([heartbeat('aws', 1), heartbeat('azure', 2), heartbeat('aws', 3)]);
+    t.equal(results.length, 3);
+    t.match(results[0], { new: 0, duplicate: 0, gap: 0 });
+    await ledger.commit([entry({ gateway: 'gw-2', seqs: [1] }, 'azure', 4)]);
+    t.strictSame(
+      (await ledger.contacts()).sort((a, b) => a.lastWallMs - b.lastWallMs),
+      [
+        { gateway: 'gw-1', source: 'azure', lastWallMs: 2 },
+        { gateway: 'gw-1', source: 'aws', lastWallMs: 3 },
+        { gateway: 'gw-2', source: 'azure', lastWallMs: 4 },
+      ],
+    );
+    t.match(await ledger.completeness(), [{ gateway: 'gw-2' }], 'no stream for a heartbeat');
+  });
+
+  t.test('cursors and checkpoints are kept apart by name', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    t.equal(await ledger.loadCursor('nats'), 0);
+    t.equal(await ledger.load('azure', '0'), null);
+    await ledger.saveCursor('nats', 7);
+    await ledger.saveCursor('nats', 9);
+    await ledger.saveCursor('webhook', 3);
+    await ledger.save('azure', '0', 'a');
+    await ledger.save('azure', '0', 'b');
+    await ledger.save('azure', '1', 'c');
+    t.strictSame([await ledger.loadCursor('nats'), await ledger.loadCursor('webhook')], [9, 3]);
+    t.strictSame([await ledger.load('azure', '0'), await ledger.load('azure', '1')], ['b', 'c']);
+  });
+
+  t.test('dead letters keep their bytes', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const letter = { source: 'aws', reason: 'cbor', detail: 'unexpected end', receivedWallMs: 5 };
+    await ledger.deadLetter({ ...letter, bytes: Buffer.of(1, 2, 255) });
+    await ledger.deadLetter({ ...letter, reason: 'magic', bytes: Buffer.of() });
+    const [second, first] = await ledger.deadLetters(10);
+    t.match(first, letter);
+    t.strictSame([...(first?.bytes ?? [])], [1, 2, 255]);
+    t.equal(second?.reason, 'magic');
+    t.match(await ledger.totals(), { records: 0, deadLetters: 2 });
+  });
+
+  t.test('everything is there after a reopen', async (t) => {
+    const { ledger, place } = await fresh(t, engine);
+    await ledger.commit([entry({ seqs: [1, 2, 4], gaps: [gap(6, 7, 'age')], sealedAt: 9 })]);
+    await ledger.commit([entry({ seqs: [2], text: 'forged' }), entry({ seqs: [1] })]);
+    await ledger.saveCursor('nats', 2);
+    await ledger.save('azure', '0', 'a');
+    await ledger.deadLetter({
+      source: 's',
+      reason: 'r',
+      detail: 'd',
+      bytes: Buffer.of(1),
+      receivedWallMs: 1,
+    });
+    const before = await everything(ledger);
+    await ledger.close();
+    const again = await engine.open(place);
+    t.teardown(() => again.close());
+    t.strictSame(await everything(again), before);
+    t.match(await again.commit([entry({ seqs: [1, 2, 3, 4, 5, 6] })]), [{ new: 3, duplicate: 3 }]);
+    t.strictSame(await offsets(again), [1, 2, 4, 3, 5, 6]);
+  });
+
+  t.test('an empty commit is nothing; ping answers until the ledger is closed', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    t.strictSame(await ledger.commit([]), []);
+    await ledger.ping();
+    await ledger.close();
+    await t.rejects(ledger.ping());
+    await t.rejects(ledger.commit([entry({ seqs: [1] })]));
+  });
+}
+
+let places = 0;
+
+/** A new ledger, closed at the end of the test (closing twice is allowed). */
+async function fresh(t: Test, engine: LedgerEngine): Promise<{ ledger: Ledger; place: string }> {
+  places += 1;
+  const place = engine.place(t.testdir(), `contract-${places}`);
+  const ledger = await engine.open(place);
+  t.teardown(() => ledger.close());
+  return { ledger, place };
+}
+
+/** The seqs in the order of their offsets. */
+async function offsets(ledger: Ledger): Promise<number[]> {
+  return (await ledger.read(0, 1000)).map(({ seq }) => seq);
+}
+
+async function everything(ledger: Ledger): Promise<unknown> {
+  return {
+    records: await ledger.read(0, 1000),
+    completeness: await ledger.completeness(),
+    contacts: await ledger.contacts(),
+    conflicts: await ledger.conflicts(100),
+    deadLetters: await ledger.deadLetters(100),
+    totals: await ledger.totals(),
+    cursor: await ledger.loadCursor('nats'),
+    checkpoint: await ledger.load('azure', '0'),
+  };
+}

@@ -1,0 +1,17 @@
+/** What the contract needs of a ledger engine. Each engine has a module that exports this as `engine`. */
+import { pathToFileURL } from 'node:url';
+import type { Ledger } from '../../../router/ledger/ledger.ts';
+
+export interface LedgerEngine {
+  name: string;
+  /** Opens the ledger at `place`, made when there is none: opening one place again, also in another process, is a reopen. */
+  open(place: string): Promise<Ledger>;
+  /** A new place. `folder` is an empty folder of the test's. */
+  place(folder: string, name: string): string;
+}
+
+/** The engine that `file` exports. */
+export async function loadEngine(file: string): Promise<LedgerEngine> {
+  const module: { engine: LedgerEngine } = await import(pathToFileURL(file).href);
+  return module.engine;
+}

@@ -1,0 +1,16 @@
+import { join } from 'node:path';
+import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { createLogger } from '../../../shared/log.ts';
+import type { LedgerEngine } from './engine.ts';
+
+export const engine: LedgerEngine = {
+  name: 'sqlite',
+  open: (place) =>
+    openSqliteLedger({
+      file: place,
+      clock: systemClock,
+      log: createLogger({ level: 'silent', levels: {} }),
+    }),
+  place: (folder, name) => join(folder, `${name}.db`),
+};

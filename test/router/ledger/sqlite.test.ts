@@ -1,0 +1,178 @@
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { openSqliteLedger, type SqliteLedgerLimits } from '../../../router/ledger/sqlite.ts';
+import { openLedgerFile } from '../../../router/ledger/sqlite-schema.ts';
+import { StreamTable } from '../../../router/ledger/sqlite-streams.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { runLedgerContract } from './contract.ts';
+import { entry, seqs } from './envelopes.ts';
+
+await runLedgerContract(t, fileURLToPath(new URL('./sqlite-engine.ts', import.meta.url)));
+
+async function openIn(t: Test, file: string, limits: Partial<SqliteLedgerLimits> = {}) {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => void lines.push(line) });
+  const ledger = await openSqliteLedger({ file, clock: systemClock, log, limits });
+  t.teardown(() => ledger.close());
+  return { ledger, lines };
+}
+
+/** A second connection, for what only a person with the sqlite3 shell would do. */
+function shell(t: Test, file: string): Database.Database {
+  const db = new Database(file);
+  t.teardown(() => db.close());
+  return db;
+}
+
+t.test('commits are durable: WAL, synchronous=FULL', async (t) => {
+  const db = openLedgerFile(join(t.testdir(), 'ledger.db'));
+  t.equal(db.pragma('journal_mode', { simple: true }), 'wal');
+  t.equal(db.pragma('synchronous', { simple: true }), 2);
+  db.close();
+});
+
+t.test('files that are not ours are refused with a clear error', async (t) => {
+  const folder = t.testdir({ text: 'not a database, but long enough to hold the header of one'.repeat(20) });
+  const newer = join(folder, 'newer.db');
+  openLedgerFile(newer).close();
+  const db = new Database(newer);
+  db.pragma('user_version = 99');
+  db.close();
+  t.throws(() => openLedgerFile(newer), { message: /newer Headgate \(ledger schema 99/ });
+  const foreign = join(folder, 'foreign.db');
+  const other = new Database(foreign);
+  other.exec('CREATE TABLE something (id INTEGER)');
+  other.close();
+  t.throws(() => openLedgerFile(foreign), { message: /not a Headgate ledger/ });
+  t.throws(() => openLedgerFile(join(folder, 'text')), { message: /not a database/ });
+  await t.rejects(
+    openSqliteLedger({ file: newer, clock: systemClock, log: createLogger({ level: 'silent', levels: {} }) }),
+  );
+});
+
+t.test('a commit that fails in the middle leaves nothing, and the next one is right (I5)', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const { ledger } = await openIn(t, file);
+  await ledger.commit([entry({ seqs: [1, 2] })]);
+  const db = shell(t, file);
+  db.exec(`CREATE TRIGGER full BEFORE INSERT ON record WHEN new.seq = 5
+           BEGIN SELECT RAISE(ABORT, 'disk is full'); END`);
+  const group = [entry({ seqs: [3, 4] }), entry({ seqs: [2, 5, 6] }), entry({ stream: 'alarms', seqs: [1] })];
+  await t.rejects(ledger.commit(group), { message: /disk is full/ });
+  t.match(await ledger.completeness(), [{ completeTo: 2, records: 2, duplicates: 0 }]);
+  t.equal((await ledger.completeness()).length, 1);
+  db.exec('DROP TRIGGER full');
+  t.match(await ledger.commit(group), [{ new: 2 }, { new: 2, duplicate: 1 }, { new: 1 }]);
+  t.strictSame(
+    (await ledger.read(0, 100)).map(({ offset, seq }) => [offset, seq]),
+    [1, 2, 3, 4, 5, 6, 1].map((seq, i) => [i + 1, seq]),
+  );
+});
+
+t.test('two processes with one file both stay right (I5)', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const { ledger: one } = await openIn(t, file);
+  const { ledger: two } = await openIn(t, file);
+  t.match(await one.commit([entry({ seqs: [1, 2] })]), [{ new: 2 }]);
+  t.match(await two.commit([entry({ seqs: [2, 3] })]), [{ new: 1, duplicate: 1 }]);
+  t.match(await one.commit([entry({ seqs: [3, 4] })]), [{ new: 1, duplicate: 1 }]);
+  t.match(await two.commit([entry({ seqs: [1, 4, 5] })]), [{ new: 1, duplicate: 2 }]);
+  t.match(await one.completeness(), [{ completeTo: 5, records: 5, duplicates: 4 }]);
+});
+
+t.test('streams that fell out of memory are read back (I10)', async (t) => {
+  const { ledger } = await openIn(t, join(t.testdir(), 'ledger.db'), { streamsCached: 2 });
+  const streams = ['a', 'b', 'c', 'd', 'e'];
+  for (let round = 1; round <= 3; round += 1) {
+    for (const stream of streams) {
+      const [result] = await ledger.commit([entry({ stream, seqs: seqs(1, round * 2) })]);
+      t.match(result, { new: 2, duplicate: round * 2 - 2 });
+    }
+  }
+  t.match(
+    await ledger.completeness(),
+    streams.map((stream) => ({ stream, records: 6, duplicates: 6 })),
+  );
+});
+
+t.test('only the streams used last stay in memory (I10)', async (t) => {
+  const db = openLedgerFile(join(t.testdir(), 'ledger.db'));
+  t.teardown(() => db.close());
+  const streams = new StreamTable(db, 2);
+  const key = (stream: string) => ({ gateway: 'gw-1', epoch: '1-aa', stream });
+  for (const stream of ['a', 'b', 'a', 'c']) {
+    streams.change(key(stream), streams.load(key(stream)));
+    streams.committed();
+  }
+  const ids = new Map(['a', 'b', 'c'].map((stream) => [stream, streams.load(key(stream)).id]));
+  db.exec('UPDATE stream SET id = id + 100');
+  t.equal(streams.load(key('a')).id, ids.get('a'), 'remembered');
+  t.equal(streams.load(key('c')).id, ids.get('c'), 'remembered');
+  t.equal(streams.load(key('b')).id, (ids.get('b') ?? 0) + 100, 'read again');
+});
+
+t.test('a record that was pruned cannot be compared: a duplicate, never a second copy', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const { ledger } = await openIn(t, file);
+  await ledger.commit([entry({ seqs: [1, 2, 3] })]);
+  shell(t, file).exec('DELETE FROM record WHERE seq < 3');
+  t.match(await ledger.commit([entry({ seqs: [1, 2, 3], text: 'other' })]), [
+    { new: 0, duplicate: 2, conflict: 1 },
+  ]);
+  t.match(await ledger.completeness(), [{ completeTo: 3, records: 3 }]);
+});
+
+t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log line (I10)', async (t) => {
+  const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'), {
+    deadLetters: { rowsMax: 3, bytesMax: 100 },
+  });
+  const add = (reason: string, length: number) =>
+    ledger.deadLetter({
+      source: 's',
+      reason,
+      detail: 'd'.repeat(9000),
+      bytes: Buffer.alloc(length),
+      receivedWallMs: 1,
+    });
+  const reasons = async () => (await ledger.deadLetters(10)).map(({ reason }) => reason);
+  for (const reason of ['1', '2', '3']) await add(reason, 30);
+  t.strictSame(lines, []);
+  await add('4', 30);
+  t.strictSame(await reasons(), ['4', '3', '2'], 'by rows');
+  t.match(lines[0], /"event":"ledger.evidence_dropped","table":"dead_letter","rows":1/);
+  await add('5', 50);
+  t.strictSame(await reasons(), ['5', '4'], 'by bytes');
+  await add('6', 500);
+  t.strictSame(await reasons(), ['6'], 'the newest stays, whatever its size');
+  t.match(await ledger.totals(), { deadLetters: 6 });
+  t.ok((await ledger.deadLetters(1))[0]?.detail.length === 500, 'details are cut');
+});
+
+t.test('conflicts have a bound; their counters do not forget (I10)', async (t) => {
+  const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'), {
+    conflicts: { rowsMax: 2, bytesMax: 1000 },
+  });
+  await ledger.commit([entry({ seqs: seqs(1, 5) })]);
+  await ledger.commit([entry({ seqs: seqs(1, 5), text: 'forged' })]);
+  t.strictSame(
+    (await ledger.conflicts(10)).map(({ seq }) => seq),
+    [5, 4],
+  );
+  t.match(await ledger.completeness(), [{ conflicts: 5 }]);
+  const events = lines.map((line) => JSON.parse(line).event);
+  t.strictSame(events, ['ledger.evidence_dropped', 'ledger.conflict'], 'one line each, not one per record');
+});
+
+t.test('records above the seal and a second seal are logged', async (t) => {
+  const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'));
+  await ledger.commit([entry({ sealedAt: 2 }), entry({ seqs: [2, 3, 4] }), entry({ sealedAt: 2 })]);
+  t.strictSame(
+    lines.map((line) => JSON.parse(line)).map(({ event, records }) => ({ event, records })),
+    [{ event: 'ledger.above_seal', records: 2 }],
+  );
+  await ledger.commit([entry({ sealedAt: 1 })]);
+  t.match(JSON.parse(lines[1] ?? ''), { event: 'ledger.resealed', sealedAt: 1, gateway: 'gw-1' });
+});

@@ -1,0 +1,120 @@
+import { execFileSync } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { Broker } from '../../agent/broker/broker.ts';
+import { mqttOptions, openMqttPublisher } from '../../agent/cloud/mqtt.ts';
+import type { OutboundEnvelope, Publisher } from '../../agent/cloud/publisher.ts';
+import { createMqttSource, mqttSourceOptions } from '../../router/sources/mqtt.ts';
+import type { Delivery, Source } from '../../router/sources/source.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
+import { createLogger } from '../../shared/log.ts';
+import { type Mosquitto, mosquitto, PASSWORD, USERNAME } from './mosquitto.ts';
+
+const log = createLogger({ level: 'silent', levels: {} });
+const DEADLINE_MS = 3000;
+
+async function started(t: Test): Promise<Mosquitto> {
+  const server = await mosquitto(t.testdir());
+  await server.start();
+  t.teardown(() => server.stop());
+  return server;
+}
+
+async function publisher(t: Test, port: number, password = PASSWORD): Promise<Publisher> {
+  const options = mqttOptions.parse({ url: `mqtt://127.0.0.1:${port}`, username: USERNAME, password });
+  const opened = await openMqttPublisher(options, { clock: systemClock, log });
+  t.teardown(() => opened.close());
+  return opened;
+}
+
+/** A source that collects what it settles. */
+async function reader(t: Test, port: number, seen: string[]): Promise<Source> {
+  const options = mqttSourceOptions.parse({
+    url: `mqtt://127.0.0.1:${port}`,
+    username: USERNAME,
+    password: PASSWORD,
+  });
+  const source = createMqttSource('plant', options, { clock: systemClock, entropy: systemEntropy, log });
+  await source.start(async (delivery: Delivery) => {
+    seen.push(Buffer.from(delivery.bytes).toString());
+    return 'settle';
+  });
+  t.teardown(() => source.stop());
+  return source;
+}
+
+function envelope(text: string): OutboundEnvelope {
+  const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: 'telemetry' };
+  return { gateway: 'gw-1', stream: 'telemetry', bytes: Buffer.from(text), properties };
+}
+
+async function until(condition: () => boolean, waitMs = 10_000): Promise<void> {
+  const endsMs = performance.now() + waitMs;
+  while (!condition() && performance.now() < endsMs) await sleep(20);
+}
+
+t.test(
+  'what mosquitto acknowledged reaches the router, also what it queued while the router was away',
+  async (t) => {
+    const server = await started(t);
+    const sender = await publisher(t, server.port);
+    const seen: string[] = [];
+    const first = await reader(t, server.port, seen);
+    await until(() => first.state().connected);
+    for (let i = 0; i < 100; i++)
+      t.equal((await sender.publish(envelope(`a${i}`), DEADLINE_MS)).kind, 'accepted');
+    await until(() => seen.length >= 100);
+    await first.stop();
+    for (let i = 0; i < 100; i++)
+      t.equal((await sender.publish(envelope(`b${i}`), DEADLINE_MS)).kind, 'accepted');
+    await reader(t, server.port, seen);
+    await until(() => new Set(seen).size >= 200);
+    t.equal(new Set(seen).size, 200);
+  },
+);
+
+t.test('a broker that dies is not an acceptance, and is used again when it is back', async (t) => {
+  const server = await started(t);
+  const sender = await publisher(t, server.port);
+  t.equal((await sender.publish(envelope('before'), DEADLINE_MS)).kind, 'accepted');
+  await server.kill();
+  const outcome = await sender.publish(envelope('during'), DEADLINE_MS);
+  t.ok(['retryable', 'unknown'].includes(outcome.kind), JSON.stringify(outcome));
+  await server.start();
+  let after = await sender.publish(envelope('after'), DEADLINE_MS);
+  for (let i = 0; i < 20 && after.kind !== 'accepted'; i++) {
+    await sleep(200);
+    after = await sender.publish(envelope('after'), DEADLINE_MS);
+  }
+  t.equal(after.kind, 'accepted');
+});
+
+t.test('a wrong password is told as unauthorized', async (t) => {
+  const server = await started(t);
+  const sender = await publisher(t, server.port, 'wrong');
+  t.match(await sender.publish(envelope('x'), DEADLINE_MS), {
+    kind: 'rejected',
+    scope: 'provider',
+    cause: 'unauthorized',
+  });
+});
+
+t.test("the README's mosquitto_pub line is taken in by the agent's broker", async (t) => {
+  const taken: string[] = [];
+  const broker = new Broker({
+    listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
+    limits: { maxPacketBytes: 262_144, connectTimeoutMs: 5000, maxConnections: 10 },
+    clock: systemClock,
+    log,
+    intake: async ({ device, topic, payload }) => {
+      taken.push(`${device} ${topic} ${Buffer.from(payload).toString()}`);
+    },
+  });
+  await broker.start();
+  t.teardown(() => broker.stop());
+  const port = String(broker.addresses()[0]?.port);
+  const args = ['-h', '127.0.0.1', '-p', port, '-q', '1', '-i', 'pump-1', '-t', 'plant/pump-1/pressure'];
+  execFileSync('mosquitto_pub', [...args, '-m', '{"bar":4.2}'], { timeout: 5000 });
+  t.strictSame(taken, ['pump-1 plant/pump-1/pressure {"bar":4.2}']);
+});

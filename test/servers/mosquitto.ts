@@ -1,0 +1,92 @@
+/** A real mosquitto on a free port, with a login and persistence, in a folder of the test's own. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connectAsync } from 'mqtt';
+
+const BINARY = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find((path) => existsSync(path));
+
+export const USERNAME = 'headgate';
+export const PASSWORD = 'loopback-only';
+
+export interface Mosquitto {
+  port: number;
+  start(): Promise<void>;
+  /** As a crash: SIGKILL. */
+  kill(): Promise<void>;
+  /** SIGTERM: it saves its sessions. */
+  stop(): Promise<void>;
+}
+
+/** Throws, with how to install it, where there is no mosquitto: these suites do not skip. */
+export async function mosquitto(dir: string): Promise<Mosquitto> {
+  if (BINARY === undefined) throw new Error('mosquitto is not installed: apt-get install mosquitto');
+  const binary = BINARY;
+  const port = await freePort();
+  const passwords = join(dir, 'passwords');
+  execFileSync('mosquitto_passwd', ['-b', '-c', passwords, USERNAME, PASSWORD], { stdio: 'ignore' });
+  const config = join(dir, 'mosquitto.conf');
+  writeFileSync(
+    config,
+    [
+      `listener ${port} 127.0.0.1`,
+      'allow_anonymous false',
+      `password_file ${passwords}`,
+      'persistence true',
+      `persistence_location ${dir}/`,
+      'max_queued_messages 0',
+      ...(process.getuid?.() === 0 ? ['user root'] : []),
+    ].join('\n'),
+  );
+  let child: ChildProcess | null = null;
+  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<void> => {
+    const ending = child;
+    child = null;
+    if (!ending || ending.exitCode !== null) return;
+    const exited = new Promise((resolve) => ending.once('exit', resolve));
+    ending.kill(signal);
+    await exited;
+  };
+  return {
+    port,
+    async start() {
+      child = spawn(binary, ['-c', config], { stdio: 'ignore' });
+      await untilItAnswers(port);
+    },
+    kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
+  };
+}
+
+async function untilItAnswers(port: number): Promise<void> {
+  const endsMs = performance.now() + 10_000;
+  for (;;) {
+    try {
+      const client = await connectAsync(
+        `mqtt://127.0.0.1:${port}`,
+        { username: USERNAME, password: PASSWORD, reconnectPeriod: 0, connectTimeout: 1000 },
+        false,
+      );
+      await client.endAsync();
+      return;
+    } catch (error) {
+      if (performance.now() > endsMs) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
+      );
+    });
+  });
+}

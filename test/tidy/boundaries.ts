@@ -1,0 +1,52 @@
+/** Who may import whom. The longest prefix that matches a file decides; `node:` modules and packages are free, except to the pure. */
+import { type Finding, resolveImport, type Tree } from './tree.ts';
+
+/** Folder or file → what it may import, as prefixes. Itself is always allowed. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  'shared/': [],
+  'agent/': ['shared/'],
+  // Routing decides; it knows a provider by its outcomes only.
+  'agent/routing/': ['agent/cloud/publisher.ts', 'shared/'],
+  'agent/store/': ['shared/'],
+  'router/': ['shared/'],
+  'loopback/': ['shared/'],
+  'demo/': ['router/ledger/', 'loopback/cloud.ts', 'loopback/faults.ts', 'shared/'],
+  'cli/': ['agent/', 'router/', 'loopback/', 'demo/', 'shared/'],
+  'bin/': ['cli/'],
+  'test/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/'],
+  'bench/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/'],
+};
+
+/** The pure core (I11): no I/O, no clock, no entropy of its own, so neither `node:` modules nor packages. */
+const PURE: readonly string[] = [
+  'agent/routing/',
+  'agent/forward/delivery.ts',
+  'agent/forward/packer.ts',
+  'agent/forward/stream-queue.ts',
+  'router/ledger/rules.ts',
+  'shared/interval-set.ts',
+  'shared/metering.ts',
+  'shared/scoring/',
+  'shared/topic-filter.ts',
+];
+
+export function boundaries(tree: Tree): Finding[] {
+  return tree.modules.flatMap(({ path, imports }) => {
+    const place = Object.keys(MAY_IMPORT)
+      .filter((prefix) => path.startsWith(prefix))
+      .reduce((longest, prefix) => (prefix.length > longest.length ? prefix : longest), '');
+    const allowed = [place, ...(MAY_IMPORT[place] ?? [])];
+    const pure = PURE.some((prefix) => path.startsWith(prefix));
+    return imports.flatMap(({ specifier, line }): Finding[] => {
+      const target = resolveImport(path, specifier);
+      if (target === null) {
+        if (!pure) return [];
+        const message = `pure code imports ${specifier} (I11): take what it needs by argument, or move this part to its driver`;
+        return [{ file: path, line, message }];
+      }
+      if (allowed.some((prefix) => target.startsWith(prefix))) return [];
+      const message = `${place} must not import ${target}: move what both need to shared/, or pass it in from the composition root`;
+      return [{ file: path, line, message }];
+    });
+  });
+}
