@@ -123,7 +123,7 @@ class LedgerFeed implements Feed {
     let backoffMs = BACKOFF_FIRST_MS;
     while (!this.#stopping.signal.aborted) {
       // Renewed before the read: a notification that comes during it makes the wait below end at once.
-      if (this.#wake.signal.aborted) this.#wake = new AbortController();
+      this.#wake = new AbortController();
       try {
         const advanced = await this.#advance();
         if (this.#lastError !== null) this.#log.info({ event: 'feed.recovered', feed: this.name });

@@ -2,10 +2,8 @@
 import type { Export } from './parse.ts';
 import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 
-/** Files that are started, not imported. Those that a file names by path (workers, child processes) are found by that. */
-const ENTRIES: Readonly<Record<string, string>> = {
-  'bin/headgate.js': 'the command',
-};
+/** What is started, not imported; so is what a script of package.json names. Workers and child processes are found by their paths. */
+const ENTRIES: readonly string[] = ['bin/headgate.js'];
 
 /** Exports and class members that only tests and benches use, each with its reason. */
 const FOR_TESTS: Readonly<Record<string, string>> = {
@@ -20,7 +18,7 @@ const CALLED_BY_LIBRARIES: Readonly<Record<string, string>> = {
 export function unusedExports(tree: Tree): Finding[] {
   const importers = importersOf(tree);
   return tree.modules
-    .filter(({ path }) => isSource(path) && !(path in ENTRIES))
+    .filter(({ path }) => isSource(path))
     .flatMap(({ path, exports }) => {
       const usersOf = (name: string): string[] => [
         ...(importers.get(`${path}#${name}`) ?? []),
@@ -72,7 +70,10 @@ export function unusedMembers(tree: Tree): Finding[] {
 export function unreachableFiles(tree: Tree): Finding[] {
   const modules = new Map(tree.modules.map((module) => [module.path, module]));
   const reached = new Set<string>();
-  const pending = Object.keys(ENTRIES);
+  const pending = [
+    ...ENTRIES,
+    ...Object.values(tree.package.scripts ?? {}).flatMap((script) => script.split(' ')),
+  ];
   for (let path = pending.pop(); path !== undefined; path = pending.pop()) {
     const module = modules.get(path);
     if (!module || reached.has(path)) continue;
@@ -86,7 +87,7 @@ export function unreachableFiles(tree: Tree): Finding[] {
     .map((file) => ({
       file,
       line: 1,
-      message: 'no entry point reaches this file: import it, delete it, or list it in test/tidy/dead-code.ts',
+      message: 'no entry point reaches this file: import it, or delete it',
     }));
 }
 

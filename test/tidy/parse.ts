@@ -242,8 +242,9 @@ function typesIn(declaration: Node): Set<string> {
 }
 
 /** The names that a declaration binds. */
-function namesIn(name: Node): Identifier[] {
-  return [...nodesOf(name)].filter((node) => isIdentifier(node));
+function namesIn(name: BindingName): Identifier[] {
+  if (isIdentifier(name)) return [name];
+  return name.elements.flatMap((element) => (element.name ? namesIn(element.name) : []));
 }
 
 /** Whether a string is the module name of an import, which is read as that. */
