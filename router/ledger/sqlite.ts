@@ -190,7 +190,7 @@ class SqliteLedger implements Ledger {
     for (const entry of entries) {
       contacts.set(JSON.stringify([entry.envelope.gateway, entry.source]), entry);
       if (isContactOnly(entry.envelope)) {
-        results.push(NOTHING);
+        results.push({ ...NOTHING });
         continue;
       }
       const stored = this.#streams.load(entry.envelope);

@@ -138,17 +138,19 @@ export class Session {
    * taken for dead, because the SDK would believe in it until its keepalive fails.
    */
   doubt(sentMs: number): void {
-    if (this.#ackedMs < sentMs) this.end('no acknowledgement within the deadline');
+    if (this.#ackedMs >= sentMs) return;
+    const detail = 'no acknowledgement within the deadline';
+    this.end(detail, { kind: 'unknown', cause: 'deadline', detail });
   }
 
   /** Idempotent and immediate. What is in flight may have arrived: it settles as unknown. */
-  end(detail: string): void {
+  end(detail: string, outcome: Outcome = lost(detail)): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#retirement?.cancel();
     this.#stopTokens();
     this.#raw?.stream.destroy();
-    for (const settle of [...this.#inFlight]) settle(lost(detail));
+    for (const settle of [...this.#inFlight]) settle(outcome);
     this.#onDrained?.();
     this.#over.resolve(detail);
     this.#options.onEnd(detail);

@@ -109,6 +109,7 @@ export class GcpPublisher implements Publisher {
     this.#log.warn({ event: 'gcp.channel_silent', silentTries: this.#silentTries });
     this.#silentTries = 0;
     this.#channel = this.#openChannel();
+    for (const settle of [...this.#tries]) settle(LATE);
     void this.#cut(channel);
   }
 

@@ -1,0 +1,124 @@
+/** The envelope against what a gateway without one would send: JSON, and JSON with gzip. */
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { type Entropy, seededEntropy } from '../shared/entropy.ts';
+import { decodeEnvelope, encodeEnvelope } from '../shared/envelope/codec.ts';
+import type { Envelope } from '../shared/envelope/envelope.ts';
+import type { TelemetryRecord } from '../shared/record.ts';
+import { type Bench, compare, type Measured, rounded } from './measure.ts';
+
+const COUNTS = [1, 10, 100, 1000] as const;
+const DEVICES = 20;
+
+export const bench: Bench = {
+  name: 'envelope',
+  summary: 'readings of about 100 bytes of JSON: envelope, JSON, JSON with gzip',
+  run,
+};
+
+async function run(): Promise<Measured> {
+  const rows: Array<Record<string, string | number>> = [];
+  const figures: Record<string, number> = {};
+  for (const count of COUNTS) {
+    const envelope = envelopeOf(count);
+    const encoded = encodeEnvelope(envelope);
+    const json = toJson(envelope);
+    const gzip = gzipSync(json);
+    const encode = compare({
+      envelope: { operations: count, run: () => encodeEnvelope(envelope) },
+      json: { operations: count, run: () => Buffer.from(toJson(envelope)) },
+      gzip: { operations: count, run: () => gzipSync(toJson(envelope)) },
+    });
+    const decode = compare({
+      envelope: { operations: count, run: () => decodeEnvelope(encoded) },
+      json: { operations: count, run: () => fromJson(json) },
+      gzip: { operations: count, run: () => fromJson(gunzipSync(gzip).toString()) },
+    });
+    const bytes = { envelope: encoded.length, json: Buffer.byteLength(json), gzip: gzip.length };
+    rows.push(
+      row(count, 'bytes', bytes, count),
+      row(count, 'encode µs', encode, 1000),
+      row(count, 'decode µs', decode, 1000),
+    );
+    figures[`bytes_per_record_${count}`] = rounded(bytes.envelope / count);
+    figures[`vs_json_${count}`] = rounded(bytes.envelope / bytes.json);
+    figures[`vs_json_gzip_${count}`] = rounded(bytes.envelope / bytes.gzip);
+    figures[`encode_us_per_record_${count}`] = rounded(encode.envelope / 1000);
+    figures[`decode_us_per_record_${count}`] = rounded(decode.envelope / 1000);
+    figures[`encode_vs_json_gzip_${count}`] = rounded(encode.envelope / encode.gzip);
+    figures[`decode_vs_json_gzip_${count}`] = rounded(decode.envelope / decode.gzip);
+  }
+  return { rows, figures };
+}
+
+type Formats = Record<'envelope' | 'json' | 'gzip', number>;
+
+/** One line of the table; the values are divided by `by`, which makes them values of one record. */
+function row(count: number, what: string, { envelope, json, gzip }: Formats, by: number) {
+  return {
+    records: count,
+    'per record': what,
+    envelope: rounded(envelope / by),
+    JSON: rounded(json / by),
+    'JSON+gzip': rounded(gzip / by),
+    'vs JSON': rounded(envelope / json),
+    'vs JSON+gzip': rounded(envelope / gzip),
+  };
+}
+
+function envelopeOf(count: number): Envelope {
+  const entropy = seededEntropy(3);
+  return {
+    gateway: 'gw-0042',
+    epoch: '3-9f3a61c2',
+    stream: 'telemetry',
+    clock: {
+      bootId: '5f0c9e0a-6d3e-4a53-9a2c-3f1b6f0d7c11',
+      offsetMs: 1_790_000_000_000,
+      quality: 'synchronised',
+    },
+    lane: 'live',
+    records: Array.from({ length: count }, (_, i) => recordOf(i, entropy)),
+    gaps: [],
+    sealedAt: null,
+  };
+}
+
+/** A reading as a pump's controller would publish it, with as many digits as its sensors have. */
+function recordOf(i: number, entropy: Entropy): TelemetryRecord {
+  const device = `pump-${String(i % DEVICES).padStart(2, '0')}`;
+  const between = (low: number, high: number, digits: number): number =>
+    Number((low + entropy.float() * (high - low)).toFixed(digits));
+  const reading = {
+    device,
+    ts: 1_790_000_005_000 + i * 50,
+    bar: between(3.8, 4.6, 2),
+    temp: between(58, 66, 1),
+    rpm: between(1440, 1460, 0),
+    amps: between(11, 14, 2),
+    state: entropy.float() < 0.95 ? 'running' : 'idle',
+  };
+  return {
+    seq: 100_000 + i,
+    monoMs: 5_000_000 + i * 50 + Math.floor(entropy.float() * 10),
+    device,
+    topic: `plant/line-2/${device}/state`,
+    payload: Buffer.from(JSON.stringify(reading)),
+  };
+}
+
+/** The same fields, with the payload as the text that it is. */
+function toJson({ records, ...header }: Envelope): string {
+  return JSON.stringify({
+    ...header,
+    records: records.map((record) => ({ ...record, payload: Buffer.from(record.payload).toString() })),
+  });
+}
+
+/** As much as decoding an envelope gives: records with their payloads as bytes. */
+function fromJson(json: string): unknown {
+  const envelope = JSON.parse(json) as { records: Array<{ payload: string }> };
+  return {
+    ...envelope,
+    records: envelope.records.map((record) => ({ ...record, payload: Buffer.from(record.payload) })),
+  };
+}
