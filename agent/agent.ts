@@ -75,7 +75,10 @@ export async function createAgent(config: AgentConfig, clock: Clock, entropy: En
     log: log('forward'),
   });
 
-  const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({ name, filters: topics }));
+  const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({
+    name,
+    filters: topics,
+  }));
   const intake = createIntake({ store, streams, clock, log: log('intake') });
   const broker = new Broker({
     listeners: config.broker.listeners,
@@ -105,5 +108,9 @@ export async function createAgent(config: AgentConfig, clock: Clock, entropy: En
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
   const services = await createAgent(config, systemClock, systemEntropy);
-  return runUntilStopped(services, systemClock, componentLogger(createLogger(config.log), 'agent', config.log));
+  return runUntilStopped(
+    services,
+    systemClock,
+    componentLogger(createLogger(config.log), 'agent', config.log),
+  );
 }

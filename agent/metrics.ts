@@ -1,5 +1,5 @@
 /** What the agent measures, by Prometheus' naming conventions (base units, `_total` on counters). */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Broker } from './broker/broker.ts';
 import type { Outcome } from './cloud/publisher.ts';
 import type { Forwarder } from './forward/forwarder.ts';
@@ -66,7 +66,8 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     for (const { name, pending } of parts.forwarder.streams()) g.set({ stream: name }, pending);
   });
   gauge('stream_oldest_seconds', 'Age of the oldest record not yet sent.', ['stream'], (g) => {
-    for (const { name, oldestAgeMs } of parts.forwarder.streams()) g.set({ stream: name }, (oldestAgeMs ?? 0) / 1000);
+    for (const { name, oldestAgeMs } of parts.forwarder.streams())
+      g.set({ stream: name }, (oldestAgeMs ?? 0) / 1000);
   });
   gauge('provider_health', 'One for the state that the provider is in.', ['provider', 'state'], (g) => {
     for (const { provider, health } of parts.routing.providers()) {
@@ -76,8 +77,15 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   gauge('provider_in_flight', 'Envelopes under way.', ['provider'], (g) => {
     for (const [provider, sender] of parts.senders) g.set({ provider }, sender.inFlight);
   });
-  gauge('store_up', 'One when the buffer takes records.', [], (g) => g.set(parts.store.state() === 'ok' ? 1 : 0));
-  const counter = (name: string, help: string, labelNames: string[], read: () => Array<[string, number]>): void => {
+  gauge('store_up', 'One when the buffer takes records.', [], (g) =>
+    g.set(parts.store.state() === 'ok' ? 1 : 0),
+  );
+  const counter = (
+    name: string,
+    help: string,
+    labelNames: string[],
+    read: () => Array<[string, number]>,
+  ): void => {
     new Counter({
       name: PREFIX + name,
       help,
@@ -93,7 +101,9 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
       },
     });
   };
-  counter('broker_published_total', 'Publishes taken from devices.', [], () => [['', parts.broker.stats().published]]);
+  counter('broker_published_total', 'Publishes taken from devices.', [], () => [
+    ['', parts.broker.stats().published],
+  ]);
   counter('broker_refused_total', 'Publishes refused.', [], () => [['', parts.broker.stats().refused]]);
   counter('stream_delivered_records_total', 'Records delivered with all their copies.', ['stream'], () =>
     parts.forwarder.streams().map(({ name, accepted }) => [name, accepted]),

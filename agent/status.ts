@@ -3,7 +3,13 @@ import type { AdminRoute } from '../shared/admin-server.ts';
 import { type Clock, isoTime } from '../shared/clock.ts';
 import { envelopeCostUsd } from '../shared/metering.ts';
 import { PRICE_SHEETS } from '../shared/prices.ts';
-import type { AgentStatus, AgentStreamStatus, CostReport, Explanation, ProviderStatus } from '../shared/status.ts';
+import type {
+  AgentStatus,
+  AgentStreamStatus,
+  CostReport,
+  Explanation,
+  ProviderStatus,
+} from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { BootClock } from './boot-clock.ts';
 import type { Broker } from './broker/broker.ts';

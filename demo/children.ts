@@ -25,7 +25,7 @@ export class Child {
   readonly #dir: string;
   readonly #onUnexpectedExit: (name: string, how: string) => void;
   #process: ChildProcess | null = null;
-  #ending = false;
+  #ending: boolean = false;
 
   constructor(dir: string, options: ChildOptions, onUnexpectedExit: (name: string, how: string) => void) {
     this.name = options.name;

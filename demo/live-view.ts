@@ -95,7 +95,7 @@ export function render(s: Snapshot): string {
   const totals =
     `acknowledged ${s.acked} (${s.ackedPerSecond}/s)   in the ledger ${s.inLedger}   backlog ${s.backlog}   ` +
     `duplicates reconciled ${s.duplicatesReconciled}   missing ${s.missing}`;
-  const head = `headgate demo   ${s.phase}   ${s.seconds} of ${s.durationSeconds} s`;
+  const head = `headgate demo   ${s.phase}   ${s.phase === 'publish' ? `${s.seconds} of ${s.durationSeconds} s` : `${s.seconds} s`}`;
   return [head, '', ...providers, '', ...streams, '', totals, '', ...s.notes.slice(-NOTES_SHOWN)].join('\n');
 }
 

@@ -47,5 +47,5 @@ export const POLICY = {
     vibration: { topics: ['plant/vibration/#'], preferred_providers: ['azure'] },
     telemetry: { topics: ['#'] },
   },
-  failover: { standby_probe: '5s', dwell: '5s', open_for: '1s', open_max: '10s' },
+  failover: { standby_probe: '5s', dwell: '5s', open_for: '1s', open_max: '5s', deadline_max: '2s' },
 };

@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { CloudMeter, CloudName } from '../loopback/cloud.ts';
 import type { Fault } from '../loopback/faults.ts';
-import type { Clock, Timer } from '../shared/clock.ts';
-import type { AgentStatus, RouterStatus } from '../shared/status.ts';
+import { type Clock, type Timer, wallMsOf } from '../shared/clock.ts';
+import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/status.ts';
 import { Child, type ChildOptions } from './children.ts';
 import type { DeviceReport } from './device.ts';
 import { fourFreePorts, getJson, sendJson, waitFor } from './http.ts';
@@ -56,8 +56,9 @@ export class Scenario {
   #previous = new Map<string, number>();
   #previousAcked = { acked: 0, atMs: 0 };
   #work: Promise<unknown> = Promise.resolve();
-  #scheduledAtMs = 0;
-  #stopped = false;
+  #scheduledAtWallMs = 0;
+  #notedToWallMs = 0;
+  #stopped: boolean = false;
 
   constructor(dir: string, options: DemoOptions, clock: Clock) {
     this.#dir = dir;
@@ -117,7 +118,7 @@ export class Scenario {
 
   /** Sets the timers of all faults and kills. */
   schedule(): void {
-    this.#scheduledAtMs = this.#clock.monoMs();
+    this.#scheduledAtWallMs = this.#clock.wallMs();
     for (const { provider, fault, startSeconds, endSeconds } of this.#options.faults) {
       this.#at(startSeconds, () =>
         this.#applyFault(provider ?? this.#busiest(), fault, endSeconds - startSeconds),
@@ -145,7 +146,10 @@ export class Scenario {
       getJson(`http://127.0.0.1:${this.#ports.routerAdmin}/v1/status`),
       getJson(`${this.#control}/v1/clouds`),
     ]);
-    if (agent.status === 'fulfilled') this.#known.agent = agent.value as AgentStatus;
+    if (agent.status === 'fulfilled') {
+      this.#known.agent = agent.value as AgentStatus;
+      this.#noteSwitches(this.#known.agent.switches);
+    }
     if (router.status === 'fulfilled') this.#known.router = router.value as RouterStatus;
     if (clouds.status === 'fulfilled') this.#known.clouds = clouds.value as CloudView[];
     const acked = [...this.#reports.values()].reduce((sum, report) => sum + report.acked, 0);
@@ -239,9 +243,20 @@ export class Scenario {
     return this.#known.clouds.find(({ name }) => name === first?.name)?.name ?? 'aws';
   }
 
-  #note(text: string): void {
-    const seconds = (this.#clock.monoMs() - this.#scheduledAtMs) / 1000;
+  #note(text: string, atWallMs = this.#clock.wallMs()): void {
+    const seconds = (atWallMs - this.#scheduledAtWallMs) / 1000;
     this.#notes.push(`${seconds.toFixed(1).padStart(5)} s  ${text}`);
+  }
+
+  /** Each switch once; the first choice of a stream is no news. */
+  #noteSwitches(switches: readonly RoutingSwitch[]): void {
+    for (const { at, stream, from, to, reason } of switches) {
+      const atWallMs = wallMsOf(at);
+      if (from === null || atWallMs <= this.#notedToWallMs) continue;
+      this.#note(`${stream}: ${from} → ${to ?? 'nothing'} (${reason})`, atWallMs);
+    }
+    const last = switches.at(-1);
+    if (last) this.#notedToWallMs = Math.max(this.#notedToWallMs, wallMsOf(last.at));
   }
 
   #keepCounters(): void {

@@ -68,7 +68,8 @@ export function createControlServer(options: {
     stop: () => app.close(),
     port() {
       const address = app.server.address();
-      if (address === null || typeof address === 'string') throw new Error('the control server is not listening');
+      if (address === null || typeof address === 'string')
+        throw new Error('the control server is not listening');
       return address.port;
     },
   };

@@ -27,7 +27,12 @@ export interface CloudsOptions {
 const GATEWAY = 'gw-1';
 
 /** The three clouds with one certificate authority, written to `<dir>/ca.pem`. */
-export async function createClouds(dir: string, clock: Clock, entropy: Entropy, log: Logger): Promise<Cloud[]> {
+export async function createClouds(
+  dir: string,
+  clock: Clock,
+  entropy: Entropy,
+  log: Logger,
+): Promise<Cloud[]> {
   const ca = await createCertificateAuthority(clock, entropy);
   const caFile = join(dir, 'ca.pem');
   await writeFile(caFile, ca.ca);
@@ -37,7 +42,8 @@ export async function createClouds(dir: string, clock: Clock, entropy: Entropy, 
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runClouds(options: CloudsOptions): Promise<number> {
-  const dir = options.dir === undefined ? await mkdtemp(join(tmpdir(), 'headgate-clouds-')) : resolve(options.dir);
+  const dir =
+    options.dir === undefined ? await mkdtemp(join(tmpdir(), 'headgate-clouds-')) : resolve(options.dir);
   await mkdir(dir, { recursive: true });
   const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
   const clouds = await createClouds(dir, systemClock, systemEntropy, log);

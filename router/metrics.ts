@@ -19,7 +19,11 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
   ['records_total', 'Records new to the ledger.', (c) => c.records],
   ['duplicates_total', 'Records that the ledger held already.', (c) => c.duplicates],
   ['conflicts_total', 'Records with an id that holds other content; kept aside.', (c) => c.conflicts],
-  ['dead_letters_total', 'Messages that are not envelopes, or not of the gateway they claim.', (c) => c.deadLetters],
+  [
+    'dead_letters_total',
+    'Messages that are not envelopes, or not of the gateway they claim.',
+    (c) => c.deadLetters,
+  ],
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
 

@@ -37,14 +37,20 @@ export async function createRouter(config: RouterConfig, clock: Clock, entropy: 
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
-  const ledger = await openSqliteLedger({ file: join(config.data_dir, 'ledger.db'), clock, log: log('ledger') });
+  const ledger = await openSqliteLedger({
+    file: join(config.data_dir, 'ledger.db'),
+    clock,
+    log: log('ledger'),
+  });
 
   const feeds = config.feeds.map((feed) => openFeed(feed, ledger, { clock, entropy, log: log('feed') }));
   const notifyFeeds = (): void => {
     for (const feed of feeds) feed.notify();
   };
   const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit: notifyFeeds });
-  const sources = config.sources.map((source) => openSource(source, ledger, { clock, entropy, log: log('source') }));
+  const sources = config.sources.map((source) =>
+    openSource(source, ledger, { clock, entropy, log: log('source') }),
+  );
 
   const reading: Service = {
     start: async () => {
@@ -73,7 +79,11 @@ export async function createRouter(config: RouterConfig, clock: Clock, entropy: 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runRouter(config: RouterConfig): Promise<number> {
   const services = await createRouter(config, systemClock, systemEntropy);
-  return runUntilStopped(services, systemClock, componentLogger(createLogger(config.log), 'router', config.log));
+  return runUntilStopped(
+    services,
+    systemClock,
+    componentLogger(createLogger(config.log), 'router', config.log),
+  );
 }
 
 function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: Deps): Source {
@@ -92,6 +102,8 @@ function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: De
 function openFeed(config: FeedConfig, ledger: Ledger, deps: Deps): Feed {
   const { clock, log } = deps;
   const sink =
-    config.type === 'ndjson' ? createNdjsonSink(config, process.stdout) : createMqttSink(config.name, config, clock);
+    config.type === 'ndjson'
+      ? createNdjsonSink(config, process.stdout)
+      : createMqttSink(config.name, config, clock);
   return createFeed({ name: config.name, ledger, sink, clock, log });
 }

@@ -28,7 +28,11 @@ export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
 
 async function routerStatus(parts: RouterParts, startedMs: number): Promise<RouterStatus> {
   const { sources, ledger, feeds, clock } = parts;
-  const [totals, streams, contacts] = await Promise.all([ledger.totals(), ledger.completeness(), ledger.contacts()]);
+  const [totals, streams, contacts] = await Promise.all([
+    ledger.totals(),
+    ledger.completeness(),
+    ledger.contacts(),
+  ]);
   const lastContact = new Map<string, number>();
   for (const { gateway, lastWallMs } of contacts) {
     lastContact.set(gateway, Math.max(lastWallMs, lastContact.get(gateway) ?? 0));

@@ -9,7 +9,11 @@ const STOP_MS_MAX = 10_000;
  * Runs services until the process is told to stop, then stops them in reverse order.
  * Resolves with the exit code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds.
  */
-export async function runUntilStopped(services: readonly Service[], clock: Clock, log: Logger): Promise<number> {
+export async function runUntilStopped(
+  services: readonly Service[],
+  clock: Clock,
+  log: Logger,
+): Promise<number> {
   const signalled = stopSignal();
   const started: Service[] = [];
   try {

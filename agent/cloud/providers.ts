@@ -45,7 +45,7 @@ class SupervisedPublisher implements Publisher {
   #inner: Publisher | null = null;
   #lastError = 'still opening';
   #retry: Timer | null = null;
-  #closed = false;
+  #closed: boolean = false;
 
   constructor(config: ProviderConfig, deps: PublisherDeps) {
     this.type = config.type;
@@ -78,7 +78,11 @@ class SupervisedPublisher implements Publisher {
       else this.#inner = inner;
     } catch (error) {
       this.#lastError = errorText(error);
-      this.#deps.log.error({ event: 'provider.open_failed', provider: this.#config.name, error: this.#lastError });
+      this.#deps.log.error({
+        event: 'provider.open_failed',
+        provider: this.#config.name,
+        error: this.#lastError,
+      });
       if (this.#closed) return;
       this.#retry = this.#deps.clock.setTimer(REOPEN_MS, () => {
         this.#opening = this.#open();

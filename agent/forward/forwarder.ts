@@ -74,8 +74,8 @@ export class Forwarder implements Service {
   readonly #policy: Policy;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
-  #pumpQueued = false;
-  #stopping = false;
+  #pumpQueued: boolean = false;
+  #stopping: boolean = false;
 
   constructor(options: {
     gateway: string;
@@ -128,7 +128,9 @@ export class Forwarder implements Service {
   }
 
   /** For status: what each stream owes and how fast it goes. */
-  streams(): Array<{ name: string; pending: number; inFlight: number; oldestAgeMs: number | null } & StreamCounters> {
+  streams(): Array<
+    { name: string; pending: number; inFlight: number; oldestAgeMs: number | null } & StreamCounters
+  > {
     const now = this.#clock.monoMs();
     return [...this.#streams.values()].map(({ name, queues, counters }) => {
       const waiting = queues.map((queue) => queue.oldestWaitingMs()).filter((ms) => ms !== null);
@@ -228,7 +230,8 @@ export class Forwarder implements Service {
   #pumpStream(stream: Stream): void {
     for (const queue of stream.queues) {
       for (const run of queue.runs(ROWS_PER_ENVELOPE_MAX)) {
-        if (!queue.due(run, this.#clock.monoMs(), stream.policy.linger, stream.policy.envelope_bytes)) continue;
+        if (!queue.due(run, this.#clock.monoMs(), stream.policy.linger, stream.policy.envelope_bytes))
+          continue;
         if (!this.#open(stream, run.acceptedBy)) continue;
         this.#track(this.#build(stream, queue, run));
         return;
@@ -274,7 +277,12 @@ export class Forwarder implements Service {
       const rows = run ? await this.#read(queue, run, stream.packer.rawBytesFor(target)) : [];
       packed = stream.packer.pack(this.#header(queue), rows, target);
     } catch (error) {
-      this.#log.error({ event: 'forward.read_failed', stream: stream.name, epoch: queue.epoch, error: errorText(error) });
+      this.#log.error({
+        event: 'forward.read_failed',
+        stream: stream.name,
+        epoch: queue.epoch,
+        error: errorText(error),
+      });
       if (run) queue.release(run.first, run.last);
       this.#pause(stream);
       return;
@@ -288,7 +296,12 @@ export class Forwarder implements Service {
     if (run) queue.packed(last ?? run.last, rest);
     this.#pumpSoon();
     if (run && !range) return;
-    const message = { gateway: this.#gateway, stream: stream.name, bytes, properties: envelopeProperties(envelope) };
+    const message = {
+      gateway: this.#gateway,
+      stream: stream.name,
+      bytes,
+      properties: envelopeProperties(envelope),
+    };
     await this.#deliver(stream, queue, range, envelope, message);
   }
 
@@ -297,7 +310,12 @@ export class Forwarder implements Service {
     const rows = await this.#store.read(queue.epoch, queue.stream, run.first, run.last, maxBytes);
     const there = IntervalSet.of(rows.map(({ seq }) => ({ first: seq, last: seq })));
     for (const hole of there.missing(run.first, rows.at(-1)?.seq ?? run.last)) {
-      this.#log.error({ event: 'forward.rows_unreadable', stream: queue.stream, epoch: queue.epoch, ...hole });
+      this.#log.error({
+        event: 'forward.rows_unreadable',
+        stream: queue.stream,
+        epoch: queue.epoch,
+        ...hole,
+      });
       queue.lost(hole);
     }
     return rows;
@@ -359,7 +377,13 @@ export class Forwarder implements Service {
     this.#pumpSoon();
   }
 
-  #accepted(stream: Stream, queue: StreamQueue, range: Run | null, envelope: Envelope, provider: string): void {
+  #accepted(
+    stream: Stream,
+    queue: StreamQueue,
+    range: Run | null,
+    envelope: Envelope,
+    provider: string,
+  ): void {
     const { epoch } = queue;
     const copies = stream.policy.redundancy;
     const frees: Array<Promise<void>> = [];
@@ -379,7 +403,9 @@ export class Forwarder implements Service {
     }
     // A free that is not durable yet is at worst sent again after a crash: nothing waits for it.
     for (const free of frees) {
-      free.catch((error: unknown) => this.#log.warn({ event: 'forward.free_failed', epoch, error: errorText(error) }));
+      free.catch((error: unknown) =>
+        this.#log.warn({ event: 'forward.free_failed', epoch, error: errorText(error) }),
+      );
     }
   }
 

@@ -63,7 +63,10 @@ export class Sender {
   async send(message: OutboundEnvelope, probe = false): Promise<Outcome> {
     this.#inFlight += 1;
     const startedMs = this.#clock.monoMs();
-    const outcome = await this.#publisher.publish(message, this.#routing.deadlineMs(this.provider, message.bytes.length));
+    const outcome = await this.#publisher.publish(
+      message,
+      this.#routing.deadlineMs(this.provider, message.bytes.length),
+    );
     const latencyMs = this.#clock.monoMs() - startedMs;
     this.#inFlight -= 1;
     this.#meter(message, outcome);
@@ -91,7 +94,8 @@ export class Sender {
 
   /** What the provider took it bills; of what ended unknown it took what it had received, so only a lost answer counts. */
   #meter(message: OutboundEnvelope, outcome: Outcome): void {
-    if (outcome.kind !== 'accepted' && !(outcome.kind === 'unknown' && outcome.cause === 'connection-lost')) return;
+    if (outcome.kind !== 'accepted' && !(outcome.kind === 'unknown' && outcome.cause === 'connection-lost'))
+      return;
     this.counters.units += billedUnits(this.#publisher.type, {
       payloadBytes: message.bytes.length,
       topicBytes: `headgate/${message.gateway}/${message.stream}`.length,
@@ -99,7 +103,11 @@ export class Sender {
     });
   }
 
-  #failed(message: OutboundEnvelope, outcome: Exclude<Outcome, { kind: 'accepted' }>, latencyMs: number): void {
+  #failed(
+    message: OutboundEnvelope,
+    outcome: Exclude<Outcome, { kind: 'accepted' }>,
+    latencyMs: number,
+  ): void {
     this.counters.failed += 1;
     const second = Math.floor(this.#clock.monoMs() / 1000);
     if (second !== this.#failureSecond) {
@@ -109,6 +117,15 @@ export class Sender {
     this.#failureLines += 1;
     if (this.#failureLines > FAILURE_LINES_PER_SECOND) return;
     const { ep: epoch, st: stream, first, last } = message.properties;
-    this.#log.warn({ event: 'publish.failed', provider: this.provider, epoch, stream, first, last, latencyMs: Math.round(latencyMs), ...outcome });
+    this.#log.warn({
+      event: 'publish.failed',
+      provider: this.provider,
+      epoch,
+      stream,
+      first,
+      last,
+      latencyMs: Math.round(latencyMs),
+      ...outcome,
+    });
   }
 }
