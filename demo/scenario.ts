@@ -127,7 +127,7 @@ export class Scenario {
     for (const { target, atSeconds } of this.#options.kills) {
       this.#at(atSeconds, async () => {
         this.#note(`SIGKILL ${target}`);
-        if (target === 'agent') this.#keepCounters();
+        if (target === 'agent') await this.#keepCounters();
         await this.#children.get(target)?.killAndRestart();
       });
     }
@@ -259,7 +259,9 @@ export class Scenario {
     if (last) this.#notedToWallMs = Math.max(this.#notedToWallMs, wallMsOf(last.at));
   }
 
-  #keepCounters(): void {
+  async #keepCounters(): Promise<void> {
+    const last = await getJson(`http://127.0.0.1:${this.#ports.agentAdmin}/v1/status`).catch(() => null);
+    if (last !== null) this.#known.agent = last as AgentStatus;
     for (const { name, accepted, units } of this.#known.agent?.providers ?? []) {
       const past = this.#past.get(name) ?? { accepted: 0, units: 0 };
       this.#past.set(name, { accepted: past.accepted + accepted, units: past.units + units });

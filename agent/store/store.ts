@@ -12,11 +12,11 @@ import { stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import { Batch } from './batch.ts';
-import type { CommitResult, EncodedStreamState, Opened, Operation, ReadResult } from './protocol.ts';
+import { decodeRecords, decodeState } from './decode.ts';
+import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
 import { StoreThread } from './thread.ts';
 import {
   type Acceptance,
@@ -60,7 +60,6 @@ export class Store implements Service {
   readonly #entropy: Entropy;
   readonly #log: Logger;
   readonly #commitListeners: Array<(committed: CommittedRange[]) => void> = [];
-  readonly #failureListeners: Array<(error: StoreError) => void> = [];
   readonly #reopenListeners: Array<() => void> = [];
   readonly #stopping = new AbortController();
   readonly #epochs = new Map<string, EnvelopeClock>();
@@ -113,12 +112,7 @@ export class Store implements Service {
 
   /** What was in the buffer when it was last opened. The sets belong to the caller. */
   initialState(): StreamState[] {
-    return this.#initialStreams.map(({ pending, accepted, gaps, ...rest }) => ({
-      ...rest,
-      pending: IntervalSet.decode(pending),
-      accepted: new Map(accepted.map(({ provider, ranges }) => [provider, IntervalSet.decode(ranges)])),
-      gaps: gaps.slice(),
-    }));
+    return this.#initialStreams.map(decodeState);
   }
 
   /**
@@ -154,7 +148,7 @@ export class Store implements Service {
     const result = await thread
       .call('read', { epoch, stream, first, last, maxBytes })
       .catch((error: StoreError) => this.#fail(thread, error));
-    return recordsOf(result);
+    return decodeRecords(result);
   }
 
   /**
@@ -205,10 +199,6 @@ export class Store implements Service {
   /** What made the store fail last, also after it recovered. */
   get lastError(): StoreError | null {
     return this.#lastError;
-  }
-
-  onFailure(listener: (error: StoreError) => void): void {
-    this.#failureListeners.push(listener);
   }
 
   /** Called when the file is open again after a failure: `epoch` and `initialState()` are new. */
@@ -323,7 +313,6 @@ export class Store implements Service {
     this.#batches = kept.operations.length > 0 ? [kept] : [];
     this.#queuedBytes = 0;
     this.#log.error({ event: 'store.failed', error: error.message, epoch: this.#epoch });
-    for (const listener of this.#failureListeners) listener(error);
     this.#reopening = this.#reopen(thread);
   }
 
@@ -371,22 +360,6 @@ export class Store implements Service {
     if (!thread || this.#draining !== null) return;
     thread.call('vacuum', null).catch((error: StoreError) => this.#failed(thread, error));
   }
-}
-
-function recordsOf({ seqs, columns }: ReadResult): StoredRecord[] {
-  let offset = 0;
-  return seqs.map((seq, i) => {
-    const length = columns.lengths[i] ?? 0;
-    const payload = columns.payloads.subarray(offset, offset + length);
-    offset += length;
-    return {
-      seq,
-      device: columns.devices[i] ?? '',
-      topic: columns.topics[i] ?? '',
-      payload,
-      monoMs: columns.monoMs[i] ?? 0,
-    };
-  });
 }
 
 /** A promise whose rejection nobody has to handle: the caller was told that it need not wait. */

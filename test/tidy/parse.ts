@@ -80,6 +80,7 @@ export interface Module {
 
 /** Parses TypeScript and JavaScript files, given by path and text. Nothing is resolved, nothing is read from the disk. */
 export function parseModules(files: ReadonlyMap<string, string>): Module[] {
+  if (files.size === 0) return [];
   const project = '/tsconfig.json';
   const compilerOptions = { noLib: true, noResolve: true, types: [], allowJs: true };
   const entries = [...files].map(([path, text]) => [`/${path}`, text]);

@@ -34,7 +34,10 @@ async function agentOn(
   const { store } = storeOn(file);
   const log = createLogger({ level: 'silent', levels: {} });
   const telemetry = { topics: ['#'], redundancy: options.redundancy, linger: '10ms' };
-  const policy = policySchema.parse({ streams: { telemetry } });
+  const policy = policySchema.parse({
+    streams: { telemetry },
+    failover: { open_for: '100ms', open_max: '100ms' },
+  });
   const providers = options.providers.map((name) => ({
     name,
     type: 'mqtt' as const,
@@ -95,11 +98,11 @@ async function agentOn(
 }
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 1000; i++) {
     if (await condition()) return;
     await systemClock.sleep(10);
   }
-  throw new Error('did not happen within 5 s');
+  throw new Error('did not happen within 10 s');
 }
 
 const drained = (agent: Agent) => async (): Promise<boolean> => (await agent.store.stats()).rows === 0;

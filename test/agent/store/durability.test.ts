@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { systemEntropy } from '../../../shared/entropy.ts';
 import { bufferFile, contents, storeOn } from './fixture.ts';
 
 const APPENDER = fileURLToPath(new URL('./appender.ts', import.meta.url));
@@ -25,7 +26,7 @@ t.test(`${KILLS} kills at random moments lose and double nothing that was acknow
   const epochs: string[] = [];
   for (let kill = 0; kill < KILLS; kill++) {
     const child = spawn(process.execPath, [APPENDER, file], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const lines = await linesUntilKilled(child, Math.random() * 200);
+    const lines = await linesUntilKilled(child, systemEntropy.float() * 200);
     t.ok(lines.length > 0, `life ${kill + 1}: ${lines.length} acknowledged`);
     for (const line of lines) {
       const [, epoch = '', seq = '', payload = ''] = line.split(' ');

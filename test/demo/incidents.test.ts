@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { findFailovers } from '../../demo/incidents.ts';
+import { isoTime } from '../../shared/clock.ts';
+
+const START = 1_790_000_000_000;
+const FAULT = { provider: 'aws', fault: 'refuse', startWallMs: START, endWallMs: START + 10_000 };
+
+function log(...lines: Array<{ atMs: number } & Record<string, unknown>>): string {
+  return lines
+    .map(({ atMs, ...rest }) => `${JSON.stringify({ time: isoTime(START + atMs), ...rest })}\n`)
+    .join('');
+}
+
+t.test('a failover is timed by its slowest stream, from the start of the fault', async (t) => {
+  const dir = t.testdir({
+    'agent.log': `Node.js says something that is not JSON\n${log(
+      { atMs: -500, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp' },
+      { atMs: 100, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp' },
+      { atMs: 150, event: 'forward.recovered', stream: 'a', from: 'aws', to: 'gcp' },
+      { atMs: 300, event: 'routing.switch', stream: 'b', from: 'aws', to: 'azure' },
+      { atMs: 420, event: 'forward.recovered', stream: 'b', from: 'aws', to: 'azure' },
+      { atMs: 900, event: 'forward.recovered', stream: 'b', from: 'aws', to: 'azure' },
+      { atMs: 500, event: 'routing.switch', stream: 'c', from: 'gcp', to: 'azure' },
+      { atMs: 11_000, event: 'routing.switch', stream: 'd', from: 'aws', to: 'azure' },
+    )}`,
+  });
+  t.strictSame(await findFailovers(join(dir, 'agent.log'), [FAULT]), [
+    { from: 'aws', to: 'gcp', fault: 'refuse', detected_ms: 300, recovered_ms: 420 },
+  ]);
+});
+
+t.test('a fault that moved nothing is no failover; one that held up nothing has no recovery', async (t) => {
+  const quiet = t.testdir({ 'agent.log': log({ atMs: 100, event: 'publish.failed', provider: 'aws' }) });
+  t.strictSame(await findFailovers(join(quiet, 'agent.log'), [FAULT]), []);
+  const moved = t.testdir({
+    'agent.log': log({ atMs: 100, event: 'routing.switch', stream: 'a', from: 'aws', to: null }),
+  });
+  t.match(await findFailovers(join(moved, 'agent.log'), [FAULT]), [
+    { to: null, detected_ms: 100, recovered_ms: null },
+  ]);
+});
