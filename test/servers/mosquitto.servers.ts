@@ -1,5 +1,6 @@
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { Broker } from '../../agent/broker/broker.ts';
 import { mqttOptions, openMqttPublisher } from '../../agent/cloud/mqtt.ts';
@@ -115,6 +116,6 @@ t.test("the README's mosquitto_pub line is taken in by the agent's broker", asyn
   t.teardown(() => broker.stop());
   const port = String(broker.addresses()[0]?.port);
   const args = ['-h', '127.0.0.1', '-p', port, '-q', '1', '-i', 'pump-1', '-t', 'plant/pump-1/pressure'];
-  execFileSync('mosquitto_pub', [...args, '-m', '{"bar":4.2}'], { timeout: 5000 });
+  await promisify(execFile)('mosquitto_pub', [...args, '-m', '{"bar":4.2}'], { timeout: 5000 });
   t.strictSame(taken, ['pump-1 plant/pump-1/pressure {"bar":4.2}']);
 });
