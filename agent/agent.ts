@@ -25,7 +25,7 @@ import { agentRoutes } from './status.ts';
 import { Store } from './store/store.ts';
 
 /** The agent's parts in the order they start; they stop in reverse. */
-export async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });

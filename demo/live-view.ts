@@ -61,7 +61,7 @@ export class LiveView {
 }
 
 /** One line for a pipe or a log. */
-export function line(s: Snapshot): string {
+function line(s: Snapshot): string {
   const providers = s.providers
     .map((p) => `${p.name} ${p.fault === null ? p.state : `${p.state} (${p.fault})`} ${percent(p.share)}`)
     .join(', ');
@@ -74,7 +74,7 @@ export function line(s: Snapshot): string {
 }
 
 /** The table for a terminal. */
-export function render(s: Snapshot): string {
+function render(s: Snapshot): string {
   const providers = table(
     ['provider', 'state', 'score', 'share', 'envelopes', 'p50 ms', 'units predicted/metered', 'fault'],
     s.providers.map((p) => [

@@ -30,7 +30,7 @@ export function printReport(report: Report, options: { json: boolean; kept: stri
   if (options.kept !== null) process.stdout.write(`Everything is kept in ${options.kept}\n`);
 }
 
-export function reportText(report: Report): string {
+function reportText(report: Report): string {
   const failovers = report.failovers.map(
     ({ from, to, fault, detected_ms, recovered_ms }) =>
       `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'}` +

@@ -27,12 +27,7 @@ export interface CloudsOptions {
 const GATEWAY = 'gw-1';
 
 /** The three clouds with one certificate authority, written to `<dir>/ca.pem`. */
-export async function createClouds(
-  dir: string,
-  clock: Clock,
-  entropy: Entropy,
-  log: Logger,
-): Promise<Cloud[]> {
+async function createClouds(dir: string, clock: Clock, entropy: Entropy, log: Logger): Promise<Cloud[]> {
   const ca = await createCertificateAuthority(clock, entropy);
   const caFile = join(dir, 'ca.pem');
   await writeFile(caFile, ca.ca);

@@ -33,7 +33,7 @@ interface Deps {
 }
 
 /** The router's parts in the order they start; they stop in reverse. */
-export async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });

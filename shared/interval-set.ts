@@ -168,15 +168,6 @@ export class IntervalSet {
     return new IntervalSet(bounds);
   }
 
-  /** A new set with the members of both sets. */
-  intersection(other: IntervalSet): IntervalSet {
-    const bounds: number[] = [];
-    for (const { first, last } of this.ranges()) {
-      for (const part of other.within(first, last)) bounds.push(part.first, part.last);
-    }
-    return new IntervalSet(bounds);
-  }
-
   equals(other: IntervalSet): boolean {
     return (
       this.#bounds.length === other.#bounds.length &&

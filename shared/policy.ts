@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { duration, identifier } from './config/kinds.ts';
+import { topicFilterProblem } from './topic-filter.ts';
 
 /** Zone → regions. The defaults of the reference model; a policy may add zones or replace them. */
 const DEFAULT_ZONES = {
@@ -12,10 +13,18 @@ const DEFAULT_ZONES = {
   asia: ['ap-southeast-1', 'southeastasia', 'asia-southeast1'],
 };
 
+const topicFilter = z.string().superRefine((filter, context) => {
+  const problem = topicFilterProblem(filter);
+  if (problem !== null) context.addIssue({ code: 'custom', message: `not an MQTT topic filter: ${problem}` });
+});
+
+/** Stream names keep the order they are written in, which a name of digits only would not. */
+const streamName = identifier().regex(/[a-z_-]/, 'expected at least one letter: the order of streams counts');
+
 export const streamSchema = z
   .strictObject({
     topics: z
-      .array(z.string().min(1))
+      .array(topicFilter)
       .min(1)
       .describe('MQTT topic filters; the first stream with a matching filter takes the publish.'),
     redundancy: z
@@ -61,7 +70,7 @@ export const policySchema = z
   .strictObject({
     version: z.int().min(1).default(1),
     streams: z
-      .record(identifier(), streamSchema)
+      .record(streamName, streamSchema)
       .default({ telemetry: streamSchema.parse({ topics: ['#'] }) })
       .describe(
         'In order: the first stream with a matching topic filter takes the publish. One must take "#".',

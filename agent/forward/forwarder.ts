@@ -6,8 +6,8 @@
  * A row is freed only when `copies` providers accepted it (I3); a stream with a residency goes only where routing lets it (I4).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
-import { encodeEnvelope, envelopeProperties } from '../../shared/envelope/codec.ts';
-import { type Envelope, type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
+import { envelopeProperties } from '../../shared/envelope/codec.ts';
+import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { type Policy, type StreamPolicy, streamSchema } from '../../shared/policy.ts';
@@ -16,9 +16,10 @@ import type { OutboundEnvelope } from '../cloud/publisher.ts';
 import type { Store } from '../store/store.ts';
 import type { StoredRecord, StreamState } from '../store/types.ts';
 import { deliver } from './delivery.ts';
+import { heartbeat } from './heartbeat.ts';
 import type { LiveRouting } from './live-routing.ts';
-import { Packer } from './packer.ts';
 import type { Sender } from './sender.ts';
+import { Stream, type StreamProgress } from './stream.ts';
 import { type Run, StreamQueue } from './stream-queue.ts';
 
 const TICK_MS = 25;
@@ -28,39 +29,7 @@ const ROWS_PER_ENVELOPE_MAX = 5000;
 const LIVE_MS = 5000;
 /** Backlog envelopes grow to this, or to the smallest provider's limit. */
 const BACKLOG_BYTES = 96 * 1024;
-/** Pause of a stream whose envelope came back undelivered; doubles up to the second figure. */
-const RETURNED_PAUSE_MS = 100;
-const RETURNED_PAUSE_MS_MAX = 2000;
 const STOP_WAIT_MS = 1500;
-
-export interface StreamCounters {
-  /** Records delivered with all their copies since start. */
-  accepted: number;
-  /** Of these, in the last second. */
-  ratePerSecond: number;
-}
-
-/** A record that a provider failed to take, until it is accepted somewhere: the measure of a failover. */
-interface Stuck {
-  provider: string;
-  seq: number;
-  sinceMs: number;
-}
-
-/** One stream of the policy, with the queues of the epochs that still owe something. */
-interface Stream {
-  name: string;
-  policy: StreamPolicy;
-  /** Oldest epoch first. */
-  queues: StreamQueue[];
-  packer: Packer;
-  building: boolean;
-  notBeforeMs: number;
-  pauseMs: number;
-  stuck: Map<StreamQueue, Stuck>;
-  counters: StreamCounters;
-  acceptedBefore: number;
-}
 
 export class Forwarder implements Service {
   readonly #gateway: string;
@@ -104,7 +73,7 @@ export class Forwarder implements Service {
     this.#store.onCommit((committed) => {
       const now = this.#clock.monoMs();
       for (const { stream, first, last, bytes } of committed) {
-        this.#currentQueue(stream).committed(first, last, bytes, now);
+        this.#streamOf(stream).current(this.#store.epoch).committed(first, last, bytes, now);
       }
       this.#pumpSoon();
     });
@@ -127,36 +96,14 @@ export class Forwarder implements Service {
     await Promise.all(this.#underWay);
   }
 
-  /** For status: what each stream owes and how fast it goes. */
-  streams(): Array<
-    { name: string; pending: number; inFlight: number; oldestAgeMs: number | null } & StreamCounters
-  > {
+  /** For status. */
+  streams(): StreamProgress[] {
     const now = this.#clock.monoMs();
-    return [...this.#streams.values()].map(({ name, queues, counters }) => {
-      const waiting = queues.map((queue) => queue.oldestWaitingMs()).filter((ms) => ms !== null);
-      return {
-        name,
-        pending: queues.reduce((sum, queue) => sum + queue.owed, 0),
-        inFlight: queues.reduce((sum, queue) => sum + queue.reserved, 0),
-        oldestAgeMs: waiting.length > 0 ? Math.round(now - Math.min(...waiting)) : null,
-        ...counters,
-      };
-    });
+    return [...this.#streams.values()].map((stream) => stream.progress(now));
   }
 
   #addStream(name: string, policy: StreamPolicy): Stream {
-    const stream: Stream = {
-      name,
-      policy,
-      queues: [],
-      packer: new Packer(),
-      building: false,
-      notBeforeMs: 0,
-      pauseMs: RETURNED_PAUSE_MS,
-      stuck: new Map(),
-      counters: { accepted: 0, ratePerSecond: 0 },
-      acceptedBefore: 0,
-    };
+    const stream = new Stream(name, policy);
     this.#streams.set(name, stream);
     return stream;
   }
@@ -194,23 +141,6 @@ export class Forwarder implements Service {
     return this.#addStream(name, streamSchema.parse({ topics: ['#'] }));
   }
 
-  #currentQueue(name: string): StreamQueue {
-    const stream = this.#streamOf(name);
-    const epoch = this.#store.epoch;
-    const known = stream.queues.at(-1);
-    if (known?.epoch === epoch) return known;
-    const queue = new StreamQueue({
-      epoch,
-      stream: name,
-      pending: IntervalSet.empty(),
-      accepted: new Map(),
-      gaps: [],
-      sealedAt: null,
-    });
-    stream.queues.push(queue);
-    return queue;
-  }
-
   #pumpSoon(): void {
     if (this.#pumpQueued || this.#stopping) return;
     this.#pumpQueued = true;
@@ -222,9 +152,8 @@ export class Forwarder implements Service {
 
   #pump(): void {
     if (this.#stopping) return;
-    for (const stream of this.#streams.values()) {
-      if (!stream.building && this.#clock.monoMs() >= stream.notBeforeMs) this.#pumpStream(stream);
-    }
+    const now = this.#clock.monoMs();
+    for (const stream of this.#streams.values()) if (stream.ready(now)) this.#pumpStream(stream);
   }
 
   #pumpStream(stream: Stream): void {
@@ -284,7 +213,7 @@ export class Forwarder implements Service {
         error: errorText(error),
       });
       if (run) queue.release(run.first, run.last);
-      this.#pause(stream);
+      stream.pause(this.#clock.monoMs());
       return;
     } finally {
       stream.building = false;
@@ -363,17 +292,17 @@ export class Forwarder implements Service {
         progressed = true;
         this.#accepted(stream, queue, range, envelope, provider);
       },
-      onFailed: (provider) => this.#failed(stream, queue, range, provider),
+      onFailed: (provider) => {
+        if (range) stream.failed(queue, range.first, provider, this.#clock.monoMs());
+      },
     });
     if (range) {
       queue.release(range.first, range.last);
-      if (delivered) stream.counters.accepted += envelope.records.length;
+      if (delivered) stream.delivered(envelope.records.length);
     }
-    if (progressed) stream.pauseMs = RETURNED_PAUSE_MS;
-    else this.#pause(stream);
-    if (queue.idle && queue.epoch !== this.#store.epoch) {
-      stream.queues = stream.queues.filter((other) => other !== queue);
-    }
+    if (progressed) stream.progressed();
+    else stream.pause(this.#clock.monoMs());
+    stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
   }
 
@@ -391,7 +320,10 @@ export class Forwarder implements Service {
       const { first, last } = range;
       queue.accepted(provider, first, last, copies);
       frees.push(this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies }));
-      this.#unstuck(stream, queue, range, provider);
+      const recovery = stream.recovered(queue, range, this.#clock.monoMs());
+      if (recovery) {
+        this.#log.info({ event: 'forward.recovered', stream: stream.name, epoch, to: provider, ...recovery });
+      }
     }
     for (const gap of envelope.gaps) {
       queue.gaps = queue.gaps.filter((other) => other.first !== gap.first);
@@ -409,44 +341,9 @@ export class Forwarder implements Service {
     }
   }
 
-  #failed(stream: Stream, queue: StreamQueue, range: Run | null, provider: string): void {
-    const known = stream.stuck.get(queue);
-    if (!range || (known && known.seq <= range.first)) return;
-    stream.stuck.set(queue, { provider, seq: range.first, sinceMs: known?.sinceMs ?? this.#clock.monoMs() });
-  }
-
-  #unstuck(stream: Stream, queue: StreamQueue, range: Run, provider: string): void {
-    const stuck = stream.stuck.get(queue);
-    if (!stuck || stuck.seq < range.first || stuck.seq > range.last) return;
-    stream.stuck.delete(queue);
-    const stuckMs = Math.round(this.#clock.monoMs() - stuck.sinceMs);
-    const ids = { stream: stream.name, epoch: queue.epoch, seq: stuck.seq };
-    this.#log.info({ event: 'forward.recovered', ...ids, from: stuck.provider, to: provider, stuckMs });
-  }
-
-  #pause(stream: Stream): void {
-    stream.notBeforeMs = this.#clock.monoMs() + stream.pauseMs;
-    stream.pauseMs = Math.min(stream.pauseMs * 2, RETURNED_PAUSE_MS_MAX);
-  }
-
   #probe(provider: string): void {
     if (this.#stopping) return;
-    const envelope: Envelope = {
-      gateway: this.#gateway,
-      epoch: this.#store.epoch,
-      stream: HEARTBEAT_STREAM,
-      clock: this.#currentClock(),
-      lane: 'live',
-      records: [],
-      gaps: [],
-      sealedAt: null,
-    };
-    const message = {
-      gateway: this.#gateway,
-      stream: HEARTBEAT_STREAM,
-      bytes: encodeEnvelope(envelope),
-      properties: envelopeProperties(envelope),
-    };
+    const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock());
     this.#track(
       this.#senderOf(provider)
         .send(message, true)
@@ -461,10 +358,7 @@ export class Forwarder implements Service {
   }
 
   #measure(): void {
-    for (const stream of this.#streams.values()) {
-      stream.counters.ratePerSecond = stream.counters.accepted - stream.acceptedBefore;
-      stream.acceptedBefore = stream.counters.accepted;
-    }
+    for (const stream of this.#streams.values()) stream.measure();
     for (const [provider, { counters }] of this.#senders) {
       this.#routing.dispatch({ kind: 'usage', provider, unitsThisMonth: counters.units });
     }

@@ -6,8 +6,6 @@ import { deadlineMs as deadlineOf } from './deadline.ts';
 import { providerNamed, type RoutingState, streamNamed } from './state.ts';
 
 export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
-export type { HealthKind } from './health.ts';
-export type { HealthReason, HoldReason, Refusal, SwitchReason } from './reasons.ts';
 export type { RoutingState } from './state.ts';
 export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
 

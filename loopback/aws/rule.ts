@@ -23,7 +23,7 @@ const REORDER_WINDOW_MS = 300;
  * action sends the body only, as text: what the SELECT leaves out is lost. A user property may be there more than
  * once, so it is an array.
  */
-export function ruleOutput(message: PublishedMessage, nowMs: number): string {
+function ruleOutput(message: PublishedMessage, nowMs: number): string {
   const gateways = message.userProperties.filter(([key]) => key === 'gw').map(([, value]) => value);
   return JSON.stringify({
     data: message.payload.toString('base64'),

@@ -62,7 +62,7 @@ t.test('intervals are sorted, apart and never adjacent', async () => {
   );
 });
 
-t.test('union, difference, intersection, contains, within and missing agree with a plain set', async (t) => {
+t.test('union, difference, contains, within and missing agree with a plain set', async (t) => {
   fc.assert(
     fc.property(
       fc.array(step, { maxLength: 20 }),
@@ -73,7 +73,6 @@ t.test('union, difference, intersection, contains, within and missing agree with
         const right = build(b);
         t.strictSame(listed(left.set.union(right.set)), sorted(left.model.union(right.model)));
         t.strictSame(listed(left.set.difference(right.set)), sorted(left.model.difference(right.model)));
-        t.strictSame(listed(left.set.intersection(right.set)), sorted(left.model.intersection(right.model)));
         const inside = members(probe).filter((value) => left.model.has(value));
         const outside = members(probe).filter((value) => !left.model.has(value));
         t.strictSame(left.set.within(probe.first, probe.last).flatMap(members), inside);
