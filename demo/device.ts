@@ -42,8 +42,8 @@ interface Device {
   log: WriteStream;
   number: number;
   entropy: Entropy;
-  /** Not acknowledged yet: payload → whether it was sent again. */
-  unacked: Map<string, boolean>;
+  /** Not acknowledged yet: payload → how often it was sent. */
+  unacked: Map<string, number>;
 }
 
 class DeviceProcess {
@@ -92,10 +92,12 @@ class DeviceProcess {
       unacked: new Map(),
     };
     client.on('error', () => undefined /* it reconnects; what is not acknowledged is sent again */);
+    // mqtt.js sends again without setting DUP: what leaves a second time was sent again.
     client.on('packetsend', (packet) => {
-      if (packet.cmd !== 'publish' || !packet.dup) return;
+      if (packet.cmd !== 'publish') return;
       const payload = packet.payload.toString();
-      if (device.unacked.has(payload)) device.unacked.set(payload, true);
+      const sends = device.unacked.get(payload);
+      if (sends !== undefined) device.unacked.set(payload, sends + 1);
     });
     return device;
   }
@@ -121,10 +123,10 @@ class DeviceProcess {
     const alarm = device.number % 50 === 0;
     const topic = alarm ? alarmTopic(device.name) : topicOf(device.index, device.name);
     const payload = this.#reading(device);
-    device.unacked.set(payload, false);
+    device.unacked.set(payload, 0);
     this.#report.published += 1;
     device.client.publish(topic, payload, { qos: 1 }, (error) => {
-      const resent = device.unacked.get(payload) ?? false;
+      const resent = (device.unacked.get(payload) ?? 0) > 1;
       device.unacked.delete(payload);
       if (error) return;
       const line: AckedPublish = { topic, payload, resent };

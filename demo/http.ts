@@ -1,6 +1,7 @@
 /** JSON over HTTP to the demo's own processes on 127.0.0.1. */
 import { createServer } from 'node:net';
 import type { Clock } from '../shared/clock.ts';
+import type { Entropy } from '../shared/entropy.ts';
 
 const TIMEOUT_MS = 2000;
 const POLL_MS = 100;
@@ -25,12 +26,13 @@ async function request(url: string, init: RequestInit): Promise<unknown> {
   return response.json();
 }
 
-/** Tries until it succeeds; rejects after `waitMs` with the last error. */
+/** Tries until it succeeds; rejects after `waitMs`, or at once when `broken` says why it never will. */
 export async function waitFor(
   attempt: () => Promise<unknown>,
   waitMs: number,
   clock: Clock,
   what: string,
+  broken: () => string | undefined,
 ): Promise<void> {
   const endsMs = clock.monoMs() + waitMs;
   for (;;) {
@@ -38,6 +40,8 @@ export async function waitFor(
       await attempt();
       return;
     } catch (error) {
+      const why = broken();
+      if (why !== undefined) throw new Error(why);
       if (clock.monoMs() > endsMs)
         throw new Error(`${what} did not become ready within ${waitMs / 1000} s`, { cause: error });
       await clock.sleep(POLL_MS);
@@ -45,22 +49,25 @@ export async function waitFor(
   }
 }
 
-/** Ports that were free a moment ago, all different. */
-export async function fourFreePorts(): Promise<[number, number, number, number]> {
-  const servers = await Promise.all(
-    Array.from({ length: 4 }, () => {
-      const server = createServer();
-      return new Promise<typeof server>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(0, '127.0.0.1', () => resolve(server));
-      });
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+/** Below the ports that systems give to outgoing connections (IANA: from 49152, Linux: from 32768): nobody takes one by chance. */
+const PORT_MIN = 20_000;
+const PORT_MAX = 31_999;
+
+/** Four different ports that nobody listens on, and that stay free while a process of ours restarts. */
+export async function fourFreePorts(entropy: Entropy): Promise<[number, number, number, number]> {
+  const ports = new Set<number>();
+  while (ports.size < 4) {
+    const port = PORT_MIN + Math.floor(entropy.float() * (PORT_MAX - PORT_MIN + 1));
+    if (await isFree(port)) ports.add(port);
+  }
   const [a = 0, b = 0, c = 0, d = 0] = ports;
   return [a, b, c, d];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

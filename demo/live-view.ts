@@ -29,6 +29,10 @@ export interface Snapshot {
   ackedPerSecond: number;
   inLedger: number;
   backlog: number;
+  /** Agent and router both answered: neither is being restarted. */
+  answered: boolean;
+  /** Messages that the clouds hold for the router. */
+  unsettled: number;
   duplicatesReconciled: number;
   missing: number;
   providers: ProviderRow[];

@@ -8,7 +8,7 @@ import { join, resolve } from 'node:path';
 import { openSqliteLedger } from '../router/ledger/sqlite.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
-import { createLogger } from '../shared/log.ts';
+import { createLogger, errorText } from '../shared/log.ts';
 import { findFailovers } from './incidents.ts';
 import { LiveView } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
@@ -41,6 +41,10 @@ export async function runDemo(options: DemoOptions): Promise<number> {
     if (!report) return EXIT.failed;
     printReport(report, { json: options.json, kept: options.keep === undefined ? null : dir });
     return report.verdict === 'ok' ? EXIT.ok : EXIT.failed;
+  } catch (error) {
+    view.end();
+    process.stderr.write(`headgate demo: ${errorText(error)}\n`);
+    return EXIT.failed;
   } finally {
     view.end();
     await scenario.stop();
@@ -96,11 +100,15 @@ async function drain(
   while (clock.monoMs() < endsMs && !signal.aborted) {
     const snapshot = await scenario.snapshot('drain', elapsed());
     view.show(snapshot);
-    const now = `${snapshot.backlog} ${snapshot.inLedger} ${snapshot.duplicatesReconciled}`;
-    if (now !== progress) movedMs = clock.monoMs();
+    const now = `${snapshot.backlog} ${snapshot.unsettled} ${snapshot.inLedger} ${snapshot.duplicatesReconciled}`;
+    if (now !== progress || !snapshot.answered) movedMs = clock.monoMs();
     progress = now;
     const still = clock.monoMs() - movedMs;
-    if (snapshot.backlog === 0 && (still >= STILL_MS || (snapshot.missing === 0 && still >= SAMPLE_MS)))
+    if (
+      snapshot.backlog === 0 &&
+      snapshot.unsettled === 0 &&
+      (still >= STILL_MS || (snapshot.missing === 0 && still >= SAMPLE_MS))
+    )
       return true;
     await clock.sleep(SAMPLE_MS / 2, signal);
   }

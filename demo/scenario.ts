@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import type { CloudMeter, CloudName } from '../loopback/cloud.ts';
 import type { Fault } from '../loopback/faults.ts';
 import { type Clock, type Timer, wallMsOf } from '../shared/clock.ts';
+import { systemEntropy } from '../shared/entropy.ts';
 import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/status.ts';
 import { Child, type ChildOptions } from './children.ts';
 import type { DeviceReport } from './device.ts';
@@ -18,6 +19,7 @@ import { POLICY, RESIDENCY } from './plant.ts';
 const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
+const READY_MS_MAX = 30_000;
 const DEVICE_MODULE = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url),
 );
@@ -71,22 +73,21 @@ export class Scenario {
   /** Starts clouds, router and agent; resolves when all are ready. */
   async start(): Promise<void> {
     await mkdir(this.deviceLogs, { recursive: true });
-    const [broker, agentAdmin, routerAdmin, control] = await fourFreePorts();
+    const [broker, agentAdmin, routerAdmin, control] = await fourFreePorts(systemEntropy);
     this.#ports = { broker, agentAdmin, routerAdmin };
     this.#control = `http://127.0.0.1:${control}`;
     this.#launch({
       name: 'clouds',
       args: ['clouds', '--control-port', String(control), '--dir', join(this.#dir, 'clouds'), '--json'],
     });
-    await waitFor(() => getJson(`${this.#control}/v1/clouds`), 30_000, this.#clock, 'the loopback clouds');
+    await this.#untilReady(`${this.#control}/v1/clouds`, 'the loopback clouds');
     await this.#writeConfigs();
     this.#launch({ name: 'router', args: ['router', '--config', join(this.#dir, 'router.yaml')] });
     this.#launch({ name: 'agent', args: ['agent', '--config', join(this.#dir, 'agent.yaml')] });
-    await Promise.all(
-      [agentAdmin, routerAdmin].map((port) =>
-        waitFor(() => getJson(`http://127.0.0.1:${port}/readyz`), 30_000, this.#clock, 'agent and router'),
-      ),
-    );
+    await Promise.all([
+      this.#untilReady(`http://127.0.0.1:${routerAdmin}/readyz`, 'the router'),
+      this.#untilReady(`http://127.0.0.1:${agentAdmin}/readyz`, 'the agent'),
+    ]);
   }
 
   startDevices(): void {
@@ -167,6 +168,8 @@ export class Scenario {
       ackedPerSecond,
       inLedger,
       backlog: streams.reduce((sum, stream) => sum + stream.pending, 0),
+      answered: agent.status === 'fulfilled' && router.status === 'fulfilled',
+      unsettled: this.#known.clouds.reduce((sum, { meter }) => sum + meter.unsettled, 0),
       duplicatesReconciled: this.#known.router?.ledger.duplicates ?? 0,
       missing: Math.max(0, acked - inLedger),
       providers: this.#providerRows(),
@@ -202,6 +205,16 @@ export class Scenario {
   /** Kills what still runs, without waiting. */
   destroy(): void {
     for (const child of this.#children.values()) child.destroy();
+  }
+
+  #untilReady(url: string, what: string): Promise<void> {
+    return waitFor(
+      () => getJson(url),
+      READY_MS_MAX,
+      this.#clock,
+      what,
+      () => this.crashes[0],
+    );
   }
 
   #launch(options: ChildOptions): void {
@@ -313,7 +326,10 @@ export class Scenario {
     const router = {
       data_dir: join(this.#dir, 'router'),
       admin: { port: this.#ports.routerAdmin },
-      sources: entries.map((entry) => entry.router),
+      sources: entries.map(({ router: source }) =>
+        // A router that was killed gets the messages it held again after this.
+        source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
+      ),
       feeds: [{ type: 'ndjson', name: 'records', file: join(this.#dir, 'records.ndjson') }],
     };
     await writeFile(join(this.#dir, 'agent.yaml'), stringify(agent), { mode: 0o600 });

@@ -116,6 +116,7 @@ class AwsCloud implements Cloud {
       ...this.#started().ingest.meter(),
       delivered: this.#queue.delivered,
       settled: this.#queue.settled,
+      unsettled: this.#queue.visible + this.#queue.inFlight,
     };
   }
 

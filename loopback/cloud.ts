@@ -19,6 +19,8 @@ export interface CloudMeter {
   /** Messages handed to consumers, and settled by them. */
   delivered: number;
   settled: number;
+  /** Messages that a consumer has yet to settle, those lent to one that died among them; 0 where consumers keep their own place. */
+  unsettled: number;
 }
 
 export interface Cloud extends Service {

@@ -66,6 +66,7 @@ class LoopbackGcp implements Cloud {
     perStream: {},
     delivered: 0,
     settled: 0,
+    unsettled: 0,
   };
   #running: Running | null = null;
   #fault: Fault | null = null;
@@ -133,7 +134,7 @@ class LoopbackGcp implements Cloud {
   }
 
   meter(): CloudMeter {
-    return structuredClone(this.#meter);
+    return { ...structuredClone(this.#meter), unsettled: this.#running?.broker.unsettled ?? 0 };
   }
 
   agentConfig(_gateway: string): Record<string, unknown> {

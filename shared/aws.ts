@@ -4,17 +4,23 @@ import { z } from 'zod';
 
 /** Fields shared by all of them; spread into the entry's own object. */
 export const awsAccess = {
-  region: z.string().regex(/^[a-z]+(-[a-z]+)+-\d+$/, 'expected an AWS region such as eu-west-1'),
-  /** PEM file of the only authorities to trust, instead of those that Node brings. */
-  ca_file: z.string().min(1).optional(),
-  /** Without it, the SDK's default chain: environment, shared files, container or instance role. */
+  region: z
+    .string()
+    .regex(/^[a-z]+(-[a-z]+)+-\d+$/, 'expected an AWS region such as eu-west-1')
+    .describe('AWS region.'),
+  ca_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
   credentials: z
     .strictObject({
       access_key_id: z.string().min(1),
       secret_access_key: z.string().min(1),
       session_token: z.string().min(1).optional(),
     })
-    .optional(),
+    .optional()
+    .describe("Without it, the SDK's default chain: environment, shared files, container or instance role."),
 };
 
 type AwsAccess = z.output<z.ZodObject<typeof awsAccess>>;

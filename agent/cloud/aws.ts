@@ -17,15 +17,19 @@ const ENDPOINT_HINT =
 /** A `providers[]` entry of type `aws`, without what all entries have. */
 export const awsOptions = z.strictObject({
   ...awsAccess,
-  endpoint: z.url({ protocol: /^https$/, error: ENDPOINT_HINT }),
-  /** The topic is `<topic_prefix>/<gateway>/<stream>`. More levels may stand in front: `$aws/rules/<rule>/headgate` for Basic Ingest. */
+  endpoint: z
+    .url({ protocol: /^https$/, error: ENDPOINT_HINT })
+    .describe('The data endpoint of your AWS account.'),
   topic_prefix: z
     .string()
     .regex(
       /^[^/+#]+(\/[^/+#]+)*$/,
       'expected topic levels without wildcards, not beginning or ending with "/"',
     )
-    .default('headgate'),
+    .default('headgate')
+    .describe(
+      'The topic is <topic_prefix>/<gateway>/<stream>. More levels may stand in front: $aws/rules/<rule>/headgate for Basic Ingest.',
+    ),
 });
 
 export type AwsOptions = z.output<typeof awsOptions>;

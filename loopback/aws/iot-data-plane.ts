@@ -14,7 +14,7 @@ import type { PublishedMessage, TopicRule } from './rule.ts';
 import { type ShadowAnswer, ShadowStore } from './shadow.ts';
 import { refuseSignature, type Signer } from './sigv4.ts';
 
-export type IngestMeter = Omit<CloudMeter, 'delivered' | 'settled'>;
+export type IngestMeter = Omit<CloudMeter, 'delivered' | 'settled' | 'unsettled'>;
 
 interface IotDataPlaneOptions {
   rule: TopicRule;

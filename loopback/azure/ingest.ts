@@ -23,6 +23,7 @@ export class Ingest {
     perStream: {},
     delivered: 0,
     settled: 0,
+    unsettled: 0,
   };
   #held: NewEvent[] = [];
 

@@ -49,6 +49,11 @@ export class Broker {
     return this.#subscriptions.get(name) ?? null;
   }
 
+  /** Messages that wait for a subscriber or for its acknowledgement. */
+  get unsettled(): number {
+    return [...this.#subscriptions.values()].reduce((sum, { unsettled }) => sum + unsettled, 0);
+  }
+
   /** Gives each message its id and time, then hands it on as the fault allows. */
   publish(topic: string, messages: readonly PubsubMessage[], fault: FaultName | null): string[] {
     const wallMs = this.#clock.wallMs();

@@ -73,6 +73,10 @@ export class Subscription {
       .map((waiting) => this.#lease(waiting, null, this.resource.ackDeadlineSeconds * 1000));
   }
 
+  get unsettled(): number {
+    return this.#waiting.length + this.#leases.size;
+  }
+
   /** False when the id is unknown, already acknowledged, or its lease has expired. */
   acknowledge(ackId: string): boolean {
     if (!this.#release(ackId)) return false;

@@ -7,6 +7,7 @@ import type { SQSClient } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
 import { awsAccess, sdkCredentials, sdkFailure, trustedCa } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
+import { duration } from '../../shared/config/kinds.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { DeliveryHandler, Source, SourceState } from './source.ts';
@@ -19,8 +20,13 @@ export const sqsOptions = z.strictObject({
     protocol: /^https$/,
     error: 'expected the URL of an SQS queue: aws sqs get-queue-url --queue-name headgate',
   }),
-  /** Where it is not the queue's own host. */
-  endpoint: z.url({ protocol: /^https$/, error: 'expected an https:// URL' }).optional(),
+  endpoint: z
+    .url({ protocol: /^https$/, error: 'expected an https:// URL' })
+    .optional()
+    .describe('Where it is not the queue’s own host.'),
+  visibility_timeout: duration()
+    .default(60_000)
+    .describe('How long a message is ours; after a crash of the router it comes again this much later.'),
 });
 
 export type SqsOptions = z.output<typeof sqsOptions>;
@@ -38,8 +44,6 @@ const RECEIVERS = 2;
 /** SQS gives no more at once, and waits no longer (Amazon SQS API reference, ReceiveMessage). */
 const BATCH_SIZE = 10;
 const WAIT_SECONDS = 20;
-/** How long a message is ours; after that SQS gives it to somebody else, and the ledger drops the duplicate. */
-const VISIBILITY_SECONDS = 60;
 /** A request that takes longer than its long poll and this is dead. */
 const REQUEST_MARGIN_MS = 10_000;
 const BACKOFF_MIN_MS = 200;
@@ -142,7 +146,7 @@ class SqsSource implements Source {
           QueueUrl: this.#options.queue_url,
           MaxNumberOfMessages: BATCH_SIZE,
           WaitTimeSeconds: waitSeconds,
-          VisibilityTimeout: VISIBILITY_SECONDS,
+          VisibilityTimeout: Math.ceil(this.#options.visibility_timeout / 1000),
           MessageSystemAttributeNames: ['ApproximateReceiveCount'],
         }),
         { abortSignal },
