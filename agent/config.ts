@@ -116,7 +116,7 @@ export const agentConfigSchema = z
           .refine((bytes) => bytes >= MIN_BUFFER_BYTES, 'expected at least 1MiB')
           .default(2 * 2 ** 30)
           .describe(
-            'Largest size of the buffer files together; the oldest records give way and leave a gap.',
+            'Most that the buffer holds. Above it a publish is not acknowledged, and the device may repeat it.',
           ),
       })
       .prefault({})

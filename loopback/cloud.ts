@@ -4,6 +4,18 @@ import type { Fault } from './faults.ts';
 
 export type CloudName = 'aws' | 'azure' | 'gcp';
 
+/** What listens: where gateways publish to, and where the router reads. */
+export const CLOUD_ENDPOINTS = [
+  'aws.ingest',
+  'aws.queue',
+  'azure.ingest',
+  'azure.events',
+  'gcp.ingest',
+  'gcp.subscribe',
+] as const;
+
+export type CloudEndpoint = (typeof CLOUD_ENDPOINTS)[number];
+
 /** Counted as the vendor bills it, on the side that gateways publish to. */
 export interface CloudMeter {
   /** Publishes taken (also when the acknowledgement was then lost on purpose). */

@@ -11,28 +11,41 @@ import { type Service, stopAll } from '../shared/service.ts';
 import { createAwsCloud } from './aws.ts';
 import { createAzureCloud } from './azure.ts';
 import { createCertificateAuthority } from './ca.ts';
-import type { Cloud } from './cloud.ts';
+import type { Cloud, CloudEndpoint } from './cloud.ts';
 import { createControlServer } from './control.ts';
 import { createGcpCloud } from './gcp.ts';
 
 export interface CloudsOptions {
   /** Port of the control API; 0 picks a free one. */
   controlPort: number;
+  /** Fixed ports; the other endpoints take free ones. */
+  ports: Partial<Record<CloudEndpoint, number>>;
   /** Where the CA certificate and the ready-made agent.yaml and router.yaml go; a temporary folder when absent. */
   dir?: string;
   /** Print one JSON line with the addresses instead of text. */
   json: boolean;
 }
 
+interface Deps {
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
 const GATEWAY = 'gw-1';
 
 /** The three clouds with one certificate authority, written to `<dir>/ca.pem`. */
-async function createClouds(dir: string, clock: Clock, entropy: Entropy, log: Logger): Promise<Cloud[]> {
-  const ca = await createCertificateAuthority(clock, entropy);
+async function createClouds(dir: string, ports: CloudsOptions['ports'], deps: Deps): Promise<Cloud[]> {
+  const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const caFile = join(dir, 'ca.pem');
   await writeFile(caFile, ca.ca);
-  const options = { ca, caFile, clock, entropy, log };
-  return [createAwsCloud(options), createAzureCloud(options), createGcpCloud(options)];
+  const port = (endpoint: CloudEndpoint): number => ports[endpoint] ?? 0;
+  const options = { ca, caFile, ...deps };
+  return [
+    createAwsCloud({ ...options, ports: { ingest: port('aws.ingest'), queue: port('aws.queue') } }),
+    createAzureCloud({ ...options, ports: { ingest: port('azure.ingest'), events: port('azure.events') } }),
+    createGcpCloud({ ...options, ports: { ingest: port('gcp.ingest'), subscribe: port('gcp.subscribe') } }),
+  ];
 }
 
 /** Runs until SIGTERM or SIGINT; resolves with the exit code. */
@@ -41,7 +54,7 @@ export async function runClouds(options: CloudsOptions): Promise<number> {
     options.dir === undefined ? await mkdtemp(join(tmpdir(), 'headgate-clouds-')) : resolve(options.dir);
   await mkdir(dir, { recursive: true });
   const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
-  const clouds = await createClouds(dir, systemClock, systemEntropy, log);
+  const clouds = await createClouds(dir, options.ports, { clock: systemClock, entropy: systemEntropy, log });
   const control = createControlServer({ clouds, port: options.controlPort });
   const announce: Service = {
     start: async () => {

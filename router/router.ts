@@ -34,7 +34,7 @@ interface Deps {
 
 /** The router's parts in the order they start; they stop in reverse. */
 async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
-  const root = createLogger(config.log);
+  const root = rootLogger(config);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
   const ledger = await openSqliteLedger({
@@ -79,11 +79,13 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runRouter(config: RouterConfig): Promise<number> {
   const services = await createRouter(config, systemClock, systemEntropy);
-  return runUntilStopped(
-    services,
-    systemClock,
-    componentLogger(createLogger(config.log), 'router', config.log),
-  );
+  return runUntilStopped(services, systemClock, componentLogger(rootLogger(config), 'router', config.log));
+}
+
+/** On stdout, unless a feed writes the records there. */
+function rootLogger(config: RouterConfig): Logger {
+  const taken = config.feeds.some((feed) => feed.type === 'ndjson' && feed.file === '-');
+  return taken ? createLogger(config.log, process.stderr) : createLogger(config.log);
 }
 
 function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: Deps): Source {

@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
+import { CLOUD_ENDPOINTS, type CloudEndpoint } from '../../loopback/cloud.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { ask, CLOUDS_CONTROL_PORT, CLOUDS_CONTROL_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 
 interface StartFlags {
   controlPort: string;
+  port: string[];
   dir?: string;
   json?: boolean;
 }
@@ -33,6 +35,12 @@ export function addCloudsCommand(program: Command): void {
       'port of the control server; 0 takes a free one',
       String(CLOUDS_CONTROL_PORT),
     )
+    .option(
+      '--port <endpoint=port>',
+      `fixed port of an endpoint (${CLOUD_ENDPOINTS.join(', ')}); free ones otherwise; repeatable`,
+      (text: string, all: string[]) => [...all, text],
+      [],
+    )
     .option('--dir <folder>', 'where to keep certificates and the written configurations')
     .option('--json', 'print the entries as JSON')
     .action(async (flags: StartFlags) => {
@@ -59,12 +67,25 @@ export function addCloudsCommand(program: Command): void {
     });
 }
 
-async function start({ controlPort, dir, json = false }: StartFlags): Promise<number> {
+async function start({ controlPort, port: fixed, dir, json = false }: StartFlags): Promise<number> {
   const port = wholeNumber(controlPort);
   if (port === null || port > 65_535)
     return fail(`--control-port "${controlPort}": expected 0 to 65535`, EXIT.usage);
+  const ports: Partial<Record<CloudEndpoint, number>> = {};
+  for (const text of fixed) {
+    const [name, number = ''] = text.split('=');
+    const endpoint = CLOUD_ENDPOINTS.find((known) => known === name);
+    const value = wholeNumber(number);
+    if (!endpoint || value === null || value > 65_535) {
+      return fail(
+        `--port "${text}": expected one of ${CLOUD_ENDPOINTS.join(', ')}, then = and a port`,
+        EXIT.usage,
+      );
+    }
+    ports[endpoint] = value;
+  }
   const { runClouds } = await import('../../loopback/main.ts');
-  return runClouds({ controlPort: port, json, ...(dir === undefined ? {} : { dir }) });
+  return runClouds({ controlPort: port, ports, json, ...(dir === undefined ? {} : { dir }) });
 }
 
 async function setFault(spec: string, flags: FaultFlags): Promise<number> {

@@ -16,10 +16,12 @@ import { deliveryOf } from './sqs/delivery.ts';
 /** A `sources[]` entry of type `aws`, without what all entries have. */
 export const sqsOptions = z.strictObject({
   ...awsAccess,
-  queue_url: z.url({
-    protocol: /^https$/,
-    error: 'expected the URL of an SQS queue: aws sqs get-queue-url --queue-name headgate',
-  }),
+  queue_url: z
+    .url({
+      protocol: /^https$/,
+      error: 'expected the URL of an SQS queue: aws sqs get-queue-url --queue-name headgate',
+    })
+    .describe('The queue that the IoT rule fills.'),
   endpoint: z
     .url({ protocol: /^https$/, error: 'expected an https:// URL' })
     .optional()

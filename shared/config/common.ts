@@ -13,7 +13,7 @@ export const logSchema = z
       .default({})
       .describe('Level of single components, by name: routing, store, broker, …'),
   })
-  .describe('JSON lines on stdout.');
+  .describe('JSON lines on stdout; on stderr when a feed writes to stdout.');
 
 export const port = (): z.ZodInt => z.int().min(0).max(65_535);
 
