@@ -35,6 +35,20 @@ export interface CloudMeter {
   unsettled: number;
 }
 
+/** Nothing metered yet. */
+export function emptyMeter(): CloudMeter {
+  return {
+    accepted: 0,
+    units: 0,
+    bytes: 0,
+    requests: 0,
+    perStream: {},
+    delivered: 0,
+    settled: 0,
+    unsettled: 0,
+  };
+}
+
 export interface Cloud extends Service {
   readonly name: CloudName;
   setFault(fault: Fault | null): Promise<void>;

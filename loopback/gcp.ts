@@ -11,7 +11,7 @@ import type { Entropy } from '../shared/entropy.ts';
 import type { Logger } from '../shared/log.ts';
 import { type Service, stopAll } from '../shared/service.ts';
 import type { CertificateAuthority } from './ca.ts';
-import type { Cloud, CloudMeter } from './cloud.ts';
+import { type Cloud, type CloudMeter, emptyMeter } from './cloud.ts';
 import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
 import { Broker } from './gcp/broker.ts';
 import { createGate } from './gcp/calls.ts';
@@ -58,16 +58,7 @@ interface Running {
 class LoopbackGcp implements Cloud {
   readonly name = 'gcp';
   readonly #options: GcpCloudOptions;
-  readonly #meter: CloudMeter = {
-    accepted: 0,
-    units: 0,
-    bytes: 0,
-    requests: 0,
-    perStream: {},
-    delivered: 0,
-    settled: 0,
-    unsettled: 0,
-  };
+  readonly #meter = emptyMeter();
   #running: Running | null = null;
   #fault: Fault | null = null;
 

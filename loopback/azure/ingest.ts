@@ -1,7 +1,7 @@
 /** From the hub's front door to its event log, with the faults that happen in between, metered as Azure bills it. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
-import type { CloudMeter } from '../cloud.ts';
+import { emptyMeter } from '../cloud.ts';
 import type { FaultName } from '../faults.ts';
 import type { EventLog, NewEvent } from './event-log.ts';
 
@@ -15,16 +15,7 @@ export class Ingest {
   readonly #events: EventLog;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
-  readonly meter: CloudMeter = {
-    accepted: 0,
-    units: 0,
-    bytes: 0,
-    requests: 0,
-    perStream: {},
-    delivered: 0,
-    settled: 0,
-    unsettled: 0,
-  };
+  readonly meter = emptyMeter();
   #held: NewEvent[] = [];
 
   constructor(options: { events: EventLog; clock: Clock; entropy: Entropy }) {

@@ -5,13 +5,18 @@
 import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
 import { z } from 'zod';
-import type { Clock } from '../../shared/clock.ts';
-import type { Entropy } from '../../shared/entropy.ts';
-import type { Logger } from '../../shared/log.ts';
 import { errorText } from '../../shared/log.ts';
 import { PartitionReader } from './event-hubs/partition.ts';
 import { runSession } from './event-hubs/session.ts';
-import type { CheckpointStore, Delivery, DeliveryHandler, Source, SourceState } from './source.ts';
+import {
+  type CheckpointStore,
+  type Delivery,
+  type DeliveryHandler,
+  initialSourceState,
+  type Source,
+  type SourceDeps,
+  type SourceState,
+} from './source.ts';
 
 const RECONNECT_FIRST_MS = 250;
 const RECONNECT_MAX_MS = 10_000;
@@ -53,10 +58,7 @@ export const eventHubsOptions = z
 
 export type EventHubsOptions = z.infer<typeof eventHubsOptions>;
 
-export interface EventHubsDeps {
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
+export interface EventHubsDeps extends SourceDeps {
   checkpoints: CheckpointStore;
   watchdogMs?: number;
 }
@@ -72,13 +74,7 @@ class EventHubsSource implements Source {
   readonly #deps: EventHubsDeps;
   readonly #stopping = new AbortController();
   readonly #readers = new Map<string, PartitionReader>();
-  readonly #state: SourceState = {
-    connected: false,
-    received: 0,
-    settled: 0,
-    lastError: null,
-    lastReceivedMs: null,
-  };
+  readonly #state = initialSourceState();
   #running: Promise<void> | null = null;
 
   constructor(name: string, options: EventHubsOptions, deps: EventHubsDeps) {

@@ -9,11 +9,16 @@
  */
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { z } from 'zod';
-import type { Clock, Timer } from '../../shared/clock.ts';
-import type { Entropy } from '../../shared/entropy.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
+import type { Timer } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
 import { mqttAccess, mqttClientOptions } from '../../shared/mqtt.ts';
-import type { DeliveryHandler, Source, SourceState } from './source.ts';
+import {
+  type DeliveryHandler,
+  initialSourceState,
+  type Source,
+  type SourceDeps,
+  type SourceState,
+} from './source.ts';
 
 /** A `sources[]` entry of type `mqtt`, without what all entries have. */
 export const mqttSourceOptions = z.strictObject({
@@ -27,12 +32,6 @@ export const mqttSourceOptions = z.strictObject({
 
 export type MqttSourceOptions = z.output<typeof mqttSourceOptions>;
 
-interface Deps {
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-}
-
 /** Between the end of one connection and the next: doubled each time, until a message is settled or a connection lasts. */
 const RECONNECT_FIRST_MS = 250;
 const RECONNECT_LAST_MS = 30_000;
@@ -42,7 +41,7 @@ const STOP_MS = 5000;
 /** For saying goodbye to the broker. */
 const DISCONNECT_MS = 500;
 
-export function createMqttSource(name: string, options: MqttSourceOptions, deps: Deps): Source {
+export function createMqttSource(name: string, options: MqttSourceOptions, deps: SourceDeps): Source {
   return new MqttSource(name, options, deps);
 }
 
@@ -50,14 +49,8 @@ class MqttSource implements Source {
   readonly name: string;
   readonly type = 'mqtt';
   readonly #options: MqttSourceOptions;
-  readonly #deps: Deps;
-  readonly #state: SourceState = {
-    connected: false,
-    received: 0,
-    settled: 0,
-    lastError: null,
-    lastReceivedMs: null,
-  };
+  readonly #deps: SourceDeps;
+  readonly #state = initialSourceState();
   #client: MqttClient | null = null;
   #inHand: Promise<void> = Promise.resolve();
   #reconnect: Timer | null = null;
@@ -65,7 +58,7 @@ class MqttSource implements Source {
   #stopped: boolean = false;
   #stopping: Promise<void> | null = null;
 
-  constructor(name: string, options: MqttSourceOptions, deps: Deps) {
+  constructor(name: string, options: MqttSourceOptions, deps: SourceDeps) {
     this.name = name;
     this.#options = options;
     this.#deps = deps;

@@ -5,12 +5,17 @@
  */
 import type { Message } from '@google-cloud/pubsub';
 import { z } from 'zod';
-import type { Clock, Timer } from '../../shared/clock.ts';
-import type { Entropy } from '../../shared/entropy.ts';
+import type { Timer } from '../../shared/clock.ts';
 import { gcpAccess } from '../../shared/gcp/access-options.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
+import { errorText } from '../../shared/log.ts';
 import type { PubSubReader } from './pubsub/reader.ts';
-import type { DeliveryHandler, Source, SourceState } from './source.ts';
+import {
+  type DeliveryHandler,
+  initialSourceState,
+  type Source,
+  type SourceDeps,
+  type SourceState,
+} from './source.ts';
 
 /** A `sources[]` entry of type `gcp`, without what all entries have. */
 export const pubsubOptions = z.strictObject({
@@ -19,12 +24,6 @@ export const pubsubOptions = z.strictObject({
 });
 
 export type PubSubOptions = z.infer<typeof pubsubOptions>;
-
-interface Deps {
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-}
 
 /** Between the end of one reader and the next: doubled each time, until a message arrives. */
 const REOPEN_FIRST_MS = 250;
@@ -35,7 +34,7 @@ const RETRY_MS = 1000;
 const SETTLE_MS = 5000;
 const STOP_MS = 5500;
 
-export function createPubSubSource(name: string, options: PubSubOptions, deps: Deps): Source {
+export function createPubSubSource(name: string, options: PubSubOptions, deps: SourceDeps): Source {
   return new PubSubSource(name, options, deps);
 }
 
@@ -43,23 +42,17 @@ class PubSubSource implements Source {
   readonly name: string;
   readonly type = 'gcp';
   readonly #options: PubSubOptions;
-  readonly #deps: Deps;
+  readonly #deps: SourceDeps;
   /** Messages to be given back, each with the timer that will. */
   readonly #resting = new Map<Message, Timer>();
-  readonly #state: SourceState = {
-    connected: false,
-    received: 0,
-    settled: 0,
-    lastError: null,
-    lastReceivedMs: null,
-  };
+  readonly #state = initialSourceState();
   #reader: PubSubReader | null = null;
   #reopen: Timer | null = null;
   #failures = 0;
   #stopped: boolean = false;
   #stopping: Promise<void> | null = null;
 
-  constructor(name: string, options: PubSubOptions, deps: Deps) {
+  constructor(name: string, options: PubSubOptions, deps: SourceDeps) {
     this.name = name;
     this.#options = options;
     this.#deps = deps;

@@ -1,4 +1,7 @@
 /** The provider seam on the router's side: read, hand over, settle only after the ledger committed (I5). */
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Logger } from '../../shared/log.ts';
 
 /** One provider message, not yet settled. */
 export interface Delivery {
@@ -34,6 +37,18 @@ export interface Source {
   /** Takes no new message, waits for those in hand to settle (bounded to about 5 s), then disconnects. */
   stop(): Promise<void>;
   state(): SourceState;
+}
+
+/** What every source is made with. */
+export interface SourceDeps {
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+/** Before the first connection. */
+export function initialSourceState(): SourceState {
+  return { connected: false, received: 0, settled: 0, lastError: null, lastReceivedMs: null };
 }
 
 /** Where a source without its own server-side cursor (Event Hubs) keeps its place: in the ledger's database. */

@@ -6,11 +6,14 @@ import { Agent } from 'node:https';
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
 import { awsAccess, sdkCredentials, sdkFailure, trustedCa } from '../../shared/aws.ts';
-import type { Clock } from '../../shared/clock.ts';
 import { duration } from '../../shared/config/kinds.ts';
-import type { Entropy } from '../../shared/entropy.ts';
-import type { Logger } from '../../shared/log.ts';
-import type { DeliveryHandler, Source, SourceState } from './source.ts';
+import {
+  type DeliveryHandler,
+  initialSourceState,
+  type Source,
+  type SourceDeps,
+  type SourceState,
+} from './source.ts';
 import { deliveryOf } from './sqs/delivery.ts';
 
 /** A `sources[]` entry of type `aws`, without what all entries have. */
@@ -33,12 +36,6 @@ export const sqsOptions = z.strictObject({
 
 export type SqsOptions = z.output<typeof sqsOptions>;
 
-interface Deps {
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-}
-
 type Sdk = typeof import('@aws-sdk/client-sqs');
 
 /** Receives under way at a time: while one batch is being committed the next is on its way. */
@@ -54,7 +51,7 @@ const BACKOFF_MAX_MS = 30_000;
 const RETRY_SECONDS_MAX = 60;
 const STOP_MS = 5000;
 
-export function createSqsSource(name: string, options: SqsOptions, deps: Deps): Source {
+export function createSqsSource(name: string, options: SqsOptions, deps: SourceDeps): Source {
   return new SqsSource(name, options, deps);
 }
 
@@ -62,26 +59,16 @@ class SqsSource implements Source {
   readonly name: string;
   readonly type = 'aws';
   readonly #options: SqsOptions;
-  readonly #clock: Clock;
-  readonly #entropy: Entropy;
-  readonly #log: Logger;
+  readonly #deps: SourceDeps;
   readonly #stopping = new AbortController();
-  readonly #state: SourceState = {
-    connected: false,
-    received: 0,
-    settled: 0,
-    lastError: null,
-    lastReceivedMs: null,
-  };
+  readonly #state = initialSourceState();
   #client: SQSClient | null = null;
   #receivers: Promise<void>[] = [];
 
-  constructor(name: string, options: SqsOptions, deps: Deps) {
+  constructor(name: string, options: SqsOptions, deps: SourceDeps) {
     this.name = name;
     this.#options = options;
-    this.#clock = deps.clock;
-    this.#entropy = deps.entropy;
-    this.#log = deps.log;
+    this.#deps = deps;
   }
 
   state(): SourceState {
@@ -107,7 +94,7 @@ class SqsSource implements Source {
   async stop(): Promise<void> {
     this.#stopping.abort();
     const done = new AbortController();
-    await Promise.race([Promise.all(this.#receivers), this.#clock.sleep(STOP_MS, done.signal)]);
+    await Promise.race([Promise.all(this.#receivers), this.#deps.clock.sleep(STOP_MS, done.signal)]);
     done.abort();
     this.#client?.destroy();
     this.#state.connected = false;
@@ -132,11 +119,11 @@ class SqsSource implements Source {
   async #rest(error: unknown, failures: number): Promise<void> {
     const { text } = sdkFailure(error);
     const ceilingMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** failures);
-    const delayMs = BACKOFF_MIN_MS + this.#entropy.float() * (ceilingMs - BACKOFF_MIN_MS);
+    const delayMs = BACKOFF_MIN_MS + this.#deps.entropy.float() * (ceilingMs - BACKOFF_MIN_MS);
     this.#state.connected = false;
     this.#state.lastError = text;
-    this.#log.warn({ source: this.name, error: text, failures, delayMs }, 'source.sqs.failed');
-    await this.#clock.sleep(delayMs, this.#stopping.signal);
+    this.#deps.log.warn({ source: this.name, error: text, failures, delayMs }, 'source.sqs.failed');
+    await this.#deps.clock.sleep(delayMs, this.#stopping.signal);
   }
 
   async #batch(sdk: Sdk, client: SQSClient, handler: DeliveryHandler): Promise<void> {
@@ -157,7 +144,7 @@ class SqsSource implements Source {
     this.#state.connected = true;
     if (messages.length === 0) return;
     this.#state.received += messages.length;
-    this.#state.lastReceivedMs = this.#clock.wallMs();
+    this.#state.lastReceivedMs = this.#deps.clock.wallMs();
     const handled = await Promise.all(
       messages.map(async (message, index) => {
         const delivery = deliveryOf(this.name, message);
@@ -186,7 +173,7 @@ class SqsSource implements Source {
     this.#state.settled += answer.Successful?.length ?? 0;
     const failed = answer.Failed ?? [];
     if (failed.length === 0) return;
-    this.#log.warn(
+    this.#deps.log.warn(
       { source: this.name, failed: failed.length, code: failed[0]?.Code },
       'source.sqs.not_deleted',
     );
@@ -228,7 +215,7 @@ class SqsSource implements Source {
     request: (limit: AbortSignal) => Promise<T>,
     limit = new AbortController(),
   ): Promise<T> {
-    const timer = this.#clock.setTimer(waitMs + REQUEST_MARGIN_MS, () => limit.abort());
+    const timer = this.#deps.clock.setTimer(waitMs + REQUEST_MARGIN_MS, () => limit.abort());
     try {
       return await request(limit.signal);
     } finally {
