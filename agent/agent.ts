@@ -13,7 +13,10 @@ import { runUntilStopped } from '../shared/process.ts';
 import type { Service } from '../shared/service.ts';
 import { BootClock, readBootId } from './boot-clock.ts';
 import { Broker } from './broker/broker.ts';
+import { deviceFilePath } from './broker/device-file.ts';
+import { Devices } from './broker/devices.ts';
 import { createIntake } from './broker/intake.ts';
+import type { ListenerOptions } from './broker/listener.ts';
 import { supervisePublisher } from './cloud/providers.ts';
 import type { AgentConfig } from './config.ts';
 import { Forwarder } from './forward/forwarder.ts';
@@ -80,8 +83,11 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     filters: topics,
   }));
   const intake = createIntake({ store, streams, clock, log: log('intake') });
+  const devices = new Devices({ file: deviceFilePath(config.data_dir), clock, log: log('broker') });
   const broker = new Broker({
-    listeners: config.broker.listeners,
+    listeners: config.broker.listeners.map(listenerOptions),
+    devices,
+    allowAnonymous: config.broker.allow_anonymous,
     limits: {
       maxPacketBytes: config.broker.max_packet_bytes,
       connectTimeoutMs: config.broker.connect_timeout,
@@ -89,6 +95,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     },
     intake: intake.take,
     clock,
+    entropy,
     log: log('broker'),
   });
   registerMeasured(registry, { broker, store, forwarder, routing, senders });
@@ -102,7 +109,15 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     routes: agentRoutes({ config, store, broker, forwarder, routing, senders, bootClock, clock }),
     log: log('admin'),
   });
-  return [store, bootClock, forwarder, broker, admin];
+  return [store, bootClock, forwarder, devices, broker, admin];
+}
+
+function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): ListenerOptions {
+  const { type, host, port, cert_file: certFile, key_file: keyFile, client_ca_file: clientCaFile } = listener;
+  if (type !== 'tls') return { type, host, port };
+  if (certFile === undefined || keyFile === undefined)
+    throw new Error('the schema lets no such listener pass');
+  return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth: listener.auth } };
 }
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */

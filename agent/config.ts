@@ -46,57 +46,75 @@ const providerSchema = z
 
 export type ProviderConfig = z.output<typeof providerSchema>;
 
-const listenerSchema = z.strictObject({
-  type: z.enum(['tcp', 'ws']).default('tcp').describe('MQTT over TCP, or over WebSocket.'),
-  host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-  port: port().describe('0 takes a free port.'),
-  trusted_network: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Needed for an address other than loopback as long as devices have no credentials: everybody who reaches it can publish as any device.',
-    ),
-});
+const listenerSchema = z
+  .strictObject({
+    type: z
+      .enum(['tcp', 'ws', 'tls'])
+      .default('tcp')
+      .describe('MQTT over TCP, over WebSocket, or over TLS 1.2 or newer.'),
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
+    port: port().describe('0 takes a free port.'),
+    trusted_network: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Needed for an address other than loopback without TLS: everybody on that network can read the passwords; with allow_anonymous, everybody who reaches it can publish as any client that is no device.',
+      ),
+    cert_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('For tls: PEM file of the server’s certificate chain; read again when it changes.'),
+    key_file: z.string().min(1).optional().describe('For tls: PEM file of its key.'),
+    client_ca_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('For tls: PEM file of the authorities whose client certificates are taken.'),
+    auth: z
+      .enum(['password', 'certificate', 'either'])
+      .default('password')
+      .describe('For tls: how devices log in. A certificate’s common name is the device’s name.'),
+  })
+  .superRefine((listener, context) => {
+    const issue = (path: string, message: string, hint: string): void =>
+      context.addIssue({ code: 'custom', path: [path], message, params: { hint } });
+    const { type, host, trusted_network: trusted, auth } = listener;
+    if (type !== 'tls') {
+      if (!trusted && !isLoopback(host)) {
+        const hint =
+          'use 127.0.0.1 or type: tls, or set trusted_network: true where everybody on that network may read the passwords';
+        issue('host', 'a listener without TLS must bind loopback', hint);
+      }
+      for (const field of ['cert_file', 'key_file', 'client_ca_file'] as const) {
+        if (listener[field] !== undefined) issue(field, 'only for type: tls', 'set type: tls, or remove it');
+      }
+      if (auth !== 'password') issue('auth', 'only for type: tls', 'set type: tls, or remove it');
+      return;
+    }
+    for (const field of ['cert_file', 'key_file'] as const) {
+      if (listener[field] === undefined) issue(field, 'missing', `type: tls needs ${field}`);
+    }
+    if (auth !== 'password' && listener.client_ca_file === undefined)
+      issue('client_ca_file', 'missing', `auth: ${auth} needs the authorities of the client certificates`);
+  });
 
 const brokerSchema = z
   .strictObject({
     listeners: z
       .array(listenerSchema)
       .min(1)
-      .default([{ type: 'tcp', host: '127.0.0.1', port: 1883, trusted_network: false }])
+      .default([{ type: 'tcp', host: '127.0.0.1', port: 1883, trusted_network: false, auth: 'password' }])
       .describe('Where devices connect.'),
     allow_anonymous: z
       .boolean()
       .default(false)
-      .describe(
-        'Take clients without credentials. Must be true in this version: it has no device credentials yet.',
-      ),
+      .describe('Also take clients without credentials, on listeners without TLS.'),
     max_packet_bytes: byteSize().default(262_144).describe('A larger MQTT packet ends its connection.'),
     connect_timeout: duration()
       .default(5000)
       .describe('A connection must send its CONNECT within this time.'),
     max_connections: z.int().min(1).max(100_000).default(1000).describe('Further connections are refused.'),
-  })
-  .superRefine((broker, context) => {
-    if (!broker.allow_anonymous) {
-      context.addIssue({
-        code: 'custom',
-        path: ['allow_anonymous'],
-        message: 'no device could connect: this version has no device credentials',
-        params: { hint: 'set broker.allow_anonymous: true; listeners must then bind loopback' },
-      });
-    }
-    for (const [index, { host, trusted_network: trusted }] of broker.listeners.entries()) {
-      if (trusted || isLoopback(host)) continue;
-      context.addIssue({
-        code: 'custom',
-        path: ['listeners', index, 'host'],
-        message: 'anonymous listeners must bind loopback',
-        params: {
-          hint: 'use 127.0.0.1, or set trusted_network: true on this listener where everybody on that network may publish as any device',
-        },
-      });
-    }
   })
   .describe('The MQTT broker that devices publish to.');
 

@@ -11,6 +11,7 @@ import { addCloudsCommand } from './commands/clouds.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addCostsCommand } from './commands/costs.ts';
 import { addDemoCommand } from './commands/demo.ts';
+import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -50,6 +51,7 @@ function buildProgram(): Command {
   addStatusCommand(program);
   addExplainCommand(program);
   addCostsCommand(program);
+  addDeviceCommand(program);
   addConfigCommand(program);
   return program;
 }

@@ -62,7 +62,8 @@ export interface AgentStatus {
   epoch: string;
   uptimeSeconds: number;
   clock: { quality: 'synchronised' | 'unsynchronised'; offsetMs: number };
-  broker: { connections: number; published: number; refused: number };
+  /** `deviceFile` is the named state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
+  broker: { connections: number; published: number; refused: number; deviceFile: string };
   /** `state` is the named state of the store: `ok`, or why it is degraded (I9). */
   buffer: { rows: number; bytes: number; fileBytes: number; walBytes: number; state: string };
   streams: AgentStreamStatus[];

@@ -8,21 +8,31 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Aedes, type Client, type ConnectPacket, type PublishPacket } from 'aedes';
+import { Aedes, type Client, type ConnectPacket, type PublishPacket, type Subscription } from 'aedes';
 import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import { topicNameProblem } from '../../shared/topic-filter.ts';
+import type { DeviceFileState } from './device-file.ts';
+import type { Devices } from './devices.ts';
 import { ExactlyOnce } from './exactly-once.ts';
+import { type Arrival, Gate, RETURN_CODE, type Refused } from './gate.ts';
 import type { Publish } from './intake.ts';
 import { type BrokerLimits, type Listener, type ListenerOptions, openListener } from './listener.ts';
 import { limitPackets } from './packet-limit.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
+import { StoredSubscriptions } from './stored-subscriptions.ts';
 
 export interface BrokerOptions {
   listeners: readonly ListenerOptions[];
   limits: BrokerLimits;
+  /** Who may connect. */
+  devices: Devices;
+  /** Whether clients without credentials are taken, on listeners without TLS. */
+  allowAnonymous: boolean;
   clock: Clock;
+  entropy: Entropy;
   log: Logger;
   /** Resolves when the publish is durable; a rejection ends the connection without an acknowledgement. */
   intake: (publish: Publish) => Promise<void>;
@@ -35,12 +45,13 @@ export interface BrokerStats {
   /** Connections and publishes not taken. */
   refused: number;
   refusals: Partial<Record<RefusalReason, number>>;
+  deviceFile: DeviceFileState;
 }
 
 type Done = (error?: Error | null) => void;
 
-/** CONNACK return code "identifier rejected", MQTT 3.1.1 section 3.2.2.3. */
-const IDENTIFIER_REJECTED = 2;
+/** Where a publish goes that is refused and cannot be answered: a topic of the broker's own, without content. */
+const NOWHERE = '$headgate/refused';
 
 export class Broker implements Service {
   readonly #options: BrokerOptions;
@@ -48,9 +59,12 @@ export class Broker implements Service {
   readonly #refusals: Refusals;
   readonly #aedes: Aedes;
   readonly #connections = new Set<Duplex>();
-  readonly #refusedIds = new WeakSet<Client>();
+  readonly #gate: Gate;
+  readonly #arrivals = new WeakMap<Client, Arrival>();
+  readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
   readonly #intakes = new Set<Promise<void>>();
   #exactlyOnce: ExactlyOnce | null = null;
+  #storedSubscriptions: StoredSubscriptions | null = null;
   #listeners: Listener[] = [];
   #published = 0;
 
@@ -58,21 +72,36 @@ export class Broker implements Service {
     this.#options = options;
     this.#log = options.log;
     this.#refusals = new Refusals(options.clock, options.log);
+    this.#gate = new Gate(options);
     this.#aedes = new Aedes({
       connectTimeout: options.limits.connectTimeoutMs,
       // Any limit would refuse clients that ask for none, which MQTT 3.1.1 allows them to.
       keepaliveLimit: 0,
       preConnect: (client, packet, callback) => {
-        if (isIdRefused(packet)) this.#refusedIds.add(client);
+        this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: packet.will?.topic });
         callback(null, true);
       },
-      authenticate: (client, _username, _password, done) => {
-        if (!this.#refusedIds.has(client)) return done(null, true);
-        this.#refusals.add('client-id');
-        const error = new Error('identifier rejected');
-        done(Object.assign(error, { returnCode: IDENTIFIER_REJECTED } as const), null);
+      authenticate: (client, username, password, done) => {
+        this.#admit(client, username, password).then(
+          (refused) => {
+            if (refused === null) return done(null, true);
+            const { reason, returnCode } = refused;
+            this.#refusals.add(reason, {
+              device: client.id,
+              address: this.#arrivals.get(client)?.address ?? '',
+            });
+            done(Object.assign(new Error(`connection refused: ${reason}`), { returnCode }), null);
+          },
+          (error: unknown) => {
+            this.#log.error({ event: 'broker.error', error: errorText(error) });
+            client.conn.destroy();
+          },
+        );
       },
       authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
+      authorizeSubscribe: (client, subscription, done) =>
+        done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
+      authorizeForward: (client, packet) => (this.#gate.mayReceive(client, packet.topic) ? packet : null),
     });
     this.#aedes.on('clientError', (client, error) => this.#logEnded(client, error));
     this.#aedes.on('connectionError', (client, error) => this.#logEnded(client, error));
@@ -86,11 +115,19 @@ export class Broker implements Service {
   async start(): Promise<void> {
     await this.#aedes.listen();
     this.#exactlyOnce = new ExactlyOnce(this.#aedes);
+    this.#storedSubscriptions = new StoredSubscriptions(this.#aedes);
+    const { limits, clock, log } = this.#options;
     try {
       for (const options of this.#options.listeners) {
-        const listener = await openListener(options, this.#options.limits, (connection, request) =>
-          this.#accept(connection, request),
-        );
+        const anonymous = this.#options.allowAnonymous && options.type !== 'tls';
+        const listener = await openListener(options, {
+          limits,
+          clock,
+          log,
+          onConnection: (connection, arrival, request) =>
+            this.#accept(connection, { ...arrival, anonymous }, request),
+          onRefused: (address, problem) => this.#refusals.add('certificate', { address, problem }),
+        });
         this.#listeners.push(listener);
         this.#log.info({ event: 'broker.listening', ...listener.address });
       }
@@ -121,10 +158,11 @@ export class Broker implements Service {
       published: this.#published,
       refused: this.#refusals.total,
       refusals: this.#refusals.byReason(),
+      deviceFile: this.#options.devices.state,
     };
   }
 
-  #accept(connection: Duplex, request?: IncomingMessage): void {
+  #accept(connection: Duplex, arrival: Arrival, request?: IncomingMessage): void {
     const { maxConnections, maxPacketBytes } = this.#options.limits;
     if (this.#connections.size >= maxConnections) {
       this.#refusals.add('connection-limit', { maxConnections });
@@ -132,11 +170,36 @@ export class Broker implements Service {
       return;
     }
     this.#connections.add(connection);
-    connection.once('close', () => this.#connections.delete(connection));
     const client = this.#aedes.handle(connection, request);
+    this.#arrivals.set(client, arrival);
+    connection.once('close', () => {
+      this.#connections.delete(connection);
+      this.#gate.forget(client);
+    });
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
     );
+  }
+
+  /** Null when the client may connect. */
+  async #admit(
+    client: Client,
+    username: string | undefined,
+    password: Buffer | undefined,
+  ): Promise<Refused | null> {
+    const arrival = this.#arrivals.get(client);
+    const connect = this.#connects.get(client);
+    if (!arrival || !connect) throw new Error('aedes changed: a login without CONNECT');
+    if (connect.isIdRefused) return { reason: 'client-id', returnCode: RETURN_CODE.identifierRejected };
+    const { willTopic } = connect;
+    return this.#gate.admit(client, { clientId: client.id, username, password, willTopic }, arrival);
+  }
+
+  #isSubscriptionTaken(client: Client, { topic }: Subscription): boolean {
+    if (this.#gate.maySubscribe(client, topic)) return true;
+    this.#refusals.add('subscribe-not-allowed', { device: client.id, topic });
+    this.#storedSubscriptions?.remove(client, topic);
+    return false;
   }
 
   #authorizePublish(client: Client | null, packet: PublishPacket, done: Done): void {
@@ -145,10 +208,9 @@ export class Broker implements Service {
       done(new Error('a will of nobody'));
       return;
     }
-    const refusal = refusalOf(packet.topic);
-    if (refusal) {
-      this.#refusals.add(refusal, { device: client.id, topic: packet.topic });
-      end(client, done, `topic refused: ${refusal}`);
+    const reason = refusalOf(packet.topic);
+    if (reason !== null || !this.#gate.mayPublish(client, packet.topic)) {
+      this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
     }
     const taken = this.#take(client, packet).then(
@@ -166,6 +228,18 @@ export class Broker implements Service {
     );
     this.#intakes.add(taken);
     void taken.finally(() => this.#intakes.delete(taken));
+  }
+
+  /** QoS 0 that is not allowed is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative acknowledgement. */
+  #refusePublish(client: Client, packet: PublishPacket, reason: RefusalReason, done: Done): void {
+    this.#refusals.add(reason, { device: client.id, topic: packet.topic });
+    if (packet.qos !== 0 || reason !== 'publish-not-allowed') {
+      end(client, done, `publish refused: ${reason}`);
+      return;
+    }
+    // An error would end the connection, and no word at all would stop it: it goes on as what nobody receives.
+    Object.assign(packet, { topic: NOWHERE, payload: Buffer.alloc(0), retain: false });
+    done(null);
   }
 
   #take(client: Client, packet: PublishPacket): Promise<void> {

@@ -1,15 +1,20 @@
-/** Where devices connect: plain TCP, or MQTT over WebSocket (MQTT 3.1.1 section 6). */
-import { createServer as createHttpServer, Server as HttpServer, type IncomingMessage } from 'node:http';
-import { createServer as createTcpServer, type Server } from 'node:net';
+/** Where devices connect: plain TCP, TLS, or MQTT over WebSocket (MQTT 3.1.1 section 6). */
+import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { Arrival } from './gate.ts';
+import { createTlsListener, type TlsOptions } from './tls-listener.ts';
 
-export interface ListenerOptions {
-  type: 'tcp' | 'ws';
+interface Address {
   host: string;
   /** 0 takes a free one. */
   port: number;
 }
+
+export type ListenerOptions = Address & ({ type: 'tcp' | 'ws' } | { type: 'tls'; tls: TlsOptions });
 
 export interface BrokerLimits {
   maxPacketBytes: number;
@@ -25,23 +30,36 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-type OnConnection = (connection: Duplex, request?: IncomingMessage) => void;
+type OnConnection = (
+  connection: Duplex,
+  arrival: Omit<Arrival, 'anonymous'>,
+  request?: IncomingMessage,
+) => void;
+
+export interface ListenerParts {
+  limits: BrokerLimits;
+  clock: Clock;
+  log: Logger;
+  onConnection: OnConnection;
+  /** A connection ended before it was one: its TLS handshake failed. */
+  onRefused(address: string, problem: string): void;
+}
 
 /** A WebSocket message may hold several packets, or parts of them. */
 const MESSAGE_SLACK_BYTES = 65_536;
 
 /** Resolves when it listens; rejects when it cannot. */
-export async function openListener(
-  options: ListenerOptions,
-  limits: BrokerLimits,
-  onConnection: OnConnection,
-): Promise<Listener> {
-  const server = options.type === 'tcp' ? tcpServer(onConnection) : webSocketServer(limits, onConnection);
-  server.maxConnections = limits.maxConnections;
+export async function openListener(options: ListenerOptions, parts: ListenerParts): Promise<Listener> {
+  const { server, end } = await createListener(options, parts);
+  server.maxConnections = parts.limits.maxConnections;
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    const failed = (error: Error): void => {
+      end();
+      reject(error);
+    };
+    server.once('error', failed);
     server.listen(options.port, options.host, () => {
-      server.off('error', reject);
+      server.off('error', failed);
       resolve();
     });
   });
@@ -49,22 +67,51 @@ export async function openListener(
   const port = typeof address === 'object' && address ? address.port : options.port;
   return {
     address: { ...options, port },
-    close: () => closed(server),
+    close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      end();
+      return closed;
+    },
   };
 }
 
-function closed(server: Server): Promise<void> {
-  const over = new Promise<void>((resolve) => server.close(() => resolve()));
-  // Those that asked for no WebSocket; the others are the broker's to end.
-  if (server instanceof HttpServer) server.closeAllConnections();
-  return over;
+/** The server, and what ends those of its connections that never became the broker's. */
+async function createListener(
+  options: ListenerOptions,
+  { limits, clock, log, onConnection, onRefused }: ListenerParts,
+): Promise<{ server: Server; end: () => void }> {
+  switch (options.type) {
+    case 'tcp':
+      return { server: tcpServer(onConnection), end: () => undefined };
+    case 'ws': {
+      const server = webSocketServer(limits, onConnection);
+      // Those that asked for no WebSocket; the others are the broker's to end.
+      return { server, end: () => server.closeAllConnections() };
+    }
+    case 'tls': {
+      const { tls } = options;
+      return createTlsListener({
+        tls,
+        handshakeTimeoutMs: limits.connectTimeoutMs,
+        clock,
+        log,
+        onConnection: (socket, certificateName) =>
+          onConnection(socket, { address: socket.remoteAddress ?? '', auth: tls.auth, certificateName }),
+        onRefused,
+      });
+    }
+  }
 }
 
 function tcpServer(onConnection: OnConnection): Server {
-  return createTcpServer({ noDelay: true }, (socket) => onConnection(socket));
+  return createTcpServer({ noDelay: true }, (socket) => onConnection(socket, withoutTls(socket)));
 }
 
-function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): Server {
+function withoutTls({ remoteAddress = '' }: Socket): Omit<Arrival, 'anonymous'> {
+  return { address: remoteAddress, auth: 'password', certificateName: null };
+}
+
+function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): HttpServer {
   const server = createHttpServer(
     { headersTimeout: limits.connectTimeoutMs, connectionsCheckingInterval: limits.connectTimeoutMs },
     (_request, response) =>
@@ -80,7 +127,7 @@ function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): Serv
     socket.on('message', (_data, isBinary) => {
       if (!isBinary) socket.terminate(); // [MQTT-6.0.0-1]
     });
-    onConnection(createWebSocketStream(socket), request);
+    onConnection(createWebSocketStream(socket), withoutTls(request.socket), request);
   });
   return server;
 }

@@ -6,8 +6,24 @@ import type { Logger } from '../../shared/log.ts';
 export type RefusalReason =
   /** As many connections as there may be. */
   | 'connection-limit'
-  /** Empty client id with a session to keep, or one with U+0000. */
+  /** Empty client id with a session to keep, one with U+0000, or one that is not the device's to use. */
   | 'client-id'
+  /** No certificate, one of nobody, or a TLS handshake that failed. */
+  | 'certificate'
+  /** No credentials, where they are needed. */
+  | 'anonymous'
+  /** Not a device, or not its password. */
+  | 'bad-credentials'
+  /** Too many failed logins from that address. */
+  | 'login-limit'
+  /** Too many logins at once. */
+  | 'login-busy'
+  /** The device is known and switched off. */
+  | 'disabled'
+  /** The device has no rule that allows it. */
+  | 'will-not-allowed'
+  | 'publish-not-allowed'
+  | 'subscribe-not-allowed'
   /** Longer than a packet may be; the connection was cut before its content was read. */
   | 'packet-too-large'
   /** Not a topic name. */

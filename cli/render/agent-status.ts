@@ -8,7 +8,7 @@ export function renderAgentStatus(status: AgentStatus): string {
   const { gateway, version, epoch, uptimeSeconds, clock, broker, buffer } = status;
   const head = [
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
-    `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused`,
+    `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)} (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
   ].map(printable);
   const sections = [head.join('\n'), streams(status), providers(status)];

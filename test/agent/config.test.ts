@@ -81,11 +81,15 @@ t.test('references reach the credentials of a provider', async (t) => {
   ]);
 });
 
-t.test(
-  'anonymous clients: said openly, and only from this machine or a network that is trusted',
-  async (t) => {
-    t.match(problems({ broker: '{}' }), [{ path: 'broker.allow_anonymous', hint: /allow_anonymous: true/ }]);
-    const listener = (fields: string) => `{ allow_anonymous: true, listeners: [{ port: 1883, ${fields} }] }`;
+t.test('without TLS, a listener is only for this machine or for a network that is trusted', async (t) => {
+  t.equal(
+    sound({ broker: '{}' }).broker.allow_anonymous,
+    false,
+    'everybody logs in unless the file says otherwise',
+  );
+  for (const anonymous of [true, false]) {
+    const listener = (fields: string) =>
+      `{ allow_anonymous: ${anonymous}, listeners: [{ port: 1883, ${fields} }] }`;
     for (const host of ['127.0.0.1', '127.8.8.8', '"::1"', 'localhost']) {
       t.strictSame(problems({ broker: listener(`host: ${host}`) }), [], host);
     }
@@ -93,13 +97,29 @@ t.test(
       const [problem] = problems({ broker: listener(`host: ${host}`) });
       t.match(
         problem,
-        { path: 'broker.listeners[0].host', message: 'anonymous listeners must bind loopback' },
+        { path: 'broker.listeners[0].host', message: 'a listener without TLS must bind loopback' },
         host,
       );
     }
     t.strictSame(problems({ broker: listener('host: 0.0.0.0, trusted_network: true') }), []);
-  },
-);
+  }
+});
+
+t.test('a TLS listener has its files, and others have none', async (t) => {
+  const listener = (fields: string) => `{ listeners: [{ port: 8883, host: 0.0.0.0, ${fields} }] }`;
+  const at = 'broker.listeners[0]';
+  const files = 'type: tls, cert_file: /c, key_file: /k';
+  t.strictSame(problems({ broker: listener(files) }), []);
+  t.strictSame(problems({ broker: listener(`${files}, client_ca_file: /ca, auth: either`) }), []);
+  t.strictSame(paths(problems({ broker: listener('type: tls') })), [`${at}.cert_file`, `${at}.key_file`]);
+  t.match(problems({ broker: listener(`${files}, auth: certificate`) }), [
+    { path: `${at}.client_ca_file`, hint: /auth: certificate needs/ },
+  ]);
+  t.strictSame(paths(problems({ broker: '{ listeners: [{ port: 1, cert_file: /c, auth: either }] }' })), [
+    `${at}.cert_file`,
+    `${at}.auth`,
+  ]);
+});
 
 t.test('provider names are unique', async (t) => {
   const providers =

@@ -56,7 +56,7 @@ policy:
   for (const expected of [
     /agent\.yaml: 7 mistakes/,
     /agent\.yaml:1:10 {2}gateway\n/,
-    /agent\.yaml:3:65 {2}broker\.listeners\[0\]\.host\n {4}anonymous listeners must bind loopback; found "0\.0\.0\.0"/,
+    /agent\.yaml:3:65 {2}broker\.listeners\[0\]\.host\n {4}a listener without TLS must bind loopback; found "0\.0\.0\.0"/,
     /agent\.yaml:8:18 {2}providers\[0\]\.credentials\.private_key\n {4}missing/,
     /providers\[0\]\.credentials\.private_ky\n {4}unknown key\n {4}fix: did you mean "private_key"\?/,
     /agent\.yaml:9:11 {2}providers\[1\]\.name\n/,

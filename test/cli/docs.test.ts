@@ -6,16 +6,19 @@ import { headgate } from './run.ts';
 
 const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 
-t.test('docs/cli.md names every exit code, every fault and every flag of demo and clouds', async (t) => {
-  for (const code of Object.values(EXIT)) t.match(page, new RegExp(`^\\| ${code} \\|`, 'm'));
-  for (const fault of FAULT_NAMES) t.match(page, `\`${fault}\``);
-  for (const command of ['demo', 'clouds start', 'clouds fault']) {
-    const { stdout } = await headgate([...command.split(' '), '--help']);
-    const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
-    t.ok(flags.length >= 3);
-    for (const flag of flags) t.match(page, flag, `${command} ${flag}`);
-  }
-});
+t.test(
+  'docs/cli.md names every exit code, every fault and every flag of demo, clouds and device',
+  async (t) => {
+    for (const code of Object.values(EXIT)) t.match(page, new RegExp(`^\\| ${code} \\|`, 'm'));
+    for (const fault of FAULT_NAMES) t.match(page, `\`${fault}\``);
+    for (const command of ['demo', 'clouds start', 'clouds fault', 'device add', 'device group allow']) {
+      const { stdout } = await headgate([...command.split(' '), '--help']);
+      const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
+      t.ok(flags.length >= 3);
+      for (const flag of flags) t.match(page, flag, `${command} ${flag}`);
+    }
+  },
+);
 
 t.test('the systemd units do not restart on a mistake in the configuration', async (t) => {
   for (const unit of ['agent', 'router']) {

@@ -15,7 +15,7 @@ const AGENT: AgentStatus = {
   epoch: '7-ab12',
   uptimeSeconds: 3725,
   clock: { quality: 'unsynchronised', offsetMs: 0 },
-  broker: { connections: 20, published: 1_234_567, refused: 2 },
+  broker: { connections: 20, published: 1_234_567, refused: 2, deviceFile: 'ok' },
   buffer: { rows: 1500, bytes: 300_000, fileBytes: 2 ** 20, walBytes: 4096, state: 'ok' },
   streams: [
     {
@@ -181,7 +181,7 @@ t.test('status of an agent', async (t) => {
   t.match({ code, stderr }, { code: 0, stderr: '' });
   const text = squeezed(stdout);
   t.match(text, /^agent gw-1 headgate 1\.2\.3 epoch 7-ab12 up 1h 2m clock unsynchronised$/m);
-  t.match(text, /^broker 20 connections, 1\.2M published, 2 refused$/m);
+  t.match(text, /^broker 20 connections, 1\.2M published, 2 refused, device file ok$/m);
   t.match(text, /^buffer ok: 1\.5k records, 293\.0 KiB \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m);
   t.match(text, /^alarms azure, gcp 1\.5k 12 9\.0k 250\.4 6\.0s 1m 30s$/m);
   t.match(text, /^energy nobody 3 0 0 0\.0 – 400ms$/m);

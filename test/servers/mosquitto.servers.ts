@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { Broker } from '../../agent/broker/broker.ts';
+import { Devices } from '../../agent/broker/devices.ts';
 import { mqttOptions, openMqttPublisher } from '../../agent/cloud/mqtt.ts';
 import type { OutboundEnvelope, Publisher } from '../../agent/cloud/publisher.ts';
 import { createMqttSource, mqttSourceOptions } from '../../router/sources/mqtt.ts';
@@ -106,7 +107,10 @@ t.test("the README's mosquitto_pub line is taken in by the agent's broker", asyn
   const broker = new Broker({
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     limits: { maxPacketBytes: 262_144, connectTimeoutMs: 5000, maxConnections: 10 },
+    devices: new Devices({ file: '', clock: systemClock, log }),
+    allowAnonymous: true,
     clock: systemClock,
+    entropy: systemEntropy,
     log,
     intake: async ({ device, topic, payload }) => {
       taken.push(`${device} ${topic} ${Buffer.from(payload).toString()}`);

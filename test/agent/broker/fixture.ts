@@ -1,10 +1,15 @@
 /** A broker on a free port whose intake the test holds in its hand. */
 import { Broker, type BrokerOptions } from '../../../agent/broker/broker.ts';
+import { Devices } from '../../../agent/broker/devices.ts';
 import type { Publish } from '../../../agent/broker/intake.ts';
 import { systemClock } from '../../../shared/clock.ts';
+import { systemEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 
 export const SILENT = createLogger({ level: 'silent', levels: {} });
+
+/** Never started, it knows no device. */
+const NOBODY = new Devices({ file: '', clock: systemClock, log: SILENT });
 
 export interface Held extends Publish {
   /** The record is durable. */
@@ -29,7 +34,10 @@ export async function startBroker(
 ): Promise<{ broker: Broker; port: number }> {
   const broker = new Broker({
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
+    devices: NOBODY,
+    allowAnonymous: true,
     clock: systemClock,
+    entropy: systemEntropy,
     log: SILENT,
     intake,
     ...options,

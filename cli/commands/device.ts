@@ -1,0 +1,239 @@
+import type { Command } from 'commander';
+import { EXIT } from '../../shared/exit-codes.ts';
+import { fail, printJson, printLine } from '../output.ts';
+
+interface FileFlags {
+  dataDir?: string;
+  config?: string;
+}
+
+interface AddFlags extends FileFlags {
+  group: string[];
+  passwordStdin?: boolean;
+  /** False for --no-password. */
+  password: boolean;
+}
+
+type RuleFlags = FileFlags & { remove?: boolean };
+
+const ALLOWS = ['publish', 'subscribe', 'both'] as const;
+const RULE_ARGUMENTS = '<publish|subscribe|both> <filter>';
+
+export function addDeviceCommand(program: Command): void {
+  const device = program
+    .command('device')
+    .description('The devices that may connect to an agent, and what they may do. A running agent follows.');
+  command(device, 'add <name>', 'Add a device. Prints a generated password, once, unless one is given.')
+    .option('--group <group>', 'a group it is in; repeatable', collect, [])
+    .option('--password-stdin', 'read the password from stdin, its first line')
+    .option('--no-password', 'for a device that logs in with a certificate only')
+    .action(run(async (name: string, flags: AddFlags) => add(name, flags)));
+  command(device, 'ls', 'List the devices.')
+    .option('--json', 'print them as JSON, without password hashes')
+    .action(run(async (flags: FileFlags & { json?: boolean }) => list(flags)));
+  command(device, 'rm <name>', 'Remove a device; its connections end.').action(
+    run(async (name: string, flags: FileFlags) => {
+      const { editDevices, removeDevice } = await import('../devices.ts');
+      return editDevices(flags, removeDevice(name));
+    }),
+  );
+  command(device, 'passwd <name>', 'Give a device a new password; its connections end.')
+    .option('--password-stdin', 'read the password from stdin, its first line')
+    .action(run(async (name: string, flags: AddFlags) => passwd(name, flags)));
+  for (const [verb, disabled] of [
+    ['disable', true],
+    ['enable', false],
+  ] as const) {
+    const effect = disabled ? 'Refuse a device, and end its connections.' : 'Take a device again.';
+    command(device, `${verb} <name>`, effect).action(
+      run(async (name: string, flags: FileFlags) => {
+        const { changeDevice, editDevices } = await import('../devices.ts');
+        return editDevices(
+          flags,
+          changeDevice(name, (known) => ({ ...known, disabled })),
+        );
+      }),
+    );
+  }
+  command(device, 'groups <name> [group...]', 'Put a device in these groups and no others.').action(
+    run(async (name: string, groups: string[], flags: FileFlags) => {
+      const { changeDevice, editDevices } = await import('../devices.ts');
+      return editDevices(
+        flags,
+        changeDevice(name, (known) => ({ ...known, groups: [...new Set(groups)] })),
+      );
+    }),
+  );
+  command(
+    device,
+    `allow <name> ${RULE_ARGUMENTS}`,
+    'Allow a device topics; %u is its name, %c its client id.',
+  )
+    .option('--remove', 'take the rule away')
+    .action(
+      run(async (name: string, allow: string, topic: string, flags: RuleFlags) => {
+        const wanted = toAllow(allow);
+        if (wanted === undefined) return unknownAllow(allow);
+        const { changeDevice, editDevices, withRule } = await import('../devices.ts');
+        const change = withRule({ allow: wanted, topic }, flags.remove ?? false);
+        return editDevices(
+          flags,
+          changeDevice(name, (known) => ({ ...known, rules: change(known.rules) })),
+        );
+      }),
+    );
+  command(device, 'import <file>', 'Add the devices of a .json or .csv file, all or none.').action(
+    run(async (file: string, flags: FileFlags) => importDevices(file, flags)),
+  );
+  addGroupCommands(device.command('group').description('Groups of devices with rules in common.'));
+}
+
+function addGroupCommands(group: Command): void {
+  command(group, 'add <group>', 'Add a group.').action(
+    run(async (name: string, flags: FileFlags) => {
+      const { addGroup, editDevices } = await import('../devices.ts');
+      return editDevices(flags, addGroup(name));
+    }),
+  );
+  command(group, `allow <group> ${RULE_ARGUMENTS}`, 'Allow the devices of a group topics.')
+    .option('--remove', 'take the rule away')
+    .action(
+      run(async (name: string, allow: string, topic: string, flags: RuleFlags) => {
+        const wanted = toAllow(allow);
+        if (wanted === undefined) return unknownAllow(allow);
+        const { changeGroupRules, editDevices, withRule } = await import('../devices.ts');
+        const change = withRule({ allow: wanted, topic }, flags.remove ?? false);
+        return editDevices(flags, changeGroupRules(name, change));
+      }),
+    );
+  command(group, 'ls', 'List the groups and their rules.')
+    .option('--json', 'print them as JSON')
+    .action(run(async (flags: FileFlags & { json?: boolean }) => listGroups(flags)));
+  command(group, 'rm <group>', 'Remove a group that no device is in.').action(
+    run(async (name: string, flags: FileFlags) => {
+      const { editDevices, removeGroup } = await import('../devices.ts');
+      return editDevices(flags, removeGroup(name));
+    }),
+  );
+}
+
+async function add(name: string, flags: AddFlags): Promise<number> {
+  const { addDevices, credential, editDevices, newDevice } = await import('../devices.ts');
+  if (!flags.password) return editDevices(flags, addDevices([newDevice(name, null, flags.group)]));
+  const made = await credential(flags.passwordStdin ? await firstLine() : null);
+  if (typeof made === 'string') return fail(made, EXIT.usage);
+  const code = await editDevices(flags, addDevices([newDevice(name, made.hash, flags.group)]));
+  if (code === EXIT.ok && !flags.passwordStdin) printLine(made.password);
+  return code;
+}
+
+async function passwd(name: string, flags: AddFlags): Promise<number> {
+  const { changeDevice, credential, editDevices } = await import('../devices.ts');
+  const made = await credential(flags.passwordStdin ? await firstLine() : null);
+  if (typeof made === 'string') return fail(made, EXIT.usage);
+  const code = await editDevices(
+    flags,
+    changeDevice(name, (known) => ({ ...known, password: made.hash })),
+  );
+  if (code === EXIT.ok && !flags.passwordStdin) printLine(made.password);
+  return code;
+}
+
+/** Generated passwords are printed as CSV, once. */
+async function importDevices(file: string, flags: FileFlags): Promise<number> {
+  const { addDevices, credential, editDevices, newDevice } = await import('../devices.ts');
+  const { readImport } = await import('../device-import.ts');
+  const rows = await readImport(file);
+  if (typeof rows === 'string') return fail(rows, EXIT.failed);
+  const devices = [];
+  const generated: string[] = [];
+  for (const { name, password, groups } of rows) {
+    const made = await credential(password ?? null);
+    if (typeof made === 'string') return fail(`${file}: device "${name}": ${made}`, EXIT.failed);
+    devices.push(newDevice(name, made.hash, groups));
+    if (password === undefined) generated.push(`${name},${made.password}`);
+  }
+  const code = await editDevices(flags, addDevices(devices));
+  if (code === EXIT.ok && generated.length > 0) printLine(['name,password', ...generated].join('\n'));
+  return code;
+}
+
+async function list({ json = false, ...flags }: FileFlags & { json?: boolean }): Promise<number> {
+  const { readDevices } = await import('../devices.ts');
+  const content = await readDevices(flags);
+  if (typeof content === 'number') return content;
+  const shown = content.devices.map(({ password, ...device }) => ({
+    ...device,
+    hasPassword: password !== undefined,
+  }));
+  if (json) {
+    printJson(shown);
+    return EXIT.ok;
+  }
+  const { table } = await import('../format.ts');
+  const rows = shown.map(({ name, groups, disabled, hasPassword, rules, created }) => [
+    name,
+    disabled ? 'disabled' : 'enabled',
+    hasPassword ? 'password' : 'certificate',
+    groups.join(' '),
+    rulesText(rules),
+    created,
+  ]);
+  printLine(table(['DEVICE', 'STATE', 'LOGIN', 'GROUPS', 'RULES', 'CREATED'], rows));
+  return EXIT.ok;
+}
+
+async function listGroups({ json = false, ...flags }: FileFlags & { json?: boolean }): Promise<number> {
+  const { readDevices } = await import('../devices.ts');
+  const content = await readDevices(flags);
+  if (typeof content === 'number') return content;
+  if (json) {
+    printJson(content.groups);
+    return EXIT.ok;
+  }
+  const { table } = await import('../format.ts');
+  const members = (group: string): number =>
+    content.devices.filter(({ groups }) => groups.includes(group)).length;
+  const rows = content.groups.map(({ name, rules }) => [name, String(members(name)), rulesText(rules)]);
+  printLine(table(['GROUP', 'DEVICES', 'RULES'], rows));
+  return EXIT.ok;
+}
+
+function rulesText(rules: readonly { allow: string; topic: string }[]): string {
+  return rules.map(({ allow, topic }) => `${allow} ${topic}`).join(', ') || '–';
+}
+
+/** A subcommand with the flags that say where the device file is. */
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--data-dir <folder>', 'the data_dir of the agent')
+    .option('--config <file>', 'its agent.yaml, in place of --data-dir');
+}
+
+/** Commander hands over the arguments, then the flags, then the command. */
+function run<T extends unknown[]>(action: (...args: T) => Promise<number>): (...args: T) => Promise<void> {
+  return async (...args) => {
+    process.exitCode = await action(...args);
+  };
+}
+
+/** The first line of stdin: never from the command line, which every user of the machine can read. */
+async function firstLine(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
+  return text.split(/\r?\n/)[0] ?? '';
+}
+
+function collect(value: string, all: string[]): string[] {
+  return [...all, value];
+}
+
+function toAllow(text: string): (typeof ALLOWS)[number] | undefined {
+  return ALLOWS.find((allow) => allow === text);
+}
+
+function unknownAllow(text: string): number {
+  return fail(`"${text}": expected one of ${ALLOWS.join(', ')}`, EXIT.usage);
+}

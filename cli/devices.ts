@@ -1,0 +1,151 @@
+/** What `headgate device` does to the device file. Each function is one edit: the new content, or why there is none. */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { AclRule } from '../agent/broker/acl.ts';
+import {
+  type Device,
+  type DeviceFile,
+  deviceFilePath,
+  editDeviceFile,
+  readDeviceFile,
+} from '../agent/broker/device-file.ts';
+import { generatePassword, hashPassword, PASSWORD_BYTES } from '../agent/broker/password.ts';
+import { isoTime, systemClock } from '../shared/clock.ts';
+import { systemEntropy } from '../shared/entropy.ts';
+import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { fail } from './output.ts';
+
+/** Where the device file is: in the folder, or in the `data_dir` of a configuration. */
+export interface FileFlags {
+  dataDir?: string;
+  config?: string;
+}
+
+export type Edit = (content: DeviceFile) => DeviceFile | string;
+
+/** A password and what the file holds of it. */
+export interface Credential {
+  password: string;
+  hash: string;
+}
+
+/** The path, or the exit code after saying what is wrong. */
+async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode> {
+  if ((dataDir === undefined) === (config === undefined))
+    return fail('give --data-dir <folder> or --config <agent.yaml>', EXIT.usage);
+  if (dataDir !== undefined) return deviceFilePath(dataDir);
+  // With the schemas of all providers: only where they are needed.
+  const { loadAgentConfig } = await import('../agent/config.ts');
+  const loaded = loadAgentConfig(config ?? '');
+  if (loaded.ok) return deviceFilePath(loaded.config.data_dir);
+  const { formatProblems } = await import('../shared/config/load.ts');
+  return fail(formatProblems(loaded.problems), EXIT.config);
+}
+
+/** Changes the file; the exit code. */
+export async function editDevices(flags: FileFlags, edit: Edit): Promise<ExitCode> {
+  const file = await locate(flags);
+  if (typeof file === 'number') return file;
+  // As the agent makes it; a folder on the command line that is not there is a mistake.
+  if (flags.config !== undefined) await mkdir(dirname(file), { recursive: true, mode: 0o750 });
+  const result = await editDeviceFile(file, edit);
+  return result.ok ? EXIT.ok : fail(result.problem, EXIT.failed);
+}
+
+/** The file as it is, an empty one where there is none; or the exit code after saying what is wrong. */
+export async function readDevices(flags: FileFlags): Promise<DeviceFile | ExitCode> {
+  const file = await locate(flags);
+  if (typeof file === 'number') return file;
+  const reading = await readDeviceFile(file);
+  switch (reading.state) {
+    case 'ok':
+      return reading.content;
+    case 'missing':
+      return { version: 1, devices: [], groups: [] };
+    case 'unreadable':
+    case 'corrupt':
+      return fail(`${file} is ${reading.state}: ${reading.problem}`, EXIT.failed);
+  }
+}
+
+/** A given password, or a generated one for null; a text when the given one is too short or too long. */
+export async function credential(given: string | null): Promise<Credential | string> {
+  const password = given ?? generatePassword(systemEntropy);
+  const bytes = Buffer.byteLength(password);
+  const { min, max } = PASSWORD_BYTES;
+  if (bytes < min || bytes > max) return `a password has ${min} to ${max} bytes`;
+  return { password, hash: await hashPassword(password, systemEntropy) };
+}
+
+/** A device as it is first written; without a hash it logs in with a certificate only. */
+export function newDevice(name: string, hash: string | null, groups: string[]): Device {
+  const created = isoTime(systemClock.wallMs());
+  return {
+    name,
+    ...(hash === null ? {} : { password: hash }),
+    groups: [...new Set(groups)],
+    disabled: false,
+    created,
+    rules: [],
+  };
+}
+
+export function addDevices(added: readonly Device[]): Edit {
+  return (content) => {
+    const names = new Set(content.devices.map(({ name }) => name));
+    const twice = added.find(({ name }) => names.has(name));
+    if (twice) return `there is a device "${twice.name}" already`;
+    return { ...content, devices: [...content.devices, ...added] };
+  };
+}
+
+export function changeDevice(name: string, change: (device: Device) => Device): Edit {
+  return (content) => {
+    if (!content.devices.some((device) => device.name === name)) return `there is no device "${name}"`;
+    const devices = content.devices.map((device) => (device.name === name ? change(device) : device));
+    return { ...content, devices };
+  };
+}
+
+export function removeDevice(name: string): Edit {
+  return (content) => {
+    const devices = content.devices.filter((device) => device.name !== name);
+    if (devices.length === content.devices.length) return `there is no device "${name}"`;
+    return { ...content, devices };
+  };
+}
+
+export function addGroup(name: string): Edit {
+  return (content) => {
+    if (content.groups.some((group) => group.name === name)) return `there is a group "${name}" already`;
+    return { ...content, groups: [...content.groups, { name, rules: [] }] };
+  };
+}
+
+export function removeGroup(name: string): Edit {
+  return (content) => {
+    const groups = content.groups.filter((group) => group.name !== name);
+    if (groups.length === content.groups.length) return `there is no group "${name}"`;
+    const member = content.devices.find((device) => device.groups.includes(name));
+    if (member) return `device "${member.name}" is in group "${name}"`;
+    return { ...content, groups };
+  };
+}
+
+export function changeGroupRules(name: string, change: (rules: AclRule[]) => AclRule[]): Edit {
+  return (content) => {
+    if (!content.groups.some((group) => group.name === name)) return `there is no group "${name}"`;
+    const groups = content.groups.map((group) =>
+      group.name === name ? { ...group, rules: change(group.rules) } : group,
+    );
+    return { ...content, groups };
+  };
+}
+
+/** Adds a rule, or takes it away. */
+export function withRule(rule: AclRule, remove: boolean): (rules: AclRule[]) => AclRule[] {
+  return (rules) => {
+    const others = rules.filter(({ allow, topic }) => allow !== rule.allow || topic !== rule.topic);
+    return remove ? others : [...others, rule];
+  };
+}

@@ -1,0 +1,147 @@
+import { once } from 'node:events';
+import { copyFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import t, { type Test } from 'tap';
+import type { ListenerAuth } from '../../../agent/broker/gate.ts';
+import { createCertificateAuthority } from '../../../loopback/ca.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { systemEntropy } from '../../../shared/entropy.ts';
+import { device, type Gated, loggedIn, login, PASSWORD, startGated, writeFiles } from './devices-fixture.ts';
+import { pause, until } from './fixture.ts';
+
+const authority = await createCertificateAuthority(systemClock, systemEntropy);
+const stranger = await createCertificateAuthority(systemClock, systemEntropy);
+const server = await authority.issue('gateway', 'server');
+const DEVICES = [device('pump-1'), device('pump-2'), device('off', { disabled: true })];
+
+async function startTls(t: Test, auth: ListenerAuth): Promise<Gated> {
+  // The listener's files stand beside the device file, in a folder of the test.
+  const dir = t.testdir({ 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca });
+  const tls = {
+    certFile: join(dir, 'cert.pem'),
+    keyFile: join(dir, 'key.pem'),
+    clientCaFile: join(dir, 'ca.pem'),
+    auth,
+  };
+  const gated = await startGated(
+    t,
+    { devices: DEVICES },
+    { listeners: [{ type: 'tls', host: '127.0.0.1', port: 0, tls }], allowAnonymous: true },
+  );
+  return { ...gated, dir };
+}
+
+const trusting = { protocol: 'mqtts' as const, ca: authority.ca };
+
+t.test('TLS with passwords; never anonymous', async (t) => {
+  const { port, taken, broker, lines } = await startTls(t, 'password');
+  const client = await loggedIn(t, 'pump-1', { port, ...trusting });
+  await client.publishAsync('devices/pump-1/x', 'x', { qos: 1 });
+  t.equal(taken.length, 1);
+  t.equal(await login(t, { port, ...trusting, clientId: 'any' }), 5, 'anonymous');
+  t.equal(
+    await login(t, { port, ...trusting, clientId: 'pump-1', username: 'pump-1', password: 'no-no-no' }),
+    4,
+  );
+  const old = connectTls({
+    port,
+    host: '127.0.0.1',
+    ca: authority.ca,
+    maxVersion: 'TLSv1.1',
+    minVersion: 'TLSv1',
+  });
+  await t.rejects(once(old, 'secureConnect'), 'older than TLS 1.2');
+  t.equal(await login(t, { port, clientId: 'pump-1', username: 'pump-1', password: PASSWORD }), -1, 'no TLS');
+  await until(() => (broker.stats().refusals.certificate ?? 0) >= 1);
+  t.notMatch(lines.join(''), /PRIVATE KEY/);
+});
+
+t.test('a certificate: its common name is the device', async (t) => {
+  const { port, broker } = await startTls(t, 'certificate');
+  const tried = async (name: string, from = authority, rest = {}) => {
+    const certificate = await from.issue(name, 'client');
+    return login(t, { port, ...trusting, ...certificate, clientId: name, ...rest });
+  };
+  t.type(await tried('pump-1'), 'object');
+  t.type(await tried('pump-1', authority, { clientId: 'pump-1/b', username: 'pump-1' }), 'object');
+  t.equal(await tried('pump-1', authority, { clientId: 'pump-2' }), 2, 'the id of another');
+  t.equal(
+    await tried('pump-1', authority, { username: 'pump-2', password: PASSWORD }),
+    5,
+    'the name of another',
+  );
+  t.equal(await tried('nobody'), 5);
+  t.equal(await tried('off'), 5);
+  t.equal(await tried('pump-1', stranger), -1, 'of another authority');
+  const bare = { port, ...trusting, clientId: 'pump-1', username: 'pump-1', password: PASSWORD };
+  t.equal(await login(t, bare), -1, 'a password does not help');
+  t.match(broker.stats().refusals, { 'client-id': 1, disabled: 1 });
+});
+
+t.test('either: a certificate, or a password', async (t) => {
+  const { port } = await startTls(t, 'either');
+  const certificate = await authority.issue('pump-1', 'client');
+  t.type(await login(t, { port, ...trusting, ...certificate, clientId: 'pump-1' }), 'object');
+  await loggedIn(t, 'pump-2', { port, ...trusting });
+  t.equal(await login(t, { port, ...trusting, clientId: 'pump-1' }), 5, 'neither');
+  const foreign = await stranger.issue('pump-1', 'client');
+  t.equal(
+    await login(t, {
+      port,
+      ...trusting,
+      ...foreign,
+      clientId: 'pump-1',
+      username: 'pump-1',
+      password: PASSWORD,
+    }),
+    -1,
+    'a certificate of another authority is never just ignored',
+  );
+});
+
+t.test('new certificates are taken without dropping a session; half of a pair is not', async (t) => {
+  const { port, dir, lines } = await startTls(t, 'password');
+  const serial = async (): Promise<string> => {
+    const socket: TLSSocket = connectTls({ port, host: '127.0.0.1', ca: authority.ca });
+    await once(socket, 'secureConnect');
+    const { serialNumber } = socket.getPeerCertificate();
+    socket.destroy();
+    return serialNumber;
+  };
+  const client = await loggedIn(t, 'pump-1', { port, ...trusting });
+  const before = await serial();
+  const next = await authority.issue('gateway', 'server');
+  writeFiles(dir, { 'cert.pem': next.cert });
+  await until(() => lines.some((line) => line.includes('broker.certificate_refused')));
+  t.equal(await serial(), before, 'the old pair while the new one is not whole');
+  writeFiles(dir, { 'new.pem': next.key });
+  copyFileSync(join(dir, 'new.pem'), join(dir, 'key.pem'));
+  await until(() => lines.some((line) => line.includes('broker.certificate_reloaded')));
+  t.not(await serial(), before);
+  await client.publishAsync('devices/pump-1/x', 'x', { qos: 1 });
+  t.ok(client.connected);
+});
+
+t.test('stop does not wait for a handshake that never comes', async (t) => {
+  const { port, broker } = await startTls(t, 'password');
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  await pause(20);
+  const started = process.hrtime.bigint();
+  await broker.stop();
+  t.ok(Number(process.hrtime.bigint() - started) < 2e9);
+  socket.destroy();
+});
+
+t.test('files that are missing or no pair stop the start', async (t) => {
+  const dir = t.testdir({ 'cert.pem': server.cert, 'key.pem': (await authority.issue('x', 'server')).key });
+  for (const keyFile of ['key.pem', 'none.pem']) {
+    const tls = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, keyFile), auth: 'password' as const };
+    await t.rejects(
+      startGated(t, {}, { listeners: [{ type: 'tls', host: '127.0.0.1', port: 0, tls }] }),
+      keyFile,
+    );
+  }
+});
