@@ -56,6 +56,8 @@ export class Scenario {
   #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0 };
   #control = '';
   #previous = new Map<string, number>();
+  /** Of the last sample in which anything was sent. */
+  #shares: Array<{ name: string; share: number }> = [];
   #previousAcked = { acked: 0, atMs: 0 };
   #work: Promise<unknown> = Promise.resolve();
   #scheduledAtWallMs = 0;
@@ -251,8 +253,7 @@ export class Scenario {
   }
 
   #busiest(): CloudName {
-    const providers = this.#known.agent?.providers ?? [];
-    const [first] = providers.toSorted((a, b) => b.accepted - a.accepted);
+    const [first] = this.#shares.toSorted((a, b) => b.share - a.share);
     return this.#known.clouds.find(({ name }) => name === first?.name)?.name ?? 'aws';
   }
 
@@ -301,6 +302,7 @@ export class Scenario {
     const recent = rows.map((row) => Math.max(0, row.accepted - (this.#previous.get(row.name) ?? 0)));
     const sum = recent.reduce((total, count) => total + count, 0);
     for (const [i, row] of rows.entries()) row.share = sum > 0 ? (recent[i] ?? 0) / sum : 0;
+    if (sum > 0) this.#shares = rows.map(({ name, share }) => ({ name, share }));
     this.#previous = new Map(rows.map((row) => [row.name, row.accepted]));
     return rows;
   }
