@@ -1,0 +1,27 @@
+/** The workload's records: all of one follows from its number, so that a row tells which record it should be. */
+import type { NewRecord } from '../../agent/store/types.ts';
+
+export const STREAMS = ['telemetry', 'alarms'] as const;
+
+/** A life has this many numbers to itself. The second half are large records. */
+export const NUMBERS_PER_LIFE = 1_000_000;
+export const FIRST_LARGE = NUMBERS_PER_LIFE / 2;
+
+export function recordOf(number: number): NewRecord {
+  // Knuth's multiplicative hash: neighbours differ in size.
+  const spread = Math.imul(number, 0x9e3779b1) >>> 16;
+  const large = number % NUMBERS_PER_LIFE >= FIRST_LARGE || spread % 16 === 0;
+  const bytes = large ? 1000 + (spread % 14_000) : 20 + (spread % 400);
+  return {
+    stream: STREAMS[spread % 5 === 0 ? 1 : 0] ?? 'telemetry',
+    device: `pump-${spread % 20}`,
+    topic: `plant/line-${spread % 3}/pump-${spread % 20}`,
+    payload: Buffer.alloc(bytes, `${number}.`),
+    monoMs: number / 8,
+  };
+}
+
+/** The number of the record that a payload is, if it is one. */
+export function numberOf(payload: Uint8Array): number {
+  return Number.parseInt(Buffer.from(payload.subarray(0, 16)).toString('latin1'), 10);
+}
