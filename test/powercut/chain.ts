@@ -17,7 +17,7 @@ const LIVES = 3;
 
 export interface Chain {
   library: string;
-  /** Scratch, the chain's own. Traces stay there. */
+  /** Scratch, the chain's own. Traces of lives in which a cut found something stay there. */
   folder: string;
   seed: number;
   cuts: number;
@@ -49,6 +49,7 @@ function run(chain: Chain, report: (report: Report) => void): void {
       report({ trace, ...cut });
       if (cut.inspection.problems.length === 0) harmless.push(cut.seed);
     }
+    if (harmless.length === cuts) rmSync(trace);
     // What one cut lost, the next life's cuts must not be blamed for.
     const next = harmless[Math.floor(entropy.float() * harmless.length)];
     if (next === undefined) rmSync(folder, { recursive: true });

@@ -32,6 +32,8 @@ type Fate = 'there' | 'torn' | 'missing';
 class File {
   durable: Buffer = Buffer.alloc(0);
   pending: Change[] = [];
+  /** Where outcomes are put together. Thousands of new buffers of some megabytes would cost more than all the rest. */
+  scratch: Buffer = Buffer.alloc(0);
 }
 
 export class Disk {
@@ -58,7 +60,7 @@ export class Disk {
         return;
       case 'sync': {
         const file = this.#file(entry.inode);
-        file.durable = changed(file.durable, file.pending, () => 'there', null);
+        file.durable = Buffer.from(changed(file, () => 'there', null));
         file.pending = [];
         return;
       }
@@ -88,7 +90,7 @@ export class Disk {
     return contents(this.#names, () => 'there', null);
   }
 
-  /** The files as they may be found after power is lost now. */
+  /** The files as they may be found after power is lost now. Their contents are good until this is called again. */
   lost(entropy: Entropy): Map<string, Buffer> {
     const fate = this.#chooseFate(entropy);
     const names = new Map(this.#durableNames);
@@ -139,25 +141,20 @@ function contents(
   fate: (at: number) => Fate,
   entropy: Entropy | null,
 ): Map<string, Buffer> {
-  return new Map(
-    [...names].map(([name, { durable, pending }]) => [name, changed(durable, pending, fate, entropy)]),
-  );
+  return new Map([...names].map(([name, file]) => [name, changed(file, fate, entropy)]));
 }
 
-/** `before` with what of `changes` is not missing. Without entropy nothing may be torn or missing. */
-function changed(
-  before: Buffer,
-  changes: readonly Change[],
-  fate: (at: number) => Fate,
-  entropy: Entropy | null,
-): Buffer {
-  if (changes.length === 0) return before;
-  const ends = changes.map((change) => (change.kind === 'write' ? change.offset + change.data.length : 0));
-  const after = Buffer.allocUnsafe(ends.reduce((a, b) => Math.max(a, b), before.length));
-  before.copy(after);
-  after.fill(0, before.length);
-  let size = before.length;
-  for (const change of changes) {
+/** What is durable of a file, with what of its pending changes is not missing. Without entropy nothing may be torn. */
+function changed(file: File, fate: (at: number) => Fate, entropy: Entropy | null): Buffer {
+  const { durable, pending } = file;
+  if (pending.length === 0) return durable;
+  const ends = pending.map((change) => (change.kind === 'write' ? change.offset + change.data.length : change.size));
+  const bytes = ends.reduce((a, b) => Math.max(a, b), durable.length);
+  if (file.scratch.length < bytes) file.scratch = Buffer.alloc(2 * bytes);
+  const after = file.scratch.fill(0, durable.length, bytes);
+  durable.copy(after);
+  let size = durable.length;
+  for (const change of pending) {
     const fated = fate(change.at);
     if (change.kind === 'truncate') {
       if (fated !== 'there') continue;
