@@ -11,6 +11,8 @@
 import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { IntervalSet } from '../../shared/interval-set.ts';
+import { errorText } from '../../shared/log.ts';
 import { StoreError } from './types.ts';
 
 const SCHEMA_VERSION = 1;
@@ -121,9 +123,24 @@ function configure(db: Database.Database): void {
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok') throw new DamagedFile(String(check));
   if (version === 0) db.transaction(() => db.exec(SCHEMA)).exclusive();
+  else checkSets(db);
   const mode = db.pragma('journal_mode', { simple: true });
   if (mode !== 'wal' || pragmaNumber(db, 'synchronous') !== SYNCHRONOUS_FULL) {
     throw new Error(`SQLite did not take the durable settings (journal_mode=${String(mode)})`);
+  }
+}
+
+/** SQLite vouches for its pages, not for what is in a blob: one that does not decode would fail every start (I9). */
+function checkSets(db: Database.Database): void {
+  const sets = db.prepare<[], { ranges: Uint8Array }>(
+    'SELECT freed AS ranges FROM stream UNION ALL SELECT ranges FROM accepted',
+  );
+  for (const { ranges } of sets.iterate()) {
+    try {
+      IntervalSet.decode(ranges);
+    } catch (error) {
+      throw new DamagedFile(errorText(error));
+    }
   }
 }
 

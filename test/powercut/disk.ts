@@ -148,7 +148,9 @@ function contents(
 function changed(file: File, fate: (at: number) => Fate, entropy: Entropy | null): Buffer {
   const { durable, pending } = file;
   if (pending.length === 0) return durable;
-  const ends = pending.map((change) => (change.kind === 'write' ? change.offset + change.data.length : change.size));
+  const ends = pending.map((change) =>
+    change.kind === 'write' ? change.offset + change.data.length : change.size,
+  );
   const bytes = ends.reduce((a, b) => Math.max(a, b), durable.length);
   if (file.scratch.length < bytes) file.scratch = Buffer.alloc(2 * bytes);
   const after = file.scratch.fill(0, durable.length, bytes);

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import t from 'tap';
 import { appendAll, bufferFile, contents, record, storeOn, texts } from './fixture.ts';
 
@@ -56,6 +57,26 @@ t.test('a file with a damaged page is set aside with its log', async (t) => {
   t.ok(existsSync(`${file}.damaged-${store.epoch}`));
   await store.stop();
   t.equal(readdirSync(directory).filter((name) => name.includes('.damaged-1-')).length >= 1, true);
+});
+
+t.test('a file whose pages are well and whose contents are not is set aside as well (I9)', async (t) => {
+  const file = bufferFile(t.testdir());
+  const { store: first } = storeOn(file);
+  await first.start();
+  await appendAll(first, ['a']);
+  await first.stop();
+  const found = new Database(file);
+  found.prepare('UPDATE stream SET freed = ?').run(Buffer.alloc(11, 0xff));
+  found.close();
+
+  const { store, lines } = storeOn(file);
+  await store.start();
+  t.match(
+    lines.filter(({ event }) => event === 'store.damaged'),
+    [{ level: 'error', detail: /^interval set/ }],
+  );
+  t.same(await appendAll(store, ['b']), [1]);
+  await store.stop();
 });
 
 t.test('a start that the disk refuses says so', async (t) => {
