@@ -52,7 +52,9 @@ export async function cutMany({ cuts, seed, synchronous, onCut }: Campaign): Pro
     const next = async (): Promise<void> => {
       for (let chain = chains.shift(); chain; chain = chains.shift()) await runChain(chain, count);
     };
-    await Promise.all(Array.from({ length: availableParallelism() }, next));
+    // All of them end before the scratch goes, also when one fails.
+    const ended = await Promise.allSettled(Array.from({ length: availableParallelism() }, next));
+    for (const one of ended) if (one.status === 'rejected') throw one.reason;
   } finally {
     if (!keep) rmSync(scratch, { recursive: true });
   }

@@ -4,7 +4,8 @@ import Database from 'better-sqlite3';
 const prepare = Database.prototype.prepare;
 Object.defineProperty(Database.prototype, 'prepare', {
   value(this: Database.Database, sql: string) {
-    this.pragma('synchronous = NORMAL');
+    // The first row that agent/store inserts comes after it read the setting back.
+    if (sql.startsWith('INSERT')) this.pragma('synchronous = NORMAL');
     return prepare.call(this, sql);
   },
 });

@@ -40,6 +40,7 @@ function readArguments() {
   });
   const { synchronous, json, trace } = values;
   if (synchronous !== 'FULL' && synchronous !== 'NORMAL') throw new Error('--synchronous: FULL or NORMAL');
+  if (!/[1-9]/.test(values.cuts)) throw new Error('--cuts: at least one');
   const numbers = {
     cuts: whole(values.cuts, 'cuts'),
     seed: whole(values.seed, 'seed'),
