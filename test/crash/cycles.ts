@@ -1,0 +1,87 @@
+/**
+ * Kill after kill. A folder serves twenty lives of the agent and is then replaced, so that neither the buffer nor the list of
+ * what was acknowledged grows without bound; every fifth kill, what is in it is compared with what devices were told.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fourFreePorts } from '../../demo/http.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { type Entropy, seededEntropy, systemEntropy } from '../../shared/entropy.ts';
+import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from './agent-process.ts';
+import { Checker } from './checker.ts';
+import { Fleet } from './fleet.ts';
+import type { KillInstant, Tally } from './report.ts';
+
+const CYCLES_PER_FOLDER = 20;
+const CYCLES_PER_CHECK = 5;
+/** Kills at a time after ready are spread over this. */
+const LIFE_MS_MAX = 500;
+/** Every fifth kill, about, falls into the start-up: opening the file, beginning the epoch. */
+const STARTUP_SHARE = 0.2;
+const STARTUP_MS_MAX = 1200;
+
+/** Returns the folder of an agent that broke a promise, null when none did. */
+export async function runCycles(
+  cycles: number,
+  entropy: Entropy,
+  tally: Tally,
+  say: (line: string) => void,
+): Promise<string | null> {
+  for (let done = 0; done < cycles; done += CYCLES_PER_FOLDER) {
+    const dir = mkdtempSync(join(tmpdir(), 'headgate-crash-'));
+    await runFolder(dir, Math.min(CYCLES_PER_FOLDER, cycles - done), entropy, tally, say);
+    if (tally.failed) return dir;
+    rmSync(dir, { recursive: true });
+  }
+  return null;
+}
+
+async function runFolder(
+  dir: string,
+  cycles: number,
+  entropy: Entropy,
+  tally: Tally,
+  say: (line: string) => void,
+): Promise<void> {
+  const [broker, admin, ...providers] = await fourFreePorts(systemEntropy);
+  const folder: AgentFolder = { dir, ports: { broker, admin, providers } };
+  mkdirSync(join(dir, 'data'));
+  writeConfig(folder);
+  const instants = Array.from({ length: cycles }, () => killInstant(entropy));
+  const checker = new Checker(bufferFileIn(dir));
+  // Its own entropy: how much it publishes depends on the machine, when it kills must not.
+  const fleet = new Fleet({ port: broker, entropy: seededEntropy(Math.floor(entropy.float() * 2 ** 32)) });
+  try {
+    for (const [i, instant] of instants.entries()) {
+      const agent = new AgentProcess(folder, systemClock);
+      tally.killed(instant, await liveAndDie(agent, instant));
+      if (agent.epoch !== null) checker.began(agent.epoch);
+      if ((i + 1) % CYCLES_PER_CHECK !== 0 && i + 1 < cycles) continue;
+      tally.found(checker.check(fleet.acknowledged));
+      say(tally.progress());
+      if (tally.failed) return;
+    }
+    tally.folderDone();
+  } finally {
+    await fleet.stop();
+  }
+}
+
+/** The first kills of a folder may come before there is a file: that is a start-up too. */
+function killInstant(entropy: Entropy): KillInstant {
+  const after = entropy.float() < STARTUP_SHARE ? 'spawn' : 'ready';
+  const spanMs = after === 'spawn' ? STARTUP_MS_MAX : LIFE_MS_MAX;
+  return { after, delayMs: Math.floor(entropy.float() * spanMs) };
+}
+
+/** Resolves with the start-up time in milliseconds, null when the agent was killed before it was ready or measured. */
+async function liveAndDie(agent: AgentProcess, { after, delayMs }: KillInstant): Promise<number | null> {
+  try {
+    const startupMs = after === 'ready' ? await agent.untilReady() : null;
+    await systemClock.sleep(delayMs);
+    return startupMs;
+  } finally {
+    await agent.kill();
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Where the store can be cut off. Each point lies between two steps of the real store on a real file: SQLite is not cut within a
+ * statement, its own tests do that (sqlite.org/testing.html), and random kills of the whole agent do (../cycles.ts).
+ */
+
+export type CrashPoint =
+  /** A new file: WAL is on, there is no table. */
+  | 'create/after-wal'
+  | 'create/before-schema-commit'
+  | 'create/after-schema-commit'
+  | 'epoch/before-begin'
+  | 'epoch/before-commit'
+  | 'epoch/after-commit'
+  | 'open/before-answer'
+  | 'append/before-begin'
+  | 'append/between-inserts'
+  | 'append/before-commit'
+  | 'append/after-commit'
+  | 'append/before-answer'
+  /** The store has answered; the broker has sent nothing. */
+  | 'append/before-puback'
+  | 'accept/before-begin'
+  | 'accept/after-delete'
+  | 'accept/before-commit'
+  | 'accept/after-commit'
+  | 'accept/before-answer'
+  | 'vacuum/before'
+  | 'vacuum/after'
+  | 'close/before'
+  | 'close/after';
+
+/** What a life of the store does, in this order; it is armed at the beginning of one. */
+export type Phase = 'open' | 'append' | 'accept' | 'vacuum' | 'close';
+
+/** A step of the store's thread: the beginning of an SQL text, or one of three that are none. */
+export interface Step {
+  edge: 'before' | 'after';
+  step: string;
+  /** Which of those since it was armed; the first when absent. */
+  nth?: number;
+}
+
+/** The answer to the main thread; the closing of the file; the answer's arrival in the main thread. */
+export const ANSWER = '(answer)';
+export const CLOSE = '(close)';
+export const ANSWERED = '(answered)';
+
+export interface CrashCase extends Step {
+  phase: Phase;
+  /** On a file that does not exist yet; else on one that an earlier life left, killed too. */
+  fresh?: true;
+  /** What of the life that was cut off must be found: its epoch's number is spent, its batch, its acceptance. */
+  durable: { epoch: boolean; batch: boolean; acceptance: boolean };
+  property: string;
+}
+
+const NOTHING = { epoch: false, batch: false, acceptance: false };
+const EPOCH = { ...NOTHING, epoch: true };
+const BATCH = { ...EPOCH, batch: true };
+const ALL = { ...BATCH, acceptance: true };
+
+export const CRASH_CASES: Readonly<Record<CrashPoint, CrashCase>> = {
+  'create/after-wal': {
+    ...{ phase: 'open', fresh: true, edge: 'after', step: 'PRAGMA journal_mode = WAL', durable: NOTHING },
+    property: 'a file without tables is taken for a new one, not for a damaged one',
+  },
+  'create/before-schema-commit': {
+    ...{ phase: 'open', fresh: true, edge: 'before', step: 'COMMIT', durable: NOTHING },
+    property: 'tables are there all or none',
+  },
+  'create/after-schema-commit': {
+    ...{ phase: 'open', fresh: true, edge: 'after', step: 'COMMIT', durable: NOTHING },
+    property: 'tables without an epoch are an empty buffer',
+  },
+  'epoch/before-begin': {
+    ...{ phase: 'open', edge: 'before', step: 'BEGIN', durable: NOTHING },
+    property: 'opening alone changes nothing of what was acknowledged',
+  },
+  'epoch/before-commit': {
+    ...{ phase: 'open', edge: 'before', step: 'COMMIT', durable: NOTHING },
+    property: 'an epoch that did not become durable gave no id; the next has its number and another suffix',
+  },
+  'epoch/after-commit': {
+    ...{ phase: 'open', edge: 'after', step: 'COMMIT', durable: EPOCH },
+    property: 'an epoch that nobody learned of is spent: its number is not given again',
+  },
+  'open/before-answer': {
+    ...{ phase: 'open', edge: 'before', step: ANSWER, durable: EPOCH },
+    property: 'an epoch that nobody learned of is spent, also when all is loaded',
+  },
+  'append/before-begin': {
+    ...{ phase: 'append', edge: 'before', step: 'BEGIN', durable: EPOCH },
+    property: 'what was not committed was not acknowledged, and leaves no trace',
+  },
+  'append/between-inserts': {
+    ...{ phase: 'append', edge: 'after', step: 'INSERT INTO record', nth: 2, durable: EPOCH },
+    property: 'half a batch is none: the device sends it again',
+  },
+  'append/before-commit': {
+    ...{ phase: 'append', edge: 'before', step: 'COMMIT', durable: EPOCH },
+    property: 'rows and counters that are written and not committed are not there',
+  },
+  'append/after-commit': {
+    ...{ phase: 'append', edge: 'after', step: 'COMMIT', durable: BATCH },
+    property:
+      'committed rows stay, though no device was told: a second record when it sends again, never a hole',
+  },
+  'append/before-answer': {
+    ...{ phase: 'append', edge: 'before', step: ANSWER, durable: BATCH },
+    property: 'the same, when the thread was about to answer',
+  },
+  'append/before-puback': {
+    ...{ phase: 'append', edge: 'after', step: ANSWERED, durable: BATCH },
+    property: 'the same, when the PUBACK was about to leave: it never leaves before the row is there',
+  },
+  'accept/before-begin': {
+    ...{ phase: 'accept', edge: 'before', step: 'BEGIN', durable: BATCH },
+    property:
+      'a row whose acceptance is not committed is still there, and is delivered again under its old id',
+  },
+  'accept/after-delete': {
+    ...{ phase: 'accept', edge: 'after', step: 'DELETE FROM record', durable: BATCH },
+    property: 'a deletion without its bookkeeping is undone',
+  },
+  'accept/before-commit': {
+    ...{ phase: 'accept', edge: 'before', step: 'COMMIT', durable: BATCH },
+    property: 'a deletion with its bookkeeping is undone too, until it is committed',
+  },
+  'accept/after-commit': {
+    ...{ phase: 'accept', edge: 'after', step: 'COMMIT', durable: ALL },
+    property: 'a freed row stays away, its id with it, and its neighbours stay',
+  },
+  'accept/before-answer': {
+    ...{ phase: 'accept', edge: 'before', step: ANSWER, durable: ALL },
+    property: 'the same, when the thread was about to answer',
+  },
+  'vacuum/before': {
+    ...{ phase: 'vacuum', edge: 'before', step: 'PRAGMA incremental_vacuum', durable: ALL },
+    property: 'unused pages are kept for another time',
+  },
+  'vacuum/after': {
+    ...{ phase: 'vacuum', edge: 'after', step: 'PRAGMA incremental_vacuum', durable: ALL },
+    property: 'moving pages moves no record',
+  },
+  'close/before': {
+    ...{ phase: 'close', edge: 'before', step: CLOSE, durable: ALL },
+    property: 'a log that is not yet copied into the file counts',
+  },
+  'close/after': {
+    ...{ phase: 'close', edge: 'after', step: CLOSE, durable: ALL },
+    property: 'a closed file is whole without its log',
+  },
+};
