@@ -3,9 +3,10 @@
  * rows of a first life are in). Writes at once what it was told to `<argv[2]>.told`: `acked <epoch> <seq> <payload>`, `accepted <epoch> <first> <last>`.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
+import type { SeqRange } from '../../../shared/record.ts';
 import { appendAll, storeOn, texts } from '../../agent/store/fixture.ts';
 import { ANSWERED, type Phase } from './crash-point.ts';
-import { ACCEPTED, BATCH_ROWS, FIRST_ROWS, ROW_PAD } from './rows.ts';
+import { ACCEPTED, BATCH_ROWS, BULK, FIRST_ROWS } from './rows.ts';
 
 const [file = '', phase] = process.argv.slice(2);
 const { store } = storeOn(file);
@@ -15,12 +16,17 @@ function begin(next: Phase): void {
 }
 
 async function appendRows(name: string, count: number): Promise<void> {
-  const payloads = texts(count).map((text) => `${name}-${text}${ROW_PAD}`);
+  const payloads = texts(count).map((text) => `${name}-${text}`);
   const seqs = await appendAll(store, payloads);
   // What the broker would send PUBACKs for.
   if (phase === 'append' && process.env['HEADGATE_CRASH_STEP']?.includes(ANSWERED))
     process.kill(process.pid, 'SIGKILL');
   for (const [i, seq] of seqs.entries()) say(`acked ${store.epoch} ${seq} ${payloads[i]}`);
+}
+
+async function acceptRows(epoch: string, { first, last }: SeqRange): Promise<void> {
+  await store.accept({ epoch, stream: 'telemetry', provider: 'aws', copies: 1, first, last });
+  say(`accepted ${epoch} ${first} ${last}`);
 }
 
 /** Synchronously: what is said before the process ends is there afterwards. */
@@ -38,12 +44,13 @@ begin('append');
 await appendRows('batch', BATCH_ROWS);
 begin('accept');
 const [old] = store.initialState();
-if (old) {
-  await store.accept({ epoch: old.epoch, stream: old.stream, provider: 'aws', copies: 1, ...ACCEPTED });
-  say(`accepted ${old.epoch} ${ACCEPTED.first} ${ACCEPTED.last}`);
+if (old) await acceptRows(old.epoch, ACCEPTED);
+if (phase === 'vacuum') {
+  await appendRows('x'.repeat(BULK.payloadBytes), BULK.rows);
+  await acceptRows(store.epoch, { first: BATCH_ROWS + 1, last: BATCH_ROWS + BULK.rows });
+  begin('vacuum');
+  // The store's own timer runs it every second.
+  await new Promise((resolve) => setTimeout(resolve, 5000));
 }
-begin('vacuum');
-// The store's own timer runs it every second.
-if (phase === 'vacuum') await new Promise((resolve) => setTimeout(resolve, 5000));
 begin('close');
 await store.stop();
