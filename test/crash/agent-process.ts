@@ -45,10 +45,13 @@ export class AgentProcess {
     return this.#epoch;
   }
 
-  /** SIGKILL; resolves when the process is gone and its log is read. */
+  /** SIGKILL; resolves when the process is gone and its log is read. Rejects when it had ended by itself. */
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#ended;
+    const { signalCode, exitCode } = this.#child;
+    if (signalCode !== 'SIGKILL')
+      throw new Error(`the agent ended by itself (${signalCode ?? exitCode}); see ${this.#logFile}`);
   }
 
   /** Rejects when it ends by itself or is not ready in time: then its log says why. */
