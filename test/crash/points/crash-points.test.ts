@@ -52,8 +52,8 @@ async function allRows(t: Test, store: Store): Promise<Map<string, string>> {
   const rows = new Map<string, string>();
   for (const { epoch, pending } of store.initialState()) {
     for (const [seq, payload] of await contents(store, epoch)) rows.set(`${epoch}/${seq}`, payload);
-    const there = [...pending.ranges()].reduce((sum, { first, last }) => sum + last - first + 1, 0);
-    t.equal([...rows.keys()].filter((id) => id.startsWith(`${epoch}/`)).length, there, 'no hole');
+    const there = [...rows.keys()].filter((id) => id.startsWith(`${epoch}/`)).length;
+    t.equal(there, pending.size, 'no hole');
   }
   return rows;
 }
