@@ -145,7 +145,7 @@ t.test('bans in text', async (t) => {
     `see /ho${'me'}/ann/notes`,
     `ExecStart=/ro${'ot'}/run`,
     `"/Use${'rs'}/ann"`,
-    `${'https'}://registry.example.org/zod`,
+    `${'https'}://registry.npm${'js'}.org/zod`,
     `https://artifactory.exam${'ple'}.com/`,
     '/build/headgate/agent',
     '/build/notes',

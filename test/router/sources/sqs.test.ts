@@ -241,7 +241,11 @@ t.test('stop is quick when idle, and waits for what is in hand', async (t) => {
 
 t.test('options: the endpoint may be left out, secrets come in pairs', (t) => {
   const queue_url = 'https://sqs.eu-west-1.amazonaws.com/123456789012/headgate';
-  t.same(sqsOptions.parse({ region: 'eu-west-1', queue_url }), { region: 'eu-west-1', queue_url });
+  t.same(sqsOptions.parse({ region: 'eu-west-1', queue_url }), {
+    region: 'eu-west-1',
+    queue_url,
+    visibility_timeout: 60_000,
+  });
   t.match(sqsOptions.safeParse({ region: 'eu-west-1' }).error?.issues[0], {
     path: ['queue_url'],
     message: /get-queue-url/,
