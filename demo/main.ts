@@ -9,6 +9,7 @@ import { openSqliteLedger } from '../router/ledger/sqlite.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger, errorText } from '../shared/log.ts';
+import { stopSignal } from '../shared/process.ts';
 import { findFailovers } from './incidents.ts';
 import { LiveView } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
@@ -32,13 +33,15 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const view = new LiveView(process.stdout, options.json);
   const scenario = new Scenario(dir, options, clock);
   const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort();
-  process.once('SIGINT', interrupt);
-  process.once('SIGTERM', interrupt);
+  void stopSignal().then(() => interrupted.abort());
   process.once('exit', () => scenario.destroy());
   try {
     const report = await play(scenario, options, view, clock, dir, interrupted.signal);
-    if (!report) return EXIT.failed;
+    if (!report) {
+      view.end();
+      process.stderr.write('headgate demo: interrupted, nothing to judge\n');
+      return EXIT.failed;
+    }
     printReport(report, { json: options.json, kept: options.keep === undefined ? null : dir });
     return report.verdict === 'ok' ? EXIT.ok : EXIT.failed;
   } catch (error) {

@@ -36,8 +36,9 @@ export async function runUntilStopped(
 /** Resolves with the first SIGTERM or SIGINT. Without a terminal's SIGINT, also when the parent's IPC channel closes. */
 export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
-    process.once('SIGTERM', () => resolve('SIGTERM'));
-    process.once('SIGINT', () => resolve('SIGINT'));
+    // For good, not once: npm passes Ctrl-C on to a process that already got it from the terminal.
+    process.on('SIGTERM', () => resolve('SIGTERM'));
+    process.on('SIGINT', () => resolve('SIGINT'));
     if (process.channel) process.once('disconnect', () => resolve('disconnect'));
   });
 }
