@@ -325,7 +325,7 @@ export class Store implements Service {
         await this.#open();
         break;
       } catch (error) {
-        this.#log.error({ event: 'store.reopen-failed', error: errorText(error), pauseMs });
+        this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs });
       }
     }
     for (const listener of this.#reopenListeners) listener();
