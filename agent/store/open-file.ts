@@ -13,59 +13,15 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText } from '../../shared/log.ts';
+import { migrate, refuseNewer } from './schema.ts';
 import { StoreError } from './types.ts';
 
-const SCHEMA_VERSION = 1;
 const LOCK_WAIT_MS = 2000;
 /** Pages of 4 KiB after which the log is copied into the file, and the size the log is cut to afterwards (I10). */
 const CHECKPOINT_PAGES = 1000;
 const LOG_BYTES_MAX = 8 * 2 ** 20;
 /** Value of `PRAGMA synchronous` for FULL (sqlite.org/pragma.html#pragma_synchronous). */
 const SYNCHRONOUS_FULL = 2;
-
-/** `freed` and `ranges` are `IntervalSet.encode()`; `number` is the start counter and is never given twice (I2). */
-const SCHEMA = `
-  CREATE TABLE epoch (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    name TEXT NOT NULL,
-    boot_id TEXT NOT NULL,
-    offset_ms REAL NOT NULL,
-    quality TEXT NOT NULL
-  ) STRICT;
-  CREATE TABLE stream (
-    id INTEGER PRIMARY KEY,
-    epoch TEXT NOT NULL,
-    name TEXT NOT NULL,
-    last_seq INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    freed BLOB NOT NULL,
-    end_announced INTEGER NOT NULL,
-    UNIQUE (epoch, name)
-  ) STRICT;
-  CREATE TABLE accepted (
-    stream INTEGER NOT NULL,
-    provider TEXT NOT NULL,
-    ranges BLOB NOT NULL,
-    PRIMARY KEY (stream, provider)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE gap (
-    stream INTEGER NOT NULL,
-    first INTEGER NOT NULL,
-    last INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (stream, first)
-  ) STRICT, WITHOUT ROWID;
-  CREATE TABLE record (
-    stream INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    mono_ms REAL NOT NULL,
-    device TEXT NOT NULL,
-    topic TEXT NOT NULL,
-    payload BLOB NOT NULL,
-    PRIMARY KEY (stream, seq)
-  ) STRICT, WITHOUT ROWID;
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
 
 /** What was wrong with the file that was found, and where it is now. */
 export interface Damage {
@@ -109,12 +65,7 @@ function openChecked(file: string): Database.Database {
 function configure(db: Database.Database): void {
   db.pragma('locking_mode = EXCLUSIVE');
   const version = pragmaNumber(db, 'user_version');
-  if (version > SCHEMA_VERSION) {
-    throw new StoreError(
-      'newer-schema',
-      `the buffer has schema version ${version}, this program knows ${SCHEMA_VERSION}: update headgate`,
-    );
-  }
+  refuseNewer(version);
   if (version === 0) db.pragma('auto_vacuum = INCREMENTAL');
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
@@ -122,8 +73,8 @@ function configure(db: Database.Database): void {
   db.pragma(`journal_size_limit = ${LOG_BYTES_MAX}`);
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok') throw new DamagedFile(String(check));
-  if (version === 0) db.transaction(() => db.exec(SCHEMA)).exclusive();
-  else checkSets(db);
+  if (version > 0) checkSets(db);
+  migrate(db, version);
   const mode = db.pragma('journal_mode', { simple: true });
   if (mode !== 'wal' || pragmaNumber(db, 'synchronous') !== SYNCHRONOUS_FULL) {
     throw new Error(`SQLite did not take the durable settings (journal_mode=${String(mode)})`);
