@@ -50,6 +50,14 @@ export const streamSchema = z
       .describe(
         'Size that live envelopes aim at. 4000 with properties fits one metering unit on AWS and IoT Hub.',
       ),
+    backlog_share: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.5)
+      .describe(
+        'Live records go first; while records of an outage wait too, they get at least this share of the envelopes.',
+      ),
   })
   .describe('A named class of records with its own residency, copies and sequence.');
 

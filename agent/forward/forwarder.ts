@@ -17,6 +17,7 @@ import type { Store } from '../store/store.ts';
 import type { StoredRecord, StreamState } from '../store/types.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
+import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 import type { Sender } from './sender.ts';
 import { Stream, type StreamProgress } from './stream.ts';
@@ -25,7 +26,7 @@ import { type Run, StreamQueue } from './stream-queue.ts';
 const TICK_MS = 25;
 /** Rows asked of the store for one envelope. */
 const ROWS_PER_ENVELOPE_MAX = 5000;
-/** Rows older than this when they are packed travel in the backlog lane. */
+/** Rows that nobody took for so long travel in the backlog lane. */
 const LIVE_MS = 5000;
 /** Backlog envelopes grow to this, or to the smallest provider's limit. */
 const BACKLOG_BYTES = 96 * 1024;
@@ -157,19 +158,25 @@ export class Forwarder implements Service {
   }
 
   #pumpStream(stream: Stream): void {
+    for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
+    for (const lane of stream.lanes.order()) if (this.#takeFrom(stream, lane)) return;
+    const announcing = stream.queues.find((queue) => queue.announces);
+    if (announcing && this.#open(stream, new Set())) this.#track(this.#announce(stream, announcing));
+  }
+
+  /** Begins an envelope of the lane, when one is due and a provider has room for it. */
+  #takeFrom(stream: Stream, lane: Lane): boolean {
+    const { linger, envelope_bytes: targetBytes } = stream.policy;
     for (const queue of stream.queues) {
-      for (const run of queue.runs(ROWS_PER_ENVELOPE_MAX)) {
-        if (!queue.due(run, this.#clock.monoMs(), stream.policy.linger, stream.policy.envelope_bytes))
-          continue;
+      for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
+        if (!queue.due(run, this.#clock.monoMs(), linger, targetBytes)) continue;
         if (!this.#open(stream, run.acceptedBy)) continue;
-        this.#track(this.#build(stream, queue, run));
-        return;
-      }
-      if (queue.announces && this.#open(stream, new Set())) {
-        this.#track(this.#announce(stream, queue));
-        return;
+        stream.lanes.took(lane);
+        this.#track(this.#build(stream, queue, run, lane));
+        return true;
       }
     }
+    return false;
   }
 
   /** Whether a provider may take an envelope of the stream now and has room for it. */
@@ -190,21 +197,21 @@ export class Forwarder implements Service {
   async #announce(stream: Stream, queue: StreamQueue): Promise<void> {
     queue.announcing = true;
     try {
-      await this.#build(stream, queue, null);
+      await this.#build(stream, queue, null, 'backlog');
     } finally {
       queue.announcing = false;
     }
   }
 
   /** Reads a run, packs an envelope and sends it. One build per stream at a time; deliveries overlap. */
-  async #build(stream: Stream, queue: StreamQueue, run: Run | null): Promise<void> {
+  async #build(stream: Stream, queue: StreamQueue, run: Run | null, lane: Lane): Promise<void> {
     stream.building = true;
     if (run) queue.reserve(run.first, run.last);
     let packed: { bytes: Uint8Array; envelope: Envelope };
     try {
-      const target = this.#targetBytes(stream, queue, run);
+      const target = this.#targetBytes(stream, run, lane);
       const rows = run ? await this.#read(queue, run, stream.packer.rawBytesFor(target)) : [];
-      packed = stream.packer.pack(this.#header(queue), rows, target);
+      packed = stream.packer.pack(this.#header(queue, lane), rows, target);
     } catch (error) {
       this.#log.error({
         event: 'forward.read_failed',
@@ -222,7 +229,7 @@ export class Forwarder implements Service {
     const last = envelope.records.at(-1)?.seq;
     const range = run && last !== undefined ? { ...run, last } : null;
     const rest = run && last !== undefined && last < run.last ? { first: last + 1, last: run.last } : null;
-    if (run) queue.packed(last ?? run.last, rest);
+    if (run) queue.packed({ first: run.first, last: last ?? run.last }, rest);
     this.#pumpSoon();
     if (run && !range) return;
     const message = {
@@ -250,17 +257,12 @@ export class Forwarder implements Service {
     return rows;
   }
 
-  #targetBytes(stream: Stream, queue: StreamQueue, run: Run | null): number {
-    if (!run || !this.#isBacklog(queue)) return stream.policy.envelope_bytes;
+  #targetBytes(stream: Stream, run: Run | null, lane: Lane): number {
+    if (!run || lane === 'live') return stream.policy.envelope_bytes;
     return Math.min(BACKLOG_BYTES, ...[...this.#senders.values()].map((sender) => sender.maxEnvelopeBytes));
   }
 
-  #isBacklog(queue: StreamQueue): boolean {
-    const oldest = queue.oldestWaitingMs();
-    return queue.epoch !== this.#store.epoch || (oldest !== null && this.#clock.monoMs() - oldest > LIVE_MS);
-  }
-
-  #header(queue: StreamQueue): Omit<Envelope, 'records'> {
+  #header(queue: StreamQueue, lane: Lane): Omit<Envelope, 'records'> {
     const clock =
       queue.epoch === this.#store.epoch
         ? this.#currentClock()
@@ -270,7 +272,7 @@ export class Forwarder implements Service {
       epoch: queue.epoch,
       stream: queue.stream,
       clock: clock ?? this.#currentClock(),
-      lane: this.#isBacklog(queue) ? 'backlog' : 'live',
+      lane,
       gaps: queue.gaps.toSorted((a, b) => a.first - b.first),
       sealedAt: queue.sealedAt,
     };

@@ -4,11 +4,13 @@
  *   owed      rows that fewer than `copies` providers hold (I3)
  *   accepted  per provider, which of the owed rows it holds already (only when more than one copy is asked)
  *   reserved  rows in an envelope that is being built or is under way
+ *   waited    rows up to here are the backlog lane, the rows above it the live lane
  *
  * Pure: no clock, no I/O (I11).
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
+import type { Lane } from './lanes.ts';
 
 /** The next rows to send: one run whose rows are all held by the same providers. */
 export interface Run extends SeqRange {
@@ -43,7 +45,7 @@ export class StreamQueue {
   readonly #accepted: Map<string, IntervalSet>;
   readonly #reserved = IntervalSet.empty();
   #arrivals: Arrival[] = [];
-  /** Rows up to here have waited already (an outage, a restart): they are due at once. */
+  /** Rows up to here have waited already (an outage, a restart): they are due at once, in the backlog lane. */
   #waitedTo: number;
   /** The highest row that was ever durable here. */
   #committedTo: number;
@@ -103,17 +105,31 @@ export class StreamQueue {
     this.sealedAt = state.sealedAt;
   }
 
+  /** Rows that nobody took for `liveMs` have become backlog. */
+  age(nowMs: number, liveMs: number): void {
+    for (const { last, atMs } of this.#arrivals) {
+      if (nowMs - atMs <= liveMs) return;
+      this.#waitedTo = Math.max(this.#waitedTo, last);
+    }
+  }
+
+  laneOf(seq: number): Lane {
+    return seq <= this.#waitedTo ? 'backlog' : 'live';
+  }
+
   /** Whether a run is worth an envelope now: it has waited out something, enough bytes are there, or its linger is over. */
   due(run: Run, nowMs: number, lingerMs: number, targetBytes: number): boolean {
-    if (run.first <= this.#waitedTo) return true;
-    const oldest = this.#arrivals[0];
-    if (!oldest || nowMs - oldest.atMs >= lingerMs) return true;
+    if (this.laneOf(run.first) === 'backlog') return true;
+    let isFirst = true;
     let bytes = 0;
     for (const arrival of this.#arrivals) {
+      if (arrival.last < run.first) continue;
+      if (isFirst && nowMs - arrival.atMs >= lingerMs) return true;
+      isFirst = false;
       bytes += arrival.bytes;
       if (bytes >= targetBytes) return true;
     }
-    return false;
+    return isFirst;
   }
 
   /** Monotonic time of the oldest commit not yet taken, null when none waits. */
@@ -121,11 +137,11 @@ export class StreamQueue {
     return this.#arrivals[0]?.atMs ?? null;
   }
 
-  /** The next runs to send, lowest seq first, each at most `rowsMax` long, one per set of holders. */
-  *runs(rowsMax: number): Generator<Run> {
+  /** The next runs of a lane to send, lowest seq first, each at most `rowsMax` long, one per set of holders. */
+  *runs(lane: Lane, rowsMax: number): Generator<Run> {
     const seen = new Set<string>();
     let searched = 0;
-    for (const run of this.#split(this.#free())) {
+    for (const run of this.#split(this.#free(lane))) {
       const holders = [...run.acceptedBy].sort().join(' ');
       if (!seen.has(holders)) yield { ...run, last: Math.min(run.last, run.first + rowsMax - 1) };
       seen.add(holders);
@@ -139,9 +155,9 @@ export class StreamQueue {
     this.#reserved.add(first, last);
   }
 
-  /** Rows up to `last` went into an envelope; `rest`, reserved with them, did not fit and waits on. */
-  packed(last: number, rest: SeqRange | null): void {
-    this.#arrivals = this.#arrivals.filter((arrival) => arrival.last > last);
+  /** The rows of `taken` went into an envelope; `rest`, reserved with them, did not fit and waits on. */
+  packed(taken: SeqRange, rest: SeqRange | null): void {
+    this.#arrivals = this.#arrivals.filter(({ last }) => last < taken.first || last > taken.last);
     if (rest) this.#reserved.remove(rest.first, rest.last);
   }
 
@@ -175,9 +191,10 @@ export class StreamQueue {
     for (const set of this.#accepted.values()) set.remove(first, last);
   }
 
-  /** Owed rows that are in no envelope, ascending. */
-  *#free(): Generator<SeqRange> {
-    for (const owed of this.#owed.ranges()) yield* this.#reserved.missing(owed.first, owed.last);
+  /** Owed rows of a lane that are in no envelope, ascending. */
+  *#free(lane: Lane): Generator<SeqRange> {
+    const [from, to] = lane === 'backlog' ? [1, this.#waitedTo] : [this.#waitedTo + 1, this.#committedTo];
+    for (const owed of this.#owed.within(from, to)) yield* this.#reserved.missing(owed.first, owed.last);
   }
 
   /** Cuts ranges where the set of holders changes. */

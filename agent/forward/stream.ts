@@ -2,6 +2,7 @@
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { StreamPolicy } from '../../shared/policy.ts';
 import type { SeqRange } from '../../shared/record.ts';
+import { LaneShare } from './lanes.ts';
 import { Packer } from './packer.ts';
 import { StreamQueue } from './stream-queue.ts';
 
@@ -40,6 +41,7 @@ export class Stream {
   readonly name: string;
   readonly policy: StreamPolicy;
   readonly packer = new Packer();
+  readonly lanes: LaneShare;
   /** Oldest epoch first. */
   queues: StreamQueue[] = [];
   /** An envelope is being read and packed. */
@@ -54,6 +56,7 @@ export class Stream {
   constructor(name: string, policy: StreamPolicy) {
     this.name = name;
     this.policy = policy;
+    this.lanes = new LaneShare(policy.backlog_share);
   }
 
   /** The queue that new records join. */

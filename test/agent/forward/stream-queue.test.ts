@@ -98,19 +98,22 @@ class World {
   }
 
   #take(index: number, rowsMax: number, fits: number): void {
-    const runs = [...this.queue.runs(rowsMax)];
+    const runs = runsOf(this.queue, rowsMax);
     const run = runs[index % Math.max(1, runs.length)];
     if (!run) return;
     for (const flight of this.flights) assert(run.last < flight.first || run.first > flight.last, 'overlap');
     this.queue.reserve(run.first, run.last);
     const last = Math.min(run.last, run.first + fits);
-    this.queue.packed(last, last === run.last ? null : { first: last + 1, last: run.last });
+    this.queue.packed(
+      { first: run.first, last },
+      last === run.last ? null : { first: last + 1, last: run.last },
+    );
     this.flights.push({ ...run, last });
   }
 
   /** The store no longer has some rows of a run that was about to be packed; the rest goes back. */
   #lose(index: number, at: number, length: number): void {
-    const runs = [...this.queue.runs(8)];
+    const runs = runsOf(this.queue, 8);
     const run = runs[index % Math.max(1, runs.length)];
     if (!run) return;
     const first = Math.min(run.first + at, run.last);
@@ -170,14 +173,14 @@ class World {
     }
     const classes = new Map<string, number>();
     for (const row of [...holders.keys()].sort((a, b) => a - b)) {
-      const name = [...(holders.get(row) ?? [])].sort().join();
+      const name = `${queue.laneOf(row)} ${[...(holders.get(row) ?? [])].sort().join()}`;
       if (!reserved.has(row) && !classes.has(name)) classes.set(name, row);
     }
-    const runs = [...queue.runs(5)];
+    const runs = runsOf(queue, 5);
     assert.deepEqual(
-      runs.map((run) => run.first),
+      runs.map((run) => run.first).sort((a, b) => a - b),
       [...classes.values()].sort((a, b) => a - b),
-      'one run for each set of holders, at its lowest free row',
+      'one run for each lane and set of holders, at its lowest free row',
     );
     for (const run of runs) {
       assert(run.last - run.first < 5, 'rowsMax');
@@ -187,6 +190,11 @@ class World {
       }
     }
   }
+}
+
+/** Of both lanes, the backlog first. */
+function runsOf(queue: StreamQueue, rowsMax: number): Run[] {
+  return [...queue.runs('backlog', rowsMax), ...queue.runs('live', rowsMax)];
 }
 
 function rows({ first, last }: SeqRange): number[] {
@@ -233,7 +241,7 @@ t.test('the same provider twice is one copy (I3)', async (t) => {
   queue.accepted('aws', 1, 10, 2);
   t.equal(queue.owed, 10);
   queue.accepted('gcp', 4, 5, 2);
-  t.strictSame(plain(queue.runs(100)), [[1, 3, 'aws']]);
+  t.strictSame(plain(runsOf(queue, 100)), [[1, 3, 'aws']]);
   queue.accepted('gcp', 1, 10, 2);
   t.equal(queue.owed, 0);
   t.ok(queue.idle);
@@ -242,7 +250,7 @@ t.test('the same provider twice is one copy (I3)', async (t) => {
 t.test('after a start it goes on where the store was', async (t) => {
   const queue = queueOf([{ first: 3, last: 9 }], [['aws', [{ first: 5, last: 6 }]]]);
   t.equal(queue.owed, 7);
-  t.strictSame(plain(queue.runs(2)), [
+  t.strictSame(plain(runsOf(queue, 2)), [
     [3, 4, ''],
     [5, 6, 'aws'],
   ]);
@@ -254,19 +262,19 @@ t.test(
   async (t) => {
     const queue = queueOf([{ first: 1, last: 6 }], [['aws', [{ first: 1, last: 3 }]]]);
     queue.accepted('aws', 1, 3, 1);
-    t.strictSame(plain(queue.runs(100)), [[4, 6, '']]);
+    t.strictSame(plain(runsOf(queue, 100)), [[4, 6, '']]);
   },
 );
 
 t.test('rows that only another provider can take never hide the rows behind them', async (t) => {
   const held = queueOf([{ first: 1, last: 100_001 }], [['aws', [{ first: 1, last: 100_000 }]]]);
-  t.strictSame(plain(held.runs(5000)), [
+  t.strictSame(plain(runsOf(held, 5000)), [
     [1, 5000, 'aws'],
     [100_001, 100_001, ''],
   ]);
   const scattered = Array.from({ length: 200 }, (_, i) => ({ first: i * 3 + 1, last: i * 3 + 2 }));
   const queue = queueOf([...scattered, { first: 1000, last: 1005 }], [['aws', scattered]]);
-  t.strictSame(plain(queue.runs(5000)), [
+  t.strictSame(plain(runsOf(queue, 5000)), [
     [1, 2, 'aws'],
     [1000, 1005, ''],
   ]);
@@ -275,7 +283,7 @@ t.test('rows that only another provider can take never hide the rows behind them
 t.test('due: enough bytes, or the linger of the oldest commit is over', async (t) => {
   const queue = queueOf([]);
   const due = (nowMs: number): boolean => {
-    const [run] = queue.runs(100);
+    const [run] = runsOf(queue, 100);
     return run !== undefined && queue.due(run, nowMs, 50, 4000);
   };
   queue.committed(1, 2, 1000, 100);
@@ -288,7 +296,7 @@ t.test('due: enough bytes, or the linger of the oldest commit is over', async (t
   t.ok(due(120), 'enough bytes for an envelope');
 
   queue.reserve(1, 5);
-  queue.packed(4, { first: 5, last: 5 });
+  queue.packed({ first: 1, last: 4 }, { first: 5, last: 5 });
   t.equal(queue.oldestWaitingMs(), 120, 'the commit of the row that did not fit still waits');
   t.notOk(due(169));
   t.ok(due(170));
@@ -298,13 +306,20 @@ t.test('due: rows that come back undelivered go again at once', async (t) => {
   const queue = queueOf([]);
   queue.committed(1, 5, 100, 0);
   queue.reserve(1, 5);
-  queue.packed(5, null);
+  queue.packed({ first: 1, last: 5 }, null);
   queue.committed(6, 9, 100, 10);
   const run = { first: 6, last: 9, acceptedBy: new Set<string>() };
   t.notOk(queue.due(run, 10, 50, 4000));
   queue.release(1, 5);
-  const [back] = queue.runs(100);
-  t.strictSame(plain(queue.runs(100)), [[1, 9, '']]);
+  const [back] = runsOf(queue, 100);
+  t.strictSame(
+    plain(runsOf(queue, 100)),
+    [
+      [1, 5, ''],
+      [6, 9, ''],
+    ],
+    'they are backlog now, the rows behind them are not',
+  );
   t.ok(back && queue.due(back, 10, 50, 4000));
   t.notOk(queue.due(run, 10, 50, 4000), 'the rows behind them wait for their own linger');
 });
@@ -320,7 +335,7 @@ t.test('due: after a reopening nothing lingers', async (t) => {
     gaps: [],
     sealedAt: 5,
   });
-  t.strictSame(plain(queue.runs(100)), [[1, 5, '']]);
+  t.strictSame(plain(runsOf(queue, 100)), [[1, 5, '']]);
   t.ok(queue.due({ first: 1, last: 5, acceptedBy: new Set() }, 0, 50, 4000));
   t.equal(queue.sealedAt, 5);
   t.notOk(queue.idle);
@@ -336,6 +351,6 @@ t.test('the age of the oldest waiting commit survives any number of commits behi
     'no byte was forgotten',
   );
   queue.reserve(1, 2000);
-  queue.packed(2000, null);
+  queue.packed({ first: 1, last: 2000 }, null);
   t.equal(queue.oldestWaitingMs(), null);
 });

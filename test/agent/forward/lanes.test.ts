@@ -1,0 +1,35 @@
+import { strict as assert } from 'node:assert';
+import fc from 'fast-check';
+import t from 'tap';
+import { type Lane, LaneShare } from '../../../agent/forward/lanes.ts';
+
+/** The lanes of `count` envelopes while both lanes wait. */
+function taken(lanes: LaneShare, count: number): Lane[] {
+  return Array.from({ length: count }, () => {
+    const [lane] = lanes.order();
+    lanes.took(lane);
+    return lane;
+  });
+}
+
+t.test('live first, and the backlog gets its share', async (t) => {
+  t.strictSame(taken(new LaneShare(0.5), 4), ['live', 'backlog', 'live', 'backlog']);
+  t.strictSame(taken(new LaneShare(0.25), 8).filter((lane) => lane === 'backlog').length, 2);
+  t.strictSame(new Set(taken(new LaneShare(0), 50)), new Set(['live']));
+  t.equal(taken(new LaneShare(1), 50).filter((lane) => lane === 'live').length, 1);
+});
+
+t.test(
+  'whatever went before, the share holds over any hundred envelopes in which both lanes wait',
+  async () => {
+    const before = fc.array(fc.constantFrom<Lane>('live', 'backlog'), { maxLength: 200 });
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, noNaN: true }), before, (share, alone) => {
+        const lanes = new LaneShare(share);
+        for (const lane of alone) lanes.took(lane);
+        const backlog = taken(lanes, 100).filter((lane) => lane === 'backlog').length;
+        assert(Math.abs(backlog - share * 100) <= 3, `${backlog} of 100 with a share of ${share}`);
+      }),
+    );
+  },
+);
