@@ -26,6 +26,7 @@ import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
 import { Store } from './store/store.ts';
+import { storeLimits } from './store-limits.ts';
 
 /** The agent's parts in the order they start; they stop in reverse. */
 async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
@@ -43,7 +44,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     clock,
     entropy,
     log: log('store'),
-    maxBytes: config.buffer.max_bytes,
+    limits: storeLimits(config),
   });
   bootClock.onRead((reading) => store.setClock(reading));
 
@@ -98,7 +99,10 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     entropy,
     log: log('broker'),
   });
-  registerMeasured(registry, { broker, store, forwarder, routing, senders });
+  const memoryStreams = new Set(
+    streams.map(({ name }) => name).filter((name) => config.policy.streams[name]?.durability === 'memory'),
+  );
+  registerMeasured(registry, { broker, store, forwarder, routing, senders, memoryStreams });
   const admin = createAdminServer({
     ...config.admin,
     checks: {

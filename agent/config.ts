@@ -134,7 +134,7 @@ export const agentConfigSchema = z
           .refine((bytes) => bytes >= MIN_BUFFER_BYTES, 'expected at least 1MiB')
           .default(2 * 2 ** 30)
           .describe(
-            'Most that the buffer holds. Above it a publish is not acknowledged, and the device may repeat it.',
+            'Most that the buffer’s file and its log take. Above it the streams’ when_full and priority decide.',
           ),
       })
       .prefault({})

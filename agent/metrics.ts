@@ -21,6 +21,8 @@ export interface Measured {
   forwarder: Forwarder;
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
+  /** Streams that are never written. */
+  memoryStreams: ReadonlySet<string>;
 }
 
 export function createPublishMetrics(registry: Registry): PublishMetrics {
@@ -80,6 +82,14 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   gauge('store_up', 'One when the buffer takes records.', [], (g) =>
     g.set(parts.store.state() === 'ok' ? 1 : 0),
   );
+  gauge(
+    'store_loss_window_seconds',
+    'Age of the oldest record that is acknowledged and not on the disk.',
+    ['stream'],
+    (g) => {
+      for (const { stream, ageMs } of lossWindows(parts)) g.set({ stream }, ageMs / 1000);
+    },
+  );
   const counter = (
     name: string,
     help: string,
@@ -108,7 +118,30 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   counter('stream_delivered_records_total', 'Records delivered with all their copies.', ['stream'], () =>
     parts.forwarder.streams().map(({ name, accepted }) => [name, accepted]),
   );
+  counter('store_payload_bytes_total', 'Record bytes made durable.', [], () => [
+    ['', parts.store.written.payloadBytes],
+  ]);
+  counter('store_written_bytes_total', 'Bytes that this took on the disk, by the kernel’s count.', [], () => {
+    const { writtenBytes } = parts.store.written;
+    return writtenBytes === null ? [] : [['', writtenBytes]];
+  });
+  gauge('store_given_up_records', 'Records given up since start, by reason.', ['stream', 'reason'], (g) => {
+    for (const { stream, reason, records } of parts.store.evicted) g.set({ stream, reason }, records);
+  });
   counter('provider_units_total', 'Units the provider will bill, as predicted.', ['provider'], () =>
     [...parts.senders].map(([provider, sender]) => [provider, sender.counters.units]),
   );
+}
+
+/** Of every stream: 0 where all that is acknowledged is on the disk; what is never written counts as long as it waits. */
+function lossWindows({
+  store,
+  forwarder,
+  memoryStreams,
+}: Measured): Array<{ stream: string; ageMs: number }> {
+  const held = new Map(store.lossWindows().map(({ stream, ageMs }) => [stream, ageMs]));
+  return forwarder.streams().map(({ name, oldestAgeMs }) => ({
+    stream: name,
+    ageMs: memoryStreams.has(name) ? (oldestAgeMs ?? 0) : (held.get(name) ?? 0),
+  }));
 }

@@ -3,7 +3,7 @@
  * The names follow the field's configuration vocabulary (services, redundancy, data_residency, preferred_providers, …).
  */
 import { z } from 'zod';
-import { duration, identifier } from './config/kinds.ts';
+import { byteSize, duration, identifier } from './config/kinds.ts';
 import { topicFilterProblem } from './topic-filter.ts';
 
 /** Zone → regions. The defaults of the reference model; a policy may add zones or replace them. */
@@ -49,6 +49,33 @@ export const streamSchema = z
       .default(4000)
       .describe(
         'Size that live envelopes aim at. 4000 with properties fits one metering unit on AWS and IoT Hub.',
+      ),
+    durability: z
+      .union([
+        z.enum(['fsync', 'memory']),
+        z.strictObject({
+          interval: duration()
+            .refine((ms) => ms >= 10 && ms <= 60_000, 'expected 10ms to 60s')
+            .describe('Acknowledged from memory, written at the latest that much later.'),
+        }),
+      ])
+      .default('fsync')
+      .describe(
+        'When a publish is acknowledged: on the disk; from memory and written within the interval, to spare an SD card; or from memory, never written.',
+      ),
+    priority: z
+      .int()
+      .min(0)
+      .max(9)
+      .default(5)
+      .describe('When the buffer is full, lower ones are given up first.'),
+    max_bytes: byteSize().optional().describe('Most that the stream holds of the buffer.'),
+    max_age: duration().optional().describe('Records older than this are given up.'),
+    when_full: z
+      .enum(['evict', 'reject'])
+      .default('evict')
+      .describe(
+        'Without room: give up older records, which the router is told; or do not acknowledge new ones, which devices may repeat.',
       ),
     backlog_share: z
       .number()

@@ -31,6 +31,8 @@ const LIVE_MS = 5000;
 /** Backlog envelopes grow to this, or to the smallest provider's limit. */
 const BACKLOG_BYTES = 96 * 1024;
 const STOP_WAIT_MS = 1500;
+/** The rest travels with the next one (I10). */
+const GAPS_PER_ENVELOPE_MAX = 500;
 
 export class Forwarder implements Service {
   readonly #gateway: string;
@@ -78,6 +80,13 @@ export class Forwarder implements Service {
       }
       this.#pumpSoon();
     });
+    this.#store.onGaps((gaps) => {
+      for (const gap of gaps) {
+        const queue = this.#streamOf(gap.stream).queues.find(({ epoch }) => epoch === gap.epoch);
+        queue?.gaveUp(gap);
+      }
+      this.#pumpSoon();
+    });
     this.#routing.start({ onProbe: (provider) => this.#probe(provider), onChange: () => this.#pumpSoon() });
     this.#timers.push(
       this.#clock.every(TICK_MS, () => this.#pump()),
@@ -111,7 +120,13 @@ export class Forwarder implements Service {
 
   /** What the store held when it was opened. A queue that is here already knows more than the disk of what is under way. */
   #takeOver(): void {
-    for (const state of this.#store.initialState()) {
+    const states = this.#store.initialState();
+    for (const { name, queues } of this.#streams.values()) {
+      for (const queue of queues) {
+        if (!states.some(({ epoch, stream }) => epoch === queue.epoch && stream === name)) queue.vanished();
+      }
+    }
+    for (const state of states) {
       const { queues } = this.#streamOf(state.stream);
       const known = queues.find(({ epoch }) => epoch === state.epoch);
       if (known) known.reopened(state);
@@ -252,7 +267,8 @@ export class Forwarder implements Service {
         epoch: queue.epoch,
         ...hole,
       });
-      queue.lost(hole);
+      // The store makes it a gap, and says so.
+      await this.#store.giveUp(queue.epoch, queue.stream, hole.first, hole.last, 'corruption');
     }
     return rows;
   }
@@ -273,7 +289,7 @@ export class Forwarder implements Service {
       stream: queue.stream,
       clock: clock ?? this.#currentClock(),
       lane,
-      gaps: queue.gaps.toSorted((a, b) => a.first - b.first),
+      gaps: queue.gaps.slice(0, GAPS_PER_ENVELOPE_MAX),
       sealedAt: queue.sealedAt,
     };
   }
@@ -328,7 +344,7 @@ export class Forwarder implements Service {
       }
     }
     for (const gap of envelope.gaps) {
-      queue.gaps = queue.gaps.filter((other) => other.first !== gap.first);
+      queue.gapDelivered(gap);
       frees.push(this.#store.acceptGap(epoch, stream.name, gap.first, gap.last));
     }
     if (envelope.sealedAt !== null && queue.sealedAt !== null) {

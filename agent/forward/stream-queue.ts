@@ -10,6 +10,7 @@
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
+import { withGap, withoutRange } from '../store/gaps.ts';
 import type { Lane } from './lanes.ts';
 
 /** The next rows to send: one run whose rows are all held by the same providers. */
@@ -167,11 +168,21 @@ export class StreamQueue {
     this.#waitedTo = Math.max(this.#waitedTo, this.#owed.within(first, last).at(-1)?.last ?? 0);
   }
 
-  /** Rows that are gone from the store: announced as a gap instead. */
-  lost(range: SeqRange): void {
-    this.#forget(range);
-    this.#reserved.remove(range.first, range.last);
-    this.gaps.push({ ...range, reason: 'corruption' });
+  /** The buffer gave these rows up: announced as a gap instead. One that is under way may still arrive; that harms nothing. */
+  gaveUp({ first, last, reason }: Gap): void {
+    this.#forget({ first, last });
+    this.gaps = withGap(this.gaps, { first, last, reason });
+  }
+
+  /** The store was reopened and knows nothing of it: what was never written is gone. */
+  vanished(): void {
+    for (const range of [...this.#owed.ranges()]) this.gaveUp({ ...range, reason: 'corruption' });
+    this.sealedAt ??= this.#committedTo;
+  }
+
+  /** A gap was delivered; it may have grown since. */
+  gapDelivered(range: SeqRange): void {
+    this.gaps = withoutRange(this.gaps, range);
   }
 
   /** A provider holds `first..last`; rows that now have their copies are no longer owed. */

@@ -1,13 +1,15 @@
 /**
  * What one commit will hold: everything that arrived while the thread was busy with the one before. Payloads are copied
- * in at once, because a publish's payload is a view into a socket's buffer.
+ * in at once, because a publish's payload is a view into a socket's buffer; words that many records share go in once.
  */
-import type { CommitResult, Operation, RecordColumns } from './protocol.ts';
+import { type CommitResult, NUMBERS_PER_RECORD, type Operation, type RecordColumns } from './protocol.ts';
 import type { Appended, NewRecord, StoreError } from './types.ts';
 
 const FIRST_PAYLOAD_BYTES = 4096;
+const FIRST_RECORDS = 32;
 
 interface AppendWaiter {
+  stream: string;
   resolve: (appended: Appended) => void;
   reject: (error: StoreError) => void;
 }
@@ -17,18 +19,30 @@ interface OperationWaiter {
   reject: (error: StoreError) => void;
 }
 
+/** Of one stream in a held batch: acknowledged and not on the disk. */
+interface HeldRecords {
+  records: number;
+  sinceMs: number;
+}
+
 export class Batch {
-  readonly #streams: string[] = [];
-  readonly #devices: string[] = [];
-  readonly #topics: string[] = [];
-  readonly #monoMs: number[] = [];
-  readonly #lengths: number[] = [];
+  /** By stream, what is acknowledged already and only has to be written in time; null when its senders wait for the commit. */
+  readonly held: Map<string, HeldRecords> | null;
+  readonly #streams = new Map<string, number>();
+  readonly #devices = new Map<string, number>();
+  readonly #topics = new Map<string, number>();
+  #numbers = new Float64Array(FIRST_RECORDS * NUMBERS_PER_RECORD);
+  #count = 0;
   #payloads = new Uint8Array(FIRST_PAYLOAD_BYTES);
   #payloadBytes = 0;
   #size = 0;
   #operations: Operation[] = [];
   readonly #appendWaiters: AppendWaiter[] = [];
   #operationWaiters: OperationWaiter[] = [];
+
+  constructor(kind: 'awaited' | 'held') {
+    this.held = kind === 'held' ? new Map() : null;
+  }
 
   /** Sum of the sizes that its records were given. */
   get size(): number {
@@ -39,17 +53,37 @@ export class Batch {
     return this.#operations;
   }
 
+  /** Resolves when the commit is on the disk. */
   append(record: NewRecord, size: number): Promise<Appended> {
-    this.#size += size;
-    this.#streams.push(record.stream);
-    this.#devices.push(record.device);
-    this.#topics.push(record.topic);
-    this.#monoMs.push(record.monoMs);
-    this.#lengths.push(record.payload.byteLength);
-    this.#copyPayload(record.payload);
+    this.#add(record, size);
     return new Promise((resolve, reject) => {
-      this.#appendWaiters.push({ resolve, reject });
+      this.#appendWaiters.push({ stream: record.stream, resolve, reject });
     });
+  }
+
+  /** Takes a record that is acknowledged now. */
+  hold(record: NewRecord, size: number, nowMs: number): void {
+    this.#add(record, size);
+    const held = this.held?.get(record.stream);
+    if (held) held.records += 1;
+    else this.held?.set(record.stream, { records: 1, sinceMs: nowMs });
+  }
+
+  #add(record: NewRecord, size: number): void {
+    this.#size += size;
+    let at = this.#count * NUMBERS_PER_RECORD;
+    if (at === this.#numbers.length) {
+      const grown = new Float64Array(at * 2);
+      grown.set(this.#numbers);
+      this.#numbers = grown;
+    }
+    this.#numbers[at++] = indexOf(this.#streams, record.stream);
+    this.#numbers[at++] = indexOf(this.#devices, record.device);
+    this.#numbers[at++] = indexOf(this.#topics, record.topic);
+    this.#numbers[at++] = record.monoMs;
+    this.#numbers[at] = record.payload.byteLength;
+    this.#count += 1;
+    this.#copyPayload(record.payload);
   }
 
   operate(operation: Operation): Promise<void> {
@@ -59,14 +93,14 @@ export class Batch {
     });
   }
 
-  /** The records, to be handed over with their buffer: the batch takes no more after this. */
+  /** The records. When their buffers are handed over, the batch takes no more after this. */
   columns(): RecordColumns {
     return {
-      streams: this.#streams,
-      devices: this.#devices,
-      topics: this.#topics,
-      monoMs: this.#monoMs,
-      lengths: this.#lengths,
+      count: this.#count,
+      streams: [...this.#streams.keys()],
+      devices: [...this.#devices.keys()],
+      topics: [...this.#topics.keys()],
+      numbers: this.#numbers,
       payloads: this.#payloads,
     };
   }
@@ -74,8 +108,7 @@ export class Batch {
   /** The commit is on the disk: every append learns its seq (I1). */
   settle({ appended }: CommitResult): void {
     const next = new Map(appended.map(({ stream, first }) => [stream, first]));
-    for (const [i, { resolve }] of this.#appendWaiters.entries()) {
-      const stream = this.#streams[i] ?? '';
+    for (const { stream, resolve } of this.#appendWaiters) {
       const seq = next.get(stream) ?? 0;
       next.set(stream, seq + 1);
       resolve({ stream, seq });
@@ -83,7 +116,7 @@ export class Batch {
     for (const { resolve } of this.#operationWaiters) resolve();
   }
 
-  /** The commit failed. Operations are good for another try, in `next`; records are their senders' to repeat. */
+  /** The commit failed. Operations are good for another try, in `next`; records that somebody waits for are their senders' to repeat. */
   rejectRecords(error: StoreError, next: Batch): void {
     for (const { reject } of this.#appendWaiters) reject(error);
     next.#operations.push(...this.#operations);
@@ -106,4 +139,11 @@ export class Batch {
     this.#payloads.set(payload, this.#payloadBytes);
     this.#payloadBytes = needed;
   }
+}
+
+function indexOf(words: Map<string, number>, word: string): number {
+  const known = words.get(word);
+  if (known !== undefined) return known;
+  words.set(word, words.size);
+  return words.size - 1;
 }

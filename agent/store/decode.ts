@@ -14,18 +14,19 @@ export function decodeState({ pending, accepted, gaps, ...rest }: EncodedStreamS
 }
 
 /** The payloads are views into the one buffer that was transferred. */
-export function decodeRecords({ seqs, columns }: ReadResult): StoredRecord[] {
+export function decodeRecords({
+  seqs,
+  devices,
+  topics,
+  monoMs,
+  lengths,
+  payloads,
+}: ReadResult): StoredRecord[] {
   let offset = 0;
   return seqs.map((seq, i) => {
-    const length = columns.lengths[i] ?? 0;
-    const payload = columns.payloads.subarray(offset, offset + length);
+    const length = lengths[i] ?? 0;
+    const payload = payloads.subarray(offset, offset + length);
     offset += length;
-    return {
-      seq,
-      device: columns.devices[i] ?? '',
-      topic: columns.topics[i] ?? '',
-      payload,
-      monoMs: columns.monoMs[i] ?? 0,
-    };
+    return { seq, device: devices[i] ?? '', topic: topics[i] ?? '', payload, monoMs: monoMs[i] ?? 0 };
   });
 }

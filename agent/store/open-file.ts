@@ -17,9 +17,10 @@ import { migrate, refuseNewer } from './schema.ts';
 import { StoreError } from './types.ts';
 
 const LOCK_WAIT_MS = 2000;
-/** Pages of 4 KiB after which the log is copied into the file, and the size the log is cut to afterwards (I10). */
-const CHECKPOINT_PAGES = 1000;
-const LOG_BYTES_MAX = 8 * 2 ** 20;
+/** Pages of 4 KiB after which the log is copied into the file, at most, and the log's default bound (I10). */
+const CHECKPOINT_PAGES_MAX = 1000;
+const LOG_BYTES = 8 * 2 ** 20;
+const PAGE_BYTES = 4096;
 /** Value of `PRAGMA synchronous` for FULL (sqlite.org/pragma.html#pragma_synchronous). */
 const SYNCHRONOUS_FULL = 2;
 
@@ -31,27 +32,28 @@ export interface Damage {
 
 /**
  * Opens or creates `file`. A damaged one is renamed to `<file>.damaged-<damagedName>` first. Throws StoreError `locked`
- * or `newer-schema`, and SqliteError when the disk fails.
+ * or `newer-schema`, and SqliteError when the disk fails. `logBytes`: what the log is kept to.
  */
 export function openFile(
   file: string,
   damagedName: string,
+  logBytes: number = LOG_BYTES,
 ): { db: Database.Database; damage: Damage | null } {
   mkdirSync(dirname(file), { recursive: true });
   try {
-    return { db: openChecked(file), damage: null };
+    return { db: openChecked(file, logBytes), damage: null };
   } catch (error) {
     if (!isDamage(error)) throw error;
     const movedTo = `${file}.damaged-${damagedName}`;
     for (const part of ['', '-wal']) if (existsSync(file + part)) renameSync(file + part, movedTo + part);
-    return { db: openChecked(file), damage: { detail: error.message, movedTo } };
+    return { db: openChecked(file, logBytes), damage: { detail: error.message, movedTo } };
   }
 }
 
-function openChecked(file: string): Database.Database {
+function openChecked(file: string, logBytes: number): Database.Database {
   const db = new Database(file, { timeout: LOCK_WAIT_MS });
   try {
-    configure(db);
+    configure(db, logBytes);
     return db;
   } catch (error) {
     db.close();
@@ -62,15 +64,17 @@ function openChecked(file: string): Database.Database {
   }
 }
 
-function configure(db: Database.Database): void {
+function configure(db: Database.Database, logBytes: number): void {
   db.pragma('locking_mode = EXCLUSIVE');
   const version = pragmaNumber(db, 'user_version');
   refuseNewer(version);
   if (version === 0) db.pragma('auto_vacuum = INCREMENTAL');
   db.pragma('journal_mode = WAL');
   db.pragma('synchronous = FULL');
-  db.pragma(`wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
-  db.pragma(`journal_size_limit = ${LOG_BYTES_MAX}`);
+  // At half of the bound, because the commit that passes it is in the log too.
+  const pages = Math.floor(logBytes / 2 / PAGE_BYTES);
+  db.pragma(`wal_autocheckpoint = ${Math.max(1, Math.min(CHECKPOINT_PAGES_MAX, pages))}`);
+  db.pragma(`journal_size_limit = ${logBytes}`);
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok') throw new DamagedFile(String(check));
   if (version > 0) checkSets(db);

@@ -4,16 +4,22 @@
  */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
+import type { StoreLimits } from './limits.ts';
 import type { Damage } from './open-file.ts';
-import type { Acceptance, CommittedRange, StoreErrorCode } from './types.ts';
+import type { Acceptance, CommittedRange, Room, StoreErrorCode, StreamGap } from './types.ts';
 
-/** Records as columns. `lengths` cuts `payloads`. */
+/** Numbers of one record in `RecordColumns.numbers`: indexes of its words, monotonic ms, bytes of payload. */
+export const NUMBERS_PER_RECORD = 5;
+
+/** Records as columns; what they share is there once. */
 export interface RecordColumns {
+  count: number;
   streams: string[];
   devices: string[];
   topics: string[];
-  monoMs: number[];
-  lengths: number[];
+  /** For each record: stream, device, topic, monoMs, payload length. */
+  numbers: Float64Array<ArrayBuffer>;
+  /** One after the other. */
   payloads: Uint8Array<ArrayBuffer>;
 }
 
@@ -22,7 +28,18 @@ export type Operation =
   | ({ kind: 'accept' } & Acceptance)
   | ({ kind: 'accept-gap'; epoch: string; stream: string } & SeqRange)
   | { kind: 'accept-seal'; epoch: string; stream: string }
+  /** The rows cannot be read: they become a gap. */
+  | ({ kind: 'give-up'; epoch: string; stream: string } & Gap)
+  /** Records older than their stream keeps them, by the monotonic time of this boot, become gaps. */
+  | { kind: 'expire'; bootId: string; monoMs: number }
   | { kind: 'clock'; epoch: string; clock: EnvelopeClock };
+
+export interface OpenArgument {
+  file: string;
+  suffix: string;
+  clock: EnvelopeClock;
+  limits: StoreLimits;
+}
 
 /** A StreamState whose sets are encoded, because a class instance does not survive the passage. */
 export interface EncodedStreamState {
@@ -42,15 +59,21 @@ export interface Opened {
   streams: EncodedStreamState[];
   rows: number;
   bytes: number;
+  room: Room;
   damage: Damage | null;
 }
 
 export interface CommitResult {
   appended: CommittedRange[];
+  /** Records that wait no more: accepted or given up. */
   freedRows: number;
+  /** Of the chunks that left. */
   freedBytes: number;
+  /** Given up in this commit, and durably so. */
+  gaps: StreamGap[];
   /** Epochs of which nothing is left. */
   endedEpochs: string[];
+  room: Room;
 }
 
 export interface ReadRange extends SeqRange {
@@ -61,16 +84,20 @@ export interface ReadRange extends SeqRange {
 
 export interface ReadResult {
   seqs: number[];
-  columns: Omit<RecordColumns, 'streams'>;
+  devices: string[];
+  topics: string[];
+  monoMs: number[];
+  lengths: number[];
+  payloads: Uint8Array<ArrayBuffer>;
 }
 
 /** The calls the thread answers, one at a time, in order. */
 export interface Calls {
-  open: { argument: { file: string; suffix: string; clock: EnvelopeClock }; result: Opened };
+  open: { argument: OpenArgument; result: Opened };
   commit: { argument: { records: RecordColumns; operations: Operation[] }; result: CommitResult };
   read: { argument: ReadRange; result: ReadResult };
-  /** Gives back some unused pages of the file. */
-  vacuum: { argument: null; result: null };
+  /** Gives back some unused pages of the file. `writtenBytes`: by the thread so far; null where the system does not tell. */
+  vacuum: { argument: null; result: { writtenBytes: number | null } };
   close: { argument: null; result: null };
 }
 

@@ -3,7 +3,10 @@
  * a newer version is refused. `PRAGMA user_version` is the number of steps that a file has taken.
  */
 import type Database from 'better-sqlite3';
-import { StoreError } from './types.ts';
+import { encodeChunk } from './chunk.ts';
+import { recordBytes, StoreError } from './types.ts';
+
+const ROWS_PER_CHUNK = 256;
 
 /** `freed` and `ranges` are `IntervalSet.encode()`; `epoch.number` is the start counter and is never given twice (I2). */
 const FIRST = `
@@ -48,8 +51,69 @@ const FIRST = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/** Records in chunks (chunk.ts). `mono_ms` is of the newest record. The body stands last: heads are read without it. */
+const CHUNKS = `
+  CREATE TABLE chunk (
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    mono_ms REAL NOT NULL,
+    bytes INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (stream, first)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+interface RecordRow {
+  stream: number;
+  seq: number;
+  mono_ms: number;
+  device: string;
+  topic: string;
+  payload: Buffer;
+}
+
+/** Rows of the first version become chunks of neighbours. */
+function toChunks(db: Database.Database): void {
+  db.exec(CHUNKS);
+  const insert = db.prepare(
+    'INSERT INTO chunk (stream, first, last, mono_ms, bytes, body) VALUES (?, ?, ?, ?, ?, ?)',
+  );
+  let rows: RecordRow[] = [];
+  const flush = (): void => {
+    const [first] = rows;
+    const last = rows.at(-1);
+    if (!first || !last) return;
+    const bytes = rows.reduce((sum, row) => sum + recordBytes(row), 0);
+    const body = encodeChunk(rows.map(({ mono_ms: monoMs, ...row }) => ({ ...row, monoMs })));
+    insert.run(first.stream, first.seq, last.seq, last.mono_ms, bytes, body);
+    rows = [];
+  };
+  // In slices, because the statement must be over before the next one writes.
+  const next = db.prepare<[number, number, number], RecordRow>(
+    'SELECT * FROM record WHERE (stream, seq) > (?, ?) ORDER BY stream, seq LIMIT ?',
+  );
+  for (let at = { stream: -1, seq: -1 }; ; ) {
+    const slice = next.all(at.stream, at.seq, ROWS_PER_CHUNK);
+    for (const row of slice) {
+      const before = rows.at(-1);
+      if (
+        before &&
+        (before.stream !== row.stream || before.seq + 1 !== row.seq || rows.length === ROWS_PER_CHUNK)
+      )
+        flush();
+      rows.push(row);
+    }
+    const last = slice.at(-1);
+    if (!last) break;
+    at = last;
+  }
+  flush();
+  db.exec('DROP TABLE record');
+}
+
 /** Each takes the file one version further. Append only: a step that was released never changes. */
-const STEPS: ReadonlyArray<(db: Database.Database) => void> = [(db) => db.exec(FIRST)];
+const STEPS: ReadonlyArray<(db: Database.Database) => void> = [(db) => db.exec(FIRST), toChunks];
 
 /** Steps that a file with all tables of this program has taken. */
 const SCHEMA_VERSION = STEPS.length;

@@ -2,6 +2,7 @@
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap } from '../../shared/record.ts';
+import type { Chunk, ChunkHead } from './chunks.ts';
 
 interface EpochRow {
   name: string;
@@ -20,19 +21,9 @@ interface StreamRow {
   end_announced: number;
 }
 
-interface RecordRow {
-  seq: number;
-  mono_ms: number;
-  device: string;
-  topic: string;
-  payload: Buffer;
-  bytes: number;
-}
-
 type Id = number | bigint;
 
-/** The same sum as `recordBytes`. */
-const RECORD_BYTES = 'octet_length(payload) + octet_length(topic) + octet_length(device)';
+const HEAD = 'first, last, mono_ms AS monoMs, bytes';
 
 export type Statements = ReturnType<typeof prepareStatements>;
 
@@ -80,18 +71,27 @@ export function prepareStatements(db: Database.Database) {
     ),
     deleteGaps: db.prepare<[number]>('DELETE FROM gap WHERE stream = ?'),
 
-    insertRecord: db.prepare<[number, number, number, string, string, Uint8Array]>(
-      'INSERT INTO record (stream, seq, mono_ms, device, topic, payload) VALUES (?, ?, ?, ?, ?, ?)',
+    insertChunk: db.prepare<[number, number, number, number, number, Uint8Array]>(
+      'INSERT INTO chunk (stream, first, last, mono_ms, bytes, body) VALUES (?, ?, ?, ?, ?, ?)',
     ),
-    readRecords: db.prepare<[number, number, number], RecordRow>(
-      `SELECT seq, mono_ms, device, topic, payload, ${RECORD_BYTES} AS bytes FROM record
-       WHERE stream = ? AND seq BETWEEN ? AND ? ORDER BY seq`,
+    chunksOf: db.prepare<[number, number, number, number], Chunk>(
+      `SELECT ${HEAD}, body FROM chunk
+       WHERE stream = ? AND first BETWEEN ? AND ? AND last >= ? ORDER BY first`,
     ),
-    bytesOf: db.prepare<[number, number, number], { bytes: number }>(
-      `SELECT coalesce(sum(${RECORD_BYTES}), 0) AS bytes FROM record WHERE stream = ? AND seq BETWEEN ? AND ?`,
+    chunkHeads: db.prepare<[number, number, number, number], ChunkHead>(
+      `SELECT ${HEAD} FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? AND last >= ? ORDER BY first`,
     ),
-    deleteRecords: db.prepare<[number, number, number]>(
-      'DELETE FROM record WHERE stream = ? AND seq BETWEEN ? AND ?',
+    oldestChunks: db.prepare<[number, number], ChunkHead>(
+      `SELECT ${HEAD} FROM chunk WHERE stream = ? ORDER BY first LIMIT ?`,
+    ),
+    chunkBytes: db.prepare<[number, number, number, number], { bytes: number }>(
+      'SELECT coalesce(sum(bytes), 0) AS bytes FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? AND last <= ?',
+    ),
+    deleteChunks: db.prepare<[number, number, number, number]>(
+      'DELETE FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? AND last <= ?',
+    ),
+    usedPages: db.prepare<[], { pages: number }>(
+      'SELECT p.page_count - f.freelist_count AS pages FROM pragma_page_count p, pragma_freelist_count f',
     ),
   };
 }

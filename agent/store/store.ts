@@ -1,9 +1,6 @@
 /**
- * The durable buffer, as the rest of the agent sees it. A promise of `append` resolves when the record is on the disk
- * (I1), with an id that is never given again (I2).
- *
- * Group commit: what arrives while the thread commits is the next commit, so one sync carries many publishes and a slow
- * disk makes larger commits, not a longer queue of them.
+ * The durable buffer, as the rest of the agent sees it. A promise of `append` resolves when the record is as durable as its
+ * stream asks for (I1), by default on the disk, with an id that is never given again (I2).
  *
  * When a commit fails, its records are refused, the file is closed and, after a pause, opened again under a new epoch:
  * the rows on the disk stay, and whatever the disk did with the failed commit, no id comes twice (I2, I9).
@@ -13,9 +10,14 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
+import type { GapReason } from '../../shared/record.ts';
 import type { Service } from '../../shared/service.ts';
-import { Batch } from './batch.ts';
+import { noRoom } from './admission.ts';
+import type { Batch } from './batch.ts';
+import { CommitQueue } from './commit-queue.ts';
 import { decodeRecords, decodeState } from './decode.ts';
+import { Evicted } from './evicted.ts';
+import { limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
 import { StoreThread } from './thread.ts';
 import {
@@ -23,25 +25,26 @@ import {
   type Appended,
   type CommittedRange,
   type EpochInfo,
+  type LossWindow,
   type NewRecord,
+  type Room,
   recordBytes,
   type StoredRecord,
   StoreError,
   type StoreStats,
+  type StreamGap,
   type StreamState,
 } from './types.ts';
 
-const DEFAULT_MAX_BYTES = 2 * 2 ** 30;
-/** What a row takes in the file beside its text and payload, about. Counted, so that tiny records have a bound too (I10). */
-const ROW_OVERHEAD_BYTES = 32;
-/** What one commit holds, and all that wait for the disk: record bytes and row overhead (I10). */
-const BATCH_BYTES_MAX = 2 * 2 ** 20;
-const QUEUE_BYTES_MAX = 64 * 2 ** 20;
+/** What a record takes in memory beside its text and payload, about. Counted, so that tiny ones have a bound too (I10). */
+const RECORD_OVERHEAD_BYTES = 32;
 const REOPEN_MIN_MS = 500;
 const REOPEN_MAX_MS = 30_000;
-const VACUUM_EVERY_MS = 1000;
+const TIDY_EVERY_MS = 1000;
 /** A smaller move of the wall clock is not worth a write. */
 const CLOCK_WRITE_MS = 50;
+const DEFAULT_LIMITS: StoreLimits = { maxBytes: 2 * 2 ** 30, streams: {} };
+const NO_ROOM_TAKEN: Room = { usedBytes: 0, lowestPriority: null, streamBytes: {} };
 
 export interface StoreOptions {
   file: string;
@@ -49,17 +52,21 @@ export interface StoreOptions {
   clock: Clock;
   entropy: Entropy;
   log: Logger;
-  /** Bound of the buffer: record bytes with a small sum per row for the file's own needs. Default 2 GiB. */
-  maxBytes?: number;
+  /** Default: 2 GiB, and each stream durable and evicted alike. */
+  limits?: StoreLimits;
 }
 
 export class Store implements Service {
   readonly #file: string;
-  readonly #maxBytes: number;
+  readonly #limits: StoreLimits;
+  readonly #bootId: string;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
   readonly #log: Logger;
+  readonly #queue: CommitQueue;
+  readonly #evicted: Evicted;
   readonly #commitListeners: Array<(committed: CommittedRange[]) => void> = [];
+  readonly #gapListeners: Array<(gaps: StreamGap[]) => void> = [];
   readonly #reopenListeners: Array<() => void> = [];
   readonly #stopping = new AbortController();
   readonly #epochs = new Map<string, EnvelopeClock>();
@@ -69,24 +76,27 @@ export class Store implements Service {
   /** Null while the file is not open. */
   #thread: StoreThread | null = null;
   #lastError: StoreError | null = null;
-  /** Waiting for the thread, oldest first; the last one takes what arrives. */
-  #batches: Batch[] = [];
-  #inFlight: Batch | null = null;
-  #draining: Promise<void> | null = null;
   #reopening: Promise<void> = Promise.resolve();
-  #vacuumTimer: Timer | null = null;
+  #tidyTimer: Timer | null = null;
+  #room = NO_ROOM_TAKEN;
   #rows = 0;
   #bytes = 0;
-  #queuedBytes = 0;
   #commits = 0;
   #lastCommitMs = 0;
+  #payloadBytes = 0;
+  /** By threads that have ended, and by this one; null where the system does not tell. */
+  #writtenBefore = 0;
+  #writtenNow: number | null = null;
 
   constructor(options: StoreOptions) {
     this.#file = options.file;
-    this.#maxBytes = options.maxBytes ?? DEFAULT_MAX_BYTES;
+    this.#limits = options.limits ?? DEFAULT_LIMITS;
+    this.#bootId = options.bootId;
     this.#clock = options.clock;
     this.#entropy = options.entropy;
     this.#log = options.log;
+    this.#evicted = new Evicted(options.clock, options.log);
+    this.#queue = new CommitQueue(options.clock, (batch) => this.#commit(batch));
     const offsetMs = Math.round(options.clock.wallMs() - options.clock.monoMs());
     this.#envelopeClock = { bootId: options.bootId, offsetMs, quality: 'unsynchronised' };
   }
@@ -97,7 +107,8 @@ export class Store implements Service {
    */
   async start(): Promise<void> {
     await this.#open();
-    this.#vacuumTimer = this.#clock.every(VACUUM_EVERY_MS, () => this.#vacuum());
+    this.#queue.open();
+    this.#tidyTimer = this.#clock.every(TIDY_EVERY_MS, () => this.#tidy());
   }
 
   /** The epoch that new records get: `<start counter>-<8 hex digits>`. Changes when the store reopens after a failure. */
@@ -116,20 +127,28 @@ export class Store implements Service {
   }
 
   /**
-   * Resolves when the record is on the disk (I1). Rejects with a StoreError when it is not known to be there; the sender
-   * may repeat it, and it then gets another id.
+   * Resolves when the record is as durable as its stream asks for: on the disk (I1), or in memory. Rejects with a StoreError
+   * when it is not known to be there; the sender may repeat it, and it then gets another id.
    */
   append(record: NewRecord): Promise<Appended> {
-    const size = recordBytes(record) + ROW_OVERHEAD_BYTES;
-    const refusal = this.#refusal(size);
+    const { stream } = record;
+    const size = recordBytes(record) + RECORD_OVERHEAD_BYTES;
+    const refusal = this.#refusal(stream, size);
     if (refusal) return Promise.reject(refusal);
-    this.#queuedBytes += size;
-    return this.#openBatch().append(record, size);
+    const { durability } = limitsOf(this.#limits, stream);
+    if (durability.kind !== 'interval') return this.#queue.append(record, size);
+    this.#queue.hold(record, size, durability.intervalMs);
+    return Promise.resolve({ stream, seq: 0 });
   }
 
   /** Called after each commit that added records, before anything else is committed. */
   onCommit(listener: (committed: CommittedRange[]) => void): void {
     this.#commitListeners.push(listener);
+  }
+
+  /** Called when records were given up, durably, after the listeners of the commit that did it. */
+  onGaps(listener: (gaps: StreamGap[]) => void): void {
+    this.#gapListeners.push(listener);
   }
 
   /**
@@ -164,6 +183,11 @@ export class Store implements Service {
     return this.#operate({ kind: 'accept-gap', epoch, stream, first, last });
   }
 
+  /** Records that cannot be read, or not be kept: they become a gap, and {@link onGaps} is told (I3). */
+  giveUp(epoch: string, stream: string, first: number, last: number, reason: GapReason): Promise<void> {
+    return this.#operate({ kind: 'give-up', epoch, stream, first, last, reason });
+  }
+
   /** The end of an older epoch's stream was announced. When nothing else is left of it, it leaves no trace. */
   acceptSeal(epoch: string, stream: string): Promise<void> {
     return this.#operate({ kind: 'accept-seal', epoch, stream });
@@ -191,6 +215,22 @@ export class Store implements Service {
     };
   }
 
+  /** Record bytes made durable since start, and what that took on the disk (null where the system does not tell). */
+  get written(): { payloadBytes: number; writtenBytes: number | null } {
+    const writtenBytes = this.#writtenNow === null ? null : this.#writtenBefore + this.#writtenNow;
+    return { payloadBytes: this.#payloadBytes, writtenBytes };
+  }
+
+  /** By stream, what is acknowledged and not on the disk; streams that are never written are not among them. */
+  lossWindows(): LossWindow[] {
+    return this.#queue.lossWindows();
+  }
+
+  /** Records given up since start. */
+  get evicted(): ReadonlyArray<{ stream: string; reason: GapReason; records: number }> {
+    return this.#evicted.totals();
+  }
+
   /** `failed`: the file is not open and appends are refused; it is being reopened. */
   state(): 'ok' | 'failed' {
     return this.#thread ? 'ok' : 'failed';
@@ -209,27 +249,22 @@ export class Store implements Service {
   /** Commits what is queued, then closes the file. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    this.#vacuumTimer?.cancel();
+    this.#tidyTimer?.cancel();
     await this.#reopening;
-    while (this.#draining !== null) await this.#draining;
+    await this.#queue.flush();
     await this.#reopening;
     const thread = this.#thread;
     this.#thread = null;
     if (thread) await thread.call('close', null).finally(() => thread.end());
-    for (const batch of this.#batches) batch.rejectOperations(this.#notOpen());
-    this.#batches = [];
+    this.#queue.end(this.#notOpen());
   }
 
-  #refusal(size: number): StoreError | null {
-    if (this.#stopping.signal.aborted || !this.#thread) return this.#notOpen();
-    const held = this.#bytes + this.#rows * ROW_OVERHEAD_BYTES + this.#queuedBytes;
-    if (held + size > this.#maxBytes) {
-      return new StoreError('full', `the buffer holds ${held} of ${this.#maxBytes} bytes`);
-    }
-    if (this.#queuedBytes + size > QUEUE_BYTES_MAX) {
-      return new StoreError('overloaded', `${this.#queuedBytes} bytes wait for the disk`);
-    }
-    return null;
+  /** Null when the record may come in. Held ones may also come while the file is being opened again. */
+  #refusal(stream: string, size: number): StoreError | null {
+    const waits = limitsOf(this.#limits, stream).durability.kind === 'interval';
+    if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#lastError)))
+      return this.#notOpen();
+    return noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
   }
 
   #notOpen(): StoreError {
@@ -240,59 +275,46 @@ export class Store implements Service {
   }
 
   #operate(operation: Operation): Promise<void> {
-    if (this.#stopping.signal.aborted) return swallowed(Promise.reject(this.#notOpen()));
-    return swallowed(this.#openBatch().operate(operation));
+    const done = this.#stopping.signal.aborted
+      ? Promise.reject(this.#notOpen())
+      : this.#queue.operate(operation);
+    // The caller was told that it need not wait.
+    done.catch(() => undefined);
+    return done;
   }
 
-  /** The batch that takes what arrives now; sees to it that it is committed. */
-  #openBatch(): Batch {
-    this.#draining ??= new Promise((resolve) => {
-      // At the end of this turn of the event loop, so that all that one poll brought shares a sync.
-      setImmediate(() => {
-        void this.#drain().finally(resolve);
-      });
-    });
-    const last = this.#batches.at(-1);
-    if (last && last.size < BATCH_BYTES_MAX) return last;
-    const batch = new Batch();
-    this.#batches.push(batch);
-    return batch;
-  }
-
-  /** Commits batch after batch until none waits. */
-  async #drain(): Promise<void> {
-    for (let thread = this.#thread; thread; thread = this.#thread) {
-      const batch = this.#batches.shift();
-      if (!batch) break;
-      this.#inFlight = batch;
-      const records = batch.columns();
-      const call = { records, operations: [...batch.operations] };
-      const startedMs = this.#clock.monoMs();
-      const result = await thread
-        .call('commit', call, [records.payloads.buffer])
-        .catch((error: StoreError) => this.#failed(thread, error));
-      if (!result) break;
-      this.#inFlight = null;
-      this.#committed(batch, result, this.#clock.monoMs() - startedMs);
-    }
-    this.#draining = null;
-  }
-
-  #committed(batch: Batch, result: CommitResult, tookMs: number): void {
+  /** Null when the thread failed. */
+  async #commit(batch: Batch): Promise<CommitResult | null> {
+    const thread = this.#thread;
+    if (!thread) return null;
+    const records = batch.columns();
+    const startedMs = this.#clock.monoMs();
+    // Held records are kept for another try: then the thread gets a copy.
+    const transfer = batch.held ? [] : [records.payloads.buffer, records.numbers.buffer];
+    const result = await thread
+      .call('commit', { records, operations: [...batch.operations] }, transfer)
+      .catch((error: StoreError) => this.#failed(thread, error));
+    if (!result) return null;
     this.#commits += 1;
-    this.#lastCommitMs = tookMs;
-    let rows = 0;
-    let bytes = 0;
-    for (const range of result.appended) {
-      rows += range.last - range.first + 1;
-      bytes += range.bytes;
+    this.#lastCommitMs = this.#clock.monoMs() - startedMs;
+    this.#committed(result);
+    return result;
+  }
+
+  #committed({ appended, freedRows, freedBytes, gaps, endedEpochs, room }: CommitResult): void {
+    for (const { first, last, bytes } of appended) {
+      this.#rows += last - first + 1;
+      this.#bytes += bytes;
+      this.#payloadBytes += bytes;
     }
-    this.#queuedBytes -= bytes + rows * ROW_OVERHEAD_BYTES;
-    this.#rows += rows - result.freedRows;
-    this.#bytes += bytes - result.freedBytes;
-    for (const epoch of result.endedEpochs) this.#epochs.delete(epoch);
-    batch.settle(result);
-    if (rows > 0) for (const listener of this.#commitListeners) listener(result.appended);
+    this.#rows -= freedRows;
+    this.#bytes -= freedBytes;
+    this.#room = room;
+    for (const epoch of endedEpochs) this.#epochs.delete(epoch);
+    if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
+    if (gaps.length === 0) return;
+    this.#evicted.add(gaps);
+    for (const listener of this.#gapListeners) listener(gaps);
   }
 
   #fail(thread: StoreThread, error: StoreError): never {
@@ -300,20 +322,16 @@ export class Store implements Service {
     throw error;
   }
 
-  /** The thread has ended: refuses what is queued, keeps the operations, and goes on under a new epoch. */
-  #failed(thread: StoreThread, error: StoreError): void {
-    if (this.#thread !== thread) return;
+  /** The thread has ended: refuses what is queued, keeps the rest, and goes on under a new epoch. */
+  #failed(thread: StoreThread, error: StoreError): null {
+    if (this.#thread !== thread) return null;
     this.#thread = null;
     this.#lastError = error;
-    const kept = new Batch();
-    for (const batch of this.#inFlight ? [this.#inFlight, ...this.#batches] : this.#batches) {
-      batch.rejectRecords(error, kept);
-    }
-    this.#inFlight = null;
-    this.#batches = kept.operations.length > 0 ? [kept] : [];
-    this.#queuedBytes = 0;
+    this.#writtenBefore += this.#writtenNow ?? 0;
+    this.#queue.failed(error);
     this.#log.error({ event: 'store.failed', error: error.message, epoch: this.#epoch });
     this.#reopening = this.#reopen(thread);
+    return null;
   }
 
   async #reopen(ended: StoreThread): Promise<void> {
@@ -329,7 +347,7 @@ export class Store implements Service {
       }
     }
     for (const listener of this.#reopenListeners) listener();
-    if (this.#batches.length > 0) this.#openBatch();
+    this.#queue.open();
   }
 
   async #open(): Promise<void> {
@@ -337,7 +355,8 @@ export class Store implements Service {
     const thread = new StoreThread();
     let opened: Opened;
     try {
-      opened = await thread.call('open', { file: this.#file, suffix, clock: this.#envelopeClock });
+      const [file, clock, limits] = [this.#file, this.#envelopeClock, this.#limits];
+      opened = await thread.call('open', { file, suffix, clock, limits });
     } catch (error) {
       await thread.end();
       throw error;
@@ -347,6 +366,7 @@ export class Store implements Service {
     this.#initialStreams = opened.streams;
     this.#rows = opened.rows;
     this.#bytes = opened.bytes;
+    this.#room = opened.room;
     this.#epochs.clear();
     for (const { epoch, clock } of opened.olderEpochs) this.#epochs.set(epoch, clock);
     this.#epochs.set(opened.epoch, this.#envelopeClock);
@@ -355,17 +375,21 @@ export class Store implements Service {
     this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: opened.olderEpochs.length });
   }
 
-  #vacuum(): void {
+  /** What needs no hurry: space given back, records too old, a bound that is passed. */
+  #tidy(): void {
     const thread = this.#thread;
-    if (!thread || this.#draining !== null) return;
-    thread.call('vacuum', null).catch((error: StoreError) => this.#failed(thread, error));
+    if (!thread || !this.#queue.isIdle) return;
+    const expires = Object.values(this.#limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
+    if (expires || this.#room.usedBytes > this.#limits.maxBytes) {
+      void this.#operate({ kind: 'expire', bootId: this.#bootId, monoMs: this.#clock.monoMs() });
+    }
+    thread.call('vacuum', null).then(
+      ({ writtenBytes }) => {
+        this.#writtenNow = writtenBytes;
+      },
+      (error: StoreError) => this.#failed(thread, error),
+    );
   }
-}
-
-/** A promise whose rejection nobody has to handle: the caller was told that it need not wait. */
-function swallowed(promise: Promise<void>): Promise<void> {
-  promise.catch(() => undefined);
-  return promise;
 }
 
 async function sizeOf(file: string): Promise<number> {

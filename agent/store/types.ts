@@ -12,7 +12,7 @@ export interface NewRecord {
   monoMs: number;
 }
 
-/** The rest of a record's id, in the store's present epoch (I2). */
+/** The rest of a record's id, in the store's present epoch (I2). `seq` is 0 while it has none, being in memory only. */
 export interface Appended {
   stream: string;
   seq: number;
@@ -43,7 +43,7 @@ export interface StreamState {
   gaps: Gap[];
   /** The last seq of an epoch that is over and whose end is not yet announced; null otherwise. */
   sealedAt: number | null;
-  /** Sum of {@link recordBytes} over `pending`. */
+  /** Sum of {@link recordBytes} over the records in the file: those of a chunk stay until the last of them is free. */
   bytes: number;
 }
 
@@ -61,9 +61,33 @@ export interface CommittedRange extends SeqRange {
   bytes: number;
 }
 
+/** A range that was given up on purpose (I3). */
+export interface StreamGap extends Gap {
+  epoch: string;
+  stream: string;
+}
+
+/** What of the buffer's bound is taken. */
+export interface Room {
+  usedBytes: number;
+  /** Of the streams that have something to give up; null when none has. */
+  lowestPriority: number | null;
+  /** Record bytes of the streams that have a bound of their own. */
+  streamBytes: Record<string, number>;
+}
+
+/** Acknowledged and not on the disk: what a power cut now would take. */
+export interface LossWindow {
+  stream: string;
+  records: number;
+  /** Age of the oldest; 0 when there is none. */
+  ageMs: number;
+}
+
 export interface StoreStats {
+  /** Records that wait. */
   rows: number;
-  /** Sum of {@link recordBytes} over all rows. */
+  /** Sum of {@link recordBytes} over the records in the file. */
   bytes: number;
   fileBytes: number;
   walBytes: number;

@@ -3,6 +3,7 @@
  * It answers calls one at a time, in order. After any failure it closes the file, says so, and ends: a sync that failed
  * is not tried again on the same open file, because the kernel may have dropped what it could not write.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errorText } from '../../shared/log.ts';
 import { BufferDatabase } from './database.ts';
@@ -11,6 +12,7 @@ import { StoreError } from './types.ts';
 
 if (parentPort === null) throw new Error('agent/store/worker is a thread entry');
 const port = parentPort;
+const THREAD_IO_FILE = '/proc/thread-self/io';
 let database: BufferDatabase | null = null;
 
 function opened(): BufferDatabase {
@@ -21,8 +23,8 @@ function opened(): BufferDatabase {
 function answer(request: Request): Calls[keyof Calls]['result'] {
   switch (request.call) {
     case 'open': {
-      const { file, suffix, clock } = request.argument;
-      database = new BufferDatabase(file, suffix, clock);
+      const { file, suffix, clock, limits } = request.argument;
+      database = new BufferDatabase(file, suffix, clock, limits);
       return database.opened();
     }
     case 'commit':
@@ -31,16 +33,23 @@ function answer(request: Request): Calls[keyof Calls]['result'] {
       return opened().read(request.argument);
     case 'vacuum':
       opened().vacuum();
-      return null;
+      return { writtenBytes: writtenBytes() };
     case 'close':
       opened().close();
       return null;
   }
 }
 
+/** What this thread wrote to the disk, by the kernel's count; proc_pid_io(5). */
+function writtenBytes(): number | null {
+  if (!existsSync(THREAD_IO_FILE)) return null;
+  const found = /^write_bytes: (\d+)$/m.exec(readFileSync(THREAD_IO_FILE, 'utf8'));
+  return found ? Number(found[1]) : null;
+}
+
 function post(reply: Reply): void {
   const payloads =
-    reply.kind === 'done' && reply.result && 'columns' in reply.result ? reply.result.columns.payloads : null;
+    reply.kind === 'done' && reply.result && 'payloads' in reply.result ? reply.result.payloads : null;
   port.postMessage(reply, payloads ? [payloads.buffer] : []);
 }
 

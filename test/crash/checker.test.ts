@@ -1,6 +1,7 @@
 /** The checker sees what it must: a lost record, a lost id, an id that changed its content, a doubled QoS 2 publish. */
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { encodeChunk } from '../../agent/store/chunk.ts';
 import { record, storeOn } from '../agent/store/fixture.ts';
 import { Checker } from './checker.ts';
 import { type Acknowledged, publishKey } from './fleet.ts';
@@ -20,11 +21,12 @@ t.test('a check of what is wrong', async (t) => {
     ['a', 'b', 'c', 'd'].map((payload) => [key(payload), { qos: payload < 'c' ? 1 : 2 }]),
   );
   const checker = new Checker(file);
-  const edit = (sql: string): void => {
+  const edit = (sql: string, ...values: unknown[]): void => {
     const db = new Database(file);
-    db.exec(sql);
+    db.prepare(sql).run(...values);
     db.close();
   };
+  const holding = (payload: string): Buffer => encodeChunk([record(payload)]);
 
   checker.began(epoch);
   t.same(checker.check(acknowledged), CLEAN);
@@ -33,14 +35,15 @@ t.test('a check of what is wrong', async (t) => {
   const phantom = new Map(acknowledged).set(key('never stored'), { qos: 1 });
   t.same(checker.check(phantom), { ...CLEAN, acked: 5, lost: 1 }, 'an acknowledged publish without a record');
 
-  edit(`UPDATE record SET payload = CAST('c' AS BLOB) WHERE seq = 4`);
+  edit('UPDATE chunk SET body = ? WHERE first = 4', holding('c'));
   t.same(
     checker.check(acknowledged),
     { ...CLEAN, lost: 1, duplicatedIds: 1, qos2Doubled: 1 },
     'an id with other content than before; its publish is lost, another is there twice',
   );
 
-  edit(`UPDATE record SET payload = CAST('d' AS BLOB) WHERE seq = 4; DELETE FROM record WHERE seq = 1`);
+  edit('UPDATE chunk SET body = ? WHERE first = 4', holding('d'));
+  edit('DELETE FROM chunk WHERE first = 1');
   const unacknowledged = new Map(acknowledged);
   unacknowledged.delete(key('a'));
   const found = checker.check(unacknowledged);

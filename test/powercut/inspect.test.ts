@@ -3,6 +3,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { BufferDatabase } from '../../agent/store/database.ts';
+import { columnsOf } from '../agent/store/fixture.ts';
 import { Expected, type Mark } from './expected.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { recordOf } from './records.ts';
@@ -14,18 +15,8 @@ const EPOCH = '1-aaaaaaaa';
 function folderWith(t: Test, numbers: readonly number[]): string {
   const folder = t.testdir();
   const buffer = new BufferDatabase(join(folder, 'buffer.db'), 'aaaaaaaa', CLOCK);
-  const records = numbers.map(recordOf);
-  buffer.commit(
-    {
-      streams: records.map(() => 'telemetry'),
-      devices: records.map(({ device }) => device),
-      topics: records.map(({ topic }) => topic),
-      monoMs: records.map(({ monoMs }) => monoMs),
-      lengths: records.map(({ payload }) => payload.byteLength),
-      payloads: new Uint8Array(Buffer.concat(records.map(({ payload }) => payload))),
-    },
-    [],
-  );
+  const records = numbers.map((number) => ({ ...recordOf(number), stream: 'telemetry' }));
+  buffer.commit(columnsOf(records), []);
   buffer.close();
   return folder;
 }

@@ -1,4 +1,5 @@
 /** The workload's records: all of one follows from its number, so that a row tells which record it should be. */
+import { createHash } from 'node:crypto';
 import type { NewRecord } from '../../agent/store/types.ts';
 
 export const STREAMS = ['telemetry', 'alarms'] as const;
@@ -16,9 +17,17 @@ export function recordOf(number: number): NewRecord {
     stream: STREAMS[spread % 5 === 0 ? 1 : 0] ?? 'telemetry',
     device: `pump-${spread % 20}`,
     topic: `plant/line-${spread % 3}/pump-${spread % 20}`,
-    payload: Buffer.alloc(bytes, `${number}.`),
-    monoMs: number / 8,
+    payload: content(number, bytes),
+    monoMs: number,
   };
+}
+
+/** Begins with the number; the rest does not shrink, so that the file grows by it. */
+function content(number: number, bytes: number): Buffer {
+  const noise = createHash('shake256', { outputLength: bytes }).update(String(number)).digest();
+  const head = Buffer.from(`${number}.`);
+  head.copy(noise, 0, 0, Math.min(head.length, bytes));
+  return noise;
 }
 
 /** The number of the record that a payload is, if it is one. */

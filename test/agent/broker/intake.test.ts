@@ -3,7 +3,7 @@ import { connectAsync, type MqttClient } from 'mqtt';
 import t from 'tap';
 import { createIntake } from '../../../agent/broker/intake.ts';
 import { systemClock } from '../../../shared/clock.ts';
-import { bufferFile, contents, storeOn } from '../store/fixture.ts';
+import { bufferFile, contents, refusingAt, storeOn } from '../store/fixture.ts';
 import { SILENT, startBroker } from './fixture.ts';
 
 const STREAMS = [
@@ -14,14 +14,18 @@ const DEVICES = 20;
 const PUBLISHES = 200;
 
 t.test('the first stream with a matching filter takes the publish', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()), { maxBytes: 1000 });
+  const { store } = storeOn(bufferFile(t.testdir()), {
+    limits: refusingAt(2 ** 20, ['alarm', 'telemetry']),
+  });
   await store.start();
   const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
   const publish = { device: 'd', payload: Buffer.from('12345'), qos: 1, retransmitted: false } as const;
   await intake.take({ ...publish, topic: 'x/alarm' });
   await intake.take({ ...publish, topic: 'plant/1/alarm/high', retransmitted: true });
   await intake.take({ ...publish, topic: 'plant/1/temp' });
-  await t.rejects(intake.take({ ...publish, topic: 'full', payload: Buffer.alloc(1000) }), { code: 'full' });
+  await t.rejects(intake.take({ ...publish, topic: 'full', payload: Buffer.alloc(2 ** 20) }), {
+    code: 'full',
+  });
   const topicsOf = async (stream: string) =>
     (await store.read(store.epoch, stream, 1, 10, 1000)).map(({ topic }) => topic);
   t.same(await topicsOf('alarm'), ['x/alarm', 'plant/1/alarm/high']);

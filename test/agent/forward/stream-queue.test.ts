@@ -119,7 +119,7 @@ class World {
     const first = Math.min(run.first + at, run.last);
     const hole = { first, last: Math.min(first + length, run.last) };
     this.queue.reserve(run.first, run.last);
-    this.queue.lost(hole);
+    this.queue.gaveUp({ ...hole, reason: 'corruption' });
     this.queue.release(run.first, run.last);
     for (const row of rows(hole)) {
       this.holders.delete(row);

@@ -4,12 +4,11 @@
  * `freed <epoch> <seq>` when that is durable. To be killed.
  */
 import { StoreError } from '../../../agent/store/types.ts';
-import { record, storeOn } from './fixture.ts';
+import { noise, record, storeOn } from './fixture.ts';
 
 const [file = '', padding = '0'] = process.argv.slice(2);
 const { store } = storeOn(file);
 await store.start();
-const pad = 'x'.repeat(Number(padding));
 const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 let next = 0;
 
@@ -17,9 +16,9 @@ async function appendOne(): Promise<void> {
   const payload = `${process.pid}:${++next}`;
   const epoch = store.epoch;
   try {
-    const { seq } = await store.append(record(payload + pad));
+    const { seq } = await store.append(record(payload + noise(Number(padding))));
     say(`appended ${epoch} ${seq} ${payload}`);
-    if (pad === '' || seq % 2 === 1) return;
+    if (padding === '0' || seq % 2 === 1) return;
     const acceptance = { epoch, stream: 'telemetry', provider: 'aws', first: seq, last: seq, copies: 1 };
     void store.accept(acceptance).then(() => say(`freed ${epoch} ${seq}`));
   } catch (error) {

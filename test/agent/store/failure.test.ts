@@ -14,7 +14,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { appendAll, bufferFile, contents, record, storeOn, texts } from './fixture.ts';
+import { appendAll, bufferFile, contents, noise, record, storeOn, texts } from './fixture.ts';
 
 const APPENDER = fileURLToPath(new URL('./appender.ts', import.meta.url));
 const FILE_LIMIT_KIB = 600;
@@ -40,7 +40,10 @@ t.test('a file with a damaged page is set aside with its log', async (t) => {
   const file = bufferFile(directory);
   const { store: first } = storeOn(file);
   await first.start();
-  await appendAll(first, texts(3000));
+  await appendAll(
+    first,
+    texts(300).map((text) => text + noise(300)),
+  );
   const { epoch } = first;
   await first.stop();
   const bytes = readFileSync(file);
@@ -151,17 +154,16 @@ t.test('a file that breaks while it is open is set aside and intake goes on', as
   const { store, lines } = storeOn(file);
   await store.start();
   // More than SQLite's page cache and its log hold.
-  const pad = 'x'.repeat(1000);
   await appendAll(
     store,
-    texts(20_000).map((text) => text + pad),
+    texts(20_000).map((text) => text + noise(1300)),
   );
   const { epoch } = store;
   const reopened = new Promise<void>((resolve) => store.onReopen(resolve));
   const descriptor = openSync(file, 'r+');
   const pages = fstatSync(descriptor).size / 4096;
-  const noise = Buffer.alloc(4096, 0xa5);
-  for (let page = 1; page < pages; page++) writeSync(descriptor, noise, 0, 4096, page * 4096);
+  const garbage = Buffer.alloc(4096, 0xa5);
+  for (let page = 1; page < pages; page++) writeSync(descriptor, garbage, 0, 4096, page * 4096);
   closeSync(descriptor);
   await t.rejects(contents(store, epoch), { name: 'StoreError', code: 'failed' });
   t.equal(store.state(), 'failed');

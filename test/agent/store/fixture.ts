@@ -1,5 +1,8 @@
 /** Real stores on real files for the tests of this folder. */
 import { join } from 'node:path';
+import { Batch } from '../../../agent/store/batch.ts';
+import type { StoreLimits } from '../../../agent/store/limits.ts';
+import type { RecordColumns } from '../../../agent/store/protocol.ts';
 import { Store, type StoreOptions } from '../../../agent/store/store.ts';
 import type { NewRecord } from '../../../agent/store/types.ts';
 import { systemClock } from '../../../shared/clock.ts';
@@ -33,6 +36,25 @@ export function record(text: string, stream = 'telemetry'): NewRecord {
   return { stream, device: 'dev-1', topic: 'plant/dev-1/temp', payload: Buffer.from(text), monoMs: 12.5 };
 }
 
+/** As a commit gets them. */
+export function columnsOf(records: readonly NewRecord[]): RecordColumns {
+  const batch = new Batch('held');
+  for (const record of records) batch.hold(record, 0, 0);
+  return batch.columns();
+}
+
+/** One bound for all, and what is over it is refused. */
+export function refusingAt(maxBytes: number, streams: readonly string[] = ['telemetry']): StoreLimits {
+  const limits = {
+    durability: { kind: 'fsync' },
+    priority: 5,
+    maxBytes: null,
+    maxAgeMs: null,
+    whenFull: 'reject',
+  } as const;
+  return { maxBytes, streams: Object.fromEntries(streams.map((stream) => [stream, limits])) };
+}
+
 /** Appends records with these payloads, all at once; returns their seqs. */
 export async function appendAll(
   store: Store,
@@ -41,6 +63,11 @@ export async function appendAll(
 ): Promise<number[]> {
   const appended = await Promise.all(texts.map((text) => store.append(record(text, stream))));
   return appended.map(({ seq }) => seq);
+}
+
+/** Text that does not shrink by much, so that a file grows by it. */
+export function noise(chars: number): string {
+  return Buffer.from(systemEntropy.bytes(Math.ceil((chars * 3) / 4))).toString('base64');
 }
 
 /** `p1 … pN`. */

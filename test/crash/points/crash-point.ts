@@ -13,7 +13,7 @@ export type CrashPoint =
   | 'epoch/after-commit'
   | 'open/before-answer'
   | 'append/before-begin'
-  | 'append/between-inserts'
+  | 'append/after-insert'
   | 'append/before-commit'
   | 'append/after-commit'
   | 'append/before-answer'
@@ -36,8 +36,6 @@ export type Phase = 'open' | 'append' | 'accept' | 'vacuum' | 'close';
 export interface Step {
   edge: 'before' | 'after';
   step: string;
-  /** Which of those since it was armed; the first when absent. */
-  nth?: number;
 }
 
 /** The answer to the main thread; the closing of the file; the answer's arrival in the main thread. */
@@ -92,9 +90,9 @@ export const CRASH_CASES: Readonly<Record<CrashPoint, CrashCase>> = {
     ...{ phase: 'append', edge: 'before', step: 'BEGIN', durable: EPOCH },
     property: 'what was not committed was not acknowledged, and leaves no trace',
   },
-  'append/between-inserts': {
-    ...{ phase: 'append', edge: 'after', step: 'INSERT INTO record', nth: 2, durable: EPOCH },
-    property: 'half a batch is none: the device sends it again',
+  'append/after-insert': {
+    ...{ phase: 'append', edge: 'after', step: 'INSERT INTO chunk', durable: EPOCH },
+    property: 'a chunk without its counter is none: the device sends it again',
   },
   'append/before-commit': {
     ...{ phase: 'append', edge: 'before', step: 'COMMIT', durable: EPOCH },
@@ -119,7 +117,7 @@ export const CRASH_CASES: Readonly<Record<CrashPoint, CrashCase>> = {
       'a row whose acceptance is not committed is still there, and is delivered again under its old id',
   },
   'accept/after-delete': {
-    ...{ phase: 'accept', edge: 'after', step: 'DELETE FROM record', durable: BATCH },
+    ...{ phase: 'accept', edge: 'after', step: 'DELETE FROM chunk', durable: BATCH },
     property: 'a deletion without its bookkeeping is undone',
   },
   'accept/before-commit': {

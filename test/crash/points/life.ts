@@ -4,7 +4,7 @@
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import type { SeqRange } from '../../../shared/record.ts';
-import { appendAll, storeOn, texts } from '../../agent/store/fixture.ts';
+import { appendAll, noise, storeOn, texts } from '../../agent/store/fixture.ts';
 import { ANSWERED, type Phase } from './crash-point.ts';
 import { ACCEPTED, BATCH_ROWS, BULK, FIRST_ROWS } from './rows.ts';
 
@@ -15,8 +15,7 @@ function begin(next: Phase): void {
   if (next === phase) writeFileSync(process.env['HEADGATE_CRASH_ARMED'] ?? '', '');
 }
 
-async function appendRows(name: string, count: number): Promise<void> {
-  const payloads = texts(count).map((text) => `${name}-${text}`);
+async function appendRows(payloads: readonly string[]): Promise<void> {
   const seqs = await appendAll(store, payloads);
   // What the broker would send PUBACKs for.
   if (phase === 'append' && process.env['HEADGATE_CRASH_STEP']?.includes(ANSWERED))
@@ -37,16 +36,17 @@ function say(line: string): void {
 begin('open');
 await store.start();
 if (phase === undefined) {
-  await appendRows('first', FIRST_ROWS);
+  // One by one, so that each is a chunk and accepting some of them deletes chunks.
+  for (const text of texts(FIRST_ROWS)) await appendRows([`first-${text}`]);
   process.kill(process.pid, 'SIGKILL');
 }
 begin('append');
-await appendRows('batch', BATCH_ROWS);
+await appendRows(texts(BATCH_ROWS).map((text) => `batch-${text}`));
 begin('accept');
 const [old] = store.initialState();
 if (old) await acceptRows(old.epoch, ACCEPTED);
 if (phase === 'vacuum') {
-  await appendRows('x'.repeat(BULK.payloadBytes), BULK.rows);
+  await appendRows(texts(BULK.rows).map(() => noise(BULK.payloadBytes)));
   await acceptRows(store.epoch, { first: BATCH_ROWS + 1, last: BATCH_ROWS + BULK.rows });
   begin('vacuum');
   // The store's own timer runs it every second.

@@ -4,4 +4,4 @@ export const FIRST_ROWS = 10;
 export const ACCEPTED = { first: 3, last: 8 };
 export const BATCH_ROWS = 5;
 /** Appended and delivered to leave more unused pages of 4 KiB than the store keeps (agent/store/database.ts). */
-export const BULK = { rows: 1200, payloadBytes: 4000 };
+export const BULK = { rows: 2000, payloadBytes: 4000 };

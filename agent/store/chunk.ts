@@ -1,0 +1,221 @@
+/**
+ * A chunk: the records of one stream that became durable together, as one row of the file. One insert instead of one per
+ * record, words once instead of in every row, and compressed when that pays: an SD card is worn by the pages that a commit
+ * touches. The records' seqs are implied: the chunk's first, and one more for each.
+ *
+ *   0     format, 1
+ *   1     flags: 1 the rest is compressed with zstd
+ *   2..5  CRC-32 of the format, the flags and all after this field, least significant byte first
+ *   6..   count; devices and topics, each a count and texts with their lengths; then for each record: its device, its topic,
+ *         the step of its monotonic time, its payload's length; then all payloads. Numbers are LEB128, steps in zigzag form.
+ *
+ * SQLite vouches for its pages only as far as it understands them: the checksum finds what a worn card changed in a payload.
+ */
+import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { errorText } from '../../shared/log.ts';
+
+export interface ChunkRecord {
+  device: string;
+  topic: string;
+  /** Whole milliseconds. */
+  monoMs: number;
+  payload: Uint8Array;
+}
+
+/** Most records in a chunk, and most bytes of payload unless one record has more: bounds what a read or an eviction touches (I10). */
+export const CHUNK_RECORDS_MAX = 1000;
+export const CHUNK_BYTES_MAX = 256 * 1024;
+
+const FORMAT = 1;
+const COMPRESSED = 1;
+const HEADER_BYTES = 6;
+/** Below this, a frame of zstd and its time cost more than it saves. */
+const COMPRESS_FROM_BYTES = 600;
+/** No chunk that this program wrote unpacks to more: the largest MQTT packet is 256 MiB. */
+const UNPACKED_BYTES_MAX = 300 * 2 ** 20;
+/** LEB128 of a safe integer takes at most this. */
+const NUMBER_BYTES_MAX = 8;
+
+/** The body is not one, or not as it was written. */
+export class ChunkDamage extends Error {
+  override readonly name = 'ChunkDamage';
+}
+
+export function encodeChunk(records: readonly ChunkRecord[]): Buffer {
+  const devices = new Words();
+  const topics = new Words();
+  let payloadBytes = 0;
+  for (const { device, topic, payload } of records) {
+    devices.indexOf(device);
+    topics.indexOf(topic);
+    payloadBytes += payload.byteLength;
+  }
+  const fixed = HEADER_BYTES + 3 * NUMBER_BYTES_MAX + records.length * 4 * NUMBER_BYTES_MAX;
+  const writer = new Writer(fixed + devices.bytesMax + topics.bytesMax + payloadBytes);
+  writer.number(records.length);
+  writer.words(devices);
+  writer.words(topics);
+  let before = 0;
+  for (const { device, topic, monoMs, payload } of records) {
+    const at = Math.round(monoMs);
+    writer.number(devices.indexOf(device));
+    writer.number(topics.indexOf(topic));
+    writer.number(at >= before ? (at - before) * 2 : (before - at) * 2 - 1);
+    writer.number(payload.byteLength);
+    before = at;
+  }
+  for (const { payload } of records) writer.bytes(payload);
+  return framed(writer.written());
+}
+
+/** Throws ChunkDamage. The payloads are views into one buffer. */
+export function decodeChunk(body: Uint8Array): ChunkRecord[] {
+  const reader = new Reader(unframed(body));
+  const count = reader.number();
+  const devices = reader.words();
+  const topics = reader.words();
+  const rows: Array<Omit<ChunkRecord, 'payload'> & { length: number }> = [];
+  let monoMs = 0;
+  for (let i = 0; i < count; i++) {
+    const device = devices[reader.number()];
+    const topic = topics[reader.number()];
+    const step = reader.number();
+    monoMs += step % 2 === 0 ? step / 2 : -(step + 1) / 2;
+    if (device === undefined || topic === undefined) throw new ChunkDamage('a record names no word');
+    rows.push({ device, topic, monoMs, length: reader.number() });
+  }
+  const records = rows.map(({ length, ...row }) => ({ ...row, payload: reader.bytes(length) }));
+  reader.end();
+  return records;
+}
+
+/** `raw` begins with room for the header. */
+function framed(raw: Buffer): Buffer {
+  const content = raw.subarray(HEADER_BYTES);
+  const packed = content.length >= COMPRESS_FROM_BYTES ? compress(content) : content;
+  const isPacked = packed.length < content.length;
+  const body = isPacked ? Buffer.concat([Buffer.alloc(HEADER_BYTES), packed]) : raw;
+  body[0] = FORMAT;
+  body[1] = isPacked ? COMPRESSED : 0;
+  body.writeUInt32LE(checksum(body), 2);
+  return body;
+}
+
+function unframed(body: Uint8Array): Buffer {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  if (bytes.length < HEADER_BYTES || bytes[0] !== FORMAT) throw new ChunkDamage('not a chunk');
+  if (bytes.readUInt32LE(2) !== checksum(bytes)) throw new ChunkDamage('the checksum does not match');
+  const content = bytes.subarray(HEADER_BYTES);
+  if (bytes[1] !== COMPRESSED) return content;
+  try {
+    return zstdDecompressSync(content, { maxOutputLength: UNPACKED_BYTES_MAX });
+  } catch (error) {
+    throw new ChunkDamage(errorText(error));
+  }
+}
+
+function compress(content: Buffer): Buffer {
+  return zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+}
+
+function checksum(body: Buffer): number {
+  return crc32(body.subarray(HEADER_BYTES), crc32(body.subarray(0, 2)));
+}
+
+/** Texts by index, each once. */
+class Words {
+  readonly #indexes = new Map<string, number>();
+  #chars = 0;
+
+  indexOf(word: string): number {
+    const known = this.#indexes.get(word);
+    if (known !== undefined) return known;
+    this.#chars += word.length;
+    this.#indexes.set(word, this.#indexes.size);
+    return this.#indexes.size - 1;
+  }
+
+  get texts(): string[] {
+    return [...this.#indexes.keys()];
+  }
+
+  /** Of its encoding. A UTF-16 unit takes at most three bytes in UTF-8. */
+  get bytesMax(): number {
+    return this.#chars * 3 + this.#indexes.size * NUMBER_BYTES_MAX;
+  }
+}
+
+class Writer {
+  readonly #buffer: Buffer;
+  #at = HEADER_BYTES;
+
+  constructor(bytesMax: number) {
+    this.#buffer = Buffer.allocUnsafe(bytesMax);
+  }
+
+  number(value: number): void {
+    let rest = value;
+    while (rest >= 128) {
+      this.#buffer[this.#at++] = (rest % 128) + 128;
+      rest = Math.floor(rest / 128);
+    }
+    this.#buffer[this.#at++] = rest;
+  }
+
+  words(words: Words): void {
+    const { texts } = words;
+    this.number(texts.length);
+    for (const text of texts) {
+      this.number(Buffer.byteLength(text));
+      this.#at += this.#buffer.write(text, this.#at);
+    }
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#buffer.set(bytes, this.#at);
+    this.#at += bytes.byteLength;
+  }
+
+  /** With the room for the header in front. */
+  written(): Buffer {
+    return this.#buffer.subarray(0, this.#at);
+  }
+}
+
+class Reader {
+  readonly #buffer: Buffer;
+  #at = 0;
+
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
+  }
+
+  number(): number {
+    let value = 0;
+    for (let factor = 1; factor < Number.MAX_SAFE_INTEGER; factor *= 128) {
+      const byte = this.#buffer[this.#at++];
+      if (byte === undefined) throw new ChunkDamage('it ends too early');
+      value += (byte % 128) * factor;
+      if (byte < 128) return value;
+    }
+    throw new ChunkDamage('a number is too long');
+  }
+
+  words(): string[] {
+    const count = this.number();
+    const texts: string[] = [];
+    for (let i = 0; i < count; i++) texts.push(this.bytes(this.number()).toString());
+    return texts;
+  }
+
+  bytes(length: number): Buffer {
+    if (length > this.#buffer.length - this.#at) throw new ChunkDamage('it ends too early');
+    const bytes = this.#buffer.subarray(this.#at, this.#at + length);
+    this.#at += length;
+    return bytes;
+  }
+
+  end(): void {
+    if (this.#at !== this.#buffer.length) throw new ChunkDamage('bytes are left over');
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Group commit: what arrives while the thread commits is the next commit, so one sync carries many publishes and a slow
+ * disk makes larger commits, not a longer queue of them.
+ *
+ * Two kinds of things wait without being urgent. Records of streams that may lose a moment (`interval`) are acknowledged at
+ * once and held in memory until their time is up, all together, so that a card is written once in that time. And notes
+ * of what was delivered ride with the next commit: losing one costs a second delivery, which the ledger recognises (I5).
+ */
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { Batch } from './batch.ts';
+import type { CommitResult, Operation } from './protocol.ts';
+import type { Appended, LossWindow, NewRecord, StoreError } from './types.ts';
+
+/** What one commit holds, in sizes of records (I10). */
+const BATCH_BYTES_MAX = 2 * 2 ** 20;
+/** Held records are written early when they are so many. */
+const HELD_BYTES_MAX = 2 ** 20;
+/** How long notes of deliveries wait for records to ride with. */
+const NOTES_WAIT_MS = 250;
+
+/** Commits a batch and tells the listeners; null when that failed, and {@link CommitQueue.failed} was called. */
+type Commit = (batch: Batch) => Promise<CommitResult | null>;
+
+export class CommitQueue {
+  readonly #clock: Clock;
+  readonly #commit: Commit;
+  /** Oldest first; the last awaited one takes what arrives. */
+  #batches: Batch[] = [];
+  #inFlight: Batch | null = null;
+  #held: { batch: Batch; dueMs: number; timer: Timer } | null = null;
+  #notesTimer: Timer | null = null;
+  #draining: Promise<void> | null = null;
+  #isOpen: boolean = false;
+  #bytes = 0;
+
+  constructor(clock: Clock, commit: Commit) {
+    this.#clock = clock;
+    this.#commit = commit;
+  }
+
+  /** Sum of the sizes of all records that are not yet committed. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isIdle(): boolean {
+    return this.#draining === null;
+  }
+
+  /** Resolves when the record is durable. */
+  append(record: NewRecord, size: number): Promise<Appended> {
+    this.#bytes += size;
+    this.#drainSoon();
+    return this.#awaited().append(record, size);
+  }
+
+  /** Takes a record that is acknowledged now and has to be durable within `withinMs`. */
+  hold(record: NewRecord, size: number, withinMs: number): void {
+    this.#bytes += size;
+    const nowMs = this.#clock.monoMs();
+    const { batch } = this.#holdUntil(nowMs + withinMs, nowMs);
+    batch.hold(record, size, nowMs);
+    if (batch.size >= HELD_BYTES_MAX) this.#release();
+  }
+
+  /** Resolves when it is durable; `soon`: with the next records, or after a moment. */
+  operate(operation: Operation): Promise<void> {
+    if (this.#draining === null) {
+      this.#notesTimer ??= this.#clock.setTimer(NOTES_WAIT_MS, () => this.#drainSoon());
+    }
+    return this.#awaited().operate(operation);
+  }
+
+  /** By stream, what is acknowledged and not durable. */
+  lossWindows(): LossWindow[] {
+    const nowMs = this.#clock.monoMs();
+    const windows = new Map<string, LossWindow>();
+    for (const { held } of [this.#inFlight, ...this.#batches, this.#held?.batch].filter((batch) => !!batch)) {
+      for (const [stream, { records, sinceMs }] of held ?? []) {
+        const window = windows.get(stream) ?? { stream, records: 0, ageMs: 0 };
+        windows.set(stream, window);
+        window.records += records;
+        window.ageMs = Math.max(window.ageMs, nowMs - sinceMs);
+      }
+    }
+    return [...windows.values()];
+  }
+
+  /** The file is open: what waits is committed. */
+  open(): void {
+    this.#isOpen = true;
+    if (this.#batches.length > 0) this.#drainSoon();
+  }
+
+  /**
+   * The file is not open any more. Awaited records are refused; notes and held records stay, to be committed when it is
+   * open again: nothing of them had an id yet.
+   */
+  failed(error: StoreError): void {
+    this.#isOpen = false;
+    const notes = new Batch('awaited');
+    const held: Batch[] = [];
+    for (const batch of this.#inFlight ? [this.#inFlight, ...this.#batches] : this.#batches) {
+      batch.rejectRecords(error, notes);
+      if (batch.held) held.push(batch);
+    }
+    this.#inFlight = null;
+    this.#batches = notes.operations.length > 0 ? [...held, notes] : held;
+    this.#bytes = [...held, this.#held?.batch].reduce((sum, batch) => sum + (batch?.size ?? 0), 0);
+  }
+
+  /** Commits all that waits, as far as the file is open. */
+  async flush(): Promise<void> {
+    this.#release();
+    if (this.#batches.length > 0) this.#drainSoon();
+    while (this.#draining !== null) await this.#draining;
+  }
+
+  /** Refuses what still waits. */
+  end(error: StoreError): void {
+    this.#held?.timer.cancel();
+    this.#notesTimer?.cancel();
+    for (const batch of this.#batches) batch.rejectOperations(error);
+    this.#batches = [];
+  }
+
+  #holdUntil(dueMs: number, nowMs: number): { batch: Batch } {
+    const held = this.#held;
+    if (held && held.dueMs <= dueMs) return held;
+    held?.timer.cancel();
+    const timer = this.#clock.setTimer(dueMs - nowMs, () => this.#release());
+    this.#held = { batch: held?.batch ?? new Batch('held'), dueMs, timer };
+    return this.#held;
+  }
+
+  /** The time of the held records is up. */
+  #release(): void {
+    if (!this.#held) return;
+    this.#held.timer.cancel();
+    this.#batches.push(this.#held.batch);
+    this.#held = null;
+    this.#drainSoon();
+  }
+
+  /** The batch that takes what arrives now. */
+  #awaited(): Batch {
+    const last = this.#batches.at(-1);
+    if (last && !last.held && last.size < BATCH_BYTES_MAX) return last;
+    const batch = new Batch('awaited');
+    this.#batches.push(batch);
+    return batch;
+  }
+
+  /** At the end of this turn of the event loop, so that all that one poll brought shares a sync. */
+  #drainSoon(): void {
+    if (!this.#isOpen) return;
+    this.#draining ??= new Promise((resolve) => {
+      setImmediate(() => {
+        void this.#drain().finally(resolve);
+      });
+    });
+  }
+
+  /** Commits batch after batch until none waits. */
+  async #drain(): Promise<void> {
+    this.#notesTimer?.cancel();
+    this.#notesTimer = null;
+    while (this.#isOpen) {
+      const batch = this.#batches.shift();
+      if (!batch) break;
+      this.#inFlight = batch;
+      const result = await this.#commit(batch);
+      if (!result) break;
+      this.#inFlight = null;
+      this.#bytes -= batch.size;
+      batch.settle(result);
+    }
+    this.#draining = null;
+    if (this.#isOpen && this.#batches.length > 0) this.#drainSoon();
+  }
+}
