@@ -17,6 +17,8 @@ import { deviceFilePath } from './broker/device-file.ts';
 import { Devices } from './broker/devices.ts';
 import { createIntake } from './broker/intake.ts';
 import type { ListenerOptions } from './broker/listener.ts';
+import { NOT_KEPT } from './broker/persistence/session-log.ts';
+import { Sessions } from './broker/persistence/sessions.ts';
 import { supervisePublisher } from './cloud/providers.ts';
 import type { AgentConfig } from './config.ts';
 import { Forwarder } from './forward/forwarder.ts';
@@ -85,7 +87,23 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   }));
   const intake = createIntake({ store, streams, clock, log: log('intake') });
   const devices = new Devices({ file: deviceFilePath(config.data_dir), clock, log: log('broker') });
+  const { sessions: kept } = config.broker;
+  const sessions = new Sessions({
+    store: kept.keep ? store : NOT_KEPT,
+    clock,
+    log: log('broker'),
+    limits: {
+      maxSessions: kept.max_sessions,
+      expireAfterMs: kept.expire_after,
+      maxQueuedMessages: kept.max_queued_messages,
+      maxQueuedBytes: kept.max_queued_bytes,
+      maxTotalQueuedBytes: kept.max_total_queued_bytes,
+      maxRetainedMessages: kept.max_retained_messages,
+      maxRetainedBytes: kept.max_retained_bytes,
+    },
+  });
   const broker = new Broker({
+    sessions,
     listeners: config.broker.listeners.map(listenerOptions),
     devices,
     allowAnonymous: config.broker.allow_anonymous,
@@ -102,7 +120,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const memoryStreams = new Set(
     streams.map(({ name }) => name).filter((name) => config.policy.streams[name]?.durability === 'memory'),
   );
-  registerMeasured(registry, { broker, store, forwarder, routing, senders, memoryStreams });
+  registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const admin = createAdminServer({
     ...config.admin,
     checks: {

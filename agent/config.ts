@@ -99,6 +99,42 @@ const listenerSchema = z
       issue('client_ca_file', 'missing', `auth: ${auth} needs the authorities of the client certificates`);
   });
 
+const sessionsSchema = z
+  .strictObject({
+    keep: z
+      .boolean()
+      .default(true)
+      .describe('false: sessions, retained messages and queues are in memory only and end with the agent.'),
+    max_sessions: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1000)
+      .describe(
+        'Clients with a session that outlives their connection (clean session off); more are refused.',
+      ),
+    expire_after: duration()
+      .default(7 * 86_400_000)
+      .describe('The session of a client that is away for longer ends.'),
+    max_queued_messages: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(1000)
+      .describe('Messages that wait for one client; more are not queued for it.'),
+    max_queued_bytes: byteSize()
+      .default(2 ** 20)
+      .describe('Bytes that wait for one client.'),
+    max_total_queued_bytes: byteSize()
+      .default(32 * 2 ** 20)
+      .describe('Bytes that wait for all clients together.'),
+    max_retained_messages: z.int().min(0).max(1_000_000).default(10_000).describe('Retained messages.'),
+    max_retained_bytes: byteSize()
+      .default(16 * 2 ** 20)
+      .describe('Their bytes.'),
+  })
+  .describe('What the broker keeps for devices that are away.');
+
 const brokerSchema = z
   .strictObject({
     listeners: z
@@ -114,6 +150,7 @@ const brokerSchema = z
     connect_timeout: duration()
       .default(5000)
       .describe('A connection must send its CONNECT within this time.'),
+    sessions: sessionsSchema.prefault({}),
     max_connections: z.int().min(1).max(100_000).default(1000).describe('Further connections are refused.'),
   })
   .describe('The MQTT broker that devices publish to.');

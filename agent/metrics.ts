@@ -1,6 +1,7 @@
 /** What the agent measures, by Prometheus' naming conventions (base units, `_total` on counters). */
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Broker } from './broker/broker.ts';
+import type { Sessions } from './broker/persistence/sessions.ts';
 import type { Outcome } from './cloud/publisher.ts';
 import type { Forwarder } from './forward/forwarder.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
@@ -17,6 +18,7 @@ export interface PublishMetrics {
 
 export interface Measured {
   broker: Broker;
+  sessions: Sessions;
   store: Store;
   forwarder: Forwarder;
   routing: LiveRouting;
@@ -64,6 +66,20 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     });
   };
   gauge('broker_connections', 'MQTT connections now.', [], (g) => g.set(parts.broker.stats().connections));
+  gauge('broker_sessions', 'Clients with a session that outlives their connection.', [], (g) =>
+    g.set(parts.sessions.counts().sessions),
+  );
+  gauge('broker_retained_messages', 'Retained messages.', [], (g) => g.set(parts.sessions.counts().retained));
+  gauge('broker_queued_messages', 'Messages that wait for clients.', [], (g) =>
+    g.set(parts.sessions.counts().queuedMessages),
+  );
+  gauge('broker_queued_bytes', 'Their bytes.', [], (g) => g.set(parts.sessions.counts().queuedBytes));
+  gauge('broker_refusals', 'Connections and publishes refused, by reason.', ['reason'], (g) => {
+    for (const [reason, count] of Object.entries(parts.broker.stats().refusals)) g.set({ reason }, count);
+  });
+  gauge('broker_session_dropped', 'What sessions did not keep, by reason.', ['reason'], (g) => {
+    for (const [reason, count] of parts.sessions.dropped()) g.set({ reason }, count);
+  });
   gauge('stream_pending_records', 'Records that wait for a provider.', ['stream'], (g) => {
     for (const { name, pending } of parts.forwarder.streams()) g.set({ stream: name }, pending);
   });

@@ -9,11 +9,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Aedes, type Client, type ConnectPacket, type PublishPacket, type Subscription } from 'aedes';
-import type { Clock } from '../../shared/clock.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import { topicNameProblem } from '../../shared/topic-filter.ts';
+import type { SessionItem } from '../store/session-items.ts';
 import type { DeviceFileState } from './device-file.ts';
 import type { Devices } from './devices.ts';
 import { ExactlyOnce } from './exactly-once.ts';
@@ -21,7 +22,9 @@ import { type Arrival, Gate, RETURN_CODE, type Refused } from './gate.ts';
 import type { Publish } from './intake.ts';
 import { type BrokerLimits, type Listener, type ListenerOptions, openListener } from './listener.ts';
 import { limitPackets } from './packet-limit.ts';
+import type { Sessions } from './persistence/sessions.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
+import { Repetitions } from './repetition.ts';
 import { StoredSubscriptions } from './stored-subscriptions.ts';
 
 export interface BrokerOptions {
@@ -34,6 +37,8 @@ export interface BrokerOptions {
   clock: Clock;
   entropy: Entropy;
   log: Logger;
+  /** What outlives connections and restarts, once it is open. */
+  sessions: Sessions;
   /** Resolves when the publish is durable; a rejection ends the connection without an acknowledgement. */
   intake: (publish: Publish) => Promise<void>;
 }
@@ -50,6 +55,10 @@ export interface BrokerStats {
 
 type Done = (error?: Error | null) => void;
 
+/** A client that lost its connection with the agent's end has so long to come back before its will is published. */
+const WILL_GRACE_MS = 10_000;
+const EXPIRE_EVERY_MS = 60_000;
+
 /** Where a publish goes that is refused and cannot be answered: a topic of the broker's own, without content. */
 const NOWHERE = '$headgate/refused';
 
@@ -63,6 +72,8 @@ export class Broker implements Service {
   readonly #arrivals = new WeakMap<Client, Arrival>();
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
   readonly #intakes = new Set<Promise<void>>();
+  readonly #repetitions = new Repetitions();
+  readonly #timers: Timer[] = [];
   #exactlyOnce: ExactlyOnce | null = null;
   #storedSubscriptions: StoredSubscriptions | null = null;
   #listeners: Listener[] = [];
@@ -74,6 +85,7 @@ export class Broker implements Service {
     this.#refusals = new Refusals(options.clock, options.log);
     this.#gate = new Gate(options);
     this.#aedes = new Aedes({
+      persistence: options.sessions,
       connectTimeout: options.limits.connectTimeoutMs,
       // Any limit would refuse clients that ask for none, which MQTT 3.1.1 allows them to.
       keepaliveLimit: 0,
@@ -113,10 +125,15 @@ export class Broker implements Service {
 
   /** Listens on all addresses, or rejects and on none. */
   async start(): Promise<void> {
+    await this.#options.sessions.restore();
     await this.#aedes.listen();
     this.#exactlyOnce = new ExactlyOnce(this.#aedes);
     this.#storedSubscriptions = new StoredSubscriptions(this.#aedes);
-    const { limits, clock, log } = this.#options;
+    const { limits, clock, log, sessions } = this.#options;
+    this.#timers.push(
+      clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
+      clock.setTimer(WILL_GRACE_MS, () => void this.#publishWills()),
+    );
     try {
       for (const options of this.#options.listeners) {
         const anonymous = this.#options.allowAnonymous && options.type !== 'tls';
@@ -141,10 +158,12 @@ export class Broker implements Service {
   async stop(): Promise<void> {
     const closed = this.#listeners.map((listener) => listener.close());
     this.#listeners = [];
+    for (const timer of this.#timers) timer.cancel();
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
     while (this.#intakes.size > 0) await Promise.allSettled(this.#intakes);
+    await this.#options.sessions.flush();
   }
 
   /** Where it listens, with the ports it got. */
@@ -175,6 +194,7 @@ export class Broker implements Service {
     connection.once('close', () => {
       this.#connections.delete(connection);
       this.#gate.forget(client);
+      if (!client.clean && client.id !== null) this.#options.sessions.disconnected(client.id);
     });
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
@@ -192,7 +212,15 @@ export class Broker implements Service {
     if (!arrival || !connect) throw new Error('aedes changed: a login without CONNECT');
     if (connect.isIdRefused) return { reason: 'client-id', returnCode: RETURN_CODE.identifierRejected };
     const { willTopic } = connect;
-    return this.#gate.admit(client, { clientId: client.id, username, password, willTopic }, arrival);
+    const asked = { clientId: client.id, username, password, willTopic };
+    const refused = await this.#gate.admit(client, asked, arrival);
+    if (refused !== null || client.clean) return refused;
+    const { sessions } = this.#options;
+    if (!sessions.hasRoomFor(client.id)) {
+      return { reason: 'session-limit', returnCode: RETURN_CODE.serverUnavailable };
+    }
+    sessions.connected(client.id);
+    return null;
   }
 
   #isSubscriptionTaken(client: Client, { topic }: Subscription): boolean {
@@ -243,19 +271,44 @@ export class Broker implements Service {
   }
 
   #take(client: Client, packet: PublishPacket): Promise<void> {
-    const store = async (): Promise<void> => {
+    const store = async (session: SessionItem | null): Promise<void> => {
       await this.#options.intake({
         device: client.id,
         topic: packet.topic,
         payload: typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload,
         qos: packet.qos,
         retransmitted: packet.dup === true,
+        session,
       });
       this.#published += 1;
     };
     // A will has no packet id, and nobody repeats it.
-    if (packet.qos !== 2 || packet.messageId === undefined || !this.#exactlyOnce) return store();
-    return this.#exactlyOnce.take(client, packet, packet.messageId, store);
+    const { messageId } = packet;
+    if (messageId === undefined || packet.qos === 0) return store(null);
+    if (packet.qos === 1) return this.#repetitions.take(client, packet, messageId, () => store(null));
+    if (!this.#exactlyOnce) throw new Error('a publish before the start');
+    return this.#exactlyOnce.take(client, packet, messageId, store);
+  }
+
+  /** Wills of clients that were connected when the agent ended without a word, unless they are back. */
+  async #publishWills(): Promise<void> {
+    for (const { client, topic, payload, qos, retain } of this.#options.sessions.ownerlessWills()) {
+      try {
+        await this.#options.intake({
+          device: client,
+          topic,
+          payload,
+          qos,
+          retransmitted: false,
+          session: null,
+        });
+        const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as const;
+        await new Promise<void>((resolve) => this.#aedes.publish(packet, () => resolve()));
+        await this.#options.sessions.delWill({ id: client });
+      } catch (error) {
+        this.#refusals.add('intake-failed', { device: client, topic, error: errorText(error) });
+      }
+    }
   }
 
   #logEnded(client: Client, error: Error): void {

@@ -2,9 +2,15 @@
  * QoS 2, taken once (MQTT 3.1.1 section 4.3.3). The record is stored before aedes notes the packet id, never after: aedes
  * answers a packet id that it has noted with PUBREC at once, so noting first would acknowledge a retransmission while the
  * commit is still under way, or after it failed (I1). Retransmissions that arrive during the commit wait for it here;
- * later ones are found in aedes' own list until PUBREL.
+ * later ones are found in aedes' own list until PUBREL. Where the session outlives its connection, the packet id lies in the
+ * same commit as the record, so that a retransmission is known also after the agent was killed.
  */
 import type { Aedes, Client, PublishPacket } from 'aedes';
+import type { SessionItem } from '../store/session-items.ts';
+import { incomingItem } from './persistence/sessions.ts';
+
+/** Stores the record, and with it what must not be there without it. */
+type StoreRecord = (session: SessionItem | null) => Promise<void>;
 
 /** aedes' list of packet ids that wait for PUBREL; rejects when the id is not in it. */
 interface IncomingPackets {
@@ -23,12 +29,7 @@ export class ExactlyOnce {
   }
 
   /** Resolves when the publish is durable, by this call of `store` or by an earlier one for the same packet id. */
-  async take(
-    client: Client,
-    packet: PublishPacket,
-    messageId: number,
-    store: () => Promise<void>,
-  ): Promise<void> {
+  async take(client: Client, packet: PublishPacket, messageId: number, store: StoreRecord): Promise<void> {
     const session = client.clean ? client : client.id;
     const commits = this.#underWay.get(session) ?? new Map<number, Promise<void>>();
     const earlier = commits.get(messageId);
@@ -39,7 +40,8 @@ export class ExactlyOnce {
       return;
     }
     this.#underWay.set(session, commits);
-    const commit = this.#unlessNoted(client, packet, store);
+    const item = client.clean ? null : incomingItem(client.id, messageId);
+    const commit = this.#unlessNoted(client, packet, () => store(item));
     commits.set(messageId, commit);
     const forget = (): void => {
       commits.delete(messageId);

@@ -2,6 +2,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { topicMatches } from '../../shared/topic-filter.ts';
+import type { SessionItem } from '../store/session-items.ts';
 import type { Store } from '../store/store.ts';
 import { recordBytes } from '../store/types.ts';
 
@@ -14,6 +15,8 @@ export interface Publish {
   qos: 0 | 1 | 2;
   /** The device set DUP: it may have sent this before, and an earlier one may be in the buffer. */
   retransmitted: boolean;
+  /** What of its session has to become durable with the record. */
+  session: SessionItem | null;
 }
 
 export interface IntakeCounters {
@@ -54,10 +57,10 @@ export function createIntake({ store, streams, clock, log }: IntakeOptions): Int
   };
 
   return {
-    async take({ device, topic, payload, retransmitted }) {
+    async take({ device, topic, payload, retransmitted, session }) {
       const [stream, counted] = countersOf(topic);
       try {
-        await store.append({ stream, device, topic, payload, monoMs: Math.floor(clock.monoMs()) });
+        await store.append({ stream, device, topic, payload, monoMs: Math.floor(clock.monoMs()) }, session);
       } catch (error) {
         counted.failed += 1;
         throw error;

@@ -20,6 +20,8 @@ export type RefusalReason =
   | 'login-busy'
   /** The device is known and switched off. */
   | 'disabled'
+  /** As many sessions as there may be. */
+  | 'session-limit'
   /** The device has no rule that allows it. */
   | 'will-not-allowed'
   | 'publish-not-allowed'

@@ -37,6 +37,7 @@ export class Batch {
   #payloadBytes = 0;
   #size = 0;
   #operations: Operation[] = [];
+  readonly #alongside: Operation[] = [];
   readonly #appendWaiters: AppendWaiter[] = [];
   #operationWaiters: OperationWaiter[] = [];
 
@@ -49,21 +50,24 @@ export class Batch {
     return this.#size;
   }
 
-  get operations(): readonly Operation[] {
-    return this.#operations;
+  /** Those of records among them. */
+  get operations(): Operation[] {
+    return [...this.#operations, ...this.#alongside];
   }
 
-  /** Resolves when the commit is on the disk. */
-  append(record: NewRecord, size: number): Promise<Appended> {
+  /** Resolves when the commit is on the disk. `alongside` is done if and only if the record is. */
+  append(record: NewRecord, size: number, alongside: Operation | null): Promise<Appended> {
     this.#add(record, size);
+    if (alongside) this.#alongside.push(alongside);
     return new Promise((resolve, reject) => {
       this.#appendWaiters.push({ stream: record.stream, resolve, reject });
     });
   }
 
   /** Takes a record that is acknowledged now. */
-  hold(record: NewRecord, size: number, nowMs: number): void {
+  hold(record: NewRecord, size: number, nowMs: number, alongside: Operation | null): void {
     this.#add(record, size);
+    if (alongside) this.#alongside.push(alongside);
     const held = this.held?.get(record.stream);
     if (held) held.records += 1;
     else this.held?.set(record.stream, { records: 1, sinceMs: nowMs });

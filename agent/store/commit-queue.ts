@@ -48,24 +48,25 @@ export class CommitQueue {
   }
 
   /** Resolves when the record is durable. */
-  append(record: NewRecord, size: number): Promise<Appended> {
+  append(record: NewRecord, size: number, alongside: Operation | null): Promise<Appended> {
     this.#bytes += size;
     this.#drainSoon();
-    return this.#awaited().append(record, size);
+    return this.#awaited().append(record, size, alongside);
   }
 
   /** Takes a record that is acknowledged now and has to be durable within `withinMs`. */
-  hold(record: NewRecord, size: number, withinMs: number): void {
+  hold(record: NewRecord, size: number, withinMs: number, alongside: Operation | null): void {
     this.#bytes += size;
     const nowMs = this.#clock.monoMs();
     const { batch } = this.#holdUntil(nowMs + withinMs, nowMs);
-    batch.hold(record, size, nowMs);
+    batch.hold(record, size, nowMs, alongside);
     if (batch.size >= HELD_BYTES_MAX) this.#release();
   }
 
-  /** Resolves when it is durable; `soon`: with the next records, or after a moment. */
-  operate(operation: Operation): Promise<void> {
-    if (this.#draining === null) {
+  /** Resolves when it is durable: with the next records or after a moment, or at once when it is urgent. */
+  operate(operation: Operation, isUrgent: boolean): Promise<void> {
+    if (isUrgent) this.#drainSoon();
+    else if (this.#draining === null) {
       this.#notesTimer ??= this.#clock.setTimer(NOTES_WAIT_MS, () => this.#drainSoon());
     }
     return this.#awaited().operate(operation);

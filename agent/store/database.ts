@@ -16,6 +16,7 @@ import { type Damage, openFile, pragmaNumber } from './open-file.ts';
 import { packsOf } from './packs.ts';
 import { accept } from './progress.ts';
 import type { CommitResult, Opened, Operation, ReadRange, ReadResult, RecordColumns } from './protocol.ts';
+import { SessionItems } from './session-items.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 import { type Stream, Streams } from './streams.ts';
 import { type Acceptance, type CommittedRange, recordBytes } from './types.ts';
@@ -33,6 +34,7 @@ export class BufferDatabase {
   readonly #sql: Statements;
   readonly #streams: Streams;
   readonly #eviction: Eviction;
+  readonly #sessions: SessionItems;
   readonly #commit: Database.Transaction<
     (records: RecordColumns, operations: readonly Operation[]) => CommitResult
   >;
@@ -46,6 +48,7 @@ export class BufferDatabase {
     this.#db = db;
     this.#damage = damage;
     this.#sql = prepareStatements(db);
+    this.#sessions = new SessionItems(db);
     this.#commit = db.transaction((records, operations) => this.#apply(records, operations));
     try {
       this.epoch = db.transaction(() => this.#beginEpoch(suffix, clock)).immediate();
@@ -73,6 +76,7 @@ export class BufferDatabase {
       rows: streams.reduce((sum, { progress }) => sum + progress.pending.size, 0),
       bytes: streams.reduce((sum, { bytes }) => sum + bytes, 0),
       room: this.#eviction.room(),
+      sessions: this.#sessions.all(),
       damage: this.#damage,
     };
   }
@@ -164,6 +168,10 @@ export class BufferDatabase {
     if (operation.kind === 'clock') {
       const { bootId, offsetMs, quality } = operation.clock;
       this.#sql.setEpochClock.run(bootId, offsetMs, quality, operation.epoch);
+      return;
+    }
+    if (operation.kind === 'sessions') {
+      this.#sessions.write(operation.items);
       return;
     }
     if (operation.kind === 'expire') {

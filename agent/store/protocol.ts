@@ -6,6 +6,7 @@ import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
 import type { StoreLimits } from './limits.ts';
 import type { Damage } from './open-file.ts';
+import type { SessionItem } from './session-items.ts';
 import type { Acceptance, CommittedRange, Room, StoreErrorCode, StreamGap } from './types.ts';
 
 /** Numbers of one record in `RecordColumns.numbers`: indexes of its words, monotonic ms, bytes of payload. */
@@ -31,6 +32,8 @@ export type Operation =
   /** The rows cannot be read: they become a gap. */
   | ({ kind: 'give-up'; epoch: string; stream: string } & Gap)
   /** Records older than their stream keeps them, by the monotonic time of this boot, become gaps. */
+  /** What the broker keeps of its sessions. */
+  | { kind: 'sessions'; items: SessionItem[] }
   | { kind: 'expire'; bootId: string; monoMs: number }
   | { kind: 'clock'; epoch: string; clock: EnvelopeClock };
 
@@ -60,6 +63,7 @@ export interface Opened {
   rows: number;
   bytes: number;
   room: Room;
+  sessions: SessionItem[];
   damage: Damage | null;
 }
 

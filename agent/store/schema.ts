@@ -4,6 +4,7 @@
  */
 import type Database from 'better-sqlite3';
 import { encodeChunk } from './chunk.ts';
+import { SESSION_ITEMS } from './session-items.ts';
 import { recordBytes, StoreError } from './types.ts';
 
 const ROWS_PER_CHUNK = 256;
@@ -113,7 +114,11 @@ function toChunks(db: Database.Database): void {
 }
 
 /** Each takes the file one version further. Append only: a step that was released never changes. */
-const STEPS: ReadonlyArray<(db: Database.Database) => void> = [(db) => db.exec(FIRST), toChunks];
+const STEPS: ReadonlyArray<(db: Database.Database) => void> = [
+  (db) => db.exec(FIRST),
+  toChunks,
+  (db) => db.exec(SESSION_ITEMS),
+];
 
 /** Steps that a file with all tables of this program has taken. */
 const SCHEMA_VERSION = STEPS.length;

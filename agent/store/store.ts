@@ -19,6 +19,8 @@ import { decodeRecords, decodeState } from './decode.ts';
 import { Evicted } from './evicted.ts';
 import { limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
+import type { SessionItem } from './session-items.ts';
+import { Tally } from './tally.ts';
 import { StoreThread } from './thread.ts';
 import {
   type Acceptance,
@@ -73,20 +75,15 @@ export class Store implements Service {
   #epoch = '';
   #envelopeClock: EnvelopeClock;
   #initialStreams: EncodedStreamState[] = [];
+  #initialSessions: SessionItem[] = [];
   /** Null while the file is not open. */
   #thread: StoreThread | null = null;
   #lastError: StoreError | null = null;
+  #failure = Promise.withResolvers<void>();
   #reopening: Promise<void> = Promise.resolve();
   #tidyTimer: Timer | null = null;
   #room = NO_ROOM_TAKEN;
-  #rows = 0;
-  #bytes = 0;
-  #commits = 0;
-  #lastCommitMs = 0;
-  #payloadBytes = 0;
-  /** By threads that have ended, and by this one; null where the system does not tell. */
-  #writtenBefore = 0;
-  #writtenNow: number | null = null;
+  readonly #tally = new Tally();
 
   constructor(options: StoreOptions) {
     this.#file = options.file;
@@ -128,16 +125,18 @@ export class Store implements Service {
 
   /**
    * Resolves when the record is as durable as its stream asks for: on the disk (I1), or in memory. Rejects with a StoreError
-   * when it is not known to be there; the sender may repeat it, and it then gets another id.
+   * when it is not known to be there; the sender may repeat it, and it then gets another id. `session` becomes durable with
+   * it, or not at all.
    */
-  append(record: NewRecord): Promise<Appended> {
+  append(record: NewRecord, session: SessionItem | null = null): Promise<Appended> {
     const { stream } = record;
     const size = recordBytes(record) + RECORD_OVERHEAD_BYTES;
     const refusal = this.#refusal(stream, size);
     if (refusal) return Promise.reject(refusal);
     const { durability } = limitsOf(this.#limits, stream);
-    if (durability.kind !== 'interval') return this.#queue.append(record, size);
-    this.#queue.hold(record, size, durability.intervalMs);
+    const alongside: Operation | null = session && { kind: 'sessions', items: [session] };
+    if (durability.kind !== 'interval') return this.#queue.append(record, size, alongside);
+    this.#queue.hold(record, size, durability.intervalMs, alongside);
     return Promise.resolve({ stream, seq: 0 });
   }
 
@@ -188,6 +187,16 @@ export class Store implements Service {
     return this.#operate({ kind: 'give-up', epoch, stream, first, last, reason });
   }
 
+  /** What the broker keeps of its sessions changed. Resolves when that is durable; survives a reopening. */
+  writeSessions(items: SessionItem[]): Promise<void> {
+    return items.length > 0 ? this.#operate({ kind: 'sessions', items }, true) : Promise.resolve();
+  }
+
+  /** What the broker had kept when the file was opened first. */
+  initialSessions(): readonly SessionItem[] {
+    return this.#initialSessions;
+  }
+
   /** The end of an older epoch's stream was announced. When nothing else is left of it, it leaves no trace. */
   acceptSeal(epoch: string, stream: string): Promise<void> {
     return this.#operate({ kind: 'accept-seal', epoch, stream });
@@ -205,20 +214,14 @@ export class Store implements Service {
   }
 
   async stats(): Promise<StoreStats> {
-    return {
-      rows: this.#rows,
-      bytes: this.#bytes,
-      fileBytes: await sizeOf(this.#file),
-      walBytes: await sizeOf(`${this.#file}-wal`),
-      commits: this.#commits,
-      lastCommitMs: this.#lastCommitMs,
-    };
+    const { rows, bytes, commits, lastCommitMs } = this.#tally;
+    const fileBytes = await sizeOf(this.#file);
+    return { rows, bytes, fileBytes, walBytes: await sizeOf(`${this.#file}-wal`), commits, lastCommitMs };
   }
 
   /** Record bytes made durable since start, and what that took on the disk (null where the system does not tell). */
   get written(): { payloadBytes: number; writtenBytes: number | null } {
-    const writtenBytes = this.#writtenNow === null ? null : this.#writtenBefore + this.#writtenNow;
-    return { payloadBytes: this.#payloadBytes, writtenBytes };
+    return this.#tally;
   }
 
   /** By stream, what is acknowledged and not on the disk; streams that are never written are not among them. */
@@ -239,6 +242,11 @@ export class Store implements Service {
   /** What made the store fail last, also after it recovered. */
   get lastError(): StoreError | null {
     return this.#lastError;
+  }
+
+  /** Resolves at the next failure. */
+  failure(): Promise<void> {
+    return this.#failure.promise;
   }
 
   /** Called when the file is open again after a failure: `epoch` and `initialState()` are new. */
@@ -274,10 +282,10 @@ export class Store implements Service {
     return new StoreError('failed', this.#lastError.message);
   }
 
-  #operate(operation: Operation): Promise<void> {
+  #operate(operation: Operation, isUrgent = false): Promise<void> {
     const done = this.#stopping.signal.aborted
       ? Promise.reject(this.#notOpen())
-      : this.#queue.operate(operation);
+      : this.#queue.operate(operation, isUrgent);
     // The caller was told that it need not wait.
     done.catch(() => undefined);
     return done;
@@ -295,20 +303,12 @@ export class Store implements Service {
       .call('commit', { records, operations: [...batch.operations] }, transfer)
       .catch((error: StoreError) => this.#failed(thread, error));
     if (!result) return null;
-    this.#commits += 1;
-    this.#lastCommitMs = this.#clock.monoMs() - startedMs;
+    this.#tally.committed(result, this.#clock.monoMs() - startedMs);
     this.#committed(result);
     return result;
   }
 
-  #committed({ appended, freedRows, freedBytes, gaps, endedEpochs, room }: CommitResult): void {
-    for (const { first, last, bytes } of appended) {
-      this.#rows += last - first + 1;
-      this.#bytes += bytes;
-      this.#payloadBytes += bytes;
-    }
-    this.#rows -= freedRows;
-    this.#bytes -= freedBytes;
+  #committed({ appended, gaps, endedEpochs, room }: CommitResult): void {
     this.#room = room;
     for (const epoch of endedEpochs) this.#epochs.delete(epoch);
     if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
@@ -327,7 +327,8 @@ export class Store implements Service {
     if (this.#thread !== thread) return null;
     this.#thread = null;
     this.#lastError = error;
-    this.#writtenBefore += this.#writtenNow ?? 0;
+    this.#failure.resolve();
+    this.#failure = Promise.withResolvers();
     this.#queue.failed(error);
     this.#log.error({ event: 'store.failed', error: error.message, epoch: this.#epoch });
     this.#reopening = this.#reopen(thread);
@@ -364,8 +365,8 @@ export class Store implements Service {
     this.#thread = thread;
     this.#epoch = opened.epoch;
     this.#initialStreams = opened.streams;
-    this.#rows = opened.rows;
-    this.#bytes = opened.bytes;
+    this.#initialSessions = opened.sessions;
+    this.#tally.opened(opened);
     this.#room = opened.room;
     this.#epochs.clear();
     for (const { epoch, clock } of opened.olderEpochs) this.#epochs.set(epoch, clock);
@@ -384,9 +385,7 @@ export class Store implements Service {
       void this.#operate({ kind: 'expire', bootId: this.#bootId, monoMs: this.#clock.monoMs() });
     }
     thread.call('vacuum', null).then(
-      ({ writtenBytes }) => {
-        this.#writtenNow = writtenBytes;
-      },
+      ({ writtenBytes }) => this.#tally.wrote(writtenBytes),
       (error: StoreError) => this.#failed(thread, error),
     );
   }

@@ -53,7 +53,8 @@ export class Tally {
   }
 
   get failed(): boolean {
-    return this.#current.lost > 0 || this.#current.duplicatedIds > 0;
+    const { lost, duplicatedIds, qos2Doubled } = this.#current;
+    return lost > 0 || duplicatedIds > 0 || qos2Doubled > 0;
   }
 
   /** One line, with the kills since the last one: `+` is after ready, `s` after spawn. */

@@ -11,6 +11,7 @@ import type { Delivery, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
+import { sessionsOn } from '../agent/broker/fixture.ts';
 import { type Mosquitto, mosquitto, PASSWORD, USERNAME } from './mosquitto.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -105,6 +106,7 @@ t.test('a wrong password is told as unauthorized', async (t) => {
 t.test("the README's mosquitto_pub line is taken in by the agent's broker", async (t) => {
   const taken: string[] = [];
   const broker = new Broker({
+    sessions: sessionsOn(),
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     limits: { maxPacketBytes: 262_144, connectTimeoutMs: 5000, maxConnections: 10 },
     devices: new Devices({ file: '', clock: systemClock, log }),

@@ -18,6 +18,10 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
 
 /** Names that a library calls on what it is given, not we. */
 const CALLED_BY_LIBRARIES: Readonly<Record<string, string>> = {
+  outgoingEnqueueCombi: 'aedes, of its persistence',
+  outgoingUpdate: 'aedes, of its persistence',
+  outgoingClearMessageId: 'aedes, of its persistence',
+  outgoingStream: 'aedes, of its persistence',
   _equals: 'grpc-js compares ChannelCredentials by it',
 };
 

@@ -2,7 +2,9 @@
 import { Broker, type BrokerOptions } from '../../../agent/broker/broker.ts';
 import { Devices } from '../../../agent/broker/devices.ts';
 import type { Publish } from '../../../agent/broker/intake.ts';
-import { systemClock } from '../../../shared/clock.ts';
+import { NOT_KEPT, type SessionStore } from '../../../agent/broker/persistence/session-log.ts';
+import { type SessionLimits, Sessions } from '../../../agent/broker/persistence/sessions.ts';
+import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 
@@ -28,6 +30,29 @@ export function heldIntake(): { calls: Held[]; intake: BrokerOptions['intake'] }
   return { calls, intake };
 }
 
+/** Sessions on a store, or in memory only. */
+export function sessionsOn(
+  store: SessionStore = NOT_KEPT,
+  limits: Partial<SessionLimits> = {},
+  clock: Clock = systemClock,
+): Sessions {
+  return new Sessions({
+    store,
+    clock,
+    log: SILENT,
+    limits: {
+      maxSessions: 1000,
+      expireAfterMs: 1e9,
+      maxQueuedMessages: 1000,
+      maxQueuedBytes: 1e6,
+      maxTotalQueuedBytes: 1e7,
+      maxRetainedMessages: 1000,
+      maxRetainedBytes: 1e6,
+      ...limits,
+    },
+  });
+}
+
 export async function startBroker(
   intake: BrokerOptions['intake'],
   options: Omit<Partial<BrokerOptions>, 'limits'> & { limits?: Partial<BrokerOptions['limits']> } = {},
@@ -36,6 +61,7 @@ export async function startBroker(
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     devices: NOBODY,
     allowAnonymous: true,
+    sessions: sessionsOn(),
     clock: systemClock,
     entropy: systemEntropy,
     log: SILENT,

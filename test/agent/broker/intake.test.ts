@@ -19,7 +19,13 @@ t.test('the first stream with a matching filter takes the publish', async (t) =>
   });
   await store.start();
   const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
-  const publish = { device: 'd', payload: Buffer.from('12345'), qos: 1, retransmitted: false } as const;
+  const publish = {
+    device: 'd',
+    payload: Buffer.from('12345'),
+    qos: 1,
+    retransmitted: false,
+    session: null,
+  } as const;
   await intake.take({ ...publish, topic: 'x/alarm' });
   await intake.take({ ...publish, topic: 'plant/1/alarm/high', retransmitted: true });
   await intake.take({ ...publish, topic: 'plant/1/temp' });

@@ -39,7 +39,7 @@ export function record(text: string, stream = 'telemetry'): NewRecord {
 /** As a commit gets them. */
 export function columnsOf(records: readonly NewRecord[]): RecordColumns {
   const batch = new Batch('held');
-  for (const record of records) batch.hold(record, 0, 0);
+  for (const record of records) batch.hold(record, 0, 0, null);
   return batch.columns();
 }
 

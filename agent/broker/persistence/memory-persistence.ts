@@ -1,0 +1,30 @@
+/** The class that aedes' own memory persistence is made of. Its package has types, but not where a compiler finds them. */
+import { createRequire } from 'node:module';
+import type { AedesPublishPacket } from 'aedes';
+
+interface ClientOf {
+  id: string;
+}
+
+/** What of it is used or replaced here; the whole contract is aedes-persistence's abstract suite. */
+interface Memory {
+  storeRetained(packet: object): Promise<void>;
+  addSubscriptions(client: ClientOf, subscriptions: Array<{ topic: string; qos: number }>): Promise<void>;
+  removeSubscriptions(client: ClientOf, topics: string[]): Promise<void>;
+  cleanSubscriptions(client: ClientOf): Promise<void>;
+  subscriptionsByClient(client: ClientOf): Promise<Array<{ topic: string; qos: number }>>;
+  incomingStorePacket(client: ClientOf, packet: { messageId?: number | undefined }): Promise<void>;
+  incomingDelPacket(client: ClientOf, packet: { messageId?: number | undefined }): Promise<void>;
+  cleanIncoming(client: ClientOf): Promise<void>;
+  putWill(client: ClientOf, packet: object): Promise<void>;
+  delWill(client: ClientOf): Promise<object | undefined>;
+}
+
+interface MemoryClass {
+  new (): Memory;
+  readonly Packet: new (packet: AedesPublishPacket) => AedesPublishPacket;
+}
+
+export const MemoryPersistence: MemoryClass = createRequire(import.meta.url)(
+  'aedes-persistence/asyncPersistence.js',
+);

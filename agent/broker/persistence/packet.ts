@@ -1,0 +1,48 @@
+/** Packets of the broker's sessions as they lie on the disk: CBOR (RFC 8949) of what MQTT 3.1.1 and aedes need of them. */
+import { decode } from 'cborg';
+import { z } from 'zod';
+
+const FIELDS = [
+  'cmd',
+  'topic',
+  'payload',
+  'qos',
+  'retain',
+  'dup',
+  'messageId',
+  'brokerId',
+  'brokerCounter',
+] as const;
+
+const storedPacket = z.object({
+  cmd: z.string().default('publish'),
+  topic: z.string().default(''),
+  payload: z
+    .instanceof(Uint8Array)
+    .transform((bytes) => Buffer.from(bytes))
+    .default(Buffer.alloc(0)),
+  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(0),
+  retain: z.boolean().default(false),
+  dup: z.boolean().default(false),
+  messageId: z.int().optional(),
+  brokerId: z.string().optional(),
+  brokerCounter: z.int().optional(),
+  order: z.int().default(0),
+});
+
+export type StoredPacket = z.output<typeof storedPacket>;
+
+/** Throws when it is none: then the file holds what this program never wrote. */
+export function readPacket(bytes: Uint8Array): StoredPacket {
+  return storedPacket.parse(decode(bytes));
+}
+
+export function writtenPacket(packet: object): Record<string, unknown> {
+  const written: Record<string, unknown> = {};
+  for (const field of FIELDS) {
+    const value: unknown = Reflect.get(packet, field);
+    if (value !== undefined && value !== null)
+      written[field] = typeof value === 'string' && field === 'payload' ? Buffer.from(value) : value;
+  }
+  return written;
+}

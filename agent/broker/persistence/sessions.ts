@@ -1,0 +1,270 @@
+/**
+ * The broker's sessions: aedes' own memory persistence, with every change noted for the disk, queues with bounds, and what
+ * was there before a restart. An answer that promises a change waits for it: a SUBACK and an UNSUBACK while the disk works, a
+ * PUBCOMP always, because a packet id that were still noted after a crash would make a new reading look like an old one.
+ */
+import { Readable } from 'node:stream';
+import type { AedesPublishPacket } from 'aedes';
+import type { Clock } from '../../../shared/clock.ts';
+import type { Logger } from '../../../shared/log.ts';
+import type { SessionItem } from '../../store/session-items.ts';
+import { Dropped, type DropReason } from './dropped.ts';
+import { MemoryPersistence } from './memory-persistence.ts';
+import { type OutgoingPacket, OutgoingQueues, type QueueLimits } from './outgoing.ts';
+import { readPacket, type StoredPacket, writtenPacket } from './packet.ts';
+import { encodeItem, SessionLog, type SessionStore } from './session-log.ts';
+
+export interface SessionLimits extends QueueLimits {
+  maxSessions: number;
+  /** Since the client was last connected, by monotonic time since the start. */
+  expireAfterMs: number;
+  maxRetainedMessages: number;
+  maxRetainedBytes: number;
+}
+
+interface ClientOf {
+  id: string;
+}
+
+export interface Will {
+  client: string;
+  topic: string;
+  payload: Buffer;
+  qos: 0 | 1 | 2;
+  retain: boolean;
+}
+
+export interface SessionsOptions {
+  store: SessionStore;
+  clock: Clock;
+  limits: SessionLimits;
+  log: Logger;
+}
+
+export class Sessions extends MemoryPersistence {
+  readonly #store: SessionStore;
+  readonly #log: SessionLog;
+  readonly #clock: Clock;
+  readonly #limits: SessionLimits;
+  readonly #dropped: Dropped;
+  readonly #outgoing: OutgoingQueues;
+  readonly #retainedBytes = new Map<string, number>();
+  /** Clients with a session; since when they are away, or null while they are connected. */
+  readonly #away = new Map<string, number | null>();
+  readonly #ownerless = new Map<string, Will>();
+  #retainedTotal = 0;
+
+  constructor({ store, clock, limits, log }: SessionsOptions) {
+    super();
+    this.#store = store;
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#dropped = new Dropped(clock, log);
+    this.#log = new SessionLog(store, clock);
+    this.#outgoing = new OutgoingQueues(limits, (change) => {
+      if (change.kind === 'delete') return this.#log.delete('outgoing', change.client, String(change.order));
+      const { client, entry } = change;
+      this.#log.put('outgoing', client, String(entry.order), () => ({
+        ...writtenPacket(entry.packet),
+        order: entry.order,
+      }));
+    });
+  }
+
+  /** Takes over what is on the disk, once it is open. */
+  async restore(): Promise<void> {
+    const outgoing: Array<{ client: string; order: number; packet: StoredPacket }> = [];
+    for (const { kind, client, key, value } of this.#store.initialSessions()) {
+      if (value === null) continue;
+      const found = readPacket(value);
+      this.#log.restore(kind, client, key, () => writtenPacket(found));
+      if (client !== '') this.#away.set(client, this.#clock.monoMs());
+      switch (kind) {
+        case 'subscription':
+          await super.addSubscriptions({ id: client }, [{ topic: key, qos: found.qos }]);
+          break;
+        case 'retained':
+          await super.storeRetained(found);
+          this.#countRetained(key, found.topic.length + found.payload.length);
+          break;
+        case 'outgoing':
+          outgoing.push({ client, order: found.order, packet: found });
+          break;
+        case 'incoming':
+          await super.incomingStorePacket({ id: client }, found);
+          break;
+        case 'will':
+          this.#ownerless.set(client, willOf(client, found));
+          break;
+      }
+    }
+    for (const { client, order, packet } of outgoing.sort((a, b) => a.order - b.order)) {
+      const entry = { order, packet };
+      this.#outgoing.restore(client, entry);
+      this.#log.restore('outgoing', client, String(order), () => ({ ...writtenPacket(entry.packet), order }));
+    }
+  }
+
+  /** Whether a client may have a session: it has one, or there is room for one more. */
+  hasRoomFor(client: string): boolean {
+    return this.#away.has(client) || this.#away.size < this.#limits.maxSessions;
+  }
+
+  connected(client: string): void {
+    this.#away.set(client, null);
+  }
+
+  /** Of clients that were connected when the agent ended without a word, and have not come back. */
+  ownerlessWills(): Will[] {
+    return [...this.#ownerless.values()];
+  }
+
+  disconnected(client: string): void {
+    if (this.#away.has(client)) this.#away.set(client, this.#clock.monoMs());
+  }
+
+  /** Ends the sessions of clients that have been away for too long. */
+  async expire(): Promise<void> {
+    const before = this.#clock.monoMs() - this.#limits.expireAfterMs;
+    for (const [client, awayMs] of this.#away) {
+      if (awayMs === null || awayMs > before) continue;
+      await this.cleanSubscriptions({ id: client });
+      await this.cleanIncoming({ id: client });
+      this.#dropped.add('session-expired', client);
+    }
+  }
+
+  /** Resolves when all changes so far are on the disk. */
+  flush(): Promise<void> {
+    return this.#log.flush();
+  }
+
+  counts(): { sessions: number; retained: number; queuedMessages: number; queuedBytes: number } {
+    return {
+      sessions: this.#away.size,
+      retained: this.#retainedBytes.size,
+      queuedMessages: this.#outgoing.messages,
+      queuedBytes: this.#outgoing.bytes,
+    };
+  }
+
+  /** What was not kept since start. */
+  dropped(): ReadonlyMap<DropReason, number> {
+    return this.#dropped.counts;
+  }
+
+  override async storeRetained(packet: AedesPublishPacket): Promise<void> {
+    const { topic } = packet;
+    const bytes = packet.payload.length === 0 ? 0 : topic.length + packet.payload.length;
+    const total = this.#retainedTotal - (this.#retainedBytes.get(topic) ?? 0) + bytes;
+    const isOne =
+      this.#retainedBytes.has(topic) || this.#retainedBytes.size < this.#limits.maxRetainedMessages;
+    if (bytes > 0 && (!isOne || total > this.#limits.maxRetainedBytes)) {
+      this.#dropped.add('retained-full', topic);
+      return;
+    }
+    await super.storeRetained(packet);
+    this.#countRetained(topic, bytes);
+    if (bytes === 0) this.#log.delete('retained', '', topic);
+    else this.#log.put('retained', '', topic, () => writtenPacket(packet));
+  }
+
+  override async addSubscriptions(
+    client: ClientOf,
+    subs: Array<{ topic: string; qos: number }>,
+  ): Promise<void> {
+    await super.addSubscriptions(client, subs);
+    for (const { topic, qos } of subs) this.#log.put('subscription', client.id, topic, () => ({ qos }));
+    await this.#log.flushIfPossible();
+  }
+
+  override async removeSubscriptions(client: ClientOf, topics: string[]): Promise<void> {
+    await super.removeSubscriptions(client, topics);
+    for (const topic of topics) this.#log.delete('subscription', client.id, topic);
+    await this.#log.flushIfPossible();
+  }
+
+  /** The session of the client is over. */
+  override async cleanSubscriptions(client: ClientOf): Promise<void> {
+    for (const { topic } of await this.subscriptionsByClient(client)) {
+      this.#log.delete('subscription', client.id, topic);
+    }
+    await super.cleanSubscriptions(client);
+    this.#outgoing.forget(client.id);
+    this.#away.delete(client.id);
+  }
+
+  async outgoingEnqueue(sub: { clientId: string }, packet: AedesPublishPacket): Promise<void> {
+    if (!this.#outgoing.enqueue(sub.clientId, new MemoryPersistence.Packet(packet)))
+      this.#dropped.add('queue-full', sub.clientId);
+  }
+
+  async outgoingEnqueueCombi(subs: Array<{ clientId: string }>, packet: AedesPublishPacket): Promise<void> {
+    for (const sub of subs) await this.outgoingEnqueue(sub, packet);
+  }
+
+  async outgoingUpdate(client: ClientOf, packet: OutgoingPacket): Promise<void> {
+    if (!this.#outgoing.update(client.id, packet)) throw new Error('no such packet');
+  }
+
+  async outgoingClearMessageId(
+    client: ClientOf,
+    packet: OutgoingPacket,
+  ): Promise<OutgoingPacket | undefined> {
+    return this.#outgoing.remove(client.id, packet.messageId);
+  }
+
+  outgoingStream(client: ClientOf): Readable {
+    return Readable.from(this.#outgoing.entriesOf(client.id).map(({ packet }) => packet));
+  }
+
+  /** Its packet id is on the disk already, with its record, where the client's session is kept. */
+  override async incomingStorePacket(
+    client: ClientOf & { clean?: boolean },
+    packet: AedesPublishPacket & { messageId: number },
+  ): Promise<void> {
+    await super.incomingStorePacket(client, packet);
+    if (client.clean === false)
+      this.#log.note('incoming', client.id, String(packet.messageId), () => ({
+        messageId: packet.messageId,
+      }));
+  }
+
+  override async incomingDelPacket(client: ClientOf, packet: { messageId: number }): Promise<void> {
+    await super.incomingDelPacket(client, packet);
+    if (!this.#log.has('incoming', client.id, String(packet.messageId))) return;
+    this.#log.delete('incoming', client.id, String(packet.messageId));
+    await this.#log.flush();
+  }
+
+  override async cleanIncoming(client: ClientOf): Promise<void> {
+    this.#log.deleteAll('incoming', client.id);
+    await super.cleanIncoming(client);
+  }
+
+  override async putWill(client: ClientOf, packet: AedesPublishPacket): Promise<void> {
+    await super.putWill(client, packet);
+    this.#log.put('will', client.id, '', () => writtenPacket(packet));
+  }
+
+  override async delWill(client: ClientOf): Promise<object | undefined> {
+    this.#ownerless.delete(client.id);
+    this.#log.delete('will', client.id, '');
+    return super.delWill(client);
+  }
+
+  #countRetained(topic: string, bytes: number): void {
+    this.#retainedTotal += bytes - (this.#retainedBytes.get(topic) ?? 0);
+    if (bytes === 0) this.#retainedBytes.delete(topic);
+    else this.#retainedBytes.set(topic, bytes);
+  }
+}
+
+function willOf(client: string, { topic, payload, qos, retain }: StoredPacket): Will {
+  return { client, topic, payload, qos, retain };
+}
+
+/** The item that goes with a QoS 2 record into its commit. */
+export function incomingItem(client: string, messageId: number): SessionItem {
+  return { kind: 'incoming', client, key: String(messageId), value: encodeItem({ messageId }) };
+}

@@ -1,0 +1,61 @@
+/**
+ * What the broker keeps of its sessions, as the store sees it: items with a name and a value that only the broker reads. They
+ * are in the buffer's file so that one commit, one sync, holds a record and the packet id that it came with.
+ */
+import type Database from 'better-sqlite3';
+
+export type SessionItemKind =
+  /** key: topic filter. */
+  | 'subscription'
+  /** client: empty; key: topic. */
+  | 'retained'
+  /** key: its place in the order. */
+  | 'outgoing'
+  /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */
+  | 'incoming'
+  /** key: empty. */
+  | 'will';
+
+export interface SessionItem {
+  kind: SessionItemKind;
+  client: string;
+  key: string;
+  /** Null: gone. */
+  value: Uint8Array | null;
+}
+
+/** Step of the schema. */
+export const SESSION_ITEMS = `
+  CREATE TABLE session_item (
+    kind TEXT NOT NULL,
+    client TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (kind, client, key)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+export class SessionItems {
+  readonly #put: Database.Statement<[string, string, string, Uint8Array]>;
+  readonly #delete: Database.Statement<[string, string, string]>;
+  readonly #all: Database.Statement<[], SessionItem>;
+
+  constructor(db: Database.Database) {
+    this.#put = db.prepare(
+      'INSERT OR REPLACE INTO session_item (kind, client, key, value) VALUES (?, ?, ?, ?)',
+    );
+    this.#delete = db.prepare('DELETE FROM session_item WHERE kind = ? AND client = ? AND key = ?');
+    this.#all = db.prepare('SELECT kind, client, key, value FROM session_item');
+  }
+
+  all(): SessionItem[] {
+    return this.#all.all();
+  }
+
+  write(items: readonly SessionItem[]): void {
+    for (const { kind, client, key, value } of items) {
+      if (value === null) this.#delete.run(kind, client, key);
+      else this.#put.run(kind, client, key, value);
+    }
+  }
+}

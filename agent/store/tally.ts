@@ -1,0 +1,41 @@
+/** The store's own counts: what waits in the file, and what it took to put it there. */
+import type { CommitResult, Opened } from './protocol.ts';
+
+export class Tally {
+  rows = 0;
+  bytes = 0;
+  commits = 0;
+  lastCommitMs = 0;
+  payloadBytes = 0;
+  /** By threads that have ended. */
+  #writtenBefore = 0;
+  /** By the present one; null where the system does not tell. */
+  #writtenNow: number | null = null;
+
+  get writtenBytes(): number | null {
+    return this.#writtenNow === null ? null : this.#writtenBefore + this.#writtenNow;
+  }
+
+  opened({ rows, bytes }: Opened): void {
+    this.#writtenBefore += this.#writtenNow ?? 0;
+    this.#writtenNow = null;
+    this.rows = rows;
+    this.bytes = bytes;
+  }
+
+  wrote(bytes: number | null): void {
+    this.#writtenNow = bytes;
+  }
+
+  committed({ appended, freedRows, freedBytes }: CommitResult, tookMs: number): void {
+    this.commits += 1;
+    this.lastCommitMs = tookMs;
+    for (const { first, last, bytes } of appended) {
+      this.rows += last - first + 1;
+      this.bytes += bytes;
+      this.payloadBytes += bytes;
+    }
+    this.rows -= freedRows;
+    this.bytes -= freedBytes;
+  }
+}

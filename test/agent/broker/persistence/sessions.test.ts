@@ -1,0 +1,149 @@
+/** What the broker keeps over a restart, on a real store and over real sockets; and its bounds (I10). */
+import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import t, { type Test } from 'tap';
+import type { Publish } from '../../../../agent/broker/intake.ts';
+import { createIntake } from '../../../../agent/broker/intake.ts';
+import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
+import { systemClock } from '../../../../shared/clock.ts';
+import { bufferFile, storeOn } from '../../store/fixture.ts';
+import { SILENT, sessionsOn, startBroker, until } from '../fixture.ts';
+
+interface Life {
+  port: number;
+  sessions: Sessions;
+  taken: Publish[];
+  connect(clientId: string, options?: IClientOptions): Promise<MqttClient>;
+  /** Ends it without a word to anybody: the file is as it is. */
+  stop(): Promise<void>;
+}
+
+async function life(file: string, limits: Partial<SessionLimits> = {}): Promise<Life> {
+  const { store } = storeOn(file);
+  await store.start();
+  const sessions = sessionsOn(store, limits);
+  const streams = [{ name: 'telemetry', filters: ['#'] }];
+  const intake = createIntake({ store, streams, clock: systemClock, log: SILENT });
+  const taken: Publish[] = [];
+  const { broker, port } = await startBroker(
+    async (publish) => {
+      await intake.take(publish);
+      taken.push(publish);
+    },
+    { sessions },
+  );
+  return {
+    port,
+    sessions,
+    taken,
+    connect: (clientId, options = {}) =>
+      connectAsync(`mqtt://127.0.0.1:${port}`, {
+        clientId,
+        clean: false,
+        protocolVersion: 4,
+        reconnectPeriod: 0,
+        ...options,
+      }),
+    async stop() {
+      await broker.stop();
+      await store.stop();
+    },
+  };
+}
+
+/** Everything that arrives at a client from now on. */
+function inbox(client: MqttClient): string[] {
+  const arrived: string[] = [];
+  client.on('message', (topic, payload, { qos, retain }) => {
+    arrived.push(`${topic} ${payload} ${qos}${retain ? ' retained' : ''}`);
+  });
+  return arrived;
+}
+
+t.test('subscriptions, queued and retained messages survive a restart, in order', async (t: Test) => {
+  const file = bufferFile(t.testdir());
+  const first = await life(file);
+  const subscriber = await first.connect('display');
+  await subscriber.subscribeAsync({ 'plant/+/state': { qos: 1 }, 'plant/+/cmd': { qos: 2 } });
+  await subscriber.endAsync();
+  const device = await first.connect('pump-1', { clean: true });
+  for (let i = 1; i <= 5; i++) await device.publishAsync('plant/1/state', `s${i}`, { qos: 1 });
+  await device.publishAsync('plant/1/cmd', 'c1', { qos: 2 });
+  await device.publishAsync('plant/1/name', 'Pump 1', { qos: 1, retain: true });
+  await device.publishAsync('plant/2/name', 'gone', { qos: 1, retain: true });
+  await device.publishAsync('plant/2/name', '', { qos: 1, retain: true });
+  await device.endAsync();
+  await first.stop();
+
+  const second = await life(file);
+  t.match(second.sessions.counts(), { sessions: 1, retained: 1, queuedMessages: 6 });
+  const back = connect(`mqtt://127.0.0.1:${second.port}`, {
+    clientId: 'display',
+    clean: false,
+    protocolVersion: 4,
+    reconnectPeriod: 0,
+  });
+  const arrived = inbox(back);
+  await until(() => arrived.length === 6);
+  t.same(arrived, [...[1, 2, 3, 4, 5].map((i) => `plant/1/state s${i} 1`), 'plant/1/cmd c1 2']);
+  const other = await second.connect('pump-2', { clean: true });
+  await other.publishAsync('plant/9/state', 'live', { qos: 1 });
+  await until(() => arrived.length === 7);
+  t.equal(arrived[6], 'plant/9/state live 1', 'the subscription itself is there');
+  await back.subscribeAsync('plant/+/name');
+  await until(() => arrived.length === 8);
+  t.match(arrived[7], /^plant\/1\/name Pump 1 . retained$/);
+  await until(() => second.sessions.counts().queuedMessages === 0);
+  await back.unsubscribeAsync('plant/+/state');
+  await back.endAsync();
+  await other.endAsync();
+  await second.stop();
+
+  const third = await life(file);
+  t.match(
+    third.sessions.counts(),
+    { sessions: 1, retained: 1, queuedMessages: 0 },
+    'what was acknowledged stays away',
+  );
+  const again = await third.connect('display');
+  const now = inbox(again);
+  const device3 = await third.connect('pump-1', { clean: true });
+  await device3.publishAsync('plant/1/state', 'not wanted any more', { qos: 1 });
+  await device3.publishAsync('plant/1/cmd', 'wanted', { qos: 2 });
+  await until(() => now.length === 1);
+  t.same(now, ['plant/1/cmd wanted 2']);
+  await again.endAsync();
+  await device3.endAsync();
+  const clean = await third.connect('display', { clean: true });
+  await clean.endAsync();
+  t.match(third.sessions.counts(), { sessions: 0 }, 'a clean session ends the old one');
+  await third.stop();
+});
+
+t.test(
+  'bounds: sessions, messages for one client, retained messages; what is away too long is forgotten',
+  async (t) => {
+    const file = bufferFile(t.testdir());
+    const limits = { maxSessions: 2, maxQueuedMessages: 3, maxRetainedMessages: 1, expireAfterMs: 0 };
+    const broker = await life(file, limits);
+    const [a, b] = [await broker.connect('a'), await broker.connect('b')];
+    await t.rejects(broker.connect('c'), { code: 3 });
+    await (await broker.connect('c', { clean: true })).endAsync();
+    await a.subscribeAsync('#', { qos: 1 });
+    await a.endAsync();
+    for (let i = 1; i <= 10; i++) await b.publishAsync('x', String(i), { qos: 1 });
+    await until(() => (broker.sessions.dropped().get('queue-full') ?? 0) === 7);
+    t.match(broker.sessions.counts(), { sessions: 2, queuedMessages: 3 });
+    await b.publishAsync('r/1', 'kept', { qos: 1, retain: true });
+    await b.publishAsync('r/2', 'over', { qos: 1, retain: true });
+    await until(() => broker.sessions.dropped().has('retained-full'));
+    t.match(broker.sessions.counts(), { retained: 1 });
+    await until(() => !a.connected);
+    await broker.sessions.expire();
+    t.match(broker.sessions.counts(), { sessions: 1, queuedMessages: 0 }, 'who is connected is not away');
+    await b.endAsync();
+    await broker.stop();
+    const after = await life(file, limits);
+    t.match(after.sessions.counts(), { sessions: 0, queuedMessages: 0, retained: 1 });
+    await after.stop();
+  },
+);
