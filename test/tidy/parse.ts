@@ -134,7 +134,7 @@ function moduleOf(path: string, text: string, source: SourceFile): Module {
     if (isImportDeclaration(node)) module.imports.push(importOf(node));
     else if (isExportDeclaration(node)) readExportDeclaration(node, module);
     else if (isImportTypeNode(node)) module.imports.push(...importTypeOf(node));
-    else if (isCallExpression(node) && node.expression.kind === SyntaxKind.ImportKeyword)
+    else if (isCallExpression(node) && (isImportCall(node) || isRequireCall(node)))
       module.imports.push(...dynamicImportOf(node));
     else if (isStringLiteral(node) && !isSpecifier(node)) module.paths.push(node.text);
     else if (isPropertyAccessExpression(node)) module.properties.add(node.name.text);
@@ -179,6 +179,15 @@ function importTypeOf(node: Node): Import[] {
   const { qualifier } = node;
   const names = qualifier && isIdentifier(qualifier) ? [qualifier.text] : 'all';
   return [{ specifier: textOf(node.argument.literal), names, line: lineOf(node) }];
+}
+
+function isImportCall({ expression }: CallExpression): boolean {
+  return expression.kind === SyntaxKind.ImportKeyword;
+}
+
+/** `createRequire(…)('x')` */
+function isRequireCall({ expression }: CallExpression): boolean {
+  return isCallExpression(expression) && expression.expression.getText() === 'createRequire';
 }
 
 /** `await import('./x.ts')`, with the names when it is taken apart at once. */
