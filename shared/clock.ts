@@ -21,8 +21,11 @@ export interface Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** Both count CLOCK_MONOTONIC; `performance` since the process began, and without making an object of each reading. */
+const PROCESS_BEGAN_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
+
 export const systemClock: Clock = {
-  monoMs: () => Number(process.hrtime.bigint() / 1000n) / 1000,
+  monoMs: () => PROCESS_BEGAN_MS + performance.now(),
   wallMs: () => Date.now(),
   setTimer(delayMs, run, keepAlive = false) {
     const timer = setTimeout(run, delayMs);

@@ -39,8 +39,8 @@ export interface BrokerOptions {
   log: Logger;
   /** What outlives connections and restarts, once it is open. */
   sessions: Sessions;
-  /** Resolves when the publish is durable; a rejection ends the connection without an acknowledgement. */
-  intake: (publish: Publish) => Promise<void>;
+  /** Tells `settled` when the publish is durable; an error ends the connection without an acknowledgement. */
+  intake: (publish: Publish, settled: (error: Error | null) => void) => void;
 }
 
 export interface BrokerStats {
@@ -71,7 +71,9 @@ export class Broker implements Service {
   readonly #gate: Gate;
   readonly #arrivals = new WeakMap<Client, Arrival>();
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
-  readonly #intakes = new Set<Promise<void>>();
+  /** Publishes being stored, and who waits for them to be over. */
+  #intakes = 0;
+  #onIdle: (() => void) | null = null;
   readonly #repetitions = new Repetitions();
   readonly #timers: Timer[] = [];
   #exactlyOnce: ExactlyOnce | null = null;
@@ -162,7 +164,10 @@ export class Broker implements Service {
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
-    while (this.#intakes.size > 0) await Promise.allSettled(this.#intakes);
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#intakes === 0) resolve();
+    });
     await this.#options.sessions.flush();
   }
 
@@ -241,21 +246,22 @@ export class Broker implements Service {
       this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
     }
-    const taken = this.#take(client, packet).then(
-      () => done(null),
-      (error: unknown) => {
-        this.#refusals.add('intake-failed', {
-          device: client.id,
-          topic: packet.topic,
-          error: errorText(error),
-        });
-        // QoS 0 expects no acknowledgement, so there is none to withhold.
-        if (packet.qos === 0) done(null);
-        else end(client, done, 'the record is not durable');
-      },
-    );
-    this.#intakes.add(taken);
-    void taken.finally(() => this.#intakes.delete(taken));
+    this.#intakes += 1;
+    this.#take(client, packet, (error) => {
+      this.#intakes -= 1;
+      if (error) this.#refuseLate(client, packet, error, done);
+      else done(null);
+      if (this.#intakes === 0) this.#onIdle?.();
+    });
+  }
+
+  /** The record is not known to be durable. */
+  #refuseLate(client: Client, packet: PublishPacket, error: Error, done: Done): void {
+    const { topic, qos } = packet;
+    this.#refusals.add('intake-failed', { device: client.id, topic, error: errorText(error) });
+    // QoS 0 expects no acknowledgement, so there is none to withhold.
+    if (qos === 0) done(null);
+    else end(client, done, 'the record is not durable');
   }
 
   /** QoS 0 that is not allowed is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative acknowledgement. */
@@ -270,37 +276,50 @@ export class Broker implements Service {
     done(null);
   }
 
-  #take(client: Client, packet: PublishPacket): Promise<void> {
-    const store = async (session: SessionItem | null): Promise<void> => {
-      await this.#options.intake({
-        device: client.id,
-        topic: packet.topic,
-        payload: typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload,
-        qos: packet.qos,
-        retransmitted: packet.dup === true,
-        session,
-      });
-      this.#published += 1;
-    };
+  #take(client: Client, packet: PublishPacket, settled: (error: Error | null) => void): void {
+    const { messageId, qos } = packet;
     // A will has no packet id, and nobody repeats it.
-    const { messageId } = packet;
-    if (messageId === undefined || packet.qos === 0) return store(null);
-    if (packet.qos === 1) return this.#repetitions.take(client, packet, messageId, () => store(null));
-    if (!this.#exactlyOnce) throw new Error('a publish before the start');
-    return this.#exactlyOnce.take(client, packet, messageId, store);
+    if (messageId === undefined || qos === 0) this.#store(client, packet, null, settled);
+    else if (qos === 1) {
+      const store = (stored: typeof settled): void => this.#store(client, packet, null, stored);
+      this.#repetitions.take(client, packet, messageId, store, settled);
+    } else {
+      if (!this.#exactlyOnce) throw new Error('a publish before the start');
+      const store = (session: SessionItem | null): Promise<void> =>
+        new Promise((resolve, reject) => {
+          this.#store(client, packet, session, (error) => (error ? reject(error) : resolve()));
+        });
+      this.#exactlyOnce.take(client, packet, messageId, store).then(() => settled(null), settled);
+    }
+  }
+
+  #store(
+    client: Client,
+    { topic, payload, qos, dup }: PublishPacket,
+    session: SessionItem | null,
+    settled: (error: Error | null) => void,
+  ): void {
+    const publish = {
+      device: client.id,
+      topic,
+      payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
+      qos,
+      retransmitted: dup === true,
+      session,
+    };
+    this.#options.intake(publish, (error) => {
+      if (!error) this.#published += 1;
+      settled(error);
+    });
   }
 
   /** Wills of clients that were connected when the agent ended without a word, unless they are back. */
   async #publishWills(): Promise<void> {
     for (const { client, topic, payload, qos, retain } of this.#options.sessions.ownerlessWills()) {
       try {
-        await this.#options.intake({
-          device: client,
-          topic,
-          payload,
-          qos,
-          retransmitted: false,
-          session: null,
+        const publish = { device: client, topic, payload, qos, retransmitted: false, session: null };
+        await new Promise<void>((resolve, reject) => {
+          this.#options.intake(publish, (error) => (error ? reject(error) : resolve()));
         });
         const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as const;
         await new Promise<void>((resolve) => this.#aedes.publish(packet, () => resolve()));

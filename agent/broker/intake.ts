@@ -29,11 +29,19 @@ export interface IntakeCounters {
 }
 
 export interface Intake {
-  /** Resolves when the record is durable (I1); rejects when it is not known to be. */
-  take(publish: Publish): Promise<void>;
+  /** Tells `settled` when the record is durable (I1), or why it is not known to be. */
+  take(publish: Publish, settled: (error: Error | null) => void): void;
   /** By stream. */
   counters(): Map<string, IntakeCounters>;
 }
+
+interface Destination {
+  stream: string;
+  counted: IntakeCounters;
+}
+
+/** Topics whose stream is remembered (I10). */
+const TOPICS_KNOWN_MAX = 10_000;
 
 export interface IntakeOptions {
   store: Store;
@@ -49,25 +57,35 @@ export function createIntake({ store, streams, clock, log }: IntakeOptions): Int
   );
   log.info({ event: 'intake.streams', streams });
 
-  const countersOf = (topic: string): [string, IntakeCounters] => {
+  /** Devices publish to few topics, again and again. */
+  const known = new Map<string, Destination>();
+
+  const destinationOf = (topic: string): Destination => {
+    const before = known.get(topic);
+    if (before) return before;
     const stream = streams.find(({ filters }) => filters.some((filter) => topicMatches(filter, topic)));
     const counted = stream && counters.get(stream.name);
     if (!counted) throw new Error(`no stream takes topic ${topic}; the policy must have one that takes "#"`);
-    return [stream.name, counted];
+    if (known.size >= TOPICS_KNOWN_MAX) known.clear();
+    const destination = { stream: stream.name, counted };
+    known.set(topic, destination);
+    return destination;
   };
 
   return {
-    async take({ device, topic, payload, retransmitted, session }) {
-      const [stream, counted] = countersOf(topic);
-      try {
-        await store.append({ stream, device, topic, payload, monoMs: Math.floor(clock.monoMs()) }, session);
-      } catch (error) {
-        counted.failed += 1;
-        throw error;
-      }
-      counted.records += 1;
-      counted.bytes += recordBytes({ device, topic, payload });
-      if (retransmitted) counted.retransmitted += 1;
+    take({ device, topic, payload, retransmitted, session }, settled) {
+      const { stream, counted } = destinationOf(topic);
+      const record = { stream, device, topic, payload, monoMs: Math.floor(clock.monoMs()) };
+      store.submit(record, session, (error) => {
+        if (error) {
+          counted.failed += 1;
+        } else {
+          counted.records += 1;
+          counted.bytes += recordBytes(record);
+          if (retransmitted) counted.retransmitted += 1;
+        }
+        settled(error);
+      });
     },
     counters: () => counters,
   };

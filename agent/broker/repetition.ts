@@ -18,50 +18,55 @@ interface Sender {
   conn: { destroyed: boolean };
 }
 
+type Settled = (error: Error | null) => void;
+
+interface UnderWay {
+  packet: PublishPacket;
+  /** Repetitions that wait for it. */
+  waiting: Settled[];
+}
+
 export class Repetitions {
   /** By client and packet id, what is being committed. */
-  readonly #underWay = new Map<string, Map<number, { packet: PublishPacket; done: Promise<void> }>>();
+  readonly #underWay = new Map<string, Map<number, UnderWay>>();
   /** Digests by client and packet id, oldest first. */
   readonly #unanswered = new Map<string, string>();
 
-  /** Resolves when the publish is durable, by this call of `store` or by the earlier one that it repeats. */
-  take(sender: Sender, packet: PublishPacket, messageId: number, store: () => Promise<void>): Promise<void> {
-    if (packet.dup) {
-      const earlier = this.#underWay.get(sender.id)?.get(messageId);
-      if (earlier && isSame(earlier.packet, packet)) return earlier.done;
-      const name = nameOf(sender, messageId);
-      if (this.#unanswered.get(name) === digestOf(packet)) {
-        this.#unanswered.delete(name);
-        return Promise.resolve();
-      }
-    }
-    return this.#store(sender, packet, messageId, store);
-  }
-
-  #store(
+  /** Tells `settled` when the publish is durable, by this call of `store` or by the earlier one that it repeats. */
+  take(
     sender: Sender,
     packet: PublishPacket,
     messageId: number,
-    store: () => Promise<void>,
-  ): Promise<void> {
-    const own = this.#underWay.get(sender.id) ?? new Map();
+    store: (settled: Settled) => void,
+    settled: Settled,
+  ): void {
+    if (packet.dup && this.#isRepetition(sender, packet, messageId, settled)) return;
+    const own = this.#underWay.get(sender.id) ?? new Map<number, UnderWay>();
     this.#underWay.set(sender.id, own);
-    const done = store().then(
-      () => {
-        this.#forget(sender.id, own, messageId, entry);
-        if (sender.conn.destroyed) this.#remember(nameOf(sender, messageId), packet);
-      },
-      (error: unknown) => {
-        this.#forget(sender.id, own, messageId, entry);
-        throw error;
-      },
-    );
-    const entry = { packet, done };
+    const entry: UnderWay = { packet, waiting: [] };
     own.set(messageId, entry);
-    return done;
+    store((error) => {
+      this.#forget(sender.id, own, messageId, entry);
+      if (!error && sender.conn.destroyed) this.#remember(nameOf(sender, messageId), packet);
+      settled(error);
+      for (const waits of entry.waiting) waits(error);
+    });
   }
 
-  #forget(client: string, own: Map<number, unknown>, messageId: number, entry: unknown): void {
+  #isRepetition(sender: Sender, packet: PublishPacket, messageId: number, settled: Settled): boolean {
+    const earlier = this.#underWay.get(sender.id)?.get(messageId);
+    if (earlier && isSame(earlier.packet, packet)) {
+      earlier.waiting.push(settled);
+      return true;
+    }
+    const name = nameOf(sender, messageId);
+    if (this.#unanswered.get(name) !== digestOf(packet)) return false;
+    this.#unanswered.delete(name);
+    settled(null);
+    return true;
+  }
+
+  #forget(client: string, own: Map<number, UnderWay>, messageId: number, entry: UnderWay): void {
     if (own.get(messageId) === entry) own.delete(messageId);
     if (own.size === 0 && this.#underWay.get(client) === own) this.#underWay.delete(client);
   }

@@ -3,15 +3,17 @@
  * in at once, because a publish's payload is a view into a socket's buffer; words that many records share go in once.
  */
 import { type CommitResult, NUMBERS_PER_RECORD, type Operation, type RecordColumns } from './protocol.ts';
-import type { Appended, NewRecord, StoreError } from './types.ts';
+import type { NewRecord, Settled, StoreError } from './types.ts';
 
-const FIRST_PAYLOAD_BYTES = 4096;
-const FIRST_RECORDS = 32;
+const PAYLOAD_BYTES_MIN = 4096;
+const RECORDS_MIN = 32;
+/** A batch begins with room for what the one before held: growing copies. */
+const ROOM_BYTES_MAX = 2 ** 20;
+const room = { payloadBytes: PAYLOAD_BYTES_MIN, records: RECORDS_MIN };
 
 interface AppendWaiter {
   stream: string;
-  resolve: (appended: Appended) => void;
-  reject: (error: StoreError) => void;
+  settled: Settled;
 }
 
 interface OperationWaiter {
@@ -31,9 +33,9 @@ export class Batch {
   readonly #streams = new Map<string, number>();
   readonly #devices = new Map<string, number>();
   readonly #topics = new Map<string, number>();
-  #numbers = new Float64Array(FIRST_RECORDS * NUMBERS_PER_RECORD);
+  #numbers = new Float64Array(room.records * NUMBERS_PER_RECORD);
   #count = 0;
-  #payloads = new Uint8Array(FIRST_PAYLOAD_BYTES);
+  #payloads = new Uint8Array(room.payloadBytes);
   #payloadBytes = 0;
   #size = 0;
   #operations: Operation[] = [];
@@ -55,13 +57,11 @@ export class Batch {
     return [...this.#operations, ...this.#alongside];
   }
 
-  /** Resolves when the commit is on the disk. `alongside` is done if and only if the record is. */
-  append(record: NewRecord, size: number, alongside: Operation | null): Promise<Appended> {
+  /** `settled` is called when the commit is on the disk or failed. `alongside` is done if and only if the record is. */
+  append(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     this.#add(record, size);
     if (alongside) this.#alongside.push(alongside);
-    return new Promise((resolve, reject) => {
-      this.#appendWaiters.push({ stream: record.stream, resolve, reject });
-    });
+    this.#appendWaiters.push({ stream: record.stream, settled });
   }
 
   /** Takes a record that is acknowledged now. */
@@ -99,6 +99,8 @@ export class Batch {
 
   /** The records. When their buffers are handed over, the batch takes no more after this. */
   columns(): RecordColumns {
+    room.payloadBytes = Math.max(PAYLOAD_BYTES_MIN, Math.min(this.#payloadBytes, ROOM_BYTES_MAX));
+    room.records = Math.max(RECORDS_MIN, this.#count);
     return {
       count: this.#count,
       streams: [...this.#streams.keys()],
@@ -112,17 +114,17 @@ export class Batch {
   /** The commit is on the disk: every append learns its seq (I1). */
   settle({ appended }: CommitResult): void {
     const next = new Map(appended.map(({ stream, first }) => [stream, first]));
-    for (const { stream, resolve } of this.#appendWaiters) {
+    for (const { stream, settled } of this.#appendWaiters) {
       const seq = next.get(stream) ?? 0;
       next.set(stream, seq + 1);
-      resolve({ stream, seq });
+      settled(null, seq);
     }
     for (const { resolve } of this.#operationWaiters) resolve();
   }
 
   /** The commit failed. Operations are good for another try, in `next`; records that somebody waits for are their senders' to repeat. */
   rejectRecords(error: StoreError, next: Batch): void {
-    for (const { reject } of this.#appendWaiters) reject(error);
+    for (const { settled } of this.#appendWaiters) settled(error, 0);
     next.#operations.push(...this.#operations);
     next.#operationWaiters.push(...this.#operationWaiters);
     this.#operations = [];

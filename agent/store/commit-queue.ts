@@ -9,7 +9,7 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { Batch } from './batch.ts';
 import type { CommitResult, Operation } from './protocol.ts';
-import type { Appended, LossWindow, NewRecord, StoreError } from './types.ts';
+import type { LossWindow, NewRecord, Settled, StoreError } from './types.ts';
 
 /** What one commit holds, in sizes of records (I10). */
 const BATCH_BYTES_MAX = 2 * 2 ** 20;
@@ -17,6 +17,13 @@ const BATCH_BYTES_MAX = 2 * 2 ** 20;
 const HELD_BYTES_MAX = 2 ** 20;
 /** How long notes of deliveries wait for records to ride with. */
 const NOTES_WAIT_MS = 250;
+
+/**
+ * A commit begins so long after the one before at the earliest, unless much waits: on a fast disk, commits of a handful of
+ * records would cost more than the records. The first record after a pause waits for nobody.
+ */
+const COMMIT_SPACING_MS = 2;
+const GATHERED_BYTES = 64 * 1024;
 
 /** Commits a batch and tells the listeners; null when that failed, and {@link CommitQueue.failed} was called. */
 type Commit = (batch: Batch) => Promise<CommitResult | null>;
@@ -31,6 +38,7 @@ export class CommitQueue {
   #notesTimer: Timer | null = null;
   #draining: Promise<void> | null = null;
   #isOpen: boolean = false;
+  #isFlushing: boolean = false;
   #bytes = 0;
 
   constructor(clock: Clock, commit: Commit) {
@@ -47,11 +55,11 @@ export class CommitQueue {
     return this.#draining === null;
   }
 
-  /** Resolves when the record is durable. */
-  append(record: NewRecord, size: number, alongside: Operation | null): Promise<Appended> {
+  /** `settled` is called when the record is durable, or not known to be. */
+  append(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     this.#bytes += size;
     this.#drainSoon();
-    return this.#awaited().append(record, size, alongside);
+    this.#awaited().append(record, size, alongside, settled);
   }
 
   /** Takes a record that is acknowledged now and has to be durable within `withinMs`. */
@@ -112,6 +120,7 @@ export class CommitQueue {
 
   /** Commits all that waits, as far as the file is open. */
   async flush(): Promise<void> {
+    this.#isFlushing = true;
     this.#release();
     if (this.#batches.length > 0) this.#drainSoon();
     while (this.#draining !== null) await this.#draining;
@@ -162,6 +171,14 @@ export class CommitQueue {
     });
   }
 
+  /** Lets records gather after a commit that began at `startedMs`. */
+  #gather(startedMs: number): Promise<void> | null {
+    const leftMs = startedMs + COMMIT_SPACING_MS - this.#clock.monoMs();
+    const [next] = this.#batches;
+    const isMuch = next !== undefined && next.size >= GATHERED_BYTES;
+    return leftMs <= 0 || isMuch || this.#isFlushing ? null : this.#clock.sleep(leftMs);
+  }
+
   /** Commits batch after batch until none waits. */
   async #drain(): Promise<void> {
     this.#notesTimer?.cancel();
@@ -170,11 +187,13 @@ export class CommitQueue {
       const batch = this.#batches.shift();
       if (!batch) break;
       this.#inFlight = batch;
+      const startedMs = this.#clock.monoMs();
       const result = await this.#commit(batch);
       if (!result) break;
       this.#inFlight = null;
       this.#bytes -= batch.size;
       batch.settle(result);
+      await this.#gather(startedMs);
     }
     this.#draining = null;
     if (this.#isOpen && this.#batches.length > 0) this.#drainSoon();

@@ -1,6 +1,6 @@
 /**
- * The durable buffer, as the rest of the agent sees it. A promise of `append` resolves when the record is as durable as its
- * stream asks for (I1), by default on the disk, with an id that is never given again (I2).
+ * The durable buffer, as the rest of the agent sees it. A record is settled when it is as durable as its stream
+ * asks for (I1), by default on the disk, with an id that is never given again (I2).
  *
  * When a commit fails, its records are refused, the file is closed and, after a pause, opened again under a new epoch:
  * the rows on the disk stay, and whatever the disk did with the failed commit, no id comes twice (I2, I9).
@@ -31,6 +31,7 @@ import {
   type NewRecord,
   type Room,
   recordBytes,
+  type Settled,
   type StoredRecord,
   StoreError,
   type StoreStats,
@@ -124,20 +125,34 @@ export class Store implements Service {
   }
 
   /**
-   * Resolves when the record is as durable as its stream asks for: on the disk (I1), or in memory. Rejects with a StoreError
-   * when it is not known to be there; the sender may repeat it, and it then gets another id. `session` becomes durable with
-   * it, or not at all.
+   * Tells `settled` when the record is as durable as its stream asks for: on the disk (I1), or in memory; or that it is not
+   * known to be: the sender may repeat it, and it then gets another id. `session` becomes durable with it, or not at all.
+   * A callback, because a promise for each of thousands of publishes in a second is work of its own.
    */
-  append(record: NewRecord, session: SessionItem | null = null): Promise<Appended> {
+  submit(record: NewRecord, session: SessionItem | null, settled: Settled): void {
     const { stream } = record;
     const size = recordBytes(record) + RECORD_OVERHEAD_BYTES;
     const refusal = this.#refusal(stream, size);
-    if (refusal) return Promise.reject(refusal);
     const { durability } = limitsOf(this.#limits, stream);
     const alongside: Operation | null = session && { kind: 'sessions', items: [session] };
-    if (durability.kind !== 'interval') return this.#queue.append(record, size, alongside);
-    this.#queue.hold(record, size, durability.intervalMs, alongside);
-    return Promise.resolve({ stream, seq: 0 });
+    if (refusal) {
+      settled(refusal, 0);
+    } else if (durability.kind === 'interval') {
+      this.#queue.hold(record, size, durability.intervalMs, alongside);
+      settled(null, 0);
+    } else {
+      this.#queue.append(record, size, alongside, settled);
+    }
+  }
+
+  /** {@link submit} as a promise, which rejects with a StoreError. */
+  append(record: NewRecord, session: SessionItem | null = null): Promise<Appended> {
+    return new Promise((resolve, reject) => {
+      this.submit(record, session, (error, seq) => {
+        if (error) reject(error);
+        else resolve({ stream: record.stream, seq });
+      });
+    });
   }
 
   /** Called after each commit that added records, before anything else is committed. */

@@ -18,6 +18,9 @@ export interface Appended {
   seq: number;
 }
 
+/** Called once, with null and the record's seq (0 while it has none), or with why it is not known to be durable. */
+export type Settled = (error: StoreError | null, seq: number) => void;
+
 export interface StoredRecord {
   seq: number;
   device: string;

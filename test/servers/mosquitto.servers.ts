@@ -114,8 +114,9 @@ t.test("the README's mosquitto_pub line is taken in by the agent's broker", asyn
     clock: systemClock,
     entropy: systemEntropy,
     log,
-    intake: async ({ device, topic, payload }) => {
+    intake: ({ device, topic, payload }, settled) => {
       taken.push(`${device} ${topic} ${Buffer.from(payload).toString()}`);
+      settled(null);
     },
   });
   await broker.start();

@@ -10,6 +10,7 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'shared/interval-set.ts#IntervalSet.equals': 'what tests compare sets by',
   'shared/interval-set.ts#IntervalSet.contains':
     'a range question that receipts and repair ask; kept with the set, and benched',
+  'agent/store/store.ts#Store.append': 'a promise is what tests wait for',
   'loopback/aws/sigv4.ts#signatureOf': 'checked against the signatures that AWS publishes',
   'router/feeds/mqtt.ts#feedTopic': 'its replacements are many small cases',
   'router/feeds/ndjson.ts#ndjsonLine': 'its forms are many small cases',

@@ -65,8 +65,9 @@ export async function startGated(
   const devices = new Devices({ file, clock: HASTY, log });
   await devices.start();
   const taken: Publish[] = [];
-  const intake = async (publish: Publish): Promise<void> => {
+  const intake: BrokerOptions['intake'] = (publish, settled) => {
     taken.push(publish);
+    settled(null);
   };
   const { broker, port } = await startBroker(intake, {
     devices,

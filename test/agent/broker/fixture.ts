@@ -23,10 +23,14 @@ export interface Held extends Publish {
 /** Intake calls, oldest first, each waiting for the test's word. */
 export function heldIntake(): { calls: Held[]; intake: BrokerOptions['intake'] } {
   const calls: Held[] = [];
-  const intake = (publish: Publish): Promise<void> =>
-    new Promise((resolve, reject) => {
-      calls.push({ ...publish, commit: resolve, fail: () => reject(new Error('the disk failed')) });
-    });
+  const intake: BrokerOptions['intake'] = (publish, settled) => {
+    let isOver = false;
+    const once = (error: Error | null): void => {
+      if (!isOver) settled(error);
+      isOver = true;
+    };
+    calls.push({ ...publish, commit: () => once(null), fail: () => once(new Error('the disk failed')) });
+  };
   return { calls, intake };
 }
 

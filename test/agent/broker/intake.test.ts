@@ -1,4 +1,5 @@
 /** Devices → broker → store, with real clients and a real file. */
+import { promisify } from 'node:util';
 import { connectAsync, type MqttClient } from 'mqtt';
 import t from 'tap';
 import { createIntake } from '../../../agent/broker/intake.ts';
@@ -26,10 +27,11 @@ t.test('the first stream with a matching filter takes the publish', async (t) =>
     retransmitted: false,
     session: null,
   } as const;
-  await intake.take({ ...publish, topic: 'x/alarm' });
-  await intake.take({ ...publish, topic: 'plant/1/alarm/high', retransmitted: true });
-  await intake.take({ ...publish, topic: 'plant/1/temp' });
-  await t.rejects(intake.take({ ...publish, topic: 'full', payload: Buffer.alloc(2 ** 20) }), {
+  const take = promisify(intake.take);
+  await take({ ...publish, topic: 'x/alarm' });
+  await take({ ...publish, topic: 'plant/1/alarm/high', retransmitted: true });
+  await take({ ...publish, topic: 'plant/1/temp' });
+  await t.rejects(take({ ...publish, topic: 'full', payload: Buffer.alloc(2 ** 20) }), {
     code: 'full',
   });
   const topicsOf = async (stream: string) =>

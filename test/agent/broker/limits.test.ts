@@ -2,16 +2,18 @@ import { once } from 'node:events';
 import { connectAsync } from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
+import type { BrokerOptions } from '../../../agent/broker/broker.ts';
 import type { Publish } from '../../../agent/broker/intake.ts';
 import { startBroker, until } from './fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
 
 const CONNACK_IDENTIFIER_REJECTED = '20020002';
 
-function taking(): { taken: Publish[]; intake: (publish: Publish) => Promise<void> } {
+function taking(): { taken: Publish[]; intake: BrokerOptions['intake'] } {
   const taken: Publish[] = [];
-  const intake = async (publish: Publish): Promise<void> => {
+  const intake: BrokerOptions['intake'] = (publish, settled) => {
     taken.push(publish);
+    settled(null);
   };
   return { taken, intake };
 }

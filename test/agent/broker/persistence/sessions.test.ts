@@ -25,10 +25,11 @@ async function life(file: string, limits: Partial<SessionLimits> = {}): Promise<
   const intake = createIntake({ store, streams, clock: systemClock, log: SILENT });
   const taken: Publish[] = [];
   const { broker, port } = await startBroker(
-    async (publish) => {
-      await intake.take(publish);
-      taken.push(publish);
-    },
+    (publish, settled) =>
+      intake.take(publish, (error) => {
+        if (!error) taken.push(publish);
+        settled(error);
+      }),
     { sessions },
   );
   return {
