@@ -5,6 +5,8 @@ import { type Room, StoreError } from './types.ts';
 /** Sizes of all records that wait for the disk. */
 const QUEUE_BYTES_MAX = 64 * 2 ** 20;
 
+export const NO_ROOM_TAKEN: Room = { usedBytes: 0, lowestPriority: null, streamBytes: {} };
+
 /** `queuedBytes`: with the record that asks. Null when it may come in. */
 export function noRoom(
   limits: StoreLimits,

@@ -36,6 +36,9 @@ const UNNAMED: StreamLimits = {
   whenFull: 'evict',
 };
 
+/** Each stream durable, and evicted alike. */
+export const DEFAULT_LIMITS: StoreLimits = { maxBytes: 2 * 2 ** 30, streams: {} };
+
 export function limitsOf({ streams }: StoreLimits, stream: string): StreamLimits {
   return Object.hasOwn(streams, stream) ? (streams[stream] ?? UNNAMED) : UNNAMED;
 }

@@ -5,22 +5,22 @@
  * When a commit fails, its records are refused, the file is closed and, after a pause, opened again under a new epoch:
  * the rows on the disk stay, and whatever the disk did with the failed commit, no id comes twice (I2, I9).
  */
-import { stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { GapReason } from '../../shared/record.ts';
 import type { Service } from '../../shared/service.ts';
-import { noRoom } from './admission.ts';
+import { NO_ROOM_TAKEN, noRoom } from './admission.ts';
 import type { Batch } from './batch.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { decodeRecords, decodeState } from './decode.ts';
 import { Evicted } from './evicted.ts';
-import { limitsOf, type StoreLimits } from './limits.ts';
+import { DEFAULT_LIMITS, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
+import { retried } from './retry.ts';
 import type { SessionItem } from './session-items.ts';
-import { Tally } from './tally.ts';
+import { sizeOf, Tally } from './tally.ts';
 import { StoreThread } from './thread.ts';
 import {
   type Acceptance,
@@ -29,7 +29,6 @@ import {
   type EpochInfo,
   type LossWindow,
   type NewRecord,
-  type Room,
   recordBytes,
   type Settled,
   type StoredRecord,
@@ -39,15 +38,11 @@ import {
   type StreamState,
 } from './types.ts';
 
-/** What a record takes in memory beside its text and payload, about. Counted, so that tiny ones have a bound too (I10). */
+/** What a record takes in memory beside its bytes, about: tiny ones have a bound too (I10). */
 const RECORD_OVERHEAD_BYTES = 32;
-const REOPEN_MIN_MS = 500;
-const REOPEN_MAX_MS = 30_000;
 const TIDY_EVERY_MS = 1000;
 /** A smaller move of the wall clock is not worth a write. */
 const CLOCK_WRITE_MS = 50;
-const DEFAULT_LIMITS: StoreLimits = { maxBytes: 2 * 2 ** 30, streams: {} };
-const NO_ROOM_TAKEN: Room = { usedBytes: 0, lowestPriority: null, streamBytes: {} };
 
 export interface StoreOptions {
   file: string;
@@ -352,16 +347,13 @@ export class Store implements Service {
 
   async #reopen(ended: StoreThread): Promise<void> {
     await ended.end();
-    for (let pauseMs = REOPEN_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, REOPEN_MAX_MS)) {
-      await this.#clock.sleep(pauseMs, this.#stopping.signal);
-      if (this.#stopping.signal.aborted) return;
-      try {
-        await this.#open();
-        break;
-      } catch (error) {
-        this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs });
-      }
-    }
+    const isOpen = await retried(() => this.#open(), {
+      clock: this.#clock,
+      signal: this.#stopping.signal,
+      onError: (error, pauseMs) =>
+        this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs }),
+    });
+    if (!isOpen) return;
     for (const listener of this.#reopenListeners) listener();
     this.#queue.open();
   }
@@ -404,11 +396,4 @@ export class Store implements Service {
       (error: StoreError) => this.#failed(thread, error),
     );
   }
-}
-
-async function sizeOf(file: string): Promise<number> {
-  return stat(file).then(
-    ({ size }) => size,
-    () => 0,
-  );
 }

@@ -1,4 +1,5 @@
 /** The store's own counts: what waits in the file, and what it took to put it there. */
+import { stat } from 'node:fs/promises';
 import type { CommitResult, Opened } from './protocol.ts';
 
 export class Tally {
@@ -38,4 +39,12 @@ export class Tally {
     this.rows -= freedRows;
     this.bytes -= freedBytes;
   }
+}
+
+/** In bytes; 0 for a file that is not there. */
+export function sizeOf(file: string): Promise<number> {
+  return stat(file).then(
+    ({ size }) => size,
+    () => 0,
+  );
 }
