@@ -151,6 +151,16 @@ const brokerSchema = z
       .default(5000)
       .describe('A connection must send its CONNECT within this time.'),
     sessions: sessionsSchema.prefault({}),
+    max_subscriptions: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(100)
+      .describe('Subscriptions that one client may have; further ones get return code 0x80.'),
+    max_topic_bytes: byteSize()
+      .default(1024)
+      .describe('Longest topic name or filter. A longer one is refused like one that is not allowed.'),
+    max_topic_levels: z.int().min(1).max(100).default(32).describe('Most levels of a topic name or filter.'),
     max_connections: z.int().min(1).max(100_000).default(1000).describe('Further connections are refused.'),
   })
   .describe('The MQTT broker that devices publish to.');

@@ -80,7 +80,8 @@ function timed({ operations, run }: Candidate): number {
   return elapsedNs / runs / operations;
 }
 
-function median(values: readonly number[]): number {
+/** The middle one; of an even number, the higher of the two in the middle. */
+export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

@@ -229,10 +229,28 @@ export class Broker implements Service {
   }
 
   #isSubscriptionTaken(client: Client, { topic }: Subscription): boolean {
-    if (this.#gate.maySubscribe(client, topic)) return true;
-    this.#refusals.add('subscribe-not-allowed', { device: client.id, topic });
+    const reason = this.#subscriptionRefusal(client, topic);
+    if (reason === null) return true;
+    this.#refusals.add(reason, { device: client.id, topic });
     this.#storedSubscriptions?.remove(client, topic);
     return false;
+  }
+
+  #subscriptionRefusal(client: Client, topic: string): RefusalReason | null {
+    if (topic.startsWith('$')) return 'reserved-topic';
+    if (this.#isTopicTooLarge(topic)) return 'topic-limit';
+    const held: unknown = Reflect.get(client, 'subscriptions');
+    const isNew = typeof held === 'object' && held !== null && !Object.hasOwn(held, topic);
+    if (isNew && Object.keys(held).length >= this.#options.limits.maxSubscriptions)
+      return 'subscription-limit';
+    return this.#gate.maySubscribe(client, topic) ? null : 'subscribe-not-allowed';
+  }
+
+  #isTopicTooLarge(topic: string): boolean {
+    const { maxTopicBytes, maxTopicLevels } = this.#options.limits;
+    // A UTF-16 unit takes at most three bytes.
+    if (topic.length * 3 > maxTopicBytes && Buffer.byteLength(topic) > maxTopicBytes) return true;
+    return topic.length >= maxTopicLevels && topic.split('/').length > maxTopicLevels;
   }
 
   #authorizePublish(client: Client | null, packet: PublishPacket, done: Done): void {
@@ -241,7 +259,7 @@ export class Broker implements Service {
       done(new Error('a will of nobody'));
       return;
     }
-    const reason = refusalOf(packet.topic);
+    const reason = this.#isTopicTooLarge(packet.topic) ? 'topic-limit' : refusalOf(packet.topic);
     if (reason !== null || !this.#gate.mayPublish(client, packet.topic)) {
       this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
@@ -264,10 +282,15 @@ export class Broker implements Service {
     else end(client, done, 'the record is not durable');
   }
 
-  /** QoS 0 that is not allowed is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative acknowledgement. */
+  /**
+   * Topics that begin with `$` are the broker's own, and what is published there goes nowhere: acknowledged, because one
+   * stray publish should not end a device's connection [MQTT-3.3.5-2], never recorded, counted. QoS 0 that is not allowed
+   * is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative acknowledgement.
+   */
   #refusePublish(client: Client, packet: PublishPacket, reason: RefusalReason, done: Done): void {
     this.#refusals.add(reason, { device: client.id, topic: packet.topic });
-    if (packet.qos !== 0 || reason !== 'publish-not-allowed') {
+    const isDropped = reason === 'reserved-topic' || (reason === 'publish-not-allowed' && packet.qos === 0);
+    if (!isDropped) {
       end(client, done, `publish refused: ${reason}`);
       return;
     }

@@ -22,6 +22,11 @@ export interface BrokerLimits {
   connectTimeoutMs: number;
   /** Over all listeners, with or without CONNECT. */
   maxConnections: number;
+  /** Of one client. */
+  maxSubscriptions: number;
+  /** Of a topic name or filter, in UTF-8, and its levels. */
+  maxTopicBytes: number;
+  maxTopicLevels: number;
 }
 
 export interface Listener {

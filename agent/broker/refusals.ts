@@ -28,6 +28,10 @@ export type RefusalReason =
   | 'subscribe-not-allowed'
   /** Longer than a packet may be; the connection was cut before its content was read. */
   | 'packet-too-large'
+  /** Longer or deeper than topics may be. */
+  | 'topic-limit'
+  /** As many subscriptions as a client may have. */
+  | 'subscription-limit'
   /** Not a topic name. */
   | 'invalid-topic'
   /** Topics that begin with `$` are the broker's own. */

@@ -17,7 +17,7 @@ const SLACK_PARTS = 64;
 const SLACK_BYTES_MAX = 4 * 2 ** 20;
 /** The log's part of the bound, and its bound when there is plenty (I10). */
 const LOG_PARTS = 4;
-const LOG_BYTES_MAX = 8 * 2 ** 20;
+const LOG_BYTES_MAX = 16 * 2 ** 20;
 
 /** Of the bound, what is set aside for the log. */
 export function logBytes(maxBytes: number): number {

@@ -18,8 +18,8 @@ import { StoreError } from './types.ts';
 
 const LOCK_WAIT_MS = 2000;
 /** Pages of 4 KiB after which the log is copied into the file, at most, and the log's default bound (I10). */
-const CHECKPOINT_PAGES_MAX = 1000;
-const LOG_BYTES = 8 * 2 ** 20;
+const CHECKPOINT_PAGES_MAX = 2000;
+const LOG_BYTES = 16 * 2 ** 20;
 const PAGE_BYTES = 4096;
 /** Value of `PRAGMA synchronous` for FULL (sqlite.org/pragma.html#pragma_synchronous). */
 const SYNCHRONOUS_FULL = 2;

@@ -5,7 +5,7 @@ const prepare = Database.prototype.prepare;
 Object.defineProperty(Database.prototype, 'prepare', {
   value(this: Database.Database, sql: string) {
     // The first row that agent/store inserts comes after it read the setting back.
-    if (sql.startsWith('INSERT')) this.pragma('synchronous = NORMAL');
+    if (sql.startsWith('INSERT') && !this.inTransaction) this.pragma('synchronous = NORMAL');
     return prepare.call(this, sql);
   },
 });

@@ -108,7 +108,14 @@ t.test("the README's mosquitto_pub line is taken in by the agent's broker", asyn
   const broker = new Broker({
     sessions: sessionsOn(),
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
-    limits: { maxPacketBytes: 262_144, connectTimeoutMs: 5000, maxConnections: 10 },
+    limits: {
+      maxPacketBytes: 262_144,
+      connectTimeoutMs: 5000,
+      maxConnections: 10,
+      maxSubscriptions: 10,
+      maxTopicBytes: 1024,
+      maxTopicLevels: 32,
+    },
     devices: new Devices({ file: '', clock: systemClock, log }),
     allowAnonymous: true,
     clock: systemClock,

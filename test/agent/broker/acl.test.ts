@@ -35,7 +35,7 @@ t.test('without a rule, a device has its own topics and nothing else', async (t)
   for (const filter of ['#', '+/a/#', 'devices/#', 'devices/+/x', 'devices/b/#', 'devices/b', '$SYS/#']) {
     t.equal(await granted(client, filter), 128, filter);
   }
-  t.match(broker.stats().refusals, { 'subscribe-not-allowed': 7 });
+  t.match(broker.stats().refusals, { 'subscribe-not-allowed': 6, 'reserved-topic': 1 });
   t.strictSame(
     taken.map(({ topic }) => topic),
     ['devices/a/x', 'devices/a'],
@@ -52,7 +52,7 @@ t.test('a refused publish: QoS 0 goes nowhere, QoS 1 and 2 end the connection', 
   if (typeof watcher === 'number') throw new Error('refused');
   const seen: string[] = [];
   watcher.on('message', (topic, payload) => seen.push(`${topic} ${payload.toString()}`));
-  await watcher.subscribeAsync(['#', '$headgate/#']);
+  await watcher.subscribeAsync('#');
   const client = await loggedIn(t, 'a', { port });
   await client.publishAsync('devices/b/x', 'forged', { retain: true });
   await client.publishAsync('devices/a/x', 'own', { qos: 1 });

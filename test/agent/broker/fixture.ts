@@ -71,7 +71,15 @@ export async function startBroker(
     log: SILENT,
     intake,
     ...options,
-    limits: { maxPacketBytes: 262_144, connectTimeoutMs: 5000, maxConnections: 100, ...options.limits },
+    limits: {
+      maxPacketBytes: 262_144,
+      connectTimeoutMs: 5000,
+      maxConnections: 100,
+      maxSubscriptions: 100,
+      maxTopicBytes: 1024,
+      maxTopicLevels: 32,
+      ...options.limits,
+    },
   });
   await broker.start();
   return { broker, port: broker.addresses()[0]?.port ?? 0 };

@@ -66,18 +66,22 @@ t.test('an empty client id is refused with a session to keep, and named without 
   await broker.stop();
 });
 
-t.test('what is not a topic, or is the broker’s own, is refused without an acknowledgement', async (t) => {
+t.test('what is no topic ends the connection; what is the broker’s own goes nowhere', async (t) => {
   const { taken, intake } = taking();
   const { broker, port } = await startBroker(intake);
-  for (const topic of ['$SYS/broker/uptime', '$share/a', 'a\0b']) {
-    const client = await RawClient.open(port);
-    client.send(connectPacket('dev-1', true));
-    client.send(publishPacket(topic, 'x', { qos: 1 }));
-    await until(() => client.ended);
-    t.equal(client.received, CONNACK_OK, JSON.stringify(topic));
-  }
+  const client = await RawClient.open(port);
+  client.send(connectPacket('dev-1', true));
+  client.send(publishPacket('a\0b', 'x', { qos: 1 }));
+  await until(() => client.ended);
+  t.equal(client.received, CONNACK_OK);
+  const other = await RawClient.open(port);
+  other.send(connectPacket('dev-2', true));
+  other.send(publishPacket('$SYS/broker/uptime', 'x', { qos: 1, messageId: 1 }));
+  other.send(publishPacket('$share/a', 'x', { qos: 1, messageId: 2 }));
+  await until(() => other.received === `${CONNACK_OK}4002000140020002`);
   t.same(taken, []);
   t.match(broker.stats(), { refusals: { 'reserved-topic': 2, 'invalid-topic': 1 } });
+  other.close();
   await broker.stop();
 });
 
@@ -146,5 +150,44 @@ t.test('an address in use is an error, and nothing stays open', async (t) => {
     }),
     { code: 'EADDRINUSE' },
   );
+  await broker.stop();
+});
+
+t.test(
+  'topics that are too long or too deep, too many subscriptions, and the broker’s own topics',
+  async (t) => {
+    const { taken, intake } = taking();
+    const limits = { maxSubscriptions: 2, maxTopicBytes: 40, maxTopicLevels: 4 };
+    const { broker, port } = await startBroker(intake, { limits });
+    const client = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4 });
+    const qosOf = async (topic: string): Promise<number | undefined> => {
+      const granted = await client.subscribeAsync(topic, { qos: 1 }).catch(() => []);
+      return granted[0]?.qos;
+    };
+    t.equal(await qosOf('a/#'), 1);
+    t.not(await qosOf('a/b/c/d/e'), 1, 'five levels');
+    t.not(await qosOf('é'.repeat(21)), 1, '42 bytes');
+    t.not(await qosOf('$SYS/#'), 1);
+    t.equal(await qosOf('b/#'), 1);
+    t.not(await qosOf('c/#'), 1, 'the third');
+    await client.publishAsync('a/b/c/d', 'x', { qos: 1 });
+    t.equal(taken.length, 1);
+    const ended = new Promise<void>((resolve) => client.once('close', () => resolve()));
+    client.publish('a/b/c/d/e', 'x', { qos: 1 });
+    await ended;
+    await client.endAsync(true);
+    t.equal(taken.length, 1);
+    t.match(broker.stats().refusals, { 'topic-limit': 3, 'subscription-limit': 1, 'reserved-topic': 1 });
+    await broker.stop();
+  },
+);
+
+t.test('an MQTT 5 client is told to fall back: return code 1, then the end [MQTT-3.1.2-2]', async (t) => {
+  const { broker, port } = await startBroker(taking().intake);
+  const client = await RawClient.open(port);
+  client.send(Uint8Array.from([0x10, 14, 0, 4, ...Buffer.from('MQTT'), 5, 2, 0, 60, 0, 0, 1, 0x61]));
+  await until(() => client.ended);
+  t.equal(client.received, '20020001');
+  client.close();
   await broker.stop();
 });

@@ -1,0 +1,141 @@
+/** What the broker benches run: a load generator and a slow disk, compiled on demand, and the brokers that they meet. */
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url));
+const NODE_FLAGS = ['--max-semi-space-size=16'];
+const MOSQUITTO = '/usr/sbin/mosquitto';
+const READY_TRIES = 200;
+
+/** What one run of the load generator measured. */
+export interface Load {
+  acked: number;
+  seconds: number;
+  msg_s: number;
+  p50_ms: number;
+  p95_ms: number;
+  p99_ms: number;
+  max_ms: number;
+  cpu_seconds: number;
+}
+
+export interface LoadShape {
+  clients: number;
+  window: number;
+  payloadBytes: number;
+  messages: number;
+  /** Messages per second over all clients; 0: as fast as the windows allow. */
+  rate: number;
+}
+
+/** A folder for one bench, and all that was started in it. */
+export class Workshop {
+  readonly folder = mkdtempSync(join(tmpdir(), 'headgate-bench-'));
+  readonly #children: ChildProcess[] = [];
+
+  /** Compiles a program, or a library to preload, of this folder. */
+  compile(source: string, flags: readonly string[] = []): string {
+    const target = join(this.folder, source.replace('.c', flags.includes('-shared') ? '.so' : ''));
+    try {
+      execFileSync('cc', ['-O2', ...flags, '-o', target, join(HERE, source), '-ldl'], { stdio: 'pipe' });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Error(`no C compiler, or it failed: apt-get install gcc libc6-dev (${why})`);
+    }
+    return target;
+  }
+
+  /** Starts a broker that listens on the port within ten seconds. */
+  async start(
+    command: string,
+    args: readonly string[],
+    port: number,
+    env: NodeJS.ProcessEnv = {},
+  ): Promise<ChildProcess> {
+    const child = spawn(command, args, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, ...env },
+    });
+    this.#children.push(child);
+    for (let tries = 0; tries < READY_TRIES; tries++) {
+      if (await listens(port)) return child;
+      await pause(50);
+    }
+    throw new Error(`${command} does not listen on port ${port}`);
+  }
+
+  node(args: readonly string[], port: number, env?: NodeJS.ProcessEnv): Promise<ChildProcess> {
+    return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env);
+  }
+
+  /** A real agent whose provider cannot be reached: all that is published stays in its buffer. */
+  async agent(name: string, policy: object, port: number, env?: NodeJS.ProcessEnv): Promise<ChildProcess> {
+    const config = {
+      gateway: 'bench',
+      data_dir: join(this.folder, name),
+      log: { level: 'error' },
+      admin: { host: '127.0.0.1', port: await freePort() },
+      broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port }] },
+      providers: [{ name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' }],
+      policy,
+    };
+    const file = join(this.folder, `${name}.yaml`);
+    writeFileSync(file, JSON.stringify(config));
+    return this.node([HEADGATE, 'agent', '--config', file], port, env);
+  }
+
+  /** Debian's mosquitto, which keeps nothing. */
+  mosquitto(port: number): Promise<ChildProcess> {
+    if (!existsSync(MOSQUITTO)) throw new Error('no mosquitto: apt-get install mosquitto');
+    const file = join(this.folder, 'mosquitto.conf');
+    writeFileSync(
+      file,
+      `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 0\nlog_type error\n`,
+    );
+    return this.start(MOSQUITTO, ['-c', file], port);
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Runs the load generator once. */
+export async function load(program: string, port: number, shape: LoadShape): Promise<Load> {
+  const { clients, window, payloadBytes, messages, rate } = shape;
+  const args = [port, clients, window, payloadBytes, messages, rate].map(String);
+  const { stdout } = await promisify(execFile)(program, args);
+  return JSON.parse(stdout);
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address ? address.port : 0;
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1' });
+    socket.once('connect', () => socket.end(() => resolve(true)));
+    socket.once('error', () => resolve(false));
+  });
+}
