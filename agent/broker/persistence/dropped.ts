@@ -8,6 +8,8 @@ export type DropReason =
   | 'queue-full'
   /** As many retained messages as there may be; live subscribers got it. */
   | 'retained-full'
+  /** What lay on the disk is no session state of ours. */
+  | 'unreadable'
   /** The client was away for too long. */
   | 'session-expired';
 

@@ -32,9 +32,14 @@ const storedPacket = z.object({
 
 export type StoredPacket = z.output<typeof storedPacket>;
 
-/** Throws when it is none: then the file holds what this program never wrote. */
-export function readPacket(bytes: Uint8Array): StoredPacket {
-  return storedPacket.parse(decode(bytes));
+/** Null when it is none: then the file holds what this program never wrote. */
+export function readPacket(bytes: Uint8Array): StoredPacket | null {
+  try {
+    return storedPacket.safeParse(decode(bytes)).data ?? null;
+  } catch {
+    // Not even CBOR.
+    return null;
+  }
 }
 
 export function writtenPacket(packet: object): Record<string, unknown> {

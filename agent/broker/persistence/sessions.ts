@@ -77,6 +77,11 @@ export class Sessions extends MemoryPersistence {
     for (const { kind, client, key, value } of this.#store.initialSessions()) {
       if (value === null) continue;
       const found = readPacket(value);
+      if (!found) {
+        // Its checksum is the file's; what is left is a session that lacks something, not an agent that does not start (I9).
+        this.#dropped.add('unreadable', `${kind} ${client} ${key}`);
+        continue;
+      }
       this.#log.restore(kind, client, key, () => writtenPacket(found));
       if (client !== '') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {

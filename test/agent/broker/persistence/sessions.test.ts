@@ -3,6 +3,7 @@ import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqt
 import t, { type Test } from 'tap';
 import type { Publish } from '../../../../agent/broker/intake.ts';
 import { createIntake } from '../../../../agent/broker/intake.ts';
+import { encodeItem } from '../../../../agent/broker/persistence/session-log.ts';
 import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { bufferFile, storeOn } from '../../store/fixture.ts';
@@ -148,3 +149,24 @@ t.test(
     await after.stop();
   },
 );
+
+t.test('session state that nobody can read is left out, and the rest is there (I9)', async (t) => {
+  const file = bufferFile(t.testdir());
+  const { store } = storeOn(file);
+  await store.start();
+  await store.writeSessions([
+    { kind: 'retained', client: '', key: 'bad', value: Uint8Array.from([0xff, 1]) },
+    { kind: 'retained', client: '', key: 'odd', value: encodeItem({ qos: 7 }) },
+    {
+      kind: 'retained',
+      client: '',
+      key: 'good',
+      value: encodeItem({ topic: 'good', payload: Buffer.from('x') }),
+    },
+  ]);
+  await store.stop();
+  const after = await life(file);
+  t.match(after.sessions.counts(), { retained: 1 });
+  t.equal(after.sessions.dropped().get('unreadable'), 2);
+  await after.stop();
+});
