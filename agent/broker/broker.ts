@@ -8,13 +8,14 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Aedes, type Client, type ConnectPacket, type PublishPacket, type Subscription } from 'aedes';
+import type { Aedes, AedesOptions, Client, ConnectPacket, PublishPacket, Subscription } from 'aedes';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import { topicNameProblem } from '../../shared/topic-filter.ts';
 import type { SessionItem } from '../store/session-items.ts';
+import { Acknowledger } from './acknowledger.ts';
+import { attentiveAedes } from './attentive-aedes.ts';
 import type { DeviceFileState } from './device-file.ts';
 import type { Devices } from './devices.ts';
 import { ExactlyOnce } from './exactly-once.ts';
@@ -24,8 +25,9 @@ import { type BrokerLimits, type Listener, type ListenerOptions, openListener } 
 import { limitPackets } from './packet-limit.ts';
 import type { Sessions } from './persistence/sessions.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
-import { Repetitions } from './repetition.ts';
+import { PublishUnderWay, Repetitions } from './repetition.ts';
 import { StoredSubscriptions } from './stored-subscriptions.ts';
+import { TopicRules } from './topic-rules.ts';
 
 export interface BrokerOptions {
   listeners: readonly ListenerOptions[];
@@ -71,10 +73,12 @@ export class Broker implements Service {
   readonly #gate: Gate;
   readonly #arrivals = new WeakMap<Client, Arrival>();
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
+  readonly #topics: TopicRules;
   /** Publishes being stored, and who waits for them to be over. */
   #intakes = 0;
   #onIdle: (() => void) | null = null;
-  readonly #repetitions = new Repetitions();
+  readonly #repetitions = new Repetitions((publish, error) => this.#settledQos1(publish, error));
+  readonly #acknowledger = new Acknowledger();
   readonly #timers: Timer[] = [];
   #exactlyOnce: ExactlyOnce | null = null;
   #storedSubscriptions: StoredSubscriptions | null = null;
@@ -86,7 +90,8 @@ export class Broker implements Service {
     this.#log = options.log;
     this.#refusals = new Refusals(options.clock, options.log);
     this.#gate = new Gate(options);
-    this.#aedes = new Aedes({
+    this.#topics = new TopicRules(options.limits);
+    const aedesOptions: AedesOptions = {
       persistence: options.sessions,
       connectTimeout: options.limits.connectTimeoutMs,
       // Any limit would refuse clients that ask for none, which MQTT 3.1.1 allows them to.
@@ -116,7 +121,8 @@ export class Broker implements Service {
       authorizeSubscribe: (client, subscription, done) =>
         done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
       authorizeForward: (client, packet) => (this.#gate.mayReceive(client, packet.topic) ? packet : null),
-    });
+    };
+    this.#aedes = attentiveAedes(aedesOptions, options.sessions.audience);
     this.#aedes.on('clientError', (client, error) => this.#logEnded(client, error));
     this.#aedes.on('connectionError', (client, error) => this.#logEnded(client, error));
     // An 'error' that nobody listens to would end the process.
@@ -238,19 +244,12 @@ export class Broker implements Service {
 
   #subscriptionRefusal(client: Client, topic: string): RefusalReason | null {
     if (topic.startsWith('$')) return 'reserved-topic';
-    if (this.#isTopicTooLarge(topic)) return 'topic-limit';
+    if (this.#topics.isTooLarge(topic)) return 'topic-limit';
     const held: unknown = Reflect.get(client, 'subscriptions');
     const isNew = typeof held === 'object' && held !== null && !Object.hasOwn(held, topic);
     if (isNew && Object.keys(held).length >= this.#options.limits.maxSubscriptions)
       return 'subscription-limit';
     return this.#gate.maySubscribe(client, topic) ? null : 'subscribe-not-allowed';
-  }
-
-  #isTopicTooLarge(topic: string): boolean {
-    const { maxTopicBytes, maxTopicLevels } = this.#options.limits;
-    // A UTF-16 unit takes at most three bytes.
-    if (topic.length * 3 > maxTopicBytes && Buffer.byteLength(topic) > maxTopicBytes) return true;
-    return topic.length >= maxTopicLevels && topic.split('/').length > maxTopicLevels;
   }
 
   #authorizePublish(client: Client | null, packet: PublishPacket, done: Done): void {
@@ -259,18 +258,36 @@ export class Broker implements Service {
       done(new Error('a will of nobody'));
       return;
     }
-    const reason = this.#isTopicTooLarge(packet.topic) ? 'topic-limit' : refusalOf(packet.topic);
+    const reason = this.#topics.refusal(packet.topic);
     if (reason !== null || !this.#gate.mayPublish(client, packet.topic)) {
       this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
     }
     this.#intakes += 1;
-    this.#take(client, packet, (error) => {
-      this.#intakes -= 1;
-      if (error) this.#refuseLate(client, packet, error, done);
-      else done(null);
-      if (this.#intakes === 0) this.#onIdle?.();
-    });
+    this.#take(client, packet, done);
+  }
+
+  #settledQos1(publish: PublishUnderWay, error: Error | null): void {
+    const { client, packet, done } = publish;
+    const { audience } = this.#options.sessions;
+    if (error || packet.retain || audience.listensTo(packet.topic)) {
+      this.#acknowledger.flush(client);
+      this.#settled(client, packet, error, done);
+      return;
+    }
+    this.#acknowledger.acknowledge(publish);
+    this.#countSettled();
+  }
+
+  #settled(client: Client, packet: PublishPacket, error: Error | null, done: Done): void {
+    if (error) this.#refuseLate(client, packet, error, done);
+    else done(null);
+    this.#countSettled();
+  }
+
+  #countSettled(): void {
+    this.#intakes -= 1;
+    if (this.#intakes === 0) this.#onIdle?.();
   }
 
   /** The record is not known to be durable. */
@@ -299,19 +316,22 @@ export class Broker implements Service {
     done(null);
   }
 
-  #take(client: Client, packet: PublishPacket, settled: (error: Error | null) => void): void {
+  #take(client: Client, packet: PublishPacket, done: Done): void {
     const { messageId, qos } = packet;
     // A will has no packet id, and nobody repeats it.
-    if (messageId === undefined || qos === 0) this.#store(client, packet, null, settled);
-    else if (qos === 1) {
-      const store = (stored: typeof settled): void => this.#store(client, packet, null, stored);
-      this.#repetitions.take(client, packet, messageId, store, settled);
+    if (messageId === undefined || qos === 0) {
+      this.#store(client, packet, null, (error) => this.#settled(client, packet, error, done));
+    } else if (qos === 1) {
+      const publish = new PublishUnderWay(client, packet, messageId, done);
+      if (this.#repetitions.isRepetition(publish)) return;
+      this.#store(client, packet, null, (error) => this.#repetitions.over(publish, error));
     } else {
       if (!this.#exactlyOnce) throw new Error('a publish before the start');
       const store = (session: SessionItem | null): Promise<void> =>
         new Promise((resolve, reject) => {
           this.#store(client, packet, session, (error) => (error ? reject(error) : resolve()));
         });
+      const settled = (error: Error | null): void => this.#settled(client, packet, error, done);
       this.#exactlyOnce.take(client, packet, messageId, store).then(() => settled(null), settled);
     }
   }
@@ -370,9 +390,4 @@ function end(client: Client, done: Done, reason: string): void {
 /** [MQTT-3.1.3-8], and ids that a ledger could not store. */
 function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
   return (clientId === '' && clean !== true) || clientId.includes('\0');
-}
-
-function refusalOf(topic: string): RefusalReason | null {
-  if (topic.startsWith('$')) return 'reserved-topic';
-  return topicNameProblem(topic) === null ? null : 'invalid-topic';
 }

@@ -53,6 +53,8 @@ interface Session {
   /** Null for an anonymous client. */
   device: { name: string; hash: string | undefined; by: 'password' | 'certificate' } | null;
   acl: Acl | null;
+  /** Topics that `acl` lets it publish to. */
+  publishes: Set<string>;
   /** Of the devices when `acl` was made. */
   revision: number;
 }
@@ -61,6 +63,9 @@ type Identified = { ok: true; device: Session['device'] } | ({ ok: false } & Ref
 
 /** After `<name>/`: nothing that is a wildcard or a level of its own. */
 const CLIENT_ID_SUFFIX = /^[A-Za-z0-9._:-]{1,64}$/;
+
+/** Topics of one client whose permission is remembered (I10). */
+const PUBLISHES_KNOWN_MAX = 64;
 
 export interface GateOptions {
   devices: Devices;
@@ -88,7 +93,13 @@ export class Gate {
   async admit(client: Client, asked: Asked, arrival: Arrival): Promise<Refused | null> {
     const identified = await this.#identify(asked, arrival);
     if (!identified.ok) return identified;
-    const session = { clientId: asked.clientId, device: identified.device, acl: null, revision: 0 };
+    const session: Session = {
+      clientId: asked.clientId,
+      device: identified.device,
+      acl: null,
+      publishes: new Set(),
+      revision: 0,
+    };
     this.#sessions.set(client, session);
     if (asked.willTopic !== undefined && !this.mayPublish(client, asked.willTopic)) {
       this.#sessions.delete(client);
@@ -104,7 +115,11 @@ export class Gate {
   }
 
   mayPublish(client: Client, topic: string): boolean {
-    return this.#allows(client, (acl) => acl.mayPublish(topic));
+    const session = this.#sessions.get(client);
+    if (session?.revision === this.#devices.revision && session.publishes.has(topic)) return true;
+    if (!this.#allows(client, (acl) => acl.mayPublish(topic))) return false;
+    if (session && session.publishes.size < PUBLISHES_KNOWN_MAX) session.publishes.add(topic);
+    return true;
   }
 
   maySubscribe(client: Client, filter: string): boolean {
@@ -124,6 +139,7 @@ export class Gate {
     if (!session.acl || session.revision !== this.#devices.revision) {
       session.acl = createAcl(this.#devices.rulesOf(device.name), { username: device.name, clientId });
       session.revision = this.#devices.revision;
+      session.publishes.clear();
     }
     return ask(session.acl);
   }

@@ -4,7 +4,7 @@ import type { Logger } from '../../shared/log.ts';
 import { topicMatches } from '../../shared/topic-filter.ts';
 import type { SessionItem } from '../store/session-items.ts';
 import type { Store } from '../store/store.ts';
-import { recordBytes } from '../store/types.ts';
+import { type NewRecord, recordBytes } from '../store/types.ts';
 
 /** A publish that the broker is about to accept. */
 export interface Publish {
@@ -73,15 +73,18 @@ export function createIntake({ store, streams, clock, log }: IntakeOptions): Int
   };
 
   return {
-    take({ device, topic, payload, retransmitted, session }, settled) {
-      const { stream, counted } = destinationOf(topic);
-      const record = { stream, device, topic, payload, monoMs: Math.floor(clock.monoMs()) };
-      store.submit(record, session, (error) => {
+    take(publish, settled) {
+      const { stream, counted } = destinationOf(publish.topic);
+      const { retransmitted } = publish;
+      const record = recordOf(publish, stream, clock.monoMs());
+      // The record itself is not kept until then: thousands wait for one commit, and what lives that long is dear to collect.
+      const bytes = recordBytes(record);
+      store.submit(record, publish.session, (error) => {
         if (error) {
           counted.failed += 1;
         } else {
           counted.records += 1;
-          counted.bytes += recordBytes(record);
+          counted.bytes += bytes;
           if (retransmitted) counted.retransmitted += 1;
         }
         settled(error);
@@ -89,4 +92,8 @@ export function createIntake({ store, streams, clock, log }: IntakeOptions): Int
     },
     counters: () => counters,
   };
+}
+
+function recordOf({ device, topic, payload }: Publish, stream: string, monoMs: number): NewRecord {
+  return { stream, device, topic, payload, monoMs: Math.floor(monoMs) };
 }

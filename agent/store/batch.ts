@@ -11,11 +11,6 @@ const RECORDS_MIN = 32;
 const ROOM_BYTES_MAX = 2 ** 20;
 const room = { payloadBytes: PAYLOAD_BYTES_MIN, records: RECORDS_MIN };
 
-interface AppendWaiter {
-  stream: string;
-  settled: Settled;
-}
-
 interface OperationWaiter {
   resolve: () => void;
   reject: (error: StoreError) => void;
@@ -40,7 +35,9 @@ export class Batch {
   #size = 0;
   #operations: Operation[] = [];
   readonly #alongside: Operation[] = [];
-  readonly #appendWaiters: AppendWaiter[] = [];
+  readonly #waiters: Settled[] = [];
+  /** Of each of them, the index of its stream. */
+  readonly #waiterStreams: number[] = [];
   #operationWaiters: OperationWaiter[] = [];
 
   constructor(kind: 'awaited' | 'held') {
@@ -59,9 +56,10 @@ export class Batch {
 
   /** `settled` is called when the commit is on the disk or failed. `alongside` is done if and only if the record is. */
   append(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
-    this.#add(record, size);
+    const stream = this.#add(record, size);
     if (alongside) this.#alongside.push(alongside);
-    this.#appendWaiters.push({ stream: record.stream, settled });
+    this.#waiters.push(settled);
+    this.#waiterStreams.push(stream);
   }
 
   /** Takes a record that is acknowledged now. */
@@ -73,21 +71,24 @@ export class Batch {
     else this.held?.set(record.stream, { records: 1, sinceMs: nowMs });
   }
 
-  #add(record: NewRecord, size: number): void {
+  /** Returns the index of its stream. */
+  #add(record: NewRecord, size: number): number {
     this.#size += size;
+    const stream = indexOf(this.#streams, record.stream);
     let at = this.#count * NUMBERS_PER_RECORD;
     if (at === this.#numbers.length) {
       const grown = new Float64Array(at * 2);
       grown.set(this.#numbers);
       this.#numbers = grown;
     }
-    this.#numbers[at++] = indexOf(this.#streams, record.stream);
+    this.#numbers[at++] = stream;
     this.#numbers[at++] = indexOf(this.#devices, record.device);
     this.#numbers[at++] = indexOf(this.#topics, record.topic);
     this.#numbers[at++] = record.monoMs;
     this.#numbers[at] = record.payload.byteLength;
     this.#count += 1;
     this.#copyPayload(record.payload);
+    return stream;
   }
 
   operate(operation: Operation): Promise<void> {
@@ -113,18 +114,21 @@ export class Batch {
 
   /** The commit is on the disk: every append learns its seq (I1). */
   settle({ appended }: CommitResult): void {
-    const next = new Map(appended.map(({ stream, first }) => [stream, first]));
-    for (const { stream, settled } of this.#appendWaiters) {
-      const seq = next.get(stream) ?? 0;
-      next.set(stream, seq + 1);
+    const next = [...this.#streams.keys()].map(
+      (name) => appended.find(({ stream }) => stream === name)?.first ?? 0,
+    );
+    this.#waiters.forEach((settled, i) => {
+      const stream = this.#waiterStreams[i] ?? 0;
+      const seq = next[stream] ?? 0;
+      next[stream] = seq + 1;
       settled(null, seq);
-    }
+    });
     for (const { resolve } of this.#operationWaiters) resolve();
   }
 
   /** The commit failed. Operations are good for another try, in `next`; records that somebody waits for are their senders' to repeat. */
   rejectRecords(error: StoreError, next: Batch): void {
-    for (const { settled } of this.#appendWaiters) settled(error, 0);
+    for (const settled of this.#waiters) settled(error, 0);
     next.#operations.push(...this.#operations);
     next.#operationWaiters.push(...this.#operationWaiters);
     this.#operations = [];

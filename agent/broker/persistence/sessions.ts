@@ -8,6 +8,7 @@ import type { AedesPublishPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import type { SessionItem } from '../../store/session-items.ts';
+import { Audience } from '../audience.ts';
 import { Dropped, type DropReason } from './dropped.ts';
 import { MemoryPersistence } from './memory-persistence.ts';
 import { type OutgoingPacket, OutgoingQueues, type QueueLimits } from './outgoing.ts';
@@ -42,6 +43,8 @@ export interface SessionsOptions {
 }
 
 export class Sessions extends MemoryPersistence {
+  /** Subscriptions of sessions that are kept, and, by the broker's hand, of clients that are here. */
+  readonly audience = new Audience();
   readonly #store: SessionStore;
   readonly #log: SessionLog;
   readonly #clock: Clock;
@@ -86,6 +89,7 @@ export class Sessions extends MemoryPersistence {
       if (client !== '') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {
         case 'subscription':
+          this.audience.add(key);
           await super.addSubscriptions({ id: client }, [{ topic: key, qos: found.qos }]);
           break;
         case 'retained':
@@ -179,21 +183,22 @@ export class Sessions extends MemoryPersistence {
     subs: Array<{ topic: string; qos: number }>,
   ): Promise<void> {
     await super.addSubscriptions(client, subs);
-    for (const { topic, qos } of subs) this.#log.put('subscription', client.id, topic, () => ({ qos }));
+    for (const { topic, qos } of subs) {
+      if (!this.#log.has('subscription', client.id, topic)) this.audience.add(topic);
+      this.#log.put('subscription', client.id, topic, () => ({ qos }));
+    }
     await this.#log.flushIfPossible();
   }
 
   override async removeSubscriptions(client: ClientOf, topics: string[]): Promise<void> {
     await super.removeSubscriptions(client, topics);
-    for (const topic of topics) this.#log.delete('subscription', client.id, topic);
+    for (const topic of topics) this.#forgetSubscription(client, topic);
     await this.#log.flushIfPossible();
   }
 
   /** The session of the client is over. */
   override async cleanSubscriptions(client: ClientOf): Promise<void> {
-    for (const { topic } of await this.subscriptionsByClient(client)) {
-      this.#log.delete('subscription', client.id, topic);
-    }
+    for (const { topic } of await this.subscriptionsByClient(client)) this.#forgetSubscription(client, topic);
     await super.cleanSubscriptions(client);
     this.#outgoing.forget(client.id);
     this.#away.delete(client.id);
@@ -256,6 +261,11 @@ export class Sessions extends MemoryPersistence {
     this.#ownerless.delete(client.id);
     this.#log.delete('will', client.id, '');
     return super.delWill(client);
+  }
+
+  #forgetSubscription({ id }: ClientOf, topic: string): void {
+    if (this.#log.has('subscription', id, topic)) this.audience.remove(topic);
+    this.#log.delete('subscription', id, topic);
   }
 
   #countRetained(topic: string, bytes: number): void {
