@@ -12,11 +12,12 @@ import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { ChunkDamage, type ChunkRecord, decodeChunk, encodeChunk } from './chunk.ts';
 import { Eviction, logBytes } from './eviction.ts';
 import type { StoreLimits } from './limits.ts';
-import { type Damage, openFile, pragmaNumber } from './open-file.ts';
+import { openFile, pragmaNumber } from './open-file.ts';
 import { packsOf } from './packs.ts';
 import { accept } from './progress.ts';
 import type { CommitResult, Opened, Operation, ReadRange, ReadResult, RecordColumns } from './protocol.ts';
 import { SessionItems } from './session-items.ts';
+import type { Damage } from './set-aside.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 import { type Stream, Streams } from './streams.ts';
 import { type Acceptance, type CommittedRange, recordBytes } from './types.ts';
@@ -44,7 +45,7 @@ export class BufferDatabase {
    * keeps epochs apart when an old copy of the file is put back (I2).
    */
   constructor(file: string, suffix: string, clock: EnvelopeClock, limits: StoreLimits = NO_LIMITS) {
-    const { db, damage } = openFile(file, `1-${suffix}`, logBytes(limits.maxBytes));
+    const { db, damage } = openFile(file, suffix, logBytes(limits.maxBytes));
     this.#db = db;
     this.#damage = damage;
     this.#sql = prepareStatements(db);

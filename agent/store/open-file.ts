@@ -6,14 +6,16 @@
  * read back. The exclusive lock keeps a second process, perhaps with a SQLite that has the WAL-reset bug
  * (sqlite.org/wal.html, fixed in 3.51.3), out of the file.
  *
- * A file that is damaged is set aside under another name, never deleted, and a new one takes its place (I9).
+ * A file that is damaged is set aside under another name, and what can be read of it is in the new one (I9, salvage.ts).
  */
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText } from '../../shared/log.ts';
+import { type Salvaged, salvage } from './salvage.ts';
 import { migrate, refuseNewer } from './schema.ts';
+import { type Damage, finishSettingAside, setAside } from './set-aside.ts';
 import { StoreError } from './types.ts';
 
 const LOCK_WAIT_MS = 2000;
@@ -24,15 +26,9 @@ const PAGE_BYTES = 4096;
 /** Value of `PRAGMA synchronous` for FULL (sqlite.org/pragma.html#pragma_synchronous). */
 const SYNCHRONOUS_FULL = 2;
 
-/** What was wrong with the file that was found, and where it is now. */
-export interface Damage {
-  detail: string;
-  movedTo: string;
-}
-
 /**
- * Opens or creates `file`. A damaged one is renamed to `<file>.damaged-<damagedName>` first. Throws StoreError `locked`
- * or `newer-schema`, and SqliteError when the disk fails. `logBytes`: what the log is kept to.
+ * Opens or creates `file`. Of a damaged one, what can be read is salvaged, and the rest is kept as `<file>.damaged-<damagedName>`.
+ * Throws StoreError `locked` or `newer-schema`, and SqliteError when the disk fails. `logBytes`: what the log is kept to.
  */
 export function openFile(
   file: string,
@@ -40,13 +36,26 @@ export function openFile(
   logBytes: number = LOG_BYTES,
 ): { db: Database.Database; damage: Damage | null } {
   mkdirSync(dirname(file), { recursive: true });
+  const damage = finishSettingAside(file, makeOfDamaged);
   try {
-    return { db: openChecked(file, logBytes), damage: null };
+    return { db: openChecked(file, logBytes), damage };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    const movedTo = `${file}.damaged-${damagedName}`;
-    for (const part of ['', '-wal']) if (existsSync(file + part)) renameSync(file + part, movedTo + part);
-    return { db: openChecked(file, logBytes), damage: { detail: error.message, movedTo } };
+    const note = { detail: error.message, movedTo: `${file}.damaged-${damagedName}` };
+    const found = setAside(file, note, makeOfDamaged);
+    return { db: openChecked(file, logBytes), damage: found };
+  }
+}
+
+function makeOfDamaged(damaged: string, target: string): Salvaged {
+  const db = openChecked(target, LOG_BYTES);
+  try {
+    const salvaged = salvage(damaged, db);
+    // Without a log, so that one rename puts it in its place.
+    db.pragma('wal_checkpoint(TRUNCATE)');
+    return salvaged;
+  } finally {
+    db.close();
   }
 }
 

@@ -5,8 +5,8 @@
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
 import type { StoreLimits } from './limits.ts';
-import type { Damage } from './open-file.ts';
 import type { SessionItem } from './session-items.ts';
+import type { Damage } from './set-aside.ts';
 import type { Acceptance, CommittedRange, Room, StoreErrorCode, StreamGap } from './types.ts';
 
 /** Numbers of one record in `RecordColumns.numbers`: indexes of its words, monotonic ms, bytes of payload. */

@@ -4,14 +4,14 @@ import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap } from '../../shared/record.ts';
 import type { Chunk, ChunkHead } from './chunks.ts';
 
-interface EpochRow {
+export interface EpochRow {
   name: string;
   boot_id: string;
   offset_ms: number;
   quality: EnvelopeClock['quality'];
 }
 
-interface StreamRow {
+export interface StreamRow {
   id: number;
   epoch: string;
   name: string;

@@ -379,7 +379,7 @@ export class Store implements Service {
     for (const { epoch, clock } of opened.olderEpochs) this.#epochs.set(epoch, clock);
     this.#epochs.set(opened.epoch, this.#envelopeClock);
     const { epoch, rows, bytes, damage } = opened;
-    if (damage) this.#log.error({ event: 'store.damaged', ...damage, file: this.#file });
+    if (damage) this.#log.error({ event: 'store.damaged', ...damage, file: this.#file, epoch });
     this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: opened.olderEpochs.length });
   }
 

@@ -1,15 +1,6 @@
 /** A disk or a file that fails: intake is refused while it lasts, goes on afterwards, and no id comes twice (I2, I9). */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -19,6 +10,10 @@ import { appendAll, bufferFile, contents, noise, record, storeOn, texts } from '
 const APPENDER = fileURLToPath(new URL('./appender.ts', import.meta.url));
 const FILE_LIMIT_KIB = 600;
 
+function damagedName(file: string, epoch: string): string {
+  return `${file}.damaged-${epoch.split('-')[1]}`;
+}
+
 t.test('a file that is no database is set aside, loudly, and intake goes on', async (t) => {
   const directory = t.testdir();
   const file = bufferFile(directory);
@@ -26,7 +21,7 @@ t.test('a file that is no database is set aside, loudly, and intake goes on', as
   const { store, lines } = storeOn(file);
   await store.start();
   t.same(await appendAll(store, ['a']), [1]);
-  const movedTo = `${file}.damaged-${store.epoch}`;
+  const movedTo = damagedName(file, store.epoch);
   t.match(readFileSync(movedTo, 'utf8'), /^not a database/, 'nothing of it is deleted');
   t.match(
     lines.filter(({ event }) => event === 'store.damaged'),
@@ -54,12 +49,15 @@ t.test('a file with a damaged page is set aside with its log', async (t) => {
   const { store, lines } = storeOn(file);
   await store.start();
   t.not(store.epoch, epoch);
-  t.same(store.initialState(), []);
+  t.match(
+    store.initialState(),
+    [{ epoch, stream: 'telemetry', gaps: [{ first: 1, last: 300, reason: 'corruption' }] }],
+    'where nothing can be read, all of it is a gap (I3)',
+  );
   t.same(await appendAll(store, texts(3)), [1, 2, 3]);
   t.equal(lines.filter(({ event }) => event === 'store.damaged').length, 1);
-  t.ok(existsSync(`${file}.damaged-${store.epoch}`));
+  t.ok(existsSync(damagedName(file, store.epoch)));
   await store.stop();
-  t.equal(readdirSync(directory).filter((name) => name.includes('.damaged-1-')).length >= 1, true);
 });
 
 t.test('a file whose pages are well and whose contents are not is set aside as well (I9)', async (t) => {
