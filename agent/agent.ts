@@ -27,6 +27,7 @@ import { Sender } from './forward/sender.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
+import { DISK_ADVICE } from './store/disk-state.ts';
 import { Store } from './store/store.ts';
 import { storeLimits } from './store-limits.ts';
 
@@ -47,6 +48,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     entropy,
     log: log('store'),
     limits: storeLimits(config),
+    reserveBytes: config.buffer.disk_reserve,
   });
   bootClock.onRead((reading) => store.setClock(reading));
 
@@ -127,7 +129,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const admin = createAdminServer({
     ...config.admin,
     checks: {
-      store: () => (store.state() === 'ok' ? null : (store.lastError?.message ?? 'not open')),
+      store: () => (store.state() === 'ok' ? null : storeProblem(store)),
       broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
     },
     registry,
@@ -135,6 +137,13 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     log: log('admin'),
   });
   return [store, bootClock, forwarder, devices, broker, admin];
+}
+
+/** Its state, what to do, and the error. */
+function storeProblem(store: Store): string {
+  const state = store.state();
+  const said = [state, DISK_ADVICE[state], store.lastError?.message].filter((text) => text);
+  return said.join('; ');
 }
 
 function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): ListenerOptions {

@@ -183,6 +183,11 @@ export const agentConfigSchema = z
           .describe(
             'Most that the buffer’s file and its log take. Above it the streams’ when_full and priority decide.',
           ),
+        disk_reserve: byteSize()
+          .default(16 * 2 ** 20)
+          .describe(
+            'Space set aside beside the buffer, given up when the disk is full, so that what waits can still be delivered and deleted. 0: none.',
+          ),
       })
       .prefault({})
       .describe('The durable buffer.'),

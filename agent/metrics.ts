@@ -1,4 +1,5 @@
 /** What the agent measures, by Prometheus' naming conventions (base units, `_total` on counters). */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Broker } from './broker/broker.ts';
 import type { Sessions } from './broker/persistence/sessions.ts';
@@ -6,9 +7,13 @@ import type { Outcome } from './cloud/publisher.ts';
 import type { Forwarder } from './forward/forwarder.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
 import type { Sender } from './forward/sender.ts';
+import { DISK_STATES } from './store/disk-state.ts';
 import type { Store } from './store/store.ts';
 
 const PREFIX = 'headgate_agent_';
+const LAG_QUANTILES = [0.5, 0.99, 1];
+/** How often a timer fires to measure it; what perf_hooks reports is the time from one to the next. */
+const LAG_RESOLUTION_MS = 10;
 const HEALTH_VALUES = ['healthy', 'degraded', 'probing', 'open'] as const;
 
 /** Told by the senders as it happens; everything else is read when Prometheus asks. */
@@ -53,6 +58,8 @@ export function createPublishMetrics(registry: Registry): PublishMetrics {
 /** Gauges and counters that are read from the parts when they are asked for. */
 export function registerMeasured(registry: Registry, parts: Measured): void {
   const registers = [registry];
+  const loopLag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  loopLag.enable();
   const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void => {
     new Gauge({
       name: PREFIX + name,
@@ -74,12 +81,6 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     g.set(parts.sessions.counts().queuedMessages),
   );
   gauge('broker_queued_bytes', 'Their bytes.', [], (g) => g.set(parts.sessions.counts().queuedBytes));
-  gauge('broker_refusals', 'Connections and publishes refused, by reason.', ['reason'], (g) => {
-    for (const [reason, count] of Object.entries(parts.broker.stats().refusals)) g.set({ reason }, count);
-  });
-  gauge('broker_session_dropped', 'What sessions did not keep, by reason.', ['reason'], (g) => {
-    for (const [reason, count] of parts.sessions.dropped()) g.set({ reason }, count);
-  });
   gauge('stream_pending_records', 'Records that wait for a provider.', ['stream'], (g) => {
     for (const { name, pending } of parts.forwarder.streams()) g.set({ stream: name }, pending);
   });
@@ -98,6 +99,16 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   gauge('store_up', 'One when the buffer takes records.', [], (g) =>
     g.set(parts.store.state() === 'ok' ? 1 : 0),
   );
+  gauge('store_state', 'One for the state that the disk under the buffer is in.', ['state'], (g) => {
+    for (const state of DISK_STATES) g.set({ state }, state === parts.store.state() ? 1 : 0);
+  });
+  gauge('event_loop_lag_seconds', 'How late timers fire, since the last scrape.', ['quantile'], (g) => {
+    for (const quantile of LAG_QUANTILES) {
+      const intervalMs = loopLag.percentile(quantile * 100) / 1e6;
+      g.set({ quantile }, Math.max(0, intervalMs - LAG_RESOLUTION_MS) / 1000);
+    }
+    loopLag.reset();
+  });
   gauge(
     'store_loss_window_seconds',
     'Age of the oldest record that is acknowledged and not on the disk.',
@@ -110,7 +121,7 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     name: string,
     help: string,
     labelNames: string[],
-    read: () => Array<[string, number]>,
+    read: () => Array<readonly [labels: Record<string, string>, value: number]>,
   ): void => {
     new Counter({
       name: PREFIX + name,
@@ -119,33 +130,34 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
       registers,
       collect() {
         this.reset();
-        for (const [label, value] of read()) {
-          const [labelName] = labelNames;
-          if (labelName === undefined) this.inc(value);
-          else this.inc({ [labelName]: label }, value);
-        }
+        for (const [labels, value] of read()) this.inc(labels, value);
       },
     });
   };
   counter('broker_published_total', 'Publishes taken from devices.', [], () => [
-    ['', parts.broker.stats().published],
+    [{}, parts.broker.stats().published],
   ]);
-  counter('broker_refused_total', 'Publishes refused.', [], () => [['', parts.broker.stats().refused]]);
+  counter('broker_refusals_total', 'Connections and publishes refused, by reason.', ['reason'], () =>
+    Object.entries(parts.broker.stats().refusals).map(([reason, count]) => [{ reason }, count]),
+  );
+  counter('broker_session_dropped_total', 'What sessions did not keep, by reason.', ['reason'], () =>
+    [...parts.sessions.dropped()].map(([reason, count]) => [{ reason }, count]),
+  );
   counter('stream_delivered_records_total', 'Records delivered with all their copies.', ['stream'], () =>
-    parts.forwarder.streams().map(({ name, accepted }) => [name, accepted]),
+    parts.forwarder.streams().map(({ name, accepted }) => [{ stream: name }, accepted]),
   );
   counter('store_payload_bytes_total', 'Record bytes made durable.', [], () => [
-    ['', parts.store.written.payloadBytes],
+    [{}, parts.store.written.payloadBytes],
   ]);
   counter('store_written_bytes_total', 'Bytes that this took on the disk, by the kernel’s count.', [], () => {
     const { writtenBytes } = parts.store.written;
-    return writtenBytes === null ? [] : [['', writtenBytes]];
+    return writtenBytes === null ? [] : [[{}, writtenBytes]];
   });
-  gauge('store_given_up_records', 'Records given up since start, by reason.', ['stream', 'reason'], (g) => {
-    for (const { stream, reason, records } of parts.store.evicted) g.set({ stream, reason }, records);
-  });
+  counter('store_given_up_records_total', 'Records given up, by reason.', ['stream', 'reason'], () =>
+    parts.store.evicted.map(({ stream, reason, records }) => [{ stream, reason }, records]),
+  );
   counter('provider_units_total', 'Units the provider will bill, as predicted.', ['provider'], () =>
-    [...parts.senders].map(([provider, sender]) => [provider, sender.counters.units]),
+    [...parts.senders].map(([provider, sender]) => [{ provider }, sender.counters.units]),
   );
 }
 

@@ -25,6 +25,8 @@ import { type Acceptance, type CommittedRange, recordBytes } from './types.ts';
 /** Unused pages kept for new rows, and how many are given back in one slice (pages of 4 KiB). */
 const SPARE_PAGES = 1024;
 const VACUUM_PAGES = 256;
+/** On a full disk: what is moved for it has to fit into the log. */
+const RELIEF_PAGES = 2048;
 /** Bounds nothing. */
 const NO_LIMITS: StoreLimits = { maxBytes: Number.MAX_SAFE_INTEGER, streams: {} };
 
@@ -62,7 +64,7 @@ export class BufferDatabase {
   }
 
   /** What is in the file from earlier epochs. */
-  opened(): Opened {
+  opened(): Omit<Opened, 'device' | 'hasRoom'> {
     const streams = [...this.#streams.all()];
     return {
       epoch: this.epoch,
@@ -115,6 +117,12 @@ export class BufferDatabase {
   vacuum(): void {
     if (pragmaNumber(this.#db, 'freelist_count') <= SPARE_PAGES) return;
     this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
+  }
+
+  /** The disk is full and nothing is taken in: gives back more at once, and the log's space too. */
+  relieve(): void {
+    this.#db.pragma(`incremental_vacuum(${RELIEF_PAGES})`);
+    this.#db.pragma('wal_checkpoint(TRUNCATE)');
   }
 
   close(): void {

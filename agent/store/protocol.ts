@@ -4,6 +4,7 @@
  */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
+import type { DiskState } from './disk-state.ts';
 import type { StoreLimits } from './limits.ts';
 import type { SessionItem } from './session-items.ts';
 import type { Damage } from './set-aside.ts';
@@ -42,6 +43,11 @@ export interface OpenArgument {
   suffix: string;
   clock: EnvelopeClock;
   limits: StoreLimits;
+  reserveBytes: number;
+  /** Of the folder when this process opened the file first; null before. */
+  device: number | null;
+  /** The disk was full: the reserve is given up first. */
+  isDiskFull: boolean;
 }
 
 /** A StreamState whose sets are encoded, because a class instance does not survive the passage. */
@@ -65,6 +71,9 @@ export interface Opened {
   room: Room;
   sessions: SessionItem[];
   damage: Damage | null;
+  /** Of the folder. */
+  device: number;
+  hasRoom: boolean;
 }
 
 export interface CommitResult {
@@ -100,8 +109,11 @@ export interface Calls {
   open: { argument: OpenArgument; result: Opened };
   commit: { argument: { records: RecordColumns; operations: Operation[] }; result: CommitResult };
   read: { argument: ReadRange; result: ReadResult };
-  /** Gives back some unused pages of the file. `writtenBytes`: by the thread so far; null where the system does not tell. */
-  vacuum: { argument: null; result: { writtenBytes: number | null } };
+  /**
+   * Looks whether the disk has room for records, fails when the file is no longer where it was, and, when idle, gives back some
+   * unused pages. `writtenBytes`: by the thread so far; null where the system does not tell.
+   */
+  tidy: { argument: { isIdle: boolean }; result: { writtenBytes: number | null; hasRoom: boolean } };
   close: { argument: null; result: null };
 }
 
@@ -112,4 +124,4 @@ export type Request = {
 export type Reply =
   | { id: number; kind: 'done'; result: Calls[keyof Calls]['result'] }
   /** The thread has closed the file and ends. */
-  | { id: number; kind: 'failed'; code: StoreErrorCode; message: string };
+  | { id: number; kind: 'failed'; code: StoreErrorCode; disk: DiskState; message: string };

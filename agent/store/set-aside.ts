@@ -17,8 +17,8 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
-  rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -69,9 +69,9 @@ function replace(file: string, { detail, movedTo }: Note, make: Make): Damage {
   for (const part of [LOG, '']) if (existsSync(file + part)) renameSync(file + part, movedTo + part);
   syncFolder(file);
   const target = `${file}.salvage`;
-  for (const part of ['', LOG, '-journal']) rmSync(target + part, { force: true });
+  for (const part of ['', LOG, '-journal']) remove(target + part);
   const salvaged = make(movedTo, target);
-  rmSync(movedTo + LOG_INDEX, { force: true });
+  remove(movedTo + LOG_INDEX);
   renameSync(target, file);
   syncFolder(file);
   removeNote(file);
@@ -80,7 +80,7 @@ function replace(file: string, { detail, movedTo }: Note, make: Make): Damage {
 }
 
 function removeNote(file: string): void {
-  rmSync(noteOf(file), { force: true });
+  remove(noteOf(file));
   syncFolder(file);
 }
 
@@ -91,7 +91,7 @@ function removeOldest(file: string): void {
     .map((name) => join(folder, name))
     .sort((a, b) => statSync(b).ctimeMs - statSync(a).ctimeMs);
   for (const old of damaged.slice(DAMAGED_KEPT)) {
-    for (const part of ['', LOG]) rmSync(old + part, { force: true });
+    for (const part of ['', LOG]) remove(old + part);
   }
 }
 
@@ -107,4 +107,8 @@ function syncFolder(file: string): void {
   } finally {
     closeSync(folder);
   }
+}
+
+function remove(file: string): void {
+  if (existsSync(file)) unlinkSync(file);
 }

@@ -15,12 +15,15 @@ import { NO_ROOM_TAKEN, noRoom } from './admission.ts';
 import type { Batch } from './batch.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { decodeRecords, decodeState } from './decode.ts';
+import { Disk } from './disk.ts';
+import type { DiskState } from './disk-state.ts';
+import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
 import { DEFAULT_LIMITS, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
 import { retried } from './retry.ts';
 import type { SessionItem } from './session-items.ts';
-import { sizeOf, Tally } from './tally.ts';
+import { Tally } from './tally.ts';
 import { StoreThread } from './thread.ts';
 import {
   type Acceptance,
@@ -33,6 +36,7 @@ import {
   type Settled,
   type StoredRecord,
   StoreError,
+  type StoreOptions,
   type StoreStats,
   type StreamGap,
   type StreamState,
@@ -41,22 +45,11 @@ import {
 /** What a record takes in memory beside its bytes, about: tiny ones have a bound too (I10). */
 const RECORD_OVERHEAD_BYTES = 32;
 const TIDY_EVERY_MS = 1000;
-/** A smaller move of the wall clock is not worth a write. */
-const CLOCK_WRITE_MS = 50;
-
-export interface StoreOptions {
-  file: string;
-  bootId: string;
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-  /** Default: 2 GiB, and each stream durable and evicted alike. */
-  limits?: StoreLimits;
-}
 
 export class Store implements Service {
   readonly #file: string;
   readonly #limits: StoreLimits;
+  readonly #disk: Disk;
   readonly #bootId: string;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -67,14 +60,11 @@ export class Store implements Service {
   readonly #gapListeners: Array<(gaps: StreamGap[]) => void> = [];
   readonly #reopenListeners: Array<() => void> = [];
   readonly #stopping = new AbortController();
-  readonly #epochs = new Map<string, EnvelopeClock>();
-  #epoch = '';
-  #envelopeClock: EnvelopeClock;
+  readonly #epochs: Epochs;
   #initialStreams: EncodedStreamState[] = [];
   #initialSessions: SessionItem[] = [];
   /** Null while the file is not open. */
   #thread: StoreThread | null = null;
-  #lastError: StoreError | null = null;
   #failure = Promise.withResolvers<void>();
   #reopening: Promise<void> = Promise.resolve();
   #tidyTimer: Timer | null = null;
@@ -91,7 +81,8 @@ export class Store implements Service {
     this.#evicted = new Evicted(options.clock, options.log);
     this.#queue = new CommitQueue(options.clock, (batch) => this.#commit(batch));
     const offsetMs = Math.round(options.clock.wallMs() - options.clock.monoMs());
-    this.#envelopeClock = { bootId: options.bootId, offsetMs, quality: 'unsynchronised' };
+    this.#epochs = new Epochs({ bootId: options.bootId, offsetMs, quality: 'unsynchronised' });
+    this.#disk = new Disk(options.reserveBytes ?? 0, options.log);
   }
 
   /**
@@ -99,19 +90,24 @@ export class Store implements Service {
    * process has the file, a newer version wrote it, or the disk refuses.
    */
   async start(): Promise<void> {
-    await this.#open();
+    await this.#open().catch((error: StoreError) => {
+      if (error.disk !== 'disk-full') throw error;
+      this.#disk.failed(error);
+      // Now without the reserve.
+      return this.#open();
+    });
     this.#queue.open();
     this.#tidyTimer = this.#clock.every(TIDY_EVERY_MS, () => this.#tidy());
   }
 
   /** The epoch that new records get: `<start counter>-<8 hex digits>`. Changes when the store reopens after a failure. */
   get epoch(): string {
-    return this.#epoch;
+    return this.#epochs.present;
   }
 
   /** The present epoch, and those before it that still have rows, gaps or an end to announce. */
   epochs(): EpochInfo[] {
-    return [...this.#epochs].map(([epoch, clock]) => ({ epoch, clock, current: epoch === this.#epoch }));
+    return this.#epochs.all();
   }
 
   /** What was in the buffer when it was last opened. The sets belong to the caller. */
@@ -214,19 +210,12 @@ export class Store implements Service {
 
   /** How monotonic time maps to wall time now. Kept with the epoch, for its records that are read after a restart. */
   setClock(clock: EnvelopeClock): void {
-    const kept = this.#envelopeClock;
-    const moved = Math.abs(clock.offsetMs - kept.offsetMs) >= CLOCK_WRITE_MS;
-    if (!moved && clock.quality === kept.quality && clock.bootId === kept.bootId) return;
-    this.#envelopeClock = clock;
-    if (!this.#thread) return;
-    this.#epochs.set(this.#epoch, clock);
-    void this.#operate({ kind: 'clock', epoch: this.#epoch, clock });
+    if (!this.#epochs.setClock(clock) || !this.#thread) return;
+    void this.#operate({ kind: 'clock', epoch: this.epoch, clock });
   }
 
-  async stats(): Promise<StoreStats> {
-    const { rows, bytes, commits, lastCommitMs } = this.#tally;
-    const fileBytes = await sizeOf(this.#file);
-    return { rows, bytes, fileBytes, walBytes: await sizeOf(`${this.#file}-wal`), commits, lastCommitMs };
+  stats(): Promise<StoreStats> {
+    return this.#tally.stats(this.#file);
   }
 
   /** Record bytes made durable since start, and what that took on the disk (null where the system does not tell). */
@@ -244,14 +233,14 @@ export class Store implements Service {
     return this.#evicted.totals();
   }
 
-  /** `failed`: the file is not open and appends are refused; it is being reopened. */
-  state(): 'ok' | 'failed' {
-    return this.#thread ? 'ok' : 'failed';
+  /** In any other than `ok`, appends are refused; the store recovers by itself. */
+  state(): DiskState {
+    return this.#disk.state;
   }
 
   /** What made the store fail last, also after it recovered. */
   get lastError(): StoreError | null {
-    return this.#lastError;
+    return this.#disk.lastError;
   }
 
   /** Resolves at the next failure. */
@@ -280,16 +269,16 @@ export class Store implements Service {
   /** Null when the record may come in. Held ones may also come while the file is being opened again. */
   #refusal(stream: string, size: number): StoreError | null {
     const waits = limitsOf(this.#limits, stream).durability.kind === 'interval';
-    if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#lastError)))
+    if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#disk.lastError)))
       return this.#notOpen();
-    return noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
+    return this.#disk.refusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
   }
 
   #notOpen(): StoreError {
-    if (this.#stopping.signal.aborted || !this.#lastError) {
+    if (this.#stopping.signal.aborted || !this.#disk.lastError) {
       return new StoreError('stopped', 'the store is not running');
     }
-    return new StoreError('failed', this.#lastError.message);
+    return new StoreError('failed', this.#disk.lastError.message, this.#disk.lastError.disk);
   }
 
   #operate(operation: Operation, isUrgent = false): Promise<void> {
@@ -320,7 +309,7 @@ export class Store implements Service {
 
   #committed({ appended, gaps, endedEpochs, room }: CommitResult): void {
     this.#room = room;
-    for (const epoch of endedEpochs) this.#epochs.delete(epoch);
+    this.#epochs.ended(endedEpochs);
     if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
     if (gaps.length === 0) return;
     this.#evicted.add(gaps);
@@ -336,11 +325,11 @@ export class Store implements Service {
   #failed(thread: StoreThread, error: StoreError): null {
     if (this.#thread !== thread) return null;
     this.#thread = null;
-    this.#lastError = error;
+    this.#disk.failed(error);
     this.#failure.resolve();
     this.#failure = Promise.withResolvers();
     this.#queue.failed(error);
-    this.#log.error({ event: 'store.failed', error: error.message, epoch: this.#epoch });
+    this.#log.error({ event: 'store.failed', error: error.message, epoch: this.epoch });
     this.#reopening = this.#reopen(thread);
     return null;
   }
@@ -350,8 +339,10 @@ export class Store implements Service {
     const isOpen = await retried(() => this.#open(), {
       clock: this.#clock,
       signal: this.#stopping.signal,
-      onError: (error, pauseMs) =>
-        this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs }),
+      onError: (error, pauseMs) => {
+        this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs });
+        if (error instanceof StoreError) this.#disk.failed(error);
+      },
     });
     if (!isOpen) return;
     for (const listener of this.#reopenListeners) listener();
@@ -363,37 +354,45 @@ export class Store implements Service {
     const thread = new StoreThread();
     let opened: Opened;
     try {
-      const [file, clock, limits] = [this.#file, this.#envelopeClock, this.#limits];
-      opened = await thread.call('open', { file, suffix, clock, limits });
+      opened = await thread.call('open', {
+        file: this.#file,
+        suffix,
+        clock: this.#epochs.clock,
+        limits: this.#limits,
+        ...this.#disk.forOpening(),
+      });
     } catch (error) {
       await thread.end();
       throw error;
     }
     this.#thread = thread;
-    this.#epoch = opened.epoch;
     this.#initialStreams = opened.streams;
     this.#initialSessions = opened.sessions;
     this.#tally.opened(opened);
     this.#room = opened.room;
-    this.#epochs.clear();
-    for (const { epoch, clock } of opened.olderEpochs) this.#epochs.set(epoch, clock);
-    this.#epochs.set(opened.epoch, this.#envelopeClock);
-    const { epoch, rows, bytes, damage } = opened;
+    this.#epochs.opened(opened);
+    this.#disk.opened(opened);
+    const { epoch, rows, bytes, damage, olderEpochs } = opened;
     if (damage) this.#log.error({ event: 'store.damaged', ...damage, file: this.#file, epoch });
-    this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: opened.olderEpochs.length });
+    this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: olderEpochs.length });
   }
 
   /** What needs no hurry: space given back, records too old, a bound that is passed. */
   #tidy(): void {
     const thread = this.#thread;
-    if (!thread || !this.#queue.isIdle) return;
+    if (!thread) return;
+    const { isIdle } = this.#queue;
+    thread.call('tidy', { isIdle }).then(
+      ({ writtenBytes, hasRoom }) => {
+        this.#tally.wrote(writtenBytes);
+        if (this.#thread === thread) this.#disk.inspected(hasRoom);
+      },
+      (error: StoreError) => this.#failed(thread, error),
+    );
+    if (!isIdle) return;
     const expires = Object.values(this.#limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
     if (expires || this.#room.usedBytes > this.#limits.maxBytes) {
       void this.#operate({ kind: 'expire', bootId: this.#bootId, monoMs: this.#clock.monoMs() });
     }
-    thread.call('vacuum', null).then(
-      ({ writtenBytes }) => this.#tally.wrote(writtenBytes),
-      (error: StoreError) => this.#failed(thread, error),
-    );
   }
 }

@@ -1,6 +1,7 @@
 /** The store's own counts: what waits in the file, and what it took to put it there. */
 import { stat } from 'node:fs/promises';
 import type { CommitResult, Opened } from './protocol.ts';
+import type { StoreStats } from './types.ts';
 
 export class Tally {
   rows = 0;
@@ -24,6 +25,12 @@ export class Tally {
     this.bytes = bytes;
   }
 
+  async stats(file: string): Promise<StoreStats> {
+    const { rows, bytes, commits, lastCommitMs } = this;
+    const [fileBytes, walBytes] = await Promise.all([sizeOf(file), sizeOf(`${file}-wal`)]);
+    return { rows, bytes, fileBytes, walBytes, commits, lastCommitMs };
+  }
+
   wrote(bytes: number | null): void {
     this.#writtenNow = bytes;
   }
@@ -42,7 +49,7 @@ export class Tally {
 }
 
 /** In bytes; 0 for a file that is not there. */
-export function sizeOf(file: string): Promise<number> {
+function sizeOf(file: string): Promise<number> {
   return stat(file).then(
     ({ size }) => size,
     () => 0,

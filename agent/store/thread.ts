@@ -52,7 +52,7 @@ export class StoreThread {
 
   #settle(reply: Reply): void {
     if (reply.kind === 'failed') {
-      this.#end(new StoreError(reply.code, reply.message));
+      this.#end(new StoreError(reply.code, reply.message, reply.disk));
     } else {
       this.#waiting.get(reply.id)?.resolve(reply.result);
       this.#waiting.delete(reply.id);

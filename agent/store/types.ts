@@ -1,7 +1,24 @@
 /** The words of the store's public face. */
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { IntervalSet } from '../../shared/interval-set.ts';
+import type { Logger } from '../../shared/log.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
+import type { DiskState } from './disk-state.ts';
+import type { StoreLimits } from './limits.ts';
+
+export interface StoreOptions {
+  file: string;
+  bootId: string;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+  /** Default: 2 GiB, and each stream durable and evicted alike. */
+  limits?: StoreLimits;
+  /** Space set aside so that a full disk can still be drained. Default: none. */
+  reserveBytes?: number;
+}
 
 /** A publish on its way into the buffer. The payload is copied at once: the caller may reuse its memory. */
 export interface NewRecord {
@@ -103,6 +120,8 @@ export interface StoreStats {
 export type StoreErrorCode =
   /** The buffer holds as much as it may. */
   | 'full'
+  /** The disk is full. */
+  | 'disk-full'
   /** Too much is waiting for the disk. */
   | 'overloaded'
   /** The disk or the file failed; the store reopens it by itself. */
@@ -117,10 +136,13 @@ export type StoreErrorCode =
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   readonly code: StoreErrorCode;
+  /** What the disk does, where that is why. */
+  readonly disk: DiskState;
 
-  constructor(code: StoreErrorCode, message: string) {
+  constructor(code: StoreErrorCode, message: string, disk: DiskState = 'failed') {
     super(message);
     this.code = code;
+    this.disk = disk;
   }
 }
 

@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errorText } from '../../shared/log.ts';
 import { BufferDatabase } from './database.ts';
+import { DiskWatch } from './disk-watch.ts';
 import type { Calls, Reply, Request } from './protocol.ts';
 import { StoreError } from './types.ts';
 
@@ -14,6 +15,7 @@ if (parentPort === null) throw new Error('agent/store/worker is a thread entry')
 const port = parentPort;
 const THREAD_IO_FILE = '/proc/thread-self/io';
 let database: BufferDatabase | null = null;
+let disk: DiskWatch | null = null;
 
 function opened(): BufferDatabase {
   if (database === null) throw new Error('the buffer is not open');
@@ -23,21 +25,30 @@ function opened(): BufferDatabase {
 function answer(request: Request): Calls[keyof Calls]['result'] {
   switch (request.call) {
     case 'open': {
-      const { file, suffix, clock, limits } = request.argument;
+      const { file, suffix, clock, limits, reserveBytes, device, isDiskFull } = request.argument;
+      disk = new DiskWatch({ file, reserveBytes, device });
+      disk.beforeOpening();
+      if (isDiskFull) disk.releaseReserve();
       database = new BufferDatabase(file, suffix, clock, limits);
-      return database.opened();
+      return { ...database.opened(), device: disk.opened(), hasRoom: disk.hasRoom() };
     }
     case 'commit':
       return opened().commit(request.argument.records, request.argument.operations);
     case 'read':
       return opened().read(request.argument);
-    case 'vacuum':
-      opened().vacuum();
-      return { writtenBytes: writtenBytes() };
+    case 'tidy':
+      return tidied(request.argument.isIdle);
     case 'close':
       opened().close();
       return null;
   }
+}
+
+function tidied(isIdle: boolean): Calls['tidy']['result'] {
+  const hasRoom = disk?.hasRoom() ?? true;
+  if (!hasRoom) opened().relieve();
+  else if (isIdle) opened().vacuum();
+  return { writtenBytes: writtenBytes(), hasRoom };
 }
 
 /** What this thread wrote to the disk, by the kernel's count; proc_pid_io(5). */
@@ -60,7 +71,8 @@ function fail(id: number, error: unknown): void {
   } catch (closeError) {
     message += `; closing it failed too: ${errorText(closeError)}`;
   }
-  post({ id, kind: 'failed', code: error instanceof StoreError ? error.code : 'failed', message });
+  const code = error instanceof StoreError ? error.code : 'failed';
+  post({ id, kind: 'failed', code, disk: disk?.stateAfter(error) ?? 'failed', message });
   port.close();
 }
 

@@ -26,14 +26,14 @@ export class AgentProcess {
   readonly #logFile: string;
   #epoch: string | null = null;
 
-  constructor({ dir }: AgentFolder, clock: Clock) {
+  constructor({ dir }: AgentFolder, clock: Clock, extraEnv: NodeJS.ProcessEnv = {}) {
     // Hooks that a test runner puts into NODE_OPTIONS are none of the agent's.
     const { NODE_OPTIONS: _, ...env } = process.env;
     const spawnedMs = clock.monoMs();
     this.#child = spawn(process.execPath, [BIN, 'agent', '--config', configFile(dir)], {
       // The channel ends with this process, and the agent with it.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env,
+      env: { ...env, ...extraEnv },
     });
     this.#ended = once(this.#child, 'close');
     this.#logFile = join(dir, 'agent.log');

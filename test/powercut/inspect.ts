@@ -66,7 +66,7 @@ function compare(buffer: BufferDatabase, expected: Expected): Inspection {
 }
 
 /** By `epoch/stream/seq`, what the forwarder would be given: rows that are pending. */
-function allRows(buffer: BufferDatabase, { streams }: Opened): Map<string, StoredRecord> {
+function allRows(buffer: BufferDatabase, { streams }: Pick<Opened, 'streams'>): Map<string, StoredRecord> {
   const rows = new Map<string, StoredRecord>();
   for (const { epoch, stream, pending } of streams) {
     for (const { first, last } of IntervalSet.decode(pending).ranges()) {

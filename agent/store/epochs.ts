@@ -1,0 +1,50 @@
+/** The store's epochs and what is known of the clock in each; the present one's clock may still change. */
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import type { Opened } from './protocol.ts';
+import type { EpochInfo } from './types.ts';
+
+/** A smaller move of the wall clock is not worth a write. */
+const CLOCK_WRITE_MS = 50;
+
+export class Epochs {
+  readonly #clocks = new Map<string, EnvelopeClock>();
+  #present = '';
+  #clock: EnvelopeClock;
+
+  constructor(clock: EnvelopeClock) {
+    this.#clock = clock;
+  }
+
+  /** `''` before the file was opened first. */
+  get present(): string {
+    return this.#present;
+  }
+
+  get clock(): EnvelopeClock {
+    return this.#clock;
+  }
+
+  all(): EpochInfo[] {
+    return [...this.#clocks].map(([epoch, clock]) => ({ epoch, clock, current: epoch === this.#present }));
+  }
+
+  opened({ epoch, olderEpochs }: Opened): void {
+    this.#present = epoch;
+    this.#clocks.clear();
+    for (const { epoch: older, clock } of olderEpochs) this.#clocks.set(older, clock);
+    this.#clocks.set(epoch, this.#clock);
+  }
+
+  ended(epochs: readonly string[]): void {
+    for (const epoch of epochs) this.#clocks.delete(epoch);
+  }
+
+  /** Returns whether the file should know. */
+  setClock(clock: EnvelopeClock): boolean {
+    const moved = Math.abs(clock.offsetMs - this.#clock.offsetMs) >= CLOCK_WRITE_MS;
+    if (!moved && clock.quality === this.#clock.quality && clock.bootId === this.#clock.bootId) return false;
+    this.#clock = clock;
+    if (this.#present !== '') this.#clocks.set(this.#present, clock);
+    return true;
+  }
+}

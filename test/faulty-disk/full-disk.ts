@@ -1,0 +1,52 @@
+/**
+ * Fills the file system in argv[2] with a buffer, delivers what waits, and prints as one JSON line what states the store
+ * went through, why it refused, how many acknowledged records were missing, and how many it took afterwards.
+ */
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { StoreError } from '../../agent/store/types.ts';
+import { contents, noise, record, storeOn } from '../agent/store/fixture.ts';
+
+const WAIT_MS = 15_000;
+const [mount = ''] = process.argv.slice(2);
+const { store, lines } = storeOn(join(mount, 'buffer.db'), { reserveBytes: 8 * 2 ** 20 });
+await store.start();
+const { epoch } = store;
+const taken = new Map<number, string>();
+const refusals = new Set<string>();
+// What a failed commit refused is not the point here.
+while (![...refusals].some((code) => code !== 'failed')) {
+  const text = noise(20_000);
+  await Promise.all(
+    Array.from({ length: 20 }, (_, i) =>
+      store.append(record(`${i} ${text}`)).then(
+        ({ seq }) => {
+          if (store.epoch === epoch) taken.set(seq, `${i} ${text}`);
+        },
+        (error: unknown) => {
+          if (!(error instanceof StoreError)) throw error;
+          refusals.add(error.code);
+        },
+      ),
+    ),
+  );
+  await sleep(20);
+}
+const there = await contents(store, epoch);
+const missing = [...taken].filter(([seq, text]) => there.get(seq) !== text).length;
+const last = Math.max(...there.keys());
+for (const { epoch: one } of store.epochs()) {
+  await store.accept({ epoch: one, stream: 'telemetry', provider: 'aws', first: 1, last, copies: 1 });
+}
+const endsMs = performance.now() + WAIT_MS;
+while (store.state() !== 'ok' && performance.now() < endsMs) await sleep(50);
+let takenAfterwards = 0;
+for (let i = 0; i < 100; i++) {
+  await store.append(record(`after ${i}`));
+  takenAfterwards += 1;
+}
+await store.stop();
+const states = lines.filter(({ event }) => event === 'store.state').map(({ state }) => state);
+refusals.delete('failed');
+const [refusal] = refusals;
+console.log(JSON.stringify({ states, refusal, missing, takenAfterwards }));
