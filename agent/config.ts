@@ -23,7 +23,7 @@ import {
   validateConfig,
 } from '../shared/config/load.ts';
 import { policyIssues } from '../shared/config/policy-check.ts';
-import { type Policy, policySchema } from '../shared/policy.ts';
+import { type Policy, policySchema, topicFilter } from '../shared/policy.ts';
 import { awsOptions } from './cloud/aws.ts';
 import { azureOptions } from './cloud/azure.ts';
 import { gcpOptions } from './cloud/gcp.ts';
@@ -161,6 +161,31 @@ const brokerSchema = z
       .default(1024)
       .describe('Longest topic name or filter. A longer one is refused like one that is not allowed.'),
     max_topic_levels: z.int().min(1).max(100).default(32).describe('Most levels of a topic name or filter.'),
+    max_connect_rate: z
+      .int()
+      .min(0)
+      .default(500)
+      .describe('Connections that may begin in a second; four seconds’ worth at once. 0: no limit.'),
+    max_connect_rate_per_address: z.int().min(0).default(100).describe('The same, from one address.'),
+    max_publish_rate: z
+      .int()
+      .min(0)
+      .default(1000)
+      .describe(
+        'Publishes of one client in a second; two seconds’ worth at once. A faster one is read from more slowly, and cut off after a minute. 0: no limit.',
+      ),
+    max_publish_bytes: byteSize()
+      .default(2 ** 20)
+      .describe('The same, in bytes of topic and payload. 0B: no limit.'),
+    max_unsent_bytes: byteSize()
+      .default(2 ** 20)
+      .describe('What may wait to be sent to one client that does not take it; then its connection ends.'),
+    local_topics: z
+      .array(topicFilter)
+      .default([])
+      .describe(
+        'Filters of topics that stay between devices: delivered, never recorded, and independent of the disk.',
+      ),
     max_connections: z.int().min(1).max(100_000).default(1000).describe('Further connections are refused.'),
   })
   .describe('The MQTT broker that devices publish to.');
@@ -186,7 +211,7 @@ export const agentConfigSchema = z
         disk_reserve: byteSize()
           .default(16 * 2 ** 20)
           .describe(
-            'Space set aside beside the buffer, given up when the disk is full, so that what waits can still be delivered and deleted. 0: none.',
+            'Space set aside beside the buffer, given up when the disk is full, so that what waits can still be delivered and deleted. 0B: none.',
           ),
       })
       .prefault({})

@@ -13,7 +13,7 @@ const DEFAULT_ZONES = {
   asia: ['ap-southeast-1', 'southeastasia', 'asia-southeast1'],
 };
 
-const topicFilter = z.string().superRefine((filter, context) => {
+export const topicFilter = z.string().superRefine((filter, context) => {
   const problem = topicFilterProblem(filter);
   if (problem !== null) context.addIssue({ code: 'custom', message: `not an MQTT topic filter: ${problem}` });
 });

@@ -27,8 +27,15 @@ export function attentiveAedes(options: AedesOptions, audience: Audience): Aedes
       // Without a client it is aedes' own, for itself; a retained one is for readers to come.
       const isForNobody =
         typeof client === 'object' && client !== null && !packet.retain && !audience.listensTo(packet.topic);
-      if (isForNobody) done?.();
-      else publish.call(aedes, packet, client, done);
+      if (isForNobody) {
+        done?.();
+      } else if (typeof client === 'object' && client !== null) {
+        // Whoever publishes must not wait for whoever reads: one reader that is stuck would stop all of them.
+        publish.call(aedes, packet, client, () => undefined);
+        done?.();
+      } else {
+        publish.call(aedes, packet, client, done);
+      }
     },
     subscribe(topic, deliver, done) {
       live.add(deliver);

@@ -8,58 +8,33 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Aedes, AedesOptions, Client, ConnectPacket, PublishPacket, Subscription } from 'aedes';
-import type { Clock, Timer } from '../../shared/clock.ts';
-import type { Entropy } from '../../shared/entropy.ts';
+import type { Aedes, AedesOptions, Client, PublishPacket, Subscription } from 'aedes';
+import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { SessionItem } from '../store/session-items.ts';
 import { Acknowledger } from './acknowledger.ts';
 import { attentiveAedes } from './attentive-aedes.ts';
-import type { DeviceFileState } from './device-file.ts';
-import type { Devices } from './devices.ts';
+import { ConnectRate } from './connect-rate.ts';
 import { ExactlyOnce } from './exactly-once.ts';
-import { type Arrival, Gate, RETURN_CODE, type Refused } from './gate.ts';
-import type { Publish } from './intake.ts';
-import { type BrokerLimits, type Listener, type ListenerOptions, openListener } from './listener.ts';
+import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './gate.ts';
+import { type Listener, type ListenerOptions, openListener } from './listener.ts';
+import type { BrokerOptions, BrokerStats } from './options.ts';
+import { publishOwnerlessWills } from './ownerless-wills.ts';
 import { limitPackets } from './packet-limit.ts';
-import type { Sessions } from './persistence/sessions.ts';
+import { PublishRate } from './publish-rate.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
 import { PublishUnderWay, Repetitions } from './repetition.ts';
 import { StoredSubscriptions } from './stored-subscriptions.ts';
 import { TopicRules } from './topic-rules.ts';
-
-export interface BrokerOptions {
-  listeners: readonly ListenerOptions[];
-  limits: BrokerLimits;
-  /** Who may connect. */
-  devices: Devices;
-  /** Whether clients without credentials are taken, on listeners without TLS. */
-  allowAnonymous: boolean;
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-  /** What outlives connections and restarts, once it is open. */
-  sessions: Sessions;
-  /** Tells `settled` when the publish is durable; an error ends the connection without an acknowledgement. */
-  intake: (publish: Publish, settled: (error: Error | null) => void) => void;
-}
-
-export interface BrokerStats {
-  connections: number;
-  /** Publishes taken. */
-  published: number;
-  /** Connections and publishes not taken. */
-  refused: number;
-  refusals: Partial<Record<RefusalReason, number>>;
-  deviceFile: DeviceFileState;
-}
 
 type Done = (error?: Error | null) => void;
 
 /** A client that lost its connection with the agent's end has so long to come back before its will is published. */
 const WILL_GRACE_MS = 10_000;
 const EXPIRE_EVERY_MS = 60_000;
+/** A client that takes nothing at all for so long is ended. */
+const DRAIN_TIMEOUT_MS = 30_000;
 
 /** Where a publish goes that is refused and cannot be answered: a topic of the broker's own, without content. */
 const NOWHERE = '$headgate/refused';
@@ -74,6 +49,8 @@ export class Broker implements Service {
   readonly #arrivals = new WeakMap<Client, Arrival>();
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
   readonly #topics: TopicRules;
+  readonly #connectRate: ConnectRate;
+  readonly #publishRate: PublishRate;
   /** Publishes being stored, and who waits for them to be over. */
   #intakes = 0;
   #onIdle: (() => void) | null = null;
@@ -90,7 +67,9 @@ export class Broker implements Service {
     this.#log = options.log;
     this.#refusals = new Refusals(options.clock, options.log);
     this.#gate = new Gate(options);
-    this.#topics = new TopicRules(options.limits);
+    this.#topics = new TopicRules(options);
+    this.#connectRate = new ConnectRate(options.limits, options.clock);
+    this.#publishRate = new PublishRate(options.limits, options.clock);
     const aedesOptions: AedesOptions = {
       persistence: options.sessions,
       connectTimeout: options.limits.connectTimeoutMs,
@@ -120,7 +99,11 @@ export class Broker implements Service {
       authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
       authorizeSubscribe: (client, subscription, done) =>
         done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
-      authorizeForward: (client, packet) => (this.#gate.mayReceive(client, packet.topic) ? packet : null),
+      authorizeForward: (client, packet) =>
+        this.#gate.mayReceive(client, packet.topic) && this.#isKeepingUp(client) ? packet : null,
+      // 0: what one reader holds up must not hold up the others; what waits for it is bounded by `maxUnsentBytes`.
+      concurrency: 0,
+      drainTimeout: DRAIN_TIMEOUT_MS,
     };
     this.#aedes = attentiveAedes(aedesOptions, options.sessions.audience);
     this.#aedes.on('clientError', (client, error) => this.#logEnded(client, error));
@@ -140,7 +123,10 @@ export class Broker implements Service {
     const { limits, clock, log, sessions } = this.#options;
     this.#timers.push(
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
-      clock.setTimer(WILL_GRACE_MS, () => void this.#publishWills()),
+      clock.setTimer(
+        WILL_GRACE_MS,
+        () => void publishOwnerlessWills(this.#aedes, this.#options, this.#refusals),
+      ),
     );
     try {
       for (const options of this.#options.listeners) {
@@ -194,6 +180,11 @@ export class Broker implements Service {
 
   #accept(connection: Duplex, arrival: Arrival, request?: IncomingMessage): void {
     const { maxConnections, maxPacketBytes } = this.#options.limits;
+    if (!this.#connectRate.allows(arrival.address)) {
+      this.#refusals.add('connect-rate', { address: arrival.address });
+      connection.destroy();
+      return;
+    }
     if (this.#connections.size >= maxConnections) {
       this.#refusals.add('connection-limit', { maxConnections });
       connection.destroy();
@@ -205,6 +196,7 @@ export class Broker implements Service {
     connection.once('close', () => {
       this.#connections.delete(connection);
       this.#gate.forget(client);
+      this.#publishRate.forget(client);
       if (!client.clean && client.id !== null) this.#options.sessions.disconnected(client.id);
     });
     limitPackets(client, maxPacketBytes, (bytes) =>
@@ -235,21 +227,13 @@ export class Broker implements Service {
   }
 
   #isSubscriptionTaken(client: Client, { topic }: Subscription): boolean {
-    const reason = this.#subscriptionRefusal(client, topic);
+    const isAllowed = this.#gate.maySubscribe(client, topic);
+    const reason =
+      this.#topics.subscriptionRefusal(client, topic) ?? (isAllowed ? null : 'subscribe-not-allowed');
     if (reason === null) return true;
     this.#refusals.add(reason, { device: client.id, topic });
     this.#storedSubscriptions?.remove(client, topic);
     return false;
-  }
-
-  #subscriptionRefusal(client: Client, topic: string): RefusalReason | null {
-    if (topic.startsWith('$')) return 'reserved-topic';
-    if (this.#topics.isTooLarge(topic)) return 'topic-limit';
-    const held: unknown = Reflect.get(client, 'subscriptions');
-    const isNew = typeof held === 'object' && held !== null && !Object.hasOwn(held, topic);
-    if (isNew && Object.keys(held).length >= this.#options.limits.maxSubscriptions)
-      return 'subscription-limit';
-    return this.#gate.maySubscribe(client, topic) ? null : 'subscribe-not-allowed';
   }
 
   #authorizePublish(client: Client | null, packet: PublishPacket, done: Done): void {
@@ -263,6 +247,19 @@ export class Broker implements Service {
       this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
     }
+    if (this.#topics.isLocal(packet.topic)) {
+      done(null);
+      return;
+    }
+    const admission = this.#publishRate.admit(client, packet, () => this.#admitted(client, packet, done));
+    if (admission === 'now') this.#admitted(client, packet, done);
+    else if (admission === 'cut-off') {
+      this.#refusals.add('publish-rate', { device: client.id });
+      end(client, done, 'published too fast for too long');
+    }
+  }
+
+  #admitted(client: Client, packet: PublishPacket, done: Done): void {
     this.#intakes += 1;
     this.#take(client, packet, done);
   }
@@ -288,6 +285,15 @@ export class Broker implements Service {
   #countSettled(): void {
     this.#intakes -= 1;
     if (this.#intakes === 0) this.#onIdle?.();
+  }
+
+  /** Ends the connection of a client that does not take what it is sent. A session that is kept goes on without it. */
+  #isKeepingUp({ id, conn }: Client): boolean {
+    if (!('writableLength' in conn) || conn.writableLength <= this.#options.limits.maxUnsentBytes)
+      return true;
+    this.#refusals.add('slow-consumer', { device: id });
+    conn.destroy();
+    return false;
   }
 
   /** The record is not known to be durable. */
@@ -356,23 +362,6 @@ export class Broker implements Service {
     });
   }
 
-  /** Wills of clients that were connected when the agent ended without a word, unless they are back. */
-  async #publishWills(): Promise<void> {
-    for (const { client, topic, payload, qos, retain } of this.#options.sessions.ownerlessWills()) {
-      try {
-        const publish = { device: client, topic, payload, qos, retransmitted: false, session: null };
-        await new Promise<void>((resolve, reject) => {
-          this.#options.intake(publish, (error) => (error ? reject(error) : resolve()));
-        });
-        const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as const;
-        await new Promise<void>((resolve) => this.#aedes.publish(packet, () => resolve()));
-        await this.#options.sessions.delWill({ id: client });
-      } catch (error) {
-        this.#refusals.add('intake-failed', { device: client, topic, error: errorText(error) });
-      }
-    }
-  }
-
   #logEnded(client: Client, error: Error): void {
     this.#log.debug({ event: 'broker.client_error', device: client.id ?? '', error: errorText(error) });
   }
@@ -385,9 +374,4 @@ export class Broker implements Service {
 function end(client: Client, done: Done, reason: string): void {
   client.conn.destroy();
   done(new Error(reason));
-}
-
-/** [MQTT-3.1.3-8], and ids that a ledger could not store. */
-function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
-  return (clientId === '' && clean !== true) || clientId.includes('\0');
 }

@@ -4,7 +4,7 @@
  * name and a slash, which no name holds: so nobody but the device can take over its connection or its session, and the
  * `device` of a record says who sent it. Anonymous clients may not use such an id.
  */
-import type { Client } from 'aedes';
+import type { Client, ConnectPacket } from 'aedes';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -218,4 +218,9 @@ function isClientIdOf(name: string, clientId: string): boolean {
     clientId === name ||
     (clientId.startsWith(`${name}/`) && CLIENT_ID_SUFFIX.test(clientId.slice(name.length + 1)))
   );
+}
+
+/** [MQTT-3.1.3-8], and ids that a ledger could not store. */
+export function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
+  return (clientId === '' && clean !== true) || clientId.includes('\0');
 }

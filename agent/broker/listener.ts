@@ -5,7 +5,9 @@ import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { ConnectLimits } from './connect-rate.ts';
 import type { Arrival } from './gate.ts';
+import type { PublishLimits } from './publish-rate.ts';
 import { createTlsListener, type TlsOptions } from './tls-listener.ts';
 
 interface Address {
@@ -16,7 +18,7 @@ interface Address {
 
 export type ListenerOptions = Address & ({ type: 'tcp' | 'ws' } | { type: 'tls'; tls: TlsOptions });
 
-export interface BrokerLimits {
+export interface BrokerLimits extends ConnectLimits, PublishLimits {
   maxPacketBytes: number;
   /** From connection to CONNECT. */
   connectTimeoutMs: number;
@@ -27,6 +29,8 @@ export interface BrokerLimits {
   /** Of a topic name or filter, in UTF-8, and its levels. */
   maxTopicBytes: number;
   maxTopicLevels: number;
+  /** That wait to be sent to one client. */
+  maxUnsentBytes: number;
 }
 
 export interface Listener {

@@ -6,6 +6,8 @@ import type { Logger } from '../../shared/log.ts';
 export type RefusalReason =
   /** As many connections as there may be. */
   | 'connection-limit'
+  /** Too many connections begun in a second, from everywhere or from one address. */
+  | 'connect-rate'
   /** Empty client id with a session to keep, one with U+0000, or one that is not the device's to use. */
   | 'client-id'
   /** No certificate, one of nobody, or a TLS handshake that failed. */
@@ -36,6 +38,10 @@ export type RefusalReason =
   | 'invalid-topic'
   /** Topics that begin with `$` are the broker's own. */
   | 'reserved-topic'
+  /** A client that published faster than it may, for too long; its connection was ended. */
+  | 'publish-rate'
+  /** A client that does not take what it is sent; its connection was ended. */
+  | 'slow-consumer'
   /** The record did not become durable. */
   | 'intake-failed';
 

@@ -81,7 +81,12 @@ export class Workshop {
       data_dir: join(this.folder, name),
       log: { level: 'error' },
       admin: { host: '127.0.0.1', port: await freePort() },
-      broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port }] },
+      broker: {
+        allow_anonymous: true,
+        max_publish_rate: 0,
+        max_publish_bytes: '0B',
+        listeners: [{ type: 'tcp', host: '127.0.0.1', port }],
+      },
       providers: [{ name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' }],
       policy,
     };

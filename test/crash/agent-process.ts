@@ -91,6 +91,8 @@ export function writeConfig({ dir, ports }: AgentFolder): void {
     admin: { host: '127.0.0.1', port: ports.admin },
     broker: {
       allow_anonymous: true,
+      max_publish_rate: 0,
+      max_publish_bytes: '0B',
       listeners: [{ type: 'tcp', host: '127.0.0.1', port: ports.broker }],
     },
     providers: ports.providers.map((port, i) => ({

@@ -106,6 +106,7 @@ t.test('a wrong password is told as unauthorized', async (t) => {
 t.test("the README's mosquitto_pub line is taken in by the agent's broker", async (t) => {
   const taken: string[] = [];
   const broker = new Broker({
+    localTopics: [],
     sessions: sessionsOn(),
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     limits: {
@@ -114,6 +115,11 @@ t.test("the README's mosquitto_pub line is taken in by the agent's broker", asyn
       maxConnections: 10,
       maxSubscriptions: 10,
       maxTopicBytes: 1024,
+      maxUnsentBytes: 2 ** 20,
+      maxConnectRate: 0,
+      maxConnectRatePerAddress: 0,
+      maxPublishRate: 0,
+      maxPublishBytesRate: 0,
       maxTopicLevels: 32,
     },
     devices: new Devices({ file: '', clock: systemClock, log }),

@@ -2,7 +2,7 @@
 import { connectAsync, type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { Audience } from '../../../agent/broker/audience.ts';
-import type { BrokerOptions } from '../../../agent/broker/broker.ts';
+import type { BrokerOptions } from '../../../agent/broker/options.ts';
 import { sessionsOn, startBroker, until } from './fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
 

@@ -1,7 +1,8 @@
 /** A broker on a free port whose intake the test holds in its hand. */
-import { Broker, type BrokerOptions } from '../../../agent/broker/broker.ts';
+import { Broker } from '../../../agent/broker/broker.ts';
 import { Devices } from '../../../agent/broker/devices.ts';
 import type { Publish } from '../../../agent/broker/intake.ts';
+import type { BrokerOptions } from '../../../agent/broker/options.ts';
 import { NOT_KEPT, type SessionStore } from '../../../agent/broker/persistence/session-log.ts';
 import { type SessionLimits, Sessions } from '../../../agent/broker/persistence/sessions.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
@@ -65,6 +66,7 @@ export async function startBroker(
     listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }],
     devices: NOBODY,
     allowAnonymous: true,
+    localTopics: [],
     sessions: sessionsOn(),
     clock: systemClock,
     entropy: systemEntropy,
@@ -78,6 +80,11 @@ export async function startBroker(
       maxSubscriptions: 100,
       maxTopicBytes: 1024,
       maxTopicLevels: 32,
+      maxConnectRate: 0,
+      maxConnectRatePerAddress: 0,
+      maxPublishRate: 0,
+      maxPublishBytesRate: 0,
+      maxUnsentBytes: 2 ** 20,
       ...options.limits,
     },
   });

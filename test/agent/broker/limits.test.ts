@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connectAsync } from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
-import type { BrokerOptions } from '../../../agent/broker/broker.ts';
 import type { Publish } from '../../../agent/broker/intake.ts';
+import type { BrokerOptions } from '../../../agent/broker/options.ts';
 import { startBroker, until } from './fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
 
