@@ -251,9 +251,11 @@ export class Broker implements Service {
       done(null);
       return;
     }
-    const admission = this.#publishRate.admit(client, packet, () => this.#admitted(client, packet, done));
+    const admission = this.#publishRate.admit(client, packet);
     if (admission === 'now') this.#admitted(client, packet, done);
-    else if (admission === 'cut-off') {
+    else if (admission === 'wait') {
+      this.#publishRate.wait(client, () => this.#admitted(client, packet, done));
+    } else {
       this.#refusals.add('publish-rate', { device: client.id });
       end(client, done, 'published too fast for too long');
     }

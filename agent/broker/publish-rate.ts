@@ -23,12 +23,14 @@ interface Metered {
   bytes: TokenBucket | null;
   /** Since when it has had to wait; null when it has not. */
   overSinceMs: number | null;
+  /** Of the newest publish that has to wait. */
+  dueMs: number;
   /** Its publishes that wait, oldest first. */
   waiting: Array<{ dueMs: number; goOn: () => void }>;
   timer: Timer | null;
 }
 
-/** `wait`: it is called back later. `cut-off`: it was too much for too long. */
+/** `wait`: see {@link PublishRate.wait}. `cut-off`: it was too much for too long. */
 export type Admission = 'now' | 'wait' | 'cut-off';
 
 export class PublishRate {
@@ -41,12 +43,7 @@ export class PublishRate {
     this.#clock = clock;
   }
 
-  /** `goOn` is called when it may be taken in, unless that is now or never. */
-  admit(
-    client: Client,
-    packet: { topic: string; payload: string | Uint8Array },
-    goOn: () => void,
-  ): Admission {
+  admit(client: Client, packet: { topic: string; payload: string | Uint8Array }): Admission {
     const { maxPublishRate, maxPublishBytesRate } = this.#limits;
     if (maxPublishRate === 0 && maxPublishBytesRate === 0) return 'now';
     const now = this.#clock.monoMs();
@@ -59,9 +56,16 @@ export class PublishRate {
     }
     metered.overSinceMs ??= now;
     if (now - metered.overSinceMs > OVER_MS_MAX) return 'cut-off';
-    metered.waiting.push({ dueMs: now + waitMs, goOn });
-    this.#schedule(metered, now);
+    metered.dueMs = now + waitMs;
     return 'wait';
+  }
+
+  /** After `admit` said so: `goOn` is called when the publish may be taken in, in the order of their arrival. */
+  wait(client: Client, goOn: () => void): void {
+    const now = this.#clock.monoMs();
+    const metered = this.#meterOf(client, now);
+    metered.waiting.push({ dueMs: metered.dueMs, goOn });
+    this.#schedule(metered, now);
   }
 
   /** Its connection is over, and what waits with it: it was not acknowledged. */
@@ -81,6 +85,7 @@ export class PublishRate {
       messages: bucket(maxPublishRate),
       bytes: bucket(maxPublishBytesRate),
       overSinceMs: null,
+      dueMs: nowMs,
       waiting: [],
       timer: null,
     };
