@@ -1,6 +1,6 @@
 /*
  * Publishes QoS 1 over raw MQTT 3.1.1 and measures PUBACKs: one thread, epoll, little CPU, so that the broker is what is
- * measured. Arguments: port clients window payload_bytes messages rate. `messages` over all clients; `rate` in messages per
+ * measured. Arguments: port clients window payload_bytes messages rate [site]. `messages` over all clients; `rate` in messages per
  * second over all clients, 0: as fast as the windows allow. Prints one line of JSON.
  */
 #include <arpa/inet.h>
@@ -35,6 +35,7 @@ struct client {
 static int clients, window, payload_bytes;
 static long messages, sent, acked;
 static double rate, *latencies;
+static const char *site = "plant";
 static struct client *all;
 static int poll_fd;
 
@@ -82,7 +83,7 @@ static void publish(struct client *c, double at) {
   int index = c - all;
   unsigned char packet[2048];
   char topic[64], payload[1024];
-  int topic_length = snprintf(topic, sizeof topic, "plant/line-%d/pump-%d/state", index % 4, index);
+  int topic_length = snprintf(topic, sizeof topic, "%s/line-%d/pump-%d/state", site, index % 4, index);
   int length = snprintf(payload, sizeof payload, "{\"ts\":%ld,\"seq\":%ld,\"flow\":%ld.%02ld,\"temp\":%ld.%ld,\"ok\":true,\"note\":\"",
                         1700000000000L + c->sequence * 20, c->sequence, c->sequence * 7919 % 100, c->sequence * 104729 % 100,
                         20 + c->sequence * 31 % 60, c->sequence % 10);
@@ -186,11 +187,12 @@ static void wait_events(int timeout_ms) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7) {
-    fprintf(stderr, "mqtt-load port clients window payload_bytes messages rate\n");
+  if (argc != 7 && argc != 8) {
+    fprintf(stderr, "mqtt-load port clients window payload_bytes messages rate [site]\n");
     return 2;
   }
   clients = atoi(argv[2]), window = atoi(argv[3]), payload_bytes = atoi(argv[4]), messages = atol(argv[5]), rate = atof(argv[6]);
+  if (argc == 8) site = argv[7];
   latencies = malloc(messages * sizeof(double));
   all = calloc(clients, sizeof *all);
   poll_fd = epoll_create1(0);

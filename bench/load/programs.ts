@@ -12,6 +12,7 @@ const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url)
 const NODE_FLAGS = ['--max-semi-space-size=16'];
 const MOSQUITTO = '/usr/sbin/mosquitto';
 const READY_TRIES = 200;
+const UNREACHABLE = { name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' };
 
 /** What one run of the load generator measured. */
 export interface Load {
@@ -32,6 +33,8 @@ export interface LoadShape {
   messages: number;
   /** Messages per second over all clients; 0: as fast as the windows allow. */
   rate: number;
+  /** First level of the topics. */
+  site?: string;
 }
 
 /** A folder for one bench, and all that was started in it. */
@@ -74,8 +77,14 @@ export class Workshop {
     return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env);
   }
 
-  /** A real agent whose provider cannot be reached: all that is published stays in its buffer. */
-  async agent(name: string, policy: object, port: number, env?: NodeJS.ProcessEnv): Promise<ChildProcess> {
+  /** A real agent; its provider, unless others are given, cannot be reached: all that is published stays in its buffer. */
+  async agent(
+    name: string,
+    policy: object,
+    port: number,
+    env?: NodeJS.ProcessEnv,
+    providers: readonly object[] = [UNREACHABLE],
+  ): Promise<ChildProcess> {
     const config = {
       gateway: 'bench',
       data_dir: join(this.folder, name),
@@ -87,7 +96,7 @@ export class Workshop {
         max_publish_bytes: '0B',
         listeners: [{ type: 'tcp', host: '127.0.0.1', port }],
       },
-      providers: [{ name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' }],
+      providers,
       policy,
     };
     const file = join(this.folder, `${name}.yaml`);
@@ -119,8 +128,8 @@ export class Workshop {
 
 /** Runs the load generator once. */
 export async function load(program: string, port: number, shape: LoadShape): Promise<Load> {
-  const { clients, window, payloadBytes, messages, rate } = shape;
-  const args = [port, clients, window, payloadBytes, messages, rate].map(String);
+  const { clients, window, payloadBytes, messages, rate, site = 'plant' } = shape;
+  const args = [port, clients, window, payloadBytes, messages, rate, site].map(String);
   const { stdout } = await promisify(execFile)(program, args);
   return JSON.parse(stdout);
 }
