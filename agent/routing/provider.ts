@@ -49,7 +49,7 @@ export function afterTry(provider: ProviderState, result: Try, policy: Policy, n
   const retryAfterMs = outcome.kind === 'throttled' ? outcome.retryAfterMs : null;
   const moved = moveHealth(heard, event, policy, nowMs, retryAfterMs);
   const counted = measured(moved, event, result, policy, nowMs);
-  const passed = isUp(counted.health) && passesTrial(counted.window);
+  const passed = isUp(counted.health) && passesTrial(counted.window, nowMs - counted.health.sinceMs);
   const onTrial = counted.onTrial && !passed;
   return judged({ ...counted, onTrial }, policy, nowMs);
 }

@@ -4,7 +4,7 @@
  */
 import type { HealthEventKind } from './health.ts';
 import type { Baseline } from './state.ts';
-import { type SampleWindow, successRate } from './window.ts';
+import { AGE_MAX_MS, type SampleWindow, successRate } from './window.ts';
 
 /** Fewer tries than this condemn nobody. */
 const JUDGED_SAMPLES = 10;
@@ -41,10 +41,12 @@ export function signsOf(window: SampleWindow, baseline: Baseline | null): Health
 
 /**
  * Whether enough tries since the outage show that it is over. Two probes that pass close a breaker, which a path that
- * loses a third of all does every other time: traffic that moved back on that would be back again in a minute.
+ * loses a third of all does every other time: traffic that moved back on that would be back again in a minute. `upMs`: how
+ * long its health has been as it is; a path so slow that a minute holds no forty probes is judged by fewer.
  */
-export function passesTrial(window: SampleWindow): boolean {
-  return window.tries >= TRIAL_SAMPLES && (successRate(window) ?? 0) >= SUCCESS_GOOD;
+export function passesTrial(window: SampleWindow, upMs: number): boolean {
+  const needed = upMs < AGE_MAX_MS ? TRIAL_SAMPLES : JUDGED_SAMPLES;
+  return window.tries >= needed && (successRate(window) ?? 0) >= SUCCESS_GOOD;
 }
 
 /** The baseline moved towards the window's p95; the same object when it is not yet time or samples are too few. */
