@@ -1,7 +1,7 @@
 /**
  * Which provider a stream uses. It moves at once when the one in use may not be used any more. It moves by choice only to
  * a provider that is clearly better (earlier in preferred_providers, or ahead by the margin) and has shown that it works:
- * healthy, no failure pending, accepted something since it was last out, and healthy for the dwell plus its flap penalty.
+ * healthy, no failure pending, past its trial after an outage, and healthy for the dwell plus its flap penalty.
  * That is make before break, and it is what stops flip-flop: neither noise in the score nor a provider that comes and goes
  * can pass all of it often.
  */
@@ -94,7 +94,12 @@ function chooseBetter(
 }
 
 function isProven({ provider }: Assessment): boolean {
-  return provider.health.kind === 'healthy' && provider.health.failures === 0 && provider.proven;
+  return (
+    provider.health.kind === 'healthy' &&
+    provider.health.failures === 0 &&
+    provider.proven &&
+    !provider.onTrial
+  );
 }
 
 function isBetter(other: Assessment, current: Assessment, margin: number): boolean {

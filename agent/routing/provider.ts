@@ -4,7 +4,7 @@ import type { Outcome } from '../cloud/publisher.ts';
 import { type Health, type HealthEventKind, isUp, nextHealth } from './health.ts';
 import { healthEventOf, verdictOf } from './outcome.ts';
 import type { HoldReason } from './reasons.ts';
-import { nextBaseline, signsOf } from './signs.ts';
+import { nextBaseline, passesTrial, signsOf, TRIAL_SAMPLES } from './signs.ts';
 import type { ProviderState } from './state.ts';
 import { EMPTY_WINDOW, pruned, type Sample, withSample } from './window.ts';
 
@@ -23,6 +23,8 @@ const ROUNDING_MS = 1;
 const SUSPECT_PROBE_MS = 1000;
 /** Often enough to see within seconds that a degraded standby is well again. */
 const DEGRADED_PROBE_MS = 10_000;
+/** Since the last answer. With ticks of 100 ms a trial of forty takes eight seconds of a dwell that is ten by default. */
+const TRIAL_PROBE_MS = 100;
 /** A probe whose outcome is this long overdue is lost: another may go. */
 const PROBE_OVERDUE_MS = 1000;
 
@@ -46,7 +48,10 @@ export function afterTry(provider: ProviderState, result: Try, policy: Policy, n
   };
   const retryAfterMs = outcome.kind === 'throttled' ? outcome.retryAfterMs : null;
   const moved = moveHealth(heard, event, policy, nowMs, retryAfterMs);
-  return judged(measured(moved, event, result, policy, nowMs), policy, nowMs);
+  const counted = measured(moved, event, result, policy, nowMs);
+  const passed = isUp(counted.health) && passesTrial(counted.window, nowMs - counted.health.sinceMs);
+  const onTrial = counted.onTrial && !passed;
+  return judged({ ...counted, onTrial }, policy, nowMs);
 }
 
 /** Time passes: old samples leave the window, pauses end, the baseline follows. */
@@ -86,9 +91,15 @@ export function probeDue(provider: ProviderState, failover: Policy['failover'], 
       const periods = [failover.standby_probe];
       if (health.kind === 'degraded') periods.push(DEGRADED_PROBE_MS);
       if (health.failures > 0) periods.push(SUSPECT_PROBE_MS);
+      if (provider.onTrial) periods.push(trialPeriodMs(provider));
       return nowMs - lastTryMs >= Math.min(...periods);
     }
   }
+}
+
+/** A trial that was long enough and is not passed goes on, but slowly: probes are billed. */
+function trialPeriodMs({ window }: ProviderState): number {
+  return window.tries < TRIAL_SAMPLES ? TRIAL_PROBE_MS : DEGRADED_PROBE_MS;
 }
 
 export function probeSent(provider: ProviderState, nowMs: number): ProviderState {
@@ -131,7 +142,9 @@ function entered(provider: ProviderState, health: Health, nowMs: number): Provid
     // A failed probe goes on with the outage that is counted already.
     const flap = isUp(provider.health);
     const recent = provider.opensMs.filter((atMs) => nowMs - atMs < FLAP_MEMORY_MS).slice(1 - FLAPS_KEPT);
-    return { ...provider, health, opensMs: flap ? [...recent, nowMs] : provider.opensMs };
+    // Who refuses or throttles says when it is over; mere failures may be a loss that two probes pass through.
+    const onTrial = provider.onTrial || health.reason === 'failures';
+    return { ...provider, health, onTrial, opensMs: flap ? [...recent, nowMs] : provider.opensMs };
   }
   if (provider.health.kind === 'open') {
     // What the path was like before the outage says nothing of the path after it; nor do tries that began before.

@@ -4,7 +4,7 @@
  */
 import type { HealthEventKind } from './health.ts';
 import type { Baseline } from './state.ts';
-import { type SampleWindow, successRate } from './window.ts';
+import { AGE_MAX_MS, type SampleWindow, successRate } from './window.ts';
 
 /** Fewer tries than this condemn nobody. */
 const JUDGED_SAMPLES = 10;
@@ -12,6 +12,8 @@ const JUDGED_SAMPLES = 10;
 const ACQUITTING_SAMPLES = 3;
 const SUCCESS_BAD = 0.8;
 const SUCCESS_GOOD = 0.9;
+/** At a loss of 30 %, 997 of 1000 trials of this length fail; at 2 %, one in a thousand does. */
+export const TRIAL_SAMPLES = 40;
 const LATENCY_BAD_RATIO = 4;
 const LATENCY_GOOD_RATIO = 2;
 /** Below this no latency is bad: four times 20 ms harms nobody. */
@@ -35,6 +37,16 @@ export function signsOf(window: SampleWindow, baseline: Baseline | null): Health
   if (window.latencySamples >= JUDGED_SAMPLES && bad) return 'latency-bad';
   const quick = p95Ms <= Math.max(LATENCY_HARMLESS_MS, usualMs * LATENCY_GOOD_RATIO);
   return window.tries >= ACQUITTING_SAMPLES && rate >= SUCCESS_GOOD && quick ? 'signs-good' : null;
+}
+
+/**
+ * Whether enough tries since the outage show that it is over. Two probes that pass close a breaker, which a path that
+ * loses a third of all does every other time: traffic that moved back on that would be back again in a minute. `upMs`: how
+ * long its health has been as it is; a path so slow that a minute holds no forty probes is judged by fewer.
+ */
+export function passesTrial(window: SampleWindow, upMs: number): boolean {
+  const needed = upMs < AGE_MAX_MS ? TRIAL_SAMPLES : JUDGED_SAMPLES;
+  return window.tries >= needed && (successRate(window) ?? 0) >= SUCCESS_GOOD;
 }
 
 /** The baseline moved towards the window's p95; the same object when it is not yet time or samples are too few. */

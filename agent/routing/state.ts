@@ -29,6 +29,8 @@ export interface ProviderState {
   readonly staleBeforeMs: number;
   /** It accepted something since start, or since its holds were released. A breaker closes by acceptances anyway. */
   readonly proven: boolean;
+  /** Failures opened its breaker, and too few tries were accepted since it closed: see passesTrial in signs.ts. */
+  readonly onTrial: boolean;
   /** When its breaker opened, lately; newest last. */
   readonly opensMs: readonly number[];
 }
@@ -66,6 +68,7 @@ export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState 
     probeSentMs: null,
     staleBeforeMs: 0,
     proven: false,
+    onTrial: false,
     opensMs: [],
   };
 }

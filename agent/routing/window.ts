@@ -4,7 +4,7 @@ import type { Measurements } from '../../shared/scoring/inputs.ts';
 /** Enough for a p99 that is not the maximum; small enough to sort at every publish. */
 const SAMPLES_MAX = 128;
 /** What was longer ago says little about now. */
-const AGE_MAX_MS = 60_000;
+export const AGE_MAX_MS = 60_000;
 
 export interface Sample {
   readonly atMs: number;

@@ -43,7 +43,7 @@ function tried(outcome: Outcome, latencyMs: number, probe: boolean): RoutingEven
 const refused: Outcome = { kind: 'retryable', cause: 'connection-refused', detail: '' };
 const late: Outcome = { kind: 'unknown', cause: 'deadline', detail: '' };
 
-t.test('at start every provider may be used at once, and is probed soon', (t) => {
+t.test('at start every provider may be used at once, and is probed soon (SPEC 4)', (t) => {
   const w = world();
   t.same(candidates(w.state, 'telemetry', NONE), ['a', 'b']);
   w.dispatch({ kind: 'tick' });
@@ -61,7 +61,7 @@ t.test('an idle standby is probed every standby_probe, one in use is not', (t) =
   t.end();
 });
 
-t.test('a refused connection moves the stream on its first outcome', (t) => {
+t.test('a refused connection moves the stream on its first outcome (SPEC 5, 10)', (t) => {
   const w = world();
   w.run(1000);
   w.dispatch(tried(refused, 3, false));
@@ -123,7 +123,7 @@ t.test('a quiet stream notices a black hole without a second envelope: the suspe
   t.end();
 });
 
-t.test('tries that were under way when it opened do not lengthen the pause', (t) => {
+t.test('tries that were under way when it opened do not lengthen the pause (SPEC 6)', (t) => {
   const w = world({ open_for: '2s' });
   w.run(2000);
   w.weather('a', blackhole);
@@ -137,7 +137,7 @@ t.test('tries that were under way when it opened do not lengthen the pause', (t)
   t.end();
 });
 
-t.test('late failures of an outage that is over do not open it again', (t) => {
+t.test('late failures of an outage that is over do not open it again (SPEC 7)', (t) => {
   const w = world({ probes_to_close: 1, open_for: '100ms' });
   w.run(1000);
   w.weather('a', refuse);
@@ -160,7 +160,7 @@ t.test('late failures of an outage that is over do not open it again', (t) => {
 });
 
 t.test(
-  'after an outage it is healthy within one pause and its probes, and used again after the dwell',
+  'after an outage it is healthy within one pause and its probes, and used again after the dwell (SPEC 7, 11)',
   (t) => {
     const w = world({ open_for: '2s', open_max: '8s', probes_to_close: 2, dwell: '10s' });
     w.run(2000);
@@ -185,7 +185,7 @@ t.test(
 );
 
 t.test(
-  'when every provider is down nothing may be sent, probes go on, and the first one back is used at once',
+  'when every provider is down nothing may be sent, probes go on, and the first one back is used at once (SPEC 13)',
   (t) => {
     const w = world({ open_max: '4s' });
     w.run(1000);
@@ -207,7 +207,7 @@ t.test(
   },
 );
 
-t.test('what failed during an outage does not degrade it afterwards', (t) => {
+t.test('what failed during an outage does not degrade it afterwards (SPEC 8)', (t) => {
   const w = world({ open_for: '500ms', open_max: '1s' });
   w.run(1000);
   w.weather('a', refuse);
@@ -266,7 +266,7 @@ t.test('the memory of openings is bounded (I10)', (t) => {
   t.end();
 });
 
-t.test('throttled: left alone as long as it asks, then proven again', (t) => {
+t.test('throttled: left alone as long as it asks, then proven again (SPEC 6)', (t) => {
   const w = world({ dwell: '1s' });
   w.run(1000);
   const outcome: Outcome = { kind: 'throttled', retryAfterMs: 5000, detail: '' };
@@ -279,7 +279,7 @@ t.test('throttled: left alone as long as it asks, then proven again', (t) => {
   t.end();
 });
 
-t.test('a provider that fails now and then is degraded, and left for a better one', (t) => {
+t.test('a provider that fails now and then is degraded, and left for a better one (SPEC 11)', (t) => {
   let n = 0;
   const shaky: Weather = () => {
     n += 1;
@@ -331,7 +331,7 @@ t.test('a bulk transfer on a slow uplink degrades nobody', (t) => {
   t.end();
 });
 
-t.test('a provider that flaps every 3 s makes fewer and fewer failbacks', (t) => {
+t.test('a provider that flaps every 3 s makes fewer and fewer failbacks (SPEC 12)', (t) => {
   const w = world({ dwell: '500ms', open_for: '500ms', open_max: '1s', standby_probe: '1s' });
   w.weather('a', (nowMs) => (nowMs % 6000 < 3000 ? accept : refuse));
   w.run(120_000);
@@ -349,7 +349,7 @@ t.test('a provider that flaps every 3 s makes fewer and fewer failbacks', (t) =>
   t.end();
 });
 
-t.test('scores that alternate within the margin never move a stream', (t) => {
+t.test('scores that alternate within the margin never move a stream (SPEC 12)', (t) => {
   const plain = policyOf({ failover: { dwell: '0s', margin: 0.05 } });
   const w = new World({ policy: plain, providers: [facts('a'), facts('b')], publishEveryMs: 25 });
   // 40 ms against 70 ms: 0.833 against 0.741 in performance, 0.023 in score.

@@ -15,7 +15,7 @@ function worldOf(document: Record<string, unknown>, providers: ProviderFacts[] =
 
 const EU_ONLY = { streams: { telemetry: { topics: ['#'], data_residency: 'eu' } } };
 
-t.test('a stream with a residency waits rather than leave its zone (I4)', (t) => {
+t.test('a stream with a residency waits rather than leave its zone (I4) (SPEC 1)', (t) => {
   const w = worldOf({
     streams: { telemetry: { topics: ['#'], data_residency: 'eu', preferred_providers: ['us'] } },
   });
@@ -28,7 +28,7 @@ t.test('a stream with a residency waits rather than leave its zone (I4)', (t) =>
   t.end();
 });
 
-t.test('a provider that no stream may use is not even probed (I4)', (t) => {
+t.test('a provider that no stream may use is not even probed (I4) (SPEC 3)', (t) => {
   const w = worldOf(EU_ONLY);
   w.run(40_000);
   t.equal(w.probes('us').length, 0);
@@ -100,7 +100,7 @@ t.test('a disabled provider is neither used nor probed', (t) => {
   t.end();
 });
 
-t.test('holds are a set: each ends on its own', (t) => {
+t.test('holds are a set: each ends on its own (SPEC 3)', (t) => {
   const w = worldOf({
     streams: { telemetry: { topics: ['#'], preferred_providers: ['us'] } },
     failover: { dwell: '1s' },
@@ -123,7 +123,7 @@ t.test('holds are a set: each ends on its own', (t) => {
   t.end();
 });
 
-t.test('a new policy takes effect at once', (t) => {
+t.test('a new policy takes effect at once (SPEC 10, 11)', (t) => {
   const w = worldOf({ failover: { dwell: '1h' } }, [facts('us', { region: 'us-west-2', priority: 0 }), EU]);
   w.run(1000);
   t.equal(w.chosen(), 'us');
@@ -148,7 +148,7 @@ t.test('a new policy takes effect at once', (t) => {
   t.end();
 });
 
-t.test('a policy does not move a stream to a provider that has not shown that it works', (t) => {
+t.test('a policy does not move a stream to a provider that has not shown that it works (SPEC 11)', (t) => {
   const w = worldOf({}, [facts('us', { region: 'us-west-2', priority: 0 }), EU]);
   w.weather('eu', refuse);
   w.run(1000);

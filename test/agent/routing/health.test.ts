@@ -116,7 +116,7 @@ t.test('failures open only when they are consecutive', (t) => {
   t.end();
 });
 
-t.test('one refusal opens', (t) => {
+t.test('one refusal opens (SPEC 5)', (t) => {
   t.match(next(healthyAt(0, 'start'), 'refused'), { kind: 'open', reason: 'refused' });
   t.end();
 });
@@ -147,24 +147,27 @@ t.test('a throttling provider is left alone as long as it asks, within open_max'
   t.end();
 });
 
-t.test('the pause doubles with each failed probe, up to open_max, and late failures do not touch it', (t) => {
-  let nowMs = 0;
-  let health = next(healthyAt(0, 'start'), 'refused', nowMs);
-  const pauses: number[] = [];
-  for (let i = 0; i < 8; i += 1) {
-    const untilMs: number = health.kind === 'open' ? health.untilMs : Number.NaN;
-    pauses.push(untilMs - nowMs);
-    for (const late of ['failed', 'refused', 'rejected'] as const)
-      t.equal(next(health, late, nowMs + 1), health);
-    t.equal(next(health, 'time', untilMs - 1), health);
-    nowMs = untilMs;
-    health = next(next(health, 'time', nowMs), 'failed', nowMs);
-  }
-  t.same(pauses, [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
-  t.end();
-});
+t.test(
+  'the pause doubles with each failed probe, up to open_max, and late failures do not touch it (SPEC 6)',
+  (t) => {
+    let nowMs = 0;
+    let health = next(healthyAt(0, 'start'), 'refused', nowMs);
+    const pauses: number[] = [];
+    for (let i = 0; i < 8; i += 1) {
+      const untilMs: number = health.kind === 'open' ? health.untilMs : Number.NaN;
+      pauses.push(untilMs - nowMs);
+      for (const late of ['failed', 'refused', 'rejected'] as const)
+        t.equal(next(health, late, nowMs + 1), health);
+      t.equal(next(health, 'time', untilMs - 1), health);
+      nowMs = untilMs;
+      health = next(next(health, 'time', nowMs), 'failed', nowMs);
+    }
+    t.same(pauses, [2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000]);
+    t.end();
+  },
+);
 
-t.test('probes_to_close acceptances in a row close it', (t) => {
+t.test('probes_to_close acceptances in a row close it (SPEC 7)', (t) => {
   const probing = next(next(healthyAt(0, 'start'), 'refused', 0), 'time', 2000);
   t.match(probing, { kind: 'probing', proofs: 0, nextProbeMs: 2000 });
   const once = next(probing, 'accepted', 2100);

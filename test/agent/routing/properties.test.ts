@@ -124,7 +124,7 @@ function mayServe(state: RoutingState, stream: string, name: string): boolean {
 }
 
 t.test(
-  'candidates: never outside the zone or without a certification (I4), held, broken, excluded or twice',
+  'candidates: never outside the zone or without a certification (I4), held, broken, excluded or twice (SPEC 1)',
   (t) => {
     fc.assert(
       fc.property(policies, providers, runs, fc.subarray(NAMES), (policy, facts, steps, excluded) => {
@@ -153,7 +153,7 @@ t.test(
   },
 );
 
-t.test('every eligible provider is a candidate', (t) => {
+t.test('every eligible provider is a candidate (SPEC 2)', (t) => {
   fc.assert(
     fc.property(policies, providers, runs, (policy, facts, steps) => {
       play(initialState(policy, facts, 0), steps, (state) => {
@@ -172,7 +172,7 @@ t.test('every eligible provider is a candidate', (t) => {
   t.end();
 });
 
-t.test('the same events make the same states, and the input is never changed (I11)', (t) => {
+t.test('the same events make the same states, and the input is never changed (I11) (SPEC 15)', (t) => {
   fc.assert(
     fc.property(policies, providers, runs, (policy, facts, steps) => {
       const ignore = (): void => undefined;
@@ -185,56 +185,63 @@ t.test('the same events make the same states, and the input is never changed (I1
   t.end();
 });
 
-t.test('deadlines stay within the policy, pauses within open_max, memory within its bounds (I10)', (t) => {
-  fc.assert(
-    fc.property(policies, providers, runs, fc.nat(1_000_000), (policy, facts, steps, bytes) => {
-      play(initialState(policy, facts, 0), steps, (state) => {
-        const { failover } = state.policy;
-        for (const { facts, health, window, opensMs } of state.providers) {
-          const ms = deadlineMs(state, facts.name, bytes);
-          if (ms < failover.deadline_min || ms > failover.deadline_max) throw new Error(`deadline ${ms}`);
-          if (health.kind === 'open' && health.untilMs > state.nowMs + failover.open_max)
-            throw new Error('pause');
-          if (window.samples.length > 128 || opensMs.length > 16) throw new Error('memory');
-        }
-      });
-    }),
-    { numRuns: 100 },
-  );
-  t.end();
-});
+t.test(
+  'deadlines stay within the policy, pauses within open_max, memory within its bounds (I10) (SPEC 14)',
+  (t) => {
+    fc.assert(
+      fc.property(policies, providers, runs, fc.nat(1_000_000), (policy, facts, steps, bytes) => {
+        play(initialState(policy, facts, 0), steps, (state) => {
+          const { failover } = state.policy;
+          for (const { facts, health, window, opensMs } of state.providers) {
+            const ms = deadlineMs(state, facts.name, bytes);
+            if (ms < failover.deadline_min || ms > failover.deadline_max) throw new Error(`deadline ${ms}`);
+            if (health.kind === 'open' && health.untilMs > state.nowMs + failover.open_max)
+              throw new Error('pause');
+            if (window.samples.length > 128 || opensMs.length > 16) throw new Error('memory');
+          }
+        });
+      }),
+      { numRuns: 100 },
+    );
+    t.end();
+  },
+);
 
-t.test('from any state, working providers are all healthy again within open_max and their probes', (t) => {
-  fc.assert(
-    fc.property(policies, providers, runs, (policy, facts, steps) => {
-      let state = play(initialState(policy, facts, 0), steps, () => undefined);
-      let nowMs = state.nowMs;
-      const { failover } = state.policy;
-      const endMs = nowMs + failover.open_max + failover.deadline_max + 1000 + failover.probes_to_close * 400;
-      while (nowMs < endMs) {
-        nowMs += 100;
-        const step = transition(state, { kind: 'tick' }, nowMs);
-        state = step.state;
-        for (const effect of step.effects) {
-          if (effect.kind !== 'probe') continue;
-          const outcome: Outcome = { kind: 'accepted' };
-          const probed = {
-            kind: 'published' as const,
-            provider: effect.provider,
-            outcome,
-            bytes: 200,
-            probe: true,
-          };
-          state = transition(state, { ...probed, latencyMs: 20 }, nowMs).state;
+t.test(
+  'from any state, working providers are all healthy again within open_max and their probes (SPEC 9)',
+  (t) => {
+    fc.assert(
+      fc.property(policies, providers, runs, (policy, facts, steps) => {
+        let state = play(initialState(policy, facts, 0), steps, () => undefined);
+        let nowMs = state.nowMs;
+        const { failover } = state.policy;
+        const endMs =
+          nowMs + failover.open_max + failover.deadline_max + 1000 + failover.probes_to_close * 400;
+        while (nowMs < endMs) {
+          nowMs += 100;
+          const step = transition(state, { kind: 'tick' }, nowMs);
+          state = step.state;
+          for (const effect of step.effects) {
+            if (effect.kind !== 'probe') continue;
+            const outcome: Outcome = { kind: 'accepted' };
+            const probed = {
+              kind: 'published' as const,
+              provider: effect.provider,
+              outcome,
+              bytes: 200,
+              probe: true,
+            };
+            state = transition(state, { ...probed, latencyMs: 20 }, nowMs).state;
+          }
         }
-      }
-      for (const { facts, health, holds } of state.providers) {
-        const used =
-          holds.length === 0 && ['zoned', 'telemetry'].some((name) => mayServe(state, name, facts.name));
-        if (used && health.kind !== 'healthy' && health.kind !== 'degraded') throw new Error(health.kind);
-      }
-    }),
-    { numRuns: 40 },
-  );
-  t.end();
-});
+        for (const { facts, health, holds } of state.providers) {
+          const used =
+            holds.length === 0 && ['zoned', 'telemetry'].some((name) => mayServe(state, name, facts.name));
+          if (used && health.kind !== 'healthy' && health.kind !== 'degraded') throw new Error(health.kind);
+        }
+      }),
+      { numRuns: 40 },
+    );
+    t.end();
+  },
+);

@@ -46,7 +46,7 @@ t.test('large envelopes count for the deadline, not for the latency', (t) => {
   t.end();
 });
 
-t.test('holds 128 samples of the last minute at most', (t) => {
+t.test('holds 128 samples of the last minute at most (SPEC 14)', (t) => {
   const steps = fc.array(fc.nat(900), { minLength: 1, maxLength: 300, size: 'max' });
   fc.assert(
     fc.property(steps, (gaps) => {

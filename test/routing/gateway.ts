@@ -1,0 +1,172 @@
+/**
+ * A gateway around the real routing core on a virtual clock: every stream gets a record each `every`; an envelope goes to
+ * its first candidates, and to the next one when a try fails, as agent/forward/delivery.ts does it; what nobody takes waits,
+ * and drains one by one beside the live records. A provider has at most eight tries under way. One seed, one run (I11).
+ */
+import type { Outcome } from '../../agent/cloud/publisher.ts';
+import {
+  candidates,
+  deadlineMs,
+  type Effect,
+  initialState,
+  type RoutingEvent,
+  type RoutingState,
+  transition,
+} from '../../agent/routing/core.ts';
+import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
+import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import { type Behaviour, deepFreeze } from '../agent/routing/world.ts';
+import { type Weather, weatherOf } from './weather.ts';
+
+const STEP_MS = 5;
+const TICK_MS = 100;
+const IN_FLIGHT_MAX = 8;
+const ENVELOPE_BYTES = 3000;
+const PROBE_BYTES = 200;
+/** Envelopes from the buffer that a stream begins beside each live one. */
+const DRAIN_PER_PUBLISH = 2;
+/** Monotonic time never starts at nought on a gateway. */
+const EPOCH_MS = 1000;
+
+export type Logged = Effect & { atMs: number };
+
+interface Envelope {
+  stream: string;
+  asked: Set<string>;
+  accepted: Set<string>;
+  flights: number;
+}
+
+interface Landing {
+  atMs: number;
+  startedMs: number;
+  provider: string;
+  outcome: Outcome;
+  /** Null for a probe. */
+  envelope: Envelope | null;
+}
+
+export class SimulatedGateway {
+  /** Since the case began. */
+  nowMs: number = 0;
+  state: RoutingState;
+  readonly log: Logged[] = [];
+  /** Publishes started, without probes. */
+  readonly sent: Array<{ atMs: number; provider: string; stream: string }> = [];
+  readonly #everyMs: number;
+  readonly #entropy: Entropy;
+  readonly #weather = new Map<string, { sinceMs: number; weather: Weather }>();
+  readonly #inFlight = new Map<string, number>();
+  #waiting: Envelope[] = [];
+  #landings: Landing[] = [];
+
+  constructor(options: { policy: Policy; providers: ProviderFacts[]; everyMs: number; seed: number }) {
+    this.#everyMs = options.everyMs;
+    this.#entropy = seededEntropy(options.seed);
+    this.state = initialState(options.policy, options.providers, EPOCH_MS);
+    for (const { name } of options.providers) this.weather(name, 'ok');
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  weather(provider: string, text: string): void {
+    this.#weather.set(provider, { sinceMs: this.nowMs, weather: weatherOf(text) });
+  }
+
+  runUntil(endMs: number): void {
+    while (this.nowMs < endMs) {
+      this.nowMs += STEP_MS;
+      this.#land();
+      if (this.nowMs % TICK_MS === 0) this.dispatch({ kind: 'tick' });
+      if (this.nowMs % this.#everyMs === 0) this.#publish();
+    }
+  }
+
+  stall(durationMs: number): void {
+    this.nowMs += durationMs;
+  }
+
+  dispatch(event: RoutingEvent): void {
+    deepFreeze(this.state);
+    const { state, effects } = transition(this.state, event, EPOCH_MS + this.nowMs);
+    this.state = state;
+    for (const effect of effects) {
+      this.log.push({ ...effect, atMs: this.nowMs });
+      if (effect.kind === 'probe') this.#start(effect.provider, null);
+    }
+  }
+
+  #publish(): void {
+    const streams = this.state.streams.map(({ name }) => name);
+    const drained = streams.flatMap((stream) =>
+      this.#waiting.filter((envelope) => envelope.stream === stream).slice(0, DRAIN_PER_PUBLISH),
+    );
+    this.#waiting = this.#waiting.filter((envelope) => !drained.includes(envelope));
+    const live = streams.map((stream) => ({
+      stream,
+      asked: new Set<string>(),
+      accepted: new Set<string>(),
+      flights: 0,
+    }));
+    for (const envelope of [...live, ...drained]) this.#advance(envelope);
+  }
+
+  /** Asks as many providers as are still wanted; back to the buffer when none may be asked and none is being asked. */
+  #advance(envelope: Envelope): void {
+    const stream = this.state.streams.find(({ name }) => name === envelope.stream);
+    const copies = stream?.policy.redundancy ?? 1;
+    if (envelope.accepted.size >= copies) return;
+    const wanted = Math.max(0, copies - envelope.accepted.size - envelope.flights);
+    const targets = candidates(this.state, envelope.stream, envelope.asked).slice(0, wanted);
+    for (const provider of targets) {
+      if ((this.#inFlight.get(provider) ?? 0) >= IN_FLIGHT_MAX) continue;
+      envelope.asked.add(provider);
+      this.sent.push({ atMs: this.nowMs, provider, stream: envelope.stream });
+      this.#start(provider, envelope);
+    }
+    if (envelope.flights > 0) return;
+    envelope.asked = new Set(envelope.accepted);
+    this.#waiting.push(envelope);
+  }
+
+  #start(provider: string, envelope: Envelope | null): void {
+    const known = this.#weather.get(provider);
+    if (!known) throw new Error(`no weather for ${provider}`);
+    const behaviour = known.weather(this.nowMs - known.sinceMs, this.#entropy);
+    const bytes = envelope ? ENVELOPE_BYTES : PROBE_BYTES;
+    const { outcome, latencyMs } = settle(behaviour, deadlineMs(this.state, provider, bytes));
+    if (envelope) {
+      envelope.flights += 1;
+      this.#inFlight.set(provider, (this.#inFlight.get(provider) ?? 0) + 1);
+    }
+    const startedMs = this.nowMs;
+    this.#landings.push({ atMs: startedMs + latencyMs, startedMs, provider, outcome, envelope });
+  }
+
+  #land(): void {
+    const due = this.#landings.filter(({ atMs }) => atMs <= this.nowMs).sort((a, b) => a.atMs - b.atMs);
+    if (due.length === 0) return;
+    this.#landings = this.#landings.filter(({ atMs }) => atMs > this.nowMs);
+    for (const { provider, outcome, envelope, startedMs } of due) {
+      const latencyMs = this.nowMs - startedMs;
+      const bytes = envelope ? ENVELOPE_BYTES : PROBE_BYTES;
+      const probe = envelope === null;
+      this.dispatch({ kind: 'published', provider, outcome, latencyMs, bytes, probe });
+      if (!envelope) continue;
+      envelope.flights -= 1;
+      this.#inFlight.set(provider, (this.#inFlight.get(provider) ?? 1) - 1);
+      if (outcome.kind === 'accepted') envelope.accepted.add(provider);
+      this.#advance(envelope);
+    }
+  }
+}
+
+function settle(behaviour: Behaviour, limitMs: number): { outcome: Outcome; latencyMs: number } {
+  if (behaviour.kind === 'blackhole' || behaviour.latencyMs > limitMs) {
+    return { outcome: { kind: 'unknown', cause: 'deadline', detail: '' }, latencyMs: limitMs };
+  }
+  const outcome: Outcome = behaviour.kind === 'accept' ? { kind: 'accepted' } : behaviour.outcome;
+  return { outcome, latencyMs: behaviour.latencyMs };
+}
