@@ -9,8 +9,8 @@ export function renderCosts(report: CostReport): string {
 }
 
 function heading({ day, clock, since, currency }: CostReport): string {
-  const known = day ?? 'a day that is not known yet';
-  const counted = `${currency}, UTC day ${known}${since === null ? '' : `, month counted since ${since}`}`;
+  const known = day === null ? 'the day is not known yet' : `UTC day ${day}`;
+  const counted = `${currency}, ${known}${since === null ? '' : `, month counted since ${since}`}`;
   if (clock === 'synchronised') return printable(counted);
   return `${printable(counted)}\nthe clock is not synchronised: counts go to the last known day`;
 }
@@ -78,9 +78,11 @@ function totals({ total, budget }: CostReport): string {
       `budget ${budget.usd.toFixed(2)}: ${share} spent${foreseen}; ${budget.state}, at its end: ${budget.onBudget}`,
     );
   }
-  return printable(lines[0] ?? '') + (lines[1] === undefined ? '' : `\n${printable(lines[1])}`);
+  return lines.map(printable).join('\n');
 }
 
+/** A cent and more to a hundredth of a cent; less with its first two digits, for an envelope costs a millionth. */
 function usdText(usd: number | null): string {
-  return usd === null ? '–' : usd.toFixed(4);
+  if (usd === null) return '–';
+  return usd > 0 && usd < 0.01 ? usd.toPrecision(2) : usd.toFixed(4);
 }

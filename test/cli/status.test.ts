@@ -254,12 +254,12 @@ t.test('costs shows what was metered and what it cost', async (t) => {
   const text = squeezed(stdout);
   t.match(text, /^USD, UTC day 2026-11-20, month counted since 2026-11-20T10:00:00\.000Z$/m);
   t.match(text, /^the clock is not synchronised: counts go to the last known day$/m);
-  t.match(text, /^aws 5 KB message 0 – 0\.0000 2\.0k 40\.0k 0\.0035 0\.0001 0\.0000 – 0\.0875 none$/m);
+  t.match(text, /^aws 5 KB message 0 – 0\.0000 2\.0k 40\.0k 0\.0035 0\.00010 0\.0000 – 0\.0875 none$/m);
   t.match(
     text,
     /^hub 4 KB message 396\.0k 99\.0% 0\.0000 396\.0k 0 0\.0000 0\.0000 25\.0000 25\.0000 – quota$/m,
   );
-  t.match(text, /^energy 0 0\.0000 40\.0k 0\.0035 0\.0001 0\.0200 0\.0875$/m);
+  t.match(text, /^energy 0 0\.0000 40\.0k 0\.0035 0\.00010 0\.0200 0\.0875$/m);
   t.match(text, /^today 0\.0000, month 0\.0035 metered and 25\.0000 fixed, forecast 25\.0200, 0\.0875 per/m);
   t.match(text, /^budget 50\.00: 50\.0% spent, forecast 50\.0%; within, at its end: hold$/m);
 });
