@@ -21,6 +21,9 @@ import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
 import { supervisePublisher } from './cloud/providers.ts';
 import type { AgentConfig } from './config.ts';
+import { Meter } from './cost/meter.ts';
+import { registerCosts } from './cost/metrics.ts';
+import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { Sender } from './forward/sender.ts';
@@ -55,9 +58,18 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const enabled = config.providers.filter((provider) => provider.enabled);
   const routing = new LiveRouting({
     policy: config.policy,
-    providers: enabled.map(providerFacts),
+    providers: enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name))),
     clock,
     log: log('routing'),
+  });
+  const meter = new Meter({
+    file: join(config.data_dir, 'usage.json'),
+    providers: meteredProviders(config, enabled),
+    cost: config.policy.cost,
+    isSynchronised: () => bootClock.current().quality === 'synchronised',
+    dispatch: (event) => routing.dispatch(event),
+    clock,
+    log: log('cost'),
   });
   const senders = new Map(
     enabled.map((provider) => {
@@ -67,6 +79,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
         routing,
         clock,
         log: log('forward'),
+        count: (name, message, outcome) => meter.count(name, message, outcome),
         onOutcome: (outcome, latencyMs) => metrics.published(provider.name, outcome, latencyMs),
       });
       return [provider.name, sender];
@@ -131,6 +144,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const memoryStreams = new Set(
     streams.map(({ name }) => name).filter((name) => config.policy.streams[name]?.durability === 'memory'),
   );
+  registerCosts(registry, meter);
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const admin = createAdminServer({
     ...config.admin,
@@ -139,10 +153,10 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
       broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
     },
     registry,
-    routes: agentRoutes({ config, store, broker, forwarder, routing, senders, bootClock, clock }),
+    routes: agentRoutes({ config, store, broker, forwarder, routing, senders, meter, bootClock, clock }),
     log: log('admin'),
   });
-  return [store, bootClock, forwarder, devices, broker, admin];
+  return [store, bootClock, meter, forwarder, devices, broker, admin];
 }
 
 /** Its state, what to do, and the error. */

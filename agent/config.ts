@@ -24,21 +24,44 @@ import {
 } from '../shared/config/load.ts';
 import { policyIssues } from '../shared/config/policy-check.ts';
 import { type Policy, policySchema, topicFilter } from '../shared/policy.ts';
+import { HUB_TIERS } from '../shared/prices.ts';
+import type { Tariff } from '../shared/tariff.ts';
 import { awsOptions } from './cloud/aws.ts';
 import { azureOptions } from './cloud/azure.ts';
 import { gcpOptions } from './cloud/gcp.ts';
 import { mqttOptions } from './cloud/mqtt.ts';
+import { loadTariffs } from './cost/tariffs.ts';
 
 const providerCommon = {
   name: identifier().describe('Your name for it: in the policy, in metrics, in logs.'),
   enabled: z.boolean().default(true).describe('false: configured, never used.'),
   priority: z.int().min(0).max(1000).default(100).describe('Lower comes first where scores are equal.'),
+  price_sheet: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'JSON or YAML file of prices that differ from those that ship; a relative path starts at this file.',
+    ),
+  account_share: z
+    .number()
+    .positive()
+    .max(1)
+    .default(1)
+    .describe(
+      'This gateway’s share of the account’s free allotments, price tiers, and IoT Hub’s quota and fee: 0.01 where a hundred publish to it.',
+    ),
+};
+
+const hub = {
+  hub_tier: z.enum(HUB_TIERS).default('S1').describe('Tier of the IoT Hub.'),
+  hub_units: z.int().min(1).max(200).default(1).describe('Units of that tier.'),
 };
 
 const providerSchema = z
   .discriminatedUnion('type', [
     awsOptions.safeExtend({ type: z.literal('aws'), ...providerCommon }).strict(),
-    azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon }).strict(),
+    azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon, ...hub }).strict(),
     gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict(),
     mqttOptions.safeExtend({ type: z.literal('mqtt'), ...providerCommon }).strict(),
   ])
@@ -255,12 +278,14 @@ function named(providers: unknown): z.output<typeof namedEntries> {
   return namedEntries.safeParse(providers).data ?? [];
 }
 
-/** The agent's configuration with its policy in place, wherever that was written. */
+/** The agent's configuration with its policy and its prices in place, wherever they were written. */
 export type AgentConfig = Omit<z.output<typeof agentConfigSchema>, 'policy' | 'policy_file'> & {
   policy: Policy;
+  /** By name of the provider. */
+  tariffs: ReadonlyMap<string, Tariff>;
 };
 
-/** Reads agent.yaml and the policy it names: the configuration, or every mistake in both files. */
+/** Reads agent.yaml, the policy and the price sheets it names: the configuration, or every mistake in all of them. */
 export function loadAgentConfig(
   file: string,
   sources: ReferenceSources = systemSources,
@@ -273,11 +298,15 @@ export function loadAgentConfig(
     typeof policyFile === 'string'
       ? loadPolicy(resolve(dirname(file), policyFile), opening.opened.value, sources)
       : null;
-  if (agent.ok && (policy === null || policy.ok)) {
+  const tariffs = agent.ok ? loadTariffs(file, agent.config.providers, sources) : null;
+  if (agent.ok && tariffs?.ok && (policy === null || policy.ok)) {
     const { policy: inline, policy_file: _, ...rest } = agent.config;
-    return { ok: true, config: { ...rest, policy: policy?.config ?? inline ?? policySchema.parse({}) } };
+    const config = { ...rest, policy: policy?.config ?? inline ?? policySchema.parse({}) };
+    return { ok: true, config: { ...config, tariffs: tariffs.config } };
   }
-  const problems = [agent, policy].flatMap((result) => (result === null || result.ok ? [] : result.problems));
+  const problems = [agent, policy, tariffs].flatMap((result) =>
+    result === null || result.ok ? [] : result.problems,
+  );
   return { ok: false, problems };
 }
 

@@ -1,13 +1,13 @@
-/** What routing needs to know of a configured provider, from the config and its kind's price sheet. */
+/** What routing needs to know of a configured provider, from the config and its tariff. */
 import type { ProviderFacts } from '../shared/policy.ts';
-import { PRICE_SHEETS } from '../shared/prices.ts';
+import type { Tariff } from '../shared/tariff.ts';
 import type { ProviderConfig } from './config.ts';
 
 /** A provider without a region (a broker of one's own) is in none: it takes no stream that has a residency (I4). */
 const NO_REGION = 'none';
 
-export function providerFacts(config: ProviderConfig): ProviderFacts {
-  const sheet = PRICE_SHEETS[config.type];
+export function providerFacts(config: ProviderConfig, tariff: Tariff): ProviderFacts {
+  const { sheet } = tariff;
   return {
     name: config.name,
     type: config.type,
@@ -16,5 +16,6 @@ export function providerFacts(config: ProviderConfig): ProviderFacts {
     priority: config.priority,
     slaPercent: sheet.sla_percent.value,
     certifications: sheet.certifications.map(({ name }) => name),
+    tariff,
   };
 }

@@ -1,19 +1,13 @@
 /** The agent's JSON routes: `/v1/status`, `/v1/explain?stream=`, `/v1/costs`. Types in shared/status.ts. */
 import type { AdminRoute } from '../shared/admin-server.ts';
-import { type Clock, isoTime } from '../shared/clock.ts';
-import { envelopeCostUsd } from '../shared/metering.ts';
-import { PRICE_SHEETS } from '../shared/prices.ts';
-import type {
-  AgentStatus,
-  AgentStreamStatus,
-  CostReport,
-  Explanation,
-  ProviderStatus,
-} from '../shared/status.ts';
+import type { Clock } from '../shared/clock.ts';
+import type { AgentStatus, AgentStreamStatus, Explanation, ProviderStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { BootClock } from './boot-clock.ts';
 import type { Broker } from './broker/broker.ts';
 import type { AgentConfig } from './config.ts';
+import type { Meter } from './cost/meter.ts';
+import { costReport } from './cost/report.ts';
 import type { Forwarder } from './forward/forwarder.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
 import type { Sender } from './forward/sender.ts';
@@ -26,16 +20,15 @@ export interface AgentParts {
   forwarder: Forwarder;
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
+  meter: Meter;
   bootClock: BootClock;
   clock: Clock;
 }
 
-const UNITS = { aws: '5 KB message', azure: '4 KB message', gcp: 'byte', mqtt: 'byte' } as const;
-const NO_SENDER = { accepted: 0, failed: 0, units: 0, records: 0 };
+const NO_SENDER = { accepted: 0, failed: 0, units: 0 };
 
 export function agentRoutes(parts: AgentParts): Record<string, AdminRoute> {
   const startedMs = parts.clock.monoMs();
-  const startedWallMs = parts.clock.wallMs();
   return {
     '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }),
     '/v1/explain': (query) => {
@@ -46,7 +39,10 @@ export function agentRoutes(parts: AgentParts): Record<string, AdminRoute> {
       }
       return { status: 200, body: explanation(parts, wanted === undefined ? names : [wanted]) };
     },
-    '/v1/costs': () => ({ status: 200, body: costReport(parts, startedWallMs) }),
+    '/v1/costs': () => ({
+      status: 200,
+      body: costReport(parts.meter.reading(), parts.config.policy.cost),
+    }),
   };
 }
 
@@ -129,22 +125,5 @@ function explanation({ config, routing }: AgentParts, names: readonly string[]):
         })),
       };
     }),
-  };
-}
-
-function costReport({ config, senders }: AgentParts, startedWallMs: number): CostReport {
-  const rows = config.providers.map(({ name, type }) => {
-    const { units, records } = senders.get(name)?.counters ?? NO_SENDER;
-    const cost = envelopeCostUsd(PRICE_SHEETS[type], units, 0);
-    const costPerMillionRecords = records > 0 ? (cost / records) * 1e6 : null;
-    return { name, type, units, unit: UNITS[type], records, cost, costPerMillionRecords };
-  });
-  return {
-    kind: 'costs',
-    currency: 'USD',
-    since: isoTime(startedWallMs),
-    providers: rows,
-    total: rows.reduce((sum, { cost }) => sum + cost, 0),
-    budget: config.policy.cost.budget ?? null,
   };
 }

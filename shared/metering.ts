@@ -2,7 +2,7 @@
  * What a provider bills for one envelope. The agent counts before it pays, the loopback clouds count on their side by
  * the vendors' rules; the two must agree.
  */
-import { PRICE_SHEETS, type PriceSheet, type PriceSheets } from './prices.ts';
+import { hubTierOf, type Tariff } from './tariff.ts';
 
 export interface EnvelopeSizes {
   payloadBytes: number;
@@ -11,11 +11,11 @@ export interface EnvelopeSizes {
   propertyBytes: number;
 }
 
+type TariffOf<Type extends Tariff['type']> = Extract<Tariff, { type: Type }>;
+
 const PER_MILLION = 1e6;
 const GIB = 2 ** 30;
 const TIB = 2 ** 40;
-/** IoT Hub's quota is per day, the used figure per month. */
-const DAYS_PER_MONTH = 30;
 
 /** UTF-8 bytes of all keys and values: the vendors meter properties without their framing. */
 export function propertyBytes(properties: object): number {
@@ -28,22 +28,18 @@ export function propertyBytes(properties: object): number {
 
 /**
  * Units billed for one envelope: messages of 5 KB at AWS ("AWS IoT Core pricing", topic and user properties count),
- * messages of 4 KB at Azure ("IoT Hub pricing", properties count, the topic does not), bytes at Pub/Sub ("Pub/Sub
- * pricing", at least 1,000 per request), plain bytes at an MQTT broker.
+ * messages of 4 KB at Azure, 0.5 KB in the free tier ("IoT Hub pricing", properties count, the topic does not), bytes at
+ * Pub/Sub ("Pub/Sub pricing", attributes count, at least 1,000 per request), plain bytes at an MQTT broker.
  */
-export function billedUnits(type: PriceSheet['type'], sizes: EnvelopeSizes): number {
+export function billedUnits(tariff: Tariff, sizes: EnvelopeSizes): number {
   const { payloadBytes, topicBytes, propertyBytes: properties } = sizes;
-  switch (type) {
-    case 'aws': {
-      const { meter_bytes } = PRICE_SHEETS.aws;
-      return Math.max(1, Math.ceil((payloadBytes + topicBytes + properties) / meter_bytes.value));
-    }
-    case 'azure': {
-      const { meter_bytes } = PRICE_SHEETS.azure;
-      return Math.max(1, Math.ceil((payloadBytes + properties) / meter_bytes.value));
-    }
+  switch (tariff.type) {
+    case 'aws':
+      return started(payloadBytes + topicBytes + properties, tariff.sheet.meter_bytes.value);
+    case 'azure':
+      return started(payloadBytes + properties, hubTierOf(tariff).meter_bytes.value);
     case 'gcp': {
-      const { request_min_bytes, timestamp_bytes, message_id_bytes } = PRICE_SHEETS.gcp;
+      const { request_min_bytes, timestamp_bytes, message_id_bytes } = tariff.sheet;
       const volume = payloadBytes + properties + timestamp_bytes.value + message_id_bytes.value;
       return Math.max(request_min_bytes.value, volume);
     }
@@ -53,51 +49,69 @@ export function billedUnits(type: PriceSheet['type'], sizes: EnvelopeSizes): num
 }
 
 /**
- * Marginal cost in USD of one envelope of `units`, when the billing account has already used `usedThisMonth` units:
- * the whole way into the router (AWS: message, rule, SQS; Pub/Sub: publish and delivery), by tier and free allotment.
+ * Marginal cost in USD of one envelope, when the gateway has already used `usedThisMonth` units: the whole way into the
+ * router (AWS: message, rule, SQS; Pub/Sub: publish and delivery), by tier and free allotment. An IoT Hub costs nothing
+ * more within its quota, and takes nothing beyond it.
  */
-export function envelopeCostUsd(sheet: PriceSheet, units: number, usedThisMonth: number): number {
-  switch (sheet.type) {
+export function envelopeCostUsd(tariff: Tariff, sizes: EnvelopeSizes, usedThisMonth: number): number {
+  const units = billedUnits(tariff, sizes);
+  switch (tariff.type) {
     case 'aws':
-      return awsCostUsd(sheet, units, usedThisMonth);
+      return awsCostUsd(tariff, units, usedThisMonth) + egressUsd(tariff.sheet, sizes);
     case 'azure':
-      return azureCostUsd(sheet, units, usedThisMonth);
+      return egressUsd(tariff.sheet, sizes);
     case 'gcp':
-      return gcpCostUsd(sheet, units, usedThisMonth);
+      return gcpCostUsd(tariff, units, usedThisMonth) + egressUsd(tariff.sheet, sizes);
     case 'mqtt':
-      return (units * sheet.usd_per_gib.value) / GIB;
+      return (units * tariff.sheet.usd_per_gib.value) / GIB;
   }
 }
 
-function awsCostUsd(sheet: PriceSheets['aws'], units: number, used: number): number {
+function awsCostUsd({ sheet, share, basicIngest }: TariffOf<'aws'>, units: number, used: number): number {
   let messagesUsd = 0;
   let tierStart = 0;
-  for (const { up_to_messages, usd_per_million } of sheet.message_tiers) {
-    const tierEnd = up_to_messages ?? Number.POSITIVE_INFINITY;
+  for (const { up_to_messages, usd_per_million } of basicIngest ? [] : sheet.message_tiers) {
+    const tierEnd = up_to_messages === null ? Number.POSITIVE_INFINITY : up_to_messages * share;
     messagesUsd += (overlap(used, used + units, tierStart, tierEnd) * usd_per_million.value) / PER_MILLION;
     tierStart = tierEnd;
   }
+  const executions = beyond(used, units, sheet.free_rule_executions_per_month.value * share);
   const rulesUsd =
-    (units * (sheet.rule_trigger_usd_per_million.value + sheet.rule_action_usd_per_million.value)) /
+    (executions * (sheet.rule_trigger_usd_per_million.value + sheet.rule_action_usd_per_million.value)) /
     PER_MILLION;
-  const sqsChunks = Math.ceil((units * sheet.meter_bytes.value) / sheet.sqs_request_bytes.value);
-  const sqsUsd =
-    (sqsChunks * sheet.sqs_requests_per_message.value * sheet.sqs_usd_per_million.value) / PER_MILLION;
-  return messagesUsd + rulesUsd + sqsUsd;
+  return messagesUsd + rulesUsd + sqsUsd(sheet, share, units, used);
 }
 
-/** A hub unit is a fixed fee with a quota: nothing more to pay within it, the share of the next unit beyond it. */
-function azureCostUsd(sheet: PriceSheets['azure'], units: number, used: number): number {
-  const quota = sheet.unit_messages_per_day.value * DAYS_PER_MONTH;
-  const beyond = overlap(used, used + units, quota, Number.POSITIVE_INFINITY);
-  return (beyond * sheet.unit_usd_per_month.value) / quota;
+/** What was used before is taken as envelopes of one unit each, which ends the free requests rather too soon. */
+function sqsUsd(sheet: TariffOf<'aws'>['sheet'], share: number, units: number, used: number): number {
+  const chunks = Math.ceil((units * sheet.meter_bytes.value) / sheet.sqs_request_bytes.value);
+  const perMessage = sheet.sqs_requests_per_message.value;
+  const paid = beyond(
+    used * perMessage,
+    chunks * perMessage,
+    sheet.sqs_free_requests_per_month.value * share,
+  );
+  return (paid * sheet.sqs_usd_per_million.value) / PER_MILLION;
 }
 
 /** Publish and delivery each count against the free allotment, so half of it is left for what is published. */
-function gcpCostUsd(sheet: PriceSheets['gcp'], units: number, used: number): number {
-  const freeBytes = (sheet.free_gib_per_month.value * GIB) / 2;
-  const beyond = overlap(used, used + units, freeBytes, Number.POSITIVE_INFINITY);
-  return (beyond * (sheet.publish_usd_per_tib.value + sheet.delivery_usd_per_tib.value)) / TIB;
+function gcpCostUsd({ sheet, share }: TariffOf<'gcp'>, units: number, used: number): number {
+  const paid = beyond(used, units, (sheet.free_gib_per_month.value * share * GIB) / 2);
+  return (paid * (sheet.publish_usd_per_tib.value + sheet.delivery_usd_per_tib.value)) / TIB;
+}
+
+function egressUsd(sheet: { egress_usd_per_gib: { value: number } }, sizes: EnvelopeSizes): number {
+  return ((sizes.payloadBytes + sizes.propertyBytes) * sheet.egress_usd_per_gib.value) / GIB;
+}
+
+/** Whole units of `unitBytes` that are begun; at least one. */
+function started(bytes: number, unitBytes: number): number {
+  return Math.max(1, Math.ceil(bytes / unitBytes));
+}
+
+/** The part of `amount`, after `used`, that the free allotment no longer covers. */
+function beyond(used: number, amount: number, free: number): number {
+  return Math.min(amount, Math.max(0, used + amount - free));
 }
 
 /** Length of the part that [from, to) and [low, high) share. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { byteSize, duration, identifier } from './config/kinds.ts';
+import type { Tariff } from './tariff.ts';
 import { topicFilterProblem } from './topic-filter.ts';
 
 /** Zone → regions. The defaults of the reference model; a policy may add zones or replace them. */
@@ -123,7 +124,18 @@ export const policySchema = z
           .positive()
           .optional()
           .describe('Monthly budget in USD for all providers together.'),
-        alert_threshold: z.number().min(0).max(1).default(0.8),
+        alert_threshold: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0.8)
+          .describe('Share of the budget at which the log and the metrics warn.'),
+        on_budget: z
+          .enum(['hold', 'alert'])
+          .default('hold')
+          .describe(
+            'At the budget: hold every provider whose next envelope costs something, so that records wait for the next month; or only warn.',
+          ),
       })
       .prefault({}),
     scoring: z
@@ -186,4 +198,6 @@ export interface ProviderFacts {
   /** Service level in percent, for example 99.9. */
   slaPercent: number;
   certifications: readonly string[];
+  /** What it charges; by the sheet that ships when absent. */
+  tariff?: Tariff;
 }

@@ -1,6 +1,7 @@
 /**
  * Price sheets: what each kind of provider charges, promises and holds, as dated data. Every figure names its unit, its
- * source, the date it was read and how sure we are. A price change is a change of data (prices/*.json), not of code.
+ * source, the date it was read and how sure we are. A price change is a change of data (prices/*.json), not of code; an
+ * operator's own figures replace them one by one (docs/costs.md).
  */
 import { z } from 'zod';
 import aws from './prices/aws.json' with { type: 'json' };
@@ -15,6 +16,8 @@ const provenance = {
 };
 
 const figure = z.strictObject({ value: z.number().nonnegative(), unit: z.string().min(1), ...provenance });
+/** What is divided by. */
+const positive = figure.extend({ value: z.number().positive() });
 
 const common = {
   dated: z.iso.date(),
@@ -25,26 +28,45 @@ const common = {
   reference: z.strictObject({ monthly_cost_usd: figure, latency_ms: figure, throughput_mbps: figure }),
 };
 
+const messageTiers = z
+  .array(z.strictObject({ up_to_messages: z.int().positive().nullable(), usd_per_million: figure }))
+  .min(1)
+  .refine(
+    (tiers) =>
+      tiers.every(({ up_to_messages: to }, i) => {
+        const from = tiers[i - 1]?.up_to_messages ?? 0;
+        return to === null ? i === tiers.length - 1 : to > from;
+      }) && tiers.at(-1)?.up_to_messages === null,
+    'the tiers must ascend, and the last one (no other) must have up_to_messages: null',
+  );
+
 const awsSchema = z.strictObject({
   type: z.literal('aws'),
   ...common,
-  meter_bytes: figure,
-  message_tiers: z
-    .array(z.strictObject({ up_to_messages: z.int().positive().nullable(), usd_per_million: figure }))
-    .min(1),
+  meter_bytes: positive,
+  message_tiers: messageTiers,
   rule_trigger_usd_per_million: figure,
   rule_action_usd_per_million: figure,
+  free_rule_executions_per_month: figure,
+  connection_usd_per_million_minutes: figure,
+  connection_minutes_per_day: figure,
+  error_answers_metered: figure,
   sqs_usd_per_million: figure,
-  sqs_request_bytes: figure,
+  sqs_free_requests_per_month: figure,
+  sqs_request_bytes: positive,
   sqs_requests_per_message: figure,
+  egress_usd_per_gib: figure,
 });
+
+const hubTier = z.strictObject({ usd_per_month: figure, messages_per_day: positive, meter_bytes: positive });
+
+export const HUB_TIERS = ['F1', 'B1', 'B2', 'B3', 'S1', 'S2', 'S3'] as const;
 
 const azureSchema = z.strictObject({
   type: z.literal('azure'),
   ...common,
-  meter_bytes: figure,
-  unit_usd_per_month: figure,
-  unit_messages_per_day: figure,
+  tiers: z.record(z.enum(HUB_TIERS), hubTier),
+  egress_usd_per_gib: figure,
 });
 
 const gcpSchema = z.strictObject({
@@ -56,6 +78,7 @@ const gcpSchema = z.strictObject({
   publish_usd_per_tib: figure,
   delivery_usd_per_tib: figure,
   free_gib_per_month: figure,
+  egress_usd_per_gib: figure,
 });
 
 const mqttSchema = z.strictObject({ type: z.literal('mqtt'), ...common, usd_per_gib: figure });
@@ -77,4 +100,29 @@ export const PRICE_SHEETS: Readonly<PriceSheets> = {
   azure: azureSchema.parse(azure),
   gcp: gcpSchema.parse(gcp),
   mqtt: mqttSchema.parse(mqtt),
+};
+
+const own = { type: true, dated: true } as const;
+
+/**
+ * An operator's sheet: `type`, `dated`, and the figures that differ from the sheet that ships, each as complete as there. What
+ * comes out is the whole sheet.
+ */
+export const OWN_SHEET_SCHEMAS = {
+  aws: awsSchema
+    .partial()
+    .required(own)
+    .transform((figures) => awsSchema.parse({ ...PRICE_SHEETS.aws, ...figures })),
+  azure: azureSchema
+    .partial()
+    .required(own)
+    .transform((figures) => azureSchema.parse({ ...PRICE_SHEETS.azure, ...figures })),
+  gcp: gcpSchema
+    .partial()
+    .required(own)
+    .transform((figures) => gcpSchema.parse({ ...PRICE_SHEETS.gcp, ...figures })),
+  mqtt: mqttSchema
+    .partial()
+    .required(own)
+    .transform((figures) => mqttSchema.parse({ ...PRICE_SHEETS.mqtt, ...figures })),
 };

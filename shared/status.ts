@@ -131,24 +131,67 @@ export interface Explanation {
   }[];
 }
 
-/** `GET /v1/costs`: what the metered units cost by the price sheets, since the agent started. */
+/** What was sent to a provider. A record with two copies counts at each provider. */
+interface CostAmount {
+  /** As the provider meters. */
+  units: number;
+  records: number;
+  usd: number;
+  /** Of tries that may be on the bill too: beside the others, not in them. */
+  possibleUnits: number;
+  possibleUsd: number;
+}
+
+export interface ProviderCost {
+  name: string;
+  type: string;
+  /** What one unit is, for example `5 KB message`. */
+  unit: string;
+  /** Date of the price sheet. */
+  pricesDated: string;
+  today: CostAmount;
+  month: CostAmount;
+  /** Due in the month whatever is sent. */
+  fixedUsd: number;
+  /** Metered and fixed, at the end of the month; null while less than a day was counted. */
+  forecastUsd: number | null;
+  /** Metered, without the fixed fee; null before the first record of the month. */
+  usdPerMillionRecords: number | null;
+  /** Units that the provider takes in a UTC day; null when it has no such quota. */
+  unitsPerDay: number | null;
+  /** `quota`, `budget`: what keeps it from being used. */
+  holds: string[];
+}
+
+export interface StreamCost {
+  name: string;
+  today: Omit<CostAmount, 'units' | 'possibleUnits'>;
+  month: Omit<CostAmount, 'units' | 'possibleUnits'>;
+  /** Metered only: fixed fees are no stream's. */
+  forecastUsd: number | null;
+  usdPerMillionRecords: number | null;
+}
+
+/** `GET /v1/costs`: what was metered today and this month, by UTC days, and what it costs by the price sheets. */
 export interface CostReport {
   kind: 'costs';
   currency: 'USD';
-  /** ISO 8601. */
-  since: string;
-  providers: {
-    name: string;
-    type: string;
-    units: number;
-    /** What one unit is, for example `5 KB message`. */
-    unit: string;
-    records: number;
-    cost: number;
-    /** Null before the first record. */
-    costPerMillionRecords: number | null;
-  }[];
-  total: number;
-  /** Null when the policy names none. */
-  budget: number | null;
+  /** UTC day that `today` is; null while no synchronised clock has told one. */
+  day: string | null;
+  /** `unsynchronised`: counts go to the last known day. */
+  clock: 'synchronised' | 'unsynchronised';
+  /** ISO 8601: when the counting of this month began; null while the day is not known. */
+  since: string | null;
+  providers: ProviderCost[];
+  streams: StreamCost[];
+  total: {
+    todayUsd: number;
+    /** Metered. */
+    monthUsd: number;
+    fixedUsd: number;
+    forecastUsd: number | null;
+    usdPerMillionRecords: number | null;
+  };
+  /** Null when the policy names none. `state`: `within`, `alert` (past the threshold) or `spent`. */
+  budget: { usd: number; spentUsd: number; state: string; onBudget: 'hold' | 'alert' } | null;
 }

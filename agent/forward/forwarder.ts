@@ -181,10 +181,9 @@ export class Forwarder implements Service {
 
   /** Begins an envelope of the lane, when one is due and a provider has room for it. */
   #takeFrom(stream: Stream, lane: Lane): boolean {
-    const { linger, envelope_bytes: targetBytes } = stream.policy;
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
-        if (!queue.due(run, this.#clock.monoMs(), linger, targetBytes)) continue;
+        if (!stream.due(queue, run, this.#clock.monoMs())) continue;
         if (!this.#open(stream, run.acceptedBy)) continue;
         stream.lanes.took(lane);
         this.#track(this.#build(stream, queue, run, lane));
@@ -377,8 +376,5 @@ export class Forwarder implements Service {
 
   #measure(): void {
     for (const stream of this.#streams.values()) stream.measure();
-    for (const [provider, { counters }] of this.#senders) {
-      this.#routing.dispatch({ kind: 'usage', provider, unitsThisMonth: counters.units });
-    }
   }
 }

@@ -1,7 +1,6 @@
 /** One provider as the forwarder uses it: a bounded number of tries under way, each reported to routing and metered. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import { billedUnits, propertyBytes } from '../../shared/metering.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../cloud/publisher.ts';
 import type { LiveRouting } from './live-routing.ts';
 
@@ -13,19 +12,21 @@ const FAILURE_LINES_PER_SECOND = 5;
 export interface SenderCounters {
   accepted: number;
   failed: number;
-  /** Units that the provider will bill, as far as the agent can tell. */
+  /** Units that the provider bills for what it accepted. */
   units: number;
-  /** Records in accepted envelopes. */
-  records: number;
 }
+
+/** Told of every try; returns the units that are billed for it. */
+export type CountTry = (provider: string, message: OutboundEnvelope, outcome: Outcome) => number;
 
 export class Sender {
   readonly provider: string;
-  readonly counters: SenderCounters = { accepted: 0, failed: 0, units: 0, records: 0 };
+  readonly counters: SenderCounters = { accepted: 0, failed: 0, units: 0 };
   readonly #publisher: Publisher;
   readonly #routing: LiveRouting;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #count: CountTry;
   readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
   #inFlight = 0;
   #failureLines = 0;
@@ -37,6 +38,7 @@ export class Sender {
     routing: LiveRouting;
     clock: Clock;
     log: Logger;
+    count: CountTry;
     onOutcome: (outcome: Outcome, latencyMs: number) => void;
   }) {
     this.provider = options.provider;
@@ -44,6 +46,7 @@ export class Sender {
     this.#routing = options.routing;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#count = options.count;
     this.#onOutcome = options.onOutcome;
   }
 
@@ -69,10 +72,9 @@ export class Sender {
     );
     const latencyMs = this.#clock.monoMs() - startedMs;
     this.#inFlight -= 1;
-    this.#meter(message, outcome);
+    this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {
       this.counters.accepted += 1;
-      this.counters.records += Number(message.properties.n ?? 0);
     } else {
       this.#failed(message, outcome, latencyMs);
     }
@@ -90,17 +92,6 @@ export class Sender {
 
   close(): Promise<void> {
     return this.#publisher.close();
-  }
-
-  /** What the provider took it bills; of what ended unknown it took what it had received, so only a lost answer counts. */
-  #meter(message: OutboundEnvelope, outcome: Outcome): void {
-    if (outcome.kind !== 'accepted' && !(outcome.kind === 'unknown' && outcome.cause === 'connection-lost'))
-      return;
-    this.counters.units += billedUnits(this.#publisher.type, {
-      payloadBytes: message.bytes.length,
-      topicBytes: `headgate/${message.gateway}/${message.stream}`.length,
-      propertyBytes: propertyBytes(message.properties),
-    });
   }
 
   #failed(

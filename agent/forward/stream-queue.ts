@@ -119,7 +119,7 @@ export class StreamQueue {
   }
 
   /** Whether a run is worth an envelope now: it has waited out something, enough bytes are there, or its linger is over. */
-  due(run: Run, nowMs: number, lingerMs: number, targetBytes: number): boolean {
+  due(run: Run, nowMs: number, lingerMs: number, fullBytes: number): boolean {
     if (this.laneOf(run.first) === 'backlog') return true;
     let isFirst = true;
     let bytes = 0;
@@ -128,7 +128,7 @@ export class StreamQueue {
       if (isFirst && nowMs - arrival.atMs >= lingerMs) return true;
       isFirst = false;
       bytes += arrival.bytes;
-      if (bytes >= targetBytes) return true;
+      if (bytes >= fullBytes) return true;
     }
     return isFirst;
   }

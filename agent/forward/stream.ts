@@ -4,7 +4,7 @@ import type { StreamPolicy } from '../../shared/policy.ts';
 import type { SeqRange } from '../../shared/record.ts';
 import { LaneShare } from './lanes.ts';
 import { Packer } from './packer.ts';
-import { StreamQueue } from './stream-queue.ts';
+import { type Run, StreamQueue } from './stream-queue.ts';
 
 /** Pause after an envelope came back that nobody took; doubles up to the second figure. */
 const RETURNED_PAUSE_MS = 100;
@@ -71,6 +71,15 @@ export class Stream {
 
   ready(nowMs: number): boolean {
     return !this.building && nowMs >= this.#notBeforeMs;
+  }
+
+  /**
+   * Whether a run is worth an envelope now. Full is what fills the target once it is compressed: an envelope that left with
+   * the target's worth of payload would be mostly empty, and billed as if it were not.
+   */
+  due(queue: StreamQueue, run: Run, nowMs: number): boolean {
+    const { linger, envelope_bytes: targetBytes } = this.policy;
+    return queue.due(run, nowMs, linger, this.packer.rawBytesFor(targetBytes));
   }
 
   /** An envelope found a taker. */

@@ -1,9 +1,10 @@
 /** Every provider as one stream sees it: may it be used, and how good is it. */
-import { billedUnits, envelopeCostUsd } from '../../shared/metering.ts';
+import { envelopeCostUsd } from '../../shared/metering.ts';
 import type { Policy } from '../../shared/policy.ts';
 import { PRICE_SHEETS } from '../../shared/prices.ts';
 import type { ScoreInputs } from '../../shared/scoring/inputs.ts';
 import { type ProviderScore, scoreProviders } from '../../shared/scoring/score.ts';
+import { standardTariff } from '../../shared/tariff.ts';
 import { insideResidency, refusalsOf } from './eligibility.ts';
 import type { Refusal } from './reasons.ts';
 import type { ProviderState, RoutingState, StreamState } from './state.ts';
@@ -63,7 +64,11 @@ function inputsOf(
   return {
     provider: facts.name,
     eligible,
-    envelopeCostUsd: envelopeCostUsd(sheet, billedUnits(facts.type, sizes), provider.unitsThisMonth),
+    envelopeCostUsd: envelopeCostUsd(
+      facts.tariff ?? standardTariff(facts.type),
+      sizes,
+      provider.unitsThisMonth,
+    ),
     latencyPriorMs: provider.typicalLatencyMs,
     measured: {
       accepted: window.accepted,

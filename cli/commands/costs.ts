@@ -12,7 +12,9 @@ interface CostsFlags {
 export function addCostsCommand(program: Command): void {
   program
     .command('costs')
-    .description('What the metered units cost by the price sheets, per provider, since the agent started.')
+    .description(
+      'What was metered today and this month, and its cost: by provider, by stream, against the budget.',
+    )
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (flags: CostsFlags) => {

@@ -1,20 +1,88 @@
 /** `headgate costs`. */
-import type { CostReport } from '../../shared/status.ts';
+import type { CostReport, ProviderCost, StreamCost } from '../../shared/status.ts';
 import { countText, percentText, printable, table } from '../format.ts';
 
-export function renderCosts({ since, currency, providers, total, budget }: CostReport): string {
-  const rows = providers.map((provider) => [
-    provider.name,
-    provider.type,
-    countText(provider.records),
-    countText(provider.units),
-    provider.unit,
-    provider.cost.toFixed(4),
-    provider.costPerMillionRecords === null ? '–' : provider.costPerMillionRecords.toFixed(3),
-  ]);
-  const headings = ['PROVIDER', 'TYPE', 'RECORDS', 'UNITS', 'UNIT', currency, `${currency}/M RECORDS`];
-  const spent = `total ${total.toFixed(4)} ${currency} since ${since}`;
-  const ofBudget =
-    budget === null ? '' : `, ${percentText(total / budget)} of the budget of ${budget} ${currency}`;
-  return `${table(headings, rows)}\n\n${printable(spent + ofBudget)}`;
+export function renderCosts(report: CostReport): string {
+  const parts = [heading(report), providerTable(report.providers)];
+  if (report.streams.length > 0) parts.push(streamTable(report.streams));
+  return [...parts, totals(report)].join('\n\n');
+}
+
+function heading({ day, clock, since, currency }: CostReport): string {
+  const known = day === null ? 'the day is not known yet' : `UTC day ${day}`;
+  const counted = `${currency}, ${known}${since === null ? '' : `, month counted since ${since}`}`;
+  if (clock === 'synchronised') return printable(counted);
+  return `${printable(counted)}\nthe clock is not synchronised: counts go to the last known day`;
+}
+
+function providerTable(providers: readonly ProviderCost[]): string {
+  return table(
+    [
+      'PROVIDER',
+      'UNIT',
+      'TODAY UNITS',
+      'OF QUOTA',
+      'TODAY',
+      'MONTH UNITS',
+      'RECORDS',
+      'MONTH',
+      'MAYBE TOO',
+      'FIXED',
+      'FORECAST',
+      'PER M RECORDS',
+      'HOLDS',
+    ],
+    providers.map((provider) => [
+      provider.name,
+      provider.unit,
+      countText(provider.today.units),
+      percentText(provider.unitsPerDay === null ? null : provider.today.units / provider.unitsPerDay),
+      usdText(provider.today.usd),
+      countText(provider.month.units),
+      countText(provider.month.records),
+      usdText(provider.month.usd),
+      usdText(provider.month.possibleUsd),
+      usdText(provider.fixedUsd),
+      usdText(provider.forecastUsd),
+      usdText(provider.usdPerMillionRecords),
+      provider.holds.join(', ') || 'none',
+    ]),
+  );
+}
+
+function streamTable(streams: readonly StreamCost[]): string {
+  return table(
+    ['STREAM', 'TODAY RECORDS', 'TODAY', 'RECORDS', 'MONTH', 'MAYBE TOO', 'FORECAST', 'PER M RECORDS'],
+    streams.map((stream) => [
+      stream.name,
+      countText(stream.today.records),
+      usdText(stream.today.usd),
+      countText(stream.month.records),
+      usdText(stream.month.usd),
+      usdText(stream.month.possibleUsd),
+      usdText(stream.forecastUsd),
+      usdText(stream.usdPerMillionRecords),
+    ]),
+  );
+}
+
+function totals({ total, budget }: CostReport): string {
+  const { todayUsd, monthUsd, fixedUsd, forecastUsd, usdPerMillionRecords } = total;
+  const lines = [
+    `today ${usdText(todayUsd)}, month ${usdText(monthUsd)} metered and ${usdText(fixedUsd)} fixed, forecast ${usdText(forecastUsd)}, ${usdText(usdPerMillionRecords)} per million records`,
+  ];
+  if (budget) {
+    const share = percentText(budget.spentUsd / budget.usd);
+    const foreseen = forecastUsd === null ? '' : `, forecast ${percentText(forecastUsd / budget.usd)}`;
+    lines.push(
+      `budget ${budget.usd.toFixed(2)}: ${share} spent${foreseen}; ${budget.state}, at its end: ${budget.onBudget}`,
+    );
+  }
+  return lines.map(printable).join('\n');
+}
+
+/** A cent and more to a hundredth of a cent; less with its first two digits, for an envelope costs a millionth. */
+function usdText(usd: number | null): string {
+  if (usd === null) return '–';
+  return usd > 0 && usd < 0.01 ? usd.toPrecision(2) : usd.toFixed(4);
 }

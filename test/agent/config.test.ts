@@ -129,6 +129,46 @@ t.test('provider names are unique', async (t) => {
   ]);
 });
 
+t.test('own prices take the place of those that ship, figure by figure', async (t) => {
+  const provider = (fields: string) =>
+    `[{ name: a, type: aws, region: eu-west-1, endpoint: "https://a-ats.iot.eu-west-1.amazonaws.com", ${fields} }]`;
+  const figure = (value: string) =>
+    `{ value: ${value}, unit: USD per million, source: contract, date: 2026-11-01, confidence: high }`;
+  const sheet = (text: string) => ({ '/etc/h/prices/aws.yaml': text });
+  const named = { providers: provider('price_sheet: prices/aws.yaml') };
+  const own = sheet(`type: aws\ndated: 2026-11-01\nrule_action_usd_per_million: ${figure('0.1')}\n`);
+  t.match(sound(named, own).tariffs.get('a'), {
+    type: 'aws',
+    share: 1,
+    basicIngest: false,
+    sheet: {
+      dated: '2026-11-01',
+      rule_action_usd_per_million: { value: 0.1, source: 'contract' },
+      rule_trigger_usd_per_million: { value: 0.15 },
+    },
+  });
+  const prefix = 'topic_prefix: "$aws/rules/headgate/headgate", account_share: 0.01';
+  t.match(sound({ providers: provider(prefix) }).tariffs.get('a'), { basicIngest: true, share: 0.01 });
+  const wrong = sheet(
+    `type: aws\ndated: 2026-11-01\nrule_action_usd_per_million: ${figure('-1')}\nsqs_price: 1\n`,
+  );
+  t.match(problems(named, wrong), [
+    { file: '/etc/h/prices/aws.yaml', line: 3, path: 'rule_action_usd_per_million.value', found: '-1' },
+    { file: '/etc/h/prices/aws.yaml', line: 4, path: 'sqs_price', message: 'unknown key' },
+  ]);
+  t.match(problems(named, sheet('type: gcp\ndated: 2026-11-01\n')), [
+    { path: 'type', message: 'expected aws' },
+  ]);
+  t.match(problems(named), [{ file: '/etc/h/prices/aws.yaml', message: 'cannot be read (ENOENT)' }]);
+  const azure = (fields: string) =>
+    `[{ name: h, type: azure, region: westeurope, credentials: { connection_string: "HostName=h;DeviceId=d;SharedAccessKey=k" }, ${fields} }]`;
+  t.match(sound({ providers: azure('hub_tier: S2, hub_units: 3') }).tariffs.get('h'), {
+    tier: 'S2',
+    hubUnits: 3,
+  });
+  t.match(problems({ providers: azure('hub_tier: S4') }), [{ path: 'providers[0].hub_tier' }]);
+});
+
 t.test('a policy that these providers cannot keep is a mistake, not a buffer that fills', async (t) => {
   const policy = (stream: string) => ({
     rest: `policy: { streams: { s: { topics: ['#'], ${stream} } } }`,

@@ -128,24 +128,48 @@ const EXPLANATION: Explanation = {
   ],
 };
 
+const NOTHING = { units: 0, records: 0, usd: 0, possibleUnits: 0, possibleUsd: 0 };
+const METERED = { units: 2000, records: 40_000, usd: 0.0035, possibleUnits: 5, possibleUsd: 0.0001 };
+
 const COSTS: CostReport = {
   kind: 'costs',
   currency: 'USD',
+  day: '2026-11-20',
+  clock: 'unsynchronised',
   since: '2026-11-20T10:00:00.000Z',
   providers: [
     {
       name: 'aws',
       type: 'aws',
-      units: 2000,
       unit: '5 KB message',
-      records: 40_000,
-      cost: 0.0035,
-      costPerMillionRecords: 0.0875,
+      pricesDated: '2026-11-20',
+      today: NOTHING,
+      month: METERED,
+      fixedUsd: 0,
+      forecastUsd: null,
+      usdPerMillionRecords: 0.0875,
+      unitsPerDay: null,
+      holds: [],
     },
-    { name: 'gcp', type: 'gcp', units: 0, unit: 'byte', records: 0, cost: 0, costPerMillionRecords: null },
+    {
+      name: 'hub',
+      type: 'azure',
+      unit: '4 KB message',
+      pricesDated: '2026-11-20',
+      today: { ...NOTHING, units: 396_000 },
+      month: { ...NOTHING, units: 396_000 },
+      fixedUsd: 25,
+      forecastUsd: 25,
+      usdPerMillionRecords: null,
+      unitsPerDay: 400_000,
+      holds: ['quota'],
+    },
   ],
-  total: 0.0035,
-  budget: 50,
+  streams: [
+    { name: 'energy', today: NOTHING, month: METERED, forecastUsd: 0.02, usdPerMillionRecords: 0.0875 },
+  ],
+  total: { todayUsd: 0, monthUsd: 0.0035, fixedUsd: 25, forecastUsd: 25.02, usdPerMillionRecords: 0.0875 },
+  budget: { usd: 50, spentUsd: 25.0035, state: 'within', onBudget: 'hold' },
 };
 
 /** A real admin server with made-up answers; returns its address. */
@@ -228,9 +252,16 @@ t.test('costs shows what was metered and what it cost', async (t) => {
   const { code, stdout } = await headgate(['costs', '--admin', admin]);
   t.equal(code, 0);
   const text = squeezed(stdout);
-  t.match(text, /^aws aws 40\.0k 2\.0k 5 KB message 0\.0035 0\.087$/m);
-  t.match(text, /^gcp gcp 0 0 byte 0\.0000 –$/m);
-  t.match(text, /^total 0\.0035 USD since 2026-11-20T10:00:00\.000Z, 0\.0% of the budget of 50 USD$/m);
+  t.match(text, /^USD, UTC day 2026-11-20, month counted since 2026-11-20T10:00:00\.000Z$/m);
+  t.match(text, /^the clock is not synchronised: counts go to the last known day$/m);
+  t.match(text, /^aws 5 KB message 0 – 0\.0000 2\.0k 40\.0k 0\.0035 0\.00010 0\.0000 – 0\.0875 none$/m);
+  t.match(
+    text,
+    /^hub 4 KB message 396\.0k 99\.0% 0\.0000 396\.0k 0 0\.0000 0\.0000 25\.0000 25\.0000 – quota$/m,
+  );
+  t.match(text, /^energy 0 0\.0000 40\.0k 0\.0035 0\.00010 0\.0200 0\.0875$/m);
+  t.match(text, /^today 0\.0000, month 0\.0035 metered and 25\.0000 fixed, forecast 25\.0200, 0\.0875 per/m);
+  t.match(text, /^budget 50\.00: 50\.0% spent, forecast 50\.0%; within, at its end: hold$/m);
 });
 
 t.test('an answer that is not ours ends with 69', async (t) => {

@@ -77,6 +77,7 @@ async function agentOn(
         routing,
         clock: systemClock,
         log,
+        count: () => 0,
         onOutcome: () => undefined,
       });
       return [provider, sender];

@@ -182,14 +182,28 @@ t.test('copies: the first ones keep their places until beaten by the margin', (t
 });
 
 t.test('usage moves the cost part from one price tier to the next', (t) => {
-  const providers = [facts('hub', { type: 'azure' }), facts('core', { type: 'aws' })];
+  const providers = [facts('topic', { type: 'gcp' }), facts('core', { type: 'aws' })];
   const w = worldOf({}, providers);
   const costs = (): number[] => explain(w.state, 'telemetry').map(({ parts }) => parts.cost);
-  t.same(costs(), [1, 0], 'nothing to pay within the hub’s quota');
-  w.dispatch({ kind: 'usage', provider: 'hub', unitsThisMonth: 12_000_000 });
-  const [hub, core] = costs();
-  t.equal(core, 1);
-  t.ok(hub !== undefined && hub > 0.8 && hub < 0.9, '1.78 against 2.08 USD per million');
+  t.same(costs(), [1, 0], 'nothing to pay within the free 10 GiB');
+  w.dispatch({ kind: 'usage', provider: 'topic', unitsThisMonth: 6 * 2 ** 30 });
+  w.dispatch({ kind: 'usage', provider: 'core', unitsThisMonth: 1e6 });
+  const [topic, core] = costs();
+  t.equal(topic, 1);
+  t.ok(core !== undefined && core > 0.16 && core < 0.17, '0.29 against 1.78 USD per million');
+  t.end();
+});
+
+t.test('a hub costs nothing more, however much it was used: its quota is a hold', (t) => {
+  const providers = [facts('hub', { type: 'azure' }), facts('core', { type: 'aws' })];
+  const w = worldOf({}, providers);
+  w.dispatch({ kind: 'usage', provider: 'hub', unitsThisMonth: 12_400_000 });
+  t.same(
+    explain(w.state, 'telemetry').map(({ parts }) => parts.cost),
+    [1, 0],
+  );
+  w.dispatch({ kind: 'hold', provider: 'hub', reason: 'quota' });
+  t.same(candidates(w.state, 'telemetry', NONE), ['core']);
   t.end();
 });
 

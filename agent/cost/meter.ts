@@ -1,0 +1,212 @@
+/**
+ * The agent's meter: counts what each provider bills, keeps the count over restarts, tells routing the use of the month, and
+ * puts providers on hold at the end of their quota or of the budget (limits.ts).
+ *
+ * The count is written every half minute at most, off the path of any record: a kill loses at most that much of it, and a disk
+ * that takes no file changes nothing but that (I9).
+ */
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
+import { billedUnits, type EnvelopeSizes, envelopeCostUsd, propertyBytes } from '../../shared/metering.ts';
+import type { Policy } from '../../shared/policy.ts';
+import type { Service } from '../../shared/service.ts';
+import type { Tariff } from '../../shared/tariff.ts';
+import type { OutboundEnvelope, Outcome } from '../cloud/publisher.ts';
+import type { RoutingEvent } from '../routing/core.ts';
+import { dayEndMs, monthEndMs } from './calendar.ts';
+import { type BudgetState, type CostHold, limitsOf, type ProviderUse } from './limits.ts';
+import { mayBeBilled } from './possible.ts';
+import { type ClockReading, NO_AMOUNT, Usage, type UsageSnapshot } from './usage.ts';
+import { readUsageFile, writeUsageFile } from './usage-file.ts';
+
+const TICK_MS = 1000;
+/** At most this often (I10): an SD card bears it for years. */
+const WRITE_EVERY_MS = 30_000;
+
+/** A provider as the meter knows it. */
+export interface MeteredProvider {
+  tariff: Tariff;
+  /** What stands before `/<gateway>/<stream>` in the topic; empty where topics are not metered. */
+  topicPrefix: string;
+}
+
+export interface MeterOptions {
+  file: string;
+  providers: ReadonlyMap<string, MeteredProvider>;
+  cost: Policy['cost'];
+  /** Whether the wall clock is to be believed (I7). */
+  isSynchronised: () => boolean;
+  dispatch: (event: RoutingEvent) => void;
+  clock: Clock;
+  log: Logger;
+}
+
+/** What is known of the money now, for reports and metrics. */
+export interface MeterReading {
+  usage: UsageSnapshot;
+  synchronised: boolean;
+  uses: Array<ProviderUse & { holds: readonly CostHold[] }>;
+  budget: BudgetState;
+  spentUsd: number;
+}
+
+export class Meter implements Service {
+  readonly #options: MeterOptions;
+  #usage: Usage;
+  #holds = new Map<string, { provider: string; reason: CostHold }>();
+  #budget: BudgetState = 'none';
+  #changed: boolean = false;
+  #writtenMs: number;
+  #writing: Promise<void> | null = null;
+  #writeFails: boolean = false;
+  #ticker: Timer | null = null;
+
+  constructor(options: MeterOptions) {
+    this.#options = options;
+    this.#writtenMs = options.clock.monoMs();
+    this.#usage = new Usage(null, this.#writtenMs);
+  }
+
+  /** Takes up what was counted before; the holds are in force when it resolves. */
+  async start(): Promise<void> {
+    const { file, clock, log } = this.#options;
+    const read = await readUsageFile(file);
+    if (read.state === 'ok') this.#usage = new Usage(read.snapshot, clock.monoMs());
+    if (read.state === 'damaged') {
+      log.error({ event: 'cost.usage_file_damaged', problem: read.problem, effect: 'counting from zero' });
+    }
+    this.#tick();
+    this.#ticker = clock.every(TICK_MS, () => this.#tick());
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#ticker) return;
+    this.#ticker.cancel();
+    this.#ticker = null;
+    this.#tick();
+    await this.#writing;
+    await this.#write();
+  }
+
+  /** A try ended. Returns the units that the provider bills for it: 0 unless it was accepted. */
+  count(provider: string, message: OutboundEnvelope, outcome: Outcome): number {
+    const metered = this.#options.providers.get(provider);
+    if (!metered) return 0;
+    const { tariff } = metered;
+    const accepted = outcome.kind === 'accepted';
+    if (!accepted && !mayBeBilled(tariff, outcome)) return 0;
+    const sizes = sizesOf(message, metered.topicPrefix);
+    const units = billedUnits(tariff, sizes);
+    const usd = envelopeCostUsd(tariff, sizes, this.#usage.of(provider).month.units);
+    const records = Number(message.properties.n ?? 0);
+    const amount = accepted
+      ? { ...NO_AMOUNT, units, usd, records }
+      : { ...NO_AMOUNT, possibleUnits: units, possibleUsd: usd };
+    this.#usage.add(provider, message.stream, amount);
+    this.#changed = true;
+    return accepted ? units : 0;
+  }
+
+  reading(): MeterReading {
+    const { cost, isSynchronised } = this.#options;
+    const uses = this.#uses();
+    const { budget, spentUsd } = limitsOf(uses, cost);
+    const inForce = [...this.#holds.values()];
+    return {
+      usage: this.#usage.snapshot(),
+      synchronised: isSynchronised(),
+      uses: uses.map((use) => {
+        const own = inForce.filter(({ provider }) => provider === use.provider);
+        return { ...use, holds: own.map(({ reason }) => reason) };
+      }),
+      budget,
+      spentUsd,
+    };
+  }
+
+  #uses(): ProviderUse[] {
+    return [...this.#options.providers].map(([provider, { tariff }]) => ({
+      provider,
+      tariff,
+      ...this.#usage.of(provider),
+    }));
+  }
+
+  #tick(): void {
+    const { clock, dispatch, cost, log } = this.#options;
+    const turn = this.#usage.advance(this.#clockReading());
+    if (turn) {
+      this.#changed = true;
+      log.info({ event: 'cost.turn', turn, day: this.#usage.snapshot().dated ? 'known' : 'unknown' });
+    }
+    const uses = this.#uses();
+    for (const { provider, month } of uses) {
+      dispatch({ kind: 'usage', provider, unitsThisMonth: month.units });
+    }
+    const limits = limitsOf(uses, cost);
+    this.#hold(limits.holds);
+    this.#announce(limits.budget, limits.spentUsd);
+    if (this.#changed && !this.#writing && clock.monoMs() - this.#writtenMs >= WRITE_EVERY_MS) {
+      this.#writing = this.#write().finally(() => {
+        this.#writing = null;
+      });
+    }
+  }
+
+  #clockReading(): ClockReading {
+    const { clock, isSynchronised } = this.#options;
+    return { monoMs: clock.monoMs(), wallMs: clock.wallMs(), synchronised: isSynchronised() };
+  }
+
+  #hold(wanted: ReadonlyArray<{ provider: string; reason: CostHold }>): void {
+    const { dispatch, log } = this.#options;
+    const next = new Map(wanted.map((hold) => [`${hold.reason} ${hold.provider}`, hold]));
+    const { atMs } = this.#usage.snapshot();
+    for (const [key, { provider, reason }] of next) {
+      if (this.#holds.has(key)) continue;
+      const forMs = (reason === 'quota' ? dayEndMs(atMs) : monthEndMs(atMs)) - atMs;
+      log.warn({ event: 'cost.hold', provider, reason, forHours: Math.ceil(forMs / 3_600_000) });
+      dispatch({ kind: 'hold', provider, reason });
+    }
+    for (const [key, { provider, reason }] of this.#holds) {
+      if (next.has(key)) continue;
+      log.info({ event: 'cost.release', provider, reason });
+      dispatch({ kind: 'release', provider, reason });
+    }
+    this.#holds = next;
+  }
+
+  #announce(state: BudgetState, spentUsd: number): void {
+    if (state === this.#budget) return;
+    this.#budget = state;
+    if (state !== 'alert' && state !== 'spent') return;
+    const { budget, on_budget: onBudget } = this.#options.cost;
+    const event = state === 'alert' ? 'cost.budget_alert' : 'cost.budget_spent';
+    this.#options.log.warn({ event, spentUsd: Number(spentUsd.toFixed(4)), budgetUsd: budget, onBudget });
+  }
+
+  /** Never rejects. */
+  async #write(): Promise<void> {
+    if (!this.#changed) return;
+    this.#changed = false;
+    this.#writtenMs = this.#options.clock.monoMs();
+    try {
+      await writeUsageFile(this.#options.file, this.#usage.snapshot());
+      this.#writeFails = false;
+    } catch (error) {
+      this.#changed = true;
+      if (!this.#writeFails) {
+        this.#options.log.error({ event: 'cost.usage_file_not_written', error: errorText(error) });
+      }
+      this.#writeFails = true;
+    }
+  }
+}
+
+function sizesOf(message: OutboundEnvelope, topicPrefix: string): EnvelopeSizes {
+  return {
+    payloadBytes: message.bytes.length,
+    topicBytes: Buffer.byteLength(`${topicPrefix}/${message.gateway}/${message.stream}`),
+    propertyBytes: propertyBytes(message.properties),
+  };
+}

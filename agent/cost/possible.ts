@@ -1,0 +1,23 @@
+/** Which failed tries may be on the bill. */
+import type { Tariff } from '../../shared/tariff.ts';
+import type { Outcome } from '../cloud/publisher.ts';
+
+/**
+ * One that ended unknown may have arrived. AWS also meters its own answers of 4xx and 5xx ("AWS IoT Core pricing, additional
+ * details"): what a throttle, a refusal or a server's error come from.
+ */
+export function mayBeBilled(tariff: Tariff, outcome: Exclude<Outcome, { kind: 'accepted' }>): boolean {
+  switch (outcome.kind) {
+    case 'unknown':
+      return true;
+    case 'throttled':
+    case 'rejected':
+      return metersErrors(tariff);
+    case 'retryable':
+      return outcome.cause === 'server-error' && metersErrors(tariff);
+  }
+}
+
+function metersErrors(tariff: Tariff): boolean {
+  return tariff.type === 'aws' && tariff.sheet.error_answers_metered.value > 0;
+}

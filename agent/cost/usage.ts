@@ -1,0 +1,135 @@
+/**
+ * What was billed today and this month, by provider and stream.
+ *
+ * Quotas and bills go by UTC days, and a gateway may not know the day (I7). So the count keeps its own time: the last instant
+ * that a synchronised clock told, and from then on monotonic time. It may lag behind the truth, by the time the gateway was
+ * off, and never runs ahead: counts go to the last known day, and a day of running ends it, whatever the wall clock says. When the
+ * clock is synchronised, its day is the day. Before any day was ever known, the counts wait for the first one.
+ *
+ * Pure: no clock, no I/O (I11).
+ */
+import { DAY_MS, dayOf, monthOf, monthStartMs } from './calendar.ts';
+
+export interface Amount {
+  /** As the provider meters: messages or bytes. */
+  units: number;
+  /** In accepted envelopes; a record with two copies counts at each provider. */
+  records: number;
+  usd: number;
+  /** Of tries that ended unknown or in an error that may be billed: beside `units` and `usd`, not in them. */
+  possibleUnits: number;
+  possibleUsd: number;
+}
+
+export interface UsageEntry {
+  provider: string;
+  stream: string;
+  today: Amount;
+  month: Amount;
+}
+
+export interface UsageSnapshot {
+  /** Wall-clock milliseconds by the count's own time. */
+  atMs: number;
+  /** False while no synchronised clock has ever told the day: then `atMs` counts from 1970. */
+  dated: boolean;
+  /** When the counting of this month began. */
+  sinceMs: number;
+  entries: UsageEntry[];
+}
+
+export interface ClockReading {
+  monoMs: number;
+  wallMs: number;
+  synchronised: boolean;
+}
+
+export type Turn = 'day' | 'month';
+
+/** A synchronised clock may be stepped back over midnight; only one that was wrong is set back further. */
+const STEP_BACK_MAX_MS = DAY_MS;
+
+export const NO_AMOUNT: Readonly<Amount> = {
+  units: 0,
+  records: 0,
+  usd: 0,
+  possibleUnits: 0,
+  possibleUsd: 0,
+};
+
+export function sumOf(amounts: readonly Amount[]): Amount {
+  return amounts.reduce(
+    (sum, amount) => ({
+      units: sum.units + amount.units,
+      records: sum.records + amount.records,
+      usd: sum.usd + amount.usd,
+      possibleUnits: sum.possibleUnits + amount.possibleUnits,
+      possibleUsd: sum.possibleUsd + amount.possibleUsd,
+    }),
+    NO_AMOUNT,
+  );
+}
+
+export class Usage {
+  #atMs: number;
+  #dated: boolean;
+  #sinceMs: number;
+  #monoMs: number;
+  #entries: UsageEntry[];
+
+  /** `kept` is what was counted before a restart, or null; `monoMs` is now. */
+  constructor(kept: UsageSnapshot | null, monoMs: number) {
+    this.#atMs = kept?.atMs ?? 0;
+    this.#dated = kept?.dated ?? false;
+    this.#sinceMs = kept?.sinceMs ?? 0;
+    this.#entries = kept?.entries ?? [];
+    this.#monoMs = monoMs;
+  }
+
+  snapshot(): UsageSnapshot {
+    return { atMs: this.#atMs, dated: this.#dated, sinceMs: this.#sinceMs, entries: this.#entries };
+  }
+
+  add(provider: string, stream: string, amount: Amount): void {
+    let entry = this.#entries.find((one) => one.provider === provider && one.stream === stream);
+    if (!entry) {
+      entry = { provider, stream, today: { ...NO_AMOUNT }, month: { ...NO_AMOUNT } };
+      this.#entries.push(entry);
+    }
+    entry.today = sumOf([entry.today, amount]);
+    entry.month = sumOf([entry.month, amount]);
+  }
+
+  /** Everything of one provider. */
+  of(provider: string): { today: Amount; month: Amount } {
+    const own = this.#entries.filter((entry) => entry.provider === provider);
+    return { today: sumOf(own.map(({ today }) => today)), month: sumOf(own.map(({ month }) => month)) };
+  }
+
+  /** Time passes; says which counts began anew. */
+  advance({ monoMs, wallMs, synchronised }: ClockReading): Turn | null {
+    const ownMs = this.#atMs + Math.max(0, monoMs - this.#monoMs);
+    this.#monoMs = monoMs;
+    if (!synchronised) return this.#turnTo(ownMs);
+    if (!this.#dated) {
+      this.#dated = true;
+      this.#sinceMs = wallMs - (ownMs - this.#sinceMs);
+      this.#atMs = wallMs;
+      return null;
+    }
+    const steppedBack = wallMs < this.#atMs && this.#atMs - wallMs <= STEP_BACK_MAX_MS;
+    return steppedBack ? null : this.#turnTo(wallMs);
+  }
+
+  #turnTo(atMs: number): Turn | null {
+    const beforeMs = this.#atMs;
+    this.#atMs = atMs;
+    if (dayOf(atMs) === dayOf(beforeMs)) return null;
+    for (const entry of this.#entries) entry.today = { ...NO_AMOUNT };
+    if (monthOf(atMs) === monthOf(beforeMs)) return 'day';
+    this.#sinceMs = monthStartMs(atMs);
+    // Streams and providers that are no more leave with their month (I10).
+    this.#entries = [];
+    return 'month';
+  }
+}
