@@ -4,6 +4,9 @@ import { errorText } from '../../shared/log.ts';
 import type { Calls, Reply } from './protocol.ts';
 import { StoreError } from './types.ts';
 
+/** What is short-lived in the thread is a batch at a time: with the process's own size it would take 20 MB more. */
+const YOUNG_MB = 6;
+
 interface Waiting {
   resolve: (result: unknown) => void;
   reject: (error: StoreError) => void;
@@ -19,7 +22,8 @@ export class StoreThread {
   constructor() {
     // Source runs as .ts, the built package as .js.
     const entry = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
-    this.#worker = new Worker(new URL(entry, import.meta.url), { name: 'store' });
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB };
+    this.#worker = new Worker(new URL(entry, import.meta.url), { name: 'store', resourceLimits });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(new StoreError('failed', errorText(error))));
     this.#exited = new Promise((resolve) => {
