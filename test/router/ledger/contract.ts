@@ -104,7 +104,8 @@ function recordCases(t: Test, engine: LedgerEngine): void {
       names.map(() => ({ new: 1 })),
     );
     t.match(await ledger.read(0, 10), names);
-    t.match(await ledger.completeness('a'), [{ epoch: 'b\nc' }, { epoch: 'b' }], 'one gateway alone');
+    const epochs = (await ledger.completeness('a')).map(({ epoch }) => epoch);
+    t.strictSame(epochs.sort(), ['b', 'b\nc'], 'one gateway alone');
     t.strictSame(await ledger.completeness('nobody'), []);
   });
 
