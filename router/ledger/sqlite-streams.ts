@@ -95,9 +95,9 @@ export class StreamTable {
   }
 
   /** All streams, or one gateway's, from their rows. */
-  *list(gateway: string | undefined): Generator<{ key: StreamKey; state: StreamState }> {
+  *list(gateway: string | undefined): Generator<StoredStream & { key: StreamKey }> {
     const rows = gateway === undefined ? this.#selectAll.all() : this.#selectGateway.all(gateway);
-    for (const row of rows) yield { key: row, state: decodeState(row) };
+    for (const row of rows) yield { id: row.id, key: row, state: decodeState(row) };
   }
 }
 

@@ -1,6 +1,7 @@
 /** The PostgreSQL engine for the ledger's contract: a place is a schema of the server that the suite started. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import type { PostgresOptions } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
@@ -9,16 +10,17 @@ import type { LedgerEngine } from '../router/ledger/engine.ts';
 /** Where the suite tells the server to this module, also in the processes it kills. */
 export const URL_VARIABLE = 'HEADGATE_TEST_POSTGRES_URL';
 
+export function optionsOf(place: string): PostgresOptions {
+  const url = `${process.env[URL_VARIABLE] ?? ''}?application_name=${place}`;
+  return { url, schema: place, connectionsMax: 4, timeoutMs: 10_000 };
+}
+
 export const engine: LedgerEngine = {
   name: 'postgres',
   async open(place) {
-    const url = process.env[URL_VARIABLE] ?? '';
-    await untilAlone(url, place);
+    await untilAlone(place);
     return openPostgresLedger({
-      url: `${url}?application_name=${place}`,
-      schema: place,
-      connectionsMax: 4,
-      timeoutMs: 10_000,
+      ...optionsOf(place),
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     });
@@ -27,8 +29,8 @@ export const engine: LedgerEngine = {
 };
 
 /** The server ends the last transaction of a killed process a moment after the kill. */
-async function untilAlone(url: string, place: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url });
+async function untilAlone(place: string): Promise<void> {
+  const client = new pg.Client({ connectionString: process.env[URL_VARIABLE] });
   await client.connect();
   for (;;) {
     const { rowCount } = await client.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [

@@ -26,8 +26,8 @@ export async function postgres(): Promise<PostgresServer> {
   const dir = mkdtempSync(join(tmpdir(), 'headgate-postgres-'));
   const data = join(dir, 'data');
   // PostgreSQL refuses to run as root.
-  const identity = process.getuid?.() === 0 ? userIds('postgres') : {};
-  if ('uid' in identity) chownSync(dir, identity.uid, identity.gid);
+  const identity = process.getuid?.() === 0 ? userIds('postgres') : undefined;
+  if (identity) chownSync(dir, identity.uid, identity.gid);
   execFileSync(
     join(bin, 'initdb'),
     ['-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--locale', 'C.UTF-8', '-N'],

@@ -9,14 +9,7 @@ import type { CommitResult, LedgerEntry, RecordContent, RecordVersion } from '..
 import { type Absorption, absorb, counted, isContactOnly, judge } from '../rules.ts';
 import type { Queryable } from './connection.ts';
 import { type Aside, asideVersions, insertAside } from './evidence.ts';
-import {
-  type Fresh,
-  giveOffsets,
-  heldVersions,
-  idText,
-  insertRecords,
-  type StoredId,
-} from './records.ts';
+import { type Fresh, giveOffsets, heldVersions, idText, insertRecords, type StoredId } from './records.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
 
 /** What a commit did, for the log, once it is committed. */
@@ -45,10 +38,7 @@ export async function commitEntries(
   const streams =
     telling.length === 0
       ? new Map<string, LockedStream>()
-      : await lockStreams(
-          client,
-          new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])),
-        );
+      : await lockStreams(client, new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])));
   const absorbed = telling.map((entry) => absorbEntry(entry, streams));
   const aside = await judgeRepeated(client, absorbed);
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);

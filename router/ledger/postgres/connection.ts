@@ -53,10 +53,7 @@ export class Database implements Queryable {
     this.#pool.on('connect', (client) => client.on('error', lost));
   }
 
-  async query<Row extends pg.QueryResultRow>(
-    text: string,
-    values: unknown[] = [],
-  ): Promise<{ rows: Row[] }> {
+  async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<{ rows: Row[] }> {
     return this.#pool.query<Row>(text, values);
   }
 

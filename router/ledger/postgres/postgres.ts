@@ -6,6 +6,7 @@
  */
 import { type Clock, dateOf } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
+import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../sparse-log.ts';
 import type {
   CommitResult,
@@ -15,9 +16,11 @@ import type {
   LedgerConflict,
   LedgerEntry,
   LedgerRecord,
+  LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
 import { completenessOf } from '../rules.ts';
+import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
 import { Database, type PostgresOptions } from './connection.ts';
 import {
@@ -125,6 +128,20 @@ class PostgresLedger implements Ledger {
          coalesce(sum(conflicts), 0)::bigint AS conflicts FROM stream) s`,
     );
     return rows[0] ?? { records: 0, duplicates: 0, conflicts: 0, deadLetters: 0 };
+  }
+
+  verify(): Promise<LedgerVerification> {
+    return this.#db.transaction(async (client) => {
+      const verification = new Verification();
+      for (const { key, id, state } of await listStreams(client, undefined)) {
+        const runs = await client.query<SeqRange>(runsQuery('gateway = $1 AND stream_id = $2'), [
+          key.gateway,
+          id,
+        ]);
+        verification.compare(key, state.seen, runs.rows);
+      }
+      return verification.result();
+    }, 'REPEATABLE READ');
   }
 
   async loadCursor(feed: string): Promise<number> {

@@ -52,8 +52,7 @@ export async function insertRecords(
   const payloads = all.map(({ record }) => record.payload);
   // Payloads travel as one run of bytes that the server cuts: elements of a bytea[] would go as hexadecimal text.
   const lengths = payloads.map((payload) => payload.byteLength);
-  let end = 1;
-  const starts = lengths.map((length) => (end += length) - length);
+  const starts = sums(lengths).map((end, i) => end - (lengths[i] ?? 0) + 1);
   await client.query(
     `INSERT INTO record (gateway, stream_id, seq, month, arrival_id, position, mono_ms, device, topic, payload)
      SELECT ($1::text[])[r.arrival], ($2::bigint[])[r.arrival], r.seq, $4, ($3::bigint[])[r.arrival], r.position,
@@ -87,8 +86,7 @@ export async function giveOffsets(
   arrivals: readonly number[],
   month: number,
 ): Promise<void> {
-  let last = 0;
-  const lasts = fresh.map(({ records }) => (last += records.length));
+  const lasts = sums(fresh.map(({ records }) => records.length));
   const seqsOf = fresh.map(({ records }) => records.map(({ seq }) => seq));
   const clocks = fresh.map(({ entry }) => entry.envelope.clock);
   await client.query(
@@ -102,7 +100,7 @@ export async function giveOffsets(
        AS a (gateway, id, stream_id, first_seq, last_seq, first, last, source, received_wall_ms, boot_id,
          clock_offset_ms, clock_quality)`,
     [
-      last,
+      lasts.at(-1) ?? 0,
       month,
       fresh.map(({ entry }) => entry.envelope.gateway),
       arrivals,
@@ -118,6 +116,15 @@ export async function giveOffsets(
       clocks.map(({ quality }) => quality),
     ],
   );
+}
+
+/** The running sums of `sizes`. */
+function sums(sizes: readonly number[]): number[] {
+  let sum = 0;
+  return sizes.map((size) => {
+    sum += size;
+    return sum;
+  });
 }
 
 /** The held versions of `ids`, by {@link idText}: one statement. */
@@ -138,11 +145,7 @@ export async function heldVersions(
 }
 
 export function idColumns(ids: readonly StoredId[]): unknown[] {
-  return [
-    ids.map(({ gateway }) => gateway),
-    ids.map(({ streamId }) => streamId),
-    ids.map(({ seq }) => seq),
-  ];
+  return [ids.map(({ gateway }) => gateway), ids.map(({ streamId }) => streamId), ids.map(({ seq }) => seq)];
 }
 
 /** Records with offset > `after`, ascending; none only at the end, also where all of a page's records were pruned. */
