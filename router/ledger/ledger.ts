@@ -67,7 +67,7 @@ export interface GatewayContact {
 
 export interface DeadLetter {
   source: string;
-  /** An EnvelopeError code, `foreign-gateway`, or `internal` when decoding failed in a way it should not. */
+  /** An EnvelopeError code, `foreign-gateway`, `nul` (a text with U+0000), or `internal` when decoding failed in a way it should not. */
   reason: string;
   detail: string;
   bytes: Uint8Array;
