@@ -92,7 +92,7 @@ t.test('an envelope of another gateway than the authenticated one is a dead lett
 
 t.test('an envelope with U+0000 in a text is a dead letter: not every engine could store it', async (t) => {
   const { ingest, ledger } = await fresh(t);
-  t.equal(await ingest.handler(delivery({ stream: 'a\0b', seqs: [1] })), 'settle');
+  t.equal(await ingest.handler(delivery({ seqs: [1], topic: 'a\0b' })), 'settle');
   t.match(await ledger.deadLetters(10), [{ reason: 'nul' }]);
   t.strictSame(await ledger.completeness(), []);
 });
