@@ -110,7 +110,9 @@ export async function migrate(db: Database, schema: string): Promise<void> {
   await db.transaction(async (client) => {
     await checkServer(client);
     await lock(client, schema);
-    await client.query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    // IF NOT EXISTS asks for the right to create also where the schema is there.
+    const { rows: schemas } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+    if (schemas.length === 0) await client.query(`CREATE SCHEMA ${schema}`);
     await client.query('CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)');
     const { rows } = await client.query<{ version: number | null }>(
       'SELECT max(version) AS version FROM schema_version',
