@@ -13,6 +13,7 @@ import { addCostsCommand } from './commands/costs.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
+import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { fail, thrownText } from './output.ts';
@@ -49,6 +50,7 @@ function buildProgram(): Command {
   addCloudsCommand(program);
   addDemoCommand(program);
   addStatusCommand(program);
+  addLedgerCommands(program);
   addExplainCommand(program);
   addCostsCommand(program);
   addDeviceCommand(program);

@@ -10,6 +10,7 @@ import {
 } from '../shared/config/load.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
+import { postgresOptions } from './ledger/postgres/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
 import { pubsubOptions } from './sources/pubsub.ts';
@@ -39,16 +40,21 @@ const feedSchema = z
 
 export type FeedConfig = z.output<typeof feedSchema>;
 
+const ledgerSchema = z
+  .discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('sqlite').describe('Embedded, in data_dir: one router.') }),
+    postgresOptions
+      .safeExtend({ type: z.literal('postgres').describe('PostgreSQL 15 or newer: any number of routers.') })
+      .strict(),
+  ])
+  .describe('Where the ledger lives.');
+
 export const routerConfigSchema = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
-  ledger: z
-    .strictObject({
-      engine: z.enum(['sqlite']).default('sqlite').describe('Where the ledger lives: embedded, in data_dir.'),
-    })
-    .prefault({}),
+  ledger: ledgerSchema.prefault({ type: 'sqlite' }),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });
 

@@ -249,12 +249,21 @@ class LedgerIngest {
 function decode({ bytes, authenticatedGateway }: Delivery): Decoded {
   try {
     const envelope = decodeEnvelope(bytes);
+    if (hasNul(envelope)) return { refused: 'nul', detail: 'a name or topic holds U+0000' };
     if (authenticatedGateway === null || authenticatedGateway === envelope.gateway) return { envelope };
     const detail = `${authenticatedGateway} sent an envelope of ${envelope.gateway}`;
     return { refused: 'foreign-gateway', detail };
   } catch (error) {
     return { refused: error instanceof EnvelopeError ? error.code : 'internal', detail: errorText(error) };
   }
+}
+
+/** MQTT allows U+0000 in no text (3.1.1, 1.5.3), and PostgreSQL can store none: such an envelope would come again for ever. */
+function hasNul({ gateway, epoch, stream, clock, records }: Envelope): boolean {
+  return (
+    [gateway, epoch, stream, clock.bootId].some((text) => text.includes('\0')) ||
+    records.some(({ device, topic }) => device.includes('\0') || topic.includes('\0'))
+  );
 }
 
 function sizeOf({ records, gaps }: Envelope): number {

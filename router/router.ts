@@ -3,7 +3,6 @@
  * else; read it from top to bottom to know what the router is.
  */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { createAdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
@@ -17,7 +16,7 @@ import { createMqttSink } from './feeds/mqtt.ts';
 import { createNdjsonSink } from './feeds/ndjson.ts';
 import { createIngest } from './ingest.ts';
 import type { Ledger } from './ledger/ledger.ts';
-import { openSqliteLedger } from './ledger/sqlite.ts';
+import { openLedger } from './ledger/open.ts';
 import { registerMeasured } from './metrics.ts';
 import { createEventHubsSource } from './sources/event-hubs.ts';
 import { createMqttSource } from './sources/mqtt.ts';
@@ -37,11 +36,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const root = rootLogger(config);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
-  const ledger = await openSqliteLedger({
-    file: join(config.data_dir, 'ledger.db'),
-    clock,
-    log: log('ledger'),
-  });
+  const ledger = await openLedger(config, { clock, log: log('ledger') });
 
   const feeds = config.feeds.map((feed) => openFeed(feed, ledger, { clock, entropy, log: log('feed') }));
   const notifyFeeds = (): void => {

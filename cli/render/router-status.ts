@@ -4,6 +4,7 @@ import type { RouterStatus, StreamCompletenessStatus } from '../../shared/status
 import { countText, printable, spanText, table } from '../format.ts';
 
 const RANGES_SHOWN = 3;
+const COMPLETENESS_HEADINGS = ['COMPLETE TO', 'HIGHEST', 'MISSING', 'GIVEN UP', 'DUPLICATES', 'CONFLICTS'];
 
 export function renderRouterStatus(status: RouterStatus): string {
   const { records, duplicates, conflicts, deadLetters } = status.ledger;
@@ -41,12 +42,12 @@ function feeds(status: RouterStatus): string {
 
 /** What is complete, missing, given up and in conflict (I6), a line for each stream. */
 function gateways(status: RouterStatus): string {
-  const headings = ['COMPLETE TO', 'HIGHEST', 'MISSING', 'GIVEN UP', 'DUPLICATES', 'CONFLICTS'];
   return table(
-    ['GATEWAY', 'LAST CONTACT', 'EPOCH', 'STREAM', ...headings],
+    ['GATEWAY', 'LAST CONTACT', 'EPOCH', 'STREAM', ...COMPLETENESS_HEADINGS],
     status.gateways.flatMap(({ gateway, lastContactMs, streams }) => {
       const contact = timeText(lastContactMs);
-      if (streams.length === 0) return [[gateway, contact, 'none', 'none', ...headings.map(() => '–')]];
+      if (streams.length === 0)
+        return [[gateway, contact, 'none', 'none', ...COMPLETENESS_HEADINGS.map(() => '–')]];
       return streams.map((stream) => [
         gateway,
         contact,
@@ -55,6 +56,14 @@ function gateways(status: RouterStatus): string {
         ...completeness(stream),
       ]);
     }),
+  );
+}
+
+/** `headgate completeness`: a line for each stream of each gateway. */
+export function renderCompleteness(streams: readonly StreamCompletenessStatus[]): string {
+  return table(
+    ['GATEWAY', 'EPOCH', 'STREAM', ...COMPLETENESS_HEADINGS],
+    streams.map((stream) => [stream.gateway, stream.epoch, stream.stream, ...completeness(stream)]),
   );
 }
 

@@ -67,7 +67,7 @@ export interface GatewayContact {
 
 export interface DeadLetter {
   source: string;
-  /** An EnvelopeError code, `foreign-gateway`, or `internal` when decoding failed in a way it should not. */
+  /** An EnvelopeError code, `foreign-gateway`, `nul` (a text with U+0000), or `internal` when decoding failed in a way it should not. */
   reason: string;
   detail: string;
   bytes: Uint8Array;
@@ -95,6 +95,27 @@ export interface LedgerConflict extends StreamKey {
   other: RecordVersion;
 }
 
+/** What {@link Ledger.verify} found. No problem and no broken offset: the records and the interval sets agree. */
+export interface LedgerVerification {
+  streams: number;
+  records: number;
+  /** At most the first 100. */
+  problems: StreamProblem[];
+  /** How many there are in all. */
+  problemCount: number;
+}
+
+export interface StreamProblem extends StreamKey {
+  problem: /** Its id is not in the seen set: it would be taken again. */
+    | 'record-not-seen'
+    /** The seen set has the id and no record is there. */
+    | 'seen-without-record'
+    /** One id, several records (I5). */
+    | 'held-twice';
+  /** At most the first 100. */
+  ranges: SeqRange[];
+}
+
 export interface Ledger extends CheckpointStore {
   /** Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was committed. */
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
@@ -109,6 +130,8 @@ export interface Ledger extends CheckpointStore {
   conflicts(limit: number): Promise<LedgerConflict[]>;
   /** Counts since the ledger was made, also of what was dropped or pruned later. */
   totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }>;
+  /** Recomputes every stream's seen set from its records and compares, at one moment, beside running commits. */
+  verify(): Promise<LedgerVerification>;
   /** 0 for a feed that has none. */
   loadCursor(feed: string): Promise<number>;
   saveCursor(feed: string, offset: number): Promise<void>;

@@ -1,9 +1,10 @@
 /** The `record` and `arrival` rows: appended at dense offsets, compared when an id comes again, read by offset. */
 import type { Statement } from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import type { TelemetryRecord } from '../../shared/record.ts';
+import type { SeqRange, TelemetryRecord } from '../../shared/record.ts';
 import type { LedgerEntry, LedgerRecord, RecordVersion } from './ledger.ts';
 import type { Sqlite } from './sqlite-schema.ts';
+import { runsQuery } from './verify.ts';
 
 /** A page of {@link RecordTable.read} ends after this many payload bytes, whatever its limit (I10). */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
@@ -17,6 +18,7 @@ export class RecordTable {
   readonly #insertArrival: Statement<[string, number, string, number, Quality]>;
   readonly #insert: Statement<[number, number, number, number | bigint, number, string, string, Uint8Array]>;
   readonly #versions: Statement<[number, number, number], VersionRow>;
+  readonly #runs: Statement<[number], SeqRange>;
   readonly #page: Statement<[number, number], RecordRow>;
 
   constructor(db: Sqlite) {
@@ -32,6 +34,7 @@ export class RecordTable {
       `SELECT seq, device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
        FROM record JOIN arrival ON arrival.id = arrival_id WHERE stream_id = ? AND seq BETWEEN ? AND ?`,
     );
+    this.#runs = db.prepare(runsQuery('stream_id = ?'));
     this.#page = db.prepare(
       `SELECT offset, gateway, epoch, stream, seq, device, topic, payload, boot_id AS bootId, mono_ms AS monoMs,
          clock_offset_ms AS clockOffsetMs, clock_quality AS clockQuality, source, received_wall_ms AS receivedWallMs
@@ -80,6 +83,11 @@ export class RecordTable {
       first = next ?? 0;
     }
     return held;
+  }
+
+  /** The unbroken runs of a stream's records. */
+  runs(streamId: number): SeqRange[] {
+    return this.#runs.all(streamId);
   }
 
   read(after: number, limit: number): LedgerRecord[] {

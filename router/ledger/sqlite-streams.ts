@@ -5,20 +5,10 @@
  * What a transaction changed joins the cache only after its COMMIT; a rollback leaves the cache as it was.
  */
 import type { Statement } from 'better-sqlite3';
-import { IntervalSet } from '../../shared/interval-set.ts';
 import type { StreamKey } from '../../shared/record.ts';
 import { EMPTY_STREAM, type StreamState } from './rules.ts';
 import type { Sqlite } from './sqlite-schema.ts';
-
-interface StateColumns {
-  seen: Uint8Array;
-  gapQuota: Uint8Array;
-  gapAge: Uint8Array;
-  gapCorruption: Uint8Array;
-  sealedAt: number | null;
-  duplicates: number;
-  conflicts: number;
-}
+import { decodeState, encodeState, type StateColumns } from './stream-columns.ts';
 
 interface StreamRow extends StreamKey, StateColumns {
   id: number;
@@ -105,39 +95,13 @@ export class StreamTable {
   }
 
   /** All streams, or one gateway's, from their rows. */
-  *list(gateway: string | undefined): Generator<{ key: StreamKey; state: StreamState }> {
+  *list(gateway: string | undefined): Generator<StoredStream & { key: StreamKey }> {
     const rows = gateway === undefined ? this.#selectAll.all() : this.#selectGateway.all(gateway);
-    for (const row of rows) yield { key: row, state: decodeState(row) };
+    for (const row of rows) yield { id: row.id, key: row, state: decodeState(row) };
   }
 }
 
 /** Names may hold any character, so that a plain separator would let two keys meet. */
 function cacheKey(gateway: string, epoch: string, stream: string): string {
   return JSON.stringify([gateway, epoch, stream]);
-}
-
-function encodeState(state: StreamState): StateColumns {
-  return {
-    seen: state.seen.encode(),
-    gapQuota: state.givenUp.quota.encode(),
-    gapAge: state.givenUp.age.encode(),
-    gapCorruption: state.givenUp.corruption.encode(),
-    sealedAt: state.sealedAt,
-    duplicates: state.duplicates,
-    conflicts: state.conflicts,
-  };
-}
-
-function decodeState(row: StateColumns): StreamState {
-  return {
-    seen: IntervalSet.decode(row.seen),
-    givenUp: {
-      quota: IntervalSet.decode(row.gapQuota),
-      age: IntervalSet.decode(row.gapAge),
-      corruption: IntervalSet.decode(row.gapCorruption),
-    },
-    sealedAt: row.sealedAt,
-    duplicates: row.duplicates,
-    conflicts: row.conflicts,
-  };
 }

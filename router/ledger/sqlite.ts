@@ -20,6 +20,7 @@ import type {
   LedgerConflict,
   LedgerEntry,
   LedgerRecord,
+  LedgerVerification,
   StreamCompleteness,
 } from './ledger.ts';
 import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
@@ -27,6 +28,7 @@ import { ConflictTable, DeadLetterTable, type EvidenceLimits } from './sqlite-ev
 import { RecordTable } from './sqlite-records.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
 import { type StoredStream, StreamTable } from './sqlite-streams.ts';
+import { Verification } from './verify.ts';
 
 export interface SqliteLedgerLimits {
   /** How many decoded streams stay in memory. */
@@ -68,6 +70,7 @@ class SqliteLedger implements Ledger {
   readonly #deadLetters: DeadLetterTable;
   readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
   readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
+  readonly #verify: Transaction<() => LedgerVerification>;
   readonly #dataVersion: Statement<[], number>;
   readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
   readonly #saveContact: Statement<[string, string, number]>;
@@ -90,6 +93,7 @@ class SqliteLedger implements Ledger {
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
     this.#commit = db.transaction((entries) => this.#absorbAll(entries));
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
+    this.#verify = db.transaction(() => this.#compareAll());
     this.#dataVersion = db.prepare<[], number>('PRAGMA data_version').pluck();
     this.#counts = db.prepare(
       'SELECT ifnull(sum(duplicates), 0) AS duplicates, ifnull(sum(conflicts), 0) AS conflicts FROM stream',
@@ -155,6 +159,10 @@ class SqliteLedger implements Ledger {
     };
   }
 
+  async verify(): Promise<LedgerVerification> {
+    return this.#verify.deferred();
+  }
+
   async loadCursor(feed: string): Promise<number> {
     return this.#cursor.get(feed) ?? 0;
   }
@@ -177,6 +185,14 @@ class SqliteLedger implements Ledger {
 
   async close(): Promise<void> {
     this.#db.close();
+  }
+
+  #compareAll(): LedgerVerification {
+    const verification = new Verification();
+    for (const { id, key, state } of this.#streams.list(undefined)) {
+      verification.compare(key, state.seen, this.#records.runs(id));
+    }
+    return verification.result();
   }
 
   /** The body of one commit's transaction. */

@@ -19,7 +19,7 @@ t.test('the defaults', async (t) => {
       data_dir: '/d',
       log: { level: 'info', levels: {} },
       admin: { host: '127.0.0.1', port: 9465 },
-      ledger: { engine: 'sqlite' },
+      ledger: { type: 'sqlite' },
       feeds: [],
       sources: [{ name: 'gcp', type: 'gcp' }],
     },
@@ -57,10 +57,25 @@ t.test('a rule of a source across its fields holds inside the list', async (t) =
   t.strictSame(problemPaths(`data_dir: /d\nsources: [{ name: a, ${source} }]`), ['sources[0].event_hub']);
 });
 
+t.test('the ledger on PostgreSQL; its password is in no report', async (t) => {
+  const start = `data_dir: /d\nsources: [{ name: gcp, ${GCP} }]\n`;
+  t.match(load(`${start}ledger: { type: postgres, url: "postgres://u:p@db/headgate", timeout: 3s }`), {
+    ok: true,
+    config: { ledger: { type: 'postgres', schema: 'headgate', connections_max: 4, timeout: 3000 } },
+  });
+  const bad = load(`${start}ledger: { type: postgres, url: "mysql://u:hunter22@db/h", schema: "a;b" }`);
+  const problems = bad.ok ? [] : bad.problems;
+  t.strictSame(
+    problems.map(({ path }) => path),
+    ['ledger.url', 'ledger.schema'],
+  );
+  t.notMatch(JSON.stringify(problems), /hunter22/);
+});
+
 t.test('mistakes', async (t) => {
-  t.strictSame(problemPaths('ledger: { engine: oracle }\nsources: []\nfeeds: [{ name: x, type: kafka }]'), [
+  t.strictSame(problemPaths('ledger: { type: oracle }\nsources: []\nfeeds: [{ name: x, type: kafka }]'), [
     'data_dir',
-    'ledger.engine',
+    'ledger.type',
     'sources',
     'feeds[0].type',
   ]);

@@ -90,6 +90,13 @@ t.test('an envelope of another gateway than the authenticated one is a dead lett
   t.match(await ledger.completeness(), [{ gateway: 'gw-1', records: 1 }]);
 });
 
+t.test('an envelope with U+0000 in a text is a dead letter: not every engine could store it', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  t.equal(await ingest.handler(delivery({ seqs: [1], topic: 'a\0b' })), 'settle');
+  t.match(await ledger.deadLetters(10), [{ reason: 'nul' }]);
+  t.strictSame(await ledger.completeness(), []);
+});
+
 t.test('a ledger that cannot commit leaves messages with the provider', async (t) => {
   let nowMs = 0;
   const leaping = { ...systemClock, monoMs: () => (nowMs += 10_000) };

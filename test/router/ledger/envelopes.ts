@@ -11,6 +11,8 @@ export interface EnvelopeSketch {
   seqs?: number[];
   /** Payload text of each record; the same text under the same seq is the same record. Default: the seq. */
   text?: string;
+  /** Of all records. */
+  topic?: string;
   gaps?: Gap[];
   sealedAt?: number | null;
   offsetMs?: number;
@@ -37,7 +39,10 @@ export function envelope(sketch: EnvelopeSketch): Envelope {
     stream: sketch.stream ?? 'telemetry',
     clock: { bootId: 'boot-1', offsetMs: sketch.offsetMs ?? 1_700_000_000_000, quality: 'synchronised' },
     lane: 'live',
-    records: (sketch.seqs ?? []).map((seq) => record(seq, sketch.text)),
+    records: (sketch.seqs ?? []).map((seq) => ({
+      ...record(seq, sketch.text),
+      ...(sketch.topic === undefined ? {} : { topic: sketch.topic }),
+    })),
     gaps: sketch.gaps ?? [],
     sealedAt: sketch.sealedAt ?? null,
   };

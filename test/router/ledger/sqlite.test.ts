@@ -125,6 +125,34 @@ t.test('a record that was pruned cannot be compared: a duplicate, never a second
   t.match(await ledger.completeness(), [{ completeTo: 3, records: 3 }]);
 });
 
+t.test('verify finds lost records, unseen ones and ids held twice (I5)', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const { ledger } = await openIn(t, file);
+  await ledger.commit([entry({ seqs: seqs(1, 9) })]);
+  const db = shell(t, file);
+  db.exec(
+    'DROP INDEX record_id; DELETE FROM record WHERE seq IN (3, 4); UPDATE record SET seq = 20 WHERE seq = 9',
+  );
+  db.exec('UPDATE record SET seq = 6 WHERE seq = 7');
+  const problem = (name: string, ...ranges: { first: number; last: number }[]) => ({
+    gateway: 'gw-1',
+    epoch: '1-aa',
+    stream: 'telemetry',
+    problem: name,
+    ranges,
+  });
+  t.strictSame(await ledger.verify(), {
+    streams: 1,
+    records: 7,
+    problemCount: 3,
+    problems: [
+      problem('record-not-seen', { first: 20, last: 20 }),
+      problem('seen-without-record', { first: 3, last: 4 }, { first: 7, last: 7 }, { first: 9, last: 9 }),
+      problem('held-twice', { first: 6, last: 6 }),
+    ],
+  });
+});
+
 t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log line (I10)', async (t) => {
   const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'), {
     deadLetters: { rowsMax: 3, bytesMax: 100 },

@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import type { RouterConfig } from '../../router/config.ts';
+import { EXIT } from '../../shared/exit-codes.ts';
+import type { StreamCompletenessStatus } from '../../shared/status.ts';
+import { ask, ROUTER_ADMIN_URL } from '../http.ts';
+import { fail, printJson, printLine } from '../output.ts';
+import { runConfigured } from '../run-configured.ts';
+
+interface CompletenessFlags {
+  gateway?: string;
+  admin?: string;
+  json?: boolean;
+}
+
+export function addLedgerCommands(program: Command): void {
+  program
+    .command('ledger')
+    .description('Look after the ledger.')
+    .command('verify')
+    .description('Recompute every stream from its records and compare; fails when they differ.')
+    .requiredOption('--config <file>', 'router.yaml')
+    .option('--json', 'print the result as JSON')
+    .action(async ({ config, json = false }: { config: string; json?: boolean }) => {
+      const { loadRouterConfig } = await import('../../router/config.ts');
+      process.exitCode = await runConfigured(loadRouterConfig(config), (loaded) => verify(loaded, json));
+    });
+  program
+    .command('completeness')
+    .description("What a running router's ledger holds and misses, stream by stream.")
+    .option('--gateway <gateway>', 'one gateway alone')
+    .option('--admin <url>', `address of the admin server (default: ${ROUTER_ADMIN_URL})`)
+    .option('--json', 'print the answer as JSON')
+    .action(async (flags: CompletenessFlags) => {
+      process.exitCode = await completeness(flags);
+    });
+}
+
+async function verify(config: RouterConfig, json: boolean): Promise<number> {
+  const { verifyLedger } = await import('../verify-ledger.ts');
+  const found = await verifyLedger(config);
+  if (found === null) return fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
+  if (json) printJson(found);
+  else {
+    const { renderVerification } = await import('../render/verification.ts');
+    printLine(renderVerification(found));
+  }
+  return found.problemCount === 0 ? EXIT.ok : EXIT.failed;
+}
+
+async function completeness({ gateway, admin, json = false }: CompletenessFlags): Promise<number> {
+  const path = `/v1/completeness${gateway === undefined ? '' : `?gateway=${encodeURIComponent(gateway)}`}`;
+  const answer = await ask({ base: admin ?? ROUTER_ADMIN_URL, path, who: 'the router' });
+  if (!answer.ok) return fail(answer.message, answer.code);
+  if (!Array.isArray(answer.body)) {
+    return fail('what answers is not the router of headgate', EXIT.unavailable);
+  }
+  if (json) printJson(answer.body);
+  else {
+    const { renderCompleteness } = await import('../render/router-status.ts');
+    printLine(renderCompleteness(answer.body as StreamCompletenessStatus[]));
+  }
+  return EXIT.ok;
+}

@@ -1,0 +1,107 @@
+/** Connections to PostgreSQL: a bounded pool, time limits on everything, and transactions that are tried again. */
+import pg from 'pg';
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import type { SparseLog } from '../../sparse-log.ts';
+
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database?sslmode=verify-full`. A secret. */
+  url: string;
+  /** The schema of the ledger's tables: lower case letters, digits and `_`. */
+  schema: string;
+  connectionsMax: number;
+  /** Longest wait for a connection; longest statement. */
+  timeoutMs: number;
+}
+
+/** What the tables of the engine ask: rows of a statement. */
+export interface Queryable {
+  query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>;
+}
+
+/** serialization_failure and deadlock_detected (PostgreSQL, appendix A): nothing was committed, the same may succeed now. */
+const TRY_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
+const TRIES_MAX = 5;
+const RETRY_FIRST_MS = 10;
+/** The client gives up on a server that does not answer at all this long after the server should have. */
+const ANSWER_GRACE_MS = 2000;
+const INT8_OID = 20;
+
+export class Database implements Queryable {
+  readonly #pool: pg.Pool;
+  readonly #clock: Clock;
+  #closed: Promise<void> | null = null;
+
+  constructor(options: PostgresOptions, clock: Clock, log: SparseLog) {
+    const { url, schema, connectionsMax, timeoutMs } = options;
+    this.#clock = clock;
+    this.#pool = new pg.Pool({
+      connectionString: url,
+      options: `-c search_path=${schema}`,
+      max: connectionsMax,
+      connectionTimeoutMillis: timeoutMs,
+      statement_timeout: timeoutMs,
+      query_timeout: timeoutMs + ANSWER_GRACE_MS,
+      // The locks of a replica that vanished from the network end with its transaction.
+      idle_in_transaction_session_timeout: timeoutMs,
+      keepAlive: true,
+      types: { getTypeParser },
+    });
+    const lost = (error: Error): void => log.warn('ledger.connection_lost', { error: errorText(error) });
+    this.#pool.on('error', lost);
+    // The pool listens to idle connections only; one in use would end the process.
+    this.#pool.on('connect', (client) => client.on('error', lost));
+  }
+
+  async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<{ rows: Row[] }> {
+    return this.#pool.query<Row>(text, values);
+  }
+
+  /**
+   * Runs `work` in one transaction, again from its start when it lost to another one. Rejects when nothing was
+   * committed, or when the connection was lost while committing: then it may have been, and the same entries
+   * committed again are duplicates (I5).
+   */
+  async transaction<T>(
+    work: (client: Queryable) => Promise<T>,
+    mode: 'READ COMMITTED' | 'REPEATABLE READ' = 'READ COMMITTED',
+  ): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#once(work, mode);
+      } catch (error) {
+        if (tries === TRIES_MAX || !TRY_AGAIN.has(codeOf(error))) throw error;
+        await this.#clock.sleep(RETRY_FIRST_MS * 2 ** tries);
+      }
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#pool.end();
+    return this.#closed;
+  }
+
+  async #once<T>(work: (client: Queryable) => Promise<T>, mode: string): Promise<T> {
+    const client = await this.#pool.connect();
+    try {
+      await client.query(`BEGIN ISOLATION LEVEL ${mode}`);
+      const result = await work(client);
+      await client.query('COMMIT');
+      client.release();
+      return result;
+    } catch (error) {
+      // Closing the connection rolls back whatever state it was in.
+      client.release(true);
+      throw error;
+    }
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : null;
+}
+
+/** Counters, offsets and seqs stay far below 2^53: numbers, where the driver would give text. */
+function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  return oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format);
+}

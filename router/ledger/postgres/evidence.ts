@@ -1,0 +1,162 @@
+/**
+ * What the ledger keeps for people to look at: the other versions of records in conflict, and messages that are no
+ * envelope. Both tables have a bound in rows and bytes (I10). Each replica looks after every so many additions, not
+ * after each: a table may pass its bound by that much per replica.
+ */
+import type { SparseLog } from '../../sparse-log.ts';
+import type { DeadLetter, LedgerConflict, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import type { Queryable } from './connection.ts';
+import { idColumns, idText, type StoredId } from './records.ts';
+
+export interface EvidenceLimits {
+  rowsMax: number;
+  bytesMax: number;
+}
+
+/** A version to keep aside. */
+export interface Aside extends StoredId {
+  entry: LedgerEntry;
+  content: RecordContent;
+}
+
+const DETAIL_CHARACTERS_MAX = 500;
+const CHECK_EVERY_ROWS = 256;
+const CHECK_EVERY_BYTES = 4 * 1024 * 1024;
+
+type Flat<T> = {
+  [Name in keyof T as Name extends string ? `held${Capitalize<Name>}` : never]: T[Name];
+};
+type ConflictRow = Omit<LedgerConflict, 'held' | 'other'> & RecordVersion & Flat<RecordVersion>;
+
+/** Keeps one table within its limits. */
+export class Bound {
+  readonly #table: 'conflict' | 'dead_letter';
+  readonly #limits: EvidenceLimits;
+  readonly #log: SparseLog;
+  #rows = 0;
+  #bytes = 0;
+
+  constructor(table: 'conflict' | 'dead_letter', limits: EvidenceLimits, log: SparseLog) {
+    this.#table = table;
+    this.#limits = limits;
+    this.#log = log;
+  }
+
+  /** Says what was added (after its commit), and drops the oldest rows when it is time to look. */
+  async added(db: Queryable, rows: number, bytes: number): Promise<void> {
+    this.#rows += rows;
+    this.#bytes += bytes;
+    if (this.#rows < CHECK_EVERY_ROWS && this.#bytes < CHECK_EVERY_BYTES) return;
+    this.#rows = 0;
+    this.#bytes = 0;
+    const { rowsMax, bytesMax } = this.#limits;
+    const dropped = await db.query(
+      `DELETE FROM ${this.#table} WHERE id <= (SELECT max(id) FROM (
+         SELECT id, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
+         FROM ${this.#table} WINDOW newest AS (ORDER BY id DESC)) kept
+       WHERE rows > 1 AND (rows > $1 OR bytes > $2)) RETURNING id`,
+      [rowsMax, bytesMax],
+    );
+    if (dropped.rows.length === 0) return;
+    this.#log.warn('ledger.evidence_dropped', { table: this.#table, rows: dropped.rows.length });
+  }
+}
+
+/** The versions kept aside under `ids`, by {@link idText}. */
+export async function asideVersions(
+  client: Queryable,
+  ids: readonly StoredId[],
+): Promise<Map<string, RecordContent[]>> {
+  const versions = new Map<string, RecordContent[]>();
+  if (ids.length === 0) return versions;
+  const { rows } = await client.query<RecordContent & { streamId: number; seq: number }>(
+    `SELECT c.stream_id AS "streamId", c.seq, c.device, c.topic, c.payload, c.mono_ms AS "monoMs"
+     FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
+       JOIN conflict c ON c.gateway = i.gateway AND c.stream_id = i.stream_id AND c.seq = i.seq`,
+    idColumns(ids),
+  );
+  for (const row of rows) {
+    const id = idText(row.streamId, row.seq);
+    versions.set(id, [...(versions.get(id) ?? []), row]);
+  }
+  return versions;
+}
+
+export async function insertAside(client: Queryable, aside: readonly Aside[]): Promise<void> {
+  if (aside.length === 0) return;
+  await client.query(
+    `INSERT INTO conflict (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload)
+     SELECT c.gateway, c.stream_id, c.seq, c.source, c.received_wall_ms, c.mono_ms, c.device, c.topic, c.payload
+     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::double precision[], $6::double precision[],
+       $7::text[], $8::text[], $9::bytea[]) WITH ORDINALITY
+       AS c (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, i) ORDER BY c.i`,
+    [
+      ...idColumns(aside),
+      aside.map(({ entry }) => entry.source),
+      aside.map(({ entry }) => entry.receivedWallMs),
+      aside.map(({ content }) => content.monoMs),
+      aside.map(({ content }) => content.device),
+      aside.map(({ content }) => content.topic),
+      aside.map(({ content }) => content.payload),
+    ],
+  );
+}
+
+export async function newestConflicts(client: Queryable, limit: number): Promise<LedgerConflict[]> {
+  const { rows } = await client.query<ConflictRow>(
+    `SELECT s.gateway, s.epoch, s.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS "monoMs", c.source,
+       c.received_wall_ms AS "receivedWallMs", r.device AS "heldDevice", r.topic AS "heldTopic",
+       r.payload AS "heldPayload", r.mono_ms AS "heldMonoMs", a.source AS "heldSource",
+       a.received_wall_ms AS "heldReceivedWallMs"
+     FROM conflict c JOIN stream s ON s.gateway = c.gateway AND s.id = c.stream_id
+       JOIN record r ON r.gateway = c.gateway AND r.stream_id = c.stream_id AND r.seq = c.seq
+       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month
+     ORDER BY c.id DESC LIMIT $1`,
+    [limit],
+  );
+  return rows.map((row) => ({
+    gateway: row.gateway,
+    epoch: row.epoch,
+    stream: row.stream,
+    seq: row.seq,
+    held: {
+      device: row.heldDevice,
+      topic: row.heldTopic,
+      payload: row.heldPayload,
+      monoMs: row.heldMonoMs,
+      source: row.heldSource,
+      receivedWallMs: row.heldReceivedWallMs,
+    },
+    other: {
+      device: row.device,
+      topic: row.topic,
+      payload: row.payload,
+      monoMs: row.monoMs,
+      source: row.source,
+      receivedWallMs: row.receivedWallMs,
+    },
+  }));
+}
+
+export async function insertDeadLetter(client: Queryable, letter: DeadLetter): Promise<void> {
+  const { source, reason, detail, bytes, receivedWallMs } = letter;
+  await client.query(
+    `WITH counted AS (UPDATE head SET dead_letters = dead_letters + 1)
+     INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms) VALUES ($1, $2, $3, $4, $5)`,
+    [source, reason, withoutNul(detail).slice(0, DETAIL_CHARACTERS_MAX), bytes, receivedWallMs],
+  );
+}
+
+export async function newestDeadLetters(client: Queryable, limit: number): Promise<DeadLetter[]> {
+  const { rows } = await client.query<DeadLetter>(
+    `SELECT source, reason, detail, payload AS bytes, received_wall_ms AS "receivedWallMs"
+     FROM dead_letter ORDER BY id DESC LIMIT $1`,
+    [limit],
+  );
+  return rows;
+}
+
+/** PostgreSQL's text holds any character but this one. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\0', '\u{fffd}');
+}

@@ -1,0 +1,234 @@
+/**
+ * The ledger on PostgreSQL, for any number of router replicas without a leader: what one commit decides by, it locks.
+ *
+ * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5). Nothing about a
+ * stream is remembered between commits, because another replica may have changed it.
+ */
+import { type Clock, dateOf } from '../../../shared/clock.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import type { SeqRange } from '../../../shared/record.ts';
+import { SparseLog } from '../../sparse-log.ts';
+import type {
+  CommitResult,
+  DeadLetter,
+  GatewayContact,
+  Ledger,
+  LedgerConflict,
+  LedgerEntry,
+  LedgerRecord,
+  LedgerVerification,
+  StreamCompleteness,
+} from '../ledger.ts';
+import { completenessOf } from '../rules.ts';
+import { runsQuery, Verification } from '../verify.ts';
+import { type Committed, commitEntries } from './commit.ts';
+import { Database, type PostgresOptions } from './connection.ts';
+import {
+  Bound,
+  type EvidenceLimits,
+  insertDeadLetter,
+  newestConflicts,
+  newestDeadLetters,
+} from './evidence.ts';
+import { readRecords } from './records.ts';
+import { makePartitions, migrate } from './schema.ts';
+import { listStreams } from './streams.ts';
+
+export interface PostgresLedgerOptions extends PostgresOptions {
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<{ conflicts: EvidenceLimits; deadLetters: EvidenceLimits }>;
+}
+
+const MIB = 1024 * 1024;
+const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
+const DEAD_LETTERS: EvidenceLimits = { rowsMax: 10_000, bytesMax: 64 * MIB };
+
+/** Opens or makes the ledger. Rejects when the server cannot be reached, is too old, or holds a newer schema. */
+export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Ledger> {
+  const log = new SparseLog(options);
+  const db = new Database(options, options.clock, log);
+  try {
+    await migrate(db, options.schema);
+    return new PostgresLedger(db, options, log);
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+class PostgresLedger implements Ledger {
+  readonly #db: Database;
+  readonly #schema: string;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #conflicts: Bound;
+  readonly #deadLetters: Bound;
+  /** The last month that has its partitions. */
+  #monthMade = 0;
+
+  constructor(db: Database, { schema, clock, limits = {} }: PostgresLedgerOptions, log: SparseLog) {
+    this.#db = db;
+    this.#schema = schema;
+    this.#clock = clock;
+    this.#log = log;
+    this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
+    this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
+  }
+
+  async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    if (entries.length === 0) return [];
+    const month = await this.#month();
+    const committed = await this.#db.transaction((client) => commitEntries(client, entries, month));
+    this.#alert(committed);
+    const { aside } = committed;
+    const bytes = aside.reduce((sum, { content }) => sum + content.payload.byteLength, 0);
+    await this.#kept(this.#conflicts.added(this.#db, aside.length, bytes));
+    return committed.results;
+  }
+
+  read(after: number, limit: number): Promise<LedgerRecord[]> {
+    return readRecords(this.#db, after, limit);
+  }
+
+  async completeness(gateway?: string): Promise<StreamCompleteness[]> {
+    const streams = await listStreams(this.#db, gateway);
+    return streams.map(({ key, state }) => completenessOf(key, state));
+  }
+
+  async contacts(): Promise<GatewayContact[]> {
+    const { rows } = await this.#db.query<GatewayContact>(
+      'SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact',
+    );
+    return rows;
+  }
+
+  async deadLetter(letter: DeadLetter): Promise<void> {
+    await insertDeadLetter(this.#db, letter);
+    await this.#kept(this.#deadLetters.added(this.#db, 1, letter.bytes.byteLength));
+  }
+
+  deadLetters(limit: number): Promise<DeadLetter[]> {
+    return newestDeadLetters(this.#db, limit);
+  }
+
+  conflicts(limit: number): Promise<LedgerConflict[]> {
+    return newestConflicts(this.#db, limit);
+  }
+
+  async totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }> {
+    const { rows } = await this.#db.query<{
+      records: number;
+      duplicates: number;
+      conflicts: number;
+      deadLetters: number;
+    }>(
+      `SELECT head.last_offset AS records, head.dead_letters AS "deadLetters", s.duplicates, s.conflicts
+       FROM head, (SELECT coalesce(sum(duplicates), 0)::bigint AS duplicates,
+         coalesce(sum(conflicts), 0)::bigint AS conflicts FROM stream) s`,
+    );
+    return rows[0] ?? { records: 0, duplicates: 0, conflicts: 0, deadLetters: 0 };
+  }
+
+  verify(): Promise<LedgerVerification> {
+    return this.#db.transaction(async (client) => {
+      const verification = new Verification();
+      for (const { key, id, state } of await listStreams(client, undefined)) {
+        const runs = await client.query<SeqRange>(runsQuery('gateway = $1 AND stream_id = $2'), [
+          key.gateway,
+          id,
+        ]);
+        verification.compare(key, state.seen, runs.rows);
+      }
+      return verification.result();
+    }, 'REPEATABLE READ');
+  }
+
+  async loadCursor(feed: string): Promise<number> {
+    const { rows } = await this.#db.query<{ offset: number }>(
+      'SELECT last_offset AS "offset" FROM cursor WHERE feed = $1',
+      [feed],
+    );
+    return rows[0]?.offset ?? 0;
+  }
+
+  async saveCursor(feed: string, offset: number): Promise<void> {
+    await this.#db.query(
+      `INSERT INTO cursor (feed, last_offset) VALUES ($1, $2)
+       ON CONFLICT (feed) DO UPDATE SET last_offset = excluded.last_offset`,
+      [feed, offset],
+    );
+  }
+
+  async load(source: string, partition: string): Promise<string | null> {
+    const { rows } = await this.#db.query<{ position: string }>(
+      'SELECT position FROM checkpoint WHERE source = $1 AND partition = $2',
+      [source, partition],
+    );
+    return rows[0]?.position ?? null;
+  }
+
+  async save(source: string, partition: string, position: string): Promise<void> {
+    await this.#db.query(
+      `INSERT INTO checkpoint (source, partition, position) VALUES ($1, $2, $3)
+       ON CONFLICT (source, partition) DO UPDATE SET position = excluded.position`,
+      [source, partition, position],
+    );
+  }
+
+  async ping(): Promise<void> {
+    await this.#db.query(
+      'INSERT INTO ping (id, wall_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET wall_ms = excluded.wall_ms',
+      [this.#clock.wallMs()],
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+
+  /** The month (counted from year 0) that a commit's records belong to; it and the next one have their partitions. */
+  async #month(): Promise<number> {
+    const now = dateOf(this.#clock.wallMs());
+    const month = now.getUTCFullYear() * 12 + now.getUTCMonth();
+    for (const needed of [month, month + 1]) {
+      if (needed <= this.#monthMade && needed >= this.#monthMade - 1) continue;
+      await makePartitions(this.#db, this.#schema, needed);
+      this.#monthMade = needed;
+    }
+    return month;
+  }
+
+  /** The bound of a table is looked after once the commit stands: its failure must not undo what was said. */
+  async #kept(pruning: Promise<void>): Promise<void> {
+    try {
+      await pruning;
+    } catch (error) {
+      this.#log.warn('ledger.prune_failed', { error: errorText(error) });
+    }
+  }
+
+  #alert({ absorbed, aside }: Committed): void {
+    const [first] = aside;
+    if (first) {
+      const { gateway, epoch, stream } = first.entry.envelope;
+      const { source } = first.entry;
+      this.#log.warn('ledger.conflict', {
+        gateway,
+        epoch,
+        stream,
+        source,
+        seq: first.seq,
+        records: aside.length,
+      });
+    }
+    for (const { entry, absorption } of absorbed) {
+      const { gateway, epoch, stream, sealedAt } = entry.envelope;
+      const where = { gateway, epoch, stream, source: entry.source };
+      if (absorption.aboveSeal > 0) {
+        this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
+      }
+      if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
+    }
+  }
+}

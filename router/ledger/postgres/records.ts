@@ -1,0 +1,204 @@
+/**
+ * The `record` and `arrival` rows, and the rule that readers by offset miss nothing.
+ *
+ * A sequence gives numbers before the commit, so that a reader could see 8 while 7 is still being committed, move its
+ * cursor to 8 and never see 7. Here offsets are given under a lock instead: the last statement of a commit takes the
+ * one row of `head`, adds how many records are new, and holds it until the COMMIT. So offsets are given in the order of
+ * the commits, whoever sees an offset sees every lower one, and they are dense: a transaction that fails gives its
+ * numbers back. The records themselves are inserted before, without that lock; an offset is the arrival's first plus
+ * the record's position in it.
+ */
+import type { TelemetryRecord } from '../../../shared/record.ts';
+import type { LedgerEntry, LedgerRecord, RecordVersion } from '../ledger.ts';
+import type { Queryable } from './connection.ts';
+
+/** The new records of one entry. */
+export interface Fresh {
+  streamId: number;
+  entry: LedgerEntry;
+  records: readonly TelemetryRecord[];
+}
+
+/** A record id, with the stream as its row id. */
+export interface StoredId {
+  gateway: string;
+  streamId: number;
+  seq: number;
+}
+
+type RecordRow = Omit<LedgerRecord, 'wallMs'> & { clockOffsetMs: number };
+
+/** A page of {@link readRecords} ends after this many payload bytes, whatever its limit (I10). */
+const PAGE_BYTES_MAX = 8 * 1024 * 1024;
+
+export function idText(streamId: number, seq: number): string {
+  return `${streamId}/${seq}`;
+}
+
+/** Inserts the records in one statement; returns the ids of their arrivals, for {@link giveOffsets}. */
+export async function insertRecords(
+  client: Queryable,
+  fresh: readonly Fresh[],
+  month: number,
+): Promise<number[]> {
+  const { rows } = await client.query<{ id: number }>(
+    `SELECT nextval('arrival_id') AS id FROM generate_series(1, $1)`,
+    [fresh.length],
+  );
+  const arrivals = rows.map(({ id }) => id);
+  const all = fresh.flatMap(({ records }, i) =>
+    records.map((record, position) => ({ record, position, arrival: i + 1 })),
+  );
+  const payloads = all.map(({ record }) => record.payload);
+  // Payloads travel as one run of bytes that the server cuts: elements of a bytea[] would go as hexadecimal text.
+  const lengths = payloads.map((payload) => payload.byteLength);
+  const starts = sums(lengths).map((end, i) => end - (lengths[i] ?? 0) + 1);
+  await client.query(
+    `INSERT INTO record (gateway, stream_id, seq, month, arrival_id, position, mono_ms, device, topic, payload)
+     SELECT ($1::text[])[r.arrival], ($2::bigint[])[r.arrival], r.seq, $4, ($3::bigint[])[r.arrival], r.position,
+       r.mono_ms, r.device, r.topic, substring($5::bytea FROM r.start FOR r.length)
+     FROM unnest($6::integer[], $7::bigint[], $8::integer[], $9::double precision[], $10::text[], $11::text[],
+       $12::integer[], $13::integer[])
+       AS r (arrival, seq, position, mono_ms, device, topic, start, length)`,
+    [
+      fresh.map(({ entry }) => entry.envelope.gateway),
+      fresh.map(({ streamId }) => streamId),
+      arrivals,
+      month,
+      Buffer.concat(payloads),
+      all.map(({ arrival }) => arrival),
+      all.map(({ record }) => record.seq),
+      all.map(({ position }) => position),
+      all.map(({ record }) => record.monoMs),
+      all.map(({ record }) => record.device),
+      all.map(({ record }) => record.topic),
+      starts,
+      lengths,
+    ],
+  );
+  return arrivals;
+}
+
+/** Inserts the arrivals at the next offsets, and holds `head` from here to the COMMIT: the last statement before it. */
+export async function giveOffsets(
+  client: Queryable,
+  fresh: readonly Fresh[],
+  arrivals: readonly number[],
+  month: number,
+): Promise<void> {
+  const lasts = sums(fresh.map(({ records }) => records.length));
+  const seqsOf = fresh.map(({ records }) => records.map(({ seq }) => seq));
+  const clocks = fresh.map(({ entry }) => entry.envelope.clock);
+  await client.query(
+    `WITH given AS (UPDATE head SET last_offset = last_offset + $1 RETURNING last_offset - $1 AS base)
+     INSERT INTO arrival (gateway, id, month, stream_id, first_seq, last_seq, first_offset, last_offset, source,
+       received_wall_ms, boot_id, clock_offset_ms, clock_quality)
+     SELECT a.gateway, a.id, $2, a.stream_id, a.first_seq, a.last_seq, given.base + a.first, given.base + a.last,
+       a.source, a.received_wall_ms, a.boot_id, a.clock_offset_ms, a.clock_quality
+     FROM given, unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+       $9::bigint[], $10::text[], $11::double precision[], $12::text[], $13::double precision[], $14::text[])
+       AS a (gateway, id, stream_id, first_seq, last_seq, first, last, source, received_wall_ms, boot_id,
+         clock_offset_ms, clock_quality)`,
+    [
+      lasts.at(-1) ?? 0,
+      month,
+      fresh.map(({ entry }) => entry.envelope.gateway),
+      arrivals,
+      fresh.map(({ streamId }) => streamId),
+      seqsOf.map((seqs) => Math.min(...seqs)),
+      seqsOf.map((seqs) => Math.max(...seqs)),
+      fresh.map(({ records }, i) => (lasts[i] ?? 0) - records.length + 1),
+      lasts,
+      fresh.map(({ entry }) => entry.source),
+      fresh.map(({ entry }) => entry.receivedWallMs),
+      clocks.map(({ bootId }) => bootId),
+      clocks.map(({ offsetMs }) => offsetMs),
+      clocks.map(({ quality }) => quality),
+    ],
+  );
+}
+
+/** The running sums of `sizes`. */
+function sums(sizes: readonly number[]): number[] {
+  let sum = 0;
+  return sizes.map((size) => {
+    sum += size;
+    return sum;
+  });
+}
+
+/** The held versions of `ids`, by {@link idText}: one statement. */
+export async function heldVersions(
+  client: Queryable,
+  ids: readonly StoredId[],
+): Promise<Map<string, RecordVersion>> {
+  if (ids.length === 0) return new Map();
+  const { rows } = await client.query<RecordVersion & { streamId: number; seq: number }>(
+    `SELECT r.stream_id AS "streamId", r.seq, r.device, r.topic, r.payload, r.mono_ms AS "monoMs", a.source,
+       a.received_wall_ms AS "receivedWallMs"
+     FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
+       JOIN record r ON r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq
+       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month`,
+    idColumns(ids),
+  );
+  return new Map(rows.map(({ streamId, seq, ...version }) => [idText(streamId, seq), version]));
+}
+
+export function idColumns(ids: readonly StoredId[]): unknown[] {
+  return [ids.map(({ gateway }) => gateway), ids.map(({ streamId }) => streamId), ids.map(({ seq }) => seq)];
+}
+
+/** Records with offset > `after`, ascending; none only at the end, also where all of a page's records were pruned. */
+export async function readRecords(client: Queryable, after: number, limit: number): Promise<LedgerRecord[]> {
+  for (let from = after; ; ) {
+    const page = await readPage(client, from, limit);
+    if (page.length > 0) return page;
+    const { rows } = await client.query<{ first: number | null }>(
+      'SELECT min(first_offset) AS first FROM arrival WHERE last_offset > $1',
+      [from + limit],
+    );
+    const first = rows[0]?.first ?? null;
+    if (first === null) return [];
+    from = Math.max(from + limit, first - 1);
+  }
+}
+
+async function readPage(client: Queryable, after: number, limit: number): Promise<LedgerRecord[]> {
+  const { rows } = await client.query<RecordRow>(
+    `SELECT page.* FROM (
+       SELECT a.first_offset + r.position AS "offset", s.gateway, s.epoch, s.stream, r.seq, r.device, r.topic,
+         r.payload, a.boot_id AS "bootId", r.mono_ms AS "monoMs", a.clock_offset_ms AS "clockOffsetMs",
+         a.clock_quality AS "clockQuality", a.source, a.received_wall_ms AS "receivedWallMs",
+         sum(octet_length(r.payload)) OVER (ORDER BY a.first_offset + r.position) - octet_length(r.payload) AS before
+       FROM (SELECT * FROM arrival WHERE last_offset > $1 ORDER BY last_offset LIMIT $3) a
+         JOIN stream s ON s.gateway = a.gateway AND s.id = a.stream_id
+         JOIN record r ON r.gateway = a.gateway AND r.stream_id = a.stream_id
+           AND r.seq BETWEEN a.first_seq AND a.last_seq AND r.month = a.month AND r.arrival_id = a.id
+       WHERE a.first_offset <= $2 AND a.first_offset + r.position BETWEEN $1 + 1 AND $2) page
+     WHERE page.before < ${PAGE_BYTES_MAX} ORDER BY "offset"`,
+    [after, after + limit, limit],
+  );
+  return rows.map(recordOf);
+}
+
+function recordOf(row: RecordRow): LedgerRecord {
+  const { offset, gateway, epoch, stream, seq, device, topic, payload, bootId, monoMs } = row;
+  const { clockOffsetMs, clockQuality, source, receivedWallMs } = row;
+  const wallMs = monoMs + clockOffsetMs;
+  return {
+    gateway,
+    epoch,
+    stream,
+    offset,
+    seq,
+    device,
+    topic,
+    payload,
+    bootId,
+    monoMs,
+    wallMs,
+    clockQuality,
+    source,
+    receivedWallMs,
+  };
+}

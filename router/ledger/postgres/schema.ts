@@ -1,0 +1,161 @@
+/**
+ * The ledger's tables in PostgreSQL 15 or newer, and how they come about: numbered migrations, only forward, applied once
+ * under an advisory lock however many replicas start together. A schema newer than this version is refused.
+ *
+ * Every key of what grows with the fleet begins with the gateway. `record` and `arrival` (what the new records of one
+ * envelope share) are partitioned by the month of their commit, so that old ones are dropped as whole tables. A unique
+ * index cannot span partitions without the month in it: that an id is held once is decided by the stream's row, which
+ * every commit locks (I5).
+ */
+import type { Database, Queryable } from './connection.ts';
+
+const SERVER_VERSION_MIN = 150_000;
+const PARTITIONED = ['arrival', 'record'];
+
+const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE stream (
+    gateway text NOT NULL,
+    epoch text NOT NULL,
+    stream text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    seen bytea NOT NULL,
+    gap_quota bytea NOT NULL,
+    gap_age bytea NOT NULL,
+    gap_corruption bytea NOT NULL,
+    sealed_at bigint,
+    duplicates bigint NOT NULL DEFAULT 0,
+    conflicts bigint NOT NULL DEFAULT 0,
+    PRIMARY KEY (gateway, epoch, stream)
+  );
+  CREATE UNIQUE INDEX stream_id ON stream (gateway, id);
+  CREATE SEQUENCE arrival_id;
+  CREATE TABLE arrival (
+    gateway text NOT NULL,
+    id bigint NOT NULL,
+    month integer NOT NULL,
+    stream_id bigint NOT NULL,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    first_offset bigint NOT NULL,
+    last_offset bigint NOT NULL,
+    source text NOT NULL,
+    received_wall_ms double precision NOT NULL,
+    boot_id text NOT NULL,
+    clock_offset_ms double precision NOT NULL,
+    clock_quality text NOT NULL,
+    PRIMARY KEY (gateway, id, month)
+  ) PARTITION BY LIST (month);
+  CREATE INDEX arrival_offset ON arrival (last_offset);
+  CREATE TABLE record (
+    gateway text NOT NULL,
+    stream_id bigint NOT NULL,
+    seq bigint NOT NULL,
+    month integer NOT NULL,
+    arrival_id bigint NOT NULL,
+    position integer NOT NULL,
+    mono_ms double precision NOT NULL,
+    device text NOT NULL,
+    topic text NOT NULL,
+    payload bytea NOT NULL,
+    PRIMARY KEY (gateway, stream_id, seq, month)
+  ) PARTITION BY LIST (month);
+  CREATE TABLE conflict (
+    gateway text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    stream_id bigint NOT NULL,
+    seq bigint NOT NULL,
+    source text NOT NULL,
+    received_wall_ms double precision NOT NULL,
+    mono_ms double precision NOT NULL,
+    device text NOT NULL,
+    topic text NOT NULL,
+    payload bytea NOT NULL,
+    PRIMARY KEY (gateway, stream_id, seq, id)
+  );
+  CREATE INDEX conflict_id ON conflict (id);
+  CREATE TABLE dead_letter (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    source text NOT NULL,
+    reason text NOT NULL,
+    detail text NOT NULL,
+    payload bytea NOT NULL,
+    received_wall_ms double precision NOT NULL
+  );
+  CREATE TABLE contact (
+    gateway text NOT NULL,
+    source text NOT NULL,
+    last_wall_ms double precision NOT NULL,
+    PRIMARY KEY (gateway, source)
+  );
+  CREATE TABLE checkpoint (
+    source text NOT NULL,
+    partition text NOT NULL,
+    position text NOT NULL,
+    PRIMARY KEY (source, partition)
+  );
+  CREATE TABLE cursor (feed text PRIMARY KEY, last_offset bigint NOT NULL);
+  CREATE TABLE head (
+    id integer PRIMARY KEY CHECK (id = 1),
+    last_offset bigint NOT NULL,
+    dead_letters bigint NOT NULL
+  );
+  CREATE TABLE ping (id integer PRIMARY KEY CHECK (id = 1), wall_ms double precision NOT NULL);
+  INSERT INTO head (id, last_offset, dead_letters) VALUES (1, 0, 0);
+  `,
+];
+
+/** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */
+export async function migrate(db: Database, schema: string): Promise<void> {
+  await db.transaction(async (client) => {
+    await checkServer(client);
+    await lock(client, schema);
+    // IF NOT EXISTS asks for the right to create also where the schema is there.
+    const { rows: schemas } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
+    if (schemas.length === 0) await client.query(`CREATE SCHEMA ${schema}`);
+    await client.query('CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)');
+    const { rows } = await client.query<{ version: number | null }>(
+      'SELECT max(version) AS version FROM schema_version',
+    );
+    const version = rows[0]?.version ?? 0;
+    if (version > MIGRATIONS.length) {
+      throw new Error(
+        `schema ${schema}: written by a newer Headgate (ledger schema ${version}, this one knows up to ${MIGRATIONS.length})`,
+      );
+    }
+    for (const [i, migration] of MIGRATIONS.entries()) {
+      if (i < version) continue;
+      await client.query(migration);
+      await client.query('INSERT INTO schema_version (version) VALUES ($1)', [i + 1]);
+    }
+  });
+}
+
+/** Makes the partitions of `month` where there are none. Any number of replicas may do so at once. */
+export async function makePartitions(db: Database, schema: string, month: number): Promise<void> {
+  await db.transaction(async (client) => {
+    await lock(client, schema);
+    for (const table of PARTITIONED) {
+      await client.query(
+        `CREATE TABLE IF NOT EXISTS ${table}_${month} PARTITION OF ${table} FOR VALUES IN (${month})`,
+      );
+    }
+  });
+}
+
+/** A lock until the transaction's end that all replicas share. */
+async function lock(client: Queryable, schema: string): Promise<void> {
+  await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`headgate ledger ${schema}`]);
+}
+
+async function checkServer(client: Queryable): Promise<void> {
+  const { rows } = await client.query<{ version: number; fsync: string; commit: string }>(
+    `SELECT current_setting('server_version_num')::integer AS version, current_setting('fsync') AS fsync,
+       current_setting('synchronous_commit') AS commit`,
+  );
+  const [server] = rows;
+  if (!server || server.version < SERVER_VERSION_MIN) throw new Error('PostgreSQL 15 or newer is needed');
+  if (server.fsync === 'off' || server.commit === 'off') {
+    throw new Error('PostgreSQL runs with fsync or synchronous_commit off: a commit would not be durable');
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The `stream` rows: the interval sets a commit decides by. A commit locks the rows of all its streams before it reads
+ * them, in the order of their keys, so that two commits on any replicas take turns and never wait for each other in a
+ * circle. Rows that are new are inserted first, in the same order: whoever locks afterwards waits for no insert.
+ */
+import type { StreamKey } from '../../../shared/record.ts';
+import { EMPTY_STREAM, type StreamState } from '../rules.ts';
+import { decodeState, encodeState, type StateColumns } from '../stream-columns.ts';
+import type { Queryable } from './connection.ts';
+
+/** A stream as the running transaction has it. */
+export interface LockedStream {
+  readonly id: number;
+  readonly key: StreamKey;
+  state: StreamState;
+}
+
+type StreamRow = StreamKey & StateColumns & { id: number };
+
+const COLUMNS = `s.id, s.gateway, s.epoch, s.stream, s.seen, s.gap_quota AS "gapQuota", s.gap_age AS "gapAge",
+  s.gap_corruption AS "gapCorruption", s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
+
+/** Names may hold any character, so that a plain separator would let two keys meet. */
+export function streamName({ gateway, epoch, stream }: StreamKey): string {
+  return JSON.stringify([gateway, epoch, stream]);
+}
+
+/** Locks the rows of `keys` (made where missing) until the transaction ends; by {@link streamName}. */
+export async function lockStreams(
+  client: Queryable,
+  keys: ReadonlyMap<string, StreamKey>,
+): Promise<Map<string, LockedStream>> {
+  const all = [...keys.values()];
+  const names = [all.map((k) => k.gateway), all.map((k) => k.epoch), all.map((k) => k.stream)];
+  const empty = encodeState(EMPTY_STREAM);
+  await client.query(
+    `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption)
+     SELECT k.gateway, k.epoch, k.stream, $4, $4, $4, $4
+     FROM unnest($1::text[], $2::text[], $3::text[]) AS k (gateway, epoch, stream)
+     WHERE NOT EXISTS (SELECT FROM stream s
+       WHERE s.gateway = k.gateway AND s.epoch = k.epoch AND s.stream = k.stream)
+     ORDER BY k.gateway, k.epoch, k.stream ON CONFLICT DO NOTHING`,
+    [...names, empty.seen],
+  );
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s
+     WHERE (s.gateway, s.epoch, s.stream) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[]))
+     ORDER BY s.gateway, s.epoch, s.stream FOR UPDATE`,
+    names,
+  );
+  return new Map(
+    rows.map((row) => [
+      streamName(row),
+      {
+        id: row.id,
+        key: { gateway: row.gateway, epoch: row.epoch, stream: row.stream },
+        state: decodeState(row),
+      },
+    ]),
+  );
+}
+
+/** Writes the states of locked streams in one statement. */
+export async function writeStreams(client: Queryable, streams: readonly LockedStream[]): Promise<void> {
+  const columns = streams.map(({ state }) => encodeState(state));
+  await client.query(
+    `UPDATE stream s SET seen = n.seen, gap_quota = n.gap_quota, gap_age = n.gap_age,
+       gap_corruption = n.gap_corruption, sealed_at = n.sealed_at, duplicates = n.duplicates, conflicts = n.conflicts
+     FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[],
+       $8::bigint[], $9::bigint[])
+       AS n (gateway, id, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts)
+     WHERE s.gateway = n.gateway AND s.id = n.id`,
+    [
+      streams.map(({ key }) => key.gateway),
+      streams.map(({ id }) => id),
+      columns.map(({ seen }) => seen),
+      columns.map(({ gapQuota }) => gapQuota),
+      columns.map(({ gapAge }) => gapAge),
+      columns.map(({ gapCorruption }) => gapCorruption),
+      columns.map(({ sealedAt }) => sealedAt),
+      columns.map(({ duplicates }) => duplicates),
+      columns.map(({ conflicts }) => conflicts),
+    ],
+  );
+}
+
+/** All streams, or one gateway's, in the order they were made. */
+export async function listStreams(client: Queryable, gateway: string | undefined): Promise<LockedStream[]> {
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s WHERE $1::text IS NULL OR s.gateway = $1 ORDER BY s.gateway, s.id`,
+    [gateway ?? null],
+  );
+  return rows.map((row) => ({ id: row.id, key: row, state: decodeState(row) }));
+}

@@ -1,0 +1,64 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { Registry } from 'prom-client';
+import t from 'tap';
+import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { routerRoutes } from '../../router/status.ts';
+import { createAdminServer } from '../../shared/admin-server.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { createLogger } from '../../shared/log.ts';
+import { entry } from '../router/ledger/envelopes.ts';
+import { folderWith, headgate } from './run.ts';
+
+const log = createLogger({ level: 'silent', levels: {} });
+const SOURCES = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]\n';
+
+t.test('ledger verify: 0 when clean, 1 with what differs, and no ledger is made by looking', async (t) => {
+  const dir = folderWith(t, {});
+  const config = join(folderWith(t, { 'router.yaml': `data_dir: ${dir}\n${SOURCES}` }), 'router.yaml');
+  const verify = ['ledger', 'verify', '--config', config];
+  t.match(await headgate(verify), { code: 1, stderr: /there is no ledger in/ });
+  const file = join(dir, 'ledger.db');
+  const ledger = await openSqliteLedger({ file, clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  await ledger.commit([entry({ seqs: [1, 2, 3] })]);
+  t.match(await headgate(verify), { code: 0, stdout: '3 records in 1 streams: clean\n', stderr: '' });
+  const db = new Database(file);
+  db.exec('DELETE FROM record WHERE seq = 2');
+  db.close();
+  const told = await headgate(verify);
+  t.match(told, { code: 1, stdout: /2 records in 1 streams: 1 problems/ });
+  t.match(told.stdout, /^gw-1 +1-aa +telemetry +seen-without-record +2–2$/m);
+  const { code, stdout } = await headgate([...verify, '--json']);
+  t.equal(code, 1);
+  t.match(JSON.parse(stdout), { problemCount: 1, problems: [{ ranges: [{ first: 2, last: 2 }] }] });
+});
+
+t.test('completeness: all gateways, or one', async (t) => {
+  const ledger = await openSqliteLedger({
+    file: join(folderWith(t, {}), 'ledger.db'),
+    clock: systemClock,
+    log,
+  });
+  t.teardown(() => ledger.close());
+  await ledger.commit([entry({ seqs: [1, 2, 5] }), entry({ gateway: 'gw-2', seqs: [1] })]);
+  const routes = routerRoutes({ sources: [], feeds: [], ledger, clock: systemClock });
+  const server = createAdminServer({
+    host: '127.0.0.1',
+    port: 0,
+    checks: {},
+    registry: new Registry(),
+    log,
+    routes,
+  });
+  await server.start();
+  t.teardown(() => server.stop());
+  const command = ['completeness', '--admin', `http://127.0.0.1:${server.port()}`];
+  const { code, stdout } = await headgate(command);
+  t.equal(code, 0);
+  t.match(stdout, /^gw-1 +1-aa +telemetry +2 +5 +2 \(3–4\) +nothing +0 +0$/m);
+  t.match(stdout, /^gw-2 /m);
+  const one = await headgate([...command, '--gateway', 'gw-2', '--json']);
+  t.match(JSON.parse(one.stdout), [{ gateway: 'gw-2', completeTo: 1, missing: [] }]);
+  t.equal(JSON.parse(one.stdout).length, 1);
+});

@@ -1,0 +1,43 @@
+/** The PostgreSQL engine for the ledger's contract: a place is a schema of the server that the suite started. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import type { PostgresOptions } from '../../router/ledger/postgres/connection.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { createLogger } from '../../shared/log.ts';
+import type { LedgerEngine } from '../router/ledger/engine.ts';
+
+/** Where the suite tells the server to this module, also in the processes it kills. */
+export const URL_VARIABLE = 'HEADGATE_TEST_POSTGRES_URL';
+
+export function optionsOf(place: string): PostgresOptions {
+  const url = `${process.env[URL_VARIABLE] ?? ''}?application_name=${place}`;
+  return { url, schema: place, connectionsMax: 4, timeoutMs: 10_000 };
+}
+
+export const engine: LedgerEngine = {
+  name: 'postgres',
+  async open(place) {
+    await untilAlone(place);
+    return openPostgresLedger({
+      ...optionsOf(place),
+      clock: systemClock,
+      log: createLogger({ level: 'silent', levels: {} }),
+    });
+  },
+  place: (_folder, name) => `t_${name.replaceAll('-', '_')}`,
+};
+
+/** The server ends the last transaction of a killed process a moment after the kill. */
+async function untilAlone(place: string): Promise<void> {
+  const client = new pg.Client({ connectionString: process.env[URL_VARIABLE] });
+  await client.connect();
+  for (;;) {
+    const { rowCount } = await client.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [
+      place,
+    ]);
+    if (rowCount === 0) break;
+    await sleep(10);
+  }
+  await client.end();
+}

@@ -1,0 +1,119 @@
+/**
+ * The ledger on a real PostgreSQL: the contract of every engine, and what only a shared server can do to it.
+ * `node test/servers/postgres.servers.ts 2000000` runs the replicas on that many records.
+ */
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import type { Ledger } from '../../router/ledger/ledger.ts';
+import { commitEntries } from '../../router/ledger/postgres/commit.ts';
+import { Database } from '../../router/ledger/postgres/connection.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { SparseLog } from '../../router/sparse-log.ts';
+import { dateOf, systemClock } from '../../shared/clock.ts';
+import { createLogger } from '../../shared/log.ts';
+import { runLedgerContract } from '../router/ledger/contract.ts';
+import { entry, seqs } from '../router/ledger/envelopes.ts';
+import { postgres } from './postgres.ts';
+import { optionsOf, URL_VARIABLE } from './postgres-engine.ts';
+import { testReplicas } from './replicas.ts';
+
+const RECORDS = Number(process.argv[2] ?? 200_000);
+const log = createLogger({ level: 'silent', levels: {} });
+
+t.setTimeout(900_000);
+const server = await postgres();
+t.teardown(() => server.remove());
+await server.start();
+process.env[URL_VARIABLE] = server.url;
+
+async function opened(t: Test, place: string): Promise<Ledger> {
+  const ledger = await openPostgresLedger({ ...optionsOf(place), clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  return ledger;
+}
+
+function connected(t: Test, place: string): Database {
+  const db = new Database(optionsOf(place), systemClock, new SparseLog({ log, clock: systemClock }));
+  t.teardown(() => db.close());
+  return db;
+}
+
+await t.test('no reader sees an offset before every lower one, and a rollback leaves no hole', async (t) => {
+  const ledger = await opened(t, 'offsets');
+  await ledger.commit([entry({ gateway: 'gw-0', seqs: [1] })]);
+  const now = dateOf(systemClock.wallMs());
+  const month = now.getUTCFullYear() * 12 + now.getUTCMonth();
+  const db = connected(t, 'offsets');
+  for (const outcome of ['commit', 'rollback'] as const) {
+    const before = (await ledger.read(0, 100)).length;
+    const order: string[] = [];
+    const held = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
+    const first = db
+      .transaction(async (client) => {
+        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], month);
+        held.resolve();
+        await release.promise;
+        order.push('first');
+        if (outcome === 'rollback') throw new Error('given up');
+      })
+      .catch(() => undefined);
+    await held.promise;
+    const second = ledger
+      .commit([entry({ gateway: `b-${outcome}`, seqs: [1] })])
+      .then(() => order.push('second'));
+    await waitsForALock(db);
+    t.equal((await ledger.read(0, 100)).length, before, 'nothing of either is visible');
+    release.resolve();
+    await Promise.all([first, second]);
+    t.strictSame(order, ['first', 'second']);
+    const after = await ledger.read(0, 100);
+    t.strictSame(
+      after.map(({ offset }) => offset),
+      seqs(1, before + (outcome === 'commit' ? 3 : 1)),
+    );
+  }
+});
+
+async function waitsForALock(db: Database): Promise<void> {
+  for (;;) {
+    const { rows } = await db.query("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'");
+    if (rows.length > 0) return;
+  }
+}
+
+await t.test('replicas that start together migrate once; a newer schema is refused', async (t) => {
+  await Promise.all(seqs(1, 4).map(() => opened(t, 'together')));
+  await connected(t, 'together').query('INSERT INTO schema_version (version) VALUES (99)');
+  await t.rejects(opened(t, 'together'), { message: /newer Headgate \(ledger schema 99/ });
+});
+
+await t.test('commits that share streams in opposite order never block each other for good', async (t) => {
+  const ledgers = await Promise.all(seqs(1, 3).map(() => opened(t, 'crossing')));
+  const rounds = seqs(1, 20).flatMap((round) =>
+    ledgers.map((ledger, i) => {
+      const group = ['a', 'b', 'c', 'd'].map((stream) => entry({ stream, seqs: seqs(round, round + 4) }));
+      return ledger.commit(i % 2 === 0 ? group : group.reverse());
+    }),
+  );
+  await Promise.all(rounds);
+  t.match(await ledgers[0]?.totals(), { records: 4 * 24 });
+  t.match(await ledgers[0]?.verify(), { records: 4 * 24, problemCount: 0 });
+});
+
+await t.test('a lost server: commits fail, ping fails, and both come back by themselves', async (t) => {
+  const ledger = await opened(t, 'lost');
+  await ledger.commit([entry({ seqs: [1, 2] })]);
+  await server.kill();
+  await t.rejects(ledger.commit([entry({ seqs: [3] })]));
+  await t.rejects(ledger.ping());
+  await server.start();
+  await ledger.ping();
+  t.match(await ledger.commit([entry({ seqs: [2, 3] })]), [{ new: 1, duplicate: 1 }]);
+});
+
+await runLedgerContract(t, fileURLToPath(new URL('./postgres-engine.ts', import.meta.url)));
+
+await t.test('three replicas, killed at random, and the server once (I5)', (t) =>
+  testReplicas(t, server, RECORDS),
+);
