@@ -21,6 +21,9 @@ const IN_FLIGHT_MAX = 3 * (8 + 3) + 1;
 const REDELIVER_MS = 30_000;
 const DUPLICATE_SHARE = 0.03;
 
+/** The same bytes come to several clouds. */
+const decoded = new WeakMap<Uint8Array, Envelope>();
+
 export interface CloudMessage {
   cloud: CloudName;
   gateway: string;
@@ -142,7 +145,8 @@ export class Cloud {
 
   /** It is in the cloud. A grey cloud says so and drops it. */
   #take(gateway: string, { bytes }: OutboundEnvelope, isDropped: boolean): void {
-    const envelope = decodeEnvelope(bytes);
+    const envelope = decoded.get(bytes) ?? decodeEnvelope(bytes);
+    decoded.set(bytes, envelope);
     this.#inspect(envelope, isDropped);
     if (isDropped) return;
     const { time, entropy } = this.#options;

@@ -10,7 +10,7 @@ import type { StoreLimits } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
-import { createLogger } from '../../shared/log.ts';
+import { createLogger, type Logger } from '../../shared/log.ts';
 import type { Policy, ProviderFacts } from '../../shared/policy.ts';
 import { Disk, SimBuffer } from './buffer.ts';
 import type { Cloud } from './cloud.ts';
@@ -50,7 +50,12 @@ export class SimGateway {
   /** Switches of the stream `telemetry`, in all lives. */
   switches: number = 0;
   readonly #options: GatewayOptions;
+  readonly #log: Logger = createLogger(
+    { level: 'info', levels: {} },
+    { write: (line) => this.#logged(line) },
+  );
   #life: Life | null = null;
+  #watch: RoutingLog | null = null;
   #crashes = 0;
 
   constructor(options: GatewayOptions) {
@@ -88,7 +93,8 @@ export class SimGateway {
       nowMs,
     });
     const watch = new RoutingLog({ truth, clock, policy });
-    const log = createLogger({ level: 'info', levels: {} }, { write: (line) => this.#logged(watch, line) });
+    this.#watch = watch;
+    const log = this.#log;
     const routing = new LiveRouting({ policy, providers: facts, clock, log });
     const senders = new Map(
       [...clouds].map(([provider, cloud]) => {
@@ -192,8 +198,7 @@ export class SimGateway {
     return Math.max(this.disk.stalledUntilMs, this.disk.failsUntilMs) + ANSWER_MS >= sinceMs;
   }
 
-  #logged(watch: RoutingLog, line: string): void {
-    const isSwitch = watch.line(line);
-    if (isSwitch) this.switches += 1;
+  #logged(line: string): void {
+    if (this.#watch?.line(line)) this.switches += 1;
   }
 }

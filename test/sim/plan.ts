@@ -55,7 +55,7 @@ export interface Plan {
 const DAY_MS = 86_400_000;
 const GATEWAYS_MAX = 3;
 /** Between two faults of a world of one gateway, in the mean. */
-const FAULT_EVERY_MS = 14_400_000;
+const FAULT_EVERY_MS = 18_000_000;
 const SHORTEST_MS = 500;
 const LONGEST_MS = 7_200_000;
 /** Faults come in clusters: so often the next one strikes within a minute. */

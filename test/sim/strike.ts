@@ -16,10 +16,10 @@ export function strike(world: World, fault: Fault): void {
   world.truth.note('fault', fault.kind, fault.durationMs);
   switch (fault.kind) {
     case 'disk-stall':
-      gateway.disk.stalledUntilMs = endMs;
+      gateway.disk.stalledUntilMs = Math.max(endMs, gateway.disk.stalledUntilMs);
       return;
     case 'disk-failure':
-      gateway.disk.failsUntilMs = endMs;
+      gateway.disk.failsUntilMs = Math.max(endMs, gateway.disk.failsUntilMs);
       return;
     case 'agent-crash':
       gateway.crash();
@@ -51,7 +51,7 @@ export function strike(world: World, fault: Fault): void {
       time.at(endMs, () => router.start());
       return;
     case 'ledger-failure':
-      router.disk.failsUntilMs = endMs;
+      router.disk.failsUntilMs = Math.max(endMs, router.disk.failsUntilMs);
       return;
     default: {
       const { kind, share } = fault;

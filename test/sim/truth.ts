@@ -71,8 +71,7 @@ export class Truth {
   /** A device publishes. The payload is unlike any other. */
   publish(publication: Publication): Uint8Array {
     this.publications.set(publication.number, publication);
-    const length = 20 + ((publication.number * 37) % 200);
-    return Buffer.from(`${publication.number} `.padEnd(length, `value ${publication.number % 10} `));
+    return Buffer.from(`${publication.number} ${(publication.number * 2654435761) % 2 ** 32}`);
   }
 
   epochBegan(gateway: string, epoch: string): void {

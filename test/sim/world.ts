@@ -164,8 +164,8 @@ export class World {
     time.at(fault.atMs, () => strike(this, fault));
     const touched = this.gateways.filter((_, i) => fault.gateway === null || fault.gateway === i);
     for (const gateway of touched) {
-      this.#busy(gateway, fault.atMs - 1500, 5000);
-      this.#busy(gateway, fault.atMs + fault.durationMs - 500, 3500);
+      this.#busy(gateway, fault.atMs - 1000, 4000);
+      this.#busy(gateway, fault.atMs + fault.durationMs - 500, 2500);
     }
   }
 
@@ -239,7 +239,7 @@ function policyDocument(entropy: Entropy, facts: readonly Facts[]): Record<strin
   const inEu = facts.filter(({ region }) => EU.has(region)).length;
   const preferred = entropy.float() < 0.5 ? [pick(CLOUDS, entropy)] : [];
   return {
-    failover: { standby_probe: pick(['30s', '10m', '10m', '1h'], entropy) },
+    failover: { standby_probe: pick(['10m', '30m', '1h'], entropy) },
     streams: {
       alarm: {
         topics: ['plant/alarm'],
