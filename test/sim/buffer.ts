@@ -1,12 +1,12 @@
 /**
- * The world's model of the buffer, in place of SQLite and its thread. A {@link Disk} outlives the agent; a {@link SimBuffer} is
- * the store of one run of it. What was not synced at a crash is lost, or is there although nobody was told: both happen.
+ * The world's model of the buffer, in place of SQLite and its thread. A Disk outlives the agent; a SimBuffer is the
+ * store of one run of it. What was not synced at a crash is lost, or is there although nobody was told: both happen.
  * Which rows leave is decided by the real rules: progress.ts, gaps.ts, limits.ts, admission.ts.
  */
 import { noRoom } from '../../agent/store/admission.ts';
 import { withGap, withoutRange } from '../../agent/store/gaps.ts';
 import { limitsOf, nextVictim, type StoreLimits } from '../../agent/store/limits.ts';
-import { accept, type Progress } from '../../agent/store/progress.ts';
+import { accept } from '../../agent/store/progress.ts';
 import {
   type Acceptance,
   type CommittedRange,
@@ -21,63 +21,14 @@ import {
   type StreamState,
 } from '../../agent/store/types.ts';
 import type { Entropy } from '../../shared/entropy.ts';
-import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
-import type { Gap, GapReason, SeqRange } from '../../shared/record.ts';
+import type { GapReason, SeqRange } from '../../shared/record.ts';
+import type { Disk, DiskStream } from './disk.ts';
 import type { ProcessClock } from './time.ts';
 import type { Truth } from './truth.ts';
 
 const SYNC_MS = 4;
 const REOPEN_MS = 500;
-
-interface DiskStream {
-  epoch: string;
-  name: string;
-  lastSeq: number;
-  bytes: number;
-  isEndAnnounced: boolean;
-  progress: Progress;
-  gaps: Gap[];
-  rows: Map<number, StoredRecord>;
-}
-
-export class Disk {
-  starts: number = 0;
-  epochs = new Map<string, EnvelopeClock>();
-  streams: DiskStream[] = [];
-  /** Syncs wait until then. */
-  stalledUntilMs: number = 0;
-  /** Syncs fail until then. */
-  failsUntilMs: number = 0;
-
-  /** A copy of the file, to be put back later. */
-  copy(): Disk {
-    const copy = new Disk();
-    copy.starts = this.starts;
-    copy.epochs = new Map(this.epochs);
-    copy.streams = this.streams.map((stream) => ({
-      ...stream,
-      progress: {
-        pending: stream.progress.pending.clone(),
-        accepted: new Map([...stream.progress.accepted].map(([name, set]) => [name, set.clone()])),
-      },
-      rows: new Map(stream.rows),
-    }));
-    return copy;
-  }
-
-  /** Begins an epoch: the counter and random bits, so that no copy of the file gives a name twice (I2). */
-  beginEpoch(entropy: Entropy, clock: EnvelopeClock): string {
-    this.starts += 1;
-    const epoch = `${this.starts}-${Buffer.from(entropy.bytes(4)).toString('hex')}`;
-    this.epochs.set(epoch, clock);
-    return epoch;
-  }
-
-  find(epoch: string, name: string): DiskStream | undefined {
-    return this.streams.find((stream) => stream.epoch === epoch && stream.name === name);
-  }
-}
 
 type Operation = { epoch: string; stream: string; apply: (stream: DiskStream) => void };
 
@@ -290,7 +241,12 @@ export class SimBuffer {
       stream.rows.set(seq, row);
       stream.bytes += size;
       stream.progress.pending.add(seq);
-      const range = committed.get(record.stream) ?? { stream: record.stream, first: seq, last: seq, bytes: 0 };
+      const range = committed.get(record.stream) ?? {
+        stream: record.stream,
+        first: seq,
+        last: seq,
+        bytes: 0,
+      };
       committed.set(record.stream, { ...range, last: seq, bytes: range.bytes + size });
       this.#options.truth.stored(this.#id(stream, seq), row);
       return seq;

@@ -79,7 +79,14 @@ export class Cloud {
         const { outcome, afterMs } = this.#receive(gateway, message, deadlineMs);
         await clock.sleep(afterMs);
         inFlight -= 1;
-        truth.note('publish', this.name, gateway, message.stream, message.properties.first ?? '', outcome.kind);
+        truth.note(
+          'publish',
+          this.name,
+          gateway,
+          message.stream,
+          message.properties.first ?? '',
+          outcome.kind,
+        );
         return outcome;
       },
       close: () => Promise.resolve(),

@@ -10,6 +10,7 @@ export function finalChecks(truth: Truth, ledger: LedgerDisk): void {
     truth.check(isThere || isExcused(known), 'I3', () => `${id} is neither in the ledger nor given up`);
     truth.check(!isThere || known.isForwarded, 'I5', () => `${id} is in the ledger and never arrived`);
   }
+  checkSealed(truth, ledger);
   for (const [name, { key, state }] of ledger.streams) {
     const stated = completenessOf(key, state);
     const missing = IntervalSet.of(stated.missing);
@@ -34,6 +35,19 @@ export function finalChecks(truth: Truth, ledger: LedgerDisk): void {
         () => `${id} was given up, and the router does not know`,
       );
     }
+  }
+}
+
+/** What is absent of an epoch whose end is announced is stated as missing, up to its last record. */
+function checkSealed(truth: Truth, ledger: LedgerDisk): void {
+  for (const [id, known] of truth.records) {
+    const [gateway = '', epoch = '', stream = '', seq] = id.split('/');
+    const entry = ledger.streams.get(`${gateway}/${epoch}/${stream}`);
+    if (!entry || entry.state.sealedAt === null || ledger.records.has(id)) continue;
+    if (known.isGivenUp || known.isRestoredAway) continue;
+    const { missing } = completenessOf(entry.key, entry.state);
+    const isStated = missing.some(({ first, last }) => first <= Number(seq) && Number(seq) <= last);
+    truth.check(isStated, 'I6', () => `${id} is absent, and the router does not know`);
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * `npm run sim -- --seeds N --days D [--seed S] [--json]`: worlds of seeds S, S+1, … on two threads. A failing one is shrunk
- * and printed with the command that replays it, for which there are `--gateways N` and `--faults 3,7`. Exits 1 when an
+ * and printed with the command that replays it, for which there are `--gateways N` and `--faults 3,7`; `--first` stops at the first failing one. Exits 1 when an
  * invariant was violated. The last line is JSON.
  */
 import { availableParallelism } from 'node:os';
@@ -18,7 +18,7 @@ const PROGRESS_EVERY = 50;
 /** A broken rule fails many worlds; the first few say enough. */
 const SHRUNK_MAX = 3;
 
-const { worlds, threads, json } = readArguments();
+const { worlds, threads, json, isFirstOnly } = readArguments();
 const startedMs = systemClock.monoMs();
 const failed: WorldResult[] = [];
 const sum = { events: 0, records: 0, gatewaySeconds: 0, done: 0 };
@@ -35,7 +35,7 @@ await runPool({
     sum.done += 1;
     if (sum.done % PROGRESS_EVERY === 0) say(`${sum.done} of ${worlds.length} worlds`);
     if (result.violations.length > 0) failed.push(result);
-    return failed.length < SHRUNK_MAX;
+    return failed.length < (isFirstOnly ? 1 : SHRUNK_MAX);
   },
 });
 const wallSeconds = (systemClock.monoMs() - startedMs) / 1000;
@@ -57,13 +57,15 @@ async function explain(result: WorldResult): Promise<void> {
   if (!options) return;
   say(`FAILED: seed ${result.seed}`);
   for (const { invariant, atMs, what } of result.violations) say(`  ${invariant} at ${atMs} ms: ${what}`);
+  if (isFirstOnly) return;
   const small = await shrink({ options, result });
   say(`  shrunk to: ${replayCommand(small.options)}`);
-  for (const { invariant, atMs, what } of small.result.violations) say(`  ${invariant} at ${atMs} ms: ${what}`);
+  for (const { invariant, atMs, what } of small.result.violations)
+    say(`  ${invariant} at ${atMs} ms: ${what}`);
   for (const fault of planFor(small.options).faults) say(`  fault ${JSON.stringify(fault)}`);
 }
 
-function readArguments(): { worlds: WorldOptions[]; threads: number; json: boolean } {
+function readArguments(): { worlds: WorldOptions[]; threads: number; json: boolean; isFirstOnly: boolean } {
   try {
     const { values } = parseArgs({
       options: {
@@ -74,6 +76,7 @@ function readArguments(): { worlds: WorldOptions[]; threads: number; json: boole
         faults: { type: 'string' },
         threads: { type: 'string' },
         json: { type: 'boolean', default: false },
+        first: { type: 'boolean', default: false },
       },
     });
     const first = numberIn('--seed', values.seed ?? String(Math.floor(systemEntropy.float() * 1e9)), 0);
@@ -86,7 +89,7 @@ function readArguments(): { worlds: WorldOptions[]; threads: number; json: boole
     const count = numberIn('--seeds', values.seeds, 1);
     const worlds = Array.from({ length: count }, (_, i) => ({ seed: first + i, days, gateways, faults }));
     const threads = numberIn('--threads', values.threads ?? String(Math.min(2, availableParallelism())), 1);
-    return { worlds, threads, json: values.json };
+    return { worlds, threads, json: values.json, isFirstOnly: values.first };
   } catch (error) {
     console.error(`npm run sim -- --seeds N --days D [--seed S] [--json]: ${errorText(error)}`);
     process.exit(EXIT_USAGE);

@@ -56,7 +56,9 @@ export function strike(world: World, fault: Fault): void {
     default: {
       const { kind, share } = fault;
       const cloudFault: CloudFault = { kind, share, gateway: fault.gateway === null ? null : gateway.name };
-      const hit = [...world.clouds.values()].filter(({ name }) => fault.cloud === null || fault.cloud === name);
+      const hit = [...world.clouds.values()].filter(
+        ({ name }) => fault.cloud === null || fault.cloud === name,
+      );
       for (const cloud of hit) {
         cloud.faults.add(cloudFault);
         time.at(endMs, () => cloud.faults.delete(cloudFault));

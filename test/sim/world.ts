@@ -24,7 +24,7 @@ const EU: ReadonlySet<string> = new Set(CLOUDS.map((cloud) => REGIONS[cloud][0])
 const STREAMS = ['alarm', 'eu', 'telemetry'] as const;
 /** Between two bursts of a gateway in a quiet hour, in the mean. */
 const BURST_EVERY_MS = 5_400_000;
-const BURST_RECORDS_MAX = 8;
+const BURST_RECORDS_MAX = 24;
 const BACKUP_EVERY_MS = 30_000_000;
 /** Healed, everything must be delivered within this: the longest pause of a breaker, and some. */
 const DRAIN_MS = 1_800_000;
@@ -187,7 +187,11 @@ export class World {
   }
 
   #backups(gateway: SimGateway): void {
-    for (let atMs = BACKUP_EVERY_MS * this.#traffic.float(); atMs < this.#plan.endMs; atMs += BACKUP_EVERY_MS) {
+    for (
+      let atMs = BACKUP_EVERY_MS * this.#traffic.float();
+      atMs < this.#plan.endMs;
+      atMs += BACKUP_EVERY_MS
+    ) {
       this.time.at(atMs, () => {
         gateway.backup = gateway.disk.copy();
       });
@@ -246,6 +250,7 @@ function policyDocument(entropy: Entropy, facts: readonly Facts[]): Record<strin
         redundancy: 1 + Math.floor(entropy.float() * 3),
         priority: 9,
         linger: '20ms',
+        envelope_bytes: 512,
       },
       eu: {
         topics: ['plant/eu'],
