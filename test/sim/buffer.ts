@@ -63,7 +63,7 @@ export class SimBuffer {
   #appends: Append[] = [];
   #operations: Operation[] = [];
   #syncing: Batch | null = null;
-  #isOpen = true;
+  #isOpen: boolean = true;
   #states: StreamState[] = [];
 
   constructor(options: SimBufferOptions) {
@@ -98,9 +98,12 @@ export class SimBuffer {
     const refusal = this.#isOpen
       ? noRoom(this.#options.limits, this.#room(), record.stream, waiting + size)
       : new StoreError('failed', 'the disk failed');
-    if (refusal) return settled(refusal, 0);
-    this.#appends.push({ record, size, settled });
-    this.#sync();
+    if (refusal) {
+      settled(refusal, 0);
+    } else {
+      this.#appends.push({ record, size, settled });
+      this.#sync();
+    }
   }
 
   async read(
@@ -189,7 +192,8 @@ export class SimBuffer {
     if (nowMs() < disk.failsUntilMs) {
       // What a failed sync did to the disk nobody knows.
       if (entropy.float() < 0.5) this.#apply(batch);
-      return this.#failed(batch);
+      this.#failed(batch);
+      return;
     }
     const { committed, gaps, seqs } = this.#apply(batch);
     if (committed.length > 0) for (const listener of this.#commitListeners) listener(committed);

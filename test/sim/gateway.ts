@@ -69,6 +69,11 @@ export class SimGateway {
     return this.#options.name;
   }
 
+  /** The provider that a stream uses now. */
+  chosen(stream: string): string | null {
+    return this.#life?.routing.explain(stream).find(({ chosen }) => chosen)?.provider ?? null;
+  }
+
   get isUp(): boolean {
     return this.#life !== null;
   }

@@ -169,7 +169,7 @@ export class ProcessClock implements Clock {
   readonly #time: VirtualTime;
   readonly #machine: Machine;
   readonly #timers = new Set<Timer>();
-  #alive = true;
+  #alive: boolean = true;
 
   constructor(time: VirtualTime, machine: Machine) {
     this.#time = time;
