@@ -94,9 +94,8 @@ export class SimBuffer {
 
   submit(record: NewRecord, _session: unknown, settled: Settled): void {
     const size = recordBytes(record);
-    const waiting = this.#appends.reduce((sum, append) => sum + append.size, 0);
     const refusal = this.#isOpen
-      ? noRoom(this.#options.limits, this.#room(), record.stream, waiting + size)
+      ? noRoom(this.#options.limits, this.#room(), record.stream, this.#waitingBytes() + size)
       : new StoreError('failed', 'the disk failed');
     if (refusal) {
       settled(refusal, 0);
@@ -169,7 +168,7 @@ export class SimBuffer {
 
   /** Refusing for want of room is in order. */
   get isNearlyFull(): boolean {
-    return this.#usedBytes() > this.#options.limits.maxBytes / 2;
+    return this.#usedBytes() + this.#waitingBytes() > this.#options.limits.maxBytes / 2;
   }
 
   #operate(epoch: string, stream: string, apply: (stream: DiskStream) => void): Promise<void> {
@@ -340,6 +339,10 @@ export class SimBuffer {
       seqs.push(seq);
     }
     return seqs;
+  }
+
+  #waitingBytes(): number {
+    return this.#appends.reduce((sum, { size }) => sum + size, 0);
   }
 
   #usedBytes(): number {

@@ -117,7 +117,7 @@ export class World {
       });
       this.clouds.set(name, cloud);
     }
-    const limits = storeLimits(policy, pick([6_000, 40_000, 1_000_000], setup));
+    const limits = storeLimits(policy, pick([600, 4_000, 1_000_000], setup));
     this.gateways = Array.from(
       { length: plan.gateways },
       (_, i) =>
@@ -182,7 +182,8 @@ export class World {
     for (let atMs = 1000; atMs < endMs; atMs += -Math.log(1 - this.#traffic.float()) * BURST_EVERY_MS) {
       const count = 1 + Math.floor(this.#traffic.float() * BURST_RECORDS_MAX);
       const stream = pick(STREAMS, this.#traffic);
-      for (let i = 0; i < count; i += 1) this.time.at(atMs + i * 40, () => gateway.publish(stream));
+      const spacingMs = pick([0, 40], this.#traffic);
+      for (let i = 0; i < count; i += 1) this.time.at(atMs + i * spacingMs, () => gateway.publish(stream));
     }
   }
 
