@@ -45,8 +45,11 @@ export interface IngestLimits {
   pendingBytesMax: number;
 }
 
+/** What it needs of the ledger; in simulation, of a model of it. */
+type Committing = Pick<Ledger, 'commit' | 'deadLetter' | 'ping'>;
+
 export interface IngestOptions {
-  ledger: Ledger;
+  ledger: Committing;
   clock: Clock;
   log: Logger;
   limits?: Partial<IngestLimits>;
@@ -91,7 +94,7 @@ type Decoded = { envelope: Envelope } | { refused: string; detail: string };
 
 class LedgerIngest {
   readonly counters = new Map<string, SourceCounters>();
-  readonly #ledger: Ledger;
+  readonly #ledger: Committing;
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #limits: IngestLimits;

@@ -44,7 +44,7 @@ interface Destination {
 const TOPICS_KNOWN_MAX = 10_000;
 
 export interface IntakeOptions {
-  store: Store;
+  store: Pick<Store, 'submit'>;
   /** In order: the first with a matching topic filter takes the publish. One must take every topic. */
   streams: ReadonlyArray<{ name: string; filters: readonly string[] }>;
   clock: Clock;

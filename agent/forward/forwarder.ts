@@ -13,8 +13,8 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import { type Policy, type StreamPolicy, streamSchema } from '../../shared/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { Store } from '../store/store.ts';
 import type { StoredRecord, StreamState } from '../store/types.ts';
+import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './lanes.ts';
@@ -36,7 +36,7 @@ const GAPS_PER_ENVELOPE_MAX = 500;
 
 export class Forwarder implements Service {
   readonly #gateway: string;
-  readonly #store: Store;
+  readonly #store: Buffer;
   readonly #routing: LiveRouting;
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #clock: Clock;
@@ -52,7 +52,7 @@ export class Forwarder implements Service {
   constructor(options: {
     gateway: string;
     policy: Policy;
-    store: Store;
+    store: Buffer;
     routing: LiveRouting;
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;

@@ -1,0 +1,161 @@
+/**
+ * The router of a world: the real intake (router/ingest.ts) over a ledger whose rules are the real ones and whose disk is the
+ * world's. A commit lands whole or not at all; a crash between commit and settlement leaves the message to come again.
+ */
+import { createIngest, type Ingest } from '../../router/ingest.ts';
+import type { CommitResult, LedgerEntry } from '../../router/ledger/ledger.ts';
+import {
+  absorb,
+  completenessOf,
+  counted,
+  EMPTY_STREAM,
+  isContactOnly,
+  judge,
+  type StreamState,
+} from '../../router/ledger/rules.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Envelope } from '../../shared/envelope/envelope.ts';
+import { createLogger } from '../../shared/log.ts';
+import type { StreamKey, TelemetryRecord } from '../../shared/record.ts';
+import type { Cloud, CloudMessage } from './cloud.ts';
+import { Machine, ProcessClock, type VirtualTime } from './time.ts';
+import type { Truth } from './truth.ts';
+
+const COMMIT_MS = 15;
+
+/** What the ledger's disk holds. */
+export class LedgerDisk {
+  readonly streams = new Map<string, { key: StreamKey; state: StreamState }>();
+  readonly records = new Map<string, TelemetryRecord>();
+  failsUntilMs: number = 0;
+  readonly #truth: Truth;
+
+  constructor(truth: Truth) {
+    this.#truth = truth;
+  }
+
+  /** One transaction. */
+  commit(entries: readonly LedgerEntry[]): CommitResult[] {
+    return entries.map(({ envelope }) => {
+      const result = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
+      if (isContactOnly(envelope)) return result;
+      const { gateway, epoch, stream } = envelope;
+      const name = `${gateway}/${epoch}/${stream}`;
+      const before = this.streams.get(name)?.state ?? EMPTY_STREAM;
+      const absorption = absorb(before, envelope);
+      for (const record of absorption.fresh) this.#keep(`${name}/${record.seq}`, record);
+      for (const record of absorption.repeated) {
+        const held = this.records.get(`${name}/${record.seq}`);
+        result[judge(record, held ? [held] : [])] += 1;
+      }
+      const state = counted(absorption.state, result.duplicate, result.conflict);
+      this.streams.set(name, { key: { gateway, epoch, stream }, state });
+      return { ...result, new: absorption.fresh.length, gap: absorption.gap };
+    });
+  }
+
+  /** Whether everything that an envelope says is here. */
+  holds({ gateway, epoch, stream, records, gaps, sealedAt }: Envelope): boolean {
+    const name = `${gateway}/${epoch}/${stream}`;
+    const state = this.streams.get(name)?.state;
+    if (!state) return records.length + gaps.length === 0 && sealedAt === null;
+    const known = completenessOf({ gateway, epoch, stream }, state);
+    return (
+      records.every(({ seq }) => this.records.has(`${name}/${seq}`)) &&
+      gaps.every(({ first, last }) => known.missing.every((m) => m.last < first || m.first > last)) &&
+      (sealedAt === null || (known.sealedAt !== null && known.sealedAt >= sealedAt))
+    );
+  }
+
+  #keep(id: string, record: TelemetryRecord): void {
+    this.#truth.check(!this.records.has(id), 'I5', () => `${id} is in the ledger twice`);
+    this.#truth.arrived(id, record, 'the ledger');
+    this.records.set(id, record);
+  }
+}
+
+export interface SimRouterOptions {
+  time: VirtualTime;
+  entropy: Entropy;
+  truth: Truth;
+  clouds: ReadonlyMap<string, Cloud>;
+}
+
+export class SimRouter {
+  readonly disk: LedgerDisk;
+  readonly #options: SimRouterOptions;
+  readonly #machine: Machine;
+  /** Messages that wait for a router. */
+  #parked: CloudMessage[] = [];
+  #life: { clock: ProcessClock; ingest: Ingest } | null = null;
+
+  constructor(options: SimRouterOptions) {
+    this.#options = options;
+    this.disk = new LedgerDisk(options.truth);
+    this.#machine = new Machine(options.time, 0);
+    this.start();
+  }
+
+  start(): void {
+    if (this.#life) return;
+    const clock = new ProcessClock(this.#options.time, this.#machine);
+    const log = createLogger({ level: 'silent', levels: {} });
+    const ledger = {
+      commit: (entries: readonly LedgerEntry[]) => this.#commit(clock, entries),
+      ping: () => Promise.resolve(),
+      deadLetter: async ({ detail }: { detail: string }) =>
+        this.#options.truth.check(false, 'I6', () => `a dead letter: ${detail}`),
+    };
+    this.#life = { clock, ingest: createIngest({ ledger, clock, log }) };
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const message of parked) this.#options.clouds.get(message.cloud)?.deliver(message);
+  }
+
+  crash(): void {
+    this.#life?.clock.kill();
+    this.#life = null;
+  }
+
+  /** False while no router runs. */
+  deliver(message: CloudMessage): boolean {
+    const life = this.#life;
+    if (!life) {
+      if (!this.#parked.includes(message)) this.#parked.push(message);
+      return false;
+    }
+    message.deliveries += 1;
+    this.#options.time.routerWorks();
+    const { cloud, gateway, bytes, envelope, deliveries } = message;
+    const delivery = {
+      source: cloud,
+      bytes,
+      authenticatedGateway: gateway,
+      deliveryCount: deliveries,
+    };
+    void life.ingest.handler(delivery).then((settlement) => {
+      if (!life.clock.alive) return;
+      const { truth, clouds } = this.#options;
+      if (settlement === 'settle') {
+        truth.check(this.disk.holds(envelope), 'I5', () => `${cloud} was settled before the commit`);
+      }
+      truth.note('settle', cloud, gateway, bytes.length, settlement);
+      clouds.get(cloud)?.settled(message, settlement);
+    });
+    return true;
+  }
+
+  /** Lands after a while, also when the router dies meanwhile: then it may, and nobody is told. */
+  #commit(clock: ProcessClock, entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    const { time, entropy } = this.#options;
+    return new Promise((resolve, reject) => {
+      time.after(COMMIT_MS, () => {
+        time.routerWorks();
+        if (time.nowMs < this.disk.failsUntilMs) return reject(new Error('the ledger failed'));
+        if (!clock.alive && entropy.float() < 0.5) return;
+        const results = this.disk.commit(entries);
+        if (clock.alive) resolve(results);
+      });
+    });
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * What really happened in a world, and the checks of the invariants against it. It learns from the models (disk, clouds,
+ * ledger) and never from the code under test, so that a rule broken there shows here.
+ */
+import { createHash } from 'node:crypto';
+import type { TelemetryRecord } from '../../shared/record.ts';
+import type { CloudName } from './plan.ts';
+import type { VirtualTime } from './time.ts';
+
+export type Invariant = `I${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11}`;
+
+export interface Violation {
+  invariant: Invariant;
+  atMs: number;
+  what: string;
+}
+
+/** One publish of a device. Its number is its payload's first word. */
+export interface Publication {
+  number: number;
+  gateway: string;
+  stream: string;
+  monoMs: number;
+}
+
+/** All that the world knows of one record id. */
+export interface KnownRecord {
+  publication: number;
+  /** Clouds that really acknowledged it, also those that then dropped it. */
+  readonly acknowledged: Set<CloudName>;
+  /** A cloud has it on its way to the router. */
+  isForwarded: boolean;
+  isGivenUp: boolean;
+  /** An envelope that announced it as given up was dropped after its acknowledgement. */
+  isGapDropped: boolean;
+  /** It left with the state of a disk that was replaced by an older copy. */
+  isRestoredAway: boolean;
+}
+
+/** Kept of each kind of violation: one is enough to fail. */
+const VIOLATIONS_MAX = 5;
+
+export class Truth {
+  readonly violations: Violation[] = [];
+  readonly publications = new Map<number, Publication>();
+  readonly records = new Map<string, KnownRecord>();
+  readonly #time: VirtualTime;
+  readonly #digest = createHash('sha256');
+  readonly #epochs = new Set<string>();
+  /** Publications that were durable at some time. */
+  readonly #stored = new Set<number>();
+
+  constructor(time: VirtualTime) {
+    this.#time = time;
+  }
+
+  check(holds: boolean, invariant: Invariant, what: () => string): void {
+    if (holds || this.violations.length >= VIOLATIONS_MAX) return;
+    this.violations.push({ invariant, atMs: this.#time.nowMs, what: what() });
+  }
+
+  /** What one run of a seed has in common with any other (I11). */
+  note(...facts: ReadonlyArray<string | number>): void {
+    this.#digest.update(`${this.#time.nowMs} ${facts.join(' ')}\n`);
+  }
+
+  digest(): string {
+    return this.#digest.digest('hex').slice(0, 16);
+  }
+
+  /** A device publishes. The payload is unlike any other. */
+  publish(publication: Publication): Uint8Array {
+    this.publications.set(publication.number, publication);
+    return Buffer.from(`${publication.number} ${(publication.number * 2654435761) % 2 ** 32}`);
+  }
+
+  epochBegan(gateway: string, epoch: string): void {
+    const key = `${gateway}/${epoch}`;
+    this.check(!this.#epochs.has(key), 'I2', () => `epoch ${key} began twice`);
+    this.#epochs.add(key);
+  }
+
+  /** A record became durable under an id. */
+  stored(id: string, record: TelemetryRecord): void {
+    const number = numberOf(record);
+    const known = this.records.get(id);
+    this.check(!known, 'I2', () => `${id} was given to ${known?.publication} and now to ${number}`);
+    const publication = this.publications.get(number);
+    this.check(
+      publication !== undefined && Math.floor(publication.monoMs) === record.monoMs,
+      'I7',
+      () => `${id} says monotonic ${record.monoMs}, it was ${publication?.monoMs}`,
+    );
+    this.#stored.add(number);
+    this.records.set(id, {
+      publication: number,
+      acknowledged: new Set(),
+      isForwarded: false,
+      isGivenUp: false,
+      isGapDropped: false,
+      isRestoredAway: false,
+    });
+  }
+
+  /** A device got its PUBACK. */
+  acknowledged(number: number): void {
+    this.check(this.#stored.has(number), 'I1', () => `${number} was acknowledged before it was durable`);
+  }
+
+  /** A record arrived somewhere under an id: it must be the one that has it. */
+  arrived(id: string, record: TelemetryRecord, where: string): KnownRecord | undefined {
+    const known = this.records.get(id);
+    this.check(
+      known?.publication === numberOf(record),
+      'I2',
+      () => `${id} at ${where} is ${numberOf(record)}, not ${known?.publication}`,
+    );
+    return known;
+  }
+
+  /** The buffer freed a row. */
+  freed(id: string, copies: number): void {
+    const held = this.records.get(id)?.acknowledged.size ?? 0;
+    this.check(held >= copies, 'I3', () => `${id} was freed with ${held} of ${copies} copies`);
+  }
+}
+
+function numberOf({ payload }: TelemetryRecord): number {
+  return Number.parseInt(Buffer.from(payload.subarray(0, 12)).toString('latin1'), 10);
+}
