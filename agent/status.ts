@@ -13,6 +13,7 @@ import type {
 import { packageVersion } from '../shared/version.ts';
 import type { BootClock } from './boot-clock.ts';
 import type { Broker } from './broker/broker.ts';
+import type { CredentialPublisher } from './cloud/credentials/publisher.ts';
 import type { AgentConfig } from './config.ts';
 import type { Forwarder } from './forward/forwarder.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
@@ -26,6 +27,7 @@ export interface AgentParts {
   forwarder: Forwarder;
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
+  publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
   clock: Clock;
 }
@@ -82,7 +84,7 @@ function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[
 }
 
 /** A provider's score is the one it has for the stream it serves, or for the first stream when it serves none. */
-function providers({ config, routing, senders, clock }: AgentParts): ProviderStatus[] {
+function providers({ config, routing, senders, publishers, clock }: AgentParts): ProviderStatus[] {
   const explained = Object.keys(config.policy.streams).flatMap((stream) => routing.explain(stream));
   return routing.providers().map((provider) => {
     const { provider: name, health, holds, latencyP50Ms, latencyP95Ms, successRate } = provider;
@@ -105,8 +107,15 @@ function providers({ config, routing, senders, clock }: AgentParts): ProviderSta
       accepted,
       failed,
       units,
+      credentials: credentials(publishers.get(name)),
     };
   });
+}
+
+function credentials(publisher: CredentialPublisher | undefined): ProviderStatus['credentials'] {
+  if (!publisher) return { slot: 'credentials', standing: 'untried', expiresAt: null };
+  const { inUse, standing, expiresMs } = publisher.credentials();
+  return { slot: inUse, standing, expiresAt: expiresMs === null ? null : isoTime(expiresMs) };
 }
 
 function explanation({ config, routing }: AgentParts, names: readonly string[]): Explanation {
