@@ -19,11 +19,12 @@ import { createIntake } from './broker/intake.ts';
 import type { ListenerOptions } from './broker/listener.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
-import { supervisePublisher } from './cloud/providers.ts';
+import { CredentialPublisher } from './cloud/credentials/publisher.ts';
 import type { AgentConfig } from './config.ts';
 import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
+import { registerCredentials } from './credential-metrics.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { Sender } from './forward/sender.ts';
@@ -71,18 +72,25 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     clock,
     log: log('cost'),
   });
+  const trustedWallMs = () => (bootClock.current().quality === 'synchronised' ? clock.wallMs() : null);
+  const publishers = new Map(
+    enabled.map((provider) => [
+      provider.name,
+      new CredentialPublisher(provider, { clock, log: log('cloud'), trustedWallMs }),
+    ]),
+  );
   const senders = new Map(
-    enabled.map((provider) => {
+    [...publishers].map(([name, publisher]) => {
       const sender = new Sender({
-        provider: provider.name,
-        publisher: supervisePublisher(provider, { clock, log: log('cloud') }),
+        provider: name,
+        publisher,
         routing,
         clock,
         log: log('forward'),
-        count: (name, message, outcome) => meter.count(name, message, outcome),
-        onOutcome: (outcome, latencyMs) => metrics.published(provider.name, outcome, latencyMs),
+        count: (provider, message, outcome) => meter.count(provider, message, outcome),
+        onOutcome: (outcome, latencyMs) => metrics.published(name, outcome, latencyMs),
       });
-      return [provider.name, sender];
+      return [name, sender];
     }),
   );
   const forwarder = new Forwarder({
@@ -145,6 +153,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     streams.map(({ name }) => name).filter((name) => config.policy.streams[name]?.durability === 'memory'),
   );
   registerCosts(registry, meter);
+  registerCredentials(registry, publishers);
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const admin = createAdminServer({
     ...config.admin,
@@ -153,7 +162,18 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
       broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
     },
     registry,
-    routes: agentRoutes({ config, store, broker, forwarder, routing, senders, meter, bootClock, clock }),
+    routes: agentRoutes({
+      config,
+      store,
+      broker,
+      forwarder,
+      routing,
+      senders,
+      meter,
+      publishers,
+      bootClock,
+      clock,
+    }),
     log: log('admin'),
   });
   return [store, bootClock, meter, forwarder, devices, broker, admin];

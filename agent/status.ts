@@ -5,6 +5,7 @@ import type { AgentStatus, AgentStreamStatus, Explanation, ProviderStatus } from
 import { packageVersion } from '../shared/version.ts';
 import type { BootClock } from './boot-clock.ts';
 import type { Broker } from './broker/broker.ts';
+import type { CredentialPublisher } from './cloud/credentials/publisher.ts';
 import type { AgentConfig } from './config.ts';
 import type { Meter } from './cost/meter.ts';
 import { costReport } from './cost/report.ts';
@@ -21,6 +22,7 @@ export interface AgentParts {
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
   meter: Meter;
+  publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
   clock: Clock;
 }
@@ -78,7 +80,7 @@ function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[
 }
 
 /** A provider's score is the one it has for the stream it serves, or for the first stream when it serves none. */
-function providers({ config, routing, senders, clock }: AgentParts): ProviderStatus[] {
+function providers({ config, routing, senders, publishers, clock }: AgentParts): ProviderStatus[] {
   const explained = Object.keys(config.policy.streams).flatMap((stream) => routing.explain(stream));
   return routing.providers().map((provider) => {
     const { provider: name, health, holds, latencyP50Ms, latencyP95Ms, successRate } = provider;
@@ -101,8 +103,15 @@ function providers({ config, routing, senders, clock }: AgentParts): ProviderSta
       accepted,
       failed,
       units,
+      credentials: credentials(publishers.get(name)),
     };
   });
+}
+
+function credentials(publisher: CredentialPublisher | undefined): ProviderStatus['credentials'] {
+  if (!publisher) return { slot: 'credentials', standing: 'untried', expiresAt: null };
+  const { inUse, standing, expiresMs } = publisher.credentials();
+  return { slot: inUse, standing, expiresAt: expiresMs === null ? null : isoTime(expiresMs) };
 }
 
 function explanation({ config, routing }: AgentParts, names: readonly string[]): Explanation {

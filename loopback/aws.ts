@@ -30,8 +30,13 @@ export interface AwsCloudOptions {
 const REGION = 'eu-west-1';
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
-export function createAwsCloud(options: AwsCloudOptions): Cloud {
-  return new AwsCloud(options);
+export interface AwsCloud extends Cloud {
+  /** From now on these are the only good keys: what an operator does who rotates them in a hurry. */
+  rotateKeys(keys: AwsKeys): void;
+}
+
+export function createAwsCloud(options: AwsCloudOptions): AwsCloud {
+  return new LoopbackAws(options);
 }
 
 interface Endpoints {
@@ -40,7 +45,7 @@ interface Endpoints {
   queue: SqsEndpoint;
 }
 
-class AwsCloud implements Cloud {
+class LoopbackAws implements AwsCloud {
   readonly name = 'aws';
   readonly #options: AwsCloudOptions;
   readonly #keys: AwsKeys;
@@ -142,6 +147,11 @@ class AwsCloud implements Cloud {
       ca_file: this.#options.caFile,
       credentials: this.#credentials(),
     };
+  }
+
+  rotateKeys(keys: AwsKeys): void {
+    // The endpoints hold the same object.
+    Object.assign(this.#keys, keys);
   }
 
   #credentials(): Record<string, string> {

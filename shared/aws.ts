@@ -2,6 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
+export const DEFAULT_CHAIN =
+  "Without it, the SDK's default chain: environment, shared files, container or instance role.";
+
+export const awsCredentials = z.strictObject({
+  access_key_id: z.string().min(1),
+  secret_access_key: z.string().min(1),
+  session_token: z.string().min(1).optional(),
+});
+
 /** Fields shared by all of them; spread into the entry's own object. */
 export const awsAccess = {
   region: z
@@ -13,14 +22,7 @@ export const awsAccess = {
     .min(1)
     .optional()
     .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
-  credentials: z
-    .strictObject({
-      access_key_id: z.string().min(1),
-      secret_access_key: z.string().min(1),
-      session_token: z.string().min(1).optional(),
-    })
-    .optional()
-    .describe("Without it, the SDK's default chain: environment, shared files, container or instance role."),
+  credentials: awsCredentials.optional().describe(DEFAULT_CHAIN),
 };
 
 type AwsAccess = z.output<z.ZodObject<typeof awsAccess>>;

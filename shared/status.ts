@@ -43,6 +43,15 @@ export interface ProviderStatus {
   failed: number;
   /** Metered as the provider bills. */
   units: number;
+  /**
+   * The option that holds the credentials in use, and what the provider last said of them: `refused` when it refused all there
+   * are (I9). `expiresAt`: ISO 8601, null where not known.
+   */
+  credentials: {
+    slot: 'credentials' | 'next_credentials';
+    standing: 'untried' | 'accepted' | 'refused';
+    expiresAt: string | null;
+  };
 }
 
 export interface RoutingSwitch {

@@ -4,7 +4,7 @@
  */
 import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { z } from 'zod';
-import { awsAccess, sdkCredentials, trustedCa } from '../../shared/aws.ts';
+import { awsAccess, awsCredentials, DEFAULT_CHAIN, sdkCredentials, trustedCa } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { HandshakeAgent } from './aws/handshake-agent.ts';
@@ -14,9 +14,20 @@ import type { OutboundEnvelope, Outcome, Publisher } from './publisher.ts';
 const ENDPOINT_HINT =
   'expected https:// and the data endpoint of your AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS';
 
+const credentials = awsCredentials.extend({
+  expires_at: z.iso
+    .datetime({ offset: true })
+    .optional()
+    .describe('When temporary credentials end, as their issuer said: 2026-12-01T10:00:00Z.'),
+});
+
 /** A `providers[]` entry of type `aws`, without what all entries have. */
 export const awsOptions = z.strictObject({
   ...awsAccess,
+  credentials: credentials.optional().describe(DEFAULT_CHAIN),
+  next_credentials: credentials
+    .optional()
+    .describe('Tried when the others are refused or near their end, and used once a publish proved them.'),
   endpoint: z
     .url({ protocol: /^https$/, error: ENDPOINT_HINT })
     .describe('The data endpoint of your AWS account.'),

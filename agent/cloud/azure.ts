@@ -5,6 +5,7 @@ import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { Connection } from './azure/connection.ts';
+import { parseConnectionString, withGateway } from './azure/connection-string.ts';
 import { notConnected } from './azure/outcome.ts';
 import { type AzureSdk, loadAzureSdk } from './azure/sdk.ts';
 import type { Session } from './azure/session.ts';
@@ -35,10 +36,12 @@ const credentials = z
     connection_string: z
       .string()
       .refine((text) => parseConnectionString(text) !== null, {
-        message: 'expected HostName=…;DeviceId=…;SharedAccessKey=…',
+        message: 'expected HostName=…;DeviceId=…;SharedAccessKey=… (or SharedAccessSignature=…)',
       })
       .optional()
-      .describe('The connection string of the device, as the portal shows it.'),
+      .describe(
+        'The connection string of the device, as the portal shows it; or with SharedAccessSignature=… in place of the key.',
+      ),
     x509: x509.optional().describe('A certificate instead of a key.'),
   })
   .refine((given) => (given.connection_string === undefined) !== (given.x509 === undefined), {
@@ -59,6 +62,9 @@ export const azureOptions = z.object({
     .optional()
     .describe('The device’s id in the hub, in place of the one in the connection string.'),
   credentials,
+  next_credentials: credentials
+    .optional()
+    .describe('Tried when the others are refused or near their end, and used once a publish proved them.'),
 });
 
 export type AzureOptions = z.infer<typeof azureOptions>;
@@ -88,11 +94,12 @@ class AzurePublisher implements Publisher {
     this.#connection = new Connection({
       prepare: async () => {
         const device = await readDevice(options);
+        if (device instanceof Error) return { unusable: errorText(device) };
         return {
           sdk,
           device,
           ca: options.ca_file === undefined ? null : await readFile(options.ca_file, 'utf8'),
-          lifetimeMs: device.x509 ? null : sessionLifetimeMs,
+          lifetimeMs: device.sharedAccessKey ? sessionLifetimeMs : null,
         };
       },
       clock,
@@ -176,31 +183,19 @@ class Attempt {
   }
 }
 
-/** Who we are to the hub, with the certificate as it is on disk now. */
-async function readDevice({ credentials: given, device_id }: AzureOptions): Promise<TransportConfig> {
+/** Who we are to the hub, with the certificate as it is on disk now; why not, when its files cannot be read. */
+async function readDevice({ credentials: given, device_id }: AzureOptions): Promise<TransportConfig | Error> {
   if (given.x509) {
     const { host_name, gateway_host_name, device_id: deviceId, cert_file, key_file } = given.x509;
-    const [cert, key] = await Promise.all([readFile(cert_file, 'utf8'), readFile(key_file, 'utf8')]);
-    return withGateway({ host: host_name, deviceId, x509: { cert, key } }, gateway_host_name);
+    try {
+      const [cert, key] = await Promise.all([readFile(cert_file, 'utf8'), readFile(key_file, 'utf8')]);
+      return withGateway({ host: host_name, deviceId, x509: { cert, key } }, gateway_host_name);
+    } catch (error) {
+      return new Error(`no certificate or key: ${errorText(error)}`);
+    }
   }
   const device = parseConnectionString(given.connection_string ?? '');
   // The schema has refused what does not parse.
   if (!device) throw new Error('the connection string names no hub, device or key');
   return device_id === undefined ? device : { ...device, deviceId: device_id };
-}
-
-/** `HostName=…;DeviceId=…;SharedAccessKey=…[;GatewayHostName=host[:port]]`; null when a part is missing. */
-function parseConnectionString(text: string): TransportConfig | null {
-  const parts = new Map(
-    text.split(';').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]),
-  );
-  const [host, deviceId] = [parts.get('HostName'), parts.get('DeviceId')];
-  const sharedAccessKey = parts.get('SharedAccessKey');
-  if (!host || !deviceId || !sharedAccessKey) return null;
-  return withGateway({ host, deviceId, sharedAccessKey }, parts.get('GatewayHostName'));
-}
-
-/** A gateway is where the connection goes to when it is not the hub itself: an edge hub, or the loopback. */
-function withGateway(device: TransportConfig, gatewayHostName: string | undefined): TransportConfig {
-  return gatewayHostName === undefined ? device : { ...device, gatewayHostName };
 }

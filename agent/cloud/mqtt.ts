@@ -12,6 +12,17 @@ const MAX_ENVELOPE_BYTES = 262_144;
 /** A `providers[]` entry of type `mqtt`, without what every provider has. */
 export const mqttOptions = z.strictObject({
   ...mqttAccess,
+  next_credentials: z
+    .strictObject({
+      username: mqttAccess.username,
+      password: mqttAccess.password,
+      cert_file: mqttAccess.cert_file,
+      key_file: mqttAccess.key_file,
+    })
+    .optional()
+    .describe(
+      'In place of username, password, cert_file and key_file, all four: tried when those are refused or near their end, and used once a publish proved them.',
+    ),
   region: z.string().min(1).optional(),
   client_id: z.string().min(1).optional().describe('Default: a new one for each connection.'),
   max_envelope_bytes: byteSize()

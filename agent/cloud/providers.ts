@@ -16,7 +16,8 @@ const REOPEN_MS = 5000;
 /** Until the publisher is open its own limit is unknown; no provider takes less than this. */
 const ENVELOPE_BYTES_UNTIL_OPEN = 120_000;
 
-async function openPublisher(config: ProviderConfig, deps: PublisherDeps): Promise<Publisher> {
+/** Loads credentials and SDK anew. Rejects when a file that the entry names cannot be read, or is not what it should be. */
+export async function openPublisher(config: ProviderConfig, deps: PublisherDeps): Promise<Publisher> {
   switch (config.type) {
     case 'aws':
       return (await import('./aws.ts')).openAwsPublisher(config, deps);
@@ -31,7 +32,7 @@ async function openPublisher(config: ProviderConfig, deps: PublisherDeps): Promi
 
 /**
  * A publisher that is there from the start and opens in the background: a provider whose certificate file or credentials
- * are not readable yet must not keep the gateway from taking records (I9). Until it is open, a publish is `not-connected`.
+ * are not readable yet must not keep the gateway from taking records (I9).
  */
 export function supervisePublisher(config: ProviderConfig, deps: PublisherDeps): Publisher {
   return new SupervisedPublisher(config, deps);
@@ -43,7 +44,8 @@ class SupervisedPublisher implements Publisher {
   readonly #deps: PublisherDeps;
   #opening: Promise<void>;
   #inner: Publisher | null = null;
-  #lastError = 'still opening';
+  /** What a publish comes to while it is not open. */
+  #unopened: Outcome = { kind: 'retryable', cause: 'not-connected', detail: 'still opening' };
   #retry: Timer | null = null;
   #closed: boolean = false;
 
@@ -61,7 +63,7 @@ class SupervisedPublisher implements Publisher {
   async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
     if (!this.#inner) await Promise.race([this.#opening, this.#deps.clock.sleep(deadlineMs)]);
     if (this.#inner) return this.#inner.publish(message, deadlineMs);
-    return { kind: 'retryable', cause: 'not-connected', detail: this.#lastError };
+    return this.#unopened;
   }
 
   async close(): Promise<void> {
@@ -77,11 +79,13 @@ class SupervisedPublisher implements Publisher {
       if (this.#closed) await inner.close();
       else this.#inner = inner;
     } catch (error) {
-      this.#lastError = errorText(error);
+      const detail = errorText(error);
+      // The only files that opening reads say who we are and whom to trust: nothing passes until somebody mends them.
+      this.#unopened = { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
       this.#deps.log.error({
         event: 'provider.open_failed',
         provider: this.#config.name,
-        error: this.#lastError,
+        error: detail,
       });
       if (this.#closed) return;
       this.#retry = this.#deps.clock.setTimer(REOPEN_MS, () => {

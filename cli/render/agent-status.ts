@@ -52,6 +52,8 @@ function providers(status: AgentStatus): string {
       'FAILED',
       'UNITS',
       'HOLDS',
+      'CREDENTIALS',
+      'EXPIRE',
     ],
     status.providers.map((provider) => [
       provider.name,
@@ -71,6 +73,8 @@ function providers(status: AgentStatus): string {
       countText(provider.failed),
       countText(provider.units),
       provider.holds.join(', ') || 'none',
+      `${provider.credentials.slot} ${provider.credentials.standing}`,
+      provider.credentials.expiresAt ?? 'unknown',
     ]),
   );
 }

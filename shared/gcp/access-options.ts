@@ -1,6 +1,11 @@
 /** How both sides reach Pub/Sub: where it is, whom to trust, who we are. Kept apart from the SDK, which is loaded only when used. */
 import { z } from 'zod';
 
+export const gcpCredentials = z.union([
+  z.strictObject({ client_email: z.string().min(1), private_key: z.string().min(1) }),
+  z.strictObject({ key_file: z.string().min(1) }),
+]);
+
 /** Fields shared by both sides' entries; spread into the entry's own object. */
 export const gcpAccess = {
   project: z.string().min(1).describe('The id of the Google Cloud project.'),
@@ -15,11 +20,7 @@ export const gcpAccess = {
     .optional()
     .describe('PEM with the authorities to trust instead of the usual ones.'),
   insecure: z.boolean().default(false).describe('Plaintext and no credentials: the vendor’s emulator.'),
-  credentials: z
-    .union([
-      z.strictObject({ client_email: z.string().min(1), private_key: z.string().min(1) }),
-      z.strictObject({ key_file: z.string().min(1) }),
-    ])
+  credentials: gcpCredentials
     .optional()
     .describe('A service account, or its key file. Default: application default credentials.'),
 };

@@ -55,6 +55,11 @@ const AGENT: AgentStatus = {
       accepted: 10,
       failed: 4,
       units: 10,
+      credentials: {
+        slot: 'next_credentials',
+        standing: 'accepted',
+        expiresAt: '2027-01-02T03:04:05.000Z',
+      },
     },
   ],
   switches: [
@@ -209,7 +214,10 @@ t.test('status of an agent', async (t) => {
   t.match(text, /^buffer ok: 1\.5k records, 293\.0 KiB \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m);
   t.match(text, /^alarms azure, gcp 1\.5k 12 9\.0k 250\.4 6\.0s 1m 30s$/m);
   t.match(text, /^energy nobody 3 0 0 0\.0 – 400ms$/m);
-  t.match(text, /^aws aws eu-west-1 open 4\.2s 0\.612 1\.00 0\.90 1\.00 1\.00 – – – 10 4 10 manual, quota$/m);
+  t.match(
+    text,
+    /^aws aws eu-west-1 open 4\.2s 0\.612 1\.00 0\.90 1\.00 1\.00 – – – 10 4 10 manual, quota next_credentials accepted 2027-01-02T03:04:05\.000Z$/m,
+  );
   t.match(
     text,
     /^2026-11-20T10:00:00\.000Z alarms aws azure breaker \[2J$/m,

@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { type AwsOptions, awsOptions } from '../../agent/cloud/aws.ts';
-import { createAwsCloud } from '../../loopback/aws.ts';
+import { type AwsCloud, createAwsCloud } from '../../loopback/aws.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
-import type { Cloud } from '../../loopback/cloud.ts';
 import { type SqsOptions, sqsOptions } from '../../router/sources/sqs.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
@@ -14,7 +13,7 @@ import { createLogger } from '../../shared/log.ts';
 export const silent = createLogger({ level: 'silent', levels: {} });
 
 export interface RunningAws {
-  cloud: Cloud;
+  cloud: AwsCloud;
   agent: AwsOptions;
   router: SqsOptions;
 }

@@ -19,6 +19,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** The pure core (I11): no I/O, no clock, no entropy of its own, so neither `node:` modules nor packages. */
 const PURE: readonly string[] = [
+  'agent/cloud/credentials/slots.ts',
   'agent/routing/',
   'agent/forward/delivery.ts',
   'agent/forward/packer.ts',

@@ -4,14 +4,14 @@
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
-import { type ConnectFailure, connectFailure, notConnected } from './outcome.ts';
+import { type ConnectFailure, connectFailure, notConnected, unauthorized } from './outcome.ts';
 import { Session, type SessionOptions } from './session.ts';
 
 const CONNECT_SPACING_MS = 250;
 
 export interface ConnectionOptions {
-  /** Read before every connect, so that a renewed certificate file is taken up. */
-  prepare: () => Promise<Omit<SessionOptions, 'clock' | 'onEnd'>>;
+  /** Read before every connect, so that a renewed certificate file is taken up; or why the credentials are of no use. */
+  prepare: () => Promise<Omit<SessionOptions, 'clock' | 'onEnd'> | { unusable: string }>;
   clock: Clock;
   log: Logger;
 }
@@ -57,7 +57,9 @@ export class Connection {
     const { prepare, clock, log } = this.#options;
     let session: Session;
     try {
-      session = new Session({ ...(await prepare()), clock, onEnd: (detail) => this.#onEnd(session, detail) });
+      const prepared = await prepare();
+      if ('unusable' in prepared) return this.#failed(unauthorized(prepared.unusable));
+      session = new Session({ ...prepared, clock, onEnd: (detail) => this.#onEnd(session, detail) });
     } catch (error) {
       return this.#failed(connectFailure(null, error));
     }

@@ -3,6 +3,7 @@
  * simply down, so its error classes say nothing; the MQTT client underneath still has the socket's code or the CONNACK's.
  */
 import { errorText } from '../../../shared/log.ts';
+import { refusesCertificate } from '../credentials/certificate-alert.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 
 /** Why there is no connection: nothing was sent. */
@@ -24,6 +25,7 @@ export function connectFailure(heard: Error | null, told: unknown): ConnectFailu
   const code = codeOf(error);
   const detail = errorText(error);
   if (typeof code === 'number') return refusal(code, detail);
+  if (code !== null && refusesCertificate(code)) return unauthorized(detail);
   if (code !== null && TLS_CODE.test(code)) return { kind: 'retryable', cause: 'tls', detail };
   if (code !== null) return { kind: 'retryable', cause: CAUSES.get(code) ?? 'not-connected', detail };
   // The MQTT client's errors have a code, but for those of its parser: what answered does not speak MQTT.
@@ -37,7 +39,7 @@ function refusal(returnCode: number, detail: string): ConnectFailure {
       return { kind: 'retryable', cause: 'unavailable', detail };
     case 4:
     case 5:
-      return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+      return unauthorized(detail);
     default:
       return { kind: 'rejected', scope: 'provider', cause: 'invalid', detail };
   }
@@ -46,6 +48,10 @@ function refusal(returnCode: number, detail: string): ConnectFailure {
 function codeOf(error: unknown): string | number | null {
   if (typeof error !== 'object' || error === null || !('code' in error)) return null;
   return typeof error.code === 'string' || typeof error.code === 'number' ? error.code : null;
+}
+
+export function unauthorized(detail: string): ConnectFailure {
+  return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
 }
 
 export function notConnected(detail: string): ConnectFailure {

@@ -5,6 +5,7 @@ import type {
   Client,
   Message,
   SharedAccessKeyAuthenticationProvider,
+  SharedAccessSignatureAuthenticationProvider,
   X509AuthenticationProvider,
 } from 'azure-iot-device';
 import type { Mqtt } from 'azure-iot-device-mqtt';
@@ -31,6 +32,7 @@ export interface AzureSdk {
   MqttBase: typeof MqttBase;
   NoRetry: typeof NoRetry;
   KeyAuthentication: typeof SharedAccessKeyAuthenticationProvider;
+  TokenAuthentication: typeof SharedAccessSignatureAuthenticationProvider;
   X509Authentication: typeof X509AuthenticationProvider;
   mqtt: RawMqttModule;
 }
@@ -59,6 +61,7 @@ async function load(): Promise<AzureSdk> {
     MqttBase: base.default.MqttBase,
     NoRetry: common.default.NoRetry,
     KeyAuthentication: device.default.SharedAccessKeyAuthenticationProvider,
+    TokenAuthentication: device.default.SharedAccessSignatureAuthenticationProvider,
     X509Authentication: device.default.X509AuthenticationProvider,
     mqtt: require('mqtt') as RawMqttModule,
   };

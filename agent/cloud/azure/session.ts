@@ -60,6 +60,9 @@ export class Session {
     if (device.x509) {
       this.#client = new sdk.Client(new sdk.Mqtt(new sdk.X509Authentication(device), base));
       this.#stopTokens = () => undefined;
+    } else if (device.sharedAccessSignature) {
+      this.#client = new sdk.Client(new sdk.Mqtt(new sdk.TokenAuthentication(device), base));
+      this.#stopTokens = () => undefined;
     } else {
       const tokens = new sdk.KeyAuthentication(device, TOKEN_LIFETIME_SECONDS, TOKEN_MARGIN_SECONDS);
       this.#client = new sdk.Client(new sdk.Mqtt(tokens, base));

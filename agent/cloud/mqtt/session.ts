@@ -5,6 +5,7 @@
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
+import { refusesCertificate } from '../credentials/certificate-alert.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 
 const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
@@ -117,6 +118,9 @@ function connectOutcome(error: Error): Outcome {
     case 5:
       return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
     default: {
+      if (typeof code === 'string' && refusesCertificate(code)) {
+        return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+      }
       const words = `${typeof code === 'string' ? code : ''} ${detail}`;
       const cause = CONNECT_CAUSES.find(([pattern]) => pattern.test(words))?.[1] ?? 'not-connected';
       return { kind: 'retryable', cause, detail };

@@ -15,6 +15,10 @@ export interface Broker {
   withhold(how: 'silent' | 'cut' | null): void;
   /** Return code of CONNACK; 0 lets in. */
   refuse(returnCode: number): void;
+  /** Passwords that let nobody in any more; who is in already is thrown out. */
+  revoke(password: string): void;
+  /** And lets in again. */
+  restore(password: string): void;
   /** Publishes as somebody else would. */
   publish(topic: string, payload: string): Promise<void>;
   /** Closes the port and its connections, keeping the sessions; and opens it again. */
@@ -29,9 +33,10 @@ export async function startBroker(t: Test, options: { tls?: KeyAndCertificate } 
   let port = 0;
   const published: Broker['published'] = [];
   const sockets = new Set<Socket>();
+  const revoked = new Set(['wrong']);
   const aedes = await Aedes.createBroker({
     authenticate: (_client, _username, password, callback) => {
-      const code = returnCode || (password?.toString() === 'wrong' ? 5 : 0);
+      const code = returnCode || (revoked.has(password?.toString() ?? '') ? 5 : 0);
       if (code === 0) callback(null, true);
       else callback(Object.assign(new Error('refused'), { returnCode: code }), false);
     },
@@ -81,6 +86,11 @@ export async function startBroker(t: Test, options: { tls?: KeyAndCertificate } 
     refuse(code) {
       returnCode = code;
     },
+    revoke(password) {
+      revoked.add(password);
+      for (const socket of sockets) socket.destroy();
+    },
+    restore: (password) => void revoked.delete(password),
     publish: (topic, payload) =>
       new Promise((resolve, reject) => {
         const packet = {

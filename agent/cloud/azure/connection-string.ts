@@ -1,0 +1,42 @@
+/** A device's connection string: where its hub is, and the key it signs with or a token that was signed for it. */
+import type { TransportConfig } from 'azure-iot-common';
+
+/**
+ * `HostName=…;DeviceId=…;SharedAccessKey=…[;GatewayHostName=host[:port]]`, or with `SharedAccessSignature=…` in place of the
+ * key; null when a part is missing.
+ */
+export function parseConnectionString(text: string): TransportConfig | null {
+  const parts = partsOf(text);
+  const [host, deviceId] = [parts.get('HostName'), parts.get('DeviceId')];
+  const [sharedAccessKey, sharedAccessSignature] = [
+    parts.get('SharedAccessKey'),
+    parts.get('SharedAccessSignature'),
+  ];
+  if (!host || !deviceId || !(sharedAccessKey || sharedAccessSignature)) return null;
+  const proof = sharedAccessKey
+    ? { sharedAccessKey }
+    : { sharedAccessSignature: sharedAccessSignature ?? '' };
+  return withGateway({ host, deviceId, ...proof }, parts.get('GatewayHostName'));
+}
+
+/** A gateway is where the connection goes to when it is not the hub itself: an edge hub, or the loopback. */
+export function withGateway(device: TransportConfig, gatewayHostName: string | undefined): TransportConfig {
+  return gatewayHostName === undefined ? device : { ...device, gatewayHostName };
+}
+
+/**
+ * When the token in a connection string ends, in wall-clock milliseconds: its `se`, in seconds ("Control access to IoT
+ * Hub with shared access signatures"). Null for a key, which signs its own tokens and does not end.
+ */
+export function sasExpiryMs(text: string): number | null {
+  const parts = partsOf(text);
+  if (parts.get('SharedAccessKey')) return null;
+  const seconds = /(?:^|[ &])se=(\d+)/.exec(parts.get('SharedAccessSignature') ?? '')?.[1];
+  return seconds === undefined ? null : Number(seconds) * 1000;
+}
+
+function partsOf(text: string): Map<string, string> {
+  return new Map(
+    text.split(';').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]),
+  );
+}
