@@ -1,6 +1,6 @@
 /** The agent's JSON routes: `/v1/status`, `/v1/explain?stream=`, `/v1/costs`. Types in shared/status.ts. */
 import type { AdminRoute } from '../shared/admin-server.ts';
-import type { Clock } from '../shared/clock.ts';
+import { type Clock, isoTime } from '../shared/clock.ts';
 import type { AgentStatus, AgentStreamStatus, Explanation, ProviderStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { BootClock } from './boot-clock.ts';
