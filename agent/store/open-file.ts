@@ -87,11 +87,22 @@ function configure(db: Database.Database, logBytes: number): void {
   const check = db.pragma('quick_check(1)', { simple: true });
   if (check !== 'ok') throw new DamagedFile(String(check));
   if (version > 0) checkSets(db);
+  emptyLog(db);
   migrate(db, version);
   const mode = db.pragma('journal_mode', { simple: true });
   if (mode !== 'wal' || pragmaNumber(db, 'synchronous') !== SYNCHRONOUS_FULL) {
     throw new Error(`SQLite did not take the durable settings (journal_mode=${String(mode)})`);
   }
+}
+
+/**
+ * After a sync that failed, the kernel may count what it could not write as written: the log that is found then reads well and is
+ * not on the disk, and commits that were added behind it would be lost with it (I1). So it is copied into the file, by writes
+ * and a sync of their own, before anything is added.
+ */
+function emptyLog(db: Database.Database): void {
+  const isBusy = db.pragma('wal_checkpoint(TRUNCATE)', { simple: true });
+  if (isBusy !== 0) throw new Error('the log that was found cannot be copied into the file');
 }
 
 /** SQLite vouches for its pages, not for what is in a blob: one that does not decode would fail every start (I9). */

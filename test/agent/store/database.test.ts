@@ -1,3 +1,5 @@
+import { copyFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { BufferDatabase } from '../../../agent/store/database.ts';
@@ -23,6 +25,23 @@ t.test(
     db.close();
   },
 );
+
+t.test('nothing is added behind a log that was found: it is copied into the file first (I1)', async (t) => {
+  const folder = t.testdir();
+  const file = bufferFile(folder);
+  const first = new BufferDatabase(file, 'aaaaaaaa', CLOCK);
+  first.commit(columns(10), []);
+  const left = join(folder, 'left.db');
+  for (const part of ['', '-wal']) copyFileSync(file + part, left + part);
+  first.close();
+  const found = readFileSync(`${left}-wal`);
+  const second = new BufferDatabase(left, 'bbbbbbbb', CLOCK);
+  second.commit(columns(10), []);
+  const log = readFileSync(`${left}-wal`);
+  // Salt of the log, new whenever it is begun anew: sqlite.org/fileformat2.html#the_write_ahead_log
+  t.notSame(log.subarray(16, 24), found.subarray(16, 24), 'another log');
+  second.close();
+});
 
 t.test('a second process cannot have the file at the same time', async (t) => {
   const file = bufferFile(t.testdir());
