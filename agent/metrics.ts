@@ -156,6 +156,15 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   counter('store_given_up_records_total', 'Records given up, by reason.', ['stream', 'reason'], () =>
     parts.store.evicted.map(({ stream, reason, records }) => [{ stream, reason }, records]),
   );
+  counter('store_damaged_files_total', 'Damaged buffers that were set aside.', [], () => [
+    [{}, parts.store.damage.files],
+  ]);
+  counter(
+    'store_damaged_records_total',
+    'Records that could not be read of them: each is in a gap.',
+    [],
+    () => [[{}, parts.store.damage.lostRecords]],
+  );
   counter('provider_units_total', 'Units the provider will bill, as predicted.', ['provider'], () =>
     [...parts.senders].map(([provider, sender]) => [{ provider }, sender.counters.units]),
   );

@@ -47,7 +47,7 @@ export class BufferDatabase {
    * keeps epochs apart when an old copy of the file is put back (I2).
    */
   constructor(file: string, suffix: string, clock: EnvelopeClock, limits: StoreLimits = NO_LIMITS) {
-    const { db, damage } = openFile(file, suffix, logBytes(limits.maxBytes));
+    const { db, damage } = openFile(file, logBytes(limits.maxBytes));
     this.#db = db;
     this.#damage = damage;
     this.#sql = prepareStatements(db);

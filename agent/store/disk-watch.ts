@@ -5,18 +5,10 @@
  * SQLite does not notice that its file was unlinked or unmounted under it, and says the same of a write to a read-only disk as
  * of one to a broken disk: so the file is compared with its path, and after a failure a small write is tried.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  statfsSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type DiskState, diskStateOf } from './disk-state.ts';
+import { freeBytes, remove } from './files.ts';
 import { StoreError } from './types.ts';
 
 const BLOCK = new Uint8Array(64 * 1024);
@@ -133,14 +125,4 @@ export class DiskWatch {
 
 function missing(message: string): StoreError {
   return new StoreError('failed', message, 'missing');
-}
-
-/** For users without privileges; statfs(2). */
-function freeBytes(file: string): number {
-  const { bavail, bsize } = statfsSync(dirname(file));
-  return bavail * bsize;
-}
-
-function remove(file: string): void {
-  if (existsSync(file)) unlinkSync(file);
 }

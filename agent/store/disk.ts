@@ -10,12 +10,18 @@ export class Disk {
   /** Of the file's folder, since it was opened first. */
   #device: number | null = null;
   #state: DiskState = 'failed';
+  readonly #damage = { files: 0, lostRecords: 0 };
   /** What made the store fail last, also after it recovered. */
   lastError: StoreError | null = null;
 
   constructor(reserveBytes: number, log: Logger) {
     this.#reserveBytes = reserveBytes;
     this.#log = log;
+  }
+
+  /** Damaged files since start, and what was pending in them and could not be read. */
+  get damage(): Readonly<{ files: number; lostRecords: number }> {
+    return this.#damage;
   }
 
   get state(): DiskState {
@@ -33,8 +39,14 @@ export class Disk {
     return { reserveBytes: this.#reserveBytes, device: this.#device, isDiskFull };
   }
 
-  opened({ device, hasRoom }: Opened): void {
+  opened({ device, hasRoom, damage, epoch, rows, bytes, olderEpochs }: Opened): void {
     this.#device ??= device;
+    if (damage) {
+      this.#damage.files += 1;
+      this.#damage.lostRecords += damage.lostRecords;
+      this.#log.error({ event: 'store.damaged', ...damage, epoch });
+    }
+    this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: olderEpochs.length });
     this.inspected(hasRoom);
   }
 

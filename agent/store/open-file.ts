@@ -11,8 +11,7 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { IntervalSet } from '../../shared/interval-set.ts';
-import { errorText } from '../../shared/log.ts';
+import { checkContents, checkPages, isDamage } from './check.ts';
 import { type Salvaged, salvage } from './salvage.ts';
 import { migrate, refuseNewer } from './schema.ts';
 import { type Damage, finishSettingAside, setAside } from './set-aside.ts';
@@ -27,12 +26,11 @@ const PAGE_BYTES = 4096;
 const SYNCHRONOUS_FULL = 2;
 
 /**
- * Opens or creates `file`. Of a damaged one, what can be read is salvaged, and the rest is kept as `<file>.damaged-<damagedName>`.
- * Throws StoreError `locked` or `newer-schema`, and SqliteError when the disk fails. `logBytes`: what the log is kept to.
+ * Opens or creates `file`. Of a damaged one, what can be read is salvaged, and the rest is kept (set-aside.ts). Throws StoreError
+ * `locked` or `newer-schema`, and SqliteError when the disk fails. `logBytes`: what the log is kept to.
  */
 export function openFile(
   file: string,
-  damagedName: string,
   logBytes: number = LOG_BYTES,
 ): { db: Database.Database; damage: Damage | null } {
   mkdirSync(dirname(file), { recursive: true });
@@ -41,8 +39,7 @@ export function openFile(
     return { db: openChecked(file, logBytes), damage };
   } catch (error) {
     if (!isDamage(error)) throw error;
-    const note = { detail: error.message, movedTo: `${file}.damaged-${damagedName}` };
-    const found = setAside(file, note, makeOfDamaged);
+    const found = setAside(file, error.message, makeOfDamaged);
     return { db: openChecked(file, logBytes), damage: found };
   }
 }
@@ -50,10 +47,9 @@ export function openFile(
 function makeOfDamaged(damaged: string, target: string): Salvaged {
   const db = openChecked(target, LOG_BYTES);
   try {
-    const salvaged = salvage(damaged, db);
-    // Without a log, so that one rename puts it in its place.
-    db.pragma('wal_checkpoint(TRUNCATE)');
-    return salvaged;
+    // Without a log, because one would need as much room again; a copy that is not whole is thrown away.
+    db.pragma('journal_mode = OFF');
+    return salvage(damaged, db);
   } finally {
     db.close();
   }
@@ -84,35 +80,24 @@ function configure(db: Database.Database, logBytes: number): void {
   const pages = Math.floor(logBytes / 2 / PAGE_BYTES);
   db.pragma(`wal_autocheckpoint = ${Math.max(1, Math.min(CHECKPOINT_PAGES_MAX, pages))}`);
   db.pragma(`journal_size_limit = ${logBytes}`);
-  const check = db.pragma('quick_check(1)', { simple: true });
-  if (check !== 'ok') throw new DamagedFile(String(check));
-  if (version > 0) checkSets(db);
+  checkPages(db);
+  emptyLog(db);
   migrate(db, version);
+  checkContents(db);
   const mode = db.pragma('journal_mode', { simple: true });
   if (mode !== 'wal' || pragmaNumber(db, 'synchronous') !== SYNCHRONOUS_FULL) {
     throw new Error(`SQLite did not take the durable settings (journal_mode=${String(mode)})`);
   }
 }
 
-/** SQLite vouches for its pages, not for what is in a blob: one that does not decode would fail every start (I9). */
-function checkSets(db: Database.Database): void {
-  const sets = db.prepare<[], { ranges: Uint8Array }>(
-    'SELECT freed AS ranges FROM stream UNION ALL SELECT ranges FROM accepted',
-  );
-  for (const { ranges } of sets.iterate()) {
-    try {
-      IntervalSet.decode(ranges);
-    } catch (error) {
-      throw new DamagedFile(errorText(error));
-    }
-  }
-}
-
-class DamagedFile extends Error {}
-
-function isDamage(error: unknown): error is Error {
-  if (error instanceof DamagedFile) return true;
-  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code);
+/**
+ * After a sync that failed, the kernel may count what it could not write as written: the log that is found then reads well and is
+ * not on the disk, and commits that were added behind it would be lost with it (I1). So it is copied into the file, by writes
+ * and a sync of their own, before anything is added.
+ */
+function emptyLog(db: Database.Database): void {
+  const isBusy = db.pragma('wal_checkpoint(TRUNCATE)', { simple: true });
+  if (isBusy !== 0) throw new Error('the log that was found cannot be copied into the file');
 }
 
 /** A pragma that answers with one number. */

@@ -3,12 +3,26 @@
  * a gap with the reason `corruption` (I3). Damage in one place must not cost what lies elsewhere: keys are read in
  * order, and where SQLite stumbles the range is halved until only keys that cannot be read are left out.
  *
+ * Nothing that is read is trusted: a value of another kind than was written counts as not readable (salvaged-rows.ts), because
+ * a row that the new file refuses would end the start, and each start after it (I9).
+ *
  * Where it is unknown what was delivered already, everything counts as not delivered: a second delivery is recognised (I5).
  */
 import Database from 'better-sqlite3';
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange } from '../../shared/record.ts';
-import { ChunkDamage, decodeChunk } from './chunk.ts';
+import {
+  chunkOf,
+  clockOf,
+  gapOf,
+  isCount,
+  isSessionItem,
+  isText,
+  setOf,
+  UNKNOWN_CLOCK,
+  type Untrusted,
+} from './salvaged-rows.ts';
 import { type EpochRow, prepareStatements, type StreamRow } from './statements.ts';
 
 /** What came out of a damaged file. */
@@ -18,12 +32,6 @@ export interface Salvaged {
   /** Pending ones that are not: each is in a gap. */
   lostRecords: number;
   sessionItems: number;
-}
-
-interface ChunkRow extends SeqRange {
-  mono_ms: number;
-  bytes: number;
-  body: Buffer;
 }
 
 /** Halving ends after so many attempts at one table, and what is left of it counts as not readable (I10). */
@@ -57,8 +65,8 @@ function openedForReading(file: string): Database.Database | null {
 class Salvage {
   readonly #source: Database.Database;
   readonly #into: ReturnType<typeof prepareStatements>;
-  readonly #insertEpoch: Database.Statement<[number, string, string, number, string]>;
-  readonly #insertStream: Database.Statement<[number, string, string, number, number]>;
+  readonly #insertEpoch: Database.Statement<[number | null, string, string, number, string]>;
+  readonly #insertStream: Database.Statement<[number, string, string, number]>;
   readonly #insertSessionItem: Database.Statement<[string, string, string, Uint8Array]>;
   readonly #result: Salvaged = { records: 0, lostRecords: 0, sessionItems: 0 };
 
@@ -66,10 +74,10 @@ class Salvage {
     this.#source = source;
     this.#into = prepareStatements(into);
     this.#insertEpoch = into.prepare(
-      'INSERT OR IGNORE INTO epoch (number, name, boot_id, offset_ms, quality) VALUES (?, ?, ?, ?, ?)',
+      'INSERT INTO epoch (number, name, boot_id, offset_ms, quality) VALUES (?, ?, ?, ?, ?)',
     );
     this.#insertStream = into.prepare(
-      "INSERT INTO stream (id, epoch, name, last_seq, bytes, freed, end_announced) VALUES (?, ?, ?, ?, 0, x'', ?)",
+      "INSERT INTO stream (id, epoch, name, last_seq, bytes, freed, end_announced) VALUES (?, ?, ?, 0, 0, x'', ?)",
     );
     this.#insertSessionItem = into.prepare(
       'INSERT OR IGNORE INTO session_item (kind, client, key, value) VALUES (?, ?, ?, ?)',
@@ -85,20 +93,19 @@ class Salvage {
   }
 
   /** Their rows; of a row that cannot be read, what the index on (epoch, name) knows. */
-  #streams(): Array<StreamRow & { isWhole: boolean }> {
-    const found = new Map<number, StreamRow & { isWhole: boolean }>();
+  #streams(): StreamRow[] {
+    const found = new Map<number, StreamRow>();
     const rows = this.#byKey<StreamRow>(
       'SELECT *, id AS key FROM stream WHERE id BETWEEN ? AND ? ORDER BY id',
     );
-    for (const row of rows)
-      if (isText(row.epoch) && isText(row.name)) found.set(row.id, { ...row, isWhole: true });
+    for (const row of rows) if (isText(row.epoch) && isText(row.name)) found.set(row.id, row);
     const indexed = this.#readable<{ id: number; epoch: string; name: string }>(
       'SELECT id, epoch, name FROM stream INDEXED BY sqlite_autoindex_stream_1 ORDER BY epoch, name',
     );
     for (const { id, epoch, name } of indexed) {
-      if (found.has(id) || !isText(epoch) || !isText(name)) continue;
+      if (found.has(id) || !isCount(id) || !isText(epoch) || !isText(name)) continue;
       const unknown = { last_seq: 0, bytes: 0, freed: Buffer.alloc(0), end_announced: 0 };
-      found.set(id, { id, epoch, name, ...unknown, isWhole: false });
+      found.set(id, { id, epoch, name, ...unknown });
     }
     const names = new Set<string>();
     return [...found.values()].filter(({ epoch, name }) => {
@@ -112,81 +119,91 @@ class Salvage {
     const rows = this.#byKey<EpochRow & { number: number }>(
       'SELECT *, number AS key FROM epoch WHERE number BETWEEN ? AND ? ORDER BY number',
     );
-    for (const { number, name, boot_id, offset_ms, quality } of rows) {
-      if (isText(name) && isText(boot_id)) this.#insertEpoch.run(number, name, boot_id, offset_ms, quality);
-    }
-    const known = new Set(this.#into.allEpochs.all().map(({ name }) => name));
-    for (const { epoch } of streams) {
-      if (known.has(epoch)) continue;
-      known.add(epoch);
-      this.#insertEpoch.run(Number.parseInt(epoch, 10), epoch, '', 0, 'unsynchronised');
-    }
+    const [names, numbers] = [new Set<string>(), new Set<number>()];
+    const add = (number: number, name: string, { bootId, offsetMs, quality }: EnvelopeClock): void => {
+      if (names.has(name)) return;
+      const own = isCount(number) && number <= KEY_MAX && !numbers.has(number) ? number : null;
+      const { lastInsertRowid } = this.#insertEpoch.run(own, name, bootId, offsetMs, quality);
+      names.add(name);
+      numbers.add(Number(lastInsertRowid));
+    };
+    for (const row of rows) if (isText(row.name)) add(row.number, row.name, clockOf(row));
+    for (const { epoch } of streams) add(Number.parseInt(epoch, 10), epoch, UNKNOWN_CLOCK);
   }
 
-  #stream(row: StreamRow & { isWhole: boolean }): void {
-    const { id, epoch, name, end_announced } = row;
-    const there = IntervalSet.empty();
-    let bytes = 0;
-    this.#insertStream.run(id, epoch, name, 0, end_announced);
-    const chunks = this.#byKey<ChunkRow>(
-      'SELECT first AS key, first, last, mono_ms, bytes, body FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? ORDER BY first',
-      id,
-    );
-    for (const chunk of chunks) {
-      if (!isWhole(chunk) || there.within(chunk.first, chunk.last).length > 0) continue;
-      this.#into.insertChunk.run(id, chunk.first, chunk.last, chunk.mono_ms, chunk.bytes, chunk.body);
-      there.add(chunk.first, chunk.last);
-      bytes += chunk.bytes;
-    }
-    const lastSeq = Math.max(row.last_seq, there.max);
+  #stream(row: StreamRow): void {
+    const { id, epoch, name } = row;
+    this.#insertStream.run(id, epoch, name, row.end_announced === 1 ? 1 : 0);
+    const { there, bytes } = this.#chunks(id);
+    const lastSeq = Math.max(isCount(row.last_seq) ? row.last_seq : 0, there.max);
     const all = IntervalSet.of(lastSeq > 0 ? [{ first: 1, last: lastSeq }] : []);
-    const pending = all.difference(setOf(row.freed));
+    const pending = all.difference(setOf(row.freed)).difference(this.#gaps(id, all));
     const lost = pending.difference(there);
     for (const { first, last } of lost.ranges()) this.#into.insertGap.run(id, first, last, 'corruption');
     const kept = pending.difference(lost);
     this.#into.advanceStream.run(lastSeq, bytes, id);
     this.#into.writeFreed.run(bytes, all.difference(kept).encode(), id);
-    this.#gaps(id, all);
     this.#accepted(id, kept);
     this.#result.records += kept.size;
     this.#result.lostRecords += lost.size;
   }
 
-  /** Those that were there already. */
-  #gaps(stream: number, all: IntervalSet): void {
-    const rows = this.#readable<{ first: number; last: number; reason: 'quota' | 'age' | 'corruption' }>(
+  /** Copies those that are whole. */
+  #chunks(stream: number): { there: IntervalSet; bytes: number } {
+    const there = IntervalSet.empty();
+    let bytes = 0;
+    const rows = this.#byKey<Untrusted<'first' | 'last' | 'mono_ms' | 'body'>>(
+      'SELECT first AS key, first, last, mono_ms, body FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? ORDER BY first',
+      stream,
+    );
+    for (const row of rows) {
+      const chunk = chunkOf(row);
+      if (!chunk || there.within(chunk.first, chunk.last).length > 0) continue;
+      this.#into.insertChunk.run(stream, chunk.first, chunk.last, chunk.monoMs, chunk.bytes, chunk.body);
+      there.add(chunk.first, chunk.last);
+      bytes += chunk.bytes;
+    }
+    return { there, bytes };
+  }
+
+  /** Copies those that were there already, and returns what they cover. */
+  #gaps(stream: number, all: IntervalSet): IntervalSet {
+    const covered = IntervalSet.empty();
+    const rows = this.#readable<Untrusted<'first' | 'last' | 'reason'>>(
       'SELECT first, last, reason FROM gap WHERE stream = ? ORDER BY first',
       stream,
     );
-    const taken = IntervalSet.of(this.#into.gapsOf.all(stream));
-    for (const { first, last, reason } of rows) {
-      if (!(first <= last) || !all.contains(first, last) || taken.within(first, last).length > 0) continue;
-      this.#into.insertGap.run(stream, first, last, reason);
-      taken.add(first, last);
+    for (const row of rows) {
+      const gap = gapOf(row);
+      if (!gap || !all.contains(gap.first, gap.last) || covered.within(gap.first, gap.last).length > 0)
+        continue;
+      this.#into.insertGap.run(stream, gap.first, gap.last, gap.reason);
+      covered.add(gap.first, gap.last);
     }
+    return covered;
   }
 
   #accepted(stream: number, pending: IntervalSet): void {
-    const rows = this.#readable<{ provider: string; ranges: Buffer }>(
+    const rows = this.#readable<Untrusted<'provider' | 'ranges'>>(
       'SELECT provider, ranges FROM accepted WHERE stream = ? ORDER BY provider',
       stream,
     );
     const providers = new Set<string>();
     for (const { provider, ranges } of rows) {
-      const held = setOf(ranges);
-      const kept = pending.difference(pending.difference(held));
-      if (providers.has(provider) || kept.size === 0) continue;
+      const kept = pending.difference(pending.difference(setOf(ranges)));
+      if (!isText(provider) || providers.has(provider) || kept.size === 0) continue;
       providers.add(provider);
       this.#into.insertAccepted.run(stream, provider, kept.encode());
     }
   }
 
   #sessionItems(): void {
-    const rows = this.#readable<{ kind: string; client: string; key: string; value: Buffer }>(
+    const rows = this.#readable<Untrusted<'kind' | 'client' | 'key' | 'value'>>(
       'SELECT kind, client, key, value FROM session_item ORDER BY kind, client, key',
     );
-    for (const { kind, client, key, value } of rows) {
-      if (!(isText(kind) && isText(client) && isText(key) && value instanceof Uint8Array)) continue;
+    for (const row of rows) {
+      if (!isSessionItem(row)) continue;
+      const { kind, client, key, value } = row;
       this.#result.sessionItems += this.#insertSessionItem.run(kind, client, key, value).changes;
     }
   }
@@ -243,29 +260,4 @@ class Salvage {
 /** Anything that SQLite says of the damaged file. */
 function isUnreadable(error: unknown): boolean {
   return error instanceof Database.SqliteError;
-}
-
-function isWhole({ first, last, body, bytes, mono_ms }: ChunkRow): boolean {
-  if (!(first >= 1 && last >= first && body instanceof Uint8Array && bytes >= 0 && mono_ms >= 0))
-    return false;
-  try {
-    return decodeChunk(body).length === last - first + 1;
-  } catch (error) {
-    if (error instanceof ChunkDamage) return false;
-    throw error;
-  }
-}
-
-/** Empty when it does not decode. */
-function setOf(encoded: unknown): IntervalSet {
-  if (!(encoded instanceof Uint8Array)) return IntervalSet.empty();
-  try {
-    return IntervalSet.decode(encoded);
-  } catch {
-    return IntervalSet.empty();
-  }
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
 }

@@ -238,6 +238,11 @@ export class Store implements Service {
     return this.#disk.state;
   }
 
+  /** Damaged files since start, and what was pending in them and could not be read (I3). */
+  get damage(): Readonly<{ files: number; lostRecords: number }> {
+    return this.#disk.damage;
+  }
+
   /** What made the store fail last, also after it recovered. */
   get lastError(): StoreError | null {
     return this.#disk.lastError;
@@ -372,9 +377,6 @@ export class Store implements Service {
     this.#room = opened.room;
     this.#epochs.opened(opened);
     this.#disk.opened(opened);
-    const { epoch, rows, bytes, damage, olderEpochs } = opened;
-    if (damage) this.#log.error({ event: 'store.damaged', ...damage, file: this.#file, epoch });
-    this.#log.info({ event: 'store.opened', epoch, rows, bytes, olderEpochs: olderEpochs.length });
   }
 
   /** What needs no hurry: space given back, records too old, a bound that is passed. */

@@ -1,3 +1,5 @@
+import { copyFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { BufferDatabase } from '../../../agent/store/database.ts';
@@ -14,7 +16,7 @@ function columns(count: number): RecordColumns {
 t.test(
   'a commit is synced: synchronous reads back FULL in WAL mode, also after the first write (I1)',
   async (t) => {
-    const { db } = openFile(bufferFile(t.testdir()), '1-0');
+    const { db } = openFile(bufferFile(t.testdir()));
     db.exec("INSERT INTO epoch (name, boot_id, offset_ms, quality) VALUES ('e', 'b', 0, 'x')");
     t.equal(pragmaNumber(db, 'synchronous'), 2);
     t.equal(db.pragma('journal_mode', { simple: true }), 'wal');
@@ -23,6 +25,23 @@ t.test(
     db.close();
   },
 );
+
+t.test('nothing is added behind a log that was found: it is copied into the file first (I1)', async (t) => {
+  const folder = t.testdir();
+  const file = bufferFile(folder);
+  const first = new BufferDatabase(file, 'aaaaaaaa', CLOCK);
+  first.commit(columns(10), []);
+  const left = join(folder, 'left.db');
+  for (const part of ['', '-wal']) copyFileSync(file + part, left + part);
+  first.close();
+  const found = readFileSync(`${left}-wal`);
+  const second = new BufferDatabase(left, 'bbbbbbbb', CLOCK);
+  second.commit(columns(10), []);
+  const log = readFileSync(`${left}-wal`);
+  // Salt of the log, new whenever it is begun anew: sqlite.org/fileformat2.html#the_write_ahead_log
+  t.notSame(log.subarray(16, 24), found.subarray(16, 24), 'another log');
+  second.close();
+});
 
 t.test('a second process cannot have the file at the same time', async (t) => {
   const file = bufferFile(t.testdir());
@@ -36,7 +55,7 @@ t.test('a second process cannot have the file at the same time', async (t) => {
 
 t.test('a file of a newer version is refused and left alone', async (t) => {
   const file = bufferFile(t.testdir());
-  const { db } = openFile(file, '1-0');
+  const { db } = openFile(file);
   db.pragma('user_version = 99');
   db.close();
   const { store } = storeOn(file);
@@ -52,7 +71,7 @@ t.test('delivered gaps are forgotten, part by part', async (t) => {
   const first = new BufferDatabase(file, 'aaaaaaaa', CLOCK);
   first.commit(columns(10), []);
   first.close();
-  const { db } = openFile(file, '');
+  const { db } = openFile(file);
   db.exec("INSERT INTO gap SELECT id, 3, 8, 'quota' FROM stream");
   db.exec("INSERT INTO gap SELECT id, 9, 9, 'age' FROM stream");
   db.close();
