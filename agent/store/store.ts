@@ -15,6 +15,7 @@ import { NO_ROOM_TAKEN, noRoom } from './admission.ts';
 import type { Batch } from './batch.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { decodeRecords, decodeState } from './decode.ts';
+import { epochsToCorrect } from './epoch-clocks.ts';
 import { Evicted } from './evicted.ts';
 import { DEFAULT_LIMITS, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
@@ -41,8 +42,6 @@ import {
 /** What a record takes in memory beside its bytes, about: tiny ones have a bound too (I10). */
 const RECORD_OVERHEAD_BYTES = 32;
 const TIDY_EVERY_MS = 1000;
-/** A smaller move of the wall clock is not worth a write. */
-const CLOCK_WRITE_MS = 50;
 
 export interface StoreOptions {
   file: string;
@@ -212,15 +211,14 @@ export class Store implements Service {
     return this.#operate({ kind: 'accept-seal', epoch, stream });
   }
 
-  /** How monotonic time maps to wall time now. Kept with the epoch, for its records that are read after a restart. */
+  /** How monotonic time maps to wall time now. Kept with each epoch that it is right for, for records read later. */
   setClock(clock: EnvelopeClock): void {
-    const kept = this.#envelopeClock;
-    const moved = Math.abs(clock.offsetMs - kept.offsetMs) >= CLOCK_WRITE_MS;
-    if (!moved && clock.quality === kept.quality && clock.bootId === kept.bootId) return;
     this.#envelopeClock = clock;
     if (!this.#thread) return;
-    this.#epochs.set(this.#epoch, clock);
-    void this.#operate({ kind: 'clock', epoch: this.#epoch, clock });
+    for (const epoch of epochsToCorrect(this.#epochs, this.#epoch, clock)) {
+      this.#epochs.set(epoch, clock);
+      void this.#operate({ kind: 'clock', epoch, clock });
+    }
   }
 
   async stats(): Promise<StoreStats> {

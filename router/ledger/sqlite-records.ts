@@ -9,7 +9,7 @@ import type { Sqlite } from './sqlite-schema.ts';
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 type Quality = EnvelopeClock['quality'];
-type RecordRow = Omit<LedgerRecord, 'wallMs'> & { clockOffsetMs: number };
+type RecordRow = Omit<LedgerRecord, 'wallMs'> & { clockOffsetMs: number; bootOffsetMs: number | null };
 type VersionRow = RecordVersion & { seq: number };
 
 export class RecordTable {
@@ -33,9 +33,11 @@ export class RecordTable {
        FROM record JOIN arrival ON arrival.id = arrival_id WHERE stream_id = ? AND seq BETWEEN ? AND ?`,
     );
     this.#page = db.prepare(
-      `SELECT offset, gateway, epoch, stream, seq, device, topic, payload, boot_id AS bootId, mono_ms AS monoMs,
-         clock_offset_ms AS clockOffsetMs, clock_quality AS clockQuality, source, received_wall_ms AS receivedWallMs
+      `SELECT offset, stream.gateway, epoch, stream, seq, device, topic, payload, arrival.boot_id AS bootId,
+         mono_ms AS monoMs, clock_offset_ms AS clockOffsetMs, clock_quality AS clockQuality,
+         boot_clock.offset_ms AS bootOffsetMs, source, received_wall_ms AS receivedWallMs
        FROM record JOIN stream ON stream.id = stream_id JOIN arrival ON arrival.id = arrival_id
+         LEFT JOIN boot_clock ON boot_clock.gateway = stream.gateway AND boot_clock.boot_id = arrival.boot_id
        WHERE offset > ? ORDER BY offset LIMIT ?`,
     );
   }
@@ -85,8 +87,12 @@ export class RecordTable {
   read(after: number, limit: number): LedgerRecord[] {
     const page: LedgerRecord[] = [];
     let bytes = 0;
-    for (const { clockOffsetMs, ...row } of this.#page.iterate(after, limit)) {
-      page.push({ ...row, wallMs: row.monoMs + clockOffsetMs });
+    for (const { clockOffsetMs, bootOffsetMs, ...row } of this.#page.iterate(after, limit)) {
+      if (row.clockQuality === 'unsynchronised' && bootOffsetMs !== null) {
+        page.push({ ...row, wallMs: row.monoMs + bootOffsetMs, clockQuality: 'corrected' });
+      } else {
+        page.push({ ...row, wallMs: row.monoMs + clockOffsetMs });
+      }
       bytes += row.payload.byteLength;
       if (bytes >= PAGE_BYTES_MAX) break;
     }
