@@ -19,6 +19,8 @@ import { createIntake } from './broker/intake.ts';
 import type { ListenerOptions } from './broker/listener.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
+import { registerClock } from './clock-metrics.ts';
+import { ClockSync } from './clock-sync.ts';
 import { CredentialPublisher } from './cloud/credentials/publisher.ts';
 import type { AgentConfig } from './config.ts';
 import { Meter } from './cost/meter.ts';
@@ -44,7 +46,9 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const metrics = createPublishMetrics(registry);
 
   const bootId = readBootId(entropy);
-  const bootClock = new BootClock({ bootId, clock, log: log('clock') });
+  const sync = new ClockSync({ mode: config.clock.synchronised, clock });
+  const isSynchronised = () => sync.isSynchronised();
+  const bootClock = new BootClock({ bootId, clock, log: log('clock'), isSynchronised });
   const store = new Store({
     file: join(config.data_dir, 'buffer.db'),
     bootId,
@@ -153,6 +157,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     streams.map(({ name }) => name).filter((name) => config.policy.streams[name]?.durability === 'memory'),
   );
   registerCosts(registry, meter);
+  registerClock(registry, bootClock);
   registerCredentials(registry, publishers);
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const admin = createAdminServer({

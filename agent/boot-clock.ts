@@ -11,11 +11,11 @@ import type { Service } from '../shared/service.ts';
 
 /** A new random value at each boot of the machine; proc(5). */
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
-/** Exists once the clock was synchronised in this boot; systemd-timesyncd.service(8), section "Files". */
-const SYNCHRONISED_FILE = '/run/systemd/timesync/synchronized';
 const READ_EVERY_MS = 10_000;
 /** A wall clock that moved further than this against monotonic time was set, not steered. */
 const JUMP_MS = 2000;
+/** 2025-01-01. This program is younger: a clock that shows less is wrong, whoever says that it is synchronised. */
+const EARLIEST_WALL_MS = 1_735_689_600_000;
 
 /** Id of the boot that monotonic time counts from. Where the kernel tells none, one that no other process shares. */
 export function readBootId(entropy: Entropy): string {
@@ -27,8 +27,14 @@ export interface BootClockOptions {
   bootId: string;
   clock: Clock;
   log: Logger;
-  /** Whether the wall clock is synchronised; systemd-timesyncd's word when absent. */
-  isSynchronised?: () => boolean;
+  /** Whether somebody keeps the wall clock right. */
+  isSynchronised: () => boolean;
+}
+
+/** `lastMs`: how far the last one went, in milliseconds; 0 before the first. */
+export interface ClockJumps {
+  count: number;
+  lastMs: number;
 }
 
 export class BootClock implements Service {
@@ -38,19 +44,25 @@ export class BootClock implements Service {
   readonly #isSynchronised: () => boolean;
   readonly #listeners: Array<(clock: EnvelopeClock) => void> = [];
   #current: EnvelopeClock;
+  #jumps: ClockJumps = { count: 0, lastMs: 0 };
   #timer: Timer | null = null;
 
   constructor(options: BootClockOptions) {
     this.#bootId = options.bootId;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#isSynchronised = options.isSynchronised ?? (() => existsSync(SYNCHRONISED_FILE));
+    this.#isSynchronised = options.isSynchronised;
     this.#current = this.#read();
   }
 
   /** The mapping as last read, at most ten seconds ago. */
   current(): EnvelopeClock {
     return this.#current;
+  }
+
+  /** Jumps of the wall clock while it counted as synchronised, since start. */
+  jumps(): ClockJumps {
+    return this.#jumps;
   }
 
   /** Called after each reading, every ten seconds. */
@@ -72,19 +84,29 @@ export class BootClock implements Service {
     const before = this.#current;
     const now = this.#read();
     this.#current = now;
-    const jumpMs = now.offsetMs - before.offsetMs;
-    if (Math.abs(jumpMs) > JUMP_MS) {
-      this.#log.warn({ event: 'clock.jump', jumpMs: Math.round(jumpMs), quality: now.quality });
-    }
+    this.#judge(now.offsetMs - before.offsetMs, before.quality);
     if (now.quality !== before.quality) this.#log.info({ event: 'clock.quality', quality: now.quality });
     for (const listener of this.#listeners) listener(now);
   }
 
+  /** From a clock that nobody kept right, a jump is the correction that was waited for. From one that was right, it is news. */
+  #judge(movedMs: number, quality: EnvelopeClock['quality']): void {
+    if (Math.abs(movedMs) <= JUMP_MS) return;
+    if (quality === 'unsynchronised') {
+      this.#log.info({ event: 'clock.corrected', movedMs });
+      return;
+    }
+    this.#jumps = { count: this.#jumps.count + 1, lastMs: movedMs };
+    this.#log.warn({ event: 'clock.jump', jumpMs: movedMs });
+  }
+
   #read(): EnvelopeClock {
+    const wallMs = this.#clock.wallMs();
+    const isRight = this.#isSynchronised() && wallMs >= EARLIEST_WALL_MS;
     return {
       bootId: this.#bootId,
-      offsetMs: Math.round(this.#clock.wallMs() - this.#clock.monoMs()),
-      quality: this.#isSynchronised() ? 'synchronised' : 'unsynchronised',
+      offsetMs: Math.round(wallMs - this.#clock.monoMs()),
+      quality: isRight ? 'synchronised' : 'unsynchronised',
     };
   }
 }

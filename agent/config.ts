@@ -222,6 +222,17 @@ export const agentConfigSchema = z
     data_dir: dataDir(),
     log: logSchema.prefault({}),
     admin: adminSchema(9464).prefault({}),
+    clock: z
+      .strictObject({
+        synchronised: z
+          .enum(['auto', 'assume', 'never'])
+          .default('auto')
+          .describe(
+            'Who says that the wall clock is right. auto: systemd-timesyncd, or timedatectl for chrony and others. assume: it always is, where neither is there to ask. never: it is not.',
+          ),
+      })
+      .prefault({})
+      .describe('Records taken before the clock is right are corrected once it is.'),
     broker: brokerSchema.prefault({}),
     buffer: z
       .strictObject({

@@ -1,10 +1,8 @@
 /** The store's epochs and what is known of the clock in each; the present one's clock may still change. */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import { epochsToCorrect } from './epoch-clocks.ts';
 import type { Opened } from './protocol.ts';
 import type { EpochInfo } from './types.ts';
-
-/** A smaller move of the wall clock is not worth a write. */
-const CLOCK_WRITE_MS = 50;
 
 export class Epochs {
   readonly #clocks = new Map<string, EnvelopeClock>();
@@ -39,12 +37,11 @@ export class Epochs {
     for (const epoch of epochs) this.#clocks.delete(epoch);
   }
 
-  /** Returns whether the file should know. */
-  setClock(clock: EnvelopeClock): boolean {
-    const moved = Math.abs(clock.offsetMs - this.#clock.offsetMs) >= CLOCK_WRITE_MS;
-    if (!moved && clock.quality === this.#clock.quality && clock.bootId === this.#clock.bootId) return false;
+  /** Returns the epochs whose mapping changes with it. */
+  setClock(clock: EnvelopeClock): string[] {
     this.#clock = clock;
-    if (this.#present !== '') this.#clocks.set(this.#present, clock);
-    return true;
+    const changed = epochsToCorrect(this.#clocks, this.#present, clock);
+    for (const epoch of changed) this.#clocks.set(epoch, clock);
+    return changed;
   }
 }

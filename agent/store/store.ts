@@ -31,8 +31,8 @@ import {
   type CommittedRange,
   type EpochInfo,
   type LossWindow,
+  memoryBytes,
   type NewRecord,
-  recordBytes,
   type Settled,
   type StoredRecord,
   StoreError,
@@ -42,8 +42,6 @@ import {
   type StreamState,
 } from './types.ts';
 
-/** What a record takes in memory beside its bytes, about: tiny ones have a bound too (I10). */
-const RECORD_OVERHEAD_BYTES = 32;
 const TIDY_EVERY_MS = 1000;
 
 export class Store implements Service {
@@ -122,7 +120,7 @@ export class Store implements Service {
    */
   submit(record: NewRecord, session: SessionItem | null, settled: Settled): void {
     const { stream } = record;
-    const size = recordBytes(record) + RECORD_OVERHEAD_BYTES;
+    const size = memoryBytes(record);
     const refusal = this.#refusal(stream, size);
     const { durability } = limitsOf(this.#limits, stream);
     const alongside: Operation | null = session && { kind: 'sessions', items: [session] };
@@ -208,10 +206,11 @@ export class Store implements Service {
     return this.#operate({ kind: 'accept-seal', epoch, stream });
   }
 
-  /** How monotonic time maps to wall time now. Kept with the epoch, for its records that are read after a restart. */
+  /** How monotonic time maps to wall time now. Kept with each epoch that it is right for, for records read later. */
   setClock(clock: EnvelopeClock): void {
-    if (!this.#epochs.setClock(clock) || !this.#thread) return;
-    void this.#operate({ kind: 'clock', epoch: this.epoch, clock });
+    for (const epoch of this.#epochs.setClock(clock)) {
+      if (this.#thread) void this.#operate({ kind: 'clock', epoch, clock });
+    }
   }
 
   stats(): Promise<StoreStats> {

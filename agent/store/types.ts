@@ -20,6 +20,8 @@ export interface StoreOptions {
   reserveBytes?: number;
 }
 
+const RECORD_OVERHEAD_BYTES = 32;
+
 /** A publish on its way into the buffer. The payload is copied at once: the caller may reuse its memory. */
 export interface NewRecord {
   stream: string;
@@ -149,4 +151,9 @@ export class StoreError extends Error {
 /** Size of a record as the store counts it: payload, topic and device id in UTF-8. */
 export function recordBytes(record: { payload: Uint8Array; topic: string; device: string }): number {
   return record.payload.byteLength + Buffer.byteLength(record.topic) + Buffer.byteLength(record.device);
+}
+
+/** What a record takes in memory, about: tiny ones have a bound too (I10). */
+export function memoryBytes(record: NewRecord): number {
+  return recordBytes(record) + RECORD_OVERHEAD_BYTES;
 }

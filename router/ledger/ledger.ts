@@ -37,7 +37,8 @@ export interface LedgerRecord extends StreamKey {
   bootId: string;
   monoMs: number;
   wallMs: number;
-  clockQuality: 'synchronised' | 'unsynchronised';
+  /** `corrected`: it came unsynchronised, and `wallMs` is by what a later envelope of the same boot taught (I7). */
+  clockQuality: 'synchronised' | 'unsynchronised' | 'corrected';
   source: string;
   receivedWallMs: number;
 }

@@ -2,6 +2,7 @@
 import type { Statement } from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { SeqRange, TelemetryRecord } from '../../shared/record.ts';
+import { wallTimeOf } from './boot-clocks.ts';
 import type { LedgerEntry, LedgerRecord, RecordVersion } from './ledger.ts';
 import type { Sqlite } from './sqlite-schema.ts';
 import { runsQuery } from './verify.ts';
@@ -10,7 +11,11 @@ import { runsQuery } from './verify.ts';
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
 
 type Quality = EnvelopeClock['quality'];
-type RecordRow = Omit<LedgerRecord, 'wallMs'> & { clockOffsetMs: number };
+type RecordRow = Omit<LedgerRecord, 'wallMs' | 'clockQuality'> & {
+  clockOffsetMs: number;
+  clockQuality: Quality;
+  bootOffsetMs: number | null;
+};
 type VersionRow = RecordVersion & { seq: number };
 
 export class RecordTable {
@@ -36,9 +41,11 @@ export class RecordTable {
     );
     this.#runs = db.prepare(runsQuery('stream_id = ?'));
     this.#page = db.prepare(
-      `SELECT offset, gateway, epoch, stream, seq, device, topic, payload, boot_id AS bootId, mono_ms AS monoMs,
-         clock_offset_ms AS clockOffsetMs, clock_quality AS clockQuality, source, received_wall_ms AS receivedWallMs
+      `SELECT offset, stream.gateway, epoch, stream, seq, device, topic, payload, arrival.boot_id AS bootId,
+         mono_ms AS monoMs, clock_offset_ms AS clockOffsetMs, clock_quality AS clockQuality,
+         boot_clock.offset_ms AS bootOffsetMs, source, received_wall_ms AS receivedWallMs
        FROM record JOIN stream ON stream.id = stream_id JOIN arrival ON arrival.id = arrival_id
+         LEFT JOIN boot_clock ON boot_clock.gateway = stream.gateway AND boot_clock.boot_id = arrival.boot_id
        WHERE offset > ? ORDER BY offset LIMIT ?`,
     );
   }
@@ -93,8 +100,8 @@ export class RecordTable {
   read(after: number, limit: number): LedgerRecord[] {
     const page: LedgerRecord[] = [];
     let bytes = 0;
-    for (const { clockOffsetMs, ...row } of this.#page.iterate(after, limit)) {
-      page.push({ ...row, wallMs: row.monoMs + clockOffsetMs });
+    for (const { clockOffsetMs, bootOffsetMs, ...row } of this.#page.iterate(after, limit)) {
+      page.push({ ...row, ...wallTimeOf(row.monoMs, clockOffsetMs, row.clockQuality, bootOffsetMs) });
       bytes += row.payload.byteLength;
       if (bytes >= PAGE_BYTES_MAX) break;
     }

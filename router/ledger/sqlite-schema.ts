@@ -87,13 +87,26 @@ const SCHEMA = `
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
+/** Made wherever it is missing, without a new version: an older router does not read it, and loses nothing that it knew. */
+const BOOT_CLOCK = `
+  CREATE TABLE IF NOT EXISTS boot_clock (
+    gateway TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    offset_ms REAL NOT NULL,
+    PRIMARY KEY (gateway, boot_id)
+  ) STRICT, WITHOUT ROWID;
+`;
+
 /** Opens or makes `file`. Throws when it is not a ledger, is of a newer version, is damaged, or cannot be made durable. */
 export function openLedgerFile(file: string): Sqlite {
   const db = new Database(file);
   try {
     db.pragma('journal_mode = WAL');
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
-    db.transaction(() => createOrCheck(db, file)).immediate();
+    db.transaction(() => {
+      createOrCheck(db, file);
+      db.exec(BOOT_CLOCK);
+    }).immediate();
     // better-sqlite3 builds SQLite so that WAL turns this to NORMAL at first use: set it last, and look.
     db.pragma('synchronous = FULL');
     expectPragma(db, file, 'synchronous', SYNCHRONOUS_FULL);

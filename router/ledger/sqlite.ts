@@ -24,6 +24,7 @@ import type {
   StreamCompleteness,
 } from './ledger.ts';
 import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
+import { BootClockTable } from './sqlite-boot-clocks.ts';
 import { ConflictTable, DeadLetterTable, type EvidenceLimits } from './sqlite-evidence.ts';
 import { RecordTable } from './sqlite-records.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
@@ -66,6 +67,7 @@ class SqliteLedger implements Ledger {
   readonly #log: SparseLog;
   readonly #streams: StreamTable;
   readonly #records: RecordTable;
+  readonly #bootClocks: BootClockTable;
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
   readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
@@ -89,6 +91,7 @@ class SqliteLedger implements Ledger {
     this.#log = new SparseLog(options);
     this.#streams = new StreamTable(db, limits.streamsCached);
     this.#records = new RecordTable(db);
+    this.#bootClocks = new BootClockTable(db);
     this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
     this.#commit = db.transaction((entries) => this.#absorbAll(entries));
@@ -215,6 +218,7 @@ class SqliteLedger implements Ledger {
       results.push(this.#settle(entry, stored, absorption));
     }
     this.#streams.write();
+    this.#bootClocks.learn(entries);
     for (const { envelope, source, receivedWallMs } of contacts.values()) {
       this.#saveContact.run(envelope.gateway, source, receivedWallMs);
     }

@@ -52,16 +52,31 @@ t.test(
     );
 
     synchronised = true;
-    pass(10_000, 1_700_000_000_000);
-    t.same(bootClock.current(), { bootId: 'b1', offsetMs: 1_699_999_995_500, quality: 'synchronised' });
+    pass(10_000, 1_800_000_000_000);
+    t.same(bootClock.current(), { bootId: 'b1', offsetMs: 1_799_999_995_500, quality: 'synchronised' });
+    t.match(
+      lines.filter((line) => line['event'] === 'clock.corrected'),
+      [{ movedMs: 1_799_999_990_000 }],
+      'the jump to the right time is the correction',
+    );
+    t.same(bootClock.jumps(), { count: 0, lastMs: 0 });
+    t.same(read, [4000, 5500, 1_799_999_995_500]);
+
+    pass(10_000, 10_000 - 3_600_000);
+    t.same(bootClock.jumps(), { count: 1, lastMs: -3_600_000 }, 'one of a clock that was right is counted');
     t.match(
       lines.filter((line) => line['event'] === 'clock.jump'),
-      [{ jumpMs: 1_699_999_990_000, quality: 'synchronised' }],
+      [{ jumpMs: -3_600_000 }],
     );
-    t.same(read, [4000, 5500, 1_699_999_995_500]);
+    pass(10_000, -1_800_000_000_000);
+    t.equal(
+      bootClock.current().quality,
+      'unsynchronised',
+      'whoever says so: this program is no older than 2025',
+    );
     await bootClock.stop();
     pass(1, 1);
-    t.equal(read.length, 3, 'nothing is read after stop');
+    t.equal(read.length, 5, 'nothing is read after stop');
   },
 );
 

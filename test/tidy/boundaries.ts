@@ -21,6 +21,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const PURE: readonly string[] = [
   'agent/cloud/credentials/slots.ts',
   'agent/routing/',
+  'agent/store/epoch-clocks.ts',
   'agent/forward/delivery.ts',
   'agent/forward/packer.ts',
   'agent/forward/stream-queue.ts',

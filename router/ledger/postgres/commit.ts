@@ -5,6 +5,7 @@
  * and judge them; 4. write records, streams, versions aside and contacts; 5. give the offsets, last (see records.ts).
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
+import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../boot-clocks.ts';
 import type { CommitResult, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
 import { type Absorption, absorb, counted, isContactOnly, judge } from '../rules.ts';
 import type { Queryable } from './connection.ts';
@@ -44,6 +45,7 @@ export async function commitEntries(
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
   await saveContacts(client, entries);
+  await saveBootClocks(client, bootClocksOf(entries));
   const fresh = absorbed.flatMap(({ entry, stream, absorption }): Fresh[] =>
     absorption.fresh.length === 0 ? [] : [{ streamId: stream.id, entry, records: absorption.fresh }],
   );
@@ -111,6 +113,23 @@ async function judgeRepeated(client: Queryable, absorbed: readonly Absorbed[]): 
 function versionOf({ source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): RecordVersion {
   const { device, topic, payload, monoMs } = record;
   return { device, topic, payload, monoMs, source, receivedWallMs };
+}
+
+/** In key order, so that commits that meet wait for each other and do not lock each other out. */
+async function saveBootClocks(client: Queryable, clocks: readonly BootClock[]): Promise<void> {
+  if (clocks.length === 0) return;
+  await client.query(
+    `INSERT INTO boot_clock (gateway, boot_id, offset_ms)
+     SELECT * FROM unnest($1::text[], $2::text[], $3::double precision[]) AS c (gateway, boot_id, offset_ms)
+     ORDER BY gateway, boot_id
+     ON CONFLICT (gateway, boot_id) DO UPDATE SET offset_ms = excluded.offset_ms
+     WHERE abs(boot_clock.offset_ms - excluded.offset_ms) >= ${BOOT_CLOCK_WRITE_MS}`,
+    [
+      clocks.map(({ gateway }) => gateway),
+      clocks.map(({ bootId }) => bootId),
+      clocks.map(({ offsetMs }) => offsetMs),
+    ],
+  );
 }
 
 async function saveContacts(client: Queryable, entries: readonly LedgerEntry[]): Promise<void> {

@@ -8,7 +8,9 @@
  * numbers back. The records themselves are inserted before, without that lock; an offset is the arrival's first plus
  * the record's position in it.
  */
+import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
+import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerEntry, LedgerRecord, RecordVersion } from '../ledger.ts';
 import type { Queryable } from './connection.ts';
 
@@ -26,7 +28,11 @@ export interface StoredId {
   seq: number;
 }
 
-type RecordRow = Omit<LedgerRecord, 'wallMs'> & { clockOffsetMs: number };
+type RecordRow = Omit<LedgerRecord, 'wallMs' | 'clockQuality'> & {
+  clockOffsetMs: number;
+  clockQuality: EnvelopeClock['quality'];
+  bootOffsetMs: number | null;
+};
 
 /** A page of {@link readRecords} ends after this many payload bytes, whatever its limit (I10). */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
@@ -168,10 +174,11 @@ async function readPage(client: Queryable, after: number, limit: number): Promis
     `SELECT page.* FROM (
        SELECT a.first_offset + r.position AS "offset", s.gateway, s.epoch, s.stream, r.seq, r.device, r.topic,
          r.payload, a.boot_id AS "bootId", r.mono_ms AS "monoMs", a.clock_offset_ms AS "clockOffsetMs",
-         a.clock_quality AS "clockQuality", a.source, a.received_wall_ms AS "receivedWallMs",
+         a.clock_quality AS "clockQuality", b.offset_ms AS "bootOffsetMs", a.source, a.received_wall_ms AS "receivedWallMs",
          sum(octet_length(r.payload)) OVER (ORDER BY a.first_offset + r.position) - octet_length(r.payload) AS before
        FROM (SELECT * FROM arrival WHERE last_offset > $1 ORDER BY last_offset LIMIT $3) a
          JOIN stream s ON s.gateway = a.gateway AND s.id = a.stream_id
+         LEFT JOIN boot_clock b ON b.gateway = a.gateway AND b.boot_id = a.boot_id
          JOIN record r ON r.gateway = a.gateway AND r.stream_id = a.stream_id
            AND r.seq BETWEEN a.first_seq AND a.last_seq AND r.month = a.month AND r.arrival_id = a.id
        WHERE a.first_offset <= $2 AND a.first_offset + r.position BETWEEN $1 + 1 AND $2) page
@@ -183,8 +190,7 @@ async function readPage(client: Queryable, after: number, limit: number): Promis
 
 function recordOf(row: RecordRow): LedgerRecord {
   const { offset, gateway, epoch, stream, seq, device, topic, payload, bootId, monoMs } = row;
-  const { clockOffsetMs, clockQuality, source, receivedWallMs } = row;
-  const wallMs = monoMs + clockOffsetMs;
+  const { clockOffsetMs, clockQuality, bootOffsetMs, source, receivedWallMs } = row;
   return {
     gateway,
     epoch,
@@ -196,8 +202,7 @@ function recordOf(row: RecordRow): LedgerRecord {
     payload,
     bootId,
     monoMs,
-    wallMs,
-    clockQuality,
+    ...wallTimeOf(monoMs, clockOffsetMs, clockQuality, bootOffsetMs),
     source,
     receivedWallMs,
   };

@@ -103,6 +103,14 @@ const MIGRATIONS: readonly string[] = [
   CREATE TABLE ping (id integer PRIMARY KEY CHECK (id = 1), wall_ms double precision NOT NULL);
   INSERT INTO head (id, last_offset, dead_letters) VALUES (1, 0, 0);
   `,
+  `
+  CREATE TABLE boot_clock (
+    gateway text NOT NULL,
+    boot_id text NOT NULL,
+    offset_ms double precision NOT NULL,
+    PRIMARY KEY (gateway, boot_id)
+  );
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

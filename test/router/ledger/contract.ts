@@ -46,6 +46,38 @@ function recordCases(t: Test, engine: LedgerEngine): void {
     });
   });
 
+  t.test('wall times of records taken before the clock was right are corrected when read (I7)', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const early = { offsetMs: 5000, quality: 'unsynchronised' } as const;
+    await ledger.commit([
+      entry({ seqs: [1], ...early }),
+      entry({ seqs: [2], ...early, bootId: 'boot-0' }),
+      entry({ seqs: [3], ...early, gateway: 'gw-2' }),
+    ]);
+    const read = async (): Promise<string[]> =>
+      (await ledger.read(0, 10)).map((r) => `${r.gateway} ${r.seq} ${r.wallMs} ${r.clockQuality}`);
+    t.strictSame(await read(), [
+      'gw-1 1 5010 unsynchronised',
+      'gw-1 2 5020 unsynchronised',
+      'gw-2 3 5030 unsynchronised',
+    ]);
+    // A heartbeat: no record, gap or end.
+    await ledger.commit([entry({ offsetMs: 1_800_000_000_000 })]);
+    await ledger.commit([entry({ seqs: [4], ...early, epoch: '2-bb' })]);
+    await ledger.commit([entry({ seqs: [5], offsetMs: 1_800_000_001_000 })]);
+    t.strictSame(
+      await read(),
+      [
+        'gw-1 1 1800000001010 corrected',
+        'gw-1 2 5020 unsynchronised',
+        'gw-2 3 5030 unsynchronised',
+        'gw-1 4 1800000001040 corrected',
+        'gw-1 5 1800000001050 synchronised',
+      ],
+      'of the same boot and gateway, earlier or later, by the latest word; no others',
+    );
+  });
+
   t.test('payloads are bytes: empty, not UTF-8, long', async (t) => {
     const { ledger } = await fresh(t, engine);
     const payloads = [Buffer.of(), Buffer.of(0, 255, 254, 0), Buffer.alloc(300_000, 7)];

@@ -16,6 +16,8 @@ export interface EnvelopeSketch {
   gaps?: Gap[];
   sealedAt?: number | null;
   offsetMs?: number;
+  bootId?: string;
+  quality?: 'synchronised' | 'unsynchronised';
 }
 
 export function record(seq: number, text = String(seq)): TelemetryRecord {
@@ -37,7 +39,11 @@ export function envelope(sketch: EnvelopeSketch): Envelope {
     gateway: sketch.gateway ?? 'gw-1',
     epoch: sketch.epoch ?? '1-aa',
     stream: sketch.stream ?? 'telemetry',
-    clock: { bootId: 'boot-1', offsetMs: sketch.offsetMs ?? 1_700_000_000_000, quality: 'synchronised' },
+    clock: {
+      bootId: sketch.bootId ?? 'boot-1',
+      offsetMs: sketch.offsetMs ?? 1_700_000_000_000,
+      quality: sketch.quality ?? 'synchronised',
+    },
     lane: 'live',
     records: (sketch.seqs ?? []).map((seq) => ({
       ...record(seq, sketch.text),

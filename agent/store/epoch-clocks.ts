@@ -1,0 +1,32 @@
+/**
+ * Which epochs of the buffer get the clock as it is now (I7). The present epoch always; and those of the same boot that ended
+ * before the clock was synchronised: their records count monotonic time from the same zero, so that what is learnt now is
+ * right for them too. An epoch of another boot, or one that was synchronised itself, keeps what it had.
+ *
+ * Pure: no clock, no I/O (I11).
+ */
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+
+/** A smaller move of the wall clock is not worth a write. */
+const CLOCK_WRITE_MS = 50;
+
+/** `kept`: the clock of each epoch as it is in the file. */
+export function epochsToCorrect(
+  kept: ReadonlyMap<string, EnvelopeClock>,
+  present: string,
+  now: EnvelopeClock,
+): string[] {
+  return [...kept].flatMap(([epoch, clock]) => {
+    const isOutdated = epoch === present ? differs(clock, now) : isLearntLater(clock, now);
+    return isOutdated ? [epoch] : [];
+  });
+}
+
+function differs(kept: EnvelopeClock, now: EnvelopeClock): boolean {
+  const moved = Math.abs(now.offsetMs - kept.offsetMs) >= CLOCK_WRITE_MS;
+  return moved || now.quality !== kept.quality || now.bootId !== kept.bootId;
+}
+
+function isLearntLater(kept: EnvelopeClock, now: EnvelopeClock): boolean {
+  return kept.bootId === now.bootId && kept.quality === 'unsynchronised' && now.quality === 'synchronised';
+}
