@@ -1,8 +1,10 @@
 /** The ledger's contract (I5, I6), one suite for every engine. */
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
+import { conflictCases } from './conflict-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
+import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
 
@@ -245,52 +247,6 @@ function gapCases(t: Test, engine: LedgerEngine): void {
   });
 }
 
-function conflictCases(t: Test, engine: LedgerEngine): void {
-  t.test('other content under the same id is kept aside with both versions, never merged', async (t) => {
-    const { ledger } = await fresh(t, engine);
-    await ledger.commit([entry({ seqs: [1, 2, 3] }, 'aws', 1)]);
-    t.match(await ledger.commit([entry({ seqs: [2], text: 'forged' }, 'azure', 2)]), [
-      { new: 0, duplicate: 0, conflict: 1 },
-    ]);
-    t.match(await ledger.completeness(), [{ records: 3, conflicts: 1, duplicates: 0, completeTo: 3 }]);
-    const texts = (await ledger.read(0, 10)).map(({ payload }) => Buffer.from(payload).toString());
-    t.strictSame(texts, ['1', '2', '3'], 'the held version stays');
-    const [conflict] = await ledger.conflicts(10);
-    t.match(conflict, {
-      ...KEY,
-      seq: 2,
-      held: { source: 'aws', receivedWallMs: 1, device: 'device-2', monoMs: 20 },
-      other: { source: 'azure', receivedWallMs: 2, device: 'device-2', monoMs: 20 },
-    });
-    t.equal(Buffer.from(conflict?.held.payload ?? []).toString(), '2');
-    t.equal(Buffer.from(conflict?.other.payload ?? []).toString(), 'forged');
-  });
-
-  t.test('topic, device and time make a difference as well as the payload', async (t) => {
-    const { ledger } = await fresh(t, engine);
-    const held = record(1);
-    await ledger.commit([entry({ seqs: [1] })]);
-    for (const other of [{ topic: 'x' }, { device: 'x' }, { monoMs: 11 }]) {
-      const one = entry({ seqs: [1] });
-      one.envelope.records = [{ ...held, ...other }];
-      t.match(await ledger.commit([one]), [{ conflict: 1 }], JSON.stringify(other));
-    }
-    t.match(await ledger.totals(), { records: 1, conflicts: 3 });
-  });
-
-  t.test('a conflict that is delivered again is counted once', async (t) => {
-    const { ledger } = await fresh(t, engine);
-    const forged = entry({ seqs: [1], text: 'forged' }, 'azure');
-    await ledger.commit([entry({ seqs: [1] })]);
-    t.match(await ledger.commit([forged, forged]), [{ conflict: 1 }, { conflict: 0, duplicate: 1 }]);
-    t.match(await ledger.commit([forged]), [{ conflict: 0, duplicate: 1 }]);
-    t.match(await ledger.commit([entry({ seqs: [1], text: 'third' })]), [{ conflict: 1 }]);
-    const texts = (await ledger.conflicts(10)).map(({ other }) => Buffer.from(other.payload).toString());
-    t.strictSame(texts, ['third', 'forged'], 'newest first');
-    t.equal((await ledger.conflicts(1)).length, 1);
-  });
-}
-
 function stateCases(t: Test, engine: LedgerEngine): void {
   t.test('verify: the records say what the interval sets say', async (t) => {
     const { ledger } = await fresh(t, engine);
@@ -377,17 +333,6 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     await t.rejects(ledger.ping());
     await t.rejects(ledger.commit([entry({ seqs: [1] })]));
   });
-}
-
-let places = 0;
-
-/** A new ledger, closed at the end of the test (closing twice is allowed). */
-async function fresh(t: Test, engine: LedgerEngine): Promise<{ ledger: Ledger; place: string }> {
-  places += 1;
-  const place = engine.place(t.testdir(), `contract-${places}`);
-  const ledger = await engine.open(place);
-  t.teardown(() => ledger.close());
-  return { ledger, place };
 }
 
 /** The seqs in the order of their offsets. */
