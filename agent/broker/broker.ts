@@ -3,8 +3,8 @@
  *
  * `authorizePublish` is the only hook that runs before a PUBACK, so the record is stored inside it, for every QoS and for
  * wills, and the acknowledgement leaves when it returns (I1). MQTT 3.1.1 has no negative acknowledgement: what cannot be
- * stored ends the connection without one, and the device sends it again. A chunk of a socket is read only when all
- * packets of the chunk before are answered, so a slow disk slows the devices down and nothing piles up (I10).
+ * stored ends the connection without one, and the device sends it again. A client is read only while little of what it
+ * sent is unanswered, so a slow disk slows the devices down and nothing piles up (I10).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -27,6 +27,7 @@ import { type RefusalReason, Refusals } from './refusals.ts';
 import { PublishUnderWay, Repetitions } from './repetition.ts';
 import { StoredSubscriptions } from './stored-subscriptions.ts';
 import { TopicRules } from './topic-rules.ts';
+import { limitUnanswered } from './unanswered.ts';
 
 type Done = (error?: Error | null) => void;
 
@@ -199,6 +200,7 @@ export class Broker implements Service {
       this.#publishRate.forget(client);
       if (!client.clean && client.id !== null) this.#options.sessions.disconnected(client.id);
     });
+    limitUnanswered(client);
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
     );

@@ -1,7 +1,6 @@
 /**
  * How fast one client may publish, in messages and in bytes. What is too much waits before it is taken in, and because a
- * chunk of a socket is read only when all packets of the chunk before are answered, the client is slowed down by TCP and
- * nothing is lost. One that stays over its rate for a minute is cut off: nobody is waiting for it to become slower.
+ * client is not read from while much of what it sent is unanswered, it is slowed down by TCP and nothing is lost. One that stays over its rate for a minute is cut off: nobody is waiting for it to become slower.
  */
 import type { Client } from 'aedes';
 import type { Clock, Timer } from '../../shared/clock.ts';

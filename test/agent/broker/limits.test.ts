@@ -3,8 +3,9 @@ import { connectAsync } from 'mqtt';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import type { Publish } from '../../../agent/broker/intake.ts';
+
 import type { BrokerOptions } from '../../../agent/broker/options.ts';
-import { startBroker, until } from './fixture.ts';
+import { heldIntake, pause, startBroker, startBroker, until, until } from './fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
 
 const CONNACK_IDENTIFIER_REJECTED = '20020002';
@@ -189,5 +190,47 @@ t.test('an MQTT 5 client is told to fall back: return code 1, then the end [MQTT
   await until(() => client.ended);
   t.equal(client.received, '20020001');
   client.close();
+  await broker.stop();
+});
+
+t.test('while the disk takes nothing a client is read no further than to a bound (I10)', async (t) => {
+  const { calls, intake } = heldIntake();
+  const { broker, port } = await startBroker(intake);
+  const sent = 1500;
+  const small = await RawClient.open(port);
+  small.send(connectPacket('small', true));
+  await until(() => small.received === CONNACK_OK);
+  // One by one: each packet is an arrival of its own.
+  for (let i = 0; i < sent; i++) {
+    small.send(publishPacket('a', `${i}`));
+    await new Promise(setImmediate);
+  }
+  await until(() => calls.length >= 900);
+  await pause(100);
+  const read = calls.length;
+  t.ok(read < 1300, `${read} of ${sent} are read`);
+
+  const large = await RawClient.open(port);
+  large.send(connectPacket('large', true));
+  await until(() => large.received === CONNACK_OK);
+  const packet = publishPacket('b', 'x'.repeat(100_000));
+  for (let i = 0; i < 50; i++) large.send(packet);
+  await until(() => calls.length >= read + 10);
+  await pause(100);
+  t.ok(calls.length < read + 15, `${calls.length - read} of 50 times 100 kB`);
+
+  let done = 0;
+  while (done < sent + 50) {
+    await until(() => calls.length > done);
+    for (; done < calls.length; done++) calls[done]?.commit();
+  }
+  const ofSmall = calls.filter(({ device }) => device === 'small');
+  t.same(
+    ofSmall.map(({ payload }) => Buffer.from(payload).toString()),
+    Array.from({ length: sent }, (_, i) => `${i}`),
+    'nothing is lost, and the order stays',
+  );
+  small.close();
+  large.close();
   await broker.stop();
 });
