@@ -9,12 +9,19 @@ import { stringify } from 'yaml';
 import type { Clock } from '../../shared/clock.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url));
+/** As the systemd unit has it. */
+const NODE_FLAGS = ['--max-semi-space-size=16'];
 const READY_MS_MAX = 60_000;
 
 export interface AgentFolder {
   dir: string;
   /** Nobody listens on the last two: everything stays in the buffer. */
   ports: { broker: number; admin: number; providers: readonly [number, number] };
+}
+
+interface AgentProcessOptions {
+  onLine?: (line: string) => void;
+  env?: NodeJS.ProcessEnv;
 }
 
 /** One life of the agent. Its log is added to `agent.log` of the folder. */
@@ -24,16 +31,23 @@ export class AgentProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #logFile: string;
+  readonly #onLine: (line: string) => void;
   #epoch: string | null = null;
 
-  constructor({ dir }: AgentFolder, clock: Clock, extraEnv: NodeJS.ProcessEnv = {}) {
+  /** `onLine` is told each line of its log, and what it says beside its log; `env` is added to this process's own. */
+  constructor(
+    { dir }: Pick<AgentFolder, 'dir'>,
+    clock: Clock,
+    { onLine = () => undefined, env: added = {} }: AgentProcessOptions = {},
+  ) {
+    this.#onLine = onLine;
     // Hooks that a test runner puts into NODE_OPTIONS are none of the agent's.
     const { NODE_OPTIONS: _, ...env } = process.env;
     const spawnedMs = clock.monoMs();
-    this.#child = spawn(process.execPath, [BIN, 'agent', '--config', configFile(dir)], {
+    this.#child = spawn(process.execPath, [...NODE_FLAGS, BIN, 'agent', '--config', configFile(dir)], {
       // The channel ends with this process, and the agent with it.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...env, ...extraEnv },
+      env: { ...env, ...added },
     });
     this.#ended = once(this.#child, 'close');
     this.#logFile = join(dir, 'agent.log');
@@ -43,6 +57,17 @@ export class AgentProcess {
   /** The epoch it began, by its log; null when it did not come so far. */
   get epoch(): string | null {
     return this.#epoch;
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Resolves with how it ended, when it does. */
+  async untilEnded(): Promise<string> {
+    await this.#ended;
+    const { signalCode, exitCode } = this.#child;
+    return signalCode ?? `exit code ${exitCode}`;
   }
 
   /** SIGKILL; resolves when the process is gone and its log is read. Rejects when it had ended by itself. */
@@ -65,11 +90,15 @@ export class AgentProcess {
   #readLog(clock: Clock, spawnedMs: number): Promise<number | null> {
     const { stdout, stderr } = this.#child;
     if (!stdout || !stderr) throw new Error('spawned without pipes');
-    stderr.on('data', (chunk: Buffer) => appendFileSync(this.#logFile, chunk));
+    stderr.on('data', (chunk: Buffer) => {
+      appendFileSync(this.#logFile, chunk);
+      this.#onLine(chunk.toString());
+    });
     const lines = createInterface({ input: stdout });
     return new Promise((resolve) => {
       lines.on('line', (line) => {
         appendFileSync(this.#logFile, `${line}\n`);
+        this.#onLine(line);
         if (line.includes('"store.opened"')) this.#epoch = epochIn(line);
         if (line.includes('"process.ready"')) resolve(clock.monoMs() - spawnedMs);
       });
@@ -111,7 +140,7 @@ export function writeConfig({ dir, ports }: AgentFolder): void {
   writeFileSync(configFile(dir), stringify(config));
 }
 
-function configFile(dir: string): string {
+export function configFile(dir: string): string {
   return join(dir, 'agent.yaml');
 }
 

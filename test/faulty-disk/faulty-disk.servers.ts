@@ -39,7 +39,7 @@ async function started(t: Test): Promise<Plant> {
   mkdirSync(join(dir, 'data'));
   writeConfig(folder);
   const disk = new FaultyDisk(dir);
-  const agent = new AgentProcess(folder, systemClock, disk.env);
+  const agent = new AgentProcess(folder, systemClock, { env: disk.env });
   await agent.untilReady();
   return { folder, disk, agent };
 }

@@ -5,7 +5,7 @@ import { WebSocket } from 'ws';
 import type { Publish } from '../../../agent/broker/intake.ts';
 
 import type { BrokerOptions } from '../../../agent/broker/options.ts';
-import { heldIntake, pause, startBroker, startBroker, until, until } from './fixture.ts';
+import { heldIntake, pause, startBroker, until } from './fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
 
 const CONNACK_IDENTIFIER_REJECTED = '20020002';

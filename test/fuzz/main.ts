@@ -1,0 +1,82 @@
+/**
+ * `npm run fuzz -- [--packets N] [--seed S] [--first C] [--json]`: hostile packets against the broker of a real agent
+ * (docs/conformance.md). Exits 1 when the agent ended, complained or grew, or when well-behaved clients noticed.
+ */
+import { parseArgs } from 'node:util';
+import { systemClock } from '../../shared/clock.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
+import { errorText } from '../../shared/log.ts';
+import { type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
+
+const EXIT_USAGE = 2;
+const UINT32_MAX = 2 ** 32 - 1;
+const PROBLEMS_SHOWN = 5;
+const SUSPECTS_SHOWN = 30;
+const HEX_BYTES_MAX = 300;
+/** More than the collector's mood, less than one leaked connection in ten. */
+const GROWTH_MB_MAX = 30;
+
+const USAGE = `npm run fuzz -- [--packets N] [--seed S] [--json]
+  --packets N  how many are sent (default 100000)
+  --seed S     of all that is sent (default: random; it is printed)
+  --first C    begins with connection C of that seed
+  --json       a last line for machines`;
+
+const { json, ...options } = readArguments();
+console.log(`seed ${options.seed}`);
+const result = await fuzz(options, systemClock, (line) => console.log(line));
+const growthMb = result.memory.growthMb();
+if (growthMb > GROWTH_MB_MAX) result.problems.push(`resident memory grew by ${growthMb.toFixed(1)} MB`);
+if (result.problems.length > 0) describe(result, options);
+const slope = result.memory.slopeMbPer100kPackets().toFixed(1);
+console.log(
+  `good publishes: ${result.goodAckMsMax} ms to the slowest PUBACK; memory: ${result.memory.maxMb.toFixed(0)} MB at most, ` +
+    `${slope} MB per 100,000 packets after the warm-up`,
+);
+if (json) {
+  const { packets, connections, crashes, goodAcked: good_acked, goodLost: good_lost } = result;
+  const rss_growth_mb = Number(growthMb.toFixed(1));
+  console.log(JSON.stringify({ packets, connections, crashes, good_acked, good_lost, rss_growth_mb }));
+}
+process.exitCode = result.problems.length === 0 ? 0 : 1;
+
+function describe({ problems, suspects, dir }: FuzzResult, { seed }: FuzzOptions): void {
+  for (const problem of problems.slice(0, PROBLEMS_SHOWN)) console.log(`FAILED: ${problem}`);
+  console.log(`the agent's folder is kept: ${dir}`);
+  for (const { connection, index, bytes } of suspects.slice(-SUSPECTS_SHOWN)) {
+    const hex = Buffer.from(bytes.subarray(0, HEX_BYTES_MAX)).toString('hex');
+    const more = bytes.length > HEX_BYTES_MAX ? `… ${bytes.length} bytes` : '';
+    console.log(`  seed ${seed}, connection ${connection}, packet ${index}: ${hex}${more}`);
+  }
+  if (suspects.length === 0) return;
+  const first = Math.min(...suspects.map(({ connection }) => connection));
+  console.log(`again: npm run fuzz -- --seed ${seed} --first ${first} --packets ${suspects.length}`);
+}
+
+function readArguments(): FuzzOptions & { json: boolean } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        packets: { type: 'string', default: '100000' },
+        seed: { type: 'string', default: String(Math.floor(systemEntropy.float() * UINT32_MAX)) },
+        first: { type: 'string', default: '0' },
+        json: { type: 'boolean', default: false },
+      },
+    });
+    return {
+      packets: whole('--packets', values.packets, 1),
+      seed: whole('--seed', values.seed, 0),
+      first: whole('--first', values.first, 0),
+      json: values.json,
+    };
+  } catch (error) {
+    console.error(`${errorText(error)}\n${USAGE}`);
+    process.exit(EXIT_USAGE);
+  }
+}
+
+function whole(name: string, text: string, min: number): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min && value <= UINT32_MAX) return value;
+  throw new Error(`${name} must be a whole number from ${min} to ${UINT32_MAX}`);
+}
