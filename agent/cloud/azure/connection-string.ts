@@ -1,6 +1,9 @@
 /** A device's connection string: where its hub is, and the key it signs with or a token that was signed for it. */
 import type { TransportConfig } from 'azure-iot-common';
 
+/** Largest instant of a JavaScript Date, ECMA-262 "Time Values and Time Range". */
+const DATE_MAX_MS = 8.64e15;
+
 /**
  * `HostName=…;DeviceId=…;SharedAccessKey=…[;GatewayHostName=host[:port]]`, or with `SharedAccessSignature=…` in place of the
  * key; null when a part is missing.
@@ -26,13 +29,15 @@ export function withGateway(device: TransportConfig, gatewayHostName: string | u
 
 /**
  * When the token in a connection string ends, in wall-clock milliseconds: its `se`, in seconds ("Control access to IoT
- * Hub with shared access signatures"). Null for a key, which signs its own tokens and does not end.
+ * Hub with shared access signatures"). Null for a key, which signs its own tokens and does not end, and
+ * for an end beyond what a date can say.
  */
 export function sasExpiryMs(text: string): number | null {
   const parts = partsOf(text);
   if (parts.get('SharedAccessKey')) return null;
   const seconds = /(?:^|[ &])se=(\d+)/.exec(parts.get('SharedAccessSignature') ?? '')?.[1];
-  return seconds === undefined ? null : Number(seconds) * 1000;
+  const endMs = Number(seconds) * 1000;
+  return endMs <= DATE_MAX_MS ? endMs : null;
 }
 
 function partsOf(text: string): Map<string, string> {

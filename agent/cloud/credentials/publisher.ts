@@ -169,31 +169,37 @@ export class CredentialPublisher implements Publisher {
   }
 
   async #trial(slot: SlotName, message: OutboundEnvelope, endsAtMs: number): Promise<Outcome> {
+    const source = this.#sources.get(slot);
+    const loaded = source?.fingerprint;
+    const outcome = await this.#show(slot, message, endsAtMs);
+    // Renewed again meanwhile, as when a key follows its certificate: what was tried is not what is there now.
+    if (source && source.fingerprint !== loaded) this.#dispatch({ kind: 'renewed', slot });
+    return outcome;
+  }
+
+  /** Publishes with the credentials of `slot`, loaded anew, and brings them into use when that proves them. */
+  async #show(slot: SlotName, message: OutboundEnvelope, endsAtMs: number): Promise<Outcome> {
     const opened = await this.#open(slot, endsAtMs);
-    if ('outcome' in opened) {
-      this.#dispatch(
-        isRefusal(opened.outcome) ? { kind: 'refused', slot, trial: true } : { kind: 'undecided', slot },
-        opened.outcome,
-      );
-      return opened.outcome;
-    }
+    if ('outcome' in opened) return this.#unproven(slot, opened.outcome);
     const { publisher } = opened;
     this.#trialled = publisher;
     const outcome = await publisher.publish(message, this.#left(endsAtMs));
     this.#trialled = null;
     if (outcome.kind !== 'accepted' || this.#closed) {
-      this.#dispatch(
-        isRefusal(outcome) ? { kind: 'refused', slot, trial: true } : { kind: 'undecided', slot },
-        outcome,
-      );
-      await publisher.close();
-      return outcome;
+      void publisher.close();
+      return this.#unproven(slot, outcome);
     }
     const old = this.#inUse.publisher;
     this.#inUse = { slot, publisher };
     this.#dispatch({ kind: 'accepted', slot, trial: true });
     // Nothing is in flight on it.
     void old.close();
+    return outcome;
+  }
+
+  #unproven(slot: SlotName, outcome: Outcome): Outcome {
+    const refusal = { kind: 'refused', slot, trial: true } as const;
+    this.#dispatch(isRefusal(outcome) ? refusal : { kind: 'undecided', slot }, outcome);
     return outcome;
   }
 

@@ -12,11 +12,12 @@ t.test('keys revoked under load: the next slot takes over, and no publish fails'
   const { cloud } = await startAws(t);
   const entry = { ...cloud.agentConfig('gw-1'), next_credentials };
   const opened = open(t, entry);
-  const endMs = systemClock.monoMs() + 1200;
-  const outcomes = publishUntil(opened, 6, () => systemClock.monoMs() > endMs);
-  await eventually(() => cloud.meter().accepted > 50);
+  let accepted = Number.POSITIVE_INFINITY;
+  const outcomes = publishUntil(opened, 6, () => cloud.meter().accepted > accepted);
+  await eventually(() => cloud.meter().accepted > 20);
   t.match(opened.publisher.credentials(), { inUse: 'credentials', standing: 'accepted' });
   cloud.rotateKeys(NEXT);
+  accepted = cloud.meter().accepted + 50;
   const all = await outcomes;
   t.same([...new Set(all.map(brief))], ['accepted']);
   t.equal(cloud.meter().accepted, all.length, 'each once');

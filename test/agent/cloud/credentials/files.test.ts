@@ -22,8 +22,7 @@ t.test('MQTT: a password revoked under load, and both wrong until one is restore
   const opened = open(t, { name: 'plant', type: 'mqtt', url, ...login, next_credentials });
   t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
   broker.revoke(login.password);
-  const endMs = systemClock.monoMs() + 800;
-  await publishUntil(opened, 4, () => systemClock.monoMs() > endMs);
+  await publishUntil(opened, 4, () => opened.publisher.credentials().inUse === 'next_credentials');
   t.match(opened.publisher.credentials(), { inUse: 'next_credentials', standing: 'accepted' });
 
   broker.revoke(next_credentials.password);
@@ -91,15 +90,17 @@ t.test('Azure: a certificate near its end; one connection at a time, so that not
   await t.test('next_credentials take over before the end, under load, without one failure', async (t) => {
     const opened = open(t, { ...entry, next_credentials: x509('next.pem', 'next-key.pem') });
     const before = cloud.meter().accepted;
-    const endMs = systemClock.monoMs() + 1500;
+    let enough = Number.POSITIVE_INFINITY;
     const kinds = new Set<string>();
     const work = async (): Promise<void> => {
-      while (systemClock.monoMs() < endMs)
+      while (cloud.meter().accepted < enough)
         kinds.add(brief(await opened.publisher.publish(envelope('x', 'gw-x'), 5000)));
     };
     const working = Promise.all([work(), work(), work(), work()]);
     await eventually(() => cloud.meter().accepted > before + 20);
     opened.setWall(systemClock.wallMs() + 9 * DAY_MS);
+    await eventually(() => opened.publisher.credentials().inUse === 'next_credentials');
+    enough = cloud.meter().accepted + 50;
     await working;
     t.same([...kinds], ['accepted']);
     t.match(opened.publisher.credentials(), { inUse: 'next_credentials', standing: 'accepted' });
@@ -116,6 +117,8 @@ t.test('Azure: a token made elsewhere, with its end', async (t) => {
     .replace(/.*"(HostName=[^"]+)".*/, '$1')
     .replace(/SharedAccessKey=[^;]+/, `SharedAccessSignature=${token}`);
   t.equal(sasExpiryMs(connection_string), endSeconds * 1000);
+  t.equal(sasExpiryMs(connection_string.replace(/se=\d+/, 'se=99999999999999999')), null, 'as good as never');
+  t.equal(sasExpiryMs(connection_string.replace(/&se=\d+/, '')), null);
   const opened = open(t, { ...cloud.agentConfig('gw-1'), credentials: { connection_string } });
   t.equal(brief(await opened.publisher.publish(envelope(), 5000)), 'accepted');
   t.equal(opened.publisher.credentials().expiresMs, endSeconds * 1000);
