@@ -30,6 +30,7 @@ import { registerCredentials } from './credential-metrics.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { Sender } from './forward/sender.ts';
+import { limitHeapGrowth } from './heap.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
@@ -119,6 +120,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     store: kept.keep ? store : NOT_KEPT,
     clock,
     log: log('broker'),
+    localTopics: config.broker.local_topics,
     limits: {
       maxSessions: kept.max_sessions,
       expireAfterMs: kept.expire_after,
@@ -201,6 +203,7 @@ function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): 
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
+  limitHeapGrowth();
   const services = await createAgent(config, systemClock, systemEntropy);
   return runUntilStopped(
     services,

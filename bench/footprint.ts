@@ -63,7 +63,16 @@ async function measured(shop: Workshop): Promise<Measured> {
   const program = shop.compile('mqtt-load.c');
   const aws = await startedCloud(shop);
   const port = await freePort();
-  const agent = await shop.agent('footprint', POLICY, port, {}, [aws, ELSEWHERE]);
+  const agent = await shop.agent(
+    'footprint',
+    POLICY,
+    port,
+    {},
+    {
+      providers: [aws, ELSEWHERE],
+      bin: await shop.installed(),
+    },
+  );
   const samples: Sample[] = [];
   const sampling = setInterval(
     () => samples.push({ atMs: performance.now(), megabytes: residentMegabytes(agent.pid ?? 0) }),

@@ -31,6 +31,11 @@ const COMPRESSED = 1;
 const HEADER_BYTES = 6;
 /** Below this, a frame of zstd and its time cost more than it saves. */
 const COMPRESS_FROM_BYTES = 600;
+/**
+ * Node.js reserves so much for the output of each call when it is not told less, and frees it with other garbage. What is not
+ * smaller than its content is not used: that much is enough.
+ */
+const OUTPUT_BYTES_MAX = 64 * 1024;
 /** No chunk that this program wrote unpacks to more: the largest MQTT packet is 256 MiB. */
 const UNPACKED_BYTES_MAX = 300 * 2 ** 20;
 /** LEB128 of a safe integer takes at most this. */
@@ -115,7 +120,10 @@ function unframed(body: Uint8Array): Buffer {
 }
 
 function compress(content: Buffer): Buffer {
-  return zstdCompressSync(content, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+  return zstdCompressSync(content, {
+    chunkSize: Math.min(content.length, OUTPUT_BYTES_MAX),
+    params: { [constants.ZSTD_c_compressionLevel]: 1 },
+  });
 }
 
 function checksum(body: Buffer): number {

@@ -1,6 +1,6 @@
 /** What the broker benches run: a load generator and a slow disk, compiled on demand, and the brokers that they meet. */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
-const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url));
+const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
+const HEADGATE = join(REPOSITORY, 'bin', 'headgate.js');
 const NODE_FLAGS = ['--max-semi-space-size=16'];
 const MOSQUITTO = '/usr/sbin/mosquitto';
 const READY_TRIES = 200;
@@ -77,13 +78,25 @@ export class Workshop {
     return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env);
   }
 
+  /** The compiled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping in its memory. */
+  async installed(): Promise<string> {
+    const dir = join(this.folder, 'package');
+    const tsc = join(REPOSITORY, 'node_modules', '.bin', 'tsc');
+    const config = join(REPOSITORY, 'tsconfig.build.json');
+    await promisify(execFile)(tsc, ['-p', config, '--outDir', join(dir, 'dist')], { cwd: REPOSITORY });
+    for (const part of ['bin', 'package.json'])
+      cpSync(join(REPOSITORY, part), join(dir, part), { recursive: true });
+    symlinkSync(join(REPOSITORY, 'node_modules'), join(dir, 'node_modules'));
+    return join(dir, 'bin', 'headgate.js');
+  }
+
   /** A real agent; its provider, unless others are given, cannot be reached: all that is published stays in its buffer. */
   async agent(
     name: string,
     policy: object,
     port: number,
     env?: NodeJS.ProcessEnv,
-    providers: readonly object[] = [UNREACHABLE],
+    { providers = [UNREACHABLE], bin = HEADGATE }: { providers?: readonly object[]; bin?: string } = {},
   ): Promise<ChildProcess> {
     const config = {
       gateway: 'bench',
@@ -101,7 +114,7 @@ export class Workshop {
     };
     const file = join(this.folder, `${name}.yaml`);
     writeFileSync(file, JSON.stringify(config));
-    return this.node([HEADGATE, 'agent', '--config', file], port, env);
+    return this.node([bin, 'agent', '--config', file], port, env);
   }
 
   /** Debian's mosquitto, which keeps nothing. */

@@ -7,6 +7,7 @@ import { Readable } from 'node:stream';
 import type { AedesPublishPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
+import { topicMatches } from '../../../shared/topic-filter.ts';
 import type { SessionItem } from '../../store/session-items.ts';
 import { Audience } from '../audience.ts';
 import { Dropped, type DropReason } from './dropped.ts';
@@ -36,6 +37,8 @@ export interface Will {
 }
 
 export interface SessionsOptions {
+  /** Filters of topics whose records there are none of: what of them is under way needs no disk. */
+  localTopics?: readonly string[];
   store: SessionStore;
   clock: Clock;
   limits: SessionLimits;
@@ -49,6 +52,7 @@ export class Sessions extends MemoryPersistence {
   readonly #log: SessionLog;
   readonly #clock: Clock;
   readonly #limits: SessionLimits;
+  readonly #localTopics: readonly string[];
   readonly #dropped: Dropped;
   readonly #outgoing: OutgoingQueues;
   readonly #retainedBytes = new Map<string, number>();
@@ -57,9 +61,10 @@ export class Sessions extends MemoryPersistence {
   readonly #ownerless = new Map<string, Will>();
   #retainedTotal = 0;
 
-  constructor({ store, clock, limits, log }: SessionsOptions) {
+  constructor({ store, clock, limits, log, localTopics = [] }: SessionsOptions) {
     super();
     this.#store = store;
+    this.#localTopics = localTopics;
     this.#clock = clock;
     this.#limits = limits;
     this.#dropped = new Dropped(clock, log);
@@ -234,7 +239,7 @@ export class Sessions extends MemoryPersistence {
     packet: AedesPublishPacket & { messageId: number },
   ): Promise<void> {
     await super.incomingStorePacket(client, packet);
-    if (client.clean === false)
+    if (client.clean === false && !this.#isLocal(packet.topic))
       this.#log.note('incoming', client.id, String(packet.messageId), () => ({
         messageId: packet.messageId,
       }));
@@ -261,6 +266,10 @@ export class Sessions extends MemoryPersistence {
     this.#ownerless.delete(client.id);
     this.#log.delete('will', client.id, '');
     return super.delWill(client);
+  }
+
+  #isLocal(topic: string): boolean {
+    return this.#localTopics.some((filter) => topicMatches(filter, topic));
   }
 
   #forgetSubscription({ id }: ClientOf, topic: string): void {
