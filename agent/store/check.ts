@@ -39,5 +39,8 @@ export function checkContents(db: Database.Database): void {
 /** SQLite's own findings, a file that ends too early, and SQL that the tables are not made for; not what a failing disk says. */
 export function isDamage(error: unknown): error is Error {
   if (error instanceof DamagedFile) return true;
-  return error instanceof Database.SqliteError && /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|ERROR$)/.test(error.code);
+  return (
+    error instanceof Database.SqliteError &&
+    /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|ERROR$)/.test(error.code)
+  );
 }
