@@ -1,17 +1,17 @@
 /**
  * What can be read of a damaged buffer goes into a new one, under its own ids (I2); what was pending and cannot be read becomes
- * a gap with the reason `corruption` (I3). Damage in one place must not cost what lies elsewhere: keys are read in
- * order, and where SQLite stumbles the range is halved until only keys that cannot be read are left out.
+ * a gap with the reason `corruption` (I3). Damage in one place must not cost what lies elsewhere
+ * (salvage-source.ts).
  *
  * Nothing that is read is trusted: a value of another kind than was written counts as not readable (salvaged-rows.ts), because
  * a row that the new file refuses would end the start, and each start after it (I9).
  *
  * Where it is unknown what was delivered already, everything counts as not delivered: a second delivery is recognised (I5).
  */
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
-import type { SeqRange } from '../../shared/record.ts';
+import { KEY_MAX, SalvageSource } from './salvage-source.ts';
 import {
   chunkOf,
   clockOf,
@@ -34,13 +34,9 @@ export interface Salvaged {
   sessionItems: number;
 }
 
-/** Halving ends after so many attempts at one table, and what is left of it counts as not readable (I10). */
-const ATTEMPTS_MAX = 20_000;
-const KEY_MAX = 2 ** 40;
-
 /** Copies from the file `from`, which stays as it is, into the new, empty buffer `into`. All or nothing. */
 export function salvage(from: string, into: Database.Database): Salvaged {
-  const source = openedForReading(from);
+  const source = SalvageSource.open(from);
   if (!source) return { records: 0, lostRecords: 0, sessionItems: 0 };
   try {
     return into.transaction(() => new Salvage(source, into).run())();
@@ -49,28 +45,15 @@ export function salvage(from: string, into: Database.Database): Salvaged {
   }
 }
 
-/** Null when not even the first page can be read. Opened for reading only, so that closing does not write the log into it. */
-function openedForReading(file: string): Database.Database | null {
-  const source = new Database(file, { readonly: true });
-  try {
-    source.prepare('SELECT count(*) FROM sqlite_master').get();
-    return source;
-  } catch (error) {
-    source.close();
-    if (error instanceof Database.SqliteError) return null;
-    throw error;
-  }
-}
-
 class Salvage {
-  readonly #source: Database.Database;
+  readonly #source: SalvageSource;
   readonly #into: ReturnType<typeof prepareStatements>;
   readonly #insertEpoch: Database.Statement<[number | null, string, string, number, string]>;
   readonly #insertStream: Database.Statement<[number, string, string, number]>;
   readonly #insertSessionItem: Database.Statement<[string, string, string, Uint8Array]>;
   readonly #result: Salvaged = { records: 0, lostRecords: 0, sessionItems: 0 };
 
-  constructor(source: Database.Database, into: Database.Database) {
+  constructor(source: SalvageSource, into: Database.Database) {
     this.#source = source;
     this.#into = prepareStatements(into);
     this.#insertEpoch = into.prepare(
@@ -95,11 +78,11 @@ class Salvage {
   /** Their rows; of a row that cannot be read, what the index on (epoch, name) knows. */
   #streams(): StreamRow[] {
     const found = new Map<number, StreamRow>();
-    const rows = this.#byKey<StreamRow>(
+    const rows = this.#source.byKey<StreamRow>(
       'SELECT *, id AS key FROM stream WHERE id BETWEEN ? AND ? ORDER BY id',
     );
     for (const row of rows) if (isText(row.epoch) && isText(row.name)) found.set(row.id, row);
-    const indexed = this.#readable<{ id: number; epoch: string; name: string }>(
+    const indexed = this.#source.fromBothEnds<{ id: number; epoch: string; name: string }>(
       'SELECT id, epoch, name FROM stream INDEXED BY sqlite_autoindex_stream_1 ORDER BY epoch, name',
     );
     for (const { id, epoch, name } of indexed) {
@@ -116,7 +99,7 @@ class Salvage {
 
   /** Those that have streams, with a clock that is not known where their row is lost. The next number is above all of them (I2). */
   #epochs(streams: readonly StreamRow[]): void {
-    const rows = this.#byKey<EpochRow & { number: number }>(
+    const rows = this.#source.byKey<EpochRow & { number: number }>(
       'SELECT *, number AS key FROM epoch WHERE number BETWEEN ? AND ? ORDER BY number',
     );
     const [names, numbers] = [new Set<string>(), new Set<number>()];
@@ -134,8 +117,9 @@ class Salvage {
   #stream(row: StreamRow): void {
     const { id, epoch, name } = row;
     this.#insertStream.run(id, epoch, name, row.end_announced === 1 ? 1 : 0);
-    const { there, bytes } = this.#chunks(id);
-    const lastSeq = Math.max(isCount(row.last_seq) ? row.last_seq : 0, there.max);
+    const known = isCount(row.last_seq) ? row.last_seq : 0;
+    const { there, bytes } = this.#chunks(id, known || KEY_MAX);
+    const lastSeq = Math.max(known, there.max);
     const all = IntervalSet.of(lastSeq > 0 ? [{ first: 1, last: lastSeq }] : []);
     const pending = all.difference(setOf(row.freed)).difference(this.#gaps(id, all));
     const lost = pending.difference(there);
@@ -149,12 +133,13 @@ class Salvage {
   }
 
   /** Copies those that are whole. */
-  #chunks(stream: number): { there: IntervalSet; bytes: number } {
+  #chunks(stream: number, lastSeq: number): { there: IntervalSet; bytes: number } {
     const there = IntervalSet.empty();
     let bytes = 0;
-    const rows = this.#byKey<Untrusted<'first' | 'last' | 'mono_ms' | 'body'>>(
+    const rows = this.#source.byKey<Untrusted<'first' | 'last' | 'mono_ms' | 'body'>>(
       'SELECT first AS key, first, last, mono_ms, body FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? ORDER BY first',
-      stream,
+      [stream],
+      lastSeq,
     );
     for (const row of rows) {
       const chunk = chunkOf(row);
@@ -169,7 +154,7 @@ class Salvage {
   /** Copies those that were there already, and returns what they cover. */
   #gaps(stream: number, all: IntervalSet): IntervalSet {
     const covered = IntervalSet.empty();
-    const rows = this.#readable<Untrusted<'first' | 'last' | 'reason'>>(
+    const rows = this.#source.fromBothEnds<Untrusted<'first' | 'last' | 'reason'>>(
       'SELECT first, last, reason FROM gap WHERE stream = ? ORDER BY first',
       stream,
     );
@@ -184,7 +169,7 @@ class Salvage {
   }
 
   #accepted(stream: number, pending: IntervalSet): void {
-    const rows = this.#readable<Untrusted<'provider' | 'ranges'>>(
+    const rows = this.#source.fromBothEnds<Untrusted<'provider' | 'ranges'>>(
       'SELECT provider, ranges FROM accepted WHERE stream = ? ORDER BY provider',
       stream,
     );
@@ -198,7 +183,7 @@ class Salvage {
   }
 
   #sessionItems(): void {
-    const rows = this.#readable<Untrusted<'kind' | 'client' | 'key' | 'value'>>(
+    const rows = this.#source.fromBothEnds<Untrusted<'kind' | 'client' | 'key' | 'value'>>(
       'SELECT kind, client, key, value FROM session_item ORDER BY kind, client, key',
     );
     for (const row of rows) {
@@ -207,57 +192,4 @@ class Salvage {
       this.#result.sessionItems += this.#insertSessionItem.run(kind, client, key, value).changes;
     }
   }
-
-  /** Rows by ascending `key`, around those that cannot be read. `sql` takes `...before`, then the bounds of the key. */
-  *#byKey<Row>(sql: string, ...before: number[]): Generator<Row> {
-    const statement = this.#prepared<Row & { key: number }>(sql);
-    const ranges: SeqRange[] = [{ first: 0, last: KEY_MAX }];
-    for (let attempts = 0; statement && attempts < ATTEMPTS_MAX; attempts++) {
-      const range = ranges.pop();
-      if (!range) return;
-      let next = range.first;
-      try {
-        for (const row of statement.iterate(...before, range.first, range.last)) {
-          next = row.key + 1;
-          yield row;
-        }
-      } catch (error) {
-        if (!isUnreadable(error)) throw error;
-        if (next >= range.last) continue;
-        const middle = Math.floor((next + range.last) / 2);
-        ranges.push({ first: middle + 1, last: range.last }, { first: next, last: middle });
-      }
-    }
-  }
-
-  /** Rows from the front as far as they can be read, then from the back. */
-  *#readable<Row>(sql: string, ...values: number[]): Generator<Row> {
-    const backwards = sql.replace(
-      /ORDER BY (.*)$/,
-      (_, keys: string) => `ORDER BY ${keys.split(', ').join(' DESC, ')} DESC`,
-    );
-    for (const direction of [sql, backwards]) {
-      try {
-        yield* this.#prepared<Row>(direction)?.iterate(...values) ?? [];
-        return;
-      } catch (error) {
-        if (!isUnreadable(error)) throw error;
-      }
-    }
-  }
-
-  /** Null when the table is not there, as far as can be read. */
-  #prepared<Row>(sql: string): Database.Statement<number[], Row> | null {
-    try {
-      return this.#source.prepare<number[], Row>(sql);
-    } catch (error) {
-      if (isUnreadable(error)) return null;
-      throw error;
-    }
-  }
-}
-
-/** Anything that SQLite says of the damaged file. */
-function isUnreadable(error: unknown): boolean {
-  return error instanceof Database.SqliteError;
 }

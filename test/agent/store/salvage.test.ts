@@ -166,24 +166,24 @@ t.test(`${CORRUPTIONS} damaged files, seed ${seed}`, async (t) => {
   t.ok(salvaged > damaged / 3, `of ${salvaged} records were salvaged`);
 });
 
-/** One that holds chunks, and is not in the log: of the first life. */
-function losePage(file: string): void {
+/** Some that hold chunks and are not in the log: of the first life. */
+function losePages(file: string, from: number, count: number): void {
   const db = new Database(file, { readonly: true });
-  const [leaf] = db
-    .prepare<[], { pageno: number }>(
-      "SELECT pageno FROM dbstat WHERE name = 'chunk' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 3",
+  const leaves = db
+    .prepare<[number, number], { pageno: number }>(
+      "SELECT pageno FROM dbstat WHERE name = 'chunk' AND pagetype = 'leaf' ORDER BY path LIMIT ? OFFSET ?",
     )
-    .all();
+    .all(count, from);
   db.close();
-  if (!leaf) throw new Error('there are no chunks');
+  if (leaves.length < count) throw new Error('there are too few chunks');
   const bytes = readFileSync(file);
-  bytes.fill(0xa5, (leaf.pageno - 1) * PAGE, leaf.pageno * PAGE);
+  for (const { pageno } of leaves) bytes.fill(0xa5, (pageno - 1) * PAGE, pageno * PAGE);
   writeFileSync(file, bytes);
 }
 
 t.test('one lost page costs its records, and nothing else', async (t) => {
   const { file, written } = await fill(t.testdir());
-  losePage(file);
+  losePages(file, 3, 1);
   const { store, lines } = storeOn(file);
   await store.start();
   t.equal(store.damage.files, 1);
@@ -212,6 +212,23 @@ t.test('one lost page costs its records, and nothing else', async (t) => {
   const database = new BufferDatabase(file, 'later', CLOCK);
   check(t, database, written, 'one page');
   database.close();
+});
+
+t.test('many lost pages in the middle of a long stream cost what was on them', async (t) => {
+  const file = bufferFile(t.testdir());
+  const first = new BufferDatabase(file, 'first', CLOCK);
+  const columns = columnsOf(Array.from({ length: 1000 }, (_, i) => record(`${i} ${noise(12)}`)));
+  for (let i = 0; i < 150; i++) first.commit(columns, []);
+  first.close();
+  losePages(file, 4, 6);
+  const second = new BufferDatabase(file, 'second', CLOCK);
+  const [state] = second.opened().streams.map(decodeState);
+  const lost = IntervalSet.of(state?.gaps ?? []);
+  t.equal(lost.size + (state?.pending.size ?? 0), 150_000);
+  const [range, ...others] = lost.ranges();
+  t.strictSame(others, [], 'one gap');
+  t.ok(range && range.first > 1000 && range.last < 120_000, JSON.stringify(range));
+  second.close();
 });
 
 /** Values that SQLite reads from a page that it can still walk, and that a table of another kind would not have taken. */
@@ -295,7 +312,7 @@ t.test('tables that are not as this program makes them are damage', async (t) =>
 
 t.test('killed at any step of the replacement: the next start does the rest', async (t) => {
   const { file, written } = await fill(t.testdir());
-  losePage(file);
+  losePages(file, 3, 1);
   const main = readFileSync(file);
   const log = readFileSync(`${file}-wal`);
   const note = { 'left.db.setting-aside': '' };
