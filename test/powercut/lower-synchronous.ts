@@ -1,11 +1,11 @@
-/** `--import` of the counter-proof: the buffer's connection is set to NORMAL after agent/store verified that it is FULL. */
+/** `--import` of the counter-proof: the buffer's connection is set to NORMAL as soon as agent/store has read FULL back. */
 import Database from 'better-sqlite3';
 
-const prepare = Database.prototype.prepare;
-Object.defineProperty(Database.prototype, 'prepare', {
-  value(this: Database.Database, sql: string) {
-    // The first row that agent/store inserts comes after it read the setting back.
-    if (sql.startsWith('INSERT') && !this.inTransaction) this.pragma('synchronous = NORMAL');
-    return prepare.call(this, sql);
+const pragma = Database.prototype.pragma;
+Object.defineProperty(Database.prototype, 'pragma', {
+  value(this: Database.Database, source: string, options?: Database.PragmaOptions) {
+    const answer: unknown = pragma.call(this, source, options);
+    if (source === 'synchronous') pragma.call(this, 'synchronous = NORMAL');
+    return answer;
   },
 });
