@@ -15,7 +15,7 @@ import { BootClock, readBootId } from './boot-clock.ts';
 import { Broker } from './broker/broker.ts';
 import { deviceFilePath } from './broker/device-file.ts';
 import { Devices } from './broker/devices.ts';
-import { createIntake } from './broker/intake.ts';
+import { createIntake, type IntakeCounters } from './broker/intake.ts';
 import type { ListenerOptions } from './broker/listener.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
@@ -30,7 +30,7 @@ import { registerCredentials } from './credential-metrics.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { Sender } from './forward/sender.ts';
-import { limitHeapGrowth } from './heap.ts';
+import { HeapGrowth } from './heap.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
@@ -183,7 +183,15 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     }),
     log: log('admin'),
   });
-  return [store, bootClock, meter, forwarder, devices, broker, admin];
+  const heap = new HeapGrowth({ records: () => taken(intake.counters()), clock });
+  return [heap, store, bootClock, meter, forwarder, devices, broker, admin];
+}
+
+/** Records of all streams since the start. */
+function taken(counters: ReadonlyMap<string, IntakeCounters>): number {
+  let sum = 0;
+  for (const { records } of counters.values()) sum += records;
+  return sum;
 }
 
 /** Its state, what to do, and the error. */
@@ -203,7 +211,6 @@ function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): 
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
-  limitHeapGrowth();
   const services = await createAgent(config, systemClock, systemEntropy);
   return runUntilStopped(
     services,

@@ -1,6 +1,10 @@
 /** aedes, which asks first whether anybody on the gateway listens (audience.ts). */
 import { Aedes, type AedesOptions, type Client } from 'aedes';
+import { writeToStream } from 'mqtt-packet';
 import type { Audience } from './audience.ts';
+
+// It would keep a Buffer of each packet id there can be, 7 MB of them; that an id is made when it is written does not show.
+writeToStream.cacheNumbers = false;
 
 type Done = (error?: Error) => void;
 

@@ -11,8 +11,9 @@
  *
  * SQLite vouches for its pages only as far as it understands them: the checksum finds what a worn card changed in a payload.
  */
-import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { errorText } from '../../shared/log.ts';
+import { compress, decompress } from '../../shared/zstd.ts';
 
 export interface ChunkRecord {
   device: string;
@@ -31,11 +32,8 @@ const COMPRESSED = 1;
 const HEADER_BYTES = 6;
 /** Below this, a frame of zstd and its time cost more than it saves. */
 const COMPRESS_FROM_BYTES = 600;
-/**
- * Node.js reserves so much for the output of each call when it is not told less, and frees it with other garbage. What is not
- * smaller than its content is not used: that much is enough.
- */
-const OUTPUT_BYTES_MAX = 64 * 1024;
+/** Of zstd: the fastest that it calls a level. */
+const LEVEL = 1;
 /** No chunk that this program wrote unpacks to more: the largest MQTT packet is 256 MiB. */
 const UNPACKED_BYTES_MAX = 300 * 2 ** 20;
 /** LEB128 of a safe integer takes at most this. */
@@ -97,7 +95,7 @@ export function decodeChunk(body: Uint8Array): ChunkRecord[] {
 /** `raw` begins with room for the header. */
 function framed(raw: Buffer): Buffer {
   const content = raw.subarray(HEADER_BYTES);
-  const packed = content.length >= COMPRESS_FROM_BYTES ? compress(content) : content;
+  const packed = content.length >= COMPRESS_FROM_BYTES ? compress(content, LEVEL) : content;
   const isPacked = packed.length < content.length;
   const body = isPacked ? Buffer.concat([Buffer.alloc(HEADER_BYTES), packed]) : raw;
   body[0] = FORMAT;
@@ -113,17 +111,10 @@ function unframed(body: Uint8Array): Buffer {
   const content = bytes.subarray(HEADER_BYTES);
   if (bytes[1] !== COMPRESSED) return content;
   try {
-    return zstdDecompressSync(content, { maxOutputLength: UNPACKED_BYTES_MAX });
+    return decompress(content, UNPACKED_BYTES_MAX);
   } catch (error) {
     throw new ChunkDamage(errorText(error));
   }
-}
-
-function compress(content: Buffer): Buffer {
-  return zstdCompressSync(content, {
-    chunkSize: Math.min(content.length, OUTPUT_BYTES_MAX),
-    params: { [constants.ZSTD_c_compressionLevel]: 1 },
-  });
 }
 
 function checksum(body: Buffer): number {

@@ -1,11 +1,15 @@
 /** The main thread's end of worker.ts: one life of the thread, from open to close or to its first failure. */
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { errorText } from '../../shared/log.ts';
 import type { Calls, Reply } from './protocol.ts';
 import { StoreError } from './types.ts';
 
-/** What is short-lived in the thread is a batch at a time: with the process's own size it would take 20 MB more. */
-const YOUNG_MB = 6;
+/**
+ * What is short-lived in the thread is a batch at a time: with the process's own size it would take 25 MB more. The flag, where the
+ * process was started with it, goes before a limit that a thread is given; V8 reads it when a thread begins.
+ */
+const YOUNG_FLAG = '--max-semi-space-size=2';
 
 interface Waiting {
   resolve: (result: unknown) => void;
@@ -22,8 +26,8 @@ export class StoreThread {
   constructor() {
     // Source runs as .ts, the built package as .js.
     const entry = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
-    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MB };
-    this.#worker = new Worker(new URL(entry, import.meta.url), { name: 'store', resourceLimits });
+    setFlagsFromString(YOUNG_FLAG);
+    this.#worker = new Worker(new URL(entry, import.meta.url), { name: 'store' });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(new StoreError('failed', errorText(error))));
     this.#exited = new Promise((resolve) => {

@@ -33,7 +33,7 @@ function answer(request: Request): Calls[keyof Calls]['result'] {
       return { ...database.opened(), device: disk.opened(), hasRoom: disk.hasRoom() };
     }
     case 'commit':
-      return opened().commit(request.argument.records, request.argument.operations);
+      return committed(request.argument);
     case 'read':
       return opened().read(request.argument);
     case 'tidy':
@@ -42,6 +42,14 @@ function answer(request: Request): Calls[keyof Calls]['result'] {
       opened().close();
       return null;
   }
+}
+
+function committed({ records, operations }: Calls['commit']['argument']): Calls['commit']['result'] {
+  const result = opened().commit(records, operations);
+  // What was handed over is given back now: this thread makes so little garbage of its own that it is collected seldom.
+  records.payloads.buffer.transfer(0);
+  records.numbers.buffer.transfer(0);
+  return result;
 }
 
 function tidied(isIdle: boolean): Calls['tidy']['result'] {

@@ -105,6 +105,8 @@ export class Workshop {
       admin: { host: '127.0.0.1', port: await freePort() },
       broker: {
         allow_anonymous: true,
+        max_connect_rate: 0,
+        max_connect_rate_per_address: 0,
         max_publish_rate: 0,
         max_publish_bytes: '0B',
         listeners: [{ type: 'tcp', host: '127.0.0.1', port }],

@@ -4,14 +4,17 @@
  *
  * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one failed.
  */
-import { constants, crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { crc32 } from 'node:zlib';
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { Gap, GapReason, TelemetryRecord } from '../record.ts';
+import { compress, decompress } from '../zstd.ts';
 import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './envelope.ts';
 
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 8;
 const FLAG_ZSTD = 1;
+/** zstd's own choice. */
+const LEVEL = 3;
 /** More than any provider's message limit by a wide margin; bounds what a hostile frame can unpack to (I10). */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const TEXT_CHARACTERS_MAX = 65_535;
@@ -75,7 +78,7 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
     envelope.gaps.map((gap) => [gap.first, gap.last, GAP_REASONS.indexOf(gap.reason)]),
     envelope.sealedAt,
   ]);
-  const packed = zstdCompressSync(body, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+  const packed = compress(body, LEVEL);
   const shrunk = packed.length < body.length;
   const content = shrunk ? packed : body;
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + content.length);
@@ -130,7 +133,7 @@ function unpackBody(input: Uint8Array): unknown {
   let body: Uint8Array = bytes.subarray(HEADER_BYTES);
   if (flags & FLAG_ZSTD) {
     try {
-      body = zstdDecompressSync(body, { maxOutputLength: BODY_BYTES_MAX });
+      body = decompress(body, BODY_BYTES_MAX);
     } catch (error) {
       throw new EnvelopeError('compression', `zstd: ${error instanceof Error ? error.message : error}`);
     }
