@@ -165,6 +165,21 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     [],
     () => [[{}, parts.store.damage.lostRecords]],
   );
+  counter(
+    'hedges_sent_total',
+    'Envelopes that went to a second provider, by the one that was too slow.',
+    ['provider'],
+    () => [...parts.forwarder.hedging.counters].map(([provider, { sent }]) => [{ provider }, sent]),
+  );
+  counter(
+    'hedges_ended_total',
+    'How hedges ended: won, lost (both delivered), cancelled or failed.',
+    ['provider', 'end'],
+    () =>
+      [...parts.forwarder.hedging.counters].flatMap(([provider, { sent: _, ...ends }]) =>
+        Object.entries(ends).map(([end, count]) => [{ provider, end }, count] as const),
+      ),
+  );
   counter('provider_units_total', 'Units the provider will bill, as predicted.', ['provider'], () =>
     [...parts.senders].map(([provider, sender]) => [{ provider }, sender.counters.units]),
   );

@@ -125,13 +125,16 @@ function explanation({ config, routing }: AgentParts, names: readonly string[]):
           ? `since ${switched.at}, from ${switched.from ?? 'nothing'} to ${switched.to ?? 'nothing'}: ${switched.reason}`
           : 'the first choice, by preference and score',
         weights: config.policy.scoring.weights,
-        candidates: routing.explain(stream).map(({ provider, refusals, score, parts, chosen }) => ({
-          provider,
-          refusals: [...refusals],
-          score,
-          parts,
-          chosen,
-        })),
+        candidates: routing
+          .explain(stream)
+          .map(({ provider, refusals, score, parts, chosen, hedgeDelayMs }) => ({
+            provider,
+            refusals: [...refusals],
+            score,
+            parts,
+            chosen,
+            hedgeDelayMs: hedgeDelayMs === null ? null : Math.round(hedgeDelayMs),
+          })),
       };
     }),
   };

@@ -126,6 +126,8 @@ interface ExplainedCandidate {
   score: number;
   parts: ScoreParts;
   chosen: boolean;
+  /** Milliseconds after which a live envelope that it has not answered goes to another one as well; null: it does not. */
+  hedgeDelayMs: number | null;
 }
 
 /** `GET /v1/explain?stream=`: why each provider was chosen or refused, part by part. */

@@ -17,6 +17,7 @@ import type { StoredRecord, StreamState } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
+import { Hedging } from './hedging.ts';
 import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 import type { Sender } from './sender.ts';
@@ -41,6 +42,7 @@ export class Forwarder implements Service {
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
   readonly #streams = new Map<string, Stream>();
   readonly #policy: Policy;
@@ -67,6 +69,8 @@ export class Forwarder implements Service {
     this.#currentClock = options.currentClock;
     this.#clock = options.clock;
     this.#log = options.log;
+    const { policy, routing, senders, clock } = options;
+    this.hedging = new Hedging({ policy: policy.hedge, routing, senders, clock });
   }
 
   start(): Promise<void> {
@@ -304,7 +308,10 @@ export class Forwarder implements Service {
     let progressed = false;
     const delivered = await deliver(message, copies, range?.acceptedBy ?? new Set(), {
       candidates: (name, exclude) => this.#routing.candidates(name, exclude),
-      send: (provider) => this.#senderOf(provider).send(message),
+      send: (provider, signal) => this.#senderOf(provider).send(message, false, signal),
+      afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
+      takeHedge: (slow, exclude) => this.hedging.take(slow, stream.name, exclude),
+      onHedgeEnd: (slow, end) => this.hedging.ended(slow, end),
       onAccepted: (provider) => {
         progressed = true;
         this.#accepted(stream, queue, range, envelope, provider);

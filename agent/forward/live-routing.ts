@@ -8,7 +8,9 @@ import {
   deadlineMs,
   type Effect,
   explain,
+  hedgeDelayMs,
   initialState,
+  mayHedge,
   type ProviderExplanation,
   type ProviderStatus,
   providerStatus,
@@ -60,6 +62,14 @@ export class LiveRouting {
 
   deadlineMs(provider: string, bytes: number): number {
     return deadlineMs(this.#state, provider, bytes);
+  }
+
+  hedgeDelayMs(provider: string, bytes: number): number | null {
+    return hedgeDelayMs(this.#state, provider, bytes);
+  }
+
+  mayHedge(): boolean {
+    return mayHedge(this.#state);
   }
 
   explain(stream: string): ProviderExplanation[] {

@@ -62,20 +62,18 @@ export class Sender {
     return this.#inFlight >= IN_FLIGHT_MAX;
   }
 
-  /** One try, within the deadline that routing gives this provider now. */
-  async send(message: OutboundEnvelope, probe = false): Promise<Outcome> {
+  /** One try, within the deadline that routing gives this provider now; `signal` takes it back. */
+  async send(message: OutboundEnvelope, probe = false, signal?: AbortSignal): Promise<Outcome> {
     this.#inFlight += 1;
     const startedMs = this.#clock.monoMs();
-    const outcome = await this.#publisher.publish(
-      message,
-      this.#routing.deadlineMs(this.provider, message.bytes.length),
-    );
+    const deadlineMs = this.#routing.deadlineMs(this.provider, message.bytes.length);
+    const outcome = await this.#publisher.publish(message, deadlineMs, signal);
     const latencyMs = this.#clock.monoMs() - startedMs;
     this.#inFlight -= 1;
     this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {
       this.counters.accepted += 1;
-    } else {
+    } else if (outcome.kind !== 'cancelled') {
       this.#failed(message, outcome, latencyMs);
     }
     this.#onOutcome(outcome, latencyMs);

@@ -107,10 +107,10 @@ export class SimGateway {
         const inner = cloud.publisher(name, clock);
         const publisher: typeof inner = {
           ...inner,
-          publish: (message, deadlineMs) => {
+          publish: (message, deadlineMs, signal) => {
             watch.publishes(provider, message.stream);
             if (message.stream !== HEARTBEAT_STREAM) this.machine.wake(AWAKE_MS);
-            return inner.publish(message, deadlineMs);
+            return inner.publish(message, deadlineMs, signal);
           },
         };
         return [

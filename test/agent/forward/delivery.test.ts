@@ -55,6 +55,9 @@ function script(
         flights -= 1;
         return outcome;
       },
+      afterHedgeDelay: () => null,
+      takeHedge: () => null,
+      onHedgeEnd: () => undefined,
       onAccepted(provider) {
         it.accepted.push(provider);
         it.events.push(`took ${provider}`);
