@@ -29,6 +29,7 @@ import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
+import { RoutingFile } from './forward/routing-file.ts';
 import { Sender } from './forward/sender.ts';
 import { limitHeapGrowth } from './heap.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
@@ -65,6 +66,13 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const routing = new LiveRouting({
     policy: config.policy,
     providers: enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name))),
+    clock,
+    log: log('routing'),
+  });
+  const routingFile = new RoutingFile({
+    file: join(config.data_dir, 'routing.json'),
+    bootId,
+    routing,
     clock,
     log: log('routing'),
   });
@@ -183,7 +191,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     }),
     log: log('admin'),
   });
-  return [store, bootClock, meter, forwarder, devices, broker, admin];
+  return [store, bootClock, routingFile, meter, forwarder, devices, broker, admin];
 }
 
 /** Its state, what to do, and the error. */

@@ -7,6 +7,7 @@ import { hedgeDelayMs as hedgeDelayOf, mayHedge } from './hedge.ts';
 import { providerNamed, type RoutingState, streamNamed } from './state.ts';
 
 export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
+export { memoryOf, type RoutingMemory } from './memory.ts';
 export type { RoutingState } from './state.ts';
 export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
 export { mayHedge };

@@ -7,6 +7,7 @@ import { deadlineMs } from './deadline.ts';
 import { servesAnyStream } from './eligibility.ts';
 import type { HealthKind } from './health.ts';
 import { savedUp } from './hedge.ts';
+import { type RoutingMemory, recalledProvider, recalledStream } from './memory.ts';
 import { afterTick, afterTry, held, probeDue, probeSent, released } from './provider.ts';
 import type { HealthReason, HoldReason, SwitchReason } from './reasons.ts';
 import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
@@ -31,6 +32,8 @@ export type RoutingEvent =
   | { kind: 'hedged' }
   /** Whether the month's money runs short. */
   | { kind: 'thrift'; on: boolean }
+  /** What was known `elapsedMs` ago, before a restart. */
+  | { kind: 'restored'; memory: RoutingMemory; elapsedMs: number }
   | { kind: 'policy'; policy: Policy };
 
 export type Effect =
@@ -99,6 +102,8 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
       return { state: { ...state, hedgesSaved: Math.max(0, state.hedgesSaved - 1) }, effects: [] };
     case 'thrift':
       return { state: { ...state, isThrifty: event.on }, effects: [] };
+    case 'restored':
+      return reconsidered(recalled(state, event.memory, event.elapsedMs), { nowMs, policyChanged: false });
     case 'policy':
       return reconsidered(
         { state: underPolicy(state, event.policy, nowMs), effects: [] },
@@ -119,6 +124,24 @@ function ticked(state: RoutingState, nowMs: number): Step {
     return probeSent(after, nowMs);
   });
   return reconsidered({ state: { ...state, providers }, effects }, { nowMs, policyChanged: false });
+}
+
+function recalled(state: RoutingState, memory: RoutingMemory, elapsedMs: number): Step {
+  const { policy, nowMs } = state;
+  const effects: Effect[] = [];
+  const providers = state.providers.map((fresh) => {
+    const known = recalledProvider(fresh, memory, policy, nowMs, elapsedMs);
+    effects.push(...healthEffects(fresh, known));
+    return known;
+  });
+  const streams = state.streams.map((fresh) => {
+    const known = recalledStream(fresh, memory, providers, nowMs, elapsedMs);
+    if (known.chosen === fresh.chosen) return known;
+    const { name, chosen: to } = known;
+    effects.push({ kind: 'switch', stream: name, from: fresh.chosen, to, reason: 'restored' });
+    return known;
+  });
+  return { state: { ...state, providers, streams }, effects };
 }
 
 /** A provider that is not configured (any more) changes nothing: its last outcomes may still come in. */
