@@ -1,7 +1,7 @@
 /**
  * One envelope on its way to `copies` different providers: the same bytes, one provider after the other (or at once, for
  * more than one copy), until enough have accepted it or no other may take it now. What is not delivered goes back to the
- * buffer, where it waits; nothing here waits for a provider to recover.
+ * buffer, where it waits; nothing here waits for a provider to recover, or for a place at one.
  *
  * A try that outlives its hedge delay gets a second one beside it, at a provider that neither holds the envelope nor is being
  * asked. The first acceptances win. Then hedges that are still under way are taken back; the tries that they were to overtake
@@ -11,17 +11,25 @@
 import type { Timer } from '../../shared/clock.ts';
 import type { OutboundEnvelope, Outcome } from '../cloud/publisher.ts';
 
+/**
+ * `delivered`: enough providers hold it. Otherwise it goes back to the buffer: `refused`, because nobody is left who may take
+ * it; `crowded`, because who may has no place for it now.
+ */
+export type DeliveryEnd = 'delivered' | 'refused' | 'crowded';
+
 /** How a hedge ended: it delivered; its answer came second; it was taken back; it was not accepted. */
 export type HedgeEnd = 'won' | 'lost' | 'cancelled' | 'failed';
 
 export interface DeliveryPorts {
   /** Providers that may take the stream now, best first, none of `exclude` (I4 holds there). */
   candidates(stream: string, exclude: ReadonlySet<string>): string[];
-  /** One try at one provider; `signal` takes it back. */
+  /** Whether there is a place at the provider; it is held for the try that follows. */
+  hold(provider: string): boolean;
+  /** One try at one provider, in the place held there; `signal` takes it back. */
   send(provider: string, signal?: AbortSignal): Promise<Outcome>;
   /** Calls `run` when a try at this provider that begins now has outlived its hedge delay; null when it is not hedged. */
   afterHedgeDelay(provider: string, run: () => void): Timer | null;
-  /** A provider to hedge this one at now, none of `exclude` (I4 holds there too), and paid for; null: there is none. */
+  /** A provider to hedge this one at now, none of `exclude` (I4 holds there too), paid for and with a place held; or null. */
   takeHedge(slow: string, exclude: ReadonlySet<string>): string | null;
   onHedgeEnd(slow: string, end: HedgeEnd): void;
   /** Called at each acceptance, before the next step. */
@@ -43,15 +51,15 @@ interface Flight {
 }
 
 /**
- * Resolves when enough providers hold it (true) or it goes back to the buffer (false). Rejects only when a port throws. After
- * `true` tries may still be under way; their ends are counted where they are sent, and change nothing here.
+ * Rejects only when a port throws. After `delivered` tries may still be under way; their ends are counted where they are sent,
+ * and change nothing here.
  */
 export function deliver(
   message: OutboundEnvelope,
   copies: number,
   acceptedBefore: ReadonlySet<string>,
   ports: DeliveryPorts,
-): Promise<boolean> {
+): Promise<DeliveryEnd> {
   return new Delivery(message.stream, copies, acceptedBefore, ports).run();
 }
 
@@ -62,7 +70,7 @@ class Delivery {
   /** Providers not to ask (again): they hold it, are being asked, or just failed. */
   readonly #asked: Set<string>;
   readonly #flights = new Set<Flight>();
-  readonly #end = Promise.withResolvers<boolean>();
+  readonly #end = Promise.withResolvers<DeliveryEnd>();
   #accepted: number;
   #isOver: boolean = false;
 
@@ -74,20 +82,35 @@ class Delivery {
     this.#accepted = acceptedBefore.size;
   }
 
-  run(): Promise<boolean> {
+  run(): Promise<DeliveryEnd> {
     this.#guarded(() => this.#advance());
     return this.#end.promise;
   }
 
   #advance(): void {
     if (this.#accepted >= this.#copies) {
-      this.#finish(true);
+      this.#finish('delivered');
       return;
     }
     const wanted = this.#copies - this.#accepted - this.#copiesUnderWay();
-    const targets = wanted > 0 ? this.#ports.candidates(this.#stream, this.#asked).slice(0, wanted) : [];
-    for (const provider of targets) this.#ask(provider, { isServed: false }, null);
-    if (this.#flights.size === 0) this.#finish(false);
+    const isCrowded = wanted > 0 && this.#askSome(wanted);
+    if (this.#flights.size === 0) this.#finish(isCrowded ? 'crowded' : 'refused');
+  }
+
+  /** Asks the best that have a place; whether one of them had none. */
+  #askSome(wanted: number): boolean {
+    let left = wanted;
+    let isCrowded = false;
+    for (const provider of this.#ports.candidates(this.#stream, this.#asked)) {
+      if (left === 0) break;
+      if (this.#ports.hold(provider)) {
+        this.#ask(provider, { isServed: false }, null);
+        left -= 1;
+      } else {
+        isCrowded = true;
+      }
+    }
+    return isCrowded;
   }
 
   /** Hedges count with the try that they are to overtake; one that was overtaken counts no more. */
@@ -141,10 +164,10 @@ class Delivery {
     }
   }
 
-  #finish(delivered: boolean): void {
+  #finish(end: DeliveryEnd): void {
     this.#isOver = true;
     this.#takeBack(null);
-    this.#end.resolve(delivered);
+    this.#end.resolve(end);
   }
 
   #fail(error: unknown): void {

@@ -5,7 +5,7 @@ import type { OutboundEnvelope } from '../cloud/publisher.ts';
 import type { HedgeEnd } from './delivery.ts';
 import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
-import type { Sender } from './sender.ts';
+import type { Places } from './places.ts';
 
 /** Of the tries at one provider that were too slow: hedges sent, and how they ended. */
 export type HedgeCounters = Record<'sent' | HedgeEnd, number>;
@@ -13,21 +13,19 @@ export type HedgeCounters = Record<'sent' | HedgeEnd, number>;
 export class Hedging {
   readonly #policy: Policy['hedge'];
   readonly #routing: LiveRouting;
-  readonly #senders: ReadonlyMap<string, Sender>;
   readonly #clock: Clock;
   readonly #counters = new Map<string, HedgeCounters>();
 
   constructor(options: {
     policy: Policy['hedge'];
     routing: LiveRouting;
-    senders: ReadonlyMap<string, Sender>;
+    providers: Iterable<string>;
     clock: Clock;
   }) {
     this.#policy = options.policy;
     this.#routing = options.routing;
-    this.#senders = options.senders;
     this.#clock = options.clock;
-    for (const provider of options.senders.keys()) {
+    for (const provider of options.providers) {
       this.#counters.set(provider, { sent: 0, won: 0, lost: 0, cancelled: 0, failed: 0 });
     }
   }
@@ -48,10 +46,10 @@ export class Hedging {
   }
 
   /** The best other provider with room for it, when the budget allows a hedge now: it is spent then. */
-  take(slow: string, stream: string, exclude: ReadonlySet<string>): string | null {
+  take(slow: string, stream: string, exclude: ReadonlySet<string>, places: Places): string | null {
     if (!this.#routing.mayHedge()) return null;
     const targets = this.#routing.candidates(stream, exclude);
-    const target = targets.find((provider) => this.#senders.get(provider)?.full === false);
+    const target = targets.find((provider) => places.hold(provider));
     if (target === undefined) return null;
     this.#routing.dispatch({ kind: 'hedged' });
     this.#count(slow, 'sent');

@@ -18,11 +18,8 @@ import type { Truth } from './truth.ts';
 
 /** The smallest limit of the vendors: AWS IoT takes 128 KiB with topic and properties. */
 const ENVELOPE_BYTES_MAX = 127 * 1024;
-/**
- * A sender begins no envelope with eight under way. Each stream may pass that question at the same time as the others, a
- * heartbeat does not ask it, and an envelope that another provider did not take moves here without asking it.
- */
-const IN_FLIGHT_MAX = 3 * (8 + 3) + 1;
+/** Eight envelopes, and a heartbeat beside them. */
+const IN_FLIGHT_MAX = 8 + 1;
 const REDELIVER_MS = 30_000;
 const DUPLICATE_SHARE = 0.03;
 

@@ -3,7 +3,7 @@ import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import t from 'tap';
 import { type OutboundEnvelope, type Outcome, TAKEN_BACK } from '../../../agent/cloud/publisher.ts';
-import { type DeliveryPorts, deliver } from '../../../agent/forward/delivery.ts';
+import { type DeliveryEnd, type DeliveryPorts, deliver } from '../../../agent/forward/delivery.ts';
 import { ManualClock } from '../../manual-clock.ts';
 
 const message: OutboundEnvelope = {
@@ -25,7 +25,7 @@ interface Answer {
 }
 
 interface Run {
-  result: Promise<boolean>;
+  result: Promise<DeliveryEnd>;
   clock: ManualClock;
   /** Everything that happened, each with its time. */
   events: string[];
@@ -44,6 +44,7 @@ function run(answers: Record<string, Answer>, copies = 1, budget = 10, before: r
   const note = (text: string): void => void it.events.push(`${clock.monoMs()} ${text}`);
   const names = Object.keys(answers);
   const ports: DeliveryPorts = {
+    hold: () => true,
     candidates: (_, exclude) => names.filter((name) => !exclude.has(name)),
     send(provider, signal) {
       it.asked.push(provider);
@@ -91,7 +92,7 @@ t.test(
   async (t) => {
     const it = run({ aws: { outcome: LATE, afterMs: 750 }, azure: { outcome: ACCEPTED, afterMs: 30 } });
     await pass(it, 1000);
-    t.equal(await it.result, true);
+    t.equal(await it.result, 'delivered');
     t.strictSame(it.events, ['0 ask aws', '100 ask azure', '130 hedge of aws won', '130 took azure']);
   },
 );
@@ -99,7 +100,7 @@ t.test(
 t.test('the slow one answers first: the hedge is taken back', async (t) => {
   const it = run({ aws: { outcome: ACCEPTED, afterMs: 120 }, azure: { outcome: ACCEPTED, afterMs: 80 } });
   await pass(it, 300);
-  t.equal(await it.result, true);
+  t.equal(await it.result, 'delivered');
   t.strictSame(it.events, ['0 ask aws', '100 ask azure', '120 took aws', '120 hedge of aws cancelled']);
 });
 
@@ -135,12 +136,12 @@ t.test('two black holes: the hedge is hedged; then there is nobody left', async 
   const hole = { outcome: LATE, afterMs: 750 };
   const third = run({ aws: hole, azure: hole, gcp: { outcome: ACCEPTED, afterMs: 20 } });
   await pass(third, 1000);
-  t.equal(await third.result, true);
+  t.equal(await third.result, 'delivered');
   t.strictSame(third.accepted, ['gcp']);
   t.ok(third.events.includes('220 took gcp'));
   const none = run({ aws: hole, azure: hole });
   await pass(none, 1000);
-  t.equal(await none.result, false, 'back to the buffer at the last deadline');
+  t.equal(await none.result, 'refused', 'back to the buffer at the last deadline');
   t.strictSame(none.events.slice(-2), ['850 hedge of aws failed', '850 failed azure']);
 });
 
@@ -160,7 +161,7 @@ t.test('two copies: a hedge stands in for the slow one, at a third provider', as
     2,
   );
   await pass(it, 1000);
-  t.equal(await it.result, true);
+  t.equal(await it.result, 'delivered');
   t.strictSame(it.accepted, ['aws', 'gcp']);
 });
 
@@ -200,7 +201,11 @@ t.test(
           await pass(it, 3000);
           assert.ok(it.isOver(), 'it ends');
           const held = new Set([...before, ...it.accepted]);
-          assert.equal(await it.result, held.size >= copies, 'true when enough different ones hold it');
+          assert.equal(
+            (await it.result) === 'delivered',
+            held.size >= copies,
+            'when enough different ones hold it',
+          );
           assert.equal(held.size, before.length + it.accepted.length, 'no acceptance counts twice');
           assert.equal(new Set(it.asked).size, it.asked.length, 'nobody twice');
           assert.ok(!it.asked.some((name) => before.includes(name)), 'nor one that holds it already');
