@@ -15,7 +15,7 @@ import { BootClock, readBootId } from './boot-clock.ts';
 import { Broker } from './broker/broker.ts';
 import { deviceFilePath } from './broker/device-file.ts';
 import { Devices } from './broker/devices.ts';
-import { createIntake, type IntakeCounters } from './broker/intake.ts';
+import { createIntake, type Intake } from './broker/intake.ts';
 import type { ListenerOptions } from './broker/listener.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
@@ -29,6 +29,7 @@ import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
+import { RoutingFile } from './forward/routing-file.ts';
 import { Sender } from './forward/sender.ts';
 import { HeapGrowth } from './heap.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
@@ -65,6 +66,13 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const routing = new LiveRouting({
     policy: config.policy,
     providers: enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name))),
+    clock,
+    log: log('routing'),
+  });
+  const routingFile = new RoutingFile({
+    file: join(config.data_dir, 'routing.json'),
+    bootId,
+    routing,
     clock,
     log: log('routing'),
   });
@@ -183,15 +191,13 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     }),
     log: log('admin'),
   });
-  const heap = new HeapGrowth({ records: () => taken(intake.counters()), clock });
-  return [heap, store, bootClock, meter, forwarder, devices, broker, admin];
+  const heap = new HeapGrowth({ records: () => recordsOf(intake), clock });
+  return [heap, store, bootClock, routingFile, meter, forwarder, devices, broker, admin];
 }
 
-/** Records of all streams since the start. */
-function taken(counters: ReadonlyMap<string, IntakeCounters>): number {
-  let sum = 0;
-  for (const { records } of counters.values()) sum += records;
-  return sum;
+/** Taken since the start, of all streams. */
+function recordsOf(intake: Intake): number {
+  return [...intake.counters().values()].reduce((sum, { records }) => sum + records, 0);
 }
 
 /** Its state, what to do, and the error. */

@@ -88,6 +88,20 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     for (const { name, oldestAgeMs } of parts.forwarder.streams())
       g.set({ stream: name }, (oldestAgeMs ?? 0) / 1000);
   });
+  gauge('stream_backlog_records', 'Of these, what waited out an outage or a restart.', ['stream'], (g) => {
+    for (const { name, backlog } of parts.forwarder.streams()) g.set({ stream: name }, backlog);
+  });
+  gauge(
+    'stream_time_to_drain_seconds',
+    'Until the backlog is delivered, at the pace of the last seconds; absent when nothing of it leaves.',
+    ['stream'],
+    (g) => {
+      for (const { name, backlog, timeToDrainMs } of parts.forwarder.streams()) {
+        if (backlog === 0) g.set({ stream: name }, 0);
+        else if (timeToDrainMs !== null) g.set({ stream: name }, timeToDrainMs / 1000);
+      }
+    },
+  );
   gauge('provider_health', 'One for the state that the provider is in.', ['provider', 'state'], (g) => {
     for (const { provider, health } of parts.routing.providers()) {
       for (const state of HEALTH_VALUES) g.set({ provider, state }, state === health ? 1 : 0);
@@ -95,6 +109,9 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   });
   gauge('provider_in_flight', 'Envelopes under way.', ['provider'], (g) => {
     for (const [provider, sender] of parts.senders) g.set({ provider }, sender.inFlight);
+  });
+  gauge('provider_backlog_window_bytes', 'Of the backlog, what may be under way.', ['provider'], (g) => {
+    for (const [provider, sender] of parts.senders) g.set({ provider }, sender.backlogWindowBytes);
   });
   gauge('store_up', 'One when the buffer takes records.', [], (g) =>
     g.set(parts.store.state() === 'ok' ? 1 : 0),
@@ -164,6 +181,21 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
     'Records that could not be read of them: each is in a gap.',
     [],
     () => [[{}, parts.store.damage.lostRecords]],
+  );
+  counter(
+    'hedges_sent_total',
+    'Envelopes that went to a second provider, by the one that was too slow.',
+    ['provider'],
+    () => [...parts.forwarder.hedging.counters].map(([provider, { sent }]) => [{ provider }, sent]),
+  );
+  counter(
+    'hedges_ended_total',
+    'How hedges ended: won, lost (both delivered), cancelled or failed.',
+    ['provider', 'end'],
+    () =>
+      [...parts.forwarder.hedging.counters].flatMap(([provider, { sent: _, ...ends }]) =>
+        Object.entries(ends).map(([end, count]) => [{ provider, end }, count] as const),
+      ),
   );
   counter('provider_units_total', 'Units the provider will bill, as predicted.', ['provider'], () =>
     [...parts.senders].map(([provider, sender]) => [{ provider }, sender.counters.units]),

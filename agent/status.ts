@@ -68,13 +68,12 @@ async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentS
 }
 
 function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[] {
-  return forwarder.streams().map((stream) => {
+  return forwarder.streams().map(({ timeToDrainMs, ...stream }) => {
     const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
-    const drains = stream.pending > 0 && stream.ratePerSecond > 0;
     return {
       ...stream,
       chosen: routing.candidates(stream.name, new Set()).slice(0, copies),
-      timeToDrainSeconds: drains ? Math.ceil(stream.pending / stream.ratePerSecond) : null,
+      timeToDrainSeconds: timeToDrainMs === null ? null : Math.ceil(timeToDrainMs / 1000),
     };
   });
 }
@@ -125,13 +124,16 @@ function explanation({ config, routing }: AgentParts, names: readonly string[]):
           ? `since ${switched.at}, from ${switched.from ?? 'nothing'} to ${switched.to ?? 'nothing'}: ${switched.reason}`
           : 'the first choice, by preference and score',
         weights: config.policy.scoring.weights,
-        candidates: routing.explain(stream).map(({ provider, refusals, score, parts, chosen }) => ({
-          provider,
-          refusals: [...refusals],
-          score,
-          parts,
-          chosen,
-        })),
+        candidates: routing
+          .explain(stream)
+          .map(({ provider, refusals, score, parts, chosen, hedgeDelayMs }) => ({
+            provider,
+            refusals: [...refusals],
+            score,
+            parts,
+            chosen,
+            hedgeDelayMs: hedgeDelayMs === null ? null : Math.round(hedgeDelayMs),
+          })),
       };
     }),
   };

@@ -164,6 +164,36 @@ export const policySchema = z
         deadline_max: duration().default(3000),
       })
       .prefault({}),
+    hedge: z
+      .strictObject({
+        enabled: z
+          .boolean()
+          .default(true)
+          .describe(
+            'A live envelope that a provider has not answered in its usual time goes to the next one as well; the first answer counts.',
+          ),
+        delay_min: duration()
+          .default(100)
+          .describe('Bounds of the time after which it does: twice the provider’s p95…'),
+        delay_max: duration()
+          .default(1000)
+          .describe('…this as long as it has no samples; never less than the p95.'),
+        share: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0.05)
+          .describe('Of the publishes, at most this share is sent twice for it…'),
+        burst: z.int().min(0).max(1000).default(10).describe('…and so many at once.'),
+        backlog: z
+          .boolean()
+          .default(false)
+          .describe(
+            'Also envelopes of the backlog, which nobody waits for: it doubles their cost for nothing but speed.',
+          ),
+      })
+      .prefault({})
+      .describe('None is sent once cost.alert_threshold of the budget is spent.'),
   })
   .superRefine((policy, context) => {
     for (const [name, stream] of Object.entries(policy.streams)) {

@@ -16,7 +16,9 @@ export interface AgentStreamStatus {
   /** Records accepted since start. */
   accepted: number;
   ratePerSecond: number;
-  /** Null when nothing waits or nothing leaves. */
+  /** Of the pending, those that waited out something: an outage, a restart. */
+  backlog: number;
+  /** Of the backlog, at the pace of the last seconds; null when there is none or nothing of it leaves. */
   timeToDrainSeconds: number | null;
   /** Age of the oldest waiting record; null when none waits. */
   oldestAgeMs: number | null;
@@ -126,6 +128,8 @@ interface ExplainedCandidate {
   score: number;
   parts: ScoreParts;
   chosen: boolean;
+  /** Milliseconds after which a live envelope that it has not answered goes to another one as well; null: it does not. */
+  hedgeDelayMs: number | null;
 }
 
 /** `GET /v1/explain?stream=`: why each provider was chosen or refused, part by part. */

@@ -9,7 +9,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import { HandshakeAgent } from './aws/handshake-agent.ts';
 import { outcomeOf } from './aws/outcome.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from './publisher.ts';
+import { NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher, TAKEN_BACK } from './publisher.ts';
 
 const ENDPOINT_HINT =
   'expected https:// and the data endpoint of your AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS';
@@ -89,7 +89,8 @@ class AwsPublisher implements Publisher {
     this.#client = this.#newClient(0);
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
+    if (signal?.aborted) return NOT_SENT;
     if (this.#closed) return { kind: 'retryable', cause: 'not-connected', detail: 'the publisher is closed' };
     const abort = new AbortController();
     const { promise: ended, resolve } = Promise.withResolvers<Outcome>();
@@ -101,7 +102,10 @@ class AwsPublisher implements Publisher {
     const deadline = this.#clock.setTimer(deadlineMs, () =>
       end({ kind: 'unknown', cause: 'deadline', detail: `no answer in ${Math.round(deadlineMs)} ms` }),
     );
+    const takeBack = (): void => end(TAKEN_BACK);
+    signal?.addEventListener('abort', takeBack, { once: true });
     const outcome = await Promise.race([this.#send(message, abort.signal), ended]);
+    signal?.removeEventListener('abort', takeBack);
     deadline.cancel();
     this.#inFlight.delete(end);
     this.#countDeadlines(outcome);
@@ -141,6 +145,7 @@ class AwsPublisher implements Publisher {
   }
 
   #countDeadlines(outcome: Outcome): void {
+    if (outcome.kind === 'cancelled') return;
     const isDeadline = outcome.kind === 'unknown' && outcome.cause === 'deadline';
     this.#deadlinesInARow = isDeadline ? this.#deadlinesInARow + 1 : 0;
     if (this.#deadlinesInARow < DEADLINES_BEFORE_NEW_CLIENT || this.#closed) return;

@@ -9,7 +9,7 @@ import { parseConnectionString, withGateway } from './azure/connection-string.ts
 import { notConnected } from './azure/outcome.ts';
 import { type AzureSdk, loadAzureSdk } from './azure/sdk.ts';
 import type { Session } from './azure/session.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from './publisher.ts';
+import { NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher } from './publisher.ts';
 
 /** A message is at most 256 KiB with its properties (Azure docs, "IoT Hub quotas and throttling"). */
 const MESSAGE_MAX_BYTES = 262_144;
@@ -107,7 +107,7 @@ class AzurePublisher implements Publisher {
     });
   }
 
-  publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
     if (message.bytes.length > this.maxEnvelopeBytes) {
       const detail = `${message.bytes.length} bytes, the most is ${this.maxEnvelopeBytes}`;
       return Promise.resolve({ kind: 'rejected', scope: 'envelope', cause: 'too-large', detail });
@@ -117,7 +117,7 @@ class AzurePublisher implements Publisher {
       const deadline = this.#clock.setTimer(deadlineMs, () => {
         resolve(attempt.expire(deadlineMs));
       });
-      void this.#try(message, attempt).then((outcome) => {
+      void this.#try(message, attempt, signal).then((outcome) => {
         deadline.cancel();
         resolve(outcome);
       });
@@ -129,14 +129,16 @@ class AzurePublisher implements Publisher {
     return Promise.resolve();
   }
 
-  async #try(message: OutboundEnvelope, attempt: Attempt): Promise<Outcome> {
+  async #try(message: OutboundEnvelope, attempt: Attempt, signal: AbortSignal | undefined): Promise<Outcome> {
     await this.#takeSlot();
     try {
       if (attempt.expired) return notConnected('expired');
+      if (signal?.aborted) return NOT_SENT;
       const acquired = await this.#connection.acquire();
       if ('failure' in acquired) return acquired.failure;
       // Too late: sending now would spend money on an answer that nobody waits for.
       if (attempt.expired) return notConnected('expired');
+      if (signal?.aborted) return NOT_SENT;
       attempt.sent(acquired.session, this.#clock.monoMs());
       return await acquired.session.send(message);
     } catch (error) {

@@ -60,9 +60,9 @@ class SupervisedPublisher implements Publisher {
     return this.#inner?.maxEnvelopeBytes ?? ENVELOPE_BYTES_UNTIL_OPEN;
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
     if (!this.#inner) await Promise.race([this.#opening, this.#deps.clock.sleep(deadlineMs)]);
-    if (this.#inner) return this.#inner.publish(message, deadlineMs);
+    if (this.#inner) return this.#inner.publish(message, deadlineMs, signal);
     return this.#unopened;
   }
 

@@ -38,7 +38,9 @@ export type Outcome =
   /** `provider`: nothing will pass until an operator acts. `envelope`: this one will never pass here. */
   | { kind: 'rejected'; scope: 'provider' | 'envelope'; cause: RejectedCause; detail: string }
   /** It may be there already: the deadline passed, or the connection was lost after sending. */
-  | { kind: 'unknown'; cause: 'deadline' | 'connection-lost'; detail: string };
+  | { kind: 'unknown'; cause: 'deadline' | 'connection-lost'; detail: string }
+  /** Taken back by the caller before it ended: says nothing of the provider. `sent`: bytes may have left, and be billed. */
+  | { kind: 'cancelled'; sent: boolean; detail: string };
 
 export interface Publisher {
   readonly type: ProviderType;
@@ -47,8 +49,16 @@ export interface Publisher {
   /**
    * One try. Connects first when needed, inside the same deadline. Settles within `deadlineMs` (plus a few ms) with an
    * outcome, whatever the SDK does; never rejects. Safe to call concurrently.
+   *
+   * `signal` takes it back: what has not left yet never leaves, and what has is cancelled where the protocol can. Where it
+   * cannot (MQTT), the try goes on to its end, because its acceptance is billed and worth knowing.
    */
-  publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome>;
+  publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome>;
   /** Ends connections and in-flight tries (they settle as `unknown`); resolves within about a second, always. */
   close(): Promise<void>;
 }
+
+/** The outcome of a try that was taken back before anything of it left. */
+export const NOT_SENT: Outcome = { kind: 'cancelled', sent: false, detail: 'taken back before it was sent' };
+/** Of one whose bytes may be there. */
+export const TAKEN_BACK: Outcome = { kind: 'cancelled', sent: true, detail: 'taken back after it was sent' };

@@ -179,6 +179,7 @@ export class Meter implements Service {
   #announce(state: BudgetState, spentUsd: number): void {
     if (state === this.#budget) return;
     this.#budget = state;
+    this.#options.dispatch({ kind: 'thrift', on: state === 'alert' || state === 'spent' });
     if (state !== 'alert' && state !== 'spent') return;
     const { budget, on_budget: onBudget } = this.#options.cost;
     const event = state === 'alert' ? 'cost.budget_alert' : 'cost.budget_spent';

@@ -1,4 +1,4 @@
-/** Which failed tries may be on the bill. */
+/** Which tries that were not accepted may be on the bill. */
 import type { Tariff } from '../../shared/tariff.ts';
 import type { Outcome } from '../cloud/publisher.ts';
 
@@ -10,6 +10,8 @@ export function mayBeBilled(tariff: Tariff, outcome: Exclude<Outcome, { kind: 'a
   switch (outcome.kind) {
     case 'unknown':
       return true;
+    case 'cancelled':
+      return outcome.sent;
     case 'throttled':
     case 'rejected':
       return metersErrors(tariff);

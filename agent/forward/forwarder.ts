@@ -10,26 +10,27 @@ import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
-import { type Policy, type StreamPolicy, streamSchema } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { StoredRecord, StreamState } from '../store/types.ts';
+import type { StoredRecord } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
+import { Hedging } from './hedging.ts';
 import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
+import { Places } from './places.ts';
 import type { Sender } from './sender.ts';
-import { Stream, type StreamProgress } from './stream.ts';
-import { type Run, StreamQueue } from './stream-queue.ts';
+import type { Stream, StreamProgress } from './stream.ts';
+import type { Run, StreamQueue } from './stream-queue.ts';
+import { Streams } from './streams.ts';
 
 const TICK_MS = 25;
 /** Rows asked of the store for one envelope. */
 const ROWS_PER_ENVELOPE_MAX = 5000;
 /** Rows that nobody took for so long travel in the backlog lane. */
 const LIVE_MS = 5000;
-/** Backlog envelopes grow to this, or to the smallest provider's limit. */
-const BACKLOG_BYTES = 96 * 1024;
 const STOP_WAIT_MS = 1500;
 /** The rest travels with the next one (I10). */
 const GAPS_PER_ENVELOPE_MAX = 500;
@@ -41,9 +42,9 @@ export class Forwarder implements Service {
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
-  readonly #streams = new Map<string, Stream>();
-  readonly #policy: Policy;
+  readonly #streams: Streams;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
   #pumpQueued: boolean = false;
@@ -60,29 +61,33 @@ export class Forwarder implements Service {
     log: Logger;
   }) {
     this.#gateway = options.gateway;
-    this.#policy = options.policy;
     this.#store = options.store;
     this.#routing = options.routing;
     this.#senders = options.senders;
     this.#currentClock = options.currentClock;
     this.#clock = options.clock;
     this.#log = options.log;
+    const { policy, store, routing, senders, clock, log } = options;
+    this.#streams = new Streams({ policy, store, log });
+    this.hedging = new Hedging({ policy: policy.hedge, routing, providers: senders.keys(), clock });
   }
 
   start(): Promise<void> {
-    for (const [name, policy] of Object.entries(this.#policy.streams)) this.#addStream(name, policy);
-    this.#takeOver();
-    this.#store.onReopen(() => this.#takeOver());
+    this.#streams.takeOver();
+    this.#store.onReopen(() => {
+      this.#streams.takeOver();
+      this.#pumpSoon();
+    });
     this.#store.onCommit((committed) => {
       const now = this.#clock.monoMs();
       for (const { stream, first, last, bytes } of committed) {
-        this.#streamOf(stream).current(this.#store.epoch).committed(first, last, bytes, now);
+        this.#streams.of(stream).current(this.#store.epoch).committed(first, last, bytes, now);
       }
       this.#pumpSoon();
     });
     this.#store.onGaps((gaps) => {
       for (const gap of gaps) {
-        const queue = this.#streamOf(gap.stream).queues.find(({ epoch }) => epoch === gap.epoch);
+        const queue = this.#streams.of(gap.stream).queues.find(({ epoch }) => epoch === gap.epoch);
         queue?.gaveUp(gap);
       }
       this.#pumpSoon();
@@ -109,52 +114,7 @@ export class Forwarder implements Service {
   /** For status. */
   streams(): StreamProgress[] {
     const now = this.#clock.monoMs();
-    return [...this.#streams.values()].map((stream) => stream.progress(now));
-  }
-
-  #addStream(name: string, policy: StreamPolicy): Stream {
-    const stream = new Stream(name, policy);
-    this.#streams.set(name, stream);
-    return stream;
-  }
-
-  /** What the store held when it was opened. A queue that is here already knows more than the disk of what is under way. */
-  #takeOver(): void {
-    const states = this.#store.initialState();
-    for (const { name, queues } of this.#streams.values()) {
-      for (const queue of queues) {
-        if (!states.some(({ epoch, stream }) => epoch === queue.epoch && stream === name)) queue.vanished();
-      }
-    }
-    for (const state of states) {
-      const { queues } = this.#streamOf(state.stream);
-      const known = queues.find(({ epoch }) => epoch === state.epoch);
-      if (known) known.reopened(state);
-      else queues.push(this.#queueOf(state));
-    }
-    this.#pumpSoon();
-  }
-
-  /** Its stream may ask for fewer copies than when the file was closed: what has enough now is reported again, which frees it. */
-  #queueOf(state: StreamState): StreamQueue {
-    const queue = new StreamQueue(state);
-    const { epoch, stream } = state;
-    const copies = this.#streamOf(stream).policy.redundancy;
-    for (const [provider, accepted] of state.accepted) {
-      for (const { first, last } of accepted.ranges()) {
-        queue.accepted(provider, first, last, copies);
-        void this.#store.accept({ epoch, stream, provider, first, last, copies });
-      }
-    }
-    return queue;
-  }
-
-  /** A stream that left the policy with rows in the buffer: routing has no candidates for it, so its rows wait (I4). */
-  #streamOf(name: string): Stream {
-    const known = this.#streams.get(name);
-    if (known) return known;
-    this.#log.warn({ event: 'forward.stream_not_in_policy', stream: name });
-    return this.#addStream(name, streamSchema.parse({ topics: ['#'] }));
+    return this.#streams.all().map((stream) => stream.progress(now));
   }
 
   #pumpSoon(): void {
@@ -169,14 +129,15 @@ export class Forwarder implements Service {
   #pump(): void {
     if (this.#stopping) return;
     const now = this.#clock.monoMs();
-    for (const stream of this.#streams.values()) if (stream.ready(now)) this.#pumpStream(stream);
+    for (const stream of this.#streams.inTurn()) if (stream.ready(now)) this.#pumpStream(stream);
   }
 
   #pumpStream(stream: Stream): void {
     for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
     for (const lane of stream.lanes.order()) if (this.#takeFrom(stream, lane)) return;
     const announcing = stream.queues.find((queue) => queue.announces);
-    if (announcing && this.#open(stream, new Set())) this.#track(this.#announce(stream, announcing));
+    const places = announcing ? this.#places(stream, new Set(), 'backlog') : null;
+    if (announcing && places) this.#track(this.#announce(stream, announcing, places));
   }
 
   /** Begins an envelope of the lane, when one is due and a provider has room for it. */
@@ -184,20 +145,22 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
-        if (!this.#open(stream, run.acceptedBy)) continue;
+        const places = this.#places(stream, run.acceptedBy, lane);
+        if (!places) continue;
         stream.lanes.took(lane);
-        this.#track(this.#build(stream, queue, run, lane));
+        this.#track(this.#build(stream, queue, run, lane, places));
         return true;
       }
     }
     return false;
   }
 
-  /** Whether a provider may take an envelope of the stream now and has room for it. */
-  #open(stream: Stream, acceptedBy: ReadonlySet<string>): boolean {
+  /** Places at the providers that may take an envelope of the stream now, when all of them have room for it. */
+  #places(stream: Stream, acceptedBy: ReadonlySet<string>, lane: Lane): Places | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
     const targets = this.#routing.candidates(stream.name, acceptedBy).slice(0, wanted);
-    return targets.length > 0 && targets.every((provider) => this.#senders.get(provider)?.full === false);
+    const places = new Places(this.#senders, lane, this.#targetBytes(stream, lane, targets));
+    return targets.length > 0 && places.holdAll(targets) ? places : null;
   }
 
   #track(work: Promise<void>): void {
@@ -208,25 +171,31 @@ export class Forwarder implements Service {
   }
 
   /** Sends gaps and the end of an epoch that no rows travel with: one such envelope at a time. */
-  async #announce(stream: Stream, queue: StreamQueue): Promise<void> {
+  async #announce(stream: Stream, queue: StreamQueue, places: Places): Promise<void> {
     queue.announcing = true;
     try {
-      await this.#build(stream, queue, null, 'backlog');
+      await this.#build(stream, queue, null, 'backlog', places);
     } finally {
       queue.announcing = false;
     }
   }
 
   /** Reads a run, packs an envelope and sends it. One build per stream at a time; deliveries overlap. */
-  async #build(stream: Stream, queue: StreamQueue, run: Run | null, lane: Lane): Promise<void> {
+  async #build(
+    stream: Stream,
+    queue: StreamQueue,
+    run: Run | null,
+    lane: Lane,
+    places: Places,
+  ): Promise<void> {
     stream.building = true;
     if (run) queue.reserve(run.first, run.last);
     let packed: { bytes: Uint8Array; envelope: Envelope };
     try {
-      const target = this.#targetBytes(stream, run, lane);
-      const rows = run ? await this.#read(queue, run, stream.packer.rawBytesFor(target)) : [];
-      packed = stream.packer.pack(this.#header(queue, lane), rows, target);
+      const rows = run ? await this.#read(queue, run, stream.packer.rawBytesFor(places.bytes)) : [];
+      packed = stream.packer.pack(this.#header(queue, lane), rows, places.bytes);
     } catch (error) {
+      places.giveBack();
       this.#log.error({
         event: 'forward.read_failed',
         stream: stream.name,
@@ -245,14 +214,17 @@ export class Forwarder implements Service {
     const rest = run && last !== undefined && last < run.last ? { first: last + 1, last: run.last } : null;
     if (run) queue.packed({ first: run.first, last: last ?? run.last }, rest);
     this.#pumpSoon();
-    if (run && !range) return;
+    if (run && !range) {
+      places.giveBack();
+      return;
+    }
     const message = {
       gateway: this.#gateway,
       stream: stream.name,
       bytes,
       properties: envelopeProperties(envelope),
     };
-    await this.#deliver(stream, queue, range, envelope, message);
+    await this.#deliver(stream, queue, range, envelope, message, places);
   }
 
   /** Rows of a run, ascending. Rows that are gone become a gap that is delivered too: nothing is lost silently (I3). */
@@ -272,9 +244,11 @@ export class Forwarder implements Service {
     return rows;
   }
 
-  #targetBytes(stream: Stream, run: Run | null, lane: Lane): number {
-    if (!run || lane === 'live') return stream.policy.envelope_bytes;
-    return Math.min(BACKLOG_BYTES, ...[...this.#senders.values()].map((sender) => sender.maxEnvelopeBytes));
+  /** Live ones aim at the policy's size; those of the backlog at what the way to the targets carries, and every provider takes. */
+  #targetBytes(stream: Stream, lane: Lane, targets: readonly string[]): number {
+    if (lane === 'live') return stream.policy.envelope_bytes;
+    const windows = targets.map((provider) => this.#senderOf(provider).backlogEnvelopeBytes);
+    return Math.min(...windows, ...[...this.#senders.values()].map((sender) => sender.maxEnvelopeBytes));
   }
 
   #header(queue: StreamQueue, lane: Lane): Omit<Envelope, 'records'> {
@@ -299,12 +273,17 @@ export class Forwarder implements Service {
     range: Run | null,
     envelope: Envelope,
     message: OutboundEnvelope,
+    places: Places,
   ): Promise<void> {
     const copies = range ? stream.policy.redundancy : 1;
     let progressed = false;
-    const delivered = await deliver(message, copies, range?.acceptedBy ?? new Set(), {
+    const delivery = deliver(message, copies, range?.acceptedBy ?? new Set(), {
       candidates: (name, exclude) => this.#routing.candidates(name, exclude),
-      send: (provider) => this.#senderOf(provider).send(message),
+      hold: (provider) => places.hold(provider),
+      send: (provider, signal) => this.#senderOf(provider).send(message, places.use(provider), signal),
+      afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
+      takeHedge: (slow, exclude) => this.hedging.take(slow, stream.name, exclude, places),
+      onHedgeEnd: (slow, end) => this.hedging.ended(slow, end),
       onAccepted: (provider) => {
         progressed = true;
         this.#accepted(stream, queue, range, envelope, provider);
@@ -313,12 +292,16 @@ export class Forwarder implements Service {
         if (range) stream.failed(queue, range.first, provider, this.#clock.monoMs());
       },
     });
+    // Routing may have changed its mind while the envelope was read.
+    places.giveBack();
+    const end = await delivery;
     if (range) {
       queue.release(range.first, range.last);
-      if (delivered) stream.delivered(envelope.records.length);
+      if (end === 'delivered') stream.delivered(envelope.records.length, envelope.lane);
     }
     if (progressed) stream.progressed();
-    else stream.pause(this.#clock.monoMs());
+    // Crowded, it begins again when there is a place.
+    else if (end === 'refused') stream.pause(this.#clock.monoMs());
     stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
   }
@@ -363,7 +346,7 @@ export class Forwarder implements Service {
     const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock());
     this.#track(
       this.#senderOf(provider)
-        .send(message, true)
+        .probe(message)
         .then(() => undefined),
     );
   }
@@ -375,6 +358,6 @@ export class Forwarder implements Service {
   }
 
   #measure(): void {
-    for (const stream of this.#streams.values()) stream.measure();
+    for (const stream of this.#streams.all()) stream.measure();
   }
 }

@@ -8,11 +8,15 @@ import {
   deadlineMs,
   type Effect,
   explain,
+  hedgeDelayMs,
   initialState,
+  mayHedge,
+  memoryOf,
   type ProviderExplanation,
   type ProviderStatus,
   providerStatus,
   type RoutingEvent,
+  type RoutingMemory,
   type RoutingState,
   transition,
 } from '../routing/core.ts';
@@ -20,6 +24,7 @@ import {
 const TICK_MS = 100;
 /** Switches kept for `status` and `explain` (I10). */
 const SWITCHES_KEPT = 50;
+const HOLDING: ReadonlySet<RoutingEvent['kind']> = new Set(['hold', 'release']);
 
 export class LiveRouting {
   readonly #clock: Clock;
@@ -27,6 +32,8 @@ export class LiveRouting {
   readonly #switches: RoutingSwitch[] = [];
   #state: RoutingState;
   #ticker: Timer | null = null;
+  #changes = 0;
+  #isStopped: boolean = false;
   #onProbe: (provider: string) => void = () => undefined;
   #onChange: () => void = () => undefined;
 
@@ -43,14 +50,18 @@ export class LiveRouting {
     this.#ticker = this.#clock.every(TICK_MS, () => this.dispatch({ kind: 'tick' }));
   }
 
+  /** From here on nothing is learned: tries that end because we stop say nothing of their providers. */
   stop(): void {
     this.#ticker?.cancel();
     this.#ticker = null;
+    this.#isStopped = true;
   }
 
   dispatch(event: RoutingEvent): void {
+    if (this.#isStopped) return;
     const { state, effects } = transition(this.#state, event, this.#clock.monoMs());
     this.#state = state;
+    if (effects.some(({ kind }) => kind !== 'probe') || HOLDING.has(event.kind)) this.#changes += 1;
     for (const effect of effects) this.#carryOut(effect);
   }
 
@@ -60,6 +71,24 @@ export class LiveRouting {
 
   deadlineMs(provider: string, bytes: number): number {
     return deadlineMs(this.#state, provider, bytes);
+  }
+
+  hedgeDelayMs(provider: string, bytes: number): number | null {
+    return hedgeDelayMs(this.#state, provider, bytes);
+  }
+
+  mayHedge(): boolean {
+    return mayHedge(this.#state);
+  }
+
+  /** What must survive a restart. */
+  memory(): RoutingMemory {
+    return memoryOf(this.#state);
+  }
+
+  /** How often it has changed, but for the time that passes. */
+  get changes(): number {
+    return this.#changes;
   }
 
   explain(stream: string): ProviderExplanation[] {

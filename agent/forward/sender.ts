@@ -1,10 +1,18 @@
-/** One provider as the forwarder uses it: a bounded number of tries under way, each reported to routing and metered. */
+/**
+ * One provider as the forwarder uses it: a bounded number of tries under way, each reported to routing and metered. Senders
+ * share nothing, so that what one provider does holds up no other.
+ */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../cloud/publisher.ts';
+import { BacklogWindow } from './backlog-window.ts';
+import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 
-/** Envelopes under way at one provider at a time (I10). The SDKs' own queues stay empty below this. */
+/**
+ * Envelopes under way at one provider at a time, and a probe beside them (I10). The SDKs' own queues stay empty below this.
+ * The backlog never takes all of it, see backlog-window.ts: what is live finds a place.
+ */
 const IN_FLIGHT_MAX = 8;
 /** Failure lines per provider and second; the rest are counted only (I10). */
 const FAILURE_LINES_PER_SECOND = 5;
@@ -19,6 +27,13 @@ export interface SenderCounters {
 /** Told of every try; returns the units that are billed for it. */
 export type CountTry = (provider: string, message: OutboundEnvelope, outcome: Outcome) => number;
 
+/** A place among those under way, held until a try in it ends or it is given back. */
+export interface Place {
+  readonly lane: Lane;
+  /** What was asked for; the envelope has at most these, unless one record alone is larger. */
+  readonly bytes: number;
+}
+
 export class Sender {
   readonly provider: string;
   readonly counters: SenderCounters = { accepted: 0, failed: 0, units: 0 };
@@ -28,7 +43,9 @@ export class Sender {
   readonly #log: Logger;
   readonly #count: CountTry;
   readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
-  #inFlight = 0;
+  readonly #window = new BacklogWindow();
+  readonly #tries = new Set<Promise<Outcome>>();
+  #places = 0;
   #failureLines = 0;
   #failureSecond = 0;
 
@@ -54,28 +71,82 @@ export class Sender {
     return this.#publisher.maxEnvelopeBytes;
   }
 
+  /** Tries under way, probes among them. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#tries.size;
   }
 
-  get full(): boolean {
-    return this.#inFlight >= IN_FLIGHT_MAX;
+  /** Bytes of the backlog that may be under way. */
+  get backlogWindowBytes(): number {
+    return this.#window.bytes;
   }
 
-  /** One try, within the deadline that routing gives this provider now. */
-  async send(message: OutboundEnvelope, probe = false): Promise<Outcome> {
-    this.#inFlight += 1;
+  /** What an envelope of the backlog should have now. */
+  get backlogEnvelopeBytes(): number {
+    return this.#window.envelopeBytes(this.#clock.monoMs());
+  }
+
+  /** A place for an envelope of at most `bytes`; null: there is none now. */
+  enter(lane: Lane, bytes: number): Place | null {
+    if (this.#places >= IN_FLIGHT_MAX) return null;
+    if (lane === 'backlog' && !this.#window.enter(bytes, this.#clock.monoMs())) return null;
+    this.#places += 1;
+    return { lane, bytes };
+  }
+
+  /** Gives a place back that no try ended. */
+  leave({ lane, bytes }: Place): void {
+    this.#places -= 1;
+    if (lane === 'backlog') this.#window.leave(bytes);
+  }
+
+  /** One try, within the deadline that routing gives this provider now; it ends the place. `signal` takes it back. */
+  send(message: OutboundEnvelope, place: Place, signal?: AbortSignal): Promise<Outcome> {
+    return this.#tracked(this.#send(message, place, signal));
+  }
+
+  /** A try with a heartbeat: beside the places, because one that is full must still be known to work. */
+  probe(message: OutboundEnvelope): Promise<Outcome> {
+    return this.#tracked(this.#try(message, true).then(({ outcome }) => outcome));
+  }
+
+  /** What is under way ends, and is counted. */
+  async close(): Promise<void> {
+    await this.#publisher.close();
+    await Promise.allSettled(this.#tries);
+  }
+
+  #tracked(ended: Promise<Outcome>): Promise<Outcome> {
+    this.#tries.add(ended);
+    const forget = (): void => void this.#tries.delete(ended);
+    ended.then(forget, forget);
+    return ended;
+  }
+
+  async #send(message: OutboundEnvelope, place: Place, signal: AbortSignal | undefined): Promise<Outcome> {
+    try {
+      const { outcome, latencyMs } = await this.#try(message, false, signal);
+      if (place.lane === 'backlog') this.#adapt(message.bytes.length, outcome, latencyMs);
+      return outcome;
+    } finally {
+      this.leave(place);
+    }
+  }
+
+  async #try(
+    message: OutboundEnvelope,
+    probe: boolean,
+    signal?: AbortSignal,
+  ): Promise<{ outcome: Outcome; latencyMs: number }> {
     const startedMs = this.#clock.monoMs();
-    const outcome = await this.#publisher.publish(
-      message,
-      this.#routing.deadlineMs(this.provider, message.bytes.length),
-    );
+    const deadlineMs = this.#routing.deadlineMs(this.provider, message.bytes.length);
+    const outcome = await this.#publisher.publish(message, deadlineMs, signal);
     const latencyMs = this.#clock.monoMs() - startedMs;
-    this.#inFlight -= 1;
     this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {
       this.counters.accepted += 1;
-    } else {
+      this.#window.saw(latencyMs, this.#clock.monoMs());
+    } else if (outcome.kind !== 'cancelled') {
       this.#failed(message, outcome, latencyMs);
     }
     this.#onOutcome(outcome, latencyMs);
@@ -87,11 +158,15 @@ export class Sender {
       bytes: message.bytes.length,
       probe,
     });
-    return outcome;
+    return { outcome, latencyMs };
   }
 
-  close(): Promise<void> {
-    return this.#publisher.close();
+  /** What an envelope of the backlog says of the way there. */
+  #adapt(bytes: number, outcome: Outcome, latencyMs: number): void {
+    const nowMs = this.#clock.monoMs();
+    if (outcome.kind === 'accepted') this.#window.accepted(bytes, latencyMs, nowMs);
+    const isLate = outcome.kind === 'unknown' && outcome.cause === 'deadline';
+    if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
   }
 
   #failed(

@@ -71,6 +71,13 @@ export class StreamQueue {
     return this.#owed.size;
   }
 
+  /** Of these, the ones in the backlog lane. */
+  get backlog(): number {
+    if (this.#waitedTo === 0) return 0;
+    const waited = this.#owed.within(1, this.#waitedTo);
+    return waited.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  }
+
   get reserved(): number {
     return this.#reserved.size;
   }

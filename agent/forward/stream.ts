@@ -2,7 +2,8 @@
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { StreamPolicy } from '../../shared/policy.ts';
 import type { SeqRange } from '../../shared/record.ts';
-import { LaneShare } from './lanes.ts';
+import { DrainRate } from './drain-rate.ts';
+import { type Lane, LaneShare } from './lanes.ts';
 import { Packer } from './packer.ts';
 import { type Run, StreamQueue } from './stream-queue.ts';
 
@@ -22,6 +23,10 @@ export interface StreamProgress {
   accepted: number;
   /** Of these, in the last second. */
   ratePerSecond: number;
+  /** Of the pending: those that waited out something, an outage or a restart. */
+  backlog: number;
+  /** At the pace of the last seconds; null when there is no backlog or nothing of it leaves. */
+  timeToDrainMs: number | null;
 }
 
 /** A record that a provider failed to take, until it is accepted somewhere: the measure of a failover. */
@@ -52,6 +57,8 @@ export class Stream {
   #accepted = 0;
   #acceptedBefore = 0;
   #ratePerSecond = 0;
+  #drained = 0;
+  readonly #drain = new DrainRate();
 
   constructor(name: string, policy: StreamPolicy) {
     this.name = name;
@@ -93,8 +100,9 @@ export class Stream {
     this.#pauseMs = Math.min(this.#pauseMs * 2, RETURNED_PAUSE_MS_MAX);
   }
 
-  delivered(records: number): void {
+  delivered(records: number, lane: Lane): void {
     this.#accepted += records;
+    if (lane === 'backlog') this.#drained += records;
   }
 
   /** Queues of epochs that are over and owe nothing are forgotten. */
@@ -121,9 +129,12 @@ export class Stream {
   measure(): void {
     this.#ratePerSecond = this.#accepted - this.#acceptedBefore;
     this.#acceptedBefore = this.#accepted;
+    this.#drain.second(this.#drained);
+    this.#drained = 0;
   }
 
   progress(nowMs: number): StreamProgress {
+    const backlog = this.queues.reduce((sum, queue) => sum + queue.backlog, 0);
     const waiting = this.queues.map((queue) => queue.oldestWaitingMs()).filter((ms) => ms !== null);
     return {
       name: this.name,
@@ -132,6 +143,8 @@ export class Stream {
       oldestAgeMs: waiting.length > 0 ? Math.round(nowMs - Math.min(...waiting)) : null,
       accepted: this.#accepted,
       ratePerSecond: this.#ratePerSecond,
+      backlog,
+      timeToDrainMs: this.#drain.timeFor(backlog),
     };
   }
 }

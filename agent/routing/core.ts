@@ -3,11 +3,14 @@
  * in agent/forward feeds it outcomes and ticks and carries out its effects. SPEC.md says what it promises.
  */
 import { deadlineMs as deadlineOf } from './deadline.ts';
+import { hedgeDelayMs as hedgeDelayOf, mayHedge } from './hedge.ts';
 import { providerNamed, type RoutingState, streamNamed } from './state.ts';
 
 export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
+export { memoryOf, type RoutingMemory } from './memory.ts';
 export type { RoutingState } from './state.ts';
 export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
+export { mayHedge };
 
 /**
  * Providers that may take an envelope of this stream now, best first: the chosen one, then by preference and score. Never
@@ -26,4 +29,13 @@ export function deadlineMs(state: RoutingState, provider: string, bytes = 0): nu
   const { failover } = state.policy;
   const known = providerNamed(state, provider);
   return known ? deadlineOf(known, failover, bytes) : failover.deadline_max;
+}
+
+/**
+ * Milliseconds after which a try of `bytes` at this provider goes to another one as well, when {@link mayHedge} and one may
+ * take it; null: not at all.
+ */
+export function hedgeDelayMs(state: RoutingState, provider: string, bytes = 0): number | null {
+  const known = providerNamed(state, provider);
+  return known ? hedgeDelayOf(known, state.policy, bytes) : null;
 }

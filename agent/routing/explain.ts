@@ -3,6 +3,7 @@ import type { ScoreInputs, ScoreParts } from '../../shared/scoring/inputs.ts';
 import { assess } from './assess.ts';
 import { waitMs } from './choose.ts';
 import type { HealthKind } from './health.ts';
+import { hedgeDelayMs } from './hedge.ts';
 import { flapPenaltyMs } from './provider.ts';
 import type { HealthReason, HoldReason, Refusal } from './reasons.ts';
 import { type RoutingState, streamNamed } from './state.ts';
@@ -28,6 +29,8 @@ export interface ProviderExplanation {
   holds: readonly HoldReason[];
   /** How long dwell and flap penalty still keep the stream from moving there by choice. */
   waitMs: number;
+  /** After which a live envelope that it has not answered goes to another one as well; null: it does not. */
+  hedgeDelayMs: number | null;
 }
 
 export interface ProviderStatus {
@@ -71,6 +74,7 @@ export function explain(state: RoutingState, streamName: string): ProviderExplan
       health: provider.health.kind,
       healthReason: provider.health.reason,
       holds: provider.holds,
+      hedgeDelayMs: hedgeDelayMs(provider, state.policy, stream.policy.envelope_bytes),
       waitMs:
         stream.chosen === name
           ? 0

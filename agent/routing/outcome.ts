@@ -6,8 +6,11 @@ import type { Sample } from './window.ts';
 /** The causes after which the next try would end the same way: no need to lose a second envelope's time on it. */
 const REFUSING: ReadonlySet<RetryableCause> = new Set(['connection-refused', 'not-connected', 'tls']);
 
+/** What the provider brought about, or did not. A try that was taken back says nothing of it. */
+type Ended = Exclude<Outcome, { kind: 'cancelled' }>;
+
 /** A probe that is not accepted has failed, whatever the reason: it is the smallest envelope there is. */
-export function healthEventOf(outcome: Outcome, probe: boolean): HealthEventKind {
+export function healthEventOf(outcome: Ended, probe: boolean): HealthEventKind {
   switch (outcome.kind) {
     case 'accepted':
       return 'accepted';

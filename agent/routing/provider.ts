@@ -38,6 +38,7 @@ export interface Try {
 /** The outcome of one try is in. */
 export function afterTry(provider: ProviderState, result: Try, policy: Policy, nowMs: number): ProviderState {
   const { outcome, latencyMs, probe } = result;
+  if (outcome.kind === 'cancelled') return provider;
   const stale = nowMs - latencyMs < provider.staleBeforeMs - ROUNDING_MS;
   if (stale && outcome.kind !== 'accepted') return provider;
   const event = healthEventOf(outcome, probe);

@@ -30,6 +30,8 @@ export type Refusal =
 export type SwitchReason =
   /** The first choice after start. */
   | 'start'
+  /** What it used before the restart. */
+  | 'restored'
   /** There was no eligible provider, now there is one. */
   | 'recovered'
   /** The breaker of the one in use opened. */
@@ -52,6 +54,8 @@ export type SwitchReason =
 /** Why a provider's health changed. */
 export type HealthReason =
   | 'start'
+  /** As it was before the restart. */
+  | 'restored'
   /** A refused connection, a TLS failure or a rejected credential: nothing will pass. */
   | 'refused'
   /** As many failures in a row as the policy allows. */

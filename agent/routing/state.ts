@@ -53,6 +53,10 @@ export interface RoutingState {
   /** Arrays, not records: a provider may be named `constructor`. */
   readonly providers: readonly ProviderState[];
   readonly streams: readonly StreamState[];
+  /** Hedges that may be sent now: a share of one is saved up with each publish, see hedge.ts. */
+  readonly hedgesSaved: number;
+  /** The month's money runs short: nothing is sent twice for speed. */
+  readonly isThrifty: boolean;
 }
 
 export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState {

@@ -6,6 +6,8 @@ import { choose, type Occasion, rank } from './choose.ts';
 import { deadlineMs } from './deadline.ts';
 import { servesAnyStream } from './eligibility.ts';
 import type { HealthKind } from './health.ts';
+import { savedUp } from './hedge.ts';
+import { type RoutingMemory, recalledProvider, recalledStream } from './memory.ts';
 import { afterTick, afterTry, held, probeDue, probeSent, released } from './provider.ts';
 import type { HealthReason, HoldReason, SwitchReason } from './reasons.ts';
 import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
@@ -26,6 +28,12 @@ export type RoutingEvent =
   | { kind: 'release'; provider: string; reason: HoldReason }
   /** What the provider has billed this month so far, in its units: decides the price tier of the next envelope. */
   | { kind: 'usage'; provider: string; unitsThisMonth: number }
+  /** An envelope went to a second provider because the first had not answered it in its hedge delay. */
+  | { kind: 'hedged' }
+  /** Whether the month's money runs short. */
+  | { kind: 'thrift'; on: boolean }
+  /** What was known `elapsedMs` ago, before a restart. */
+  | { kind: 'restored'; memory: RoutingMemory; elapsedMs: number }
   | { kind: 'policy'; policy: Policy };
 
 export type Effect =
@@ -49,7 +57,14 @@ export function initialState(
   nowMs: number,
 ): RoutingState {
   const streams = Object.entries(policy.streams).map(([name, stream]) => newStream(name, stream, nowMs));
-  const state = { nowMs, policy, providers: providers.map((facts) => newProvider(facts, nowMs)), streams };
+  const state = {
+    nowMs,
+    policy,
+    providers: providers.map((facts) => newProvider(facts, nowMs)),
+    streams,
+    hedgesSaved: policy.hedge.burst,
+    isThrifty: false,
+  };
   const ranked = streams.map((stream) => ({
     ...stream,
     ranked: rank(state, stream, null, assess(state, stream)),
@@ -61,7 +76,8 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
   const state = { ...before, nowMs };
   switch (event.kind) {
     case 'published': {
-      const step = withProvider(state, event.provider, (provider) =>
+      const hedgesSaved = event.probe ? state.hedgesSaved : savedUp(state.hedgesSaved, state.policy);
+      const step = withProvider({ ...state, hedgesSaved }, event.provider, (provider) =>
         afterTry(provider, event, state.policy, nowMs),
       );
       // Scoring waits for the tick: outcomes come by the hundred per second.
@@ -82,6 +98,12 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
         ...provider,
         unitsThisMonth: event.unitsThisMonth,
       }));
+    case 'hedged':
+      return { state: { ...state, hedgesSaved: Math.max(0, state.hedgesSaved - 1) }, effects: [] };
+    case 'thrift':
+      return { state: { ...state, isThrifty: event.on }, effects: [] };
+    case 'restored':
+      return reconsidered(recalled(state, event.memory, event.elapsedMs), { nowMs, policyChanged: false });
     case 'policy':
       return reconsidered(
         { state: underPolicy(state, event.policy, nowMs), effects: [] },
@@ -102,6 +124,24 @@ function ticked(state: RoutingState, nowMs: number): Step {
     return probeSent(after, nowMs);
   });
   return reconsidered({ state: { ...state, providers }, effects }, { nowMs, policyChanged: false });
+}
+
+function recalled(state: RoutingState, memory: RoutingMemory, elapsedMs: number): Step {
+  const { policy, nowMs } = state;
+  const effects: Effect[] = [];
+  const providers = state.providers.map((fresh) => {
+    const known = recalledProvider(fresh, memory, policy, nowMs, elapsedMs);
+    effects.push(...healthEffects(fresh, known));
+    return known;
+  });
+  const streams = state.streams.map((fresh) => {
+    const known = recalledStream(fresh, memory, providers, nowMs, elapsedMs);
+    if (known.chosen === fresh.chosen) return known;
+    const { name, chosen: to } = known;
+    effects.push({ kind: 'switch', stream: name, from: fresh.chosen, to, reason: 'restored' });
+    return known;
+  });
+  return { state: { ...state, providers, streams }, effects };
 }
 
 /** A provider that is not configured (any more) changes nothing: its last outcomes may still come in. */

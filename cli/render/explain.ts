@@ -18,8 +18,9 @@ function renderStream({ stream, reason, weights, candidates }: ExplainedStream):
     weight('PERFORMANCE', weights.performance),
     weight('COMPLIANCE', weights.compliance),
     weight('RELIABILITY', weights.reliability),
+    'HEDGED AFTER',
   ];
-  const rows = candidates.map(({ provider, refusals, score, parts, chosen }) => [
+  const rows = candidates.map(({ provider, refusals, score, parts, chosen, hedgeDelayMs }) => [
     provider,
     refusals.length > 0 ? `refused: ${refusals.join(', ')}` : chosen ? 'chosen' : 'eligible',
     score.toFixed(3),
@@ -27,6 +28,7 @@ function renderStream({ stream, reason, weights, candidates }: ExplainedStream):
     parts.performance.toFixed(3),
     parts.compliance.toFixed(3),
     parts.reliability.toFixed(3),
+    hedgeDelayMs === null ? '–' : `${hedgeDelayMs} ms`,
   ]);
   return `${printable(`stream ${stream}: ${reason}`)}\n${table(headings, rows)}`;
 }

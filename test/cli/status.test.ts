@@ -25,6 +25,7 @@ const AGENT: AgentStatus = {
       inFlight: 12,
       accepted: 9000,
       ratePerSecond: 250.4,
+      backlog: 1500,
       timeToDrainSeconds: 6,
       oldestAgeMs: 90_500,
     },
@@ -35,6 +36,7 @@ const AGENT: AgentStatus = {
       inFlight: 0,
       accepted: 0,
       ratePerSecond: 0,
+      backlog: 0,
       timeToDrainSeconds: null,
       oldestAgeMs: 400,
     },
@@ -126,8 +128,15 @@ const EXPLANATION: Explanation = {
       reason: 'the first choice',
       weights: { cost: 0.3, performance: 0.25, compliance: 0.25, reliability: 0.2 },
       candidates: [
-        { provider: 'aws', refusals: [], score: 0.95, parts: PARTS, chosen: true },
-        { provider: 'gcp', refusals: ['residency', 'open'], score: 0.99, parts: PARTS, chosen: false },
+        { provider: 'aws', refusals: [], score: 0.95, parts: PARTS, chosen: true, hedgeDelayMs: 120 },
+        {
+          provider: 'gcp',
+          refusals: ['residency', 'open'],
+          score: 0.99,
+          parts: PARTS,
+          chosen: false,
+          hedgeDelayMs: null,
+        },
       ],
     },
   ],
@@ -247,9 +256,9 @@ t.test('explain shows every part, and why a provider is refused', async (t) => {
   t.match(text, /^stream energy: the first choice$/m);
   t.match(
     text,
-    /^PROVIDER VERDICT SCORE COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20$/m,
+    /^PROVIDER VERDICT SCORE COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20 HEDGED AFTER$/m,
   );
-  t.match(text, /^aws chosen 0\.950 1\.000 0\.900 1\.000 0\.999$/m);
+  t.match(text, /^aws chosen 0\.950 1\.000 0\.900 1\.000 0\.999 120 ms$/m);
   t.match(text, /^gcp refused: residency, open 0\.990 /m);
   const unknown = await headgate(['explain', 'nope', '--admin', admin]);
   t.match(unknown, { code: 1, stdout: '', stderr: 'headgate: the agent answered 404: no stream "nope"\n' });

@@ -25,6 +25,8 @@ const happening = z
     hold: z.record(z.string(), holdReason).default({}),
     release: z.record(z.string(), holdReason).default({}),
     policy: z.record(z.string(), z.unknown()).optional(),
+    /** Whether the month's money runs short. */
+    thrift: z.boolean().optional(),
     /** The whole gateway stands still: no tick, no publish, no outcome is read. */
     stall: duration().optional(),
   })
@@ -50,6 +52,9 @@ const span = z.strictObject({
   sent_min: count.optional(),
   probes_max: count.optional(),
   probes_min: count.optional(),
+  /** By the provider that was too slow. */
+  hedges_max: count.optional(),
+  hedges_min: count.optional(),
 });
 
 const caseSchema = z.strictObject({

@@ -1,14 +1,17 @@
 /**
  * A gateway around the real routing core on a virtual clock: every stream gets a record each `every`; an envelope goes to
- * its first candidates, and to the next one when a try fails, as agent/forward/delivery.ts does it; what nobody takes waits,
- * and drains one by one beside the live records. A provider has at most eight tries under way. One seed, one run (I11).
+ * its first candidates, to the next one when a try fails, and to the next one as well when a live one outlives its hedge delay,
+ * as agent/forward/delivery.ts does it; what nobody takes waits, and drains one by one beside the live records. A provider has
+ * at most eight tries under way. One seed, one run (I11).
  */
 import type { Outcome } from '../../agent/cloud/publisher.ts';
 import {
   candidates,
   deadlineMs,
   type Effect,
+  hedgeDelayMs,
   initialState,
+  mayHedge,
   type RoutingEvent,
   type RoutingState,
   transition,
@@ -32,9 +35,12 @@ export type Logged = Effect & { atMs: number };
 
 interface Envelope {
   stream: string;
+  isLive: boolean;
   asked: Set<string>;
   accepted: Set<string>;
   flights: number;
+  /** Hedges under way beside the tries that they are to overtake. */
+  hedges: number;
 }
 
 interface Landing {
@@ -44,6 +50,9 @@ interface Landing {
   outcome: Outcome;
   /** Null for a probe. */
   envelope: Envelope | null;
+  /** When it is hedged; null: not (any more). */
+  hedgeMs: number | null;
+  isHedge: boolean;
 }
 
 export class SimulatedGateway {
@@ -53,6 +62,8 @@ export class SimulatedGateway {
   readonly log: Logged[] = [];
   /** Publishes started, without probes. */
   readonly sent: Array<{ atMs: number; provider: string; stream: string }> = [];
+  /** Hedges sent, by the provider that was too slow. */
+  readonly hedged: Array<{ atMs: number; provider: string }> = [];
   readonly #everyMs: number;
   readonly #entropy: Entropy;
   readonly #weather = new Map<string, { sinceMs: number; weather: Weather }>();
@@ -79,6 +90,7 @@ export class SimulatedGateway {
     while (this.nowMs < endMs) {
       this.nowMs += STEP_MS;
       this.#land();
+      this.#hedge();
       if (this.nowMs % TICK_MS === 0) this.dispatch({ kind: 'tick' });
       if (this.nowMs % this.#everyMs === 0) this.#publish();
     }
@@ -106,32 +118,73 @@ export class SimulatedGateway {
     this.#waiting = this.#waiting.filter((envelope) => !drained.includes(envelope));
     const live = streams.map((stream) => ({
       stream,
+      isLive: true,
       asked: new Set<string>(),
       accepted: new Set<string>(),
       flights: 0,
+      hedges: 0,
     }));
     for (const envelope of [...live, ...drained]) this.#advance(envelope);
   }
 
   /** Asks as many providers as are still wanted; back to the buffer when none may be asked and none is being asked. */
   #advance(envelope: Envelope): void {
-    const stream = this.state.streams.find(({ name }) => name === envelope.stream);
-    const copies = stream?.policy.redundancy ?? 1;
-    if (envelope.accepted.size >= copies) return;
-    const wanted = Math.max(0, copies - envelope.accepted.size - envelope.flights);
+    const copies = this.#copies(envelope);
+    if (envelope.accepted.size >= copies) {
+      this.#takeBack(envelope);
+      return;
+    }
+    const wanted = Math.max(0, copies - envelope.accepted.size - (envelope.flights - envelope.hedges));
     const targets = candidates(this.state, envelope.stream, envelope.asked).slice(0, wanted);
     for (const provider of targets) {
-      if ((this.#inFlight.get(provider) ?? 0) >= IN_FLIGHT_MAX) continue;
-      envelope.asked.add(provider);
-      this.sent.push({ atMs: this.nowMs, provider, stream: envelope.stream });
-      this.#start(provider, envelope);
+      if (this.#hasRoom(provider)) this.#ask(provider, envelope, false);
     }
     if (envelope.flights > 0) return;
     envelope.asked = new Set(envelope.accepted);
+    envelope.isLive = false;
     this.#waiting.push(envelope);
   }
 
-  #start(provider: string, envelope: Envelope | null): void {
+  #copies({ stream }: Envelope): number {
+    return this.state.streams.find(({ name }) => name === stream)?.policy.redundancy ?? 1;
+  }
+
+  #hasRoom(provider: string): boolean {
+    return (this.#inFlight.get(provider) ?? 0) < IN_FLIGHT_MAX;
+  }
+
+  #ask(provider: string, envelope: Envelope, isHedge: boolean): void {
+    envelope.asked.add(provider);
+    this.sent.push({ atMs: this.nowMs, provider, stream: envelope.stream });
+    this.#start(provider, envelope, isHedge);
+  }
+
+  #hedge(): void {
+    for (const landing of this.#landings) {
+      const { envelope, provider, hedgeMs } = landing;
+      if (!envelope || hedgeMs === null || hedgeMs > this.nowMs) continue;
+      landing.hedgeMs = null;
+      if (envelope.accepted.size >= this.#copies(envelope) || !mayHedge(this.state)) continue;
+      const targets = candidates(this.state, envelope.stream, envelope.asked);
+      const target = targets.find((name) => this.#hasRoom(name));
+      if (target === undefined) continue;
+      this.dispatch({ kind: 'hedged' });
+      this.hedged.push({ atMs: this.nowMs, provider });
+      envelope.hedges += 1;
+      this.#ask(target, envelope, true);
+    }
+  }
+
+  /** Hedges of an envelope that is delivered. */
+  #takeBack(envelope: Envelope): void {
+    for (const landing of this.#landings) {
+      if (landing.envelope !== envelope || !landing.isHedge) continue;
+      landing.outcome = { kind: 'cancelled', sent: true, detail: '' };
+      landing.atMs = this.nowMs;
+    }
+  }
+
+  #start(provider: string, envelope: Envelope | null, isHedge: boolean = false): void {
     const known = this.#weather.get(provider);
     if (!known) throw new Error(`no weather for ${provider}`);
     const behaviour = known.weather(this.nowMs - known.sinceMs, this.#entropy);
@@ -142,7 +195,17 @@ export class SimulatedGateway {
       this.#inFlight.set(provider, (this.#inFlight.get(provider) ?? 0) + 1);
     }
     const startedMs = this.nowMs;
-    this.#landings.push({ atMs: startedMs + latencyMs, startedMs, provider, outcome, envelope });
+    const delayMs = envelope?.isLive ? hedgeDelayMs(this.state, provider, bytes) : null;
+    const hedgeMs = delayMs === null ? null : startedMs + delayMs;
+    this.#landings.push({
+      atMs: startedMs + latencyMs,
+      startedMs,
+      provider,
+      outcome,
+      envelope,
+      hedgeMs,
+      isHedge,
+    });
   }
 
   #land(): void {
@@ -156,6 +219,7 @@ export class SimulatedGateway {
       this.dispatch({ kind: 'published', provider, outcome, latencyMs, bytes, probe });
       if (!envelope) continue;
       envelope.flights -= 1;
+      envelope.hedges = Math.max(0, envelope.hedges - 1);
       this.#inFlight.set(provider, (this.#inFlight.get(provider) ?? 1) - 1);
       if (outcome.kind === 'accepted') envelope.accepted.add(provider);
       this.#advance(envelope);

@@ -40,7 +40,7 @@ export function problemsOf(wanted: Case): string[] {
 }
 
 function apply(gateway: SimulatedGateway, happening: Happening, names: readonly string[]): void {
-  const { at, hold, release, policy, stall, ...weather } = happening;
+  const { at, hold, release, policy, thrift, stall, ...weather } = happening;
   for (const [provider, text] of Object.entries(weather)) {
     if (!names.includes(provider)) throw new Error(`${durationText(at)}: no provider ${provider}`);
     gateway.weather(provider, text);
@@ -49,6 +49,7 @@ function apply(gateway: SimulatedGateway, happening: Happening, names: readonly 
   for (const [provider, reason] of Object.entries(release)) {
     gateway.dispatch({ kind: 'release', provider, reason });
   }
+  if (thrift !== undefined) gateway.dispatch({ kind: 'thrift', on: thrift });
   if (policy) gateway.dispatch({ kind: 'policy', policy: policyOf(policy, names) });
   if (stall !== undefined) gateway.stall(stall);
 }
@@ -111,9 +112,11 @@ function spanProblems(gateway: SimulatedGateway, span: Span): string[] {
   const probes = gateway.log
     .filter(inside)
     .flatMap((effect) => (effect.kind === 'probe' ? [effect.provider] : []));
+  const hedges = gateway.hedged.filter(inside).map(({ provider }) => provider);
   const bounds = [
     { what: 'sent', all: sent, min: span.sent_min, max: span.sent_max },
     { what: 'probes', all: probes, min: span.probes_min, max: span.probes_max },
+    { what: 'hedges', all: hedges, min: span.hedges_min, max: span.hedges_max },
   ];
   for (const { what, all, min, max } of bounds) {
     const got = (name: string): number => all.filter((provider) => provider === name).length;

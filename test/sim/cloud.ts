@@ -2,7 +2,12 @@
  * The world's model of a cloud: a way in with latency, loss and refusals, acknowledgements that get lost or lie, and a queue
  * to the router that delivers at least once and in no order. What is left unsettled is delivered again.
  */
-import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
+import {
+  type OutboundEnvelope,
+  type Outcome,
+  type Publisher,
+  TAKEN_BACK,
+} from '../../agent/cloud/publisher.ts';
 import type { Settlement } from '../../router/sources/source.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
@@ -13,11 +18,8 @@ import type { Truth } from './truth.ts';
 
 /** The smallest limit of the vendors: AWS IoT takes 128 KiB with topic and properties. */
 const ENVELOPE_BYTES_MAX = 127 * 1024;
-/**
- * A sender begins no envelope with eight under way. Each stream may pass that question at the same time as the others, a
- * heartbeat does not ask it, and an envelope that another provider did not take moves here without asking it.
- */
-const IN_FLIGHT_MAX = 3 * (8 + 3) + 1;
+/** Eight envelopes, and a heartbeat beside them. */
+const IN_FLIGHT_MAX = 8 + 1;
 const REDELIVER_MS = 30_000;
 const DUPLICATE_SHARE = 0.03;
 
@@ -70,14 +72,17 @@ export class Cloud {
     return {
       type: this.name,
       maxEnvelopeBytes: ENVELOPE_BYTES_MAX,
-      publish: async (message, deadlineMs) => {
+      publish: async (message, deadlineMs, signal) => {
         inFlight += 1;
         const { truth } = this.#options;
         const [now, bytes] = [inFlight, message.bytes.length];
         truth.check(now <= IN_FLIGHT_MAX, 'I10', () => `${now} envelopes at ${this.name}`);
         truth.check(bytes <= ENVELOPE_BYTES_MAX, 'I10', () => `an envelope of ${bytes} bytes`);
-        const { outcome, afterMs } = this.#receive(gateway, message, deadlineMs);
-        await clock.sleep(afterMs);
+        const { outcome: fate, afterMs } = this.#receive(gateway, message, deadlineMs);
+        // One of the clouds speaks MQTT: what was sent there is not taken back.
+        const takenBack = this.name === 'azure' ? undefined : signal;
+        await clock.sleep(afterMs, takenBack);
+        const outcome = takenBack?.aborted ? TAKEN_BACK : fate;
         inFlight -= 1;
         truth.note(
           'publish',

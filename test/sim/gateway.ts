@@ -6,6 +6,7 @@ import { createIntake, type Intake } from '../../agent/broker/intake.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
 import { LiveRouting } from '../../agent/forward/live-routing.ts';
 import { Sender } from '../../agent/forward/sender.ts';
+import type { RoutingMemory } from '../../agent/routing/core.ts';
 import type { StoreLimits } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -56,6 +57,8 @@ export class SimGateway {
     { write: (line) => this.#logged(line) },
   );
   #life: Life | null = null;
+  /** What the last agent had written down of its routing, and when. */
+  #remembered: { memory: RoutingMemory; bootId: string; savedMs: number } | null = null;
   #watch: RoutingLog | null = null;
   #crashes = 0;
 
@@ -102,15 +105,16 @@ export class SimGateway {
     this.#watch = watch;
     const log = this.#log;
     const routing = new LiveRouting({ policy, providers: facts, clock, log });
+    this.#recall(routing, bootId, clock.monoMs());
     const senders = new Map(
       [...clouds].map(([provider, cloud]) => {
         const inner = cloud.publisher(name, clock);
         const publisher: typeof inner = {
           ...inner,
-          publish: (message, deadlineMs) => {
+          publish: (message, deadlineMs, signal) => {
             watch.publishes(provider, message.stream);
             if (message.stream !== HEARTBEAT_STREAM) this.machine.wake(AWAKE_MS);
-            return inner.publish(message, deadlineMs);
+            return inner.publish(message, deadlineMs, signal);
           },
         };
         return [
@@ -161,9 +165,22 @@ export class SimGateway {
     const life = this.#life;
     if (!life) return;
     this.#crashes += 1;
+    // It was written just now, or some time ago, or never.
+    if (this.#options.entropy.float() < 0.5) {
+      const memory = structuredClone(life.routing.memory());
+      const bootId = `boot-${this.machine.boots}`;
+      this.#remembered = { memory, bootId, savedMs: this.machine.monoMs };
+    }
     life.clock.kill();
     life.buffer.crash(this.#options.entropy.float() < 0.5);
     this.#life = null;
+  }
+
+  #recall(routing: LiveRouting, bootId: string, nowMs: number): void {
+    const known = this.#remembered;
+    if (!known) return;
+    const elapsedMs = known.bootId === bootId ? nowMs - known.savedMs : 0;
+    routing.dispatch({ kind: 'restored', memory: known.memory, elapsedMs });
   }
 
   /** A device publishes to one of the streams. */

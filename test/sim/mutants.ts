@@ -69,6 +69,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'I4',
+    what: 'a hedge goes to any provider with room',
+    file: 'agent/forward/hedging.ts',
+    from: 'const targets = this.#routing.candidates(stream, exclude);',
+    to: 'const targets = [...this.#senders.keys()].filter((name) => !exclude.has(name));',
+  },
+  {
+    breaks: 'I4',
     what: 'residency is no gate',
     file: 'agent/routing/eligibility.ts',
     from: "if (insideResidency(facts, stream, policy.compliance) === false) refusals.push('residency');",

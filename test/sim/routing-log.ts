@@ -39,7 +39,8 @@ export class RoutingLog {
     const { dwell } = this.#policy.failover;
     const holds = !BY_CHOICE.has(reason) || sinceMs >= dwell;
     this.#truth.check(holds, 'I11', () => `${stream} went to ${to} (${reason}) after ${sinceMs} ms`);
-    this.#switchedMs.set(stream, nowMs);
+    // Nothing moved: it is what the agent before this one used.
+    if (reason !== 'restored') this.#switchedMs.set(stream, nowMs);
     this.#truth.note('switch', String(stream), String(from), String(to), String(reason));
     return stream === 'telemetry' && from !== null;
   }

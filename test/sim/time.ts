@@ -200,9 +200,13 @@ export class ProcessClock implements Clock {
     return timer;
   }
 
-  sleep(delayMs: number): Promise<void> {
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      this.setTimer(delayMs, resolve);
+      const timer = this.setTimer(delayMs, resolve);
+      signal?.addEventListener('abort', () => {
+        timer.cancel();
+        resolve();
+      });
     });
   }
 

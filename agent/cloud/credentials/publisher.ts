@@ -121,17 +121,18 @@ export class CredentialPublisher implements Publisher {
     };
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  /** A trial is not taken back: it proves the credentials. */
+  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
     const endsAtMs = this.#deps.clock.monoMs() + deadlineMs;
     const early = await this.#tryOther(message, endsAtMs);
     if (early && isAnswer(early)) return early;
-    const shown = await this.#publishInUse(message, endsAtMs);
+    const shown = await this.#publishInUse(message, endsAtMs, signal);
     if (!isRefusal(shown.outcome)) return shown.outcome;
     await this.#lookNow(endsAtMs);
     const other = await this.#tryOther(message, endsAtMs);
     if (other) return other;
     // Somebody else's publish has proved others meanwhile.
-    if (this.#inUse !== shown.by) return (await this.#publishInUse(message, endsAtMs)).outcome;
+    if (this.#inUse !== shown.by) return (await this.#publishInUse(message, endsAtMs, signal)).outcome;
     return shown.outcome;
   }
 
@@ -141,12 +142,16 @@ export class CredentialPublisher implements Publisher {
     await Promise.all([this.#inUse.publisher.close(), this.#trialled?.close()]);
   }
 
-  async #publishInUse(message: OutboundEnvelope, endsAtMs: number): Promise<{ outcome: Outcome; by: InUse }> {
+  async #publishInUse(
+    message: OutboundEnvelope,
+    endsAtMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<{ outcome: Outcome; by: InUse }> {
     const entered = await this.#traffic.enter(this.#left(endsAtMs) - MIN_TRY_MS);
     const by = this.#inUse;
     if (!entered) return { outcome: CHANGING, by };
     try {
-      const outcome = await by.publisher.publish(message, this.#left(endsAtMs));
+      const outcome = await by.publisher.publish(message, this.#left(endsAtMs), signal);
       if (by === this.#inUse) {
         if (outcome.kind === 'accepted') this.#dispatch({ kind: 'accepted', slot: by.slot, trial: false });
         if (isRefusal(outcome)) this.#dispatch({ kind: 'refused', slot: by.slot, trial: false }, outcome);

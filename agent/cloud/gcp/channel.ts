@@ -3,7 +3,7 @@
  * with a deadline of its own.
  */
 import { PublisherClient } from '@google-cloud/pubsub-api';
-import { Client } from '@grpc/grpc-js';
+import { Client, InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
 import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
@@ -29,13 +29,21 @@ export class PubSubChannel {
     return this.#sockets.bytesReceived;
   }
 
-  /** Resolves when Pub/Sub has taken it; otherwise rejects with gRPC's status. */
-  async publish({ bytes, properties }: OutboundEnvelope, timeoutMs: number): Promise<void> {
+  /** Resolves when Pub/Sub has taken it; otherwise rejects with gRPC's status. `signal` ends the call: RST_STREAM. */
+  async publish(
+    { bytes, properties }: OutboundEnvelope,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const message = { data: bytes, attributes: { ...properties } };
     // `retry: null` surfaces each status unchanged; `maxRetries: 0` would turn it into DEADLINE_EXCEEDED.
     await this.#client.publish(
       { topic: this.#topic, messages: [message] },
-      { timeout: timeoutMs, retry: null },
+      {
+        timeout: timeoutMs,
+        retry: null,
+        ...(signal && { otherArgs: { options: { interceptors: [endedBy(signal)] } } }),
+      },
     );
   }
 
@@ -46,4 +54,15 @@ export class PubSubChannel {
     if (stub instanceof Client) stub.close();
     this.#sockets.cut();
   }
+}
+
+/** The generated client hands out no call that could be cancelled; an interceptor sees it. */
+function endedBy(signal: AbortSignal): Interceptor {
+  return (options, nextCall) => {
+    const call = new InterceptingCall(nextCall(options));
+    const end = (): void => call.cancelWithStatus(status.CANCELLED, 'taken back');
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+    return call;
+  };
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { type GcpCredentials, openGcpCredentials } from '../../../shared/gcp/credentials.ts';
 import type { Logger } from '../../../shared/log.ts';
 import type { GcpOptions } from '../gcp.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from '../publisher.ts';
+import { NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher, TAKEN_BACK } from '../publisher.ts';
 import { Slots } from '../slots.ts';
 import { PubSubChannel } from './channel.ts';
 import { outcomeOf } from './outcome.ts';
@@ -53,7 +53,7 @@ export class GcpPublisher implements Publisher {
     this.#channel = this.#openChannel();
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
     if (message.bytes.length > MAX_ENVELOPE_BYTES) {
       const detail = `${message.bytes.length} bytes are more than Pub/Sub takes`;
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
@@ -64,7 +64,7 @@ export class GcpPublisher implements Publisher {
       return { kind: 'retryable', cause: 'unavailable', detail };
     }
     try {
-      return await this.#try(message, Math.max(1, endsAtMs - this.#clock.monoMs()));
+      return await this.#try(message, Math.max(1, endsAtMs - this.#clock.monoMs()), signal);
     } finally {
       this.#slots.leave();
     }
@@ -78,21 +78,25 @@ export class GcpPublisher implements Publisher {
     done.abort();
   }
 
-  #try(message: OutboundEnvelope, timeoutMs: number): Promise<Outcome> {
+  #try(message: OutboundEnvelope, timeoutMs: number, signal: AbortSignal | undefined): Promise<Outcome> {
     if (this.#closed) return Promise.resolve(CLOSED);
+    if (signal?.aborted) return Promise.resolve(NOT_SENT);
     const channel = this.#channel;
     const receivedBefore = channel.bytesReceived;
     return new Promise((resolve) => {
       const settle = (outcome: Outcome): void => {
         timer.cancel();
+        signal?.removeEventListener('abort', takeBack);
         if (!this.#tries.delete(settle)) return;
         this.#judge(channel, outcome, channel.bytesReceived > receivedBefore);
         resolve(outcome);
       };
       // gRPC keeps the same deadline; this one holds also when gRPC does not get as far as its own.
       const timer = this.#clock.setTimer(timeoutMs, () => settle(LATE));
+      const takeBack = (): void => settle(TAKEN_BACK);
       this.#tries.add(settle);
-      channel.publish(message, timeoutMs).then(
+      signal?.addEventListener('abort', takeBack, { once: true });
+      channel.publish(message, timeoutMs, signal).then(
         () => settle({ kind: 'accepted' }),
         (error: unknown) => settle(outcomeOf(error)),
       );
@@ -101,7 +105,7 @@ export class GcpPublisher implements Publisher {
 
   /** A black hole ends no connection: after some tries without a sign of life, the next goes out on a new one. */
   #judge(channel: PubSubChannel, outcome: Outcome, alive: boolean): void {
-    if (this.#closed || channel !== this.#channel) return;
+    if (this.#closed || channel !== this.#channel || outcome.kind === 'cancelled') return;
     const silent = outcome.kind === 'unknown' && outcome.cause === 'deadline' && !alive;
     this.#silentTries = silent ? this.#silentTries + 1 : 0;
     const ageMs = this.#clock.monoMs() - channel.openedAtMs;

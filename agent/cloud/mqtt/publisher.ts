@@ -4,7 +4,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { mqttClientOptions } from '../../../shared/mqtt.ts';
 import type { MqttOptions } from '../mqtt.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from '../publisher.ts';
+import { NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher } from '../publisher.ts';
 import { Slots } from '../slots.ts';
 import { Session } from './session.ts';
 
@@ -60,7 +60,7 @@ export class MqttPublisher implements Publisher {
     this.#slots = new Slots(MAX_IN_FLIGHT, deps.clock);
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
     if (message.bytes.length > this.maxEnvelopeBytes) {
       const detail = `${message.bytes.length} bytes are more than max_envelope_bytes`;
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
@@ -71,7 +71,7 @@ export class MqttPublisher implements Publisher {
       return { kind: 'retryable', cause: 'unavailable', detail };
     }
     try {
-      return await this.#try(message, endsAtMs);
+      return await this.#try(message, endsAtMs, signal);
     } finally {
       this.#slots.leave();
     }
@@ -82,13 +82,15 @@ export class MqttPublisher implements Publisher {
     this.#session?.end('the publisher was closed');
   }
 
-  async #try(message: OutboundEnvelope, endsAtMs: number): Promise<Outcome> {
+  async #try(message: OutboundEnvelope, endsAtMs: number, signal: AbortSignal | undefined): Promise<Outcome> {
     if (this.#closed) return CLOSED;
+    if (signal?.aborted) return NOT_SENT;
     const session = this.#connect();
     if (!session) return this.#lastFailure;
     const failure = await this.#within(session.ready, endsAtMs);
     if (this.#closed) return CLOSED;
     if (failure) return failure;
+    if (signal?.aborted) return NOT_SENT;
     const topic = `${this.#options.topic_prefix}/${message.gateway}/${message.stream}`;
     const receivedBefore = session.packetsReceived;
     const outcome = await session.publish(topic, message.bytes, this.#left(endsAtMs));

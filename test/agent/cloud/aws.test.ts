@@ -24,6 +24,8 @@ function summary(outcome: Outcome): string {
       return 'accepted';
     case 'throttled':
       return 'throttled';
+    case 'cancelled':
+      return `cancelled ${outcome.sent ? 'sent' : 'unsent'}`;
     case 'rejected':
       return `rejected ${outcome.scope} ${outcome.cause}`;
     case 'retryable':
@@ -195,6 +197,29 @@ t.test('close ends what is in flight as unknown, at once; later publishes are no
   t.same((await Promise.all(inFlight)).map(summary), ['unknown connection-lost', 'unknown connection-lost']);
   t.ok(systemClock.monoMs() - began < 2000);
   t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'retryable not-connected');
+});
+
+t.test('taken back, it ends at once and its connection is not counted as silent', async (t) => {
+  const { cloud, agent } = await startAws(t);
+  const publisher = await open(t, agent);
+  await publisher.publish(envelope(), DEADLINE_MS);
+  await cloud.setFault(fault('blackhole'));
+  for (let i = 0; i < 4; i += 1) {
+    const abort = new AbortController();
+    const began = systemClock.monoMs();
+    const taken = publisher.publish(envelope(), 60_000, abort.signal);
+    await systemClock.sleep(20);
+    abort.abort();
+    t.equal(summary(await taken), 'cancelled sent');
+    t.ok(systemClock.monoMs() - began < 2000);
+  }
+  await cloud.setFault(null);
+  const { requests } = cloud.meter();
+  t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS, AbortSignal.abort())), 'cancelled unsent');
+  t.equal(cloud.meter().requests, requests, 'nothing left');
+  const late = new AbortController();
+  t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS, late.signal)), 'accepted');
+  late.abort();
 });
 
 t.test('options: the endpoint is asked for in words, defaults are filled in', (t) => {

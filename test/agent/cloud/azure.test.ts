@@ -81,6 +81,23 @@ t.test('at most 16 publishes are with the hub at a time (I10)', async (t) => {
   t.same(kinds.toSorted(), [...new Array(4).fill('retryable'), ...new Array(16).fill('unknown')]);
 });
 
+t.test('taken back, what was sent goes on to its end, and the rest never leaves', async (t) => {
+  const { cloud } = await startAzure(t);
+  const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
+  const abort = new AbortController();
+  const connecting = publisher.publish(envelope('0'), LONG_MS, abort.signal);
+  abort.abort();
+  t.match(await connecting, { kind: 'cancelled', sent: false });
+  t.equal(cloud.meter().accepted, 0);
+  await publisher.publish(envelope('1'), LONG_MS);
+  await cloud.setFault(fault('slow', { latencyMs: 200, jitterMs: 0 }));
+  const later = new AbortController();
+  const sent = publisher.publish(envelope('2'), LONG_MS, later.signal);
+  await sleep(50);
+  later.abort();
+  t.equal(brief(await sent), 'accepted', 'MQTT recalls nothing: its acceptance is billed and known');
+});
+
 t.test('a bad key is unauthorized, and says so without the key', async (t) => {
   const { cloud } = await startAzure(t);
   const key = Buffer.alloc(32, 1).toString('base64');

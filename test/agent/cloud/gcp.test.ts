@@ -109,6 +109,34 @@ t.test('close ends what is in flight as unknown, within a second', async (t) => 
   t.match(await publisher.publish(envelope('x'), 1000), { kind: 'unknown' });
 });
 
+t.test('taken back, the call ends at once, at Pub/Sub too, and its place is free', async (t) => {
+  const { cloud, agent } = await startGcp(t);
+  const publisher = await openGcpPublisher(agent, deps);
+  t.after(() => publisher.close());
+  await publisher.publish(envelope('x'), 1000);
+  await cloud.setFault(fault('slow', { latencyMs: 300, jitterMs: 0 }));
+  const accepted = cloud.meter().accepted;
+  const abort = new AbortController();
+  const began = deps.clock.monoMs();
+  const taken = Array.from({ length: 8 }, () => publisher.publish(envelope('x'), 30_000, abort.signal));
+  await deps.clock.sleep(30);
+  abort.abort();
+  for (const outcome of await Promise.all(taken)) t.match(outcome, { kind: 'cancelled', sent: true });
+  t.ok(deps.clock.monoMs() - began < 280, 'before the answer');
+  t.match(
+    await publisher.publish(envelope('x'), 1000),
+    { kind: 'accepted' },
+    'there is a place, and the channel lives',
+  );
+  t.comment(`${cloud.meter().accepted - accepted} of nine were accepted`);
+  const before = cloud.meter().requests;
+  t.match(await publisher.publish(envelope('x'), 1000, AbortSignal.abort()), {
+    kind: 'cancelled',
+    sent: false,
+  });
+  t.equal(cloud.meter().requests, before, 'nothing left');
+});
+
 t.test(
   'a connection that went silent is given up for a new one, and the black hole need not end first',
   async (t) => {

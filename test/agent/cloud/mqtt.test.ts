@@ -27,6 +27,26 @@ t.test('a PUBACK accepts; bytes and topic are those given; one connection serves
   t.match(await publisher.publish(larger, 1000), { kind: 'rejected', scope: 'envelope', cause: 'too-large' });
 });
 
+t.test('taken back, what was sent goes on to its end, and the rest never leaves', async (t) => {
+  const broker = await startBroker(t);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` });
+  const abort = new AbortController();
+  const connecting = publisher.publish(envelope('0'), 2000, abort.signal);
+  abort.abort();
+  t.match(await connecting, { kind: 'cancelled', sent: false });
+  t.equal(broker.published.length, 0);
+  const later = new AbortController();
+  const sent = publisher.publish(envelope('1'), 2000, later.signal);
+  await deps.clock.sleep(0);
+  later.abort();
+  await sent;
+  t.same(
+    broker.published.map(({ payload }) => payload.toString()),
+    (await sent).kind === 'accepted' ? ['1'] : [],
+    'MQTT recalls nothing: its acceptance is billed and known',
+  );
+});
+
 t.test('refused, then black-holed: the outcome, and how soon service is normal again', async (t) => {
   const broker = await startBroker(t);
   const proxy = new TcpProxy({ targetPort: broker.port, port: 0, ...deps });

@@ -2,10 +2,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { OutboundEnvelope, Outcome } from '../../../agent/cloud/publisher.ts';
+import { NOT_SENT, type OutboundEnvelope, type Outcome, TAKEN_BACK } from '../../../agent/cloud/publisher.ts';
 import { Meter } from '../../../agent/cost/meter.ts';
 import { costReport } from '../../../agent/cost/report.ts';
-import { candidates, initialState, transition } from '../../../agent/routing/core.ts';
+import { candidates, initialState, mayHedge, transition } from '../../../agent/routing/core.ts';
 import { type Clock, wallMsOf } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy.ts';
@@ -82,6 +82,7 @@ function world(t: Test, { cost = {}, folder = t.testdir() }: World = {}) {
     file,
     now,
     used: () => candidates(state, 'telemetry', new Set()),
+    mayHedge: () => mayHedge(state),
     inRouting: (name: string) => state.providers.find((provider) => provider.facts.name === name),
     events: () => lines.map((line) => line['event']),
     report: () => costReport(meter.reading(), policy.cost),
@@ -100,6 +101,8 @@ t.test('what was accepted is billed, what ended unknown may be', async (t) => {
   t.equal(meter.count('aws', envelope(6000), lost), 0);
   t.equal(meter.count('aws', envelope(60), { kind: 'throttled', retryAfterMs: null, detail: '' }), 0);
   t.equal(meter.count('azure', envelope(60), { kind: 'throttled', retryAfterMs: null, detail: '' }), 0);
+  t.equal(meter.count('aws', envelope(60), NOT_SENT), 0);
+  t.equal(meter.count('aws', envelope(60), TAKEN_BACK), 0);
   const refused: Outcome = { kind: 'retryable', cause: 'connection-refused', detail: '' };
   t.equal(meter.count('aws', envelope(60), refused), 0);
   t.equal(meter.count('nobody', envelope(60), accepted), 0);
@@ -107,7 +110,7 @@ t.test('what was accepted is billed, what ended unknown may be', async (t) => {
   t.equal(meter.count('azure', envelope(4096 - 26), accepted), 8, 'units of 0.5 KB');
   t.equal(meter.count('azure', envelope(4096 - 25), accepted), 9);
   const [azure, aws] = report().providers;
-  t.match(aws?.month, { units: 2, records: 10, possibleUnits: 3 }, 'and a metered error');
+  t.match(aws?.month, { units: 2, records: 10, possibleUnits: 4 }, 'a metered error and one taken back late');
   t.ok(Math.abs((aws?.month.usd ?? 0) - 2.6e-6) < 1e-15);
   t.match(azure?.today, { units: 17, records: 20, usd: 0, possibleUnits: 0 });
   pass(1000);
@@ -204,13 +207,15 @@ t.test('a disk that takes no file stops nothing (I9)', async (t) => {
 
 t.test('the budget warns, then holds what costs something', async (t) => {
   // An envelope of 5 KB costs 1.3e-6 USD.
-  const { meter, pass, used, events, report, now } = world(t, { cost: { budget: 1.3e-5 } });
+  const { meter, pass, used, mayHedge, events, report, now } = world(t, { cost: { budget: 1.3e-5 } });
   await meter.start();
+  t.equal(mayHedge(), true);
   for (let i = 0; i < 9; i++) meter.count('aws', envelope(4000), accepted);
   pass(1000);
   t.ok(events().includes('cost.budget_alert'));
   t.match(report().budget, { state: 'alert' });
   t.same(used(), ['azure', 'aws']);
+  t.equal(mayHedge(), false, 'nothing is sent twice for speed any more');
   for (let i = 0; i < 2; i++) meter.count('aws', envelope(4000), accepted);
   pass(1000);
   t.ok(events().includes('cost.budget_spent'));
@@ -221,6 +226,7 @@ t.test('the budget warns, then holds what costs something', async (t) => {
   now.wall = wallMsOf('2026-12-01T00:00:01Z');
   pass(1000);
   t.equal(used().length, 2, 'a new month');
+  t.equal(mayHedge(), true);
 });
 
 t.test('the report: by provider, by stream, in total, with its forecast', async (t) => {

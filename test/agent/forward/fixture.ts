@@ -1,0 +1,154 @@
+/** A forwarder between a real store and publishers that answer as told. */
+import type { OutboundEnvelope, Outcome, Publisher } from '../../../agent/cloud/publisher.ts';
+import { Forwarder } from '../../../agent/forward/forwarder.ts';
+import { LiveRouting } from '../../../agent/forward/live-routing.ts';
+import { Sender } from '../../../agent/forward/sender.ts';
+import type { Store } from '../../../agent/store/store.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { systemEntropy } from '../../../shared/entropy.ts';
+import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { policySchema } from '../../../shared/policy.ts';
+import { storeOn } from '../store/fixture.ts';
+
+export const ANSWER_MS = 40;
+const DOWN: Outcome = { kind: 'retryable', cause: 'unavailable', detail: '' };
+
+export interface AgentOptions {
+  providers: string[];
+  redundancy?: number;
+  /** Providers that take nothing. */
+  down?: ReadonlySet<string>;
+  /** Instead of an acceptance after {@link ANSWER_MS}; null: as otherwise. */
+  answer?: (provider: string, message: OutboundEnvelope, deadlineMs: number) => Promise<Outcome> | null;
+  /** Parts of the policy. */
+  stream?: Record<string, unknown>;
+  policy?: Record<string, unknown>;
+}
+
+export interface Agent {
+  store: Store;
+  forwarder: Forwarder;
+  routing: LiveRouting;
+  senders: ReadonlyMap<string, Sender>;
+  /** What the providers accepted, heartbeats left out. */
+  accepted: Array<{ provider: string; envelope: Envelope }>;
+  /** Publishes under way at one provider at one time, at most, heartbeats among them. */
+  mostInFlight(provider?: string): number;
+  /** Publishers that were closed, in order. */
+  closed: string[];
+  stop(): Promise<void>;
+}
+
+/** A store on `file` with a forwarder. */
+export async function agentOn(file: string, options: AgentOptions): Promise<Agent> {
+  const { store } = storeOn(file);
+  const log = createLogger({ level: 'silent', levels: {} });
+  const telemetry = {
+    topics: ['#'],
+    redundancy: options.redundancy ?? 1,
+    linger: '10ms',
+    ...options.stream,
+  };
+  const policy = policySchema.parse({
+    streams: { telemetry },
+    failover: { open_for: '100ms', open_max: '100ms' },
+    ...options.policy,
+  });
+  const providers = options.providers.map((name) => ({
+    name,
+    type: 'mqtt' as const,
+    region: 'us-east-1',
+    enabled: true,
+    priority: 1,
+    slaPercent: 99.9,
+    certifications: [],
+  }));
+  const routing = new LiveRouting({ policy, providers, clock: systemClock, log });
+  const accepted: Agent['accepted'] = [];
+  const closed: string[] = [];
+  const most = new Map<string, number>();
+  const publisherOf = (provider: string): Publisher => {
+    let inFlight = 0;
+    return {
+      type: 'mqtt',
+      maxEnvelopeBytes: 128_000,
+      async publish(message, deadlineMs) {
+        inFlight += 1;
+        most.set(provider, Math.max(most.get(provider) ?? 0, inFlight));
+        const told = await options.answer?.(provider, message, deadlineMs);
+        if (!told) await systemClock.sleep(ANSWER_MS);
+        inFlight -= 1;
+        const outcome = options.down?.has(provider) ? DOWN : (told ?? { kind: 'accepted' });
+        if (outcome.kind !== 'accepted') return outcome;
+        const envelope = decodeEnvelope(message.bytes);
+        if (envelope.stream !== HEARTBEAT_STREAM) accepted.push({ provider, envelope });
+        return outcome;
+      },
+      async close() {
+        closed.push(provider);
+      },
+    };
+  };
+  const senders = new Map(
+    options.providers.map((provider) => {
+      const sender = new Sender({
+        provider,
+        publisher: publisherOf(provider),
+        routing,
+        clock: systemClock,
+        log,
+        count: () => 0,
+        onOutcome: () => undefined,
+      });
+      return [provider, sender];
+    }),
+  );
+  const forwarder = new Forwarder({
+    gateway: 'gw-1',
+    policy,
+    store,
+    routing,
+    senders,
+    currentClock: () => ({ bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' }),
+    clock: systemClock,
+    log,
+  });
+  await store.start();
+  await forwarder.start();
+  return {
+    store,
+    forwarder,
+    routing,
+    senders,
+    accepted,
+    closed,
+    mostInFlight: (provider) =>
+      provider === undefined ? Math.max(0, ...most.values()) : (most.get(provider) ?? 0),
+    async stop() {
+      await forwarder.stop();
+      await store.stop();
+    },
+  };
+}
+
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 1000; i++) {
+    if (await condition()) return;
+    await systemClock.sleep(10);
+  }
+  throw new Error('did not happen within 10 s');
+}
+
+export const drained = (agent: Agent) => async (): Promise<boolean> => (await agent.store.stats()).rows === 0;
+
+export const seqsOf = (agent: Agent, provider: string): number[] =>
+  agent.accepted
+    .filter((one) => one.provider === provider)
+    .flatMap(({ envelope }) => envelope.records.map(({ seq }) => seq));
+
+/** Records of 1 kB that do not shrink, so that some of them fill an envelope. */
+export function incompressible(count: number): string[] {
+  return Array.from({ length: count }, () => Buffer.from(systemEntropy.bytes(750)).toString('base64'));
+}
