@@ -31,6 +31,8 @@ import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { Sender } from './forward/sender.ts';
 import { limitHeapGrowth } from './heap.ts';
+import { History } from './history/history.ts';
+import { historyRoutes } from './history/routes.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
@@ -60,6 +62,18 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     reserveBytes: config.buffer.disk_reserve,
   });
   bootClock.onRead((reading) => store.setClock(reading));
+  const history = new History({
+    folder: join(config.data_dir, 'history'),
+    bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
+    writeEveryMs: config.history.write_every,
+    currentClock: () => bootClock.current(),
+    mayWrite: () => store.state() === 'ok',
+    clock,
+    log: log('history'),
+  });
+  store.onCommit((committed) => history.committed(committed));
+  store.onGaps((gaps) => history.gaveUp(gaps));
+  store.onReopen(() => history.epochBegan());
 
   const enabled = config.providers.filter((provider) => provider.enabled);
   const routing = new LiveRouting({
@@ -105,6 +119,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     routing,
     senders,
     currentClock: () => bootClock.current(),
+    onAccepted: (acceptance) => history.accepted(acceptance),
     clock,
     log: log('forward'),
   });
@@ -169,21 +184,24 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
       broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
     },
     registry,
-    routes: agentRoutes({
-      config,
-      store,
-      broker,
-      forwarder,
-      routing,
-      senders,
-      meter,
-      publishers,
-      bootClock,
-      clock,
-    }),
+    routes: {
+      ...agentRoutes({
+        config,
+        store,
+        broker,
+        forwarder,
+        routing,
+        senders,
+        meter,
+        publishers,
+        bootClock,
+        clock,
+      }),
+      ...historyRoutes({ gateway: config.gateway, policy: config.policy, store, history }),
+    },
     log: log('admin'),
   });
-  return [store, bootClock, meter, forwarder, devices, broker, admin];
+  return [store, bootClock, history, meter, forwarder, devices, broker, admin];
 }
 
 /** Its state, what to do, and the error. */

@@ -16,6 +16,7 @@ import { addExplainCommand } from './commands/explain.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addWhereCommand } from './commands/where.ts';
 import { fail, thrownText } from './output.ts';
 
 /** A library's forgotten socket may keep a finished command alive this long. */
@@ -52,6 +53,7 @@ function buildProgram(): Command {
   addStatusCommand(program);
   addLedgerCommands(program);
   addExplainCommand(program);
+  addWhereCommand(program);
   addCostsCommand(program);
   addDeviceCommand(program);
   addConfigCommand(program);
