@@ -62,10 +62,22 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     reserveBytes: config.buffer.disk_reserve,
   });
   bootClock.onRead((reading) => store.setClock(reading));
+
+  const enabled = config.providers.filter((provider) => provider.enabled);
+  const facts = enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name)));
+  const routing: LiveRouting = new LiveRouting({
+    policy: config.policy,
+    providers: facts,
+    onStep: (event, effects) => history.observed(event, effects),
+    clock,
+    log: log('routing'),
+  });
   const history = new History({
     folder: join(config.data_dir, 'history'),
     bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
     writeEveryMs: config.history.write_every,
+    setup: { gateway: config.gateway, policy: config.policy, providers: facts },
+    routingNow: () => ({ providers: routing.providers(), chosen: routing.chosen() }),
     currentClock: () => bootClock.current(),
     mayWrite: () => store.state() === 'ok',
     clock,
@@ -74,14 +86,6 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   store.onCommit((committed) => history.committed(committed));
   store.onGaps((gaps) => history.gaveUp(gaps));
   store.onReopen(() => history.epochBegan());
-
-  const enabled = config.providers.filter((provider) => provider.enabled);
-  const routing = new LiveRouting({
-    policy: config.policy,
-    providers: enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name))),
-    clock,
-    log: log('routing'),
-  });
   const meter = new Meter({
     file: join(config.data_dir, 'usage.json'),
     providers: meteredProviders(config, enabled),
@@ -106,7 +110,10 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
         routing,
         clock,
         log: log('forward'),
-        count: (provider, message, outcome) => meter.count(provider, message, outcome),
+        count: (provider, message, outcome) => {
+          if (outcome.kind === 'accepted') history.delivered(message);
+          return meter.count(provider, message, outcome);
+        },
         onOutcome: (outcome, latencyMs) => metrics.published(name, outcome, latencyMs),
       });
       return [name, sender];

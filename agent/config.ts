@@ -33,7 +33,7 @@ import { mqttOptions } from './cloud/mqtt.ts';
 import { loadTariffs } from './cost/tariffs.ts';
 
 const DAY_MS = 86_400_000;
-const MIN_HISTORY_BYTES = 256 * 1024;
+const MIN_HISTORY_BYTES = 2 ** 20;
 
 const providerCommon = {
   name: identifier().describe('Your name for it: in the policy, in metrics, in logs.'),
@@ -223,7 +223,7 @@ const historySchema = z
       .default(7 * DAY_MS)
       .describe('Older days are deleted, by a synchronised clock.'),
     max_bytes: byteSize()
-      .refine((bytes) => bytes >= MIN_HISTORY_BYTES, 'expected at least 256KiB')
+      .refine((bytes) => bytes >= MIN_HISTORY_BYTES, 'expected at least 1MiB')
       .default(32 * 2 ** 20)
       .describe('Most that it takes in <data_dir>/history; the oldest goes first.'),
     write_every: duration()

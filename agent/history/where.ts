@@ -61,6 +61,7 @@ async function notesOf({ epoch, stream, seq }: RecordId, history: History): Prom
   const wanted = (text: string): boolean => oldest === null || text.includes(own);
   for await (const { boot, line } of history.entries(clocks, wanted)) {
     oldest ??= { boot, m: line.m };
+    if (line.k !== 'took' && line.k !== 'gave-up') continue;
     if (line.ep !== epoch || line.s !== stream || !holds(line.r, seq)) continue;
     if (line.k === 'took') took.push({ boot, line });
     else gaveUp ??= { boot, line };
