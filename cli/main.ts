@@ -15,6 +15,7 @@ import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
+import { addSimulateCommand } from './commands/simulate.ts';
 import { addStatusCommand } from './commands/status.ts';
 import { addWhereCommand } from './commands/where.ts';
 import { fail, thrownText } from './output.ts';
@@ -54,6 +55,7 @@ function buildProgram(): Command {
   addLedgerCommands(program);
   addExplainCommand(program);
   addWhereCommand(program);
+  addSimulateCommand(program);
   addCostsCommand(program);
   addDeviceCommand(program);
   addConfigCommand(program);

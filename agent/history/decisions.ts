@@ -31,9 +31,6 @@ export class Decisions {
       case 'published':
         this.#tries.tried(event.provider, event.outcome, event.latencyMs, nowMs);
         break;
-      case 'usage':
-        this.#tries.billed(event.provider, event.unitsThisMonth);
-        break;
       case 'hold':
       case 'release':
         this.#push({ k: 'hold', m, p: event.provider, why: event.reason, on: event.kind === 'hold' });
@@ -43,6 +40,7 @@ export class Decisions {
         this.#push(this.setupLine(nowMs));
         break;
       case 'tick':
+      case 'usage':
         break;
     }
     for (const effect of effects) {

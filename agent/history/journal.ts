@@ -56,9 +56,8 @@ export class Journal {
     this.#segments = [...others.slice(leaving.length), target];
   }
 
-  /** Paths of all files, oldest first; none when there is no folder. */
-  async files(): Promise<string[]> {
-    return (await segmentsIn(this.#folder)).map((segment) => this.#pathOf(segment));
+  files(): Promise<string[]> {
+    return filesIn(this.#folder);
   }
 
   async #open(): Promise<Segment[]> {
@@ -76,6 +75,11 @@ export class Journal {
   #pathOf(segment: Segment): string {
     return join(this.#folder, segmentName(segment));
   }
+}
+
+/** Paths of all files of a history, oldest first; none when there is no folder. */
+export async function filesIn(folder: string): Promise<string[]> {
+  return (await segmentsIn(folder)).map((segment) => join(folder, segmentName(segment)));
 }
 
 /** Ascending. A folder that is not there holds none. */

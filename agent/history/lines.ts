@@ -112,8 +112,6 @@ const triesLine = z.object({
   ff: z.tuple([z.number(), z.number()]).optional(),
   /** The longest pause that a throttling provider asked for. */
   ra: z.number().optional(),
-  /** Units billed this month, as routing was told last. */
-  u: z.number().optional(),
 });
 
 /** What a stream carried between `m` and `m + d`. */

@@ -25,7 +25,6 @@ interface Window {
 
 export class Tries {
   readonly #windows = new Map<string, Window>();
-  readonly #units = new Map<string, number>();
   #closed: LineOf<'tries'>[] = [];
 
   tried(provider: string, outcome: Outcome, latencyMs: number, nowMs: number): void {
@@ -45,12 +44,8 @@ export class Tries {
       window.retryAfterMs = Math.max(window.retryAfterMs, outcome.retryAfterMs ?? 0);
   }
 
-  billed(provider: string, unitsThisMonth: number): void {
-    this.#units.set(provider, unitsThisMonth);
-  }
-
   lines(): LineOf<'tries'>[] {
-    return [...this.#closed, ...[...this.#windows].map(([provider, window]) => this.#line(provider, window))];
+    return [...this.#closed, ...[...this.#windows].map(([provider, window]) => lineOf(provider, window))];
   }
 
   take(): LineOf<'tries'>[] {
@@ -65,7 +60,7 @@ export class Tries {
     if (known) {
       const isQuiet = isAccepted && known.failures.size === 0;
       if (nowMs - known.fromMs < (isQuiet ? QUIET_MS : TROUBLED_MS)) return known;
-      this.#closed.push(this.#line(provider, known));
+      this.#closed.push(lineOf(provider, known));
     }
     const window: Window = {
       fromMs: nowMs,
@@ -81,33 +76,31 @@ export class Tries {
     this.#windows.set(provider, window);
     return window;
   }
-
-  #line(provider: string, window: Window): LineOf<'tries'> {
-    const m = Math.floor(window.fromMs);
-    const after = (ms: number): number => Math.round(ms - m);
-    const { latencies, failures, failureLatencies, retryAfterMs } = window;
-    const units = this.#units.get(provider);
-    return {
-      k: 'tries',
-      m,
-      d: Math.ceil(window.toMs) - m,
-      p: provider,
-      a: window.accepted,
-      ...(window.accepted > 0 && {
-        l: [latencies.quantile(0.5), latencies.quantile(0.95), latencies.quantile(0.99)],
-      }),
-      ...(failures.size > 0 && {
-        f: Object.fromEntries(failures),
-        fl: failureLatencies.quantile(0.5),
-        ff: [after(window.firstFailureMs), after(window.lastFailureMs)],
-      }),
-      ...(retryAfterMs > 0 && { ra: retryAfterMs }),
-      ...(units !== undefined && units > 0 && { u: units }),
-    };
-  }
 }
 
-/** `throttled`, `retryable/tls`, `unknown/deadline`, `rejected/provider/unauthorized`: what {@link outcomeOf} reads. */
+function lineOf(provider: string, window: Window): LineOf<'tries'> {
+  const m = Math.floor(window.fromMs);
+  const after = (ms: number): number => Math.round(ms - m);
+  const { latencies, failures, failureLatencies, retryAfterMs } = window;
+  return {
+    k: 'tries',
+    m,
+    d: Math.ceil(window.toMs) - m,
+    p: provider,
+    a: window.accepted,
+    ...(window.accepted > 0 && {
+      l: [latencies.quantile(0.5), latencies.quantile(0.95), latencies.quantile(0.99)],
+    }),
+    ...(failures.size > 0 && {
+      f: Object.fromEntries(failures),
+      fl: failureLatencies.quantile(0.5),
+      ff: [after(window.firstFailureMs), after(window.lastFailureMs)],
+    }),
+    ...(retryAfterMs > 0 && { ra: retryAfterMs }),
+  };
+}
+
+/** `throttled`, `retryable/tls`, `unknown/deadline`, `rejected/provider/unauthorized`: as the simulation reads it. */
 function outcomeKey(outcome: Exclude<Outcome, { kind: 'accepted' }>): string {
   switch (outcome.kind) {
     case 'throttled':
