@@ -27,6 +27,7 @@ import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
+import { explainRoute } from './explanation.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { Sender } from './forward/sender.ts';
@@ -204,6 +205,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
         bootClock,
         clock,
       }),
+      '/v1/explain': explainRoute({ policy: config.policy, routing, history }),
       ...historyRoutes({ gateway: config.gateway, policy: config.policy, store, history }),
     },
     log: log('admin'),

@@ -131,6 +131,14 @@ export class History implements Service {
     }
   }
 
+  /** What is known of wall time, by boot. Rejects when the files cannot be read. */
+  async clocks(): Promise<BootClocks> {
+    const clocks = new BootClocks();
+    const entries = this.entries(clocks, () => false);
+    while (!(await entries.next()).done);
+    return clocks;
+  }
+
   #writeSoon(): void {
     if (this.#writing !== null) return;
     this.#writing = this.#write().finally(() => {

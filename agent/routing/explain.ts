@@ -5,6 +5,7 @@ import { waitMs } from './choose.ts';
 import type { HealthKind } from './health.ts';
 import { flapPenaltyMs } from './provider.ts';
 import type { HealthReason, HoldReason, Refusal } from './reasons.ts';
+import { TRIAL_SAMPLES } from './signs.ts';
 import { type RoutingState, streamNamed } from './state.ts';
 import { successRate } from './window.ts';
 
@@ -25,6 +26,8 @@ export interface ProviderExplanation {
   inputs: ScoreInputs;
   health: HealthKind;
   healthReason: HealthReason;
+  /** How far its trial after an outage has come; null when it is on none. */
+  trial: { tries: number; accepted: number; triesNeeded: number } | null;
   holds: readonly HoldReason[];
   /** How long dwell and flap penalty still keep the stream from moving there by choice. */
   waitMs: number;
@@ -70,6 +73,9 @@ export function explain(state: RoutingState, streamName: string): ProviderExplan
       inputs: scored.inputs,
       health: provider.health.kind,
       healthReason: provider.health.reason,
+      trial: provider.onTrial
+        ? { tries: provider.window.tries, accepted: provider.window.accepted, triesNeeded: TRIAL_SAMPLES }
+        : null,
       holds: provider.holds,
       waitMs:
         stream.chosen === name

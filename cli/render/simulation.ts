@@ -69,6 +69,11 @@ function streamRows(stream: string, policies: readonly PolicyReplay[]): Row[] {
       cell(({ switches }) => switchesText(switches)),
     ),
     ...row(
+      'switches in truth',
+      policies,
+      cell(({ recordedSwitches }) => String(recordedSwitches)),
+    ),
+    ...row(
       'records',
       policies,
       cell(({ records }) => countText(records)),
