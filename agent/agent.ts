@@ -27,11 +27,14 @@ import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
+import { explainRoute } from './explanation.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
 import { RoutingFile } from './forward/routing-file.ts';
 import { Sender } from './forward/sender.ts';
 import { HeapGrowth } from './heap.ts';
+import { History } from './history/history.ts';
+import { historyRoutes } from './history/routes.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
@@ -63,9 +66,11 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   bootClock.onRead((reading) => store.setClock(reading));
 
   const enabled = config.providers.filter((provider) => provider.enabled);
-  const routing = new LiveRouting({
+  const facts = enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name)));
+  const routing: LiveRouting = new LiveRouting({
     policy: config.policy,
-    providers: enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name))),
+    providers: facts,
+    onStep: (event, effects) => history.observed(event, effects),
     clock,
     log: log('routing'),
   });
@@ -76,6 +81,20 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     clock,
     log: log('routing'),
   });
+  const history = new History({
+    folder: join(config.data_dir, 'history'),
+    bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
+    writeEveryMs: config.history.write_every,
+    setup: { gateway: config.gateway, policy: config.policy, providers: facts },
+    routingNow: () => ({ providers: routing.providers(), chosen: routing.chosen() }),
+    currentClock: () => bootClock.current(),
+    mayWrite: () => store.state() === 'ok',
+    clock,
+    log: log('history'),
+  });
+  store.onCommit((committed) => history.committed(committed));
+  store.onGaps((gaps) => history.gaveUp(gaps));
+  store.onReopen(() => history.epochBegan());
   const meter = new Meter({
     file: join(config.data_dir, 'usage.json'),
     providers: meteredProviders(config, enabled),
@@ -100,7 +119,10 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
         routing,
         clock,
         log: log('forward'),
-        count: (provider, message, outcome) => meter.count(provider, message, outcome),
+        count: (provider, message, outcome) => {
+          if (outcome.kind === 'accepted') history.delivered(message);
+          return meter.count(provider, message, outcome);
+        },
         onOutcome: (outcome, latencyMs) => metrics.published(name, outcome, latencyMs),
       });
       return [name, sender];
@@ -113,6 +135,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     routing,
     senders,
     currentClock: () => bootClock.current(),
+    onAccepted: (acceptance) => history.accepted(acceptance),
     clock,
     log: log('forward'),
   });
@@ -177,22 +200,26 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
       broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
     },
     registry,
-    routes: agentRoutes({
-      config,
-      store,
-      broker,
-      forwarder,
-      routing,
-      senders,
-      meter,
-      publishers,
-      bootClock,
-      clock,
-    }),
+    routes: {
+      ...agentRoutes({
+        config,
+        store,
+        broker,
+        forwarder,
+        routing,
+        senders,
+        meter,
+        publishers,
+        bootClock,
+        clock,
+      }),
+      '/v1/explain': explainRoute({ policy: config.policy, routing, history }),
+      ...historyRoutes({ gateway: config.gateway, policy: config.policy, store, history }),
+    },
     log: log('admin'),
   });
   const heap = new HeapGrowth({ records: () => recordsOf(intake), clock });
-  return [heap, store, bootClock, routingFile, meter, forwarder, devices, broker, admin];
+  return [heap, store, bootClock, routingFile, history, meter, forwarder, devices, broker, admin];
 }
 
 /** Taken since the start, of all streams. */

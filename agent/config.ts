@@ -32,6 +32,9 @@ import { gcpOptions } from './cloud/gcp.ts';
 import { mqttOptions } from './cloud/mqtt.ts';
 import { loadTariffs } from './cost/tariffs.ts';
 
+const DAY_MS = 86_400_000;
+const MIN_HISTORY_BYTES = 2 ** 20;
+
 const providerCommon = {
   name: identifier().describe('Your name for it: in the policy, in metrics, in logs.'),
   enabled: z.boolean().default(true).describe('false: configured, never used.'),
@@ -213,6 +216,23 @@ const brokerSchema = z
   })
   .describe('The MQTT broker that devices publish to.');
 
+const historySchema = z
+  .strictObject({
+    max_age: duration()
+      .refine((ms) => ms >= DAY_MS, 'expected at least 1d')
+      .default(7 * DAY_MS)
+      .describe('Older days are deleted, by a synchronised clock.'),
+    max_bytes: byteSize()
+      .refine((bytes) => bytes >= MIN_HISTORY_BYTES, 'expected at least 1MiB')
+      .default(32 * 2 ** 20)
+      .describe('Most that it takes in <data_dir>/history; the oldest goes first.'),
+    write_every: duration()
+      .refine((ms) => ms >= 100 && ms <= 600_000, 'expected 100ms to 10m')
+      .default(60_000)
+      .describe('How often it is written: what a kill takes of it.'),
+  })
+  .describe('What headgate where, explain --at and simulate answer from. No records are in it.');
+
 /** Smaller than a few envelopes and SQLite's own pages the buffer could not work. */
 const MIN_BUFFER_BYTES = 2 ** 20;
 
@@ -250,6 +270,7 @@ export const agentConfigSchema = z
       })
       .prefault({})
       .describe('The durable buffer.'),
+    history: historySchema.prefault({}),
     providers: uniqueNames(z.array(providerSchema).min(1), 'provider').describe(
       'The clouds this gateway can publish to.',
     ),

@@ -1,7 +1,7 @@
-/** The agent's JSON routes: `/v1/status`, `/v1/explain?stream=`, `/v1/costs`. Types in shared/status.ts. */
+/** The agent's JSON routes: `/v1/status`, `/v1/costs`. Types in shared/status.ts. */
 import type { AdminRoute } from '../shared/admin-server.ts';
 import { type Clock, isoTime } from '../shared/clock.ts';
-import type { AgentStatus, AgentStreamStatus, Explanation, ProviderStatus } from '../shared/status.ts';
+import type { AgentStatus, AgentStreamStatus, ProviderStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { BootClock } from './boot-clock.ts';
 import type { Broker } from './broker/broker.ts';
@@ -33,14 +33,6 @@ export function agentRoutes(parts: AgentParts): Record<string, AdminRoute> {
   const startedMs = parts.clock.monoMs();
   return {
     '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }),
-    '/v1/explain': (query) => {
-      const names = Object.keys(parts.config.policy.streams);
-      const wanted = query['stream'];
-      if (wanted !== undefined && !names.includes(wanted)) {
-        return { status: 404, body: { error: `no stream "${wanted}"; there are ${names.join(', ')}` } };
-      }
-      return { status: 200, body: explanation(parts, wanted === undefined ? names : [wanted]) };
-    },
     '/v1/costs': () => ({
       status: 200,
       body: costReport(parts.meter.reading(), parts.config.policy.cost),
@@ -111,30 +103,4 @@ function credentials(publisher: CredentialPublisher | undefined): ProviderStatus
   if (!publisher) return { slot: 'credentials', standing: 'untried', expiresAt: null };
   const { inUse, standing, expiresMs } = publisher.credentials();
   return { slot: inUse, standing, expiresAt: expiresMs === null ? null : isoTime(expiresMs) };
-}
-
-function explanation({ config, routing }: AgentParts, names: readonly string[]): Explanation {
-  return {
-    kind: 'explain',
-    streams: names.map((stream) => {
-      const switched = routing.switches().findLast((entry) => entry.stream === stream);
-      return {
-        stream,
-        reason: switched
-          ? `since ${switched.at}, from ${switched.from ?? 'nothing'} to ${switched.to ?? 'nothing'}: ${switched.reason}`
-          : 'the first choice, by preference and score',
-        weights: config.policy.scoring.weights,
-        candidates: routing
-          .explain(stream)
-          .map(({ provider, refusals, score, parts, chosen, hedgeDelayMs }) => ({
-            provider,
-            refusals: [...refusals],
-            score,
-            parts,
-            chosen,
-            hedgeDelayMs: hedgeDelayMs === null ? null : Math.round(hedgeDelayMs),
-          })),
-      };
-    }),
-  };
 }

@@ -15,7 +15,9 @@ import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
+import { addSimulateCommand } from './commands/simulate.ts';
 import { addStatusCommand } from './commands/status.ts';
+import { addWhereCommand } from './commands/where.ts';
 import { fail, thrownText } from './output.ts';
 
 /** A library's forgotten socket may keep a finished command alive this long. */
@@ -52,6 +54,8 @@ function buildProgram(): Command {
   addStatusCommand(program);
   addLedgerCommands(program);
   addExplainCommand(program);
+  addWhereCommand(program);
+  addSimulateCommand(program);
   addCostsCommand(program);
   addDeviceCommand(program);
   addConfigCommand(program);

@@ -11,7 +11,7 @@ import type { Service } from './service.ts';
 type ReadinessCheck = () => string | null | Promise<string | null>;
 
 interface RouteAnswer {
-  status: 200 | 400 | 404;
+  status: 200 | 400 | 404 | 503;
   /** Serialised as JSON. */
   body: unknown;
 }

@@ -13,6 +13,21 @@ export interface SeqRange {
   last: number;
 }
 
+/** The name of one record, for ever. */
+export interface RecordId extends StreamKey {
+  seq: number;
+}
+
+const RECORD_ID =
+  /^([a-z0-9][a-z0-9_-]{0,63})\/(\d{1,15}-[0-9a-f]{1,16})\/([a-z0-9][a-z0-9_-]{0,63})\/([1-9]\d{0,14})$/;
+
+/** `<gateway>/<epoch>/<stream>/<seq>`, as a user writes it: `gw-1/12-9f3c01ab/telemetry/4711`. Null for any other text. */
+export function parseRecordId(text: string): RecordId | null {
+  const [, gateway, epoch, stream, seq] = RECORD_ID.exec(text) ?? [];
+  if (gateway === undefined || epoch === undefined || stream === undefined) return null;
+  return { gateway, epoch, stream, seq: Number(seq) };
+}
+
 /** One MQTT publish that the broker accepted, as it travels. */
 export interface TelemetryRecord {
   seq: number;

@@ -3,7 +3,7 @@ import type { Gap, SeqRange, StreamKey } from './record.ts';
 import type { ScoreParts } from './scoring/inputs.ts';
 
 /** A provider's health as the routing core keeps it. */
-type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
+export type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
 
 export interface AgentStreamStatus {
   name: string;
@@ -118,30 +118,6 @@ export interface RouterStatus {
   feeds: { name: string; offset: number; lag: number }[];
   /** `lastContactMs` is wall-clock milliseconds. */
   gateways: { gateway: string; lastContactMs: number | null; streams: StreamCompletenessStatus[] }[];
-}
-
-/** One provider as a candidate for one stream. */
-interface ExplainedCandidate {
-  provider: string;
-  /** Why it may not be used for this stream; empty when it is eligible. */
-  refusals: string[];
-  score: number;
-  parts: ScoreParts;
-  chosen: boolean;
-  /** Milliseconds after which a live envelope that it has not answered goes to another one as well; null: it does not. */
-  hedgeDelayMs: number | null;
-}
-
-/** `GET /v1/explain?stream=`: why each provider was chosen or refused, part by part. */
-export interface Explanation {
-  kind: 'explain';
-  streams: {
-    stream: string;
-    /** Why the present choice stands, in a sentence. */
-    reason: string;
-    weights: ScoreParts;
-    candidates: ExplainedCandidate[];
-  }[];
 }
 
 /** What was sent to a provider. A record with two copies counts at each provider. */

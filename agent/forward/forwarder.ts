@@ -13,7 +13,7 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { StoredRecord } from '../store/types.ts';
+import type { Acceptance, StoredRecord } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
@@ -44,6 +44,7 @@ export class Forwarder implements Service {
   readonly #log: Logger;
   readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
+  readonly #onAccepted: (acceptance: Omit<Acceptance, 'copies'>) => void;
   readonly #streams: Streams;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
@@ -57,6 +58,8 @@ export class Forwarder implements Service {
     routing: LiveRouting;
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;
+    /** Told of each range that a provider accepted. */
+    onAccepted?: (acceptance: Omit<Acceptance, 'copies'>) => void;
     clock: Clock;
     log: Logger;
   }) {
@@ -65,6 +68,7 @@ export class Forwarder implements Service {
     this.#routing = options.routing;
     this.#senders = options.senders;
     this.#currentClock = options.currentClock;
+    this.#onAccepted = options.onAccepted ?? (() => undefined);
     this.#clock = options.clock;
     this.#log = options.log;
     const { policy, store, routing, senders, clock, log } = options;
@@ -319,6 +323,7 @@ export class Forwarder implements Service {
     if (range) {
       const { first, last } = range;
       queue.accepted(provider, first, last, copies);
+      this.#onAccepted({ epoch, stream: stream.name, provider, first, last });
       frees.push(this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies }));
       const recovery = stream.recovered(queue, range, this.#clock.monoMs());
       if (recovery) {

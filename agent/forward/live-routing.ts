@@ -30,6 +30,7 @@ export class LiveRouting {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #switches: RoutingSwitch[] = [];
+  readonly #onStep: (event: RoutingEvent, effects: readonly Effect[]) => void;
   #state: RoutingState;
   #ticker: Timer | null = null;
   #changes = 0;
@@ -37,9 +38,17 @@ export class LiveRouting {
   #onProbe: (provider: string) => void = () => undefined;
   #onChange: () => void = () => undefined;
 
-  constructor(options: { policy: Policy; providers: ProviderFacts[]; clock: Clock; log: Logger }) {
+  constructor(options: {
+    policy: Policy;
+    providers: ProviderFacts[];
+    /** Told of each event and what it led to. */
+    onStep?: (event: RoutingEvent, effects: readonly Effect[]) => void;
+    clock: Clock;
+    log: Logger;
+  }) {
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#onStep = options.onStep ?? (() => undefined);
     this.#state = initialState(options.policy, options.providers, options.clock.monoMs());
   }
 
@@ -62,6 +71,7 @@ export class LiveRouting {
     const { state, effects } = transition(this.#state, event, this.#clock.monoMs());
     this.#state = state;
     if (effects.some(({ kind }) => kind !== 'probe') || HOLDING.has(event.kind)) this.#changes += 1;
+    this.#onStep(event, effects);
     for (const effect of effects) this.#carryOut(effect);
   }
 
@@ -97,6 +107,11 @@ export class LiveRouting {
 
   providers(): ProviderStatus[] {
     return providerStatus(this.#state);
+  }
+
+  /** By stream, the one it goes to first; null for none. */
+  chosen(): Record<string, string | null> {
+    return Object.fromEntries(this.#state.streams.map(({ name, chosen }) => [name, chosen]));
   }
 
   /** Newest last. */

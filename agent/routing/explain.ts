@@ -6,6 +6,7 @@ import type { HealthKind } from './health.ts';
 import { hedgeDelayMs } from './hedge.ts';
 import { flapPenaltyMs } from './provider.ts';
 import type { HealthReason, HoldReason, Refusal } from './reasons.ts';
+import { TRIAL_SAMPLES } from './signs.ts';
 import { type RoutingState, streamNamed } from './state.ts';
 import { successRate } from './window.ts';
 
@@ -26,6 +27,8 @@ export interface ProviderExplanation {
   inputs: ScoreInputs;
   health: HealthKind;
   healthReason: HealthReason;
+  /** How far its trial after an outage has come; null when it is on none. */
+  trial: { tries: number; accepted: number; triesNeeded: number } | null;
   holds: readonly HoldReason[];
   /** How long dwell and flap penalty still keep the stream from moving there by choice. */
   waitMs: number;
@@ -73,6 +76,9 @@ export function explain(state: RoutingState, streamName: string): ProviderExplan
       inputs: scored.inputs,
       health: provider.health.kind,
       healthReason: provider.health.reason,
+      trial: provider.onTrial
+        ? { tries: provider.window.tries, accepted: provider.window.accepted, triesNeeded: TRIAL_SAMPLES }
+        : null,
       holds: provider.holds,
       hedgeDelayMs: hedgeDelayMs(provider, state.policy, stream.policy.envelope_bytes),
       waitMs:

@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
+import { isoTime, systemClock } from '../../shared/clock.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { Explanation } from '../../shared/status.ts';
+import type { Explanation, PastExplanation } from '../../shared/explanation.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 
 interface ExplainFlags {
+  stream?: string;
+  at?: string;
   admin: string;
   json?: boolean;
 }
@@ -13,22 +16,37 @@ export function addExplainCommand(program: Command): void {
   program
     .command('explain [stream]')
     .description('Why each provider was chosen or refused, part by part; for one stream or for all.')
+    .option('--stream <stream>', 'the same as the argument')
+    .option('--at <time>', 'what held then: 2026-11-21T08:30Z, or 90m (ago)')
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (stream: string | undefined, flags: ExplainFlags) => {
-      process.exitCode = await explain(stream, flags);
+      process.exitCode = await explain(stream ?? flags.stream, flags);
     });
 }
 
-async function explain(stream: string | undefined, { admin, json = false }: ExplainFlags): Promise<number> {
-  const query = stream === undefined ? '' : `?stream=${encodeURIComponent(stream)}`;
-  const answer = await ask({ base: admin, path: `/v1/explain${query}`, who: 'the agent' });
+async function explain(
+  stream: string | undefined,
+  { at, admin, json = false }: ExplainFlags,
+): Promise<number> {
+  const query = new URLSearchParams();
+  if (stream !== undefined) query.set('stream', stream);
+  if (at !== undefined) {
+    const { parseTime, TIME_FORMS } = await import('../time.ts');
+    const atMs = parseTime(at, systemClock.wallMs());
+    if (atMs === null) return fail(`"${at}": ${TIME_FORMS}`, EXIT.usage);
+    query.set('at', isoTime(atMs));
+  }
+  const answer = await ask({ base: admin, path: `/v1/explain?${query}`, who: 'the agent' });
   if (!answer.ok) return fail(answer.message, answer.code);
   if (json) {
     printJson(answer.body);
   } else if (isKind(answer.body, 'explain')) {
     const { renderExplanation } = await import('../render/explain.ts');
     printLine(renderExplanation(answer.body as Explanation));
+  } else if (isKind(answer.body, 'explain-at')) {
+    const { renderPast } = await import('../render/explain-at.ts');
+    printLine(renderPast(answer.body as PastExplanation));
   } else {
     return fail(`what answers at ${admin} is not an agent of headgate`, EXIT.unavailable);
   }

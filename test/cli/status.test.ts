@@ -2,8 +2,9 @@ import { createServer } from 'node:http';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { createAdminServer } from '../../shared/admin-server.ts';
+import type { Explanation } from '../../shared/explanation.ts';
 import { createLogger } from '../../shared/log.ts';
-import type { AgentStatus, CostReport, Explanation, RouterStatus } from '../../shared/status.ts';
+import type { AgentStatus, CostReport, RouterStatus } from '../../shared/status.ts';
 import { headgate } from './run.ts';
 
 const PARTS = { cost: 1, performance: 0.9, compliance: 1, reliability: 0.999 };
@@ -120,6 +121,21 @@ const ROUTER: RouterStatus = {
   ],
 };
 
+const INPUTS = {
+  envelopeCostUsd: 0.0000013,
+  latencyP50Ms: 20.4,
+  latencyP95Ms: 380,
+  latencySamples: 41,
+  latencyPriorMs: 60,
+  goodput: 0.98,
+  accepted: 40,
+  tries: 44,
+  slaPercent: 99.9,
+  certificationsHeld: 1,
+  certificationsRequired: 2,
+};
+const CANDIDATE = { score: 0.95, parts: PARTS, inputs: INPUTS, standing: 0.95, preference: null, waitMs: 0 };
+
 const EXPLANATION: Explanation = {
   kind: 'explain',
   streams: [
@@ -128,15 +144,43 @@ const EXPLANATION: Explanation = {
       reason: 'the first choice',
       weights: { cost: 0.3, performance: 0.25, compliance: 0.25, reliability: 0.2 },
       candidates: [
-        { provider: 'aws', refusals: [], score: 0.95, parts: PARTS, chosen: true, hedgeDelayMs: 120 },
         {
+          ...CANDIDATE,
+          provider: 'aws',
+          refusals: [],
+          chosen: true,
+          health: 'degraded',
+          healthReason: 'latency',
+          trial: { tries: 12, accepted: 11, triesNeeded: 40 },
+          standing: 0.475,
+          holds: [],
+          hedgeDelayMs: 120,
+        },
+        {
+          ...CANDIDATE,
           provider: 'gcp',
-          refusals: ['residency', 'open'],
+          refusals: ['residency', 'hold'],
           score: 0.99,
-          parts: PARTS,
+          inputs: {
+            ...INPUTS,
+            latencyP50Ms: null,
+            latencyP95Ms: null,
+            latencySamples: 0,
+            tries: 0,
+            accepted: 0,
+          },
+          preference: 1,
           chosen: false,
+          health: 'healthy',
+          healthReason: 'start',
+          trial: null,
+          holds: ['quota', 'manual'],
+          waitMs: 9000,
           hedgeDelayMs: null,
         },
+      ],
+      switches: [
+        { at: '2026-11-20T10:00:00.000Z', stream: 'energy', from: 'gcp', to: 'aws', reason: 'hold' },
       ],
     },
   ],
@@ -248,7 +292,7 @@ t.test('status of a router', async (t) => {
   t.match(text, /^gw-1 never 7-ab12 alarms 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1$/m);
 });
 
-t.test('explain shows every part, and why a provider is refused', async (t) => {
+t.test('explain shows every part with its inputs, and why a provider is refused', async (t) => {
   const admin = await serving(t, 'agent');
   const { code, stdout } = await headgate(['explain', 'energy', '--admin', admin]);
   t.equal(code, 0);
@@ -256,12 +300,21 @@ t.test('explain shows every part, and why a provider is refused', async (t) => {
   t.match(text, /^stream energy: the first choice$/m);
   t.match(
     text,
-    /^PROVIDER VERDICT SCORE COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20 HEDGED AFTER$/m,
+    /^PROVIDER VERDICT SCORE STANDING COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20$/m,
   );
-  t.match(text, /^aws chosen 0\.950 1\.000 0\.900 1\.000 0\.999 120 ms$/m);
-  t.match(text, /^gcp refused: residency, open 0\.990 /m);
-  const unknown = await headgate(['explain', 'nope', '--admin', admin]);
+  t.match(text, /^aws chosen 0\.950 0\.475 1\.000 0\.900 1\.000 0\.999$/m);
+  t.match(text, /^gcp refused: residency, hold 0\.990 0\.950 /m);
+  t.match(text, /^PROVIDER HEALTH TRIAL HOLDS PREFERRED MOVES IN HEDGED AFTER$/m);
+  t.match(text, /^aws degraded: latency 11 of 12 accepted, 40 tries needed none – now 120ms$/m);
+  t.match(text, /^gcp healthy: start none quota, manual 1 9\.0s –$/m);
+  t.match(text, /^PROVIDER USD PER ENVELOPE P50 P95 SAMPLES EXPECTED GOODPUT ACCEPTED SLA CERTIFICATIONS$/m);
+  t.match(text, /^aws 0\.00000130 20ms 380ms 41 60ms 98\.0% 40 of 44 99\.90% 1 of 2$/m);
+  t.match(text, /^gcp 0\.00000130 – – 0 60ms 98\.0% 0 of 0 99\.90% 1 of 2$/m);
+  t.match(text, /^2026-11-20T10:00:00\.000Z gcp aws hold$/m);
+  const unknown = await headgate(['explain', '--stream', 'nope', '--admin', admin]);
   t.match(unknown, { code: 1, stdout: '', stderr: 'headgate: the agent answered 404: no stream "nope"\n' });
+  const never = await headgate(['explain', '--at', 'never', '--admin', admin]);
+  t.match(never, { code: 2, stderr: /^headgate: "never": expected a time such as/ });
 });
 
 t.test('costs shows what was metered and what it cost', async (t) => {

@@ -1,0 +1,96 @@
+/** The agent's route `/v1/explain`: `?stream=` for one stream, `?at=` for a moment of the past. Types in shared/explanation.ts. */
+import type { AdminRoute } from '../shared/admin-server.ts';
+import { wallMsOf } from '../shared/clock.ts';
+import type { ExplainedCandidate, ExplainedStream } from '../shared/explanation.ts';
+import { errorText } from '../shared/log.ts';
+import type { Policy } from '../shared/policy.ts';
+import type { LiveRouting } from './forward/live-routing.ts';
+import { explainAt } from './history/at.ts';
+import type { History } from './history/history.ts';
+
+const SWITCHES_SHOWN = 5;
+
+export interface ExplainParts {
+  policy: Policy;
+  routing: LiveRouting;
+  history: History;
+}
+
+export function explainRoute({ policy, routing, history }: ExplainParts): AdminRoute {
+  const all = Object.keys(policy.streams);
+  return async ({ stream, at }) => {
+    if (at !== undefined) return past(history, at, stream);
+    if (stream !== undefined && !all.includes(stream)) {
+      return { status: 404, body: { error: `no stream "${stream}"; there are ${all.join(', ')}` } };
+    }
+    const streams = (stream === undefined ? all : [stream]).map((name) => explained(name, policy, routing));
+    return { status: 200, body: { kind: 'explain', streams } };
+  };
+}
+
+async function past(
+  history: History,
+  at: string,
+  stream: string | undefined,
+): Promise<Awaited<ReturnType<AdminRoute>>> {
+  const atMs = wallMsOf(at);
+  if (Number.isNaN(atMs))
+    return { status: 400, body: { error: `"${at}" is no time such as 2026-11-21T08:30:00Z` } };
+  try {
+    const answer = await explainAt(history, atMs);
+    if (!answer) return { status: 404, body: { error: `the history has nothing from before ${at}` } };
+    const streams = answer.streams.filter((one) => stream === undefined || one.stream === stream);
+    if (streams.length === 0) return { status: 404, body: { error: `no stream "${stream}" then` } };
+    return { status: 200, body: { ...answer, streams } };
+  } catch (error) {
+    return { status: 503, body: { error: `the history cannot be read: ${errorText(error)}` } };
+  }
+}
+
+function explained(stream: string, policy: Policy, routing: LiveRouting): ExplainedStream {
+  const own = routing.switches().filter((entry) => entry.stream === stream);
+  const last = own.at(-1);
+  return {
+    stream,
+    reason: last
+      ? `since ${last.at}, from ${last.from ?? 'nothing'} to ${last.to ?? 'nothing'}: ${last.reason}`
+      : 'the first choice, by preference and score',
+    weights: policy.scoring.weights,
+    candidates: routing.explain(stream).map(candidate),
+    switches: own.slice(-SWITCHES_SHOWN),
+  };
+}
+
+function candidate(entry: ReturnType<LiveRouting['explain']>[number]): ExplainedCandidate {
+  const { provider, refusals, chosen, score, parts, standing, preference, health, healthReason } = entry;
+  const { measured, certifications, requiredCertifications, ...inputs } = entry.inputs;
+  const { latencyP50Ms, latencyP95Ms, latencySamples, goodput, accepted, tries } = measured;
+  return {
+    provider,
+    refusals: [...refusals],
+    chosen,
+    score,
+    parts,
+    inputs: {
+      envelopeCostUsd: inputs.envelopeCostUsd,
+      latencyP50Ms,
+      latencyP95Ms,
+      latencySamples,
+      latencyPriorMs: inputs.latencyPriorMs,
+      goodput,
+      accepted,
+      tries,
+      slaPercent: inputs.slaPercent,
+      certificationsHeld: requiredCertifications.filter((name) => certifications.includes(name)).length,
+      certificationsRequired: requiredCertifications.length,
+    },
+    standing,
+    preference,
+    health,
+    healthReason,
+    trial: entry.trial,
+    holds: [...entry.holds],
+    waitMs: Math.round(entry.waitMs),
+    hedgeDelayMs: entry.hedgeDelayMs === null ? null : Math.round(entry.hedgeDelayMs),
+  };
+}

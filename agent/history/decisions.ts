@@ -1,0 +1,93 @@
+/** What the routing core was told and what it decided, as lines; see RoutingEvent and Effect. */
+import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import type { Effect, ProviderStatus, RoutingEvent } from '../routing/core.ts';
+import type { LineOf } from './lines.ts';
+import { Tries } from './tries.ts';
+
+/** Between two writes, at most: a policy could let a breaker swing ten times a second (I10). */
+const LINES_MAX = 2000;
+
+type DecisionLine = LineOf<'switch' | 'health' | 'hold' | 'setup'>;
+
+/** Routing as the history asks for it. */
+export interface Setup {
+  gateway: string;
+  policy: Policy;
+  providers: readonly ProviderFacts[];
+}
+
+export class Decisions {
+  readonly #tries = new Tries();
+  #setup: Setup;
+  #lines: DecisionLine[] = [];
+
+  constructor(setup: Setup) {
+    this.#setup = setup;
+  }
+
+  observed(event: RoutingEvent, effects: readonly Effect[], nowMs: number): void {
+    const m = Math.round(nowMs);
+    switch (event.kind) {
+      case 'published':
+        this.#tries.tried(event.provider, event.outcome, event.latencyMs, nowMs);
+        break;
+      case 'hold':
+      case 'release':
+        this.#push({ k: 'hold', m, p: event.provider, why: event.reason, on: event.kind === 'hold' });
+        break;
+      case 'policy':
+        this.#setup = { ...this.#setup, policy: event.policy };
+        this.#push(this.setupLine(nowMs));
+        break;
+      case 'tick':
+      case 'usage':
+        break;
+    }
+    for (const effect of effects) {
+      const { kind } = effect;
+      if (kind === 'switch')
+        this.#push({ k: kind, m, s: effect.stream, from: effect.from, to: effect.to, why: effect.reason });
+      if (kind === 'health')
+        this.#push({ k: kind, m, p: effect.provider, from: effect.from, to: effect.to, why: effect.reason });
+    }
+  }
+
+  setupLine(nowMs: number): LineOf<'setup'> {
+    const { gateway, policy, providers } = this.#setup;
+    return { k: 'setup', m: Math.round(nowMs), gw: gateway, policy, providers: [...providers] };
+  }
+
+  lines(): Array<DecisionLine | LineOf<'tries'>> {
+    return [...this.#lines, ...this.#tries.lines()];
+  }
+
+  take(): Array<DecisionLine | LineOf<'tries'>> {
+    const lines = [...this.#lines, ...this.#tries.take()];
+    this.#lines = [];
+    return lines;
+  }
+
+  #push(line: DecisionLine): void {
+    this.#lines.push(line);
+    if (this.#lines.length > LINES_MAX) this.#lines.shift();
+  }
+}
+
+/** What routing holds now. `begins`: the agent has just begun. */
+export function stateLine(
+  providers: readonly ProviderStatus[],
+  chosen: Record<string, string | null>,
+  begins: boolean,
+  nowMs: number,
+): LineOf<'state'> {
+  return {
+    k: 'state',
+    m: Math.round(nowMs),
+    begins,
+    chosen,
+    health: Object.fromEntries(providers.map(({ provider, health, reason }) => [provider, [health, reason]])),
+    holds: Object.fromEntries(
+      providers.flatMap(({ provider, holds }) => (holds.length > 0 ? [[provider, [...holds]]] : [])),
+    ),
+  };
+}

@@ -1,0 +1,229 @@
+/**
+ * What happened on this gateway, kept for the questions that an operator asks afterwards: where a record went, what the routing
+ * core was told. Gathered in memory, written once a minute (an SD card bears that for years), bounded in bytes and days (I10).
+ *
+ * A disk that takes no lines changes nothing else (I9). Then, and in the minute before a kill, lines are lost, oldest first: an answer
+ * made from the history says what it does not know.
+ */
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { isoTime } from '../../shared/clock.ts';
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
+import type { Service } from '../../shared/service.ts';
+import type { OutboundEnvelope } from '../cloud/publisher.ts';
+import type { Effect, ProviderStatus, RoutingEvent } from '../routing/core.ts';
+import type { CommittedRange } from '../store/types.ts';
+import { Decisions, type Setup, stateLine } from './decisions.ts';
+import { Deliveries, type GivenUp, type Taken } from './deliveries.ts';
+import { Journal, type Today } from './journal.ts';
+import { type Line, type LineOf, parseLine } from './lines.ts';
+import { Load } from './load.ts';
+import { BootClocks, type Entry, readEntries } from './read.ts';
+import type { Bounds } from './segments.ts';
+
+/** Bytes of lines that wait for a disk, as a part of all that may be kept. */
+const WAITING_PART = 8;
+/** The mapping to wall time is written again when it has moved so far. */
+const CLOCK_MOVED_MS = 500;
+
+interface HistoryOptions {
+  folder: string;
+  bounds: Bounds;
+  writeEveryMs: number;
+  setup: Setup;
+  /** What routing holds now, and where each stream goes. */
+  routingNow: () => { providers: readonly ProviderStatus[]; chosen: Record<string, string | null> };
+  currentClock: () => EnvelopeClock;
+  /** Whether the disk has room for what is not data. */
+  mayWrite: () => boolean;
+  clock: Clock;
+  log: Logger;
+}
+
+export class History implements Service {
+  readonly #options: HistoryOptions;
+  readonly #journal: Journal;
+  readonly #deliveries = new Deliveries();
+  readonly #load = new Load();
+  readonly #decisions: Decisions;
+  readonly #lastSeqs = new Map<string, number>();
+  /** Gathered, and not on the disk. */
+  #waiting: string[] = [];
+  #written: LineOf<'clock'> | null = null;
+  #writing: Promise<void> | null = null;
+  #isFailing: boolean = false;
+  #timer: Timer | null = null;
+
+  constructor(options: HistoryOptions) {
+    this.#options = options;
+    this.#journal = new Journal(options.folder, options.bounds);
+    this.#decisions = new Decisions(options.setup);
+  }
+
+  async start(): Promise<void> {
+    const { clock, writeEveryMs } = this.#options;
+    const nowMs = clock.monoMs();
+    const setup = this.#decisions.setupLine(nowMs);
+    // A policy is some kilobytes, and a gateway may restart often.
+    const begin: Line[] = (await this.#isKnown(setup))
+      ? [this.#stateLine(true)]
+      : [setup, this.#stateLine(true)];
+    this.#waiting.push(...begin.map((line) => JSON.stringify(line)));
+    this.#timer = clock.every(writeEveryMs, () => this.#writeSoon());
+  }
+
+  async stop(): Promise<void> {
+    if (!this.#timer) return;
+    this.#timer.cancel();
+    this.#timer = null;
+    await this.#writing;
+    await this.#write();
+  }
+
+  /** Records became durable. */
+  committed(ranges: readonly CommittedRange[]): void {
+    const nowMs = this.#options.clock.monoMs();
+    for (const range of ranges) {
+      this.#lastSeqs.set(range.stream, range.last);
+      this.#load.committed(range, nowMs);
+    }
+  }
+
+  /** The highest seq of the present epoch; 0 before the first. */
+  lastSeq(stream: string): number {
+    return this.#lastSeqs.get(stream) ?? 0;
+  }
+
+  /** The store began a new epoch. */
+  epochBegan(): void {
+    this.#lastSeqs.clear();
+  }
+
+  /** A provider holds these records now. */
+  accepted(taken: Taken): void {
+    this.#deliveries.accepted(taken, this.#options.clock.monoMs());
+  }
+
+  /** A provider accepted an envelope. */
+  delivered(message: OutboundEnvelope): void {
+    this.#load.delivered(message, this.#options.clock.monoMs());
+  }
+
+  /** The routing core took a step. */
+  observed(event: RoutingEvent, effects: readonly Effect[]): void {
+    this.#decisions.observed(event, effects, this.#options.clock.monoMs());
+  }
+
+  gaveUp(gaps: readonly GivenUp[]): void {
+    for (const gap of gaps) this.#deliveries.gaveUp(gap, this.#options.clock.monoMs());
+  }
+
+  /** Everything that is known, oldest first; see {@link readEntries}. Rejects when the files cannot be read. */
+  async *entries(clocks: BootClocks, wanted?: (text: string) => boolean): AsyncGenerator<Entry> {
+    await this.#writing;
+    yield* readEntries(await this.#journal.files(), clocks, wanted);
+    const present = this.#clockLine();
+    clocks.learn(present);
+    const waiting = this.#waiting.flatMap((text) => parseLine(text) ?? []);
+    const gathered = [...this.#deliveries.lines(), ...this.#load.lines(), ...this.#decisions.lines()];
+    for (const line of [...waiting, ...gathered.sort(byTime)]) {
+      if (line.k !== 'clock') yield { boot: present.boot, line };
+    }
+  }
+
+  /** What is known of wall time, by boot. Rejects when the files cannot be read. */
+  async clocks(): Promise<BootClocks> {
+    const clocks = new BootClocks();
+    const entries = this.entries(clocks, () => false);
+    while (!(await entries.next()).done);
+    return clocks;
+  }
+
+  #writeSoon(): void {
+    if (this.#writing !== null) return;
+    this.#writing = this.#write().finally(() => {
+      this.#writing = null;
+    });
+  }
+
+  /** Never rejects. */
+  async #write(): Promise<void> {
+    const { mayWrite, log } = this.#options;
+    this.#gather();
+    const lines = [...this.#waiting];
+    if (lines.length === 0 || !mayWrite()) return;
+    const present = this.#clockLine();
+    const news = this.#isNews(present) ? [JSON.stringify(present), ...lines] : lines;
+    try {
+      await this.#journal.append(news, () => this.#head(present), this.#today());
+      this.#waiting = this.#waiting.slice(lines.length);
+      this.#written = present;
+      this.#isFailing = false;
+    } catch (error) {
+      if (!this.#isFailing) log.error({ event: 'history.not_written', error: errorText(error) });
+      this.#isFailing = true;
+    }
+  }
+
+  /** What was gathered becomes lines; the oldest go when too many wait. */
+  #gather(): void {
+    const lines = [...this.#deliveries.take(), ...this.#load.take(), ...this.#decisions.take()];
+    this.#waiting.push(...lines.sort(byTime).map((line) => JSON.stringify(line)));
+    const bytesMax = this.#options.bounds.maxBytes / WAITING_PART;
+    let bytes = 0;
+    const first = this.#waiting.findLastIndex((text) => {
+      bytes += text.length + 1;
+      return bytes > bytesMax;
+    });
+    if (first === -1) return;
+    this.#waiting = this.#waiting.slice(first + 1);
+    this.#options.log.warn({ event: 'history.lines_lost', lines: first + 1 });
+  }
+
+  /** What a file begins with, so that it can be read without those before it. */
+  #head(present: LineOf<'clock'>): string[] {
+    const setup = this.#decisions.setupLine(this.#options.clock.monoMs());
+    return [present, setup, this.#stateLine(false)].map((line) => JSON.stringify(line));
+  }
+
+  #stateLine(begins: boolean): LineOf<'state'> {
+    const { clock, routingNow } = this.#options;
+    const { providers, chosen } = routingNow();
+    return stateLine(providers, chosen, begins, clock.monoMs());
+  }
+
+  /** Whether the newest file has it already, or the next line begins a file, which will. */
+  async #isKnown(setup: LineOf<'setup'>): Promise<boolean> {
+    let last: LineOf<'setup'> | null = null;
+    try {
+      const newest = (await this.#journal.files()).slice(-1);
+      if (newest.length === 0) return true;
+      const entries = readEntries(newest, new BootClocks(), (text) => text.startsWith('{"k":"setup"'));
+      for await (const { line } of entries) if (line.k === 'setup') last = line;
+    } catch (error) {
+      this.#options.log.warn({ event: 'history.not_read', error: errorText(error) });
+    }
+    return last !== null && JSON.stringify({ ...last, m: 0 }) === JSON.stringify({ ...setup, m: 0 });
+  }
+
+  #clockLine(): LineOf<'clock'> {
+    const { bootId: boot, offsetMs: off, quality: q } = this.#options.currentClock();
+    return { k: 'clock', boot, off, q };
+  }
+
+  #isNews({ boot, off, q }: LineOf<'clock'>): boolean {
+    const written = this.#written;
+    return written?.boot !== boot || written.q !== q || Math.abs(written.off - off) > CLOCK_MOVED_MS;
+  }
+
+  #today(): Today {
+    const { clock, currentClock } = this.#options;
+    if (currentClock().quality !== 'synchronised') return { wallMs: null, day: null };
+    const wallMs = clock.wallMs();
+    return { wallMs, day: isoTime(wallMs).slice(0, 10) };
+  }
+}
+
+function byTime(a: { m: number }, b: { m: number }): number {
+  return a.m - b.m;
+}

@@ -1,0 +1,158 @@
+/**
+ * What the history's lines say. `m` is monotonic milliseconds since the boot that the `clock` line before names (I7): wall time is
+ * found when the line is read, by the best that was ever known of that boot. Keys are short because the files live on SD cards;
+ * unknown lines and keys are passed over, so that an older program reads a newer file.
+ */
+import { z } from 'zod';
+import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+
+/** As far as a damaged line could harm: what is inside was checked before it was written. */
+const policyShape = z.looseObject({
+  streams: z.record(z.string(), z.looseObject({ redundancy: z.number(), envelope_bytes: z.number() })),
+  compliance: z.looseObject({ data_residency: z.looseObject({}) }),
+  cost: z.looseObject({}),
+  scoring: z.looseObject({ weights: z.looseObject({}) }),
+  failover: z.looseObject({ deadline_max: z.number() }),
+});
+const factsShape = z.looseObject({
+  name: z.string(),
+  type: z.enum(['aws', 'azure', 'gcp', 'mqtt']),
+  certifications: z.array(z.string()),
+});
+const healthKind = z.enum(['healthy', 'degraded', 'open', 'probing']);
+const holdReason = z.enum(['manual', 'quota', 'budget', 'receipt-lag']);
+
+const mono = z.number();
+const name = z.string();
+/** `[first, last, first, last, …]`. */
+const ranges = z.array(z.int().positive());
+
+/** How monotonic time of this boot maps to wall time: wall = m + off. Holds for the lines behind it too, unless one knows better. */
+const clockLine = z.object({
+  k: z.literal('clock'),
+  boot: z.string(),
+  off: z.number(),
+  q: z.enum(['synchronised', 'unsynchronised']),
+});
+
+/** A provider accepted these records between `m` and `m + d`. */
+const tookLine = z.object({
+  k: z.literal('took'),
+  m: mono,
+  d: z.number(),
+  ep: name,
+  s: name,
+  p: name,
+  r: ranges,
+});
+
+/** The buffer gave these records up. */
+const gaveUpLine = z.object({
+  k: z.literal('gave-up'),
+  m: mono,
+  d: z.number(),
+  ep: name,
+  s: name,
+  why: z.enum(['quota', 'age', 'corruption']),
+  r: ranges,
+});
+
+/** The policy in force from here on, and what it chooses among. */
+const setupLine = z.object({
+  k: z.literal('setup'),
+  m: mono,
+  gw: name,
+  policy: z.custom<Policy>((value) => policyShape.safeParse(value).success),
+  providers: z.array(z.custom<ProviderFacts>((value) => factsShape.safeParse(value).success)),
+});
+
+/** What routing held at this moment: where each stream goes, each provider's health with its reason, its holds. */
+const stateLine = z.object({
+  k: z.literal('state'),
+  m: mono,
+  /** The agent has just begun. */
+  begins: z.boolean(),
+  chosen: z.record(name, name.nullable()),
+  health: z.record(name, z.tuple([healthKind, name])),
+  holds: z.record(name, z.array(holdReason)),
+});
+
+const switchLine = z.object({
+  k: z.literal('switch'),
+  m: mono,
+  s: name,
+  from: name.nullable(),
+  to: name.nullable(),
+  why: name,
+});
+
+const healthLine = z.object({
+  k: z.literal('health'),
+  m: mono,
+  p: name,
+  from: healthKind,
+  to: healthKind,
+  why: name,
+});
+
+const holdLine = z.object({ k: z.literal('hold'), m: mono, p: name, why: holdReason, on: z.boolean() });
+
+/** Tries at one provider that ended between `m` and `m + d`, probes included. */
+const triesLine = z.object({
+  k: z.literal('tries'),
+  m: mono,
+  d: z.number(),
+  p: name,
+  /** Accepted, and p50, p95 and p99 of their latencies. */
+  a: z.number(),
+  l: z.tuple([z.number(), z.number(), z.number()]).optional(),
+  /** The others, by outcome (tries.ts); how long their median took; the first and the last of them, after `m`. */
+  f: z.record(z.string(), z.number()).optional(),
+  fl: z.number().optional(),
+  ff: z.tuple([z.number(), z.number()]).optional(),
+  /** The longest pause that a throttling provider asked for. */
+  ra: z.number().optional(),
+});
+
+/** What a stream carried between `m` and `m + d`. */
+const loadLine = z.object({
+  k: z.literal('load'),
+  m: mono,
+  d: z.number(),
+  s: name,
+  /** Records that came in, and their bytes. */
+  r: z.number(),
+  b: z.number(),
+  /** Envelopes that a provider accepted, the records in them and their bytes: one of two copies counts twice. */
+  e: z.number(),
+  er: z.number(),
+  eb: z.number(),
+});
+
+const lineSchema = z.discriminatedUnion('k', [
+  clockLine,
+  tookLine,
+  gaveUpLine,
+  setupLine,
+  stateLine,
+  switchLine,
+  healthLine,
+  holdLine,
+  triesLine,
+  loadLine,
+]);
+
+export type Line = z.output<typeof lineSchema>;
+export type LineOf<Kind extends Line['k']> = Extract<Line, { k: Kind }>;
+
+/** Null for a line that a crash has cut short, that is damaged, or of a kind that this program does not know. */
+export function parseLine(text: string): Line | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null; // Cut short.
+  }
+  const parsed = lineSchema.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}

@@ -1,0 +1,44 @@
+/** The agent's JSON routes that the history answers: `/v1/where?id=`. */
+import type { AdminRoute } from '../../shared/admin-server.ts';
+import { errorText } from '../../shared/log.ts';
+import type { Policy } from '../../shared/policy.ts';
+import { parseRecordId } from '../../shared/record.ts';
+import type { Store } from '../store/store.ts';
+import type { History } from './history.ts';
+import { whereIs } from './where.ts';
+
+interface HistoryRoutesParts {
+  gateway: string;
+  policy: Policy;
+  store: Store;
+  history: History;
+}
+
+export function historyRoutes({
+  gateway,
+  policy,
+  store,
+  history,
+}: HistoryRoutesParts): Record<string, AdminRoute> {
+  const copiesOf = (stream: string): number | null =>
+    Object.hasOwn(policy.streams, stream) ? (policy.streams[stream]?.redundancy ?? null) : null;
+  return {
+    '/v1/where': async ({ id: text = '' }) => {
+      const id = parseRecordId(text);
+      if (!id) {
+        const error = `"${text}" is no record id: expected <gateway>/<epoch>/<stream>/<seq>, such as ${gateway}/${store.epoch}/telemetry/1`;
+        return { status: 400, body: { error } };
+      }
+      if (id.gateway !== gateway)
+        return { status: 404, body: { error: `that is a record of ${id.gateway}; this is ${gateway}` } };
+      try {
+        return { status: 200, body: await whereIs(id, { store, history, copiesOf }) };
+      } catch (error) {
+        return {
+          status: 503,
+          body: { error: `the buffer or the history cannot be read: ${errorText(error)}` },
+        };
+      }
+    },
+  };
+}

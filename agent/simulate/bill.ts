@@ -1,0 +1,60 @@
+/** What a replay would have been billed, by the meter's own rules, and the holds that follow from it. Pure (I11). */
+import { billedUnits, type EnvelopeSizes, envelopeCostUsd } from '../../shared/metering.ts';
+import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import { standardTariff, type Tariff } from '../../shared/tariff.ts';
+import type { Outcome } from '../cloud/publisher.ts';
+import { type CostHold, limitsOf } from '../cost/limits.ts';
+import { mayBeBilled } from '../cost/possible.ts';
+import { type Amount, NO_AMOUNT, sumOf, Usage } from '../cost/usage.ts';
+
+export interface Hold {
+  provider: string;
+  reason: CostHold;
+}
+
+export class Bill {
+  readonly #tariffs: ReadonlyMap<string, Tariff>;
+  readonly #cost: Policy['cost'];
+  readonly #usage: Usage;
+  readonly #totals = new Map<string, Amount>();
+
+  /** `nowMs` is wall-clock milliseconds, here and below: the month begins with nothing used. */
+  constructor(providers: readonly ProviderFacts[], cost: Policy['cost'], nowMs: number) {
+    this.#tariffs = new Map(
+      providers.map(({ name, type, tariff }) => [name, tariff ?? standardTariff(type)]),
+    );
+    this.#cost = cost;
+    this.#usage = new Usage({ atMs: nowMs, dated: true, sinceMs: nowMs, entries: [] }, nowMs);
+  }
+
+  /** `count` envelopes of these sizes were tried. */
+  add(provider: string, stream: string, sizes: EnvelopeSizes, count: number, outcome: Outcome): void {
+    const tariff = this.#tariffs.get(provider);
+    if (!tariff || (outcome.kind !== 'accepted' && !mayBeBilled(tariff, outcome))) return;
+    const units = billedUnits(tariff, sizes) * count;
+    const usd = envelopeCostUsd(tariff, sizes, this.#usage.of(provider).month.units) * count;
+    const amount: Amount =
+      outcome.kind === 'accepted'
+        ? { ...NO_AMOUNT, units, usd }
+        : { ...NO_AMOUNT, possibleUnits: units, possibleUsd: usd };
+    this.#usage.add(provider, stream, amount);
+    this.#totals.set(provider, sumOf([this.of(provider), amount]));
+  }
+
+  /** Of all the time replayed. */
+  of(provider: string): Amount {
+    return this.#totals.get(provider) ?? NO_AMOUNT;
+  }
+
+  /** Time has come to `nowMs`: what is used this month, and the holds for it. */
+  at(nowMs: number): { holds: readonly Hold[]; units: ReadonlyMap<string, number> } {
+    this.#usage.advance({ monoMs: nowMs, wallMs: nowMs, synchronised: true });
+    const uses = [...this.#tariffs].map(([provider, tariff]) => ({
+      provider,
+      tariff,
+      ...this.#usage.of(provider),
+    }));
+    const units = new Map(uses.map(({ provider, month }) => [provider, month.units]));
+    return { holds: limitsOf(uses, this.#cost).holds, units };
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * A gateway's history as a replay needs it: what each provider was like, what each stream carried, which holds an operator had
+ * set, by wall time. Boots whose clock was never set are left out when others are dated: 1970 is no time to replay (I7).
+ */
+import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import { filesIn } from '../history/journal.ts';
+import type { LineOf } from '../history/lines.ts';
+import { BootClocks, type Entry, readEntries } from '../history/read.ts';
+import type { HoldReason } from '../routing/reasons.ts';
+
+/** In wall-clock milliseconds; `to` is not less than `from`. */
+export interface Span {
+  from: number;
+  to: number;
+}
+
+export type RecordedTries = Span & Pick<LineOf<'tries'>, 'a' | 'l' | 'f' | 'fl' | 'ff' | 'ra'>;
+export type RecordedLoad = Span & Pick<LineOf<'load'>, 's' | 'r' | 'e' | 'er' | 'eb'>;
+
+/** A hold that was not the meter's began or ended. */
+export interface RecordedHold {
+  at: number;
+  provider: string;
+  reason: HoldReason;
+  on: boolean;
+}
+
+export interface Recording {
+  gateway: string;
+  /** In force at the end. */
+  policy: Policy;
+  providers: readonly ProviderFacts[];
+  /** When the agent ran, ascending. */
+  spans: Span[];
+  /** By provider; each ascending, like the others. */
+  tries: ReadonlyMap<string, readonly RecordedTries[]>;
+  load: readonly RecordedLoad[];
+  holds: readonly RecordedHold[];
+  /** Switches away from a provider that the gateway made, by stream. */
+  switches: ReadonlyMap<string, number>;
+  /** What a reader should know of it. */
+  notes: string[];
+}
+
+export type RecordingResult = { ok: true; recording: Recording } | { ok: false; message: string };
+
+/** Without a line for so long, the agent was not running: idle providers are probed more often. */
+const SILENCE_MS = 600_000;
+/** Set by the meter from the policy: a replay finds them itself. */
+const METERED: ReadonlySet<HoldReason> = new Set(['quota', 'budget']);
+
+type Dated<L> = { at: number; line: L };
+type Line = Entry['line'];
+
+/** Reads the history in `folder`, as far as it lies between `from` and `to`. */
+export async function readRecording(folder: string, { from, to }: Span): Promise<RecordingResult> {
+  const files = await filesIn(folder);
+  if (files.length === 0) return { ok: false, message: `there is no history in ${folder}` };
+  const { lines, undated } = await datedLines(files);
+  const setups = lines.filter((entry): entry is Dated<LineOf<'setup'>> => entry.line.k === 'setup');
+  const setup = setups.findLast(({ at }) => at <= to)?.line ?? setups[0]?.line;
+  if (!setup) return { ok: false, message: `no policy was recorded in ${folder}` };
+  const within = lines.filter(({ at, line }) => at <= to && at + lengthOf(line) >= from);
+  const spans = spansOf(within, { from, to });
+  if (spans.length === 0) return { ok: false, message: 'the history holds nothing of that time' };
+  const policies = new Set(
+    setups.filter(({ at }) => at <= to).map(({ line }) => JSON.stringify(line.policy)),
+  );
+  const notes = [];
+  if (undated > 0) notes.push(`${undated} lines of boots whose clock was never set are left out`);
+  if (policies.size > 1)
+    notes.push(`the policy changed in that time; "recorded" is the last of ${policies.size}`);
+  return {
+    ok: true,
+    recording: {
+      gateway: setup.gw,
+      policy: setup.policy,
+      providers: setup.providers,
+      spans,
+      tries: triesOf(lines),
+      load: within.flatMap(({ at, line }) =>
+        line.k === 'load' ? [{ ...line, from: at, to: at + line.d }] : [],
+      ),
+      holds: holdsOf(lines),
+      switches: switchesOf(within),
+      notes,
+    },
+  };
+}
+
+async function datedLines(files: readonly string[]): Promise<{ lines: Dated<Line>[]; undated: number }> {
+  const clocks = new BootClocks();
+  const entries: Entry[] = [];
+  const wanted = (text: string): boolean => !text.startsWith('{"k":"took"');
+  for await (const entry of readEntries(files, clocks, wanted)) entries.push(entry);
+  const dated = entries.map(({ boot, line }) => ({ ...clocks.wallOf(boot, line.m), line }));
+  const right = dated.filter(({ clock }) => clock === 'synchronised');
+  const used = right.length > 0 ? right : dated;
+  const lines = used.map(({ wallMs, line }) => ({ at: wallMs, line })).sort((a, b) => a.at - b.at);
+  return { lines, undated: dated.length - used.length };
+}
+
+function lengthOf(line: Line): number {
+  return 'd' in line ? line.d : 0;
+}
+
+function spansOf(lines: readonly Dated<Line>[], { from, to }: Span): Span[] {
+  const spans: Span[] = [];
+  for (const { at, line } of lines) {
+    const last = spans.at(-1);
+    const end = Math.min(to, at + lengthOf(line));
+    if (last && at - last.to <= SILENCE_MS) last.to = Math.max(last.to, end);
+    else spans.push({ from: Math.max(from, at), to: end });
+  }
+  return spans.filter((span) => span.to > span.from);
+}
+
+function triesOf(lines: readonly Dated<Line>[]): Map<string, RecordedTries[]> {
+  const tries = new Map<string, RecordedTries[]>();
+  for (const { at, line } of lines) {
+    if (line.k !== 'tries') continue;
+    const own = tries.get(line.p) ?? [];
+    tries.set(line.p, own);
+    own.push({ ...line, from: at, to: at + line.d });
+  }
+  return tries;
+}
+
+/** A state line says all that holds then, so that one whose beginning is lost is found, and one whose end is lost ends. */
+function holdsOf(lines: readonly Dated<Line>[]): RecordedHold[] {
+  const inForce = new Map<string, { provider: string; reason: HoldReason }>();
+  const holds: RecordedHold[] = [];
+  const set = (at: number, provider: string, reason: HoldReason, on: boolean): void => {
+    const key = `${reason} ${provider}`;
+    if (METERED.has(reason) || inForce.has(key) === on) return;
+    if (on) inForce.set(key, { provider, reason });
+    else inForce.delete(key);
+    holds.push({ at, provider, reason, on });
+  };
+  for (const { at, line } of lines) {
+    if (line.k === 'hold') set(at, line.p, line.why, line.on);
+    if (line.k !== 'state') continue;
+    for (const { provider, reason } of [...inForce.values()]) {
+      if (!line.holds[provider]?.includes(reason)) set(at, provider, reason, false);
+    }
+    for (const [provider, reasons] of Object.entries(line.holds))
+      for (const reason of reasons) set(at, provider, reason, true);
+  }
+  return holds;
+}
+
+function switchesOf(lines: readonly Dated<Line>[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { line } of lines) {
+    if (line.k === 'switch' && line.from !== null) counts.set(line.s, (counts.get(line.s) ?? 0) + 1);
+  }
+  return counts;
+}

@@ -1,0 +1,62 @@
+/** `headgate simulate`: the recorded past under several policies, side by side. */
+import { isoTime } from '../../shared/clock.ts';
+import { type ConfigProblem, loadConfig } from '../../shared/config/load.ts';
+import { policyIssues } from '../../shared/config/policy-check.ts';
+import { type Policy, policySchema } from '../../shared/policy.ts';
+import type { SimulationReport } from '../../shared/simulation.ts';
+import { type Recording, readRecording, type Span } from './recording.ts';
+import { replay } from './replay.ts';
+
+export type SimulationResult =
+  | { kind: 'done'; report: SimulationReport }
+  /** The history does not serve. */
+  | { kind: 'failed'; message: string }
+  | { kind: 'mistakes'; problems: ConfigProblem[] };
+
+/** Replays the history in `folder` under the policy that was in force, when only one file is given, and under those of `files`. */
+export async function simulate(
+  folder: string,
+  files: readonly string[],
+  span: Span,
+): Promise<SimulationResult> {
+  const read = await readRecording(folder, span);
+  if (!read.ok) return { kind: 'failed', message: read.message };
+  const { recording } = read;
+  const policies: Array<{ name: string; policy: Policy }> = [];
+  if (files.length < 2) policies.push({ name: 'recorded', policy: recording.policy });
+  const problems: ConfigProblem[] = [];
+  for (const file of files) {
+    const loaded = loadConfig(file, checkedPolicy(recording));
+    if (loaded.ok) policies.push({ name: file, policy: loaded.config });
+    else problems.push(...loaded.problems);
+  }
+  if (problems.length > 0) return { kind: 'mistakes', problems };
+  const { spans, gateway, notes } = recording;
+  return {
+    kind: 'done',
+    report: {
+      kind: 'simulation',
+      gateway,
+      from: isoTime(spans[0]?.from ?? 0),
+      to: isoTime(spans.at(-1)?.to ?? 0),
+      replayedMs: spans.reduce((sum, { from, to }) => sum + to - from, 0),
+      policies: policies.map(({ name, policy }) => replay(recording, policy, name)),
+      notes: [...notes, ...policies.flatMap(({ name, policy }) => strangers(recording, name, policy))],
+    },
+  };
+}
+
+/** A policy that the recorded providers can keep. */
+function checkedPolicy({ providers }: Recording) {
+  return policySchema.superRefine((policy, context) => {
+    for (const issue of policyIssues(policy, providers)) context.addIssue({ code: 'custom', ...issue });
+  });
+}
+
+function strangers({ load }: Recording, name: string, policy: Policy): string[] {
+  const unknown = new Set(load.map(({ s }) => s).filter((stream) => !Object.hasOwn(policy.streams, stream)));
+  return [...unknown].map(
+    (stream) =>
+      `${name} has no stream ${stream}: what it carried is left out there, for topics are not recorded`,
+  );
+}

@@ -1,0 +1,97 @@
+/** A real agent process with two brokers as its providers, and what an operator and a device do with it. */
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
+import type { Test } from 'tap';
+import { stringify } from 'yaml';
+import { systemClock } from '../../../shared/clock.ts';
+import { headgate } from '../../cli/run.ts';
+import { AgentProcess, configFile } from '../../crash/agent-process.ts';
+import { type Broker, startBroker } from '../cloud/mqtt-support.ts';
+
+export interface Gateway {
+  dir: string;
+  brokers: { a: Broker; b: Broker };
+  /** The last process that was started. */
+  agent: AgentProcess;
+  start(): Promise<AgentProcess>;
+  /** Publishes at QoS 1; resolves when all have their PUBACK. */
+  publish(topic: string, count: number): Promise<void>;
+  /** A command that asks this agent. */
+  cli(...args: string[]): ReturnType<typeof headgate>;
+  /** What its admin server answers. */
+  ask<T>(path: string): Promise<T>;
+}
+
+export async function gatewayWith(
+  t: Test,
+  { policy, history = {} }: { policy: object; history?: object },
+): Promise<Gateway> {
+  const dir = t.testdir();
+  const brokers = { a: await startBroker(t), b: await startBroker(t) };
+  const ports = { broker: await freePort(), admin: await freePort() };
+  const provider = (name: 'a' | 'b') => ({
+    name,
+    type: 'mqtt',
+    url: `mqtt://127.0.0.1:${brokers[name].port}`,
+  });
+  const config = {
+    gateway: 'gw-1',
+    data_dir: join(dir, 'data'),
+    admin: { port: ports.admin },
+    clock: { synchronised: 'assume' },
+    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: ports.broker }] },
+    history: { write_every: '300ms', ...history },
+    providers: [provider('a'), provider('b')],
+    policy,
+  };
+  writeFileSync(configFile(dir), stringify(config));
+  const admin = `http://127.0.0.1:${ports.admin}`;
+  const gateway: Gateway = {
+    dir,
+    brokers,
+    agent: new AgentProcess({ dir }, systemClock),
+    async start() {
+      gateway.agent = new AgentProcess({ dir }, systemClock);
+      await gateway.agent.untilReady();
+      return gateway.agent;
+    },
+    async publish(topic, count) {
+      const device = await connectAsync(`mqtt://127.0.0.1:${ports.broker}`, { protocolVersion: 4 });
+      const publishes = Array.from({ length: count }, (_, i) =>
+        device.publishAsync(topic, `reading ${i}`, { qos: 1 }),
+      );
+      await Promise.all(publishes);
+      await device.endAsync();
+    },
+    cli: (...args) => headgate([...args, '--admin', admin]),
+    async ask(path) {
+      const response = await fetch(admin + path);
+      if (!response.ok) throw new Error(await response.text());
+      return JSON.parse(await response.text());
+    },
+  };
+  await gateway.agent.untilReady();
+  t.teardown(() => gateway.agent.kill());
+  return gateway;
+}
+
+/** Asks until the answer is as wanted, for ten seconds. */
+export async function until<T>(asked: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
+  let answer = await asked();
+  for (let i = 0; i < 50 && !wanted(answer); i++) {
+    await systemClock.sleep(200);
+    answer = await asked();
+  }
+  return answer;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== 'object' || address === null) throw new Error('no port');
+  return address.port;
+}
