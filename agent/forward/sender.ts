@@ -75,6 +75,7 @@ export class Sender {
     this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {
       this.counters.accepted += 1;
+      this.#accepted(message, latencyMs);
     } else {
       this.#failed(message, outcome, latencyMs);
     }
@@ -92,6 +93,12 @@ export class Sender {
 
   close(): Promise<void> {
     return this.#publisher.close();
+  }
+
+  #accepted({ properties }: OutboundEnvelope, latencyMs: number): void {
+    const { ep: epoch, st: stream, first, last } = properties;
+    const { provider } = this;
+    this.#log.debug({ event: 'publish.accepted', provider, epoch, stream, first, last, latencyMs });
   }
 
   #failed(
