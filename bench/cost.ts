@@ -4,13 +4,14 @@
  */
 import { Stream } from '../agent/forward/stream.ts';
 import type { StreamQueue } from '../agent/forward/stream-queue.ts';
-import { type Entropy, seededEntropy } from '../shared/entropy.ts';
+import { seededEntropy } from '../shared/entropy.ts';
 import { envelopeProperties } from '../shared/envelope/codec.ts';
 import type { Envelope } from '../shared/envelope/envelope.ts';
 import { billedUnits, type EnvelopeSizes, propertyBytes } from '../shared/metering.ts';
 import { streamSchema } from '../shared/policy.ts';
 import type { TelemetryRecord } from '../shared/record.ts';
 import { standardTariff } from '../shared/tariff.ts';
+import { readingOf } from './load/readings.ts';
 import { type Bench, type Measured, rounded } from './measure.ts';
 
 const CLOUDS = ['aws', 'azure', 'gcp'] as const;
@@ -18,7 +19,6 @@ const RATES = [10, 200] as const;
 const DAY_MS = 86_400_000;
 /** The forwarder looks at its queues this often. */
 const TICK_MS = 25;
-const DEVICES = 20;
 const GATEWAY = 'gw-0042';
 const STREAM = 'telemetry';
 const TARIFFS = { aws: standardTariff('aws'), azure: standardTariff('azure'), gcp: standardTariff('gcp') };
@@ -138,29 +138,6 @@ function header(): Omit<Envelope, 'records'> {
     lane: 'live',
     gaps: [],
     sealedAt: null,
-  };
-}
-
-/** A reading as a pump's controller would publish it: time, state, and four sensors with noise in all their digits. */
-function readingOf(seq: number, nowMs: number, entropy: Entropy): TelemetryRecord {
-  const device = `pump-${String(seq % DEVICES).padStart(2, '0')}`;
-  const between = (low: number, high: number, digits: number): number =>
-    Math.round((low + entropy.float() * (high - low)) * 10 ** digits) / 10 ** digits;
-  const reading = {
-    device,
-    ts: 1_790_000_005_000 + nowMs + Math.floor(entropy.float() * TICK_MS),
-    bar: between(3.8, 4.6, 2),
-    temp: between(58, 66, 1),
-    rpm: between(1440, 1460, 0),
-    amps: between(11, 14, 2),
-    state: entropy.float() < 0.95 ? 'running' : 'idle',
-  };
-  return {
-    seq,
-    monoMs: nowMs + Math.floor(entropy.float() * TICK_MS),
-    device,
-    topic: `plant/line-2/${device}/state`,
-    payload: Buffer.from(JSON.stringify(reading)),
   };
 }
 

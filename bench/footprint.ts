@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { connectAsync } from 'mqtt';
-import { parse } from 'yaml';
+import { startClouds } from './load/clouds.ts';
 import { freePort, type LoadShape, load, pause, Workshop } from './load/programs.ts';
 import { type Bench, type Measured, median, rounded } from './measure.ts';
 
@@ -61,7 +61,7 @@ export const bench: Bench = {
 
 async function measured(shop: Workshop): Promise<Measured> {
   const program = shop.compile('mqtt-load.c');
-  const aws = await startedCloud(shop);
+  const clouds = await startClouds(shop);
   const port = await freePort();
   const agent = await shop.agent(
     'footprint',
@@ -69,7 +69,7 @@ async function measured(shop: Workshop): Promise<Measured> {
     port,
     {},
     {
-      providers: [aws, ELSEWHERE],
+      providers: [clouds.provider('aws'), ELSEWHERE],
       bin: await shop.installed(),
     },
   );
@@ -115,31 +115,6 @@ async function measured(shop: Workshop): Promise<Measured> {
     };
   } finally {
     clearInterval(sampling);
-  }
-}
-
-/** The loopback AWS, and what the agent needs to publish to it. */
-async function startedCloud(shop: Workshop): Promise<object> {
-  const dir = `${shop.folder}/clouds`;
-  const control = await freePort();
-  const headgate = new URL('../bin/headgate.js', import.meta.url).pathname;
-  await shop.node([headgate, 'clouds', '--dir', dir, '--control-port', String(control)], control);
-  for (let tries = 0; tries < 100; tries++) {
-    const providers = readProviders(`${dir}/agent.yaml`);
-    const aws = providers.find(({ type }) => type === 'aws');
-    if (aws) return aws;
-    await pause(100);
-  }
-  throw new Error('the loopback clouds wrote no agent.yaml');
-}
-
-function readProviders(file: string): Array<{ type: string }> {
-  try {
-    const config: { providers?: Array<{ type: string }> } = parse(readFileSync(file, 'utf8'));
-    return config.providers ?? [];
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw error;
   }
 }
 

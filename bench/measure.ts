@@ -16,12 +16,17 @@ export interface Measured {
   figures: Readonly<Record<string, number>>;
 }
 
+/** What was given on the command line, by name. */
+export type Options = Readonly<Record<string, string | boolean | undefined>>;
+
 /** What bench/run.ts finds in a file of this folder, as its export `bench`. */
 export interface Bench {
   name: string;
   /** One line for the list. */
   summary: string;
-  run(): Promise<Measured>;
+  /** Names of options that it takes, each with a value: `--runs 5`. */
+  options?: readonly string[];
+  run(options: Options): Promise<Measured>;
 }
 
 const WARM_UP_TURNS = 3;
@@ -84,4 +89,10 @@ function timed({ operations, run }: Candidate): number {
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
+
+/** The lowest value that at least `share` of the values do not exceed (nearest rank); NaN of none. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
 }

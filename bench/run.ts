@@ -1,21 +1,21 @@
-/** `npm run bench -- NAME [--json]`: runs one bench of this folder; without a name, lists them (docs/benchmarks.md). */
+/** `npm run bench -- NAME [--json] [its options]`: runs one bench of this folder; without a name, lists them (docs/benchmarks.md). */
 import { readdirSync } from 'node:fs';
 import { cpus, type as osType, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
-import type { Bench, Measured } from './measure.ts';
+import type { Bench, Measured, Options } from './measure.ts';
 
 const EXIT_USAGE = 2;
 const NOT_BENCHES = ['measure.ts', 'run.ts'];
 
 const benches = await findBenches();
-const { name, json, problem } = readArguments();
-const bench = benches.find((one) => one.name === name);
+const bench = benches.find((one) => one.name === process.argv[2]);
+const { name, json, options, problem } = readArguments(bench);
 if (problem !== null || (name !== undefined && !bench)) {
   const known = benches.map((one) => one.name).join(', ');
   console.error(`bench: ${problem ?? `there is no bench "${name}"`}; there are: ${known}`);
   process.exitCode = EXIT_USAGE;
 } else if (bench) {
-  const { rows, figures } = await bench.run();
+  const { rows, figures } = await bench.run(options);
   console.log(`${bench.name}: ${bench.summary}\n\n${table(rows)}`);
   if (json) console.log(JSON.stringify({ bench: bench.name, figures, machine: machine() }));
 } else {
@@ -32,16 +32,28 @@ async function findBenches(): Promise<Bench[]> {
   return (await Promise.all(modules)).map(({ bench }) => bench);
 }
 
-function readArguments(): { name: string | undefined; json: boolean; problem: string | null } {
+interface Arguments {
+  name: string | undefined;
+  json: boolean;
+  options: Options;
+  problem: string | null;
+}
+
+function readArguments(bench: Bench | undefined): Arguments {
   try {
+    const own = Object.fromEntries(
+      (bench?.options ?? []).map((option) => [option, { type: 'string' }] as const),
+    );
     const { positionals, values } = parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'boolean' } },
+      options: { ...own, json: { type: 'boolean' } },
     });
+    const { json = false, ...options } = values;
     const problem = positionals.length > 1 ? 'one bench at a time' : null;
-    return { name: positionals[0], json: values.json ?? false, problem };
+    return { name: positionals[0], json: json === true, options, problem };
   } catch (error) {
-    return { name: undefined, json: false, problem: error instanceof Error ? error.message : String(error) };
+    const problem = error instanceof Error ? error.message : String(error);
+    return { name: undefined, json: false, options: {}, problem };
   }
 }
 

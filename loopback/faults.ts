@@ -7,6 +7,8 @@ export const FAULT_NAMES = [
   'blackhole',
   /** Every answer takes `latencyMs` ± `jitterMs` longer. */
   'slow',
+  /** `slow` that grows: from nothing to all of it over `periodMs`, and stays so. */
+  'slow-ramp',
   /** The provider's own way to say "too many requests" (IoT Hub over MQTT: late PUBACKs, then a cut). */
   'throttle',
   /** HTTP 500 / CONNACK 3 / UNAVAILABLE. */
@@ -33,11 +35,11 @@ export type FaultName = (typeof FAULT_NAMES)[number];
 
 export interface Fault {
   name: FaultName;
-  /** For `slow`. Default 800. */
+  /** For `slow` and `slow-ramp`. Default 800. */
   latencyMs: number;
-  /** For `slow`. Default 300. */
+  /** For `slow` and `slow-ramp`. Default 300. */
   jitterMs: number;
-  /** For `flap`: half a cycle. Default 2000. */
+  /** For `flap`: half a cycle; for `slow-ramp`: how long it grows. Default 2000. */
   periodMs: number;
 }
 
@@ -50,6 +52,7 @@ export const TRANSPORT_FAULTS: ReadonlySet<FaultName> = new Set([
   'refuse',
   'blackhole',
   'slow',
+  'slow-ramp',
   'reset',
   'flap',
 ]);

@@ -29,6 +29,7 @@ export class TcpProxy implements Service {
   #port: number;
   #started: boolean = false;
   #fault: Fault | null = null;
+  #faultSinceMs = 0;
   #flapTimer: Timer | null = null;
   /** The last opening or closing of the port: they run one after the other. */
   #lastMove: Promise<void> = Promise.resolve();
@@ -63,6 +64,7 @@ export class TcpProxy implements Service {
     this.#flapTimer?.cancel();
     const before = this.#fault;
     this.#fault = fault && TRANSPORT_FAULTS.has(fault.name) ? fault : null;
+    this.#faultSinceMs = this.#clock.monoMs();
     // Bytes swallowed by a black hole leave a TLS stream torn: cut those connections so that clients make new ones.
     if (before?.name === 'blackhole' && this.#fault?.name !== 'blackhole') this.#cutAll();
     await this.#move(this.#fault?.name === 'refuse' || this.#fault?.name === 'flap' ? 'closed' : 'open');
@@ -162,8 +164,11 @@ export class TcpProxy implements Service {
   }
 
   #latencyMs(): number {
-    if (this.#fault?.name !== 'slow') return 0;
-    return Math.max(0, this.#fault.latencyMs + (this.#entropy.float() * 2 - 1) * this.#fault.jitterMs);
+    const fault = this.#fault;
+    if (fault?.name !== 'slow' && fault?.name !== 'slow-ramp') return 0;
+    const elapsedMs = this.#clock.monoMs() - this.#faultSinceMs;
+    const share = fault.name === 'slow' ? 1 : Math.min(1, elapsedMs / fault.periodMs);
+    return Math.max(0, share * (fault.latencyMs + (this.#entropy.float() * 2 - 1) * fault.jitterMs));
   }
 }
 

@@ -146,6 +146,7 @@ export class Sender {
     if (outcome.kind === 'accepted') {
       this.counters.accepted += 1;
       this.#window.saw(latencyMs, this.#clock.monoMs());
+      this.#logAccepted(message, latencyMs);
     } else if (outcome.kind !== 'cancelled') {
       this.#failed(message, outcome, latencyMs);
     }
@@ -167,6 +168,12 @@ export class Sender {
     if (outcome.kind === 'accepted') this.#window.accepted(bytes, latencyMs, nowMs);
     const isLate = outcome.kind === 'unknown' && outcome.cause === 'deadline';
     if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
+  }
+
+  #logAccepted({ properties }: OutboundEnvelope, latencyMs: number): void {
+    const { ep: epoch, st: stream, first, last } = properties;
+    const { provider } = this;
+    this.#log.debug({ event: 'publish.accepted', provider, epoch, stream, first, last, latencyMs });
   }
 
   #failed(

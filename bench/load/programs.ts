@@ -4,13 +4,14 @@ import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } f
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
-const HEADGATE = join(REPOSITORY, 'bin', 'headgate.js');
-const NODE_FLAGS = ['--max-semi-space-size=16'];
+export const HEADGATE = join(REPOSITORY, 'bin', 'headgate.js');
+export const NODE_FLAGS = ['--max-semi-space-size=16'];
 const MOSQUITTO = '/usr/sbin/mosquitto';
 const READY_TRIES = 200;
 const UNREACHABLE = { name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' };
@@ -38,6 +39,15 @@ export interface LoadShape {
   site?: string;
 }
 
+interface AgentExtras {
+  providers?: readonly object[];
+  bin?: string;
+  /** The `log` section of agent.yaml. */
+  log?: object;
+  /** Is given each line of the agent's log. */
+  onLine?: (line: string) => void;
+}
+
 /** A folder for one bench, and all that was started in it. */
 export class Workshop {
   readonly folder = mkdtempSync(join(tmpdir(), 'headgate-bench-'));
@@ -61,12 +71,14 @@ export class Workshop {
     args: readonly string[],
     port: number,
     env: NodeJS.ProcessEnv = {},
+    onLine?: (line: string) => void,
   ): Promise<ChildProcess> {
     const child = spawn(command, args, {
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'inherit'],
       env: { ...process.env, ...env },
     });
     this.#children.push(child);
+    if (onLine && child.stdout) createInterface({ input: child.stdout }).on('line', onLine);
     for (let tries = 0; tries < READY_TRIES; tries++) {
       if (await listens(port)) return child;
       await pause(50);
@@ -74,8 +86,13 @@ export class Workshop {
     throw new Error(`${command} does not listen on port ${port}`);
   }
 
-  node(args: readonly string[], port: number, env?: NodeJS.ProcessEnv): Promise<ChildProcess> {
-    return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env);
+  node(
+    args: readonly string[],
+    port: number,
+    env?: NodeJS.ProcessEnv,
+    onLine?: (line: string) => void,
+  ): Promise<ChildProcess> {
+    return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env, onLine);
   }
 
   /** The compiled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping in its memory. */
@@ -96,12 +113,12 @@ export class Workshop {
     policy: object,
     port: number,
     env?: NodeJS.ProcessEnv,
-    { providers = [UNREACHABLE], bin = HEADGATE }: { providers?: readonly object[]; bin?: string } = {},
+    { providers = [UNREACHABLE], bin = HEADGATE, log = { level: 'error' }, onLine }: AgentExtras = {},
   ): Promise<ChildProcess> {
     const config = {
       gateway: 'bench',
       data_dir: join(this.folder, name),
-      log: { level: 'error' },
+      log,
       admin: { host: '127.0.0.1', port: await freePort() },
       broker: {
         allow_anonymous: true,
@@ -116,7 +133,7 @@ export class Workshop {
     };
     const file = join(this.folder, `${name}.yaml`);
     writeFileSync(file, JSON.stringify(config));
-    return this.node([bin, 'agent', '--config', file], port, env);
+    return this.node([bin, 'agent', '--config', file], port, env, onLine);
   }
 
   /** Debian's mosquitto, which keeps nothing. */

@@ -50,9 +50,9 @@ export function addCloudsCommand(program: Command): void {
     .command('fault <provider:fault>')
     .description('Switch a fault on (aws:blackhole) or off (aws:clear).')
     .option('--control <url>', 'address of the control server', CLOUDS_CONTROL_URL)
-    .option('--latency <ms>', 'for slow: added to every answer')
-    .option('--jitter <ms>', 'for slow: more or less than that')
-    .option('--period <ms>', 'for flap: half a cycle')
+    .option('--latency <ms>', 'for slow and slow-ramp: added to every answer')
+    .option('--jitter <ms>', 'for slow and slow-ramp: more or less than that')
+    .option('--period <ms>', 'for flap: half a cycle; for slow-ramp: how long it grows')
     .option('--json', 'print the answer as JSON')
     .action(async (spec: string, flags: FaultFlags) => {
       process.exitCode = await setFault(spec, flags);

@@ -136,6 +136,20 @@ t.test('slow delays answers by the latency and nothing else: order and end stay'
   t.ok(tookMs >= 20 && tookMs < 4000, `took ${tookMs} ms`);
 });
 
+t.test('slow-ramp begins with nothing and grows to all of the latency', async (t) => {
+  const { proxy } = await start(t);
+  const socket = await open(t, proxy.port);
+  const tookMs = async (periodMs: number): Promise<number> => {
+    await proxy.setFault(fault('slow-ramp', { latencyMs: 2000, jitterMs: 0, periodMs }));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    const began = systemClock.monoMs();
+    t.equal(await ask(socket), 'ping');
+    return systemClock.monoMs() - began;
+  };
+  t.ok((await tookMs(600_000)) < 1900, 'at its beginning');
+  t.ok((await tookMs(10)) >= 1990, 'at its end');
+});
+
 t.test('slow keeps the order of chunks sent at different times', async (t) => {
   const { proxy } = await start(t);
   await proxy.setFault(fault('slow', { latencyMs: 30, jitterMs: 30 }));

@@ -47,6 +47,12 @@ const CASES: Record<FaultName, Case> = {
   refuse: { warm: 'retryable connection-refused', cold: 'retryable connection-refused' },
   blackhole: { warm: 'unknown deadline', cold: 'unknown deadline', deadlineMs: 300 },
   slow: { warm: 'unknown deadline', cold: 'unknown deadline', deadlineMs: 300, options: { jitterMs: 100 } },
+  'slow-ramp': {
+    warm: 'unknown deadline',
+    cold: 'unknown deadline',
+    deadlineMs: 300,
+    options: { jitterMs: 100, periodMs: 1 },
+  },
   throttle: { warm: 'throttled', cold: 'throttled' },
   error: { warm: 'retryable server-error', cold: 'retryable server-error' },
   html503: { warm: 'retryable server-error', cold: 'retryable server-error' },

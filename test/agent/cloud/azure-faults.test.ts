@@ -26,6 +26,7 @@ const TABLE: Record<FaultName, Case> = {
   // The first was sent into the hole; the second found no connection, so it is certain that it is not there.
   blackhole: { outcomes: ['unknown/deadline', 'retryable/not-connected'], delivered: [] },
   slow: { outcomes: ['accepted', 'accepted'], delivered: ['1', '2'] },
+  'slow-ramp': { outcomes: ['accepted', 'accepted'], delivered: ['1', '2'] },
   // The acknowledgements are later than the deadline; the hub gives up what was not acknowledged.
   throttle: { outcomes: ['unknown/deadline', 'unknown/deadline'], delivered: [] },
   error: { outcomes: ['retryable/unavailable', 'retryable/unavailable'], delivered: [] },

@@ -20,6 +20,8 @@ const EXPECTED: Record<FaultName, Expected> = {
   refuse: { open: 'retryable/connection-refused', fresh: 'retryable/connection-refused', arrivals: 0 },
   blackhole: { open: 'unknown/deadline', fresh: 'unknown/deadline', arrivals: 0 },
   slow: { open: 'unknown/deadline', fresh: 'unknown/deadline', arrivals: 1 },
+  // It has only begun to grow.
+  'slow-ramp': { open: 'accepted', fresh: 'accepted', arrivals: 1 },
   throttle: { open: 'throttled', fresh: 'throttled', arrivals: 0 },
   error: { open: 'retryable/unavailable', fresh: 'retryable/unavailable', arrivals: 0 },
   html503: { open: 'unknown/connection-lost', fresh: 'retryable/unavailable', arrivals: 0 },

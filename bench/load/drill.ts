@@ -1,0 +1,126 @@
+/**
+ * One fault drill: steady traffic, a fault at the provider in use, and what each record published since then had to wait for.
+ *
+ *   detected   from the fault until routing has chosen another provider
+ *   recovered  from the fault until records are accepted elsewhere and none is behind: the later of the first acceptance of a
+ *              record published after the fault by another provider, and the last acceptance of a record that took longer than
+ *              LATE_MS from its publish
+ */
+import { systemEntropy as entropy } from '../../shared/entropy.ts';
+import type { AgentLog } from './agent-log.ts';
+import type { CloudName, Clouds } from './clouds.ts';
+import { pause } from './programs.ts';
+import type { Traffic } from './traffic.ts';
+
+/** Linger, tick and round trip come to some 230 ms. */
+const LATE_MS = 500;
+/** A drill begins when the provider has been in use so long. */
+const IN_USE_MS = 2500;
+/** Over the linger, so that faults come at any point of it. */
+const PHASE_MS = 250;
+const POLL_MS = 20;
+const SETTLED_MS_MAX = 120_000;
+const DELIVERED_MS_MAX = 30_000;
+
+export interface FaultPlan {
+  fault: { fault: string; [option: string]: unknown };
+  /** How long it lasts, or until everything is delivered. */
+  lastsMs: number;
+}
+
+export interface Drill {
+  provider: string;
+  /** Null when routing never chose another. */
+  detectedMs: number | null;
+  /** Null when it did not recover while the fault lasted. */
+  recoveredMs: number | null;
+  switches: number;
+  /** Publishes beyond one for each envelope. */
+  extra: number;
+  /** Of these, what was accepted a second time. */
+  doubled: number;
+}
+
+export interface DrillParts {
+  log: AgentLog;
+  traffic: Traffic;
+  clouds: Clouds;
+  names: readonly CloudName[];
+}
+
+export async function drill({ log, traffic, clouds, names }: DrillParts, plan: FaultPlan): Promise<Drill> {
+  const inUse = (): CloudName | undefined => names.find((name) => name === log.switches.at(-1)?.to);
+  const isSettled = (): boolean =>
+    names.some((name) => name !== inUse() && log.health(name) === 'healthy') &&
+    inUse() !== undefined &&
+    Date.now() - (log.switches.at(-1)?.atMs ?? 0) >= IN_USE_MS &&
+    isDelivered(log, traffic, Date.now() - LATE_MS);
+  await until('the providers are well again', isSettled, SETTLED_MS_MAX);
+  await pause(entropy.float() * PHASE_MS);
+  const provider = inUse();
+  if (!provider) throw new Error('no provider is in use');
+  const faultMs = Date.now();
+  await clouds.setFault(provider, plan.fault);
+  await pause(plan.lastsMs);
+  const delivered = (): boolean => isDelivered(log, traffic, Date.now() - LATE_MS);
+  await until('all is delivered', delivered, DELIVERED_MS_MAX).catch(() => undefined);
+  const endMs = Date.now();
+  await clouds.setFault(provider, null);
+  return judged({ log, traffic }, provider, faultMs, endMs);
+}
+
+/** Whether all that was published up to then has been accepted by somebody. */
+function isDelivered(log: AgentLog, traffic: Traffic, untilMs: number): boolean {
+  for (let seq = traffic.seqs.last; seq >= traffic.seqs.first; seq--) {
+    if (traffic.publishedMs(seq) > untilMs) continue;
+    if (log.acceptedMs(seq) === null) return false;
+    // Looking back further than any disturbance lasts would take ever longer.
+    if (traffic.publishedMs(seq) < untilMs - 2 * DELIVERED_MS_MAX) return true;
+  }
+  return true;
+}
+
+function judged(
+  { log, traffic }: Pick<DrillParts, 'log' | 'traffic'>,
+  provider: string,
+  faultMs: number,
+  endMs: number,
+): Drill {
+  const during = <Event extends { atMs: number }>(events: readonly Event[]): Event[] =>
+    events.filter(({ atMs }) => atMs >= faultMs && atMs <= endMs);
+  const switches = during(log.switches);
+  const acceptances = during(log.acceptances);
+  const elsewhere = acceptances.find(
+    (taken) => taken.provider !== provider && traffic.publishedMs(taken.last) >= faultMs,
+  );
+  let behindMs = elsewhere?.atMs ?? Number.POSITIVE_INFINITY;
+  for (let seq = traffic.seqs.last; seq >= traffic.seqs.first; seq--) {
+    const publishedMs = traffic.publishedMs(seq);
+    if (publishedMs > endMs - LATE_MS) continue;
+    if (publishedMs < faultMs - LATE_MS) break;
+    const acceptedMs = log.acceptedMs(seq) ?? Number.POSITIVE_INFINITY;
+    if (acceptedMs < publishedMs - 1) throw new Error(`record ${seq} was accepted before it was published`);
+    if (acceptedMs - publishedMs > LATE_MS) behindMs = Math.max(behindMs, acceptedMs);
+  }
+  const left = switches.find(({ from }) => from === provider);
+  const envelopes = new Set(acceptances.map(({ first, last }) => `${first}-${last}`));
+  return {
+    provider,
+    detectedMs: left ? left.atMs - faultMs : null,
+    recoveredMs: Number.isFinite(behindMs) ? behindMs - faultMs : null,
+    switches: switches.length,
+    extra:
+      acceptances.length +
+      log.failuresMs.filter((atMs) => atMs >= faultMs && atMs <= endMs).length -
+      envelopes.size,
+    doubled: acceptances.length - envelopes.size,
+  };
+}
+
+async function until(what: string, isSo: () => boolean, waitMs: number): Promise<void> {
+  const endsMs = Date.now() + waitMs;
+  while (!isSo()) {
+    if (Date.now() > endsMs) throw new Error(`not within ${waitMs / 1000} s: ${what}`);
+    await pause(POLL_MS);
+  }
+}
