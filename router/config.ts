@@ -10,6 +10,7 @@ import {
 } from '../shared/config/load.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
+import { webhookFeedOptions } from './feeds/webhook.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
@@ -35,6 +36,7 @@ const feedSchema = z
   .discriminatedUnion('type', [
     ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), name }).strict(),
     mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+    webhookFeedOptions.safeExtend({ type: z.literal('webhook'), name }).strict(),
   ])
   .describe('One reader that follows the ledger.');
 

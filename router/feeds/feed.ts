@@ -5,20 +5,21 @@
  * records and never skips one. A destination that must not see repeats drops them by (gateway, epoch, stream, seq).
  */
 import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import { DeliveryError, type FeedSink } from './sink.ts';
 
-/** Where a feed takes its records to. Called by one feed, one batch at a time. */
-export interface FeedSink {
-  /** Resolves when the destination has all of `records` durably; rejects when it may not: they come again. */
-  write(records: readonly LedgerRecord[]): Promise<void>;
-  /** Lets go of everything; a write under way settles soon. The sink is not used again. */
-  close(): Promise<void>;
-}
+/**
+ * `following`: what is in the ledger goes out as it comes. `retrying`: the last write failed; the same batch is tried again.
+ * `gone`: the destination wants no more records, and gets none until the router is started again.
+ */
+export type FeedPhase = 'following' | 'retrying' | 'gone';
 
 export interface FeedState {
   name: string;
+  phase: FeedPhase;
   /** Offset of the last record that the destination has. */
   cursor: number;
   /** Records written since the start, repeats counted. */
@@ -41,6 +42,7 @@ export interface FeedOptions {
   ledger: Ledger;
   sink: FeedSink;
   clock: Clock;
+  entropy: Entropy;
   log: Logger;
   /** Most records in one write. */
   batchRecords?: number;
@@ -51,6 +53,8 @@ const BATCH_RECORDS = 500;
 const POLL_MS = 1000;
 const BACKOFF_FIRST_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
+/** The longest wait that a destination can ask for. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
 /** How long `stop` lets a batch in hand finish, which saves the repeats. */
 const STOP_GRACE_MS = 5000;
 
@@ -63,6 +67,7 @@ class LedgerFeed implements Feed {
   readonly #ledger: Ledger;
   readonly #sink: FeedSink;
   readonly #clock: Clock;
+  readonly #entropy: Entropy;
   readonly #log: Logger;
   readonly #batchRecords: number;
   readonly #stopping = new AbortController();
@@ -70,7 +75,11 @@ class LedgerFeed implements Feed {
   #stopped: Promise<void> | null = null;
   /** Cuts the wait for the next poll short. */
   #wake = new AbortController();
+  /** Read and not yet handed over; kept through failures, so that what is tried again is the same batch. One page at most. */
+  #inHand: readonly LedgerRecord[] = [];
+  #phase: FeedPhase = 'following';
   #cursor = 0;
+  #savedCursor = 0;
   #written = 0;
   #failures = 0;
   #lastError: string | null = null;
@@ -80,12 +89,14 @@ class LedgerFeed implements Feed {
     this.#ledger = options.ledger;
     this.#sink = options.sink;
     this.#clock = options.clock;
+    this.#entropy = options.entropy;
     this.#log = options.log;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
   }
 
   async start(): Promise<void> {
     this.#cursor = await this.#ledger.loadCursor(this.name);
+    this.#savedCursor = this.#cursor;
     this.#running = this.#follow();
   }
 
@@ -101,6 +112,7 @@ class LedgerFeed implements Feed {
   state(): FeedState {
     return {
       name: this.name,
+      phase: this.#phase,
       cursor: this.#cursor,
       written: this.#written,
       failures: this.#failures,
@@ -118,38 +130,61 @@ class LedgerFeed implements Feed {
     await this.#running;
   }
 
-  /** Ends only by `stop`. */
+  /** Ends by `stop`, or when the destination is gone for good. */
   async #follow(): Promise<void> {
     let backoffMs = BACKOFF_FIRST_MS;
-    while (!this.#stopping.signal.aborted) {
+    while (!this.#stopping.signal.aborted && this.#phase !== 'gone') {
       // Renewed before the read: a notification that comes during it makes the wait below end at once.
       this.#wake = new AbortController();
       try {
         const advanced = await this.#advance();
         if (this.#lastError !== null) this.#log.info({ event: 'feed.recovered', feed: this.name });
         this.#lastError = null;
+        this.#phase = 'following';
         backoffMs = BACKOFF_FIRST_MS;
         if (!advanced) await this.#waitForRecords();
       } catch (error) {
-        this.#failures += 1;
-        this.#lastError = errorText(error);
-        this.#log.warn({ event: 'feed.failed', feed: this.name, retryMs: backoffMs, error: this.#lastError });
-        await this.#clock.sleep(backoffMs, this.#stopping.signal);
+        await this.#failed(error, backoffMs);
         backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
       }
     }
   }
 
+  /** Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for it. */
+  async #failed(error: unknown, backoffMs: number): Promise<void> {
+    const { gone, retryAfterMs } = error instanceof DeliveryError ? error : new DeliveryError('');
+    this.#failures += 1;
+    this.#lastError = errorText(error);
+    this.#phase = gone ? 'gone' : 'retrying';
+    if (gone) {
+      this.#log.error({ event: 'feed.gone', feed: this.name, error: this.#lastError });
+      return;
+    }
+    const ownMs = backoffMs * (0.5 + this.#entropy.float() / 2);
+    const retryMs = Math.max(ownMs, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
+    this.#log.warn({ event: 'feed.failed', feed: this.name, retryMs, error: this.#lastError });
+    await this.#clock.sleep(retryMs, this.#stopping.signal);
+  }
+
   /** Brings one batch over; false when there was none. */
   async #advance(): Promise<boolean> {
-    const records = await this.#ledger.read(this.#cursor, this.#batchRecords);
-    const last = records.at(-1);
-    if (!last) return false;
-    await this.#sink.write(records);
-    this.#written += records.length;
-    await this.#ledger.saveCursor(this.name, last.offset);
+    await this.#saveCursor();
+    if (this.#inHand.length === 0) this.#inHand = await this.#ledger.read(this.#cursor, this.#batchRecords);
+    if (this.#inHand.length === 0) return false;
+    const count = await this.#sink.write(this.#inHand);
+    const last = this.#inHand[count - 1];
+    if (!last) throw new Error('the destination took no record and told no failure');
+    this.#inHand = this.#inHand.slice(count);
+    this.#written += count;
     this.#cursor = last.offset;
+    await this.#saveCursor();
     return true;
+  }
+
+  async #saveCursor(): Promise<void> {
+    if (this.#savedCursor === this.#cursor) return;
+    await this.#ledger.saveCursor(this.name, this.#cursor);
+    this.#savedCursor = this.#cursor;
   }
 
   async #waitForRecords(): Promise<void> {

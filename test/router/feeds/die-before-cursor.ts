@@ -3,6 +3,7 @@ import { createFeed } from '../../../router/feeds/feed.ts';
 import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 
 const [ledgerFile = '', feedFile = '', dieAt = ''] = process.argv.slice(2);
@@ -16,7 +17,7 @@ ledger.saveCursor = async (feed, offset) => {
   await save(feed, offset);
 };
 const sink = createNdjsonSink({ file: feedFile }, process.stdout);
-await createFeed({ name: 'file', ledger, sink, clock, log, batchRecords: 10 }).start();
+await createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
 // Only reached when it did not die.
 await clock.sleep(5000);
 process.exit(1);

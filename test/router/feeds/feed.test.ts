@@ -1,11 +1,13 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { createFeed, type Feed, type FeedOptions, type FeedSink } from '../../../router/feeds/feed.ts';
+import { createFeed, type Feed, type FeedOptions } from '../../../router/feeds/feed.ts';
 import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
+import type { FeedSink } from '../../../router/feeds/sink.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 
@@ -21,7 +23,7 @@ async function fresh(t: Test) {
   const ledger = await openSqliteLedger({ file: join(folder, 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const start = async (name: string, sink: FeedSink, rest: Partial<FeedOptions> = {}): Promise<Feed> => {
-    const feed = createFeed({ name, ledger, sink, clock, log, ...rest });
+    const feed = createFeed({ name, ledger, sink, clock, entropy, log, ...rest });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -36,6 +38,7 @@ function memory(): FeedSink & { batches: number[][] } {
     batches,
     async write(records) {
       batches.push(records.map(({ offset }) => offset));
+      return records.length;
     },
     async close() {
       await Promise.resolve();
@@ -103,7 +106,7 @@ t.test('a notification during a write is not lost', async (t) => {
         await ledger.commit([entry({ seqs: [2] })]);
         feed.notify();
       }
-      await write(records);
+      return write(records);
     },
   });
   await ledger.commit([entry({ seqs: [1] })]);
@@ -139,7 +142,7 @@ t.test('stop lets a batch in hand finish, is idempotent, and ends a feed in back
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   let release: () => void = () => undefined;
   const slow = await start('slow', {
-    write: () => new Promise((resolve) => (release = resolve)),
+    write: (records) => new Promise((resolve) => (release = () => resolve(records.length))),
     close: () => Promise.resolve(),
   });
   const failing = await start('failing', file(join(folder, 'none', 'records.ndjson')));

@@ -74,7 +74,15 @@ async function fresh(t: Test) {
     batchRecords = 10,
   ): Promise<Feed> => {
     const sink = createMqttSink('plant', mqttFeedOptions.parse(options), clock);
-    const feed = createFeed({ name: 'plant', ledger, sink, clock, log, batchRecords });
+    const feed = createFeed({
+      name: 'plant',
+      ledger,
+      sink,
+      clock,
+      entropy: systemEntropy,
+      log,
+      batchRecords,
+    });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;

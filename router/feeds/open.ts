@@ -1,0 +1,38 @@
+/** The feeds that router.yaml names. */
+import type { Writable } from 'node:stream';
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { FeedConfig } from '../config.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { createFeed, type Feed } from './feed.ts';
+import { createMqttSink } from './mqtt.ts';
+import { createNdjsonSink } from './ndjson.ts';
+import type { FeedSink } from './sink.ts';
+import { createWebhookSink } from './webhook.ts';
+
+interface FeedDeps {
+  ledger: Ledger;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+  /** Where records go that a feed writes to `-`. */
+  stdout: Writable;
+}
+
+export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Feed {
+  const sink = openSink(config, deps.clock, stdout);
+  const batch = config.type === 'webhook' ? { batchRecords: config.batch_records } : {};
+  return createFeed({ name: config.name, sink, ...batch, ...deps });
+}
+
+function openSink(config: FeedConfig, clock: Clock, stdout: Writable): FeedSink {
+  switch (config.type) {
+    case 'ndjson':
+      return createNdjsonSink(config, stdout);
+    case 'mqtt':
+      return createMqttSink(config.name, config, clock);
+    case 'webhook':
+      return createWebhookSink(config, clock);
+  }
+}
