@@ -9,6 +9,7 @@ import {
   systemSources,
 } from '../shared/config/load.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
+import { natsFeedOptions } from './feeds/nats.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
 import { webhookFeedOptions } from './feeds/webhook.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
@@ -36,6 +37,7 @@ const feedSchema = z
   .discriminatedUnion('type', [
     ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), name }).strict(),
     mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+    natsFeedOptions.safeExtend({ type: z.literal('nats'), name }).strict(),
     webhookFeedOptions.safeExtend({ type: z.literal('webhook'), name }).strict(),
   ])
   .describe('One reader that follows the ledger.');

@@ -7,6 +7,7 @@ import type { FeedConfig } from '../config.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { createFeed, type Feed } from './feed.ts';
 import { createMqttSink } from './mqtt.ts';
+import { createNatsSink } from './nats.ts';
 import { createNdjsonSink } from './ndjson.ts';
 import type { FeedSink } from './sink.ts';
 import { createWebhookSink } from './webhook.ts';
@@ -32,6 +33,8 @@ function openSink(config: FeedConfig, clock: Clock, stdout: Writable): FeedSink 
       return createNdjsonSink(config, stdout);
     case 'mqtt':
       return createMqttSink(config.name, config, clock);
+    case 'nats':
+      return createNatsSink(config.name, config, clock);
     case 'webhook':
       return createWebhookSink(config, clock);
   }
