@@ -53,7 +53,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     stop: () => stopAll([...sources.map((source) => () => source.stop()), () => ingest.drain()]),
   };
   const registry = new Registry();
-  registerMeasured(registry, { sources, ingest, feeds, ledger });
+  registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
   const admin = createAdminServer({
     ...config.admin,
     checks: {

@@ -8,14 +8,16 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import { FeedLease } from './lease.ts';
 import { DeliveryError, type FeedSink } from './sink.ts';
 
 /**
- * `following`: what is in the ledger goes out as it comes. `retrying`: the last write failed; the same batch is tried again.
- * `gone`: the destination wants no more records, and gets none until the router is started again.
+ * `following`: what is in the ledger goes out as it comes. `retrying`: the last try failed, of the destination or of the
+ * ledger; it is tried again. `standby`: another router runs the feed, and this one takes over when that one ends. `gone`: the
+ * destination wants no more records, and gets none until the router is started again.
  */
-export type FeedPhase = 'following' | 'retrying' | 'gone';
+export type FeedPhase = 'following' | 'retrying' | 'standby' | 'gone';
 
 export interface FeedState {
   name: string;
@@ -46,9 +48,14 @@ export interface FeedOptions {
   log: Logger;
   /** Most records in one write. */
   batchRecords?: number;
+  /** How long a router that was killed keeps others from running the feed. */
+  leaseMs?: number;
 }
 
 const BATCH_RECORDS = 500;
+const LEASE_MS = 15_000;
+const HOLDER_BYTES = 8;
+const START: FeedPosition = { offset: 0, progress: new Uint8Array() };
 /** Finds what another process committed: a notification is only ever a shortcut. */
 const POLL_MS = 1000;
 const BACKOFF_FIRST_MS = 250;
@@ -70,6 +77,7 @@ class LedgerFeed implements Feed {
   readonly #entropy: Entropy;
   readonly #log: Logger;
   readonly #batchRecords: number;
+  readonly #lease: FeedLease;
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -77,9 +85,11 @@ class LedgerFeed implements Feed {
   #wake = new AbortController();
   /** Read and not yet handed over; kept through failures, so that what is tried again is the same batch. One page at most. */
   #inHand: readonly LedgerRecord[] = [];
-  #phase: FeedPhase = 'following';
-  #cursor = 0;
-  #savedCursor = 0;
+  #phase: FeedPhase = 'standby';
+  /** Where the destination is. */
+  #position = START;
+  /** Where the ledger says it is: behind `#position` between a write and its save. */
+  #saved = START;
   #written = 0;
   #failures = 0;
   #lastError: string | null = null;
@@ -92,11 +102,16 @@ class LedgerFeed implements Feed {
     this.#entropy = options.entropy;
     this.#log = options.log;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
+    this.#lease = new FeedLease({
+      feed: options.name,
+      holder: Buffer.from(options.entropy.bytes(HOLDER_BYTES)).toString('hex'),
+      ledger: options.ledger,
+      clock: options.clock,
+      leaseMs: options.leaseMs ?? LEASE_MS,
+    });
   }
 
   async start(): Promise<void> {
-    this.#cursor = await this.#ledger.loadCursor(this.name);
-    this.#savedCursor = this.#cursor;
     this.#running = this.#follow();
   }
 
@@ -113,7 +128,7 @@ class LedgerFeed implements Feed {
     return {
       name: this.name,
       phase: this.#phase,
-      cursor: this.#cursor,
+      cursor: this.#position.offset,
       written: this.#written,
       failures: this.#failures,
       lastError: this.#lastError,
@@ -128,6 +143,11 @@ class LedgerFeed implements Feed {
     graceOver.abort();
     await this.#sink.close();
     await this.#running;
+    try {
+      await this.#lease.release();
+    } catch (error) {
+      this.#log.warn({ event: 'feed.not_released', feed: this.name, error: errorText(error) });
+    }
   }
 
   /** Ends by `stop`, or when the destination is gone for good. */
@@ -137,17 +157,40 @@ class LedgerFeed implements Feed {
       // Renewed before the read: a notification that comes during it makes the wait below end at once.
       this.#wake = new AbortController();
       try {
-        const advanced = await this.#advance();
+        const moved = await this.#step();
         if (this.#lastError !== null) this.#log.info({ event: 'feed.recovered', feed: this.name });
         this.#lastError = null;
-        this.#phase = 'following';
         backoffMs = BACKOFF_FIRST_MS;
-        if (!advanced) await this.#waitForRecords();
+        if (!moved) await this.#waitForRecords();
       } catch (error) {
         await this.#failed(error, backoffMs);
         backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
       }
     }
+  }
+
+  /** False when there is nothing to do for now. */
+  async #step(): Promise<boolean> {
+    // Each new try begins with a claim, which also tells when the position was set anew in the meantime.
+    if ((this.#phase !== 'following' || !this.#lease.valid()) && !(await this.#claim())) return false;
+    const advanced = await this.#advance();
+    this.#phase = 'following';
+    return advanced;
+  }
+
+  /** False while another router runs the feed. */
+  async #claim(): Promise<boolean> {
+    const found = await this.#lease.claim();
+    if (found === null) {
+      this.#phase = 'standby';
+      return false;
+    }
+    if (this.#phase === 'standby') this.#phase = 'following';
+    const here = samePosition(found, this.#saved) ? this.#position : found;
+    if (!samePosition(here, this.#position)) this.#inHand = [];
+    this.#position = here;
+    this.#saved = found;
+    return true;
   }
 
   /** Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for it. */
@@ -168,26 +211,34 @@ class LedgerFeed implements Feed {
 
   /** Brings one batch over; false when there was none. */
   async #advance(): Promise<boolean> {
-    await this.#saveCursor();
-    if (this.#inHand.length === 0) this.#inHand = await this.#ledger.read(this.#cursor, this.#batchRecords);
+    await this.#save();
+    if (this.#inHand.length === 0) {
+      this.#inHand = await this.#ledger.read(this.#position.offset, this.#batchRecords);
+    }
     if (this.#inHand.length === 0) return false;
     const count = await this.#sink.write(this.#inHand);
     const last = this.#inHand[count - 1];
     if (!last) throw new Error('the destination took no record and told no failure');
     this.#inHand = this.#inHand.slice(count);
     this.#written += count;
-    this.#cursor = last.offset;
-    await this.#saveCursor();
+    this.#position = { ...START, offset: last.offset };
+    await this.#save();
     return true;
   }
 
-  async #saveCursor(): Promise<void> {
-    if (this.#savedCursor === this.#cursor) return;
-    await this.#ledger.saveCursor(this.name, this.#cursor);
-    this.#savedCursor = this.#cursor;
+  async #save(): Promise<void> {
+    if (samePosition(this.#saved, this.#position)) return;
+    if (!(await this.#ledger.moveFeed(this.name, this.#saved, this.#position))) {
+      throw new Error('the position was set by someone else');
+    }
+    this.#saved = this.#position;
   }
 
   async #waitForRecords(): Promise<void> {
     if (!this.#stopping.signal.aborted) await this.#clock.sleep(POLL_MS, this.#wake.signal);
   }
+}
+
+function samePosition(a: FeedPosition, b: FeedPosition): boolean {
+  return a.offset === b.offset && Buffer.compare(a.progress, b.progress) === 0;
 }
