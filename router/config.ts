@@ -11,6 +11,7 @@ import {
 import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { natsFeedOptions } from './feeds/nats.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
+import { postgresFeedOptions } from './feeds/postgres.ts';
 import { webhookFeedOptions } from './feeds/webhook.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
@@ -38,6 +39,7 @@ const feedSchema = z
     ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), name }).strict(),
     mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
     natsFeedOptions.safeExtend({ type: z.literal('nats'), name }).strict(),
+    postgresFeedOptions.safeExtend({ type: z.literal('postgres'), name }).strict(),
     webhookFeedOptions.safeExtend({ type: z.literal('webhook'), name }).strict(),
   ])
   .describe('One reader that follows the ledger.');

@@ -48,7 +48,7 @@ function dataOf(payload: Buffer): { contentType: string; member: string } {
 }
 
 /** Whether `text` is one JSON value (RFC 8259). */
-function isJson(text: string): boolean {
+export function isJson(text: string): boolean {
   try {
     JSON.parse(text);
     return true;

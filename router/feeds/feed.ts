@@ -186,7 +186,8 @@ class LedgerFeed implements Feed {
       return false;
     }
     if (this.#phase === 'standby') this.#phase = 'following';
-    const here = samePosition(found, this.#saved) ? this.#position : found;
+    const known = samePosition(found, this.#saved) ? this.#position : found;
+    const here = (await this.#sink.position?.(found, this.#ledger)) ?? known;
     if (!samePosition(here, this.#position)) this.#inHand = [];
     this.#position = here;
     this.#saved = found;
@@ -216,12 +217,13 @@ class LedgerFeed implements Feed {
       this.#inHand = await this.#ledger.read(this.#position.offset, this.#batchRecords);
     }
     if (this.#inHand.length === 0) return false;
-    const count = await this.#sink.write(this.#inHand);
-    const last = this.#inHand[count - 1];
-    if (!last) throw new Error('the destination took no record and told no failure');
-    this.#inHand = this.#inHand.slice(count);
+    const batch = this.#inHand;
+    const after = (count: number): FeedPosition => ({ ...START, offset: batch[count - 1]?.offset ?? 0 });
+    const count = await this.#sink.write(batch, { from: this.#position, after });
+    if (count < 1) throw new Error('the destination took no record and told no failure');
+    this.#inHand = batch.slice(count);
     this.#written += count;
-    this.#position = { ...START, offset: last.offset };
+    this.#position = after(count);
     await this.#save();
     return true;
   }

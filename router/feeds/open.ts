@@ -9,6 +9,7 @@ import { createFeed, type Feed } from './feed.ts';
 import { createMqttSink } from './mqtt.ts';
 import { createNatsSink } from './nats.ts';
 import { createNdjsonSink } from './ndjson.ts';
+import { createPostgresSink } from './postgres.ts';
 import type { FeedSink } from './sink.ts';
 import { createWebhookSink } from './webhook.ts';
 
@@ -22,12 +23,14 @@ interface FeedDeps {
 }
 
 export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Feed {
-  const sink = openSink(config, deps.clock, stdout);
+  const sink = openSink(config, { stdout, ...deps });
   const batch = config.type === 'webhook' ? { batchRecords: config.batch_records } : {};
   return createFeed({ name: config.name, sink, ...batch, ...deps });
 }
 
-function openSink(config: FeedConfig, clock: Clock, stdout: Writable): FeedSink {
+type SinkDeps = Pick<FeedDeps, 'clock' | 'log' | 'stdout'>;
+
+export function openSink(config: FeedConfig, { clock, log, stdout }: SinkDeps): FeedSink {
   switch (config.type) {
     case 'ndjson':
       return createNdjsonSink(config, stdout);
@@ -35,6 +38,8 @@ function openSink(config: FeedConfig, clock: Clock, stdout: Writable): FeedSink 
       return createMqttSink(config.name, config, clock);
     case 'nats':
       return createNatsSink(config.name, config, clock);
+    case 'postgres':
+      return createPostgresSink(config.name, config, { clock, log });
     case 'webhook':
       return createWebhookSink(config, clock);
   }

@@ -13,9 +13,9 @@ const log = createLogger({ level: 'silent', levels: {} });
 const ledger = await openPostgresLedger({ ...optionsOf(place), clock, log });
 const target = createNdjsonSink({ file }, process.stdout);
 const sink: FeedSink = {
-  async write(records) {
+  async write(records, move) {
     await clock.sleep(10);
-    return target.write(records);
+    return target.write(records, move);
   },
   close: () => target.close(),
 };

@@ -105,12 +105,12 @@ t.test('a notification during a write is not lost', async (t) => {
   const write = sink.write;
   const feed = await start('a', {
     ...sink,
-    async write(records) {
+    async write(records, move) {
       if (sink.batches.length === 0) {
         await ledger.commit([entry({ seqs: [2] })]);
         feed.notify();
       }
-      return write(records);
+      return write(records, move);
     },
   });
   await ledger.commit([entry({ seqs: [1] })]);
@@ -188,9 +188,9 @@ t.test('a position that is set from outside is followed, also by a feed that can
     'a',
     {
       ...sink,
-      async write(records) {
+      async write(records, move) {
         if (records[0]?.offset === 11) throw new Error('record 11 is refused');
-        return write(records);
+        return write(records, move);
       },
     },
     { batchRecords: 10 },

@@ -20,6 +20,7 @@ import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
+import { ANY_MOVE } from './any-move.ts';
 
 function record(offset: number, rest: Partial<LedgerRecord> = {}): LedgerRecord {
   return {
@@ -75,15 +76,15 @@ t.test('one JSON object per record', async (t) => {
 t.test('appends, cuts the half line of a crash off first, and follows a rotation', async (t) => {
   const path = join(t.testdir(), 'records.ndjson');
   const sink = createNdjsonSink({ file: path }, process.stdout);
-  await sink.write([record(1), record(2)]);
+  await sink.write([record(1), record(2)], ANY_MOVE);
   appendFileSync(path, recordJson(record(3, { payload: Buffer.alloc(20_000, 'x') })).slice(0, 15_000));
-  await sink.write([record(3)]);
+  await sink.write([record(3)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [1, 2, 3]);
   renameSync(path, `${path}.1`);
-  await sink.write([record(4)]);
+  await sink.write([record(4)], ANY_MOVE);
   t.strictSame([offsetsIn(`${path}.1`), offsetsIn(path)], [[1, 2, 3], [4]]);
   writeFileSync(path, '{"offset":');
-  await sink.write([record(5)]);
+  await sink.write([record(5)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [5], 'half a line and nothing else');
   await sink.close();
 });
@@ -92,14 +93,14 @@ t.test('"-" is stdout; a reader that went away is an error, not the end of the p
   const path = join(t.testdir(), 'stdout');
   const stdout = createWriteStream(path);
   const sink = createNdjsonSink({ file: '-' }, stdout);
-  await sink.write([record(1)]);
-  await sink.write([record(2)]);
+  await sink.write([record(1)], ANY_MOVE);
+  await sink.write([record(2)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [1, 2]);
   const child = spawn('true', { stdio: ['pipe', 'ignore', 'ignore'] });
   await once(child, 'close');
   const gone = createNdjsonSink({ file: '-' }, child.stdin);
-  await t.rejects(gone.write([record(1)]));
-  await t.rejects(gone.write([record(1)]));
+  await t.rejects(gone.write([record(1)], ANY_MOVE));
+  await t.rejects(gone.write([record(1)], ANY_MOVE));
   await gone.close();
   await sink.close();
   stdout.end();
@@ -109,7 +110,10 @@ t.test('a stalled stdout does not keep the feed from stopping', async (t) => {
   const child = spawn('sleep', ['30'], { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
   const sink = createNdjsonSink({ file: '-' }, child.stdin);
-  const stalled = sink.write(seqs(1, 100).map((i) => record(i, { payload: Buffer.alloc(100_000, 'x') })));
+  const stalled = sink.write(
+    seqs(1, 100).map((i) => record(i, { payload: Buffer.alloc(100_000, 'x') })),
+    ANY_MOVE,
+  );
   const rejected = t.rejects(stalled, { message: /stopped/ });
   await clock.sleep(20);
   await sink.close();

@@ -14,6 +14,7 @@ import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { entry, record, seqs } from '../ledger/envelopes.ts';
+import { ANY_MOVE } from './any-move.ts';
 import { type Posted, receiver } from './receiver.ts';
 
 const KEY = Buffer.alloc(32, 7);
@@ -171,7 +172,7 @@ t.test('stopping ends a POST that waits for its answer', async (t) => {
   await ledger.commit([entry({ seqs: [1] })]);
   const url = `http://127.0.0.1:${port}/`;
   const sink = createWebhookSink(webhookFeedOptions.parse({ url, secret: SECRET }), clock);
-  const stuck = t.rejects(sink.write(await ledger.read(0, 1)), { message: /stopped/ });
+  const stuck = t.rejects(sink.write(await ledger.read(0, 1), ANY_MOVE), { message: /stopped/ });
   await until(() => posted.length === 1);
   await sink.close();
   await stuck;
