@@ -9,7 +9,10 @@ import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { HoldBackLimits } from './hold-back.ts';
+import { openHoldBackReader } from './hold-back-reader.ts';
 import { FeedLease } from './lease.ts';
+import { type FeedReader, OffsetReader, START } from './reader.ts';
 import { DeliveryError, type FeedSink } from './sink.ts';
 
 /**
@@ -24,6 +27,8 @@ export interface FeedState {
   phase: FeedPhase;
   /** Offset of the last record that the destination has. */
   cursor: number;
+  /** Records held back until those before them are there. */
+  held: number;
   /** Records written since the start, repeats counted. */
   written: number;
   failures: number;
@@ -48,6 +53,8 @@ export interface FeedOptions {
   log: Logger;
   /** Most records in one write. */
   batchRecords?: number;
+  /** Null, the default, for the order in which the ledger took the records. */
+  holdBack?: HoldBackLimits | null;
   /** How long a router that was killed keeps others from running the feed. */
   leaseMs?: number;
 }
@@ -55,7 +62,6 @@ export interface FeedOptions {
 const BATCH_RECORDS = 500;
 const LEASE_MS = 15_000;
 const HOLDER_BYTES = 8;
-const START: FeedPosition = { offset: 0, progress: new Uint8Array() };
 /** Finds what another process committed: a notification is only ever a shortcut. */
 const POLL_MS = 1000;
 const BACKOFF_FIRST_MS = 250;
@@ -78,6 +84,10 @@ class LedgerFeed implements Feed {
   readonly #log: Logger;
   readonly #batchRecords: number;
   readonly #lease: FeedLease;
+  readonly #holdBack: HoldBackLimits | null;
+  #reader: FeedReader;
+  /** Whether the reader stands at `#position`. */
+  #opened: boolean = false;
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
@@ -102,6 +112,8 @@ class LedgerFeed implements Feed {
     this.#entropy = options.entropy;
     this.#log = options.log;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
+    this.#holdBack = options.holdBack ?? null;
+    this.#reader = new OffsetReader(options.ledger, START);
     this.#lease = new FeedLease({
       feed: options.name,
       holder: Buffer.from(options.entropy.bytes(HOLDER_BYTES)).toString('hex'),
@@ -129,6 +141,7 @@ class LedgerFeed implements Feed {
       name: this.name,
       phase: this.#phase,
       cursor: this.#position.offset,
+      held: this.#reader.held,
       written: this.#written,
       failures: this.#failures,
       lastError: this.#lastError,
@@ -188,10 +201,21 @@ class LedgerFeed implements Feed {
     if (this.#phase === 'standby') this.#phase = 'following';
     const known = samePosition(found, this.#saved) ? this.#position : found;
     const here = (await this.#sink.position?.(found, this.#ledger)) ?? known;
-    if (!samePosition(here, this.#position)) this.#inHand = [];
+    if (!this.#opened || !samePosition(here, this.#position)) {
+      this.#inHand = [];
+      this.#opened = false;
+      this.#reader = await this.#open(here);
+      this.#opened = true;
+    }
     this.#position = here;
     this.#saved = found;
     return true;
+  }
+
+  async #open(position: FeedPosition): Promise<FeedReader> {
+    const ledger = this.#ledger;
+    if (this.#holdBack === null) return new OffsetReader(ledger, position);
+    return openHoldBackReader({ ledger, clock: this.#clock, limits: this.#holdBack }, position);
   }
 
   /** Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for it. */
@@ -213,17 +237,23 @@ class LedgerFeed implements Feed {
   /** Brings one batch over; false when there was none. */
   async #advance(): Promise<boolean> {
     await this.#save();
+    const reader = this.#reader;
+    if (this.#inHand.length === 0) this.#inHand = await reader.next(this.#batchRecords);
     if (this.#inHand.length === 0) {
-      this.#inHand = await this.#ledger.read(this.#position.offset, this.#batchRecords);
+      // Some may have been looked at and held. A destination that keeps the position moves it with records only.
+      if (!this.#sink.position) this.#position = reader.after(0);
+      await this.#save();
+      return false;
     }
-    if (this.#inHand.length === 0) return false;
-    const batch = this.#inHand;
-    const after = (count: number): FeedPosition => ({ ...START, offset: batch[count - 1]?.offset ?? 0 });
-    const count = await this.#sink.write(batch, { from: this.#position, after });
+    const count = await this.#sink.write(this.#inHand, {
+      from: this.#position,
+      after: (written) => reader.after(written),
+    });
     if (count < 1) throw new Error('the destination took no record and told no failure');
-    this.#inHand = batch.slice(count);
+    this.#inHand = this.#inHand.slice(count);
     this.#written += count;
-    this.#position = after(count);
+    this.#position = reader.after(count);
+    reader.handed(count);
     await this.#save();
     return true;
   }

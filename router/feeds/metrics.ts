@@ -33,6 +33,14 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
   });
   new Gauge({
     ...common,
+    name: `${PREFIX}held_records`,
+    help: 'Records that this router holds back until those before them are there.',
+    collect() {
+      for (const feed of feeds) this.set({ feed: feed.name }, feed.state().held);
+    },
+  });
+  new Gauge({
+    ...common,
     name: `${PREFIX}running`,
     help: 'One where this router runs the feed, zero where another one does or the destination wants no more.',
     collect() {

@@ -25,7 +25,9 @@ interface FeedDeps {
 export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Feed {
   const sink = openSink(config, { stdout, ...deps });
   const batch = config.type === 'webhook' ? { batchRecords: config.batch_records } : {};
-  return createFeed({ name: config.name, sink, ...batch, ...deps });
+  const { hold_back } = config;
+  const holdBack = hold_back ? { recordsMax: hold_back.records_max, maxWaitMs: hold_back.max_wait } : null;
+  return createFeed({ name: config.name, sink, holdBack, ...batch, ...deps });
 }
 
 type SinkDeps = Pick<FeedDeps, 'clock' | 'log' | 'stdout'>;

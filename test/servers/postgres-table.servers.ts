@@ -10,6 +10,7 @@ import t, { type Test } from 'tap';
 import { resetFeed } from '../../cli/feeds.ts';
 import { loadRouterConfig } from '../../router/config.ts';
 import { createFeed, type Feed } from '../../router/feeds/feed.ts';
+import type { HoldBackLimits } from '../../router/feeds/hold-back.ts';
 import { createPostgresSink, postgresFeedOptions } from '../../router/feeds/postgres.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
@@ -50,9 +51,10 @@ async function fresh(t: Test, schema: string) {
   const file = join(folder, 'ledger.db');
   const ledger = await openSqliteLedger({ file, clock, log });
   t.teardown(() => ledger.close());
-  const start = async (): Promise<Feed> => {
+  const start = async (holdBack: HoldBackLimits | null = null): Promise<Feed> => {
     const sink = sinkOf(schema);
-    const feed = createFeed({ name: 'table', ledger, sink, clock, entropy, log, batchRecords: 10 });
+    const options = { ledger, sink, clock, entropy, log, holdBack };
+    const feed = createFeed({ name: 'table', ...options, batchRecords: 10 });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -243,6 +245,34 @@ await t.test('killed at random while a consumer takes the rows away: each comes 
     seqs(1, records),
   );
 });
+
+await t.test(
+  'with hold_back: what is held comes later, and its position survives at both ends',
+  async (t) => {
+    const { ledger, start, table } = await fresh(t, 'held');
+    const limits = { recordsMax: 100, maxWaitMs: 60_000 };
+    const rows = async () =>
+      (await query<{ seq: number }>(`SELECT seq::integer FROM ${table} ORDER BY seq`)).map(({ seq }) => seq);
+    await ledger.commit([entry({ seqs: [1, 3, 4] })]);
+    const first = await start(limits);
+    await until(() => first.state().held === 2);
+    await until(() => first.state().written === 1);
+    await ledger.commit([entry({ seqs: [6] })]);
+    first.notify();
+    await until(() => first.state().held === 3);
+    await first.stop();
+    t.strictSame(await rows(), [1]);
+    const second = await start(limits);
+    await ledger.commit([entry({ seqs: [2] })]);
+    await until(() => second.state().written === 3);
+    t.strictSame(await rows(), [1, 2, 3, 4]);
+    await ledger.commit([entry({ seqs: [5] })]);
+    await until(() => second.state().cursor === 6);
+    t.strictSame(await rows(), seqs(1, 6));
+    t.strictSame([first.state().failures, second.state().failures], [0, 0]);
+    t.equal(await ledger.loadCursor('table'), 6);
+  },
+);
 
 await t.test('a server that goes away is waited for', async (t) => {
   const { ledger, start, table } = await fresh(t, 'away');
