@@ -13,6 +13,7 @@ import { addCostsCommand } from './commands/costs.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
+import { addFeedsCommand } from './commands/feeds.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addSimulateCommand } from './commands/simulate.ts';
@@ -53,6 +54,7 @@ function buildProgram(): Command {
   addDemoCommand(program);
   addStatusCommand(program);
   addLedgerCommands(program);
+  addFeedsCommand(program);
   addExplainCommand(program);
   addWhereCommand(program);
   addSimulateCommand(program);

@@ -8,8 +8,12 @@ import {
   type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
+import { holdBackOptions } from './feeds/hold-back-options.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
+import { natsFeedOptions } from './feeds/nats.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
+import { postgresFeedOptions } from './feeds/postgres.ts';
+import { webhookFeedOptions } from './feeds/webhook.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
@@ -31,10 +35,15 @@ const sourceSchema = z
 
 export type SourceConfig = z.output<typeof sourceSchema>;
 
+const every = { name, hold_back: holdBackOptions.exactOptional() };
+
 const feedSchema = z
   .discriminatedUnion('type', [
-    ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), name }).strict(),
-    mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+    ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), ...every }).strict(),
+    mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), ...every }).strict(),
+    natsFeedOptions.safeExtend({ type: z.literal('nats'), ...every }).strict(),
+    postgresFeedOptions.safeExtend({ type: z.literal('postgres'), ...every }).strict(),
+    webhookFeedOptions.safeExtend({ type: z.literal('webhook'), ...every }).strict(),
   ])
   .describe('One reader that follows the ledger.');
 

@@ -1,6 +1,8 @@
 /** What the router measures, by Prometheus' naming conventions; read from the parts when Prometheus asks. */
 import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Clock } from '../shared/clock.ts';
 import type { Feed } from './feeds/feed.ts';
+import { registerFeeds } from './feeds/metrics.ts';
 import type { Ingest, SourceCounters } from './ingest.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Source } from './sources/source.ts';
@@ -12,6 +14,7 @@ export interface Measured {
   ingest: Ingest;
   feeds: readonly Feed[];
   ledger: Ledger;
+  clock: Clock;
 }
 
 const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
@@ -27,7 +30,10 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
 
-export function registerMeasured(registry: Registry, { sources, ingest, feeds, ledger }: Measured): void {
+export function registerMeasured(
+  registry: Registry,
+  { sources, ingest, feeds, ledger, clock }: Measured,
+): void {
   const registers = [registry];
   for (const [name, help, read] of COUNTERS) {
     new Counter({
@@ -50,14 +56,5 @@ export function registerMeasured(registry: Registry, { sources, ingest, feeds, l
       for (const source of sources) this.set({ source: source.name }, source.state().connected ? 1 : 0);
     },
   });
-  new Gauge({
-    name: `${PREFIX}feed_lag_records`,
-    help: 'Records of the ledger that the feed has not handed over.',
-    labelNames: ['feed'],
-    registers,
-    async collect() {
-      const { records } = await ledger.totals();
-      for (const feed of feeds) this.set({ feed: feed.name }, Math.max(0, records - feed.state().cursor));
-    },
-  });
+  registerFeeds(registry, { feeds, ledger, clock });
 }

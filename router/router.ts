@@ -10,12 +10,9 @@ import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import { type Service, stopAll } from '../shared/service.ts';
-import type { FeedConfig, RouterConfig, SourceConfig } from './config.ts';
-import { createFeed, type Feed } from './feeds/feed.ts';
-import { createMqttSink } from './feeds/mqtt.ts';
-import { createNdjsonSink } from './feeds/ndjson.ts';
+import type { RouterConfig, SourceConfig } from './config.ts';
+import { openFeed } from './feeds/open.ts';
 import { createIngest } from './ingest.ts';
-import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open.ts';
 import { registerMeasured } from './metrics.ts';
 import { createEventHubsSource } from './sources/event-hubs.ts';
@@ -38,7 +35,9 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
   const ledger = await openLedger(config, { clock, log: log('ledger') });
 
-  const feeds = config.feeds.map((feed) => openFeed(feed, ledger, { clock, entropy, log: log('feed') }));
+  const feeds = config.feeds.map((feed) =>
+    openFeed(feed, { ledger, clock, entropy, log: log('feed'), stdout: process.stdout }),
+  );
   const notifyFeeds = (): void => {
     for (const feed of feeds) feed.notify();
   };
@@ -54,7 +53,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     stop: () => stopAll([...sources.map((source) => () => source.stop()), () => ingest.drain()]),
   };
   const registry = new Registry();
-  registerMeasured(registry, { sources, ingest, feeds, ledger });
+  registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
   const admin = createAdminServer({
     ...config.admin,
     checks: {
@@ -94,13 +93,4 @@ function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: De
     case 'mqtt':
       return createMqttSource(config.name, config, deps);
   }
-}
-
-function openFeed(config: FeedConfig, ledger: Ledger, deps: Deps): Feed {
-  const { clock, log } = deps;
-  const sink =
-    config.type === 'ndjson'
-      ? createNdjsonSink(config, process.stdout)
-      : createMqttSink(config.name, config, clock);
-  return createFeed({ name: config.name, ledger, sink, clock, log });
 }

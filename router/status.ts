@@ -4,6 +4,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { RouterStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { Feed } from './feeds/feed.ts';
+import { feedLag } from './feeds/lag.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Source } from './sources/source.ts';
 
@@ -44,10 +45,13 @@ async function routerStatus(parts: RouterParts, startedMs: number): Promise<Rout
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sources.map((source) => ({ name: source.name, type: source.type, ...source.state() })),
     ledger: totals,
-    feeds: feeds.map((feed) => {
-      const { name, cursor } = feed.state();
-      return { name, offset: cursor, lag: Math.max(0, totals.records - cursor) };
-    }),
+    feeds: await Promise.all(
+      feeds.map(async (feed) => {
+        const { name, phase, failures, lastError } = feed.state();
+        const { offset, records: lag, seconds: lagSeconds } = await feedLag(name, ledger, clock);
+        return { name, phase, offset, lag, lagSeconds, failures, lastError };
+      }),
+    ),
     gateways: [...gateways].sort().map((gateway) => ({
       gateway,
       lastContactMs: lastContact.get(gateway) ?? null,

@@ -114,10 +114,23 @@ export interface RouterStatus {
   uptimeSeconds: number;
   sources: SourceStatus[];
   ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number };
-  /** `lag`: records of the ledger that the feed has not handed over. */
-  feeds: { name: string; offset: number; lag: number }[];
+  feeds: FeedStatus[];
   /** `lastContactMs` is wall-clock milliseconds. */
   gateways: { gateway: string; lastContactMs: number | null; streams: StreamCompletenessStatus[] }[];
+}
+
+interface FeedStatus {
+  name: string;
+  /** `following`, `retrying`, `standby` (another router runs it), `gone` (the destination wants no more). */
+  phase: string;
+  offset: number;
+  /** Records of the ledger that the feed has not handed over. */
+  lag: number;
+  /** How long ago the ledger took the first of them. */
+  lagSeconds: number;
+  /** Of this router, since its start. */
+  failures: number;
+  lastError: string | null;
 }
 
 /** What was sent to a provider. A record with two copies counts at each provider. */

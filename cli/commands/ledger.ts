@@ -36,8 +36,8 @@ export function addLedgerCommands(program: Command): void {
 }
 
 async function verify(config: RouterConfig, json: boolean): Promise<number> {
-  const { verifyLedger } = await import('../verify-ledger.ts');
-  const found = await verifyLedger(config);
+  const { withLedger } = await import('../with-ledger.ts');
+  const found = await withLedger(config, (ledger) => ledger.verify());
   if (found === null) return fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
   if (json) printJson(found);
   else {

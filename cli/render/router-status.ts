@@ -35,8 +35,16 @@ function sources(status: RouterStatus): string {
 
 function feeds(status: RouterStatus): string {
   return table(
-    ['FEED', 'OFFSET', 'LAG'],
-    status.feeds.map(({ name, offset, lag }) => [name, String(offset), String(lag)]),
+    ['FEED', 'STATE', 'OFFSET', 'LAG', 'BEHIND', 'FAILURES', 'LAST ERROR'],
+    status.feeds.map(({ name, phase, offset, lag, lagSeconds, failures, lastError }) => [
+      name,
+      phase,
+      String(offset),
+      String(lag),
+      spanText(lagSeconds * 1000),
+      String(failures),
+      lastError ?? 'none',
+    ]),
   );
 }
 

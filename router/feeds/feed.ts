@@ -5,22 +5,30 @@
  * records and never skips one. A destination that must not see repeats drops them by (gateway, epoch, stream, seq).
  */
 import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { HoldBackLimits } from './hold-back.ts';
+import { openHoldBackReader } from './hold-back-reader.ts';
+import { FeedLease } from './lease.ts';
+import { type FeedReader, OffsetReader, START } from './reader.ts';
+import { DeliveryError, type FeedSink } from './sink.ts';
 
-/** Where a feed takes its records to. Called by one feed, one batch at a time. */
-export interface FeedSink {
-  /** Resolves when the destination has all of `records` durably; rejects when it may not: they come again. */
-  write(records: readonly LedgerRecord[]): Promise<void>;
-  /** Lets go of everything; a write under way settles soon. The sink is not used again. */
-  close(): Promise<void>;
-}
+/**
+ * `following`: what is in the ledger goes out as it comes. `retrying`: the last try failed, of the destination or of the
+ * ledger; it is tried again. `standby`: another router runs the feed, and this one takes over when that one ends. `gone`: the
+ * destination wants no more records, and gets none until the router is started again.
+ */
+export type FeedPhase = 'following' | 'retrying' | 'standby' | 'gone';
 
 export interface FeedState {
   name: string;
+  phase: FeedPhase;
   /** Offset of the last record that the destination has. */
   cursor: number;
+  /** Records held back until those before them are there. */
+  held: number;
   /** Records written since the start, repeats counted. */
   written: number;
   failures: number;
@@ -41,16 +49,25 @@ export interface FeedOptions {
   ledger: Ledger;
   sink: FeedSink;
   clock: Clock;
+  entropy: Entropy;
   log: Logger;
   /** Most records in one write. */
   batchRecords?: number;
+  /** Null, the default, for the order in which the ledger took the records. */
+  holdBack?: HoldBackLimits | null;
+  /** How long a router that was killed keeps others from running the feed. */
+  leaseMs?: number;
 }
 
 const BATCH_RECORDS = 500;
+const LEASE_MS = 15_000;
+const HOLDER_BYTES = 8;
 /** Finds what another process committed: a notification is only ever a shortcut. */
 const POLL_MS = 1000;
 const BACKOFF_FIRST_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
+/** The longest wait that a destination can ask for. */
+const RETRY_AFTER_MAX_MS = 3_600_000;
 /** How long `stop` lets a batch in hand finish, which saves the repeats. */
 const STOP_GRACE_MS = 5000;
 
@@ -63,14 +80,26 @@ class LedgerFeed implements Feed {
   readonly #ledger: Ledger;
   readonly #sink: FeedSink;
   readonly #clock: Clock;
+  readonly #entropy: Entropy;
   readonly #log: Logger;
   readonly #batchRecords: number;
+  readonly #lease: FeedLease;
+  readonly #holdBack: HoldBackLimits | null;
+  #reader: FeedReader;
+  /** Whether the reader stands at `#position`. */
+  #opened: boolean = false;
   readonly #stopping = new AbortController();
   #running: Promise<void> | null = null;
   #stopped: Promise<void> | null = null;
   /** Cuts the wait for the next poll short. */
   #wake = new AbortController();
-  #cursor = 0;
+  /** Read and not yet handed over; kept through failures, so that what is tried again is the same batch. One page at most. */
+  #inHand: readonly LedgerRecord[] = [];
+  #phase: FeedPhase = 'standby';
+  /** Where the destination is. */
+  #position = START;
+  /** Where the ledger says it is: behind `#position` between a write and its save. */
+  #saved = START;
   #written = 0;
   #failures = 0;
   #lastError: string | null = null;
@@ -80,12 +109,21 @@ class LedgerFeed implements Feed {
     this.#ledger = options.ledger;
     this.#sink = options.sink;
     this.#clock = options.clock;
+    this.#entropy = options.entropy;
     this.#log = options.log;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
+    this.#holdBack = options.holdBack ?? null;
+    this.#reader = new OffsetReader(options.ledger, START);
+    this.#lease = new FeedLease({
+      feed: options.name,
+      holder: Buffer.from(options.entropy.bytes(HOLDER_BYTES)).toString('hex'),
+      ledger: options.ledger,
+      clock: options.clock,
+      leaseMs: options.leaseMs ?? LEASE_MS,
+    });
   }
 
   async start(): Promise<void> {
-    this.#cursor = await this.#ledger.loadCursor(this.name);
     this.#running = this.#follow();
   }
 
@@ -101,7 +139,9 @@ class LedgerFeed implements Feed {
   state(): FeedState {
     return {
       name: this.name,
-      cursor: this.#cursor,
+      phase: this.#phase,
+      cursor: this.#position.offset,
+      held: this.#reader.held,
       written: this.#written,
       failures: this.#failures,
       lastError: this.#lastError,
@@ -116,43 +156,121 @@ class LedgerFeed implements Feed {
     graceOver.abort();
     await this.#sink.close();
     await this.#running;
+    try {
+      await this.#lease.release();
+    } catch (error) {
+      this.#log.warn({ event: 'feed.not_released', feed: this.name, error: errorText(error) });
+    }
   }
 
-  /** Ends only by `stop`. */
+  /** Ends by `stop`, or when the destination is gone for good. */
   async #follow(): Promise<void> {
     let backoffMs = BACKOFF_FIRST_MS;
-    while (!this.#stopping.signal.aborted) {
+    while (!this.#stopping.signal.aborted && this.#phase !== 'gone') {
       // Renewed before the read: a notification that comes during it makes the wait below end at once.
       this.#wake = new AbortController();
       try {
-        const advanced = await this.#advance();
+        const moved = await this.#step();
         if (this.#lastError !== null) this.#log.info({ event: 'feed.recovered', feed: this.name });
         this.#lastError = null;
         backoffMs = BACKOFF_FIRST_MS;
-        if (!advanced) await this.#waitForRecords();
+        if (!moved) await this.#waitForRecords();
       } catch (error) {
-        this.#failures += 1;
-        this.#lastError = errorText(error);
-        this.#log.warn({ event: 'feed.failed', feed: this.name, retryMs: backoffMs, error: this.#lastError });
-        await this.#clock.sleep(backoffMs, this.#stopping.signal);
+        await this.#failed(error, backoffMs);
         backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
       }
     }
   }
 
+  /** False when there is nothing to do for now. */
+  async #step(): Promise<boolean> {
+    // Each new try begins with a claim, which also tells when the position was set anew in the meantime.
+    if ((this.#phase !== 'following' || !this.#lease.valid()) && !(await this.#claim())) return false;
+    const advanced = await this.#advance();
+    this.#phase = 'following';
+    return advanced;
+  }
+
+  /** False while another router runs the feed. */
+  async #claim(): Promise<boolean> {
+    const found = await this.#lease.claim();
+    if (found === null) {
+      this.#phase = 'standby';
+      return false;
+    }
+    if (this.#phase === 'standby') this.#phase = 'following';
+    const known = samePosition(found, this.#saved) ? this.#position : found;
+    const here = (await this.#sink.position?.(found, this.#ledger)) ?? known;
+    if (!this.#opened || !samePosition(here, this.#position)) {
+      this.#inHand = [];
+      this.#opened = false;
+      this.#reader = await this.#open(here);
+      this.#opened = true;
+    }
+    this.#position = here;
+    this.#saved = found;
+    return true;
+  }
+
+  async #open(position: FeedPosition): Promise<FeedReader> {
+    const ledger = this.#ledger;
+    if (this.#holdBack === null) return new OffsetReader(ledger, position);
+    return openHoldBackReader({ ledger, clock: this.#clock, limits: this.#holdBack }, position);
+  }
+
+  /** Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for it. */
+  async #failed(error: unknown, backoffMs: number): Promise<void> {
+    const { gone, retryAfterMs } = error instanceof DeliveryError ? error : new DeliveryError('');
+    this.#failures += 1;
+    this.#lastError = errorText(error);
+    this.#phase = gone ? 'gone' : 'retrying';
+    if (gone) {
+      this.#log.error({ event: 'feed.gone', feed: this.name, error: this.#lastError });
+      return;
+    }
+    const ownMs = backoffMs * (0.5 + this.#entropy.float() / 2);
+    const retryMs = Math.max(ownMs, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
+    this.#log.warn({ event: 'feed.failed', feed: this.name, retryMs, error: this.#lastError });
+    await this.#clock.sleep(retryMs, this.#stopping.signal);
+  }
+
   /** Brings one batch over; false when there was none. */
   async #advance(): Promise<boolean> {
-    const records = await this.#ledger.read(this.#cursor, this.#batchRecords);
-    const last = records.at(-1);
-    if (!last) return false;
-    await this.#sink.write(records);
-    this.#written += records.length;
-    await this.#ledger.saveCursor(this.name, last.offset);
-    this.#cursor = last.offset;
+    await this.#save();
+    const reader = this.#reader;
+    if (this.#inHand.length === 0) this.#inHand = await reader.next(this.#batchRecords);
+    if (this.#inHand.length === 0) {
+      // Some may have been looked at and held. A destination that keeps the position moves it with records only.
+      if (!this.#sink.position) this.#position = reader.after(0);
+      await this.#save();
+      return false;
+    }
+    const count = await this.#sink.write(this.#inHand, {
+      from: this.#position,
+      after: (written) => reader.after(written),
+    });
+    if (count < 1) throw new Error('the destination took no record and told no failure');
+    this.#inHand = this.#inHand.slice(count);
+    this.#written += count;
+    this.#position = reader.after(count);
+    reader.handed(count);
+    await this.#save();
     return true;
+  }
+
+  async #save(): Promise<void> {
+    if (samePosition(this.#saved, this.#position)) return;
+    if (!(await this.#ledger.moveFeed(this.name, this.#saved, this.#position))) {
+      throw new Error('the position was set by someone else');
+    }
+    this.#saved = this.#position;
   }
 
   async #waitForRecords(): Promise<void> {
     if (!this.#stopping.signal.aborted) await this.#clock.sleep(POLL_MS, this.#wake.signal);
   }
+}
+
+function samePosition(a: FeedPosition, b: FeedPosition): boolean {
+  return a.offset === b.offset && Buffer.compare(a.progress, b.progress) === 0;
 }

@@ -9,7 +9,8 @@ import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import type { LedgerRecord } from '../ledger/ledger.ts';
-import type { FeedSink } from './feed.ts';
+import { payloadOf } from './record-json.ts';
+import type { FeedSink } from './sink.ts';
 
 /** A literal first character keeps records out of `$SYS`, whatever they are called. */
 const TOPIC_TEMPLATE = /^[A-Za-z0-9_-]([^+#{}\0]|\{(gateway|stream|device|topic)\})*$/;
@@ -104,16 +105,17 @@ class MqttSink implements FeedSink {
     };
   }
 
-  async write(records: readonly LedgerRecord[]): Promise<void> {
+  async write(records: readonly LedgerRecord[]): Promise<number> {
     const client = this.#client ?? this.#connect();
     const loss = lossOf(client, this.#clock);
     try {
       // mqtt.js would send what is published before the CONNACK one by one, each after the PUBACK of the last.
       if (!client.connected) await Promise.race([connected(client), loss.happened]);
       const acknowledged = records.map((record) =>
-        client.publishAsync(feedTopic(this.#template, record), bufferOf(record.payload), { qos: 1 }),
+        client.publishAsync(feedTopic(this.#template, record), payloadOf(record), { qos: 1 }),
       );
       await Promise.race([Promise.all(acknowledged), loss.happened]);
+      return records.length;
     } catch (error) {
       this.#drop(client);
       throw error;
@@ -164,9 +166,4 @@ function lossOf(client: MqttClient, clock: Clock): { happened: Promise<never>; r
       client.off('close', closed);
     },
   };
-}
-
-/** The same bytes as a Buffer, which is what mqtt.js takes. */
-function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
 }

@@ -4,14 +4,13 @@
  * The file is opened for each batch, so that a log rotator may rename it at any time. A crash or a full disk can leave
  * half a line at its end; its record is above the cursor and comes again, so the half line is cut off first.
  */
-import { isUtf8 } from 'node:buffer';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
-import { isoTime } from '../../shared/clock.ts';
 import type { LedgerRecord } from '../ledger/ledger.ts';
-import type { FeedSink } from './feed.ts';
+import { recordJson } from './record-json.ts';
+import type { FeedSink } from './sink.ts';
 
 export const ndjsonFeedOptions = z
   .strictObject({
@@ -28,32 +27,10 @@ export type NdjsonFeedOptions = z.output<typeof ndjsonFeedOptions>;
 
 const NEWLINE = 0x0a;
 const TAIL_CHUNK_BYTES = 4096;
-/** Largest instant of a JavaScript Date, ECMA-262 "Time Values and Time Range". */
-const WALL_MS_MAX = 8.64e15;
 
 /** `stdout` is where `file: "-"` goes. */
 export function createNdjsonSink(options: NdjsonFeedOptions, stdout: Writable): FeedSink {
   return options.file === '-' ? new StreamSink(stdout) : new FileSink(options.file);
-}
-
-/** One record as a line with its newline. `time` is null when the gateway's clock was beyond what a date can say. */
-export function ndjsonLine(record: LedgerRecord): string {
-  const payload = Buffer.from(record.payload.buffer, record.payload.byteOffset, record.payload.byteLength);
-  const line = {
-    gateway: record.gateway,
-    epoch: record.epoch,
-    stream: record.stream,
-    seq: record.seq,
-    offset: record.offset,
-    device: record.device,
-    topic: record.topic,
-    time: Math.abs(record.wallMs) <= WALL_MS_MAX ? isoTime(record.wallMs) : null,
-    clock_quality: record.clockQuality,
-    ...(isUtf8(payload)
-      ? { payload: payload.toString('utf8') }
-      : { payload_base64: payload.toString('base64') }),
-  };
-  return `${JSON.stringify(line)}\n`;
 }
 
 class FileSink implements FeedSink {
@@ -63,17 +40,18 @@ class FileSink implements FeedSink {
     this.#path = path;
   }
 
-  async write(records: readonly LedgerRecord[]): Promise<void> {
+  async write(records: readonly LedgerRecord[]): Promise<number> {
     const file = await open(this.#path, 'a+');
     try {
       const { size } = await file.stat();
       await cutHalfLine(file, size);
-      await file.appendFile(records.map(ndjsonLine).join(''));
+      await file.appendFile(lines(records));
       await file.sync();
     } finally {
       await file.close();
     }
     await syncFolder(dirname(this.#path));
+    return records.length;
   }
 
   async close(): Promise<void> {
@@ -90,12 +68,12 @@ class StreamSink implements FeedSink {
     stream.on('error', alreadyReported);
   }
 
-  write(records: readonly LedgerRecord[]): Promise<void> {
+  write(records: readonly LedgerRecord[]): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#abandon = reject;
-      this.#stream.write(records.map(ndjsonLine).join(''), (error) => {
+      this.#stream.write(lines(records), (error) => {
         if (error) reject(error);
-        else resolve();
+        else resolve(records.length);
       });
     });
   }
@@ -103,6 +81,10 @@ class StreamSink implements FeedSink {
   async close(): Promise<void> {
     this.#abandon?.(new Error('the feed was stopped'));
   }
+}
+
+function lines(records: readonly LedgerRecord[]): string {
+  return records.map((record) => `${recordJson(record)}\n`).join('');
 }
 
 /** Truncates `file` to the end of its last whole line. */

@@ -117,6 +117,14 @@ export interface StreamProblem extends StreamKey {
   ranges: SeqRange[];
 }
 
+/** How far a feed is. */
+export interface FeedPosition {
+  /** Every record up to here is handed over. 0 at the start. */
+  offset: number;
+  /** What the feed knows beyond that; the ledger only keeps it. Empty for a feed that hands over in the order of offsets. */
+  progress: Uint8Array;
+}
+
 export interface Ledger extends CheckpointStore {
   /** Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was committed. */
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
@@ -133,9 +141,19 @@ export interface Ledger extends CheckpointStore {
   totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }>;
   /** Recomputes every stream's seen set from its records and compares, at one moment, beside running commits. */
   verify(): Promise<LedgerVerification>;
-  /** 0 for a feed that has none. */
+  /** The offset of a feed's position; 0 for a feed that has none. */
   loadCursor(feed: string): Promise<number>;
+  /** Sets a feed's position, wherever it was; whoever runs the feed goes on from there. */
   saveCursor(feed: string, offset: number): Promise<void>;
+  /**
+   * Gives `holder` the right to run `feed` for the next `forMs`, new or again, and says the feed's position; null while
+   * another holder has it. Where only one router can use the ledger, it always has it.
+   */
+  claimFeed(feed: string, holder: string, forMs: number): Promise<FeedPosition | null>;
+  /** Gives the right back before its time. Nothing happens when `holder` does not have it. */
+  releaseFeed(feed: string, holder: string): Promise<void>;
+  /** Moves a feed; false, and nothing moved, when it is not at `from`. */
+  moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean>;
   /** Throws when the engine cannot commit: what `/readyz` asks. */
   ping(): Promise<void>;
   close(): Promise<void>;

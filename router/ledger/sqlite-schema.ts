@@ -88,13 +88,14 @@ const SCHEMA = `
 `;
 
 /** Made wherever it is missing, without a new version: an older router does not read it, and loses nothing that it knew. */
-const BOOT_CLOCK = `
+const ADDED = `
   CREATE TABLE IF NOT EXISTS boot_clock (
     gateway TEXT NOT NULL,
     boot_id TEXT NOT NULL,
     offset_ms REAL NOT NULL,
     PRIMARY KEY (gateway, boot_id)
   ) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS cursor_progress (feed TEXT PRIMARY KEY, progress BLOB NOT NULL) STRICT, WITHOUT ROWID;
 `;
 
 /** Opens or makes `file`. Throws when it is not a ledger, is of a newer version, is damaged, or cannot be made durable. */
@@ -105,7 +106,7 @@ export function openLedgerFile(file: string): Sqlite {
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     db.transaction(() => {
       createOrCheck(db, file);
-      db.exec(BOOT_CLOCK);
+      db.exec(ADDED);
     }).immediate();
     // better-sqlite3 builds SQLite so that WAL turns this to NORMAL at first use: set it last, and look.
     db.pragma('synchronous = FULL');

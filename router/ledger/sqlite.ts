@@ -15,6 +15,7 @@ import { SparseLog } from '../sparse-log.ts';
 import type {
   CommitResult,
   DeadLetter,
+  FeedPosition,
   GatewayContact,
   Ledger,
   LedgerConflict,
@@ -26,6 +27,7 @@ import type {
 import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
 import { ConflictTable, DeadLetterTable, type EvidenceLimits } from './sqlite-evidence.ts';
+import { FeedTable } from './sqlite-feeds.ts';
 import { RecordTable } from './sqlite-records.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
 import { type StoredStream, StreamTable } from './sqlite-streams.ts';
@@ -70,6 +72,7 @@ class SqliteLedger implements Ledger {
   readonly #bootClocks: BootClockTable;
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
+  readonly #feeds: FeedTable;
   readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
   readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
   readonly #verify: Transaction<() => LedgerVerification>;
@@ -79,8 +82,6 @@ class SqliteLedger implements Ledger {
   readonly #contacts: Statement<[], GatewayContact>;
   readonly #savePosition: Statement<[string, string, string]>;
   readonly #position: Statement<[string, string], string>;
-  readonly #saveCursor: Statement<[string, number]>;
-  readonly #cursor: Statement<[string], number>;
   readonly #savePing: Statement<[number]>;
   #knownDataVersion: number | undefined;
 
@@ -94,6 +95,7 @@ class SqliteLedger implements Ledger {
     this.#bootClocks = new BootClockTable(db);
     this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    this.#feeds = new FeedTable(db);
     this.#commit = db.transaction((entries) => this.#absorbAll(entries));
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
     this.#verify = db.transaction(() => this.#compareAll());
@@ -111,8 +113,6 @@ class SqliteLedger implements Ledger {
     this.#position = db
       .prepare<[string, string], string>('SELECT position FROM checkpoint WHERE source = ? AND partition = ?')
       .pluck();
-    this.#saveCursor = db.prepare('INSERT OR REPLACE INTO cursor (feed, offset) VALUES (?, ?)');
-    this.#cursor = db.prepare<[string], number>('SELECT offset FROM cursor WHERE feed = ?').pluck();
     this.#savePing = db.prepare('INSERT OR REPLACE INTO ping (id, wall_ms) VALUES (1, ?)');
   }
 
@@ -167,11 +167,23 @@ class SqliteLedger implements Ledger {
   }
 
   async loadCursor(feed: string): Promise<number> {
-    return this.#cursor.get(feed) ?? 0;
+    return this.#feeds.position(feed).offset;
   }
 
   async saveCursor(feed: string, offset: number): Promise<void> {
-    this.#saveCursor.run(feed, offset);
+    this.#feeds.set(feed, offset);
+  }
+
+  async claimFeed(feed: string): Promise<FeedPosition> {
+    return this.#feeds.position(feed);
+  }
+
+  async releaseFeed(): Promise<void> {
+    await Promise.resolve();
+  }
+
+  async moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+    return this.#feeds.move(feed, from, to);
   }
 
   async load(source: string, partition: string): Promise<string | null> {

@@ -32,7 +32,7 @@ t.test('every example is sound, and names its schema for editors', async (t) => 
       'Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=router;SharedAccessKey=a2V5;EntityPath=hub',
     MQTT_PASSWORD: 'example-password',
   });
-  const dir = t.testdir({ aws: 'example-secret-key\n' });
+  const dir = t.testdir({ aws: 'example-secret-key\n', webhook: `whsec_${'a2V5'.repeat(8)}\n` });
   process.env['CREDENTIALS_DIRECTORY'] = dir;
   const names = readdirSync(new URL('examples/', docs)).filter((name) => name.endsWith('.yaml'));
   t.ok(names.length >= 8);

@@ -92,7 +92,17 @@ const ROUTER: RouterStatus = {
     },
   ],
   ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
-  feeds: [{ name: 'file', offset: 118, lag: 2 }],
+  feeds: [
+    {
+      name: 'file',
+      phase: 'retrying',
+      offset: 118,
+      lag: 2,
+      lagSeconds: 75,
+      failures: 3,
+      lastError: 'ENOSPC',
+    },
+  ],
   gateways: [
     { gateway: 'gw-0', lastContactMs: 0, streams: [] },
     {
@@ -287,7 +297,7 @@ t.test('status of a router', async (t) => {
   const text = squeezed(stdout);
   t.match(text, /^ledger 120 records, 7 duplicates reconciled, 1 conflicts, 2 dead letters$/m);
   t.match(text, /^aws aws down 10 9 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m);
-  t.match(text, /^file 118 2$/m);
+  t.match(text, /^file retrying 118 2 1m 15s 3 ENOSPC$/m);
   t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – –$/m, 'heard of, nothing held');
   t.match(text, /^gw-1 never 7-ab12 alarms 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1$/m);
 });

@@ -13,7 +13,6 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'agent/store/store.ts#Store.append': 'a promise is what tests wait for',
   'loopback/aws/sigv4.ts#signatureOf': 'checked against the signatures that AWS publishes',
   'router/feeds/mqtt.ts#feedTopic': 'its replacements are many small cases',
-  'router/feeds/ndjson.ts#ndjsonLine': 'its forms are many small cases',
   'shared/prices.ts#priceSheetSchema': 'each data file is checked against it',
 };
 

@@ -32,7 +32,7 @@ export class Database implements Queryable {
   readonly #clock: Clock;
   #closed: Promise<void> | null = null;
 
-  constructor(options: PostgresOptions, clock: Clock, log: SparseLog) {
+  constructor(options: PostgresOptions, clock: Clock, log: Pick<SparseLog, 'warn'>) {
     const { url, schema, connectionsMax, timeoutMs } = options;
     this.#clock = clock;
     this.#pool = new pg.Pool({

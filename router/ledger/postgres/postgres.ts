@@ -11,6 +11,7 @@ import { SparseLog } from '../../sparse-log.ts';
 import type {
   CommitResult,
   DeadLetter,
+  FeedPosition,
   GatewayContact,
   Ledger,
   LedgerConflict,
@@ -30,6 +31,7 @@ import {
   newestConflicts,
   newestDeadLetters,
 } from './evidence.ts';
+import { claimFeed, feedOffset, moveFeed, releaseFeed, setFeed } from './feeds.ts';
 import { readRecords } from './records.ts';
 import { makePartitions, migrate } from './schema.ts';
 import { listStreams } from './streams.ts';
@@ -144,20 +146,24 @@ class PostgresLedger implements Ledger {
     }, 'REPEATABLE READ');
   }
 
-  async loadCursor(feed: string): Promise<number> {
-    const { rows } = await this.#db.query<{ offset: number }>(
-      'SELECT last_offset AS "offset" FROM cursor WHERE feed = $1',
-      [feed],
-    );
-    return rows[0]?.offset ?? 0;
+  loadCursor(feed: string): Promise<number> {
+    return feedOffset(this.#db, feed);
   }
 
-  async saveCursor(feed: string, offset: number): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO cursor (feed, last_offset) VALUES ($1, $2)
-       ON CONFLICT (feed) DO UPDATE SET last_offset = excluded.last_offset`,
-      [feed, offset],
-    );
+  saveCursor(feed: string, offset: number): Promise<void> {
+    return setFeed(this.#db, feed, offset);
+  }
+
+  claimFeed(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+    return claimFeed(this.#db, feed, holder, forMs);
+  }
+
+  releaseFeed(feed: string, holder: string): Promise<void> {
+    return releaseFeed(this.#db, feed, holder);
+  }
+
+  moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+    return moveFeed(this.#db, feed, from, to);
   }
 
   async load(source: string, partition: string): Promise<string | null> {

@@ -111,6 +111,10 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (gateway, boot_id)
   );
   `,
+  `
+  ALTER TABLE cursor ADD COLUMN progress bytea NOT NULL DEFAULT '', ADD COLUMN holder text,
+    ADD COLUMN held_until timestamptz;
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

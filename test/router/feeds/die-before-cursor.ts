@@ -3,20 +3,21 @@ import { createFeed } from '../../../router/feeds/feed.ts';
 import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 
 const [ledgerFile = '', feedFile = '', dieAt = ''] = process.argv.slice(2);
 const log = createLogger({ level: 'silent', levels: {} });
 const ledger = await openSqliteLedger({ file: ledgerFile, clock, log });
-const save = ledger.saveCursor.bind(ledger);
+const move = ledger.moveFeed.bind(ledger);
 let saves = 0;
-ledger.saveCursor = async (feed, offset) => {
+ledger.moveFeed = async (...arguments_) => {
   saves += 1;
   if (saves === Number(dieAt)) process.kill(process.pid, 'SIGKILL');
-  await save(feed, offset);
+  return move(...arguments_);
 };
 const sink = createNdjsonSink({ file: feedFile }, process.stdout);
-await createFeed({ name: 'file', ledger, sink, clock, log, batchRecords: 10 }).start();
+await createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
 // Only reached when it did not die.
 await clock.sleep(5000);
 process.exit(1);

@@ -1,15 +1,21 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
-import { createFeed, type Feed, type FeedOptions, type FeedSink } from '../../../router/feeds/feed.ts';
+import { createFeed, type Feed, type FeedOptions } from '../../../router/feeds/feed.ts';
+import { feedLag } from '../../../router/feeds/lag.ts';
+import { registerFeeds } from '../../../router/feeds/metrics.ts';
 import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
+import type { FeedSink } from '../../../router/feeds/sink.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 
 const clock = systemClock;
+const silent = createLogger({ level: 'silent', levels: {} });
 
 async function fresh(t: Test) {
   const folder = t.testdir();
@@ -21,7 +27,7 @@ async function fresh(t: Test) {
   const ledger = await openSqliteLedger({ file: join(folder, 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const start = async (name: string, sink: FeedSink, rest: Partial<FeedOptions> = {}): Promise<Feed> => {
-    const feed = createFeed({ name, ledger, sink, clock, log, ...rest });
+    const feed = createFeed({ name, ledger, sink, clock, entropy, log, ...rest });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -36,6 +42,7 @@ function memory(): FeedSink & { batches: number[][] } {
     batches,
     async write(records) {
       batches.push(records.map(({ offset }) => offset));
+      return records.length;
     },
     async close() {
       await Promise.resolve();
@@ -98,12 +105,12 @@ t.test('a notification during a write is not lost', async (t) => {
   const write = sink.write;
   const feed = await start('a', {
     ...sink,
-    async write(records) {
+    async write(records, move) {
       if (sink.batches.length === 0) {
         await ledger.commit([entry({ seqs: [2] })]);
         feed.notify();
       }
-      await write(records);
+      return write(records, move);
     },
   });
   await ledger.commit([entry({ seqs: [1] })]);
@@ -139,7 +146,7 @@ t.test('stop lets a batch in hand finish, is idempotent, and ends a feed in back
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   let release: () => void = () => undefined;
   const slow = await start('slow', {
-    write: () => new Promise((resolve) => (release = resolve)),
+    write: (records) => new Promise((resolve) => (release = () => resolve(records.length))),
     close: () => Promise.resolve(),
   });
   const failing = await start('failing', file(join(folder, 'none', 'records.ndjson')));
@@ -170,4 +177,55 @@ t.test('stop does not wait for ever for a destination that is stuck', async (t) 
   const tookMs = clock.monoMs() - startMs;
   t.ok(tookMs >= 90 && tookMs < 500, `the grace was ${tookMs} ms`);
   t.equal(await ledger.loadCursor('stuck'), 0);
+});
+
+t.test('a position that is set from outside is followed, also by a feed that cannot get on', async (t) => {
+  const { events, ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: seqs(1, 30) })]);
+  const sink = memory();
+  const write = sink.write;
+  const feed = await start(
+    'a',
+    {
+      ...sink,
+      async write(records, move) {
+        if (records[0]?.offset === 11) throw new Error('record 11 is refused');
+        return write(records, move);
+      },
+    },
+    { batchRecords: 10 },
+  );
+  await until(() => feed.state().failures > 0);
+  t.match(feed.state(), { phase: 'retrying', cursor: 10 });
+  await ledger.saveCursor('a', 12);
+  await reached(ledger, 'a', 30);
+  t.strictSame(sink.batches, [seqs(1, 10), seqs(13, 22), seqs(23, 30)]);
+  await until(() => feed.state().phase === 'following');
+  t.equal(events.at(-1), 'feed.recovered');
+  await ledger.saveCursor('a', 28);
+  await ledger.commit([entry({ seqs: [31] })]);
+  feed.notify();
+  await until(() => sink.batches.length >= 5);
+  await reached(ledger, 'a', 31);
+  t.strictSame(sink.batches.slice(3), [[31], [29, 30, 31]], 'what was in hand is a repeat');
+});
+
+t.test('the lag is that of the first record that was not handed over', async (t) => {
+  const { ledger } = await fresh(t);
+  t.strictSame(await feedLag('a', ledger, clock), { offset: 0, records: 0, seconds: 0 });
+  const now = clock.wallMs();
+  await ledger.commit([entry({ seqs: [1] }, 'aws', now - 60_000)]);
+  await ledger.commit([entry({ seqs: [2, 3] }, 'aws', now - 10_000)]);
+  await ledger.saveCursor('a', 1);
+  const { offset, records, seconds } = await feedLag('a', ledger, clock);
+  t.strictSame([offset, records], [1, 2]);
+  t.ok(seconds >= 9.9 && seconds < 30, `${seconds} s`);
+  const registry = new Registry();
+  const feed = createFeed({ name: 'a', ledger, sink: memory(), clock, entropy, log: silent });
+  registerFeeds(registry, { feeds: [feed], ledger, clock });
+  const text = await registry.metrics();
+  t.match(text, /^headgate_router_feed_lag_records\{feed="a"\} 2$/m);
+  t.match(text, /^headgate_router_feed_lag_seconds\{feed="a"\} \d/m);
+  t.match(text, /^headgate_router_feed_running\{feed="a"\} 0$/m);
+  t.match(text, /^headgate_router_feed_failures_total\{feed="a"\} 0$/m);
 });

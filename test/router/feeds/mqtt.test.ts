@@ -18,6 +18,7 @@ import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { entry, record, seqs } from '../ledger/envelopes.ts';
+import { ANY_MOVE } from './any-move.ts';
 
 type Configure = (broker: Aedes) => void;
 
@@ -74,7 +75,15 @@ async function fresh(t: Test) {
     batchRecords = 10,
   ): Promise<Feed> => {
     const sink = createMqttSink('plant', mqttFeedOptions.parse(options), clock);
-    const feed = createFeed({ name: 'plant', ledger, sink, clock, log, batchRecords });
+    const feed = createFeed({
+      name: 'plant',
+      ledger,
+      sink,
+      clock,
+      entropy: systemEntropy,
+      log,
+      batchRecords,
+    });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -235,7 +244,7 @@ t.test('closing ends a write that waits for a broker that says nothing', async (
   const { ledger } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const sink = createMqttSink('plant', mqttFeedOptions.parse({ url: `mqtt://127.0.0.1:${port}` }), clock);
-  const rejected = t.rejects(sink.write(await ledger.read(0, 1)), { message: /lost|closed/i });
+  const rejected = t.rejects(sink.write(await ledger.read(0, 1), ANY_MOVE), { message: /lost|closed/i });
   await until(() => sockets.length === 1);
   await sink.close();
   await rejected;

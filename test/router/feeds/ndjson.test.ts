@@ -12,12 +12,15 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { createFeed } from '../../../router/feeds/feed.ts';
-import { createNdjsonSink, ndjsonFeedOptions, ndjsonLine } from '../../../router/feeds/ndjson.ts';
+import { createNdjsonSink, ndjsonFeedOptions } from '../../../router/feeds/ndjson.ts';
+import { recordJson } from '../../../router/feeds/record-json.ts';
 import type { LedgerRecord } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
+import { ANY_MOVE } from './any-move.ts';
 
 function record(offset: number, rest: Partial<LedgerRecord> = {}): LedgerRecord {
   return {
@@ -49,7 +52,7 @@ function offsetsIn(path: string): number[] {
 }
 
 t.test('one JSON object per record', async (t) => {
-  t.strictSame(JSON.parse(ndjsonLine(record(7))), {
+  t.strictSame(JSON.parse(recordJson(record(7))), {
     gateway: 'gw-1',
     epoch: '1-aa',
     stream: 'telemetry',
@@ -61,27 +64,27 @@ t.test('one JSON object per record', async (t) => {
     clock_quality: 'synchronised',
     payload: '{"c":21.5}',
   });
-  const lineOf = (payload: Uint8Array) => JSON.parse(ndjsonLine(record(1, { payload })));
+  const lineOf = (payload: Uint8Array) => JSON.parse(recordJson(record(1, { payload })));
   t.equal(lineOf(Buffer.from('\uFEFFgrün\n"')).payload, '\uFEFFgrün\n"');
   t.equal(lineOf(Buffer.of()).payload, '');
   const binary = lineOf(new Uint8Array([1, 255, 0, 254]).subarray(1, 3));
   t.equal(binary.payload_base64, '/wA=');
   t.notOk('payload' in binary);
-  t.equal(JSON.parse(ndjsonLine(record(1, { wallMs: 9e15 }))).time, null, 'beyond what a date can say');
+  t.equal(JSON.parse(recordJson(record(1, { wallMs: 9e15 }))).time, null, 'beyond what a date can say');
 });
 
 t.test('appends, cuts the half line of a crash off first, and follows a rotation', async (t) => {
   const path = join(t.testdir(), 'records.ndjson');
   const sink = createNdjsonSink({ file: path }, process.stdout);
-  await sink.write([record(1), record(2)]);
-  appendFileSync(path, ndjsonLine(record(3, { payload: Buffer.alloc(20_000, 'x') })).slice(0, 15_000));
-  await sink.write([record(3)]);
+  await sink.write([record(1), record(2)], ANY_MOVE);
+  appendFileSync(path, recordJson(record(3, { payload: Buffer.alloc(20_000, 'x') })).slice(0, 15_000));
+  await sink.write([record(3)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [1, 2, 3]);
   renameSync(path, `${path}.1`);
-  await sink.write([record(4)]);
+  await sink.write([record(4)], ANY_MOVE);
   t.strictSame([offsetsIn(`${path}.1`), offsetsIn(path)], [[1, 2, 3], [4]]);
   writeFileSync(path, '{"offset":');
-  await sink.write([record(5)]);
+  await sink.write([record(5)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [5], 'half a line and nothing else');
   await sink.close();
 });
@@ -90,14 +93,14 @@ t.test('"-" is stdout; a reader that went away is an error, not the end of the p
   const path = join(t.testdir(), 'stdout');
   const stdout = createWriteStream(path);
   const sink = createNdjsonSink({ file: '-' }, stdout);
-  await sink.write([record(1)]);
-  await sink.write([record(2)]);
+  await sink.write([record(1)], ANY_MOVE);
+  await sink.write([record(2)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [1, 2]);
   const child = spawn('true', { stdio: ['pipe', 'ignore', 'ignore'] });
   await once(child, 'close');
   const gone = createNdjsonSink({ file: '-' }, child.stdin);
-  await t.rejects(gone.write([record(1)]));
-  await t.rejects(gone.write([record(1)]));
+  await t.rejects(gone.write([record(1)], ANY_MOVE));
+  await t.rejects(gone.write([record(1)], ANY_MOVE));
   await gone.close();
   await sink.close();
   stdout.end();
@@ -107,7 +110,10 @@ t.test('a stalled stdout does not keep the feed from stopping', async (t) => {
   const child = spawn('sleep', ['30'], { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
   const sink = createNdjsonSink({ file: '-' }, child.stdin);
-  const stalled = sink.write(seqs(1, 100).map((i) => record(i, { payload: Buffer.alloc(100_000, 'x') })));
+  const stalled = sink.write(
+    seqs(1, 100).map((i) => record(i, { payload: Buffer.alloc(100_000, 'x') })),
+    ANY_MOVE,
+  );
   const rejected = t.rejects(stalled, { message: /stopped/ });
   await clock.sleep(20);
   await sink.close();
@@ -131,7 +137,7 @@ t.test('killed between the write and the cursor: repeats, and skips nothing', as
   t.equal(await ledger.loadCursor('file'), 10);
   appendFileSync(path, '{"gateway":"gw-1","epo');
   const sink = createNdjsonSink({ file: path }, process.stdout);
-  const feed = createFeed({ name: 'file', ledger, sink, clock, log, batchRecords: 10 });
+  const feed = createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 });
   await feed.start();
   for (let i = 0; i < 300 && (await ledger.loadCursor('file')) < 40; i += 1) await clock.sleep(10);
   await feed.stop();

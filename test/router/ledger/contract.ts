@@ -4,6 +4,7 @@ import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { conflictCases } from './conflict-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
+import { feedCases } from './feed-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
@@ -18,6 +19,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     gapCases(t, engine);
     conflictCases(t, engine);
     stateCases(t, engine);
+    feedCases(t, engine);
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
       testKill(t, engineFile),

@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import type { RouterConfig } from '../../router/config.ts';
+import { EXIT } from '../../shared/exit-codes.ts';
+import { fail, printJson, printLine } from '../output.ts';
+import { runConfigured } from '../run-configured.ts';
+
+interface Flags {
+  config: string;
+  json?: boolean;
+}
+
+export function addFeedsCommand(program: Command): void {
+  const feeds = program
+    .command('feeds')
+    .description(
+      'The feeds of router.yaml: how far each is, and setting it elsewhere. A running router follows.',
+    );
+  command(feeds, 'ls', 'How far each feed is, and how far behind the ledger.')
+    .option('--json', 'print them as JSON')
+    .action(async ({ config, json = false }: Flags) => run(config, (loaded) => list(loaded, json)));
+  command(feeds, 'reset <name>', 'Set a feed: it goes on with the record after that offset.')
+    .requiredOption('--to <offset>', '0 for all that the ledger has, "end" for nothing of it')
+    .action(async (name: string, { config, to }: Flags & { to: string }) =>
+      run(config, async (loaded) => {
+        const { resetFeed } = await import('../feeds.ts');
+        return report(await resetFeed(loaded, name, to));
+      }),
+    );
+  command(feeds, 'skip <name>', 'Pass over the next record of a feed, which its destination refuses.').action(
+    async (name: string, { config }: Flags) =>
+      run(config, async (loaded) => {
+        const { skipRecord } = await import('../feeds.ts');
+        return report(await skipRecord(loaded, name));
+      }),
+  );
+}
+
+function command(feeds: Command, usage: string, description: string): Command {
+  return feeds.command(usage).description(description).requiredOption('--config <file>', 'router.yaml');
+}
+
+async function run(config: string, use: (config: RouterConfig) => Promise<number>): Promise<void> {
+  const { loadRouterConfig } = await import('../../router/config.ts');
+  process.exitCode = await runConfigured(loadRouterConfig(config), use);
+}
+
+async function list(config: RouterConfig, json: boolean): Promise<number> {
+  const { listFeeds } = await import('../feeds.ts');
+  const found = await listFeeds(config);
+  if (found === null) return report({ refused: `there is no ledger in ${config.data_dir}` });
+  if (json) printJson(found);
+  else {
+    const { renderFeeds } = await import('../render/feeds.ts');
+    printLine(renderFeeds(found));
+  }
+  return EXIT.ok;
+}
+
+function report(outcome: { done: string } | { refused: string }): number {
+  if ('refused' in outcome) return fail(outcome.refused, EXIT.failed);
+  printLine(outcome.done);
+  return EXIT.ok;
+}

@@ -1,0 +1,192 @@
+/**
+ * The order of `hold_back`, as a plain state without clock or ledger (I11): a record goes out once every lower seq of its
+ * stream went out, was given up, or was waited for long enough.
+ *
+ * Records are looked at in the order of offsets, and only their ids are kept. What is looked at and not handed over,
+ * held or ready, is the `open` set of offsets: a position is that set and how far was looked, so that after a crash nothing
+ * is skipped and nothing that went out around a held record comes again.
+ */
+import { IntervalSet } from '../../shared/interval-set.ts';
+import type { SeqRange, StreamKey } from '../../shared/record.ts';
+import type { FeedPosition } from '../ledger/ledger.ts';
+
+export interface HoldBackLimits {
+  /** Most records that are held at a time; beyond, the stream that has waited longest waits no more (I10). */
+  recordsMax: number;
+  /** No record is held for longer. */
+  maxWaitMs: number;
+}
+
+interface Held {
+  offset: number;
+  sinceMs: number;
+}
+
+interface StreamOrder {
+  readonly key: StreamKey;
+  /** Every seq up to here went out, was given up, or was waited for. */
+  passed: number;
+  /** By seq, in the order in which they came. */
+  readonly held: Map<number, Held>;
+}
+
+export class HoldBack {
+  readonly #limits: HoldBackLimits;
+  readonly #streams = new Map<string, StreamOrder>();
+  /** Those that hold something, the one that began first in front. */
+  readonly #waiting = new Map<string, StreamOrder>();
+  readonly #open: IntervalSet;
+  #scanned: number;
+  #heldCount = 0;
+  #ready: number[] = [];
+
+  constructor(limits: HoldBackLimits, position: FeedPosition) {
+    this.#limits = limits;
+    const { open, scanned } = decodePosition(position);
+    this.#open = open;
+    this.#scanned = scanned;
+  }
+
+  /** The offset up to which records were looked at. */
+  get scanned(): number {
+    return this.#scanned;
+  }
+
+  get heldCount(): number {
+    return this.#heldCount;
+  }
+
+  /** Offsets to hand over, in this order. */
+  get ready(): readonly number[] {
+    return this.#ready;
+  }
+
+  /** Streams that hold records. */
+  waiting(): StreamKey[] {
+    return Array.from(this.#waiting.values(), ({ key }) => key);
+  }
+
+  /** Whether a record was looked at in an earlier life and is still to be handed over. */
+  isOpen(offset: number): boolean {
+    return this.#open.has(offset);
+  }
+
+  /** Says, before the first {@link look}, up to which seq a stream's records went out in an earlier life. */
+  passedBefore(key: StreamKey, seq: number): void {
+    this.#of(key).passed = seq;
+  }
+
+  /** The next record of the ledger. One of an earlier life may be looked at again. */
+  look(record: StreamKey & { seq: number; offset: number }, nowMs: number): void {
+    const { seq, offset } = record;
+    this.#scanned = Math.max(this.#scanned, offset);
+    this.#open.add(offset);
+    const stream = this.#of(record);
+    if (seq <= stream.passed) {
+      // Late: what it would have had to precede is gone.
+      this.#ready.push(offset);
+    } else {
+      stream.held.set(seq, { offset, sinceMs: nowMs });
+      this.#heldCount += 1;
+      this.#waiting.set(nameOf(record), stream);
+      this.#release(stream, stream.passed);
+    }
+    if (this.#heldCount > this.#limits.recordsMax) this.#giveWay();
+  }
+
+  /** What the gateway gave up in a stream; nothing of it is waited for. */
+  givenUp(key: StreamKey, ranges: Iterable<SeqRange>): void {
+    const stream = this.#of(key);
+    const set = IntervalSet.of(ranges);
+    let passed = -1;
+    while (passed !== stream.passed) {
+      passed = stream.passed;
+      this.#release(stream, set.firstGap(passed + 1) - 1);
+    }
+  }
+
+  /** Ends what has waited long enough. */
+  expire(nowMs: number): void {
+    for (const stream of [...this.#waiting.values()]) {
+      let passed = stream.passed;
+      for (const [seq, { sinceMs }] of stream.held) {
+        if (nowMs - sinceMs < this.#limits.maxWaitMs) break;
+        passed = Math.max(passed, seq);
+      }
+      if (passed > stream.passed) this.#release(stream, passed);
+    }
+  }
+
+  /** The position once these offsets are handed over. */
+  after(offsets: readonly number[]): FeedPosition {
+    const open = this.#open.clone();
+    for (const offset of offsets) open.remove(offset);
+    return encodePosition(open, this.#scanned);
+  }
+
+  /** The first `count` of {@link ready} are, or are not there any more. */
+  handed(count: number): void {
+    for (const offset of this.#ready.slice(0, count)) this.#open.remove(offset);
+    this.#ready = this.#ready.slice(count);
+  }
+
+  #giveWay(): void {
+    const [stream] = this.#waiting.values();
+    if (!stream) return;
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const seq of stream.held.keys()) lowest = Math.min(lowest, seq);
+    this.#release(stream, lowest);
+  }
+
+  /** Passes over everything up to `passed`; what was held there, and what follows without a gap, is ready. */
+  #release(stream: StreamOrder, passed: number): void {
+    const out: number[] = [];
+    if (passed > stream.passed) {
+      for (const seq of stream.held.keys()) if (seq <= passed) out.push(seq);
+      out.sort((a, b) => a - b);
+      stream.passed = passed;
+    }
+    while (stream.held.has(stream.passed + 1)) {
+      stream.passed += 1;
+      out.push(stream.passed);
+    }
+    for (const seq of out) {
+      const held = stream.held.get(seq);
+      if (held) this.#ready.push(held.offset);
+      stream.held.delete(seq);
+    }
+    this.#heldCount -= out.length;
+    if (stream.held.size === 0) this.#waiting.delete(nameOf(stream.key));
+  }
+
+  #of({ gateway, epoch, stream }: StreamKey): StreamOrder {
+    const name = nameOf({ gateway, epoch, stream });
+    let order = this.#streams.get(name);
+    if (!order) {
+      order = { key: { gateway, epoch, stream }, passed: 0, held: new Map() };
+      this.#streams.set(name, order);
+    }
+    return order;
+  }
+}
+
+/** Names may hold any character, so that a plain separator would let two keys meet. */
+function nameOf({ gateway, epoch, stream }: StreamKey): string {
+  return JSON.stringify([gateway, epoch, stream]);
+}
+
+/** `progress`: the open offsets, and one above how far was looked; empty when nothing is open. */
+function encodePosition(open: IntervalSet, scanned: number): FeedPosition {
+  if (open.size === 0) return { offset: scanned, progress: new Uint8Array() };
+  const progress = open.clone();
+  progress.add(scanned + 1);
+  return { offset: open.min - 1, progress: progress.encode() };
+}
+
+function decodePosition({ offset, progress }: FeedPosition): { open: IntervalSet; scanned: number } {
+  if (progress.byteLength === 0) return { open: IntervalSet.empty(), scanned: offset };
+  const open = IntervalSet.decode(progress);
+  const scanned = open.max - 1;
+  open.remove(open.max);
+  return { open, scanned };
+}

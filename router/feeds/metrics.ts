@@ -1,0 +1,62 @@
+/** What is measured of the feeds; read from them and from the ledger when Prometheus asks. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { Clock } from '../../shared/clock.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Feed } from './feed.ts';
+import { feedLag } from './lag.ts';
+
+const PREFIX = 'headgate_router_feed_';
+
+interface MeasuredFeeds {
+  feeds: readonly Feed[];
+  ledger: Ledger;
+  clock: Clock;
+}
+
+export function registerFeeds(registry: Registry, { feeds, ledger, clock }: MeasuredFeeds): void {
+  const common = { labelNames: ['feed'], registers: [registry] };
+  new Gauge({
+    ...common,
+    name: `${PREFIX}lag_records`,
+    help: 'Records of the ledger that the feed has not handed over.',
+    async collect() {
+      for (const { name } of feeds) this.set({ feed: name }, (await feedLag(name, ledger, clock)).records);
+    },
+  });
+  new Gauge({
+    ...common,
+    name: `${PREFIX}lag_seconds`,
+    help: 'How long ago the ledger took the first record that the feed has not handed over.',
+    async collect() {
+      for (const { name } of feeds) this.set({ feed: name }, (await feedLag(name, ledger, clock)).seconds);
+    },
+  });
+  new Gauge({
+    ...common,
+    name: `${PREFIX}held_records`,
+    help: 'Records that this router holds back until those before them are there.',
+    collect() {
+      for (const feed of feeds) this.set({ feed: feed.name }, feed.state().held);
+    },
+  });
+  new Gauge({
+    ...common,
+    name: `${PREFIX}running`,
+    help: 'One where this router runs the feed, zero where another one does or the destination wants no more.',
+    collect() {
+      for (const feed of feeds) {
+        const { phase } = feed.state();
+        this.set({ feed: feed.name }, phase === 'following' || phase === 'retrying' ? 1 : 0);
+      }
+    },
+  });
+  new Counter({
+    ...common,
+    name: `${PREFIX}failures_total`,
+    help: 'Tries of this router that failed.',
+    collect() {
+      this.reset();
+      for (const feed of feeds) this.inc({ feed: feed.name }, feed.state().failures);
+    },
+  });
+}

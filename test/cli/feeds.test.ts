@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { listFeeds, resetFeed, skipRecord } from '../../cli/feeds.ts';
+import { loadRouterConfig } from '../../router/config.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { createLogger } from '../../shared/log.ts';
+import { entry, seqs } from '../router/ledger/envelopes.ts';
+import { folderWith, headgate } from './run.ts';
+
+const log = createLogger({ level: 'silent', levels: {} });
+const REST =
+  'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]\nfeeds: [{ name: file, type: ndjson, file: "-" }]\n';
+
+t.test('feeds: ls, reset and skip, beside an open ledger', async (t) => {
+  const dir = folderWith(t, {});
+  const file = join(folderWith(t, { 'router.yaml': `data_dir: ${dir}\n${REST}` }), 'router.yaml');
+  const feeds = (...args: string[]) => headgate(['feeds', ...args, '--config', file]);
+  t.match(await feeds('ls'), { code: 1, stderr: /there is no ledger in/ });
+  const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  await ledger.commit([entry({ seqs: seqs(1, 30) })]);
+  t.match(await feeds('reset', 'file', '--to', '12'), { code: 0, stdout: 'file goes on after offset 12\n' });
+  t.equal(await ledger.loadCursor('file'), 12);
+  t.match(await feeds('skip', 'file'), {
+    code: 0,
+    stdout: 'file passes over gw-1/1-aa/telemetry/13 at offset 13\n',
+  });
+  t.match((await feeds('ls')).stdout, /^file +ndjson +13 +17 +\d/m);
+});
+
+t.test('feeds: what is not possible is refused, and nothing is set', async (t) => {
+  const dir = folderWith(t, {});
+  const loaded = loadRouterConfig('router.yaml', { env: {}, readFile: () => `data_dir: ${dir}\n${REST}` });
+  if (!loaded.ok) throw new Error('the configuration of the test is not sound');
+  const { config } = loaded;
+  t.match(await skipRecord(config, 'file'), { refused: /there is no ledger in/ });
+  const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  await ledger.commit([entry({ seqs: [1, 2, 3] })]);
+  t.match(await resetFeed(config, 'file', 'end'), { done: 'file goes on after offset 3' });
+  t.match(await skipRecord(config, 'file'), { refused: /has handed over all/ });
+  for (const to of ['4', '-1', 'x', '', '1e0']) {
+    t.match(await resetFeed(config, 'file', to), { refused: /an offset up to 3/ }, to);
+  }
+  t.match(await resetFeed(config, 'none', '0'), { refused: 'there is no feed none' });
+  t.match(await listFeeds(config), [{ name: 'file', type: 'ndjson', offset: 3, records: 0, seconds: 0 }]);
+});

@@ -1,0 +1,13 @@
+/** A router-like process with a PostgreSQL feed, to be killed on its way. Arguments: ledger file, URL, schema. */
+import { createFeed } from '../../router/feeds/feed.ts';
+import { createPostgresSink, postgresFeedOptions } from '../../router/feeds/postgres.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { systemClock as clock } from '../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../shared/entropy.ts';
+import { createLogger } from '../../shared/log.ts';
+
+const [file = '', url = '', schema = ''] = process.argv.slice(2);
+const log = createLogger({ level: 'silent', levels: {} });
+const ledger = await openSqliteLedger({ file, clock, log });
+const sink = createPostgresSink('table', postgresFeedOptions.parse({ url, schema }), { clock, log });
+await createFeed({ name: 'table', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
