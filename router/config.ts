@@ -14,6 +14,7 @@ import { natsFeedOptions } from './feeds/nats.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
 import { postgresFeedOptions } from './feeds/postgres.ts';
 import { webhookFeedOptions } from './feeds/webhook.ts';
+import { jetStreamOptions } from './ledger/jetstream/options.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
@@ -54,6 +55,11 @@ const ledgerSchema = z
     z.strictObject({ type: z.literal('sqlite').describe('Embedded, in data_dir: one router.') }),
     postgresOptions
       .safeExtend({ type: z.literal('postgres').describe('PostgreSQL 15 or newer: any number of routers.') })
+      .strict(),
+    jetStreamOptions
+      .safeExtend({
+        type: z.literal('jetstream').describe('NATS JetStream 2.9 or newer: any number of routers.'),
+      })
       .strict(),
   ])
   .describe('Where the ledger lives.');

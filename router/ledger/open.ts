@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { RouterConfig } from '../config.ts';
+import { openJetStreamLedger } from './jetstream/jetstream.ts';
 import type { Ledger } from './ledger.ts';
 import { openPostgresLedger } from './postgres/postgres.ts';
 import { openSqliteLedger } from './sqlite.ts';
@@ -18,6 +19,10 @@ export async function openLedger(
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
       return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...deps });
+    }
+    case 'jetstream': {
+      const { timeout: timeoutMs, ...options } = ledger;
+      return openJetStreamLedger({ ...options, timeoutMs, ...deps });
     }
   }
 }

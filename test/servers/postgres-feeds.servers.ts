@@ -14,8 +14,9 @@ import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
+import { leaseCases } from '../router/ledger/lease-cases.ts';
 import { postgres } from './postgres.ts';
-import { optionsOf, URL_VARIABLE } from './postgres-engine.ts';
+import { engine, optionsOf, URL_VARIABLE } from './postgres-engine.ts';
 
 const RUNNER = fileURLToPath(new URL('./feed-runner.ts', import.meta.url));
 const log = createLogger({ level: 'silent', levels: {} });
@@ -52,21 +53,7 @@ async function router(t: Test, place: string, path: string, leaseMs: number): Pr
   return feed;
 }
 
-await t.test('one holder at a time, until the lease ends or is given back', async (t) => {
-  const ledger = await opened(t, 'leases');
-  const claims = await Promise.all(seqs(1, 8).map((i) => ledger.claimFeed('file', `router-${i}`, 60_000)));
-  t.equal(claims.filter((claim) => claim !== null).length, 1, 'of eight that ask at once');
-  const holder = `router-${claims.findIndex((claim) => claim !== null) + 1}`;
-  t.match(await ledger.claimFeed('file', holder, 60_000), { offset: 0 }, 'renewed');
-  t.match(await ledger.claimFeed('other', 'router-9', 60_000), { offset: 0 }, 'each feed has its own');
-  await ledger.releaseFeed('file', 'router-9');
-  t.equal(await ledger.claimFeed('file', 'router-9', 60_000), null, 'not given back by another');
-  await ledger.releaseFeed('file', holder);
-  t.match(await ledger.claimFeed('file', 'router-9', 300), { offset: 0 });
-  t.equal(await ledger.claimFeed('file', holder, 300), null);
-  await sleep(400);
-  t.match(await ledger.claimFeed('file', holder, 300), { offset: 0 }, 'the lease had ended');
-});
+leaseCases(t, engine);
 
 await t.test('a router that stops hands its feeds over, and nothing comes twice', async (t) => {
   const path = join(t.testdir(), 'records.ndjson');

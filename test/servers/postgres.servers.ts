@@ -2,6 +2,7 @@
  * The ledger on a real PostgreSQL: the contract of every engine, and what only a shared server can do to it.
  * `node test/servers/postgres.servers.ts 2000000` runs the replicas on that many records.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
@@ -81,6 +82,24 @@ async function waitsForALock(db: Database): Promise<void> {
     if (rows.length > 0) return;
   }
 }
+
+await t.test('a reader at the end skips nothing that is committed between its statements', async (t) => {
+  const ledger = await opened(t, 'at_end');
+  const reader = await opened(t, 'at_end');
+  const offsets: number[] = [];
+  const reading = (async () => {
+    while ((offsets.at(-1) ?? 0) < 600) {
+      for (const { offset } of await reader.read(offsets.at(-1) ?? 0, 3)) offsets.push(offset);
+    }
+  })();
+  for (let first = 1; first <= 600; first += 10) {
+    // Only once the reader is at the end.
+    while ((offsets.at(-1) ?? 0) < first - 1) await sleep(1);
+    await ledger.commit([entry({ seqs: seqs(first, first + 9) })]);
+  }
+  await reading;
+  t.strictSame(offsets, seqs(1, 600));
+});
 
 await t.test('replicas that start together migrate once; a newer schema is refused', async (t) => {
   await Promise.all(seqs(1, 4).map(() => opened(t, 'together')));

@@ -12,7 +12,7 @@ import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerEntry, LedgerRecord, RecordVersion } from '../ledger.ts';
-import type { Queryable } from './connection.ts';
+import type { Database, Queryable } from './connection.ts';
 
 /** The new records of one entry. */
 export interface Fresh {
@@ -155,18 +155,30 @@ export function idColumns(ids: readonly StoredId[]): unknown[] {
 }
 
 /** Records with offset > `after`, ascending; none only at the end, also where all of a page's records were pruned. */
-export async function readRecords(client: Queryable, after: number, limit: number): Promise<LedgerRecord[]> {
+export async function readRecords(db: Database, after: number, limit: number): Promise<LedgerRecord[]> {
   for (let from = after; ; ) {
-    const page = await readPage(client, from, limit);
-    if (page.length > 0) return page;
-    const { rows } = await client.query<{ first: number | null }>(
-      'SELECT min(first_offset) AS first FROM arrival WHERE last_offset > $1',
-      [from + limit],
+    const page = await readPage(db, from, limit);
+    if (page.length > 0 || (await nextBehind(db, from + limit)) === null) return page;
+    // Of one snapshot: a page that was committed between two statements would look like one that was pruned.
+    const again = await db.transaction(
+      async (client) => ({
+        page: await readPage(client, from, limit),
+        next: await nextBehind(client, from + limit),
+      }),
+      'REPEATABLE READ',
     );
-    const first = rows[0]?.first ?? null;
-    if (first === null) return [];
-    from = Math.max(from + limit, first - 1);
+    if (again.page.length > 0 || again.next === null) return again.page;
+    from = Math.max(from + limit, again.next - 1);
   }
+}
+
+/** The first offset of the first arrival that reaches behind `offset`. */
+async function nextBehind(client: Queryable, offset: number): Promise<number | null> {
+  const { rows } = await client.query<{ first: number | null }>(
+    'SELECT min(first_offset) AS first FROM arrival WHERE last_offset > $1',
+    [offset],
+  );
+  return rows[0]?.first ?? null;
 }
 
 async function readPage(client: Queryable, after: number, limit: number): Promise<LedgerRecord[]> {

@@ -1,0 +1,82 @@
+/** What the new records of one envelope are stored as: CBOR, as a zstd frame where that is smaller. */
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
+import type { TelemetryRecord } from '../../../shared/record.ts';
+
+export interface Arrival {
+  source: string;
+  receivedWallMs: number;
+  clock: EnvelopeClock;
+  /** Ascending by seq. */
+  records: readonly TelemetryRecord[];
+}
+
+const PLAIN = 0;
+const ZSTD = 1;
+const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+
+type Row = [seqStep: number, monoMs: number, device: number, topic: number, payload: Uint8Array];
+type Body = [
+  source: string,
+  receivedWallMs: number,
+  bootId: string,
+  offsetMs: number,
+  synchronised: boolean,
+  devices: string[],
+  topics: string[],
+  rows: Row[],
+];
+
+export function encodeArrival({ source, receivedWallMs, clock, records }: Arrival): Uint8Array {
+  const devices = new Map<string, number>();
+  const topics = new Map<string, number>();
+  let previous = 0;
+  const rows = records.map(({ seq, monoMs, device, topic, payload }): Row => {
+    const row: Row = [seq - previous, monoMs, indexOf(devices, device), indexOf(topics, topic), payload];
+    previous = seq;
+    return row;
+  });
+  const body: Body = [
+    source,
+    receivedWallMs,
+    clock.bootId,
+    clock.offsetMs,
+    clock.quality === 'synchronised',
+    [...devices.keys()],
+    [...topics.keys()],
+    rows,
+  ];
+  const plain = encodeCbor(body);
+  const packed = zstdCompressSync(plain, COMPRESSION);
+  return packed.length < plain.length
+    ? Buffer.concat([Buffer.of(ZSTD), packed])
+    : Buffer.concat([Buffer.of(PLAIN), plain]);
+}
+
+/** Reads what {@link encodeArrival} wrote; the server has checked the bytes. */
+export function decodeArrival(bytes: Uint8Array): Arrival {
+  const content = bytes.subarray(1);
+  const plain = bytes[0] === ZSTD ? zstdDecompressSync(content) : content;
+  const [source, receivedWallMs, bootId, offsetMs, synchronised, devices, topics, rows] = decodeCbor(
+    plain,
+  ) as Body;
+  let seq = 0;
+  return {
+    source,
+    receivedWallMs,
+    clock: { bootId, offsetMs, quality: synchronised ? 'synchronised' : 'unsynchronised' },
+    records: rows.map(([step, monoMs, device, topic, payload]) => {
+      seq += step;
+      return { seq, monoMs, device: devices[device] ?? '', topic: topics[topic] ?? '', payload };
+    }),
+  };
+}
+
+/** The place of `word` in the order of first use. */
+function indexOf(words: Map<string, number>, word: string): number {
+  const known = words.get(word);
+  if (known !== undefined) return known;
+  words.set(word, words.size);
+  return words.size - 1;
+}

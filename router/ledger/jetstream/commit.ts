@@ -1,0 +1,146 @@
+/** A commit as its message in the log says it: what each envelope changed, decided already. Records are elsewhere. */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { GapReason, StreamKey } from '../../../shared/record.ts';
+import type { BootClock } from '../boot-clocks.ts';
+import type { GatewayContact } from '../ledger.ts';
+import type { GivenUp } from '../rules.ts';
+import type { Parts } from './blobs.ts';
+
+export interface Commit {
+  /** Dense from 1. */
+  number: number;
+  /** The last offset before it: how many records all earlier commits hold. */
+  offset: number;
+  /** Since the ledger was made, with this commit. */
+  duplicates: number;
+  conflicts: number;
+  entries: readonly CommitEntry[];
+  contacts: readonly GatewayContact[];
+  bootClocks: readonly BootClock[];
+}
+
+/** What one envelope did; its new records follow those of the entry before it in offset. */
+export interface CommitEntry extends StreamKey {
+  /** The ids of its new records; where the records are, and their payload's bytes. */
+  fresh: IntervalSet;
+  parts: Parts;
+  payloadBytes: number;
+  /** Ids newly given up. */
+  givenUp: GivenUp;
+  sealedAt: number | null;
+  duplicates: number;
+  /** Versions kept aside. */
+  aside: readonly Aside[];
+}
+
+export interface Aside {
+  seq: number;
+  /** Sequence of its message among the conflicts. */
+  message: number;
+}
+
+const FORMAT = 1;
+
+type EntryRow = [
+  gateway: string,
+  epoch: string,
+  stream: string,
+  fresh: Uint8Array,
+  parts: Parts,
+  payloadBytes: number,
+  givenUp: [Uint8Array, Uint8Array, Uint8Array] | null,
+  sealedAt: number | null,
+  duplicates: number,
+  aside: number[],
+];
+type Body = [
+  format: number,
+  number: number,
+  offset: number,
+  duplicates: number,
+  conflicts: number,
+  entries: EntryRow[],
+  contacts: [gateway: string, source: string, wallMs: number][],
+  bootClocks: [gateway: string, bootId: string, offsetMs: number][],
+];
+
+export function recordsOf({ entries }: Commit): number {
+  return entries.reduce((sum, { fresh }) => sum + fresh.size, 0);
+}
+
+export function encodeCommit(commit: Commit): Uint8Array {
+  const body: Body = [
+    FORMAT,
+    commit.number,
+    commit.offset,
+    commit.duplicates,
+    commit.conflicts,
+    commit.entries.map((entry) => [
+      entry.gateway,
+      entry.epoch,
+      entry.stream,
+      entry.fresh.encode(),
+      entry.parts,
+      entry.payloadBytes,
+      encodeGivenUp(entry.givenUp),
+      entry.sealedAt,
+      entry.duplicates,
+      entry.aside.flatMap(({ seq, message }) => [seq, message]),
+    ]),
+    commit.contacts.map(({ gateway, source, lastWallMs }) => [gateway, source, lastWallMs]),
+    commit.bootClocks.map(({ gateway, bootId, offsetMs }) => [gateway, bootId, offsetMs]),
+  ];
+  return encodeCbor(body);
+}
+
+/** Throws when a newer Headgate wrote it. */
+export function decodeCommit(bytes: Uint8Array): Commit {
+  const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
+    bytes,
+  ) as Body;
+  if (format !== FORMAT) {
+    throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows ${FORMAT})`);
+  }
+  return {
+    number,
+    offset,
+    duplicates,
+    conflicts,
+    entries: entries.map((row) => ({
+      gateway: row[0],
+      epoch: row[1],
+      stream: row[2],
+      fresh: IntervalSet.decode(row[3]),
+      parts: row[4],
+      payloadBytes: row[5],
+      givenUp: decodeGivenUp(row[6]),
+      sealedAt: row[7],
+      duplicates: row[8],
+      aside: pairs(row[9]).map(([seq, message]) => ({ seq, message })),
+    })),
+    contacts: contacts.map(([gateway, source, lastWallMs]) => ({ gateway, source, lastWallMs })),
+    bootClocks: bootClocks.map(([gateway, bootId, offsetMs]) => ({ gateway, bootId, offsetMs })),
+  };
+}
+
+/** A flat list of pairs as pairs. */
+export function pairs(flat: readonly number[]): [number, number][] {
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? 0, flat[2 * i + 1] ?? 0]);
+}
+
+/** Null for the usual case, in which nothing was. */
+function encodeGivenUp({ quota, age, corruption }: GivenUp): EntryRow[6] {
+  if (quota.size + age.size + corruption.size === 0) return null;
+  return [quota.encode(), age.encode(), corruption.encode()];
+}
+
+function decodeGivenUp(row: EntryRow[6]): Record<GapReason, IntervalSet> {
+  const none = new Uint8Array();
+  const [quota, age, corruption] = row ?? [none, none, none];
+  return {
+    quota: IntervalSet.decode(quota),
+    age: IntervalSet.decode(age),
+    corruption: IntervalSet.decode(corruption),
+  };
+}

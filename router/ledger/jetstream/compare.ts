@@ -1,0 +1,74 @@
+/** `headgate ledger verify` on JetStream: the records that the log leads to, against the states that it added up to. */
+
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { SeqRange } from '../../../shared/record.ts';
+import type { LedgerVerification } from '../ledger.ts';
+import { Verification } from '../verify.ts';
+import type { Commit, CommitEntry } from './commit.ts';
+import type { CommitLog } from './log.ts';
+import type { Names } from './names.ts';
+import type { ArrivalStore } from './records.ts';
+import type { States } from './states.ts';
+
+/** Arrivals asked for at once. */
+const READ_WIDTH = 128;
+
+/** The runs of a stream's records: those of ids met once, and again those of ids met again. */
+class Runs {
+  readonly #held = IntervalSet.empty();
+  readonly #again: SeqRange[] = [];
+
+  add(seq: number): void {
+    if (this.#held.add(seq) === 0) this.#again.push({ first: seq, last: seq });
+  }
+
+  *ranges(): Generator<SeqRange> {
+    yield* this.#held.ranges();
+    yield* this.#again;
+  }
+}
+
+/** Compares at one moment of each stream, beside running commits: memory grows with the streams and their holes. */
+export async function compareAll(parts: {
+  states: States;
+  log: CommitLog;
+  arrivals: ArrivalStore;
+  names: Names;
+}): Promise<LedgerVerification> {
+  const { states, log, names } = parts;
+  const items = await states.streams.all(names.streams(), states.head);
+  const streams = new Map(items.map(({ item, at }) => [names.stream(item), { item, at, runs: new Runs() }]));
+  const end = items.reduce((last, { at }) => Math.max(last, at), 0);
+  for (let seq = 1; seq <= end; ) {
+    const found = await log.at(seq);
+    if (found === null) break;
+    const { commit } = found;
+    await readAll(commit, parts.arrivals, (entry, ids) => {
+      const stream = streams.get(names.stream(entry));
+      if (stream && found.seq <= stream.at) for (const id of ids) stream.runs.add(id);
+    });
+    seq = found.seq + 1;
+  }
+  const verification = new Verification();
+  for (const { item, runs } of streams.values()) verification.compare(item, item.state.seen, runs.ranges());
+  return verification.result();
+}
+
+async function readAll(
+  { entries }: Commit,
+  arrivals: ArrivalStore,
+  take: (entry: CommitEntry, ids: readonly number[]) => void,
+): Promise<void> {
+  const waiting = entries.filter(({ fresh }) => fresh.size > 0).values();
+  const read = async (): Promise<void> => {
+    for (const entry of waiting) {
+      const arrival = await arrivals.get(entry.parts);
+      if (arrival)
+        take(
+          entry,
+          arrival.records.map(({ seq }) => seq),
+        );
+    }
+  };
+  await Promise.all(Array.from({ length: READ_WIDTH }, read));
+}

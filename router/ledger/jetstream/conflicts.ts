@@ -1,0 +1,114 @@
+/**
+ * The other versions of records in conflict. They are stored before the commit that counts them; what no commit names
+ * (it lost to another one, or its router was killed) is shown to nobody. The server drops the oldest beyond the bound (I10).
+ */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import type { StreamKey, TelemetryRecord } from '../../../shared/record.ts';
+import type { LedgerConflict, LedgerEntry, RecordVersion } from '../ledger.ts';
+import type { Blobs, Packed } from './blobs.ts';
+import type { Connection } from './connection.ts';
+import type { HeldVersions } from './held.ts';
+import type { Names } from './names.ts';
+import type { States } from './states.ts';
+import type { EvidenceStream } from './streams.ts';
+
+type Row = [
+  gateway: string,
+  epoch: string,
+  stream: string,
+  seq: number,
+  source: string,
+  receivedWallMs: number,
+  device: string,
+  topic: string,
+  monoMs: number,
+  payload: Packed,
+];
+
+interface Kept extends StreamKey {
+  seq: number;
+  version: RecordVersion;
+}
+
+export class ConflictStore {
+  readonly #connection: Connection;
+  readonly #blobs: Blobs;
+  readonly #names: Names;
+  readonly #states: States;
+  readonly #held: HeldVersions;
+  readonly #stream: EvidenceStream;
+
+  constructor(parts: {
+    connection: Connection;
+    blobs: Blobs;
+    names: Names;
+    states: States;
+    held: HeldVersions;
+    stream: EvidenceStream;
+  }) {
+    this.#connection = parts.connection;
+    this.#blobs = parts.blobs;
+    this.#names = parts.names;
+    this.#states = parts.states;
+    this.#held = parts.held;
+    this.#stream = parts.stream;
+  }
+
+  /** Stores the version that `record` is; the sequence of its message. */
+  async add({ envelope, source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): Promise<number> {
+    const { gateway, epoch, stream } = envelope;
+    const { seq, device, topic, monoMs } = record;
+    await this.#stream.make();
+    const payload = await this.#blobs.pack(this.#names.conflictPart, record.payload);
+    const row: Row = [gateway, epoch, stream, seq, source, receivedWallMs, device, topic, monoMs, payload];
+    return this.#connection.publish(this.#names.conflict, encodeCbor(row));
+  }
+
+  /** Null when it was dropped. */
+  async version(message: number): Promise<RecordVersion | null> {
+    return (await this.#kept(message))?.version ?? null;
+  }
+
+  /** The newest first, at most `limit`. */
+  async newest(limit: number): Promise<LedgerConflict[]> {
+    if (!(await this.#stream.isThere())) return [];
+    const { first, last } = await this.#connection.extent(this.#names.conflicts);
+    const found: LedgerConflict[] = [];
+    for (let message = last; message >= first && found.length < limit; message -= 1) {
+      const kept = await this.#kept(message);
+      if (kept === null || !(await this.#isCommitted(kept, message))) continue;
+      const { gateway, epoch, stream, seq, version } = kept;
+      const [held] = await this.#held.of([{ key: kept, seq }]);
+      if (held) found.push({ gateway, epoch, stream, seq, held, other: version });
+    }
+    return found;
+  }
+
+  async #isCommitted(kept: Kept, message: number): Promise<boolean> {
+    const subject = this.#names.stream(kept);
+    const item = (await this.#states.streams.load([subject])).get(subject);
+    return item?.aside.some((aside) => aside.message === message) ?? false;
+  }
+
+  async #kept(seq: number): Promise<Kept | null> {
+    const message = await this.#connection.get(this.#names.conflicts, { seq });
+    if (message?.subject !== this.#names.conflict) return null;
+    const row = decodeCbor(message.data) as Row;
+    const payload = await this.#blobs.unpack(this.#names.conflicts, row[9]);
+    if (payload === null) return null;
+    return {
+      gateway: row[0],
+      epoch: row[1],
+      stream: row[2],
+      seq: row[3],
+      version: {
+        source: row[4],
+        receivedWallMs: row[5],
+        device: row[6],
+        topic: row[7],
+        monoMs: row[8],
+        payload,
+      },
+    };
+  }
+}

@@ -1,0 +1,239 @@
+/**
+ * Requests to the servers: each with a deadline, tried again while a cluster changes its leader.
+ *
+ * A publish whose acknowledgement was lost may be stored. Where that matters, the publish names the sequence that it must
+ * follow (compare-and-set), and the message that is there afterwards tells by its id whose it is.
+ */
+
+import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
+import { JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import {
+  ClosedConnectionError,
+  type ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  DrainingConnectionError,
+  headers,
+  type NatsConnection,
+  nuid,
+} from '@nats-io/transport-node';
+import type { Clock } from '../../../shared/clock.ts';
+import type { SparseLog } from '../../sparse-log.ts';
+
+export interface JetStreamOptions {
+  servers: readonly string[];
+  user?: string | undefined;
+  /** A secret, as are the credentials. */
+  password?: string | undefined;
+  credentials?: string | undefined;
+  ca?: string | undefined;
+  /** Begins all names on the server. */
+  name: string;
+  replicas: number;
+  /** Longest wait for the servers. */
+  timeoutMs: number;
+}
+
+/** Where a message is asked for: by its sequence, or the first of a subject from a sequence on. */
+export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
+
+const ID_HEADER = 'Headgate-Id';
+const TRY_MS_MAX = 2000;
+const RETRY_MS = 50;
+const RECONNECT_MS = 250;
+const PING_MS = 5000;
+/** Of a message, for what is not its payload. */
+const OVERHEAD_BYTES = 2048;
+const LIST_BATCH = 500;
+
+export class Connection {
+  readonly #nc: NatsConnection;
+  readonly #js: JetStreamClient;
+  readonly #jsm: JetStreamManager;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+
+  private constructor(nc: NatsConnection, jsm: JetStreamManager, timeoutMs: number, clock: Clock) {
+    this.#nc = nc;
+    this.#jsm = jsm;
+    this.#js = jetstream(nc);
+    this.#timeoutMs = timeoutMs;
+    this.#clock = clock;
+  }
+
+  /** Rejects when no server can be reached, or none has JetStream. */
+  static async open(options: JetStreamOptions, clock: Clock, log: SparseLog): Promise<Connection> {
+    const nc = await connect({ ...access(options), timeout: options.timeoutMs });
+    void tellOfLosses(nc, log);
+    try {
+      const jsm = await jetstreamManager(nc, { timeout: TRY_MS_MAX, checkAPI: false });
+      return new Connection(nc, jsm, options.timeoutMs, clock);
+    } catch (error) {
+      await nc.close();
+      throw error;
+    }
+  }
+
+  /** Most bytes in one message. */
+  get messageBytesMax(): number {
+    return (this.#nc.info?.max_payload ?? 1024 * 1024) - OVERHEAD_BYTES;
+  }
+
+  /** Makes the JetStream stream where it is missing; rejects when there is one of other essentials. */
+  async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<void> {
+    const { config: found } = await this.#persistently(async () => {
+      try {
+        return await this.#jsm.streams.info(config.name);
+      } catch (error) {
+        if (!isApiError(error, JetStreamApiCodes.StreamNotFound)) throw error;
+        return this.#jsm.streams.add(config);
+      }
+    });
+    const wrong = (['description', 'storage', 'retention', 'max_msgs_per_subject'] as const).filter(
+      (key) => config[key] !== undefined && found[key] !== config[key],
+    );
+    if (wrong.length > 0) {
+      throw new Error(`JetStream stream ${config.name} is not this ledger's: ${wrong.join(', ')} differ`);
+    }
+  }
+
+  async hasStream(name: string): Promise<boolean> {
+    return this.#persistently(async () => {
+      try {
+        await this.#jsm.streams.info(name);
+        return true;
+      } catch (error) {
+        if (isApiError(error, JetStreamApiCodes.StreamNotFound)) return false;
+        throw error;
+      }
+    });
+  }
+
+  /** Stores a message; its sequence. Tried again after a lost acknowledgement, so that it may be stored twice. */
+  async publish(subject: string, bytes: Uint8Array): Promise<number> {
+    const ack = await this.#persistently(() => this.#js.publish(subject, bytes, { timeout: TRY_MS_MAX }));
+    return ack.seq;
+  }
+
+  /**
+   * Stores a message if the last one of its subject has the sequence `after` (0: if there is none), once even when the
+   * acknowledgement is lost; its sequence, or null when another one is there.
+   */
+  async publishAfter(
+    stream: string,
+    subject: string,
+    after: number,
+    bytes: Uint8Array,
+  ): Promise<number | null> {
+    const id = nuid.next();
+    const expect = { lastSubjectSequence: after };
+    return this.#persistently(async () => {
+      try {
+        const head = headers();
+        head.set(ID_HEADER, id);
+        const ack = await this.#js.publish(subject, bytes, { headers: head, expect, timeout: TRY_MS_MAX });
+        return ack.seq;
+      } catch (error) {
+        const behind: Where = { seq: after + 1, next_by_subj: subject };
+        const next = await this.#jsm.streams.getMessage(stream, behind);
+        // Not stored so far. A publish under way may still be; then this one's repetition loses to it, and finds its id.
+        if (next === null) throw error;
+        return next.header.get(ID_HEADER) === id ? next.seq : null;
+      }
+    });
+  }
+
+  /** From any server that holds the stream, asked again of its leader when that one has not got it: for what never changes. */
+  async get(stream: string, where: Where): Promise<StoredMsg | null> {
+    return this.#persistently(
+      async () =>
+        (await this.#jsm.direct.getMessage(stream, where)) ?? this.#jsm.streams.getMessage(stream, where),
+    );
+  }
+
+  /** From the stream's leader: the last word. */
+  async getLatest(stream: string, subject: string): Promise<StoredMsg | null> {
+    return this.#persistently(() => this.#jsm.streams.getMessage(stream, { last_by_subj: subject }));
+  }
+
+  /** The sequences between which the stream holds messages; `last` is below `first` when it holds none. */
+  async extent(stream: string): Promise<{ first: number; last: number }> {
+    const { state } = await this.#persistently(() => this.#jsm.streams.info(stream));
+    return { first: state.first_seq, last: state.messages === 0 ? state.first_seq - 1 : state.last_seq };
+  }
+
+  /** The messages that the stream holds now on subjects that match, oldest first. */
+  async *list(
+    stream: string,
+    filter: string,
+  ): AsyncGenerator<{ subject: string; seq: number; data: Uint8Array }> {
+    const consumer = await this.#persistently(() =>
+      this.#js.consumers.get(stream, { filter_subjects: filter }),
+    );
+    const { num_pending: count } = await consumer.info(true);
+    if (count === 0) return;
+    const messages = await consumer.consume({ max_messages: LIST_BATCH });
+    try {
+      for await (const { subject, seq, data, info } of messages) {
+        yield { subject, seq, data };
+        if (info.pending === 0) return;
+      }
+    } finally {
+      await messages.close();
+      await consumer.delete().catch(() => undefined);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#nc.close();
+  }
+
+  /** Tries until it succeeds, fails for good, or the time is over. */
+  async #persistently<T>(attempt: () => Promise<T>): Promise<T> {
+    const endMs = this.#clock.monoMs() + this.#timeoutMs;
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (isFinal(error) || this.#clock.monoMs() + RETRY_MS >= endMs) throw error;
+        await this.#clock.sleep(RETRY_MS);
+      }
+    }
+  }
+}
+
+function access({ servers, user, password, credentials, ca }: JetStreamOptions): ConnectionOptions {
+  return {
+    servers: [...servers],
+    name: 'headgate-router',
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: RECONNECT_MS,
+    pingInterval: PING_MS,
+    maxPingOut: 2,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { pass: password }),
+    ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+    ...(ca === undefined ? {} : { tls: { ca } }),
+  };
+}
+
+async function tellOfLosses(nc: NatsConnection, log: SparseLog): Promise<void> {
+  for await (const status of nc.status()) {
+    if (status.type === 'disconnect') log.warn('ledger.connection_lost', { server: status.server });
+    if (status.type === 'error') log.warn('ledger.connection_lost', { error: status.error.name });
+  }
+}
+
+/**
+ * The server understood and refused (4xx), or this side closed. All else passes: no leader, no answer, no connection, and a server
+ * that has not yet heard of a stream that another one has just made.
+ */
+function isFinal(error: unknown): boolean {
+  if (error instanceof ClosedConnectionError || error instanceof DrainingConnectionError) return true;
+  if (isApiError(error, JetStreamApiCodes.StreamNotFound)) return false;
+  return error instanceof JetStreamApiError && error.status < 500;
+}
+
+function isApiError(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code;
+}

@@ -1,0 +1,159 @@
+/**
+ * Items that the commit log adds up to (the state of a stream, for one), without holding them all and without reading the
+ * log from its start.
+ *
+ * - `tail`: what the commits after the checkpoint changed. Item = snapshot + the changes in the tail after the snapshot.
+ * - {@link Fold.flush} writes a snapshot of every item in the tail. Only when all of them are stored the checkpoint moves
+ *   ({@link States}), and only then {@link Fold.trim} forgets the tail up to it. A crash in between leaves snapshots that
+ *   are newer than the checkpoint says: a change that is in a snapshot already is not applied to it again.
+ * - The items used last stay in a cache, which follows the log.
+ */
+import type { Snapshots } from './snapshots.ts';
+
+/** How an item comes about, and what it is stored as. */
+export interface Folding<Item, Change> {
+  /** May change `item` itself. Null: the first change of this item. */
+  apply(item: Item | null, change: Change): Item;
+  encode(item: Item): unknown;
+  decode(value: unknown): Item;
+}
+
+interface Noted<Change> {
+  at: number;
+  change: Change;
+}
+
+interface Cached<Item> {
+  item: Item | null;
+  /** Of its snapshot, where known. */
+  revision: number | null;
+}
+
+/** Snapshots under way at once. */
+const FLUSH_WIDTH = 64;
+
+export class Fold<Item, Change> {
+  readonly #folding: Folding<Item, Change>;
+  readonly #snapshots: Snapshots;
+  readonly #cacheMax: number;
+  /** By subject, least recently used first. Always as of the last commit noted. */
+  readonly #cache = new Map<string, Cached<Item>>();
+  readonly #tail = new Map<string, Noted<Change>[]>();
+  #changes = 0;
+  #trimmedTo = 0;
+
+  constructor(options: { folding: Folding<Item, Change>; snapshots: Snapshots; cacheMax: number }) {
+    this.#folding = options.folding;
+    this.#snapshots = options.snapshots;
+    this.#cacheMax = options.cacheMax;
+  }
+
+  /** How many changes the tail holds. */
+  get changes(): number {
+    return this.#changes;
+  }
+
+  /** The commit at `at` changed the item; in the order of the commits. */
+  note(subject: string, at: number, change: Change): void {
+    const noted = this.#tail.get(subject);
+    if (noted) noted.push({ at, change });
+    else this.#tail.set(subject, [{ at, change }]);
+    this.#changes += 1;
+    const cached = this.#cache.get(subject);
+    if (cached) cached.item = this.#folding.apply(cached.item, change);
+  }
+
+  /** The items as of the last commit noted, by subject; null for one that no commit has changed. */
+  async load(subjects: Iterable<string>): Promise<Map<string, Item | null>> {
+    const loaded = await Promise.all(
+      [...new Set(subjects)].map(
+        async (subject): Promise<[string, Item | null]> => [subject, (await this.#cached(subject)).item],
+      ),
+    );
+    this.#shrink();
+    return new Map(loaded);
+  }
+
+  /** All items whose subject begins with `prefix`, each with the last commit that it is as of; `head` is the last one noted. */
+  async all(prefix: string, head: () => number): Promise<{ item: Item; at: number }[]> {
+    for (;;) {
+      const trimmedTo = this.#trimmedTo;
+      const stored = new Map<string, { item: Item; at: number }>();
+      for await (const { subject, at, value } of this.#snapshots.list(prefix)) {
+        stored.set(subject, { item: this.#folding.decode(value), at });
+      }
+      if (trimmedTo !== this.#trimmedTo) continue;
+      for (const [subject, noted] of this.#tail) {
+        if (!subject.startsWith(prefix)) continue;
+        const known = stored.get(subject);
+        const item = this.#after(known?.item ?? null, known?.at ?? 0, noted);
+        if (item !== null) stored.set(subject, { item, at: known?.at ?? 0 });
+      }
+      return Array.from(stored.values(), ({ item, at }) => ({ item, at: Math.max(at, head()) }));
+    }
+  }
+
+  /** Stores a snapshot of each item in the tail, as of `head` at that moment. */
+  async flush(head: () => number): Promise<void> {
+    const waiting = [...this.#tail.keys()].values();
+    const write = async (): Promise<void> => {
+      for (const subject of waiting) {
+        let cached = await this.#cached(subject);
+        // One that left the cache just now follows the log no more, and must not pass as being of the head.
+        while (cached !== this.#cache.get(subject)) cached = await this.#cached(subject);
+        if (cached.item === null) continue;
+        const value = this.#folding.encode(cached.item);
+        cached.revision = await this.#snapshots.put(subject, head(), value, cached.revision);
+      }
+    };
+    await Promise.all(Array.from({ length: FLUSH_WIDTH }, write));
+    this.#shrink();
+  }
+
+  /** All changes up to the commit at `to` are in the snapshots: the tail forgets them. */
+  trim(to: number): void {
+    this.#trimmedTo = to;
+    this.#changes = 0;
+    for (const [subject, noted] of this.#tail) {
+      const rest = noted.filter(({ at }) => at > to);
+      this.#changes += rest.length;
+      if (rest.length === 0) this.#tail.delete(subject);
+      else this.#tail.set(subject, rest);
+    }
+  }
+
+  #shrink(): void {
+    for (const subject of this.#cache.keys()) {
+      if (this.#cache.size <= this.#cacheMax) break;
+      this.#cache.delete(subject);
+    }
+  }
+
+  async #cached(subject: string): Promise<Cached<Item>> {
+    for (;;) {
+      const known = this.#cache.get(subject);
+      if (known) {
+        this.#cache.delete(subject);
+        this.#cache.set(subject, known);
+        return known;
+      }
+      const trimmedTo = this.#trimmedTo;
+      const snapshot = await this.#snapshots.get(subject);
+      // Changes that left the tail meanwhile may be in a later snapshot than this one.
+      if (trimmedTo !== this.#trimmedTo || this.#cache.has(subject)) continue;
+      const before = snapshot === null ? null : this.#folding.decode(snapshot.value);
+      const item = this.#after(before, snapshot?.at ?? 0, this.#tail.get(subject) ?? []);
+      const cached = { item, revision: snapshot?.revision ?? 0 };
+      this.#cache.set(subject, cached);
+      return cached;
+    }
+  }
+
+  /** `item`, which is as of the commit `at`, with the later changes. */
+  #after(item: Item | null, at: number, noted: readonly Noted<Change>[]): Item | null {
+    return noted.reduce(
+      (before, one) => (one.at > at ? this.#folding.apply(before, one.change) : before),
+      item,
+    );
+  }
+}

@@ -1,0 +1,55 @@
+/** The held versions of records that came again, read together. */
+import type { StreamKey } from '../../../shared/record.ts';
+import type { RecordVersion } from '../ledger.ts';
+import type { Parts } from './blobs.ts';
+import type { Names } from './names.ts';
+import { pageOf, placeOf } from './page-fold.ts';
+import { type ArrivalStore, recordIn } from './records.ts';
+import type { States } from './states.ts';
+
+export interface RecordId {
+  key: StreamKey;
+  seq: number;
+}
+
+export class HeldVersions {
+  readonly #states: States;
+  readonly #arrivals: ArrivalStore;
+  readonly #names: Names;
+
+  constructor(states: States, arrivals: ArrivalStore, names: Names) {
+    this.#states = states;
+    this.#arrivals = arrivals;
+    this.#names = names;
+  }
+
+  /** In the order of `ids`; null for one that is not held, or was pruned. */
+  async of(ids: readonly RecordId[]): Promise<(RecordVersion | null)[]> {
+    const pages = new Map<string, string>();
+    const pageNames = ids.map(({ key, seq }) => {
+      // Ids of one page come in runs; a subject takes its time to write.
+      const { gateway, epoch, stream } = key;
+      const id = JSON.stringify([gateway, epoch, stream, pageOf(seq)]);
+      const name = pages.get(id) ?? this.#names.page(key, pageOf(seq));
+      pages.set(id, name);
+      return name;
+    });
+    const loaded = await this.#states.pages.load(pages.values());
+    const places = ids.map(({ seq }, i) => placeOf(loaded.get(pageNames[i] ?? '') ?? null, seq));
+    const wanted = new Map<number, Parts>();
+    for (const parts of places) if (parts) wanted.set(parts[0] ?? 0, parts);
+    const arrivals = new Map(
+      await Promise.all(
+        [...wanted].map(async ([first, parts]) => [first, await this.#arrivals.get(parts)] as const),
+      ),
+    );
+    return ids.map(({ seq }, i) => {
+      const arrival = arrivals.get(places[i]?.[0] ?? 0);
+      const record = arrival ? recordIn(arrival, seq) : null;
+      if (!arrival || !record) return null;
+      const { device, topic, payload, monoMs } = record;
+      const { source, receivedWallMs } = arrival;
+      return { device, topic, payload, monoMs, source, receivedWallMs };
+    });
+  }
+}

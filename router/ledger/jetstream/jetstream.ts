@@ -1,0 +1,274 @@
+/**
+ * The ledger on NATS JetStream, for any number of router replicas without a leader of their own (decision 9).
+ *
+ * A commit is one message in one log, taken only right behind the last one that its writer knows (log.ts): with it, all
+ * that it says is there, and without it, nothing is (I5). The records lie under a subject per (gateway, epoch, stream) and
+ * mean nothing until a commit names them. What the log adds up to is kept in snapshots (fold.ts), read when needed.
+ */
+import type { Clock } from '../../../shared/clock.ts';
+import type { Logger } from '../../../shared/log.ts';
+import { SparseLog } from '../../sparse-log.ts';
+import type {
+  CommitResult,
+  DeadLetter,
+  FeedPosition,
+  GatewayContact,
+  Ledger,
+  LedgerConflict,
+  LedgerEntry,
+  LedgerRecord,
+  LedgerVerification,
+  StreamCompleteness,
+} from '../ledger.ts';
+import { completenessOf } from '../rules.ts';
+import { Blobs } from './blobs.ts';
+import { compareAll } from './compare.ts';
+import { ConflictStore } from './conflicts.ts';
+import { Connection, type JetStreamOptions } from './connection.ts';
+import { DeadLetterStore } from './dead-letters.ts';
+import { FeedStore } from './feeds.ts';
+import { HeldVersions } from './held.ts';
+import { CommitLog } from './log.ts';
+import { Names } from './names.ts';
+import { type Plan, Planner, type Stored } from './plan.ts';
+import { OffsetReader } from './reader.ts';
+import { ArrivalStore } from './records.ts';
+import { Snapshots } from './snapshots.ts';
+import { type StateLimits, States } from './states.ts';
+import { type EvidenceLimits, EvidenceStream, ensureStreams } from './streams.ts';
+
+export interface JetStreamLedgerOptions extends JetStreamOptions {
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<JetStreamLedgerLimits>;
+}
+
+export interface JetStreamLedgerLimits extends StateLimits {
+  /** Payload bytes, roughly, of the records kept in memory. */
+  recordBytesCached: number;
+  conflicts: EvidenceLimits;
+  deadLetters: EvidenceLimits;
+}
+
+const MIB = 1024 * 1024;
+const LIMITS: JetStreamLedgerLimits = {
+  itemsCached: 65_536,
+  snapshotCommits: 1000,
+  snapshotChanges: 50_000,
+  recordBytesCached: 64 * MIB,
+  conflicts: { messagesMax: 100_000, bytesMax: 64 * MIB },
+  deadLetters: { messagesMax: 10_000, bytesMax: 64 * MIB },
+};
+
+/** Opens or makes the ledger. Rejects when no server can be reached, or the streams of that name are of something else. */
+export async function openJetStreamLedger(options: JetStreamLedgerOptions): Promise<Ledger> {
+  const log = new SparseLog(options);
+  const connection = await Connection.open(options, options.clock, log);
+  try {
+    const limits = { ...LIMITS, ...options.limits };
+    const names = new Names(options.name);
+    await ensureStreams(connection, names, options.replicas);
+    const ledger = new JetStreamLedger(connection, names, limits, options, log);
+    await ledger.catchUpFromCheckpoint();
+    return ledger;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+class JetStreamLedger implements Ledger {
+  readonly #connection: Connection;
+  readonly #names: Names;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #states: States;
+  readonly #commits: CommitLog;
+  readonly #planner: Planner;
+  readonly #reader: OffsetReader;
+  readonly #conflicts: ConflictStore;
+  readonly #deadLetters: DeadLetterStore;
+  readonly #arrivals: ArrivalStore;
+  readonly #feeds: FeedStore;
+  /** The commits of this replica take turns. */
+  #committing: Promise<unknown> = Promise.resolve();
+  #closed: Promise<void> | null = null;
+
+  constructor(
+    connection: Connection,
+    names: Names,
+    limits: JetStreamLedgerLimits,
+    { clock, replicas }: JetStreamLedgerOptions,
+    log: SparseLog,
+  ) {
+    const blobs = new Blobs(connection);
+    const snapshots = new Snapshots(connection, blobs, names);
+    const states = new States({ snapshots, names, limits, log });
+    const arrivals = new ArrivalStore(blobs, names, limits.recordBytesCached);
+    const held = new HeldVersions(states, arrivals, names);
+    this.#connection = connection;
+    this.#feeds = new FeedStore(connection, names);
+    this.#names = names;
+    this.#clock = clock;
+    this.#log = log;
+    this.#states = states;
+    this.#arrivals = arrivals;
+    this.#commits = new CommitLog({ connection, blobs, names }, (commit, at) => states.note(commit, at));
+    const bounded = (kind: 'conflicts' | 'deadLetters'): EvidenceStream =>
+      new EvidenceStream(
+        connection,
+        { name: names[kind], subjects: names.subjects[kind] },
+        replicas,
+        limits[kind],
+      );
+    const stream = bounded('conflicts');
+    this.#conflicts = new ConflictStore({ connection, blobs, names, states, held, stream });
+    this.#deadLetters = new DeadLetterStore(connection, blobs, names, bounded('deadLetters'));
+    this.#planner = new Planner({ states, arrivals, held, conflicts: this.#conflicts, names });
+    this.#reader = new OffsetReader(this.#commits, states, arrivals, names);
+  }
+
+  async catchUpFromCheckpoint(): Promise<void> {
+    await this.#commits.open(await this.#states.checkpoint());
+    this.#states.followed();
+  }
+
+  commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    if (entries.length === 0) return Promise.resolve([]);
+    const turn = this.#committing.then(() => this.#commit(entries));
+    this.#committing = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async read(after: number, limit: number): Promise<LedgerRecord[]> {
+    await this.#catchUp();
+    return this.#reader.read(after, limit);
+  }
+
+  async completeness(gateway?: string): Promise<StreamCompleteness[]> {
+    await this.#catchUp();
+    const items = await this.#states.streams.all(this.#names.streams(gateway), this.#states.head);
+    return items
+      .map(({ item }) => item)
+      .sort((a, b) => (a.gateway === b.gateway ? a.made - b.made : a.gateway < b.gateway ? -1 : 1))
+      .map((item) => completenessOf(item, item.state));
+  }
+
+  async contacts(): Promise<GatewayContact[]> {
+    await this.#catchUp();
+    const items = await this.#states.gateways.all(this.#names.gateways, this.#states.head);
+    return items.flatMap(({ item: { gateway, lastWallMs } }) =>
+      Array.from(lastWallMs, ([source, lastWallMs]) => ({ gateway, source, lastWallMs })),
+    );
+  }
+
+  deadLetter(letter: DeadLetter): Promise<void> {
+    return this.#deadLetters.add(letter);
+  }
+
+  deadLetters(limit: number): Promise<DeadLetter[]> {
+    return this.#deadLetters.newest(limit);
+  }
+
+  async conflicts(limit: number): Promise<LedgerConflict[]> {
+    await this.#catchUp();
+    return this.#conflicts.newest(limit);
+  }
+
+  async totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }> {
+    await this.#catchUp();
+    const { offset, duplicates, conflicts } = this.#commits.head;
+    return { records: offset, duplicates, conflicts, deadLetters: await this.#deadLetters.count() };
+  }
+
+  async verify(): Promise<LedgerVerification> {
+    await this.#catchUp();
+    return compareAll({
+      states: this.#states,
+      log: this.#commits,
+      arrivals: this.#arrivals,
+      names: this.#names,
+    });
+  }
+
+  loadCursor(feed: string): Promise<number> {
+    return this.#feeds.offset(feed);
+  }
+
+  saveCursor(feed: string, offset: number): Promise<void> {
+    return this.#feeds.set(feed, offset);
+  }
+
+  claimFeed(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+    return this.#feeds.claim(feed, holder, forMs);
+  }
+
+  releaseFeed(feed: string, holder: string): Promise<void> {
+    return this.#feeds.release(feed, holder);
+  }
+
+  moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+    return this.#feeds.move(feed, from, to);
+  }
+
+  load(source: string, partition: string): Promise<string | null> {
+    return this.#value(this.#names.position(source, partition));
+  }
+
+  async save(source: string, partition: string, position: string): Promise<void> {
+    await this.#connection.publish(this.#names.position(source, partition), Buffer.from(position));
+  }
+
+  async ping(): Promise<void> {
+    await this.#connection.publish(this.#names.ping, Buffer.from(String(this.#clock.wallMs())));
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.#committing;
+    await this.#states.idle();
+    await this.#connection.close();
+  }
+
+  async #value(subject: string): Promise<string | null> {
+    const message = await this.#connection.getLatest(this.#names.state, subject);
+    return message === null ? null : Buffer.from(message.data).toString();
+  }
+
+  async #catchUp(): Promise<void> {
+    await this.#commits.catchUp();
+    this.#states.followed();
+  }
+
+  /** Tries until the commit is in the log: who loses has another replica's commit to go on from, and somebody always wins. */
+  async #commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    const stored: Stored = new Map();
+    for (;;) {
+      const { head } = this.#commits;
+      const plan = await this.#planner.plan(entries, head, stored);
+      if (await this.#commits.append(head, plan.commit)) {
+        this.#states.committed();
+        this.#alert(plan);
+        return plan.results;
+      }
+      await this.#catchUp();
+    }
+  }
+
+  #alert({ absorbed }: Plan): void {
+    for (const { entry, absorption, inConflict } of absorbed) {
+      const { gateway, epoch, stream, sealedAt } = entry.envelope;
+      const where = { gateway, epoch, stream, source: entry.source };
+      const [first] = inConflict;
+      if (first) this.#log.warn('ledger.conflict', { ...where, seq: first.seq, records: inConflict.length });
+      if (absorption.aboveSeal > 0) {
+        this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
+      }
+      if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
+    }
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * Names on the server. A ledger called `headgate` is five JetStream streams, `headgate-records`, `-commits`, `-state`,
+ * `-conflicts` and `-dead-letters`, over the subjects `headgate.>`.
+ *
+ * A subject's tokens may not be empty nor hold `.`, `*`, `>` or white space (docs.nats.io, "Subject-Based Messaging"), and ids
+ * of gateways and streams may be anything: what is not a letter, digit, `-` or `_` is written as its UTF-8 bytes, `=2E`.
+ */
+import { createHash } from 'node:crypto';
+import type { StreamKey } from '../../../shared/record.ts';
+
+/** Longer tokens are written as a hash, so that no subject gets near the server's limit for a protocol line (4096 bytes). */
+const TOKEN_CHARACTERS_MAX = 128;
+
+export class Names {
+  readonly records: string;
+  readonly commits: string;
+  readonly state: string;
+  readonly conflicts: string;
+  readonly deadLetters: string;
+  readonly #root: string;
+
+  constructor(ledger: string) {
+    this.#root = ledger;
+    this.records = `${ledger}-records`;
+    this.commits = `${ledger}-commits`;
+    this.state = `${ledger}-state`;
+    this.conflicts = `${ledger}-conflicts`;
+    this.deadLetters = `${ledger}-dead-letters`;
+  }
+
+  /** The log of a gateway's stream: one message per envelope with records that were new. */
+  recordsOf({ gateway, epoch, stream }: StreamKey): string {
+    return this.#subject('records', gateway, epoch, stream);
+  }
+
+  /** Values too large for one message, in the stream of the records. */
+  get large(): string {
+    return `${this.#root}.large`;
+  }
+
+  get commit(): string {
+    return `${this.#root}.commit`;
+  }
+
+  stream({ gateway, epoch, stream }: StreamKey): string {
+    return this.#subject('state.stream', gateway, epoch, stream);
+  }
+
+  /** All that begins with it is a stream's state; with `gateway`, of that one. */
+  streams(gateway?: string): string {
+    return gateway === undefined
+      ? `${this.#root}.state.stream.`
+      : `${this.#subject('state.stream', gateway)}.`;
+  }
+
+  gateway(gateway: string): string {
+    return this.#subject('state.gateway', gateway);
+  }
+
+  get gateways(): string {
+    return `${this.#root}.state.gateway.`;
+  }
+
+  page({ gateway, epoch, stream }: StreamKey, number: number): string {
+    return this.#subject('state.page', gateway, epoch, stream, String(number));
+  }
+
+  get checkpoint(): string {
+    return `${this.#root}.state.checkpoint`;
+  }
+
+  get ping(): string {
+    return `${this.#root}.state.ping`;
+  }
+
+  cursor(feed: string): string {
+    return this.#subject('state.cursor', feed);
+  }
+
+  position(source: string, partition: string): string {
+    return this.#subject('state.position', source, partition);
+  }
+
+  get conflict(): string {
+    return `${this.#root}.conflict`;
+  }
+
+  get conflictPart(): string {
+    return `${this.#root}.conflict.part`;
+  }
+
+  get deadLetter(): string {
+    return `${this.#root}.dead-letter`;
+  }
+
+  get deadLetterPart(): string {
+    return `${this.#root}.dead-letter.part`;
+  }
+
+  /** What each JetStream stream takes. */
+  get subjects(): Readonly<Record<'records' | 'commits' | 'state' | 'conflicts' | 'deadLetters', string[]>> {
+    return {
+      records: [`${this.#root}.records.>`, this.large],
+      commits: [this.commit],
+      state: [`${this.#root}.state.>`],
+      conflicts: [this.conflict, this.conflictPart],
+      deadLetters: [this.deadLetter, this.deadLetterPart],
+    };
+  }
+
+  #subject(kind: string, ...ids: readonly string[]): string {
+    return [this.#root, kind, ...ids.map(token)].join('.');
+  }
+}
+
+/** Two texts never have the same token. */
+function token(text: string): string {
+  if (text === '') return '=';
+  const escaped = text.replaceAll(/[^A-Za-z0-9_-]/gu, (character) =>
+    Buffer.from(character).reduce((all, byte) => `${all}=${byte.toString(16).padStart(2, '0')}`, ''),
+  );
+  return escaped.length <= TOKEN_CHARACTERS_MAX
+    ? escaped
+    : `=h${createHash('sha256').update(text).digest('hex')}`;
+}

@@ -1,0 +1,124 @@
+/** All that the commit log adds up to, and the snapshots that keep a rebuild short. */
+import { errorText } from '../../../shared/log.ts';
+import type { SparseLog } from '../../sparse-log.ts';
+import type { Commit } from './commit.ts';
+import { Fold } from './fold.ts';
+import { gatewayFolding } from './gateway-fold.ts';
+import type { Names } from './names.ts';
+import { pageFolding, placesByPage } from './page-fold.ts';
+import type { Snapshots } from './snapshots.ts';
+import { streamFolding } from './stream-fold.ts';
+
+export interface StateLimits {
+  /** Items kept in memory, of each kind. */
+  itemsCached: number;
+  /** Snapshots are written once the commits since the last ones are this many, or changed this much. */
+  snapshotCommits: number;
+  snapshotChanges: number;
+}
+
+/** More than the envelopes of any commit. */
+const ENTRIES_MAX = 2 ** 20;
+
+export class States {
+  readonly streams: Fold<
+    Parameters<typeof streamFolding.encode>[0],
+    Parameters<typeof streamFolding.apply>[1]
+  >;
+  readonly gateways: Fold<
+    Parameters<typeof gatewayFolding.encode>[0],
+    Parameters<typeof gatewayFolding.apply>[1]
+  >;
+  readonly pages: Fold<Parameters<typeof pageFolding.encode>[0], Parameters<typeof pageFolding.apply>[1]>;
+  readonly #snapshots: Snapshots;
+  readonly #names: Names;
+  readonly #limits: StateLimits;
+  readonly #log: SparseLog;
+  #commits = 0;
+  #at = 0;
+  #checkpoint = 0;
+  #flushing: Promise<void> | null = null;
+
+  constructor(parts: { snapshots: Snapshots; names: Names; limits: StateLimits; log: SparseLog }) {
+    const { snapshots, limits } = parts;
+    const cacheMax = limits.itemsCached;
+    this.streams = new Fold({ folding: streamFolding, snapshots, cacheMax });
+    this.gateways = new Fold({ folding: gatewayFolding, snapshots, cacheMax });
+    this.pages = new Fold({ folding: pageFolding, snapshots, cacheMax });
+    this.#snapshots = snapshots;
+    this.#names = parts.names;
+    this.#limits = limits;
+    this.#log = parts.log;
+  }
+
+  /** Sequence of the last commit noted. */
+  readonly head = (): number => this.#at;
+
+  /** Sequence of the commit up to which everything is in snapshots. */
+  async checkpoint(): Promise<number> {
+    const snapshot = await this.#snapshots.get(this.#names.checkpoint);
+    this.#checkpoint = snapshot?.at ?? 0;
+    this.#at = Math.max(this.#at, this.#checkpoint);
+    return this.#checkpoint;
+  }
+
+  note(commit: Commit, at: number): void {
+    this.#at = at;
+    this.#commits += 1;
+    for (const [i, entry] of commit.entries.entries()) {
+      this.streams.note(this.#names.stream(entry), at, { entry, made: commit.number * ENTRIES_MAX + i });
+      for (const [page, places] of placesByPage(entry.fresh, entry.parts)) {
+        this.pages.note(this.#names.page(entry, page), at, places);
+      }
+    }
+    for (const change of [...commit.contacts, ...commit.bootClocks]) {
+      this.gateways.note(this.#names.gateway(change.gateway), at, change);
+    }
+  }
+
+  /** After a commit of this replica: writes snapshots when it is time. Others leave that to it, unless it is long overdue. */
+  committed(): void {
+    if (this.#due(1)) this.#begin();
+  }
+
+  /** After commits of others were read. */
+  followed(): void {
+    if (this.#due(2)) this.#begin();
+  }
+
+  /** Resolves when no snapshot is being written. */
+  async idle(): Promise<void> {
+    await this.#flushing;
+  }
+
+  #due(times: number): boolean {
+    const changes = this.streams.changes + this.gateways.changes + this.pages.changes;
+    return (
+      this.#commits >= times * this.#limits.snapshotCommits || changes >= times * this.#limits.snapshotChanges
+    );
+  }
+
+  #begin(): void {
+    this.#flushing ??= this.#flush()
+      .catch((error: unknown) => this.#log.warn('ledger.snapshot_failed', { error: errorText(error) }))
+      .finally(() => {
+        this.#flushing = null;
+      });
+  }
+
+  async #flush(): Promise<void> {
+    const before = this.#checkpoint;
+    if ((await this.checkpoint()) === before) {
+      const at = this.#at;
+      for (const fold of [this.streams, this.gateways, this.pages]) await fold.flush(this.head);
+      await this.#snapshots.put(this.#names.checkpoint, at, null, null);
+      this.#checkpoint = at;
+    }
+    this.#trim(this.#checkpoint);
+  }
+
+  #trim(to: number): void {
+    for (const fold of [this.streams, this.gateways, this.pages]) fold.trim(to);
+    this.#commits = this.#at - to;
+  }
+}

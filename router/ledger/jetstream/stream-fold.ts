@@ -1,0 +1,109 @@
+/** The state of a (gateway, epoch, stream) as its commits add up to it. */
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { GapReason, StreamKey } from '../../../shared/record.ts';
+import { EMPTY_STREAM, type StreamState } from '../rules.ts';
+import { decodeState, encodeState } from '../stream-columns.ts';
+import { type Aside, type CommitEntry, pairs } from './commit.ts';
+import type { Folding } from './fold.ts';
+
+export interface StreamItem extends StreamKey {
+  /** Grows with each stream that is new to the ledger: the order they were made in. */
+  made: number;
+  state: StreamState;
+  /** Versions kept aside, oldest first. */
+  aside: readonly Aside[];
+}
+
+export interface StreamChange {
+  entry: CommitEntry;
+  /** Of the stream, if this is its first. */
+  made: number;
+}
+
+/** Of one stream, so that one gateway that is a copy of another does not make its item grow for ever (I10). */
+const ASIDE_MAX = 10_000;
+
+type Row = [
+  gateway: string,
+  epoch: string,
+  stream: string,
+  made: number,
+  seen: Uint8Array,
+  quota: Uint8Array,
+  age: Uint8Array,
+  corruption: Uint8Array,
+  sealedAt: number | null,
+  duplicates: number,
+  conflicts: number,
+  aside: number[],
+];
+
+export const streamFolding: Folding<StreamItem, StreamChange> = {
+  apply(item, { entry, made }) {
+    const { gateway, epoch, stream, aside } = entry;
+    const before = item ?? { gateway, epoch, stream, made, state: EMPTY_STREAM, aside: [] };
+    return {
+      ...before,
+      state: changed(before.state, entry),
+      aside: aside.length === 0 ? before.aside : [...before.aside, ...aside].slice(-ASIDE_MAX),
+    };
+  },
+  encode({ gateway, epoch, stream, made, state, aside }): Row {
+    const { seen, gapQuota, gapAge, gapCorruption, sealedAt, duplicates, conflicts } = encodeState(state);
+    return [
+      gateway,
+      epoch,
+      stream,
+      made,
+      seen,
+      gapQuota,
+      gapAge,
+      gapCorruption,
+      sealedAt,
+      duplicates,
+      conflicts,
+      aside.flatMap(({ seq, message }) => [seq, message]),
+    ];
+  },
+  decode(value) {
+    const row = value as Row;
+    return {
+      gateway: row[0],
+      epoch: row[1],
+      stream: row[2],
+      made: row[3],
+      state: decodeState({
+        seen: row[4],
+        gapQuota: row[5],
+        gapAge: row[6],
+        gapCorruption: row[7],
+        sealedAt: row[8],
+        duplicates: row[9],
+        conflicts: row[10],
+      }),
+      aside: pairs(row[11]).map(([seq, message]) => ({ seq, message })),
+    };
+  },
+};
+
+/** What `absorb` and `counted` (rules.ts) made of the envelope, from what the commit says of it. */
+function changed(state: StreamState, entry: CommitEntry): StreamState {
+  const seen = state.seen.clone();
+  for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
+  const given = (reason: GapReason): IntervalSet => {
+    const before = state.givenUp[reason];
+    const left = before.size === 0 ? IntervalSet.empty() : before.difference(entry.fresh);
+    for (const { first, last } of entry.givenUp[reason].ranges()) left.add(first, last);
+    return left;
+  };
+  return {
+    seen,
+    givenUp: { quota: given('quota'), age: given('age'), corruption: given('corruption') },
+    sealedAt:
+      state.sealedAt === null || entry.sealedAt === null
+        ? (state.sealedAt ?? entry.sealedAt)
+        : Math.max(state.sealedAt, entry.sealedAt),
+    duplicates: state.duplicates + entry.duplicates,
+    conflicts: state.conflicts + entry.aside.length,
+  };
+}

@@ -1,0 +1,26 @@
+/** Leases of feeds, on engines that several routers share. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import type { LedgerEngine } from './engine.ts';
+import { seqs } from './envelopes.ts';
+import { fresh } from './fresh.ts';
+
+export function leaseCases(t: Test, engine: LedgerEngine): void {
+  t.test('one holder at a time, until the lease ends or is given back', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const claims = await Promise.all(seqs(1, 8).map((i) => ledger.claimFeed('file', `router-${i}`, 60_000)));
+    t.equal(claims.filter((claim) => claim !== null).length, 1, 'of eight that ask at once');
+    const holder = `router-${claims.findIndex((claim) => claim !== null) + 1}`;
+    t.match(await ledger.claimFeed('file', holder, 60_000), { offset: 0 }, 'renewed');
+    t.match(await ledger.claimFeed('other', 'router-9', 60_000), { offset: 0 }, 'each feed has its own');
+    await ledger.releaseFeed('file', 'router-9');
+    t.equal(await ledger.claimFeed('file', 'router-9', 60_000), null, 'not given back by another');
+    await ledger.releaseFeed('file', holder);
+    t.match(await ledger.claimFeed('file', 'router-9', 5000), { offset: 0 });
+    t.equal(await ledger.claimFeed('file', holder, 300), null);
+    const position = { offset: 0, progress: new Uint8Array() };
+    t.ok(await ledger.moveFeed('file', position, { ...position, offset: 1 }));
+    await sleep(5100);
+    t.match(await ledger.claimFeed('file', holder, 300), { offset: 1 }, 'a move does not make it longer');
+  });
+}
