@@ -1,6 +1,6 @@
 /**
  * The ledger on a real PostgreSQL: the contract of every engine, and what only a shared server can do to it.
- * `node test/servers/postgres.servers.ts 2000000` runs the replicas on that many records.
+ * `node test/servers/postgres.servers.ts 2000000` feeds the killed replicas that many records.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -12,13 +12,13 @@ import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { SparseLog } from '../../router/sparse-log.ts';
 import { dateOf, systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
+import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { postgres } from './postgres.ts';
 import { optionsOf, URL_VARIABLE } from './postgres-engine.ts';
-import { testReplicas } from './replicas.ts';
 
-const RECORDS = Number(process.argv[2] ?? 200_000);
+const RECORDS = Number(process.argv[2] ?? 100_000);
 const log = createLogger({ level: 'silent', levels: {} });
 
 t.setTimeout(900_000);
@@ -133,6 +133,13 @@ await t.test('a lost server: commits fail, ping fails, and both come back by the
 
 await runLedgerContract(t, fileURLToPath(new URL('./postgres-engine.ts', import.meta.url)));
 
-await t.test('three replicas, killed at random, and the server once (I5)', (t) =>
-  testReplicas(t, server, RECORDS),
-);
+await t.test('three replicas, killed at random, and the server once (I5)', async (t) => {
+  const report = await crashRun({
+    engine: 'postgres',
+    records: RECORDS,
+    replicas: 3,
+    seed: 7,
+    say: (line) => t.comment(line),
+  });
+  t.ok(isClean(report), JSON.stringify(report));
+});

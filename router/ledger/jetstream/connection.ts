@@ -6,7 +6,13 @@
  */
 
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
-import { JetStreamApiCodes, JetStreamApiError, jetstream, jetstreamManager } from '@nats-io/jetstream';
+import {
+  DeliverPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  jetstream,
+  jetstreamManager,
+} from '@nats-io/jetstream';
 import {
   ClosedConnectionError,
   type ConnectionOptions,
@@ -37,6 +43,8 @@ export interface JetStreamOptions {
 /** Where a message is asked for: by its sequence, or the first of a subject from a sequence on. */
 export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
 
+/** A cluster that is just starting (nats-server, server/errors.json): a 400 that passes. */
+const NO_SUITABLE_PEERS = 10_005;
 const ID_HEADER = 'Headgate-Id';
 const TRY_MS_MAX = 2000;
 const RETRY_MS = 50;
@@ -44,7 +52,10 @@ const RECONNECT_MS = 250;
 const PING_MS = 5000;
 /** Of a message, for what is not its payload. */
 const OVERHEAD_BYTES = 2048;
-const LIST_BATCH = 500;
+const LIST_BATCH = 10_000;
+const LIST_WAIT_MS = 2000;
+/** Publishes of a chain under way at once. */
+const CHAIN_WIDTH = 256;
 
 export class Connection {
   readonly #nc: NatsConnection;
@@ -116,8 +127,9 @@ export class Connection {
   }
 
   /**
-   * Stores a message if the last one of its subject has the sequence `after` (0: if there is none), once even when the
-   * acknowledgement is lost; its sequence, or null when another one is there.
+   * Stores a message if the last one of the whole JetStream stream has the sequence `after` (0: if there is none), once even
+   * when the acknowledgement is lost; its sequence, or null when another one is there. Not by the last one of the subject:
+   * a cluster of nats-server 2.9 checks that before it agrees on the message, and takes two that arrive together.
    */
   async publishAfter(
     stream: string,
@@ -126,21 +138,37 @@ export class Connection {
     bytes: Uint8Array,
   ): Promise<number | null> {
     const id = nuid.next();
-    const expect = { lastSubjectSequence: after };
     return this.#persistently(async () => {
       try {
-        const head = headers();
-        head.set(ID_HEADER, id);
-        const ack = await this.#js.publish(subject, bytes, { headers: head, expect, timeout: TRY_MS_MAX });
-        return ack.seq;
+        return await this.#publishOnce(subject, after, bytes, id);
       } catch (error) {
         const behind: Where = { seq: after + 1, next_by_subj: subject };
         const next = await this.#jsm.streams.getMessage(stream, behind);
+        if (next?.header.get(ID_HEADER) === id) return next.seq;
+        if (next !== null || isApiError(error, JetStreamApiCodes.StreamWrongLastSequence)) return null;
         // Not stored so far. A publish under way may still be; then this one's repetition loses to it, and finds its id.
-        if (next === null) throw error;
-        return next.header.get(ID_HEADER) === id ? next.seq : null;
+        throw error;
       }
     });
+  }
+
+  /**
+   * Stores messages one right behind the other, the first one right behind `after`, many under way at once; the last one's
+   * sequence. Rejects when one of them was not taken or its acknowledgement was lost: those behind it are not taken either.
+   */
+  async publishChain(
+    messages: Iterable<{ subject: string; bytes: Uint8Array }>,
+    after: number,
+  ): Promise<number> {
+    let last = after;
+    const underWay: Promise<number>[] = [];
+    for (const { subject, bytes } of messages) {
+      underWay.push(this.#publishOnce(subject, last, bytes, null));
+      last += 1;
+      if (underWay.length === CHAIN_WIDTH) await Promise.all(underWay.splice(0));
+    }
+    await Promise.all(underWay);
+    return last;
   }
 
   /** From any server that holds the stream, asked again of its leader when that one has not got it: for what never changes. */
@@ -156,36 +184,47 @@ export class Connection {
     return this.#persistently(() => this.#jsm.streams.getMessage(stream, { last_by_subj: subject }));
   }
 
-  /** The sequences between which the stream holds messages; `last` is below `first` when it holds none. */
+  /** The sequences between which the stream holds messages; `last` is below `first` when it holds none, and never goes back. */
   async extent(stream: string): Promise<{ first: number; last: number }> {
     const { state } = await this.#persistently(() => this.#jsm.streams.info(stream));
-    return { first: state.first_seq, last: state.messages === 0 ? state.first_seq - 1 : state.last_seq };
+    return { first: state.first_seq, last: state.last_seq };
   }
 
-  /** The messages that the stream holds now on subjects that match, oldest first. */
-  async *list(
-    stream: string,
-    filter: string,
-  ): AsyncGenerator<{ subject: string; seq: number; data: Uint8Array }> {
-    const consumer = await this.#persistently(() =>
-      this.#js.consumers.get(stream, { filter_subjects: filter }),
-    );
-    const { num_pending: count } = await consumer.info(true);
-    if (count === 0) return;
-    const messages = await consumer.consume({ max_messages: LIST_BATCH });
-    try {
+  /**
+   * The messages that the stream holds on subjects that match, oldest first. A consumer's count of what is left is a hint only
+   * (it drifts where messages are replaced meanwhile): the end is where the stream's leader has no next one.
+   */
+  async *list(stream: string, filter: string): AsyncGenerator<{ subject: string; data: Uint8Array }> {
+    for (let from = 1; ; ) {
+      const where: Where = { seq: from, next_by_subj: filter };
+      const next = await this.#persistently(() => this.#jsm.streams.getMessage(stream, where));
+      if (next === null) return;
+      const consumer = await this.#persistently(() =>
+        this.#js.consumers.get(stream, {
+          filter_subjects: filter,
+          deliver_policy: DeliverPolicy.StartSequence,
+          opt_start_seq: next.seq,
+          inactive_threshold: LIST_WAIT_MS,
+        }),
+      );
+      const messages = await consumer.fetch({ max_messages: LIST_BATCH, expires: LIST_WAIT_MS });
       for await (const { subject, seq, data, info } of messages) {
-        yield { subject, seq, data };
-        if (info.pending === 0) return;
+        yield { subject, data };
+        from = seq + 1;
+        if (info.pending === 0) break;
       }
-    } finally {
-      await messages.close();
-      await consumer.delete().catch(() => undefined);
     }
   }
 
   async close(): Promise<void> {
     await this.#nc.close();
+  }
+
+  async #publishOnce(subject: string, after: number, bytes: Uint8Array, id: string | null): Promise<number> {
+    const head = headers();
+    if (id !== null) head.set(ID_HEADER, id);
+    const expect = { lastSequence: after };
+    return (await this.#js.publish(subject, bytes, { headers: head, expect, timeout: TRY_MS_MAX })).seq;
   }
 
   /** Tries until it succeeds, fails for good, or the time is over. */
@@ -213,7 +252,10 @@ function access({ servers, user, password, credentials, ca }: JetStreamOptions):
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { pass: password }),
     ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
-    ...(ca === undefined ? {} : { tls: { ca } }),
+    // Given, TLS is demanded: a server that does not offer it gets no password.
+    ...(ca === undefined && !servers.some((server) => server.startsWith('tls:'))
+      ? {}
+      : { tls: ca === undefined ? {} : { ca } }),
   };
 }
 
@@ -230,7 +272,8 @@ async function tellOfLosses(nc: NatsConnection, log: SparseLog): Promise<void> {
  */
 function isFinal(error: unknown): boolean {
   if (error instanceof ClosedConnectionError || error instanceof DrainingConnectionError) return true;
-  if (isApiError(error, JetStreamApiCodes.StreamNotFound)) return false;
+  if (isApiError(error, JetStreamApiCodes.StreamNotFound) || isApiError(error, NO_SUITABLE_PEERS))
+    return false;
   return error instanceof JetStreamApiError && error.status < 500;
 }
 

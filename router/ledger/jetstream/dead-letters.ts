@@ -34,11 +34,12 @@ export class DeadLetterStore {
     await this.#stream.make();
     const packed = await this.#blobs.pack(this.#names.deadLetterPart, bytes);
     for (let stored: number | null = null; stored === null; ) {
-      const { seq, number } = await this.#last();
+      const { last } = await this.#connection.extent(this.#names.deadLetters);
+      const number = await this.count();
       const text = detail.slice(0, DETAIL_CHARACTERS_MAX);
       const row: Row = [number + 1, source, reason, text, receivedWallMs, packed];
       const { deadLetters, deadLetter } = this.#names;
-      stored = await this.#connection.publishAfter(deadLetters, deadLetter, seq, encodeCbor(row));
+      stored = await this.#connection.publishAfter(deadLetters, deadLetter, last, encodeCbor(row));
     }
   }
 
@@ -59,14 +60,11 @@ export class DeadLetterStore {
 
   /** How many there ever were. */
   async count(): Promise<number> {
-    return (await this.#stream.isThere()) ? (await this.#last()).number : 0;
-  }
-
-  async #last(): Promise<{ seq: number; number: number }> {
+    if (!(await this.#stream.isThere())) return 0;
     const { deadLetters, deadLetter } = this.#names;
     const message = await this.#connection.getLatest(deadLetters, deadLetter);
-    if (message === null) return { seq: 0, number: 0 };
+    if (message === null) return 0;
     const [number] = decodeCbor(message.data) as Row;
-    return { seq: message.seq, number };
+    return number;
   }
 }

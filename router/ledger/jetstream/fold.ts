@@ -8,7 +8,7 @@
  *   are newer than the checkpoint says: a change that is in a snapshot already is not applied to it again.
  * - The items used last stay in a cache, which follows the log.
  */
-import type { Snapshots } from './snapshots.ts';
+import type { NewSnapshot, Snapshots } from './snapshots.ts';
 
 /** How an item comes about, and what it is stored as. */
 export interface Folding<Item, Change> {
@@ -25,12 +25,10 @@ interface Noted<Change> {
 
 interface Cached<Item> {
   item: Item | null;
-  /** Of its snapshot, where known. */
-  revision: number | null;
 }
 
-/** Snapshots under way at once. */
-const FLUSH_WIDTH = 64;
+/** Snapshots made at once. */
+const FLUSH_ITEMS = 256;
 
 export class Fold<Item, Change> {
   readonly #folding: Folding<Item, Change>;
@@ -93,21 +91,24 @@ export class Fold<Item, Change> {
     }
   }
 
-  /** Stores a snapshot of each item in the tail, as of `head` at that moment. */
-  async flush(head: () => number): Promise<void> {
-    const waiting = [...this.#tail.keys()].values();
-    const write = async (): Promise<void> => {
-      for (const subject of waiting) {
-        let cached = await this.#cached(subject);
-        // One that left the cache just now follows the log no more, and must not pass as being of the head.
-        while (cached !== this.#cache.get(subject)) cached = await this.#cached(subject);
-        if (cached.item === null) continue;
-        const value = this.#folding.encode(cached.item);
-        cached.revision = await this.#snapshots.put(subject, head(), value, cached.revision);
+  /** Gives `write` a snapshot of each item in the tail, some at a time, as of `head` at that moment. */
+  async flush(head: () => number, write: (values: NewSnapshot[]) => Promise<void>): Promise<void> {
+    const subjects = [...this.#tail.keys()];
+    for (let i = 0; i < subjects.length; i += FLUSH_ITEMS) {
+      const some = subjects.slice(i, i + FLUSH_ITEMS);
+      const cached = await Promise.all(some.map((subject) => this.#cached(subject)));
+      const values: NewSnapshot[] = [];
+      for (const [n, subject] of some.entries()) {
+        let one = cached[n];
+        // One that has left the cache follows the log no more, and must not pass as being of the head.
+        while (one === undefined || one !== this.#cache.get(subject)) one = await this.#cached(subject);
+        if (one.item !== null) {
+          values.push({ subject, at: head(), value: this.#folding.encode(one.item) });
+        }
       }
-    };
-    await Promise.all(Array.from({ length: FLUSH_WIDTH }, write));
-    this.#shrink();
+      await write(values);
+      this.#shrink();
+    }
   }
 
   /** All changes up to the commit at `to` are in the snapshots: the tail forgets them. */
@@ -143,7 +144,7 @@ export class Fold<Item, Change> {
       if (trimmedTo !== this.#trimmedTo || this.#cache.has(subject)) continue;
       const before = snapshot === null ? null : this.#folding.decode(snapshot.value);
       const item = this.#after(before, snapshot?.at ?? 0, this.#tail.get(subject) ?? []);
-      const cached = { item, revision: snapshot?.revision ?? 0 };
+      const cached = { item };
       this.#cache.set(subject, cached);
       return cached;
     }

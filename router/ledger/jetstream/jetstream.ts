@@ -103,7 +103,8 @@ class JetStreamLedger implements Ledger {
   ) {
     const blobs = new Blobs(connection);
     const snapshots = new Snapshots(connection, blobs, names);
-    const states = new States({ snapshots, names, limits, log });
+    const catchUp = (): Promise<void> => this.#commits.catchUp();
+    const states = new States({ snapshots, names, limits, log, catchUp });
     const arrivals = new ArrivalStore(blobs, names, limits.recordBytesCached);
     const held = new HeldVersions(states, arrivals, names);
     this.#connection = connection;
@@ -235,7 +236,7 @@ class JetStreamLedger implements Ledger {
   }
 
   async #value(subject: string): Promise<string | null> {
-    const message = await this.#connection.getLatest(this.#names.state, subject);
+    const message = await this.#connection.getLatest(this.#names.cursors, subject);
     return message === null ? null : Buffer.from(message.data).toString();
   }
 
@@ -256,6 +257,8 @@ class JetStreamLedger implements Ledger {
         return plan.results;
       }
       await this.#catchUp();
+      if (this.#commits.head === head)
+        throw new Error('the log of commits refuses a commit behind its last one');
     }
   }
 

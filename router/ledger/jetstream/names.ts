@@ -1,6 +1,6 @@
 /**
- * Names on the server. A ledger called `headgate` is five JetStream streams, `headgate-records`, `-commits`, `-state`,
- * `-conflicts` and `-dead-letters`, over the subjects `headgate.>`.
+ * Names on the server. A ledger called `headgate` is six JetStream streams, `headgate-records`, `-commits`, `-state`,
+ * `-cursors`, `-conflicts` and `-dead-letters`, over the subjects `headgate.>`.
  *
  * A subject's tokens may not be empty nor hold `.`, `*`, `>` or white space (docs.nats.io, "Subject-Based Messaging"), and ids
  * of gateways and streams may be anything: what is not a letter, digit, `-` or `_` is written as its UTF-8 bytes, `=2E`.
@@ -14,7 +14,9 @@ const TOKEN_CHARACTERS_MAX = 128;
 export class Names {
   readonly records: string;
   readonly commits: string;
+  /** Snapshots, and nothing else. */
   readonly state: string;
+  readonly cursors: string;
   readonly conflicts: string;
   readonly deadLetters: string;
   readonly #root: string;
@@ -24,6 +26,7 @@ export class Names {
     this.records = `${ledger}-records`;
     this.commits = `${ledger}-commits`;
     this.state = `${ledger}-state`;
+    this.cursors = `${ledger}-cursors`;
     this.conflicts = `${ledger}-conflicts`;
     this.deadLetters = `${ledger}-dead-letters`;
   }
@@ -70,15 +73,15 @@ export class Names {
   }
 
   get ping(): string {
-    return `${this.#root}.state.ping`;
+    return `${this.#root}.cursor.ping`;
   }
 
   cursor(feed: string): string {
-    return this.#subject('state.cursor', feed);
+    return this.#subject('cursor.feed', feed);
   }
 
   position(source: string, partition: string): string {
-    return this.#subject('state.position', source, partition);
+    return this.#subject('cursor.source', source, partition);
   }
 
   get conflict(): string {
@@ -98,11 +101,14 @@ export class Names {
   }
 
   /** What each JetStream stream takes. */
-  get subjects(): Readonly<Record<'records' | 'commits' | 'state' | 'conflicts' | 'deadLetters', string[]>> {
+  get subjects(): Readonly<
+    Record<'records' | 'commits' | 'state' | 'cursors' | 'conflicts' | 'deadLetters', string[]>
+  > {
     return {
       records: [`${this.#root}.records.>`, this.large],
       commits: [this.commit],
       state: [`${this.#root}.state.>`],
+      cursors: [`${this.#root}.cursor.>`],
       conflicts: [this.conflict, this.conflictPart],
       deadLetters: [this.deadLetter, this.deadLetterPart],
     };

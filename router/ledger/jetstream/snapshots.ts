@@ -1,6 +1,7 @@
 /**
- * Values under subjects, the last one of each, and each with the commit that it is as of. A value is replaced only by one
- * of a later commit (compare-and-set), so that replicas that write at the same time never take one back.
+ * Values under subjects, the last one of each, and each with the commit that it is as of. Nothing but these is in their
+ * JetStream stream, and who writes them writes a chain: each message is taken only right behind the one before it. When two
+ * replicas write at the same time, the chain of one of them breaks, and it leaves the rest to the other.
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { Blobs, Packed } from './blobs.ts';
@@ -11,8 +12,10 @@ export interface Snapshot {
   /** Sequence of the last commit that is in the value. */
   at: number;
   value: unknown;
-  /** Sequence of the snapshot's own message. */
-  revision: number;
+}
+
+export interface NewSnapshot extends Snapshot {
+  subject: string;
 }
 
 export class Snapshots {
@@ -28,39 +31,36 @@ export class Snapshots {
 
   async get(subject: string): Promise<Snapshot | null> {
     const message = await this.#connection.getLatest(this.#names.state, subject);
-    return message === null ? null : this.#read(message.data, message.seq);
+    return message === null ? null : this.#read(message.data);
   }
 
-  /**
-   * Makes `value`, as of `at`, the last one, unless there is one of `at` or later. `revision` is a guess of the message
-   * to replace, null for none; returns the one that stands.
-   */
-  async put(subject: string, at: number, value: unknown, guess: number | null): Promise<number> {
-    const packed = await this.#blobs.pack(this.#names.large, encodeCbor(value));
-    const bytes = encodeCbor([at, packed]);
-    for (let revision = guess; ; ) {
-      if (revision === null) {
-        const found = await this.get(subject);
-        if (found !== null && found.at >= at) return found.revision;
-        revision = found?.revision ?? 0;
-      }
-      const stored = await this.#connection.publishAfter(this.#names.state, subject, revision, bytes);
-      if (stored !== null) return stored;
-      revision = null;
-    }
+  /** The sequence that the next chain is to follow. */
+  async end(): Promise<number> {
+    return (await this.#connection.extent(this.#names.state)).last;
+  }
+
+  /** Writes `values` as a chain behind `after`; the sequence of the last one. Rejects when another replica came between. */
+  async write(values: readonly NewSnapshot[], after: number): Promise<number> {
+    const messages = await Promise.all(
+      values.map(async ({ subject, at, value }) => {
+        const packed = await this.#blobs.pack(this.#names.large, encodeCbor(value));
+        return { subject, bytes: encodeCbor([at, packed]) };
+      }),
+    );
+    return this.#connection.publishChain(messages, after);
   }
 
   /** All whose subject begins with `prefix`, which ends in a dot. */
-  async *list(prefix: string): AsyncGenerator<Snapshot & { subject: string }> {
-    for await (const { subject, seq, data } of this.#connection.list(this.#names.state, `${prefix}>`)) {
-      yield { subject, ...(await this.#read(data, seq)) };
+  async *list(prefix: string): AsyncGenerator<NewSnapshot> {
+    for await (const { subject, data } of this.#connection.list(this.#names.state, `${prefix}>`)) {
+      yield { subject, ...(await this.#read(data)) };
     }
   }
 
-  async #read(data: Uint8Array, revision: number): Promise<Snapshot> {
+  async #read(data: Uint8Array): Promise<Snapshot> {
     const [at, packed] = decodeCbor(data) as [number, Packed];
     const bytes = await this.#blobs.unpack(this.#names.records, packed);
     if (bytes === null) throw new Error('a part of a large value of the ledger is gone');
-    return { at, value: decodeCbor(bytes), revision };
+    return { at, value: decodeCbor(bytes) };
   }
 }

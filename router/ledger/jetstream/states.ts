@@ -6,7 +6,7 @@ import { Fold } from './fold.ts';
 import { gatewayFolding } from './gateway-fold.ts';
 import type { Names } from './names.ts';
 import { pageFolding, placesByPage } from './page-fold.ts';
-import type { Snapshots } from './snapshots.ts';
+import type { NewSnapshot, Snapshots } from './snapshots.ts';
 import { streamFolding } from './stream-fold.ts';
 
 export interface StateLimits {
@@ -34,12 +34,20 @@ export class States {
   readonly #names: Names;
   readonly #limits: StateLimits;
   readonly #log: SparseLog;
+  readonly #catchUp: () => Promise<void>;
   #commits = 0;
   #at = 0;
   #checkpoint = 0;
   #flushing: Promise<void> | null = null;
 
-  constructor(parts: { snapshots: Snapshots; names: Names; limits: StateLimits; log: SparseLog }) {
+  /** `catchUp` reads the log to its end, and tells {@link note} of what it finds. */
+  constructor(parts: {
+    snapshots: Snapshots;
+    names: Names;
+    limits: StateLimits;
+    log: SparseLog;
+    catchUp: () => Promise<void>;
+  }) {
     const { snapshots, limits } = parts;
     const cacheMax = limits.itemsCached;
     this.streams = new Fold({ folding: streamFolding, snapshots, cacheMax });
@@ -49,6 +57,7 @@ export class States {
     this.#names = parts.names;
     this.#limits = limits;
     this.#log = parts.log;
+    this.#catchUp = parts.catchUp;
   }
 
   /** Sequence of the last commit noted. */
@@ -109,9 +118,15 @@ export class States {
   async #flush(): Promise<void> {
     const before = this.#checkpoint;
     if ((await this.checkpoint()) === before) {
+      // What is stored up to here is as of commits that the log held by now; all that is written is as of later ones.
+      let end = await this.#snapshots.end();
+      await this.#catchUp();
       const at = this.#at;
-      for (const fold of [this.streams, this.gateways, this.pages]) await fold.flush(this.head);
-      await this.#snapshots.put(this.#names.checkpoint, at, null, null);
+      const write = async (values: readonly NewSnapshot[]): Promise<void> => {
+        end = await this.#snapshots.write(values, end);
+      };
+      for (const fold of [this.streams, this.gateways, this.pages]) await fold.flush(this.head, write);
+      await write([{ subject: this.#names.checkpoint, at, value: null }]);
       this.#checkpoint = at;
     }
     this.#trim(this.#checkpoint);

@@ -27,6 +27,12 @@ export async function ensureStreams(connection: Connection, names: Names, replic
       subjects: subjects.state,
       max_msgs_per_subject: 1,
     }),
+    connection.ensureStream({
+      ...common(replicas),
+      name: names.cursors,
+      subjects: subjects.cursors,
+      max_msgs_per_subject: 1,
+    }),
   ]);
 }
 
