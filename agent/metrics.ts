@@ -197,6 +197,12 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
         Object.entries(ends).map(([end, count]) => [{ provider, end }, count] as const),
       ),
   );
+  counter(
+    'publishes_abandoned_total',
+    'Tries that an SDK had not answered well after their deadline.',
+    ['provider'],
+    () => [...parts.senders].map(([provider, { counters }]) => [{ provider }, counters.abandoned]),
+  );
   counter('provider_units_total', 'Units the provider will bill, as predicted.', ['provider'], () =>
     [...parts.senders].map(([provider, sender]) => [{ provider }, sender.counters.units]),
   );

@@ -37,8 +37,11 @@ export type Outcome =
   | { kind: 'throttled'; retryAfterMs: number | null; detail: string }
   /** `provider`: nothing will pass until an operator acts. `envelope`: this one will never pass here. */
   | { kind: 'rejected'; scope: 'provider' | 'envelope'; cause: RejectedCause; detail: string }
-  /** It may be there already: the deadline passed, or the connection was lost after sending. */
-  | { kind: 'unknown'; cause: 'deadline' | 'connection-lost'; detail: string }
+  /**
+   * It may be there already: the deadline passed, the connection was lost after sending, or the SDK broke its promise to answer
+   * at all (supervised.ts).
+   */
+  | { kind: 'unknown'; cause: 'deadline' | 'connection-lost' | 'abandoned'; detail: string }
   /** Taken back by the caller before it ended: says nothing of the provider. `sent`: bytes may have left, and be billed. */
   | { kind: 'cancelled'; sent: boolean; detail: string };
 

@@ -20,6 +20,8 @@ const FAILURE_LINES_PER_SECOND = 5;
 export interface SenderCounters {
   accepted: number;
   failed: number;
+  /** Of these, the tries that an SDK never answered. */
+  abandoned: number;
   /** Units that the provider bills for what it accepted. */
   units: number;
 }
@@ -36,7 +38,7 @@ export interface Place {
 
 export class Sender {
   readonly provider: string;
-  readonly counters: SenderCounters = { accepted: 0, failed: 0, units: 0 };
+  readonly counters: SenderCounters = { accepted: 0, failed: 0, abandoned: 0, units: 0 };
   readonly #publisher: Publisher;
   readonly #routing: LiveRouting;
   readonly #clock: Clock;
@@ -166,7 +168,7 @@ export class Sender {
   #adapt(bytes: number, outcome: Outcome, latencyMs: number): void {
     const nowMs = this.#clock.monoMs();
     if (outcome.kind === 'accepted') this.#window.accepted(bytes, latencyMs, nowMs);
-    const isLate = outcome.kind === 'unknown' && outcome.cause === 'deadline';
+    const isLate = outcome.kind === 'unknown' && outcome.cause !== 'connection-lost';
     if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
   }
 
@@ -182,6 +184,7 @@ export class Sender {
     latencyMs: number,
   ): void {
     this.counters.failed += 1;
+    if (outcome.kind === 'unknown' && outcome.cause === 'abandoned') this.counters.abandoned += 1;
     const second = Math.floor(this.#clock.monoMs() / 1000);
     if (second !== this.#failureSecond) {
       this.#failureSecond = second;

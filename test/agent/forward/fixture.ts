@@ -20,6 +20,8 @@ export interface AgentOptions {
   redundancy?: number;
   /** Providers that take nothing. */
   down?: ReadonlySet<string>;
+  /** Instead of one that answers as told here. */
+  publisher?: (provider: string) => Publisher | null;
   /** Instead of an acceptance after {@link ANSWER_MS}; null: as otherwise. */
   answer?: (provider: string, message: OutboundEnvelope, deadlineMs: number) => Promise<Outcome> | null;
   /** Parts of the policy. */
@@ -95,7 +97,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     options.providers.map((provider) => {
       const sender = new Sender({
         provider,
-        publisher: publisherOf(provider),
+        publisher: options.publisher?.(provider) ?? publisherOf(provider),
         routing,
         clock: systemClock,
         log,
