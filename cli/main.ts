@@ -13,6 +13,7 @@ import { addCostsCommand } from './commands/costs.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
+import { addHoldCommand } from './commands/hold.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addSimulateCommand } from './commands/simulate.ts';
@@ -54,6 +55,7 @@ function buildProgram(): Command {
   addStatusCommand(program);
   addLedgerCommands(program);
   addExplainCommand(program);
+  addHoldCommand(program);
   addWhereCommand(program);
   addSimulateCommand(program);
   addCostsCommand(program);

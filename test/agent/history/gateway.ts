@@ -12,6 +12,8 @@ import { type Broker, startBroker } from '../cloud/mqtt-support.ts';
 
 export interface Gateway {
   dir: string;
+  /** Address of its admin server. */
+  admin: string;
   brokers: { a: Broker; b: Broker };
   /** The last process that was started. */
   agent: AgentProcess;
@@ -50,6 +52,7 @@ export async function gatewayWith(
   const admin = `http://127.0.0.1:${ports.admin}`;
   const gateway: Gateway = {
     dir,
+    admin,
     brokers,
     agent: new AgentProcess({ dir }, systemClock),
     async start() {
