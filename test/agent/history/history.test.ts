@@ -150,6 +150,11 @@ t.test('days end by a synchronised clock alone, and what was written before it w
   take(machine, 3);
   await machine.minutes(1);
   t.equal(readdirSync(folder).length, 3, 'nothing ends while the day is not known');
+  t.match(
+    (await machine.entries()).at(-1),
+    /^2026-11-23.* synchronised took 3 3$/,
+    'what was known stays known',
+  );
   machine.synchronised = true;
   machine.clock.advance(DAY_MS);
   await machine.entries();
@@ -184,6 +189,12 @@ t.test('lines that are cut short or damaged are passed over, all others are read
     ['1 2', '3 4', '9 9'],
   );
   t.same(readdirSync(folder), ['00000007-2026-11-20.ndjson', 'notes.txt']);
+  const written = readFileSync(join(folder, '00000007-2026-11-20.ndjson'), 'utf8');
+  t.match(
+    written,
+    /\n\{"k":"clock","boot":"boot-1"/,
+    'what follows a line that was cut short is not lost with it',
+  );
 });
 
 t.test('a disk that takes nothing costs lines, not more, and one log line (I9, I10)', async (t) => {
