@@ -154,21 +154,28 @@ t.test('cost is what the meter would count; a budget holds; copies cost twice', 
 t.test('what an operator held is held in the replay; time without an agent does not count', async (t) => {
   const later = 180 * MINUTE_MS;
   const hold = { k: 'hold', p: 'a', why: 'manual' } as const;
+  const providers = [facts('a'), facts('b')];
   const folder = historyOf(t, {
-    providers: [facts('a'), facts('b')],
+    providers,
     policy: policyOf(preferring('a')),
     minutes: 30,
     more: [
       { ...hold, m: 10 * MINUTE_MS, on: true },
       { ...hold, m: 20 * MINUTE_MS, on: false },
       { k: 'state', m: later, begins: true, chosen: {}, health: {}, holds: { b: ['manual', 'quota'] } },
+      { k: 'setup', m: later, gw: 'gw-1', policy: policyOf({ ...preferring('a'), version: 2 }), providers },
       { k: 'tries', m: later, d: MINUTE_MS, p: 'a', a: 10, l: [20, 30, 40] },
       { k: 'load', m: later, d: MINUTE_MS, s: 'gone', r: 9, b: 90, e: 1, er: 9, eb: 100 },
     ],
   });
   const report = await reportOf(folder, []);
   t.equal(report.replayedMs, 31 * MINUTE_MS);
-  t.match(report.notes, [/^recorded has no stream gone: /]);
+  t.match(report.notes, [
+    /^the policy changed in that time; "recorded" is the last of 2$/,
+    /^recorded has no stream gone: /,
+  ]);
+  const last = await reportOf(folder, [], { from: START_MS + later, to: ALWAYS.to });
+  t.match(last, { replayedMs: MINUTE_MS, notes: [/^recorded has no stream gone: /] });
   const replayed = report.policies[0] && telemetryOf(report.policies[0]);
   t.match(replayed, { switches: { hold: 1 } });
   t.ok(isNear(replayed?.shares['b'], 10.3 / 31, 0.02), JSON.stringify(replayed));
