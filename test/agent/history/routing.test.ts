@@ -1,6 +1,4 @@
 /** What a real agent writes down of its routing, and how little. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
 import type { Outcome } from '../../../agent/cloud/publisher.ts';
 import { type Line, type LineOf, parseLine } from '../../../agent/history/lines.ts';
@@ -15,16 +13,16 @@ const THROTTLED: Outcome = { kind: 'throttled', retryAfterMs: 7000, detail: '' }
 t.test('the history of a real agent has its policy, tries, load, health and switches', async (t) => {
   const telemetry = { topics: ['#'], linger: '10ms', preferred_providers: ['a'] };
   const gateway = await gatewayWith(t, { policy: { streams: { telemetry }, failover: { dwell: '1s' } } });
-  const folder = join(gateway.dir, 'data', 'history');
   const lines = (): Line[] =>
-    readdirSync(folder)
-      .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
+    gateway
+      .written()
+      .split('\n')
       .flatMap((text) => parseLine(text) ?? []);
   const all = <Kind extends Line['k']>(kind: Kind): Array<LineOf<Kind>> =>
     lines().filter((line): line is LineOf<Kind> => line.k === kind);
   const written = <Kind extends Line['k']>(kind: Kind, wanted: (line: LineOf<Kind>) => boolean) =>
     until(
-      async () => (lines().length > 0 ? all(kind) : []),
+      async () => all(kind),
       (found) => found.some(wanted),
     );
 

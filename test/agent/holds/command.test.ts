@@ -57,7 +57,7 @@ t.test('hold add, rm and ls: routing obeys, reasons nest, SIGKILL changes nothin
   t.match(await gateway.cli('hold', 'rm', 'a'), { code: 0, stdout: 'no holds\n' });
   t.equal(await goes('a'), 'a');
 
-  t.equal(await put(gateway.admin, '{"provider":"a","for":"1s"}'), 200);
+  t.equal(await put(gateway.admin, '{"provider":"a","for":"4s"}'), 200);
   t.equal(await goes('b'), 'b');
   t.equal(await goes('a'), 'a', 'it ended by itself');
   t.match(await gateway.cli('hold', 'add', 'c'), { code: 1, stderr: /404: no provider "c"; there are a, b/ });
