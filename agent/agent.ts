@@ -35,6 +35,9 @@ import { Sender } from './forward/sender.ts';
 import { HeapGrowth } from './heap.ts';
 import { History } from './history/history.ts';
 import { historyRoutes } from './history/routes.ts';
+import { Holds } from './holds/holds.ts';
+import { registerHolds } from './holds/metrics.ts';
+import { holdRoutes } from './holds/routes.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
 import { agentRoutes } from './status.ts';
@@ -103,6 +106,21 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     dispatch: (event) => routing.dispatch(event),
     clock,
     log: log('cost'),
+  });
+  const holds = new Holds({
+    file: join(config.data_dir, 'holds.json'),
+    now: () => {
+      const { bootId: boot, quality } = bootClock.current();
+      return {
+        bootId: boot,
+        monoMs: clock.monoMs(),
+        wallMs: clock.wallMs(),
+        synchronised: quality === 'synchronised',
+      };
+    },
+    dispatch: (event) => routing.dispatch(event),
+    clock,
+    log: log('routing'),
   });
   const trustedWallMs = () => (bootClock.current().quality === 'synchronised' ? clock.wallMs() : null);
   const publishers = new Map(
@@ -191,8 +209,10 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   );
   registerCosts(registry, meter);
   registerClock(registry, bootClock);
+  registerHolds(registry, routing, holds);
   registerCredentials(registry, publishers);
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
+  const holdRoute = holdRoutes({ holds, providers: facts.map(({ name }) => name) });
   const admin = createAdminServer({
     ...config.admin,
     checks: {
@@ -210,16 +230,19 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
         senders,
         meter,
         publishers,
+        holds,
         bootClock,
         clock,
       }),
-      '/v1/explain': explainRoute({ policy: config.policy, routing, history }),
+      '/v1/explain': explainRoute({ policy: config.policy, routing, history, holds }),
+      '/v1/holds': holdRoute.get,
       ...historyRoutes({ gateway: config.gateway, policy: config.policy, store, history }),
     },
+    changes: { '/v1/holds': holdRoute.changes },
     log: log('admin'),
   });
   const heap = new HeapGrowth({ records: () => recordsOf(intake), clock });
-  return [heap, store, bootClock, routingFile, history, meter, forwarder, devices, broker, admin];
+  return [heap, store, bootClock, routingFile, history, meter, holds, forwarder, devices, broker, admin];
 }
 
 /** Taken since the start, of all streams. */

@@ -7,6 +7,9 @@ import type { Policy } from '../shared/policy.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
 import { explainAt } from './history/at.ts';
 import type { History } from './history/history.ts';
+import type { Holds } from './holds/holds.ts';
+import { holdTexts } from './holds/text.ts';
+import type { ProviderExplanation } from './routing/core.ts';
 
 const SWITCHES_SHOWN = 5;
 
@@ -14,16 +17,19 @@ export interface ExplainParts {
   policy: Policy;
   routing: LiveRouting;
   history: History;
+  holds: Holds;
 }
 
-export function explainRoute({ policy, routing, history }: ExplainParts): AdminRoute {
+export function explainRoute({ policy, routing, history, holds }: ExplainParts): AdminRoute {
   const all = Object.keys(policy.streams);
   return async ({ stream, at }) => {
     if (at !== undefined) return past(history, at, stream);
     if (stream !== undefined && !all.includes(stream)) {
       return { status: 404, body: { error: `no stream "${stream}"; there are ${all.join(', ')}` } };
     }
-    const streams = (stream === undefined ? all : [stream]).map((name) => explained(name, policy, routing));
+    const streams = (stream === undefined ? all : [stream]).map((name) =>
+      explained(name, policy, routing, holds),
+    );
     return { status: 200, body: { kind: 'explain', streams } };
   };
 }
@@ -47,7 +53,7 @@ async function past(
   }
 }
 
-function explained(stream: string, policy: Policy, routing: LiveRouting): ExplainedStream {
+function explained(stream: string, policy: Policy, routing: LiveRouting, holds: Holds): ExplainedStream {
   const own = routing.switches().filter((entry) => entry.stream === stream);
   const last = own.at(-1);
   return {
@@ -56,12 +62,14 @@ function explained(stream: string, policy: Policy, routing: LiveRouting): Explai
       ? `since ${last.at}, from ${last.from ?? 'nothing'} to ${last.to ?? 'nothing'}: ${last.reason}`
       : 'the first choice, by preference and score',
     weights: policy.scoring.weights,
-    candidates: routing.explain(stream).map(candidate),
+    candidates: routing
+      .explain(stream)
+      .map((entry) => candidate(entry, holdTexts(entry.provider, entry.holds, holds))),
     switches: own.slice(-SWITCHES_SHOWN),
   };
 }
 
-function candidate(entry: ReturnType<LiveRouting['explain']>[number]): ExplainedCandidate {
+function candidate(entry: ProviderExplanation, holds: string[]): ExplainedCandidate {
   const { provider, refusals, chosen, score, parts, standing, preference, health, healthReason } = entry;
   const { measured, certifications, requiredCertifications, ...inputs } = entry.inputs;
   const { latencyP50Ms, latencyP95Ms, latencySamples, goodput, accepted, tries } = measured;
@@ -89,7 +97,7 @@ function candidate(entry: ReturnType<LiveRouting['explain']>[number]): Explained
     health,
     healthReason,
     trial: entry.trial,
-    holds: [...entry.holds],
+    holds,
     waitMs: Math.round(entry.waitMs),
     hedgeDelayMs: entry.hedgeDelayMs === null ? null : Math.round(entry.hedgeDelayMs),
   };

@@ -12,6 +12,8 @@ import { costReport } from './cost/report.ts';
 import type { Forwarder } from './forward/forwarder.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
 import type { Sender } from './forward/sender.ts';
+import type { Holds } from './holds/holds.ts';
+import { holdTexts } from './holds/text.ts';
 import type { Store } from './store/store.ts';
 
 export interface AgentParts {
@@ -22,6 +24,7 @@ export interface AgentParts {
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
   meter: Meter;
+  holds: Holds;
   publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
   clock: Clock;
@@ -71,7 +74,14 @@ function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[
 }
 
 /** A provider's score is the one it has for the stream it serves, or for the first stream when it serves none. */
-function providers({ config, routing, senders, publishers, clock }: AgentParts): ProviderStatus[] {
+function providers({
+  config,
+  routing,
+  senders,
+  publishers,
+  holds: manual,
+  clock,
+}: AgentParts): ProviderStatus[] {
   const explained = Object.keys(config.policy.streams).flatMap((stream) => routing.explain(stream));
   return routing.providers().map((provider) => {
     const { provider: name, health, holds, latencyP50Ms, latencyP95Ms, successRate } = provider;
@@ -87,7 +97,7 @@ function providers({ config, routing, senders, publishers, clock }: AgentParts):
       sinceMs: Math.round(clock.monoMs() - provider.sinceMs),
       score: shown?.score ?? 0,
       parts: shown?.parts ?? { cost: 0, performance: 0, compliance: 0, reliability: 0 },
-      holds: [...holds],
+      holds: holdTexts(name, holds, manual),
       p50Ms: latencyP50Ms,
       p95Ms: latencyP95Ms,
       successRate,

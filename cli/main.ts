@@ -14,6 +14,7 @@ import { addDemoCommand } from './commands/demo.ts';
 import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
 import { addFeedsCommand } from './commands/feeds.ts';
+import { addHoldCommand } from './commands/hold.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addSimulateCommand } from './commands/simulate.ts';
@@ -56,6 +57,7 @@ function buildProgram(): Command {
   addLedgerCommands(program);
   addFeedsCommand(program);
   addExplainCommand(program);
+  addHoldCommand(program);
   addWhereCommand(program);
   addSimulateCommand(program);
   addCostsCommand(program);

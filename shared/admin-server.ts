@@ -1,22 +1,30 @@
 /**
  * The local HTTP server of the agent and of the router: `/healthz` (the process lives), `/readyz` (it can do its work:
- * every named check passes), `/metrics` (Prometheus), and JSON GET routes. Read-only and without a login, so it binds
- * loopback by default; its own failures never stop the data path (I9).
+ * every named check passes), `/metrics` (Prometheus), and JSON GET routes. Without a login, so it binds loopback by default, and
+ * takes changes from this machine alone (admin-changes.ts); its own failures never stop the data path (I9).
  */
 import { collectDefaultMetrics, type Registry } from 'prom-client';
+import { changeRefusal } from './admin-changes.ts';
 import { errorText, type Logger } from './log.ts';
 import type { Service } from './service.ts';
 
 /** Null when ready, otherwise why not; throwing means not ready too. */
 type ReadinessCheck = () => string | null | Promise<string | null>;
 
-interface RouteAnswer {
+export interface RouteAnswer {
   status: 200 | 400 | 404 | 503;
   /** Serialised as JSON. */
   body: unknown;
 }
 
 export type AdminRoute = (query: Readonly<Record<string, string>>) => RouteAnswer | Promise<RouteAnswer>;
+
+/** What may be changed at one path. */
+export interface AdminChanges {
+  /** With the JSON of the body; undefined without one. */
+  put(body: unknown): Promise<RouteAnswer>;
+  delete: AdminRoute;
+}
 
 interface AdminServerOptions {
   host: string;
@@ -26,6 +34,8 @@ interface AdminServerOptions {
   registry: Registry;
   /** By path, for example `/v1/status`. */
   routes: Readonly<Record<string, AdminRoute>>;
+  /** By path, beside its route. */
+  changes?: Readonly<Record<string, AdminChanges>>;
   log: Logger;
 }
 
@@ -57,7 +67,7 @@ export function createAdminServer(options: AdminServerOptions): AdminServer {
   };
 }
 
-async function buildApp({ checks, registry, routes, log }: AdminServerOptions) {
+async function buildApp({ checks, registry, routes, changes = {}, log }: AdminServerOptions) {
   const { default: Fastify } = await import('fastify');
   const app = Fastify({
     logger: false,
@@ -84,8 +94,28 @@ async function buildApp({ checks, registry, routes, log }: AdminServerOptions) {
       return reply.code(status).send(body);
     });
   }
+  for (const [path, change] of Object.entries(changes)) {
+    app.route({
+      method: ['PUT', 'DELETE'],
+      url: path,
+      preParsing: async (request, reply) => {
+        const refusal = changeRefusal(request);
+        if (refusal !== null) await reply.code(403).send({ error: refusal });
+      },
+      handler: async (request, reply) => {
+        const isPut = request.method === 'PUT';
+        const { status, body } = await (isPut
+          ? change.put(request.body)
+          : change.delete(lastValues(request.query)));
+        return reply.code(status).send(body);
+      },
+    });
+  }
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
   app.setErrorHandler((error, request, reply) => {
+    const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
+    // A body that is too large, or no JSON: the asker's mistake.
+    if (status >= 400 && status < 500) return reply.code(status).send({ error: errorText(error) });
     log.warn({ event: 'admin.request_failed', path: request.url, error: errorText(error) });
     return reply.code(500).send({ error: 'the answer could not be made; see the log' });
   });

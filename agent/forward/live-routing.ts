@@ -24,7 +24,6 @@ import {
 const TICK_MS = 100;
 /** Switches kept for `status` and `explain` (I10). */
 const SWITCHES_KEPT = 50;
-const HOLDING: ReadonlySet<RoutingEvent['kind']> = new Set(['hold', 'release']);
 
 export class LiveRouting {
   readonly #clock: Clock;
@@ -70,7 +69,7 @@ export class LiveRouting {
     if (this.#isStopped) return;
     const { state, effects } = transition(this.#state, event, this.#clock.monoMs());
     this.#state = state;
-    if (effects.some(({ kind }) => kind !== 'probe') || HOLDING.has(event.kind)) this.#changes += 1;
+    if (effects.some(({ kind }) => kind !== 'probe')) this.#changes += 1;
     this.#onStep(event, effects);
     for (const effect of effects) this.#carryOut(effect);
   }

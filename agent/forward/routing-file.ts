@@ -37,7 +37,6 @@ const routingMemory: z.ZodType<RoutingMemory> = z.strictObject({
         pauseMs: ms,
         onTrial: z.boolean(),
         openedMs: z.array(ms).max(OPENINGS_MAX),
-        heldByHand: z.boolean(),
         typicalLatencyMs: ms,
         usualP95Ms: ms.nullable(),
       }),

@@ -48,13 +48,7 @@ class Past {
         return;
       case 'switch':
         this.#chosen.set(line.s, { provider: line.to, since: at });
-        this.#switches.push({
-          at: isoTime(at),
-          stream: line.s,
-          from: line.from,
-          to: line.to,
-          reason: line.why,
-        });
+        this.#switched({ at: isoTime(at), stream: line.s, from: line.from, to: line.to, reason: line.why });
         return;
       case 'health':
         this.#health.set(line.p, { kind: line.to, reason: line.why, since: at });
@@ -118,6 +112,14 @@ class Past {
     }
     this.#holds.clear();
     for (const [provider, reasons] of Object.entries(holds)) this.#holds.set(provider, new Set(reasons));
+  }
+
+  /** A line may come twice. */
+  #switched(entry: RoutingSwitch): void {
+    const isKnown = this.#switches.some(
+      ({ at, stream, to }) => at === entry.at && stream === entry.stream && to === entry.to,
+    );
+    if (!isKnown) this.#switches.push(entry);
   }
 
   #hold(provider: string, reason: string, on: boolean): void {

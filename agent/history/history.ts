@@ -16,7 +16,7 @@ import type { CommittedRange } from '../store/types.ts';
 import { Decisions, type Setup, stateLine } from './decisions.ts';
 import { Deliveries, type GivenUp, type Taken } from './deliveries.ts';
 import { Journal, type Today } from './journal.ts';
-import { type Line, type LineOf, parseLine } from './lines.ts';
+import { type LineOf, parseLine } from './lines.ts';
 import { Load } from './load.ts';
 import { BootClocks, type Entry, readEntries } from './read.ts';
 import type { Bounds } from './segments.ts';
@@ -60,16 +60,15 @@ export class History implements Service {
     this.#decisions = new Decisions(options.setup);
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
     const { clock, writeEveryMs } = this.#options;
-    const nowMs = clock.monoMs();
-    const setup = this.#decisions.setupLine(nowMs);
-    // A policy is some kilobytes, and a gateway may restart often.
-    const begin: Line[] = (await this.#isKnown(setup))
-      ? [this.#stateLine(true)]
-      : [setup, this.#stateLine(true)];
-    this.#waiting.push(...begin.map((line) => JSON.stringify(line)));
+    this.#waiting.push(JSON.stringify(this.#stateLine(true)));
+    // Nobody waits for the file to be read.
+    this.#writing = this.#noteSetup(this.#decisions.setupLine(clock.monoMs())).finally(() => {
+      this.#writing = null;
+    });
     this.#timer = clock.every(writeEveryMs, () => this.#writeSoon());
+    return Promise.resolve();
   }
 
   async stop(): Promise<void> {
@@ -118,14 +117,18 @@ export class History implements Service {
     for (const gap of gaps) this.#deliveries.gaveUp(gap, this.#options.clock.monoMs());
   }
 
-  /** Everything that is known, oldest first; see {@link readEntries}. Rejects when the files cannot be read. */
+  /**
+   * Everything that is known, oldest first; see {@link readEntries}. What is written meanwhile may come twice. Rejects when the files
+   * cannot be read.
+   */
   async *entries(clocks: BootClocks, wanted?: (text: string) => boolean): AsyncGenerator<Entry> {
     await this.#writing;
+    // Before the files are read: what is written meanwhile would be in neither.
+    const waiting = this.#waiting.flatMap((text) => parseLine(text) ?? []);
+    const gathered = [...this.#deliveries.lines(), ...this.#load.lines(), ...this.#decisions.lines()];
     yield* readEntries(await this.#journal.files(), clocks, wanted);
     const present = this.#clockLine();
     clocks.learn(present);
-    const waiting = this.#waiting.flatMap((text) => parseLine(text) ?? []);
-    const gathered = [...this.#deliveries.lines(), ...this.#load.lines(), ...this.#decisions.lines()];
     for (const line of [...waiting, ...gathered.sort(byTime)]) {
       if (line.k !== 'clock') yield { boot: present.boot, line };
     }
@@ -168,7 +171,7 @@ export class History implements Service {
   /** What was gathered becomes lines; the oldest go when too many wait. */
   #gather(): void {
     const lines = [...this.#deliveries.take(), ...this.#load.take(), ...this.#decisions.take()];
-    this.#waiting.push(...lines.sort(byTime).map((line) => JSON.stringify(line)));
+    this.#waiting = [...this.#waiting, ...lines.sort(byTime).map((line) => JSON.stringify(line))];
     const bytesMax = this.#options.bounds.maxBytes / WAITING_PART;
     let bytes = 0;
     const first = this.#waiting.findLastIndex((text) => {
@@ -192,18 +195,19 @@ export class History implements Service {
     return stateLine(providers, chosen, begins, clock.monoMs());
   }
 
-  /** Whether the newest file has it already, or the next line begins a file, which will. */
-  async #isKnown(setup: LineOf<'setup'>): Promise<boolean> {
+  /** Unless the newest file has it already, or the next line begins a file, which will: a policy is some kilobytes. Never rejects. */
+  async #noteSetup(setup: LineOf<'setup'>): Promise<void> {
     let last: LineOf<'setup'> | null = null;
     try {
       const newest = (await this.#journal.files()).slice(-1);
-      if (newest.length === 0) return true;
+      if (newest.length === 0) return;
       const entries = readEntries(newest, new BootClocks(), (text) => text.startsWith('{"k":"setup"'));
       for await (const { line } of entries) if (line.k === 'setup') last = line;
     } catch (error) {
       this.#options.log.warn({ event: 'history.not_read', error: errorText(error) });
     }
-    return last !== null && JSON.stringify({ ...last, m: 0 }) === JSON.stringify({ ...setup, m: 0 });
+    if (last && JSON.stringify({ ...last, m: 0 }) === JSON.stringify({ ...setup, m: 0 })) return;
+    this.#waiting.push(JSON.stringify(setup));
   }
 
   #clockLine(): LineOf<'clock'> {

@@ -1,10 +1,10 @@
 /**
- * What routing knows that a restart must not undo: whose breaker is open and for how long yet, who is on trial, who flaps, what is
- * held by hand, and which provider each stream uses. Without it an agent that is restarted in an outage sends its first envelopes
+ * What routing knows that a restart must not undo: whose breaker is open and for how long yet, who is on trial, who flaps, and
+ * which provider each stream uses. Without it an agent that is restarted in an outage sends its first envelopes
  * into it, and one that is restarted again and again returns to a flapping provider each time.
  *
- * Monotonic time does not survive a boot, so the memory holds ages and remainders, never instants (I7). Not in it: quota and
- * budget, which follow from what was counted (agent/cost), and the sliding windows, which say how the path was before.
+ * Monotonic time does not survive a boot, so the memory holds ages and remainders, never instants (I7). Not in it: holds,
+ * which those that set them keep (agent/cost, agent/holds), and the sliding windows, which say how the path was before.
  */
 import type { Policy } from '../../shared/policy.ts';
 import { type Health, type HealthKind, healthyAt, isUp } from './health.ts';
@@ -24,7 +24,6 @@ interface ProviderMemory {
   onTrial: boolean;
   /** How long ago its breaker opened, lately; newest last. */
   openedMs: number[];
-  heldByHand: boolean;
   typicalLatencyMs: number;
   usualP95Ms: number | null;
 }
@@ -45,7 +44,6 @@ export function memoryOf({ providers, streams, nowMs }: RoutingState): RoutingMe
       pauseMs: isUp(health) ? 0 : health.pauseMs,
       onTrial: state.onTrial,
       openedMs: state.opensMs.map((atMs) => nowMs - atMs),
-      heldByHand: state.holds.includes('manual'),
       typicalLatencyMs: state.typicalLatencyMs,
       usualP95Ms: baseline?.p95Ms ?? null,
     })),
@@ -71,7 +69,6 @@ export function recalledProvider(
     typicalLatencyMs,
     baseline: usualP95Ms === null ? null : { p95Ms: usualP95Ms, atMs: nowMs },
     opensMs: known.openedMs.map((agoMs) => nowMs - elapsedMs - agoMs),
-    holds: known.heldByHand && !fresh.holds.includes('manual') ? [...fresh.holds, 'manual'] : fresh.holds,
   };
 }
 

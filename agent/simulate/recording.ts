@@ -63,13 +63,10 @@ export async function readRecording(folder: string, { from, to }: Span): Promise
   const within = lines.filter(({ at, line }) => at <= to && at + lengthOf(line) >= from);
   const spans = spansOf(within, { from, to });
   if (spans.length === 0) return { ok: false, message: 'the history holds nothing of that time' };
-  const policies = new Set(
-    setups.filter(({ at }) => at <= to).map(({ line }) => JSON.stringify(line.policy)),
-  );
+  const policies = policiesIn(setups, { from, to });
   const notes = [];
   if (undated > 0) notes.push(`${undated} lines of boots whose clock was never set are left out`);
-  if (policies.size > 1)
-    notes.push(`the policy changed in that time; "recorded" is the last of ${policies.size}`);
+  if (policies > 1) notes.push(`the policy changed in that time; "recorded" is the last of ${policies}`);
   return {
     ok: true,
     recording: {
@@ -86,6 +83,13 @@ export async function readRecording(folder: string, { from, to }: Span): Promise
       notes,
     },
   };
+}
+
+/** How many there were, the one that was in force at the beginning included. */
+function policiesIn(setups: ReadonlyArray<Dated<LineOf<'setup'>>>, { from, to }: Span): number {
+  const first = setups.findLastIndex(({ at }) => at <= from);
+  const inForce = setups.slice(Math.max(0, first)).filter(({ at }) => at <= to);
+  return new Set(inForce.map(({ line }) => JSON.stringify(line.policy))).size;
 }
 
 async function datedLines(files: readonly string[]): Promise<{ lines: Dated<Line>[]; undated: number }> {

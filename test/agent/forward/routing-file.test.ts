@@ -15,8 +15,8 @@ interface Life {
   kept: RoutingFile;
   events: string[];
   health(): string | undefined;
-  /** Its first provider refuses a connection. */
-  refuses(): void;
+  /** The provider, by itself the first, refuses a connection. */
+  refuses(provider?: string): void;
 }
 
 /** One run of an agent on `file`, `upMs` after the boot. */
@@ -43,9 +43,9 @@ async function live(t: Test, file: string, bootId: string, upMs: number): Promis
     kept,
     events,
     health: () => routing.providers()[0]?.health,
-    refuses() {
+    refuses(provider = 'a') {
       const outcome = { kind: 'retryable', cause: 'connection-refused', detail: '' } as const;
-      routing.dispatch({ kind: 'published', provider: 'a', outcome, latencyMs: 5, bytes: 100, probe: false });
+      routing.dispatch({ kind: 'published', provider, outcome, latencyMs: 5, bytes: 100, probe: false });
     },
   };
 }
@@ -77,7 +77,7 @@ t.test('a kill takes at most ten seconds of it; between two writes lie as many (
   t.ok(await written());
   t.equal((await live(t, file, 'boot-1', 7000)).health(), 'open');
   const { ino } = statSync(file);
-  killed.routing.dispatch({ kind: 'hold', provider: 'b', reason: 'manual' });
+  killed.refuses('b');
   killed.clock.advance(5000);
   await new Promise((resolve) => setTimeout(resolve, 50));
   t.equal(statSync(file).ino, ino, 'not yet');
@@ -85,7 +85,7 @@ t.test('a kill takes at most ten seconds of it; between two writes lie as many (
   for (let i = 0; i < 50 && statSync(file).ino === ino; i += 1) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  t.match(JSON.parse(readFileSync(file, 'utf8')).memory.providers[1], { name: 'b', heldByHand: true });
+  t.match(JSON.parse(readFileSync(file, 'utf8')).memory.providers[1], { name: 'b', health: 'open' });
 });
 
 t.test('damaged, of another version or too old: it begins afresh, says so, and starts (I9)', async (t) => {

@@ -1,5 +1,5 @@
 /** A real agent process with two brokers as its providers, and what an operator and a device do with it. */
-import { writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connectAsync } from 'mqtt';
@@ -12,10 +12,14 @@ import { type Broker, startBroker } from '../cloud/mqtt-support.ts';
 
 export interface Gateway {
   dir: string;
+  /** Address of its admin server. */
+  admin: string;
   brokers: { a: Broker; b: Broker };
   /** The last process that was started. */
   agent: AgentProcess;
   start(): Promise<AgentProcess>;
+  /** All that its history has on the disk; nothing before the first write. */
+  written(): string;
   /** Publishes at QoS 1; resolves when all have their PUBACK. */
   publish(topic: string, count: number): Promise<void>;
   /** A command that asks this agent. */
@@ -50,12 +54,20 @@ export async function gatewayWith(
   const admin = `http://127.0.0.1:${ports.admin}`;
   const gateway: Gateway = {
     dir,
+    admin,
     brokers,
     agent: new AgentProcess({ dir }, systemClock),
     async start() {
       gateway.agent = new AgentProcess({ dir }, systemClock);
       await gateway.agent.untilReady();
       return gateway.agent;
+    },
+    written() {
+      const folder = join(dir, 'data', 'history');
+      if (!existsSync(folder)) return '';
+      return readdirSync(folder)
+        .map((name) => readFileSync(join(folder, name), 'utf8'))
+        .join('');
     },
     async publish(topic, count) {
       const device = await connectAsync(`mqtt://127.0.0.1:${ports.broker}`, { protocolVersion: 4 });
@@ -77,10 +89,10 @@ export async function gatewayWith(
   return gateway;
 }
 
-/** Asks until the answer is as wanted, for ten seconds. */
+/** Asks until the answer is as wanted, for half a minute. */
 export async function until<T>(asked: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
   let answer = await asked();
-  for (let i = 0; i < 50 && !wanted(answer); i++) {
+  for (let i = 0; i < 150 && !wanted(answer); i++) {
     await systemClock.sleep(200);
     answer = await asked();
   }

@@ -1,11 +1,12 @@
 /** What a real agent writes down of its routing, and how little. */
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Outcome } from '../../../agent/cloud/publisher.ts';
 import { type Line, type LineOf, parseLine } from '../../../agent/history/lines.ts';
 import { Load } from '../../../agent/history/load.ts';
 import { Tries } from '../../../agent/history/tries.ts';
+import type { SimulationReport } from '../../../shared/simulation.ts';
+import { headgate } from '../../cli/run.ts';
 import { gatewayWith, until } from './gateway.ts';
 
 const ACCEPTED: Outcome = { kind: 'accepted' };
@@ -15,16 +16,16 @@ const THROTTLED: Outcome = { kind: 'throttled', retryAfterMs: 7000, detail: '' }
 t.test('the history of a real agent has its policy, tries, load, health and switches', async (t) => {
   const telemetry = { topics: ['#'], linger: '10ms', preferred_providers: ['a'] };
   const gateway = await gatewayWith(t, { policy: { streams: { telemetry }, failover: { dwell: '1s' } } });
-  const folder = join(gateway.dir, 'data', 'history');
   const lines = (): Line[] =>
-    readdirSync(folder)
-      .flatMap((name) => readFileSync(join(folder, name), 'utf8').trim().split('\n'))
+    gateway
+      .written()
+      .split('\n')
       .flatMap((text) => parseLine(text) ?? []);
   const all = <Kind extends Line['k']>(kind: Kind): Array<LineOf<Kind>> =>
     lines().filter((line): line is LineOf<Kind> => line.k === kind);
   const written = <Kind extends Line['k']>(kind: Kind, wanted: (line: LineOf<Kind>) => boolean) =>
     until(
-      async () => (lines().length > 0 ? all(kind) : []),
+      async () => all(kind),
       (found) => found.some(wanted),
     );
 
@@ -69,6 +70,13 @@ t.test('the history of a real agent has its policy, tries, load, health and swit
   const states = await written('state', () => all('state').filter(({ begins }) => begins).length > 1);
   t.equal(states.filter(({ begins }) => begins).length, 2, 'it says that it began');
   t.equal(all('setup').length, 1, 'a policy that is known is not written again');
+
+  const folder = join(gateway.dir, 'data', 'history');
+  const { code, stdout } = await headgate(['simulate', '--history', folder, '--json']);
+  t.equal(code, 0);
+  const [replayed] = (JSON.parse(stdout) as SimulationReport).policies;
+  t.ok((replayed?.streams[0]?.recordedSwitches ?? 0) > 0, 'it has the switches');
+  t.ok((replayed?.streams[0]?.shares['b'] ?? 0) > 0, 'and it can be replayed');
 });
 
 t.test('a quiet minute is one line; ten seconds with a failure are one too', async (t) => {

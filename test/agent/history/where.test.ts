@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, readFileSync } from 'node:fs';
+import { appendFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { wallMsOf } from '../../../shared/clock.ts';
@@ -61,12 +61,8 @@ t.test(
     t.match(gone, { state: 'given-up', reason: 'age' });
 
     const folder = join(dir, 'data', 'history');
-    const written = () =>
-      readdirSync(folder)
-        .map((name) => readFileSync(join(folder, name), 'utf8'))
-        .join('');
     await until(
-      async () => written(),
+      async () => gateway.written(),
       (text) => text.includes('"gave-up"'),
     );
     await gateway.agent.kill();
@@ -88,10 +84,10 @@ t.test(
     );
     t.match(next, { state: 'delivered' });
     await until(
-      async () => written(),
+      async () => gateway.written(),
       (text) => text.includes(gateway.agent.epoch ?? 'none'),
     );
-    t.match(written(), /cut sh\n\{"k":"clock"/, 'what was cut short stands on a line of its own');
+    t.match(gateway.written(), /cut sh\n\{"k":"clock"/, 'what was cut short stands on a line of its own');
 
     const shown = await gateway.cli('where', `gw-1/${epoch}/both/2`);
     t.match(

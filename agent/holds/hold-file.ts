@@ -1,0 +1,42 @@
+/** `holds.json` in the data folder, and what of a hold may come from outside. */
+import { z } from 'zod';
+import { duration } from '../../shared/config/kinds.ts';
+
+const REASON_CHARS_MAX = 200;
+const YEAR_MS = 366 * 86_400_000;
+
+const holdReason = z
+  .string()
+  .min(1)
+  .max(REASON_CHARS_MAX)
+  .regex(/^\P{Cc}+$/u, 'expected text on one line');
+
+/** `PUT /v1/holds`. */
+export const holdRequest = z.strictObject({
+  provider: z.string(),
+  reason: holdReason.default('by hand'),
+  for: duration()
+    .refine((ms) => ms >= 1000 && ms <= YEAR_MS, 'expected 1s to 366d')
+    .optional(),
+});
+
+const moment = z.strictObject({
+  bootId: z.string(),
+  monoMs: z.number(),
+  wallMs: z.number(),
+  synchronised: z.boolean(),
+});
+
+export const holdFileSchema = z.strictObject({
+  version: z.literal(1),
+  holds: z
+    .array(
+      z.strictObject({
+        provider: z.string(),
+        reason: holdReason,
+        since: moment,
+        forMs: z.number().positive().nullable(),
+      }),
+    )
+    .max(1000),
+});

@@ -1,0 +1,65 @@
+/** `/v1/holds`: GET lists, PUT adds, DELETE `?provider=&reason=` (or `&all=yes`) ends. Changes are taken from this machine alone. */
+import { z } from 'zod';
+import type { AdminChanges, AdminRoute, RouteAnswer } from '../../shared/admin-server.ts';
+import { isoTime } from '../../shared/clock.ts';
+import type { HoldList } from '../../shared/holds.ts';
+import { holdRequest } from './hold-file.ts';
+import type { HoldChange, Holds } from './holds.ts';
+
+interface HoldRoutesParts {
+  holds: Holds;
+  /** Configured and enabled. */
+  providers: readonly string[];
+}
+
+export function holdRoutes({ holds, providers }: HoldRoutesParts): {
+  get: AdminRoute;
+  changes: AdminChanges;
+} {
+  const answered = (change: HoldChange): RouteAnswer =>
+    change.ok
+      ? { status: 200, body: listed(holds, providers, change.kept) }
+      : { status: 404, body: { error: change.problem } };
+  const unknown = (provider: string): RouteAnswer => ({
+    status: 404,
+    body: { error: `no provider "${provider}"; there are ${providers.join(', ')}` },
+  });
+  return {
+    get: () => ({ status: 200, body: listed(holds, providers, true) }),
+    changes: {
+      async put(body) {
+        const parsed = holdRequest.safeParse(body);
+        if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };
+        const { provider, reason, for: forMs = null } = parsed.data;
+        return providers.includes(provider)
+          ? answered(await holds.add(provider, reason, forMs))
+          : unknown(provider);
+      },
+      async delete({ provider = '', reason, all }) {
+        const own = holds.list().filter((hold) => hold.provider === provider);
+        if (own.length === 0 && !providers.includes(provider)) return unknown(provider);
+        if (reason === undefined && all === undefined && own.length > 1) {
+          const reasons = own.map((hold) => `"${hold.reason}"`).join(', ');
+          const error = `${provider} has ${own.length} holds: ${reasons}; say which, or all`;
+          return { status: 400, body: { error } };
+        }
+        return answered(await holds.remove(provider, reason ?? null));
+      },
+    },
+  };
+}
+
+function listed(holds: Holds, providers: readonly string[], kept: boolean): HoldList {
+  return {
+    kind: 'holds',
+    holds: holds.list().map(({ provider, reason, since, leftMs }) => ({
+      provider,
+      reason,
+      since: isoTime(since.wallMs),
+      clock: since.synchronised ? 'synchronised' : 'unsynchronised',
+      leftMs,
+      isKnown: providers.includes(provider),
+    })),
+    kept,
+  };
+}
