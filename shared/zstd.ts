@@ -6,7 +6,7 @@ import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
 /** The least room that Node.js takes. */
 const ROOM_BYTES_MIN = 64;
-const ROOM_BYTES_MAX = 64 * 1024;
+const ROOM_BYTES_MAX = 128 * 1024;
 /** Readings that repeat themselves shrink to about an eighth; where they shrink further, there is a second piece of room. */
 const USUAL_RATIO = 8;
 

@@ -9,18 +9,20 @@
  */
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import { ChunkDamage, type ChunkRecord, decodeChunk, encodeChunk } from './chunk.ts';
+import { CHUNK_BYTES_MAX, type ChunkColumns, ChunkDamage, decodeColumns, encodeChunk } from './chunk.ts';
+import type { Chunk } from './chunks.ts';
 import { Eviction, logBytes } from './eviction.ts';
 import type { StoreLimits } from './limits.ts';
 import { openFile, pragmaNumber } from './open-file.ts';
 import { packsOf } from './packs.ts';
 import { accept } from './progress.ts';
 import type { CommitResult, Opened, Operation, ReadRange, ReadResult, RecordColumns } from './protocol.ts';
+import { Reading } from './reading.ts';
 import { SessionItems } from './session-items.ts';
 import type { Damage } from './set-aside.ts';
 import { prepareStatements, type Statements } from './statements.ts';
 import { type Stream, Streams } from './streams.ts';
-import { type Acceptance, type CommittedRange, recordBytes } from './types.ts';
+import type { Acceptance, CommittedRange } from './types.ts';
 
 /** Unused pages kept for new rows, and how many are given back in one slice (pages of 4 KiB). */
 const SPARE_PAGES = 1024;
@@ -38,6 +40,7 @@ export class BufferDatabase {
   readonly #streams: Streams;
   readonly #eviction: Eviction;
   readonly #sessions: SessionItems;
+  #unpacked: { stream: Stream; first: number; columns: ChunkColumns } | null = null;
   readonly #commit: Database.Transaction<
     (records: RecordColumns, operations: readonly Operation[]) => CommitResult
   >;
@@ -94,23 +97,17 @@ export class BufferDatabase {
    * that is damaged are left out.
    */
   read({ epoch, stream: name, first, last, maxBytes }: ReadRange): ReadResult {
-    const result = { seqs: [], devices: [], topics: [], monoMs: [], lengths: [] } as Omit<
-      ReadResult,
-      'payloads'
-    >;
-    const payloads: Uint8Array[] = [];
-    let bytes = 0;
-    for (const { seq, record } of this.#records(epoch, name, first, last)) {
-      bytes += recordBytes(record);
-      if (bytes > maxBytes && payloads.length > 0) break;
-      result.seqs.push(seq);
-      result.devices.push(record.device);
-      result.topics.push(record.topic);
-      result.monoMs.push(record.monoMs);
-      result.lengths.push(record.payload.byteLength);
-      payloads.push(record.payload);
+    const reading = new Reading(maxBytes);
+    const stream = this.#streams.get(epoch, name);
+    for (const chunk of stream?.chunks.overlapping(first, last) ?? []) {
+      const columns = stream && this.#columnsOf(stream, chunk);
+      if (!columns) continue;
+      const from = Math.max(first, chunk.first);
+      for (const range of stream.progress.pending.within(from, Math.min(last, chunk.last))) {
+        if (!reading.take(columns, chunk.first, range)) return reading.result();
+      }
     }
-    return { ...result, payloads: joined(payloads) };
+    return reading.result();
   }
 
   /** Gives some unused pages back to the file system, when there are more than new rows will soon need (I10). */
@@ -137,24 +134,14 @@ export class BufferDatabase {
     return name;
   }
 
-  *#records(
-    epoch: string,
-    name: string,
-    first: number,
-    last: number,
-  ): Generator<{ seq: number; record: ChunkRecord }> {
-    const stream = this.#streams.get(epoch, name);
-    if (!stream) return;
-    for (const chunk of stream.chunks.overlapping(first, last)) {
-      const records = undamaged(chunk.body, chunk.last - chunk.first + 1);
-      const from = Math.max(first, chunk.first);
-      for (const range of stream.progress.pending.within(from, Math.min(last, chunk.last))) {
-        for (let seq = range.first; seq <= range.last; seq++) {
-          const record = records[seq - chunk.first];
-          if (record) yield { seq, record };
-        }
-      }
-    }
+  /** Null when the chunk is damaged. The last one is kept: envelopes are smaller than chunks, and each would unpack it anew. */
+  #columnsOf(stream: Stream, { first, last, body }: Chunk): ChunkColumns | null {
+    const kept = this.#unpacked;
+    if (kept?.stream === stream && kept.first === first) return kept.columns;
+    const columns = undamaged(body, last - first + 1);
+    const isSmall = columns !== null && columns.payloads.length <= CHUNK_BYTES_MAX;
+    this.#unpacked = isSmall ? { stream, first, columns } : null;
+    return columns;
   }
 
   #apply(records: RecordColumns, operations: readonly Operation[]): CommitResult {
@@ -239,22 +226,12 @@ export class BufferDatabase {
 }
 
 /** None when the chunk is damaged, or not as long as its row says: its records count as not readable (I9). */
-function undamaged(body: Uint8Array, count: number): ChunkRecord[] {
+function undamaged(body: Uint8Array, count: number): ChunkColumns | null {
   try {
-    const records = decodeChunk(body);
-    return records.length === count ? records : [];
+    const columns = decodeColumns(body);
+    return columns.count === count ? columns : null;
   } catch (error) {
-    if (error instanceof ChunkDamage) return [];
+    if (error instanceof ChunkDamage) return null;
     throw error;
   }
-}
-
-function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.byteLength;
-  }
-  return whole;
 }

@@ -1,6 +1,6 @@
 /** From what the thread sends back to the store's own words. */
 import { IntervalSet } from '../../shared/interval-set.ts';
-import type { EncodedStreamState, ReadResult } from './protocol.ts';
+import { type EncodedStreamState, NUMBERS_PER_READ_RECORD, type ReadResult } from './protocol.ts';
 import type { StoredRecord, StreamState } from './types.ts';
 
 /** With sets of its own each time: they belong to whoever asked. */
@@ -14,19 +14,19 @@ export function decodeState({ pending, accepted, gaps, ...rest }: EncodedStreamS
 }
 
 /** The payloads are views into the one buffer that was transferred. */
-export function decodeRecords({
-  seqs,
-  devices,
-  topics,
-  monoMs,
-  lengths,
-  payloads,
-}: ReadResult): StoredRecord[] {
+export function decodeRecords({ words, numbers, payloads }: ReadResult): StoredRecord[] {
+  const records: StoredRecord[] = [];
   let offset = 0;
-  return seqs.map((seq, i) => {
-    const length = lengths[i] ?? 0;
-    const payload = payloads.subarray(offset, offset + length);
+  for (let at = 0; at < numbers.length; at += NUMBERS_PER_READ_RECORD) {
+    const length = numbers[at + 4] ?? 0;
+    records.push({
+      seq: numbers[at] ?? 0,
+      device: words[numbers[at + 1] ?? 0] ?? '',
+      topic: words[numbers[at + 2] ?? 0] ?? '',
+      payload: payloads.subarray(offset, offset + length),
+      monoMs: numbers[at + 3] ?? 0,
+    });
     offset += length;
-    return { seq, device: devices[i] ?? '', topic: topics[i] ?? '', payload, monoMs: monoMs[i] ?? 0 };
-  });
+  }
+  return records;
 }

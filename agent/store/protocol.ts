@@ -95,12 +95,13 @@ export interface ReadRange extends SeqRange {
   maxBytes: number;
 }
 
+export const NUMBERS_PER_READ_RECORD = 5;
+
 export interface ReadResult {
-  seqs: number[];
-  devices: string[];
-  topics: string[];
-  monoMs: number[];
-  lengths: number[];
+  /** Devices and topics, each once. */
+  words: string[];
+  /** Of each record {@link NUMBERS_PER_READ_RECORD}: seq, its device and topic among the words, monotonic time, payload length. */
+  numbers: Float64Array<ArrayBuffer>;
   payloads: Uint8Array<ArrayBuffer>;
 }
 

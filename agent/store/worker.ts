@@ -67,9 +67,8 @@ function writtenBytes(): number | null {
 }
 
 function post(reply: Reply): void {
-  const payloads =
-    reply.kind === 'done' && reply.result && 'payloads' in reply.result ? reply.result.payloads : null;
-  port.postMessage(reply, payloads ? [payloads.buffer] : []);
+  const read = reply.kind === 'done' && reply.result && 'payloads' in reply.result ? reply.result : null;
+  port.postMessage(reply, read ? [read.payloads.buffer, read.numbers.buffer] : []);
 }
 
 function fail(id: number, error: unknown): void {

@@ -19,13 +19,18 @@ const IN_USE_MS = 2500;
 /** Over the linger, so that faults come at any point of it. */
 const PHASE_MS = 250;
 const POLL_MS = 20;
-const SETTLED_MS_MAX = 120_000;
+const SETTLED_MS_MAX = 180_000;
 const DELIVERED_MS_MAX = 30_000;
 
 export interface FaultPlan {
   fault: { fault: string; [option: string]: unknown };
-  /** How long it lasts, or until everything is delivered. */
+  /** How long it lasts, and then until everything is delivered. */
   lastsMs: number;
+  /**
+   * The provider is slow, not down: it is left by choice, for one that is well, and the fault ends with that. It begins when all
+   * are well, because slowness that never ends becomes what is usual.
+   */
+  creeping: boolean;
 }
 
 export interface Drill {
@@ -50,8 +55,9 @@ export interface DrillParts {
 
 export async function drill({ log, traffic, clouds, names }: DrillParts, plan: FaultPlan): Promise<Drill> {
   const inUse = (): CloudName | undefined => names.find((name) => name === log.switches.at(-1)?.to);
+  const isWell = (name: CloudName): boolean => log.health(name) === 'healthy';
   const isSettled = (): boolean =>
-    names.some((name) => name !== inUse() && log.health(name) === 'healthy') &&
+    (plan.creeping ? names.every(isWell) : names.some((name) => name !== inUse() && isWell(name))) &&
     inUse() !== undefined &&
     Date.now() - (log.switches.at(-1)?.atMs ?? 0) >= IN_USE_MS &&
     isDelivered(log, traffic, Date.now() - LATE_MS);
@@ -61,8 +67,11 @@ export async function drill({ log, traffic, clouds, names }: DrillParts, plan: F
   if (!provider) throw new Error('no provider is in use');
   const faultMs = Date.now();
   await clouds.setFault(provider, plan.fault);
-  await pause(plan.lastsMs);
+  const isLeft = (): boolean => plan.creeping && inUse() !== provider;
+  while (Date.now() < faultMs + plan.lastsMs && !isLeft()) await pause(POLL_MS);
   const delivered = (): boolean => isDelivered(log, traffic, Date.now() - LATE_MS);
+  // A switch shows at the next envelope.
+  await pause(LATE_MS);
   await until('all is delivered', delivered, DELIVERED_MS_MAX).catch(() => undefined);
   const endMs = Date.now();
   await clouds.setFault(provider, null);

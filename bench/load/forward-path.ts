@@ -1,16 +1,17 @@
 /**
  * From the buffer to a provider, with nothing around it: the agent's store, routing, meter, forwarder and publisher, wired as in
- * agent/agent.ts but without broker and admin server. Each request fills a buffer, and measures its way out.
+ * agent/agent.ts but without broker and admin server. Each request fills the buffer while the provider is on hold, and measures the way out.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
 import { CredentialPublisher } from '../../agent/cloud/credentials/publisher.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
-import { type AgentConfig, loadAgentConfig } from '../../agent/config.ts';
+import { loadAgentConfig } from '../../agent/config.ts';
 import { Meter } from '../../agent/cost/meter.ts';
 import { meteredProviders, tariffNamed } from '../../agent/cost/tariffs.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
+import type { Lane } from '../../agent/forward/lanes.ts';
 import { LiveRouting } from '../../agent/forward/live-routing.ts';
 import { Sender } from '../../agent/forward/sender.ts';
 import { providerFacts } from '../../agent/provider-facts.ts';
@@ -31,6 +32,8 @@ export interface ForwardArgument {
 
 export interface ForwardRequest {
   records: number;
+  /** `live`: they leave at once, in envelopes of one metering unit. `backlog`: they wait first, and leave in large ones. */
+  lane: Lane;
   /** Where the envelopes go, for the other side to send again. */
   envelopesFile: string;
 }
@@ -42,24 +45,21 @@ export interface Forwarded extends Spent {
 }
 
 const APPENDED_AT_ONCE = 1000;
-const POLL_MS = 2;
+const POLL_MS = 10;
+/** The forwarder counts what waited for five seconds as backlog. */
+const BACKLOG_AFTER_MS = 5500;
 
 const argument: ForwardArgument = JSON.parse(process.argv[2] ?? '');
 const loaded = loadAgentConfig(argument.config);
 if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
-const config: AgentConfig = loaded.config;
-const [provider] = config.providers;
-if (!provider) throw new Error('no provider');
+const { config } = loaded;
+const provider = config.providers[0] ?? fail();
 const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
 const envelopeClock: EnvelopeClock = { bootId: 'bench', offsetMs: 0, quality: 'synchronised' };
 
-/** Kept over the runs, as an agent keeps it over days; remembers what passed. */
+/** Remembers what passed. */
 class Recorder implements Publisher {
-  readonly #inner = new CredentialPublisher(config.providers[0] ?? fail(), {
-    clock,
-    log,
-    trustedWallMs: () => clock.wallMs(),
-  });
+  readonly #inner = new CredentialPublisher(provider, { clock, log, trustedWallMs: () => clock.wallMs() });
   readonly type = this.#inner.type;
   passed: OutboundEnvelope[] = [];
   inFlightMax = 0;
@@ -80,36 +80,73 @@ class Recorder implements Publisher {
     return outcome;
   }
 
-  /** The next run goes on with it. */
   close(): Promise<void> {
-    return Promise.resolve();
+    return this.#inner.close();
   }
 }
 
+const { policy } = config;
 const publisher = new Recorder();
+const store = new Store({
+  file: join(argument.folder, `${provider.name}.db`),
+  bootId: 'bench',
+  clock,
+  entropy,
+  log,
+  limits: storeLimits(config),
+});
+const facts = providerFacts(provider, tariffNamed(config, provider.name));
+const routing = new LiveRouting({ policy, providers: [facts], clock, log });
+const meter = new Meter({
+  file: join(argument.folder, `${provider.name}-usage.json`),
+  providers: meteredProviders(config, config.providers),
+  cost: policy.cost,
+  isSynchronised: () => true,
+  dispatch: (event) => routing.dispatch(event),
+  clock,
+  log,
+});
+const sender = new Sender({
+  provider: provider.name,
+  publisher,
+  routing,
+  clock,
+  log,
+  count: (name, message, outcome) => meter.count(name, message, outcome),
+  onOutcome: () => undefined,
+});
+const forwarder = new Forwarder({
+  gateway: config.gateway,
+  policy,
+  store,
+  routing,
+  senders: new Map([[provider.name, sender]]),
+  currentClock: () => envelopeClock,
+  clock,
+  log,
+});
+const readings = seededEntropy(5);
+const started = [store, meter, forwarder].reduce(
+  (before, service) => before.then(() => service.start()),
+  Promise.resolve(),
+);
 
-answerRequests<ForwardRequest, Forwarded>(async ({ records, envelopesFile }) => {
-  const folder = mkdtempSync(join(argument.folder, 'forward-'));
-  try {
-    await fill(folder, records);
-    const forwarded = await drain(folder);
-    writeFileSync(envelopesFile, serialize(publisher.passed));
-    return forwarded;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+answerRequests<ForwardRequest, Forwarded>(async ({ records, lane, envelopesFile }) => {
+  await started;
+  hold('hold');
+  await fill(records);
+  if (lane === 'backlog') await clock.sleep(BACKLOG_AFTER_MS);
+  const forwarded = await drain();
+  writeFileSync(envelopesFile, serialize(publisher.passed));
+  return forwarded;
 });
 
-function storeIn(folder: string): Store {
-  const limits = storeLimits(config);
-  return new Store({ file: join(folder, 'buffer.db'), bootId: 'bench', clock, entropy, log, limits });
+function hold(kind: 'hold' | 'release'): void {
+  routing.dispatch({ kind, provider: facts.name, reason: 'manual' });
 }
 
 /** As the broker would with many devices at once: commits of up to a thousand. */
-async function fill(folder: string, records: number): Promise<void> {
-  const store = storeIn(folder);
-  const readings = seededEntropy(5);
-  await store.start();
+async function fill(records: number): Promise<void> {
   for (let seq = 1; seq <= records; ) {
     const appended: Promise<unknown>[] = [];
     for (; seq <= records && appended.length < APPENDED_AT_ONCE; seq++) {
@@ -117,69 +154,27 @@ async function fill(folder: string, records: number): Promise<void> {
     }
     await Promise.all(appended);
   }
-  await store.stop();
 }
 
-async function drain(folder: string): Promise<Forwarded> {
-  const store = storeIn(folder);
-  await store.start();
-  const { forwarder, meter, failed } = pathFrom(store, folder);
-  await meter.start();
+async function drain(): Promise<Forwarded> {
   Object.assign(publisher, { passed: [], inFlightMax: 0 });
+  const failedBefore = sender.counters.failed;
   const cpuBefore = process.cpuUsage();
   const startMs = clock.monoMs();
-  await forwarder.start();
+  hold('release');
   // Until the buffer knows that it is empty: an acknowledgement that is not written down is worth nothing.
-  while ((await store.stats()).rows > 0 || forwarder.streams().some(({ pending }) => pending > 0)) {
+  while (forwarder.streams().some(({ pending }) => pending > 0) || (await store.stats()).rows > 0) {
     await clock.sleep(POLL_MS);
-    if (failed() > 0) throw new Error(`${failed()} publishes failed: the machine is too busy to measure`);
+    if (sender.counters.failed > failedBefore) throw new Error('a publish failed: the machine is too busy');
   }
   const { user, system } = process.cpuUsage(cpuBefore);
-  const wallMs = publisher.lastAckMs - startMs;
-  await forwarder.stop();
-  await meter.stop();
-  await store.stop();
-  const { passed, inFlightMax } = publisher;
-  return { cpuMs: (user + system) / 1000, wallMs, envelopes: passed.length, inFlight: inFlightMax };
-}
-
-function pathFrom(
-  store: Store,
-  folder: string,
-): { forwarder: Forwarder; meter: Meter; failed: () => number } {
-  const { policy } = config;
-  const name = config.providers[0]?.name ?? fail();
-  const facts = config.providers.map((entry) => providerFacts(entry, tariffNamed(config, entry.name)));
-  const routing = new LiveRouting({ policy, providers: facts, clock, log });
-  const meter = new Meter({
-    file: join(folder, 'usage.json'),
-    providers: meteredProviders(config, config.providers),
-    cost: policy.cost,
-    isSynchronised: () => true,
-    dispatch: (event) => routing.dispatch(event),
-    clock,
-    log,
-  });
-  const sender = new Sender({
-    provider: name,
-    publisher,
-    routing,
-    clock,
-    log,
-    count: (to, message, outcome) => meter.count(to, message, outcome),
-    onOutcome: () => undefined,
-  });
-  const forwarder = new Forwarder({
-    gateway: config.gateway,
-    policy,
-    store,
-    routing,
-    senders: new Map([[name, sender]]),
-    currentClock: () => envelopeClock,
-    clock,
-    log,
-  });
-  return { forwarder, meter, failed: () => sender.counters.failed };
+  const { passed, inFlightMax, lastAckMs } = publisher;
+  return {
+    cpuMs: (user + system) / 1000,
+    wallMs: lastAckMs - startMs,
+    envelopes: passed.length,
+    inFlight: inFlightMax,
+  };
 }
 
 function fail(): never {

@@ -1,6 +1,6 @@
 /**
  * The vendors' SDKs in a loop, as their documentation has it, with retries off: each request sends envelopes that are ready,
- * so many at a time, and measures nothing but that. No buffer, no encoding, no deadline, no health.
+ * so many at a time, and measures nothing but that, or that and their encoding. No buffer, no deadline, no health.
  */
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
@@ -9,6 +9,7 @@ import type { OutboundEnvelope } from '../../agent/cloud/publisher.ts';
 import { loadAgentConfig } from '../../agent/config.ts';
 import { sdkCredentials, trustedCa } from '../../shared/aws.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
+import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { gcpAddress } from '../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../shared/gcp/credentials.ts';
 import { answerRequests, type Spent } from './peer.ts';
@@ -21,6 +22,8 @@ export interface RawArgument {
 export interface RawRequest {
   envelopesFile: string;
   inFlight: number;
+  /** Whether each is encoded anew from its records before it is sent. */
+  encode: boolean;
 }
 
 type Send = (message: OutboundEnvelope) => Promise<unknown>;
@@ -28,14 +31,21 @@ type Send = (message: OutboundEnvelope) => Promise<unknown>;
 const argument: RawArgument = JSON.parse(process.argv[2] ?? '');
 const sending = openSdk();
 
-answerRequests<RawRequest, Spent>(async ({ envelopesFile, inFlight }) => {
+answerRequests<RawRequest, Spent>(async ({ envelopesFile, inFlight, encode }) => {
   const send = await sending;
-  const envelopes: OutboundEnvelope[] = deserialize(readFileSync(envelopesFile));
+  const messages: OutboundEnvelope[] = deserialize(readFileSync(envelopesFile));
+  const envelopes = messages.map((message) => ({
+    message,
+    envelope: encode ? decodeEnvelope(message.bytes) : null,
+  }));
   const cpuBefore = process.cpuUsage();
   const startMs = clock.monoMs();
   let next = 0;
   const loop = async (): Promise<void> => {
-    for (let message = envelopes[next++]; message; message = envelopes[next++]) await send(message);
+    for (let one = envelopes[next++]; one; one = envelopes[next++]) {
+      const { message, envelope } = one;
+      await send(envelope ? { ...message, bytes: encodeEnvelope(envelope) } : message);
+    }
   };
   await Promise.all(Array.from({ length: inFlight }, loop));
   const { user, system } = process.cpuUsage(cpuBefore);

@@ -5,19 +5,26 @@
  * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one failed.
  */
 import { crc32 } from 'node:zlib';
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { decode as decodeCbor } from 'cborg';
 import type { Gap, GapReason, TelemetryRecord } from '../record.ts';
 import { compress, decompress } from '../zstd.ts';
+import { CborWriter, HEAD_BYTES_MAX } from './cbor-writer.ts';
 import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './envelope.ts';
 
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 8;
 const FLAG_ZSTD = 1;
-/** zstd's own choice. */
-const LEVEL = 3;
 /** More than any provider's message limit by a wide margin; bounds what a hostile frame can unpack to (I10). */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const TEXT_CHARACTERS_MAX = 65_535;
+
+/** Heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three numbers. */
+const RECORD_HEADS = 6;
+const GAP_HEADS = 4;
+/** More than what stands once in a body, texts aside. */
+const BODY_HEADS = 16;
+/** zstd's own choice. */
+const LEVEL = 3;
 
 /** Position in the list is the wire value; append only. */
 const GAP_REASONS: readonly GapReason[] = ['quota', 'age', 'corruption'];
@@ -47,37 +54,7 @@ export class EnvelopeError extends Error {
 
 /** Encodes once, times to the millisecond; the same bytes go to every provider. Throws RangeError when the envelope breaks its own rules (a bug). */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
-  const topics = new Dictionary();
-  const devices = new Dictionary();
-  let seq = 0;
-  let monoMs = 0;
-  const records = envelope.records.map((record) => {
-    if (record.seq <= seq) throw new RangeError(`records not ascending: ${record.seq} after ${seq}`);
-    const atMs = Math.round(record.monoMs);
-    const row = [
-      record.seq - seq,
-      atMs - monoMs,
-      devices.index(record.device),
-      topics.index(record.topic),
-      record.payload,
-    ];
-    seq = record.seq;
-    monoMs = atMs;
-    return row;
-  });
-  const { bootId, offsetMs, quality } = envelope.clock;
-  const body = encodeCbor([
-    envelope.gateway,
-    envelope.epoch,
-    envelope.stream,
-    [bootId, offsetMs, QUALITIES.indexOf(quality)],
-    LANES.indexOf(envelope.lane),
-    devices.words,
-    topics.words,
-    records,
-    envelope.gaps.map((gap) => [gap.first, gap.last, GAP_REASONS.indexOf(gap.reason)]),
-    envelope.sealedAt,
-  ]);
+  const body = encodeBody(envelope);
   const packed = compress(body, LEVEL);
   const shrunk = packed.length < body.length;
   const content = shrunk ? packed : body;
@@ -88,6 +65,70 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   bytes.set(content, HEADER_BYTES);
   bytes.writeUInt32BE(checksum(bytes), 4);
   return bytes;
+}
+
+function encodeBody(envelope: Envelope): Buffer {
+  const { clock, records, gaps, sealedAt } = envelope;
+  const topics = new Dictionary();
+  const devices = new Dictionary();
+  let recordBytes = 0;
+  for (const { device, topic, payload } of records) {
+    devices.index(device);
+    topics.index(topic);
+    recordBytes += RECORD_HEADS * HEAD_BYTES_MAX + payload.byteLength;
+  }
+  const texts = [envelope.gateway, envelope.epoch, envelope.stream, clock.bootId];
+  const textBytes = [...texts, ...devices.words, ...topics.words].reduce(
+    (sum, text) => sum + HEAD_BYTES_MAX + Buffer.byteLength(text),
+    0,
+  );
+  const gapBytes = gaps.length * GAP_HEADS * HEAD_BYTES_MAX;
+  const writer = new CborWriter(BODY_HEADS * HEAD_BYTES_MAX + textBytes + recordBytes + gapBytes);
+  writer.array(10);
+  for (const text of [envelope.gateway, envelope.epoch, envelope.stream]) writer.text(text);
+  writer.array(3);
+  writer.text(clock.bootId);
+  writer.integer(clock.offsetMs);
+  writer.integer(QUALITIES.indexOf(clock.quality));
+  writer.integer(LANES.indexOf(envelope.lane));
+  for (const { words } of [devices, topics]) {
+    writer.array(words.length);
+    for (const word of words) writer.text(word);
+  }
+  writeRecords(writer, records, devices, topics);
+  writer.array(gaps.length);
+  for (const { first, last, reason } of gaps) {
+    writer.array(3);
+    writer.integer(first);
+    writer.integer(last);
+    writer.integer(GAP_REASONS.indexOf(reason));
+  }
+  if (sealedAt === null) writer.null();
+  else writer.integer(sealedAt);
+  return writer.written();
+}
+
+function writeRecords(
+  writer: CborWriter,
+  records: readonly TelemetryRecord[],
+  devices: Dictionary,
+  topics: Dictionary,
+): void {
+  let seq = 0;
+  let monoMs = 0;
+  writer.array(records.length);
+  for (const record of records) {
+    if (record.seq <= seq) throw new RangeError(`records not ascending: ${record.seq} after ${seq}`);
+    const atMs = Math.round(record.monoMs);
+    writer.array(5);
+    writer.integer(record.seq - seq);
+    writer.integer(atMs - monoMs);
+    writer.integer(devices.index(record.device));
+    writer.integer(topics.index(record.topic));
+    writer.bytes(record.payload);
+    seq = record.seq;
+    monoMs = atMs;
+  }
 }
 
 /** Reads what {@link encodeEnvelope} wrote. Throws EnvelopeError on anything else. */
