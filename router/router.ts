@@ -9,8 +9,9 @@ import { type Clock, systemClock } from '../shared/clock.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
-import { type Service, stopAll } from '../shared/service.ts';
+import type { Service } from '../shared/service.ts';
 import type { RouterConfig, SourceConfig } from './config.ts';
+import { createIntake, together } from './drain.ts';
 import { openFeed } from './feeds/open.ts';
 import { createIngest } from './ingest.ts';
 import { openLedger } from './ledger/open.ts';
@@ -46,12 +47,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     openSource(source, ledger, { clock, entropy, log: log('source') }),
   );
 
-  const reading: Service = {
-    start: async () => {
-      await Promise.all(sources.map((source) => source.start(ingest.handler)));
-    },
-    stop: () => stopAll([...sources.map((source) => () => source.stop()), () => ingest.drain()]),
-  };
+  const intake = createIntake(sources, ingest);
   const registry = new Registry();
   registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
   const admin = createAdminServer({
@@ -61,13 +57,15 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
         await ledger.ping();
         return null;
       },
+      intake: () => intake.closed(),
     },
     registry,
     routes: routerRoutes({ sources, ledger, feeds, clock }),
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
-  return [closeLedger, ...feeds, reading, admin];
+  // The admin server answers to the end: /readyz says that the router is stopping.
+  return [closeLedger, admin, together(feeds), intake];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */

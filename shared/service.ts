@@ -16,5 +16,15 @@ export async function stopAll(steps: ReadonlyArray<() => Promise<void>>): Promis
       failures.push(error);
     }
   }
+  report(failures);
+}
+
+/** Runs all steps side by side; then throws one AggregateError when any failed. */
+export async function stopTogether(steps: ReadonlyArray<() => Promise<void>>): Promise<void> {
+  const ends = await Promise.allSettled(steps.map((step) => step()));
+  report(ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : [])));
+}
+
+function report(failures: readonly unknown[]): void {
   if (failures.length > 0) throw new AggregateError(failures, 'some parts did not stop cleanly');
 }

@@ -1,0 +1,70 @@
+/** A real `headgate router` in a process of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { BIN } from '../cli/run.ts';
+import { freePort } from './free-port.ts';
+
+const READY_MS_MAX = 30_000;
+
+export interface RouterProcess {
+  /** Resolves when `/readyz` says so. */
+  start(): Promise<void>;
+  /** The status and the failing checks of `/readyz`; null when nobody answers. */
+  readiness(): Promise<{ status: number; failing: Record<string, string> } | null>;
+  /** SIGTERM; the exit code, or the signal that ended it. */
+  stop(): Promise<number | string | null>;
+  kill(): Promise<void>;
+}
+
+/** `config`: router.yaml without data_dir and admin. */
+export async function routerProcess(dir: string, config: object): Promise<RouterProcess> {
+  mkdirSync(dir, { recursive: true });
+  const port = await freePort();
+  const file = join(dir, 'router.yaml');
+  const log = { level: 'warn' };
+  writeFileSync(file, stringify({ data_dir: join(dir, 'data'), log, admin: { port }, ...config }));
+  let child: ChildProcess | null = null;
+  const readiness: RouterProcess['readiness'] = async () => {
+    try {
+      const response = await fetch(`http://127.0.0.1:${port}/readyz`, {
+        signal: AbortSignal.timeout(15_000),
+      });
+      const { failing } = (await response.json()) as { failing: Record<string, string> };
+      return { status: response.status, failing };
+    } catch {
+      // Not there, or not yet.
+      return null;
+    }
+  };
+  const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string | null> => {
+    const ending = child;
+    child = null;
+    if (!ending || ending.exitCode !== null) return ending?.exitCode ?? null;
+    const exited = once(ending, 'exit');
+    ending.kill(signal);
+    const [code, signalled] = await exited;
+    return code ?? signalled;
+  };
+  return {
+    readiness,
+    async start() {
+      child = spawn(process.execPath, [BIN, 'router', '--config', file], {
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      const endsMs = performance.now() + READY_MS_MAX;
+      while ((await readiness())?.status !== 200) {
+        if (child.exitCode !== null || performance.now() > endsMs)
+          throw new Error('the router did not start');
+        await sleep(50);
+      }
+    },
+    stop: () => end('SIGTERM'),
+    async kill() {
+      await end('SIGKILL');
+    },
+  };
+}
