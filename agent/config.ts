@@ -29,6 +29,7 @@ import type { Tariff } from '../shared/tariff.ts';
 import { awsOptions } from './cloud/aws.ts';
 import { azureOptions } from './cloud/azure.ts';
 import { gcpOptions } from './cloud/gcp.ts';
+import { httpsOptions } from './cloud/https.ts';
 import { mqttOptions } from './cloud/mqtt.ts';
 import { loadTariffs } from './cost/tariffs.ts';
 
@@ -64,6 +65,7 @@ const providerSchema = z
     azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon, ...hub }).strict(),
     gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict(),
     mqttOptions.safeExtend({ type: z.literal('mqtt'), ...providerCommon }).strict(),
+    httpsOptions.safeExtend({ type: z.literal('https'), ...providerCommon }).strict(),
   ])
   .describe('One cloud endpoint.');
 

@@ -8,6 +8,7 @@ import {
   type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
+import { httpsSourceOptions } from './api/options.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
@@ -26,6 +27,7 @@ const sourceSchema = z
     eventHubsOptions.safeExtend({ type: z.literal('azure'), name }).strict(),
     pubsubOptions.safeExtend({ type: z.literal('gcp'), name }).strict(),
     mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+    httpsSourceOptions.safeExtend({ type: z.literal('https'), name }).strict(),
   ])
   .describe('One cloud to read from.');
 

@@ -197,7 +197,8 @@ class LedgerIngest {
     }
   }
 
-  async #deadLetter({ source, bytes }: Delivery, reason: string, detail: string): Promise<Settlement> {
+  async #deadLetter(delivery: Delivery, reason: string, detail: string): Promise<Settlement> {
+    const { source, bytes } = delivery;
     try {
       await this.#ledger.deadLetter({ source, reason, detail, bytes, receivedWallMs: this.#clock.wallMs() });
     } catch (error) {
@@ -206,6 +207,7 @@ class LedgerIngest {
     }
     this.#of(source).deadLetters += 1;
     this.#log.warn('ingest.dead_letter', { source, reason, detail, bytes: bytes.length });
+    delivery.onDeadLetter?.(reason);
     return 'settle';
   }
 

@@ -10,6 +10,8 @@ import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import { type Service, stopAll } from '../shared/service.ts';
+import { registerApi } from './api/metrics.ts';
+import { createHttpsSource } from './api/source.ts';
 import type { FeedConfig, RouterConfig, SourceConfig } from './config.ts';
 import { createFeed, type Feed } from './feeds/feed.ts';
 import { createMqttSink } from './feeds/mqtt.ts';
@@ -55,6 +57,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   };
   const registry = new Registry();
   registerMeasured(registry, { sources, ingest, feeds, ledger });
+  registerApi(registry, sources);
   const admin = createAdminServer({
     ...config.admin,
     checks: {
@@ -93,6 +96,8 @@ function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: De
       return createPubSubSource(config.name, config, deps);
     case 'mqtt':
       return createMqttSource(config.name, config, deps);
+    case 'https':
+      return createHttpsSource(config.name, config, deps);
   }
 }
 

@@ -190,7 +190,7 @@ export type Policy = z.output<typeof policySchema>;
 /** What the scoring and the gates need to know of a configured provider. */
 export interface ProviderFacts {
   name: string;
-  type: 'aws' | 'azure' | 'gcp' | 'mqtt';
+  type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
   region: string;
   enabled: boolean;
   /** Lower comes first where scores are equal. */

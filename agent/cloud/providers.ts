@@ -27,6 +27,8 @@ export async function openPublisher(config: ProviderConfig, deps: PublisherDeps)
       return (await import('./gcp.ts')).openGcpPublisher(config, deps);
     case 'mqtt':
       return (await import('./mqtt.ts')).openMqttPublisher(config, deps);
+    case 'https':
+      return (await import('./https.ts')).openHttpsPublisher(config, deps);
   }
 }
 
