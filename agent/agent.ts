@@ -27,12 +27,16 @@ import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
+import { HttpsDownlink } from './downlink/https.ts';
+import { ReceiptReceiver } from './downlink/receiver.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
+import { ReceiptTracker } from './forward/receipt-tracker.ts';
 import { Sender } from './forward/sender.ts';
 import { limitHeapGrowth } from './heap.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
+import { registerReceipts } from './receipt-metrics.ts';
 import { agentRoutes } from './status.ts';
 import { DISK_ADVICE } from './store/disk-state.ts';
 import { Store } from './store/store.ts';
@@ -107,7 +111,30 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     currentClock: () => bootClock.current(),
     clock,
     log: log('forward'),
+    receipts: config.downlinks.length > 0,
   });
+  const tracker = new ReceiptTracker({
+    streams: () => forwarder.queued(),
+    settlements: forwarder.settlements,
+    routing,
+    providers: enabled.map(({ name }) => name),
+    lagMs: config.policy.failover.receipt_lag,
+    clock,
+    log: log('receipts'),
+  });
+  const receiver = new ReceiptReceiver({ gateway: config.gateway, tracker, log: log('receipts') });
+  const downlinks = config.downlinks.map(
+    (downlink) =>
+      new HttpsDownlink({
+        config: downlink,
+        gateway: config.gateway,
+        receiver,
+        tracker,
+        clock,
+        entropy,
+        log: log('downlink'),
+      }),
+  );
 
   const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({
     name,
@@ -161,6 +188,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   registerCosts(registry, meter);
   registerClock(registry, bootClock);
   registerCredentials(registry, publishers);
+  registerReceipts(registry, { forwarder, tracker, receiver, downlinks });
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const admin = createAdminServer({
     ...config.admin,
@@ -183,7 +211,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     }),
     log: log('admin'),
   });
-  return [store, bootClock, meter, forwarder, devices, broker, admin];
+  return [store, bootClock, meter, forwarder, ...downlinks, devices, broker, admin];
 }
 
 /** Its state, what to do, and the error. */

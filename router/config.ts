@@ -1,7 +1,7 @@
 /** router.yaml: one cloud router. The schema is the reference (docs/configuration.md is made from it). */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
-import { identifier } from '../shared/config/kinds.ts';
+import { duration, identifier } from '../shared/config/kinds.ts';
 import {
   type ConfigResult,
   loadConfig,
@@ -56,6 +56,15 @@ export const routerConfigSchema = z.strictObject({
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
+  receipts: z
+    .strictObject({
+      interval: duration()
+        .refine((ms) => ms >= 100 && ms <= 5000, 'expected 100ms to 5s')
+        .default(1000)
+        .describe('A gateway gets at most one receipt in so long.'),
+    })
+    .prefault({})
+    .describe('What gateways are told of the ledger, through sources of type https.'),
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });

@@ -16,10 +16,11 @@ import type { FeedConfig, RouterConfig, SourceConfig } from './config.ts';
 import { createFeed, type Feed } from './feeds/feed.ts';
 import { createMqttSink } from './feeds/mqtt.ts';
 import { createNdjsonSink } from './feeds/ndjson.ts';
-import { createIngest } from './ingest.ts';
+import { createIngest, type IngestOptions } from './ingest.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open.ts';
 import { registerMeasured } from './metrics.ts';
+import { Receipts } from './receipts/receipts.ts';
 import { createEventHubsSource } from './sources/event-hubs.ts';
 import { createMqttSource } from './sources/mqtt.ts';
 import { createPubSubSource } from './sources/pubsub.ts';
@@ -41,12 +42,14 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const ledger = await openLedger(config, { clock, log: log('ledger') });
 
   const feeds = config.feeds.map((feed) => openFeed(feed, ledger, { clock, entropy, log: log('feed') }));
-  const notifyFeeds = (): void => {
+  const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval });
+  const onCommit: IngestOptions['onCommit'] = (committed) => {
     for (const feed of feeds) feed.notify();
+    receipts.committed(committed.map(({ envelope }) => envelope));
   };
-  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit: notifyFeeds });
+  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit });
   const sources = config.sources.map((source) =>
-    openSource(source, ledger, { clock, entropy, log: log('source') }),
+    openSource(source, ledger, receipts, { clock, entropy, log: log('source') }),
   );
 
   const reading: Service = {
@@ -57,7 +60,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   };
   const registry = new Registry();
   registerMeasured(registry, { sources, ingest, feeds, ledger });
-  registerApi(registry, sources);
+  registerApi(registry, sources, receipts);
   const admin = createAdminServer({
     ...config.admin,
     checks: {
@@ -86,7 +89,12 @@ function rootLogger(config: RouterConfig): Logger {
   return taken ? createLogger(config.log, process.stderr) : createLogger(config.log);
 }
 
-function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: Deps): Source {
+function openSource(
+  config: SourceConfig,
+  checkpoints: CheckpointStore,
+  receipts: Receipts,
+  deps: Deps,
+): Source {
   switch (config.type) {
     case 'aws':
       return createSqsSource(config.name, config, deps);
@@ -97,7 +105,7 @@ function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: De
     case 'mqtt':
       return createMqttSource(config.name, config, deps);
     case 'https':
-      return createHttpsSource(config.name, config, deps);
+      return createHttpsSource(config.name, config, { ...deps, receipts });
   }
 }
 

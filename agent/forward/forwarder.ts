@@ -13,15 +13,16 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import { type Policy, type StreamPolicy, streamSchema } from '../../shared/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { StoredRecord, StreamState } from '../store/types.ts';
+import type { StoredRecord } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 import type { Sender } from './sender.ts';
+import { Settlements } from './settlements.ts';
 import { Stream, type StreamProgress } from './stream.ts';
-import { type Run, StreamQueue } from './stream-queue.ts';
+import type { Run, StreamQueue } from './stream-queue.ts';
 
 const TICK_MS = 25;
 /** Rows asked of the store for one envelope. */
@@ -44,6 +45,7 @@ export class Forwarder implements Service {
   readonly #currentClock: () => EnvelopeClock;
   readonly #streams = new Map<string, Stream>();
   readonly #policy: Policy;
+  readonly settlements: Settlements;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
   #pumpQueued: boolean = false;
@@ -58,12 +60,16 @@ export class Forwarder implements Service {
     currentClock: () => EnvelopeClock;
     clock: Clock;
     log: Logger;
+    /** The router sends receipts. */
+    receipts?: boolean;
   }) {
     this.#gateway = options.gateway;
     this.#policy = options.policy;
     this.#store = options.store;
     this.#routing = options.routing;
     this.#senders = options.senders;
+    const { store, clock, log, receipts = false } = options;
+    this.settlements = new Settlements({ store, clock, log, receipts });
     this.#currentClock = options.currentClock;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -106,6 +112,11 @@ export class Forwarder implements Service {
     await Promise.all(this.#underWay);
   }
 
+  /** All streams as they are worked on, those that left the policy included. */
+  queued(): Iterable<Stream> {
+    return this.#streams.values();
+  }
+
   /** For status. */
   streams(): StreamProgress[] {
     const now = this.#clock.monoMs();
@@ -130,23 +141,9 @@ export class Forwarder implements Service {
       const { queues } = this.#streamOf(state.stream);
       const known = queues.find(({ epoch }) => epoch === state.epoch);
       if (known) known.reopened(state);
-      else queues.push(this.#queueOf(state));
+      else queues.push(this.settlements.queueOf(this.#streamOf(state.stream), state));
     }
     this.#pumpSoon();
-  }
-
-  /** Its stream may ask for fewer copies than when the file was closed: what has enough now is reported again, which frees it. */
-  #queueOf(state: StreamState): StreamQueue {
-    const queue = new StreamQueue(state);
-    const { epoch, stream } = state;
-    const copies = this.#streamOf(stream).policy.redundancy;
-    for (const [provider, accepted] of state.accepted) {
-      for (const { first, last } of accepted.ranges()) {
-        queue.accepted(provider, first, last, copies);
-        void this.#store.accept({ epoch, stream, provider, first, last, copies });
-      }
-    }
-    return queue;
   }
 
   /** A stream that left the policy with rows in the buffer: routing has no candidates for it, so its rows wait (I4). */
@@ -176,7 +173,8 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
     for (const lane of stream.lanes.order()) if (this.#takeFrom(stream, lane)) return;
     const announcing = stream.queues.find((queue) => queue.announces);
-    if (announcing && this.#open(stream, new Set())) this.#track(this.#announce(stream, announcing));
+    if (announcing && this.#open(stream, { acceptedBy: new Set() }))
+      this.#track(this.#announce(stream, announcing));
   }
 
   /** Begins an envelope of the lane, when one is due and a provider has room for it. */
@@ -184,7 +182,7 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
-        if (!this.#open(stream, run.acceptedBy)) continue;
+        if (!this.#open(stream, run)) continue;
         stream.lanes.took(lane);
         this.#track(this.#build(stream, queue, run, lane));
         return true;
@@ -194,9 +192,10 @@ export class Forwarder implements Service {
   }
 
   /** Whether a provider may take an envelope of the stream now and has room for it. */
-  #open(stream: Stream, acceptedBy: ReadonlySet<string>): boolean {
+  #open(stream: Stream, { acceptedBy, avoid }: Pick<Run, 'acceptedBy' | 'avoid'>): boolean {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
-    const targets = this.#routing.candidates(stream.name, acceptedBy).slice(0, wanted);
+    const exclude = avoid ? acceptedBy.union(avoid) : acceptedBy;
+    const targets = this.#routing.candidates(stream.name, exclude).slice(0, wanted);
     return targets.length > 0 && targets.every((provider) => this.#senders.get(provider)?.full === false);
   }
 
@@ -259,7 +258,9 @@ export class Forwarder implements Service {
   async #read(queue: StreamQueue, run: Run, maxBytes: number): Promise<StoredRecord[]> {
     const rows = await this.#store.read(queue.epoch, queue.stream, run.first, run.last, maxBytes);
     const there = IntervalSet.of(rows.map(({ seq }) => ({ first: seq, last: seq })));
-    for (const hole of there.missing(run.first, rows.at(-1)?.seq ?? run.last)) {
+    // What a receipt covered meanwhile is free, and not missing.
+    const holes = there.missing(run.first, rows.at(-1)?.seq ?? run.last);
+    for (const hole of holes.flatMap((range) => queue.owedOf(range))) {
       this.#log.error({
         event: 'forward.rows_unreadable',
         stream: queue.stream,
@@ -303,11 +304,12 @@ export class Forwarder implements Service {
     const copies = range ? stream.policy.redundancy : 1;
     let progressed = false;
     const delivered = await deliver(message, copies, range?.acceptedBy ?? new Set(), {
-      candidates: (name, exclude) => this.#routing.candidates(name, exclude),
+      candidates: (name, exclude) =>
+        this.#routing.candidates(name, range?.avoid ? exclude.union(range.avoid) : exclude),
       send: (provider) => this.#senderOf(provider).send(message),
       onAccepted: (provider) => {
         progressed = true;
-        this.#accepted(stream, queue, range, envelope, provider);
+        this.settlements.accepted(stream, queue, range, envelope, provider);
       },
       onFailed: (provider) => {
         if (range) stream.failed(queue, range.first, provider, this.#clock.monoMs());
@@ -321,41 +323,6 @@ export class Forwarder implements Service {
     else stream.pause(this.#clock.monoMs());
     stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
-  }
-
-  #accepted(
-    stream: Stream,
-    queue: StreamQueue,
-    range: Run | null,
-    envelope: Envelope,
-    provider: string,
-  ): void {
-    const { epoch } = queue;
-    const copies = stream.policy.redundancy;
-    const frees: Array<Promise<void>> = [];
-    if (range) {
-      const { first, last } = range;
-      queue.accepted(provider, first, last, copies);
-      frees.push(this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies }));
-      const recovery = stream.recovered(queue, range, this.#clock.monoMs());
-      if (recovery) {
-        this.#log.info({ event: 'forward.recovered', stream: stream.name, epoch, to: provider, ...recovery });
-      }
-    }
-    for (const gap of envelope.gaps) {
-      queue.gapDelivered(gap);
-      frees.push(this.#store.acceptGap(epoch, stream.name, gap.first, gap.last));
-    }
-    if (envelope.sealedAt !== null && queue.sealedAt !== null) {
-      queue.sealedAt = null;
-      frees.push(this.#store.acceptSeal(epoch, stream.name));
-    }
-    // A free that is not durable yet is at worst sent again after a crash: nothing waits for it.
-    for (const free of frees) {
-      free.catch((error: unknown) =>
-        this.#log.warn({ event: 'forward.free_failed', epoch, error: errorText(error) }),
-      );
-    }
   }
 
   #probe(provider: string): void {

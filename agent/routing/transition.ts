@@ -6,9 +6,12 @@ import { choose, type Occasion, rank } from './choose.ts';
 import { deadlineMs } from './deadline.ts';
 import { servesAnyStream } from './eligibility.ts';
 import type { HealthKind } from './health.ts';
-import { afterTick, afterTry, held, probeDue, probeSent, released } from './provider.ts';
+import { afterTick, afterTry, held, lagged, probeDue, probeSent, released } from './provider.ts';
 import type { HealthReason, HoldReason, SwitchReason } from './reasons.ts';
 import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
+
+/** Set and ended from outside; the core decides itself about the other one. */
+type OutsideHold = Exclude<HoldReason, 'receipt-lag'>;
 
 export type RoutingEvent =
   /** A try ended. `latencyMs` is its whole duration, also when it failed. */
@@ -22,17 +25,27 @@ export type RoutingEvent =
     }
   /** Every 100 ms or so: pauses end, probes fall due, scores are compared. */
   | { kind: 'tick' }
-  | { kind: 'hold'; provider: string; reason: HoldReason }
-  | { kind: 'release'; provider: string; reason: HoldReason }
+  | { kind: 'hold'; provider: string; reason: OutsideHold }
+  | { kind: 'release'; provider: string; reason: OutsideHold }
   /** What the provider has billed this month so far, in its units: decides the price tier of the next envelope. */
   | { kind: 'usage'; provider: string; unitsThisMonth: number }
+  /** Of all at once, for it matters whether the others are late too. */
+  | { kind: 'receipts'; lags: readonly ProviderLag[] }
   | { kind: 'policy'; policy: Policy };
+
+interface ProviderLag {
+  readonly provider: string;
+  /** Age of the oldest that it acknowledged and no receipt of the router covers; null when there is none. */
+  readonly lagMs: number | null;
+}
 
 export type Effect =
   /** Publish a heartbeat envelope there. */
   | { kind: 'probe'; provider: string; deadlineMs: number }
   | { kind: 'switch'; stream: string; from: string | null; to: string | null; reason: SwitchReason }
-  | { kind: 'health'; provider: string; from: HealthKind; to: HealthKind; reason: HealthReason };
+  | { kind: 'health'; provider: string; from: HealthKind; to: HealthKind; reason: HealthReason }
+  /** A hold that the core itself decides about begins or ends. */
+  | { kind: 'hold'; provider: string; reason: HoldReason; begins: boolean };
 
 export interface Step {
   state: RoutingState;
@@ -82,6 +95,18 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
         ...provider,
         unitsThisMonth: event.unitsThisMonth,
       }));
+    case 'receipts': {
+      const step = event.lags.reduce<Step>(
+        (before, { provider, lagMs }) => {
+          const after = withProvider(before.state, provider, (one) =>
+            lagged(one, lagMs, state.policy, nowMs),
+          );
+          return { state: after.state, effects: [...before.effects, ...after.effects] };
+        },
+        { state, effects: [] },
+      );
+      return step.effects.length > 0 ? reconsidered(step, { nowMs, policyChanged: false }) : step;
+    }
     case 'policy':
       return reconsidered(
         { state: underPolicy(state, event.policy, nowMs), effects: [] },
@@ -94,7 +119,7 @@ function ticked(state: RoutingState, nowMs: number): Step {
   const effects: Effect[] = [];
   const providers = state.providers.map((before) => {
     const after = afterTick(before, state.policy, nowMs);
-    effects.push(...healthEffects(before, after));
+    effects.push(...healthEffects(before, after), ...lagEffects(before, after));
     if (!servesAnyStream(after.facts, state.policy) || !probeDue(after, state.policy.failover, nowMs))
       return after;
     const deadline = deadlineMs(after, state.policy.failover, 0);
@@ -114,7 +139,7 @@ function withProvider(
   const providers = state.providers.map((before) => {
     if (before.facts.name !== name) return before;
     const after = change(before);
-    effects.push(...healthEffects(before, after));
+    effects.push(...healthEffects(before, after), ...lagEffects(before, after));
     return after;
   });
   return { state: { ...state, providers }, effects };
@@ -151,4 +176,10 @@ function healthEffects(before: ProviderState, after: ProviderState): Effect[] {
   return [
     { kind: 'health', provider: name, from: before.health.kind, to: health.kind, reason: health.reason },
   ];
+}
+
+function lagEffects(before: ProviderState, after: ProviderState): Effect[] {
+  const begins = after.receiptLag.heldUntilMs !== null;
+  if (begins === (before.receiptLag.heldUntilMs !== null)) return [];
+  return [{ kind: 'hold', provider: after.facts.name, reason: 'receipt-lag', begins }];
 }

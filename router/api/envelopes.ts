@@ -1,17 +1,12 @@
 /** `POST /v1/envelopes`: one envelope, answered with 200 only after the ledger's commit (I5). */
 import type { EnvelopeErrorCode } from '../../shared/envelope/codec.ts';
 import type { DeliveryHandler } from '../sources/source.ts';
+import type { Answer } from './answer.ts';
 
 /** Envelopes of one gateway, and of all, that may wait for the ledger (I10). */
 const IN_HAND_PER_GATEWAY_MAX = 32;
 const IN_HAND_MAX = 1024;
 const RETRY_AFTER_S = 1;
-
-export interface Answer {
-  status: 200 | 204 | 400 | 401 | 403 | 413 | 422 | 429 | 503;
-  body: object | null;
-  retryAfterS?: number;
-}
 
 /** The bytes were damaged on the way; anything else that is wrong was made so. */
 const DAMAGED: ReadonlySet<string> = new Set([

@@ -14,6 +14,7 @@ import {
   type TlsFiles,
   tlsFilesFollower,
 } from '../../shared/tls-files.ts';
+import type { Receipts } from '../receipts/receipts.ts';
 import {
   type DeliveryHandler,
   initialSourceState,
@@ -21,7 +22,9 @@ import {
   type SourceState,
 } from '../sources/source.ts';
 import { SparseLog } from '../sparse-log.ts';
-import { type Answer, Envelopes } from './envelopes.ts';
+import type { Answer } from './answer.ts';
+import { Downlink } from './downlink.ts';
+import { Envelopes } from './envelopes.ts';
 import { GatewayKeys } from './gateway-keys.ts';
 import { type LoginRefusal, logIn } from './login.ts';
 import type { HttpsSourceOptions } from './options.ts';
@@ -39,6 +42,7 @@ export interface HttpsSource extends Source {
 interface Deps {
   clock: Clock;
   log: Logger;
+  receipts: Receipts;
 }
 
 /** To read one request, its body included. */
@@ -63,6 +67,7 @@ class ApiSource implements HttpsSource {
   readonly #refusals = new Map<ApiRefusal, number>();
   /** Who sent a request that was let in. */
   readonly #senders = new WeakMap<IncomingMessage, string>();
+  readonly #stopping = new AbortController();
   #app: FastifyInstance | null = null;
   #polling: Timer | null = null;
 
@@ -102,6 +107,7 @@ class ApiSource implements HttpsSource {
 
   async stop(): Promise<void> {
     this.#state.connected = false;
+    this.#stopping.abort();
     this.#polling?.cancel();
     this.#keys?.stop();
     const app = this.#app;
@@ -174,6 +180,7 @@ class ApiSource implements HttpsSource {
       else this.#refused(refusalOf(answer), { gateway });
       return send(reply, answer);
     });
+    this.#serveDownlink(app);
     app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
     app.setErrorHandler((error, request, reply) => {
       const status = Reflect.get(Object(error), 'statusCode');
@@ -185,6 +192,22 @@ class ApiSource implements HttpsSource {
         return reply.code(status).send({ error: 'bad request' });
       this.#log.warn('api.request_failed', { path: request.url, error: errorText(error) });
       return reply.code(500).send({ error: 'the answer could not be made; see the log' });
+    });
+  }
+
+  #serveDownlink(app: FastifyInstance): void {
+    const downlink = new Downlink(this.#deps.receipts, this.#log);
+    app.get<{ Params: { id: string } }>('/v1/gateways/:id/downlink', async (request, reply) => {
+      const gateway = this.#senders.get(request.raw) ?? '';
+      if (request.params.id !== gateway) {
+        this.#refused('foreign-gateway', { gateway, asked: request.params.id });
+        return send(reply, { status: 403, body: { error: 'not yours', reason: 'foreign-gateway' } });
+      }
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
+      const answer = await downlink.poll(gateway, request.query, signal);
+      return send(reply.header('cache-control', 'no-store'), answer);
     });
   }
 

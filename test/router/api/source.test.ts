@@ -1,62 +1,14 @@
 /** The router's HTTPS endpoint over sockets: who is let in, what is answered when, and nothing before the commit (I5). */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { request } from 'node:https';
 import { SignJWT } from 'jose';
 import t from 'tap';
 import { createCertificateAuthority } from '../../../loopback/ca.ts';
 import { GatewayKeys } from '../../../router/api/gateway-keys.ts';
 import { httpsSourceOptions } from '../../../router/api/options.ts';
 import type { Settlement } from '../../../router/sources/source.ts';
-import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { deps, until } from '../../loopback/gcp-support.ts';
-import { envelope } from '../ledger/envelopes.ts';
-import { type ApiFixture, p256, startApi } from './support.ts';
-
-interface Reply {
-  status: number;
-  headers: Record<string, unknown>;
-  body: Record<string, unknown>;
-}
-
-interface Ask {
-  method?: string;
-  path?: string;
-  headers?: Record<string, string>;
-  body?: Uint8Array;
-  certificate?: { cert_file: string; key_file: string };
-}
-
-function ask(
-  { url, ca }: ApiFixture,
-  { method = 'POST', path = '/v1/envelopes', headers = {}, body, certificate }: Ask,
-) {
-  const tls = certificate && {
-    cert: readFileSync(certificate.cert_file),
-    key: readFileSync(certificate.key_file),
-  };
-  const { promise, resolve, reject } = Promise.withResolvers<Reply>();
-  const outgoing = request(
-    new URL(path, url),
-    { ca: ca.ca, method, headers, ...tls, agent: false },
-    (incoming) => {
-      let text = '';
-      incoming.on('data', (chunk) => {
-        text += chunk;
-      });
-      incoming.on('end', () =>
-        resolve({
-          status: incoming.statusCode ?? 0,
-          headers: incoming.headers,
-          body: text === '' ? {} : JSON.parse(text),
-        }),
-      );
-    },
-  );
-  outgoing.on('error', reject);
-  outgoing.end(body);
-  return promise;
-}
+import { type Ask, ask, bytesOf, p256, startApi } from './support.ts';
 
 interface Claims {
   gateway?: string;
@@ -78,11 +30,6 @@ async function bearer(key: KeyObject, claims: Claims = {}): Promise<Record<strin
     .setExpirationTime(iatS + lifeS)
     .sign(key);
   return { authorization: `Bearer ${token}` };
-}
-
-/** Of `gw-1` unless told. */
-function bytesOf(seqs: number[], gateway = 'gw-1'): Uint8Array {
-  return encodeEnvelope({ ...envelope({ seqs }), gateway });
 }
 
 t.test('an envelope by certificate, and one by token of either kind', async (t) => {

@@ -1,6 +1,7 @@
 /** A router's HTTPS endpoint over a real ledger, with an authority, server files and gateways' keys on disk. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
@@ -8,10 +9,13 @@ import { type CertificateAuthority, createCertificateAuthority } from '../../../
 import { httpsSourceOptions } from '../../../router/api/options.ts';
 import { createHttpsSource, type HttpsSource } from '../../../router/api/source.ts';
 import { createIngest } from '../../../router/ingest.ts';
-import type { Ledger } from '../../../router/ledger/ledger.ts';
+import type { Ledger, LedgerEntry } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { Receipts } from '../../../router/receipts/receipts.ts';
 import type { DeliveryHandler } from '../../../router/sources/source.ts';
+import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { deps } from '../../loopback/gcp-support.ts';
+import { envelope } from '../ledger/envelopes.ts';
 
 export interface ApiFixture {
   source: HttpsSource;
@@ -63,8 +67,11 @@ export async function startApi(t: Test, { options = {}, handler }: ApiSetup = {}
     gateways_file: gatewaysFile,
     ...options,
   });
-  const source = createHttpsSource('private', parsed, deps);
-  const ingest = createIngest({ ledger, ...deps });
+  const receipts = new Receipts({ ledger, clock: deps.clock, intervalMs: 100 });
+  const source = createHttpsSource('private', parsed, { ...deps, receipts });
+  const onCommit = (entries: readonly LedgerEntry[]): void =>
+    receipts.committed(entries.map(({ envelope }) => envelope));
+  const ingest = createIngest({ ledger, ...deps, onCommit });
   await source.start(handler ?? ingest.handler);
   t.after(async () => {
     await source.stop();
@@ -103,4 +110,55 @@ export function write(directory: string, name: string, text: string): string {
   const file = join(directory, name);
   writeFileSync(file, text);
   return file;
+}
+
+export interface Reply {
+  status: number;
+  headers: Record<string, unknown>;
+  body: Record<string, unknown>;
+}
+
+export interface Ask {
+  method?: string;
+  path?: string;
+  headers?: Record<string, string>;
+  body?: Uint8Array;
+  certificate?: { cert_file: string; key_file: string };
+}
+
+/** One request on a connection of its own. */
+export function ask(
+  { url, ca }: ApiFixture,
+  { method = 'POST', path = '/v1/envelopes', headers = {}, body, certificate }: Ask,
+) {
+  const tls = certificate && {
+    cert: readFileSync(certificate.cert_file),
+    key: readFileSync(certificate.key_file),
+  };
+  const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+  const outgoing = request(
+    new URL(path, url),
+    { ca: ca.ca, method, headers, ...tls, agent: false },
+    (incoming) => {
+      let text = '';
+      incoming.on('data', (chunk) => {
+        text += chunk;
+      });
+      incoming.on('end', () =>
+        resolve({
+          status: incoming.statusCode ?? 0,
+          headers: incoming.headers,
+          body: text === '' ? {} : JSON.parse(text),
+        }),
+      );
+    },
+  );
+  outgoing.on('error', reject);
+  outgoing.end(body);
+  return promise;
+}
+
+/** Of `gw-1` unless told. */
+export function bytesOf(seqs: number[], gateway = 'gw-1'): Uint8Array {
+  return encodeEnvelope({ ...envelope({ seqs }), gateway });
 }
