@@ -9,8 +9,9 @@ import { type Clock, type Timer, wallMsOf } from '../shared/clock.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/status.ts';
 import { Child, type ChildOptions } from './children.ts';
+import { writeCredentials } from './credentials.ts';
 import type { DeviceReport } from './device.ts';
-import { fourFreePorts, getJson, sendJson, waitFor } from './http.ts';
+import { fiveFreePorts, getJson, sendJson, waitFor } from './http.ts';
 import type { AppliedFault } from './incidents.ts';
 import type { ProviderRow, Snapshot } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
@@ -53,7 +54,7 @@ export class Scenario {
   readonly #known: Known = { agent: null, router: null, clouds: [] };
   /** Counters of agents that were killed: a new process counts from zero. */
   readonly #past = new Map<string, { accepted: number; units: number }>();
-  #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0 };
+  #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0, routerApi: 0 };
   #control = '';
   #previous = new Map<string, number>();
   /** Of the last sample in which anything was sent. */
@@ -75,8 +76,8 @@ export class Scenario {
   /** Starts clouds, router and agent; resolves when all are ready. */
   async start(): Promise<void> {
     await mkdir(this.deviceLogs, { recursive: true });
-    const [broker, agentAdmin, routerAdmin, control] = await fourFreePorts(systemEntropy);
-    this.#ports = { broker, agentAdmin, routerAdmin };
+    const [broker, agentAdmin, routerAdmin, routerApi, control] = await fiveFreePorts(systemEntropy);
+    this.#ports = { broker, agentAdmin, routerAdmin, routerApi };
     this.#control = `http://127.0.0.1:${control}`;
     this.#launch({
       name: 'clouds',
@@ -170,6 +171,7 @@ export class Scenario {
       ackedPerSecond,
       inLedger,
       backlog: streams.reduce((sum, stream) => sum + stream.pending, 0),
+      unconfirmed: streams.reduce((sum, stream) => sum + stream.awaitingReceipt, 0),
       answered: agent.status === 'fulfilled' && router.status === 'fulfilled',
       unsettled: this.#known.clouds.reduce((sum, { meter }) => sum + meter.unsettled, 0),
       duplicatesReconciled: this.#known.router?.ledger.duplicates ?? 0,
@@ -317,21 +319,28 @@ export class Scenario {
           }>,
       ),
     );
+    const deps = { clock: this.#clock, entropy: systemEntropy };
+    const https = await writeCredentials(join(this.#dir, 'https'), GATEWAY, deps);
+    const { routerApi } = this.#ports;
     const agent = {
       gateway: GATEWAY,
       data_dir: join(this.#dir, 'agent'),
       admin: { port: this.#ports.agentAdmin },
       broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: this.#ports.broker }] },
       providers: entries.map((entry) => entry.agent),
+      downlinks: [{ type: 'https', name: 'router', url: `https://localhost:${routerApi}`, ...https.agent }],
       policy: POLICY,
     };
     const router = {
       data_dir: join(this.#dir, 'router'),
       admin: { port: this.#ports.routerAdmin },
-      sources: entries.map(({ router: source }) =>
-        // A router that was killed gets the messages it held again after this.
-        source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
-      ),
+      sources: [
+        ...entries.map(({ router: source }) =>
+          // A router that was killed gets the messages it held again after this.
+          source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
+        ),
+        { type: 'https', name: 'https', port: routerApi, ...https.router },
+      ],
       feeds: [{ type: 'ndjson', name: 'records', file: join(this.#dir, 'records.ndjson') }],
     };
     await writeFile(join(this.#dir, 'agent.yaml'), stringify(agent), { mode: 0o600 });
