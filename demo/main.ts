@@ -67,6 +67,7 @@ async function play(
   const startedMs = clock.monoMs();
   await scenario.start();
   scenario.startDevices();
+  await scenario.firstPublish(signal);
   const publishingSince = clock.monoMs();
   const elapsed = (): number => clock.monoMs() - publishingSince;
   scenario.schedule();

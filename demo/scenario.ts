@@ -21,6 +21,8 @@ const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
 const READY_MS_MAX = 30_000;
+/** How often it is looked whether devices publish yet. */
+const FIRST_PUBLISH_MS = 20;
 const DEVICE_MODULE = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url),
 );
@@ -114,6 +116,12 @@ export class Scenario {
         onMessage: (message) => this.#reports.set(name, message as DeviceReport),
       });
     }
+  }
+
+  /** Resolves when a device has published, or none ever will: times of faults and kills count from here. */
+  async firstPublish(signal: AbortSignal): Promise<void> {
+    const isPublishing = (): boolean => [...this.#reports.values()].some(({ published }) => published > 0);
+    while (!isPublishing() && !this.devicesDone && !signal.aborted) await this.#clock.sleep(FIRST_PUBLISH_MS);
   }
 
   get devicesDone(): boolean {
