@@ -27,9 +27,12 @@ import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
+import { HttpsDownlink } from './downlink/https.ts';
+import { ReceiptReceiver } from './downlink/receiver.ts';
 import { explainRoute } from './explanation.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { LiveRouting } from './forward/live-routing.ts';
+import { ReceiptTracker } from './forward/receipt-tracker.ts';
 import { RoutingFile } from './forward/routing-file.ts';
 import { Sender } from './forward/sender.ts';
 import { HeapGrowth } from './heap.ts';
@@ -40,6 +43,7 @@ import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
 import { providerFacts } from './provider-facts.ts';
+import { registerReceipts } from './receipt-metrics.ts';
 import { agentRoutes } from './status.ts';
 import { DISK_ADVICE } from './store/disk-state.ts';
 import { Store } from './store/store.ts';
@@ -156,7 +160,30 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     onAccepted: (acceptance) => history.accepted(acceptance),
     clock,
     log: log('forward'),
+    receipts: config.downlinks.length > 0,
   });
+  const tracker = new ReceiptTracker({
+    streams: () => forwarder.queued(),
+    settlements: forwarder.settlements,
+    routing,
+    providers: enabled.map(({ name }) => name),
+    lagMs: config.policy.failover.receipt_lag,
+    clock,
+    log: log('receipts'),
+  });
+  const receiver = new ReceiptReceiver({ gateway: config.gateway, tracker, log: log('receipts') });
+  const downlinks = config.downlinks.map(
+    (downlink) =>
+      new HttpsDownlink({
+        config: downlink,
+        gateway: config.gateway,
+        receiver,
+        tracker,
+        clock,
+        entropy,
+        log: log('downlink'),
+      }),
+  );
 
   const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({
     name,
@@ -211,6 +238,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   registerClock(registry, bootClock);
   registerHolds(registry, routing, holds);
   registerCredentials(registry, publishers);
+  registerReceipts(registry, { forwarder, tracker, receiver, downlinks });
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const holdRoute = holdRoutes({ holds, providers: facts.map(({ name }) => name) });
   const admin = createAdminServer({
@@ -242,7 +270,10 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     log: log('admin'),
   });
   const heap = new HeapGrowth({ records: () => recordsOf(intake), clock });
-  return [heap, store, bootClock, routingFile, history, meter, holds, forwarder, devices, broker, admin];
+  return [
+    ...[heap, store, bootClock, routingFile, history, meter, holds],
+    ...[forwarder, ...downlinks, devices, broker, admin],
+  ];
 }
 
 /** Taken since the start, of all streams. */

@@ -29,8 +29,10 @@ import type { Tariff } from '../shared/tariff.ts';
 import { awsOptions } from './cloud/aws.ts';
 import { azureOptions } from './cloud/azure.ts';
 import { gcpOptions } from './cloud/gcp.ts';
+import { httpsOptions } from './cloud/https.ts';
 import { mqttOptions } from './cloud/mqtt.ts';
 import { loadTariffs } from './cost/tariffs.ts';
+import { downlinkIssues, downlinkSchema } from './downlink/options.ts';
 
 const DAY_MS = 86_400_000;
 const MIN_HISTORY_BYTES = 2 ** 20;
@@ -67,6 +69,7 @@ const providerSchema = z
     azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon, ...hub }).strict(),
     gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict(),
     mqttOptions.safeExtend({ type: z.literal('mqtt'), ...providerCommon }).strict(),
+    httpsOptions.safeExtend({ type: z.literal('https'), ...providerCommon }).strict(),
   ])
   .describe('One cloud endpoint.');
 
@@ -274,6 +277,9 @@ export const agentConfigSchema = z
     providers: uniqueNames(z.array(providerSchema).min(1), 'provider').describe(
       'The clouds this gateway can publish to.',
     ),
+    downlinks: uniqueNames(z.array(downlinkSchema).max(4), 'downlink')
+      .default([])
+      .describe('How the router’s receipts reach this gateway.'),
     policy: policySchema.optional().describe('The routing policy, written here…'),
     policy_file: z
       .string()
@@ -282,7 +288,7 @@ export const agentConfigSchema = z
       .describe('…or in a file of its own; a relative path starts at this file.'),
   })
   .superRefine(
-    ({ policy, policy_file: policyFile, providers }, context) => {
+    ({ policy, policy_file: policyFile, providers, downlinks }, context) => {
       if (policy !== undefined && policyFile !== undefined) {
         const params = { hint: 'keep one of the two' };
         context.addIssue({
@@ -292,7 +298,9 @@ export const agentConfigSchema = z
           params,
         });
       }
-      for (const issue of policy === undefined ? [] : policyIssues(policy, named(providers))) {
+      for (const issue of policy === undefined
+        ? []
+        : [...policyIssues(policy, named(providers)), ...downlinkIssues(policy, count(downlinks))]) {
         context.addIssue({ code: 'custom', ...issue, path: ['policy', ...issue.path] });
       }
     },
@@ -308,6 +316,11 @@ export const agentConfigSchema = z
 /** The providers as far as the check across sections reads them; none when a name is missing, for then it would guess. */
 function named(providers: unknown): z.output<typeof namedEntries> {
   return namedEntries.safeParse(providers).data ?? [];
+}
+
+/** Entries of a list, as far as it is one. */
+function count(list: unknown): number {
+  return Array.isArray(list) ? list.length : 0;
 }
 
 /** The agent's configuration with its policy and its prices in place, wherever they were written. */
@@ -347,8 +360,9 @@ function loadPolicy(file: string, agentValue: unknown, sources: ReferenceSources
   const opening = openConfig(file, sources);
   if (!opening.ok) return opening;
   const providers = named(valueAt(agentValue, ['providers']));
+  const downlinks = count(valueAt(agentValue, ['downlinks']));
   const checked = policySchema.superRefine((policy, context) => {
-    for (const issue of policyIssues(policy, providers)) {
+    for (const issue of [...policyIssues(policy, providers), ...downlinkIssues(policy, downlinks)]) {
       context.addIssue({ code: 'custom', ...issue });
     }
   });

@@ -53,15 +53,15 @@ export async function waitFor(
 const PORT_MIN = 20_000;
 const PORT_MAX = 31_999;
 
-/** Four different ports that nobody listens on, and that stay free while a process of ours restarts. */
-export async function fourFreePorts(entropy: Entropy): Promise<[number, number, number, number]> {
+/** Five different ports that nobody listens on, and that stay free while a process of ours restarts. */
+export async function fiveFreePorts(entropy: Entropy): Promise<[number, number, number, number, number]> {
   const ports = new Set<number>();
-  while (ports.size < 4) {
+  while (ports.size < 5) {
     const port = PORT_MIN + Math.floor(entropy.float() * (PORT_MAX - PORT_MIN + 1));
     if (await isFree(port)) ports.add(port);
   }
-  const [a = 0, b = 0, c = 0, d = 0] = ports;
-  return [a, b, c, d];
+  const [a = 0, b = 0, c = 0, d = 0, e = 0] = ports;
+  return [a, b, c, d, e];
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -14,6 +14,8 @@ export interface Failover {
   from: string;
   to: string | null;
   fault: string;
+  /** Why the first stream left: `breaker`, or `receipt-lag` where the cloud acknowledged and did not deliver. */
+  reason: string;
   /** Fault start → no stream has the provider chosen any more. */
   detected_ms: number;
   /** Fault start → the oldest record stuck on it is accepted elsewhere, the slowest stream counting; null when none was stuck. */
@@ -26,6 +28,7 @@ const lineSchema = z.object({
   stream: z.string().optional(),
   from: z.string().nullish(),
   to: z.string().nullish(),
+  reason: z.string().optional(),
 });
 type Line = z.output<typeof lineSchema>;
 
@@ -48,6 +51,7 @@ export async function findFailovers(agentLog: string, faults: readonly AppliedFa
         from: fault.provider,
         to: first.to ?? null,
         fault: fault.fault,
+        reason: first.reason ?? '',
         detected_ms: latest(switches),
         recovered_ms: recovered.length > 0 ? latest(recovered) : null,
       },

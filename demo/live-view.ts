@@ -29,6 +29,8 @@ export interface Snapshot {
   ackedPerSecond: number;
   inLedger: number;
   backlog: number;
+  /** Taken by a cloud, kept until the router's receipt. */
+  unconfirmed: number;
   /** Agent and router both answered: neither is being restarted. */
   answered: boolean;
   /** Messages that the clouds hold for the router. */
@@ -72,7 +74,7 @@ function line(s: Snapshot): string {
   const note = s.notes.at(-1);
   return (
     `${String(s.seconds).padStart(3)} s  ${s.phase.padEnd(8)} ${s.ackedPerSecond} rec/s  acked ${s.acked}  ledger ${s.inLedger}  ` +
-    `backlog ${s.backlog}  duplicates reconciled ${s.duplicatesReconciled}  missing ${s.missing}  | ${providers}` +
+    `backlog ${s.backlog}  unconfirmed ${s.unconfirmed}  duplicates reconciled ${s.duplicatesReconciled}  missing ${s.missing}  | ${providers}` +
     (note === undefined ? '' : `  | ${note}`)
   );
 }
@@ -97,7 +99,7 @@ function render(s: Snapshot): string {
     s.streams.map((r) => [r.name, r.chosen ?? 'nowhere now', String(r.ratePerSecond), String(r.pending)]),
   );
   const totals =
-    `acknowledged ${s.acked} (${s.ackedPerSecond}/s)   in the ledger ${s.inLedger}   backlog ${s.backlog}   ` +
+    `acknowledged ${s.acked} (${s.ackedPerSecond}/s)   in the ledger ${s.inLedger}   backlog ${s.backlog}   unconfirmed ${s.unconfirmed}   ` +
     `duplicates reconciled ${s.duplicatesReconciled}   missing ${s.missing}`;
   const head = `headgate demo   ${s.phase}   ${s.phase === 'publish' ? `${s.seconds} of ${s.durationSeconds} s` : `${s.seconds} s`}`;
   return [head, '', ...providers, '', ...streams, '', totals, '', ...s.notes.slice(-NOTES_SHOWN)].join('\n');

@@ -67,6 +67,7 @@ async function play(
   const startedMs = clock.monoMs();
   await scenario.start();
   scenario.startDevices();
+  await scenario.firstPublish(signal);
   const publishingSince = clock.monoMs();
   const elapsed = (): number => clock.monoMs() - publishingSince;
   scenario.schedule();
@@ -89,7 +90,7 @@ async function play(
   return judge(scenario, dir, last.providers, drained, Math.round((clock.monoMs() - startedMs) / 100) / 10);
 }
 
-/** Waits until everything acknowledged is in the ledger, or nothing moves any more. True when the buffer ran empty. */
+/** Waits until everything acknowledged is in the ledger, and the gateway knows it. True when the buffer ran empty. */
 async function drain(
   scenario: Scenario,
   view: LiveView,
@@ -103,12 +104,13 @@ async function drain(
   while (clock.monoMs() < endsMs && !signal.aborted) {
     const snapshot = await scenario.snapshot('drain', elapsed());
     view.show(snapshot);
-    const now = `${snapshot.backlog} ${snapshot.unsettled} ${snapshot.inLedger} ${snapshot.duplicatesReconciled}`;
+    const now = `${snapshot.backlog} ${snapshot.unconfirmed} ${snapshot.unsettled} ${snapshot.inLedger} ${snapshot.duplicatesReconciled}`;
     if (now !== progress || !snapshot.answered) movedMs = clock.monoMs();
     progress = now;
     const still = clock.monoMs() - movedMs;
     if (
       snapshot.backlog === 0 &&
+      snapshot.unconfirmed === 0 &&
       snapshot.unsettled === 0 &&
       (still >= STILL_MS || (snapshot.missing === 0 && still >= SAMPLE_MS))
     )

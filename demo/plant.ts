@@ -33,19 +33,28 @@ export function alarmTopic(device: string): string {
 /** Provider that lies outside the zone of the stream that must stay in the EU. */
 export const RESIDENCY = { stream: 'energy', outside: ['gcp'] } as const;
 
-/** Every provider carries something from the start, and one stream goes wherever the score says. */
+/**
+ * Every provider carries something from the start, and one stream goes wherever the score says. Nothing leaves the buffer before the
+ * router has said that it is in the ledger.
+ */
 export const POLICY = {
   version: 1,
   streams: {
     alarms: {
       topics: ['plant/alarm/#'],
       redundancy: 2,
+      until: 'receipt',
       preferred_providers: ['gcp'],
       linger: '50ms',
     },
-    energy: { topics: ['plant/energy/#'], data_residency: 'eu', preferred_providers: ['aws'] },
-    vibration: { topics: ['plant/vibration/#'], preferred_providers: ['azure'] },
-    telemetry: { topics: ['#'] },
+    energy: {
+      topics: ['plant/energy/#'],
+      until: 'receipt',
+      data_residency: 'eu',
+      preferred_providers: ['aws'],
+    },
+    vibration: { topics: ['plant/vibration/#'], until: 'receipt', preferred_providers: ['azure'] },
+    telemetry: { topics: ['#'], until: 'receipt' },
   },
   failover: { standby_probe: '5s', dwell: '5s', open_for: '1s', open_max: '5s', deadline_max: '2s' },
 };

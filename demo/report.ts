@@ -32,8 +32,8 @@ export function printReport(report: Report, options: { json: boolean; kept: stri
 
 function reportText(report: Report): string {
   const failovers = report.failovers.map(
-    ({ from, to, fault, detected_ms, recovered_ms }) =>
-      `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'}` +
+    ({ from, to, fault, reason, detected_ms, recovered_ms }) =>
+      `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'} (${reason})` +
       (recovered_ms === null ? '' : `, what was stuck arrived after ${recovered_ms} ms`),
   );
   const providers = Object.entries(report.per_provider).map(

@@ -9,8 +9,9 @@ import { type Clock, type Timer, wallMsOf } from '../shared/clock.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/status.ts';
 import { Child, type ChildOptions } from './children.ts';
+import { writeCredentials } from './credentials.ts';
 import type { DeviceReport } from './device.ts';
-import { fourFreePorts, getJson, sendJson, waitFor } from './http.ts';
+import { fiveFreePorts, getJson, sendJson, waitFor } from './http.ts';
 import type { AppliedFault } from './incidents.ts';
 import type { ProviderRow, Snapshot } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
@@ -20,6 +21,8 @@ const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
 const READY_MS_MAX = 30_000;
+/** How often it is looked whether devices publish yet. */
+const FIRST_PUBLISH_MS = 20;
 const DEVICE_MODULE = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url),
 );
@@ -53,7 +56,7 @@ export class Scenario {
   readonly #known: Known = { agent: null, router: null, clouds: [] };
   /** Counters of agents that were killed: a new process counts from zero. */
   readonly #past = new Map<string, { accepted: number; units: number }>();
-  #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0 };
+  #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0, routerApi: 0 };
   #control = '';
   #previous = new Map<string, number>();
   /** Of the last sample in which anything was sent. */
@@ -75,8 +78,8 @@ export class Scenario {
   /** Starts clouds, router and agent; resolves when all are ready. */
   async start(): Promise<void> {
     await mkdir(this.deviceLogs, { recursive: true });
-    const [broker, agentAdmin, routerAdmin, control] = await fourFreePorts(systemEntropy);
-    this.#ports = { broker, agentAdmin, routerAdmin };
+    const [broker, agentAdmin, routerAdmin, routerApi, control] = await fiveFreePorts(systemEntropy);
+    this.#ports = { broker, agentAdmin, routerAdmin, routerApi };
     this.#control = `http://127.0.0.1:${control}`;
     this.#launch({
       name: 'clouds',
@@ -113,6 +116,12 @@ export class Scenario {
         onMessage: (message) => this.#reports.set(name, message as DeviceReport),
       });
     }
+  }
+
+  /** Resolves when a device has published, or none ever will: times of faults and kills count from here. */
+  async firstPublish(signal: AbortSignal): Promise<void> {
+    const isPublishing = (): boolean => [...this.#reports.values()].some(({ published }) => published > 0);
+    while (!isPublishing() && !this.devicesDone && !signal.aborted) await this.#clock.sleep(FIRST_PUBLISH_MS);
   }
 
   get devicesDone(): boolean {
@@ -170,6 +179,7 @@ export class Scenario {
       ackedPerSecond,
       inLedger,
       backlog: streams.reduce((sum, stream) => sum + stream.pending, 0),
+      unconfirmed: streams.reduce((sum, stream) => sum + stream.awaitingReceipt, 0),
       answered: agent.status === 'fulfilled' && router.status === 'fulfilled',
       unsettled: this.#known.clouds.reduce((sum, { meter }) => sum + meter.unsettled, 0),
       duplicatesReconciled: this.#known.router?.ledger.duplicates ?? 0,
@@ -317,21 +327,28 @@ export class Scenario {
           }>,
       ),
     );
+    const deps = { clock: this.#clock, entropy: systemEntropy };
+    const https = await writeCredentials(join(this.#dir, 'https'), GATEWAY, deps);
+    const { routerApi } = this.#ports;
     const agent = {
       gateway: GATEWAY,
       data_dir: join(this.#dir, 'agent'),
       admin: { port: this.#ports.agentAdmin },
       broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: this.#ports.broker }] },
       providers: entries.map((entry) => entry.agent),
+      downlinks: [{ type: 'https', name: 'router', url: `https://localhost:${routerApi}`, ...https.agent }],
       policy: POLICY,
     };
     const router = {
       data_dir: join(this.#dir, 'router'),
       admin: { port: this.#ports.routerAdmin },
-      sources: entries.map(({ router: source }) =>
-        // A router that was killed gets the messages it held again after this.
-        source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
-      ),
+      sources: [
+        ...entries.map(({ router: source }) =>
+          // A router that was killed gets the messages it held again after this.
+          source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
+        ),
+        { type: 'https', name: 'https', port: routerApi, ...https.router },
+      ],
       feeds: [{ type: 'ndjson', name: 'records', file: join(this.#dir, 'records.ndjson') }],
     };
     await writeFile(join(this.#dir, 'agent.yaml'), stringify(agent), { mode: 0o600 });

@@ -1,13 +1,14 @@
 /** router.yaml: one cloud router. The schema is the reference (docs/configuration.md is made from it). */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
-import { identifier } from '../shared/config/kinds.ts';
+import { duration, identifier } from '../shared/config/kinds.ts';
 import {
   type ConfigResult,
   loadConfig,
   type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
+import { httpsSourceOptions } from './api/options.ts';
 import { holdBackOptions } from './feeds/hold-back-options.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { natsFeedOptions } from './feeds/nats.ts';
@@ -31,6 +32,7 @@ const sourceSchema = z
     eventHubsOptions.safeExtend({ type: z.literal('azure'), name }).strict(),
     pubsubOptions.safeExtend({ type: z.literal('gcp'), name }).strict(),
     mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
+    httpsSourceOptions.safeExtend({ type: z.literal('https'), name }).strict(),
   ])
   .describe('One cloud to read from.');
 
@@ -69,6 +71,15 @@ export const routerConfigSchema = z.strictObject({
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
+  receipts: z
+    .strictObject({
+      interval: duration()
+        .refine((ms) => ms >= 100 && ms <= 5000, 'expected 100ms to 5s')
+        .default(1000)
+        .describe('A gateway gets at most one receipt in so long.'),
+    })
+    .prefault({})
+    .describe('What gateways are told of the ledger, through sources of type https.'),
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });

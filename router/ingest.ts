@@ -53,8 +53,8 @@ export interface IngestOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<IngestLimits>;
-  /** Called after every commit: feeds have something to read. */
-  onCommit?: () => void;
+  /** Called after every commit: feeds have something to read, gateways something to be told. */
+  onCommit?: (committed: readonly LedgerEntry[]) => void;
 }
 
 export interface Ingest {
@@ -98,7 +98,7 @@ class LedgerIngest {
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #limits: IngestLimits;
-  readonly #onCommit: () => void;
+  readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #committing: Promise<void> | null = null;
@@ -175,7 +175,7 @@ class LedgerIngest {
       if (result) this.#count(delivery, result);
       settle('settle');
     }
-    this.#onCommit();
+    this.#onCommit(group.map(({ entry }) => entry));
   }
 
   async #tryCommit(group: readonly Waiting[]): Promise<CommitResult[] | null> {
@@ -197,7 +197,8 @@ class LedgerIngest {
     }
   }
 
-  async #deadLetter({ source, bytes }: Delivery, reason: string, detail: string): Promise<Settlement> {
+  async #deadLetter(delivery: Delivery, reason: string, detail: string): Promise<Settlement> {
+    const { source, bytes } = delivery;
     try {
       await this.#ledger.deadLetter({ source, reason, detail, bytes, receivedWallMs: this.#clock.wallMs() });
     } catch (error) {
@@ -206,6 +207,7 @@ class LedgerIngest {
     }
     this.#of(source).deadLetters += 1;
     this.#log.warn('ingest.dead_letter', { source, reason, detail, bytes: bytes.length });
+    delivery.onDeadLetter?.(reason);
     return 'settle';
   }
 

@@ -10,12 +10,15 @@ import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import type { Service } from '../shared/service.ts';
+import { registerApi } from './api/metrics.ts';
+import { createHttpsSource } from './api/source.ts';
 import type { RouterConfig, SourceConfig } from './config.ts';
 import { createIntake, together } from './drain.ts';
 import { openFeed } from './feeds/open.ts';
-import { createIngest } from './ingest.ts';
+import { createIngest, type IngestOptions } from './ingest.ts';
 import { openLedger } from './ledger/open.ts';
 import { registerMeasured } from './metrics.ts';
+import { Receipts } from './receipts/receipts.ts';
 import { createEventHubsSource } from './sources/event-hubs.ts';
 import { createMqttSource } from './sources/mqtt.ts';
 import { createPubSubSource } from './sources/pubsub.ts';
@@ -39,17 +42,20 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const feeds = config.feeds.map((feed) =>
     openFeed(feed, { ledger, clock, entropy, log: log('feed'), stdout: process.stdout }),
   );
-  const notifyFeeds = (): void => {
+  const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval });
+  const onCommit: IngestOptions['onCommit'] = (committed) => {
     for (const feed of feeds) feed.notify();
+    receipts.committed(committed.map(({ envelope }) => envelope));
   };
-  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit: notifyFeeds });
+  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit });
   const sources = config.sources.map((source) =>
-    openSource(source, ledger, { clock, entropy, log: log('source') }),
+    openSource(source, ledger, receipts, { clock, entropy, log: log('source') }),
   );
 
   const intake = createIntake(sources, ingest);
   const registry = new Registry();
   registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
+  registerApi(registry, sources, receipts);
   const admin = createAdminServer({
     ...config.admin,
     checks: {
@@ -80,7 +86,12 @@ function rootLogger(config: RouterConfig): Logger {
   return taken ? createLogger(config.log, process.stderr) : createLogger(config.log);
 }
 
-function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: Deps): Source {
+function openSource(
+  config: SourceConfig,
+  checkpoints: CheckpointStore,
+  receipts: Receipts,
+  deps: Deps,
+): Source {
   switch (config.type) {
     case 'aws':
       return createSqsSource(config.name, config, deps);
@@ -90,5 +101,7 @@ function openSource(config: SourceConfig, checkpoints: CheckpointStore, deps: De
       return createPubSubSource(config.name, config, deps);
     case 'mqtt':
       return createMqttSource(config.name, config, deps);
+    case 'https':
+      return createHttpsSource(config.name, config, { ...deps, receipts });
   }
 }

@@ -29,7 +29,7 @@ export function propertyBytes(properties: object): number {
 /**
  * Units billed for one envelope: messages of 5 KB at AWS ("AWS IoT Core pricing", topic and user properties count),
  * messages of 4 KB at Azure, 0.5 KB in the free tier ("IoT Hub pricing", properties count, the topic does not), bytes at
- * Pub/Sub ("Pub/Sub pricing", attributes count, at least 1,000 per request), plain bytes at an MQTT broker.
+ * Pub/Sub ("Pub/Sub pricing", attributes count, at least 1,000 per request), plain bytes at an MQTT broker and at a router of one's own.
  */
 export function billedUnits(tariff: Tariff, sizes: EnvelopeSizes): number {
   const { payloadBytes, topicBytes, propertyBytes: properties } = sizes;
@@ -44,6 +44,7 @@ export function billedUnits(tariff: Tariff, sizes: EnvelopeSizes): number {
       return Math.max(request_min_bytes.value, volume);
     }
     case 'mqtt':
+    case 'https':
       return payloadBytes + topicBytes + properties;
   }
 }
@@ -63,6 +64,7 @@ export function envelopeCostUsd(tariff: Tariff, sizes: EnvelopeSizes, usedThisMo
     case 'gcp':
       return gcpCostUsd(tariff, units, usedThisMonth) + egressUsd(tariff.sheet, sizes);
     case 'mqtt':
+    case 'https':
       return (units * tariff.sheet.usd_per_gib.value) / GIB;
   }
 }

@@ -34,6 +34,12 @@ export const streamSchema = z
       .max(8)
       .default(1)
       .describe('How many different providers must accept a record before its row is freed.'),
+    until: z
+      .enum(['cloud', 'receipt'])
+      .default('cloud')
+      .describe(
+        'When a row is freed: when its copies are accepted; or when the router’s receipt covers it too, so that what a provider takes and loses is sent again. Needs downlinks.',
+      ),
     data_residency: z
       .string()
       .optional()
@@ -162,6 +168,12 @@ export const policySchema = z
         standby_probe: duration().default(30_000).describe('An idle provider is probed this often.'),
         deadline_min: duration().default(750).describe('Bounds of the adaptive deadline of one publish.'),
         deadline_max: duration().default(3000),
+        receipt_lag: duration()
+          .refine((ms) => ms >= 1000, 'expected at least 1s')
+          .default(10_000)
+          .describe(
+            'What a provider acknowledged and no receipt covers after so long is sent again through another, and the provider is put on hold. Longer than its way to the ledger ever takes.',
+          ),
       })
       .prefault({}),
     hedge: z
@@ -220,7 +232,7 @@ export type Policy = z.output<typeof policySchema>;
 /** What the scoring and the gates need to know of a configured provider. */
 export interface ProviderFacts {
   name: string;
-  type: 'aws' | 'azure' | 'gcp' | 'mqtt';
+  type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
   region: string;
   enabled: boolean;
   /** Lower comes first where scores are equal. */

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import aws from './prices/aws.json' with { type: 'json' };
 import azure from './prices/azure.json' with { type: 'json' };
 import gcp from './prices/gcp.json' with { type: 'json' };
+import https from './prices/https.json' with { type: 'json' };
 import mqtt from './prices/mqtt.json' with { type: 'json' };
 
 const provenance = {
@@ -83,7 +84,15 @@ const gcpSchema = z.strictObject({
 
 const mqttSchema = z.strictObject({ type: z.literal('mqtt'), ...common, usd_per_gib: figure });
 
-export const priceSheetSchema = z.discriminatedUnion('type', [awsSchema, azureSchema, gcpSchema, mqttSchema]);
+const httpsSchema = mqttSchema.extend({ type: z.literal('https') });
+
+export const priceSheetSchema = z.discriminatedUnion('type', [
+  awsSchema,
+  azureSchema,
+  gcpSchema,
+  mqttSchema,
+  httpsSchema,
+]);
 
 export type PriceSheet = z.output<typeof priceSheetSchema>;
 
@@ -92,6 +101,7 @@ export interface PriceSheets {
   azure: z.output<typeof azureSchema>;
   gcp: z.output<typeof gcpSchema>;
   mqtt: z.output<typeof mqttSchema>;
+  https: z.output<typeof httpsSchema>;
 }
 
 /** The sheets that ship with this version. Throws at import when a data file does not fit the schema. */
@@ -100,6 +110,7 @@ export const PRICE_SHEETS: Readonly<PriceSheets> = {
   azure: azureSchema.parse(azure),
   gcp: gcpSchema.parse(gcp),
   mqtt: mqttSchema.parse(mqtt),
+  https: httpsSchema.parse(https),
 };
 
 const own = { type: true, dated: true } as const;
@@ -125,4 +136,8 @@ export const OWN_SHEET_SCHEMAS = {
     .partial()
     .required(own)
     .transform((figures) => mqttSchema.parse({ ...PRICE_SHEETS.mqtt, ...figures })),
+  https: httpsSchema
+    .partial()
+    .required(own)
+    .transform((figures) => httpsSchema.parse({ ...PRICE_SHEETS.https, ...figures })),
 };

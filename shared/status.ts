@@ -13,6 +13,8 @@ export interface AgentStreamStatus {
   pending: number;
   /** Records sent and not yet answered. */
   inFlight: number;
+  /** Records with their copies that wait for the router's receipt. */
+  awaitingReceipt: number;
   /** Records accepted since start. */
   accepted: number;
   ratePerSecond: number;

@@ -12,7 +12,8 @@ export type Tariff =
   | { type: 'aws'; sheet: PriceSheets['aws']; share: number; basicIngest: boolean }
   | { type: 'azure'; sheet: PriceSheets['azure']; share: number; tier: HubTier; hubUnits: number }
   | { type: 'gcp'; sheet: PriceSheets['gcp']; share: number }
-  | { type: 'mqtt'; sheet: PriceSheets['mqtt']; share: number };
+  | { type: 'mqtt'; sheet: PriceSheets['mqtt']; share: number }
+  | { type: 'https'; sheet: PriceSheets['https']; share: number };
 
 /** Days of an average month, to turn figures per day into figures per month. */
 const DAYS_PER_MONTH = 365 / 12;
@@ -28,6 +29,8 @@ export function standardTariff(type: PriceSheet['type']): Tariff {
       return { type, sheet: PRICE_SHEETS.gcp, share: 1 };
     case 'mqtt':
       return { type, sheet: PRICE_SHEETS.mqtt, share: 1 };
+    case 'https':
+      return { type, sheet: PRICE_SHEETS.https, share: 1 };
   }
 }
 
@@ -48,6 +51,7 @@ export function fixedUsdPerMonth(tariff: Tariff): number {
       return hubTierOf(tariff).usd_per_month.value * tariff.hubUnits * tariff.share;
     case 'gcp':
     case 'mqtt':
+    case 'https':
       return 0;
   }
 }

@@ -7,8 +7,8 @@ import { z } from 'zod';
 import { awsAccess, awsCredentials, DEFAULT_CHAIN, sdkCredentials, trustedCa } from '../../shared/aws.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import { HandshakeAgent } from './aws/handshake-agent.ts';
 import { outcomeOf } from './aws/outcome.ts';
+import { HandshakeAgent } from './handshake-agent.ts';
 import { NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher, TAKEN_BACK } from './publisher.ts';
 
 const ENDPOINT_HINT =

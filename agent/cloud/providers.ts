@@ -46,5 +46,7 @@ async function openByType(config: ProviderConfig, deps: PublisherDeps): Promise<
       return (await import('./gcp.ts')).openGcpPublisher(config, deps);
     case 'mqtt':
       return (await import('./mqtt.ts')).openMqttPublisher(config, deps);
+    case 'https':
+      return (await import('./https.ts')).openHttpsPublisher(config, deps);
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { EnvelopeProperties } from '../../shared/envelope/envelope.ts';
 
-export type ProviderType = 'aws' | 'azure' | 'gcp' | 'mqtt';
+export type ProviderType = 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
 
 /** An encoded envelope on its way to a provider. */
 export interface OutboundEnvelope {

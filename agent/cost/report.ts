@@ -8,7 +8,13 @@ import { monthForecast } from './forecast.ts';
 import type { MeterReading } from './meter.ts';
 import { type Amount, sumOf } from './usage.ts';
 
-const UNITS = { aws: '5 KB message', azure: '4 KB message', gcp: 'byte', mqtt: 'byte' } as const;
+const UNITS = {
+  aws: '5 KB message',
+  azure: '4 KB message',
+  gcp: 'byte',
+  mqtt: 'byte',
+  https: 'byte',
+} as const;
 
 export function costReport(reading: MeterReading, cost: Policy['cost']): CostReport {
   const { usage, synchronised, uses, budget, spentUsd } = reading;

@@ -84,6 +84,12 @@ function tariffOf(
         sheet,
         share,
       }));
+    case 'https':
+      return mapped(own(OWN_SHEET_SCHEMAS.https, PRICE_SHEETS.https), (sheet) => ({
+        type: 'https',
+        sheet,
+        share,
+      }));
   }
 }
 

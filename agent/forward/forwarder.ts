@@ -13,7 +13,8 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { Acceptance, StoredRecord } from '../store/types.ts';
+import type { Taken } from '../history/deliveries.ts';
+import type { StoredRecord } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
@@ -22,6 +23,7 @@ import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 import { Places } from './places.ts';
 import type { Sender } from './sender.ts';
+import { Settlements } from './settlements.ts';
 import type { Stream, StreamProgress } from './stream.ts';
 import type { Run, StreamQueue } from './stream-queue.ts';
 import { Streams } from './streams.ts';
@@ -44,8 +46,9 @@ export class Forwarder implements Service {
   readonly #log: Logger;
   readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
-  readonly #onAccepted: (acceptance: Omit<Acceptance, 'copies'>) => void;
+  readonly #onAccepted: (taken: Taken) => void;
   readonly #streams: Streams;
+  readonly settlements: Settlements;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
   #pumpQueued: boolean = false;
@@ -59,9 +62,11 @@ export class Forwarder implements Service {
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;
     /** Told of each range that a provider accepted. */
-    onAccepted?: (acceptance: Omit<Acceptance, 'copies'>) => void;
+    onAccepted?: (taken: Taken) => void;
     clock: Clock;
     log: Logger;
+    /** The router sends receipts. */
+    receipts?: boolean;
   }) {
     this.#gateway = options.gateway;
     this.#store = options.store;
@@ -71,8 +76,9 @@ export class Forwarder implements Service {
     this.#onAccepted = options.onAccepted ?? (() => undefined);
     this.#clock = options.clock;
     this.#log = options.log;
-    const { policy, store, routing, senders, clock, log } = options;
-    this.#streams = new Streams({ policy, store, log });
+    const { policy, store, routing, senders, clock, log, receipts = false } = options;
+    this.settlements = new Settlements({ store, clock, log, receipts });
+    this.#streams = new Streams({ policy, store, settlements: this.settlements, log });
     this.hedging = new Hedging({ policy: policy.hedge, routing, providers: senders.keys(), clock });
   }
 
@@ -115,6 +121,11 @@ export class Forwarder implements Service {
     await Promise.all(this.#underWay);
   }
 
+  /** All streams as they are worked on, those that left the policy included. */
+  queued(): Iterable<Stream> {
+    return this.#streams.all();
+  }
+
   /** For status. */
   streams(): StreamProgress[] {
     const now = this.#clock.monoMs();
@@ -140,7 +151,7 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
     for (const lane of stream.lanes.order()) if (this.#takeFrom(stream, lane)) return;
     const announcing = stream.queues.find((queue) => queue.announces);
-    const places = announcing ? this.#places(stream, new Set(), 'backlog') : null;
+    const places = announcing ? this.#places(stream, { acceptedBy: new Set() }, 'backlog') : null;
     if (announcing && places) this.#track(this.#announce(stream, announcing, places));
   }
 
@@ -149,7 +160,7 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
-        const places = this.#places(stream, run.acceptedBy, lane);
+        const places = this.#places(stream, run, lane);
         if (!places) continue;
         stream.lanes.took(lane);
         this.#track(this.#build(stream, queue, run, lane, places));
@@ -160,9 +171,14 @@ export class Forwarder implements Service {
   }
 
   /** Places at the providers that may take an envelope of the stream now, when all of them have room for it. */
-  #places(stream: Stream, acceptedBy: ReadonlySet<string>, lane: Lane): Places | null {
+  #places(
+    stream: Stream,
+    { acceptedBy, avoid }: Pick<Run, 'acceptedBy' | 'avoid'>,
+    lane: Lane,
+  ): Places | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
-    const targets = this.#routing.candidates(stream.name, acceptedBy).slice(0, wanted);
+    const exclude = avoid ? acceptedBy.union(avoid) : acceptedBy;
+    const targets = this.#routing.candidates(stream.name, exclude).slice(0, wanted);
     const places = new Places(this.#senders, lane, this.#targetBytes(stream, lane, targets));
     return targets.length > 0 && places.holdAll(targets) ? places : null;
   }
@@ -238,7 +254,8 @@ export class Forwarder implements Service {
     // Ascending, and as many as there are numbers: none is missing.
     if (rows.length === last - run.first + 1) return rows;
     const there = IntervalSet.of(rows.map(({ seq }) => ({ first: seq, last: seq })));
-    for (const hole of there.missing(run.first, last)) {
+    // What a receipt covered meanwhile is free, and not missing.
+    for (const hole of there.missing(run.first, last).flatMap((range) => queue.owedOf(range))) {
       this.#log.error({
         event: 'forward.rows_unreadable',
         stream: queue.stream,
@@ -284,16 +301,25 @@ export class Forwarder implements Service {
   ): Promise<void> {
     const copies = range ? stream.policy.redundancy : 1;
     let progressed = false;
+    const closed = (exclude: ReadonlySet<string>) => (range?.avoid ? exclude.union(range.avoid) : exclude);
     const delivery = deliver(message, copies, range?.acceptedBy ?? new Set(), {
-      candidates: (name, exclude) => this.#routing.candidates(name, exclude),
+      candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude)),
       hold: (provider) => places.hold(provider),
       send: (provider, signal) => this.#senderOf(provider).send(message, places.use(provider), signal),
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
-      takeHedge: (slow, exclude) => this.hedging.take(slow, stream.name, exclude, places),
+      takeHedge: (slow, exclude) => this.hedging.take(slow, stream.name, closed(exclude), places),
       onHedgeEnd: (slow, end) => this.hedging.ended(slow, end),
       onAccepted: (provider) => {
         progressed = true;
-        this.#accepted(stream, queue, range, envelope, provider);
+        this.settlements.accepted(stream, queue, range, envelope, provider);
+        if (range)
+          this.#onAccepted({
+            epoch: queue.epoch,
+            stream: stream.name,
+            provider,
+            first: range.first,
+            last: range.last,
+          });
       },
       onFailed: (provider) => {
         if (range) stream.failed(queue, range.first, provider, this.#clock.monoMs());
@@ -311,42 +337,6 @@ export class Forwarder implements Service {
     else if (end === 'refused') stream.pause(this.#clock.monoMs());
     stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
-  }
-
-  #accepted(
-    stream: Stream,
-    queue: StreamQueue,
-    range: Run | null,
-    envelope: Envelope,
-    provider: string,
-  ): void {
-    const { epoch } = queue;
-    const copies = stream.policy.redundancy;
-    const frees: Array<Promise<void>> = [];
-    if (range) {
-      const { first, last } = range;
-      queue.accepted(provider, first, last, copies);
-      this.#onAccepted({ epoch, stream: stream.name, provider, first, last });
-      frees.push(this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies }));
-      const recovery = stream.recovered(queue, range, this.#clock.monoMs());
-      if (recovery) {
-        this.#log.info({ event: 'forward.recovered', stream: stream.name, epoch, to: provider, ...recovery });
-      }
-    }
-    for (const gap of envelope.gaps) {
-      queue.gapDelivered(gap);
-      frees.push(this.#store.acceptGap(epoch, stream.name, gap.first, gap.last));
-    }
-    if (envelope.sealedAt !== null && queue.sealedAt !== null) {
-      queue.sealedAt = null;
-      frees.push(this.#store.acceptSeal(epoch, stream.name));
-    }
-    // A free that is not durable yet is at worst sent again after a crash: nothing waits for it.
-    for (const free of frees) {
-      free.catch((error: unknown) =>
-        this.#log.warn({ event: 'forward.free_failed', epoch, error: errorText(error) }),
-      );
-    }
   }
 
   #probe(provider: string): void {

@@ -131,6 +131,12 @@ export class LiveRouting {
         this.#onChange();
         return;
       }
+      case 'hold': {
+        const { provider, reason, begins } = effect;
+        this.#log.warn({ event: begins ? 'routing.hold' : 'routing.release', provider, reason });
+        this.#onChange();
+        return;
+      }
       case 'health': {
         const { provider, from, to, reason } = effect;
         this.#log.info({ event: 'routing.health', provider, from, to, reason });

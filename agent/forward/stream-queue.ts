@@ -4,6 +4,8 @@
  *   owed      rows that fewer than `copies` providers hold (I3)
  *   accepted  per provider, which of the owed rows it holds already (only when more than one copy is asked)
  *   reserved  rows in an envelope that is being built or is under way
+ *   kept      rows that enough providers hold, and that wait for the router's receipt (in a stream that asks for it)
+ *   avoided   per provider, which of the owed rows it took and did not deliver: they go through another, for a while
  *   waited    rows up to here are the backlog lane, the rows above it the live lane
  *
  * Pure: no clock, no I/O (I11).
@@ -11,11 +13,15 @@
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
 import { withGap, withoutRange } from '../store/gaps.ts';
+import { Announced } from './announced.ts';
 import type { Lane } from './lanes.ts';
+import { Outstanding, within } from './outstanding.ts';
 
 /** The next rows to send: one run whose rows are all held by the same providers. */
 export interface Run extends SeqRange {
   acceptedBy: ReadonlySet<string>;
+  /** Providers that took them and did not deliver; absent when there are none. */
+  avoid?: ReadonlySet<string>;
 }
 
 /** Rows committed together, until they are taken. */
@@ -45,6 +51,12 @@ export class StreamQueue {
   readonly #owed: IntervalSet;
   readonly #accepted: Map<string, IntervalSet>;
   readonly #reserved = IntervalSet.empty();
+  readonly #kept = IntervalSet.empty();
+  readonly #avoided = new Map<string, { rows: IntervalSet; untilMs: number }>();
+  /** What the newest receipt covers. */
+  #covered = IntervalSet.empty();
+  readonly outstanding = new Outstanding();
+  readonly announced = new Announced();
   #arrivals: Arrival[] = [];
   /** Rows up to here have waited already (an outage, a restart): they are due at once, in the backlog lane. */
   #waitedTo: number;
@@ -82,9 +94,15 @@ export class StreamQueue {
     return this.#reserved.size;
   }
 
-  /** Nothing left to deliver, nor under way. */
+  /** Rows that wait for a receipt only. */
+  get kept(): number {
+    return this.#kept.size;
+  }
+
+  /** Nothing left to deliver, nor under way, nor to be confirmed. */
   get idle(): boolean {
-    return this.#owed.size === 0 && this.gaps.length === 0 && this.sealedAt === null;
+    const waits = this.#kept.size > 0 || !this.announced.isEmpty;
+    return this.#owed.size === 0 && this.gaps.length === 0 && this.sealedAt === null && !waits;
   }
 
   /** Gaps or the end of the epoch wait for an envelope of their own: there are no rows that they could travel with. */
@@ -115,6 +133,7 @@ export class StreamQueue {
 
   /** Rows that nobody took for `liveMs` have become backlog. */
   age(nowMs: number, liveMs: number): void {
+    for (const [provider, { untilMs }] of this.#avoided) if (nowMs >= untilMs) this.#avoided.delete(provider);
     for (const { last, atMs } of this.#arrivals) {
       if (nowMs - atMs <= liveMs) return;
       this.#waitedTo = Math.max(this.#waitedTo, last);
@@ -150,7 +169,7 @@ export class StreamQueue {
     const seen = new Set<string>();
     let searched = 0;
     for (const run of this.#split(this.#free(lane))) {
-      const holders = [...run.acceptedBy].sort().join(' ');
+      const holders = [...run.acceptedBy, '', ...(run.avoid ?? [])].join(' ');
       if (!seen.has(holders)) yield { ...run, last: Math.min(run.last, run.first + rowsMax - 1) };
       seen.add(holders);
       searched += 1;
@@ -178,12 +197,14 @@ export class StreamQueue {
   /** The buffer gave these rows up: announced as a gap instead. One that is under way may still arrive; that harms nothing. */
   gaveUp({ first, last, reason }: Gap): void {
     this.#forget({ first, last });
+    this.outstanding.forget(IntervalSet.of([{ first, last }]));
     this.gaps = withGap(this.gaps, { first, last, reason });
   }
 
   /** The store was reopened and knows nothing of it: what was never written is gone. */
   vanished(): void {
-    for (const range of [...this.#owed.ranges()]) this.gaveUp({ ...range, reason: 'corruption' });
+    const rows = this.#owed.union(this.#kept);
+    for (const range of rows.ranges()) this.gaveUp({ ...range, reason: 'corruption' });
     this.sealedAt ??= this.#committedTo;
   }
 
@@ -192,21 +213,64 @@ export class StreamQueue {
     this.gaps = withoutRange(this.gaps, range);
   }
 
-  /** A provider holds `first..last`; rows that now have their copies are no longer owed. */
-  accepted(provider: string, first: number, last: number, copies: number): void {
+  /** Which of these are still to be sent: others may be gone from the buffer. */
+  owedOf({ first, last }: SeqRange): SeqRange[] {
+    return this.#owed.within(first, last);
+  }
+
+  /** A provider holds `first..last`; rows that now have their copies are no longer owed, but kept `untilReceipt`. */
+  accepted(provider: string, first: number, last: number, copies: number, untilReceipt = false): void {
     const own = this.#accepted.get(provider) ?? IntervalSet.empty();
     this.#accepted.set(provider, own);
     const owed = this.#owed.within(first, last);
     for (const part of owed) own.add(part.first, part.last);
     for (const run of this.#split(owed)) {
-      if (run.acceptedBy.size >= copies) this.#forget(run);
+      if (run.acceptedBy.size < copies) continue;
+      if (!untilReceipt) this.#forget(run);
+      else this.#keep(run);
     }
   }
 
-  /** Rows that are owed no more. */
+  /**
+   * A receipt covers these; null: as before, but more was accepted since. Returns the rows that are free now (I3): those that have their
+   * copies, and where one is enough also those of which it is not known who took them.
+   */
+  received(covered: IntervalSet | null, copies: number): SeqRange[] {
+    this.#covered = covered ?? this.#covered;
+    const rows = copies <= 1 ? this.#owed.union(this.#kept) : this.#kept;
+    const free = within(rows, this.#covered);
+    for (const range of free) this.#forget(range);
+    return free;
+  }
+
+  /** A provider took these and they did not arrive: they are owed again, through others until `untilMs`. Returns how many rows. */
+  doubt(provider: string, { first, last }: SeqRange, untilMs: number): number {
+    const rows = this.#owed.union(this.#kept).within(first, last);
+    const avoided = this.#avoided.get(provider) ?? { rows: IntervalSet.empty(), untilMs };
+    if (rows.length > 0) this.#avoided.set(provider, { ...avoided, untilMs });
+    for (const part of rows) {
+      this.#kept.remove(part.first, part.last);
+      this.#owed.add(part.first, part.last);
+      this.#accepted.get(provider)?.remove(part.first, part.last);
+      avoided.rows.add(part.first, part.last);
+    }
+    this.#waitedTo = Math.max(this.#waitedTo, rows.at(-1)?.last ?? 0);
+    return rows.reduce((sum, part) => sum + part.last - part.first + 1, 0);
+  }
+
+  /** Rows that have their copies. Who is to be avoided is remembered, for the case that they do not arrive either. */
+  #keep({ first, last }: SeqRange): void {
+    this.#owed.remove(first, last);
+    this.#kept.add(first, last);
+    for (const set of this.#accepted.values()) set.remove(first, last);
+  }
+
+  /** Rows that are neither owed nor kept any more. */
   #forget({ first, last }: SeqRange): void {
     this.#owed.remove(first, last);
+    this.#kept.remove(first, last);
     for (const set of this.#accepted.values()) set.remove(first, last);
+    for (const { rows } of this.#avoided.values()) rows.remove(first, last);
   }
 
   /** Owed rows of a lane that are in no envelope, ascending. */
@@ -215,25 +279,32 @@ export class StreamQueue {
     for (const owed of this.#owed.within(from, to)) yield* this.#reserved.missing(owed.first, owed.last);
   }
 
-  /** Cuts ranges where the set of holders changes. */
+  /** Cuts ranges where the set of holders, or of those to avoid, changes. */
   *#split(ranges: Iterable<SeqRange>): Generator<Run> {
     for (const range of ranges) {
       let first = range.first;
       while (first <= range.last) {
         const acceptedBy = new Set<string>();
+        const avoid = new Set<string>();
         let last = range.last;
         for (const [provider, set] of this.#accepted) {
-          if (set.has(first)) {
-            acceptedBy.add(provider);
-            last = Math.min(last, set.firstGap(first) - 1);
-          } else {
-            const [next] = set.within(first, last);
-            if (next) last = Math.min(last, next.first - 1);
-          }
+          last = cut(set, first, last);
+          if (set.has(first)) acceptedBy.add(provider);
         }
-        yield { first, last, acceptedBy };
+        for (const [provider, { rows }] of this.#avoided) {
+          last = cut(rows, first, last);
+          if (rows.has(first)) avoid.add(provider);
+        }
+        yield { first, last, acceptedBy, ...(avoid.size > 0 && { avoid }) };
         first = last + 1;
       }
     }
   }
+}
+
+/** How far from `first`, at most to `last`, all are in the set, or none is. */
+function cut(set: IntervalSet, first: number, last: number): number {
+  if (set.has(first)) return Math.min(last, set.firstGap(first) - 1);
+  const [next] = set.within(first, last);
+  return next ? Math.min(last, next.first - 1) : last;
 }

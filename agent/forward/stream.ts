@@ -17,6 +17,8 @@ export interface StreamProgress {
   /** Records that still need a provider. */
   pending: number;
   inFlight: number;
+  /** Records with their copies, in the buffer until the router's receipt covers them. */
+  awaitingReceipt: number;
   /** Age of the oldest commit not yet sent; null when none waits. */
   oldestAgeMs: number | null;
   /** Records delivered with all their copies since start. */
@@ -140,6 +142,7 @@ export class Stream {
       name: this.name,
       pending: this.queues.reduce((sum, queue) => sum + queue.owed, 0),
       inFlight: this.queues.reduce((sum, queue) => sum + queue.reserved, 0),
+      awaitingReceipt: this.queues.reduce((sum, queue) => sum + queue.kept, 0),
       oldestAgeMs: waiting.length > 0 ? Math.round(nowMs - Math.min(...waiting)) : null,
       accepted: this.#accepted,
       ratePerSecond: this.#ratePerSecond,

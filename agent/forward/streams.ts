@@ -1,19 +1,20 @@
 /** The streams of the policy with their queues, as the store holds them; and those that left the policy with rows in the buffer. */
 import type { Logger } from '../../shared/log.ts';
 import { type Policy, streamSchema } from '../../shared/policy.ts';
-import type { StreamState } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
+import type { Settlements } from './settlements.ts';
 import { Stream } from './stream.ts';
-import { StreamQueue } from './stream-queue.ts';
 
 export class Streams {
   readonly #store: Buffer;
+  readonly #settlements: Settlements;
   readonly #log: Logger;
   readonly #streams = new Map<string, Stream>();
   #turn = 0;
 
-  constructor(options: { policy: Policy; store: Buffer; log: Logger }) {
+  constructor(options: { policy: Policy; store: Buffer; settlements: Settlements; log: Logger }) {
     this.#store = options.store;
+    this.#settlements = options.settlements;
     this.#log = options.log;
     for (const [name, policy] of Object.entries(options.policy.streams)) {
       this.#streams.set(name, new Stream(name, policy));
@@ -53,21 +54,7 @@ export class Streams {
       const { queues } = this.of(state.stream);
       const known = queues.find(({ epoch }) => epoch === state.epoch);
       if (known) known.reopened(state);
-      else queues.push(this.#queueOf(state));
+      else queues.push(this.#settlements.queueOf(this.of(state.stream), state));
     }
-  }
-
-  /** Its stream may ask for fewer copies than when the file was closed: what has enough now is reported again, which frees it. */
-  #queueOf(state: StreamState): StreamQueue {
-    const queue = new StreamQueue(state);
-    const { epoch, stream } = state;
-    const copies = this.of(stream).policy.redundancy;
-    for (const [provider, accepted] of state.accepted) {
-      for (const { first, last } of accepted.ranges()) {
-        queue.accepted(provider, first, last, copies);
-        void this.#store.accept({ epoch, stream, provider, first, last, copies });
-      }
-    }
-    return queue;
   }
 }

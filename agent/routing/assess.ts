@@ -5,7 +5,7 @@ import { PRICE_SHEETS } from '../../shared/prices.ts';
 import type { ScoreInputs } from '../../shared/scoring/inputs.ts';
 import { type ProviderScore, scoreProviders } from '../../shared/scoring/score.ts';
 import { standardTariff } from '../../shared/tariff.ts';
-import { insideResidency, refusalsOf } from './eligibility.ts';
+import { insideResidency, refusalsOf, yields } from './eligibility.ts';
 import type { Refusal } from './reasons.ts';
 import type { ProviderState, RoutingState, StreamState } from './state.ts';
 
@@ -29,7 +29,9 @@ export interface Assessment {
 /** One assessment per provider, in the order of the configuration. */
 export function assess(state: RoutingState, stream: StreamState): Assessment[] {
   const { form, weights } = state.policy.scoring;
-  const refusals = state.providers.map((provider) => refusalsOf(provider, stream.policy, state.policy));
+  const standing = state.providers.map((provider) => refusalsOf(provider, stream.policy, state.policy));
+  const yielding = yields(state.providers, standing, stream.policy.redundancy);
+  const refusals = standing.map((own, i): Refusal[] => (yielding[i] ? [...own, 'receipt-lag'] : own));
   const inputs = state.providers.map((provider, i) =>
     inputsOf(provider, stream, state.policy, refusals[i]?.length === 0),
   );

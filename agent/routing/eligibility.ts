@@ -35,8 +35,27 @@ export function refusalsOf(provider: ProviderState, stream: StreamPolicy, policy
   const refusals = standingRefusals(provider.facts, stream, policy);
   const { kind } = provider.health;
   if (kind === 'open' || kind === 'probing') refusals.push(kind);
-  if (provider.holds.length > 0) refusals.push('hold');
+  if (isHeldFirmly(provider)) refusals.push('hold');
   return refusals;
+}
+
+/** By a hold that does not give way. */
+export function isHeldFirmly({ holds }: ProviderState): boolean {
+  return holds.some((reason) => reason !== 'receipt-lag');
+}
+
+/**
+ * For each provider whether it stands back from the stream, its receipts being late while enough others may take the stream.
+ * `refusals` are those of {@link refusalsOf}, in the same order.
+ */
+export function yields(
+  providers: readonly ProviderState[],
+  refusals: readonly Refusal[][],
+  copies: number,
+): boolean[] {
+  const isLate = ({ holds }: ProviderState): boolean => holds.includes('receipt-lag');
+  const others = providers.filter((provider, i) => refusals[i]?.length === 0 && !isLate(provider));
+  return providers.map((provider) => isLate(provider) && others.length >= copies);
 }
 
 /** Whether any stream could ever use it. One that none may use is not probed either: nothing at all leaves for it. */

@@ -1,9 +1,11 @@
 /** What events do to one provider's state. */
 import type { Policy } from '../../shared/policy.ts';
 import type { Outcome } from '../cloud/publisher.ts';
+import { isHeldFirmly } from './eligibility.ts';
 import { type Health, type HealthEventKind, isUp, nextHealth } from './health.ts';
 import { healthEventOf, verdictOf } from './outcome.ts';
 import type { HoldReason } from './reasons.ts';
+import { afterPause, withLag } from './receipt-lag.ts';
 import { nextBaseline, passesTrial, signsOf, TRIAL_SAMPLES } from './signs.ts';
 import type { ProviderState } from './state.ts';
 import { EMPTY_WINDOW, pruned, type Sample, withSample } from './window.ts';
@@ -61,7 +63,12 @@ export function afterTick(provider: ProviderState, policy: Policy, nowMs: number
   const baseline = nextBaseline(provider.baseline, window, nowMs);
   const unchanged = window === provider.window && baseline === provider.baseline;
   const aged = unchanged ? provider : { ...provider, window, baseline };
-  return judged(moveHealth(aged, 'time', policy, nowMs), policy, nowMs);
+  return judged(moveHealth(unpaused(aged, policy, nowMs), 'time', policy, nowMs), policy, nowMs);
+}
+
+function unpaused(provider: ProviderState, policy: Policy, nowMs: number): ProviderState {
+  const receiptLag = afterPause(provider.receiptLag, policy.failover, nowMs);
+  return receiptLag === provider.receiptLag ? provider : released({ ...provider, receiptLag }, 'receipt-lag');
 }
 
 export function held(provider: ProviderState, reason: HoldReason): ProviderState {
@@ -76,10 +83,23 @@ export function released(provider: ProviderState, reason: HoldReason): ProviderS
   return { ...provider, holds, lastTryMs: null, proven: false };
 }
 
+/** How far its receipts are behind was measured; see receipt-lag.ts. */
+export function lagged(
+  provider: ProviderState,
+  lagMs: number | null,
+  policy: Policy,
+  nowMs: number,
+): ProviderState {
+  const receiptLag = withLag(provider.receiptLag, lagMs, policy.failover, nowMs);
+  if (receiptLag === provider.receiptLag) return provider;
+  const measured = { ...provider, receiptLag };
+  return receiptLag.heldUntilMs === null ? measured : held(measured, 'receipt-lag');
+}
+
 /** Whether a heartbeat should go there now: to close a breaker, to check a suspect, or to know an idle provider's health. */
 export function probeDue(provider: ProviderState, failover: Policy['failover'], nowMs: number): boolean {
-  const { health, probeSentMs, lastTryMs, holds } = provider;
-  if (holds.length > 0) return false;
+  const { health, probeSentMs, lastTryMs } = provider;
+  if (isHeldFirmly(provider)) return false;
   if (probeSentMs !== null && nowMs - probeSentMs < failover.deadline_max + PROBE_OVERDUE_MS) return false;
   switch (health.kind) {
     case 'open':

@@ -1,6 +1,6 @@
 /** Why a provider is not used, and why a stream moved. Each text is the log field and the metric label. */
 
-/** A named reason not to use a provider, set from outside the core. A provider may have several; each ends on its own. */
+/** A named reason not to use a provider. It may have several; each ends on its own. All but the last are set from outside the core. */
 export type HoldReason =
   /** An operator said so. */
   | 'manual'
@@ -8,7 +8,7 @@ export type HoldReason =
   | 'quota'
   /** The monthly budget of the policy is used up. */
   | 'budget'
-  /** It acknowledges, but the records do not reach the router (grey failure). */
+  /** It acknowledges, but the records do not reach the router (grey failure); see receipt-lag.ts. */
   | 'receipt-lag';
 
 /** Why a provider may not take an envelope of a stream now. */
@@ -23,8 +23,10 @@ export type Refusal =
   | 'open'
   /** Its breaker was open, and probes have not yet closed it. */
   | 'probing'
-  /** At least one hold. */
-  | 'hold';
+  /** At least one hold other than the next. */
+  | 'hold'
+  /** On hold for its receipts, and as many others as the stream has copies may take it. */
+  | 'receipt-lag';
 
 /** Why a stream changed its provider. */
 export type SwitchReason =
@@ -38,6 +40,8 @@ export type SwitchReason =
   | 'breaker'
   /** The one in use was put on hold. */
   | 'hold'
+  /** What the one in use acknowledged does not reach the router. */
+  | 'receipt-lag'
   /** A new policy took the one in use out by zone or by certification (I4), or its configuration disabled it. */
   | 'residency'
   | 'certification'

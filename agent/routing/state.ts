@@ -3,6 +3,7 @@ import type { Policy, ProviderFacts, StreamPolicy } from '../../shared/policy.ts
 import { PRICE_SHEETS } from '../../shared/prices.ts';
 import { type Health, healthyAt } from './health.ts';
 import type { HoldReason } from './reasons.ts';
+import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
 import { EMPTY_WINDOW, type SampleWindow } from './window.ts';
 
 /** Slow-moving p95, to know an unusual latency by. */
@@ -19,6 +20,7 @@ export interface ProviderState {
   readonly typicalLatencyMs: number;
   readonly baseline: Baseline | null;
   readonly holds: readonly HoldReason[];
+  readonly receiptLag: ReceiptLag;
   /** Units billed this month, as last told. */
   readonly unitsThisMonth: number;
   /** Last outcome, or last probe asked for; null before the first and after a release. */
@@ -67,6 +69,7 @@ export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState 
     typicalLatencyMs: PRICE_SHEETS[facts.type].reference.latency_ms.value,
     baseline: null,
     holds: [],
+    receiptLag: NO_RECEIPT_LAG,
     unitsThisMonth: 0,
     lastTryMs: null,
     probeSentMs: null,

@@ -8,9 +8,12 @@ import { servesAnyStream } from './eligibility.ts';
 import type { HealthKind } from './health.ts';
 import { savedUp } from './hedge.ts';
 import { type RoutingMemory, recalledProvider, recalledStream } from './memory.ts';
-import { afterTick, afterTry, held, probeDue, probeSent, released } from './provider.ts';
+import { afterTick, afterTry, held, lagged, probeDue, probeSent, released } from './provider.ts';
 import type { HealthReason, HoldReason, SwitchReason } from './reasons.ts';
 import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
+
+/** Set and ended from outside; the core decides itself about the other one. */
+type OutsideHold = Exclude<HoldReason, 'receipt-lag'>;
 
 export type RoutingEvent =
   /** A try ended. `latencyMs` is its whole duration, also when it failed. */
@@ -24,8 +27,8 @@ export type RoutingEvent =
     }
   /** Every 100 ms or so: pauses end, probes fall due, scores are compared. */
   | { kind: 'tick' }
-  | { kind: 'hold'; provider: string; reason: HoldReason }
-  | { kind: 'release'; provider: string; reason: HoldReason }
+  | { kind: 'hold'; provider: string; reason: OutsideHold }
+  | { kind: 'release'; provider: string; reason: OutsideHold }
   /** What the provider has billed this month so far, in its units: decides the price tier of the next envelope. */
   | { kind: 'usage'; provider: string; unitsThisMonth: number }
   /** An envelope went to a second provider because the first had not answered it in its hedge delay. */
@@ -34,13 +37,23 @@ export type RoutingEvent =
   | { kind: 'thrift'; on: boolean }
   /** What was known `elapsedMs` ago, before a restart. */
   | { kind: 'restored'; memory: RoutingMemory; elapsedMs: number }
+  /** Of all at once, for it matters whether the others are late too. */
+  | { kind: 'receipts'; lags: readonly ProviderLag[] }
   | { kind: 'policy'; policy: Policy };
+
+interface ProviderLag {
+  readonly provider: string;
+  /** Age of the oldest that it acknowledged and no receipt of the router covers; null when there is none. */
+  readonly lagMs: number | null;
+}
 
 export type Effect =
   /** Publish a heartbeat envelope there. */
   | { kind: 'probe'; provider: string; deadlineMs: number }
   | { kind: 'switch'; stream: string; from: string | null; to: string | null; reason: SwitchReason }
-  | { kind: 'health'; provider: string; from: HealthKind; to: HealthKind; reason: HealthReason };
+  | { kind: 'health'; provider: string; from: HealthKind; to: HealthKind; reason: HealthReason }
+  /** A hold that the core itself decides about begins or ends. */
+  | { kind: 'hold'; provider: string; reason: HoldReason; begins: boolean };
 
 export interface Step {
   state: RoutingState;
@@ -104,6 +117,18 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
       return { state: { ...state, isThrifty: event.on }, effects: [] };
     case 'restored':
       return reconsidered(recalled(state, event.memory, event.elapsedMs), { nowMs, policyChanged: false });
+    case 'receipts': {
+      const step = event.lags.reduce<Step>(
+        (before, { provider, lagMs }) => {
+          const after = withProvider(before.state, provider, (one) =>
+            lagged(one, lagMs, state.policy, nowMs),
+          );
+          return { state: after.state, effects: [...before.effects, ...after.effects] };
+        },
+        { state, effects: [] },
+      );
+      return step.effects.length > 0 ? reconsidered(step, { nowMs, policyChanged: false }) : step;
+    }
     case 'policy':
       return reconsidered(
         { state: underPolicy(state, event.policy, nowMs), effects: [] },
@@ -116,7 +141,7 @@ function ticked(state: RoutingState, nowMs: number): Step {
   const effects: Effect[] = [];
   const providers = state.providers.map((before) => {
     const after = afterTick(before, state.policy, nowMs);
-    effects.push(...healthEffects(before, after));
+    effects.push(...healthEffects(before, after), ...lagEffects(before, after));
     if (!servesAnyStream(after.facts, state.policy) || !probeDue(after, state.policy.failover, nowMs))
       return after;
     const deadline = deadlineMs(after, state.policy.failover, 0);
@@ -154,7 +179,7 @@ function withProvider(
   const providers = state.providers.map((before) => {
     if (before.facts.name !== name) return before;
     const after = change(before);
-    effects.push(...healthEffects(before, after));
+    effects.push(...healthEffects(before, after), ...lagEffects(before, after));
     return after;
   });
   return { state: { ...state, providers }, effects };
@@ -191,4 +216,10 @@ function healthEffects(before: ProviderState, after: ProviderState): Effect[] {
   return [
     { kind: 'health', provider: name, from: before.health.kind, to: health.kind, reason: health.reason },
   ];
+}
+
+function lagEffects(before: ProviderState, after: ProviderState): Effect[] {
+  const begins = after.receiptLag.heldUntilMs !== null;
+  if (begins === (before.receiptLag.heldUntilMs !== null)) return [];
+  return [{ kind: 'hold', provider: after.facts.name, reason: 'receipt-lag', begins }];
 }

@@ -17,11 +17,11 @@ export interface Span {
 export type RecordedTries = Span & Pick<LineOf<'tries'>, 'a' | 'l' | 'f' | 'fl' | 'ff' | 'ra'>;
 export type RecordedLoad = Span & Pick<LineOf<'load'>, 's' | 'r' | 'e' | 'er' | 'eb'>;
 
-/** A hold that was not the meter's began or ended. */
+/** A hold of an operator began or ended. */
 export interface RecordedHold {
   at: number;
   provider: string;
-  reason: HoldReason;
+  reason: ReplayedReason;
   on: boolean;
 }
 
@@ -46,8 +46,10 @@ export type RecordingResult = { ok: true; recording: Recording } | { ok: false; 
 
 /** Without a line for so long, the agent was not running: idle providers are probed more often. */
 const SILENCE_MS = 600_000;
-/** Set by the meter from the policy: a replay finds them itself. */
-const METERED: ReadonlySet<HoldReason> = new Set(['quota', 'budget']);
+/** Set from the policy and what was counted, which a replay finds itself; and from receipts, which are not recorded. */
+const NOT_REPLAYED: ReadonlySet<HoldReason> = new Set(['quota', 'budget', 'receipt-lag']);
+
+type ReplayedReason = Exclude<HoldReason, 'quota' | 'budget' | 'receipt-lag'>;
 
 type Dated<L> = { at: number; line: L };
 type Line = Entry['line'];
@@ -132,11 +134,11 @@ function triesOf(lines: readonly Dated<Line>[]): Map<string, RecordedTries[]> {
 
 /** A state line says all that holds then, so that one whose beginning is lost is found, and one whose end is lost ends. */
 function holdsOf(lines: readonly Dated<Line>[]): RecordedHold[] {
-  const inForce = new Map<string, { provider: string; reason: HoldReason }>();
+  const inForce = new Map<string, { provider: string; reason: ReplayedReason }>();
   const holds: RecordedHold[] = [];
   const set = (at: number, provider: string, reason: HoldReason, on: boolean): void => {
     const key = `${reason} ${provider}`;
-    if (METERED.has(reason) || inForce.has(key) === on) return;
+    if (!isReplayed(reason) || inForce.has(key) === on) return;
     if (on) inForce.set(key, { provider, reason });
     else inForce.delete(key);
     holds.push({ at, provider, reason, on });
@@ -151,6 +153,10 @@ function holdsOf(lines: readonly Dated<Line>[]): RecordedHold[] {
       for (const reason of reasons) set(at, provider, reason, true);
   }
   return holds;
+}
+
+function isReplayed(reason: HoldReason): reason is ReplayedReason {
+  return !NOT_REPLAYED.has(reason);
 }
 
 function switchesOf(lines: readonly Dated<Line>[]): Map<string, number> {

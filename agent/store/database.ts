@@ -213,8 +213,9 @@ export class BufferDatabase {
   }
 
   /** Frees what the rule of progress.ts sets free, and nothing else (I3). */
-  #accept(stream: Stream, { provider, first, last, copies }: Acceptance, result: CommitResult): void {
-    for (const range of accept(stream.progress, provider, { first, last }, copies)) {
+  #accept(stream: Stream, acceptance: Acceptance, result: CommitResult): void {
+    const { provider, copies, untilReceipt } = acceptance;
+    for (const range of accept(stream.progress, provider, acceptance, copies, untilReceipt)) {
       this.#streams.freed(stream, range, result);
     }
     stream.changed = true;

@@ -1,6 +1,7 @@
 /**
  * The rule that frees rows (I3): a record leaves the buffer when as many different providers accepted it as its stream
- * asks for, and not before.
+ * asks for, and not before. In a stream that waits for receipts, acceptances are only noted, and the router's receipt frees: of
+ * one copy whatever it covers, of more what that many providers accepted too.
  *
  * An acceptance frees only inside the range that it names. So one that was in flight while the policy raised the number
  * of copies frees nothing else; after a policy lowered it, the caller reports the waiting ranges again.
@@ -16,19 +17,42 @@ export interface Progress {
 }
 
 /**
- * Takes in that `provider` accepted `range`, changing `progress` in place. Returns what is now free, ascending; it is
- * already out of `progress`. What is no longer pending is ignored, so late and repeated acceptances cost nothing.
+ * Takes in that `provider` accepted `range`, or, with null, that a receipt of the router covers it, changing `progress` in place.
+ * Returns what is now free, ascending; it is already out of `progress`. What is no longer pending is ignored, so late and
+ * repeated acceptances cost nothing.
  */
-export function accept(progress: Progress, provider: string, range: SeqRange, copies: number): SeqRange[] {
+export function accept(
+  progress: Progress,
+  provider: string | null,
+  range: SeqRange,
+  copies: number,
+  untilReceipt = false,
+): SeqRange[] {
   const { pending, accepted } = progress;
   const parts = pending.within(range.first, range.last);
-  const free = copies <= 1 ? parts : record(accepted, provider, parts, copies);
+  const free =
+    provider === null
+      ? received(accepted, parts, copies)
+      : given(accepted, provider, parts, untilReceipt ? Number.POSITIVE_INFINITY : copies);
   for (const { first, last } of free) {
     pending.remove(first, last);
     for (const set of accepted.values()) set.remove(first, last);
   }
   for (const [name, set] of accepted) if (set.size === 0) accepted.delete(name);
   return free;
+}
+
+function received(accepted: Progress['accepted'], parts: SeqRange[], copies: number): SeqRange[] {
+  return copies <= 1 ? parts : parts.flatMap((part) => heldBy(accepted.values(), part, copies));
+}
+
+function given(
+  accepted: Progress['accepted'],
+  provider: string,
+  parts: SeqRange[],
+  copies: number,
+): SeqRange[] {
+  return copies <= 1 ? parts : record(accepted, provider, parts, copies);
 }
 
 /** Notes `parts` as accepted by `provider`; returns those that `copies` providers now hold. */

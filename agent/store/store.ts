@@ -174,7 +174,7 @@ export class Store implements Service {
   }
 
   /**
-   * Notes that a provider accepted a range; rows that enough providers accepted are deleted (I3, progress.ts).
+   * Notes that a provider, or the router, has a range; rows that this sets free are deleted (I3, progress.ts).
    * Like the next two: resolves when durable, need not be awaited, survives a reopening, may be repeated.
    */
   accept(acceptance: Acceptance): Promise<void> {

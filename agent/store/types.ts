@@ -59,7 +59,7 @@ export interface StreamState {
   epoch: string;
   stream: string;
   pending: IntervalSet;
-  /** By provider; only ranges that wait for more copies. */
+  /** By provider; only ranges that wait for more copies, or for a receipt. */
   accepted: Map<string, IntervalSet>;
   /** Given up on purpose, not yet delivered. */
   gaps: Gap[];
@@ -69,12 +69,17 @@ export interface StreamState {
   bytes: number;
 }
 
-/** A provider accepted `first..last`; `copies` is how many different providers the stream's rule asks for. */
+/**
+ * A provider accepted `first..last`, or, with `provider` null, a receipt of the router covers it; `copies` is how many different
+ * providers the stream's rule asks for.
+ */
 export interface Acceptance extends SeqRange {
   epoch: string;
   stream: string;
-  provider: string;
+  provider: string | null;
   copies: number;
+  /** The stream's rows stay until a receipt covers them. */
+  untilReceipt?: boolean;
 }
 
 /** What one commit added to a stream: a dense range. */

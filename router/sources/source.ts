@@ -12,6 +12,8 @@ export interface Delivery {
   authenticatedGateway: string | null;
   /** How often the provider has delivered this message, counting this one; null where it does not tell. */
   deliveryCount: number | null;
+  /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */
+  onDeadLetter?: (reason: string) => void;
 }
 
 /** `settle`: committed (or dead-lettered), tell the provider it is done. `retry`: leave it for redelivery. */
@@ -31,7 +33,7 @@ export interface SourceState {
 
 export interface Source {
   readonly name: string;
-  readonly type: 'aws' | 'azure' | 'gcp' | 'mqtt';
+  readonly type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
   /** Begins reading; resolves once running. A provider that is down is not an error: it is retried for ever, with backoff and a log line. */
   start(handler: DeliveryHandler): Promise<void>;
   /** Takes no new message, waits for those in hand to settle (bounded to about 5 s), then disconnects. */

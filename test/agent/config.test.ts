@@ -237,3 +237,20 @@ t.test('bounds', async (t) => {
   t.strictSame(paths(problems({ providers: '[]' })), ['providers']);
   t.strictSame(paths(problems({ broker: '{ allow_anonymous: true, listeners: [] }' })), ['broker.listeners']);
 });
+
+t.test('a stream that waits for receipts needs a downlink, also in a policy file', async (t) => {
+  const policy = "{ streams: { telemetry: { topics: ['#'], until: receipt } } }";
+  const downlinks = '[{ type: https, name: router, url: "https://r:8443", token_key_file: /k }]';
+  t.same(paths(problems({ rest: `policy: ${policy}` })), ['policy.streams.telemetry.until']);
+  t.same(problems({ rest: `policy: ${policy}\ndownlinks: ${downlinks}` }), []);
+  const files = { '/etc/h/policy.yaml': policy };
+  t.same(paths(problems({ rest: 'policy_file: policy.yaml' }, files)), ['streams.telemetry.until']);
+  t.same(problems({ rest: `policy_file: policy.yaml\ndownlinks: ${downlinks}` }, files), []);
+  const twice =
+    '[{ type: https, name: r, url: "http://r", token_key_file: /k }, { type: https, name: r, url: "https://r" }]';
+  t.same(paths(problems({ rest: `downlinks: ${twice}` })), [
+    'downlinks[0].url',
+    'downlinks[1].token_key_file',
+    'downlinks[1].name',
+  ]);
+});

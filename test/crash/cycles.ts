@@ -5,7 +5,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fourFreePorts } from '../../demo/http.ts';
+import { fiveFreePorts } from '../../demo/http.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { type Entropy, seededEntropy, systemEntropy } from '../../shared/entropy.ts';
 import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from './agent-process.ts';
@@ -44,8 +44,8 @@ async function runFolder(
   tally: Tally,
   say: (line: string) => void,
 ): Promise<void> {
-  const [broker, admin, ...providers] = await fourFreePorts(systemEntropy);
-  const folder: AgentFolder = { dir, ports: { broker, admin, providers } };
+  const [broker, admin, one, two] = await fiveFreePorts(systemEntropy);
+  const folder: AgentFolder = { dir, ports: { broker, admin, providers: [one, two] } };
   mkdirSync(join(dir, 'data'));
   writeConfig(folder);
   const instants = Array.from({ length: cycles }, () => killInstant(entropy));

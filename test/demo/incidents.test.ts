@@ -16,7 +16,7 @@ t.test('a failover is timed by its slowest stream, from the start of the fault',
   const dir = t.testdir({
     'agent.log': `Node.js says something that is not JSON\n${log(
       { atMs: -500, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp' },
-      { atMs: 100, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp' },
+      { atMs: 100, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp', reason: 'breaker' },
       { atMs: 150, event: 'forward.recovered', stream: 'a', from: 'aws', to: 'gcp' },
       { atMs: 300, event: 'routing.switch', stream: 'b', from: 'aws', to: 'azure' },
       { atMs: 420, event: 'forward.recovered', stream: 'b', from: 'aws', to: 'azure' },
@@ -26,7 +26,7 @@ t.test('a failover is timed by its slowest stream, from the start of the fault',
     )}`,
   });
   t.strictSame(await findFailovers(join(dir, 'agent.log'), [FAULT]), [
-    { from: 'aws', to: 'gcp', fault: 'refuse', detected_ms: 300, recovered_ms: 420 },
+    { from: 'aws', to: 'gcp', fault: 'refuse', reason: 'breaker', detected_ms: 300, recovered_ms: 420 },
   ]);
 });
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { connectAsync } from 'mqtt';
 import t, { type Test } from 'tap';
-import { fourFreePorts } from '../../demo/http.ts';
+import { fiveFreePorts } from '../../demo/http.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { seededEntropy, systemEntropy } from '../../shared/entropy.ts';
 import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from '../crash/agent-process.ts';
@@ -34,8 +34,8 @@ interface Plant {
 
 async function started(t: Test): Promise<Plant> {
   const dir = t.testdir();
-  const [broker, admin, ...providers] = await fourFreePorts(systemEntropy);
-  const folder: AgentFolder = { dir, ports: { broker, admin, providers } };
+  const [broker, admin, one, two] = await fiveFreePorts(systemEntropy);
+  const folder: AgentFolder = { dir, ports: { broker, admin, providers: [one, two] } };
   mkdirSync(join(dir, 'data'));
   writeConfig(folder);
   const disk = new FaultyDisk(dir);

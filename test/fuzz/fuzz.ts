@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fourFreePorts } from '../../demo/http.ts';
+import { fiveFreePorts } from '../../demo/http.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { AgentProcess } from '../crash/agent-process.ts';
@@ -57,7 +57,7 @@ export async function fuzz(
   say: (line: string) => void,
 ): Promise<FuzzResult> {
   const dir = mkdtempSync(join(tmpdir(), 'headgate-fuzz-'));
-  const [broker, admin, nobody] = await fourFreePorts(systemEntropy);
+  const [broker, admin, nobody] = await fiveFreePorts(systemEntropy);
   writeAgentConfig(dir, { broker, admin, nobody });
   const run = new Run(options, clock, { dir, port: broker });
   try {

@@ -6,7 +6,8 @@ import { duration } from '../../shared/config/kinds.ts';
 import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy.ts';
 import { facts } from '../agent/routing/world.ts';
 
-const holdReason = z.enum(['manual', 'quota', 'budget', 'receipt-lag']);
+const outsideHold = z.enum(['manual', 'quota', 'budget']);
+const holdReason = z.enum([...outsideHold.options, 'receipt-lag']);
 const provider = z.strictObject({
   type: z.enum(['aws', 'azure', 'gcp', 'mqtt']).default('mqtt'),
   region: z.string().default('eu-west-1'),
@@ -22,8 +23,10 @@ const perStream = <T extends z.ZodType>(value: T) => z.union([value, z.record(z.
 const happening = z
   .object({
     at: duration(),
-    hold: z.record(z.string(), holdReason).default({}),
-    release: z.record(z.string(), holdReason).default({}),
+    hold: z.record(z.string(), outsideHold).default({}),
+    release: z.record(z.string(), outsideHold).default({}),
+    /** How far the receipts of a provider are behind from now on. */
+    lag: z.record(z.string(), z.union([z.literal('none').transform(() => null), duration()])).default({}),
     policy: z.record(z.string(), z.unknown()).optional(),
     /** Whether the month's money runs short. */
     thrift: z.boolean().optional(),

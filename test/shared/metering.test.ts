@@ -38,6 +38,7 @@ t.test('units are billed by each vendor’s rule', (t) => {
     [gcp, sizes(900, 0, 65), 1001],
     [gcp, sizes(4000), 4036],
     [mqtt, sizes(100, 20, 3), 123],
+    [standardTariff('https'), sizes(100, 20, 3), 123],
   ];
   for (const [tariff, size, units] of cases) {
     t.equal(billedUnits(tariff, size), units, `${tariff.type} ${JSON.stringify(size)}`);

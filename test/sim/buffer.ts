@@ -128,9 +128,9 @@ export class SimBuffer {
     return rows;
   }
 
-  accept({ epoch, stream, provider, first, last, copies }: Acceptance): Promise<void> {
+  accept({ epoch, stream, provider, first, last, copies, untilReceipt }: Acceptance): Promise<void> {
     return this.#operate(epoch, stream, (one) => {
-      for (const range of accept(one.progress, provider, { first, last }, copies)) {
+      for (const range of accept(one.progress, provider, { first, last }, copies, untilReceipt)) {
         for (const seq of this.#drop(one, range)) this.#options.truth.freed(this.#id(one, seq), copies);
       }
     });

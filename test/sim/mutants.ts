@@ -64,7 +64,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I3',
     what: 'rows of earlier epochs are not taken over after a start',
     file: 'agent/forward/forwarder.ts',
-    from: 'else queues.push(this.#queueOf(state));',
+    from: 'else queues.push(this.settlements.queueOf(this.#streamOf(state.stream), state));',
     to: '',
   },
   {

@@ -10,7 +10,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'agent/store/': ['shared/'],
   'router/': ['shared/'],
   'loopback/': ['shared/'],
-  'demo/': ['router/ledger/', 'loopback/cloud.ts', 'loopback/faults.ts', 'shared/'],
+  'demo/': ['router/ledger/', 'loopback/ca.ts', 'loopback/cloud.ts', 'loopback/faults.ts', 'shared/'],
   'cli/': ['agent/', 'router/', 'loopback/', 'demo/', 'shared/'],
   'bin/': ['cli/'],
   'test/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/'],

@@ -22,6 +22,12 @@ export function configWith(config: ProviderConfig, slot: SlotName): ProviderConf
       const { username: _, password: __, cert_file: ___, key_file: ____, ...rest } = config;
       return { ...rest, ...config.next_credentials };
     }
+    case 'https': {
+      if (!config.next_credentials) return null;
+      // All three are replaced, also by nothing.
+      const { cert_file: _, key_file: __, token_key_file: ___, ...rest } = config;
+      return { ...rest, ...config.next_credentials };
+    }
   }
 }
 
@@ -38,6 +44,8 @@ export function credentialFiles(config: ProviderConfig): string[] {
       return config.credentials && 'key_file' in config.credentials ? [config.credentials.key_file] : [];
     case 'mqtt':
       return [config.cert_file, config.key_file].filter((file) => file !== undefined);
+    case 'https':
+      return [config.cert_file, config.key_file, config.token_key_file].filter((file) => file !== undefined);
   }
 }
 
@@ -70,6 +78,7 @@ export async function validityOf(config: ProviderConfig, nowMs: number): Promise
     case 'gcp':
       return null;
     case 'mqtt':
+    case 'https':
       return config.cert_file === undefined ? null : certificateValidity(config.cert_file);
   }
 }

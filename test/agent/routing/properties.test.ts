@@ -10,6 +10,7 @@ import {
   type RoutingState,
   transition,
 } from '../../../agent/routing/core.ts';
+import { isHeldFirmly } from '../../../agent/routing/eligibility.ts';
 import { type Policy, policySchema } from '../../../shared/policy.ts';
 import { deepFreeze, facts } from './world.ts';
 
@@ -90,6 +91,12 @@ const events: fc.Arbitrary<RoutingEvent> = fc.oneof(
   fc.record({ kind: fc.constant('hold' as const), provider, reason }),
   fc.record({ kind: fc.constant('release' as const), provider, reason }),
   fc.record({ kind: fc.constant('usage' as const), provider, unitsThisMonth: fc.nat(2_000_000_000) }),
+  fc.record({
+    kind: fc.constant('receipts' as const),
+    lags: fc.array(fc.record({ provider, lagMs: fc.option(fc.integer({ min: 0, max: 20_000 })) }), {
+      maxLength: 3,
+    }),
+  }),
   policies.map((policy) => ({ kind: 'policy' as const, policy })),
 );
 
@@ -137,7 +144,7 @@ t.test(
               if (exclude.has(name)) throw new Error(`${name} is excluded`);
               if (!mayServe(state, stream, name)) throw new Error(`${name} may not serve ${stream}`);
               const known = state.providers.find((provider) => provider.facts.name === name);
-              if (known?.holds.length !== 0) throw new Error(`${name} is on hold`);
+              if (!known || isHeldFirmly(known)) throw new Error(`${name} is on hold`);
               if (known.health.kind === 'open' || known.health.kind === 'probing')
                 throw new Error(`${name} is broken`);
             }
@@ -153,24 +160,31 @@ t.test(
   },
 );
 
-t.test('every eligible provider is a candidate (SPEC 2)', (t) => {
-  fc.assert(
-    fc.property(policies, providers, runs, (policy, facts, steps) => {
-      play(initialState(policy, facts, 0), steps, (state) => {
-        const usable = state.providers.filter(
-          ({ facts: { name }, health, holds }) =>
-            mayServe(state, 'zoned', name) &&
-            holds.length === 0 &&
-            ['healthy', 'degraded'].includes(health.kind),
-        );
-        const found = candidates(state, 'zoned', new Set());
-        if (found.length !== usable.length) throw new Error(`${found} of ${usable.length}`);
-      });
-    }),
-    { numRuns: 100 },
-  );
-  t.end();
-});
+t.test(
+  'every eligible provider is a candidate, those whose receipts are late only for want of others (SPEC 2, 21)',
+  (t) => {
+    fc.assert(
+      fc.property(policies, providers, runs, (policy, facts, steps) => {
+        play(initialState(policy, facts, 0), steps, (state) => {
+          const usable = state.providers.filter(
+            (one) =>
+              mayServe(state, 'zoned', one.facts.name) &&
+              !isHeldFirmly(one) &&
+              ['healthy', 'degraded'].includes(one.health.kind),
+          );
+          const inTime = usable.filter(({ holds }) => holds.length === 0);
+          const copies = state.policy.streams['zoned']?.redundancy ?? 1;
+          const expected = (inTime.length >= copies ? inTime : usable).map(({ facts: { name } }) => name);
+          const found = candidates(state, 'zoned', new Set());
+          if (found.length !== expected.length || !found.every((name) => expected.includes(name)))
+            throw new Error(`${found}, not ${expected}`);
+        });
+      }),
+      { numRuns: 100 },
+    );
+    t.end();
+  },
+);
 
 t.test('the same events make the same states, and the input is never changed (I11) (SPEC 15)', (t) => {
   fc.assert(
@@ -192,12 +206,13 @@ t.test(
       fc.property(policies, providers, runs, fc.nat(1_000_000), (policy, facts, steps, bytes) => {
         play(initialState(policy, facts, 0), steps, (state) => {
           const { failover } = state.policy;
-          for (const { facts, health, window, opensMs } of state.providers) {
+          for (const { facts, health, window, opensMs, receiptLag } of state.providers) {
             const ms = deadlineMs(state, facts.name, bytes);
             if (ms < failover.deadline_min || ms > failover.deadline_max) throw new Error(`deadline ${ms}`);
             if (health.kind === 'open' && health.untilMs > state.nowMs + failover.open_max)
               throw new Error('pause');
             if (window.samples.length > 128 || opensMs.length > 16) throw new Error('memory');
+            if (receiptLag.holdsMs.length > 8) throw new Error('memory');
           }
         });
       }),

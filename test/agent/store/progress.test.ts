@@ -97,6 +97,30 @@ t.test('agrees with a plain model: one set of providers per row (I3)', async () 
   );
 });
 
+t.test('until a receipt: acceptances are noted and free nothing, the receipt frees (I3)', async (t) => {
+  const progress = progressOf(10);
+  t.same(accept(progress, 'aws', { first: 1, last: 6 }, 1, true), []);
+  t.same(members(progress.accepted.get('aws')), [1, 2, 3, 4, 5, 6]);
+  t.same(
+    accept(progress, null, { first: 5, last: 8 }, 1),
+    [{ first: 5, last: 8 }],
+    'also what nobody accepted',
+  );
+  t.same(members(progress.accepted.get('aws')), [1, 2, 3, 4]);
+  t.same(members(progress.pending), [1, 2, 3, 4, 9, 10]);
+  t.same(accept(progress, null, { first: 5, last: 8 }, 1), []);
+});
+
+t.test('until a receipt, with two copies: it frees what two accepted (I3)', async (t) => {
+  const progress = progressOf(10);
+  accept(progress, 'aws', { first: 1, last: 6 }, 2, true);
+  accept(progress, 'gcp', { first: 4, last: 8 }, 2, true);
+  t.equal(progress.pending.size, 10);
+  t.same(accept(progress, null, { first: 1, last: 10 }, 2), [{ first: 4, last: 6 }]);
+  t.same(accept(progress, 'gcp', { first: 1, last: 3 }, 2, true), []);
+  t.same(accept(progress, null, { first: 1, last: 10 }, 2), [{ first: 1, last: 3 }]);
+});
+
 function members(set: IntervalSet | undefined): number[] {
   return [...(set?.ranges() ?? [])].flatMap(listed);
 }

@@ -1,0 +1,54 @@
+/** What became of one envelope that was posted to a router. */
+import { refusesCertificate } from '../credentials/certificate-alert.ts';
+import type { Outcome, RetryableCause } from '../publisher.ts';
+import { type RouterAnswer, statusText } from './router-client.ts';
+
+const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
+  ECONNREFUSED: 'connection-refused',
+  ECONNRESET: 'connection-reset',
+  EPIPE: 'connection-reset',
+  ETIMEDOUT: 'not-connected',
+  EHOSTUNREACH: 'not-connected',
+  ENETUNREACH: 'not-connected',
+  ENOTFOUND: 'not-connected',
+  EAI_AGAIN: 'not-connected',
+};
+
+export function outcomeOf(answer: RouterAnswer): Outcome {
+  return answer.kind === 'answer' ? ofStatus(answer) : ofFailure(answer);
+}
+
+function ofStatus({ status, retryAfterMs, clockMoved }: Extract<RouterAnswer, { kind: 'answer' }>): Outcome {
+  const detail = statusText(status);
+  // Only what a router says of a commit counts; a proxy's page with another 2xx is no receipt.
+  if (status === 200) return { kind: 'accepted' };
+  switch (status) {
+    case 401:
+    case 403:
+      if (clockMoved) return { kind: 'retryable', cause: 'clock-skew', detail };
+      return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+    case 404:
+      return { kind: 'rejected', scope: 'provider', cause: 'not-found', detail };
+    case 413:
+      return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
+    case 429:
+      return { kind: 'throttled', retryAfterMs, detail };
+    case 503:
+      // A router that is behind says when to come again; a proxy's page does not.
+      if (retryAfterMs !== null) return { kind: 'throttled', retryAfterMs, detail };
+      return { kind: 'retryable', cause: 'unavailable', detail };
+  }
+  if (status >= 500) return { kind: 'retryable', cause: 'server-error', detail };
+  if (status >= 400) return { kind: 'rejected', scope: 'envelope', cause: 'invalid', detail };
+  return { kind: 'retryable', cause: 'unavailable', detail };
+}
+
+function ofFailure({ sent, cause, code, text }: Extract<RouterAnswer, { kind: 'failed' }>): Outcome {
+  if (code !== null && refusesCertificate(code))
+    return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail: code };
+  if (sent)
+    return { kind: 'unknown', cause: cause === 'deadline' ? 'deadline' : 'connection-lost', detail: text };
+  if (cause !== 'error') return { kind: 'retryable', cause: 'not-connected', detail: text };
+  // What is not the network's is the handshake's: certificates, protocol versions.
+  return { kind: 'retryable', cause: CONNECT_CAUSES[code ?? ''] ?? 'tls', detail: code ?? text };
+}

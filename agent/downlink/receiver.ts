@@ -1,0 +1,67 @@
+/** Takes in receipts from wherever they come: of two the newer one holds, and what is none is counted and dropped. */
+import type { Logger } from '../../shared/log.ts';
+import { RECEIPT_BYTES_MAX, readReceipt } from '../../shared/receipt.ts';
+import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
+
+/** What became of the receipts that came; the metric label. */
+export interface ReceiptCounts {
+  applied: number;
+  /** Not newer than what was applied already. */
+  old: number;
+  malformed: number;
+}
+
+export class ReceiptReceiver {
+  readonly counts: ReceiptCounts = { applied: 0, old: 0, malformed: 0 };
+  readonly #gateway: string;
+  readonly #tracker: Pick<ReceiptTracker, 'apply'>;
+  readonly #log: Logger;
+  #version = 0;
+
+  constructor(options: { gateway: string; tracker: Pick<ReceiptTracker, 'apply'>; log: Logger }) {
+    this.#gateway = options.gateway;
+    this.#tracker = options.tracker;
+    this.#log = options.log;
+  }
+
+  /** Of the newest receipt, 0 before the first. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** `body`: the JSON object whose `receipt` it is. False when it is none of ours. Never throws. */
+  receive(downlink: string, body: Uint8Array): boolean {
+    const read = this.#read(body);
+    if ('problem' in read) {
+      this.counts.malformed += 1;
+      this.#log.warn({ event: 'downlink.malformed', downlink, problem: read.problem });
+      return false;
+    }
+    const { receipt } = read;
+    if (receipt.version <= this.#version) {
+      this.counts.old += 1;
+      return true;
+    }
+    this.#version = receipt.version;
+    this.counts.applied += 1;
+    this.#tracker.apply(receipt);
+    return true;
+  }
+
+  #read(body: Uint8Array): ReturnType<typeof readReceipt> {
+    if (body.byteLength > RECEIPT_BYTES_MAX) return { problem: `${body.byteLength} bytes` };
+    const read = readReceipt(member(body));
+    if ('receipt' in read && read.receipt.gateway !== this.#gateway)
+      return { problem: `for the gateway ${read.receipt.gateway}` };
+    return read;
+  }
+}
+
+function member(body: Uint8Array): unknown {
+  try {
+    const json: unknown = JSON.parse(Buffer.from(body).toString());
+    return typeof json === 'object' && json !== null ? Reflect.get(json, 'receipt') : undefined;
+  } catch {
+    return undefined; // Not JSON: no receipt either.
+  }
+}

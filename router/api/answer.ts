@@ -1,0 +1,7 @@
+/** What the endpoint answers. */
+export interface Answer {
+  status: 200 | 204 | 400 | 403 | 422 | 429 | 503;
+  /** Sent as JSON; null for none. */
+  body: object | null;
+  retryAfterS?: number;
+}

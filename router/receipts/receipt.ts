@@ -1,0 +1,54 @@
+/** What a receipt says, from what any ledger engine can state of its streams (I6). Pure. */
+import { RECEIPT_RANGES_MAX, RECEIPT_STREAMS_MAX, type StreamReceipt } from '../../shared/receipt.ts';
+import type { SeqRange, StreamKey } from '../../shared/record.ts';
+import type { StreamCompleteness } from '../ledger/ledger.ts';
+
+/** Of one stream: the missing ones come first in what the bound leaves. */
+const GIVEN_UP_MAX = 20;
+
+/**
+ * The streams of one gateway, those that something came in for lately (`recency`: the higher, the later) first, then those of the
+ * newest epochs. A gateway that was away sends many old epochs at once, and waits for a word about each of them.
+ */
+export function streamReceipts(
+  streams: readonly StreamCompleteness[],
+  recency: (key: StreamKey) => number,
+): StreamReceipt[] {
+  const ordered = [...streams].sort(
+    (a, b) => recency(b) - recency(a) || epochNumber(b) - epochNumber(a) || (a.stream < b.stream ? -1 : 1),
+  );
+  let left = RECEIPT_RANGES_MAX;
+  const receipts = ordered.slice(0, RECEIPT_STREAMS_MAX).map((stream) => {
+    const receipt = streamReceipt(stream, left);
+    left -= receipt.missing.length + receipt.givenUp.length;
+    return receipt;
+  });
+  // In an order of their own: that something came in again is no news.
+  return receipts.sort((a, b) => (`${a.epoch}/${a.stream}` < `${b.epoch}/${b.stream}` ? -1 : 1));
+}
+
+function streamReceipt(stream: StreamCompleteness, rangesMax: number): StreamReceipt {
+  const { epoch, stream: name, highest, completeTo, missingCount, gaps, sealedAt } = stream;
+  const missing = stream.missing.slice(0, rangesMax).map(({ first, last }) => ({ first, last }));
+  const listed = missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+  // Of what lies behind the last missing range that is listed, it is not known what is missing.
+  const to = listed === missingCount ? highest : (missing.at(-1)?.last ?? completeTo);
+  const givenUpMax = Math.min(GIVEN_UP_MAX, rangesMax - missing.length);
+  return { epoch, stream: name, to, missing, givenUp: merged(gaps).slice(0, givenUpMax), sealedAt };
+}
+
+/** Neighbours with different reasons are one range here. */
+function merged(ranges: readonly SeqRange[]): SeqRange[] {
+  const result: SeqRange[] = [];
+  for (const { first, last } of ranges) {
+    const before = result.at(-1);
+    if (before && first <= before.last + 1) before.last = Math.max(before.last, last);
+    else result.push({ first, last });
+  }
+  return result;
+}
+
+/** `<start counter>-<hex>`. */
+function epochNumber({ epoch }: StreamKey): number {
+  return Number.parseInt(epoch, 10) || 0;
+}

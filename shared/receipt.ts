@@ -1,0 +1,104 @@
+/**
+ * A receipt: the router's word to one gateway about what its ledger holds. Cumulative, so that only the newest one counts and a lost
+ * one does no harm. Written down in docs/receipts.md; it travels as JSON.
+ */
+import { z } from 'zod';
+import { IntervalSet } from './interval-set.ts';
+import type { SeqRange } from './record.ts';
+
+/** What the ledger holds of one (epoch, stream). */
+export interface StreamReceipt {
+  epoch: string;
+  stream: string;
+  /** Every seq up to here is committed, or known to be given up, but for `missing`. Nothing is said of what is above. */
+  to: number;
+  /** Ascending. */
+  missing: SeqRange[];
+  /** Given up by the gateway and not held, ascending; the oldest ones, for people. */
+  givenUp: SeqRange[];
+  /** The announced end of an epoch that is over. */
+  sealedAt: number | null;
+}
+
+export interface Receipt {
+  gateway: string;
+  /** Of two receipts the one with the higher version holds. */
+  version: number;
+  streams: StreamReceipt[];
+}
+
+/** Bounds of what a receipt says (I10): streams, and ranges in all of them together. What is left out comes with a later one. */
+export const RECEIPT_STREAMS_MAX = 64;
+export const RECEIPT_RANGES_MAX = 1000;
+/** No receipt within the bounds is longer. */
+export const RECEIPT_BYTES_MAX = 128 * 1024;
+
+const name = z.string().regex(/^[a-z0-9_][a-z0-9_-]{0,63}$/);
+const seq = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+const ranges = z
+  .array(z.tuple([seq.min(1), seq.min(1)]))
+  .max(RECEIPT_RANGES_MAX)
+  .refine((all) => all.every(([first, last], i) => first <= last && first > (all[i - 1]?.[1] ?? 0)), {
+    message: 'expected ascending ranges that do not overlap',
+  })
+  .transform((all) => all.map(([first, last]): SeqRange => ({ first, last })));
+
+/** Fields that are not known are passed over: a newer router may say more. */
+const receiptSchema = z.object({
+  v: z.literal(1),
+  gateway: name,
+  version: seq.min(1),
+  streams: z
+    .array(
+      z
+        .object({
+          epoch: name,
+          stream: name,
+          to: seq,
+          missing: ranges,
+          given_up: ranges,
+          sealed_at: seq.nullable(),
+        })
+        .transform(
+          ({ given_up: givenUp, sealed_at: sealedAt, ...rest }): StreamReceipt => ({
+            ...rest,
+            givenUp,
+            sealedAt,
+          }),
+        ),
+    )
+    .max(RECEIPT_STREAMS_MAX),
+});
+
+/** As it travels. */
+export function receiptJson({ gateway, version, streams }: Receipt): object {
+  const pairs = (list: readonly SeqRange[]) => list.map(({ first, last }) => [first, last]);
+  return {
+    v: 1,
+    gateway,
+    version,
+    streams: streams.map(({ epoch, stream, to, missing, givenUp, sealedAt }) => ({
+      epoch,
+      stream,
+      to,
+      missing: pairs(missing),
+      given_up: pairs(givenUp),
+      sealed_at: sealedAt,
+    })),
+  };
+}
+
+/** Reads what {@link receiptJson} made; otherwise says what is wrong. */
+export function readReceipt(json: unknown): { receipt: Receipt } | { problem: string } {
+  const parsed = receiptSchema.safeParse(json);
+  if (!parsed.success) return { problem: z.prettifyError(parsed.error).slice(0, 200) };
+  const { v: _, ...receipt } = parsed.data;
+  return { receipt };
+}
+
+/** What the receipt says is committed or given up. */
+export function coveredBy({ to, missing }: StreamReceipt): IntervalSet {
+  const covered = IntervalSet.of(to > 0 ? [{ first: 1, last: to }] : []);
+  for (const { first, last } of missing) covered.remove(first, last);
+  return covered;
+}

@@ -1,0 +1,80 @@
+/**
+ * A TLS server's certificate, key and client authorities, read from files and read again when they change: connections that exist
+ * go on, new ones get the new certificate. Files that do not fit together leave the old ones in force.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { createSecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
+import { errorText, type Logger } from './log.ts';
+
+/** How often the files are looked at. */
+export const TLS_FILES_POLL_MS = 5000;
+
+export interface TlsFiles {
+  /** PEM files: the server's certificate chain, and its key. */
+  certFile: string;
+  keyFile: string;
+  /** PEM file of the authorities whose client certificates are taken. */
+  clientCaFile?: string | undefined;
+}
+
+/** Checked as a whole, so that a certificate without its key is never in force. Rejects when it cannot be. */
+export async function readTlsFiles({
+  certFile,
+  keyFile,
+  clientCaFile,
+}: TlsFiles): Promise<SecureContextOptions> {
+  const options: SecureContextOptions = {
+    cert: await readFile(certFile),
+    key: await readFile(keyFile),
+    ...(clientCaFile === undefined ? {} : { ca: await readFile(clientCaFile) }),
+    minVersion: 'TLSv1.2',
+  };
+  createSecureContext(options);
+  return options;
+}
+
+/** Differs once one of the files was replaced or written to. Rejects when one is not there. */
+export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<string> {
+  const files = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])];
+  const stamps = await Promise.all(
+    files.map(async (file) => {
+      const { ino, size, mtimeNs } = await stat(file, { bigint: true });
+      return `${ino} ${size} ${mtimeNs}`;
+    }),
+  );
+  return stamps.join(', ');
+}
+
+/** Each call looks at the files and takes them when they changed; it never rejects. Log events begin with `component`. */
+export function tlsFilesFollower(
+  server: Pick<Server, 'setSecureContext'>,
+  firstStamp: string,
+  { files, component, log }: { files: TlsFiles; component: string; log: Logger },
+): () => Promise<void> {
+  let stamp = firstStamp;
+  return async () => {
+    try {
+      const now = await stampOfTlsFiles(files);
+      if (now === stamp) return;
+      stamp = now;
+      server.setSecureContext(await readTlsFiles(files));
+      log.info({ event: `${component}.certificate_reloaded`, file: files.certFile });
+    } catch (error) {
+      const { certFile: file } = files;
+      log.error({ event: `${component}.certificate_refused`, file, error: errorText(error) });
+    }
+  };
+}
+
+/**
+ * The common name of the certificate that the other side showed, `''` when it has not exactly one (the name of nobody), null when
+ * it showed none. Says nothing about who signed it: that is `socket.authorized`.
+ */
+export function commonNameOf(socket: unknown): string | null {
+  if (!(socket instanceof TLSSocket)) return null;
+  const certificate: unknown = socket.getPeerCertificate();
+  if (typeof certificate !== 'object' || certificate === null || !('subject' in certificate)) return null;
+  const { subject } = certificate;
+  const name: unknown = typeof subject === 'object' && subject !== null ? Reflect.get(subject, 'CN') : null;
+  return typeof name === 'string' ? name : '';
+}

@@ -1,0 +1,288 @@
+/**
+ * The forwarder of a stream that waits for receipts, between a real store, providers that deliver to a router's rules (or do not),
+ * and the receipts that these rules make.
+ */
+import t, { type Test } from 'tap';
+import type { Publisher } from '../../../agent/cloud/publisher.ts';
+import { Forwarder } from '../../../agent/forward/forwarder.ts';
+import { LiveRouting } from '../../../agent/forward/live-routing.ts';
+import { ReceiptTracker } from '../../../agent/forward/receipt-tracker.ts';
+import { Sender } from '../../../agent/forward/sender.ts';
+import type { Store } from '../../../agent/store/store.ts';
+import { absorb, completenessOf, EMPTY_STREAM, type StreamState } from '../../../router/ledger/rules.ts';
+import { streamReceipts } from '../../../router/receipts/receipt.ts';
+import { systemClock } from '../../../shared/clock.ts';
+import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { policySchema } from '../../../shared/policy.ts';
+import type { StreamKey } from '../../../shared/record.ts';
+import { until } from '../../loopback/gcp-support.ts';
+import { appendAll, bufferFile, storeOn, texts } from '../store/fixture.ts';
+
+/** Shorter than a policy may say. */
+const LAG_MS = 300;
+const GATEWAY = 'gw-1';
+
+/** A router by its rules alone. */
+class Router {
+  readonly arrived: Envelope[] = [];
+  readonly #streams = new Map<string, { key: StreamKey; state: StreamState }>();
+  #version = 0;
+
+  take(envelope: Envelope): void {
+    if (envelope.stream === HEARTBEAT_STREAM) return;
+    this.arrived.push(envelope);
+    const { gateway, epoch, stream } = envelope;
+    const name = `${epoch}/${stream}`;
+    const before = this.#streams.get(name)?.state ?? EMPTY_STREAM;
+    this.#streams.set(name, { key: { gateway, epoch, stream }, state: absorb(before, envelope).state });
+  }
+
+  receipt() {
+    this.#version += 1;
+    const all = [...this.#streams.values()].map(({ key, state }) => completenessOf(key, state));
+    return { gateway: GATEWAY, version: this.#version, streams: streamReceipts(all, () => 0) };
+  }
+}
+
+interface Agent {
+  store: Store;
+  tracker: ReceiptTracker;
+  forwarder: Forwarder;
+  routing: LiveRouting;
+  lines: Array<Record<string, unknown>>;
+  /** Publishes with records or gaps that the provider acknowledged. */
+  acknowledged(provider: string): number;
+  stop(): Promise<void>;
+}
+
+interface Setup {
+  router: Router;
+  /** Acknowledge, and deliver nothing. */
+  grey?: Set<string>;
+  stream?: Record<string, unknown>;
+  providers?: string[];
+}
+
+async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
+  const { router, grey = new Set(), stream = {}, providers = ['a', 'b'] } = setup;
+  const { store } = storeOn(file);
+  const lines: Agent['lines'] = [];
+  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(JSON.parse(line)) });
+  const telemetry = {
+    topics: ['#'],
+    until: 'receipt',
+    preferred_providers: ['a'],
+    linger: '10ms',
+    ...stream,
+  };
+  const parsed = policySchema.parse({ streams: { telemetry }, failover: { dwell: '100ms' } });
+  const policy = { ...parsed, failover: { ...parsed.failover, receipt_lag: LAG_MS } };
+  const facts = { type: 'mqtt', region: 'none', enabled: true, priority: 1, slaPercent: 99.9 } as const;
+  const all = providers.map((name) => ({ name, ...facts, certifications: [] }));
+  const clock = systemClock;
+  const routing = new LiveRouting({ policy, providers: all, clock, log });
+  const counts = new Map<string, number>();
+  const senders = new Map(
+    providers.map((provider) => {
+      const publisher: Publisher = {
+        type: 'mqtt',
+        maxEnvelopeBytes: 128_000,
+        async publish(message) {
+          await clock.sleep(5);
+          const envelope = decodeEnvelope(message.bytes);
+          if (envelope.stream !== HEARTBEAT_STREAM) counts.set(provider, (counts.get(provider) ?? 0) + 1);
+          if (!grey.has(provider)) router.take(envelope);
+          return { kind: 'accepted' };
+        },
+        close: () => Promise.resolve(),
+      };
+      const ignored = { count: () => 0, onOutcome: () => undefined };
+      return [provider, new Sender({ provider, publisher, routing, clock, log, ...ignored })];
+    }),
+  );
+  const forwarder = new Forwarder({
+    gateway: GATEWAY,
+    policy,
+    store,
+    routing,
+    senders,
+    currentClock: () => ({ bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' }),
+    clock,
+    log,
+    receipts: true,
+  });
+  const tracker = new ReceiptTracker({
+    streams: () => forwarder.queued(),
+    settlements: forwarder.settlements,
+    routing,
+    providers,
+    lagMs: LAG_MS,
+    clock,
+    log,
+  });
+  await store.start();
+  await forwarder.start();
+  let stopped: Promise<void> | null = null;
+  const stop = (): Promise<void> => {
+    stopped ??= forwarder.stop().then(() => store.stop());
+    return stopped;
+  };
+  t.teardown(stop);
+  return { store, tracker, forwarder, routing, lines, acknowledged: (name) => counts.get(name) ?? 0, stop };
+}
+
+/** Within as long as a busy machine may take. */
+async function eventually(done: () => boolean | Promise<boolean>): Promise<void> {
+  await until(done, 20_000);
+}
+
+/** What the downlink does at each answer. */
+function hear({ tracker }: Agent, router: Router): void {
+  tracker.apply(router.receipt());
+  tracker.heard();
+}
+
+const rows = async ({ store }: Agent): Promise<number> => (await store.stats()).rows;
+const kept = ({ forwarder }: Agent): number =>
+  forwarder.streams().reduce((sum, { awaitingReceipt }) => sum + awaitingReceipt, 0);
+
+t.test('a row stays until its receipt, also over a restart, and is not sent twice for it (I3)', async (t) => {
+  const router = new Router();
+  const file = bufferFile(t.testdir());
+  const first = await agentOn(t, file, { router });
+  await appendAll(first.store, texts(20));
+  await eventually(() => kept(first) === 20);
+  t.equal(await rows(first), 20, 'accepted by all that are asked, and still there');
+  await first.stop();
+
+  const second = await agentOn(t, file, { router });
+  await eventually(() => kept(second) === 20);
+  await systemClock.sleep(200);
+  t.equal(second.acknowledged('a') + second.acknowledged('b'), 1, 'only the end of the epoch is sent');
+  hear(second, router);
+  await eventually(async () => (await rows(second)) === 0);
+  t.equal(kept(second), 0);
+});
+
+t.test(
+  'a provider that acknowledges and does not deliver is left, and what it lost goes through another (I3)',
+  async (t) => {
+    const router = new Router();
+    const grey = new Set(['a']);
+    const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey });
+    hear(agent, router);
+    await appendAll(agent.store, texts(30));
+    await eventually(() => kept(agent) === 30);
+    t.equal(agent.acknowledged('b'), 0);
+    hear(agent, router);
+    t.ok(agent.tracker.isWaiting);
+    t.same(agent.routing.providers().find(({ provider }) => provider === 'a')?.holds, []);
+    await eventually(() => {
+      hear(agent, router);
+      return agent.tracker.undelivered.get('a') === 30;
+    });
+    t.same(agent.routing.providers().find(({ provider }) => provider === 'a')?.holds, ['receipt-lag']);
+    t.same(agent.routing.candidates('telemetry', new Set()), ['b']);
+    await eventually(async () => {
+      hear(agent, router);
+      return (await rows(agent)) === 0;
+    });
+    const seqs = router.arrived.flatMap(({ records }) => records.map(({ seq }) => seq));
+    t.same(
+      seqs.sort((x, y) => x - y),
+      Array.from({ length: 30 }, (_, i) => i + 1),
+      'each once',
+    );
+    t.notOk(agent.tracker.isWaiting);
+    t.equal(agent.tracker.lags.size, 0);
+    const events = agent.lines.map(({ event }) => event);
+    for (const event of ['routing.hold', 'receipts.undelivered', 'forward.recovered'])
+      t.ok(events.includes(event));
+  },
+);
+
+t.test('without another provider it is tried again with the same one, but not at once', async (t) => {
+  const router = new Router();
+  const grey = new Set(['a']);
+  const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey, providers: ['a'] });
+  hear(agent, router);
+  await appendAll(agent.store, texts(3));
+  await eventually(() => {
+    hear(agent, router);
+    return agent.tracker.undelivered.get('a') === 3;
+  });
+  const before = agent.acknowledged('a');
+  await systemClock.sleep(300);
+  t.equal(agent.acknowledged('a'), before);
+  t.equal(await rows(agent), 3, 'it waits in the buffer');
+  t.same(
+    agent.routing.candidates('telemetry', new Set()),
+    ['a'],
+    'what is new goes there, for want of another',
+  );
+});
+
+t.test('where rows leave with the acknowledgement, a grey provider is found all the same', async (t) => {
+  const router = new Router();
+  const agent = await agentOn(t, bufferFile(t.testdir()), {
+    router,
+    grey: new Set(['a']),
+    stream: { until: 'cloud' },
+  });
+  hear(agent, router);
+  await appendAll(agent.store, texts(5));
+  await eventually(async () => (await rows(agent)) === 0);
+  await eventually(() => {
+    hear(agent, router);
+    return agent.tracker.undelivered.get('a') === 5;
+  });
+  t.same(agent.routing.candidates('telemetry', new Set()), ['b']);
+  t.equal(kept(agent), 0);
+});
+
+t.test('a router that is silent is no evidence against anybody, and gets time to catch up', async (t) => {
+  const router = new Router();
+  const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey: new Set(['a', 'b']) });
+  hear(agent, router);
+  await appendAll(agent.store, texts(5));
+  await eventually(() => kept(agent) === 5);
+  agent.tracker.lost();
+  await systemClock.sleep(1.5 * LAG_MS);
+  t.equal(agent.tracker.lags.size, 0);
+  agent.tracker.heard();
+  t.equal(agent.tracker.undelivered.size, 0, 'it is late, and given as long again as the router was silent');
+  await eventually(() => {
+    agent.tracker.heard();
+    return agent.tracker.undelivered.get('a') === 5;
+  });
+});
+
+t.test('a gap and the end of an epoch that did not arrive are announced again (I3)', async (t) => {
+  const router = new Router();
+  const grey = new Set(['a']);
+  const file = bufferFile(t.testdir());
+  const first = await agentOn(t, file, { router, providers: ['a'], grey: new Set(['a']) });
+  await appendAll(first.store, texts(4));
+  const { epoch } = first.store;
+  await eventually(() => kept(first) === 4);
+  await first.store.giveUp(epoch, 'telemetry', 1, 2, 'quota');
+  await eventually(() => first.acknowledged('a') === 2);
+  await first.stop();
+
+  const second = await agentOn(t, file, { router, grey });
+  hear(second, router);
+  await eventually(() => second.acknowledged('a') >= 1);
+  t.equal(second.store.initialState()[0]?.gaps.length, 1, 'acknowledged, and not forgotten');
+  await eventually(() => {
+    hear(second, router);
+    return second.tracker.undelivered.get('a') !== undefined;
+  });
+  await eventually(async () => {
+    hear(second, router);
+    return (await rows(second)) === 0 && second.store.epochs().every(({ current }) => current);
+  });
+  t.ok(router.arrived.some(({ gaps }) => gaps.some(({ first, last }) => first === 1 && last === 2)));
+  t.ok(router.arrived.some(({ sealedAt }) => sealedAt === 4));
+});

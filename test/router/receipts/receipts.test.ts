@@ -1,0 +1,115 @@
+/** Receipts over a real ledger: when one is due, and which version it has. */
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { Receipts } from '../../../router/receipts/receipts.ts';
+import { deps } from '../../loopback/gcp-support.ts';
+import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
+
+const INTERVAL_MS = 100;
+const { clock } = deps;
+
+async function fresh(t: Test) {
+  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), ...deps });
+  t.teardown(() => ledger.close());
+  let asked = 0;
+  const counted = {
+    completeness: (gateway?: string) => {
+      asked += 1;
+      return ledger.completeness(gateway);
+    },
+  };
+  const router = (wallMs = clock.wallMs): Receipts =>
+    new Receipts({ ledger: counted, clock: { ...clock, wallMs }, intervalMs: INTERVAL_MS });
+  const commit = async (sketch: EnvelopeSketch, receipts: Receipts): Promise<void> => {
+    const content = envelope(sketch);
+    await ledger.commit([{ envelope: content, source: 'aws', receivedWallMs: 1 }]);
+    receipts.committed([content]);
+  };
+  return { ledger, router, commit, asked: () => asked };
+}
+
+const never = new AbortController().signal;
+
+t.test('the first answer is what is there; then only news, at most one in an interval', async (t) => {
+  const { router, commit, asked } = await fresh(t);
+  const receipts = router();
+  await commit({ seqs: [1, 2] }, receipts);
+  const first = await receipts.next('gw-1', 0, 5000, never);
+  t.match(first, { gateway: 'gw-1', streams: [{ to: 2, missing: [] }] });
+  if (!first) return;
+  t.equal(await receipts.next('gw-1', first.version, 150, never), null, 'nothing new');
+  await commit({ seqs: [1, 2] }, receipts);
+  t.equal(await receipts.next('gw-1', first.version, 150, never), null, 'a duplicate is no news');
+  const askedBefore = asked();
+  const second = receipts.next('gw-1', first.version, 5000, never);
+  for (let seq = 3; seq <= 30; seq++) await commit({ seqs: [seq] }, receipts);
+  const news = await second;
+  t.ok((news?.version ?? 0) > first.version);
+  t.ok(asked() - askedBefore <= 4, `${asked() - askedBefore} questions for 28 commits (I10)`);
+  const startMs = clock.monoMs();
+  const last = await receipts.next('gw-1', news?.version ?? 0, 500, never);
+  t.match(last ?? news, { streams: [{ to: 30 }] });
+  if (last) t.ok(clock.monoMs() - startMs >= INTERVAL_MS / 2, 'not at once');
+  t.equal(receipts.waiting, 0);
+});
+
+t.test('who waits is answered by a commit, and let go by its signal', async (t) => {
+  const { router, commit } = await fresh(t);
+  const receipts = router();
+  const empty = await receipts.next('gw-1', 0, 1000, never);
+  t.match(empty, { streams: [] }, 'a gateway that nothing is known of is told so');
+  const waiting = receipts.next('gw-1', empty?.version ?? 0, 10_000, never);
+  await clock.sleep(2 * INTERVAL_MS);
+  t.equal(receipts.waiting, 1);
+  await commit({ gateway: 'gw-2', seqs: [1] }, receipts);
+  await commit({ seqs: [1] }, receipts);
+  t.match(await waiting, { gateway: 'gw-1', streams: [{ to: 1 }] });
+  const gone = new AbortController();
+  const left = receipts.next('gw-1', Number.MAX_SAFE_INTEGER - 1, 10_000, gone.signal);
+  gone.abort();
+  await left;
+  t.equal(receipts.waiting, 0);
+});
+
+t.test(
+  'a commit by another router on the same ledger is seen at the latest when the wait is over',
+  async (t) => {
+    const { router, commit } = await fresh(t);
+    const [one, other] = [router(), router()];
+    const first = await one.next('gw-1', 0, 1000, never);
+    const waiting = one.next('gw-1', first?.version ?? 0, 400, never);
+    await clock.sleep(50);
+    await commit({ seqs: [1] }, other);
+    t.match(await waiting, { streams: [{ to: 1 }] });
+  },
+);
+
+t.test('versions grow: over a restart, with the clock set back, and from router to router', async (t) => {
+  const { router, commit } = await fresh(t);
+  const before = router();
+  await commit({ seqs: [1] }, before);
+  const first = await before.next('gw-1', 0, 1000, never);
+  const version = first?.version ?? 0;
+  t.ok(version > 1.7e12, 'the wall clock');
+  const restarted = router(() => 5);
+  await commit({ seqs: [2] }, restarted);
+  const second = await restarted.next('gw-1', version, 1000, never);
+  t.ok((second?.version ?? 0) > version);
+  t.match(second, { streams: [{ to: 2 }] });
+  await commit({ seqs: [3] }, restarted);
+  const third = await restarted.next('gw-1', second?.version ?? 0, 1000, never);
+  t.ok((third?.version ?? 0) > (second?.version ?? 0));
+  await commit({ seqs: [4] }, before);
+  const fourth = await before.next('gw-1', (third?.version ?? 0) + 1e12, 1000, never);
+  t.ok((fourth?.version ?? 0) > (third?.version ?? 0) + 1e12, 'past what the gateway has');
+  t.match(fourth, { streams: [{ to: 4 }] });
+});
+
+t.test('a ledger that does not answer is told, and asked again', async (t) => {
+  const answers = [() => Promise.reject(new Error('down')), () => Promise.resolve([])];
+  const ledger = { completeness: async () => answers.shift()?.() ?? [] };
+  const receipts = new Receipts({ ledger, clock, intervalMs: 10 });
+  await t.rejects(receipts.next('gw-1', 0, 100, never), /down/);
+  t.match(await receipts.next('gw-1', 0, 1000, never), { streams: [] });
+});
