@@ -120,7 +120,7 @@ class Replay {
   #step(until: number): void {
     const span = { from: this.#now, to: until };
     this.#tally.passed(this.#state, until - span.from);
-    for (const { provider } of this.#metered)
+    for (const provider of new Set(this.#metered.map((hold) => hold.provider)))
       this.#heldMs.set(provider, (this.#heldMs.get(provider) ?? 0) + until - span.from);
     this.#land(until);
     this.#now = until;

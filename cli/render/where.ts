@@ -14,7 +14,9 @@ function stateText({ state, reason, gaveUp, accepted, copies, notesSince }: Wher
     case 'waiting':
       return `waits in the buffer; ${accepted.length} of ${copies ?? 'unknown'} copies accepted`;
     case 'delivered':
-      return 'delivered';
+      return copies !== null && accepted.length < copies
+        ? `no longer in the buffer; of ${copies} copies, the notes know ${accepted.length}`
+        : 'delivered';
     case 'given-up': {
       const when = gaveUp ? `, between ${gaveUp.from} and ${gaveUp.to} (${gaveUp.clock})` : '';
       return `given up (${reason})${when}; a gap is delivered in its place`;
