@@ -15,8 +15,8 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I1',
     what: 'the device gets its PUBACK before the commit',
     file: 'agent/broker/intake.ts',
-    from: 'store.submit(record, session, (error) => {',
-    to: 'settled(null);\n      store.submit(record, session, (error) => {',
+    from: 'store.submit(record, publish.session, (error) => {',
+    to: 'settled(null);\n      store.submit(record, publish.session, (error) => {',
   },
   {
     breaks: 'I2',
@@ -63,8 +63,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     breaks: 'I3',
     what: 'rows of earlier epochs are not taken over after a start',
-    file: 'agent/forward/forwarder.ts',
-    from: 'else queues.push(this.settlements.queueOf(this.#streamOf(state.stream), state));',
+    file: 'agent/forward/streams.ts',
+    from: 'else queues.push(this.#settlements.queueOf(this.of(state.stream), state));',
     to: '',
   },
   {
@@ -72,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a hedge goes to any provider with room',
     file: 'agent/forward/hedging.ts',
     from: 'const targets = this.#routing.candidates(stream, exclude);',
-    to: 'const targets = [...this.#senders.keys()].filter((name) => !exclude.has(name));',
+    to: 'const targets = [...this.#counters.keys()].filter((name) => !exclude.has(name));',
   },
   {
     breaks: 'I4',
@@ -135,8 +135,8 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I7',
     what: 'records are stamped by the wall clock',
     file: 'agent/broker/intake.ts',
-    from: 'monoMs: Math.floor(clock.monoMs())',
-    to: 'monoMs: Math.floor(clock.wallMs())',
+    from: 'recordOf(publish, stream, clock.monoMs())',
+    to: 'recordOf(publish, stream, clock.wallMs())',
   },
   {
     breaks: 'I9',
@@ -158,6 +158,13 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'agent/store/limits.ts',
     from: "if (holding.limits.whenFull === 'evict' && (",
     to: "if (holding.limits.whenFull === 'reject' && (",
+  },
+  {
+    breaks: 'I10',
+    what: 'places at a provider are not counted',
+    file: 'agent/forward/sender.ts',
+    from: 'if (this.#places >= IN_FLIGHT_MAX) return null;',
+    to: '',
   },
   {
     breaks: 'I11',
