@@ -113,6 +113,10 @@ async function drilled(
     results.set(fault, done);
     for (let run = 1; run <= runs; run++) {
       const result = await drill({ log, traffic, clouds, names: CLOUDS }, PLANS[fault]);
+      if (!result) {
+        console.error(`${fault}: the providers do not get well again; ${done.length} of ${runs} runs count`);
+        break;
+      }
       done.push(result);
       console.error(`${fault} ${run}: ${JSON.stringify(result)}`);
     }
@@ -127,6 +131,7 @@ function report(drills: ReadonlyArray<[Phase['hedging'], FaultName, Drill[]]>): 
   const rows: Array<Record<string, string | number>> = [];
   const figures: Record<string, number> = {};
   for (const [hedging, fault, done] of drills) {
+    if (done.length === 0) continue;
     const label = hedging === 'on' || fault !== 'blackhole' ? fault : `${fault}_no_hedge`;
     const name = label.replace('-', '_');
     const row: Record<string, string | number> = { fault, hedging, runs: done.length };

@@ -149,7 +149,7 @@ export class Forwarder implements Service {
 
   #pumpStream(stream: Stream): void {
     for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
-    for (const lane of stream.lanes.order()) if (this.#takeFrom(stream, lane)) return;
+    for (const lane of stream.lanes.order(this.#clock.monoMs())) if (this.#takeFrom(stream, lane)) return;
     const announcing = stream.queues.find((queue) => queue.announces);
     const places = announcing ? this.#places(stream, { acceptedBy: new Set() }, 'backlog') : null;
     if (announcing && places) this.#track(this.#announce(stream, announcing, places));
@@ -209,6 +209,7 @@ export class Forwarder implements Service {
     places: Places,
   ): Promise<void> {
     stream.building = true;
+    const startedMs = this.#clock.monoMs();
     if (run) queue.reserve(run.first, run.last);
     let packed: { bytes: Uint8Array; envelope: Envelope };
     try {
@@ -233,6 +234,8 @@ export class Forwarder implements Service {
     const range = run && last !== undefined ? { ...run, last } : null;
     const rest = run && last !== undefined && last < run.last ? { first: last + 1, last: run.last } : null;
     if (run) queue.packed({ first: run.first, last: last ?? run.last }, rest);
+    const restMs = stream.lanes.built(lane, startedMs, this.#clock.monoMs());
+    if (restMs > 0) this.#clock.setTimer(restMs, () => this.#pump());
     this.#pumpSoon();
     if (run && !range) {
       places.giveBack();

@@ -175,7 +175,15 @@ export class Sender {
   #logAccepted({ properties }: OutboundEnvelope, latencyMs: number): void {
     const { ep: epoch, st: stream, first, last } = properties;
     const { provider } = this;
-    this.#log.debug({ event: 'publish.accepted', provider, epoch, stream, first, last, latencyMs });
+    this.#log.debug({
+      event: 'publish.accepted',
+      provider,
+      epoch,
+      stream,
+      first,
+      last,
+      latencyMs: Math.round(latencyMs),
+    });
   }
 
   #failed(

@@ -6,7 +6,7 @@ import { type Lane, LaneShare } from '../../../agent/forward/lanes.ts';
 /** The lanes of `count` envelopes while both lanes wait. */
 function taken(lanes: LaneShare, count: number): Lane[] {
   return Array.from({ length: count }, () => {
-    const [lane] = lanes.order();
+    const [lane = 'live'] = lanes.order(0);
     lanes.took(lane);
     return lane;
   });
@@ -33,3 +33,14 @@ t.test(
     );
   },
 );
+
+t.test('the backlog rests half as long as its envelope took, and not for long; live goes on', async (t) => {
+  const lanes = new LaneShare(1);
+  t.equal(lanes.built('live', 0, 1000), 0);
+  t.strictSame(lanes.order(1000), ['live', 'backlog']);
+  t.equal(lanes.built('backlog', 1000, 1020), 10);
+  t.strictSame(lanes.order(1029), ['live']);
+  t.strictSame(lanes.order(1030), ['live', 'backlog']);
+  t.equal(lanes.built('backlog', 2000, 9000), 50);
+  t.strictSame(lanes.order(9050), ['live', 'backlog']);
+});
