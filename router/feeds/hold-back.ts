@@ -71,6 +71,13 @@ export class HoldBack {
     return this.#open.has(offset);
   }
 
+  /** Says which open offsets the ledger still has; the others are gone with their records. */
+  stillThere(offsets: readonly number[]): void {
+    for (const { first, last } of this.#open.difference(IntervalSet.of(offsets.map(single))).ranges()) {
+      this.#open.remove(first, last);
+    }
+  }
+
   /** Says, before the first {@link look}, up to which seq a stream's records went out in an earlier life. */
   passedBefore(key: StreamKey, seq: number): void {
     this.#of(key).passed = seq;
@@ -168,6 +175,10 @@ export class HoldBack {
     }
     return order;
   }
+}
+
+function single(value: number): SeqRange {
+  return { first: value, last: value };
 }
 
 /** Names may hold any character, so that a plain separator would let two keys meet. */
