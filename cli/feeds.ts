@@ -1,6 +1,6 @@
 /** What `headgate feeds` does, in the ledger, whether or not a router runs on it. */
 import type { RouterConfig } from '../router/config.ts';
-import { type FeedLag, feedLag } from '../router/feeds/lag.ts';
+import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
 import { openSink } from '../router/feeds/open.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
 import { systemClock } from '../shared/clock.ts';
@@ -13,15 +13,13 @@ type Outcome = { done: string } | { refused: string };
 
 /** Null when there is no ledger. */
 export function listFeeds(config: RouterConfig): Promise<ListedFeed[] | null> {
-  return withLedger(config, (ledger) =>
-    Promise.all(
-      config.feeds.map(async ({ name, type }) => ({
-        name,
-        type,
-        ...(await feedLag(name, ledger, systemClock)),
-      })),
-    ),
-  );
+  return withLedger(config, async (ledger) => {
+    const lags = await feedLags(config.feeds, ledger, systemClock);
+    return config.feeds.flatMap(({ name, type }) => {
+      const lag = lags.get(name);
+      return lag ? [{ name, type, ...lag }] : [];
+    });
+  });
 }
 
 /** `to`: an offset, or `end`. */

@@ -4,7 +4,7 @@ import type { Clock } from '../shared/clock.ts';
 import type { RouterStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { Feed } from './feeds/feed.ts';
-import { feedLag } from './feeds/lag.ts';
+import { feedLags } from './feeds/lag.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Source } from './sources/source.ts';
 
@@ -29,10 +29,11 @@ export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
 
 async function routerStatus(parts: RouterParts, startedMs: number): Promise<RouterStatus> {
   const { sources, ledger, feeds, clock } = parts;
-  const [totals, streams, contacts] = await Promise.all([
+  const [totals, streams, contacts, lags] = await Promise.all([
     ledger.totals(),
     ledger.completeness(),
     ledger.contacts(),
+    feedLags(feeds, ledger, clock),
   ]);
   const lastContact = new Map<string, number>();
   for (const { gateway, lastWallMs } of contacts) {
@@ -45,13 +46,14 @@ async function routerStatus(parts: RouterParts, startedMs: number): Promise<Rout
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sources.map((source) => ({ name: source.name, type: source.type, ...source.state() })),
     ledger: totals,
-    feeds: await Promise.all(
-      feeds.map(async (feed) => {
-        const { name, phase, failures, lastError } = feed.state();
-        const { offset, records: lag, seconds: lagSeconds } = await feedLag(name, ledger, clock);
-        return { name, phase, offset, lag, lagSeconds, failures, lastError };
-      }),
-    ),
+    feeds: feeds.flatMap((feed) => {
+      const { name, phase, failures, lastError } = feed.state();
+      const lag = lags.get(name);
+      if (!lag) return [];
+      return [
+        { name, phase, offset: lag.offset, lag: lag.records, lagSeconds: lag.seconds, failures, lastError },
+      ];
+    }),
     gateways: [...gateways].sort().map((gateway) => ({
       gateway,
       lastContactMs: lastContact.get(gateway) ?? null,

@@ -54,5 +54,9 @@ async function stopReversed(services: readonly Service[], clock: Clock, log: Log
     }
     return clean;
   })();
-  return Promise.race([stopping, clock.sleep(STOP_MS_MAX).then(() => false)]);
+  // A sleep that is not ended would keep the process alive.
+  const over = new AbortController();
+  const ended = await Promise.race([stopping, clock.sleep(STOP_MS_MAX, over.signal).then(() => false)]);
+  over.abort();
+  return ended;
 }

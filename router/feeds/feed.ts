@@ -25,7 +25,7 @@ export type FeedPhase = 'following' | 'retrying' | 'standby' | 'gone';
 export interface FeedState {
   name: string;
   phase: FeedPhase;
-  /** Offset of the last record that the destination has. */
+  /** Every record up to this offset is at the destination. */
   cursor: number;
   /** Records held back until those before them are there. */
   held: number;
@@ -171,10 +171,12 @@ class LedgerFeed implements Feed {
       this.#wake = new AbortController();
       try {
         const moved = await this.#step();
-        if (this.#lastError !== null) this.#log.info({ event: 'feed.recovered', feed: this.name });
+        if (this.#phase === 'following' && this.#lastError !== null) {
+          this.#log.info({ event: 'feed.recovered', feed: this.name });
+        }
         this.#lastError = null;
         backoffMs = BACKOFF_FIRST_MS;
-        if (!moved) await this.#waitForRecords();
+        if (!moved) await this.#wait();
       } catch (error) {
         await this.#failed(error, backoffMs);
         backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
@@ -215,7 +217,8 @@ class LedgerFeed implements Feed {
   async #open(position: FeedPosition): Promise<FeedReader> {
     const ledger = this.#ledger;
     if (this.#holdBack === null) return new OffsetReader(ledger, position);
-    return openHoldBackReader({ ledger, clock: this.#clock, limits: this.#holdBack }, position);
+    const options = { ledger, clock: this.#clock, limits: this.#holdBack, signal: this.#stopping.signal };
+    return openHoldBackReader(options, position);
   }
 
   /** Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for it. */
@@ -266,8 +269,11 @@ class LedgerFeed implements Feed {
     this.#saved = this.#position;
   }
 
-  async #waitForRecords(): Promise<void> {
-    if (!this.#stopping.signal.aborted) await this.#clock.sleep(POLL_MS, this.#wake.signal);
+  /** For records; on standby for the lease, and then a notification is none of its business. */
+  async #wait(): Promise<void> {
+    if (this.#stopping.signal.aborted) return;
+    const signal = this.#phase === 'standby' ? this.#stopping.signal : this.#wake.signal;
+    await this.#clock.sleep(POLL_MS, signal);
   }
 }
 

@@ -17,6 +17,8 @@ export interface HoldBackOptions {
   ledger: Read;
   clock: Clock;
   limits: HoldBackLimits;
+  /** Ends the opening, which may read a lot. */
+  signal: AbortSignal;
 }
 
 /** How often it is asked what was given up, and of how many gateways at a time. */
@@ -146,13 +148,18 @@ class Found {
  * Brings the order back to where it was: looks at what was held again, and finds how far each stream had gone out, which
  * is the highest seq that the ledger has and that is not still to be handed over.
  */
-async function recall(order: HoldBack, { ledger, clock }: HoldBackOptions, offset: number): Promise<void> {
+async function recall(
+  order: HoldBack,
+  { ledger, clock, signal }: HoldBackOptions,
+  offset: number,
+): Promise<void> {
   // Asked before the reading, so that whatever it counts as there is found below if it was not handed over.
   const streams = await ledger.completeness();
   const open = new Map<string, IntervalSet>();
   const held: Omit<LedgerRecord, 'payload'>[] = [];
   const { scanned } = order;
   for (let from = offset; ; ) {
+    signal.throwIfAborted();
     const page = await ledger.read(from, PAGE_RECORDS);
     const last = page.at(-1);
     if (!last) break;
@@ -163,6 +170,7 @@ async function recall(order: HoldBack, { ledger, clock }: HoldBackOptions, offse
       if (record.offset <= scanned) held.push(record);
     }
   }
+  order.stillThere(held.map((record) => record.offset));
   for (const stream of streams) order.passedBefore(stream, wentOut(stream, seqsOf(open, stream)));
   for (const record of held) order.look(record, clock.monoMs());
 }

@@ -22,19 +22,19 @@ interface Held {
   sinceMs: number;
 }
 
-interface StreamOrder {
+/** A stream that holds something. */
+interface Waiting {
   readonly key: StreamKey;
-  /** Every seq up to here went out, was given up, or was waited for. */
-  passed: number;
   /** By seq, in the order in which they came. */
   readonly held: Map<number, Held>;
 }
 
 export class HoldBack {
   readonly #limits: HoldBackLimits;
-  readonly #streams = new Map<string, StreamOrder>();
-  /** Those that hold something, the one that began first in front. */
-  readonly #waiting = new Map<string, StreamOrder>();
+  /** By stream: every seq up to here went out, was given up, or was waited for. All that is kept of most streams. */
+  readonly #passed = new Map<string, number>();
+  /** The one that began first in front. */
+  readonly #waiting = new Map<string, Waiting>();
   readonly #open: IntervalSet;
   #scanned: number;
   #heldCount = 0;
@@ -71,9 +71,16 @@ export class HoldBack {
     return this.#open.has(offset);
   }
 
+  /** Says which open offsets the ledger still has; the others are gone with their records. */
+  stillThere(offsets: readonly number[]): void {
+    for (const { first, last } of this.#open.difference(IntervalSet.of(offsets.map(single))).ranges()) {
+      this.#open.remove(first, last);
+    }
+  }
+
   /** Says, before the first {@link look}, up to which seq a stream's records went out in an earlier life. */
   passedBefore(key: StreamKey, seq: number): void {
-    this.#of(key).passed = seq;
+    if (seq > 0) this.#passed.set(nameOf(key), seq);
   }
 
   /** The next record of the ledger. One of an earlier life may be looked at again. */
@@ -81,39 +88,41 @@ export class HoldBack {
     const { seq, offset } = record;
     this.#scanned = Math.max(this.#scanned, offset);
     this.#open.add(offset);
-    const stream = this.#of(record);
-    if (seq <= stream.passed) {
+    const name = nameOf(record);
+    if (seq <= this.#passedOf(name)) {
       // Late: what it would have had to precede is gone.
       this.#ready.push(offset);
     } else {
-      stream.held.set(seq, { offset, sinceMs: nowMs });
+      const { gateway, epoch, stream } = record;
+      const waiting = this.#waiting.get(name) ?? { key: { gateway, epoch, stream }, held: new Map() };
+      waiting.held.set(seq, { offset, sinceMs: nowMs });
       this.#heldCount += 1;
-      this.#waiting.set(nameOf(record), stream);
-      this.#release(stream, stream.passed);
+      this.#waiting.set(name, waiting);
+      this.#release(name, this.#passedOf(name));
     }
     if (this.#heldCount > this.#limits.recordsMax) this.#giveWay();
   }
 
   /** What the gateway gave up in a stream; nothing of it is waited for. */
   givenUp(key: StreamKey, ranges: Iterable<SeqRange>): void {
-    const stream = this.#of(key);
+    const name = nameOf(key);
     const set = IntervalSet.of(ranges);
     let passed = -1;
-    while (passed !== stream.passed) {
-      passed = stream.passed;
-      this.#release(stream, set.firstGap(passed + 1) - 1);
+    while (passed !== this.#passedOf(name)) {
+      passed = this.#passedOf(name);
+      this.#release(name, set.firstGap(passed + 1) - 1);
     }
   }
 
   /** Ends what has waited long enough. */
   expire(nowMs: number): void {
-    for (const stream of [...this.#waiting.values()]) {
-      let passed = stream.passed;
-      for (const [seq, { sinceMs }] of stream.held) {
+    for (const [name, { held }] of [...this.#waiting]) {
+      let passed = 0;
+      for (const [seq, { sinceMs }] of held) {
         if (nowMs - sinceMs < this.#limits.maxWaitMs) break;
         passed = Math.max(passed, seq);
       }
-      if (passed > stream.passed) this.#release(stream, passed);
+      if (passed > 0) this.#release(name, passed);
     }
   }
 
@@ -131,43 +140,45 @@ export class HoldBack {
   }
 
   #giveWay(): void {
-    const [stream] = this.#waiting.values();
-    if (!stream) return;
+    const [first] = this.#waiting;
+    if (!first) return;
+    const [name, { held }] = first;
     let lowest = Number.POSITIVE_INFINITY;
-    for (const seq of stream.held.keys()) lowest = Math.min(lowest, seq);
-    this.#release(stream, lowest);
+    for (const seq of held.keys()) lowest = Math.min(lowest, seq);
+    this.#release(name, lowest);
   }
 
-  /** Passes over everything up to `passed`; what was held there, and what follows without a gap, is ready. */
-  #release(stream: StreamOrder, passed: number): void {
+  /** Passes over everything up to `upTo`; what was held there, and what follows without a gap, is ready. */
+  #release(name: string, upTo: number): void {
+    let passed = this.#passedOf(name);
+    const held = this.#waiting.get(name)?.held ?? new Map<number, Held>();
     const out: number[] = [];
-    if (passed > stream.passed) {
-      for (const seq of stream.held.keys()) if (seq <= passed) out.push(seq);
+    if (upTo > passed) {
+      for (const seq of held.keys()) if (seq <= upTo) out.push(seq);
       out.sort((a, b) => a - b);
-      stream.passed = passed;
+      passed = upTo;
     }
-    while (stream.held.has(stream.passed + 1)) {
-      stream.passed += 1;
-      out.push(stream.passed);
+    while (held.has(passed + 1)) {
+      passed += 1;
+      out.push(passed);
     }
     for (const seq of out) {
-      const held = stream.held.get(seq);
-      if (held) this.#ready.push(held.offset);
-      stream.held.delete(seq);
+      const one = held.get(seq);
+      if (one) this.#ready.push(one.offset);
+      held.delete(seq);
     }
     this.#heldCount -= out.length;
-    if (stream.held.size === 0) this.#waiting.delete(nameOf(stream.key));
+    if (passed > 0) this.#passed.set(name, passed);
+    if (held.size === 0) this.#waiting.delete(name);
   }
 
-  #of({ gateway, epoch, stream }: StreamKey): StreamOrder {
-    const name = nameOf({ gateway, epoch, stream });
-    let order = this.#streams.get(name);
-    if (!order) {
-      order = { key: { gateway, epoch, stream }, passed: 0, held: new Map() };
-      this.#streams.set(name, order);
-    }
-    return order;
+  #passedOf(name: string): number {
+    return this.#passed.get(name) ?? 0;
   }
+}
+
+function single(value: number): SeqRange {
+  return { first: value, last: value };
 }
 
 /** Names may hold any character, so that a plain separator would let two keys meet. */

@@ -48,11 +48,16 @@ export class HttpPost {
       { method: 'POST', agent: this.#agent, headers: { ...headers, 'content-length': String(body.length) } },
       (answer) => discard(answer, resolve, reject),
     );
-    this.#abandon = (reason) => sending.destroy(reason);
-    sending.once('error', reject);
+    // Rejected here and not by an event: which one comes depends on how much of the answer was there.
+    const abandon = (reason: Error): void => {
+      reject(reason);
+      sending.destroy(reason);
+    };
+    this.#abandon = abandon;
+    sending.on('error', reject);
     sending.end(body);
     const timer = this.#clock.setTimer(this.#timeoutMs, () =>
-      sending.destroy(new Error(`no answer within ${this.#timeoutMs / 1000} s`)),
+      abandon(new Error(`no answer within ${this.#timeoutMs / 1000} s`)),
     );
     return promise.finally(() => timer.cancel());
   }
@@ -81,5 +86,5 @@ function discard(
     resolve(told);
   });
   answer.once('end', () => resolve(told));
-  answer.once('error', reject);
+  answer.on('error', reject);
 }

@@ -11,10 +11,19 @@ export interface FeedLag {
   seconds: number;
 }
 
-/** Read from the ledger, so that every router says the same of a feed, whichever of them runs it. */
-export async function feedLag(feed: string, ledger: Ledger, clock: Clock): Promise<FeedLag> {
-  const [offset, { records: head }] = await Promise.all([ledger.loadCursor(feed), ledger.totals()]);
-  const [first] = head > offset ? await ledger.read(offset, 1) : [];
-  const seconds = first ? Math.max(0, clock.wallMs() - first.receivedWallMs) / 1000 : 0;
-  return { offset, records: Math.max(0, head - offset), seconds };
+/** By feed. Read from the ledger, so that every router says the same of a feed, whichever of them runs it. */
+export async function feedLags(
+  feeds: readonly { name: string }[],
+  ledger: Ledger,
+  clock: Clock,
+): Promise<Map<string, FeedLag>> {
+  const { records: head } = await ledger.totals();
+  const lags = new Map<string, FeedLag>();
+  for (const { name } of feeds) {
+    const offset = await ledger.loadCursor(name);
+    const [first] = head > offset ? await ledger.read(offset, 1) : [];
+    const seconds = first ? Math.max(0, clock.wallMs() - first.receivedWallMs) / 1000 : 0;
+    lags.set(name, { offset, records: Math.max(0, head - offset), seconds });
+  }
+  return lags;
 }

@@ -21,7 +21,8 @@ export interface FeedLeaseOptions {
 export class FeedLease {
   readonly #options: FeedLeaseOptions;
   #validUntilMs = 0;
-  #renewal: Timer | null = null;
+  #timer: Timer | null = null;
+  #renewing: Promise<void> = Promise.resolve();
 
   constructor(options: FeedLeaseOptions) {
     this.#options = options;
@@ -37,15 +38,21 @@ export class FeedLease {
     const askedMs = clock.monoMs();
     const position = await ledger.claimFeed(feed, holder, leaseMs);
     this.#validUntilMs = position === null ? 0 : askedMs + leaseMs;
-    if (position !== null) this.#renewal ??= clock.every(leaseMs / 3, () => void this.#renew());
+    if (position !== null) {
+      this.#timer ??= clock.every(leaseMs / 3, () => {
+        this.#renewing = this.#renew();
+      });
+    }
     return position;
   }
 
   /** Lets the next router have it at once. */
   async release(): Promise<void> {
     const { feed, holder, ledger } = this.#options;
-    this.#renewal?.cancel();
-    this.#renewal = null;
+    this.#timer?.cancel();
+    this.#timer = null;
+    // A renewal under way would take it again behind our back.
+    await this.#renewing;
     if (!this.valid()) return;
     this.#validUntilMs = 0;
     await ledger.releaseFeed(feed, holder);

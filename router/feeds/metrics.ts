@@ -3,7 +3,7 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../shared/clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Feed } from './feed.ts';
-import { feedLag } from './lag.ts';
+import { type FeedLag, feedLags } from './lag.ts';
 
 const PREFIX = 'headgate_router_feed_';
 
@@ -15,12 +15,20 @@ interface MeasuredFeeds {
 
 export function registerFeeds(registry: Registry, { feeds, ledger, clock }: MeasuredFeeds): void {
   const common = { labelNames: ['feed'], registers: [registry] };
+  // Prometheus asks for both gauges at once, and the ledger is asked once for both.
+  let asking: Promise<Map<string, FeedLag>> | null = null;
+  const lags = (): Promise<Map<string, FeedLag>> => {
+    asking ??= feedLags(feeds, ledger, clock).finally(() => {
+      asking = null;
+    });
+    return asking;
+  };
   new Gauge({
     ...common,
     name: `${PREFIX}lag_records`,
     help: 'Records of the ledger that the feed has not handed over.',
     async collect() {
-      for (const { name } of feeds) this.set({ feed: name }, (await feedLag(name, ledger, clock)).records);
+      for (const [feed, { records }] of await lags()) this.set({ feed }, records);
     },
   });
   new Gauge({
@@ -28,7 +36,7 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
     name: `${PREFIX}lag_seconds`,
     help: 'How long ago the ledger took the first record that the feed has not handed over.',
     async collect() {
-      for (const { name } of feeds) this.set({ feed: name }, (await feedLag(name, ledger, clock)).seconds);
+      for (const [feed, { seconds }] of await lags()) this.set({ feed }, seconds);
     },
   });
   new Gauge({

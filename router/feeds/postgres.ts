@@ -10,6 +10,7 @@ import { duration } from '../../shared/config/kinds.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
 import { Database, type Queryable } from '../ledger/postgres/connection.ts';
+import { postgresOptions } from '../ledger/postgres/options.ts';
 import { jsonbText } from './postgres-payload.ts';
 import { createTables, POSITIONS } from './postgres-schema.ts';
 import { payloadOf } from './record-json.ts';
@@ -20,14 +21,7 @@ const NAME_EXPECTED = 'expected 1–63 of a–z, 0–9 or "_", not starting with
 
 export const postgresFeedOptions = z
   .strictObject({
-    url: z
-      .url({
-        protocol: /^postgres(ql)?$/,
-        error: 'expected a URL such as postgres://user@host/database?sslmode=verify-full',
-      })
-      .describe(
-        'The database, with user and password; give it as a reference to the environment or a file. ?sslmode=verify-full for TLS.',
-      ),
+    url: postgresOptions.shape.url,
     schema: z
       .string()
       .regex(NAME, NAME_EXPECTED)

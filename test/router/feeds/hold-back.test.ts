@@ -1,6 +1,7 @@
 /** The order of `hold_back` against random arrival orders, on a real ledger (I11), and what bounds it (I10). */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { createFeed } from '../../../router/feeds/feed.ts';
@@ -90,9 +91,14 @@ class Followed {
     return this.#reader?.held ?? 0;
   }
 
+  get position(): FeedPosition {
+    return this.#position;
+  }
+
   /** What one batch brought. */
   async batch(limit: number, share: number): Promise<LedgerRecord[]> {
-    const options = { ledger: this.#ledger, clock: this.clock, limits: this.#limits };
+    const { signal } = new AbortController();
+    const options = { ledger: this.#ledger, clock: this.clock, limits: this.#limits, signal };
     this.#reader ??= await openHoldBackReader(options, this.#position);
     const records = await this.#reader.next(limit);
     const count = Math.ceil(records.length * share);
@@ -249,6 +255,33 @@ t.test('a record waits no longer than max_wait, and what follows it not again', 
 function offsets(records: readonly LedgerRecord[]): number[] {
   return records.map(({ offset }) => offset);
 }
+
+t.test('a held record that the ledger has no more keeps nothing', async (t) => {
+  const folder = t.testdir();
+  const file = join(folder, 'ledger.db');
+  const ledger = await openSqliteLedger({ file, clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  const feed = new Followed(ledger);
+  await ledger.commit([entry({ seqs: [1, 3, 4] })]);
+  t.strictSame(offsets(await feed.batch(10, 1)), [1]);
+  t.strictSame(offsets(await feed.batch(10, 1)), []);
+  const db = new Database(file);
+  t.teardown(() => db.close());
+  db.exec('DELETE FROM record WHERE seq = 3');
+  feed.clock.advance(MAX_WAIT_MS);
+  t.strictSame(offsets(await feed.batch(10, 1)), [3], 'released, without what is gone');
+  t.match(feed.position, { offset: 3, progress: { byteLength: 0 } });
+  await ledger.commit([entry({ stream: 'other', seqs: [2, 3] })]);
+  t.strictSame(offsets(await feed.batch(10, 1)), []);
+  feed.crash(true);
+  db.exec('DELETE FROM record WHERE offset = 4');
+  t.strictSame(offsets(await feed.batch(10, 1)), [5]);
+  t.match(
+    feed.position,
+    { offset: 5, progress: { byteLength: 0 } },
+    'of a record that went while the feed was down as well',
+  );
+});
 
 t.test('a feed with hold_back: order across a restart, and the position in the ledger', async (t: Test) => {
   const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), clock: systemClock, log });

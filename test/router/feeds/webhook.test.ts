@@ -1,4 +1,6 @@
 import { createHmac } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createCertificateAuthority } from '../../../loopback/ca.ts';
@@ -164,6 +166,23 @@ t.test('an endpoint that does not answer, or answers without an end, is no end',
   t.equal(feed.state().lastError, 'no answer within 0.2 s');
   await until(() => feed.state().cursor === 1);
   t.equal(posted.length, 2);
+});
+
+t.test('an answer that begins and does not end is none', async (t) => {
+  const server = createServer((_request, response) => response.writeHead(200).write('so far'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const { ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: [1] })]);
+  const feed = await start({ url: `http://127.0.0.1:${port}/`, timeout: '200ms' });
+  await until(() => feed.state().failures > 1);
+  t.match(feed.state(), { cursor: 0, lastError: 'no answer within 0.2 s' });
 });
 
 t.test('stopping ends a POST that waits for its answer', async (t) => {
