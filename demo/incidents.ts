@@ -22,6 +22,14 @@ export interface Failover {
   recovered_ms: number | null;
 }
 
+/** A cloud that acknowledged and did not deliver, as the gateway found it. */
+export interface GreyFailure {
+  provider: string;
+  fault: string;
+  /** Fault start → the cloud is on hold because its receipts are late. */
+  detected_ms: number;
+}
+
 const lineSchema = z.object({
   time: z.iso.datetime().transform(wallMsOf),
   event: z.string(),
@@ -29,6 +37,7 @@ const lineSchema = z.object({
   from: z.string().nullish(),
   to: z.string().nullish(),
   reason: z.string().optional(),
+  provider: z.string().optional(),
 });
 type Line = z.output<typeof lineSchema>;
 
@@ -59,6 +68,22 @@ export async function findFailovers(agentLog: string, faults: readonly AppliedFa
   });
 }
 
+/** One entry per fault during which receipts put its provider on hold. */
+export async function findGreyFailures(
+  agentLog: string,
+  faults: readonly AppliedFault[],
+): Promise<GreyFailure[]> {
+  const holds = parse(await readFile(agentLog, 'utf8')).filter(
+    ({ event, reason }) => event === 'routing.hold' && reason === 'receipt-lag',
+  );
+  return faults.flatMap(({ provider, fault, startWallMs, endWallMs }) => {
+    const hold = holds.find(
+      (line) => line.provider === provider && line.time >= startWallMs && line.time < endWallMs,
+    );
+    return hold ? [{ provider, fault, detected_ms: hold.time - startWallMs }] : [];
+  });
+}
+
 function firstPerStream(lines: readonly Line[]): Line[] {
   const first = new Map<string, Line>();
   for (const line of lines) {
@@ -68,10 +93,12 @@ function firstPerStream(lines: readonly Line[]): Line[] {
   return [...first.values()];
 }
 
+const READ_EVENTS = ['"routing.switch"', '"routing.hold"', '"forward.recovered"'];
+
 /** Lines of other programs (a crash's last words) are not JSON and are passed over. */
 function parse(text: string): Line[] {
   return text.split('\n').flatMap((line) => {
-    if (!line.includes('"routing.switch"') && !line.includes('"forward.recovered"')) return [];
+    if (!READ_EVENTS.some((event) => line.includes(event))) return [];
     const parsed = lineSchema.safeParse(JSON.parse(line));
     return parsed.success ? [parsed.data] : [];
   });

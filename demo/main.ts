@@ -10,7 +10,7 @@ import { type Clock, systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger, errorText } from '../shared/log.ts';
 import { stopSignal } from '../shared/process.ts';
-import { findFailovers } from './incidents.ts';
+import { findFailovers, findGreyFailures } from './incidents.ts';
 import { LiveView } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
 import { RESIDENCY } from './plant.ts';
@@ -152,6 +152,7 @@ async function judge(
       conflicts: totals.conflicts,
       residency_violations: violations,
       failovers: await findFailovers(join(dir, 'agent.log'), scenario.appliedFaults),
+      grey_failures: await findGreyFailures(join(dir, 'agent.log'), scenario.appliedFaults),
       per_provider: Object.fromEntries(
         providers.map((p) => [
           p.name,

@@ -1,5 +1,5 @@
 /** The verdict, for a person or as one JSON line. */
-import type { Failover } from './incidents.ts';
+import type { Failover, GreyFailure } from './incidents.ts';
 
 export interface Report {
   verdict: 'ok' | 'failed';
@@ -12,6 +12,7 @@ export interface Report {
   conflicts: number;
   residency_violations: number;
   failovers: Failover[];
+  grey_failures: GreyFailure[];
   per_provider: Record<string, { accepted: number; predicted_units: number; metered_units: number }>;
   seconds: number;
   /** Processes that ended without being told to. */
@@ -36,6 +37,10 @@ function reportText(report: Report): string {
       `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'} (${reason})` +
       (recovered_ms === null ? '' : `, what was stuck arrived after ${recovered_ms} ms`),
   );
+  const grey = report.grey_failures.map(
+    ({ provider, fault, detected_ms }) =>
+      `  ${fault} at ${provider}: found by its receipts after ${detected_ms} ms`,
+  );
   const providers = Object.entries(report.per_provider).map(
     ([name, { accepted, predicted_units, metered_units }]) =>
       `  ${name.padEnd(6)} ${String(accepted).padStart(6)} envelopes, ${predicted_units} units predicted, ${metered_units} metered`,
@@ -43,6 +48,7 @@ function reportText(report: Report): string {
   return [
     '',
     ...failovers,
+    ...grey,
     ...providers,
     ...report.crashes.map((crash) => `  ${crash}`),
     '',

@@ -41,8 +41,8 @@ export class Outstanding {
     }
     own.push({ atMs, set: IntervalSet.of([{ first, last }]) });
     if (own.length <= BUCKETS_MAX) return;
-    const [oldest, next] = own.splice(0, 2);
-    if (oldest && next) own.unshift({ atMs: oldest.atMs, set: oldest.set.union(next.set) });
+    const [next] = own.splice(1, 1);
+    if (own[0] && next) addAll(own[0].set, next.set.ranges());
   }
 
   /** A receipt covers these, or they matter no more. */

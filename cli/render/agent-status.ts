@@ -18,12 +18,13 @@ export function renderAgentStatus(status: AgentStatus): string {
 
 function streams(status: AgentStatus): string {
   return table(
-    ['STREAM', 'TO', 'PENDING', 'IN FLIGHT', 'ACCEPTED', 'RATE/S', 'DRAINED IN', 'OLDEST'],
+    ['STREAM', 'TO', 'PENDING', 'IN FLIGHT', 'UNCONFIRMED', 'ACCEPTED', 'RATE/S', 'DRAINED IN', 'OLDEST'],
     status.streams.map((stream) => [
       stream.name,
       stream.chosen.join(', ') || 'nobody',
       countText(stream.pending),
       countText(stream.inFlight),
+      countText(stream.awaitingReceipt),
       countText(stream.accepted),
       stream.ratePerSecond.toFixed(1),
       spanText(stream.timeToDrainSeconds === null ? null : stream.timeToDrainSeconds * 1000),

@@ -168,7 +168,9 @@ class ApiSource implements HttpsSource {
       }
       this.#refused(login.refused, { address: request.ip });
       const body = { error: 'not let in', reason: login.refused };
-      await reply.code(401).header('www-authenticate', 'Bearer').send(body);
+      // What more of it would come is not read either.
+      const headers = { 'www-authenticate': 'Bearer', connection: 'close' };
+      await reply.code(401).headers(headers).send(body);
     });
     app.post('/v1/envelopes', async (request, reply) => {
       const gateway = this.#senders.get(request.raw) ?? '';

@@ -23,7 +23,7 @@ const AGENT: AgentStatus = {
       name: 'alarms',
       chosen: ['azure', 'gcp'],
       pending: 1500,
-      awaitingReceipt: 0,
+      awaitingReceipt: 7,
       inFlight: 12,
       accepted: 9000,
       ratePerSecond: 250.4,
@@ -277,8 +277,8 @@ t.test('status of an agent', async (t) => {
   t.match(text, /^agent gw-1 headgate 1\.2\.3 epoch 7-ab12 up 1h 2m clock unsynchronised$/m);
   t.match(text, /^broker 20 connections, 1\.2M published, 2 refused, device file ok$/m);
   t.match(text, /^buffer ok: 1\.5k records, 293\.0 KiB \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m);
-  t.match(text, /^alarms azure, gcp 1\.5k 12 9\.0k 250\.4 6\.0s 1m 30s$/m);
-  t.match(text, /^energy nobody 3 0 0 0\.0 – 400ms$/m);
+  t.match(text, /^alarms azure, gcp 1\.5k 12 7 9\.0k 250\.4 6\.0s 1m 30s$/m);
+  t.match(text, /^energy nobody 3 0 0 0 0\.0 – 400ms$/m);
   t.match(
     text,
     /^aws aws eu-west-1 open 4\.2s 0\.612 1\.00 0\.90 1\.00 1\.00 – – – 10 4 10 manual, quota next_credentials accepted 2027-01-02T03:04:05\.000Z$/m,

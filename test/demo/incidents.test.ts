@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { findFailovers } from '../../demo/incidents.ts';
+import { findFailovers, findGreyFailures } from '../../demo/incidents.ts';
 import { isoTime } from '../../shared/clock.ts';
 
 const START = 1_790_000_000_000;
@@ -39,4 +39,21 @@ t.test('a fault that moved nothing is no failover; one that held up nothing has 
   t.match(await findFailovers(join(moved, 'agent.log'), [FAULT]), [
     { to: null, detected_ms: 100, recovered_ms: null },
   ]);
+});
+
+t.test('a grey failure is timed by the hold that its receipts led to', async (t) => {
+  const hold = { event: 'routing.hold', provider: 'aws', reason: 'receipt-lag' };
+  const dir = t.testdir({
+    'agent.log': log(
+      { atMs: -100, ...hold },
+      { atMs: 500, ...hold, provider: 'gcp' },
+      { atMs: 1200, ...hold },
+      { atMs: 9000, ...hold },
+    ),
+  });
+  const file = join(dir, 'agent.log');
+  t.strictSame(await findGreyFailures(file, [FAULT]), [
+    { provider: 'aws', fault: 'refuse', detected_ms: 1200 },
+  ]);
+  t.strictSame(await findGreyFailures(file, [{ ...FAULT, provider: 'azure' }]), []);
 });

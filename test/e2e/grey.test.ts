@@ -1,4 +1,4 @@
-/** Clouds that acknowledge and do not deliver, against the whole demo. */
+/** A cloud that acknowledges and does not deliver, against the whole demo. */
 import t from 'tap';
 import { runDemo } from './run-demo.ts';
 
@@ -13,16 +13,8 @@ t.test(
     ]);
     t.equal(exitCode, 0, stderr);
     t.match(report, { verdict: 'ok', missing: 0, duplicated_in_ledger: 0, residency_violations: 0 });
-    const [failover] = report?.failovers ?? [];
-    t.match(failover, { from: 'aws', to: 'azure', fault: 'drop-after-ack', reason: 'receipt-lag' });
-    const detectedMs = failover?.detected_ms ?? 0;
-    t.ok(detectedMs >= 9000, `found after ${detectedMs} ms`);
+    const [grey] = report?.grey_failures ?? [];
+    t.match(grey, { provider: 'aws', fault: 'drop-after-ack' });
+    t.ok((grey?.detected_ms ?? 0) >= 9000, `found after ${grey?.detected_ms} ms`);
   },
 );
-
-t.test('all clouds at once: what they lost is sent again once they deliver (I3)', async (t) => {
-  const faults = ['aws', 'azure', 'gcp'].flatMap((cloud) => ['--fault', `${cloud}:drop-after-ack@3-6`]);
-  const { exitCode, report, stderr } = await runDemo(['--duration', '8', '--rate', '200', ...faults]);
-  t.equal(exitCode, 0, stderr);
-  t.match(report, { verdict: 'ok', missing: 0, duplicated_in_ledger: 0 });
-});
