@@ -1,5 +1,5 @@
 /**
- * The ledger on NATS JetStream, for any number of router replicas without a leader of their own (decision 9).
+ * The ledger on NATS JetStream, for any number of router replicas without a leader of their own (decision 12).
  *
  * A commit is one message in one log, taken only right behind the last one that its writer knows (log.ts): with it, all
  * that it says is there, and without it, nothing is (I5). The records lie under a subject per (gateway, epoch, stream) and
