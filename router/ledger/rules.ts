@@ -62,7 +62,11 @@ export function isContactOnly(envelope: Envelope): boolean {
 export function absorb(before: StreamState, envelope: Envelope): Absorption {
   const seen = before.seen.clone();
   const { quota, age, corruption } = before.givenUp;
-  const givenUp = { quota: quota.clone(), age: age.clone(), corruption: corruption.clone() };
+  // Nearly no stream has given anything up: the empty sets are shared by all of them.
+  const none = quota.size + age.size + corruption.size + envelope.gaps.length === 0;
+  const givenUp = none
+    ? before.givenUp
+    : { quota: quota.clone(), age: age.clone(), corruption: corruption.clone() };
   const sets = Object.values(givenUp);
   const fresh: TelemetryRecord[] = [];
   const repeated: TelemetryRecord[] = [];

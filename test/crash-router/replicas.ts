@@ -19,6 +19,7 @@ export class Replica {
   #child: ChildProcess | null = null;
   #ended: Promise<void> = Promise.resolve();
   #stopping: boolean = false;
+  #settling: boolean = false;
 
   constructor(ledgerConfig: unknown, queue: Queue) {
     this.#ledgerConfig = JSON.stringify(ledgerConfig);
@@ -30,8 +31,10 @@ export class Replica {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
     this.#child = child;
+    this.#settling = false;
     const read = frameReader(({ id, tag }) => {
       this.#inHand.delete(id);
+      this.#settling ||= tag === 1;
       if (tag === 1) this.#queue.settle(id);
       else setTimeout(() => this.#queue.putBack(id), RETRY_MS);
       this.fill();
@@ -51,9 +54,9 @@ export class Replica {
     this.fill();
   }
 
-  /** SIGKILL; false when it was not running. */
+  /** SIGKILL; false when it was not running, or has settled nothing in this life: every life gets on, however slow the machine. */
   kill(): boolean {
-    return this.#child?.kill('SIGKILL') ?? false;
+    return this.#settling && (this.#child?.kill('SIGKILL') ?? false);
   }
 
   /** Hands over messages up to the window. */

@@ -112,8 +112,9 @@ async function killAtRandom(fleet: readonly Replica[], queue: Queue, seed: numbe
     // Messages that came back wake nobody by themselves.
     for (const replica of fleet) replica.fill();
     if (performance.now() < nextMs) continue;
-    nextMs += KILL_EACH_MS;
-    if (fleet[Math.floor(entropy.float() * fleet.length)]?.kill()) kills += 1;
+    if (!fleet[Math.floor(entropy.float() * fleet.length)]?.kill()) continue;
+    kills += 1;
+    nextMs = performance.now() + KILL_EACH_MS;
   }
   return kills;
 }

@@ -72,6 +72,23 @@ t.test('the ledger on PostgreSQL; its password is in no report', async (t) => {
   t.notMatch(JSON.stringify(problems), /hunter22/);
 });
 
+t.test('the ledger on JetStream; its password is in no report', async (t) => {
+  const start = `data_dir: /d\nsources: [{ name: gcp, ${GCP} }]\n`;
+  t.match(load(`${start}ledger: { type: jetstream, servers: ["tls://a:4222"], user: u, password: p }`), {
+    ok: true,
+    config: { ledger: { type: 'jetstream', name: 'headgate', replicas: 3, timeout: 10_000 } },
+  });
+  const bad = load(
+    `${start}ledger: { type: jetstream, servers: ["nats://u:hunter22@a:4222"], name: "a.b", replicas: 2 }`,
+  );
+  const problems = bad.ok ? [] : bad.problems;
+  t.strictSame(
+    problems.map(({ path }) => path),
+    ['ledger.servers[0]', 'ledger.name', 'ledger.replicas'],
+  );
+  t.notMatch(JSON.stringify(problems), /hunter22/);
+});
+
 t.test('mistakes', async (t) => {
   t.strictSame(problemPaths('ledger: { type: oracle }\nsources: []\nfeeds: [{ name: x, type: kafka }]'), [
     'data_dir',

@@ -47,6 +47,20 @@ await t.test('of what replicas decide on the same state, one commit is taken (I5
   }
 });
 
+await t.test('a replica that is behind meets a snapshot of what it has yet to read', async (t) => {
+  const behind = await opened(t, 'behind');
+  const ahead = await opened(t, 'behind');
+  const one = entry({ seqs: seqs(1, 5) });
+  for (let i = 0; i < 8; i += 1) await ahead.commit([one]);
+  await ahead.close();
+  for (let i = 0; i < 8; i += 1) await behind.commit([one]);
+  await behind.close();
+  const again = await opened(t, 'behind');
+  t.match(await again.completeness(), [{ records: 5, duplicates: 15 * 5 }], 'no commit is added up twice');
+  t.match(await again.totals(), { records: 5, duplicates: 15 * 5 });
+  t.match(await again.verify(), { records: 5, problemCount: 0 });
+});
+
 await t.test('what is larger than a message', async (t) => {
   const ledger = await opened(t, 'large');
   const one = entry({ seqs: [1] });

@@ -43,8 +43,11 @@ export interface JetStreamOptions {
 /** Where a message is asked for: by its sequence, or the first of a subject from a sequence on. */
 export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
 
-/** A cluster that is just starting (nats-server, server/errors.json): a 400 that passes. */
-const NO_SUITABLE_PEERS = 10_005;
+/**
+ * Refusals that pass: no suitable peers, of a cluster that is just starting (nats-server, server/errors.json), and a stream
+ * not found, by a server that has not yet learned of one that was made.
+ */
+const PASSING: ReadonlySet<number> = new Set([10_005, JetStreamApiCodes.StreamNotFound]);
 const ID_HEADER = 'Headgate-Id';
 const TRY_MS_MAX = 2000;
 const RETRY_MS = 50;
@@ -272,9 +275,7 @@ async function tellOfLosses(nc: NatsConnection, log: SparseLog): Promise<void> {
  */
 function isFinal(error: unknown): boolean {
   if (error instanceof ClosedConnectionError || error instanceof DrainingConnectionError) return true;
-  if (isApiError(error, JetStreamApiCodes.StreamNotFound) || isApiError(error, NO_SUITABLE_PEERS))
-    return false;
-  return error instanceof JetStreamApiError && error.status < 500;
+  return error instanceof JetStreamApiError && error.status < 500 && !PASSING.has(error.code);
 }
 
 function isApiError(error: unknown, code: number): boolean {

@@ -25,6 +25,8 @@ interface Noted<Change> {
 
 interface Cached<Item> {
   item: Item | null;
+  /** Of the snapshot it began with: that commit, and all before it, are in it. */
+  at: number;
 }
 
 /** Snapshots made at once. */
@@ -34,7 +36,7 @@ export class Fold<Item, Change> {
   readonly #folding: Folding<Item, Change>;
   readonly #snapshots: Snapshots;
   readonly #cacheMax: number;
-  /** By subject, least recently used first. Always as of the last commit noted. */
+  /** By subject, least recently used first. As of the last commit noted, or a later one. */
   readonly #cache = new Map<string, Cached<Item>>();
   readonly #tail = new Map<string, Noted<Change>[]>();
   #changes = 0;
@@ -58,10 +60,11 @@ export class Fold<Item, Change> {
     else this.#tail.set(subject, [{ at, change }]);
     this.#changes += 1;
     const cached = this.#cache.get(subject);
-    if (cached) cached.item = this.#folding.apply(cached.item, change);
+    // It may come from a snapshot of another replica, which has read on further.
+    if (cached && at > cached.at) cached.item = this.#folding.apply(cached.item, change);
   }
 
-  /** The items as of the last commit noted, by subject; null for one that no commit has changed. */
+  /** The items as of the last commit noted, or a later one, by subject; null for one that no commit has changed. */
   async load(subjects: Iterable<string>): Promise<Map<string, Item | null>> {
     const loaded = await Promise.all(
       [...new Set(subjects)].map(
@@ -103,7 +106,8 @@ export class Fold<Item, Change> {
         // One that has left the cache follows the log no more, and must not pass as being of the head.
         while (one === undefined || one !== this.#cache.get(subject)) one = await this.#cached(subject);
         if (one.item !== null) {
-          values.push({ subject, at: head(), value: this.#folding.encode(one.item) });
+          const at = Math.max(one.at, head());
+          values.push({ subject, at, value: this.#folding.encode(one.item) });
         }
       }
       await write(values);
@@ -143,8 +147,8 @@ export class Fold<Item, Change> {
       // Changes that left the tail meanwhile may be in a later snapshot than this one.
       if (trimmedTo !== this.#trimmedTo || this.#cache.has(subject)) continue;
       const before = snapshot === null ? null : this.#folding.decode(snapshot.value);
-      const item = this.#after(before, snapshot?.at ?? 0, this.#tail.get(subject) ?? []);
-      const cached = { item };
+      const at = snapshot?.at ?? 0;
+      const cached = { item: this.#after(before, at, this.#tail.get(subject) ?? []), at };
       this.#cache.set(subject, cached);
       return cached;
     }

@@ -130,7 +130,7 @@ class JetStreamLedger implements Ledger {
   }
 
   async catchUpFromCheckpoint(): Promise<void> {
-    await this.#commits.open(await this.#states.checkpoint());
+    await this.#commits.open(await this.#states.open());
     this.#states.followed();
   }
 

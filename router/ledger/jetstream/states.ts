@@ -63,11 +63,10 @@ export class States {
   /** Sequence of the last commit noted. */
   readonly head = (): number => this.#at;
 
-  /** Sequence of the commit up to which everything is in snapshots. */
-  async checkpoint(): Promise<number> {
-    const snapshot = await this.#snapshots.get(this.#names.checkpoint);
-    this.#checkpoint = snapshot?.at ?? 0;
-    this.#at = Math.max(this.#at, this.#checkpoint);
+  /** Sequence of the commit up to which everything is in snapshots: where to read the log from. */
+  async open(): Promise<number> {
+    this.#checkpoint = await this.#stored();
+    this.#at = this.#checkpoint;
     return this.#checkpoint;
   }
 
@@ -116,8 +115,10 @@ export class States {
   }
 
   async #flush(): Promise<void> {
-    const before = this.#checkpoint;
-    if ((await this.checkpoint()) === before) {
+    const stored = await this.#stored();
+    if (stored > this.#checkpoint) {
+      this.#checkpoint = stored;
+    } else {
       // What is stored up to here is as of commits that the log held by now; all that is written is as of later ones.
       let end = await this.#snapshots.end();
       await this.#catchUp();
@@ -130,6 +131,10 @@ export class States {
       this.#checkpoint = at;
     }
     this.#trim(this.#checkpoint);
+  }
+
+  async #stored(): Promise<number> {
+    return (await this.#snapshots.get(this.#names.checkpoint))?.at ?? 0;
   }
 
   #trim(to: number): void {

@@ -1,5 +1,5 @@
 /** The state of a (gateway, epoch, stream) as its commits add up to it. */
-import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { IntervalSet } from '../../../shared/interval-set.ts';
 import type { GapReason, StreamKey } from '../../../shared/record.ts';
 import { EMPTY_STREAM, type StreamState } from '../rules.ts';
 import { decodeState, encodeState } from '../stream-columns.ts';
@@ -90,15 +90,20 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
 function changed(state: StreamState, entry: CommitEntry): StreamState {
   const seen = state.seen.clone();
   for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
+  const { quota, age, corruption } = entry.givenUp;
   const given = (reason: GapReason): IntervalSet => {
-    const before = state.givenUp[reason];
-    const left = before.size === 0 ? IntervalSet.empty() : before.difference(entry.fresh);
+    const left = state.givenUp[reason].difference(entry.fresh);
     for (const { first, last } of entry.givenUp[reason].ranges()) left.add(first, last);
     return left;
   };
+  // Nearly no stream has given anything up: the empty sets are shared by all of them.
+  const none = Object.values(state.givenUp).every((set) => set.size === 0);
   return {
     seen,
-    givenUp: { quota: given('quota'), age: given('age'), corruption: given('corruption') },
+    givenUp:
+      none && quota.size + age.size + corruption.size === 0
+        ? state.givenUp
+        : { quota: given('quota'), age: given('age'), corruption: given('corruption') },
     sealedAt:
       state.sealedAt === null || entry.sealedAt === null
         ? (state.sealedAt ?? entry.sealedAt)
