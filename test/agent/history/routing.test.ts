@@ -1,5 +1,6 @@
 /** What a real agent writes down of its routing, and how little. */
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { Outcome } from '../../../agent/cloud/publisher.ts';
 import { type Line, type LineOf, parseLine } from '../../../agent/history/lines.ts';
@@ -65,6 +66,13 @@ t.test('the history of a real agent has its policy, tries, load, health and swit
   ]);
   t.match(all('state')[0], { chosen: {}, health: { a: ['healthy', 'start'] }, holds: {} });
 
+  // The replay has some time at b to find.
+  await sleep(2000);
+  await gateway.publish('plant/temp', 5);
+  await until(
+    async () => all('load').reduce((sum, { er }) => sum + er, 0),
+    (left) => left >= 36,
+  );
   await gateway.agent.kill();
   await gateway.start();
   const states = await written('state', () => all('state').filter(({ begins }) => begins).length > 1);
