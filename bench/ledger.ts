@@ -20,7 +20,7 @@ import { Redis } from './load/redis.ts';
 import { type Bench, heldBytes, type Measured, median, rounded } from './measure.ts';
 
 /** The first warms up. */
-const ROUNDS = 3;
+const ROUNDS = 4;
 const GROUP_ENVELOPES = 64;
 /** Readings of 100 bytes in one metering unit, and those of a gateway that sends one reading per second, each second. */
 const ENVELOPE_RECORDS = 200;
