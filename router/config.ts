@@ -1,7 +1,7 @@
 /** router.yaml: one cloud router. The schema is the reference (docs/configuration.md is made from it). */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
-import { identifier } from '../shared/config/kinds.ts';
+import { byteSize, duration, identifier } from '../shared/config/kinds.ts';
 import {
   type ConfigResult,
   loadConfig,
@@ -49,12 +49,26 @@ const ledgerSchema = z
   ])
   .describe('Where the ledger lives.');
 
+const DAY_MS = 86_400_000;
+
+const deadLettersSchema = z
+  .strictObject({
+    max_bytes: byteSize()
+      .default(64 * 2 ** 20)
+      .describe('What they may take; the oldest go first.'),
+    max_age: duration()
+      .default(30 * DAY_MS)
+      .describe('How long one is kept.'),
+  })
+  .describe('Messages that are no envelope, or none for this ledger: kept for headgate deadletter.');
+
 export const routerConfigSchema = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
+  dead_letters: deadLettersSchema.prefault({}),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });
 

@@ -24,6 +24,7 @@ import { createPubSubSource } from './sources/pubsub.ts';
 import type { CheckpointStore, Source } from './sources/source.ts';
 import { createSqsSource } from './sources/sqs.ts';
 import { routerRoutes } from './status.ts';
+import { createUpkeep } from './upkeep.ts';
 
 interface Deps {
   clock: Clock;
@@ -68,7 +69,9 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
-  return [closeLedger, ...feeds, reading, admin];
+  const { upkeep } = ledger;
+  const keeping = upkeep ? [createUpkeep({ upkeep, clock, log: log('upkeep') })] : [];
+  return [closeLedger, ...keeping, ...feeds, reading, admin];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */

@@ -36,15 +36,16 @@ export function addLedgerCommands(program: Command): void {
 }
 
 async function verify(config: RouterConfig, json: boolean): Promise<number> {
-  const { verifyLedger } = await import('../verify-ledger.ts');
-  const found = await verifyLedger(config);
-  if (found === null) return fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
-  if (json) printJson(found);
-  else {
-    const { renderVerification } = await import('../render/verification.ts');
-    printLine(renderVerification(found));
-  }
-  return found.problemCount === 0 ? EXIT.ok : EXIT.failed;
+  const { withLedger } = await import('../with-ledger.ts');
+  return withLedger(config, async (ledger) => {
+    const found = await ledger.verify();
+    if (json) printJson(found);
+    else {
+      const { renderVerification } = await import('../render/verification.ts');
+      printLine(renderVerification(found));
+    }
+    return found.problemCount === 0 ? EXIT.ok : EXIT.failed;
+  });
 }
 
 async function completeness({ gateway, admin, json = false }: CompletenessFlags): Promise<number> {

@@ -6,6 +6,7 @@
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange, StreamKey } from '../../shared/record.ts';
 import type { CheckpointStore } from '../sources/source.ts';
+import type { LedgerUpkeep } from './upkeep.ts';
 
 export interface LedgerEntry {
   envelope: Envelope;
@@ -68,11 +69,15 @@ export interface GatewayContact {
 
 export interface DeadLetter {
   source: string;
-  /** An EnvelopeError code, `foreign-gateway`, `nul` (a text with U+0000), or `internal` when decoding failed in a way it should not. */
+  /** A RefusalReason (router/examine.ts). */
   reason: string;
   detail: string;
   bytes: Uint8Array;
   receivedWallMs: number;
+  /** As the provider told it, so that a retry is held to it too. */
+  authenticatedGateway?: string | null;
+  /** What the provider said beside the bytes. */
+  properties?: Readonly<Record<string, string>>;
 }
 
 /** What a record says, apart from its id; two of these under one id are equal (a duplicate) or in conflict. */
@@ -118,7 +123,12 @@ export interface StreamProblem extends StreamKey {
 }
 
 export interface Ledger extends CheckpointStore {
-  /** Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was committed. */
+  /** Absent where the engine has none. */
+  readonly upkeep?: LedgerUpkeep;
+  /**
+   * Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was
+   * committed: with EntryRefused when an entry can never be.
+   */
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
   /** Records with offset > `after`, ascending. Fewer than `limit` when they are large; none only at the end. */
   read(after: number, limit: number): Promise<LedgerRecord[]>;

@@ -7,17 +7,21 @@ import type { Ledger } from './ledger.ts';
 import { openPostgresLedger } from './postgres/postgres.ts';
 import { openSqliteLedger } from './sqlite.ts';
 
+const DEAD_LETTERS_MAX = 100_000;
+
 /** Rejects when it cannot be opened; the folder `data_dir` must exist. */
 export async function openLedger(
-  { ledger, data_dir }: Pick<RouterConfig, 'ledger' | 'data_dir'>,
+  { ledger, data_dir, dead_letters }: Pick<RouterConfig, 'ledger' | 'data_dir' | 'dead_letters'>,
   deps: { clock: Clock; log: Logger },
 ): Promise<Ledger> {
+  const { max_bytes: bytesMax, max_age: ageMsMax } = dead_letters;
+  const limits = { deadLetters: { rowsMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax } };
   switch (ledger.type) {
     case 'sqlite':
-      return openSqliteLedger({ file: join(data_dir, 'ledger.db'), ...deps });
+      return openSqliteLedger({ file: join(data_dir, 'ledger.db'), limits, ...deps });
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
-      return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...deps });
+      return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, limits, ...deps });
     }
   }
 }

@@ -15,8 +15,14 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../shared/record.ts';
 import type { RecordContent, StreamCompleteness } from './ledger.ts';
+import { EntryRefused } from './refused.ts';
 
 const MISSING_RANGES_MAX = 100;
+/**
+ * Intervals that the sets of one stream may have (I10): a gateway that sends every second id makes each of its commits a
+ * little slower than the last. What fills holes is always taken.
+ */
+const INTERVALS_MAX = 100_000;
 
 export type GivenUp = Readonly<Record<GapReason, IntervalSet>>;
 
@@ -59,6 +65,7 @@ export function isContactOnly(envelope: Envelope): boolean {
   return envelope.records.length === 0 && envelope.gaps.length === 0 && envelope.sealedAt === null;
 }
 
+/** Throws {@link EntryRefused} when the stream would get too many holes. */
 export function absorb(before: StreamState, envelope: Envelope): Absorption {
   const seen = before.seen.clone();
   const { quota, age, corruption } = before.givenUp;
@@ -81,8 +88,16 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
     }
   }
   const sealedAt = later(before.sealedAt, envelope.sealedAt);
+  const state = { ...before, seen, givenUp, sealedAt };
+  const intervals = intervalsOf(state);
+  if (intervals > INTERVALS_MAX && intervals > intervalsOf(before)) {
+    throw new EntryRefused(
+      'limit',
+      `${intervals} ranges in stream ${envelope.stream} of ${envelope.gateway}`,
+    );
+  }
   return {
-    state: { ...before, seen, givenUp, sealedAt },
+    state,
     fresh,
     repeated,
     gap,
@@ -129,6 +144,10 @@ export function completenessOf(key: StreamKey, state: StreamState): StreamComple
     duplicates,
     conflicts,
   };
+}
+
+function intervalsOf({ seen, givenUp }: StreamState): number {
+  return Object.values(givenUp).reduce((count, set) => count + set.intervals, seen.intervals);
 }
 
 /** The clock mapping is left out: it is an estimate that improves, and a re-sent record may carry a better one (I7). */

@@ -9,7 +9,7 @@
  */
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../shared/clock.ts';
-import type { Logger } from '../../shared/log.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 import { SparseLog } from '../sparse-log.ts';
 import type {
@@ -23,12 +23,17 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from './ledger.ts';
+import { EntryRefused } from './refused.ts';
 import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
-import { ConflictTable, DeadLetterTable, type EvidenceLimits } from './sqlite-evidence.ts';
+import type { EvidenceLimits } from './sqlite-bound.ts';
+import { ConflictTable } from './sqlite-conflicts.ts';
+import { DeadLetterTable } from './sqlite-dead-letters.ts';
 import { RecordTable } from './sqlite-records.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
 import { type StoredStream, StreamTable } from './sqlite-streams.ts';
+import { SqliteUpkeep } from './sqlite-upkeep.ts';
+import type { LedgerUpkeep } from './upkeep.ts';
 import { Verification } from './verify.ts';
 
 export interface SqliteLedgerLimits {
@@ -49,7 +54,7 @@ const MIB = 1024 * 1024;
 const LIMITS: SqliteLedgerLimits = {
   streamsCached: 4096,
   conflicts: { rowsMax: 100_000, bytesMax: 64 * MIB },
-  deadLetters: { rowsMax: 10_000, bytesMax: 64 * MIB },
+  deadLetters: { rowsMax: 100_000, bytesMax: 64 * MIB },
 };
 const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
 
@@ -62,6 +67,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
 }
 
 class SqliteLedger implements Ledger {
+  readonly upkeep: LedgerUpkeep;
   readonly #db: Sqlite;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -94,6 +100,7 @@ class SqliteLedger implements Ledger {
     this.#bootClocks = new BootClockTable(db);
     this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    this.upkeep = new SqliteUpkeep({ db, deadLetters: this.#deadLetters });
     this.#commit = db.transaction((entries) => this.#absorbAll(entries));
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
     this.#verify = db.transaction(() => this.#compareAll());
@@ -124,6 +131,7 @@ class SqliteLedger implements Ledger {
       return results;
     } catch (error) {
       this.#streams.rolledBack();
+      if (tooBig(error)) throw new EntryRefused('refused', errorText(error));
       throw error;
     }
   }
@@ -260,4 +268,9 @@ class SqliteLedger implements Ledger {
     }
     if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
   }
+}
+
+/** A value beyond SQLite's own limits: the same fails again for ever. */
+function tooBig(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'SQLITE_TOOBIG';
 }

@@ -12,6 +12,8 @@ export interface Delivery {
   authenticatedGateway: string | null;
   /** How often the provider has delivered this message, counting this one; null where it does not tell. */
   deliveryCount: number | null;
+  /** What the provider says beside the bytes; asked for only when the message becomes a dead letter. */
+  properties?: () => Readonly<Record<string, string>>;
 }
 
 /** `settle`: committed (or dead-lettered), tell the provider it is done. `retry`: leave it for redelivery. */

@@ -7,11 +7,19 @@ import { headgate } from './run.ts';
 const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 
 t.test(
-  'docs/cli.md names every exit code, every fault and every flag of demo, clouds and device',
+  'docs/cli.md names every exit code, every fault and every flag of demo, clouds, device and deadletter',
   async (t) => {
     for (const code of Object.values(EXIT)) t.match(page, new RegExp(`^\\| ${code} \\|`, 'm'));
     for (const fault of FAULT_NAMES) t.match(page, `\`${fault}\``);
-    for (const command of ['demo', 'clouds start', 'clouds fault', 'device add', 'device group allow']) {
+    for (const command of [
+      'demo',
+      'clouds start',
+      'clouds fault',
+      'device add',
+      'device group allow',
+      'deadletter ls',
+      'deadletter show',
+    ]) {
       const { stdout } = await headgate([...command.split(' '), '--help']);
       const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
       t.ok(flags.length >= 3);

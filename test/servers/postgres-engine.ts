@@ -6,6 +6,7 @@ import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';
+import { LIMITS } from '../router/ledger/limits.ts';
 
 /** Where the suite tells the server to this module, also in the processes it kills. */
 export const URL_VARIABLE = 'HEADGATE_TEST_POSTGRES_URL';
@@ -21,6 +22,7 @@ export const engine: LedgerEngine = {
     await untilAlone(place);
     return openPostgresLedger({
       ...optionsOf(place),
+      limits: LIMITS,
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     });

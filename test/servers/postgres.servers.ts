@@ -10,6 +10,7 @@ import { Database } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { SparseLog } from '../../router/sparse-log.ts';
 import { dateOf, systemClock } from '../../shared/clock.ts';
+import { seededEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
@@ -86,6 +87,19 @@ await t.test('replicas that start together migrate once; a newer schema is refus
   await Promise.all(seqs(1, 4).map(() => opened(t, 'together')));
   await connected(t, 'together').query('INSERT INTO schema_version (version) VALUES (99)');
   await t.rejects(opened(t, 'together'), { message: /newer Headgate \(ledger schema 99/ });
+});
+
+await t.test('what the server can never store is refused as such, and nothing else is', async (t) => {
+  const ledger = await opened(t, 'refused');
+  await t.rejects(ledger.commit([entry({ seqs: [1], topic: 'a\0b' })]), {
+    name: 'EntryRefused',
+    reason: 'refused',
+  });
+  await t.rejects(ledger.commit([entry({ seqs: [1], bootId: seededEntropy(1).bytes(9000).toString() })]), {
+    name: 'EntryRefused',
+  });
+  await connected(t, 'refused').query('ALTER TABLE record RENAME TO elsewhere');
+  await t.rejects(ledger.commit([entry({ seqs: [1] })]), { name: 'error', message: /does not exist/ });
 });
 
 await t.test('commits that share streams in opposite order never block each other for good', async (t) => {

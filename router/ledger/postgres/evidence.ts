@@ -4,13 +4,15 @@
  * after each: a table may pass its bound by that much per replica.
  */
 import type { SparseLog } from '../../sparse-log.ts';
-import type { DeadLetter, LedgerConflict, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import type { LedgerConflict, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 
 export interface EvidenceLimits {
   rowsMax: number;
   bytesMax: number;
+  /** By wall time of receipt. Default: no bound. */
+  ageMsMax?: number;
 }
 
 /** A version to keep aside. */
@@ -19,7 +21,6 @@ export interface Aside extends StoredId {
   content: RecordContent;
 }
 
-const DETAIL_CHARACTERS_MAX = 500;
 const CHECK_EVERY_ROWS = 256;
 const CHECK_EVERY_BYTES = 4 * 1024 * 1024;
 
@@ -43,19 +44,25 @@ export class Bound {
   }
 
   /** Says what was added (after its commit), and drops the oldest rows when it is time to look. */
-  async added(db: Queryable, rows: number, bytes: number): Promise<void> {
+  async added(db: Queryable, rows: number, bytes: number, nowWallMs: number): Promise<void> {
     this.#rows += rows;
     this.#bytes += bytes;
     if (this.#rows < CHECK_EVERY_ROWS && this.#bytes < CHECK_EVERY_BYTES) return;
     this.#rows = 0;
     this.#bytes = 0;
-    const { rowsMax, bytesMax } = this.#limits;
+    await this.trim(db, nowWallMs);
+  }
+
+  /** Drops the oldest rows that are too many, too large or too old. The newest stays whatever its size, not its age. */
+  async trim(db: Queryable, nowWallMs: number): Promise<void> {
+    const { rowsMax, bytesMax, ageMsMax } = this.#limits;
+    const oldestWallMs = ageMsMax === undefined ? null : nowWallMs - ageMsMax;
     const dropped = await db.query(
       `DELETE FROM ${this.#table} WHERE id <= (SELECT max(id) FROM (
-         SELECT id, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
+         SELECT id, received_wall_ms, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
          FROM ${this.#table} WINDOW newest AS (ORDER BY id DESC)) kept
-       WHERE rows > 1 AND (rows > $1 OR bytes > $2)) RETURNING id`,
-      [rowsMax, bytesMax],
+       WHERE (rows > 1 AND (rows > $1 OR bytes > $2)) OR received_wall_ms < $3) RETURNING id`,
+      [rowsMax, bytesMax, oldestWallMs],
     );
     if (dropped.rows.length === 0) return;
     this.#log.warn('ledger.evidence_dropped', { table: this.#table, rows: dropped.rows.length });
@@ -136,27 +143,4 @@ export async function newestConflicts(client: Queryable, limit: number): Promise
       receivedWallMs: row.receivedWallMs,
     },
   }));
-}
-
-export async function insertDeadLetter(client: Queryable, letter: DeadLetter): Promise<void> {
-  const { source, reason, detail, bytes, receivedWallMs } = letter;
-  await client.query(
-    `WITH counted AS (UPDATE head SET dead_letters = dead_letters + 1)
-     INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms) VALUES ($1, $2, $3, $4, $5)`,
-    [source, reason, withoutNul(detail).slice(0, DETAIL_CHARACTERS_MAX), bytes, receivedWallMs],
-  );
-}
-
-export async function newestDeadLetters(client: Queryable, limit: number): Promise<DeadLetter[]> {
-  const { rows } = await client.query<DeadLetter>(
-    `SELECT source, reason, detail, payload AS bytes, received_wall_ms AS "receivedWallMs"
-     FROM dead_letter ORDER BY id DESC LIMIT $1`,
-    [limit],
-  );
-  return rows;
-}
-
-/** PostgreSQL's text holds any character but this one. */
-function withoutNul(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}');
 }

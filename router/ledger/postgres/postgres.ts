@@ -19,20 +19,17 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
+import { EntryRefused } from '../refused.ts';
 import { completenessOf } from '../rules.ts';
 import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
-import { Database, type PostgresOptions } from './connection.ts';
-import {
-  Bound,
-  type EvidenceLimits,
-  insertDeadLetter,
-  newestConflicts,
-  newestDeadLetters,
-} from './evidence.ts';
+import { Database, isFinal, type PostgresOptions } from './connection.ts';
+import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
+import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import { readRecords } from './records.ts';
 import { makePartitions, migrate } from './schema.ts';
 import { listStreams } from './streams.ts';
+import { PostgresUpkeep } from './upkeep.ts';
 
 export interface PostgresLedgerOptions extends PostgresOptions {
   clock: Clock;
@@ -42,7 +39,7 @@ export interface PostgresLedgerOptions extends PostgresOptions {
 
 const MIB = 1024 * 1024;
 const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
-const DEAD_LETTERS: EvidenceLimits = { rowsMax: 10_000, bytesMax: 64 * MIB };
+const DEAD_LETTERS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
 
 /** Opens or makes the ledger. Rejects when the server cannot be reached, is too old, or holds a newer schema. */
 export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Ledger> {
@@ -58,6 +55,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
 }
 
 class PostgresLedger implements Ledger {
+  readonly upkeep: PostgresUpkeep;
   readonly #db: Database;
   readonly #schema: string;
   readonly #clock: Clock;
@@ -74,17 +72,26 @@ class PostgresLedger implements Ledger {
     this.#log = log;
     this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
     this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
+    this.upkeep = new PostgresUpkeep({ db, deadLetters: this.#deadLetters });
   }
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return [];
     const month = await this.#month();
-    const committed = await this.#db.transaction((client) => commitEntries(client, entries, month));
+    const committed = await this.#committed(entries, month);
     this.#alert(committed);
     const { aside } = committed;
     const bytes = aside.reduce((sum, { content }) => sum + content.payload.byteLength, 0);
-    await this.#kept(this.#conflicts.added(this.#db, aside.length, bytes));
+    await this.#kept(this.#conflicts.added(this.#db, aside.length, bytes, this.#clock.wallMs()));
     return committed.results;
+  }
+
+  async #committed(entries: readonly LedgerEntry[], month: number): Promise<Committed> {
+    try {
+      return await this.#db.transaction((client) => commitEntries(client, entries, month));
+    } catch (error) {
+      throw isFinal(error) ? new EntryRefused('refused', errorText(error)) : error;
+    }
   }
 
   read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -105,7 +112,7 @@ class PostgresLedger implements Ledger {
 
   async deadLetter(letter: DeadLetter): Promise<void> {
     await insertDeadLetter(this.#db, letter);
-    await this.#kept(this.#deadLetters.added(this.#db, 1, letter.bytes.byteLength));
+    await this.#kept(this.#deadLetters.added(this.#db, 1, letter.bytes.byteLength, letter.receivedWallMs));
   }
 
   deadLetters(limit: number): Promise<DeadLetter[]> {

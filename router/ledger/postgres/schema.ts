@@ -111,6 +111,9 @@ const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (gateway, boot_id)
   );
   `,
+  `
+  ALTER TABLE dead_letter ADD COLUMN authenticated_gateway text, ADD COLUMN properties text NOT NULL DEFAULT '{}';
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

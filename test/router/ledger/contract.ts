@@ -2,6 +2,7 @@
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { conflictCases } from './conflict-cases.ts';
+import { deadLetterCases } from './dead-letter-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
 import { fresh } from './fresh.ts';
@@ -18,6 +19,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     gapCases(t, engine);
     conflictCases(t, engine);
     stateCases(t, engine);
+    if (!engine.lacksUpkeep) deadLetterCases(t, engine);
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
       testKill(t, engineFile),
@@ -223,6 +225,20 @@ function gapCases(t: Test, engine: LedgerEngine): void {
     t.equal(stream?.missing.length, 100);
     t.strictSame(stream?.missing.at(-1), { first: 199, last: 199 });
     t.equal(stream?.missingCount, 150);
+  });
+
+  t.test('more ranges than a stream may have are refused; what fills holes is taken (I10)', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const comb = (first: number) =>
+      entry({ gaps: seqs(first, first + 49_999).map((i) => gap(2 * i, 2 * i)) });
+    await ledger.commit([comb(1)]);
+    await ledger.commit([comb(50_001)]);
+    await t.rejects(ledger.commit([comb(100_001), entry({ stream: 'alarms', seqs: [1] })]), {
+      name: 'EntryRefused',
+      reason: 'limit',
+    });
+    t.match(await ledger.completeness(), [{ highest: 200_000, missingCount: 100_000 }], 'nothing of it');
+    t.match(await ledger.commit([entry({ gaps: [gap(1, 1)] })]), [{ gap: 1 }]);
   });
 
   t.test('a seal says where an epoch ended, before or after its records', async (t) => {

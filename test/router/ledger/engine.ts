@@ -4,6 +4,8 @@ import type { Ledger } from '../../../router/ledger/ledger.ts';
 
 export interface LedgerEngine {
   name: string;
+  /** The engine has no second contract (router/ledger/upkeep.ts). */
+  lacksUpkeep?: true;
   /** Opens the ledger at `place`, made when there is none: opening one place again, also in another process, is a reopen. */
   open(place: string): Promise<Ledger>;
   /** A new place. `folder` is an empty folder of the test's. */

@@ -1,6 +1,7 @@
 /** Ledgers of one test. */
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
+import type { LedgerUpkeep } from '../../../router/ledger/upkeep.ts';
 import type { LedgerEngine } from './engine.ts';
 
 let places = 0;
@@ -12,4 +13,15 @@ export async function fresh(t: Test, engine: LedgerEngine): Promise<{ ledger: Le
   const ledger = await engine.open(place);
   t.teardown(() => ledger.close());
   return { ledger, place };
+}
+
+/** The same, with its second contract. */
+export async function freshWithUpkeep(
+  t: Test,
+  engine: LedgerEngine,
+): Promise<{ ledger: Ledger; upkeep: LedgerUpkeep; place: string }> {
+  const { ledger, place } = await fresh(t, engine);
+  const { upkeep } = ledger;
+  if (!upkeep) throw new Error(`${engine.name} has no upkeep: say so in its module (lacksUpkeep)`);
+  return { ledger, upkeep, place };
 }

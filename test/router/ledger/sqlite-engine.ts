@@ -3,12 +3,14 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { LedgerEngine } from './engine.ts';
+import { LIMITS } from './limits.ts';
 
 export const engine: LedgerEngine = {
   name: 'sqlite',
   open: (place) =>
     openSqliteLedger({
       file: place,
+      limits: LIMITS,
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     }),

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import { openSqliteLedger, type SqliteLedgerLimits } from '../../../router/ledger/sqlite.ts';
 import { openLedgerFile } from '../../../router/ledger/sqlite-schema.ts';
 import { StreamTable } from '../../../router/ledger/sqlite-streams.ts';
+import { SCHEMA } from '../../../router/ledger/sqlite-tables.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { runLedgerContract } from './contract.ts';
@@ -50,6 +51,25 @@ t.test('files that are not ours are refused with a clear error', async (t) => {
   t.throws(() => openLedgerFile(join(folder, 'text')), { message: /not a database/ });
   await t.rejects(
     openSqliteLedger({ file: newer, clock: systemClock, log: createLogger({ level: 'silent', levels: {} }) }),
+  );
+});
+
+t.test('a file of version 1 is brought forward with all that it holds', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const old = new Database(file);
+  old.exec(SCHEMA);
+  old.exec(`PRAGMA user_version = 1;
+    INSERT INTO dead_letter VALUES (3, 0, 's', 'cbor', 'd', x'0102', 5), (4, 2, 's', 'magic', 'd', x'03', 6)`);
+  old.close();
+  const { ledger } = await openIn(t, file, { deadLetters: { rowsMax: 2, bytesMax: 100 } });
+  t.match(await ledger.deadLetters(10), [{ reason: 'magic', properties: {} }, { reason: 'cbor' }]);
+  t.match(await ledger.totals(), { deadLetters: 4 });
+  const letter = { source: 's', reason: 'new', detail: '', bytes: Buffer.of(1), receivedWallMs: 7 };
+  await ledger.deadLetter(letter);
+  t.match(
+    await ledger.deadLetters(10),
+    [{ reason: 'new' }, { reason: 'magic' }],
+    'its rows count for the bound',
   );
 });
 

@@ -1,0 +1,102 @@
+/** The tables of the ledger's SQLite file: version 1, and the steps from each version to the next. */
+
+/**
+ * `record` is one row per record id; the unique index says a second time what the seen sets decide (I5). What all
+ * records of one envelope share is one `arrival` row.
+ */
+export const SCHEMA = `
+  CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    gateway TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    seen BLOB NOT NULL,
+    gap_quota BLOB NOT NULL,
+    gap_age BLOB NOT NULL,
+    gap_corruption BLOB NOT NULL,
+    sealed_at INTEGER,
+    duplicates INTEGER NOT NULL,
+    conflicts INTEGER NOT NULL,
+    UNIQUE (gateway, epoch, stream)
+  ) STRICT;
+  CREATE TABLE arrival (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    received_wall_ms REAL NOT NULL,
+    boot_id TEXT NOT NULL,
+    clock_offset_ms REAL NOT NULL,
+    clock_quality TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE record (
+    offset INTEGER PRIMARY KEY,
+    stream_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    arrival_id INTEGER NOT NULL,
+    mono_ms REAL NOT NULL,
+    device TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL
+  ) STRICT;
+  CREATE UNIQUE INDEX record_id ON record (stream_id, seq);
+  CREATE TABLE conflict (
+    id INTEGER PRIMARY KEY,
+    start_bytes INTEGER NOT NULL,
+    stream_id INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    received_wall_ms REAL NOT NULL,
+    mono_ms REAL NOT NULL,
+    device TEXT NOT NULL,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX conflict_id ON conflict (stream_id, seq);
+  CREATE TABLE dead_letter (
+    id INTEGER PRIMARY KEY,
+    start_bytes INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    bytes BLOB NOT NULL,
+    received_wall_ms REAL NOT NULL
+  ) STRICT;
+  CREATE TABLE contact (
+    gateway TEXT NOT NULL,
+    source TEXT NOT NULL,
+    last_wall_ms REAL NOT NULL,
+    PRIMARY KEY (gateway, source)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE checkpoint (
+    source TEXT NOT NULL,
+    partition TEXT NOT NULL,
+    position TEXT NOT NULL,
+    PRIMARY KEY (source, partition)
+  ) STRICT, WITHOUT ROWID;
+  CREATE TABLE cursor (feed TEXT PRIMARY KEY, offset INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE ping (id INTEGER PRIMARY KEY CHECK (id = 1), wall_ms REAL NOT NULL) STRICT;
+`;
+
+/** Only forward, never changed once released. Each begins where the one before ended. */
+export const STEPS: readonly string[] = [
+  // `kept` says how many rows there ever were, and how many there are and how large, so that rows may leave anywhere.
+  `
+  CREATE TABLE IF NOT EXISTS boot_clock (
+    gateway TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    offset_ms REAL NOT NULL,
+    PRIMARY KEY (gateway, boot_id)
+  ) STRICT, WITHOUT ROWID;
+  ALTER TABLE dead_letter ADD COLUMN authenticated_gateway TEXT;
+  ALTER TABLE dead_letter ADD COLUMN properties TEXT NOT NULL DEFAULT '{}';
+  ALTER TABLE dead_letter DROP COLUMN start_bytes;
+  ALTER TABLE conflict DROP COLUMN start_bytes;
+  CREATE TABLE kept (
+    name TEXT PRIMARY KEY,
+    ever INTEGER NOT NULL,
+    rows INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO kept SELECT 'conflict', ifnull(max(id), 0), count(*), ifnull(sum(length(payload)), 0) FROM conflict;
+  INSERT INTO kept SELECT 'dead_letter', ifnull(max(id), 0), count(*), ifnull(sum(length(bytes)), 0) FROM dead_letter;
+  `,
+];

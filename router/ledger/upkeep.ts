@@ -1,0 +1,37 @@
+/**
+ * What people and schedules do to a ledger, beside the contract that the data path needs: the second contract, for
+ * engines that have it. Everything here runs beside commits, in this process or in another.
+ */
+import type { DeadLetter } from './ledger.ts';
+
+/** Which dead letters: all conditions hold; none means all. */
+export interface DeadLetterFilter {
+  ids?: readonly number[];
+  source?: string;
+  reason?: string;
+  /** Received before this wall time. */
+  beforeWallMs?: number;
+}
+
+/** A dead letter without its bytes. */
+export interface DeadLetterHead extends Omit<DeadLetter, 'bytes' | 'properties' | 'authenticatedGateway'> {
+  /** Ascending in the order they came; never given twice. */
+  id: number;
+  sizeBytes: number;
+}
+
+export interface StoredDeadLetter extends DeadLetterHead {
+  bytes: Uint8Array;
+  authenticatedGateway: string | null;
+  properties: Readonly<Record<string, string>>;
+}
+
+export interface LedgerUpkeep {
+  /** The newest first, at most `limit`. */
+  deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]>;
+  loadDeadLetter(id: number): Promise<StoredDeadLetter | null>;
+  /** How many it removed. The count in `totals()` stays. */
+  removeDeadLetters(filter: DeadLetterFilter): Promise<number>;
+  /** Drops the evidence that is older than its bound at `nowWallMs`. */
+  expire(nowWallMs: number): Promise<void>;
+}
