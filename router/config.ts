@@ -10,6 +10,7 @@ import {
 } from '../shared/config/load.ts';
 import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
+import { conflictRules } from './ledger/conflict-policy.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
@@ -68,6 +69,7 @@ export const routerConfigSchema = z.strictObject({
   admin: adminSchema(9465).prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
+  conflicts: conflictRules,
   dead_letters: deadLettersSchema.prefault({}),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });

@@ -44,6 +44,15 @@ export interface LedgerRecord extends StreamKey {
   receivedWallMs: number;
 }
 
+/** Why the ledger no longer holds the record of an id that it has seen. Such an id is neither missing nor taken again. */
+export type Withdrawal =
+  /** It was older, or its stream larger, than it is kept. */
+  | 'retention'
+  /** Its device was erased. */
+  | 'erasure'
+  /** Two contents came under it, and the stream's policy trusts neither. */
+  | 'quarantine';
+
 export interface StreamCompleteness extends StreamKey {
   /** Everything from 1 to here is held or given up. */
   completeTo: number;
@@ -56,7 +65,9 @@ export interface StreamCompleteness extends StreamKey {
   /** Given up and not held, ascending. */
   gaps: Gap[];
   sealedAt: number | null;
+  /** Ids that came, those withdrawn since among them. */
   records: number;
+  withdrawn: Readonly<Record<Withdrawal, number>>;
   duplicates: number;
   conflicts: number;
 }
@@ -94,7 +105,10 @@ export interface RecordVersion extends RecordContent {
   receivedWallMs: number;
 }
 
-/** Two contents under one record id (I6): `held` came first and stays in the ledger, `other` is kept aside. */
+/**
+ * Two contents under one record id (I6): `held` stands in the ledger and `other` is kept aside. Of an id in quarantine both
+ * are aside, and `held` is the one that came first.
+ */
 export interface LedgerConflict extends StreamKey {
   seq: number;
   held: RecordVersion;
@@ -114,8 +128,10 @@ export interface LedgerVerification {
 export interface StreamProblem extends StreamKey {
   problem: /** Its id is not in the seen set: it would be taken again. */
     | 'record-not-seen'
-    /** The seen set has the id and no record is there. */
+    /** The seen set has the id, it was not withdrawn, and no record is there. */
     | 'seen-without-record'
+    /** It is withdrawn, and a record is there all the same. */
+    | 'held-though-withdrawn'
     /** One id, several records (I5). */
     | 'held-twice';
   /** At most the first 100. */

@@ -14,7 +14,7 @@
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../shared/record.ts';
-import type { RecordContent, StreamCompleteness } from './ledger.ts';
+import type { RecordContent, StreamCompleteness, Withdrawal } from './ledger.ts';
 import { EntryRefused } from './refused.ts';
 
 const MISSING_RANGES_MAX = 100;
@@ -26,11 +26,16 @@ const INTERVALS_MAX = 100_000;
 
 export type GivenUp = Readonly<Record<GapReason, IntervalSet>>;
 
+/** By why the ledger no longer holds the record of an id that it has seen. */
+export type Withdrawn = Readonly<Record<Withdrawal, IntervalSet>>;
+
 /** All that the ledger remembers of one (gateway, epoch, stream) besides its records. Never changed in place. */
 export interface StreamState {
   readonly seen: IntervalSet;
   /** Disjoint from `seen` and from each other. */
   readonly givenUp: GivenUp;
+  /** Each a part of `seen`, disjoint: an id without its record is still an id that came. */
+  readonly withdrawn: Withdrawn;
   readonly sealedAt: number | null;
   readonly duplicates: number;
   readonly conflicts: number;
@@ -55,6 +60,11 @@ export interface Absorption {
 export const EMPTY_STREAM: StreamState = {
   seen: IntervalSet.empty(),
   givenUp: { quota: IntervalSet.empty(), age: IntervalSet.empty(), corruption: IntervalSet.empty() },
+  withdrawn: {
+    retention: IntervalSet.empty(),
+    erasure: IntervalSet.empty(),
+    quarantine: IntervalSet.empty(),
+  },
   sealedAt: null,
   duplicates: 0,
   conflicts: 0,
@@ -107,6 +117,31 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
 }
 
 /**
+ * `state` without the records of `seqs`, which it has seen. An id is withdrawn once, for the first reason, but that of a
+ * quarantine gives way.
+ */
+export function withdraw(state: StreamState, seqs: Iterable<SeqRange>, why: Withdrawal): StreamState {
+  const { retention, erasure, quarantine } = state.withdrawn;
+  const withdrawn = {
+    retention: retention.clone(),
+    erasure: erasure.clone(),
+    quarantine: quarantine.clone(),
+  };
+  for (const { first, last } of seqs) {
+    if (why !== 'quarantine') withdrawn.quarantine.remove(first, last);
+    for (const part of outside(Object.values(withdrawn), { first, last })) {
+      withdrawn[why].add(part.first, part.last);
+    }
+  }
+  return { ...state, withdrawn };
+}
+
+/** Every id whose record is withdrawn. */
+export function allWithdrawn({ retention, erasure, quarantine }: Withdrawn): IntervalSet {
+  return retention.union(erasure).union(quarantine);
+}
+
+/**
  * What a repeated record is, given every version known under its id: the held one and those kept aside. A version kept
  * aside that comes again is a duplicate, so a redelivered conflict is counted once. No version means that the record was
  * pruned since and cannot be compared: a duplicate.
@@ -127,7 +162,7 @@ export function counted(state: StreamState, duplicates: number, conflicts: numbe
 
 /** What the router can state about a stream (I6). */
 export function completenessOf(key: StreamKey, state: StreamState): StreamCompleteness {
-  const { seen, givenUp, sealedAt, duplicates, conflicts } = state;
+  const { seen, givenUp, withdrawn, sealedAt, duplicates, conflicts } = state;
   const known = Object.values(givenUp).reduce((all, set) => all.union(set), seen);
   const highest = Math.max(known.max, sealedAt ?? 0);
   return {
@@ -141,6 +176,11 @@ export function completenessOf(key: StreamKey, state: StreamState): StreamComple
     gaps: gapsOf(givenUp),
     sealedAt,
     records: seen.size,
+    withdrawn: {
+      retention: withdrawn.retention.size,
+      erasure: withdrawn.erasure.size,
+      quarantine: withdrawn.quarantine.size,
+    },
     duplicates,
     conflicts,
   };

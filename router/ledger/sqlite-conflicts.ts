@@ -1,8 +1,7 @@
 /** The `conflict` rows: the other version of a record in conflict, kept for people to look at. */
 import type { Statement } from 'better-sqlite3';
-import type { TelemetryRecord } from '../../shared/record.ts';
 import type { SparseLog } from '../sparse-log.ts';
-import type { LedgerConflict, LedgerEntry, RecordVersion } from './ledger.ts';
+import type { LedgerConflict, RecordVersion } from './ledger.ts';
 import { Bound, type EvidenceLimits } from './sqlite-bound.ts';
 import type { Sqlite } from './sqlite-schema.ts';
 
@@ -18,15 +17,17 @@ type ConflictRow = Omit<LedgerConflict, 'held' | 'other'> &
 
 export class ConflictTable {
   readonly #bound: Bound;
-  readonly #insert: Statement<[number, number, number, string, number, number, string, string, Uint8Array]>;
+  readonly #insert: Statement<
+    [RecordVersion & { id: number; streamId: number; seq: number; standing: 0 | 1 }]
+  >;
   readonly #versions: Statement<[number, number], RecordVersion>;
   readonly #newest: Statement<[number], ConflictRow>;
 
   constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
     this.#bound = new Bound(db, { name: 'conflict', blob: 'payload' }, limits, log);
     this.#insert = db.prepare(
-      `INSERT INTO conflict (id, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO conflict (id, stream_id, seq, standing, source, received_wall_ms, mono_ms, device, topic, payload)
+       VALUES (:id, :streamId, :seq, :standing, :source, :receivedWallMs, :monoMs, :device, :topic, :payload)`,
     );
     this.#versions = db.prepare(
       `SELECT device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
@@ -34,11 +35,14 @@ export class ConflictTable {
     );
     this.#newest = db.prepare(
       `SELECT gateway, epoch, stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS monoMs, c.source,
-         c.received_wall_ms AS receivedWallMs, r.device AS heldDevice, r.topic AS heldTopic,
-         r.payload AS heldPayload, r.mono_ms AS heldMonoMs, a.source AS heldSource,
-         a.received_wall_ms AS heldReceivedWallMs
+         c.received_wall_ms AS receivedWallMs, ifnull(r.device, f.device) AS heldDevice,
+         ifnull(r.topic, f.topic) AS heldTopic, ifnull(r.payload, f.payload) AS heldPayload,
+         ifnull(r.mono_ms, f.mono_ms) AS heldMonoMs, ifnull(a.source, f.source) AS heldSource,
+         ifnull(a.received_wall_ms, f.received_wall_ms) AS heldReceivedWallMs
        FROM conflict c JOIN stream ON stream.id = c.stream_id
-         JOIN record r ON r.stream_id = c.stream_id AND r.seq = c.seq JOIN arrival a ON a.id = r.arrival_id
+         LEFT JOIN record r ON r.stream_id = c.stream_id AND r.seq = c.seq LEFT JOIN arrival a ON a.id = r.arrival_id
+         LEFT JOIN conflict f ON f.stream_id = c.stream_id AND f.seq = c.seq AND f.standing = 1
+       WHERE c.standing = 0 AND (r.offset IS NOT NULL OR f.id IS NOT NULL)
        ORDER BY c.id DESC LIMIT ?`,
     );
   }
@@ -48,10 +52,12 @@ export class ConflictTable {
     return this.#versions.all(streamId, seq);
   }
 
-  add(streamId: number, entry: LedgerEntry, record: TelemetryRecord): void {
-    const { seq, monoMs, device, topic, payload } = record;
-    this.#bound.append(payload.byteLength, entry.receivedWallMs, (id) =>
-      this.#insert.run(id, streamId, seq, entry.source, entry.receivedWallMs, monoMs, device, topic, payload),
+  /** `standing`: it stood in the ledger until its id came into quarantine. */
+  add(streamId: number, seq: number, version: RecordVersion, standing: boolean): void {
+    const { device, topic, payload, monoMs, source, receivedWallMs } = version;
+    const row = { device, topic, payload, monoMs, source, receivedWallMs };
+    this.#bound.append(payload.byteLength, receivedWallMs, (id) =>
+      this.#insert.run({ id, streamId, seq, standing: standing ? 1 : 0, ...row }),
     );
   }
 

@@ -20,16 +20,31 @@ type VersionRow = RecordVersion & { seq: number };
 
 export class RecordTable {
   readonly #lastOffset: Statement<[], number>;
-  readonly #insertArrival: Statement<[string, number, string, number, Quality]>;
+  readonly #saveLastOffset: Statement<[number]>;
+  readonly #insertArrival: Statement<[string, number, string, number, Quality, number, number]>;
+  readonly #arrivalOf: Statement<[number, number], { id: number; firstOffset: number; lastOffset: number }>;
+  readonly #removeRecord: Statement<[number, number]>;
+  readonly #removeArrival: Statement<[{ id: number; firstOffset: number; lastOffset: number }]>;
   readonly #insert: Statement<[number, number, number, number | bigint, number, string, string, Uint8Array]>;
   readonly #versions: Statement<[number, number, number], VersionRow>;
   readonly #runs: Statement<[number], SeqRange>;
   readonly #page: Statement<[number, number], RecordRow>;
 
   constructor(db: Sqlite) {
-    this.#lastOffset = db.prepare<[], number>('SELECT ifnull(max(offset), 0) FROM record').pluck();
+    this.#lastOffset = db.prepare<[], number>('SELECT last_offset FROM head').pluck();
+    this.#saveLastOffset = db.prepare('UPDATE head SET last_offset = ?');
     this.#insertArrival = db.prepare(
-      `INSERT INTO arrival (source, received_wall_ms, boot_id, clock_offset_ms, clock_quality) VALUES (?, ?, ?, ?, ?)`,
+      `INSERT INTO arrival (source, received_wall_ms, boot_id, clock_offset_ms, clock_quality, first_offset, last_offset)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#arrivalOf = db.prepare(
+      `SELECT arrival.id, first_offset AS firstOffset, last_offset AS lastOffset
+       FROM record JOIN arrival ON arrival.id = arrival_id WHERE stream_id = ? AND seq = ?`,
+    );
+    this.#removeRecord = db.prepare('DELETE FROM record WHERE stream_id = ? AND seq = ?');
+    this.#removeArrival = db.prepare(
+      `DELETE FROM arrival WHERE id = :id AND NOT EXISTS (
+         SELECT 1 FROM record WHERE offset BETWEEN :firstOffset AND :lastOffset AND arrival_id = :id)`,
     );
     this.#insert = db.prepare(
       `INSERT INTO record (offset, stream_id, seq, arrival_id, mono_ms, device, topic, payload)
@@ -50,7 +65,7 @@ export class RecordTable {
     );
   }
 
-  /** The highest offset given, 0 before the first. Offsets are dense, so this is also how many records came. */
+  /** The highest offset given, 0 before the first. None is given twice, also when its record has left. */
   lastOffset(): number {
     return this.#lastOffset.get() ?? 0;
   }
@@ -70,6 +85,8 @@ export class RecordTable {
       bootId,
       offsetMs,
       quality,
+      lastOffset + 1,
+      lastOffset + records.length,
     ).lastInsertRowid;
     let offset = lastOffset;
     for (const { seq, monoMs, device, topic, payload } of records) {
@@ -77,6 +94,18 @@ export class RecordTable {
       this.#insert.run(offset, streamId, seq, arrival, monoMs, device, topic, payload);
     }
     return offset;
+  }
+
+  /** At the end of the transaction that appended. */
+  saveLastOffset(offset: number): void {
+    this.#saveLastOffset.run(offset);
+  }
+
+  /** Takes one record out; its offset stays empty. */
+  remove(streamId: number, seq: number): void {
+    const arrival = this.#arrivalOf.get(streamId, seq);
+    this.#removeRecord.run(streamId, seq);
+    if (arrival) this.#removeArrival.run(arrival);
   }
 
   /** The held versions of `records` (ascending), by seq: one query per unbroken run of ids. */

@@ -21,7 +21,7 @@ export interface StoredStream {
 }
 
 const COLUMNS = `id, gateway, epoch, stream, seen, gap_quota AS gapQuota, gap_age AS gapAge,
-  gap_corruption AS gapCorruption, sealed_at AS sealedAt, duplicates, conflicts`;
+  gap_corruption AS gapCorruption, withdrawn, sealed_at AS sealedAt, duplicates, conflicts`;
 
 export class StreamTable {
   readonly #cacheSize: number;
@@ -41,12 +41,14 @@ export class StreamTable {
     this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream ORDER BY gateway, id`);
     this.#selectGateway = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? ORDER BY id`);
     this.#insert = db.prepare(
-      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts)
-       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :sealedAt, :duplicates, :conflicts)`,
+      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, withdrawn, sealed_at,
+         duplicates, conflicts)
+       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :withdrawn, :sealedAt,
+         :duplicates, :conflicts)`,
     );
     this.#update = db.prepare(
       `UPDATE stream SET seen = :seen, gap_quota = :gapQuota, gap_age = :gapAge, gap_corruption = :gapCorruption,
-       sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
+       withdrawn = :withdrawn, sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
     );
   }
 

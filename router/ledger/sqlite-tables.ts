@@ -99,4 +99,16 @@ export const STEPS: readonly string[] = [
   INSERT INTO kept SELECT 'conflict', ifnull(max(id), 0), count(*), ifnull(sum(length(payload)), 0) FROM conflict;
   INSERT INTO kept SELECT 'dead_letter', ifnull(max(id), 0), count(*), ifnull(sum(length(bytes)), 0) FROM dead_letter;
   `,
+  // Records leave, so that the highest offset given is no longer that of a record.
+  `
+  ALTER TABLE stream ADD COLUMN withdrawn BLOB;
+  ALTER TABLE conflict ADD COLUMN standing INTEGER NOT NULL DEFAULT 0;
+  CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), last_offset INTEGER NOT NULL) STRICT;
+  INSERT INTO head SELECT 1, ifnull(max(offset), 0) FROM record;
+  ALTER TABLE arrival ADD COLUMN first_offset INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE arrival ADD COLUMN last_offset INTEGER NOT NULL DEFAULT 0;
+  UPDATE arrival SET first_offset = r.first, last_offset = r.last
+    FROM (SELECT arrival_id, min(offset) AS first, max(offset) AS last FROM record GROUP BY arrival_id) r
+    WHERE r.arrival_id = arrival.id;
+  `,
 ];

@@ -12,6 +12,7 @@ import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 import { SparseLog } from '../sparse-log.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from './conflict-policy.ts';
 import type {
   CommitResult,
   DeadLetter,
@@ -24,14 +25,15 @@ import type {
   StreamCompleteness,
 } from './ledger.ts';
 import { EntryRefused } from './refused.ts';
-import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
+import { type Absorption, absorb, allWithdrawn, completenessOf, isContactOnly } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
 import type { EvidenceLimits } from './sqlite-bound.ts';
 import { ConflictTable } from './sqlite-conflicts.ts';
 import { DeadLetterTable } from './sqlite-dead-letters.ts';
 import { RecordTable } from './sqlite-records.ts';
+import { RepeatedRecords } from './sqlite-repeated.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
-import { type StoredStream, StreamTable } from './sqlite-streams.ts';
+import { StreamTable } from './sqlite-streams.ts';
 import { SqliteUpkeep } from './sqlite-upkeep.ts';
 import type { LedgerUpkeep } from './upkeep.ts';
 import { Verification } from './verify.ts';
@@ -48,6 +50,8 @@ export interface SqliteLedgerOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<SqliteLedgerLimits>;
+  /** Default: keep-first, for every stream. */
+  conflictPolicyOf?: ConflictPolicyOf;
 }
 
 const MIB = 1024 * 1024;
@@ -76,6 +80,8 @@ class SqliteLedger implements Ledger {
   readonly #bootClocks: BootClockTable;
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
+  readonly #repeated: RepeatedRecords;
+  readonly #conflictPolicyOf: ConflictPolicyOf;
   readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
   readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
   readonly #verify: Transaction<() => LedgerVerification>;
@@ -100,6 +106,8 @@ class SqliteLedger implements Ledger {
     this.#bootClocks = new BootClockTable(db);
     this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
+    this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
     this.upkeep = new SqliteUpkeep({ db, deadLetters: this.#deadLetters });
     this.#commit = db.transaction((entries) => this.#absorbAll(entries));
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
@@ -201,7 +209,7 @@ class SqliteLedger implements Ledger {
   #compareAll(): LedgerVerification {
     const verification = new Verification();
     for (const { id, key, state } of this.#streams.list(undefined)) {
-      verification.compare(key, state.seen, this.#records.runs(id));
+      verification.compare(key, state.seen, this.#records.runs(id), allWithdrawn(state.withdrawn));
     }
     return verification.result();
   }
@@ -223,39 +231,27 @@ class SqliteLedger implements Ledger {
       const stored = this.#streams.load(entry.envelope);
       const absorption = absorb(stored.state, entry.envelope);
       offset = this.#records.append(stored.id, entry, absorption.fresh, offset);
-      results.push(this.#settle(entry, stored, absorption));
+      const policy = this.#conflictPolicyOf(entry.envelope.stream);
+      const settled = this.#repeated.settle(entry, stored, absorption, policy);
+      offset = this.#records.append(stored.id, entry, settled.winners, offset);
+      this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
+      this.#alert(entry, absorption, settled.inConflict);
+      const { duplicate, duplicateElsewhere, inConflict } = settled;
+      results.push({
+        new: absorption.fresh.length,
+        duplicate,
+        duplicateElsewhere,
+        conflict: inConflict.length,
+        gap: absorption.gap,
+      });
     }
+    this.#records.saveLastOffset(offset);
     this.#streams.write();
     this.#bootClocks.learn(entries);
     for (const { envelope, source, receivedWallMs } of contacts.values()) {
       this.#saveContact.run(envelope.gateway, source, receivedWallMs);
     }
     return results;
-  }
-
-  /** Judges the repeated records, after the fresh ones of the same envelope are stored. */
-  #settle(entry: LedgerEntry, { id, state }: StoredStream, absorption: Absorption): CommitResult {
-    const result = { ...NOTHING, new: absorption.fresh.length, gap: absorption.gap };
-    const held = this.#records.held(id, absorption.repeated);
-    const inConflict: TelemetryRecord[] = [];
-    for (const record of absorption.repeated) {
-      const first = held.get(record.seq);
-      const aside = state.conflicts + inConflict.length > 0 ? this.#conflicts.versions(id, record.seq) : [];
-      if (judge(record, first ? [first, ...aside] : []) === 'conflict') {
-        this.#conflicts.add(id, entry, record);
-        inConflict.push(record);
-        continue;
-      }
-      result.duplicate += 1;
-      if (first && first.source !== entry.source) result.duplicateElsewhere += 1;
-    }
-    result.conflict = inConflict.length;
-    this.#streams.change(entry.envelope, {
-      id,
-      state: counted(absorption.state, result.duplicate, result.conflict),
-    });
-    this.#alert(entry, absorption, inConflict);
-    return result;
   }
 
   #alert(entry: LedgerEntry, absorption: Absorption, inConflict: readonly TelemetryRecord[]): void {

@@ -22,7 +22,12 @@ export class Verification {
   readonly #found: LedgerVerification = { streams: 0, records: 0, problems: [], problemCount: 0 };
 
   /** `runs`: the result of {@link runsQuery} for the stream. */
-  compare({ gateway, epoch, stream }: StreamKey, seen: IntervalSet, runs: Iterable<SeqRange>): void {
+  compare(
+    { gateway, epoch, stream }: StreamKey,
+    seen: IntervalSet,
+    runs: Iterable<SeqRange>,
+    withdrawn = IntervalSet.empty(),
+  ): void {
     const held = IntervalSet.empty();
     const twice = IntervalSet.empty();
     for (const { first, last } of runs) {
@@ -39,7 +44,8 @@ export class Verification {
       this.#found.problems.push({ gateway, epoch, stream, problem, ranges });
     };
     tell('record-not-seen', held.difference(seen));
-    tell('seen-without-record', seen.difference(held));
+    tell('seen-without-record', seen.difference(held).difference(withdrawn));
+    tell('held-though-withdrawn', held.difference(held.difference(withdrawn)));
     tell('held-twice', twice);
   }
 

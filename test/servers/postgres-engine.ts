@@ -18,11 +18,12 @@ export function optionsOf(place: string): PostgresOptions {
 
 export const engine: LedgerEngine = {
   name: 'postgres',
-  async open(place) {
+  async open(place, options) {
     await untilAlone(place);
     return openPostgresLedger({
       ...optionsOf(place),
       limits: LIMITS,
+      ...options,
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     });

@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { KEEP_FIRST } from '../../router/ledger/conflict-policy.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { commitEntries } from '../../router/ledger/postgres/commit.ts';
 import { Database } from '../../router/ledger/postgres/connection.ts';
@@ -52,7 +53,7 @@ await t.test('no reader sees an offset before every lower one, and a rollback le
     const release = Promise.withResolvers<void>();
     const first = db
       .transaction(async (client) => {
-        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], month);
+        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], month, KEEP_FIRST);
         held.resolve();
         await release.promise;
         order.push('first');

@@ -4,7 +4,7 @@
  * after each: a table may pass its bound by that much per replica.
  */
 import type { SparseLog } from '../../sparse-log.ts';
-import type { LedgerConflict, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import type { LedgerConflict, RecordContent, RecordVersion } from '../ledger.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 
@@ -17,8 +17,9 @@ export interface EvidenceLimits {
 
 /** A version to keep aside. */
 export interface Aside extends StoredId {
-  entry: LedgerEntry;
-  content: RecordContent;
+  version: RecordVersion;
+  /** It stood in the ledger until its id came into quarantine. */
+  standing: boolean;
 }
 
 const CHECK_EVERY_ROWS = 256;
@@ -92,19 +93,20 @@ export async function asideVersions(
 export async function insertAside(client: Queryable, aside: readonly Aside[]): Promise<void> {
   if (aside.length === 0) return;
   await client.query(
-    `INSERT INTO conflict (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload)
-     SELECT c.gateway, c.stream_id, c.seq, c.source, c.received_wall_ms, c.mono_ms, c.device, c.topic, c.payload
+    `INSERT INTO conflict (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, standing)
+     SELECT c.gateway, c.stream_id, c.seq, c.source, c.received_wall_ms, c.mono_ms, c.device, c.topic, c.payload, c.standing
      FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::double precision[], $6::double precision[],
-       $7::text[], $8::text[], $9::bytea[]) WITH ORDINALITY
-       AS c (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, i) ORDER BY c.i`,
+       $7::text[], $8::text[], $9::bytea[], $10::boolean[]) WITH ORDINALITY
+       AS c (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, standing, i) ORDER BY c.i`,
     [
       ...idColumns(aside),
-      aside.map(({ entry }) => entry.source),
-      aside.map(({ entry }) => entry.receivedWallMs),
-      aside.map(({ content }) => content.monoMs),
-      aside.map(({ content }) => content.device),
-      aside.map(({ content }) => content.topic),
-      aside.map(({ content }) => content.payload),
+      aside.map(({ version }) => version.source),
+      aside.map(({ version }) => version.receivedWallMs),
+      aside.map(({ version }) => version.monoMs),
+      aside.map(({ version }) => version.device),
+      aside.map(({ version }) => version.topic),
+      aside.map(({ version }) => version.payload),
+      aside.map(({ standing }) => standing),
     ],
   );
 }
@@ -112,12 +114,15 @@ export async function insertAside(client: Queryable, aside: readonly Aside[]): P
 export async function newestConflicts(client: Queryable, limit: number): Promise<LedgerConflict[]> {
   const { rows } = await client.query<ConflictRow>(
     `SELECT s.gateway, s.epoch, s.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS "monoMs", c.source,
-       c.received_wall_ms AS "receivedWallMs", r.device AS "heldDevice", r.topic AS "heldTopic",
-       r.payload AS "heldPayload", r.mono_ms AS "heldMonoMs", a.source AS "heldSource",
-       a.received_wall_ms AS "heldReceivedWallMs"
+       c.received_wall_ms AS "receivedWallMs", coalesce(r.device, f.device) AS "heldDevice",
+       coalesce(r.topic, f.topic) AS "heldTopic", coalesce(r.payload, f.payload) AS "heldPayload",
+       coalesce(r.mono_ms, f.mono_ms) AS "heldMonoMs", coalesce(a.source, f.source) AS "heldSource",
+       coalesce(a.received_wall_ms, f.received_wall_ms) AS "heldReceivedWallMs"
      FROM conflict c JOIN stream s ON s.gateway = c.gateway AND s.id = c.stream_id
-       JOIN record r ON r.gateway = c.gateway AND r.stream_id = c.stream_id AND r.seq = c.seq
-       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month
+       LEFT JOIN record r ON r.gateway = c.gateway AND r.stream_id = c.stream_id AND r.seq = c.seq
+       LEFT JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month
+       LEFT JOIN conflict f ON f.gateway = c.gateway AND f.stream_id = c.stream_id AND f.seq = c.seq AND f.standing
+     WHERE NOT c.standing AND (r.seq IS NOT NULL OR f.id IS NOT NULL)
      ORDER BY c.id DESC LIMIT $1`,
     [limit],
   );

@@ -8,6 +8,7 @@ import { type Clock, dateOf } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
   DeadLetter,
@@ -20,7 +21,7 @@ import type {
   StreamCompleteness,
 } from '../ledger.ts';
 import { EntryRefused } from '../refused.ts';
-import { completenessOf } from '../rules.ts';
+import { allWithdrawn, completenessOf } from '../rules.ts';
 import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
 import { Database, isFinal, type PostgresOptions } from './connection.ts';
@@ -35,6 +36,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<{ conflicts: EvidenceLimits; deadLetters: EvidenceLimits }>;
+  /** Default: keep-first, for every stream. */
+  conflictPolicyOf?: ConflictPolicyOf;
 }
 
 const MIB = 1024 * 1024;
@@ -62,10 +65,13 @@ class PostgresLedger implements Ledger {
   readonly #log: SparseLog;
   readonly #conflicts: Bound;
   readonly #deadLetters: Bound;
+  readonly #conflictPolicyOf: ConflictPolicyOf;
   /** The last month that has its partitions. */
   #monthMade = 0;
 
-  constructor(db: Database, { schema, clock, limits = {} }: PostgresLedgerOptions, log: SparseLog) {
+  constructor(db: Database, options: PostgresLedgerOptions, log: SparseLog) {
+    const { schema, clock, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
+    this.#conflictPolicyOf = conflictPolicyOf;
     this.#db = db;
     this.#schema = schema;
     this.#clock = clock;
@@ -80,15 +86,16 @@ class PostgresLedger implements Ledger {
     const month = await this.#month();
     const committed = await this.#committed(entries, month);
     this.#alert(committed);
-    const { aside } = committed;
-    const bytes = aside.reduce((sum, { content }) => sum + content.payload.byteLength, 0);
-    await this.#kept(this.#conflicts.added(this.#db, aside.length, bytes, this.#clock.wallMs()));
+    const { rows, bytes } = committed.aside;
+    await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
     return committed.results;
   }
 
   async #committed(entries: readonly LedgerEntry[], month: number): Promise<Committed> {
     try {
-      return await this.#db.transaction((client) => commitEntries(client, entries, month));
+      return await this.#db.transaction((client) =>
+        commitEntries(client, entries, month, this.#conflictPolicyOf),
+      );
     } catch (error) {
       throw isFinal(error) ? new EntryRefused('refused', errorText(error)) : error;
     }
@@ -145,7 +152,7 @@ class PostgresLedger implements Ledger {
           key.gateway,
           id,
         ]);
-        verification.compare(key, state.seen, runs.rows);
+        verification.compare(key, state.seen, runs.rows, allWithdrawn(state.withdrawn));
       }
       return verification.result();
     }, 'REPEATABLE READ');
@@ -215,8 +222,8 @@ class PostgresLedger implements Ledger {
     }
   }
 
-  #alert({ absorbed, aside }: Committed): void {
-    const [first] = aside;
+  #alert({ absorbed, disputed }: Committed): void {
+    const [first] = disputed;
     if (first) {
       const { gateway, epoch, stream } = first.entry.envelope;
       const { source } = first.entry;
@@ -226,7 +233,7 @@ class PostgresLedger implements Ledger {
         stream,
         source,
         seq: first.seq,
-        records: aside.length,
+        records: disputed.length,
       });
     }
     for (const { entry, absorption } of absorbed) {

@@ -133,6 +133,16 @@ function sums(sizes: readonly number[]): number[] {
   });
 }
 
+/** Takes records out; their offsets stay empty. */
+export async function removeRecords(client: Queryable, ids: readonly StoredId[]): Promise<void> {
+  if (ids.length === 0) return;
+  await client.query(
+    `DELETE FROM record r USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
+     WHERE r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq`,
+    idColumns(ids),
+  );
+}
+
 /** The held versions of `ids`, by {@link idText}: one statement. */
 export async function heldVersions(
   client: Queryable,

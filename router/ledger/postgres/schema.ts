@@ -114,6 +114,10 @@ const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE dead_letter ADD COLUMN authenticated_gateway text, ADD COLUMN properties text NOT NULL DEFAULT '{}';
   `,
+  `
+  ALTER TABLE stream ADD COLUMN withdrawn bytea;
+  ALTER TABLE conflict ADD COLUMN standing boolean NOT NULL DEFAULT false;
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

@@ -8,6 +8,7 @@ import { entry, gap, record, seqs } from './envelopes.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
+import { policyCases } from './policy-cases.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
 
@@ -19,7 +20,10 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     gapCases(t, engine);
     conflictCases(t, engine);
     stateCases(t, engine);
-    if (!engine.lacksUpkeep) deadLetterCases(t, engine);
+    if (!engine.lacksUpkeep) {
+      policyCases(t, engine);
+      deadLetterCases(t, engine);
+    }
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
       testKill(t, engineFile),

@@ -7,10 +7,14 @@ import type { LedgerEngine } from './engine.ts';
 let places = 0;
 
 /** A new ledger, closed at the end of the test (closing twice is allowed). */
-export async function fresh(t: Test, engine: LedgerEngine): Promise<{ ledger: Ledger; place: string }> {
+export async function fresh(
+  t: Test,
+  engine: LedgerEngine,
+  options: Parameters<LedgerEngine['open']>[1] = {},
+): Promise<{ ledger: Ledger; place: string }> {
   places += 1;
   const place = engine.place(t.testdir(), `contract-${places}`);
-  const ledger = await engine.open(place);
+  const ledger = await engine.open(place, options);
   t.teardown(() => ledger.close());
   return { ledger, place };
 }

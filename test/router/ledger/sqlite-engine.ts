@@ -7,10 +7,11 @@ import { LIMITS } from './limits.ts';
 
 export const engine: LedgerEngine = {
   name: 'sqlite',
-  open: (place) =>
+  open: (place, options) =>
     openSqliteLedger({
       file: place,
       limits: LIMITS,
+      ...options,
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     }),
