@@ -12,6 +12,7 @@ import { mqttFeedOptions } from './feeds/mqtt.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
 import { conflictRules } from './ledger/conflict-policy.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
+import { retentionRules } from './ledger/retention.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
 import { pubsubOptions } from './sources/pubsub.ts';
@@ -70,6 +71,7 @@ export const routerConfigSchema = z.strictObject({
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
   conflicts: conflictRules,
+  retention: retentionRules,
   dead_letters: deadLettersSchema.prefault({}),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });

@@ -70,7 +70,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
   const { upkeep } = ledger;
-  const keeping = upkeep ? [createUpkeep({ upkeep, clock, log: log('upkeep') })] : [];
+  const { retention } = config;
+  const keeping = upkeep ? [createUpkeep({ upkeep, retention, registry, clock, log: log('upkeep') })] : [];
   return [closeLedger, ...keeping, ...feeds, reading, admin];
 }
 

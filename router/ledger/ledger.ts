@@ -130,7 +130,7 @@ export interface StreamProblem extends StreamKey {
     | 'record-not-seen'
     /** The seen set has the id, it was not withdrawn, and no record is there. */
     | 'seen-without-record'
-    /** It is withdrawn, and a record is there all the same. */
+    /** It was erased or is in quarantine, and a record is there all the same. */
     | 'held-though-withdrawn'
     /** One id, several records (I5). */
     | 'held-twice';

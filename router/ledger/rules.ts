@@ -136,11 +136,6 @@ export function withdraw(state: StreamState, seqs: Iterable<SeqRange>, why: With
   return { ...state, withdrawn };
 }
 
-/** Every id whose record is withdrawn. */
-export function allWithdrawn({ retention, erasure, quarantine }: Withdrawn): IntervalSet {
-  return retention.union(erasure).union(quarantine);
-}
-
 /**
  * What a repeated record is, given every version known under its id: the held one and those kept aside. A version kept
  * aside that comes again is a duplicate, so a redelivered conflict is counted once. No version means that the record was

@@ -1,5 +1,6 @@
 /** The `conflict` rows: the other version of a record in conflict, kept for people to look at. */
 import type { Statement } from 'better-sqlite3';
+import type { SeqRange } from '../../shared/record.ts';
 import type { SparseLog } from '../sparse-log.ts';
 import type { LedgerConflict, RecordVersion } from './ledger.ts';
 import { Bound, type EvidenceLimits } from './sqlite-bound.ts';
@@ -22,6 +23,8 @@ export class ConflictTable {
   >;
   readonly #versions: Statement<[number, number], RecordVersion>;
   readonly #newest: Statement<[number], ConflictRow>;
+  readonly #measure: Statement<[number, number, number], { rows: number; bytes: number }>;
+  readonly #remove: Statement<[number, number, number]>;
 
   constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
     this.#bound = new Bound(db, { name: 'conflict', blob: 'payload' }, limits, log);
@@ -33,8 +36,13 @@ export class ConflictTable {
       `SELECT device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
        FROM conflict WHERE stream_id = ? AND seq = ?`,
     );
+    const ids = 'stream_id = ? AND seq BETWEEN ? AND ?';
+    this.#measure = db.prepare(
+      `SELECT count(*) AS rows, ifnull(sum(length(payload)), 0) AS bytes FROM conflict WHERE ${ids}`,
+    );
+    this.#remove = db.prepare(`DELETE FROM conflict WHERE ${ids}`);
     this.#newest = db.prepare(
-      `SELECT gateway, epoch, stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS monoMs, c.source,
+      `SELECT stream.gateway, stream.epoch, stream.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS monoMs, c.source,
          c.received_wall_ms AS receivedWallMs, ifnull(r.device, f.device) AS heldDevice,
          ifnull(r.topic, f.topic) AS heldTopic, ifnull(r.payload, f.payload) AS heldPayload,
          ifnull(r.mono_ms, f.mono_ms) AS heldMonoMs, ifnull(a.source, f.source) AS heldSource,
@@ -59,6 +67,14 @@ export class ConflictTable {
     this.#bound.append(payload.byteLength, receivedWallMs, (id) =>
       this.#insert.run({ id, streamId, seq, standing: standing ? 1 : 0, ...row }),
     );
+  }
+
+  /** Forgets the versions of these ids, inside a transaction. */
+  remove(streamId: number, { first, last }: SeqRange): void {
+    const removed = this.#measure.get(streamId, first, last) ?? { rows: 0, bytes: 0 };
+    if (removed.rows === 0) return;
+    this.#remove.run(streamId, first, last);
+    this.#bound.removed(removed);
   }
 
   newest(limit: number): LedgerConflict[] {

@@ -29,6 +29,7 @@ export class StreamTable {
   readonly #cache = new Map<string, StoredStream>();
   readonly #changed = new Map<string, StoredStream>();
   readonly #select: Statement<[string, string, string], StreamRow>;
+  readonly #selectId: Statement<[number], StreamRow>;
   readonly #selectAll: Statement<[], StreamRow>;
   readonly #selectGateway: Statement<[string], StreamRow>;
   readonly #insert: Statement<[StreamKey & StateColumns]>;
@@ -38,6 +39,7 @@ export class StreamTable {
   constructor(db: Sqlite, cacheSize: number) {
     this.#cacheSize = cacheSize;
     this.#select = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND epoch = ? AND stream = ?`);
+    this.#selectId = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE id = ?`);
     this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream ORDER BY gateway, id`);
     this.#selectGateway = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? ORDER BY id`);
     this.#insert = db.prepare(
@@ -61,6 +63,15 @@ export class StreamTable {
     if (row) return { id: row.id, state: decodeState(row) };
     const made = this.#insert.run({ gateway, epoch, stream, ...encodeState(EMPTY_STREAM) });
     return { id: Number(made.lastInsertRowid), state: EMPTY_STREAM };
+  }
+
+  /** The same, of a row that is there. */
+  loadId(id: number): StoredStream & { key: StreamKey } {
+    const row = this.#selectId.get(id);
+    if (!row) throw new Error(`there is no stream ${id}`);
+    const { gateway, epoch, stream } = row;
+    const key = { gateway, epoch, stream };
+    return { key, ...this.load(key) };
   }
 
   /** Remembers a new state; {@link write} puts it into the row. */

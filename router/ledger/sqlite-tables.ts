@@ -111,4 +111,21 @@ export const STEPS: readonly string[] = [
     FROM (SELECT arrival_id, min(offset) AS first, max(offset) AS last FROM record GROUP BY arrival_id) r
     WHERE r.arrival_id = arrival.id;
   `,
+  // `volume` says what came for the streams of a name in an hour; a row goes when the last arrival of it has.
+  `
+  ALTER TABLE arrival ADD COLUMN stream_id INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE arrival ADD COLUMN stream TEXT NOT NULL DEFAULT '';
+  ALTER TABLE arrival ADD COLUMN hour INTEGER NOT NULL DEFAULT 0;
+  UPDATE arrival SET stream_id = s.id, stream = s.stream, hour = CAST(received_wall_ms / 3600000 AS INTEGER)
+    FROM record r JOIN stream s ON s.id = r.stream_id WHERE r.offset = arrival.last_offset;
+  CREATE INDEX arrival_hour ON arrival (stream, hour);
+  CREATE TABLE volume (
+    stream TEXT NOT NULL,
+    hour INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    PRIMARY KEY (stream, hour)
+  ) STRICT, WITHOUT ROWID;
+  INSERT INTO volume SELECT a.stream, a.hour, sum(length(r.payload))
+    FROM record r JOIN arrival a ON a.id = r.arrival_id GROUP BY a.stream, a.hour;
+  `,
 ];

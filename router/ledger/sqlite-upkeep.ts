@@ -1,11 +1,15 @@
 /** The second contract (upkeep.ts) on the SQLite file. */
+
+import type { RetentionRules } from './retention.ts';
 import type { DeadLetterTable } from './sqlite-dead-letters.ts';
-import type { Sqlite } from './sqlite-schema.ts';
-import type { DeadLetterFilter, DeadLetterHead, LedgerUpkeep, StoredDeadLetter } from './upkeep.ts';
+import type { RetentionTables } from './sqlite-retention.ts';
+import type { DeadLetterFilter, DeadLetterHead, LedgerUpkeep, Retained, StoredDeadLetter } from './upkeep.ts';
 
 export interface SqliteUpkeepParts {
-  db: Sqlite;
+  /** Runs `work` in one transaction, with what it changed of the streams written at its end. */
+  atomically<T>(work: () => T): T;
   deadLetters: DeadLetterTable;
+  retention: RetentionTables;
 }
 
 export class SqliteUpkeep implements LedgerUpkeep {
@@ -24,12 +28,17 @@ export class SqliteUpkeep implements LedgerUpkeep {
   }
 
   async removeDeadLetters(filter: DeadLetterFilter): Promise<number> {
-    const { db, deadLetters } = this.#parts;
-    return db.transaction(() => deadLetters.remove(filter)).immediate();
+    const { atomically, deadLetters } = this.#parts;
+    return atomically(() => deadLetters.remove(filter));
   }
 
   async expire(nowWallMs: number): Promise<void> {
-    const { db, deadLetters } = this.#parts;
-    db.transaction(() => deadLetters.expire(nowWallMs)).immediate();
+    const { atomically, deadLetters } = this.#parts;
+    atomically(() => deadLetters.expire(nowWallMs));
+  }
+
+  async retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
+    const { atomically, retention } = this.#parts;
+    return atomically(() => retention.step(rules, nowWallMs));
   }
 }

@@ -25,13 +25,14 @@ import type {
   StreamCompleteness,
 } from './ledger.ts';
 import { EntryRefused } from './refused.ts';
-import { type Absorption, absorb, allWithdrawn, completenessOf, isContactOnly } from './rules.ts';
+import { type Absorption, absorb, completenessOf, isContactOnly } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
 import type { EvidenceLimits } from './sqlite-bound.ts';
 import { ConflictTable } from './sqlite-conflicts.ts';
 import { DeadLetterTable } from './sqlite-dead-letters.ts';
 import { RecordTable } from './sqlite-records.ts';
 import { RepeatedRecords } from './sqlite-repeated.ts';
+import { RetentionTables } from './sqlite-retention.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
 import { StreamTable } from './sqlite-streams.ts';
 import { SqliteUpkeep } from './sqlite-upkeep.ts';
@@ -82,7 +83,7 @@ class SqliteLedger implements Ledger {
   readonly #deadLetters: DeadLetterTable;
   readonly #repeated: RepeatedRecords;
   readonly #conflictPolicyOf: ConflictPolicyOf;
-  readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
+  readonly #transaction: Transaction<(work: () => void) => void>;
   readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
   readonly #verify: Transaction<() => LedgerVerification>;
   readonly #dataVersion: Statement<[], number>;
@@ -108,8 +109,12 @@ class SqliteLedger implements Ledger {
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
     this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
     this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
-    this.upkeep = new SqliteUpkeep({ db, deadLetters: this.#deadLetters });
-    this.#commit = db.transaction((entries) => this.#absorbAll(entries));
+    this.#transaction = db.transaction((work) => this.#onStreams(work));
+    this.upkeep = new SqliteUpkeep({
+      atomically: (work) => this.#atomically(work),
+      deadLetters: this.#deadLetters,
+      retention: new RetentionTables(db, this.#streams, this.#conflicts),
+    });
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
     this.#verify = db.transaction(() => this.#compareAll());
     this.#dataVersion = db.prepare<[], number>('PRAGMA data_version').pluck();
@@ -133,15 +138,7 @@ class SqliteLedger implements Ledger {
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return [];
-    try {
-      const results = this.#commit.immediate(entries);
-      this.#streams.committed();
-      return results;
-    } catch (error) {
-      this.#streams.rolledBack();
-      if (tooBig(error)) throw new EntryRefused('refused', errorText(error));
-      throw error;
-    }
+    return this.#atomically(() => this.#absorbAll(entries));
   }
 
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -209,16 +206,37 @@ class SqliteLedger implements Ledger {
   #compareAll(): LedgerVerification {
     const verification = new Verification();
     for (const { id, key, state } of this.#streams.list(undefined)) {
-      verification.compare(key, state.seen, this.#records.runs(id), allWithdrawn(state.withdrawn));
+      verification.compare(key, state.seen, this.#records.runs(id), state.withdrawn);
     }
     return verification.result();
   }
 
-  /** The body of one commit's transaction. */
-  #absorbAll(entries: readonly LedgerEntry[]): CommitResult[] {
+  /** Runs `work` in one transaction, and what it changed of the streams with it. */
+  #atomically<T>(work: () => T): T {
+    const done: { value: T }[] = [];
+    try {
+      this.#transaction.immediate(() => void done.push({ value: work() }));
+      this.#streams.committed();
+    } catch (error) {
+      this.#streams.rolledBack();
+      if (tooBig(error)) throw new EntryRefused('refused', errorText(error));
+      throw error;
+    }
+    const [only] = done;
+    if (!only) throw new Error('the transaction did not run');
+    return only.value;
+  }
+
+  #onStreams(work: () => void): void {
     const dataVersion = this.#dataVersion.get();
     if (dataVersion !== this.#knownDataVersion) this.#streams.forgetAll();
     this.#knownDataVersion = dataVersion;
+    work();
+    this.#streams.write();
+  }
+
+  /** The body of one commit's transaction. */
+  #absorbAll(entries: readonly LedgerEntry[]): CommitResult[] {
     let offset = this.#records.lastOffset();
     const contacts = new Map<string, LedgerEntry>();
     const results: CommitResult[] = [];
@@ -246,7 +264,6 @@ class SqliteLedger implements Ledger {
       });
     }
     this.#records.saveLastOffset(offset);
-    this.#streams.write();
     this.#bootClocks.learn(entries);
     for (const { envelope, source, receivedWallMs } of contacts.values()) {
       this.#saveContact.run(envelope.gateway, source, receivedWallMs);

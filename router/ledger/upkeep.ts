@@ -3,6 +3,7 @@
  * engines that have it. Everything here runs beside commits, in this process or in another.
  */
 import type { DeadLetter } from './ledger.ts';
+import type { RetentionRules } from './retention.ts';
 
 /** Which dead letters: all conditions hold; none means all. */
 export interface DeadLetterFilter {
@@ -26,6 +27,14 @@ export interface StoredDeadLetter extends DeadLetterHead {
   properties: Readonly<Record<string, string>>;
 }
 
+/** What one step of the retention did. */
+export interface Retained {
+  /** How many records left. */
+  records: number;
+  /** More is to leave: step again. */
+  more: boolean;
+}
+
 export interface LedgerUpkeep {
   /** The newest first, at most `limit`. */
   deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]>;
@@ -34,4 +43,9 @@ export interface LedgerUpkeep {
   removeDeadLetters(filter: DeadLetterFilter): Promise<number>;
   /** Drops the evidence that is older than its bound at `nowWallMs`. */
   expire(nowWallMs: number): Promise<void>;
+  /**
+   * One bounded step: takes records out that the rules let leave at `nowWallMs`, the oldest first. Their ids stay known.
+   * What was done stays done when the next step fails.
+   */
+  retain(rules: RetentionRules, nowWallMs: number): Promise<Retained>;
 }

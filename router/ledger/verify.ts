@@ -2,6 +2,7 @@
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import type { LedgerVerification, StreamProblem } from './ledger.ts';
+import { EMPTY_STREAM, type Withdrawn } from './rules.ts';
 
 const PROBLEMS_MAX = 100;
 const RANGES_MAX = 100;
@@ -26,7 +27,7 @@ export class Verification {
     { gateway, epoch, stream }: StreamKey,
     seen: IntervalSet,
     runs: Iterable<SeqRange>,
-    withdrawn = IntervalSet.empty(),
+    withdrawn: Withdrawn = EMPTY_STREAM.withdrawn,
   ): void {
     const held = IntervalSet.empty();
     const twice = IntervalSet.empty();
@@ -44,8 +45,11 @@ export class Verification {
       this.#found.problems.push({ gateway, epoch, stream, problem, ranges });
     };
     tell('record-not-seen', held.difference(seen));
-    tell('seen-without-record', seen.difference(held).difference(withdrawn));
-    tell('held-though-withdrawn', held.difference(held.difference(withdrawn)));
+    const { retention, erasure, quarantine } = withdrawn;
+    const gone = erasure.union(quarantine);
+    tell('seen-without-record', seen.difference(held).difference(gone).difference(retention));
+    // What may leave by age is marked a little before it does.
+    tell('held-though-withdrawn', held.difference(held.difference(gone)));
     tell('held-twice', twice);
   }
 

@@ -9,8 +9,10 @@ import type { Ledger } from '../../router/ledger/ledger.ts';
 import { commitEntries } from '../../router/ledger/postgres/commit.ts';
 import { Database } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { dayOf, partitionDays } from '../../router/ledger/postgres/schema.ts';
+import { retentionRules } from '../../router/ledger/retention.ts';
 import { SparseLog } from '../../router/sparse-log.ts';
-import { dateOf, systemClock } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
@@ -43,8 +45,7 @@ function connected(t: Test, place: string): Database {
 await t.test('no reader sees an offset before every lower one, and a rollback leaves no hole', async (t) => {
   const ledger = await opened(t, 'offsets');
   await ledger.commit([entry({ gateway: 'gw-0', seqs: [1] })]);
-  const now = dateOf(systemClock.wallMs());
-  const month = now.getUTCFullYear() * 12 + now.getUTCMonth();
+  const day = dayOf(systemClock.wallMs());
   const db = connected(t, 'offsets');
   for (const outcome of ['commit', 'rollback'] as const) {
     const before = (await ledger.read(0, 100)).length;
@@ -53,7 +54,7 @@ await t.test('no reader sees an offset before every lower one, and a rollback le
     const release = Promise.withResolvers<void>();
     const first = db
       .transaction(async (client) => {
-        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], month, KEEP_FIRST);
+        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], day, KEEP_FIRST);
         held.resolve();
         await release.promise;
         order.push('first');
@@ -125,6 +126,41 @@ await t.test('a lost server: commits fail, ping fails, and both come back by the
   await server.start();
   await ledger.ping();
   t.match(await ledger.commit([entry({ seqs: [2, 3] })]), [{ new: 1, duplicate: 1 }]);
+});
+
+await t.test('a day of which everything leaves is dropped as a whole, another is left to rows', async (t) => {
+  const daysAgo = (days: number) => systemClock.wallMs() - days * 86_400_000;
+  for (const [days, stream] of [
+    [9, 'telemetry'],
+    [8, 'alarms'],
+    [7, 'telemetry'],
+  ] as const) {
+    const clock = { ...systemClock, wallMs: () => daysAgo(days) };
+    const ledger = await openPostgresLedger({ ...optionsOf('days'), clock, log });
+    const gateways = seqs(1, 450).map((n) => `gw-${n}`);
+    await ledger.commit(
+      gateways.map((gateway) => entry({ gateway, stream, seqs: [days, days + 100] }, 'aws', daysAgo(days))),
+    );
+    await ledger.commit([entry({ gateway: 'gw-1', seqs: [days + 200] }, 'aws', daysAgo(days))]);
+    await ledger.close();
+  }
+  const ledger = await opened(t, 'days');
+  const db = connected(t, 'days');
+  const rules = retentionRules.parse([{ streams: 'telemetry', max_age: '4d' }]);
+  let left = 0;
+  for (let more = true; more; ) {
+    const step = await ledger.upkeep?.retain(rules, systemClock.wallMs());
+    left += step?.records ?? 0;
+    more = step?.more ?? false;
+  }
+  t.equal(left, 2 * 450 * 2 + 3);
+  const days = await partitionDays(db);
+  t.notOk(days.includes(dayOf(daysAgo(9))) || days.includes(dayOf(daysAgo(7))));
+  t.ok(days.includes(dayOf(daysAgo(8))), 'the alarms are kept');
+  t.match(await ledger.verify(), { problemCount: 0, records: 900 });
+  t.match(await ledger.completeness('gw-1'), [{ stream: 'telemetry', withdrawn: { retention: 7 } }, {}]);
+  t.match(await ledger.commit([entry({ gateway: 'gw-2', seqs: [9, 109] })]), [{ duplicate: 2, new: 0 }]);
+  t.equal((await ledger.read(0, 2000)).length, 900);
 });
 
 await runLedgerContract(t, fileURLToPath(new URL('./postgres-engine.ts', import.meta.url)));

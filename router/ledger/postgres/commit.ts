@@ -28,7 +28,7 @@ const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, con
 export async function commitEntries(
   client: Queryable,
   entries: readonly LedgerEntry[],
-  month: number,
+  day: number,
   conflictPolicyOf: ConflictPolicyOf,
 ): Promise<Committed> {
   const telling = entries.filter(({ envelope }) => !isContactOnly(envelope));
@@ -49,8 +49,8 @@ export async function commitEntries(
       .map((records) => ({ streamId: stream.id, entry, records })),
   );
   if (fresh.length > 0) {
-    const arrivals = await insertRecords(client, fresh, month);
-    await giveOffsets(client, fresh, arrivals, month);
+    const arrivals = await insertRecords(client, fresh, day);
+    await giveOffsets(client, fresh, arrivals, day);
   }
   const judged = absorbed.values();
   return {

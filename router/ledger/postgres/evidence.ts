@@ -120,7 +120,7 @@ export async function newestConflicts(client: Queryable, limit: number): Promise
        coalesce(a.received_wall_ms, f.received_wall_ms) AS "heldReceivedWallMs"
      FROM conflict c JOIN stream s ON s.gateway = c.gateway AND s.id = c.stream_id
        LEFT JOIN record r ON r.gateway = c.gateway AND r.stream_id = c.stream_id AND r.seq = c.seq
-       LEFT JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month
+       LEFT JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
        LEFT JOIN conflict f ON f.gateway = c.gateway AND f.stream_id = c.stream_id AND f.seq = c.seq AND f.standing
      WHERE NOT c.standing AND (r.seq IS NOT NULL OR f.id IS NOT NULL)
      ORDER BY c.id DESC LIMIT $1`,

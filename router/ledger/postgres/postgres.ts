@@ -4,7 +4,7 @@
  * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5). Nothing about a
  * stream is remembered between commits, because another replica may have changed it.
  */
-import { type Clock, dateOf } from '../../../shared/clock.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../sparse-log.ts';
@@ -21,14 +21,14 @@ import type {
   StreamCompleteness,
 } from '../ledger.ts';
 import { EntryRefused } from '../refused.ts';
-import { allWithdrawn, completenessOf } from '../rules.ts';
+import { completenessOf } from '../rules.ts';
 import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
 import { Database, isFinal, type PostgresOptions } from './connection.ts';
 import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
 import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import { readRecords } from './records.ts';
-import { makePartitions, migrate } from './schema.ts';
+import { dayOf, makePartitions, migrate } from './schema.ts';
 import { listStreams } from './streams.ts';
 import { PostgresUpkeep } from './upkeep.ts';
 
@@ -40,6 +40,7 @@ export interface PostgresLedgerOptions extends PostgresOptions {
   conflictPolicyOf?: ConflictPolicyOf;
 }
 
+const DAY_MS = 86_400_000;
 const MIB = 1024 * 1024;
 const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
 const DEAD_LETTERS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
@@ -66,8 +67,8 @@ class PostgresLedger implements Ledger {
   readonly #conflicts: Bound;
   readonly #deadLetters: Bound;
   readonly #conflictPolicyOf: ConflictPolicyOf;
-  /** The last month that has its partitions. */
-  #monthMade = 0;
+  /** Days that have their partitions: those of this process's life. */
+  readonly #daysMade = new Set<number>();
 
   constructor(db: Database, options: PostgresLedgerOptions, log: SparseLog) {
     const { schema, clock, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
@@ -78,23 +79,23 @@ class PostgresLedger implements Ledger {
     this.#log = log;
     this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
     this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
-    this.upkeep = new PostgresUpkeep({ db, deadLetters: this.#deadLetters });
+    this.upkeep = new PostgresUpkeep({ db, schema, deadLetters: this.#deadLetters });
   }
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return [];
-    const month = await this.#month();
-    const committed = await this.#committed(entries, month);
+    const day = await this.#day();
+    const committed = await this.#committed(entries, day);
     this.#alert(committed);
     const { rows, bytes } = committed.aside;
     await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
     return committed.results;
   }
 
-  async #committed(entries: readonly LedgerEntry[], month: number): Promise<Committed> {
+  async #committed(entries: readonly LedgerEntry[], day: number): Promise<Committed> {
     try {
       return await this.#db.transaction((client) =>
-        commitEntries(client, entries, month, this.#conflictPolicyOf),
+        commitEntries(client, entries, day, this.#conflictPolicyOf),
       );
     } catch (error) {
       throw isFinal(error) ? new EntryRefused('refused', errorText(error)) : error;
@@ -152,7 +153,7 @@ class PostgresLedger implements Ledger {
           key.gateway,
           id,
         ]);
-        verification.compare(key, state.seen, runs.rows, allWithdrawn(state.withdrawn));
+        verification.compare(key, state.seen, runs.rows, state.withdrawn);
       }
       return verification.result();
     }, 'REPEATABLE READ');
@@ -201,16 +202,15 @@ class PostgresLedger implements Ledger {
     return this.#db.close();
   }
 
-  /** The month (counted from year 0) that a commit's records belong to; it and the next one have their partitions. */
-  async #month(): Promise<number> {
-    const now = dateOf(this.#clock.wallMs());
-    const month = now.getUTCFullYear() * 12 + now.getUTCMonth();
-    for (const needed of [month, month + 1]) {
-      if (needed <= this.#monthMade && needed >= this.#monthMade - 1) continue;
+  /** The day that a commit's records belong to; it and the next one have their partitions. */
+  async #day(): Promise<number> {
+    const now = this.#clock.wallMs();
+    for (const needed of [dayOf(now), dayOf(now + DAY_MS)]) {
+      if (this.#daysMade.has(needed)) continue;
       await makePartitions(this.#db, this.#schema, needed);
-      this.#monthMade = needed;
+      this.#daysMade.add(needed);
     }
-    return month;
+    return dayOf(now);
   }
 
   /** The bound of a table is looked after once the commit stands: its failure must not undo what was said. */

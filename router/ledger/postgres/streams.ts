@@ -60,6 +60,24 @@ export async function lockStreams(
   );
 }
 
+/** Locks rows that are there, by their ids, in the order of their keys. */
+export async function lockStreamIds(
+  client: Queryable,
+  ids: readonly { gateway: string; streamId: number }[],
+): Promise<LockedStream[]> {
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s
+     WHERE (s.gateway, s.id) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))
+     ORDER BY s.gateway, s.epoch, s.stream FOR UPDATE`,
+    [ids.map(({ gateway }) => gateway), ids.map(({ streamId }) => streamId)],
+  );
+  return rows.map(({ id, gateway, epoch, stream, ...columns }) => ({
+    id,
+    key: { gateway, epoch, stream },
+    state: decodeState(columns),
+  }));
+}
+
 /** Writes the states of locked streams in one statement. */
 export async function writeStreams(client: Queryable, streams: readonly LockedStream[]): Promise<void> {
   const columns = streams.map(({ state }) => encodeState(state));

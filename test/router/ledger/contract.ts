@@ -9,6 +9,7 @@ import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
 import { policyCases } from './policy-cases.ts';
+import { retentionCases } from './retention-cases.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
 
@@ -23,6 +24,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     if (!engine.lacksUpkeep) {
       policyCases(t, engine);
       deadLetterCases(t, engine);
+      retentionCases(t, engine);
     }
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
