@@ -48,7 +48,7 @@ export interface LedgerRecord extends StreamKey {
 export type Withdrawal =
   /** It was older, or its stream larger, than it is kept. */
   | 'retention'
-  /** Its device was erased. */
+  /** A version of it was of a device that was erased. */
   | 'erasure'
   /** Two contents came under it, and the stream's policy trusts neither. */
   | 'quarantine';
@@ -130,7 +130,7 @@ export interface StreamProblem extends StreamKey {
     | 'record-not-seen'
     /** The seen set has the id, it was not withdrawn, and no record is there. */
     | 'seen-without-record'
-    /** It was erased or is in quarantine, and a record is there all the same. */
+    /** It is in quarantine, and a record is there all the same. */
     | 'held-though-withdrawn'
     /** One id, several records (I5). */
     | 'held-twice';

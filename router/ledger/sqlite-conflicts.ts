@@ -25,6 +25,7 @@ export class ConflictTable {
   readonly #newest: Statement<[number], ConflictRow>;
   readonly #measure: Statement<[number, number, number], { rows: number; bytes: number }>;
   readonly #remove: Statement<[number, number, number]>;
+  readonly #removeDevice: Statement<[number, number, number, string], { seq: number; bytes: number }>;
 
   constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
     this.#bound = new Bound(db, { name: 'conflict', blob: 'payload' }, limits, log);
@@ -41,6 +42,9 @@ export class ConflictTable {
       `SELECT count(*) AS rows, ifnull(sum(length(payload)), 0) AS bytes FROM conflict WHERE ${ids}`,
     );
     this.#remove = db.prepare(`DELETE FROM conflict WHERE ${ids}`);
+    this.#removeDevice = db.prepare(
+      `DELETE FROM conflict WHERE ${ids} AND device = ? RETURNING seq, length(payload) AS bytes`,
+    );
     this.#newest = db.prepare(
       `SELECT stream.gateway, stream.epoch, stream.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS monoMs, c.source,
          c.received_wall_ms AS receivedWallMs, ifnull(r.device, f.device) AS heldDevice,
@@ -75,6 +79,14 @@ export class ConflictTable {
     if (removed.rows === 0) return;
     this.#remove.run(streamId, first, last);
     this.#bound.removed(removed);
+  }
+
+  /** Forgets the versions that a device sent; the ids of those. */
+  removeOf(streamId: number, { first, last }: SeqRange, device: string): number[] {
+    const removed = this.#removeDevice.all(streamId, first, last, device);
+    const bytes = removed.reduce((sum, row) => sum + row.bytes, 0);
+    if (removed.length > 0) this.#bound.removed({ rows: removed.length, bytes });
+    return removed.map(({ seq }) => seq);
   }
 
   newest(limit: number): LedgerConflict[] {

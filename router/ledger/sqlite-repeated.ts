@@ -40,13 +40,14 @@ export class RepeatedRecords {
       winners: [],
     };
     const held = this.#records.held(id, absorption.repeated);
-    const { quarantine } = before.withdrawn;
+    const { quarantine, erasure } = before.withdrawn;
     for (const record of absorption.repeated) {
       const first = held.get(record.seq);
       const disputed = before.conflicts + settled.inConflict.length > 0;
       const aside = disputed ? this.#conflicts.versions(id, record.seq) : [];
       const known = first || quarantine.has(record.seq) ? [...(first ? [first] : []), ...aside] : [];
-      if (judge(record, known) === 'conflict') {
+      // A version that was erased must not come back as one that is kept aside.
+      if (!erasure.has(record.seq) && judge(record, known) === 'conflict') {
         settled.inConflict.push(record);
         this.#keepBoth(id, entry, record, first, policy, settled);
         continue;

@@ -128,4 +128,17 @@ export const STEPS: readonly string[] = [
   INSERT INTO volume SELECT a.stream, a.hour, sum(length(r.payload))
     FROM record r JOIN arrival a ON a.id = r.arrival_id GROUP BY a.stream, a.hour;
   `,
+  `
+  CREATE TABLE erasure (
+    id INTEGER PRIMARY KEY,
+    device TEXT NOT NULL,
+    gateway TEXT,
+    actor TEXT NOT NULL,
+    started_wall_ms REAL NOT NULL,
+    finished_wall_ms REAL,
+    records INTEGER NOT NULL DEFAULT 0,
+    versions INTEGER NOT NULL DEFAULT 0,
+    dead_letters INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  `,
 ];

@@ -1,7 +1,11 @@
 /** The second contract (upkeep.ts) on the SQLite file. */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../../shared/clock.ts';
+import { deadLettersOf, type Erasure, type ErasureTarget, erasureWindows } from './erasure.ts';
 import type { RetentionRules } from './retention.ts';
 import type { DeadLetterTable } from './sqlite-dead-letters.ts';
+import type { ErasureTable } from './sqlite-erasure.ts';
 import type { RetentionTables } from './sqlite-retention.ts';
 import type { DeadLetterFilter, DeadLetterHead, LedgerUpkeep, Retained, StoredDeadLetter } from './upkeep.ts';
 
@@ -10,6 +14,8 @@ export interface SqliteUpkeepParts {
   atomically<T>(work: () => T): T;
   deadLetters: DeadLetterTable;
   retention: RetentionTables;
+  erasures: ErasureTable;
+  clock: Clock;
 }
 
 export class SqliteUpkeep implements LedgerUpkeep {
@@ -40,5 +46,21 @@ export class SqliteUpkeep implements LedgerUpkeep {
   async retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
     const { atomically, retention } = this.#parts;
     return atomically(() => retention.step(rules, nowWallMs));
+  }
+
+  async erase(target: ErasureTarget, actor: string): Promise<Erasure> {
+    const { atomically, erasures, deadLetters, clock } = this.#parts;
+    const id = erasures.begin(target, actor, clock.wallMs());
+    for (const window of erasureWindows(erasures.streams(target))) {
+      atomically(() => erasures.step(id, target.device, window));
+      await nextTurn();
+    }
+    const ids = await deadLettersOf(this, target);
+    const removed = atomically(() => deadLetters.remove({ ids }));
+    return erasures.finish(id, removed, clock.wallMs());
+  }
+
+  async erasures(limit: number): Promise<Erasure[]> {
+    return this.#parts.erasures.newest(limit);
   }
 }

@@ -30,6 +30,7 @@ import { BootClockTable } from './sqlite-boot-clocks.ts';
 import type { EvidenceLimits } from './sqlite-bound.ts';
 import { ConflictTable } from './sqlite-conflicts.ts';
 import { DeadLetterTable } from './sqlite-dead-letters.ts';
+import { ErasureTable } from './sqlite-erasure.ts';
 import { RecordTable } from './sqlite-records.ts';
 import { RepeatedRecords } from './sqlite-repeated.ts';
 import { RetentionTables } from './sqlite-retention.ts';
@@ -114,6 +115,8 @@ class SqliteLedger implements Ledger {
       atomically: (work) => this.#atomically(work),
       deadLetters: this.#deadLetters,
       retention: new RetentionTables(db, this.#streams, this.#conflicts),
+      erasures: new ErasureTable(db, this.#streams, this.#conflicts),
+      clock: options.clock,
     });
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
     this.#verify = db.transaction(() => this.#compareAll());

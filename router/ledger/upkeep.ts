@@ -2,6 +2,7 @@
  * What people and schedules do to a ledger, beside the contract that the data path needs: the second contract, for
  * engines that have it. Everything here runs beside commits, in this process or in another.
  */
+import type { Erasure, ErasureTarget } from './erasure.ts';
 import type { DeadLetter } from './ledger.ts';
 import type { RetentionRules } from './retention.ts';
 
@@ -48,4 +49,11 @@ export interface LedgerUpkeep {
    * What was done stays done when the next step fails.
    */
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained>;
+  /**
+   * Takes out every record of a device that came before, with its versions in conflict and the dead letters that can be
+   * read to hold one. Their ids stay known as erased. Ends when all is done; what was done stays done when it fails.
+   */
+  erase(target: ErasureTarget, actor: string): Promise<Erasure>;
+  /** The newest first, at most `limit`. */
+  erasures(limit: number): Promise<Erasure[]>;
 }

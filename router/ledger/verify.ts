@@ -46,10 +46,10 @@ export class Verification {
     };
     tell('record-not-seen', held.difference(seen));
     const { retention, erasure, quarantine } = withdrawn;
-    const gone = erasure.union(quarantine);
-    tell('seen-without-record', seen.difference(held).difference(gone).difference(retention));
-    // What may leave by age is marked a little before it does.
-    tell('held-though-withdrawn', held.difference(held.difference(gone)));
+    const gone = retention.union(erasure).union(quarantine);
+    tell('seen-without-record', seen.difference(held).difference(gone));
+    // What leaves by age is marked a little before it does, and of an id that is erased another device's version may stand.
+    tell('held-though-withdrawn', held.difference(held.difference(quarantine)));
     tell('held-twice', twice);
   }
 

@@ -79,7 +79,7 @@ class PostgresLedger implements Ledger {
     this.#log = log;
     this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
     this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
-    this.upkeep = new PostgresUpkeep({ db, schema, deadLetters: this.#deadLetters });
+    this.upkeep = new PostgresUpkeep({ db, schema, clock, deadLetters: this.#deadLetters });
   }
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {

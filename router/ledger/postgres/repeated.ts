@@ -84,7 +84,9 @@ class Judging {
       const isQuarantined = stream.state.withdrawn.quarantine.has(record.seq);
       const aside = this.#aside.get(id) ?? [];
       const known = first || isQuarantined ? [...(first ? [first.version] : []), ...aside] : [];
-      if (judge(record, known) === 'duplicate') {
+      // A version that was erased must not come back as one that is kept aside.
+      const isErased = stream.state.withdrawn.erasure.has(record.seq);
+      if (isErased || judge(record, known) === 'duplicate') {
         result.duplicate += 1;
         if (first && first.version.source !== entry.source) result.duplicateElsewhere += 1;
         continue;

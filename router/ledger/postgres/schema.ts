@@ -137,6 +137,19 @@ const MIGRATIONS: readonly string[] = [
     FROM record r JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
     GROUP BY a.stream, a.hour;
   `,
+  `
+  CREATE TABLE erasure (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    device text NOT NULL,
+    gateway text,
+    actor text NOT NULL,
+    started_wall_ms double precision NOT NULL,
+    finished_wall_ms double precision,
+    records bigint NOT NULL DEFAULT 0,
+    versions bigint NOT NULL DEFAULT 0,
+    dead_letters bigint NOT NULL DEFAULT 0
+  );
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

@@ -1,4 +1,6 @@
 /** The second contract (upkeep.ts) on PostgreSQL. */
+import type { Clock } from '../../../shared/clock.ts';
+import { deadLettersOf, type Erasure, type ErasureTarget, erasureWindows } from '../erasure.ts';
 import type { RetentionRules } from '../retention.ts';
 import type {
   DeadLetterFilter,
@@ -9,22 +11,27 @@ import type {
 } from '../upkeep.ts';
 import type { Database } from './connection.ts';
 import { deadLetterHeads, loadDeadLetter, removeDeadLetters } from './dead-letters.ts';
+import { beginErasure, eraseWindow, finishErasure, newestErasures } from './erasure.ts';
 import type { Bound } from './evidence.ts';
 import { Retention } from './retention.ts';
+import { listStreams } from './streams.ts';
 
 export interface PostgresUpkeepParts {
   db: Database;
   schema: string;
+  clock: Clock;
   deadLetters: Bound;
 }
 
 export class PostgresUpkeep implements LedgerUpkeep {
   readonly #db: Database;
+  readonly #clock: Clock;
   readonly #deadLetters: Bound;
   readonly #retention: Retention;
 
-  constructor({ db, schema, deadLetters }: PostgresUpkeepParts) {
+  constructor({ db, schema, clock, deadLetters }: PostgresUpkeepParts) {
     this.#db = db;
+    this.#clock = clock;
     this.#retention = new Retention(db, schema);
     this.#deadLetters = deadLetters;
   }
@@ -47,5 +54,22 @@ export class PostgresUpkeep implements LedgerUpkeep {
 
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
     return this.#retention.step(rules, nowWallMs);
+  }
+
+  async erase(target: ErasureTarget, actor: string): Promise<Erasure> {
+    const id = await beginErasure(this.#db, target, actor, this.#clock.wallMs());
+    const streams = (await listStreams(this.#db, target.gateway ?? undefined)).map(
+      ({ key, id: streamId, state }) => ({ gateway: key.gateway, streamId, max: state.seen.max }),
+    );
+    for (const window of erasureWindows(streams)) {
+      await this.#db.transaction((client) => eraseWindow(client, id, target.device, window));
+    }
+    const ids = await deadLettersOf(this, target);
+    const removed = await removeDeadLetters(this.#db, { ids });
+    return finishErasure(this.#db, id, removed, this.#clock.wallMs());
+  }
+
+  erasures(limit: number): Promise<Erasure[]> {
+    return newestErasures(this.#db, limit);
   }
 }

@@ -5,6 +5,7 @@ import { conflictCases } from './conflict-cases.ts';
 import { deadLetterCases } from './dead-letter-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
+import { erasureCases } from './erasure-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
@@ -25,6 +26,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
       policyCases(t, engine);
       deadLetterCases(t, engine);
       retentionCases(t, engine);
+      erasureCases(t, engine);
     }
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>

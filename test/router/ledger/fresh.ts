@@ -23,8 +23,9 @@ export async function fresh(
 export async function freshWithUpkeep(
   t: Test,
   engine: LedgerEngine,
+  options: Parameters<LedgerEngine['open']>[1] = {},
 ): Promise<{ ledger: Ledger; upkeep: LedgerUpkeep; place: string }> {
-  const { ledger, place } = await fresh(t, engine);
+  const { ledger, place } = await fresh(t, engine, options);
   const { upkeep } = ledger;
   if (!upkeep) throw new Error(`${engine.name} has no upkeep: say so in its module (lacksUpkeep)`);
   return { ledger, upkeep, place };

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -171,6 +172,16 @@ t.test('verify finds lost records, unseen ones and ids held twice (I5)', async (
       problem('held-twice', { first: 6, last: 6 }),
     ],
   });
+});
+
+t.test('what was erased is not in the file any more', async (t) => {
+  const folder = t.testdir();
+  const { ledger } = await openIn(t, join(folder, 'ledger.db'));
+  await ledger.commit([entry({ seqs: [1, 2, 4], text: 'very-private-reading' })]);
+  const files = () => Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))));
+  t.ok(files().includes('very-private-reading'));
+  for (const device of ['device-1', 'device-2']) await ledger.upkeep?.erase({ device, gateway: null }, 'ann');
+  t.notOk(files().includes('very-private-reading'));
 });
 
 t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log line (I10)', async (t) => {
