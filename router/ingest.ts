@@ -119,7 +119,9 @@ class LedgerIngest {
     }
     const envelope = examine(delivery);
     if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
-    const entry = { envelope, source: delivery.source, receivedWallMs: this.#clock.wallMs() };
+    const { source, deliveryCount } = delivery;
+    const redelivered = deliveryCount !== null && deliveryCount > 1;
+    const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered };
     return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
   }
 

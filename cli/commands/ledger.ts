@@ -50,6 +50,14 @@ export function addLedgerCommands(program: Command): void {
     .action((flags: ConfiguredFlags) =>
       configured(flags, (commands, config) => commands.erasures(config, flags.json ?? false)),
     );
+  ledger
+    .command('where <record>')
+    .description('Which sources brought a record (gateway/epoch/stream/seq), and what became of it.')
+    .requiredOption('--config <file>', 'router.yaml')
+    .option('--json', 'print it as JSON')
+    .action((id: string, flags: ConfiguredFlags) =>
+      configured(flags, (commands, config) => commands.where(config, id, flags.json ?? false)),
+    );
   program
     .command('completeness')
     .description("What a running router's ledger holds and misses, stream by stream.")

@@ -13,6 +13,8 @@ export interface LedgerEntry {
   /** The source that delivered it. */
   source: string;
   receivedWallMs: number;
+  /** The provider says that it had delivered the message before. Default: it does not tell. */
+  redelivered?: boolean;
 }
 
 export interface CommitResult {

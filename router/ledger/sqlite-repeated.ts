@@ -9,7 +9,7 @@ import type { StoredStream } from './sqlite-streams.ts';
 
 export interface Settled {
   state: StreamState;
-  duplicate: number;
+  duplicates: TelemetryRecord[];
   duplicateElsewhere: number;
   inConflict: TelemetryRecord[];
   /** They stand in place of what was held, and are yet to be stored. */
@@ -34,7 +34,7 @@ export class RepeatedRecords {
   ): Settled {
     const settled: Settled = {
       state: absorption.state,
-      duplicate: 0,
+      duplicates: [],
       duplicateElsewhere: 0,
       inConflict: [],
       winners: [],
@@ -52,10 +52,10 @@ export class RepeatedRecords {
         this.#keepBoth(id, entry, record, first, policy, settled);
         continue;
       }
-      settled.duplicate += 1;
+      settled.duplicates.push(record);
       if (first && first.source !== entry.source) settled.duplicateElsewhere += 1;
     }
-    settled.state = counted(settled.state, settled.duplicate, settled.inConflict.length);
+    settled.state = counted(settled.state, settled.duplicates.length, settled.inConflict.length);
     return settled;
   }
 

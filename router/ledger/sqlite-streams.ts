@@ -65,7 +65,13 @@ export class StreamTable {
     return { id: Number(made.lastInsertRowid), state: EMPTY_STREAM };
   }
 
-  /** The same, of a row that is there. */
+  /** As its row says; nothing is made. */
+  find({ gateway, epoch, stream }: StreamKey): StoredStream | null {
+    const row = this.#select.get(gateway, epoch, stream);
+    return row ? { id: row.id, state: decodeState(row) } : null;
+  }
+
+  /** Like {@link load}, of a row that is there. */
   loadId(id: number): StoredStream & { key: StreamKey } {
     const row = this.#selectId.get(id);
     if (!row) throw new Error(`there is no stream ${id}`);

@@ -141,4 +141,16 @@ export const STEPS: readonly string[] = [
     dead_letters INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   `,
+  `
+  CREATE TABLE repetition (
+    id INTEGER PRIMARY KEY,
+    stream_id INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    received_wall_ms REAL NOT NULL,
+    redelivered INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX repetition_seq ON repetition (stream_id, first_seq);
+  `,
 ];

@@ -7,7 +7,9 @@ import type { RetentionRules } from './retention.ts';
 import type { DeadLetterTable } from './sqlite-dead-letters.ts';
 import type { ErasureTable } from './sqlite-erasure.ts';
 import type { RetentionTables } from './sqlite-retention.ts';
+import type { WhereaboutsTable } from './sqlite-whereabouts.ts';
 import type { DeadLetterFilter, DeadLetterHead, LedgerUpkeep, Retained, StoredDeadLetter } from './upkeep.ts';
+import type { RecordId, Whereabouts } from './whereabouts.ts';
 
 export interface SqliteUpkeepParts {
   /** Runs `work` in one transaction, with what it changed of the streams written at its end. */
@@ -15,6 +17,7 @@ export interface SqliteUpkeepParts {
   deadLetters: DeadLetterTable;
   retention: RetentionTables;
   erasures: ErasureTable;
+  whereabouts: WhereaboutsTable;
   clock: Clock;
 }
 
@@ -62,5 +65,9 @@ export class SqliteUpkeep implements LedgerUpkeep {
 
   async erasures(limit: number): Promise<Erasure[]> {
     return this.#parts.erasures.newest(limit);
+  }
+
+  async where(id: RecordId): Promise<Whereabouts> {
+    return this.#parts.whereabouts.find(id);
   }
 }

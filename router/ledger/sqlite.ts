@@ -37,8 +37,10 @@ import { RetentionTables } from './sqlite-retention.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
 import { StreamTable } from './sqlite-streams.ts';
 import { SqliteUpkeep } from './sqlite-upkeep.ts';
+import { WhereaboutsTable } from './sqlite-whereabouts.ts';
 import type { LedgerUpkeep } from './upkeep.ts';
 import { Verification } from './verify.ts';
+import { repetitionsOf } from './whereabouts.ts';
 
 export interface SqliteLedgerLimits {
   /** How many decoded streams stay in memory. */
@@ -83,6 +85,7 @@ class SqliteLedger implements Ledger {
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
   readonly #repeated: RepeatedRecords;
+  readonly #whereabouts: WhereaboutsTable;
   readonly #conflictPolicyOf: ConflictPolicyOf;
   readonly #transaction: Transaction<(work: () => void) => void>;
   readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
@@ -108,6 +111,7 @@ class SqliteLedger implements Ledger {
     this.#bootClocks = new BootClockTable(db);
     this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    this.#whereabouts = new WhereaboutsTable(db, this.#streams, this.#conflicts);
     this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
     this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
     this.#transaction = db.transaction((work) => this.#onStreams(work));
@@ -116,6 +120,7 @@ class SqliteLedger implements Ledger {
       deadLetters: this.#deadLetters,
       retention: new RetentionTables(db, this.#streams, this.#conflicts),
       erasures: new ErasureTable(db, this.#streams, this.#conflicts),
+      whereabouts: this.#whereabouts,
       clock: options.clock,
     });
     this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
@@ -257,10 +262,11 @@ class SqliteLedger implements Ledger {
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
       this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
       this.#alert(entry, absorption, settled.inConflict);
-      const { duplicate, duplicateElsewhere, inConflict } = settled;
+      const { duplicates, duplicateElsewhere, inConflict } = settled;
+      this.#whereabouts.add(stored.id, repetitionsOf(entry, duplicates));
       results.push({
         new: absorption.fresh.length,
-        duplicate,
+        duplicate: duplicates.length,
         duplicateElsewhere,
         conflict: inConflict.length,
         gap: absorption.gap,

@@ -5,6 +5,7 @@
 import type { Erasure, ErasureTarget } from './erasure.ts';
 import type { DeadLetter } from './ledger.ts';
 import type { RetentionRules } from './retention.ts';
+import type { RecordId, Whereabouts } from './whereabouts.ts';
 
 /** Which dead letters: all conditions hold; none means all. */
 export interface DeadLetterFilter {
@@ -56,4 +57,6 @@ export interface LedgerUpkeep {
   erase(target: ErasureTarget, actor: string): Promise<Erasure>;
   /** The newest first, at most `limit`. */
   erasures(limit: number): Promise<Erasure[]>;
+  /** Which sources brought a record. What came again is remembered for a bounded number of envelopes. */
+  where(id: RecordId): Promise<Whereabouts>;
 }

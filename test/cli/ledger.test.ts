@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { Registry } from 'prom-client';
@@ -33,24 +32,6 @@ t.test('ledger verify: 0 when clean, 1 with what differs, and no ledger is made 
   const { code, stdout } = await headgate([...verify, '--json']);
   t.equal(code, 1);
   t.match(JSON.parse(stdout), { problemCount: 1, problems: [{ ranges: [{ first: 2, last: 2 }] }] });
-});
-
-t.test('ledger erase and erasures, beside a running router', async (t) => {
-  const dir = folderWith(t, {});
-  const config = join(folderWith(t, { 'router.yaml': `data_dir: ${dir}\n${SOURCES}` }), 'router.yaml');
-  const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
-  t.teardown(() => ledger.close());
-  await ledger.commit([entry({ seqs: [1, 2, 3] }), entry({ gateway: 'gw-2', seqs: [1] })]);
-  const erase = ['ledger', 'erase', '--config', config, '--device', 'device-1'];
-  t.match(await headgate([...erase, '--gateway', 'gw-1', '--by', 'ann']), {
-    code: 0,
-    stdout: 'erased: 1 records, 0 versions kept aside, 0 dead letters\n',
-  });
-  t.match(await ledger.commit([entry({ seqs: [1, 2, 3] })]), [{ duplicate: 3 }], 'the router knows at once');
-  const { stdout } = await headgate([...erase, '--json']);
-  t.match(JSON.parse(stdout), { records: 1, gateway: null, actor: userInfo().username });
-  const told = await headgate(['ledger', 'erasures', '--config', config]);
-  t.match(told.stdout, /^20\S+Z +20\S+Z +ann +gw-1 +device-1 +1 +0 +0$/m);
 });
 
 t.test('completeness: all gateways, or one', async (t) => {

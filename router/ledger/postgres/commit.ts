@@ -13,12 +13,15 @@ import { insertAside } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
 import { type Absorbed, type Disputed, judgeRepeated } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
+import { insertRepetitions } from './whereabouts.ts';
 
 /** What a commit did, for the log, once it is committed. */
 export interface Committed {
   results: CommitResult[];
   absorbed: readonly Absorbed[];
   disputed: readonly Disputed[];
+  /** Rows added. */
+  repetitions: number;
   /** What was put aside. */
   aside: { rows: number; bytes: number };
 }
@@ -37,9 +40,10 @@ export async function commitEntries(
       ? new Map<string, LockedStream>()
       : await lockStreams(client, new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])));
   const absorbed = telling.map((entry) => absorbEntry(entry, streams));
-  const { aside, withdrawn, disputed } = await judgeRepeated(client, absorbed, conflictPolicyOf);
+  const { aside, withdrawn, disputed, repetitions } = await judgeRepeated(client, absorbed, conflictPolicyOf);
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
+  await insertRepetitions(client, repetitions);
   await saveContacts(client, entries);
   await saveBootClocks(client, bootClocksOf(entries));
   await removeRecords(client, withdrawn);
@@ -59,6 +63,7 @@ export async function commitEntries(
     ),
     absorbed,
     disputed,
+    repetitions: repetitions.length,
     aside: {
       rows: aside.length,
       bytes: aside.reduce((sum, { version }) => sum + version.payload.byteLength, 0),

@@ -31,6 +31,7 @@ import { readRecords } from './records.ts';
 import { dayOf, makePartitions, migrate } from './schema.ts';
 import { listStreams } from './streams.ts';
 import { PostgresUpkeep } from './upkeep.ts';
+import { trimRepetitions } from './whereabouts.ts';
 
 export interface PostgresLedgerOptions extends PostgresOptions {
   clock: Clock;
@@ -41,6 +42,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
 }
 
 const DAY_MS = 86_400_000;
+/** Each replica looks after the bound of the repetitions every so many of its own. */
+const REPETITIONS_CHECKED = 5000;
 const MIB = 1024 * 1024;
 const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
 const DEAD_LETTERS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
@@ -67,6 +70,7 @@ class PostgresLedger implements Ledger {
   readonly #conflicts: Bound;
   readonly #deadLetters: Bound;
   readonly #conflictPolicyOf: ConflictPolicyOf;
+  #repetitions = 0;
   /** Days that have their partitions: those of this process's life. */
   readonly #daysMade = new Set<number>();
 
@@ -89,6 +93,11 @@ class PostgresLedger implements Ledger {
     this.#alert(committed);
     const { rows, bytes } = committed.aside;
     await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
+    this.#repetitions += committed.repetitions;
+    if (this.#repetitions >= REPETITIONS_CHECKED) {
+      this.#repetitions = 0;
+      await this.#kept(trimRepetitions(this.#db));
+    }
     return committed.results;
   }
 

@@ -6,10 +6,12 @@ import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicy, ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
 import { type Absorption, counted, judge, withdraw } from '../rules.ts';
+import { repetitionsOf } from '../whereabouts.ts';
 import type { Queryable } from './connection.ts';
 import { type Aside, asideVersions } from './evidence.ts';
 import { heldVersions, idText, type StoredId } from './records.ts';
 import type { LockedStream } from './streams.ts';
+import type { StoredRepetition } from './whereabouts.ts';
 
 /** One entry, after the rules. */
 export interface Absorbed {
@@ -32,6 +34,7 @@ export interface Judged {
   /** Records in the table that stand no longer. */
   withdrawn: StoredId[];
   disputed: Disputed[];
+  repetitions: StoredRepetition[];
 }
 
 /** A version that stands; `list` is where it waits to be stored, null when it is in the table. */
@@ -54,7 +57,7 @@ export async function judgeRepeated(
       disputed: stream.state.conflicts > 0,
     })),
   );
-  if (repeated.length === 0) return { aside: [], withdrawn: [], disputed: [] };
+  if (repeated.length === 0) return { aside: [], withdrawn: [], disputed: [], repetitions: [] };
   const held = await heldVersions(client, repeated);
   const disputedBefore = repeated.filter(({ disputed }) => disputed);
   const judging = new Judging(held, await asideVersions(client, disputedBefore));
@@ -63,7 +66,7 @@ export async function judgeRepeated(
 }
 
 class Judging {
-  readonly judged: Judged = { aside: [], withdrawn: [], disputed: [] };
+  readonly judged: Judged = { aside: [], withdrawn: [], disputed: [], repetitions: [] };
   readonly #held: Map<string, Standing>;
   readonly #aside: Map<string, RecordContent[]>;
 
@@ -78,6 +81,7 @@ class Judging {
       const version = versionOf(entry, record);
       this.#held.set(idText(stream.id, record.seq), { version, list: stored[0] });
     }
+    const duplicates: TelemetryRecord[] = [];
     for (const record of absorption.repeated) {
       const id = idText(stream.id, record.seq);
       const first = this.#held.get(id);
@@ -88,6 +92,7 @@ class Judging {
       const isErased = stream.state.withdrawn.erasure.has(record.seq);
       if (isErased || judge(record, known) === 'duplicate') {
         result.duplicate += 1;
+        duplicates.push(record);
         if (first && first.version.source !== entry.source) result.duplicateElsewhere += 1;
         continue;
       }
@@ -95,6 +100,8 @@ class Judging {
       this.judged.disputed.push({ entry, seq: record.seq });
       this.#keepBoth(one, record, first, policy);
     }
+    const place = { gateway: stream.key.gateway, streamId: stream.id };
+    for (const run of repetitionsOf(entry, duplicates)) this.judged.repetitions.push({ ...place, ...run });
     stream.state = counted(stream.state, result.duplicate, result.conflict);
   }
 

@@ -150,6 +150,20 @@ const MIGRATIONS: readonly string[] = [
     dead_letters bigint NOT NULL DEFAULT 0
   );
   `,
+  `
+  CREATE TABLE repetition (
+    gateway text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    stream_id bigint NOT NULL,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    source text NOT NULL,
+    received_wall_ms double precision NOT NULL,
+    redelivered boolean NOT NULL,
+    PRIMARY KEY (gateway, stream_id, first_seq, id)
+  );
+  CREATE INDEX repetition_id ON repetition (id);
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

@@ -104,6 +104,19 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
   );
 }
 
+/** One stream as it is, not locked. */
+export async function findStream(
+  client: Queryable,
+  { gateway, epoch, stream }: StreamKey,
+): Promise<{ id: number; state: StreamState } | null> {
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s WHERE s.gateway = $1 AND s.epoch = $2 AND s.stream = $3`,
+    [gateway, epoch, stream],
+  );
+  const [row] = rows;
+  return row ? { id: row.id, state: decodeState(row) } : null;
+}
+
 /** All streams, or one gateway's, in the order they were made. */
 export async function listStreams(client: Queryable, gateway: string | undefined): Promise<LockedStream[]> {
   const { rows } = await client.query<StreamRow>(

@@ -9,12 +9,14 @@ import type {
   Retained,
   StoredDeadLetter,
 } from '../upkeep.ts';
+import type { RecordId, Whereabouts } from '../whereabouts.ts';
 import type { Database } from './connection.ts';
 import { deadLetterHeads, loadDeadLetter, removeDeadLetters } from './dead-letters.ts';
 import { beginErasure, eraseWindow, finishErasure, newestErasures } from './erasure.ts';
 import type { Bound } from './evidence.ts';
 import { Retention } from './retention.ts';
 import { listStreams } from './streams.ts';
+import { whereabouts } from './whereabouts.ts';
 
 export interface PostgresUpkeepParts {
   db: Database;
@@ -71,5 +73,9 @@ export class PostgresUpkeep implements LedgerUpkeep {
 
   erasures(limit: number): Promise<Erasure[]> {
     return newestErasures(this.#db, limit);
+  }
+
+  where(id: RecordId): Promise<Whereabouts> {
+    return whereabouts(this.#db, id);
   }
 }

@@ -11,6 +11,7 @@ import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
 import { policyCases } from './policy-cases.ts';
 import { retentionCases } from './retention-cases.ts';
+import { whereaboutsCases } from './whereabouts-cases.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
 
@@ -27,6 +28,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
       deadLetterCases(t, engine);
       retentionCases(t, engine);
       erasureCases(t, engine);
+      whereaboutsCases(t, engine);
     }
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
