@@ -79,20 +79,23 @@ export class FeedStore {
     feed: string,
     change: (found: Found) => Kept | null | Promise<Kept | null>,
   ): Promise<Kept | null> {
+    const { cursors } = this.#names;
     for (;;) {
       const found = await this.#find(feed);
       const kept = await change({ ...found, lease: { untilMs: found.untilMs } });
       if (kept === null) return null;
       const { offset, progress, holder, lease } = kept;
       const bytes = Buffer.from(JSON.stringify({ offset, progress, holder, lease } satisfies Kept));
-      const { state } = this.#names;
-      const seq = await this.#connection.publishAfter(state, this.#names.cursor(feed), found.seq, bytes);
+      // Behind the last message of all, because only that is checked in the order that the servers agree on (Connection.publishAfter).
+      const { last } = await this.#connection.extent(cursors);
+      if ((await this.#find(feed)).seq !== found.seq) continue;
+      const seq = await this.#connection.publishAfter(cursors, this.#names.cursor(feed), last, bytes);
       if (seq !== null) return kept;
     }
   }
 
   async #find(feed: string): Promise<Found> {
-    const message = await this.#connection.getLatest(this.#names.state, this.#names.cursor(feed));
+    const message = await this.#connection.getLatest(this.#names.cursors, this.#names.cursor(feed));
     if (message === null) return NOTHING;
     const kept: Kept = JSON.parse(Buffer.from(message.data).toString());
     const { lease } = kept;
@@ -103,7 +106,7 @@ export class FeedStore {
   /** By the server's clock. */
   async #nowMs(): Promise<number> {
     await this.#connection.publish(this.#names.ping, new Uint8Array());
-    const message = await this.#connection.getLatest(this.#names.state, this.#names.ping);
+    const message = await this.#connection.getLatest(this.#names.cursors, this.#names.ping);
     if (message === null) throw new Error('what was stored is not there');
     return message.time.getTime();
   }
