@@ -27,6 +27,7 @@ const { problems, ...result } = await fuzzIngest({ envelopes, seed }, (line) => 
 for (const problem of problems) console.log(`FAILED: ${problem}`);
 console.table(result.sent);
 console.table(result.reasons);
-console.log(`${result.records} records; valid ones arrived within ${result.validMsMax} ms`);
+console.table({ 'dead letters': result.letters, 'valid, ms at most': result.validMsMax });
+console.log(`${result.records} records`);
 if (values.json) console.log(JSON.stringify({ seed, envelopes, ...result, problems: problems.length }));
 process.exit(problems.length === 0 ? 0 : 1);
