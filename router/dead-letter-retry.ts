@@ -1,6 +1,6 @@
 /**
- * Feeds dead letters through the same intake again: after an upgrade that reads a newer format, or once a wrong identity
- * was put right. One that is committed leaves the dead letters; one that is refused again stays as it is.
+ * Feeds dead letters through the same intake again: after an upgrade that reads a newer format, or that takes more. One that
+ * is committed leaves the dead letters; one that is refused again, for the same identity too, stays as it is.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Logger } from '../shared/log.ts';

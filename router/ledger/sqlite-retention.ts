@@ -47,6 +47,7 @@ export class RetentionTables {
 
   /** Inside a transaction. */
   step(rules: RetentionRules, nowWallMs: number): Retained {
+    if (rules.length === 0) return { records: 0, more: false };
     const [oldest, ...others] = expired(rules, this.#volumes.all(), nowWallMs);
     if (!oldest) return { records: 0, more: false };
     const { stream, hour } = oldest;

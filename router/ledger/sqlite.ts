@@ -7,6 +7,7 @@
  * One router owns the file. Should a second open it all the same, both stay right: BEGIN IMMEDIATE takes turns, and
  * `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it remembers.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
@@ -91,7 +92,7 @@ class SqliteLedger implements Ledger {
   readonly #whereabouts: WhereaboutsTable;
   readonly #conflictPolicyOf: ConflictPolicyOf;
   readonly #transaction: Transaction<(work: () => void) => void>;
-  readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
+  readonly #addDeadLetters: Transaction<(letters: readonly DeadLetter[]) => void>;
   readonly #verify: Transaction<() => LedgerVerification>;
   readonly #dataVersion: Statement<[], number>;
   readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
@@ -101,6 +102,9 @@ class SqliteLedger implements Ledger {
   readonly #position: Statement<[string, string], string>;
   readonly #savePing: Statement<[number]>;
   #knownDataVersion: number | undefined;
+  /** Dead letters of this turn, and the end of it. */
+  readonly #letters: DeadLetter[] = [];
+  #lettersWritten: Promise<void> | null = null;
 
   constructor(db: Sqlite, options: SqliteLedgerOptions) {
     const limits = { ...LIMITS, ...options.limits };
@@ -125,7 +129,9 @@ class SqliteLedger implements Ledger {
       whereabouts: this.#whereabouts,
       clock: options.clock,
     });
-    this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
+    this.#addDeadLetters = db.transaction((letters) => {
+      for (const letter of letters) this.#deadLetters.add(letter);
+    });
     this.#verify = db.transaction(() => this.#compareAll());
     this.#dataVersion = db.prepare<[], number>('PRAGMA data_version').pluck();
     this.#counts = db.prepare(
@@ -161,8 +167,14 @@ class SqliteLedger implements Ledger {
     return this.#contacts.all();
   }
 
+  /** What comes in one turn is one transaction: a flood of bad messages costs one sync for many, as good ones do. */
   async deadLetter(letter: DeadLetter): Promise<void> {
-    this.#addDeadLetter.immediate(letter);
+    this.#letters.push(letter);
+    this.#lettersWritten ??= nextTurn().then(() => {
+      this.#lettersWritten = null;
+      this.#addDeadLetters.immediate(this.#letters.splice(0));
+    });
+    return this.#lettersWritten;
   }
 
   async deadLetters(limit: number): Promise<DeadLetter[]> {

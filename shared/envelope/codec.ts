@@ -23,7 +23,7 @@ const BOOT_ID_CHARACTERS_MAX = 128;
  * CBOR items in one envelope. An agent sends at most 5,000 records of six items; without a bound, 2 KB of zstd unpack to 60
  * million empty lists, which take 3 GB (I10).
  */
-const ITEMS_MAX = 1_000_000;
+const ITEMS_MAX = 200_000;
 
 /** Heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three numbers. */
 const RECORD_HEADS = 6;
