@@ -10,6 +10,7 @@ import { addAgentCommand } from './commands/agent.ts';
 import { addCloudsCommand } from './commands/clouds.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addCostsCommand } from './commands/costs.ts';
+import { addDeadLetterCommand } from './commands/deadletter.ts';
 import { addDemoCommand } from './commands/demo.ts';
 import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
@@ -56,6 +57,7 @@ function buildProgram(): Command {
   addStatusCommand(program);
   addLedgerCommands(program);
   addFeedsCommand(program);
+  addDeadLetterCommand(program);
   addExplainCommand(program);
   addHoldCommand(program);
   addWhereCommand(program);

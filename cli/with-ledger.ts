@@ -1,23 +1,41 @@
-/** Opens the ledger that router.yaml names, beside the router that may be running on it. */
+/** Opens the ledger that router.yaml names for one command, beside the router that may be running on it. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RouterConfig } from '../router/config.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
+import { NotSupported } from '../router/ledger/not-supported.ts';
 import { openLedger } from '../router/ledger/open.ts';
+import type { LedgerUpkeep } from '../router/ledger/upkeep.ts';
 import { systemClock } from '../shared/clock.ts';
-import { createLogger } from '../shared/log.ts';
+import { EXIT } from '../shared/exit-codes.ts';
+import { createLogger, type Logger } from '../shared/log.ts';
+import { fail } from './output.ts';
 
 /** Null when there is no ledger file: looking must not make one. Rejects when the ledger cannot be opened. */
 export async function withLedger<T>(
   config: RouterConfig,
-  use: (ledger: Ledger) => Promise<T>,
+  use: (ledger: Ledger, log: Logger) => Promise<T>,
 ): Promise<T | null> {
   if (config.ledger.type === 'sqlite' && !existsSync(join(config.data_dir, 'ledger.db'))) return null;
   const log = createLogger(config.log, process.stderr);
   const ledger = await openLedger(config, { clock: systemClock, log });
   try {
-    return await use(ledger);
+    return await use(ledger, log);
   } finally {
     await ledger.close();
+  }
+}
+
+/** Runs `work` and says its exit code; fails when there is no ledger, or its engine does not do what was asked. */
+export async function withUpkeep(
+  config: RouterConfig,
+  work: (upkeep: LedgerUpkeep, ledger: Ledger, log: Logger) => Promise<number>,
+): Promise<number> {
+  try {
+    const code = await withLedger(config, (ledger, log) => work(ledger.upkeep, ledger, log));
+    return code ?? fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
+  } catch (error) {
+    if (error instanceof NotSupported) return fail(error.message, EXIT.failed);
+    throw error;
   }
 }

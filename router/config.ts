@@ -1,7 +1,7 @@
 /** router.yaml: one cloud router. The schema is the reference (docs/configuration.md is made from it). */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
-import { duration, identifier } from '../shared/config/kinds.ts';
+import { byteSize, duration, identifier } from '../shared/config/kinds.ts';
 import {
   type ConfigResult,
   loadConfig,
@@ -15,8 +15,10 @@ import { natsFeedOptions } from './feeds/nats.ts';
 import { ndjsonFeedOptions } from './feeds/ndjson.ts';
 import { postgresFeedOptions } from './feeds/postgres.ts';
 import { webhookFeedOptions } from './feeds/webhook.ts';
+import { conflictRules } from './ledger/conflict-policy.ts';
 import { jetStreamOptions } from './ledger/jetstream/options.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
+import { retentionRules } from './ledger/retention.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
 import { pubsubOptions } from './sources/pubsub.ts';
@@ -66,7 +68,20 @@ const ledgerSchema = z
   ])
   .describe('Where the ledger lives.');
 
-export const routerConfigSchema = z.strictObject({
+const DAY_MS = 86_400_000;
+
+const deadLettersSchema = z
+  .strictObject({
+    max_bytes: byteSize()
+      .default(64 * 2 ** 20)
+      .describe('What they may take; the oldest go first.'),
+    max_age: duration()
+      .default(30 * DAY_MS)
+      .describe('How long one is kept.'),
+  })
+  .describe('Messages that are no envelope, or none for this ledger: kept for headgate deadletter.');
+
+const everything = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
@@ -81,8 +96,19 @@ export const routerConfigSchema = z.strictObject({
     .prefault({})
     .describe('What gateways are told of the ledger, through sources of type https.'),
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
+  conflicts: conflictRules,
+  retention: retentionRules,
+  dead_letters: deadLettersSchema.prefault({}),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });
+
+export const routerConfigSchema = everything.refine(
+  ({ ledger, retention }) => ledger.type !== 'jetstream' || retention.length === 0,
+  {
+    path: ['retention'],
+    message: 'a ledger of type jetstream does not support retention; sqlite and postgres do',
+  },
+);
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;
 

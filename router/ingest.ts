@@ -2,15 +2,17 @@
  * From a provider's message to a committed record: decode, check whose it is, commit, and only then say `settle` (I5).
  *
  * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync serves many
- * messages without a timer. When a group fails and the engine still answers, its messages are committed one by one: a
- * message that the engine refuses fails alone and holds up no other.
+ * messages without a timer. When a group fails and the engine still answers, its halves are committed apart, and theirs: a
+ * message that the engine refuses fails alone and holds up no other. What it will never take is a dead letter, like
+ * what is no envelope: no input comes again for ever.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../shared/clock.ts';
-import { decodeEnvelope, EnvelopeError } from '../shared/envelope/codec.ts';
 import type { Envelope } from '../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../shared/log.ts';
+import { examine, type Refusal } from './examine.ts';
 import type { CommitResult, Ledger, LedgerEntry } from './ledger/ledger.ts';
+import { EntryRefused } from './ledger/refused.ts';
 import type { Delivery, DeliveryHandler, Settlement } from './sources/source.ts';
 import { SparseLog } from './sparse-log.ts';
 
@@ -32,6 +34,7 @@ export interface SourceCounters {
   conflicts: number;
   gaps: number;
   deadLetters: number;
+  deadLetterReasons: Record<string, number>;
   /** Messages left for redelivery: the ledger failed, or too much was waiting for it. */
   retries: number;
 }
@@ -90,8 +93,6 @@ interface Waiting {
   settle: (settlement: Settlement) => void;
 }
 
-type Decoded = { envelope: Envelope } | { refused: string; detail: string };
-
 class LedgerIngest {
   readonly counters = new Map<string, SourceCounters>();
   readonly #ledger: Committing;
@@ -116,10 +117,11 @@ class LedgerIngest {
       this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
       return this.#retry(delivery.source);
     }
-    const decoded = decode(delivery);
-    if ('refused' in decoded) return this.#deadLetter(delivery, decoded.refused, decoded.detail);
-    const { envelope } = decoded;
-    const entry = { envelope, source: delivery.source, receivedWallMs: this.#clock.wallMs() };
+    const envelope = examine(delivery);
+    if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
+    const { source, deliveryCount } = delivery;
+    const redelivered = deliveryCount !== null && deliveryCount > 1;
+    const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered };
     return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
   }
 
@@ -160,10 +162,15 @@ class LedgerIngest {
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
     const results = await this.#tryCommit(group);
-    if (results !== null) {
+    const [only] = group;
+    if (Array.isArray(results)) {
       this.#settle(group, results);
     } else if (group.length > 1 && (await this.#engineAnswers())) {
-      for (const one of group) await this.#commitGroup([one]);
+      const middle = Math.floor(group.length / 2);
+      await this.#commitGroup(group.slice(0, middle));
+      await this.#commitGroup(group.slice(middle));
+    } else if (results !== null && only && group.length === 1) {
+      only.settle(await this.#deadLetter(only.delivery, { reason: results.reason, detail: results.message }));
     } else {
       for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
     }
@@ -178,10 +185,12 @@ class LedgerIngest {
     this.#onCommit(group.map(({ entry }) => entry));
   }
 
-  async #tryCommit(group: readonly Waiting[]): Promise<CommitResult[] | null> {
+  /** The error when an entry can never be committed, null for any other failure. */
+  async #tryCommit(group: readonly Waiting[]): Promise<CommitResult[] | EntryRefused | null> {
     try {
       return await this.#ledger.commit(group.map(({ entry }) => entry));
     } catch (error) {
+      if (error instanceof EntryRefused) return error;
       this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
       return null;
     }
@@ -197,15 +206,25 @@ class LedgerIngest {
     }
   }
 
-  async #deadLetter(delivery: Delivery, reason: string, detail: string): Promise<Settlement> {
-    const { source, bytes } = delivery;
+  async #deadLetter(delivery: Delivery, { reason, detail }: Refusal): Promise<Settlement> {
+    const { source, bytes, authenticatedGateway, properties } = delivery;
     try {
-      await this.#ledger.deadLetter({ source, reason, detail, bytes, receivedWallMs: this.#clock.wallMs() });
+      await this.#ledger.deadLetter({
+        source,
+        reason,
+        detail,
+        bytes,
+        receivedWallMs: this.#clock.wallMs(),
+        authenticatedGateway,
+        properties: properties?.() ?? {},
+      });
     } catch (error) {
       this.#log.warn('ingest.dead_letter_failed', { source, reason, error: errorText(error) });
       return this.#retry(source);
     }
-    this.#of(source).deadLetters += 1;
+    const counters = this.#of(source);
+    counters.deadLetters += 1;
+    counters.deadLetterReasons[reason] = (counters.deadLetterReasons[reason] ?? 0) + 1;
     this.#log.warn('ingest.dead_letter', { source, reason, detail, bytes: bytes.length });
     delivery.onDeadLetter?.(reason);
     return 'settle';
@@ -243,32 +262,13 @@ class LedgerIngest {
         conflicts: 0,
         gaps: 0,
         deadLetters: 0,
+        deadLetterReasons: {},
         retries: 0,
       };
       this.counters.set(source, counters);
     }
     return counters;
   }
-}
-
-function decode({ bytes, authenticatedGateway }: Delivery): Decoded {
-  try {
-    const envelope = decodeEnvelope(bytes);
-    if (hasNul(envelope)) return { refused: 'nul', detail: 'a name or topic holds U+0000' };
-    if (authenticatedGateway === null || authenticatedGateway === envelope.gateway) return { envelope };
-    const detail = `${authenticatedGateway} sent an envelope of ${envelope.gateway}`;
-    return { refused: 'foreign-gateway', detail };
-  } catch (error) {
-    return { refused: error instanceof EnvelopeError ? error.code : 'internal', detail: errorText(error) };
-  }
-}
-
-/** MQTT allows U+0000 in no text (3.1.1, 1.5.3), and PostgreSQL can store none: such an envelope would come again for ever. */
-function hasNul({ gateway, epoch, stream, clock, records }: Envelope): boolean {
-  return (
-    [gateway, epoch, stream, clock.bootId].some((text) => text.includes('\0')) ||
-    records.some(({ device, topic }) => device.includes('\0') || topic.includes('\0'))
-  );
 }
 
 function sizeOf({ records, gaps }: Envelope): number {

@@ -22,11 +22,6 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
   ['records_total', 'Records new to the ledger.', (c) => c.records],
   ['duplicates_total', 'Records that the ledger held already.', (c) => c.duplicates],
   ['conflicts_total', 'Records with an id that holds other content; kept aside.', (c) => c.conflicts],
-  [
-    'dead_letters_total',
-    'Messages that are not envelopes, or not of the gateway they claim.',
-    (c) => c.deadLetters,
-  ],
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
 
@@ -47,6 +42,18 @@ export function registerMeasured(
       },
     });
   }
+  new Counter({
+    name: `${PREFIX}dead_letters_total`,
+    help: 'Messages that are not envelopes, not of the gateway they claim, or too much: kept apart, by reason.',
+    labelNames: ['source', 'reason'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [source, { deadLetterReasons }] of ingest.counters()) {
+        for (const [reason, count] of Object.entries(deadLetterReasons)) this.inc({ source, reason }, count);
+      }
+    },
+  });
   new Gauge({
     name: `${PREFIX}source_connected`,
     help: 'One while the source is connected.',

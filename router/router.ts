@@ -25,6 +25,7 @@ import { createPubSubSource } from './sources/pubsub.ts';
 import type { CheckpointStore, Source } from './sources/source.ts';
 import { createSqsSource } from './sources/sqs.ts';
 import { routerRoutes } from './status.ts';
+import { createUpkeep } from './upkeep.ts';
 
 interface Deps {
   clock: Clock;
@@ -70,8 +71,11 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
+  const { upkeep } = ledger;
+  const { retention } = config;
+  const keeping = createUpkeep({ upkeep, retention, registry, clock, log: log('upkeep') });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [closeLedger, admin, together(feeds), intake];
+  return [closeLedger, keeping, admin, together(feeds), intake];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */

@@ -105,6 +105,8 @@ export interface StreamCompletenessStatus extends StreamKey {
   gaps: Gap[];
   sealedAt: number | null;
   records: number;
+  /** Ids that came and whose records have left the ledger since, by why. */
+  withdrawn: { retention: number; erasure: number; quarantine: number };
   duplicates: number;
   conflicts: number;
 }

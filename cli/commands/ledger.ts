@@ -6,6 +6,14 @@ import { ask, ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';
 
+type Commands = typeof import('../ledger-upkeep.ts');
+type EraseFlags = Parameters<Commands['erase']>[1];
+
+interface ConfiguredFlags {
+  config: string;
+  json?: boolean;
+}
+
 interface CompletenessFlags {
   gateway?: string;
   admin?: string;
@@ -13,9 +21,8 @@ interface CompletenessFlags {
 }
 
 export function addLedgerCommands(program: Command): void {
-  program
-    .command('ledger')
-    .description('Look after the ledger.')
+  const ledger = program.command('ledger').description('Look after the ledger.');
+  ledger
     .command('verify')
     .description('Recompute every stream from its records and compare; fails when they differ.')
     .requiredOption('--config <file>', 'router.yaml')
@@ -24,6 +31,33 @@ export function addLedgerCommands(program: Command): void {
       const { loadRouterConfig } = await import('../../router/config.ts');
       process.exitCode = await runConfigured(loadRouterConfig(config), (loaded) => verify(loaded, json));
     });
+  ledger
+    .command('erase')
+    .description('Take out every record of a device for good; their ids stay known.')
+    .requiredOption('--device <device>', 'its MQTT client id')
+    .option('--gateway <gateway>', 'of one gateway alone')
+    .option('--by <name>', 'who asks for it, for the audit (default: the user who runs this)')
+    .requiredOption('--config <file>', 'router.yaml')
+    .option('--json', 'print the result as JSON')
+    .action((flags: EraseFlags & ConfiguredFlags) =>
+      configured(flags, (commands, config) => commands.erase(config, flags)),
+    );
+  ledger
+    .command('erasures')
+    .description('What was erased: when, by whom, how many.')
+    .requiredOption('--config <file>', 'router.yaml')
+    .option('--json', 'print them as JSON')
+    .action((flags: ConfiguredFlags) =>
+      configured(flags, (commands, config) => commands.erasures(config, flags.json ?? false)),
+    );
+  ledger
+    .command('where <record>')
+    .description('Which sources brought a record (gateway/epoch/stream/seq), and what became of it.')
+    .requiredOption('--config <file>', 'router.yaml')
+    .option('--json', 'print it as JSON')
+    .action((id: string, flags: ConfiguredFlags) =>
+      configured(flags, (commands, config) => commands.where(config, id, flags.json ?? false)),
+    );
   program
     .command('completeness')
     .description("What a running router's ledger holds and misses, stream by stream.")
@@ -33,6 +67,15 @@ export function addLedgerCommands(program: Command): void {
     .action(async (flags: CompletenessFlags) => {
       process.exitCode = await completeness(flags);
     });
+}
+
+async function configured(
+  flags: ConfiguredFlags,
+  work: (commands: Commands, config: RouterConfig) => Promise<number>,
+): Promise<void> {
+  const { loadRouterConfig } = await import('../../router/config.ts');
+  const commands = await import('../ledger-upkeep.ts');
+  process.exitCode = await runConfigured(loadRouterConfig(flags.config), (config) => work(commands, config));
 }
 
 async function verify(config: RouterConfig, json: boolean): Promise<number> {

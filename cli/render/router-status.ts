@@ -4,7 +4,15 @@ import type { RouterStatus, StreamCompletenessStatus } from '../../shared/status
 import { countText, printable, spanText, table } from '../format.ts';
 
 const RANGES_SHOWN = 3;
-const COMPLETENESS_HEADINGS = ['COMPLETE TO', 'HIGHEST', 'MISSING', 'GIVEN UP', 'DUPLICATES', 'CONFLICTS'];
+const COMPLETENESS_HEADINGS = [
+  'COMPLETE TO',
+  'HIGHEST',
+  'MISSING',
+  'GIVEN UP',
+  'DUPLICATES',
+  'CONFLICTS',
+  'WITHDRAWN',
+];
 
 export function renderRouterStatus(status: RouterStatus): string {
   const { records, duplicates, conflicts, deadLetters } = status.ledger;
@@ -83,6 +91,7 @@ function completeness(stream: StreamCompletenessStatus): string[] {
     givenUpText(stream),
     String(stream.duplicates),
     String(stream.conflicts),
+    withdrawnText(stream),
   ];
 }
 
@@ -98,6 +107,11 @@ function givenUpText({ gaps }: StreamCompletenessStatus): string {
   if (gaps.length === 0) return 'nothing';
   const count = gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   return `${count} (${[...new Set(gaps.map((gap) => gap.reason))].join(', ')})`;
+}
+
+function withdrawnText({ withdrawn }: StreamCompletenessStatus): string {
+  const told = Object.entries(withdrawn).filter(([, count]) => count > 0);
+  return told.map(([why, count]) => `${count} (${why})`).join(', ') || 'nothing';
 }
 
 function timeText(wallMs: number | null): string {

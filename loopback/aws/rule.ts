@@ -17,7 +17,8 @@ const REORDER_WINDOW_MS = 300;
  * The body of the queue's message, as the rule makes it. Its SQL, as an operator creates it in AWS (SQL version
  * 2016-03-23, one SQS action with `useBase64: false`):
  *
- *     SELECT encode(*, 'base64') AS data, topic() AS topic, timestamp() AS ts, get_user_properties('gw') AS gw FROM 'headgate/#'
+ *     SELECT encode(*, 'base64') AS data, topic() AS topic, timestamp() AS ts, clientid() AS client,
+ *       get_user_properties('gw') AS gw FROM 'headgate/#'
  *
  * `encode(*, 'base64')` takes binary payloads (AWS IoT Core developer guide, "Working with binary payloads"). The SQS
  * action sends the body only, as text: what the SELECT leaves out is lost. A user property may be there more than
@@ -29,6 +30,8 @@ function ruleOutput(message: PublishedMessage, nowMs: number): string {
     data: message.payload.toString('base64'),
     topic: message.topic,
     ts: nowMs,
+    // Published over HTTPS (AWS IoT Core developer guide, "clientid()").
+    client: 'n/a',
     ...(gateways.length > 0 && { gw: gateways }),
   });
 }

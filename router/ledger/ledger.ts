@@ -6,12 +6,15 @@
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange, StreamKey } from '../../shared/record.ts';
 import type { CheckpointStore } from '../sources/source.ts';
+import type { LedgerUpkeep } from './upkeep.ts';
 
 export interface LedgerEntry {
   envelope: Envelope;
   /** The source that delivered it. */
   source: string;
   receivedWallMs: number;
+  /** The provider says that it had delivered the message before. Default: it does not tell. */
+  redelivered?: boolean;
 }
 
 export interface CommitResult {
@@ -43,6 +46,15 @@ export interface LedgerRecord extends StreamKey {
   receivedWallMs: number;
 }
 
+/** Why the ledger no longer holds the record of an id that it has seen. Such an id is neither missing nor taken again. */
+export type Withdrawal =
+  /** It was older, or its stream larger, than it is kept. */
+  | 'retention'
+  /** A version of it was of a device that was erased. */
+  | 'erasure'
+  /** Two contents came under it, and the stream's policy trusts neither. */
+  | 'quarantine';
+
 export interface StreamCompleteness extends StreamKey {
   /** Everything from 1 to here is held or given up. */
   completeTo: number;
@@ -55,7 +67,9 @@ export interface StreamCompleteness extends StreamKey {
   /** Given up and not held, ascending. */
   gaps: Gap[];
   sealedAt: number | null;
+  /** Ids that came, those withdrawn since among them. */
   records: number;
+  withdrawn: Readonly<Record<Withdrawal, number>>;
   duplicates: number;
   conflicts: number;
 }
@@ -68,11 +82,15 @@ export interface GatewayContact {
 
 export interface DeadLetter {
   source: string;
-  /** An EnvelopeError code, `foreign-gateway`, `nul` (a text with U+0000), or `internal` when decoding failed in a way it should not. */
+  /** A RefusalReason (router/examine.ts). */
   reason: string;
   detail: string;
   bytes: Uint8Array;
   receivedWallMs: number;
+  /** As the provider told it, so that a retry is held to it too. */
+  authenticatedGateway?: string | null;
+  /** What the provider said beside the bytes. */
+  properties?: Readonly<Record<string, string>>;
 }
 
 /** What a record says, apart from its id; two of these under one id are equal (a duplicate) or in conflict. */
@@ -89,7 +107,10 @@ export interface RecordVersion extends RecordContent {
   receivedWallMs: number;
 }
 
-/** Two contents under one record id (I6): `held` came first and stays in the ledger, `other` is kept aside. */
+/**
+ * Two contents under one record id (I6): `held` stands in the ledger and `other` is kept aside. Of an id in quarantine both
+ * are aside, and `held` is the one that came first.
+ */
 export interface LedgerConflict extends StreamKey {
   seq: number;
   held: RecordVersion;
@@ -109,8 +130,10 @@ export interface LedgerVerification {
 export interface StreamProblem extends StreamKey {
   problem: /** Its id is not in the seen set: it would be taken again. */
     | 'record-not-seen'
-    /** The seen set has the id and no record is there. */
+    /** The seen set has the id, it was not withdrawn, and no record is there. */
     | 'seen-without-record'
+    /** It is in quarantine, and a record is there all the same. */
+    | 'held-though-withdrawn'
     /** One id, several records (I5). */
     | 'held-twice';
   /** At most the first 100. */
@@ -126,7 +149,12 @@ export interface FeedPosition {
 }
 
 export interface Ledger extends CheckpointStore {
-  /** Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was committed. */
+  /** What the engine does not do of it rejects with NotSupported. */
+  readonly upkeep: LedgerUpkeep;
+  /**
+   * Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was
+   * committed: with EntryRefused when an entry can never be.
+   */
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
   /** Records with offset > `after`, ascending. Fewer than `limit` when they are large; none only at the end. */
   read(after: number, limit: number): Promise<LedgerRecord[]>;

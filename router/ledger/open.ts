@@ -3,26 +3,35 @@ import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { RouterConfig } from '../config.ts';
+import { conflictPolicyOf } from './conflict-policy.ts';
 import { openJetStreamLedger } from './jetstream/jetstream.ts';
 import type { Ledger } from './ledger.ts';
 import { openPostgresLedger } from './postgres/postgres.ts';
 import { openSqliteLedger } from './sqlite.ts';
 
+type LedgerConfig = Pick<RouterConfig, 'ledger' | 'data_dir' | 'dead_letters' | 'conflicts'>;
+
+const DEAD_LETTERS_MAX = 100_000;
+
 /** Rejects when it cannot be opened; the folder `data_dir` must exist. */
 export async function openLedger(
-  { ledger, data_dir }: Pick<RouterConfig, 'ledger' | 'data_dir'>,
+  { ledger, data_dir, dead_letters, conflicts }: LedgerConfig,
   deps: { clock: Clock; log: Logger },
 ): Promise<Ledger> {
+  const { max_bytes: bytesMax, max_age: ageMsMax } = dead_letters;
+  const limits = { deadLetters: { rowsMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax } };
+  const common = { limits, conflictPolicyOf: conflictPolicyOf(conflicts), ...deps };
   switch (ledger.type) {
     case 'sqlite':
-      return openSqliteLedger({ file: join(data_dir, 'ledger.db'), ...deps });
+      return openSqliteLedger({ file: join(data_dir, 'ledger.db'), ...common });
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
-      return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...deps });
+      return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...common });
     }
     case 'jetstream': {
       const { timeout: timeoutMs, ...options } = ledger;
-      return openJetStreamLedger({ ...options, timeoutMs, ...deps });
+      const deadLetters = { messagesMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax };
+      return openJetStreamLedger({ ...options, timeoutMs, ...common, limits: { deadLetters } });
     }
   }
 }

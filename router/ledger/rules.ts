@@ -14,17 +14,28 @@
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../shared/record.ts';
-import type { RecordContent, StreamCompleteness } from './ledger.ts';
+import type { RecordContent, StreamCompleteness, Withdrawal } from './ledger.ts';
+import { EntryRefused } from './refused.ts';
 
 const MISSING_RANGES_MAX = 100;
+/**
+ * Intervals that the sets of one stream may have (I10): a gateway that sends every second id makes each of its commits a
+ * little slower than the last. What fills holes is always taken.
+ */
+const INTERVALS_MAX = 100_000;
 
 export type GivenUp = Readonly<Record<GapReason, IntervalSet>>;
+
+/** By why the ledger no longer holds the record of an id that it has seen. */
+export type Withdrawn = Readonly<Record<Withdrawal, IntervalSet>>;
 
 /** All that the ledger remembers of one (gateway, epoch, stream) besides its records. Never changed in place. */
 export interface StreamState {
   readonly seen: IntervalSet;
   /** Disjoint from `seen` and from each other. */
   readonly givenUp: GivenUp;
+  /** Each a part of `seen`, disjoint: an id without its record is still an id that came. */
+  readonly withdrawn: Withdrawn;
   readonly sealedAt: number | null;
   readonly duplicates: number;
   readonly conflicts: number;
@@ -49,6 +60,11 @@ export interface Absorption {
 export const EMPTY_STREAM: StreamState = {
   seen: IntervalSet.empty(),
   givenUp: { quota: IntervalSet.empty(), age: IntervalSet.empty(), corruption: IntervalSet.empty() },
+  withdrawn: {
+    retention: IntervalSet.empty(),
+    erasure: IntervalSet.empty(),
+    quarantine: IntervalSet.empty(),
+  },
   sealedAt: null,
   duplicates: 0,
   conflicts: 0,
@@ -59,6 +75,7 @@ export function isContactOnly(envelope: Envelope): boolean {
   return envelope.records.length === 0 && envelope.gaps.length === 0 && envelope.sealedAt === null;
 }
 
+/** Throws {@link EntryRefused} when the stream would get too many holes. */
 export function absorb(before: StreamState, envelope: Envelope): Absorption {
   const seen = before.seen.clone();
   const { quota, age, corruption } = before.givenUp;
@@ -85,14 +102,42 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
     }
   }
   const sealedAt = later(before.sealedAt, envelope.sealedAt);
+  const state = { ...before, seen, givenUp, sealedAt };
+  const intervals = intervalsOf(state);
+  if (intervals > INTERVALS_MAX && intervals > intervalsOf(before)) {
+    throw new EntryRefused(
+      'limit',
+      `${intervals} ranges in stream ${envelope.stream} of ${envelope.gateway}`,
+    );
+  }
   return {
-    state: { ...before, seen, givenUp, sealedAt },
+    state,
     fresh,
     repeated,
     gap,
     aboveSeal: sealedAt === null ? 0 : fresh.filter((record) => record.seq > sealedAt).length,
     resealed: before.sealedAt !== null && envelope.sealedAt !== null && before.sealedAt !== envelope.sealedAt,
   };
+}
+
+/**
+ * `state` without the records of `seqs`, which it has seen. An id is withdrawn once, for the first reason, but that of a
+ * quarantine gives way.
+ */
+export function withdraw(state: StreamState, seqs: Iterable<SeqRange>, why: Withdrawal): StreamState {
+  const { retention, erasure, quarantine } = state.withdrawn;
+  const withdrawn = {
+    retention: retention.clone(),
+    erasure: erasure.clone(),
+    quarantine: quarantine.clone(),
+  };
+  for (const { first, last } of seqs) {
+    if (why !== 'quarantine') withdrawn.quarantine.remove(first, last);
+    for (const part of outside(Object.values(withdrawn), { first, last })) {
+      withdrawn[why].add(part.first, part.last);
+    }
+  }
+  return { ...state, withdrawn };
 }
 
 /**
@@ -116,7 +161,7 @@ export function counted(state: StreamState, duplicates: number, conflicts: numbe
 
 /** What the router can state about a stream (I6). */
 export function completenessOf(key: StreamKey, state: StreamState): StreamCompleteness {
-  const { seen, givenUp, sealedAt, duplicates, conflicts } = state;
+  const { seen, givenUp, withdrawn, sealedAt, duplicates, conflicts } = state;
   const known = Object.values(givenUp).reduce((all, set) => all.union(set), seen);
   const highest = Math.max(known.max, sealedAt ?? 0);
   return {
@@ -130,9 +175,18 @@ export function completenessOf(key: StreamKey, state: StreamState): StreamComple
     gaps: gapsOf(givenUp),
     sealedAt,
     records: seen.size,
+    withdrawn: {
+      retention: withdrawn.retention.size,
+      erasure: withdrawn.erasure.size,
+      quarantine: withdrawn.quarantine.size,
+    },
     duplicates,
     conflicts,
   };
+}
+
+function intervalsOf({ seen, givenUp }: StreamState): number {
+  return Object.values(givenUp).reduce((count, set) => count + set.intervals, seen.intervals);
 }
 
 /** The clock mapping is left out: it is an estimate that improves, and a re-sent record may carry a better one (I7). */

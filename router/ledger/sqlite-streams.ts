@@ -21,7 +21,7 @@ export interface StoredStream {
 }
 
 const COLUMNS = `id, gateway, epoch, stream, seen, gap_quota AS gapQuota, gap_age AS gapAge,
-  gap_corruption AS gapCorruption, sealed_at AS sealedAt, duplicates, conflicts`;
+  gap_corruption AS gapCorruption, withdrawn, sealed_at AS sealedAt, duplicates, conflicts`;
 
 export class StreamTable {
   readonly #cacheSize: number;
@@ -29,6 +29,7 @@ export class StreamTable {
   readonly #cache = new Map<string, StoredStream>();
   readonly #changed = new Map<string, StoredStream>();
   readonly #select: Statement<[string, string, string], StreamRow>;
+  readonly #selectId: Statement<[number], StreamRow>;
   readonly #selectAll: Statement<[], StreamRow>;
   readonly #selectGateway: Statement<[string], StreamRow>;
   readonly #insert: Statement<[StreamKey & StateColumns]>;
@@ -38,15 +39,18 @@ export class StreamTable {
   constructor(db: Sqlite, cacheSize: number) {
     this.#cacheSize = cacheSize;
     this.#select = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND epoch = ? AND stream = ?`);
+    this.#selectId = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE id = ?`);
     this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream ORDER BY gateway, id`);
     this.#selectGateway = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? ORDER BY id`);
     this.#insert = db.prepare(
-      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts)
-       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :sealedAt, :duplicates, :conflicts)`,
+      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, withdrawn, sealed_at,
+         duplicates, conflicts)
+       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :withdrawn, :sealedAt,
+         :duplicates, :conflicts)`,
     );
     this.#update = db.prepare(
       `UPDATE stream SET seen = :seen, gap_quota = :gapQuota, gap_age = :gapAge, gap_corruption = :gapCorruption,
-       sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
+       withdrawn = :withdrawn, sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
     );
   }
 
@@ -59,6 +63,21 @@ export class StreamTable {
     if (row) return { id: row.id, state: decodeState(row) };
     const made = this.#insert.run({ gateway, epoch, stream, ...encodeState(EMPTY_STREAM) });
     return { id: Number(made.lastInsertRowid), state: EMPTY_STREAM };
+  }
+
+  /** As its row says; nothing is made. */
+  find({ gateway, epoch, stream }: StreamKey): StoredStream | null {
+    const row = this.#select.get(gateway, epoch, stream);
+    return row ? { id: row.id, state: decodeState(row) } : null;
+  }
+
+  /** Like {@link load}, of a row that is there. */
+  loadId(id: number): StoredStream & { key: StreamKey } {
+    const row = this.#selectId.get(id);
+    if (!row) throw new Error(`there is no stream ${id}`);
+    const { gateway, epoch, stream } = row;
+    const key = { gateway, epoch, stream };
+    return { key, ...this.load(key) };
   }
 
   /** Remembers a new state; {@link write} puts it into the row. */

@@ -7,11 +7,13 @@
  * One router owns the file. Should a second open it all the same, both stay right: BEGIN IMMEDIATE takes turns, and
  * `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it remembers.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../shared/clock.ts';
-import type { Logger } from '../../shared/log.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 import { SparseLog } from '../sparse-log.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from './conflict-policy.ts';
 import type {
   CommitResult,
   DeadLetter,
@@ -24,14 +26,24 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from './ledger.ts';
-import { type Absorption, absorb, completenessOf, counted, isContactOnly, judge } from './rules.ts';
+import { EntryRefused } from './refused.ts';
+import { type Absorption, absorb, completenessOf, isContactOnly } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
-import { ConflictTable, DeadLetterTable, type EvidenceLimits } from './sqlite-evidence.ts';
+import type { EvidenceLimits } from './sqlite-bound.ts';
+import { ConflictTable } from './sqlite-conflicts.ts';
+import { DeadLetterTable } from './sqlite-dead-letters.ts';
+import { ErasureTable } from './sqlite-erasure.ts';
 import { FeedTable } from './sqlite-feeds.ts';
 import { RecordTable } from './sqlite-records.ts';
+import { RepeatedRecords } from './sqlite-repeated.ts';
+import { RetentionTables } from './sqlite-retention.ts';
 import { openLedgerFile, type Sqlite } from './sqlite-schema.ts';
-import { type StoredStream, StreamTable } from './sqlite-streams.ts';
+import { StreamTable } from './sqlite-streams.ts';
+import { SqliteUpkeep } from './sqlite-upkeep.ts';
+import { WhereaboutsTable } from './sqlite-whereabouts.ts';
+import type { LedgerUpkeep } from './upkeep.ts';
 import { Verification } from './verify.ts';
+import { repetitionsOf } from './whereabouts.ts';
 
 export interface SqliteLedgerLimits {
   /** How many decoded streams stay in memory. */
@@ -45,13 +57,15 @@ export interface SqliteLedgerOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<SqliteLedgerLimits>;
+  /** Default: keep-first, for every stream. */
+  conflictPolicyOf?: ConflictPolicyOf;
 }
 
 const MIB = 1024 * 1024;
 const LIMITS: SqliteLedgerLimits = {
   streamsCached: 4096,
   conflicts: { rowsMax: 100_000, bytesMax: 64 * MIB },
-  deadLetters: { rowsMax: 10_000, bytesMax: 64 * MIB },
+  deadLetters: { rowsMax: 100_000, bytesMax: 64 * MIB },
 };
 const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
 
@@ -64,6 +78,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
 }
 
 class SqliteLedger implements Ledger {
+  readonly upkeep: LedgerUpkeep;
   readonly #db: Sqlite;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -73,8 +88,11 @@ class SqliteLedger implements Ledger {
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
   readonly #feeds: FeedTable;
-  readonly #commit: Transaction<(entries: readonly LedgerEntry[]) => CommitResult[]>;
-  readonly #addDeadLetter: Transaction<(letter: DeadLetter) => void>;
+  readonly #repeated: RepeatedRecords;
+  readonly #whereabouts: WhereaboutsTable;
+  readonly #conflictPolicyOf: ConflictPolicyOf;
+  readonly #transaction: Transaction<(work: () => void) => void>;
+  readonly #addDeadLetters: Transaction<(letters: readonly DeadLetter[]) => void>;
   readonly #verify: Transaction<() => LedgerVerification>;
   readonly #dataVersion: Statement<[], number>;
   readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
@@ -84,6 +102,9 @@ class SqliteLedger implements Ledger {
   readonly #position: Statement<[string, string], string>;
   readonly #savePing: Statement<[number]>;
   #knownDataVersion: number | undefined;
+  /** Dead letters of this turn, and the end of it. */
+  readonly #letters: DeadLetter[] = [];
+  #lettersWritten: Promise<void> | null = null;
 
   constructor(db: Sqlite, options: SqliteLedgerOptions) {
     const limits = { ...LIMITS, ...options.limits };
@@ -96,8 +117,21 @@ class SqliteLedger implements Ledger {
     this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
     this.#feeds = new FeedTable(db);
-    this.#commit = db.transaction((entries) => this.#absorbAll(entries));
-    this.#addDeadLetter = db.transaction((letter) => this.#deadLetters.add(letter));
+    this.#whereabouts = new WhereaboutsTable(db, this.#streams, this.#conflicts);
+    this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
+    this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
+    this.#transaction = db.transaction((work) => this.#onStreams(work));
+    this.upkeep = new SqliteUpkeep({
+      atomically: (work) => this.#atomically(work),
+      deadLetters: this.#deadLetters,
+      retention: new RetentionTables(db, this.#streams, this.#conflicts),
+      erasures: new ErasureTable(db, this.#streams, this.#conflicts),
+      whereabouts: this.#whereabouts,
+      clock: options.clock,
+    });
+    this.#addDeadLetters = db.transaction((letters) => {
+      for (const letter of letters) this.#deadLetters.add(letter);
+    });
     this.#verify = db.transaction(() => this.#compareAll());
     this.#dataVersion = db.prepare<[], number>('PRAGMA data_version').pluck();
     this.#counts = db.prepare(
@@ -118,14 +152,7 @@ class SqliteLedger implements Ledger {
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return [];
-    try {
-      const results = this.#commit.immediate(entries);
-      this.#streams.committed();
-      return results;
-    } catch (error) {
-      this.#streams.rolledBack();
-      throw error;
-    }
+    return this.#atomically(() => this.#absorbAll(entries));
   }
 
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -140,8 +167,14 @@ class SqliteLedger implements Ledger {
     return this.#contacts.all();
   }
 
+  /** What comes in one turn is one transaction: a flood of bad messages costs one sync for many, as good ones do. */
   async deadLetter(letter: DeadLetter): Promise<void> {
-    this.#addDeadLetter.immediate(letter);
+    this.#letters.push(letter);
+    this.#lettersWritten ??= nextTurn().then(() => {
+      this.#lettersWritten = null;
+      this.#addDeadLetters.immediate(this.#letters.splice(0));
+    });
+    return this.#lettersWritten;
   }
 
   async deadLetters(limit: number): Promise<DeadLetter[]> {
@@ -205,16 +238,37 @@ class SqliteLedger implements Ledger {
   #compareAll(): LedgerVerification {
     const verification = new Verification();
     for (const { id, key, state } of this.#streams.list(undefined)) {
-      verification.compare(key, state.seen, this.#records.runs(id));
+      verification.compare(key, state.seen, this.#records.runs(id), state.withdrawn);
     }
     return verification.result();
   }
 
-  /** The body of one commit's transaction. */
-  #absorbAll(entries: readonly LedgerEntry[]): CommitResult[] {
+  /** Runs `work` in one transaction, and what it changed of the streams with it. */
+  #atomically<T>(work: () => T): T {
+    const done: { value: T }[] = [];
+    try {
+      this.#transaction.immediate(() => void done.push({ value: work() }));
+      this.#streams.committed();
+    } catch (error) {
+      this.#streams.rolledBack();
+      if (tooBig(error)) throw new EntryRefused('refused', errorText(error));
+      throw error;
+    }
+    const [only] = done;
+    if (!only) throw new Error('the transaction did not run');
+    return only.value;
+  }
+
+  #onStreams(work: () => void): void {
     const dataVersion = this.#dataVersion.get();
     if (dataVersion !== this.#knownDataVersion) this.#streams.forgetAll();
     this.#knownDataVersion = dataVersion;
+    work();
+    this.#streams.write();
+  }
+
+  /** The body of one commit's transaction. */
+  #absorbAll(entries: readonly LedgerEntry[]): CommitResult[] {
     let offset = this.#records.lastOffset();
     const contacts = new Map<string, LedgerEntry>();
     const results: CommitResult[] = [];
@@ -227,39 +281,27 @@ class SqliteLedger implements Ledger {
       const stored = this.#streams.load(entry.envelope);
       const absorption = absorb(stored.state, entry.envelope);
       offset = this.#records.append(stored.id, entry, absorption.fresh, offset);
-      results.push(this.#settle(entry, stored, absorption));
+      const policy = this.#conflictPolicyOf(entry.envelope.stream);
+      const settled = this.#repeated.settle(entry, stored, absorption, policy);
+      offset = this.#records.append(stored.id, entry, settled.winners, offset);
+      this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
+      this.#alert(entry, absorption, settled.inConflict);
+      const { duplicates, duplicateElsewhere, inConflict } = settled;
+      this.#whereabouts.add(stored.id, repetitionsOf(entry, duplicates));
+      results.push({
+        new: absorption.fresh.length,
+        duplicate: duplicates.length,
+        duplicateElsewhere,
+        conflict: inConflict.length,
+        gap: absorption.gap,
+      });
     }
-    this.#streams.write();
+    this.#records.saveLastOffset(offset);
     this.#bootClocks.learn(entries);
     for (const { envelope, source, receivedWallMs } of contacts.values()) {
       this.#saveContact.run(envelope.gateway, source, receivedWallMs);
     }
     return results;
-  }
-
-  /** Judges the repeated records, after the fresh ones of the same envelope are stored. */
-  #settle(entry: LedgerEntry, { id, state }: StoredStream, absorption: Absorption): CommitResult {
-    const result = { ...NOTHING, new: absorption.fresh.length, gap: absorption.gap };
-    const held = this.#records.held(id, absorption.repeated);
-    const inConflict: TelemetryRecord[] = [];
-    for (const record of absorption.repeated) {
-      const first = held.get(record.seq);
-      const aside = state.conflicts + inConflict.length > 0 ? this.#conflicts.versions(id, record.seq) : [];
-      if (judge(record, first ? [first, ...aside] : []) === 'conflict') {
-        this.#conflicts.add(id, entry, record);
-        inConflict.push(record);
-        continue;
-      }
-      result.duplicate += 1;
-      if (first && first.source !== entry.source) result.duplicateElsewhere += 1;
-    }
-    result.conflict = inConflict.length;
-    this.#streams.change(entry.envelope, {
-      id,
-      state: counted(absorption.state, result.duplicate, result.conflict),
-    });
-    this.#alert(entry, absorption, inConflict);
-    return result;
   }
 
   #alert(entry: LedgerEntry, absorption: Absorption, inConflict: readonly TelemetryRecord[]): void {
@@ -272,4 +314,9 @@ class SqliteLedger implements Ledger {
     }
     if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
   }
+}
+
+/** A value beyond SQLite's own limits: the same fails again for ever. */
+function tooBig(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'SQLITE_TOOBIG';
 }

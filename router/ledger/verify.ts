@@ -2,6 +2,7 @@
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import type { LedgerVerification, StreamProblem } from './ledger.ts';
+import { EMPTY_STREAM, type Withdrawn } from './rules.ts';
 
 const PROBLEMS_MAX = 100;
 const RANGES_MAX = 100;
@@ -22,7 +23,12 @@ export class Verification {
   readonly #found: LedgerVerification = { streams: 0, records: 0, problems: [], problemCount: 0 };
 
   /** `runs`: the result of {@link runsQuery} for the stream. */
-  compare({ gateway, epoch, stream }: StreamKey, seen: IntervalSet, runs: Iterable<SeqRange>): void {
+  compare(
+    { gateway, epoch, stream }: StreamKey,
+    seen: IntervalSet,
+    runs: Iterable<SeqRange>,
+    withdrawn: Withdrawn = EMPTY_STREAM.withdrawn,
+  ): void {
     const held = IntervalSet.empty();
     const twice = IntervalSet.empty();
     for (const { first, last } of runs) {
@@ -39,7 +45,11 @@ export class Verification {
       this.#found.problems.push({ gateway, epoch, stream, problem, ranges });
     };
     tell('record-not-seen', held.difference(seen));
-    tell('seen-without-record', seen.difference(held));
+    const { retention, erasure, quarantine } = withdrawn;
+    const gone = retention.union(erasure).union(quarantine);
+    tell('seen-without-record', seen.difference(held).difference(gone));
+    // What leaves by age is marked a little before it does, and of an id that is erased another device's version may stand.
+    tell('held-though-withdrawn', held.difference(held.difference(quarantine)));
     tell('held-twice', twice);
   }
 

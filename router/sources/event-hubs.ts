@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { errorText } from '../../shared/log.ts';
 import { PartitionReader } from './event-hubs/partition.ts';
 import { runSession } from './event-hubs/session.ts';
+import { providerProperties } from './properties.ts';
 import {
   type CheckpointStore,
   type Delivery,
@@ -189,5 +190,9 @@ function toDelivery(source: string, event: ReceivedEventData): Delivery {
       : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null)),
     authenticatedGateway: typeof device === 'string' ? device : null,
     deliveryCount: null,
+    properties: () => {
+      const { sequenceNumber, offset, enqueuedTimeUtc: enqueued, systemProperties, properties } = event;
+      return providerProperties({ sequenceNumber, offset, enqueued, ...systemProperties, ...properties });
+    },
   };
 }

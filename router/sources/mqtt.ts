@@ -12,6 +12,7 @@ import { z } from 'zod';
 import type { Timer } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
 import { mqttAccess, mqttClientOptions } from '../../shared/mqtt.ts';
+import { providerProperties } from './properties.ts';
 import {
   type DeliveryHandler,
   initialSourceState,
@@ -28,6 +29,12 @@ export const mqttSourceOptions = z.strictObject({
     .min(1)
     .default('headgate-router')
     .describe('The broker keeps the session under it; another router needs another.'),
+  topic_authenticated: z
+    .boolean()
+    .default(false)
+    .describe(
+      'The broker lets a gateway publish under its own <prefix>/<gateway>/ only: an envelope of another gateway there is refused.',
+    ),
 });
 
 export type MqttSourceOptions = z.output<typeof mqttSourceOptions>;
@@ -147,9 +154,12 @@ class MqttSource implements Source {
     const settlement = await handler({
       source: this.name,
       bytes: Buffer.from(packet.payload),
-      // The topic names a gateway, but whether the broker let only that gateway publish there is not told.
-      authenticatedGateway: null,
+      // The topic names a gateway; whether the broker lets only that one publish there, the operator knows.
+      authenticatedGateway: this.#options.topic_authenticated
+        ? (packet.topic.split('/').at(-2) ?? null)
+        : null,
       deliveryCount: null,
+      properties: () => providerProperties({ topic: packet.topic, retain: packet.retain, dup: packet.dup }),
     });
     if (settlement === 'settle') {
       this.#failures = 0;

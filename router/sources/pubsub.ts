@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { Timer } from '../../shared/clock.ts';
 import { gcpAccess } from '../../shared/gcp/access-options.ts';
 import { errorText } from '../../shared/log.ts';
+import { providerProperties } from './properties.ts';
 import type { PubSubReader } from './pubsub/reader.ts';
 import {
   type DeliveryHandler,
@@ -101,7 +102,12 @@ class PubSubSource implements Source {
     const settlement = await handler({
       source: this.name,
       bytes: message.data,
+      // Pub/Sub tells nobody who published; the attributes are what the publisher says of itself.
       authenticatedGateway: null,
+      properties: () => {
+        const { id: messageId, publishTime: published, attributes } = message;
+        return providerProperties({ messageId, published, ...attributes });
+      },
       // Set only where the subscription has a dead letter policy.
       deliveryCount: message.deliveryAttempt || null,
     });

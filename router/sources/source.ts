@@ -14,6 +14,8 @@ export interface Delivery {
   deliveryCount: number | null;
   /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */
   onDeadLetter?: (reason: string) => void;
+  /** What the provider says beside the bytes; asked for only when the message becomes a dead letter. */
+  properties?: () => Readonly<Record<string, string>>;
 }
 
 /** `settle`: committed (or dead-lettered), tell the provider it is done. `retry`: leave it for redelivery. */

@@ -5,7 +5,7 @@
  * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one failed.
  */
 import { crc32 } from 'node:zlib';
-import { decode as decodeCbor } from 'cborg';
+import { decode as decodeCbor, Tokenizer } from 'cborg';
 import type { Gap, GapReason, TelemetryRecord } from '../record.ts';
 import { compress, decompress } from '../zstd.ts';
 import { CborWriter, HEAD_BYTES_MAX } from './cbor-writer.ts';
@@ -17,6 +17,13 @@ const FLAG_ZSTD = 1;
 /** More than any provider's message limit by a wide margin; bounds what a hostile frame can unpack to (I10). */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const TEXT_CHARACTERS_MAX = 65_535;
+/** A boot id is a key in the ledger. */
+const BOOT_ID_CHARACTERS_MAX = 128;
+/**
+ * CBOR items in one envelope. An agent sends at most 5,000 records of six items; without a bound, 2 KB of zstd unpack to 60
+ * million empty lists, which take 3 GB (I10).
+ */
+const ITEMS_MAX = 200_000;
 
 /** Heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three numbers. */
 const RECORD_HEADS = 6;
@@ -39,6 +46,7 @@ export type EnvelopeErrorCode =
   | 'checksum'
   | 'compression'
   | 'cbor'
+  | 'limit'
   | 'schema';
 
 /** The bytes are not an envelope; `code` says at which check they failed. */
@@ -179,9 +187,11 @@ function unpackBody(input: Uint8Array): unknown {
       throw new EnvelopeError('compression', `zstd: ${error instanceof Error ? error.message : error}`);
     }
   }
+  const options = { allowUndefined: false, allowInfinity: false, allowNaN: false };
   try {
-    return decodeCbor(body, { allowUndefined: false, allowInfinity: false, allowNaN: false });
+    return decodeCbor(body, { ...options, tokenizer: new BoundedTokenizer(body, options) });
   } catch (error) {
+    if (error instanceof EnvelopeError) throw error;
     throw new EnvelopeError('cbor', error instanceof Error ? error.message : String(error));
   }
 }
@@ -197,7 +207,7 @@ function readBody(body: unknown): Envelope {
     epoch: name(fields[1], 'epoch'),
     stream: name(fields[2], 'stream'),
     clock: {
-      bootId: text(clock[0], 'clock.bootId'),
+      bootId: text(clock[0], 'clock.bootId', BOOT_ID_CHARACTERS_MAX),
       offsetMs: integer(clock[1], 'clock.offsetMs', Number.MIN_SAFE_INTEGER),
       quality: member(QUALITIES, clock[2], 'clock.quality'),
     },
@@ -257,8 +267,10 @@ function words(value: unknown, name: string): string[] {
   return list(value, name).map((word, i) => text(word, `${name}[${i}]`));
 }
 
-function text(value: unknown, name: string): string {
-  if (typeof value !== 'string' || value.length > TEXT_CHARACTERS_MAX) throw schemaError(name, 'a text');
+function text(value: unknown, name: string, charactersMax = TEXT_CHARACTERS_MAX): string {
+  if (typeof value !== 'string' || value.length > charactersMax) {
+    throw schemaError(name, `a text of at most ${charactersMax} characters`);
+  }
   return value;
 }
 
@@ -284,6 +296,17 @@ function member<T>(values: readonly T[], index: unknown, name: string): T {
 
 function schemaError(name: string, expected: string): EnvelopeError {
   return new EnvelopeError('schema', `${name}: expected ${expected}`);
+}
+
+/** Ends the decoding of a body that unpacks to more than an envelope can be. */
+class BoundedTokenizer extends Tokenizer {
+  #items = 0;
+
+  override next(): ReturnType<Tokenizer['next']> {
+    this.#items += 1;
+    if (this.#items > ITEMS_MAX) throw new EnvelopeError('limit', `more than ${ITEMS_MAX} items`);
+    return super.next();
+  }
 }
 
 /** Words numbered in the order of first use. */

@@ -125,6 +125,7 @@ const ROUTER: RouterStatus = {
           gaps: [{ first: 1, last: 5, reason: 'quota' }],
           sealedAt: null,
           records: 115,
+          withdrawn: { retention: 3, erasure: 0, quarantine: 1 },
           duplicates: 7,
           conflicts: 1,
         },
@@ -300,8 +301,11 @@ t.test('status of a router', async (t) => {
   t.match(text, /^ledger 120 records, 7 duplicates reconciled, 1 conflicts, 2 dead letters$/m);
   t.match(text, /^aws aws down 10 9 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m);
   t.match(text, /^file retrying 118 2 1m 15s 3 ENOSPC$/m);
-  t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – –$/m, 'heard of, nothing held');
-  t.match(text, /^gw-1 never 7-ab12 alarms 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1$/m);
+  t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – – –$/m, 'heard of, nothing held');
+  t.match(
+    text,
+    /^gw-1 never 7-ab12 alarms 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1 3 \(retention\), 1 \(quarantine\)$/m,
+  );
 });
 
 t.test('explain shows every part with its inputs, and why a provider is refused', async (t) => {

@@ -11,11 +11,12 @@ import { systemClock } from '../../shared/clock.ts';
 import { createLogger, errorText } from '../../shared/log.ts';
 import { SOURCES } from './feed.ts';
 import { encodeFrame, frameReader } from './frames.ts';
+import { configOf } from './ledger-config.ts';
 
 const ledgerConfig: RouterConfig['ledger'] = JSON.parse(process.argv[2] ?? '');
 const log = createLogger({ level: 'error', levels: {} }, process.stderr);
 const deps = { clock: systemClock, log };
-const ledger = await openLedger({ ledger: ledgerConfig, data_dir: '' }, deps).catch((error: unknown) => {
+const ledger = await openLedger(configOf(ledgerConfig), deps).catch((error: unknown) => {
   // The server is away for a moment: the run starts this replica again.
   console.error(`a replica could not open the ledger: ${errorText(error)}`);
   process.exit(1);

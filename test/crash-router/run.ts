@@ -12,6 +12,7 @@ import { createLogger } from '../../shared/log.ts';
 import { type EngineName, startServers } from './engines.ts';
 import { envelopesOf } from './feed.ts';
 import { Follower } from './follow.ts';
+import { configOf } from './ledger-config.ts';
 import { Queue } from './queue.ts';
 import { Replica } from './replicas.ts';
 
@@ -99,7 +100,7 @@ export function isClean({ missing, doubled, wrong, conflicts, verify }: CrashRep
 
 function opened(ledger: RouterConfig['ledger']): Promise<Ledger> {
   const log = createLogger({ level: 'silent', levels: {} });
-  return openLedger({ ledger, data_dir: '' }, { clock: systemClock, log });
+  return openLedger(configOf(ledger), { clock: systemClock, log });
 }
 
 /** Kills one replica after another until all is settled; how many. */

@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
-import { type EnvelopeSketch, envelope, seqs } from './ledger/envelopes.ts';
+import { type EnvelopeSketch, envelope, gap, seqs } from './ledger/envelopes.ts';
 
 async function fresh(t: Test, limits: Partial<IngestLimits> = {}, clock: Clock = systemClock) {
   const file = join(t.testdir(), 'ledger.db');
@@ -74,7 +74,11 @@ t.test('bytes that are no envelope become dead letters, and are settled', async 
     { reason: 'checksum', bytes: flipped },
     { reason: 'magic', bytes: Buffer.from('hello, world') },
   ]);
-  t.match(ingest.counters().get('aws'), { deadLetters: 3, envelopes: 0 });
+  t.match(ingest.counters().get('aws'), {
+    deadLetters: 3,
+    deadLetterReasons: { truncated: 1, checksum: 1, magic: 1 },
+    envelopes: 0,
+  });
   t.equal(lines.length, 1, 'a flood of them is one line a second');
   t.match(JSON.parse(lines[0] ?? ''), { event: 'ingest.dead_letter', source: 'aws', reason: 'magic' });
 });
@@ -113,8 +117,8 @@ t.test('a ledger that cannot commit leaves messages with the provider', async (t
   t.match(
     lines.map((line) => JSON.parse(line)),
     [
-      { event: 'ingest.dead_letter_failed', error: /not open/ },
       { event: 'ingest.commit_failed', envelopes: 2, error: /not open/ },
+      { event: 'ingest.dead_letter_failed', error: /not open/ },
     ],
   );
 });
@@ -132,6 +136,35 @@ t.test('a message that the engine refuses fails alone and holds up no other', as
   shell('DROP TRIGGER refuse');
   t.equal(await ingest.handler(delivery({ seqs: [13] })), 'settle');
 });
+
+t.test('what the ledger will never take is a dead letter, and its neighbours are committed', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  const comb = (first: number) =>
+    delivery({ gaps: seqs(first, first + 39_999).map((i) => gap(2 * i, 2 * i)) }, { source: 'gcp' });
+  const tooMuch = comb(80_001);
+  const messages = [delivery({ seqs: [1] }), comb(1), comb(40_001), tooMuch, delivery({ seqs: [3] })];
+  const settlements = await Promise.all(messages.map(ingest.handler));
+  t.strictSame(new Set(settlements), new Set(['settle']));
+  t.match(ingest.counters().get('gcp'), { envelopes: 2, deadLetterReasons: { limit: 1 } });
+  t.match(await ledger.deadLetters(10), [{ reason: 'limit', bytes: tooMuch.bytes }]);
+  t.match(await ledger.completeness(), [{ records: 2, highest: 160_000 }]);
+});
+
+t.test(
+  'a dead letter has what the provider said, and a message that is too large is one (I10)',
+  async (t) => {
+    const { ingest, ledger } = await fresh(t);
+    const bytes = Buffer.alloc(17 * 1024 * 1024);
+    const properties = () => ({ topic: 'a/b/c' });
+    t.equal(
+      await ingest.handler({ ...delivery({}), bytes, properties, authenticatedGateway: 'gw-9' }),
+      'settle',
+    );
+    t.match(await ledger.deadLetters(10), [
+      { reason: 'limit', authenticatedGateway: 'gw-9', properties: { topic: 'a/b/c' } },
+    ]);
+  },
+);
 
 t.test('duplicates are counted by source and cause', async (t) => {
   const { ingest } = await fresh(t);
@@ -151,6 +184,7 @@ t.test('duplicates are counted by source and cause', async (t) => {
       conflicts: 1,
       gaps: 2,
       deadLetters: 0,
+      deadLetterReasons: {},
       retries: 0,
     },
     azure: {
@@ -161,6 +195,7 @@ t.test('duplicates are counted by source and cause', async (t) => {
       conflicts: 0,
       gaps: 0,
       deadLetters: 0,
+      deadLetterReasons: {},
       retries: 0,
     },
   });

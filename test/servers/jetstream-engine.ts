@@ -3,9 +3,13 @@ import { type JetStreamLedgerOptions, openJetStreamLedger } from '../../router/l
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';
+import { LIMITS } from '../router/ledger/limits.ts';
 
 /** Where the suite tells the servers to this module, also in the processes it kills. */
 export const SERVERS_VARIABLE = 'HEADGATE_TEST_NATS_SERVERS';
+
+const { rowsMax: messagesMax, ...bounds } = LIMITS.deadLetters;
+const DEAD_LETTERS = { messagesMax, ...bounds };
 
 /** Small limits, so that short histories meet snapshots, evicted items and records that are not in memory. */
 export function optionsOf(place: string): JetStreamLedgerOptions {
@@ -19,12 +23,13 @@ export function optionsOf(place: string): JetStreamLedgerOptions {
     timeoutMs: 20_000,
     clock: systemClock,
     log: createLogger({ level: 'silent', levels: {} }),
-    limits: { itemsCached: 2, snapshotCommits: 3, recordBytesCached: 2000 },
+    limits: { itemsCached: 2, snapshotCommits: 3, recordBytesCached: 2000, deadLetters: DEAD_LETTERS },
   };
 }
 
 export const engine: LedgerEngine = {
   name: 'jetstream',
-  open: (place) => openJetStreamLedger(optionsOf(place)),
+  groups: [],
+  open: (place, options) => openJetStreamLedger({ ...optionsOf(place), ...options }),
   place: (_folder, name) => name,
 };

@@ -6,6 +6,7 @@ import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';
+import { LIMITS } from '../router/ledger/limits.ts';
 
 /** Where the suite tells the server to this module, also in the processes it kills. */
 export const URL_VARIABLE = 'HEADGATE_TEST_POSTGRES_URL';
@@ -17,10 +18,13 @@ export function optionsOf(place: string): PostgresOptions {
 
 export const engine: LedgerEngine = {
   name: 'postgres',
-  async open(place) {
+  groups: ['retention', 'erasure'],
+  async open(place, options) {
     await untilAlone(place);
     return openPostgresLedger({
       ...optionsOf(place),
+      limits: LIMITS,
+      ...options,
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     });

@@ -5,12 +5,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { KEEP_FIRST } from '../../router/ledger/conflict-policy.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { commitEntries } from '../../router/ledger/postgres/commit.ts';
 import { Database } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { dayOf, partitionDays } from '../../router/ledger/postgres/schema.ts';
+import { retentionRules } from '../../router/ledger/retention.ts';
 import { SparseLog } from '../../router/sparse-log.ts';
-import { dateOf, systemClock } from '../../shared/clock.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { seededEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
@@ -42,8 +46,7 @@ function connected(t: Test, place: string): Database {
 await t.test('no reader sees an offset before every lower one, and a rollback leaves no hole', async (t) => {
   const ledger = await opened(t, 'offsets');
   await ledger.commit([entry({ gateway: 'gw-0', seqs: [1] })]);
-  const now = dateOf(systemClock.wallMs());
-  const month = now.getUTCFullYear() * 12 + now.getUTCMonth();
+  const day = dayOf(systemClock.wallMs());
   const db = connected(t, 'offsets');
   for (const outcome of ['commit', 'rollback'] as const) {
     const before = (await ledger.read(0, 100)).length;
@@ -52,7 +55,7 @@ await t.test('no reader sees an offset before every lower one, and a rollback le
     const release = Promise.withResolvers<void>();
     const first = db
       .transaction(async (client) => {
-        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], month);
+        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], day, KEEP_FIRST);
         held.resolve();
         await release.promise;
         order.push('first');
@@ -107,6 +110,19 @@ await t.test('replicas that start together migrate once; a newer schema is refus
   await t.rejects(opened(t, 'together'), { message: /newer Headgate \(ledger schema 99/ });
 });
 
+await t.test('what the server can never store is refused as such, and nothing else is', async (t) => {
+  const ledger = await opened(t, 'refused');
+  await t.rejects(ledger.commit([entry({ seqs: [1], topic: 'a\0b' })]), {
+    name: 'EntryRefused',
+    reason: 'refused',
+  });
+  await t.rejects(ledger.commit([entry({ seqs: [1], bootId: seededEntropy(1).bytes(9000).toString() })]), {
+    name: 'EntryRefused',
+  });
+  await connected(t, 'refused').query('ALTER TABLE record RENAME TO elsewhere');
+  await t.rejects(ledger.commit([entry({ seqs: [1] })]), { name: 'error', message: /does not exist/ });
+});
+
 await t.test('commits that share streams in opposite order never block each other for good', async (t) => {
   const ledgers = await Promise.all(seqs(1, 3).map(() => opened(t, 'crossing')));
   const rounds = seqs(1, 20).flatMap((round) =>
@@ -129,6 +145,41 @@ await t.test('a lost server: commits fail, ping fails, and both come back by the
   await server.start();
   await ledger.ping();
   t.match(await ledger.commit([entry({ seqs: [2, 3] })]), [{ new: 1, duplicate: 1 }]);
+});
+
+await t.test('a day of which everything leaves is dropped as a whole, another is left to rows', async (t) => {
+  const daysAgo = (days: number) => systemClock.wallMs() - days * 86_400_000;
+  for (const [days, stream] of [
+    [9, 'telemetry'],
+    [8, 'alarms'],
+    [7, 'telemetry'],
+  ] as const) {
+    const clock = { ...systemClock, wallMs: () => daysAgo(days) };
+    const ledger = await openPostgresLedger({ ...optionsOf('days'), clock, log });
+    const gateways = seqs(1, 450).map((n) => `gw-${n}`);
+    await ledger.commit(
+      gateways.map((gateway) => entry({ gateway, stream, seqs: [days, days + 100] }, 'aws', daysAgo(days))),
+    );
+    await ledger.commit([entry({ gateway: 'gw-1', seqs: [days + 200] }, 'aws', daysAgo(days))]);
+    await ledger.close();
+  }
+  const ledger = await opened(t, 'days');
+  const db = connected(t, 'days');
+  const rules = retentionRules.parse([{ streams: 'telemetry', max_age: '4d' }]);
+  let left = 0;
+  for (let more = true; more; ) {
+    const step = await ledger.upkeep.retain(rules, systemClock.wallMs());
+    left += step.records;
+    more = step.more;
+  }
+  t.equal(left, 2 * 450 * 2 + 3);
+  const days = await partitionDays(db);
+  t.notOk(days.includes(dayOf(daysAgo(9))) || days.includes(dayOf(daysAgo(7))));
+  t.ok(days.includes(dayOf(daysAgo(8))), 'the alarms are kept');
+  t.match(await ledger.verify(), { problemCount: 0, records: 900 });
+  t.match(await ledger.completeness('gw-1'), [{ stream: 'telemetry', withdrawn: { retention: 7 } }, {}]);
+  t.match(await ledger.commit([entry({ gateway: 'gw-2', seqs: [9, 109] })]), [{ duplicate: 2, new: 0 }]);
+  t.equal((await ledger.read(0, 2000)).length, 900);
 });
 
 await runLedgerContract(t, fileURLToPath(new URL('./postgres-engine.ts', import.meta.url)));

@@ -32,15 +32,22 @@ export interface CommitEntry extends StreamKey {
   duplicates: number;
   /** Versions kept aside. */
   aside: readonly Aside[];
+  /** Its records are no new ids: they stand in place of those that stood before (last-write-wins). */
+  replaces: boolean;
 }
 
 export interface Aside {
   seq: number;
   /** Sequence of its message among the conflicts. */
   message: number;
+  /** It stood until this conflict brought its id into quarantine. */
+  stood: boolean;
 }
 
+/** What every commit was before there were conflict policies, and still is where none had anything to decide. */
 const FORMAT = 1;
+/** Some of its entries replace records or bring ids into quarantine. */
+const FORMAT_OF_POLICIES = 2;
 
 type EntryRow = [
   gateway: string,
@@ -53,6 +60,9 @@ type EntryRow = [
   sealedAt: number | null,
   duplicates: number,
   aside: number[],
+  /** Of format 2: whether it replaces; the messages of `aside` that stood. */
+  replaces?: boolean,
+  stood?: number[],
 ];
 type Body = [
   format: number,
@@ -70,28 +80,35 @@ export function recordsOf({ entries }: Commit): number {
 }
 
 export function encodeCommit(commit: Commit): Uint8Array {
+  const decided = commit.entries.some(({ replaces, aside }) => replaces || aside.some(({ stood }) => stood));
   const body: Body = [
-    FORMAT,
+    decided ? FORMAT_OF_POLICIES : FORMAT,
     commit.number,
     commit.offset,
     commit.duplicates,
     commit.conflicts,
-    commit.entries.map((entry) => [
-      entry.gateway,
-      entry.epoch,
-      entry.stream,
-      entry.fresh.encode(),
-      entry.parts,
-      entry.payloadBytes,
-      encodeGivenUp(entry.givenUp),
-      entry.sealedAt,
-      entry.duplicates,
-      entry.aside.flatMap(({ seq, message }) => [seq, message]),
-    ]),
+    commit.entries.map((entry) => rowOf(entry, decided)),
     commit.contacts.map(({ gateway, source, lastWallMs }) => [gateway, source, lastWallMs]),
     commit.bootClocks.map(({ gateway, bootId, offsetMs }) => [gateway, bootId, offsetMs]),
   ];
   return encodeCbor(body);
+}
+
+function rowOf(entry: CommitEntry, decided: boolean): EntryRow {
+  const row: EntryRow = [
+    entry.gateway,
+    entry.epoch,
+    entry.stream,
+    entry.fresh.encode(),
+    entry.parts,
+    entry.payloadBytes,
+    encodeGivenUp(entry.givenUp),
+    entry.sealedAt,
+    entry.duplicates,
+    entry.aside.flatMap(({ seq, message }) => [seq, message]),
+  ];
+  if (decided) row.push(entry.replaces, stoodOf(entry.aside));
+  return row;
 }
 
 /** Throws when a newer Headgate wrote it. */
@@ -99,8 +116,9 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
     bytes,
   ) as Body;
-  if (format !== FORMAT) {
-    throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows ${FORMAT})`);
+  if (format !== FORMAT && format !== FORMAT_OF_POLICIES) {
+    const known = FORMAT_OF_POLICIES;
+    throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows up to ${known})`);
   }
   return {
     number,
@@ -117,15 +135,27 @@ export function decodeCommit(bytes: Uint8Array): Commit {
       givenUp: decodeGivenUp(row[6]),
       sealedAt: row[7],
       duplicates: row[8],
-      aside: pairs(row[9]).map(([seq, message]) => ({ seq, message })),
+      aside: asideFrom(row[9], row[11]),
+      replaces: row[10] ?? false,
     })),
     contacts: contacts.map(([gateway, source, lastWallMs]) => ({ gateway, source, lastWallMs })),
     bootClocks: bootClocks.map(([gateway, bootId, offsetMs]) => ({ gateway, bootId, offsetMs })),
   };
 }
 
+/** The messages of those that stood. */
+export function stoodOf(aside: readonly Aside[]): number[] {
+  return aside.filter(({ stood }) => stood).map(({ message }) => message);
+}
+
+/** From a flat list of seqs and messages. */
+export function asideFrom(flat: readonly number[], stood: readonly number[] = []): Aside[] {
+  const messages = new Set(stood);
+  return pairs(flat).map(([seq, message]) => ({ seq, message, stood: messages.has(message) }));
+}
+
 /** A flat list of pairs as pairs. */
-export function pairs(flat: readonly number[]): [number, number][] {
+function pairs(flat: readonly number[]): [number, number][] {
   return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? 0, flat[2 * i + 1] ?? 0]);
 }
 

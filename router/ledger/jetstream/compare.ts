@@ -18,8 +18,11 @@ class Runs {
   readonly #held = IntervalSet.empty();
   readonly #again: SeqRange[] = [];
 
-  add(seq: number): void {
-    if (this.#held.add(seq) === 0) this.#again.push({ first: seq, last: seq });
+  /** `ids`: those whose record the arrival of `entry` holds. */
+  take({ fresh, replaces, aside }: CommitEntry, ids: readonly number[]): void {
+    for (const { seq, stood } of aside) if (stood) this.#held.remove(seq);
+    if (replaces) for (const { first, last } of fresh.ranges()) this.#held.remove(first, last);
+    for (const seq of ids) if (this.#held.add(seq) === 0) this.#again.push({ first: seq, last: seq });
   }
 
   *ranges(): Generator<SeqRange> {
@@ -43,32 +46,30 @@ export async function compareAll(parts: {
     const found = await log.at(seq);
     if (found === null) break;
     const { commit } = found;
-    await readAll(commit, parts.arrivals, (entry, ids) => {
+    const arrivals = await readAll(commit, parts.arrivals);
+    for (const [i, entry] of commit.entries.entries()) {
       const stream = streams.get(names.stream(entry));
-      if (stream && found.seq <= stream.at) for (const id of ids) stream.runs.add(id);
-    });
+      if (stream && found.seq <= stream.at) stream.runs.take(entry, arrivals[i] ?? []);
+    }
     seq = found.seq + 1;
   }
   const verification = new Verification();
-  for (const { item, runs } of streams.values()) verification.compare(item, item.state.seen, runs.ranges());
+  for (const { item, runs } of streams.values()) {
+    verification.compare(item, item.state.seen, runs.ranges(), item.state.withdrawn);
+  }
   return verification.result();
 }
 
-async function readAll(
-  { entries }: Commit,
-  arrivals: ArrivalStore,
-  take: (entry: CommitEntry, ids: readonly number[]) => void,
-): Promise<void> {
-  const waiting = entries.filter(({ fresh }) => fresh.size > 0).values();
+/** The ids that the arrival of each entry holds. */
+async function readAll({ entries }: Commit, arrivals: ArrivalStore): Promise<number[][]> {
+  const ids: number[][] = entries.map(() => []);
+  const waiting = entries.entries();
   const read = async (): Promise<void> => {
-    for (const entry of waiting) {
-      const arrival = await arrivals.get(entry.parts);
-      if (arrival)
-        take(
-          entry,
-          arrival.records.map(({ seq }) => seq),
-        );
+    for (const [i, { fresh, parts }] of waiting) {
+      const arrival = fresh.size > 0 ? await arrivals.get(parts) : null;
+      if (arrival) ids[i] = arrival.records.map(({ seq }) => seq);
     }
   };
   await Promise.all(Array.from({ length: READ_WIDTH }, read));
+  return ids;
 }

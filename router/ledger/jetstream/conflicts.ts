@@ -3,13 +3,14 @@
  * (it lost to another one, or its router was killed) is shown to nobody. The server drops the oldest beyond the bound (I10).
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
-import type { StreamKey, TelemetryRecord } from '../../../shared/record.ts';
-import type { LedgerConflict, LedgerEntry, RecordVersion } from '../ledger.ts';
+import type { StreamKey } from '../../../shared/record.ts';
+import type { LedgerConflict, RecordVersion } from '../ledger.ts';
 import type { Blobs, Packed } from './blobs.ts';
 import type { Connection } from './connection.ts';
 import type { HeldVersions } from './held.ts';
 import type { Names } from './names.ts';
 import type { States } from './states.ts';
+import type { StreamItem } from './stream-fold.ts';
 import type { EvidenceStream } from './streams.ts';
 
 type Row = [
@@ -54,12 +55,11 @@ export class ConflictStore {
     this.#stream = parts.stream;
   }
 
-  /** Stores the version that `record` is; the sequence of its message. */
-  async add({ envelope, source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): Promise<number> {
-    const { gateway, epoch, stream } = envelope;
-    const { seq, device, topic, monoMs } = record;
+  /** Stores a version to keep aside; the sequence of its message. */
+  async add({ gateway, epoch, stream }: StreamKey, seq: number, version: RecordVersion): Promise<number> {
+    const { device, topic, monoMs, source, receivedWallMs } = version;
     await this.#stream.make();
-    const payload = await this.#blobs.pack(this.#names.conflictPart, record.payload);
+    const payload = await this.#blobs.pack(this.#names.conflictPart, version.payload);
     const row: Row = [gateway, epoch, stream, seq, source, receivedWallMs, device, topic, monoMs, payload];
     return this.#connection.publish(this.#names.conflict, encodeCbor(row));
   }
@@ -76,18 +76,25 @@ export class ConflictStore {
     const found: LedgerConflict[] = [];
     for (let message = last; message >= first && found.length < limit; message -= 1) {
       const kept = await this.#kept(message);
-      if (kept === null || !(await this.#isCommitted(kept, message))) continue;
+      if (kept === null) continue;
       const { gateway, epoch, stream, seq, version } = kept;
-      const [held] = await this.#held.of([{ key: kept, seq }]);
+      const item = await this.#states.stream(kept);
+      const aside = item?.aside.find((one) => one.message === message);
+      if (!item || !aside || aside.stood) continue;
+      const held = await this.#standing(item, seq);
       if (held) found.push({ gateway, epoch, stream, seq, held, other: version });
     }
     return found;
   }
 
-  async #isCommitted(kept: Kept, message: number): Promise<boolean> {
-    const subject = this.#names.stream(kept);
-    const item = (await this.#states.streams.load([subject])).get(subject);
-    return item?.aside.some((aside) => aside.message === message) ?? false;
+  /** What is held, or was until its id came into quarantine. */
+  async #standing(item: StreamItem, seq: number): Promise<RecordVersion | null> {
+    if (item.state.withdrawn.quarantine.has(seq)) {
+      const stood = item.aside.find((aside) => aside.seq === seq && aside.stood);
+      return stood ? this.version(stood.message) : null;
+    }
+    const [held] = await this.#held.of([{ key: item, seq }]);
+    return held ?? null;
   }
 
   async #kept(seq: number): Promise<Kept | null> {

@@ -187,6 +187,23 @@ export class Connection {
     return this.#persistently(() => this.#jsm.streams.getMessage(stream, { last_by_subj: subject }));
   }
 
+  /** Whether there was such a message. */
+  async remove(stream: string, seq: number): Promise<boolean> {
+    return this.#persistently(async () => {
+      if ((await this.#jsm.streams.getMessage(stream, { seq })) === null) return false;
+      return this.#jsm.streams.deleteMessage(stream, seq);
+    });
+  }
+
+  /** Gives a JetStream stream other bounds than it was made with. */
+  async bound(stream: string, bounds: { max_msgs: number; max_bytes: number }): Promise<void> {
+    await this.#persistently(async () => {
+      const { config } = await this.#jsm.streams.info(stream);
+      if (config.max_msgs === bounds.max_msgs && config.max_bytes === bounds.max_bytes) return;
+      await this.#jsm.streams.update(stream, bounds);
+    });
+  }
+
   /** The sequences between which the stream holds messages; `last` is below `first` when it holds none, and never goes back. */
   async extent(stream: string): Promise<{ first: number; last: number }> {
     const { state } = await this.#persistently(() => this.#jsm.streams.info(stream));

@@ -1,12 +1,18 @@
-/** Messages that are no envelope. Each counts all before it, one behind the other; the server drops the oldest beyond the bound (I10). */
+/**
+ * Messages that are no envelope, or none for this ledger. The server drops the oldest beyond the bound (I10). An id is the
+ * sequence of the message, and each message counts all before it; when the last one is removed, that count is kept beside.
+ */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { cutDetail } from '../dead-letter-columns.ts';
 import type { DeadLetter } from '../ledger.ts';
+import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../upkeep.ts';
 import type { Blobs, Packed } from './blobs.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 import type { EvidenceStream } from './streams.ts';
 
-const DETAIL_CHARACTERS_MAX = 500;
+/** Messages asked for at once. */
+const READ_WIDTH = 64;
 
 type Row = [
   number: number,
@@ -15,56 +21,180 @@ type Row = [
   detail: string,
   receivedWallMs: number,
   bytes: Packed,
+  /** Absent in what was written before it was kept. */
+  authenticatedGateway?: string | null,
+  properties?: Record<string, string>,
+  sizeBytes?: number,
 ];
+
+interface Kept {
+  id: number;
+  row: Row;
+}
 
 export class DeadLetterStore {
   readonly #connection: Connection;
   readonly #blobs: Blobs;
   readonly #names: Names;
   readonly #stream: EvidenceStream;
+  readonly #ageMsMax: number;
 
-  constructor(connection: Connection, blobs: Blobs, names: Names, stream: EvidenceStream) {
-    this.#connection = connection;
-    this.#blobs = blobs;
-    this.#names = names;
-    this.#stream = stream;
+  constructor(parts: {
+    connection: Connection;
+    blobs: Blobs;
+    names: Names;
+    stream: EvidenceStream;
+    ageMsMax: number;
+  }) {
+    this.#connection = parts.connection;
+    this.#blobs = parts.blobs;
+    this.#names = parts.names;
+    this.#stream = parts.stream;
+    this.#ageMsMax = parts.ageMsMax;
   }
 
-  async add({ source, reason, detail, bytes, receivedWallMs }: DeadLetter): Promise<void> {
+  async add(letter: DeadLetter): Promise<void> {
+    const { source, reason, bytes, receivedWallMs, authenticatedGateway = null, properties = {} } = letter;
     await this.#stream.make();
+    const detail = cutDetail(letter.detail);
     const packed = await this.#blobs.pack(this.#names.deadLetterPart, bytes);
     for (let stored: number | null = null; stored === null; ) {
       const { last } = await this.#connection.extent(this.#names.deadLetters);
-      const number = await this.count();
-      const text = detail.slice(0, DETAIL_CHARACTERS_MAX);
-      const row: Row = [number + 1, source, reason, text, receivedWallMs, packed];
+      const number = (await this.count()) + 1;
+      const row: Row = [
+        number,
+        source,
+        reason,
+        detail,
+        receivedWallMs,
+        packed,
+        authenticatedGateway,
+        { ...properties },
+        bytes.length,
+      ];
       const { deadLetters, deadLetter } = this.#names;
       stored = await this.#connection.publishAfter(deadLetters, deadLetter, last, encodeCbor(row));
     }
   }
 
   /** The newest first, at most `limit`. */
-  async newest(limit: number): Promise<DeadLetter[]> {
-    if (!(await this.#stream.isThere())) return [];
-    const { first, last } = await this.#connection.extent(this.#names.deadLetters);
-    const found: DeadLetter[] = [];
-    for (let seq = last; seq >= first && found.length < limit; seq -= 1) {
-      const message = await this.#connection.get(this.#names.deadLetters, { seq });
-      if (message?.subject !== this.#names.deadLetter) continue;
-      const [, source, reason, detail, receivedWallMs, packed] = decodeCbor(message.data) as Row;
-      const bytes = await this.#blobs.unpack(this.#names.deadLetters, packed);
-      if (bytes !== null) found.push({ source, reason, detail, bytes, receivedWallMs });
+  async newest(limit: number): Promise<StoredDeadLetter[]> {
+    const found: StoredDeadLetter[] = [];
+    for await (const kept of this.#all()) {
+      if (found.length >= limit) break;
+      const letter = await this.#whole(kept);
+      if (letter) found.push(letter);
     }
     return found;
+  }
+
+  async heads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]> {
+    const found: DeadLetterHead[] = [];
+    for await (const kept of this.#all()) {
+      if (found.length >= limit) break;
+      const head = headOf(kept);
+      if (isMeant(head, filter)) found.push(head);
+    }
+    return found;
+  }
+
+  async load(id: number): Promise<StoredDeadLetter | null> {
+    const kept = (await this.#stream.isThere()) ? await this.#kept(id) : null;
+    return kept && this.#whole(kept);
+  }
+
+  /** How many it removed. */
+  async remove(filter: DeadLetterFilter): Promise<number> {
+    const meant: Kept[] = [];
+    for await (const kept of this.#all()) if (isMeant(headOf(kept), filter)) meant.push(kept);
+    return this.#removeAll(meant.reverse());
+  }
+
+  /** Removes what is older than the bound at `nowWallMs`, from the oldest to the first that is not. */
+  async expire(nowWallMs: number): Promise<void> {
+    if (!(await this.#stream.isThere())) return;
+    const old: Kept[] = [];
+    const { deadLetters, deadLetter } = this.#names;
+    for (let from = 1; ; from = (old.at(-1)?.id ?? 0) + 1) {
+      const message = await this.#connection.get(deadLetters, { seq: from, next_by_subj: deadLetter });
+      const kept = message && { id: message.seq, row: decodeCbor(message.data) as Row };
+      if (!kept || headOf(kept).receivedWallMs >= nowWallMs - this.#ageMsMax) break;
+      old.push(kept);
+    }
+    await this.#removeAll(old);
   }
 
   /** How many there ever were. */
   async count(): Promise<number> {
     if (!(await this.#stream.isThere())) return 0;
     const { deadLetters, deadLetter } = this.#names;
+    // In this order: the count is written before the message is removed.
     const message = await this.#connection.getLatest(deadLetters, deadLetter);
-    if (message === null) return 0;
-    const [number] = decodeCbor(message.data) as Row;
-    return number;
+    const removed = await this.#removedCount();
+    const [number] = message === null ? [0] : (decodeCbor(message.data) as Row);
+    return Math.max(number, removed);
   }
+
+  async #removedCount(): Promise<number> {
+    const { cursors, deadLettersRemoved } = this.#names;
+    const message = await this.#connection.getLatest(cursors, deadLettersRemoved);
+    return message === null ? 0 : Number(Buffer.from(message.data).toString());
+  }
+
+  /** `letters`: the oldest first. */
+  async #removeAll(letters: readonly Kept[]): Promise<number> {
+    const number = letters.at(-1)?.row[0] ?? 0;
+    if (number > (await this.#removedCount())) {
+      await this.#connection.publish(this.#names.deadLettersRemoved, Buffer.from(String(number)));
+    }
+    let removed = 0;
+    for (const { id, row } of letters) {
+      const packed = row[5];
+      const parts = packed instanceof Uint8Array ? [] : packed;
+      if (await this.#connection.remove(this.#names.deadLetters, id)) removed += 1;
+      for (const part of parts) await this.#connection.remove(this.#names.deadLetters, part);
+    }
+    return removed;
+  }
+
+  /** The newest first, some asked for at once. */
+  async *#all(): AsyncGenerator<Kept> {
+    if (!(await this.#stream.isThere())) return;
+    const { first, last } = await this.#connection.extent(this.#names.deadLetters);
+    for (let end = last; end >= first; end -= READ_WIDTH) {
+      const ids = Array.from({ length: Math.min(READ_WIDTH, end - first + 1) }, (_, i) => end - i);
+      const found = await Promise.all(ids.map((id) => this.#kept(id)));
+      for (const kept of found) if (kept) yield kept;
+    }
+  }
+
+  async #kept(id: number): Promise<Kept | null> {
+    const message = await this.#connection.get(this.#names.deadLetters, { seq: id });
+    if (message?.subject !== this.#names.deadLetter) return null;
+    return { id, row: decodeCbor(message.data) as Row };
+  }
+
+  /** Null when a part of it is gone. */
+  async #whole(kept: Kept): Promise<StoredDeadLetter | null> {
+    const { row } = kept;
+    const bytes = await this.#blobs.unpack(this.#names.deadLetters, row[5]);
+    if (bytes === null) return null;
+    const head = { ...headOf(kept), sizeBytes: bytes.length };
+    return { ...head, bytes, authenticatedGateway: row[6] ?? null, properties: row[7] ?? {} };
+  }
+}
+
+function headOf({ id, row }: Kept): DeadLetterHead {
+  const [, source, reason, detail, receivedWallMs, packed] = row;
+  const sizeBytes = row[8] ?? (packed instanceof Uint8Array ? packed.length : 0);
+  return { id, source, reason, detail, receivedWallMs, sizeBytes };
+}
+
+function isMeant(head: DeadLetterHead, { ids, source, reason, beforeWallMs }: DeadLetterFilter): boolean {
+  return (
+    (ids === undefined || ids.includes(head.id)) &&
+    (source === undefined || source === head.source) &&
+    (reason === undefined || reason === head.reason) &&
+    (beforeWallMs === undefined || head.receivedWallMs < beforeWallMs)
+  );
 }

@@ -3,7 +3,7 @@ import type { StreamKey } from '../../../shared/record.ts';
 import type { RecordVersion } from '../ledger.ts';
 import type { Parts } from './blobs.ts';
 import type { Names } from './names.ts';
-import { pageOf, placeOf } from './page-fold.ts';
+import { type Place, pageOf, placeOf } from './page-fold.ts';
 import { type ArrivalStore, recordIn } from './records.ts';
 import type { States } from './states.ts';
 
@@ -23,8 +23,28 @@ export class HeldVersions {
     this.#names = names;
   }
 
-  /** In the order of `ids`; null for one that is not held, or was pruned. */
+  /** In the order of `ids`; null for one that never came, or was pruned. Those in quarantine are found here still. */
   async of(ids: readonly RecordId[]): Promise<(RecordVersion | null)[]> {
+    const places = await this.places(ids);
+    const wanted = new Map<number, Parts>();
+    for (const place of places) if (place) wanted.set(place.parts[0] ?? 0, place.parts);
+    const arrivals = new Map(
+      await Promise.all(
+        [...wanted].map(async ([first, parts]) => [first, await this.#arrivals.get(parts)] as const),
+      ),
+    );
+    return ids.map(({ seq }, i) => {
+      const arrival = arrivals.get(places[i]?.parts[0] ?? 0);
+      const record = arrival ? recordIn(arrival, seq) : null;
+      if (!arrival || !record) return null;
+      const { device, topic, payload, monoMs } = record;
+      const { source, receivedWallMs } = arrival;
+      return { device, topic, payload, monoMs, source, receivedWallMs };
+    });
+  }
+
+  /** Where the records of `ids` are, in their order. */
+  async places(ids: readonly RecordId[]): Promise<(Place | null)[]> {
     const pages = new Map<string, string>();
     const pageNames = ids.map(({ key, seq }) => {
       // Ids of one page come in runs; a subject takes its time to write.
@@ -35,21 +55,6 @@ export class HeldVersions {
       return name;
     });
     const loaded = await this.#states.pages.load(pages.values());
-    const places = ids.map(({ seq }, i) => placeOf(loaded.get(pageNames[i] ?? '') ?? null, seq));
-    const wanted = new Map<number, Parts>();
-    for (const parts of places) if (parts) wanted.set(parts[0] ?? 0, parts);
-    const arrivals = new Map(
-      await Promise.all(
-        [...wanted].map(async ([first, parts]) => [first, await this.#arrivals.get(parts)] as const),
-      ),
-    );
-    return ids.map(({ seq }, i) => {
-      const arrival = arrivals.get(places[i]?.[0] ?? 0);
-      const record = arrival ? recordIn(arrival, seq) : null;
-      if (!arrival || !record) return null;
-      const { device, topic, payload, monoMs } = record;
-      const { source, receivedWallMs } = arrival;
-      return { device, topic, payload, monoMs, source, receivedWallMs };
-    });
+    return ids.map(({ seq }, i) => placeOf(loaded.get(pageNames[i] ?? '') ?? null, seq));
   }
 }

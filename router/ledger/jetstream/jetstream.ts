@@ -6,8 +6,9 @@
  * mean nothing until a commit names them. What the log adds up to is kept in snapshots (fold.ts), read when needed.
  */
 import type { Clock } from '../../../shared/clock.ts';
-import type { Logger } from '../../../shared/log.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
   DeadLetter,
@@ -21,6 +22,8 @@ import type {
   StreamCompleteness,
 } from '../ledger.ts';
 import { completenessOf } from '../rules.ts';
+import type { LedgerUpkeep } from '../upkeep.ts';
+import { REPETITIONS_MAX } from '../whereabouts.ts';
 import { Blobs } from './blobs.ts';
 import { compareAll } from './compare.ts';
 import { ConflictStore } from './conflicts.ts';
@@ -33,31 +36,39 @@ import { Names } from './names.ts';
 import { type Plan, Planner, type Stored } from './plan.ts';
 import { OffsetReader } from './reader.ts';
 import { ArrivalStore } from './records.ts';
+import { RepeatedRecords } from './repeated.ts';
+import { RepeatStore } from './repeats.ts';
 import { Snapshots } from './snapshots.ts';
 import { type StateLimits, States } from './states.ts';
 import { type EvidenceLimits, EvidenceStream, ensureStreams } from './streams.ts';
+import { JetStreamUpkeep } from './upkeep.ts';
 
 export interface JetStreamLedgerOptions extends JetStreamOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<JetStreamLedgerLimits>;
+  /** Default: keep-first everywhere. */
+  conflictPolicyOf?: ConflictPolicyOf;
 }
 
 export interface JetStreamLedgerLimits extends StateLimits {
   /** Payload bytes, roughly, of the records kept in memory. */
   recordBytesCached: number;
   conflicts: EvidenceLimits;
-  deadLetters: EvidenceLimits;
+  deadLetters: EvidenceLimits & { ageMsMax: number };
+  repeats: EvidenceLimits;
 }
 
 const MIB = 1024 * 1024;
+const DAY_MS = 86_400_000;
 const LIMITS: JetStreamLedgerLimits = {
   itemsCached: 65_536,
   snapshotCommits: 1000,
   snapshotChanges: 50_000,
   recordBytesCached: 64 * MIB,
   conflicts: { messagesMax: 100_000, bytesMax: 64 * MIB },
-  deadLetters: { messagesMax: 10_000, bytesMax: 64 * MIB },
+  deadLetters: { messagesMax: 10_000, bytesMax: 64 * MIB, ageMsMax: 30 * DAY_MS },
+  repeats: { messagesMax: REPETITIONS_MAX, bytesMax: 64 * MIB },
 };
 
 /** Opens or makes the ledger. Rejects when no server can be reached, or the streams of that name are of something else. */
@@ -78,6 +89,7 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
 }
 
 class JetStreamLedger implements Ledger {
+  readonly upkeep: LedgerUpkeep;
   readonly #connection: Connection;
   readonly #names: Names;
   readonly #clock: Clock;
@@ -88,6 +100,7 @@ class JetStreamLedger implements Ledger {
   readonly #reader: OffsetReader;
   readonly #conflicts: ConflictStore;
   readonly #deadLetters: DeadLetterStore;
+  readonly #repeats: RepeatStore;
   readonly #arrivals: ArrivalStore;
   readonly #feeds: FeedStore;
   /** The commits of this replica take turns. */
@@ -98,7 +111,7 @@ class JetStreamLedger implements Ledger {
     connection: Connection,
     names: Names,
     limits: JetStreamLedgerLimits,
-    { clock, replicas }: JetStreamLedgerOptions,
+    { clock, replicas, conflictPolicyOf = KEEP_FIRST }: JetStreamLedgerOptions,
     log: SparseLog,
   ) {
     const blobs = new Blobs(connection);
@@ -115,7 +128,7 @@ class JetStreamLedger implements Ledger {
     this.#states = states;
     this.#arrivals = arrivals;
     this.#commits = new CommitLog({ connection, blobs, names }, (commit, at) => states.note(commit, at));
-    const bounded = (kind: 'conflicts' | 'deadLetters'): EvidenceStream =>
+    const bounded = (kind: 'conflicts' | 'deadLetters' | 'repeats'): EvidenceStream =>
       new EvidenceStream(
         connection,
         { name: names[kind], subjects: names.subjects[kind] },
@@ -124,9 +137,20 @@ class JetStreamLedger implements Ledger {
       );
     const stream = bounded('conflicts');
     this.#conflicts = new ConflictStore({ connection, blobs, names, states, held, stream });
-    this.#deadLetters = new DeadLetterStore(connection, blobs, names, bounded('deadLetters'));
-    this.#planner = new Planner({ states, arrivals, held, conflicts: this.#conflicts, names });
-    this.#reader = new OffsetReader(this.#commits, states, arrivals, names);
+    const letters = { stream: bounded('deadLetters'), ageMsMax: limits.deadLetters.ageMsMax };
+    this.#deadLetters = new DeadLetterStore({ connection, blobs, names, ...letters });
+    this.#repeats = new RepeatStore(connection, names, bounded('repeats'));
+    const repeated = new RepeatedRecords(held, this.#conflicts, conflictPolicyOf);
+    this.#planner = new Planner({ states, arrivals, repeated, conflicts: this.#conflicts, names });
+    this.#reader = new OffsetReader({ log: this.#commits, states, arrivals, held, names });
+    this.upkeep = new JetStreamUpkeep({
+      deadLetters: this.#deadLetters,
+      conflicts: this.#conflicts,
+      held,
+      repeats: this.#repeats,
+      states,
+      catchUp: () => this.#catchUp(),
+    });
   }
 
   async catchUpFromCheckpoint(): Promise<void> {
@@ -253,12 +277,22 @@ class JetStreamLedger implements Ledger {
       const plan = await this.#planner.plan(entries, head, stored);
       if (await this.#commits.append(head, plan.commit)) {
         this.#states.committed();
+        await this.#remember(plan);
         this.#alert(plan);
         return plan.results;
       }
       await this.#catchUp();
       if (this.#commits.head === head)
         throw new Error('the log of commits refuses a commit behind its last one');
+    }
+  }
+
+  /** It is committed whether or not this succeeds. */
+  async #remember({ absorbed }: Plan): Promise<void> {
+    try {
+      await this.#repeats.add(absorbed);
+    } catch (error) {
+      this.#log.warn('ledger.repeats_lost', { error: errorText(error) });
     }
   }
 

@@ -1,6 +1,6 @@
 /**
- * Names on the server. A ledger called `headgate` is six JetStream streams, `headgate-records`, `-commits`, `-state`,
- * `-cursors`, `-conflicts` and `-dead-letters`, over the subjects `headgate.>`.
+ * Names on the server. A ledger called `headgate` is up to seven JetStream streams, `headgate-records`, `-commits`,
+ * `-state`, `-cursors`, `-conflicts`, `-dead-letters` and `-repeats`, over the subjects `headgate.>`.
  *
  * A subject's tokens may not be empty nor hold `.`, `*`, `>` or white space (docs.nats.io, "Subject-Based Messaging"), and ids
  * of gateways and streams may be anything: what is not a letter, digit, `-` or `_` is written as its UTF-8 bytes, `=2E`.
@@ -19,6 +19,7 @@ export class Names {
   readonly cursors: string;
   readonly conflicts: string;
   readonly deadLetters: string;
+  readonly repeats: string;
   readonly #root: string;
 
   constructor(ledger: string) {
@@ -29,6 +30,7 @@ export class Names {
     this.cursors = `${ledger}-cursors`;
     this.conflicts = `${ledger}-conflicts`;
     this.deadLetters = `${ledger}-dead-letters`;
+    this.repeats = `${ledger}-repeats`;
   }
 
   /** The log of a gateway's stream: one message per envelope with records that were new. */
@@ -100,9 +102,19 @@ export class Names {
     return `${this.#root}.dead-letter.part`;
   }
 
+  /** How many dead letters there were of those that were removed. */
+  get deadLettersRemoved(): string {
+    return `${this.#root}.cursor.dead-letters`;
+  }
+
+  /** What came again of a stream. */
+  repeat({ gateway, epoch, stream }: StreamKey): string {
+    return this.#subject('repeat', gateway, epoch, stream);
+  }
+
   /** What each JetStream stream takes. */
   get subjects(): Readonly<
-    Record<'records' | 'commits' | 'state' | 'cursors' | 'conflicts' | 'deadLetters', string[]>
+    Record<'records' | 'commits' | 'state' | 'cursors' | 'conflicts' | 'deadLetters' | 'repeats', string[]>
   > {
     return {
       records: [`${this.#root}.records.>`, this.large],
@@ -111,6 +123,7 @@ export class Names {
       cursors: [`${this.#root}.cursor.>`],
       conflicts: [this.conflict, this.conflictPart],
       deadLetters: [this.deadLetter, this.deadLetterPart],
+      repeats: [`${this.#root}.repeat.>`],
     };
   }
 

@@ -1,5 +1,5 @@
 /** Where the records of a stream are, by seq: in pages of a fixed number of ids, so that none grows with the stream. */
-import type { IntervalSet } from '../../../shared/interval-set.ts';
+import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { Parts } from './blobs.ts';
 import type { Folding } from './fold.ts';
@@ -7,6 +7,14 @@ import type { Folding } from './fold.ts';
 /** A run of records in one arrival. */
 export interface Place extends SeqRange {
   parts: Parts;
+  /** Of its first record; those of the others follow. Null where it was not written down. */
+  offset: number | null;
+}
+
+export interface PageChange {
+  places: readonly Place[];
+  /** They take the place of others. */
+  replaces: boolean;
 }
 
 /** Ascending, disjoint. */
@@ -15,42 +23,73 @@ export type Page = Place[];
 /** Ids in a page: at 100 records per envelope about 160 places, at one record each a fifth of a message. */
 const PAGE_IDS = 16_384;
 
-type Row = [first: number, last: number, ...parts: number[]];
+/** Without the offset, the parts follow as numbers: so it was before offsets were written down. */
+type OldRow = [first: number, last: number, ...parts: number[]];
+type Row = [first: number, last: number, parts: Parts, offset: number | null];
 
-export const pageFolding: Folding<Page, readonly Place[]> = {
-  apply(page, places) {
-    const all = page ?? [];
+export const pageFolding: Folding<Page, PageChange> = {
+  apply(page, { places, replaces }) {
+    const all = replaces ? without(page ?? [], places) : (page ?? []);
     const last = all.at(-1)?.last ?? 0;
     all.push(...places);
     if ((places[0]?.first ?? 0) < last) all.sort((a, b) => a.first - b.first);
     return all;
   },
-  encode: (page): Row[] => page.map(({ first, last, parts }) => [first, last, ...parts]),
-  decode: (value) => (value as Row[]).map(([first, last, ...parts]) => ({ first, last, parts })),
+  encode: (page): Row[] => page.map(({ first, last, parts, offset }) => [first, last, parts, offset]),
+  decode: (value) => (value as (OldRow | Row)[]).map(decodePlace),
 };
+
+function decodePlace(row: OldRow | Row): Place {
+  if (isOld(row)) {
+    const [first, last, ...parts] = row;
+    return { first, last, parts, offset: null };
+  }
+  const [first, last, parts, offset] = row;
+  return { first, last, parts, offset };
+}
+
+function isOld(row: OldRow | Row): row is OldRow {
+  return typeof row[2] === 'number';
+}
+
+/** What is left of `page` where `places` are not. */
+function without(page: Page, places: readonly Place[]): Page {
+  const taken = IntervalSet.of(places);
+  return page.flatMap((place) =>
+    taken.missing(place.first, place.last).map(({ first, last }) => ({
+      first,
+      last,
+      parts: place.parts,
+      offset: place.offset === null ? null : place.offset + first - place.first,
+    })),
+  );
+}
 
 /** The number of the page that `seq` is in. */
 export function pageOf(seq: number): number {
   return Math.floor(seq / PAGE_IDS);
 }
 
-/** The runs of `fresh`, by the page they belong to. */
-export function placesByPage(fresh: IntervalSet, parts: Parts): Map<number, Place[]> {
+/** The runs of `fresh`, by the page they belong to; their offsets follow each other from `offset` on. */
+export function placesByPage(fresh: IntervalSet, parts: Parts, offset: number): Map<number, Place[]> {
   const pages = new Map<number, Place[]>();
+  let next = offset;
   for (const { first, last } of fresh.ranges()) {
     for (let page = pageOf(first); page <= pageOf(last); page += 1) {
       const [within] = fresh.within(
         Math.max(first, page * PAGE_IDS),
         Math.min(last, (page + 1) * PAGE_IDS - 1),
       );
-      if (within) pages.set(page, [...(pages.get(page) ?? []), { ...within, parts }]);
+      if (!within) continue;
+      pages.set(page, [...(pages.get(page) ?? []), { ...within, parts, offset: next }]);
+      next += within.last - within.first + 1;
     }
   }
   return pages;
 }
 
-/** The arrival that `seq` is in; null where the page knows none. */
-export function placeOf(page: Page | null, seq: number): Parts | null {
+/** The place that `seq` is in; null where the page knows none. */
+export function placeOf(page: Page | null, seq: number): Place | null {
   let low = 0;
   let high = page?.length ?? 0;
   while (low < high) {
@@ -59,5 +98,5 @@ export function placeOf(page: Page | null, seq: number): Parts | null {
     else high = middle;
   }
   const place = page?.[low];
-  return place && place.first <= seq ? place.parts : null;
+  return place && place.first <= seq ? place : null;
 }

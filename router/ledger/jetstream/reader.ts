@@ -1,7 +1,9 @@
 /** Records by offset: the commit that gave the offset, then the arrivals it names. */
+import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerRecord } from '../ledger.ts';
 import { type Commit, type CommitEntry, recordsOf } from './commit.ts';
+import type { HeldVersions } from './held.ts';
 import type { CommitLog } from './log.ts';
 import type { Names } from './names.ts';
 import type { ArrivalStore } from './records.ts';
@@ -27,18 +29,26 @@ export class OffsetReader {
   readonly #log: CommitLog;
   readonly #states: States;
   readonly #arrivals: ArrivalStore;
+  readonly #held: HeldVersions;
   readonly #names: Names;
   /** Where the last page ended: the next one mostly begins there. */
   #last: { offset: number; seq: number } = { offset: 0, seq: 1 };
 
-  constructor(log: CommitLog, states: States, arrivals: ArrivalStore, names: Names) {
-    this.#log = log;
-    this.#states = states;
-    this.#arrivals = arrivals;
-    this.#names = names;
+  constructor(parts: {
+    log: CommitLog;
+    states: States;
+    arrivals: ArrivalStore;
+    held: HeldVersions;
+    names: Names;
+  }) {
+    this.#log = parts.log;
+    this.#states = parts.states;
+    this.#arrivals = parts.arrivals;
+    this.#held = parts.held;
+    this.#names = parts.names;
   }
 
-  /** Records with offset > `after`, ascending; none only at the end, also where all of a page's records were pruned. */
+  /** Records with offset > `after`, ascending; none only at the end, also where all of a page's records are gone. */
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
     for (let from = after; ; ) {
       const slices = await this.#slices(from, limit);
@@ -103,7 +113,9 @@ export class OffsetReader {
     const { gateway, epoch, stream } = entry;
     const bootOffsetMs =
       clock.quality === 'unsynchronised' ? await this.#bootOffsetMs(gateway, clock.bootId) : null;
-    return arrival.records.slice(skip, skip + count).map(({ seq, device, topic, payload, monoMs }, i) => ({
+    const records = arrival.records.slice(skip, skip + count).map((record, i) => ({ record, i }));
+    const standing = await this.#standing(entry, records);
+    return standing.map(({ record: { seq, device, topic, payload, monoMs }, i }) => ({
       gateway,
       epoch,
       stream,
@@ -118,6 +130,22 @@ export class OffsetReader {
       source,
       receivedWallMs,
     }));
+  }
+
+  /** Without what was replaced since, or came into quarantine. */
+  async #standing(
+    entry: CommitEntry,
+    records: { record: TelemetryRecord; i: number }[],
+  ): Promise<{ record: TelemetryRecord; i: number }[]> {
+    const item = await this.#states.stream(entry);
+    if (!item) return records;
+    const { quarantine } = item.state.withdrawn;
+    const kept =
+      quarantine.size === 0 ? records : records.filter(({ record }) => !quarantine.has(record.seq));
+    if (item.replaced.size === 0) return kept;
+    const places = await this.#held.places(kept.map(({ record: { seq } }) => ({ key: entry, seq })));
+    const [first] = entry.parts;
+    return kept.filter(({ record: { seq } }, n) => !item.replaced.has(seq) || places[n]?.parts[0] === first);
   }
 
   async #bootOffsetMs(gateway: string, bootId: string): Promise<number | null> {

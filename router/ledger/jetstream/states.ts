@@ -1,5 +1,6 @@
 /** All that the commit log adds up to, and the snapshots that keep a rebuild short. */
 import { errorText } from '../../../shared/log.ts';
+import type { StreamKey } from '../../../shared/record.ts';
 import type { SparseLog } from '../../sparse-log.ts';
 import type { Commit } from './commit.ts';
 import { Fold } from './fold.ts';
@@ -7,7 +8,7 @@ import { gatewayFolding } from './gateway-fold.ts';
 import type { Names } from './names.ts';
 import { pageFolding, placesByPage } from './page-fold.ts';
 import type { NewSnapshot, Snapshots } from './snapshots.ts';
-import { streamFolding } from './stream-fold.ts';
+import { type StreamItem, streamFolding } from './stream-fold.ts';
 
 export interface StateLimits {
   /** Items kept in memory, of each kind. */
@@ -60,6 +61,12 @@ export class States {
     this.#catchUp = parts.catchUp;
   }
 
+  /** Null for one that no commit has changed. */
+  async stream(key: StreamKey): Promise<StreamItem | null> {
+    const subject = this.#names.stream(key);
+    return (await this.streams.load([subject])).get(subject) ?? null;
+  }
+
   /** Sequence of the last commit noted. */
   readonly head = (): number => this.#at;
 
@@ -73,11 +80,14 @@ export class States {
   note(commit: Commit, at: number): void {
     this.#at = at;
     this.#commits += 1;
+    let offset = commit.offset + 1;
     for (const [i, entry] of commit.entries.entries()) {
+      const { fresh, parts, replaces } = entry;
       this.streams.note(this.#names.stream(entry), at, { entry, made: commit.number * ENTRIES_MAX + i });
-      for (const [page, places] of placesByPage(entry.fresh, entry.parts)) {
-        this.pages.note(this.#names.page(entry, page), at, places);
+      for (const [page, places] of placesByPage(fresh, parts, offset)) {
+        this.pages.note(this.#names.page(entry, page), at, { places, replaces });
       }
+      offset += fresh.size;
     }
     for (const change of [...commit.contacts, ...commit.bootClocks]) {
       this.gateways.note(this.#names.gateway(change.gateway), at, change);

@@ -1,9 +1,9 @@
 /** The state of a (gateway, epoch, stream) as its commits add up to it. */
-import type { IntervalSet } from '../../../shared/interval-set.ts';
+import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { GapReason, StreamKey } from '../../../shared/record.ts';
-import { EMPTY_STREAM, type StreamState } from '../rules.ts';
+import { EMPTY_STREAM, type StreamState, withdraw } from '../rules.ts';
 import { decodeState, encodeState } from '../stream-columns.ts';
-import { type Aside, type CommitEntry, pairs } from './commit.ts';
+import { type Aside, asideFrom, type CommitEntry, stoodOf } from './commit.ts';
 import type { Folding } from './fold.ts';
 
 export interface StreamItem extends StreamKey {
@@ -12,6 +12,8 @@ export interface StreamItem extends StreamKey {
   state: StreamState;
   /** Versions kept aside, oldest first. */
   aside: readonly Aside[];
+  /** Among these are all ids whose first record was replaced: of them, and only of them, the pages have to tell which one stands. */
+  replaced: IntervalSet;
 }
 
 export interface StreamChange {
@@ -22,6 +24,7 @@ export interface StreamChange {
 
 /** Of one stream, so that one gateway that is a copy of another does not make its item grow for ever (I10). */
 const ASIDE_MAX = 10_000;
+const REPLACED_INTERVALS_MAX = 1000;
 
 type Row = [
   gateway: string,
@@ -36,20 +39,27 @@ type Row = [
   duplicates: number,
   conflicts: number,
   aside: number[],
+  /** Absent in what was written before there were conflict policies. */
+  stood?: number[],
+  withdrawn?: Uint8Array | null,
+  replaced?: Uint8Array,
 ];
 
 export const streamFolding: Folding<StreamItem, StreamChange> = {
   apply(item, { entry, made }) {
     const { gateway, epoch, stream, aside } = entry;
     const before = item ?? { gateway, epoch, stream, made, state: EMPTY_STREAM, aside: [] };
+    const replaced = item?.replaced ?? IntervalSet.empty();
     return {
       ...before,
       state: changed(before.state, entry),
       aside: aside.length === 0 ? before.aside : [...before.aside, ...aside].slice(-ASIDE_MAX),
+      replaced: entry.replaces ? bounded(replaced.union(entry.fresh)) : replaced,
     };
   },
-  encode({ gateway, epoch, stream, made, state, aside }): Row {
-    const { seen, gapQuota, gapAge, gapCorruption, sealedAt, duplicates, conflicts } = encodeState(state);
+  encode({ gateway, epoch, stream, made, state, aside, replaced }): Row {
+    const columns = encodeState(state);
+    const { seen, gapQuota, gapAge, gapCorruption, sealedAt, duplicates, conflicts } = columns;
     return [
       gateway,
       epoch,
@@ -63,6 +73,9 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
       duplicates,
       conflicts,
       aside.flatMap(({ seq, message }) => [seq, message]),
+      stoodOf(aside),
+      columns.withdrawn,
+      replaced.encode(),
     ];
   },
   decode(value) {
@@ -80,11 +93,18 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
         sealedAt: row[8],
         duplicates: row[9],
         conflicts: row[10],
+        withdrawn: row[13] ?? null,
       }),
-      aside: pairs(row[11]).map(([seq, message]) => ({ seq, message })),
+      aside: asideFrom(row[11], row[12]),
+      replaced: row[14] ? IntervalSet.decode(row[14]) : IntervalSet.empty(),
     };
   },
 };
+
+function bounded(set: IntervalSet): IntervalSet {
+  const first = set.min;
+  return set.intervals <= REPLACED_INTERVALS_MAX ? set : IntervalSet.of([{ first, last: set.max }]);
+}
 
 /** What `absorb` and `counted` (rules.ts) made of the envelope, from what the commit says of it. */
 function changed(state: StreamState, entry: CommitEntry): StreamState {
@@ -98,7 +118,9 @@ function changed(state: StreamState, entry: CommitEntry): StreamState {
   };
   // Nearly no stream has given anything up: the empty sets are shared by all of them.
   const none = Object.values(state.givenUp).every((set) => set.size === 0);
-  return {
+  const stood = entry.aside.filter((aside) => aside.stood);
+  const after = {
+    ...state,
     seen,
     givenUp:
       none && quota.size + age.size + corruption.size === 0
@@ -109,6 +131,9 @@ function changed(state: StreamState, entry: CommitEntry): StreamState {
         ? (state.sealedAt ?? entry.sealedAt)
         : Math.max(state.sealedAt, entry.sealedAt),
     duplicates: state.duplicates + entry.duplicates,
-    conflicts: state.conflicts + entry.aside.length,
+    conflicts: state.conflicts + entry.aside.length - stood.length,
   };
+  if (stood.length === 0) return after;
+  const ids = stood.map(({ seq }) => ({ first: seq, last: seq }));
+  return withdraw(after, ids, 'quarantine');
 }

@@ -40,6 +40,8 @@ export async function ensureStreams(connection: Connection, names: Names, replic
 export class EvidenceStream {
   readonly #connection: Connection;
   readonly #config: NamedConfig;
+  readonly #bounds: { max_msgs: number; max_bytes: number };
+  #made: boolean = false;
   #there: boolean = false;
 
   constructor(
@@ -50,17 +52,20 @@ export class EvidenceStream {
   ) {
     const { messagesMax, bytesMax } = limits;
     this.#connection = connection;
-    this.#config = {
-      ...common(replicas),
-      ...stream,
-      max_msgs: messagesMax,
-      max_bytes: bytesMax,
-      allow_direct: true,
-    };
+    this.#bounds = { max_msgs: messagesMax, max_bytes: bytesMax };
+    this.#config = { ...common(replicas), ...stream, ...this.#bounds, allow_direct: true };
+  }
+
+  get name(): string {
+    return this.#config.name;
   }
 
   async make(): Promise<void> {
-    if (!this.#there) await this.#connection.ensureStream(this.#config);
+    if (this.#made) return;
+    await this.#connection.ensureStream(this.#config);
+    // It may have been made with another configuration.
+    await this.#connection.bound(this.#config.name, this.#bounds);
+    this.#made = true;
     this.#there = true;
   }
 

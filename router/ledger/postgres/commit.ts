@@ -2,30 +2,28 @@
  * The body of one commit's transaction: a fixed number of statements, however many envelopes and records.
  *
  * 1. lock the streams' rows, in key order; 2. decide by the rules what is new; 3. read the held versions of what is not,
- * and judge them; 4. write records, streams, versions aside and contacts; 5. give the offsets, last (see records.ts).
+ * and judge them (repeated.ts); 4. write records, streams, versions aside and contacts; 5. give the offsets, last (see records.ts).
  */
-import type { TelemetryRecord } from '../../../shared/record.ts';
 import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../boot-clocks.ts';
-import type { CommitResult, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
-import { type Absorption, absorb, counted, isContactOnly, judge } from '../rules.ts';
+import type { ConflictPolicyOf } from '../conflict-policy.ts';
+import type { CommitResult, LedgerEntry } from '../ledger.ts';
+import { absorb, isContactOnly } from '../rules.ts';
 import type { Queryable } from './connection.ts';
-import { type Aside, asideVersions, insertAside } from './evidence.ts';
-import { type Fresh, giveOffsets, heldVersions, idText, insertRecords, type StoredId } from './records.ts';
+import { insertAside } from './evidence.ts';
+import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
+import { type Absorbed, type Disputed, judgeRepeated } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
+import { insertRepetitions } from './whereabouts.ts';
 
 /** What a commit did, for the log, once it is committed. */
 export interface Committed {
   results: CommitResult[];
   absorbed: readonly Absorbed[];
-  aside: readonly Aside[];
-}
-
-/** One entry, after the rules and before its repeated records are judged. */
-interface Absorbed {
-  entry: LedgerEntry;
-  stream: LockedStream;
-  absorption: Absorption;
-  result: CommitResult;
+  disputed: readonly Disputed[];
+  /** Rows added. */
+  repetitions: number;
+  /** What was put aside. */
+  aside: { rows: number; bytes: number };
 }
 
 const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
@@ -33,7 +31,8 @@ const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, con
 export async function commitEntries(
   client: Queryable,
   entries: readonly LedgerEntry[],
-  month: number,
+  day: number,
+  conflictPolicyOf: ConflictPolicyOf,
 ): Promise<Committed> {
   const telling = entries.filter(({ envelope }) => !isContactOnly(envelope));
   const streams =
@@ -41,17 +40,21 @@ export async function commitEntries(
       ? new Map<string, LockedStream>()
       : await lockStreams(client, new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])));
   const absorbed = telling.map((entry) => absorbEntry(entry, streams));
-  const aside = await judgeRepeated(client, absorbed);
+  const { aside, withdrawn, disputed, repetitions } = await judgeRepeated(client, absorbed, conflictPolicyOf);
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
+  await insertRepetitions(client, repetitions);
   await saveContacts(client, entries);
   await saveBootClocks(client, bootClocksOf(entries));
-  const fresh = absorbed.flatMap(({ entry, stream, absorption }): Fresh[] =>
-    absorption.fresh.length === 0 ? [] : [{ streamId: stream.id, entry, records: absorption.fresh }],
+  await removeRecords(client, withdrawn);
+  const fresh = absorbed.flatMap(({ entry, stream, stored }): Fresh[] =>
+    stored
+      .filter((records) => records.length > 0)
+      .map((records) => ({ streamId: stream.id, entry, records })),
   );
   if (fresh.length > 0) {
-    const arrivals = await insertRecords(client, fresh, month);
-    await giveOffsets(client, fresh, arrivals, month);
+    const arrivals = await insertRecords(client, fresh, day);
+    await giveOffsets(client, fresh, arrivals, day);
   }
   const judged = absorbed.values();
   return {
@@ -59,7 +62,12 @@ export async function commitEntries(
       isContactOnly(envelope) ? { ...NOTHING } : (judged.next().value?.result ?? { ...NOTHING }),
     ),
     absorbed,
-    aside,
+    disputed,
+    repetitions: repetitions.length,
+    aside: {
+      rows: aside.length,
+      bytes: aside.reduce((sum, { version }) => sum + version.payload.byteLength, 0),
+    },
   };
 }
 
@@ -69,50 +77,8 @@ function absorbEntry(entry: LedgerEntry, streams: ReadonlyMap<string, LockedStre
   const absorption = absorb(stream.state, entry.envelope);
   stream.state = absorption.state;
   const result = { ...NOTHING, new: absorption.fresh.length, gap: absorption.gap };
-  return { entry, stream, absorption, result };
-}
-
-/** Counts duplicates and conflicts into the results and the streams' states; returns the versions to keep aside. */
-async function judgeRepeated(client: Queryable, absorbed: readonly Absorbed[]): Promise<Aside[]> {
-  const repeated = absorbed.flatMap(({ stream, absorption }): (StoredId & { disputed: boolean })[] =>
-    absorption.repeated.map(({ seq }) => ({
-      gateway: stream.key.gateway,
-      streamId: stream.id,
-      seq,
-      disputed: stream.state.conflicts > 0,
-    })),
-  );
-  if (repeated.length === 0) return [];
-  const held = await heldVersions(client, repeated);
-  const asideBefore = await asideVersions(
-    client,
-    repeated.filter(({ disputed }) => disputed),
-  );
-  const aside: Aside[] = [];
-  for (const { entry, stream, absorption, result } of absorbed) {
-    for (const record of absorption.fresh) held.set(idText(stream.id, record.seq), versionOf(entry, record));
-    for (const record of absorption.repeated) {
-      const id = idText(stream.id, record.seq);
-      const first = held.get(id);
-      const others = asideBefore.get(id) ?? [];
-      if (judge(record, first ? [first, ...others] : []) === 'duplicate') {
-        result.duplicate += 1;
-        if (first && first.source !== entry.source) result.duplicateElsewhere += 1;
-        continue;
-      }
-      result.conflict += 1;
-      const content: RecordContent = record;
-      asideBefore.set(id, [...others, content]);
-      aside.push({ gateway: stream.key.gateway, streamId: stream.id, seq: record.seq, entry, content });
-    }
-    stream.state = counted(stream.state, result.duplicate, result.conflict);
-  }
-  return aside;
-}
-
-function versionOf({ source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): RecordVersion {
-  const { device, topic, payload, monoMs } = record;
-  return { device, topic, payload, monoMs, source, receivedWallMs };
+  // Copies: a later entry of the same commit may take a record's place.
+  return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
 }
 
 /** In key order, so that commits that meet wait for each other and do not lock each other out. */

@@ -21,6 +21,8 @@ export interface Queryable {
 
 /** serialization_failure and deadlock_detected (PostgreSQL, appendix A): nothing was committed, the same may succeed now. */
 const TRY_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
+/** Data exceptions, and limits of the program such as an index row that is too long: the same fails again for ever. */
+const NEVER = /^(22|54)/;
 const TRIES_MAX = 5;
 const RETRY_FIRST_MS = 10;
 /** The client gives up on a server that does not answer at all this long after the server should have. */
@@ -95,6 +97,12 @@ export class Database implements Queryable {
       throw error;
     }
   }
+}
+
+/** Whether the server can never do what it was asked, however often. */
+export function isFinal(error: unknown): boolean {
+  const code = codeOf(error);
+  return typeof code === 'string' && NEVER.test(code);
 }
 
 function codeOf(error: unknown): unknown {

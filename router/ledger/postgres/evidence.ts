@@ -4,22 +4,24 @@
  * after each: a table may pass its bound by that much per replica.
  */
 import type { SparseLog } from '../../sparse-log.ts';
-import type { DeadLetter, LedgerConflict, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import type { LedgerConflict, RecordContent, RecordVersion } from '../ledger.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 
 export interface EvidenceLimits {
   rowsMax: number;
   bytesMax: number;
+  /** By wall time of receipt. Default: no bound. */
+  ageMsMax?: number;
 }
 
 /** A version to keep aside. */
 export interface Aside extends StoredId {
-  entry: LedgerEntry;
-  content: RecordContent;
+  version: RecordVersion;
+  /** It stood in the ledger until its id came into quarantine. */
+  standing: boolean;
 }
 
-const DETAIL_CHARACTERS_MAX = 500;
 const CHECK_EVERY_ROWS = 256;
 const CHECK_EVERY_BYTES = 4 * 1024 * 1024;
 
@@ -43,19 +45,25 @@ export class Bound {
   }
 
   /** Says what was added (after its commit), and drops the oldest rows when it is time to look. */
-  async added(db: Queryable, rows: number, bytes: number): Promise<void> {
+  async added(db: Queryable, rows: number, bytes: number, nowWallMs: number): Promise<void> {
     this.#rows += rows;
     this.#bytes += bytes;
     if (this.#rows < CHECK_EVERY_ROWS && this.#bytes < CHECK_EVERY_BYTES) return;
     this.#rows = 0;
     this.#bytes = 0;
-    const { rowsMax, bytesMax } = this.#limits;
+    await this.trim(db, nowWallMs);
+  }
+
+  /** Drops the oldest rows that are too many, too large or too old. The newest stays whatever its size, not its age. */
+  async trim(db: Queryable, nowWallMs: number): Promise<void> {
+    const { rowsMax, bytesMax, ageMsMax } = this.#limits;
+    const oldestWallMs = ageMsMax === undefined ? null : nowWallMs - ageMsMax;
     const dropped = await db.query(
       `DELETE FROM ${this.#table} WHERE id <= (SELECT max(id) FROM (
-         SELECT id, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
+         SELECT id, received_wall_ms, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
          FROM ${this.#table} WINDOW newest AS (ORDER BY id DESC)) kept
-       WHERE rows > 1 AND (rows > $1 OR bytes > $2)) RETURNING id`,
-      [rowsMax, bytesMax],
+       WHERE (rows > 1 AND (rows > $1 OR bytes > $2)) OR received_wall_ms < $3) RETURNING id`,
+      [rowsMax, bytesMax, oldestWallMs],
     );
     if (dropped.rows.length === 0) return;
     this.#log.warn('ledger.evidence_dropped', { table: this.#table, rows: dropped.rows.length });
@@ -85,19 +93,20 @@ export async function asideVersions(
 export async function insertAside(client: Queryable, aside: readonly Aside[]): Promise<void> {
   if (aside.length === 0) return;
   await client.query(
-    `INSERT INTO conflict (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload)
-     SELECT c.gateway, c.stream_id, c.seq, c.source, c.received_wall_ms, c.mono_ms, c.device, c.topic, c.payload
+    `INSERT INTO conflict (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, standing)
+     SELECT c.gateway, c.stream_id, c.seq, c.source, c.received_wall_ms, c.mono_ms, c.device, c.topic, c.payload, c.standing
      FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::double precision[], $6::double precision[],
-       $7::text[], $8::text[], $9::bytea[]) WITH ORDINALITY
-       AS c (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, i) ORDER BY c.i`,
+       $7::text[], $8::text[], $9::bytea[], $10::boolean[]) WITH ORDINALITY
+       AS c (gateway, stream_id, seq, source, received_wall_ms, mono_ms, device, topic, payload, standing, i) ORDER BY c.i`,
     [
       ...idColumns(aside),
-      aside.map(({ entry }) => entry.source),
-      aside.map(({ entry }) => entry.receivedWallMs),
-      aside.map(({ content }) => content.monoMs),
-      aside.map(({ content }) => content.device),
-      aside.map(({ content }) => content.topic),
-      aside.map(({ content }) => content.payload),
+      aside.map(({ version }) => version.source),
+      aside.map(({ version }) => version.receivedWallMs),
+      aside.map(({ version }) => version.monoMs),
+      aside.map(({ version }) => version.device),
+      aside.map(({ version }) => version.topic),
+      aside.map(({ version }) => version.payload),
+      aside.map(({ standing }) => standing),
     ],
   );
 }
@@ -105,12 +114,15 @@ export async function insertAside(client: Queryable, aside: readonly Aside[]): P
 export async function newestConflicts(client: Queryable, limit: number): Promise<LedgerConflict[]> {
   const { rows } = await client.query<ConflictRow>(
     `SELECT s.gateway, s.epoch, s.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS "monoMs", c.source,
-       c.received_wall_ms AS "receivedWallMs", r.device AS "heldDevice", r.topic AS "heldTopic",
-       r.payload AS "heldPayload", r.mono_ms AS "heldMonoMs", a.source AS "heldSource",
-       a.received_wall_ms AS "heldReceivedWallMs"
+       c.received_wall_ms AS "receivedWallMs", coalesce(r.device, f.device) AS "heldDevice",
+       coalesce(r.topic, f.topic) AS "heldTopic", coalesce(r.payload, f.payload) AS "heldPayload",
+       coalesce(r.mono_ms, f.mono_ms) AS "heldMonoMs", coalesce(a.source, f.source) AS "heldSource",
+       coalesce(a.received_wall_ms, f.received_wall_ms) AS "heldReceivedWallMs"
      FROM conflict c JOIN stream s ON s.gateway = c.gateway AND s.id = c.stream_id
-       JOIN record r ON r.gateway = c.gateway AND r.stream_id = c.stream_id AND r.seq = c.seq
-       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month
+       LEFT JOIN record r ON r.gateway = c.gateway AND r.stream_id = c.stream_id AND r.seq = c.seq
+       LEFT JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
+       LEFT JOIN conflict f ON f.gateway = c.gateway AND f.stream_id = c.stream_id AND f.seq = c.seq AND f.standing
+     WHERE NOT c.standing AND (r.seq IS NOT NULL OR f.id IS NOT NULL)
      ORDER BY c.id DESC LIMIT $1`,
     [limit],
   );
@@ -136,27 +148,4 @@ export async function newestConflicts(client: Queryable, limit: number): Promise
       receivedWallMs: row.receivedWallMs,
     },
   }));
-}
-
-export async function insertDeadLetter(client: Queryable, letter: DeadLetter): Promise<void> {
-  const { source, reason, detail, bytes, receivedWallMs } = letter;
-  await client.query(
-    `WITH counted AS (UPDATE head SET dead_letters = dead_letters + 1)
-     INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms) VALUES ($1, $2, $3, $4, $5)`,
-    [source, reason, withoutNul(detail).slice(0, DETAIL_CHARACTERS_MAX), bytes, receivedWallMs],
-  );
-}
-
-export async function newestDeadLetters(client: Queryable, limit: number): Promise<DeadLetter[]> {
-  const { rows } = await client.query<DeadLetter>(
-    `SELECT source, reason, detail, payload AS bytes, received_wall_ms AS "receivedWallMs"
-     FROM dead_letter ORDER BY id DESC LIMIT $1`,
-    [limit],
-  );
-  return rows;
-}
-
-/** PostgreSQL's text holds any character but this one. */
-function withoutNul(text: string): string {
-  return text.replaceAll('\0', '\u{fffd}');
 }

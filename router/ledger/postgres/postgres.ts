@@ -4,10 +4,11 @@
  * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5). Nothing about a
  * stream is remembered between commits, because another replica may have changed it.
  */
-import { type Clock, dateOf } from '../../../shared/clock.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
   DeadLetter,
@@ -20,31 +21,34 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
+import { EntryRefused } from '../refused.ts';
 import { completenessOf } from '../rules.ts';
 import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
-import { Database, type PostgresOptions } from './connection.ts';
-import {
-  Bound,
-  type EvidenceLimits,
-  insertDeadLetter,
-  newestConflicts,
-  newestDeadLetters,
-} from './evidence.ts';
+import { Database, isFinal, type PostgresOptions } from './connection.ts';
+import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
+import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import { claimFeed, feedOffset, moveFeed, releaseFeed, setFeed } from './feeds.ts';
 import { readRecords } from './records.ts';
-import { makePartitions, migrate } from './schema.ts';
+import { dayOf, makePartitions, migrate } from './schema.ts';
 import { listStreams } from './streams.ts';
+import { PostgresUpkeep } from './upkeep.ts';
+import { trimRepetitions } from './whereabouts.ts';
 
 export interface PostgresLedgerOptions extends PostgresOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<{ conflicts: EvidenceLimits; deadLetters: EvidenceLimits }>;
+  /** Default: keep-first, for every stream. */
+  conflictPolicyOf?: ConflictPolicyOf;
 }
 
+const DAY_MS = 86_400_000;
+/** Each replica looks after the bound of the repetitions every so many of its own. */
+const REPETITIONS_CHECKED = 5000;
 const MIB = 1024 * 1024;
 const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
-const DEAD_LETTERS: EvidenceLimits = { rowsMax: 10_000, bytesMax: 64 * MIB };
+const DEAD_LETTERS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
 
 /** Opens or makes the ledger. Rejects when the server cannot be reached, is too old, or holds a newer schema. */
 export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Ledger> {
@@ -60,33 +64,53 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
 }
 
 class PostgresLedger implements Ledger {
+  readonly upkeep: PostgresUpkeep;
   readonly #db: Database;
   readonly #schema: string;
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #conflicts: Bound;
   readonly #deadLetters: Bound;
-  /** The last month that has its partitions. */
-  #monthMade = 0;
+  readonly #conflictPolicyOf: ConflictPolicyOf;
+  #repetitions = 0;
+  /** Days that have their partitions: those of this process's life. */
+  readonly #daysMade = new Set<number>();
 
-  constructor(db: Database, { schema, clock, limits = {} }: PostgresLedgerOptions, log: SparseLog) {
+  constructor(db: Database, options: PostgresLedgerOptions, log: SparseLog) {
+    const { schema, clock, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
+    this.#conflictPolicyOf = conflictPolicyOf;
     this.#db = db;
     this.#schema = schema;
     this.#clock = clock;
     this.#log = log;
     this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
     this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
+    this.upkeep = new PostgresUpkeep({ db, schema, clock, deadLetters: this.#deadLetters });
   }
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return [];
-    const month = await this.#month();
-    const committed = await this.#db.transaction((client) => commitEntries(client, entries, month));
+    const day = await this.#day();
+    const committed = await this.#committed(entries, day);
     this.#alert(committed);
-    const { aside } = committed;
-    const bytes = aside.reduce((sum, { content }) => sum + content.payload.byteLength, 0);
-    await this.#kept(this.#conflicts.added(this.#db, aside.length, bytes));
+    const { rows, bytes } = committed.aside;
+    await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
+    this.#repetitions += committed.repetitions;
+    if (this.#repetitions >= REPETITIONS_CHECKED) {
+      this.#repetitions = 0;
+      await this.#kept(trimRepetitions(this.#db));
+    }
     return committed.results;
+  }
+
+  async #committed(entries: readonly LedgerEntry[], day: number): Promise<Committed> {
+    try {
+      return await this.#db.transaction((client) =>
+        commitEntries(client, entries, day, this.#conflictPolicyOf),
+      );
+    } catch (error) {
+      throw isFinal(error) ? new EntryRefused('refused', errorText(error)) : error;
+    }
   }
 
   read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -107,7 +131,7 @@ class PostgresLedger implements Ledger {
 
   async deadLetter(letter: DeadLetter): Promise<void> {
     await insertDeadLetter(this.#db, letter);
-    await this.#kept(this.#deadLetters.added(this.#db, 1, letter.bytes.byteLength));
+    await this.#kept(this.#deadLetters.added(this.#db, 1, letter.bytes.byteLength, letter.receivedWallMs));
   }
 
   deadLetters(limit: number): Promise<DeadLetter[]> {
@@ -140,7 +164,7 @@ class PostgresLedger implements Ledger {
           key.gateway,
           id,
         ]);
-        verification.compare(key, state.seen, runs.rows);
+        verification.compare(key, state.seen, runs.rows, state.withdrawn);
       }
       return verification.result();
     }, 'REPEATABLE READ');
@@ -193,16 +217,15 @@ class PostgresLedger implements Ledger {
     return this.#db.close();
   }
 
-  /** The month (counted from year 0) that a commit's records belong to; it and the next one have their partitions. */
-  async #month(): Promise<number> {
-    const now = dateOf(this.#clock.wallMs());
-    const month = now.getUTCFullYear() * 12 + now.getUTCMonth();
-    for (const needed of [month, month + 1]) {
-      if (needed <= this.#monthMade && needed >= this.#monthMade - 1) continue;
+  /** The day that a commit's records belong to; it and the next one have their partitions. */
+  async #day(): Promise<number> {
+    const now = this.#clock.wallMs();
+    for (const needed of [dayOf(now), dayOf(now + DAY_MS)]) {
+      if (this.#daysMade.has(needed)) continue;
       await makePartitions(this.#db, this.#schema, needed);
-      this.#monthMade = needed;
+      this.#daysMade.add(needed);
     }
-    return month;
+    return dayOf(now);
   }
 
   /** The bound of a table is looked after once the commit stands: its failure must not undo what was said. */
@@ -214,8 +237,8 @@ class PostgresLedger implements Ledger {
     }
   }
 
-  #alert({ absorbed, aside }: Committed): void {
-    const [first] = aside;
+  #alert({ absorbed, disputed }: Committed): void {
+    const [first] = disputed;
     if (first) {
       const { gateway, epoch, stream } = first.entry.envelope;
       const { source } = first.entry;
@@ -225,7 +248,7 @@ class PostgresLedger implements Ledger {
         stream,
         source,
         seq: first.seq,
-        records: aside.length,
+        records: disputed.length,
       });
     }
     for (const { entry, absorption } of absorbed) {

@@ -12,6 +12,7 @@ import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerEntry, LedgerRecord, RecordVersion } from '../ledger.ts';
+import { hourOf, type Volume } from '../retention.ts';
 import type { Database, Queryable } from './connection.ts';
 
 /** The new records of one entry. */
@@ -45,7 +46,7 @@ export function idText(streamId: number, seq: number): string {
 export async function insertRecords(
   client: Queryable,
   fresh: readonly Fresh[],
-  month: number,
+  day: number,
 ): Promise<number[]> {
   const { rows } = await client.query<{ id: number }>(
     `SELECT nextval('arrival_id') AS id FROM generate_series(1, $1)`,
@@ -60,7 +61,7 @@ export async function insertRecords(
   const lengths = payloads.map((payload) => payload.byteLength);
   const starts = sums(lengths).map((end, i) => end - (lengths[i] ?? 0) + 1);
   await client.query(
-    `INSERT INTO record (gateway, stream_id, seq, month, arrival_id, position, mono_ms, device, topic, payload)
+    `INSERT INTO record (gateway, stream_id, seq, day, arrival_id, position, mono_ms, device, topic, payload)
      SELECT ($1::text[])[r.arrival], ($2::bigint[])[r.arrival], r.seq, $4, ($3::bigint[])[r.arrival], r.position,
        r.mono_ms, r.device, r.topic, substring($5::bytea FROM r.start FOR r.length)
      FROM unnest($6::integer[], $7::bigint[], $8::integer[], $9::double precision[], $10::text[], $11::text[],
@@ -70,7 +71,7 @@ export async function insertRecords(
       fresh.map(({ entry }) => entry.envelope.gateway),
       fresh.map(({ streamId }) => streamId),
       arrivals,
-      month,
+      day,
       Buffer.concat(payloads),
       all.map(({ arrival }) => arrival),
       all.map(({ record }) => record.seq),
@@ -90,24 +91,30 @@ export async function giveOffsets(
   client: Queryable,
   fresh: readonly Fresh[],
   arrivals: readonly number[],
-  month: number,
+  day: number,
 ): Promise<void> {
   const lasts = sums(fresh.map(({ records }) => records.length));
   const seqsOf = fresh.map(({ records }) => records.map(({ seq }) => seq));
   const clocks = fresh.map(({ entry }) => entry.envelope.clock);
+  const volumes = volumesOf(fresh);
   await client.query(
-    `WITH given AS (UPDATE head SET last_offset = last_offset + $1 RETURNING last_offset - $1 AS base)
-     INSERT INTO arrival (gateway, id, month, stream_id, first_seq, last_seq, first_offset, last_offset, source,
-       received_wall_ms, boot_id, clock_offset_ms, clock_quality)
+    `WITH given AS (UPDATE head SET last_offset = last_offset + $1 RETURNING last_offset - $1 AS base),
+       came AS (INSERT INTO volume (stream, hour, bytes)
+         SELECT v.stream, v.hour, v.bytes
+         FROM given, unnest($17::text[], $18::integer[], $19::bigint[]) AS v (stream, hour, bytes)
+         ON CONFLICT (stream, hour) DO UPDATE SET bytes = volume.bytes + excluded.bytes)
+     INSERT INTO arrival (gateway, id, day, stream_id, first_seq, last_seq, first_offset, last_offset, source,
+       received_wall_ms, boot_id, clock_offset_ms, clock_quality, stream, hour)
      SELECT a.gateway, a.id, $2, a.stream_id, a.first_seq, a.last_seq, given.base + a.first, given.base + a.last,
-       a.source, a.received_wall_ms, a.boot_id, a.clock_offset_ms, a.clock_quality
+       a.source, a.received_wall_ms, a.boot_id, a.clock_offset_ms, a.clock_quality, a.stream, a.hour
      FROM given, unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-       $9::bigint[], $10::text[], $11::double precision[], $12::text[], $13::double precision[], $14::text[])
+       $9::bigint[], $10::text[], $11::double precision[], $12::text[], $13::double precision[], $14::text[],
+       $15::text[], $16::integer[])
        AS a (gateway, id, stream_id, first_seq, last_seq, first, last, source, received_wall_ms, boot_id,
-         clock_offset_ms, clock_quality)`,
+         clock_offset_ms, clock_quality, stream, hour)`,
     [
       lasts.at(-1) ?? 0,
-      month,
+      day,
       fresh.map(({ entry }) => entry.envelope.gateway),
       arrivals,
       fresh.map(({ streamId }) => streamId),
@@ -120,8 +127,26 @@ export async function giveOffsets(
       clocks.map(({ bootId }) => bootId),
       clocks.map(({ offsetMs }) => offsetMs),
       clocks.map(({ quality }) => quality),
+      fresh.map(({ entry }) => entry.envelope.stream),
+      fresh.map(({ entry }) => hourOf(entry.receivedWallMs)),
+      volumes.map(({ stream }) => stream),
+      volumes.map(({ hour }) => hour),
+      volumes.map(({ bytes }) => bytes),
     ],
   );
+}
+
+/** What `fresh` adds, each stream's name and hour once. The rows are locked while `head` is, so in no order. */
+function volumesOf(fresh: readonly Fresh[]): Volume[] {
+  const volumes = new Map<string, Volume>();
+  for (const { entry, records } of fresh) {
+    const { stream } = entry.envelope;
+    const hour = hourOf(entry.receivedWallMs);
+    const volume = volumes.get(`${hour}/${stream}`) ?? { stream, hour, bytes: 0 };
+    volume.bytes += records.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+    volumes.set(`${hour}/${stream}`, volume);
+  }
+  return [...volumes.values()];
 }
 
 /** The running sums of `sizes`. */
@@ -131,6 +156,16 @@ function sums(sizes: readonly number[]): number[] {
     sum += size;
     return sum;
   });
+}
+
+/** Takes records out; their offsets stay empty. */
+export async function removeRecords(client: Queryable, ids: readonly StoredId[]): Promise<void> {
+  if (ids.length === 0) return;
+  await client.query(
+    `DELETE FROM record r USING unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
+     WHERE r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq`,
+    idColumns(ids),
+  );
 }
 
 /** The held versions of `ids`, by {@link idText}: one statement. */
@@ -144,7 +179,7 @@ export async function heldVersions(
        a.received_wall_ms AS "receivedWallMs"
      FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
        JOIN record r ON r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq
-       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.month = r.month`,
+       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day`,
     idColumns(ids),
   );
   return new Map(rows.map(({ streamId, seq, ...version }) => [idText(streamId, seq), version]));
@@ -192,7 +227,7 @@ async function readPage(client: Queryable, after: number, limit: number): Promis
          JOIN stream s ON s.gateway = a.gateway AND s.id = a.stream_id
          LEFT JOIN boot_clock b ON b.gateway = a.gateway AND b.boot_id = a.boot_id
          JOIN record r ON r.gateway = a.gateway AND r.stream_id = a.stream_id
-           AND r.seq BETWEEN a.first_seq AND a.last_seq AND r.month = a.month AND r.arrival_id = a.id
+           AND r.seq BETWEEN a.first_seq AND a.last_seq AND r.day = a.day AND r.arrival_id = a.id
        WHERE a.first_offset <= $2 AND a.first_offset + r.position BETWEEN $1 + 1 AND $2) page
      WHERE page.before < ${PAGE_BYTES_MAX} ORDER BY "offset"`,
     [after, after + limit, limit],

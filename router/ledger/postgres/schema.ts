@@ -3,10 +3,11 @@
  * under an advisory lock however many replicas start together. A schema newer than this version is refused.
  *
  * Every key of what grows with the fleet begins with the gateway. `record` and `arrival` (what the new records of one
- * envelope share) are partitioned by the month of their commit, so that old ones are dropped as whole tables. A unique
- * index cannot span partitions without the month in it: that an id is held once is decided by the stream's row, which
+ * envelope share) are partitioned by the day of their commit, so that old ones are dropped as whole tables. A unique
+ * index cannot span partitions without the day in it: that an id is held once is decided by the stream's row, which
  * every commit locks (I5).
  */
+import { dateOf } from '../../../shared/clock.ts';
 import type { Database, Queryable } from './connection.ts';
 
 const SERVER_VERSION_MIN = 150_000;
@@ -115,6 +116,58 @@ const MIGRATIONS: readonly string[] = [
   ALTER TABLE cursor ADD COLUMN progress bytea NOT NULL DEFAULT '', ADD COLUMN holder text,
     ADD COLUMN held_until timestamptz;
   `,
+  `
+  ALTER TABLE dead_letter ADD COLUMN authenticated_gateway text, ADD COLUMN properties text NOT NULL DEFAULT '{}';
+  `,
+  `
+  ALTER TABLE stream ADD COLUMN withdrawn bytea;
+  ALTER TABLE conflict ADD COLUMN standing boolean NOT NULL DEFAULT false;
+  `,
+  // Partitions by day. Those of months keep the numbers that they have.
+  `
+  ALTER TABLE arrival RENAME COLUMN month TO day;
+  ALTER TABLE record RENAME COLUMN month TO day;
+  ALTER TABLE arrival ADD COLUMN stream text NOT NULL DEFAULT '', ADD COLUMN hour integer NOT NULL DEFAULT 0;
+  UPDATE arrival a SET stream = s.stream, hour = floor(a.received_wall_ms / 3600000)
+    FROM stream s WHERE s.gateway = a.gateway AND s.id = a.stream_id;
+  CREATE INDEX arrival_hour ON arrival (stream, hour);
+  CREATE TABLE volume (
+    stream text NOT NULL,
+    hour integer NOT NULL,
+    bytes bigint NOT NULL,
+    PRIMARY KEY (stream, hour)
+  );
+  INSERT INTO volume SELECT a.stream, a.hour, sum(octet_length(r.payload))
+    FROM record r JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
+    GROUP BY a.stream, a.hour;
+  `,
+  `
+  CREATE TABLE erasure (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    device text NOT NULL,
+    gateway text,
+    actor text NOT NULL,
+    started_wall_ms double precision NOT NULL,
+    finished_wall_ms double precision,
+    records bigint NOT NULL DEFAULT 0,
+    versions bigint NOT NULL DEFAULT 0,
+    dead_letters bigint NOT NULL DEFAULT 0
+  );
+  `,
+  `
+  CREATE TABLE repetition (
+    gateway text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    stream_id bigint NOT NULL,
+    first_seq bigint NOT NULL,
+    last_seq bigint NOT NULL,
+    source text NOT NULL,
+    received_wall_ms double precision NOT NULL,
+    redelivered boolean NOT NULL,
+    PRIMARY KEY (gateway, stream_id, first_seq, id)
+  );
+  CREATE INDEX repetition_id ON repetition (id);
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */
@@ -143,16 +196,38 @@ export async function migrate(db: Database, schema: string): Promise<void> {
   });
 }
 
-/** Makes the partitions of `month` where there are none. Any number of replicas may do so at once. */
-export async function makePartitions(db: Database, schema: string, month: number): Promise<void> {
+/** Makes the partitions of `day` where there are none. Any number of replicas may do so at once. */
+export async function makePartitions(db: Database, schema: string, day: number): Promise<void> {
   await db.transaction(async (client) => {
     await lock(client, schema);
     for (const table of PARTITIONED) {
       await client.query(
-        `CREATE TABLE IF NOT EXISTS ${table}_${month} PARTITION OF ${table} FOR VALUES IN (${month})`,
+        `CREATE TABLE IF NOT EXISTS ${table}_${day} PARTITION OF ${table} FOR VALUES IN (${day})`,
       );
     }
   });
+}
+
+/** Drops the partitions of `day` with all that is in them. */
+export async function dropPartitions(client: Queryable, schema: string, day: number): Promise<void> {
+  await lock(client, schema);
+  for (const table of PARTITIONED) await client.query(`DROP TABLE IF EXISTS ${table}_${day}`);
+}
+
+/** The days that have partitions, ascending. Those from before there were days are left to rows. */
+export async function partitionDays(client: Queryable): Promise<number[]> {
+  const { rows } = await client.query<{ day: number }>(
+    `SELECT substring(c.relname FROM '_([0-9]{8})$')::integer AS day
+     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+     WHERE i.inhparent = 'arrival'::regclass AND c.relname ~ '_[0-9]{8}$' ORDER BY day`,
+  );
+  return rows.map(({ day }) => day);
+}
+
+/** The partition of a wall time: its UTC day as a number that can be read, 20261121. */
+export function dayOf(wallMs: number): number {
+  const date = dateOf(wallMs);
+  return date.getUTCFullYear() * 10_000 + (date.getUTCMonth() + 1) * 100 + date.getUTCDate();
 }
 
 /** A lock until the transaction's end that all replicas share. */

@@ -18,7 +18,7 @@ export interface LockedStream {
 type StreamRow = StreamKey & StateColumns & { id: number };
 
 const COLUMNS = `s.id, s.gateway, s.epoch, s.stream, s.seen, s.gap_quota AS "gapQuota", s.gap_age AS "gapAge",
-  s.gap_corruption AS "gapCorruption", s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
+  s.gap_corruption AS "gapCorruption", s.withdrawn, s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
 
 /** Names may hold any character, so that a plain separator would let two keys meet. */
 export function streamName({ gateway, epoch, stream }: StreamKey): string {
@@ -60,15 +60,34 @@ export async function lockStreams(
   );
 }
 
+/** Locks rows that are there, by their ids, in the order of their keys. */
+export async function lockStreamIds(
+  client: Queryable,
+  ids: readonly { gateway: string; streamId: number }[],
+): Promise<LockedStream[]> {
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s
+     WHERE (s.gateway, s.id) IN (SELECT * FROM unnest($1::text[], $2::bigint[]))
+     ORDER BY s.gateway, s.epoch, s.stream FOR UPDATE`,
+    [ids.map(({ gateway }) => gateway), ids.map(({ streamId }) => streamId)],
+  );
+  return rows.map(({ id, gateway, epoch, stream, ...columns }) => ({
+    id,
+    key: { gateway, epoch, stream },
+    state: decodeState(columns),
+  }));
+}
+
 /** Writes the states of locked streams in one statement. */
 export async function writeStreams(client: Queryable, streams: readonly LockedStream[]): Promise<void> {
   const columns = streams.map(({ state }) => encodeState(state));
   await client.query(
     `UPDATE stream s SET seen = n.seen, gap_quota = n.gap_quota, gap_age = n.gap_age,
-       gap_corruption = n.gap_corruption, sealed_at = n.sealed_at, duplicates = n.duplicates, conflicts = n.conflicts
+       gap_corruption = n.gap_corruption, sealed_at = n.sealed_at, duplicates = n.duplicates, conflicts = n.conflicts,
+       withdrawn = n.withdrawn
      FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[],
-       $8::bigint[], $9::bigint[])
-       AS n (gateway, id, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts)
+       $8::bigint[], $9::bigint[], $10::bytea[])
+       AS n (gateway, id, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts, withdrawn)
      WHERE s.gateway = n.gateway AND s.id = n.id`,
     [
       streams.map(({ key }) => key.gateway),
@@ -80,8 +99,22 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
       columns.map(({ sealedAt }) => sealedAt),
       columns.map(({ duplicates }) => duplicates),
       columns.map(({ conflicts }) => conflicts),
+      columns.map(({ withdrawn }) => withdrawn),
     ],
   );
+}
+
+/** One stream as it is, not locked. */
+export async function findStream(
+  client: Queryable,
+  { gateway, epoch, stream }: StreamKey,
+): Promise<{ id: number; state: StreamState } | null> {
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s WHERE s.gateway = $1 AND s.epoch = $2 AND s.stream = $3`,
+    [gateway, epoch, stream],
+  );
+  const [row] = rows;
+  return row ? { id: row.id, state: decodeState(row) } : null;
 }
 
 /** All streams, or one gateway's, in the order they were made. */

@@ -1,25 +1,53 @@
 /** The way back through the IoT rule: from a queue message's body to what the gateway published. */
 import type { Message } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
+import { providerProperties } from '../properties.ts';
 import type { Delivery } from '../source.ts';
 
 /** What the rule's SELECT puts into the body, as far as it is needed here. */
-const ruleOutput = z.object({ data: z.string(), topic: z.string() });
+const ruleOutput = z.object({
+  data: z.string(),
+  topic: z.string(),
+  /** clientid() */
+  client: z.string().optional(),
+  /** principal() */
+  principal: z.string().optional(),
+});
+
+/** What clientid() says of a publish over HTTPS (AWS IoT Core developer guide, "Functions"). */
+const NO_CLIENT = 'n/a';
 
 /**
  * What a queue message hands over: the bytes that the gateway published, out of the rule's JSON. A body that is not the
- * rule's is handed over as it is: the router dead-letters what does not decode. The gateway is
- * the topic's second to last level: who may publish to `headgate/<gateway>/…` is decided by the gateway's AWS policy.
+ * rule's is handed over as it is: the router dead-letters what does not decode. The gateway is the topic's second to
+ * last level: who may publish to `headgate/<gateway>/…` is decided by the gateway's AWS policy. Where the rule gives the
+ * MQTT client id too, both must agree, so that a policy that is too wide lets nobody in.
  */
 export function deliveryOf(source: string, message: Message): Delivery {
   const body = message.Body ?? '';
   const count = Number.parseInt(message.Attributes?.ApproximateReceiveCount ?? '', 10);
   const deliveryCount = Number.isNaN(count) ? null : count;
+  const told = { messageId: message.MessageId, receiveCount: deliveryCount };
   const rule = ruleOutput.safeParse(parseJson(body));
-  if (!rule.success) return { source, bytes: Buffer.from(body), authenticatedGateway: null, deliveryCount };
-  const { data, topic } = rule.data;
-  const authenticatedGateway = topic.split('/').at(-2) ?? null;
-  return { source, bytes: Buffer.from(data, 'base64'), authenticatedGateway, deliveryCount };
+  if (!rule.success) {
+    const properties = (): Record<string, string> => providerProperties(told);
+    return { source, bytes: Buffer.from(body), authenticatedGateway: null, deliveryCount, properties };
+  }
+  const { data, topic, client, principal } = rule.data;
+  return {
+    source,
+    bytes: Buffer.from(data, 'base64'),
+    authenticatedGateway: gatewayOf(topic, client),
+    deliveryCount,
+    properties: () => providerProperties({ ...told, topic, client, principal }),
+  };
+}
+
+/** A text that is no gateway's name where the two disagree. */
+function gatewayOf(topic: string, client: string | undefined): string | null {
+  const gateway = topic.split('/').at(-2) ?? null;
+  if (client === undefined || client === NO_CLIENT || client === gateway) return gateway;
+  return `client ${client} on the topic of ${gateway}`;
 }
 
 /** Undefined when it is not JSON. */

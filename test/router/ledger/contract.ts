@@ -2,12 +2,17 @@
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { conflictCases } from './conflict-cases.ts';
+import { deadLetterCases } from './dead-letter-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
+import { erasureCases, noErasureCase } from './erasure-cases.ts';
 import { feedCases } from './feed-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
+import { policyCases } from './policy-cases.ts';
+import { noRetentionCase, retentionCases } from './retention-cases.ts';
+import { whereaboutsCases } from './whereabouts-cases.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
 
@@ -20,6 +25,13 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     conflictCases(t, engine);
     stateCases(t, engine);
     feedCases(t, engine);
+    policyCases(t, engine);
+    deadLetterCases(t, engine);
+    whereaboutsCases(t, engine);
+    if (engine.groups.includes('retention')) retentionCases(t, engine);
+    else noRetentionCase(t, engine);
+    if (engine.groups.includes('erasure')) erasureCases(t, engine);
+    else noErasureCase(t, engine);
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
       testKill(t, engineFile),
@@ -225,6 +237,20 @@ function gapCases(t: Test, engine: LedgerEngine): void {
     t.equal(stream?.missing.length, 100);
     t.strictSame(stream?.missing.at(-1), { first: 199, last: 199 });
     t.equal(stream?.missingCount, 150);
+  });
+
+  t.test('more ranges than a stream may have are refused; what fills holes is taken (I10)', async (t) => {
+    const { ledger } = await fresh(t, engine);
+    const comb = (first: number) =>
+      entry({ gaps: seqs(first, first + 49_999).map((i) => gap(2 * i, 2 * i)) });
+    await ledger.commit([comb(1)]);
+    await ledger.commit([comb(50_001)]);
+    await t.rejects(ledger.commit([comb(100_001), entry({ stream: 'alarms', seqs: [1] })]), {
+      name: 'EntryRefused',
+      reason: 'limit',
+    });
+    t.match(await ledger.completeness(), [{ highest: 200_000, missingCount: 100_000 }], 'nothing of it');
+    t.match(await ledger.commit([entry({ gaps: [gap(1, 1)] })]), [{ gap: 1 }]);
   });
 
   t.test('a seal says where an epoch ended, before or after its records', async (t) => {

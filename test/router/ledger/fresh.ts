@@ -1,15 +1,30 @@
 /** Ledgers of one test. */
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
+import type { LedgerUpkeep } from '../../../router/ledger/upkeep.ts';
 import type { LedgerEngine } from './engine.ts';
 
 let places = 0;
 
 /** A new ledger, closed at the end of the test (closing twice is allowed). */
-export async function fresh(t: Test, engine: LedgerEngine): Promise<{ ledger: Ledger; place: string }> {
+export async function fresh(
+  t: Test,
+  engine: LedgerEngine,
+  options: Parameters<LedgerEngine['open']>[1] = {},
+): Promise<{ ledger: Ledger; place: string }> {
   places += 1;
   const place = engine.place(t.testdir(), `contract-${places}`);
-  const ledger = await engine.open(place);
+  const ledger = await engine.open(place, options);
   t.teardown(() => ledger.close());
   return { ledger, place };
+}
+
+/** The same, with its second contract. */
+export async function freshWithUpkeep(
+  t: Test,
+  engine: LedgerEngine,
+  options: Parameters<LedgerEngine['open']>[1] = {},
+): Promise<{ ledger: Ledger; upkeep: LedgerUpkeep; place: string }> {
+  const { ledger, place } = await fresh(t, engine, options);
+  return { ledger, upkeep: ledger.upkeep, place };
 }

@@ -3,12 +3,16 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { LedgerEngine } from './engine.ts';
+import { LIMITS } from './limits.ts';
 
 export const engine: LedgerEngine = {
   name: 'sqlite',
-  open: (place) =>
+  groups: ['retention', 'erasure'],
+  open: (place, options) =>
     openSqliteLedger({
       file: place,
+      limits: LIMITS,
+      ...options,
       clock: systemClock,
       log: createLogger({ level: 'silent', levels: {} }),
     }),

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
@@ -5,6 +6,7 @@ import t, { type Test } from 'tap';
 import { openSqliteLedger, type SqliteLedgerLimits } from '../../../router/ledger/sqlite.ts';
 import { openLedgerFile } from '../../../router/ledger/sqlite-schema.ts';
 import { StreamTable } from '../../../router/ledger/sqlite-streams.ts';
+import { SCHEMA } from '../../../router/ledger/sqlite-tables.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { runLedgerContract } from './contract.ts';
@@ -51,6 +53,46 @@ t.test('files that are not ours are refused with a clear error', async (t) => {
   await t.rejects(
     openSqliteLedger({ file: newer, clock: systemClock, log: createLogger({ level: 'silent', levels: {} }) }),
   );
+});
+
+t.test('a file of version 1 is brought forward with all that it holds', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const old = new Database(file);
+  old.exec(SCHEMA);
+  old.exec(`PRAGMA user_version = 1;
+    INSERT INTO dead_letter VALUES (3, 0, 's', 'cbor', 'd', x'0102', 5), (4, 2, 's', 'magic', 'd', x'03', 6)`);
+  old.close();
+  const { ledger } = await openIn(t, file, { deadLetters: { rowsMax: 2, bytesMax: 100 } });
+  t.match(await ledger.deadLetters(10), [{ reason: 'magic', properties: {} }, { reason: 'cbor' }]);
+  t.match(await ledger.totals(), { deadLetters: 4 });
+  const letter = { source: 's', reason: 'new', detail: '', bytes: Buffer.of(1), receivedWallMs: 7 };
+  await ledger.deadLetter(letter);
+  t.match(
+    await ledger.deadLetters(10),
+    [{ reason: 'new' }, { reason: 'magic' }],
+    'its rows count for the bound',
+  );
+});
+
+t.test('a file of version 1 keeps the positions of its feeds and the clocks of its boots', async (t) => {
+  const file = join(t.testdir(), 'ledger.db');
+  const old = new Database(file);
+  old.exec(SCHEMA);
+  // As a router made them that knew of leases, but of no version 2.
+  old.exec(`CREATE TABLE boot_clock (gateway TEXT NOT NULL, boot_id TEXT NOT NULL, offset_ms REAL NOT NULL,
+      PRIMARY KEY (gateway, boot_id)) STRICT, WITHOUT ROWID;
+    CREATE TABLE cursor_progress (feed TEXT PRIMARY KEY, progress BLOB NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO boot_clock VALUES ('gw-1', 'boot-1', 1000);
+    INSERT INTO cursor VALUES ('nats', 7);
+    INSERT INTO cursor_progress VALUES ('nats', x'0102');
+    PRAGMA user_version = 1`);
+  old.close();
+  const { ledger } = await openIn(t, file);
+  const progress = Buffer.of(1, 2);
+  t.match(await ledger.claimFeed('nats', 'me', 1000), { offset: 7, progress });
+  t.ok(await ledger.moveFeed('nats', { offset: 7, progress }, { offset: 8, progress: Buffer.of(3) }));
+  await ledger.commit([entry({ seqs: [1], offsetMs: 5, quality: 'unsynchronised' })]);
+  t.match(await ledger.read(0, 1), [{ wallMs: 1010, clockQuality: 'corrected' }]);
 });
 
 t.test('a commit that fails in the middle leaves nothing, and the next one is right (I5)', async (t) => {
@@ -151,6 +193,16 @@ t.test('verify finds lost records, unseen ones and ids held twice (I5)', async (
       problem('held-twice', { first: 6, last: 6 }),
     ],
   });
+});
+
+t.test('what was erased is not in the file any more', async (t) => {
+  const folder = t.testdir();
+  const { ledger } = await openIn(t, join(folder, 'ledger.db'));
+  await ledger.commit([entry({ seqs: [1, 2, 4], text: 'very-private-reading' })]);
+  const files = () => Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))));
+  t.ok(files().includes('very-private-reading'));
+  for (const device of ['device-1', 'device-2']) await ledger.upkeep?.erase({ device, gateway: null }, 'ann');
+  t.notOk(files().includes('very-private-reading'));
 });
 
 t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log line (I10)', async (t) => {

@@ -51,6 +51,19 @@ t.test('reads from the oldest event, and after a restart from its checkpoint', a
   t.strictSame(second.texts(), ['4', '5']);
 });
 
+t.test('the device that the hub authenticated, and what else it says', async (t) => {
+  const { cloud, send } = await start(t);
+  const { deliveries } = await startReading(t, { config: cloud.routerConfig() });
+  await send('1');
+  await until(t, 'the event', () => deliveries.length === 1);
+  t.equal(deliveries[0]?.authenticatedGateway, 'gw-1');
+  t.match(deliveries[0]?.properties?.(), {
+    sequenceNumber: '0',
+    'iothub-connection-device-id': 'gw-1',
+    enqueued: /^20/,
+  });
+});
+
 t.test('the checkpoint never passes an event that is not settled (I5)', async (t) => {
   const { cloud, send } = await start(t);
   const checkpoints = memoryCheckpoints();

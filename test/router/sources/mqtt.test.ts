@@ -29,6 +29,21 @@ t.test('each envelope once, in order, with what the source can tell', async (t) 
   t.type(source.state().lastReceivedMs, 'number');
 });
 
+t.test('where the broker guards the topics, the topic tells the gateway', async (t) => {
+  const broker = await startBroker(t);
+  const deliveries: Delivery[] = [];
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const source = await open(t, { url, topic_authenticated: true }, async (delivery) => {
+    deliveries.push(delivery);
+    return 'settle';
+  });
+  await until(() => source.state().connected);
+  await broker.publish('headgate/gw-7/vitals', 'x');
+  await until(() => source.state().settled === 1);
+  t.match(deliveries[0], { authenticatedGateway: 'gw-7' });
+  t.same(deliveries[0]?.properties?.(), { topic: 'headgate/gw-7/vitals', retain: 'false', dup: 'false' });
+});
+
 t.test('a message to be retried comes again, and those behind it are not lost', async (t) => {
   const broker = await startBroker(t);
   const seen: string[] = [];

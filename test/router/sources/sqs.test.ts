@@ -165,6 +165,32 @@ t.test('a body that is not from the rule is handed over as it is', async (t) => 
   t.ok(reader.deliveries.every(({ authenticatedGateway }) => authenticatedGateway === null));
 });
 
+t.test('a client id that the rule gives must be that of the topic; what else it says is kept', async (t) => {
+  const aws = await startAws(t);
+  const topic = 'headgate/gw-1/metrics';
+  const cases = [
+    [{ topic, client: 'gw-1', principal: 'abc' }, 'gw-1'],
+    [{ topic, client: 'n/a' }, 'gw-1'],
+    [{ topic, client: 'gw-2' }, 'client gw-2 on the topic of gw-1'],
+  ] as const;
+  await send(
+    t,
+    aws,
+    cases.map(([told]) => JSON.stringify({ data: 'aGk=', ...told })),
+  );
+  const { source, deliveries } = await read(t, aws.router);
+  await until(() => source.state().settled === cases.length, 'settled');
+  t.same(
+    new Set(deliveries.map(({ authenticatedGateway }) => authenticatedGateway)),
+    new Set(cases.map(([, gateway]) => gateway)),
+  );
+  const told = deliveries.map(({ properties }) => properties?.() ?? {});
+  t.match(
+    told.find(({ principal }) => principal),
+    { topic, client: 'gw-1', principal: 'abc', receiveCount: '1', messageId: String },
+  );
+});
+
 t.test('a queue that is away is tried for ever, said so, and read when it is back', async (t) => {
   const aws = await startAws(t);
   const queuePort = Number(new URL(aws.router.queue_url).port);

@@ -1,6 +1,6 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
+import { crc32, zstdCompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';
 import fc from 'fast-check';
 import t from 'tap';
@@ -116,7 +116,15 @@ function frame(body: Uint8Array, version = 1, flags = 0): Buffer {
   return Buffer.concat([head, sum, body]);
 }
 
-t.test('each check has its own code', async (t) => {
+/** A few hundred bytes that unpack to a list of this many empty lists. */
+function bomb(lists: number): Uint8Array {
+  const body = Buffer.alloc(5 + lists, 0x80);
+  body.writeUInt8(0x9a, 0);
+  body.writeUInt32BE(lists, 1);
+  return zstdCompressSync(body);
+}
+
+t.test('each check has its own code, and nothing unpacks without a bound (I10)', async (t) => {
   const ok: unknown[] = [
     'gw',
     '1-ab',
@@ -137,7 +145,10 @@ t.test('each check has its own code', async (t) => {
     ['checksum', Buffer.concat([frame(encodeCbor(ok)), Buffer.of(1)])],
     ['compression', frame(encodeCbor(ok), 1, 1)],
     ['cbor', frame(Buffer.of(0xff))],
+    ['limit', frame(bomb(200_000), 1, 1)],
+    ['schema', frame(bomb(199_999), 1, 1)],
     ['schema', frame(encodeCbor({}))],
+    ['schema', frame(encodeCbor(ok.with(3, ['b'.repeat(129), 0, 1])))],
     ['schema', frame(encodeCbor(ok.with(0, 'Not A Name')))],
     ['schema', frame(encodeCbor(ok.with(4, 7)))],
     ['schema', frame(encodeCbor(ok.with(7, [[0, 5, 0, 0, Buffer.of(1)]])))],

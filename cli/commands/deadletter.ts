@@ -1,0 +1,75 @@
+import type { Command } from 'commander';
+import { EXIT } from '../../shared/exit-codes.ts';
+import { fail } from '../output.ts';
+import { runConfigured } from '../run-configured.ts';
+
+type Commands = typeof import('../dead-letters.ts');
+
+interface Flags {
+  config: string;
+  source?: string;
+  reason?: string;
+  olderThan?: string;
+  all?: boolean;
+  json?: boolean;
+  limit?: string;
+  out?: string;
+  encoding?: string;
+}
+
+export function addDeadLetterCommand(program: Command): void {
+  const letters = program
+    .command('deadletter')
+    .description('The messages that the router could not take: look at them, try them again, remove them.');
+  filtered(letters, 'ls', 'List them, the newest first.')
+    .option('--limit <count>', 'at most so many', '100')
+    .action((flags: Flags) => run(flags, (commands, config) => commands.list(config, flags)));
+  command(letters, 'show <id>', 'Print what is known of one, and its first bytes.')
+    .option('--out <file>', 'write its bytes to a new file')
+    .option('--encoding <encoding>', 'how --out writes them: raw, hex or base64', 'hex')
+    .action((id: string, flags: Flags) => run(flags, (commands, config) => commands.show(config, id, flags)));
+  filtered(letters, 'retry [id...]', 'Feed them through the intake again; what is committed is removed.')
+    .option('--all', 'all of them')
+    .action((ids: string[], flags: Flags) =>
+      chosen(ids, flags, (commands, config) => commands.retry(config, ids, flags)),
+    );
+  filtered(letters, 'purge [id...]', 'Remove them for good.')
+    .option('--all', 'all of them')
+    .action((ids: string[], flags: Flags) =>
+      chosen(ids, flags, (commands, config) => commands.purge(config, ids, flags)),
+    );
+}
+
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .requiredOption('--config <file>', 'router.yaml')
+    .option('--json', 'print the result as JSON');
+}
+
+function filtered(parent: Command, name: string, description: string): Command {
+  return command(parent, name, description)
+    .option('--source <source>', 'of one source')
+    .option('--reason <reason>', 'with one reason')
+    .option('--older-than <duration>', 'received longer ago than, for example, 7d');
+}
+
+/** Nothing is retried or removed by a slip: ids, a condition or --all have to be given. */
+async function chosen(ids: string[], flags: Flags, work: Parameters<typeof run>[1]): Promise<void> {
+  const { all, source, reason, olderThan } = flags;
+  if (ids.length > 0 || all || source !== undefined || reason !== undefined || olderThan !== undefined) {
+    await run(flags, work);
+  } else {
+    process.exitCode = fail('which? Give ids, --source, --reason, --older-than or --all', EXIT.usage);
+  }
+}
+
+async function run(
+  { config }: Flags,
+  work: (commands: Commands, config: Parameters<Commands['list']>[0]) => Promise<number>,
+): Promise<void> {
+  const { loadRouterConfig } = await import('../../router/config.ts');
+  const commands = await import('../dead-letters.ts');
+  process.exitCode = await runConfigured(loadRouterConfig(config), (loaded) => work(commands, loaded));
+}

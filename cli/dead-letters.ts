@@ -1,0 +1,140 @@
+/** `headgate deadletter`: works on the ledger itself, so that it can look also when no router runs. */
+import { writeFile } from 'node:fs/promises';
+import type { RouterConfig } from '../router/config.ts';
+import { retryDeadLetters } from '../router/dead-letter-retry.ts';
+import type { DeadLetterFilter, StoredDeadLetter } from '../router/ledger/upkeep.ts';
+import { isoTime, systemClock } from '../shared/clock.ts';
+import { duration } from '../shared/config/kinds.ts';
+import { EXIT } from '../shared/exit-codes.ts';
+import { bytesText, printable, table } from './format.ts';
+import { fail, printJson, printLine } from './output.ts';
+import { withUpkeep } from './with-ledger.ts';
+
+interface FilterFlags {
+  source?: string;
+  reason?: string;
+  olderThan?: string;
+  json?: boolean;
+}
+
+/** `show` prints no more of a message; `--out` writes all of it. */
+const BYTES_SHOWN = 256;
+const DETAIL_SHOWN = 60;
+const ENCODINGS = ['raw', 'hex', 'base64'];
+
+export async function list(config: RouterConfig, flags: FilterFlags & { limit?: string }): Promise<number> {
+  const filter = filterOf([], flags);
+  const limit = wholeNumber(flags.limit ?? '');
+  if (typeof filter === 'string') return fail(filter, EXIT.usage);
+  if (limit === null) return fail(`--limit ${flags.limit}: expected a whole number`, EXIT.usage);
+  return withUpkeep(config, async (upkeep) => {
+    const heads = await upkeep.deadLetterHeads(filter, limit);
+    if (flags.json) {
+      printJson(heads);
+      return EXIT.ok;
+    }
+    const rows = heads.map(({ id, receivedWallMs, source, reason, sizeBytes, detail }) => [
+      String(id),
+      isoTime(receivedWallMs),
+      source,
+      reason,
+      bytesText(sizeBytes),
+      detail.slice(0, DETAIL_SHOWN),
+    ]);
+    printLine(table(['ID', 'RECEIVED', 'SOURCE', 'REASON', 'SIZE', 'DETAIL'], rows));
+    return EXIT.ok;
+  });
+}
+
+export async function show(
+  config: RouterConfig,
+  idText: string,
+  { out, encoding = 'hex', json = false }: { out?: string; encoding?: string; json?: boolean },
+): Promise<number> {
+  const id = wholeNumber(idText);
+  if (id === null) return fail(`"${idText}" is no id`, EXIT.usage);
+  if (!ENCODINGS.includes(encoding)) {
+    return fail(`--encoding ${encoding}: expected one of ${ENCODINGS.join(', ')}`, EXIT.usage);
+  }
+  return withUpkeep(config, async (upkeep) => {
+    const letter = await upkeep.loadDeadLetter(id);
+    if (!letter) return fail(`there is no dead letter ${id}`, EXIT.failed);
+    const bytes = Buffer.from(letter.bytes);
+    if (out !== undefined) {
+      const text = encoding === 'hex' || encoding === 'base64' ? `${bytes.toString(encoding)}\n` : bytes;
+      // A new file only, and not for everyone: it holds telemetry.
+      await writeFile(out, text, { flag: 'wx', mode: 0o600 });
+    }
+    if (json) printJson({ ...letter, bytes: bytes.toString('base64') });
+    else printLine(render(letter, bytes));
+    return EXIT.ok;
+  });
+}
+
+export async function retry(config: RouterConfig, ids: string[], flags: FilterFlags): Promise<number> {
+  const filter = filterOf(ids, flags);
+  if (typeof filter === 'string') return fail(filter, EXIT.usage);
+  return withUpkeep(config, async (upkeep, ledger, log) => {
+    const outcomes = { committed: 0, refused: 0, failed: 0 };
+    for await (const { id, outcome, reason } of retryDeadLetters(ledger, upkeep, filter, {
+      clock: systemClock,
+      log,
+    })) {
+      outcomes[outcome] += 1;
+      if (!flags.json) printLine(`${id}  ${outcome}${reason === null ? '' : `: ${reason}`}`);
+    }
+    if (flags.json) printJson(outcomes);
+    else
+      printLine(
+        `${outcomes.committed} committed, ${outcomes.refused} refused again, ${outcomes.failed} failed`,
+      );
+    return outcomes.refused + outcomes.failed === 0 ? EXIT.ok : EXIT.failed;
+  });
+}
+
+export async function purge(config: RouterConfig, ids: string[], flags: FilterFlags): Promise<number> {
+  const filter = filterOf(ids, flags);
+  if (typeof filter === 'string') return fail(filter, EXIT.usage);
+  return withUpkeep(config, async (upkeep) => {
+    const removed = await upkeep.removeDeadLetters(filter);
+    if (flags.json) printJson({ removed });
+    else printLine(`${removed} removed`);
+    return EXIT.ok;
+  });
+}
+
+/** What is wrong with the arguments, as text. */
+function filterOf(idTexts: string[], { source, reason, olderThan }: FilterFlags): DeadLetterFilter | string {
+  const ids = idTexts.map(wholeNumber);
+  const wrong = ids.indexOf(null);
+  if (wrong >= 0) return `"${idTexts[wrong]}" is no id`;
+  const filter: DeadLetterFilter = {
+    ...(ids.length > 0 && { ids: ids.filter((id) => id !== null) }),
+    ...(source !== undefined && { source }),
+    ...(reason !== undefined && { reason }),
+  };
+  if (olderThan === undefined) return filter;
+  const age = duration().safeParse(olderThan);
+  if (!age.success) return `--older-than ${olderThan}: expected a duration such as 7d`;
+  return { ...filter, beforeWallMs: systemClock.wallMs() - age.data };
+}
+
+function wholeNumber(text: string): number | null {
+  return /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+function render(letter: StoredDeadLetter, bytes: Buffer): string {
+  const { id, receivedWallMs, source, reason, detail, authenticatedGateway, properties, sizeBytes } = letter;
+  const rest = sizeBytes > BYTES_SHOWN ? ` … (--out writes all ${sizeBytes})` : '';
+  return [
+    `dead letter ${id}`,
+    `received       ${isoTime(receivedWallMs)} from ${source}`,
+    `reason         ${reason}: ${detail}`,
+    `authenticated  ${authenticatedGateway ?? 'the provider does not tell'}`,
+    `size           ${sizeBytes} bytes`,
+    ...Object.entries(properties).map(([name, value]) => `property       ${name}: ${value}`),
+    `bytes          ${bytes.toString('hex', 0, BYTES_SHOWN)}${rest}`,
+  ]
+    .map(printable)
+    .join('\n');
+}

@@ -1,0 +1,82 @@
+/** `headgate ledger erase`, `erasures` and `where`: work on the ledger itself, beside a running router. */
+import { userInfo } from 'node:os';
+import type { RouterConfig } from '../router/config.ts';
+import type { Erasure } from '../router/ledger/erasure.ts';
+import type { Sighting, Whereabouts } from '../router/ledger/whereabouts.ts';
+import { isoTime } from '../shared/clock.ts';
+import { EXIT } from '../shared/exit-codes.ts';
+import { table } from './format.ts';
+import { fail, printJson, printLine } from './output.ts';
+import { withUpkeep } from './with-ledger.ts';
+
+const ERASURES_SHOWN = 1000;
+
+export async function erase(
+  config: RouterConfig,
+  { device, gateway, by, json = false }: { device: string; gateway?: string; by?: string; json?: boolean },
+): Promise<number> {
+  return withUpkeep(config, async (upkeep) => {
+    const erasure = await upkeep.erase({ device, gateway: gateway ?? null }, by ?? userInfo().username);
+    const { records, versions, deadLetters } = erasure;
+    if (json) printJson(erasure);
+    else
+      printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
+    return EXIT.ok;
+  });
+}
+
+export async function erasures(config: RouterConfig, json: boolean): Promise<number> {
+  return withUpkeep(config, async (upkeep) => {
+    const found = await upkeep.erasures(ERASURES_SHOWN);
+    if (json) printJson(found);
+    else printLine(renderErasures(found));
+    return EXIT.ok;
+  });
+}
+
+/** `id`: gateway/epoch/stream/seq. */
+export async function where(config: RouterConfig, id: string, json: boolean): Promise<number> {
+  const [, gateway, epoch, stream, seq] = /^([^/]+)\/([^/]+)\/([^/]+)\/(\d{1,15})$/.exec(id) ?? [];
+  if (gateway === undefined || epoch === undefined || stream === undefined) {
+    return fail(`"${id}": expected gateway/epoch/stream/seq`, EXIT.usage);
+  }
+  return withUpkeep(config, async (upkeep) => {
+    const found = await upkeep.where({ gateway, epoch, stream, seq: Number(seq) });
+    if (json) printJson(found);
+    else printLine(renderWhere(found, config));
+    return EXIT.ok;
+  });
+}
+
+function renderWhere({ state, offset, first, again, aside }: Whereabouts, { sources }: RouterConfig): string {
+  const row = ({ source, receivedWallMs }: Sighting, how: string): string[] => {
+    const known = sources.find(({ name }) => name === source);
+    const region = known && 'region' in known ? known.region : '–';
+    return [how, source, known?.type ?? '–', region, isoTime(receivedWallMs)];
+  };
+  const rows = [
+    ...(first ? [row(first, 'stands')] : []),
+    ...again.map((sighting) => row(sighting, sighting.cause)),
+    ...aside.map((sighting) => row(sighting, 'kept aside')),
+  ];
+  const head = `${state}${offset === null ? '' : ` at offset ${offset}`}`;
+  return rows.length === 0
+    ? head
+    : `${head}\n\n${table(['HOW', 'SOURCE', 'TYPE', 'REGION', 'RECEIVED'], rows)}`;
+}
+
+function renderErasures(found: readonly Erasure[]): string {
+  return table(
+    ['STARTED', 'FINISHED', 'BY', 'GATEWAY', 'DEVICE', 'RECORDS', 'VERSIONS', 'DEAD LETTERS'],
+    found.map((erasure) => [
+      isoTime(erasure.startedWallMs),
+      erasure.finishedWallMs === null ? 'not finished' : isoTime(erasure.finishedWallMs),
+      erasure.actor,
+      erasure.gateway ?? 'all',
+      erasure.device,
+      String(erasure.records),
+      String(erasure.versions),
+      String(erasure.deadLetters),
+    ]),
+  );
+}

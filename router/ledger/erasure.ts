@@ -1,0 +1,82 @@
+/**
+ * Erasing a device: its records leave in bounded steps, and the id of each is known as erased for ever, so that a
+ * redelivery does not bring it back. What was done is written down with the first step and counted with each.
+ */
+import { decodeEnvelope, EnvelopeError } from '../../shared/envelope/codec.ts';
+import type { LedgerUpkeep } from './upkeep.ts';
+
+export interface ErasureTarget {
+  device: string;
+  /** Null: of every gateway. */
+  gateway: string | null;
+}
+
+/** One erasure, as the ledger remembers it. */
+export interface Erasure extends ErasureTarget {
+  id: number;
+  /** Who asked for it. */
+  actor: string;
+  startedWallMs: number;
+  /** Null when it did not come to its end: ask for it again. */
+  finishedWallMs: number | null;
+  records: number;
+  /** Versions of records in conflict that had been kept aside. */
+  versions: number;
+  deadLetters: number;
+}
+
+/** Ids that one step looks through: `first..last` of each stream. */
+export interface ErasureWindow<Stream> {
+  streams: Stream[];
+  first: number;
+  last: number;
+}
+
+const IDS_PER_STEP = 50_000;
+
+/** All ids of all streams, few at a time: a large stream in pieces, small ones together. */
+export function* erasureWindows<Stream extends { max: number }>(
+  streams: Iterable<Stream>,
+): Generator<ErasureWindow<Stream>> {
+  let small: Stream[] = [];
+  let ids = 0;
+  for (const stream of streams) {
+    if (stream.max > IDS_PER_STEP) {
+      for (let first = 1; first <= stream.max; first += IDS_PER_STEP) {
+        yield { streams: [stream], first, last: first + IDS_PER_STEP - 1 };
+      }
+      continue;
+    }
+    if (ids + stream.max > IDS_PER_STEP) {
+      yield { streams: small, first: 1, last: IDS_PER_STEP };
+      small = [];
+      ids = 0;
+    }
+    small.push(stream);
+    // A stream without records costs a look as well.
+    ids += Math.max(stream.max, IDS_PER_STEP / 500);
+  }
+  if (small.length > 0) yield { streams: small, first: 1, last: IDS_PER_STEP };
+}
+
+/** The dead letters that hold a record of the device, as far as they can be read. */
+export async function deadLettersOf(upkeep: LedgerUpkeep, target: ErasureTarget): Promise<number[]> {
+  const heads = await upkeep.deadLetterHeads({}, Number.MAX_SAFE_INTEGER);
+  const found: number[] = [];
+  for (const { id } of heads) {
+    const letter = await upkeep.loadDeadLetter(id);
+    if (letter && tells(letter.bytes, target)) found.push(id);
+  }
+  return found;
+}
+
+function tells(bytes: Uint8Array, { device, gateway }: ErasureTarget): boolean {
+  try {
+    const envelope = decodeEnvelope(bytes);
+    if (gateway !== null && envelope.gateway !== gateway) return false;
+    return envelope.records.some((record) => record.device === device);
+  } catch (error) {
+    if (error instanceof EnvelopeError) return false;
+    throw error;
+  }
+}

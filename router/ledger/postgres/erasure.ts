@@ -1,0 +1,94 @@
+/** Erasing a device from PostgreSQL, and the `erasure` rows that say who did. The server's vacuum overwrites what was deleted. */
+import type { SeqRange } from '../../../shared/record.ts';
+import type { Erasure, ErasureTarget, ErasureWindow } from '../erasure.ts';
+import { withdraw } from '../rules.ts';
+import type { Queryable } from './connection.ts';
+import { lockStreamIds, writeStreams } from './streams.ts';
+
+export interface ErasableStream {
+  gateway: string;
+  streamId: number;
+  max: number;
+}
+
+type StoredSeq = SeqRange & { gateway: string; streamId: number };
+
+const COLUMNS = `id, device, gateway, actor, started_wall_ms AS "startedWallMs", finished_wall_ms AS "finishedWallMs",
+  records, versions, dead_letters AS "deadLetters"`;
+
+export async function beginErasure(
+  client: Queryable,
+  { device, gateway }: ErasureTarget,
+  actor: string,
+  startedWallMs: number,
+): Promise<number> {
+  const { rows } = await client.query<{ id: number }>(
+    'INSERT INTO erasure (device, gateway, actor, started_wall_ms) VALUES ($1, $2, $3, $4) RETURNING id',
+    [device, gateway, actor, startedWallMs],
+  );
+  return rows[0]?.id ?? 0;
+}
+
+/** One transaction's work. */
+export async function eraseWindow(
+  client: Queryable,
+  erasure: number,
+  device: string,
+  { streams, first, last }: ErasureWindow<ErasableStream>,
+): Promise<void> {
+  const locked = await lockStreamIds(client, streams);
+  const values = [
+    streams.map(({ gateway }) => gateway),
+    streams.map(({ streamId }) => streamId),
+    first,
+    last,
+    device,
+  ];
+  const remove = async (table: 'record' | 'conflict'): Promise<StoredSeq[]> => {
+    const { rows } = await client.query<StoredSeq>(
+      `DELETE FROM ${table} t USING unnest($1::text[], $2::bigint[]) AS s (gateway, stream_id)
+       WHERE t.gateway = s.gateway AND t.stream_id = s.stream_id AND t.seq BETWEEN $3 AND $4 AND t.device = $5
+       RETURNING t.gateway, t.stream_id AS "streamId", t.seq AS first, t.seq AS last`,
+      values,
+    );
+    return rows;
+  };
+  const records = await remove('record');
+  const versions = await remove('conflict');
+  const gone = [...records, ...versions];
+  if (gone.length === 0) return;
+  for (const stream of locked) {
+    const own = gone.filter(
+      ({ gateway, streamId }) => streamId === stream.id && gateway === stream.key.gateway,
+    );
+    if (own.length > 0) stream.state = withdraw(stream.state, own, 'erasure');
+  }
+  await writeStreams(client, locked);
+  await client.query('UPDATE erasure SET records = records + $1, versions = versions + $2 WHERE id = $3', [
+    records.length,
+    versions.length,
+    erasure,
+  ]);
+}
+
+export async function finishErasure(
+  client: Queryable,
+  erasure: number,
+  deadLetters: number,
+  finishedWallMs: number,
+): Promise<Erasure> {
+  const { rows } = await client.query<Erasure>(
+    `UPDATE erasure SET dead_letters = $1, finished_wall_ms = $2 WHERE id = $3 RETURNING ${COLUMNS}`,
+    [deadLetters, finishedWallMs, erasure],
+  );
+  const [done] = rows;
+  if (!done) throw new Error(`there is no erasure ${erasure}`);
+  return done;
+}
+
+export async function newestErasures(client: Queryable, limit: number): Promise<Erasure[]> {
+  const { rows } = await client.query<Erasure>(`SELECT ${COLUMNS} FROM erasure ORDER BY id DESC LIMIT $1`, [
+    limit,
+  ]);
+  return rows;
+}

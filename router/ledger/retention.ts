@@ -1,0 +1,65 @@
+/**
+ * How long records stay in the ledger, by stream: a pure decision over what there is, by the hour of receipt (I11). What
+ * leaves is forgotten as content and remembered as an id, so that a late duplicate is still a duplicate (I5).
+ */
+import { z } from 'zod';
+import { byteSize, duration } from '../../shared/config/kinds.ts';
+import { matchesPattern, streamPattern } from './stream-pattern.ts';
+
+/** `retention` of router.yaml. */
+export const retentionRules = z
+  .array(
+    z
+      .strictObject({
+        streams: streamPattern(),
+        max_age: duration()
+          .optional()
+          .describe('By the time of receipt; records leave within the hour after.'),
+        max_bytes: byteSize()
+          .optional()
+          .describe(
+            'Payloads of all these streams together; the oldest hours leave first, the running one stays.',
+          ),
+      })
+      .refine((rule) => rule.max_age !== undefined || rule.max_bytes !== undefined, {
+        message: 'expected max_age, max_bytes or both',
+      }),
+  )
+  .default([])
+  .describe(
+    'How long the ledger keeps records; the first match counts. Streams without a rule are kept for ever.',
+  );
+
+export type RetentionRules = z.output<typeof retentionRules>;
+
+/** What came for the streams of one name in one hour. */
+export interface Volume {
+  stream: string;
+  /** Hours since the Unix epoch, of the router's clock. */
+  hour: number;
+  bytes: number;
+}
+
+const HOUR_MS = 3_600_000;
+
+/** The hour of a wall time. */
+export function hourOf(wallMs: number): number {
+  return Math.floor(wallMs / HOUR_MS);
+}
+
+/** Which volumes leave at `nowWallMs`, the oldest first. */
+export function expired(rules: RetentionRules, volumes: readonly Volume[], nowWallMs: number): Volume[] {
+  const newestFirst = volumes.toSorted((a, b) => b.hour - a.hour);
+  const bytes = rules.map(() => 0);
+  const leaving = newestFirst.filter((volume) => {
+    const index = rules.findIndex(({ streams }) => matchesPattern(streams, volume.stream));
+    const rule = rules[index];
+    if (!rule) return false;
+    const total = (bytes[index] ?? 0) + volume.bytes;
+    bytes[index] = total;
+    if (volume.hour >= hourOf(nowWallMs)) return false;
+    const { max_age = Number.POSITIVE_INFINITY, max_bytes = Number.POSITIVE_INFINITY } = rule;
+    return (volume.hour + 1) * HOUR_MS <= nowWallMs - max_age || total > max_bytes;
+  });
+  return leaving.reverse();
+}

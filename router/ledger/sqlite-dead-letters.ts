@@ -1,0 +1,115 @@
+/** The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them. */
+import type { Statement } from 'better-sqlite3';
+import type { SparseLog } from '../sparse-log.ts';
+import { cutDetail, propertiesOf } from './dead-letter-columns.ts';
+import type { DeadLetter } from './ledger.ts';
+import { Bound, type EvidenceLimits } from './sqlite-bound.ts';
+import type { Sqlite } from './sqlite-schema.ts';
+import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from './upkeep.ts';
+
+type Inserted = Omit<Required<DeadLetter>, 'properties'> & { id: number; properties: string };
+type Row = Omit<StoredDeadLetter, 'properties'> & { properties: string };
+interface FilterParameters {
+  ids: string | null;
+  source: string | null;
+  reason: string | null;
+  beforeWallMs: number | null;
+}
+
+const HEAD = 'id, source, reason, detail, received_wall_ms AS receivedWallMs, length(bytes) AS sizeBytes';
+const FILTER = `(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) AND (:source IS NULL OR source = :source)
+  AND (:reason IS NULL OR reason = :reason) AND (:beforeWallMs IS NULL OR received_wall_ms < :beforeWallMs)`;
+
+export class DeadLetterTable {
+  readonly #bound: Bound;
+  readonly #insert: Statement<[Inserted]>;
+  readonly #newest: Statement<[number], Row>;
+  readonly #heads: Statement<[FilterParameters & { limit: number }], DeadLetterHead>;
+  readonly #load: Statement<[number], Row>;
+  readonly #measure: Statement<[FilterParameters], { rows: number; bytes: number }>;
+  readonly #remove: Statement<[FilterParameters]>;
+
+  constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
+    this.#bound = new Bound(db, { name: 'dead_letter', blob: 'bytes' }, limits, log);
+    this.#insert = db.prepare(
+      `INSERT INTO dead_letter (id, source, reason, detail, bytes, received_wall_ms, authenticated_gateway, properties)
+       VALUES (:id, :source, :reason, :detail, :bytes, :receivedWallMs, :authenticatedGateway, :properties)`,
+    );
+    const row = `${HEAD}, bytes, authenticated_gateway AS authenticatedGateway, properties`;
+    this.#newest = db.prepare(`SELECT ${row} FROM dead_letter ORDER BY id DESC LIMIT ?`);
+    this.#load = db.prepare(`SELECT ${row} FROM dead_letter WHERE id = ?`);
+    this.#heads = db.prepare(`SELECT ${HEAD} FROM dead_letter WHERE ${FILTER} ORDER BY id DESC LIMIT :limit`);
+    this.#measure = db.prepare(
+      `SELECT count(*) AS rows, ifnull(sum(length(bytes)), 0) AS bytes FROM dead_letter WHERE ${FILTER}`,
+    );
+    this.#remove = db.prepare(`DELETE FROM dead_letter WHERE ${FILTER}`);
+  }
+
+  /** Inside a transaction, like {@link remove}. */
+  add(letter: DeadLetter): void {
+    const {
+      source,
+      reason,
+      detail,
+      bytes,
+      receivedWallMs,
+      authenticatedGateway = null,
+      properties = {},
+    } = letter;
+    this.#bound.append(bytes.byteLength, receivedWallMs, (id) =>
+      this.#insert.run({
+        id,
+        source,
+        reason,
+        detail: cutDetail(detail),
+        bytes,
+        receivedWallMs,
+        authenticatedGateway,
+        properties: JSON.stringify(properties),
+      }),
+    );
+  }
+
+  newest(limit: number): StoredDeadLetter[] {
+    return this.#newest.all(limit).map(stored);
+  }
+
+  heads(filter: DeadLetterFilter, limit: number): DeadLetterHead[] {
+    return this.#heads.all({ ...parameters(filter), limit });
+  }
+
+  load(id: number): StoredDeadLetter | null {
+    const row = this.#load.get(id);
+    return row ? stored(row) : null;
+  }
+
+  remove(filter: DeadLetterFilter): number {
+    const removed = this.#measure.get(parameters(filter)) ?? { rows: 0, bytes: 0 };
+    this.#remove.run(parameters(filter));
+    this.#bound.removed(removed);
+    return removed.rows;
+  }
+
+  /** Drops what is older than the bound, inside a transaction. */
+  expire(nowWallMs: number): void {
+    this.#bound.expire(nowWallMs);
+  }
+
+  /** How many there ever were. */
+  count(): number {
+    return this.#bound.ever();
+  }
+}
+
+function parameters({ ids, source, reason, beforeWallMs }: DeadLetterFilter): FilterParameters {
+  return {
+    ids: ids === undefined ? null : JSON.stringify(ids),
+    source: source ?? null,
+    reason: reason ?? null,
+    beforeWallMs: beforeWallMs ?? null,
+  };
+}
+
+function stored({ properties, ...row }: Row): StoredDeadLetter {
+  return { ...row, properties: propertiesOf(properties) };
+}

@@ -1,0 +1,86 @@
+/** Records whose ids are held already, in one SQLite transaction: judged by the rules, and what the stream's policy makes of conflicts. */
+import type { TelemetryRecord } from '../../shared/record.ts';
+import type { ConflictPolicy } from './conflict-policy.ts';
+import type { LedgerEntry, RecordVersion } from './ledger.ts';
+import { type Absorption, counted, judge, type StreamState, withdraw } from './rules.ts';
+import type { ConflictTable } from './sqlite-conflicts.ts';
+import type { RecordTable } from './sqlite-records.ts';
+import type { StoredStream } from './sqlite-streams.ts';
+
+export interface Settled {
+  state: StreamState;
+  duplicates: TelemetryRecord[];
+  duplicateElsewhere: number;
+  inConflict: TelemetryRecord[];
+  /** They stand in place of what was held, and are yet to be stored. */
+  winners: TelemetryRecord[];
+}
+
+export class RepeatedRecords {
+  readonly #records: RecordTable;
+  readonly #conflicts: ConflictTable;
+
+  constructor(records: RecordTable, conflicts: ConflictTable) {
+    this.#records = records;
+    this.#conflicts = conflicts;
+  }
+
+  /** After the fresh records of the same envelope are stored. */
+  settle(
+    entry: LedgerEntry,
+    { id, state: before }: StoredStream,
+    absorption: Absorption,
+    policy: ConflictPolicy,
+  ): Settled {
+    const settled: Settled = {
+      state: absorption.state,
+      duplicates: [],
+      duplicateElsewhere: 0,
+      inConflict: [],
+      winners: [],
+    };
+    const held = this.#records.held(id, absorption.repeated);
+    const { quarantine, erasure } = before.withdrawn;
+    for (const record of absorption.repeated) {
+      const first = held.get(record.seq);
+      const disputed = before.conflicts + settled.inConflict.length > 0;
+      const aside = disputed ? this.#conflicts.versions(id, record.seq) : [];
+      const known = first || quarantine.has(record.seq) ? [...(first ? [first] : []), ...aside] : [];
+      // A version that was erased must not come back as one that is kept aside.
+      if (!erasure.has(record.seq) && judge(record, known) === 'conflict') {
+        settled.inConflict.push(record);
+        this.#keepBoth(id, entry, record, first, policy, settled);
+        continue;
+      }
+      settled.duplicates.push(record);
+      if (first && first.source !== entry.source) settled.duplicateElsewhere += 1;
+    }
+    settled.state = counted(settled.state, settled.duplicates.length, settled.inConflict.length);
+    return settled;
+  }
+
+  /** Both versions are somewhere for good before one of them stands, or none (I6). */
+  #keepBoth(
+    streamId: number,
+    { source, receivedWallMs }: LedgerEntry,
+    record: TelemetryRecord,
+    first: RecordVersion | undefined,
+    policy: ConflictPolicy,
+    settled: Settled,
+  ): void {
+    const { seq, device, topic, payload, monoMs } = record;
+    const other = { device, topic, payload, monoMs, source, receivedWallMs };
+    if (first && policy === 'last-write-wins') {
+      this.#conflicts.add(streamId, seq, first, false);
+      this.#records.remove(streamId, seq);
+      settled.winners.push(record);
+      return;
+    }
+    if (first && policy === 'quarantine') {
+      this.#conflicts.add(streamId, seq, first, true);
+      this.#records.remove(streamId, seq);
+      settled.state = withdraw(settled.state, [{ first: seq, last: seq }], 'quarantine');
+    }
+    this.#conflicts.add(streamId, seq, other, false);
+  }
+}

@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Ledger } from '../../router/ledger/ledger.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { encodeEnvelope } from '../../shared/envelope/codec.ts';
+import { createLogger } from '../../shared/log.ts';
+import { envelope } from '../router/ledger/envelopes.ts';
+import { folderWith, headgate } from './run.ts';
+
+const log = createLogger({ level: 'silent', levels: {} });
+
+/** A ledger with three dead letters, open as a running router has it, and its commands. */
+async function start(t: Test): Promise<{ ledger: Ledger; dir: string; run: typeof headgate }> {
+  const dir = folderWith(t, {});
+  const sources = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]';
+  const config = join(
+    folderWith(t, { 'router.yaml': `data_dir: ${dir}\n${sources}\nlog: { level: error }\n` }),
+    'router.yaml',
+  );
+  const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  const receivedWallMs = systemClock.wallMs() - 3_600_000;
+  const letter = { source: 'gcp', reason: 'magic', detail: 'does not start with "HG"', receivedWallMs };
+  await ledger.deadLetter({ ...letter, bytes: Buffer.alloc(400, 0xab), properties: { st: 'x\u001b[2J' } });
+  await ledger.deadLetter({
+    ...letter,
+    bytes: encodeEnvelope(envelope({ seqs: [1] })),
+    authenticatedGateway: 'gw-1',
+  });
+  await ledger.deadLetter({
+    ...letter,
+    reason: 'checksum',
+    bytes: Buffer.of(1),
+    receivedWallMs: systemClock.wallMs(),
+  });
+  return { ledger, dir, run: (args) => headgate(['deadletter', ...args, '--config', config]) };
+}
+
+t.test('ls and show', async (t) => {
+  const { dir, run } = await start(t);
+  const { code, stdout } = await run(['ls']);
+  t.equal(code, 0);
+  t.match(
+    stdout,
+    /^ID +RECEIVED +SOURCE +REASON +SIZE +DETAIL\n *3 .* checksum .*\n *2 .*\n *1 .* gcp +magic +400 B /,
+  );
+  t.match(JSON.parse((await run(['ls', '--older-than', '30m', '--limit', '1', '--json'])).stdout), [
+    { id: 2 },
+  ]);
+  const shown = await run(['show', '1']);
+  t.match(shown.stdout, /^reason +magic: does not start/m);
+  t.match(shown.stdout, /^property +st: x \[2J$/m, 'nothing that moves the cursor');
+  t.match(shown.stdout, /^bytes +(ab){256} … \(--out writes all 400\)$/m);
+  const out = join(dir, 'letter');
+  t.equal((await run(['show', '1', '--out', out, '--encoding', 'base64'])).code, 0);
+  t.ok(Buffer.from(readFileSync(out, 'utf8'), 'base64').equals(Buffer.alloc(400, 0xab)));
+  t.match(await run(['show', '1', '--out', out]), { code: 1, stderr: /EEXIST/ }, 'overwrites nothing');
+  t.match(JSON.parse((await run(['show', '3', '--json'])).stdout), { reason: 'checksum', bytes: 'AQ==' });
+  t.match(await run(['show', '9']), { code: 1, stderr: /there is no dead letter 9/ });
+  t.match(await run(['show', 'nine']), { code: 2 });
+});
+
+t.test('retry and purge take what is named, and nothing by a slip', async (t) => {
+  const { ledger, run } = await start(t);
+  t.match(await run(['purge']), { code: 2, stderr: /which\?/ });
+  t.match(await run(['retry', '--older-than', 'yesterday']), { code: 2 });
+  const retried = await run(['retry', '--reason', 'magic']);
+  t.match(retried, {
+    code: 1,
+    stdout: '1  refused: magic\n2  committed\n1 committed, 1 refused again, 0 failed\n',
+  });
+  t.match(await ledger.read(0, 10), [{ seq: 1, source: 'gcp' }], 'the running router sees it');
+  t.match(await run(['purge', '1', '77']), { code: 0, stdout: '1 removed\n' });
+  t.match(JSON.parse((await run(['purge', '--all', '--json'])).stdout), { removed: 1 });
+  t.strictSame(await ledger.deadLetters(10), []);
+});

@@ -1,0 +1,20 @@
+/** Hostile envelopes through every source of a real router (I5, I9). `npm run fuzz:ingest` sends more. */
+import t from 'tap';
+import { systemEntropy } from '../../../shared/entropy.ts';
+import { fuzzIngest } from './fuzz.ts';
+
+const ENVELOPES = 400;
+const seed = Math.floor(systemEntropy.float() * 2 ** 32);
+
+t.test(`${ENVELOPES} envelopes, seed ${seed}`, async (t) => {
+  const { problems, sent, reasons } = await fuzzIngest({ envelopes: ENVELOPES, seed }, () => undefined);
+  t.same(problems, [], `npm run fuzz:ingest -- --envelopes ${ENVELOPES} --seed ${seed}`);
+  t.same(new Set(Object.keys(sent)), new Set(['aws', 'azure', 'gcp', 'mqtt']));
+  t.match(reasons, {
+    checksum: Number,
+    schema: Number,
+    limit: Number,
+    'foreign-gateway': Number,
+    nul: Number,
+  });
+});

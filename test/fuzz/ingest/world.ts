@@ -1,0 +1,159 @@
+/** The three loopback clouds and an MQTT broker in this process, and a real router that reads them in one of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Aedes } from 'aedes';
+import { stringify } from 'yaml';
+import { openPublisher } from '../../../agent/cloud/providers.ts';
+import type { Publisher } from '../../../agent/cloud/publisher.ts';
+import { agentConfigSchema } from '../../../agent/config.ts';
+import { fiveFreePorts } from '../../../demo/http.ts';
+import { createAwsCloud } from '../../../loopback/aws.ts';
+import { createAzureCloud } from '../../../loopback/azure.ts';
+import { createCertificateAuthority } from '../../../loopback/ca.ts';
+import { createGcpCloud } from '../../../loopback/gcp.ts';
+import type { RouterConfig } from '../../../router/config.ts';
+import { routerConfigSchema } from '../../../router/config.ts';
+import { systemClock as clock } from '../../../shared/clock.ts';
+import { systemEntropy as entropy } from '../../../shared/entropy.ts';
+import { createLogger } from '../../../shared/log.ts';
+import type { RouterStatus } from '../../../shared/status.ts';
+
+const BIN = fileURLToPath(new URL('../../../bin/headgate.js', import.meta.url));
+/**
+ * Node's words on the Pub/Sub SDK, whose next lease extension comes after 0.9 × deadline − latency (lease-manager.js): less
+ * than nothing on a machine that is slow enough.
+ */
+const NO_COMPLAINT = /TimeoutNegativeWarning|^Timeout duration was set to 1\.$|--trace-warnings/;
+const READY_MS_MAX = 120_000;
+const silent = createLogger({ level: 'silent', levels: {} });
+
+export interface World {
+  /** By the name of the source that reads what it publishes. */
+  publishers: ReadonlyMap<string, Publisher>;
+  config: RouterConfig;
+  status(): Promise<RouterStatus>;
+  /** What the router said that it should not: at level error, or beside its log. */
+  complaints: readonly string[];
+  /** Ends the router as an operator does; how it ended. */
+  stopRouter(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export async function createWorld(dir: string): Promise<World> {
+  const ca = await createCertificateAuthority(clock, entropy);
+  const caFile = join(dir, 'ca.pem');
+  writeFileSync(caFile, ca.ca);
+  const options = { ca, caFile, clock, entropy, log: silent };
+  const clouds = [createAwsCloud(options), createAzureCloud(options), createGcpCloud(options)];
+  await Promise.all(clouds.map((cloud) => cloud.start()));
+  const broker = await startBroker();
+  const mqtt = { name: 'mqtt', type: 'mqtt', url: `mqtt://127.0.0.1:${broker.port}` };
+  const [admin] = await fiveFreePorts(entropy);
+  const raw = {
+    data_dir: join(dir, 'router'),
+    admin: { port: admin },
+    sources: [...clouds.map((cloud) => cloud.routerConfig()), { ...mqtt, topic_authenticated: true }],
+    dead_letters: { max_bytes: '4GiB' },
+  };
+  writeFileSync(join(dir, 'router.yaml'), stringify(raw), { mode: 0o600 });
+  const router = new RouterProcess(join(dir, 'router.yaml'));
+  const { providers } = agentConfigSchema.parse({
+    gateway: 'gw-1',
+    data_dir: dir,
+    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }] },
+    providers: [...clouds.map((cloud) => cloud.agentConfig('gw-1')), mqtt],
+    policy: {},
+  });
+  const publishers = new Map<string, Publisher>();
+  for (const provider of providers)
+    publishers.set(provider.name, await openPublisher(provider, { clock, log: silent }));
+  const world: World = {
+    publishers,
+    config: routerConfigSchema.parse(raw),
+    complaints: router.complaints,
+    async status() {
+      const response = await fetch(`http://127.0.0.1:${admin}/v1/status`);
+      return (await response.json()) as RouterStatus;
+    },
+    stopRouter: () => router.stop(),
+    async stop() {
+      await Promise.all([...publishers.values()].map((publisher) => publisher.close()));
+      await router.stop();
+      await Promise.all(clouds.map((cloud) => cloud.stop()));
+      await broker.stop();
+    },
+  };
+  await untilConnected(world);
+  return world;
+}
+
+/** Before that, an MQTT broker keeps nothing for the router. */
+async function untilConnected({ status }: World): Promise<void> {
+  const end = clock.monoMs() + READY_MS_MAX;
+  while (clock.monoMs() < end) {
+    const sources = await status().then(
+      (told) => told.sources,
+      () => [],
+    );
+    if (sources.length > 0 && sources.every(({ connected }) => connected)) return;
+    await clock.sleep(50);
+  }
+  throw new Error('the router did not connect to every source');
+}
+
+class RouterProcess {
+  readonly complaints: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+
+  constructor(config: string) {
+    // Hooks that a test runner puts into NODE_OPTIONS are none of the router's.
+    const { NODE_OPTIONS: _, ...env } = process.env;
+    this.#child = spawn(process.execPath, [BIN, 'router', '--config', config], {
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      env,
+    });
+    this.#ended = once(this.#child, 'close');
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      if (stream) createInterface({ input: stream }).on('line', (line) => this.#read(line));
+    }
+  }
+
+  async stop(): Promise<string> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.kill('SIGTERM');
+    await this.#ended;
+    return this.#child.signalCode ?? `exit code ${this.#child.exitCode}`;
+  }
+
+  #read(line: string): void {
+    if (NO_COMPLAINT.test(line)) return;
+    const level = /^\{"level":"(\w+)"/.exec(line)?.[1];
+    if (level === undefined || level === 'error' || level === 'fatal') this.complaints.push(line);
+  }
+}
+
+async function startBroker(): Promise<{ port: number; stop(): Promise<void> }> {
+  const aedes = await Aedes.createBroker();
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    aedes.handle(socket);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address ? address.port : 0,
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await new Promise<void>((resolve) => aedes.close(resolve));
+    },
+  };
+}
