@@ -5,7 +5,6 @@
 import { AgentLog, LOG_FOR_BENCH } from './load/agent-log.ts';
 import { type CloudName, type Clouds, startClouds } from './load/clouds.ts';
 import { type Drill, drill, type FaultPlan } from './load/drill.ts';
-import { hedgingPolicies } from './load/hedging.ts';
 import { freePort, pause, Workshop } from './load/programs.ts';
 import { Traffic } from './load/traffic.ts';
 import { type Bench, type Measured, type Options, quantile } from './measure.ts';
@@ -34,7 +33,7 @@ const PLANS = {
 type FaultName = keyof typeof PLANS;
 
 interface Phase {
-  hedging: 'on' | 'off' | 'not built in';
+  hedging: 'on' | 'off';
   policy: object;
   faults: readonly FaultName[];
 }
@@ -69,23 +68,18 @@ export const bench: Bench = {
 
 /**
  * An agent for each: what creeps is drilled apart, because breakers that opened count against a provider for ten minutes when it is
- * chosen by score; and with hedging, a black hole again without.
+ * chosen by score; and a black hole again without hedging.
  */
 function phasesOf(faults: readonly FaultName[]): Phase[] {
-  const policies = hedgingPolicies();
-  const hedging = policies ? 'on' : 'not built in';
-  const policy = policies?.on ?? {};
   const phases: Phase[] = [
-    { hedging, policy, faults: faults.filter((fault) => !PLANS[fault].creeping) },
-    { hedging, policy, faults: faults.filter((fault) => PLANS[fault].creeping) },
-  ];
-  if (policies) {
-    phases.push({
+    { hedging: 'on', policy: {}, faults: faults.filter((fault) => !PLANS[fault].creeping) },
+    { hedging: 'on', policy: {}, faults: faults.filter((fault) => PLANS[fault].creeping) },
+    {
       hedging: 'off',
-      policy: policies.off,
+      policy: { hedge: { enabled: false } },
       faults: faults.filter((fault) => fault === 'blackhole'),
-    });
-  }
+    },
+  ];
   return phases.filter((phase) => phase.faults.length > 0);
 }
 

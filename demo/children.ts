@@ -43,7 +43,7 @@ export class Child {
     const log = openSync(this.logFile, 'a');
     const child = fork(this.#options.module ?? BIN, this.#options.args, {
       stdio: ['ignore', log, log, 'ipc'],
-      execArgv: ['--max-semi-space-size=16'],
+      execArgv: ['--max-semi-space-size=8'],
     });
     this.#process = child;
     child.on('message', (message) => this.#options.onMessage?.(message));

@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 export const HEADGATE = join(REPOSITORY, 'bin', 'headgate.js');
-export const NODE_FLAGS = ['--max-semi-space-size=16'];
+export const NODE_FLAGS = ['--max-semi-space-size=8'];
 const MOSQUITTO = '/usr/sbin/mosquitto';
 const READY_TRIES = 200;
 const UNREACHABLE = { name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' };
@@ -75,7 +75,8 @@ export class Workshop {
   ): Promise<ChildProcess> {
     const child = spawn(command, args, {
       stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'inherit'],
-      env: { ...process.env, ...env },
+      // As systemd/headgate-agent.service has it.
+      env: { ...process.env, MALLOC_ARENA_MAX: '2', ...env },
     });
     this.#children.push(child);
     if (onLine && child.stdout) createInterface({ input: child.stdout }).on('line', onLine);

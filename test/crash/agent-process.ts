@@ -10,7 +10,7 @@ import type { Clock } from '../../shared/clock.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url));
 /** As the systemd unit has it. */
-const NODE_FLAGS = ['--max-semi-space-size=16'];
+const NODE_FLAGS = ['--max-semi-space-size=8'];
 const READY_MS_MAX = 60_000;
 
 export interface AgentFolder {
