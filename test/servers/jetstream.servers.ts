@@ -86,6 +86,12 @@ await t.test('what is larger than a message', async (t) => {
     (await again.deadLetters(5)).map(({ bytes }) => bytes.length),
     [1, 2_500_000],
   );
+  t.match(await again.upkeep.deadLetterHeads({ reason: 'magic' }, 5), [
+    { sizeBytes: 1 },
+    { sizeBytes: 2_500_000 },
+  ]);
+  t.equal(await again.upkeep.removeDeadLetters({}), 2, 'with all their parts');
+  t.strictSame(await again.deadLetters(5), []);
   t.match(await again.totals(), { deadLetters: 2 });
 });
 
