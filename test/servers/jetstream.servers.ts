@@ -100,7 +100,27 @@ await t.test('what is larger than a message', async (t) => {
     (await again.deadLetters(5)).map(({ bytes }) => bytes.length),
     [1, 2_500_000],
   );
+  t.match(await again.upkeep.deadLetterHeads({ reason: 'magic' }, 5), [
+    { sizeBytes: 1 },
+    { sizeBytes: 2_500_000 },
+  ]);
+  t.equal(await again.upkeep.removeDeadLetters({}), 2, 'with all their parts');
+  t.strictSame(await again.deadLetters(5), []);
   t.match(await again.totals(), { deadLetters: 2 });
+});
+
+await t.test('another bound of the dead letters takes hold with the next one (I10)', async (t) => {
+  const letter = { source: 's', reason: 'magic', detail: '', bytes: Buffer.of(1), receivedWallMs: 1 };
+  const ledger = await opened(t, 'bound');
+  for (let i = 0; i < 4; i += 1) await ledger.deadLetter(letter);
+  await ledger.close();
+  const options = optionsOf('bound');
+  const deadLetters = { messagesMax: 2, bytesMax: 100_000, ageMsMax: 1000 };
+  const again = await openJetStreamLedger({ ...options, limits: { ...options.limits, deadLetters } });
+  t.teardown(() => again.close());
+  await again.deadLetter({ ...letter, reason: 'new' });
+  t.match(await again.deadLetters(10), [{ reason: 'new' }, { reason: 'magic' }]);
+  t.match(await again.totals(), { deadLetters: 5 });
 });
 
 await t.test(

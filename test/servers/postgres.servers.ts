@@ -10,11 +10,12 @@ import type { Ledger } from '../../router/ledger/ledger.ts';
 import { commitEntries } from '../../router/ledger/postgres/commit.ts';
 import { Database } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
-import { dayOf, partitionDays } from '../../router/ledger/postgres/schema.ts';
+import { dayOf, MIGRATIONS, partitionDays } from '../../router/ledger/postgres/schema.ts';
 import { retentionRules } from '../../router/ledger/retention.ts';
 import { SparseLog } from '../../router/sparse-log.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
+import { IntervalSet } from '../../shared/interval-set.ts';
 import { createLogger } from '../../shared/log.ts';
 import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
@@ -109,6 +110,54 @@ await t.test('replicas that start together migrate once; a newer schema is refus
   await connected(t, 'together').query('INSERT INTO schema_version (version) VALUES (99)');
   await t.rejects(opened(t, 'together'), { message: /newer Headgate \(ledger schema 99/ });
 });
+
+await t.test(
+  'a schema from before there were policies is brought forward with all that it holds',
+  async (t) => {
+    const db = connected(t, 'older');
+    const before = MIGRATIONS.slice(0, 3);
+    await db.query('CREATE SCHEMA older; CREATE TABLE schema_version (version integer PRIMARY KEY)');
+    for (const migration of before) await db.query(migration);
+    await db.query('INSERT INTO schema_version SELECT generate_series(1, 3)');
+    for (const table of ['arrival', 'record'])
+      await db.query(`CREATE TABLE ${table}_202601 PARTITION OF ${table} FOR VALUES IN (202601)`);
+    await db.query(
+      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption)
+     VALUES ('gw-1', '1-aa', 'telemetry', $1, '', '', '')`,
+      [Buffer.from(IntervalSet.of([{ first: 1, last: 2 }]).encode())],
+    );
+    await db.query(
+      `INSERT INTO arrival VALUES ('gw-1', 7, 202601, 1, 1, 2, 1, 2, 'aws', 4242, 'boot-1', 0, 'synchronised')`,
+    );
+    await db.query(`INSERT INTO record SELECT 'gw-1', 1, n, 202601, 7, n - 1, n * 10, 'device-' || n, 'plant', convert_to('' || n, 'UTF8')
+    FROM generate_series(1, 2) AS n`);
+    await db.query("SELECT setval('arrival_id', 7); UPDATE head SET last_offset = 2, dead_letters = 1");
+    await db.query(
+      `INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms) VALUES ('s', 'cbor', 'd', 'x', 5)`,
+    );
+    await db.query(`INSERT INTO cursor VALUES ('nats', 1, '\\x0102', 'router-1', now() + interval '1 hour')`);
+
+    const ledger = await opened(t, 'older');
+    t.match(await ledger.read(0, 10), [
+      { offset: 1, seq: 1, receivedWallMs: 4242 },
+      { offset: 2, seq: 2 },
+    ]);
+    t.match(await ledger.completeness(), [{ records: 2, completeTo: 2, withdrawn: { retention: 0 } }]);
+    t.match(await ledger.deadLetters(10), [{ reason: 'cbor', properties: {} }]);
+    t.equal(await ledger.claimFeed('nats', 'router-2', 1000), null, 'the lease goes on');
+    t.match(await ledger.claimFeed('nats', 'router-1', 1000), { offset: 1, progress: Buffer.of(1, 2) });
+    t.match(
+      await ledger.commit([entry({ seqs: [2, 3] })]),
+      [{ new: 1, conflict: 1 }],
+      'another topic: in conflict',
+    );
+    t.match(await ledger.read(2, 10), [{ offset: 3, seq: 3 }]);
+    t.match(await ledger.verify(), { problemCount: 0, records: 3 });
+    const rules = retentionRules.parse([{ streams: '*', max_age: '1d' }]);
+    t.match(await ledger.upkeep.retain(rules, 2 * 86_400_000), { records: 3 }, 'months are left to rows');
+    t.match(await ledger.verify(), { problemCount: 0, records: 0 });
+  },
+);
 
 await t.test('what the server can never store is refused as such, and nothing else is', async (t) => {
   const ledger = await opened(t, 'refused');

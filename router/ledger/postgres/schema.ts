@@ -13,7 +13,8 @@ import type { Database, Queryable } from './connection.ts';
 const SERVER_VERSION_MIN = 150_000;
 const PARTITIONED = ['arrival', 'record'];
 
-const MIGRATIONS: readonly string[] = [
+/** Only added to once released: what a schema of version n has is the first n of them. */
+export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE stream (
     gateway text NOT NULL,

@@ -1,0 +1,79 @@
+/** What earlier versions wrote is read; what they could not read does not look like what they wrote. */
+import { decode, encode } from 'cborg';
+import t from 'tap';
+import { type CommitEntry, decodeCommit, encodeCommit } from '../../../../router/ledger/jetstream/commit.ts';
+import { pageFolding, placeOf } from '../../../../router/ledger/jetstream/page-fold.ts';
+import { streamFolding } from '../../../../router/ledger/jetstream/stream-fold.ts';
+import { IntervalSet } from '../../../../shared/interval-set.ts';
+
+const none = new Uint8Array();
+const ids = IntervalSet.of([{ first: 1, last: 3 }]);
+const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
+const ENTRY: CommitEntry = {
+  ...KEY,
+  fresh: ids,
+  parts: [17],
+  payloadBytes: 9,
+  givenUp: { quota: IntervalSet.empty(), age: IntervalSet.empty(), corruption: IntervalSet.empty() },
+  sealedAt: null,
+  duplicates: 2,
+  aside: [{ seq: 2, message: 5, stood: false }],
+  replaces: false,
+};
+const commitOf = (...entries: CommitEntry[]) => ({
+  number: 4,
+  offset: 10,
+  duplicates: 2,
+  conflicts: 1,
+  entries,
+  contacts: [],
+  bootClocks: [],
+});
+
+t.test('a commit in which no policy decided is written as it always was', async (t) => {
+  const row = ['gw-1', '1-aa', 'telemetry', ids.encode(), [17], 9, null, null, 2, [2, 5]];
+  const old = encode([1, 4, 10, 2, 1, [row], [], []]);
+  t.ok(Buffer.from(encodeCommit(commitOf(ENTRY))).equals(old));
+  t.strictSame(decodeCommit(old), commitOf(ENTRY));
+});
+
+t.test('one in which a policy decided is of a format that an earlier version refuses', async (t) => {
+  const aside = [
+    { seq: 2, message: 5, stood: true },
+    { seq: 2, message: 6, stood: false },
+  ];
+  for (const entry of [
+    { ...ENTRY, replaces: true },
+    { ...ENTRY, aside },
+  ]) {
+    const bytes = encodeCommit(commitOf(entry, ENTRY));
+    t.match(decode(bytes), [2]);
+    t.strictSame(decodeCommit(bytes), commitOf(entry, ENTRY));
+  }
+  t.throws(() => decodeCommit(encode([3, 1, 0, 0, 0, [], [], []])), { message: /newer Headgate/ });
+});
+
+t.test('a stream from before there were policies', async (t) => {
+  const old = ['gw-1', '1-aa', 'telemetry', 7, ids.encode(), none, none, none, null, 1, 1, [2, 5]];
+  const item = streamFolding.decode(old);
+  t.match(item, { ...KEY, made: 7, aside: [{ seq: 2, message: 5, stood: false }] });
+  t.equal(item.replaced.size, 0);
+  t.equal(item.state.withdrawn.quarantine.size, 0);
+  t.strictSame(streamFolding.decode(streamFolding.encode(item)), item);
+});
+
+t.test('a page from before offsets were in it; what replaces cuts into what was there', async (t) => {
+  const page = pageFolding.decode([
+    [1, 9, 17, 18],
+    [10, 19, [20], 100],
+  ]);
+  const places = [{ first: 4, last: 4, parts: [30], offset: 200 }];
+  const after = pageFolding.apply(page, { places, replaces: true });
+  t.match(placeOf(after, 3), { first: 1, last: 3, parts: [17, 18], offset: null });
+  t.match(placeOf(after, 4), { parts: [30], offset: 200 });
+  t.match(placeOf(after, 5), { first: 5, last: 9, parts: [17, 18], offset: null });
+  const later = [{ first: 12, last: 13, parts: [31], offset: 201 }];
+  const cut = pageFolding.apply(after, { places: later, replaces: true });
+  t.match(placeOf(cut, 14), { first: 14, last: 19, offset: 104 });
+  t.strictSame(pageFolding.decode(pageFolding.encode(cut)), cut);
+});
