@@ -310,7 +310,12 @@ export class Forwarder implements Service {
       hold: (provider) => places.hold(provider),
       send: (provider, signal) => this.#senderOf(provider).send(message, places.use(provider), signal),
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
-      takeHedge: (slow, exclude) => this.hedging.take(slow, stream.name, closed(exclude), places),
+      takeHedge: (slow, exclude) => {
+        const target = this.hedging.take(slow, stream.name, closed(exclude), places);
+        // As good as failed there, for how long its records were stuck.
+        if (target !== null && range) stream.failed(queue, range.first, slow, this.#clock.monoMs());
+        return target;
+      },
       onHedgeEnd: (slow, end) => this.hedging.ended(slow, end),
       onAccepted: (provider) => {
         progressed = true;

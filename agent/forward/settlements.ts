@@ -75,7 +75,7 @@ export class Settlements {
       for (const part of sent.ranges()) this.#remember(queue, provider, part);
       if (untilReceipt) this.#release(queue, queue.received(null, copies), copies);
       const recovery = stream.recovered(queue, range, this.#clock.monoMs());
-      if (recovery) {
+      if (recovery && recovery.from !== provider) {
         this.#log.info({ event: 'forward.recovered', stream: stream.name, epoch, to: provider, ...recovery });
       }
     }

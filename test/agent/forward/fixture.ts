@@ -40,13 +40,16 @@ export interface Agent {
   mostInFlight(provider?: string): number;
   /** Publishers that were closed, in order. */
   closed: string[];
+  /** Lines of the log. */
+  logged: Array<Record<string, unknown>>;
   stop(): Promise<void>;
 }
 
 /** A store on `file` with a forwarder. */
 export async function agentOn(file: string, options: AgentOptions): Promise<Agent> {
   const { store } = storeOn(file);
-  const log = createLogger({ level: 'silent', levels: {} });
+  const logged: Agent['logged'] = [];
+  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => logged.push(JSON.parse(line)) });
   const telemetry = {
     topics: ['#'],
     redundancy: options.redundancy ?? 1,
@@ -126,6 +129,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     senders,
     accepted,
     closed,
+    logged,
     mostInFlight: (provider) =>
       provider === undefined ? Math.max(0, ...most.values()) : (most.get(provider) ?? 0),
     async stop() {

@@ -35,6 +35,9 @@ t.test(
     t.ok(tookMs < 2500, `${Math.round(tookMs)} ms`);
     t.strictSame(seqsOf(agent, 'b'), [1, 2, 3]);
     t.match(agent.forwarder.hedging.counters.get('a'), { sent: 1, won: 1, lost: 0, cancelled: 0, failed: 0 });
+    const recovered = agent.logged.filter(({ event }) => event === 'forward.recovered');
+    t.match(recovered, [{ from: 'a', to: 'b', seq: 1 }], 'what was stuck there has arrived');
+    t.equal(recovered.length, 1);
     t.equal(agent.routing.providers()[0]?.tries, 0, 'the try at the silent one goes on');
     await until(() => (agent.routing.providers()[0]?.tries ?? 0) > 0);
     t.match(agent.routing.providers()[0], { successRate: 0 }, 'and counts when its deadline passes');
