@@ -3,13 +3,14 @@
  * record, words once instead of in every row, and compressed when that pays: an SD card is worn by the pages that a commit
  * touches. The records' seqs are implied: the chunk's first, and one more for each.
  *
- *   0     format, 1
+ *   0     format, 2; 1 was the same without the id in the checksum
  *   1     flags: 1 the rest is compressed with zstd
- *   2..5  CRC-32 of the format, the flags and all after this field, least significant byte first
+ *   2..5  CRC-32 of the id of its first record, the format, the flags and all after this field, least significant byte first
  *   6..   count; devices and topics, each a count and texts with their lengths; then for each record: its device, its topic,
  *         the step of its monotonic time, its payload's length; then all payloads. Numbers are LEB128, steps in zigzag form.
  *
- * SQLite vouches for its pages only as far as it understands them: the checksum finds what a worn card changed in a payload.
+ * SQLite vouches for its pages only as far as it understands them: the checksum finds what a worn card changed in a payload, and a
+ * whole body that a misplaced write put under another id (I2).
  */
 import { crc32 } from 'node:zlib';
 import { errorText } from '../../shared/log.ts';
@@ -27,7 +28,9 @@ export interface ChunkRecord {
 export const CHUNK_RECORDS_MAX = 1000;
 export const CHUNK_BYTES_MAX = 256 * 1024;
 
-const FORMAT = 1;
+const FORMAT = 2;
+/** Its checksum does not know whose body it is. */
+const FORMAT_WITHOUT_ID = 1;
 const COMPRESSED = 1;
 const HEADER_BYTES = 6;
 /** Below this, a frame of zstd and its time cost more than it saves. */
@@ -44,7 +47,14 @@ export class ChunkDamage extends Error {
   override readonly name = 'ChunkDamage';
 }
 
-export function encodeChunk(records: readonly ChunkRecord[]): Buffer {
+/** The id of a chunk's first record (I2). */
+export interface ChunkId {
+  epoch: string;
+  stream: string;
+  first: number;
+}
+
+export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffer {
   const devices = new Words();
   const topics = new Words();
   let payloadBytes = 0;
@@ -68,7 +78,7 @@ export function encodeChunk(records: readonly ChunkRecord[]): Buffer {
     before = at;
   }
   for (const { payload } of records) writer.bytes(payload);
-  return framed(writer.written());
+  return framed(writer.written(), id);
 }
 
 /** A chunk's records as columns, for a read that hands on many of them without an object for each. */
@@ -85,8 +95,8 @@ export interface ChunkColumns {
 export const NUMBERS_PER_CHUNK_RECORD = 4;
 
 /** Throws ChunkDamage. */
-export function decodeColumns(body: Uint8Array): ChunkColumns {
-  const reader = new Reader(unframed(body));
+export function decodeColumns(body: Uint8Array, id: ChunkId): ChunkColumns {
+  const reader = new Reader(unframed(body, id));
   const count = reader.number();
   const devices = reader.words();
   const topics = reader.words();
@@ -113,8 +123,8 @@ export function decodeColumns(body: Uint8Array): ChunkColumns {
 }
 
 /** Throws ChunkDamage. The payloads are views into one buffer. */
-export function decodeChunk(body: Uint8Array): ChunkRecord[] {
-  const { count, devices, topics, numbers, payloads } = decodeColumns(body);
+export function decodeChunk(body: Uint8Array, id: ChunkId): ChunkRecord[] {
+  const { count, devices, topics, numbers, payloads } = decodeColumns(body, id);
   let offset = 0;
   return Array.from({ length: count }, (_, i) => {
     const at = i * NUMBERS_PER_CHUNK_RECORD;
@@ -129,21 +139,22 @@ export function decodeChunk(body: Uint8Array): ChunkRecord[] {
 }
 
 /** `raw` begins with room for the header. */
-function framed(raw: Buffer): Buffer {
+function framed(raw: Buffer, id: ChunkId): Buffer {
   const content = raw.subarray(HEADER_BYTES);
   const packed = content.length >= COMPRESS_FROM_BYTES ? compress(content, LEVEL) : content;
   const isPacked = packed.length < content.length;
   const body = isPacked ? Buffer.concat([Buffer.alloc(HEADER_BYTES), packed]) : raw;
   body[0] = FORMAT;
   body[1] = isPacked ? COMPRESSED : 0;
-  body.writeUInt32LE(checksum(body), 2);
+  body.writeUInt32LE(checksum(body, id), 2);
   return body;
 }
 
-function unframed(body: Uint8Array): Buffer {
+function unframed(body: Uint8Array, id: ChunkId): Buffer {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  if (bytes.length < HEADER_BYTES || bytes[0] !== FORMAT) throw new ChunkDamage('not a chunk');
-  if (bytes.readUInt32LE(2) !== checksum(bytes)) throw new ChunkDamage('the checksum does not match');
+  const isKnown = bytes[0] === FORMAT || bytes[0] === FORMAT_WITHOUT_ID;
+  if (bytes.length < HEADER_BYTES || !isKnown) throw new ChunkDamage('not a chunk');
+  if (bytes.readUInt32LE(2) !== checksum(bytes, id)) throw new ChunkDamage('the checksum does not match');
   const content = bytes.subarray(HEADER_BYTES);
   if (bytes[1] !== COMPRESSED) return content;
   try {
@@ -153,8 +164,9 @@ function unframed(body: Uint8Array): Buffer {
   }
 }
 
-function checksum(body: Buffer): number {
-  return crc32(body.subarray(HEADER_BYTES), crc32(body.subarray(0, 2)));
+function checksum(body: Buffer, { epoch, stream, first }: ChunkId): number {
+  const owner = body[0] === FORMAT_WITHOUT_ID ? 0 : crc32(`${epoch}/${stream}/${first}`);
+  return crc32(body.subarray(HEADER_BYTES), crc32(body.subarray(0, 2), owner));
 }
 
 /** Texts by index, each once. */

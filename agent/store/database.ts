@@ -9,7 +9,14 @@
  */
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import { CHUNK_BYTES_MAX, type ChunkColumns, ChunkDamage, decodeColumns, encodeChunk } from './chunk.ts';
+import {
+  CHUNK_BYTES_MAX,
+  type ChunkColumns,
+  ChunkDamage,
+  type ChunkId,
+  decodeColumns,
+  encodeChunk,
+} from './chunk.ts';
 import type { Chunk } from './chunks.ts';
 import { Eviction, logBytes } from './eviction.ts';
 import type { StoreLimits } from './limits.ts';
@@ -138,7 +145,8 @@ export class BufferDatabase {
   #columnsOf(stream: Stream, { first, last, body }: Chunk): ChunkColumns | null {
     const kept = this.#unpacked;
     if (kept?.stream === stream && kept.first === first) return kept.columns;
-    const columns = undamaged(body, last - first + 1);
+    const { epoch, name } = stream;
+    const columns = undamaged(body, { epoch, stream: name, first }, last - first + 1);
     const isSmall = columns !== null && columns.payloads.length <= CHUNK_BYTES_MAX;
     this.#unpacked = isSmall ? { stream, first, columns } : null;
     return columns;
@@ -204,7 +212,8 @@ export class BufferDatabase {
         range.last += records.length;
         range.bytes += bytes;
         const monoMs = records.at(-1)?.monoMs ?? 0;
-        stream.chunks.insert({ first, last: range.last, monoMs, bytes, body: encodeChunk(records) });
+        const body = encodeChunk(records, { epoch: stream.epoch, stream: name, first });
+        stream.chunks.insert({ first, last: range.last, monoMs, bytes, body });
       }
       this.#streams.advance(stream, range);
       ranges.push(range);
@@ -227,9 +236,9 @@ export class BufferDatabase {
 }
 
 /** None when the chunk is damaged, or not as long as its row says: its records count as not readable (I9). */
-function undamaged(body: Uint8Array, count: number): ChunkColumns | null {
+function undamaged(body: Uint8Array, id: ChunkId, count: number): ChunkColumns | null {
   try {
-    const columns = decodeColumns(body);
+    const columns = decodeColumns(body, id);
     return columns.count === count ? columns : null;
   } catch (error) {
     if (error instanceof ChunkDamage) return null;

@@ -118,7 +118,7 @@ class Salvage {
     const { id, epoch, name } = row;
     this.#insertStream.run(id, epoch, name, row.end_announced === 1 ? 1 : 0);
     const known = isCount(row.last_seq) ? row.last_seq : 0;
-    const { there, bytes } = this.#chunks(id, known || KEY_MAX);
+    const { there, bytes } = this.#chunks(row, known || KEY_MAX);
     const lastSeq = Math.max(known, there.max);
     const all = IntervalSet.of(lastSeq > 0 ? [{ first: 1, last: lastSeq }] : []);
     const pending = all.difference(setOf(row.freed)).difference(this.#gaps(id, all));
@@ -133,18 +133,18 @@ class Salvage {
   }
 
   /** Copies those that are whole. */
-  #chunks(stream: number, lastSeq: number): { there: IntervalSet; bytes: number } {
+  #chunks(stream: StreamRow, lastSeq: number): { there: IntervalSet; bytes: number } {
     const there = IntervalSet.empty();
     let bytes = 0;
     const rows = this.#source.byKey<Untrusted<'first' | 'last' | 'mono_ms' | 'body'>>(
       'SELECT first AS key, first, last, mono_ms, body FROM chunk WHERE stream = ? AND first BETWEEN ? AND ? ORDER BY first',
-      [stream],
+      [stream.id],
       lastSeq,
     );
     for (const row of rows) {
-      const chunk = chunkOf(row);
+      const chunk = chunkOf(row, stream);
       if (!chunk || there.within(chunk.first, chunk.last).length > 0) continue;
-      this.#into.insertChunk.run(stream, chunk.first, chunk.last, chunk.monoMs, chunk.bytes, chunk.body);
+      this.#into.insertChunk.run(stream.id, chunk.first, chunk.last, chunk.monoMs, chunk.bytes, chunk.body);
       there.add(chunk.first, chunk.last);
       bytes += chunk.bytes;
     }

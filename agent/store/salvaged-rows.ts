@@ -22,13 +22,16 @@ export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
-/** Null when it is not as it was written. What the body tells is not asked of the row. */
-export function chunkOf(row: Untrusted<'first' | 'last' | 'mono_ms' | 'body'>): Chunk | null {
+/** Null when it is not as it was written, or not of this stream. What the body tells is not asked of the row. */
+export function chunkOf(
+  row: Untrusted<'first' | 'last' | 'mono_ms' | 'body'>,
+  stream: { epoch: string; name: string },
+): Chunk | null {
   const { first, last, mono_ms: monoMs, body } = row;
   if (!isCount(first) || !isCount(last) || first < 1 || !isMeasure(monoMs) || !(body instanceof Uint8Array))
     return null;
   try {
-    const records = decodeChunk(body);
+    const records = decodeChunk(body, { epoch: stream.epoch, stream: stream.name, first });
     if (records.length !== last - first + 1) return null;
     return { first, last, monoMs, bytes: records.reduce((sum, one) => sum + recordBytes(one), 0), body };
   } catch (error) {

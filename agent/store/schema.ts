@@ -80,13 +80,19 @@ function toChunks(db: Database.Database): void {
   const insert = db.prepare(
     'INSERT INTO chunk (stream, first, last, mono_ms, bytes, body) VALUES (?, ?, ?, ?, ?, ?)',
   );
+  const streams = db.prepare<[], { id: number; epoch: string; name: string }>('SELECT * FROM stream').all();
+  const names = new Map(streams.map(({ id, epoch, name }) => [id, { epoch, stream: name }]));
   let rows: RecordRow[] = [];
   const flush = (): void => {
     const [first] = rows;
     const last = rows.at(-1);
     if (!first || !last) return;
     const bytes = rows.reduce((sum, row) => sum + recordBytes(row), 0);
-    const body = encodeChunk(rows.map(({ mono_ms: monoMs, ...row }) => ({ ...row, monoMs })));
+    const id = { epoch: '', stream: '', ...names.get(first.stream), first: first.seq };
+    const body = encodeChunk(
+      rows.map(({ mono_ms: monoMs, ...row }) => ({ ...row, monoMs })),
+      id,
+    );
     insert.run(first.stream, first.seq, last.seq, last.mono_ms, bytes, body);
     rows = [];
   };
@@ -118,6 +124,8 @@ const STEPS: ReadonlyArray<(db: Database.Database) => void> = [
   (db) => db.exec(FIRST),
   toChunks,
   (db) => db.exec(SESSION_ITEMS),
+  // Bodies of chunk.ts' format 2, which a program before this step takes for damage.
+  () => undefined,
 ];
 
 /** Steps that a file with all tables of this program has taken. */

@@ -60,7 +60,7 @@ export class Store implements Service {
   readonly #stopping = new AbortController();
   readonly #epochs: Epochs;
   #initialStreams: EncodedStreamState[] = [];
-  #initialSessions: SessionItem[] = [];
+  #sessions: SessionItem[] | null = null;
   /** Null while the file is not open. */
   #thread: StoreThread | null = null;
   #failure = Promise.withResolvers<void>();
@@ -196,9 +196,9 @@ export class Store implements Service {
     return items.length > 0 ? this.#operate({ kind: 'sessions', items }, true) : Promise.resolve();
   }
 
-  /** What the broker had kept when the file was opened first. */
-  initialSessions(): readonly SessionItem[] {
-    return this.#initialSessions;
+  /** What the broker had kept when the file was opened first; once, because it may be much. */
+  takeSessions(): SessionItem[] {
+    return this.#sessions?.splice(0) ?? [];
   }
 
   /** The end of an older epoch's stream was announced. When nothing else is left of it, it leaves no trace. */
@@ -371,7 +371,7 @@ export class Store implements Service {
     }
     this.#thread = thread;
     this.#initialStreams = opened.streams;
-    this.#initialSessions = opened.sessions;
+    this.#sessions ??= opened.sessions;
     this.#tally.opened(opened);
     this.#room = opened.room;
     this.#epochs.opened(opened);

@@ -26,7 +26,8 @@ t.test('a check of what is wrong', async (t) => {
     db.prepare(sql).run(...values);
     db.close();
   };
-  const holding = (payload: string): Buffer => encodeChunk([record(payload)]);
+  const holding = (payload: string): Buffer =>
+    encodeChunk([record(payload)], { epoch, stream: 'telemetry', first: 4 });
 
   checker.began(epoch);
   t.same(checker.check(acknowledged), CLEAN);

@@ -1,6 +1,6 @@
 /** The class that aedes' own memory persistence is made of. Its package has types, but not where a compiler finds them. */
 import { createRequire } from 'node:module';
-import type { AedesPublishPacket } from 'aedes';
+import type { Readable } from 'node:stream';
 
 interface ClientOf {
   id: string;
@@ -9,6 +9,7 @@ interface ClientOf {
 /** What of it is used or replaced here; the whole contract is aedes-persistence's abstract suite. */
 interface Memory {
   storeRetained(packet: object): Promise<void>;
+  createRetainedStream(pattern: string): Readable;
   addSubscriptions(client: ClientOf, subscriptions: Array<{ topic: string; qos: number }>): Promise<void>;
   removeSubscriptions(client: ClientOf, topics: string[]): Promise<void>;
   cleanSubscriptions(client: ClientOf): Promise<void>;
@@ -22,7 +23,6 @@ interface Memory {
 
 interface MemoryClass {
   new (): Memory;
-  readonly Packet: new (packet: AedesPublishPacket) => AedesPublishPacket;
 }
 
 export const MemoryPersistence: MemoryClass = createRequire(import.meta.url)(

@@ -6,13 +6,14 @@
 import { encode } from 'cborg';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { SessionItem, SessionItemKind } from '../../store/session-items.ts';
+import { writtenPacket } from './packet.ts';
 
 /** How long a change waits for others, when nobody waits for it. */
 const GATHER_MS = 50;
 
 /** What of the store is needed here. */
 export interface SessionStore {
-  initialSessions(): readonly SessionItem[];
+  takeSessions(): readonly SessionItem[];
   /** Resolves when it is durable, which may be after the disk has recovered. */
   writeSessions(items: SessionItem[]): Promise<void>;
   state(): string;
@@ -23,85 +24,110 @@ export interface SessionStore {
 
 /** Sessions that end with the process, by the operator's choice: nothing is written. */
 export const NOT_KEPT: SessionStore = {
-  initialSessions: () => [],
+  takeSessions: () => [],
   writeSessions: () => Promise.resolve(),
   state: () => 'ok',
   failure: () => new Promise(() => undefined),
   onReopen: () => undefined,
 };
 
+/** What waits for clients. It may be a hundred thousand messages: who holds them is asked, and no second list is kept. */
+export interface OutgoingItems {
+  /** Undefined: it is gone. */
+  packetAt(client: string, order: number): object | undefined;
+  names(): Iterable<{ client: string; order: number }>;
+}
+
+type HeldKind = Exclude<SessionItemKind, 'outgoing'>;
+
 interface Held {
-  kind: SessionItemKind;
+  kind: HeldKind;
   client: string;
   key: string;
   value: () => unknown;
 }
 
+interface Change {
+  kind: SessionItemKind;
+  client: string;
+  key: string;
+  /** The disk has never heard of it. */
+  isNew: boolean;
+}
+
 export class SessionLog {
   readonly #store: SessionStore;
   readonly #clock: Clock;
-  /** All that there is, by its name. */
-  readonly #items = new Map<string, Held>();
-  /** Names of what changed; true: the disk has never heard of it. */
-  readonly #changed = new Map<string, { isNew: boolean; item: Omit<Held, 'value'> }>();
+  readonly #outgoing: OutgoingItems;
+  /** All the rest, by client and {@link nameIn}. */
+  readonly #items = new Map<string, Map<string, Held>>();
+  /** By name, since the last flush. */
+  readonly #changed = new Map<string, Change>();
   #timer: Timer | null = null;
 
-  constructor(store: SessionStore, clock: Clock) {
+  constructor(store: SessionStore, clock: Clock, outgoing: OutgoingItems) {
     this.#store = store;
     this.#clock = clock;
+    this.#outgoing = outgoing;
     store.onReopen(() => {
-      for (const [name, item] of this.#items) this.#changed.set(name, { isNew: true, item });
+      for (const { client, order } of outgoing.names()) this.#note('outgoing', client, String(order), true);
+      for (const items of this.#items.values())
+        for (const { kind, client, key } of items.values()) this.#note(kind, client, key, true);
       this.#flushUnwatched();
     });
   }
 
   /** What was on the disk when it was opened: already known there. */
-  restore(kind: SessionItemKind, client: string, key: string, value: () => unknown): void {
-    this.#items.set(nameOf(kind, client, key), { kind, client, key, value });
+  restore(kind: HeldKind, client: string, key: string, value: () => unknown): void {
+    const items = this.#items.get(client) ?? new Map<string, Held>();
+    this.#items.set(client, items);
+    items.set(nameIn(kind, key), { kind, client, key, value });
   }
 
   /** `value` is asked when it is written. */
-  put(kind: SessionItemKind, client: string, key: string, value: () => unknown): void {
-    const name = nameOf(kind, client, key);
-    const isNew = this.#changed.get(name)?.isNew ?? !this.#items.has(name);
-    const item = { kind, client, key, value };
-    this.#items.set(name, item);
-    this.#change(name, isNew, item);
+  put(kind: HeldKind, client: string, key: string, value: () => unknown): void {
+    const isNew = !this.has(kind, client, key);
+    this.restore(kind, client, key, value);
+    this.#change(kind, client, key, isNew);
+  }
+
+  /** What {@link OutgoingItems} gives for it now is written. */
+  outgoingPut(client: string, order: number, isNew: boolean): void {
+    this.#change('outgoing', client, String(order), isNew);
+  }
+
+  outgoingDelete(client: string, order: number): void {
+    this.#gone('outgoing', client, String(order));
   }
 
   /** Put, and written with somebody else's commit. */
-  note(kind: SessionItemKind, client: string, key: string, value: () => unknown): void {
+  note(kind: HeldKind, client: string, key: string, value: () => unknown): void {
     this.restore(kind, client, key, value);
   }
 
-  has(kind: SessionItemKind, client: string, key: string): boolean {
-    return this.#items.has(nameOf(kind, client, key));
+  has(kind: HeldKind, client: string, key: string): boolean {
+    return this.#items.get(client)?.has(nameIn(kind, key)) === true;
   }
 
-  delete(kind: SessionItemKind, client: string, key: string): void {
-    const name = nameOf(kind, client, key);
-    const item = this.#items.get(name);
-    if (!item) return;
-    this.#items.delete(name);
-    const isNew = this.#changed.get(name)?.isNew ?? false;
-    if (isNew) this.#changed.delete(name);
-    else this.#change(name, false, item);
+  delete(kind: HeldKind, client: string, key: string): void {
+    const items = this.#items.get(client);
+    if (!items?.delete(nameIn(kind, key))) return;
+    if (items.size === 0) this.#items.delete(client);
+    this.#gone(kind, client, key);
   }
 
-  deleteAll(kind: SessionItemKind, client: string): void {
-    for (const item of [...this.#items.values()]) {
-      if (item.kind === kind && item.client === client) this.delete(kind, client, item.key);
-    }
+  deleteAll(kind: HeldKind, client: string): void {
+    for (const item of [...(this.#items.get(client)?.values() ?? [])])
+      if (item.kind === kind) this.delete(kind, client, item.key);
   }
 
   /** Resolves when all changes so far are on the disk, which may be after it has recovered. */
   async flush(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
-    const items = [...this.#changed].map(([name, { item }]): SessionItem => {
-      const held = this.#items.get(name);
-      const value = held ? encodeItem(held.value()) : null;
-      return { kind: item.kind, client: item.client, key: item.key, value };
+    const items = [...this.#changed.values()].map(({ kind, client, key }): SessionItem => {
+      const value = this.#valueOf(kind, client, key);
+      return { kind, client, key, value: value === undefined ? null : encodeItem(value) };
     });
     this.#changed.clear();
     await this.#store.writeSessions(items);
@@ -113,19 +139,40 @@ export class SessionLog {
     await Promise.race([this.flush(), this.#store.failure()]);
   }
 
+  #valueOf(kind: SessionItemKind, client: string, key: string): unknown {
+    if (kind !== 'outgoing') return this.#items.get(client)?.get(nameIn(kind, key))?.value();
+    const packet = this.#outgoing.packetAt(client, Number(key));
+    return packet && { ...writtenPacket(packet), order: Number(key) };
+  }
+
   #flushUnwatched(): void {
     // It fails only when the store has stopped; who ends the sessions flushes them before.
     this.flush().catch(() => undefined);
   }
 
-  #change(name: string, isNew: boolean, item: Omit<Held, 'value'>): void {
-    this.#changed.set(name, { isNew, item });
+  #gone(kind: SessionItemKind, client: string, key: string): void {
+    const name = nameOf(kind, client, key);
+    if (this.#changed.get(name)?.isNew) this.#changed.delete(name);
+    else this.#change(kind, client, key, false);
+  }
+
+  #change(kind: SessionItemKind, client: string, key: string, isNew: boolean): void {
+    this.#note(kind, client, key, isNew);
     this.#timer ??= this.#clock.setTimer(GATHER_MS, () => this.#flushUnwatched());
+  }
+
+  #note(kind: SessionItemKind, client: string, key: string, isNew: boolean): void {
+    const name = nameOf(kind, client, key);
+    this.#changed.set(name, { kind, client, key, isNew: this.#changed.get(name)?.isNew ?? isNew });
   }
 }
 
 export function encodeItem(value: unknown): Uint8Array {
   return Uint8Array.from(encode(value));
+}
+
+function nameIn(kind: HeldKind, key: string): string {
+  return `${kind}\0${key}`;
 }
 
 function nameOf(kind: SessionItemKind, client: string, key: string): string {

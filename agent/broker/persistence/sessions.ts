@@ -11,8 +11,9 @@ import { topicMatches } from '../../../shared/topic-filter.ts';
 import type { SessionItem } from '../../store/session-items.ts';
 import { Audience } from '../audience.ts';
 import { Dropped, type DropReason } from './dropped.ts';
+import type { OutgoingPacket } from './held-message.ts';
 import { MemoryPersistence } from './memory-persistence.ts';
-import { type OutgoingPacket, OutgoingQueues, type QueueLimits } from './outgoing.ts';
+import { OutgoingQueues, type QueueLimits } from './outgoing.ts';
 import { readPacket, type StoredPacket, writtenPacket } from './packet.ts';
 import { encodeItem, SessionLog, type SessionStore } from './session-log.ts';
 
@@ -68,21 +69,17 @@ export class Sessions extends MemoryPersistence {
     this.#clock = clock;
     this.#limits = limits;
     this.#dropped = new Dropped(clock, log);
-    this.#log = new SessionLog(store, clock);
     this.#outgoing = new OutgoingQueues(limits, (change) => {
-      if (change.kind === 'delete') return this.#log.delete('outgoing', change.client, String(change.order));
-      const { client, entry } = change;
-      this.#log.put('outgoing', client, String(entry.order), () => ({
-        ...writtenPacket(entry.packet),
-        order: entry.order,
-      }));
+      if (change.kind === 'delete') this.#log.outgoingDelete(change.client, change.order);
+      else this.#log.outgoingPut(change.client, change.order, change.isNew);
     });
+    this.#log = new SessionLog(store, clock, this.#outgoing);
   }
 
   /** Takes over what is on the disk, once it is open. */
   async restore(): Promise<void> {
     const outgoing: Array<{ client: string; order: number; packet: StoredPacket }> = [];
-    for (const { kind, client, key, value } of this.#store.initialSessions()) {
+    for (const { kind, client, key, value } of this.#store.takeSessions()) {
       if (value === null) continue;
       const found = readPacket(value);
       if (!found) {
@@ -90,7 +87,7 @@ export class Sessions extends MemoryPersistence {
         this.#dropped.add('unreadable', `${kind} ${client} ${key}`);
         continue;
       }
-      this.#log.restore(kind, client, key, () => writtenPacket(found));
+      if (kind !== 'outgoing') this.#log.restore(kind, client, key, () => writtenPacket(found));
       if (client !== '') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {
         case 'subscription':
@@ -112,11 +109,8 @@ export class Sessions extends MemoryPersistence {
           break;
       }
     }
-    for (const { client, order, packet } of outgoing.sort((a, b) => a.order - b.order)) {
-      const entry = { order, packet };
-      this.#outgoing.restore(client, entry);
-      this.#log.restore('outgoing', client, String(order), () => ({ ...writtenPacket(entry.packet), order }));
-    }
+    outgoing.sort((a, b) => a.order - b.order);
+    for (const { client, order, packet } of outgoing) this.#outgoing.restore(client, order, packet);
   }
 
   /** Whether a client may have a session: it has one, or there is room for one more. */
@@ -177,10 +171,11 @@ export class Sessions extends MemoryPersistence {
       this.#dropped.add('retained-full', topic);
       return;
     }
-    await super.storeRetained(packet);
+    const kept = { ...packet, payload: ownCopy(packet.payload) };
+    await super.storeRetained(kept);
     this.#countRetained(topic, bytes);
     if (bytes === 0) this.#log.delete('retained', '', topic);
-    else this.#log.put('retained', '', topic, () => writtenPacket(packet));
+    else this.#log.put('retained', '', topic, () => writtenPacket(kept));
   }
 
   override async addSubscriptions(
@@ -210,12 +205,12 @@ export class Sessions extends MemoryPersistence {
   }
 
   async outgoingEnqueue(sub: { clientId: string }, packet: AedesPublishPacket): Promise<void> {
-    if (!this.#outgoing.enqueue(sub.clientId, new MemoryPersistence.Packet(packet)))
-      this.#dropped.add('queue-full', sub.clientId);
+    await this.outgoingEnqueueCombi([sub], packet);
   }
 
   async outgoingEnqueueCombi(subs: Array<{ clientId: string }>, packet: AedesPublishPacket): Promise<void> {
-    for (const sub of subs) await this.outgoingEnqueue(sub, packet);
+    const clients = subs.map(({ clientId }) => clientId);
+    for (const client of this.#outgoing.enqueue(clients, packet)) this.#dropped.add('queue-full', client);
   }
 
   async outgoingUpdate(client: ClientOf, packet: OutgoingPacket): Promise<void> {
@@ -230,7 +225,7 @@ export class Sessions extends MemoryPersistence {
   }
 
   outgoingStream(client: ClientOf): Readable {
-    return Readable.from(this.#outgoing.entriesOf(client.id).map(({ packet }) => packet));
+    return Readable.from(this.#outgoing.packetsFor(client.id));
   }
 
   /** Its packet id is on the disk already, with its record, where the client's session is kept. */
@@ -282,6 +277,14 @@ export class Sessions extends MemoryPersistence {
     if (bytes === 0) this.#retainedBytes.delete(topic);
     else this.#retainedBytes.set(topic, bytes);
   }
+}
+
+/** Not a part of the block that the socket was read into, which it would keep for as long as it is retained. */
+function ownCopy(payload: Buffer | string): Buffer {
+  const copy = Buffer.allocUnsafeSlow(Buffer.byteLength(payload));
+  if (typeof payload === 'string') copy.write(payload);
+  else payload.copy(copy);
+  return copy;
 }
 
 function willOf(client: string, { topic, payload, qos, retain }: StoredPacket): Will {
