@@ -19,10 +19,13 @@ export interface Setup {
 export class Decisions {
   readonly #tries = new Tries();
   #setup: Setup;
+  /** The setup holds since then, and says so at the head of each file: what was asked of the moments before would find none. */
+  #setupSinceMs: number;
   #lines: DecisionLine[] = [];
 
-  constructor(setup: Setup) {
+  constructor(setup: Setup, nowMs: number) {
     this.#setup = setup;
+    this.#setupSinceMs = nowMs;
   }
 
   observed(event: RoutingEvent, effects: readonly Effect[], nowMs: number): void {
@@ -37,7 +40,8 @@ export class Decisions {
         break;
       case 'policy':
         this.#setup = { ...this.#setup, policy: event.policy };
-        this.#push(this.setupLine(nowMs));
+        this.#setupSinceMs = nowMs;
+        this.#push(this.setupLine());
         break;
       case 'tick':
       case 'usage':
@@ -52,9 +56,9 @@ export class Decisions {
     }
   }
 
-  setupLine(nowMs: number): LineOf<'setup'> {
+  setupLine(): LineOf<'setup'> {
     const { gateway, policy, providers } = this.#setup;
-    return { k: 'setup', m: Math.round(nowMs), gw: gateway, policy, providers: [...providers] };
+    return { k: 'setup', m: Math.round(this.#setupSinceMs), gw: gateway, policy, providers: [...providers] };
   }
 
   lines(): Array<DecisionLine | LineOf<'tries'>> {

@@ -57,14 +57,14 @@ export class History implements Service {
   constructor(options: HistoryOptions) {
     this.#options = options;
     this.#journal = new Journal(options.folder, options.bounds);
-    this.#decisions = new Decisions(options.setup);
+    this.#decisions = new Decisions(options.setup, options.clock.monoMs());
   }
 
   start(): Promise<void> {
     const { clock, writeEveryMs } = this.#options;
     this.#waiting.push(JSON.stringify(this.#stateLine(true)));
     // Nobody waits for the file to be read.
-    this.#writing = this.#noteSetup(this.#decisions.setupLine(clock.monoMs())).finally(() => {
+    this.#writing = this.#noteSetup(this.#decisions.setupLine()).finally(() => {
       this.#writing = null;
     });
     this.#timer = clock.every(writeEveryMs, () => this.#writeSoon());
@@ -185,7 +185,7 @@ export class History implements Service {
 
   /** What a file begins with, so that it can be read without those before it. */
   #head(present: LineOf<'clock'>): string[] {
-    const setup = this.#decisions.setupLine(this.#options.clock.monoMs());
+    const setup = this.#decisions.setupLine();
     return [present, setup, this.#stateLine(false)].map((line) => JSON.stringify(line));
   }
 

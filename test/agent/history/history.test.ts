@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { explainAt } from '../../../agent/history/at.ts';
 import { History } from '../../../agent/history/history.ts';
 import { BootClocks } from '../../../agent/history/read.ts';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
@@ -110,6 +111,15 @@ t.test('envelopes of a minute are one line, written once a minute and kept over 
     '2026-11-20T00:00:00.010Z synchronised took 1 5000 9000 9000',
     '2026-11-20T01:01:10.000Z synchronised took 5001 5001',
   ]);
+});
+
+t.test('the policy in force is known from the start on, though its file begins a minute later', async (t) => {
+  const machine = await machineIn(t, t.testdir());
+  await machine.minutes(2);
+  t.match(await explainAt(machine.history, OFFSET_MS + 1000), {
+    policyVersion: policySchema.parse({}).version,
+    streams: [{ stream: 'telemetry', chosen: 'aws' }],
+  });
 });
 
 t.test('the files stay within their bound, and the oldest go first (I10)', async (t) => {
