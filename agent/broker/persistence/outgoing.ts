@@ -73,6 +73,8 @@ export class OutgoingQueues implements OutgoingItems {
     const entry = queue && find(queue, (known) => isSame(known, packet));
     if (!entry) return false;
     const isNumbered = entry.message !== null && entry.message.brokerId === packet.brokerId;
+    // Sent once more, as it was: nothing to write.
+    if (isNumbered && entry.messageId === packet.messageId) return true;
     if (isNumbered) entry.messageId = packet.messageId;
     else {
       const message = messageOf(packet);
