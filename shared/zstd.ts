@@ -26,6 +26,11 @@ export function decompress(frame: Uint8Array, maxBytes: number): Buffer {
   });
 }
 
+/** Frees at once what lies behind a buffer that nobody looks at again; a small one shares a block with others and stays. */
+export function giveBack({ buffer }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength !== Buffer.poolSize) buffer.transfer(0);
+}
+
 function room(bytes: number): number {
   return Math.max(ROOM_BYTES_MIN, Math.min(bytes, ROOM_BYTES_MAX));
 }

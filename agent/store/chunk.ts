@@ -14,7 +14,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { errorText } from '../../shared/log.ts';
-import { compress, decompress } from '../../shared/zstd.ts';
+import { compress, decompress, giveBack } from '../../shared/zstd.ts';
 
 export interface ChunkRecord {
   device: string;
@@ -54,6 +54,10 @@ export interface ChunkId {
   first: number;
 }
 
+/** A chunk is written here first. What a thread takes anew for each, it would give back late: its own heap hardly fills. */
+let scratch = Buffer.allocUnsafeSlow(0);
+const SCRATCH_BYTES_MAX = 512 * 1024;
+
 export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffer {
   const devices = new Words();
   const topics = new Words();
@@ -64,7 +68,7 @@ export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffe
     payloadBytes += payload.byteLength;
   }
   const fixed = HEADER_BYTES + 3 * NUMBER_BYTES_MAX + records.length * 4 * NUMBER_BYTES_MAX;
-  const writer = new Writer(fixed + devices.bytesMax + topics.bytesMax + payloadBytes);
+  const writer = new Writer(withRoom(fixed + devices.bytesMax + topics.bytesMax + payloadBytes));
   writer.number(records.length);
   writer.words(devices);
   writer.words(topics);
@@ -138,12 +142,19 @@ export function decodeChunk(body: Uint8Array, id: ChunkId): ChunkRecord[] {
   });
 }
 
-/** `raw` begins with room for the header. */
+function withRoom(bytes: number): Buffer {
+  if (bytes > SCRATCH_BYTES_MAX) return Buffer.allocUnsafeSlow(bytes);
+  if (bytes > scratch.length) scratch = Buffer.allocUnsafeSlow(bytes);
+  return scratch;
+}
+
+/** A copy, packed where that pays. `raw` begins with room for the header. */
 function framed(raw: Buffer, id: ChunkId): Buffer {
   const content = raw.subarray(HEADER_BYTES);
   const packed = content.length >= COMPRESS_FROM_BYTES ? compress(content, LEVEL) : content;
   const isPacked = packed.length < content.length;
-  const body = isPacked ? Buffer.concat([Buffer.alloc(HEADER_BYTES), packed]) : raw;
+  const body = Buffer.concat([raw.subarray(0, HEADER_BYTES), isPacked ? packed : content]);
+  if (packed !== content) giveBack(packed);
   body[0] = FORMAT;
   body[1] = isPacked ? COMPRESSED : 0;
   body.writeUInt32LE(checksum(body, id), 2);
@@ -196,8 +207,8 @@ class Writer {
   readonly #buffer: Buffer;
   #at = HEADER_BYTES;
 
-  constructor(bytesMax: number) {
-    this.#buffer = Buffer.allocUnsafe(bytesMax);
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
   }
 
   number(value: number): void {

@@ -17,6 +17,7 @@ export interface Chunk extends ChunkHead {
 }
 
 export interface Chunks {
+  /** Takes a copy of the body. */
   insert(chunk: Chunk): void;
   /** Chunks with a record in `first..last`, ascending. */
   overlapping(first: number, last: number): Iterable<Chunk>;

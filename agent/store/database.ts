@@ -9,6 +9,7 @@
  */
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import { giveBack } from '../../shared/zstd.ts';
 import {
   CHUNK_BYTES_MAX,
   type ChunkColumns,
@@ -214,6 +215,7 @@ export class BufferDatabase {
         const monoMs = records.at(-1)?.monoMs ?? 0;
         const body = encodeChunk(records, { epoch: stream.epoch, stream: name, first });
         stream.chunks.insert({ first, last: range.last, monoMs, bytes, body });
+        giveBack(body);
       }
       this.#streams.advance(stream, range);
       ranges.push(range);
