@@ -8,21 +8,32 @@ import { runInNewContext } from 'node:vm';
 import type { Clock, Timer } from '../shared/clock.ts';
 import type { Service } from '../shared/service.ts';
 
-const CALM_PERCENT = 20;
-/** V8's own choice. */
-const BUSY_PERCENT = 0;
+/** Garbage may add so much to what is in use; a new object's first place, a megabyte twice, does not grow. */
+const CALM_FLAGS = ['--heap-growing-percent=20', '--semi-space-growth-factor=1'];
+/** V8's own choices. */
+const BUSY_FLAGS = ['--heap-growing-percent=0', '--semi-space-growth-factor=2'];
 const BUSY_RECORDS_PER_SECOND = 10_000;
-const PERIOD_MS = 1000;
+const PERIOD_MS = 250;
+/** A storm that comes in gusts is one: to collect what it left takes a few hundred milliseconds, and the next gust would need it again. */
+const CALM_AFTER_MS = 30_000;
+
+interface HeapGrowthOptions {
+  /** Taken since the start. */
+  records: () => number;
+  clock: Clock;
+  /** How it is done. */
+  limit?: (isBusy: boolean) => void;
+}
 
 export class HeapGrowth implements Service {
   readonly #records: () => number;
   readonly #clock: Clock;
-  readonly #limit: (percent: number) => void;
+  readonly #limit: (isBusy: boolean) => void;
   #timer: Timer | null = null;
   #before = 0;
-  #isBusy = false;
+  /** When it was last busy; null: calm. */
+  #busyMs: number | null = null;
 
-  /** `records`: taken since the start. */
   constructor({ records, clock, limit = limitGrowth }: HeapGrowthOptions) {
     this.#records = records;
     this.#clock = clock;
@@ -30,7 +41,7 @@ export class HeapGrowth implements Service {
   }
 
   async start(): Promise<void> {
-    this.#limit(CALM_PERCENT);
+    this.#limit(false);
     this.#timer = this.#clock.every(PERIOD_MS, () => this.#look());
   }
 
@@ -42,22 +53,20 @@ export class HeapGrowth implements Service {
     const records = this.#records();
     const isBusy = records - this.#before >= (BUSY_RECORDS_PER_SECOND * PERIOD_MS) / 1000;
     this.#before = records;
-    if (isBusy === this.#isBusy) return;
-    this.#isBusy = isBusy;
-    this.#limit(isBusy ? BUSY_PERCENT : CALM_PERCENT);
+    const nowMs = this.#clock.monoMs();
+    if (isBusy) {
+      if (this.#busyMs === null) this.#limit(true);
+      this.#busyMs = nowMs;
+    } else if (this.#busyMs !== null && nowMs - this.#busyMs >= CALM_AFTER_MS) {
+      this.#busyMs = null;
+      this.#limit(false);
+    }
   }
 }
 
-interface HeapGrowthOptions {
-  records: () => number;
-  clock: Clock;
-  /** Sets the most that garbage may add to what is in use; 0: as V8 chooses. */
-  limit?: (percent: number) => void;
-}
-
-function limitGrowth(percent: number): void {
-  setFlagsFromString(`--heap-growing-percent=${percent}`);
-  if (percent > 0) collectGarbage();
+function limitGrowth(isBusy: boolean): void {
+  for (const flag of isBusy ? BUSY_FLAGS : CALM_FLAGS) setFlagsFromString(flag);
+  if (!isBusy) collectGarbage();
 }
 
 /**
