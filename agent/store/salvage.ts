@@ -17,12 +17,13 @@ import {
   clockOf,
   gapOf,
   isCount,
-  isSessionItem,
   isText,
+  sessionItemOf,
   setOf,
   UNKNOWN_CLOCK,
   type Untrusted,
 } from './salvaged-rows.ts';
+import { SessionItems } from './session-items.ts';
 import { type EpochRow, prepareStatements, type StreamRow } from './statements.ts';
 
 /** What came out of a damaged file. */
@@ -50,7 +51,7 @@ class Salvage {
   readonly #into: ReturnType<typeof prepareStatements>;
   readonly #insertEpoch: Database.Statement<[number | null, string, string, number, string]>;
   readonly #insertStream: Database.Statement<[number, string, string, number]>;
-  readonly #insertSessionItem: Database.Statement<[string, string, string, Uint8Array]>;
+  readonly #items: SessionItems;
   readonly #result: Salvaged = { records: 0, lostRecords: 0, sessionItems: 0 };
 
   constructor(source: SalvageSource, into: Database.Database) {
@@ -62,9 +63,7 @@ class Salvage {
     this.#insertStream = into.prepare(
       "INSERT INTO stream (id, epoch, name, last_seq, bytes, freed, end_announced) VALUES (?, ?, ?, 0, 0, x'', ?)",
     );
-    this.#insertSessionItem = into.prepare(
-      'INSERT OR IGNORE INTO session_item (kind, client, key, value) VALUES (?, ?, ?, ?)',
-    );
+    this.#items = new SessionItems(into);
   }
 
   run(): Salvaged {
@@ -183,13 +182,19 @@ class Salvage {
   }
 
   #sessionItems(): void {
-    const rows = this.#source.fromBothEnds<Untrusted<'kind' | 'client' | 'key' | 'value'>>(
+    const known = this.#source.fromBothEnds<Untrusted<'kind' | 'client' | 'key' | 'value'>>(
       'SELECT kind, client, key, value FROM session_item ORDER BY kind, client, key',
     );
-    for (const row of rows) {
-      if (!isSessionItem(row)) continue;
-      const { kind, client, key, value } = row;
-      this.#result.sessionItems += this.#insertSessionItem.run(kind, client, key, value).changes;
-    }
+    for (const row of known) this.#sessionItem(row);
+    const queued = this.#source.byKey<Untrusted<'key' | 'client' | 'value'>>(
+      'SELECT position AS key, client, value FROM session_queue WHERE position BETWEEN ? AND ? ORDER BY position',
+    );
+    for (const row of queued) this.#sessionItem({ ...row, kind: 'outgoing', key: String(row.key) });
+    this.#result.sessionItems = this.#items.all().length;
+  }
+
+  #sessionItem(row: Untrusted<'kind' | 'client' | 'key' | 'value'>): void {
+    const item = sessionItemOf(row);
+    if (item) this.#items.write([item]);
   }
 }

@@ -7,6 +7,7 @@ import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Gap, GapReason } from '../../shared/record.ts';
 import { ChunkDamage, decodeChunk } from './chunk.ts';
 import type { Chunk } from './chunks.ts';
+import type { SessionItem, SessionItemKind } from './session-items.ts';
 import { recordBytes } from './types.ts';
 
 export type Untrusted<Name extends string> = Record<Name, unknown>;
@@ -55,12 +56,22 @@ export function clockOf(row: Untrusted<'boot_id' | 'offset_ms' | 'quality'>): En
 
 export const UNKNOWN_CLOCK: EnvelopeClock = { bootId: '', offsetMs: 0, quality: 'unsynchronised' };
 
-type SessionItemRow = Record<'kind' | 'client' | 'key', string> & { value: Uint8Array };
+const SESSION_ITEM_KINDS: readonly SessionItemKind[] = [
+  'subscription',
+  'retained',
+  'outgoing',
+  'incoming',
+  'will',
+];
 
-/** Client and key are empty in some kinds. What the kind and the value mean is the broker's to judge. */
-export function isSessionItem(row: Untrusted<keyof SessionItemRow>): row is SessionItemRow {
-  const { kind, client, key, value } = row;
-  return [kind, client, key].every((one) => typeof one === 'string') && value instanceof Uint8Array;
+/** Client and key are empty in some kinds. What the value means is the broker's to judge. */
+export function sessionItemOf(row: Untrusted<'kind' | 'client' | 'key' | 'value'>): SessionItem | null {
+  const { client, key, value } = row;
+  const kind = SESSION_ITEM_KINDS.find((one) => one === row.kind);
+  if (!kind || typeof client !== 'string' || typeof key !== 'string' || !(value instanceof Uint8Array))
+    return null;
+  if (kind === 'outgoing' && !isCount(Number(key))) return null;
+  return { kind, client, key, value };
 }
 
 /** Empty when it does not decode. */

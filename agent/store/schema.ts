@@ -4,7 +4,7 @@
  */
 import type Database from 'better-sqlite3';
 import { encodeChunk } from './chunk.ts';
-import { SESSION_ITEMS } from './session-items.ts';
+import { SESSION_ITEMS, SESSION_QUEUE } from './session-items.ts';
 import { recordBytes, StoreError } from './types.ts';
 
 const ROWS_PER_CHUNK = 256;
@@ -124,8 +124,8 @@ const STEPS: ReadonlyArray<(db: Database.Database) => void> = [
   (db) => db.exec(FIRST),
   toChunks,
   (db) => db.exec(SESSION_ITEMS),
-  // Bodies of chunk.ts' format 2, which a program before this step takes for damage.
-  () => undefined,
+  // And bodies of chunk.ts' format 2, which a program before this step takes for damage.
+  (db) => db.exec(SESSION_QUEUE),
 ];
 
 /** Steps that a file with all tables of this program has taken. */

@@ -9,7 +9,7 @@ export type SessionItemKind =
   | 'subscription'
   /** client: empty; key: topic. */
   | 'retained'
-  /** key: its place in the order. */
+  /** key: its place in the order of all clients, a whole number. */
   | 'outgoing'
   /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */
   | 'incoming'
@@ -35,9 +35,25 @@ export const SESSION_ITEMS = `
   ) STRICT, WITHOUT ROWID;
 `;
 
+/**
+ * Step of the schema. A message waits for many clients at once: their copies lie side by side, in one page that a commit writes
+ * instead of one for each client.
+ */
+export const SESSION_QUEUE = `
+  CREATE TABLE session_queue (
+    position INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    value BLOB NOT NULL
+  ) STRICT;
+  INSERT INTO session_queue SELECT CAST(key AS INTEGER), client, value FROM session_item WHERE kind = 'outgoing';
+  DELETE FROM session_item WHERE kind = 'outgoing';
+`;
+
 export class SessionItems {
   readonly #put: Database.Statement<[string, string, string, Uint8Array]>;
   readonly #delete: Database.Statement<[string, string, string]>;
+  readonly #enqueue: Database.Statement<[number, string, Uint8Array]>;
+  readonly #dequeue: Database.Statement<[number]>;
   readonly #all: Database.Statement<[], SessionItem>;
 
   constructor(db: Database.Database) {
@@ -45,7 +61,14 @@ export class SessionItems {
       'INSERT OR REPLACE INTO session_item (kind, client, key, value) VALUES (?, ?, ?, ?)',
     );
     this.#delete = db.prepare('DELETE FROM session_item WHERE kind = ? AND client = ? AND key = ?');
-    this.#all = db.prepare('SELECT kind, client, key, value FROM session_item');
+    this.#enqueue = db.prepare(
+      'INSERT OR REPLACE INTO session_queue (position, client, value) VALUES (?, ?, ?)',
+    );
+    this.#dequeue = db.prepare('DELETE FROM session_queue WHERE position = ?');
+    this.#all = db.prepare(
+      `SELECT kind, client, key, value FROM session_item
+       UNION ALL SELECT 'outgoing', client, CAST(position AS TEXT), value FROM session_queue`,
+    );
   }
 
   all(): SessionItem[] {
@@ -54,7 +77,10 @@ export class SessionItems {
 
   write(items: readonly SessionItem[]): void {
     for (const { kind, client, key, value } of items) {
-      if (value === null) this.#delete.run(kind, client, key);
+      if (kind === 'outgoing') {
+        if (value === null) this.#dequeue.run(Number(key));
+        else this.#enqueue.run(Number(key), client, value);
+      } else if (value === null) this.#delete.run(kind, client, key);
       else this.#put.run(kind, client, key, value);
     }
   }

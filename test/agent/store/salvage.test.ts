@@ -45,6 +45,7 @@ async function fill(folder: string): Promise<{ file: string; written: Written }>
         { kind: 'subscription', client: `c${life}`, key: 'plant/#', value: Buffer.from('a1', 'hex') },
         { kind: 'retained', client: '', key: 'plant/x', value: Buffer.from('a1', 'hex') },
         { kind: 'will', client: 'c1', key: '', value: Buffer.from('a1', 'hex') },
+        { kind: 'outgoing', client: 'c1', key: String(life), value: Buffer.from('a1', 'hex') },
       ]),
       store.append(record('the notes go with it', 'telemetry')),
     ]);
@@ -195,7 +196,7 @@ t.test('one lost page costs its records, and nothing else', async (t) => {
   t.ok(lost > 0 && lost < 120, `${lost} of ${total} lost`);
   t.same(
     store.takeSessions().map(({ kind }) => kind),
-    ['retained', 'subscription', 'subscription', 'will'],
+    ['retained', 'subscription', 'subscription', 'will', 'outgoing', 'outgoing'],
     'sessions are kept',
   );
   const states = store.initialState();
@@ -245,6 +246,7 @@ const STRANGE: readonly string[] = [
   'UPDATE gap SET last = 2.5, reason = 7',
   "UPDATE accepted SET ranges = 'all', provider = 9",
   'UPDATE session_item SET value = 12, client = cast(client AS BLOB)',
+  "UPDATE session_queue SET value = 12, client = x'ff'",
 ];
 
 t.test('values of another kind count as not readable, and end no start', async (t) => {

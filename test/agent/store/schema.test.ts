@@ -61,3 +61,35 @@ t.test('a file of version 1: rows become chunks, ids stay', async (t) => {
   t.equal(now.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'record'").pluck().get(), 0);
   now.close();
 });
+
+t.test('a file of version 3: messages that wait for clients keep their places', async (t) => {
+  const file = bufferFile(t.testdir());
+  const first = storeOn(file).store;
+  await first.start();
+  await first.writeSessions([{ kind: 'will', client: 'a', key: '', value: Buffer.from('w') }]);
+  await first.stop();
+  const old = new Database(file);
+  old.exec('DROP TABLE session_queue; PRAGMA user_version = 3');
+  for (const [client, key] of [
+    ['a', '7'],
+    ['b', '10'],
+    ['a', '11'],
+  ] as const)
+    old.prepare("INSERT INTO session_item VALUES ('outgoing', ?, ?, ?)").run(client, key, Buffer.from(key));
+  old.close();
+
+  const { store } = storeOn(file);
+  await store.start();
+  await store.writeSessions([{ kind: 'outgoing', client: 'b', key: '10', value: null }]);
+  await store.stop();
+  const again = storeOn(file).store;
+  await again.start();
+  t.same(
+    again
+      .takeSessions()
+      .map(({ kind, client, key, value }) => `${kind} ${client} ${key} ${Buffer.from(value ?? '')}`),
+    ['will a  w', 'outgoing a 7 7', 'outgoing a 11 11'],
+  );
+  t.same(again.takeSessions(), [], 'they are held once');
+  await again.stop();
+});
