@@ -4,11 +4,17 @@
  */
 
 import { freePort, type Load, type LoadShape, load, Workshop } from './load/programs.ts';
-import { type Bench, type Measured, median, rounded } from './measure.ts';
+import { type Bench, type Measured, median, type Options, rounded } from './measure.ts';
 
 const ROUNDS = 6;
 const FULL_SPEED = { clients: 50, window: 20, payloadBytes: 100, rate: 0 };
-const MESSAGES = { durable: 150_000, aedes: 150_000, mosquitto: 150_000, commit_each: 15_000 };
+const MESSAGES = {
+  durable: 150_000,
+  aedes: 150_000,
+  mosquitto: 150_000,
+  commit_each: 15_000,
+  mosquitto_sqlite: 50_000,
+};
 const PACED: LoadShape = { ...FULL_SPEED, messages: 10_000, rate: 2000 };
 const SLOW_FSYNC_MS = 20;
 const SLOW: LoadShape = { ...FULL_SPEED, messages: 100_000 };
@@ -17,18 +23,20 @@ type Name = keyof typeof MESSAGES;
 
 export const bench: Bench = {
   name: 'intake',
-  summary: 'durable QoS 1 intake, 50 clients, window 20, 100-byte JSON, against brokers that keep nothing',
-  async run(): Promise<Measured> {
+  summary:
+    'durable QoS 1 intake, 50 clients, window 20, 100-byte JSON, against brokers that keep nothing; --mosquitto-build DIR: and mosquitto 2.1 on SQLite',
+  options: ['mosquitto-build'],
+  async run({ 'mosquitto-build': build }: Options): Promise<Measured> {
     const shop = new Workshop();
     try {
-      return await measured(shop);
+      return await measured(shop, typeof build === 'string' ? build : undefined);
     } finally {
       await shop.close();
     }
   },
 };
 
-async function measured(shop: Workshop): Promise<Measured> {
+async function measured(shop: Workshop, build: string | undefined): Promise<Measured> {
   const program = shop.compile('mqtt-load.c');
   const slowDisk = shop.compile('slow-fsync.c', ['-shared', '-fPIC']);
   const port = {
@@ -36,6 +44,7 @@ async function measured(shop: Workshop): Promise<Measured> {
     aedes: await freePort(),
     mosquitto: await freePort(),
     commit_each: await freePort(),
+    mosquitto_sqlite: await freePort(),
   };
   const here = (file: string): string => new URL(`./load/${file}`, import.meta.url).pathname;
   await shop.agent('durable', {}, port.durable);
@@ -45,7 +54,9 @@ async function measured(shop: Workshop): Promise<Measured> {
     [here('commit-each.ts'), String(port.commit_each), `${shop.folder}/each.db`],
     port.commit_each,
   );
-  const names = Object.keys(MESSAGES) as Name[];
+  if (build !== undefined) await shop.mosquittoSqlite(build, port.mosquitto_sqlite);
+  const all = Object.keys(MESSAGES) as Name[];
+  const names = all.filter((name) => name !== 'mosquitto_sqlite' || build !== undefined);
   const runs = new Map<Name, Load[]>(names.map((name) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of names) {
@@ -91,6 +102,9 @@ function report(runs: ReadonlyMap<Name, Load[]>, paced: Load[], slow: Load[]): M
       durable_vs_aedes: rounded(speed('durable') / speed('aedes')),
       durable_vs_mosquitto: rounded(speed('durable') / speed('mosquitto')),
       durable_vs_commit_each: rounded(speed('durable') / speed('commit_each')),
+      ...(runs.has('mosquitto_sqlite')
+        ? { durable_vs_mosquitto_sqlite: rounded(speed('durable') / speed('mosquitto_sqlite')) }
+        : {}),
       p99_ms_at_2000: rounded(of(paced, 'p99_ms')),
       slow_disk_msg_s: Math.round(of(slow, 'msg_s')),
       slow_disk_p99_ms: rounded(of(slow, 'p99_ms')),

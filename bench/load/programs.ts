@@ -2,11 +2,12 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { connectAsync } from 'mqtt';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
@@ -140,12 +141,46 @@ export class Workshop {
   /** Debian's mosquitto, which keeps nothing. */
   mosquitto(port: number): Promise<ChildProcess> {
     if (!existsSync(MOSQUITTO)) throw new Error('no mosquitto: apt-get install mosquitto');
-    const file = join(this.folder, 'mosquitto.conf');
-    writeFileSync(
-      file,
-      `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages 0\nlog_type error\n`,
-    );
-    return this.start(MOSQUITTO, ['-c', file], port);
+    return this.#mosquitto(MOSQUITTO, port, ['persistence false']);
+  }
+
+  /**
+   * A mosquitto 2.1 that was built in `build`, with its SQLite persistence at its strictest. It keeps what waits for somebody: a client
+   * subscribes to everything and leaves.
+   */
+  async mosquittoSqlite(build: string, port: number): Promise<ChildProcess> {
+    const plugin = join(build, 'plugins/persist-sqlite/mosquitto_persist_sqlite.so');
+    const child = await this.#mosquitto(join(build, 'src/mosquitto'), port, [
+      'persistence false',
+      // Started by root it would become another user, who may not write there.
+      `user ${userInfo().username}`,
+      `persistence_location ${this.folder}`,
+      `plugin ${plugin}`,
+      'plugin_opt_sync full',
+      'plugin_opt_flush_period 0',
+      'max_queued_messages 0',
+    ]);
+    const reader = await connectAsync(`mqtt://127.0.0.1:${port}`, {
+      clientId: 'reader',
+      clean: false,
+      reconnectPeriod: 0,
+    });
+    await reader.subscribeAsync('#', { qos: 1 });
+    await reader.endAsync();
+    return child;
+  }
+
+  #mosquitto(bin: string, port: number, lines: readonly string[]): Promise<ChildProcess> {
+    const file = join(this.folder, `mosquitto-${port}.conf`);
+    const all = [
+      `listener ${port} 127.0.0.1`,
+      'allow_anonymous true',
+      'max_inflight_messages 0',
+      'log_type error',
+      ...lines,
+    ];
+    writeFileSync(file, all.map((line) => `${line}\n`).join(''));
+    return this.start(bin, ['-c', file], port);
   }
 
   async close(): Promise<void> {
