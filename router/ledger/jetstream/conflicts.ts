@@ -94,7 +94,9 @@ export class ConflictStore {
       return stood ? this.version(stood.message) : null;
     }
     const [held] = await this.#held.of([{ key: item, seq }]);
-    return held ?? null;
+    if (!held) return null;
+    const { device, topic, payload, monoMs, source, receivedWallMs } = held;
+    return { device, topic, payload, monoMs, source, receivedWallMs };
   }
 
   async #kept(seq: number): Promise<Kept | null> {

@@ -21,10 +21,10 @@ export class ArrivalStore {
 
   /** Stores `records` of `entry`, without committing them. */
   async put(
-    { envelope, source, receivedWallMs }: LedgerEntry,
+    { envelope, source, receivedWallMs, sentAs = null }: LedgerEntry,
     records: readonly TelemetryRecord[],
   ): Promise<Parts> {
-    const bytes = encodeArrival({ source, receivedWallMs, clock: envelope.clock, records });
+    const bytes = encodeArrival({ source, receivedWallMs, clock: envelope.clock, sentAs, records });
     const parts = await this.#blobs.put(this.#names.recordsOf(envelope), bytes);
     this.#keep(parts, bytes);
     return parts;

@@ -1,7 +1,8 @@
 /** Records whose ids came before: judged by the rules, and what the stream's policy makes of conflicts. Changes nothing by itself. */
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../conflict-policy.ts';
-import type { LedgerEntry, RecordVersion } from '../ledger.ts';
+import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../ledger.ts';
+import { causeOf, countCause } from '../repeat-cause.ts';
 import { type Absorption, judge } from '../rules.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
@@ -9,7 +10,7 @@ import type { StreamItem } from './stream-fold.ts';
 
 export interface Settled {
   duplicates: TelemetryRecord[];
-  duplicateElsewhere: number;
+  causes: CommitResult['causes'];
   inConflict: TelemetryRecord[];
   /** Versions to keep aside. */
   aside: { seq: number; version: RecordVersion; stood: boolean }[];
@@ -26,7 +27,7 @@ export interface Absorbing {
 
 /** What is known of one id, as the entries before have left it. */
 interface Known {
-  held: RecordVersion | null;
+  held: HeldVersion | null;
   quarantined: boolean;
   aside: RecordVersion[];
 }
@@ -53,7 +54,7 @@ export class RepeatedRecords {
     return absorbing.map(({ entry, subject, absorption }) => {
       const settled: Settled = {
         duplicates: [],
-        duplicateElsewhere: 0,
+        causes: {},
         inConflict: [],
         aside: [],
         winners: [],
@@ -74,7 +75,7 @@ export class RepeatedRecords {
     const versions = held || quarantined ? [...(held ? [held] : []), ...aside] : [];
     if (judge(record, versions) === 'duplicate') {
       settled.duplicates.push(record);
-      if (held && held.source !== entry.source) settled.duplicateElsewhere += 1;
+      countCause(settled.causes, causeOf(entry, held));
       return;
     }
     settled.inConflict.push(record);
@@ -145,7 +146,10 @@ function idText(subject: string, seq: number): string {
   return `${subject} ${seq}`;
 }
 
-function versionOf({ source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): RecordVersion {
+function versionOf(
+  { source, receivedWallMs, sentAs = null }: LedgerEntry,
+  record: TelemetryRecord,
+): HeldVersion {
   const { device, topic, payload, monoMs } = record;
-  return { device, topic, payload, monoMs, source, receivedWallMs };
+  return { device, topic, payload, monoMs, source, receivedWallMs, sentAs };
 }

@@ -88,7 +88,7 @@ export class JetStreamUpkeep implements LedgerUpkeep {
       state: version ? 'held' : absentState(item.state, id.seq),
       offset: place && start !== null ? start + id.seq - place.first : null,
       first,
-      again: repetitions.map((repetition) => sightingOf(repetition, first)),
+      again: repetitions.map((repetition) => sightingOf(repetition, version)),
       aside: aside.flatMap((one) =>
         one ? [{ source: one.source, receivedWallMs: one.receivedWallMs }] : [],
       ),

@@ -43,7 +43,7 @@ function recordCases(t: Test, engine: LedgerEngine): void {
   t.test('a record is held once, with everything it came with', async (t) => {
     const { ledger } = await fresh(t, engine);
     const [result] = await ledger.commit([entry({ seqs: [1] }, 'aws', 4242)]);
-    t.strictSame(result, { new: 1, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 });
+    t.strictSame(result, { new: 1, duplicate: 0, causes: {}, conflict: 0, gap: 0 });
     const [held] = await ledger.read(0, 10);
     const { payload, ...rest } = held ?? { payload: Buffer.of() };
     t.equal(Buffer.from(payload).toString(), '1');
@@ -112,7 +112,7 @@ function recordCases(t: Test, engine: LedgerEngine): void {
       { new: 3, duplicate: 0 },
       { new: 0, duplicate: 3 },
     ]);
-    t.match(await ledger.commit([one]), [{ new: 0, duplicate: 3, duplicateElsewhere: 0 }]);
+    t.match(await ledger.commit([one]), [{ new: 0, duplicate: 3, causes: { 'same-source': 3 } }]);
     t.equal((await ledger.read(0, 10)).length, 3);
     t.match(await ledger.completeness(), [{ records: 3, duplicates: 6, conflicts: 0 }]);
     t.strictSame(await ledger.totals(), { records: 3, duplicates: 6, conflicts: 0, deadLetters: 0 });
@@ -122,10 +122,10 @@ function recordCases(t: Test, engine: LedgerEngine): void {
     const { ledger } = await fresh(t, engine);
     t.match(await ledger.commit([entry({ seqs: seqs(5, 8) })]), [{ new: 4 }]);
     t.match(await ledger.commit([entry({ seqs: seqs(1, 6) }, 'gcp')]), [
-      { new: 4, duplicate: 2, duplicateElsewhere: 2 },
+      { new: 4, duplicate: 2, causes: { 'other-source': 2 } },
     ]);
     t.match(await ledger.commit([entry({ seqs: [2, 4, 7, 9] })]), [
-      { new: 1, duplicate: 3, duplicateElsewhere: 2 },
+      { new: 1, duplicate: 3, causes: { 'other-source': 2, 'same-source': 1 } },
     ]);
     t.strictSame(await offsets(ledger), [5, 6, 7, 8, 1, 2, 3, 4, 9]);
     t.match(await ledger.completeness(), [{ completeTo: 9, missing: [], missingCount: 0 }]);

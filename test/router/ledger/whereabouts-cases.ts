@@ -1,6 +1,7 @@
 /** Which sources brought a record (I6). Part of the contract. */
 import type { Test } from 'tap';
 import { retentionRules } from '../../../router/ledger/retention.ts';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry, gap, seqs } from './envelopes.ts';
 import { freshWithUpkeep } from './fresh.ts';
@@ -56,6 +57,34 @@ export function whereaboutsCases(t: Test, engine: LedgerEngine): void {
       await upkeep.retain(rules, 100 * 86_400_000);
       t.match(await where(4), { state: 'retention', offset: null, aside: [] });
     }
+  });
+
+  t.test('what a gateway sent a record again for is told, whichever of the two came first', async (t) => {
+    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
+    const sent = (seq: number, source: string, sentAs: SendReason | null) => ({
+      ...entry({ seqs: [seq] }, source),
+      sentAs,
+    });
+    await ledger.commit([sent(1, 'aws', null), sent(2, 'gcp', 'hedge'), sent(3, 'aws', 'redundant')]);
+    t.match(
+      await ledger.commit([
+        sent(1, 'gcp', 'failover'),
+        sent(2, 'aws', null),
+        sent(3, 'gcp', 'redundant'),
+        sent(3, 'aws', 'redundant'),
+      ]),
+      [
+        { causes: { failover: 1 } },
+        { causes: { hedge: 1 } },
+        { causes: { redundant: 1 } },
+        { causes: { 'same-source': 1 } },
+      ],
+    );
+    const causes = async (seq: number): Promise<string[]> =>
+      (await upkeep.where({ ...KEY, seq })).again.map(({ cause }) => cause);
+    t.strictSame(await causes(1), ['failover']);
+    t.strictSame(await causes(2), ['hedge'], 'the first one was the hedge');
+    t.strictSame(await causes(3), ['same-source', 'redundant']);
   });
 
   t.test(
