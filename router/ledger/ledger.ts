@@ -158,7 +158,6 @@ export interface FeedPosition {
 }
 
 export interface Ledger extends CheckpointStore {
-  /** What the engine does not do of it rejects with NotSupported. */
   readonly upkeep: LedgerUpkeep;
   /**
    * Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was

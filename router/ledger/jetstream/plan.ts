@@ -138,10 +138,11 @@ export class Planner {
       duplicates: duplicates.length,
       aside: kept,
       replaces: false,
+      departure: null,
     };
     if (winners.length === 0) return [first];
     const second = { fresh: idsOf(winners), parts: winnerParts, payloadBytes: payloadBytes(winners) };
-    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [] };
+    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [], departure: null };
     return [first, { ...key, ...second, ...nothing, replaces: true }];
   }
 

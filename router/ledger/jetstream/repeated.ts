@@ -3,7 +3,7 @@ import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../ledger.ts';
 import { causeOf, countCause } from '../repeat-cause.ts';
-import { type Absorption, judge } from '../rules.ts';
+import { type Absorption, EMPTY_STREAM, judge } from '../rules.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
 import type { StreamItem } from './stream-fold.ts';
@@ -29,10 +29,12 @@ export interface Absorbing {
 interface Known {
   held: HeldVersion | null;
   quarantined: boolean;
+  /** A version of it was of a device that was erased. */
+  erased: boolean;
   aside: RecordVersion[];
 }
 
-const UNKNOWN: Known = { held: null, quarantined: false, aside: [] };
+const UNKNOWN: Known = { held: null, quarantined: false, erased: false, aside: [] };
 
 export class RepeatedRecords {
   readonly #held: HeldVersions;
@@ -71,9 +73,10 @@ export class RepeatedRecords {
   }
 
   #settleOne(entry: LedgerEntry, record: TelemetryRecord, known: Known, settled: Settled): void {
-    const { held, quarantined, aside } = known;
+    const { held, quarantined, erased, aside } = known;
     const versions = held || quarantined ? [...(held ? [held] : []), ...aside] : [];
-    if (judge(record, versions) === 'duplicate') {
+    // A version that was erased must not come back as one that is kept aside.
+    if (erased || judge(record, versions) === 'duplicate') {
       settled.duplicates.push(record);
       countCause(settled.causes, causeOf(entry, held));
       return;
@@ -113,9 +116,10 @@ export class RepeatedRecords {
     return new Map(
       ids.map(({ subject, seq }, i) => {
         const id = idText(subject, seq);
-        const quarantined = items.get(subject)?.state.withdrawn.quarantine.has(seq) ?? false;
+        const { quarantine, erasure } = (items.get(subject)?.state ?? EMPTY_STREAM).withdrawn;
+        const quarantined = quarantine.has(seq);
         const held = quarantined ? null : (versions[i] ?? null);
-        return [id, { held, quarantined, aside: aside.get(id) ?? [] }];
+        return [id, { held, quarantined, erased: erasure.has(seq), aside: aside.get(id) ?? [] }];
       }),
     );
   }

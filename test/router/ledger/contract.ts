@@ -5,13 +5,13 @@ import { conflictCases } from './conflict-cases.ts';
 import { deadLetterCases } from './dead-letter-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
-import { erasureCases, noErasureCase } from './erasure-cases.ts';
+import { erasureCases } from './erasure-cases.ts';
 import { feedCases } from './feed-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { testModel } from './model.ts';
 import { policyCases } from './policy-cases.ts';
-import { noRetentionCase, retentionCases } from './retention-cases.ts';
+import { retentionCases } from './retention-cases.ts';
 import { whereaboutsCases } from './whereabouts-cases.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
@@ -28,10 +28,8 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     policyCases(t, engine);
     deadLetterCases(t, engine);
     whereaboutsCases(t, engine);
-    if (engine.groups.includes('retention')) retentionCases(t, engine);
-    else noRetentionCase(t, engine);
-    if (engine.groups.includes('erasure')) erasureCases(t, engine);
-    else noErasureCase(t, engine);
+    retentionCases(t, engine);
+    erasureCases(t, engine);
     await t.test('agrees with a plain model on random histories', (t) => testModel(t, engineFile));
     await t.test('kill -9 while committing: all or nothing, acknowledged commits are there', (t) =>
       testKill(t, engineFile),

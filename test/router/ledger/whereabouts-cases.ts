@@ -47,16 +47,12 @@ export function whereaboutsCases(t: Test, engine: LedgerEngine): void {
     t.match(await where(7), { state: 'given-up-age' });
     t.match(await where(8), { state: 'never-seen' });
     t.match(await upkeep.where({ ...KEY, gateway: 'gw-2', seq: 1 }), { state: 'never-seen' });
-    if (engine.groups.includes('erasure')) {
-      await upkeep.erase({ device: 'device-2', gateway: null }, 'ann');
-      const again = [{ source: 'gcp', cause: 'unknown' }];
-      t.match(await where(5), { state: 'erasure', first: null, again });
-    }
-    if (engine.groups.includes('retention')) {
-      const rules = retentionRules.parse([{ streams: '*', max_age: '1d' }]);
-      await upkeep.retain(rules, 100 * 86_400_000);
-      t.match(await where(4), { state: 'retention', offset: null, aside: [] });
-    }
+    await upkeep.erase({ device: 'device-2', gateway: null }, 'ann');
+    const again = [{ source: 'gcp', cause: 'unknown' }];
+    t.match(await where(5), { state: 'erasure', first: null, again });
+    const rules = retentionRules.parse([{ streams: '*', max_age: '1d' }]);
+    await upkeep.retain(rules, 100 * 86_400_000);
+    t.match(await where(4), { state: 'retention', offset: null, aside: [] });
   });
 
   t.test('what a gateway sent a record again for is told, whichever of the two came first', async (t) => {
