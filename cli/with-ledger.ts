@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RouterConfig } from '../router/config.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
-import { NotSupported } from '../router/ledger/not-supported.ts';
 import { openLedger } from '../router/ledger/open.ts';
 import type { LedgerUpkeep } from '../router/ledger/upkeep.ts';
 import { systemClock } from '../shared/clock.ts';
@@ -26,16 +25,11 @@ export async function withLedger<T>(
   }
 }
 
-/** Runs `work` and says its exit code; fails when there is no ledger, or its engine does not do what was asked. */
+/** Runs `work` and says its exit code; fails when there is no ledger. */
 export async function withUpkeep(
   config: RouterConfig,
   work: (upkeep: LedgerUpkeep, ledger: Ledger, log: Logger) => Promise<number>,
 ): Promise<number> {
-  try {
-    const code = await withLedger(config, (ledger, log) => work(ledger.upkeep, ledger, log));
-    return code ?? fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
-  } catch (error) {
-    if (error instanceof NotSupported) return fail(error.message, EXIT.failed);
-    throw error;
-  }
+  const code = await withLedger(config, (ledger, log) => work(ledger.upkeep, ledger, log));
+  return code ?? fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
 }

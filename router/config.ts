@@ -81,7 +81,7 @@ const deadLettersSchema = z
   })
   .describe('Messages that are no envelope, or none for this ledger: kept for headgate deadletter.');
 
-const everything = z.strictObject({
+export const routerConfigSchema = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
@@ -101,14 +101,6 @@ const everything = z.strictObject({
   dead_letters: deadLettersSchema.prefault({}),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
 });
-
-export const routerConfigSchema = everything.refine(
-  ({ ledger, retention }) => ledger.type !== 'jetstream' || retention.length === 0,
-  {
-    path: ['retention'],
-    message: 'a ledger of type jetstream does not support retention; sqlite and postgres do',
-  },
-);
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;
 

@@ -13,24 +13,16 @@ import { errorText, type Logger } from '../shared/log.ts';
 import { examine, type Refusal } from './examine.ts';
 import type { CommitResult, Ledger, LedgerEntry } from './ledger/ledger.ts';
 import { EntryRefused } from './ledger/refused.ts';
+import { noRepeats, REPEAT_CAUSES, type RepeatCause } from './ledger/repeat-cause.ts';
 import type { Delivery, DeliveryHandler, Settlement } from './sources/source.ts';
 import { SparseLog } from './sparse-log.ts';
-
-/** Why a record came twice: what to look at when there are many. */
-export interface DuplicateCauses {
-  /** The provider delivered the message again. */
-  redelivery: number;
-  /** The first copy came through another source: hedging, redundancy, failover. */
-  otherSource: number;
-  /** The gateway sent it again through the same source, for example after an unknown outcome. */
-  sameSource: number;
-}
 
 export interface SourceCounters {
   envelopes: number;
   records: number;
   duplicates: number;
-  duplicateCauses: DuplicateCauses;
+  /** Of the duplicates: how many by each cause, what to look at when there are many. */
+  duplicateCauses: Record<RepeatCause, number>;
   conflicts: number;
   gaps: number;
   deadLetters: number;
@@ -119,9 +111,9 @@ class LedgerIngest {
     }
     const envelope = examine(delivery);
     if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
-    const { source, deliveryCount } = delivery;
+    const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;
-    const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered };
+    const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
     return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
   }
 
@@ -179,7 +171,7 @@ class LedgerIngest {
   #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
     for (const [i, { delivery, settle }] of group.entries()) {
       const result = results[i];
-      if (result) this.#count(delivery, result);
+      if (result) this.#count(delivery.source, result);
       settle('settle');
     }
     this.#onCommit(group.map(({ entry }) => entry));
@@ -235,20 +227,14 @@ class LedgerIngest {
     return 'retry';
   }
 
-  #count({ source, deliveryCount }: Delivery, result: CommitResult): void {
+  #count(source: string, result: CommitResult): void {
     const counters = this.#of(source);
     counters.envelopes += 1;
     counters.records += result.new;
     counters.duplicates += result.duplicate;
     counters.conflicts += result.conflict;
     counters.gaps += result.gap;
-    const causes = counters.duplicateCauses;
-    if (deliveryCount !== null && deliveryCount > 1) {
-      causes.redelivery += result.duplicate;
-    } else {
-      causes.otherSource += result.duplicateElsewhere;
-      causes.sameSource += result.duplicate - result.duplicateElsewhere;
-    }
+    for (const cause of REPEAT_CAUSES) counters.duplicateCauses[cause] += result.causes[cause] ?? 0;
   }
 
   #of(source: string): SourceCounters {
@@ -258,7 +244,7 @@ class LedgerIngest {
         envelopes: 0,
         records: 0,
         duplicates: 0,
-        duplicateCauses: { redelivery: 0, otherSource: 0, sameSource: 0 },
+        duplicateCauses: noRepeats(),
         conflicts: 0,
         gaps: 0,
         deadLetters: 0,

@@ -20,7 +20,6 @@ export interface Measured {
 const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
   ['envelopes_total', 'Envelopes committed.', (c) => c.envelopes],
   ['records_total', 'Records new to the ledger.', (c) => c.records],
-  ['duplicates_total', 'Records that the ledger held already.', (c) => c.duplicates],
   ['conflicts_total', 'Records with an id that holds other content; kept aside.', (c) => c.conflicts],
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
@@ -42,6 +41,18 @@ export function registerMeasured(
       },
     });
   }
+  new Counter({
+    name: `${PREFIX}duplicates_total`,
+    help: 'Records that the ledger held already, by why they came again.',
+    labelNames: ['source', 'cause'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [source, { duplicateCauses }] of ingest.counters()) {
+        for (const [cause, count] of Object.entries(duplicateCauses)) this.inc({ source, cause }, count);
+      }
+    },
+  });
   new Counter({
     name: `${PREFIX}dead_letters_total`,
     help: 'Messages that are not envelopes, not of the gateway they claim, or too much: kept apart, by reason.',

@@ -67,7 +67,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       intake: () => intake.closed(),
     },
     registry,
-    routes: routerRoutes({ sources, ledger, feeds, clock }),
+    routes: routerRoutes({ sources, ingest, ledger, feeds, clock }),
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };

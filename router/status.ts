@@ -5,11 +5,13 @@ import type { RouterStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { Feed } from './feeds/feed.ts';
 import { feedLags } from './feeds/lag.ts';
+import type { Ingest } from './ingest.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { Source } from './sources/source.ts';
 
 export interface RouterParts {
   sources: readonly Source[];
+  ingest: Pick<Ingest, 'counters'>;
   ledger: Ledger;
   feeds: readonly Feed[];
   clock: Clock;
@@ -28,7 +30,8 @@ export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
 }
 
 async function routerStatus(parts: RouterParts, startedMs: number): Promise<RouterStatus> {
-  const { sources, ledger, feeds, clock } = parts;
+  const { sources, ingest, ledger, feeds, clock } = parts;
+  const counters = ingest.counters();
   const [totals, streams, contacts, lags] = await Promise.all([
     ledger.totals(),
     ledger.completeness(),
@@ -44,7 +47,12 @@ async function routerStatus(parts: RouterParts, startedMs: number): Promise<Rout
     kind: 'router',
     version: packageVersion(),
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
-    sources: sources.map((source) => ({ name: source.name, type: source.type, ...source.state() })),
+    sources: sources.map((source) => ({
+      name: source.name,
+      type: source.type,
+      ...source.state(),
+      duplicates: counters.get(source.name)?.duplicateCauses ?? {},
+    })),
     ledger: totals,
     feeds: feeds.flatMap((feed) => {
       const { name, phase, failures, lastError } = feed.state();

@@ -94,6 +94,8 @@ interface SourceStatus {
   lastError: string | null;
   /** Wall-clock milliseconds. */
   lastReceivedMs: number | null;
+  /** Records that came again through it, by cause, since this router's start. */
+  duplicates: Readonly<Record<string, number>>;
 }
 
 /** What the router can state of one (gateway, epoch, stream) (I6): the ledger's answer, as it is. */

@@ -9,6 +9,7 @@
  * one that answers nothing would never be known for it (docs/decisions/0009-hedging.md).
  */
 import type { Timer } from '../../shared/clock.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { OutboundEnvelope, Outcome } from '../cloud/publisher.ts';
 
 /**
@@ -25,8 +26,8 @@ export interface DeliveryPorts {
   candidates(stream: string, exclude: ReadonlySet<string>): string[];
   /** Whether there is a place at the provider; it is held for the try that follows. */
   hold(provider: string): boolean;
-  /** One try at one provider, in the place held there; `signal` takes it back. */
-  send(provider: string, signal?: AbortSignal): Promise<Outcome>;
+  /** One try at one provider, in the place held there; `why` it is not the only one, `signal` takes it back. */
+  send(provider: string, why: SendReason | null, signal?: AbortSignal): Promise<Outcome>;
   /** Calls `run` when a try at this provider that begins now has outlived its hedge delay; null when it is not hedged. */
   afterHedgeDelay(provider: string, run: () => void): Timer | null;
   /** A provider to hedge this one at now, none of `exclude` (I4 holds there too), paid for and with a place held; or null. */
@@ -72,6 +73,7 @@ class Delivery {
   readonly #flights = new Set<Flight>();
   readonly #end = Promise.withResolvers<DeliveryEnd>();
   #accepted: number;
+  #hasFailed: boolean = false;
   #isOver: boolean = false;
 
   constructor(stream: string, copies: number, acceptedBefore: ReadonlySet<string>, ports: DeliveryPorts) {
@@ -125,10 +127,16 @@ class Delivery {
     const flight: Flight = { provider, copy, hedge, timer: null };
     this.#flights.add(flight);
     flight.timer = this.#ports.afterHedgeDelay(provider, () => this.#overtake(flight));
-    this.#ports.send(provider, hedge?.abort.signal).then(
+    this.#ports.send(provider, this.#why(slow), hedge?.abort.signal).then(
       (outcome) => this.#guarded(() => this.#landed(flight, outcome)),
       (error: unknown) => this.#fail(error),
     );
+  }
+
+  #why(slow: string | null): SendReason | null {
+    if (slow !== null) return 'hedge';
+    if (this.#hasFailed) return 'failover';
+    return this.#copies > 1 ? 'redundant' : null;
   }
 
   #overtake({ provider: slow, copy }: Flight): void {
@@ -150,6 +158,7 @@ class Delivery {
       this.#takeBack(flight.copy);
       this.#ports.onAccepted(flight.provider);
     } else {
+      this.#hasFailed = true;
       this.#ports.onFailed(flight.provider);
     }
     this.#advance();

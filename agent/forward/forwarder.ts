@@ -22,6 +22,7 @@ import { Hedging } from './hedging.ts';
 import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 import { Places } from './places.ts';
+import { withReason } from './send-reason.ts';
 import type { Sender } from './sender.ts';
 import { Settlements } from './settlements.ts';
 import type { Stream, StreamProgress } from './stream.ts';
@@ -304,11 +305,16 @@ export class Forwarder implements Service {
   ): Promise<void> {
     const copies = range ? stream.policy.redundancy : 1;
     let progressed = false;
+    // It came back to the buffer: whoever had it then may have taken it after all.
+    const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
     const closed = (exclude: ReadonlySet<string>) => (range?.avoid ? exclude.union(range.avoid) : exclude);
     const delivery = deliver(message, copies, range?.acceptedBy ?? new Set(), {
       candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude)),
       hold: (provider) => places.hold(provider),
-      send: (provider, signal) => this.#senderOf(provider).send(message, places.use(provider), signal),
+      send: (provider, why, signal) => {
+        const told = withReason(message, why ?? before);
+        return this.#senderOf(provider).send(told, places.use(provider), signal);
+      },
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
       takeHedge: (slow, exclude) => {
         const target = this.hedging.take(slow, stream.name, closed(exclude), places);

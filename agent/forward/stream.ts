@@ -119,10 +119,16 @@ export class Stream {
     this.#stuck.set(queue, { provider, seq, sinceMs: known?.sinceMs ?? nowMs });
   }
 
+  /** Whether the oldest record that a provider failed to take is in `range`. */
+  isStuck(queue: StreamQueue, { first, last }: SeqRange): boolean {
+    const seq = this.#stuck.get(queue)?.seq ?? 0;
+    return first <= seq && seq <= last;
+  }
+
   /** A provider took `range`: says so when the oldest stuck record was in it. */
   recovered(queue: StreamQueue, range: SeqRange, nowMs: number): Recovery | null {
     const stuck = this.#stuck.get(queue);
-    if (!stuck || stuck.seq < range.first || stuck.seq > range.last) return null;
+    if (!stuck || !this.isStuck(queue, range)) return null;
     this.#stuck.delete(queue);
     return { seq: stuck.seq, from: stuck.provider, stuckMs: Math.round(nowMs - stuck.sinceMs) };
   }

@@ -28,13 +28,14 @@ export function renderRouterStatus(status: RouterStatus): string {
 
 function sources(status: RouterStatus): string {
   return table(
-    ['SOURCE', 'TYPE', 'STATE', 'RECEIVED', 'SETTLED', 'LAST MESSAGE', 'LAST ERROR'],
+    ['SOURCE', 'TYPE', 'STATE', 'RECEIVED', 'SETTLED', 'DUPLICATES', 'LAST MESSAGE', 'LAST ERROR'],
     status.sources.map((source) => [
       source.name,
       source.type,
       source.connected ? 'connected' : 'down',
       countText(source.received),
       countText(source.settled),
+      duplicatesText(source.duplicates),
       timeText(source.lastReceivedMs),
       source.lastError ?? 'none',
     ]),
@@ -110,8 +111,16 @@ function givenUpText({ gaps }: StreamCompletenessStatus): string {
 }
 
 function withdrawnText({ withdrawn }: StreamCompletenessStatus): string {
-  const told = Object.entries(withdrawn).filter(([, count]) => count > 0);
-  return told.map(([why, count]) => `${count} (${why})`).join(', ') || 'nothing';
+  return countsText(withdrawn) || 'nothing';
+}
+
+function duplicatesText(duplicates: Readonly<Record<string, number>>): string {
+  return countsText(duplicates) || 'none';
+}
+
+function countsText(counts: Readonly<Record<string, number>>): string {
+  const told = Object.entries(counts).filter(([, count]) => count > 0);
+  return told.map(([why, count]) => `${count} (${why})`).join(', ');
 }
 
 function timeText(wallMs: number | null): string {

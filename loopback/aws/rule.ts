@@ -18,14 +18,17 @@ const REORDER_WINDOW_MS = 300;
  * 2016-03-23, one SQS action with `useBase64: false`):
  *
  *     SELECT encode(*, 'base64') AS data, topic() AS topic, timestamp() AS ts, clientid() AS client,
- *       get_user_properties('gw') AS gw FROM 'headgate/#'
+ *       get_user_properties('gw') AS gw, get_user_properties('why') AS why FROM 'headgate/#'
  *
  * `encode(*, 'base64')` takes binary payloads (AWS IoT Core developer guide, "Working with binary payloads"). The SQS
  * action sends the body only, as text: what the SELECT leaves out is lost. A user property may be there more than
  * once, so it is an array.
  */
 function ruleOutput(message: PublishedMessage, nowMs: number): string {
-  const gateways = message.userProperties.filter(([key]) => key === 'gw').map(([, value]) => value);
+  const valuesOf = (name: string): string[] =>
+    message.userProperties.filter(([key]) => key === name).map(([, value]) => value);
+  const gateways = valuesOf('gw');
+  const reasons = valuesOf('why');
   return JSON.stringify({
     data: message.payload.toString('base64'),
     topic: message.topic,
@@ -33,6 +36,7 @@ function ruleOutput(message: PublishedMessage, nowMs: number): string {
     // Published over HTTPS (AWS IoT Core developer guide, "clientid()").
     client: 'n/a',
     ...(gateways.length > 0 && { gw: gateways }),
+    ...(reasons.length > 0 && { why: reasons }),
   });
 }
 

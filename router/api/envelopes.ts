@@ -1,5 +1,6 @@
 /** `POST /v1/envelopes`: one envelope, answered with 200 only after the ledger's commit (I5). */
 import type { EnvelopeErrorCode } from '../../shared/envelope/codec.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { DeliveryHandler } from '../sources/source.ts';
 import type { Answer } from './answer.ts';
 
@@ -30,14 +31,14 @@ export class Envelopes {
   }
 
   /** Never rejects. `gateway` is who sent it, as authenticated. */
-  async take(gateway: string, bytes: Uint8Array): Promise<Answer> {
+  async take(gateway: string, bytes: Uint8Array, sentAs: SendReason | null = null): Promise<Answer> {
     const own = this.#inHand.get(gateway) ?? 0;
     if (own >= IN_HAND_PER_GATEWAY_MAX) return behind(429, 'too many envelopes at once');
     if (this.#all >= IN_HAND_MAX) return behind(503, 'the router is behind');
     this.#inHand.set(gateway, own + 1);
     this.#all += 1;
     try {
-      return await this.#commit(gateway, bytes);
+      return await this.#commit(gateway, bytes, sentAs);
     } finally {
       this.#all -= 1;
       const left = (this.#inHand.get(gateway) ?? 1) - 1;
@@ -46,13 +47,14 @@ export class Envelopes {
     }
   }
 
-  async #commit(gateway: string, bytes: Uint8Array): Promise<Answer> {
+  async #commit(gateway: string, bytes: Uint8Array, sentAs: SendReason | null): Promise<Answer> {
     let refused: string | null = null;
     const settlement = await this.#handler({
       source: this.#source,
       bytes,
       authenticatedGateway: gateway,
       deliveryCount: null,
+      sentAs,
       onDeadLetter: (reason) => {
         refused = reason;
       },

@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Clock, Timer } from '../../shared/clock.ts';
+import { sendReasonOf } from '../../shared/envelope/send-reason.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import {
   readTlsFiles,
@@ -177,7 +178,8 @@ class ApiSource implements HttpsSource {
       const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
       this.#state.received += 1;
       this.#state.lastReceivedMs = this.#deps.clock.wallMs();
-      const answer = await envelopes.take(gateway, bytes);
+      const sentAs = sendReasonOf(request.headers['headgate-why']);
+      const answer = await envelopes.take(gateway, bytes, sentAs);
       if (answer.status === 200) this.#state.settled += 1;
       else this.#refused(refusalOf(answer), { gateway });
       return send(reply, answer);

@@ -4,8 +4,10 @@
  * duplicated and in conflict (I6).
  */
 import type { Envelope } from '../../shared/envelope/envelope.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { Gap, SeqRange, StreamKey } from '../../shared/record.ts';
 import type { CheckpointStore } from '../sources/source.ts';
+import type { RepeatCause } from './repeat-cause.ts';
 import type { LedgerUpkeep } from './upkeep.ts';
 
 export interface LedgerEntry {
@@ -15,6 +17,8 @@ export interface LedgerEntry {
   receivedWallMs: number;
   /** The provider says that it had delivered the message before. Default: it does not tell. */
   redelivered?: boolean;
+  /** What the gateway says that it sent the envelope for. Default: nothing. */
+  sentAs?: SendReason | null;
 }
 
 export interface CommitResult {
@@ -22,8 +26,8 @@ export interface CommitResult {
   new: number;
   /** Already held with the same content (or pruned since, and so not comparable). */
   duplicate: number;
-  /** Of `duplicate`: first held through another source than this entry's. */
-  duplicateElsewhere: number;
+  /** Of `duplicate`: how many by each cause; those with none are absent. */
+  causes: Partial<Record<RepeatCause, number>>;
   /** Already held with other content: kept aside, never merged. */
   conflict: number;
   /** Ids newly given up by this envelope's gaps. */
@@ -107,6 +111,11 @@ export interface RecordVersion extends RecordContent {
   receivedWallMs: number;
 }
 
+/** What stands in the ledger. */
+export interface HeldVersion extends RecordVersion {
+  sentAs: SendReason | null;
+}
+
 /**
  * Two contents under one record id (I6): `held` stands in the ledger and `other` is kept aside. Of an id in quarantine both
  * are aside, and `held` is the one that came first.
@@ -149,7 +158,6 @@ export interface FeedPosition {
 }
 
 export interface Ledger extends CheckpointStore {
-  /** What the engine does not do of it rejects with NotSupported. */
   readonly upkeep: LedgerUpkeep;
   /**
    * Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing was

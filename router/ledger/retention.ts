@@ -27,7 +27,7 @@ export const retentionRules = z
   )
   .default([])
   .describe(
-    'How long the ledger keeps records; the first match counts. Streams without a rule are kept for ever. Not with a ledger on JetStream.',
+    'How long the ledger keeps records; the first match counts. Streams without a rule are kept for ever.',
   );
 
 export type RetentionRules = z.output<typeof retentionRules>;

@@ -1,9 +1,10 @@
 /** The `record` and `arrival` rows: appended at dense offsets, compared when an id comes again, read by offset. */
 import type { Statement } from 'better-sqlite3';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { SeqRange, TelemetryRecord } from '../../shared/record.ts';
 import { wallTimeOf } from './boot-clocks.ts';
-import type { LedgerEntry, LedgerRecord, RecordVersion } from './ledger.ts';
+import type { HeldVersion, LedgerEntry, LedgerRecord } from './ledger.ts';
 import { hourOf } from './retention.ts';
 import type { Sqlite } from './sqlite-schema.ts';
 import { runsQuery } from './verify.ts';
@@ -28,8 +29,9 @@ interface ArrivalRow {
   streamId: number;
   stream: string;
   hour: number;
+  sentAs: SendReason | null;
 }
-type VersionRow = RecordVersion & { seq: number };
+type VersionRow = HeldVersion & { seq: number };
 
 export class RecordTable {
   readonly #lastOffset: Statement<[], number>;
@@ -49,8 +51,9 @@ export class RecordTable {
     this.#saveLastOffset = db.prepare('UPDATE head SET last_offset = ?');
     this.#insertArrival = db.prepare(
       `INSERT INTO arrival (source, received_wall_ms, boot_id, clock_offset_ms, clock_quality, first_offset, last_offset,
-         stream_id, stream, hour)
-       VALUES (:source, :receivedWallMs, :bootId, :offsetMs, :quality, :firstOffset, :lastOffset, :streamId, :stream, :hour)`,
+         stream_id, stream, hour, sent_as)
+       VALUES (:source, :receivedWallMs, :bootId, :offsetMs, :quality, :firstOffset, :lastOffset, :streamId, :stream, :hour,
+         :sentAs)`,
     );
     this.#addVolume = db.prepare(
       `INSERT INTO volume (stream, hour, bytes) VALUES (?, ?, ?)
@@ -70,7 +73,8 @@ export class RecordTable {
        VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#versions = db.prepare(
-      `SELECT seq, device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
+      `SELECT seq, device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs,
+         sent_as AS sentAs
        FROM record JOIN arrival ON arrival.id = arrival_id WHERE record.stream_id = ? AND seq BETWEEN ? AND ?`,
     );
     this.#runs = db.prepare(runsQuery('stream_id = ?'));
@@ -98,7 +102,7 @@ export class RecordTable {
   ): number {
     if (records.length === 0) return lastOffset;
     const { bootId, offsetMs, quality } = entry.envelope.clock;
-    const { source, receivedWallMs } = entry;
+    const { source, receivedWallMs, sentAs = null } = entry;
     const { stream } = entry.envelope;
     const hour = hourOf(receivedWallMs);
     const arrival = this.#insertArrival.run({
@@ -112,6 +116,7 @@ export class RecordTable {
       streamId,
       stream,
       hour,
+      sentAs,
     }).lastInsertRowid;
     let bytes = 0;
     let offset = lastOffset;
@@ -137,8 +142,8 @@ export class RecordTable {
   }
 
   /** The held versions of `records` (ascending), by seq: one query per unbroken run of ids. */
-  held(streamId: number, records: readonly TelemetryRecord[]): Map<number, RecordVersion> {
-    const held = new Map<number, RecordVersion>();
+  held(streamId: number, records: readonly TelemetryRecord[]): Map<number, HeldVersion> {
+    const held = new Map<number, HeldVersion>();
     let first = records[0]?.seq ?? 0;
     for (const [i, { seq }] of records.entries()) {
       const next = records[i + 1]?.seq;

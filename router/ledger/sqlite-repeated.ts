@@ -1,7 +1,8 @@
 /** Records whose ids are held already, in one SQLite transaction: judged by the rules, and what the stream's policy makes of conflicts. */
 import type { TelemetryRecord } from '../../shared/record.ts';
 import type { ConflictPolicy } from './conflict-policy.ts';
-import type { LedgerEntry, RecordVersion } from './ledger.ts';
+import type { CommitResult, LedgerEntry, RecordVersion } from './ledger.ts';
+import { causeOf, countCause } from './repeat-cause.ts';
 import { type Absorption, counted, judge, type StreamState, withdraw } from './rules.ts';
 import type { ConflictTable } from './sqlite-conflicts.ts';
 import type { RecordTable } from './sqlite-records.ts';
@@ -10,7 +11,7 @@ import type { StoredStream } from './sqlite-streams.ts';
 export interface Settled {
   state: StreamState;
   duplicates: TelemetryRecord[];
-  duplicateElsewhere: number;
+  causes: CommitResult['causes'];
   inConflict: TelemetryRecord[];
   /** They stand in place of what was held, and are yet to be stored. */
   winners: TelemetryRecord[];
@@ -35,7 +36,7 @@ export class RepeatedRecords {
     const settled: Settled = {
       state: absorption.state,
       duplicates: [],
-      duplicateElsewhere: 0,
+      causes: {},
       inConflict: [],
       winners: [],
     };
@@ -53,7 +54,7 @@ export class RepeatedRecords {
         continue;
       }
       settled.duplicates.push(record);
-      if (first && first.source !== entry.source) settled.duplicateElsewhere += 1;
+      countCause(settled.causes, causeOf(entry, first));
     }
     settled.state = counted(settled.state, settled.duplicates.length, settled.inConflict.length);
     return settled;

@@ -155,4 +155,9 @@ export const STEPS: readonly string[] = [
   ) STRICT;
   CREATE INDEX repetition_seq ON repetition (stream_id, first_seq);
   `,
+  // A SendReason; null where the gateway gave none.
+  `
+  ALTER TABLE arrival ADD COLUMN sent_as TEXT;
+  ALTER TABLE repetition ADD COLUMN sent_as TEXT;
+  `,
 ];

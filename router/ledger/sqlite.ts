@@ -27,6 +27,7 @@ import type {
   StreamCompleteness,
 } from './ledger.ts';
 import { EntryRefused } from './refused.ts';
+import { nothingCommitted } from './repeat-cause.ts';
 import { type Absorption, absorb, completenessOf, isContactOnly } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
 import type { EvidenceLimits } from './sqlite-bound.ts';
@@ -67,7 +68,6 @@ const LIMITS: SqliteLedgerLimits = {
   conflicts: { rowsMax: 100_000, bytesMax: 64 * MIB },
   deadLetters: { rowsMax: 100_000, bytesMax: 64 * MIB },
 };
-const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
 
 /**
  * Opens or makes the ledger in `file`; its folder must exist. Rejects when the file is no ledger, is damaged, is of a
@@ -275,7 +275,7 @@ class SqliteLedger implements Ledger {
     for (const entry of entries) {
       contacts.set(JSON.stringify([entry.envelope.gateway, entry.source]), entry);
       if (isContactOnly(entry.envelope)) {
-        results.push({ ...NOTHING });
+        results.push(nothingCommitted());
         continue;
       }
       const stored = this.#streams.load(entry.envelope);
@@ -286,12 +286,12 @@ class SqliteLedger implements Ledger {
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
       this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
       this.#alert(entry, absorption, settled.inConflict);
-      const { duplicates, duplicateElsewhere, inConflict } = settled;
+      const { duplicates, causes, inConflict } = settled;
       this.#whereabouts.add(stored.id, repetitionsOf(entry, duplicates));
       results.push({
         new: absorption.fresh.length,
         duplicate: duplicates.length,
-        duplicateElsewhere,
+        causes,
         conflict: inConflict.length,
         gap: absorption.gap,
       });

@@ -1,7 +1,9 @@
 /** Which sources brought a record, and what became of it: the answer to "where is this reading?". */
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../shared/record.ts';
 import type { LedgerEntry, Withdrawal } from './ledger.ts';
+import { causeOf, type RepeatCause } from './repeat-cause.ts';
 import type { StreamState } from './rules.ts';
 
 export interface RecordId extends StreamKey {
@@ -14,15 +16,13 @@ export interface Sighting {
   receivedWallMs: number;
 }
 
+/** With what the gateway said that it sent it for. */
+export interface MarkedSighting extends Sighting {
+  sentAs: SendReason | null;
+}
+
 export interface RepeatedSighting extends Sighting {
-  cause: /** The provider delivered the message again. */
-    | 'redelivery'
-    /** Another source had brought it: hedging, failover, or a redundant copy; the gateway does not say which. */
-    | 'other-source'
-    /** The gateway sent it again through the same source, for example after an unknown outcome. */
-    | 'same-source'
-    /** Not told: what stood first has left the ledger. */
-    | 'unknown';
+  cause: RepeatCause;
 }
 
 export interface Whereabouts extends RecordId {
@@ -38,7 +38,7 @@ export interface Whereabouts extends RecordId {
 }
 
 /** A run of records that came again in one envelope. */
-export interface Repetition extends SeqRange, Sighting {
+export interface Repetition extends SeqRange, MarkedSighting {
   redelivered: boolean;
 }
 
@@ -47,9 +47,9 @@ export const REPETITIONS_MAX = 200_000;
 export const SIGHTINGS_TOLD_MAX = 100;
 
 export function repetitionsOf(entry: LedgerEntry, duplicates: readonly TelemetryRecord[]): Repetition[] {
-  const { source, receivedWallMs, redelivered = false } = entry;
+  const { source, receivedWallMs, redelivered = false, sentAs = null } = entry;
   const runs = IntervalSet.of(duplicates.map(({ seq }) => ({ first: seq, last: seq })));
-  return Array.from(runs.ranges(), (run) => ({ ...run, source, receivedWallMs, redelivered }));
+  return Array.from(runs.ranges(), (run) => ({ ...run, source, receivedWallMs, redelivered, sentAs }));
 }
 
 /** What the stream's state says of an id whose record is not held. */
@@ -68,9 +68,9 @@ export function absentState(state: StreamState | null, seq: number): Whereabouts
 }
 
 export function sightingOf(
-  { source, receivedWallMs, redelivered }: Omit<Repetition, keyof SeqRange>,
-  first: Sighting | null,
+  again: Omit<Repetition, keyof SeqRange>,
+  first: MarkedSighting | null | undefined,
 ): RepeatedSighting {
-  const elsewhere = first && first.source !== source ? 'other-source' : 'same-source';
-  return { source, receivedWallMs, cause: redelivered ? 'redelivery' : first ? elsewhere : 'unknown' };
+  const { source, receivedWallMs } = again;
+  return { source, receivedWallMs, cause: causeOf(again, first) };
 }

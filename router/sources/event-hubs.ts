@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
 import { z } from 'zod';
+import { sendReasonOf } from '../../shared/envelope/send-reason.ts';
 import { errorText } from '../../shared/log.ts';
 import { PartitionReader } from './event-hubs/partition.ts';
 import { runSession } from './event-hubs/session.ts';
@@ -190,6 +191,7 @@ function toDelivery(source: string, event: ReceivedEventData): Delivery {
       : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null)),
     authenticatedGateway: typeof device === 'string' ? device : null,
     deliveryCount: null,
+    sentAs: sendReasonOf(event.properties?.['why']),
     properties: () => {
       const { sequenceNumber, offset, enqueuedTimeUtc: enqueued, systemProperties, properties } = event;
       return providerProperties({ sequenceNumber, offset, enqueued, ...systemProperties, ...properties });

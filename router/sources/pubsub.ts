@@ -6,6 +6,7 @@
 import type { Message } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import type { Timer } from '../../shared/clock.ts';
+import { sendReasonOf } from '../../shared/envelope/send-reason.ts';
 import { gcpAccess } from '../../shared/gcp/access-options.ts';
 import { errorText } from '../../shared/log.ts';
 import { providerProperties } from './properties.ts';
@@ -110,6 +111,7 @@ class PubSubSource implements Source {
       },
       // Set only where the subscription has a dead letter policy.
       deliveryCount: message.deliveryAttempt || null,
+      sentAs: sendReasonOf(message.attributes['why']),
     });
     if (settlement === 'settle') {
       message.ack();

@@ -1,6 +1,7 @@
 /** The provider seam on the router's side: read, hand over, settle only after the ledger committed (I5). */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { Logger } from '../../shared/log.ts';
 
 /** One provider message, not yet settled. */
@@ -12,6 +13,8 @@ export interface Delivery {
   authenticatedGateway: string | null;
   /** How often the provider has delivered this message, counting this one; null where it does not tell. */
   deliveryCount: number | null;
+  /** What the gateway says beside the bytes of why it sent them; null or absent where nothing came of it. */
+  sentAs?: SendReason | null;
   /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */
   onDeadLetter?: (reason: string) => void;
   /** What the provider says beside the bytes; asked for only when the message becomes a dead letter. */

@@ -3,6 +3,7 @@
  * The format is written down in docs/envelope.md. `codec.ts` turns this into bytes and back.
  */
 import type { Gap, StreamKey, TelemetryRecord } from '../record.ts';
+import type { SendReason } from './send-reason.ts';
 
 /** Stream name of envelopes that carry no records: they prove that a provider works and that the gateway lives. */
 export const HEARTBEAT_STREAM = '_heartbeat';
@@ -38,4 +39,6 @@ export interface EnvelopeProperties {
   first?: string;
   last?: string;
   n?: string;
+  /** Absent on the first try of an envelope that goes to one provider. */
+  why?: SendReason;
 }

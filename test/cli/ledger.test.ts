@@ -42,7 +42,13 @@ t.test('completeness: all gateways, or one', async (t) => {
   });
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: [1, 2, 5] }), entry({ gateway: 'gw-2', seqs: [1] })]);
-  const routes = routerRoutes({ sources: [], feeds: [], ledger, clock: systemClock });
+  const routes = routerRoutes({
+    sources: [],
+    ingest: { counters: () => new Map() },
+    feeds: [],
+    ledger,
+    clock: systemClock,
+  });
   const server = createAdminServer({
     host: '127.0.0.1',
     port: 0,

@@ -97,18 +97,3 @@ t.test('mistakes', async (t) => {
     'feeds[0].type',
   ]);
 });
-
-t.test('what the ledger cannot do is said of the option that asks for it', async (t) => {
-  const text = (type: string) => `data_dir: /d
-sources: [{ name: gcp, ${GCP} }]
-ledger: { type: ${type}${type === 'jetstream' ? ', servers: ["nats://127.0.0.1:4222"]' : ''} }
-retention: [{ streams: "*", max_age: 30d }]
-conflicts: [{ streams: "*", policy: quarantine }]
-`;
-  t.strictSame(problemPaths(text('sqlite')), []);
-  const result = load(text('jetstream'));
-  t.match(result, {
-    ok: false,
-    problems: [{ path: 'retention', line: 4, message: /type jetstream does not support retention/ }],
-  });
-});

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { createIngest, type IngestLimits } from '../../router/ingest.ts';
+import { noRepeats } from '../../router/ledger/repeat-cause.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
 import type { Delivery } from '../../router/sources/source.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
@@ -172,6 +173,7 @@ t.test('duplicates are counted by source and cause', async (t) => {
   await ingest.handler(delivery({ seqs: seqs(1, 10) }, { deliveryCount: 2 }));
   await ingest.handler(delivery({ seqs: [1, 2, 3] }, { deliveryCount: 1 }));
   await ingest.handler(delivery({ seqs: [9, 10, 11] }, { source: 'azure', deliveryCount: 1 }));
+  await ingest.handler(delivery({ seqs: [9] }, { source: 'azure', sentAs: 'hedge' }));
   await ingest.handler(
     delivery({ seqs: [1], text: 'forged', gaps: [{ first: 12, last: 13, reason: 'age' }] }),
   );
@@ -180,7 +182,7 @@ t.test('duplicates are counted by source and cause', async (t) => {
       envelopes: 4,
       records: 10,
       duplicates: 13,
-      duplicateCauses: { redelivery: 10, otherSource: 0, sameSource: 3 },
+      duplicateCauses: { ...noRepeats(), redelivery: 10, 'same-source': 3 },
       conflicts: 1,
       gaps: 2,
       deadLetters: 0,
@@ -188,10 +190,10 @@ t.test('duplicates are counted by source and cause', async (t) => {
       retries: 0,
     },
     azure: {
-      envelopes: 1,
+      envelopes: 2,
       records: 1,
-      duplicates: 2,
-      duplicateCauses: { redelivery: 0, otherSource: 2, sameSource: 0 },
+      duplicates: 3,
+      duplicateCauses: { ...noRepeats(), hedge: 1, 'other-source': 2 },
       conflicts: 0,
       gaps: 0,
       deadLetters: 0,

@@ -29,7 +29,6 @@ export function optionsOf(place: string): JetStreamLedgerOptions {
 
 export const engine: LedgerEngine = {
   name: 'jetstream',
-  groups: [],
   open: (place, options) => openJetStreamLedger({ ...optionsOf(place), ...options }),
   place: (_folder, name) => name,
 };

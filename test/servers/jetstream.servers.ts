@@ -10,6 +10,7 @@ import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { leaseCases } from '../router/ledger/lease-cases.ts';
+import { departureCases } from './departure-cases.ts';
 import { engine, optionsOf, SERVERS_VARIABLE } from './jetstream-engine.ts';
 import { natsCluster } from './nats-cluster.ts';
 
@@ -46,6 +47,8 @@ await t.test('of what replicas decide on the same state, one commit is taken (I5
     t.match(await ledger.verify(), { records: 4 * 104, problemCount: 0 });
   }
 });
+
+await departureCases(t, { opened, servers: cluster.servers });
 
 await t.test('a replica that is behind meets a snapshot of what it has yet to read', async (t) => {
   const behind = await opened(t, 'behind');

@@ -18,7 +18,6 @@ export function optionsOf(place: string): PostgresOptions {
 
 export const engine: LedgerEngine = {
   name: 'postgres',
-  groups: ['retention', 'erasure'],
   async open(place, options) {
     await untilAlone(place);
     return openPostgresLedger({

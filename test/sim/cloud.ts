@@ -12,6 +12,7 @@ import type { Settlement } from '../../router/sources/source.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { CloudFaultKind, CloudName } from './plan.ts';
 import type { ProcessClock, VirtualTime } from './time.ts';
 import type { Truth } from './truth.ts';
@@ -31,6 +32,7 @@ export interface CloudMessage {
   gateway: string;
   bytes: Uint8Array;
   envelope: Envelope;
+  sentAs: SendReason | null;
   deliveries: number;
   isSettled: boolean;
 }
@@ -156,13 +158,15 @@ export class Cloud {
   }
 
   /** It is in the cloud. A grey cloud says so and drops it. */
-  #take(gateway: string, { bytes }: OutboundEnvelope, isDropped: boolean): void {
+  #take(gateway: string, { bytes, properties }: OutboundEnvelope, isDropped: boolean): void {
     const envelope = decoded.get(bytes) ?? decodeEnvelope(bytes);
     decoded.set(bytes, envelope);
     this.#inspect(envelope, isDropped);
     if (isDropped) return;
     const { time, entropy } = this.#options;
-    const message = { cloud: this.name, gateway, bytes, envelope, deliveries: 0, isSettled: false };
+    const sentAs = properties.why ?? null;
+    this.#options.truth.sent(envelope, sentAs);
+    const message = { cloud: this.name, gateway, bytes, envelope, sentAs, deliveries: 0, isSettled: false };
     time.after(30 - Math.log(1 - entropy.float()) * 200, () => this.deliver(message));
     if (entropy.float() < DUPLICATE_SHARE) {
       time.after(60_000 * entropy.float(), () => this.deliver(message));

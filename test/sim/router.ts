@@ -5,6 +5,13 @@
 import { createIngest, type Ingest } from '../../router/ingest.ts';
 import type { CommitResult, LedgerEntry } from '../../router/ledger/ledger.ts';
 import {
+  causeOf,
+  countCause,
+  nothingCommitted,
+  type RepeatCause,
+  type Way,
+} from '../../router/ledger/repeat-cause.ts';
+import {
   absorb,
   completenessOf,
   counted,
@@ -26,7 +33,7 @@ const COMMIT_MS = 15;
 /** What the ledger's disk holds. */
 export class LedgerDisk {
   readonly streams = new Map<string, { key: StreamKey; state: StreamState }>();
-  readonly records = new Map<string, TelemetryRecord>();
+  readonly records = new Map<string, { record: TelemetryRecord; way: Way }>();
   failsUntilMs: number = 0;
   readonly #truth: Truth;
 
@@ -36,17 +43,20 @@ export class LedgerDisk {
 
   /** One transaction. */
   commit(entries: readonly LedgerEntry[]): CommitResult[] {
-    return entries.map(({ envelope }) => {
-      const result = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
+    return entries.map((entry) => {
+      const { envelope } = entry;
+      const result = nothingCommitted();
       if (isContactOnly(envelope)) return result;
       const { gateway, epoch, stream } = envelope;
       const name = `${gateway}/${epoch}/${stream}`;
       const before = this.streams.get(name)?.state ?? EMPTY_STREAM;
       const absorption = absorb(before, envelope);
-      for (const record of absorption.fresh) this.#keep(`${name}/${record.seq}`, record);
+      for (const record of absorption.fresh) this.#keep(`${name}/${record.seq}`, record, entry);
       for (const record of absorption.repeated) {
         const held = this.records.get(`${name}/${record.seq}`);
-        result[judge(record, held ? [held] : [])] += 1;
+        const judged = judge(record, held ? [held.record] : []);
+        result[judged] += 1;
+        if (judged === 'duplicate') this.#told(`${name}/${record.seq}`, causeOf(entry, held?.way), result);
       }
       const state = counted(absorption.state, result.duplicate, result.conflict);
       this.streams.set(name, { key: { gateway, epoch, stream }, state });
@@ -67,10 +77,15 @@ export class LedgerDisk {
     );
   }
 
-  #keep(id: string, record: TelemetryRecord): void {
+  #told(id: string, cause: RepeatCause, result: CommitResult): void {
+    this.#truth.repeated(id, cause);
+    countCause(result.causes, cause);
+  }
+
+  #keep(id: string, record: TelemetryRecord, { source, sentAs = null }: LedgerEntry): void {
     this.#truth.check(!this.records.has(id), 'I5', () => `${id} is in the ledger twice`);
     this.#truth.arrived(id, record, 'the ledger');
-    this.records.set(id, record);
+    this.records.set(id, { record, way: { source, sentAs } });
   }
 }
 
@@ -126,12 +141,13 @@ export class SimRouter {
     }
     message.deliveries += 1;
     this.#options.time.routerWorks();
-    const { cloud, gateway, bytes, envelope, deliveries } = message;
+    const { cloud, gateway, bytes, envelope, sentAs, deliveries } = message;
     const delivery = {
       source: cloud,
       bytes,
       authenticatedGateway: gateway,
       deliveryCount: deliveries,
+      sentAs,
     };
     void life.ingest.handler(delivery).then((settlement) => {
       if (!life.clock.alive) return;

@@ -3,6 +3,9 @@
  * ledger) and never from the code under test, so that a rule broken there shows here.
  */
 import { createHash } from 'node:crypto';
+import type { RepeatCause } from '../../router/ledger/repeat-cause.ts';
+import type { Envelope } from '../../shared/envelope/envelope.ts';
+import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 import type { CloudName } from './plan.ts';
 import type { VirtualTime } from './time.ts';
@@ -28,6 +31,8 @@ export interface KnownRecord {
   publication: number;
   /** Clouds that really acknowledged it, also those that then dropped it. */
   readonly acknowledged: Set<CloudName>;
+  /** What copies of it were sent for, by what came to a cloud. */
+  readonly sentAs: Set<SendReason | null>;
   /** A cloud has it on its way to the router. */
   isForwarded: boolean;
   isGivenUp: boolean;
@@ -44,6 +49,8 @@ export class Truth {
   readonly violations: Violation[] = [];
   readonly publications = new Map<number, Publication>();
   readonly records = new Map<string, KnownRecord>();
+  /** Duplicates that the ledger found, by cause. */
+  readonly repeats = new Map<RepeatCause, number>();
   readonly #time: VirtualTime;
   readonly #digest = createHash('sha256');
   readonly #epochs = new Set<string>();
@@ -95,6 +102,7 @@ export class Truth {
     this.records.set(id, {
       publication: number,
       acknowledged: new Set(),
+      sentAs: new Set(),
       isForwarded: false,
       isGivenUp: false,
       isGapDropped: false,
@@ -105,6 +113,23 @@ export class Truth {
   /** A device got its PUBACK. */
   acknowledged(number: number): void {
     this.check(this.#stored.has(number), 'I1', () => `${number} was acknowledged before it was durable`);
+  }
+
+  /** Copies of records came to a cloud, sent for `why`. */
+  sent({ gateway, epoch, stream, records }: Envelope, why: SendReason | null): void {
+    for (const { seq } of records) this.records.get(`${gateway}/${epoch}/${stream}/${seq}`)?.sentAs.add(why);
+  }
+
+  /** The ledger took a record for a duplicate: what it says of why must have happened (I6). */
+  repeated(id: string, cause: RepeatCause): void {
+    this.repeats.set(cause, (this.repeats.get(cause) ?? 0) + 1);
+    if (cause !== 'hedge' && cause !== 'failover' && cause !== 'redundant') return;
+    const known = this.records.get(id);
+    this.check(
+      known?.sentAs.has(cause) ?? false,
+      'I6',
+      () => `${id} came again for ${cause}, and was not sent so`,
+    );
   }
 
   /** A record arrived somewhere under an id: it must be the one that has it. */

@@ -2,7 +2,9 @@
  * A world from one seed: gateways, three clouds, a router, traffic, and a plan of what goes wrong. After the last fault
  * everything heals; then all that was acknowledged must be in the ledger, or be known as given up (I3, I6).
  */
+
 import { limitsOf, type StoreLimits } from '../../agent/store/limits.ts';
+import type { RepeatCause } from '../../router/ledger/repeat-cause.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
 import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy.ts';
 import { Cloud } from './cloud.ts';
@@ -48,6 +50,8 @@ export interface WorldResult {
   /** Seconds that the gateways lived, summed. */
   gatewaySeconds: number;
   faults: number;
+  /** Duplicates that the ledger found, by cause. */
+  repeats: Partial<Record<RepeatCause, number>>;
   /** The same for every run of the seed (I11). */
   digest: string;
 }
@@ -80,6 +84,7 @@ export async function runWorld(options: WorldOptions): Promise<WorldResult> {
     gateways: plan.gateways,
     gatewaySeconds: (plan.gateways * time.nowMs) / 1000,
     faults: plan.faults.length,
+    repeats: Object.fromEntries(truth.repeats),
     digest: truth.digest(),
   };
 }

@@ -19,6 +19,7 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
 
 /** Names that a library calls on what it is given, not we. */
 const CALLED_BY_LIBRARIES: Readonly<Record<string, string>> = {
+  outgoingEnqueue: 'aedes, of its persistence',
   outgoingEnqueueCombi: 'aedes, of its persistence',
   outgoingUpdate: 'aedes, of its persistence',
   outgoingClearMessageId: 'aedes, of its persistence',

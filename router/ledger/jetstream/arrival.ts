@@ -2,12 +2,14 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 
 export interface Arrival {
   source: string;
   receivedWallMs: number;
   clock: EnvelopeClock;
+  sentAs: SendReason | null;
   /** Ascending by seq. */
   records: readonly TelemetryRecord[];
 }
@@ -26,9 +28,11 @@ type Body = [
   devices: string[],
   topics: string[],
   rows: Row[],
+  /** Absent where the gateway gave none, and in what was written before it was kept. */
+  sentAs?: SendReason,
 ];
 
-export function encodeArrival({ source, receivedWallMs, clock, records }: Arrival): Uint8Array {
+export function encodeArrival({ source, receivedWallMs, clock, sentAs, records }: Arrival): Uint8Array {
   const devices = new Map<string, number>();
   const topics = new Map<string, number>();
   let previous = 0;
@@ -47,6 +51,7 @@ export function encodeArrival({ source, receivedWallMs, clock, records }: Arriva
     [...topics.keys()],
     rows,
   ];
+  if (sentAs !== null) body.push(sentAs);
   const plain = encodeCbor(body);
   const packed = zstdCompressSync(plain, COMPRESSION);
   return packed.length < plain.length
@@ -58,14 +63,14 @@ export function encodeArrival({ source, receivedWallMs, clock, records }: Arriva
 export function decodeArrival(bytes: Uint8Array): Arrival {
   const content = bytes.subarray(1);
   const plain = bytes[0] === ZSTD ? zstdDecompressSync(content) : content;
-  const [source, receivedWallMs, bootId, offsetMs, synchronised, devices, topics, rows] = decodeCbor(
-    plain,
-  ) as Body;
+  const body = decodeCbor(plain) as Body;
+  const [source, receivedWallMs, bootId, offsetMs, synchronised, devices, topics, rows, sentAs = null] = body;
   let seq = 0;
   return {
     source,
     receivedWallMs,
     clock: { bootId, offsetMs, quality: synchronised ? 'synchronised' : 'unsynchronised' },
+    sentAs,
     records: rows.map(([step, monoMs, device, topic, payload]) => {
       seq += step;
       return { seq, monoMs, device: devices[device] ?? '', topic: topics[topic] ?? '', payload };

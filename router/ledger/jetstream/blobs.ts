@@ -34,6 +34,11 @@ export class Blobs {
     return found.length === 1 && only ? only : Buffer.concat(found);
   }
 
+  /** The server overwrites what was there. */
+  async remove(stream: string, parts: Parts): Promise<void> {
+    await Promise.all(parts.map((seq) => this.#connection.remove(stream, seq)));
+  }
+
   async pack(subject: string, bytes: Uint8Array): Promise<Packed> {
     const fits = bytes.length <= this.#connection.messageBytesMax - ROOM_BYTES;
     return fits ? bytes : this.put(subject, bytes);

@@ -34,6 +34,19 @@ export interface CommitEntry extends StreamKey {
   aside: readonly Aside[];
   /** Its records are no new ids: they stand in place of those that stood before (last-write-wins). */
   replaces: boolean;
+  /** What left the ledger; null in what brings something. */
+  departure: Departure | null;
+}
+
+export interface Departure {
+  why: 'retention' | 'erasure';
+  /** To be known as withdrawn. */
+  ids: IntervalSet;
+  /** Of these, the ones whose record stood; and versions kept aside, by their messages. */
+  gone: IntervalSet;
+  aside: readonly number[];
+  /** Records that stay: they lie in the entry's `parts` from now on, at their old offsets. */
+  moved: IntervalSet;
 }
 
 export interface Aside {
@@ -48,6 +61,8 @@ export interface Aside {
 const FORMAT = 1;
 /** Some of its entries replace records or bring ids into quarantine. */
 const FORMAT_OF_POLICIES = 2;
+/** Records leave with it. */
+const FORMAT_OF_DEPARTURES = 3;
 
 type EntryRow = [
   gateway: string,
@@ -63,6 +78,15 @@ type EntryRow = [
   /** Of format 2: whether it replaces; the messages of `aside` that stood. */
   replaces?: boolean,
   stood?: number[],
+  /** Of format 3. */
+  departure?: DepartureRow | null,
+];
+type DepartureRow = [
+  why: Departure['why'],
+  ids: Uint8Array,
+  gone: Uint8Array,
+  aside: readonly number[],
+  moved: Uint8Array,
 ];
 type Body = [
   format: number,
@@ -81,20 +105,21 @@ export function recordsOf({ entries }: Commit): number {
 
 export function encodeCommit(commit: Commit): Uint8Array {
   const decided = commit.entries.some(({ replaces, aside }) => replaces || aside.some(({ stood }) => stood));
+  const departs = commit.entries.some(({ departure }) => departure !== null);
   const body: Body = [
-    decided ? FORMAT_OF_POLICIES : FORMAT,
+    departs ? FORMAT_OF_DEPARTURES : decided ? FORMAT_OF_POLICIES : FORMAT,
     commit.number,
     commit.offset,
     commit.duplicates,
     commit.conflicts,
-    commit.entries.map((entry) => rowOf(entry, decided)),
+    commit.entries.map((entry) => rowOf(entry, decided, departs)),
     commit.contacts.map(({ gateway, source, lastWallMs }) => [gateway, source, lastWallMs]),
     commit.bootClocks.map(({ gateway, bootId, offsetMs }) => [gateway, bootId, offsetMs]),
   ];
   return encodeCbor(body);
 }
 
-function rowOf(entry: CommitEntry, decided: boolean): EntryRow {
+function rowOf(entry: CommitEntry, decided: boolean, departs: boolean): EntryRow {
   const row: EntryRow = [
     entry.gateway,
     entry.epoch,
@@ -107,8 +132,23 @@ function rowOf(entry: CommitEntry, decided: boolean): EntryRow {
     entry.duplicates,
     entry.aside.flatMap(({ seq, message }) => [seq, message]),
   ];
-  if (decided) row.push(entry.replaces, stoodOf(entry.aside));
+  if (decided || departs) row.push(entry.replaces, stoodOf(entry.aside));
+  if (departs) row.push(entry.departure && departureRow(entry.departure));
   return row;
+}
+
+function departureRow({ why, ids, gone, aside, moved }: Departure): DepartureRow {
+  return [why, ids.encode(), gone.encode(), aside, moved.encode()];
+}
+
+function departureFrom([why, ids, gone, aside, moved]: DepartureRow): Departure {
+  return {
+    why,
+    ids: IntervalSet.decode(ids),
+    gone: IntervalSet.decode(gone),
+    aside,
+    moved: IntervalSet.decode(moved),
+  };
 }
 
 /** Throws when a newer Headgate wrote it. */
@@ -116,8 +156,8 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
     bytes,
   ) as Body;
-  if (format !== FORMAT && format !== FORMAT_OF_POLICIES) {
-    const known = FORMAT_OF_POLICIES;
+  const known = FORMAT_OF_DEPARTURES;
+  if (format < FORMAT || format > known) {
     throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows up to ${known})`);
   }
   return {
@@ -137,6 +177,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
       duplicates: row[8],
       aside: asideFrom(row[9], row[11]),
       replaces: row[10] ?? false,
+      departure: row[12] ? departureFrom(row[12]) : null,
     })),
     contacts: contacts.map(([gateway, source, lastWallMs]) => ({ gateway, source, lastWallMs })),
     bootClocks: bootClocks.map(([gateway, bootId, offsetMs]) => ({ gateway, bootId, offsetMs })),

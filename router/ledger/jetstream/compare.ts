@@ -4,7 +4,7 @@ import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { LedgerVerification } from '../ledger.ts';
 import { Verification } from '../verify.ts';
-import type { Commit, CommitEntry } from './commit.ts';
+import type { Commit, CommitEntry, Departure } from './commit.ts';
 import type { CommitLog } from './log.ts';
 import type { Names } from './names.ts';
 import type { ArrivalStore } from './records.ts';
@@ -19,10 +19,20 @@ class Runs {
   readonly #again: SeqRange[] = [];
 
   /** `ids`: those whose record the arrival of `entry` holds. */
-  take({ fresh, replaces, aside }: CommitEntry, ids: readonly number[]): void {
+  take({ fresh, replaces, aside, departure }: CommitEntry, ids: readonly number[]): void {
+    if (departure) this.#remove(departure.gone.union(departure.moved));
     for (const { seq, stood } of aside) if (stood) this.#held.remove(seq);
-    if (replaces) for (const { first, last } of fresh.ranges()) this.#held.remove(first, last);
+    if (replaces) this.#remove(fresh);
     for (const seq of ids) if (this.#held.add(seq) === 0) this.#again.push({ first: seq, last: seq });
+  }
+
+  /** These were there at the moment that is compared, and left or were moved since: they may have been gone when they were looked for. */
+  tookLater({ gone, moved }: Departure): void {
+    for (const { first, last } of gone.union(moved).ranges()) this.#held.add(first, last);
+  }
+
+  #remove(ids: IntervalSet): void {
+    for (const { first, last } of ids.ranges()) this.#held.remove(first, last);
   }
 
   *ranges(): Generator<SeqRange> {
@@ -37,6 +47,7 @@ export async function compareAll(parts: {
   log: CommitLog;
   arrivals: ArrivalStore;
   names: Names;
+  catchUp: () => Promise<void>;
 }): Promise<LedgerVerification> {
   const { states, log, names } = parts;
   const items = await states.streams.all(names.streams(), states.head);
@@ -53,6 +64,12 @@ export async function compareAll(parts: {
     }
     seq = found.seq + 1;
   }
+  await parts.catchUp();
+  for (let found = await log.at(end + 1); found !== null; found = await log.at(found.seq + 1)) {
+    for (const entry of found.commit.entries) {
+      if (entry.departure) streams.get(names.stream(entry))?.runs.tookLater(entry.departure);
+    }
+  }
   const verification = new Verification();
   for (const { item, runs } of streams.values()) {
     verification.compare(item, item.state.seen, runs.ranges(), item.state.withdrawn);
@@ -65,8 +82,8 @@ async function readAll({ entries }: Commit, arrivals: ArrivalStore): Promise<num
   const ids: number[][] = entries.map(() => []);
   const waiting = entries.entries();
   const read = async (): Promise<void> => {
-    for (const [i, { fresh, parts }] of waiting) {
-      const arrival = fresh.size > 0 ? await arrivals.get(parts) : null;
+    for (const [i, { parts }] of waiting) {
+      const arrival = parts.length > 0 ? await arrivals.get(parts) : null;
       if (arrival) ids[i] = arrival.records.map(({ seq }) => seq);
     }
   };

@@ -69,6 +69,15 @@ export class ConflictStore {
     return (await this.#kept(message))?.version ?? null;
   }
 
+  /** Nothing where it is gone already. */
+  async remove(message: number): Promise<void> {
+    const found = await this.#connection.get(this.#names.conflicts, { seq: message });
+    if (found?.subject !== this.#names.conflict) return;
+    const packed = (decodeCbor(found.data) as Row)[9];
+    await this.#connection.remove(this.#names.conflicts, message);
+    if (!(packed instanceof Uint8Array)) await this.#blobs.remove(this.#names.conflicts, packed);
+  }
+
   /** The newest first, at most `limit`. */
   async newest(limit: number): Promise<LedgerConflict[]> {
     if (!(await this.#stream.isThere())) return [];
@@ -94,7 +103,9 @@ export class ConflictStore {
       return stood ? this.version(stood.message) : null;
     }
     const [held] = await this.#held.of([{ key: item, seq }]);
-    return held ?? null;
+    if (!held) return null;
+    const { device, topic, payload, monoMs, source, receivedWallMs } = held;
+    return { device, topic, payload, monoMs, source, receivedWallMs };
   }
 
   async #kept(seq: number): Promise<Kept | null> {

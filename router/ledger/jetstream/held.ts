@@ -1,6 +1,6 @@
 /** The held versions of records that came again, read together. */
 import type { StreamKey } from '../../../shared/record.ts';
-import type { RecordVersion } from '../ledger.ts';
+import type { HeldVersion } from '../ledger.ts';
 import type { Parts } from './blobs.ts';
 import type { Names } from './names.ts';
 import { type Place, pageOf, placeOf } from './page-fold.ts';
@@ -24,7 +24,7 @@ export class HeldVersions {
   }
 
   /** In the order of `ids`; null for one that never came, or was pruned. Those in quarantine are found here still. */
-  async of(ids: readonly RecordId[]): Promise<(RecordVersion | null)[]> {
+  async of(ids: readonly RecordId[]): Promise<(HeldVersion | null)[]> {
     const places = await this.places(ids);
     const wanted = new Map<number, Parts>();
     for (const place of places) if (place) wanted.set(place.parts[0] ?? 0, place.parts);
@@ -38,8 +38,8 @@ export class HeldVersions {
       const record = arrival ? recordIn(arrival, seq) : null;
       if (!arrival || !record) return null;
       const { device, topic, payload, monoMs } = record;
-      const { source, receivedWallMs } = arrival;
-      return { device, topic, payload, monoMs, source, receivedWallMs };
+      const { source, receivedWallMs, sentAs } = arrival;
+      return { device, topic, payload, monoMs, source, receivedWallMs, sentAs };
     });
   }
 

@@ -29,6 +29,8 @@ import { compareAll } from './compare.ts';
 import { ConflictStore } from './conflicts.ts';
 import { Connection, type JetStreamOptions } from './connection.ts';
 import { DeadLetterStore } from './dead-letters.ts';
+import { DeviceEraser } from './erase.ts';
+import { ErasureStore } from './erasures.ts';
 import { FeedStore } from './feeds.ts';
 import { HeldVersions } from './held.ts';
 import { CommitLog } from './log.ts';
@@ -38,6 +40,7 @@ import { OffsetReader } from './reader.ts';
 import { ArrivalStore } from './records.ts';
 import { RepeatedRecords } from './repeated.ts';
 import { RepeatStore } from './repeats.ts';
+import { Retention } from './retention.ts';
 import { Snapshots } from './snapshots.ts';
 import { type StateLimits, States } from './states.ts';
 import { type EvidenceLimits, EvidenceStream, ensureStreams } from './streams.ts';
@@ -142,13 +145,26 @@ class JetStreamLedger implements Ledger {
     this.#repeats = new RepeatStore(connection, names, bounded('repeats'));
     const repeated = new RepeatedRecords(held, this.#conflicts, conflictPolicyOf);
     this.#planner = new Planner({ states, arrivals, repeated, conflicts: this.#conflicts, names });
-    this.#reader = new OffsetReader({ log: this.#commits, states, arrivals, held, names });
+    this.#reader = new OffsetReader({ log: this.#commits, states, arrivals, held, names, catchUp });
+    const departing = {
+      log: this.#commits,
+      states,
+      arrivals,
+      conflicts: this.#conflicts,
+      held,
+      catchUp,
+      inTurn: <T>(work: () => Promise<T>) => this.#inTurn(work),
+    };
     this.upkeep = new JetStreamUpkeep({
       deadLetters: this.#deadLetters,
       conflicts: this.#conflicts,
       held,
       repeats: this.#repeats,
       states,
+      retention: new Retention(departing),
+      eraser: new DeviceEraser(departing, names),
+      erasures: new ErasureStore(connection, names),
+      clock,
       catchUp: () => this.#catchUp(),
     });
   }
@@ -160,9 +176,7 @@ class JetStreamLedger implements Ledger {
 
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return Promise.resolve([]);
-    const turn = this.#committing.then(() => this.#commit(entries));
-    this.#committing = turn.catch(() => undefined);
-    return turn;
+    return this.#inTurn(() => this.#commit(entries));
   }
 
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -213,6 +227,7 @@ class JetStreamLedger implements Ledger {
       log: this.#commits,
       arrivals: this.#arrivals,
       names: this.#names,
+      catchUp: () => this.#commits.catchUp(),
     });
   }
 
@@ -267,6 +282,12 @@ class JetStreamLedger implements Ledger {
   async #catchUp(): Promise<void> {
     await this.#commits.catchUp();
     this.#states.followed();
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#committing.then(work);
+    this.#committing = turn.catch(() => undefined);
+    return turn;
   }
 
   /** Tries until the commit is in the log: who loses has another replica's commit to go on from, and somebody always wins. */

@@ -107,6 +107,14 @@ export class Names {
     return `${this.#root}.cursor.dead-letters`;
   }
 
+  erasure(id: number): string {
+    return this.#subject('cursor.erasure', String(id));
+  }
+
+  get erasures(): string {
+    return `${this.#root}.cursor.erasure.>`;
+  }
+
   /** What came again of a stream. */
   repeat({ gateway, epoch, stream }: StreamKey): string {
     return this.#subject('repeat', gateway, epoch, stream);

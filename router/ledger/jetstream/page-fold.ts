@@ -15,6 +15,8 @@ export interface PageChange {
   places: readonly Place[];
   /** They take the place of others. */
   replaces: boolean;
+  /** What is here no more, and what lies in another arrival now. */
+  departure?: { gone: IntervalSet; moved: IntervalSet; parts: Parts };
 }
 
 /** Ascending, disjoint. */
@@ -28,7 +30,8 @@ type OldRow = [first: number, last: number, ...parts: number[]];
 type Row = [first: number, last: number, parts: Parts, offset: number | null];
 
 export const pageFolding: Folding<Page, PageChange> = {
-  apply(page, { places, replaces }) {
+  apply(page, { places, replaces, departure }) {
+    if (departure) return departed(page ?? [], departure);
     const all = replaces ? without(page ?? [], places) : (page ?? []);
     const last = all.at(-1)?.last ?? 0;
     all.push(...places);
@@ -53,16 +56,25 @@ function isOld(row: OldRow | Row): row is OldRow {
 }
 
 /** What is left of `page` where `places` are not. */
-function without(page: Page, places: readonly Place[]): Page {
+function without(page: Page, places: Iterable<SeqRange>): Page {
   const taken = IntervalSet.of(places);
   return page.flatMap((place) =>
-    taken.missing(place.first, place.last).map(({ first, last }) => ({
-      first,
-      last,
-      parts: place.parts,
-      offset: place.offset === null ? null : place.offset + first - place.first,
-    })),
+    taken.missing(place.first, place.last).map((range) => cutOf(place, range, place.parts)),
   );
+}
+
+function departed(page: Page, { gone, moved, parts }: NonNullable<PageChange['departure']>): Page {
+  return without(page, gone.ranges()).flatMap((place) =>
+    [
+      ...moved.missing(place.first, place.last).map((range) => cutOf(place, range, place.parts)),
+      ...moved.within(place.first, place.last).map((range) => cutOf(place, range, parts)),
+    ].sort((a, b) => a.first - b.first),
+  );
+}
+
+/** A part of a place; its offsets stay. */
+function cutOf({ first, offset }: Place, range: SeqRange, parts: Parts): Place {
+  return { ...range, parts, offset: offset === null ? null : offset + range.first - first };
 }
 
 /** The number of the page that `seq` is in. */
@@ -99,4 +111,13 @@ export function placeOf(page: Page | null, seq: number): Place | null {
   }
   const place = page?.[low];
   return place && place.first <= seq ? place : null;
+}
+
+/** The numbers of the pages that hold any of `ids`. */
+export function pagesOf(ids: IntervalSet): Set<number> {
+  const pages = new Set<number>();
+  for (const { first, last } of ids.ranges()) {
+    for (let page = pageOf(first); page <= pageOf(last); page += 1) pages.add(page);
+  }
+  return pages;
 }

@@ -7,6 +7,7 @@ import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { bootClocksOf } from '../boot-clocks.ts';
 import type { CommitResult, GatewayContact, LedgerEntry } from '../ledger.ts';
+import { nothingCommitted } from '../repeat-cause.ts';
 import { type Absorption, absorb, EMPTY_STREAM, type GivenUp, isContactOnly } from '../rules.ts';
 import type { Parts } from './blobs.ts';
 import type { Commit, CommitEntry } from './commit.ts';
@@ -35,10 +36,9 @@ export interface Absorbed extends Settled {
 /** What earlier plans of the same commit stored, by entry: the same again need not be. */
 export type Stored = Map<LedgerEntry, { fresh: IntervalSet; parts: Parts }>;
 
-const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
 const NOT_REPEATED: Settled = {
   duplicates: [],
-  duplicateElsewhere: 0,
+  causes: {},
   inConflict: [],
   aside: [],
   winners: [],
@@ -101,7 +101,7 @@ export class Planner {
         bootClocks: bootClocksOf(entries),
       },
       results: entries.map(({ envelope }) =>
-        isContactOnly(envelope) ? { ...NOTHING } : resultOf(results.next().value),
+        isContactOnly(envelope) ? nothingCommitted() : resultOf(results.next().value),
       ),
       absorbed,
     };
@@ -138,10 +138,11 @@ export class Planner {
       duplicates: duplicates.length,
       aside: kept,
       replaces: false,
+      departure: null,
     };
     if (winners.length === 0) return [first];
     const second = { fresh: idsOf(winners), parts: winnerParts, payloadBytes: payloadBytes(winners) };
-    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [] };
+    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [], departure: null };
     return [first, { ...key, ...second, ...nothing, replaces: true }];
   }
 
@@ -157,12 +158,12 @@ function idsOf(records: readonly TelemetryRecord[]): IntervalSet {
 }
 
 function resultOf(absorbed: Absorbed | undefined): CommitResult {
-  if (!absorbed) return { ...NOTHING };
-  const { absorption, duplicates, duplicateElsewhere, inConflict } = absorbed;
+  if (!absorbed) return nothingCommitted();
+  const { absorption, duplicates, causes, inConflict } = absorbed;
   return {
     new: absorption.fresh.length,
     duplicate: duplicates.length,
-    duplicateElsewhere,
+    causes,
     conflict: inConflict.length,
     gap: absorption.gap,
   };

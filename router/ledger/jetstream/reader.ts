@@ -2,11 +2,13 @@
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerRecord } from '../ledger.ts';
+import type { Arrival } from './arrival.ts';
 import { type Commit, type CommitEntry, recordsOf } from './commit.ts';
+import { isAt, seqsOf } from './departure.ts';
 import type { HeldVersions } from './held.ts';
 import type { CommitLog } from './log.ts';
 import type { Names } from './names.ts';
-import type { ArrivalStore } from './records.ts';
+import { type ArrivalStore, recordIn } from './records.ts';
 import type { States } from './states.ts';
 
 /** A page ends after this many payload bytes, whatever its limit (I10). */
@@ -25,12 +27,20 @@ interface Slice {
   count: number;
 }
 
+/** A record in its arrival, at its offset. */
+interface Found {
+  arrival: Arrival;
+  record: TelemetryRecord;
+  offset: number;
+}
+
 export class OffsetReader {
   readonly #log: CommitLog;
   readonly #states: States;
   readonly #arrivals: ArrivalStore;
   readonly #held: HeldVersions;
   readonly #names: Names;
+  readonly #catchUp: () => Promise<void>;
   /** Where the last page ended: the next one mostly begins there. */
   #last: { offset: number; seq: number } = { offset: 0, seq: 1 };
 
@@ -40,12 +50,14 @@ export class OffsetReader {
     arrivals: ArrivalStore;
     held: HeldVersions;
     names: Names;
+    catchUp: () => Promise<void>;
   }) {
     this.#log = parts.log;
     this.#states = parts.states;
     this.#arrivals = parts.arrivals;
     this.#held = parts.held;
     this.#names = parts.names;
+    this.#catchUp = parts.catchUp;
   }
 
   /** Records with offset > `after`, ascending; none only at the end, also where all of a page's records are gone. */
@@ -106,46 +118,85 @@ export class OffsetReader {
     return this.#log.at(low);
   }
 
-  async #records({ entry, offset, skip, count }: Slice): Promise<LedgerRecord[]> {
-    const arrival = await this.#arrivals.get(entry.parts);
-    if (arrival === null) return [];
-    const { source, receivedWallMs, clock } = arrival;
-    const { gateway, epoch, stream } = entry;
-    const bootOffsetMs =
-      clock.quality === 'unsynchronised' ? await this.#bootOffsetMs(gateway, clock.bootId) : null;
-    const records = arrival.records.slice(skip, skip + count).map((record, i) => ({ record, i }));
-    const standing = await this.#standing(entry, records);
-    return standing.map(({ record: { seq, device, topic, payload, monoMs }, i }) => ({
-      gateway,
-      epoch,
-      stream,
-      offset: offset + i,
-      seq,
-      device,
-      topic,
-      payload,
-      bootId: clock.bootId,
-      monoMs,
-      ...wallTimeOf(monoMs, clock.offsetMs, clock.quality, bootOffsetMs),
-      source,
-      receivedWallMs,
-    }));
+  async #records(slice: Slice): Promise<LedgerRecord[]> {
+    const found = await this.#found(slice);
+    const { gateway, epoch, stream } = slice.entry;
+    return Promise.all(
+      found.map(async ({ arrival, offset, record: { seq, device, topic, payload, monoMs } }) => {
+        const { source, receivedWallMs, clock } = arrival;
+        const bootOffsetMs =
+          clock.quality === 'unsynchronised' ? await this.#bootOffsetMs(gateway, clock.bootId) : null;
+        return {
+          gateway,
+          epoch,
+          stream,
+          offset,
+          seq,
+          device,
+          topic,
+          payload,
+          bootId: clock.bootId,
+          monoMs,
+          ...wallTimeOf(monoMs, clock.offsetMs, clock.quality, bootOffsetMs),
+          source,
+          receivedWallMs,
+        };
+      }),
+    );
   }
 
-  /** Without what was replaced since, or came into quarantine. */
-  async #standing(
-    entry: CommitEntry,
-    records: { record: TelemetryRecord; i: number }[],
-  ): Promise<{ record: TelemetryRecord; i: number }[]> {
+  /** Where the entry's arrival is gone, what is left of it was moved: the log tells where to, once it is read to its end. */
+  async #found(slice: Slice): Promise<Found[]> {
+    const { entry, offset, skip, count } = slice;
+    if (await this.#hasLeft(entry)) return [];
+    const arrival = await this.#arrivals.get(entry.parts);
+    if (arrival === null) {
+      await this.#catchUp();
+      return this.#moved(slice);
+    }
+    const records = arrival.records.slice(skip, skip + count);
+    return this.#standing(
+      entry,
+      records.map((record, i) => ({ arrival, record, offset: offset + i })),
+    );
+  }
+
+  /** All of it, by age or size: nothing is looked for that is known to be gone. */
+  async #hasLeft(entry: CommitEntry): Promise<boolean> {
     const item = await this.#states.stream(entry);
-    if (!item) return records;
-    const { quarantine } = item.state.withdrawn;
-    const kept =
-      quarantine.size === 0 ? records : records.filter(({ record }) => !quarantine.has(record.seq));
-    if (item.replaced.size === 0) return kept;
+    const retention = item?.state.withdrawn.retention;
+    if (!retention || retention.size === 0) return false;
+    return entry.fresh.difference(retention).size === 0;
+  }
+
+  async #moved({ entry, offset, skip, count }: Slice): Promise<Found[]> {
+    const seqs = seqsOf(entry.fresh).slice(skip, skip + count);
+    const places = await this.#held.places(seqs.map((seq) => ({ key: entry, seq })));
+    const found = await Promise.all(
+      seqs.map(async (seq, i): Promise<Found[]> => {
+        const place = places[i];
+        if (!place || !isAt(place, seq, offset + i, entry.parts)) return [];
+        const arrival = await this.#arrivals.get(place.parts);
+        const record = arrival && recordIn(arrival, seq);
+        return record ? [{ arrival, record, offset: offset + i }] : [];
+      }),
+    );
+    return this.#standing(entry, found.flat());
+  }
+
+  /** Without what was replaced since, came into quarantine or left. */
+  async #standing(entry: CommitEntry, found: Found[]): Promise<Found[]> {
+    const item = await this.#states.stream(entry);
+    if (!item) return found;
+    const { quarantine, retention, erasure } = item.state.withdrawn;
+    const kept = quarantine.size === 0 ? found : found.filter(({ record }) => !quarantine.has(record.seq));
+    if (item.replaced.size + retention.size + erasure.size === 0) return kept;
     const places = await this.#held.places(kept.map(({ record: { seq } }) => ({ key: entry, seq })));
-    const [first] = entry.parts;
-    return kept.filter(({ record: { seq } }, n) => !item.replaced.has(seq) || places[n]?.parts[0] === first);
+    return kept.filter(({ record: { seq }, offset }, n) => {
+      const mayBeGone = item.replaced.has(seq) || retention.has(seq) || erasure.has(seq);
+      const place = places[n];
+      return !mayBeGone || (place ? isAt(place, seq, offset, entry.parts) : false);
+    });
   }
 
   async #bootOffsetMs(gateway: string, bootId: string): Promise<number | null> {

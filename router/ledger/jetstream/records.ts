@@ -1,5 +1,5 @@
 /** The records themselves: arrivals in the logs of the gateways' streams, the ones used last in memory. */
-import type { TelemetryRecord } from '../../../shared/record.ts';
+import type { StreamKey, TelemetryRecord } from '../../../shared/record.ts';
 import type { LedgerEntry } from '../ledger.ts';
 import { type Arrival, decodeArrival, encodeArrival } from './arrival.ts';
 import type { Blobs, Parts } from './blobs.ts';
@@ -21,13 +21,25 @@ export class ArrivalStore {
 
   /** Stores `records` of `entry`, without committing them. */
   async put(
-    { envelope, source, receivedWallMs }: LedgerEntry,
+    { envelope, source, receivedWallMs, sentAs = null }: LedgerEntry,
     records: readonly TelemetryRecord[],
   ): Promise<Parts> {
-    const bytes = encodeArrival({ source, receivedWallMs, clock: envelope.clock, records });
-    const parts = await this.#blobs.put(this.#names.recordsOf(envelope), bytes);
+    return this.store(envelope, { source, receivedWallMs, clock: envelope.clock, sentAs, records });
+  }
+
+  async store(key: StreamKey, arrival: Arrival): Promise<Parts> {
+    const bytes = encodeArrival(arrival);
+    const parts = await this.#blobs.put(this.#names.recordsOf(key), bytes);
     this.#keep(parts, bytes);
     return parts;
+  }
+
+  /** Nothing where it is gone already. */
+  async remove(parts: Parts): Promise<void> {
+    const [first = 0] = parts;
+    this.#cacheBytes -= this.#cache.get(first)?.byteLength ?? 0;
+    this.#cache.delete(first);
+    await this.#blobs.remove(this.#names.records, parts);
   }
 
   /** Null when it is gone. */

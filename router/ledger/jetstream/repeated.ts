@@ -1,15 +1,16 @@
 /** Records whose ids came before: judged by the rules, and what the stream's policy makes of conflicts. Changes nothing by itself. */
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../conflict-policy.ts';
-import type { LedgerEntry, RecordVersion } from '../ledger.ts';
-import { type Absorption, judge } from '../rules.ts';
+import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../ledger.ts';
+import { causeOf, countCause } from '../repeat-cause.ts';
+import { type Absorption, EMPTY_STREAM, judge } from '../rules.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
 import type { StreamItem } from './stream-fold.ts';
 
 export interface Settled {
   duplicates: TelemetryRecord[];
-  duplicateElsewhere: number;
+  causes: CommitResult['causes'];
   inConflict: TelemetryRecord[];
   /** Versions to keep aside. */
   aside: { seq: number; version: RecordVersion; stood: boolean }[];
@@ -26,12 +27,14 @@ export interface Absorbing {
 
 /** What is known of one id, as the entries before have left it. */
 interface Known {
-  held: RecordVersion | null;
+  held: HeldVersion | null;
   quarantined: boolean;
+  /** A version of it was of a device that was erased. */
+  erased: boolean;
   aside: RecordVersion[];
 }
 
-const UNKNOWN: Known = { held: null, quarantined: false, aside: [] };
+const UNKNOWN: Known = { held: null, quarantined: false, erased: false, aside: [] };
 
 export class RepeatedRecords {
   readonly #held: HeldVersions;
@@ -53,7 +56,7 @@ export class RepeatedRecords {
     return absorbing.map(({ entry, subject, absorption }) => {
       const settled: Settled = {
         duplicates: [],
-        duplicateElsewhere: 0,
+        causes: {},
         inConflict: [],
         aside: [],
         winners: [],
@@ -70,11 +73,12 @@ export class RepeatedRecords {
   }
 
   #settleOne(entry: LedgerEntry, record: TelemetryRecord, known: Known, settled: Settled): void {
-    const { held, quarantined, aside } = known;
+    const { held, quarantined, erased, aside } = known;
     const versions = held || quarantined ? [...(held ? [held] : []), ...aside] : [];
-    if (judge(record, versions) === 'duplicate') {
+    // A version that was erased must not come back as one that is kept aside.
+    if (erased || judge(record, versions) === 'duplicate') {
       settled.duplicates.push(record);
-      if (held && held.source !== entry.source) settled.duplicateElsewhere += 1;
+      countCause(settled.causes, causeOf(entry, held));
       return;
     }
     settled.inConflict.push(record);
@@ -112,9 +116,10 @@ export class RepeatedRecords {
     return new Map(
       ids.map(({ subject, seq }, i) => {
         const id = idText(subject, seq);
-        const quarantined = items.get(subject)?.state.withdrawn.quarantine.has(seq) ?? false;
+        const { quarantine, erasure } = (items.get(subject)?.state ?? EMPTY_STREAM).withdrawn;
+        const quarantined = quarantine.has(seq);
         const held = quarantined ? null : (versions[i] ?? null);
-        return [id, { held, quarantined, aside: aside.get(id) ?? [] }];
+        return [id, { held, quarantined, erased: erasure.has(seq), aside: aside.get(id) ?? [] }];
       }),
     );
   }
@@ -145,7 +150,10 @@ function idText(subject: string, seq: number): string {
   return `${subject} ${seq}`;
 }
 
-function versionOf({ source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): RecordVersion {
+function versionOf(
+  { source, receivedWallMs, sentAs = null }: LedgerEntry,
+  record: TelemetryRecord,
+): HeldVersion {
   const { device, topic, payload, monoMs } = record;
-  return { device, topic, payload, monoMs, source, receivedWallMs };
+  return { device, topic, payload, monoMs, source, receivedWallMs, sentAs };
 }

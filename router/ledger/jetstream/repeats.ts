@@ -3,6 +3,7 @@
  * drops the oldest beyond the bound (I10). A kill between the two loses it, and only it: the counts are in the commit.
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { LedgerEntry } from '../ledger.ts';
 import { type RecordId, type Repetition, repetitionsOf, SIGHTINGS_TOLD_MAX } from '../whereabouts.ts';
@@ -10,7 +11,15 @@ import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 import type { EvidenceStream } from './streams.ts';
 
-type Row = [first: number, last: number, source: string, receivedWallMs: number, redelivered: boolean];
+type Row = [
+  first: number,
+  last: number,
+  source: string,
+  receivedWallMs: number,
+  redelivered: boolean,
+  /** Absent in what was written before it was kept. */
+  sentAs?: SendReason | null,
+];
 
 /** More than the last envelopes of a commit is not worth a message of several parts. */
 const ROWS_MAX = 10_000;
@@ -59,10 +68,10 @@ export class RepeatStore {
   }
 }
 
-function rowOf({ first, last, source, receivedWallMs, redelivered }: Repetition): Row {
-  return [first, last, source, receivedWallMs, redelivered];
+function rowOf({ first, last, source, receivedWallMs, redelivered, sentAs }: Repetition): Row {
+  return [first, last, source, receivedWallMs, redelivered, sentAs];
 }
 
-function repetitionFrom([first, last, source, receivedWallMs, redelivered]: Row): Repetition {
-  return { first, last, source, receivedWallMs, redelivered };
+function repetitionFrom([first, last, source, receivedWallMs, redelivered, sentAs = null]: Row): Repetition {
+  return { first, last, source, receivedWallMs, redelivered, sentAs };
 }

@@ -2,11 +2,11 @@
 import { errorText } from '../../../shared/log.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import type { SparseLog } from '../../sparse-log.ts';
-import type { Commit } from './commit.ts';
+import type { Commit, CommitEntry, Departure } from './commit.ts';
 import { Fold } from './fold.ts';
 import { gatewayFolding } from './gateway-fold.ts';
 import type { Names } from './names.ts';
-import { pageFolding, placesByPage } from './page-fold.ts';
+import { pageFolding, pagesOf, placesByPage } from './page-fold.ts';
 import type { NewSnapshot, Snapshots } from './snapshots.ts';
 import { type StreamItem, streamFolding } from './stream-fold.ts';
 
@@ -88,6 +88,7 @@ export class States {
         this.pages.note(this.#names.page(entry, page), at, { places, replaces });
       }
       offset += fresh.size;
+      if (entry.departure) this.#noteDeparture(entry, entry.departure, at);
     }
     for (const change of [...commit.contacts, ...commit.bootClocks]) {
       this.gateways.note(this.#names.gateway(change.gateway), at, change);
@@ -107,6 +108,13 @@ export class States {
   /** Resolves when no snapshot is being written. */
   async idle(): Promise<void> {
     await this.#flushing;
+  }
+
+  #noteDeparture(entry: CommitEntry, { gone, moved }: Departure, at: number): void {
+    const departure = { gone, moved, parts: entry.parts };
+    for (const page of pagesOf(gone.union(moved))) {
+      this.pages.note(this.#names.page(entry, page), at, { places: [], replaces: false, departure });
+    }
   }
 
   #due(times: number): boolean {

@@ -47,13 +47,13 @@ type Row = [
 
 export const streamFolding: Folding<StreamItem, StreamChange> = {
   apply(item, { entry, made }) {
-    const { gateway, epoch, stream, aside } = entry;
+    const { gateway, epoch, stream } = entry;
     const before = item ?? { gateway, epoch, stream, made, state: EMPTY_STREAM, aside: [] };
     const replaced = item?.replaced ?? IntervalSet.empty();
     return {
       ...before,
       state: changed(before.state, entry),
-      aside: aside.length === 0 ? before.aside : [...before.aside, ...aside].slice(-ASIDE_MAX),
+      aside: asideAfter(before.aside, entry),
       replaced: entry.replaces ? bounded(replaced.union(entry.fresh)) : replaced,
     };
   },
@@ -101,6 +101,14 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
   },
 };
 
+function asideAfter(before: readonly Aside[], { aside, departure }: CommitEntry): readonly Aside[] {
+  if (departure) {
+    const left = new Set(departure.aside);
+    return left.size === 0 ? before : before.filter(({ message }) => !left.has(message));
+  }
+  return aside.length === 0 ? before : [...before, ...aside].slice(-ASIDE_MAX);
+}
+
 function bounded(set: IntervalSet): IntervalSet {
   const first = set.min;
   return set.intervals <= REPLACED_INTERVALS_MAX ? set : IntervalSet.of([{ first, last: set.max }]);
@@ -108,6 +116,8 @@ function bounded(set: IntervalSet): IntervalSet {
 
 /** What `absorb` and `counted` (rules.ts) made of the envelope, from what the commit says of it. */
 function changed(state: StreamState, entry: CommitEntry): StreamState {
+  const { departure } = entry;
+  if (departure) return withdraw(state, departure.ids.ranges(), departure.why);
   const seen = state.seen.clone();
   for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
   const { quota, age, corruption } = entry.givenUp;

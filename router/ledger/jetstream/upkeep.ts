@@ -1,9 +1,6 @@
-/**
- * The second contract (upkeep.ts) on JetStream, but for what takes records out: they lie in messages that hold the records of
- * many devices, under subjects whose messages leave as a whole or not at all.
- */
-import type { Erasure } from '../erasure.ts';
-import { NotSupported } from '../not-supported.ts';
+/** The second contract (upkeep.ts) on JetStream. */
+import type { Clock } from '../../../shared/clock.ts';
+import { deadLettersOf, type Erasure, type ErasureTarget } from '../erasure.ts';
 import type { RetentionRules } from '../retention.ts';
 import type {
   DeadLetterFilter,
@@ -15,8 +12,11 @@ import type {
 import { absentState, type RecordId, sightingOf, type Whereabouts } from '../whereabouts.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { DeadLetterStore } from './dead-letters.ts';
+import type { DeviceEraser } from './erase.ts';
+import type { ErasureStore } from './erasures.ts';
 import type { HeldVersions } from './held.ts';
 import type { RepeatStore } from './repeats.ts';
+import type { Retention } from './retention.ts';
 import type { States } from './states.ts';
 
 interface Parts {
@@ -25,10 +25,12 @@ interface Parts {
   held: HeldVersions;
   repeats: RepeatStore;
   states: States;
+  retention: Retention;
+  eraser: DeviceEraser;
+  erasures: ErasureStore;
+  clock: Clock;
   catchUp: () => Promise<void>;
 }
-
-const ENGINE = 'jetstream';
 
 export class JetStreamUpkeep implements LedgerUpkeep {
   readonly #parts: Parts;
@@ -53,17 +55,31 @@ export class JetStreamUpkeep implements LedgerUpkeep {
     return this.#parts.deadLetters.expire(nowWallMs);
   }
 
-  async retain(rules: RetentionRules): Promise<Retained> {
-    if (rules.length > 0) throw new NotSupported(ENGINE, 'retention');
-    return { records: 0, more: false };
+  retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
+    return this.#parts.retention.step(rules, nowWallMs);
   }
 
-  async erase(): Promise<Erasure> {
-    throw new NotSupported(ENGINE, 'erasing a device');
+  async erase(target: ErasureTarget, actor: string): Promise<Erasure> {
+    const { eraser, erasures, clock } = this.#parts;
+    let erasure = await erasures.begin(target, actor, clock.wallMs());
+    for await (const { records, versions } of eraser.erase(target)) {
+      if (records + versions === 0) continue;
+      erasure = {
+        ...erasure,
+        records: erasure.records + records,
+        versions: erasure.versions + versions,
+      };
+      await erasures.save(erasure);
+    }
+    const ids = await deadLettersOf(this, target);
+    const deadLetters = await this.removeDeadLetters({ ids });
+    const finished = { ...erasure, deadLetters, finishedWallMs: clock.wallMs() };
+    await erasures.save(finished);
+    return finished;
   }
 
-  async erasures(): Promise<Erasure[]> {
-    throw new NotSupported(ENGINE, 'erasing a device');
+  erasures(limit: number): Promise<Erasure[]> {
+    return this.#parts.erasures.newest(limit);
   }
 
   async where(id: RecordId): Promise<Whereabouts> {
@@ -88,7 +104,7 @@ export class JetStreamUpkeep implements LedgerUpkeep {
       state: version ? 'held' : absentState(item.state, id.seq),
       offset: place && start !== null ? start + id.seq - place.first : null,
       first,
-      again: repetitions.map((repetition) => sightingOf(repetition, first)),
+      again: repetitions.map((repetition) => sightingOf(repetition, version)),
       aside: aside.flatMap((one) =>
         one ? [{ source: one.source, receivedWallMs: one.receivedWallMs }] : [],
       ),

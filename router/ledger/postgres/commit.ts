@@ -7,6 +7,7 @@
 import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../boot-clocks.ts';
 import type { ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, LedgerEntry } from '../ledger.ts';
+import { nothingCommitted } from '../repeat-cause.ts';
 import { absorb, isContactOnly } from '../rules.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside } from './evidence.ts';
@@ -25,8 +26,6 @@ export interface Committed {
   /** What was put aside. */
   aside: { rows: number; bytes: number };
 }
-
-const NOTHING: CommitResult = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
 
 export async function commitEntries(
   client: Queryable,
@@ -59,7 +58,7 @@ export async function commitEntries(
   const judged = absorbed.values();
   return {
     results: entries.map(({ envelope }) =>
-      isContactOnly(envelope) ? { ...NOTHING } : (judged.next().value?.result ?? { ...NOTHING }),
+      isContactOnly(envelope) ? nothingCommitted() : (judged.next().value?.result ?? nothingCommitted()),
     ),
     absorbed,
     disputed,
@@ -76,7 +75,7 @@ function absorbEntry(entry: LedgerEntry, streams: ReadonlyMap<string, LockedStre
   if (!stream) throw new Error('a stream of the commit was not locked');
   const absorption = absorb(stream.state, entry.envelope);
   stream.state = absorption.state;
-  const result = { ...NOTHING, new: absorption.fresh.length, gap: absorption.gap };
+  const result = { ...nothingCommitted(), new: absorption.fresh.length, gap: absorption.gap };
   // Copies: a later entry of the same commit may take a record's place.
   return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
 }

@@ -11,7 +11,7 @@
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../boot-clocks.ts';
-import type { LedgerEntry, LedgerRecord, RecordVersion } from '../ledger.ts';
+import type { HeldVersion, LedgerEntry, LedgerRecord } from '../ledger.ts';
 import { hourOf, type Volume } from '../retention.ts';
 import type { Database, Queryable } from './connection.ts';
 
@@ -104,14 +104,15 @@ export async function giveOffsets(
          FROM given, unnest($17::text[], $18::integer[], $19::bigint[]) AS v (stream, hour, bytes)
          ON CONFLICT (stream, hour) DO UPDATE SET bytes = volume.bytes + excluded.bytes)
      INSERT INTO arrival (gateway, id, day, stream_id, first_seq, last_seq, first_offset, last_offset, source,
-       received_wall_ms, boot_id, clock_offset_ms, clock_quality, stream, hour)
+       received_wall_ms, boot_id, clock_offset_ms, clock_quality, stream, hour, sent_as)
      SELECT a.gateway, a.id, $2, a.stream_id, a.first_seq, a.last_seq, given.base + a.first, given.base + a.last,
-       a.source, a.received_wall_ms, a.boot_id, a.clock_offset_ms, a.clock_quality, a.stream, a.hour
+       a.source, a.received_wall_ms, a.boot_id, a.clock_offset_ms, a.clock_quality, a.stream, a.hour,
+       a.sent_as
      FROM given, unnest($3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
        $9::bigint[], $10::text[], $11::double precision[], $12::text[], $13::double precision[], $14::text[],
-       $15::text[], $16::integer[])
+       $15::text[], $16::integer[], $20::text[])
        AS a (gateway, id, stream_id, first_seq, last_seq, first, last, source, received_wall_ms, boot_id,
-         clock_offset_ms, clock_quality, stream, hour)`,
+         clock_offset_ms, clock_quality, stream, hour, sent_as)`,
     [
       lasts.at(-1) ?? 0,
       day,
@@ -132,6 +133,7 @@ export async function giveOffsets(
       volumes.map(({ stream }) => stream),
       volumes.map(({ hour }) => hour),
       volumes.map(({ bytes }) => bytes),
+      fresh.map(({ entry }) => entry.sentAs ?? null),
     ],
   );
 }
@@ -172,11 +174,11 @@ export async function removeRecords(client: Queryable, ids: readonly StoredId[])
 export async function heldVersions(
   client: Queryable,
   ids: readonly StoredId[],
-): Promise<Map<string, RecordVersion>> {
+): Promise<Map<string, HeldVersion>> {
   if (ids.length === 0) return new Map();
-  const { rows } = await client.query<RecordVersion & { streamId: number; seq: number }>(
+  const { rows } = await client.query<HeldVersion & { streamId: number; seq: number }>(
     `SELECT r.stream_id AS "streamId", r.seq, r.device, r.topic, r.payload, r.mono_ms AS "monoMs", a.source,
-       a.received_wall_ms AS "receivedWallMs"
+       a.received_wall_ms AS "receivedWallMs", a.sent_as AS "sentAs"
      FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
        JOIN record r ON r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq
        JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day`,

@@ -4,7 +4,8 @@
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicy, ConflictPolicyOf } from '../conflict-policy.ts';
-import type { CommitResult, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import type { CommitResult, HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import { causeOf, countCause } from '../repeat-cause.ts';
 import { type Absorption, counted, judge, withdraw } from '../rules.ts';
 import { repetitionsOf } from '../whereabouts.ts';
 import type { Queryable } from './connection.ts';
@@ -39,7 +40,7 @@ export interface Judged {
 
 /** A version that stands; `list` is where it waits to be stored, null when it is in the table. */
 interface Standing {
-  version: RecordVersion;
+  version: HeldVersion;
   list: TelemetryRecord[] | null;
 }
 
@@ -70,7 +71,7 @@ class Judging {
   readonly #held: Map<string, Standing>;
   readonly #aside: Map<string, RecordContent[]>;
 
-  constructor(held: ReadonlyMap<string, RecordVersion>, aside: Map<string, RecordContent[]>) {
+  constructor(held: ReadonlyMap<string, HeldVersion>, aside: Map<string, RecordContent[]>) {
     this.#held = new Map(Array.from(held, ([id, version]) => [id, { version, list: null }]));
     this.#aside = aside;
   }
@@ -93,7 +94,7 @@ class Judging {
       if (isErased || judge(record, known) === 'duplicate') {
         result.duplicate += 1;
         duplicates.push(record);
-        if (first && first.version.source !== entry.source) result.duplicateElsewhere += 1;
+        countCause(result.causes, causeOf(entry, first?.version));
         continue;
       }
       result.conflict += 1;
@@ -145,7 +146,10 @@ class Judging {
   }
 }
 
-function versionOf({ source, receivedWallMs }: LedgerEntry, record: TelemetryRecord): RecordVersion {
+function versionOf(
+  { source, receivedWallMs, sentAs = null }: LedgerEntry,
+  record: TelemetryRecord,
+): HeldVersion {
   const { device, topic, payload, monoMs } = record;
-  return { device, topic, payload, monoMs, source, receivedWallMs };
+  return { device, topic, payload, monoMs, source, receivedWallMs, sentAs };
 }

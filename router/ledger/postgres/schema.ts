@@ -169,6 +169,11 @@ export const MIGRATIONS: readonly string[] = [
   );
   CREATE INDEX repetition_id ON repetition (id);
   `,
+  // A SendReason; null where the gateway gave none.
+  `
+  ALTER TABLE arrival ADD COLUMN sent_as text;
+  ALTER TABLE repetition ADD COLUMN sent_as text;
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

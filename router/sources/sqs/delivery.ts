@@ -1,6 +1,7 @@
 /** The way back through the IoT rule: from a queue message's body to what the gateway published. */
 import type { Message } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
+import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { providerProperties } from '../properties.ts';
 import type { Delivery } from '../source.ts';
 
@@ -12,6 +13,8 @@ const ruleOutput = z.object({
   client: z.string().optional(),
   /** principal() */
   principal: z.string().optional(),
+  /** get_user_properties('why'): a list, because a user property may come more than once. */
+  why: z.array(z.string()).optional().catch(undefined),
 });
 
 /** What clientid() says of a publish over HTTPS (AWS IoT Core developer guide, "Functions"). */
@@ -33,12 +36,13 @@ export function deliveryOf(source: string, message: Message): Delivery {
     const properties = (): Record<string, string> => providerProperties(told);
     return { source, bytes: Buffer.from(body), authenticatedGateway: null, deliveryCount, properties };
   }
-  const { data, topic, client, principal } = rule.data;
+  const { data, topic, client, principal, why } = rule.data;
   return {
     source,
     bytes: Buffer.from(data, 'base64'),
     authenticatedGateway: gatewayOf(topic, client),
     deliveryCount,
+    sentAs: sendReasonOf(why?.[0]),
     properties: () => providerProperties({ ...told, topic, client, principal }),
   };
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { OutboundEnvelope, Outcome } from '../../../agent/cloud/publisher.ts';
 import { type DeliveryPorts, deliver } from '../../../agent/forward/delivery.ts';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 
 const message: OutboundEnvelope = {
   gateway: 'gw-1',
@@ -25,6 +26,7 @@ interface Script {
   /** Everything that happened, in order. */
   events: string[];
   asked: string[];
+  reasons: (SendReason | null)[];
   accepted: string[];
   flightsMax: number;
 }
@@ -38,6 +40,7 @@ function script(
   const it: Script = {
     events: [],
     asked: [],
+    reasons: [],
     accepted: [],
     flightsMax: 0,
     ports: {
@@ -45,9 +48,10 @@ function script(
         assert.equal(stream, message.stream);
         return answers.map(([provider]) => provider).filter((provider) => !exclude.has(provider));
       },
-      async send(provider) {
+      async send(provider, why) {
         it.asked.push(provider);
         it.events.push(`ask ${provider}`);
+        it.reasons.push(why);
         flights += 1;
         it.flightsMax = Math.max(it.flightsMax, flights);
         const [, answer = FAILED] = answers.find(([name]) => name === provider) ?? [];
@@ -147,6 +151,7 @@ t.test(
     t.equal(await deliver(message, 2, new Set(), it.ports), 'delivered');
     t.strictSame(it.events.slice(0, 2), ['ask aws', 'ask azure']);
     t.strictSame(it.accepted, ['aws', 'gcp']);
+    t.strictSame(it.reasons, ['redundant', 'redundant', 'failover'], 'what a second copy is for is told');
   },
 );
 

@@ -46,9 +46,9 @@ function run(answers: Record<string, Answer>, copies = 1, budget = 10, before: r
   const ports: DeliveryPorts = {
     hold: () => true,
     candidates: (_, exclude) => names.filter((name) => !exclude.has(name)),
-    send(provider, signal) {
+    send(provider, why, signal) {
       it.asked.push(provider);
-      note(`ask ${provider}`);
+      note(why === null ? `ask ${provider}` : `ask ${provider} (${why})`);
       const { outcome, afterMs, deaf = false } = answers[provider] ?? { outcome: REFUSED, afterMs: 1 };
       return new Promise((resolve) => {
         const timer = clock.setTimer(afterMs, () => resolve(outcome));
@@ -93,7 +93,7 @@ t.test(
     const it = run({ aws: { outcome: LATE, afterMs: 750 }, azure: { outcome: ACCEPTED, afterMs: 30 } });
     await pass(it, 1000);
     t.equal(await it.result, 'delivered');
-    t.strictSame(it.events, ['0 ask aws', '100 ask azure', '130 hedge of aws won', '130 took azure']);
+    t.strictSame(it.events, ['0 ask aws', '100 ask azure (hedge)', '130 hedge of aws won', '130 took azure']);
   },
 );
 
@@ -101,7 +101,12 @@ t.test('the slow one answers first: the hedge is taken back', async (t) => {
   const it = run({ aws: { outcome: ACCEPTED, afterMs: 120 }, azure: { outcome: ACCEPTED, afterMs: 80 } });
   await pass(it, 300);
   t.equal(await it.result, 'delivered');
-  t.strictSame(it.events, ['0 ask aws', '100 ask azure', '120 took aws', '120 hedge of aws cancelled']);
+  t.strictSame(it.events, [
+    '0 ask aws',
+    '100 ask azure (hedge)',
+    '120 took aws',
+    '120 hedge of aws cancelled',
+  ]);
 });
 
 t.test(
@@ -112,7 +117,7 @@ t.test(
       azure: { outcome: ACCEPTED, afterMs: 80, deaf: true },
     });
     await pass(it, 300);
-    t.strictSame(it.events, ['0 ask aws', '100 ask azure', '120 took aws', '180 hedge of aws lost']);
+    t.strictSame(it.events, ['0 ask aws', '100 ask azure (hedge)', '120 took aws', '180 hedge of aws lost']);
   },
 );
 
@@ -125,7 +130,7 @@ t.test('a hedge that fails leaves the slow one its time, and asks nobody else', 
   await pass(it, 400);
   t.strictSame(it.events, [
     '0 ask aws',
-    '100 ask azure',
+    '100 ask azure (hedge)',
     '110 hedge of aws failed',
     '110 failed azure',
     '300 took aws',
@@ -148,7 +153,7 @@ t.test('two black holes: the hedge is hedged; then there is nobody left', async 
 t.test('no budget, no hedge', async (t) => {
   const it = run({ aws: { outcome: LATE, afterMs: 750 }, azure: { outcome: ACCEPTED, afterMs: 30 } }, 1, 0);
   await pass(it, 1000);
-  t.strictSame(it.events, ['0 ask aws', '750 failed aws', '750 ask azure', '780 took azure']);
+  t.strictSame(it.events, ['0 ask aws', '750 failed aws', '750 ask azure (failover)', '780 took azure']);
 });
 
 t.test('two copies: a hedge stands in for the slow one, at a third provider', async (t) => {

@@ -3,13 +3,8 @@ import { pathToFileURL } from 'node:url';
 import type { ConflictPolicyOf } from '../../../router/ledger/conflict-policy.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 
-/** What not every engine does. One that does not have a group has to say so to who asks for it. */
-export type CaseGroup = 'retention' | 'erasure';
-
 export interface LedgerEngine {
   name: string;
-  /** The groups of cases that it has. */
-  groups: readonly CaseGroup[];
   /** Opens the ledger at `place`, made when there is none: opening one place again, also in another process, is a reopen. */
   open(place: string, options?: { conflictPolicyOf?: ConflictPolicyOf }): Promise<Ledger>;
   /** A new place. `folder` is an empty folder of the test's. */

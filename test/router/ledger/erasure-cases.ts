@@ -100,17 +100,3 @@ async function devices(ledger: Ledger): Promise<string[]> {
     counts.set(`${gateway} ${device}`, (counts.get(`${gateway} ${device}`) ?? 0) + 1);
   return Array.from(counts, ([name, count]) => `${name} ${count}`).sort((a, b) => (a < b ? -1 : 1));
 }
-
-export function noErasureCase(t: Test, engine: LedgerEngine): void {
-  t.test('it says that it cannot erase a device, and keeps what it has', async (t) => {
-    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
-    await ledger.commit([entry({ seqs: [1] })]);
-    const refusal = {
-      name: 'NotSupported',
-      message: `a ledger of type ${engine.name} does not support erasing a device`,
-    };
-    await t.rejects(upkeep.erase({ device: 'device-1', gateway: null }, 'ann'), refusal);
-    await t.rejects(upkeep.erasures(10), refusal);
-    t.equal((await ledger.read(0, 10)).length, 1);
-  });
-}

@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import type { Test } from 'tap';
 import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/conflict-policy.ts';
 import type { CommitResult, Ledger, LedgerEntry } from '../../../router/ledger/ledger.ts';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { GapReason } from '../../../shared/record.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry } from './envelopes.ts';
@@ -22,6 +23,7 @@ export const byName: ConflictPolicyOf = (stream) =>
 interface Version {
   text: string;
   source: string;
+  sentAs: SendReason | null;
 }
 
 interface ModelStream {
@@ -37,7 +39,7 @@ class ModelLedger {
   readonly streams = new Map<string, ModelStream>();
   offsets: string[] = [];
 
-  commit({ envelope, source }: LedgerEntry): CommitResult {
+  commit({ envelope, source, sentAs = null, redelivered = false }: LedgerEntry): CommitResult {
     const key = `${envelope.gateway}/${envelope.epoch}/${envelope.stream}`;
     const stream: ModelStream = this.streams.get(key) ?? {
       versions: new Map(),
@@ -47,26 +49,29 @@ class ModelLedger {
       conflicts: 0,
     };
     this.streams.set(key, stream);
-    const result = { new: 0, duplicate: 0, duplicateElsewhere: 0, conflict: 0, gap: 0 };
+    const result: CommitResult = { new: 0, duplicate: 0, causes: {}, conflict: 0, gap: 0 };
     const winners: string[] = [];
     for (const { seq, payload } of envelope.records) {
       const text = Buffer.from(payload).toString();
       const known = stream.versions.get(seq);
       if (!known) {
-        stream.versions.set(seq, { stands: { text, source }, all: [{ text, source }] });
+        stream.versions.set(seq, { stands: { text, source, sentAs }, all: [{ text, source, sentAs }] });
         stream.gaps.delete(seq);
         this.offsets.push(`${key}/${seq}=${text}`);
         result.new += 1;
       } else if (known.all.some((version) => version.text === text)) {
         result.duplicate += 1;
-        if (known.stands && known.stands.source !== source) result.duplicateElsewhere += 1;
+        const { stands } = known;
+        const other = stands && (stands.source === source ? 'same-source' : (sentAs ?? stands.sentAs));
+        const cause = redelivered ? 'redelivery' : stands ? (other ?? 'other-source') : 'unknown';
+        result.causes[cause] = (result.causes[cause] ?? 0) + 1;
       } else {
-        known.all.push({ text, source });
+        known.all.push({ text, source, sentAs });
         result.conflict += 1;
         const policy = byName(envelope.stream);
         if (policy === 'keep-first') continue;
         const stood = known.stands;
-        known.stands = policy === 'quarantine' ? null : { text, source };
+        known.stands = policy === 'quarantine' ? null : { text, source, sentAs };
         if (!stood) continue;
         this.offsets.splice(this.offsets.indexOf(`${key}/${seq}=${stood.text}`), 1);
         if (known.stands) winners.push(`${key}/${seq}=${text}`);
@@ -139,10 +144,12 @@ const anyEntry = (streams: readonly string[]) =>
       ),
       sealedAt: fc.option(fc.integer({ min: 0, max: SEQ_MAX }), { freq: 5 }),
       source: fc.constantFrom('aws', 'azure'),
+      sentAs: fc.constantFrom(null, null, 'hedge' as const, 'failover' as const, 'redundant' as const),
+      redelivered: fc.option(fc.constant(true), { nil: false, freq: 5 }),
     })
     .filter(({ seqs, gaps, sealedAt }) => seqs.length > 0 || gaps.length > 0 || sealedAt !== null)
-    .map(({ seqs, gaps, source, ...sketch }) =>
-      entry(
+    .map(({ seqs, gaps, source, sentAs, redelivered, ...sketch }) => ({
+      ...entry(
         {
           ...sketch,
           seqs: seqs.sort((a, b) => a - b),
@@ -150,7 +157,9 @@ const anyEntry = (streams: readonly string[]) =>
         },
         source,
       ),
-    );
+      sentAs,
+      redelivered,
+    }));
 
 const history = (streams: readonly string[]) =>
   fc.array(

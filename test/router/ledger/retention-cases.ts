@@ -127,16 +127,3 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
     t.match(await ledger.verify(), { problemCount: 0 });
   });
 }
-
-export function noRetentionCase(t: Test, engine: LedgerEngine): void {
-  t.test('it says that it has no retention, and keeps what it has', async (t) => {
-    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
-    await ledger.commit([entry({ seqs: [1] }, 'aws', 1)]);
-    const nowMs = systemClock.wallMs();
-    t.strictSame(await upkeep.retain([], nowMs), { records: 0, more: false }, 'nothing was asked');
-    const rules = retentionRules.parse([{ streams: '*', max_age: '1h' }]);
-    const message = `a ledger of type ${engine.name} does not support retention`;
-    await t.rejects(upkeep.retain(rules, nowMs), { name: 'NotSupported', message });
-    t.equal((await ledger.read(0, 10)).length, 1);
-  });
-}

@@ -7,7 +7,6 @@ import { LIMITS } from './limits.ts';
 
 export const engine: LedgerEngine = {
   name: 'sqlite',
-  groups: ['retention', 'erasure'],
   open: (place, options) =>
     openSqliteLedger({
       file: place,

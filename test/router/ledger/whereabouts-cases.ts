@@ -1,6 +1,7 @@
 /** Which sources brought a record (I6). Part of the contract. */
 import type { Test } from 'tap';
 import { retentionRules } from '../../../router/ledger/retention.ts';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry, gap, seqs } from './envelopes.ts';
 import { freshWithUpkeep } from './fresh.ts';
@@ -46,16 +47,40 @@ export function whereaboutsCases(t: Test, engine: LedgerEngine): void {
     t.match(await where(7), { state: 'given-up-age' });
     t.match(await where(8), { state: 'never-seen' });
     t.match(await upkeep.where({ ...KEY, gateway: 'gw-2', seq: 1 }), { state: 'never-seen' });
-    if (engine.groups.includes('erasure')) {
-      await upkeep.erase({ device: 'device-2', gateway: null }, 'ann');
-      const again = [{ source: 'gcp', cause: 'unknown' }];
-      t.match(await where(5), { state: 'erasure', first: null, again });
-    }
-    if (engine.groups.includes('retention')) {
-      const rules = retentionRules.parse([{ streams: '*', max_age: '1d' }]);
-      await upkeep.retain(rules, 100 * 86_400_000);
-      t.match(await where(4), { state: 'retention', offset: null, aside: [] });
-    }
+    await upkeep.erase({ device: 'device-2', gateway: null }, 'ann');
+    const again = [{ source: 'gcp', cause: 'unknown' }];
+    t.match(await where(5), { state: 'erasure', first: null, again });
+    const rules = retentionRules.parse([{ streams: '*', max_age: '1d' }]);
+    await upkeep.retain(rules, 100 * 86_400_000);
+    t.match(await where(4), { state: 'retention', offset: null, aside: [] });
+  });
+
+  t.test('what a gateway sent a record again for is told, whichever of the two came first', async (t) => {
+    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
+    const sent = (seq: number, source: string, sentAs: SendReason | null) => ({
+      ...entry({ seqs: [seq] }, source),
+      sentAs,
+    });
+    await ledger.commit([sent(1, 'aws', null), sent(2, 'gcp', 'hedge'), sent(3, 'aws', 'redundant')]);
+    t.match(
+      await ledger.commit([
+        sent(1, 'gcp', 'failover'),
+        sent(2, 'aws', null),
+        sent(3, 'gcp', 'redundant'),
+        sent(3, 'aws', 'redundant'),
+      ]),
+      [
+        { causes: { failover: 1 } },
+        { causes: { hedge: 1 } },
+        { causes: { redundant: 1 } },
+        { causes: { 'same-source': 1 } },
+      ],
+    );
+    const causes = async (seq: number): Promise<string[]> =>
+      (await upkeep.where({ ...KEY, seq })).again.map(({ cause }) => cause);
+    t.strictSame(await causes(1), ['failover']);
+    t.strictSame(await causes(2), ['hedge'], 'the first one was the hedge');
+    t.strictSame(await causes(3), ['same-source', 'redundant']);
   });
 
   t.test(

@@ -1,6 +1,6 @@
 /** The Event Hubs source, with the vendor's SDK over TLS, against the loopback hub. */
 import t, { type Test } from 'tap';
-import type { Publisher } from '../../../agent/cloud/publisher.ts';
+import type { OutboundEnvelope, Publisher } from '../../../agent/cloud/publisher.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
 import { eventHubsOptions } from '../../../router/sources/event-hubs.ts';
@@ -25,9 +25,14 @@ async function start(
   const publisher = await openPublisher(t, fixture.cloud.agentConfig('gw-1'));
   const send = async (...texts: string[]): Promise<void> => {
     for (const text of texts)
-      t.equal((await publisher.publish(envelope(text), 8000)).kind, 'accepted', `sent ${text}`);
+      t.equal((await publisher.publish(marked(text), 8000)).kind, 'accepted', `sent ${text}`);
   };
   return { ...fixture, publisher, send };
+}
+
+function marked(text: string): OutboundEnvelope {
+  const sent = envelope(text);
+  return { ...sent, properties: { ...sent.properties, why: 'failover' } };
 }
 
 /** Sequence numbers of the checkpoints in the store. */
@@ -56,7 +61,7 @@ t.test('the device that the hub authenticated, and what else it says', async (t)
   const { deliveries } = await startReading(t, { config: cloud.routerConfig() });
   await send('1');
   await until(t, 'the event', () => deliveries.length === 1);
-  t.equal(deliveries[0]?.authenticatedGateway, 'gw-1');
+  t.match(deliveries[0], { authenticatedGateway: 'gw-1', sentAs: 'failover' });
   t.match(deliveries[0]?.properties?.(), {
     sequenceNumber: '0',
     'iothub-connection-device-id': 'gw-1',

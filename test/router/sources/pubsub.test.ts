@@ -19,7 +19,8 @@ t.test('a settled message is acknowledged, one to be retried comes again', async
     deliveries.push(delivery);
     return deliveries.length < 3 ? 'retry' : 'settle';
   });
-  const sent = envelope('x');
+  const plain = envelope('x');
+  const sent = { ...plain, properties: { ...plain.properties, why: 'redundant' as const } };
   await publisher.publish(sent, 1000);
   await until(() => cloud.meter().settled === 1);
   t.same(
@@ -27,7 +28,7 @@ t.test('a settled message is acknowledged, one to be retried comes again', async
     [1, 2, 3],
   );
   t.ok(deliveries.every(({ bytes }) => Buffer.from(bytes).equals(sent.bytes)));
-  t.match(deliveries[0], { source: 'gcp', authenticatedGateway: null });
+  t.match(deliveries[0], { source: 'gcp', authenticatedGateway: null, sentAs: 'redundant' });
   t.match(deliveries[0]?.properties?.(), { messageId: String, published: /^20/, ...sent.properties });
   t.match(source.state(), { connected: true, received: 3, settled: 1, lastError: null });
   t.type(source.state().lastReceivedMs, 'number');

@@ -41,7 +41,7 @@ async function publish(t: Test, aws: RunningAws, payloads: (string | Uint8Array)
   t.teardown(() => publisher.close());
   const kinds: string[] = [];
   for (const payload of payloads) {
-    const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: 'metrics' };
+    const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: 'metrics', why: 'hedge' as const };
     const message = { gateway: 'gw-1', stream: 'metrics', bytes: Buffer.from(payload), properties };
     kinds.push((await publisher.publish(message, 5000)).kind);
   }
@@ -76,7 +76,12 @@ t.test('carries 100 KB of binary from publisher to handler, byte for byte, and s
   t.same(await publish(t, aws, [payload]), ['accepted']);
   await until(() => source.state().settled === 1, 'settled');
   t.ok(Buffer.from(deliveries[0]?.bytes ?? []).equals(Buffer.from(payload)));
-  t.match(deliveries[0], { source: 'aws', authenticatedGateway: 'gw-1', deliveryCount: 1 });
+  t.match(deliveries[0], {
+    source: 'aws',
+    authenticatedGateway: 'gw-1',
+    deliveryCount: 1,
+    sentAs: 'hedge',
+  });
   t.match(aws.cloud.meter(), { delivered: 1, settled: 1 });
   const { lastReceivedMs, ...state } = source.state();
   t.same(state, { connected: true, received: 1, settled: 1, lastError: null });

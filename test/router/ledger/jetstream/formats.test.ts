@@ -19,6 +19,7 @@ const ENTRY: CommitEntry = {
   duplicates: 2,
   aside: [{ seq: 2, message: 5, stood: false }],
   replaces: false,
+  departure: null,
 };
 const commitOf = (...entries: CommitEntry[]) => ({
   number: 4,
@@ -50,7 +51,41 @@ t.test('one in which a policy decided is of a format that an earlier version ref
     t.match(decode(bytes), [2]);
     t.strictSame(decodeCommit(bytes), commitOf(entry, ENTRY));
   }
-  t.throws(() => decodeCommit(encode([3, 1, 0, 0, 0, [], [], []])), { message: /newer Headgate/ });
+  t.throws(() => decodeCommit(encode([4, 1, 0, 0, 0, [], [], []])), { message: /newer Headgate/ });
+});
+
+t.test('one with which records leave is of a third', async (t) => {
+  const gone = IntervalSet.of([{ first: 1, last: 1 }]);
+  const moved = IntervalSet.of([{ first: 2, last: 3 }]);
+  const departure = { why: 'erasure', ids: gone, gone, aside: [5], moved } as const;
+  const bytes = encodeCommit(commitOf({ ...ENTRY, departure }, ENTRY));
+  t.match(decode(bytes), [3]);
+  t.strictSame(decodeCommit(bytes), commitOf({ ...ENTRY, departure }, ENTRY));
+});
+
+t.test('what is moved keeps its offsets, what left is nowhere', async (t) => {
+  const places = [{ first: 1, last: 9, parts: [17], offset: 21 }];
+  const page = pageFolding.apply(null, { places, replaces: false });
+  const after = pageFolding.apply(page, {
+    places: [],
+    replaces: false,
+    departure: {
+      gone: IntervalSet.of([
+        { first: 1, last: 1 },
+        { first: 5, last: 5 },
+      ]),
+      moved: IntervalSet.of([
+        { first: 2, last: 4 },
+        { first: 8, last: 9 },
+      ]),
+      parts: [40],
+    },
+  });
+  t.strictSame(after, [
+    { first: 2, last: 4, parts: [40], offset: 22 },
+    { first: 6, last: 7, parts: [17], offset: 26 },
+    { first: 8, last: 9, parts: [40], offset: 28 },
+  ]);
 });
 
 t.test('a stream from before there were policies', async (t) => {

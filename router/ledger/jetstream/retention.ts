@@ -1,0 +1,101 @@
+/** Records leave by age and size: whole arrivals, in bounded steps, the oldest hour first. */
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import { expired, type RetentionRules } from '../retention.ts';
+import type { Retained } from '../upkeep.ts';
+import type { Parts } from './blobs.ts';
+import type { CommitEntry } from './commit.ts';
+import { type DepartureParts, type DeparturePlan, depart, departing, standingOf } from './departure.ts';
+import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './volumes.ts';
+
+/** Records after which a step takes no further commit. */
+const RECORDS_PER_STEP = 2000;
+/** Commits that a step looks at, whatever they hold. */
+const COMMITS_PER_STEP = 256;
+
+interface Expiring {
+  entry: CommitEntry;
+  /** The last offset before it. */
+  offset: number;
+}
+
+interface RetentionPlan extends DeparturePlan {
+  records: number;
+}
+
+export class Retention {
+  readonly #parts: DepartureParts;
+  readonly #volumes: LoggedVolumes;
+
+  constructor(parts: DepartureParts) {
+    this.#parts = parts;
+    this.#volumes = new LoggedVolumes(parts.log);
+  }
+
+  async step(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
+    if (rules.length === 0) return { records: 0, more: false };
+    await this.#parts.catchUp();
+    if (!(await this.#volumes.follow())) return { records: 0, more: true };
+    const volumes = this.#volumes.all();
+    const [oldest] = expired(rules, volumes, nowWallMs);
+    const volume = volumes.find((one) => one.stream === oldest?.stream && one.hour === oldest.hour);
+    if (!volume) return { records: 0, more: false };
+    const { found, to } = await this.#next(volume);
+    const { records } = await depart(this.#parts, () => this.#plan(found));
+    // Only now: should it fail, the same is looked at again.
+    this.#volumes.left(volume, to);
+    return { records, more: true };
+  }
+
+  /** Entries of the volume, and the last commit that was looked at. */
+  async #next(volume: LoggedVolume): Promise<{ found: Expiring[]; to: number }> {
+    const found: Expiring[] = [];
+    let records = 0;
+    let to = volume.from - 1;
+    for (let commits = 0; to < volume.to; commits += 1) {
+      if (records >= RECORDS_PER_STEP || commits >= COMMITS_PER_STEP) break;
+      const next = await this.#parts.log.at(to + 1);
+      if (next === null || next.seq > volume.to) return { found, to: volume.to };
+      let { offset } = next.commit;
+      for (const entry of next.commit.entries) {
+        const { size } = entry.fresh;
+        const isMeant = entry.stream === volume.stream && hourOfEntry(next.commit, entry) === volume.hour;
+        if (isMeant && size > 0) found.push({ entry, offset });
+        if (isMeant) records += size;
+        offset += size;
+      }
+      to = next.seq;
+    }
+    return { found, to };
+  }
+
+  async #plan(found: readonly Expiring[]): Promise<RetentionPlan> {
+    const arrivals: Parts[] = [];
+    const aside: number[] = [];
+    const entries: CommitEntry[] = [];
+    let records = 0;
+    for (const { entry, offset } of found) {
+      const item = await this.#parts.states.stream(entry);
+      if (!item) continue;
+      const { quarantine } = item.state.withdrawn;
+      const standing = await standingOf(this.#parts.held, entry, offset);
+      const gone = IntervalSet.empty();
+      for (const { seq } of standing) if (!quarantine.has(seq)) gone.add(seq);
+      const messages = item.aside.filter(({ seq }) => gone.has(seq)).map(({ message }) => message);
+      // Also those of records that stand no longer: nobody reads them.
+      const parts = new Map([entry.parts, ...standing.map(({ place }) => place.parts)].map((p) => [p[0], p]));
+      arrivals.push(...parts.values());
+      aside.push(...messages);
+      records += gone.size;
+      if (gone.size === 0) continue;
+      const left = {
+        why: 'retention',
+        ids: gone,
+        gone,
+        aside: messages,
+        moved: IntervalSet.empty(),
+      } as const;
+      entries.push(departing(entry, left));
+    }
+    return { entries, arrivals, aside, records };
+  }
+}

@@ -1,0 +1,102 @@
+/** Records that leave a ledger on JetStream: from the servers too, under the eyes of other replicas, and once. */
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect } from '@nats-io/transport-node';
+import type { Test } from 'tap';
+import { decodeArrival } from '../../router/ledger/jetstream/arrival.ts';
+import type { Ledger } from '../../router/ledger/ledger.ts';
+import { retentionRules } from '../../router/ledger/retention.ts';
+import { entry, seqs } from '../router/ledger/envelopes.ts';
+
+const HOUR_MS = 3_600_000;
+
+export interface DepartureSetup {
+  opened: (t: Test, place: string) => Promise<Ledger>;
+  servers: readonly string[];
+}
+
+/** In these envelopes a record is of `device-<seq modulo 3>`. */
+export async function departureCases(t: Test, { opened, servers }: DepartureSetup): Promise<void> {
+  await t.test('what was erased is on no server; replicas read what stays, at its old offset', async (t) => {
+    const [one, other] = [await opened(t, 'erased'), await opened(t, 'erased')];
+    for (let i = 0; i < 20; i += 1)
+      await one.commit([entry({ seqs: seqs(10 * i + 1, 10 * i + 10), text: 'x'.repeat(40) })]);
+    const before = await other.read(0, 1000);
+    const kept = before.filter(({ device }) => device !== 'device-1');
+    t.equal(before.length, 200);
+    let isErasing = true;
+    const erasing = one.upkeep.erase({ device: 'device-1', gateway: null }, 'ann').finally(() => {
+      isErasing = false;
+    });
+    while (isErasing) {
+      const during = (await other.read(0, 1000)).filter(({ device }) => device !== 'device-1');
+      t.strictSame(during, kept, 'nothing else is missing for a moment');
+      t.match(await other.verify(), { problemCount: 0 });
+    }
+    t.match(await erasing, { records: before.length - kept.length });
+    t.strictSame(await other.read(0, 1000), kept);
+    t.strictSame(await one.read(0, 1000), kept);
+    t.match(await other.verify(), { records: kept.length, problemCount: 0 });
+    t.strictSame(await devicesOn(servers, 'erased'), ['device-0', 'device-2']);
+    t.match(await other.commit([entry({ seqs: [1, 2], text: 'x'.repeat(40) }, 'gcp')]), [
+      { duplicate: 2, conflict: 0, causes: { unknown: 1, 'other-source': 1 } },
+    ]);
+    t.match(await other.commit([entry({ seqs: [2, 3], text: 'y' }, 'gcp')]), [{ conflict: 2 }]);
+  });
+
+  await t.test(
+    'of two replicas that let the same records go, each lets go what the other has not',
+    async (t) => {
+      const ledgers = [await opened(t, 'retained'), await opened(t, 'retained')];
+      const [first] = ledgers;
+      const nowMs = 1000 * HOUR_MS;
+      for (let i = 0; i < 30; i += 1)
+        await first?.commit([
+          entry(
+            { gateway: `gw-${i % 3}`, seqs: seqs(100 * i + 1, 100 * i + 100) },
+            'aws',
+            nowMs - 50 * HOUR_MS,
+          ),
+        ]);
+      await first?.commit([entry({ seqs: [5000] }, 'aws', nowMs)]);
+      const rules = retentionRules.parse([{ streams: '*', max_age: '10h' }]);
+      const left = await Promise.all(
+        ledgers.map(async ({ upkeep }) => {
+          let records = 0;
+          for (let more = true; more; ) {
+            const step = await upkeep.retain(rules, nowMs);
+            records += step.records;
+            more = step.more;
+          }
+          return records;
+        }),
+      );
+      t.equal(
+        left.reduce((sum, records) => sum + records),
+        3000,
+      );
+      for (const ledger of ledgers) {
+        t.match(await ledger.read(0, 10), [{ seq: 5000, offset: 3001 }]);
+        t.match(await ledger.verify(), { records: 1, problemCount: 0 });
+      }
+      t.strictSame(await devicesOn(servers, 'retained'), ['device-2'], 'of the one that stays');
+    },
+  );
+}
+
+/** Of all arrivals that the servers hold. */
+async function devicesOn(servers: readonly string[], name: string): Promise<string[]> {
+  const nc = await connect({ servers: [...servers] });
+  try {
+    const jsm = await jetstreamManager(nc);
+    const { state } = await jsm.streams.info(`${name}-records`);
+    const devices = new Set<string>();
+    for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
+      const message = await jsm.streams.getMessage(`${name}-records`, { seq });
+      if (!message?.subject.startsWith(`${name}.records.`)) continue;
+      for (const { device } of decodeArrival(message.data).records) devices.add(device);
+    }
+    return [...devices].sort();
+  } finally {
+    await nc.close();
+  }
+}
