@@ -27,7 +27,7 @@ import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
-import { HttpsDownlink } from './downlink/https.ts';
+import { openDownlink } from './downlink/open.ts';
 import { ReceiptReceiver } from './downlink/receiver.ts';
 import { explainRoute } from './explanation.ts';
 import { Forwarder } from './forward/forwarder.ts';
@@ -172,17 +172,15 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     log: log('receipts'),
   });
   const receiver = new ReceiptReceiver({ gateway: config.gateway, tracker, log: log('receipts') });
-  const downlinks = config.downlinks.map(
-    (downlink) =>
-      new HttpsDownlink({
-        config: downlink,
-        gateway: config.gateway,
-        receiver,
-        tracker,
-        clock,
-        entropy,
-        log: log('downlink'),
-      }),
+  const downlinks = config.downlinks.map((downlink) =>
+    openDownlink(downlink, {
+      gateway: config.gateway,
+      receiver,
+      tracker,
+      clock,
+      entropy,
+      log: log('downlink'),
+    }),
   );
 
   const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({

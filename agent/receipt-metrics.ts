@@ -1,6 +1,6 @@
 /** What the agent measures of the router's receipts. */
 import { Counter, Gauge, type Registry } from 'prom-client';
-import type { HttpsDownlink } from './downlink/https.ts';
+import type { Downlink } from './downlink/downlink.ts';
 import type { ReceiptReceiver } from './downlink/receiver.ts';
 import type { Forwarder } from './forward/forwarder.ts';
 import type { ReceiptTracker } from './forward/receipt-tracker.ts';
@@ -9,7 +9,7 @@ export interface ReceiptParts {
   forwarder: Forwarder;
   tracker: ReceiptTracker;
   receiver: ReceiptReceiver;
-  downlinks: readonly HttpsDownlink[];
+  downlinks: readonly Downlink[];
 }
 
 export function registerReceipts(registry: Registry, parts: ReceiptParts): void {
@@ -57,7 +57,7 @@ export function registerReceipts(registry: Registry, parts: ReceiptParts): void 
   });
   new Gauge({
     name: 'headgate_agent_downlink_up',
-    help: 'One while the router answers.',
+    help: 'One while the router, or the cloud in between, answers.',
     labelNames: ['downlink'],
     registers,
     collect() {

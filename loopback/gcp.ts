@@ -80,6 +80,7 @@ class LoopbackGcp implements Cloud {
       topic: topicName(TOPIC),
       ackDeadlineSeconds: 10,
       enableExactlyOnceDelivery: false,
+      filter: '',
     });
     const server = new Server({ 'grpc.max_receive_message_length': MAX_RECEIVE_BYTES });
     const targetPort = await listen(server);

@@ -19,6 +19,7 @@ import { conflictRules } from './ledger/conflict-policy.ts';
 import { jetStreamOptions } from './ledger/jetstream/options.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { retentionRules } from './ledger/retention.ts';
+import { receiptsSchema } from './receipts/options.ts';
 import { eventHubsOptions } from './sources/event-hubs.ts';
 import { mqttSourceOptions } from './sources/mqtt.ts';
 import { pubsubOptions } from './sources/pubsub.ts';
@@ -86,15 +87,7 @@ export const routerConfigSchema = z.strictObject({
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
-  receipts: z
-    .strictObject({
-      interval: duration()
-        .refine((ms) => ms >= 100 && ms <= 5000, 'expected 100ms to 5s')
-        .default(1000)
-        .describe('A gateway gets at most one receipt in so long.'),
-    })
-    .prefault({})
-    .describe('What gateways are told of the ledger, through sources of type https.'),
+  receipts: receiptsSchema,
   ledger: ledgerSchema.prefault({ type: 'sqlite' }),
   conflicts: conflictRules,
   retention: retentionRules,

@@ -18,6 +18,8 @@ import { openFeed } from './feeds/open.ts';
 import { createIngest, type IngestOptions } from './ingest.ts';
 import { openLedger } from './ledger/open.ts';
 import { registerMeasured } from './metrics.ts';
+import { registerPushers } from './receipts/metrics.ts';
+import { openPushers } from './receipts/push.ts';
 import { Receipts } from './receipts/receipts.ts';
 import { createEventHubsSource } from './sources/event-hubs.ts';
 import { createMqttSource } from './sources/mqtt.ts';
@@ -44,9 +46,12 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     openFeed(feed, { ledger, clock, entropy, log: log('feed'), stdout: process.stdout }),
   );
   const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval });
+  const pushers = openPushers(config.receipts.through, { receipts, clock, entropy, log: log('receipts') });
   const onCommit: IngestOptions['onCommit'] = (committed) => {
     for (const feed of feeds) feed.notify();
     receipts.committed(committed.map(({ envelope }) => envelope));
+    const gateways = new Set(committed.map(({ envelope }) => envelope.gateway));
+    for (const pusher of pushers) pusher.committed(gateways);
   };
   const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit });
   const sources = config.sources.map((source) =>
@@ -57,6 +62,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const registry = new Registry();
   registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
   registerApi(registry, sources, receipts);
+  registerPushers(registry, pushers);
   const admin = createAdminServer({
     ...config.admin,
     checks: {
@@ -75,7 +81,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const { retention } = config;
   const keeping = createUpkeep({ upkeep, retention, registry, clock, log: log('upkeep') });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [closeLedger, keeping, admin, together(feeds), intake];
+  return [closeLedger, keeping, admin, together(feeds), together(pushers), intake];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */

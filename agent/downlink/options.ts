@@ -1,19 +1,40 @@
 /** The `downlinks` of agent.yaml, and what a policy asks of them. */
 import { z } from 'zod';
 import { identifier } from '../../shared/config/kinds.ts';
+import { gcpAccess, gcpCredentials } from '../../shared/gcp/access-options.ts';
 import type { Policy } from '../../shared/policy.ts';
 import { httpsAccess, loginProblem } from '../cloud/https/access.ts';
 
-export const downlinkSchema = z
+const name = identifier().describe('Your name for it: in metrics, in logs.');
+
+const NEXT = 'Tried when the others are refused, and the other way round.';
+
+const httpsDownlink = z
   .strictObject({
     type: z.literal('https').describe('A long poll at a router’s source of type https.'),
-    name: identifier().describe('Your name for it: in metrics, in logs.'),
+    name,
     ...httpsAccess,
   })
-  .superRefine(loginProblem)
+  .superRefine(loginProblem);
+
+const gcpDownlink = z.strictObject({
+  type: z.literal('gcp').describe('A Pub/Sub subscription of this gateway’s own.'),
+  name,
+  ...gcpAccess,
+  next_credentials: gcpCredentials.optional().describe(NEXT),
+  subscription: z
+    .string()
+    .min(1)
+    .describe('The id of the subscription, filtered by the attribute gateway. Nobody else reads it.'),
+});
+
+export const downlinkSchema = z
+  .discriminatedUnion('type', [httpsDownlink, gcpDownlink])
   .describe('A way from the router to this gateway.');
 
 export type DownlinkConfig = z.output<typeof downlinkSchema>;
+export type HttpsDownlinkConfig = z.output<typeof httpsDownlink>;
+export type GcpDownlinkConfig = z.output<typeof gcpDownlink>;
 
 interface PolicyIssue {
   /** From the root of the policy. */
@@ -25,9 +46,9 @@ interface PolicyIssue {
 /** Streams that wait for receipts where none can come: their records would never leave the buffer. */
 export function downlinkIssues(policy: Policy, downlinks: number): PolicyIssue[] {
   if (downlinks > 0) return [];
-  return Object.entries(policy.streams).flatMap(([name, { until }]) => {
+  return Object.entries(policy.streams).flatMap(([stream, { until }]) => {
     if (until !== 'receipt') return [];
-    const path = ['streams', name, 'until'];
+    const path = ['streams', stream, 'until'];
     const params = { hint: 'add a downlink, or say until: cloud' };
     return [{ path, message: 'no receipt can come: there are no downlinks', params }];
   });

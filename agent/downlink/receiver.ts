@@ -9,13 +9,17 @@ export interface ReceiptCounts {
   /** Not newer than what was applied already. */
   old: number;
   malformed: number;
+  /** Another gateway's, by what the cloud says of it. */
+  foreign: number;
 }
 
 export class ReceiptReceiver {
-  readonly counts: ReceiptCounts = { applied: 0, old: 0, malformed: 0 };
+  readonly counts: ReceiptCounts = { applied: 0, old: 0, malformed: 0, foreign: 0 };
   readonly #gateway: string;
   readonly #tracker: Pick<ReceiptTracker, 'apply'>;
   readonly #log: Logger;
+  /** Whose last one was malformed: it is logged when it begins (I10). */
+  readonly #malformed = new Set<string>();
   #version = 0;
 
   constructor(options: { gateway: string; tracker: Pick<ReceiptTracker, 'apply'>; log: Logger }) {
@@ -29,23 +33,32 @@ export class ReceiptReceiver {
     return this.#version;
   }
 
-  /** `body`: the JSON object whose `receipt` it is. False when it is none of ours. Never throws. */
-  receive(downlink: string, body: Uint8Array): boolean {
+  /** `body`: the JSON object whose `receipt` it is. Never throws. */
+  receive(downlink: string, body: Uint8Array): keyof ReceiptCounts {
+    const result = this.#take(downlink, body);
+    this.counts[result] += 1;
+    if (result !== 'malformed') this.#malformed.delete(downlink);
+    return result;
+  }
+
+  /** A cloud handed over what it says is another gateway's. */
+  passOver(): void {
+    this.counts.foreign += 1;
+  }
+
+  #take(downlink: string, body: Uint8Array): keyof ReceiptCounts {
     const read = this.#read(body);
     if ('problem' in read) {
-      this.counts.malformed += 1;
-      this.#log.warn({ event: 'downlink.malformed', downlink, problem: read.problem });
-      return false;
+      if (!this.#malformed.has(downlink))
+        this.#log.warn({ event: 'downlink.malformed', downlink, problem: read.problem });
+      this.#malformed.add(downlink);
+      return 'malformed';
     }
     const { receipt } = read;
-    if (receipt.version <= this.#version) {
-      this.counts.old += 1;
-      return true;
-    }
+    if (receipt.version <= this.#version) return 'old';
     this.#version = receipt.version;
-    this.counts.applied += 1;
     this.#tracker.apply(receipt);
-    return true;
+    return 'applied';
   }
 
   #read(body: Uint8Array): ReturnType<typeof readReceipt> {

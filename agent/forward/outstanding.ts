@@ -45,15 +45,20 @@ export class Outstanding {
     if (own[0] && next) addAll(own[0].set, next.set.ranges());
   }
 
-  /** A receipt covers these, or they matter no more. */
-  forget(covered: IntervalSet): void {
+  /** A receipt covers these, or they matter no more. Returns when the newest of them was acknowledged, null when none was. */
+  forget(covered: IntervalSet): number | null {
+    let newestMs: number | null = null;
     for (const [provider, own] of this.#buckets) {
-      const left = own
-        .map(({ atMs, set }) => ({ atMs, set: set.difference(covered) }))
-        .filter(({ set }) => set.size > 0);
+      const left: Bucket[] = [];
+      for (const { atMs, set } of own) {
+        const rest = set.difference(covered);
+        if (rest.size > 0) left.push({ atMs, set: rest });
+        if (rest.size < set.size) newestMs = Math.max(atMs, newestMs ?? atMs);
+      }
       if (left.length > 0) this.#buckets.set(provider, left);
       else this.#buckets.delete(provider);
     }
+    return newestMs;
   }
 
   /** When the oldest of each provider was acknowledged. */

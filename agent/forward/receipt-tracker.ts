@@ -4,6 +4,9 @@
  *
  * Only a router that answers is evidence. How late a receipt is, is counted to the moment of its last answer and not beyond, and after
  * a silence it is given as long again to catch up with what waits in the clouds' queues: late receipts are then its own doing.
+ *
+ * A receipt that a cloud brings answers no question, and may have lain there for hours. It is as new as the newest that it is the first
+ * to cover: no clock but this gateway's own is asked (I7). That none comes says nothing, unless something waits for one.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -17,6 +20,8 @@ import type { StreamQueue } from './stream-queue.ts';
 const CATCH_UP_MS_MAX = 600_000;
 /** What a provider did not deliver is sent through others so long; then through any again, or it might wait for ever. */
 const AVOID_MS = 60_000;
+/** Something waits, and no cloud has brought a receipt for so long: the router is away. Above the slowest downlink's usual pace. */
+const QUIET_MS = 180_000;
 
 export interface ReceiptTrackerOptions {
   streams: () => Iterable<Stream>;
@@ -36,6 +41,13 @@ export class ReceiptTracker {
   readonly #undelivered = new Map<string, number>();
   #heardMs: number | null = null;
   #isLost: boolean = false;
+  /** When a cloud last brought a receipt. */
+  #toldMs: number | null = null;
+  /** Up to here the router has spoken of what was acknowledged. */
+  #evidenceMs = 0;
+  /** Of the last receipt: the newest that it was the first to cover, and the oldest that had waited for it. */
+  #newestMs: number | null = null;
+  #oldestMs: number | null = null;
   /** Ages count from here on. */
   #countedFromMs = 0;
 
@@ -58,34 +70,58 @@ export class ReceiptTracker {
     return [...this.#queues()].some(({ queue }) => !queue.outstanding.isEmpty || queue.kept > 0);
   }
 
-  /** A newer receipt came. {@link heard} follows. */
+  /** A newer receipt came. {@link heard} or {@link told} follows. */
   apply({ streams }: Receipt): void {
     const queues = new Map([...this.#queues()].map((one) => [keyOf(one.queue), one]));
+    const waiting = [...queues.values()].flatMap(({ queue }) => queue.outstanding.oldest());
+    this.#oldestMs = waiting.length > 0 ? Math.min(...waiting.map(({ atMs }) => atMs)) : null;
+    this.#newestMs = null;
     for (const receipt of streams) {
       const known = queues.get(keyOf(receipt));
-      if (known) this.#options.settlements.received(known.stream, known.queue, receipt);
+      if (!known) continue;
+      const atMs = this.#options.settlements.received(known.stream, known.queue, receipt);
+      if (atMs !== null) this.#newestMs = Math.max(atMs, this.#newestMs ?? atMs);
     }
   }
 
   /** The router answered: what it has said up to now is all there is to say. */
   heard(): void {
-    const { clock, lagMs } = this.#options;
-    const nowMs = clock.monoMs();
-    if (this.#heardMs === null || this.#isLost) {
-      const silentMs = this.#heardMs === null ? lagMs : nowMs - this.#heardMs;
+    const nowMs = this.#options.clock.monoMs();
+    this.#spoke(nowMs, this.#isLost);
+    this.#evidenceMs = nowMs;
+    this.#judge(nowMs);
+  }
+
+  /** A cloud brought the receipt that was applied last. */
+  told(): void {
+    const nowMs = this.#options.clock.monoMs();
+    const waitingSinceMs = Math.max(this.#heardMs ?? nowMs, this.#oldestMs ?? nowMs);
+    this.#spoke(nowMs, this.#isLost || nowMs - waitingSinceMs > QUIET_MS);
+    this.#toldMs = nowMs;
+    this.#evidenceMs = Math.max(this.#evidenceMs, this.#newestMs ?? 0);
+    this.#judge(nowMs);
+  }
+
+  /** The router does not answer: nothing is known of anybody's receipts, unless a cloud brings them. */
+  lost(): void {
+    const isTold = this.#toldMs !== null && this.#options.clock.monoMs() - this.#toldMs < QUIET_MS;
+    if (this.#isLost || isTold) return;
+    this.#isLost = true;
+    this.#tell(new Map());
+  }
+
+  #spoke(nowMs: number, afterSilence: boolean): void {
+    if (this.#heardMs === null || afterSilence) {
+      const silentMs = this.#heardMs === null ? this.#options.lagMs : nowMs - this.#heardMs;
       this.#countedFromMs = nowMs + Math.min(silentMs, CATCH_UP_MS_MAX);
     }
     this.#heardMs = nowMs;
     this.#isLost = false;
-    this.#tell(this.#measured(nowMs));
-    this.#takeBack(nowMs);
   }
 
-  /** The router does not answer: nothing is known of anybody's receipts. */
-  lost(): void {
-    if (this.#isLost) return;
-    this.#isLost = true;
-    this.#tell(new Map());
+  #judge(nowMs: number): void {
+    this.#tell(this.#measured());
+    this.#takeBack(nowMs);
   }
 
   #tell(lags: Map<string, number>): void {
@@ -97,11 +133,11 @@ export class ReceiptTracker {
     });
   }
 
-  #measured(nowMs: number): Map<string, number> {
+  #measured(): Map<string, number> {
     const lags = new Map<string, number>();
     for (const { queue } of this.#queues()) {
       for (const { provider, atMs } of queue.outstanding.oldest()) {
-        const lagMs = Math.max(0, nowMs - Math.max(atMs, this.#countedFromMs));
+        const lagMs = Math.max(0, this.#evidenceMs - Math.max(atMs, this.#countedFromMs));
         lags.set(provider, Math.max(lagMs, lags.get(provider) ?? 0));
       }
     }
@@ -110,7 +146,7 @@ export class ReceiptTracker {
 
   /** What is not there by now is owed again where it still is in the buffer, and only counted where it is not. */
   #takeBack(nowMs: number): void {
-    const untilMs = nowMs - this.#options.lagMs;
+    const untilMs = this.#evidenceMs - this.#options.lagMs;
     if (untilMs < this.#countedFromMs) return;
     for (const { stream, queue } of this.#queues()) {
       for (const { provider, ranges } of queue.outstanding.takeOverdue(untilMs)) {

@@ -82,16 +82,17 @@ export class Settlements {
     this.#announced(queue, envelope, provider, untilReceipt);
   }
 
-  /** A receipt of the router about this queue. */
-  received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt): void {
+  /** A receipt of the router about this queue. Returns when the newest that it is the first to cover was acknowledged. */
+  received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt): number | null {
     const covered = coveredBy(receipt);
-    queue.outstanding.forget(covered);
-    if (policy.until !== 'receipt') return;
+    const newestMs = queue.outstanding.forget(covered);
+    if (policy.until !== 'receipt') return newestMs;
     this.#release(queue, queue.received(covered, policy.redundancy), policy.redundancy);
     const { gaps, end } = queue.announced.confirmed(covered, receipt.sealedAt);
     for (const { first, last } of gaps)
       this.#free(queue, this.#store.acceptGap(queue.epoch, queue.stream, first, last));
     if (end) this.#free(queue, this.#store.acceptSeal(queue.epoch, queue.stream));
+    return newestMs;
   }
 
   /** Gaps and the end of the epoch that the envelope told. */

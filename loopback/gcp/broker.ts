@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { FaultName } from '../faults.ts';
+import { messageFilter } from './filter.ts';
 import type { PubsubMessage, SubscriptionResource } from './messages.ts';
 import { type DeliveryCounter, Subscription } from './subscription.ts';
 
@@ -35,11 +36,13 @@ export class Broker {
     return this.#topics.has(name);
   }
 
-  createSubscription(resource: SubscriptionResource): 'created' | 'exists' | 'no-topic' {
+  createSubscription(resource: SubscriptionResource): 'created' | 'exists' | 'no-topic' | 'bad-filter' {
     const subscribers = this.#topics.get(resource.topic);
     if (!subscribers) return 'no-topic';
     if (this.#subscriptions.has(resource.name)) return 'exists';
-    const subscription = new Subscription({ resource, clock: this.#clock, counter: this.#counter });
+    const wanted = messageFilter(resource.filter);
+    if (!wanted) return 'bad-filter';
+    const subscription = new Subscription({ resource, wanted, clock: this.#clock, counter: this.#counter });
     subscribers.push(subscription);
     this.#subscriptions.set(resource.name, subscription);
     return 'created';

@@ -23,6 +23,8 @@ export interface SubscriptionResource {
   topic: string;
   ackDeadlineSeconds: number;
   enableExactlyOnceDelivery: boolean;
+  /** Empty: every message. */
+  filter: string;
 }
 
 export interface PublishRequest {
@@ -37,6 +39,7 @@ export interface PublishResponse {
 export interface PullRequest {
   subscription: string;
   maxMessages: number;
+  returnImmediately: boolean;
 }
 
 export interface PullResponse {

@@ -1,6 +1,7 @@
 /** google.pubsub.v1.Subscriber: create, get, Pull, StreamingPull, Acknowledge, ModifyAckDeadline. */
 import {
   type handleBidiStreamingCall,
+  type handleUnaryCall,
   type ServerDuplexStream,
   status,
   type UntypedServiceImplementation,
@@ -21,6 +22,8 @@ import type { Puller, Subscription } from './subscription.ts';
 
 /** The vendor's default for a subscription that names none. */
 const DEFAULT_ACK_DEADLINE_SECONDS = 10;
+/** "A bounded amount of time" (google.pubsub.v1.PullRequest); the vendor's is longer. */
+const PULL_HELD_MS = 10_000;
 
 export function subscriberService(options: { broker: Broker; gate: Gate }): UntypedServiceImplementation {
   const { broker, gate } = options;
@@ -37,6 +40,7 @@ export function subscriberService(options: { broker: Broker; gate: Gate }): Unty
       };
       const made = broker.createSubscription(resource);
       if (made === 'no-topic') throw notFound(resource.topic);
+      if (made === 'bad-filter') throw new Refusal(status.INVALID_ARGUMENT, 'The filter is not supported.');
       if (made === 'exists') throw new Refusal(status.ALREADY_EXISTS, 'Subscription already exists.');
       return resource;
     }),
@@ -44,9 +48,7 @@ export function subscriberService(options: { broker: Broker; gate: Gate }): Unty
       gate,
       ({ subscription }) => find(subscription).resource,
     ),
-    pull: unary<PullRequest, PullResponse>(gate, ({ subscription, maxMessages }) => ({
-      receivedMessages: find(subscription).pull(maxMessages),
-    })),
+    pull: heldPull(gate, find),
     acknowledge: unary<AcknowledgeRequest, object>(gate, ({ subscription, ackIds }) => {
       const target = find(subscription);
       return confirm(
@@ -62,6 +64,29 @@ export function subscriberService(options: { broker: Broker; gate: Gate }): Unty
       );
     }),
     streamingPull: streamingPull(gate, find),
+  };
+}
+
+/** Held while there is nothing, unless asked otherwise; a caller that has gone takes nothing with it. */
+function heldPull(
+  gate: Gate,
+  find: (name: string) => Subscription,
+): handleUnaryCall<PullRequest, PullResponse> {
+  return (call, callback) => {
+    const { subscription: name, maxMessages, returnImmediately } = call.request;
+    gate(call)
+      .then(() => {
+        const subscription = find(name);
+        const first = subscription.pull(maxMessages);
+        if (first.length > 0 || returnImmediately) return first;
+        const gone = new AbortController();
+        call.once('cancelled', () => gone.abort());
+        return subscription.pullWhenThere(maxMessages, PULL_HELD_MS, gone.signal);
+      })
+      .then(
+        (receivedMessages) => callback(null, { receivedMessages }),
+        (error: unknown) => callback(asStatus(error)),
+      );
   };
 }
 

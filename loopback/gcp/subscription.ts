@@ -40,19 +40,26 @@ export class Subscription {
   readonly resource: SubscriptionResource;
   readonly #clock: Clock;
   readonly #counter: DeliveryCounter;
+  readonly #wanted: (message: PubsubMessage) => boolean;
   readonly #waiting: Waiting[] = [];
   readonly #leases = new Map<string, Lease>();
   readonly #pullers = new Map<Puller, Outstanding>();
   #nextAckId = 1;
 
-  constructor(options: { resource: SubscriptionResource; clock: Clock; counter: DeliveryCounter }) {
+  constructor(options: {
+    resource: SubscriptionResource;
+    wanted: (message: PubsubMessage) => boolean;
+    clock: Clock;
+    counter: DeliveryCounter;
+  }) {
+    this.#wanted = options.wanted;
     this.resource = options.resource;
     this.#clock = options.clock;
     this.#counter = options.counter;
   }
 
   offer(messages: readonly PubsubMessage[]): void {
-    for (const message of messages) this.#waiting.push({ message, attempt: 1 });
+    for (const message of messages.filter(this.#wanted)) this.#waiting.push({ message, attempt: 1 });
     this.#deliver();
   }
 
@@ -71,6 +78,26 @@ export class Subscription {
     return this.#waiting
       .splice(0, maxMessages)
       .map((waiting) => this.#lease(waiting, null, this.resource.ackDeadlineSeconds * 1000));
+  }
+
+  /** As {@link pull}, as soon as something waits; nothing after `waitMs`, or when `signal` aborts. */
+  async pullWhenThere(maxMessages: number, waitMs: number, signal: AbortSignal): Promise<ReceivedMessage[]> {
+    const done = new AbortController();
+    let received: ReceivedMessage[] = [];
+    const puller: Puller = {
+      maxMessages,
+      maxBytes: 0,
+      ackDeadlineMs: this.resource.ackDeadlineSeconds * 1000,
+      send: (messages) => {
+        received = messages;
+        this.detach(puller);
+        done.abort();
+      },
+    };
+    this.attach(puller);
+    await this.#clock.sleep(waitMs, AbortSignal.any([done.signal, signal]));
+    this.detach(puller);
+    return received;
   }
 
   get unsettled(): number {
@@ -105,7 +132,7 @@ export class Subscription {
 
   #deliver(): void {
     for (const [puller, outstanding] of this.#pullers) {
-      while (this.#waiting.length > 0) {
+      while (this.#waiting.length > 0 && this.#pullers.has(puller)) {
         const batch = this.#takeFor(puller, outstanding);
         if (batch.length === 0) break;
         puller.send(batch);

@@ -10,6 +10,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Receipt, StreamReceipt } from '../../shared/receipt.ts';
 import type { StreamKey } from '../../shared/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { fitted } from './fit.ts';
 import { streamReceipts } from './receipt.ts';
 
 /** Gateways remembered that do not ask at the moment (I10). */
@@ -103,6 +104,21 @@ export class Receipts {
     }
   }
 
+  /**
+   * What is to be said now, in at most `bytesMax` bytes of JSON, when a cloud carries it; null when `signal` aborts. Its version is higher than
+   * the last one's only when it says something else. Rejects when the ledger does not answer.
+   */
+  async current(gateway: string, bytesMax: number, signal: AbortSignal): Promise<Receipt | null> {
+    const { clock, intervalMs } = this.#options;
+    const own = this.#of(gateway);
+    const restMs = own.lookedMs + intervalMs - clock.monoMs();
+    if (restMs > 0 && own.changed) await clock.sleep(restMs, signal);
+    if (signal.aborted) return null;
+    if (restMs <= 0 || own.changed) await this.#look(gateway, own, 0);
+    const { version, streams, touched } = own;
+    return fitted({ gateway, version, streams }, (key) => touched.get(nameOf(key)) ?? 0, bytesMax);
+  }
+
   #of(gateway: string): GatewayReceipts {
     const known = this.#gateways.get(gateway) ?? {
       streams: [],
@@ -161,6 +177,6 @@ export class Receipts {
   }
 }
 
-function nameOf({ epoch, stream }: StreamKey): string {
+function nameOf({ epoch, stream }: Pick<StreamKey, 'epoch' | 'stream'>): string {
   return `${epoch}/${stream}`;
 }

@@ -250,6 +250,6 @@ async function openPubSub(t: Test, router: GcpFixture['router']): Promise<PubSub
 }
 
 async function pull(subscriber: SubscriberClient, subscription: string) {
-  const [answer] = await subscriber.pull({ subscription, maxMessages: 100 });
+  const [answer] = await subscriber.pull({ subscription, maxMessages: 100, returnImmediately: true });
   return answer.receivedMessages ?? [];
 }

@@ -38,6 +38,7 @@ const PURE: readonly string[] = [
   'agent/simulate/tally.ts',
   'agent/simulate/weather.ts',
   'router/ledger/rules.ts',
+  'router/receipts/fit.ts',
   'router/receipts/receipt.ts',
   'shared/interval-set.ts',
   'shared/metering.ts',

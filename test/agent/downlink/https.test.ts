@@ -1,7 +1,7 @@
 /** The long poll of a gateway at a router's real endpoint. */
 import { copyFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { HttpsDownlink } from '../../../agent/downlink/https.ts';
+import { openDownlink } from '../../../agent/downlink/open.ts';
 import { downlinkSchema } from '../../../agent/downlink/options.ts';
 import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
 import { fault } from '../../../loopback/faults.ts';
@@ -29,6 +29,7 @@ async function open(t: Test, api: ApiFixture, options: Record<string, unknown> =
     lost() {
       heard.lost += 1;
     },
+    told: () => undefined,
     isWaiting,
   };
   const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
@@ -40,7 +41,7 @@ async function open(t: Test, api: ApiFixture, options: Record<string, unknown> =
     token_key_file: api.keyFile('gw-1'),
     ...options,
   });
-  const downlink = new HttpsDownlink({ ...deps, log, config, gateway: 'gw-1', receiver, tracker });
+  const downlink = openDownlink(config, { ...deps, log, gateway: 'gw-1', receiver, tracker });
   await downlink.start();
   t.teardown(() => downlink.stop());
   return { downlink, receipts, heard, lines };

@@ -144,6 +144,12 @@ function hear({ tracker }: Agent, router: Router): void {
   tracker.heard();
 }
 
+/** What it does with a receipt that a cloud brought. */
+function bring({ tracker }: Agent, receipt: ReturnType<Router['receipt']>): void {
+  tracker.apply(receipt);
+  tracker.told();
+}
+
 const rows = async ({ store }: Agent): Promise<number> => (await store.stats()).rows;
 const kept = ({ forwarder }: Agent): number =>
   forwarder.streams().reduce((sum, { awaitingReceipt }) => sum + awaitingReceipt, 0);
@@ -256,6 +262,51 @@ t.test('a router that is silent is no evidence against anybody, and gets time to
   await eventually(() => {
     agent.tracker.heard();
     return agent.tracker.undelivered.get('a') === 5;
+  });
+});
+
+t.test(
+  'a receipt that lay in a cloud is as old as what it covers: what came later is not missed (I3)',
+  async (t) => {
+    const router = new Router();
+    const agent = await agentOn(t, bufferFile(t.testdir()), { router });
+    bring(agent, router.receipt());
+    await systemClock.sleep(1.5 * LAG_MS);
+    await appendAll(agent.store, texts(5));
+    await eventually(() => kept(agent) === 5);
+    const old = router.receipt();
+    await appendAll(agent.store, texts(5));
+    await eventually(() => kept(agent) === 10);
+    await systemClock.sleep(1.5 * LAG_MS);
+    bring(agent, old);
+    await eventually(async () => (await rows(agent)) === 5);
+    t.equal(agent.tracker.undelivered.size, 0);
+    t.same(agent.routing.candidates('telemetry', new Set()), ['a', 'b'], 'nobody is suspected');
+    bring(agent, router.receipt());
+    await eventually(async () => (await rows(agent)) === 0);
+    t.equal(agent.acknowledged('a') + agent.acknowledged('b'), 2, 'nothing was sent twice');
+  },
+);
+
+t.test('a cloud’s receipt that passes over what is older shows who lost it (I3)', async (t) => {
+  const router = new Router();
+  const grey = new Set(['a']);
+  const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey });
+  bring(agent, router.receipt());
+  await systemClock.sleep(1.5 * LAG_MS);
+  await appendAll(agent.store, texts(5));
+  await eventually(() => kept(agent) === 5);
+  await systemClock.sleep(1.5 * LAG_MS);
+  bring(agent, router.receipt());
+  t.equal(agent.tracker.undelivered.size, 0, 'nothing that it covers is newer');
+  grey.clear();
+  await appendAll(agent.store, texts(5));
+  await eventually(() => kept(agent) === 10);
+  bring(agent, router.receipt());
+  t.equal(agent.tracker.undelivered.get('a'), 5);
+  await eventually(async () => {
+    bring(agent, router.receipt());
+    return (await rows(agent)) === 0;
   });
 });
 

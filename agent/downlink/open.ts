@@ -1,0 +1,33 @@
+/** One downlink of the configuration, by its type. */
+import type { Clock } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
+import { Downlink, type ReceiptQuestion } from './downlink.ts';
+import { SubscriptionQuestion } from './gcp.ts';
+import { LongPoll } from './https.ts';
+import type { DownlinkConfig } from './options.ts';
+import type { ReceiptReceiver } from './receiver.ts';
+
+export interface DownlinkDeps {
+  gateway: string;
+  receiver: ReceiptReceiver;
+  tracker: Pick<ReceiptTracker, 'heard' | 'told' | 'lost' | 'isWaiting'>;
+  clock: Clock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+/** Connects with `start`. */
+export function openDownlink(config: DownlinkConfig, deps: DownlinkDeps): Downlink {
+  return new Downlink({ name: config.name, question: question(config, deps), ...deps });
+}
+
+function question(config: DownlinkConfig, deps: DownlinkDeps): ReceiptQuestion {
+  switch (config.type) {
+    case 'https':
+      return new LongPoll({ config, ...deps });
+    case 'gcp':
+      return new SubscriptionQuestion({ config, ...deps });
+  }
+}

@@ -1,0 +1,28 @@
+/** What the router measures of the receipts that clouds carry. */
+import { Counter, Gauge, type Registry } from 'prom-client';
+import type { ReceiptPusher } from './pusher.ts';
+
+export function registerPushers(registry: Registry, pushers: readonly ReceiptPusher[]): void {
+  const registers = [registry];
+  new Counter({
+    name: 'headgate_router_receipt_pushes_total',
+    help: 'Receipts that were due through a cloud, by what became of them.',
+    labelNames: ['downlink', 'result'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { name, counts } of pushers) {
+        for (const [result, count] of Object.entries(counts)) this.inc({ downlink: name, result }, count);
+      }
+    },
+  });
+  new Gauge({
+    name: 'headgate_router_receipt_pushes_waiting',
+    help: 'Gateways that something came in for since the last receipt through this cloud.',
+    labelNames: ['downlink'],
+    registers,
+    collect() {
+      for (const { name, waiting } of pushers) this.set({ downlink: name }, waiting);
+    },
+  });
+}

@@ -1,0 +1,38 @@
+/** The `receipts` of router.yaml. */
+import { z } from 'zod';
+import { uniqueNames } from '../../shared/config/common.ts';
+import { duration, identifier } from '../../shared/config/kinds.ts';
+import { topicOptions } from './pubsub.ts';
+
+/** Agents take it for a silence of the router when something has waited for three minutes. */
+const INTERVAL_MS_MIN = 1000;
+const INTERVAL_MS_MAX = 60_000;
+
+const every = {
+  name: identifier().describe('Your name for it: in metrics, in logs.'),
+  interval: duration()
+    .refine((ms) => ms >= INTERVAL_MS_MIN && ms <= INTERVAL_MS_MAX, 'expected 1s to 1m')
+    .default(30_000)
+    .describe('A gateway gets at most one receipt through it in so long: each is billed.'),
+};
+
+const throughSchema = z
+  .discriminatedUnion('type', [
+    topicOptions.safeExtend({ type: z.literal('gcp').describe('A Pub/Sub topic.'), ...every }).strict(),
+  ])
+  .describe('A cloud that carries receipts to gateways.');
+
+export type ThroughConfig = z.output<typeof throughSchema>;
+
+export const receiptsSchema = z
+  .strictObject({
+    interval: duration()
+      .refine((ms) => ms >= 100 && ms <= 5000, 'expected 100ms to 5s')
+      .default(1000)
+      .describe('A gateway gets at most one receipt in so long.'),
+    through: uniqueNames(z.array(throughSchema).max(8), 'downlink')
+      .default([])
+      .describe('Clouds that carry receipts too, to gateways that do not reach this router.'),
+  })
+  .prefault({})
+  .describe('What gateways are told of the ledger, through sources of type https and through clouds.');

@@ -1,0 +1,111 @@
+/** Receipts through a Pub/Sub topic: one message each, with the gateway as an attribute that its subscription is filtered by. */
+import type { Topic } from '@google-cloud/pubsub';
+import { z } from 'zod';
+import type { Clock } from '../../shared/clock.ts';
+import { gcpAccess } from '../../shared/gcp/access-options.ts';
+import { GRPC_OPTIONS, gcpAddress } from '../../shared/gcp/connection.ts';
+import { errorText } from '../../shared/log.ts';
+import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
+import type { Carried, Carrier } from './carrier.ts';
+import { receiptText } from './fit.ts';
+
+/** A `receipts.through[]` entry of type `gcp`, without what all entries have. */
+export const topicOptions = z.strictObject({
+  ...gcpAccess,
+  topic: z.string().min(1).default('headgate-receipts').describe('The id of the topic.'),
+});
+
+export type TopicOptions = z.output<typeof topicOptions>;
+
+const SEND_MS = 10_000;
+/** google.rpc.Code: of this message; of the login, whose files may be renewed. Everything else is of the topic or the way. */
+const INVALID_ARGUMENT = 3;
+const PERMISSION_DENIED = 7;
+const UNAUTHENTICATED = 16;
+const STOPPING: Carried = { kind: 'failed', problem: 'the router is stopping' };
+const LATE: Carried = { kind: 'failed', problem: `no answer in ${SEND_MS} ms` };
+
+interface Connection {
+  topic: Topic;
+  close(): Promise<void>;
+}
+
+export class TopicCarrier implements Carrier {
+  readonly bytesMax = RECEIPT_BYTES_MAX;
+  readonly #options: TopicOptions;
+  readonly #clock: Clock;
+  #connection: Promise<Connection> | null = null;
+
+  /** Connects with the first receipt. */
+  constructor(options: TopicOptions, { clock }: { clock: Clock }) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+    const done = new AbortController();
+    const over = this.#clock
+      .sleep(SEND_MS, AbortSignal.any([signal, done.signal]))
+      .then(() => (signal.aborted ? STOPPING : LATE));
+    const carried = await Promise.race([this.#publish(receipt), over]);
+    done.abort();
+    return carried;
+  }
+
+  async close(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = null;
+    if (connection)
+      await connection.then(
+        (open) => open.close(),
+        () => undefined,
+      ); // Not open: nothing to close.
+  }
+
+  async #publish(receipt: Receipt): Promise<Carried> {
+    try {
+      this.#connection ??= connect(this.#options, this.#clock);
+      const { topic } = await this.#connection;
+      const data = Buffer.from(receiptText(receipt));
+      await topic.publishMessage({ data, attributes: { gateway: receipt.gateway } });
+      return { kind: 'sent' };
+    } catch (error) {
+      const problem = errorText(error);
+      const code = Reflect.get(Object(error), 'code');
+      if (code === INVALID_ARGUMENT) return { kind: 'refused', problem };
+      // Not opened, or its credentials are no good: the next one reads the files again.
+      if (typeof code !== 'number' || code === PERMISSION_DENIED || code === UNAUTHENTICATED)
+        await this.close();
+      return { kind: 'failed', problem };
+    }
+  }
+}
+
+/** The SDK is loaded here, when it is used. */
+async function connect(options: TopicOptions, clock: Clock): Promise<Connection> {
+  const { PubSub } = await import('@google-cloud/pubsub');
+  const { openGcpCredentials, withCalls } = await import('../../shared/gcp/credentials.ts');
+  const { SocketHold } = await import('../../shared/gcp/socket-hold.ts');
+  const trust = await openGcpCredentials(options, clock);
+  const sockets = new SocketHold(trust.channel);
+  const { servicePath, port, universeDomain } = gcpAddress(options);
+  const client = new PubSub({
+    projectId: options.project,
+    apiEndpoint: `${servicePath}:${port}`,
+    universeDomain,
+    emulatorMode: false,
+    sslCreds: withCalls(sockets, trust),
+    ...GRPC_OPTIONS,
+  });
+  const topic = client.topic(options.topic, {
+    // A receipt has its own pace already; what is due together goes in one request.
+    batching: { maxMilliseconds: 10 },
+    // Retrying is the pusher's: the SDK's own would hold on to receipts that are old by then.
+    gaxOpts: { timeout: SEND_MS, retry: null },
+  });
+  const close = async (): Promise<void> => {
+    sockets.cut();
+    await client.close();
+  };
+  return { topic, close };
+}

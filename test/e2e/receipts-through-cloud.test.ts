@@ -1,0 +1,70 @@
+/**
+ * A gateway that reaches one cloud and no router: its only way back is that cloud too. Real agent and router, each in a process of its own,
+ * the vendor's SDK on both sides.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
+import t from 'tap';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { systemClock } from '../../shared/clock.ts';
+import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from '../agent/downlink/gcp-support.ts';
+import { AgentProcess, configFile } from '../crash/agent-process.ts';
+import { startGcp, until } from '../loopback/gcp-support.ts';
+import { freePort } from '../servers/free-port.ts';
+import { routerProcess } from '../servers/router-process.ts';
+
+const READINGS = 30;
+const statusSchema = z.object({ buffer: z.object({ rows: z.number() }) });
+
+t.test(
+  'rows of a stream that waits for receipts leave the buffer when Pub/Sub brought one (I3)',
+  async (t) => {
+    const { agent: provider, router: source, directory } = await startGcp(t);
+    await makeReceiptTopic(t, source, 'attributes.gateway="gw-1"');
+    const dir = join(directory, 'agent');
+    mkdirSync(dir);
+    const ports = { broker: await freePort(), admin: await freePort() };
+    const { topic: _topic, region: _region, next_credentials: _next, ...access } = provider;
+    const config = {
+      gateway: 'gw-1',
+      data_dir: join(dir, 'data'),
+      admin: { port: ports.admin },
+      broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: ports.broker }] },
+      providers: [{ type: 'gcp', name: 'gcp', ...provider }],
+      downlinks: [{ type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...access }],
+      policy: { streams: { telemetry: { topics: ['#'], until: 'receipt' } } },
+    };
+    writeFileSync(configFile(dir), stringify(config));
+    const agent = new AgentProcess({ dir }, systemClock);
+    t.teardown(() => agent.kill());
+    await agent.untilReady();
+    const admin = `http://127.0.0.1:${ports.admin}`;
+    const rows = async (): Promise<number> =>
+      statusSchema.parse(await (await fetch(`${admin}/v1/status`)).json()).buffer.rows;
+    const awaiting = async (): Promise<string | undefined> =>
+      /^headgate_agent_stream_awaiting_receipt_records\{.*\} (\d+)$/m.exec(
+        await (await fetch(`${admin}/metrics`)).text(),
+      )?.[1];
+
+    const device = await connectAsync(`mqtt://127.0.0.1:${ports.broker}`, { protocolVersion: 4 });
+    const publishes = Array.from({ length: READINGS }, (_, i) =>
+      device.publishAsync('plant/a', `${i}`, { qos: 1 }),
+    );
+    await Promise.all(publishes);
+    await device.endAsync();
+    await until(async () => (await awaiting()) === String(READINGS), 30_000);
+    t.equal(await rows(), READINGS, 'Pub/Sub took them, and they are kept');
+
+    const { subscription: _subscription, ...project } = source;
+    const router = await routerProcess(join(directory, 'router'), {
+      sources: [{ type: 'gcp', name: 'gcp', ...source }],
+      receipts: { through: [{ type: 'gcp', name: 'pubsub', interval: '1s', topic: TOPIC, ...project }] },
+    });
+    t.teardown(() => router.kill());
+    await router.start();
+    await until(async () => (await rows()) === 0, 30_000);
+    t.equal(await router.stop(), 0);
+  },
+);
