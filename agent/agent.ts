@@ -130,7 +130,12 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const publishers = new Map(
     enabled.map((provider) => [
       provider.name,
-      new CredentialPublisher(provider, { clock, log: log('cloud'), trustedWallMs }),
+      new CredentialPublisher(provider, {
+        onCut: (cut) => routing.dispatch({ kind: 'cut', provider: provider.name, cut }),
+        clock,
+        log: log('cloud'),
+        trustedWallMs,
+      }),
     ]),
   );
   const senders = new Map(

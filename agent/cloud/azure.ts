@@ -9,7 +9,7 @@ import { parseConnectionString, withGateway } from './azure/connection-string.ts
 import { notConnected } from './azure/outcome.ts';
 import { type AzureSdk, loadAzureSdk } from './azure/sdk.ts';
 import type { Session } from './azure/session.ts';
-import { NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher } from './publisher.ts';
+import { type Cut, NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher } from './publisher.ts';
 
 /** A message is at most 256 KiB with its properties (Azure docs, "IoT Hub quotas and throttling"). */
 const MESSAGE_MAX_BYTES = 262_144;
@@ -72,6 +72,8 @@ export type AzureOptions = z.infer<typeof azureOptions>;
 export interface AzureDeps {
   clock: Clock;
   log: Logger;
+  /** The hub ended a connection in a way that may be its silent word for a limit. */
+  onCut?: (cut: Cut) => void;
   /** How long one connection lives before its token is renewed. */
   sessionLifetimeMs?: number;
 }
@@ -89,7 +91,7 @@ class AzurePublisher implements Publisher {
   #inFlight = 0;
 
   constructor(sdk: AzureSdk, options: AzureOptions, deps: AzureDeps) {
-    const { clock, log, sessionLifetimeMs = SESSION_LIFETIME_MS } = deps;
+    const { clock, log, onCut = () => undefined, sessionLifetimeMs = SESSION_LIFETIME_MS } = deps;
     this.#clock = clock;
     this.#connection = new Connection({
       prepare: async () => {
@@ -102,6 +104,7 @@ class AzurePublisher implements Publisher {
           lifetimeMs: device.sharedAccessKey ? sessionLifetimeMs : null,
         };
       },
+      onCut,
       clock,
       log,
     });

@@ -5,10 +5,12 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { ProviderConfig } from '../config.ts';
-import type { Publisher } from './publisher.ts';
+import type { Cut, Publisher } from './publisher.ts';
 import { SupervisedPublisher } from './supervised.ts';
 
 interface PublisherDeps {
+  /** Told of each connection that the provider cut; only IoT Hub's publisher has something to tell. */
+  onCut?: (cut: Cut) => void;
   clock: Clock;
   log: Logger;
 }

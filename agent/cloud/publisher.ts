@@ -45,6 +45,12 @@ export type Outcome =
   /** Taken back by the caller before it ended: says nothing of the provider. `sent`: bytes may have left, and be billed. */
   | { kind: 'cancelled'; sent: boolean; detail: string };
 
+/**
+ * How a provider ended a connection by itself that something had been sent over, while it lets us connect again: `late`, soon after
+ * an acknowledgement that took very long; `unanswered`, before it acknowledged anything. IoT Hub's only words for a limit.
+ */
+export type Cut = 'late' | 'unanswered';
+
 export interface Publisher {
   readonly type: ProviderType;
   /** Largest envelope, in bytes, that fits the provider's message limit with topic and properties. */

@@ -42,7 +42,7 @@ export function limitsOf(uses: readonly ProviderUse[], cost: Policy['cost']): Li
   const budget = budgetState(spentUsd, cost);
   const holds = uses.flatMap(({ provider, ...use }) => {
     const reasons: CostHold[] = [];
-    if (quotaEnds(use)) reasons.push('quota');
+    if ((quotaUsed(use) ?? 0) >= QUOTA_SHARE) reasons.push('quota');
     const holdsMoney = budget === 'spent' && cost.on_budget === 'hold';
     if (holdsMoney && envelopeCostUsd(use.tariff, NEXT_ENVELOPE, use.month.units) > 0) reasons.push('budget');
     return reasons.map((reason) => ({ provider, reason }));
@@ -50,9 +50,10 @@ export function limitsOf(uses: readonly ProviderUse[], cost: Policy['cost']): Li
   return { holds, budget, spentUsd };
 }
 
-function quotaEnds({ tariff, today }: Omit<ProviderUse, 'provider'>): boolean {
+/** Share of the day's quota that is used, what may have been billed included; null: it has none. */
+export function quotaUsed({ tariff, today }: Pick<ProviderUse, 'tariff' | 'today'>): number | null {
   const quota = unitsPerDay(tariff);
-  return quota !== null && today.units + today.possibleUnits >= quota * QUOTA_SHARE;
+  return quota === null ? null : (today.units + today.possibleUnits) / quota;
 }
 
 function budgetState(spentUsd: number, { budget, alert_threshold }: Policy['cost']): BudgetState {

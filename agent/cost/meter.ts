@@ -14,7 +14,7 @@ import type { Tariff } from '../../shared/tariff.ts';
 import type { OutboundEnvelope, Outcome } from '../cloud/publisher.ts';
 import type { RoutingEvent } from '../routing/core.ts';
 import { dayEndMs, monthEndMs } from './calendar.ts';
-import { type BudgetState, type CostHold, limitsOf, type ProviderUse } from './limits.ts';
+import { type BudgetState, type CostHold, limitsOf, type ProviderUse, quotaUsed } from './limits.ts';
 import { mayBeBilled } from './possible.ts';
 import { type ClockReading, NO_AMOUNT, Usage, type UsageSnapshot } from './usage.ts';
 import { readUsageFile, writeUsageFile } from './usage-file.ts';
@@ -140,8 +140,9 @@ export class Meter implements Service {
       log.info({ event: 'cost.turn', turn, day: this.#usage.snapshot().dated ? 'known' : 'unknown' });
     }
     const uses = this.#uses();
-    for (const { provider, month } of uses) {
-      dispatch({ kind: 'usage', provider, unitsThisMonth: month.units });
+    for (const use of uses) {
+      const { provider, month } = use;
+      dispatch({ kind: 'usage', provider, unitsThisMonth: month.units, quotaUsed: quotaUsed(use) });
     }
     const limits = limitsOf(uses, cost);
     this.#hold(limits.holds);

@@ -49,6 +49,8 @@ export class Decisions {
     }
     for (const effect of effects) {
       const { kind } = effect;
+      if (kind === 'hold')
+        this.#push({ k: kind, m, p: effect.provider, why: effect.reason, on: effect.begins });
       if (kind === 'switch')
         this.#push({ k: kind, m, s: effect.stream, from: effect.from, to: effect.to, why: effect.reason });
       if (kind === 'health')

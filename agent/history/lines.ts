@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import { OWN_HOLDS } from '../routing/reasons.ts';
 
 /** As far as a damaged line could harm: what is inside was checked before it was written. */
 const policyShape = z.looseObject({
@@ -20,7 +21,7 @@ const factsShape = z.looseObject({
   certifications: z.array(z.string()),
 });
 const healthKind = z.enum(['healthy', 'degraded', 'open', 'probing']);
-const holdReason = z.enum(['manual', 'quota', 'budget', 'receipt-lag']);
+const holdReason = z.enum(['manual', 'quota', 'budget', ...OWN_HOLDS]);
 
 const mono = z.number();
 const name = z.string();

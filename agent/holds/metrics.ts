@@ -1,10 +1,10 @@
 /** Holds as metrics, read when Prometheus asks. */
 import { Gauge, type Registry } from 'prom-client';
 import type { LiveRouting } from '../forward/live-routing.ts';
-import type { HoldReason } from '../routing/reasons.ts';
+import { type HoldReason, OWN_HOLDS } from '../routing/reasons.ts';
 import type { Holds } from './holds.ts';
 
-const REASONS: readonly HoldReason[] = ['manual', 'quota', 'budget', 'receipt-lag'];
+const REASONS: readonly HoldReason[] = ['manual', 'quota', 'budget', ...OWN_HOLDS];
 
 export function registerHolds(registry: Registry, routing: LiveRouting, holds: Holds): void {
   const registers = [registry];

@@ -1,12 +1,19 @@
 /** What events do to one provider's state. */
 import type { Policy } from '../../shared/policy.ts';
-import type { Outcome } from '../cloud/publisher.ts';
+import type { Cut, Outcome } from '../cloud/publisher.ts';
 import { isHeldFirmly } from './eligibility.ts';
 import { type Health, type HealthEventKind, isUp, nextHealth } from './health.ts';
 import { healthEventOf, verdictOf } from './outcome.ts';
 import type { HoldReason } from './reasons.ts';
 import { afterPause, withLag } from './receipt-lag.ts';
 import { nextBaseline, passesTrial, signsOf, TRIAL_SAMPLES } from './signs.ts';
+import {
+  afterAcceptance,
+  afterCut,
+  afterLimitPause,
+  type SilentLimit,
+  withQuotaUsed,
+} from './silent-limit.ts';
 import type { ProviderState } from './state.ts';
 import { EMPTY_WINDOW, pruned, type Sample, withSample } from './window.ts';
 
@@ -48,6 +55,7 @@ export function afterTry(provider: ProviderState, result: Try, policy: Policy, n
     ...provider,
     lastTryMs: nowMs,
     probeSentMs: probe ? null : provider.probeSentMs,
+    silentLimit: outcome.kind === 'accepted' ? afterAcceptance(provider.silentLimit) : provider.silentLimit,
   };
   const retryAfterMs = outcome.kind === 'throttled' ? outcome.retryAfterMs : null;
   const moved = moveHealth(heard, event, policy, nowMs, retryAfterMs);
@@ -67,8 +75,33 @@ export function afterTick(provider: ProviderState, policy: Policy, nowMs: number
 }
 
 function unpaused(provider: ProviderState, policy: Policy, nowMs: number): ProviderState {
-  const receiptLag = afterPause(provider.receiptLag, policy.failover, nowMs);
-  return receiptLag === provider.receiptLag ? provider : released({ ...provider, receiptLag }, 'receipt-lag');
+  const rested = limited(provider, afterLimitPause(provider.silentLimit, nowMs));
+  const receiptLag = afterPause(rested.receiptLag, policy.failover, nowMs);
+  return receiptLag === rested.receiptLag ? rested : released({ ...rested, receiptLag }, 'receipt-lag');
+}
+
+/** It ended a connection over which something was sent; see silent-limit.ts. */
+export function cutOff(provider: ProviderState, cut: Cut, nowMs: number): ProviderState {
+  return limited(provider, afterCut(provider.silentLimit, cut, nowMs));
+}
+
+/** What it billed: of the month, and as a share of its day's quota. */
+export function used(
+  provider: ProviderState,
+  unitsThisMonth: number,
+  quotaUsed: number | null,
+): ProviderState {
+  return { ...limited(provider, withQuotaUsed(provider.silentLimit, quotaUsed)), unitsThisMonth };
+}
+
+/** The hold follows what is inferred. */
+function limited(provider: ProviderState, silentLimit: SilentLimit): ProviderState {
+  const before = provider.silentLimit.hold;
+  const { hold } = silentLimit;
+  const inferred = { ...provider, silentLimit };
+  if (hold === before) return silentLimit === provider.silentLimit ? provider : inferred;
+  const freed = before === null ? inferred : released(inferred, before.reason);
+  return hold === null ? freed : held(freed, hold.reason);
 }
 
 export function held(provider: ProviderState, reason: HoldReason): ProviderState {

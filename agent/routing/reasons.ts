@@ -1,6 +1,6 @@
 /** Why a provider is not used, and why a stream moved. Each text is the log field and the metric label. */
 
-/** A named reason not to use a provider. It may have several; each ends on its own. All but the last are set from outside the core. */
+/** A named reason not to use a provider. It may have several; each ends on its own. Those of OWN_HOLDS are the core's, the others are set from outside. */
 export type HoldReason =
   /** An operator said so. */
   | 'manual'
@@ -9,7 +9,14 @@ export type HoldReason =
   /** The monthly budget of the policy is used up. */
   | 'budget'
   /** It acknowledges, but the records do not reach the router (grey failure); see receipt-lag.ts. */
-  | 'receipt-lag';
+  | 'receipt-lag'
+  /** It slows down and cuts connections, as a hub does that is asked for too much; see silent-limit.ts. */
+  | 'throttled'
+  /** It cuts every connection without an answer: the quota of its day is used up, by this gateway or others. */
+  | 'quota-exhausted';
+
+/** Holds that the core begins and ends itself. */
+export const OWN_HOLDS = ['receipt-lag', 'throttled', 'quota-exhausted'] as const satisfies HoldReason[];
 
 /** Why a provider may not take an envelope of a stream now. */
 export type Refusal =

@@ -4,6 +4,7 @@ import { PRICE_SHEETS } from '../../shared/prices.ts';
 import { type Health, healthyAt } from './health.ts';
 import type { HoldReason } from './reasons.ts';
 import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
+import { NO_SILENT_LIMIT, type SilentLimit } from './silent-limit.ts';
 import { EMPTY_WINDOW, type SampleWindow } from './window.ts';
 
 /** Slow-moving p95, to know an unusual latency by. */
@@ -21,6 +22,7 @@ export interface ProviderState {
   readonly baseline: Baseline | null;
   readonly holds: readonly HoldReason[];
   readonly receiptLag: ReceiptLag;
+  readonly silentLimit: SilentLimit;
   /** Units billed this month, as last told. */
   readonly unitsThisMonth: number;
   /** Last outcome, or last probe asked for; null before the first and after a release. */
@@ -70,6 +72,7 @@ export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState 
     baseline: null,
     holds: [],
     receiptLag: NO_RECEIPT_LAG,
+    silentLimit: NO_SILENT_LIMIT,
     unitsThisMonth: 0,
     lastTryMs: null,
     probeSentMs: null,

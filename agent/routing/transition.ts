@@ -1,6 +1,6 @@
 /** The routing core's one step (I11): no clock, no randomness, no I/O; the state that comes in is not touched. */
 import type { Policy, ProviderFacts } from '../../shared/policy.ts';
-import type { Outcome } from '../cloud/publisher.ts';
+import type { Cut, Outcome } from '../cloud/publisher.ts';
 import { assess } from './assess.ts';
 import { choose, type Occasion, rank } from './choose.ts';
 import { deadlineMs } from './deadline.ts';
@@ -8,12 +8,22 @@ import { servesAnyStream } from './eligibility.ts';
 import type { HealthKind } from './health.ts';
 import { savedUp } from './hedge.ts';
 import { type RoutingMemory, recalledProvider, recalledStream } from './memory.ts';
-import { afterTick, afterTry, held, lagged, probeDue, probeSent, released } from './provider.ts';
-import type { HealthReason, HoldReason, SwitchReason } from './reasons.ts';
+import {
+  afterTick,
+  afterTry,
+  cutOff,
+  held,
+  lagged,
+  probeDue,
+  probeSent,
+  released,
+  used,
+} from './provider.ts';
+import { type HealthReason, type HoldReason, OWN_HOLDS, type SwitchReason } from './reasons.ts';
 import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
 
-/** Set and ended from outside; the core decides itself about the other one. */
-type OutsideHold = Exclude<HoldReason, 'receipt-lag'>;
+/** Set and ended from outside. */
+type OutsideHold = Exclude<HoldReason, (typeof OWN_HOLDS)[number]>;
 
 export type RoutingEvent =
   /** A try ended. `latencyMs` is its whole duration, also when it failed. */
@@ -29,8 +39,13 @@ export type RoutingEvent =
   | { kind: 'tick' }
   | { kind: 'hold'; provider: string; reason: OutsideHold }
   | { kind: 'release'; provider: string; reason: OutsideHold }
-  /** What the provider has billed this month so far, in its units: decides the price tier of the next envelope. */
-  | { kind: 'usage'; provider: string; unitsThisMonth: number }
+  /**
+   * What the provider has billed this month so far, in its units: decides the price tier of the next envelope. `quotaUsed`: the
+   * share of its quota of this UTC day that is used; null when it has none.
+   */
+  | { kind: 'usage'; provider: string; unitsThisMonth: number; quotaUsed: number | null }
+  /** It ended a connection by itself, over which something had been sent. */
+  | { kind: 'cut'; provider: string; cut: Cut }
   /** An envelope went to a second provider because the first had not answered it in its hedge delay. */
   | { kind: 'hedged' }
   /** Whether the month's money runs short. */
@@ -106,11 +121,16 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
       const step = withProvider(state, event.provider, (provider) => released(provider, event.reason));
       return reconsidered(step, { nowMs, policyChanged: false });
     }
-    case 'usage':
-      return withProvider(state, event.provider, (provider) => ({
-        ...provider,
-        unitsThisMonth: event.unitsThisMonth,
-      }));
+    case 'usage': {
+      const step = withProvider(state, event.provider, (provider) =>
+        used(provider, event.unitsThisMonth, event.quotaUsed),
+      );
+      return step.effects.length > 0 ? reconsidered(step, { nowMs, policyChanged: false }) : step;
+    }
+    case 'cut': {
+      const step = withProvider(state, event.provider, (provider) => cutOff(provider, event.cut, nowMs));
+      return step.effects.length > 0 ? reconsidered(step, { nowMs, policyChanged: false }) : step;
+    }
     case 'hedged':
       return { state: { ...state, hedgesSaved: Math.max(0, state.hedgesSaved - 1) }, effects: [] };
     case 'thrift':
@@ -141,7 +161,7 @@ function ticked(state: RoutingState, nowMs: number): Step {
   const effects: Effect[] = [];
   const providers = state.providers.map((before) => {
     const after = afterTick(before, state.policy, nowMs);
-    effects.push(...healthEffects(before, after), ...lagEffects(before, after));
+    effects.push(...healthEffects(before, after), ...ownHoldEffects(before, after));
     if (!servesAnyStream(after.facts, state.policy) || !probeDue(after, state.policy.failover, nowMs))
       return after;
     const deadline = deadlineMs(after, state.policy.failover, 0);
@@ -179,7 +199,7 @@ function withProvider(
   const providers = state.providers.map((before) => {
     if (before.facts.name !== name) return before;
     const after = change(before);
-    effects.push(...healthEffects(before, after), ...lagEffects(before, after));
+    effects.push(...healthEffects(before, after), ...ownHoldEffects(before, after));
     return after;
   });
   return { state: { ...state, providers }, effects };
@@ -218,8 +238,14 @@ function healthEffects(before: ProviderState, after: ProviderState): Effect[] {
   ];
 }
 
-function lagEffects(before: ProviderState, after: ProviderState): Effect[] {
-  const begins = after.receiptLag.heldUntilMs !== null;
-  if (begins === (before.receiptLag.heldUntilMs !== null)) return [];
-  return [{ kind: 'hold', provider: after.facts.name, reason: 'receipt-lag', begins }];
+function ownHoldEffects(before: ProviderState, after: ProviderState): Effect[] {
+  if (before.holds === after.holds) return [];
+  return OWN_HOLDS.filter((reason) => before.holds.includes(reason) !== after.holds.includes(reason)).map(
+    (reason) => ({
+      kind: 'hold',
+      provider: after.facts.name,
+      reason,
+      begins: after.holds.includes(reason),
+    }),
+  );
 }

@@ -6,7 +6,7 @@ import type { Policy, ProviderFacts } from '../../shared/policy.ts';
 import { filesIn } from '../history/journal.ts';
 import type { LineOf } from '../history/lines.ts';
 import { BootClocks, type Entry, readEntries } from '../history/read.ts';
-import type { HoldReason } from '../routing/reasons.ts';
+import { type HoldReason, OWN_HOLDS } from '../routing/reasons.ts';
 
 /** In wall-clock milliseconds; `to` is not less than `from`. */
 export interface Span {
@@ -46,10 +46,10 @@ export type RecordingResult = { ok: true; recording: Recording } | { ok: false; 
 
 /** Without a line for so long, the agent was not running: idle providers are probed more often. */
 const SILENCE_MS = 600_000;
-/** Set from the policy and what was counted, which a replay finds itself; and from receipts, which are not recorded. */
-const NOT_REPLAYED: ReadonlySet<HoldReason> = new Set(['quota', 'budget', 'receipt-lag']);
+/** Set from the policy and what was counted, which a replay finds itself; and the core's own, from what is not recorded. */
+const NOT_REPLAYED: ReadonlySet<HoldReason> = new Set(['quota', 'budget', ...OWN_HOLDS]);
 
-type ReplayedReason = Exclude<HoldReason, 'quota' | 'budget' | 'receipt-lag'>;
+type ReplayedReason = Exclude<HoldReason, 'quota' | 'budget' | (typeof OWN_HOLDS)[number]>;
 
 type Dated<L> = { at: number; line: L };
 type Line = Entry['line'];

@@ -218,7 +218,7 @@ class Replay {
     ];
     this.#metered = holds;
     for (const [provider, unitsThisMonth] of units)
-      this.#dispatch({ kind: 'usage', provider, unitsThisMonth });
+      this.#dispatch({ kind: 'usage', provider, unitsThisMonth, quotaUsed: null });
     for (const { provider, reason } of began) this.#dispatch({ kind: 'hold', provider, reason });
     for (const { provider, reason } of ended) this.#dispatch({ kind: 'release', provider, reason });
   }

@@ -1,7 +1,7 @@
 /** A loopback Azure for one test file, its CA on disk, and the pieces that most Azure tests need. */
 import type { Test } from 'tap';
 import { azureOptions, openAzurePublisher } from '../../agent/cloud/azure.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
+import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
 import { type AzureCloud, type AzureCloudOptions, createAzureCloud } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
 import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs.ts';
@@ -29,10 +29,16 @@ export async function startAzure(t: Test, options: Partial<AzureCloudOptions> = 
   return { cloud, ca, caFile };
 }
 
-export async function openPublisher(t: Test, config: unknown, lifetimeMs = 60_000): Promise<Publisher> {
+export async function openPublisher(
+  t: Test,
+  config: unknown,
+  lifetimeMs = 60_000,
+  onCut: (cut: Cut) => void = () => undefined,
+): Promise<Publisher> {
   const publisher = await openAzurePublisher(azureOptions.parse(config), {
     clock,
     log,
+    onCut,
     sessionLifetimeMs: lifetimeMs,
   });
   t.teardown(() => publisher.close());

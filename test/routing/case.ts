@@ -2,12 +2,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { OWN_HOLDS } from '../../agent/routing/reasons.ts';
 import { duration } from '../../shared/config/kinds.ts';
 import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy.ts';
 import { facts } from '../agent/routing/world.ts';
 
 const outsideHold = z.enum(['manual', 'quota', 'budget']);
-const holdReason = z.enum([...outsideHold.options, 'receipt-lag']);
+const holdReason = z.enum([...outsideHold.options, ...OWN_HOLDS]);
 const provider = z.strictObject({
   type: z.enum(['aws', 'azure', 'gcp', 'mqtt']).default('mqtt'),
   region: z.string().default('eu-west-1'),
@@ -27,6 +28,8 @@ const happening = z
     release: z.record(z.string(), outsideHold).default({}),
     /** How far the receipts of a provider are behind from now on. */
     lag: z.record(z.string(), z.union([z.literal('none').transform(() => null), duration()])).default({}),
+    /** Share of a provider's quota of the day that the gateway's own count has used. */
+    quota: z.record(z.string(), z.number().min(0)).default({}),
     policy: z.record(z.string(), z.unknown()).optional(),
     /** Whether the month's money runs short. */
     thrift: z.boolean().optional(),

@@ -4,7 +4,7 @@
  * as agent/forward/delivery.ts does it; what nobody takes waits, and drains one by one beside the live records. A provider has
  * at most eight tries under way. One seed, one run (I11).
  */
-import type { Outcome } from '../../agent/cloud/publisher.ts';
+import type { Cut, Outcome } from '../../agent/cloud/publisher.ts';
 import {
   candidates,
   deadlineMs,
@@ -28,6 +28,8 @@ const ENVELOPE_BYTES = 3000;
 const PROBE_BYTES = 200;
 /** Envelopes from the buffer that a stream begins beside each live one. */
 const DRAIN_PER_PUBLISH = 2;
+/** As agent/cloud/azure/connection.ts has it: tries that end together were on one connection. */
+const CONNECT_SPACING_MS = 250;
 /** Monotonic time never starts at nought on a gateway. */
 const EPOCH_MS = 1000;
 
@@ -53,6 +55,8 @@ interface Landing {
   /** When it is hedged; null: not (any more). */
   hedgeMs: number | null;
   isHedge: boolean;
+  /** How the provider ends its connection then; null: it does not. */
+  cut: Cut | null;
 }
 
 export class SimulatedGateway {
@@ -68,6 +72,7 @@ export class SimulatedGateway {
   readonly #entropy: Entropy;
   readonly #weather = new Map<string, { sinceMs: number; weather: Weather }>();
   readonly #inFlight = new Map<string, number>();
+  readonly #cutMs = new Map<string, number>();
   #waiting: Envelope[] = [];
   #landings: Landing[] = [];
 
@@ -189,7 +194,7 @@ export class SimulatedGateway {
     if (!known) throw new Error(`no weather for ${provider}`);
     const behaviour = known.weather(this.nowMs - known.sinceMs, this.#entropy);
     const bytes = envelope ? ENVELOPE_BYTES : PROBE_BYTES;
-    const { outcome, latencyMs } = settle(behaviour, deadlineMs(this.state, provider, bytes));
+    const { outcome, latencyMs, cut } = settle(behaviour, deadlineMs(this.state, provider, bytes));
     if (envelope) {
       envelope.flights += 1;
       this.#inFlight.set(provider, (this.#inFlight.get(provider) ?? 0) + 1);
@@ -205,18 +210,27 @@ export class SimulatedGateway {
       envelope,
       hedgeMs,
       isHedge,
+      cut,
     });
+  }
+
+  #cut(provider: string, cut: Cut): void {
+    const sinceMs = this.nowMs - (this.#cutMs.get(provider) ?? Number.NEGATIVE_INFINITY);
+    if (sinceMs < CONNECT_SPACING_MS) return;
+    this.#cutMs.set(provider, this.nowMs);
+    this.dispatch({ kind: 'cut', provider, cut });
   }
 
   #land(): void {
     const due = this.#landings.filter(({ atMs }) => atMs <= this.nowMs).sort((a, b) => a.atMs - b.atMs);
     if (due.length === 0) return;
     this.#landings = this.#landings.filter(({ atMs }) => atMs > this.nowMs);
-    for (const { provider, outcome, envelope, startedMs } of due) {
+    for (const { provider, outcome, envelope, startedMs, cut } of due) {
       const latencyMs = this.nowMs - startedMs;
       const bytes = envelope ? ENVELOPE_BYTES : PROBE_BYTES;
       const probe = envelope === null;
       this.dispatch({ kind: 'published', provider, outcome, latencyMs, bytes, probe });
+      if (cut !== null) this.#cut(provider, cut);
       if (!envelope) continue;
       envelope.flights -= 1;
       envelope.hedges = Math.max(0, envelope.hedges - 1);
@@ -227,10 +241,13 @@ export class SimulatedGateway {
   }
 }
 
-function settle(behaviour: Behaviour, limitMs: number): { outcome: Outcome; latencyMs: number } {
+function settle(
+  behaviour: Behaviour,
+  limitMs: number,
+): { outcome: Outcome; latencyMs: number; cut: Cut | null } {
   if (behaviour.kind === 'blackhole' || behaviour.latencyMs > limitMs) {
-    return { outcome: { kind: 'unknown', cause: 'deadline', detail: '' }, latencyMs: limitMs };
+    return { outcome: { kind: 'unknown', cause: 'deadline', detail: '' }, latencyMs: limitMs, cut: null };
   }
   const outcome: Outcome = behaviour.kind === 'accept' ? { kind: 'accepted' } : behaviour.outcome;
-  return { outcome, latencyMs: behaviour.latencyMs };
+  return { outcome, latencyMs: behaviour.latencyMs, cut: behaviour.cut ?? null };
 }

@@ -40,7 +40,7 @@ export function problemsOf(wanted: Case): string[] {
 }
 
 function apply(gateway: SimulatedGateway, happening: Happening, names: readonly string[]): void {
-  const { at, hold, release, lag, policy, thrift, stall, ...weather } = happening;
+  const { at, hold, release, lag, quota, policy, thrift, stall, ...weather } = happening;
   for (const [provider, text] of Object.entries(weather)) {
     if (!names.includes(provider)) throw new Error(`${durationText(at)}: no provider ${provider}`);
     gateway.weather(provider, text);
@@ -52,6 +52,9 @@ function apply(gateway: SimulatedGateway, happening: Happening, names: readonly 
   if (thrift !== undefined) gateway.dispatch({ kind: 'thrift', on: thrift });
   const lags = Object.entries(lag).map(([provider, lagMs]) => ({ provider, lagMs }));
   if (lags.length > 0) gateway.dispatch({ kind: 'receipts', lags });
+  for (const [provider, quotaUsed] of Object.entries(quota)) {
+    gateway.dispatch({ kind: 'usage', provider, unitsThisMonth: 0, quotaUsed });
+  }
   if (policy) gateway.dispatch({ kind: 'policy', policy: policyOf(policy, names) });
   if (stall !== undefined) gateway.stall(stall);
 }

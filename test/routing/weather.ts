@@ -13,6 +13,8 @@ export type Weather = (sinceMs: number, entropy: Entropy) => Behaviour;
 /** Without a latency of its own an acceptance takes this long. */
 const USUAL_LATENCY_MS = 20;
 const FAILURE_LATENCY_MS = 5;
+/** As late as a hub acknowledges what is above its limit, before it cuts the connection. */
+const SHAPED_LATENCY_MS = 1750;
 
 const FAILURES: Readonly<Record<string, Outcome>> = {
   tls: { kind: 'retryable', cause: 'tls', detail: '' },
@@ -52,6 +54,13 @@ function steady(text: string): Weather {
       return accepts(rest[0]);
     case 'blackhole':
       return () => blackhole;
+    case 'shaped':
+      return () => ({ kind: 'accept', latencyMs: SHAPED_LATENCY_MS, cut: 'late' });
+    case 'cut':
+      return () => ({
+        ...fails({ kind: 'unknown', cause: 'connection-lost', detail: '' }),
+        cut: 'unanswered',
+      });
     case 'refuse':
       return () => refuse;
     case 'throttle': {

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
+import type { Cut } from '../publisher.ts';
 import { type ConnectFailure, connectFailure, notConnected, unauthorized } from './outcome.ts';
 import { Session, type SessionOptions } from './session.ts';
 
@@ -11,7 +12,9 @@ const CONNECT_SPACING_MS = 250;
 
 export interface ConnectionOptions {
   /** Read before every connect, so that a renewed certificate file is taken up; or why the credentials are of no use. */
-  prepare: () => Promise<Omit<SessionOptions, 'clock' | 'onEnd'> | { unusable: string }>;
+  prepare: () => Promise<Omit<SessionOptions, 'clock' | 'onEnd' | 'onCut'> | { unusable: string }>;
+  /** The hub ended a session in a way that may be its silent word for a limit. */
+  onCut: (cut: Cut) => void;
   clock: Clock;
   log: Logger;
 }
@@ -54,12 +57,17 @@ export class Connection {
   }
 
   async #connect(): Promise<Acquired> {
-    const { prepare, clock, log } = this.#options;
+    const { prepare, onCut, clock, log } = this.#options;
     let session: Session;
     try {
       const prepared = await prepare();
       if ('unusable' in prepared) return this.#failed(unauthorized(prepared.unusable));
-      session = new Session({ ...prepared, clock, onEnd: (detail) => this.#onEnd(session, detail) });
+      session = new Session({
+        ...prepared,
+        clock,
+        onEnd: (detail) => this.#onEnd(session, detail),
+        onCut,
+      });
     } catch (error) {
       return this.#failed(connectFailure(null, error));
     }

@@ -11,7 +11,7 @@ import type { TransportConfig } from 'azure-iot-common';
 import type { Client } from 'azure-iot-device';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
-import type { OutboundEnvelope, Outcome } from '../publisher.ts';
+import type { Cut, OutboundEnvelope, Outcome } from '../publisher.ts';
 import { type ConnectFailure, connectFailure, lost, notConnected } from './outcome.ts';
 import type { AzureSdk, RawMqttClient } from './sdk.ts';
 
@@ -21,6 +21,10 @@ const KEEPALIVE_SECONDS = 30;
 /** Longer than any session lives: the SDK's own renewal, which cuts the connection under its publishes, never comes. */
 const TOKEN_LIFETIME_SECONDS = 3600;
 const TOKEN_MARGIN_SECONDS = 60;
+/** An acknowledgement that took so long is late, on any path that is worth using. */
+const LATE_MS = 1000;
+/** A cut is put down to an acknowledgement no longer ago. */
+const CUT_AFTER_LATE_MS = 2000;
 
 export interface SessionOptions {
   sdk: AzureSdk;
@@ -32,6 +36,8 @@ export interface SessionOptions {
   clock: Clock;
   /** Called once when it is over, whatever ended it. */
   onEnd: (detail: string) => void;
+  /** The hub ended it, in a way that may be its silent word for a limit. */
+  onCut: (cut: Cut) => void;
 }
 
 export class Session {
@@ -48,8 +54,8 @@ export class Session {
   #retiring: Promise<void> | null = null;
   #onDrained: (() => void) | null = null;
   #retirement: Timer | null = null;
-  /** When the last PUBACK came. */
-  #ackedMs = 0;
+  /** When the last PUBACK came, and whether it was late; null before the first. */
+  #acked: { atMs: number; isLate: boolean } | null = null;
 
   constructor(options: SessionOptions) {
     const { sdk, device } = options;
@@ -114,9 +120,13 @@ export class Session {
         if (this.#inFlight.size === 0) this.#onDrained?.();
       };
       this.#inFlight.add(settle);
-      this.#client.sendEvent(message, (error) =>
-        settle(error ? lost(errorText(error)) : { kind: 'accepted' }),
-      );
+      const { clock } = this.#options;
+      const sentMs = clock.monoMs();
+      this.#client.sendEvent(message, (error) => {
+        const atMs = clock.monoMs();
+        if (!error) this.#acked = { atMs, isLate: atMs - sentMs >= LATE_MS };
+        settle(error ? lost(errorText(error)) : { kind: 'accepted' });
+      });
     });
   }
 
@@ -141,7 +151,7 @@ export class Session {
    * taken for dead, because the SDK would believe in it until its keepalive fails.
    */
   doubt(sentMs: number): void {
-    if (this.#ackedMs >= sentMs) return;
+    if (this.#acked !== null && this.#acked.atMs >= sentMs) return;
     const detail = 'no acknowledgement within the deadline';
     this.end(detail, { kind: 'unknown', cause: 'deadline', detail });
   }
@@ -166,16 +176,24 @@ export class Session {
     raw.on('error', (error) => {
       this.#heard = error;
     });
-    raw.on('close', () => this.end(this.#heard ? errorText(this.#heard) : 'connection closed'));
+    raw.on('close', () => {
+      const cut = this.#ended ? null : this.#cut();
+      this.end(this.#heard ? errorText(this.#heard) : 'connection closed');
+      if (cut !== null) this.#options.onCut(cut);
+    });
     raw.once('packetreceive', ({ cmd }) => {
       // A page of a proxy can look like a packet; no server speaks before its CONNACK (MQTT 3.1.1, 3.2).
       if (cmd !== 'connack') this.#heard = new Error(`the answer is not MQTT: ${cmd} before connack`);
     });
-    raw.on('packetreceive', ({ cmd }) => {
-      if (cmd === 'puback') this.#ackedMs = this.#options.clock.monoMs();
-    });
     if (this.#ended) raw.stream.destroy();
     return raw;
+  }
+
+  /** What it would say that the hub ends the connection now; null: nothing. */
+  #cut(): Cut | null {
+    if (this.#acked === null) return this.#inFlight.size > 0 ? 'unanswered' : null;
+    const sinceMs = this.#options.clock.monoMs() - this.#acked.atMs;
+    return this.#acked.isLate && sinceMs <= CUT_AFTER_LATE_MS ? 'late' : null;
   }
 
   #message(envelope: OutboundEnvelope): InstanceType<AzureSdk['Message']> {

@@ -10,7 +10,7 @@ import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { ProviderConfig } from '../../config.ts';
 import { openPublisher, supervisePublisher } from '../providers.ts';
-import type { OutboundEnvelope, Outcome, ProviderType, Publisher } from '../publisher.ts';
+import type { Cut, OutboundEnvelope, Outcome, ProviderType, Publisher } from '../publisher.ts';
 import { configWith, credentialFiles, fingerprint, validityOf } from './facts.ts';
 import { CredentialReport } from './report.ts';
 import {
@@ -38,6 +38,8 @@ const CHANGING: Outcome = {
 };
 
 export interface CredentialDeps {
+  /** See PublisherDeps. */
+  onCut?: (cut: Cut) => void;
   clock: Clock;
   log: Logger;
   /** Wall-clock milliseconds; null while the clock is not synchronised (I7). */

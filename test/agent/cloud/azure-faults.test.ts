@@ -79,7 +79,8 @@ t.test('each fault has its outcome, and goes without a trace', async (t) => {
 
 t.test('a throttled hub acknowledges late, then drops the connection under the next', async (t) => {
   const { cloud } = await startAzure(t);
-  const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
+  const cuts: string[] = [];
+  const publisher = await openPublisher(t, cloud.agentConfig('gw-1'), 60_000, (cut) => cuts.push(cut));
   await publisher.publish(envelope('0'), 2000);
   await cloud.setFault(fault('throttle'));
   const start = clock.monoMs();
@@ -92,7 +93,33 @@ t.test('a throttled hub acknowledges late, then drops the connection under the n
   t.equal(brief(outcome), 'accepted');
   t.ok(tookMs > 1400, `acknowledged after ${Math.round(tookMs)} ms`);
   t.equal(brief(cut), 'unknown/connection-lost');
+  t.same(cuts, ['late'], 'that is its word for it');
 });
+
+t.test(
+  'a connection that ends before any answer is a cut, one that we end or never had is none',
+  async (t) => {
+    const { cloud } = await startAzure(t);
+    const cuts: string[] = [];
+    const publisher = await openPublisher(t, cloud.agentConfig('gw-1'), 60_000, (cut) => cuts.push(cut));
+    await cloud.setFault(fault('throttle'));
+    t.equal(brief(await publisher.publish(envelope('0'), 700)), 'unknown/deadline', 'we end it');
+    await cloud.setFault(fault('refuse'));
+    await sleep(300);
+    t.equal(brief(await publisher.publish(envelope('1'), 2000)), 'retryable/connection-refused');
+    t.same(cuts, []);
+    await cloud.setFault(fault('ack-lost'));
+    await sleep(300);
+    t.equal(brief(await publisher.publish(envelope('2'), 2000)), 'unknown/connection-lost');
+    t.same(cuts, ['unanswered']);
+    await cloud.setFault(null);
+    await sleep(300);
+    t.equal(brief(await publisher.publish(envelope('3'), 2000)), 'accepted');
+    await cloud.setFault(fault('error'));
+    await sleep(100);
+    t.same(cuts, ['unanswered'], 'it had answered, and in time');
+  },
+);
 
 t.test('a connection that is lost with a publish in flight leaves it unknown', async (t) => {
   const { cloud } = await startAzure(t);

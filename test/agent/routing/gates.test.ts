@@ -186,8 +186,8 @@ t.test('usage moves the cost part from one price tier to the next', (t) => {
   const w = worldOf({}, providers);
   const costs = (): number[] => explain(w.state, 'telemetry').map(({ parts }) => parts.cost);
   t.same(costs(), [1, 0], 'nothing to pay within the free 10 GiB');
-  w.dispatch({ kind: 'usage', provider: 'topic', unitsThisMonth: 6 * 2 ** 30 });
-  w.dispatch({ kind: 'usage', provider: 'core', unitsThisMonth: 1e6 });
+  w.dispatch({ kind: 'usage', provider: 'topic', unitsThisMonth: 6 * 2 ** 30, quotaUsed: null });
+  w.dispatch({ kind: 'usage', provider: 'core', unitsThisMonth: 1e6, quotaUsed: null });
   const [topic, core] = costs();
   t.equal(topic, 1);
   t.ok(core !== undefined && core > 0.16 && core < 0.17, '0.29 against 1.78 USD per million');
@@ -197,7 +197,7 @@ t.test('usage moves the cost part from one price tier to the next', (t) => {
 t.test('a hub costs nothing more, however much it was used: its quota is a hold', (t) => {
   const providers = [facts('hub', { type: 'azure' }), facts('core', { type: 'aws' })];
   const w = worldOf({}, providers);
-  w.dispatch({ kind: 'usage', provider: 'hub', unitsThisMonth: 12_400_000 });
+  w.dispatch({ kind: 'usage', provider: 'hub', unitsThisMonth: 12_400_000, quotaUsed: null });
   t.same(
     explain(w.state, 'telemetry').map(({ parts }) => parts.cost),
     [1, 0],

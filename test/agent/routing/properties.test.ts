@@ -90,7 +90,17 @@ const events: fc.Arbitrary<RoutingEvent> = fc.oneof(
   { weight: 6, arbitrary: fc.constant<RoutingEvent>({ kind: 'tick' }) },
   fc.record({ kind: fc.constant('hold' as const), provider, reason }),
   fc.record({ kind: fc.constant('release' as const), provider, reason }),
-  fc.record({ kind: fc.constant('usage' as const), provider, unitsThisMonth: fc.nat(2_000_000_000) }),
+  fc.record({
+    kind: fc.constant('usage' as const),
+    provider,
+    unitsThisMonth: fc.nat(2_000_000_000),
+    quotaUsed: fc.option(fc.double({ min: 0, max: 1.2, noNaN: true })),
+  }),
+  fc.record({
+    kind: fc.constant('cut' as const),
+    provider,
+    cut: fc.constantFrom('late' as const, 'unanswered' as const),
+  }),
   fc.record({
     kind: fc.constant('receipts' as const),
     lags: fc.array(fc.record({ provider, lagMs: fc.option(fc.integer({ min: 0, max: 20_000 })) }), {

@@ -3,7 +3,7 @@
  * candidate, ticks every 100 ms and carries out probes. Every state is frozen before it goes in, so that a core that
  * changed its input would throw (I11).
  */
-import type { Outcome } from '../../../agent/cloud/publisher.ts';
+import type { Cut, Outcome } from '../../../agent/cloud/publisher.ts';
 import {
   candidates,
   deadlineMs,
@@ -16,11 +16,15 @@ import {
 import { type Policy, type ProviderFacts, policySchema } from '../../../shared/policy.ts';
 
 /** What a provider does with a try that starts now. */
-export type Behaviour =
+export type Behaviour = (
   | { kind: 'accept'; latencyMs: number }
   /** Nothing is ever answered. */
   | { kind: 'blackhole' }
-  | { kind: 'fail'; outcome: Outcome; latencyMs: number };
+  | { kind: 'fail'; outcome: Outcome; latencyMs: number }
+) & {
+  /** How the provider ends the connection when the try has ended. */
+  cut?: Cut;
+};
 
 export const accept: Behaviour = { kind: 'accept', latencyMs: 20 };
 export const blackhole: Behaviour = { kind: 'blackhole' };
