@@ -3,6 +3,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
+import { ShadowQuestion } from './aws.ts';
 import { Downlink, type ReceiptQuestion } from './downlink.ts';
 import { SubscriptionQuestion } from './gcp.ts';
 import { LongPoll } from './https.ts';
@@ -27,6 +28,8 @@ function question(config: DownlinkConfig, deps: DownlinkDeps): ReceiptQuestion {
   switch (config.type) {
     case 'https':
       return new LongPoll({ config, ...deps });
+    case 'aws':
+      return new ShadowQuestion({ config, ...deps });
     case 'gcp':
       return new SubscriptionQuestion({ config, ...deps });
   }

@@ -1,12 +1,17 @@
 /** The `downlinks` of agent.yaml, and what a policy asks of them. */
 import { z } from 'zod';
-import { identifier } from '../../shared/config/kinds.ts';
+import { awsCredentials } from '../../shared/aws.ts';
+import { awsShadow } from '../../shared/aws-shadow.ts';
+import { duration, identifier } from '../../shared/config/kinds.ts';
 import { gcpAccess, gcpCredentials } from '../../shared/gcp/access-options.ts';
 import type { Policy } from '../../shared/policy.ts';
 import { httpsAccess, loginProblem } from '../cloud/https/access.ts';
 
 const name = identifier().describe('Your name for it: in metrics, in logs.');
 
+/** At most so long, beside the router's own interval: after three minutes of waiting its silence is taken for an outage. */
+const SHADOW_INTERVAL_MS_MAX = 60_000;
+const SHADOW_INTERVAL_MS_MIN = 1000;
 const NEXT = 'Tried when the others are refused, and the other way round.';
 
 const httpsDownlink = z
@@ -28,12 +33,24 @@ const gcpDownlink = z.strictObject({
     .describe('The id of the subscription, filtered by the attribute gateway. Nobody else reads it.'),
 });
 
+const awsDownlink = z.strictObject({
+  type: z.literal('aws').describe('A named shadow, looked at again and again.'),
+  name,
+  ...awsShadow,
+  next_credentials: awsCredentials.optional().describe(NEXT),
+  interval: duration()
+    .refine((ms) => ms >= SHADOW_INTERVAL_MS_MIN && ms <= SHADOW_INTERVAL_MS_MAX, 'expected 1s to 1m')
+    .default(SHADOW_INTERVAL_MS_MAX)
+    .describe('How often it is looked at: each time is billed.'),
+});
+
 export const downlinkSchema = z
-  .discriminatedUnion('type', [httpsDownlink, gcpDownlink])
+  .discriminatedUnion('type', [httpsDownlink, gcpDownlink, awsDownlink])
   .describe('A way from the router to this gateway.');
 
 export type DownlinkConfig = z.output<typeof downlinkSchema>;
 export type HttpsDownlinkConfig = z.output<typeof httpsDownlink>;
+export type AwsDownlinkConfig = z.output<typeof awsDownlink>;
 export type GcpDownlinkConfig = z.output<typeof gcpDownlink>;
 
 interface PolicyIssue {

@@ -8,6 +8,7 @@ import type { ThroughConfig } from './options.ts';
 import { TopicCarrier } from './pubsub.ts';
 import { ReceiptPusher } from './pusher.ts';
 import type { Receipts } from './receipts.ts';
+import { ShadowCarrier } from './shadow.ts';
 
 interface Deps {
   receipts: Receipts;
@@ -26,6 +27,8 @@ export function openPushers(through: readonly ThroughConfig[], deps: Deps): Rece
 
 function carrier(config: ThroughConfig, deps: Deps): Carrier {
   switch (config.type) {
+    case 'aws':
+      return new ShadowCarrier(config, deps);
     case 'gcp':
       return new TopicCarrier(config, deps);
   }

@@ -71,7 +71,7 @@ t.test(
     t.same(await carrier.send(receipt(5), never), { kind: 'sent' });
     await eventually(() => receipts.length === 1);
     t.same(receipts, [receipt(5)]);
-    t.ok(downlink.isUp);
+    await eventually(() => downlink.isUp);
     t.same(await carrier.send(receipt(6, 'gw-2'), never), { kind: 'sent' });
     t.same(await carrier.send(receipt(4), never), { kind: 'sent' });
     const topic = pubsub.topic(TOPIC);

@@ -1,0 +1,77 @@
+/** Receipts through AWS: the desired state of a named shadow. The newest takes the place of the one before, and waits there. */
+import { z } from 'zod';
+import { sdkFailure } from '../../shared/aws.ts';
+import { awsShadow, openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
+import type { Clock } from '../../shared/clock.ts';
+import type { Receipt } from '../../shared/receipt.ts';
+import type { Carried, Carrier } from './carrier.ts';
+import { receiptText } from './fit.ts';
+
+/** A `receipts.through[]` entry of type `aws`, without what all entries have. */
+export const shadowOptions = z.strictObject(awsShadow);
+
+export type ShadowOptions = z.output<typeof shadowOptions>;
+
+/** Of the state document's 8 KB ("AWS IoT Device Shadow service limits and quotas"). */
+const RECEIPT_BYTES_MAX = 8000;
+const SEND_MS = 10_000;
+const SOCKETS_MAX = 16;
+/** Of this gateway: a request that is not valid, no such thing, a document that is too large. */
+const REFUSED = new Set([400, 404, 413]);
+
+export class ShadowCarrier implements Carrier {
+  readonly bytesMax = RECEIPT_BYTES_MAX;
+  readonly #options: ShadowOptions;
+  readonly #clock: Clock;
+  #connection: Promise<ShadowConnection> | null = null;
+
+  /** Connects with the first receipt. */
+  constructor(options: ShadowOptions, { clock }: { clock: Clock }) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+    const late = new AbortController();
+    const timer = this.#clock.setTimer(SEND_MS, () => late.abort());
+    try {
+      await this.#update(receipt, AbortSignal.any([signal, late.signal]));
+      return { kind: 'sent' };
+    } catch (error) {
+      const { status, text } = sdkFailure(error);
+      // The SDK was seen with its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the cure.
+      if (late.signal.aborted) await this.close();
+      return { kind: status !== null && REFUSED.has(status) ? 'refused' : 'failed', problem: text };
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async close(): Promise<void> {
+    const connection = this.#connection;
+    this.#connection = null;
+    // Not open: nothing to close.
+    await connection?.then(
+      ({ client }) => client.destroy(),
+      () => undefined,
+    );
+  }
+
+  async #update(receipt: Receipt, abortSignal: AbortSignal): Promise<void> {
+    this.#connection ??= openShadows(this.#options, SOCKETS_MAX);
+    let connection: ShadowConnection;
+    try {
+      connection = await this.#connection;
+    } catch (error) {
+      this.#connection = null;
+      throw error;
+    }
+    const { sdk, client } = connection;
+    const command = new sdk.UpdateThingShadowCommand({
+      thingName: receipt.gateway,
+      shadowName: this.#options.shadow,
+      payload: Buffer.from(`{"state":{"desired":${receiptText(receipt)}}}`),
+    });
+    await client.send(command, { abortSignal });
+  }
+}

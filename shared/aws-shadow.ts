@@ -1,0 +1,41 @@
+/** Where a gateway's receipts lie in AWS: a named shadow of the thing that has the gateway's name. Both sides' entries mean the same by it. */
+import { Agent } from 'node:https';
+import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
+import { z } from 'zod';
+import { awsAccess, sdkCredentials, trustedCa } from './aws.ts';
+
+/** Fields shared by both sides' entries; spread into the entry's own object. */
+export const awsShadow = {
+  ...awsAccess,
+  endpoint: z
+    .url({ protocol: /^https$/, error: 'expected an https:// URL' })
+    .describe(
+      'The data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS.',
+    ),
+  shadow: z
+    .string()
+    .regex(/^[a-zA-Z0-9:_-]{1,64}$/, 'expected 1–64 of a–z, A–Z, 0–9, ":", "_" or "-"')
+    .default('headgate')
+    .describe('The named shadow of the thing that has the gateway’s name. Nobody else writes to it.'),
+};
+
+type AwsShadow = z.output<z.ZodObject<typeof awsShadow>>;
+
+export interface ShadowConnection {
+  sdk: typeof import('@aws-sdk/client-iot-data-plane');
+  client: IoTDataPlaneClient;
+}
+
+/** Loads the SDK, with its retries off: retrying is ours. Rejects when `ca_file` cannot be read. */
+export async function openShadows(options: AwsShadow, socketsMax: number): Promise<ShadowConnection> {
+  const sdk = await import('@aws-sdk/client-iot-data-plane');
+  const tls = await trustedCa(options);
+  const client = new sdk.IoTDataPlaneClient({
+    region: options.region,
+    endpoint: options.endpoint,
+    ...sdkCredentials(options),
+    maxAttempts: 1,
+    requestHandler: { httpsAgent: new Agent({ ...tls, keepAlive: true, maxSockets: socketsMax }) },
+  });
+  return { sdk, client };
+}
