@@ -4,6 +4,7 @@ import { wallMsOf } from '../shared/clock.ts';
 import type { ExplainedCandidate, ExplainedStream } from '../shared/explanation.ts';
 import { errorText } from '../shared/log.ts';
 import type { Policy } from '../shared/policy.ts';
+import type { RoutingSwitch } from '../shared/status.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
 import { explainAt } from './history/at.ts';
 import type { History } from './history/history.ts';
@@ -58,15 +59,20 @@ function explained(stream: string, policy: Policy, routing: LiveRouting, holds: 
   const last = own.at(-1);
   return {
     stream,
-    reason: last
-      ? `since ${last.at}, from ${last.from ?? 'nothing'} to ${last.to ?? 'nothing'}: ${last.reason}`
-      : 'the first choice, by preference and score',
+    reason:
+      policy.streams[stream]?.mode === 'split' ? 'split: shared out over all that may take it' : why(last),
     weights: policy.scoring.weights,
     candidates: routing
       .explain(stream)
       .map((entry) => candidate(entry, holdTexts(entry.provider, entry.holds, holds))),
     switches: own.slice(-SWITCHES_SHOWN),
   };
+}
+
+function why(last: RoutingSwitch | undefined): string {
+  return last
+    ? `since ${last.at}, from ${last.from ?? 'nothing'} to ${last.to ?? 'nothing'}: ${last.reason}`
+    : 'the first choice, by preference and score';
 }
 
 function candidate(entry: ProviderExplanation, holds: string[]): ExplainedCandidate {
@@ -77,6 +83,7 @@ function candidate(entry: ProviderExplanation, holds: string[]): ExplainedCandid
     provider,
     refusals: [...refusals],
     chosen,
+    share: entry.share,
     score,
     parts,
     inputs: {

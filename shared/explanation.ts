@@ -24,6 +24,8 @@ export interface ExplainedCandidate {
   /** Why it may not be used for this stream; empty when it is eligible. */
   refusals: string[];
   chosen: boolean;
+  /** Part of the envelopes that goes there first. */
+  share: number;
   score: number;
   parts: ScoreParts;
   /** What the parts are made of. */

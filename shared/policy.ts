@@ -34,6 +34,18 @@ export const streamSchema = z
       .max(8)
       .default(1)
       .describe('How many different providers must accept a record before its row is freed.'),
+    mode: z
+      .enum(['failover', 'redundant', 'split'])
+      .optional()
+      .describe(
+        '`failover`: one provider at a time; `redundant`: as many at once as `redundancy` says; `split`: the envelopes are shared out over all eligible providers. Without it, as `redundancy` says.',
+      ),
+    shares: z
+      .record(identifier(), z.number().positive())
+      .default({})
+      .describe(
+        'Of a `split` stream: weight of each provider. One that is not named gets something only when none of these can take it; without any, the score is the weight.',
+      ),
     until: z
       .enum(['cloud', 'receipt'])
       .default('cloud')
@@ -96,6 +108,24 @@ export const streamSchema = z
   .describe('A named class of records with its own residency, copies and sequence.');
 
 export type StreamPolicy = z.output<typeof streamSchema>;
+
+/** Where mode, redundancy and shares contradict each other: the option at fault, and what is wrong with it. */
+function modeProblems({ mode, redundancy, shares }: StreamPolicy): Array<[keyof StreamPolicy, string]> {
+  const problems: Array<[keyof StreamPolicy, string]> = [];
+  if (mode === 'redundant' && redundancy === 1) {
+    problems.push([
+      'redundancy',
+      'mode "redundant" needs at least 2: how many providers each record goes to',
+    ]);
+  }
+  if ((mode === 'failover' || mode === 'split') && redundancy > 1) {
+    problems.push(['redundancy', `mode "${mode}" sends each record to one provider; "redundant" to several`]);
+  }
+  if (mode !== 'split' && Object.keys(shares).length > 0) {
+    problems.push(['shares', 'only a stream with mode "split" is shared out']);
+  }
+  return problems;
+}
 
 const weightsSchema = z
   .strictObject({
@@ -209,6 +239,9 @@ export const policySchema = z
   })
   .superRefine((policy, context) => {
     for (const [name, stream] of Object.entries(policy.streams)) {
+      for (const [option, message] of modeProblems(stream)) {
+        context.addIssue({ code: 'custom', path: ['streams', name, option], message });
+      }
       const zone = stream.data_residency;
       if (zone !== undefined && !Object.hasOwn(policy.compliance.data_residency, zone)) {
         context.addIssue({

@@ -179,9 +179,14 @@ export class Forwarder implements Service {
   ): Places | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
     const exclude = avoid ? acceptedBy.union(avoid) : acceptedBy;
-    const targets = this.#routing.candidates(stream.name, exclude).slice(0, wanted);
-    const places = new Places(this.#senders, lane, this.#targetBytes(stream, lane, targets));
-    return targets.length > 0 && places.holdAll(targets) ? places : null;
+    for (const targets of this.#routing.targets(stream.name, exclude, stream.turn, wanted)) {
+      const bytes = this.#targetBytes(stream, lane, targets);
+      const places = new Places(this.#senders, lane, bytes, stream.turn);
+      if (!places.holdAll(targets)) continue;
+      stream.turn += 1;
+      return places;
+    }
+    return null;
   }
 
   #track(work: Promise<void>): void {
@@ -309,7 +314,7 @@ export class Forwarder implements Service {
     const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
     const closed = (exclude: ReadonlySet<string>) => (range?.avoid ? exclude.union(range.avoid) : exclude);
     const delivery = deliver(message, copies, range?.acceptedBy ?? new Set(), {
-      candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude)),
+      candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude), places.turn),
       hold: (provider) => places.hold(provider),
       send: (provider, why, signal) => {
         const told = withReason(message, why ?? before);

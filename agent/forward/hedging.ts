@@ -48,7 +48,7 @@ export class Hedging {
   /** The best other provider with room for it, when the budget allows a hedge now: it is spent then. */
   take(slow: string, stream: string, exclude: ReadonlySet<string>, places: Places): string | null {
     if (!this.#routing.mayHedge()) return null;
-    const targets = this.#routing.candidates(stream, exclude);
+    const targets = this.#routing.candidates(stream, exclude, places.turn);
     const target = targets.find((provider) => places.hold(provider));
     if (target === undefined) return null;
     this.#routing.dispatch({ kind: 'hedged' });

@@ -18,6 +18,7 @@ import {
   type RoutingEvent,
   type RoutingMemory,
   type RoutingState,
+  sharesOf,
   transition,
 } from '../routing/core.ts';
 
@@ -74,8 +75,20 @@ export class LiveRouting {
     for (const effect of effects) this.#carryOut(effect);
   }
 
-  candidates(stream: string, exclude: ReadonlySet<string>): string[] {
-    return candidates(this.#state, stream, exclude);
+  candidates(stream: string, exclude: ReadonlySet<string>, turn = 0): string[] {
+    return candidates(this.#state, stream, exclude, turn);
+  }
+
+  /**
+   * The providers that the envelope of that turn should go to, `wanted` at once. Where several share the stream, the others follow
+   * one by one: who has no room now gives the turn away, so that one that is slow does not hold up the rest.
+   */
+  targets(stream: string, exclude: ReadonlySet<string>, turn: number, wanted: number): string[][] {
+    const open = this.candidates(stream, exclude, turn);
+    if (open.length === 0) return [];
+    const sharing = sharesOf(this.#state, stream).map(({ provider }) => provider);
+    const others = sharing.length > 1 ? open.slice(wanted).filter((name) => sharing.includes(name)) : [];
+    return [open.slice(0, wanted), ...others.map((name) => [name])];
   }
 
   deadlineMs(provider: string, bytes: number): number {

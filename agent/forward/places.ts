@@ -9,13 +9,16 @@ export class Places {
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #lane: Lane;
   readonly bytes: number;
+  /** The envelope's turn in its stream: who of those that share it is asked first. */
+  readonly turn: number;
   readonly #held = new Map<string, Place>();
 
   /** `bytes`: what the envelope will have, at most. */
-  constructor(senders: ReadonlyMap<string, Sender>, lane: Lane, bytes: number) {
+  constructor(senders: ReadonlyMap<string, Sender>, lane: Lane, bytes: number, turn: number) {
     this.#senders = senders;
     this.#lane = lane;
     this.bytes = bytes;
+    this.turn = turn;
   }
 
   /** One at each of them, or none at all. */

@@ -53,6 +53,8 @@ export class Stream {
   queues: StreamQueue[] = [];
   /** An envelope is being read and packed. */
   building: boolean = false;
+  /** Number of the next envelope: whose turn it is where several providers share the stream. */
+  turn: number = 0;
   readonly #stuck = new Map<StreamQueue, Stuck>();
   #notBeforeMs = 0;
   #pauseMs = RETURNED_PAUSE_MS;

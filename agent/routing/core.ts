@@ -4,6 +4,7 @@
  */
 import { deadlineMs as deadlineOf } from './deadline.ts';
 import { hedgeDelayMs as hedgeDelayOf, mayHedge } from './hedge.ts';
+import { dealt, type Share } from './shares.ts';
 import { providerNamed, type RoutingState, streamNamed } from './state.ts';
 
 export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
@@ -16,9 +17,26 @@ export { mayHedge };
  * Providers that may take an envelope of this stream now, best first: the chosen one, then by preference and score. Never
  * one in `exclude`, never one that a gate refuses (I4). Empty for a stream that the policy does not name: its residency is
  * not known, so its records wait.
+ *
+ * Where several share the stream, the one whose `turn` it is comes first: the number of the envelope, counted by the
+ * caller; 0 is the turn of the best.
  */
-export function candidates(state: RoutingState, stream: string, exclude: ReadonlySet<string>): string[] {
-  return streamNamed(state, stream)?.ranked.filter((name) => !exclude.has(name)) ?? [];
+export function candidates(
+  state: RoutingState,
+  stream: string,
+  exclude: ReadonlySet<string>,
+  turn = 0,
+): string[] {
+  const known = streamNamed(state, stream);
+  if (!known) return [];
+  const open = known.ranked.filter((name) => !exclude.has(name));
+  const first = dealt(known.shares, exclude, turn);
+  return first === null ? open : [first, ...open.filter((name) => name !== first)];
+}
+
+/** Who gets the stream's envelopes first, and which part of them; several where it is shared out. */
+export function sharesOf(state: RoutingState, stream: string): readonly Share[] {
+  return streamNamed(state, stream)?.shares ?? [];
 }
 
 /**

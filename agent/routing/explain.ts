@@ -7,7 +7,7 @@ import { hedgeDelayMs } from './hedge.ts';
 import { flapPenaltyMs } from './provider.ts';
 import type { HealthReason, HoldReason, Refusal } from './reasons.ts';
 import { TRIAL_SAMPLES } from './signs.ts';
-import { type RoutingState, streamNamed } from './state.ts';
+import { type RoutingState, type StreamState, streamNamed } from './state.ts';
 import { successRate } from './window.ts';
 
 export interface ProviderExplanation {
@@ -16,6 +16,8 @@ export interface ProviderExplanation {
   chosen: boolean;
   /** 1 for the first to be asked; null when it is not eligible. */
   rank: number | null;
+  /** Part of the stream's envelopes that goes there first; of each, where it asks for several copies. */
+  share: number;
   eligible: boolean;
   refusals: Refusal[];
   /** Position in preferred_providers from 1; null when it is not among them. */
@@ -67,6 +69,7 @@ export function explain(state: RoutingState, streamName: string): ProviderExplan
       provider: name,
       chosen: stream.chosen === name,
       rank: position === -1 ? null : position + 1,
+      share: shareOf(stream, name),
       eligible: assessment.eligible,
       refusals: assessment.refusals,
       preference: Number.isFinite(preference) ? preference + 1 : null,
@@ -87,6 +90,12 @@ export function explain(state: RoutingState, streamName: string): ProviderExplan
           : waitMs(state, stream, assessment, { nowMs: state.nowMs, policyChanged: false }),
     };
   });
+}
+
+function shareOf({ ranked, shares, policy }: StreamState, name: string): number {
+  const part = shares.find(({ provider }) => provider === name)?.part ?? 0;
+  const isCopy = policy.redundancy > 1 && ranked.slice(0, policy.redundancy).includes(name);
+  return isCopy ? 1 : part;
 }
 
 export function providerStatus(state: RoutingState): ProviderStatus[] {

@@ -4,6 +4,7 @@ import { PRICE_SHEETS } from '../../shared/prices.ts';
 import { type Health, healthyAt } from './health.ts';
 import type { HoldReason } from './reasons.ts';
 import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
+import type { Share } from './shares.ts';
 import { NO_SILENT_LIMIT, type SilentLimit } from './silent-limit.ts';
 import { EMPTY_WINDOW, type SampleWindow } from './window.ts';
 
@@ -48,6 +49,10 @@ export interface StreamState {
   readonly started: boolean;
   /** The eligible, best first. Made anew whenever eligibility changes, so that every reading obeys the gates (I4). */
   readonly ranked: readonly string[];
+  /** The provider that it leaves by and by, since `sinceMs`; null when it has only the chosen one. */
+  readonly leaving: string | null;
+  /** Who gets the envelopes first, see shares.ts; made anew with `ranked`, and of it. */
+  readonly shares: readonly Share[];
 }
 
 export interface RoutingState {
@@ -84,7 +89,16 @@ export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState 
 }
 
 export function newStream(name: string, policy: StreamPolicy, nowMs: number): StreamState {
-  return { name, policy, chosen: null, sinceMs: nowMs, started: false, ranked: [] };
+  return {
+    name,
+    policy,
+    chosen: null,
+    sinceMs: nowMs,
+    started: false,
+    leaving: null,
+    ranked: [],
+    shares: [],
+  };
 }
 
 export function providerNamed(state: RoutingState, name: string): ProviderState | undefined {

@@ -1,7 +1,7 @@
 /** The routing core's one step (I11): no clock, no randomness, no I/O; the state that comes in is not touched. */
 import type { Policy, ProviderFacts } from '../../shared/policy.ts';
 import type { Cut, Outcome } from '../cloud/publisher.ts';
-import { assess } from './assess.ts';
+import { type Assessment, assess } from './assess.ts';
 import { choose, type Occasion, rank } from './choose.ts';
 import { deadlineMs } from './deadline.ts';
 import { servesAnyStream } from './eligibility.ts';
@@ -20,7 +20,15 @@ import {
   used,
 } from './provider.ts';
 import { type HealthReason, type HoldReason, OWN_HOLDS, type SwitchReason } from './reasons.ts';
-import { newProvider, newStream, type ProviderState, type RoutingState, streamNamed } from './state.ts';
+import { leavingAfter, sharesOf } from './shares.ts';
+import {
+  newProvider,
+  newStream,
+  type ProviderState,
+  type RoutingState,
+  type StreamState,
+  streamNamed,
+} from './state.ts';
 
 /** Set and ended from outside. */
 type OutsideHold = Exclude<HoldReason, (typeof OWN_HOLDS)[number]>;
@@ -93,10 +101,7 @@ export function initialState(
     hedgesSaved: policy.hedge.burst,
     isThrifty: false,
   };
-  const ranked = streams.map((stream) => ({
-    ...stream,
-    ranked: rank(state, stream, null, assess(state, stream)),
-  }));
+  const ranked = streams.map((stream) => standingOf(state, stream, assess(state, stream)));
   return { ...state, streams: ranked };
 }
 
@@ -220,13 +225,24 @@ function reconsidered({ state, effects }: Step, occasion: Occasion): Step {
   const streams = state.streams.map((stream) => {
     const assessments = assess(state, stream);
     const choice = choose(state, stream, assessments, occasion);
-    const chosen = choice ? choice.to : stream.chosen;
-    const ranked = rank(state, stream, chosen, assessments);
-    if (!choice) return { ...stream, ranked };
+    const leaving = leavingAfter(stream, choice, assessments, occasion.nowMs);
+    if (!choice) return standingOf(state, { ...stream, leaving }, assessments);
     switches.push({ kind: 'switch', stream: stream.name, from: stream.chosen, ...choice });
-    return { ...stream, chosen, ranked, sinceMs: occasion.nowMs, started: stream.started || chosen !== null };
+    const started = stream.started || choice.to !== null;
+    const moved = { ...stream, chosen: choice.to, sinceMs: occasion.nowMs, started, leaving };
+    return standingOf(state, moved, assessments);
   });
   return { state: { ...state, streams }, effects: [...effects, ...switches] };
+}
+
+/** The stream with its ranking and shares, for what it has chosen. */
+function standingOf(
+  state: RoutingState,
+  stream: StreamState,
+  assessments: readonly Assessment[],
+): StreamState {
+  const ranked = { ...stream, ranked: rank(state, stream, stream.chosen, assessments) };
+  return { ...ranked, shares: sharesOf(state, ranked, assessments) };
 }
 
 function healthEffects(before: ProviderState, after: ProviderState): Effect[] {

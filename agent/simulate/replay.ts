@@ -71,6 +71,8 @@ class Replay {
   #metered: readonly Hold[] = [];
   #billedAt = Number.NEGATIVE_INFINITY;
   #nextHold = 0;
+  /** Of streams that are shared out. */
+  #turn = 0;
 
   constructor(recording: Recording, policy: Policy) {
     const { gateway, providers, tries, load } = recording;
@@ -157,9 +159,12 @@ class Replay {
     const copies = this.#policy.streams[group.load.stream]?.redundancy ?? 1;
     const wanted = copies - group.accepted.size - group.flights;
     if (wanted > 0) {
-      const open = candidates(this.#state, group.load.stream, group.asked).slice(0, wanted);
+      const open = candidates(this.#state, group.load.stream, group.asked, this.#turn).slice(0, wanted);
       for (const provider of open)
-        if (this.#underWayAt(provider) < IN_FLIGHT_MAX) this.#start(provider, group);
+        if (this.#underWayAt(provider) < IN_FLIGHT_MAX) {
+          this.#turn += 1;
+          this.#start(provider, group);
+        }
     }
     return group.flights > 0 || group.accepted.size >= copies;
   }

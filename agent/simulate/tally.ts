@@ -1,6 +1,6 @@
 /** Adds up what a replay shows. Pure (I11). */
 import type { StreamReplay } from '../../shared/simulation.ts';
-import { candidates, type Effect, type RoutingState } from '../routing/core.ts';
+import { candidates, type Effect, type RoutingState, sharesOf } from '../routing/core.ts';
 
 interface StreamTally {
   usedMs: Map<string, number>;
@@ -40,8 +40,12 @@ export class Tally {
       const tally = this.#streams.get(name);
       if (!tally) continue;
       const eligible = candidates(state, name, NOBODY);
-      for (const provider of eligible.slice(0, policy.redundancy))
-        tally.usedMs.set(provider, (tally.usedMs.get(provider) ?? 0) + ms);
+      const used =
+        policy.redundancy > 1
+          ? eligible.slice(0, policy.redundancy).map((provider) => ({ provider, part: 1 }))
+          : sharesOf(state, name);
+      for (const { provider, part } of used)
+        tally.usedMs.set(provider, (tally.usedMs.get(provider) ?? 0) + ms * part);
       if (eligible.length === 0) tally.nowhereMs += ms;
       if (eligible.length === 1) tally.onlyOneMs += ms;
       fewest = Math.min(fewest, eligible.length);

@@ -22,6 +22,7 @@ function verdicts(candidates: readonly ExplainedCandidate[], weights: ExplainedS
   const headings = [
     'PROVIDER',
     'VERDICT',
+    'SHARE',
     'SCORE',
     'STANDING',
     weight('COST', weights.cost),
@@ -29,9 +30,10 @@ function verdicts(candidates: readonly ExplainedCandidate[], weights: ExplainedS
     weight('COMPLIANCE', weights.compliance),
     weight('RELIABILITY', weights.reliability),
   ];
-  const rows = candidates.map(({ provider, refusals, score, standing, parts, chosen }) => [
+  const rows = candidates.map(({ provider, refusals, share, score, standing, parts, chosen }) => [
     provider,
     refusals.length > 0 ? `refused: ${refusals.join(', ')}` : chosen ? 'chosen' : 'eligible',
+    percentText(share),
     score.toFixed(3),
     standing.toFixed(3),
     parts.cost.toFixed(3),

@@ -10,7 +10,7 @@ interface PolicyIssue {
 }
 
 /**
- * Preferred providers that do not exist, and streams that could never collect their copies: a residency zone (I4) or a
+ * Providers that are preferred or have a share and do not exist, and streams that could never collect their copies: a residency zone (I4) or a
  * redundancy that too few providers serve. A disabled provider counts, so that switching one off never stops the agent.
  */
 export function policyIssues(
@@ -21,12 +21,22 @@ export function policyIssues(
   const names = providers.map((provider) => provider.name);
   return Object.entries(policy.streams).flatMap(([name, stream]) => {
     const issues: PolicyIssue[] = [];
-    for (const [index, preferred] of stream.preferred_providers.entries()) {
-      if (names.includes(preferred)) continue;
-      const guess = nearest(preferred, names);
+    const named: Array<[string, PropertyKey[]]> = [
+      ...stream.preferred_providers.map((one, i): [string, PropertyKey[]] => [
+        one,
+        ['preferred_providers', i],
+      ]),
+      ...Object.keys(stream.shares).map((one): [string, PropertyKey[]] => [one, ['shares', one]]),
+    ];
+    for (const [wanted, path] of named) {
+      if (names.includes(wanted)) continue;
+      const guess = nearest(wanted, names);
       const hint = guess === null ? `use one of: ${names.join(', ')}` : `did you mean "${guess}"?`;
-      const path = ['streams', name, 'preferred_providers', index];
-      issues.push({ path, message: 'no provider has this name', params: { hint } });
+      issues.push({
+        path: ['streams', name, ...path],
+        message: 'no provider has this name',
+        params: { hint },
+      });
     }
     const zone = stream.data_residency;
     const regions = zone === undefined ? null : policy.compliance.data_residency[zone];

@@ -188,6 +188,26 @@ t.test('a policy that these providers cannot keep is a mistake, not a buffer tha
     { path: `${at}.data_residency`, message: /not defined/ },
   ]);
   t.strictSame(problems(policy('data_residency: eu, redundancy: 1, preferred_providers: [aws]')), []);
+  t.match(problems(policy('mode: split, shares: { aws: 3, gpc: 1 }')), [
+    { path: `${at}.shares.gpc`, message: 'no provider has this name' },
+  ]);
+  t.strictSame(problems(policy('mode: split, shares: { aws: 3 }')), []);
+});
+
+t.test('mode, redundancy and shares must not contradict each other', async (t) => {
+  const policy = (stream: string) => ({
+    rest: `policy: { streams: { s: { topics: ['#'], ${stream} } } }`,
+  });
+  const at = 'policy.streams.s';
+  t.match(problems(policy('mode: split, redundancy: 2')), [
+    { path: `${at}.redundancy`, message: /^mode "split" sends each record to one provider/ },
+  ]);
+  t.match(problems(policy('mode: failover, redundancy: 2')), [{ path: `${at}.redundancy` }]);
+  t.match(problems(policy('mode: redundant')), [{ path: `${at}.redundancy`, message: /needs at least 2/ }]);
+  t.match(problems(policy('shares: { aws: 1 }')), [{ path: `${at}.shares`, message: /mode "split"/ }]);
+  t.match(problems(policy('mode: split, shares: { aws: 0 }')), [{ path: `${at}.shares.aws` }]);
+  t.strictSame(problems(policy('mode: redundant, redundancy: 2')), []);
+  t.strictSame(problems(policy('mode: failover')), []);
 });
 
 t.test('switching a provider off is never a mistake', async (t) => {

@@ -148,7 +148,15 @@ const INPUTS = {
   certificationsHeld: 1,
   certificationsRequired: 2,
 };
-const CANDIDATE = { score: 0.95, parts: PARTS, inputs: INPUTS, standing: 0.95, preference: null, waitMs: 0 };
+const CANDIDATE = {
+  share: 0.9,
+  score: 0.95,
+  parts: PARTS,
+  inputs: INPUTS,
+  standing: 0.95,
+  preference: null,
+  waitMs: 0,
+};
 
 const EXPLANATION: Explanation = {
   kind: 'explain',
@@ -174,6 +182,7 @@ const EXPLANATION: Explanation = {
           ...CANDIDATE,
           provider: 'gcp',
           refusals: ['residency', 'hold'],
+          share: 0,
           score: 0.99,
           inputs: {
             ...INPUTS,
@@ -320,10 +329,10 @@ t.test('explain shows every part with its inputs, and why a provider is refused'
   t.match(text, /^stream energy: the first choice$/m);
   t.match(
     text,
-    /^PROVIDER VERDICT SCORE STANDING COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20$/m,
+    /^PROVIDER VERDICT SHARE SCORE STANDING COST ×0\.30 PERFORMANCE ×0\.25 COMPLIANCE ×0\.25 RELIABILITY ×0\.20$/m,
   );
-  t.match(text, /^aws chosen 0\.950 0\.475 1\.000 0\.900 1\.000 0\.999$/m);
-  t.match(text, /^gcp refused: residency, hold 0\.990 0\.950 /m);
+  t.match(text, /^aws chosen 90\.0% 0\.950 0\.475 1\.000 0\.900 1\.000 0\.999$/m);
+  t.match(text, /^gcp refused: residency, hold 0\.0% 0\.990 0\.950 /m);
   t.match(text, /^PROVIDER HEALTH TRIAL HOLDS PREFERRED MOVES IN HEDGED AFTER$/m);
   t.match(text, /^aws degraded: latency 11 of 12 accepted, 40 tries needed none – now 120ms$/m);
   t.match(text, /^gcp healthy: start none quota, manual 1 9\.0s –$/m);

@@ -43,6 +43,8 @@ interface Envelope {
   flights: number;
   /** Hedges under way beside the tries that they are to overtake. */
   hedges: number;
+  /** Number in its stream. */
+  turn: number;
 }
 
 interface Landing {
@@ -75,6 +77,7 @@ export class SimulatedGateway {
   readonly #cutMs = new Map<string, number>();
   #waiting: Envelope[] = [];
   #landings: Landing[] = [];
+  #turn = 0;
 
   constructor(options: { policy: Policy; providers: ProviderFacts[]; everyMs: number; seed: number }) {
     this.#everyMs = options.everyMs;
@@ -116,6 +119,7 @@ export class SimulatedGateway {
   }
 
   #publish(): void {
+    this.#turn += 1;
     const streams = this.state.streams.map(({ name }) => name);
     const drained = streams.flatMap((stream) =>
       this.#waiting.filter((envelope) => envelope.stream === stream).slice(0, DRAIN_PER_PUBLISH),
@@ -128,6 +132,7 @@ export class SimulatedGateway {
       accepted: new Set<string>(),
       flights: 0,
       hedges: 0,
+      turn: this.#turn,
     }));
     for (const envelope of [...live, ...drained]) this.#advance(envelope);
   }
@@ -140,7 +145,7 @@ export class SimulatedGateway {
       return;
     }
     const wanted = Math.max(0, copies - envelope.accepted.size - (envelope.flights - envelope.hedges));
-    const targets = candidates(this.state, envelope.stream, envelope.asked).slice(0, wanted);
+    const targets = candidates(this.state, envelope.stream, envelope.asked, envelope.turn).slice(0, wanted);
     for (const provider of targets) {
       if (this.#hasRoom(provider)) this.#ask(provider, envelope, false);
     }
@@ -170,7 +175,7 @@ export class SimulatedGateway {
       if (!envelope || hedgeMs === null || hedgeMs > this.nowMs) continue;
       landing.hedgeMs = null;
       if (envelope.accepted.size >= this.#copies(envelope) || !mayHedge(this.state)) continue;
-      const targets = candidates(this.state, envelope.stream, envelope.asked);
+      const targets = candidates(this.state, envelope.stream, envelope.asked, envelope.turn);
       const target = targets.find((name) => this.#hasRoom(name));
       if (target === undefined) continue;
       this.dispatch({ kind: 'hedged' });

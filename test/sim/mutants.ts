@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I4',
     what: 'a hedge goes to any provider with room',
     file: 'agent/forward/hedging.ts',
-    from: 'const targets = this.#routing.candidates(stream, exclude);',
+    from: 'const targets = this.#routing.candidates(stream, exclude, places.turn);',
     to: 'const targets = [...this.#counters.keys()].filter((name) => !exclude.has(name));',
   },
   {

@@ -264,7 +264,12 @@ function policyDocument(entropy: Entropy, facts: readonly Facts[]): Record<strin
         redundancy: entropy.float() < 0.5 ? inEu : 1,
         priority: 5,
       },
-      telemetry: { topics: ['#'], priority: 1, preferred_providers: preferred },
+      telemetry: {
+        topics: ['#'],
+        priority: 1,
+        preferred_providers: preferred,
+        mode: entropy.float() < 0.3 ? 'split' : 'failover',
+      },
     },
   };
 }

@@ -8,6 +8,7 @@ import {
   initialState,
   type RoutingEvent,
   type RoutingState,
+  sharesOf,
   transition,
 } from '../../../agent/routing/core.ts';
 import { isHeldFirmly } from '../../../agent/routing/eligibility.ts';
@@ -28,8 +29,9 @@ const policies: fc.Arbitrary<Policy> = fc
     failures: fc.integer({ min: 1, max: 4 }),
     probes: fc.integer({ min: 1, max: 3 }),
     dwell: fc.constantFrom('0s', '1s', '10s'),
+    mode: fc.constantFrom('failover', 'split'),
   })
-  .map(({ zone, redundancy, preferred, certifications, form, failures, probes, dwell }) =>
+  .map(({ zone, redundancy, preferred, certifications, form, failures, probes, dwell, mode }) =>
     policySchema.parse({
       streams: {
         zoned: {
@@ -38,7 +40,7 @@ const policies: fc.Arbitrary<Policy> = fc
           preferred_providers: preferred,
           ...(zone && { data_residency: zone }),
         },
-        telemetry: { topics: ['#'] },
+        telemetry: { topics: ['#'], mode, preferred_providers: preferred },
       },
       compliance: { required_certifications: certifications, data_residency: ZONES },
       scoring: { form },
@@ -144,26 +146,39 @@ t.test(
   'candidates: never outside the zone or without a certification (I4), held, broken, excluded or twice (SPEC 1)',
   (t) => {
     fc.assert(
-      fc.property(policies, providers, runs, fc.subarray(NAMES), (policy, facts, steps, excluded) => {
-        const exclude = new Set(excluded);
-        play(initialState(policy, facts, 0), steps, (state) => {
-          for (const stream of ['zoned', 'telemetry']) {
-            const found = candidates(state, stream, exclude);
-            if (new Set(found).size !== found.length) throw new Error('twice');
-            for (const name of found) {
-              if (exclude.has(name)) throw new Error(`${name} is excluded`);
-              if (!mayServe(state, stream, name)) throw new Error(`${name} may not serve ${stream}`);
-              const known = state.providers.find((provider) => provider.facts.name === name);
-              if (!known || isHeldFirmly(known)) throw new Error(`${name} is on hold`);
-              if (known.health.kind === 'open' || known.health.kind === 'probing')
-                throw new Error(`${name} is broken`);
+      fc.property(
+        policies,
+        providers,
+        runs,
+        fc.subarray(NAMES),
+        fc.nat(),
+        (policy, facts, steps, excluded, turn) => {
+          const exclude = new Set(excluded);
+          play(initialState(policy, facts, 0), steps, (state) => {
+            for (const stream of ['zoned', 'telemetry']) {
+              const found = candidates(state, stream, exclude, turn);
+              if (new Set(found).size !== found.length) throw new Error('twice');
+              for (const name of found) {
+                if (exclude.has(name)) throw new Error(`${name} is excluded`);
+                if (!mayServe(state, stream, name)) throw new Error(`${name} may not serve ${stream}`);
+                const known = state.providers.find((provider) => provider.facts.name === name);
+                if (!known || isHeldFirmly(known)) throw new Error(`${name} is on hold`);
+                if (known.health.kind === 'open' || known.health.kind === 'probing')
+                  throw new Error(`${name} is broken`);
+              }
+              const chosen = state.streams.find(({ name }) => name === stream)?.chosen;
+              const all = candidates(state, stream, new Set());
+              const shares = sharesOf(state, stream);
+              if (chosen && shares.length === 1 && shares[0]?.provider === chosen && all[0] !== chosen)
+                throw new Error('the chosen one is not first');
+              const whole = shares.reduce((sum, { part }) => sum + part, 0);
+              if (all.length > 0 && Math.abs(whole - 1) > 1e-9) throw new Error(`shares of ${whole}`);
+              if (!shares.every(({ provider }) => all.includes(provider)))
+                throw new Error('a share for nobody');
             }
-            const chosen = state.streams.find(({ name }) => name === stream)?.chosen;
-            const all = candidates(state, stream, new Set());
-            if (chosen && all[0] !== chosen) throw new Error('the chosen one is not first');
-          }
-        });
-      }),
+          });
+        },
+      ),
       { numRuns: 150 },
     );
     t.end();

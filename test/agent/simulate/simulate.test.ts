@@ -76,6 +76,27 @@ const isNear = (value: number | undefined, wanted: number, by: number): boolean 
   Math.abs((value ?? Number.NaN) - wanted) <= by;
 
 t.test(
+  'a split policy in the same weather: shared out by weight, and by the others while one is down',
+  async (t) => {
+    const folder = historyOf(t, {
+      providers: [facts('a'), facts('b')],
+      policy: policyOf(preferring('a')),
+      minutes: 60,
+      down: { a: [20, 40] },
+    });
+    const split = { streams: { telemetry: { topics: ['#'], mode: 'split', shares: { a: 3, b: 1 } } } };
+    const [, other] = (await reportOf(folder, [policyFile(t, 'split', split)])).policies;
+    if (!other) throw new Error('two policies');
+    // Three quarters of forty minutes, and less the dwell after the outage.
+    t.ok(isNear(telemetryOf(other)?.shares['a'], 0.5, 0.02), JSON.stringify(telemetryOf(other)));
+    t.ok(isNear(telemetryOf(other)?.shares['b'], 0.5, 0.02));
+    const [a, b] = other.providers;
+    t.ok(a && b && a.units > 0.9 * b.units && a.units < 1.1 * b.units, `${a?.units} and ${b?.units} units`);
+    t.match(other, { nowhereMs: 0 });
+  },
+);
+
+t.test(
   'another policy in the same weather: shares, switches, time at risk; twice the same (I11)',
   async (t) => {
     const folder = historyOf(t, {
