@@ -2,19 +2,10 @@
 import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../shared/record.ts';
 import type { SparseLog } from '../sparse-log.ts';
+import { type ConflictRow, conflictOf } from './conflict-row.ts';
 import type { LedgerConflict, RecordVersion } from './ledger.ts';
 import { Bound, type EvidenceLimits } from './sqlite-bound.ts';
 import type { Sqlite } from './sqlite-schema.ts';
-
-type ConflictRow = Omit<LedgerConflict, 'held' | 'other'> &
-  RecordVersion & {
-    heldDevice: string;
-    heldTopic: string;
-    heldPayload: Uint8Array;
-    heldMonoMs: number;
-    heldSource: string;
-    heldReceivedWallMs: number;
-  };
 
 export class ConflictTable {
   readonly #bound: Bound;
@@ -90,27 +81,6 @@ export class ConflictTable {
   }
 
   newest(limit: number): LedgerConflict[] {
-    return this.#newest.all(limit).map((row) => ({
-      gateway: row.gateway,
-      epoch: row.epoch,
-      stream: row.stream,
-      seq: row.seq,
-      held: {
-        device: row.heldDevice,
-        topic: row.heldTopic,
-        payload: row.heldPayload,
-        monoMs: row.heldMonoMs,
-        source: row.heldSource,
-        receivedWallMs: row.heldReceivedWallMs,
-      },
-      other: {
-        device: row.device,
-        topic: row.topic,
-        payload: row.payload,
-        monoMs: row.monoMs,
-        source: row.source,
-        receivedWallMs: row.receivedWallMs,
-      },
-    }));
+    return this.#newest.all(limit).map(conflictOf);
   }
 }

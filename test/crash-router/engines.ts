@@ -10,6 +10,8 @@ export type EngineName = (typeof ENGINES)[number];
 export interface Servers {
   /** `ledger` of the router's configuration, as it was read. */
   ledgerConfig: RouterConfig['ledger'];
+  /** The same as it is written. */
+  ledgerSection: object;
   /** Kills the PostgreSQL server, or the JetStream server that leads the log of commits; resolves once it is back. */
   strike(): Promise<void>;
   remove(): Promise<void>;
@@ -25,8 +27,10 @@ export function startServers(engine: EngineName): Promise<Servers> {
 async function startPostgres(): Promise<Servers> {
   const server = await postgres();
   await server.start();
+  const ledgerSection = { type: 'postgres', url: server.url, schema: NAME };
   return {
-    ledgerConfig: read({ type: 'postgres', url: server.url, schema: NAME }),
+    ledgerConfig: read(ledgerSection),
+    ledgerSection,
     async strike() {
       await server.kill();
       await server.start();
@@ -37,8 +41,10 @@ async function startPostgres(): Promise<Servers> {
 
 async function startJetStream(): Promise<Servers> {
   const cluster = await natsCluster();
+  const ledgerSection = { type: 'jetstream', servers: cluster.servers, name: NAME };
   return {
-    ledgerConfig: read({ type: 'jetstream', servers: cluster.servers, name: NAME }),
+    ledgerConfig: read(ledgerSection),
+    ledgerSection,
     async strike() {
       const leader = Math.max(0, await cluster.leaderOf(`${NAME}-commits`));
       await cluster.kill(leader);
@@ -50,6 +56,6 @@ async function startJetStream(): Promise<Servers> {
 }
 
 /** Here, because the schema loads every cloud's library, and a replica that lives for seconds has better to do. */
-function read(ledger: unknown): RouterConfig['ledger'] {
+function read(ledger: object): RouterConfig['ledger'] {
   return routerConfigSchema.shape.ledger.parse(ledger);
 }

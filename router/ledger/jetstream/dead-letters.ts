@@ -38,6 +38,7 @@ export class DeadLetterStore {
   readonly #names: Names;
   readonly #stream: EvidenceStream;
   readonly #ageMsMax: number;
+  #adding: Promise<void> = Promise.resolve();
 
   constructor(parts: {
     connection: Connection;
@@ -53,28 +54,11 @@ export class DeadLetterStore {
     this.#ageMsMax = parts.ageMsMax;
   }
 
-  async add(letter: DeadLetter): Promise<void> {
-    const { source, reason, bytes, receivedWallMs, authenticatedGateway = null, properties = {} } = letter;
-    await this.#stream.make();
-    const detail = cutDetail(letter.detail);
-    const packed = await this.#blobs.pack(this.#names.deadLetterPart, bytes);
-    for (let stored: number | null = null; stored === null; ) {
-      const { last } = await this.#connection.extent(this.#names.deadLetters);
-      const number = (await this.count()) + 1;
-      const row: Row = [
-        number,
-        source,
-        reason,
-        detail,
-        receivedWallMs,
-        packed,
-        authenticatedGateway,
-        { ...properties },
-        bytes.length,
-      ];
-      const { deadLetters, deadLetter } = this.#names;
-      stored = await this.#connection.publishAfter(deadLetters, deadLetter, last, encodeCbor(row));
-    }
+  /** One after the other: of several that are counted at once the servers take one, and the others would begin again. */
+  add(letter: DeadLetter): Promise<void> {
+    const added = this.#adding.then(() => this.#add(letter));
+    this.#adding = added.catch(() => undefined);
+    return added;
   }
 
   /** The newest first, at most `limit`. */
@@ -133,6 +117,30 @@ export class DeadLetterStore {
     const removed = await this.#removedCount();
     const [number] = message === null ? [0] : (decodeCbor(message.data) as Row);
     return Math.max(number, removed);
+  }
+
+  async #add(letter: DeadLetter): Promise<void> {
+    const { source, reason, bytes, receivedWallMs, authenticatedGateway = null, properties = {} } = letter;
+    await this.#stream.make();
+    const detail = cutDetail(letter.detail);
+    const packed = await this.#blobs.pack(this.#names.deadLetterPart, bytes);
+    for (let stored: number | null = null; stored === null; ) {
+      const { last } = await this.#connection.extent(this.#names.deadLetters);
+      const number = (await this.count()) + 1;
+      const row: Row = [
+        number,
+        source,
+        reason,
+        detail,
+        receivedWallMs,
+        packed,
+        authenticatedGateway,
+        { ...properties },
+        bytes.length,
+      ];
+      const { deadLetters, deadLetter } = this.#names;
+      stored = await this.#connection.publishAfter(deadLetters, deadLetter, last, encodeCbor(row));
+    }
   }
 
   async #removedCount(): Promise<number> {

@@ -4,6 +4,7 @@
  * after each: a table may pass its bound by that much per replica.
  */
 import type { SparseLog } from '../../sparse-log.ts';
+import { type ConflictRow, conflictOf } from '../conflict-row.ts';
 import type { LedgerConflict, RecordContent, RecordVersion } from '../ledger.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
@@ -24,11 +25,6 @@ export interface Aside extends StoredId {
 
 const CHECK_EVERY_ROWS = 256;
 const CHECK_EVERY_BYTES = 4 * 1024 * 1024;
-
-type Flat<T> = {
-  [Name in keyof T as Name extends string ? `held${Capitalize<Name>}` : never]: T[Name];
-};
-type ConflictRow = Omit<LedgerConflict, 'held' | 'other'> & RecordVersion & Flat<RecordVersion>;
 
 /** Keeps one table within its limits. */
 export class Bound {
@@ -126,26 +122,5 @@ export async function newestConflicts(client: Queryable, limit: number): Promise
      ORDER BY c.id DESC LIMIT $1`,
     [limit],
   );
-  return rows.map((row) => ({
-    gateway: row.gateway,
-    epoch: row.epoch,
-    stream: row.stream,
-    seq: row.seq,
-    held: {
-      device: row.heldDevice,
-      topic: row.heldTopic,
-      payload: row.heldPayload,
-      monoMs: row.heldMonoMs,
-      source: row.heldSource,
-      receivedWallMs: row.heldReceivedWallMs,
-    },
-    other: {
-      device: row.device,
-      topic: row.topic,
-      payload: row.payload,
-      monoMs: row.monoMs,
-      source: row.source,
-      receivedWallMs: row.receivedWallMs,
-    },
-  }));
+  return rows.map(conflictOf);
 }

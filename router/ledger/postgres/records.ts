@@ -11,7 +11,7 @@
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../boot-clocks.ts';
-import type { HeldVersion, LedgerEntry, LedgerRecord } from '../ledger.ts';
+import type { LedgerEntry, LedgerRecord } from '../ledger.ts';
 import { hourOf, type Volume } from '../retention.ts';
 import type { Database, Queryable } from './connection.ts';
 
@@ -168,23 +168,6 @@ export async function removeRecords(client: Queryable, ids: readonly StoredId[])
      WHERE r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq`,
     idColumns(ids),
   );
-}
-
-/** The held versions of `ids`, by {@link idText}: one statement. */
-export async function heldVersions(
-  client: Queryable,
-  ids: readonly StoredId[],
-): Promise<Map<string, HeldVersion>> {
-  if (ids.length === 0) return new Map();
-  const { rows } = await client.query<HeldVersion & { streamId: number; seq: number }>(
-    `SELECT r.stream_id AS "streamId", r.seq, r.device, r.topic, r.payload, r.mono_ms AS "monoMs", a.source,
-       a.received_wall_ms AS "receivedWallMs", a.sent_as AS "sentAs"
-     FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
-       JOIN record r ON r.gateway = i.gateway AND r.stream_id = i.stream_id AND r.seq = i.seq
-       JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day`,
-    idColumns(ids),
-  );
-  return new Map(rows.map(({ streamId, seq, ...version }) => [idText(streamId, seq), version]));
 }
 
 export function idColumns(ids: readonly StoredId[]): unknown[] {

@@ -10,7 +10,8 @@ import { type Absorption, counted, judge, withdraw } from '../rules.ts';
 import { repetitionsOf } from '../whereabouts.ts';
 import type { Queryable } from './connection.ts';
 import { type Aside, asideVersions } from './evidence.ts';
-import { heldVersions, idText, type StoredId } from './records.ts';
+import { heldVersions } from './held.ts';
+import { idText, type StoredId } from './records.ts';
 import type { LockedStream } from './streams.ts';
 import type { StoredRepetition } from './whereabouts.ts';
 

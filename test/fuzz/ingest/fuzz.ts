@@ -13,6 +13,7 @@ import { systemClock as clock } from '../../../shared/clock.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope, envelopeProperties } from '../../../shared/envelope/codec.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { type EngineName, startServers } from '../../crash-router/engines.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
 import { type Hostile, hostile, KINDS } from './hostile.ts';
@@ -38,6 +39,8 @@ const PROBLEMS_MAX = 20;
 export interface IngestFuzzOptions {
   seed: number;
   envelopes: number;
+  /** Default: the embedded one. Others need their servers' Debian packages. */
+  engine?: EngineName | undefined;
 }
 
 export interface IngestFuzzResult {
@@ -65,11 +68,16 @@ export async function fuzzIngest(
   say: (line: string) => void,
 ): Promise<IngestFuzzResult> {
   const dir = mkdtempSync(join(tmpdir(), 'headgate-fuzz-ingest-'));
-  const world = await createWorld(dir);
+  const servers = options.engine && (await startServers(options.engine));
   try {
-    return await new Run(options, world).toItsEnd(say);
+    const world = await createWorld(dir, servers?.ledgerSection);
+    try {
+      return await new Run(options, world).toItsEnd(say);
+    } finally {
+      await world.stop();
+    }
   } finally {
-    await world.stop();
+    await servers?.remove();
     rmSync(dir, { recursive: true });
   }
 }

@@ -44,7 +44,8 @@ export interface World {
   stop(): Promise<void>;
 }
 
-export async function createWorld(dir: string): Promise<World> {
+/** `ledger`: that of router.yaml; the embedded one when it is absent. */
+export async function createWorld(dir: string, ledger?: object): Promise<World> {
   const ca = await createCertificateAuthority(clock, entropy);
   const caFile = join(dir, 'ca.pem');
   writeFileSync(caFile, ca.ca);
@@ -59,6 +60,7 @@ export async function createWorld(dir: string): Promise<World> {
     admin: { port: admin },
     sources: [...clouds.map((cloud) => cloud.routerConfig()), { ...mqtt, topic_authenticated: true }],
     dead_letters: { max_bytes: '4GiB' },
+    ...(ledger && { ledger }),
   };
   writeFileSync(join(dir, 'router.yaml'), stringify(raw), { mode: 0o600 });
   const router = new RouterProcess(join(dir, 'router.yaml'));
