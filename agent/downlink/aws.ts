@@ -54,15 +54,16 @@ export class ShadowQuestion implements ReceiptQuestion {
     const offsetMs = client.config.systemClockOffset;
     const late = new AbortController();
     const timer = this.#options.clock.setTimer(ASK_MS, () => late.abort());
+    let payload: Uint8Array;
     try {
-      const signal = AbortSignal.any([late.signal, this.#closing.signal]);
-      this.#take(await this.#get(this.#connection, signal));
-      return null;
+      payload = await this.#get(this.#connection, AbortSignal.any([late.signal, this.#closing.signal]));
     } catch (error) {
       return this.#problem(error, client.config.systemClockOffset - offsetMs);
     } finally {
       timer.cancel();
     }
+    this.#take(payload);
+    return null;
   }
 
   close(): void {

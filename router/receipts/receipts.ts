@@ -2,9 +2,11 @@
  * The receipts of all gateways that ask for theirs. Made from the ledger's contract (`completeness`), so from any engine, and also
  * when another router on the same ledger committed. A gateway gets at most one in an interval, and only one that says something new.
  *
- * The version is the router's wall clock, or one more than whatever came before: it grows over restarts, from router to router, and
+ * The version is the router's wall clock, or a little more than whatever came before: it grows over restarts, from router to router, and
  * past what a gateway says it has, so that a clock set back, or a ledger begun anew, mutes nobody. Where the clocks of two routers
  * differ an older one may win for a moment: receipts are cumulative, and the next one puts it right.
+ *
+ * One that is cut for a cloud has a version of its own, one less: the whole one, when it comes another way, must count.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Receipt, StreamReceipt } from '../../shared/receipt.ts';
@@ -92,10 +94,11 @@ export class Receipts {
         await this.#look(gateway, own, after);
         // It has one that is newer than ours: another router spoke to it, or this one's past does. Now we know better.
         if (after > own.version) own.version = after + 1;
-        if (own.version > after) {
-          this.#answered += 1;
-          return { gateway, version: own.version, streams: own.streams };
-        }
+      }
+      // Also when it was looked for a cloud meanwhile, which began the interval anew.
+      if (own.version > after) {
+        this.#answered += 1;
+        return { gateway, version: own.version, streams: own.streams };
       }
       const leftMs = endsMs - clock.monoMs();
       if (leftMs <= 0 || signal.aborted) return null;
@@ -116,7 +119,9 @@ export class Receipts {
     if (signal.aborted) return null;
     if (restMs <= 0 || own.changed) await this.#look(gateway, own, 0);
     const { version, streams, touched } = own;
-    return fitted({ gateway, version, streams }, (key) => touched.get(nameOf(key)) ?? 0, bytesMax);
+    const whole = { gateway, version, streams };
+    const cut = fitted(whole, (key) => touched.get(nameOf(key)) ?? 0, bytesMax);
+    return cut === whole ? whole : { ...cut, version: version - 1 };
   }
 
   #of(gateway: string): GatewayReceipts {
@@ -164,7 +169,7 @@ export class Receipts {
     if (text === own.text) return;
     own.streams = streams;
     own.text = text;
-    own.version = Math.max(Math.round(clock.wallMs()), own.version + 1, after + 1);
+    own.version = Math.max(Math.round(clock.wallMs()), own.version + 2, after + 2);
   }
 
   /** Resolves when something was committed, after `waitMs`, or when `signal` aborts. */

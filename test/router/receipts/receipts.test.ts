@@ -113,3 +113,24 @@ t.test('a ledger that does not answer is told, and asked again', async (t) => {
   await t.rejects(receipts.next('gw-1', 0, 100, never), /down/);
   t.match(await receipts.next('gw-1', 0, 1000, never), { streams: [] });
 });
+
+t.test(
+  'one that is cut for a cloud gives way to the whole one, and follows the whole one before',
+  async (t) => {
+    const { router, commit } = await fresh(t);
+    const receipts = router(() => 1);
+    await commit({ seqs: [1] }, receipts);
+    const before = await receipts.next('gw-1', 0, 1000, never);
+    await commit({ seqs: [3, 5, 7, 9] }, receipts);
+    const cut = await receipts.current('gw-1', 170, never);
+    const whole = await receipts.current('gw-1', 10_000, never);
+    t.match(cut, { streams: [{ to: 4 }] });
+    t.match(whole, { streams: [{ to: 9 }] });
+    t.ok(before && cut && whole && before.version < cut.version && cut.version < whole.version);
+    t.match(
+      await receipts.next('gw-1', cut?.version ?? 0, 1000, never),
+      whole,
+      'the long poll brings it too',
+    );
+  },
+);
