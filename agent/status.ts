@@ -67,7 +67,7 @@ function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[
     const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
     return {
       ...stream,
-      chosen: routing.candidates(stream.name, new Set()).slice(0, copies),
+      chosen: routing.using(stream.name, copies),
       timeToDrainSeconds: timeToDrainMs === null ? null : Math.ceil(timeToDrainMs / 1000),
     };
   });

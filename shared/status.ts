@@ -7,7 +7,7 @@ export type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
 
 export interface AgentStreamStatus {
   name: string;
-  /** Providers that get the next envelope, the first first; empty when none is eligible. */
+  /** Providers that get its envelopes now, the first first; empty when none is eligible. */
   chosen: string[];
   /** Records that wait. */
   pending: number;

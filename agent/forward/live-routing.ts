@@ -95,6 +95,12 @@ export class LiveRouting {
     return deadlineMs(this.#state, provider, bytes);
   }
 
+  /** The providers that a stream with so many copies uses now, the best first: several where it is shared out. */
+  using(stream: string, copies: number): string[] {
+    const sharing = sharesOf(this.#state, stream).map(({ provider }) => provider);
+    return sharing.length > 1 ? sharing : this.candidates(stream, new Set()).slice(0, copies);
+  }
+
   hedgeDelayMs(provider: string, bytes: number): number | null {
     return hedgeDelayMs(this.#state, provider, bytes);
   }

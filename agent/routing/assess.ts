@@ -13,7 +13,7 @@ import type { ProviderState, RoutingState, StreamState } from './state.ts';
  * A degraded provider's score is halved: the largest advantage that another part can give (0.30, a cost of nothing) must
  * not hold the traffic there.
  */
-const DEGRADED_FACTOR = 0.5;
+export const DEGRADED_FACTOR = 0.5;
 
 export interface Assessment {
   provider: ProviderState;

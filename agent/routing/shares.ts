@@ -7,7 +7,7 @@
  * [0, 1) evenly from wherever one starts, so any run of turns is shared out as asked, without a count of what went where. When
  * a provider is refused, the others' shares are of the whole again, and with them the next turn.
  */
-import type { Assessment } from './assess.ts';
+import { type Assessment, DEGRADED_FACTOR } from './assess.ts';
 import type { Choice } from './choose.ts';
 import { flapPenaltyMs } from './provider.ts';
 import type { RoutingState, StreamState } from './state.ts';
@@ -20,8 +20,6 @@ export interface Share {
 
 /** The fraction that the golden ratio leaves, whose multiples are spread most evenly. */
 const GOLDEN = 0.618_033_988_749_894_9;
-/** As in the score: a degraded provider counts half. */
-const DEGRADED_FACTOR = 0.5;
 
 /** After dwell and penalty: a tenth shows what probes do not, half shows that it bears load. */
 const RETURN_STEPS = [
@@ -42,6 +40,7 @@ export function sharesOf(
   if (leaving === null || !stream.ranked.includes(leaving)) return [{ provider: first, part: 1 }];
   const back = assessments.find(({ provider }) => provider.facts.name === first);
   const part = back && isUnharmed(back) ? returnedPart(stream, state.nowMs) : 0;
+  if (part === 0) return [{ provider: leaving, part: 1 }];
   return [
     { provider: first, part },
     { provider: leaving, part: 1 - part },

@@ -23,6 +23,8 @@ const LATENCY_HARMLESS_MS = 300;
 const BASELINE_FALL_MS = 60_000;
 const BASELINE_RISE_MS = 1_800_000;
 const BASELINE_PERIOD_MS = 1000;
+/** A tail longer than this is no usual one: a slow first connect, or a ramp that has begun, must not become what later ones are measured by. */
+const BASELINE_TAIL_RATIO = 4;
 /** After a pause without samples the baseline must not jump to the first ones. */
 const BASELINE_STEP_MAX_MS = 5000;
 
@@ -49,14 +51,15 @@ export function passesTrial(window: SampleWindow, upMs: number): boolean {
   return window.tries >= needed && (successRate(window) ?? 0) >= SUCCESS_GOOD;
 }
 
-/** The baseline moved towards the window's p95; the same object when it is not yet time or samples are too few. */
+/** The baseline moved towards the window's p95, as far as that is usual; the same object when it is not yet time or samples are too few. */
 export function nextBaseline(
   baseline: Baseline | null,
   window: SampleWindow,
   nowMs: number,
 ): Baseline | null {
-  const p95Ms = window.latencyP95Ms;
-  if (p95Ms === null || window.latencySamples < JUDGED_SAMPLES) return baseline;
+  const { latencyP50Ms, latencyP95Ms, latencySamples } = window;
+  if (latencyP50Ms === null || latencyP95Ms === null || latencySamples < JUDGED_SAMPLES) return baseline;
+  const p95Ms = Math.min(latencyP95Ms, latencyP50Ms * BASELINE_TAIL_RATIO);
   if (!baseline) return { p95Ms, atMs: nowMs };
   const elapsedMs = nowMs - baseline.atMs;
   if (elapsedMs < BASELINE_PERIOD_MS) return baseline;

@@ -123,5 +123,7 @@ t.test('the baseline falls within minutes and rises within half an hour', (t) =>
   t.ok(follow(100, 1000, 60_000) < 140, 'a minute of bad latency hardly moves it');
   t.ok(follow(100, 1000, 3_600_000) > 850, 'an hour makes it the usual');
   t.equal(nextBaseline(null, windowOf(repeated(9, 50)), 0), null, 'nine samples make none');
+  const connecting = [...repeated(1, 900), ...repeated(11, 20)];
+  t.equal(nextBaseline(null, windowOf(connecting), 0)?.p95Ms, 80, 'a slow first connect is not the usual');
   t.end();
 });
