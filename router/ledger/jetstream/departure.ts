@@ -116,15 +116,17 @@ export async function standingOf(
   const places = await held.places(seqs.map((seq) => ({ key: entry, seq })));
   return seqs.flatMap((seq, i) => {
     const place = places[i];
-    if (!place || !isAt(place, seq, offset + 1 + i, entry.parts)) return [];
+    if (!place || !isAt(place, seq, offset + 1 + i)) return [];
     return [{ seq, place }];
   });
 }
 
-/** Whether the record of `seq` that stands is the one that got `offset`; where none was written down, by its message. */
-export function isAt(place: Place, seq: number, offset: number, parts: Parts): boolean {
-  if (place.offset === null) return place.parts[0] === parts[0];
-  return place.offset + seq - place.first === offset;
+/**
+ * Whether the record of `seq` that stands is the one that got `offset`. Where none was written down it is the first of its id:
+ * what takes another's place has always had its offset beside it.
+ */
+export function isAt(place: Place, seq: number, offset: number): boolean {
+  return place.offset === null || place.offset + seq - place.first === offset;
 }
 
 export function seqsOf(ids: IntervalSet): number[] {

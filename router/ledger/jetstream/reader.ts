@@ -175,7 +175,7 @@ export class OffsetReader {
     const found = await Promise.all(
       seqs.map(async (seq, i): Promise<Found[]> => {
         const place = places[i];
-        if (!place || !isAt(place, seq, offset + i, entry.parts)) return [];
+        if (!place || !isAt(place, seq, offset + i)) return [];
         const arrival = await this.#arrivals.get(place.parts);
         const record = arrival && recordIn(arrival, seq);
         return record ? [{ arrival, record, offset: offset + i }] : [];
@@ -195,7 +195,7 @@ export class OffsetReader {
     return kept.filter(({ record: { seq }, offset }, n) => {
       const mayBeGone = item.replaced.has(seq) || retention.has(seq) || erasure.has(seq);
       const place = places[n];
-      return !mayBeGone || (place ? isAt(place, seq, offset, entry.parts) : false);
+      return !mayBeGone || (place ? isAt(place, seq, offset) : false);
     });
   }
 
