@@ -17,7 +17,7 @@ const policyShape = z.looseObject({
 });
 const factsShape = z.looseObject({
   name: z.string(),
-  type: z.enum(['aws', 'azure', 'gcp', 'mqtt']),
+  type: z.enum(['aws', 'azure', 'gcp', 'mqtt', 'https']),
   certifications: z.array(z.string()),
 });
 const healthKind = z.enum(['healthy', 'degraded', 'open', 'probing']);
