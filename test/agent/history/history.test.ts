@@ -49,7 +49,11 @@ async function machineIn(t: Test, folder: string, maxBytes = 2 ** 20, bootId = '
     folder,
     bounds: { maxBytes, maxAgeMs: 3 * DAY_MS },
     writeEveryMs: MINUTE_MS,
-    setup: { gateway: 'gw-1', policy: policySchema.parse({}), providers: [facts('aws'), facts('own', { type: 'https' })] },
+    setup: {
+      gateway: 'gw-1',
+      policy: policySchema.parse({}),
+      providers: [facts('aws'), facts('own', { type: 'https' })],
+    },
     routingNow: () => ({ providers: [], chosen: { telemetry: 'aws' } }),
     currentClock,
     mayWrite: () => machine.hasRoom,
