@@ -85,9 +85,9 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I4',
     what: 'residency is ignored while failing over',
     file: 'agent/routing/core.ts',
-    from: '  return streamNamed(state, stream)?.ranked.filter',
+    from: '  const open = known.ranked.filter',
     to: `  if (exclude.size > 0) return state.providers.map(({ facts }) => facts.name).filter((name) => !exclude.has(name));
-  return streamNamed(state, stream)?.ranked.filter`,
+  const open = known.ranked.filter`,
   },
   {
     breaks: 'I4',
