@@ -213,8 +213,12 @@ export class Sessions extends MemoryPersistence {
     for (const client of this.#outgoing.enqueue(clients, packet)) this.#dropped.add('queue-full', client);
   }
 
+  /**
+   * A packet that found no room in the queue of a client that is here is sent all the same, for this once. To refuse it, as the
+   * memory persistence does, would end the connection of a client that is catching up, again and again.
+   */
   async outgoingUpdate(client: ClientOf, packet: OutgoingPacket): Promise<void> {
-    if (!this.#outgoing.update(client.id, packet)) throw new Error('no such packet');
+    this.#outgoing.update(client.id, packet);
   }
 
   async outgoingClearMessageId(

@@ -150,6 +150,41 @@ t.test(
   },
 );
 
+t.test('a client that is behind by a full queue keeps its connection, and gets what comes now', async (t) => {
+  const broker = await life(bufferFile(t.testdir()), { maxQueuedMessages: 3 });
+  const display = await broker.connect('display');
+  await display.subscribeAsync('plant/#', { qos: 2 });
+  await display.endAsync();
+  const device = await broker.connect('pump-1', { clean: true });
+  for (const text of ['1', '2', '3', 'dropped']) await device.publishAsync('plant/x', text, { qos: 1 });
+  const ended: string[] = [];
+  // Acknowledges nothing yet: what waits for it stays in the queue.
+  const held: Array<() => void> = [];
+  const back = connect(`mqtt://127.0.0.1:${broker.port}`, {
+    clientId: 'display',
+    clean: false,
+    protocolVersion: 4,
+    reconnectPeriod: 0,
+  });
+  back.handleMessage = (_packet, done) => void held.push(done);
+  back.on('close', () => ended.push('closed'));
+  const arrived = inbox(back);
+  await until(() => held.length > 0);
+  for (const text of ['now 1', 'now 2']) await device.publishAsync('plant/x', text, { qos: 1 });
+  await until(() => (broker.sessions.dropped().get('queue-full') ?? 0) === 3);
+  const release = setInterval(() => {
+    for (const done of held.splice(0)) done();
+  }, 10);
+  await until(() =>
+    ['1', '2', '3', 'now 1', 'now 2'].every((text) => arrived.some((one) => one.includes(` ${text} `))),
+  );
+  clearInterval(release);
+  t.same(ended, []);
+  await back.endAsync(true);
+  await device.endAsync();
+  await broker.stop();
+});
+
 t.test('session state that nobody can read is left out, and the rest is there (I9)', async (t) => {
   const file = bufferFile(t.testdir());
   const { store } = storeOn(file);
