@@ -45,7 +45,7 @@ export const SESSION_QUEUE = `
     client TEXT NOT NULL,
     value BLOB NOT NULL
   ) STRICT;
-  INSERT INTO session_queue SELECT CAST(key AS INTEGER), client, value FROM session_item WHERE kind = 'outgoing';
+  INSERT OR IGNORE INTO session_queue SELECT CAST(key AS INTEGER), client, value FROM session_item WHERE kind = 'outgoing';
   DELETE FROM session_item WHERE kind = 'outgoing';
 `;
 
