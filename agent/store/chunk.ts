@@ -14,6 +14,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { errorText } from '../../shared/log.ts';
+import { Scratch } from '../../shared/scratch.ts';
 import { compress, decompress, giveBack } from '../../shared/zstd.ts';
 
 export interface ChunkRecord {
@@ -54,9 +55,8 @@ export interface ChunkId {
   first: number;
 }
 
-/** A chunk is written here first. What a thread takes anew for each, it would give back late: its own heap hardly fills. */
-let scratch = Buffer.allocUnsafeSlow(0);
-const SCRATCH_BYTES_MAX = 512 * 1024;
+/** A chunk is written here first. */
+const scratch = new Scratch();
 
 export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffer {
   const devices = new Words();
@@ -68,7 +68,7 @@ export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffe
     payloadBytes += payload.byteLength;
   }
   const fixed = HEADER_BYTES + 3 * NUMBER_BYTES_MAX + records.length * 4 * NUMBER_BYTES_MAX;
-  const writer = new Writer(withRoom(fixed + devices.bytesMax + topics.bytesMax + payloadBytes));
+  const writer = new Writer(scratch.room(fixed + devices.bytesMax + topics.bytesMax + payloadBytes));
   writer.number(records.length);
   writer.words(devices);
   writer.words(topics);
@@ -140,12 +140,6 @@ export function decodeChunk(body: Uint8Array, id: ChunkId): ChunkRecord[] {
     offset += length;
     return { device: devices[device] ?? '', topic: topics[topic] ?? '', monoMs, payload };
   });
-}
-
-function withRoom(bytes: number): Buffer {
-  if (bytes > SCRATCH_BYTES_MAX) return Buffer.allocUnsafeSlow(bytes);
-  if (bytes > scratch.length) scratch = Buffer.allocUnsafeSlow(bytes);
-  return scratch;
 }
 
 /** A copy, packed where that pays. `raw` begins with room for the header. */

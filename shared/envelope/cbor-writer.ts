@@ -19,9 +19,9 @@ export class CborWriter {
   readonly #buffer: Buffer;
   #at = 0;
 
-  /** `bytesMax`: no less than what will be written. */
-  constructor(bytesMax: number) {
-    this.#buffer = Buffer.allocUnsafe(bytesMax);
+  /** `buffer`: with room for all that will be written. */
+  constructor(buffer: Buffer) {
+    this.#buffer = buffer;
   }
 
   /** Throws RangeError on what is not a safe integer. */
