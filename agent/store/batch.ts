@@ -92,7 +92,9 @@ export class Batch {
   }
 
   operate(operation: Operation): Promise<void> {
-    this.#operations.push(operation);
+    const last = this.#operations.pop();
+    if (last) this.#operations.push(...joined(last, operation));
+    else this.#operations.push(operation);
     return new Promise((resolve, reject) => {
       this.#operationWaiters.push({ resolve, reject });
     });
@@ -149,6 +151,20 @@ export class Batch {
     this.#payloads.set(payload, this.#payloadBytes);
     this.#payloadBytes = needed;
   }
+}
+
+/** Two acceptances of rows side by side are one: deleting has a price for each. */
+function joined(before: Operation, next: Operation): Operation[] {
+  const isOne =
+    before.kind === 'accept' &&
+    next.kind === 'accept' &&
+    before.last + 1 === next.first &&
+    before.epoch === next.epoch &&
+    before.stream === next.stream &&
+    before.provider === next.provider &&
+    before.copies === next.copies &&
+    before.untilReceipt === next.untilReceipt;
+  return isOne ? [{ ...before, last: next.last }] : [before, next];
 }
 
 function indexOf(words: Map<string, number>, word: string): number {
