@@ -28,6 +28,7 @@ export const systemClock: Clock = {
   monoMs: () => PROCESS_BEGAN_MS + performance.now(),
   wallMs: () => Date.now(),
   setTimer(delayMs, run, keepAlive = false) {
+    if (delayMs <= 0 && !keepAlive) return soon(run);
     const timer = setTimeout(run, delayMs);
     if (!keepAlive) timer.unref();
     return { cancel: () => clearTimeout(timer) };
@@ -50,6 +51,13 @@ export const systemClock: Clock = {
     });
   },
 };
+
+/** After what the event loop has at hand: a timer of Node.js takes a millisecond at least. */
+function soon(run: () => void): Timer {
+  const immediate = setImmediate(run);
+  immediate.unref();
+  return { cancel: () => clearImmediate(immediate) };
+}
 
 /** ISO 8601 UTC text of a wall-clock instant, for logs and reports. */
 export function isoTime(wallMs: number): string {

@@ -8,13 +8,11 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
 import type { Taken } from '../history/deliveries.ts';
-import type { StoredRecord } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver } from './delivery.ts';
 import { heartbeat } from './heartbeat.ts';
@@ -22,6 +20,7 @@ import { Hedging } from './hedging.ts';
 import type { Lane } from './lanes.ts';
 import type { LiveRouting } from './live-routing.ts';
 import { Places } from './places.ts';
+import { RowReader } from './row-reader.ts';
 import { withReason } from './send-reason.ts';
 import type { Sender } from './sender.ts';
 import { Settlements } from './settlements.ts';
@@ -49,6 +48,7 @@ export class Forwarder implements Service {
   readonly #currentClock: () => EnvelopeClock;
   readonly #onAccepted: (taken: Taken) => void;
   readonly #streams: Streams;
+  readonly #reader: RowReader;
   readonly settlements: Settlements;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
@@ -79,6 +79,7 @@ export class Forwarder implements Service {
     this.#log = options.log;
     const { policy, store, routing, senders, clock, log, receipts = false } = options;
     this.settlements = new Settlements({ store, clock, log, receipts });
+    this.#reader = new RowReader({ store, log });
     this.#streams = new Streams({ policy, store, settlements: this.settlements, log });
     this.hedging = new Hedging({ policy: policy.hedge, routing, providers: senders.keys(), clock });
   }
@@ -219,7 +220,7 @@ export class Forwarder implements Service {
     if (run) queue.reserve(run.first, run.last);
     let packed: { bytes: Uint8Array; envelope: Envelope };
     try {
-      const rows = run ? await this.#read(queue, run, stream.packer.rawBytesFor(places.bytes)) : [];
+      const rows = run ? await this.#reader.read(queue, run, stream.packer.rawBytesFor(places.bytes)) : [];
       packed = stream.packer.pack(this.#header(queue, lane), rows, places.bytes);
     } catch (error) {
       places.giveBack();
@@ -254,27 +255,6 @@ export class Forwarder implements Service {
       properties: envelopeProperties(envelope),
     };
     await this.#deliver(stream, queue, range, envelope, message, places);
-  }
-
-  /** Rows of a run, ascending. Rows that are gone become a gap that is delivered too: nothing is lost silently (I3). */
-  async #read(queue: StreamQueue, run: Run, maxBytes: number): Promise<StoredRecord[]> {
-    const rows = await this.#store.read(queue.epoch, queue.stream, run.first, run.last, maxBytes);
-    const last = rows.at(-1)?.seq ?? run.last;
-    // Ascending, and as many as there are numbers: none is missing.
-    if (rows.length === last - run.first + 1) return rows;
-    const there = IntervalSet.of(rows.map(({ seq }) => ({ first: seq, last: seq })));
-    // What a receipt covered meanwhile is free, and not missing.
-    for (const hole of there.missing(run.first, last).flatMap((range) => queue.owedOf(range))) {
-      this.#log.error({
-        event: 'forward.rows_unreadable',
-        stream: queue.stream,
-        epoch: queue.epoch,
-        ...hole,
-      });
-      // The store makes it a gap, and says so.
-      await this.#store.giveUp(queue.epoch, queue.stream, hole.first, hole.last, 'corruption');
-    }
-    return rows;
   }
 
   /** Live ones aim at the policy's size; those of the backlog at what the way to the targets carries, and every provider takes. */

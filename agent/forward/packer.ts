@@ -8,8 +8,6 @@ import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 
-/** CBOR framing of one record: array head, two deltas, two indexes, payload head. */
-const RECORD_OVERHEAD_BYTES = 12;
 /** Weight of the newest envelope in the learned ratio. */
 const RATIO_GAIN = 0.2;
 /** Part of the target that is aimed at: envelopes differ from their predecessors by less than the rest. */
@@ -17,13 +15,13 @@ const AIM = 0.97;
 /** However well records shrink: bounds the time of one encoding and what the router must unpack (I10). */
 const RAW_BYTES_MAX = 1024 * 1024;
 
-/** What a record adds to an envelope before compression, in bytes; its topic is a word in a dictionary. */
-function recordBytes(record: Pick<TelemetryRecord, 'payload'>): number {
-  return record.payload.length + RECORD_OVERHEAD_BYTES;
+/** About what the store counts for a record: characters for bytes, because it is summed up for each envelope and learned from. */
+export function recordSize({ payload, topic, device }: TelemetryRecord): number {
+  return payload.length + topic.length + device.length;
 }
 
 export class Packer {
-  /** Encoded bytes per byte of records. Starts at 1, as if nothing shrank. */
+  /** Encoded bytes per byte of records, as the store counts them. Starts at 1, as if nothing shrank. */
   #ratio = 1;
 
   /** Bytes of records that should encode to a little less than `targetBytes`. */
@@ -44,7 +42,7 @@ export class Packer {
     for (;;) {
       const packed = { ...envelope, records: records.slice(0, count) };
       const bytes = encodeEnvelope(packed);
-      const raw = packed.records.reduce((sum, record) => sum + recordBytes(record), 0);
+      const raw = packed.records.reduce((sum, record) => sum + recordSize(record), 0);
       if (raw > 0) this.#ratio += (Math.min(1.5, bytes.length / raw) - this.#ratio) * RATIO_GAIN;
       if (bytes.length <= targetBytes || count <= 1) return { bytes, envelope: packed };
       // Shrink in proportion, and always by one.
@@ -57,7 +55,7 @@ export class Packer {
     let raw = 0;
     let count = 0;
     for (const record of records) {
-      raw += recordBytes(record);
+      raw += recordSize(record);
       if (raw > limit && count > 0) break;
       count += 1;
     }

@@ -71,8 +71,7 @@ export class Settlements {
         queue,
         this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies, untilReceipt }),
       );
-      const sent = IntervalSet.of(envelope.records.map(({ seq }) => ({ first: seq, last: seq })));
-      for (const part of sent.ranges()) this.#remember(queue, provider, part);
+      if (this.#receipts) this.#rememberAll(queue, provider, envelope);
       if (untilReceipt) this.#release(queue, queue.received(null, copies), copies);
       const recovery = stream.recovered(queue, range, this.#clock.monoMs());
       if (recovery && recovery.from !== provider) {
@@ -114,6 +113,11 @@ export class Settlements {
   #release({ epoch, stream }: StreamQueue, free: readonly SeqRange[], copies: number): void {
     for (const { first, last } of free)
       this.#free({ epoch }, this.#store.accept({ epoch, stream, provider: null, first, last, copies }));
+  }
+
+  #rememberAll(queue: StreamQueue, provider: string, { records }: Envelope): void {
+    const sent = IntervalSet.of(records.map(({ seq }) => ({ first: seq, last: seq })));
+    for (const part of sent.ranges()) this.#remember(queue, provider, part);
   }
 
   #remember(queue: StreamQueue, provider: string, { first, last }: SeqRange): void {
