@@ -6,7 +6,6 @@
  * (eclipse-threadx/getting-started#67). So a read that ends connections again and again is tried ever more rarely.
  */
 import type { Clock } from '../../shared/clock.ts';
-import { twinText } from '../../shared/twin-receipt.ts';
 import type { TwinChannel } from '../cloud/azure/twin-channel.ts';
 import type { TwinLink } from '../cloud/azure/twin-link.ts';
 import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
@@ -34,7 +33,8 @@ export interface TwinQuestionOptions {
 export class TwinQuestion implements ReceiptQuestion {
   readonly spacingMs = SPACING_MS;
   readonly #options: TwinQuestionOptions;
-  readonly #closing = new AbortController();
+  /** Ends the question under way. */
+  #end = new AbortController();
   /** The connection whose twin was read. */
   #read: TwinChannel | null = null;
   /** The receipt that came last: it comes again with each connection. */
@@ -50,7 +50,8 @@ export class TwinQuestion implements ReceiptQuestion {
     const { clock, config } = this.#options;
     const end = new AbortController();
     const timer = clock.setTimer(WAIT_MS, () => end.abort());
-    const signal = AbortSignal.any([end.signal, this.#closing.signal]);
+    this.#end = end;
+    const { signal } = end;
     try {
       const pauseMs = this.#pausedUntilMs - clock.monoMs();
       if (pauseMs > 0) {
@@ -60,8 +61,7 @@ export class TwinQuestion implements ReceiptQuestion {
       const channel = await this.#channel(signal);
       if (channel === null) return `the provider ${config.provider} is not connected`;
       if (channel !== this.#read) return await this.#readTwin(channel, signal);
-      const update = await channel.next(signal);
-      if (update !== null) this.#take(update.desired);
+      this.#take(await channel.next(signal));
       return null;
     } finally {
       timer.cancel();
@@ -69,7 +69,7 @@ export class TwinQuestion implements ReceiptQuestion {
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#end.abort();
   }
 
   /** While nothing waits for a receipt there is no need for a connection that the provider does not need itself. */
@@ -85,7 +85,7 @@ export class TwinQuestion implements ReceiptQuestion {
     if (read.kind === 'read') {
       this.#read = channel;
       this.#lost = 0;
-      this.#take(read.desired);
+      this.#take(read.text);
       return null;
     }
     if (!read.connectionLost) {
@@ -99,9 +99,8 @@ export class TwinQuestion implements ReceiptQuestion {
     return LOST;
   }
 
-  #take(desired: unknown): void {
+  #take(text: string | null): void {
     const { receiver, tracker, config } = this.#options;
-    const text = twinText(desired);
     if (text === null || text === this.#seen) return;
     this.#seen = text;
     if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.told();

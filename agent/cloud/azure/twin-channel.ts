@@ -1,5 +1,5 @@
 /**
- * The twin of the device that a connection belongs to, as far as a reader needs it (Azure docs, "Communicate with an IoT hub using the
+ * The receipt in the twin of the device that a connection belongs to (Azure docs, "Communicate with an IoT hub using the
  * MQTT protocol", "Retrieving a device twin's properties" and "Receiving desired properties update notifications").
  *
  * It speaks over the SDK's connection and past its twin, which does not look at the status of an answer, throws out of the socket's event
@@ -8,6 +8,7 @@
 import { aborted } from '../../../shared/aborted.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
+import { twinText } from '../../../shared/twin-receipt.ts';
 import type { RawMqttClient } from './sdk.ts';
 
 const RESPONSES = '$iothub/twin/res/';
@@ -15,7 +16,8 @@ const UPDATES = '$iothub/twin/PATCH/properties/desired/';
 const READ_MS = 10_000;
 
 export type TwinRead =
-  | { kind: 'read'; desired: unknown }
+  /** Null where there is none yet. */
+  | { kind: 'read'; text: string | null }
   /** `connectionLost`: by whatever ended it. A hub without twins ends it at once. */
   | { kind: 'failed'; problem: string; connectionLost: boolean };
 
@@ -26,25 +28,27 @@ export interface TwinChannelOptions {
   clock: Clock;
 }
 
+/** The hub's own word, over a connection that stays. */
+class TwinRefused extends Error {}
+
 export class TwinChannel {
   readonly #raw: RawMqttClient;
-  readonly #over: Promise<TwinRead>;
   readonly #clock: Clock;
   #isOver: boolean = false;
   #requests = 0;
-  /** Of the request under way. */
-  #answer: { id: string; settle: (read: TwinRead) => void } | null = null;
-  /** Nobody asked for it yet. Of several the last one counts. */
-  #update: { desired: unknown } | null = null;
+  /** Of the read under way, if any. */
+  #settle: (read: TwinRead) => void = () => undefined;
+  /** That nobody asked for yet. Of several the last one counts. */
+  #update: string | null = null;
   #wake: () => void = () => undefined;
 
   constructor({ raw, over, clock }: TwinChannelOptions) {
     this.#raw = raw;
     this.#clock = clock;
-    this.#over = over.then((detail) => {
+    void over.then((detail) => {
       this.#isOver = true;
+      this.#settle(failed(detail, true));
       this.#wake();
-      return failed(`the connection ended: ${detail}`, true);
     });
     this.#divert();
   }
@@ -53,25 +57,23 @@ export class TwinChannel {
     return this.#isOver;
   }
 
-  /** Subscribes to updates, then reads the desired properties: no update falls in between. Settles in ten seconds, or when `signal` aborts. */
+  /** Subscribes to updates, then reads: no update falls in between. Settles in ten seconds, or when `signal` aborts. */
   async read(signal: AbortSignal): Promise<TwinRead> {
-    const late = Promise.withResolvers<TwinRead>();
-    const timer = this.#clock.setTimer(READ_MS, () =>
-      late.resolve(failed(`no answer in ${READ_MS} ms`, false)),
+    const { promise, resolve } = Promise.withResolvers<TwinRead>();
+    this.#settle = resolve;
+    const timer = this.#clock.setTimer(READ_MS, () => resolve(failed(`no answer in ${READ_MS} ms`, false)));
+    void aborted(signal).then(() => resolve(failed('stopped', false)));
+    void this.#request().catch((error: unknown) =>
+      // MQTT.js gives errors only for a connection that it lost.
+      resolve(failed(errorText(error), !(error instanceof TwinRefused))),
     );
-    try {
-      const stopped = aborted(signal).then(() => failed('stopped', false));
-      return await Promise.race([this.#request(), this.#over, late.promise, stopped]);
-    } catch (error) {
-      return failed(errorText(error), this.#isOver);
-    } finally {
-      timer.cancel();
-      this.#answer = null;
-    }
+    const read = await promise;
+    timer.cancel();
+    return read;
   }
 
-  /** The desired properties that the newest update sets, also one that came before; null when the connection or `signal` ended first. */
-  async next(signal: AbortSignal): Promise<{ desired: unknown } | null> {
+  /** What the newest update says, also one that came before; null when the connection or `signal` ended first. */
+  async next(signal: AbortSignal): Promise<string | null> {
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
     if (this.#update === null && !this.#isOver) await Promise.race([woken.promise, aborted(signal)]);
@@ -80,17 +82,14 @@ export class TwinChannel {
     return update;
   }
 
-  async #request(): Promise<TwinRead> {
+  async #request(): Promise<void> {
     await this.#subscribe(`${RESPONSES}#`);
     await this.#subscribe(`${UPDATES}#`);
-    const { promise, resolve, reject } = Promise.withResolvers<TwinRead>();
     this.#requests += 1;
-    const id = `hg${this.#requests}`;
-    this.#answer = { id, settle: resolve };
-    this.#raw.publish(`$iothub/twin/GET/?$rid=${id}`, '', { qos: 0 }, (error) => {
-      if (error) reject(error);
+    const topic = `$iothub/twin/GET/?$rid=${this.#requests}`;
+    await new Promise<void>((resolve, reject) => {
+      this.#raw.publish(topic, '', { qos: 0 }, (error) => (error ? reject(error) : resolve()));
     });
-    return promise;
   }
 
   #subscribe(filter: string): Promise<void> {
@@ -98,7 +97,8 @@ export class TwinChannel {
       this.#raw.subscribe(filter, { qos: 0 }, (error, granted) => {
         if (error) reject(error);
         // MQTT 3.1.1, 3.9.3: 0x80 is a refusal.
-        else if (granted?.some(({ qos }) => qos > 2)) reject(new Error('the hub refuses the twin’s topics'));
+        else if (granted?.some(({ qos }) => qos > 2))
+          reject(new TwinRefused('the hub refuses the twin’s topics'));
         else resolve();
       });
     });
@@ -117,17 +117,18 @@ export class TwinChannel {
 
   #take(topic: string, text: string): void {
     if (topic.startsWith(UPDATES)) {
-      this.#update = { desired: jsonOf(text) };
+      const said = twinText(jsonOf(text));
+      // Others may keep properties of theirs in the twin.
+      if (said === null) return;
+      this.#update = said;
       this.#wake();
       return;
     }
-    const [, status, id] = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=([^&]*)/.exec(topic) ?? [];
-    if (this.#answer === null || this.#answer.id !== id) return;
-    if (status !== '200') {
-      this.#answer.settle(failed(`the hub answers ${status} to a read of the twin`, false));
-      return;
-    }
-    this.#answer.settle({ kind: 'read', desired: Reflect.get(Object(jsonOf(text)), 'desired') });
+    const [, status, id] = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=(\d+)/.exec(topic) ?? [];
+    if (id !== String(this.#requests)) return;
+    if (status === '200')
+      this.#settle({ kind: 'read', text: twinText(Reflect.get(Object(jsonOf(text)), 'desired')) });
+    else this.#settle(failed(`the hub answers ${status} to a read of the twin`, false));
   }
 }
 
