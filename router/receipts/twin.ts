@@ -42,7 +42,8 @@ export class TwinCarrier implements Carrier {
   readonly bytesMax = TWIN_RECEIPT_BYTES_MAX;
   readonly #options: TwinOptions;
   readonly #clock: Clock;
-  #client: HubClient | null = null;
+  /** One for all that are under way. */
+  #client: Promise<HubClient> | null = null;
 
   /** Connects with the first receipt. */
   constructor(options: TwinOptions, { clock }: { clock: Clock }) {
@@ -54,11 +55,11 @@ export class TwinCarrier implements Carrier {
     const late = new AbortController();
     const timer = this.#clock.setTimer(SEND_MS, () => late.abort());
     try {
-      this.#client ??= await this.#open();
+      const client = await this.#opened();
       const path = `/twins/${encodeURIComponent(receipt.gateway)}?api-version=${API_VERSION}`;
       const desired = { [TWIN_RECEIPT]: twinPieces(receiptText(receipt)) };
       const body = JSON.stringify({ properties: { desired } });
-      return carried(await this.#client.patch(path, body, AbortSignal.any([signal, late.signal])));
+      return carried(await client.patch(path, body, AbortSignal.any([signal, late.signal])));
     } catch (error) {
       const problem = late.signal.aborted ? `no answer in ${SEND_MS} ms` : errorText(error);
       return { kind: 'failed', problem };
@@ -67,10 +68,24 @@ export class TwinCarrier implements Carrier {
     }
   }
 
-  close(): Promise<void> {
-    this.#client?.close();
+  async close(): Promise<void> {
+    const client = this.#client;
     this.#client = null;
-    return Promise.resolve();
+    // Not open: nothing to close.
+    await client?.then(
+      (open) => open.close(),
+      () => undefined,
+    );
+  }
+
+  async #opened(): Promise<HubClient> {
+    this.#client ??= this.#open();
+    try {
+      return await this.#client;
+    } catch (error) {
+      this.#client = null;
+      throw error;
+    }
   }
 
   async #open(): Promise<HubClient> {

@@ -1,4 +1,5 @@
 /** What the hub's service API answers to a receipt, and what the router makes of it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
@@ -57,20 +58,14 @@ t.test('a policy that is not the hub’s is of every gateway, and its key never 
   t.match(await other.send(receipt(1), never), { kind: 'failed', problem: /401/ });
 });
 
-t.test('a quota that is used up is no fault of the gateway', async (t) => {
+/** A carrier to a hub that answers as it is told, and what that hub sees. */
+async function hubThat(t: Test, answer: (request: IncomingMessage, response: ServerResponse) => void) {
   const azure = await start(t);
   const tls = await azure.ca.issue('localhost', 'server');
-  const bodies = [
-    '{"Message":"ErrorCode:IotHubQuotaExceeded;Total number of messages exceeded"}',
-    '{"errorCode":403002,"trackingId":"x"}',
-    '{"errorCode":403004}',
-    '<html>',
-  ];
-  const seen: unknown[] = [];
-  const server = createServer({ cert: tls.cert, key: tls.key }, (request, response) => {
-    seen.push([request.method, request.url, request.headers['if-match']]);
-    request.resume();
-    response.writeHead(403).end(bodies[seen.length - 1]);
+  const seen = { connections: 0 };
+  const server = createServer({ cert: tls.cert, key: tls.key }, answer);
+  server.on('secureConnection', () => {
+    seen.connections += 1;
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.teardown(() => server.close());
@@ -78,10 +73,36 @@ t.test('a quota that is used up is no fault of the gateway', async (t) => {
   const carrier = carrierTo(t, azure.cloud.twinConfig(), (text) =>
     text.replace(/localhost:\d+/, `localhost:${port}`),
   );
+  return { carrier, seen };
+}
+
+t.test('a quota that is used up is no fault of the gateway', async (t) => {
+  const bodies = [
+    '{"Message":"ErrorCode:IotHubQuotaExceeded;Total number of messages exceeded"}',
+    '{"errorCode":403002,"trackingId":"x"}',
+    '{"errorCode":403004}',
+    '<html>',
+  ];
+  const seen: unknown[] = [];
+  const { carrier } = await hubThat(t, (request, response) => {
+    seen.push([request.method, request.url, request.headers['if-match']]);
+    request.resume();
+    response.writeHead(403).end(bodies[seen.length - 1]);
+  });
   const kinds: string[] = [];
   for (const _ of bodies) kinds.push((await carrier.send(receipt(1), never)).kind);
   t.same(kinds, ['failed', 'failed', 'refused', 'refused']);
   t.same(seen[0], ['PATCH', '/twins/gw-1?api-version=2021-04-12', '"*"']);
+});
+
+t.test('many at once share a few connections (I10)', async (t) => {
+  const { carrier, seen } = await hubThat(t, (request, response) => {
+    request.resume();
+    setTimeout(() => response.writeHead(200).end('{}'), 20);
+  });
+  const sends = Array.from({ length: 40 }, (_, i) => carrier.send(receipt(1, `gw-${i}`), never));
+  t.same(new Set((await Promise.all(sends)).map(({ kind }) => kind)), new Set(['sent']));
+  t.ok(seen.connections <= 16, `${seen.connections} connections`);
 });
 
 t.test('no hub, no answer, no file: told, and ended at once by the signal (I9)', async (t) => {
