@@ -177,7 +177,7 @@ t.test('a hub of the basic tier is named, and asked ever more rarely (I9)', asyn
   await clock.sleep(500);
   await published(t, publisher);
   const { requests } = azure.cloud.meter();
-  await clock.sleep(2000);
+  await clock.sleep(1500);
   t.equal(azure.cloud.meter().requests, requests, 'nobody connects anew');
   t.ok(link.channel, 'and the connection is left alone');
   t.notOk(downlink.isUp);
