@@ -27,7 +27,7 @@ import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
 import { registerCredentials } from './credential-metrics.ts';
-import { openDownlink } from './downlink/open.ts';
+import { openDownlink, twinLinks } from './downlink/open.ts';
 import { ReceiptReceiver } from './downlink/receiver.ts';
 import { explainRoute } from './explanation.ts';
 import { Forwarder } from './forward/forwarder.ts';
@@ -127,11 +127,13 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     log: log('routing'),
   });
   const trustedWallMs = () => (bootClock.current().quality === 'synchronised' ? clock.wallMs() : null);
+  const twins = twinLinks(config.downlinks);
   const publishers = new Map(
     enabled.map((provider) => [
       provider.name,
       new CredentialPublisher(provider, {
         onCut: (cut) => routing.dispatch({ kind: 'cut', provider: provider.name, cut }),
+        twin: twins.get(provider.name),
         clock,
         log: log('cloud'),
         trustedWallMs,
@@ -182,6 +184,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
       gateway: config.gateway,
       receiver,
       tracker,
+      twins,
       clock,
       entropy,
       log: log('downlink'),

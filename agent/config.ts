@@ -33,6 +33,7 @@ import { httpsOptions } from './cloud/https.ts';
 import { mqttOptions } from './cloud/mqtt.ts';
 import { loadTariffs } from './cost/tariffs.ts';
 import { downlinkIssues, downlinkSchema } from './downlink/options.ts';
+import { twinIssues } from './downlink/twin-issues.ts';
 
 const DAY_MS = 86_400_000;
 const MIN_HISTORY_BYTES = 2 ** 20;
@@ -311,6 +312,12 @@ export const agentConfigSchema = z
         value !== null &&
         issues.every(({ path }) => path?.[0] !== 'policy' && path?.[0] !== 'policy_file'),
     },
+  )
+  .superRefine(
+    (config, context) => {
+      for (const issue of twinIssues(config)) context.addIssue({ code: 'custom', ...issue });
+    },
+    { when: () => true },
   );
 
 /** The providers as far as the check across sections reads them; none when a name is missing, for then it would guess. */

@@ -1,6 +1,6 @@
 /**
  * A whole IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy that does the weather, and
- * the Event Hubs compatible endpoint that the router reads. Both speak TLS with a certificate of the given CA and check
+ * the Event Hubs compatible endpoint that the router reads, and the service API by which it writes to twins. All speak TLS with a certificate of the given CA and check
  * what the real ones check: tokens, identities, sizes.
  */
 import type { Clock } from '../shared/clock.ts';
@@ -12,6 +12,7 @@ import { EventHubsServer } from './azure/event-hubs.ts';
 import { EventLog } from './azure/event-log.ts';
 import { Ingest } from './azure/ingest.ts';
 import { IotHub } from './azure/iot-hub.ts';
+import { ServiceApi } from './azure/service-api.ts';
 import { type JsonObject, type Twin, Twins } from './azure/twins.ts';
 import type { CertificateAuthority } from './ca.ts';
 import type { Cloud, CloudMeter } from './cloud.ts';
@@ -37,9 +38,13 @@ export interface AzureCloudOptions {
 export interface AzureCloud extends Cloud {
   /** Lets a device in that shows a certificate of the CA with its id as common name. */
   registerX509Device(device: string): void;
+  /** A `receipts.through[]` entry of a router that writes to the twins. */
+  twinConfig(): Record<string, unknown>;
   twin(device: string): Twin;
   /** What an operator does to a twin in the cloud: merges a patch, and tells the device when it listens. */
   patchDesired(device: string, patch: JsonObject): void;
+  /** While true, the hub has no twins, as in the basic tier. */
+  setBasicTier(isBasic: boolean): void;
   /** Cuts the consumers' connections. */
   cutConsumers(): void;
   /** While true, consumers stay connected and are sent nothing. */
@@ -61,9 +66,11 @@ class LoopbackAzure implements AzureCloud {
   #hub: IotHub | null = null;
   #proxy: TcpProxy | null = null;
   #consumers: EventHubsServer | null = null;
+  #service: ServiceApi | null = null;
   #fault: Fault | null = null;
   #ingestPort: number;
   #eventsPort: number;
+  #servicePort = 0;
 
   constructor(options: AzureCloudOptions) {
     const { clock, entropy, log } = options;
@@ -100,6 +107,16 @@ class LoopbackAzure implements AzureCloud {
       log,
     });
     this.#eventsPort = await this.#consumers.start();
+    this.#service = new ServiceApi({
+      policy: { name: POLICY, key: this.#policyKey },
+      devices,
+      twins,
+      onDesired: (device, patch, version) => this.#hub?.pushDesired(device, patch, version),
+      server,
+      clock,
+      log,
+    });
+    this.#servicePort = await this.#service.start(this.#servicePort);
   }
 
   async stop(): Promise<void> {
@@ -107,12 +124,14 @@ class LoopbackAzure implements AzureCloud {
       async () => this.#proxy?.stop(),
       async () => this.#hub?.stop(),
       async () => this.#consumers?.stop(),
+      async () => this.#service?.stop(),
     ]);
   }
 
   async setFault(fault: Fault | null): Promise<void> {
     this.#fault = fault;
     this.#hub?.setFault(fault && !TRANSPORT_FAULTS.has(fault.name) ? fault.name : null);
+    this.#service?.setFault(fault?.name ?? null);
     await this.#proxy?.setFault(fault);
   }
 
@@ -150,6 +169,17 @@ class LoopbackAzure implements AzureCloud {
     };
   }
 
+  twinConfig(): Record<string, unknown> {
+    return {
+      name: 'twin',
+      type: 'azure',
+      ca_file: this.#options.caFile,
+      credentials: {
+        connection_string: `HostName=${HUB_HOST};SharedAccessKeyName=${POLICY};SharedAccessKey=${this.#policyKey};GatewayHostName=localhost:${this.#servicePort}`,
+      },
+    };
+  }
+
   registerX509Device(device: string): void {
     this.#devices.registerCertificate(device);
   }
@@ -161,6 +191,11 @@ class LoopbackAzure implements AzureCloud {
   patchDesired(device: string, patch: JsonObject): void {
     const version = this.#twins.patch(device, 'desired', patch);
     this.#hub?.pushDesired(device, patch, version);
+  }
+
+  setBasicTier(isBasic: boolean): void {
+    this.#hub?.setBasicTier(isBasic);
+    this.#service?.setBasicTier(isBasic);
   }
 
   cutConsumers(): void {

@@ -9,6 +9,7 @@ import { parseConnectionString, withGateway } from './azure/connection-string.ts
 import { notConnected } from './azure/outcome.ts';
 import { type AzureSdk, loadAzureSdk } from './azure/sdk.ts';
 import type { Session } from './azure/session.ts';
+import type { TwinLink } from './azure/twin-link.ts';
 import { type Cut, NOT_SENT, type OutboundEnvelope, type Outcome, type Publisher } from './publisher.ts';
 
 /** A message is at most 256 KiB with its properties (Azure docs, "IoT Hub quotas and throttling"). */
@@ -74,6 +75,8 @@ export interface AzureDeps {
   log: Logger;
   /** The hub ended a connection in a way that may be its silent word for a limit. */
   onCut?: (cut: Cut) => void;
+  /** Who reads the device's twin, over the connections that this makes. */
+  twin?: TwinLink | undefined;
   /** How long one connection lives before its token is renewed. */
   sessionLifetimeMs?: number;
 }
@@ -91,7 +94,7 @@ class AzurePublisher implements Publisher {
   #inFlight = 0;
 
   constructor(sdk: AzureSdk, options: AzureOptions, deps: AzureDeps) {
-    const { clock, log, onCut = () => undefined, sessionLifetimeMs = SESSION_LIFETIME_MS } = deps;
+    const { clock, log, onCut = () => undefined, twin, sessionLifetimeMs = SESSION_LIFETIME_MS } = deps;
     this.#clock = clock;
     this.#connection = new Connection({
       prepare: async () => {
@@ -105,6 +108,7 @@ class AzurePublisher implements Publisher {
         };
       },
       onCut,
+      twin,
       clock,
       log,
     });

@@ -5,12 +5,15 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { ProviderConfig } from '../config.ts';
+import type { TwinLink } from './azure/twin-link.ts';
 import type { Cut, Publisher } from './publisher.ts';
 import { SupervisedPublisher } from './supervised.ts';
 
 interface PublisherDeps {
   /** Told of each connection that the provider cut; only IoT Hub's publisher has something to tell. */
   onCut?: (cut: Cut) => void;
+  /** Who reads the twin of the provider's device; of IoT Hub alone. */
+  twin?: TwinLink | undefined;
   clock: Clock;
   log: Logger;
 }

@@ -2,8 +2,10 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
+import { TwinLink } from '../cloud/azure/twin-link.ts';
 import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
 import { ShadowQuestion } from './aws.ts';
+import { TwinQuestion } from './azure.ts';
 import { Downlink, type ReceiptQuestion } from './downlink.ts';
 import { SubscriptionQuestion } from './gcp.ts';
 import { LongPoll } from './https.ts';
@@ -14,9 +16,17 @@ export interface DownlinkDeps {
   gateway: string;
   receiver: ReceiptReceiver;
   tracker: Pick<ReceiptTracker, 'heard' | 'told' | 'lost' | 'isWaiting'>;
+  twins: ReadonlyMap<string, TwinLink>;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
+}
+
+/** By provider: where its connections and the downlink through its twin meet. */
+export function twinLinks(downlinks: readonly DownlinkConfig[]): Map<string, TwinLink> {
+  return new Map(
+    downlinks.flatMap((config) => (config.type === 'azure' ? [[config.provider, new TwinLink()]] : [])),
+  );
 }
 
 /** Connects with `start`. */
@@ -32,5 +42,13 @@ function question(config: DownlinkConfig, deps: DownlinkDeps): ReceiptQuestion {
       return new ShadowQuestion({ config, ...deps });
     case 'gcp':
       return new SubscriptionQuestion({ config, ...deps });
+    case 'azure':
+      return new TwinQuestion({ config, link: linkTo(config.provider, deps), ...deps });
   }
+}
+
+function linkTo(provider: string, { twins }: DownlinkDeps): TwinLink {
+  const link = twins.get(provider);
+  if (!link) throw new Error('the schema lets no such downlink pass');
+  return link;
 }

@@ -44,13 +44,20 @@ const awsDownlink = z.strictObject({
     .describe('How often it is looked at: each time is billed.'),
 });
 
+const azureDownlink = z.strictObject({
+  type: z.literal('azure').describe('The twin of the device that a provider of type azure publishes as.'),
+  name,
+  provider: identifier().describe('The name of that provider: its connection is used.'),
+});
+
 export const downlinkSchema = z
-  .discriminatedUnion('type', [httpsDownlink, gcpDownlink, awsDownlink])
+  .discriminatedUnion('type', [httpsDownlink, gcpDownlink, awsDownlink, azureDownlink])
   .describe('A way from the router to this gateway.');
 
 export type DownlinkConfig = z.output<typeof downlinkSchema>;
 export type HttpsDownlinkConfig = z.output<typeof httpsDownlink>;
 export type AwsDownlinkConfig = z.output<typeof awsDownlink>;
+export type AzureDownlinkConfig = z.output<typeof azureDownlink>;
 export type GcpDownlinkConfig = z.output<typeof gcpDownlink>;
 
 interface PolicyIssue {

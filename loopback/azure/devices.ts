@@ -40,6 +40,10 @@ export class DeviceRegistry {
     this.#identities.set(device, { kind: 'certificate' });
   }
 
+  has(device: string): boolean {
+    return this.#identities.has(device);
+  }
+
   admit(connect: Connect, wallMs: number): Admission {
     const refused = (reason: string): Admission => ({ admitted: false, reason });
     const [host, device, query] = connect.username?.split('/') ?? [];

@@ -13,7 +13,7 @@ import type { FaultName } from '../faults.ts';
 import { type Connect, type DeviceRegistry, parsePropertyBag } from './devices.ts';
 import type { NewEvent } from './event-log.ts';
 import { type Ingest, MESSAGE_MAX_BYTES, messageBytes } from './ingest.ts';
-import { isObject, type JsonObject, type JsonValue, type Twins } from './twins.ts';
+import { isObject, type JsonObject, parseJson, type Twins } from './twins.ts';
 
 /** Faults that look to a client like the loss of its connection the moment they begin. */
 const CUTTING: ReadonlySet<FaultName> = new Set(['error', 'html503', 'unauthorized']);
@@ -59,9 +59,15 @@ export class IotHub {
   #broker: Aedes | null = null;
   #server: Server | null = null;
   #fault: FaultName | null = null;
+  #isBasic: boolean = false;
 
   constructor(options: IotHubOptions) {
     this.#options = options;
+  }
+
+  /** A hub of the basic tier has no twins: it ends a connection that asks for one. */
+  setBasicTier(isBasic: boolean): void {
+    this.#isBasic = isBasic;
   }
 
   /** Listens on a free port of 127.0.0.1; the port. */
@@ -164,6 +170,10 @@ export class IotHub {
       `devices/${client.id}/messages/devicebound/#`,
     ];
     if (!allowed.includes(subscription.topic)) return null;
+    if (this.#isBasic && subscription.topic.startsWith('$iothub/')) {
+      client.conn.destroy();
+      return null;
+    }
     const filters = this.#filters.get(client) ?? new Set();
     this.#filters.set(client, filters.add(subscription.topic));
     return subscription;
@@ -223,10 +233,11 @@ export class IotHub {
 
   #twinRequest(device: string, path: string, payload: string): TwinAnswer {
     const { twins } = this.#options;
+    if (this.#fault === 'throttle') return { status: 429, body: '' };
     if (path === '$iothub/twin/GET/') return { status: 200, body: JSON.stringify(twins.read(device)) };
     if (path !== '$iothub/twin/PATCH/properties/reported/') return { status: 404, body: '' };
     const patch = parseJson(payload);
-    if (!isObject(patch)) return { status: 400, body: '' };
+    if (!isObject(patch) || twins.problem(device, 'reported', patch)) return { status: 400, body: '' };
     return { status: 204, body: '', version: twins.patch(device, 'reported', patch) };
   }
 
@@ -234,13 +245,5 @@ export class IotHub {
     client.publish({ cmd: 'publish', topic, payload, qos: 0, dup: false, retain: false }, (error) => {
       if (error) this.#options.log.debug({ event: 'loopback.azure.answer', err: error });
     });
-  }
-}
-
-function parseJson(text: string): JsonValue | undefined {
-  try {
-    return JSON.parse(text) as JsonValue;
-  } catch {
-    return undefined;
   }
 }

@@ -4,6 +4,7 @@ import { uniqueNames } from '../../shared/config/common.ts';
 import { duration, identifier } from '../../shared/config/kinds.ts';
 import { topicOptions } from './pubsub.ts';
 import { shadowOptions } from './shadow.ts';
+import { twinOptions } from './twin.ts';
 
 /** Agents take it for a silence of the router when something has waited for three minutes. */
 const INTERVAL_MS_MIN = 1000;
@@ -20,6 +21,7 @@ const every = {
 const throughSchema = z
   .discriminatedUnion('type', [
     shadowOptions.safeExtend({ type: z.literal('aws').describe('A named shadow.'), ...every }).strict(),
+    twinOptions.safeExtend({ type: z.literal('azure').describe('A device twin.'), ...every }).strict(),
     topicOptions.safeExtend({ type: z.literal('gcp').describe('A Pub/Sub topic.'), ...every }).strict(),
   ])
   .describe('A cloud that carries receipts to gateways.');

@@ -9,6 +9,7 @@ import { TopicCarrier } from './pubsub.ts';
 import { ReceiptPusher } from './pusher.ts';
 import type { Receipts } from './receipts.ts';
 import { ShadowCarrier } from './shadow.ts';
+import { TwinCarrier } from './twin.ts';
 
 interface Deps {
   receipts: Receipts;
@@ -29,6 +30,8 @@ function carrier(config: ThroughConfig, deps: Deps): Carrier {
   switch (config.type) {
     case 'aws':
       return new ShadowCarrier(config, deps);
+    case 'azure':
+      return new TwinCarrier(config, deps);
     case 'gcp':
       return new TopicCarrier(config, deps);
   }

@@ -258,6 +258,27 @@ t.test('bounds', async (t) => {
   t.strictSame(paths(problems({ broker: '{ allow_anonymous: true, listeners: [] }' })), ['broker.listeners']);
 });
 
+t.test('a downlink through a twin needs a provider that has one', async (t) => {
+  const azure = (name: string, more = ''): string =>
+    `{ name: ${name}, type: azure, region: r, credentials: { connection_string: "HostName=h;DeviceId=d;SharedAccessKey=aw==" }${more} }`;
+  const providers = `[${azure('eu')}, ${azure('off', ', enabled: false')}, ${azure('basic', ', hub_tier: B2')}, { name: plant, type: mqtt, url: "mqtts://b" }]`;
+  const found = (...names: string[]) => {
+    const downlinks = names.map((provider, i) => `{ type: azure, name: d${i}, provider: ${provider} }`);
+    return problems({ providers, rest: `downlinks: [${downlinks.join(', ')}]` });
+  };
+  t.same(found('eu', 'off'), [], 'a provider that is switched off is no mistake');
+  const several = found('eu', 'eu', 'nobody');
+  t.same(
+    several.map(({ path, message }) => [path, message]),
+    [
+      ['downlinks[1].provider', 'another downlink reads this twin'],
+      ['downlinks[2].provider', 'there is no such provider'],
+    ],
+  );
+  t.match(found('basic'), [{ message: 'a hub of the basic tier has no twins' }]);
+  t.match(found('plant'), [{ message: 'a provider of type mqtt has no twin' }]);
+});
+
 t.test('a stream that waits for receipts needs a downlink, also in a policy file', async (t) => {
   const policy = "{ streams: { telemetry: { topics: ['#'], until: receipt } } }";
   const downlinks = '[{ type: https, name: router, url: "https://r:8443", token_key_file: /k }]';

@@ -3,14 +3,15 @@
  * the vendor's SDK on both sides.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { connectAsync } from 'mqtt';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { systemClock } from '../../shared/clock.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from '../agent/downlink/gcp-support.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
+import { startAzure } from '../loopback/azure-fixture.ts';
 import { startGcp, until } from '../loopback/gcp-support.ts';
 import { freePort } from '../servers/free-port.ts';
 import { routerProcess } from '../servers/router-process.ts';
@@ -18,53 +19,80 @@ import { routerProcess } from '../servers/router-process.ts';
 const READINGS = 30;
 const statusSchema = z.object({ buffer: z.object({ rows: z.number() }) });
 
+interface Setup {
+  provider: object;
+  downlink: object;
+  source: object;
+  through: object;
+}
+
+/** What a cloud took stays in the buffer until a router read it there and a receipt came back. */
+async function rowsLeaveWithTheReceipt(t: Test, directory: string, setup: Setup): Promise<void> {
+  const dir = join(directory, 'agent');
+  mkdirSync(dir);
+  const ports = { broker: await freePort(), admin: await freePort() };
+  const config = {
+    gateway: 'gw-1',
+    data_dir: join(dir, 'data'),
+    admin: { port: ports.admin },
+    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: ports.broker }] },
+    providers: [setup.provider],
+    downlinks: [setup.downlink],
+    policy: { streams: { telemetry: { topics: ['#'], until: 'receipt' } } },
+  };
+  writeFileSync(configFile(dir), stringify(config));
+  const agent = new AgentProcess({ dir }, systemClock);
+  t.teardown(() => agent.kill());
+  await agent.untilReady();
+  const admin = `http://127.0.0.1:${ports.admin}`;
+  const rows = async (): Promise<number> =>
+    statusSchema.parse(await (await fetch(`${admin}/v1/status`)).json()).buffer.rows;
+  const awaiting = async (): Promise<string | undefined> =>
+    /^headgate_agent_stream_awaiting_receipt_records\{.*\} (\d+)$/m.exec(
+      await (await fetch(`${admin}/metrics`)).text(),
+    )?.[1];
+
+  const device = await connectAsync(`mqtt://127.0.0.1:${ports.broker}`, { protocolVersion: 4 });
+  const publishes = Array.from({ length: READINGS }, (_, i) =>
+    device.publishAsync('plant/a', `${i}`, { qos: 1 }),
+  );
+  await Promise.all(publishes);
+  await device.endAsync();
+  await until(async () => (await awaiting()) === String(READINGS), 30_000);
+  t.equal(await rows(), READINGS, 'the cloud took them, and they are kept');
+
+  const router = await routerProcess(join(directory, 'router'), {
+    sources: [setup.source],
+    receipts: { through: [{ interval: '1s', ...setup.through }] },
+  });
+  t.teardown(() => router.kill());
+  await router.start();
+  await until(async () => (await rows()) === 0, 30_000);
+  t.equal(await router.stop(), 0);
+}
+
 t.test(
   'rows of a stream that waits for receipts leave the buffer when Pub/Sub brought one (I3)',
   async (t) => {
-    const { agent: provider, router: source, directory } = await startGcp(t);
-    await makeReceiptTopic(t, source, 'attributes.gateway="gw-1"');
-    const dir = join(directory, 'agent');
-    mkdirSync(dir);
-    const ports = { broker: await freePort(), admin: await freePort() };
-    const { topic: _topic, region: _region, next_credentials: _next, ...access } = provider;
-    const config = {
-      gateway: 'gw-1',
-      data_dir: join(dir, 'data'),
-      admin: { port: ports.admin },
-      broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: ports.broker }] },
-      providers: [{ type: 'gcp', name: 'gcp', ...provider }],
-      downlinks: [{ type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...access }],
-      policy: { streams: { telemetry: { topics: ['#'], until: 'receipt' } } },
-    };
-    writeFileSync(configFile(dir), stringify(config));
-    const agent = new AgentProcess({ dir }, systemClock);
-    t.teardown(() => agent.kill());
-    await agent.untilReady();
-    const admin = `http://127.0.0.1:${ports.admin}`;
-    const rows = async (): Promise<number> =>
-      statusSchema.parse(await (await fetch(`${admin}/v1/status`)).json()).buffer.rows;
-    const awaiting = async (): Promise<string | undefined> =>
-      /^headgate_agent_stream_awaiting_receipt_records\{.*\} (\d+)$/m.exec(
-        await (await fetch(`${admin}/metrics`)).text(),
-      )?.[1];
-
-    const device = await connectAsync(`mqtt://127.0.0.1:${ports.broker}`, { protocolVersion: 4 });
-    const publishes = Array.from({ length: READINGS }, (_, i) =>
-      device.publishAsync('plant/a', `${i}`, { qos: 1 }),
-    );
-    await Promise.all(publishes);
-    await device.endAsync();
-    await until(async () => (await awaiting()) === String(READINGS), 30_000);
-    t.equal(await rows(), READINGS, 'Pub/Sub took them, and they are kept');
-
-    const { subscription: _subscription, ...project } = source;
-    const router = await routerProcess(join(directory, 'router'), {
-      sources: [{ type: 'gcp', name: 'gcp', ...source }],
-      receipts: { through: [{ type: 'gcp', name: 'pubsub', interval: '1s', topic: TOPIC, ...project }] },
+    const { agent, router, directory } = await startGcp(t);
+    await makeReceiptTopic(t, router, 'attributes.gateway="gw-1"');
+    const { topic: _topic, region: _region, next_credentials: _next, ...access } = agent;
+    const { subscription: _subscription, ...project } = router;
+    await rowsLeaveWithTheReceipt(t, directory, {
+      provider: { type: 'gcp', name: 'gcp', ...agent },
+      downlink: { type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...access },
+      source: { type: 'gcp', name: 'gcp', ...router },
+      through: { type: 'gcp', name: 'pubsub', topic: TOPIC, ...project },
     });
-    t.teardown(() => router.kill());
-    await router.start();
-    await until(async () => (await rows()) === 0, 30_000);
-    t.equal(await router.stop(), 0);
   },
 );
+
+t.test('… and when the device’s twin did (I3)', async (t) => {
+  const { cloud, caFile } = await startAzure(t);
+  await rowsLeaveWithTheReceipt(t, dirname(caFile), {
+    provider: cloud.agentConfig('gw-1'),
+    downlink: { type: 'azure', name: 'twin', provider: 'azure' },
+    source: cloud.routerConfig(),
+    through: cloud.twinConfig(),
+  });
+});

@@ -1,5 +1,6 @@
 /** A device's connection string: where its hub is, and the key it signs with or a token that was signed for it. */
 import type { TransportConfig } from 'azure-iot-common';
+import { connectionStringParts } from '../../../shared/connection-string.ts';
 
 /** Largest instant of a JavaScript Date, ECMA-262 "Time Values and Time Range". */
 const DATE_MAX_MS = 8.64e15;
@@ -9,7 +10,7 @@ const DATE_MAX_MS = 8.64e15;
  * key; null when a part is missing.
  */
 export function parseConnectionString(text: string): TransportConfig | null {
-  const parts = partsOf(text);
+  const parts = connectionStringParts(text);
   const [host, deviceId] = [parts.get('HostName'), parts.get('DeviceId')];
   const [sharedAccessKey, sharedAccessSignature] = [
     parts.get('SharedAccessKey'),
@@ -33,15 +34,9 @@ export function withGateway(device: TransportConfig, gatewayHostName: string | u
  * for an end beyond what a date can say.
  */
 export function sasExpiryMs(text: string): number | null {
-  const parts = partsOf(text);
+  const parts = connectionStringParts(text);
   if (parts.get('SharedAccessKey')) return null;
   const seconds = /(?:^|[ &])se=(\d+)/.exec(parts.get('SharedAccessSignature') ?? '')?.[1];
   const endMs = Number(seconds) * 1000;
   return endMs <= DATE_MAX_MS ? endMs : null;
-}
-
-function partsOf(text: string): Map<string, string> {
-  return new Map(
-    text.split(';').map((part) => [part.slice(0, part.indexOf('=')), part.slice(part.indexOf('=') + 1)]),
-  );
 }

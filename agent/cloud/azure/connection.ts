@@ -7,6 +7,7 @@ import type { Logger } from '../../../shared/log.ts';
 import type { Cut } from '../publisher.ts';
 import { type ConnectFailure, connectFailure, notConnected, unauthorized } from './outcome.ts';
 import { Session, type SessionOptions } from './session.ts';
+import type { TwinLink } from './twin-link.ts';
 
 const CONNECT_SPACING_MS = 250;
 
@@ -15,6 +16,8 @@ export interface ConnectionOptions {
   prepare: () => Promise<Omit<SessionOptions, 'clock' | 'onEnd' | 'onCut'> | { unusable: string }>;
   /** The hub ended a session in a way that may be its silent word for a limit. */
   onCut: (cut: Cut) => void;
+  /** Who reads the device's twin over these sessions, if anybody does. */
+  twin?: TwinLink | undefined;
   clock: Clock;
   log: Logger;
 }
@@ -28,9 +31,11 @@ export class Connection {
   #startedMs = Number.NEGATIVE_INFINITY;
   #lastFailure: string | null = null;
   #closed: boolean = false;
+  readonly #acquireForTwin = (): Promise<Acquired> => this.acquire();
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    options.twin?.attach(this.#acquireForTwin);
   }
 
   /** The open session, or why there is none. Never rejects. */
@@ -53,11 +58,12 @@ export class Connection {
 
   close(): void {
     this.#closed = true;
+    this.#options.twin?.detach(this.#acquireForTwin);
     this.#session?.end('closed');
   }
 
   async #connect(): Promise<Acquired> {
-    const { prepare, onCut, clock, log } = this.#options;
+    const { prepare, onCut, twin, clock, log } = this.#options;
     let session: Session;
     try {
       const prepared = await prepare();
@@ -77,6 +83,8 @@ export class Connection {
     if (failure) return this.#failed(failure);
     this.#lastFailure = null;
     log.info({ event: 'azure.connected' });
+    const channel = twin && session.twin();
+    if (channel) twin.opened(channel);
     return { session };
   }
 

@@ -15,6 +15,12 @@ import type { MqttBase } from 'azure-iot-mqtt-base';
 export interface RawMqttClient {
   stream: { destroy(): void };
   publish: (topic: string, payload: unknown, options: object, done: (error?: Error) => void) => unknown;
+  subscribe(
+    filter: string,
+    options: object,
+    done: (error: Error | null, granted?: Array<{ qos: number }>) => void,
+  ): unknown;
+  emit: (event: string, ...values: unknown[]) => boolean;
   on(event: 'error', listener: (error: Error) => void): this;
   on(event: 'close', listener: () => void): this;
   on(event: 'packetreceive', listener: (packet: { cmd: string }) => void): this;

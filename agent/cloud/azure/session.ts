@@ -14,6 +14,7 @@ import { errorText } from '../../../shared/log.ts';
 import type { Cut, OutboundEnvelope, Outcome } from '../publisher.ts';
 import { type ConnectFailure, connectFailure, lost, notConnected } from './outcome.ts';
 import type { AzureSdk, RawMqttClient } from './sdk.ts';
+import { TwinChannel } from './twin-channel.ts';
 
 /** TCP, TLS and CONNACK together. */
 const CONNECT_TIMEOUT_MS = 5000;
@@ -128,6 +129,12 @@ export class Session {
         settle(error ? lost(errorText(error)) : { kind: 'accepted' });
       });
     });
+  }
+
+  /** The way to the device's twin over this connection: once, when it is open; null when it is over already. */
+  twin(): TwinChannel | null {
+    if (this.#raw === null || this.#ended) return null;
+    return new TwinChannel({ raw: this.#raw, over: this.#over.promise, clock: this.#options.clock });
   }
 
   get retiring(): Promise<void> | null {

@@ -9,6 +9,7 @@
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { ProviderConfig } from '../../config.ts';
+import type { TwinLink } from '../azure/twin-link.ts';
 import { openPublisher, supervisePublisher } from '../providers.ts';
 import type { Cut, OutboundEnvelope, Outcome, ProviderType, Publisher } from '../publisher.ts';
 import { configWith, credentialFiles, fingerprint, validityOf } from './facts.ts';
@@ -40,6 +41,8 @@ const CHANGING: Outcome = {
 export interface CredentialDeps {
   /** See PublisherDeps. */
   onCut?: (cut: Cut) => void;
+  /** See PublisherDeps. */
+  twin?: TwinLink | undefined;
   clock: Clock;
   log: Logger;
   /** Wall-clock milliseconds; null while the clock is not synchronised (I7). */

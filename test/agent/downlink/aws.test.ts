@@ -1,67 +1,30 @@
 /** Receipts through a shadow: the router's carrier on one side of the loopback AWS, a gateway's downlink on the other. */
 import t, { type Test } from 'tap';
-import { openDownlink } from '../../../agent/downlink/open.ts';
-import { downlinkSchema } from '../../../agent/downlink/options.ts';
-import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { fitted } from '../../../router/receipts/fit.ts';
 import { ShadowCarrier, shadowOptions } from '../../../router/receipts/shadow.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
-import { createLogger } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
-import { deps, until } from '../../loopback/gcp-support.ts';
+import { deps } from '../../loopback/gcp-support.ts';
 import { type RunningAws, startAws } from '../../loopback/start-aws.ts';
-
-const never = new AbortController().signal;
-
-/** Within as long as a busy machine may take. */
-async function eventually(done: () => boolean): Promise<void> {
-  await until(done, 20_000);
-}
+import { events, eventually, never, openConfigured, receipt } from './support.ts';
 
 function access({ agent }: RunningAws) {
   const { region, endpoint, ca_file, credentials } = agent;
   return { region, endpoint, ca_file, credentials };
 }
 
-async function open(t: Test, aws: RunningAws, options: Record<string, unknown> = {}) {
-  const receipts: Receipt[] = [];
-  const lines: string[] = [];
-  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
-  let told = 0;
-  const unexpected = (): never => {
-    throw new Error('a shadow is no router that answers');
-  };
-  const tracker = {
-    apply: (receipt: Receipt) => void receipts.push(receipt),
-    told() {
-      told += 1;
-    },
-    heard: unexpected,
-    lost: unexpected,
-    isWaiting: true,
-  };
-  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
-  const config = downlinkSchema.parse({
+function open(t: Test, aws: RunningAws, options: Record<string, unknown> = {}) {
+  return openConfigured(t, {
     ...{ type: 'aws', name: 'shadow', interval: '1s', ...access(aws) },
     ...options,
   });
-  const downlink = openDownlink(config, { ...deps, log, gateway: 'gw-1', receiver, tracker });
-  await downlink.start();
-  t.teardown(() => downlink.stop());
-  return { downlink, receipts, receiver, lines, told: () => told };
 }
 
 function carrierTo(t: Test, aws: RunningAws, options: Record<string, unknown> = {}): ShadowCarrier {
   const carrier = new ShadowCarrier(shadowOptions.parse({ ...access(aws), ...options }), deps);
   t.teardown(() => carrier.close());
   return carrier;
-}
-
-function receipt(version: number, gateway = 'gw-1', holes = 1): Receipt {
-  const missing = Array.from({ length: holes }, (_, i) => ({ first: 2 * i + 2, last: 2 * i + 2 }));
-  const stream = { epoch: '1-aa', stream: 'telemetry', to: 3000, missing, givenUp: [], sealedAt: null };
-  return { gateway, version, streams: [stream] };
 }
 
 t.test('a receipt arrives as it left, once; one that is older, foreign or none is dropped', async (t) => {
@@ -116,8 +79,7 @@ t.test('AWS that goes away is told, and found again; the newest is there', async
   await carrier.send(receipt(2), never);
   await carrier.send(receipt(3), never);
   await eventually(() => receipts.at(-1)?.version === 3 && downlink.isUp);
-  const events = lines.map((line) => JSON.parse(line).event);
-  t.same(events, ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
+  t.same(events(lines), ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
 });
 
 t.test('credentials that are refused give way to the next ones, and are never shown', async (t) => {

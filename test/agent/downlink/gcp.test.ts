@@ -1,50 +1,18 @@
 /** Receipts through Pub/Sub: the router's carrier on one side of the loopback Pub/Sub, a gateway's downlink on the other. */
 import { generateKeyPairSync } from 'node:crypto';
 import t, { type Test } from 'tap';
-import { openDownlink } from '../../../agent/downlink/open.ts';
-import { downlinkSchema } from '../../../agent/downlink/options.ts';
-import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { TopicCarrier, topicOptions } from '../../../router/receipts/pubsub.ts';
-import { createLogger } from '../../../shared/log.ts';
-import type { Receipt } from '../../../shared/receipt.ts';
-import { deps, type GcpFixture, startGcp, until } from '../../loopback/gcp-support.ts';
+import { deps, type GcpFixture, startGcp } from '../../loopback/gcp-support.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from './gcp-support.ts';
+import { events, eventually, never, openConfigured, receipt } from './support.ts';
 
-const never = new AbortController().signal;
-
-/** Within as long as a busy machine may take. */
-async function eventually(done: () => boolean): Promise<void> {
-  await until(done, 20_000);
-}
-
-async function open(t: Test, { agent }: GcpFixture, options: Record<string, unknown> = {}) {
-  const receipts: Receipt[] = [];
-  const lines: string[] = [];
-  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
-  let told = 0;
-  const unexpected = (): never => {
-    throw new Error('a subscription is no router that answers');
-  };
-  const tracker = {
-    apply: (receipt: Receipt) => void receipts.push(receipt),
-    told() {
-      told += 1;
-    },
-    heard: unexpected,
-    lost: unexpected,
-    isWaiting: true,
-  };
-  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
+function open(t: Test, { agent }: GcpFixture, options: Record<string, unknown> = {}) {
   const { topic: _topic, region: _region, next_credentials: _next, ...access } = agent;
-  const config = downlinkSchema.parse({
+  return openConfigured(t, {
     ...{ type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...access },
     ...options,
   });
-  const downlink = openDownlink(config, { ...deps, log, gateway: 'gw-1', receiver, tracker });
-  await downlink.start();
-  t.teardown(() => downlink.stop());
-  return { downlink, receipts, receiver, lines, told: () => told };
 }
 
 /** Publishes to the door that has no weather. */
@@ -53,12 +21,6 @@ function carrierTo(t: Test, { router }: GcpFixture, topic = TOPIC): TopicCarrier
   const carrier = new TopicCarrier(topicOptions.parse({ ...access, topic }), deps);
   t.teardown(() => carrier.close());
   return carrier;
-}
-
-function receipt(version: number, gateway = 'gw-1'): Receipt {
-  const missing = [{ first: 2, last: 3 }];
-  const stream = { epoch: '1-aa', stream: 'telemetry', to: version, missing, givenUp: [], sealedAt: null };
-  return { gateway, version, streams: [stream] };
 }
 
 t.test(
@@ -111,8 +73,7 @@ t.test('Pub/Sub that goes away is told, and found again; what came meanwhile is 
   await carrier.send(receipt(2), never);
   await fixture.cloud.setFault(null);
   await eventually(() => receipts.length === 2 && downlink.isUp);
-  const events = lines.map((line) => JSON.parse(line).event);
-  t.same(events, ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
+  t.same(events(lines), ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
 });
 
 t.test('credentials that are refused give way to the next ones, and are never shown', async (t) => {

@@ -1,49 +1,32 @@
 /** The long poll of a gateway at a router's real endpoint. */
 import { copyFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
-import { openDownlink } from '../../../agent/downlink/open.ts';
-import { downlinkSchema } from '../../../agent/downlink/options.ts';
-import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
-import { createLogger } from '../../../shared/log.ts';
-import type { Receipt } from '../../../shared/receipt.ts';
-import { deps, until } from '../../loopback/gcp-support.ts';
+import { deps } from '../../loopback/gcp-support.ts';
 import { type ApiFixture, ask, bytesOf, p256, startApi, writeKey } from '../../router/api/support.ts';
-
-/** Within as long as a busy machine may take. */
-async function eventually(done: () => boolean): Promise<void> {
-  await until(done, 20_000);
-}
+import { eventually, openConfigured } from './support.ts';
 
 async function open(t: Test, api: ApiFixture, options: Record<string, unknown> = {}, isWaiting = true) {
-  const receipts: Receipt[] = [];
-  const lines: string[] = [];
-  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
   const heard = { count: 0, lost: 0 };
   const tracker = {
-    apply: (receipt: Receipt) => void receipts.push(receipt),
     heard() {
       heard.count += 1;
     },
     lost() {
       heard.lost += 1;
     },
-    told: () => undefined,
     isWaiting,
   };
-  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
-  const config = downlinkSchema.parse({
+  const config = {
     type: 'https',
     name: 'router',
     url: api.url,
     ca_file: api.caFile,
     token_key_file: api.keyFile('gw-1'),
     ...options,
-  });
-  const downlink = openDownlink(config, { ...deps, log, gateway: 'gw-1', receiver, tracker });
-  await downlink.start();
-  t.teardown(() => downlink.stop());
+  };
+  const { downlink, receipts, lines } = await openConfigured(t, config, { tracker });
   return { downlink, receipts, heard, lines };
 }
 

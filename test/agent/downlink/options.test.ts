@@ -13,6 +13,8 @@ t.test('each way has its own options and defaults', async (t) => {
   t.match(downlinkSchema.parse({ type: 'gcp', name: 'pubsub', project: 'p', subscription: 's' }), {
     insecure: false,
   });
+  const azure = { type: 'azure', name: 'twin', provider: 'azure-eu' };
+  t.same(downlinkSchema.parse(azure), azure);
   const https = { type: 'https', name: 'router', url: 'https://router.example' };
   t.match(downlinkSchema.parse({ ...https, token_key_file: '/k' }), { audience: 'headgate' });
   for (const wrong of [
@@ -22,6 +24,8 @@ t.test('each way has its own options and defaults', async (t) => {
     { ...aws, shadow: 'a/b' },
     { ...aws, interval: '5m' },
     { ...aws, type: 'carrier-pigeon' },
+    { ...azure, provider: undefined },
+    { ...azure, credentials: {} },
   ])
     t.notOk(downlinkSchema.safeParse(wrong).success, JSON.stringify(wrong));
 });

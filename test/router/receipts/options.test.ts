@@ -11,10 +11,13 @@ const aws = {
 t.test('clouds that carry receipts have their pace, and names that differ', async (t) => {
   t.same(receiptsSchema.parse(undefined), { interval: 1000, through: [] });
   const gcp = { type: 'gcp', name: 'pubsub', project: 'p' };
-  t.match(receiptsSchema.parse({ through: [aws, gcp] }), {
+  const connection_string = 'HostName=h;SharedAccessKeyName=service;SharedAccessKey=aw==';
+  const azure = { type: 'azure', name: 'twin', credentials: { connection_string } };
+  t.match(receiptsSchema.parse({ through: [aws, gcp, azure] }), {
     through: [
       { shadow: 'headgate', interval: 30_000 },
       { topic: 'headgate-receipts', interval: 30_000 },
+      { credentials: { connection_string }, interval: 30_000 },
     ],
   });
   for (const through of [
@@ -22,6 +25,7 @@ t.test('clouds that carry receipts have their pace, and names that differ', asyn
     [{ ...aws, interval: '100ms' }],
     [{ ...gcp, interval: '5m' }],
     [{ type: 'https' }],
+    [{ ...azure, credentials: { connection_string: 'HostName=h' } }],
   ])
     t.notOk(receiptsSchema.safeParse({ through }).success, JSON.stringify(through));
 });

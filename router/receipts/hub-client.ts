@@ -1,0 +1,88 @@
+/** Requests to the service API of an IoT hub, each with a token of its own, over connections that are kept. */
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import type { Clock } from '../../shared/clock.ts';
+import { type HubPolicy, hubToken } from './hub-token.ts';
+
+export interface HubAnswer {
+  status: number;
+  /** The hub's name for what is wrong, where it gives one. */
+  said: string;
+}
+
+export interface HubClientOptions {
+  policy: HubPolicy;
+  /** PEM of the authorities to trust instead of the usual ones; null for those. */
+  ca: string | null;
+  clock: Clock;
+}
+
+const SOCKETS_MAX = 16;
+/** An answer with a twin in it is of no use here; an error's is short. */
+const BODY_BYTES_MAX = 4096;
+
+export class HubClient {
+  readonly #options: HubClientOptions;
+  readonly #agent: Agent;
+
+  constructor(options: HubClientOptions) {
+    const { ca } = options;
+    this.#options = options;
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: SOCKETS_MAX,
+      ...(ca === null ? {} : { ca }),
+    });
+  }
+
+  /** Resolves with any answer; rejects when there is none, or `signal` aborts. Changes what is there, whatever its version. */
+  patch(path: string, body: string, signal: AbortSignal): Promise<HubAnswer> {
+    const { policy, clock } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<HubAnswer>();
+    const sending = request(
+      `https://${policy.address}${path}`,
+      {
+        method: 'PATCH',
+        agent: this.#agent,
+        signal,
+        headers: {
+          authorization: hubToken(policy, clock.wallMs()),
+          'content-type': 'application/json',
+          'content-length': String(Buffer.byteLength(body)),
+          'if-match': '"*"',
+        },
+      },
+      (answer) => read(answer, resolve, reject),
+    );
+    sending.on('error', reject);
+    sending.end(body);
+    return promise;
+  }
+
+  /** Ends the connections. */
+  close(): void {
+    this.#agent.destroy();
+  }
+}
+
+function read(
+  answer: IncomingMessage,
+  resolve: (answer: HubAnswer) => void,
+  reject: (reason: Error) => void,
+): void {
+  let body = '';
+  answer.setEncoding('utf8');
+  answer.on('data', (text: string) => {
+    if (body.length < BODY_BYTES_MAX) body += text;
+  });
+  answer.once('end', () => resolve({ status: answer.statusCode ?? 0, said: errorName(body) }));
+  answer.on('error', reject);
+}
+
+/**
+ * Of `{"Message":"ErrorCode:DeviceNotFound;…"}` or `{"errorCode":404001,…}`. The rest has ids of the request, which make each text
+ * another.
+ */
+function errorName(body: string): string {
+  return /errorcode"?\s*:\s*"?(\w{1,64})/i.exec(body)?.[1] ?? '';
+}

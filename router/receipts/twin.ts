@@ -1,0 +1,107 @@
+/** Receipts through Azure: a desired property of the twin of the device that has the gateway's name. The newest takes the former's place. */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import type { Clock } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
+import type { Receipt } from '../../shared/receipt.ts';
+import { TWIN_RECEIPT, TWIN_RECEIPT_BYTES_MAX, twinPieces } from '../../shared/twin-receipt.ts';
+import type { Carried, Carrier } from './carrier.ts';
+import { receiptText } from './fit.ts';
+import { type HubAnswer, HubClient } from './hub-client.ts';
+import { parsePolicy } from './hub-token.ts';
+
+/** A `receipts.through[]` entry of type `azure`, without what all entries have. */
+export const twinOptions = z.strictObject({
+  ca_file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+  credentials: z.strictObject({
+    connection_string: z
+      .string()
+      .refine((text) => parsePolicy(text) !== null, {
+        message: 'expected HostName=…;SharedAccessKeyName=…;SharedAccessKey=…',
+      })
+      .describe('The connection string of a policy of the hub that has ServiceConnect.'),
+  }),
+});
+
+export type TwinOptions = z.output<typeof twinOptions>;
+
+/** "Devices - Update Twin" of the IoT Hub service's REST API. */
+const API_VERSION = '2021-04-12';
+const SEND_MS = 10_000;
+/** Of this gateway: a request that is not valid, not allowed, no such device, a twin that is too large. */
+const REFUSED = new Set([400, 403, 404, 413]);
+/** Of the hub, with the same status ("IoT Hub API common error codes"): its quota is used up, its tier has no twins, there is no such hub. */
+const OF_THE_HUB = /QuotaExceeded|403002|CurrentTier|403010|IotHubNotFound/i;
+const NO_TWINS = /CurrentTier|403010/i;
+
+export class TwinCarrier implements Carrier {
+  readonly bytesMax = TWIN_RECEIPT_BYTES_MAX;
+  readonly #options: TwinOptions;
+  readonly #clock: Clock;
+  /** One for all that are under way. */
+  #client: Promise<HubClient> | null = null;
+
+  /** Connects with the first receipt. */
+  constructor(options: TwinOptions, { clock }: { clock: Clock }) {
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+    const late = new AbortController();
+    const timer = this.#clock.setTimer(SEND_MS, () => late.abort());
+    try {
+      const client = await this.#opened();
+      const path = `/twins/${encodeURIComponent(receipt.gateway)}?api-version=${API_VERSION}`;
+      const desired = { [TWIN_RECEIPT]: twinPieces(receiptText(receipt)) };
+      const body = JSON.stringify({ properties: { desired } });
+      return carried(await client.patch(path, body, AbortSignal.any([signal, late.signal])));
+    } catch (error) {
+      const problem = late.signal.aborted ? `no answer in ${SEND_MS} ms` : errorText(error);
+      return { kind: 'failed', problem };
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client;
+    this.#client = null;
+    // Not open: nothing to close.
+    await client?.then(
+      (open) => open.close(),
+      () => undefined,
+    );
+  }
+
+  async #opened(): Promise<HubClient> {
+    this.#client ??= this.#open();
+    try {
+      return await this.#client;
+    } catch (error) {
+      this.#client = null;
+      throw error;
+    }
+  }
+
+  async #open(): Promise<HubClient> {
+    const { ca_file: caFile, credentials } = this.#options;
+    const policy = parsePolicy(credentials.connection_string);
+    // The schema has refused what does not parse.
+    if (!policy) throw new Error('the connection string names no hub, policy or key');
+    const ca = caFile === undefined ? null : await readFile(caFile, 'utf8');
+    return new HubClient({ policy, ca, clock: this.#clock });
+  }
+}
+
+function carried({ status, said }: HubAnswer): Carried {
+  if (status >= 200 && status < 300) return { kind: 'sent' };
+  const isRefused = REFUSED.has(status) && !OF_THE_HUB.test(said);
+  const hint = NO_TWINS.test(said) ? ': a hub of the basic tier has no twins' : '';
+  const problem = `HTTP ${status}${said === '' ? '' : ` ${said}`}${hint}`;
+  return { kind: isRefused ? 'refused' : 'failed', problem };
+}

@@ -1,0 +1,63 @@
+/** What the tests of the downlinks share: one that runs, with a note of whatever it takes in. */
+import type { Test } from 'tap';
+import { type DownlinkDeps, openDownlink } from '../../../agent/downlink/open.ts';
+import { downlinkSchema } from '../../../agent/downlink/options.ts';
+import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
+import { createLogger } from '../../../shared/log.ts';
+import type { Receipt } from '../../../shared/receipt.ts';
+import { deps, until } from '../../loopback/gcp-support.ts';
+
+export const never = new AbortController().signal;
+
+/** Within as long as a busy machine may take. */
+export async function eventually(done: () => boolean): Promise<void> {
+  await until(done, 20_000);
+}
+
+/** What a cloud carries is no answer of a router's. */
+const unexpected = (): never => {
+  throw new Error('a cloud is no router that answers');
+};
+
+export interface OpenOptions {
+  tracker?: Partial<DownlinkDeps['tracker']>;
+  twins?: DownlinkDeps['twins'];
+}
+
+/** Started, and stopped when the test ends. The gateway is gw-1. */
+export async function openConfigured(t: Test, config: unknown, options: OpenOptions = {}) {
+  const receipts: Receipt[] = [];
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
+  let told = 0;
+  const tracker = {
+    apply: (receipt: Receipt) => void receipts.push(receipt),
+    told() {
+      told += 1;
+    },
+    heard: unexpected,
+    lost: unexpected,
+    isWaiting: true,
+    ...options.tracker,
+  };
+  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
+  const downlink = openDownlink(downlinkSchema.parse(config), {
+    ...{ ...deps, log, gateway: 'gw-1', receiver, tracker },
+    twins: options.twins ?? new Map(),
+  });
+  await downlink.start();
+  t.teardown(() => downlink.stop());
+  return { downlink, receipts, receiver, lines, told: () => told };
+}
+
+/** `holes`: ranges that are missing, of one record each. */
+export function receipt(version: number, gateway = 'gw-1', holes = 1): Receipt {
+  const missing = Array.from({ length: holes }, (_, i) => ({ first: 2 * i + 2, last: 2 * i + 2 }));
+  const stream = { epoch: '1-aa', stream: 'telemetry', to: 3000, missing, givenUp: [], sealedAt: null };
+  return { gateway, version, streams: [stream] };
+}
+
+/** Of log lines. */
+export function events(lines: readonly string[]): string[] {
+  return lines.map((line) => JSON.parse(line).event);
+}

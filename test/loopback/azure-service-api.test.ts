@@ -1,0 +1,118 @@
+/** The loopback hub's service API: who may, what a twin takes, and that the device hears of it. */
+import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
+import sdk from 'azure-iot-device';
+import transport from 'azure-iot-device-mqtt';
+import t from 'tap';
+import { hubToken, parsePolicy } from '../../router/receipts/hub-token.ts';
+import { clock, type Fixture, startAzure, until } from './azure-fixture.ts';
+
+const TWIN = '/twins/gw-1?api-version=2021-04-12';
+
+interface Asked {
+  method?: string;
+  path?: string;
+  token?: string;
+  body?: unknown;
+}
+
+function tokenOf({ cloud }: Fixture) {
+  const text = /HostName=[^"]+/.exec(JSON.stringify(cloud.twinConfig()))?.[0] ?? '';
+  const policy = parsePolicy(text);
+  if (!policy) throw new Error(`no connection string: ${text}`);
+  return { address: policy.address, token: hubToken(policy, clock.wallMs()) };
+}
+
+function ask(fixture: Fixture, asked: Asked): Promise<{ status: number; body: unknown }> {
+  const { address, token } = tokenOf(fixture);
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: unknown }>();
+  const sending = request(
+    `https://${address}${asked.path ?? TWIN}`,
+    {
+      method: asked.method ?? 'PATCH',
+      ca: readFileSync(fixture.caFile),
+      agent: false,
+      headers: { authorization: asked.token ?? token },
+    },
+    (answer) => {
+      let body = '';
+      answer.on('data', (chunk) => {
+        body += chunk;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: JSON.parse(body) }));
+    },
+  );
+  sending.on('error', reject);
+  sending.end(asked.body === undefined ? '' : JSON.stringify(asked.body));
+  return promise;
+}
+
+const desired = (patch: object) => ({ properties: { desired: patch } });
+
+t.test('a twin is read and patched by whoever has the policy’s key', async (t) => {
+  const fixture = await startAzure(t);
+  fixture.cloud.agentConfig('gw-1');
+  const { token } = tokenOf(fixture);
+  const cases: Array<[string, Asked, number]> = [
+    ['a patch', { body: desired({ a: { b: 1, c: 2 } }) }, 200],
+    ['another', { body: desired({ a: { b: null, d: [1, 2] } }) }, 200],
+    ['a read', { method: 'GET' }, 200],
+    ['no token', { method: 'GET', token: '' }, 401],
+    ['another signature', { method: 'GET', token: token.replace(/sig=[^&]+/, 'sig=AAAA') }, 401],
+    ['another policy', { method: 'GET', token: token.replace('skn=service', 'skn=device') }, 401],
+    ['no version of the API', { path: '/twins/gw-1', body: desired({}) }, 400],
+    ['a device nobody registered', { path: '/twins/gw-9?api-version=1', body: desired({}) }, 404],
+    ['no desired properties', { body: { tags: {} } }, 400],
+    ['another method', { method: 'PUT', body: desired({}) }, 405],
+  ];
+  for (const [what, asked, status] of cases) t.equal((await ask(fixture, asked)).status, status, what);
+  const { body } = await ask(fixture, { method: 'GET' });
+  t.match(body, { deviceId: 'gw-1', properties: { desired: { a: { c: 2, d: [1, 2] }, $version: 3 } } });
+});
+
+t.test('keys, values and sizes have the limits of a twin', async (t) => {
+  const fixture = await startAzure(t);
+  fixture.cloud.agentConfig('gw-1');
+  const nested = (depth: number): object => (depth === 0 ? { a: 1 } : { a: nested(depth - 1) });
+  const cases: Array<[string, object, number]> = [
+    ['4 KB of text', { text: 'x'.repeat(4096) }, 200],
+    ['more', { text: 'x'.repeat(4097) }, 400],
+    ['a full stop in a key', { 'a.b': 1 }, 400],
+    ['a space in a key', { 'a b': 1 }, 400],
+    ['a dollar sign in a key', { $a: 1 }, 400],
+    ['2^52 less one', { a: 2 ** 52 - 1 }, 200],
+    ['2^52', { a: 2 ** 52 }, 400],
+    ['ten levels', nested(9), 200],
+    ['eleven', nested(10), 400],
+  ];
+  for (const [what, patch, status] of cases)
+    t.equal((await ask(fixture, { body: desired(patch) })).status, status, what);
+  await ask(fixture, { body: desired({ text: null, a: null }) });
+  const texts = (count: number, bytes: number): object =>
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'x'.repeat(bytes)]));
+  // Eight keys of two bytes and eight texts: 32 KB.
+  t.equal((await ask(fixture, { body: desired(texts(8, 4094)) })).status, 200);
+  t.equal((await ask(fixture, { body: desired({ a: true }) })).status, 413);
+  t.equal((await ask(fixture, { body: desired({ k0: null, a: true }) })).status, 200, 'after the merge');
+});
+
+t.test('a device that listens is told of the patch', async (t) => {
+  const fixture = await startAzure(t);
+  const text = JSON.stringify(fixture.cloud.agentConfig('gw-1'));
+  const client = sdk.Client.fromConnectionString(/HostName=[^"]+/.exec(text)?.[0] ?? '', transport.Mqtt);
+  t.teardown(() => client.close());
+  await client.setOptions({ ca: fixture.caFile });
+  await client.open();
+  const twin = await client.getTwin();
+  const seen: unknown[] = [];
+  twin.on('properties.desired', (patch) => seen.push(structuredClone(patch)));
+  await until(t, 'the state that was known', () => seen.length === 1);
+  let a = 0;
+  // The SDK subscribes in the background.
+  while (seen.length < 2) {
+    a += 1;
+    await ask(fixture, { body: desired({ a }) });
+    await clock.sleep(50);
+  }
+  t.match(seen.at(-1), { a: Number });
+});
