@@ -22,7 +22,7 @@ export interface CrashReport {
 export class Tally {
   readonly #seed: number;
   readonly #startupsMs: number[] = [];
-  #kills: KillInstant[] = [];
+  #cyclesSaid: string[] = [];
   #cycles = 0;
   #past: Finding = { acked: 0, lost: 0, duplicatedIds: 0, qos2Doubled: 0, records: 0 };
   #current: Finding = this.#past;
@@ -33,7 +33,7 @@ export class Tally {
 
   killed(instant: KillInstant, startupMs: number | null): void {
     this.#cycles += 1;
-    this.#kills.push(instant);
+    this.#cyclesSaid.push(cycleText(instant, startupMs));
     if (startupMs !== null) this.#startupsMs.push(startupMs);
   }
 
@@ -57,14 +57,14 @@ export class Tally {
     return lost > 0 || duplicatedIds > 0 || qos2Doubled > 0;
   }
 
-  /** One line, with the kills since the last one: `+` is after ready, `s` after spawn. */
+  /** One line, with the cycles since the last one: `512+40` was ready after 512 ms and killed 40 ms later, `s40` killed 40 ms after its start. */
   progress(): string {
     const { acked, lost, duplicatedIds, qos2Doubled } = this.#current;
-    const kills = this.#kills.map(({ after, delayMs }) => `${after === 'spawn' ? 's' : '+'}${delayMs}`);
-    this.#kills = [];
+    const cycles = this.#cyclesSaid.join(' ');
+    this.#cyclesSaid = [];
     return (
       `${this.#cycles} kills: ${acked} acknowledged, ${lost} lost, ${duplicatedIds} ids twice, ` +
-      `${qos2Doubled} QoS 2 doubled; killed at ${kills.join(' ')} ms`
+      `${qos2Doubled} QoS 2 doubled; ready and killed after ${cycles} ms`
     );
   }
 
@@ -82,4 +82,8 @@ export class Tally {
       seed: this.#seed,
     };
   }
+}
+
+function cycleText({ after, delayMs }: KillInstant, startupMs: number | null): string {
+  return after === 'spawn' || startupMs === null ? `s${delayMs}` : `${Math.round(startupMs)}+${delayMs}`;
 }
