@@ -14,6 +14,8 @@ export type CrashPoint =
   | 'open/before-answer'
   | 'append/before-begin'
   | 'append/after-insert'
+  /** What the broker keeps of a QoS 2 publish goes with its record. */
+  | 'append/after-session'
   | 'append/before-commit'
   | 'append/after-commit'
   | 'append/before-answer'
@@ -24,13 +26,16 @@ export type CrashPoint =
   | 'accept/before-commit'
   | 'accept/after-commit'
   | 'accept/before-answer'
+  | 'give-up/after-gap'
+  | 'give-up/before-commit'
+  | 'give-up/after-commit'
   | 'vacuum/before'
   | 'vacuum/after'
   | 'close/before'
   | 'close/after';
 
 /** What a life of the store does, in this order; it is armed at the beginning of one. */
-export type Phase = 'open' | 'append' | 'accept' | 'vacuum' | 'close';
+export type Phase = 'open' | 'append' | 'accept' | 'give-up' | 'vacuum' | 'close';
 
 /** A step of the store's thread: the beginning of an SQL text, or one of three that are none. */
 export interface Step {
@@ -47,15 +52,16 @@ export interface CrashCase extends Step {
   phase: Phase;
   /** On a file that does not exist yet; else on one that an earlier life left, killed too. */
   fresh?: true;
-  /** What of the life that was cut off must be found: its epoch's number is spent, its batch, its acceptance. */
-  durable: { epoch: boolean; batch: boolean; acceptance: boolean };
+  /** What of the life that was cut off must be found: its epoch's number is spent, its batch, its acceptance, its gap. */
+  durable: { epoch: boolean; batch: boolean; acceptance: boolean; gap: boolean };
   property: string;
 }
 
-const NOTHING = { epoch: false, batch: false, acceptance: false };
+const NOTHING = { epoch: false, batch: false, acceptance: false, gap: false };
 const EPOCH = { ...NOTHING, epoch: true };
 const BATCH = { ...EPOCH, batch: true };
-const ALL = { ...BATCH, acceptance: true };
+const ACCEPTANCE = { ...BATCH, acceptance: true };
+const ALL = { ...ACCEPTANCE, gap: true };
 
 export const CRASH_CASES: Readonly<Record<CrashPoint, CrashCase>> = {
   'create/after-wal': {
@@ -94,6 +100,10 @@ export const CRASH_CASES: Readonly<Record<CrashPoint, CrashCase>> = {
     ...{ phase: 'append', edge: 'after', step: 'INSERT INTO chunk', durable: EPOCH },
     property: 'a chunk without its counter is none: the device sends it again',
   },
+  'append/after-session': {
+    ...{ phase: 'append', edge: 'after', step: 'INSERT OR REPLACE INTO session_item', durable: EPOCH },
+    property: 'a packet id without its record is not remembered: the device sends both again',
+  },
   'append/before-commit': {
     ...{ phase: 'append', edge: 'before', step: 'COMMIT', durable: EPOCH },
     property: 'rows and counters that are written and not committed are not there',
@@ -125,12 +135,24 @@ export const CRASH_CASES: Readonly<Record<CrashPoint, CrashCase>> = {
     property: 'a deletion with its bookkeeping is undone too, until it is committed',
   },
   'accept/after-commit': {
-    ...{ phase: 'accept', edge: 'after', step: 'COMMIT', durable: ALL },
+    ...{ phase: 'accept', edge: 'after', step: 'COMMIT', durable: ACCEPTANCE },
     property: 'a freed row stays away, its id with it, and its neighbours stay',
   },
   'accept/before-answer': {
-    ...{ phase: 'accept', edge: 'before', step: ANSWER, durable: ALL },
+    ...{ phase: 'accept', edge: 'before', step: ANSWER, durable: ACCEPTANCE },
     property: 'the same, when the thread was about to answer',
+  },
+  'give-up/after-gap': {
+    ...{ phase: 'give-up', edge: 'after', step: 'INSERT INTO gap', durable: ACCEPTANCE },
+    property: 'a gap that is not committed is none, and its record is still there',
+  },
+  'give-up/before-commit': {
+    ...{ phase: 'give-up', edge: 'before', step: 'COMMIT', durable: ACCEPTANCE },
+    property: 'a record and the gap in its place change together',
+  },
+  'give-up/after-commit': {
+    ...{ phase: 'give-up', edge: 'after', step: 'COMMIT', durable: ALL },
+    property: 'a record that was given up is a gap, and nothing else',
   },
   'vacuum/before': {
     ...{ phase: 'vacuum', edge: 'before', step: 'PRAGMA incremental_vacuum', durable: ALL },

@@ -11,7 +11,7 @@ import type { Store } from '../../../agent/store/store.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { appendAll, bufferFile, contents, storeOn, texts } from '../../agent/store/fixture.ts';
 import { CRASH_CASES, type CrashCase } from './crash-point.ts';
-import { ACCEPTED, BATCH_ROWS, FIRST_ROWS } from './rows.ts';
+import { ACCEPTED, BATCH_ROWS, FIRST_ROWS, GIVEN_UP } from './rows.ts';
 
 const LIFE = fileURLToPath(new URL('./life.ts', import.meta.url));
 const CUT_OFF = new URL('./cut-off.ts', import.meta.url).href;
@@ -19,7 +19,8 @@ const CUT_OFF = new URL('./cut-off.ts', import.meta.url).href;
 interface Told {
   /** Id → payload. */
   acked: Map<string, string>;
-  accepted: string[];
+  /** Accepted or given up. */
+  gone: string[];
 }
 
 /** Runs a life until it is cut off. */
@@ -37,12 +38,12 @@ async function liveAndDie(file: string, cut: CrashCase | null): Promise<Told & {
   const signal = await new Promise<string | null>((resolve) =>
     child.once('exit', (_code, signal) => resolve(signal)),
   );
-  const told: Told = { acked: new Map(), accepted: [] };
+  const told: Told = { acked: new Map(), gone: [] };
   const lines = existsSync(`${file}.told`) ? readFileSync(`${file}.told`, 'utf8') : '';
   for (const line of lines.split('\n').slice(0, -1)) {
     const [kind, epoch = '', seq = '', payload = ''] = line.split(' ');
     if (kind === 'acked') told.acked.set(`${epoch}/${seq}`, payload);
-    else told.accepted.push(...idsOf(epoch, { first: Number(seq), last: Number(payload) }));
+    else told.gone.push(...idsOf(epoch, { first: Number(seq), last: Number(payload) }));
   }
   return { ...told, signal };
 }
@@ -72,15 +73,25 @@ async function holds(t: Test, file: string, cut: CrashCase, first: Told | null):
   const { store, lines } = storeOn(file);
   await store.start();
   const rows = await allRows(t, store);
-  const { epoch, batch, acceptance } = cut.durable;
+  const { epoch, batch, acceptance, gap } = cut.durable;
 
   const acked = new Map([...(first?.acked ?? []), ...crashed.acked]);
   const wrong = [...acked].filter(([id, payload]) => rows.get(id) !== payload).map(([id]) => id);
   const firstEpoch = [...(first?.acked.keys() ?? [])][0]?.split('/')[0] ?? '';
-  const freed = acceptance ? [...idsOf(firstEpoch, ACCEPTED), ...crashed.accepted] : crashed.accepted;
-  t.same(wrong, [...new Set(freed)], 'every acknowledged record is there with its content, but those freed');
+  const gone = [
+    ...(acceptance ? idsOf(firstEpoch, ACCEPTED) : []),
+    ...(gap ? idsOf(firstEpoch, GIVEN_UP) : []),
+    ...crashed.gone,
+  ];
+  t.same(wrong, [...new Set(gone)], 'every acknowledged record is there with its content, but those freed');
+  t.same(
+    store.initialState().flatMap(({ gaps }) => gaps),
+    gap ? [{ ...GIVEN_UP, reason: 'quota' }] : [],
+    'what was given up is a gap (I3)',
+  );
   const batchRows = [...rows.values()].filter((payload) => payload.startsWith('batch-')).length;
   t.equal(batchRows, batch ? BATCH_ROWS : 0, 'the batch is there as a whole or not at all');
+  t.equal(store.takeSessions().length, batchRows, 'and what the broker keeps of its publishes with it');
 
   const known = new Set([...rows.keys(), ...acked.keys()]);
   t.notOk(
