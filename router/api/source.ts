@@ -180,8 +180,9 @@ class ApiSource implements HttpsSource {
       this.#state.lastReceivedMs = this.#deps.clock.wallMs();
       const sentAs = sendReasonOf(request.headers['headgate-why']);
       const answer = await envelopes.take(gateway, bytes, sentAs);
-      if (answer.status === 200) this.#state.settled += 1;
-      else this.#refused(refusalOf(answer), { gateway });
+      // What became a dead letter is settled too: only who is to come again is told when.
+      if (answer.retryAfterS === undefined) this.#state.settled += 1;
+      if (answer.status !== 200) this.#refused(refusalOf(answer), { gateway });
       return send(reply, answer);
     });
     this.#serveDownlink(app);

@@ -1,21 +1,19 @@
 /**
  * Two routers on one ledger, one queue and one feed, restarted one after the other while envelopes come in: nothing is
- * lost, nothing comes twice (I5). And /readyz means it.
+ * lost, nothing comes twice (I5). And /readyz means it. On PostgreSQL and on JetStream.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { openAwsPublisher } from '../../agent/cloud/aws.ts';
-import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { silent, startAws } from '../loopback/start-aws.ts';
 import { receiver } from '../router/feeds/receiver.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
-import { postgres } from './postgres.ts';
+import { type SharedEngine, sharedJetStream, sharedPostgres } from './rolling-engines.ts';
 import { type RouterProcess, routerProcess } from './router-process.ts';
 
-const SCHEMA = 'rolling';
 const RESTARTS = 2;
 const GATEWAYS = 3;
 const ENVELOPE_RECORDS = 5;
@@ -24,22 +22,29 @@ const VISIBILITY_TIMEOUT = '8s';
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
 t.setTimeout(300_000);
-const server = await postgres();
-t.teardown(() => server.remove());
-await server.start();
-
 async function until(condition: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
   const endsMs = performance.now() + limitMs;
   while (!(await condition()) && performance.now() < endsMs) await sleep(50);
 }
 
-await t.test('rolling restarts lose nothing and double nothing (I5); /readyz means it', async (t) => {
+for (const [name, started] of Object.entries({ PostgreSQL: sharedPostgres, JetStream: sharedJetStream })) {
+  await t.test(
+    `${name}: rolling restarts lose nothing and double nothing (I5); /readyz means it`,
+    async (t) => {
+      const engine = await started();
+      t.teardown(() => engine.remove());
+      await restartInTurn(t, engine);
+    },
+  );
+}
+
+async function restartInTurn(t: Test, engine: SharedEngine): Promise<void> {
   const aws = await startAws(t);
   const hook = await receiver(t, () => ({ status: 200 }));
   const source = { ...aws.cloud.routerConfig(), visibility_timeout: VISIBILITY_TIMEOUT };
   const config = {
     sources: [source],
-    ledger: { type: 'postgres', url: server.url, schema: SCHEMA, timeout: '3s' },
+    ledger: engine.section,
     feeds: [
       { name: 'hook', type: 'webhook', url: `http://127.0.0.1:${hook.port}/`, secret: SECRET, hold_back: {} },
     ],
@@ -88,14 +93,7 @@ await t.test('rolling restarts lose nothing and double nothing (I5); /readyz mea
         ({ gateway, seq }: { gateway: string; seq: number }) => `${gateway}/${seq}`,
       ),
     );
-  const ledger = await openPostgresLedger({
-    url: server.url,
-    schema: SCHEMA,
-    connectionsMax: 2,
-    timeoutMs: 10_000,
-    clock,
-    log: silent,
-  });
+  const ledger = await engine.open();
   t.teardown(() => ledger.close());
   await until(async () => (await ledger.totals()).records >= records);
   await until(() => received().length >= records);
@@ -113,14 +111,14 @@ await t.test('rolling restarts lose nothing and double nothing (I5); /readyz mea
 
   const [router] = routers;
   t.match(await router?.readiness(), { status: 200 });
-  await server.kill();
+  await engine.takeAway();
   // The connections' own processes outlive the server's first by a moment.
   await until(async () => (await router?.readiness())?.status === 503);
   const away = await router?.readiness();
   t.equal(away?.status, 503, 'the ledger cannot commit');
   t.ok(away?.failing['ledger'], JSON.stringify(away));
-  await server.start();
+  await engine.bringBack();
   await until(async () => (await router?.readiness())?.status === 200);
   t.match(await router?.readiness(), { status: 200 }, 'and with the server it can');
   for (const one of routers) t.equal(await one.stop(), 0);
-});
+}

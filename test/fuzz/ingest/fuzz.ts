@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Publisher } from '../../../agent/cloud/publisher.ts';
+import type { Outcome } from '../../../agent/cloud/publisher.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openLedger } from '../../../router/ledger/open.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
@@ -16,8 +16,9 @@ import { createLogger } from '../../../shared/log.ts';
 import { type EngineName, startServers } from '../../crash-router/engines.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
-import { type Hostile, hostile, KINDS } from './hostile.ts';
-import { createWorld, type World } from './world.ts';
+import { isFinal, isTooLarge, wrongAnswer } from './answers.ts';
+import { type Hostile, hostile, KINDS, noise } from './hostile.ts';
+import { createWorld, type Way, type World } from './world.ts';
 
 const PUBLISHES_AT_ONCE = 6;
 const DEADLINE_MS = 20_000;
@@ -25,6 +26,10 @@ const TRIES_MAX = 10;
 const VALID_SHARE = 0.2;
 const REPLAYED_SHARE = 0.1;
 const RECORDS_MAX = 20;
+/** Of so many envelopes of a source, one is as large as it takes, and one larger: up to 16 MiB each. */
+const LARGE_EVERY = 250;
+const LARGEST_AT = 10;
+const TOO_LARGE_AT = 20;
 /** Valid envelopes of one source on their way: more would only measure a queue. */
 const ON_THEIR_WAY_MAX = 8;
 /**
@@ -95,8 +100,12 @@ class Run {
   };
   /** Hostile messages by source and bytes. */
   readonly #hostile = new Map<string, Hostile>();
+  /** What the router's own endpoint said of them, by the same name. */
+  readonly #answers = new Map<string, Outcome>();
   /** Valid records: stream/seq and payload. */
   readonly #valid = new Set<string>();
+  /** Messages that reached a source's cloud or the router, by source: at least so many are received. */
+  readonly #taken = new Map<string, number>();
   readonly #awaited = new Set<{ source: string; stream: string; lastSeq: number; ackedMs: number }>();
   #number = 0;
 
@@ -108,8 +117,7 @@ class Run {
   async toItsEnd(say: (line: string) => void): Promise<IngestFuzzResult> {
     const over = new AbortController();
     const watched = this.#watch(over.signal, say);
-    const sources = [...this.#world.publishers];
-    await Promise.all(sources.map(([source, publisher]) => this.#feed(source, publisher)));
+    await Promise.all(this.#world.ways.map((way) => this.#feed(way)));
     say('all sent');
     await this.#settled();
     over.abort();
@@ -130,8 +138,9 @@ class Run {
   }
 
   /** All that one source brings, some at a time. */
-  async #feed(source: string, publisher: Publisher): Promise<void> {
-    const perSource = Math.ceil(this.#options.envelopes / this.#world.publishers.size);
+  async #feed(way: Way): Promise<void> {
+    const { source } = way;
+    const perSource = Math.ceil(this.#options.envelopes / this.#world.ways.length);
     const recent: Sent[] = [];
     let made = 0;
     let nextSeq = 1;
@@ -144,6 +153,11 @@ class Run {
         made += 1;
         this.#number += 1;
         const fields = new Fields(seededEntropy((this.#options.seed + this.#number * 7919) >>> 0));
+        const place = made % LARGE_EVERY;
+        if (place === LARGEST_AT || place === TOO_LARGE_AT) {
+          await this.#sendLarge(way, place === LARGEST_AT ? 'largest' : 'too large', fields);
+          continue;
+        }
         const share = fields.chance(VALID_SHARE)
           ? 'valid'
           : fields.chance(REPLAYED_SHARE)
@@ -155,15 +169,15 @@ class Run {
           nextSeq += 1 + fields.below(RECORDS_MAX);
           const sent = this.#makeValid(source, seqs(first, nextSeq - 1));
           this.#count(source, 'valid');
-          await this.#publish(publisher, source, sent.bytes);
+          await this.#publishValid(way, sent.bytes);
           this.#awaited.add({ source, stream: sent.stream, lastSeq: sent.lastSeq, ackedMs: clock.monoMs() });
           recent.push(sent);
           if (recent.length > 50) recent.shift();
         } else if (share === 'replayed' && earlier) {
           this.#count(source, 'replayed');
-          await this.#publish(publisher, source, earlier.bytes);
+          await this.#publishValid(way, earlier.bytes);
         } else {
-          await this.#sendHostile(fields, publisher, source);
+          await this.#sendHostile(way, fields);
         }
       }
     };
@@ -177,25 +191,54 @@ class Run {
     return { source, stream, lastSeq: ids.at(-1) ?? 0, bytes: encodeEnvelope(sent) };
   }
 
-  async #sendHostile(fields: Fields, publisher: Publisher, source: string): Promise<void> {
+  async #sendHostile(way: Way, fields: Fields): Promise<void> {
     // Pub/Sub tells nobody who published: there, an envelope of another gateway is as good as any.
-    const kinds = source === 'gcp' ? KINDS.filter((kind) => kind !== 'foreign') : KINDS;
+    const kinds = way.source === 'gcp' ? KINDS.filter((kind) => kind !== 'foreign') : KINDS;
     const kind = kinds[fields.below(kinds.length)] ?? 'noise';
-    const one = hostile(kind, fields.below(2 ** 31));
-    this.#hostile.set(nameOf(source, one.bytes), one);
-    this.#count(source, kind);
-    await this.#publish(publisher, source, one.bytes);
+    await this.#publishHostile(way, hostile(kind, fields.below(2 ** 31)));
   }
 
-  async #publish(publisher: Publisher, source: string, bytes: Uint8Array): Promise<void> {
+  /** As large as the way takes, which is read and is no envelope; or a byte more, which the way or the router refuses. */
+  async #sendLarge(way: Way, kind: 'largest' | 'too large', fields: Fields): Promise<void> {
+    const { source, bytesMax, refusesLarger } = way;
+    const one = noise(kind, kind === 'largest' ? bytesMax : bytesMax + 1, fields.below(2 ** 31));
+    if (kind === 'largest' || !refusesLarger) return this.#publishHostile(way, one);
+    this.#count(source, kind);
+    const outcome = await this.#publish(way, one.bytes);
+    if (!isTooLarge(outcome)) this.#problem(`${kind} through ${source} is ${JSON.stringify(outcome)}`);
+  }
+
+  async #publishHostile(way: Way, one: Hostile): Promise<void> {
+    const { source, judges } = way;
+    const name = nameOf(source, one.bytes);
+    this.#hostile.set(name, one);
+    this.#count(source, one.kind);
+    const outcome = await this.#publish(way, one.bytes);
+    if (judges) this.#answers.set(name, outcome);
+    else if (outcome.kind !== 'accepted') this.#notTaken(source, outcome);
+  }
+
+  async #publishValid(way: Way, bytes: Uint8Array): Promise<void> {
+    const outcome = await this.#publish(way, bytes);
+    if (outcome.kind !== 'accepted') this.#notTaken(way.source, outcome);
+  }
+
+  /** The last word on these bytes. */
+  async #publish({ publisher, source }: Way, bytes: Uint8Array): Promise<Outcome> {
     const properties = envelopeProperties(envelope({ seqs: [1] }));
     const message = { gateway: 'gw-1', stream: 'fuzz', bytes, properties };
-    for (let tries = 1; tries <= TRIES_MAX; tries += 1) {
+    for (let tries = 1; ; tries += 1) {
       const outcome = await publisher.publish(message, DEADLINE_MS);
-      if (outcome.kind === 'accepted') return;
-      if (tries === TRIES_MAX) this.#problem(`${source} took no message: ${JSON.stringify(outcome)}`);
+      if (isFinal(outcome) || tries === TRIES_MAX) {
+        if (outcome.kind === 'accepted') this.#taken.set(source, (this.#taken.get(source) ?? 0) + 1);
+        return outcome;
+      }
       await clock.sleep(200);
     }
+  }
+
+  #notTaken(source: string, outcome: Outcome): void {
+    this.#problem(`${source} took no message: ${JSON.stringify(outcome)}`);
   }
 
   #onTheirWay(source: string): number {
@@ -248,8 +291,11 @@ class Run {
     for (let movedMs = clock.monoMs(); clock.monoMs() - movedMs < STALL_MS; ) {
       const { ledger, sources } = await this.#world.status();
       const settled = sources.reduce((sum, source) => sum + source.settled, 0);
-      const isRead = sources.every((source) => source.received === source.settled);
-      if (this.#awaited.size === 0 && isRead && ledger.deadLetters >= this.#hostile.size) return;
+      const isRead = sources.every(
+        ({ name, received, settled }) => received === settled && received >= (this.#taken.get(name) ?? 0),
+      );
+      const isToldOf = this.#world.unsettled() === 0 && ledger.deadLetters >= this.#hostile.size;
+      if (this.#awaited.size === 0 && isRead && isToldOf) return;
       if (settled !== settledBefore) movedMs = clock.monoMs();
       settledBefore = settled;
       await clock.sleep(100);
@@ -291,6 +337,9 @@ class Run {
       if (!expected) this.#problem(`a dead letter that was not hostile: ${source} ${reason}`);
       else if (!expected.reasons.includes(reason))
         this.#problem(`${expected.kind} through ${source} is ${reason}`);
+      const judges = this.#world.ways.some((way) => way.source === source && way.judges);
+      const wrong = judges ? wrongAnswer(this.#answers.get(name), reason) : null;
+      if (wrong !== null) this.#problem(wrong);
     }
     for (const [name, { kind }] of missing) this.#problem(`no dead letter for ${kind} (${name})`);
   }

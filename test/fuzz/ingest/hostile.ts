@@ -21,10 +21,11 @@ export const KINDS = [
   'foreign',
 ] as const;
 
-export type Kind = (typeof KINDS)[number];
+type Kind = (typeof KINDS)[number];
 
 export interface Hostile {
-  kind: Kind;
+  /** `largest` and `too large`: by the bounds of a source, not by the seed alone. */
+  kind: Kind | 'largest' | 'too large';
   bytes: Buffer;
   /** Any of these is right. */
   reasons: readonly string[];
@@ -32,8 +33,11 @@ export interface Hostile {
 
 /** A flipped bit or a cut is found by whichever check comes to it first. */
 const DAMAGED = ['truncated', 'magic', 'version', 'flags', 'checksum'];
-/** What every provider takes, with what it adds. */
+/** Far more than an envelope of one metering unit, and what every provider takes with what it adds. */
 const OVERSIZED_BYTES = 80_000;
+/** Larger ones repeat it: to draw each of millions of bytes would take longer than to send them. */
+const NOISE_BYTES = 1024;
+const HEADER_BYTES = 8;
 const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 
 export function hostile(kind: Kind, seed: number): Hostile {
@@ -78,7 +82,14 @@ export function hostile(kind: Kind, seed: number): Hostile {
   }
 }
 
-function made(kind: Kind, bytes: Buffer, reasons: readonly string[]): Hostile {
+/** Noise behind a right checksum, of this size to the byte. */
+export function noise(kind: 'largest' | 'too large', sizeBytes: number, seed: number): Hostile {
+  const fields = new Fields(seededEntropy(seed));
+  const body = Buffer.alloc(sizeBytes - HEADER_BYTES, fields.bytes(NOISE_BYTES));
+  return made(kind, frame(body), kind === 'largest' ? ['cbor', 'schema', 'limit'] : ['limit']);
+}
+
+function made(kind: Hostile['kind'], bytes: Buffer, reasons: readonly string[]): Hostile {
   return { kind, bytes, reasons };
 }
 

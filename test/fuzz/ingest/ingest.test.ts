@@ -9,7 +9,9 @@ const seed = Math.floor(systemEntropy.float() * 2 ** 32);
 t.test(`${ENVELOPES} envelopes, seed ${seed}`, async (t) => {
   const { problems, sent, reasons } = await fuzzIngest({ envelopes: ENVELOPES, seed }, () => undefined);
   t.same(problems, [], `npm run fuzz:ingest -- --envelopes ${ENVELOPES} --seed ${seed}`);
-  t.same(new Set(Object.keys(sent)), new Set(['aws', 'azure', 'gcp', 'mqtt']));
+  t.same(new Set(Object.keys(sent)), new Set(['aws', 'azure', 'gcp', 'mqtt', 'https']));
+  for (const [source, kinds] of Object.entries(sent))
+    t.match(kinds, { largest: 1, 'too large': 1 }, `up to its bound and past it (I10): ${source}`);
   t.match(reasons, {
     checksum: Number,
     schema: Number,

@@ -1,4 +1,7 @@
-/** The three loopback clouds and an MQTT broker in this process, and a real router that reads them in one of its own. */
+/**
+ * The three loopback clouds and an MQTT broker in this process, and a real router that reads them in one of its own, where
+ * gateways also post to it.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
@@ -14,7 +17,7 @@ import { agentConfigSchema } from '../../../agent/config.ts';
 import { fiveFreePorts } from '../../../demo/http.ts';
 import { createAwsCloud } from '../../../loopback/aws.ts';
 import { createAzureCloud } from '../../../loopback/azure.ts';
-import { createCertificateAuthority } from '../../../loopback/ca.ts';
+import { createCertificateAuthority, type KeyAndCertificate } from '../../../loopback/ca.ts';
 import { createGcpCloud } from '../../../loopback/gcp.ts';
 import type { RouterConfig } from '../../../router/config.ts';
 import { routerConfigSchema } from '../../../router/config.ts';
@@ -32,11 +35,30 @@ const NO_COMPLAINT = /TimeoutNegativeWarning|^Timeout duration was set to 1\.$|-
 const READY_MS_MAX = 120_000;
 const silent = createLogger({ level: 'silent', levels: {} });
 
+/** The router's bound on a message of any source. Only a broker of one's own takes as much. */
+const MESSAGE_BYTES_MAX = 16 * 2 ** 20;
+const IOT_CORE_BYTES_MAX = 128 * 1024;
+/** The router's own endpoint's, unless it is told otherwise (`max_body`). */
+const BODY_BYTES_MAX = 2 ** 20;
+
+/** How envelopes reach one source of the router. */
+export interface Way {
+  source: string;
+  publisher: Publisher;
+  /** The largest message that arrives. */
+  bytesMax: number;
+  /** A larger one is refused before the router reads it; where not, it is a dead letter. */
+  refusesLarger: boolean;
+  /** The publisher hears what the router thinks of the message. */
+  judges: boolean;
+}
+
 export interface World {
-  /** By the name of the source that reads what it publishes. */
-  publishers: ReadonlyMap<string, Publisher>;
+  ways: readonly Way[];
   config: RouterConfig;
   status(): Promise<RouterStatus>;
+  /** Messages that clouds have not yet been told to forget. */
+  unsettled(): number;
   /** What the router said that it should not: at level error, or beside its log. */
   complaints: readonly string[];
   /** Ends the router as an operator does; how it ended. */
@@ -54,11 +76,18 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   await Promise.all(clouds.map((cloud) => cloud.start()));
   const broker = await startBroker();
   const mqtt = { name: 'mqtt', type: 'mqtt', url: `mqtt://127.0.0.1:${broker.port}` };
-  const [admin] = await fiveFreePorts(entropy);
+  const [admin, port] = await fiveFreePorts(entropy);
+  const server = writePair(dir, 'server', await ca.issue('localhost', 'server'));
+  const client = writePair(dir, 'client', await ca.issue('gw-1', 'client'));
+  const endpoint = { name: 'https', type: 'https', port, client_ca_file: caFile, ...server };
   const raw = {
     data_dir: join(dir, 'router'),
     admin: { port: admin },
-    sources: [...clouds.map((cloud) => cloud.routerConfig()), { ...mqtt, topic_authenticated: true }],
+    sources: [
+      ...clouds.map((cloud) => cloud.routerConfig()),
+      { ...mqtt, topic_authenticated: true },
+      endpoint,
+    ],
     dead_letters: { max_bytes: '4GiB' },
     ...(ledger && { ledger }),
   };
@@ -68,23 +97,42 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
     gateway: 'gw-1',
     data_dir: dir,
     broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }] },
-    providers: [...clouds.map((cloud) => cloud.agentConfig('gw-1')), mqtt],
+    providers: [
+      ...clouds.map((cloud) => cloud.agentConfig('gw-1')),
+      { ...mqtt, max_envelope_bytes: '20MiB' },
+      {
+        name: 'https',
+        type: 'https',
+        url: `https://localhost:${port}`,
+        ca_file: caFile,
+        max_envelope_bytes: '2MiB',
+        ...client,
+      },
+    ],
     policy: {},
   });
-  const publishers = new Map<string, Publisher>();
-  for (const provider of providers)
-    publishers.set(provider.name, await openPublisher(provider, { clock, log: silent }));
+  const ways: Way[] = [];
+  for (const provider of providers) {
+    const publisher = await openPublisher(provider, { clock, log: silent });
+    ways.push({
+      source: provider.name,
+      publisher,
+      ...boundsOf(publisher),
+      judges: provider.type === 'https',
+    });
+  }
   const world: World = {
-    publishers,
+    ways,
     config: routerConfigSchema.parse(raw),
     complaints: router.complaints,
     async status() {
       const response = await fetch(`http://127.0.0.1:${admin}/v1/status`);
       return (await response.json()) as RouterStatus;
     },
+    unsettled: () => clouds.reduce((sum, cloud) => sum + cloud.meter().unsettled, 0),
     stopRouter: () => router.stop(),
     async stop() {
-      await Promise.all([...publishers.values()].map((publisher) => publisher.close()));
+      await Promise.all(ways.map(({ publisher }) => publisher.close()));
       await router.stop();
       await Promise.all(clouds.map((cloud) => cloud.stop()));
       await broker.stop();
@@ -92,6 +140,27 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   };
   await untilConnected(world);
   return world;
+}
+
+/** A publisher stays below its provider's bound; that of IoT Core leaves it to IoT Core to say what is too much. */
+function boundsOf({ type, maxEnvelopeBytes }: Publisher): Pick<Way, 'bytesMax' | 'refusesLarger'> {
+  switch (type) {
+    case 'mqtt':
+      return { bytesMax: MESSAGE_BYTES_MAX, refusesLarger: false };
+    case 'https':
+      return { bytesMax: BODY_BYTES_MAX, refusesLarger: true };
+    case 'aws':
+      return { bytesMax: IOT_CORE_BYTES_MAX, refusesLarger: true };
+    default:
+      return { bytesMax: maxEnvelopeBytes, refusesLarger: true };
+  }
+}
+
+function writePair(dir: string, name: string, { cert, key }: KeyAndCertificate) {
+  const files = { cert_file: join(dir, `${name}.crt`), key_file: join(dir, `${name}.key`) };
+  writeFileSync(files.cert_file, cert);
+  writeFileSync(files.key_file, key, { mode: 0o600 });
+  return files;
 }
 
 /** Before that, an MQTT broker keeps nothing for the router. */

@@ -95,6 +95,7 @@ t.test(
     const newer = Buffer.from(bytesOf([1]));
     newer[2] = 2;
     t.match(await ask(api, { certificate, body: newer }), { status: 422, body: { reason: 'version' } });
+    t.match(api.source.state(), { received: 4, settled: 4 }, 'dead letters are settled');
     t.match(await api.ledger.deadLetters(10), [
       { reason: 'version', source: 'private' },
       { reason: 'truncated' },
