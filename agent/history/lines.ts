@@ -4,7 +4,7 @@
  * unknown lines and keys are passed over, so that an older program reads a newer file.
  */
 import { z } from 'zod';
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import { type Policy, PROBE_BUDGET_USD, type ProviderFacts } from '../../shared/policy.ts';
 import { OWN_HOLDS } from '../routing/reasons.ts';
 
 /** As far as a damaged line could harm: what is inside was checked before it was written. */
@@ -73,7 +73,13 @@ const setupLine = z.object({
   k: z.literal('setup'),
   m: mono,
   gw: name,
-  policy: z.custom<Policy>((value) => policyShape.safeParse(value).success),
+  policy: z
+    .custom<Policy>((value) => policyShape.safeParse(value).success)
+    // An older program's policy lacks it.
+    .transform((policy) => ({
+      ...policy,
+      cost: { ...policy.cost, probe_budget: policy.cost.probe_budget ?? PROBE_BUDGET_USD },
+    })),
   providers: z.array(z.custom<ProviderFacts>((value) => factsShape.safeParse(value).success)),
 });
 

@@ -72,6 +72,7 @@ function stateThen(
     openedMs: [],
     typicalLatencyMs: seen?.typicalLatencyMs ?? fresh.typicalLatencyMs,
     usualP95Ms: null,
+    probesOwedUsd: 0,
   };
   return {
     ...recalledProvider(fresh, { providers: [memory], streams: [] }, policy, 0, 0),

@@ -98,3 +98,12 @@ t.test('what an older program wrote says who was eligible, and that scores are n
   t.same(candidatesThen('gone', null, then(state, null)), [], 'a stream that the policy does not name');
   t.end();
 });
+
+t.test('a policy that was recorded before probes had a budget is replayed with the default', (t) => {
+  const { probe_budget: _, ...cost } = POLICY.cost;
+  const line = parseLine(
+    JSON.stringify({ k: 'setup', m: 0, gw: 'gw-1', policy: { ...POLICY, cost }, providers: FACTS }),
+  );
+  t.match(line, { policy: { cost: { probe_budget: 0.5 } } });
+  t.end();
+});
