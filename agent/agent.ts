@@ -93,7 +93,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
     writeEveryMs: config.history.write_every,
     setup: { gateway: config.gateway, policy: config.policy, providers: facts },
-    routingNow: () => ({ providers: routing.providers(), chosen: routing.chosen() }),
+    routingNow: () => ({ providers: routing.providers(), chosen: routing.chosen(), seen: routing.seen() }),
     currentClock: () => bootClock.current(),
     mayWrite: () => store.state() === 'ok',
     clock,

@@ -5,6 +5,7 @@ import type { ExplainedCandidate, ExplainedStream } from '../shared/explanation.
 import { errorText } from '../shared/log.ts';
 import type { Policy } from '../shared/policy.ts';
 import type { RoutingSwitch } from '../shared/status.ts';
+import { explainedInputs } from './explained-inputs.ts';
 import type { LiveRouting } from './forward/live-routing.ts';
 import { explainAt } from './history/at.ts';
 import type { History } from './history/history.ts';
@@ -77,8 +78,6 @@ function why(last: RoutingSwitch | undefined): string {
 
 function candidate(entry: ProviderExplanation, holds: string[]): ExplainedCandidate {
   const { provider, refusals, chosen, score, parts, standing, preference, health, healthReason } = entry;
-  const { measured, certifications, requiredCertifications, ...inputs } = entry.inputs;
-  const { latencyP50Ms, latencyP95Ms, latencySamples, goodput, accepted, tries } = measured;
   return {
     provider,
     refusals: [...refusals],
@@ -86,19 +85,7 @@ function candidate(entry: ProviderExplanation, holds: string[]): ExplainedCandid
     share: entry.share,
     score,
     parts,
-    inputs: {
-      envelopeCostUsd: inputs.envelopeCostUsd,
-      latencyP50Ms,
-      latencyP95Ms,
-      latencySamples,
-      latencyPriorMs: inputs.latencyPriorMs,
-      goodput,
-      accepted,
-      tries,
-      slaPercent: inputs.slaPercent,
-      certificationsHeld: requiredCertifications.filter((name) => certifications.includes(name)).length,
-      certificationsRequired: requiredCertifications.length,
-    },
+    inputs: explainedInputs(entry.inputs),
     standing,
     preference,
     health,

@@ -72,6 +72,8 @@ export interface PastExplanation {
   clock: 'synchronised' | 'unsynchronised';
   /** Of the policy in force; null when its line is no longer there. */
   policyVersion: number | null;
+  /** Of the score's parts; null like the version. */
+  weights: ScoreParts | null;
   streams: PastStream[];
   providers: PastProvider[];
 }
@@ -81,8 +83,31 @@ export interface PastStream {
   chosen: string | null;
   /** ISO 8601; null when it began before the history does. */
   since: string | null;
+  /** Every provider as the stream saw it; empty when the policy's line is no longer there, or does not name the stream. */
+  candidates: PastCandidate[];
   /** The latest before that moment, newest last. */
   switches: RoutingSwitch[];
+}
+
+/** One provider as a candidate for one stream then. */
+export interface PastCandidate {
+  provider: string;
+  /** Why it might not be used; empty when it was eligible. */
+  refusals: string[];
+  chosen: boolean;
+  /** Position in preferred_providers from 1; null when it is not among them. */
+  preference: number | null;
+  /** Null when what scores are made of was not recorded. */
+  scored: PastScore | null;
+}
+
+export interface PastScore {
+  score: number;
+  standing: number;
+  parts: ScoreParts;
+  inputs: ExplainedInputs;
+  /** ISO 8601: when the inputs were as shown; they are recorded once a minute and after each switch. */
+  inputsAt: string;
 }
 
 export interface PastProvider {

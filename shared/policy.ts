@@ -127,6 +127,9 @@ function modeProblems({ mode, redundancy, shares }: StreamPolicy): Array<[keyof 
   return problems;
 }
 
+/** In USD; also what held in policies that were recorded before there was one. */
+export const PROBE_BUDGET_USD = 0.5;
+
 const weightsSchema = z
   .strictObject({
     cost: z.number().min(0).max(1).default(0.3),
@@ -171,6 +174,13 @@ export const policySchema = z
           .default('hold')
           .describe(
             'At the budget: hold every provider whose next envelope costs something, so that records wait for the next month; or only warn.',
+          ),
+        probe_budget: z
+          .number()
+          .nonnegative()
+          .default(PROBE_BUDGET_USD)
+          .describe(
+            'Most that probes of one provider may cost in a month, in USD, by its tariff: they are spaced out accordingly. Those that look for the end of an outage go every 5 s at least, whatever they cost.',
           ),
       })
       .prefault({}),

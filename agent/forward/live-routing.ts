@@ -18,6 +18,8 @@ import {
   type RoutingEvent,
   type RoutingMemory,
   type RoutingState,
+  type SeenProvider,
+  seenOf,
   sharesOf,
   transition,
 } from '../routing/core.ts';
@@ -125,6 +127,11 @@ export class LiveRouting {
 
   providers(): ProviderStatus[] {
     return providerStatus(this.#state);
+  }
+
+  /** What the scores are made of now. */
+  seen(): SeenProvider[] {
+    return seenOf(this.#state);
   }
 
   /** By stream, the one it goes to first; null for none. */

@@ -39,6 +39,8 @@ const routingMemory: z.ZodType<RoutingMemory> = z.strictObject({
         openedMs: z.array(ms).max(OPENINGS_MAX),
         typicalLatencyMs: ms,
         usualP95Ms: ms.nullable(),
+        // Older files lack it.
+        probesOwedUsd: z.number().min(0).default(0),
       }),
     )
     .max(ENTRIES_MAX),

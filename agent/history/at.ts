@@ -1,7 +1,9 @@
 /** What routing held at a moment of the past, by the history. Reads it twice, with little memory: first for the clocks, then for the rest. */
 import { isoTime } from '../../shared/clock.ts';
-import type { PastExplanation, PastProvider, PastTries } from '../../shared/explanation.ts';
+import type { PastCandidate, PastExplanation, PastProvider, PastTries } from '../../shared/explanation.ts';
 import type { RoutingSwitch } from '../../shared/status.ts';
+import type { HoldReason } from '../routing/core.ts';
+import { candidatesThen } from './candidates-then.ts';
 import type { History } from './history.ts';
 import type { LineOf } from './lines.ts';
 import type { Entry } from './read.ts';
@@ -29,10 +31,11 @@ export async function explainAt(history: History, atMs: number): Promise<PastExp
 class Past {
   #lastMs: number | null = null;
   #clock: LineOf<'clock'>['q'] = 'unsynchronised';
-  #policyVersion: number | null = null;
+  #setup: LineOf<'setup'> | null = null;
+  #seen: { at: number; line: LineOf<'seen'> } | null = null;
   readonly #chosen = new Map<string, Clocked<{ provider: string | null }>>();
   readonly #health = new Map<string, Clocked<{ kind: Health; reason: string }>>();
-  readonly #holds = new Map<string, Set<string>>();
+  readonly #holds = new Map<string, Set<HoldReason>>();
   readonly #tries = new Map<string, { at: number; line: LineOf<'tries'> }>();
   readonly #switches: RoutingSwitch[] = [];
 
@@ -41,7 +44,10 @@ class Past {
     this.#clock = clock;
     switch (line.k) {
       case 'setup':
-        this.#policyVersion = line.policy.version;
+        this.#setup = line;
+        return;
+      case 'seen':
+        this.#seen = { at, line };
         return;
       case 'state':
         this.#sawState(line, at);
@@ -85,11 +91,13 @@ class Past {
       at: isoTime(atMs),
       recordedUntil: isoTime(this.#lastMs),
       clock: this.#clock,
-      policyVersion: this.#policyVersion,
+      policyVersion: this.#setup?.policy.version ?? null,
+      weights: this.#setup?.policy.scoring.weights ?? null,
       streams: [...this.#chosen].map(([stream, { provider, since }]) => ({
         stream,
         chosen: provider,
         since: since === null ? null : isoTime(since),
+        candidates: this.#candidates(stream, provider),
         switches: this.#switches.filter((entry) => entry.stream === stream).slice(-SWITCHES_SHOWN),
       })),
       providers,
@@ -101,6 +109,7 @@ class Past {
     if (begins) {
       this.#chosen.clear();
       this.#health.clear();
+      this.#seen = null;
     }
     for (const [stream, provider] of Object.entries(chosen)) {
       if (this.#chosen.get(stream)?.provider !== provider || begins)
@@ -114,6 +123,13 @@ class Past {
     for (const [provider, reasons] of Object.entries(holds)) this.#holds.set(provider, new Set(reasons));
   }
 
+  /** Empty while the policy of that time is not known. */
+  #candidates(stream: string, chosen: string | null): PastCandidate[] {
+    if (!this.#setup) return [];
+    const [setup, health, holds, seen] = [this.#setup, this.#health, this.#holds, this.#seen];
+    return candidatesThen(stream, chosen, { setup, health, holds, seen });
+  }
+
   /** A line may come twice. */
   #switched(entry: RoutingSwitch): void {
     const isKnown = this.#switches.some(
@@ -122,8 +138,8 @@ class Past {
     if (!isKnown) this.#switches.push(entry);
   }
 
-  #hold(provider: string, reason: string, on: boolean): void {
-    const holds = this.#holds.get(provider) ?? new Set();
+  #hold(provider: string, reason: HoldReason, on: boolean): void {
+    const holds = this.#holds.get(provider) ?? new Set<HoldReason>();
     this.#holds.set(provider, holds);
     if (on) holds.add(reason);
     else holds.delete(reason);

@@ -1,13 +1,14 @@
 /** What the routing core was told and what it decided, as lines; see RoutingEvent and Effect. */
 import type { Policy, ProviderFacts } from '../../shared/policy.ts';
-import type { Effect, ProviderStatus, RoutingEvent } from '../routing/core.ts';
+import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core.ts';
 import type { LineOf } from './lines.ts';
+import { seenLine } from './seen.ts';
 import { Tries } from './tries.ts';
 
 /** Between two writes, at most: a policy could let a breaker swing ten times a second (I10). */
 const LINES_MAX = 2000;
 
-type DecisionLine = LineOf<'switch' | 'health' | 'hold' | 'setup'>;
+type DecisionLine = LineOf<'switch' | 'health' | 'hold' | 'setup' | 'seen'>;
 
 /** Routing as the history asks for it. */
 export interface Setup {
@@ -23,8 +24,12 @@ export class Decisions {
   #setupSinceMs: number;
   #lines: DecisionLine[] = [];
 
-  constructor(setup: Setup, nowMs: number) {
+  readonly #seen: () => readonly SeenProvider[];
+
+  /** `seen`: what routing's scores are made of now. */
+  constructor(setup: Setup, seen: () => readonly SeenProvider[], nowMs: number) {
     this.#setup = setup;
+    this.#seen = seen;
     this.#setupSinceMs = nowMs;
   }
 
@@ -47,6 +52,7 @@ export class Decisions {
       case 'usage':
         break;
     }
+    if (effects.some(({ kind }) => kind === 'switch')) this.#push(seenLine(this.#seen(), nowMs));
     for (const effect of effects) {
       const { kind } = effect;
       if (kind === 'hold')
@@ -67,8 +73,10 @@ export class Decisions {
     return [...this.#lines, ...this.#tries.lines()];
   }
 
-  take(): Array<DecisionLine | LineOf<'tries'>> {
-    const lines = [...this.#lines, ...this.#tries.take()];
+  take(nowMs: number): Array<DecisionLine | LineOf<'tries'>> {
+    const tries = this.#tries.take();
+    if (tries.length > 0) this.#push(seenLine(this.#seen(), nowMs));
+    const lines = [...this.#lines, ...tries];
     this.#lines = [];
     return lines;
   }

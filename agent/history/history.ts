@@ -11,7 +11,7 @@ import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { Effect, ProviderStatus, RoutingEvent } from '../routing/core.ts';
+import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core.ts';
 import type { CommittedRange } from '../store/types.ts';
 import { Decisions, type Setup, stateLine } from './decisions.ts';
 import { Deliveries, type GivenUp, type Taken } from './deliveries.ts';
@@ -31,8 +31,12 @@ interface HistoryOptions {
   bounds: Bounds;
   writeEveryMs: number;
   setup: Setup;
-  /** What routing holds now, and where each stream goes. */
-  routingNow: () => { providers: readonly ProviderStatus[]; chosen: Record<string, string | null> };
+  /** What routing holds now, where each stream goes, and what the scores are made of. */
+  routingNow: () => {
+    providers: readonly ProviderStatus[];
+    chosen: Record<string, string | null>;
+    seen: readonly SeenProvider[];
+  };
   currentClock: () => EnvelopeClock;
   /** Whether the disk has room for what is not data. */
   mayWrite: () => boolean;
@@ -57,7 +61,7 @@ export class History implements Service {
   constructor(options: HistoryOptions) {
     this.#options = options;
     this.#journal = new Journal(options.folder, options.bounds);
-    this.#decisions = new Decisions(options.setup, options.clock.monoMs());
+    this.#decisions = new Decisions(options.setup, () => options.routingNow().seen, options.clock.monoMs());
   }
 
   start(): Promise<void> {
@@ -170,7 +174,11 @@ export class History implements Service {
 
   /** What was gathered becomes lines; the oldest go when too many wait. */
   #gather(): void {
-    const lines = [...this.#deliveries.take(), ...this.#load.take(), ...this.#decisions.take()];
+    const lines = [
+      ...this.#deliveries.take(),
+      ...this.#load.take(),
+      ...this.#decisions.take(this.#options.clock.monoMs()),
+    ];
     this.#waiting = [...this.#waiting, ...lines.sort(byTime).map((line) => JSON.stringify(line))];
     const bytesMax = this.#options.bounds.maxBytes / WAITING_PART;
     let bytes = 0;

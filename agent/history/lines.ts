@@ -4,13 +4,23 @@
  * unknown lines and keys are passed over, so that an older program reads a newer file.
  */
 import { z } from 'zod';
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import { type Policy, PROBE_BUDGET_USD, type ProviderFacts } from '../../shared/policy.ts';
 import { OWN_HOLDS } from '../routing/reasons.ts';
 
 /** As far as a damaged line could harm: what is inside was checked before it was written. */
 const policyShape = z.looseObject({
-  streams: z.record(z.string(), z.looseObject({ redundancy: z.number(), envelope_bytes: z.number() })),
-  compliance: z.looseObject({ data_residency: z.looseObject({}) }),
+  streams: z.record(
+    z.string(),
+    z.looseObject({
+      redundancy: z.number(),
+      envelope_bytes: z.number(),
+      preferred_providers: z.array(z.string()),
+    }),
+  ),
+  compliance: z.looseObject({
+    data_residency: z.looseObject({}),
+    required_certifications: z.array(z.string()),
+  }),
   cost: z.looseObject({}),
   scoring: z.looseObject({ weights: z.looseObject({}) }),
   failover: z.looseObject({ deadline_max: z.number() }),
@@ -63,7 +73,13 @@ const setupLine = z.object({
   k: z.literal('setup'),
   m: mono,
   gw: name,
-  policy: z.custom<Policy>((value) => policyShape.safeParse(value).success),
+  policy: z
+    .custom<Policy>((value) => policyShape.safeParse(value).success)
+    // An older program's policy lacks it.
+    .transform((policy) => ({
+      ...policy,
+      cost: { ...policy.cost, probe_budget: policy.cost.probe_budget ?? PROBE_BUDGET_USD },
+    })),
   providers: z.array(z.custom<ProviderFacts>((value) => factsShape.safeParse(value).success)),
 });
 
@@ -115,6 +131,27 @@ const triesLine = z.object({
   ra: z.number().optional(),
 });
 
+/** What each provider's score was made of: after each switch, and once a write in which something was tried. */
+const seenLine = z.object({
+  k: z.literal('seen'),
+  m: mono,
+  p: z.record(
+    name,
+    z.tuple([
+      /** Of the sliding window: accepted, tries, latency samples, p50, p95, goodput. */
+      z.number(),
+      z.number(),
+      z.number(),
+      z.number().nullable(),
+      z.number().nullable(),
+      z.number(),
+      /** The latency that is usual there, and the units billed this month. */
+      z.number(),
+      z.number(),
+    ]),
+  ),
+});
+
 /** What a stream carried between `m` and `m + d`. */
 const loadLine = z.object({
   k: z.literal('load'),
@@ -140,6 +177,7 @@ const lineSchema = z.discriminatedUnion('k', [
   healthLine,
   holdLine,
   triesLine,
+  seenLine,
   loadLine,
 ]);
 

@@ -9,6 +9,8 @@ import { providerNamed, type RoutingState, streamNamed } from './state.ts';
 
 export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
 export { memoryOf, type RoutingMemory } from './memory.ts';
+export type { HoldReason } from './reasons.ts';
+export { assessedThen, type SeenProvider, seenOf } from './seen.ts';
 export type { RoutingState } from './state.ts';
 export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
 export { mayHedge };

@@ -8,6 +8,7 @@
  */
 import type { Policy } from '../../shared/policy.ts';
 import { type Health, type HealthKind, healthyAt, isUp } from './health.ts';
+import { owedUsd } from './probe-budget.ts';
 import type { ProviderState, RoutingState, StreamState } from './state.ts';
 
 /** Times in milliseconds. */
@@ -26,6 +27,8 @@ interface ProviderMemory {
   openedMs: number[];
   typicalLatencyMs: number;
   usualP95Ms: number | null;
+  /** What its probes have cost and time has not paid off: a restart is no new month. */
+  probesOwedUsd: number;
 }
 
 export interface RoutingMemory {
@@ -33,7 +36,7 @@ export interface RoutingMemory {
   streams: Array<{ name: string; chosen: string | null; forMs: number }>;
 }
 
-export function memoryOf({ providers, streams, nowMs }: RoutingState): RoutingMemory {
+export function memoryOf({ policy, providers, streams, nowMs }: RoutingState): RoutingMemory {
   return {
     providers: providers.map(({ facts, health, baseline, ...state }) => ({
       name: facts.name,
@@ -46,6 +49,7 @@ export function memoryOf({ providers, streams, nowMs }: RoutingState): RoutingMe
       openedMs: state.opensMs.map((atMs) => nowMs - atMs),
       typicalLatencyMs: state.typicalLatencyMs,
       usualP95Ms: baseline?.p95Ms ?? null,
+      probesOwedUsd: owedUsd(state.probes, policy.cost, nowMs),
     })),
     streams: streams.map(({ name, chosen, sinceMs }) => ({ name, chosen, forMs: nowMs - sinceMs })),
   };
@@ -68,6 +72,7 @@ export function recalledProvider(
     onTrial,
     typicalLatencyMs,
     baseline: usualP95Ms === null ? null : { p95Ms: usualP95Ms, atMs: nowMs },
+    probes: { owedUsd: known.probesOwedUsd, atMs: nowMs - elapsedMs },
     opensMs: known.openedMs.map((agoMs) => nowMs - elapsedMs - agoMs),
   };
 }

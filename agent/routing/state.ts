@@ -2,6 +2,7 @@
 import type { Policy, ProviderFacts, StreamPolicy } from '../../shared/policy.ts';
 import { PRICE_SHEETS } from '../../shared/prices.ts';
 import { type Health, healthyAt } from './health.ts';
+import type { ProbeAccount } from './probe-budget.ts';
 import type { HoldReason } from './reasons.ts';
 import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
 import type { Share } from './shares.ts';
@@ -30,6 +31,8 @@ export interface ProviderState {
   readonly lastTryMs: number | null;
   /** The probe under way. */
   readonly probeSentMs: number | null;
+  /** What its probes have cost. */
+  readonly probes: ProbeAccount;
   /** Failures of tries that began before this belong to an outage that is over. */
   readonly staleBeforeMs: number;
   /** It accepted something since start, or since its holds were released. A breaker closes by acceptances anyway. */
@@ -81,6 +84,7 @@ export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState 
     unitsThisMonth: 0,
     lastTryMs: null,
     probeSentMs: null,
+    probes: { owedUsd: 0, atMs: nowMs },
     staleBeforeMs: 0,
     proven: false,
     onTrial: false,

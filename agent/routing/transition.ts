@@ -8,17 +8,8 @@ import { servesAnyStream } from './eligibility.ts';
 import type { HealthKind } from './health.ts';
 import { savedUp } from './hedge.ts';
 import { type RoutingMemory, recalledProvider, recalledStream } from './memory.ts';
-import {
-  afterTick,
-  afterTry,
-  cutOff,
-  held,
-  lagged,
-  probeDue,
-  probeSent,
-  released,
-  used,
-} from './provider.ts';
+import { probeDue, probeSent } from './probes.ts';
+import { afterTick, afterTry, cutOff, held, lagged, released, used } from './provider.ts';
 import { type HealthReason, type HoldReason, OWN_HOLDS, type SwitchReason } from './reasons.ts';
 import { leavingAfter, sharesOf } from './shares.ts';
 import {
@@ -167,11 +158,10 @@ function ticked(state: RoutingState, nowMs: number): Step {
   const providers = state.providers.map((before) => {
     const after = afterTick(before, state.policy, nowMs);
     effects.push(...healthEffects(before, after), ...ownHoldEffects(before, after));
-    if (!servesAnyStream(after.facts, state.policy) || !probeDue(after, state.policy.failover, nowMs))
-      return after;
+    if (!servesAnyStream(after.facts, state.policy) || !probeDue(after, state.policy, nowMs)) return after;
     const deadline = deadlineMs(after, state.policy.failover, 0);
     effects.push({ kind: 'probe', provider: after.facts.name, deadlineMs: deadline });
-    return probeSent(after, nowMs);
+    return probeSent(after, state.policy, nowMs);
   });
   return reconsidered({ state: { ...state, providers }, effects }, { nowMs, policyChanged: false });
 }

@@ -51,6 +51,9 @@ const NOT_REPLAYED: ReadonlySet<HoldReason> = new Set(['quota', 'budget', ...OWN
 
 type ReplayedReason = Exclude<HoldReason, 'quota' | 'budget' | (typeof OWN_HOLDS)[number]>;
 
+/** Not replayed, and many. */
+const OTHERS = /^\{"k":"(?:took|seen)"/;
+
 type Dated<L> = { at: number; line: L };
 type Line = Entry['line'];
 
@@ -97,7 +100,7 @@ function policiesIn(setups: ReadonlyArray<Dated<LineOf<'setup'>>>, { from, to }:
 async function datedLines(files: readonly string[]): Promise<{ lines: Dated<Line>[]; undated: number }> {
   const clocks = new BootClocks();
   const entries: Entry[] = [];
-  const wanted = (text: string): boolean => !text.startsWith('{"k":"took"');
+  const wanted = (text: string): boolean => !OTHERS.test(text);
   for await (const entry of readEntries(files, clocks, wanted)) entries.push(entry);
   const dated = entries.map(({ boot, line }) => ({ ...clocks.wallOf(boot, line.m), line }));
   const right = dated.filter(({ clock }) => clock === 'synchronised');

@@ -1,9 +1,10 @@
 /** `headgate explain --at`. */
-import type { PastExplanation, PastTries } from '../../shared/explanation.ts';
+import type { PastExplanation, PastStream, PastTries } from '../../shared/explanation.ts';
 import { printable, spanText, table } from '../format.ts';
+import { INPUT_HEADINGS, inputCells, scoreCells, scoreHeadings, verdictText } from './score-tables.ts';
 
 export function renderPast(past: PastExplanation): string {
-  const { at, recordedUntil, clock, policyVersion, streams, providers } = past;
+  const { at, recordedUntil, clock, policyVersion, weights, streams, providers } = past;
   const head = [
     `at ${at}, as recorded until ${recordedUntil}; clock ${clock}, policy version ${policyVersion ?? 'unknown'}`,
   ];
@@ -25,7 +26,28 @@ export function renderPast(past: PastExplanation): string {
     table(['PROVIDER', 'HEALTH', 'SINCE', 'HOLDS', 'TRIES FROM', 'ACCEPTED', 'P50', 'P95', 'FAILED'], health),
   ];
   if (switches.length > 0) sections.push(table(['SWITCHED AT', 'STREAM', 'FROM', 'TO', 'REASON'], switches));
-  return sections.join('\n\n');
+  return [...sections, ...streams.flatMap((stream) => standings(stream, weights))].join('\n\n');
+}
+
+/** Why each provider was eligible or not, and how it scored, as far as the history has it. */
+function standings({ stream, candidates }: PastStream, weights: PastExplanation['weights']): string[] {
+  const heading = `stream ${stream}`;
+  if (candidates.length === 0)
+    return [printable(`${heading}: what the policy said of it then is not recorded`)];
+  const verdicts = candidates.map(({ provider, refusals, chosen, preference, scored }) => [
+    provider,
+    verdictText(refusals, chosen),
+    preference === null ? '–' : String(preference),
+    ...(scored ? scoreCells(scored) : scoreHeadings(weights).map(() => 'not known')),
+  ]);
+  const inputs = candidates.flatMap(({ provider, scored }) =>
+    scored ? [[provider, scored.inputsAt, ...inputCells(scored.inputs)]] : [],
+  );
+  const sections = [
+    `${printable(heading)}\n${table(['PROVIDER', 'VERDICT', 'PREFERRED', ...scoreHeadings(weights)], verdicts)}`,
+  ];
+  if (inputs.length > 0) sections.push(table(['PROVIDER', 'INPUTS AT', ...INPUT_HEADINGS], inputs));
+  return sections;
 }
 
 function triesCells(tries: PastTries | null): string[] {

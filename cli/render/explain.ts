@@ -1,6 +1,7 @@
 /** `headgate explain`: per stream, the verdict with its parts, the state of each provider, what the parts are made of. */
 import type { ExplainedCandidate, ExplainedStream, Explanation } from '../../shared/explanation.ts';
 import { percentText, printable, spanText, table } from '../format.ts';
+import { INPUT_HEADINGS, inputCells, scoreCells, scoreHeadings, verdictText } from './score-tables.ts';
 
 export function renderExplanation({ streams }: Explanation): string {
   return streams.map(renderStream).join('\n\n\n');
@@ -18,30 +19,13 @@ function renderStream({ stream, reason, weights, candidates, switches }: Explain
 }
 
 function verdicts(candidates: readonly ExplainedCandidate[], weights: ExplainedStream['weights']): string {
-  const weight = (name: string, share: number): string => `${name} ×${share.toFixed(2)}`;
-  const headings = [
-    'PROVIDER',
-    'VERDICT',
-    'SHARE',
-    'SCORE',
-    'STANDING',
-    weight('COST', weights.cost),
-    weight('PERFORMANCE', weights.performance),
-    weight('COMPLIANCE', weights.compliance),
-    weight('RELIABILITY', weights.reliability),
-  ];
-  const rows = candidates.map(({ provider, refusals, share, score, standing, parts, chosen }) => [
-    provider,
-    refusals.length > 0 ? `refused: ${refusals.join(', ')}` : chosen ? 'chosen' : 'eligible',
-    percentText(share),
-    score.toFixed(3),
-    standing.toFixed(3),
-    parts.cost.toFixed(3),
-    parts.performance.toFixed(3),
-    parts.compliance.toFixed(3),
-    parts.reliability.toFixed(3),
+  const rows = candidates.map((candidate) => [
+    candidate.provider,
+    verdictText(candidate.refusals, candidate.chosen),
+    percentText(candidate.share),
+    ...scoreCells(candidate),
   ]);
-  return table(headings, rows);
+  return table(['PROVIDER', 'VERDICT', 'SHARE', ...scoreHeadings(weights)], rows);
 }
 
 function states(candidates: readonly ExplainedCandidate[]): string {
@@ -58,29 +42,6 @@ function states(candidates: readonly ExplainedCandidate[]): string {
 }
 
 function inputs(candidates: readonly ExplainedCandidate[]): string {
-  const headings = [
-    'PROVIDER',
-    'USD PER ENVELOPE',
-    'P50',
-    'P95',
-    'SAMPLES',
-    'EXPECTED',
-    'GOODPUT',
-    'ACCEPTED',
-    'SLA',
-    'CERTIFICATIONS',
-  ];
-  const rows = candidates.map(({ provider, inputs: input }) => [
-    provider,
-    input.envelopeCostUsd.toFixed(8),
-    spanText(input.latencyP50Ms),
-    spanText(input.latencyP95Ms),
-    String(input.latencySamples),
-    spanText(input.latencyPriorMs),
-    percentText(input.goodput),
-    `${input.accepted} of ${input.tries}`,
-    `${input.slaPercent.toFixed(2)}%`,
-    `${input.certificationsHeld} of ${input.certificationsRequired}`,
-  ]);
-  return table(headings, rows);
+  const rows = candidates.map(({ provider, inputs: input }) => [provider, ...inputCells(input)]);
+  return table(['PROVIDER', ...INPUT_HEADINGS], rows);
 }

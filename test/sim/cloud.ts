@@ -23,6 +23,9 @@ const ENVELOPE_BYTES_MAX = 127 * 1024;
 const IN_FLIGHT_MAX = 8 + 1;
 const REDELIVER_MS = 30_000;
 const DUPLICATE_SHARE = 0.03;
+/** Of the messages, those that a part of the queue which lags brings so much later: after a gap that gave their records up. */
+const LATE_SHARE = 0.1;
+const LATE_MS_MAX = 60_000;
 
 /** The same bytes come to several clouds. */
 const decoded = new WeakMap<Uint8Array, Envelope>();
@@ -167,7 +170,8 @@ export class Cloud {
     const sentAs = properties.why ?? null;
     this.#options.truth.sent(envelope, sentAs);
     const message = { cloud: this.name, gateway, bytes, envelope, sentAs, deliveries: 0, isSettled: false };
-    time.after(30 - Math.log(1 - entropy.float()) * 200, () => this.deliver(message));
+    const lagMs = entropy.float() < LATE_SHARE ? LATE_MS_MAX * entropy.float() : 0;
+    time.after(lagMs + 30 - Math.log(1 - entropy.float()) * 200, () => this.deliver(message));
     if (entropy.float() < DUPLICATE_SHARE) {
       time.after(60_000 * entropy.float(), () => this.deliver(message));
     }
@@ -175,8 +179,10 @@ export class Cloud {
 
   #inspect(envelope: Envelope, isDropped: boolean): void {
     const { truth, mayHold, region } = this.#options;
-    const { gateway, epoch, stream, records, gaps } = envelope;
+    const { gateway, epoch, stream, records, gaps, sealedAt } = envelope;
     if (stream === HEARTBEAT_STREAM) return;
+    const says = records.length + gaps.length > 0 || sealedAt !== null;
+    truth.check(says, 'I3', () => `an envelope of ${stream} of ${gateway} tells of no record, gap or end`);
     truth.check(mayHold(stream, region), 'I4', () => `${stream} of ${gateway} left for ${region}`);
     let before = 0;
     for (const record of records) {

@@ -1,7 +1,8 @@
 /**
  * `npm run sim -- --seeds N --days D [--seed S] [--json]`: worlds of seeds S, S+1, … on two threads. A failing one is shrunk
  * and printed with the command that replays it, for which there are `--gateways N` and `--faults 3,7`; `--first` stops at the first failing one. Exits 1 when an
- * invariant was violated. The last line is JSON.
+ * invariant was violated. The last line is JSON, and with `--json` the only one: it names the first seed, and each failing one that was
+ * looked at with the command that replays it.
  */
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -10,6 +11,7 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { errorText } from '../../shared/log.ts';
 import { runPool } from './pool.ts';
 import { replayCommand, shrink } from './shrink.ts';
+import type { Violation } from './truth.ts';
 import { planFor, type WorldOptions, type WorldResult } from './world.ts';
 
 const EXIT_USAGE = 2;
@@ -17,6 +19,12 @@ const SEED_MAX = 2 ** 31;
 const PROGRESS_EVERY = 50;
 /** A broken rule fails many worlds; the first few say enough. */
 const SHRUNK_MAX = 3;
+
+interface Failure {
+  seed: number;
+  replay: string;
+  violations: Violation[];
+}
 
 const { worlds, threads, json, isFirstOnly } = readArguments();
 const startedMs = systemClock.monoMs();
@@ -39,30 +47,37 @@ await runPool({
   },
 });
 const wallSeconds = (systemClock.monoMs() - startedMs) / 1000;
-for (const result of failed) await explain(result);
+const failures: Failure[] = [];
+for (const result of failed) failures.push(await explain(result));
 say(`${sum.records} records in ${Math.round(sum.gatewaySeconds / 86_400)} gateway days`);
 console.log(
   JSON.stringify({
     seeds: sum.done,
+    firstSeed: worlds[0]?.seed,
     days: worlds[0]?.days ?? 0,
     violations: failed.length,
     events: sum.events,
     speedup: Math.round(sum.gatewaySeconds / wallSeconds),
+    failures,
   }),
 );
 process.exitCode = failed.length > 0 ? 1 : 0;
 
-async function explain(result: WorldResult): Promise<void> {
-  const options = worlds.find(({ seed }) => seed === result.seed);
-  if (!options) return;
-  say(`FAILED: seed ${result.seed}`);
+/** Shrunk, unless `--first` asked not to. */
+async function explain(result: WorldResult): Promise<Failure> {
+  const { seed } = result;
+  const options = worlds.find((world) => world.seed === seed) ?? { seed, days: 0 };
+  say(`FAILED: seed ${seed}`);
   for (const { invariant, atMs, what } of result.violations) say(`  ${invariant} at ${atMs} ms: ${what}`);
-  if (isFirstOnly) return;
-  const small = await shrink({ options, result });
-  say(`  shrunk to: ${replayCommand(small.options)}`);
-  for (const { invariant, atMs, what } of small.result.violations)
-    say(`  ${invariant} at ${atMs} ms: ${what}`);
-  for (const fault of planFor(small.options).faults) say(`  fault ${JSON.stringify(fault)}`);
+  const small = isFirstOnly ? { options, result } : await shrink({ options, result });
+  const replay = replayCommand(small.options);
+  say(`  ${isFirstOnly ? 'replay with' : 'shrunk to'}: ${replay}`);
+  if (!isFirstOnly) {
+    for (const { invariant, atMs, what } of small.result.violations)
+      say(`  ${invariant} at ${atMs} ms: ${what}`);
+    for (const fault of planFor(small.options).faults) say(`  fault ${JSON.stringify(fault)}`);
+  }
+  return { seed, replay, violations: small.result.violations };
 }
 
 function readArguments(): { worlds: WorldOptions[]; threads: number; json: boolean; isFirstOnly: boolean } {

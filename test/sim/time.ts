@@ -23,6 +23,8 @@ export class VirtualTime {
   nowMs: number = 0;
   /** Events so far. */
   events: number = 0;
+  /** More are not run: a world that never comes to rest must end too. */
+  eventsMax: number = Number.POSITIVE_INFINITY;
   readonly #heap: Entry[] = [];
   #order = 0;
   #turns = 1;
@@ -47,9 +49,14 @@ export class VirtualTime {
     this.#turns = ROUTER_TURNS;
   }
 
+  get isExhausted(): boolean {
+    return this.events >= this.eventsMax;
+  }
+
   /** Runs everything up to `endMs`. */
   async runTo(endMs: number): Promise<void> {
     for (let next = this.#heap[0]; next && next.atMs <= endMs; next = this.#heap[0]) {
+      if (this.isExhausted) break;
       this.#pop();
       if (!next.run) continue;
       this.nowMs = next.atMs;

@@ -31,6 +31,9 @@ const BACKUP_EVERY_MS = 30_000_000;
 /** Healed, everything must be delivered within this: the longest pause of a breaker, and some. */
 const DRAIN_MS = 1_800_000;
 const SETTLE_MS = 150_000;
+const DAY_MS = 86_400_000;
+/** Twenty times what a busy world takes: beyond that somebody repeats himself without end. */
+const EVENTS_PER_DAY_MAX = 1_000_000;
 
 export interface WorldOptions {
   seed: number;
@@ -122,7 +125,7 @@ export class World {
       });
       this.clouds.set(name, cloud);
     }
-    const limits = storeLimits(policy, pick([600, 4_000, 1_000_000], setup));
+    const limits = storeLimits(policy, pick([600, 600, 4_000, 1_000_000], setup));
     this.gateways = Array.from(
       { length: plan.gateways },
       (_, i) =>
@@ -144,6 +147,7 @@ export class World {
   }
 
   async run(): Promise<void> {
+    this.time.eventsMax = EVENTS_PER_DAY_MAX * Math.max(1, this.#plan.endMs / DAY_MS);
     for (const gateway of this.gateways) {
       this.#bursts(gateway);
       this.#backups(gateway);
@@ -156,7 +160,9 @@ export class World {
     for (const gateway of this.gateways) gateway.crash();
     for (const gateway of this.gateways) gateway.start();
     await this.#drained();
-    finalChecks(this.truth, this.router.disk);
+    const { time, truth } = this;
+    truth.check(!time.isExhausted, 'I10', () => `no rest after ${time.events} events`);
+    finalChecks(truth, this.router.disk);
   }
 
   /** A record every `everyMs` from now on, for `forMs`; the machine stays awake. */

@@ -44,15 +44,31 @@ t.test('explain --at says what held then, and explain what each score is made of
     kind: 'explain-at',
     clock: 'synchronised',
     policyVersion: 7,
-    streams: [{ stream: 'telemetry', chosen: 'a' }],
+    weights: { cost: 0.3 },
+    streams: [
+      {
+        stream: 'telemetry',
+        chosen: 'a',
+        candidates: [
+          { provider: 'a', refusals: [], chosen: true, preference: 1, scored: { parts: { compliance: 1 } } },
+          { provider: 'b', refusals: [], chosen: false, scored: { inputs: { slaPercent: Number } } },
+        ],
+      },
+    ],
     providers: [
       { provider: 'a', health: 'healthy', holds: [], tries: { failed: {} } },
       { provider: 'b', health: 'healthy' },
     ],
   });
   t.ok((past.providers[0]?.tries?.accepted ?? 0) > 0);
+  const candidates = [
+    { provider: 'a', refusals: ['open'], scored: { score: Number } },
+    { provider: 'b', refusals: [], chosen: true },
+  ];
   const then = {
-    streams: [{ chosen: 'b', switches: [{ reason: 'start' }, { from: 'a', to: 'b', reason: 'breaker' }] }],
+    streams: [
+      { chosen: 'b', candidates, switches: [{ reason: 'start' }, { from: 'a', to: 'b', reason: 'breaker' }] },
+    ],
     providers: [
       { provider: 'a', health: 'open', healthReason: 'refused' },
       { provider: 'b', health: 'healthy' },
@@ -70,6 +86,11 @@ t.test('explain --at says what held then, and explain what each score is made of
   const shown = await gateway.cli('explain', 'telemetry', '--at', new Date(after).toISOString());
   t.match(shown.stdout.replaceAll(/ +/g, ' '), /^a open: refused 20\d\d-.* none 20/m);
   t.match(shown.stdout, /policy version 7/);
+  t.match(
+    shown.stdout.replaceAll(/ +/g, ' '),
+    /^stream telemetry\nPROVIDER VERDICT.*\na refused: open 1 \d\.\d/m,
+  );
+  t.match(shown.stdout.replaceAll(/ +/g, ' '), /^PROVIDER INPUTS AT.*\na 20\d\d-/m);
   await until(
     () => at(Date.now()),
     ({ streams }) => streams[0]?.chosen === 'b',

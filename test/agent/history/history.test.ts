@@ -54,7 +54,7 @@ async function machineIn(t: Test, folder: string, maxBytes = 2 ** 20, bootId = '
       policy: policySchema.parse({}),
       providers: [facts('aws'), facts('own', { type: 'https' })],
     },
-    routingNow: () => ({ providers: [], chosen: { telemetry: 'aws' } }),
+    routingNow: () => ({ providers: [], chosen: { telemetry: 'aws' }, seen: [] }),
     currentClock,
     mayWrite: () => machine.hasRoom,
     clock,

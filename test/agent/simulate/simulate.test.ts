@@ -240,7 +240,7 @@ class RecordedWorld extends World {
       bounds: { maxBytes: 2 ** 24, maxAgeMs: 30 * 86_400_000 },
       writeEveryMs: MINUTE_MS,
       setup: { gateway: 'gw-1', policy, providers },
-      routingNow: () => ({ providers: [], chosen: {} }),
+      routingNow: () => ({ providers: [], chosen: {}, seen: [] }),
       currentClock: () => ({ bootId: 'boot-1', offsetMs: START_MS, quality: 'synchronised' }),
       mayWrite: () => true,
       clock,
