@@ -41,14 +41,15 @@ import {
   type StreamGap,
   type StreamState,
 } from './types.ts';
+import { Upkeep } from './upkeep.ts';
 
+/** How often is done what needs no hurry. */
 const TIDY_EVERY_MS = 1000;
 
 export class Store implements Service {
   readonly #file: string;
   readonly #limits: StoreLimits;
   readonly #disk: Disk;
-  readonly #bootId: string;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
   readonly #log: Logger;
@@ -59,6 +60,7 @@ export class Store implements Service {
   readonly #reopenListeners: Array<() => void> = [];
   readonly #stopping = new AbortController();
   readonly #epochs: Epochs;
+  readonly #upkeep: Upkeep;
   #initialStreams: EncodedStreamState[] = [];
   #sessions: SessionItem[] | null = null;
   /** Null while the file is not open. */
@@ -72,14 +74,16 @@ export class Store implements Service {
   constructor(options: StoreOptions) {
     this.#file = options.file;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
-    this.#bootId = options.bootId;
     this.#clock = options.clock;
     this.#entropy = options.entropy;
     this.#log = options.log;
     this.#evicted = new Evicted(options.clock, options.log);
     this.#queue = new CommitQueue(options.clock, (batch) => this.#commit(batch));
-    const offsetMs = Math.round(options.clock.wallMs() - options.clock.monoMs());
-    this.#epochs = new Epochs({ bootId: options.bootId, offsetMs, quality: 'unsynchronised' });
+    const { bootId, clock } = options;
+    const offsetMs = Math.round(clock.wallMs() - clock.monoMs());
+    this.#epochs = new Epochs({ bootId, offsetMs, quality: 'unsynchronised' });
+    const operate = (operation: Operation): Promise<void> => this.#operate(operation);
+    this.#upkeep = new Upkeep({ bootId, clock, limits: this.#limits, operate });
     this.#disk = new Disk(options.reserveBytes ?? 0, options.log);
   }
 
@@ -311,8 +315,9 @@ export class Store implements Service {
     return result;
   }
 
-  #committed({ appended, gaps, endedEpochs, room }: CommitResult): void {
+  #committed({ appended, gaps, endedEpochs, isOverdue, room }: CommitResult): void {
     this.#room = room;
+    this.#upkeep.looked(isOverdue);
     this.#epochs.ended(endedEpochs);
     if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
     if (gaps.length === 0) return;
@@ -378,7 +383,6 @@ export class Store implements Service {
     this.#disk.opened(opened);
   }
 
-  /** What needs no hurry: space given back, records too old, a bound that is passed. */
   #tidy(): void {
     const thread = this.#thread;
     if (!thread) return;
@@ -390,10 +394,6 @@ export class Store implements Service {
       },
       (error: StoreError) => this.#failed(thread, error),
     );
-    if (!isIdle) return;
-    const expires = Object.values(this.#limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
-    if (expires || this.#room.usedBytes > this.#limits.maxBytes) {
-      void this.#operate({ kind: 'expire', bootId: this.#bootId, monoMs: this.#clock.monoMs() });
-    }
+    this.#upkeep.tick(isIdle, this.#room);
   }
 }
