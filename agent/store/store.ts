@@ -19,7 +19,7 @@ import { Disk } from './disk.ts';
 import type { DiskState } from './disk-state.ts';
 import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
-import { DEFAULT_LIMITS, limitsOf, type StoreLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type Durability, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
 import { retried } from './retry.ts';
 import type { SessionItem } from './session-items.ts';
@@ -43,7 +43,6 @@ import {
 } from './types.ts';
 import { Upkeep } from './upkeep.ts';
 
-/** How often is done what needs no hurry. */
 const TIDY_EVERY_MS = 1000;
 
 export class Store implements Service {
@@ -125,14 +124,13 @@ export class Store implements Service {
   submit(record: NewRecord, session: SessionItem | null, settled: Settled): void {
     const { stream } = record;
     const size = memoryBytes(record);
-    const refusal = this.#refusal(stream, size);
     const { durability } = limitsOf(this.#limits, stream);
+    const refusal = this.#refusal(stream, size, durability);
     const alongside: Operation | null = session && { kind: 'sessions', items: [session] };
     if (refusal) {
       settled(refusal, 0);
     } else if (durability.kind === 'interval') {
-      this.#queue.hold(record, size, durability.intervalMs, alongside);
-      settled(null, 0);
+      this.#queue.hold(record, size, durability.intervalMs, alongside, settled);
     } else {
       this.#queue.append(record, size, alongside, settled);
     }
@@ -261,22 +259,24 @@ export class Store implements Service {
     this.#reopenListeners.push(listener);
   }
 
-  /** Commits what is queued, then closes the file. */
+  /** Commits what is queued, then closes the file. What was acknowledged and could not be written is said. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#tidyTimer?.cancel();
     await this.#reopening;
     await this.#queue.flush();
     await this.#reopening;
+    for (const { stream, records } of this.#queue.lossWindows())
+      this.#log.error({ event: 'store.lost', stream, records, state: this.#disk.state });
     const thread = this.#thread;
     this.#thread = null;
     if (thread) await thread.call('close', null).finally(() => thread.end());
     this.#queue.end(this.#notOpen());
   }
 
-  /** Null when the record may come in. Held ones may also come while the file is being opened again. */
-  #refusal(stream: string, size: number): StoreError | null {
-    const waits = limitsOf(this.#limits, stream).durability.kind === 'interval';
+  /** Null when the record may come in. Held ones may also come while the file is being opened again, for a while. */
+  #refusal(stream: string, size: number, durability: Durability): StoreError | null {
+    const waits = durability.kind === 'interval' && !this.#queue.isOverdue(stream, durability.intervalMs);
     if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#disk.lastError)))
       return this.#notOpen();
     return this.#disk.refusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
