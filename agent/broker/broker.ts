@@ -249,21 +249,22 @@ export class Broker implements Service {
       this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
     }
-    if (this.#topics.isLocal(packet.topic)) {
-      done(null);
-      return;
-    }
+    const isLocal = this.#topics.isLocal(packet.topic);
     const admission = this.#publishRate.admit(client, packet);
-    if (admission === 'now') this.#admitted(client, packet, done);
+    if (admission === 'now') this.#admitted(client, packet, isLocal, done);
     else if (admission === 'wait') {
-      this.#publishRate.wait(client, () => this.#admitted(client, packet, done));
+      this.#publishRate.wait(client, () => this.#admitted(client, packet, isLocal, done));
     } else {
       this.#refusals.add('publish-rate', { device: client.id });
       end(client, done, 'published too fast for too long');
     }
   }
 
-  #admitted(client: Client, packet: PublishPacket, done: Done): void {
+  #admitted(client: Client, packet: PublishPacket, isLocal: boolean, done: Done): void {
+    if (isLocal) {
+      done(null);
+      return;
+    }
     this.#intakes += 1;
     this.#take(client, packet, done);
   }
