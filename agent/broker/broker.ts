@@ -124,10 +124,7 @@ export class Broker implements Service {
     const { limits, clock, log, sessions } = this.#options;
     this.#timers.push(
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
-      clock.setTimer(
-        WILL_GRACE_MS,
-        () => void publishOwnerlessWills(this.#aedes, this.#options, this.#refusals),
-      ),
+      clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
     );
     try {
       for (const options of this.#options.listeners) {
@@ -177,6 +174,11 @@ export class Broker implements Service {
       refusals: this.#refusals.byReason(),
       deviceFile: this.#options.devices.state,
     };
+  }
+
+  #publishOwnerlessWills(): void {
+    const rules = { gate: this.#gate, topics: this.#topics, refusals: this.#refusals };
+    void publishOwnerlessWills(this.#aedes, this.#options, rules);
   }
 
   #accept(connection: Duplex, arrival: Arrival, request?: IncomingMessage): void {
