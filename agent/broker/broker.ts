@@ -124,10 +124,7 @@ export class Broker implements Service {
     const { limits, clock, log, sessions } = this.#options;
     this.#timers.push(
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
-      clock.setTimer(
-        WILL_GRACE_MS,
-        () => void publishOwnerlessWills(this.#aedes, this.#options, this.#refusals),
-      ),
+      clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
     );
     try {
       for (const options of this.#options.listeners) {
@@ -177,6 +174,11 @@ export class Broker implements Service {
       refusals: this.#refusals.byReason(),
       deviceFile: this.#options.devices.state,
     };
+  }
+
+  #publishOwnerlessWills(): void {
+    const rules = { gate: this.#gate, topics: this.#topics, refusals: this.#refusals };
+    void publishOwnerlessWills(this.#aedes, this.#options, rules);
   }
 
   #accept(connection: Duplex, arrival: Arrival, request?: IncomingMessage): void {
@@ -249,21 +251,22 @@ export class Broker implements Service {
       this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
       return;
     }
-    if (this.#topics.isLocal(packet.topic)) {
-      done(null);
-      return;
-    }
+    const isLocal = this.#topics.isLocal(packet.topic);
     const admission = this.#publishRate.admit(client, packet);
-    if (admission === 'now') this.#admitted(client, packet, done);
+    if (admission === 'now') this.#admitted(client, packet, isLocal, done);
     else if (admission === 'wait') {
-      this.#publishRate.wait(client, () => this.#admitted(client, packet, done));
+      this.#publishRate.wait(client, () => this.#admitted(client, packet, isLocal, done));
     } else {
       this.#refusals.add('publish-rate', { device: client.id });
       end(client, done, 'published too fast for too long');
     }
   }
 
-  #admitted(client: Client, packet: PublishPacket, done: Done): void {
+  #admitted(client: Client, packet: PublishPacket, isLocal: boolean, done: Done): void {
+    if (isLocal) {
+      done(null);
+      return;
+    }
     this.#intakes += 1;
     this.#take(client, packet, done);
   }

@@ -130,6 +130,15 @@ export class Gate {
     return this.#allows(client, (acl) => acl.mayReceive(topic));
   }
 
+  /** Whether a client that is not here could come and publish there; its id alone tells who it is. */
+  mightPublish(clientId: string, topic: string, isAnonymousAllowed: boolean): boolean {
+    const [name = ''] = clientId.split('/');
+    const device = this.#devices.get(name);
+    if (!device) return isAnonymousAllowed;
+    if (device.disabled || !isClientIdOf(name, clientId)) return false;
+    return createAcl(this.#devices.rulesOf(name), { username: name, clientId }).mayPublish(topic);
+  }
+
   #allows(client: Client, ask: (acl: Acl) => boolean): boolean {
     const session = this.#sessions.get(client);
     if (!session) return false;

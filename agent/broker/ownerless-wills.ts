@@ -1,26 +1,57 @@
-/** Wills of clients that were connected when the agent ended without a word, and have not come back. */
+/**
+ * Wills of clients that were connected when the agent ended without a word, and have not come back. Each goes the way its
+ * device's publish would go now: the agent may have been started with other rules, other devices or other local topics.
+ */
 import type { Aedes } from 'aedes';
 import { errorText } from '../../shared/log.ts';
+import type { Gate } from './gate.ts';
 import type { BrokerOptions } from './options.ts';
-import type { Refusals } from './refusals.ts';
+import type { Will } from './persistence/sessions.ts';
+import type { RefusalReason, Refusals } from './refusals.ts';
+import type { TopicRules } from './topic-rules.ts';
 
-/** Each is recorded, then delivered, then forgotten; one that cannot be recorded is tried at the next start. */
+export interface WillRules {
+  gate: Gate;
+  topics: TopicRules;
+  refusals: Refusals;
+}
+
+type Options = Pick<BrokerOptions, 'sessions' | 'intake' | 'devices' | 'allowAnonymous'>;
+
+/**
+ * Each is recorded, unless its topic is local, then delivered, then forgotten; what is not allowed is dropped. One that cannot be recorded
+ * is tried at the next start, and so is one of an unknown device while the device file is damaged.
+ */
 export async function publishOwnerlessWills(
   aedes: Aedes,
-  { sessions, intake }: Pick<BrokerOptions, 'sessions' | 'intake'>,
-  refusals: Refusals,
+  options: Options,
+  { gate, topics, refusals }: WillRules,
 ): Promise<void> {
-  for (const { client, topic, payload, qos, retain } of sessions.ownerlessWills()) {
+  const { sessions, devices, allowAnonymous } = options;
+  const refusalOf = ({ client, topic }: Will): RefusalReason | null =>
+    topics.refusal(topic) ?? (gate.mightPublish(client, topic, allowAnonymous) ? null : 'will-not-allowed');
+  for (const will of sessions.ownerlessWills()) {
+    const { client, topic } = will;
+    const reason = refusalOf(will);
     try {
-      const publish = { device: client, topic, payload, qos, retransmitted: false, session: null };
-      await new Promise<void>((resolve, reject) => {
-        intake(publish, (error) => (error ? reject(error) : resolve()));
-      });
-      const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as const;
-      await new Promise<void>((resolve) => aedes.publish(packet, () => resolve()));
-      await sessions.delWill({ id: client });
+      if (reason === null) await publish(aedes, options, will, topics.isLocal(topic));
+      else refusals.add(reason, { device: client, topic, what: 'will' });
+      const isFileSound = devices.state === 'ok' || devices.state === 'missing';
+      if (reason !== 'will-not-allowed' || isFileSound) await sessions.delWill({ id: client });
     } catch (error) {
       refusals.add('intake-failed', { device: client, topic, error: errorText(error) });
     }
   }
+}
+
+async function publish(aedes: Aedes, { intake }: Options, will: Will, isLocal: boolean): Promise<void> {
+  const { client, topic, payload, qos, retain } = will;
+  if (!isLocal) {
+    const record = { device: client, topic, payload, qos, retransmitted: false, session: null };
+    await new Promise<void>((resolve, reject) => {
+      intake(record, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+  const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as const;
+  await new Promise<void>((resolve) => aedes.publish(packet, () => resolve()));
 }

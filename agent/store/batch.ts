@@ -17,7 +17,7 @@ interface OperationWaiter {
 }
 
 /** Of one stream in a held batch: acknowledged and not on the disk. */
-interface HeldRecords {
+export interface HeldRecords {
   records: number;
   sinceMs: number;
 }

@@ -3,11 +3,12 @@
  * disk makes larger commits, not a longer queue of them.
  *
  * Two kinds of things wait without being urgent. Records of streams that may lose a moment (`interval`) are acknowledged at
- * once and held in memory until their time is up, all together, so that a card is written once in that time. And notes
- * of what was delivered ride with the next commit: losing one costs a second delivery, which the ledger recognises (I5).
+ * once and held in memory until their time is up, all together, so that a card is written once in that time. A write may
+ * take that time once more; when the disk is slower, or away, the stream is one that waits for the disk, so that what a
+ * power cut takes does not grow. And notes of what was delivered ride with the next commit: losing one costs a second delivery, which the ledger recognises (I5).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
-import { Batch } from './batch.ts';
+import { Batch, type HeldRecords } from './batch.ts';
 import type { CommitResult, Operation } from './protocol.ts';
 import type { LossWindow, NewRecord, Settled, StoreError } from './types.ts';
 
@@ -15,6 +16,8 @@ import type { LossWindow, NewRecord, Settled, StoreError } from './types.ts';
 const BATCH_BYTES_MAX = 2 * 2 ** 20;
 /** Held records are written early when they are so many. */
 const HELD_BYTES_MAX = 2 ** 20;
+/** When the oldest is so many of its stream's intervals old, no more are held. */
+const HELD_INTERVALS_MAX = 2;
 /** How long notes of deliveries wait for records to ride with. */
 const NOTES_WAIT_MS = 250;
 
@@ -35,6 +38,8 @@ export class CommitQueue {
   #batches: Batch[] = [];
   #inFlight: Batch | null = null;
   #held: { batch: Batch; dueMs: number; timer: Timer } | null = null;
+  /** By stream, since when records are acknowledged and not written. */
+  readonly #heldSinceMs = new Map<string, number>();
   #notesTimer: Timer | null = null;
   #draining: Promise<void> | null = null;
   #isOpen: boolean = false;
@@ -62,13 +67,33 @@ export class CommitQueue {
     this.#awaited().append(record, size, alongside, settled);
   }
 
-  /** Takes a record that is acknowledged now and has to be durable within `withinMs`. */
-  hold(record: NewRecord, size: number, withinMs: number, alongside: Operation | null): void {
+  /** Whether records of the stream were acknowledged so long ago, and are not written, that no more may be. */
+  isOverdue(stream: string, withinMs: number): boolean {
+    const sinceMs = this.#heldSinceMs.get(stream);
+    return sinceMs !== undefined && this.#clock.monoMs() - sinceMs > withinMs * HELD_INTERVALS_MAX;
+  }
+
+  /** Takes a record that is acknowledged now, unless the stream is overdue, and has to be durable within `withinMs`. */
+  hold(
+    record: NewRecord,
+    size: number,
+    withinMs: number,
+    alongside: Operation | null,
+    settled: Settled,
+  ): void {
+    if (this.isOverdue(record.stream, withinMs)) {
+      // What came before it goes before it.
+      this.#release();
+      this.append(record, size, alongside, settled);
+      return;
+    }
     this.#bytes += size;
     const nowMs = this.#clock.monoMs();
     const { batch } = this.#holdUntil(nowMs + withinMs, nowMs);
     batch.hold(record, size, nowMs, alongside);
+    if (!this.#heldSinceMs.has(record.stream)) this.#heldSinceMs.set(record.stream, nowMs);
     if (batch.size >= HELD_BYTES_MAX) this.#release();
+    settled(null, 0);
   }
 
   /** Resolves when it is durable: with the next records or after a moment, or at once when it is urgent. */
@@ -84,13 +109,11 @@ export class CommitQueue {
   lossWindows(): LossWindow[] {
     const nowMs = this.#clock.monoMs();
     const windows = new Map<string, LossWindow>();
-    for (const { held } of [this.#inFlight, ...this.#batches, this.#held?.batch].filter((batch) => !!batch)) {
-      for (const [stream, { records, sinceMs }] of held ?? []) {
-        const window = windows.get(stream) ?? { stream, records: 0, ageMs: 0 };
-        windows.set(stream, window);
-        window.records += records;
-        window.ageMs = Math.max(window.ageMs, nowMs - sinceMs);
-      }
+    for (const [stream, { records, sinceMs }] of this.#allHeld()) {
+      const window = windows.get(stream) ?? { stream, records: 0, ageMs: 0 };
+      windows.set(stream, window);
+      window.records += records;
+      window.ageMs = Math.max(window.ageMs, nowMs - sinceMs);
     }
     return [...windows.values()];
   }
@@ -132,6 +155,17 @@ export class CommitQueue {
     this.#notesTimer?.cancel();
     for (const batch of this.#batches) batch.rejectOperations(error);
     this.#batches = [];
+  }
+
+  /** By stream and batch, the oldest first. */
+  #allHeld(): Array<[stream: string, HeldRecords]> {
+    return [this.#inFlight, ...this.#batches, this.#held?.batch].flatMap((batch) => [...(batch?.held ?? [])]);
+  }
+
+  /** A batch of held records is durable. */
+  #written(): void {
+    this.#heldSinceMs.clear();
+    for (const [stream, { sinceMs }] of this.#allHeld().reverse()) this.#heldSinceMs.set(stream, sinceMs);
   }
 
   #holdUntil(dueMs: number, nowMs: number): { batch: Batch } {
@@ -192,6 +226,7 @@ export class CommitQueue {
       if (!result) break;
       this.#inFlight = null;
       this.#bytes -= batch.size;
+      if (batch.held) this.#written();
       batch.settle(result);
       await this.#gather(startedMs);
     }

@@ -32,9 +32,10 @@ import { prepareStatements, type Statements } from './statements.ts';
 import { type Stream, Streams } from './streams.ts';
 import type { Acceptance, CommittedRange } from './types.ts';
 
-/** Unused pages kept for new rows, and how many are given back in one slice (pages of 4 KiB). */
+/** Unused pages kept for new rows, and how many are given back in one slice (pages of 4 KiB): when nobody waits, and in a commit. */
 const SPARE_PAGES = 1024;
 const VACUUM_PAGES = 256;
+const COMMIT_VACUUM_PAGES = 64;
 /** On a full disk: what is moved for it has to fit into the log. */
 const RELIEF_PAGES = 2048;
 /** Bounds nothing. */
@@ -119,9 +120,9 @@ export class BufferDatabase {
   }
 
   /** Gives some unused pages back to the file system, when there are more than new rows will soon need (I10). */
-  vacuum(): void {
+  vacuum(pages: number = VACUUM_PAGES): void {
     if (pragmaNumber(this.#db, 'freelist_count') <= SPARE_PAGES) return;
-    this.#db.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
+    this.#db.pragma(`incremental_vacuum(${pages})`);
   }
 
   /** The disk is full and nothing is taken in: gives back more at once, and the log's space too. */
@@ -160,6 +161,7 @@ export class BufferDatabase {
       freedBytes: 0,
       gaps: [],
       endedEpochs: [],
+      isOverdue: false,
       room: { usedBytes: 0, lowestPriority: null, streamBytes: {} },
     };
     for (const operation of operations) this.#operate(operation, result);
@@ -180,7 +182,11 @@ export class BufferDatabase {
       return;
     }
     if (operation.kind === 'expire') {
-      this.#eviction.expire(operation, result);
+      result.isOverdue = this.#eviction.expire(operation, result);
+      return;
+    }
+    if (operation.kind === 'vacuum') {
+      this.vacuum(COMMIT_VACUUM_PAGES);
       return;
     }
     const stream = this.#streams.get(operation.epoch, operation.stream);

@@ -3,6 +3,7 @@
  * until the file fits its bound again (I3, I10). The log's share of the bound is set aside from the start, because how long
  * the log is depends on what nobody knows yet.
  */
+import type { ChunkHead } from './chunks.ts';
 import { limitsOf, nextVictim, type StoreLimits } from './limits.ts';
 import type { CommitResult } from './protocol.ts';
 import type { Statements } from './statements.ts';
@@ -10,8 +11,14 @@ import type { Stream, Streams } from './streams.ts';
 import type { Room } from './types.ts';
 
 const PAGE_BYTES = 4096;
-/** Chunks given up in one commit, for either reason (I10): more than the records that a commit brings, so that it keeps up. */
+/** Chunks given up in one commit to make room (I10): more than the records that a commit brings, so that it keeps up. */
 const CHUNKS_PER_COMMIT = 4096;
+/**
+ * Given up in one commit for their age, in chunks and in record bytes (I10): twice what a commit brings, so that it keeps up, and
+ * little, because publishes wait for that commit and the pages of what leaves are read.
+ */
+const EXPIRED_CHUNKS_PER_COMMIT = 256;
+const EXPIRED_BYTES_PER_COMMIT = 4 * 2 ** 20;
 /** Room is made a little ahead, so that not every commit has to. */
 const SLACK_PARTS = 64;
 const SLACK_BYTES_MAX = 4 * 2 ** 20;
@@ -74,18 +81,43 @@ export class Eviction {
     }
   }
 
-  /** Gives up what is older than its stream keeps it. Of an earlier boot a record is at least as old as this boot (I7). */
-  expire({ bootId, monoMs }: { bootId: string; monoMs: number }, result: CommitResult): void {
+  /**
+   * Gives up what is older than its stream keeps it, or a part of that: then returns true. Of an earlier boot a record is at
+   * least as old as this boot (I7).
+   */
+  expire({ bootId, monoMs }: { bootId: string; monoMs: number }, result: CommitResult): boolean {
     const boots = new Map(this.#sql.allEpochs.all().map((epoch) => [epoch.name, epoch.boot_id]));
+    const left = { chunks: EXPIRED_CHUNKS_PER_COMMIT, bytes: EXPIRED_BYTES_PER_COMMIT };
     for (const stream of this.#streams.all()) {
       const { maxAgeMs } = stream.limits;
       if (maxAgeMs === null || stream.bytes === 0) continue;
       const isThisBoot = boots.get(stream.epoch) === bootId;
-      for (const head of stream.chunks.oldest(CHUNKS_PER_COMMIT)) {
-        if (monoMs - (isThisBoot ? head.monoMs : 0) <= maxAgeMs) break;
-        this.#streams.giveUp(stream, head, 'age', result);
-      }
+      const isTooOld = (head: ChunkHead): boolean => monoMs - (isThisBoot ? head.monoMs : 0) > maxAgeMs;
+      if (this.#expireStream(stream, isTooOld, left, result)) return true;
     }
+    return false;
+  }
+
+  /** Takes what it gives up off what is left; returns whether that ended it. */
+  #expireStream(
+    stream: Stream,
+    isTooOld: (head: ChunkHead) => boolean,
+    left: { chunks: number; bytes: number },
+    result: CommitResult,
+  ): boolean {
+    const heads = stream.chunks.oldest(left.chunks + 1);
+    let last = 0;
+    let isCut = false;
+    for (const head of heads) {
+      if (!isTooOld(head)) break;
+      isCut = left.chunks <= 0 || left.bytes <= 0;
+      if (isCut) break;
+      last = head.last;
+      left.chunks -= 1;
+      left.bytes -= head.bytes;
+    }
+    if (last > 0) this.#streams.giveUp(stream, { first: heads[0]?.first ?? last, last }, 'age', result);
+    return isCut;
   }
 
   /** Of a stream with a bound of its own; returns how many chunks left. */

@@ -32,10 +32,12 @@ export type Operation =
   | { kind: 'accept-seal'; epoch: string; stream: string }
   /** The rows cannot be read: they become a gap. */
   | ({ kind: 'give-up'; epoch: string; stream: string } & Gap)
-  /** Records older than their stream keeps them, by the monotonic time of this boot, become gaps. */
   /** What the broker keeps of its sessions. */
   | { kind: 'sessions'; items: SessionItem[] }
+  /** Some of the records older than their stream keeps them, by the monotonic time of this boot, become gaps. */
   | { kind: 'expire'; bootId: string; monoMs: number }
+  /** A few unused pages are given back to the file system. */
+  | { kind: 'vacuum' }
   | { kind: 'clock'; epoch: string; clock: EnvelopeClock };
 
 export interface OpenArgument {
@@ -86,6 +88,8 @@ export interface CommitResult {
   gaps: StreamGap[];
   /** Epochs of which nothing is left. */
   endedEpochs: string[];
+  /** An `expire` left records that are too old to the next one. */
+  isOverdue: boolean;
   room: Room;
 }
 

@@ -19,7 +19,7 @@ import { Disk } from './disk.ts';
 import type { DiskState } from './disk-state.ts';
 import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
-import { DEFAULT_LIMITS, limitsOf, type StoreLimits } from './limits.ts';
+import { DEFAULT_LIMITS, type Durability, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
 import { retried } from './retry.ts';
 import type { SessionItem } from './session-items.ts';
@@ -41,6 +41,7 @@ import {
   type StreamGap,
   type StreamState,
 } from './types.ts';
+import { Upkeep } from './upkeep.ts';
 
 const TIDY_EVERY_MS = 1000;
 
@@ -48,7 +49,6 @@ export class Store implements Service {
   readonly #file: string;
   readonly #limits: StoreLimits;
   readonly #disk: Disk;
-  readonly #bootId: string;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
   readonly #log: Logger;
@@ -59,6 +59,7 @@ export class Store implements Service {
   readonly #reopenListeners: Array<() => void> = [];
   readonly #stopping = new AbortController();
   readonly #epochs: Epochs;
+  readonly #upkeep: Upkeep;
   #initialStreams: EncodedStreamState[] = [];
   #sessions: SessionItem[] | null = null;
   /** Null while the file is not open. */
@@ -72,14 +73,16 @@ export class Store implements Service {
   constructor(options: StoreOptions) {
     this.#file = options.file;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
-    this.#bootId = options.bootId;
     this.#clock = options.clock;
     this.#entropy = options.entropy;
     this.#log = options.log;
     this.#evicted = new Evicted(options.clock, options.log);
     this.#queue = new CommitQueue(options.clock, (batch) => this.#commit(batch));
-    const offsetMs = Math.round(options.clock.wallMs() - options.clock.monoMs());
-    this.#epochs = new Epochs({ bootId: options.bootId, offsetMs, quality: 'unsynchronised' });
+    const { bootId, clock } = options;
+    const offsetMs = Math.round(clock.wallMs() - clock.monoMs());
+    this.#epochs = new Epochs({ bootId, offsetMs, quality: 'unsynchronised' });
+    const operate = (operation: Operation): Promise<void> => this.#operate(operation);
+    this.#upkeep = new Upkeep({ bootId, clock, limits: this.#limits, operate });
     this.#disk = new Disk(options.reserveBytes ?? 0, options.log);
   }
 
@@ -121,14 +124,13 @@ export class Store implements Service {
   submit(record: NewRecord, session: SessionItem | null, settled: Settled): void {
     const { stream } = record;
     const size = memoryBytes(record);
-    const refusal = this.#refusal(stream, size);
     const { durability } = limitsOf(this.#limits, stream);
+    const refusal = this.#refusal(stream, size, durability);
     const alongside: Operation | null = session && { kind: 'sessions', items: [session] };
     if (refusal) {
       settled(refusal, 0);
     } else if (durability.kind === 'interval') {
-      this.#queue.hold(record, size, durability.intervalMs, alongside);
-      settled(null, 0);
+      this.#queue.hold(record, size, durability.intervalMs, alongside, settled);
     } else {
       this.#queue.append(record, size, alongside, settled);
     }
@@ -257,22 +259,24 @@ export class Store implements Service {
     this.#reopenListeners.push(listener);
   }
 
-  /** Commits what is queued, then closes the file. */
+  /** Commits what is queued, then closes the file. What was acknowledged and could not be written is said. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#tidyTimer?.cancel();
     await this.#reopening;
     await this.#queue.flush();
     await this.#reopening;
+    for (const { stream, records } of this.#queue.lossWindows())
+      this.#log.error({ event: 'store.lost', stream, records, state: this.#disk.state });
     const thread = this.#thread;
     this.#thread = null;
     if (thread) await thread.call('close', null).finally(() => thread.end());
     this.#queue.end(this.#notOpen());
   }
 
-  /** Null when the record may come in. Held ones may also come while the file is being opened again. */
-  #refusal(stream: string, size: number): StoreError | null {
-    const waits = limitsOf(this.#limits, stream).durability.kind === 'interval';
+  /** Null when the record may come in. Held ones may also come while the file is being opened again, for a while. */
+  #refusal(stream: string, size: number, durability: Durability): StoreError | null {
+    const waits = durability.kind === 'interval' && !this.#queue.isOverdue(stream, durability.intervalMs);
     if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#disk.lastError)))
       return this.#notOpen();
     return this.#disk.refusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
@@ -311,8 +315,9 @@ export class Store implements Service {
     return result;
   }
 
-  #committed({ appended, gaps, endedEpochs, room }: CommitResult): void {
+  #committed({ appended, gaps, endedEpochs, isOverdue, room }: CommitResult): void {
     this.#room = room;
+    this.#upkeep.looked(isOverdue);
     this.#epochs.ended(endedEpochs);
     if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
     if (gaps.length === 0) return;
@@ -378,7 +383,6 @@ export class Store implements Service {
     this.#disk.opened(opened);
   }
 
-  /** What needs no hurry: space given back, records too old, a bound that is passed. */
   #tidy(): void {
     const thread = this.#thread;
     if (!thread) return;
@@ -390,10 +394,6 @@ export class Store implements Service {
       },
       (error: StoreError) => this.#failed(thread, error),
     );
-    if (!isIdle) return;
-    const expires = Object.values(this.#limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
-    if (expires || this.#room.usedBytes > this.#limits.maxBytes) {
-      void this.#operate({ kind: 'expire', bootId: this.#bootId, monoMs: this.#clock.monoMs() });
-    }
+    this.#upkeep.tick(isIdle, this.#room);
   }
 }

@@ -227,3 +227,32 @@ t.test(
     await reader.endAsync(true);
   },
 );
+
+t.test('the rates hold for local topics too, in order with the others', async (t) => {
+  const { atMs, intake } = timedIntake();
+  const { broker, port } = await startBroker(intake, {
+    localTopics: ['local/#'],
+    limits: { maxPublishRate: 100 },
+  });
+  t.teardown(() => broker.stop());
+  const fast = await connected(port, 'fast');
+  const ids = Array.from({ length: 260 }, (_, i) => i + 1);
+  const startMs = performance.now();
+  fast.send(
+    Buffer.concat(
+      ids.map((messageId) =>
+        publishPacket(messageId === 260 ? 'plant/t' : 'local/t', 'x', { qos: 1, messageId }),
+      ),
+    ),
+  );
+  await until(() => atMs.length === 1);
+  const tookMs = performance.now() - startMs;
+  t.ok(tookMs > 500, `60 over a burst of 200 took ${tookMs.toFixed(0)} ms at 100 a second`);
+  const acknowledged = (): string[] => fast.received.slice(CONNACK_OK.length).match(/4002[0-9a-f]{4}/g) ?? [];
+  await until(() => acknowledged().length === 260);
+  t.same(
+    acknowledged(),
+    ids.map((id) => `4002${id.toString(16).padStart(4, '0')}`),
+  );
+  fast.close();
+});

@@ -7,7 +7,8 @@ import { encodeItem } from '../../../../agent/broker/persistence/session-log.ts'
 import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { bufferFile, storeOn } from '../../store/fixture.ts';
-import { SILENT, sessionsOn, startBroker, until } from '../fixture.ts';
+import { pause, SILENT, sessionsOn, startBroker, until } from '../fixture.ts';
+import { CONNACK_OK, connectPacket, RawClient } from '../raw-client.ts';
 
 interface Life {
   port: number;
@@ -184,6 +185,44 @@ t.test('a client that is behind by a full queue keeps its connection, and gets w
   await device.endAsync();
   await broker.stop();
 });
+
+t.test(
+  'QoS 2: a PUBREL that a reader has not answered is sent again after a restart, and no message',
+  async (t) => {
+    const file = bufferFile(t.testdir());
+    const first = await life(file);
+    const reader = await RawClient.open(first.port);
+    reader.send(connectPacket('reader', false));
+    await until(() => reader.received === CONNACK_OK);
+    reader.send(Uint8Array.from([0x82, 6, 0, 1, 0, 1, '#'.charCodeAt(0), 2]));
+    await until(() => reader.received.endsWith('9003000102'));
+    const subscribed = reader.received.length;
+    const device = await first.connect('device');
+    await device.publishAsync('t', 'x', { qos: 2 });
+    await device.endAsync();
+    // PUBLISH of QoS 2, six bytes: topic "t", packet id, "x".
+    await until(() => reader.received.length > subscribed);
+    const [, id = ''] = /^3406000174(....)78$/.exec(reader.received.slice(subscribed)) ?? [];
+    t.equal(id.length, 4);
+    reader.send(Buffer.from(`5002${id}`, 'hex'));
+    await until(() => reader.received.endsWith(`6202${id}`));
+    await first.stop();
+
+    const second = await life(file);
+    const again = await RawClient.open(second.port);
+    again.send(connectPacket('reader', false));
+    await until(() => again.received.length > CONNACK_OK.length);
+    await pause(100);
+    t.equal(again.received, `20020100${`6202${id}`}`, 'session present, PUBREL, nothing else');
+    again.send(Buffer.from(`7002${id}`, 'hex'));
+    await until(() => second.sessions.counts().queuedMessages === 0);
+    again.close();
+    await second.stop();
+    const third = await life(file);
+    t.match(third.sessions.counts(), { sessions: 1, queuedMessages: 0 });
+    await third.stop();
+  },
+);
 
 t.test('session state that nobody can read is left out, and the rest is there (I9)', async (t) => {
   const file = bufferFile(t.testdir());
