@@ -191,6 +191,7 @@ function toDelivery(source: string, event: ReceivedEventData): Delivery {
       : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null)),
     authenticatedGateway: typeof device === 'string' ? device : null,
     deliveryCount: null,
+    enqueuedWallMs: event.enqueuedTimeUtc.getTime(),
     sentAs: sendReasonOf(event.properties?.['why']),
     properties: () => {
       const { sequenceNumber, offset, enqueuedTimeUtc: enqueued, systemProperties, properties } = event;

@@ -13,6 +13,8 @@ export interface Delivery {
   authenticatedGateway: string | null;
   /** How often the provider has delivered this message, counting this one; null where it does not tell. */
   deliveryCount: number | null;
+  /** Wall-clock ms when the provider took the message in; null or absent where it does not tell. */
+  enqueuedWallMs?: number | null;
   /** What the gateway says beside the bytes of why it sent them; null or absent where nothing came of it. */
   sentAs?: SendReason | null;
   /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */

@@ -136,7 +136,7 @@ class SqsSource implements Source {
           MaxNumberOfMessages: BATCH_SIZE,
           WaitTimeSeconds: waitSeconds,
           VisibilityTimeout: Math.ceil(this.#options.visibility_timeout / 1000),
-          MessageSystemAttributeNames: ['ApproximateReceiveCount'],
+          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
         }),
         { abortSignal },
       ),

@@ -62,6 +62,8 @@ t.test('the device that the hub authenticated, and what else it says', async (t)
   await send('1');
   await until(t, 'the event', () => deliveries.length === 1);
   t.match(deliveries[0], { authenticatedGateway: 'gw-1', sentAs: 'failover' });
+  const enqueuedAgoMs = clock.wallMs() - (deliveries[0]?.enqueuedWallMs ?? 0);
+  t.ok(Math.abs(enqueuedAgoMs) < 10_000, `enqueued ${enqueuedAgoMs} ms ago`);
   t.match(deliveries[0]?.properties?.(), {
     sequenceNumber: '0',
     'iothub-connection-device-id': 'gw-1',

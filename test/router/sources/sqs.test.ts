@@ -82,6 +82,7 @@ t.test('carries 100 KB of binary from publisher to handler, byte for byte, and s
     deliveryCount: 1,
     sentAs: 'hedge',
   });
+  t.ok(Math.abs((deliveries[0]?.enqueuedWallMs ?? 0) - systemClock.wallMs()) < 5000, 'SentTimestamp');
   t.match(aws.cloud.meter(), { delivered: 1, settled: 1 });
   const { lastReceivedMs, ...state } = source.state();
   t.same(state, { connected: true, received: 1, settled: 1, lastError: null });
