@@ -98,6 +98,8 @@ interface SourceStatus {
   recordAgeMs: number | null;
   /** From when the provider took the last envelope in to its commit; null where it does not tell. */
   queueAgeMs: number | null;
+  /** Messages that wait at the provider; null where it does not tell, or not now. */
+  backlog: number | null;
   /** Records that came again through it, by cause, since this router's start. */
   duplicates: Readonly<Record<string, number>>;
 }

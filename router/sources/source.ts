@@ -36,6 +36,8 @@ export interface SourceState {
   lastError: string | null;
   /** Wall-clock ms of the last message, null before the first. */
   lastReceivedMs: number | null;
+  /** Messages that wait at the provider, when it was last asked; null where it does not tell, or not now. */
+  backlog: number | null;
 }
 
 export interface Source {
@@ -57,7 +59,14 @@ export interface SourceDeps {
 
 /** Before the first connection. */
 export function initialSourceState(): SourceState {
-  return { connected: false, received: 0, settled: 0, lastError: null, lastReceivedMs: null };
+  return {
+    connected: false,
+    received: 0,
+    settled: 0,
+    lastError: null,
+    lastReceivedMs: null,
+    backlog: null,
+  };
 }
 
 /** Where a source without its own server-side cursor (Event Hubs) keeps its place: in the ledger's database. */

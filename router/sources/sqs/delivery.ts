@@ -28,8 +28,8 @@ const NO_CLIENT = 'n/a';
  */
 export function deliveryOf(source: string, message: Message): Delivery {
   const body = message.Body ?? '';
-  const deliveryCount = numberOf(message.Attributes?.ApproximateReceiveCount);
-  const enqueuedWallMs = numberOf(message.Attributes?.SentTimestamp);
+  const deliveryCount = attributeNumber(message.Attributes?.ApproximateReceiveCount);
+  const enqueuedWallMs = attributeNumber(message.Attributes?.SentTimestamp);
   const told = { messageId: message.MessageId, receiveCount: deliveryCount };
   const rule = ruleOutput.safeParse(parseJson(body));
   if (!rule.success) {
@@ -55,8 +55,8 @@ function gatewayOf(topic: string, client: string | undefined): string | null {
   return `client ${client} on the topic of ${gateway}`;
 }
 
-/** Of a message's attribute, which is text; null where it is absent. */
-function numberOf(attribute: string | undefined): number | null {
+/** Of an attribute of a message or a queue, which is text; null where it is absent. */
+export function attributeNumber(attribute: string | undefined): number | null {
   const value = Number.parseInt(attribute ?? '', 10);
   return Number.isNaN(value) ? null : value;
 }
