@@ -14,6 +14,7 @@ import { examine, type Refusal } from './examine.ts';
 import type { CommitResult, Ledger, LedgerEntry } from './ledger/ledger.ts';
 import { EntryRefused } from './ledger/refused.ts';
 import { noRepeats, REPEAT_CAUSES, type RepeatCause } from './ledger/repeat-cause.ts';
+import type { SourceAges } from './sources/age.ts';
 import type { Delivery, DeliveryHandler, Settlement } from './sources/source.ts';
 import { SparseLog } from './sparse-log.ts';
 
@@ -50,6 +51,8 @@ export interface IngestOptions {
   limits?: Partial<IngestLimits>;
   /** Called after every commit: feeds have something to read, gateways something to be told. */
   onCommit?: (committed: readonly LedgerEntry[]) => void;
+  /** Told of every committed envelope: how old it is tells how far its source is behind. */
+  ages?: Pick<SourceAges, 'committed'>;
 }
 
 export interface Ingest {
@@ -92,16 +95,18 @@ class LedgerIngest {
   readonly #log: SparseLog;
   readonly #limits: IngestLimits;
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
+  readonly #ages: Pick<SourceAges, 'committed'> | null;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #committing: Promise<void> | null = null;
 
-  constructor({ ledger, clock, log, limits, onCommit = () => undefined }: IngestOptions) {
+  constructor({ ledger, clock, log, limits, onCommit = () => undefined, ages }: IngestOptions) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...LIMITS, ...limits };
     this.#onCommit = onCommit;
+    this.#ages = ages ?? null;
   }
 
   async take(delivery: Delivery): Promise<Settlement> {
@@ -169,9 +174,10 @@ class LedgerIngest {
   }
 
   #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
-    for (const [i, { delivery, settle }] of group.entries()) {
+    for (const [i, { delivery, entry, settle }] of group.entries()) {
       const result = results[i];
       if (result) this.#count(delivery.source, result);
+      this.#ages?.committed(delivery, entry.envelope);
       settle('settle');
     }
     this.#onCommit(group.map(({ entry }) => entry));

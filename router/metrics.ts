@@ -74,5 +74,18 @@ export function registerMeasured(
       for (const source of sources) this.set({ source: source.name }, source.state().connected ? 1 : 0);
     },
   });
+  new Gauge({
+    name: `${PREFIX}source_backlog_messages`,
+    help: 'Messages that wait at the provider; absent where it does not tell, or not now.',
+    labelNames: ['source'],
+    registers,
+    collect() {
+      this.reset();
+      for (const source of sources) {
+        const { backlog } = source.state();
+        if (backlog !== null) this.set({ source: source.name }, backlog);
+      }
+    },
+  });
   registerFeeds(registry, { feeds, ledger, clock });
 }

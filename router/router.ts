@@ -21,6 +21,7 @@ import { registerMeasured } from './metrics.ts';
 import { registerPushers } from './receipts/metrics.ts';
 import { openPushers } from './receipts/push.ts';
 import { Receipts } from './receipts/receipts.ts';
+import { SourceAges } from './sources/age.ts';
 import { createEventHubsSource } from './sources/event-hubs.ts';
 import { createMqttSource } from './sources/mqtt.ts';
 import { createPubSubSource } from './sources/pubsub.ts';
@@ -53,13 +54,14 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     const gateways = new Set(committed.map(({ envelope }) => envelope.gateway));
     for (const pusher of pushers) pusher.committed(gateways);
   };
-  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit });
+  const registry = new Registry();
+  const ages = new SourceAges(registry, clock);
+  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit, ages });
   const sources = config.sources.map((source) =>
     openSource(source, ledger, receipts, { clock, entropy, log: log('source') }),
   );
 
   const intake = createIntake(sources, ingest);
-  const registry = new Registry();
   registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
   registerApi(registry, sources, receipts);
   registerPushers(registry, pushers);
@@ -73,7 +75,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       intake: () => intake.closed(),
     },
     registry,
-    routes: routerRoutes({ sources, ingest, ledger, feeds, clock }),
+    routes: routerRoutes({ sources, ages, ingest, ledger, feeds, clock }),
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };

@@ -7,10 +7,12 @@ import type { Feed } from './feeds/feed.ts';
 import { feedLags } from './feeds/lag.ts';
 import type { Ingest } from './ingest.ts';
 import type { Ledger } from './ledger/ledger.ts';
+import type { SourceAges } from './sources/age.ts';
 import type { Source } from './sources/source.ts';
 
 export interface RouterParts {
   sources: readonly Source[];
+  ages: Pick<SourceAges, 'of'>;
   ingest: Pick<Ingest, 'counters'>;
   ledger: Ledger;
   feeds: readonly Feed[];
@@ -30,7 +32,7 @@ export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
 }
 
 async function routerStatus(parts: RouterParts, startedMs: number): Promise<RouterStatus> {
-  const { sources, ingest, ledger, feeds, clock } = parts;
+  const { sources, ages, ingest, ledger, feeds, clock } = parts;
   const counters = ingest.counters();
   const [totals, streams, contacts, lags] = await Promise.all([
     ledger.totals(),
@@ -51,6 +53,7 @@ async function routerStatus(parts: RouterParts, startedMs: number): Promise<Rout
       name: source.name,
       type: source.type,
       ...source.state(),
+      ...ages.of(source.name),
       duplicates: counters.get(source.name)?.duplicateCauses ?? {},
     })),
     ledger: totals,

@@ -94,6 +94,12 @@ interface SourceStatus {
   lastError: string | null;
   /** Wall-clock milliseconds. */
   lastReceivedMs: number | null;
+  /** From when the newest record of the last envelope was taken to its commit; null where no synchronised clock told. */
+  recordAgeMs: number | null;
+  /** From when the provider took the last envelope in to its commit; null where it does not tell. */
+  queueAgeMs: number | null;
+  /** Messages that wait at the provider; null where it does not tell, or not now. */
+  backlog: number | null;
   /** Records that came again through it, by cause, since this router's start. */
   duplicates: Readonly<Record<string, number>>;
 }

@@ -28,7 +28,19 @@ export function renderRouterStatus(status: RouterStatus): string {
 
 function sources(status: RouterStatus): string {
   return table(
-    ['SOURCE', 'TYPE', 'STATE', 'RECEIVED', 'SETTLED', 'DUPLICATES', 'LAST MESSAGE', 'LAST ERROR'],
+    [
+      'SOURCE',
+      'TYPE',
+      'STATE',
+      'RECEIVED',
+      'SETTLED',
+      'DUPLICATES',
+      'AGE',
+      'QUEUED',
+      'BACKLOG',
+      'LAST MESSAGE',
+      'LAST ERROR',
+    ],
     status.sources.map((source) => [
       source.name,
       source.type,
@@ -36,6 +48,9 @@ function sources(status: RouterStatus): string {
       countText(source.received),
       countText(source.settled),
       duplicatesText(source.duplicates),
+      spanText(source.recordAgeMs),
+      spanText(source.queueAgeMs),
+      source.backlog === null ? '–' : countText(source.backlog),
       timeText(source.lastReceivedMs),
       source.lastError ?? 'none',
     ]),

@@ -83,14 +83,18 @@ const sendMessage = operation(z.object({ MessageBody: z.string().min(1) }), (que
   return done({ MessageId: id, MD5OfMessageBody: md5 });
 });
 
-const getQueueAttributes = operation(z.object({}), (queue) =>
-  done({
-    Attributes: {
+/** Only those asked for are told. */
+const getQueueAttributes = operation(
+  z.object({ AttributeNames: z.array(z.string()).default([]) }),
+  (queue, { AttributeNames: asked }) => {
+    const all = {
       ApproximateNumberOfMessages: String(queue.visible),
       ApproximateNumberOfMessagesNotVisible: String(queue.inFlight),
       VisibilityTimeout: String(VISIBILITY_DEFAULT_SECONDS),
-    },
-  }),
+    };
+    const told = Object.entries(all).filter(([name]) => asked.includes(name) || asked.includes('All'));
+    return done({ Attributes: Object.fromEntries(told) });
+  },
 );
 
 /** By the name after `AmazonSQS.` in `x-amz-target`. `GetQueueUrl` is the endpoint's own: it knows its address. */

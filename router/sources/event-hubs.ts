@@ -114,6 +114,7 @@ class EventHubsSource implements Source {
       };
       const reason = await this.#session(handler, onConnected);
       this.#state.connected = false;
+      this.#state.backlog = null;
       if (signal.aborted) return;
       this.#state.lastError = reason;
       log.warn({ event: 'event_hubs.session_ended', source: this.name, reason, delayMs });
@@ -137,6 +138,9 @@ class EventHubsSource implements Source {
         reader: (partition) => this.#reader(partition, handler),
         toDelivery: (event) => toDelivery(this.name, event),
         onConnected,
+        onBacklog: (events) => {
+          this.#state.backlog = events;
+        },
         signal: this.#stopping.signal,
       });
     } catch (error) {
@@ -191,6 +195,7 @@ function toDelivery(source: string, event: ReceivedEventData): Delivery {
       : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null)),
     authenticatedGateway: typeof device === 'string' ? device : null,
     deliveryCount: null,
+    enqueuedWallMs: event.enqueuedTimeUtc.getTime(),
     sentAs: sendReasonOf(event.properties?.['why']),
     properties: () => {
       const { sequenceNumber, offset, enqueuedTimeUtc: enqueued, systemProperties, properties } = event;

@@ -109,6 +109,7 @@ class PubSubSource implements Source {
         const { id: messageId, publishTime: published, attributes } = message;
         return providerProperties({ messageId, published, ...attributes });
       },
+      enqueuedWallMs: message.publishTime.getTime(),
       // Set only where the subscription has a dead letter policy.
       deliveryCount: message.deliveryAttempt || null,
       sentAs: sendReasonOf(message.attributes['why']),

@@ -13,6 +13,8 @@ export interface Delivery {
   authenticatedGateway: string | null;
   /** How often the provider has delivered this message, counting this one; null where it does not tell. */
   deliveryCount: number | null;
+  /** Wall-clock ms when the provider took the message in; null or absent where it does not tell. */
+  enqueuedWallMs?: number | null;
   /** What the gateway says beside the bytes of why it sent them; null or absent where nothing came of it. */
   sentAs?: SendReason | null;
   /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */
@@ -34,6 +36,8 @@ export interface SourceState {
   lastError: string | null;
   /** Wall-clock ms of the last message, null before the first. */
   lastReceivedMs: number | null;
+  /** Messages that wait at the provider, when it was last asked; null where it does not tell, or not now. */
+  backlog: number | null;
 }
 
 export interface Source {
@@ -55,7 +59,14 @@ export interface SourceDeps {
 
 /** Before the first connection. */
 export function initialSourceState(): SourceState {
-  return { connected: false, received: 0, settled: 0, lastError: null, lastReceivedMs: null };
+  return {
+    connected: false,
+    received: 0,
+    settled: 0,
+    lastError: null,
+    lastReceivedMs: null,
+    backlog: null,
+  };
 }
 
 /** Where a source without its own server-side cursor (Event Hubs) keeps its place: in the ledger's database. */

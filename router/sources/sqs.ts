@@ -14,7 +14,7 @@ import {
   type SourceDeps,
   type SourceState,
 } from './source.ts';
-import { deliveryOf } from './sqs/delivery.ts';
+import { attributeNumber, deliveryOf } from './sqs/delivery.ts';
 
 /** A `sources[]` entry of type `aws`, without what all entries have. */
 export const sqsOptions = z.strictObject({
@@ -50,8 +50,15 @@ const BACKOFF_MAX_MS = 30_000;
 /** How long a message that could not be committed rests, at most; doubled with each delivery. */
 const RETRY_SECONDS_MAX = 60;
 const STOP_MS = 5000;
+/** How often the queue is asked how much waits in it: a request like any other on the bill, 90,000 a month. */
+const BACKLOG_PERIOD_MS = 30_000;
+const BACKLOG_FIRST_MS = 1000;
 
-export function createSqsSource(name: string, options: SqsOptions, deps: SourceDeps): Source {
+export interface SqsDeps extends SourceDeps {
+  backlogPeriodMs?: number;
+}
+
+export function createSqsSource(name: string, options: SqsOptions, deps: SqsDeps): Source {
   return new SqsSource(name, options, deps);
 }
 
@@ -59,13 +66,13 @@ class SqsSource implements Source {
   readonly name: string;
   readonly type = 'aws';
   readonly #options: SqsOptions;
-  readonly #deps: SourceDeps;
+  readonly #deps: SqsDeps;
   readonly #stopping = new AbortController();
   readonly #state = initialSourceState();
   #client: SQSClient | null = null;
-  #receivers: Promise<void>[] = [];
+  #running: Promise<void>[] = [];
 
-  constructor(name: string, options: SqsOptions, deps: SourceDeps) {
+  constructor(name: string, options: SqsOptions, deps: SqsDeps) {
     this.name = name;
     this.#options = options;
     this.#deps = deps;
@@ -88,16 +95,18 @@ class SqsSource implements Source {
       },
     });
     this.#client = client;
-    this.#receivers = Array.from({ length: RECEIVERS }, () => this.#receive(sdk, client, handler));
+    const receivers = Array.from({ length: RECEIVERS }, () => this.#receive(sdk, client, handler));
+    this.#running = [...receivers, this.#followBacklog(sdk, client)];
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
     const done = new AbortController();
-    await Promise.race([Promise.all(this.#receivers), this.#deps.clock.sleep(STOP_MS, done.signal)]);
+    await Promise.race([Promise.all(this.#running), this.#deps.clock.sleep(STOP_MS, done.signal)]);
     done.abort();
     this.#client?.destroy();
     this.#state.connected = false;
+    this.#state.backlog = null;
   }
 
   /** One receiver: batch after batch until stopped. Never rejects. */
@@ -122,8 +131,43 @@ class SqsSource implements Source {
     const delayMs = BACKOFF_MIN_MS + this.#deps.entropy.float() * (ceilingMs - BACKOFF_MIN_MS);
     this.#state.connected = false;
     this.#state.lastError = text;
+    this.#state.backlog = null;
     this.#deps.log.warn({ source: this.name, error: text, failures, delayMs }, 'source.sqs.failed');
     await this.#deps.clock.sleep(delayMs, this.#stopping.signal);
+  }
+
+  /**
+   * Apart from the receivers, which may wait for the ledger. Never rejects: a refusal (the question needs a permission of its
+   * own) says nothing of the reading, and is told once.
+   */
+  async #followBacklog(sdk: Sdk, client: SQSClient): Promise<void> {
+    const { clock, log, backlogPeriodMs = BACKLOG_PERIOD_MS } = this.#deps;
+    const { signal } = this.#stopping;
+    let told: boolean = false;
+    await clock.sleep(Math.min(BACKLOG_FIRST_MS, backlogPeriodMs), signal);
+    while (!signal.aborted) {
+      try {
+        this.#state.backlog = this.#state.connected ? await this.#backlog(sdk, client) : null;
+        told = false;
+      } catch (error) {
+        this.#state.backlog = null;
+        const { text } = sdkFailure(error);
+        if (!told && !signal.aborted)
+          log.warn({ source: this.name, error: text }, 'source.sqs.backlog_unknown');
+        told = true;
+      }
+      await clock.sleep(backlogPeriodMs, signal);
+    }
+  }
+
+  /** Messages that no router has in hand. */
+  async #backlog(sdk: Sdk, client: SQSClient): Promise<number | null> {
+    const question = new sdk.GetQueueAttributesCommand({
+      QueueUrl: this.#options.queue_url,
+      AttributeNames: ['ApproximateNumberOfMessages'],
+    });
+    const { Attributes } = await this.#poll(0, (abortSignal) => client.send(question, { abortSignal }));
+    return attributeNumber(Attributes?.ApproximateNumberOfMessages);
   }
 
   async #batch(sdk: Sdk, client: SQSClient, handler: DeliveryHandler): Promise<void> {
@@ -136,7 +180,7 @@ class SqsSource implements Source {
           MaxNumberOfMessages: BATCH_SIZE,
           WaitTimeSeconds: waitSeconds,
           VisibilityTimeout: Math.ceil(this.#options.visibility_timeout / 1000),
-          MessageSystemAttributeNames: ['ApproximateReceiveCount'],
+          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
         }),
         { abortSignal },
       ),

@@ -44,6 +44,7 @@ t.test('completeness: all gateways, or one', async (t) => {
   await ledger.commit([entry({ seqs: [1, 2, 5] }), entry({ gateway: 'gw-2', seqs: [1] })]);
   const routes = routerRoutes({
     sources: [],
+    ages: { of: () => ({ recordAgeMs: null, queueAgeMs: null }) },
     ingest: { counters: () => new Map() },
     feeds: [],
     ledger,

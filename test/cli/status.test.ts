@@ -91,6 +91,9 @@ const ROUTER: RouterStatus = {
       settled: 9,
       lastError: 'ECONNREFUSED',
       lastReceivedMs: 0,
+      recordAgeMs: 75_000,
+      queueAgeMs: null,
+      backlog: 12_345,
       duplicates: { redelivery: 3, hedge: 0, 'other-source': 4 },
     },
   ],
@@ -311,7 +314,7 @@ t.test('status of a router', async (t) => {
   t.match(text, /^ledger 120 records, 7 duplicates reconciled, 1 conflicts, 2 dead letters$/m);
   t.match(
     text,
-    /^aws aws down 10 9 3 \(redelivery\), 4 \(other-source\) 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m,
+    /^aws aws down 10 9 3 \(redelivery\), 4 \(other-source\) 1m 15s – 12\.3k 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m,
   );
   t.match(text, /^file retrying 118 2 1m 15s 3 ENOSPC$/m);
   t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – – –$/m, 'heard of, nothing held');

@@ -121,7 +121,7 @@ t.test('the meter counts units of 5 KiB of payload, topic and user properties', 
 t.test('both endpoints refuse wrong, unknown and stale signatures', async (t) => {
   const aws = await startAws(t);
   const publish = new PublishCommand({ topic: 'headgate/gw-1/metrics', payload: 'x' });
-  const get = new GetQueueAttributesCommand({ QueueUrl: aws.router.queue_url });
+  const get = new GetQueueAttributesCommand({ QueueUrl: aws.router.queue_url, AttributeNames: ['All'] });
   const good = aws.agent.credentials;
   if (!good) throw new Error('the loopback gives credentials');
   const wrong = { ...aws, agent: { ...aws.agent, credentials: { ...good, secret_access_key: 'wrong' } } };

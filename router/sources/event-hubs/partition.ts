@@ -65,12 +65,15 @@ export class PartitionReader {
       const { source, key, checkpoints } = this.#options;
       const text = await checkpoints.load(source, key);
       this.#received = text === null ? null : parsePosition(text);
+      this.#settled = this.#received;
+      this.#saved = this.#received;
       this.#loaded = true;
     }
     this.#createdMs = createdMs;
     if (this.#received && this.#received.createdMs !== createdMs) {
       this.#options.log.warn({ event: 'event_hubs.hub_replaced', partition: this.#options.key });
       this.#received = null;
+      this.#settled = null;
     }
     return this.#received;
   }
@@ -78,6 +81,11 @@ export class PartitionReader {
   /** Sequence number of the last event taken; -1 before the first. */
   get receivedSequenceNumber(): number {
     return this.#received?.sequenceNumber ?? -1;
+  }
+
+  /** Sequence number up to which everything is settled; -1 before the first. */
+  get settledSequenceNumber(): number {
+    return this.#settled?.sequenceNumber ?? -1;
   }
 
   /** True while it takes nothing because what it has is not settled. */

@@ -30,6 +30,8 @@ export interface SessionOptions {
   reader: (partition: string) => PartitionReader;
   toDelivery: (event: ReceivedEventData) => IncomingEvent['delivery'];
   onConnected: () => void;
+  /** Events of all partitions that are not settled yet; told at each round of the watchdog. */
+  onBacklog: (events: number) => void;
   /** Ends the session from outside. */
   signal: AbortSignal;
 }
@@ -135,27 +137,36 @@ class Session {
   }
 
   async #watch(partitions: readonly string[]): Promise<void> {
-    const { clock, watchdogMs } = this.#options;
+    const { clock, watchdogMs, onBacklog } = this.#options;
     const { signal } = this.#aborter;
     while (!signal.aborted) {
       await clock.sleep(watchdogMs, signal);
+      let backlog = 0;
       for (const partition of partitions) {
-        if (!signal.aborted) await this.#check(partition);
+        if (!signal.aborted) backlog += await this.#check(partition);
       }
+      if (!signal.aborted) onBacklog(backlog);
     }
   }
 
-  /** Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks. */
-  async #check(partition: string): Promise<void> {
+  /**
+   * Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks. Resolves with the
+   * number of events that wait.
+   */
+  async #check(partition: string): Promise<number> {
     const reader = this.#options.reader(partition);
     const received = reader.receivedSequenceNumber;
-    const { lastEnqueuedSequenceNumber, isEmpty } = await this.#within(
+    const { beginningSequenceNumber, lastEnqueuedSequenceNumber, isEmpty } = await this.#within(
       this.#client.getPartitionProperties(partition, { abortSignal: this.#aborter.signal }),
     );
-    if (isEmpty || reader.full || received !== reader.receivedSequenceNumber) return;
+    if (isEmpty) return 0;
+    const done = Math.max(reader.settledSequenceNumber, beginningSequenceNumber - 1);
+    const backlog = Math.max(0, lastEnqueuedSequenceNumber - done);
+    if (reader.full || received !== reader.receivedSequenceNumber) return backlog;
     if (received >= lastEnqueuedSequenceNumber) this.#behind.delete(partition);
     else if (this.#behind.get(partition) === received) this.end(`partition ${partition} fell silent`);
     else this.#behind.set(partition, received);
+    return backlog;
   }
 
   async #within<T>(request: Promise<T>): Promise<T> {

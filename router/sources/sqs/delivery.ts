@@ -28,8 +28,8 @@ const NO_CLIENT = 'n/a';
  */
 export function deliveryOf(source: string, message: Message): Delivery {
   const body = message.Body ?? '';
-  const count = Number.parseInt(message.Attributes?.ApproximateReceiveCount ?? '', 10);
-  const deliveryCount = Number.isNaN(count) ? null : count;
+  const deliveryCount = attributeNumber(message.Attributes?.ApproximateReceiveCount);
+  const enqueuedWallMs = attributeNumber(message.Attributes?.SentTimestamp);
   const told = { messageId: message.MessageId, receiveCount: deliveryCount };
   const rule = ruleOutput.safeParse(parseJson(body));
   if (!rule.success) {
@@ -42,6 +42,7 @@ export function deliveryOf(source: string, message: Message): Delivery {
     bytes: Buffer.from(data, 'base64'),
     authenticatedGateway: gatewayOf(topic, client),
     deliveryCount,
+    enqueuedWallMs,
     sentAs: sendReasonOf(why?.[0]),
     properties: () => providerProperties({ ...told, topic, client, principal }),
   };
@@ -52,6 +53,12 @@ function gatewayOf(topic: string, client: string | undefined): string | null {
   const gateway = topic.split('/').at(-2) ?? null;
   if (client === undefined || client === NO_CLIENT || client === gateway) return gateway;
   return `client ${client} on the topic of ${gateway}`;
+}
+
+/** Of an attribute of a message or a queue, which is text; null where it is absent. */
+export function attributeNumber(attribute: string | undefined): number | null {
+  const value = Number.parseInt(attribute ?? '', 10);
+  return Number.isNaN(value) ? null : value;
 }
 
 /** Undefined when it is not JSON. */

@@ -4,6 +4,7 @@ import type { OutboundEnvelope, Publisher } from '../../../agent/cloud/publisher
 import { fault } from '../../../loopback/faults.ts';
 import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
 import { eventHubsOptions } from '../../../router/sources/event-hubs.ts';
+import type { Settlement } from '../../../router/sources/source.ts';
 import {
   clock,
   entropy,
@@ -62,6 +63,8 @@ t.test('the device that the hub authenticated, and what else it says', async (t)
   await send('1');
   await until(t, 'the event', () => deliveries.length === 1);
   t.match(deliveries[0], { authenticatedGateway: 'gw-1', sentAs: 'failover' });
+  const enqueuedAgoMs = clock.wallMs() - (deliveries[0]?.enqueuedWallMs ?? 0);
+  t.ok(Math.abs(enqueuedAgoMs) < 10_000, `enqueued ${enqueuedAgoMs} ms ago`);
   t.match(deliveries[0]?.properties?.(), {
     sequenceNumber: '0',
     'iothub-connection-device-id': 'gw-1',
@@ -138,6 +141,31 @@ t.test('a cut connection loses nothing and does not go back to the start', async
   await until(t, 'the third', () => reading.deliveries.length === 3);
   t.strictSame(reading.texts(), ['1', '2', '3']);
   t.match(reading.source.state(), { connected: true, lastError: null });
+});
+
+t.test('tells how many events are not settled, from its checkpoint on', async (t) => {
+  const { cloud, send } = await start(t);
+  const checkpoints = memoryCheckpoints();
+  await send('1', '2');
+  const first = await startReading(t, { config: cloud.routerConfig(), checkpoints });
+  await until(t, 'two events', () => first.source.state().settled === 2);
+  await first.source.stop();
+  await send('3', '4', '5');
+  const free = Promise.withResolvers<void>();
+  const reading = await startReading(t, {
+    config: cloud.routerConfig(),
+    checkpoints,
+    watchdogMs: 50,
+    answer: async (text): Promise<Settlement> => {
+      if (text === '4') await free.promise;
+      return 'settle';
+    },
+  });
+  await until(t, '4 and 5', () => reading.source.state().backlog === 2);
+  free.resolve();
+  await until(t, 'none', () => reading.source.state().backlog === 0);
+  await reading.source.stop();
+  t.equal(reading.source.state().backlog, null, 'not known once it reads no more');
 });
 
 t.test('a receiver that fell silent is replaced by the watchdog', async (t) => {

@@ -29,6 +29,8 @@ t.test('a settled message is acknowledged, one to be retried comes again', async
   );
   t.ok(deliveries.every(({ bytes }) => Buffer.from(bytes).equals(sent.bytes)));
   t.match(deliveries[0], { source: 'gcp', authenticatedGateway: null, sentAs: 'redundant' });
+  const enqueuedAgoMs = deps.clock.wallMs() - (deliveries[0]?.enqueuedWallMs ?? 0);
+  t.ok(Math.abs(enqueuedAgoMs) < 10_000, `published ${enqueuedAgoMs} ms ago`);
   t.match(deliveries[0]?.properties?.(), { messageId: String, published: /^20/, ...sent.properties });
   t.match(source.state(), { connected: true, received: 3, settled: 1, lastError: null });
   t.type(source.state().lastReceivedMs, 'number');

@@ -24,8 +24,10 @@ async function read(
   options: SqsOptions,
   settle: (delivery: Delivery) => ReturnType<DeliveryHandler> = () => Promise.resolve('settle'),
   log: Logger = silent,
+  backlogPeriodMs = 60_000,
 ): Promise<Reader> {
-  const source = createSqsSource('aws', options, { clock: systemClock, entropy: seededEntropy(3), log });
+  const deps = { clock: systemClock, entropy: seededEntropy(3), log, backlogPeriodMs };
+  const source = createSqsSource('aws', options, deps);
   const deliveries: Delivery[] = [];
   t.teardown(() => source.stop());
   await source.start((delivery) => {
@@ -82,9 +84,10 @@ t.test('carries 100 KB of binary from publisher to handler, byte for byte, and s
     deliveryCount: 1,
     sentAs: 'hedge',
   });
+  t.ok(Math.abs((deliveries[0]?.enqueuedWallMs ?? 0) - systemClock.wallMs()) < 5000, 'SentTimestamp');
   t.match(aws.cloud.meter(), { delivered: 1, settled: 1 });
   const { lastReceivedMs, ...state } = source.state();
-  t.same(state, { connected: true, received: 1, settled: 1, lastError: null });
+  t.same(state, { connected: true, received: 1, settled: 1, lastError: null, backlog: null });
   t.ok(Math.abs((lastReceivedMs ?? 0) - systemClock.wallMs()) < 5000);
 });
 
@@ -153,6 +156,25 @@ t.test('hands a batch over concurrently', async (t) => {
   });
   await until(() => reader.source.state().settled === 4, 'settled');
   t.ok(most >= 2, `${most} at once`);
+});
+
+t.test('tells how much waits in the queue, also while the ledger is waited for', async (t) => {
+  const aws = await startAws(t);
+  await publish(
+    t,
+    aws,
+    Array.from({ length: 45 }, (_, i) => `${i}`),
+  );
+  const free = Promise.withResolvers<'settle'>();
+  const reader = await read(t, aws.router, () => free.promise, silent, 20);
+  // Two receivers with ten messages each: the rest waits.
+  await until(() => reader.source.state().backlog === 25, 'the backlog');
+  free.resolve('settle');
+  await until(() => reader.source.state().settled === 45, 'all settled');
+  await publish(t, aws, ['one more']);
+  await until(() => reader.source.state().backlog === 0, 'an empty queue');
+  await reader.source.stop();
+  t.equal(reader.source.state().backlog, null, 'not known once it reads no more');
 });
 
 t.test('a body that is not from the rule is handed over as it is', async (t) => {
