@@ -3,18 +3,23 @@ import t from 'tap';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { fuzz } from './fuzz.ts';
+import { TRANSPORTS } from './transport.ts';
 
-const PACKETS = 5000;
+const PACKETS = { tcp: 5000, tls: 1500, ws: 1500 };
 const seed = Math.floor(systemEntropy.float() * 2 ** 32);
 
-t.test(`${PACKETS} packets, seed ${seed}`, async (t) => {
-  const { problems, packets, crashes, goodAcked, goodLost } = await fuzz(
-    { packets: PACKETS, seed, first: 0 },
-    systemClock,
-    () => undefined,
-  );
-  t.same(problems, [], `npm run fuzz -- --packets ${PACKETS} --seed ${seed}`);
-  t.same({ crashes, goodLost }, { crashes: 0, goodLost: 0 });
-  t.ok(packets >= PACKETS, `${packets} sent`);
-  t.ok(goodAcked > 50, `${goodAcked} publishes of others acknowledged meanwhile`);
-});
+for (const transport of TRANSPORTS) {
+  const wanted = PACKETS[transport];
+  t.test(`${transport}: ${wanted} packets, seed ${seed}`, async (t) => {
+    const { problems, packets, crashes, goodAcked, goodLost } = await fuzz(
+      { packets: wanted, seed, first: 0, transport },
+      systemClock,
+      () => undefined,
+    );
+    const again = `npm run fuzz -- --transport ${transport} --packets ${wanted} --seed ${seed}`;
+    t.same(problems, [], again);
+    t.same({ crashes, goodLost }, { crashes: 0, goodLost: 0 });
+    t.ok(packets >= wanted, `${packets} sent`);
+    t.ok(goodAcked > 50, `${goodAcked} publishes of others acknowledged meanwhile`);
+  });
+}

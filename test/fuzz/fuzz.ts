@@ -14,6 +14,7 @@ import { attack } from './attack.ts';
 import { GoodPair } from './good-pair.ts';
 import { Memory } from './memory.ts';
 import { scriptOf } from './script.ts';
+import type { Transport, TransportName } from './transport.ts';
 
 const CONNECTIONS_AT_ONCE = 24;
 const SAMPLE_EVERY_MS = 250;
@@ -28,6 +29,7 @@ export interface FuzzOptions {
   packets: number;
   /** Number of the first connection. */
   first: number;
+  transport: TransportName;
 }
 
 export interface SentPacket {
@@ -58,8 +60,8 @@ export async function fuzz(
 ): Promise<FuzzResult> {
   const dir = mkdtempSync(join(tmpdir(), 'headgate-fuzz-'));
   const [broker, admin, nobody] = await fiveFreePorts(systemEntropy);
-  writeAgentConfig(dir, { broker, admin, nobody });
-  const run = new Run(options, clock, { dir, port: broker });
+  const transport = await writeAgentConfig(dir, { broker, admin, nobody }, options.transport);
+  const run = new Run(options, clock, { dir, transport });
   try {
     return await run.toItsEnd(say);
   } finally {
@@ -72,7 +74,7 @@ class Run {
   readonly problems: string[] = [];
   readonly #options: FuzzOptions;
   readonly #clock: Clock;
-  readonly #place: { dir: string; port: number };
+  readonly #place: { dir: string; transport: Transport };
   readonly #agent: AgentProcess;
   readonly #memory = new Memory();
   readonly #recent: SentPacket[] = [];
@@ -85,7 +87,7 @@ class Run {
   #crashes = 0;
   #stopping: boolean = false;
 
-  constructor(options: FuzzOptions, clock: Clock, place: { dir: string; port: number }) {
+  constructor(options: FuzzOptions, clock: Clock, place: { dir: string; transport: Transport }) {
     this.#options = options;
     this.#clock = clock;
     this.#place = place;
@@ -99,7 +101,8 @@ class Run {
 
   async toItsEnd(say: (line: string) => void): Promise<FuzzResult> {
     await this.#agent.untilReady();
-    this.#pair = await GoodPair.open(this.#place.port, this.#clock, (problem) => this.#problem(problem));
+    const { transport } = this.#place;
+    this.#pair = await GoodPair.open(transport, this.#clock, (problem) => this.#problem(problem));
     const over = new AbortController();
     const pairOver = this.#pair.run(AbortSignal.any([over.signal, this.#failed.signal]));
     const observed = this.#observe(over.signal, say);
@@ -139,7 +142,8 @@ class Run {
         this.#recent.push({ connection, index, bytes: script.packets[index] ?? new Uint8Array() });
         if (this.#recent.length > RECENT_MAX) this.#recent.shift();
       };
-      await attack({ port: this.#place.port, clock: this.#clock, onPacket }, script);
+      const line = await this.#place.transport.open(connection);
+      await attack({ clock: this.#clock, onPacket }, line, script);
     }
   }
 

@@ -1,6 +1,7 @@
 /** A device that publishes at QoS 1 and a subscriber of its topic, which must notice nothing of what others do. */
 import { connect, type MqttClient } from 'mqtt';
 import type { Clock } from '../../shared/clock.ts';
+import { GOOD_DEVICE, type Transport } from './transport.ts';
 
 const TOPIC = 'good/numbers';
 const PERIOD_MS = 10;
@@ -21,12 +22,12 @@ export class GoodPair {
   #isOver: boolean = false;
   ackMsMax = 0;
 
-  private constructor(port: number, clock: Clock, onProblem: (problem: string) => void) {
+  private constructor(transport: Transport, clock: Clock, onProblem: (problem: string) => void) {
     this.#clock = clock;
     this.#onProblem = onProblem;
-    this.#clients = ['good-subscriber', 'good-publisher'].map((clientId) => {
+    this.#clients = [`${GOOD_DEVICE}/subscriber`, `${GOOD_DEVICE}/publisher`].map((clientId) => {
       const options = { clientId, reconnectPeriod: 0, protocolVersion: 4, keepalive: 10 } as const;
-      const client = connect(`mqtt://127.0.0.1:${port}`, options);
+      const client = connect(transport.url, { ...transport.options, ...options });
       client.on('close', () => this.#isOver || onProblem(`${clientId} lost its connection`));
       client.on('error', (error) => onProblem(`${clientId}: ${error.message}`));
       return client;
@@ -34,8 +35,12 @@ export class GoodPair {
   }
 
   /** Both connected and the topic subscribed. */
-  static async open(port: number, clock: Clock, onProblem: (problem: string) => void): Promise<GoodPair> {
-    const pair = new GoodPair(port, clock, onProblem);
+  static async open(
+    transport: Transport,
+    clock: Clock,
+    onProblem: (problem: string) => void,
+  ): Promise<GoodPair> {
+    const pair = new GoodPair(transport, clock, onProblem);
     const [subscriber] = pair.#clients;
     subscriber?.on('message', (_topic, payload) => pair.#arrived(Number(payload.toString())));
     await subscriber?.subscribeAsync(TOPIC, { qos: 1 });

@@ -1,12 +1,13 @@
 /**
- * `npm run fuzz -- [--packets N] [--seed S] [--first C] [--json]`: hostile packets against the broker of a real agent
- * (docs/conformance.md). Exits 1 when the agent ended, complained or grew, or when well-behaved clients noticed.
+ * `npm run fuzz -- [--transport T] [--packets N] [--seed S] [--first C] [--json]`: hostile packets against the broker of a real
+ * agent (docs/conformance.md). Exits 1 when the agent ended, complained or grew, or when well-behaved clients noticed.
  */
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { errorText } from '../../shared/log.ts';
 import { type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
+import { TRANSPORTS, type TransportName } from './transport.ts';
 
 const EXIT_USAGE = 2;
 const UINT32_MAX = 2 ** 32 - 1;
@@ -16,9 +17,10 @@ const HEX_BYTES_MAX = 300;
 /** More than the collector's mood. */
 const GROWTH_MB_MAX = 30;
 /** A shorter run is all warm-up, of the collector and of the sessions that hostile clients leave: its growth is printed, not judged. */
-const GROWTH_FROM_PACKETS = 400_000;
+const GROWTH_FROM_PACKETS = 100_000;
 
-const USAGE = `npm run fuzz -- [--packets N] [--seed S] [--json]
+const USAGE = `npm run fuzz -- [--transport tcp|tls|ws] [--packets N] [--seed S] [--json]
+  --transport  what the attacked listener speaks (default tcp)
   --packets N  how many are sent (default 100000)
   --seed S     of all that is sent (default: random; it is printed)
   --first C    begins with connection C of that seed
@@ -39,11 +41,14 @@ console.log(
 if (json) {
   const { packets, connections, crashes, goodAcked: good_acked, goodLost: good_lost } = result;
   const rss_growth_mb = Number(growthMb.toFixed(1));
-  console.log(JSON.stringify({ packets, connections, crashes, good_acked, good_lost, rss_growth_mb }));
+  const { transport } = options;
+  console.log(
+    JSON.stringify({ transport, packets, connections, crashes, good_acked, good_lost, rss_growth_mb }),
+  );
 }
 process.exitCode = result.problems.length === 0 ? 0 : 1;
 
-function describe({ problems, suspects, dir }: FuzzResult, { seed }: FuzzOptions): void {
+function describe({ problems, suspects, dir }: FuzzResult, { seed, transport }: FuzzOptions): void {
   for (const problem of problems.slice(0, PROBLEMS_SHOWN)) console.log(`FAILED: ${problem}`);
   console.log(`the agent's folder is kept: ${dir}`);
   for (const { connection, index, bytes } of suspects.slice(-SUSPECTS_SHOWN)) {
@@ -53,7 +58,9 @@ function describe({ problems, suspects, dir }: FuzzResult, { seed }: FuzzOptions
   }
   if (suspects.length === 0) return;
   const first = Math.min(...suspects.map(({ connection }) => connection));
-  console.log(`again: npm run fuzz -- --seed ${seed} --first ${first} --packets ${suspects.length}`);
+  console.log(
+    `again: npm run fuzz -- --transport ${transport} --seed ${seed} --first ${first} --packets ${suspects.length}`,
+  );
 }
 
 function readArguments(): FuzzOptions & { json: boolean } {
@@ -63,6 +70,7 @@ function readArguments(): FuzzOptions & { json: boolean } {
         packets: { type: 'string', default: '100000' },
         seed: { type: 'string', default: String(Math.floor(systemEntropy.float() * UINT32_MAX)) },
         first: { type: 'string', default: '0' },
+        transport: { type: 'string', default: 'tcp' },
         json: { type: 'boolean', default: false },
       },
     });
@@ -70,12 +78,19 @@ function readArguments(): FuzzOptions & { json: boolean } {
       packets: whole('--packets', values.packets, 1),
       seed: whole('--seed', values.seed, 0),
       first: whole('--first', values.first, 0),
+      transport: transportNamed(values.transport),
       json: values.json,
     };
   } catch (error) {
     console.error(`${errorText(error)}\n${USAGE}`);
     process.exit(EXIT_USAGE);
   }
+}
+
+function transportNamed(text: string): TransportName {
+  const found = TRANSPORTS.find((name) => name === text);
+  if (found !== undefined) return found;
+  throw new Error(`--transport must be one of ${TRANSPORTS.join(', ')}`);
 }
 
 function whole(name: string, text: string, min: number): number {

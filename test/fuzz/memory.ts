@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 
 const WARM_UP_SHARE = 0.3;
-const END_SHARE = 0.2;
 
 interface Sample {
   packets: number;
@@ -18,12 +17,13 @@ export class Memory {
     if (found) this.#samples.push({ packets, rssMb: (Number(found[1]) * 1024) / 1e6 });
   }
 
-  /** Of the last fifth over that of the fifth after the warm-up: medians. */
+  /** Of the second half of what came after the warm-up over the first, by packets: medians. */
   growthMb(): number {
-    const count = this.#samples.length;
-    const from = Math.floor(count * WARM_UP_SHARE);
-    const width = Math.max(1, Math.floor(count * END_SHARE));
-    return middle(this.#samples.slice(-width)) - middle(this.#samples.slice(from, from + width));
+    const packets = this.#samples.at(-1)?.packets ?? 0;
+    const warm = this.#samples.filter((sample) => sample.packets >= packets * WARM_UP_SHARE);
+    const half = (packets * (1 + WARM_UP_SHARE)) / 2;
+    const second = warm.filter((sample) => sample.packets >= half);
+    return middle(second) - middle(warm.slice(0, -second.length));
   }
 
   /** Of the line with the least squares through what came after the warm-up. */

@@ -90,7 +90,7 @@ export class Fields {
   }
 
   clientId(): Uint8Array {
-    return this.chance(0.2) ? this.string() : Buffer.from(`fuzz-${this.below(CLIENT_IDS)}`);
+    return this.chance(0.2) ? this.string() : Buffer.from(`fuzz/${this.below(CLIENT_IDS)}`);
   }
 }
 

@@ -183,6 +183,18 @@ t.test(
   },
 );
 
+t.test('an MQTT 3.1 client is served like one of 3.1.1, but for the length of its client id', async (t) => {
+  const { broker, port } = await startBroker(taking().intake);
+  const connecting = (clientId: string) =>
+    connectAsync(`mqtt://127.0.0.1:${port}`, { clientId, protocolId: 'MQIsdp', protocolVersion: 3 });
+  const client = await connecting('x'.repeat(23));
+  await client.publishAsync('a', 'x', { qos: 1 });
+  t.match(broker.stats(), { connections: 1, published: 1 });
+  await client.endAsync();
+  await t.rejects(connecting('x'.repeat(24)), { code: 2 });
+  await broker.stop();
+});
+
 t.test('an MQTT 5 client is told to fall back: return code 1, then the end [MQTT-3.1.2-2]', async (t) => {
   const { broker, port } = await startBroker(taking().intake);
   const client = await RawClient.open(port);
