@@ -63,6 +63,41 @@ t.test('TLS with passwords; never anonymous', async (t) => {
   t.notMatch(lines.join(''), /PRIVATE KEY/);
 });
 
+t.test('ciphers: authenticated, with forward secrecy; also after a new certificate', async (t) => {
+  const { port, dir, lines } = await startTls(t, 'password');
+  const negotiated = async (ciphers: string, maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<string> => {
+    const socket = connectTls({ port, host: '127.0.0.1', ca: authority.ca, ciphers, maxVersion });
+    try {
+      await once(socket, 'secureConnect');
+      return socket.getCipher().name;
+    } finally {
+      socket.destroy();
+    }
+  };
+  const refusesCbc = async (): Promise<void> => {
+    // The server's certificate is of ECDSA.
+    for (const cbc of [
+      'ECDHE-ECDSA-AES128-SHA256',
+      'ECDHE-ECDSA-AES256-SHA384',
+      'ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA',
+    ])
+      await t.rejects(negotiated(cbc, 'TLSv1.2'), /handshake failure/i, cbc);
+  };
+  await refusesCbc();
+  for (const aead of [
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+  ])
+    t.equal(await negotiated(aead, 'TLSv1.2'), aead);
+  for (const suite of ['TLS_AES_128_GCM_SHA256', 'TLS_CHACHA20_POLY1305_SHA256'])
+    t.equal(await negotiated(suite, 'TLSv1.3'), suite);
+  const next = await authority.issue('gateway', 'server');
+  writeFiles(dir, { 'key.pem': next.key, 'cert.pem': next.cert });
+  await until(() => lines.some((line) => line.includes('broker.certificate_reloaded')));
+  await refusesCbc();
+});
+
 t.test('connections over the rate are ended before the handshake, and failed handshakes count', async (t) => {
   const { port, broker } = await startTls(t, 'password', { maxConnectRatePerAddress: 1 });
   const hello = 'GET / HTTP/1.1\r\n\r\n'; // No ClientHello.
