@@ -75,7 +75,9 @@ export const streamSchema = z
         z.strictObject({
           interval: duration()
             .refine((ms) => ms >= 10 && ms <= 60_000, 'expected 10ms to 60s')
-            .describe('Acknowledged from memory, written at the latest that much later.'),
+            .describe(
+              'Acknowledged from memory, written that much later. When the oldest that is not written is twice as old, acknowledged as with fsync.',
+            ),
         }),
       ])
       .default('fsync')

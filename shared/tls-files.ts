@@ -9,6 +9,19 @@ import { errorText, type Logger } from './log.ts';
 /** How often the files are looked at. */
 export const TLS_FILES_POLL_MS = 5000;
 
+/**
+ * For TLS 1.2: authenticated encryption with forward secrecy, and nothing else; RFC 9325 section 4.2, without the suites of
+ * finite fields. Those of TLS 1.3 are Node's: each of them is so.
+ */
+const CIPHERS = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
+
 export interface TlsFiles {
   /** PEM files: the server's certificate chain, and its key. */
   certFile: string;
@@ -28,6 +41,7 @@ export async function readTlsFiles({
     key: await readFile(keyFile),
     ...(clientCaFile === undefined ? {} : { ca: await readFile(clientCaFile) }),
     minVersion: 'TLSv1.2',
+    ciphers: CIPHERS,
   };
   createSecureContext(options);
   return options;

@@ -133,6 +133,7 @@ export class Broker implements Service {
           limits,
           clock,
           log,
+          admits: (address) => this.#isWithinConnectRate(address),
           onConnection: (connection, arrival, request) =>
             this.#accept(connection, { ...arrival, anonymous }, request),
           onRefused: (address, problem) => this.#refusals.add('certificate', { address, problem }),
@@ -181,13 +182,14 @@ export class Broker implements Service {
     void publishOwnerlessWills(this.#aedes, this.#options, rules);
   }
 
+  #isWithinConnectRate(address: string): boolean {
+    const isWithin = this.#connectRate.allows(address);
+    if (!isWithin) this.#refusals.add('connect-rate', { address });
+    return isWithin;
+  }
+
   #accept(connection: Duplex, arrival: Arrival, request?: IncomingMessage): void {
     const { maxConnections, maxPacketBytes } = this.#options.limits;
-    if (!this.#connectRate.allows(arrival.address)) {
-      this.#refusals.add('connect-rate', { address: arrival.address });
-      connection.destroy();
-      return;
-    }
     if (this.#connections.size >= maxConnections) {
       this.#refusals.add('connection-limit', { maxConnections });
       connection.destroy();

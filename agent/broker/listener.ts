@@ -49,6 +49,8 @@ export interface ListenerParts {
   limits: BrokerLimits;
   clock: Clock;
   log: Logger;
+  /** Asked once of each TCP connection, before anything is read from it or done for it; false ends it. */
+  admits(address: string): boolean;
   onConnection: OnConnection;
   /** A connection ended before it was one: its TLS handshake failed. */
   onRefused(address: string, problem: string): void;
@@ -87,13 +89,14 @@ export async function openListener(options: ListenerOptions, parts: ListenerPart
 /** The server, and what ends those of its connections that never became the broker's. */
 async function createListener(
   options: ListenerOptions,
-  { limits, clock, log, onConnection, onRefused }: ListenerParts,
+  { limits, clock, log, admits, onConnection, onRefused }: ListenerParts,
 ): Promise<{ server: Server; end: () => void }> {
   switch (options.type) {
     case 'tcp':
-      return { server: tcpServer(onConnection), end: () => undefined };
+      return { server: tcpServer(admits, onConnection), end: () => undefined };
     case 'ws': {
       const server = webSocketServer(limits, onConnection);
+      server.on('connection', (socket: Socket) => isAdmitted(socket, admits));
       // Those that asked for no WebSocket; the others are the broker's to end.
       return { server, end: () => server.closeAllConnections() };
     }
@@ -104,6 +107,7 @@ async function createListener(
         handshakeTimeoutMs: limits.connectTimeoutMs,
         clock,
         log,
+        isAdmitted: (socket) => isAdmitted(socket, admits),
         onConnection: (socket, certificateName) =>
           onConnection(socket, { address: socket.remoteAddress ?? '', auth: tls.auth, certificateName }),
         onRefused,
@@ -112,8 +116,16 @@ async function createListener(
   }
 }
 
-function tcpServer(onConnection: OnConnection): Server {
-  return createTcpServer({ noDelay: true }, (socket) => onConnection(socket, withoutTls(socket)));
+function isAdmitted(socket: Socket, admits: ListenerParts['admits']): boolean {
+  const isTaken = admits(socket.remoteAddress ?? '');
+  if (!isTaken) socket.destroy();
+  return isTaken;
+}
+
+function tcpServer(admits: ListenerParts['admits'], onConnection: OnConnection): Server {
+  return createTcpServer({ noDelay: true }, (socket) => {
+    if (isAdmitted(socket, admits)) onConnection(socket, withoutTls(socket));
+  });
 }
 
 function withoutTls({ remoteAddress = '' }: Socket): Omit<Arrival, 'anonymous'> {

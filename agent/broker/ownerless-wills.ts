@@ -19,8 +19,8 @@ export interface WillRules {
 type Options = Pick<BrokerOptions, 'sessions' | 'intake' | 'devices' | 'allowAnonymous'>;
 
 /**
- * Each is recorded, unless its topic is local, then delivered, then forgotten; what is not allowed is dropped. One that cannot be recorded
- * is tried at the next start, and so is one of an unknown device while the device file is damaged.
+ * Each is recorded, unless its topic is local, then delivered, then forgotten; what is not allowed is dropped. One that cannot
+ * be recorded is tried at the next start, and so is one of an unknown device while the device file is damaged.
  */
 export async function publishOwnerlessWills(
   aedes: Aedes,

@@ -1,6 +1,6 @@
 /** MQTT over TLS 1.2 or newer. Certificate, key and client authorities are read again when their files change. */
-import type { Socket } from 'node:net';
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { createServer, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import {
@@ -22,6 +22,8 @@ interface TlsListenerOptions {
   handshakeTimeoutMs: number;
   clock: Clock;
   log: Logger;
+  /** Asked before the handshake, which is what costs; false: the connection is over. */
+  isAdmitted(socket: Socket): boolean;
   onConnection(socket: TLSSocket, certificateName: string | null): void;
   /** A handshake failed, or a client certificate is not of the authorities. */
   onRefused(address: string, problem: string): void;
@@ -31,23 +33,24 @@ interface TlsListenerOptions {
 export async function createTlsListener(
   options: TlsListenerOptions,
 ): Promise<{ server: Server; end: () => void }> {
-  const { tls, handshakeTimeoutMs, clock, log, onConnection, onRefused } = options;
+  const { tls, handshakeTimeoutMs, clock, log, isAdmitted, onConnection, onRefused } = options;
   const stamp = await stampOfTlsFiles(tls);
-  const server = createServer({
+  const handshaker = createServer({
     ...(await readTlsFiles(tls)),
     requestCert: tls.auth !== 'password',
     // With `either`, a client without a certificate goes on to its password; a wrong one is refused below.
     rejectUnauthorized: tls.auth === 'certificate',
     handshakeTimeout: handshakeTimeoutMs,
-    noDelay: true,
   });
   const handshakes = new Map<string, Socket>();
-  server.on('connection', (socket: Socket) => {
+  const server = createTcpServer({ noDelay: true }, (socket) => {
+    if (!isAdmitted(socket)) return;
     const key = endOf(socket);
     handshakes.set(key, socket);
     socket.once('close', () => handshakes.delete(key));
+    handshaker.emit('connection', socket);
   });
-  server.on('secureConnection', (socket) => {
+  handshaker.on('secureConnection', (socket) => {
     handshakes.delete(endOf(socket));
     const name = tls.auth === 'password' ? null : commonNameOf(socket);
     if (name !== null && !socket.authorized) {
@@ -57,8 +60,8 @@ export async function createTlsListener(
     }
     onConnection(socket, name);
   });
-  server.on('tlsClientError', (error, socket) => onRefused(socket.remoteAddress ?? '', errorText(error)));
-  const follow = tlsFilesFollower(server, stamp, { files: tls, component: 'broker', log });
+  handshaker.on('tlsClientError', (error, socket) => onRefused(socket.remoteAddress ?? '', errorText(error)));
+  const follow = tlsFilesFollower(handshaker, stamp, { files: tls, component: 'broker', log });
   const polling = clock.every(TLS_FILES_POLL_MS, () => void follow());
   return {
     server,

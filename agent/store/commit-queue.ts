@@ -5,7 +5,8 @@
  * Two kinds of things wait without being urgent. Records of streams that may lose a moment (`interval`) are acknowledged at
  * once and held in memory until their time is up, all together, so that a card is written once in that time. A write may
  * take that time once more; when the disk is slower, or away, the stream is one that waits for the disk, so that what a
- * power cut takes does not grow. And notes of what was delivered ride with the next commit: losing one costs a second delivery, which the ledger recognises (I5).
+ * power cut takes does not grow. And notes of what was delivered ride with the next commit: losing one costs a second
+ * delivery, which the ledger recognises (I5).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { Batch, type HeldRecords } from './batch.ts';

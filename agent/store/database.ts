@@ -161,7 +161,7 @@ export class BufferDatabase {
       freedBytes: 0,
       gaps: [],
       endedEpochs: [],
-      isOverdue: false,
+      hasTooOld: false,
       room: { usedBytes: 0, lowestPriority: null, streamBytes: {} },
     };
     for (const operation of operations) this.#operate(operation, result);
@@ -182,7 +182,7 @@ export class BufferDatabase {
       return;
     }
     if (operation.kind === 'expire') {
-      result.isOverdue = this.#eviction.expire(operation, result);
+      result.hasTooOld = this.#eviction.expire(operation, result);
       return;
     }
     if (operation.kind === 'vacuum') {

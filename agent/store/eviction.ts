@@ -14,11 +14,11 @@ const PAGE_BYTES = 4096;
 /** Chunks given up in one commit to make room (I10): more than the records that a commit brings, so that it keeps up. */
 const CHUNKS_PER_COMMIT = 4096;
 /**
- * Given up in one commit for their age, in chunks and in record bytes (I10): twice what a commit brings, so that it keeps up, and
- * little, because publishes wait for that commit and the pages of what leaves are read.
+ * Given up in one commit for their age, in chunks and in record bytes (I10): beside twice what the commit brings, so that it
+ * keeps up, only a little, because publishes wait for that commit and the pages of what leaves are read.
  */
-const EXPIRED_CHUNKS_PER_COMMIT = 256;
-const EXPIRED_BYTES_PER_COMMIT = 4 * 2 ** 20;
+const EXPIRED_CHUNKS = 64;
+const EXPIRED_BYTES = 512 * 1024;
 /** Room is made a little ahead, so that not every commit has to. */
 const SLACK_PARTS = 64;
 const SLACK_BYTES_MAX = 4 * 2 ** 20;
@@ -82,18 +82,23 @@ export class Eviction {
   }
 
   /**
-   * Gives up what is older than its stream keeps it, or a part of that: then returns true. Of an earlier boot a record is at
-   * least as old as this boot (I7).
+   * Gives up what is older than its stream keeps it, or a part of that: then returns true, if it got on at all. Of an earlier
+   * boot a record is at least as old as this boot (I7).
    */
   expire({ bootId, monoMs }: { bootId: string; monoMs: number }, result: CommitResult): boolean {
     const boots = new Map(this.#sql.allEpochs.all().map((epoch) => [epoch.name, epoch.boot_id]));
-    const left = { chunks: EXPIRED_CHUNKS_PER_COMMIT, bytes: EXPIRED_BYTES_PER_COMMIT };
+    const before = result.freedBytes;
+    const broughtBytes = result.appended.reduce((sum, { bytes }) => sum + bytes, 0);
+    const left = {
+      chunks: EXPIRED_CHUNKS + 2 * result.appended.length,
+      bytes: EXPIRED_BYTES + 2 * broughtBytes,
+    };
     for (const stream of this.#streams.all()) {
       const { maxAgeMs } = stream.limits;
       if (maxAgeMs === null || stream.bytes === 0) continue;
       const isThisBoot = boots.get(stream.epoch) === bootId;
       const isTooOld = (head: ChunkHead): boolean => monoMs - (isThisBoot ? head.monoMs : 0) > maxAgeMs;
-      if (this.#expireStream(stream, isTooOld, left, result)) return true;
+      if (this.#expireStream(stream, isTooOld, left, result)) return result.freedBytes > before;
     }
     return false;
   }

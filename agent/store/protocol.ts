@@ -89,7 +89,7 @@ export interface CommitResult {
   /** Epochs of which nothing is left. */
   endedEpochs: string[];
   /** An `expire` left records that are too old to the next one. */
-  isOverdue: boolean;
+  hasTooOld: boolean;
   room: Room;
 }
 

@@ -315,9 +315,9 @@ export class Store implements Service {
     return result;
   }
 
-  #committed({ appended, gaps, endedEpochs, isOverdue, room }: CommitResult): void {
+  #committed({ appended, gaps, endedEpochs, hasTooOld, room }: CommitResult): void {
     this.#room = room;
-    this.#upkeep.looked(isOverdue);
+    this.#upkeep.committed(hasTooOld);
     this.#epochs.ended(endedEpochs);
     if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
     if (gaps.length === 0) return;

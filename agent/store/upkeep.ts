@@ -20,7 +20,7 @@ export class Upkeep {
   readonly #parts: UpkeepParts;
   readonly #hasAges: boolean;
   #isUnderWay: boolean = false;
-  #isOverdue: boolean = false;
+  #hasTooOld: boolean = false;
 
   constructor(parts: UpkeepParts) {
     this.#parts = parts;
@@ -35,9 +35,9 @@ export class Upkeep {
     if (due.length > 0) void this.#run(due);
   }
 
-  /** A commit looked for records too old: `isOverdue` when it left some of them to the next. */
-  looked(isOverdue: boolean): void {
-    this.#isOverdue = isOverdue;
+  /** Of each commit: whether it looked for records too old and left some of them to the next. */
+  committed(hasTooOld: boolean): void {
+    this.#hasTooOld = hasTooOld;
   }
 
   async #run(due: Operation[]): Promise<void> {
@@ -45,7 +45,7 @@ export class Upkeep {
     this.#isUnderWay = true;
     try {
       await Promise.all(due.map(operate));
-      while (this.#isOverdue) await operate(this.#expiry());
+      while (this.#hasTooOld) await operate(this.#expiry());
     } catch {
       // The store stops, and the next start looks again.
     } finally {

@@ -52,7 +52,9 @@ export interface Gated {
 export async function startGated(
   t: Test,
   content: Partial<DeviceFile>,
-  options: Partial<Pick<BrokerOptions, 'listeners' | 'allowAnonymous'>> = {},
+  options: Partial<Pick<BrokerOptions, 'listeners' | 'allowAnonymous'>> & {
+    limits?: Partial<BrokerOptions['limits']>;
+  } = {},
 ): Promise<Gated> {
   const dir = mkdtempSync(join(tmpdir(), 'headgate-test-'));
   const file = join(dir, 'devices.json');

@@ -49,6 +49,20 @@ t.test('over the connect rate a connection is ended before it says anything', as
   for (const socket of sockets) socket.destroy();
 });
 
+t.test('so it is where WebSockets are taken, whatever the connection asks for', async (t) => {
+  const { intake } = heldIntake();
+  const { broker, port } = await startBroker(intake, {
+    listeners: [{ type: 'ws', host: '127.0.0.1', port: 0 }],
+    limits: { maxConnectRatePerAddress: 1 },
+  });
+  t.teardown(() => broker.stop());
+  const sockets = Array.from({ length: 10 }, () => connectSocket(port, '127.0.0.1'));
+  for (const socket of sockets) socket.on('error', () => undefined).resume();
+  await until(() => broker.stats().refusals['connect-rate'] === 6);
+  await until(() => sockets.filter(({ destroyed }) => destroyed).length === 6);
+  for (const socket of sockets) socket.destroy();
+});
+
 /** An intake that commits at once, and when it did. */
 function timedIntake(): { atMs: number[]; intake: BrokerOptions['intake'] } {
   const atMs: number[] = [];

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import t, { type Test } from 'tap';
 import type { ListenerAuth } from '../../../agent/broker/gate.ts';
+import type { BrokerOptions } from '../../../agent/broker/options.ts';
 import { createCertificateAuthority } from '../../../loopback/ca.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
@@ -16,7 +17,11 @@ const stranger = await createCertificateAuthority(systemClock, systemEntropy);
 const server = await authority.issue('gateway', 'server');
 const DEVICES = [device('pump-1'), device('pump-2'), device('off', { disabled: true })];
 
-async function startTls(t: Test, auth: ListenerAuth): Promise<Gated> {
+async function startTls(
+  t: Test,
+  auth: ListenerAuth,
+  limits: Partial<BrokerOptions['limits']> = {},
+): Promise<Gated> {
   // The listener's files stand beside the device file, in a folder of the test.
   const dir = t.testdir({ 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca });
   const tls = {
@@ -28,7 +33,7 @@ async function startTls(t: Test, auth: ListenerAuth): Promise<Gated> {
   const gated = await startGated(
     t,
     { devices: DEVICES },
-    { listeners: [{ type: 'tls', host: '127.0.0.1', port: 0, tls }], allowAnonymous: true },
+    { listeners: [{ type: 'tls', host: '127.0.0.1', port: 0, tls }], allowAnonymous: true, limits },
   );
   return { ...gated, dir };
 }
@@ -56,6 +61,58 @@ t.test('TLS with passwords; never anonymous', async (t) => {
   t.equal(await login(t, { port, clientId: 'pump-1', username: 'pump-1', password: PASSWORD }), -1, 'no TLS');
   await until(() => (broker.stats().refusals.certificate ?? 0) >= 1);
   t.notMatch(lines.join(''), /PRIVATE KEY/);
+});
+
+t.test('ciphers: authenticated, with forward secrecy; also after a new certificate', async (t) => {
+  const { port, dir, lines } = await startTls(t, 'password');
+  const negotiated = async (ciphers: string, maxVersion: 'TLSv1.2' | 'TLSv1.3'): Promise<string> => {
+    const socket = connectTls({ port, host: '127.0.0.1', ca: authority.ca, ciphers, maxVersion });
+    try {
+      await once(socket, 'secureConnect');
+      return socket.getCipher().name;
+    } finally {
+      socket.destroy();
+    }
+  };
+  const refusesCbc = async (): Promise<void> => {
+    // The server's certificate is of ECDSA.
+    for (const cbc of [
+      'ECDHE-ECDSA-AES128-SHA256',
+      'ECDHE-ECDSA-AES256-SHA384',
+      'ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA',
+    ])
+      await t.rejects(negotiated(cbc, 'TLSv1.2'), /handshake failure/i, cbc);
+  };
+  await refusesCbc();
+  for (const aead of [
+    'ECDHE-ECDSA-AES128-GCM-SHA256',
+    'ECDHE-ECDSA-AES256-GCM-SHA384',
+    'ECDHE-ECDSA-CHACHA20-POLY1305',
+  ])
+    t.equal(await negotiated(aead, 'TLSv1.2'), aead);
+  for (const suite of ['TLS_AES_128_GCM_SHA256', 'TLS_CHACHA20_POLY1305_SHA256'])
+    t.equal(await negotiated(suite, 'TLSv1.3'), suite);
+  const next = await authority.issue('gateway', 'server');
+  writeFiles(dir, { 'key.pem': next.key, 'cert.pem': next.cert });
+  await until(() => lines.some((line) => line.includes('broker.certificate_reloaded')));
+  await refusesCbc();
+});
+
+t.test('connections over the rate are ended before the handshake, and failed handshakes count', async (t) => {
+  const { port, broker } = await startTls(t, 'password', { maxConnectRatePerAddress: 1 });
+  const hello = 'GET / HTTP/1.1\r\n\r\n'; // No ClientHello.
+  for (let i = 1; i <= 4; i++) {
+    const socket = connect(port, '127.0.0.1', () => socket.write(hello));
+    socket.on('error', () => undefined).resume();
+    await until(() => broker.stats().refusals.certificate === i);
+  }
+  // They send nothing: nothing but their arrival can end them.
+  const silent = Array.from({ length: 10 }, () => connect(port, '127.0.0.1'));
+  for (const socket of silent) socket.on('error', () => undefined).resume();
+  await until(() => silent.filter(({ destroyed }) => destroyed).length >= 5);
+  t.ok((broker.stats().refusals['connect-rate'] ?? 0) >= 5);
+  t.equal(broker.stats().connections, 0);
+  for (const socket of silent) socket.destroy();
 });
 
 t.test('a certificate: its common name is the device', async (t) => {
