@@ -17,14 +17,33 @@ export type ConfigKind = 'agent' | 'router' | 'policy';
 
 interface CheckedConfig {
   kind: ConfigKind;
+  /** Neither the user nor the content said which kind: it was held against an agent's. */
+  isGuess: boolean;
   problems: ConfigProblem[];
 }
 
+/** Keys that only one kind has: the first of these that the file has tells its kind. */
+const TELLING: ReadonlyArray<readonly [ConfigKind, readonly string[]]> = [
+  ['agent', ['gateway', 'providers']],
+  ['router', ['sources', 'feeds']],
+  ['policy', ['streams']],
+  ['agent', ['broker', 'buffer', 'clock', 'downlinks', 'history', 'policy', 'policy_file']],
+  ['router', ['conflicts', 'dead_letters', 'ledger', 'receipts', 'retention']],
+  ['policy', ['compliance', 'cost', 'failover', 'hedge', 'scoring', 'version']],
+];
+
 /** `kind` null: told by the keys at the top of the file, an agent's when they tell nothing. */
 export function checkConfig(file: string, kind: ConfigKind | null): CheckedConfig {
-  const known = kind ?? kindOf(file);
+  const opening = openConfig(file, systemSources);
+  if (!opening.ok) return { kind: kind ?? 'agent', isGuess: false, problems: opening.problems };
+  const { value } = opening.opened;
+  const told = kind ?? kindOf(value);
+  // A policy may be empty, where one is asked for: then all is as by default.
+  if (isEmpty(value) && kind !== 'policy')
+    return { kind: told ?? 'agent', isGuess: told === null, problems: [emptyFile(file)] };
+  const known = told ?? 'agent';
   const result = load(file, known);
-  return { kind: known, problems: result.ok ? [] : result.problems };
+  return { kind: known, isGuess: told === null, problems: result.ok ? [] : result.problems };
 }
 
 function load(file: string, kind: ConfigKind): ConfigResult<unknown> {
@@ -38,10 +57,25 @@ function load(file: string, kind: ConfigKind): ConfigResult<unknown> {
   }
 }
 
-function kindOf(file: string): ConfigKind {
-  const opening = openConfig(file, systemSources);
-  const has = (key: string): boolean => opening.ok && valueAt(opening.opened.value, [key]) !== undefined;
-  if (has('gateway') || has('providers')) return 'agent';
-  if (has('sources') || has('feeds')) return 'router';
-  return has('streams') ? 'policy' : 'agent';
+/** Null when its keys do not tell. */
+function kindOf(value: unknown): ConfigKind | null {
+  const has = (key: string): boolean => valueAt(value, [key]) !== undefined;
+  return TELLING.find(([, keys]) => keys.some(has))?.[0] ?? null;
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
+}
+
+function emptyFile(file: string): ConfigProblem {
+  const hint = 'docs/examples has files to begin with; headgate config schema <kind> lists the keys';
+  return {
+    file,
+    path: '',
+    line: null,
+    column: null,
+    message: 'there is nothing in this file',
+    found: null,
+    hint,
+  };
 }

@@ -1,5 +1,5 @@
 /** What `headgate device` does to the device file. Each function is one edit: the new content, or why there is none. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { AclRule } from '../agent/broker/acl.ts';
 import {
@@ -33,7 +33,10 @@ export interface Credential {
 async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode> {
   if ((dataDir === undefined) === (config === undefined))
     return fail('give --data-dir <folder> or --config <agent.yaml>', EXIT.usage);
-  if (dataDir !== undefined) return deviceFilePath(dataDir);
+  if (dataDir !== undefined) {
+    if (await isFolder(dataDir)) return deviceFilePath(dataDir);
+    return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
+  }
   // With the schemas of all providers: only where they are needed.
   const { loadAgentConfig } = await import('../agent/config.ts');
   const loaded = loadAgentConfig(config ?? '');
@@ -42,11 +45,21 @@ async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode
   return fail(formatProblems(loaded.problems), EXIT.config);
 }
 
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
+      return false;
+    throw error;
+  }
+}
+
 /** Changes the file; the exit code. */
 export async function editDevices(flags: FileFlags, edit: Edit): Promise<ExitCode> {
   const file = await locate(flags);
   if (typeof file === 'number') return file;
-  // As the agent makes it; a folder on the command line that is not there is a mistake.
+  // As the agent makes it.
   if (flags.config !== undefined) await mkdir(dirname(file), { recursive: true, mode: 0o750 });
   const result = await editDeviceFile(file, edit);
   return result.ok ? EXIT.ok : fail(result.problem, EXIT.failed);

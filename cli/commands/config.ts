@@ -34,10 +34,15 @@ async function check(file: string, { kind: asked, json = false }: CheckFlags): P
   const wanted = asked === undefined ? null : toKind(asked);
   if (wanted === undefined) return unknownKind(asked ?? '');
   const { checkConfig, formatProblems } = await import('../check-config.ts');
-  const { kind, problems } = checkConfig(file, wanted);
+  const { kind, isGuess, problems } = checkConfig(file, wanted);
   if (json) printJson({ ok: problems.length === 0, kind, problems });
   else if (problems.length === 0) printLine(`${file}: ok (${kind})`);
   else fail(formatProblems(problems), EXIT.config);
+  if (isGuess && !json)
+    fail(
+      `its keys do not tell what it is: checked as ${kind}; --kind ${KINDS.join('|')} says it`,
+      EXIT.config,
+    );
   return problems.length === 0 ? EXIT.ok : EXIT.config;
 }
 

@@ -16,6 +16,14 @@ interface AddFlags extends FileFlags {
 
 type RuleFlags = FileFlags & { remove?: boolean };
 
+const IMPORT_HELP = `
+CSV: the first line names the columns, out of name, password and groups (separated by spaces).
+  name,password,groups
+  press-1,,"pumps line-2"
+JSON: a list of objects with these keys; only name must be there.
+  [{ "name": "press-1", "groups": ["pumps", "line-2"] }]
+Without a password one is generated; they are printed as CSV, once.`;
+
 const ALLOWS = ['publish', 'subscribe', 'both'] as const;
 const RULE_ARGUMENTS = '<publish|subscribe|both> <filter>';
 
@@ -82,9 +90,9 @@ export function addDeviceCommand(program: Command): void {
         );
       }),
     );
-  command(device, 'import <file>', 'Add the devices of a .json or .csv file, all or none.').action(
-    run(async (file: string, flags: FileFlags) => importDevices(file, flags)),
-  );
+  command(device, 'import <file>', 'Add the devices of a .json or .csv file, all or none.')
+    .addHelpText('after', IMPORT_HELP)
+    .action(run(async (file: string, flags: FileFlags) => importDevices(file, flags)));
   addGroupCommands(device.command('group').description('Groups of devices with rules in common.'));
 }
 

@@ -21,7 +21,10 @@ export function addExplainCommand(program: Command): void {
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (stream: string | undefined, flags: ExplainFlags) => {
-      process.exitCode = await explain(stream ?? flags.stream, flags);
+      const isTwice = stream !== undefined && flags.stream !== undefined && stream !== flags.stream;
+      process.exitCode = isTwice
+        ? fail(`"${flags.stream}" and "${stream}": name one stream, or none for all`, EXIT.usage)
+        : await explain(stream ?? flags.stream, flags);
     });
 }
 

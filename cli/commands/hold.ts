@@ -29,12 +29,7 @@ export function addHoldCommand(program: Command): void {
     .option('--reason <text>', 'why, and the name to end it by (default: by hand)')
     .option('--for <duration>', 'ends by itself after 30m, 2h, 7d')
     .action(async (provider: string, flags: HoldFlags) => {
-      const { reason, for: duration } = flags;
-      process.exitCode = await change(flags, {
-        path: '/v1/holds',
-        method: 'PUT',
-        body: { provider, reason, for: duration },
-      });
+      process.exitCode = await add(provider, flags);
     });
   shared(hold.command('rm <provider>'))
     .description('End the hold of a provider; with several, the one of that reason.')
@@ -51,6 +46,18 @@ export function addHoldCommand(program: Command): void {
     .action(async (flags: HoldFlags) => {
       process.exitCode = await change(flags, { path: '/v1/holds' });
     });
+}
+
+/** What the agent would refuse is refused here, whether it runs or not. */
+async function add(provider: string, flags: HoldFlags): Promise<number> {
+  const { holdRequest } = await import('../../agent/holds/hold-file.ts');
+  const body = { provider, reason: flags.reason, for: flags.for };
+  const parsed = holdRequest.safeParse(body);
+  if (!parsed.success) {
+    const mistakes = parsed.error.issues.map(({ path, message }) => `--${path.join('.')}: ${message}`);
+    return fail(mistakes.join('; '), EXIT.usage);
+  }
+  return change(flags, { path: '/v1/holds', method: 'PUT', body });
 }
 
 /** Asks, and shows the holds as they are then. */

@@ -16,8 +16,11 @@ export function addStatusCommand(program: Command): void {
     .description(
       'What a running agent or router does: streams, buffer, providers; sources, ledger, gateways.',
     )
-    .option('--admin <url>', `address of the admin server (default: ${AGENT_ADMIN_URL})`)
-    .option('--router', `ask the router at ${ROUTER_ADMIN_URL}`)
+    .option(
+      '--admin <url>',
+      `address of the admin server (default: ${AGENT_ADMIN_URL}, with --router ${ROUTER_ADMIN_URL})`,
+    )
+    .option('--router', 'ask the router in place of the agent')
     .option('--json', 'print the answer as JSON')
     .action(async (flags: StatusFlags) => {
       process.exitCode = await status(flags);

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { EXIT } from '../../shared/exit-codes.ts';
+import { parseRecordId } from '../../shared/record.ts';
 import type { WhereAnswer } from '../../shared/where.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
@@ -23,6 +24,10 @@ export function addWhereCommand(program: Command): void {
 }
 
 async function where(record: string, { admin, json = false }: WhereFlags): Promise<number> {
+  if (parseRecordId(record) === null) {
+    const form = '<gateway>/<epoch>/<stream>/<seq>, such as gw-1/12-9f3c01ab/telemetry/4711';
+    return fail(`"${record}" is no record id: expected ${form}`, EXIT.usage);
+  }
   const path = `/v1/where?id=${encodeURIComponent(record)}`;
   const answer = await ask({ base: admin, path, who: 'the agent' });
   if (!answer.ok) return fail(answer.message, answer.code);

@@ -25,6 +25,8 @@ const RECONNECT_MAX_MS = 10_000;
 const WATCHDOG_MS = 15_000;
 const STOP_TIMEOUT_MS = 5000;
 
+const CONNECTION_STRING = /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i;
+
 /** A `sources[]` entry of type `azure`, without what every source has. */
 export const eventHubsOptions = z
   .object({
@@ -46,14 +48,12 @@ export const eventHubsOptions = z
     credentials: z.strictObject({
       connection_string: z
         .string()
-        .regex(
-          /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i,
-          'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…',
-        )
+        .regex(CONNECTION_STRING, 'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…')
         .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
     }),
   })
-  .refine((options) => hubOf(options) !== null, {
+  // Of a connection string that is wrong itself, or whose variable is not set, nothing follows.
+  .refine((options) => !isWhole(options) || hubOf(options) !== null, {
     path: ['event_hub'],
     message: 'name the event hub here or as EntityPath in the connection string, and the same in both',
   });
@@ -172,6 +172,11 @@ class EventHubsSource implements Source {
     this.#readers.set(partition, made);
     return made;
   }
+}
+
+function isWhole({ credentials }: { credentials: { connection_string: string } }): boolean {
+  const text = credentials.connection_string;
+  return CONNECTION_STRING.test(text) && !text.includes('${');
 }
 
 /** The event hub's name; null when it is given nowhere, or twice and differently. */

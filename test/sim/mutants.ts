@@ -148,7 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     breaks: 'I9',
     what: 'an open breaker is never probed',
-    file: 'agent/routing/provider.ts',
+    file: 'agent/routing/probes.ts',
     from: 'return nowMs >= health.nextProbeMs;',
     to: 'return false;',
   },

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { MUTANTS, type Mutant } from './mutants.ts';
+import type { Violation } from './truth.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COPIED = ['agent', 'router', 'shared', 'test/sim', 'package.json'];
@@ -16,6 +17,12 @@ const THREADS = 2;
 const SEEDS_MAX = 200;
 /** The first seed is one that is run twice, see seeds.ts. */
 const FIRST_SEED = 20;
+
+/** What main.ts prints of it. */
+interface SimReport {
+  seeds: number;
+  failures: Array<{ violations: Violation[] }>;
+}
 
 interface Verdict {
   seeds: number;
@@ -43,12 +50,12 @@ async function worlds(folder: string): Promise<Verdict | null> {
   const numbers = ['--seeds', String(SEEDS_MAX), '--days', '2', '--seed', String(FIRST_SEED)];
   const child = spawn(
     process.execPath,
-    [join(folder, 'test/sim/main.ts'), ...numbers, '--threads', '1', '--first'],
+    [join(folder, 'test/sim/main.ts'), ...numbers, '--threads', '1', '--first', '--json'],
     { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] },
   );
-  const lines = (await text(child.stdout)).trim().split('\n');
-  const report: { seeds: number; violations: number } = JSON.parse(lines.at(-1) ?? '');
-  return report.violations > 0 ? { seeds: report.seeds, first: lines[1]?.trim() ?? '' } : null;
+  const { seeds, failures }: SimReport = JSON.parse(await text(child.stdout));
+  const violation = failures[0]?.violations[0];
+  return violation ? { seeds, first: `${violation.invariant}: ${violation.what}` } : null;
 }
 
 const pending = [...MUTANTS];

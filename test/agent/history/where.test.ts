@@ -95,9 +95,10 @@ t.test(
       /^gw-1\/.*\/both\/2: delivered\n\nACCEPTED BY +NOT BEFORE +NOT AFTER +CLOCK\n[ab] /,
     );
     t.match(await gateway.cli('where', 'gw-1/both/2'), {
-      code: 1,
-      stderr: /400: "gw-1\/both\/2" is no record id: expected <gateway>/,
+      code: 2,
+      stderr: /"gw-1\/both\/2" is no record id: expected <gateway>/,
     });
+    await t.rejects(gateway.ask('/v1/where?id=abc'), /\\"abc\\" is no record id: expected <gateway>/);
     t.match(await gateway.cli('where', `gw-2/${epoch}/both/2`), {
       code: 1,
       stderr: /404: that is a record of gw-2/,

@@ -62,9 +62,10 @@ t.test('hold add, rm and ls: routing obeys, reasons nest, SIGKILL changes nothin
   t.equal(await goes('a'), 'a', 'it ended by itself');
   t.match(await gateway.cli('hold', 'add', 'c'), { code: 1, stderr: /404: no provider "c"; there are a, b/ });
   t.match(await gateway.cli('hold', 'add', 'a', '--for', 'ever'), {
-    code: 1,
-    stderr: /400: .*expected a duration/,
+    code: 2,
+    stderr: /--for: expected a duration/,
   });
+  t.equal(await put(gateway.admin, '{"provider":"a","for":"ever"}'), 400);
   t.equal(await put(gateway.admin, 'no json'), 400);
   t.equal(await put(gateway.admin, '{"provider":"a"}', { origin: 'http://example.com' }), 403);
   t.equal(await put(gateway.admin, '{"provider":"a"}', { host: 'example.com' }), 403);
