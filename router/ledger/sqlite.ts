@@ -79,6 +79,7 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
 
 class SqliteLedger implements Ledger {
   readonly upkeep: LedgerUpkeep;
+  readonly shared = false;
   readonly #db: Sqlite;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -98,7 +99,7 @@ class SqliteLedger implements Ledger {
   readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
   readonly #saveContact: Statement<[string, string, number]>;
   readonly #contacts: Statement<[], GatewayContact>;
-  readonly #savePosition: Statement<[string, string, string]>;
+  readonly #replacePosition: Statement<[{ source: string; key: string; from: string | null; to: string }]>;
   readonly #position: Statement<[string, string], string>;
   readonly #savePing: Statement<[number]>;
   #knownDataVersion: number | undefined;
@@ -141,8 +142,10 @@ class SqliteLedger implements Ledger {
       'INSERT OR REPLACE INTO contact (gateway, source, last_wall_ms) VALUES (?, ?, ?)',
     );
     this.#contacts = db.prepare('SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact');
-    this.#savePosition = db.prepare(
-      'INSERT OR REPLACE INTO checkpoint (source, partition, position) VALUES (?, ?, ?)',
+    this.#replacePosition = db.prepare(
+      `INSERT INTO checkpoint (source, partition, position) SELECT :source, :key, :to
+       WHERE :from IS (SELECT position FROM checkpoint WHERE source = :source AND partition = :key)
+       ON CONFLICT DO UPDATE SET position = excluded.position`,
     );
     this.#position = db
       .prepare<[string, string], string>('SELECT position FROM checkpoint WHERE source = ? AND partition = ?')
@@ -219,12 +222,12 @@ class SqliteLedger implements Ledger {
     return this.#feeds.move(feed, from, to);
   }
 
-  async load(source: string, partition: string): Promise<string | null> {
-    return this.#position.get(source, partition) ?? null;
+  async load(source: string, key: string): Promise<string | null> {
+    return this.#position.get(source, key) ?? null;
   }
 
-  async save(source: string, partition: string, position: string): Promise<void> {
-    this.#savePosition.run(source, partition, position);
+  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+    return this.#replacePosition.run({ source, key, from, to }).changes === 1;
   }
 
   async ping(): Promise<void> {

@@ -1,13 +1,16 @@
 /**
  * Reads IoT Hub's Event Hubs compatible endpoint (or any event hub). Event Hubs keeps no place for its readers: ours is in
- * the ledger's database, so that a place is never kept for events that are not committed (I5).
+ * the ledger's database, so that a place is never kept for events that are not committed (I5). Routers that share the ledger
+ * share the partitions.
  */
 import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
 import { z } from 'zod';
 import { sendReasonOf } from '../../shared/envelope/send-reason.ts';
 import { errorText } from '../../shared/log.ts';
+import { Ownership } from './event-hubs/ownership.ts';
 import { PartitionReader } from './event-hubs/partition.ts';
+import type { Position } from './event-hubs/position.ts';
 import { runSession } from './event-hubs/session.ts';
 import { providerProperties } from './properties.ts';
 import {
@@ -24,6 +27,8 @@ const RECONNECT_FIRST_MS = 250;
 const RECONNECT_MAX_MS = 10_000;
 const WATCHDOG_MS = 15_000;
 const STOP_TIMEOUT_MS = 5000;
+const LEASE_MS = 15_000;
+const ROUTER_BYTES = 8;
 
 const CONNECTION_STRING = /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i;
 
@@ -62,6 +67,8 @@ export type EventHubsOptions = z.infer<typeof eventHubsOptions>;
 
 export interface EventHubsDeps extends SourceDeps {
   checkpoints: CheckpointStore;
+  /** How long a router that was killed keeps its partitions from the others. */
+  leaseMs?: number;
   watchdogMs?: number;
 }
 
@@ -78,6 +85,9 @@ class EventHubsSource implements Source {
   readonly #readers = new Map<string, PartitionReader>();
   readonly #state = initialSourceState();
   #running: Promise<void> | null = null;
+  #ownership: Ownership | null = null;
+  /** Tells the session that the readers changed. */
+  #sync: () => void = () => undefined;
 
   constructor(name: string, options: EventHubsOptions, deps: EventHubsDeps) {
     this.name = name;
@@ -86,7 +96,8 @@ class EventHubsSource implements Source {
   }
 
   start(handler: DeliveryHandler): Promise<void> {
-    this.#running ??= this.#run(handler);
+    this.#ownership ??= this.#share(handler);
+    this.#running ??= this.#run(this.#ownership);
     return Promise.resolve();
   }
 
@@ -94,6 +105,7 @@ class EventHubsSource implements Source {
     this.#stopping.abort();
     const readers = [...this.#readers.values()];
     await Promise.all([this.#running, ...readers.map((reader) => reader.stop(STOP_TIMEOUT_MS))]);
+    await this.#ownership?.leave();
   }
 
   state(): SourceState {
@@ -101,7 +113,7 @@ class EventHubsSource implements Source {
   }
 
   /** One session after the other, spaced by a backoff that a good connection resets. */
-  async #run(handler: DeliveryHandler): Promise<void> {
+  async #run(ownership: Ownership): Promise<void> {
     const { clock, entropy, log } = this.#deps;
     const { signal } = this.#stopping;
     let delayMs = RECONNECT_FIRST_MS;
@@ -112,7 +124,8 @@ class EventHubsSource implements Source {
         this.#state.lastError = null;
         log.info({ event: 'event_hubs.connected', source: this.name });
       };
-      const reason = await this.#session(handler, onConnected);
+      const reason = await this.#session(ownership, onConnected);
+      ownership.rest();
       this.#state.connected = false;
       this.#state.backlog = null;
       if (signal.aborted) return;
@@ -123,7 +136,7 @@ class EventHubsSource implements Source {
     }
   }
 
-  async #session(handler: DeliveryHandler, onConnected: () => void): Promise<string> {
+  async #session(ownership: Ownership, onConnected: () => void): Promise<string> {
     const { ca_file, consumer_group, credentials } = this.#options;
     try {
       return await runSession({
@@ -135,7 +148,11 @@ class EventHubsSource implements Source {
         ca: ca_file === undefined ? null : await readFile(ca_file, 'utf8'),
         watchdogMs: this.#deps.watchdogMs ?? WATCHDOG_MS,
         clock: this.#deps.clock,
-        reader: (partition) => this.#reader(partition, handler),
+        join: (partitions) => ownership.join(partitions),
+        readers: this.#readers,
+        follow: (sync) => {
+          this.#sync = sync;
+        },
         toDelivery: (event) => toDelivery(this.name, event),
         onConnected,
         onBacklog: (events) => {
@@ -149,15 +166,42 @@ class EventHubsSource implements Source {
     }
   }
 
-  #reader(partition: string, handler: DeliveryHandler): PartitionReader {
-    const known = this.#readers.get(partition);
-    if (known) return known;
-    const { clock, entropy, log, checkpoints } = this.#deps;
-    const made = new PartitionReader({
+  #share(handler: DeliveryHandler): Ownership {
+    const { clock, entropy, log, checkpoints, leaseMs = LEASE_MS } = this.#deps;
+    const ownership = new Ownership({
       source: this.name,
-      key: `${hubOf(this.#options)}/${this.#options.consumer_group}/${partition}`,
+      key: this.#key(),
+      router: Buffer.from(entropy.bytes(ROUTER_BYTES)).toString('hex'),
+      store: checkpoints,
+      leaseMs: checkpoints.shared ? leaseMs : 0,
+      onGained: (partition, from) => {
+        log.info({ event: 'event_hubs.gained', source: this.name, partition });
+        this.#readers.set(partition, this.#reader(ownership, partition, from, handler));
+        this.#sync();
+      },
+      onLost: (partition) => {
+        log.info({ event: 'event_hubs.lost', source: this.name, partition });
+        this.#readers.get(partition)?.drop();
+        this.#readers.delete(partition);
+        this.#sync();
+      },
+      clock,
+      log,
+    });
+    return ownership;
+  }
+
+  #reader(
+    ownership: Ownership,
+    partition: string,
+    from: Position | null,
+    handler: DeliveryHandler,
+  ): PartitionReader {
+    const { clock, entropy, log } = this.#deps;
+    return new PartitionReader({
+      key: `${this.#key()}/${partition}`,
+      from,
       handler,
-      checkpoints,
       onReceived: () => {
         this.#state.received += 1;
         this.#state.lastReceivedMs = clock.wallMs();
@@ -165,12 +209,16 @@ class EventHubsSource implements Source {
       onSettled: () => {
         this.#state.settled += 1;
       },
+      onAdvanced: (position) => ownership.settled(partition, position),
       clock,
       entropy,
       log,
     });
-    this.#readers.set(partition, made);
-    return made;
+  }
+
+  /** Of the shares in the checkpoint store. */
+  #key(): string {
+    return `${hubOf(this.#options)}/${this.#options.consumer_group}`;
   }
 }
 

@@ -63,14 +63,16 @@ export function brief(outcome: Outcome): string {
   return 'cause' in outcome ? `${outcome.kind}/${outcome.cause}` : outcome.kind;
 }
 
-export function memoryCheckpoints(): CheckpointStore & { saved: Map<string, string> } {
+export function memoryCheckpoints(shared = false): CheckpointStore & { saved: Map<string, string> } {
   const saved = new Map<string, string>();
   return {
+    shared,
     saved,
-    load: (source, partition) => Promise.resolve(saved.get(`${source} ${partition}`) ?? null),
-    save: (source, partition, position) => {
-      saved.set(`${source} ${partition}`, position);
-      return Promise.resolve();
+    load: (source, key) => Promise.resolve(saved.get(`${source} ${key}`) ?? null),
+    replace: (source, key, from, to) => {
+      if ((saved.get(`${source} ${key}`) ?? null) !== from) return Promise.resolve(false);
+      saved.set(`${source} ${key}`, to);
+      return Promise.resolve(true);
     },
   };
 }
@@ -86,13 +88,15 @@ export interface ReadingOptions {
   config: unknown;
   checkpoints?: CheckpointStore;
   watchdogMs?: number;
+  leaseMs?: number;
   answer?: (text: string, times: number) => Settlement | Promise<Settlement>;
 }
 
 /** Starts a source whose handler settles everything, unless `answer` says otherwise. */
 export async function startReading(t: Test, options: ReadingOptions): Promise<Reading> {
-  const { config, checkpoints = memoryCheckpoints(), watchdogMs = 60_000, answer = () => 'settle' } = options;
-  const deps = { clock, entropy, log, checkpoints, watchdogMs };
+  const { config, checkpoints = memoryCheckpoints(), watchdogMs = 60_000, leaseMs = 15_000 } = options;
+  const { answer = () => 'settle' } = options;
+  const deps = { clock, entropy, log, checkpoints, watchdogMs, leaseMs };
   const source = createEventHubsSource('azure', eventHubsOptions.parse(config), deps);
   const deliveries: Delivery[] = [];
   const texts = (): string[] => deliveries.map(({ bytes }) => Buffer.from(bytes).toString());

@@ -93,6 +93,7 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
 
 class JetStreamLedger implements Ledger {
   readonly upkeep: LedgerUpkeep;
+  readonly shared = true;
   readonly #connection: Connection;
   readonly #names: Names;
   readonly #clock: Clock;
@@ -251,12 +252,20 @@ class JetStreamLedger implements Ledger {
     return this.#feeds.move(feed, from, to);
   }
 
-  load(source: string, partition: string): Promise<string | null> {
-    return this.#value(this.#names.position(source, partition));
+  load(source: string, key: string): Promise<string | null> {
+    return this.#value(this.#names.position(source, key));
   }
 
-  async save(source: string, partition: string, position: string): Promise<void> {
-    await this.#connection.publish(this.#names.position(source, partition), Buffer.from(position));
+  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+    const { cursors } = this.#names;
+    for (;;) {
+      // Behind the last message of all (Connection.publishAfter): what is there is read after its place is known.
+      const { last } = await this.#connection.extent(cursors);
+      if ((await this.load(source, key)) !== from) return false;
+      const subject = this.#names.position(source, key);
+      if ((await this.#connection.publishAfter(cursors, subject, last, Buffer.from(to))) !== null)
+        return true;
+    }
   }
 
   async ping(): Promise<void> {

@@ -82,8 +82,8 @@ export class Names {
     return this.#subject('cursor.feed', feed);
   }
 
-  position(source: string, partition: string): string {
-    return this.#subject('cursor.source', source, partition);
+  position(source: string, key: string): string {
+    return this.#subject('cursor.source', source, key);
   }
 
   get conflict(): string {

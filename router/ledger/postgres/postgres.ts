@@ -65,6 +65,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
 
 class PostgresLedger implements Ledger {
   readonly upkeep: PostgresUpkeep;
+  readonly shared = true;
   readonly #db: Database;
   readonly #schema: string;
   readonly #clock: Clock;
@@ -190,20 +191,26 @@ class PostgresLedger implements Ledger {
     return moveFeed(this.#db, feed, from, to);
   }
 
-  async load(source: string, partition: string): Promise<string | null> {
+  async load(source: string, key: string): Promise<string | null> {
     const { rows } = await this.#db.query<{ position: string }>(
       'SELECT position FROM checkpoint WHERE source = $1 AND partition = $2',
-      [source, partition],
+      [source, key],
     );
     return rows[0]?.position ?? null;
   }
 
-  async save(source: string, partition: string, position: string): Promise<void> {
-    await this.#db.query(
-      `INSERT INTO checkpoint (source, partition, position) VALUES ($1, $2, $3)
-       ON CONFLICT (source, partition) DO UPDATE SET position = excluded.position`,
-      [source, partition, position],
-    );
+  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+    const { rows } =
+      from === null
+        ? await this.#db.query(
+            'INSERT INTO checkpoint (source, partition, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING source',
+            [source, key, to],
+          )
+        : await this.#db.query(
+            'UPDATE checkpoint SET position = $4 WHERE source = $1 AND partition = $2 AND position = $3 RETURNING source',
+            [source, key, from, to],
+          );
+    return rows.length === 1;
   }
 
   async ping(): Promise<void> {

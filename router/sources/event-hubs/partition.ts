@@ -3,18 +3,16 @@
  * number at a time; the checkpoint moves only to where everything before it is settled (I5). An event that is to be
  * retried therefore holds the checkpoint, and soon the partition, while its neighbours in hand may finish.
  */
-import type { Clock, Timer } from '../../../shared/clock.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
-import { errorText, type Logger } from '../../../shared/log.ts';
-import type { CheckpointStore, Delivery, DeliveryHandler } from '../source.ts';
-import { formatPosition, type Position, parsePosition } from './position.ts';
+import type { Logger } from '../../../shared/log.ts';
+import type { Delivery, DeliveryHandler } from '../source.ts';
+import type { Position } from './position.ts';
 
 /** Events handed over and not settled, counted from the oldest (I10). */
 const WINDOW = 32;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
-/** A checkpoint costs the ledger's database a write: at most four a second. What a crash re-reads is deduplicated. */
-const SAVE_PERIOD_MS = 250;
 
 export interface IncomingEvent {
   sequenceNumber: number;
@@ -23,13 +21,15 @@ export interface IncomingEvent {
 }
 
 export interface PartitionOptions {
-  source: string;
-  /** Key in the checkpoint store: hub, consumer group and partition. */
+  /** For the log: hub, consumer group and partition. */
   key: string;
+  /** The last event that is settled; null to begin with the oldest that is held. */
+  from: Position | null;
   handler: DeliveryHandler;
-  checkpoints: CheckpointStore;
   onReceived: () => void;
   onSettled: () => void;
+  /** Everything up to here is settled. Not told any more after `drop`. */
+  onAdvanced: (position: Position) => void;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -49,26 +49,18 @@ export class PartitionReader {
   /** Wakes whoever waits for the window to move. */
   #moved = Promise.withResolvers<void>();
   #createdMs = 0;
-  #received: Position | null = null;
-  #loaded: boolean = false;
-  #settled: Position | null = null;
-  #saved: Position | null = null;
-  #saveTimer: Timer | null = null;
+  #received: Position | null;
+  #settled: Position | null;
+  #dropped: boolean = false;
 
   constructor(options: PartitionOptions) {
     this.#options = options;
+    this.#received = options.from;
+    this.#settled = options.from;
   }
 
-  /** Finds the place to go on from in the hub that was made at `createdMs`. Rejects when the store cannot be read. */
-  async resume(createdMs: number): Promise<Position | null> {
-    if (!this.#loaded) {
-      const { source, key, checkpoints } = this.#options;
-      const text = await checkpoints.load(source, key);
-      this.#received = text === null ? null : parsePosition(text);
-      this.#settled = this.#received;
-      this.#saved = this.#received;
-      this.#loaded = true;
-    }
+  /** The place to go on from in the hub that was made at `createdMs`. */
+  resume(createdMs: number): Position | null {
     this.#createdMs = createdMs;
     if (this.#received && this.#received.createdMs !== createdMs) {
       this.#options.log.warn({ event: 'event_hubs.hub_replaced', partition: this.#options.key });
@@ -86,6 +78,11 @@ export class PartitionReader {
   /** Sequence number up to which everything is settled; -1 before the first. */
   get settledSequenceNumber(): number {
     return this.#settled?.sequenceNumber ?? -1;
+  }
+
+  /** The partition is another router's now. */
+  get dropped(): boolean {
+    return this.#dropped;
   }
 
   /** True while it takes nothing because what it has is not settled. */
@@ -106,7 +103,14 @@ export class PartitionReader {
     signal.removeEventListener('abort', wake);
   }
 
-  /** Takes and retries nothing more; waits up to `timeoutMs` for the handler, and saves the checkpoint. */
+  /** For a partition that is another router's now: takes and retries nothing more, and says nothing of what is still in hand. */
+  drop(): void {
+    this.#dropped = true;
+    this.#stopped.abort();
+    this.#wake();
+  }
+
+  /** Takes and retries nothing more; waits up to `timeoutMs` for the handler. */
   async stop(timeoutMs: number): Promise<void> {
     const { clock } = this.#options;
     this.#stopped.abort();
@@ -118,8 +122,6 @@ export class PartitionReader {
     });
     while (waiting && this.#busy > 0) await this.#moved.promise;
     timeout.cancel();
-    this.#saveTimer?.cancel();
-    await this.#save();
   }
 
   #handOver({ sequenceNumber, offset, delivery }: IncomingEvent): void {
@@ -148,29 +150,11 @@ export class PartitionReader {
   #advance(): void {
     this.#options.onSettled();
     while (this.#inHand[0]?.settled) this.#settled = this.#inHand.shift()?.position ?? this.#settled;
-    // The stop saves by itself; after it, the store may be closed.
-    if (this.#stopped.signal.aborted) return;
-    this.#saveTimer ??= this.#options.clock.setTimer(SAVE_PERIOD_MS, () => {
-      this.#saveTimer = null;
-      void this.#save();
-    });
+    if (this.#settled && !this.#dropped) this.#options.onAdvanced(this.#settled);
   }
 
   #wake(): void {
     this.#moved.resolve();
     this.#moved = Promise.withResolvers();
-  }
-
-  async #save(): Promise<void> {
-    const { source, key, checkpoints, log } = this.#options;
-    const position = this.#settled;
-    if (!position || position === this.#saved) return;
-    try {
-      await checkpoints.save(source, key, formatPosition(position));
-      this.#saved = position;
-    } catch (error) {
-      // The next settled event tries again; until then a restart reads a little more twice.
-      log.warn({ event: 'event_hubs.checkpoint_failed', partition: key, error: errorText(error) });
-    }
   }
 }

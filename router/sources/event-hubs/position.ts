@@ -1,7 +1,7 @@
 /** A place in a partition, as it is kept in the checkpoint store. */
 import { z } from 'zod';
 
-const position = z.object({
+export const position = z.object({
   /** When the event hub was made, Unix ms. A hub that was made anew counts from the start again: old places mean nothing in it. */
   createdMs: z.number(),
   sequenceNumber: z.number(),
@@ -11,11 +11,7 @@ const position = z.object({
 
 export type Position = z.infer<typeof position>;
 
-export function formatPosition(value: Position): string {
-  return JSON.stringify(value);
-}
-
-/** Null for text that is not a position. */
+/** As an earlier Headgate kept it, apart; null for text that is not a position. */
 export function parsePosition(text: string): Position | null {
   try {
     return position.parse(JSON.parse(text));

@@ -1,15 +1,15 @@
 /**
- * One connection to the Event Hubs endpoint, from its opening to its end, with a receiver on every partition. It is never
+ * One connection to the Event Hubs endpoint, from its opening to its end, with a receiver on every partition that is this
+ * router's own. It is never
  * mended: the SDK's own recovery can go back to the initial position (azure-sdk-for-js#33205) or leave a partition silent
  * (#13647, #22115), so any error, a closed socket or a watchdog's verdict ends the session, and the next one begins where
  * the partitions have got to.
  */
-import type { EventHubConsumerClient, ReceivedEventData } from '@azure/event-hubs';
+import type { EventHubConsumerClient, ReceivedEventData, Subscription } from '@azure/event-hubs';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
 import type { IncomingEvent, PartitionReader } from './partition.ts';
-import type { Position } from './position.ts';
 
 const BATCH_EVENTS = 32;
 /** Credit: what the service may send ahead of us (I10). */
@@ -27,10 +27,14 @@ export interface SessionOptions {
   /** How often a partition that received nothing is asked whether it should have. */
   watchdogMs: number;
   clock: Clock;
-  reader: (partition: string) => PartitionReader;
+  /** Takes part in the sharing of the hub's partitions; which of them are this router's is in `readers` from then on. */
+  join: (partitions: readonly string[]) => Promise<void>;
+  readers: ReadonlyMap<string, PartitionReader>;
   toDelivery: (event: ReceivedEventData) => IncomingEvent['delivery'];
+  /** Has `sync` called after each change of `readers`. */
+  follow: (sync: () => void) => void;
   onConnected: () => void;
-  /** Events of all partitions that are not settled yet; told at each round of the watchdog. */
+  /** Events of this router's partitions that are not settled yet; told at each round of the watchdog. */
   onBacklog: (events: number) => void;
   /** Ends the session from outside. */
   signal: AbortSignal;
@@ -55,6 +59,9 @@ class Session {
   /** Destroys the connection. */
   readonly #disconnect = new AbortController();
   readonly #over = Promise.withResolvers<string>();
+  readonly #receivers = new Map<PartitionReader, Receiver>();
+  /** Partitions whose receiver is on its way out. */
+  readonly #closing = new Set<string>();
   /** Per partition: the last sequence number received when the watchdog found it behind. */
   readonly #behind = new Map<string, number>();
 
@@ -93,27 +100,58 @@ class Session {
   }
 
   async #open(): Promise<void> {
-    const { reader, onConnected } = this.#options;
+    const { join, follow, onConnected } = this.#options;
     const { partitionIds, createdOn } = await this.#within(
       this.#client.getEventHubProperties({ abortSignal: this.#aborter.signal }),
     );
-    const partitions = await Promise.all(
-      partitionIds.map(async (id) => ({ id, position: await reader(id).resume(createdOn.getTime()) })),
-    );
+    await join(partitionIds);
     if (this.#aborter.signal.aborted) return;
-    for (const { id, position } of partitions) this.#subscribe(id, position);
+    const sync = (): void => this.#sync(createdOn.getTime());
+    follow(sync);
+    sync();
     onConnected();
-    await this.#watch(partitionIds);
+    await this.#watch();
   }
 
-  #subscribe(partition: string, position: Position | null): void {
-    const { reader, toDelivery } = this.#options;
+  /** A receiver on each partition that is this router's own, and on no other. */
+  #sync(createdMs: number): void {
+    const { readers } = this.#options;
+    if (this.#aborter.signal.aborted) return;
+    for (const [reader, receiver] of this.#receivers) {
+      if (!reader.dropped) continue;
+      this.#receivers.delete(reader);
+      void this.#closeReceiver(receiver);
+    }
+    for (const [partition, reader] of readers) {
+      if (this.#receivers.has(reader)) continue;
+      // The SDK takes one subscriber for a partition.
+      if (this.#closing.has(partition)) {
+        this.end(`partition ${partition} went and came back`);
+        return;
+      }
+      this.#behind.delete(partition);
+      this.#receivers.set(reader, { partition, receiver: this.#subscribe(partition, reader, createdMs) });
+    }
+  }
+
+  async #closeReceiver({ partition, receiver }: Receiver): Promise<void> {
+    this.#closing.add(partition);
+    try {
+      await receiver.close();
+    } catch (error) {
+      this.end(`partition ${partition}: ${errorText(error)}`);
+    }
+    this.#closing.delete(partition);
+  }
+
+  #subscribe(partition: string, reader: PartitionReader, createdMs: number): Subscription {
+    const { toDelivery } = this.#options;
     const { signal } = this.#aborter;
-    this.#client.subscribe(
+    return this.#client.subscribe(
       partition,
       {
         processEvents: (events) =>
-          reader(partition).take(
+          reader.take(
             events.map((event) => ({
               sequenceNumber: event.sequenceNumber,
               offset: String(event.offset),
@@ -122,13 +160,13 @@ class Session {
             signal,
           ),
         processError: (error) => {
-          this.end(`partition ${partition}: ${errorText(error)}`);
+          if (!reader.dropped) this.end(`partition ${partition}: ${errorText(error)}`);
           return Promise.resolve();
         },
       },
       {
         // The oldest event still held, when there is no place to go on from.
-        startPosition: { offset: position?.offset ?? '-1' },
+        startPosition: { offset: reader.resume(createdMs)?.offset ?? '-1' },
         maxBatchSize: BATCH_EVENTS,
         prefetchCount: PREFETCH_EVENTS,
         skipParsingBodyAsJson: true,
@@ -136,14 +174,14 @@ class Session {
     );
   }
 
-  async #watch(partitions: readonly string[]): Promise<void> {
-    const { clock, watchdogMs, onBacklog } = this.#options;
+  async #watch(): Promise<void> {
+    const { clock, watchdogMs, readers, onBacklog } = this.#options;
     const { signal } = this.#aborter;
     while (!signal.aborted) {
       await clock.sleep(watchdogMs, signal);
       let backlog = 0;
-      for (const partition of partitions) {
-        if (!signal.aborted) backlog += await this.#check(partition);
+      for (const [partition, reader] of [...readers]) {
+        if (!signal.aborted && !reader.dropped) backlog += await this.#check(partition, reader);
       }
       if (!signal.aborted) onBacklog(backlog);
     }
@@ -153,8 +191,7 @@ class Session {
    * Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks. Resolves with the
    * number of events that wait.
    */
-  async #check(partition: string): Promise<number> {
-    const reader = this.#options.reader(partition);
+  async #check(partition: string, reader: PartitionReader): Promise<number> {
     const received = reader.receivedSequenceNumber;
     const { beginningSequenceNumber, lastEnqueuedSequenceNumber, isEmpty } = await this.#within(
       this.#client.getPartitionProperties(partition, { abortSignal: this.#aborter.signal }),
@@ -162,7 +199,7 @@ class Session {
     if (isEmpty) return 0;
     const done = Math.max(reader.settledSequenceNumber, beginningSequenceNumber - 1);
     const backlog = Math.max(0, lastEnqueuedSequenceNumber - done);
-    if (reader.full || received !== reader.receivedSequenceNumber) return backlog;
+    if (reader.dropped || reader.full || received !== reader.receivedSequenceNumber) return backlog;
     if (received >= lastEnqueuedSequenceNumber) this.#behind.delete(partition);
     else if (this.#behind.get(partition) === received) this.end(`partition ${partition} fell silent`);
     else this.#behind.set(partition, received);
@@ -175,6 +212,11 @@ class Session {
     });
     return Promise.race([request, timeout]);
   }
+}
+
+interface Receiver {
+  partition: string;
+  receiver: Subscription;
 }
 
 /** Host and port of `Endpoint=sb://host[:port]/`; 5671 is AMQP over TLS. */

@@ -310,9 +310,15 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     await ledger.saveCursor('nats', 7);
     await ledger.saveCursor('nats', 9);
     await ledger.saveCursor('webhook', 3);
-    await ledger.save('azure', '0', 'a');
-    await ledger.save('azure', '0', 'b');
-    await ledger.save('azure', '1', 'c');
+    t.ok(await ledger.replace('azure', '0', null, 'a'));
+    t.ok(await ledger.replace('azure', '0', 'a', 'b'));
+    t.ok(await ledger.replace('azure', '1', null, 'c'));
+    t.notOk(await ledger.replace('azure', '0', null, 'x'), 'there is something');
+    t.notOk(await ledger.replace('azure', '0', 'a', 'x'), 'there is something else');
+    t.notOk(await ledger.replace('azure', '2', 'a', 'x'), 'there is nothing');
+    const tries = seqs(1, 8).map((i) => ledger.replace('azure', '3', null, `router-${i}`));
+    const taken = (await Promise.all(tries)).flatMap((done, i) => (done ? [`router-${i + 1}`] : []));
+    t.strictSame([await ledger.load('azure', '3')], taken, 'of eight at once it is one');
     t.strictSame([await ledger.loadCursor('nats'), await ledger.loadCursor('webhook')], [9, 3]);
     t.strictSame([await ledger.load('azure', '0'), await ledger.load('azure', '1')], ['b', 'c']);
   });
@@ -334,7 +340,7 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     await ledger.commit([entry({ seqs: [1, 2, 4], gaps: [gap(6, 7, 'age')], sealedAt: 9 })]);
     await ledger.commit([entry({ seqs: [2], text: 'forged' }), entry({ seqs: [1] })]);
     await ledger.saveCursor('nats', 2);
-    await ledger.save('azure', '0', 'a');
+    await ledger.replace('azure', '0', null, 'a');
     await ledger.deadLetter({
       source: 's',
       reason: 'r',
