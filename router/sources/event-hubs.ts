@@ -27,6 +27,8 @@ const RECONNECT_FIRST_MS = 250;
 const RECONNECT_MAX_MS = 10_000;
 const WATCHDOG_MS = 15_000;
 const STOP_TIMEOUT_MS = 5000;
+/** For a last word in the ledger's database; without it the others wait for the lease to end. */
+const LEAVE_TIMEOUT_MS = 2000;
 const LEASE_MS = 15_000;
 const ROUTER_BYTES = 8;
 
@@ -105,7 +107,9 @@ class EventHubsSource implements Source {
     this.#stopping.abort();
     const readers = [...this.#readers.values()];
     await Promise.all([this.#running, ...readers.map((reader) => reader.stop(STOP_TIMEOUT_MS))]);
-    await this.#ownership?.leave();
+    const done = new AbortController();
+    await Promise.race([this.#ownership?.leave(), this.#deps.clock.sleep(LEAVE_TIMEOUT_MS, done.signal)]);
+    done.abort();
   }
 
   state(): SourceState {
@@ -122,6 +126,7 @@ class EventHubsSource implements Source {
         delayMs = RECONNECT_FIRST_MS;
         this.#state.connected = true;
         this.#state.lastError = null;
+        ownership.hold();
         log.info({ event: 'event_hubs.connected', source: this.name });
       };
       const reason = await this.#session(ownership, onConnected);

@@ -46,6 +46,8 @@ export class Ownership {
   #turns: Promise<void> = Promise.resolve();
   #beating: Timer | null = null;
   #saving: Timer | null = null;
+  /** A turn is queued that has not begun. */
+  #waiting: boolean = false;
   #left: boolean = false;
 
   constructor(options: OwnershipOptions) {
@@ -54,14 +56,18 @@ export class Ownership {
 
   /** Takes part in the sharing of the hub's `partitions`, new or again. Rejects when the store cannot be read. */
   async join(partitions: readonly string[]): Promise<void> {
-    const { clock, leaseMs } = this.#options;
     this.#partitions = partitions;
     await this.#queue(() => this.#turn());
+  }
+
+  /** Takes a turn now and then, so that the others know that this router reads, until {@link rest}. */
+  hold(): void {
+    const { clock, leaseMs } = this.#options;
     if (leaseMs === 0 || this.#left) return;
     this.#beating ??= clock.every(leaseMs / BEATS_PER_LEASE, () => this.#turnLogged());
   }
 
-  /** The hub is not there for this router, and another may have more luck: takes no turn for its own sake until it joins again. */
+  /** The hub is not there for this router, and another may have more luck: takes no turn for its own sake. */
   rest(): void {
     this.#beating?.cancel();
     this.#beating = null;
@@ -101,9 +107,16 @@ export class Ownership {
     return result;
   }
 
+  /** One waits at most, however long the store takes (I10). */
   #turnLogged(): void {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    const turn = (): Promise<void> => {
+      this.#waiting = false;
+      return this.#turn();
+    };
     // The next turn tries again; until then a restart reads a little more twice.
-    this.#queue(() => this.#turn()).catch((error) => this.#warn('event_hubs.checkpoint_failed', error));
+    this.#queue(turn).catch((error) => this.#warn('event_hubs.checkpoint_failed', error));
   }
 
   async #turn(): Promise<void> {

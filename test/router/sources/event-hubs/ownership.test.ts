@@ -44,13 +44,17 @@ function router(t: Test, store: Store, name: string, leaseMs = 300, time: Clock 
     log,
   });
   t.teardown(() => ownership.leave());
-  return { ownership, reads, events };
+  const start = async (...partitions: string[]): Promise<void> => {
+    await ownership.join(partitions);
+    ownership.hold();
+  };
+  return { ownership, reads, events, start };
 }
 
 t.test('two share, one ends by itself, and the other goes on from its place', async (t) => {
   const store = memoryCheckpoints(true);
   const a = router(t, store, 'a');
-  await a.ownership.join(['0', '1']);
+  await a.start('0', '1');
   t.same(
     [...a.reads],
     [
@@ -61,7 +65,7 @@ t.test('two share, one ends by itself, and the other goes on from its place', as
   a.ownership.settled('0', at(4));
   a.ownership.settled('1', at(7));
   const b = router(t, store, 'b');
-  await b.ownership.join(['0', '1']);
+  await b.start('0', '1');
   t.equal(b.reads.size, 1);
   await until(t, 'a to find out', () => a.reads.size === 1);
   t.same(new Set([...a.reads.keys(), ...b.reads.keys()]), new Set(['0', '1']));
@@ -76,10 +80,10 @@ t.test('a router that takes no turn is gone after its lease, and moves no checkp
   const store = memoryCheckpoints(true);
   const frozen = new ManualClock();
   const a = router(t, store, 'a', LEASE_MS, frozen);
-  await a.ownership.join(['0']);
+  await a.start('0');
   const time = new ManualClock();
   const b = router(t, store, 'b', LEASE_MS, time);
-  await b.ownership.join(['0']);
+  await b.start('0');
   time.advance(LEASE_MS - 1000);
   await sleep(50);
   t.same(b.events, [], 'not before');
@@ -106,10 +110,10 @@ t.test('a store that is away is asked again, and what was read meanwhile is kept
       away ? Promise.reject(new Error('away')) : store.replace(...change),
   };
   const a = router(t, failing, 'a');
-  await t.rejects(a.ownership.join(['0']), /away/);
+  await t.rejects(a.start('0'), /away/);
   t.equal(a.reads.size, 0);
   away = false;
-  await a.ownership.join(['0']);
+  await a.start('0');
   away = true;
   a.ownership.settled('0', at(4));
   await sleep(400);
@@ -122,11 +126,11 @@ t.test('a store that is away is asked again, and what was read meanwhile is kept
 t.test('alone, what is there of others is of a former life', async (t) => {
   const store = memoryCheckpoints();
   const a = router(t, store, 'a', 0);
-  await a.ownership.join(['0', '1']);
+  await a.start('0', '1');
   a.ownership.settled('1', at(3));
   await until(t, 'the checkpoint', () => [...store.saved.values()].join().includes('"sequenceNumber":3'));
   const b = router(t, store, 'b', 0);
-  await b.ownership.join(['0', '1']);
+  await b.start('0', '1');
   t.same(
     [...b.reads],
     [
@@ -141,7 +145,7 @@ t.test('a checkpoint from when each partition had its own is where it goes on', 
   const store = memoryCheckpoints(true);
   store.saved.set('azure hub/$Default/1', JSON.stringify(at(42)));
   const a = router(t, store, 'a');
-  await a.ownership.join(['0', '1']);
+  await a.start('0', '1');
   t.same(
     [...a.reads],
     [
@@ -152,7 +156,7 @@ t.test('a checkpoint from when each partition had its own is where it goes on', 
   await sleep(100);
   const b = router(t, store, 'b');
   await a.ownership.leave();
-  await b.ownership.join(['0', '1']);
+  await b.start('0', '1');
   t.same(
     [...b.reads],
     [
@@ -161,4 +165,29 @@ t.test('a checkpoint from when each partition had its own is where it goes on', 
     ],
     'also for the next, where nothing was settled since',
   );
+});
+
+t.test('turns do not pile up behind a store that does not answer (I10)', async (t) => {
+  const store = memoryCheckpoints(true);
+  const answer = Promise.withResolvers<void>();
+  const asked: string[] = [];
+  const slow = {
+    ...store,
+    replace: async (...change: Parameters<Store['replace']>) => {
+      asked.push(change[3]);
+      if (asked.length > 1) await answer.promise;
+      return store.replace(...change);
+    },
+  };
+  const time = new ManualClock();
+  const a = router(t, slow, 'a', LEASE_MS, time);
+  await a.start('0');
+  for (let lease = 0; lease < 20; lease += 1) {
+    time.advance(LEASE_MS);
+    await sleep(1);
+  }
+  t.equal(asked.length, 2);
+  answer.resolve();
+  await sleep(50);
+  t.equal(asked.length, 3, 'the one under way, and one that waited');
 });
