@@ -221,6 +221,12 @@ export class SimGateway {
         const known = truth.records.get(`${name}/${stream.epoch}/${stream.name}/${seq}`);
         if (known && !backup.find(stream.epoch, stream.name)?.rows.has(seq)) known.isRestoredAway = true;
       }
+      // Given since the copy, and dropped by the cloud that acknowledged them: nobody knows of these any more.
+      const lastSeq = backup.find(stream.epoch, stream.name)?.lastSeq ?? 0;
+      for (let seq = lastSeq + 1; seq <= stream.lastSeq; seq += 1) {
+        const known = truth.records.get(`${name}/${stream.epoch}/${stream.name}/${seq}`);
+        if (known && !known.isForwarded) known.isRestoredAway = true;
+      }
     }
     this.disk = backup.copy();
   }

@@ -168,10 +168,10 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'I11',
-    what: 'ties between providers are broken by chance',
+    what: 'which of two providers is better is left to chance',
     file: 'agent/routing/choose.ts',
-    from: 'return a.provider.facts.priority - b.provider.facts.priority;',
-    to: 'return a.provider.facts.priority - b.provider.facts.priority + Math.random() * 8 - 4;',
+    from: 'if (a.standing !== b.standing) return b.standing - a.standing;',
+    to: 'if (a.standing !== b.standing) return b.standing - a.standing + Math.random() - 0.5;',
   },
   {
     breaks: 'I11',
