@@ -1,5 +1,6 @@
-/** A router's way in from Event Hubs to a ledger in PostgreSQL. As a process: arguments are place, source as JSON, lease in ms. */
+/** A router's way in from Event Hubs to a ledger that routers share. As a process: arguments are engine, place, source as JSON, lease in ms. */
 import { createIngest } from '../../router/ingest.ts';
+import { openJetStreamLedger } from '../../router/ledger/jetstream/jetstream.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
 import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs.ts';
@@ -7,7 +8,18 @@ import type { Source } from '../../router/sources/source.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
-import { optionsOf } from './postgres-engine.ts';
+import { optionsOf as onJetStream } from './jetstream-engine.ts';
+import { optionsOf as onPostgres } from './postgres-engine.ts';
+
+const log = createLogger({ level: 'silent', levels: {} });
+
+export type SharedEngineName = 'postgres' | 'jetstream';
+
+/** On the server, or the cluster, that the suite named in the environment. */
+export function openShared(engine: SharedEngineName, place: string): Promise<Ledger> {
+  if (engine === 'jetstream') return openJetStreamLedger(onJetStream(place));
+  return openPostgresLedger({ ...onPostgres(place), clock, log });
+}
 
 export interface PartitionReader {
   ledger: Ledger;
@@ -16,12 +28,12 @@ export interface PartitionReader {
 }
 
 export async function openPartitionReader(
+  engine: SharedEngineName,
   place: string,
   config: unknown,
   leaseMs: number,
 ): Promise<PartitionReader> {
-  const log = createLogger({ level: 'silent', levels: {} });
-  const ledger = await openPostgresLedger({ ...optionsOf(place), clock, log });
+  const ledger = await openShared(engine, place);
   const ingest = createIngest({ ledger, clock, log });
   const options = eventHubsOptions.parse(config);
   const source = createEventHubsSource('azure', options, {
@@ -49,6 +61,7 @@ export async function openPartitionReader(
 }
 
 if (import.meta.main) {
-  const [place = '', config = '', leaseMs = ''] = process.argv.slice(2);
-  await openPartitionReader(place, JSON.parse(config), Number(leaseMs));
+  const [engine = '', place = '', config = '', leaseMs = ''] = process.argv.slice(2);
+  if (engine !== 'postgres' && engine !== 'jetstream') throw new Error(`no engine ${engine}`);
+  await openPartitionReader(engine, place, JSON.parse(config), Number(leaseMs));
 }
