@@ -3,6 +3,7 @@
  * set right. In the end every record has its right wall time (I7): those that left before, in the ledger; those that
  * waited in the buffer, in their envelopes.
  */
+
 import { join } from 'node:path';
 import t from 'tap';
 import { BootClock } from '../../agent/boot-clock.ts';
@@ -18,6 +19,7 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
 import { policySchema } from '../../shared/policy.ts';
+import { testDir } from '../test-dir.ts';
 
 const BOOT_1970 = 3000;
 const BOOT_RIGHT = 1_800_000_000_000;
@@ -112,7 +114,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 }
 
 t.test('boots in 1970, restarts, is synchronised: all records end with right wall times (I7)', async (t) => {
-  const dir = t.testdir();
+  const dir = testDir(t);
   const file = join(dir, 'buffer.db');
   const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
   t.teardown(() => ledger.close());
@@ -166,7 +168,7 @@ t.test('boots in 1970, restarts, is synchronised: all records end with right wal
 });
 
 t.test('an epoch of another boot, and one that was right, keep their clocks', async (t) => {
-  const file = join(t.testdir(), 'buffer.db');
+  const file = join(testDir(t), 'buffer.db');
   const clocks = [
     { bootId: 'boot-0', offsetMs: 7, quality: 'unsynchronised' },
     { bootId: 'boot-1', offsetMs: BOOT_RIGHT - 9000, quality: 'synchronised' },

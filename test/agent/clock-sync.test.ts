@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ClockSync } from '../../agent/clock-sync.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
+import { testDir } from '../test-dir.ts';
 
 /** A program that answers with what is in `file`, and writes down that it was asked. */
 function asking(file: string, asked: string): [string, ...string[]] {
@@ -10,7 +11,7 @@ function asking(file: string, asked: string): [string, ...string[]] {
 }
 
 t.test('systemd-timesyncd says it with a file, and once is enough for a boot', async (t) => {
-  const dir = t.testdir({ answer: 'no\n' });
+  const dir = testDir(t, { answer: 'no\n' });
   const file = join(dir, 'synchronized');
   const sync = new ClockSync({
     mode: 'auto',
@@ -25,7 +26,7 @@ t.test('systemd-timesyncd says it with a file, and once is enough for a boot', a
 });
 
 t.test('others are asked for by timedatectl: once a minute, until it says yes', async (t) => {
-  const dir = t.testdir({ answer: 'no\n', asked: '' });
+  const dir = testDir(t, { answer: 'no\n', asked: '' });
   let monoMs = 0;
   const clock: Clock = { ...systemClock, monoMs: () => monoMs };
   const ask = asking(join(dir, 'answer'), join(dir, 'asked'));

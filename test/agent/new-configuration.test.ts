@@ -2,6 +2,7 @@
  * The configuration never owns the buffer: whatever the next one says of streams, limits and providers, what was acknowledged
  * under the last is still there, and is delivered or announced as given up (I3). A stream that left the policy waits (I4).
  */
+
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,6 +14,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
+import { testDir } from '../test-dir.ts';
 import { type Broker, startBroker } from './cloud/mqtt-support.ts';
 
 const ALARMS = { topics: ['plant/+/alarm'] };
@@ -69,7 +71,7 @@ class Lives {
 
 t.test('streams, limits and providers change between runs: nothing acknowledged is lost (I3)', async (t) => {
   const [port, admin, nobody] = await fiveFreePorts(systemEntropy);
-  const lives = new Lives(t.testdir(), [port, admin]);
+  const lives = new Lives(testDir(t), [port, admin]);
   const away = (name: string) => ({ name, type: 'mqtt', url: `mqtt://127.0.0.1:${nobody}` });
   const cloud = await startBroker(t);
 

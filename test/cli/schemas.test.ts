@@ -3,6 +3,7 @@ import t from 'tap';
 import { checkConfig } from '../../cli/check-config.ts';
 import { schemaText, withFieldTables } from '../../cli/schemas.ts';
 import { formatProblems } from '../../shared/config/load.ts';
+import { testDir } from '../test-dir.ts';
 
 const docs = new URL('../../docs/', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, docs), 'utf8');
@@ -32,7 +33,7 @@ t.test('every example is sound, and names its schema for editors', async (t) => 
       'Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=router;SharedAccessKey=a2V5;EntityPath=hub',
     MQTT_PASSWORD: 'example-password',
   });
-  const dir = t.testdir({ aws: 'example-secret-key\n', webhook: `whsec_${'a2V5'.repeat(8)}\n` });
+  const dir = testDir(t, { aws: 'example-secret-key\n', webhook: `whsec_${'a2V5'.repeat(8)}\n` });
   process.env['CREDENTIALS_DIRECTORY'] = dir;
   const names = readdirSync(new URL('examples/', docs)).filter((name) => name.endsWith('.yaml'));
   t.ok(names.length >= 8);

@@ -1,8 +1,10 @@
 /** The checker sees what it must: a lost record, a lost id, an id that changed its content, a doubled QoS 2 publish. */
+
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { encodeChunk } from '../../agent/store/chunk.ts';
 import { record, storeOn } from '../agent/store/fixture.ts';
+import { testDir } from '../test-dir.ts';
 import { Checker } from './checker.ts';
 import { type Acknowledged, publishKey } from './fleet.ts';
 
@@ -11,7 +13,7 @@ const key = (payload: string): string => publishKey(device, topic, payload);
 const CLEAN = { acked: 4, lost: 0, duplicatedIds: 0, qos2Doubled: 0, records: 4 };
 
 t.test('a check of what is wrong', async (t) => {
-  const file = `${t.testdir()}/buffer.db`;
+  const file = `${testDir(t)}/buffer.db`;
   const { store } = storeOn(file);
   await store.start();
   for (const payload of ['a', 'b', 'c', 'd']) await store.append(record(payload));

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { findFailovers, findGreyFailures } from '../../demo/incidents.ts';
 import { isoTime } from '../../shared/clock.ts';
+import { testDir } from '../test-dir.ts';
 
 const START = 1_790_000_000_000;
 const FAULT = { provider: 'aws', fault: 'refuse', startWallMs: START, endWallMs: START + 10_000 };
@@ -13,7 +14,7 @@ function log(...lines: Array<{ atMs: number } & Record<string, unknown>>): strin
 }
 
 t.test('a failover is timed by its slowest stream, from the start of the fault', async (t) => {
-  const dir = t.testdir({
+  const dir = testDir(t, {
     'agent.log': `Node.js says something that is not JSON\n${log(
       { atMs: -500, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp' },
       { atMs: 100, event: 'routing.switch', stream: 'a', from: 'aws', to: 'gcp', reason: 'breaker' },
@@ -31,9 +32,9 @@ t.test('a failover is timed by its slowest stream, from the start of the fault',
 });
 
 t.test('a fault that moved nothing is no failover; one that held up nothing has no recovery', async (t) => {
-  const quiet = t.testdir({ 'agent.log': log({ atMs: 100, event: 'publish.failed', provider: 'aws' }) });
+  const quiet = testDir(t, { 'agent.log': log({ atMs: 100, event: 'publish.failed', provider: 'aws' }) });
   t.strictSame(await findFailovers(join(quiet, 'agent.log'), [FAULT]), []);
-  const moved = t.testdir({
+  const moved = testDir(t, {
     'agent.log': log({ atMs: 100, event: 'routing.switch', stream: 'a', from: 'aws', to: null }),
   });
   t.match(await findFailovers(join(moved, 'agent.log'), [FAULT]), [
@@ -43,7 +44,7 @@ t.test('a fault that moved nothing is no failover; one that held up nothing has 
 
 t.test('a grey failure is timed by the hold that its receipts led to', async (t) => {
   const hold = { event: 'routing.hold', provider: 'aws', reason: 'receipt-lag' };
-  const dir = t.testdir({
+  const dir = testDir(t, {
     'agent.log': log(
       { atMs: -100, ...hold },
       { atMs: 500, ...hold, provider: 'gcp' },

@@ -5,6 +5,7 @@ import { type Comparison, compare } from '../../demo/verdict.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
+import { testDir } from '../test-dir.ts';
 
 interface Row {
   device?: string;
@@ -22,7 +23,7 @@ async function judged(
   acked: Array<{ payload: string; resent?: boolean }>,
   rows: Row[],
 ): Promise<Comparison> {
-  const dir = t.testdir();
+  const dir = testDir(t);
   const devices = join(dir, 'devices');
   mkdirSync(devices);
   const lines = acked.map(({ payload, resent = false }) =>

@@ -1,4 +1,5 @@
 /** A disk that fails under a running agent: named states, nothing acknowledged that is lost, recovery by itself (I1, I2, I9). Needs a C compiler. */
+
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,6 +13,7 @@ import { seededEntropy, systemEntropy } from '../../shared/entropy.ts';
 import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from '../crash/agent-process.ts';
 import { Checker } from '../crash/checker.ts';
 import { Fleet } from '../crash/fleet.ts';
+import { testDir } from '../test-dir.ts';
 import { FaultyDisk } from './disk.ts';
 
 const WAIT_MS = 20_000;
@@ -33,7 +35,7 @@ interface Plant {
 }
 
 async function started(t: Test): Promise<Plant> {
-  const dir = t.testdir();
+  const dir = testDir(t);
   const [broker, admin, one, two] = await fiveFreePorts(systemEntropy);
   const folder: AgentFolder = { dir, ports: { broker, admin, providers: [one, two] } };
   mkdirSync(join(dir, 'data'));
@@ -199,7 +201,7 @@ t.test(`event-loop lag with syncs of ${LAG_SYNC_MS} ms at ${LAG_RATE} messages/s
 t.test(
   'a small file system runs full: the reserve lets what waits be delivered, then intake goes on',
   async (t) => {
-    const place = t.testdir({ mount: {} });
+    const place = testDir(t, { mount: {} });
     t.match(inOwnNamespace(t, 'full-disk.ts', 'mount -t tmpfs -o size=48m tmpfs "$1/mount"', place), {
       states: ['ok', 'disk-full', 'ok'],
       refusal: 'disk-full',
@@ -212,7 +214,7 @@ t.test(
 t.test(
   'a mount that vanishes under the buffer: refused until it is back, nothing begun beside it, nothing lost',
   async (t) => {
-    const place = t.testdir({ mount: {}, disk: {} });
+    const place = testDir(t, { mount: {}, disk: {} });
     t.strictSame(inOwnNamespace(t, 'vanished-mount.ts', 'mount --bind "$1/disk" "$1/mount"', place), {
       states: ['ok', 'missing', 'ok'],
       refused: 'failed missing',

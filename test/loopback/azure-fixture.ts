@@ -1,4 +1,5 @@
 /** A loopback Azure for one test file, its CA on disk, and the pieces that most Azure tests need. */
+
 import type { Test } from 'tap';
 import { azureOptions, openAzurePublisher } from '../../agent/cloud/azure.ts';
 import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
@@ -9,6 +10,7 @@ import type { CheckpointStore, Delivery, Settlement, Source } from '../../router
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
+import { testDir } from '../test-dir.ts';
 
 export const clock = systemClock;
 export const entropy = systemEntropy;
@@ -22,7 +24,7 @@ export interface Fixture {
 
 export async function startAzure(t: Test, options: Partial<AzureCloudOptions> = {}): Promise<Fixture> {
   const ca = options.ca ?? (await createCertificateAuthority(clock, entropy));
-  const caFile = options.caFile ?? `${t.testdir({ 'ca.pem': ca.ca })}/ca.pem`;
+  const caFile = options.caFile ?? `${testDir(t, { 'ca.pem': ca.ca })}/ca.pem`;
   const cloud = createAzureCloud({ clock, entropy, log, ...options, ca, caFile });
   await cloud.start();
   t.teardown(() => cloud.stop());

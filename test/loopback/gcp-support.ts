@@ -1,4 +1,5 @@
 /** What the Pub/Sub tests share: a loopback Pub/Sub with its CA on disk, and the options its configs parse to. */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
@@ -11,6 +12,7 @@ import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub.t
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
+import { testDir } from '../test-dir.ts';
 
 export const log = createLogger({ level: 'silent', levels: {} });
 export const deps = { clock, entropy, log };
@@ -26,7 +28,7 @@ export interface GcpFixture {
 /** Stopped when the test ends. */
 export async function startGcp(t: Test, insecure = false): Promise<GcpFixture> {
   const ca = await createCertificateAuthority(clock, entropy);
-  const directory = t.testdir();
+  const directory = testDir(t);
   const caFile = join(directory, 'ca.pem');
   writeFileSync(caFile, ca.ca);
   const cloud = createGcpCloud({ ca, caFile, insecure, ...deps });

@@ -141,7 +141,7 @@ t.test('slow-ramp begins with nothing and grows to all of the latency', async (t
   const socket = await open(t, proxy.port);
   const tookMs = async (periodMs: number): Promise<number> => {
     await proxy.setFault(fault('slow-ramp', { latencyMs: 2000, jitterMs: 0, periodMs }));
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await new Promise((resolve) => setTimeout(resolve, 30));
     const began = systemClock.monoMs();
     t.equal(await ask(socket), 'ping');
     return systemClock.monoMs() - began;

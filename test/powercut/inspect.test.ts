@@ -1,9 +1,11 @@
 /** The inspection finds what a cut must not do, each on a file made for it. */
+
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { BufferDatabase } from '../../agent/store/database.ts';
 import { columnsOf } from '../agent/store/fixture.ts';
+import { testDir } from '../test-dir.ts';
 import { Expected, type Mark } from './expected.ts';
 import { type Inspection, inspect } from './inspect.ts';
 import { recordOf } from './records.ts';
@@ -13,7 +15,7 @@ const EPOCH = '1-aaaaaaaa';
 
 /** A folder whose buffer holds these records, as `telemetry` 1, 2, 3 …, of one epoch. */
 function folderWith(t: Test, numbers: readonly number[]): string {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const buffer = new BufferDatabase(join(folder, 'buffer.db'), 'aaaaaaaa', CLOCK);
   const records = numbers.map((number) => ({ ...recordOf(number), stream: 'telemetry' }));
   buffer.commit(columnsOf(records), []);

@@ -1,9 +1,11 @@
 /** What was acknowledged survives a power cut, and no id comes twice (I1, I2). Needs a C compiler. */
+
 import { type ExecFileException, execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { testDir } from '../test-dir.ts';
 import { cutMany, type Totals } from './campaign.ts';
 import { cutAll } from './cuts.ts';
 import { compileRecorder, recordLife } from './record.ts';
@@ -47,7 +49,7 @@ t.test('with synchronous=NORMAL the same cuts lose records: losses are found', a
 });
 
 t.test('a cut that found something finds the same when it is repeated', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const trace = join(folder, 'trace');
   const library = compileRecorder(folder);
   mkdirSync(join(folder, 'live'));

@@ -12,6 +12,7 @@ import {
 import { systemClock as clock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
+import { testDir } from '../test-dir.ts';
 import { envelope } from './ledger/envelopes.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -35,7 +36,7 @@ function lateSource(name: string, seq: number, settled: Settlement[]): Source {
 }
 
 t.test('what was taken is committed and settled before the intake has stopped (I5)', async (t) => {
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), clock, log });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const settled: Settlement[] = [];
   const sources = [lateSource('a', 1, settled), lateSource('b', 2, settled)];

@@ -9,10 +9,11 @@ import { type Clock, systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
+import { testDir } from '../test-dir.ts';
 import { type EnvelopeSketch, envelope, gap, seqs } from './ledger/envelopes.ts';
 
 async function fresh(t: Test, limits: Partial<IngestLimits> = {}, clock: Clock = systemClock) {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const lines: string[] = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => void lines.push(line) });
   const ledger = await openSqliteLedger({ file, clock: systemClock, log });

@@ -1,4 +1,5 @@
 /** The ledger's upkeep beside the router. */
+
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
@@ -8,13 +9,14 @@ import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
 import { createUpkeep } from '../../router/upkeep.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
+import { testDir } from '../test-dir.ts';
 import { entry, seqs } from './ledger/envelopes.ts';
 
 const silent = createLogger({ level: 'silent', levels: {} });
 
 async function opened(t: Test): Promise<Ledger> {
   const deadLetters = { rowsMax: 10, bytesMax: 1000, ageMsMax: 60_000 };
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const ledger = await openSqliteLedger({ file, clock: systemClock, log: silent, limits: { deadLetters } });
   t.teardown(() => ledger.close());
   return ledger;

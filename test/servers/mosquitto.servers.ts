@@ -12,13 +12,14 @@ import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { sessionsOn } from '../agent/broker/fixture.ts';
+import { testDir } from '../test-dir.ts';
 import { type Mosquitto, mosquitto, PASSWORD, USERNAME } from './mosquitto.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const DEADLINE_MS = 3000;
 
 async function started(t: Test): Promise<Mosquitto> {
-  const server = await mosquitto(t.testdir());
+  const server = await mosquitto(testDir(t));
   await server.start();
   t.teardown(() => server.stop());
   return server;

@@ -1,4 +1,5 @@
 /** The NATS feed against a real nats-server: what it says it delivered is there, whatever dies in between. */
+
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
@@ -12,6 +13,7 @@ import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry, record, seqs } from '../router/ledger/envelopes.ts';
+import { testDir } from '../test-dir.ts';
 import { clientOptions, LOGIN, type NatsServer, natsServer } from './nats.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -43,7 +45,7 @@ async function stored(nats: NatsConnection): Promise<{ subject: string; id: stri
 
 /** A server, a ledger, and how to start a feed from one to the other. With `tls`, the server speaks it. */
 async function fresh(t: Test, tls?: { ca: string; cert: string; key: string }) {
-  const dir = t.testdir({
+  const dir = testDir(t, {
     ...(tls && { 'cert.pem': tls.cert, 'key.pem': tls.key }),
   });
   const server = await natsServer(dir, tls?.ca);

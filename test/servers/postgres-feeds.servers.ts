@@ -1,4 +1,5 @@
 /** Feeds of several routers on one ledger in PostgreSQL: one of them runs a feed at a time, and another takes over. */
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
@@ -15,6 +16,7 @@ import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { leaseCases } from '../router/ledger/lease-cases.ts';
+import { testDir } from '../test-dir.ts';
 import { postgres } from './postgres.ts';
 import { engine, optionsOf, URL_VARIABLE } from './postgres-engine.ts';
 
@@ -56,7 +58,7 @@ async function router(t: Test, place: string, path: string, leaseMs: number): Pr
 leaseCases(t, engine);
 
 await t.test('a router that stops hands its feeds over, and nothing comes twice', async (t) => {
-  const path = join(t.testdir(), 'records.ndjson');
+  const path = join(testDir(t), 'records.ndjson');
   const ledger = await opened(t, 'handover');
   const first = await router(t, 'handover', path, 60_000);
   await until(() => first.state().phase === 'following');
@@ -72,7 +74,7 @@ await t.test('a router that stops hands its feeds over, and nothing comes twice'
 });
 
 await t.test('the lease of a router that was killed passes on, and nothing is skipped', async (t) => {
-  const path = join(t.testdir(), 'records.ndjson');
+  const path = join(testDir(t), 'records.ndjson');
   const ledger = await opened(t, 'killed');
   await ledger.commit([entry({ seqs: seqs(1, 1000) })]);
   const child = spawn(process.execPath, [RUNNER, 'killed', path, '1500'], { stdio: 'inherit' });
@@ -90,7 +92,7 @@ await t.test('the lease of a router that was killed passes on, and nothing is sk
 });
 
 await t.test('a router cut off from the ledger goes on with its feed when the ledger is back', async (t) => {
-  const path = join(t.testdir(), 'records.ndjson');
+  const path = join(testDir(t), 'records.ndjson');
   const ledger = await opened(t, 'cut');
   const feed = await router(t, 'cut', path, 1000);
   await ledger.commit([entry({ seqs: seqs(1, 20) })]);

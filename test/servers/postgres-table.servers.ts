@@ -1,4 +1,5 @@
 /** The PostgreSQL feed against a real server: every record is in the table once, whatever dies in between. */
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -17,6 +18,7 @@ import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy, seededEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry, record, seqs } from '../router/ledger/envelopes.ts';
+import { testDir } from '../test-dir.ts';
 import { postgres } from './postgres.ts';
 
 const RUNNER = fileURLToPath(new URL('./table-runner.ts', import.meta.url));
@@ -47,7 +49,7 @@ function sinkOf(schema: string) {
 }
 
 async function fresh(t: Test, schema: string) {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const file = join(folder, 'ledger.db');
   const ledger = await openSqliteLedger({ file, clock, log });
   t.teardown(() => ledger.close());

@@ -2,6 +2,7 @@
  * Two routers on one ledger, one queue and one feed, restarted one after the other while envelopes come in: nothing is
  * lost, nothing comes twice (I5). And /readyz means it. On PostgreSQL and on JetStream.
  */
+
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -11,6 +12,7 @@ import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { silent, startAws } from '../loopback/start-aws.ts';
 import { receiver } from '../router/feeds/receiver.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
+import { testDir } from '../test-dir.ts';
 import { type SharedEngine, sharedJetStream, sharedPostgres } from './rolling-engines.ts';
 import { type RouterProcess, routerProcess } from './router-process.ts';
 
@@ -49,7 +51,7 @@ async function restartInTurn(t: Test, engine: SharedEngine): Promise<void> {
       { name: 'hook', type: 'webhook', url: `http://127.0.0.1:${hook.port}/`, secret: SECRET, hold_back: {} },
     ],
   };
-  const dir = t.testdir();
+  const dir = testDir(t);
   const routers: RouterProcess[] = [];
   for (const name of ['first', 'second']) {
     const router = await routerProcess(join(dir, name), config);

@@ -1,9 +1,11 @@
 /** What `npm run sim` prints, for people and for programs. */
+
 import { execFile } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { testDir } from '../test-dir.ts';
 import { MUTANTS } from './mutants.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -18,7 +20,7 @@ function sim(folder: string, ...args: string[]): Promise<{ code: number; lines: 
 
 /** A copy of the tree in which a rule is broken that fails the first world. */
 function broken(t: Test): string {
-  const folder = t.testdir();
+  const folder = testDir(t);
   for (const part of ['agent', 'router', 'shared', 'test/sim', 'package.json'])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));

@@ -33,6 +33,8 @@ function bannedNode(node: Node, { path }: Module): string | null {
       return 'Math.random: take an Entropy (shared/entropy.ts) by argument (I11)';
     if (node.expression.getText() === 'console' && isSource(path))
       return `${name}: log through shared/log.ts; the command line prints through cli/output.ts`;
+    if (node.name.text === 'testdir' && path !== 'test/test-dir.ts')
+      return `${name}: take testDir of test/test-dir.ts, which removes the folder last`;
     return null;
   }
   if (isAsExpression(node) && node.type.kind === SyntaxKind.AnyKeyword)

@@ -120,6 +120,7 @@ t.test('bans in code', async (t) => {
     'try { a(); } catch (error) {\n}',
     'class SessionManager {}',
     "console.log('a');",
+    't.testdir();',
   ]) {
     t.strictSame(found(codeBans, { 'agent/a.ts': bad }), ['agent/a.ts:1'], bad);
   }

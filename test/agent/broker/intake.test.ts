@@ -1,9 +1,11 @@
 /** Devices → broker → store, with real clients and a real file. */
+
 import { promisify } from 'node:util';
 import { connectAsync, type MqttClient } from 'mqtt';
 import t from 'tap';
 import { createIntake } from '../../../agent/broker/intake.ts';
 import { systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { bufferFile, contents, refusingAt, storeOn } from '../store/fixture.ts';
 import { SILENT, startBroker } from './fixture.ts';
 
@@ -15,7 +17,7 @@ const DEVICES = 20;
 const PUBLISHES = 200;
 
 t.test('the first stream with a matching filter takes the publish', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()), {
+  const { store } = storeOn(bufferFile(testDir(t)), {
     limits: refusingAt(2 ** 20, ['alarm', 'telemetry']),
   });
   await store.start();
@@ -48,7 +50,7 @@ t.test('the first stream with a matching filter takes the publish', async (t) =>
 });
 
 t.test(`${DEVICES} devices × ${PUBLISHES} QoS 1 publishes are in the store exactly once`, async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()));
+  const { store } = storeOn(bufferFile(testDir(t)));
   await store.start();
   const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
   const { broker, port } = await startBroker(intake.take);

@@ -1,4 +1,5 @@
 /** Wills of an agent that was killed: after its restart they go the way that their devices' publishes would go now. */
+
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -8,6 +9,7 @@ import { createIntake, type Publish } from '../../../agent/broker/intake.ts';
 import type { Sessions } from '../../../agent/broker/persistence/sessions.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { type LogLine, record, storeOn } from '../store/fixture.ts';
 import { device, loggedIn, login } from './devices-fixture.ts';
 import { SILENT, sessionsOn, startBroker, until } from './fixture.ts';
@@ -109,7 +111,7 @@ function free(name: string, rest: Partial<Device> = {}): Device {
 }
 
 t.test('a will goes the way of a publish: recorded, local, or not at all', async (t) => {
-  const place = t.testdir();
+  const place = testDir(t);
   const names = ['kept', 'local', 'removed', 'disabled', 'forbidden', 'deep'];
   const first = await life(t, join(place, '1'), {
     devices: names.map((name) => free(name)),
@@ -160,7 +162,7 @@ t.test('a will goes the way of a publish: recorded, local, or not at all', async
 });
 
 t.test('whoever comes back in time has no will published', async (t) => {
-  const place = t.testdir();
+  const place = testDir(t);
   const devices = [free('pump'), free('lost')];
   const first = await life(t, join(place, '1'), { devices });
   for (const name of ['pump', 'lost'])
@@ -177,7 +179,7 @@ t.test('whoever comes back in time has no will published', async (t) => {
 });
 
 t.test('while the device file is damaged, a will waits for the next start', async (t) => {
-  const place = t.testdir();
+  const place = testDir(t);
   const first = await life(t, join(place, '1'), { devices: [free('pump')] });
   await loggedIn(t, 'pump', { port: first.port, ...will('pump/state') });
   await first.kill(join(place, '2'));

@@ -9,6 +9,7 @@ import type { BrokerOptions } from '../../../agent/broker/options.ts';
 import { createCertificateAuthority } from '../../../loopback/ca.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
+import { testDir } from '../../test-dir.ts';
 import { device, type Gated, loggedIn, login, PASSWORD, startGated, writeFiles } from './devices-fixture.ts';
 import { pause, until } from './fixture.ts';
 
@@ -23,7 +24,7 @@ async function startTls(
   limits: Partial<BrokerOptions['limits']> = {},
 ): Promise<Gated> {
   // The listener's files stand beside the device file, in a folder of the test.
-  const dir = t.testdir({ 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca });
+  const dir = testDir(t, { 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca });
   const tls = {
     certFile: join(dir, 'cert.pem'),
     keyFile: join(dir, 'key.pem'),
@@ -193,7 +194,7 @@ t.test('stop does not wait for a handshake that never comes', async (t) => {
 });
 
 t.test('files that are missing or no pair stop the start', async (t) => {
-  const dir = t.testdir({ 'cert.pem': server.cert, 'key.pem': (await authority.issue('x', 'server')).key });
+  const dir = testDir(t, { 'cert.pem': server.cert, 'key.pem': (await authority.issue('x', 'server')).key });
   for (const keyFile of ['key.pem', 'none.pem']) {
     const tls = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, keyFile), auth: 'password' as const };
     await t.rejects(

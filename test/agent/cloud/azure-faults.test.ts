@@ -1,4 +1,5 @@
 /** Every fault that the loopback knows, seen by the real SDK over TLS: what a publish comes to, and what the router gets. */
+
 import t from 'tap';
 import { createCertificateAuthority } from '../../../loopback/ca.ts';
 import { FAULT_NAMES, type FaultName, fault } from '../../../loopback/faults.ts';
@@ -13,6 +14,7 @@ import {
   startReading,
   until,
 } from '../../loopback/azure-fixture.ts';
+import { testDir } from '../../test-dir.ts';
 
 interface Case {
   /** Outcomes of two publishes, 300 ms apart, the first on a connection that was open when the fault began. */
@@ -42,7 +44,7 @@ const TABLE: Record<FaultName, Case> = {
 
 t.test('each fault has its outcome, and goes without a trace', async (t) => {
   const ca = await createCertificateAuthority(clock, entropy);
-  const caFile = `${t.testdir({ 'ca.pem': ca.ca })}/ca.pem`;
+  const caFile = `${testDir(t, { 'ca.pem': ca.ca })}/ca.pem`;
   const run = async (
     name: FaultName,
   ): Promise<{ name: FaultName; seen: Case; after: string; last: string[] }> => {

@@ -1,4 +1,5 @@
 /** The Azure publisher, with the vendor's SDK over TLS, against the loopback hub. */
+
 import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -18,6 +19,7 @@ import {
   until,
   withConnectionString,
 } from '../../loopback/azure-fixture.ts';
+import { testDir } from '../../test-dir.ts';
 
 const LONG_MS = 8000;
 const HUB = 'headgate.azure-devices.net';
@@ -134,14 +136,14 @@ t.test('a name that does not resolve is retryable', async (t) => {
 t.test('a server of another CA is a TLS failure', async (t) => {
   const { cloud } = await startAzure(t);
   const other = await createCertificateAuthority(clock, entropy);
-  const caFile = `${t.testdir({ 'other.pem': other.ca })}/other.pem`;
+  const caFile = `${testDir(t, { 'other.pem': other.ca })}/other.pem`;
   const publisher = await openPublisher(t, { ...cloud.agentConfig('gw-1'), ca_file: caFile });
   t.equal(brief(await publisher.publish(envelope('1'), LONG_MS)), 'retryable/tls');
 });
 
 t.test('a CA file that is not there yet is retryable, and is read when it is', async (t) => {
   const { cloud, ca } = await startAzure(t);
-  const caFile = `${t.testdir({})}/late.pem`;
+  const caFile = `${testDir(t, {})}/late.pem`;
   const publisher = await openPublisher(t, { ...cloud.agentConfig('gw-1'), ca_file: caFile });
   t.equal(brief(await publisher.publish(envelope('1'), LONG_MS)), 'retryable/not-connected');
   await writeFile(caFile, ca.ca);
@@ -155,7 +157,7 @@ t.test('X.509: the certificate of the device lets it in, that of another does no
   const gateway = /GatewayHostName=([^;"]+)/.exec(JSON.stringify(cloud.agentConfig('gw-1')))?.[1];
   const open = async (commonName: string): Promise<string> => {
     const { cert, key } = await ca.issue(commonName, 'client');
-    const dir = t.testdir({ 'cert.pem': cert, 'key.pem': key, 'ca.pem': ca.ca });
+    const dir = testDir(t, { 'cert.pem': cert, 'key.pem': key, 'ca.pem': ca.ca });
     const publisher = await openPublisher(t, {
       region: 'westeurope',
       ca_file: caFile,

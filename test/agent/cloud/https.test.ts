@@ -1,4 +1,5 @@
 /** The HTTPS publisher against a router's real endpoint over TLS, and against servers that are none. */
+
 import { createServer, type Server } from 'node:https';
 import t, { type Test } from 'tap';
 import { type HttpsOptions, httpsOptions, openHttpsPublisher } from '../../../agent/cloud/https.ts';
@@ -10,6 +11,7 @@ import { encodeEnvelope, envelopeProperties } from '../../../shared/envelope/cod
 import { deps, until } from '../../loopback/gcp-support.ts';
 import { type ApiFixture, p256, startApi, write, writeKey } from '../../router/api/support.ts';
 import { envelope as envelopeOf } from '../../router/ledger/envelopes.ts';
+import { testDir } from '../../test-dir.ts';
 import { startTunnel } from './tunnel.ts';
 
 t.test('a 200 accepts, by certificate and by token; the bytes arrive; connections are kept', async (t) => {
@@ -81,7 +83,7 @@ t.test('a connection that went silent is given up for a new one', async (t) => {
 
 t.test('an answer says why', async (t) => {
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
-  const directory = t.testdir();
+  const directory = testDir(t);
   const ca_file = write(directory, 'ca.pem', ca.ca);
   const token_key_file = writeKey(directory, 'gw-1', p256().privateKey);
   let answer: Answer = { status: 200 };

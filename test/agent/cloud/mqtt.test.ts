@@ -1,4 +1,5 @@
 /** The MQTT publisher against a real broker over sockets. */
+
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { Aedes } from 'aedes';
@@ -10,6 +11,7 @@ import { createCertificateAuthority } from '../../../loopback/ca.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
 import { deps, envelope, until } from '../../loopback/gcp-support.ts';
+import { testDir } from '../../test-dir.ts';
 import { startBroker } from './mqtt-support.ts';
 import { startTunnel } from './tunnel.ts';
 
@@ -182,7 +184,7 @@ t.test('TLS: the named authority is trusted and no other; a key that is none doe
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const other = await createCertificateAuthority(deps.clock, deps.entropy);
   const broker = await startBroker(t, { tls: await ca.issue('localhost', 'server') });
-  const directory = t.testdir({ 'ca.pem': ca.ca, 'other.pem': other.ca, 'junk.pem': 'junk' });
+  const directory = testDir(t, { 'ca.pem': ca.ca, 'other.pem': other.ca, 'junk.pem': 'junk' });
   const url = `mqtts://localhost:${broker.port}`;
   const trusted = await open(t, { url, ca_file: join(directory, 'ca.pem') });
   t.same(await trusted.publish(envelope('x'), 1000), { kind: 'accepted' });

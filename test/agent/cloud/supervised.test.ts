@@ -1,6 +1,7 @@
 /**
  * The watchdog over SDKs that do not answer. A fake stands for such an SDK here: none can be made to hang on purpose.
  */
+
 import { join } from 'node:path';
 import t from 'tap';
 import type { Outcome, Publisher } from '../../../agent/cloud/publisher.ts';
@@ -8,6 +9,7 @@ import { SupervisedPublisher } from '../../../agent/cloud/supervised.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger, type Logger } from '../../../shared/log.ts';
 import { envelope } from '../../loopback/gcp-support.ts';
+import { testDir } from '../../test-dir.ts';
 import { agentOn, drained, seqsOf, until } from '../forward/fixture.ts';
 import { appendAll, texts } from '../store/fixture.ts';
 
@@ -122,7 +124,7 @@ t.test('senders are independent: one that never answers does not slow another', 
     hedge: { enabled: false },
     failover: { deadline_min: '300ms', deadline_max: '300ms', open_for: '100ms', open_max: '100ms' },
   };
-  const agent = await agentOn(join(t.testdir(), 'buffer.db'), {
+  const agent = await agentOn(join(testDir(t), 'buffer.db'), {
     providers: ['a', 'b'],
     policy,
     publisher: (provider) => (provider === 'a' ? sdk.supervised((opened) => opened === 1) : null),

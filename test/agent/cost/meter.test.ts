@@ -1,4 +1,5 @@
 /** The meter with a real file and a real routing core, on a clock that the test moves. */
+
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -11,6 +12,7 @@ import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy.ts';
 import { PRICE_SHEETS } from '../../../shared/prices.ts';
 import { standardTariff, type Tariff } from '../../../shared/tariff.ts';
+import { testDir } from '../../test-dir.ts';
 
 const HOUR_MS = 3_600_000;
 const NOON = wallMsOf('2026-11-21T12:00:00Z');
@@ -31,7 +33,7 @@ interface World {
 }
 
 /** Providers azure (the preferred one, free tier) and aws. */
-function world(t: Test, { cost = {}, folder = t.testdir() }: World = {}) {
+function world(t: Test, { cost = {}, folder = testDir(t) }: World = {}) {
   const file = join(folder, 'usage.json');
   const policy = policySchema.parse({
     streams: { telemetry: { topics: ['#'], preferred_providers: ['azure', 'aws'] } },
@@ -180,7 +182,7 @@ t.test('a damaged file counts as none, and is said (I9)', async (t) => {
     ['empty', ''],
   ];
   for (const [name, text] of damaged) {
-    const { meter, file, events, report } = world(t, { folder: t.testdir({ 'usage.json': text }) });
+    const { meter, file, events, report } = world(t, { folder: testDir(t, { 'usage.json': text }) });
     await meter.start();
     t.same(events(), ['cost.usage_file_damaged'], name);
     t.equal(report().total.monthUsd, 0);

@@ -1,8 +1,10 @@
 /** What is under way at a provider, through the whole forwarder: bounded, shared with what is live, and fitted to the uplink. */
+
 import t from 'tap';
 import type { OutboundEnvelope, Outcome } from '../../../agent/cloud/publisher.ts';
 import { DrainRate } from '../../../agent/forward/drain-rate.ts';
 import { systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile } from '../store/fixture.ts';
 import { agentOn, drained, incompressible, seqsOf, until } from './fixture.ts';
 
@@ -17,7 +19,7 @@ t.test('many streams, copies and failures at once: never more than eight and a p
   );
   const failover = { open_for: '50ms', open_max: '50ms', failures_to_open: 20 };
   let tries = 0;
-  const agent = await agentOn(bufferFile(t.testdir()), {
+  const agent = await agentOn(bufferFile(testDir(t)), {
     providers: ['a', 'b', 'c'],
     policy: { streams, failover, hedge: { delay_min: '20ms', delay_max: '20ms', share: 1, burst: 100 } },
     async answer(provider) {
@@ -38,7 +40,7 @@ t.test('many streams, copies and failures at once: never more than eight and a p
 });
 
 t.test('the backlog leaves places for what is live (I10)', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const before = await agentOn(file, { providers: ['a'], down: new Set(['a']) });
   await appendAll(before.store, incompressible(2000));
   await before.stop();
@@ -69,7 +71,7 @@ t.test('the backlog leaves places for what is live (I10)', async (t) => {
 });
 
 t.test('streams take turns: no backlog waits for the whole of another one', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const policy = { streams: { first: { topics: ['first'] }, second: { topics: ['#'] } } };
   const before = await agentOn(file, { providers: ['a'], policy, down: new Set(['a']) });
   for (const name of ['first', 'second']) await appendAll(before.store, incompressible(500), name);
@@ -85,7 +87,7 @@ t.test('streams take turns: no backlog waits for the whole of another one', asyn
 });
 
 t.test('an uplink that cannot carry a full envelope in its deadline drains all the same', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const before = await agentOn(file, { providers: ['a'], down: new Set(['a']) });
   await appendAll(before.store, incompressible(150));
   await before.stop();

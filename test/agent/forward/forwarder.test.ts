@@ -1,11 +1,13 @@
 /** The forwarder between a real store and publishers that answer as told: what reaches the providers, and what stays in the buffer. */
+
 import t from 'tap';
 import { systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, texts } from '../store/fixture.ts';
 import { ANSWER_MS, agentOn, drained, incompressible, seqsOf, until } from './fixture.ts';
 
 t.test('each record reaches a provider once, whole, and then leaves the buffer (I3)', async (t) => {
-  const agent = await agentOn(bufferFile(t.testdir()), { providers: ['a'], redundancy: 1, down: new Set() });
+  const agent = await agentOn(bufferFile(testDir(t)), { providers: ['a'], redundancy: 1, down: new Set() });
   await appendAll(agent.store, texts(100));
   await until(drained(agent));
   t.strictSame(
@@ -20,7 +22,7 @@ t.test('each record reaches a provider once, whole, and then leaves the buffer (
 
 t.test('two copies, one provider down: a row stays until another has it too (I3)', async (t) => {
   const down = new Set(['b']);
-  const agent = await agentOn(bufferFile(t.testdir()), { providers: ['a', 'b'], redundancy: 2, down });
+  const agent = await agentOn(bufferFile(testDir(t)), { providers: ['a', 'b'], redundancy: 2, down });
   await appendAll(agent.store, texts(10));
   await until(() => seqsOf(agent, 'a').length === 10);
   t.equal((await agent.store.stats()).rows, 10);
@@ -36,7 +38,7 @@ t.test('two copies, one provider down: a row stays until another has it too (I3)
 });
 
 t.test('the end of an epoch with nothing left in it is announced once', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const options = { providers: ['a'], redundancy: 1, down: new Set<string>() };
   const before = await agentOn(file, options);
   const { epoch } = before.store;
@@ -58,7 +60,7 @@ t.test('the end of an epoch with nothing left in it is announced once', async (t
 t.test(
   'fewer copies after a restart: rows that have enough of them are freed without being sent',
   async (t) => {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const before = await agentOn(file, { providers: ['a', 'b'], redundancy: 2, down: new Set(['b']) });
     await appendAll(before.store, texts(3));
     await until(() => seqsOf(before, 'a').length === 3);
@@ -76,7 +78,7 @@ t.test(
 t.test(
   'after an outage: live records go first, the backlog drains beside them with a full window',
   async (t) => {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const before = await agentOn(file, { providers: ['a'], redundancy: 1, down: new Set(['a']) });
     const old = await appendAll(before.store, incompressible(3000));
     await before.stop();

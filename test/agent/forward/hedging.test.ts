@@ -1,7 +1,9 @@
 /** Hedges through the whole forwarder: a provider that goes silent holds nothing up, and the backlog waits its time. */
+
 import t from 'tap';
 import type { Outcome } from '../../../agent/cloud/publisher.ts';
 import { systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, texts } from '../store/fixture.ts';
 import { agentOn, drained, seqsOf, until } from './fixture.ts';
 
@@ -21,7 +23,7 @@ async function silentUntilDeadline(provider: string, deadlineMs: number): Promis
 t.test(
   'a silent provider is overtaken: the row is freed by the other, long before the deadline',
   async (t) => {
-    const agent = await agentOn(bufferFile(t.testdir()), {
+    const agent = await agentOn(bufferFile(testDir(t)), {
       providers: ['a', 'b'],
       stream: STREAM,
       policy: POLICY,
@@ -46,7 +48,7 @@ t.test(
 
 t.test('what waited out an outage is not hedged, unless the policy says so', async (t) => {
   for (const backlog of [false, true]) {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const before = await agentOn(file, { providers: ['a'], down: new Set(['a']) });
     await appendAll(before.store, texts(3));
     await before.stop();

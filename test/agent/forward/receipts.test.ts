@@ -2,6 +2,7 @@
  * The forwarder of a stream that waits for receipts, between a real store, providers that deliver to a router's rules (or do not),
  * and the receipts that these rules make.
  */
+
 import t, { type Test } from 'tap';
 import type { Publisher } from '../../../agent/cloud/publisher.ts';
 import { Forwarder } from '../../../agent/forward/forwarder.ts';
@@ -18,6 +19,7 @@ import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import { until } from '../../loopback/gcp-support.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, storeOn, texts } from '../store/fixture.ts';
 
 /** Shorter than a policy may say. */
@@ -156,7 +158,7 @@ const kept = ({ forwarder }: Agent): number =>
 
 t.test('a row stays until its receipt, also over a restart, and is not sent twice for it (I3)', async (t) => {
   const router = new Router();
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = await agentOn(t, file, { router });
   await appendAll(first.store, texts(20));
   await eventually(() => kept(first) === 20);
@@ -177,7 +179,7 @@ t.test(
   async (t) => {
     const router = new Router();
     const grey = new Set(['a']);
-    const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey });
+    const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey });
     hear(agent, router);
     await appendAll(agent.store, texts(30));
     await eventually(() => kept(agent) === 30);
@@ -212,7 +214,7 @@ t.test(
 t.test('without another provider it is tried again with the same one, but not at once', async (t) => {
   const router = new Router();
   const grey = new Set(['a']);
-  const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey, providers: ['a'] });
+  const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey, providers: ['a'] });
   hear(agent, router);
   await appendAll(agent.store, texts(3));
   await eventually(() => {
@@ -232,7 +234,7 @@ t.test('without another provider it is tried again with the same one, but not at
 
 t.test('where rows leave with the acknowledgement, a grey provider is found all the same', async (t) => {
   const router = new Router();
-  const agent = await agentOn(t, bufferFile(t.testdir()), {
+  const agent = await agentOn(t, bufferFile(testDir(t)), {
     router,
     grey: new Set(['a']),
     stream: { until: 'cloud' },
@@ -250,7 +252,7 @@ t.test('where rows leave with the acknowledgement, a grey provider is found all 
 
 t.test('a router that is silent is no evidence against anybody, and gets time to catch up', async (t) => {
   const router = new Router();
-  const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey: new Set(['a', 'b']) });
+  const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey: new Set(['a', 'b']) });
   hear(agent, router);
   await appendAll(agent.store, texts(5));
   await eventually(() => kept(agent) === 5);
@@ -269,7 +271,7 @@ t.test(
   'a receipt that lay in a cloud is as old as what it covers: what came later is not missed (I3)',
   async (t) => {
     const router = new Router();
-    const agent = await agentOn(t, bufferFile(t.testdir()), { router });
+    const agent = await agentOn(t, bufferFile(testDir(t)), { router });
     bring(agent, router.receipt());
     await systemClock.sleep(1.5 * LAG_MS);
     await appendAll(agent.store, texts(5));
@@ -291,7 +293,7 @@ t.test(
 t.test('a cloud’s receipt that passes over what is older shows who lost it (I3)', async (t) => {
   const router = new Router();
   const grey = new Set(['a']);
-  const agent = await agentOn(t, bufferFile(t.testdir()), { router, grey });
+  const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey });
   bring(agent, router.receipt());
   await systemClock.sleep(1.5 * LAG_MS);
   await appendAll(agent.store, texts(5));
@@ -313,7 +315,7 @@ t.test('a cloud’s receipt that passes over what is older shows who lost it (I3
 t.test('a gap and the end of an epoch that did not arrive are announced again (I3)', async (t) => {
   const router = new Router();
   const grey = new Set(['a']);
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = await agentOn(t, file, { router, providers: ['a'], grey: new Set(['a']) });
   await appendAll(first.store, texts(4));
   const { epoch } = first.store;

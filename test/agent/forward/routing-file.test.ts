@@ -1,4 +1,5 @@
 /** routing.json on a real disk: across restarts, reboots and damage. */
+
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -7,6 +8,7 @@ import { RoutingFile } from '../../../agent/forward/routing-file.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { facts } from '../routing/world.ts';
 
 interface Life {
@@ -51,7 +53,7 @@ async function live(t: Test, file: string, bootId: string, upMs: number): Promis
 }
 
 t.test('an open breaker survives a restart, and the time in between counts', async (t) => {
-  const file = join(t.testdir(), 'routing.json');
+  const file = join(testDir(t), 'routing.json');
   const before = await live(t, file, 'boot-1', 5000);
   before.refuses();
   await before.kept.stop();
@@ -65,7 +67,7 @@ t.test('an open breaker survives a restart, and the time in between counts', asy
 });
 
 t.test('a kill takes at most ten seconds of it; between two writes lie as many (I10)', async (t) => {
-  const file = join(t.testdir(), 'routing.json');
+  const file = join(testDir(t), 'routing.json');
   const killed = await live(t, file, 'boot-1', 5000);
   const written = async (): Promise<boolean> => {
     for (let i = 0; i < 50 && !existsSync(file); i += 1)
@@ -89,7 +91,7 @@ t.test('a kill takes at most ten seconds of it; between two writes lie as many (
 });
 
 t.test('damaged, of another version or too old: it begins afresh, says so, and starts (I9)', async (t) => {
-  const file = join(t.testdir(), 'routing.json');
+  const file = join(testDir(t), 'routing.json');
   const before = await live(t, file, 'boot-1', 5000);
   before.refuses();
   await before.kept.stop();
@@ -113,7 +115,7 @@ t.test('damaged, of another version or too old: it begins afresh, says so, and s
 });
 
 t.test('a disk that takes no file changes nothing but that (I9)', async (t) => {
-  const folder = join(t.testdir(), 'gone');
+  const folder = join(testDir(t), 'gone');
   const there = await live(t, join(folder, 'routing.json'), 'boot-1', 5000);
   there.refuses();
   await there.kept.stop();
@@ -123,7 +125,7 @@ t.test('a disk that takes no file changes nothing but that (I9)', async (t) => {
 });
 
 t.test('tries that end because the agent stops are no failures of their providers', async (t) => {
-  const { routing } = await live(t, join(t.testdir(), 'routing.json'), 'boot-1', 5000);
+  const { routing } = await live(t, join(testDir(t), 'routing.json'), 'boot-1', 5000);
   routing.start({ onProbe: () => undefined, onChange: () => undefined });
   routing.stop();
   const outcome = { kind: 'unknown', cause: 'connection-lost', detail: 'the publisher was closed' } as const;

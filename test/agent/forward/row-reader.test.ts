@@ -3,6 +3,7 @@ import { RowReader } from '../../../agent/forward/row-reader.ts';
 import { StreamQueue } from '../../../agent/forward/stream-queue.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, storeOn, texts } from '../store/fixture.ts';
 
 const ROWS = 3000;
@@ -43,7 +44,7 @@ function from(first: number, count: number): number[] {
 }
 
 t.test('what was read with the rows of one envelope is there for the next', async (t) => {
-  const { store, read, asked } = await readerOn(bufferFile(t.testdir()));
+  const { store, read, asked } = await readerOn(bufferFile(testDir(t)));
   const sent: number[] = [];
   while (sent.length < ROWS) {
     const rows = await read(sent.length + 1);
@@ -60,7 +61,7 @@ t.test('what was read with the rows of one envelope is there for the next', asyn
 });
 
 t.test('only rows of the run', async (t) => {
-  const { store, read, asked } = await readerOn(bufferFile(t.testdir()));
+  const { store, read, asked } = await readerOn(bufferFile(testDir(t)));
   const all = await read(1);
   t.ok(all.length > 1000, 'more than an envelope takes');
   t.same(await read(101, 150), from(101, 50));

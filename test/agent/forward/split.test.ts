@@ -1,6 +1,8 @@
 /** A stream that is shared out over several providers, from a real store through the real forwarder. */
+
 import t from 'tap';
 import { systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, texts } from '../store/fixture.ts';
 import { type Agent, agentOn, drained, incompressible, seqsOf, until } from './fixture.ts';
 
@@ -22,7 +24,7 @@ const numbers = (count: number): number[] => Array.from({ length: count }, (_, i
 t.test(
   'envelopes are shared out by weight, each record goes to one provider, and its row is freed (I3)',
   async (t) => {
-    const agent = await agentOn(bufferFile(t.testdir()), { providers: ['a', 'b'], stream: SPLIT });
+    const agent = await agentOn(bufferFile(testDir(t)), { providers: ['a', 'b'], stream: SPLIT });
     await until(() => agent.routing.explain('telemetry').every(({ inputs }) => inputs.measured.accepted > 0));
     await publish(agent, 40);
     await until(drained(agent));
@@ -35,7 +37,7 @@ t.test(
 
 t.test('what one refuses goes to the other at once, and none is lost or late', async (t) => {
   const down = new Set<string>();
-  const agent = await agentOn(bufferFile(t.testdir()), { providers: ['a', 'b'], stream: SPLIT, down });
+  const agent = await agentOn(bufferFile(testDir(t)), { providers: ['a', 'b'], stream: SPLIT, down });
   await until(() => agent.routing.explain('telemetry').every(({ inputs }) => inputs.measured.accepted > 0));
   await publish(agent, 4);
   down.add('a');
@@ -49,7 +51,7 @@ t.test('what one refuses goes to the other at once, and none is lost or late', a
 t.test('one that is slow and full does not hold up the other: it gives its turns away', async (t) => {
   const answer = (provider: string) =>
     provider === 'a' ? systemClock.sleep(2500).then(() => ({ kind: 'accepted' as const })) : null;
-  const agent = await agentOn(bufferFile(t.testdir()), {
+  const agent = await agentOn(bufferFile(testDir(t)), {
     providers: ['a', 'b'],
     stream: SPLIT,
     policy: { hedge: { enabled: false } },

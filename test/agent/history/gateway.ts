@@ -1,4 +1,5 @@
 /** A real agent process with two brokers as its providers, and what an operator and a device do with it. */
+
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { stringify } from 'yaml';
 import { systemClock } from '../../../shared/clock.ts';
 import { headgate } from '../../cli/run.ts';
 import { AgentProcess, configFile } from '../../crash/agent-process.ts';
+import { testDir } from '../../test-dir.ts';
 import { type Broker, startBroker } from '../cloud/mqtt-support.ts';
 
 export interface Gateway {
@@ -32,7 +34,7 @@ export async function gatewayWith(
   t: Test,
   { policy, history = {} }: { policy: object; history?: object },
 ): Promise<Gateway> {
-  const dir = t.testdir();
+  const dir = testDir(t);
   const brokers = { a: await startBroker(t), b: await startBroker(t) };
   const ports = { broker: await freePort(), admin: await freePort() };
   const provider = (name: 'a' | 'b') => ({

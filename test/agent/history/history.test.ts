@@ -8,6 +8,7 @@ import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { facts } from '../routing/world.ts';
 
 const DAY_MS = 86_400_000;
@@ -91,7 +92,7 @@ function take({ history }: Machine, first: number, last = first, provider = 'aws
 }
 
 t.test('envelopes of a minute are one line, written once a minute and kept over restarts', async (t) => {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   const first = await machineIn(t, folder);
   for (let i = 0; i < 1000; i++) {
     first.clock.advance(10);
@@ -118,7 +119,7 @@ t.test('envelopes of a minute are one line, written once a minute and kept over 
 });
 
 t.test('the policy in force is known from the start on, though its file begins a minute later', async (t) => {
-  const machine = await machineIn(t, t.testdir());
+  const machine = await machineIn(t, testDir(t));
   await machine.minutes(2);
   t.match(await explainAt(machine.history, OFFSET_MS + 1000), {
     policyVersion: policySchema.parse({}).version,
@@ -127,7 +128,7 @@ t.test('the policy in force is known from the start on, though its file begins a
 });
 
 t.test('the files stay within their bound, and the oldest go first (I10)', async (t) => {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   const machine = await machineIn(t, folder, 16_384);
   for (let i = 1; i <= 160; i++) {
     take(machine, i);
@@ -142,7 +143,7 @@ t.test('the files stay within their bound, and the oldest go first (I10)', async
 });
 
 t.test('days end by a synchronised clock alone, and what was written before it with them (I7)', async (t) => {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   const machine = await machineIn(t, folder);
   machine.synchronised = false;
   take(machine, 1);
@@ -178,7 +179,7 @@ t.test('days end by a synchronised clock alone, and what was written before it w
 });
 
 t.test('lines that are cut short or damaged are passed over, all others are read', async (t) => {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   mkdirSync(folder);
   const clock = `{"k":"clock","boot":"boot-0","off":${OFFSET_MS},"q":"synchronised"}`;
   const took = (r: string): string => `{"k":"took","m":0,"d":0,"ep":"${EPOCH}","s":"t","p":"aws","r":[${r}]}`;
@@ -212,7 +213,7 @@ t.test('lines that are cut short or damaged are passed over, all others are read
 });
 
 t.test('a disk that takes nothing costs lines, not more, and one log line (I9, I10)', async (t) => {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   writeFileSync(folder, 'in the way');
   const machine = await machineIn(t, folder, 32_768);
   for (let i = 1; i <= 100; i++) {

@@ -5,6 +5,7 @@ import { leftMs, type ManualHold, type Moment, takenUp } from '../../../agent/ho
 import { Holds } from '../../../agent/holds/holds.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { testDir } from '../../test-dir.ts';
 
 const HOUR_MS = 3_600_000;
 const WALL_MS = Date.parse('2026-11-21T10:00:00Z');
@@ -63,7 +64,7 @@ function holdsIn(folder: string, clock = new ManualClock(WALL_MS)) {
 }
 
 t.test('reasons nest: routing is told of the first and of the last; a restart keeps them', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const first = holdsIn(folder);
   await first.holds.start();
   t.same(await first.holds.add('a', 'modem', null), { ok: true, kept: true });
@@ -92,7 +93,7 @@ t.test('reasons nest: routing is told of the first and of the last; a restart ke
 });
 
 t.test('there are a hundred at most (I10); a disk or a file that is broken stops none (I9)', async (t) => {
-  const folder = join(t.testdir(), 'data');
+  const folder = join(testDir(t), 'data');
   mkdirSync(folder);
   writeFileSync(join(folder, 'holds.json'), '{"version":1,"holds":[{"provider":"a"}]}');
   const { holds, told, events } = holdsIn(folder);

@@ -13,6 +13,7 @@ import type { Policy, ProviderFacts } from '../../../shared/policy.ts';
 import type { PolicyReplay, SimulationReport } from '../../../shared/simulation.ts';
 import { standardTariff } from '../../../shared/tariff.ts';
 import { headgate } from '../../cli/run.ts';
+import { testDir } from '../../test-dir.ts';
 import { accept, blackhole, facts, policyOf, refuse, World } from '../routing/world.ts';
 
 const MINUTE_MS = 60_000;
@@ -32,7 +33,7 @@ interface Told {
 
 /** A history as an agent writes it, of an hour that somebody tells. */
 function historyOf(t: Test, { providers, policy, minutes, down = {}, rate = 600, more = [] }: Told): string {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   const lines: Line[] = [
     { k: 'clock', boot: 'boot-1', off: START_MS, q: 'synchronised' },
     { k: 'setup', m: 0, gw: 'gw-1', policy, providers },
@@ -259,7 +260,7 @@ class RecordedWorld extends World {
 }
 
 t.test('under the policy that was in force, a replay goes where the gateway went', async (t) => {
-  const folder = join(t.testdir(), 'history');
+  const folder = join(testDir(t), 'history');
   const world = new RecordedWorld(folder, policyOf(preferring('a')), [facts('a'), facts('b')]);
   await world.history.start();
   world.weather('a', accept);

@@ -4,6 +4,7 @@ import { BufferDatabase } from '../../../agent/store/database.ts';
 import type { Operation } from '../../../agent/store/protocol.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
+import { testDir } from '../../test-dir.ts';
 import { bufferFile, columnsOf, record, texts } from './fixture.ts';
 
 const CLOCK: EnvelopeClock = { bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' };
@@ -19,7 +20,7 @@ t.test('acceptances side by side become one operation, and free the same rows (I
   const entropy = seededEntropy(20);
   let joined = 0;
   for (let round = 0; round < 30; round++) {
-    const folder = t.testdir({ one: {}, all: {} });
+    const folder = testDir(t, { one: {}, all: {} });
     const open = (name: string) => {
       const database = new BufferDatabase(bufferFile(`${folder}/${name}`), '0badcafe', CLOCK);
       const rows = texts(ROWS).flatMap((text) => [record(text), record(text, 'alarm')]);

@@ -1,10 +1,12 @@
 /** What the buffer keeps when it may not keep all: the written rule, and a gap for everything that went (I3, I10). */
+
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import t from 'tap';
 import { BufferDatabase } from '../../../agent/store/database.ts';
 import { decodeRecords, decodeState } from '../../../agent/store/decode.ts';
 import { type Holding, nextVictim, type StreamLimits } from '../../../agent/store/limits.ts';
+import { testDir } from '../../test-dir.ts';
 import { bufferFile, columnsOf, contents, noise, record, storeOn } from './fixture.ts';
 
 const CLOCK = { bootId: 'boot-1', offsetMs: 0, quality: 'unsynchronised' } as const;
@@ -57,7 +59,7 @@ t.test(
       high: limits({ priority: 7 }),
       kept: limits({ priority: 0, whenFull: 'reject' }),
     };
-    const directory = t.testdir();
+    const directory = testDir(t);
     let runs = 0;
     fc.assert(
       fc.property(fc.array(step, { minLength: 20, maxLength: 60 }), (steps) => {
@@ -126,7 +128,7 @@ function range(first: number, last: number): number[] {
 
 t.test('a full buffer gives up the lowest priority first, says so, and never for a lower one', async (t) => {
   const streams = { low: limits({ priority: 1 }), high: limits({ priority: 7 }) };
-  const { store, lines } = storeOn(bufferFile(t.testdir()), { limits: { maxBytes: 2 ** 20, streams } });
+  const { store, lines } = storeOn(bufferFile(testDir(t)), { limits: { maxBytes: 2 ** 20, streams } });
   const gaps: Array<{ stream: string; first: number; last: number; reason: string }> = [];
   store.onGaps((given) => gaps.push(...given));
   await store.start();
@@ -169,7 +171,7 @@ t.test('a full buffer gives up the lowest priority first, says so, and never for
 t.test(
   'too old is told by monotonic time; of an earlier boot at least as old as this one (I7)',
   async (t) => {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const streams = { telemetry: limits({ maxAgeMs: 10_000 }) };
     const aged = { maxBytes: 2 ** 30, streams };
     const first = new BufferDatabase(file, 'aaaaaaaa', CLOCK, aged);

@@ -1,8 +1,10 @@
 /** When a record is acknowledged, by the durability class of its stream, and what a loss would take (I1). */
+
 import Database from 'better-sqlite3';
 import t from 'tap';
 import type { Durability, StoreLimits } from '../../../agent/store/limits.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, contents, noise, record, storeOn, texts } from './fixture.ts';
 
 function classes(streams: Record<string, Durability>): StoreLimits {
@@ -20,7 +22,7 @@ const slowTimers: Clock = {
 };
 
 t.test('interval: acknowledged from memory, one commit for all when the time is up', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const interval = { kind: 'interval', intervalMs: 300 } as const;
   const { store } = storeOn(file, {
     limits: classes({ slow: interval, other: { ...interval, intervalMs: 900 } }),
@@ -51,7 +53,7 @@ t.test('interval: acknowledged from memory, one commit for all when the time is 
 });
 
 t.test('interval: a clean stop writes what waits; so does a megabyte', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const limits = classes({ telemetry: { kind: 'interval', intervalMs: 60_000 } });
   const { store } = storeOn(file, { limits });
   await store.start();
@@ -70,7 +72,7 @@ t.test('interval: a clean stop writes what waits; so does a megabyte', async (t)
 });
 
 t.test('fsync beside interval: nobody who asked for the disk is told before it is there', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const { store } = storeOn(file, {
     limits: classes({ slow: { kind: 'interval', intervalMs: 60_000 } }),
     clock: slowTimers,
@@ -84,7 +86,7 @@ t.test('fsync beside interval: nobody who asked for the disk is told before it i
 });
 
 t.test('memory: never in the file, delivered all the same', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const { store } = storeOn(file, { limits: classes({ telemetry: { kind: 'memory' } }) });
   await store.start();
   const { epoch } = store;

@@ -5,6 +5,7 @@ import t from 'tap';
 import { BufferDatabase } from '../../../agent/store/database.ts';
 import { openFile, pragmaNumber } from '../../../agent/store/open-file.ts';
 import type { RecordColumns } from '../../../agent/store/protocol.ts';
+import { testDir } from '../../test-dir.ts';
 import { bufferFile, columnsOf, record, storeOn } from './fixture.ts';
 
 const CLOCK = { bootId: 'b', offsetMs: 0, quality: 'unsynchronised' } as const;
@@ -16,7 +17,7 @@ function columns(count: number): RecordColumns {
 t.test(
   'a commit is synced: synchronous reads back FULL in WAL mode, also after the first write (I1)',
   async (t) => {
-    const { db } = openFile(bufferFile(t.testdir()));
+    const { db } = openFile(bufferFile(testDir(t)));
     db.exec("INSERT INTO epoch (name, boot_id, offset_ms, quality) VALUES ('e', 'b', 0, 'x')");
     t.equal(pragmaNumber(db, 'synchronous'), 2);
     t.equal(db.pragma('journal_mode', { simple: true }), 'wal');
@@ -27,7 +28,7 @@ t.test(
 );
 
 t.test('nothing is added behind a log that was found: it is copied into the file first (I1)', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const file = bufferFile(folder);
   const first = new BufferDatabase(file, 'aaaaaaaa', CLOCK);
   first.commit(columns(10), []);
@@ -44,7 +45,7 @@ t.test('nothing is added behind a log that was found: it is copied into the file
 });
 
 t.test('a second process cannot have the file at the same time', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const held = new Database(file);
   held.pragma('locking_mode = EXCLUSIVE');
   held.exec('CREATE TABLE x (y); BEGIN EXCLUSIVE');
@@ -54,7 +55,7 @@ t.test('a second process cannot have the file at the same time', async (t) => {
 });
 
 t.test('a file of a newer version is refused and left alone', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const { db } = openFile(file);
   db.pragma('user_version = 99');
   db.close();
@@ -67,7 +68,7 @@ t.test('a file of a newer version is refused and left alone', async (t) => {
 });
 
 t.test('delivered gaps are forgotten, part by part', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = new BufferDatabase(file, 'aaaaaaaa', CLOCK);
   first.commit(columns(10), []);
   first.close();
@@ -103,7 +104,7 @@ t.test('delivered gaps are forgotten, part by part', async (t) => {
 });
 
 t.test('freed pages go back to the file system in slices (I10)', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const buffer = new BufferDatabase(file, 'aaaaaaaa', CLOCK);
   for (let i = 0; i < 10; i++) buffer.commit(columns(1000), []);
   const accept = { stream: 'telemetry', provider: 'aws', first: 1, last: 10_000, copies: 1 };

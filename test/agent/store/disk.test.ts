@@ -1,4 +1,5 @@
 /** What a failing disk is called, and a folder that goes away and comes back (I9). The disks themselves fail in test/faulty-disk. */
+
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,6 +7,7 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import { DISK_ADVICE, DISK_STATES, diskStateOf } from '../../../agent/store/disk-state.ts';
 import type { Store } from '../../../agent/store/store.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, contents, record, storeOn } from './fixture.ts';
 
 t.test('errors of SQLite and of the system have a name', async (t) => {
@@ -38,7 +40,7 @@ async function untilState(store: Store, state: string): Promise<void> {
 }
 
 t.test('the folder is moved away: no fresh buffer in its place; it comes back: all is there', async (t) => {
-  const place = t.testdir({ data: {} });
+  const place = testDir(t, { data: {} });
   const data = join(place, 'data');
   const { store, lines } = storeOn(join(data, 'buffer.db'));
   await store.start();
@@ -62,7 +64,7 @@ t.test('the folder is moved away: no fresh buffer in its place; it comes back: a
 });
 
 t.test('the file is deleted under a running store: noticed, and a new one is begun', async (t) => {
-  const place = t.testdir({ data: {} });
+  const place = testDir(t, { data: {} });
   const file = join(place, 'data', 'buffer.db');
   const { store } = storeOn(file);
   await store.start();
@@ -79,7 +81,7 @@ t.test('the file is deleted under a running store: noticed, and a new one is beg
 t.test(
   'the reserve is made beside the file, kept when it is there, and not made where there is none',
   async (t) => {
-    const place = t.testdir({ with: {}, without: {} });
+    const place = testDir(t, { with: {}, without: {} });
     const reserved = storeOn(join(place, 'with', 'buffer.db'), { reserveBytes: 2 ** 20 });
     await reserved.store.start();
     t.ok(existsSync(join(place, 'with', 'buffer.db.reserve')));

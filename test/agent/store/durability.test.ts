@@ -1,9 +1,11 @@
 /** What was acknowledged survives SIGKILL, and no id comes twice (I1, I2). */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { systemEntropy } from '../../../shared/entropy.ts';
+import { testDir } from '../../test-dir.ts';
 import { bufferFile, contents, storeOn } from './fixture.ts';
 
 const APPENDER = fileURLToPath(new URL('./appender.ts', import.meta.url));
@@ -21,7 +23,7 @@ async function linesUntilKilled(child: ChildProcess, lifeMs: number): Promise<st
 }
 
 t.test(`${KILLS} kills at random moments lose and double nothing that was acknowledged`, async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const acknowledged = new Map<string, string>();
   const epochs: string[] = [];
   for (let kill = 0; kill < KILLS; kill++) {

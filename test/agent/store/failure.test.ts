@@ -1,17 +1,19 @@
 /** A disk or a file that fails: intake is refused while it lasts, goes on afterwards, and no id comes twice (I2, I9). */
+
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, contents, noise, record, storeOn, texts } from './fixture.ts';
 
 const APPENDER = fileURLToPath(new URL('./appender.ts', import.meta.url));
 const FILE_LIMIT_KIB = 600;
 
 t.test('a file that is no database is set aside, loudly, and intake goes on', async (t) => {
-  const directory = t.testdir();
+  const directory = testDir(t);
   const file = bufferFile(directory);
   writeFileSync(file, 'not a database, '.repeat(1000));
   const { store, lines } = storeOn(file);
@@ -27,7 +29,7 @@ t.test('a file that is no database is set aside, loudly, and intake goes on', as
 });
 
 t.test('a file with a damaged page is set aside with its log', async (t) => {
-  const directory = t.testdir();
+  const directory = testDir(t);
   const file = bufferFile(directory);
   const { store: first } = storeOn(file);
   await first.start();
@@ -57,7 +59,7 @@ t.test('a file with a damaged page is set aside with its log', async (t) => {
 });
 
 t.test('a file whose pages are well and whose contents are not is set aside as well (I9)', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const { store: first } = storeOn(file);
   await first.start();
   await appendAll(first, ['a']);
@@ -77,7 +79,7 @@ t.test('a file whose pages are well and whose contents are not is set aside as w
 });
 
 t.test('a start that the disk refuses says so', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir({ 'buffer.db': {} })));
+  const { store } = storeOn(bufferFile(testDir(t, { 'buffer.db': {} })));
   await t.rejects(store.start(), { name: 'StoreError', code: 'failed' });
   t.equal(store.state(), 'failed');
   await store.stop();
@@ -86,7 +88,7 @@ t.test('a start that the disk refuses says so', async (t) => {
 /** Writes fail with EFBIG when the file reaches the process's limit: a failing disk, without one. */
 const skip = spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit (util-linux)';
 t.test('a failed commit refuses its records; the store reopens under a new epoch', { skip }, async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   // Node ignores the signal that comes with EFBIG; hooks that the test runner puts into NODE_OPTIONS would end it.
   const command = `unset NODE_OPTIONS; ulimit -S -f ${FILE_LIMIT_KIB}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', command, process.execPath, APPENDER, file, '2000'], {
@@ -144,7 +146,7 @@ t.test('a failed commit refuses its records; the store reopens under a new epoch
 });
 
 t.test('a file that breaks while it is open is set aside and intake goes on', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const { store, lines } = storeOn(file);
   await store.start();
   // More than SQLite's page cache and its log hold.

@@ -1,4 +1,5 @@
 /** Streams that are acknowledged from memory, while the disk does not take what they hold: the loss does not grow (I1, I9). */
+
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -6,6 +7,7 @@ import t from 'tap';
 import type { StoreLimits } from '../../../agent/store/limits.ts';
 import type { Store } from '../../../agent/store/store.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, contents, storeOn, texts } from './fixture.ts';
 
 /** The system's clock, with short pauses between looks at the disk. */
@@ -39,7 +41,7 @@ async function untilState(store: Store, state: string): Promise<void> {
 t.test(
   'no disk: refused once what is held is twice its interval old; all of it is written later',
   async (t) => {
-    const place = t.testdir({ data: {} });
+    const place = testDir(t, { data: {} });
     const data = join(place, 'data');
     const { store } = storeOn(join(data, 'buffer.db'), {
       limits: heldFor({ brief: 400, long: 60_000 }),
@@ -88,7 +90,7 @@ t.test(
 );
 
 t.test('a stop without a disk says what it could not write', async (t) => {
-  const place = t.testdir({ data: {} });
+  const place = testDir(t, { data: {} });
   const data = join(place, 'data');
   const { store, lines } = storeOn(join(data, 'buffer.db'), {
     limits: heldFor({ brief: 60_000, long: 60_000 }),
@@ -111,7 +113,7 @@ t.test('a stop without a disk says what it could not write', async (t) => {
 });
 
 t.test('a disk that is too slow: waited for, in order', async (t) => {
-  const { store, lines } = storeOn(bufferFile(t.testdir()), { limits: heldFor({ telemetry: 5 }) });
+  const { store, lines } = storeOn(bufferFile(testDir(t)), { limits: heldFor({ telemetry: 5 }) });
   await store.start();
   const { epoch } = store;
   t.same(await appendAll(store, ['held']), [0]);

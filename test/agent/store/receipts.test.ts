@@ -1,11 +1,13 @@
 /** Rows that wait for a receipt, on a real file: freed by it alone, and still waiting after a restart (I3). */
+
 import t from 'tap';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, storeOn } from './fixture.ts';
 
 const TELEMETRY = { stream: 'telemetry', copies: 1 };
 
 t.test('a row that was accepted stays until the receipt covers it, over a restart', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = storeOn(file).store;
   await first.start();
   await appendAll(first, ['a', 'b', 'c', 'd']);
@@ -33,7 +35,7 @@ t.test('a row that was accepted stays until the receipt covers it, over a restar
 });
 
 t.test('a stream that no longer waits for receipts is freed by what was accepted', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = storeOn(file).store;
   await first.start();
   await appendAll(first, ['a', 'b']);

@@ -1,4 +1,5 @@
 /** A damaged buffer: the store starts, what can be read is there under its own ids, the rest is a gap (I2, I3, I9). */
+
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -7,6 +8,7 @@ import { BufferDatabase } from '../../../agent/store/database.ts';
 import { decodeRecords, decodeState } from '../../../agent/store/decode.ts';
 import { type Entropy, seededEntropy } from '../../../shared/entropy.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, columnsOf, noise, record, storeOn, texts } from './fixture.ts';
 
 const CORRUPTIONS = Number(process.env['HEADGATE_CORRUPTIONS'] ?? 100);
@@ -136,7 +138,7 @@ function check(t: Test, database: BufferDatabase, written: Written, what: string
 }
 
 t.test(`${CORRUPTIONS} damaged files, seed ${seed}`, async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const { file, written } = await fill(folder);
   const work = join(folder, 'work.db');
   const epochs = new Set([...written.pending.keys()].map((key) => key.split('/')[0]));
@@ -183,7 +185,7 @@ function losePages(file: string, from: number, count: number): void {
 }
 
 t.test('one lost page costs its records, and nothing else', async (t) => {
-  const { file, written } = await fill(t.testdir());
+  const { file, written } = await fill(testDir(t));
   losePages(file, 3, 1);
   const { store, lines } = storeOn(file);
   await store.start();
@@ -216,7 +218,7 @@ t.test('one lost page costs its records, and nothing else', async (t) => {
 });
 
 t.test('many lost pages in the middle of a long stream cost what was on them', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = new BufferDatabase(file, 'first', CLOCK);
   const columns = columnsOf(Array.from({ length: 1000 }, (_, i) => record(`${i} ${noise(12)}`)));
   for (let i = 0; i < 150; i++) first.commit(columns, []);
@@ -250,7 +252,7 @@ const STRANGE: readonly string[] = [
 ];
 
 t.test('values of another kind count as not readable, and end no start', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const { file, written } = await fill(folder);
   const strict = "UPDATE sqlite_schema SET sql = replace(sql, 'STRICT', '') WHERE sql LIKE '%STRICT%'";
   for (const [i, change] of STRANGE.entries()) {
@@ -297,7 +299,7 @@ const UNFIT: readonly string[] = [
 ];
 
 t.test('tables that are not as this program makes them are damage', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const { file } = await fill(folder);
   for (const [i, change] of UNFIT.entries()) {
     const work = join(folder, `${i}.db`);
@@ -313,7 +315,7 @@ t.test('tables that are not as this program makes them are damage', async (t) =>
 });
 
 t.test('killed at any step of the replacement: the next start does the rest', async (t) => {
-  const { file, written } = await fill(t.testdir());
+  const { file, written } = await fill(testDir(t));
   losePages(file, 3, 1);
   const main = readFileSync(file);
   const log = readFileSync(`${file}-wal`);
@@ -334,7 +336,7 @@ t.test('killed at any step of the replacement: the next start does the rest', as
     },
   ];
   for (const [step, files] of steps.entries()) {
-    const place = t.testdir(files);
+    const place = testDir(t, files);
     const database = new BufferDatabase(join(place, 'left.db'), 'later', CLOCK);
     const { damage } = database.opened();
     check(t, database, written, `step ${step}`);
@@ -352,7 +354,7 @@ t.test('killed at any step of the replacement: the next start does the rest', as
 });
 
 t.test('killed when only the note is left to be removed: nothing is done twice', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = new BufferDatabase(file, 'first', CLOCK);
   first.commit(columnsOf([record('a')]), []);
   first.close();
@@ -366,7 +368,7 @@ t.test('killed when only the note is left to be removed: nothing is done twice',
 });
 
 t.test('three damaged files are kept, the newest by number, and what is removed is said', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const file = bufferFile(folder);
   const removed: string[] = [];
   for (let i = 1; i <= 12; i++) {

@@ -1,7 +1,9 @@
 /** Files of earlier versions are brought forward, with their records under their own ids (I2). */
+
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { IntervalSet } from '../../../shared/interval-set.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, contents, storeOn, texts } from './fixture.ts';
 
 /** As version 1 made it: a row per record. */
@@ -23,7 +25,7 @@ const VERSION_1 = `
 `;
 
 t.test('a file of version 1: rows become chunks, ids stay', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const old = new Database(file);
   old.exec(VERSION_1);
   const freed = IntervalSet.of([
@@ -63,7 +65,7 @@ t.test('a file of version 1: rows become chunks, ids stay', async (t) => {
 });
 
 t.test('a file of version 3: messages that wait for clients keep their places', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = storeOn(file).store;
   await first.start();
   await first.writeSessions([{ kind: 'will', client: 'a', key: '', value: Buffer.from('w') }]);

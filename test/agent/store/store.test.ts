@@ -2,6 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { StoreError, type StreamState } from '../../../agent/store/types.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, contents, noise, record, refusingAt, storeOn, texts } from './fixture.ts';
 
 const FIRST_ID = { epoch: /^1-[0-9a-f]{8}$/ };
@@ -11,7 +12,7 @@ function ranges(state: StreamState | undefined): Array<[number, number]> {
 }
 
 t.test('gives dense seqs per stream and reads back what was put in', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()));
+  const { store } = storeOn(bufferFile(testDir(t)));
   await store.start();
   t.match({ epoch: store.epoch }, FIRST_ID);
   t.same(await appendAll(store, texts(5)), [1, 2, 3, 4, 5]);
@@ -32,7 +33,7 @@ t.test('gives dense seqs per stream and reads back what was put in', async (t) =
 });
 
 t.test('copies the payload before append returns: the caller may reuse its memory', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()));
+  const { store } = storeOn(bufferFile(testDir(t)));
   await store.start();
   const pool = Buffer.alloc(65_536, 'a');
   const appended = store.append({ ...record(''), payload: pool.subarray(100, 103) });
@@ -45,7 +46,7 @@ t.test('copies the payload before append returns: the caller may reuse its memor
 });
 
 t.test('many appends share few commits, and listeners hear of dense ranges', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()));
+  const { store } = storeOn(bufferFile(testDir(t)));
   await store.start();
   const heard: Array<{ stream: string; first: number; last: number }> = [];
   store.onCommit((committed) => heard.push(...committed));
@@ -68,7 +69,7 @@ t.test('many appends share few commits, and listeners hear of dense ranges', asy
 t.test(
   'a restart begins a new epoch and finds what was pending, accepted and not yet announced',
   async (t) => {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const { store: first } = storeOn(file);
     await first.start();
     await appendAll(first, texts(10));
@@ -140,7 +141,7 @@ t.test(
 );
 
 t.test('an old copy of the file put back gives no epoch twice (I2)', async (t) => {
-  const directory = t.testdir();
+  const directory = testDir(t);
   const file = bufferFile(directory);
   const epochs: string[] = [];
   const run = async (): Promise<void> => {
@@ -164,7 +165,7 @@ t.test('an old copy of the file put back gives no epoch twice (I2)', async (t) =
 });
 
 t.test('over its bound it refuses, and takes again once rows are freed (I10)', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const maxBytes = 2 ** 20;
   const { store } = storeOn(file, { limits: refusingAt(maxBytes) });
   await store.start();
@@ -196,7 +197,7 @@ t.test('over its bound it refuses, and takes again once rows are freed (I10)', a
 });
 
 t.test('acceptances and reads go on between commits', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()));
+  const { store } = storeOn(bufferFile(testDir(t)));
   await store.start();
   await appendAll(store, texts(2000));
   const appends = appendAll(store, texts(20_000, 2001));

@@ -1,9 +1,11 @@
 /** Age limits and space given back hold while records keep coming (I9, I10). */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { StoreLimits } from '../../../agent/store/limits.ts';
 import type { Store } from '../../../agent/store/store.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile, noise, record, storeOn, texts } from './fixture.ts';
 
 /** The system's clock, with what is done every second done every 50 ms. */
@@ -52,7 +54,7 @@ async function appendUntil(
 }
 
 t.test('records too old are given up under steady appends, and only those', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()), { limits: limits(500), clock: hurried });
+  const { store } = storeOn(bufferFile(testDir(t)), { limits: limits(500), clock: hurried });
   t.teardown(() => store.stop());
   const bornMs: number[] = [];
   const gaps: Array<{ first: number; last: number; reason: string }> = [];
@@ -73,7 +75,7 @@ t.test('records too old are given up under steady appends, and only those', asyn
 });
 
 t.test('a backlog that is too old leaves in parts, one commit after the other', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()), { limits: limits(1000), clock: hurried });
+  const { store } = storeOn(bufferFile(testDir(t)), { limits: limits(1000), clock: hurried });
   t.teardown(() => store.stop());
   const parts: number[] = [];
   store.onGaps((given) => parts.push(given.reduce((sum, { first, last }) => sum + last - first + 1, 0)));
@@ -87,7 +89,7 @@ t.test('a backlog that is too old leaves in parts, one commit after the other', 
 });
 
 t.test('unused pages are given back under steady appends', async (t) => {
-  const { store } = storeOn(bufferFile(t.testdir()), { limits: limits(null), clock: hurried });
+  const { store } = storeOn(bufferFile(testDir(t)), { limits: limits(null), clock: hurried });
   t.teardown(() => store.stop());
   await store.start();
   for (let i = 0; i < 40; i++)

@@ -2,6 +2,7 @@
  * Every crash point of the store is hit, and after each one holds: acknowledged rows that were not freed are there, no id comes
  * twice, the next start is a new epoch (I1, I2, I3). Each case also says what it left, so that a point that moved is noticed.
  */
+
 import { spawn } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,6 +11,7 @@ import t, { type Test } from 'tap';
 import type { Store } from '../../../agent/store/store.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { appendAll, bufferFile, contents, storeOn, texts } from '../../agent/store/fixture.ts';
+import { testDir } from '../../test-dir.ts';
 import { CRASH_CASES, type CrashCase } from './crash-point.ts';
 import { ACCEPTED, BATCH_ROWS, FIRST_ROWS, GIVEN_UP } from './rows.ts';
 
@@ -110,7 +112,7 @@ async function holds(t: Test, file: string, cut: CrashCase, first: Told | null):
 
 t.test('crash points', async (t) => {
   t.jobs = 2;
-  const base = bufferFile(t.testdir());
+  const base = bufferFile(testDir(t));
   const first = await liveAndDie(base, null);
   t.equal(first.acked.size, FIRST_ROWS);
   for (const [point, cut] of Object.entries(CRASH_CASES)) {

@@ -1,4 +1,5 @@
 /** A router's HTTPS endpoint over a real ledger, with an authority, server files and gateways' keys on disk. */
+
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
@@ -15,6 +16,7 @@ import { Receipts } from '../../../router/receipts/receipts.ts';
 import type { DeliveryHandler } from '../../../router/sources/source.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { deps } from '../../loopback/gcp-support.ts';
+import { testDir } from '../../test-dir.ts';
 import { envelope } from '../ledger/envelopes.ts';
 
 export interface ApiFixture {
@@ -43,7 +45,7 @@ export interface ApiSetup {
 
 /** Gateways `gw-1` (Ed25519) and `gw-2` (P-256) are registered. Stopped when the test ends. */
 export async function startApi(t: Test, { options = {}, handler }: ApiSetup = {}): Promise<ApiFixture> {
-  const directory = t.testdir();
+  const directory = testDir(t);
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const caFile = write(directory, 'ca.pem', ca.ca);
   const server = await ca.issue('localhost', 'server');

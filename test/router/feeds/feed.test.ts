@@ -12,13 +12,14 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 
 const clock = systemClock;
 const silent = createLogger({ level: 'silent', levels: {} });
 
 async function fresh(t: Test) {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const events: string[] = [];
   const log = createLogger(
     { level: 'info', levels: {} },

@@ -1,4 +1,5 @@
 /** The order of `hold_back` against random arrival orders, on a real ledger (I11), and what bounds it (I10). */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -14,6 +15,7 @@ import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { testDir } from '../../test-dir.ts';
 import { entry, gap, seqs } from '../ledger/envelopes.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -152,7 +154,7 @@ async function withLedger(folder: string, use: (ledger: Ledger) => Promise<void>
 t.test(
   'whatever the order of arrival: no record before one that may still come, none left out',
   async (t) => {
-    const folder = t.testdir();
+    const folder = testDir(t);
     const property = fc.asyncProperty(history, (steps) =>
       withLedger(folder, async (ledger) => {
         const feed = new Followed(ledger);
@@ -210,7 +212,7 @@ function ascending(ids: readonly string[]): void {
 }
 
 t.test('never more records are held than may be, and none is left out for it', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const property = fc.asyncProperty(history, fc.integer({ min: 1, max: 5 }), (steps, recordsMax) =>
     withLedger(folder, async (ledger) => {
       const feed = new Followed(ledger, { recordsMax });
@@ -235,7 +237,7 @@ t.test('never more records are held than may be, and none is left out for it', a
 });
 
 t.test('a record waits no longer than max_wait, and what follows it not again', async (t) => {
-  await withLedger(t.testdir(), async (ledger) => {
+  await withLedger(testDir(t), async (ledger) => {
     const feed = new Followed(ledger);
     await ledger.commit([entry({ seqs: [1, 3, 4] })]);
     t.strictSame(offsets(await feed.batch(10, 1)), [1]);
@@ -257,7 +259,7 @@ function offsets(records: readonly LedgerRecord[]): number[] {
 }
 
 t.test('a held record that the ledger has no more keeps nothing', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const file = join(folder, 'ledger.db');
   const ledger = await openSqliteLedger({ file, clock: systemClock, log });
   t.teardown(() => ledger.close());
@@ -284,7 +286,7 @@ t.test('a held record that the ledger has no more keeps nothing', async (t) => {
 });
 
 t.test('a feed with hold_back: order across a restart, and the position in the ledger', async (t: Test) => {
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), clock: systemClock, log });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock: systemClock, log });
   t.teardown(() => ledger.close());
   const seen: number[] = [];
   const start = async () => {

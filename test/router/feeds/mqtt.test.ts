@@ -17,6 +17,7 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { entry, record, seqs } from '../ledger/envelopes.ts';
 import { ANY_MOVE } from './any-move.ts';
 
@@ -68,7 +69,7 @@ async function subscribe(t: Test, port: number): Promise<string[]> {
 
 async function fresh(t: Test) {
   const log = createLogger({ level: 'silent', levels: {} });
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), clock, log });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const start = async (
     options: Partial<MqttFeedOptions> & { url: string },

@@ -19,6 +19,7 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 import { ANY_MOVE } from './any-move.ts';
 
@@ -74,7 +75,7 @@ t.test('one JSON object per record', async (t) => {
 });
 
 t.test('appends, cuts the half line of a crash off first, and follows a rotation', async (t) => {
-  const path = join(t.testdir(), 'records.ndjson');
+  const path = join(testDir(t), 'records.ndjson');
   const sink = createNdjsonSink({ file: path }, process.stdout);
   await sink.write([record(1), record(2)], ANY_MOVE);
   appendFileSync(path, recordJson(record(3, { payload: Buffer.alloc(20_000, 'x') })).slice(0, 15_000));
@@ -90,7 +91,7 @@ t.test('appends, cuts the half line of a crash off first, and follows a rotation
 });
 
 t.test('"-" is stdout; a reader that went away is an error, not the end of the process', async (t) => {
-  const path = join(t.testdir(), 'stdout');
+  const path = join(testDir(t), 'stdout');
   const stdout = createWriteStream(path);
   const sink = createNdjsonSink({ file: '-' }, stdout);
   await sink.write([record(1)], ANY_MOVE);
@@ -121,7 +122,7 @@ t.test('a stalled stdout does not keep the feed from stopping', async (t) => {
 });
 
 t.test('killed between the write and the cursor: repeats, and skips nothing', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const ledgerFile = join(folder, 'ledger.db');
   const path = join(folder, 'records.ndjson');
   const log = createLogger({ level: 'silent', levels: {} });

@@ -15,6 +15,7 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { entry, record, seqs } from '../ledger/envelopes.ts';
 import { ANY_MOVE } from './any-move.ts';
 import { type Posted, receiver } from './receiver.ts';
@@ -25,7 +26,7 @@ const SECRET = `whsec_${KEY.toString('base64')}`;
 async function fresh(t: Test) {
   const lines: string[] = [];
   const log = createLogger({ level: 'trace', levels: {} }, { write: (line) => void lines.push(line) });
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), clock, log });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const start = async (
     options: Partial<Record<keyof WebhookFeedOptions, unknown>> & { url: string },

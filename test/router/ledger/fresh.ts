@@ -1,7 +1,9 @@
 /** Ledgers of one test. */
+
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import type { LedgerUpkeep } from '../../../router/ledger/upkeep.ts';
+import { testDir } from '../../test-dir.ts';
 import type { LedgerEngine } from './engine.ts';
 
 let places = 0;
@@ -13,7 +15,7 @@ export async function fresh(
   options: Parameters<LedgerEngine['open']>[1] = {},
 ): Promise<{ ledger: Ledger; place: string }> {
   places += 1;
-  const place = engine.place(t.testdir(), `contract-${places}`);
+  const place = engine.place(testDir(t), `contract-${places}`);
   const ledger = await engine.open(place, options);
   t.teardown(() => ledger.close());
   return { ledger, place };

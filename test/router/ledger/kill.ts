@@ -1,10 +1,12 @@
 /** kill -9 of a process that is committing: what was acknowledged is there, what was not is there whole or not at all (I5). */
+
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import type { LedgerEntry, LedgerRecord } from '../../../router/ledger/ledger.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
+import { testDir } from '../../test-dir.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, seqs } from './envelopes.ts';
 
@@ -24,7 +26,7 @@ export function killGroup(number: number): LedgerEntry[] {
 
 export async function testKill(t: Test, engineFile: string): Promise<void> {
   const engine = await loadEngine(engineFile);
-  const place = engine.place(t.testdir(), 'killed');
+  const place = engine.place(testDir(t), 'killed');
   const entropy = seededEntropy(7);
   let committed = 0;
   for (let round = 0; round < ROUNDS; round += 1) {

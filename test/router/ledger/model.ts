@@ -2,6 +2,7 @@
  * A ledger as plain Maps and loops, without interval sets, transactions or caches, and random histories to compare an
  * engine with: overlapping, repeated and conflicting envelopes, gaps, seals, several epochs, reopening in between (I5, I6).
  */
+
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Test } from 'tap';
@@ -9,6 +10,7 @@ import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/co
 import type { CommitResult, Ledger, LedgerEntry } from '../../../router/ledger/ledger.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { GapReason } from '../../../shared/record.ts';
+import { testDir } from '../../test-dir.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry } from './envelopes.ts';
 
@@ -172,7 +174,7 @@ const history = (streams: readonly string[]) =>
 
 export async function testModel(t: Test, engineFile: string): Promise<void> {
   const engine = await loadEngine(engineFile);
-  const folder = t.testdir();
+  const folder = testDir(t);
   let run = 0;
   await fc.assert(
     fc.asyncProperty(history(POLICIES), async (steps) => {

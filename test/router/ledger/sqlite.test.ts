@@ -9,6 +9,7 @@ import { StreamTable } from '../../../router/ledger/sqlite-streams.ts';
 import { SCHEMA } from '../../../router/ledger/sqlite-tables.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { runLedgerContract } from './contract.ts';
 import { entry, seqs } from './envelopes.ts';
 
@@ -30,14 +31,14 @@ function shell(t: Test, file: string): Database.Database {
 }
 
 t.test('commits are durable: WAL, synchronous=FULL', async (t) => {
-  const db = openLedgerFile(join(t.testdir(), 'ledger.db'));
+  const db = openLedgerFile(join(testDir(t), 'ledger.db'));
   t.equal(db.pragma('journal_mode', { simple: true }), 'wal');
   t.equal(db.pragma('synchronous', { simple: true }), 2);
   db.close();
 });
 
 t.test('files that are not ours are refused with a clear error', async (t) => {
-  const folder = t.testdir({ text: 'not a database, but long enough to hold the header of one'.repeat(20) });
+  const folder = testDir(t, { text: 'not a database, but long enough to hold the header of one'.repeat(20) });
   const newer = join(folder, 'newer.db');
   openLedgerFile(newer).close();
   const db = new Database(newer);
@@ -56,7 +57,7 @@ t.test('files that are not ours are refused with a clear error', async (t) => {
 });
 
 t.test('a file of version 1 is brought forward with all that it holds', async (t) => {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const old = new Database(file);
   old.exec(SCHEMA);
   old.exec(`PRAGMA user_version = 1;
@@ -75,7 +76,7 @@ t.test('a file of version 1 is brought forward with all that it holds', async (t
 });
 
 t.test('a file of version 1 keeps the positions of its feeds and the clocks of its boots', async (t) => {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const old = new Database(file);
   old.exec(SCHEMA);
   // As a router made them that knew of leases, but of no version 2.
@@ -96,7 +97,7 @@ t.test('a file of version 1 keeps the positions of its feeds and the clocks of i
 });
 
 t.test('a commit that fails in the middle leaves nothing, and the next one is right (I5)', async (t) => {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const { ledger } = await openIn(t, file);
   await ledger.commit([entry({ seqs: [1, 2] })]);
   const db = shell(t, file);
@@ -115,7 +116,7 @@ t.test('a commit that fails in the middle leaves nothing, and the next one is ri
 });
 
 t.test('two processes with one file both stay right (I5)', async (t) => {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const { ledger: one } = await openIn(t, file);
   const { ledger: two } = await openIn(t, file);
   t.match(await one.commit([entry({ seqs: [1, 2] })]), [{ new: 2 }]);
@@ -126,7 +127,7 @@ t.test('two processes with one file both stay right (I5)', async (t) => {
 });
 
 t.test('streams that fell out of memory are read back (I10)', async (t) => {
-  const { ledger } = await openIn(t, join(t.testdir(), 'ledger.db'), { streamsCached: 2 });
+  const { ledger } = await openIn(t, join(testDir(t), 'ledger.db'), { streamsCached: 2 });
   const streams = ['a', 'b', 'c', 'd', 'e'];
   for (let round = 1; round <= 3; round += 1) {
     for (const stream of streams) {
@@ -141,7 +142,7 @@ t.test('streams that fell out of memory are read back (I10)', async (t) => {
 });
 
 t.test('only the streams used last stay in memory (I10)', async (t) => {
-  const db = openLedgerFile(join(t.testdir(), 'ledger.db'));
+  const db = openLedgerFile(join(testDir(t), 'ledger.db'));
   t.teardown(() => db.close());
   const streams = new StreamTable(db, 2);
   const key = (stream: string) => ({ gateway: 'gw-1', epoch: '1-aa', stream });
@@ -157,7 +158,7 @@ t.test('only the streams used last stay in memory (I10)', async (t) => {
 });
 
 t.test('a record that was pruned cannot be compared: a duplicate, never a second copy', async (t) => {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const { ledger } = await openIn(t, file);
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   shell(t, file).exec('DELETE FROM record WHERE seq < 3');
@@ -168,7 +169,7 @@ t.test('a record that was pruned cannot be compared: a duplicate, never a second
 });
 
 t.test('verify finds lost records, unseen ones and ids held twice (I5)', async (t) => {
-  const file = join(t.testdir(), 'ledger.db');
+  const file = join(testDir(t), 'ledger.db');
   const { ledger } = await openIn(t, file);
   await ledger.commit([entry({ seqs: seqs(1, 9) })]);
   const db = shell(t, file);
@@ -196,7 +197,7 @@ t.test('verify finds lost records, unseen ones and ids held twice (I5)', async (
 });
 
 t.test('what was erased is not in the file any more', async (t) => {
-  const folder = t.testdir();
+  const folder = testDir(t);
   const { ledger } = await openIn(t, join(folder, 'ledger.db'));
   await ledger.commit([entry({ seqs: [1, 2, 4], text: 'very-private-reading' })]);
   const files = () => Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))));
@@ -206,7 +207,7 @@ t.test('what was erased is not in the file any more', async (t) => {
 });
 
 t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log line (I10)', async (t) => {
-  const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'), {
+  const { ledger, lines } = await openIn(t, join(testDir(t), 'ledger.db'), {
     deadLetters: { rowsMax: 3, bytesMax: 100 },
   });
   const add = (reason: string, length: number) =>
@@ -232,7 +233,7 @@ t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log
 });
 
 t.test('conflicts have a bound; their counters do not forget (I10)', async (t) => {
-  const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'), {
+  const { ledger, lines } = await openIn(t, join(testDir(t), 'ledger.db'), {
     conflicts: { rowsMax: 2, bytesMax: 1000 },
   });
   await ledger.commit([entry({ seqs: seqs(1, 5) })]);
@@ -247,7 +248,7 @@ t.test('conflicts have a bound; their counters do not forget (I10)', async (t) =
 });
 
 t.test('records above the seal and a second seal are logged', async (t) => {
-  const { ledger, lines } = await openIn(t, join(t.testdir(), 'ledger.db'));
+  const { ledger, lines } = await openIn(t, join(testDir(t), 'ledger.db'));
   await ledger.commit([entry({ sealedAt: 2 }), entry({ seqs: [2, 3, 4] }), entry({ sealedAt: 2 })]);
   t.strictSame(
     lines.map((line) => JSON.parse(line)).map(({ event, records }) => ({ event, records })),

@@ -1,4 +1,5 @@
 /** When a cloud is given a receipt to carry, over a real ledger. */
+
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
@@ -9,6 +10,7 @@ import { SparseLog } from '../../../router/sparse-log.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
 import { deps, until } from '../../loopback/gcp-support.ts';
+import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
 
 const INTERVAL_MS = 600;
@@ -48,7 +50,7 @@ class Cloud implements Carrier {
 async function fresh(t: Test, clouds: Record<string, Cloud>) {
   const lines: Array<Record<string, unknown>> = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(JSON.parse(line)) });
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), ...deps });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), ...deps });
   t.teardown(() => ledger.close());
   const receipts = new Receipts({ ledger, clock, intervalMs: 100 });
   const options = {

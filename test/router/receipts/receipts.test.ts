@@ -1,16 +1,18 @@
 /** Receipts over a real ledger: when one is due, and which version it has. */
+
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
 import { Receipts } from '../../../router/receipts/receipts.ts';
 import { deps } from '../../loopback/gcp-support.ts';
+import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
 
 const INTERVAL_MS = 100;
 const { clock } = deps;
 
 async function fresh(t: Test) {
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), ...deps });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), ...deps });
   t.teardown(() => ledger.close());
   let asked = 0;
   const counted = {

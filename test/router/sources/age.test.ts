@@ -1,4 +1,5 @@
 /** How far behind a source is, through the ingest, real commits and the admin server's answer. */
+
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t from 'tap';
@@ -9,6 +10,7 @@ import type { Delivery } from '../../../router/sources/source.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
 
 /** By the router's clock, which stands still here. */
@@ -23,7 +25,7 @@ function delivery(sketch: EnvelopeSketch, rest: Partial<Delivery> = {}): Deliver
 t.test('a source’s age, from its newest record and from the provider’s intake to the commit', async (t) => {
   const clock = { ...systemClock, wallMs: () => NOW_MS };
   const log = createLogger({ level: 'silent', levels: {} });
-  const ledger = await openSqliteLedger({ file: join(t.testdir(), 'ledger.db'), clock, log });
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);

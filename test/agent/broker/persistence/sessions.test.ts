@@ -1,4 +1,5 @@
 /** What the broker keeps over a restart, on a real store and over real sockets; and its bounds (I10). */
+
 import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import type { Publish } from '../../../../agent/broker/intake.ts';
@@ -6,6 +7,7 @@ import { createIntake } from '../../../../agent/broker/intake.ts';
 import { encodeItem } from '../../../../agent/broker/persistence/session-log.ts';
 import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
 import { systemClock } from '../../../../shared/clock.ts';
+import { testDir } from '../../../test-dir.ts';
 import { bufferFile, storeOn } from '../../store/fixture.ts';
 import { pause, SILENT, sessionsOn, startBroker, until } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, RawClient } from '../raw-client.ts';
@@ -63,7 +65,7 @@ function inbox(client: MqttClient): string[] {
 }
 
 t.test('subscriptions, queued and retained messages survive a restart, in order', async (t: Test) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const first = await life(file);
   const subscriber = await first.connect('display');
   await subscriber.subscribeAsync({ 'plant/+/state': { qos: 1 }, 'plant/+/cmd': { qos: 2 } });
@@ -125,7 +127,7 @@ t.test('subscriptions, queued and retained messages survive a restart, in order'
 t.test(
   'bounds: sessions, messages for one client, retained messages; what is away too long is forgotten',
   async (t) => {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const limits = { maxSessions: 2, maxQueuedMessages: 3, maxRetainedMessages: 1, expireAfterMs: 0 };
     const broker = await life(file, limits);
     const [a, b] = [await broker.connect('a'), await broker.connect('b')];
@@ -152,7 +154,7 @@ t.test(
 );
 
 t.test('a client that is behind by a full queue keeps its connection, and gets what comes now', async (t) => {
-  const broker = await life(bufferFile(t.testdir()), { maxQueuedMessages: 3 });
+  const broker = await life(bufferFile(testDir(t)), { maxQueuedMessages: 3 });
   const display = await broker.connect('display');
   await display.subscribeAsync('plant/#', { qos: 2 });
   await display.endAsync();
@@ -189,7 +191,7 @@ t.test('a client that is behind by a full queue keeps its connection, and gets w
 t.test(
   'QoS 2: a PUBREL that a reader has not answered is sent again after a restart, and no message',
   async (t) => {
-    const file = bufferFile(t.testdir());
+    const file = bufferFile(testDir(t));
     const first = await life(file);
     const reader = await RawClient.open(first.port);
     reader.send(connectPacket('reader', false));
@@ -225,7 +227,7 @@ t.test(
 );
 
 t.test('session state that nobody can read is left out, and the rest is there (I9)', async (t) => {
-  const file = bufferFile(t.testdir());
+  const file = bufferFile(testDir(t));
   const { store } = storeOn(file);
   await store.start();
   await store.writeSessions([

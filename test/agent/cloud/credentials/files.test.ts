@@ -1,4 +1,5 @@
 /** Credentials of the other providers: certificates and keys in files, renewed in place, and passwords (I9). */
+
 import { createHmac } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { refusesCertificate } from '../../../../agent/cloud/credentials/certific
 import { systemClock } from '../../../../shared/clock.ts';
 import { startAzure } from '../../../loopback/azure-fixture.ts';
 import { startGcp } from '../../../loopback/gcp-support.ts';
+import { testDir } from '../../../test-dir.ts';
 import { startBroker } from '../mqtt-support.ts';
 import { brief, envelope, eventually, open, publishUntil } from './support.ts';
 
@@ -51,7 +53,7 @@ t.test('Azure: a certificate near its end; one connection at a time, so that not
     'next.pem': young.cert,
     'next-key.pem': young.key,
   };
-  const dir = t.testdir(files);
+  const dir = testDir(t, files);
   const x509 = (cert: string, key: string) => ({
     x509: {
       host_name: HUB,
