@@ -1,9 +1,10 @@
 /**
  * A message that is held for long, maybe with a hundred thousand others. Its payload came as a part of whatever block of memory the
  * socket was read into, up to 64 KiB, and would keep all of it; a copy of its own in a buffer lies among such blocks and keeps
- * them from being used again as a whole. A string of one byte per character lies on V8's heap, which is compacted. Topics that
- * come again and again are one string.
+ * them from being used again as a whole. A string of one byte per character lies on V8's heap, which is compacted; all of a
+ * message in one string takes a third of what an object of its parts takes.
  */
+import { Scratch } from '../../../shared/scratch.ts';
 
 /** A message, or the PUBREL that has taken its place. */
 export interface OutgoingPacket {
@@ -18,60 +19,86 @@ export interface OutgoingPacket {
   dup?: boolean;
 }
 
-export interface HeldMessage {
-  readonly brokerId: string | undefined;
-  readonly brokerCounter: number | undefined;
-  readonly topic: string;
-  /** Bytes as characters (latin1), unless it came as text. */
-  readonly payload: string;
-  /** The QoS in the lowest two bits, and the next three. */
-  readonly flags: number;
-}
+/**
+ * `<broker>.<counter>;<flags>;<topic bytes>;<topic><payload>`, numbers in decimal, bytes as characters (latin1). The broker is
+ * an index into the ids known to {@link HeldMessages}, empty for none; so is a counter.
+ */
+export type HeldMessage = string;
 
+/** The QoS in the lowest two bits, and the next three. */
 const QOS_BITS = 3;
 const RETAIN = 4;
 const DUP = 8;
 const TEXT = 16;
 const QOS = [0, 1, 2] as const;
 
-/** So many are remembered, then none (I10). */
-const TOPICS_MAX = 1000;
-const topics = new Map<string, string>();
+/** Makes packets into strings and back. */
+export class HeldMessages {
+  readonly #scratch = new Scratch();
+  /** This process's own and those of earlier ones whose messages still wait: each is in one of the messages at least (I10). */
+  readonly #brokerIds: string[] = [];
 
-export function holdMessage(packet: OutgoingPacket): HeldMessage {
-  const { brokerId, brokerCounter, topic = '', payload = '', qos = 0, retain = false, dup = false } = packet;
-  const isText = typeof payload === 'string';
-  return {
-    brokerId,
-    brokerCounter,
-    topic: known(topic),
-    payload: isText ? payload : payload.toString('latin1'),
-    flags: qos | (retain ? RETAIN : 0) | (dup ? DUP : 0) | (isText ? TEXT : 0),
-  };
+  hold(packet: OutgoingPacket): HeldMessage {
+    const { topic = '', payload = '', qos = 0, retain = false, dup = false } = packet;
+    const isText = typeof payload === 'string';
+    const flags = qos | (retain ? RETAIN : 0) | (dup ? DUP : 0) | (isText ? TEXT : 0);
+    const head = `${this.#origin(packet)}${flags};${Buffer.byteLength(topic)};`;
+    // Joined as strings, they would stay a tree of their parts.
+    const room = this.#scratch.room(head.length + Buffer.byteLength(topic) + Buffer.byteLength(payload));
+    let end = room.write(head, 'latin1');
+    end += room.write(topic, end);
+    end += isText ? room.write(payload, end) : payload.copy(room, end);
+    return room.toString('latin1', 0, end);
+  }
+
+  /** A packet of its own for each who asks: aedes writes to it. */
+  packet(message: HeldMessage, messageId: number | undefined): OutgoingPacket {
+    const [origin = '', flagsText, topicBytes] = message.split(';', 3);
+    const [broker = '', counter = ''] = origin.split('.');
+    const flags = Number(flagsText);
+    const content = Buffer.from(message.slice(startOfContent(message)), 'latin1');
+    const payload = content.subarray(Number(topicBytes));
+    return {
+      cmd: 'publish',
+      brokerId: broker === '' ? undefined : this.#brokerIds[Number(broker)],
+      brokerCounter: counter === '' ? undefined : Number(counter),
+      topic: content.toString('utf8', 0, Number(topicBytes)),
+      payload: flags & TEXT ? payload.toString() : payload,
+      qos: QOS[flags & QOS_BITS] ?? 0,
+      retain: (flags & RETAIN) !== 0,
+      dup: (flags & DUP) !== 0,
+      messageId,
+    };
+  }
+
+  /** Whether both have the same broker, or none. */
+  isOfBroker(message: HeldMessage, { brokerId }: OutgoingPacket): boolean {
+    return message.startsWith(`${this.#broker(brokerId)}.`);
+  }
+
+  /** Whether it is this one, by its broker's counter. */
+  is(message: HeldMessage, packet: OutgoingPacket): boolean {
+    return message.startsWith(this.#origin(packet));
+  }
+
+  #origin({ brokerId, brokerCounter }: OutgoingPacket): string {
+    return `${this.#broker(brokerId)}.${brokerCounter ?? ''};`;
+  }
+
+  #broker(brokerId: string | undefined): string {
+    if (brokerId === undefined) return '';
+    const known = this.#brokerIds.indexOf(brokerId);
+    return String(known >= 0 ? known : this.#brokerIds.push(brokerId) - 1);
+  }
 }
 
-/** A packet of its own for each who asks: aedes writes to it. */
-export function packetOf(
-  { brokerId, brokerCounter, topic, payload, flags }: HeldMessage,
-  messageId: number | undefined,
-): OutgoingPacket {
-  return {
-    cmd: 'publish',
-    brokerId,
-    brokerCounter,
-    topic,
-    payload: flags & TEXT ? payload : Buffer.from(payload, 'latin1'),
-    qos: QOS[flags & QOS_BITS] ?? 0,
-    retain: (flags & RETAIN) !== 0,
-    dup: (flags & DUP) !== 0,
-    messageId,
-  };
+/** Bytes of its topic and its payload. */
+export function contentBytes(message: HeldMessage): number {
+  return message.length - startOfContent(message);
 }
 
-function known(topic: string): string {
-  const found = topics.get(topic);
-  if (found !== undefined) return found;
-  if (topics.size >= TOPICS_MAX) topics.clear();
-  topics.set(topic, topic);
-  return topic;
+function startOfContent(message: HeldMessage): number {
+  let at = 0;
+  for (let field = 0; field < 3; field++) at = message.indexOf(';', at) + 1;
+  return at;
 }

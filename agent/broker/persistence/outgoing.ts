@@ -5,7 +5,7 @@
  *
  * A message may wait for days, for many clients: it is held once, apart from the block of memory that it was read into.
  */
-import { type HeldMessage, holdMessage, type OutgoingPacket, packetOf } from './held-message.ts';
+import { contentBytes, type HeldMessage, HeldMessages, type OutgoingPacket } from './held-message.ts';
 import type { OutgoingItems } from './session-log.ts';
 
 export interface QueueLimits {
@@ -15,20 +15,21 @@ export interface QueueLimits {
   maxTotalQueuedBytes: number;
 }
 
-interface Entry {
-  /** Ascending over all clients and starts. */
-  readonly order: number;
-  /** Null: the client has it, and a PUBREL is owed. */
-  message: HeldMessage | null;
-  messageId: number | undefined;
-}
-
+/** What waits for one client, a place each in three lists: an object each would take twice the memory. */
 interface Queue {
-  entries: Entry[];
+  /** Ascending over all clients and starts. */
+  readonly orders: number[];
+  /** Null: the client has it, and a PUBREL is owed. */
+  readonly messages: Array<HeldMessage | null>;
+  /** {@link UNNUMBERED} until it is sent. */
+  readonly messageIds: number[];
   bytes: number;
   /** Where the last match was: clients are sent messages, and acknowledge them, in order. */
   cursor: number;
 }
+
+/** No packet has this id (MQTT 3.1.1, 2.3.1). */
+const UNNUMBERED = 0;
 
 export type QueueChange =
   | { kind: 'put'; client: string; order: number; isNew: boolean }
@@ -37,6 +38,7 @@ export type QueueChange =
 export class OutgoingQueues implements OutgoingItems {
   readonly #limits: QueueLimits;
   readonly #onChange: (change: QueueChange) => void;
+  readonly #held = new HeldMessages();
   readonly #queues = new Map<string, Queue>();
   #lastOrder = 0;
   #bytes = 0;
@@ -58,48 +60,57 @@ export class OutgoingQueues implements OutgoingItems {
   /** What was stored before a restart, ascending by order. */
   restore(client: string, order: number, packet: OutgoingPacket): void {
     this.#lastOrder = Math.max(this.#lastOrder, order);
-    this.#add(client, { order, message: messageOf(packet), messageId: packet.messageId });
+    this.#add(client, order, this.#messageOf(packet), packet.messageId);
   }
 
   /** Queues a message for each of the clients, and gives those that there was no room for. */
   enqueue(clients: readonly string[], packet: OutgoingPacket): string[] {
-    const message = holdMessage(packet);
+    const message = this.#held.hold(packet);
     return clients.filter((client) => !this.#enqueue(client, message));
   }
 
   /** The packet got its message id, or a PUBREL takes its place. False when there is none such. */
   update(client: string, packet: OutgoingPacket): boolean {
     const queue = this.#queues.get(client);
-    const entry = queue && find(queue, (known) => isSame(known, packet));
-    if (!entry) return false;
-    const isNumbered = entry.message !== null && entry.message.brokerId === packet.brokerId;
+    const at = queue ? find(queue, (place) => this.#isSame(queue, place, packet)) : -1;
+    if (!queue || at < 0) return false;
+    const before = queue.messages[at] ?? null;
+    const { messageId = UNNUMBERED } = packet;
+    const isNumbered = before !== null && this.#held.isOfBroker(before, packet);
     // Sent once more, as it was: nothing to write.
-    if (isNumbered && entry.messageId === packet.messageId) return true;
-    if (isNumbered) entry.messageId = packet.messageId;
+    if (isNumbered && queue.messageIds[at] === messageId) return true;
+    if (isNumbered) queue.messageIds[at] = messageId;
     else {
-      const message = messageOf(packet);
-      this.#count(queue, 0, sizeOf(message) - sizeOf(entry.message));
-      entry.message = message;
+      const message = this.#messageOf(packet);
+      this.#count(queue, 0, sizeOf(message) - sizeOf(before));
+      queue.messages[at] = message;
     }
-    this.#onChange({ kind: 'put', client, order: entry.order, isNew: false });
+    this.#onChange({ kind: 'put', client, order: queue.orders[at] ?? 0, isNew: false });
     return true;
   }
 
   /** The client has acknowledged it; undefined when there is none such. */
   remove(client: string, messageId: number | undefined): OutgoingPacket | undefined {
     const queue = this.#queues.get(client);
-    const entry = queue && find(queue, (known) => known.messageId === messageId);
-    if (!entry) return undefined;
-    queue.entries.splice(queue.cursor, 1);
-    this.#count(queue, -1, -sizeOf(entry.message));
-    if (queue.entries.length === 0) this.#queues.delete(client);
-    this.#onChange({ kind: 'delete', client, order: entry.order });
-    return outgoingPacketOf(entry);
+    const wanted = messageId ?? UNNUMBERED;
+    const at = queue ? find(queue, (place) => queue.messageIds[place] === wanted) : -1;
+    if (!queue || at < 0) return undefined;
+    const packet = this.#packetIn(queue, at);
+    const order = queue.orders[at] ?? 0;
+    this.#count(queue, -1, -sizeOf(queue.messages[at] ?? null));
+    for (const list of [queue.orders, queue.messages, queue.messageIds]) list.splice(at, 1);
+    if (queue.orders.length === 0) this.#queues.delete(client);
+    this.#onChange({ kind: 'delete', client, order });
+    return packet;
   }
 
   /** What waits for the client now, in order. */
   *packetsFor(client: string): Iterable<OutgoingPacket> {
-    for (const entry of [...(this.#queues.get(client)?.entries ?? [])]) yield outgoingPacketOf(entry);
+    const orders = [...(this.#queues.get(client)?.orders ?? [])];
+    for (const order of orders) {
+      const packet = this.packetAt(client, order);
+      if (packet) yield packet;
+    }
   }
 
   /** The session is over. */
@@ -107,44 +118,64 @@ export class OutgoingQueues implements OutgoingItems {
     const queue = this.#queues.get(client);
     if (!queue) return;
     this.#queues.delete(client);
-    this.#count(queue, -queue.entries.length, -queue.bytes);
-    for (const { order } of queue.entries) this.#onChange({ kind: 'delete', client, order });
+    this.#count(queue, -queue.orders.length, -queue.bytes);
+    for (const order of queue.orders) this.#onChange({ kind: 'delete', client, order });
   }
 
   packetAt(client: string, order: number): OutgoingPacket | undefined {
-    const entries = this.#queues.get(client)?.entries ?? [];
-    let [low, high] = [0, entries.length];
+    const queue = this.#queues.get(client);
+    if (!queue) return undefined;
+    let [low, high] = [0, queue.orders.length];
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((entries[middle]?.order ?? 0) < order) low = middle + 1;
+      if ((queue.orders[middle] ?? 0) < order) low = middle + 1;
       else high = middle;
     }
-    const entry = entries[low];
-    return entry?.order === order ? outgoingPacketOf(entry) : undefined;
+    return queue.orders[low] === order ? this.#packetIn(queue, low) : undefined;
   }
 
   *names(): Iterable<{ client: string; order: number }> {
-    for (const [client, { entries }] of this.#queues)
-      for (const { order } of entries) yield { client, order };
+    for (const [client, { orders }] of this.#queues) for (const order of orders) yield { client, order };
   }
 
   #enqueue(client: string, message: HeldMessage): boolean {
     const { maxQueuedMessages, maxQueuedBytes, maxTotalQueuedBytes } = this.#limits;
     const size = sizeOf(message);
     const queue = this.#queues.get(client);
-    if ((queue?.entries.length ?? 0) >= maxQueuedMessages) return false;
+    if ((queue?.orders.length ?? 0) >= maxQueuedMessages) return false;
     if ((queue?.bytes ?? 0) + size > maxQueuedBytes || this.#bytes + size > maxTotalQueuedBytes) return false;
     const order = ++this.#lastOrder;
-    this.#add(client, { order, message, messageId: undefined });
+    this.#add(client, order, message, undefined);
     this.#onChange({ kind: 'put', client, order, isNew: true });
     return true;
   }
 
-  #add(client: string, entry: Entry): void {
-    const queue = this.#queues.get(client) ?? { entries: [], bytes: 0, cursor: 0 };
-    this.#queues.set(client, queue);
-    queue.entries.push(entry);
-    this.#count(queue, 1, sizeOf(entry.message));
+  #add(client: string, order: number, message: HeldMessage | null, messageId: number | undefined): void {
+    const known = this.#queues.get(client);
+    const queue = known ?? { orders: [], messages: [], messageIds: [], bytes: 0, cursor: 0 };
+    if (!known) this.#queues.set(client, queue);
+    queue.orders.push(order);
+    queue.messages.push(message);
+    queue.messageIds.push(messageId ?? UNNUMBERED);
+    this.#count(queue, 1, sizeOf(message));
+  }
+
+  #isSame({ messages, messageIds }: Queue, at: number, packet: OutgoingPacket): boolean {
+    const message = messages[at] ?? null;
+    const isByCounter =
+      packet.brokerId !== undefined && message !== null && this.#held.isOfBroker(message, packet);
+    if (isByCounter) return this.#held.is(message, packet);
+    return messageIds[at] === (packet.messageId ?? UNNUMBERED);
+  }
+
+  #messageOf(packet: OutgoingPacket): HeldMessage | null {
+    return packet.cmd === 'pubrel' ? null : this.#held.hold(packet);
+  }
+
+  #packetIn({ messages, messageIds }: Queue, at: number): OutgoingPacket {
+    const message = messages[at] ?? null;
+    const messageId = messageIds[at] || undefined;
+    return message === null ? { cmd: 'pubrel', messageId } : this.#held.packet(message, messageId);
   }
 
   #count(queue: Queue, messages: number, bytes: number): void {
@@ -154,33 +185,18 @@ export class OutgoingQueues implements OutgoingItems {
   }
 }
 
-/** Leaves the cursor at what it found. */
-function find(queue: Queue, matches: (entry: Entry) => boolean): Entry | undefined {
-  const { entries, cursor } = queue;
-  for (let step = 0; step < entries.length; step++) {
-    const at = (cursor + step) % entries.length;
-    const entry = entries[at];
-    if (!entry || !matches(entry)) continue;
+/** The place of what it found, where it leaves the cursor; -1 for nothing. */
+function find(queue: Queue, matches: (at: number) => boolean): number {
+  const { length } = queue.orders;
+  for (let step = 0; step < length; step++) {
+    const at = (queue.cursor + step) % length;
+    if (!matches(at)) continue;
     queue.cursor = at;
-    return entry;
+    return at;
   }
-  return undefined;
-}
-
-function isSame({ message, messageId }: Entry, packet: OutgoingPacket): boolean {
-  if (message?.brokerId !== undefined && message.brokerId === packet.brokerId)
-    return message.brokerCounter === packet.brokerCounter;
-  return messageId === packet.messageId;
-}
-
-function messageOf(packet: OutgoingPacket): HeldMessage | null {
-  return packet.cmd === 'pubrel' ? null : holdMessage(packet);
-}
-
-function outgoingPacketOf({ message, messageId }: Entry): OutgoingPacket {
-  return message === null ? { cmd: 'pubrel', messageId } : packetOf(message, messageId);
+  return -1;
 }
 
 function sizeOf(message: HeldMessage | null): number {
-  return message === null ? 0 : message.topic.length + message.payload.length;
+  return message === null ? 0 : contentBytes(message);
 }

@@ -68,3 +68,35 @@ t.test('a retained message keeps nothing but itself of the block that it was rea
   t.equal(kept[0]?.payload.toString(), 'x'.repeat(24));
   t.equal(kept[0]?.payload.buffer.byteLength, 24);
 });
+
+t.test('whatever a topic and a payload are made of comes back, and so does where it is from', async (t) => {
+  const queues = new OutgoingQueues({ ...LIMITS, maxQueuedMessages: 100 }, () => undefined);
+  const sent = [
+    {
+      cmd: 'publish',
+      topic: 'a;1;ü/温度',
+      payload: Buffer.from(';0;\u0000ÿ'),
+      qos: 1 as const,
+      retain: true,
+    },
+    { cmd: 'publish', brokerId: 'b', brokerCounter: 2 ** 40, topic: 't', payload: '温;', dup: true },
+    { cmd: 'publish', brokerId: 'an earlier one', brokerCounter: 0, topic: '', payload: Buffer.alloc(0) },
+  ];
+  for (const packet of sent) queues.enqueue(['a'], packet);
+  const back = [...queues.packetsFor('a')];
+  t.match(back, sent);
+  t.same(
+    back.map(({ brokerId, brokerCounter, qos }) => [brokerId, brokerCounter, qos]),
+    [
+      [undefined, undefined, 1],
+      ['b', 2 ** 40, 0],
+      ['an earlier one', 0, 0],
+    ],
+  );
+  t.notOk(
+    queues.update('a', { ...sent[1], cmd: 'publish', brokerId: 'c', messageId: 5 }),
+    'not of this broker',
+  );
+  t.ok(queues.update('a', { ...sent[2], cmd: 'publish', messageId: 7 }));
+  t.match(queues.remove('a', 7), { brokerId: 'an earlier one', messageId: 7 });
+});
