@@ -2,13 +2,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Clock } from '../shared/clock.ts';
+import { commandFile } from '../shared/program.ts';
 
 const STOP_MS_MAX = 12_000;
-const BIN = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../bin/headgate.js' : '../../bin/headgate.js', import.meta.url),
-);
 
 export interface ChildOptions {
   name: string;
@@ -41,7 +38,7 @@ export class Child {
   start(): void {
     this.#ending = false;
     const log = openSync(this.logFile, 'a');
-    const child = fork(this.#options.module ?? BIN, this.#options.args, {
+    const child = fork(this.#options.module ?? commandFile(), this.#options.args, {
       stdio: ['ignore', log, log, 'ipc'],
       execArgv: ['--max-semi-space-size=8'],
     });

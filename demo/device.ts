@@ -75,7 +75,10 @@ class DeviceProcess {
 
   #connect(index: number): Device {
     const name = `${deviceKind(index)}-${String(index).padStart(2, '0')}`;
-    const client = connect(`mqtt://127.0.0.1:${this.#plan.brokerPort}`, {
+    const client = connect({
+      protocol: 'mqtt',
+      host: '127.0.0.1',
+      port: this.#plan.brokerPort,
       clientId: name,
       clean: false,
       reconnectPeriod: 200,

@@ -7,6 +7,7 @@ import type { CloudMeter, CloudName } from '../loopback/cloud.ts';
 import type { Fault } from '../loopback/faults.ts';
 import { type Clock, type Timer, wallMsOf } from '../shared/clock.ts';
 import { systemEntropy } from '../shared/entropy.ts';
+import { programUrl } from '../shared/program.ts';
 import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/status.ts';
 import { Child, type ChildOptions } from './children.ts';
 import { writeCredentials } from './credentials.ts';
@@ -23,9 +24,7 @@ const DEVICE_PROCESSES_MAX = 20;
 const READY_MS_MAX = 30_000;
 /** How often it is looked whether devices publish yet. */
 const FIRST_PUBLISH_MS = 20;
-const DEVICE_MODULE = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? 'device.ts' : 'device.js', import.meta.url),
-);
+const DEVICE_MODULE = fileURLToPath(programUrl('demo/device.ts'));
 
 interface CloudView {
   name: CloudName;

@@ -38,6 +38,23 @@ const KEEPALIVE_S = 30;
 /** From the first SYN to the CONNACK. */
 const CONNECT_MS = 10_000;
 
+const PROTOCOLS = ['mqtts', 'mqtt', 'wss', 'ws'] as const;
+
+/** The client's settings for a URL that {@link mqttAccess} takes. From the URL itself it would read them by Node's deprecated `url.parse`. */
+export function brokerAddress(url: string): IClientOptions {
+  const { hostname, port, username, password, pathname, search } = new URL(url);
+  const protocol = PROTOCOLS.find((name) => url.toLowerCase().startsWith(`${name}:`));
+  if (protocol === undefined) throw new Error(`expected one of ${PROTOCOLS.join(', ')}`);
+  return {
+    protocol,
+    host: hostname.replace(/^\[(.*)\]$/, '$1'),
+    ...(port !== '' && { port: Number(port) }),
+    ...(username !== '' && { username: decodeURIComponent(username) }),
+    ...(password !== '' && { password: decodeURIComponent(password) }),
+    ...(protocol.startsWith('ws') && { path: `${pathname}${search}` }),
+  };
+}
+
 /**
  * Settings for one connection, MQTT 3.1.1: the client neither reconnects nor queues nor sends anything again, each of
  * which would be a second queue beside ours. Rejects when a file that the entry names is not readable, or not what it
@@ -55,6 +72,7 @@ export async function mqttClientOptions(access: MqttAccess): Promise<IClientOpti
   // Checked here, where it can be told: the client would throw in the middle of a connect.
   createSecureContext(tls);
   return {
+    ...brokerAddress(access.url),
     protocolVersion: 4,
     keepalive: KEEPALIVE_S,
     connectTimeout: CONNECT_MS,

@@ -1,12 +1,10 @@
 /** The version in package.json: the same for the sources and for the compiled copy in dist/. */
 import { readFileSync } from 'node:fs';
-import { findPackageJSON } from 'node:module';
+import { packageFile } from './program.ts';
 
 /** For example `0.1.0`. Throws when the package has lost its package.json. */
 export function packageVersion(): string {
-  const file = findPackageJSON(import.meta.url);
-  if (file === undefined) throw new Error('package.json is missing');
-  const parsed: unknown = JSON.parse(readFileSync(file, 'utf8'));
+  const parsed: unknown = JSON.parse(readFileSync(packageFile(), 'utf8'));
   if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);
   throw new Error('package.json has no version');
 }

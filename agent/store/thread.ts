@@ -2,6 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { errorText } from '../../shared/log.ts';
+import { programUrl } from '../../shared/program.ts';
 import type { Calls, Reply } from './protocol.ts';
 import { StoreError } from './types.ts';
 
@@ -24,10 +25,8 @@ export class StoreThread {
   #over: StoreError | null = null;
 
   constructor() {
-    // Source runs as .ts, the built package as .js.
-    const entry = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
     setFlagsFromString(YOUNG_FLAG);
-    this.#worker = new Worker(new URL(entry, import.meta.url), { name: 'store' });
+    this.#worker = new Worker(programUrl('agent/store/worker.ts'), { name: 'store' });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(new StoreError('failed', errorText(error))));
     this.#exited = new Promise((resolve) => {

@@ -100,9 +100,8 @@ export class Workshop {
   /** The compiled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping in its memory. */
   async installed(): Promise<string> {
     const dir = join(this.folder, 'package');
-    const tsc = join(REPOSITORY, 'node_modules', '.bin', 'tsc');
-    const config = join(REPOSITORY, 'tsconfig.build.json');
-    await promisify(execFile)(tsc, ['-p', config, '--outDir', join(dir, 'dist')], { cwd: REPOSITORY });
+    const build = [join(REPOSITORY, 'build', 'bundle.ts'), '--out-dir', join(dir, 'dist')];
+    await promisify(execFile)(process.execPath, build);
     for (const part of ['bin', 'package.json'])
       cpSync(join(REPOSITORY, part), join(dir, part), { recursive: true });
     symlinkSync(join(REPOSITORY, 'node_modules'), join(dir, 'node_modules'));

@@ -8,6 +8,7 @@
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
+import { brokerAddress } from '../../shared/mqtt.ts';
 import type { LedgerRecord } from '../ledger/ledger.ts';
 import { payloadOf } from './record-json.ts';
 import type { FeedSink } from './sink.ts';
@@ -80,7 +81,6 @@ export function feedTopic(template: string, record: LedgerRecord): string {
 }
 
 class MqttSink implements FeedSink {
-  readonly #url: string;
   readonly #template: string;
   readonly #clientOptions: IClientOptions;
   readonly #clock: Clock;
@@ -88,10 +88,10 @@ class MqttSink implements FeedSink {
 
   constructor(name: string, options: MqttFeedOptions, clock: Clock) {
     const { username, password, ca, cert, key } = options;
-    this.#url = options.url;
     this.#template = options.topic;
     this.#clock = clock;
     this.#clientOptions = {
+      ...brokerAddress(options.url),
       clientId: options.client_id ?? `headgate-feed-${name}`,
       clean: true,
       keepalive: KEEPALIVE_S,
@@ -131,7 +131,7 @@ class MqttSink implements FeedSink {
   }
 
   #connect(): MqttClient {
-    const client = connect(this.#url, this.#clientOptions);
+    const client = connect({ ...this.#clientOptions });
     this.#client = client;
     // Errors reach the batch in hand by its own listener; between batches the next write finds the client gone.
     client.on('error', () => this.#drop(client));

@@ -82,7 +82,7 @@ class MqttSource implements Source {
       clean: false,
       clientId: this.#options.client_id,
     };
-    const open = (): void => this.#serve(connect(this.#options.url, options), handler, open);
+    const open = (): void => this.#serve(connect({ ...options }), handler, open);
     if (!this.#stopped) open();
   }
 

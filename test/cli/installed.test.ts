@@ -28,10 +28,15 @@ t.test('a copy that cannot be loaded says so in one line', async (t) => {
 });
 
 t.test('with dist/ it runs from node_modules, as npx does', async (t) => {
-  const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-  const build = ['-p', 'tsconfig.build.json', '--outDir', join(installed, 'dist')];
-  execFileSync('env', ['-u', 'NODE_OPTIONS', process.execPath, tsc, ...build], { cwd: ROOT });
+  const build = [join(ROOT, 'build', 'bundle.ts'), '--out-dir', join(installed, 'dist')];
+  execFileSync('env', ['-u', 'NODE_OPTIONS', process.execPath, ...build], { cwd: ROOT });
   t.match(await headgate(['--version'], { bin }), { code: 0, stdout: `${packageVersion()}\n`, stderr: '' });
   const example = join(ROOT, 'docs', 'examples', 'agent.minimal.yaml');
   t.match(await headgate(['config', 'check', example], { bin }), { code: 0, stdout: /: ok \(agent\)\n$/ });
+});
+
+t.test('the bundle holds the whole way: agent and router, three clouds over their SDKs', async (t) => {
+  const args = ['demo', '--json', '--duration', '8'];
+  const ran = await headgate(args, { bin, env: { TMPDIR: top }, timeoutMs: 120_000 });
+  t.match({ ...ran, stdout: JSON.parse(ran.stdout) }, { code: 0, stdout: { verdict: 'ok', missing: 0 } });
 });

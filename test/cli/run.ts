@@ -21,16 +21,17 @@ interface RunOptions {
   nodeArgs?: string[];
   node?: string;
   bin?: string;
+  timeoutMs?: number;
 }
 
 /** Nothing of this process's environment but PATH goes along; `env -u` drops what tap adds to NODE_OPTIONS of every child. */
 export function headgate(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { env = {}, nodeArgs = [], node = process.execPath, bin = BIN } = options;
+  const { env = {}, nodeArgs = [], node = process.execPath, bin = BIN, timeoutMs = 20_000 } = options;
   return new Promise((resolve) => {
     const child = execFile(
       'env',
       ['-u', 'NODE_OPTIONS', node, ...nodeArgs, bin, ...args],
-      { env: { PATH: process.env['PATH'] ?? '', ...env }, timeout: 20_000 },
+      { env: { PATH: process.env['PATH'] ?? '', ...env }, timeout: timeoutMs },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });

@@ -2,8 +2,8 @@
 import type { Export } from './parse.ts';
 import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 
-/** What is started, not imported; so is what a script of package.json names. Workers and child processes are found by their paths. */
-const ENTRIES: readonly string[] = ['bin/headgate.js'];
+/** What is started, not imported; so is what a script of package.json names. */
+const ENTRIES: readonly string[] = ['bin/headgate.js', 'agent/store/worker.ts', 'demo/device.ts'];
 
 /** Exports and class members that only tests and benches use, each with its reason. */
 const FOR_TESTS: Readonly<Record<string, string>> = {

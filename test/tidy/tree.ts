@@ -27,7 +27,7 @@ export interface PackageFile {
 
 /** What ships. Everything else is there to build, test or measure it. */
 const SOURCE_FOLDERS = ['agent', 'router', 'shared', 'loopback', 'cli', 'demo', 'bin'];
-const MODULE_FOLDERS = [...SOURCE_FOLDERS, 'test', 'bench'];
+const MODULE_FOLDERS = [...SOURCE_FOLDERS, 'build', 'test', 'bench'];
 
 export function readTree(root: string): Tree {
   const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {

@@ -104,7 +104,7 @@ export class MqttPublisher implements Publisher {
     if (last && !last.ended) return last;
     const gapMs = Math.min(CONNECT_GAP_LAST_MS, CONNECT_GAP_FIRST_MS * 2 ** Math.max(0, this.#failures - 1));
     if (last && this.#clock.monoMs() - last.startedAtMs < gapMs) return null;
-    const session = new Session(this.#options.url, this.#clientOptions, this.#clock);
+    const session = new Session(this.#clientOptions, this.#clock);
     this.#session = session;
     this.#silentTries = 0;
     void session.ready.then((failure) => {

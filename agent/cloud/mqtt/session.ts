@@ -36,10 +36,10 @@ export class Session {
   #overdue = 0;
   #ended: boolean = false;
 
-  constructor(url: string, options: IClientOptions, clock: Clock) {
+  constructor(options: IClientOptions, clock: Clock) {
     this.startedAtMs = clock.monoMs();
     this.#clock = clock;
-    this.#client = connect(url, options);
+    this.#client = connect({ ...options });
     this.#client.on('packetreceive', () => {
       this.#packetsReceived += 1;
     });
