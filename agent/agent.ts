@@ -299,7 +299,8 @@ function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): 
   if (type !== 'tls') return { type, host, port };
   if (certFile === undefined || keyFile === undefined)
     throw new Error('the schema lets no such listener pass');
-  return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth: listener.auth } };
+  const { auth, device_name: deviceName } = listener;
+  return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth, deviceName } };
 }
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */

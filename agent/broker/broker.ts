@@ -84,11 +84,9 @@ export class Broker implements Service {
         this.#admit(client, username, password).then(
           (refused) => {
             if (refused === null) return done(null, true);
-            const { reason, returnCode } = refused;
-            this.#refusals.add(reason, {
-              device: client.id,
-              address: this.#arrivals.get(client)?.address ?? '',
-            });
+            const { reason, returnCode, problem } = refused;
+            const address = this.#arrivals.get(client)?.address ?? '';
+            this.#refusals.add(reason, { device: client.id, address, ...(problem && { problem }) });
             done(Object.assign(new Error(`connection refused: ${reason}`), { returnCode }), null);
           },
           (error: unknown) => {
