@@ -63,6 +63,8 @@ export class SessionLog {
   readonly #items = new Map<string, Map<string, Held>>();
   /** By name, since the last flush. */
   readonly #changed = new Map<string, Change>();
+  /** The flushes before are durable. */
+  #written: Promise<unknown> = Promise.resolve();
   #timer: Timer | null = null;
 
   constructor(store: SessionStore, clock: Clock, outgoing: OutgoingItems) {
@@ -130,7 +132,10 @@ export class SessionLog {
       return { kind, client, key, value: value === undefined ? null : encodeItem(value) };
     });
     this.#changed.clear();
-    await this.#store.writeSessions(items);
+    // With what others have flushed and the disk has not taken yet.
+    const written = Promise.all([this.#written, this.#store.writeSessions(items)]);
+    this.#written = written.catch(() => undefined);
+    await written;
   }
 
   /** Like {@link flush}, but does not wait for a disk that has failed. */
