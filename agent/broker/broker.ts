@@ -124,6 +124,10 @@ export class Broker implements Service {
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
       clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
     );
+    // From a disk that was not there at the start.
+    sessions.onRestored(() =>
+      this.#timers.push(clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills())),
+    );
     try {
       for (const options of this.#options.listeners) {
         const anonymous = this.#options.allowAnonymous && options.type !== 'tls';
