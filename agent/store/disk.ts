@@ -37,6 +37,12 @@ export class Disk {
     return this.#state === 'disk-full' ? new StoreError('disk-full', 'the disk is full', 'disk-full') : null;
   }
 
+  /** Why nothing is taken while the file is not open. */
+  notOpen(isStopping: boolean): StoreError {
+    if (isStopping || !this.lastError) return new StoreError('stopped', 'the store is not running');
+    return new StoreError('failed', this.lastError.message, this.lastError.disk);
+  }
+
   /** What the thread has to know to open the file. */
   forOpening(): Pick<OpenArgument, 'reserveBytes' | 'device' | 'isDiskFull'> {
     const isDiskFull = this.lastError?.disk === 'disk-full';

@@ -137,6 +137,8 @@ export class Store implements Service {
       settled(refusal, 0);
     } else if (durability.kind === 'interval') {
       this.#queue.hold(record, size, durability.intervalMs, alongside, settled);
+    } else if (durability.kind === 'memory' && !this.#thread) {
+      this.#queue.keep(record, size, alongside, settled);
     } else {
       this.#queue.append(record, size, alongside, settled);
     }
@@ -285,19 +287,16 @@ export class Store implements Service {
     this.#queue.end(this.#notOpen());
   }
 
-  /** Null when the record may come in. Held ones may also come while the file is being opened again, for a while. */
+  /** Null when the record may come in. Some may also come while the file is being opened again. */
   #refusal(stream: string, size: number, durability: Durability): StoreError | null {
-    const waits = durability.kind === 'interval' && !this.#queue.isOverdue(stream, durability.intervalMs);
-    if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#disk.lastError)))
-      return this.#notOpen();
-    return this.#disk.refusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
+    const waits = this.#disk.lastError !== null && this.#queue.mayWait(stream, size, durability);
+    if (this.#stopping.signal.aborted || !(this.#thread || waits)) return this.#notOpen();
+    const diskRefusal = durability.kind === 'memory' ? null : this.#disk.refusal;
+    return diskRefusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
   }
 
   #notOpen(): StoreError {
-    if (this.#stopping.signal.aborted || !this.#disk.lastError) {
-      return new StoreError('stopped', 'the store is not running');
-    }
-    return new StoreError('failed', this.#disk.lastError.message, this.#disk.lastError.disk);
+    return this.#disk.notOpen(this.#stopping.signal.aborted);
   }
 
   #operate(operation: Operation, isUrgent = false): Promise<void> {

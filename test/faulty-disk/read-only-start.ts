@@ -38,4 +38,4 @@ const found: string[] = [];
 for (const { epoch } of second.store.epochs()) found.push(...(await contents(second.store, epoch)).values());
 await second.store.stop();
 const states = [...first.states, ...second.states];
-console.log(JSON.stringify({ states, refused: [first.refused, second.refused], found: found.sort() }));
+console.log(JSON.stringify({ states, refused: [first.refused, second.refused], found }));

@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { testDir } from '../../../test-dir.ts';
-import { bufferFile } from '../../store/fixture.ts';
+import { bufferFile, untilOpen } from '../../store/fixture.ts';
 import { until } from '../fixture.ts';
-import { inbox, type Life, life } from './life.ts';
+import { inbox, life } from './life.ts';
 
 const CLIENTS = ['display', 'panel', 'lamp'];
 
@@ -28,10 +28,6 @@ async function disk(place: string): Promise<string> {
   return file;
 }
 
-async function isOpen({ store }: Life): Promise<void> {
-  await until(() => store.isOpen);
-}
-
 t.test('what is on the disk is taken over, unless it began anew meanwhile', async (t) => {
   const place = testDir(t);
   const file = await disk(place);
@@ -51,7 +47,7 @@ t.test('what is on the disk is taken over, unless it began anew meanwhile', asyn
   t.notOk(existsSync(join(place, 'mount')), 'nothing is begun in its place');
 
   renameSync(join(place, 'away'), join(place, 'mount'));
-  await isOpen(now);
+  await untilOpen(now.store);
   const counts = { sessions: 2, retained: 2, queuedMessages: 1 };
   t.match(now.sessions.counts(), counts, 'display is back, panel stays as it is, lamp is over');
   const all = inbox(sender);
