@@ -93,8 +93,8 @@ export class Store implements Service {
   async start(): Promise<void> {
     try {
       await this.#open().catch((error: StoreError) => {
-        this.#disk.failed(error);
         if (error.disk !== 'disk-full') throw error;
+        this.#disk.failed(error);
         // Now without the reserve.
         return this.#open();
       });

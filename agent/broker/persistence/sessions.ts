@@ -188,7 +188,6 @@ export class Sessions extends MemoryPersistence {
 
   override async storeRetained(packet: AedesPublishPacket): Promise<void> {
     const { topic } = packet;
-    this.#begins(retainedName(topic));
     const bytes = packet.payload.length === 0 ? 0 : topic.length + packet.payload.length;
     const total = this.#retainedTotal - (this.#retainedBytes.get(topic) ?? 0) + bytes;
     const isOne =
@@ -197,6 +196,7 @@ export class Sessions extends MemoryPersistence {
       this.#dropped.add('retained-full', topic);
       return;
     }
+    this.#begins(retainedName(topic));
     const kept = { ...packet, payload: ownCopy(packet.payload) };
     await super.storeRetained(kept);
     this.#countRetained(topic, bytes);
