@@ -1,12 +1,14 @@
 /** Sessions of before, when their disk is not there at the start and comes back later (I9). */
-import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { type Clock, systemClock } from '../../../../shared/clock.ts';
 import { testDir } from '../../../test-dir.ts';
 import { bufferFile, untilOpen } from '../../store/fixture.ts';
 import { until } from '../fixture.ts';
 import { inbox, life } from './life.ts';
 
+const WILL_GRACE_MS = 10_000;
 const CLIENTS = ['display', 'panel', 'lamp'];
 
 /** A folder with the sessions of three clients that are away, two retained messages, and what waits for the clients. */
@@ -69,6 +71,34 @@ t.test('what is on the disk is taken over, unless it began anew meanwhile', asyn
   const same = { sessions: 2, retained: 2, queuedMessages: 0 };
   t.match(next.sessions.counts(), same, 'and so it is on the disk');
   await next.stop();
+});
+
+t.test('wills of an agent that was killed are published once they are known', async (t) => {
+  const place = testDir(t, { before: {}, away: {} });
+  const before = await life(bufferFile(join(place, 'before')));
+  const will = { topic: 'state/pump-1', payload: Buffer.from('gone'), qos: 1 as const, retain: false };
+  const device = await before.connect('pump-1', { will });
+  await before.sessions.flush();
+  // The disk as a SIGKILL leaves it.
+  cpSync(join(place, 'before'), join(place, 'away', 'data'), { recursive: true });
+  await device.endAsync();
+  await before.stop();
+
+  const hasty: Clock = {
+    ...systemClock,
+    setTimer: (delayMs, run) => systemClock.setTimer(delayMs === WILL_GRACE_MS ? 50 : delayMs, run),
+  };
+  const now = await life(bufferFile(join(place, 'mount', 'data')), {}, hasty);
+  const reader = await now.connect('reader', { clean: true });
+  const arrived = inbox(reader);
+  await reader.subscribeAsync('state/#', { qos: 1 });
+  renameSync(join(place, 'away'), join(place, 'mount'));
+  await untilOpen(now.store);
+  await until(() => arrived.length === 1);
+  t.match(arrived, [/^state\/pump-1 gone/]);
+  t.match(now.taken, [{ device: 'pump-1', topic: 'state/pump-1' }], 'and recorded');
+  await reader.endAsync();
+  await now.stop();
 });
 
 t.test('a stop does not wait for a disk that never came', async (t) => {

@@ -3,7 +3,7 @@ import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import { createIntake, type Publish } from '../../../../agent/broker/intake.ts';
 import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
 import type { Store } from '../../../../agent/store/store.ts';
-import { systemClock } from '../../../../shared/clock.ts';
+import { type Clock, systemClock } from '../../../../shared/clock.ts';
 import { storeOn } from '../../store/fixture.ts';
 import { SILENT, sessionsOn, startBroker } from '../fixture.ts';
 
@@ -17,7 +17,11 @@ export interface Life {
   stop(): Promise<void>;
 }
 
-export async function life(file: string, limits: Partial<SessionLimits> = {}): Promise<Life> {
+export async function life(
+  file: string,
+  limits: Partial<SessionLimits> = {},
+  clock: Clock = systemClock,
+): Promise<Life> {
   const { store } = storeOn(file);
   await store.start();
   const sessions = sessionsOn(store, limits);
@@ -30,7 +34,7 @@ export async function life(file: string, limits: Partial<SessionLimits> = {}): P
         if (!error) taken.push(publish);
         settled(error);
       }),
-    { sessions },
+    { sessions, clock },
   );
   return {
     store,
