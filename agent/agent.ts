@@ -2,7 +2,6 @@
  * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Everything is made and wired here,
  * nowhere else; read it from top to bottom to know what the agent is.
  */
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { createAdminServer } from '../shared/admin-server.ts';
@@ -50,10 +49,9 @@ import { Store } from './store/store.ts';
 import { storeLimits } from './store-limits.ts';
 
 /** The agent's parts in the order they start; they stop in reverse. */
-async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Service[] {
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
-  await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
   const registry = new Registry();
   const metrics = createPublishMetrics(registry);
 
@@ -299,12 +297,13 @@ function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): 
   if (type !== 'tls') return { type, host, port };
   if (certFile === undefined || keyFile === undefined)
     throw new Error('the schema lets no such listener pass');
-  return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth: listener.auth } };
+  const { auth, device_name: deviceName } = listener;
+  return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth, deviceName } };
 }
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
-  const services = await createAgent(config, systemClock, systemEntropy);
+  const services = createAgent(config, systemClock, systemEntropy);
   return runUntilStopped(
     services,
     systemClock,

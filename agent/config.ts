@@ -4,15 +4,7 @@
  */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
-import {
-  adminSchema,
-  dataDir,
-  isLoopback,
-  logSchema,
-  namedEntries,
-  port,
-  uniqueNames,
-} from '../shared/config/common.ts';
+import { adminSchema, dataDir, logSchema, namedEntries, uniqueNames } from '../shared/config/common.ts';
 import { valueAt } from '../shared/config/document.ts';
 import { byteSize, duration, identifier } from '../shared/config/kinds.ts';
 import {
@@ -26,6 +18,7 @@ import { policyIssues } from '../shared/config/policy-check.ts';
 import { type Policy, policySchema, topicFilter } from '../shared/policy.ts';
 import { HUB_TIERS } from '../shared/prices.ts';
 import type { Tariff } from '../shared/tariff.ts';
+import { listenerSchema } from './broker/listener-schema.ts';
 import { awsOptions } from './cloud/aws.ts';
 import { azureOptions } from './cloud/azure.ts';
 import { gcpOptions } from './cloud/gcp.ts';
@@ -76,59 +69,6 @@ const providerSchema = z
 
 export type ProviderConfig = z.output<typeof providerSchema>;
 
-const listenerSchema = z
-  .strictObject({
-    type: z
-      .enum(['tcp', 'ws', 'tls'])
-      .default('tcp')
-      .describe('MQTT over TCP, over WebSocket, or over TLS 1.2 or newer.'),
-    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
-    port: port().describe('0 takes a free port.'),
-    trusted_network: z
-      .boolean()
-      .default(false)
-      .describe(
-        'Needed for an address other than loopback without TLS: everybody on that network can read the passwords; with allow_anonymous, everybody who reaches it can publish as any client that is no device.',
-      ),
-    cert_file: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('For tls: PEM file of the server’s certificate chain; read again when it changes.'),
-    key_file: z.string().min(1).optional().describe('For tls: PEM file of its key.'),
-    client_ca_file: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('For tls: PEM file of the authorities whose client certificates are taken.'),
-    auth: z
-      .enum(['password', 'certificate', 'either'])
-      .default('password')
-      .describe('For tls: how devices log in. A certificate’s common name is the device’s name.'),
-  })
-  .superRefine((listener, context) => {
-    const issue = (path: string, message: string, hint: string): void =>
-      context.addIssue({ code: 'custom', path: [path], message, params: { hint } });
-    const { type, host, trusted_network: trusted, auth } = listener;
-    if (type !== 'tls') {
-      if (!trusted && !isLoopback(host)) {
-        const hint =
-          'use 127.0.0.1 or type: tls, or set trusted_network: true where everybody on that network may read the passwords';
-        issue('host', 'a listener without TLS must bind loopback', hint);
-      }
-      for (const field of ['cert_file', 'key_file', 'client_ca_file'] as const) {
-        if (listener[field] !== undefined) issue(field, 'only for type: tls', 'set type: tls, or remove it');
-      }
-      if (auth !== 'password') issue('auth', 'only for type: tls', 'set type: tls, or remove it');
-      return;
-    }
-    for (const field of ['cert_file', 'key_file'] as const) {
-      if (listener[field] === undefined) issue(field, 'missing', `type: tls needs ${field}`);
-    }
-    if (auth !== 'password' && listener.client_ca_file === undefined)
-      issue('client_ca_file', 'missing', `auth: ${auth} needs the authorities of the client certificates`);
-  });
-
 const sessionsSchema = z
   .strictObject({
     keep: z
@@ -170,7 +110,16 @@ const brokerSchema = z
     listeners: z
       .array(listenerSchema)
       .min(1)
-      .default([{ type: 'tcp', host: '127.0.0.1', port: 1883, trusted_network: false, auth: 'password' }])
+      .default([
+        {
+          type: 'tcp',
+          host: '127.0.0.1',
+          port: 1883,
+          trusted_network: false,
+          auth: 'password',
+          device_name: 'cn',
+        },
+      ])
       .describe('Where devices connect.'),
     allow_anonymous: z
       .boolean()

@@ -12,11 +12,24 @@ export interface KeyAndCertificate {
   key: string;
 }
 
+/** A subject alternative name (RFC 5280, 4.2.1.6). */
+export interface AlternativeName {
+  type: 'dns' | 'url' | 'email' | 'ip';
+  value: string;
+}
+
 export interface CertificateAuthority {
   /** PEM of the root. */
   ca: string;
-  /** A server certificate for localhost and 127.0.0.1, or a client certificate with `commonName`. */
-  issue(commonName: string, use: 'server' | 'client'): Promise<KeyAndCertificate>;
+  /**
+   * A server certificate for localhost and 127.0.0.1, or a client certificate with `commonName` and `names`; without them, the
+   * common name is its DNS name too.
+   */
+  issue(
+    commonName: string,
+    use: 'server' | 'client',
+    names?: readonly AlternativeName[],
+  ): Promise<KeyAndCertificate>;
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -47,7 +60,7 @@ export async function createCertificateAuthority(
   });
   return {
     ca: root.toString('pem'),
-    async issue(commonName, use) {
+    async issue(commonName, use, names = namesOf(commonName, use)) {
       const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const certificate = await x509.X509CertificateGenerator.create({
         serialNumber: serialNumber(),
@@ -62,10 +75,7 @@ export async function createCertificateAuthority(
           new x509.ExtendedKeyUsageExtension([
             use === 'server' ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
           ]),
-          new x509.SubjectAlternativeNameExtension([
-            { type: 'dns', value: use === 'server' ? 'localhost' : commonName },
-            ...(use === 'server' ? [{ type: 'ip' as const, value: '127.0.0.1' }] : []),
-          ]),
+          new x509.SubjectAlternativeNameExtension([...names]),
           await x509.AuthorityKeyIdentifierExtension.create(rootKeys.publicKey),
         ],
       });
@@ -73,4 +83,12 @@ export async function createCertificateAuthority(
       return { cert: certificate.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') };
     },
   };
+}
+
+function namesOf(commonName: string, use: 'server' | 'client'): AlternativeName[] {
+  if (use === 'client') return [{ type: 'dns', value: commonName }];
+  return [
+    { type: 'dns', value: 'localhost' },
+    { type: 'ip', value: '127.0.0.1' },
+  ];
 }

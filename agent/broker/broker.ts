@@ -84,11 +84,9 @@ export class Broker implements Service {
         this.#admit(client, username, password).then(
           (refused) => {
             if (refused === null) return done(null, true);
-            const { reason, returnCode } = refused;
-            this.#refusals.add(reason, {
-              device: client.id,
-              address: this.#arrivals.get(client)?.address ?? '',
-            });
+            const { reason, returnCode, problem } = refused;
+            const address = this.#arrivals.get(client)?.address ?? '';
+            this.#refusals.add(reason, { device: client.id, address, ...(problem && { problem }) });
             done(Object.assign(new Error(`connection refused: ${reason}`), { returnCode }), null);
           },
           (error: unknown) => {
@@ -125,6 +123,10 @@ export class Broker implements Service {
     this.#timers.push(
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
       clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
+    );
+    // From a disk that was not there at the start.
+    sessions.onRestored(() =>
+      this.#timers.push(clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills())),
     );
     try {
       for (const options of this.#options.listeners) {

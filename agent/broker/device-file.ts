@@ -11,11 +11,13 @@ import { topicFilterProblem } from '../../shared/topic-filter.ts';
 import { PASSWORD_HASH_PATTERN } from './password.ts';
 
 /** A device's name is its username and begins its client id; it stands in topics, so it holds no `/`, `+` or `#`. */
+export const DEVICE_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$/;
+
 const deviceName = z
   .string()
   .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/,
-    'expected 1–64 of A–Z, a–z, 0–9, ".", "_", ":" or "-", starting with a letter or digit',
+    DEVICE_NAME_PATTERN,
+    'expected 1–64 of A–Z, a–z, 0–9, ".", "_", ":", "@" or "-", starting with a letter or digit',
   );
 
 const rules = z

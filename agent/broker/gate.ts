@@ -9,20 +9,21 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import { type Acl, createAcl } from './acl.ts';
+import type { CertificateName } from './certificate-name.ts';
 import type { Devices } from './devices.ts';
 import { Logins } from './logins.ts';
 import type { RefusalReason } from './refusals.ts';
 
-/** How a listener tells devices: by password, by the common name of a client certificate, or by either. */
-export type ListenerAuth = 'password' | 'certificate' | 'either';
+/** How a listener tells devices: by password, by a client certificate, by either, or by both of the same device. */
+export type ListenerAuth = 'password' | 'certificate' | 'either' | 'both';
 
 /** What is known of a connection before its CONNECT. */
 export interface Arrival {
   /** Of the other end. */
   address: string;
   auth: ListenerAuth;
-  /** Common name of the client certificate, verified; null without one. */
-  certificateName: string | null;
+  /** Who its client certificate, verified, names; null without one. */
+  certificate: CertificateName | null;
   /** Whether clients without credentials are taken here. */
   anonymous: boolean;
 }
@@ -46,6 +47,8 @@ export const RETURN_CODE = {
 export interface Refused {
   reason: RefusalReason;
   returnCode: (typeof RETURN_CODE)[keyof typeof RETURN_CODE];
+  /** More, for the log; without secrets. */
+  problem?: string;
 }
 
 interface Session {
@@ -154,19 +157,28 @@ export class Gate {
   }
 
   async #identify(asked: Asked, arrival: Arrival): Promise<Identified> {
-    if (arrival.auth !== 'password' && arrival.certificateName !== null)
-      return this.#byCertificate(arrival.certificateName, asked);
-    if (arrival.auth === 'certificate') return refuse('certificate', 'notAuthorized');
+    const { auth, certificate } = arrival;
+    if (auth !== 'password' && certificate !== null) {
+      const shown = this.#byCertificate(certificate, asked);
+      if (!shown.ok || auth !== 'both') return shown;
+      if (asked.username === undefined)
+        return refuse('anonymous', 'notAuthorized', 'no username beside the certificate');
+      return this.#byPassword(asked.username, asked, arrival.address);
+    }
+    if (auth === 'certificate' || auth === 'both') return refuse('certificate', 'notAuthorized');
     if (asked.username !== undefined) return this.#byPassword(asked.username, asked, arrival.address);
     if (!arrival.anonymous) return refuse('anonymous', 'notAuthorized');
     if (this.#isOfDevice(asked.clientId)) return refuse('client-id', 'identifierRejected');
     return { ok: true, device: null };
   }
 
-  #byCertificate(name: string, { clientId, username }: Asked): Identified {
+  #byCertificate(certificate: CertificateName, { clientId, username }: Asked): Identified {
+    if ('problem' in certificate) return refuse('certificate', 'notAuthorized', certificate.problem);
+    const { name } = certificate;
     const device = this.#devices.get(name);
-    if (!device || (username !== undefined && username !== name))
-      return refuse('certificate', 'notAuthorized');
+    if (!device) return refuse('certificate', 'notAuthorized', `there is no device ${name}`);
+    if (username !== undefined && username !== name)
+      return refuse('identity-mismatch', 'notAuthorized', `the certificate is that of ${name}`);
     if (!isClientIdOf(name, clientId)) return refuse('client-id', 'identifierRejected');
     if (device.disabled) return refuse('disabled', 'notAuthorized');
     return { ok: true, device: { name, hash: device.password, by: 'certificate' } };
@@ -218,8 +230,8 @@ export class Gate {
   }
 }
 
-function refuse(reason: RefusalReason, code: keyof typeof RETURN_CODE): Identified {
-  return { ok: false, reason, returnCode: RETURN_CODE[code] };
+function refuse(reason: RefusalReason, code: keyof typeof RETURN_CODE, problem?: string): Identified {
+  return { ok: false, reason, returnCode: RETURN_CODE[code], ...(problem === undefined ? {} : { problem }) };
 }
 
 function isClientIdOf(name: string, clientId: string): boolean {

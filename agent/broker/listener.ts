@@ -108,8 +108,8 @@ async function createListener(
         clock,
         log,
         isAdmitted: (socket) => isAdmitted(socket, admits),
-        onConnection: (socket, certificateName) =>
-          onConnection(socket, { address: socket.remoteAddress ?? '', auth: tls.auth, certificateName }),
+        onConnection: (socket, certificate) =>
+          onConnection(socket, { address: socket.remoteAddress ?? '', auth: tls.auth, certificate }),
         onRefused,
       });
     }
@@ -129,7 +129,7 @@ function tcpServer(admits: ListenerParts['admits'], onConnection: OnConnection):
 }
 
 function withoutTls({ remoteAddress = '' }: Socket): Omit<Arrival, 'anonymous'> {
-  return { address: remoteAddress, auth: 'password', certificateName: null };
+  return { address: remoteAddress, auth: 'password', certificate: null };
 }
 
 function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): HttpServer {

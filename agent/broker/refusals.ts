@@ -12,6 +12,8 @@ export type RefusalReason =
   | 'client-id'
   /** No certificate, one of nobody, or a TLS handshake that failed. */
   | 'certificate'
+  /** The certificate is of one device, the username of another. */
+  | 'identity-mismatch'
   /** No credentials, where they are needed. */
   | 'anonymous'
   /** Not a device, or not its password. */

@@ -4,17 +4,19 @@ import { createServer, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import {
-  commonNameOf,
   readTlsFiles,
   stampOfTlsFiles,
   TLS_FILES_POLL_MS,
   type TlsFiles,
   tlsFilesFollower,
 } from '../../shared/tls-files.ts';
+import { type CertificateName, certificateNameOf, type DeviceNameField } from './certificate-name.ts';
 import type { ListenerAuth } from './gate.ts';
 
 export interface TlsOptions extends TlsFiles {
   auth: ListenerAuth;
+  /** What of a client certificate names the device. */
+  deviceName: DeviceNameField;
 }
 
 interface TlsListenerOptions {
@@ -24,7 +26,7 @@ interface TlsListenerOptions {
   log: Logger;
   /** Asked before the handshake, which is what costs; false: the connection is over. */
   isAdmitted(socket: Socket): boolean;
-  onConnection(socket: TLSSocket, certificateName: string | null): void;
+  onConnection(socket: TLSSocket, certificate: CertificateName | null): void;
   /** A handshake failed, or a client certificate is not of the authorities. */
   onRefused(address: string, problem: string): void;
 }
@@ -39,7 +41,7 @@ export async function createTlsListener(
     ...(await readTlsFiles(tls)),
     requestCert: tls.auth !== 'password',
     // With `either`, a client without a certificate goes on to its password; a wrong one is refused below.
-    rejectUnauthorized: tls.auth === 'certificate',
+    rejectUnauthorized: tls.auth === 'certificate' || tls.auth === 'both',
     handshakeTimeout: handshakeTimeoutMs,
   });
   const handshakes = new Map<string, Socket>();
@@ -52,13 +54,13 @@ export async function createTlsListener(
   });
   handshaker.on('secureConnection', (socket) => {
     handshakes.delete(endOf(socket));
-    const name = tls.auth === 'password' ? null : commonNameOf(socket);
-    if (name !== null && !socket.authorized) {
+    const certificate = tls.auth === 'password' ? null : certificateNameOf(socket, tls.deviceName);
+    if (certificate !== null && !socket.authorized) {
       onRefused(socket.remoteAddress ?? '', errorText(socket.authorizationError));
       socket.destroy();
       return;
     }
-    onConnection(socket, name);
+    onConnection(socket, certificate);
   });
   handshaker.on('tlsClientError', (error, socket) => onRefused(socket.remoteAddress ?? '', errorText(error)));
   const follow = tlsFilesFollower(handshaker, stamp, { files: tls, component: 'broker', log });

@@ -3,10 +3,13 @@ import { encodeEnvelope, envelopeProperties } from '../../shared/envelope/codec.
 import { type Envelope, type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
 import type { OutboundEnvelope } from '../cloud/publisher.ts';
 
+/** While the buffer has not been opened yet; a start counter begins at 1. */
+const NO_EPOCH = '0-00000000';
+
 export function heartbeat(gateway: string, epoch: string, clock: EnvelopeClock): OutboundEnvelope {
   const envelope: Envelope = {
     gateway,
-    epoch,
+    epoch: epoch === '' ? NO_EPOCH : epoch,
     stream: HEARTBEAT_STREAM,
     clock,
     lane: 'live',

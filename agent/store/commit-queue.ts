@@ -10,6 +10,7 @@
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { Batch, type HeldRecords } from './batch.ts';
+import type { Durability } from './limits.ts';
 import type { CommitResult, Operation } from './protocol.ts';
 import type { LossWindow, NewRecord, Settled, StoreError } from './types.ts';
 
@@ -19,6 +20,9 @@ const BATCH_BYTES_MAX = 2 * 2 ** 20;
 const HELD_BYTES_MAX = 2 ** 20;
 /** When the oldest is so many of its stream's intervals old, no more are held. */
 const HELD_INTERVALS_MAX = 2;
+/** Records of streams that are never written wait for an open file in so much memory, and in batches of so much time. */
+const KEPT_BYTES_MAX = 16 * 2 ** 20;
+const KEPT_MS = 60_000;
 /** How long notes of deliveries wait for records to ride with. */
 const NOTES_WAIT_MS = 250;
 
@@ -88,6 +92,33 @@ export class CommitQueue {
       this.append(record, size, alongside, settled);
       return;
     }
+    this.#hold(record, size, withinMs, alongside, settled);
+  }
+
+  /** Whether a record may come in while the file is not open, to be committed when it is. */
+  mayWait(stream: string, size: number, durability: Durability): boolean {
+    switch (durability.kind) {
+      case 'fsync':
+        return false;
+      case 'interval':
+        return !this.isOverdue(stream, durability.intervalMs);
+      case 'memory':
+        return this.#bytes + size <= KEPT_BYTES_MAX;
+    }
+  }
+
+  /** Takes a record, acknowledged now, of a stream that is never written; it gets its id when the file is open. */
+  keep(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
+    this.#hold(record, size, KEPT_MS, alongside, settled);
+  }
+
+  #hold(
+    record: NewRecord,
+    size: number,
+    withinMs: number,
+    alongside: Operation | null,
+    settled: Settled,
+  ): void {
     this.#bytes += size;
     const nowMs = this.#clock.monoMs();
     const { batch } = this.#holdUntil(nowMs + withinMs, nowMs);
@@ -122,6 +153,8 @@ export class CommitQueue {
   /** The file is open: what waits is committed. */
   open(): void {
     this.#isOpen = true;
+    // What came meanwhile goes before what comes now.
+    this.#release();
     if (this.#batches.length > 0) this.#drainSoon();
   }
 

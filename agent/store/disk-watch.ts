@@ -78,6 +78,8 @@ export class DiskWatch {
     const said = error instanceof StoreError ? error.disk : diskStateOf(error);
     try {
       const folder = statSync(dirname(file), { throwIfNoEntry: false });
+      // Before the first opening the folder may be missing because the disk does not let it be made.
+      if (!folder && device === null && said !== 'failed') return said;
       if (!folder || (device !== null && folder.dev !== device)) return 'missing';
       this.#tryWrite();
       return said;

@@ -1,21 +1,25 @@
 /** What the store knows of the disk under its file; each change of state is logged, with what to do about it (I9). */
-import type { Logger } from '../../shared/log.ts';
+import { dirname } from 'node:path';
+import { errorText, type Logger } from '../../shared/log.ts';
 import { DISK_ADVICE, type DiskState } from './disk-state.ts';
 import type { OpenArgument, Opened } from './protocol.ts';
-import { StoreError } from './types.ts';
+import { StoreError, type StoreOptions } from './types.ts';
 
 export class Disk {
   readonly #reserveBytes: number;
+  readonly #folder: string;
   readonly #log: Logger;
   /** Of the file's folder, since it was opened first. */
   #device: number | null = null;
-  #state: DiskState = 'failed';
+  /** Null before the file was opened, or was not. */
+  #state: DiskState | null = null;
   readonly #damage = { files: 0, lostRecords: 0 };
   /** What made the store fail last, also after it recovered. */
   lastError: StoreError | null = null;
 
-  constructor(reserveBytes: number, log: Logger) {
+  constructor({ file, reserveBytes = 0, log }: Pick<StoreOptions, 'file' | 'reserveBytes' | 'log'>) {
     this.#reserveBytes = reserveBytes;
+    this.#folder = dirname(file);
     this.#log = log;
   }
 
@@ -25,12 +29,18 @@ export class Disk {
   }
 
   get state(): DiskState {
-    return this.#state;
+    return this.#state ?? 'failed';
   }
 
   /** Null when there is room for records. */
   get refusal(): StoreError | null {
     return this.#state === 'disk-full' ? new StoreError('disk-full', 'the disk is full', 'disk-full') : null;
+  }
+
+  /** Why nothing is taken while the file is not open. */
+  notOpen(isStopping: boolean): StoreError {
+    if (isStopping || !this.lastError) return new StoreError('stopped', 'the store is not running');
+    return new StoreError('failed', this.lastError.message, this.lastError.disk);
   }
 
   /** What the thread has to know to open the file. */
@@ -60,9 +70,17 @@ export class Disk {
     this.#set(error.disk);
   }
 
+  /** It was tried again, and is not open still. */
+  stillFails(error: unknown, pauseMs: number): void {
+    this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs });
+    if (error instanceof StoreError) this.failed(error);
+  }
+
   #set(state: DiskState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#log[state === 'ok' ? 'info' : 'error']({ event: 'store.state', state, advice: DISK_ADVICE[state] });
+    const facts = { event: 'store.state', state, folder: this.#folder, advice: DISK_ADVICE[state] };
+    if (state === 'ok') this.#log.info(facts);
+    else this.#log.error({ ...facts, error: this.lastError?.message ?? null });
   }
 }

@@ -8,7 +8,7 @@
  *
  * A file that is damaged is set aside under another name, and what can be read of it is in the new one (I9, salvage.ts).
  */
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { checkContents, checkPages, isDamage } from './check.ts';
@@ -35,7 +35,9 @@ export function openFile(
   file: string,
   logBytes: number = LOG_BYTES,
 ): { db: Database.Database; damage: Damage | null } {
-  mkdirSync(dirname(file), { recursive: true });
+  const folder = dirname(file);
+  // Not those above it: where a mount is gone, nothing is begun on the disk under it.
+  if (!existsSync(folder)) mkdirSync(folder, { mode: 0o750 });
   const damage = finishSettingAside(file, makeOfDamaged);
   try {
     return { db: openChecked(file, logBytes), damage };

@@ -8,7 +8,7 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/log.ts';
 import type { GapReason } from '../../shared/record.ts';
 import type { Service } from '../../shared/service.ts';
 import { NO_ROOM_TAKEN, noRoom } from './admission.ts';
@@ -20,11 +20,11 @@ import type { DiskState } from './disk-state.ts';
 import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
 import { DEFAULT_LIMITS, type Durability, limitsOf, type StoreLimits } from './limits.ts';
-import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
+import type { CommitResult, EncodedStreamState, Operation } from './protocol.ts';
 import { retried } from './retry.ts';
 import type { SessionItem } from './session-items.ts';
 import { Tally } from './tally.ts';
-import { StoreThread } from './thread.ts';
+import { openThread, type StoreThread } from './thread.ts';
 import {
   type Acceptance,
   type Appended,
@@ -83,21 +83,27 @@ export class Store implements Service {
     this.#epochs = new Epochs({ bootId, offsetMs, quality: 'unsynchronised' });
     const operate = (operation: Operation): Promise<void> => this.#operate(operation);
     this.#upkeep = new Upkeep({ bootId, clock, limits: this.#limits, operate });
-    this.#disk = new Disk(options.reserveBytes ?? 0, options.log);
+    this.#disk = new Disk(options);
   }
 
   /**
-   * Opens or creates the file and begins a new epoch; a damaged file is set aside. Rejects with a StoreError when another
-   * process has the file, a newer version wrote it, or the disk refuses.
+   * Opens or creates the file and begins a new epoch; a damaged file is set aside. A disk that refuses has its state and is
+   * tried again, as when it fails later (I9). Rejects with a StoreError when another process has the file, or a newer version wrote it.
    */
   async start(): Promise<void> {
-    await this.#open().catch((error: StoreError) => {
-      if (error.disk !== 'disk-full') throw error;
+    try {
+      await this.#open().catch((error: StoreError) => {
+        if (error.disk !== 'disk-full') throw error;
+        this.#disk.failed(error);
+        // Now without the reserve.
+        return this.#open();
+      });
+      this.#queue.open();
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'failed') throw error;
       this.#disk.failed(error);
-      // Now without the reserve.
-      return this.#open();
-    });
-    this.#queue.open();
+      this.#reopening = this.#reopen(null);
+    }
     this.#tidyTimer = this.#clock.every(TIDY_EVERY_MS, () => this.#tidy());
   }
 
@@ -131,6 +137,8 @@ export class Store implements Service {
       settled(refusal, 0);
     } else if (durability.kind === 'interval') {
       this.#queue.hold(record, size, durability.intervalMs, alongside, settled);
+    } else if (durability.kind === 'memory' && !this.#thread) {
+      this.#queue.keep(record, size, alongside, settled);
     } else {
       this.#queue.append(record, size, alongside, settled);
     }
@@ -198,7 +206,7 @@ export class Store implements Service {
     return items.length > 0 ? this.#operate({ kind: 'sessions', items }, true) : Promise.resolve();
   }
 
-  /** What the broker had kept when the file was opened first; once, because it may be much. */
+  /** What the broker had kept when the file was opened first, once it was; once, because it may be much. */
   takeSessions(): SessionItem[] {
     return this.#sessions?.splice(0) ?? [];
   }
@@ -249,12 +257,17 @@ export class Store implements Service {
     return this.#disk.lastError;
   }
 
+  /** Whether the file is open: what is committed now is on its way to the disk. */
+  get isOpen(): boolean {
+    return this.#thread !== null;
+  }
+
   /** Resolves at the next failure. */
   failure(): Promise<void> {
     return this.#failure.promise;
   }
 
-  /** Called when the file is open again after a failure: `epoch` and `initialState()` are new. */
+  /** Called when the file is open after a failure, that of the start too: `epoch` and `initialState()` are new. */
   onReopen(listener: () => void): void {
     this.#reopenListeners.push(listener);
   }
@@ -274,19 +287,16 @@ export class Store implements Service {
     this.#queue.end(this.#notOpen());
   }
 
-  /** Null when the record may come in. Held ones may also come while the file is being opened again, for a while. */
+  /** Null when the record may come in. Some may also come while the file is being opened again. */
   #refusal(stream: string, size: number, durability: Durability): StoreError | null {
-    const waits = durability.kind === 'interval' && !this.#queue.isOverdue(stream, durability.intervalMs);
-    if (this.#stopping.signal.aborted || !(this.#thread || (waits && this.#disk.lastError)))
-      return this.#notOpen();
-    return this.#disk.refusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
+    const waits = this.#disk.lastError !== null && this.#queue.mayWait(stream, size, durability);
+    if (this.#stopping.signal.aborted || !(this.#thread || waits)) return this.#notOpen();
+    const diskRefusal = durability.kind === 'memory' ? null : this.#disk.refusal;
+    return diskRefusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
   }
 
   #notOpen(): StoreError {
-    if (this.#stopping.signal.aborted || !this.#disk.lastError) {
-      return new StoreError('stopped', 'the store is not running');
-    }
-    return new StoreError('failed', this.#disk.lastError.message, this.#disk.lastError.disk);
+    return this.#disk.notOpen(this.#stopping.signal.aborted);
   }
 
   #operate(operation: Operation, isUrgent = false): Promise<void> {
@@ -343,15 +353,12 @@ export class Store implements Service {
     return null;
   }
 
-  async #reopen(ended: StoreThread): Promise<void> {
-    await ended.end();
+  async #reopen(ended: StoreThread | null): Promise<void> {
+    await ended?.end();
     const isOpen = await retried(() => this.#open(), {
       clock: this.#clock,
       signal: this.#stopping.signal,
-      onError: (error, pauseMs) => {
-        this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs });
-        if (error instanceof StoreError) this.#disk.failed(error);
-      },
+      onError: (error, pauseMs) => this.#disk.stillFails(error, pauseMs),
     });
     if (!isOpen) return;
     for (const listener of this.#reopenListeners) listener();
@@ -360,20 +367,13 @@ export class Store implements Service {
 
   async #open(): Promise<void> {
     const suffix = Buffer.from(this.#entropy.bytes(4)).toString('hex');
-    const thread = new StoreThread();
-    let opened: Opened;
-    try {
-      opened = await thread.call('open', {
-        file: this.#file,
-        suffix,
-        clock: this.#epochs.clock,
-        limits: this.#limits,
-        ...this.#disk.forOpening(),
-      });
-    } catch (error) {
-      await thread.end();
-      throw error;
-    }
+    const { thread, opened } = await openThread({
+      file: this.#file,
+      suffix,
+      clock: this.#epochs.clock,
+      limits: this.#limits,
+      ...this.#disk.forOpening(),
+    });
     this.#thread = thread;
     this.#initialStreams = opened.streams;
     this.#sessions ??= opened.sessions;

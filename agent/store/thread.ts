@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { errorText } from '../../shared/log.ts';
 import { programUrl } from '../../shared/program.ts';
-import type { Calls, Reply } from './protocol.ts';
+import type { Calls, OpenArgument, Opened, Reply } from './protocol.ts';
 import { StoreError } from './types.ts';
 
 /**
@@ -15,6 +15,17 @@ const YOUNG_FLAG = '--max-semi-space-size=2';
 interface Waiting {
   resolve: (result: unknown) => void;
   reject: (error: StoreError) => void;
+}
+
+/** A thread that has the file open; rejects with a StoreError, and leaves none, when it cannot be opened. */
+export async function openThread(argument: OpenArgument): Promise<{ thread: StoreThread; opened: Opened }> {
+  const thread = new StoreThread();
+  try {
+    return { thread, opened: await thread.call('open', argument) };
+  } catch (error) {
+    await thread.end();
+    throw error;
+  }
 }
 
 export class StoreThread {

@@ -1,4 +1,7 @@
 import type { Command } from 'commander';
+import { formatProblems } from '../../shared/config/load.ts';
+import { EXIT } from '../../shared/exit-codes.ts';
+import { fail } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';
 
 export function addAgentCommand(program: Command): void {
@@ -11,6 +14,12 @@ export function addAgentCommand(program: Command): void {
     .action(async ({ config }: { config: string }) => {
       const { loadAgentConfig } = await import('../../agent/config.ts');
       process.exitCode = await runConfigured(loadAgentConfig(config), async (agentConfig) => {
+        const { dataFolderMistake } = await import('../../agent/data-folder.ts');
+        const mistake = await dataFolderMistake(agentConfig.data_dir);
+        if (mistake !== null) {
+          const where = { file: config, path: 'data_dir', line: null, column: null, found: null };
+          return fail(formatProblems([{ ...where, ...mistake }]), EXIT.config);
+        }
         const { runAgent } = await import('../../agent/agent.ts');
         return runAgent(agentConfig);
       });

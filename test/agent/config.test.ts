@@ -119,6 +119,12 @@ t.test('a TLS listener has its files, and others have none', async (t) => {
     `${at}.cert_file`,
     `${at}.auth`,
   ]);
+  const authorities = `${files}, client_ca_file: /ca`;
+  t.strictSame(problems({ broker: listener(`${authorities}, auth: both, device_name: san_uri`) }), []);
+  t.match(problems({ broker: listener(`${files}, auth: both`) }), [{ path: `${at}.client_ca_file` }]);
+  t.match(problems({ broker: listener(`${authorities}, device_name: san_dns`) }), [
+    { path: `${at}.device_name`, hint: /certificate, either or both/ },
+  ]);
 });
 
 t.test('provider names are unique', async (t) => {

@@ -205,6 +205,8 @@ t.test(
     t.match(inOwnNamespace(t, 'full-disk.ts', 'mount -t tmpfs -o size=48m tmpfs "$1/mount"', place), {
       states: ['ok', 'disk-full', 'ok'],
       refusal: 'disk-full',
+      stateThen: 'disk-full',
+      inMemory: 2,
       missing: 0,
       takenAfterwards: 100,
     });

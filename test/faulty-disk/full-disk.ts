@@ -4,12 +4,22 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DEFAULT_LIMITS } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
 import { contents, noise, record, storeOn } from '../agent/store/fixture.ts';
 
 const WAIT_MS = 15_000;
 const [mount = ''] = process.argv.slice(2);
-const { store, lines } = storeOn(join(mount, 'buffer.db'), { reserveBytes: 8 * 2 ** 20 });
+const { maxBytes } = DEFAULT_LIMITS;
+const live = {
+  durability: { kind: 'memory' },
+  priority: 5,
+  maxBytes: null,
+  maxAgeMs: null,
+  whenFull: 'evict',
+} as const;
+const limits = { maxBytes, streams: { live } };
+const { store, lines } = storeOn(join(mount, 'buffer.db'), { reserveBytes: 8 * 2 ** 20, limits });
 await store.start();
 const { epoch } = store;
 const taken = new Map<number, string>();
@@ -32,6 +42,9 @@ while (![...refusals].some((code) => code !== 'failed')) {
   );
   await sleep(20);
 }
+const stateThen = store.state();
+const inMemory = [await store.append(record('live', 'live')), await store.append(record('live', 'live'))]
+  .length;
 const there = await contents(store, epoch);
 const missing = [...taken].filter(([seq, text]) => there.get(seq) !== text).length;
 const last = Math.max(...there.keys());
@@ -49,4 +62,4 @@ await store.stop();
 const states = lines.filter(({ event }) => event === 'store.state').map(({ state }) => state);
 refusals.delete('failed');
 const [refusal] = refusals;
-console.log(JSON.stringify({ states, refusal, missing, takenAfterwards }));
+console.log(JSON.stringify({ states, refusal, stateThen, inMemory, missing, takenAfterwards }));

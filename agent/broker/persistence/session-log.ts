@@ -16,7 +16,8 @@ export interface SessionStore {
   takeSessions(): readonly SessionItem[];
   /** Resolves when it is durable, which may be after the disk has recovered. */
   writeSessions(items: SessionItem[]): Promise<void>;
-  state(): string;
+  /** Whether what is written now is on its way to the disk. */
+  readonly isOpen: boolean;
   /** Resolves when the disk fails next. */
   failure(): Promise<void>;
   onReopen(listener: () => void): void;
@@ -26,7 +27,7 @@ export interface SessionStore {
 export const NOT_KEPT: SessionStore = {
   takeSessions: () => [],
   writeSessions: () => Promise.resolve(),
-  state: () => 'ok',
+  isOpen: true,
   failure: () => new Promise(() => undefined),
   onReopen: () => undefined,
 };
@@ -61,8 +62,10 @@ export class SessionLog {
   readonly #outgoing: OutgoingItems;
   /** All the rest, by client and {@link nameIn}. */
   readonly #items = new Map<string, Map<string, Held>>();
-  /** By name, since the last flush. */
+  /** By name, since the last flush; while the store is not open they gather here, where one replaces another (I10). */
   readonly #changed = new Map<string, Change>();
+  /** The flushes before are durable. */
+  #written: Promise<unknown> = Promise.resolve();
   #timer: Timer | null = null;
 
   constructor(store: SessionStore, clock: Clock, outgoing: OutgoingItems) {
@@ -116,6 +119,11 @@ export class SessionLog {
     this.#gone(kind, client, key);
   }
 
+  /** The disk has it, and here it is over. */
+  forget(kind: SessionItemKind, client: string, key: string): void {
+    if (this.#valueOf(kind, client, key) === undefined) this.#gone(kind, client, key);
+  }
+
   deleteAll(kind: HeldKind, client: string): void {
     for (const item of [...(this.#items.get(client)?.values() ?? [])])
       if (item.kind === kind) this.delete(kind, client, item.key);
@@ -130,12 +138,15 @@ export class SessionLog {
       return { kind, client, key, value: value === undefined ? null : encodeItem(value) };
     });
     this.#changed.clear();
-    await this.#store.writeSessions(items);
+    // With what others have flushed and the disk has not taken yet.
+    const written = Promise.all([this.#written, this.#store.writeSessions(items)]);
+    this.#written = written.catch(() => undefined);
+    await written;
   }
 
-  /** Like {@link flush}, but does not wait for a disk that has failed. */
+  /** Like {@link flush}, but does not wait for a disk that has failed: what changed is written when it is back. */
   async flushIfPossible(): Promise<void> {
-    if (this.#store.state() !== 'ok') return;
+    if (!this.#store.isOpen) return;
     await Promise.race([this.flush(), this.#store.failure()]);
   }
 
@@ -146,6 +157,8 @@ export class SessionLog {
   }
 
   #flushUnwatched(): void {
+    this.#timer = null;
+    if (!this.#store.isOpen) return;
     // It fails only when the store has stopped; who ends the sessions flushes them before.
     this.flush().catch(() => undefined);
   }

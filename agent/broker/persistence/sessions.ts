@@ -25,6 +25,9 @@ export interface SessionLimits extends QueueLimits {
   maxRetainedBytes: number;
 }
 
+/** What is remembered to have begun before the disk was there (I10); of more, the disk's state comes back as it was. */
+const BEGUN_MAX = 10_000;
+
 interface ClientOf {
   id: string;
 }
@@ -60,6 +63,10 @@ export class Sessions extends MemoryPersistence {
   /** Clients with a session; since when they are away, or null while they are connected. */
   readonly #away = new Map<string, number | null>();
   readonly #ownerless = new Map<string, Will>();
+  /** Before {@link restore}: clients, and {@link retainedName}s. */
+  readonly #begun = new Set<string>();
+  readonly #restoreListeners: Array<() => void> = [];
+  #isRestored: boolean = false;
   #retainedTotal = 0;
 
   constructor({ store, clock, limits, log, localTopics = [] }: SessionsOptions) {
@@ -74,13 +81,22 @@ export class Sessions extends MemoryPersistence {
       else this.#log.outgoingPut(change.client, change.order, change.isNew);
     });
     this.#log = new SessionLog(store, clock, this.#outgoing);
+    store.onReopen(() => void this.restore());
   }
 
-  /** Takes over what is on the disk, once it is open. */
+  /**
+   * Takes over what is on the disk, once it is open: at the start, or when the disk comes back. What began here meanwhile
+   * stands, and the disk's state of it is over: its client was told that there is no session [MQTT-3.2.2-3].
+   */
   async restore(): Promise<void> {
+    if (!this.#store.isOpen || this.#isRestored) return;
     const outgoing: Array<{ client: string; order: number; packet: StoredPacket }> = [];
     for (const { kind, client, key, value } of this.#store.takeSessions()) {
       if (value === null) continue;
+      if (this.#begun.has(kind === 'retained' ? retainedName(key) : client)) {
+        this.#log.forget(kind, client, key);
+        continue;
+      }
       const found = readPacket(value);
       if (!found) {
         // Its checksum is the file's; what is left is a session that lacks something, not an agent that does not start (I9).
@@ -111,6 +127,14 @@ export class Sessions extends MemoryPersistence {
     }
     outgoing.sort((a, b) => a.order - b.order);
     for (const { client, order, packet } of outgoing) this.#outgoing.restore(client, order, packet);
+    this.#isRestored = true;
+    this.#begun.clear();
+    for (const listener of this.#restoreListeners) listener();
+  }
+
+  /** Called when what was on the disk has been taken over. */
+  onRestored(listener: () => void): void {
+    this.#restoreListeners.push(listener);
   }
 
   /** Whether a client may have a session: it has one, or there is room for one more. */
@@ -119,6 +143,7 @@ export class Sessions extends MemoryPersistence {
   }
 
   connected(client: string): void {
+    this.#begins(client);
     this.#away.set(client, null);
   }
 
@@ -142,9 +167,9 @@ export class Sessions extends MemoryPersistence {
     }
   }
 
-  /** Resolves when all changes so far are on the disk. */
+  /** Resolves when all changes so far are on the disk, or it has failed. */
   flush(): Promise<void> {
-    return this.#log.flush();
+    return this.#log.flushIfPossible();
   }
 
   counts(): { sessions: number; retained: number; queuedMessages: number; queuedBytes: number } {
@@ -171,6 +196,7 @@ export class Sessions extends MemoryPersistence {
       this.#dropped.add('retained-full', topic);
       return;
     }
+    this.#begins(retainedName(topic));
     const kept = { ...packet, payload: ownCopy(packet.payload) };
     await super.storeRetained(kept);
     this.#countRetained(topic, bytes);
@@ -198,6 +224,7 @@ export class Sessions extends MemoryPersistence {
 
   /** The session of the client is over. */
   override async cleanSubscriptions(client: ClientOf): Promise<void> {
+    this.#begins(client.id);
     for (const { topic } of await this.subscriptionsByClient(client)) this.#forgetSubscription(client, topic);
     await super.cleanSubscriptions(client);
     this.#outgoing.forget(client.id);
@@ -267,6 +294,11 @@ export class Sessions extends MemoryPersistence {
     return super.delWill(client);
   }
 
+  /** A session, or a retained message, that the disk's is not, while that is not known. */
+  #begins(name: string): void {
+    if (!this.#isRestored && this.#begun.size < BEGUN_MAX) this.#begun.add(name);
+  }
+
   #isLocal(topic: string): boolean {
     return this.#localTopics.some((filter) => topicMatches(filter, topic));
   }
@@ -281,6 +313,11 @@ export class Sessions extends MemoryPersistence {
     if (bytes === 0) this.#retainedBytes.delete(topic);
     else this.#retainedBytes.set(topic, bytes);
   }
+}
+
+/** No client's id holds U+0000. */
+function retainedName(topic: string): string {
+  return `\0${topic}`;
 }
 
 /** Not a part of the block that the socket was read into, which it would keep for as long as it is retained. */

@@ -3,43 +3,11 @@ import { copyFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import t, { type Test } from 'tap';
-import type { ListenerAuth } from '../../../agent/broker/gate.ts';
-import type { BrokerOptions } from '../../../agent/broker/options.ts';
-import { createCertificateAuthority } from '../../../loopback/ca.ts';
-import { systemClock } from '../../../shared/clock.ts';
-import { systemEntropy } from '../../../shared/entropy.ts';
+import t from 'tap';
 import { testDir } from '../../test-dir.ts';
-import { device, type Gated, loggedIn, login, PASSWORD, startGated, writeFiles } from './devices-fixture.ts';
+import { loggedIn, login, PASSWORD, startGated, writeFiles } from './devices-fixture.ts';
 import { pause, until } from './fixture.ts';
-
-const authority = await createCertificateAuthority(systemClock, systemEntropy);
-const stranger = await createCertificateAuthority(systemClock, systemEntropy);
-const server = await authority.issue('gateway', 'server');
-const DEVICES = [device('pump-1'), device('pump-2'), device('off', { disabled: true })];
-
-async function startTls(
-  t: Test,
-  auth: ListenerAuth,
-  limits: Partial<BrokerOptions['limits']> = {},
-): Promise<Gated> {
-  // The listener's files stand beside the device file, in a folder of the test.
-  const dir = testDir(t, { 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca });
-  const tls = {
-    certFile: join(dir, 'cert.pem'),
-    keyFile: join(dir, 'key.pem'),
-    clientCaFile: join(dir, 'ca.pem'),
-    auth,
-  };
-  const gated = await startGated(
-    t,
-    { devices: DEVICES },
-    { listeners: [{ type: 'tls', host: '127.0.0.1', port: 0, tls }], allowAnonymous: true, limits },
-  );
-  return { ...gated, dir };
-}
-
-const trusting = { protocol: 'mqtts' as const, ca: authority.ca };
+import { authority, server, startTls, stranger, trusting } from './tls-fixture.ts';
 
 t.test('TLS with passwords; never anonymous', async (t) => {
   const { port, taken, broker, lines } = await startTls(t, 'password');
@@ -100,7 +68,7 @@ t.test('ciphers: authenticated, with forward secrecy; also after a new certifica
 });
 
 t.test('connections over the rate are ended before the handshake, and failed handshakes count', async (t) => {
-  const { port, broker } = await startTls(t, 'password', { maxConnectRatePerAddress: 1 });
+  const { port, broker } = await startTls(t, 'password', { limits: { maxConnectRatePerAddress: 1 } });
   const hello = 'GET / HTTP/1.1\r\n\r\n'; // No ClientHello.
   for (let i = 1; i <= 4; i++) {
     const socket = connect(port, '127.0.0.1', () => socket.write(hello));
@@ -196,7 +164,8 @@ t.test('stop does not wait for a handshake that never comes', async (t) => {
 t.test('files that are missing or no pair stop the start', async (t) => {
   const dir = testDir(t, { 'cert.pem': server.cert, 'key.pem': (await authority.issue('x', 'server')).key });
   for (const keyFile of ['key.pem', 'none.pem']) {
-    const tls = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, keyFile), auth: 'password' as const };
+    const files = { certFile: join(dir, 'cert.pem'), keyFile: join(dir, keyFile) };
+    const tls = { ...files, auth: 'password' as const, deviceName: 'cn' as const };
     await t.rejects(
       startGated(t, {}, { listeners: [{ type: 'tls', host: '127.0.0.1', port: 0, tls }] }),
       keyFile,

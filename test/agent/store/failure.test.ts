@@ -78,13 +78,6 @@ t.test('a file whose pages are well and whose contents are not is set aside as w
   await store.stop();
 });
 
-t.test('a start that the disk refuses says so', async (t) => {
-  const { store } = storeOn(bufferFile(testDir(t, { 'buffer.db': {} })));
-  await t.rejects(store.start(), { name: 'StoreError', code: 'failed' });
-  t.equal(store.state(), 'failed');
-  await store.stop();
-});
-
 /** Writes fail with EFBIG when the file reaches the process's limit: a failing disk, without one. */
 const skip = spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit (util-linux)';
 t.test('a failed commit refuses its records; the store reopens under a new epoch', { skip }, async (t) => {

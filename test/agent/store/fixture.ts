@@ -75,6 +75,14 @@ export function texts(count: number, from = 1): string[] {
   return Array.from({ length: count }, (_, i) => `p${from + i}`);
 }
 
+/** Resolves when the file is open, which is tried again ever more slowly; rejects after half a minute. */
+export async function untilOpen(store: Store): Promise<void> {
+  for (let tries = 0; !store.isOpen; tries++) {
+    if (tries > 3000) throw new Error(`never opened: ${store.state()}`);
+    await systemClock.sleep(10);
+  }
+}
+
 /** Payloads, as text, of all that is in the buffer of one (epoch, stream), by seq. */
 export async function contents(
   store: Store,

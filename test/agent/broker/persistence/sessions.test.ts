@@ -1,68 +1,13 @@
 /** What the broker keeps over a restart, on a real store and over real sockets; and its bounds (I10). */
 
-import { connect, connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect } from 'mqtt';
 import t, { type Test } from 'tap';
-import type { Publish } from '../../../../agent/broker/intake.ts';
-import { createIntake } from '../../../../agent/broker/intake.ts';
 import { encodeItem } from '../../../../agent/broker/persistence/session-log.ts';
-import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
-import { systemClock } from '../../../../shared/clock.ts';
 import { testDir } from '../../../test-dir.ts';
 import { bufferFile, storeOn } from '../../store/fixture.ts';
-import { pause, SILENT, sessionsOn, startBroker, until } from '../fixture.ts';
+import { pause, until } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, RawClient } from '../raw-client.ts';
-
-interface Life {
-  port: number;
-  sessions: Sessions;
-  taken: Publish[];
-  connect(clientId: string, options?: IClientOptions): Promise<MqttClient>;
-  /** Ends it without a word to anybody: the file is as it is. */
-  stop(): Promise<void>;
-}
-
-async function life(file: string, limits: Partial<SessionLimits> = {}): Promise<Life> {
-  const { store } = storeOn(file);
-  await store.start();
-  const sessions = sessionsOn(store, limits);
-  const streams = [{ name: 'telemetry', filters: ['#'] }];
-  const intake = createIntake({ store, streams, clock: systemClock, log: SILENT });
-  const taken: Publish[] = [];
-  const { broker, port } = await startBroker(
-    (publish, settled) =>
-      intake.take(publish, (error) => {
-        if (!error) taken.push(publish);
-        settled(error);
-      }),
-    { sessions },
-  );
-  return {
-    port,
-    sessions,
-    taken,
-    connect: (clientId, options = {}) =>
-      connectAsync(`mqtt://127.0.0.1:${port}`, {
-        clientId,
-        clean: false,
-        protocolVersion: 4,
-        reconnectPeriod: 0,
-        ...options,
-      }),
-    async stop() {
-      await broker.stop();
-      await store.stop();
-    },
-  };
-}
-
-/** Everything that arrives at a client from now on. */
-function inbox(client: MqttClient): string[] {
-  const arrived: string[] = [];
-  client.on('message', (topic, payload, { qos, retain }) => {
-    arrived.push(`${topic} ${payload} ${qos}${retain ? ' retained' : ''}`);
-  });
-  return arrived;
-}
+import { inbox, life } from './life.ts';
 
 t.test('subscriptions, queued and retained messages survive a restart, in order', async (t: Test) => {
   const file = bufferFile(testDir(t));
