@@ -7,6 +7,7 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { Gap, SeqRange, StreamKey } from '../../shared/record.ts';
 import type { CheckpointStore } from '../sources/source.ts';
+import type { CompletenessPage, PageQuery, StreamVisitor } from './paging.ts';
 import type { RepeatCause } from './repeat-cause.ts';
 import type { LedgerUpkeep } from './upkeep.ts';
 
@@ -166,8 +167,17 @@ export interface Ledger extends CheckpointStore {
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
   /** Records with offset > `after`, ascending. Fewer than `limit` when they are large; none only at the end. */
   read(after: number, limit: number): Promise<LedgerRecord[]>;
+  /** Of one gateway, in the order its streams were made. Without one of all, at once in memory: for tests and tools of small ledgers. */
   completeness(gateway?: string): Promise<StreamCompleteness[]>;
-  contacts(): Promise<GatewayContact[]>;
+  /** A page of all streams, or of one gateway's: those behind a key, ascending by gateway, epoch, stream (I10). */
+  completenessPage(query: PageQuery): Promise<CompletenessPage>;
+  /**
+   * Shows each stream once to what `begin` makes, some of them in memory at a time (I10), each as of now or later. An engine that
+   * has to start again begins a new one; the one that saw them all is returned.
+   */
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V>;
+  /** Of at most `limit` gateways, from the name `from` on ('' for the first), ascending: each with all its sources. */
+  contacts(from: string, limit: number): Promise<GatewayContact[]>;
   deadLetter(letter: DeadLetter): Promise<void>;
   /** The newest first, at most `limit`; old ones are dropped when the engine's bound is reached. */
   deadLetters(limit: number): Promise<DeadLetter[]>;

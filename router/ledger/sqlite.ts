@@ -26,6 +26,13 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from './ledger.ts';
+import {
+  type CompletenessPage,
+  type PageQuery,
+  pageOf,
+  type StreamVisitor,
+  surveyByPages,
+} from './paging.ts';
 import { EntryRefused } from './refused.ts';
 import { nothingCommitted } from './repeat-cause.ts';
 import { type Absorption, absorb, completenessOf, isContactOnly } from './rules.ts';
@@ -98,7 +105,7 @@ class SqliteLedger implements Ledger {
   readonly #dataVersion: Statement<[], number>;
   readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
   readonly #saveContact: Statement<[string, string, number]>;
-  readonly #contacts: Statement<[], GatewayContact>;
+  readonly #contacts: Statement<[string, number], GatewayContact>;
   readonly #replacePosition: Statement<[{ source: string; key: string; from: string | null; to: string }]>;
   readonly #position: Statement<[string, string], string>;
   readonly #savePing: Statement<[number]>;
@@ -141,7 +148,11 @@ class SqliteLedger implements Ledger {
     this.#saveContact = db.prepare(
       'INSERT OR REPLACE INTO contact (gateway, source, last_wall_ms) VALUES (?, ?, ?)',
     );
-    this.#contacts = db.prepare('SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact');
+    this.#contacts = db.prepare(
+      `SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact WHERE gateway IN
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= ? ORDER BY gateway LIMIT ?)
+       ORDER BY gateway`,
+    );
     this.#replacePosition = db.prepare(
       `INSERT INTO checkpoint (source, partition, position) SELECT :source, :key, :to
        WHERE :from IS (SELECT position FROM checkpoint WHERE source = :source AND partition = :key)
@@ -166,8 +177,21 @@ class SqliteLedger implements Ledger {
     return Array.from(this.#streams.list(gateway), ({ key, state }) => completenessOf(key, state));
   }
 
-  async contacts(): Promise<GatewayContact[]> {
-    return this.#contacts.all();
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
+    const streams = this.#streams.page(query);
+    return pageOf(
+      streams.map(({ key, state }) => completenessOf(key, state)),
+      query.limit,
+    );
+  }
+
+  /** Between two pages others have their turn: SQLite answers at once, and the thread would be its alone until the end. */
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    return surveyByPages(begin(), (query) => nextTurn().then(() => this.completenessPage(query)));
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
+    return this.#contacts.all(from, limit);
   }
 
   /** What comes in one turn is one transaction: a flood of bad messages costs one sync for many, as good ones do. */

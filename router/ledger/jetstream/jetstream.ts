@@ -21,6 +21,7 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
+import type { CompletenessPage, PageQuery, StreamVisitor } from '../paging.ts';
 import { completenessOf } from '../rules.ts';
 import type { LedgerUpkeep } from '../upkeep.ts';
 import { REPETITIONS_MAX } from '../whereabouts.ts';
@@ -33,6 +34,7 @@ import { DeviceEraser } from './erase.ts';
 import { ErasureStore } from './erasures.ts';
 import { FeedStore } from './feeds.ts';
 import { HeldVersions } from './held.ts';
+import { Listing } from './listing.ts';
 import { CommitLog } from './log.ts';
 import { Names } from './names.ts';
 import { type Plan, Planner, type Stored } from './plan.ts';
@@ -99,6 +101,7 @@ class JetStreamLedger implements Ledger {
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #states: States;
+  readonly #listing: Listing;
   readonly #commits: CommitLog;
   readonly #planner: Planner;
   readonly #reader: OffsetReader;
@@ -130,6 +133,7 @@ class JetStreamLedger implements Ledger {
     this.#clock = clock;
     this.#log = log;
     this.#states = states;
+    this.#listing = new Listing(states, names);
     this.#arrivals = arrivals;
     this.#commits = new CommitLog({ connection, blobs, names }, (commit, at) => states.note(commit, at));
     const bounded = (kind: 'conflicts' | 'deadLetters' | 'repeats'): EvidenceStream =>
@@ -194,12 +198,19 @@ class JetStreamLedger implements Ledger {
       .map((item) => completenessOf(item, item.state));
   }
 
-  async contacts(): Promise<GatewayContact[]> {
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
     await this.#catchUp();
-    const items = await this.#states.gateways.all(this.#names.gateways, this.#states.head);
-    return items.flatMap(({ item: { gateway, lastWallMs } }) =>
-      Array.from(lastWallMs, ([source, lastWallMs]) => ({ gateway, source, lastWallMs })),
-    );
+    return this.#listing.page(query);
+  }
+
+  async survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    await this.#catchUp();
+    return this.#listing.survey(begin);
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
+    await this.#catchUp();
+    return this.#listing.contacts(from, limit);
   }
 
   deadLetter(letter: DeadLetter): Promise<void> {

@@ -21,6 +21,13 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
+import {
+  type CompletenessPage,
+  type PageQuery,
+  pageOf,
+  type StreamVisitor,
+  surveyByPages,
+} from '../paging.ts';
 import { EntryRefused } from '../refused.ts';
 import { completenessOf } from '../rules.ts';
 import { runsQuery, Verification } from '../verify.ts';
@@ -31,7 +38,7 @@ import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import { claimFeed, feedOffset, moveFeed, releaseFeed, setFeed } from './feeds.ts';
 import { readRecords } from './records.ts';
 import { dayOf, makePartitions, migrate } from './schema.ts';
-import { listStreams } from './streams.ts';
+import { listPage, listStreams } from './streams.ts';
 import { PostgresUpkeep } from './upkeep.ts';
 import { trimRepetitions } from './whereabouts.ts';
 
@@ -123,9 +130,24 @@ class PostgresLedger implements Ledger {
     return streams.map(({ key, state }) => completenessOf(key, state));
   }
 
-  async contacts(): Promise<GatewayContact[]> {
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
+    const streams = await listPage(this.#db, query);
+    return pageOf(
+      streams.map(({ key, state }) => completenessOf(key, state)),
+      query.limit,
+    );
+  }
+
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    return surveyByPages(begin(), (query) => this.completenessPage(query));
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
     const { rows } = await this.#db.query<GatewayContact>(
-      'SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact',
+      `SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact WHERE gateway IN
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= $1 ORDER BY gateway LIMIT $2)
+       ORDER BY gateway`,
+      [from, limit],
     );
     return rows;
   }

@@ -9,6 +9,7 @@ import { erasureCases } from './erasure-cases.ts';
 import { feedCases } from './feed-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
+import { listingCases } from './listing-cases.ts';
 import { testModel } from './model.ts';
 import { policyCases } from './policy-cases.ts';
 import { retentionCases } from './retention-cases.ts';
@@ -24,6 +25,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     gapCases(t, engine);
     conflictCases(t, engine);
     stateCases(t, engine);
+    listingCases(t, engine);
     feedCases(t, engine);
     policyCases(t, engine);
     deadLetterCases(t, engine);
@@ -293,7 +295,7 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     t.match(results[0], { new: 0, duplicate: 0, gap: 0 });
     await ledger.commit([entry({ gateway: 'gw-2', seqs: [1] }, 'azure', 4)]);
     t.strictSame(
-      (await ledger.contacts()).sort((a, b) => a.lastWallMs - b.lastWallMs),
+      (await ledger.contacts('', 100)).sort((a, b) => a.lastWallMs - b.lastWallMs),
       [
         { gateway: 'gw-1', source: 'azure', lastWallMs: 2 },
         { gateway: 'gw-1', source: 'aws', lastWallMs: 3 },
@@ -376,7 +378,7 @@ async function everything(ledger: Ledger): Promise<unknown> {
   return {
     records: await ledger.read(0, 1000),
     completeness: await ledger.completeness(),
-    contacts: await ledger.contacts(),
+    contacts: await ledger.contacts('', 100),
     conflicts: await ledger.conflicts(100),
     deadLetters: await ledger.deadLetters(100),
     totals: await ledger.totals(),
