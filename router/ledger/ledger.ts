@@ -33,6 +33,15 @@ export interface CommitResult {
   conflict: number;
   /** Ids newly given up by this envelope's gaps. */
   gap: number;
+  /**
+   * The same by id: ascending, disjoint, as few as can be. Every id of a record is in one; of the gaps' ids those that are newly given
+   * up. One range where the envelope was new as a whole and had no hole.
+   */
+  ranges: RangeOutcome[];
+}
+
+export interface RangeOutcome extends SeqRange {
+  outcome: 'new' | 'duplicate' | 'conflict' | 'gap';
 }
 
 export interface LedgerRecord extends StreamKey {

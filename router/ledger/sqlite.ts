@@ -11,8 +11,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
-import type { TelemetryRecord } from '../../shared/record.ts';
 import { SparseLog } from '../sparse-log.ts';
+import { alert } from './alert.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from './conflict-policy.ts';
 import type {
   CommitResult,
@@ -26,6 +26,7 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from './ledger.ts';
+import { committed, nothingCommitted } from './outcome.ts';
 import {
   type CompletenessPage,
   type PageQuery,
@@ -34,8 +35,7 @@ import {
   surveyByPages,
 } from './paging.ts';
 import { EntryRefused } from './refused.ts';
-import { nothingCommitted } from './repeat-cause.ts';
-import { type Absorption, absorb, completenessOf, isContactOnly } from './rules.ts';
+import { absorb, completenessOf, isContactOnly } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
 import type { EvidenceLimits } from './sqlite-bound.ts';
 import { ConflictTable } from './sqlite-conflicts.ts';
@@ -312,16 +312,10 @@ class SqliteLedger implements Ledger {
       const settled = this.#repeated.settle(entry, stored, absorption, policy);
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
       this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
-      this.#alert(entry, absorption, settled.inConflict);
-      const { duplicates, causes, inConflict } = settled;
-      this.#whereabouts.add(stored.id, repetitionsOf(entry, duplicates));
-      results.push({
-        new: absorption.fresh.length,
-        duplicate: duplicates.length,
-        causes,
-        conflict: inConflict.length,
-        gap: absorption.gap,
-      });
+      const result = committed(absorption, settled);
+      alert(this.#log, entry, absorption, result);
+      this.#whereabouts.add(stored.id, repetitionsOf(entry, result));
+      results.push(result);
     }
     this.#records.saveLastOffset(offset);
     this.#bootClocks.learn(entries);
@@ -329,17 +323,6 @@ class SqliteLedger implements Ledger {
       this.#saveContact.run(envelope.gateway, source, receivedWallMs);
     }
     return results;
-  }
-
-  #alert(entry: LedgerEntry, absorption: Absorption, inConflict: readonly TelemetryRecord[]): void {
-    const { gateway, epoch, stream, sealedAt } = entry.envelope;
-    const where = { gateway, epoch, stream, source: entry.source };
-    const [first] = inConflict;
-    if (first) this.#log.warn('ledger.conflict', { ...where, seq: first.seq, records: inConflict.length });
-    if (absorption.aboveSeal > 0) {
-      this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
-    }
-    if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
   }
 }
 

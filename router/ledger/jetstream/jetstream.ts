@@ -8,6 +8,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { alert } from '../alert.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
@@ -319,7 +320,8 @@ class JetStreamLedger implements Ledger {
       if (await this.#commits.append(head, plan.commit)) {
         this.#states.committed();
         await this.#remember(plan);
-        this.#alert(plan);
+        for (const { entry, absorption, result } of plan.absorbed)
+          alert(this.#log, entry, absorption, result);
         return plan.results;
       }
       await this.#catchUp();
@@ -334,19 +336,6 @@ class JetStreamLedger implements Ledger {
       await this.#repeats.add(absorbed);
     } catch (error) {
       this.#log.warn('ledger.repeats_lost', { error: errorText(error) });
-    }
-  }
-
-  #alert({ absorbed }: Plan): void {
-    for (const { entry, absorption, inConflict } of absorbed) {
-      const { gateway, epoch, stream, sealedAt } = entry.envelope;
-      const where = { gateway, epoch, stream, source: entry.source };
-      const [first] = inConflict;
-      if (first) this.#log.warn('ledger.conflict', { ...where, seq: first.seq, records: inConflict.length });
-      if (absorption.aboveSeal > 0) {
-        this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
-      }
-      if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
     }
   }
 }

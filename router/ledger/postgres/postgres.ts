@@ -8,6 +8,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { alert } from '../alert.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
@@ -100,7 +101,9 @@ class PostgresLedger implements Ledger {
     if (entries.length === 0) return [];
     const day = await this.#day();
     const committed = await this.#committed(entries, day);
-    this.#alert(committed);
+    for (const { entry, absorption, result } of committed.absorbed) {
+      alert(this.#log, entry, absorption, result);
+    }
     const { rows, bytes } = committed.aside;
     await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
     this.#repetitions += committed.repetitions;
@@ -263,30 +266,6 @@ class PostgresLedger implements Ledger {
       await pruning;
     } catch (error) {
       this.#log.warn('ledger.prune_failed', { error: errorText(error) });
-    }
-  }
-
-  #alert({ absorbed, disputed }: Committed): void {
-    const [first] = disputed;
-    if (first) {
-      const { gateway, epoch, stream } = first.entry.envelope;
-      const { source } = first.entry;
-      this.#log.warn('ledger.conflict', {
-        gateway,
-        epoch,
-        stream,
-        source,
-        seq: first.seq,
-        records: disputed.length,
-      });
-    }
-    for (const { entry, absorption } of absorbed) {
-      const { gateway, epoch, stream, sealedAt } = entry.envelope;
-      const where = { gateway, epoch, stream, source: entry.source };
-      if (absorption.aboveSeal > 0) {
-        this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
-      }
-      if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
     }
   }
 }

@@ -11,6 +11,7 @@ import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
 import { listingCases } from './listing-cases.ts';
 import { testModel } from './model.ts';
+import { outcomeCases } from './outcome-cases.ts';
 import { policyCases } from './policy-cases.ts';
 import { retentionCases } from './retention-cases.ts';
 import { whereaboutsCases } from './whereabouts-cases.ts';
@@ -26,6 +27,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     conflictCases(t, engine);
     stateCases(t, engine);
     listingCases(t, engine);
+    outcomeCases(t, engine);
     feedCases(t, engine);
     policyCases(t, engine);
     deadLetterCases(t, engine);
@@ -43,7 +45,8 @@ function recordCases(t: Test, engine: LedgerEngine): void {
   t.test('a record is held once, with everything it came with', async (t) => {
     const { ledger } = await fresh(t, engine);
     const [result] = await ledger.commit([entry({ seqs: [1] }, 'aws', 4242)]);
-    t.strictSame(result, { new: 1, duplicate: 0, causes: {}, conflict: 0, gap: 0 });
+    const ranges = [{ first: 1, last: 1, outcome: 'new' }];
+    t.strictSame(result, { new: 1, duplicate: 0, causes: {}, conflict: 0, gap: 0, ranges });
     const [held] = await ledger.read(0, 10);
     const { payload, ...rest } = held ?? { payload: Buffer.of() };
     t.equal(Buffer.from(payload).toString(), '1');
