@@ -8,6 +8,7 @@
 import type { StreamKey } from '../shared/record.ts';
 import type { FleetSummary, GatewayStatus, StreamCompletenessStatus } from '../shared/status.ts';
 import type { Ledger, StreamCompleteness } from './ledger/ledger.ts';
+import { type PageQuery, surveyByPages } from './ledger/paging.ts';
 
 const STREAMS_DEFAULT = 1000;
 const STREAMS_MAX = 10_000;
@@ -39,18 +40,17 @@ export function parseFleetQuery({
 
 /** Totals over all streams, or one gateway's. Those who ask for all at the same time get one survey: it takes seconds of a large fleet. */
 export class Summary {
-  readonly #ledger: Pick<Ledger, 'survey' | 'completeness'>;
+  readonly #ledger: Pick<Ledger, 'survey' | 'completenessPage'>;
   #surveying: Promise<FleetSummary> | null = null;
 
-  constructor(ledger: Pick<Ledger, 'survey' | 'completeness'>) {
+  constructor(ledger: Pick<Ledger, 'survey' | 'completenessPage'>) {
     this.#ledger = ledger;
   }
 
   async of(gateway?: string): Promise<FleetSummary> {
     if (gateway !== undefined) {
-      const summing = new Summing();
-      for (const stream of await this.#ledger.completeness(gateway)) summing.add(stream);
-      return summing.sum;
+      const ofGateway = (query: PageQuery) => this.#ledger.completenessPage({ ...query, gateway });
+      return (await surveyByPages(new Summing(), ofGateway)).sum;
     }
     this.#surveying ??= this.#ledger
       .survey(() => new Summing())
