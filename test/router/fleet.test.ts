@@ -27,6 +27,7 @@ async function allPages(ledger: Ledger, limit: number): Promise<GatewayStatus[][
     const { gateways, next } = await gatewaysPage(ledger, query);
     pages.push(gateways);
     if (next === null) return pages;
+    if (pages.length > 50) throw new Error('the pages have no end');
     after = next;
   }
 }
