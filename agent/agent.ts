@@ -125,7 +125,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
     log: log('routing'),
   });
   const trustedWallMs = () => (bootClock.current().quality === 'synchronised' ? clock.wallMs() : null);
-  const twins = twinLinks(config.downlinks);
+  const twins = twinLinks(config.downlinks, (provider, bytes) => meter.countTwin(provider, bytes));
   const publishers = new Map(
     enabled.map((provider) => [
       provider.name,

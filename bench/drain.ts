@@ -42,10 +42,10 @@ interface Parts {
 
 export const bench: Bench = {
   name: 'drain',
-  summary: `${BACKLOG} records of backlog with ${RATE}/s live, ${ROUNDS} times: --cloud aws, azure or gcp`,
-  options: ['cloud'],
+  summary: `${BACKLOG} records of backlog with ${RATE}/s live, ${ROUNDS} times`,
+  options: { cloud: { takes: CLOUDS.join('|'), default: 'aws', is: 'where the backlog drains to' } },
   async run(options: Options): Promise<Measured> {
-    const cloud = CLOUDS.find((name) => name === (options['cloud'] ?? 'aws'));
+    const cloud = CLOUDS.find((name) => name === options['cloud']);
     if (!cloud) throw new Error(`--cloud is one of ${CLOUDS.join(', ')}`);
     const shop = new Workshop();
     try {

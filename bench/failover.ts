@@ -40,11 +40,14 @@ interface Phase {
 
 export const bench: Bench = {
   name: 'failover',
-  summary: `fault drills at the provider in use, ${RUNS} of each kind: --runs N, --faults refuse,blackhole,…`,
-  options: ['runs', 'faults'],
+  summary: `fault drills at the provider in use, ${RUNS} of each kind`,
+  options: {
+    runs: { takes: 'N', default: String(RUNS), is: 'drills of each kind' },
+    faults: { takes: 'LIST', default: Object.keys(PLANS).join(','), is: 'kinds, with commas between them' },
+  },
   async run(options: Options): Promise<Measured> {
-    const runs = Number(options['runs'] ?? RUNS);
-    const names = String(options['faults'] ?? Object.keys(PLANS)).split(',');
+    const runs = Number(options['runs']);
+    const names = String(options['faults']).split(',');
     const faults = (Object.keys(PLANS) as FaultName[]).filter((name) => names.includes(name));
     if (!(runs >= 1) || faults.length !== names.length) {
       throw new Error(`--runs is a number, --faults some of ${Object.keys(PLANS).join(',')}`);

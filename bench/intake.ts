@@ -27,9 +27,13 @@ type Name = keyof typeof MESSAGES;
 
 export const bench: Bench = {
   name: 'intake',
-  summary:
-    'durable QoS 1 intake, 50 clients, window 20, 100-byte JSON, against brokers that keep nothing; --mosquitto-build DIR: and mosquitto 2.1 on SQLite',
-  options: ['mosquitto-build'],
+  summary: 'durable QoS 1 intake, 50 clients, window 20, 100-byte JSON, against brokers that keep nothing',
+  options: {
+    'mosquitto-build': {
+      takes: 'DIR',
+      is: 'measures mosquitto 2.1 on SQLite as well, from where it was built',
+    },
+  },
   async run({ 'mosquitto-build': build }: Options): Promise<Measured> {
     const shop = new Workshop();
     try {

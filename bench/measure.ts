@@ -19,13 +19,20 @@ export interface Measured {
 /** What was given on the command line, by name. */
 export type Options = Readonly<Record<string, string | boolean | undefined>>;
 
+/** As `--help` tells of it. */
+export interface BenchOption {
+  takes: string;
+  default?: string;
+  is: string;
+}
+
 /** What bench/run.ts finds in a file of this folder, as its export `bench`. */
 export interface Bench {
   name: string;
   /** One line for the list. */
   summary: string;
-  /** Names of options that it takes, each with a value: `--runs 5`. */
-  options?: readonly string[];
+  /** Options of its own, each with a value: `--runs 5`. */
+  options?: Readonly<Record<string, BenchOption>>;
   run(options: Options): Promise<Measured>;
 }
 

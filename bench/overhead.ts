@@ -30,10 +30,11 @@ type Lane = (typeof LANES)[number];
 
 export const bench: Bench = {
   name: 'overhead',
-  summary: `CPU and time from a committed row to a cloud's ack, against the vendors' SDKs alone: --cloud aws, azure or gcp for one`,
-  options: ['cloud'],
+  summary: `CPU and time from a committed row to a cloud's ack, against the vendors' SDKs alone`,
+  options: { cloud: { takes: CLOUDS.join('|'), is: 'one of them alone (default: all)' } },
   async run({ cloud: only }: Options): Promise<Measured> {
     const wanted = CLOUDS.filter((cloud) => only === undefined || cloud === only);
+    if (wanted.length === 0) throw new Error(`--cloud is one of ${CLOUDS.join(', ')}`);
     const shop = new Workshop();
     try {
       const clouds = await startClouds(shop);

@@ -1,27 +1,20 @@
 /** `npm run bench -- NAME [--json] [its options]`: runs one bench of this folder; without a name, lists them (docs/benchmarks.md). */
 import { readdirSync } from 'node:fs';
 import { cpus, type as osType, release, totalmem } from 'node:os';
-import { parseArgs } from 'node:util';
+import { type Option, readScript } from '../test/script.ts';
 import type { Bench, Measured, Options } from './measure.ts';
 
-const EXIT_USAGE = 2;
 const NOT_BENCHES = ['measure.ts', 'run.ts'];
 
 const benches = await findBenches();
-const bench = benches.find((one) => one.name === process.argv[2]);
-const { name, json, options, problem } = readArguments(bench);
-if (problem !== null || (name !== undefined && !bench)) {
-  const known = benches.map((one) => one.name).join(', ');
-  console.error(`bench: ${problem ?? `there is no bench "${name}"`}; there are: ${known}`);
-  process.exitCode = EXIT_USAGE;
-} else if (bench) {
+const named = benches.find((one) => one.name === process.argv[2]);
+const { bench, json, options } = readArguments(named);
+if (bench) {
   const { rows, figures } = await bench.run(options);
   console.log(`${bench.name}: ${bench.summary}\n\n${table(rows)}`);
   if (json) console.log(JSON.stringify({ bench: bench.name, figures, machine: machine() }));
 } else {
-  console.log(
-    `npm run bench -- NAME [--json]\n\n${table(benches.map(({ name, summary }) => ({ name, summary })))}`,
-  );
+  console.log(`npm run bench -- NAME [--json]\n\n${list()}`);
 }
 
 async function findBenches(): Promise<Bench[]> {
@@ -32,29 +25,33 @@ async function findBenches(): Promise<Bench[]> {
   return (await Promise.all(modules)).map(({ bench }) => bench);
 }
 
-interface Arguments {
-  name: string | undefined;
-  json: boolean;
-  options: Options;
-  problem: string | null;
+function list(): string {
+  return table(benches.map(({ name, summary }) => ({ name, summary })));
 }
 
-function readArguments(bench: Bench | undefined): Arguments {
-  try {
-    const own = Object.fromEntries(
-      (bench?.options ?? []).map((option) => [option, { type: 'string' }] as const),
-    );
-    const { positionals, values } = parseArgs({
-      allowPositionals: true,
-      options: { ...own, json: { type: 'boolean' } },
-    });
-    const { json = false, ...options } = values;
-    const problem = positionals.length > 1 ? 'one bench at a time' : null;
-    return { name: positionals[0], json: json === true, options, problem };
-  } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    return { name: undefined, json: false, options: {}, problem };
-  }
+/** `found`: the bench that is named first, whose own options are among those that are known. */
+function readArguments(found: Bench | undefined): {
+  bench: Bench | undefined;
+  json: boolean;
+  options: Options;
+} {
+  const own: Record<string, Option> = { ...found?.options };
+  return readScript(
+    {
+      command: 'npm run bench',
+      argument: found?.name ?? 'NAME',
+      does:
+        found?.summary ??
+        `Runs one of these; without a name, lists them. Some have options of their own: NAME --help\n\n${list()}`,
+      options: { ...own, json: { is: 'a last line for machines' } },
+      example: `${found?.name ?? 'envelope'} --json`,
+    },
+    ({ json, ...options }, [name, ...more]) => {
+      if (more.length > 0) throw new Error('one bench at a time');
+      if (name !== undefined && name !== found?.name) throw new Error(`there is no bench "${name}"`);
+      return { bench: found, json: json === true, options };
+    },
+  );
 }
 
 function machine(): Record<string, string | number> {

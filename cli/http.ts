@@ -8,7 +8,7 @@ export const ROUTER_ADMIN_URL = 'http://127.0.0.1:9465';
 export const CLOUDS_CONTROL_PORT = 9466;
 export const CLOUDS_CONTROL_URL = `http://127.0.0.1:${CLOUDS_CONTROL_PORT}`;
 
-const TIMEOUT_MS = 5000;
+const TIMEOUT_DEFAULT_MS = 5000;
 
 interface Question {
   base: string;
@@ -18,13 +18,14 @@ interface Question {
   body?: unknown;
   /** Who should answer: `the agent`, for the message when nobody does. */
   who: string;
+  timeoutMs?: number;
 }
 
 type Answer = { ok: true; body: unknown } | { ok: false; message: string; code: ExitCode };
 
 /** The JSON body of a 2xx answer, or what to tell the user. */
 export async function ask(question: Question): Promise<Answer> {
-  const { base, path, method = 'GET', body, who } = question;
+  const { base, path, method = 'GET', body, who, timeoutMs = TIMEOUT_DEFAULT_MS } = question;
   if (!URL.canParse(path, base) || !/^https?:$/.test(new URL(path, base).protocol)) {
     return {
       ok: false,
@@ -37,14 +38,14 @@ export async function ask(question: Question): Promise<Answer> {
   try {
     response = await fetch(new URL(path, base), {
       method,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
       ...(body === undefined
         ? {}
         : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
     text = await response.text();
   } catch (error) {
-    const message = `${who} does not answer at ${base} (${networkCause(error)})`;
+    const message = `${who} does not answer at ${base} (${networkCause(error, timeoutMs)})`;
     return { ok: false, message, code: EXIT.unavailable };
   }
   const parsed = parseJson(text);
@@ -61,9 +62,9 @@ export async function ask(question: Question): Promise<Answer> {
   return { ok: false, message: `${who} answered ${response.status}: ${told}`, code: EXIT.failed };
 }
 
-function networkCause(error: unknown): string {
+function networkCause(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return thrownText(error);
-  if (error.name === 'TimeoutError') return `no answer in ${TIMEOUT_MS / 1000} s`;
+  if (error.name === 'TimeoutError') return `no answer in ${timeoutMs / 1000} s`;
   const cause = error.cause;
   if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string') return cause.code;
   return thrownText(cause ?? error);

@@ -43,6 +43,8 @@ export interface AzureCloud extends Cloud {
   twin(device: string): Twin;
   /** What an operator does to a twin in the cloud: merges a patch, and tells the device when it listens. */
   patchDesired(device: string, patch: JsonObject): void;
+  /** Billed for the devices' side of their twins, beside the meter. */
+  twinUnits(): number;
   /** While true, the hub has no twins, as in the basic tier. */
   setBasicTier(isBasic: boolean): void;
   /** Cuts the consumers' connections. */
@@ -191,6 +193,10 @@ class LoopbackAzure implements AzureCloud {
   patchDesired(device: string, patch: JsonObject): void {
     const version = this.#twins.patch(device, 'desired', patch);
     this.#hub?.pushDesired(device, patch, version);
+  }
+
+  twinUnits(): number {
+    return this.#hub?.twinUnits ?? 0;
   }
 
   setBasicTier(isBasic: boolean): void {

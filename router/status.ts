@@ -1,10 +1,11 @@
 /** The router's JSON routes: what it reads, what the ledger holds, and how complete each gateway's streams are (I6). */
 import type { AdminRoute } from '../shared/admin-server.ts';
 import type { Clock } from '../shared/clock.ts';
-import type { RouterStatus } from '../shared/status.ts';
+import type { CompletenessAnswer, RouterStatus } from '../shared/status.ts';
 import { packageVersion } from '../shared/version.ts';
 import type { Feed } from './feeds/feed.ts';
 import { feedLags } from './feeds/lag.ts';
+import { type FleetQuery, gatewaysPage, parseFleetQuery, Summary, streamsPage } from './fleet.ts';
 import type { Ingest } from './ingest.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import type { SourceAges } from './sources/age.ts';
@@ -19,32 +20,50 @@ export interface RouterParts {
   clock: Clock;
 }
 
-/** `/v1/status` and `/v1/completeness?gateway=`. */
+/** `/v1/status?after=&limit=` and `/v1/completeness?gateway=&after=&limit=`. */
 export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
   const startedMs = parts.clock.monoMs();
+  const summary = new Summary(parts.ledger);
+  const paged =
+    (answer: (page: FleetQuery, gateway?: string) => Promise<unknown>): AdminRoute =>
+    async (query) => {
+      const page = parseFleetQuery(query);
+      if (typeof page === 'string') return { status: 400, body: { error: page } };
+      return { status: 200, body: await answer(page, query['gateway']) };
+    };
   return {
-    '/v1/status': async () => ({ status: 200, body: await routerStatus(parts, startedMs) }),
-    '/v1/completeness': async (query) => ({
-      status: 200,
-      body: await parts.ledger.completeness(query['gateway']),
-    }),
+    '/v1/status': paged((page) => routerStatus(parts, summary, startedMs, page)),
+    '/v1/completeness': paged((page, gateway) => completeness(parts.ledger, summary, page, gateway)),
   };
 }
 
-async function routerStatus(parts: RouterParts, startedMs: number): Promise<RouterStatus> {
+async function completeness(
+  ledger: Ledger,
+  summary: Summary,
+  page: FleetQuery,
+  gateway?: string,
+): Promise<CompletenessAnswer> {
+  const [sum, streams] = await Promise.all([
+    page.after === null ? summary.of(gateway) : null,
+    streamsPage(ledger, page, gateway),
+  ]);
+  return { summary: sum, ...streams };
+}
+
+async function routerStatus(
+  parts: RouterParts,
+  summary: Summary,
+  startedMs: number,
+  page: FleetQuery,
+): Promise<RouterStatus> {
   const { sources, ages, ingest, ledger, feeds, clock } = parts;
   const counters = ingest.counters();
-  const [totals, streams, contacts, lags] = await Promise.all([
+  const [totals, sum, gateways, lags] = await Promise.all([
     ledger.totals(),
-    ledger.completeness(),
-    ledger.contacts(),
+    page.after === null ? summary.of() : null,
+    gatewaysPage(ledger, page),
     feedLags(feeds, ledger, clock),
   ]);
-  const lastContact = new Map<string, number>();
-  for (const { gateway, lastWallMs } of contacts) {
-    lastContact.set(gateway, Math.max(lastWallMs, lastContact.get(gateway) ?? 0));
-  }
-  const gateways = new Set([...lastContact.keys(), ...streams.map(({ gateway }) => gateway)]);
   return {
     kind: 'router',
     version: packageVersion(),
@@ -65,10 +84,7 @@ async function routerStatus(parts: RouterParts, startedMs: number): Promise<Rout
         { name, phase, offset: lag.offset, lag: lag.records, lagSeconds: lag.seconds, failures, lastError },
       ];
     }),
-    gateways: [...gateways].sort().map((gateway) => ({
-      gateway,
-      lastContactMs: lastContact.get(gateway) ?? null,
-      streams: streams.filter((stream) => stream.gateway === gateway),
-    })),
+    summary: sum,
+    ...gateways,
   };
 }

@@ -104,13 +104,16 @@ interface SourceStatus {
   duplicates: Readonly<Record<string, number>>;
 }
 
-/** What the router can state of one (gateway, epoch, stream) (I6): the ledger's answer, as it is. */
+/** What the router can state of one (gateway, epoch, stream) (I6): the ledger's answer, its ranges bounded. */
 export interface StreamCompletenessStatus extends StreamKey {
   completeTo: number;
   highest: number;
   missing: SeqRange[];
   missingCount: number;
+  /** Given up (at most the first 100 ranges). */
   gaps: Gap[];
+  /** How many ids are given up, all ranges counted. */
+  givenUpCount: number;
   sealedAt: number | null;
   records: number;
   /** Ids that came and whose records have left the ledger since, by why. */
@@ -119,7 +122,33 @@ export interface StreamCompletenessStatus extends StreamKey {
   conflicts: number;
 }
 
-/** `GET /v1/status` of a router. */
+/** Over all streams, whatever the page. */
+export interface FleetSummary {
+  streams: number;
+  /** Those with records missing. */
+  incomplete: number;
+  /** Records. */
+  missing: number;
+  givenUp: number;
+}
+
+export interface GatewayStatus {
+  gateway: string;
+  /** Wall-clock milliseconds. */
+  lastContactMs: number | null;
+  streams: StreamCompletenessStatus[];
+}
+
+/** `GET /v1/completeness` of a router: a page of streams. */
+export interface CompletenessAnswer {
+  /** Null but on the first page. */
+  summary: FleetSummary | null;
+  streams: StreamCompletenessStatus[];
+  /** `after` of the next page; null at the end. */
+  next: string | null;
+}
+
+/** `GET /v1/status` of a router: what it does, and a page of its gateways. */
 export interface RouterStatus {
   kind: 'router';
   version: string;
@@ -127,8 +156,12 @@ export interface RouterStatus {
   sources: SourceStatus[];
   ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number };
   feeds: FeedStatus[];
-  /** `lastContactMs` is wall-clock milliseconds. */
-  gateways: { gateway: string; lastContactMs: number | null; streams: StreamCompletenessStatus[] }[];
+  /** Null but on the first page. */
+  summary: FleetSummary | null;
+  /** The last one goes on in the next page where it has more streams. */
+  gateways: GatewayStatus[];
+  /** `after` of the next page; null at the end. */
+  next: string | null;
 }
 
 interface FeedStatus {

@@ -22,6 +22,8 @@ import { readUsageFile, writeUsageFile } from './usage-file.ts';
 const TICK_MS = 1000;
 /** At most this often (I10): an SD card bears it for years. */
 const WRITE_EVERY_MS = 30_000;
+/** What twins are counted as, beside the streams; like that of heartbeats no name of a stream. */
+const TWIN_STREAM = '_twin';
 
 /** A provider as the meter knows it. */
 export interface MeteredProvider {
@@ -105,6 +107,18 @@ export class Meter implements Service {
     this.#usage.add(provider, message.stream, amount);
     this.#changed = true;
     return accepted ? units : 0;
+  }
+
+  /**
+   * The hub sent `bytes` of the device's twin, in answer to a read or as a notice: messages like any other ("Azure IoT Hub billing
+   * information"), paid with the hub's fee.
+   */
+  countTwin(provider: string, bytes: number): void {
+    const metered = this.#options.providers.get(provider);
+    if (!metered) return;
+    const units = billedUnits(metered.tariff, { payloadBytes: bytes, topicBytes: 0, propertyBytes: 0 });
+    this.#usage.add(provider, TWIN_STREAM, { ...NO_AMOUNT, units });
+    this.#changed = true;
   }
 
   reading(): MeterReading {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
+import { timeLimit } from '../../shared/time-limit.ts';
 import { outcomeOf } from '../cloud/aws/outcome.ts';
 import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
 import type { ReceiptQuestion } from './downlink.ts';
@@ -52,15 +53,14 @@ export class ShadowQuestion implements ReceiptQuestion {
     }
     const { client } = this.#connection;
     const offsetMs = client.config.systemClockOffset;
-    const late = new AbortController();
-    const timer = this.#options.clock.setTimer(ASK_MS, () => late.abort());
+    const limit = timeLimit(this.#options.clock, ASK_MS, this.#closing.signal);
     let payload: Uint8Array;
     try {
-      payload = await this.#get(this.#connection, AbortSignal.any([late.signal, this.#closing.signal]));
+      payload = await this.#get(this.#connection, limit.signal);
     } catch (error) {
       return this.#problem(error, client.config.systemClockOffset - offsetMs);
     } finally {
-      timer.cancel();
+      limit.end();
     }
     this.#take(payload);
     return null;

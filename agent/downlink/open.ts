@@ -22,10 +22,17 @@ export interface DownlinkDeps {
   log: Logger;
 }
 
-/** By provider: where its connections and the downlink through its twin meet. */
-export function twinLinks(downlinks: readonly DownlinkConfig[]): Map<string, TwinLink> {
+/** By provider: where its connections and the downlink through its twin meet. `metered`: payload bytes of what the hub counts. */
+export function twinLinks(
+  downlinks: readonly DownlinkConfig[],
+  metered: (provider: string, bytes: number) => void,
+): Map<string, TwinLink> {
   return new Map(
-    downlinks.flatMap((config) => (config.type === 'azure' ? [[config.provider, new TwinLink()]] : [])),
+    downlinks.flatMap((config) =>
+      config.type === 'azure'
+        ? [[config.provider, new TwinLink((bytes) => metered(config.provider, bytes))]]
+        : [],
+    ),
   );
 }
 

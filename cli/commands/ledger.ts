@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import type { RouterConfig } from '../../router/config.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { StreamCompletenessStatus } from '../../shared/status.ts';
-import { ask, ROUTER_ADMIN_URL } from '../http.ts';
+import type { CompletenessAnswer } from '../../shared/status.ts';
+import { ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { askPages } from '../pages.ts';
 import { runConfigured } from '../run-configured.ts';
 
 type Commands = typeof import('../ledger-upkeep.ts');
@@ -63,7 +64,7 @@ export function addLedgerCommands(program: Command): void {
     .description("What a running router's ledger holds and misses, stream by stream.")
     .option('--gateway <gateway>', 'one gateway alone')
     .option('--admin <url>', `address of the admin server (default: ${ROUTER_ADMIN_URL})`)
-    .option('--json', 'print the answer as JSON')
+    .option('--json', 'print the streams as JSON')
     .action(async (flags: CompletenessFlags) => {
       process.exitCode = await completeness(flags);
     });
@@ -91,16 +92,21 @@ async function verify(config: RouterConfig, json: boolean): Promise<number> {
 }
 
 async function completeness({ gateway, admin, json = false }: CompletenessFlags): Promise<number> {
-  const path = `/v1/completeness${gateway === undefined ? '' : `?gateway=${encodeURIComponent(gateway)}`}`;
-  const answer = await ask({ base: admin ?? ROUTER_ADMIN_URL, path, who: 'the router' });
+  const answer = await askPages<CompletenessAnswer>(
+    {
+      base: admin ?? ROUTER_ADMIN_URL,
+      path: '/v1/completeness',
+      query: gateway === undefined ? {} : { gateway },
+      who: 'the router',
+    },
+    (body) => typeof body === 'object' && body !== null && 'streams' in body && Array.isArray(body.streams),
+  );
   if (!answer.ok) return fail(answer.message, answer.code);
-  if (!Array.isArray(answer.body)) {
-    return fail('what answers is not the router of headgate', EXIT.unavailable);
-  }
-  if (json) printJson(answer.body);
+  const streams = answer.pages.flatMap((page) => page.streams);
+  if (json) printJson(streams);
   else {
     const { renderCompleteness } = await import('../render/router-status.ts');
-    printLine(renderCompleteness(answer.body as StreamCompletenessStatus[]));
+    printLine(renderCompleteness(streams, answer.pages[0]?.summary ?? null));
   }
   return EXIT.ok;
 }

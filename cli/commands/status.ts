@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { AgentStatus, RouterStatus } from '../../shared/status.ts';
-import { AGENT_ADMIN_URL, ask, isKind, ROUTER_ADMIN_URL } from '../http.ts';
+import type { AgentStatus, GatewayStatus, RouterStatus } from '../../shared/status.ts';
+import { AGENT_ADMIN_URL, isKind, ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { askPages } from '../pages.ts';
 
 interface StatusFlags {
   admin?: string;
@@ -29,18 +30,37 @@ export function addStatusCommand(program: Command): void {
 
 async function status({ admin, router = false, json = false }: StatusFlags): Promise<number> {
   const base = admin ?? (router ? ROUTER_ADMIN_URL : AGENT_ADMIN_URL);
-  const answer = await ask({ base, path: '/v1/status', who: router ? 'the router' : 'the agent' });
+  const who = router ? 'the router' : 'the agent';
+  // An agent's is one page.
+  const answer = await askPages<AgentStatus | RouterStatus>(
+    { base, path: '/v1/status', query: {}, who },
+    (body) => isKind(body, 'agent') || isKind(body, 'router'),
+  );
   if (!answer.ok) return fail(answer.message, answer.code);
+  const whole = wholeStatus(answer.pages);
   if (json) {
-    printJson(answer.body);
-  } else if (isKind(answer.body, 'agent')) {
+    printJson(whole);
+  } else if (whole.kind === 'agent') {
     const { renderAgentStatus } = await import('../render/agent-status.ts');
-    printLine(renderAgentStatus(answer.body as AgentStatus));
-  } else if (isKind(answer.body, 'router')) {
-    const { renderRouterStatus } = await import('../render/router-status.ts');
-    printLine(renderRouterStatus(answer.body as RouterStatus));
+    printLine(renderAgentStatus(whole));
   } else {
-    return fail(`what answers at ${base} is not headgate`, EXIT.unavailable);
+    const { renderRouterStatus } = await import('../render/router-status.ts');
+    printLine(renderRouterStatus(whole));
   }
   return EXIT.ok;
+}
+
+/** The first page, with the gateways of all; one that goes on in the next page is one again. */
+function wholeStatus([first, ...more]: readonly (AgentStatus | RouterStatus)[]): AgentStatus | RouterStatus {
+  if (!first) throw new Error('no answer has no page');
+  if (first.kind === 'agent') return first;
+  const gateways = new Map<string, GatewayStatus>();
+  for (const page of [first, ...more]) {
+    if (page.kind === 'agent') continue;
+    for (const part of page.gateways) {
+      const streams = [...(gateways.get(part.gateway)?.streams ?? []), ...part.streams];
+      gateways.set(part.gateway, { ...part, streams });
+    }
+  }
+  return { ...first, gateways: [...gateways.values()], next: null };
 }

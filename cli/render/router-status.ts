@@ -1,6 +1,6 @@
 /** `headgate status --router`. */
 import { isoTime } from '../../shared/clock.ts';
-import type { RouterStatus, StreamCompletenessStatus } from '../../shared/status.ts';
+import type { FleetSummary, RouterStatus, StreamCompletenessStatus } from '../../shared/status.ts';
 import { countText, printable, spanText, table } from '../format.ts';
 
 const RANGES_SHOWN = 3;
@@ -19,6 +19,7 @@ export function renderRouterStatus(status: RouterStatus): string {
   const head = [
     `router  headgate ${status.version}  up ${spanText(status.uptimeSeconds * 1000)}`,
     `ledger  ${countText(records)} records, ${countText(duplicates)} duplicates reconciled, ${conflicts} conflicts, ${deadLetters} dead letters`,
+    ...summary(status.summary),
   ].map(printable);
   const sections = [head.join('\n'), sources(status)];
   if (status.feeds.length > 0) sections.push(feeds(status));
@@ -92,11 +93,23 @@ function gateways(status: RouterStatus): string {
 }
 
 /** `headgate completeness`: a line for each stream of each gateway. */
-export function renderCompleteness(streams: readonly StreamCompletenessStatus[]): string {
-  return table(
+export function renderCompleteness(
+  streams: readonly StreamCompletenessStatus[],
+  sum: FleetSummary | null,
+): string {
+  const lines = table(
     ['GATEWAY', 'EPOCH', 'STREAM', ...COMPLETENESS_HEADINGS],
     streams.map((stream) => [stream.gateway, stream.epoch, stream.stream, ...completeness(stream)]),
   );
+  return [...summary(sum), '', lines].join('\n');
+}
+
+function summary(sum: FleetSummary | null): string[] {
+  if (sum === null) return [];
+  const { streams, incomplete, missing, givenUp } = sum;
+  return [
+    `streams ${countText(streams)}, ${incomplete} incomplete: ${missing} records missing; ${givenUp} given up`,
+  ];
 }
 
 function completeness(stream: StreamCompletenessStatus): string[] {
@@ -119,10 +132,9 @@ function missingText({ missing, missingCount }: StreamCompletenessStatus): strin
   return `${missingCount} (${shown.join(', ')}${missing.length > RANGES_SHOWN ? ', …' : ''})`;
 }
 
-function givenUpText({ gaps }: StreamCompletenessStatus): string {
+function givenUpText({ gaps, givenUpCount }: StreamCompletenessStatus): string {
   if (gaps.length === 0) return 'nothing';
-  const count = gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  return `${count} (${[...new Set(gaps.map((gap) => gap.reason))].join(', ')})`;
+  return `${givenUpCount} (${[...new Set(gaps.map((gap) => gap.reason))].join(', ')})`;
 }
 
 function withdrawnText({ withdrawn }: StreamCompletenessStatus): string {

@@ -28,7 +28,7 @@ export class Ingest {
   take(event: NewEvent, fault: FaultName | null): void {
     const { st: stream = '' } = event.properties;
     this.meter.accepted += 1;
-    this.meter.units += Math.max(1, Math.ceil(messageBytes(event) / UNIT_BYTES));
+    this.meter.units += unitsOf(messageBytes(event));
     this.meter.bytes += event.body.length;
     this.meter.perStream[stream] = (this.meter.perStream[stream] ?? 0) + 1;
     if (fault === 'drop-after-ack') return;
@@ -61,4 +61,9 @@ export function messageBytes(event: NewEvent): number {
     (bytes, [key, value]) => bytes + Buffer.byteLength(key) + Buffer.byteLength(value),
     event.body.length,
   );
+}
+
+/** Begun units of what is billed: of a message, or of an operation on a twin. */
+export function unitsOf(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / UNIT_BYTES));
 }

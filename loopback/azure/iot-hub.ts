@@ -12,7 +12,7 @@ import type { KeyAndCertificate } from '../ca.ts';
 import type { FaultName } from '../faults.ts';
 import { type Connect, type DeviceRegistry, parsePropertyBag } from './devices.ts';
 import type { NewEvent } from './event-log.ts';
-import { type Ingest, MESSAGE_MAX_BYTES, messageBytes } from './ingest.ts';
+import { type Ingest, MESSAGE_MAX_BYTES, messageBytes, unitsOf } from './ingest.ts';
 import { isObject, type JsonObject, parseJson, type Twins } from './twins.ts';
 
 /** Faults that look to a client like the loss of its connection the moment they begin. */
@@ -60,6 +60,8 @@ export class IotHub {
   #server: Server | null = null;
   #fault: FaultName | null = null;
   #isBasic: boolean = false;
+  /** Billed for what devices read of their twins, write to them and are told of them (Azure docs, "Azure IoT Hub pricing information"). */
+  twinUnits = 0;
 
   constructor(options: IotHubOptions) {
     this.#options = options;
@@ -118,6 +120,7 @@ export class IotHub {
     const client = this.#clients.get(device);
     if (!client || !this.#filters.get(client)?.has(TWIN_DESIRED)) return;
     const body = JSON.stringify({ ...patch, $version: version });
+    this.twinUnits += unitsOf(Buffer.byteLength(body));
     this.#answer(client, `$iothub/twin/PATCH/properties/desired/?$version=${version}`, body);
   }
 
@@ -226,6 +229,7 @@ export class IotHub {
     if (!this.#filters.get(client)?.has(TWIN_RESPONSES)) return;
     const [path = '', query = ''] = packet.topic.split('?');
     const { status, body, version } = this.#twinRequest(client.id, path, packet.payload.toString());
+    if (status < 300) this.twinUnits += unitsOf(Math.max(Buffer.byteLength(body), packet.payload.length));
     const { $rid: requestId = '' } = parsePropertyBag(query);
     const tail = version === undefined ? '' : `&$version=${version}`;
     this.#answer(client, `$iothub/twin/res/${status}/?$rid=${requestId}${tail}`, body);

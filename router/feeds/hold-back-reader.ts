@@ -7,11 +7,12 @@
  */
 import type { Clock } from '../../shared/clock.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
+import type { StreamKey } from '../../shared/record.ts';
 import type { FeedPosition, Ledger, LedgerRecord, StreamCompleteness } from '../ledger/ledger.ts';
 import { HoldBack, type HoldBackLimits } from './hold-back.ts';
 import type { FeedReader } from './reader.ts';
 
-type Read = Pick<Ledger, 'read' | 'completeness'>;
+type Read = Pick<Ledger, 'read' | 'completeness' | 'survey'>;
 
 export interface HoldBackOptions {
   ledger: Read;
@@ -154,7 +155,7 @@ async function recall(
   offset: number,
 ): Promise<void> {
   // Asked before the reading, so that whatever it counts as there is found below if it was not handed over.
-  const streams = await ledger.completeness();
+  const { streams } = await ledger.survey(() => new Known());
   const open = new Map<string, IntervalSet>();
   const held: Omit<LedgerRecord, 'payload'>[] = [];
   const { scanned } = order;
@@ -171,7 +172,9 @@ async function recall(
     }
   }
   order.stillThere(held.map((record) => record.offset));
-  for (const stream of streams) order.passedBefore(stream, wentOut(stream, seqsOf(open, stream)));
+  for (const { key, there } of streams) {
+    order.passedBefore(key, there.difference(seqsOf(open, key)).max);
+  }
   for (const record of held) order.look(record, clock.monoMs());
 }
 
@@ -185,13 +188,23 @@ function seqsOf(
   return set;
 }
 
-/** The highest seq that is there, was not given up, and is not in `open`. */
-function wentOut({ highest, missing, missingCount, gaps }: StreamCompleteness, open: IntervalSet): number {
-  if (highest === 0) return 0;
+/** Of each stream, which is one interval of most, what the ledger has; nothing else of its state is kept. */
+class Known {
+  readonly streams: { key: StreamKey; there: IntervalSet }[] = [];
+
+  add(stream: StreamCompleteness): void {
+    const { gateway, epoch, stream: name } = stream;
+    this.streams.push({ key: { gateway, epoch, stream: name }, there: thereOf(stream) });
+  }
+}
+
+/** The seqs that are there and were not given up. */
+function thereOf({ highest, missing, missingCount, gaps }: StreamCompleteness): IntervalSet {
+  if (highest === 0) return IntervalSet.empty();
   const listed = missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   // Not all ranges are listed: beyond the last one that is, nothing is known, and what comes is held for a while.
   const known = listed === missingCount ? highest : (missing.at(-1)?.last ?? highest);
   const there = IntervalSet.of([{ first: 1, last: known }]);
   for (const { first, last } of [...missing, ...gaps]) there.remove(first, last);
-  return there.difference(open).max;
+  return there;
 }

@@ -7,6 +7,7 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { Gap, SeqRange, StreamKey } from '../../shared/record.ts';
 import type { CheckpointStore } from '../sources/source.ts';
+import type { CompletenessPage, PageQuery, StreamVisitor } from './paging.ts';
 import type { RepeatCause } from './repeat-cause.ts';
 import type { LedgerUpkeep } from './upkeep.ts';
 
@@ -32,6 +33,15 @@ export interface CommitResult {
   conflict: number;
   /** Ids newly given up by this envelope's gaps. */
   gap: number;
+  /**
+   * The same by id: ascending, disjoint, as few as can be. Every id of a record is in one; of the gaps' ids those that are newly given
+   * up. One range where the envelope was new as a whole and had no hole.
+   */
+  ranges: RangeOutcome[];
+}
+
+export interface RangeOutcome extends SeqRange {
+  outcome: 'new' | 'duplicate' | 'conflict' | 'gap';
 }
 
 export interface LedgerRecord extends StreamKey {
@@ -166,8 +176,17 @@ export interface Ledger extends CheckpointStore {
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
   /** Records with offset > `after`, ascending. Fewer than `limit` when they are large; none only at the end. */
   read(after: number, limit: number): Promise<LedgerRecord[]>;
+  /** Of one gateway, in the order its streams were made. Without one of all, at once in memory: for tests and tools of small ledgers. */
   completeness(gateway?: string): Promise<StreamCompleteness[]>;
-  contacts(): Promise<GatewayContact[]>;
+  /** A page of all streams, or of one gateway's: those behind a key, ascending by gateway, epoch, stream (I10). */
+  completenessPage(query: PageQuery): Promise<CompletenessPage>;
+  /**
+   * Shows each stream once to what `begin` makes, some of them in memory at a time (I10), each as of now or later. An engine that
+   * has to start again begins a new one; the one that saw them all is returned.
+   */
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V>;
+  /** Of at most `limit` gateways, from the name `from` on ('' for the first), ascending: each with all its sources. */
+  contacts(from: string, limit: number): Promise<GatewayContact[]>;
   deadLetter(letter: DeadLetter): Promise<void>;
   /** The newest first, at most `limit`; old ones are dropped when the engine's bound is reached. */
   deadLetters(limit: number): Promise<DeadLetter[]>;

@@ -60,8 +60,3 @@ export function noRepeats(): Record<RepeatCause, number> {
     unknown: 0,
   };
 }
-
-/** What a commit says of an entry that changes no stream. */
-export function nothingCommitted(): CommitResult {
-  return { new: 0, duplicate: 0, causes: {}, conflict: 0, gap: 0 };
-}

@@ -49,8 +49,8 @@ export interface Absorption {
   fresh: TelemetryRecord[];
   /** Their id is held already: to be judged. */
   repeated: TelemetryRecord[];
-  /** Ids newly given up. */
-  gap: number;
+  /** Newly given up. */
+  gaps: SeqRange[];
   /** How many of `fresh` lie above the seal. */
   aboveSeal: number;
   /** It was sealed before, at another number. */
@@ -95,10 +95,11 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
     fresh.push(record);
     for (const set of sets) if (set.size > 0) set.remove(record.seq);
   }
-  let gap = 0;
+  const gaps: SeqRange[] = [];
   for (const { first, last, reason } of envelope.gaps) {
     for (const part of outside([seen, ...sets], { first, last })) {
-      gap += givenUp[reason].add(part.first, part.last);
+      givenUp[reason].add(part.first, part.last);
+      gaps.push(part);
     }
   }
   const sealedAt = later(before.sealedAt, envelope.sealedAt);
@@ -114,7 +115,7 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
     state,
     fresh,
     repeated,
-    gap,
+    gaps,
     aboveSeal: sealedAt === null ? 0 : fresh.filter((record) => record.seq > sealedAt).length,
     resealed: before.sealedAt !== null && envelope.sealedAt !== null && before.sealedAt !== envelope.sealedAt,
   };

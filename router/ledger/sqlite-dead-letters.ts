@@ -1,14 +1,13 @@
 /** The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them. */
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../sparse-log.ts';
-import { cutDetail, propertiesOf } from './dead-letter-columns.ts';
+import { columnsOf, type DeadLetterRow, storedFrom } from './dead-letter-columns.ts';
 import type { DeadLetter } from './ledger.ts';
 import { Bound, type EvidenceLimits } from './sqlite-bound.ts';
 import type { Sqlite } from './sqlite-schema.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from './upkeep.ts';
 
-type Inserted = Omit<Required<DeadLetter>, 'properties'> & { id: number; properties: string };
-type Row = Omit<StoredDeadLetter, 'properties'> & { properties: string };
+type Inserted = ReturnType<typeof columnsOf> & { id: number };
 interface FilterParameters {
   ids: string | null;
   source: string | null;
@@ -23,9 +22,9 @@ const FILTER = `(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) AND 
 export class DeadLetterTable {
   readonly #bound: Bound;
   readonly #insert: Statement<[Inserted]>;
-  readonly #newest: Statement<[number], Row>;
+  readonly #newest: Statement<[number], DeadLetterRow>;
   readonly #heads: Statement<[FilterParameters & { limit: number }], DeadLetterHead>;
-  readonly #load: Statement<[number], Row>;
+  readonly #load: Statement<[number], DeadLetterRow>;
   readonly #measure: Statement<[FilterParameters], { rows: number; bytes: number }>;
   readonly #remove: Statement<[FilterParameters]>;
 
@@ -47,31 +46,13 @@ export class DeadLetterTable {
 
   /** Inside a transaction, like {@link remove}. */
   add(letter: DeadLetter): void {
-    const {
-      source,
-      reason,
-      detail,
-      bytes,
-      receivedWallMs,
-      authenticatedGateway = null,
-      properties = {},
-    } = letter;
-    this.#bound.append(bytes.byteLength, receivedWallMs, (id) =>
-      this.#insert.run({
-        id,
-        source,
-        reason,
-        detail: cutDetail(detail),
-        bytes,
-        receivedWallMs,
-        authenticatedGateway,
-        properties: JSON.stringify(properties),
-      }),
+    this.#bound.append(letter.bytes.byteLength, letter.receivedWallMs, (id) =>
+      this.#insert.run({ id, ...columnsOf(letter) }),
     );
   }
 
   newest(limit: number): StoredDeadLetter[] {
-    return this.#newest.all(limit).map(stored);
+    return this.#newest.all(limit).map(storedFrom);
   }
 
   heads(filter: DeadLetterFilter, limit: number): DeadLetterHead[] {
@@ -80,7 +61,7 @@ export class DeadLetterTable {
 
   load(id: number): StoredDeadLetter | null {
     const row = this.#load.get(id);
-    return row ? stored(row) : null;
+    return row ? storedFrom(row) : null;
   }
 
   remove(filter: DeadLetterFilter): number {
@@ -108,8 +89,4 @@ function parameters({ ids, source, reason, beforeWallMs }: DeadLetterFilter): Fi
     reason: reason ?? null,
     beforeWallMs: beforeWallMs ?? null,
   };
-}
-
-function stored({ properties, ...row }: Row): StoredDeadLetter {
-  return { ...row, properties: propertiesOf(properties) };
 }

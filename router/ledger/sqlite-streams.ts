@@ -6,6 +6,7 @@
  */
 import type { Statement } from 'better-sqlite3';
 import type { StreamKey } from '../../shared/record.ts';
+import { BEFORE_ALL, type PageQuery } from './paging.ts';
 import { EMPTY_STREAM, type StreamState } from './rules.ts';
 import type { Sqlite } from './sqlite-schema.ts';
 import { decodeState, encodeState, type StateColumns } from './stream-columns.ts';
@@ -32,6 +33,8 @@ export class StreamTable {
   readonly #selectId: Statement<[number], StreamRow>;
   readonly #selectAll: Statement<[], StreamRow>;
   readonly #selectGateway: Statement<[string], StreamRow>;
+  readonly #selectPage: Statement<[string, string, string, number], StreamRow>;
+  readonly #selectGatewayPage: Statement<[string, string, string, number], StreamRow>;
   readonly #insert: Statement<[StreamKey & StateColumns]>;
   readonly #update: Statement<[StateColumns & { id: number }]>;
 
@@ -42,6 +45,14 @@ export class StreamTable {
     this.#selectId = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE id = ?`);
     this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream ORDER BY gateway, id`);
     this.#selectGateway = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? ORDER BY id`);
+    this.#selectPage = db.prepare(
+      `SELECT ${COLUMNS} FROM stream WHERE (gateway, epoch, stream) > (?, ?, ?)
+       ORDER BY gateway, epoch, stream LIMIT ?`,
+    );
+    this.#selectGatewayPage = db.prepare(
+      `SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND (epoch, stream) > (?, ?)
+       ORDER BY epoch, stream LIMIT ?`,
+    );
     this.#insert = db.prepare(
       `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, withdrawn, sealed_at,
          duplicates, conflicts)
@@ -117,6 +128,16 @@ export class StreamTable {
   *list(gateway: string | undefined): Generator<StoredStream & { key: StreamKey }> {
     const rows = gateway === undefined ? this.#selectAll.all() : this.#selectGateway.all(gateway);
     for (const row of rows) yield { id: row.id, key: row, state: decodeState(row) };
+  }
+
+  /** The streams behind a key, one more than asked for where there are more; by the index of the key. */
+  page({ gateway, after, limit }: PageQuery): { key: StreamKey; state: StreamState }[] {
+    const from = after ?? BEFORE_ALL;
+    const rows =
+      gateway === undefined
+        ? this.#selectPage.all(from.gateway, from.epoch, from.stream, limit + 1)
+        : this.#selectGatewayPage.all(gateway, from.epoch, from.stream, limit + 1);
+    return rows.map((row) => ({ key: row, state: decodeState(row) }));
   }
 }
 

@@ -11,8 +11,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
-import type { TelemetryRecord } from '../../shared/record.ts';
 import { SparseLog } from '../sparse-log.ts';
+import { alert } from './alert.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from './conflict-policy.ts';
 import type {
   CommitResult,
@@ -26,9 +26,16 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from './ledger.ts';
+import { committed, nothingCommitted } from './outcome.ts';
+import {
+  type CompletenessPage,
+  type PageQuery,
+  pageOf,
+  type StreamVisitor,
+  surveyByPages,
+} from './paging.ts';
 import { EntryRefused } from './refused.ts';
-import { nothingCommitted } from './repeat-cause.ts';
-import { type Absorption, absorb, completenessOf, isContactOnly } from './rules.ts';
+import { absorb, completenessOf, isContactOnly } from './rules.ts';
 import { BootClockTable } from './sqlite-boot-clocks.ts';
 import type { EvidenceLimits } from './sqlite-bound.ts';
 import { ConflictTable } from './sqlite-conflicts.ts';
@@ -98,7 +105,7 @@ class SqliteLedger implements Ledger {
   readonly #dataVersion: Statement<[], number>;
   readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
   readonly #saveContact: Statement<[string, string, number]>;
-  readonly #contacts: Statement<[], GatewayContact>;
+  readonly #contacts: Statement<[string, number], GatewayContact>;
   readonly #replacePosition: Statement<[{ source: string; key: string; from: string | null; to: string }]>;
   readonly #position: Statement<[string, string], string>;
   readonly #savePing: Statement<[number]>;
@@ -141,7 +148,11 @@ class SqliteLedger implements Ledger {
     this.#saveContact = db.prepare(
       'INSERT OR REPLACE INTO contact (gateway, source, last_wall_ms) VALUES (?, ?, ?)',
     );
-    this.#contacts = db.prepare('SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact');
+    this.#contacts = db.prepare(
+      `SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact WHERE gateway IN
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= ? ORDER BY gateway LIMIT ?)
+       ORDER BY gateway`,
+    );
     this.#replacePosition = db.prepare(
       `INSERT INTO checkpoint (source, partition, position) SELECT :source, :key, :to
        WHERE :from IS (SELECT position FROM checkpoint WHERE source = :source AND partition = :key)
@@ -166,8 +177,21 @@ class SqliteLedger implements Ledger {
     return Array.from(this.#streams.list(gateway), ({ key, state }) => completenessOf(key, state));
   }
 
-  async contacts(): Promise<GatewayContact[]> {
-    return this.#contacts.all();
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
+    const streams = this.#streams.page(query);
+    return pageOf(
+      streams.map(({ key, state }) => completenessOf(key, state)),
+      query.limit,
+    );
+  }
+
+  /** Between two pages others have their turn: SQLite answers at once, and the thread would be its alone until the end. */
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    return surveyByPages(begin(), (query) => nextTurn().then(() => this.completenessPage(query)));
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
+    return this.#contacts.all(from, limit);
   }
 
   /** What comes in one turn is one transaction: a flood of bad messages costs one sync for many, as good ones do. */
@@ -288,16 +312,10 @@ class SqliteLedger implements Ledger {
       const settled = this.#repeated.settle(entry, stored, absorption, policy);
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
       this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
-      this.#alert(entry, absorption, settled.inConflict);
-      const { duplicates, causes, inConflict } = settled;
-      this.#whereabouts.add(stored.id, repetitionsOf(entry, duplicates));
-      results.push({
-        new: absorption.fresh.length,
-        duplicate: duplicates.length,
-        causes,
-        conflict: inConflict.length,
-        gap: absorption.gap,
-      });
+      const result = committed(absorption, settled);
+      alert(this.#log, entry, absorption, result);
+      this.#whereabouts.add(stored.id, repetitionsOf(entry, result));
+      results.push(result);
     }
     this.#records.saveLastOffset(offset);
     this.#bootClocks.learn(entries);
@@ -305,17 +323,6 @@ class SqliteLedger implements Ledger {
       this.#saveContact.run(envelope.gateway, source, receivedWallMs);
     }
     return results;
-  }
-
-  #alert(entry: LedgerEntry, absorption: Absorption, inConflict: readonly TelemetryRecord[]): void {
-    const { gateway, epoch, stream, sealedAt } = entry.envelope;
-    const where = { gateway, epoch, stream, source: entry.source };
-    const [first] = inConflict;
-    if (first) this.#log.warn('ledger.conflict', { ...where, seq: first.seq, records: inConflict.length });
-    if (absorption.aboveSeal > 0) {
-      this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
-    }
-    if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
   }
 }
 

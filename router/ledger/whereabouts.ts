@@ -1,8 +1,8 @@
 /** Which sources brought a record, and what became of it: the answer to "where is this reading?". */
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
-import { IntervalSet } from '../../shared/interval-set.ts';
-import type { GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../shared/record.ts';
-import type { LedgerEntry, Withdrawal } from './ledger.ts';
+import type { GapReason, SeqRange, StreamKey } from '../../shared/record.ts';
+import type { CommitResult, LedgerEntry, Withdrawal } from './ledger.ts';
+import { rangesOf } from './outcome.ts';
 import { causeOf, type RepeatCause } from './repeat-cause.ts';
 import type { StreamState } from './rules.ts';
 
@@ -46,10 +46,11 @@ export interface Repetition extends SeqRange, MarkedSighting {
 export const REPETITIONS_MAX = 200_000;
 export const SIGHTINGS_TOLD_MAX = 100;
 
-export function repetitionsOf(entry: LedgerEntry, duplicates: readonly TelemetryRecord[]): Repetition[] {
+/** What came again with an entry. */
+export function repetitionsOf(entry: LedgerEntry, result: CommitResult): Repetition[] {
   const { source, receivedWallMs, redelivered = false, sentAs = null } = entry;
-  const runs = IntervalSet.of(duplicates.map(({ seq }) => ({ first: seq, last: seq })));
-  return Array.from(runs.ranges(), (run) => ({ ...run, source, receivedWallMs, redelivered, sentAs }));
+  const way = { source, receivedWallMs, redelivered, sentAs };
+  return rangesOf(result, 'duplicate').map((run) => ({ ...run, ...way }));
 }
 
 /** What the stream's state says of an id whose record is not held. */

@@ -4,6 +4,7 @@ import { sdkFailure } from '../../shared/aws.ts';
 import { awsShadow, openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Receipt } from '../../shared/receipt.ts';
+import { timeLimit } from '../../shared/time-limit.ts';
 import type { Carried, Carrier } from './carrier.ts';
 import { receiptText } from './fit.ts';
 
@@ -32,18 +33,17 @@ export class ShadowCarrier implements Carrier {
   }
 
   async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
-    const late = new AbortController();
-    const timer = this.#clock.setTimer(SEND_MS, () => late.abort());
+    const limit = timeLimit(this.#clock, SEND_MS, signal);
     try {
-      await this.#update(receipt, AbortSignal.any([signal, late.signal]));
+      await this.#update(receipt, limit.signal);
       return { kind: 'sent' };
     } catch (error) {
       const { status, text } = sdkFailure(error);
       // The SDK was seen with its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the cure.
-      if (late.signal.aborted) await this.close();
+      if (limit.isOver) await this.close();
       return { kind: status !== null && REFUSED.has(status) ? 'refused' : 'failed', problem: text };
     } finally {
-      timer.cancel();
+      limit.end();
     }
   }
 

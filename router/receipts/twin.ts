@@ -4,6 +4,7 @@ import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
 import type { Receipt } from '../../shared/receipt.ts';
+import { timeLimit } from '../../shared/time-limit.ts';
 import { TWIN_RECEIPT, TWIN_RECEIPT_BYTES_MAX, twinPieces } from '../../shared/twin-receipt.ts';
 import type { Carried, Carrier } from './carrier.ts';
 import { receiptText } from './fit.ts';
@@ -52,19 +53,18 @@ export class TwinCarrier implements Carrier {
   }
 
   async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
-    const late = new AbortController();
-    const timer = this.#clock.setTimer(SEND_MS, () => late.abort());
+    const limit = timeLimit(this.#clock, SEND_MS, signal);
     try {
       const client = await this.#opened();
       const path = `/twins/${encodeURIComponent(receipt.gateway)}?api-version=${API_VERSION}`;
       const desired = { [TWIN_RECEIPT]: twinPieces(receiptText(receipt)) };
       const body = JSON.stringify({ properties: { desired } });
-      return carried(await client.patch(path, body, AbortSignal.any([signal, late.signal])));
+      return carried(await client.patch(path, body, limit.signal));
     } catch (error) {
-      const problem = late.signal.aborted ? `no answer in ${SEND_MS} ms` : errorText(error);
+      const problem = limit.isOver ? `no answer in ${SEND_MS} ms` : errorText(error);
       return { kind: 'failed', problem };
     } finally {
-      timer.cancel();
+      limit.end();
     }
   }
 

@@ -42,6 +42,10 @@ t.test('completeness: all gateways, or one', async (t) => {
   });
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: [1, 2, 5] }), entry({ gateway: 'gw-2', seqs: [1] })]);
+  // More than a page.
+  await ledger.commit(
+    Array.from({ length: 1100 }, (_, i) => entry({ gateway: 'gw-3', stream: `s${i}`, seqs: [1] })),
+  );
   const routes = routerRoutes({
     sources: [],
     ages: { of: () => ({ recordAgeMs: null, queueAgeMs: null }) },
@@ -65,7 +69,21 @@ t.test('completeness: all gateways, or one', async (t) => {
   t.equal(code, 0);
   t.match(stdout, /^gw-1 +1-aa +telemetry +2 +5 +2 \(3–4\) +nothing +0 +0 +nothing$/m);
   t.match(stdout, /^gw-2 /m);
+  t.match(stdout, /^streams 1\.1k, 1 incomplete: 2 records missing; 0 given up$/m);
+  t.equal(stdout.match(/^gw-3 /gm)?.length, 1100, 'page by page, everything');
   const one = await headgate([...command, '--gateway', 'gw-2', '--json']);
   t.match(JSON.parse(one.stdout), [{ gateway: 'gw-2', completeTo: 1, missing: [] }]);
   t.equal(JSON.parse(one.stdout).length, 1);
+  const status = await headgate(['status', '--router', '--json', ...command.slice(1)]);
+  const { gateways, summary, next } = JSON.parse(status.stdout);
+  t.match({ summary, next }, { summary: { streams: 1102, incomplete: 1 }, next: null });
+  t.strictSame(
+    gateways.map(({ gateway, streams }: { gateway: string; streams: [] }) => [gateway, streams.length]),
+    [
+      ['gw-1', 1],
+      ['gw-2', 1],
+      ['gw-3', 1100],
+    ],
+    'a gateway that goes on in the next page is one',
+  );
 });

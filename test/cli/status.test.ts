@@ -109,6 +109,7 @@ const ROUTER: RouterStatus = {
       lastError: 'ENOSPC',
     },
   ],
+  summary: { streams: 1, incomplete: 1, missing: 10, givenUp: 5 },
   gateways: [
     { gateway: 'gw-0', lastContactMs: 0, streams: [] },
     {
@@ -127,6 +128,7 @@ const ROUTER: RouterStatus = {
           ],
           missingCount: 10,
           gaps: [{ first: 1, last: 5, reason: 'quota' }],
+          givenUpCount: 5,
           sealedAt: null,
           records: 115,
           withdrawn: { retention: 3, erasure: 0, quarantine: 1 },
@@ -136,6 +138,7 @@ const ROUTER: RouterStatus = {
       ],
     },
   ],
+  next: null,
 };
 
 const INPUTS = {
@@ -316,6 +319,7 @@ t.test('status of a router', async (t) => {
     text,
     /^aws aws down 10 9 3 \(redelivery\), 4 \(other-source\) 1m 15s – 12\.3k 1970-01-01T00:00:00\.000Z ECONNREFUSED$/m,
   );
+  t.match(text, /^streams 1, 1 incomplete: 10 records missing; 5 given up$/m);
   t.match(text, /^file retrying 118 2 1m 15s 3 ENOSPC$/m);
   t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – – –$/m, 'heard of, nothing held');
   t.match(

@@ -2,13 +2,11 @@
  * `npm run crash:router -- --engine postgres|jetstream --records N [--replicas 3] [--seed S] [--json]`: replicas of the
  * router on one ledger, killed at random. Exits 1 when the ledger is not exactly what was fed (docs/durability.md).
  */
-import { parseArgs } from 'node:util';
 import { systemEntropy } from '../../shared/entropy.ts';
-import { errorText } from '../../shared/log.ts';
+import { readScript, whole } from '../script.ts';
 import { ENGINES, type EngineName } from './engines.ts';
 import { crashRun, isClean } from './run.ts';
 
-const EXIT_USAGE = 2;
 const UINT32_MAX = 2 ** 32 - 1;
 
 const { json, ...options } = readArguments();
@@ -25,33 +23,29 @@ function readArguments(): {
   seed: number;
   json: boolean;
 } {
-  try {
-    const { values } = parseArgs({
+  return readScript(
+    {
+      command: 'npm run crash:router',
+      does: 'Replicas of the router on one ledger, killed at random while they are fed. Fails when the ledger is not exactly what was fed.',
       options: {
-        engine: { type: 'string' },
-        records: { type: 'string', default: '200000' },
-        replicas: { type: 'string', default: '3' },
-        seed: { type: 'string', default: String(Math.floor(systemEntropy.float() * UINT32_MAX)) },
-        json: { type: 'boolean', default: false },
+        engine: { takes: ENGINES.join('|'), is: 'of the ledger; must be given' },
+        records: { takes: 'N', default: '200000', is: 'how many are fed' },
+        replicas: { takes: 'N', default: '3', is: 'how many routers' },
+        seed: { takes: 'S', is: 'of the order of feeding and killing (default: random; it is printed)' },
+        json: { is: 'a last line for machines, in place of the others' },
       },
-    });
-    const engine = ENGINES.find((name) => name === values.engine);
-    if (!engine) throw new Error(`--engine must be one of ${ENGINES.join(', ')}`);
-    return {
-      engine,
-      records: whole('--records', values.records, 1),
-      replicas: whole('--replicas', values.replicas, 1),
-      seed: whole('--seed', values.seed, 0),
-      json: values.json,
-    };
-  } catch (error) {
-    console.error(`npm run crash:router -- --engine E --records N [--replicas R]: ${errorText(error)}`);
-    process.exit(EXIT_USAGE);
-  }
-}
-
-function whole(name: string, text: string, min: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= UINT32_MAX) return value;
-  throw new Error(`${name} must be a whole number from ${min} to ${UINT32_MAX}`);
+      example: '--engine postgres --records 50000',
+    },
+    ({ engine, records, replicas, seed = String(Math.floor(systemEntropy.float() * UINT32_MAX)), json }) => {
+      const known = ENGINES.find((name) => name === engine);
+      if (!known) throw new Error(`--engine must be one of ${ENGINES.join(', ')}`);
+      return {
+        engine: known,
+        records: whole('--records', records, 1),
+        replicas: whole('--replicas', replicas, 1),
+        seed: whole('--seed', seed, 0),
+        json,
+      };
+    },
+  );
 }

@@ -2,13 +2,11 @@
  * `npm run crash -- --cycles N [--seed S] [--json]`: a real agent under a fleet of devices, killed with SIGKILL at N random
  * instants. Exits 1 when an acknowledged publish is lost or an id is given twice (docs/durability.md).
  */
-import { parseArgs } from 'node:util';
 import { seededEntropy, systemEntropy } from '../../shared/entropy.ts';
-import { errorText } from '../../shared/log.ts';
+import { readScript, whole } from '../script.ts';
 import { runCycles } from './cycles.ts';
 import { Tally } from './report.ts';
 
-const EXIT_USAGE = 2;
 const UINT32_MAX = 2 ** 32 - 1;
 
 const { cycles, seed, json } = readArguments();
@@ -24,24 +22,21 @@ if (json) console.log(JSON.stringify(report));
 process.exitCode = kept === null ? 0 : 1;
 
 function readArguments(): { cycles: number; seed: number; json: boolean } {
-  try {
-    const { values } = parseArgs({
-      options: { cycles: { type: 'string' }, seed: { type: 'string' }, json: { type: 'boolean' } },
-    });
-    const seed = values.seed ?? String(Math.floor(systemEntropy.float() * UINT32_MAX));
-    return {
-      cycles: whole('--cycles', values.cycles, 1),
+  return readScript(
+    {
+      command: 'npm run crash',
+      does: 'A real agent under a fleet of devices, killed with SIGKILL at random instants. Fails when an acknowledged publish is lost or an id is given twice.',
+      options: {
+        cycles: { takes: 'N', is: 'how often it is killed; must be given' },
+        seed: { takes: 'S', is: 'of the instants (default: random; it is printed)' },
+        json: { is: 'a last line for machines' },
+      },
+      example: '--cycles 20 --seed 7',
+    },
+    ({ cycles, seed = String(Math.floor(systemEntropy.float() * UINT32_MAX)), json }) => ({
+      cycles: whole('--cycles', cycles, 1),
       seed: whole('--seed', seed, 0),
-      json: values.json ?? false,
-    };
-  } catch (error) {
-    console.error(`npm run crash -- --cycles N [--seed S] [--json]: ${errorText(error)}`);
-    process.exit(EXIT_USAGE);
-  }
-}
-
-function whole(name: string, text: string | undefined, min: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= UINT32_MAX) return value;
-  throw new Error(`${name} must be a whole number from ${min} to ${UINT32_MAX}`);
+      json,
+    }),
+  );
 }

@@ -2,14 +2,12 @@
  * `npm run fuzz -- [--transport T] [--packets N] [--seed S] [--first C] [--json]`: hostile packets against the broker of a real
  * agent (docs/conformance.md). Exits 1 when the agent ended, complained or grew, or when well-behaved clients noticed.
  */
-import { parseArgs } from 'node:util';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
-import { errorText } from '../../shared/log.ts';
+import { readScript, whole } from '../script.ts';
 import { type FuzzOptions, type FuzzResult, fuzz } from './fuzz.ts';
 import { TRANSPORTS, type TransportName } from './transport.ts';
 
-const EXIT_USAGE = 2;
 const UINT32_MAX = 2 ** 32 - 1;
 const PROBLEMS_SHOWN = 5;
 const SUSPECTS_SHOWN = 30;
@@ -18,13 +16,6 @@ const HEX_BYTES_MAX = 300;
 const GROWTH_MB_MAX = 30;
 /** A shorter run is all warm-up, of the collector and of the sessions that hostile clients leave: its growth is printed, not judged. */
 const GROWTH_FROM_PACKETS = 100_000;
-
-const USAGE = `npm run fuzz -- [--transport tcp|tls|ws] [--packets N] [--seed S] [--json]
-  --transport  what the attacked listener speaks (default tcp)
-  --packets N  how many are sent (default 100000)
-  --seed S     of all that is sent (default: random; it is printed)
-  --first C    begins with connection C of that seed
-  --json       a last line for machines`;
 
 const { json, ...options } = readArguments();
 console.log(`seed ${options.seed}`);
@@ -64,37 +55,31 @@ function describe({ problems, suspects, dir }: FuzzResult, { seed, transport }: 
 }
 
 function readArguments(): FuzzOptions & { json: boolean } {
-  try {
-    const { values } = parseArgs({
+  return readScript(
+    {
+      command: 'npm run fuzz',
+      does: 'Hostile packets against the broker of a real agent. Fails when it ended, complained or grew, or when well-behaved clients noticed.',
       options: {
-        packets: { type: 'string', default: '100000' },
-        seed: { type: 'string', default: String(Math.floor(systemEntropy.float() * UINT32_MAX)) },
-        first: { type: 'string', default: '0' },
-        transport: { type: 'string', default: 'tcp' },
-        json: { type: 'boolean', default: false },
+        transport: { takes: TRANSPORTS.join('|'), default: 'tcp', is: 'what the attacked listener speaks' },
+        packets: { takes: 'N', default: '100000', is: 'how many are sent' },
+        seed: { takes: 'S', is: 'of all that is sent (default: random; it is printed)' },
+        first: { takes: 'C', default: '0', is: 'begins with connection C of that seed' },
+        json: { is: 'a last line for machines' },
       },
-    });
-    return {
-      packets: whole('--packets', values.packets, 1),
-      seed: whole('--seed', values.seed, 0),
-      first: whole('--first', values.first, 0),
-      transport: transportNamed(values.transport),
-      json: values.json,
-    };
-  } catch (error) {
-    console.error(`${errorText(error)}\n${USAGE}`);
-    process.exit(EXIT_USAGE);
-  }
+      example: '--transport ws --packets 20000',
+    },
+    ({ packets, first, transport, json, seed = String(Math.floor(systemEntropy.float() * UINT32_MAX)) }) => ({
+      packets: whole('--packets', packets, 1),
+      seed: whole('--seed', seed, 0),
+      first: whole('--first', first, 0),
+      transport: transportNamed(transport),
+      json,
+    }),
+  );
 }
 
 function transportNamed(text: string): TransportName {
   const found = TRANSPORTS.find((name) => name === text);
   if (found !== undefined) return found;
   throw new Error(`--transport must be one of ${TRANSPORTS.join(', ')}`);
-}
-
-function whole(name: string, text: string, min: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= UINT32_MAX) return value;
-  throw new Error(`${name} must be a whole number from ${min} to ${UINT32_MAX}`);
 }

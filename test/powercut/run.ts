@@ -2,9 +2,10 @@
  * `npm run powercut -- --cuts N [--seed S] [--json]`: cuts the power N times under the buffer (docs/powercut.md).
  * With --json the last line is `{"cuts","acked","lost","unstartable"}`. Exits 1 when anything was lost or did not start.
  */
-import { parseArgs } from 'node:util';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
+import { errorText } from '../../shared/log.ts';
+import { readScript, whole } from '../script.ts';
 import { cutMany, type Totals } from './campaign.ts';
 import type { Report } from './chain.ts';
 import { cutAll } from './cuts.ts';
@@ -15,38 +16,36 @@ const FAILURES_SHOWN = 5;
 const PROBLEMS_SHOWN = 5;
 const EXIT_USAGE = 2;
 
-const USAGE = `npm run powercut -- [--cuts N] [--seed S] [--json]
-  --cuts N              how often the power goes (default 1000)
-  --seed S              of lives and cuts (default: random; it is printed)
-  --json                a last line for machines
-  --synchronous NORMAL  the store syncs as it must not: shows that losses are found
-  --trace FILE --cut S  repeats one cut of a kept recording`;
-
-function whole(text: string, name: string): number {
-  if (!/^\d{1,10}$/.test(text)) throw new Error(`--${name} takes a whole number, not ${text}`);
-  return Number(text);
-}
-
 function readArguments() {
-  const { values } = parseArgs({
-    options: {
-      cuts: { type: 'string', default: '1000' },
-      seed: { type: 'string', default: String(Math.floor(systemEntropy.float() * 2 ** 32)) },
-      json: { type: 'boolean', default: false },
-      synchronous: { type: 'string', default: 'FULL' },
-      trace: { type: 'string' },
-      cut: { type: 'string', default: '0' },
+  return readScript(
+    {
+      command: 'npm run powercut',
+      does: 'Cuts the power under the buffer, again and again. Fails when anything acknowledged was lost, or it did not start.',
+      options: {
+        cuts: { takes: 'N', default: '1000', is: 'how often the power goes' },
+        seed: { takes: 'S', is: 'of lives and cuts (default: random; it is printed)' },
+        json: { is: 'a last line for machines' },
+        synchronous: {
+          takes: 'FULL|NORMAL',
+          default: 'FULL',
+          is: 'how the store syncs; NORMAL is as it must not, and shows that losses are found',
+        },
+        trace: { takes: 'FILE', is: 'a kept recording, of which one cut is repeated' },
+        cut: { takes: 'S', default: '0', is: 'which cut of it' },
+      },
+      example: '--cuts 200 --seed 7',
     },
-  });
-  const { synchronous, json, trace } = values;
-  if (synchronous !== 'FULL' && synchronous !== 'NORMAL') throw new Error('--synchronous: FULL or NORMAL');
-  if (!/[1-9]/.test(values.cuts)) throw new Error('--cuts: at least one');
-  const numbers = {
-    cuts: whole(values.cuts, 'cuts'),
-    seed: whole(values.seed, 'seed'),
-    cut: whole(values.cut, 'cut'),
-  };
-  return { ...numbers, synchronous, json, trace } as const;
+    ({ cuts, seed = String(Math.floor(systemEntropy.float() * 2 ** 32)), json, synchronous, trace, cut }) => {
+      if (synchronous !== 'FULL' && synchronous !== 'NORMAL')
+        throw new Error('--synchronous must be FULL or NORMAL');
+      const numbers = {
+        cuts: whole('--cuts', cuts, 1),
+        seed: whole('--seed', seed, 0),
+        cut: whole('--cut', cut, 0),
+      };
+      return { ...numbers, synchronous, json, trace } as const;
+    },
+  );
 }
 
 /** `repeat`: whether the recording is kept. */
@@ -88,14 +87,14 @@ function repeat(trace: string, cut: number): Totals {
   return { cuts: 1, acked, lost, unstartable: unstartable ? 1 : 0 };
 }
 
+const options = readArguments();
 try {
-  const options = readArguments();
   const totals = options.trace === undefined ? await campaign(options) : repeat(options.trace, options.cut);
   const { acked, lost, unstartable } = totals;
   console.log(`${acked} acknowledged records looked for, ${lost} lost, ${unstartable} times unstartable`);
   if (options.json) console.log(JSON.stringify(totals));
   process.exitCode = lost + unstartable === 0 ? 0 : 1;
 } catch (error) {
-  console.error(`powercut: ${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  console.error(`powercut: ${errorText(error)}`);
   process.exitCode = EXIT_USAGE;
 }

@@ -21,7 +21,7 @@ function sim(folder: string, ...args: string[]): Promise<{ code: number; lines: 
 /** A copy of the tree in which a rule is broken that fails the first world. */
 function broken(t: Test): string {
   const folder = testDir(t);
-  for (const part of ['agent', 'router', 'shared', 'test/sim', 'package.json'])
+  for (const part of ['agent', 'router', 'shared', 'test/script.ts', 'test/sim', 'package.json'])
     cpSync(join(ROOT, part), join(folder, part), { recursive: true });
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   const mutant = MUTANTS.find(({ what }) => what.startsWith('the device gets its PUBACK'));

@@ -5,16 +5,14 @@
  * looked at with the command that replays it.
  */
 import { availableParallelism } from 'node:os';
-import { parseArgs } from 'node:util';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
-import { errorText } from '../../shared/log.ts';
+import { readScript } from '../script.ts';
 import { runPool } from './pool.ts';
 import { replayCommand, shrink } from './shrink.ts';
 import type { Violation } from './truth.ts';
 import { planFor, type WorldOptions, type WorldResult } from './world.ts';
 
-const EXIT_USAGE = 2;
 const SEED_MAX = 2 ** 31;
 const PROGRESS_EVERY = 50;
 /** A broken rule fails many worlds; the first few say enough. */
@@ -81,34 +79,45 @@ async function explain(result: WorldResult): Promise<Failure> {
 }
 
 function readArguments(): { worlds: WorldOptions[]; threads: number; json: boolean; isFirstOnly: boolean } {
-  try {
-    const { values } = parseArgs({
+  return readScript(
+    {
+      command: 'npm run sim',
+      does: 'Seeded worlds on a virtual clock. A failing one is shrunk and printed with the command that replays it.',
       options: {
-        seeds: { type: 'string', default: '1' },
-        days: { type: 'string', default: '2' },
-        seed: { type: 'string' },
-        gateways: { type: 'string' },
-        faults: { type: 'string' },
-        threads: { type: 'string' },
-        json: { type: 'boolean', default: false },
-        first: { type: 'boolean', default: false },
+        seeds: { takes: 'N', default: '1', is: 'how many worlds, of seeds S, S+1, …' },
+        days: { takes: 'D', default: '2', is: 'how long each of them lasts' },
+        seed: { takes: 'S', is: 'of the first (default: random; it is printed)' },
+        gateways: { takes: 'N', is: 'in each world at most (default: by its seed)' },
+        faults: { takes: '3,7|none', is: 'only these of the faults that its seed plans' },
+        threads: { takes: 'N', is: 'how many worlds at a time (default: 2, of one core 1)' },
+        json: { is: 'one line for machines, and no other' },
+        first: { is: 'stops at the first world that fails, and does not shrink it' },
       },
-    });
-    const first = numberIn('--seed', values.seed ?? String(Math.floor(systemEntropy.float() * 1e9)), 0);
-    const days = numberIn('--days', values.days, Number.MIN_VALUE);
-    const gateways = values.gateways === undefined ? undefined : numberIn('--gateways', values.gateways, 1);
-    const faults = values.faults
-      ?.split(',')
-      .filter((text) => text !== 'none')
-      .map((text) => numberIn('--faults', text, 0));
-    const count = numberIn('--seeds', values.seeds, 1);
-    const worlds = Array.from({ length: count }, (_, i) => ({ seed: first + i, days, gateways, faults }));
-    const threads = numberIn('--threads', values.threads ?? String(Math.min(2, availableParallelism())), 1);
-    return { worlds, threads, json: values.json, isFirstOnly: values.first };
-  } catch (error) {
-    console.error(`npm run sim -- --seeds N --days D [--seed S] [--json]: ${errorText(error)}`);
-    process.exit(EXIT_USAGE);
-  }
+      example: '--seeds 100 --days 1 --seed 7',
+    },
+    ({
+      seeds,
+      days: length,
+      seed,
+      gateways: gatewayCount,
+      faults: places,
+      threads,
+      json,
+      first: isFirstOnly,
+    }) => {
+      const first = numberIn('--seed', seed ?? String(Math.floor(systemEntropy.float() * 1e9)), 0);
+      const days = numberIn('--days', length, Number.MIN_VALUE);
+      const gateways = gatewayCount === undefined ? undefined : numberIn('--gateways', gatewayCount, 1);
+      const faults = places
+        ?.split(',')
+        .filter((text) => text !== 'none')
+        .map((text) => numberIn('--faults', text, 0));
+      const count = numberIn('--seeds', seeds, 1);
+      const worlds = Array.from({ length: count }, (_, i) => ({ seed: first + i, days, gateways, faults }));
+      const atOnce = numberIn('--threads', threads ?? String(Math.min(2, availableParallelism())), 1);
+      return { worlds, threads: atOnce, json, isFirstOnly };
+    },
+  );
 }
 
 function numberIn(name: string, text: string, min: number): number {

@@ -8,11 +8,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { readScript } from '../script.ts';
 import { MUTANTS, type Mutant } from './mutants.ts';
 import type { Violation } from './truth.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const COPIED = ['agent', 'router', 'shared', 'test/sim', 'package.json'];
+const COPIED = ['agent', 'router', 'shared', 'test/script.ts', 'test/sim', 'package.json'];
 const THREADS = 2;
 const SEEDS_MAX = 200;
 /** The first seed is one that is run twice, see seeds.ts. */
@@ -58,6 +59,15 @@ async function worlds(folder: string): Promise<Verdict | null> {
   return violation ? { seeds, first: `${violation.invariant}: ${violation.what}` } : null;
 }
 
+readScript(
+  {
+    command: 'npm run sim:mutations',
+    does: `Breaks each of ${MUTANTS.length} rules in a copy of the tree, and runs up to ${SEEDS_MAX} worlds on it until one fails. Fails when a broken rule is not found.`,
+    options: {},
+    example: '',
+  },
+  () => undefined,
+);
 const pending = [...MUTANTS];
 let missed = 0;
 await Promise.all(

@@ -4,13 +4,8 @@
  */
 import { createIngest, type Ingest } from '../../router/ingest.ts';
 import type { CommitResult, LedgerEntry } from '../../router/ledger/ledger.ts';
-import {
-  causeOf,
-  countCause,
-  nothingCommitted,
-  type RepeatCause,
-  type Way,
-} from '../../router/ledger/repeat-cause.ts';
+import { committed, type Judged, nothingCommitted } from '../../router/ledger/outcome.ts';
+import { causeOf, countCause, type Way } from '../../router/ledger/repeat-cause.ts';
 import {
   absorb,
   completenessOf,
@@ -45,22 +40,17 @@ export class LedgerDisk {
   commit(entries: readonly LedgerEntry[]): CommitResult[] {
     return entries.map((entry) => {
       const { envelope } = entry;
-      const result = nothingCommitted();
-      if (isContactOnly(envelope)) return result;
+      if (isContactOnly(envelope)) return nothingCommitted();
       const { gateway, epoch, stream } = envelope;
       const name = `${gateway}/${epoch}/${stream}`;
       const before = this.streams.get(name)?.state ?? EMPTY_STREAM;
       const absorption = absorb(before, envelope);
       for (const record of absorption.fresh) this.#keep(`${name}/${record.seq}`, record, entry);
-      for (const record of absorption.repeated) {
-        const held = this.records.get(`${name}/${record.seq}`);
-        const judged = judge(record, held ? [held.record] : []);
-        result[judged] += 1;
-        if (judged === 'duplicate') this.#told(`${name}/${record.seq}`, causeOf(entry, held?.way), result);
-      }
+      const judged = this.#judged(name, entry, absorption.repeated);
+      const result = committed(absorption, judged);
       const state = counted(absorption.state, result.duplicate, result.conflict);
       this.streams.set(name, { key: { gateway, epoch, stream }, state });
-      return { ...result, new: absorption.fresh.length, gap: absorption.gap };
+      return result;
     });
   }
 
@@ -77,9 +67,20 @@ export class LedgerDisk {
     );
   }
 
-  #told(id: string, cause: RepeatCause, result: CommitResult): void {
-    this.#truth.repeated(id, cause);
-    countCause(result.causes, cause);
+  #judged(name: string, entry: LedgerEntry, repeated: readonly TelemetryRecord[]): Judged {
+    const causes: Judged['causes'] = {};
+    const sorted: Record<'duplicate' | 'conflict', TelemetryRecord[]> = { duplicate: [], conflict: [] };
+    for (const record of repeated) {
+      const id = `${name}/${record.seq}`;
+      const held = this.records.get(id);
+      const verdict = judge(record, held ? [held.record] : []);
+      sorted[verdict].push(record);
+      if (verdict === 'conflict') continue;
+      const cause = causeOf(entry, held?.way);
+      this.#truth.repeated(id, cause);
+      countCause(causes, cause);
+    }
+    return { duplicates: sorted.duplicate, inConflict: sorted.conflict, causes };
   }
 
   #keep(id: string, record: TelemetryRecord, { source, sentAs = null }: LedgerEntry): void {

@@ -14,8 +14,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'cli/': ['agent/', 'router/', 'loopback/', 'demo/', 'shared/'],
   'bin/': ['cli/'],
   'test/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/'],
-  // The servers of the ledger's suites are those of its bench.
-  'bench/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/', 'test/servers/'],
+  // The servers of the ledger's suites are those of its bench, and a bench tells its options as other scripts do.
+  'bench/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/', 'test/script.ts', 'test/servers/'],
 };
 
 /** The pure core (I11): no I/O, no clock, no entropy of its own, so neither `node:` modules nor packages. */

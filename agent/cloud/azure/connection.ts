@@ -83,7 +83,7 @@ export class Connection {
     if (failure) return this.#failed(failure);
     this.#lastFailure = null;
     log.info({ event: 'azure.connected' });
-    const channel = twin && session.twin();
+    const channel = twin && session.twin(twin.metered);
     if (channel) twin.opened(channel);
     return { session };
   }

@@ -132,9 +132,10 @@ export class Session {
   }
 
   /** The way to the device's twin over this connection: once, when it is open; null when it is over already. */
-  twin(): TwinChannel | null {
+  twin(metered: (bytes: number) => void): TwinChannel | null {
     if (this.#raw === null || this.#ended) return null;
-    return new TwinChannel({ raw: this.#raw, over: this.#over.promise, clock: this.#options.clock });
+    const { clock } = this.#options;
+    return new TwinChannel({ raw: this.#raw, over: this.#over.promise, clock, metered });
   }
 
   get retiring(): Promise<void> | null {

@@ -26,6 +26,11 @@ export interface TwinChannelOptions {
   /** Resolves with the reason when the connection is over. */
   over: Promise<string>;
   clock: Clock;
+  /**
+   * Told the payload bytes of what the hub sends, which it counts as messages: a twin that is read, and each notice of an update, also
+   * of properties that are not ours ("Azure IoT Hub billing information").
+   */
+  metered: (bytes: number) => void;
 }
 
 /** The hub's own word, over a connection that stays. */
@@ -34,6 +39,7 @@ class TwinRefused extends Error {}
 export class TwinChannel {
   readonly #raw: RawMqttClient;
   readonly #clock: Clock;
+  readonly #metered: (bytes: number) => void;
   #isOver: boolean = false;
   #requests = 0;
   /** Of the read under way, if any. */
@@ -42,9 +48,10 @@ export class TwinChannel {
   #update: string | null = null;
   #wake: () => void = () => undefined;
 
-  constructor({ raw, over, clock }: TwinChannelOptions) {
+  constructor({ raw, over, clock, metered }: TwinChannelOptions) {
     this.#raw = raw;
     this.#clock = clock;
+    this.#metered = metered;
     void over.then((detail) => {
       this.#isOver = true;
       this.#settle(failed(detail, true));
@@ -117,6 +124,7 @@ export class TwinChannel {
 
   #take(topic: string, text: string): void {
     if (topic.startsWith(UPDATES)) {
+      this.#metered(Buffer.byteLength(text));
       const said = twinText(jsonOf(text));
       // Others may keep properties of theirs in the twin.
       if (said === null) return;
@@ -125,6 +133,7 @@ export class TwinChannel {
       return;
     }
     const [, status, id] = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=(\d+)/.exec(topic) ?? [];
+    if (status === '200') this.#metered(Buffer.byteLength(text));
     if (id !== String(this.#requests)) return;
     if (status === '200')
       this.#settle({ kind: 'read', text: twinText(Reflect.get(Object(jsonOf(text)), 'desired')) });

@@ -13,6 +13,12 @@ export class TwinLink {
   readonly #connects = new Set<Connect>();
   #channel: TwinChannel | null = null;
   #wake: () => void = () => undefined;
+  /** Told the payload bytes of each operation that the hub counts. */
+  readonly metered: (bytes: number) => void;
+
+  constructor(metered: (bytes: number) => void) {
+    this.metered = metered;
+  }
 
   /** The newest connection's; null while there is none. */
   get channel(): TwinChannel | null {

@@ -94,6 +94,32 @@ export class Fold<Item, Change> {
     }
   }
 
+  /**
+   * Shows every item whose subject begins with `prefix` to what `begin` makes, one at a time: each as of a commit at or after the last
+   * one noted when the sweep began. One of which a new snapshot is written meanwhile may come twice; what began to be meanwhile may
+   * not come. When the tail forgets changes meanwhile, all begins anew.
+   */
+  async sweep<V extends { add(item: Item): void }>(prefix: string, begin: () => V): Promise<V> {
+    for (;;) {
+      const trimmedTo = this.#trimmedTo;
+      const visitor = begin();
+      // Those that no snapshot is listed of are of the tail alone.
+      const unlisted = new Set([...this.#tail.keys()].filter((subject) => subject.startsWith(prefix)));
+      for await (const { subject, at, value } of this.#snapshots.list(prefix)) {
+        if (trimmedTo !== this.#trimmedTo) break;
+        unlisted.delete(subject);
+        const item = this.#after(this.#folding.decode(value), at, this.#tail.get(subject) ?? []);
+        if (item !== null) visitor.add(item);
+      }
+      if (trimmedTo !== this.#trimmedTo) continue;
+      for (const subject of unlisted) {
+        const item = this.#after(null, 0, this.#tail.get(subject) ?? []);
+        if (item !== null) visitor.add(item);
+      }
+      return visitor;
+    }
+  }
+
   /** Gives `write` a snapshot of each item in the tail, some at a time, as of `head` at that moment. */
   async flush(head: () => number, write: (values: NewSnapshot[]) => Promise<void>): Promise<void> {
     const subjects = [...this.#tail.keys()];

@@ -8,6 +8,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { alert } from '../alert.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
@@ -21,6 +22,7 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
+import type { CompletenessPage, PageQuery, StreamVisitor } from '../paging.ts';
 import { completenessOf } from '../rules.ts';
 import type { LedgerUpkeep } from '../upkeep.ts';
 import { REPETITIONS_MAX } from '../whereabouts.ts';
@@ -33,6 +35,7 @@ import { DeviceEraser } from './erase.ts';
 import { ErasureStore } from './erasures.ts';
 import { FeedStore } from './feeds.ts';
 import { HeldVersions } from './held.ts';
+import { Listing } from './listing.ts';
 import { CommitLog } from './log.ts';
 import { Names } from './names.ts';
 import { type Plan, Planner, type Stored } from './plan.ts';
@@ -99,6 +102,7 @@ class JetStreamLedger implements Ledger {
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #states: States;
+  readonly #listing: Listing;
   readonly #commits: CommitLog;
   readonly #planner: Planner;
   readonly #reader: OffsetReader;
@@ -130,6 +134,7 @@ class JetStreamLedger implements Ledger {
     this.#clock = clock;
     this.#log = log;
     this.#states = states;
+    this.#listing = new Listing(states, names);
     this.#arrivals = arrivals;
     this.#commits = new CommitLog({ connection, blobs, names }, (commit, at) => states.note(commit, at));
     const bounded = (kind: 'conflicts' | 'deadLetters' | 'repeats'): EvidenceStream =>
@@ -194,12 +199,19 @@ class JetStreamLedger implements Ledger {
       .map((item) => completenessOf(item, item.state));
   }
 
-  async contacts(): Promise<GatewayContact[]> {
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
     await this.#catchUp();
-    const items = await this.#states.gateways.all(this.#names.gateways, this.#states.head);
-    return items.flatMap(({ item: { gateway, lastWallMs } }) =>
-      Array.from(lastWallMs, ([source, lastWallMs]) => ({ gateway, source, lastWallMs })),
-    );
+    return this.#listing.page(query);
+  }
+
+  async survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    await this.#catchUp();
+    return this.#listing.survey(begin);
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
+    await this.#catchUp();
+    return this.#listing.contacts(from, limit);
   }
 
   deadLetter(letter: DeadLetter): Promise<void> {
@@ -308,7 +320,8 @@ class JetStreamLedger implements Ledger {
       if (await this.#commits.append(head, plan.commit)) {
         this.#states.committed();
         await this.#remember(plan);
-        this.#alert(plan);
+        for (const { entry, absorption, result } of plan.absorbed)
+          alert(this.#log, entry, absorption, result);
         return plan.results;
       }
       await this.#catchUp();
@@ -323,19 +336,6 @@ class JetStreamLedger implements Ledger {
       await this.#repeats.add(absorbed);
     } catch (error) {
       this.#log.warn('ledger.repeats_lost', { error: errorText(error) });
-    }
-  }
-
-  #alert({ absorbed }: Plan): void {
-    for (const { entry, absorption, inConflict } of absorbed) {
-      const { gateway, epoch, stream, sealedAt } = entry.envelope;
-      const where = { gateway, epoch, stream, source: entry.source };
-      const [first] = inConflict;
-      if (first) this.#log.warn('ledger.conflict', { ...where, seq: first.seq, records: inConflict.length });
-      if (absorption.aboveSeal > 0) {
-        this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
-      }
-      if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
     }
   }
 }

@@ -7,7 +7,7 @@ import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { bootClocksOf } from '../boot-clocks.ts';
 import type { CommitResult, GatewayContact, LedgerEntry } from '../ledger.ts';
-import { nothingCommitted } from '../repeat-cause.ts';
+import { committed, nothingCommitted } from '../outcome.ts';
 import { type Absorption, absorb, EMPTY_STREAM, type GivenUp, isContactOnly } from '../rules.ts';
 import type { Parts } from './blobs.ts';
 import type { Commit, CommitEntry } from './commit.ts';
@@ -31,6 +31,7 @@ export interface Absorbed extends Settled {
   subject: string;
   absorption: Absorption;
   givenUp: GivenUp;
+  result: CommitResult;
 }
 
 /** What earlier plans of the same commit stored, by entry: the same again need not be. */
@@ -81,11 +82,14 @@ export class Planner {
       const before = states.get(subject) ?? EMPTY_STREAM;
       const absorption = absorb(before, entry.envelope);
       states.set(subject, absorption.state);
-      const givenUp = absorption.gap === 0 ? NONE : added(before.givenUp, absorption.state.givenUp);
+      const givenUp = absorption.gaps.length === 0 ? NONE : added(before.givenUp, absorption.state.givenUp);
       return { entry, subject, absorption, givenUp };
     });
     const settled = await this.#repeated.settle(absorptions, items);
-    const absorbed = absorptions.map((one, i): Absorbed => ({ ...one, ...(settled[i] ?? NOT_REPEATED) }));
+    const absorbed = absorptions.map((one, i): Absorbed => {
+      const own = settled[i] ?? NOT_REPEATED;
+      return { ...one, ...own, result: committed(one.absorption, own) };
+    });
     const changes = (await Promise.all(absorbed.map((one) => this.#store(one, stored)))).flat();
     const conflicts = absorbed.reduce((sum, { inConflict }) => sum + inConflict.length, 0);
     const duplicates = absorbed.reduce((sum, one) => sum + one.duplicates.length, 0);
@@ -101,7 +105,7 @@ export class Planner {
         bootClocks: bootClocksOf(entries),
       },
       results: entries.map(({ envelope }) =>
-        isContactOnly(envelope) ? nothingCommitted() : resultOf(results.next().value),
+        isContactOnly(envelope) ? nothingCommitted() : (results.next().value?.result ?? nothingCommitted()),
       ),
       absorbed,
     };
@@ -155,18 +159,6 @@ function idsOf(records: readonly TelemetryRecord[]): IntervalSet {
   const ids = IntervalSet.empty();
   for (const { seq } of records) ids.add(seq);
   return ids;
-}
-
-function resultOf(absorbed: Absorbed | undefined): CommitResult {
-  if (!absorbed) return nothingCommitted();
-  const { absorption, duplicates, causes, inConflict } = absorbed;
-  return {
-    new: absorption.fresh.length,
-    duplicate: duplicates.length,
-    causes,
-    conflict: inConflict.length,
-    gap: absorption.gap,
-  };
 }
 
 function added(before: GivenUp, after: GivenUp): GivenUp {

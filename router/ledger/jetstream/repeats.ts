@@ -4,8 +4,7 @@
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
-import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { LedgerEntry } from '../ledger.ts';
+import type { CommitResult, LedgerEntry } from '../ledger.ts';
 import { type RecordId, type Repetition, repetitionsOf, SIGHTINGS_TOLD_MAX } from '../whereabouts.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
@@ -35,14 +34,12 @@ export class RepeatStore {
     this.#stream = stream;
   }
 
-  async add(
-    repeated: readonly { entry: LedgerEntry; duplicates: readonly TelemetryRecord[] }[],
-  ): Promise<void> {
+  async add(repeated: readonly { entry: LedgerEntry; result: CommitResult }[]): Promise<void> {
     const rows = new Map<string, Row[]>();
-    for (const { entry, duplicates } of repeated) {
-      if (duplicates.length === 0) continue;
+    for (const { entry, result } of repeated) {
+      if (result.duplicate === 0) continue;
       const subject = this.#names.repeat(entry.envelope);
-      rows.set(subject, [...(rows.get(subject) ?? []), ...repetitionsOf(entry, duplicates).map(rowOf)]);
+      rows.set(subject, [...(rows.get(subject) ?? []), ...repetitionsOf(entry, result).map(rowOf)]);
     }
     if (rows.size === 0) return;
     await this.#stream.make();

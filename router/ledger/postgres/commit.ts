@@ -7,12 +7,12 @@
 import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../boot-clocks.ts';
 import type { ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, LedgerEntry } from '../ledger.ts';
-import { nothingCommitted } from '../repeat-cause.ts';
+import { committed, nothingCommitted } from '../outcome.ts';
 import { absorb, isContactOnly } from '../rules.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
-import { type Absorbed, type Disputed, judgeRepeated } from './repeated.ts';
+import { type Absorbed, judgeRepeated, NOT_REPEATED } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
 import { insertRepetitions } from './whereabouts.ts';
 
@@ -20,7 +20,6 @@ import { insertRepetitions } from './whereabouts.ts';
 export interface Committed {
   results: CommitResult[];
   absorbed: readonly Absorbed[];
-  disputed: readonly Disputed[];
   /** Rows added. */
   repetitions: number;
   /** What was put aside. */
@@ -39,7 +38,7 @@ export async function commitEntries(
       ? new Map<string, LockedStream>()
       : await lockStreams(client, new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])));
   const absorbed = telling.map((entry) => absorbEntry(entry, streams));
-  const { aside, withdrawn, disputed, repetitions } = await judgeRepeated(client, absorbed, conflictPolicyOf);
+  const { aside, withdrawn, repetitions } = await judgeRepeated(client, absorbed, conflictPolicyOf);
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
   await insertRepetitions(client, repetitions);
@@ -61,7 +60,6 @@ export async function commitEntries(
       isContactOnly(envelope) ? nothingCommitted() : (judged.next().value?.result ?? nothingCommitted()),
     ),
     absorbed,
-    disputed,
     repetitions: repetitions.length,
     aside: {
       rows: aside.length,
@@ -75,7 +73,7 @@ function absorbEntry(entry: LedgerEntry, streams: ReadonlyMap<string, LockedStre
   if (!stream) throw new Error('a stream of the commit was not locked');
   const absorption = absorb(stream.state, entry.envelope);
   stream.state = absorption.state;
-  const result = { ...nothingCommitted(), new: absorption.fresh.length, gap: absorption.gap };
+  const result = committed(absorption, NOT_REPEATED);
   // Copies: a later entry of the same commit may take a record's place.
   return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
 }

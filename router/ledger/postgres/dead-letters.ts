@@ -1,10 +1,8 @@
 /** The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them. */
-import { cutDetail, propertiesOf } from '../dead-letter-columns.ts';
+import { columnsOf, type DeadLetterRow, storedFrom } from '../dead-letter-columns.ts';
 import type { DeadLetter } from '../ledger.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../upkeep.ts';
 import type { Queryable } from './connection.ts';
-
-type Row = Omit<StoredDeadLetter, 'properties'> & { properties: string };
 
 const HEAD = `id, source, reason, detail, received_wall_ms AS "receivedWallMs", octet_length(payload) AS "sizeBytes"`;
 const ROW = `${HEAD}, payload AS bytes, authenticated_gateway AS "authenticatedGateway", properties`;
@@ -12,15 +10,8 @@ const FILTER = `($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR
   AND ($3::text IS NULL OR reason = $3) AND ($4::double precision IS NULL OR received_wall_ms < $4)`;
 
 export async function insertDeadLetter(client: Queryable, letter: DeadLetter): Promise<void> {
-  const {
-    source,
-    reason,
-    detail,
-    bytes,
-    receivedWallMs,
-    authenticatedGateway = null,
-    properties = {},
-  } = letter;
+  const { source, reason, detail, bytes, receivedWallMs, authenticatedGateway, properties } =
+    columnsOf(letter);
   await client.query(
     `WITH counted AS (UPDATE head SET dead_letters = dead_letters + 1)
      INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms, authenticated_gateway, properties)
@@ -28,20 +19,21 @@ export async function insertDeadLetter(client: Queryable, letter: DeadLetter): P
     [
       source,
       reason,
-      cutDetail(withoutNul(detail)),
+      withoutNul(detail),
       bytes,
       receivedWallMs,
       authenticatedGateway === null ? null : withoutNul(authenticatedGateway),
-      JSON.stringify(properties),
+      properties,
     ],
   );
 }
 
 export async function newestDeadLetters(client: Queryable, limit: number): Promise<StoredDeadLetter[]> {
-  const { rows } = await client.query<Row>(`SELECT ${ROW} FROM dead_letter ORDER BY id DESC LIMIT $1`, [
-    limit,
-  ]);
-  return rows.map(stored);
+  const { rows } = await client.query<DeadLetterRow>(
+    `SELECT ${ROW} FROM dead_letter ORDER BY id DESC LIMIT $1`,
+    [limit],
+  );
+  return rows.map(storedFrom);
 }
 
 export async function deadLetterHeads(
@@ -57,8 +49,8 @@ export async function deadLetterHeads(
 }
 
 export async function loadDeadLetter(client: Queryable, id: number): Promise<StoredDeadLetter | null> {
-  const { rows } = await client.query<Row>(`SELECT ${ROW} FROM dead_letter WHERE id = $1`, [id]);
-  return rows[0] ? stored(rows[0]) : null;
+  const { rows } = await client.query<DeadLetterRow>(`SELECT ${ROW} FROM dead_letter WHERE id = $1`, [id]);
+  return rows[0] ? storedFrom(rows[0]) : null;
 }
 
 export async function removeDeadLetters(client: Queryable, filter: DeadLetterFilter): Promise<number> {
@@ -71,10 +63,6 @@ export async function removeDeadLetters(client: Queryable, filter: DeadLetterFil
 
 function parameters({ ids, source, reason, beforeWallMs }: DeadLetterFilter): unknown[] {
   return [ids ?? null, source ?? null, reason ?? null, beforeWallMs ?? null];
-}
-
-function stored({ properties, ...row }: Row): StoredDeadLetter {
-  return { ...row, properties: propertiesOf(properties) };
 }
 
 /** PostgreSQL's text holds any character but this one. (In JSON it is escaped.) */

@@ -8,6 +8,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../sparse-log.ts';
+import { alert } from '../alert.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../conflict-policy.ts';
 import type {
   CommitResult,
@@ -21,6 +22,13 @@ import type {
   LedgerVerification,
   StreamCompleteness,
 } from '../ledger.ts';
+import {
+  type CompletenessPage,
+  type PageQuery,
+  pageOf,
+  type StreamVisitor,
+  surveyByPages,
+} from '../paging.ts';
 import { EntryRefused } from '../refused.ts';
 import { completenessOf } from '../rules.ts';
 import { runsQuery, Verification } from '../verify.ts';
@@ -31,7 +39,7 @@ import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import { claimFeed, feedOffset, moveFeed, releaseFeed, setFeed } from './feeds.ts';
 import { readRecords } from './records.ts';
 import { dayOf, makePartitions, migrate } from './schema.ts';
-import { listStreams } from './streams.ts';
+import { listPage, listStreams } from './streams.ts';
 import { PostgresUpkeep } from './upkeep.ts';
 import { trimRepetitions } from './whereabouts.ts';
 
@@ -93,7 +101,9 @@ class PostgresLedger implements Ledger {
     if (entries.length === 0) return [];
     const day = await this.#day();
     const committed = await this.#committed(entries, day);
-    this.#alert(committed);
+    for (const { entry, absorption, result } of committed.absorbed) {
+      alert(this.#log, entry, absorption, result);
+    }
     const { rows, bytes } = committed.aside;
     await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
     this.#repetitions += committed.repetitions;
@@ -123,9 +133,24 @@ class PostgresLedger implements Ledger {
     return streams.map(({ key, state }) => completenessOf(key, state));
   }
 
-  async contacts(): Promise<GatewayContact[]> {
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
+    const streams = await listPage(this.#db, query);
+    return pageOf(
+      streams.map(({ key, state }) => completenessOf(key, state)),
+      query.limit,
+    );
+  }
+
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    return surveyByPages(begin(), (query) => this.completenessPage(query));
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
     const { rows } = await this.#db.query<GatewayContact>(
-      'SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact',
+      `SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact WHERE gateway IN
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= $1 ORDER BY gateway LIMIT $2)
+       ORDER BY gateway`,
+      [from, limit],
     );
     return rows;
   }
@@ -241,30 +266,6 @@ class PostgresLedger implements Ledger {
       await pruning;
     } catch (error) {
       this.#log.warn('ledger.prune_failed', { error: errorText(error) });
-    }
-  }
-
-  #alert({ absorbed, disputed }: Committed): void {
-    const [first] = disputed;
-    if (first) {
-      const { gateway, epoch, stream } = first.entry.envelope;
-      const { source } = first.entry;
-      this.#log.warn('ledger.conflict', {
-        gateway,
-        epoch,
-        stream,
-        source,
-        seq: first.seq,
-        records: disputed.length,
-      });
-    }
-    for (const { entry, absorption } of absorbed) {
-      const { gateway, epoch, stream, sealedAt } = entry.envelope;
-      const where = { gateway, epoch, stream, source: entry.source };
-      if (absorption.aboveSeal > 0) {
-        this.#log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
-      }
-      if (absorption.resealed) this.#log.warn('ledger.resealed', { ...where, sealedAt });
     }
   }
 }

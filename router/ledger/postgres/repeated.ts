@@ -5,6 +5,7 @@
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicy, ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
+import { committed, type Judged } from '../outcome.ts';
 import { causeOf, countCause } from '../repeat-cause.ts';
 import { type Absorption, counted, judge, withdraw } from '../rules.ts';
 import { repetitionsOf } from '../whereabouts.ts';
@@ -25,19 +26,15 @@ export interface Absorbed {
   stored: [fresh: TelemetryRecord[], winners: TelemetryRecord[]];
 }
 
-export interface Disputed {
-  entry: LedgerEntry;
-  seq: number;
-}
-
-export interface Judged {
+export interface Settled {
   /** Versions to keep aside. */
   aside: Aside[];
   /** Records in the table that stand no longer. */
   withdrawn: StoredId[];
-  disputed: Disputed[];
   repetitions: StoredRepetition[];
 }
+
+export const NOT_REPEATED: Judged = { duplicates: [], inConflict: [], causes: {} };
 
 /** A version that stands; `list` is where it waits to be stored, null when it is in the table. */
 interface Standing {
@@ -45,12 +42,12 @@ interface Standing {
   list: TelemetryRecord[] | null;
 }
 
-/** Counts duplicates and conflicts into the results and the streams' states. */
+/** Puts what was judged into the results and the streams' states. */
 export async function judgeRepeated(
   client: Queryable,
   absorbed: readonly Absorbed[],
   conflictPolicyOf: ConflictPolicyOf,
-): Promise<Judged> {
+): Promise<Settled> {
   const repeated = absorbed.flatMap(({ stream, absorption }): (StoredId & { disputed: boolean })[] =>
     absorption.repeated.map(({ seq }) => ({
       gateway: stream.key.gateway,
@@ -59,16 +56,16 @@ export async function judgeRepeated(
       disputed: stream.state.conflicts > 0,
     })),
   );
-  if (repeated.length === 0) return { aside: [], withdrawn: [], disputed: [], repetitions: [] };
+  if (repeated.length === 0) return { aside: [], withdrawn: [], repetitions: [] };
   const held = await heldVersions(client, repeated);
   const disputedBefore = repeated.filter(({ disputed }) => disputed);
   const judging = new Judging(held, await asideVersions(client, disputedBefore));
   for (const one of absorbed) judging.judge(one, conflictPolicyOf(one.entry.envelope.stream));
-  return judging.judged;
+  return judging.settled;
 }
 
 class Judging {
-  readonly judged: Judged = { aside: [], withdrawn: [], disputed: [], repetitions: [] };
+  readonly settled: Settled = { aside: [], withdrawn: [], repetitions: [] };
   readonly #held: Map<string, Standing>;
   readonly #aside: Map<string, RecordContent[]>;
 
@@ -78,12 +75,14 @@ class Judging {
   }
 
   judge(one: Absorbed, policy: ConflictPolicy): void {
-    const { entry, stream, absorption, result, stored } = one;
+    const { entry, stream, absorption, stored } = one;
     for (const record of absorption.fresh) {
       const version = versionOf(entry, record);
       this.#held.set(idText(stream.id, record.seq), { version, list: stored[0] });
     }
     const duplicates: TelemetryRecord[] = [];
+    const inConflict: TelemetryRecord[] = [];
+    const causes: CommitResult['causes'] = {};
     for (const record of absorption.repeated) {
       const id = idText(stream.id, record.seq);
       const first = this.#held.get(id);
@@ -93,18 +92,17 @@ class Judging {
       // A version that was erased must not come back as one that is kept aside.
       const isErased = stream.state.withdrawn.erasure.has(record.seq);
       if (isErased || judge(record, known) === 'duplicate') {
-        result.duplicate += 1;
         duplicates.push(record);
-        countCause(result.causes, causeOf(entry, first?.version));
+        countCause(causes, causeOf(entry, first?.version));
         continue;
       }
-      result.conflict += 1;
-      this.judged.disputed.push({ entry, seq: record.seq });
+      inConflict.push(record);
       this.#keepBoth(one, record, first, policy);
     }
+    one.result = committed(absorption, { duplicates, inConflict, causes });
     const place = { gateway: stream.key.gateway, streamId: stream.id };
-    for (const run of repetitionsOf(entry, duplicates)) this.judged.repetitions.push({ ...place, ...run });
-    stream.state = counted(stream.state, result.duplicate, result.conflict);
+    for (const run of repetitionsOf(entry, one.result)) this.settled.repetitions.push({ ...place, ...run });
+    stream.state = counted(stream.state, duplicates.length, inConflict.length);
   }
 
   /** Both versions are somewhere for good before one of them stands, or none (I6). */
@@ -135,11 +133,11 @@ class Judging {
   #putAside({ gateway, streamId, seq }: StoredId, version: RecordVersion, standing: boolean): void {
     const id = idText(streamId, seq);
     this.#aside.set(id, [...(this.#aside.get(id) ?? []), version]);
-    this.judged.aside.push({ gateway, streamId, seq, version, standing });
+    this.settled.aside.push({ gateway, streamId, seq, version, standing });
   }
 
   #takeOut(id: StoredId, { list }: Standing): void {
-    if (list === null) this.judged.withdrawn.push(id);
+    if (list === null) this.settled.withdrawn.push(id);
     else {
       const at = list.findIndex(({ seq }) => seq === id.seq);
       list.splice(at, 1);

@@ -4,6 +4,7 @@
  * circle. Rows that are new are inserted first, in the same order: whoever locks afterwards waits for no insert.
  */
 import type { StreamKey } from '../../../shared/record.ts';
+import { BEFORE_ALL, type PageQuery } from '../paging.ts';
 import { EMPTY_STREAM, type StreamState } from '../rules.ts';
 import { decodeState, encodeState, type StateColumns } from '../stream-columns.ts';
 import type { Queryable } from './connection.ts';
@@ -124,4 +125,19 @@ export async function listStreams(client: Queryable, gateway: string | undefined
     [gateway ?? null],
   );
   return rows.map((row) => ({ id: row.id, key: row, state: decodeState(row) }));
+}
+
+/** The streams behind a key, one more than asked for where there are more; by the index of the primary key. */
+export async function listPage(
+  client: Queryable,
+  { gateway, after, limit }: PageQuery,
+): Promise<Pick<LockedStream, 'key' | 'state'>[]> {
+  const from = after ?? { ...BEFORE_ALL, gateway: gateway ?? BEFORE_ALL.gateway };
+  const { rows } = await client.query<StreamRow>(
+    `SELECT ${COLUMNS} FROM stream s
+     WHERE (s.gateway, s.epoch, s.stream) > ($1, $2, $3) ${gateway === undefined ? '' : 'AND s.gateway = $5'}
+     ORDER BY s.gateway, s.epoch, s.stream LIMIT $4`,
+    [from.gateway, from.epoch, from.stream, limit + 1, ...(gateway === undefined ? [] : [gateway])],
+  );
+  return rows.map((row) => ({ key: row, state: decodeState(row) }));
 }

@@ -120,6 +120,20 @@ t.test('what was accepted is billed, what ended unknown may be', async (t) => {
   await meter.stop();
 });
 
+t.test('what the hub sends of a twin counts against its quota, and costs nothing', async (t) => {
+  const { meter, pass, used, report } = world(t);
+  await meter.start();
+  meter.countTwin('azure', 0);
+  meter.countTwin('azure', 4097);
+  meter.countTwin('nobody', 1);
+  t.match(report().providers[0]?.today, { units: 1 + 9, records: 0, usd: 0 }, 'of 0.5 KB, one at least');
+  t.match(report().streams, [{ name: '_twin', month: { records: 0, usd: 0 } }]);
+  meter.countTwin('azure', 4_100_000);
+  pass(1000);
+  t.same(used(), ['aws'], 'the quota is used up');
+  await meter.stop();
+});
+
 t.test('the topic counts at AWS, with its prefix', async (t) => {
   const { meter } = world(t);
   // 26 bytes of properties, 23 of headgate/gw-1/telemetry.

@@ -27,6 +27,10 @@ async function openPublisher(t: Test, { cloud }: Fixture, link: TwinLink, sessio
   return publisher;
 }
 
+function unmetered(): TwinLink {
+  return new TwinLink(() => undefined);
+}
+
 function carrierTo(t: Test, { cloud }: Fixture): TwinCarrier {
   const { name: _name, type: _type, ...options } = cloud.twinConfig();
   const carrier = new TwinCarrier(twinOptions.parse(options), { clock });
@@ -40,9 +44,10 @@ async function published(t: Test, publisher: Publisher): Promise<void> {
 
 async function start(t: Test, sessionLifetimeMs?: number) {
   const azure = await startAzure(t);
-  const link = new TwinLink();
+  const metered: number[] = [];
+  const link = new TwinLink((bytes) => metered.push(bytes));
   const publisher = await openPublisher(t, azure, link, sessionLifetimeMs);
-  return { azure, link, publisher, carrier: carrierTo(t, azure) };
+  return { azure, link, publisher, carrier: carrierTo(t, azure), metered };
 }
 
 t.test('a receipt arrives as it left, once; one that is older, foreign or none is dropped', async (t) => {
@@ -113,6 +118,24 @@ t.test(
   },
 );
 
+t.test(
+  'what the hub sends of a twin is metered as the hub does: reads and notices, also of others',
+  async (t) => {
+    const { azure, link, publisher, carrier, metered } = await start(t);
+    await published(t, publisher);
+    const { receipts } = await open(t, link);
+    await eventually(() => metered.length === 1);
+    const whole = receipt(5, 'gw-1', 1000);
+    await carrier.send(whole, never);
+    await eventually(() => receipts.length === 1);
+    azure.cloud.patchDesired('gw-1', { other: { part0: 'somebody else’s' } });
+    await eventually(() => metered.length === 3);
+    const units = metered.reduce((sum, bytes) => sum + Math.ceil(bytes / 4096), 0);
+    t.ok(units > 3, 'a receipt of more than one unit');
+    t.equal(units, azure.cloud.twinUnits());
+  },
+);
+
 t.test('connections that end with their token, or by another one, are followed', async (t) => {
   const { azure, link, publisher, carrier } = await start(t, 300);
   const { receipts } = await open(t, link);
@@ -122,7 +145,7 @@ t.test('connections that end with their token, or by another one, are followed',
     await eventually(() => receipts.at(-1)?.version === version);
     await clock.sleep(150);
   }
-  const other = await openPublisher(t, azure, new TwinLink());
+  const other = await openPublisher(t, azure, unmetered());
   await published(t, other);
   await carrier.send(receipt(6), never);
   await eventually(() => receipts.at(-1)?.version === 6);
@@ -131,7 +154,7 @@ t.test('connections that end with their token, or by another one, are followed',
 
 t.test('credentials that are changed take the twin with them', async (t) => {
   const azure = await startAzure(t);
-  const link = new TwinLink();
+  const link = unmetered();
   const entry = azure.cloud.agentConfig('gw-1');
   const wrong = JSON.stringify(entry['credentials']).replace(/SharedAccessKey=[^;]+/, 'SharedAccessKey=AAAA');
   const [provider] = agentConfigSchema.parse({

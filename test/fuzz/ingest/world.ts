@@ -126,8 +126,11 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
     config: routerConfigSchema.parse(raw),
     complaints: router.complaints,
     async status() {
-      const response = await fetch(`http://127.0.0.1:${admin}/v1/status`);
-      return (await response.json()) as RouterStatus;
+      // More streams than a run makes: all of them are in the first page.
+      const response = await fetch(`http://127.0.0.1:${admin}/v1/status?limit=10000`);
+      const status = (await response.json()) as RouterStatus;
+      if (status.next !== null) throw new Error('the router has more streams than a page');
+      return status;
     },
     unsettled: () => clouds.reduce((sum, cloud) => sum + cloud.meter().unsettled, 0),
     stopRouter: () => router.stop(),

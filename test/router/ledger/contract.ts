@@ -9,7 +9,9 @@ import { erasureCases } from './erasure-cases.ts';
 import { feedCases } from './feed-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
+import { listingCases } from './listing-cases.ts';
 import { testModel } from './model.ts';
+import { outcomeCases } from './outcome-cases.ts';
 import { policyCases } from './policy-cases.ts';
 import { retentionCases } from './retention-cases.ts';
 import { whereaboutsCases } from './whereabouts-cases.ts';
@@ -24,6 +26,8 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     gapCases(t, engine);
     conflictCases(t, engine);
     stateCases(t, engine);
+    listingCases(t, engine);
+    outcomeCases(t, engine);
     feedCases(t, engine);
     policyCases(t, engine);
     deadLetterCases(t, engine);
@@ -41,7 +45,8 @@ function recordCases(t: Test, engine: LedgerEngine): void {
   t.test('a record is held once, with everything it came with', async (t) => {
     const { ledger } = await fresh(t, engine);
     const [result] = await ledger.commit([entry({ seqs: [1] }, 'aws', 4242)]);
-    t.strictSame(result, { new: 1, duplicate: 0, causes: {}, conflict: 0, gap: 0 });
+    const ranges = [{ first: 1, last: 1, outcome: 'new' }];
+    t.strictSame(result, { new: 1, duplicate: 0, causes: {}, conflict: 0, gap: 0, ranges });
     const [held] = await ledger.read(0, 10);
     const { payload, ...rest } = held ?? { payload: Buffer.of() };
     t.equal(Buffer.from(payload).toString(), '1');
@@ -293,7 +298,7 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     t.match(results[0], { new: 0, duplicate: 0, gap: 0 });
     await ledger.commit([entry({ gateway: 'gw-2', seqs: [1] }, 'azure', 4)]);
     t.strictSame(
-      (await ledger.contacts()).sort((a, b) => a.lastWallMs - b.lastWallMs),
+      (await ledger.contacts('', 100)).sort((a, b) => a.lastWallMs - b.lastWallMs),
       [
         { gateway: 'gw-1', source: 'azure', lastWallMs: 2 },
         { gateway: 'gw-1', source: 'aws', lastWallMs: 3 },
@@ -376,7 +381,7 @@ async function everything(ledger: Ledger): Promise<unknown> {
   return {
     records: await ledger.read(0, 1000),
     completeness: await ledger.completeness(),
-    contacts: await ledger.contacts(),
+    contacts: await ledger.contacts('', 100),
     conflicts: await ledger.conflicts(100),
     deadLetters: await ledger.deadLetters(100),
     totals: await ledger.totals(),

@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/conflict-policy.ts';
-import type { CommitResult, Ledger, LedgerEntry } from '../../../router/ledger/ledger.ts';
+import type { CommitResult, Ledger, LedgerEntry, RangeOutcome } from '../../../router/ledger/ledger.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { GapReason } from '../../../shared/record.ts';
 import { testDir } from '../../test-dir.ts';
@@ -51,7 +51,8 @@ class ModelLedger {
       conflicts: 0,
     };
     this.streams.set(key, stream);
-    const result: CommitResult = { new: 0, duplicate: 0, causes: {}, conflict: 0, gap: 0 };
+    const result: CommitResult = { new: 0, duplicate: 0, causes: {}, conflict: 0, gap: 0, ranges: [] };
+    const outcomes = new Map<number, RangeOutcome['outcome']>();
     const winners: string[] = [];
     for (const { seq, payload } of envelope.records) {
       const text = Buffer.from(payload).toString();
@@ -61,8 +62,10 @@ class ModelLedger {
         stream.gaps.delete(seq);
         this.offsets.push(`${key}/${seq}=${text}`);
         result.new += 1;
+        outcomes.set(seq, 'new');
       } else if (known.all.some((version) => version.text === text)) {
         result.duplicate += 1;
+        outcomes.set(seq, 'duplicate');
         const { stands } = known;
         const other = stands && (stands.source === source ? 'same-source' : (sentAs ?? stands.sentAs));
         const cause = redelivered ? 'redelivery' : stands ? (other ?? 'other-source') : 'unknown';
@@ -70,6 +73,7 @@ class ModelLedger {
       } else {
         known.all.push({ text, source, sentAs });
         result.conflict += 1;
+        outcomes.set(seq, 'conflict');
         const policy = byName(envelope.stream);
         if (policy === 'keep-first') continue;
         const stood = known.stands;
@@ -85,11 +89,18 @@ class ModelLedger {
         if (stream.versions.has(seq) || stream.gaps.has(seq)) continue;
         stream.gaps.set(seq, reason);
         result.gap += 1;
+        outcomes.set(seq, 'gap');
       }
     }
     if (envelope.sealedAt !== null) stream.sealedAt = Math.max(stream.sealedAt ?? 0, envelope.sealedAt);
     stream.duplicates += result.duplicate;
     stream.conflicts += result.conflict;
+    for (let seq = 1; seq <= Math.max(0, ...outcomes.keys()); seq += 1) {
+      const outcome = outcomes.get(seq);
+      const before = result.ranges.at(-1);
+      if (outcome && before?.outcome === outcome && outcomes.get(seq - 1) === outcome) before.last = seq;
+      else if (outcome) result.ranges.push({ first: seq, last: seq, outcome });
+    }
     return result;
   }
 
