@@ -22,6 +22,7 @@ import type { Truth } from './truth.ts';
 const ANSWER_MS = 1000;
 /** An operator who found nobody tries again. */
 const COME_AGAIN_MS = 60_000;
+const CALM_MS = 1000;
 
 export interface GatewayOptions {
   name: string;
@@ -153,9 +154,10 @@ export class SimGateway {
 
   /** As it was in the beginning: no holds, the first policy. */
   calm(): void {
-    this.operator.releaseAll(this.#life?.holds);
     if (this.#inForce !== this.#options.first) this.#install(this.#options.first, 0);
     this.start();
+    // By then the agent has read its holds.
+    this.#options.time.after(CALM_MS, () => this.operator.releaseAll(this.#life?.holds));
   }
 
   hold(provider: string, reason: string, forMs: number | null): void {
