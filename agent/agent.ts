@@ -37,6 +37,7 @@ import { Sender } from './forward/sender.ts';
 import { HeapGrowth } from './heap.ts';
 import { History } from './history/history.ts';
 import { historyRoutes } from './history/routes.ts';
+import { holdFile } from './holds/hold-file.ts';
 import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
@@ -110,7 +111,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
     log: log('cost'),
   });
   const holds = new Holds({
-    file: join(config.data_dir, 'holds.json'),
+    file: holdFile(join(config.data_dir, 'holds.json')),
     now: () => {
       const { bootId: boot, quality } = bootClock.current();
       return {

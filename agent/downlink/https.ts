@@ -7,6 +7,8 @@ import type { ReceiptQuestion } from './downlink.ts';
 import type { HttpsDownlinkConfig } from './options.ts';
 import type { ReceiptReceiver } from './receiver.ts';
 
+type RouterConnection = Pick<RouterClient, 'send' | 'close'>;
+
 /** How long the router may hold a request: shorter while something waits for a receipt, so that its absence is noticed. */
 const WAIT_S = 20;
 const WAIT_BUSY_S = 2;
@@ -20,12 +22,14 @@ export interface LongPollOptions {
   receiver: ReceiptReceiver;
   tracker: Pick<ReceiptTracker, 'heard' | 'lost' | 'isWaiting'>;
   clock: Clock;
+  /** Rejects when it cannot be tried. Default: one over TLS. */
+  open?: (config: HttpsDownlinkConfig, clock: Clock) => Promise<RouterConnection>;
 }
 
 export class LongPoll implements ReceiptQuestion {
   readonly spacingMs = SPACING_MS;
   readonly #options: LongPollOptions;
-  #client: RouterClient | null = null;
+  #client: RouterConnection | null = null;
   #closed: boolean = false;
 
   constructor(options: LongPollOptions) {
@@ -46,9 +50,9 @@ export class LongPoll implements ReceiptQuestion {
   }
 
   async #poll(): Promise<string | null> {
-    const { config, gateway, receiver, tracker, clock } = this.#options;
+    const { config, gateway, receiver, tracker, clock, open = RouterClient.open } = this.#options;
     try {
-      this.#client ??= await RouterClient.open(config, clock);
+      this.#client ??= await open(config, clock);
     } catch (error) {
       return errorText(error);
     }

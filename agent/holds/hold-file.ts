@@ -1,6 +1,8 @@
 /** `holds.json` in the data folder, and what of a hold may come from outside. */
 import { z } from 'zod';
 import { duration } from '../../shared/config/kinds.ts';
+import { readStateFile, type StateFileRead, writeStateFile } from '../state-file.ts';
+import type { ManualHold } from './hold.ts';
 
 const REASON_CHARS_MAX = 200;
 const YEAR_MS = 366 * 86_400_000;
@@ -27,7 +29,7 @@ const moment = z.strictObject({
   synchronised: z.boolean(),
 });
 
-export const holdFileSchema = z.strictObject({
+const fileSchema = z.strictObject({
   version: z.literal(1),
   holds: z
     .array(
@@ -40,3 +42,18 @@ export const holdFileSchema = z.strictObject({
     )
     .max(1000),
 });
+
+/** What keeps the holds over restarts. */
+export interface HoldFile {
+  /** Never rejects. */
+  read(): Promise<StateFileRead<{ holds: readonly ManualHold[] }>>;
+  /** Rejects when the disk does not take them; those written before are still there then. */
+  write(holds: readonly ManualHold[]): Promise<void>;
+}
+
+export function holdFile(path: string): HoldFile {
+  return {
+    read: () => readStateFile(path, fileSchema),
+    write: (holds) => writeStateFile(path, { version: 1, holds }),
+  };
+}

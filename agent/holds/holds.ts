@@ -8,16 +8,15 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { RoutingEvent } from '../routing/core.ts';
-import { readStateFile, writeStateFile } from '../state-file.ts';
 import { leftMs, type ManualHold, type Moment, takenUp } from './hold.ts';
-import { holdFileSchema } from './hold-file.ts';
+import type { HoldFile } from './hold-file.ts';
 
 /** Of all providers together (I10). */
 const HOLDS_MAX = 100;
 const TICK_MS = 1000;
 
 interface HoldsOptions {
-  file: string;
+  file: HoldFile;
   now: () => Moment;
   dispatch: (event: RoutingEvent) => void;
   clock: Clock;
@@ -39,7 +38,7 @@ export class Holds implements Service {
   /** The holds are in force when it resolves. */
   async start(): Promise<void> {
     const { file, now, clock, log } = this.#options;
-    const read = await readStateFile(file, holdFileSchema);
+    const read = await file.read();
     if (read.state === 'damaged')
       log.error({ event: 'hold.file_damaged', problem: read.problem, effect: 'no manual holds' });
     const kept = read.state === 'ok' ? read.value.holds : [];
@@ -107,7 +106,7 @@ export class Holds implements Service {
 
   async #write(holds: readonly ManualHold[]): Promise<boolean> {
     try {
-      await writeStateFile(this.#options.file, { version: 1, holds });
+      await this.#options.file.write(holds);
       return true;
     } catch (error) {
       this.#options.log.error({ event: 'hold.file_not_written', error: errorText(error) });

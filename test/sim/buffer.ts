@@ -47,6 +47,8 @@ export interface SimBufferOptions {
   gateway: string;
   disk: Disk;
   limits: StoreLimits;
+  /** What the policy in force says of a stream, by the world's own record. */
+  copiesOf: (stream: string) => number;
   clock: ProcessClock;
   bootId: string;
   entropy: Entropy;
@@ -131,7 +133,7 @@ export class SimBuffer {
   accept({ epoch, stream, provider, first, last, copies, untilReceipt }: Acceptance): Promise<void> {
     return this.#operate(epoch, stream, (one) => {
       for (const range of accept(one.progress, provider, { first, last }, copies, untilReceipt)) {
-        for (const seq of this.#drop(one, range)) this.#options.truth.freed(this.#id(one, seq), copies);
+        for (const seq of this.#drop(one, range)) this.#freed(one, seq);
       }
     });
   }
@@ -339,6 +341,11 @@ export class SimBuffer {
       seqs.push(seq);
     }
     return seqs;
+  }
+
+  #freed(stream: DiskStream, seq: number): void {
+    const { truth, copiesOf } = this.#options;
+    truth.freed(this.#id(stream, seq), stream.name, copiesOf(stream.name));
   }
 
   #waitingBytes(): number {

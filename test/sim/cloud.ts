@@ -53,8 +53,8 @@ export interface CloudOptions {
   time: VirtualTime;
   entropy: Entropy;
   truth: Truth;
-  /** Zone of a stream, and the regions of each zone: the world's own list (I4). */
-  mayHold: (stream: string, region: string) => boolean;
+  /** By the zones of the gateway's policy in force, and the regions of each zone: the world's own list (I4). */
+  mayHold: (gateway: string, stream: string, region: string) => boolean;
   /** False: nobody is there, and the message is asked for later. */
   deliver: (message: CloudMessage) => boolean;
 }
@@ -183,7 +183,7 @@ export class Cloud {
     if (stream === HEARTBEAT_STREAM) return;
     const says = records.length + gaps.length > 0 || sealedAt !== null;
     truth.check(says, 'I3', () => `an envelope of ${stream} of ${gateway} tells of no record, gap or end`);
-    truth.check(mayHold(stream, region), 'I4', () => `${stream} of ${gateway} left for ${region}`);
+    truth.check(mayHold(gateway, stream, region), 'I4', () => `${stream} of ${gateway} left for ${region}`);
     let before = 0;
     for (const record of records) {
       const id = `${gateway}/${epoch}/${stream}/${record.seq}`;

@@ -1,4 +1,5 @@
 /** What a gateway's disk holds: it outlives the agent, and may be replaced by an older copy of itself. */
+import type { ManualHold } from '../../agent/holds/hold.ts';
 import type { Progress } from '../../agent/store/progress.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -20,6 +21,8 @@ export class Disk {
   starts: number = 0;
   epochs = new Map<string, EnvelopeClock>();
   streams: DiskStream[] = [];
+  /** The file of the operator's holds, beside the buffer: no copy of the buffer has it. */
+  holds: readonly ManualHold[] | null = null;
   /** Syncs wait until then. */
   stalledUntilMs: number = 0;
   /** Syncs fail until then. */

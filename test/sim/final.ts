@@ -7,7 +7,11 @@ import type { KnownRecord, Truth } from './truth.ts';
 export function finalChecks(truth: Truth, ledger: LedgerDisk): void {
   for (const [id, known] of truth.records) {
     const isThere = ledger.records.has(id);
-    truth.check(isThere || isExcused(known), 'I3', () => `${id} is neither in the ledger nor given up`);
+    truth.check(
+      isThere || isExcused(truth, id, known),
+      'I3',
+      () => `${id} is neither in the ledger nor given up`,
+    );
     truth.check(!isThere || known.isForwarded, 'I5', () => `${id} is in the ledger and never arrived`);
   }
   checkSealed(truth, ledger);
@@ -22,7 +26,7 @@ export function finalChecks(truth: Truth, ledger: LedgerDisk): void {
       const known = truth.records.get(id);
       const claims = Number(isThere) + Number(missing.has(seq)) + Number(gaps.has(seq));
       truth.check(claims === 1, 'I6', () => `${id} is held, missing and given up ${claims} times in all`);
-      const mayMiss = known !== undefined && isExcused(known);
+      const mayMiss = known !== undefined && isExcused(truth, id, known);
       truth.check(!missing.has(seq) || mayMiss, 'I6', () => `${id} is stated as missing`);
       truth.check(
         !gaps.has(seq) || known?.isGivenUp === true,
@@ -30,7 +34,7 @@ export function finalChecks(truth: Truth, ledger: LedgerDisk): void {
         () => `${id} is stated as given up, and was not`,
       );
       truth.check(
-        !(known?.isGivenUp && missing.has(seq)) || known.isGapDropped || known.isRestoredAway,
+        !(known?.isGivenUp && missing.has(seq)) || isGapLost(truth, id, known) || known.isRestoredAway,
         'I6',
         () => `${id} was given up, and the router does not know`,
       );
@@ -51,8 +55,20 @@ function checkSealed(truth: Truth, ledger: LedgerDisk): void {
   }
 }
 
-/** It may be absent: a cloud acknowledged and dropped every copy, it was given up, or the disk went back in time. */
-function isExcused(known: KnownRecord): boolean {
-  const isDropped = known.acknowledged.size > 0 && !known.isForwarded;
+/**
+ * It may be absent: a cloud acknowledged and dropped every copy of a stream that waits for no receipt, it was given up, or the disk
+ * went back in time.
+ */
+function isExcused(truth: Truth, id: string, known: KnownRecord): boolean {
+  const isDropped = known.acknowledged.size > 0 && !known.isForwarded && !waitsForReceipt(truth, id);
   return isDropped || known.isGivenUp || known.isRestoredAway;
+}
+
+/** In a stream that waits for receipts a gap that was dropped is announced again. */
+function isGapLost(truth: Truth, id: string, { isGapDropped }: KnownRecord): boolean {
+  return isGapDropped && !waitsForReceipt(truth, id);
+}
+
+function waitsForReceipt(truth: Truth, id: string): boolean {
+  return truth.untilReceipt.has(id.split('/')[2] ?? '');
 }

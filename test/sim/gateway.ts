@@ -1,47 +1,42 @@
 /**
- * One gateway of a world: a machine with a disk, and one agent after the other on it. Intake, forwarder, senders and the
- * routing core are the real ones on a virtual clock; the buffer and the clouds are the world's.
+ * One gateway of a world: a machine with a disk, an operator and a policy in force, and one agent after the other on it.
  */
-import { createIntake, type Intake } from '../../agent/broker/intake.ts';
-import { Forwarder } from '../../agent/forward/forwarder.ts';
-import { LiveRouting } from '../../agent/forward/live-routing.ts';
-import { Sender } from '../../agent/forward/sender.ts';
+import type { LiveRouting } from '../../agent/forward/live-routing.ts';
 import type { RoutingMemory } from '../../agent/routing/core.ts';
 import type { StoreLimits } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
-import type { Entropy } from '../../shared/entropy.ts';
-import { type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
+import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
 import { createLogger, type Logger } from '../../shared/log.ts';
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
-import { SimBuffer } from './buffer.ts';
+import { type Agent, AWAKE_MS, startAgent } from './agent.ts';
 import type { Cloud } from './cloud.ts';
 import { Disk } from './disk.ts';
+import type { DownlinkFault } from './downlink.ts';
+import { Operator } from './operator.ts';
+import { type Facts, type InForce, mayHold, nextProposal, read } from './policies.ts';
+import type { SimRouter } from './router.ts';
 import { RoutingLog } from './routing-log.ts';
 import { Machine, ProcessClock, type VirtualTime } from './time.ts';
 import type { Truth } from './truth.ts';
 
 /** A publish is answered within this, disk faults apart, whatever the clouds do (I9). */
 const ANSWER_MS = 1000;
-/** Around what happens, periodic timers keep their period for so long. */
-const AWAKE_MS = 400;
+/** An operator who found nobody tries again. */
+const COME_AGAIN_MS = 60_000;
+const CALM_MS = 1000;
 
 export interface GatewayOptions {
   name: string;
-  policy: Policy;
+  /** The policy that it begins with. */
+  first: InForce;
   limits: StoreLimits;
-  facts: ProviderFacts[];
+  facts: readonly Facts[];
+  router: SimRouter;
+  downlinkFaults: ReadonlySet<DownlinkFault>;
   clouds: ReadonlyMap<string, Cloud>;
   time: VirtualTime;
   entropy: Entropy;
   truth: Truth;
   nextNumber: () => number;
-}
-
-interface Life {
-  clock: ProcessClock;
-  buffer: SimBuffer;
-  intake: Intake;
-  routing: LiveRouting;
 }
 
 export class SimGateway {
@@ -51,12 +46,16 @@ export class SimGateway {
   backup: Disk | null = null;
   /** Switches of the stream `telemetry`, in all lives. */
   switches: number = 0;
+  /** Times that records were sent again because a cloud had acknowledged and not delivered them. */
+  undelivered: number = 0;
+  readonly operator: Operator;
+  #inForce: InForce;
   readonly #options: GatewayOptions;
   readonly #log: Logger = createLogger(
     { level: 'info', levels: {} },
     { write: (line) => this.#logged(line) },
   );
-  #life: Life | null = null;
+  #life: Agent | null = null;
   /** What the last agent had written down of its routing, and when. */
   #remembered: { memory: RoutingMemory; bootId: string; savedMs: number } | null = null;
   #watch: RoutingLog | null = null;
@@ -65,6 +64,8 @@ export class SimGateway {
   constructor(options: GatewayOptions) {
     this.#options = options;
     this.machine = new Machine(options.time, 1.7e12);
+    this.operator = new Operator(options.time);
+    this.#inForce = options.first;
     this.start();
   }
 
@@ -87,77 +88,32 @@ export class SimGateway {
 
   start(): void {
     if (this.#life) return;
-    const { name, policy, limits, facts, clouds, time, entropy, truth } = this.#options;
+    const { name, time, truth } = this.#options;
     const clock = new ProcessClock(time, this.machine);
-    const bootId = `boot-${this.machine.boots}`;
-    const nowMs = (): number => time.nowMs;
-    const buffer = new SimBuffer({
-      gateway: name,
-      disk: this.disk,
-      limits,
-      clock,
-      bootId,
-      entropy,
-      truth,
-      nowMs,
-    });
+    const { policy } = this.#inForce;
     const watch = new RoutingLog({ truth, clock, policy });
     this.#watch = watch;
-    const log = this.#log;
-    const routing = new LiveRouting({ policy, providers: facts, clock, log });
-    this.#recall(routing, bootId, clock.monoMs());
-    const senders = new Map(
-      [...clouds].map(([provider, cloud]) => {
-        const inner = cloud.publisher(name, clock);
-        const publisher: typeof inner = {
-          ...inner,
-          publish: (message, deadlineMs, signal) => {
-            watch.publishes(provider, message.stream);
-            if (message.stream !== HEARTBEAT_STREAM) this.machine.wake(AWAKE_MS);
-            return inner.publish(message, deadlineMs, signal);
-          },
-        };
-        return [
-          provider,
-          new Sender({
-            provider,
-            publisher,
-            routing,
-            clock,
-            log,
-            count: () => 0,
-            onOutcome: () => undefined,
-          }),
-        ];
-      }),
-    );
-    const currentClock = (): EnvelopeClock => ({
-      bootId,
-      offsetMs: Math.round(clock.wallMs() - clock.monoMs()),
-      quality: 'unsynchronised',
-    });
-    const forwarder = new Forwarder({
-      gateway: name,
+    this.#life = startAgent({
+      ...this.#options,
+      machine: this.machine,
+      disk: this.disk,
+      clock,
+      bootId: `boot-${this.machine.boots}`,
       policy,
-      store: buffer,
-      routing,
-      senders,
-      currentClock,
-      clock,
-      log,
+      copiesOf: (stream) => this.#inForce.policy.streams[stream]?.redundancy ?? 1,
+      recall: (routing, bootId) => this.#recall(routing, bootId, clock.monoMs()),
+      onPublish: (provider, stream) => {
+        watch.publishes(provider, stream);
+        truth.check(
+          !this.operator.isHeld(provider),
+          'I4',
+          () => `${name} used ${provider}, which is on hold`,
+        );
+        truth.check(this.#inForce.isSound, 'I8', () => `${name} works by a policy that is not sound`);
+      },
+      log: this.#log,
     });
-    const streams = Object.entries(policy.streams).map(([stream, { topics }]) => ({
-      name: stream,
-      filters: topics,
-    }));
-    this.#life = {
-      clock,
-      buffer,
-      routing,
-      intake: createIntake({ store: buffer, streams, clock, log }),
-    };
     this.machine.wake(AWAKE_MS);
-    void forwarder.start();
   }
 
   /** SIGKILL of the agent, or the power cut that also ends the machine's uptime. */
@@ -173,7 +129,53 @@ export class SimGateway {
     }
     life.clock.kill();
     life.buffer.crash(this.#options.entropy.float() < 0.5);
+    this.operator.crashed();
     this.#life = null;
+  }
+
+  /** Of the policy in force: where a stream's records may be (I4). */
+  mayHold(stream: string, region: string): boolean {
+    return mayHold(this.#inForce, stream, region);
+  }
+
+  /** Somebody wants another policy in force, drawn from `draw`: at once, or at a restart that takes `restartMs` (I8). */
+  propose(draw: number, restartMs: number | null): void {
+    const { facts, truth } = this.#options;
+    const next = nextProposal(this.#inForce, facts, seededEntropy(draw), restartMs === null);
+    const taken = read(next, facts);
+    truth.note('policy', this.name, String(taken !== null), String(next.isSound));
+    truth.check(
+      (taken !== null) === next.isSound,
+      'I8',
+      () => `${this.name} misjudged ${JSON.stringify(next)}`,
+    );
+    if (taken) this.#install(taken, restartMs);
+  }
+
+  /** As it was in the beginning: no holds, the first policy. */
+  calm(): void {
+    if (this.#inForce !== this.#options.first) this.#install(this.#options.first, 0);
+    this.start();
+    // By then the agent has read its holds.
+    this.#options.time.after(CALM_MS, () => this.operator.releaseAll(this.#life?.holds));
+  }
+
+  hold(provider: string, reason: string, forMs: number | null): void {
+    if (this.#life) this.operator.hold(this.#life.holds, provider, reason, forMs);
+  }
+
+  /** An operator who finds no agent comes again. */
+  release(provider: string, reason: string): void {
+    if (this.#life) this.operator.release(this.#life.holds, provider, reason);
+    else this.#options.time.after(COME_AGAIN_MS, () => this.release(provider, reason));
+  }
+
+  #install(policy: InForce, restartMs: number | null): void {
+    const isUp = this.isUp;
+    if (restartMs !== null) this.crash();
+    this.#inForce = policy;
+    if (restartMs === null) this.#life?.routing.dispatch({ kind: 'policy', policy: policy.policy });
+    else if (isUp) this.#options.time.after(restartMs, () => this.start());
   }
 
   #recall(routing: LiveRouting, bootId: string, nowMs: number): void {
@@ -228,7 +230,9 @@ export class SimGateway {
         if (known && !known.isForwarded) known.isRestoredAway = true;
       }
     }
+    const { holds } = this.disk;
     this.disk = backup.copy();
+    this.disk.holds = holds;
   }
 
   #diskIsBad(sinceMs: number): boolean {
@@ -237,5 +241,6 @@ export class SimGateway {
 
   #logged(line: string): void {
     if (this.#watch?.line(line)) this.switches += 1;
+    if (line.includes('"receipts.undelivered"')) this.undelivered += 1;
   }
 }

@@ -1,13 +1,10 @@
 /** Failover must not flap: the whole agent on a virtual clock, with steady traffic. */
 import t from 'tap';
+import { plainProposal } from './policies.ts';
 import { World } from './world.ts';
 
 t.test('a primary that loses 30 % costs at most one switch in ten minutes', async (t) => {
-  const world = new World(
-    1,
-    { gateways: 1, endMs: 0, faults: [] },
-    { streams: { telemetry: { topics: ['#'] } } },
-  );
+  const world = new World(1, { gateways: 1, endMs: 0, faults: [] }, plainProposal({}));
   const [gateway] = world.gateways;
   if (!gateway) throw new Error('a world has a gateway');
   world.steady(gateway, 'telemetry', 500, 660_000);

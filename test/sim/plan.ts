@@ -42,6 +42,21 @@ export type Fault =
   | { kind: 'clock-jump'; atMs: number; durationMs: 0; gateway: number; jumpMs: number }
   /** An older copy of the buffer is put back. */
   | { kind: 'restore'; atMs: number; durationMs: number; gateway: number }
+  /** Receipts do not come through; `share` of the polls fails. */
+  | { kind: 'receipt-loss'; atMs: number; durationMs: number; gateway: number | null; share: number }
+  /** An operator's hold, released by hand at its end; it may end by itself after `forMs`. */
+  | {
+      kind: 'hold';
+      atMs: number;
+      durationMs: number;
+      gateway: number;
+      /** Null: all of them. */
+      cloud: CloudName | null;
+      reason: string;
+      forMs: number | null;
+    }
+  /** Another policy, drawn from `draw`: at a restart that takes `durationMs`, or, `isLive`, of what routing alone reads, at once. */
+  | { kind: 'policy'; atMs: number; durationMs: number; gateway: number; draw: number; isLive: boolean }
   | { kind: 'router-crash'; atMs: number; durationMs: number; gateway: null }
   /** The ledger refuses to commit. */
   | { kind: 'ledger-failure'; atMs: number; durationMs: number; gateway: null };
@@ -61,6 +76,10 @@ const LONGEST_MS = 7_200_000;
 /** Faults come in clusters: so often the next one strikes within a minute. */
 const CLUSTER_SHARE = 0.35;
 const CLUSTER_MS = 60_000;
+
+/** Of what happens, this share is an operator's doing, or happens to the receipts. */
+const CONTROL_SHARE = 0.3;
+const HOLD_REASONS = ['by hand', 'storm', 'audit'] as const;
 
 const CLOUD_FAULTS: readonly CloudFaultKind[] = [
   'refuse',
@@ -94,6 +113,7 @@ function faultAt(atMs: number, gateways: number, entropy: Entropy): Fault {
   const gateway = Math.floor(entropy.float() * gateways);
   const durationMs = Math.round(SHORTEST_MS * (LONGEST_MS / SHORTEST_MS) ** entropy.float());
   const briefMs = Math.min(durationMs, 30_000);
+  if (entropy.float() < CONTROL_SHARE) return controlFault(atMs, durationMs, gateway, entropy);
   const draw = entropy.float();
   if (draw < 0.58) return cloudFault(atMs, durationMs, gateway, entropy);
   if (draw < 0.64) return { kind: 'disk-stall', atMs, durationMs: briefMs, gateway };
@@ -107,6 +127,22 @@ function faultAt(atMs: number, gateways: number, entropy: Entropy): Fault {
   if (draw < 0.9) return { kind: 'restore', atMs, durationMs: briefMs, gateway };
   if (draw < 0.95) return { kind: 'router-crash', atMs, durationMs, gateway: null };
   return { kind: 'ledger-failure', atMs, durationMs: briefMs, gateway: null };
+}
+
+function controlFault(atMs: number, durationMs: number, gateway: number, entropy: Entropy): Fault {
+  const draw = entropy.float();
+  if (draw < 0.2) {
+    const share = entropy.float() < 0.5 ? 1 : entropy.float();
+    return { kind: 'receipt-loss', atMs, durationMs, gateway: entropy.float() < 0.4 ? gateway : null, share };
+  }
+  if (draw < 0.65) {
+    const cloud = entropy.float() < 0.15 ? null : pick(CLOUDS, entropy);
+    const forMs = entropy.float() < 0.3 ? 1000 + Math.round(durationMs * entropy.float()) : null;
+    return { kind: 'hold', atMs, durationMs, gateway, cloud, reason: pick(HOLD_REASONS, entropy), forMs };
+  }
+  const isLive = entropy.float() < 0.5;
+  const draws = Math.floor(entropy.float() * 2 ** 32);
+  return { kind: 'policy', atMs, durationMs: Math.min(durationMs, 30_000), gateway, draw: draws, isLive };
 }
 
 function cloudFault(atMs: number, durationMs: number, gateway: number, entropy: Entropy): Fault {

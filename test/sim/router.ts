@@ -2,8 +2,11 @@
  * The router of a world: the real intake (router/ingest.ts) over a ledger whose rules are the real ones and whose disk is the
  * world's. A commit lands whole or not at all; a crash between commit and settlement leaves the message to come again.
  */
+
+import type { Answer } from '../../router/api/answer.ts';
+import { Downlink } from '../../router/api/downlink.ts';
 import { createIngest, type Ingest } from '../../router/ingest.ts';
-import type { CommitResult, LedgerEntry } from '../../router/ledger/ledger.ts';
+import type { CommitResult, LedgerEntry, StreamCompleteness } from '../../router/ledger/ledger.ts';
 import { committed, type Judged, nothingCommitted } from '../../router/ledger/outcome.ts';
 import { causeOf, countCause, type Way } from '../../router/ledger/repeat-cause.ts';
 import {
@@ -15,6 +18,8 @@ import {
   judge,
   type StreamState,
 } from '../../router/ledger/rules.ts';
+import { Receipts } from '../../router/receipts/receipts.ts';
+import { SparseLog } from '../../router/sparse-log.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { createLogger } from '../../shared/log.ts';
@@ -24,6 +29,8 @@ import { Machine, ProcessClock, type VirtualTime } from './time.ts';
 import type { Truth } from './truth.ts';
 
 const COMMIT_MS = 15;
+/** Between two receipts for one gateway. */
+const RECEIPT_INTERVAL_MS = 1000;
 
 /** What the ledger's disk holds. */
 export class LedgerDisk {
@@ -52,6 +59,13 @@ export class LedgerDisk {
       this.streams.set(name, { key: { gateway, epoch, stream }, state });
       return result;
     });
+  }
+
+  /** What it can state of a gateway's streams. */
+  completeness(gateway: string): StreamCompleteness[] {
+    return [...this.streams.values()]
+      .filter(({ key }) => key.gateway === gateway)
+      .map(({ key, state }) => completenessOf(key, state));
   }
 
   /** Whether everything that an envelope says is here. */
@@ -85,7 +99,8 @@ export class LedgerDisk {
 
   #keep(id: string, record: TelemetryRecord, { source, sentAs = null }: LedgerEntry): void {
     this.#truth.check(!this.records.has(id), 'I5', () => `${id} is in the ledger twice`);
-    this.#truth.arrived(id, record, 'the ledger');
+    const known = this.#truth.arrived(id, record, 'the ledger');
+    if (known) known.isInLedger = true;
     this.records.set(id, { record, way: { source, sentAs } });
   }
 }
@@ -103,7 +118,7 @@ export class SimRouter {
   readonly #machine: Machine;
   /** Messages that wait for a router. */
   #parked: CloudMessage[] = [];
-  #life: { clock: ProcessClock; ingest: Ingest } | null = null;
+  #life: { clock: ProcessClock; ingest: Ingest; downlink: Downlink; end: AbortController } | null = null;
 
   constructor(options: SimRouterOptions) {
     this.#options = options;
@@ -122,7 +137,19 @@ export class SimRouter {
       deadLetter: async ({ detail }: { detail: string }) =>
         this.#options.truth.check(false, 'I6', () => `a dead letter: ${detail}`),
     };
-    this.#life = { clock, ingest: createIngest({ ledger, clock, log }) };
+    const completeness = async (gateway: string): Promise<StreamCompleteness[]> => {
+      if (this.#options.time.nowMs < this.disk.failsUntilMs) throw new Error('the ledger failed');
+      return this.disk.completeness(gateway);
+    };
+    const receipts = new Receipts({ ledger: { completeness }, clock, intervalMs: RECEIPT_INTERVAL_MS });
+    const onCommit = (committed: readonly LedgerEntry[]): void =>
+      receipts.committed(committed.map(({ envelope }) => envelope));
+    this.#life = {
+      clock,
+      ingest: createIngest({ ledger, clock, log, onCommit }),
+      downlink: new Downlink(receipts, new SparseLog({ log, clock })),
+      end: new AbortController(),
+    };
     const parked = this.#parked;
     this.#parked = [];
     for (const message of parked) this.#options.clouds.get(message.cloud)?.deliver(message);
@@ -130,7 +157,20 @@ export class SimRouter {
 
   crash(): void {
     this.#life?.clock.kill();
+    this.#life?.end.abort();
     this.#life = null;
+  }
+
+  /** A gateway asks for its receipt. Null: no router runs, or it died meanwhile. */
+  async poll(gateway: string, query: object, signal: AbortSignal): Promise<Answer | null> {
+    const life = this.#life;
+    if (!life) return null;
+    const { promise: died, resolve } = Promise.withResolvers<null>();
+    const die = (): void => resolve(null);
+    life.end.signal.addEventListener('abort', die);
+    const answer = await Promise.race([life.downlink.poll(gateway, query, signal), died]);
+    life.end.signal.removeEventListener('abort', die);
+    return answer;
   }
 
   /** False while no router runs. */

@@ -1,6 +1,6 @@
 /** What each fault of the plan does to the world, and how it ends. */
 import type { CloudFault } from './cloud.ts';
-import type { Fault } from './plan.ts';
+import { CLOUDS, type Fault } from './plan.ts';
 import type { World } from './world.ts';
 
 /** A Pi has no clock of its own: it begins here, and the network corrects it a while later. */
@@ -46,6 +46,23 @@ export function strike(world: World, fault: Fault): void {
         gateway.start();
       });
       return;
+    case 'hold': {
+      const held = CLOUDS.filter((cloud) => fault.cloud === null || fault.cloud === cloud);
+      for (const cloud of held) {
+        gateway.hold(cloud, fault.reason, fault.forMs);
+        time.at(endMs, () => gateway.release(cloud, fault.reason));
+      }
+      return;
+    }
+    case 'policy':
+      gateway.propose(fault.draw, fault.isLive ? null : fault.durationMs);
+      return;
+    case 'receipt-loss': {
+      const loss = { gateway: fault.gateway === null ? null : gateway.name, share: fault.share };
+      world.downlinkFaults.add(loss);
+      time.at(endMs, () => world.downlinkFaults.delete(loss));
+      return;
+    }
     case 'router-crash':
       router.crash();
       time.at(endMs, () => router.start());

@@ -115,6 +115,7 @@ interface Periodic {
 export class Machine {
   readonly #time: VirtualTime;
   readonly #periodic = new Set<Periodic>();
+  readonly #sleepers = new Set<() => void>();
   #bootedMs: number;
   #awakeUntilMs = 0;
   /** Wall clock minus the world's time. */
@@ -145,6 +146,21 @@ export class Machine {
     for (const periodic of this.#periodic) {
       if (periodic.nextMs > nowMs + periodic.periodMs) this.#arm(periodic);
     }
+    for (const wakeUp of this.#sleepers) wakeUp();
+  }
+
+  /** Resolves when the machine is awake, at the latest after `withinMs`. */
+  awake(withinMs: number): Promise<void> {
+    if (this.#time.nowMs < this.#awakeUntilMs) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wakeUp = (): void => {
+        timer.cancel();
+        this.#sleepers.delete(wakeUp);
+        resolve();
+      };
+      const timer = this.#time.after(withinMs, wakeUp);
+      this.#sleepers.add(wakeUp);
+    });
   }
 
   every(periodMs: number, fire: () => void): Timer {
@@ -209,11 +225,13 @@ export class ProcessClock implements Clock {
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.setTimer(delayMs, resolve);
-      signal?.addEventListener('abort', () => {
+      const over = (): void => {
         timer.cancel();
+        signal?.removeEventListener('abort', over);
         resolve();
-      });
+      };
+      const timer = this.setTimer(delayMs, over);
+      signal?.addEventListener('abort', over);
     });
   }
 

@@ -35,6 +35,7 @@ export interface KnownRecord {
   readonly sentAs: Set<SendReason | null>;
   /** A cloud has it on its way to the router. */
   isForwarded: boolean;
+  isInLedger: boolean;
   isGivenUp: boolean;
   /** An envelope that announced it as given up was dropped after its acknowledgement. */
   isGapDropped: boolean;
@@ -51,14 +52,17 @@ export class Truth {
   readonly records = new Map<string, KnownRecord>();
   /** Duplicates that the ledger found, by cause. */
   readonly repeats = new Map<RepeatCause, number>();
+  /** Streams whose rows stay until the ledger has them. */
+  readonly untilReceipt: ReadonlySet<string>;
   readonly #time: VirtualTime;
   readonly #digest = createHash('sha256');
   readonly #epochs = new Set<string>();
   /** Publications that were durable at some time. */
   readonly #stored = new Set<number>();
 
-  constructor(time: VirtualTime) {
+  constructor(time: VirtualTime, untilReceipt: ReadonlySet<string>) {
     this.#time = time;
+    this.untilReceipt = untilReceipt;
   }
 
   check(holds: boolean, invariant: Invariant, what: () => string): void {
@@ -104,6 +108,7 @@ export class Truth {
       acknowledged: new Set(),
       sentAs: new Set(),
       isForwarded: false,
+      isInLedger: false,
       isGivenUp: false,
       isGapDropped: false,
       isRestoredAway: false,
@@ -143,10 +148,15 @@ export class Truth {
     return known;
   }
 
-  /** The buffer freed a row. */
-  freed(id: string, copies: number): void {
-    const held = this.records.get(id)?.acknowledged.size ?? 0;
+  /** The buffer freed a row of a stream with so many copies by the policy in force. */
+  freed(id: string, stream: string, copies: number): void {
+    const known = this.records.get(id);
+    const held = known?.acknowledged.size ?? 0;
     this.check(held >= copies, 'I3', () => `${id} was freed with ${held} of ${copies} copies`);
+    // One that was given up and is there again since an older copy was put back is covered as given up.
+    const isThere = known?.isInLedger === true || known?.isGivenUp === true;
+    const holds = !this.untilReceipt.has(stream) || isThere;
+    this.check(holds, 'I3', () => `${id} was freed before the ledger had it`);
   }
 }
 

@@ -6,24 +6,18 @@
 import { limitsOf, type StoreLimits } from '../../agent/store/limits.ts';
 import type { RepeatCause } from '../../router/ledger/repeat-cause.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
-import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy.ts';
 import { Cloud } from './cloud.ts';
+import type { DownlinkFault } from './downlink.ts';
 import { finalChecks } from './final.ts';
 import { SimGateway } from './gateway.ts';
-import { CLOUDS, type CloudName, type Fault, type Plan, pick, planOf } from './plan.ts';
+import { type CloudName, type Fault, type Plan, pick, planOf } from './plan.ts';
+import { firstProposal, type Proposal, providers, read, STREAMS } from './policies.ts';
 import { SimRouter } from './router.ts';
 import { strike } from './strike.ts';
 import { VirtualTime } from './time.ts';
 import { Truth, type Violation } from './truth.ts';
 
-/** The zones as this world knows them, whatever the policy's code makes of them (I4). */
-const REGIONS: Readonly<Record<CloudName, readonly [string, string]>> = {
-  aws: ['eu-west-1', 'us-east-1'],
-  azure: ['westeurope', 'eastus'],
-  gcp: ['europe-west1', 'us-central1'],
-};
-const EU: ReadonlySet<string> = new Set(CLOUDS.map((cloud) => REGIONS[cloud][0]));
-const STREAMS = ['alarm', 'eu', 'telemetry'] as const;
 /** Between two bursts of a gateway in a quiet hour, in the mean. */
 const BURST_EVERY_MS = 5_400_000;
 const BURST_RECORDS_MAX = 24;
@@ -98,20 +92,24 @@ export class World {
   readonly router: SimRouter;
   readonly clouds: Map<CloudName, Cloud> = new Map();
   readonly gateways: SimGateway[];
+  readonly downlinkFaults: Set<DownlinkFault> = new Set();
   readonly #plan: Plan;
   readonly #traffic: Entropy;
   #numbers = 0;
 
-  constructor(seed: number, plan: Plan, document?: Record<string, unknown>) {
+  constructor(seed: number, plan: Plan, proposal?: Proposal) {
     // Each part draws from entropy of its own, so that leaving a fault out changes the rest as little as can be.
     const part = (n: number): Entropy => seededEntropy((seed ^ Math.imul(n, 0x9e3779b1)) >>> 0);
     this.#plan = plan;
-    this.truth = new Truth(this.time);
-    const { time, truth } = this;
     const setup = part(1);
     this.#traffic = part(2);
     const facts = providers(setup);
-    const policy = policySchema.parse(document ?? policyDocument(setup, facts));
+    const first = read(proposal ?? firstProposal(setup, facts), facts);
+    if (!first) throw new Error('the first policy is sound');
+    const { streams } = first.policy;
+    const untilReceipt = Object.keys(streams).filter((name) => streams[name]?.until === 'receipt');
+    this.truth = new Truth(this.time, new Set(untilReceipt));
+    const { time, truth } = this;
     this.router = new SimRouter({ time, entropy: part(3), truth, clouds: this.clouds });
     for (const [i, { name, region }] of facts.entries()) {
       const cloud = new Cloud({
@@ -120,21 +118,24 @@ export class World {
         time,
         entropy: part(10 + i),
         truth,
-        mayHold: (stream, where) => stream !== 'eu' || EU.has(where),
+        mayHold: (gateway, stream, where) =>
+          this.gateways.some((one) => one.name === gateway && one.mayHold(stream, where)),
         deliver: (message) => this.router.deliver(message),
       });
       this.clouds.set(name, cloud);
     }
-    const limits = storeLimits(policy, pick([600, 600, 4_000, 1_000_000], setup));
+    const limits = storeLimits(first.policy, pick([600, 600, 4_000, 1_000_000], setup));
     this.gateways = Array.from(
       { length: plan.gateways },
       (_, i) =>
         new SimGateway({
           name: `gw-${i + 1}`,
-          policy,
+          first,
           limits,
           facts,
           clouds: this.clouds,
+          router: this.router,
+          downlinkFaults: this.downlinkFaults,
           time,
           truth,
           entropy: part(100 + i),
@@ -213,11 +214,12 @@ export class World {
   #heal(): void {
     for (const cloud of this.clouds.values()) cloud.faults.clear();
     this.router.disk.failsUntilMs = 0;
+    this.downlinkFaults.clear();
     this.router.start();
     for (const gateway of this.gateways) {
       gateway.disk.stalledUntilMs = 0;
       gateway.disk.failsUntilMs = 0;
-      gateway.start();
+      gateway.calm();
     }
   }
 
@@ -233,51 +235,6 @@ export class World {
     truth.check(stuck.length === 0, 'I9', () => `${stuck} still hold records long after all healed`);
     await time.runTo(time.nowMs + SETTLE_MS);
   }
-}
-
-type Facts = ProviderFacts & { name: CloudName };
-
-/** At least one of them in the EU, so that every stream has somewhere to go. */
-function providers(entropy: Entropy): Facts[] {
-  const euAt = Math.floor(entropy.float() * CLOUDS.length);
-  return CLOUDS.map((name, i) => ({
-    name,
-    type: name,
-    region: REGIONS[name][i === euAt || entropy.float() < 0.5 ? 0 : 1],
-    enabled: true,
-    priority: i + 1,
-    slaPercent: 99.9,
-    certifications: [],
-  }));
-}
-
-function policyDocument(entropy: Entropy, facts: readonly Facts[]): Record<string, unknown> {
-  const inEu = facts.filter(({ region }) => EU.has(region)).length;
-  const preferred = entropy.float() < 0.5 ? [pick(CLOUDS, entropy)] : [];
-  return {
-    failover: { standby_probe: pick(['10m', '30m', '1h'], entropy) },
-    streams: {
-      alarm: {
-        topics: ['plant/alarm'],
-        redundancy: 1 + Math.floor(entropy.float() * 3),
-        priority: 9,
-        linger: '20ms',
-        envelope_bytes: 512,
-      },
-      eu: {
-        topics: ['plant/eu'],
-        data_residency: 'eu',
-        redundancy: entropy.float() < 0.5 ? inEu : 1,
-        priority: 5,
-      },
-      telemetry: {
-        topics: ['#'],
-        priority: 1,
-        preferred_providers: preferred,
-        mode: entropy.float() < 0.3 ? 'split' : 'failover',
-      },
-    },
-  };
 }
 
 function storeLimits({ streams }: Policy, maxBytes: number): StoreLimits {

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { leftMs, type ManualHold, type Moment, takenUp } from '../../../agent/holds/hold.ts';
+import { holdFile } from '../../../agent/holds/hold-file.ts';
 import { Holds } from '../../../agent/holds/holds.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
@@ -54,7 +55,7 @@ function holdsIn(folder: string, clock = new ManualClock(WALL_MS)) {
     { write: (line) => events.push(JSON.parse(line).event) },
   );
   const holds = new Holds({
-    file: join(folder, 'holds.json'),
+    file: holdFile(join(folder, 'holds.json')),
     now: () => ({ bootId: 'boot-1', monoMs: clock.monoMs(), wallMs: clock.wallMs(), synchronised: true }),
     dispatch: (event) => told.push('provider' in event ? `${event.kind} ${event.provider}` : event.kind),
     clock,

@@ -1,0 +1,99 @@
+/**
+ * The way of receipts to a gateway: the real long poll, receiver and tracker on the agent's side, the real receipts on the router's,
+ * and between them a network that delays, loses questions and loses answers.
+ *
+ * A machine that sleeps asks when it wakes, unless something waits for a receipt: then it asks as often as the agent does.
+ */
+import { Downlink } from '../../agent/downlink/downlink.ts';
+import { LongPoll } from '../../agent/downlink/https.ts';
+import { ReceiptReceiver } from '../../agent/downlink/receiver.ts';
+import type { ReceiptTracker } from '../../agent/forward/receipt-tracker.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { SimRouter } from './router.ts';
+import type { Machine, ProcessClock } from './time.ts';
+
+const LATENCY_MS_MIN = 10;
+const LATENCY_MS_MAX = 100;
+/** Of the questions that something waits for, and as many of the answers. */
+const LOST_SHARE = 0.03;
+/** A machine that sleeps, and waits for no receipt, asks this often. */
+const IDLE_MS = 1_200_000;
+/** Around a receipt the machine stays awake for so long. */
+const AWAKE_MS = 400;
+
+/** What the network does to the receipts while it lasts. */
+export interface DownlinkFault {
+  /** Null: everybody's. */
+  gateway: string | null;
+  /** Of the polls that fail. */
+  share: number;
+}
+
+export interface ReceiptWayOptions {
+  gateway: string;
+  tracker: ReceiptTracker;
+  router: SimRouter;
+  faults: ReadonlySet<DownlinkFault>;
+  machine: Machine;
+  clock: ProcessClock;
+  entropy: Entropy;
+  log: Logger;
+}
+
+type Connection = Awaited<ReturnType<NonNullable<ConstructorParameters<typeof LongPoll>[0]['open']>>>;
+type Answered = Awaited<ReturnType<Connection['send']>>;
+
+const CONFIG = {
+  type: 'https',
+  name: 'router',
+  url: 'https://router.invalid',
+  audience: 'headgate',
+} as const;
+
+/** The agent's downlink, for one of its lives. */
+export function receiptWay(options: ReceiptWayOptions): Downlink {
+  const { gateway, tracker, clock, entropy, log } = options;
+  const receiver = new ReceiptReceiver({ gateway, tracker, log });
+  const open = async (): Promise<Connection> => ({
+    send: ({ path }, deadlineMs) => sent(options, path, deadlineMs),
+    close: () => undefined,
+  });
+  const question = new LongPoll({ config: CONFIG, gateway, receiver, tracker, clock, open });
+  return new Downlink({ name: CONFIG.name, question, clock, entropy, log });
+}
+
+async function sent(options: ReceiptWayOptions, path: string, deadlineMs: number): Promise<Answered> {
+  const { gateway, tracker, router, machine, clock, entropy } = options;
+  if (!tracker.isWaiting) await machine.awake(IDLE_MS);
+  const latencyMs = (): number => LATENCY_MS_MIN + (LATENCY_MS_MAX - LATENCY_MS_MIN) * entropy.float();
+  await clock.sleep(latencyMs());
+  if (isLost(options)) return lost(clock, deadlineMs);
+  const query = Object.fromEntries(new URL(path, CONFIG.url).searchParams);
+  const over = new AbortController();
+  const late = clock.setTimer(deadlineMs, () => over.abort());
+  const answer = await router.poll(gateway, query, over.signal);
+  late.cancel();
+  await clock.sleep(latencyMs());
+  if (!answer) return failed('the connection ended');
+  if (isLost(options)) return lost(clock, deadlineMs);
+  if (answer.status === 200) machine.wake(AWAKE_MS);
+  const body = Buffer.from(JSON.stringify(answer.body));
+  return { kind: 'answer', status: answer.status, retryAfterMs: null, body, clockMoved: false };
+}
+
+function isLost({ gateway, faults, entropy }: ReceiptWayOptions): boolean {
+  const hits = [...faults].some(
+    (fault) => (fault.gateway === null || fault.gateway === gateway) && entropy.float() < fault.share,
+  );
+  return hits || entropy.float() < LOST_SHARE;
+}
+
+async function lost(clock: ProcessClock, deadlineMs: number): Promise<Answered> {
+  await clock.sleep(deadlineMs);
+  return failed('no answer');
+}
+
+function failed(text: string): Answered {
+  return { kind: 'failed', sent: true, cause: 'error', code: null, text };
+}
