@@ -219,7 +219,8 @@ t.test('a disk that takes nothing costs lines, not more, and one log line (I9, I
   for (let i = 1; i <= 100; i++) {
     take(machine, i);
     machine.clock.advance(MINUTE_MS);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    // By then it has tried to write.
+    await machine.entries().catch(() => []);
   }
   t.equal(machine.events.filter((event) => event === 'history.not_written').length, 1);
   t.ok(machine.events.includes('history.lines_lost'));
