@@ -11,7 +11,7 @@ export const never = new AbortController().signal;
 
 /** Within as long as a busy machine may take. */
 export async function eventually(done: () => boolean): Promise<void> {
-  await until(done, 20_000);
+  await until(done, 60_000);
 }
 
 /** What a cloud carries is no answer of a router's. */

@@ -137,7 +137,7 @@ async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
 
 /** Within as long as a busy machine may take. */
 async function eventually(done: () => boolean | Promise<boolean>): Promise<void> {
-  await until(done, 20_000);
+  await until(done, 60_000);
 }
 
 /** What the downlink does at each answer. */

@@ -80,9 +80,9 @@ export function brief(outcome: Outcome): string {
 
 /** Waits until `done` holds; rejects after some seconds. */
 export async function eventually(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 800; i++) {
+  for (let i = 0; i < 3000; i++) {
     if (done()) return;
     await systemClock.sleep(10);
   }
-  throw new Error('did not happen within 8 s');
+  throw new Error('did not happen within 30 s');
 }
