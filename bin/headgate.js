@@ -17,7 +17,7 @@ function start() {
   const existsSync = process.getBuiltinModule('node:fs').existsSync;
   const sources = new URL('../cli/main.ts', import.meta.url);
   const built = new URL('../dist/cli/main.js', import.meta.url);
-  // Node.js refuses to strip types under node_modules: an installed package runs its compiled copy.
+  // Node.js refuses to strip types under node_modules: an installed package runs its bundle.
   const installed = import.meta.url.indexOf('/node_modules/') !== -1;
   const entry = !installed && existsSync(sources) ? sources : built;
   if (entry === sources && !process.features.typescript) {

@@ -1,4 +1,4 @@
-/** The version in package.json: the same for the sources and for the compiled copy in dist/. */
+/** The version in package.json: the same for the sources and for the bundle in dist/. */
 import { readFileSync } from 'node:fs';
 import { packageFile } from './program.ts';
 

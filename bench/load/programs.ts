@@ -97,7 +97,7 @@ export class Workshop {
     return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env, onLine);
   }
 
-  /** The compiled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping in its memory. */
+  /** The bundled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping in its memory. */
   async installed(): Promise<string> {
     const dir = join(this.folder, 'package');
     const build = [join(REPOSITORY, 'build', 'bundle.ts'), '--out-dir', join(dir, 'dist')];
