@@ -1,5 +1,8 @@
-/** Resolves once `signal` aborts, at once when it has. */
-export function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+/** Resolves with `event`, or once `signal` aborts. A signal that lives on keeps nothing of it. */
+export async function orAborted(event: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  const end = (): void => resolve();
+  signal.addEventListener('abort', end, { once: true });
+  await Promise.race([event, aborted]).finally(() => signal.removeEventListener('abort', end));
 }

@@ -64,7 +64,7 @@ export class Store implements Service {
   #sessions: SessionItem[] | null = null;
   /** Null while the file is not open. */
   #thread: StoreThread | null = null;
-  #failure = Promise.withResolvers<void>();
+  readonly #failureListeners = new Set<() => void>();
   #reopening: Promise<void> = Promise.resolve();
   #tidyTimer: Timer | null = null;
   #room = NO_ROOM_TAKEN;
@@ -262,9 +262,10 @@ export class Store implements Service {
     return this.#thread !== null;
   }
 
-  /** Resolves at the next failure. */
-  failure(): Promise<void> {
-    return this.#failure.promise;
+  /** Called at each failure, until what is returned is called. */
+  onFailure(listener: () => void): () => void {
+    this.#failureListeners.add(listener);
+    return () => this.#failureListeners.delete(listener);
   }
 
   /** Called when the file is open after a failure, that of the start too: `epoch` and `initialState()` are new. */
@@ -345,8 +346,7 @@ export class Store implements Service {
     if (this.#thread !== thread) return null;
     this.#thread = null;
     this.#disk.failed(error);
-    this.#failure.resolve();
-    this.#failure = Promise.withResolvers();
+    for (const listener of this.#failureListeners) listener();
     this.#queue.failed(error);
     this.#log.error({ event: 'store.failed', error: error.message, epoch: this.epoch });
     this.#reopening = this.#reopen(thread);

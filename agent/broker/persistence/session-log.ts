@@ -18,8 +18,8 @@ export interface SessionStore {
   writeSessions(items: SessionItem[]): Promise<void>;
   /** Whether what is written now is on its way to the disk. */
   readonly isOpen: boolean;
-  /** Resolves when the disk fails next. */
-  failure(): Promise<void>;
+  /** Called each time the disk fails, until what is returned is called. */
+  onFailure(listener: () => void): () => void;
   onReopen(listener: () => void): void;
 }
 
@@ -28,7 +28,7 @@ export const NOT_KEPT: SessionStore = {
   takeSessions: () => [],
   writeSessions: () => Promise.resolve(),
   isOpen: true,
-  failure: () => new Promise(() => undefined),
+  onFailure: () => () => undefined,
   onReopen: () => undefined,
 };
 
@@ -140,14 +140,22 @@ export class SessionLog {
     this.#changed.clear();
     // With what others have flushed and the disk has not taken yet.
     const written = Promise.all([this.#written, this.#store.writeSessions(items)]);
-    this.#written = written.catch(() => undefined);
+    // Without what it resolves to: that has what the one before resolved to in it.
+    this.#written = written.then(
+      () => undefined,
+      () => undefined,
+    );
     await written;
   }
 
   /** Like {@link flush}, but does not wait for a disk that has failed: what changed is written when it is back. */
   async flushIfPossible(): Promise<void> {
     if (!this.#store.isOpen) return;
-    await Promise.race([this.flush(), this.#store.failure()]);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    // Not a race against a promise: until it is settled, it would hold something of each that was ever raced with it.
+    const forget = this.#store.onFailure(resolve);
+    this.flush().then(resolve, reject);
+    await promise.finally(forget);
   }
 
   #valueOf(kind: SessionItemKind, client: string, key: string): unknown {

@@ -5,7 +5,7 @@
  * It speaks over the SDK's connection and past its twin, which does not look at the status of an answer, throws out of the socket's event
  * where an answer has no body, and has no time-out. So the messages of these topics are taken before the SDK sees them.
  */
-import { aborted } from '../../../shared/aborted.ts';
+import { orAborted } from '../../../shared/aborted.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { twinText } from '../../../shared/twin-receipt.ts';
@@ -69,13 +69,16 @@ export class TwinChannel {
     const { promise, resolve } = Promise.withResolvers<TwinRead>();
     this.#settle = resolve;
     const timer = this.#clock.setTimer(READ_MS, () => resolve(failed(`no answer in ${READ_MS} ms`, false)));
-    void aborted(signal).then(() => resolve(failed('stopped', false)));
+    const stop = (): void => resolve(failed('stopped', false));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
     void this.#request().catch((error: unknown) =>
       // MQTT.js gives errors only for a connection that it lost.
       resolve(failed(errorText(error), !(error instanceof TwinRefused))),
     );
     const read = await promise;
     timer.cancel();
+    signal.removeEventListener('abort', stop);
     return read;
   }
 
@@ -83,7 +86,7 @@ export class TwinChannel {
   async next(signal: AbortSignal): Promise<string | null> {
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
-    if (this.#update === null && !this.#isOver) await Promise.race([woken.promise, aborted(signal)]);
+    if (this.#update === null && !this.#isOver) await orAborted(woken.promise, signal);
     const update = this.#update;
     this.#update = null;
     return update;

@@ -2,7 +2,7 @@
  * Where whoever reads a device's twin finds the connection of the device's provider. The hub knows one connection of a device: another one
  * for the twin would throw the publisher's out, so that the reader uses whichever the publisher has, and has it made where there is none.
  */
-import { aborted } from '../../../shared/aborted.ts';
+import { orAborted } from '../../../shared/aborted.ts';
 import type { TwinChannel } from './twin-channel.ts';
 
 /** Has the connection made, unless it is there; settles within the time that a connect may take. Never rejects. */
@@ -40,13 +40,13 @@ export class TwinLink {
 
   /** By the newest publisher: the one that is tried, if any, because the hub lets only one be connected. Ends when `signal` aborts. */
   async connect(signal: AbortSignal): Promise<void> {
-    await Promise.race([[...this.#connects].at(-1)?.(), aborted(signal)]);
+    await orAborted([...this.#connects].at(-1)?.(), signal);
   }
 
   /** Until the next connection is up, or `signal` aborts. One waits at a time. */
   async untilOpened(signal: AbortSignal): Promise<void> {
     const woken = Promise.withResolvers<void>();
     this.#wake = woken.resolve;
-    if (this.channel === null) await Promise.race([woken.promise, aborted(signal)]);
+    if (this.channel === null) await orAborted(woken.promise, signal);
   }
 }
