@@ -1,6 +1,6 @@
 /**
  * `npm run build`: what an installed package runs, in dist/. Each command's modules come bundled with the packages that a standing agent
- * needs: 60 files instead of 1,200, and V8 keeps half as much of their sources (docs/decisions/0013-bundled-package.md).
+ * needs: 110 files instead of 1,200, with little more than half of the source text, which V8 keeps (docs/decisions/0013-bundled-package.md).
  */
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -2,7 +2,7 @@
  * A message that is held for long, maybe with a hundred thousand others. Its payload came as a part of whatever block of memory the
  * socket was read into, up to 64 KiB, and would keep all of it; a copy of its own in a buffer lies among such blocks and keeps
  * them from being used again as a whole. A string of one byte per character lies on V8's heap, which is compacted; all of a
- * message in one string takes a third of what an object of its parts takes.
+ * message in one string, with its places in the lists of a queue, takes half of what objects of the parts take.
  */
 import { Scratch } from '../../../shared/scratch.ts';
 

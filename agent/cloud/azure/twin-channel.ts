@@ -5,10 +5,11 @@
  * It speaks over the SDK's connection and past its twin, which does not look at the status of an answer, throws out of the socket's event
  * where an answer has no body, and has no time-out. So the messages of these topics are taken before the SDK sees them.
  */
-import { orAborted } from '../../../shared/aborted.ts';
+
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { twinText } from '../../../shared/twin-receipt.ts';
+import { orAborted } from './or-aborted.ts';
 import type { RawMqttClient } from './sdk.ts';
 
 const RESPONSES = '$iothub/twin/res/';

@@ -2,7 +2,7 @@
  * Where whoever reads a device's twin finds the connection of the device's provider. The hub knows one connection of a device: another one
  * for the twin would throw the publisher's out, so that the reader uses whichever the publisher has, and has it made where there is none.
  */
-import { orAborted } from '../../../shared/aborted.ts';
+import { orAborted } from './or-aborted.ts';
 import type { TwinChannel } from './twin-channel.ts';
 
 /** Has the connection made, unless it is there; settles within the time that a connect may take. Never rejects. */
