@@ -1,6 +1,6 @@
 /**
- * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Everything is made and wired here,
- * nowhere else; read it from top to bottom to know what the agent is.
+ * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Everything is made and
+ * wired here, nowhere else; read it from top to bottom to know what the agent is.
  */
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
@@ -10,31 +10,30 @@ import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import type { Service } from '../shared/service.ts';
-import { BootClock, readBootId } from './boot-clock.ts';
+import { explainRoute } from './admin/explain-route.ts';
+import { agentRoutes } from './admin/status.ts';
+import { deviceFilePath } from './broker/access/device-file.ts';
+import { Devices } from './broker/access/devices.ts';
 import { Broker } from './broker/broker.ts';
-import { deviceFilePath } from './broker/device-file.ts';
-import { Devices } from './broker/devices.ts';
 import { createIntake, type Intake } from './broker/intake.ts';
-import type { ListenerOptions } from './broker/listener.ts';
+import type { ListenerOptions } from './broker/listeners/listener.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
-import { registerClock } from './clock-metrics.ts';
-import { ClockSync } from './clock-sync.ts';
-import { CredentialPublisher } from './cloud/credentials/publisher.ts';
-import type { AgentConfig } from './config.ts';
+import { BootClock, readBootId } from './clock/boot-clock.ts';
+import { ClockSync } from './clock/clock-sync.ts';
+import { registerClock } from './clock/metrics.ts';
+import type { AgentConfig } from './config/config.ts';
+import { providerFacts } from './config/provider-facts.ts';
+import { storeLimits } from './config/store-limits.ts';
 import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
-import { registerCredentials } from './credential-metrics.ts';
+import { registerReceipts } from './downlink/metrics.ts';
 import { openDownlink, twinLinks } from './downlink/open.ts';
+import { ReceiptTracker } from './downlink/receipt-tracker.ts';
 import { ReceiptReceiver } from './downlink/receiver.ts';
-import { explainRoute } from './explanation.ts';
+import { Sender } from './forward/delivery/sender.ts';
 import { Forwarder } from './forward/forwarder.ts';
-import { LiveRouting } from './forward/live-routing.ts';
-import { ReceiptTracker } from './forward/receipt-tracker.ts';
-import { RoutingFile } from './forward/routing-file.ts';
-import { Sender } from './forward/sender.ts';
-import { HeapGrowth } from './heap.ts';
 import { History } from './history/history.ts';
 import { historyRoutes } from './history/routes.ts';
 import { holdFile } from './holds/hold-file.ts';
@@ -42,12 +41,13 @@ import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
 import { createPublishMetrics, registerMeasured } from './metrics.ts';
-import { providerFacts } from './provider-facts.ts';
-import { registerReceipts } from './receipt-metrics.ts';
-import { agentRoutes } from './status.ts';
+import { registerCredentials } from './providers/credentials/metrics.ts';
+import { CredentialPublisher } from './providers/credentials/rotating-publisher.ts';
+import { LiveRouting } from './routing/live-routing.ts';
+import { RoutingFile } from './routing/routing-file.ts';
+import { HeapGrowth } from './runtime/heap.ts';
 import { DISK_ADVICE } from './store/disk-state.ts';
 import { Store } from './store/store.ts';
-import { storeLimits } from './store-limits.ts';
 
 /** The agent's parts in the order they start; they stop in reverse. */
 function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Service[] {

@@ -3,10 +3,10 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { Broker } from './broker/broker.ts';
 import type { Sessions } from './broker/persistence/sessions.ts';
-import type { Outcome } from './cloud/publisher.ts';
+import type { Sender } from './forward/delivery/sender.ts';
 import type { Forwarder } from './forward/forwarder.ts';
-import type { LiveRouting } from './forward/live-routing.ts';
-import type { Sender } from './forward/sender.ts';
+import type { Outcome } from './providers/publisher.ts';
+import type { LiveRouting } from './routing/live-routing.ts';
 import { DISK_STATES } from './store/disk-state.ts';
 import type { Store } from './store/store.ts';
 
@@ -208,7 +208,10 @@ export function registerMeasured(registry: Registry, parts: Measured): void {
   );
 }
 
-/** Of every stream: 0 where all that is acknowledged is on the disk; what is never written counts as long as it waits. */
+/**
+ * Of every stream: 0 where all that is acknowledged is on the disk; what is never written counts as long as
+ * it waits.
+ */
 function lossWindows({
   store,
   forwarder,

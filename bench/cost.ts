@@ -1,16 +1,17 @@
 /**
- * What packing saves: a day of readings at a steady rate through the real queue, packer, envelope codec and metering, against one
- * publish per reading. On a virtual clock, without sockets; the data come from a fixed seed.
+ * What packing saves: a day of readings at a steady rate through the real queue, packer, envelope codec and
+ * metering, against one publish per reading. On a virtual clock, without sockets; the data come from a fixed
+ * seed.
  */
-import { Stream } from '../agent/forward/stream.ts';
-import type { StreamQueue } from '../agent/forward/stream-queue.ts';
+import { Stream } from '../agent/forward/queue/stream.ts';
+import type { StreamQueue } from '../agent/forward/queue/stream-queue.ts';
 import { seededEntropy } from '../shared/entropy.ts';
 import { envelopeProperties } from '../shared/envelope/codec.ts';
 import type { Envelope } from '../shared/envelope/envelope.ts';
-import { billedUnits, type EnvelopeSizes, propertyBytes } from '../shared/metering.ts';
-import { streamSchema } from '../shared/policy.ts';
+import { streamSchema } from '../shared/policy/policy.ts';
+import { billedUnits, type EnvelopeSizes, propertyBytes } from '../shared/pricing/metering.ts';
+import { standardTariff } from '../shared/pricing/tariff.ts';
 import type { TelemetryRecord } from '../shared/record.ts';
-import { standardTariff } from '../shared/tariff.ts';
 import { readingOf } from './load/readings.ts';
 import { type Bench, type Measured, rounded } from './measure.ts';
 

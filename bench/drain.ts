@@ -1,7 +1,7 @@
 /**
- * After an outage: a million records wait, and a device goes on publishing. How fast the backlog leaves, and what that does to the
- * live records, whose latency is from the publish (before the commit) to the cloud's acknowledgement. A real agent; the clouds are
- * another process, the device and its clock a third.
+ * After an outage: a million records wait, and a device goes on publishing. How fast the backlog leaves, and
+ * what that does to the live records, whose latency is from the publish (before the commit) to the cloud's
+ * acknowledgement. A real agent; the clouds are another process, the device and its clock a third.
  */
 import { IntervalSet } from '../shared/interval-set.ts';
 import type { SeqRange } from '../shared/record.ts';
@@ -17,7 +17,9 @@ const RATE = 200;
 const ROUNDS = 5;
 const WARM_UP_MS = 10_000;
 const CALM_MS = 15_000;
-/** Goes on so long after the last record of the backlog: what waited for five seconds is in the backlog lane. */
+/**
+ * Goes on so long after the last record of the backlog: what waited for five seconds is in the backlog lane.
+ */
 const OUTAGE_MS = 6000;
 const DRAIN_MS_MAX = 120_000;
 const POLL_MS = 20;

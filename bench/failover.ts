@@ -1,6 +1,6 @@
 /**
- * Fault drills through real processes: an agent and the loopback clouds, a device that publishes steadily, a fault at the provider
- * in use, again and again. What is measured is in bench/load/drill.ts.
+ * Fault drills through real processes: an agent and the loopback clouds, a device that publishes steadily, a
+ * fault at the provider in use, again and again. What is measured is in bench/load/drill.ts.
  */
 import { AgentLog, LOG_FOR_BENCH } from './load/agent-log.ts';
 import { type CloudName, type Clouds, startClouds } from './load/clouds.ts';
@@ -15,7 +15,9 @@ const CLOUDS: readonly CloudName[] = ['aws', 'azure', 'gcp'];
 const WARM_UP_MS = 10_000;
 /** Until what the first connections took is no longer the latency that counts as usual. */
 const CREEPING_WARM_UP_MS = 90_000;
-/** Well again soon, so that the next drill need not wait: none of these says how soon an outage is noticed. */
+/**
+ * Well again soon, so that the next drill need not wait: none of these says how soon an outage is noticed.
+ */
 const FAILOVER = { dwell: '2s', open_max: '2s', standby_probe: '5s' };
 
 const PLANS = {
@@ -70,8 +72,8 @@ export const bench: Bench = {
 };
 
 /**
- * An agent for each: what creeps is drilled apart, because breakers that opened count against a provider for ten minutes when it is
- * chosen by score; and a black hole again without hedging.
+ * An agent for each: what creeps is drilled apart, because breakers that opened count against a provider for
+ * ten minutes when it is chosen by score; and a black hole again without hedging.
  */
 function phasesOf(faults: readonly FaultName[]): Phase[] {
   const phases: Phase[] = [

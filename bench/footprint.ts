@@ -1,6 +1,7 @@
 /**
- * Memory of the agent (VmRSS of proc_pid_status(5), MB = 10^6 bytes): at 2,000 messages/s, with 1,000,000 records buffered that no
- * provider may have, and everything else going to a cloud over its real SDK; then while clients come and go, for half an hour.
+ * Memory of the agent (VmRSS of proc_pid_status(5), MB = 10^6 bytes): at 2,000 messages/s, with 1,000,000
+ * records buffered that no provider may have, and everything else going to a cloud over its real SDK; then
+ * while clients come and go, for half an hour.
  */
 import { readFileSync } from 'node:fs';
 import { connectAsync } from 'mqtt';

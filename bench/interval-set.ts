@@ -1,4 +1,7 @@
-/** The interval set against the two simpler ways to remember which ids were seen: a Set, and a sorted array of ids. */
+/**
+ * The interval set against the two simpler ways to remember which ids were seen: a Set, and a sorted array of
+ * ids.
+ */
 import { seededEntropy } from '../shared/entropy.ts';
 import { IntervalSet } from '../shared/interval-set.ts';
 import { type Bench, compare, heldBytes, type Measured, rounded } from './measure.ts';

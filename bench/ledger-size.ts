@@ -1,13 +1,15 @@
-/** What a record takes on the disk of each ledger engine, indexes and what is known of its envelope included. */
+/**
+ * What a record takes on the disk of each ledger engine, indexes and what is known of its envelope included.
+ */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import pg from 'pg';
-import { openJetStreamLedger } from '../router/ledger/jetstream/jetstream.ts';
+import { openJetStreamLedger } from '../router/ledger/jetstream/engine.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
-import { openPostgresLedger } from '../router/ledger/postgres/postgres.ts';
-import { openSqliteLedger } from '../router/ledger/sqlite.ts';
+import { openPostgresLedger } from '../router/ledger/postgres/engine.ts';
+import { openSqliteLedger } from '../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../shared/clock.ts';
 import { createLogger } from '../shared/log.ts';
 import { natsCluster } from '../test/servers/nats-cluster.ts';

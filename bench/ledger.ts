@@ -1,14 +1,15 @@
 /**
- * The ledger's engines at different shares of duplicates, in groups as a busy router commits them; its deduplication alone
- * against a key per record in Redis and a row per record in PostgreSQL; and what a stream takes in memory.
+ * The ledger's engines at different shares of duplicates, in groups as a busy router commits them; its
+ * deduplication alone against a key per record in Redis and a row per record in PostgreSQL; and what a stream
+ * takes in memory.
  */
 import { join } from 'node:path';
 import pg from 'pg';
-import { openJetStreamLedger } from '../router/ledger/jetstream/jetstream.ts';
+import { openJetStreamLedger } from '../router/ledger/jetstream/engine.ts';
 import type { Ledger, LedgerEntry } from '../router/ledger/ledger.ts';
-import { openPostgresLedger } from '../router/ledger/postgres/postgres.ts';
-import { absorb, EMPTY_STREAM, type StreamState } from '../router/ledger/rules.ts';
-import { openSqliteLedger } from '../router/ledger/sqlite.ts';
+import { openPostgresLedger } from '../router/ledger/postgres/engine.ts';
+import { absorb, EMPTY_STREAM, type StreamState } from '../router/ledger/rules/rules.ts';
+import { openSqliteLedger } from '../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../shared/clock.ts';
 import { IntervalSet } from '../shared/interval-set.ts';
 import { createLogger } from '../shared/log.ts';
@@ -22,7 +23,10 @@ import { type Bench, heldBytes, type Measured, median, rounded } from './measure
 /** The first warms up. */
 const ROUNDS = 4;
 const GROUP_ENVELOPES = 64;
-/** Readings of 100 bytes in one metering unit, and those of a gateway that sends one reading per second, each second. */
+/**
+ * Readings of 100 bytes in one metering unit, and those of a gateway that sends one reading per second, each
+ * second.
+ */
 const ENVELOPE_RECORDS = 200;
 const SMALL_RECORDS = 10;
 const ENVELOPES = { sqlite: 512, postgres: 128, jetstream: 256 };
@@ -39,7 +43,10 @@ interface Case {
   records: number;
   /** Of duplicates. */
   share: number;
-  /** Envelopes, by the clock and by the CPU time of this process: what other programs take of the machine is not in that. */
+  /**
+   * Envelopes, by the clock and by the CPU time of this process: what other programs take of the machine is
+   * not in that.
+   */
   perSecond: number[];
   perCpuSecond: number[];
 }
@@ -239,7 +246,10 @@ async function insertEach(client: pg.Client, entry: LedgerEntry | undefined): Pr
   await client.query('COMMIT');
 }
 
-/** Of a stream's state as an engine keeps it in memory, without the stream's name; a million of them, measured together. */
+/**
+ * Of a stream's state as an engine keeps it in memory, without the stream's name; a million of them, measured
+ * together.
+ */
 function bytesPerStream(holes: number): number {
   const { envelope } = entryOf(0, 1, 0);
   const seen = IntervalSet.empty();

@@ -1,6 +1,7 @@
 /**
- * Timing that survives a noisy machine: all candidates of a comparison take turns within one run, so that what slows the
- * machine slows each of them, and the median of the turns is what counts. Ratios travel to another machine; times do not.
+ * Timing that survives a noisy machine: all candidates of a comparison take turns within one run, so that
+ * what slows the machine slows each of them, and the median of the turns is what counts. Ratios travel to
+ * another machine; times do not.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

@@ -1,6 +1,7 @@
 /**
- * What stands between a committed row and a cloud's acknowledgement, against a loop that gives the same envelopes to the vendor's SDK.
- * Each side is a process of its own, the cloud a third; they take turns. CPU is the process's, its threads included.
+ * What stands between a committed row and a cloud's acknowledgement, against a loop that gives the same
+ * envelopes to the vendor's SDK. Each side is a process of its own, the cloud a third; they take turns. CPU
+ * is the process's, its threads included.
  */
 import { writeFileSync } from 'node:fs';
 import { type CloudName, type Clouds, startClouds } from './load/clouds.ts';

@@ -1,4 +1,7 @@
-/** `npm run bench -- NAME [--json] [its options]`: runs one bench of this folder; without a name, lists them (docs/benchmarks.md). */
+/**
+ * `npm run bench -- NAME [--json] [its options]`: runs one bench of this folder; without a name, lists them
+ * (docs/benchmarks.md).
+ */
 import { readdirSync } from 'node:fs';
 import { cpus, type as osType, release, totalmem } from 'node:os';
 import { type Option, readScript } from '../test/script.ts';

@@ -1,6 +1,7 @@
 /**
- * What an SD card is written for: bytes written per byte of payload, by the kernel's count (/proc/PID/io, write_bytes), at
- * 200 readings of 100 bytes per second, while no provider takes them, for two durability classes and for one commit per row.
+ * What an SD card is written for: bytes written per byte of payload, by the kernel's count (/proc/PID/io,
+ * write_bytes), at 200 readings of 100 bytes per second, while no provider takes them, for two durability
+ * classes and for one commit per row.
  */
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';

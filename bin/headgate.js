@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Plain old JavaScript, and nothing is imported before the version is known: an unsupported Node.js must get as far as
-// the one line that says so, instead of a syntax error somewhere in a dependency.
+// Plain old JavaScript, and nothing is imported before the version is known: an unsupported Node.js must get
+// as far as the one line that says so, instead of a syntax error somewhere in a dependency.
 const NEEDED = [22, 15];
 /** From here on Node.js runs TypeScript sources as they are. */
 const NEEDED_FOR_SOURCES = '22.18';

@@ -1,6 +1,7 @@
 /**
- * `npm run build`: what an installed package runs, in dist/. Each command's modules come bundled with the packages that a standing agent
- * needs: 110 files instead of 1,200, with little more than half of the source text, which V8 keeps (docs/decisions/0013-bundled-package.md).
+ * `npm run build`: what an installed package runs, in dist/. Each command's modules come bundled with the
+ * packages that a standing agent needs: 110 files instead of 1,200, with little more than half of the source
+ * text, which V8 keeps (docs/decisions/0013-bundled-package.md).
  */
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 /** Each is started by its path (shared/program.ts). */
-const PROGRAMS = ['cli/main.ts', 'agent/store/worker.ts', 'demo/device.ts'];
+const PROGRAMS = ['cli/main.ts', 'agent/store/file/worker.ts', 'demo/device.ts'];
 
 /** Not bundled: what has native code, and what is loaded for one kind of cloud, engine or command alone. */
 const BESIDE = [

@@ -1,5 +1,5 @@
 /** `headgate config check`: the mistakes of a file, held against the schema of what it is. */
-import { loadAgentConfig } from '../agent/config.ts';
+import { loadAgentConfig } from '../agent/config/config.ts';
 import { loadRouterConfig } from '../router/config.ts';
 import { valueAt } from '../shared/config/document.ts';
 import {
@@ -9,7 +9,7 @@ import {
   openConfig,
   systemSources,
 } from '../shared/config/load.ts';
-import { policySchema } from '../shared/policy.ts';
+import { policySchema } from '../shared/policy/policy.ts';
 
 export { formatProblems } from '../shared/config/load.ts';
 

@@ -1,8 +1,8 @@
 /** `headgate deadletter`: works on the ledger itself, so that it can look also when no router runs. */
 import { writeFile } from 'node:fs/promises';
 import type { RouterConfig } from '../router/config.ts';
-import { retryDeadLetters } from '../router/dead-letter-retry.ts';
-import type { DeadLetterFilter, StoredDeadLetter } from '../router/ledger/upkeep.ts';
+import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
+import type { DeadLetterFilter, StoredDeadLetter } from '../router/ledger/maintenance.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
 import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';

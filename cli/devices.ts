@@ -1,15 +1,18 @@
-/** What `headgate device` does to the device file. Each function is one edit: the new content, or why there is none. */
+/**
+ * What `headgate device` does to the device file. Each function is one edit: the new content, or why there is
+ * none.
+ */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { AclRule } from '../agent/broker/acl.ts';
+import type { AclRule } from '../agent/broker/access/acl.ts';
 import {
   type Device,
   type DeviceFile,
   deviceFilePath,
   editDeviceFile,
   readDeviceFile,
-} from '../agent/broker/device-file.ts';
-import { generatePassword, hashPassword, PASSWORD_BYTES } from '../agent/broker/password.ts';
+} from '../agent/broker/access/device-file.ts';
+import { generatePassword, hashPassword, PASSWORD_BYTES } from '../agent/broker/access/password.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
@@ -38,7 +41,7 @@ async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode
     return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
   }
   // With the schemas of all providers: only where they are needed.
-  const { loadAgentConfig } = await import('../agent/config.ts');
+  const { loadAgentConfig } = await import('../agent/config/config.ts');
   const loaded = loadAgentConfig(config ?? '');
   if (loaded.ok) return deviceFilePath(loaded.config.data_dir);
   const { formatProblems } = await import('../shared/config/load.ts');

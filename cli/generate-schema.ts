@@ -1,4 +1,7 @@
-/** `npm run schema`: writes docs/schema/*.schema.json and the field tables of docs/configuration.md. A test holds them to the schemas. */
+/**
+ * `npm run schema`: writes docs/schema/*.schema.json and the field tables of docs/configuration.md. A test
+ * holds them to the schemas.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { schemaText, withFieldTables } from './schemas.ts';
 

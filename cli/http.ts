@@ -1,4 +1,7 @@
-/** Asks a local headgate process over HTTP: the admin server of an agent or a router, or the control server of the clouds. */
+/**
+ * Asks a local headgate process over HTTP: the admin server of an agent or a router, or the control server of
+ * the clouds.
+ */
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { thrownText } from './output.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The command line. This file and cli/commands/ only say which commands there are; what a command does is imported when
- * it runs, so that `--help` is instant and `status` does not load three cloud SDKs.
+ * The command line. This file and cli/commands/ only say which commands there are; what a command does is
+ * imported when it runs, so that `--help` is instant and `status` does not load three cloud SDKs.
  */
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../shared/clock.ts';
@@ -26,7 +26,10 @@ import { fail, thrownText } from './output.ts';
 /** A library's forgotten socket may keep a finished command alive this long. */
 const LINGER_MS_MAX = 2000;
 
-/** Runs the command in `argv` (as `process.argv`) and sets the exit code of shared/exit-codes.ts. Never rejects. */
+/**
+ * Runs the command in `argv` (as `process.argv`) and sets the exit code of shared/exit-codes.ts. Never
+ * rejects.
+ */
 export async function main(argv: readonly string[]): Promise<void> {
   process.on('uncaughtException', (error) => process.exit(report(error)));
   // `headgate status | head -1` closes the pipe early; that is no failure of ours.
@@ -73,7 +76,8 @@ function report(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (process.env['HEADGATE_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   const text = thrownText(error);
-  // What the operating system or SQLite refuses (a port in use, a folder without permission) is no bug of ours.
+  // What the operating system or SQLite refuses (a port in use, a folder without permission) is no bug of
+  // ours.
   const code: unknown = error instanceof Error && 'code' in error ? error.code : null;
   if (typeof code === 'string' && !code.startsWith('ERR_')) return fail(text, EXIT.failed);
   return fail(`internal error: ${text} (HEADGATE_DEBUG=1 shows where)`, EXIT.internal);

@@ -15,7 +15,9 @@ export function fail(message: string, code: ExitCode): ExitCode {
   return code;
 }
 
-/** The text of whatever was thrown, on one line. (That of shared/log.ts would load pino for every `--help`.) */
+/**
+ * The text of whatever was thrown, on one line. (That of shared/log.ts would load pino for every `--help`.)
+ */
 export function thrownText(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   return text.replaceAll(/\s*\n\s*/g, ' ').slice(0, 500);

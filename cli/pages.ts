@@ -15,7 +15,10 @@ interface PagesQuestion {
 
 type Pages<Page> = { ok: true; pages: Page[] } | { ok: false; message: string; code: ExitCode };
 
-/** All pages from the first on; `isPage` tells one from what anybody else may answer. An answer without `next` is the last. */
+/**
+ * All pages from the first on; `isPage` tells one from what anybody else may answer. An answer without `next`
+ * is the last.
+ */
 export async function askPages<Page>(
   { base, path, query, who }: PagesQuestion,
   isPage: (body: unknown) => boolean,

@@ -1,4 +1,7 @@
-/** What the long-running commands share: a configuration with mistakes is told in full and ends with its own exit code. */
+/**
+ * What the long-running commands share: a configuration with mistakes is told in full and ends with its own
+ * exit code.
+ */
 import { type ConfigResult, formatProblems } from '../shared/config/load.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { fail } from './output.ts';

@@ -1,9 +1,11 @@
-/** The JSON Schemas for editors, and the field table of docs/configuration.md: both made from the zod schemas. */
+/**
+ * The JSON Schemas for editors, and the field table of docs/configuration.md: both made from the zod schemas.
+ */
 import type { z } from 'zod';
-import { agentConfigSchema } from '../agent/config.ts';
+import { agentConfigSchema } from '../agent/config/config.ts';
 import { routerConfigSchema } from '../router/config.ts';
 import { editorSchema, type JsonSchema } from '../shared/config/json-schema.ts';
-import { policySchema } from '../shared/policy.ts';
+import { policySchema } from '../shared/policy/policy.ts';
 import type { ConfigKind } from './check-config.ts';
 
 const SCHEMAS: Readonly<Record<ConfigKind, { schema: z.ZodType; title: string }>> = {
@@ -30,7 +32,10 @@ export function withFieldTables(markdown: string): string {
   }, markdown);
 }
 
-/** A Markdown table of every field. With `except`, without the fields under that one, which has a table of its own. */
+/**
+ * A Markdown table of every field. With `except`, without the fields under that one, which has a table of its
+ * own.
+ */
 function fieldTable(kind: ConfigKind, except?: string): string {
   const rows = fieldRows(jsonSchemaOf(kind), '').filter(
     ({ path }) => except === undefined || !path.startsWith(`${except}.`),
@@ -56,7 +61,10 @@ interface FieldRow {
 /** What every entry of a list has comes first in its rows. */
 const FIRST = ['type', 'name', 'enabled', 'priority'];
 
-/** One row for each field of a mapping, then the rows of what is inside it. `form`: of which alternative it is, if of any. */
+/**
+ * One row for each field of a mapping, then the rows of what is inside it. `form`: of which alternative it
+ * is, if of any.
+ */
 function fieldRows(schema: JsonSchema, prefix: string, form: string | null = null): FieldRow[] {
   const required = new Set(schema.required ?? []);
   const rank = (name: string): number => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);

@@ -1,4 +1,7 @@
-/** What the demo's gateway and router need to speak HTTPS: an authority, the router's certificate, and a key that the gateway signs with. */
+/**
+ * What the demo's gateway and router need to speak HTTPS: an authority, the router's certificate, and a key
+ * that the gateway signs with.
+ */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

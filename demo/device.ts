@@ -1,6 +1,7 @@
 /**
- * One demo process with some MQTT devices: each its own connection and session, publishing made-up sensor data at QoS 1.
- * Every acknowledged publish is written to the device's own log: the checker compares these with the ledger.
+ * One demo process with some MQTT devices: each its own connection and session, publishing made-up sensor
+ * data at QoS 1. Every acknowledged publish is written to the device's own log: the checker compares these
+ * with the ledger.
  *
  * Started by the demo with a JSON argument ({@link DevicePlan}); tells its parent about progress over IPC.
  */
@@ -23,7 +24,10 @@ const LAST_ACKS_MS = 30_000;
 export interface AckedPublish {
   topic: string;
   payload: string;
-  /** It went out more than once, because the connection broke before its PUBACK came: MQTT allows a second record. */
+  /**
+   * It went out more than once, because the connection broke before its PUBACK came: MQTT allows a second
+   * record.
+   */
   resent: boolean;
 }
 

@@ -49,7 +49,10 @@ export async function waitFor(
   }
 }
 
-/** Below the ports that systems give to outgoing connections (IANA: from 49152, Linux: from 32768): nobody takes one by chance. */
+/**
+ * Below the ports that systems give to outgoing connections (IANA: from 49152, Linux: from 32768): nobody
+ * takes one by chance.
+ */
 const PORT_MIN = 20_000;
 const PORT_MAX = 31_999;
 

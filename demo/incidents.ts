@@ -1,4 +1,7 @@
-/** Reads failovers off the agent's log: when a provider was no longer chosen, and when what was stuck on it got through. */
+/**
+ * Reads failovers off the agent's log: when a provider was no longer chosen, and when what was stuck on it
+ * got through.
+ */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { wallMsOf } from '../shared/clock.ts';
@@ -14,11 +17,16 @@ export interface Failover {
   from: string;
   to: string | null;
   fault: string;
-  /** Why the first stream left: `breaker`, or `receipt-lag` where the cloud acknowledged and did not deliver. */
+  /**
+   * Why the first stream left: `breaker`, or `receipt-lag` where the cloud acknowledged and did not deliver.
+   */
   reason: string;
   /** Fault start → no stream has the provider chosen any more. */
   detected_ms: number;
-  /** Fault start → the oldest record stuck on it is accepted elsewhere, the slowest stream counting; null when none was stuck. */
+  /**
+   * Fault start → the oldest record stuck on it is accepted elsewhere, the slowest stream counting; null when
+   * none was stuck.
+   */
   recovered_ms: number | null;
 }
 

@@ -1,11 +1,12 @@
 /**
- * `headgate demo`: real MQTT devices → a real agent → three loopback clouds over the vendors' SDKs → a real router, with a
- * cloud dying in the middle, and a verdict from comparing the devices' logs with the ledger. Every part is a process of its own.
+ * `headgate demo`: real MQTT devices → a real agent → three loopback clouds over the vendors' SDKs → a real
+ * router, with a cloud dying in the middle, and a verdict from comparing the devices' logs with the ledger.
+ * Every part is a process of its own.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { openSqliteLedger } from '../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../router/ledger/sqlite/engine.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger, errorText } from '../shared/log.ts';
@@ -90,7 +91,10 @@ async function play(
   return judge(scenario, dir, last.providers, drained, Math.round((clock.monoMs() - startedMs) / 100) / 10);
 }
 
-/** Waits until everything acknowledged is in the ledger, and the gateway knows it. True when the buffer ran empty. */
+/**
+ * Waits until everything acknowledged is in the ledger, and the gateway knows it. True when the buffer ran
+ * empty.
+ */
 async function drain(
   scenario: Scenario,
   view: LiveView,

@@ -1,4 +1,6 @@
-/** The made-up plant of the demo: what its devices are called, what they publish to, and the policy over it. */
+/**
+ * The made-up plant of the demo: what its devices are called, what they publish to, and the policy over it.
+ */
 
 export interface DevicePlan {
   brokerPort: number;
@@ -18,7 +20,9 @@ export function deviceKind(index: number): (typeof KINDS)[number] {
   return KINDS[index % KINDS.length] ?? 'pump';
 }
 
-/** `plant/vibration/…` for machines with a sensor for it, `plant/energy/…` for meters, else `plant/line/…`. */
+/**
+ * `plant/vibration/…` for machines with a sensor for it, `plant/energy/…` for meters, else `plant/line/…`.
+ */
 export function topicOf(index: number, device: string): string {
   const kind = deviceKind(index);
   if (kind === 'meter') return `plant/energy/${device}`;
@@ -34,8 +38,8 @@ export function alarmTopic(device: string): string {
 export const RESIDENCY = { stream: 'energy', outside: ['gcp'] } as const;
 
 /**
- * Every provider carries something from the start, and one stream goes wherever the score says. Nothing leaves the buffer before the
- * router has said that it is in the ledger.
+ * Every provider carries something from the start, and one stream goes wherever the score says. Nothing
+ * leaves the buffer before the router has said that it is in the ledger.
  */
 export const POLICY = {
   version: 1,

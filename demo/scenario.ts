@@ -1,14 +1,16 @@
-/** The running demo: its processes, its schedule of faults and kills, and what they all say about themselves. */
+/**
+ * The running demo: its processes, its schedule of faults and kills, and what they all say about themselves.
+ */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { CloudMeter, CloudName } from '../loopback/cloud.ts';
 import type { Fault } from '../loopback/faults.ts';
+import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/admin-api/status.ts';
 import { type Clock, type Timer, wallMsOf } from '../shared/clock.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { programUrl } from '../shared/program.ts';
-import type { AgentStatus, RouterStatus, RoutingSwitch } from '../shared/status.ts';
 import { Child, type ChildOptions } from './children.ts';
 import { writeCredentials } from './credentials.ts';
 import type { DeviceReport } from './device.ts';
@@ -194,7 +196,10 @@ export class Scenario {
     };
   }
 
-  /** Publishes of the stream with a residency that a provider outside its zone took, as that provider counted them. */
+  /**
+   * Publishes of the stream with a residency that a provider outside its zone took, as that provider counted
+   * them.
+   */
   residencyViolations(): number {
     return this.#known.clouds
       .filter(({ name }) => RESIDENCY.outside.some((outside) => outside === name))

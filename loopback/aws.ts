@@ -1,6 +1,7 @@
 /**
- * AWS on 127.0.0.1: the IoT data plane that gateways publish to (behind the proxy that does transport faults), an IoT
- * rule, and the SQS queue that routers read. Both endpoints are HTTPS with SigV4; keys are made at start.
+ * AWS on 127.0.0.1: the IoT data plane that gateways publish to (behind the proxy that does transport
+ * faults), an IoT rule, and the SQS queue that routers read. Both endpoints are HTTPS with SigV4; keys are
+ * made at start.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';

@@ -1,7 +1,8 @@
 /**
- * A whole IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy that does the weather, and
- * the Event Hubs compatible endpoint that the router reads, and the service API by which it writes to twins. All speak TLS with a certificate of the given CA and check
- * what the real ones check: tokens, identities, sizes.
+ * A whole IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy that does the
+ * weather, and the Event Hubs compatible endpoint that the router reads, and the service API by which it
+ * writes to twins. All speak TLS with a certificate of the given CA and check what the real ones check:
+ * tokens, identities, sizes.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';
@@ -21,7 +22,10 @@ import { TcpProxy } from './tcp-proxy.ts';
 
 const HUB = 'headgate';
 const POLICY = 'service';
-/** The number that a hub has by default when made through its command line is 4; two show what matters: more than one. */
+/**
+ * The number that a hub has by default when made through its command line is 4; two show what matters: more
+ * than one.
+ */
 const PARTITIONS = 2;
 
 export interface AzureCloudOptions {

@@ -1,4 +1,7 @@
-/** A certificate authority made at start, so that loopback clouds speak real TLS: ECDSA P-256, valid for ten days. */
+/**
+ * A certificate authority made at start, so that loopback clouds speak real TLS: ECDSA P-256, valid for ten
+ * days.
+ */
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -22,8 +25,8 @@ export interface CertificateAuthority {
   /** PEM of the root. */
   ca: string;
   /**
-   * A server certificate for localhost and 127.0.0.1, or a client certificate with `commonName` and `names`; without them, the
-   * common name is its DNS name too.
+   * A server certificate for localhost and 127.0.0.1, or a client certificate with `commonName` and `names`;
+   * without them, the common name is its DNS name too.
    */
   issue(
     commonName: string,

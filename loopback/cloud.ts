@@ -20,7 +20,10 @@ export type CloudEndpoint = (typeof CLOUD_ENDPOINTS)[number];
 export interface CloudMeter {
   /** Publishes taken (also when the acknowledgement was then lost on purpose). */
   accepted: number;
-  /** Billed units: AWS 5 KB messages, IoT Hub 4 KB messages, Pub/Sub bytes with the 1,000-byte floor per request. */
+  /**
+   * Billed units: AWS 5 KB messages, IoT Hub 4 KB messages, Pub/Sub bytes with the 1,000-byte floor per
+   * request.
+   */
   units: number;
   /** Payload bytes of what was taken. */
   bytes: number;
@@ -31,7 +34,10 @@ export interface CloudMeter {
   /** Messages handed to consumers, and settled by them. */
   delivered: number;
   settled: number;
-  /** Messages that a consumer has yet to settle, those lent to one that died among them; 0 where consumers keep their own place. */
+  /**
+   * Messages that a consumer has yet to settle, those lent to one that died among them; 0 where consumers
+   * keep their own place.
+   */
   unsettled: number;
 }
 
@@ -54,7 +60,9 @@ export interface Cloud extends Service {
   setFault(fault: Fault | null): Promise<void>;
   fault(): Fault | null;
   meter(): CloudMeter;
-  /** Ready-made `providers[]` entry for agent.yaml and `sources[]` entry for router.yaml; valid after `start`. */
+  /**
+   * Ready-made `providers[]` entry for agent.yaml and `sources[]` entry for router.yaml; valid after `start`.
+   */
   agentConfig(gateway: string): Record<string, unknown>;
   routerConfig(): Record<string, unknown>;
 }

@@ -1,4 +1,7 @@
-/** The control API of the loopback clouds: what they metered, and which fault each has. Local only, no credentials. */
+/**
+ * The control API of the loopback clouds: what they metered, and which fault each has. Local only, no
+ * credentials.
+ */
 import Fastify from 'fastify';
 import { z } from 'zod';
 import type { Service } from '../shared/service.ts';
@@ -16,7 +19,8 @@ const configQuery = z.object({ gateway: z.string().min(1) });
 
 /**
  * Routes: `GET /v1/clouds`; `PUT /v1/clouds/:name/fault` with `{fault, latencyMs?, jitterMs?, periodMs?}`;
- * `DELETE /v1/clouds/:name/fault`; `GET /v1/clouds/:name/config?gateway=` for the entries of agent.yaml and router.yaml.
+ * `DELETE /v1/clouds/:name/fault`; `GET /v1/clouds/:name/config?gateway=` for the entries of agent.yaml and
+ * router.yaml.
  */
 export function createControlServer(options: {
   clouds: readonly Cloud[];

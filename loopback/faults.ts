@@ -1,4 +1,7 @@
-/** The faults every loopback cloud can be told to have. All but `duplicate` and `reorder` hit the side that gateways publish to. */
+/**
+ * The faults every loopback cloud can be told to have. All but `duplicate` and `reorder` hit the side that
+ * gateways publish to.
+ */
 
 export const FAULT_NAMES = [
   /** The port is closed; open connections are cut. */
@@ -47,7 +50,9 @@ export function fault(name: FaultName, options: Partial<Omit<Fault, 'name'>> = {
   return { name, latencyMs: 800, jitterMs: 300, periodMs: 2000, ...options };
 }
 
-/** The faults that are plain TCP weather, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud. */
+/**
+ * The faults that are plain TCP weather, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud.
+ */
 export const TRANSPORT_FAULTS: ReadonlySet<FaultName> = new Set([
   'refuse',
   'blackhole',

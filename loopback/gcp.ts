@@ -1,9 +1,9 @@
 /**
- * A whole Pub/Sub on 127.0.0.1: the gRPC service of the SDK's own .proto files, behind two doors. Gateways publish to
- * the one behind a TCP proxy that does the weather; subscribers have their own, so that a fault hits only publishing.
- * TLS with a certificate of the given CA, and a service account whose JWT is checked on every call; or, `insecure`,
- * plaintext without credentials as the vendor's emulator has it. Differs from the vendor in one thing on purpose:
- * `delivery_attempt` is set also without a dead letter policy.
+ * A whole Pub/Sub on 127.0.0.1: the gRPC service of the SDK's own .proto files, behind two doors. Gateways
+ * publish to the one behind a TCP proxy that does the weather; subscribers have their own, so that a fault
+ * hits only publishing. TLS with a certificate of the given CA, and a service account whose JWT is checked on
+ * every call; or, `insecure`, plaintext without credentials as the vendor's emulator has it. Differs from the
+ * vendor in one thing on purpose: `delivery_attempt` is set also without a dead letter policy.
  */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../shared/clock.ts';

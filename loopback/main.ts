@@ -1,4 +1,7 @@
-/** `headgate clouds`: the three loopback clouds in one process, with a control API on 127.0.0.1 and ready-made configs. */
+/**
+ * `headgate clouds`: the three loopback clouds in one process, with a control API on 127.0.0.1 and ready-made
+ * configs.
+ */
 import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -20,7 +23,10 @@ export interface CloudsOptions {
   controlPort: number;
   /** Fixed ports; the other endpoints take free ones. */
   ports: Partial<Record<CloudEndpoint, number>>;
-  /** Where the CA certificate and the ready-made agent.yaml and router.yaml go; a temporary folder when absent. */
+  /**
+   * Where the CA certificate and the ready-made agent.yaml and router.yaml go; a temporary folder when
+   * absent.
+   */
   dir?: string;
   /** Print one JSON line with the addresses instead of text. */
   json: boolean;

@@ -1,9 +1,9 @@
 /**
- * A TCP proxy in front of a loopback cloud that does the transport faults: what a network does to a connection,
- * below TLS, so that every SDK sees it as the real thing.
+ * A TCP proxy in front of a loopback cloud that does the transport faults: what a network does to a
+ * connection, below TLS, so that every SDK sees it as the real thing.
  *
- * Whatever passes, leaves in the order in which it came, the end of the connection too: a chunk that overtook another,
- * or an end that cut off a late chunk, would be a fault that no network has.
+ * Whatever passes, leaves in the order in which it came, the end of the connection too: a chunk that overtook
+ * another, or an end that cut off a late chunk, would be a fault that no network has.
  */
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
 import type { Clock, Timer } from '../shared/clock.ts';
@@ -65,7 +65,8 @@ export class TcpProxy implements Service {
     const before = this.#fault;
     this.#fault = fault && TRANSPORT_FAULTS.has(fault.name) ? fault : null;
     this.#faultSinceMs = this.#clock.monoMs();
-    // Bytes swallowed by a black hole leave a TLS stream torn: cut those connections so that clients make new ones.
+    // Bytes swallowed by a black hole leave a TLS stream torn: cut those connections so that clients make new
+    // ones.
     if (before?.name === 'blackhole' && this.#fault?.name !== 'blackhole') this.#cutAll();
     await this.#move(this.#fault?.name === 'refuse' || this.#fault?.name === 'flap' ? 'closed' : 'open');
     if (this.#fault?.name === 'flap') this.#flap(this.#fault, 'open');
@@ -128,7 +129,10 @@ export class TcpProxy implements Service {
 
   #carry(pair: Pair, direction: 'request' | 'answer'): void {
     const [from, to] = direction === 'request' ? [pair.outer, pair.inner] : [pair.inner, pair.outer];
-    /** What was delayed and has not left. Whichever timer fires, the oldest leaves: timers of Node may change places. */
+    /**
+     * What was delayed and has not left. Whichever timer fires, the oldest leaves: timers of Node may change
+     * places.
+     */
     const late: (() => void)[] = [];
     let lastLeavesAtMs = 0;
     const inOrder = (act: () => void): void => {
@@ -173,9 +177,9 @@ export class TcpProxy implements Service {
 }
 
 /**
- * RST towards the client, so that it does not take the cut for the end of an answer. Node's reset fails, and leaves the
- * socket open for ever, while the socket is being shut down: then a plain close must do, and in any case the socket
- * must not keep the process alive.
+ * RST towards the client, so that it does not take the cut for the end of an answer. Node's reset fails, and
+ * leaves the socket open for ever, while the socket is being shut down: then a plain close must do, and in
+ * any case the socket must not keep the process alive.
  */
 function cut({ outer, inner }: Pair): void {
   outer.unref();

@@ -8,22 +8,22 @@ import {
   type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
-import { httpsSourceOptions } from './api/options.ts';
 import { holdBackOptions } from './feeds/hold-back-options.ts';
-import { mqttFeedOptions } from './feeds/mqtt.ts';
-import { natsFeedOptions } from './feeds/nats.ts';
-import { ndjsonFeedOptions } from './feeds/ndjson.ts';
-import { postgresFeedOptions } from './feeds/postgres.ts';
-import { webhookFeedOptions } from './feeds/webhook.ts';
-import { conflictRules } from './ledger/conflict-policy.ts';
+import { mqttFeedOptions } from './feeds/sinks/mqtt.ts';
+import { natsFeedOptions } from './feeds/sinks/nats.ts';
+import { ndjsonFeedOptions } from './feeds/sinks/ndjson.ts';
+import { postgresFeedOptions } from './feeds/sinks/postgres.ts';
+import { webhookFeedOptions } from './feeds/sinks/webhook.ts';
 import { jetStreamOptions } from './ledger/jetstream/options.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { retentionRules } from './ledger/retention.ts';
+import { conflictRules } from './ledger/rules/conflict-policy.ts';
 import { receiptsSchema } from './receipts/options.ts';
-import { eventHubsOptions } from './sources/event-hubs.ts';
-import { mqttSourceOptions } from './sources/mqtt.ts';
-import { pubsubOptions } from './sources/pubsub.ts';
-import { sqsOptions } from './sources/sqs.ts';
+import { eventHubsOptions } from './sources/event-hubs/source.ts';
+import { httpsSourceOptions } from './sources/https/options.ts';
+import { mqttSourceOptions } from './sources/mqtt/source.ts';
+import { pubsubOptions } from './sources/pubsub/source.ts';
+import { sqsOptions } from './sources/sqs/source.ts';
 
 const name = identifier().describe(
   'Your name for it: in metrics, in logs, and in the ledger. Do not change it later.',

@@ -1,6 +1,6 @@
 /**
- * The router's composition root: clouds → sources → ingest → ledger → feeds. Everything is made and wired here, nowhere
- * else; read it from top to bottom to know what the router is.
+ * The router's composition root: clouds → sources → ingest → ledger → feeds. Everything is made and wired
+ * here, nowhere else; read it from top to bottom to know what the router is.
  */
 import { mkdir } from 'node:fs/promises';
 import { Registry } from 'prom-client';
@@ -10,25 +10,25 @@ import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import type { Service } from '../shared/service.ts';
-import { registerApi } from './api/metrics.ts';
-import { createHttpsSource } from './api/source.ts';
+import { registerMeasured } from './admin/metrics.ts';
+import { routerRoutes } from './admin/status.ts';
 import type { RouterConfig, SourceConfig } from './config.ts';
-import { createIntake, together } from './drain.ts';
 import { openFeed } from './feeds/open.ts';
-import { createIngest, type IngestOptions } from './ingest.ts';
+import { createIngest, type IngestOptions } from './ingest/ingest.ts';
 import { openLedger } from './ledger/open.ts';
-import { registerMeasured } from './metrics.ts';
+import { createUpkeep } from './maintenance.ts';
 import { registerPushers } from './receipts/metrics.ts';
-import { openPushers } from './receipts/push.ts';
+import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
 import { SourceAges } from './sources/age.ts';
-import { createEventHubsSource } from './sources/event-hubs.ts';
-import { createMqttSource } from './sources/mqtt.ts';
-import { createPubSubSource } from './sources/pubsub.ts';
+import { createEventHubsSource } from './sources/event-hubs/source.ts';
+import { createIntake, together } from './sources/group.ts';
+import { registerApi } from './sources/https/metrics.ts';
+import { createHttpsSource } from './sources/https/source.ts';
+import { createMqttSource } from './sources/mqtt/source.ts';
+import { createPubSubSource } from './sources/pubsub/source.ts';
 import type { CheckpointStore, Source } from './sources/source.ts';
-import { createSqsSource } from './sources/sqs.ts';
-import { routerRoutes } from './status.ts';
-import { createUpkeep } from './upkeep.ts';
+import { createSqsSource } from './sources/sqs/source.ts';
 
 interface Deps {
   clock: Clock;

@@ -1,6 +1,7 @@
 /**
- * Who may change something through an admin server, which has no login: a program on this machine. Not the network, even when the
- * server listens there; and no web page that a browser on this machine shows, also not through a name that was made to point here.
+ * Who may change something through an admin server, which has no login: a program on this machine. Not the
+ * network, even when the server listens there; and no web page that a browser on this machine shows, also not
+ * through a name that was made to point here.
  */
 import { isLoopback } from './config/common.ts';
 
@@ -9,7 +10,9 @@ interface ChangeRequest {
   headers: Readonly<Record<string, unknown>>;
 }
 
-/** Headers that browsers send with what a page asks for; Fetch, sections "Origin header" and "Sec-Fetch-Site". */
+/**
+ * Headers that browsers send with what a page asks for; Fetch, sections "Origin header" and "Sec-Fetch-Site".
+ */
 const OF_BROWSERS = ['origin', 'sec-fetch-site'];
 
 /** Why it may not; null when it may. */

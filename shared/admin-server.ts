@@ -1,7 +1,8 @@
 /**
- * The local HTTP server of the agent and of the router: `/healthz` (the process lives), `/readyz` (it can do its work:
- * every named check passes), `/metrics` (Prometheus), and JSON GET routes. Without a login, so it binds loopback by default, and
- * takes changes from this machine alone (admin-changes.ts); its own failures never stop the data path (I9).
+ * The local HTTP server of the agent and of the router: `/healthz` (the process lives), `/readyz` (it can do
+ * its work: every named check passes), `/metrics` (Prometheus), and JSON GET routes. Without a login, so it
+ * binds loopback by default, and takes changes from this machine alone (admin-changes.ts); its own failures
+ * never stop the data path (I9).
  */
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { changeRefusal } from './admin-changes.ts';
@@ -75,7 +76,8 @@ async function buildApp({ checks, registry, routes, changes = {}, log }: AdminSe
     bodyLimit: 1024,
     requestTimeout: 10_000,
   });
-  // The process's own metrics keep the names that Prometheus gives them in every language: process_*, nodejs_*.
+  // The process's own metrics keep the names that Prometheus gives them in every language: process_*,
+  // nodejs_*.
   if (registry.getSingleMetric('process_cpu_seconds_total') === undefined)
     collectDefaultMetrics({ register: registry });
 

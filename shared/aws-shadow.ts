@@ -1,4 +1,7 @@
-/** Where a gateway's receipts lie in AWS: a named shadow of the thing that has the gateway's name. Both sides' entries mean the same by it. */
+/**
+ * Where a gateway's receipts lie in AWS: a named shadow of the thing that has the gateway's name. Both sides'
+ * entries mean the same by it.
+ */
 import { Agent } from 'node:https';
 import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { z } from 'zod';

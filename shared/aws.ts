@@ -1,4 +1,7 @@
-/** What every AWS entry of agent.yaml and router.yaml means by the same words, and what the SDK's errors come down to. */
+/**
+ * What every AWS entry of agent.yaml and router.yaml means by the same words, and what the SDK's errors come
+ * down to.
+ */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 

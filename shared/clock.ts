@@ -1,6 +1,7 @@
 /**
- * The only file that touches the machine's clocks and timers. Everything else takes a {@link Clock} by argument,
- * so that the same code runs on a virtual clock in simulation (I11) and nothing orders by wall time (I7).
+ * The only file that touches the machine's clocks and timers. Everything else takes a {@link Clock} by
+ * argument, so that the same code runs on a virtual clock in simulation (I11) and nothing orders by wall time
+ * (I7).
  */
 
 /** A pending timer. `cancel` is safe to call twice, and after it fired. */
@@ -9,9 +10,14 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Monotonic time in milliseconds (on Linux: since boot). Never jumps; the only time to order or expire by. */
+  /**
+   * Monotonic time in milliseconds (on Linux: since boot). Never jumps; the only time to order or expire by.
+   */
   monoMs(): number;
-  /** Wall-clock time in milliseconds since the Unix epoch. May be wrong, may jump: for display and signing only. */
+  /**
+   * Wall-clock time in milliseconds since the Unix epoch. May be wrong, may jump: for display and signing
+   * only.
+   */
   wallMs(): number;
   /** Calls `run` once after `delayMs`. Does not keep the process alive unless `keepAlive`. */
   setTimer(delayMs: number, run: () => void, keepAlive?: boolean): Timer;
@@ -21,7 +27,10 @@ export interface Clock {
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Both count CLOCK_MONOTONIC; `performance` since the process began, and without making an object of each reading. */
+/**
+ * Both count CLOCK_MONOTONIC; `performance` since the process began, and without making an object of each
+ * reading.
+ */
 const PROCESS_BEGAN_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
 
 export const systemClock: Clock = {

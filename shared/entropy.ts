@@ -1,4 +1,7 @@
-/** Randomness comes in by argument (I11): the system's for real runs, a seeded one for tests, demo data and simulation. */
+/**
+ * Randomness comes in by argument (I11): the system's for real runs, a seeded one for tests, demo data and
+ * simulation.
+ */
 import { randomBytes } from 'node:crypto';
 
 export interface Entropy {

@@ -1,6 +1,7 @@
 /**
- * The token by which a gateway says who it is to a router: a JWT (RFC 7519) that it signs with its own key, of which the router
- * knows the public half. It lives for minutes, so that one that was read off a log or a proxy is soon worth nothing.
+ * The token by which a gateway says who it is to a router: a JWT (RFC 7519) that it signs with its own key,
+ * of which the router knows the public half. It lives for minutes, so that one that was read off a log or a
+ * proxy is soon worth nothing.
  *
  *   alg  EdDSA (Ed25519) or ES256        sub  the gateway's name
  *   aud  which router it is for          iat, exp  seconds; exp at most fifteen minutes after iat

@@ -1,6 +1,6 @@
 /**
- * A set of positive integers kept as sorted, disjoint, non-adjacent inclusive intervals: the agent's acknowledged set,
- * the router's seen set and receipts are all this. Memory is O(holes), never O(records).
+ * A set of positive integers kept as sorted, disjoint, non-adjacent inclusive intervals: the agent's
+ * acknowledged set, the router's seen set and receipts are all this. Memory is O(holes), never O(records).
  *
  * `bounds` is flat: [first0, last0, first1, last1, …]. Adding at the end, the usual case, is O(1);
  * anything else is a binary search and one splice.
@@ -21,7 +21,10 @@ export class IntervalSet {
     return new IntervalSet([]);
   }
 
-  /** From ranges in any order, overlapping or not. Throws RangeError on a range that is not `1 ≤ first ≤ last`. */
+  /**
+   * From ranges in any order, overlapping or not. Throws RangeError on a range that is not `1 ≤ first ≤
+   * last`.
+   */
   static of(ranges: Iterable<SeqRange>): IntervalSet {
     const set = IntervalSet.empty();
     for (const { first, last } of ranges) set.add(first, last);
@@ -189,8 +192,8 @@ export class IntervalSet {
   }
 
   /**
-   * Compact form: for each interval the distance from the previous end and the length - 1, both as unsigned LEB128.
-   * A set without holes takes 2–6 bytes.
+   * Compact form: for each interval the distance from the previous end and the length - 1, both as unsigned
+   * LEB128. A set without holes takes 2–6 bytes.
    */
   encode(): Uint8Array {
     const bytes: number[] = [];
@@ -203,7 +206,9 @@ export class IntervalSet {
     return Uint8Array.from(bytes);
   }
 
-  /** Reads {@link encode}'s form. Throws RangeError on truncated, overlapping, unmerged or oversized input. */
+  /**
+   * Reads {@link encode}'s form. Throws RangeError on truncated, overlapping, unmerged or oversized input.
+   */
   static decode(bytes: Uint8Array): IntervalSet {
     const bounds: number[] = [];
     let position = 0;
@@ -233,7 +238,9 @@ export class IntervalSet {
     return new IntervalSet(bounds);
   }
 
-  /** Index into `bounds` of the first interval whose last is ≥ `value`; `bounds.length` when there is none. */
+  /**
+   * Index into `bounds` of the first interval whose last is ≥ `value`; `bounds.length` when there is none.
+   */
   #firstEndingAtOrAfter(value: number): number {
     const bounds = this.#bounds;
     let low = 0;

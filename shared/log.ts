@@ -26,8 +26,8 @@ const SECRET_FIELDS = [
 ];
 
 /**
- * The root logger: JSON lines on stdout, or to `destination`. Call as `log.info({ event: 'routing.switch', … })`;
- * the event name says what happened, the other fields say to what.
+ * The root logger: JSON lines on stdout, or to `destination`. Call as `log.info({ event: 'routing.switch', …
+ * })`; the event name says what happened, the other fields say to what.
  */
 export function createLogger(options: LogOptions, destination?: { write(line: string): void }): Logger {
   const settings = {

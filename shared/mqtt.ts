@@ -1,4 +1,7 @@
-/** What every plain MQTT entry of agent.yaml and router.yaml means by the same words, and the client's settings for it. */
+/**
+ * What every plain MQTT entry of agent.yaml and router.yaml means by the same words, and the client's
+ * settings for it.
+ */
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { IClientOptions } from 'mqtt';
@@ -40,7 +43,10 @@ const CONNECT_MS = 10_000;
 
 const PROTOCOLS = ['mqtts', 'mqtt', 'wss', 'ws'] as const;
 
-/** The client's settings for a URL that {@link mqttAccess} takes. From the URL itself it would read them by Node's deprecated `url.parse`. */
+/**
+ * The client's settings for a URL that {@link mqttAccess} takes. From the URL itself it would read them by
+ * Node's deprecated `url.parse`.
+ */
 export function brokerAddress(url: string): IClientOptions {
   const { hostname, port, username, password, pathname, search } = new URL(url);
   const protocol = PROTOCOLS.find((name) => url.toLowerCase().startsWith(`${name}:`));
@@ -56,9 +62,9 @@ export function brokerAddress(url: string): IClientOptions {
 }
 
 /**
- * Settings for one connection, MQTT 3.1.1: the client neither reconnects nor queues nor sends anything again, each of
- * which would be a second queue beside ours. Rejects when a file that the entry names is not readable, or not what it
- * should be.
+ * Settings for one connection, MQTT 3.1.1: the client neither reconnects nor queues nor sends anything again,
+ * each of which would be a second queue beside ours. Rejects when a file that the entry names is not
+ * readable, or not what it should be.
  */
 export async function mqttClientOptions(access: MqttAccess): Promise<IClientOptions> {
   const { username, password } = access;

@@ -6,8 +6,8 @@ import type { Service } from './service.ts';
 const STOP_MS_MAX = 10_000;
 
 /**
- * Runs services until the process is told to stop, then stops them in reverse order.
- * Resolves with the exit code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds.
+ * Runs services until the process is told to stop, then stops them in reverse order. Resolves with the exit
+ * code: 0 after a clean stop, 1 when a part failed to stop or took longer than ten seconds.
  */
 export async function runUntilStopped(
   services: readonly Service[],
@@ -33,7 +33,10 @@ export async function runUntilStopped(
   return clean ? 0 : 1;
 }
 
-/** Resolves with the first SIGTERM or SIGINT. Without a terminal's SIGINT, also when the parent's IPC channel closes. */
+/**
+ * Resolves with the first SIGTERM or SIGINT. Without a terminal's SIGINT, also when the parent's IPC channel
+ * closes.
+ */
 export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     // For good, not once: npm passes Ctrl-C on to a process that already got it from the terminal.

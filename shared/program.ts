@@ -1,4 +1,7 @@
-/** Where the programs of this package are: sources run as they are, and an installed package as `npm run build` made it. */
+/**
+ * Where the programs of this package are: sources run as they are, and an installed package as `npm run
+ * build` made it.
+ */
 import { findPackageJSON } from 'node:module';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,7 +20,10 @@ export function commandFile(): string {
   return join(dirname(packageFile()), 'bin', 'headgate.js');
 }
 
-/** `source` as in the repository: `agent/store/worker.ts`. It is one of the programs that build/bundle.ts names. */
+/**
+ * `source` as in the repository: `agent/store/file/worker.ts`. It is one of the programs that build/bundle.ts
+ * names.
+ */
 export function programUrl(source: string): URL {
   const path = IS_BUILT ? join('dist', source.replace(/\.ts$/, '.js')) : source;
   return pathToFileURL(join(dirname(packageFile()), path));

@@ -1,6 +1,6 @@
 /**
- * A receipt: the router's word to one gateway about what its ledger holds. Cumulative, so that only the newest one counts and a lost
- * one does no harm. Written down in docs/receipts.md; it travels as JSON.
+ * A receipt: the router's word to one gateway about what its ledger holds. Cumulative, so that only the
+ * newest one counts and a lost one does no harm. Written down in docs/receipts.md; it travels as JSON.
  */
 import { z } from 'zod';
 import { IntervalSet } from './interval-set.ts';
@@ -10,7 +10,10 @@ import type { SeqRange } from './record.ts';
 export interface StreamReceipt {
   epoch: string;
   stream: string;
-  /** Every seq up to here is committed, or known to be given up, but for `missing`. Nothing is said of what is above. */
+  /**
+   * Every seq up to here is committed, or known to be given up, but for `missing`. Nothing is said of what is
+   * above.
+   */
   to: number;
   /** Ascending. */
   missing: SeqRange[];
@@ -27,7 +30,10 @@ export interface Receipt {
   streams: StreamReceipt[];
 }
 
-/** Bounds of what a receipt says (I10): streams, and ranges in all of them together. What is left out comes with a later one. */
+/**
+ * Bounds of what a receipt says (I10): streams, and ranges in all of them together. What is left out comes
+ * with a later one.
+ */
 export const RECEIPT_STREAMS_MAX = 64;
 export const RECEIPT_RANGES_MAX = 1000;
 /** No receipt within the bounds is longer. */

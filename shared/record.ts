@@ -1,6 +1,8 @@
 /** The record and its identity: (gateway, epoch, stream, seq), given once at the first durable write (I2). */
 
-/** One dense sequence of records. `epoch` is `<start counter>-<random hex>`, new at every start of the store. */
+/**
+ * One dense sequence of records. `epoch` is `<start counter>-<random hex>`, new at every start of the store.
+ */
 export interface StreamKey {
   gateway: string;
   epoch: string;
@@ -21,7 +23,10 @@ export interface RecordId extends StreamKey {
 const RECORD_ID =
   /^([a-z0-9][a-z0-9_-]{0,63})\/(\d{1,15}-[0-9a-f]{1,16})\/([a-z0-9][a-z0-9_-]{0,63})\/([1-9]\d{0,14})$/;
 
-/** `<gateway>/<epoch>/<stream>/<seq>`, as a user writes it: `gw-1/12-9f3c01ab/telemetry/4711`. Null for any other text. */
+/**
+ * `<gateway>/<epoch>/<stream>/<seq>`, as a user writes it: `gw-1/12-9f3c01ab/telemetry/4711`. Null for any
+ * other text.
+ */
 export function parseRecordId(text: string): RecordId | null {
   const [, gateway, epoch, stream, seq] = RECORD_ID.exec(text) ?? [];
   if (gateway === undefined || epoch === undefined || stream === undefined) return null;
@@ -39,7 +44,10 @@ export interface TelemetryRecord {
   payload: Uint8Array;
 }
 
-/** Why the gateway gave up a range on purpose (I3). The text is the log field, the metric label and the wire value. */
+/**
+ * Why the gateway gave up a range on purpose (I3). The text is the log field, the metric label and the wire
+ * value.
+ */
 export type GapReason =
   /** The buffer reached its size and the written rule evicted these. */
   | 'quota'

@@ -1,6 +1,6 @@
 /**
- * Room for bytes that are looked at once and copied: what is taken anew for each, and lies outside of V8's heap, is given back late and
- * touched for the first time again and again.
+ * Room for bytes that are looked at once and copied: what is taken anew for each, and lies outside of V8's
+ * heap, is given back late and touched for the first time again and again.
  */
 
 /** More than this is not kept (I10). */

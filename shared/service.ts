@@ -1,4 +1,7 @@
-/** One lifecycle for everything that runs: `start`, then `stop`. Stopping runs every step and reports all failures. */
+/**
+ * One lifecycle for everything that runs: `start`, then `stop`. Stopping runs every step and reports all
+ * failures.
+ */
 
 export interface Service {
   start(): Promise<void>;

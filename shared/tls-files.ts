@@ -1,6 +1,7 @@
 /**
- * A TLS server's certificate, key and client authorities, read from files and read again when they change: connections that exist
- * go on, new ones get the new certificate. Files that do not fit together leave the old ones in force.
+ * A TLS server's certificate, key and client authorities, read from files and read again when they change:
+ * connections that exist go on, new ones get the new certificate. Files that do not fit together leave the
+ * old ones in force.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
@@ -10,8 +11,8 @@ import { errorText, type Logger } from './log.ts';
 export const TLS_FILES_POLL_MS = 5000;
 
 /**
- * For TLS 1.2: authenticated encryption with forward secrecy, and nothing else; RFC 9325 section 4.2, without the suites of
- * finite fields. Those of TLS 1.3 are Node's: each of them is so.
+ * For TLS 1.2: authenticated encryption with forward secrecy, and nothing else; RFC 9325 section 4.2, without
+ * the suites of finite fields. Those of TLS 1.3 are Node's: each of them is so.
  */
 const CIPHERS = [
   'ECDHE-ECDSA-AES128-GCM-SHA256',
@@ -59,7 +60,10 @@ export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFi
   return stamps.join(', ');
 }
 
-/** Each call looks at the files and takes them when they changed; it never rejects. Log events begin with `component`. */
+/**
+ * Each call looks at the files and takes them when they changed; it never rejects. Log events begin with
+ * `component`.
+ */
 export function tlsFilesFollower(
   server: Pick<Server, 'setSecureContext'>,
   firstStamp: string,
@@ -81,8 +85,8 @@ export function tlsFilesFollower(
 }
 
 /**
- * The common name of the certificate that the other side showed, `''` when it has not exactly one (the name of nobody), null when
- * it showed none. Says nothing about who signed it: that is `socket.authorized`.
+ * The common name of the certificate that the other side showed, `''` when it has not exactly one (the name
+ * of nobody), null when it showed none. Says nothing about who signed it: that is `socket.authorized`.
  */
 export function commonNameOf(socket: unknown): string | null {
   if (!(socket instanceof TLSSocket)) return null;

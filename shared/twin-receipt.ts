@@ -1,9 +1,10 @@
 /**
  * A receipt in a device twin: one desired property that holds the receipt's JSON text, cut into pieces.
  *
- * As text, because what a twin does to values is not what a receipt needs (Azure docs, "Understand and use device twins in IoT Hub"): a
- * null removes its key, an update is merged into what was there, integers end at 2^52. And in pieces, because a text is at most 4 KB long.
- * Every update names every piece, those that are not needed as null, so that nothing of a longer receipt stays behind.
+ * As text, because what a twin does to values is not what a receipt needs (Azure docs, "Understand and use
+ * device twins in IoT Hub"): a null removes its key, an update is merged into what was there, integers end at
+ * 2^52. And in pieces, because a text is at most 4 KB long. Every update names every piece, those that are
+ * not needed as null, so that nothing of a longer receipt stays behind.
  */
 
 /** The desired property. */

@@ -1,6 +1,6 @@
 /**
- * The command line of a script that developers run: `--help` prints what it does, its options with their defaults, and an example,
- * and ends with 0; anything it does not know ends with 2 and is named.
+ * The command line of a script that developers run: `--help` prints what it does, its options with their
+ * defaults, and an example, and ends with 0; anything it does not know ends with 2 and is named.
  */
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { errorText } from '../shared/log.ts';
@@ -37,7 +37,10 @@ const EXIT_USAGE = 2;
 const UINT32_MAX = 2 ** 32 - 1;
 const HELP = { is: 'prints this' };
 
-/** What `read` makes of the values given; what it throws is the user's mistake. Ends the process where there is nothing to run. */
+/**
+ * What `read` makes of the values given; what it throws is the user's mistake. Ends the process where there
+ * is nothing to run.
+ */
 export function readScript<const Own extends Options, Read>(
   script: Script<Own>,
   read: (values: Values<Own>, positionals: readonly string[]) => Read,

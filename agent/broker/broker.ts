@@ -1,10 +1,11 @@
 /**
  * The MQTT broker that devices publish to: aedes 1.2.0 with the durable intake in its way.
  *
- * `authorizePublish` is the only hook that runs before a PUBACK, so the record is stored inside it, for every QoS and for
- * wills, and the acknowledgement leaves when it returns (I1). MQTT 3.1.1 has no negative acknowledgement: what cannot be
- * stored ends the connection without one, and the device sends it again. A client is read only while little of what it
- * sent is unanswered, so a slow disk slows the devices down and nothing piles up (I10).
+ * `authorizePublish` is the only hook that runs before a PUBACK, so the record is stored inside it, for every
+ * QoS and for wills, and the acknowledgement leaves when it returns (I1). MQTT 3.1.1 has no negative
+ * acknowledgement: what cannot be stored ends the connection without one, and the device sends it again. A
+ * client is read only while little of what it sent is unanswered, so a slow disk slows the devices down and
+ * nothing piles up (I10).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -12,32 +13,37 @@ import type { Aedes, AedesOptions, Client, PublishPacket, Subscription } from 'a
 import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { SessionItem } from '../store/session-items.ts';
-import { Acknowledger } from './acknowledger.ts';
-import { attentiveAedes } from './attentive-aedes.ts';
-import { ConnectRate } from './connect-rate.ts';
-import { ExactlyOnce } from './exactly-once.ts';
-import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './gate.ts';
-import { type Listener, type ListenerOptions, openListener } from './listener.ts';
+import type { SessionItem } from '../store/file/session-items.ts';
+import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
+import { limitPackets } from './aedes/packet-limit.ts';
+import { attentiveAedes } from './aedes/skip-unheard.ts';
+import { StoredSubscriptions } from './aedes/stored-subscriptions.ts';
+import { limitUnanswered } from './aedes/unacknowledged-limit.ts';
+import { type Listener, type ListenerOptions, openListener } from './listeners/listener.ts';
 import type { BrokerOptions, BrokerStats } from './options.ts';
 import { publishOwnerlessWills } from './ownerless-wills.ts';
-import { limitPackets } from './packet-limit.ts';
-import { PublishRate } from './publish-rate.ts';
+import { Acknowledger } from './qos/puback-batcher.ts';
+import { PublishUnderWay, Repetitions } from './qos/qos1-duplicates.ts';
+import { ExactlyOnce } from './qos/qos2.ts';
+import { ConnectRate } from './rates/connect-rate.ts';
+import { PublishRate } from './rates/publish-rate.ts';
+import { TopicRules } from './rates/topic-limits.ts';
 import { type RefusalReason, Refusals } from './refusals.ts';
-import { PublishUnderWay, Repetitions } from './repetition.ts';
-import { StoredSubscriptions } from './stored-subscriptions.ts';
-import { TopicRules } from './topic-rules.ts';
-import { limitUnanswered } from './unanswered.ts';
 
 type Done = (error?: Error | null) => void;
 
-/** A client that lost its connection with the agent's end has so long to come back before its will is published. */
+/**
+ * A client that lost its connection with the agent's end has so long to come back before its will is
+ * published.
+ */
 const WILL_GRACE_MS = 10_000;
 const EXPIRE_EVERY_MS = 60_000;
 /** A client that takes nothing at all for so long is ended. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
-/** Where a publish goes that is refused and cannot be answered: a topic of the broker's own, without content. */
+/**
+ * Where a publish goes that is refused and cannot be answered: a topic of the broker's own, without content.
+ */
 const NOWHERE = '$headgate/refused';
 
 export class Broker implements Service {
@@ -100,7 +106,8 @@ export class Broker implements Service {
         done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
       authorizeForward: (client, packet) =>
         this.#gate.mayReceive(client, packet.topic) && this.#isKeepingUp(client) ? packet : null,
-      // 0: what one reader holds up must not hold up the others; what waits for it is bounded by `maxUnsentBytes`.
+      // 0: what one reader holds up must not hold up the others; what waits for it is bounded by
+      // `maxUnsentBytes`.
       concurrency: 0,
       drainTimeout: DRAIN_TIMEOUT_MS,
     };
@@ -149,7 +156,9 @@ export class Broker implements Service {
     }
   }
 
-  /** Ends all connections; wills of the devices are taken in. Resolves when every intake under way is over. */
+  /**
+   * Ends all connections; wills of the devices are taken in. Resolves when every intake under way is over.
+   */
   async stop(): Promise<void> {
     const closed = this.#listeners.map((listener) => listener.close());
     this.#listeners = [];
@@ -298,7 +307,10 @@ export class Broker implements Service {
     if (this.#intakes === 0) this.#onIdle?.();
   }
 
-  /** Ends the connection of a client that does not take what it is sent. A session that is kept goes on without it. */
+  /**
+   * Ends the connection of a client that does not take what it is sent. A session that is kept goes on
+   * without it.
+   */
   #isKeepingUp({ id, conn }: Client): boolean {
     if (!('writableLength' in conn) || conn.writableLength <= this.#options.limits.maxUnsentBytes)
       return true;
@@ -317,9 +329,10 @@ export class Broker implements Service {
   }
 
   /**
-   * Topics that begin with `$` are the broker's own, and what is published there goes nowhere: acknowledged, because one
-   * stray publish should not end a device's connection [MQTT-3.3.5-2], never recorded, counted. QoS 0 that is not allowed
-   * is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative acknowledgement.
+   * Topics that begin with `$` are the broker's own, and what is published there goes nowhere: acknowledged,
+   * because one stray publish should not end a device's connection [MQTT-3.3.5-2], never recorded, counted.
+   * QoS 0 that is not allowed is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative
+   * acknowledgement.
    */
   #refusePublish(client: Client, packet: PublishPacket, reason: RefusalReason, done: Done): void {
     this.#refusals.add(reason, { device: client.id, topic: packet.topic });
@@ -328,7 +341,8 @@ export class Broker implements Service {
       end(client, done, `publish refused: ${reason}`);
       return;
     }
-    // An error would end the connection, and no word at all would stop it: it goes on as what nobody receives.
+    // An error would end the connection, and no word at all would stop it: it goes on as what nobody
+    // receives.
     Object.assign(packet, { topic: NOWHERE, payload: Buffer.alloc(0), retain: false });
     done(null);
   }
@@ -379,8 +393,8 @@ export class Broker implements Service {
 }
 
 /**
- * Ends the connection without an acknowledgement. The error alone would do it in aedes 1.2.0; the socket is destroyed here
- * because newer versions answer MQTT 5 clients with a reason code instead and keep them.
+ * Ends the connection without an acknowledgement. The error alone would do it in aedes 1.2.0; the socket is
+ * destroyed here because newer versions answer MQTT 5 clients with a reason code instead and keep them.
  */
 function end(client: Client, done: Done, reason: string): void {
   client.conn.destroy();

@@ -1,8 +1,8 @@
 /** From a device's publish to a durable record: which stream it belongs to, and the append. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import { topicMatches } from '../../shared/topic-filter.ts';
-import type { SessionItem } from '../store/session-items.ts';
+import { topicMatches } from '../../shared/policy/topic-filter.ts';
+import type { SessionItem } from '../store/file/session-items.ts';
 import type { Store } from '../store/store.ts';
 import { type NewRecord, recordBytes } from '../store/types.ts';
 
@@ -77,7 +77,8 @@ export function createIntake({ store, streams, clock, log }: IntakeOptions): Int
       const { stream, counted } = destinationOf(publish.topic);
       const { retransmitted } = publish;
       const record = recordOf(publish, stream, clock.monoMs());
-      // The record itself is not kept until then: thousands wait for one commit, and what lives that long is dear to collect.
+      // The record itself is not kept until then: thousands wait for one commit, and what lives that long is
+      // dear to collect.
       const bytes = recordBytes(record);
       store.submit(record, publish.session, (error) => {
         if (error) {

@@ -2,10 +2,10 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { DeviceFileState } from './device-file.ts';
-import type { Devices } from './devices.ts';
+import type { DeviceFileState } from './access/device-file.ts';
+import type { Devices } from './access/devices.ts';
 import type { Publish } from './intake.ts';
-import type { BrokerLimits, ListenerOptions } from './listener.ts';
+import type { BrokerLimits, ListenerOptions } from './listeners/listener.ts';
 import type { Sessions } from './persistence/sessions.ts';
 import type { RefusalReason } from './refusals.ts';
 

@@ -1,14 +1,15 @@
 /**
- * Wills of clients that were connected when the agent ended without a word, and have not come back. Each goes the way its
- * device's publish would go now: the agent may have been started with other rules, other devices or other local topics.
+ * Wills of clients that were connected when the agent ended without a word, and have not come back. Each goes
+ * the way its device's publish would go now: the agent may have been started with other rules, other devices
+ * or other local topics.
  */
 import type { Aedes } from 'aedes';
 import { errorText } from '../../shared/log.ts';
-import type { Gate } from './gate.ts';
+import type { Gate } from './access/gate.ts';
 import type { BrokerOptions } from './options.ts';
 import type { Will } from './persistence/sessions.ts';
+import type { TopicRules } from './rates/topic-limits.ts';
 import type { RefusalReason, Refusals } from './refusals.ts';
-import type { TopicRules } from './topic-rules.ts';
 
 export interface WillRules {
   gate: Gate;
@@ -19,8 +20,9 @@ export interface WillRules {
 type Options = Pick<BrokerOptions, 'sessions' | 'intake' | 'devices' | 'allowAnonymous'>;
 
 /**
- * Each is recorded, unless its topic is local, then delivered, then forgotten; what is not allowed is dropped. One that cannot
- * be recorded is tried at the next start, and so is one of an unknown device while the device file is damaged.
+ * Each is recorded, unless its topic is local, then delivered, then forgotten; what is not allowed is
+ * dropped. One that cannot be recorded is tried at the next start, and so is one of an unknown device while
+ * the device file is damaged.
  */
 export async function publishOwnerlessWills(
   aedes: Aedes,

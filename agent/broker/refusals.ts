@@ -59,7 +59,10 @@ export class Refusals {
     this.#log = log;
   }
 
-  /** Counts one; logs it when this reason was not logged in the last ten seconds, with how many there were since. */
+  /**
+   * Counts one; logs it when this reason was not logged in the last ten seconds, with how many there were
+   * since.
+   */
   add(reason: RefusalReason, facts: Record<string, string | number> = {}): void {
     const now = this.#clock.monoMs();
     const count = this.#counts.get(reason) ?? { total: 0, unlogged: 0, loggedMs: Number.NEGATIVE_INFINITY };

@@ -5,8 +5,9 @@ import { DAY_MS, monthEndMs } from './calendar.ts';
 const DATA_MIN_MS = DAY_MS;
 
 /**
- * The present month's amount at its end, as if it went on as since `sinceMs`, when the counting of this month began; null
- * while less than a day was counted. Linear: a price tier or free allotment that ends later in the month is not foreseen.
+ * The present month's amount at its end, as if it went on as since `sinceMs`, when the counting of this month
+ * began; null while less than a day was counted. Linear: a price tier or free allotment that ends later in
+ * the month is not foreseen.
  */
 export function monthForecast(amount: number, sinceMs: number, nowMs: number): number | null {
   const countedMs = nowMs - sinceMs;

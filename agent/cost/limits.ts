@@ -1,16 +1,19 @@
 /**
  * Which providers may not be used for money's sake. Pure (I11).
  *
- * A quota ends in refusals that nobody announces (IoT Hub over MQTT goes silent, then cuts the connection), so the provider is
- * put on hold a little before, until the UTC day is over. What may have been billed counts.
+ * A quota ends in refusals that nobody announces (IoT Hub over MQTT goes silent, then cuts the connection),
+ * so the provider is put on hold a little before, until the UTC day is over. What may have been billed
+ * counts.
  *
- * A budget is the operator's word: at its end, whatever costs something waits for the next month (I3: in the buffer, by its
- * rules). A provider whose next envelope costs nothing (a hub within its quota, a free allotment, a broker of one's own) goes
- * on: holding it would save nothing. Neither opens a gate: residency holds as before (I4).
+ * A budget is the operator's word: at its end, whatever costs something waits for the next month (I3: in the
+ * buffer, by its rules). A provider whose next envelope costs nothing (a hub within its quota, a free
+ * allotment, a broker of one's own) goes on: holding it would save nothing. Neither opens a gate: residency
+ * holds as before (I4).
  */
-import { envelopeCostUsd } from '../../shared/metering.ts';
-import type { Policy } from '../../shared/policy.ts';
-import { fixedUsdPerMonth, type Tariff, unitsPerDay } from '../../shared/tariff.ts';
+
+import type { Policy } from '../../shared/policy/policy.ts';
+import { envelopeCostUsd } from '../../shared/pricing/metering.ts';
+import { fixedUsdPerMonth, type Tariff, unitsPerDay } from '../../shared/pricing/tariff.ts';
 import type { Amount } from './usage.ts';
 
 export type CostHold = 'quota' | 'budget';

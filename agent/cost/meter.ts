@@ -1,18 +1,23 @@
 /**
- * The agent's meter: counts what each provider bills, keeps the count over restarts, tells routing the use of the month, and
- * puts providers on hold at the end of their quota or of the budget (limits.ts).
+ * The agent's meter: counts what each provider bills, keeps the count over restarts, tells routing the use of
+ * the month, and puts providers on hold at the end of their quota or of the budget (limits.ts).
  *
- * The count is written every half minute at most, off the path of any record: a kill loses at most that much of it, and a disk
- * that takes no file changes nothing but that (I9).
+ * The count is written every half minute at most, off the path of any record: a kill loses at most that much
+ * of it, and a disk that takes no file changes nothing but that (I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
-import { billedUnits, type EnvelopeSizes, envelopeCostUsd, propertyBytes } from '../../shared/metering.ts';
-import type { Policy } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
+import {
+  billedUnits,
+  type EnvelopeSizes,
+  envelopeCostUsd,
+  propertyBytes,
+} from '../../shared/pricing/metering.ts';
+import type { Tariff } from '../../shared/pricing/tariff.ts';
 import type { Service } from '../../shared/service.ts';
-import type { Tariff } from '../../shared/tariff.ts';
-import type { OutboundEnvelope, Outcome } from '../cloud/publisher.ts';
-import type { RoutingEvent } from '../routing/core.ts';
+import type { OutboundEnvelope, Outcome } from '../providers/publisher.ts';
+import type { RoutingEvent } from '../routing/core/core.ts';
 import { dayEndMs, monthEndMs } from './calendar.ts';
 import { type BudgetState, type CostHold, limitsOf, type ProviderUse, quotaUsed } from './limits.ts';
 import { mayBeBilled } from './possible.ts';
@@ -110,8 +115,8 @@ export class Meter implements Service {
   }
 
   /**
-   * The hub sent `bytes` of the device's twin, in answer to a read or as a notice: messages like any other ("Azure IoT Hub billing
-   * information"), paid with the hub's fee.
+   * The hub sent `bytes` of the device's twin, in answer to a read or as a notice: messages like any other
+   * ("Azure IoT Hub billing information"), paid with the hub's fee.
    */
   countTwin(provider: string, bytes: number): void {
     const metered = this.#options.providers.get(provider);

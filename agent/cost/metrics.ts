@@ -1,6 +1,6 @@
 /** The meter's metrics, read when Prometheus asks. */
 import { Gauge, type Registry } from 'prom-client';
-import { fixedUsdPerMonth } from '../../shared/tariff.ts';
+import { fixedUsdPerMonth } from '../../shared/pricing/tariff.ts';
 import type { BudgetState } from './limits.ts';
 import type { Meter } from './meter.ts';
 

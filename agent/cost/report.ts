@@ -1,8 +1,9 @@
 /** `headgate costs`: the meter's reading as the admin server answers it. Pure (I11). */
+
+import type { CostReport, ProviderCost, StreamCost } from '../../shared/admin-api/status.ts';
 import { isoTime } from '../../shared/clock.ts';
-import type { Policy } from '../../shared/policy.ts';
-import type { CostReport, ProviderCost, StreamCost } from '../../shared/status.ts';
-import { fixedUsdPerMonth, type Tariff, unitsPerDay } from '../../shared/tariff.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
+import { fixedUsdPerMonth, type Tariff, unitsPerDay } from '../../shared/pricing/tariff.ts';
 import { dayOf } from './calendar.ts';
 import { monthForecast } from './forecast.ts';
 import type { MeterReading } from './meter.ts';

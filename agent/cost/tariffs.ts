@@ -1,10 +1,13 @@
-/** The tariff of each configured provider: its price sheet, with the operator's own figures in place, and what the account is. */
+/**
+ * The tariff of each configured provider: its price sheet, with the operator's own figures in place, and what
+ * the account is.
+ */
 import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { type ConfigResult, loadConfig, type ReferenceSources } from '../../shared/config/load.ts';
-import { OWN_SHEET_SCHEMAS, PRICE_SHEETS } from '../../shared/prices.ts';
-import type { Tariff } from '../../shared/tariff.ts';
-import type { AgentConfig, ProviderConfig } from '../config.ts';
+import { OWN_SHEET_SCHEMAS, PRICE_SHEETS } from '../../shared/pricing/prices.ts';
+import type { Tariff } from '../../shared/pricing/tariff.ts';
+import type { AgentConfig, ProviderConfig } from '../config/config.ts';
 import type { MeteredProvider } from './meter.ts';
 
 /** The three levels that a rule's topic begins with ("Basic Ingest", AWS IoT Core developer guide). */

@@ -1,6 +1,9 @@
-/** `usage.json` in the data folder: what was counted, over restarts. Money is not worth a stop: one that is damaged counts as none (I9). */
+/**
+ * `usage.json` in the data folder: what was counted, over restarts. Money is not worth a stop: one that is
+ * damaged counts as none (I9).
+ */
 import { z } from 'zod';
-import { readStateFile, writeStateFile } from '../state-file.ts';
+import { readStateFile, writeStateFile } from '../runtime/state-file.ts';
 import type { UsageSnapshot } from './usage.ts';
 
 const count = z.number().nonnegative();

@@ -1,10 +1,11 @@
 /**
  * What was billed today and this month, by provider and stream.
  *
- * Quotas and bills go by UTC days, and a gateway may not know the day (I7). So the count keeps its own time: the last instant
- * that a synchronised clock told, and from then on monotonic time. It may lag behind the truth, by the time the gateway was
- * off, and never runs ahead: counts go to the last known day, and a day of running ends it, whatever the wall clock says. When the
- * clock is synchronised, its day is the day. Before any day was ever known, the counts wait for the first one.
+ * Quotas and bills go by UTC days, and a gateway may not know the day (I7). So the count keeps its own time:
+ * the last instant that a synchronised clock told, and from then on monotonic time. It may lag behind the
+ * truth, by the time the gateway was off, and never runs ahead: counts go to the last known day, and a day of
+ * running ends it, whatever the wall clock says. When the clock is synchronised, its day is the day. Before
+ * any day was ever known, the counts wait for the first one.
  *
  * Pure: no clock, no I/O (I11).
  */

@@ -1,6 +1,7 @@
 /**
- * One way from the router to this gateway, asked again and again: each question is held by whoever answers until there is something, or
- * its time is over. What goes wrong is tried again for ever, more and more slowly (I9).
+ * One way from the router to this gateway, asked again and again: each question is held by whoever answers
+ * until there is something, or its time is over. What goes wrong is tried again for ever, more and more
+ * slowly (I9).
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -14,7 +15,10 @@ const PAUSE_LAST_MS = 30_000;
 export interface ReceiptQuestion {
   /** From the beginning of one question to that of the next, at least (I10). */
   readonly spacingMs: number;
-  /** Null when it was answered, with a receipt or without, else what went wrong. Settles in bounded time; never rejects. */
+  /**
+   * Null when it was answered, with a receipt or without, else what went wrong. Settles in bounded time;
+   * never rejects.
+   */
   ask(): Promise<string | null>;
   /** Ends what is under way. */
   close(): void;

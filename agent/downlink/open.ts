@@ -2,15 +2,15 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
-import { TwinLink } from '../cloud/azure/twin-link.ts';
-import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
-import { ShadowQuestion } from './aws.ts';
-import { TwinQuestion } from './azure.ts';
+import { TwinLink } from '../providers/azure/twin-link.ts';
 import { Downlink, type ReceiptQuestion } from './downlink.ts';
-import { SubscriptionQuestion } from './gcp.ts';
-import { LongPoll } from './https.ts';
+import { LongPoll } from './long-poll.ts';
 import type { DownlinkConfig } from './options.ts';
+import type { ReceiptTracker } from './receipt-tracker.ts';
 import type { ReceiptReceiver } from './receiver.ts';
+import { ShadowQuestion } from './shadow.ts';
+import { SubscriptionQuestion } from './subscription.ts';
+import { TwinQuestion } from './twin.ts';
 
 export interface DownlinkDeps {
   gateway: string;
@@ -22,7 +22,10 @@ export interface DownlinkDeps {
   log: Logger;
 }
 
-/** By provider: where its connections and the downlink through its twin meet. `metered`: payload bytes of what the hub counts. */
+/**
+ * By provider: where its connections and the downlink through its twin meet. `metered`: payload bytes of what
+ * the hub counts.
+ */
 export function twinLinks(
   downlinks: readonly DownlinkConfig[],
   metered: (provider: string, bytes: number) => void,

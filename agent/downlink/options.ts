@@ -4,12 +4,15 @@ import { awsCredentials } from '../../shared/aws.ts';
 import { awsShadow } from '../../shared/aws-shadow.ts';
 import { duration, identifier } from '../../shared/config/kinds.ts';
 import { gcpAccess, gcpCredentials } from '../../shared/gcp/access-options.ts';
-import type { Policy } from '../../shared/policy.ts';
-import { httpsAccess, loginProblem } from '../cloud/https/access.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
+import { httpsAccess, loginProblem } from '../providers/https/access.ts';
 
 const name = identifier().describe('Your name for it: in metrics, in logs.');
 
-/** At most so long, beside the router's own interval: after three minutes of waiting its silence is taken for an outage. */
+/**
+ * At most so long, beside the router's own interval: after three minutes of waiting its silence is taken for
+ * an outage.
+ */
 const SHADOW_INTERVAL_MS_MAX = 60_000;
 const SHADOW_INTERVAL_MS_MIN = 1000;
 const NEXT = 'Tried when the others are refused, and the other way round.';

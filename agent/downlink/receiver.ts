@@ -1,7 +1,10 @@
-/** Takes in receipts from wherever they come: of two the newer one holds, and what is none is counted and dropped. */
+/**
+ * Takes in receipts from wherever they come: of two the newer one holds, and what is none is counted and
+ * dropped.
+ */
 import type { Logger } from '../../shared/log.ts';
 import { RECEIPT_BYTES_MAX, readReceipt } from '../../shared/receipt.ts';
-import type { ReceiptTracker } from '../forward/receipt-tracker.ts';
+import type { ReceiptTracker } from './receipt-tracker.ts';
 
 /** What became of the receipts that came; the metric label. */
 export interface ReceiptCounts {

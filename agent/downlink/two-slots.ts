@@ -1,6 +1,6 @@
 /**
- * The two slots for credentials of a cloud's downlink. Simpler than a provider's: nothing is lost by a question that is refused, so that
- * only a refusal has the other slot tried, with the next question.
+ * The two slots for credentials of a cloud's downlink. Simpler than a provider's: nothing is lost by a
+ * question that is refused, so that only a refusal has the other slot tried, with the next question.
  */
 export class TwoSlots<T extends { credentials?: unknown; next_credentials?: unknown }> {
   readonly #config: T;

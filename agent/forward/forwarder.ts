@@ -1,32 +1,33 @@
 /**
- * From the buffer to the clouds. Takes runs of each stream from the store, packs envelopes, and sends each to as many
- * providers as the stream asks for, chosen by routing. The SQLite buffer is the only queue: what cannot be sent now stays
- * there, and memory holds only the envelopes under way.
+ * From the buffer to the clouds. Takes runs of each stream from the store, packs envelopes, and sends each to
+ * as many providers as the stream asks for, chosen by routing. The SQLite buffer is the only queue: what
+ * cannot be sent now stays there, and memory holds only the envelopes under way.
  *
- * A row is freed only when `copies` providers accepted it (I3); a stream with a residency goes only where routing lets it (I4).
+ * A row is freed only when `copies` providers accepted it (I3); a stream with a residency goes only where
+ * routing lets it (I4).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
-import type { Policy } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import type { Service } from '../../shared/service.ts';
-import type { OutboundEnvelope } from '../cloud/publisher.ts';
 import type { Taken } from '../history/deliveries.ts';
+import type { OutboundEnvelope } from '../providers/publisher.ts';
+import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Buffer } from './buffer.ts';
-import { deliver } from './delivery.ts';
+import { deliver } from './delivery/delivery.ts';
+import { Hedging } from './delivery/hedging.ts';
+import { Places } from './delivery/reservations.ts';
+import type { Sender } from './delivery/sender.ts';
 import { heartbeat } from './heartbeat.ts';
-import { Hedging } from './hedging.ts';
-import type { Lane } from './lanes.ts';
-import type { LiveRouting } from './live-routing.ts';
-import { Places } from './places.ts';
+import type { Lane } from './queue/lanes.ts';
+import type { Stream, StreamProgress } from './queue/stream.ts';
+import type { Run, StreamQueue } from './queue/stream-queue.ts';
+import { Streams } from './queue/streams.ts';
 import { RowReader } from './row-reader.ts';
 import { withReason } from './send-reason.ts';
-import type { Sender } from './sender.ts';
 import { Settlements } from './settlements.ts';
-import type { Stream, StreamProgress } from './stream.ts';
-import type { Run, StreamQueue } from './stream-queue.ts';
-import { Streams } from './streams.ts';
 
 const TICK_MS = 25;
 /** Rows asked of the store for one envelope. */
@@ -172,7 +173,9 @@ export class Forwarder implements Service {
     return false;
   }
 
-  /** Places at the providers that may take an envelope of the stream now, when all of them have room for it. */
+  /**
+   * Places at the providers that may take an envelope of the stream now, when all of them have room for it.
+   */
   #places(
     stream: Stream,
     { acceptedBy, avoid }: Pick<Run, 'acceptedBy' | 'avoid'>,
@@ -257,7 +260,10 @@ export class Forwarder implements Service {
     await this.#deliver(stream, queue, range, envelope, message, places);
   }
 
-  /** Live ones aim at the policy's size; those of the backlog at what the way to the targets carries, and every provider takes. */
+  /**
+   * Live ones aim at the policy's size; those of the backlog at what the way to the targets carries, and
+   * every provider takes.
+   */
   #targetBytes(stream: Stream, lane: Lane, targets: readonly string[]): number {
     if (lane === 'live') return stream.policy.envelope_bytes;
     const windows = targets.map((provider) => this.#senderOf(provider).backlogEnvelopeBytes);

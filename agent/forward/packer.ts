@@ -1,6 +1,7 @@
 /**
- * How many rows go into one envelope. Live envelopes aim at one metering unit; backlog envelopes grow to what the
- * providers take. Compression is learned from the envelopes before, so that one encoding nearly always fits.
+ * How many rows go into one envelope. Live envelopes aim at one metering unit; backlog envelopes grow to what
+ * the providers take. Compression is learned from the envelopes before, so that one encoding nearly always
+ * fits.
  *
  * Pure: no clock, no I/O (I11).
  */
@@ -15,7 +16,10 @@ const AIM = 0.97;
 /** However well records shrink: bounds the time of one encoding and what the router must unpack (I10). */
 const RAW_BYTES_MAX = 1024 * 1024;
 
-/** About what the store counts for a record: characters for bytes, because it is summed up for each envelope and learned from. */
+/**
+ * About what the store counts for a record: characters for bytes, because it is summed up for each envelope
+ * and learned from.
+ */
 export function recordSize({ payload, topic, device }: TelemetryRecord): number {
   return payload.length + topic.length + device.length;
 }
@@ -30,8 +34,8 @@ export class Packer {
   }
 
   /**
-   * Encodes a prefix of `records` that fits `targetBytes`, as long as can be foretold (at least one record, whatever its size).
-   * `envelope` gives everything but the records.
+   * Encodes a prefix of `records` that fits `targetBytes`, as long as can be foretold (at least one record,
+   * whatever its size). `envelope` gives everything but the records.
    */
   pack(
     envelope: Omit<Envelope, 'records'>,

@@ -1,14 +1,15 @@
 /**
- * Rows for envelopes. An envelope of the live lane takes a fraction of a chunk: what was read with its rows is kept for the next one,
- * because a wake-up of the store's thread for each would cost more than the envelope. A record never changes (I2), so that what is kept
- * is right for as long as its rows are owed, and the caller asks for no others.
+ * Rows for envelopes. An envelope of the live lane takes a fraction of a chunk: what was read with its rows
+ * is kept for the next one, because a wake-up of the store's thread for each would cost more than the
+ * envelope. A record never changes (I2), so that what is kept is right for as long as its rows are owed, and
+ * the caller asks for no others.
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { StoredRecord } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
 import { recordSize } from './packer.ts';
-import type { Run, StreamQueue } from './stream-queue.ts';
+import type { Run, StreamQueue } from './queue/stream-queue.ts';
 
 /** Read at once, and kept for each stream, at most: as much as a chunk has (I10). */
 const READ_AHEAD_BYTES = 256 * 1024;
@@ -30,8 +31,9 @@ export class RowReader {
   }
 
   /**
-   * Rows of a run, ascending: all of them, or at least what `maxBytes` (of recordSize) take. Rows that are gone become a gap that is delivered
-   * too: nothing is lost silently (I3). Rejects when the store does not answer.
+   * Rows of a run, ascending: all of them, or at least what `maxBytes` (of recordSize) take. Rows that are
+   * gone become a gap that is delivered too: nothing is lost silently (I3). Rejects when the store does not
+   * answer.
    */
   async read(queue: StreamQueue, run: Run, maxBytes: number): Promise<StoredRecord[]> {
     let rows = this.#take(queue, run);

@@ -1,6 +1,7 @@
 /**
- * What an acceptance by a provider, or a receipt of the router, means for the buffer: which rows are free, which gaps and ends are
- * told (I3). In a stream with `until: receipt` the provider's word is only noted, and the receipt settles.
+ * What an acceptance by a provider, or a receipt of the router, means for the buffer: which rows are free,
+ * which gaps and ends are told (I3). In a stream with `until: receipt` the provider's word is only noted, and
+ * the receipt settles.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
@@ -10,8 +11,8 @@ import { coveredBy, type StreamReceipt } from '../../shared/receipt.ts';
 import type { SeqRange } from '../../shared/record.ts';
 import type { StreamState } from '../store/types.ts';
 import type { Buffer } from './buffer.ts';
-import type { Stream } from './stream.ts';
-import { StreamQueue } from './stream-queue.ts';
+import type { Stream } from './queue/stream.ts';
+import { StreamQueue } from './queue/stream-queue.ts';
 
 export interface SettlementsOptions {
   store: Pick<Buffer, 'accept' | 'acceptGap' | 'acceptSeal'>;
@@ -35,8 +36,8 @@ export class Settlements {
   }
 
   /**
-   * What the store held when it was opened. The stream may ask for less than when the file was closed: what has enough now is
-   * reported again, which frees it.
+   * What the store held when it was opened. The stream may ask for less than when the file was closed: what
+   * has enough now is reported again, which frees it.
    */
   queueOf({ policy }: Stream, state: StreamState): StreamQueue {
     const queue = new StreamQueue(state);
@@ -81,7 +82,10 @@ export class Settlements {
     this.#announced(queue, envelope, provider, untilReceipt);
   }
 
-  /** A receipt of the router about this queue. Returns when the newest that it is the first to cover was acknowledged. */
+  /**
+   * A receipt of the router about this queue. Returns when the newest that it is the first to cover was
+   * acknowledged.
+   */
   received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt): number | null {
     const covered = coveredBy(receipt);
     const newestMs = queue.outstanding.forget(covered);

@@ -1,8 +1,8 @@
 /** What the routing core was told and what it decided, as lines; see RoutingEvent and Effect. */
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
-import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core.ts';
+import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
+import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core/core.ts';
 import type { LineOf } from './lines.ts';
-import { seenLine } from './seen.ts';
+import { seenLine } from './score-input-lines.ts';
 import { Tries } from './tries.ts';
 
 /** Between two writes, at most: a policy could let a breaker swing ten times a second (I10). */
@@ -20,7 +20,10 @@ export interface Setup {
 export class Decisions {
   readonly #tries = new Tries();
   #setup: Setup;
-  /** The setup holds since then, and says so at the head of each file: what was asked of the moments before would find none. */
+  /**
+   * The setup holds since then, and says so at the head of each file: what was asked of the moments before
+   * would find none.
+   */
   #setupSinceMs: number;
   #lines: DecisionLine[] = [];
 

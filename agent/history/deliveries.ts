@@ -1,6 +1,6 @@
 /**
- * Where records went, gathered until it is written: an interval set for each (epoch, stream, provider) and minute, not a line per
- * envelope. What the buffer gave up goes the same way. Pure (I11).
+ * Where records went, gathered until it is written: an interval set for each (epoch, stream, provider) and
+ * minute, not a line per envelope. What the buffer gave up goes the same way. Pure (I11).
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { GapReason, SeqRange } from '../../shared/record.ts';

@@ -1,25 +1,26 @@
 /**
- * What happened on this gateway, kept for the questions that an operator asks afterwards: where a record went, what the routing
- * core was told. Gathered in memory, written once a minute (an SD card bears that for years), bounded in bytes and days (I10).
+ * What happened on this gateway, kept for the questions that an operator asks afterwards: where a record
+ * went, what the routing core was told. Gathered in memory, written once a minute (an SD card bears that for
+ * years), bounded in bytes and days (I10).
  *
- * A disk that takes no lines changes nothing else (I9). Then, and in the minute before a kill, lines are lost, oldest first: an answer
- * made from the history says what it does not know.
+ * A disk that takes no lines changes nothing else (I9). Then, and in the minute before a kill, lines are
+ * lost, oldest first: an answer made from the history says what it does not know.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { isoTime } from '../../shared/clock.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { OutboundEnvelope } from '../cloud/publisher.ts';
-import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core.ts';
+import type { OutboundEnvelope } from '../providers/publisher.ts';
+import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core/core.ts';
 import type { CommittedRange } from '../store/types.ts';
 import { Decisions, type Setup, stateLine } from './decisions.ts';
 import { Deliveries, type GivenUp, type Taken } from './deliveries.ts';
 import { Journal, type Today } from './journal.ts';
 import { type LineOf, parseLine } from './lines.ts';
-import { Load } from './load.ts';
 import { BootClocks, type Entry, readEntries } from './read.ts';
 import type { Bounds } from './segments.ts';
+import { Load } from './stream-load.ts';
 
 /** Bytes of lines that wait for a disk, as a part of all that may be kept. */
 const WAITING_PART = 8;
@@ -122,8 +123,8 @@ export class History implements Service {
   }
 
   /**
-   * Everything that is known, oldest first; see {@link readEntries}. What is written meanwhile may come twice. Rejects when the files
-   * cannot be read.
+   * Everything that is known, oldest first; see {@link readEntries}. What is written meanwhile may come
+   * twice. Rejects when the files cannot be read.
    */
   async *entries(clocks: BootClocks, wanted?: (text: string) => boolean): AsyncGenerator<Entry> {
     await this.#writing;
@@ -203,7 +204,10 @@ export class History implements Service {
     return stateLine(providers, chosen, begins, clock.monoMs());
   }
 
-  /** Unless the newest file has it already, or the next line begins a file, which will: a policy is some kilobytes. Never rejects. */
+  /**
+   * Unless the newest file has it already, or the next line begins a file, which will: a policy is some
+   * kilobytes. Never rejects.
+   */
   async #noteSetup(setup: LineOf<'setup'>): Promise<void> {
     let last: LineOf<'setup'> | null = null;
     try {

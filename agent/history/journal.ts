@@ -1,10 +1,10 @@
 /**
  * The history's files: lines of JSON, appended to one file per UTC day, and to a new one when it is large.
  *
- * Lines, because what follows a damaged line can still be read, and an operator has jq; they are written together, once a
- * minute, so a denser form would not save a single page of an SD card. Nothing is synced: a kill loses nothing that was written,
- * a power cut what the kernel had not written yet. A line that a crash has cut short is left as it is, the next one begins on
- * a line of its own, and readers pass it over.
+ * Lines, because what follows a damaged line can still be read, and an operator has jq; they are written
+ * together, once a minute, so a denser form would not save a single page of an SD card. Nothing is synced: a
+ * kill loses nothing that was written, a power cut what the kernel had not written yet. A line that a crash
+ * has cut short is left as it is, the next one begins on a line of its own, and readers pass it over.
  */
 import { appendFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -35,8 +35,8 @@ export class Journal {
   }
 
   /**
-   * Appends the lines, each without its newline, to the present file, or to a new one, which begins with `head()`. Rejects when
-   * the disk does not take them: then some of them may be there. One call at a time.
+   * Appends the lines, each without its newline, to the present file, or to a new one, which begins with
+   * `head()`. Rejects when the disk does not take them: then some of them may be there. One call at a time.
    */
   async append(lines: readonly string[], head: () => readonly string[], today: Today): Promise<void> {
     const segments = this.#segments ?? (await this.#open());

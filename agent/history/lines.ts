@@ -1,11 +1,12 @@
 /**
- * What the history's lines say. `m` is monotonic milliseconds since the boot that the `clock` line before names (I7): wall time is
- * found when the line is read, by the best that was ever known of that boot. Keys are short because the files live on SD cards;
- * unknown lines and keys are passed over, so that an older program reads a newer file.
+ * What the history's lines say. `m` is monotonic milliseconds since the boot that the `clock` line before
+ * names (I7): wall time is found when the line is read, by the best that was ever known of that boot. Keys
+ * are short because the files live on SD cards; unknown lines and keys are passed over, so that an older
+ * program reads a newer file.
  */
 import { z } from 'zod';
-import { type Policy, PROBE_BUDGET_USD, type ProviderFacts } from '../../shared/policy.ts';
-import { OWN_HOLDS } from '../routing/reasons.ts';
+import { type Policy, PROBE_BUDGET_USD, type ProviderFacts } from '../../shared/policy/policy.ts';
+import { OWN_HOLDS } from '../routing/core/reasons.ts';
 
 /** As far as a damaged line could harm: what is inside was checked before it was written. */
 const policyShape = z.looseObject({
@@ -38,7 +39,10 @@ const name = z.string();
 /** `[first, last, first, last, …]`. */
 const ranges = z.array(z.int().positive());
 
-/** How monotonic time of this boot maps to wall time: wall = m + off. Holds for the lines behind it too, unless one knows better. */
+/**
+ * How monotonic time of this boot maps to wall time: wall = m + off. Holds for the lines behind it too,
+ * unless one knows better.
+ */
 const clockLine = z.object({
   k: z.literal('clock'),
   boot: z.string(),
@@ -83,7 +87,10 @@ const setupLine = z.object({
   providers: z.array(z.custom<ProviderFacts>((value) => factsShape.safeParse(value).success)),
 });
 
-/** What routing held at this moment: where each stream goes, each provider's health with its reason, its holds. */
+/**
+ * What routing held at this moment: where each stream goes, each provider's health with its reason, its
+ * holds.
+ */
 const stateLine = z.object({
   k: z.literal('state'),
   m: mono,
@@ -123,7 +130,9 @@ const triesLine = z.object({
   /** Accepted, and p50, p95 and p99 of their latencies. */
   a: z.number(),
   l: z.tuple([z.number(), z.number(), z.number()]).optional(),
-  /** The others, by outcome (tries.ts); how long their median took; the first and the last of them, after `m`. */
+  /**
+   * The others, by outcome (tries.ts); how long their median took; the first and the last of them, after `m`.
+   */
   f: z.record(z.string(), z.number()).optional(),
   fl: z.number().optional(),
   ff: z.tuple([z.number(), z.number()]).optional(),
@@ -131,7 +140,9 @@ const triesLine = z.object({
   ra: z.number().optional(),
 });
 
-/** What each provider's score was made of: after each switch, and once a write in which something was tried. */
+/**
+ * What each provider's score was made of: after each switch, and once a write in which something was tried.
+ */
 const seenLine = z.object({
   k: z.literal('seen'),
   m: mono,
@@ -161,7 +172,9 @@ const loadLine = z.object({
   /** Records that came in, and their bytes. */
   r: z.number(),
   b: z.number(),
-  /** Envelopes that a provider accepted, the records in them and their bytes: one of two copies counts twice. */
+  /**
+   * Envelopes that a provider accepted, the records in them and their bytes: one of two copies counts twice.
+   */
   e: z.number(),
   er: z.number(),
   eb: z.number(),
@@ -184,7 +197,9 @@ const lineSchema = z.discriminatedUnion('k', [
 export type Line = z.output<typeof lineSchema>;
 export type LineOf<Kind extends Line['k']> = Extract<Line, { k: Kind }>;
 
-/** Null for a line that a crash has cut short, that is damaged, or of a kind that this program does not know. */
+/**
+ * Null for a line that a crash has cut short, that is damaged, or of a kind that this program does not know.
+ */
 export function parseLine(text: string): Line | null {
   let value: unknown;
   try {

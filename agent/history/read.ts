@@ -9,7 +9,10 @@ export interface Entry {
   line: Exclude<Line, LineOf<'clock'>>;
 }
 
-/** What is known of wall time, by boot: synchronised readings count for more, later ones for more than earlier ones (I7). */
+/**
+ * What is known of wall time, by boot: synchronised readings count for more, later ones for more than earlier
+ * ones (I7).
+ */
 export class BootClocks {
   readonly #best = new Map<string, LineOf<'clock'>>();
 
@@ -27,8 +30,9 @@ export class BootClocks {
 }
 
 /**
- * The entries of the files, whose clock lines `clocks` learns; read to the end before asking it. `wanted` is told the raw text
- * first, so that a search need not parse all. A file that is removed meanwhile counts as empty.
+ * The entries of the files, whose clock lines `clocks` learns; read to the end before asking it. `wanted` is
+ * told the raw text first, so that a search need not parse all. A file that is removed meanwhile counts as
+ * empty.
  */
 export async function* readEntries(
   files: readonly string[],

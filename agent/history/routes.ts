@@ -1,7 +1,7 @@
 /** The agent's JSON routes that the history answers: `/v1/where?id=`. */
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import { errorText } from '../../shared/log.ts';
-import type { Policy } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import { parseRecordId } from '../../shared/record.ts';
 import type { Store } from '../store/store.ts';
 import type { History } from './history.ts';

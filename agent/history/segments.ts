@@ -1,6 +1,6 @@
 /**
- * Which files the history consists of, and which of them have to go. Files are ordered by their number, never by the day in
- * their name: a gateway that boots in 1970 writes files without a day (I7). Pure (I11).
+ * Which files the history consists of, and which of them have to go. Files are ordered by their number, never
+ * by the day in their name: a gateway that boots in 1970 writes files without a day (I7). Pure (I11).
  */
 import { wallMsOf } from '../../shared/clock.ts';
 
@@ -31,9 +31,9 @@ export function parseSegmentName(name: string): Pick<Segment, 'number' | 'day'> 
 }
 
 /**
- * What has to go of `segments` (ascending) before `room` more bytes are written: what is over the bound in bytes, and what ended
- * longer ago than the bound in age, with all before it. `nowMs` is wall time, null while it is not known: then nothing is too
- * old (I7, I10).
+ * What has to go of `segments` (ascending) before `room` more bytes are written: what is over the bound in
+ * bytes, and what ended longer ago than the bound in age, with all before it. `nowMs` is wall time, null
+ * while it is not known: then nothing is too old (I7, I10).
  */
 export function expired(
   segments: readonly Segment[],

@@ -1,8 +1,8 @@
 /**
- * How tries at a provider went, gathered into lines: a quiet minute is one line; ten seconds with a failure in them are one too, so
- * that the edges of an outage are known. Pure (I11).
+ * How tries at a provider went, gathered into lines: a quiet minute is one line; ten seconds with a failure
+ * in them are one too, so that the edges of an outage are known. Pure (I11).
  */
-import type { Outcome } from '../cloud/publisher.ts';
+import type { Outcome } from '../providers/publisher.ts';
 import type { LineOf } from './lines.ts';
 
 /** How long a line may reach: as long as all is accepted, and otherwise. */
@@ -102,7 +102,10 @@ function lineOf(provider: string, window: Window): LineOf<'tries'> {
   };
 }
 
-/** `throttled`, `retryable/tls`, `unknown/deadline`, `rejected/provider/unauthorized`: as the simulation reads it. */
+/**
+ * `throttled`, `retryable/tls`, `unknown/deadline`, `rejected/provider/unauthorized`: as the simulation reads
+ * it.
+ */
 function outcomeKey(outcome: Exclude<Outcome, { kind: 'accepted' | 'cancelled' }>): string {
   switch (outcome.kind) {
     case 'throttled':

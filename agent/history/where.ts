@@ -1,7 +1,11 @@
-/** What became of one record: from the buffer, which knows what waits, and from the history, which remembers who accepted what. */
+/**
+ * What became of one record: from the buffer, which knows what waits, and from the history, which remembers
+ * who accepted what.
+ */
+
+import type { TimeSpan, WhereAnswer, WhereState } from '../../shared/admin-api/where.ts';
 import { isoTime } from '../../shared/clock.ts';
 import type { GapReason, RecordId } from '../../shared/record.ts';
-import type { TimeSpan, WhereAnswer, WhereState } from '../../shared/where.ts';
 import type { Store } from '../store/store.ts';
 import type { History } from './history.ts';
 import type { LineOf } from './lines.ts';
@@ -17,7 +21,8 @@ interface WhereParts {
 /** Rejects while the buffer's file is not open. */
 export async function whereIs(id: RecordId, parts: WhereParts): Promise<WhereAnswer> {
   const { epoch, stream, seq } = id;
-  // The buffer first: a record that leaves it in between is in the notes already, and would otherwise be in neither.
+  // The buffer first: a record that leaves it in between is in the notes already, and would otherwise be in
+  // neither.
   const isWaiting = (await parts.store.read(epoch, stream, seq, seq, 1)).length > 0;
   const { took, gaveUp, since } = await notesOf(id, parts.history);
   const isGiven = epoch !== parts.store.epoch || seq <= parts.history.lastSeq(stream);

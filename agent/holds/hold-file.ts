@@ -1,7 +1,7 @@
 /** `holds.json` in the data folder, and what of a hold may come from outside. */
 import { z } from 'zod';
 import { duration } from '../../shared/config/kinds.ts';
-import { readStateFile, type StateFileRead, writeStateFile } from '../state-file.ts';
+import { readStateFile, type StateFileRead, writeStateFile } from '../runtime/state-file.ts';
 import type { ManualHold } from './hold.ts';
 
 const REASON_CHARS_MAX = 200;

@@ -1,9 +1,10 @@
 /**
  * One reason of an operator not to use a provider, and when it ends. Pure (I11).
  *
- * A hold with an end counts monotonic time (I7), so that a clock that is set does not end it. Over a reboot there is none: then wall
- * time counts, if the clock was right at its beginning and is right now, and until it is, the hold stays. Where the beginning is
- * not known, its time begins anew. So a hold may end late, by the time a gateway was off, and never early.
+ * A hold with an end counts monotonic time (I7), so that a clock that is set does not end it. Over a reboot
+ * there is none: then wall time counts, if the clock was right at its beginning and is right now, and until
+ * it is, the hold stays. Where the beginning is not known, its time begins anew. So a hold may end late, by
+ * the time a gateway was off, and never early.
  */
 
 /** What the gateway knows of the time. */

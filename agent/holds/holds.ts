@@ -1,13 +1,14 @@
 /**
- * The operator's holds: a set for each provider, kept over restarts in a file of their own. Routing knows one hold, `manual`, as long
- * as the set is not empty: whoever ends theirs does not end another's.
+ * The operator's holds: a set for each provider, kept over restarts in a file of their own. Routing knows one
+ * hold, `manual`, as long as the set is not empty: whoever ends theirs does not end another's.
  *
- * A disk that does not take the file does not stop a hold, which may be the remedy; the answer says that it will not survive (I9).
+ * A disk that does not take the file does not stop a hold, which may be the remedy; the answer says that it
+ * will not survive (I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { RoutingEvent } from '../routing/core.ts';
+import type { RoutingEvent } from '../routing/core/core.ts';
 import { leftMs, type ManualHold, type Moment, takenUp } from './hold.ts';
 import type { HoldFile } from './hold-file.ts';
 

@@ -1,7 +1,7 @@
 /** Holds as metrics, read when Prometheus asks. */
 import { Gauge, type Registry } from 'prom-client';
-import type { LiveRouting } from '../forward/live-routing.ts';
-import { type HoldReason, OWN_HOLDS } from '../routing/reasons.ts';
+import { type HoldReason, OWN_HOLDS } from '../routing/core/reasons.ts';
+import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Holds } from './holds.ts';
 
 const REASONS: readonly HoldReason[] = ['manual', 'quota', 'budget', ...OWN_HOLDS];

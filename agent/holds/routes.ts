@@ -1,8 +1,11 @@
-/** `/v1/holds`: GET lists, PUT adds, DELETE `?provider=&reason=` (or `&all=yes`) ends. Changes are taken from this machine alone. */
+/**
+ * `/v1/holds`: GET lists, PUT adds, DELETE `?provider=&reason=` (or `&all=yes`) ends. Changes are taken from
+ * this machine alone.
+ */
 import { z } from 'zod';
+import type { HoldList } from '../../shared/admin-api/holds.ts';
 import type { AdminChanges, AdminRoute, RouteAnswer } from '../../shared/admin-server.ts';
 import { isoTime } from '../../shared/clock.ts';
-import type { HoldList } from '../../shared/holds.ts';
 import { holdRequest } from './hold-file.ts';
 import type { HoldChange, Holds } from './holds.ts';
 

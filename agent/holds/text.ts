@@ -1,5 +1,8 @@
-/** What holds a provider, for people: the reasons that routing knows, and for `manual` what the operators said. */
-import type { HoldReason } from '../routing/reasons.ts';
+/**
+ * What holds a provider, for people: the reasons that routing knows, and for `manual` what the operators
+ * said.
+ */
+import type { HoldReason } from '../routing/core/reasons.ts';
 import type { Holds } from './holds.ts';
 
 export function holdTexts(provider: string, reasons: readonly HoldReason[], holds: Holds): string[] {

@@ -1,11 +1,15 @@
-/** What a replay would have been billed, by the meter's own rules, and the holds that follow from it. Pure (I11). */
-import { billedUnits, type EnvelopeSizes, envelopeCostUsd } from '../../shared/metering.ts';
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
-import { standardTariff, type Tariff } from '../../shared/tariff.ts';
-import type { Outcome } from '../cloud/publisher.ts';
+/**
+ * What a replay would have been billed, by the meter's own rules, and the holds that follow from it. Pure
+ * (I11).
+ */
+
+import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
+import { billedUnits, type EnvelopeSizes, envelopeCostUsd } from '../../shared/pricing/metering.ts';
+import { standardTariff, type Tariff } from '../../shared/pricing/tariff.ts';
 import { type CostHold, limitsOf } from '../cost/limits.ts';
 import { mayBeBilled } from '../cost/possible.ts';
 import { type Amount, NO_AMOUNT, sumOf, Usage } from '../cost/usage.ts';
+import type { Outcome } from '../providers/publisher.ts';
 
 export interface Hold {
   provider: string;

@@ -1,6 +1,9 @@
-/** What each stream has to carry, by the history: records as they came in, in envelopes as large as they were. Pure (I11). */
-import type { EnvelopeSizes } from '../../shared/metering.ts';
-import { propertyBytes } from '../../shared/metering.ts';
+/**
+ * What each stream has to carry, by the history: records as they came in, in envelopes as large as they were.
+ * Pure (I11).
+ */
+import type { EnvelopeSizes } from '../../shared/pricing/metering.ts';
+import { propertyBytes } from '../../shared/pricing/metering.ts';
 import type { RecordedLoad, Span } from './recording.ts';
 
 /** Of a stream of which no envelope was ever accepted. */

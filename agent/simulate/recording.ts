@@ -1,12 +1,13 @@
 /**
- * A gateway's history as a replay needs it: what each provider was like, what each stream carried, which holds an operator had
- * set, by wall time. Boots whose clock was never set are left out when others are dated: 1970 is no time to replay (I7).
+ * A gateway's history as a replay needs it: what each provider was like, what each stream carried, which
+ * holds an operator had set, by wall time. Boots whose clock was never set are left out when others are
+ * dated: 1970 is no time to replay (I7).
  */
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
+import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
 import { filesIn } from '../history/journal.ts';
 import type { LineOf } from '../history/lines.ts';
 import { BootClocks, type Entry, readEntries } from '../history/read.ts';
-import { type HoldReason, OWN_HOLDS } from '../routing/reasons.ts';
+import { type HoldReason, OWN_HOLDS } from '../routing/core/reasons.ts';
 
 /** In wall-clock milliseconds; `to` is not less than `from`. */
 export interface Span {
@@ -46,7 +47,10 @@ export type RecordingResult = { ok: true; recording: Recording } | { ok: false; 
 
 /** Without a line for so long, the agent was not running: idle providers are probed more often. */
 const SILENCE_MS = 600_000;
-/** Set from the policy and what was counted, which a replay finds itself; and the core's own, from what is not recorded. */
+/**
+ * Set from the policy and what was counted, which a replay finds itself; and the core's own, from what is not
+ * recorded.
+ */
 const NOT_REPLAYED: ReadonlySet<HoldReason> = new Set(['quota', 'budget', ...OWN_HOLDS]);
 
 type ReplayedReason = Exclude<HoldReason, 'quota' | 'budget' | (typeof OWN_HOLDS)[number]>;
@@ -135,7 +139,10 @@ function triesOf(lines: readonly Dated<Line>[]): Map<string, RecordedTries[]> {
   return tries;
 }
 
-/** A state line says all that holds then, so that one whose beginning is lost is found, and one whose end is lost ends. */
+/**
+ * A state line says all that holds then, so that one whose beginning is lost is found, and one whose end is
+ * lost ends.
+ */
 function holdsOf(lines: readonly Dated<Line>[]): RecordedHold[] {
   const inForce = new Map<string, { provider: string; reason: ReplayedReason }>();
   const holds: RecordedHold[] = [];

@@ -1,14 +1,16 @@
 /**
- * The recorded past under some policy: the real routing core on a virtual clock, asked as the forwarder asks it, in the recorded
- * weather, with the recorded load. Pure (I11): one recording and one policy give one result.
+ * The recorded past under some policy: the real routing core on a virtual clock, asked as the forwarder asks
+ * it, in the recorded weather, with the recorded load. Pure (I11): one recording and one policy give one
+ * result.
  *
- * All that a stream owes at one step travels as one representative try per copy, and counts in full: routing sees at most ten
- * tries of a stream in a second, the bill sees every envelope. While nothing is wrong a step is two seconds, otherwise 100 ms, the
- * tick of a real agent.
+ * All that a stream owes at one step travels as one representative try per copy, and counts in full: routing
+ * sees at most ten tries of a stream in a second, the bill sees every envelope. While nothing is wrong a step
+ * is two seconds, otherwise 100 ms, the tick of a real agent.
  */
-import type { EnvelopeSizes } from '../../shared/metering.ts';
-import type { Policy } from '../../shared/policy.ts';
-import type { PolicyReplay } from '../../shared/simulation.ts';
+
+import type { PolicyReplay } from '../../shared/admin-api/simulation.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
+import type { EnvelopeSizes } from '../../shared/pricing/metering.ts';
 import {
   candidates,
   deadlineMs,
@@ -17,7 +19,7 @@ import {
   type RoutingEvent,
   type RoutingState,
   transition,
-} from '../routing/core.ts';
+} from '../routing/core/core.ts';
 import { Bill, type Hold } from './bill.ts';
 import { probeSizes, StreamLoad } from './load.ts';
 import type { RecordedHold, Recording, Span } from './recording.ts';
@@ -154,7 +156,10 @@ class Replay {
     }
   }
 
-  /** Asks as many more providers as its stream wants, as agent/forward/delivery.ts does; false when nobody has it or is asked. */
+  /**
+   * Asks as many more providers as its stream wants, as agent/forward/delivery/delivery.ts does; false when
+   * nobody has it or is asked.
+   */
   #advance(group: Group): boolean {
     const copies = this.#policy.streams[group.load.stream]?.redundancy ?? 1;
     const wanted = copies - group.accepted.size - group.flights;
@@ -228,7 +233,9 @@ class Replay {
     for (const { provider, reason } of ended) this.#dispatch({ kind: 'release', provider, reason });
   }
 
-  /** A state begins without holds: those that are in force. What came and went before is no event of this run. */
+  /**
+   * A state begins without holds: those that are in force. What came and went before is no event of this run.
+   */
   #restoreHolds(nowMs: number): void {
     const { holds } = this.#recording;
     const next = holds.findIndex(({ at }) => at > nowMs);

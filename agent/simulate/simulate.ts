@@ -1,9 +1,10 @@
 /** `headgate simulate`: the recorded past under several policies, side by side. */
+
+import type { SimulationReport } from '../../shared/admin-api/simulation.ts';
 import { isoTime } from '../../shared/clock.ts';
 import { type ConfigProblem, loadConfig } from '../../shared/config/load.ts';
-import { policyIssues } from '../../shared/config/policy-check.ts';
-import { type Policy, policySchema } from '../../shared/policy.ts';
-import type { SimulationReport } from '../../shared/simulation.ts';
+import { type Policy, policySchema } from '../../shared/policy/policy.ts';
+import { policyIssues } from '../../shared/policy/policy-check.ts';
 import { type Recording, readRecording, type Span } from './recording.ts';
 import { replay } from './replay.ts';
 
@@ -13,7 +14,10 @@ export type SimulationResult =
   | { kind: 'failed'; message: string }
   | { kind: 'mistakes'; problems: ConfigProblem[] };
 
-/** Replays the history in `folder` under the policy that was in force, when only one file is given, and under those of `files`. */
+/**
+ * Replays the history in `folder` under the policy that was in force, when only one file is given, and under
+ * those of `files`.
+ */
 export async function simulate(
   folder: string,
   files: readonly string[],

@@ -1,6 +1,6 @@
 /** Adds up what a replay shows. Pure (I11). */
-import type { StreamReplay } from '../../shared/simulation.ts';
-import { candidates, type Effect, type RoutingState, sharesOf } from '../routing/core.ts';
+import type { StreamReplay } from '../../shared/admin-api/simulation.ts';
+import { candidates, type Effect, type RoutingState, sharesOf } from '../routing/core/core.ts';
 
 interface StreamTally {
   usedMs: Map<string, number>;

@@ -1,11 +1,12 @@
 /**
- * What a try at a provider would have met at some moment, by the history: accepted after so long, or how it failed. The same moment
- * gives the same answer, whichever policy asks (I11), so that two policies are compared in the same weather.
+ * What a try at a provider would have met at some moment, by the history: accepted after so long, or how it
+ * failed. The same moment gives the same answer, whichever policy asks (I11), so that two policies are
+ * compared in the same weather.
  *
  * Where nothing was tried, it was as it had been at the last try before: down when that one failed.
  */
 import { seededEntropy } from '../../shared/entropy.ts';
-import type { Outcome, RejectedCause, RetryableCause } from '../cloud/publisher.ts';
+import type { Outcome, RejectedCause, RetryableCause } from '../providers/publisher.ts';
 import type { RecordedTries } from './recording.ts';
 
 export interface Met {

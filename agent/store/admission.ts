@@ -1,4 +1,7 @@
-/** Whether there is room for one more record: the main thread's side of the bound, before anything is queued (I10). Pure. */
+/**
+ * Whether there is room for one more record: the main thread's side of the bound, before anything is queued
+ * (I10). Pure.
+ */
 import { limitsOf, type StoreLimits } from './limits.ts';
 import { type Room, StoreError } from './types.ts';
 
@@ -20,7 +23,8 @@ export function noRoom(
   const { usedBytes, lowestPriority, streamBytes } = room;
   const { maxBytes } = limits;
   const { priority, maxBytes: ownMax, whenFull } = limitsOf(limits, stream);
-  // What is given up for it has at most its own priority. Over the bound already: the last eviction is not done.
+  // What is given up for it has at most its own priority. Over the bound already: the last eviction is not
+  // done.
   const mayEvict = usedBytes <= maxBytes && lowestPriority !== null && lowestPriority <= priority;
   if (usedBytes + queuedBytes > maxBytes && !mayEvict) {
     return new StoreError('full', `the buffer holds ${usedBytes} of ${maxBytes} bytes`);

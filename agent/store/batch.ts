@@ -1,6 +1,7 @@
 /**
- * What one commit will hold: everything that arrived while the thread was busy with the one before. Payloads are copied
- * in at once, because a publish's payload is a view into a socket's buffer; words that many records share go in once.
+ * What one commit will hold: everything that arrived while the thread was busy with the one before. Payloads
+ * are copied in at once, because a publish's payload is a view into a socket's buffer; words that many
+ * records share go in once.
  */
 import { type CommitResult, NUMBERS_PER_RECORD, type Operation, type RecordColumns } from './protocol.ts';
 import type { NewRecord, Settled, StoreError } from './types.ts';
@@ -23,7 +24,10 @@ export interface HeldRecords {
 }
 
 export class Batch {
-  /** By stream, what is acknowledged already and only has to be written in time; null when its senders wait for the commit. */
+  /**
+   * By stream, what is acknowledged already and only has to be written in time; null when its senders wait
+   * for the commit.
+   */
   readonly held: Map<string, HeldRecords> | null;
   readonly #streams = new Map<string, number>();
   readonly #devices = new Map<string, number>();
@@ -54,7 +58,10 @@ export class Batch {
     return [...this.#operations, ...this.#alongside];
   }
 
-  /** `settled` is called when the commit is on the disk or failed. `alongside` is done if and only if the record is. */
+  /**
+   * `settled` is called when the commit is on the disk or failed. `alongside` is done if and only if the
+   * record is.
+   */
   append(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     const stream = this.#add(record, size);
     if (alongside) this.#alongside.push(alongside);
@@ -128,7 +135,10 @@ export class Batch {
     for (const { resolve } of this.#operationWaiters) resolve();
   }
 
-  /** The commit failed. Operations are good for another try, in `next`; records that somebody waits for are their senders' to repeat. */
+  /**
+   * The commit failed. Operations are good for another try, in `next`; records that somebody waits for are
+   * their senders' to repeat.
+   */
   rejectRecords(error: StoreError, next: Batch): void {
     for (const settled of this.#waiters) settled(error, 0);
     next.#operations.push(...this.#operations);

@@ -1,12 +1,12 @@
 /**
- * Group commit: what arrives while the thread commits is the next commit, so one sync carries many publishes and a slow
- * disk makes larger commits, not a longer queue of them.
+ * Group commit: what arrives while the thread commits is the next commit, so one sync carries many publishes
+ * and a slow disk makes larger commits, not a longer queue of them.
  *
- * Two kinds of things wait without being urgent. Records of streams that may lose a moment (`interval`) are acknowledged at
- * once and held in memory until their time is up, all together, so that a card is written once in that time. A write may
- * take that time once more; when the disk is slower, or away, the stream is one that waits for the disk, so that what a
- * power cut takes does not grow. And notes of what was delivered ride with the next commit: losing one costs a second
- * delivery, which the ledger recognises (I5).
+ * Two kinds of things wait without being urgent. Records of streams that may lose a moment (`interval`) are
+ * acknowledged at once and held in memory until their time is up, all together, so that a card is written
+ * once in that time. A write may take that time once more; when the disk is slower, or away, the stream is
+ * one that waits for the disk, so that what a power cut takes does not grow. And notes of what was delivered
+ * ride with the next commit: losing one costs a second delivery, which the ledger recognises (I5).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { Batch, type HeldRecords } from './batch.ts';
@@ -20,20 +20,25 @@ const BATCH_BYTES_MAX = 2 * 2 ** 20;
 const HELD_BYTES_MAX = 2 ** 20;
 /** When the oldest is so many of its stream's intervals old, no more are held. */
 const HELD_INTERVALS_MAX = 2;
-/** Records of streams that are never written wait for an open file in so much memory, and in batches of so much time. */
+/**
+ * Records of streams that are never written wait for an open file in so much memory, and in batches of so
+ * much time.
+ */
 const KEPT_BYTES_MAX = 16 * 2 ** 20;
 const KEPT_MS = 60_000;
 /** How long notes of deliveries wait for records to ride with. */
 const NOTES_WAIT_MS = 250;
 
 /**
- * A commit begins so long after the one before at the earliest, unless much waits: on a fast disk, commits of a handful of
- * records would cost more than the records. The first record after a pause waits for nobody.
+ * A commit begins so long after the one before at the earliest, unless much waits: on a fast disk, commits of
+ * a handful of records would cost more than the records. The first record after a pause waits for nobody.
  */
 const COMMIT_SPACING_MS = 2;
 const GATHERED_BYTES = 64 * 1024;
 
-/** Commits a batch and tells the listeners; null when that failed, and {@link CommitQueue.failed} was called. */
+/**
+ * Commits a batch and tells the listeners; null when that failed, and {@link CommitQueue.failed} was called.
+ */
 type Commit = (batch: Batch) => Promise<CommitResult | null>;
 
 export class CommitQueue {
@@ -72,13 +77,18 @@ export class CommitQueue {
     this.#awaited().append(record, size, alongside, settled);
   }
 
-  /** Whether records of the stream were acknowledged so long ago, and are not written, that no more may be. */
+  /**
+   * Whether records of the stream were acknowledged so long ago, and are not written, that no more may be.
+   */
   isOverdue(stream: string, withinMs: number): boolean {
     const sinceMs = this.#heldSinceMs.get(stream);
     return sinceMs !== undefined && this.#clock.monoMs() - sinceMs > withinMs * HELD_INTERVALS_MAX;
   }
 
-  /** Takes a record that is acknowledged now, unless the stream is overdue, and has to be durable within `withinMs`. */
+  /**
+   * Takes a record that is acknowledged now, unless the stream is overdue, and has to be durable within
+   * `withinMs`.
+   */
   hold(
     record: NewRecord,
     size: number,
@@ -107,7 +117,10 @@ export class CommitQueue {
     }
   }
 
-  /** Takes a record, acknowledged now, of a stream that is never written; it gets its id when the file is open. */
+  /**
+   * Takes a record, acknowledged now, of a stream that is never written; it gets its id when the file is
+   * open.
+   */
   keep(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     this.#hold(record, size, KEPT_MS, alongside, settled);
   }
@@ -159,8 +172,8 @@ export class CommitQueue {
   }
 
   /**
-   * The file is not open any more. Awaited records are refused; notes and held records stay, to be committed when it is
-   * open again: nothing of them had an id yet.
+   * The file is not open any more. Awaited records are refused; notes and held records stay, to be committed
+   * when it is open again: nothing of them had an id yet.
    */
   failed(error: StoreError): void {
     this.#isOpen = false;

@@ -1,15 +1,24 @@
-/** What a failing disk does, by name: for the log, the metrics, the status, and a person who has to do something about it (I9). */
+/**
+ * What a failing disk does, by name: for the log, the metrics, the status, and a person who has to do
+ * something about it (I9).
+ */
 
 export type DiskState =
   /** Records are taken. */
   | 'ok'
-  /** No space (ENOSPC, a quota). Draining and deleting go on out of the reserve; intake goes on when there is room. */
+  /**
+   * No space (ENOSPC, a quota). Draining and deleting go on out of the reserve; intake goes on when there is
+   * room.
+   */
   | 'disk-full'
   /** Mounted read-only (EROFS), as Linux does after errors, or by a setting. */
   | 'read-only'
   /** Reads, writes or syncs fail (EIO): the card or its cable is dying. */
   | 'io-error'
-  /** The folder or the mount under it is gone. A fresh buffer is not begun in its place: the old one may come back. */
+  /**
+   * The folder or the mount under it is gone. A fresh buffer is not begun in its place: the old one may come
+   * back.
+   */
   | 'missing'
   /** Anything else; the error says what. */
   | 'failed';

@@ -1,7 +1,8 @@
 /**
- * Which epochs of the buffer get the clock as it is now (I7). The present epoch always; and those of the same boot that ended
- * before the clock was synchronised: their records count monotonic time from the same zero, so that what is learnt now is
- * right for them too. An epoch of another boot, or one that was synchronised itself, keeps what it had.
+ * Which epochs of the buffer get the clock as it is now (I7). The present epoch always; and those of the same
+ * boot that ended before the clock was synchronised: their records count monotonic time from the same zero,
+ * so that what is learnt now is right for them too. An epoch of another boot, or one that was synchronised
+ * itself, keeps what it had.
  *
  * Pure: no clock, no I/O (I11).
  */

@@ -1,12 +1,15 @@
 /**
- * What the policy asks of the buffer for each stream, and the rule by which records are given up when the buffer is full:
- * the stream of the lowest priority first, then the oldest records; never a stream that asked to be refused instead; and
- * never for the sake of a record of lower priority (I3).
+ * What the policy asks of the buffer for each stream, and the rule by which records are given up when the
+ * buffer is full: the stream of the lowest priority first, then the oldest records; never a stream that asked
+ * to be refused instead; and never for the sake of a record of lower priority (I3).
  *
  * Pure: no clock, no I/O (I11).
  */
 
-/** When a record of the stream is acknowledged: on the disk; in memory, on the disk at the latest that much later; in memory. */
+/**
+ * When a record of the stream is acknowledged: on the disk; in memory, on the disk at the latest that much
+ * later; in memory.
+ */
 export type Durability = { kind: 'fsync' } | { kind: 'interval'; intervalMs: number } | { kind: 'memory' };
 
 export interface StreamLimits {

@@ -1,13 +1,14 @@
 /**
- * What passes between the store and the thread that owns the file. Payloads of many records travel as one transferred
- * buffer: a clone of a view would copy the whole memory it looks at, which for a socket's buffer is 64 KiB each.
+ * What passes between the store and the thread that owns the file. Payloads of many records travel as one
+ * transferred buffer: a clone of a view would copy the whole memory it looks at, which for a socket's buffer
+ * is 64 KiB each.
  */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
 import type { DiskState } from './disk-state.ts';
+import type { SessionItem } from './file/session-items.ts';
 import type { StoreLimits } from './limits.ts';
-import type { SessionItem } from './session-items.ts';
-import type { Damage } from './set-aside.ts';
+import type { Damage } from './salvage/set-aside.ts';
 import type { Acceptance, CommittedRange, Room, StoreErrorCode, StreamGap } from './types.ts';
 
 /** Numbers of one record in `RecordColumns.numbers`: indexes of its words, monotonic ms, bytes of payload. */
@@ -34,7 +35,9 @@ export type Operation =
   | ({ kind: 'give-up'; epoch: string; stream: string } & Gap)
   /** What the broker keeps of its sessions. */
   | { kind: 'sessions'; items: SessionItem[] }
-  /** Some of the records older than their stream keeps them, by the monotonic time of this boot, become gaps. */
+  /**
+   * Some of the records older than their stream keeps them, by the monotonic time of this boot, become gaps.
+   */
   | { kind: 'expire'; bootId: string; monoMs: number }
   /** A few unused pages are given back to the file system. */
   | { kind: 'vacuum' }
@@ -104,7 +107,10 @@ export const NUMBERS_PER_READ_RECORD = 5;
 export interface ReadResult {
   /** Devices and topics, each once. */
   words: string[];
-  /** Of each record {@link NUMBERS_PER_READ_RECORD}: seq, its device and topic among the words, monotonic time, payload length. */
+  /**
+   * Of each record {@link NUMBERS_PER_READ_RECORD}: seq, its device and topic among the words, monotonic
+   * time, payload length.
+   */
   numbers: Float64Array<ArrayBuffer>;
   payloads: Uint8Array<ArrayBuffer>;
 }
@@ -115,8 +121,9 @@ export interface Calls {
   commit: { argument: { records: RecordColumns; operations: Operation[] }; result: CommitResult };
   read: { argument: ReadRange; result: ReadResult };
   /**
-   * Looks whether the disk has room for records, fails when the file is no longer where it was, and, when idle, gives back some
-   * unused pages. `writtenBytes`: by the thread so far; null where the system does not tell.
+   * Looks whether the disk has room for records, fails when the file is no longer where it was, and, when
+   * idle, gives back some unused pages. `writtenBytes`: by the thread so far; null where the system does not
+   * tell.
    */
   tidy: { argument: { isIdle: boolean }; result: { writtenBytes: number | null; hasRoom: boolean } };
   close: { argument: null; result: null };

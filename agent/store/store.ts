@@ -1,9 +1,10 @@
 /**
- * The durable buffer, as the rest of the agent sees it. A record is settled when it is as durable as its stream
- * asks for (I1), by default on the disk, with an id that is never given again (I2).
+ * The durable buffer, as the rest of the agent sees it. A record is settled when it is as durable as its
+ * stream asks for (I1), by default on the disk, with an id that is never given again (I2).
  *
- * When a commit fails, its records are refused, the file is closed and, after a pause, opened again under a new epoch:
- * the rows on the disk stay, and whatever the disk did with the failed commit, no id comes twice (I2, I9).
+ * When a commit fails, its records are refused, the file is closed and, after a pause, opened again under a
+ * new epoch: the rows on the disk stay, and whatever the disk did with the failed commit, no id comes twice
+ * (I2, I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -15,14 +16,15 @@ import { NO_ROOM_TAKEN, noRoom } from './admission.ts';
 import type { Batch } from './batch.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { decodeRecords, decodeState } from './decode.ts';
-import { Disk } from './disk.ts';
+import { Disk } from './disk-health.ts';
 import type { DiskState } from './disk-state.ts';
 import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
+import type { SessionItem } from './file/session-items.ts';
+import { Upkeep } from './housekeeping.ts';
 import { DEFAULT_LIMITS, type Durability, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Operation } from './protocol.ts';
 import { retried } from './retry.ts';
-import type { SessionItem } from './session-items.ts';
 import { Tally } from './tally.ts';
 import { openThread, type StoreThread } from './thread.ts';
 import {
@@ -41,7 +43,6 @@ import {
   type StreamGap,
   type StreamState,
 } from './types.ts';
-import { Upkeep } from './upkeep.ts';
 
 const TIDY_EVERY_MS = 1000;
 
@@ -87,8 +88,9 @@ export class Store implements Service {
   }
 
   /**
-   * Opens or creates the file and begins a new epoch; a damaged file is set aside. A disk that refuses has its state and is
-   * tried again, as when it fails later (I9). Rejects with a StoreError when another process has the file, or a newer version wrote it.
+   * Opens or creates the file and begins a new epoch; a damaged file is set aside. A disk that refuses has
+   * its state and is tried again, as when it fails later (I9). Rejects with a StoreError when another process
+   * has the file, or a newer version wrote it.
    */
   async start(): Promise<void> {
     try {
@@ -107,7 +109,10 @@ export class Store implements Service {
     this.#tidyTimer = this.#clock.every(TIDY_EVERY_MS, () => this.#tidy());
   }
 
-  /** The epoch that new records get: `<start counter>-<8 hex digits>`. Changes when the store reopens after a failure. */
+  /**
+   * The epoch that new records get: `<start counter>-<8 hex digits>`. Changes when the store reopens after a
+   * failure.
+   */
   get epoch(): string {
     return this.#epochs.present;
   }
@@ -123,9 +128,10 @@ export class Store implements Service {
   }
 
   /**
-   * Tells `settled` when the record is as durable as its stream asks for: on the disk (I1), or in memory; or that it is not
-   * known to be: the sender may repeat it, and it then gets another id. `session` becomes durable with it, or not at all.
-   * A callback, because a promise for each of thousands of publishes in a second is work of its own.
+   * Tells `settled` when the record is as durable as its stream asks for: on the disk (I1), or in memory; or
+   * that it is not known to be: the sender may repeat it, and it then gets another id. `session` becomes
+   * durable with it, or not at all. A callback, because a promise for each of thousands of publishes in a
+   * second is work of its own.
    */
   submit(record: NewRecord, session: SessionItem | null, settled: Settled): void {
     const { stream } = record;
@@ -165,8 +171,9 @@ export class Store implements Service {
   }
 
   /**
-   * Records of `first..last` that are in the buffer, ascending, until `maxBytes` (of recordBytes) are reached; at least
-   * one when there is any. Waits behind at most one commit. Rejects with a StoreError while the file is not open.
+   * Records of `first..last` that are in the buffer, ascending, until `maxBytes` (of recordBytes) are
+   * reached; at least one when there is any. Waits behind at most one commit. Rejects with a StoreError while
+   * the file is not open.
    */
   async read(
     epoch: string,
@@ -184,8 +191,9 @@ export class Store implements Service {
   }
 
   /**
-   * Notes that a provider, or the router, has a range; rows that this sets free are deleted (I3, progress.ts).
-   * Like the next two: resolves when durable, need not be awaited, survives a reopening, may be repeated.
+   * Notes that a provider, or the router, has a range; rows that this sets free are deleted (I3,
+   * progress.ts). Like the next two: resolves when durable, need not be awaited, survives a reopening, may be
+   * repeated.
    */
   accept(acceptance: Acceptance): Promise<void> {
     return this.#operate({ kind: 'accept', ...acceptance });
@@ -211,12 +219,17 @@ export class Store implements Service {
     return this.#sessions?.splice(0) ?? [];
   }
 
-  /** The end of an older epoch's stream was announced. When nothing else is left of it, it leaves no trace. */
+  /**
+   * The end of an older epoch's stream was announced. When nothing else is left of it, it leaves no trace.
+   */
   acceptSeal(epoch: string, stream: string): Promise<void> {
     return this.#operate({ kind: 'accept-seal', epoch, stream });
   }
 
-  /** How monotonic time maps to wall time now. Kept with each epoch that it is right for, for records read later. */
+  /**
+   * How monotonic time maps to wall time now. Kept with each epoch that it is right for, for records read
+   * later.
+   */
   setClock(clock: EnvelopeClock): void {
     for (const epoch of this.#epochs.setClock(clock)) {
       if (this.#thread) void this.#operate({ kind: 'clock', epoch, clock });
@@ -227,12 +240,17 @@ export class Store implements Service {
     return this.#tally.stats(this.#file);
   }
 
-  /** Record bytes made durable since start, and what that took on the disk (null where the system does not tell). */
+  /**
+   * Record bytes made durable since start, and what that took on the disk (null where the system does not
+   * tell).
+   */
   get written(): { payloadBytes: number; writtenBytes: number | null } {
     return this.#tally;
   }
 
-  /** By stream, what is acknowledged and not on the disk; streams that are never written are not among them. */
+  /**
+   * By stream, what is acknowledged and not on the disk; streams that are never written are not among them.
+   */
   lossWindows(): LossWindow[] {
     return this.#queue.lossWindows();
   }
@@ -268,7 +286,10 @@ export class Store implements Service {
     return () => this.#failureListeners.delete(listener);
   }
 
-  /** Called when the file is open after a failure, that of the start too: `epoch` and `initialState()` are new. */
+  /**
+   * Called when the file is open after a failure, that of the start too: `epoch` and `initialState()` are
+   * new.
+   */
   onReopen(listener: () => void): void {
     this.#reopenListeners.push(listener);
   }

@@ -7,8 +7,9 @@ import type { Calls, OpenArgument, Opened, Reply } from './protocol.ts';
 import { StoreError } from './types.ts';
 
 /**
- * What is short-lived in the thread is a batch at a time: with the process's own size it would take 25 MB more. The flag, where the
- * process was started with it, goes before a limit that a thread is given; V8 reads it when a thread begins.
+ * What is short-lived in the thread is a batch at a time: with the process's own size it would take 25 MB
+ * more. The flag, where the process was started with it, goes before a limit that a thread is given; V8 reads
+ * it when a thread begins.
  */
 const YOUNG_FLAG = '--max-semi-space-size=2';
 
@@ -37,7 +38,7 @@ export class StoreThread {
 
   constructor() {
     setFlagsFromString(YOUNG_FLAG);
-    this.#worker = new Worker(programUrl('agent/store/worker.ts'), { name: 'store' });
+    this.#worker = new Worker(programUrl('agent/store/file/worker.ts'), { name: 'store' });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(new StoreError('failed', errorText(error))));
     this.#exited = new Promise((resolve) => {
@@ -48,7 +49,10 @@ export class StoreThread {
     });
   }
 
-  /** Rejects with a StoreError when the thread failed at this call or before it; all other calls then reject too. */
+  /**
+   * Rejects with a StoreError when the thread failed at this call or before it; all other calls then reject
+   * too.
+   */
   call<Name extends keyof Calls>(
     name: Name,
     argument: Calls[Name]['argument'],

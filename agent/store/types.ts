@@ -31,13 +31,19 @@ export interface NewRecord {
   monoMs: number;
 }
 
-/** The rest of a record's id, in the store's present epoch (I2). `seq` is 0 while it has none, being in memory only. */
+/**
+ * The rest of a record's id, in the store's present epoch (I2). `seq` is 0 while it has none, being in memory
+ * only.
+ */
 export interface Appended {
   stream: string;
   seq: number;
 }
 
-/** Called once, with null and the record's seq (0 while it has none), or with why it is not known to be durable. */
+/**
+ * Called once, with null and the record's seq (0 while it has none), or with why it is not known to be
+ * durable.
+ */
 export type Settled = (error: StoreError | null, seq: number) => void;
 
 export interface StoredRecord {
@@ -65,13 +71,16 @@ export interface StreamState {
   gaps: Gap[];
   /** The last seq of an epoch that is over and whose end is not yet announced; null otherwise. */
   sealedAt: number | null;
-  /** Sum of {@link recordBytes} over the records in the file: those of a chunk stay until the last of them is free. */
+  /**
+   * Sum of {@link recordBytes} over the records in the file: those of a chunk stay until the last of them is
+   * free.
+   */
   bytes: number;
 }
 
 /**
- * A provider accepted `first..last`, or, with `provider` null, a receipt of the router covers it; `copies` is how many different
- * providers the stream's rule asks for.
+ * A provider accepted `first..last`, or, with `provider` null, a receipt of the router covers it; `copies` is
+ * how many different providers the stream's rule asks for.
  */
 export interface Acceptance extends SeqRange {
   epoch: string;

@@ -1,4 +1,7 @@
-/** What a bench reads off the log of an agent with `forward` at `debug`: when each record was accepted, by whom, and each switch. */
+/**
+ * What a bench reads off the log of an agent with `forward` at `debug`: when each record was accepted, by
+ * whom, and each switch.
+ */
 
 /** `log` in agent.yaml, for all of this to be there. */
 export const LOG_FOR_BENCH = { level: 'info', levels: { forward: 'debug' } };
@@ -31,7 +34,10 @@ export interface Switch {
 
 const EVENTS = ['publish.accepted', 'publish.failed', 'routing.switch', 'routing.health'];
 
-/** Times are wall-clock milliseconds, as the log has them: comparable with `Date.now()` of any process of the machine. */
+/**
+ * Times are wall-clock milliseconds, as the log has them: comparable with `Date.now()` of any process of the
+ * machine.
+ */
 export class AgentLog {
   readonly acceptances: Acceptance[] = [];
   readonly switches: Switch[] = [];
@@ -41,7 +47,10 @@ export class AgentLog {
   readonly #health = new Map<string, Health>();
   /** By seq: when a provider first accepted it. */
   readonly #acceptedMs = new Map<number, number>();
-  /** Lower ones are not remembered one by one: a million of them would take the memory and the time of the bench. */
+  /**
+   * Lower ones are not remembered one by one: a million of them would take the memory and the time of the
+   * bench.
+   */
   watchedFrom = 1;
 
   read(text: string): void {

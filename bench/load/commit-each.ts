@@ -1,4 +1,7 @@
-/** aedes on port argv[2] that commits each publish by itself to the SQLite file argv[3] before its PUBACK: the obvious way. */
+/**
+ * aedes on port argv[2] that commits each publish by itself to the SQLite file argv[3] before its PUBACK: the
+ * obvious way.
+ */
 import { createServer } from 'node:net';
 import { Aedes } from 'aedes';
 import Database from 'better-sqlite3';

@@ -1,5 +1,6 @@
 /**
- * One fault drill: steady traffic, a fault at the provider in use, and what each record published since then had to wait for.
+ * One fault drill: steady traffic, a fault at the provider in use, and what each record published since then
+ * had to wait for.
  *
  *   detected   from the fault until routing has chosen another provider
  *   recovered  from the fault until records are accepted elsewhere and none is behind: the later of the first acceptance of a
@@ -27,8 +28,8 @@ export interface FaultPlan {
   /** How long it lasts, and then until everything is delivered. */
   lastsMs: number;
   /**
-   * The provider is slow, not down: it is left by choice, for one that is well, and the fault ends with that. It begins when all
-   * are well, because slowness that never ends becomes what is usual.
+   * The provider is slow, not down: it is left by choice, for one that is well, and the fault ends with that.
+   * It begins when all are well, because slowness that never ends becomes what is usual.
    */
   creeping: boolean;
 }

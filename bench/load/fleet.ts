@@ -1,4 +1,7 @@
-/** Entries as routers commit them: envelopes of readings from a fleet's gateways, some of them delivered again. */
+/**
+ * Entries as routers commit them: envelopes of readings from a fleet's gateways, some of them delivered
+ * again.
+ */
 import type { LedgerEntry } from '../../router/ledger/ledger.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 

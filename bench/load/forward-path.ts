@@ -1,22 +1,23 @@
 /**
- * From the buffer to a provider, with nothing around it: the agent's store, routing, meter, forwarder and publisher, wired as in
- * agent/agent.ts but without broker and admin server. Each request fills the buffer while the provider is on hold, and measures the way out.
+ * From the buffer to a provider, with nothing around it: the agent's store, routing, meter, forwarder and
+ * publisher, wired as in agent/agent.ts but without broker and admin server. Each request fills the buffer
+ * while the provider is on hold, and measures the way out.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serialize } from 'node:v8';
-import { CredentialPublisher } from '../../agent/cloud/credentials/publisher.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
-import { loadAgentConfig } from '../../agent/config.ts';
+import { loadAgentConfig } from '../../agent/config/config.ts';
+import { providerFacts } from '../../agent/config/provider-facts.ts';
+import { storeLimits } from '../../agent/config/store-limits.ts';
 import { Meter } from '../../agent/cost/meter.ts';
 import { meteredProviders, tariffNamed } from '../../agent/cost/tariffs.ts';
+import { Sender } from '../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
-import type { Lane } from '../../agent/forward/lanes.ts';
-import { LiveRouting } from '../../agent/forward/live-routing.ts';
-import { Sender } from '../../agent/forward/sender.ts';
-import { providerFacts } from '../../agent/provider-facts.ts';
+import type { Lane } from '../../agent/forward/queue/lanes.ts';
+import { CredentialPublisher } from '../../agent/providers/credentials/rotating-publisher.ts';
+import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
+import { LiveRouting } from '../../agent/routing/live-routing.ts';
 import { Store } from '../../agent/store/store.ts';
-import { storeLimits } from '../../agent/store-limits.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy, seededEntropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
@@ -32,7 +33,10 @@ export interface ForwardArgument {
 
 export interface ForwardRequest {
   records: number;
-  /** `live`: they leave at once, in envelopes of one metering unit. `backlog`: they wait first, and leave in large ones. */
+  /**
+   * `live`: they leave at once, in envelopes of one metering unit. `backlog`: they wait first, and leave in
+   * large ones.
+   */
   lane: Lane;
   /** Where the envelopes go, for the other side to send again. */
   envelopesFile: string;

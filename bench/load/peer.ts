@@ -1,4 +1,7 @@
-/** A process of a bench that answers requests, one at a time: measured by itself, and started once for many rounds. */
+/**
+ * A process of a bench that answers requests, one at a time: measured by itself, and started once for many
+ * rounds.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import { NODE_FLAGS } from './programs.ts';
 

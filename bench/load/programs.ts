@@ -1,4 +1,7 @@
-/** What the broker benches run: a load generator and a slow disk, compiled on demand, and the brokers that they meet. */
+/**
+ * What the broker benches run: a load generator and a slow disk, compiled on demand, and the brokers that
+ * they meet.
+ */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
@@ -97,7 +100,10 @@ export class Workshop {
     return this.start(process.execPath, [...NODE_FLAGS, ...args], port, env, onLine);
   }
 
-  /** The bundled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping in its memory. */
+  /**
+   * The bundled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping
+   * in its memory.
+   */
   async installed(): Promise<string> {
     const dir = join(this.folder, 'package');
     const build = [join(REPOSITORY, 'build', 'bundle.ts'), '--out-dir', join(dir, 'dist')];
@@ -108,7 +114,10 @@ export class Workshop {
     return join(dir, 'bin', 'headgate.js');
   }
 
-  /** A real agent; its provider, unless others are given, cannot be reached: all that is published stays in its buffer. */
+  /**
+   * A real agent; its provider, unless others are given, cannot be reached: all that is published stays in
+   * its buffer.
+   */
   async agent(
     name: string,
     policy: object,
@@ -144,8 +153,8 @@ export class Workshop {
   }
 
   /**
-   * A mosquitto 2.1 that was built in `build`, with its SQLite persistence at its strictest. It keeps what waits for somebody: a client
-   * subscribes to everything and leaves.
+   * A mosquitto 2.1 that was built in `build`, with its SQLite persistence at its strictest. It keeps what
+   * waits for somebody: a client subscribes to everything and leaves.
    */
   async mosquittoSqlite(build: string, port: number): Promise<ChildProcess> {
     const plugin = join(build, 'plugins/persist-sqlite/mosquitto_persist_sqlite.so');

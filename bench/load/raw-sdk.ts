@@ -1,12 +1,13 @@
 /**
- * The vendors' SDKs in a loop, as their documentation has it, with retries off: each request sends envelopes that are ready,
- * so many at a time, and measures nothing but that, or that and their encoding. No buffer, no deadline, no health.
+ * The vendors' SDKs in a loop, as their documentation has it, with retries off: each request sends envelopes
+ * that are ready, so many at a time, and measures nothing but that, or that and their encoding. No buffer, no
+ * deadline, no health.
  */
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
 import { deserialize } from 'node:v8';
-import type { OutboundEnvelope } from '../../agent/cloud/publisher.ts';
-import { loadAgentConfig } from '../../agent/config.ts';
+import { loadAgentConfig } from '../../agent/config/config.ts';
+import type { OutboundEnvelope } from '../../agent/providers/publisher.ts';
 import { sdkCredentials, trustedCa } from '../../shared/aws.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope/codec.ts';

@@ -1,4 +1,7 @@
-/** Readings as a pump's controller would publish them: time, state, and four sensors with noise in all their digits. */
+/**
+ * Readings as a pump's controller would publish them: time, state, and four sensors with noise in all their
+ * digits.
+ */
 import type { Entropy } from '../../shared/entropy.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 

@@ -1,4 +1,7 @@
-/** Debian's redis-server without persistence, and a client that pipelines `SET key 1 NX` (redis.io, "RESP protocol spec"). */
+/**
+ * Debian's redis-server without persistence, and a client that pipelines `SET key 1 NX` (redis.io, "RESP
+ * protocol spec").
+ */
 
 import { existsSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';

@@ -1,4 +1,7 @@
-/** One device that publishes readings at a steady rate, QoS 1, and remembers when: its records' seqs are known from their order. */
+/**
+ * One device that publishes readings at a steady rate, QoS 1, and remembers when: its records' seqs are known
+ * from their order.
+ */
 import { connectAsync, type MqttClient } from 'mqtt';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { readingOf } from './readings.ts';

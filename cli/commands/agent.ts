@@ -12,9 +12,9 @@ export function addAgentCommand(program: Command): void {
     )
     .requiredOption('--config <file>', 'agent.yaml')
     .action(async ({ config }: { config: string }) => {
-      const { loadAgentConfig } = await import('../../agent/config.ts');
+      const { loadAgentConfig } = await import('../../agent/config/config.ts');
       process.exitCode = await runConfigured(loadAgentConfig(config), async (agentConfig) => {
-        const { dataFolderMistake } = await import('../../agent/data-folder.ts');
+        const { dataFolderMistake } = await import('../../agent/runtime/data-folder.ts');
         const mistake = await dataFolderMistake(agentConfig.data_dir);
         if (mistake !== null) {
           const where = { file: config, path: 'data_dir', line: null, column: null, found: null };

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import type { CostReport } from '../../shared/admin-api/status.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { CostReport } from '../../shared/status.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 

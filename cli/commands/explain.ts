@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import type { Explanation, PastExplanation } from '../../shared/admin-api/explanation.ts';
 import { isoTime, systemClock } from '../../shared/clock.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { Explanation, PastExplanation } from '../../shared/explanation.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import type { HoldList } from '../../shared/admin-api/holds.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { HoldList } from '../../shared/holds.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 

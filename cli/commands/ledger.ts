@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { RouterConfig } from '../../router/config.ts';
+import type { CompletenessAnswer } from '../../shared/admin-api/status.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { CompletenessAnswer } from '../../shared/status.ts';
 import { ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { askPages } from '../pages.ts';

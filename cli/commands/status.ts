@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import type { AgentStatus, GatewayStatus, RouterStatus } from '../../shared/admin-api/status.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import type { AgentStatus, GatewayStatus, RouterStatus } from '../../shared/status.ts';
 import { AGENT_ADMIN_URL, isKind, ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { askPages } from '../pages.ts';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
+import type { WhereAnswer } from '../../shared/admin-api/where.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { parseRecordId } from '../../shared/record.ts';
-import type { WhereAnswer } from '../../shared/where.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 

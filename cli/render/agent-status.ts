@@ -1,5 +1,5 @@
 /** `headgate status` of an agent. */
-import type { AgentStatus } from '../../shared/status.ts';
+import type { AgentStatus } from '../../shared/admin-api/status.ts';
 import { bytesText, countText, percentText, printable, spanText, table } from '../format.ts';
 
 const SWITCHES_SHOWN = 5;

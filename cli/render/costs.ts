@@ -1,5 +1,5 @@
 /** `headgate costs`. */
-import type { CostReport, ProviderCost, StreamCost } from '../../shared/status.ts';
+import type { CostReport, ProviderCost, StreamCost } from '../../shared/admin-api/status.ts';
 import { countText, percentText, printable, table } from '../format.ts';
 
 export function renderCosts(report: CostReport): string {
@@ -81,7 +81,10 @@ function totals({ total, budget }: CostReport): string {
   return lines.map(printable).join('\n');
 }
 
-/** A cent and more to a hundredth of a cent; less with its first two digits, for an envelope costs a millionth. */
+/**
+ * A cent and more to a hundredth of a cent; less with its first two digits, for an envelope costs a
+ * millionth.
+ */
 function usdText(usd: number | null): string {
   if (usd === null) return '–';
   return usd > 0 && usd < 0.01 ? usd.toPrecision(2) : usd.toFixed(4);

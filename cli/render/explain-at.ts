@@ -1,5 +1,5 @@
 /** `headgate explain --at`. */
-import type { PastExplanation, PastStream, PastTries } from '../../shared/explanation.ts';
+import type { PastExplanation, PastStream, PastTries } from '../../shared/admin-api/explanation.ts';
 import { printable, spanText, table } from '../format.ts';
 import { INPUT_HEADINGS, inputCells, scoreCells, scoreHeadings, verdictText } from './score-tables.ts';
 

@@ -1,5 +1,8 @@
-/** `headgate explain`: per stream, the verdict with its parts, the state of each provider, what the parts are made of. */
-import type { ExplainedCandidate, ExplainedStream, Explanation } from '../../shared/explanation.ts';
+/**
+ * `headgate explain`: per stream, the verdict with its parts, the state of each provider, what the parts are
+ * made of.
+ */
+import type { ExplainedCandidate, ExplainedStream, Explanation } from '../../shared/admin-api/explanation.ts';
 import { percentText, printable, spanText, table } from '../format.ts';
 import { INPUT_HEADINGS, inputCells, scoreCells, scoreHeadings, verdictText } from './score-tables.ts';
 

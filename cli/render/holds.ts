@@ -1,5 +1,5 @@
 /** `headgate hold`. */
-import type { HoldList } from '../../shared/holds.ts';
+import type { HoldList } from '../../shared/admin-api/holds.ts';
 import { spanText, table } from '../format.ts';
 
 export function renderHolds({ holds }: HoldList): string {

@@ -1,6 +1,7 @@
 /** `headgate status --router`. */
+
+import type { FleetSummary, RouterStatus, StreamCompletenessStatus } from '../../shared/admin-api/status.ts';
 import { isoTime } from '../../shared/clock.ts';
-import type { FleetSummary, RouterStatus, StreamCompletenessStatus } from '../../shared/status.ts';
 import { countText, printable, spanText, table } from '../format.ts';
 
 const RANGES_SHOWN = 3;

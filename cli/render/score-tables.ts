@@ -1,5 +1,7 @@
-/** Columns that `explain` and `explain --at` share: a score with its parts, and what the parts are made of. */
-import type { ExplainedInputs } from '../../shared/explanation.ts';
+/**
+ * Columns that `explain` and `explain --at` share: a score with its parts, and what the parts are made of.
+ */
+import type { ExplainedInputs } from '../../shared/admin-api/explanation.ts';
 import type { ScoreParts } from '../../shared/scoring/inputs.ts';
 import { percentText, spanText } from '../format.ts';
 

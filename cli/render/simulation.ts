@@ -1,5 +1,5 @@
 /** `headgate simulate`: one column for each policy. */
-import type { PolicyReplay, SimulationReport, StreamReplay } from '../../shared/simulation.ts';
+import type { PolicyReplay, SimulationReport, StreamReplay } from '../../shared/admin-api/simulation.ts';
 import { countText, percentText, printable, spanText, table } from '../format.ts';
 
 type Row = [label: string, ...cells: string[]];

@@ -1,5 +1,5 @@
 /** `headgate where`. */
-import type { TimeSpan, WhereAnswer } from '../../shared/where.ts';
+import type { TimeSpan, WhereAnswer } from '../../shared/admin-api/where.ts';
 import { printable, table } from '../format.ts';
 
 export function renderWhere(answer: WhereAnswer): string {

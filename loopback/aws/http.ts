@@ -1,4 +1,7 @@
-/** HTTPS as both AWS endpoints speak it: body first, then the signature, then the operation, and a `Date` on every answer. */
+/**
+ * HTTPS as both AWS endpoints speak it: body first, then the signature, then the operation, and a `Date` on
+ * every answer.
+ */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { type Clock, dateOf } from '../../shared/clock.ts';
@@ -19,7 +22,9 @@ export type AwsAnswer = { status: number; headers?: Record<string, string>; body
 
 /** Larger than anything AWS takes, so that "too large" is answered and not cut. */
 const BODY_BYTES_MAX = 4 * 2 ** 20;
-/** Longer than a client's pause between requests, as at AWS: a reused connection must not end under a request. */
+/**
+ * Longer than a client's pause between requests, as at AWS: a reused connection must not end under a request.
+ */
 const KEEP_ALIVE_MS = 60_000;
 
 /** A server that answers every request with `answer`. It does not listen yet. */

@@ -1,6 +1,6 @@
 /**
- * The ingest endpoint: AWS IoT Core's data plane over HTTPS. Publish (`POST /topics/{topic}`) and device shadows
- * (`/things/{thing}/shadow`), SigV4, the limits, and the faults that the provider itself can have.
+ * The ingest endpoint: AWS IoT Core's data plane over HTTPS. Publish (`POST /topics/{topic}`) and device
+ * shadows (`/things/{thing}/shadow`), SigV4, the limits, and the faults that the provider itself can have.
  */
 import type { Server } from 'node:https';
 import { z } from 'zod';
@@ -27,7 +27,10 @@ interface IotDataPlaneOptions {
 
 /** Payload of one publish ("AWS IoT Core message broker and protocol limits and quotas"). */
 const PAYLOAD_BYTES_MAX = 131_072;
-/** A billed message is 5 KB of topic, payload and, over HTTP, user properties ("AWS IoT Core pricing, additional details"). */
+/**
+ * A billed message is 5 KB of topic, payload and, over HTTP, user properties ("AWS IoT Core pricing,
+ * additional details").
+ */
 const UNIT_BYTES = 5 * 1024;
 
 /** What `x-amz-mqtt5-user-properties` holds, in base64. */

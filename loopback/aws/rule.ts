@@ -14,15 +14,15 @@ export interface PublishedMessage {
 const REORDER_WINDOW_MS = 300;
 
 /**
- * The body of the queue's message, as the rule makes it. Its SQL, as an operator creates it in AWS (SQL version
- * 2016-03-23, one SQS action with `useBase64: false`):
+ * The body of the queue's message, as the rule makes it. Its SQL, as an operator creates it in AWS (SQL
+ * version 2016-03-23, one SQS action with `useBase64: false`):
  *
  *     SELECT encode(*, 'base64') AS data, topic() AS topic, timestamp() AS ts, clientid() AS client,
  *       get_user_properties('gw') AS gw, get_user_properties('why') AS why FROM 'headgate/#'
  *
- * `encode(*, 'base64')` takes binary payloads (AWS IoT Core developer guide, "Working with binary payloads"). The SQS
- * action sends the body only, as text: what the SELECT leaves out is lost. A user property may be there more than
- * once, so it is an array.
+ * `encode(*, 'base64')` takes binary payloads (AWS IoT Core developer guide, "Working with binary payloads").
+ * The SQS action sends the body only, as text: what the SELECT leaves out is lost. A user property may be
+ * there more than once, so it is an array.
  */
 function ruleOutput(message: PublishedMessage, nowMs: number): string {
   const valuesOf = (name: string): string[] =>
@@ -53,7 +53,10 @@ export class TopicRule {
     this.#entropy = options.entropy;
   }
 
-  /** Runs the rule on a published message, with the delivery faults `duplicate`, `reorder` and `drop-after-ack`. */
+  /**
+   * Runs the rule on a published message, with the delivery faults `duplicate`, `reorder` and
+   * `drop-after-ack`.
+   */
   run(message: PublishedMessage, fault: FaultName | null): void {
     if (!message.topic.startsWith('headgate/') || fault === 'drop-after-ack') return;
     const body = ruleOutput(message, this.#clock.wallMs());

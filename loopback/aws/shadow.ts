@@ -1,6 +1,6 @@
 /**
- * Device shadows, the document side: merge, versions, delta. After "Device Shadow service documents" (AWS IoT Core
- * developer guide). Left out: `metadata` with its time per field.
+ * Device shadows, the document side: merge, versions, delta. After "Device Shadow service documents" (AWS IoT
+ * Core developer guide). Left out: `metadata` with its time per field.
  */
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';

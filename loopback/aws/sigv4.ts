@@ -1,6 +1,7 @@
 /**
  * AWS Signature Version 4, the server's side: every request is recomputed and refused as AWS refuses it.
- * After "Create a signed AWS API request" (IAM User Guide) and its "Elements of an AWS API request signature".
+ * After "Create a signed AWS API request" (IAM User Guide) and its "Elements of an AWS API request
+ * signature".
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';

@@ -1,4 +1,6 @@
-/** The SQS operations that a consumer needs, as JSON in and out (Amazon SQS API reference, AWS JSON protocol). */
+/**
+ * The SQS operations that a consumer needs, as JSON in and out (Amazon SQS API reference, AWS JSON protocol).
+ */
 import { z } from 'zod';
 import type { ReceivedMessage, SqsQueue } from './sqs-queue.ts';
 
@@ -97,7 +99,10 @@ const getQueueAttributes = operation(
   },
 );
 
-/** By the name after `AmazonSQS.` in `x-amz-target`. `GetQueueUrl` is the endpoint's own: it knows its address. */
+/**
+ * By the name after `AmazonSQS.` in `x-amz-target`. `GetQueueUrl` is the endpoint's own: it knows its
+ * address.
+ */
 export const SQS_OPERATIONS: ReadonlyMap<string, SqsOperation> = new Map([
   ['ReceiveMessage', receiveMessage],
   ['DeleteMessage', deleteMessage],

@@ -1,4 +1,7 @@
-/** The SQS endpoint: AWS JSON 1.0 over HTTPS with SigV4, one queue. Where routers read, so no ingest fault reaches it. */
+/**
+ * The SQS endpoint: AWS JSON 1.0 over HTTPS with SigV4, one queue. Where routers read, so no ingest fault
+ * reaches it.
+ */
 import type { Server } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
 import type { Service } from '../../shared/service.ts';

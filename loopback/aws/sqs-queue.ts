@@ -1,4 +1,7 @@
-/** One standard SQS queue in memory: visibility timeout, receipt handles, receive counts, long poll; no order promised. */
+/**
+ * One standard SQS queue in memory: visibility timeout, receipt handles, receive counts, long poll; no order
+ * promised.
+ */
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -86,7 +89,10 @@ export class SqsQueue {
     return { id, md5 };
   }
 
-  /** Up to `max` messages; waits up to `waitMs` when there is none. Empty when `gone` aborts: nothing is lost to a dead client. */
+  /**
+   * Up to `max` messages; waits up to `waitMs` when there is none. Empty when `gone` aborts: nothing is lost
+   * to a dead client.
+   */
   async receive(options: ReceiveOptions, gone: AbortSignal): Promise<ReceivedMessage[]> {
     const untilMs = this.#clock.monoMs() + options.waitMs;
     while (this.#visible.size === 0 && !gone.aborted) {

@@ -1,4 +1,7 @@
-/** IoT Hub's device registry, and what a CONNECT must show to be let in (Azure docs, "Communicate with an IoT hub using MQTT"). */
+/**
+ * IoT Hub's device registry, and what a CONNECT must show to be let in (Azure docs, "Communicate with an IoT
+ * hub using MQTT").
+ */
 import { TLSSocket } from 'node:tls';
 import type { Entropy } from '../../shared/entropy.ts';
 import { decode, verifySas } from './sas.ts';
@@ -71,8 +74,8 @@ function commonName(socket: unknown): string | null {
 }
 
 /**
- * The property bag at the end of a topic, `key=value&…`, percent-encoded. Keys that start with `$.` are system properties
- * (message id, content type); the rest are the application's.
+ * The property bag at the end of a topic, `key=value&…`, percent-encoded. Keys that start with `$.` are
+ * system properties (message id, content type); the rest are the application's.
  */
 export function parsePropertyBag(bag: string): Record<string, string> {
   return Object.fromEntries(

@@ -1,7 +1,8 @@
 /**
- * The hub's Event Hubs compatible endpoint: AMQP 1.0 over TLS (Azure docs, "AMQP 1.0 in Azure Service Bus and Event Hubs
- * protocol guide"). A client puts a token on `$cbs` for every address it will use, asks `$management` about the hub and
- * its partitions, and attaches one receiver per partition with a selector that says where to begin.
+ * The hub's Event Hubs compatible endpoint: AMQP 1.0 over TLS (Azure docs, "AMQP 1.0 in Azure Service Bus and
+ * Event Hubs protocol guide"). A client puts a token on `$cbs` for every address it will use, asks
+ * `$management` about the hub and its partitions, and attaches one receiver per partition with a selector
+ * that says where to begin.
  */
 import type { Server, TLSSocket } from 'node:tls';
 import rhea, { type EventContext, type Message, type Receiver, type Sender } from 'rhea';
@@ -90,7 +91,10 @@ export class EventHubsServer {
     for (const socket of this.#sockets) socket.destroy(new Error('cut'));
   }
 
-  /** While stalled, receivers stay attached and are sent nothing: the "silent partition" that real consumers meet. */
+  /**
+   * While stalled, receivers stay attached and are sent nothing: the "silent partition" that real consumers
+   * meet.
+   */
   stall(stalled: boolean): void {
     this.#stalled = stalled;
   }

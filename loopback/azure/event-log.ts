@@ -1,6 +1,7 @@
 /**
- * The events of the hub, in partitions, in memory: what IoT Hub routes to its Event Hubs compatible endpoint. Every
- * consumer group reads the same log; nothing is settled, old events are dropped when a partition passes its size.
+ * The events of the hub, in partitions, in memory: what IoT Hub routes to its Event Hubs compatible endpoint.
+ * Every consumer group reads the same log; nothing is settled, old events are dropped when a partition passes
+ * its size.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -26,7 +27,10 @@ export interface Selector {
   inclusive: boolean;
 }
 
-/** Bytes of bodies that one partition keeps; a real hub keeps a day to a week. Past the most, it goes back to the least. */
+/**
+ * Bytes of bodies that one partition keeps; a real hub keeps a day to a week. Past the most, it goes back to
+ * the least.
+ */
 const RETAINED_MAX_BYTES = 128 * 2 ** 20;
 const RETAINED_MIN_BYTES = 112 * 2 ** 20;
 

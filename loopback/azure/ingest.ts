@@ -1,13 +1,22 @@
-/** From the hub's front door to its event log, with the faults that happen in between, metered as Azure bills it. */
+/**
+ * From the hub's front door to its event log, with the faults that happen in between, metered as Azure bills
+ * it.
+ */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { emptyMeter } from '../cloud.ts';
 import type { FaultName } from '../faults.ts';
 import type { EventLog, NewEvent } from './event-log.ts';
 
-/** Largest device-to-cloud message, body and properties together (Azure docs, "IoT Hub quotas and throttling"). */
+/**
+ * Largest device-to-cloud message, body and properties together (Azure docs, "IoT Hub quotas and
+ * throttling").
+ */
 export const MESSAGE_MAX_BYTES = 262_144;
-/** A message is billed in units of 4 KB, properties included (Azure docs, "Azure IoT Hub pricing information"). */
+/**
+ * A message is billed in units of 4 KB, properties included (Azure docs, "Azure IoT Hub pricing
+ * information").
+ */
 const UNIT_BYTES = 4096;
 const REORDER_WINDOW_MS = 500;
 

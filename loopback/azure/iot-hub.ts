@@ -1,7 +1,7 @@
 /**
- * IoT Hub's MQTT endpoint: MQTT 3.1.1 over TLS, device-to-cloud messages and twins (Azure docs, "Communicate with an IoT hub
- * using MQTT"). The broker underneath is aedes; of its publish path only `authorizePublish` runs before the PUBACK, so
- * whatever decides about a message, the faults included, lives there.
+ * IoT Hub's MQTT endpoint: MQTT 3.1.1 over TLS, device-to-cloud messages and twins (Azure docs, "Communicate
+ * with an IoT hub using MQTT"). The broker underneath is aedes; of its publish path only `authorizePublish`
+ * runs before the PUBACK, so whatever decides about a message, the faults included, lives there.
  */
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
@@ -60,7 +60,10 @@ export class IotHub {
   #server: Server | null = null;
   #fault: FaultName | null = null;
   #isBasic: boolean = false;
-  /** Billed for what devices read of their twins, write to them and are told of them (Azure docs, "Azure IoT Hub pricing information"). */
+  /**
+   * Billed for what devices read of their twins, write to them and are told of them (Azure docs, "Azure IoT
+   * Hub pricing information").
+   */
   twinUnits = 0;
 
   constructor(options: IotHubOptions) {

@@ -29,7 +29,8 @@ export function servePartition({ sender, partition, events, onDelivered, isStall
   let pending: boolean = false;
   let sent = 0;
   const link = sender as Sender & LinkState;
-  // rhea takes a message off the credit when it writes it, which is later; what it holds back would block other links.
+  // rhea takes a message off the credit when it writes it, which is later; what it holds back would block
+  // other links.
   const hasCredit = (): boolean => link.credit > sent - link.delivery_count && sender.sendable();
   const pump = (): void => {
     pending = false;
@@ -54,7 +55,10 @@ export function servePartition({ sender, partition, events, onDelivered, isStall
   sender.connection.on('disconnected', unwatch);
 }
 
-/** An event as the endpoint of an IoT hub sends it (Azure docs, "Read device-to-cloud messages from the built-in endpoint"). */
+/**
+ * An event as the endpoint of an IoT hub sends it (Azure docs, "Read device-to-cloud messages from the
+ * built-in endpoint").
+ */
 function encode(event: HubEvent): Message {
   return {
     message_annotations: {

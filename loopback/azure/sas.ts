@@ -1,8 +1,8 @@
 /**
- * Shared access signatures, checked as Azure checks them: `SharedAccessSignature sr=…&sig=…&se=…[&skn=…]` where `sig` is
- * HMAC-SHA256 over `sr + "\n" + se` (Azure docs, "Control access to IoT Hub with shared access signatures" and
- * "Authenticate access to Event Hubs with shared access signatures"). IoT Hub's key is the decoded base64 text, Event Hubs'
- * key is the text itself.
+ * Shared access signatures, checked as Azure checks them: `SharedAccessSignature sr=…&sig=…&se=…[&skn=…]`
+ * where `sig` is HMAC-SHA256 over `sr + "\n" + se` (Azure docs, "Control access to IoT Hub with shared access
+ * signatures" and "Authenticate access to Event Hubs with shared access signatures"). IoT Hub's key is the
+ * decoded base64 text, Event Hubs' key is the text itself.
  */
 import { createHmac } from 'node:crypto';
 

@@ -1,7 +1,7 @@
 /**
- * The hub's service API, as far as twins go: HTTPS with a token of a policy ("Devices - Get Twin" and "Devices - Update Twin" of the IoT
- * Hub service's REST API; errors after "IoT Hub API common error codes"). The weather before the gateways' door does not reach it, the
- * hub's own faults do.
+ * The hub's service API, as far as twins go: HTTPS with a token of a policy ("Devices - Get Twin" and
+ * "Devices - Update Twin" of the IoT Hub service's REST API; errors after "IoT Hub API common error codes").
+ * The weather before the gateways' door does not reach it, the hub's own faults do.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';

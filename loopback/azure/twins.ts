@@ -1,6 +1,6 @@
 /**
- * Device twins: the desired half is the cloud's, the reported half the device's, with the limits of keys, values and sizes (Azure docs,
- * "Understand and use device twins in IoT Hub").
+ * Device twins: the desired half is the cloud's, the reported half the device's, with the limits of keys,
+ * values and sizes (Azure docs, "Understand and use device twins in IoT Hub").
  */
 
 export type JsonObject = { [key: string]: JsonValue };

@@ -1,4 +1,7 @@
-/** What every call passes: who is calling, by which door, with which right; and how a refusal becomes a gRPC status. */
+/**
+ * What every call passes: who is calling, by which door, with which right; and how a refusal becomes a gRPC
+ * status.
+ */
 import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';

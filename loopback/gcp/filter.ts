@@ -1,4 +1,7 @@
-/** A subscription's filter, as far as it compares one attribute ("Filter messages from a subscription"): `attributes.name="value"`. */
+/**
+ * A subscription's filter, as far as it compares one attribute ("Filter messages from a subscription"):
+ * `attributes.name="value"`.
+ */
 import type { PubsubMessage } from './messages.ts';
 
 const ATTRIBUTE_EQUALS = /^attributes\.(\w+) ?= ?"([^"\\]*)"$/;

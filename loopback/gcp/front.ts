@@ -1,7 +1,7 @@
 /**
- * The listener that clients reach: TLS (or plain TCP) outside, the in-process gRPC server inside. Standing between the
- * two lets it do what a gRPC server cannot: cut one connection in the middle of a call, and answer HTTP/2 with the
- * HTTP/1.1 error page of a proxy, also on connections already open.
+ * The listener that clients reach: TLS (or plain TCP) outside, the in-process gRPC server inside. Standing
+ * between the two lets it do what a gRPC server cannot: cut one connection in the middle of a call, and
+ * answer HTTP/2 with the HTTP/1.1 error page of a proxy, also on connections already open.
  */
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';

@@ -1,4 +1,7 @@
-/** The parts of google.pubsub.v1 that the loopback reads and writes, as proto-loader decodes them (camelCase, defaults filled in). */
+/**
+ * The parts of google.pubsub.v1 that the loopback reads and writes, as proto-loader decodes them (camelCase,
+ * defaults filled in).
+ */
 
 export interface PubsubMessage {
   data: Buffer;
@@ -74,7 +77,10 @@ export interface StreamingPullResponse {
   acknowledgeConfirmation?: { ackIds: string[]; invalidAckIds: string[] };
 }
 
-/** Bytes as Pub/Sub counts a message: data, attribute keys and values, 20 for the timestamp, and the message id ("Pub/Sub pricing"). */
+/**
+ * Bytes as Pub/Sub counts a message: data, attribute keys and values, 20 for the timestamp, and the message
+ * id ("Pub/Sub pricing").
+ */
 export function billedBytes(message: PubsubMessage): number {
   let bytes = message.data.length + 20 + message.messageId.length;
   for (const [key, value] of Object.entries(message.attributes)) {

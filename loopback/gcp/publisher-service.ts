@@ -1,4 +1,7 @@
-/** google.pubsub.v1.Publisher: CreateTopic, GetTopic, Publish, with the vendor's limits and the faults of the API itself. */
+/**
+ * google.pubsub.v1.Publisher: CreateTopic, GetTopic, Publish, with the vendor's limits and the faults of the
+ * API itself.
+ */
 import { status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { CloudMeter } from '../cloud.ts';
 import type { FaultName } from '../faults.ts';

@@ -90,7 +90,10 @@ function heldPull(
   };
 }
 
-/** Late ids are no error, unless delivery is exactly once: there the subscriber must learn that its ack did not count. */
+/**
+ * Late ids are no error, unless delivery is exactly once: there the subscriber must learn that its ack did
+ * not count.
+ */
 function confirm(target: Subscription, invalid: readonly string[]): object {
   if (target.resource.enableExactlyOnceDelivery && invalid.length > 0) {
     throw new Refusal(
@@ -152,7 +155,10 @@ function begin(
   return { subscription, puller };
 }
 
-/** Later requests on the stream: acks, deadlines, and the client's keepalive, which is answered with an empty response. */
+/**
+ * Later requests on the stream: acks, deadlines, and the client's keepalive, which is answered with an empty
+ * response.
+ */
 function answer(
   call: PullStream,
   subscription: Subscription,

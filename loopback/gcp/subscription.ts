@@ -1,11 +1,14 @@
 /**
- * One subscription: what waits, what is leased to whom, and until when. A lease that is neither acknowledged nor
- * extended before its deadline goes back to waiting and is delivered again with the next attempt number.
+ * One subscription: what waits, what is leased to whom, and until when. A lease that is neither acknowledged
+ * nor extended before its deadline goes back to waiting and is delivered again with the next attempt number.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { PubsubMessage, ReceivedMessage, SubscriptionResource } from './messages.ts';
 
-/** An open StreamingPull, with its own flow control: nothing is sent beyond what it may have outstanding (0: no bound). */
+/**
+ * An open StreamingPull, with its own flow control: nothing is sent beyond what it may have outstanding (0:
+ * no bound).
+ */
 export interface Puller {
   readonly maxMessages: number;
   readonly maxBytes: number;

@@ -1,8 +1,10 @@
 /**
- * Feeds follow the ledger by offset, each with its own cursor, at its own pace: one that is slow or down holds up no other.
+ * Feeds follow the ledger by offset, each with its own cursor, at its own pace: one that is slow or down
+ * holds up no other.
  *
- * At least once: the cursor moves only after the destination has the batch for good, so a crash between the two repeats
- * records and never skips one. A destination that must not see repeats drops them by (gateway, epoch, stream, seq).
+ * At least once: the cursor moves only after the destination has the batch for good, so a crash between the
+ * two repeats records and never skips one. A destination that must not see repeats drops them by (gateway,
+ * epoch, stream, seq).
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -16,9 +18,10 @@ import { type FeedReader, OffsetReader, START } from './reader.ts';
 import { DeliveryError, type FeedSink } from './sink.ts';
 
 /**
- * `following`: what is in the ledger goes out as it comes. `retrying`: the last try failed, of the destination or of the
- * ledger; it is tried again. `standby`: another router runs the feed, and this one takes over when that one ends. `gone`: the
- * destination wants no more records, and gets none until the router is started again.
+ * `following`: what is in the ledger goes out as it comes. `retrying`: the last try failed, of the
+ * destination or of the ledger; it is tried again. `standby`: another router runs the feed, and this one
+ * takes over when that one ends. `gone`: the destination wants no more records, and gets none until the
+ * router is started again.
  */
 export type FeedPhase = 'following' | 'retrying' | 'standby' | 'gone';
 
@@ -93,7 +96,10 @@ class LedgerFeed implements Feed {
   #stopped: Promise<void> | null = null;
   /** Cuts the wait for the next poll short. */
   #wake = new AbortController();
-  /** Read and not yet handed over; kept through failures, so that what is tried again is the same batch. One page at most. */
+  /**
+   * Read and not yet handed over; kept through failures, so that what is tried again is the same batch. One
+   * page at most.
+   */
   #inHand: readonly LedgerRecord[] = [];
   #phase: FeedPhase = 'standby';
   /** Where the destination is. */
@@ -221,7 +227,10 @@ class LedgerFeed implements Feed {
     return openHoldBackReader(options, position);
   }
 
-  /** Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for it. */
+  /**
+   * Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for
+   * it.
+   */
   async #failed(error: unknown, backoffMs: number): Promise<void> {
     const { gone, retryAfterMs } = error instanceof DeliveryError ? error : new DeliveryError('');
     this.#failures += 1;
@@ -243,7 +252,8 @@ class LedgerFeed implements Feed {
     const reader = this.#reader;
     if (this.#inHand.length === 0) this.#inHand = await reader.next(this.#batchRecords);
     if (this.#inHand.length === 0) {
-      // Some may have been looked at and held. A destination that keeps the position moves it with records only.
+      // Some may have been looked at and held. A destination that keeps the position moves it with records
+      // only.
       if (!this.#sink.position) this.#position = reader.after(0);
       await this.#save();
       return false;

@@ -1,9 +1,10 @@
 /**
- * Reads the ledger for a feed with `hold_back`. What is held is not kept in memory but read again when its turn comes: of
- * the records there is never more than one page of the ledger and one batch (I10), besides their ids.
+ * Reads the ledger for a feed with `hold_back`. What is held is not kept in memory but read again when its
+ * turn comes: of the records there is never more than one page of the ledger and one batch (I10), besides
+ * their ids.
  *
- * After a start the reader looks at everything that was not handed over, once, before it hands over anything: only so it
- * can tell a seq that comes later in the ledger from one that is missing.
+ * After a start the reader looks at everything that was not handed over, once, before it hands over anything:
+ * only so it can tell a seq that comes later in the ledger from one that is missing.
  */
 import type { Clock } from '../../shared/clock.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
@@ -146,8 +147,8 @@ class Found {
 }
 
 /**
- * Brings the order back to where it was: looks at what was held again, and finds how far each stream had gone out, which
- * is the highest seq that the ledger has and that is not still to be handed over.
+ * Brings the order back to where it was: looks at what was held again, and finds how far each stream had gone
+ * out, which is the highest seq that the ledger has and that is not still to be handed over.
  */
 async function recall(
   order: HoldBack,
@@ -202,7 +203,8 @@ class Known {
 function thereOf({ highest, missing, missingCount, gaps }: StreamCompleteness): IntervalSet {
   if (highest === 0) return IntervalSet.empty();
   const listed = missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  // Not all ranges are listed: beyond the last one that is, nothing is known, and what comes is held for a while.
+  // Not all ranges are listed: beyond the last one that is, nothing is known, and what comes is held for a
+  // while.
   const known = listed === missingCount ? highest : (missing.at(-1)?.last ?? highest);
   const there = IntervalSet.of([{ first: 1, last: known }]);
   for (const { first, last } of [...missing, ...gaps]) there.remove(first, last);

@@ -1,10 +1,10 @@
 /**
- * The order of `hold_back`, as a plain state without clock or ledger (I11): a record goes out once every lower seq of its
- * stream went out, was given up, or was waited for long enough.
+ * The order of `hold_back`, as a plain state without clock or ledger (I11): a record goes out once every
+ * lower seq of its stream went out, was given up, or was waited for long enough.
  *
- * Records are looked at in the order of offsets, and only their ids are kept. What is looked at and not handed over,
- * held or ready, is the `open` set of offsets: a position is that set and how far was looked, so that after a crash nothing
- * is skipped and nothing that went out around a held record comes again.
+ * Records are looked at in the order of offsets, and only their ids are kept. What is looked at and not
+ * handed over, held or ready, is the `open` set of offsets: a position is that set and how far was looked, so
+ * that after a crash nothing is skipped and nothing that went out around a held record comes again.
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
@@ -31,7 +31,10 @@ interface Waiting {
 
 export class HoldBack {
   readonly #limits: HoldBackLimits;
-  /** By stream: every seq up to here went out, was given up, or was waited for. All that is kept of most streams. */
+  /**
+   * By stream: every seq up to here went out, was given up, or was waited for. All that is kept of most
+   * streams.
+   */
   readonly #passed = new Map<string, number>();
   /** The one that began first in front. */
   readonly #waiting = new Map<string, Waiting>();

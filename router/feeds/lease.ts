@@ -1,9 +1,11 @@
 /**
- * The right to run a feed, for one router at a time. The ledger keeps it by its own clock and gives it for a while; it is
- * asked for again long before it ends, so that only a router that is killed or cut off loses it, and then it passes on.
+ * The right to run a feed, for one router at a time. The ledger keeps it by its own clock and gives it for a
+ * while; it is asked for again long before it ends, so that only a router that is killed or cut off loses it,
+ * and then it passes on.
  *
- * A router that was cut off stops by its own monotonic clock no later than the ledger gives the lease away. What it had
- * in hand may still arrive: a repeat, never a skip, because a cursor is moved only from where it was last seen.
+ * A router that was cut off stops by its own monotonic clock no later than the ledger gives the lease away.
+ * What it had in hand may still arrive: a repeat, never a skip, because a cursor is moved only from where it
+ * was last seen.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { FeedPosition, Ledger } from '../ledger/ledger.ts';
@@ -32,7 +34,10 @@ export class FeedLease {
     return this.#options.clock.monoMs() < this.#validUntilMs;
   }
 
-  /** Takes or renews it; the feed's position, or null while another router has it. Rejects when the ledger is away. */
+  /**
+   * Takes or renews it; the feed's position, or null while another router has it. Rejects when the ledger is
+   * away.
+   */
   async claim(): Promise<FeedPosition | null> {
     const { feed, holder, ledger, clock, leaseMs } = this.#options;
     const askedMs = clock.monoMs();

@@ -6,12 +6,12 @@ import type { Logger } from '../../shared/log.ts';
 import type { FeedConfig } from '../config.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { createFeed, type Feed } from './feed.ts';
-import { createMqttSink } from './mqtt.ts';
-import { createNatsSink } from './nats.ts';
-import { createNdjsonSink } from './ndjson.ts';
-import { createPostgresSink } from './postgres.ts';
 import type { FeedSink } from './sink.ts';
-import { createWebhookSink } from './webhook.ts';
+import { createMqttSink } from './sinks/mqtt.ts';
+import { createNatsSink } from './sinks/nats.ts';
+import { createNdjsonSink } from './sinks/ndjson.ts';
+import { createPostgresSink } from './sinks/postgres.ts';
+import { createWebhookSink } from './sinks/webhook.ts';
 
 interface FeedDeps {
   ledger: Ledger;

@@ -2,7 +2,10 @@
 import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
 
 export interface FeedReader {
-  /** Up to `limit` records to hand over next; none when there is nothing for now. Asked again only after {@link handed}. */
+  /**
+   * Up to `limit` records to hand over next; none when there is nothing for now. Asked again only after
+   * {@link handed}.
+   */
   next(limit: number): Promise<LedgerRecord[]>;
   /** Where the feed is once the first `count` of these are handed over. */
   after(count: number): FeedPosition;

@@ -11,13 +11,14 @@ export interface Move {
 /** Called by one feed, one batch at a time. */
 export interface FeedSink {
   /**
-   * Resolves with how many of `records`, from the first on and at least one, the destination has durably; rejects when it
-   * may have none of them: the same records come again. A {@link DeliveryError} says how.
+   * Resolves with how many of `records`, from the first on and at least one, the destination has durably;
+   * rejects when it may have none of them: the same records come again. A {@link DeliveryError} says how.
    */
   write(records: readonly LedgerRecord[], move: Move): Promise<number>;
   /**
-   * Of a destination that keeps the feed's position itself, together with the records: where it is in `ledger`. `known` is
-   * what the ledger says, for a destination that was never written to, or from another ledger.
+   * Of a destination that keeps the feed's position itself, together with the records: where it is in
+   * `ledger`. `known` is what the ledger says, for a destination that was never written to, or from another
+   * ledger.
    */
   position?(known: FeedPosition, ledger: Pick<Ledger, 'read'>): Promise<FeedPosition>;
   /** Of such a destination: sets it, wherever it was. */

@@ -1,9 +1,10 @@
 /**
- * Erasing a device: its records leave in bounded steps, and the id of each is known as erased for ever, so that a
- * redelivery does not bring it back. What was done is written down with the first step and counted with each.
+ * Erasing a device: its records leave in bounded steps, and the id of each is known as erased for ever, so
+ * that a redelivery does not bring it back. What was done is written down with the first step and counted
+ * with each.
  */
 import { decodeEnvelope, EnvelopeError } from '../../shared/envelope/codec.ts';
-import type { LedgerUpkeep } from './upkeep.ts';
+import type { LedgerUpkeep } from './maintenance.ts';
 
 export interface ErasureTarget {
   device: string;

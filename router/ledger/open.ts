@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { RouterConfig } from '../config.ts';
-import { conflictPolicyOf } from './conflict-policy.ts';
-import { openJetStreamLedger } from './jetstream/jetstream.ts';
+import { openJetStreamLedger } from './jetstream/engine.ts';
 import type { Ledger } from './ledger.ts';
-import { openPostgresLedger } from './postgres/postgres.ts';
-import { openSqliteLedger } from './sqlite.ts';
+import { openPostgresLedger } from './postgres/engine.ts';
+import { conflictPolicyOf } from './rules/conflict-policy.ts';
+import { openSqliteLedger } from './sqlite/engine.ts';
 
 type LedgerConfig = Pick<RouterConfig, 'ledger' | 'data_dir' | 'dead_letters' | 'conflicts'>;
 

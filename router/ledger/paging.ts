@@ -1,8 +1,10 @@
 /**
- * Going over the streams of a ledger, of which there may be millions, without holding them all (I10): in pages, each found from the
- * key that the last one ended with, so that what commits meanwhile neither hides nor repeats a stream.
+ * Going over the streams of a ledger, of which there may be millions, without holding them all (I10): in
+ * pages, each found from the key that the last one ended with, so that what commits meanwhile neither hides
+ * nor repeats a stream.
  *
- * Ascending by gateway, epoch, stream; what comes before what is the engine's to say (a database has its collation), always the same.
+ * Ascending by gateway, epoch, stream; what comes before what is the engine's to say (a database has its
+ * collation), always the same.
  */
 import type { StreamKey } from '../../shared/record.ts';
 import type { StreamCompleteness } from './ledger.ts';

@@ -1,4 +1,6 @@
-/** An entry that the ledger will never take, however often it comes: for the dead letters, not for redelivery. */
+/**
+ * An entry that the ledger will never take, however often it comes: for the dead letters, not for redelivery.
+ */
 
 export class EntryRefused extends Error {
   /** `limit`: it would break a bound of the ledger. `refused`: the engine cannot store what it says. */

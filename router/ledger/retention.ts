@@ -1,6 +1,7 @@
 /**
- * How long records stay in the ledger, by stream: a pure decision over what there is, by the hour of receipt (I11). What
- * leaves is forgotten as content and remembered as an id, so that a late duplicate is still a duplicate (I5).
+ * How long records stay in the ledger, by stream: a pure decision over what there is, by the hour of receipt
+ * (I11). What leaves is forgotten as content and remembered as an id, so that a late duplicate is still a
+ * duplicate (I5).
  */
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config/kinds.ts';

@@ -1,15 +1,18 @@
-/** Compares the interval sets with the records they speak of: what `headgate ledger verify` runs, on every engine. */
+/**
+ * Compares the interval sets with the records they speak of: what `headgate ledger verify` runs, on every
+ * engine.
+ */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import type { LedgerVerification, StreamProblem } from './ledger.ts';
-import { EMPTY_STREAM, type Withdrawn } from './rules.ts';
+import { EMPTY_STREAM, type Withdrawn } from './rules/rules.ts';
 
 const PROBLEMS_MAX = 100;
 const RANGES_MAX = 100;
 
 /**
- * Runs of records in one stream as `first`, `last`: rows whose seq minus its rank is the same follow each other. Ranked
- * apart by copy, so that an id held twice is in two runs.
+ * Runs of records in one stream as `first`, `last`: rows whose seq minus its rank is the same follow each
+ * other. Ranked apart by copy, so that an id held twice is in two runs.
  */
 export function runsQuery(where: string): string {
   return `SELECT min(seq) AS first, max(seq) AS last FROM (
@@ -48,7 +51,8 @@ export class Verification {
     const { retention, erasure, quarantine } = withdrawn;
     const gone = retention.union(erasure).union(quarantine);
     tell('seen-without-record', seen.difference(held).difference(gone));
-    // What leaves by age is marked a little before it does, and of an id that is erased another device's version may stand.
+    // What leaves by age is marked a little before it does, and of an id that is erased another device's
+    // version may stand.
     tell('held-though-withdrawn', held.difference(held.difference(quarantine)));
     tell('held-twice', twice);
   }

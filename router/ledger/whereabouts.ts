@@ -2,9 +2,9 @@
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { GapReason, SeqRange, StreamKey } from '../../shared/record.ts';
 import type { CommitResult, LedgerEntry, Withdrawal } from './ledger.ts';
-import { rangesOf } from './outcome.ts';
-import { causeOf, type RepeatCause } from './repeat-cause.ts';
-import type { StreamState } from './rules.ts';
+import { rangesOf } from './rules/outcome.ts';
+import { causeOf, type RepeatCause } from './rules/repeat-cause.ts';
+import type { StreamState } from './rules/rules.ts';
 
 export interface RecordId extends StreamKey {
   seq: number;
@@ -31,7 +31,9 @@ export interface Whereabouts extends RecordId {
   offset: number | null;
   /** What stands in the ledger came so. */
   first: Sighting | null;
-  /** It came again with the same content; the newest first, at most the first 100 of those still remembered. */
+  /**
+   * It came again with the same content; the newest first, at most the first 100 of those still remembered.
+   */
   again: RepeatedSighting[];
   /** Other contents under its id, kept aside. */
   aside: Sighting[];

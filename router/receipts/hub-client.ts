@@ -1,4 +1,6 @@
-/** Requests to the service API of an IoT hub, each with a token of its own, over connections that are kept. */
+/**
+ * Requests to the service API of an IoT hub, each with a token of its own, over connections that are kept.
+ */
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
@@ -35,7 +37,10 @@ export class HubClient {
     });
   }
 
-  /** Resolves with any answer; rejects when there is none, or `signal` aborts. Changes what is there, whatever its version. */
+  /**
+   * Resolves with any answer; rejects when there is none, or `signal` aborts. Changes what is there, whatever
+   * its version.
+   */
   patch(path: string, body: string, signal: AbortSignal): Promise<HubAnswer> {
     const { policy, clock } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<HubAnswer>();
@@ -80,8 +85,8 @@ function read(
 }
 
 /**
- * Of `{"Message":"ErrorCode:DeviceNotFound;…"}` or `{"errorCode":404001,…}`. The rest has ids of the request, which make each text
- * another.
+ * Of `{"Message":"ErrorCode:DeviceNotFound;…"}` or `{"errorCode":404001,…}`. The rest has ids of the request,
+ * which make each text another.
  */
 function errorName(body: string): string {
   return /errorcode"?\s*:\s*"?(\w{1,64})/i.exec(body)?.[1] ?? '';

@@ -13,7 +13,10 @@ export interface HubPolicy {
 
 const TOKEN_LIFETIME_S = 3600;
 
-/** `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…[;GatewayHostName=host[:port]]`; null when a part is missing. */
+/**
+ * `HostName=…;SharedAccessKeyName=…;SharedAccessKey=…[;GatewayHostName=host[:port]]`; null when a part is
+ * missing.
+ */
 export function parsePolicy(text: string): HubPolicy | null {
   const parts = connectionStringParts(text);
   const [host, name] = [parts.get('HostName'), parts.get('SharedAccessKeyName')];
@@ -23,8 +26,9 @@ export function parsePolicy(text: string): HubPolicy | null {
 }
 
 /**
- * A token for the whole hub, good for an hour from `wallMs` (Azure docs, "Control access to IoT Hub by using shared access
- * signatures"): HMAC-SHA256 by the decoded key over the encoded resource, a line feed and the expiry in seconds.
+ * A token for the whole hub, good for an hour from `wallMs` (Azure docs, "Control access to IoT Hub by using
+ * shared access signatures"): HMAC-SHA256 by the decoded key over the encoded resource, a line feed and the
+ * expiry in seconds.
  */
 export function hubToken({ host, name, key }: HubPolicy, wallMs: number): string {
   const resource = encodeURIComponent(host);

@@ -1,4 +1,7 @@
-/** Receipts through a Pub/Sub topic: one message each, with the gateway as an attribute that its subscription is filtered by. */
+/**
+ * Receipts through a Pub/Sub topic: one message each, with the gateway as an attribute that its subscription
+ * is filtered by.
+ */
 import type { Topic } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
@@ -7,7 +10,7 @@ import { GRPC_OPTIONS, gcpAddress } from '../../shared/gcp/connection.ts';
 import { errorText } from '../../shared/log.ts';
 import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
 import type { Carried, Carrier } from './carrier.ts';
-import { receiptText } from './fit.ts';
+import { receiptText } from './shorten.ts';
 
 /** A `receipts.through[]` entry of type `gcp`, without what all entries have. */
 export const topicOptions = z.strictObject({
@@ -18,7 +21,10 @@ export const topicOptions = z.strictObject({
 export type TopicOptions = z.output<typeof topicOptions>;
 
 const SEND_MS = 10_000;
-/** google.rpc.Code: of this message; of the login, whose files may be renewed. Everything else is of the topic or the way. */
+/**
+ * google.rpc.Code: of this message; of the login, whose files may be renewed. Everything else is of the topic
+ * or the way.
+ */
 const INVALID_ARGUMENT = 3;
 const PERMISSION_DENIED = 7;
 const UNAUTHENTICATED = 16;

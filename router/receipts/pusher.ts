@@ -1,9 +1,10 @@
 /**
- * Takes receipts to gateways through one cloud, beside the long poll. A commit only notes whose receipt is due: whatever the cloud does,
- * the ledger and the other clouds' pushers go on.
+ * Takes receipts to gateways through one cloud, beside the long poll. A commit only notes whose receipt is
+ * due: whatever the cloud does, the ledger and the other clouds' pushers go on.
  *
- * Each push is billed. So a gateway gets at most one in an interval, whatever came in meanwhile goes into the next, and none that says
- * what the last one said. Routers on one ledger push each what they committed: one receipt more does no harm.
+ * Each push is billed. So a gateway gets at most one in an interval, whatever came in meanwhile goes into the
+ * next, and none that says what the last one said. Routers on one ledger push each what they committed: one
+ * receipt more does no harm.
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../shared/clock.ts';
@@ -11,7 +12,7 @@ import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Receipt } from '../../shared/receipt.ts';
 import type { Service } from '../../shared/service.ts';
-import type { SparseLog } from '../sparse-log.ts';
+import type { SparseLog } from '../../shared/sparse-log.ts';
 import type { Carrier } from './carrier.ts';
 import type { Receipts } from './receipts.ts';
 

@@ -7,8 +7,9 @@ import type { StreamCompleteness } from '../ledger/ledger.ts';
 const GIVEN_UP_MAX = 20;
 
 /**
- * The streams of one gateway, those that something came in for lately (`recency`: the higher, the later) first, then those of the
- * newest epochs. A gateway that was away sends many old epochs at once, and waits for a word about each of them.
+ * The streams of one gateway, those that something came in for lately (`recency`: the higher, the later)
+ * first, then those of the newest epochs. A gateway that was away sends many old epochs at once, and waits
+ * for a word about each of them.
  */
 export function streamReceipts(
   streams: readonly StreamCompleteness[],

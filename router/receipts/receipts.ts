@@ -1,19 +1,22 @@
 /**
- * The receipts of all gateways that ask for theirs. Made from the ledger's contract (`completeness`), so from any engine, and also
- * when another router on the same ledger committed. A gateway gets at most one in an interval, and only one that says something new.
+ * The receipts of all gateways that ask for theirs. Made from the ledger's contract (`completeness`), so from
+ * any engine, and also when another router on the same ledger committed. A gateway gets at most one in an
+ * interval, and only one that says something new.
  *
- * The version is the router's wall clock, or a little more than whatever came before: it grows over restarts, from router to router, and
- * past what a gateway says it has, so that a clock set back, or a ledger begun anew, mutes nobody. Where the clocks of two routers
- * differ an older one may win for a moment: receipts are cumulative, and the next one puts it right.
+ * The version is the router's wall clock, or a little more than whatever came before: it grows over restarts,
+ * from router to router, and past what a gateway says it has, so that a clock set back, or a ledger begun
+ * anew, mutes nobody. Where the clocks of two routers differ an older one may win for a moment: receipts are
+ * cumulative, and the next one puts it right.
  *
- * One that is cut for a cloud has a version of its own, one less: the whole one, when it comes another way, must count.
+ * One that is cut for a cloud has a version of its own, one less: the whole one, when it comes another way,
+ * must count.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Receipt, StreamReceipt } from '../../shared/receipt.ts';
 import type { StreamKey } from '../../shared/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { fitted } from './fit.ts';
 import { streamReceipts } from './receipt.ts';
+import { fitted } from './shorten.ts';
 
 /** Gateways remembered that do not ask at the moment (I10). */
 const IDLE_GATEWAYS_MAX = 10_000;
@@ -80,8 +83,9 @@ export class Receipts {
   }
 
   /**
-   * The receipt of a version above `after`, which is what the gateway has: at once, or when there is news; null when there is none within
-   * `waitMs` (or, when that is longer, what is left of the interval), or `signal` aborts. Rejects when the ledger does not answer.
+   * The receipt of a version above `after`, which is what the gateway has: at once, or when there is news;
+   * null when there is none within `waitMs` (or, when that is longer, what is left of the interval), or
+   * `signal` aborts. Rejects when the ledger does not answer.
    */
   async next(gateway: string, after: number, waitMs: number, signal: AbortSignal): Promise<Receipt | null> {
     const { clock, intervalMs } = this.#options;
@@ -92,7 +96,8 @@ export class Receipts {
       const restMs = own.lookedMs + intervalMs - clock.monoMs();
       if (restMs <= 0) {
         await this.#look(gateway, own, after);
-        // It has one that is newer than ours: another router spoke to it, or this one's past does. Now we know better.
+        // It has one that is newer than ours: another router spoke to it, or this one's past does. Now we
+        // know better.
         if (after > own.version) own.version = after + 1;
       }
       // Also when it was looked for a cloud meanwhile, which began the interval anew.
@@ -108,8 +113,9 @@ export class Receipts {
   }
 
   /**
-   * What is to be said now, in at most `bytesMax` bytes of JSON, when a cloud carries it; null when `signal` aborts. Its version is higher than
-   * the last one's only when it says something else. Rejects when the ledger does not answer.
+   * What is to be said now, in at most `bytesMax` bytes of JSON, when a cloud carries it; null when `signal`
+   * aborts. Its version is higher than the last one's only when it says something else. Rejects when the
+   * ledger does not answer.
    */
   async current(gateway: string, bytesMax: number, signal: AbortSignal): Promise<Receipt | null> {
     const { clock, intervalMs } = this.#options;

@@ -1,4 +1,7 @@
-/** Receipts through AWS: the desired state of a named shadow. The newest takes the place of the one before, and waits there. */
+/**
+ * Receipts through AWS: the desired state of a named shadow. The newest takes the place of the one before,
+ * and waits there.
+ */
 import { z } from 'zod';
 import { sdkFailure } from '../../shared/aws.ts';
 import { awsShadow, openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
@@ -6,7 +9,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Receipt } from '../../shared/receipt.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
 import type { Carried, Carrier } from './carrier.ts';
-import { receiptText } from './fit.ts';
+import { receiptText } from './shorten.ts';
 
 /** A `receipts.through[]` entry of type `aws`, without what all entries have. */
 export const shadowOptions = z.strictObject(awsShadow);
@@ -39,7 +42,8 @@ export class ShadowCarrier implements Carrier {
       return { kind: 'sent' };
     } catch (error) {
       const { status, text } = sdkFailure(error);
-      // The SDK was seen with its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the cure.
+      // The SDK was seen with its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the
+      // cure.
       if (limit.isOver) await this.close();
       return { kind: status !== null && REFUSED.has(status) ? 'refused' : 'failed', problem: text };
     } finally {

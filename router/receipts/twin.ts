@@ -1,4 +1,7 @@
-/** Receipts through Azure: a desired property of the twin of the device that has the gateway's name. The newest takes the former's place. */
+/**
+ * Receipts through Azure: a desired property of the twin of the device that has the gateway's name. The
+ * newest takes the former's place.
+ */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
@@ -7,9 +10,9 @@ import type { Receipt } from '../../shared/receipt.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
 import { TWIN_RECEIPT, TWIN_RECEIPT_BYTES_MAX, twinPieces } from '../../shared/twin-receipt.ts';
 import type { Carried, Carrier } from './carrier.ts';
-import { receiptText } from './fit.ts';
 import { type HubAnswer, HubClient } from './hub-client.ts';
 import { parsePolicy } from './hub-token.ts';
+import { receiptText } from './shorten.ts';
 
 /** A `receipts.through[]` entry of type `azure`, without what all entries have. */
 export const twinOptions = z.strictObject({
@@ -35,7 +38,10 @@ const API_VERSION = '2021-04-12';
 const SEND_MS = 10_000;
 /** Of this gateway: a request that is not valid, not allowed, no such device, a twin that is too large. */
 const REFUSED = new Set([400, 403, 404, 413]);
-/** Of the hub, with the same status ("IoT Hub API common error codes"): its quota is used up, its tier has no twins, there is no such hub. */
+/**
+ * Of the hub, with the same status ("IoT Hub API common error codes"): its quota is used up, its tier has no
+ * twins, there is no such hub.
+ */
 const OF_THE_HUB = /QuotaExceeded|403002|CurrentTier|403010|IotHubNotFound/i;
 const NO_TWINS = /CurrentTier|403010/i;
 

@@ -1,14 +1,17 @@
 /**
- * How far behind a source is, by the age of what comes through it: told at each commit, from two beginnings. Since its newest
- * record was taken, which counts the gateway's waiting too (an outage, a linger); since the provider took it in, which counts
- * the provider and the routers alone.
+ * How far behind a source is, by the age of what comes through it: told at each commit, from two beginnings.
+ * Since its newest record was taken, which counts the gateway's waiting too (an outage, a linger); since the
+ * provider took it in, which counts the provider and the routers alone.
  */
 import { Histogram, type Registry } from 'prom-client';
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { Delivery } from './source.ts';
 
-/** Of the last envelope that told; milliseconds, 0 where the other clock is ahead of ours, null before the first. */
+/**
+ * Of the last envelope that told; milliseconds, 0 where the other clock is ahead of ours, null before the
+ * first.
+ */
 export interface SourceAge {
   /** From when the newest record was taken: only from gateways whose clock is synchronised (I7). */
   recordAgeMs: number | null;

@@ -1,4 +1,7 @@
-/** What a provider says beside a message's bytes, as a person reads it in the dead letters: texts, few and short (I10). */
+/**
+ * What a provider says beside a message's bytes, as a person reads it in the dead letters: texts, few and
+ * short (I10).
+ */
 import { types } from 'node:util';
 
 const PROPERTIES_MAX = 50;

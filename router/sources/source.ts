@@ -43,7 +43,10 @@ export interface SourceState {
 export interface Source {
   readonly name: string;
   readonly type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
-  /** Begins reading; resolves once running. A provider that is down is not an error: it is retried for ever, with backoff and a log line. */
+  /**
+   * Begins reading; resolves once running. A provider that is down is not an error: it is retried for ever,
+   * with backoff and a log line.
+   */
   start(handler: DeliveryHandler): Promise<void>;
   /** Takes no new message, waits for those in hand to settle (bounded to about 5 s), then disconnects. */
   stop(): Promise<void>;
@@ -70,16 +73,16 @@ export function initialSourceState(): SourceState {
 }
 
 /**
- * Where a source without its own server-side cursor (Event Hubs) keeps its places, and which router reads what: texts in the
- * ledger's database, for all routers the same.
+ * Where a source without its own server-side cursor (Event Hubs) keeps its places, and which router reads
+ * what: texts in the ledger's database, for all routers the same.
  */
 export interface CheckpointStore {
   /** Whether other routers may use it too. */
   readonly shared: boolean;
   load(source: string, key: string): Promise<string | null>;
   /**
-   * Puts `to` in the place of `from`, null where there is nothing; false, and nothing changed, when something else is there.
-   * Rejects when that is not known.
+   * Puts `to` in the place of `from`, null where there is nothing; false, and nothing changed, when something
+   * else is there. Rejects when that is not known.
    */
   replace(source: string, key: string, from: string | null, to: string): Promise<boolean>;
 }

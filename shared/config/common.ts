@@ -17,7 +17,10 @@ export const logSchema = z
 
 export const port = (): z.ZodInt => z.int().min(0).max(65_535);
 
-/** The local admin server: health, metrics and what `headgate status` reads. It has no login: keep it on loopback. */
+/**
+ * The local admin server: health, metrics and what `headgate status` reads. It has no login: keep it on
+ * loopback.
+ */
 export function adminSchema(defaultPort: number) {
   return z
     .strictObject({
@@ -44,7 +47,10 @@ export const namedEntries = z.array(
   z.object({ name: z.string(), region: z.string().optional().catch(undefined) }),
 );
 
-/** The names of a list of entries must differ: they are metric labels and file names. Issues point at the later one. */
+/**
+ * The names of a list of entries must differ: they are metric labels and file names. Issues point at the
+ * later one.
+ */
 export function uniqueNames<T extends z.ZodType>(list: T, what: string): T {
   return list.superRefine(
     (entries, context) => {

@@ -1,4 +1,6 @@
-/** A YAML file that remembers where everything stands, so that a mistake can be reported by line and column. */
+/**
+ * A YAML file that remembers where everything stands, so that a mistake can be reported by line and column.
+ */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { ConfigProblem } from './problem.ts';
 import { isSecretPath, scrub } from './redact.ts';
@@ -18,13 +20,18 @@ export interface ConfigDocument {
   file: string;
   /** The plain value, references not yet resolved. An empty file is an empty mapping. */
   raw: unknown;
-  /** Where the value at `path` stands; of its key with `key`; of the nearest thing above it when it is absent. */
+  /**
+   * Where the value at `path` stands; of its key with `key`; of the nearest thing above it when it is absent.
+   */
   locate(path: Path, key?: boolean): Place;
 }
 
 type DocumentResult = { ok: true; document: ConfigDocument } | { ok: false; problems: ConfigProblem[] };
 
-/** Parses `text`. Every syntax error becomes a problem (one a line: the later ones of a line follow from the first). */
+/**
+ * Parses `text`. Every syntax error becomes a problem (one a line: the later ones of a line follow from the
+ * first).
+ */
 export function parseConfigText(file: string, text: string): DocumentResult {
   const counter = new LineCounter();
   const parsed = parseDocument(text, { prettyErrors: false, lineCounter: counter });
@@ -114,7 +121,9 @@ export function valueAt(tree: unknown, path: Path): unknown {
   return value;
 }
 
-/** How a report shows the value at `path`: as written, on one line, cut; secrets and their neighbours never. */
+/**
+ * How a report shows the value at `path`: as written, on one line, cut; secrets and their neighbours never.
+ */
 export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<string>): string | null {
   const value = valueAt(document.raw, path);
   if (value === undefined) return null;

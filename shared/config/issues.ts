@@ -41,7 +41,10 @@ function problemAt(path: Path, message: string, hint: string, context: IssueCont
   };
 }
 
-/** A union's issue holds the issues of every alternative: keep those of the one that the value came nearest to. */
+/**
+ * A union's issue holds the issues of every alternative: keep those of the one that the value came nearest
+ * to.
+ */
 function flatten(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
   const byDistance = issue.errors

@@ -1,4 +1,7 @@
-/** JSON Schema of a zod schema, as an editor needs it: what may be written in the file, before defaults and parsing. */
+/**
+ * JSON Schema of a zod schema, as an editor needs it: what may be written in the file, before defaults and
+ * parsing.
+ */
 import { z } from 'zod';
 import type { Path } from './document.ts';
 import { valueAt } from './document.ts';
@@ -19,14 +22,20 @@ export function editorSchema(schema: z.ZodType, title: string): JsonSchema {
   return { ...json, title };
 }
 
-/** zod leaves out a default whose parsed form (milliseconds, bytes) is not what one writes; this writes it as one would. */
+/**
+ * zod leaves out a default whose parsed form (milliseconds, bytes) is not what one writes; this writes it as
+ * one would.
+ */
 function writeDefault(jsonSchema: JsonSchema, parsed: unknown): void {
   if (typeof parsed !== 'number' || jsonSchema.type !== 'string') return;
   if (jsonSchema.pattern?.includes('ms|s|m') === true) jsonSchema.default = durationText(parsed);
   else if (jsonSchema.pattern?.includes('KiB') === true) jsonSchema.default = byteSizeText(parsed);
 }
 
-/** Every subschema that could describe the value at `path` in `value`; a `type` that does not match rules one out. */
+/**
+ * Every subschema that could describe the value at `path` in `value`; a `type` that does not match rules one
+ * out.
+ */
 export function schemasAt(root: JsonSchema, path: Path, value: unknown): JsonSchema[] {
   let here = alternatives(root, value);
   for (const [index, segment] of path.entries()) {

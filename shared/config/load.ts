@@ -1,7 +1,7 @@
 /**
- * Reads a configuration file: YAML, then references, then the schema. Every mistake of the file comes back in one
- * report, each with its place, so that a gateway is configured in one visit. What a report shows of a value is what the
- * file says, never what a reference stands for.
+ * Reads a configuration file: YAML, then references, then the schema. Every mistake of the file comes back in
+ * one report, each with its place, so that a gateway is configured in one visit. What a report shows of a
+ * value is what the file says, never what a reference stands for.
  */
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
@@ -83,8 +83,9 @@ export function validateConfig<Schema extends z.ZodType>(
 }
 
 /**
- * An environment variable is always text; where the schema wants a number or a boolean and the text is one, take it as
- * such (`port: ${PORT}`). Led by the schema, so a password of digits stays text. Null when nothing is to be changed.
+ * An environment variable is always text; where the schema wants a number or a boolean and the text is one,
+ * take it as such (`port: ${PORT}`). Led by the schema, so a password of digits stays text. Null when nothing
+ * is to be changed.
  */
 function retypeReferences(opened: OpenConfig, issues: readonly z.core.$ZodIssue[]): unknown {
   let value: unknown = null;

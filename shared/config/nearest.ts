@@ -1,6 +1,9 @@
 /** "Did you mean …?": the nearest of some known names. */
 
-/** The candidate closest to `name`, or null when none is close. Case and `-`/`_` do not count: `maxBytes` is `max_bytes`. */
+/**
+ * The candidate closest to `name`, or null when none is close. Case and `-`/`_` do not count: `maxBytes` is
+ * `max_bytes`.
+ */
 export function nearest(name: string, candidates: readonly string[]): string | null {
   const plain = fold(name);
   let best: string | null = null;
@@ -19,7 +22,10 @@ function fold(name: string): string {
   return name.toLowerCase().replace(/[-_]/g, '');
 }
 
-/** Edits (insert, delete, substitute, swap of neighbours) from `a` to `b`. Names in a configuration file are short. */
+/**
+ * Edits (insert, delete, substitute, swap of neighbours) from `a` to `b`. Names in a configuration file are
+ * short.
+ */
 function editDistance(a: string, b: string): number {
   if (a.length > 64 || b.length > 64) return a === b ? 0 : Number.POSITIVE_INFINITY;
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];

@@ -9,7 +9,10 @@ export interface ConfigProblem {
   column: number | null;
   /** What was expected, or which rule is broken. */
   message: string;
-  /** The value as the file has it (a reference stays a reference), `[redacted]` for a secret; null when absent. */
+  /**
+   * The value as the file has it (a reference stays a reference), `[redacted]` for a secret; null when
+   * absent.
+   */
   found: string | null;
   /** How to mend it. */
   hint: string;

@@ -1,6 +1,7 @@
 /**
  * Keeps secrets out of what the configuration code prints. Three nets, because a secret can stand anywhere:
- * the name of a field, the shape of a text, and the texts that are known to be secret (every resolved reference).
+ * the name of a field, the shape of a text, and the texts that are known to be secret (every resolved
+ * reference).
  */
 
 const SECRET_NAME =
@@ -9,7 +10,9 @@ const SECRET_NAME =
 const USERINFO = /\/\/[^/@\s"']+@/g;
 const KEY_VALUE = /\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig|password|pwd)=[^;&\s"'…]+/gi;
 
-/** Shortest text that is worth hiding wherever it turns up; shorter ones would blot out half of every message. */
+/**
+ * Shortest text that is worth hiding wherever it turns up; shorter ones would blot out half of every message.
+ */
 const MIN_SECRET_LENGTH = 6;
 
 /** Whether the field at `path`, or anything it stands under, is named like a secret. */

@@ -1,9 +1,10 @@
 /**
- * `${ENV}` and `file:/path` references, resolved before the schema sees the value, so that a configuration file never
- * has to hold a secret.
+ * `${ENV}` and `file:/path` references, resolved before the schema sees the value, so that a configuration
+ * file never has to hold a secret.
  *
  * - `${NAME}` inside any text becomes the environment variable NAME; `$${` is a literal `${`.
- * - A text that is `file:` and an absolute path, and nothing else, becomes the content of that file without its last
+ * - A text that is `file:` and an absolute path, and nothing else, becomes the content of that file without
+ *   its last
  *   newline. `${NAME}` in the path is resolved first (`file:${CREDENTIALS_DIRECTORY}/azure` with systemd); what was
  *   read is taken as it is.
  *
@@ -31,7 +32,10 @@ interface Resolved {
 const REFERENCE = /\$\$\{|\$\{([^}]*)\}/g;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
-/** The document's value with every reference replaced; a reference that cannot be resolved is a problem and stays as it is. */
+/**
+ * The document's value with every reference replaced; a reference that cannot be resolved is a problem and
+ * stays as it is.
+ */
 export function resolveReferences(document: ConfigDocument, sources: ReferenceSources): Resolved {
   const secrets = new Set<string>();
   const problems: ConfigProblem[] = [];

@@ -1,6 +1,7 @@
 /**
- * CBOR (RFC 8949) as far as an envelope needs it, in its preferred serialization: the bytes that cborg would write, written
- * straight into one buffer. An envelope holds thousands of small numbers; a token for each would cost more than its compression.
+ * CBOR (RFC 8949) as far as an envelope needs it, in its preferred serialization: the bytes that cborg would
+ * write, written straight into one buffer. An envelope holds thousands of small numbers; a token for each
+ * would cost more than its compression.
  */
 
 const MAJOR_UNSIGNED = 0;

@@ -1,8 +1,9 @@
 /**
- * Envelope ⇄ bytes, as written down in docs/envelope.md: 8 bytes of header (magic, version, flags, CRC-32), then a CBOR
- * array (RFC 8949), as a zstd frame (RFC 8878) where that is smaller.
+ * Envelope ⇄ bytes, as written down in docs/envelope.md: 8 bytes of header (magic, version, flags, CRC-32),
+ * then a CBOR array (RFC 8949), as a zstd frame (RFC 8878) where that is smaller.
  *
- * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one failed.
+ * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one
+ * failed.
  */
 import { crc32 } from 'node:zlib';
 import { decode as decodeCbor, Tokenizer } from 'cborg';
@@ -15,23 +16,30 @@ import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './enve
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 8;
 const FLAG_ZSTD = 1;
-/** More than any provider's message limit by a wide margin; bounds what a hostile frame can unpack to (I10). */
+/**
+ * More than any provider's message limit by a wide margin; bounds what a hostile frame can unpack to (I10).
+ */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const TEXT_CHARACTERS_MAX = 65_535;
 /** A boot id is a key in the ledger. */
 const BOOT_ID_CHARACTERS_MAX = 128;
 /**
- * CBOR items in one envelope. An agent sends at most 5,000 records of six items; without a bound, 2 KB of zstd unpack to 60
- * million empty lists, which take 3 GB (I10).
+ * CBOR items in one envelope. An agent sends at most 5,000 records of six items; without a bound, 2 KB of
+ * zstd unpack to 60 million empty lists, which take 3 GB (I10).
  */
 const ITEMS_MAX = 200_000;
 
-/** Heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three numbers. */
+/**
+ * Heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three numbers.
+ */
 const RECORD_HEADS = 6;
 const GAP_HEADS = 4;
 /** More than what stands once in a body, texts aside. */
 const BODY_HEADS = 16;
-/** The fastest that zstd calls a level. Its own choice, 3, takes a third longer for envelopes, and makes those of readings no smaller. */
+/**
+ * The fastest that zstd calls a level. Its own choice, 3, takes a third longer for envelopes, and makes those
+ * of readings no smaller.
+ */
 const LEVEL = 1;
 
 /** Position in the list is the wire value; append only. */
@@ -61,7 +69,10 @@ export class EnvelopeError extends Error {
   }
 }
 
-/** Encodes once, times to the millisecond; the same bytes go to every provider. Throws RangeError when the envelope breaks its own rules (a bug). */
+/**
+ * Encodes once, times to the millisecond; the same bytes go to every provider. Throws RangeError when the
+ * envelope breaks its own rules (a bug).
+ */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   const body = encodeBody(envelope);
   const packed = compress(body, LEVEL);

@@ -1,18 +1,23 @@
 /**
- * The unit on the wire: some records of one (gateway, epoch, stream), encoded once, the same bytes for every provider.
- * The format is written down in docs/envelope.md. `codec.ts` turns this into bytes and back.
+ * The unit on the wire: some records of one (gateway, epoch, stream), encoded once, the same bytes for every
+ * provider. The format is written down in docs/envelope.md. `codec.ts` turns this into bytes and back.
  */
 import type { Gap, StreamKey, TelemetryRecord } from '../record.ts';
 import type { SendReason } from './send-reason.ts';
 
-/** Stream name of envelopes that carry no records: they prove that a provider works and that the gateway lives. */
+/**
+ * Stream name of envelopes that carry no records: they prove that a provider works and that the gateway
+ * lives.
+ */
 export const HEARTBEAT_STREAM = '_heartbeat';
 
 /** How the gateway's monotonic time maps to wall time for these records (I7): wall = monoMs + offsetMs. */
 export interface EnvelopeClock {
   bootId: string;
   offsetMs: number;
-  /** `synchronised`: NTP agreed when this was encoded. `unsynchronised`: whatever the machine's clock said. */
+  /**
+   * `synchronised`: NTP agreed when this was encoded. `unsynchronised`: whatever the machine's clock said.
+   */
   quality: 'synchronised' | 'unsynchronised';
 }
 
@@ -24,11 +29,16 @@ export interface Envelope extends StreamKey {
   records: TelemetryRecord[];
   /** Ranges given up on purpose, delivered like records. */
   gaps: Gap[];
-  /** Set when the epoch is over: its highest seq (0 when it held nothing). Lets the router close the epoch. */
+  /**
+   * Set when the epoch is over: its highest seq (0 when it held nothing). Lets the router close the epoch.
+   */
   sealedAt: number | null;
 }
 
-/** The properties repeated beside the bytes, so that cloud-side rules can route without decoding. Keys are part of the format. */
+/**
+ * The properties repeated beside the bytes, so that cloud-side rules can route without decoding. Keys are
+ * part of the format.
+ */
 export interface EnvelopeProperties {
   /** Format version. */
   hg: string;

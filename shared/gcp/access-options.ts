@@ -1,4 +1,7 @@
-/** How both sides reach Pub/Sub: where it is, whom to trust, who we are. Kept apart from the SDK, which is loaded only when used. */
+/**
+ * How both sides reach Pub/Sub: where it is, whom to trust, who we are. Kept apart from the SDK, which is
+ * loaded only when used.
+ */
 import { z } from 'zod';
 
 export const gcpCredentials = z.union([

@@ -1,6 +1,9 @@
 /** Where Pub/Sub is, and how a gRPC channel to it behaves: the options of both sides' SDK clients. */
 
-/** gRPC tries again by itself this soon after a failed connect, and at most this late: an outage is over within a second. */
+/**
+ * gRPC tries again by itself this soon after a failed connect, and at most this late: an outage is over
+ * within a second.
+ */
 const RECONNECT_FIRST_MS = 250;
 const RECONNECT_LAST_MS = 800;
 /** As advised for connections that die silently (googleapis/nodejs-pubsub#1779). */
@@ -30,7 +33,10 @@ export interface GcpAddress {
   universeDomain: string;
 }
 
-/** The endpoint, or the region's own ("Pub/Sub service APIs overview", locational endpoints), or the global one. */
+/**
+ * The endpoint, or the region's own ("Pub/Sub service APIs overview", locational endpoints), or the global
+ * one.
+ */
 export function gcpAddress(where: {
   endpoint?: string | undefined;
   region?: string | undefined;

@@ -1,7 +1,8 @@
 /**
- * gRPC credentials for Pub/Sub, made here and not by the SDK for two reasons: only so can a certificate authority be
- * given per connection (the SDK's own way, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, is one for the whole process), and a
- * service account then signs its own JWTs without any look-up (no token endpoint, no metadata server).
+ * gRPC credentials for Pub/Sub, made here and not by the SDK for two reasons: only so can a certificate
+ * authority be given per connection (the SDK's own way, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, is one for the
+ * whole process), and a service account then signs its own JWTs without any look-up (no token endpoint, no
+ * metadata server).
  */
 import { readFile } from 'node:fs/promises';
 import { type CallCredentials, type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
@@ -11,7 +12,10 @@ import type { Clock } from '../clock.ts';
 import { errorText } from '../log.ts';
 import type { GcpAccess } from './access-options.ts';
 
-/** The audience of a self-signed JWT is the service by its global name, also at a regional endpoint (AIP-4111). */
+/**
+ * The audience of a self-signed JWT is the service by its global name, also at a regional endpoint
+ * (AIP-4111).
+ */
 const SERVICE = 'pubsub.googleapis.com';
 /** A wall clock that moved by more than this against the monotonic one was set; NTP slews by less. */
 const CLOCK_STEP_MS = 30_000;
@@ -57,8 +61,8 @@ async function headerSource(options: GcpAccess, clock: Clock): Promise<HeaderSou
 }
 
 /**
- * Signs, and keeps the token until it runs out; but signs anew when the wall clock was set meanwhile, since a token from
- * before would be refused and, if the clock went back, kept for as long as it went (I7).
+ * Signs, and keeps the token until it runs out; but signs anew when the wall clock was set meanwhile, since a
+ * token from before would be refused and, if the clock went back, kept for as long as it went (I7).
  */
 function signer(key: AccountKey, clock: Clock): HeaderSource {
   let jwt: JWT | null = null;

@@ -1,7 +1,7 @@
 /**
- * Channel credentials that keep hold of the sockets they are used on, because gRPC does not let go of them by itself: a
- * channel on a black-holed connection, or in a TLS handshake that nobody answers, would stay so for minutes, and a
- * closed channel waits for its calls.
+ * Channel credentials that keep hold of the sockets they are used on, because gRPC does not let go of them by
+ * itself: a channel on a black-holed connection, or in a TLS handshake that nobody answers, would stay so for
+ * minutes, and a closed channel waits for its calls.
  */
 import type { Socket } from 'node:net';
 import { type CallCredentials, ChannelCredentials } from '@grpc/grpc-js';

@@ -6,9 +6,9 @@
  *   compliance   |held ∩ required| / |required|   none required → 1; the residency is a gate, not a part
  *   reliability  (accepted + 20 × SLA) / (tries + 20)
  *
- * L is the mean of p50 and p95, so that a long tail counts, blended with one sample's weight of what is expected
- * (L = (n × (p50 + p95) / 2 + prior) / (n + 1)). The weight is small on purpose: a prior that flatters an unmeasured
- * standby would draw the traffic to it, then to the next, in turn.
+ * L is the mean of p50 and p95, so that a long tail counts, blended with one sample's weight of what is
+ * expected (L = (n × (p50 + p95) / 2 + prior) / (n + 1)). The weight is small on purpose: a prior that
+ * flatters an unmeasured standby would draw the traffic to it, then to the next, in turn.
  */
 import { certificationShare, type ScoreInputs, type ScoreParts } from './inputs.ts';
 
@@ -30,7 +30,10 @@ export function defaultParts(input: ScoreInputs, all: readonly ScoreInputs[]): S
   };
 }
 
-/** `cheapestUsd` is infinite when nobody is eligible; one that is not eligible may be cheaper than the cheapest. */
+/**
+ * `cheapestUsd` is infinite when nobody is eligible; one that is not eligible may be cheaper than the
+ * cheapest.
+ */
 function costPart(cheapestUsd: number, ownUsd: number): number {
   return ownUsd === 0 ? 1 : Math.min(1, cheapestUsd / ownUsd);
 }

@@ -16,7 +16,9 @@ export interface Measurements {
   accepted: number;
   /** Tries that were accepted or failed; throttled ones are neither. */
   tries: number;
-  /** Accepted tries that the latencies are taken from: those of live size, for large ones measure the uplink. */
+  /**
+   * Accepted tries that the latencies are taken from: those of live size, for large ones measure the uplink.
+   */
   latencySamples: number;
   /** Acknowledgement latency; null without samples. */
   latencyP50Ms: number | null;

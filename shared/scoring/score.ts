@@ -1,4 +1,7 @@
-/** Score of a provider for a stream: Σ weight × part. It orders the eligible; it never makes one eligible (I4). */
+/**
+ * Score of a provider for a stream: Σ weight × part. It orders the eligible; it never makes one eligible
+ * (I4).
+ */
 import { defaultParts } from './default.ts';
 import type { ScoreInputs, ScoreParts, ScoreWeights } from './inputs.ts';
 import { referenceParts } from './reference.ts';

@@ -1,24 +1,24 @@
 /**
- * A gateway without a battery clock: it boots in 1970, takes records, its agent is restarted, and only then is the clock
- * set right. In the end every record has its right wall time (I7): those that left before, in the ledger; those that
- * waited in the buffer, in their envelopes.
+ * A gateway without a battery clock: it boots in 1970, takes records, its agent is restarted, and only then
+ * is the clock set right. In the end every record has its right wall time (I7): those that left before, in
+ * the ledger; those that waited in the buffer, in their envelopes.
  */
 
 import { join } from 'node:path';
 import t from 'tap';
-import { BootClock } from '../../agent/boot-clock.ts';
-import type { Publisher } from '../../agent/cloud/publisher.ts';
+import { BootClock } from '../../agent/clock/boot-clock.ts';
+import { Sender } from '../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
-import { LiveRouting } from '../../agent/forward/live-routing.ts';
-import { Sender } from '../../agent/forward/sender.ts';
+import type { Publisher } from '../../agent/providers/publisher.ts';
+import { LiveRouting } from '../../agent/routing/live-routing.ts';
 import { Store } from '../../agent/store/store.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
-import { policySchema } from '../../shared/policy.ts';
+import { policySchema } from '../../shared/policy/policy.ts';
 import { testDir } from '../test-dir.ts';
 
 const BOOT_1970 = 3000;

@@ -1,6 +1,7 @@
 /**
- * The configuration never owns the buffer: whatever the next one says of streams, limits and providers, what was acknowledged
- * under the last is still there, and is delivered or announced as given up (I3). A stream that left the policy waits (I4).
+ * The configuration never owns the buffer: whatever the next one says of streams, limits and providers, what
+ * was acknowledged under the last is still there, and is delivered or announced as given up (I3). A stream
+ * that left the policy waits (I4).
  */
 
 import { randomBytes } from 'node:crypto';
@@ -15,13 +16,16 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { testDir } from '../test-dir.ts';
-import { type Broker, startBroker } from './cloud/mqtt-support.ts';
+import { type Broker, startBroker } from './providers/mqtt/support.ts';
 
 const ALARMS = { topics: ['plant/+/alarm'] };
 const ALL = { topics: ['#'] };
 const WAIT_MS_MAX = 60_000;
 
-/** Each acknowledged publish, by record id: one device publishes in order, so its n-th of a stream is that epoch's seq n. */
+/**
+ * Each acknowledged publish, by record id: one device publishes in order, so its n-th of a stream is that
+ * epoch's seq n.
+ */
 type Acknowledged = Map<string, string>;
 
 /** Runs of the agent in one folder, each under a configuration of its own and killed at its end. */

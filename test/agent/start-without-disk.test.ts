@@ -1,4 +1,7 @@
-/** A real agent whose disk does not work when it starts: it runs, devices go on among themselves, and it recovers by itself (I1, I9). */
+/**
+ * A real agent whose disk does not work when it starts: it runs, devices go on among themselves, and it
+ * recovers by itself (I1, I9).
+ */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -4,7 +4,10 @@ import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
 import { BIN, folderWith, headgate } from './run.ts';
 
-/** Real loopback clouds in a process of their own: the address of their control server, and SIGTERM with its exit code. */
+/**
+ * Real loopback clouds in a process of their own: the address of their control server, and SIGTERM with its
+ * exit code.
+ */
 async function clouds(t: Test) {
   const dir = folderWith(t, {});
   const args = [

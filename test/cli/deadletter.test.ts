@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { listFeeds, resetFeed, skipRecord } from '../../cli/feeds.ts';
 import { loadRouterConfig } from '../../router/config.ts';
-import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';

@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';

@@ -24,7 +24,10 @@ interface RunOptions {
   timeoutMs?: number;
 }
 
-/** Nothing of this process's environment but PATH goes along; `env -u` drops what tap adds to NODE_OPTIONS of every child. */
+/**
+ * Nothing of this process's environment but PATH goes along; `env -u` drops what tap adds to NODE_OPTIONS of
+ * every child.
+ */
 export function headgate(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const { env = {}, nodeArgs = [], node = process.execPath, bin = BIN, timeoutMs = 20_000 } = options;
   return new Promise((resolve) => {

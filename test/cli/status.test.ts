@@ -1,10 +1,10 @@
 import { createServer } from 'node:http';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
+import type { Explanation } from '../../shared/admin-api/explanation.ts';
+import type { AgentStatus, CostReport, RouterStatus } from '../../shared/admin-api/status.ts';
 import { createAdminServer } from '../../shared/admin-server.ts';
-import type { Explanation } from '../../shared/explanation.ts';
 import { createLogger } from '../../shared/log.ts';
-import type { AgentStatus, CostReport, RouterStatus } from '../../shared/status.ts';
 import { headgate } from './run.ts';
 
 const PARTS = { cost: 1, performance: 0.9, compliance: 1, reliability: 0.999 };

@@ -12,7 +12,10 @@ export interface Servers {
   ledgerConfig: RouterConfig['ledger'];
   /** The same as it is written. */
   ledgerSection: object;
-  /** Kills the PostgreSQL server, or the JetStream server that leads the log of commits; resolves once it is back. */
+  /**
+   * Kills the PostgreSQL server, or the JetStream server that leads the log of commits; resolves once it is
+   * back.
+   */
   strike(): Promise<void>;
   remove(): Promise<void>;
 }
@@ -55,7 +58,10 @@ async function startJetStream(): Promise<Servers> {
   };
 }
 
-/** Here, because the schema loads every cloud's library, and a replica that lives for seconds has better to do. */
+/**
+ * Here, because the schema loads every cloud's library, and a replica that lives for seconds has better to
+ * do.
+ */
 function read(ledger: object): RouterConfig['ledger'] {
   return routerConfigSchema.shape.ledger.parse(ledger);
 }

@@ -1,6 +1,7 @@
 /**
- * The generator: records whose content follows from their id, so that whoever has the numbers of a run has its log. Each
- * record is fed twice, in envelopes cut differently, through a source drawn for each envelope, in a shuffled order.
+ * The generator: records whose content follows from their id, so that whoever has the numbers of a run has
+ * its log. Each record is fed twice, in envelopes cut differently, through a source drawn for each envelope,
+ * in a shuffled order.
  */
 
 import { seededEntropy } from '../../shared/entropy.ts';

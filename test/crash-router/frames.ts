@@ -2,7 +2,10 @@
 
 export interface Frame {
   id: number;
-  /** To a replica: the source's index. From it: 1 when the message was settled, 0 when it was left for redelivery. */
+  /**
+   * To a replica: the source's index. From it: 1 when the message was settled, 0 when it was left for
+   * redelivery.
+   */
   tag: number;
   deliveryCount: number;
   bytes: Uint8Array;

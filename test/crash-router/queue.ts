@@ -1,6 +1,6 @@
 /**
- * The clouds, as far as a router can tell: messages that are handed out, come back when the replica that had them dies or
- * leaves them, and are gone once settled.
+ * The clouds, as far as a router can tell: messages that are handed out, come back when the replica that had
+ * them dies or leaves them, and are gone once settled.
  */
 import type { FedEnvelope } from './feed.ts';
 

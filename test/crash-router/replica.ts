@@ -1,11 +1,11 @@
 /**
- * One replica of the router, without its clouds: the real ingest on the real ledger, three sources' messages on stdin, what
- * became of each on stdout. Argument: `ledger` of the router's configuration, as it was read, in JSON. Ends with its stdin,
- * or by SIGKILL.
+ * One replica of the router, without its clouds: the real ingest on the real ledger, three sources' messages
+ * on stdin, what became of each on stdout. Argument: `ledger` of the router's configuration, as it was read,
+ * in JSON. Ends with its stdin, or by SIGKILL.
  */
 
 import type { RouterConfig } from '../../router/config.ts';
-import { createIngest } from '../../router/ingest.ts';
+import { createIngest } from '../../router/ingest/ingest.ts';
 import { openLedger } from '../../router/ledger/open.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger, errorText } from '../../shared/log.ts';

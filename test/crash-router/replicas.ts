@@ -54,7 +54,10 @@ export class Replica {
     this.fill();
   }
 
-  /** SIGKILL; false when it was not running, or has settled nothing in this life: every life gets on, however slow the machine. */
+  /**
+   * SIGKILL; false when it was not running, or has settled nothing in this life: every life gets on, however
+   * slow the machine.
+   */
   kill(): boolean {
     return this.#settling && (this.#child?.kill('SIGKILL') ?? false);
   }

@@ -1,6 +1,7 @@
 /**
- * A crash run: replicas of the router on one ledger, fed from a queue that delivers again, killed with SIGKILL at random,
- * one server once. At the end the ledger is compared with the generator's log, record by record (I5, I6).
+ * A crash run: replicas of the router on one ledger, fed from a queue that delivers again, killed with
+ * SIGKILL at random, one server once. At the end the ledger is compared with the generator's log, record by
+ * record (I5, I6).
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RouterConfig } from '../../router/config.ts';

@@ -26,7 +26,9 @@ interface AgentProcessOptions {
 
 /** One life of the agent. Its log is added to `agent.log` of the folder. */
 export class AgentProcess {
-  /** Milliseconds from spawn to the log line that says all its parts have started; null when it ended before. */
+  /**
+   * Milliseconds from spawn to the log line that says all its parts have started; null when it ended before.
+   */
   readonly #ready: Promise<number | null>;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
@@ -34,7 +36,10 @@ export class AgentProcess {
   readonly #onLine: (line: string) => void;
   #epoch: string | null = null;
 
-  /** `onLine` is told each line of its log, and what it says beside its log; `env` is added to this process's own. */
+  /**
+   * `onLine` is told each line of its log, and what it says beside its log; `env` is added to this process's
+   * own.
+   */
   constructor(
     { dir }: Pick<AgentFolder, 'dir'>,
     clock: Clock,

@@ -1,8 +1,11 @@
-/** The checker sees what it must: a lost record, a lost id, an id that changed its content, a doubled QoS 2 publish. */
+/**
+ * The checker sees what it must: a lost record, a lost id, an id that changed its content, a doubled QoS 2
+ * publish.
+ */
 
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { encodeChunk } from '../../agent/store/chunk.ts';
+import { encodeChunk } from '../../agent/store/file/chunk.ts';
 import { record, storeOn } from '../agent/store/fixture.ts';
 import { testDir } from '../test-dir.ts';
 import { Checker } from './checker.ts';

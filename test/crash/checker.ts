@@ -1,10 +1,10 @@
 /**
- * Compares a dead agent's buffer with what devices were told. It reads a copy: opening repairs a file and begins an epoch,
- * and the file's own repair is for the next agent to do.
+ * Compares a dead agent's buffer with what devices were told. It reads a copy: opening repairs a file and
+ * begins an epoch, and the file's own repair is for the next agent to do.
  */
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
-import { BufferDatabase } from '../../agent/store/database.ts';
 import { decodeRecords, decodeState } from '../../agent/store/decode.ts';
+import { BufferDatabase } from '../../agent/store/file/database.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';
 import { type Acknowledged, publishKey } from './fleet.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Kill after kill. A folder serves twenty lives of the agent and is then replaced, so that neither the buffer nor the list of
- * what was acknowledged grows without bound; every fifth kill, what is in it is compared with what devices were told.
+ * Kill after kill. A folder serves twenty lives of the agent and is then replaced, so that neither the buffer
+ * nor the list of what was acknowledged grows without bound; every fifth kill, what is in it is compared with
+ * what devices were told.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -75,7 +76,10 @@ function killInstant(entropy: Entropy): KillInstant {
   return { after, delayMs: Math.floor(entropy.float() * spanMs) };
 }
 
-/** Resolves with the start-up time in milliseconds, null when the agent was killed before it was ready or measured. */
+/**
+ * Resolves with the start-up time in milliseconds, null when the agent was killed before it was ready or
+ * measured.
+ */
 async function liveAndDie(agent: AgentProcess, { after, delayMs }: KillInstant): Promise<number | null> {
   try {
     const startupMs = after === 'ready' ? await agent.untilReady() : null;

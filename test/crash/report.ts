@@ -57,7 +57,10 @@ export class Tally {
     return lost > 0 || duplicatedIds > 0 || qos2Doubled > 0;
   }
 
-  /** One line, with the cycles since the last one: `512+40` was ready after 512 ms and killed 40 ms later, `s40` killed 40 ms after its start. */
+  /**
+   * One line, with the cycles since the last one: `512+40` was ready after 512 ms and killed 40 ms later,
+   * `s40` killed 40 ms after its start.
+   */
   progress(): string {
     const { acked, lost, duplicatedIds, qos2Doubled } = this.#current;
     const cycles = this.#cyclesSaid.join(' ');

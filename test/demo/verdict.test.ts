@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Comparison, compare } from '../../demo/verdict.ts';
-import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { testDir } from '../test-dir.ts';

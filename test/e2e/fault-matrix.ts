@@ -1,6 +1,7 @@
 /**
- * `npm run test:faults`: the demo under every fault of every cloud, one after the other, with a table at the end.
- * Takes about half an hour; `npm run test:faults -- aws:refuse gcp:slow` runs only those. Exits 1 when a run is not as it must be.
+ * `npm run test:faults`: the demo under every fault of every cloud, one after the other, with a table at the
+ * end. Takes about half an hour; `npm run test:faults -- aws:refuse gcp:slow` runs only those. Exits 1 when a
+ * run is not as it must be.
  */
 import { FAULT_NAMES, type FaultName } from '../../loopback/faults.ts';
 import { runDemo } from './run-demo.ts';

@@ -1,6 +1,6 @@
 /**
- * A gateway that reaches one cloud and no router: its only way back is that cloud too. Real agent and router, each in a process of its own,
- * the vendor's SDK on both sides.
+ * A gateway that reaches one cloud and no router: its only way back is that cloud too. Real agent and router,
+ * each in a process of its own, the vendor's SDK on both sides.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { systemClock } from '../../shared/clock.ts';
-import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from '../agent/downlink/gcp-support.ts';
+import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from '../agent/downlink/subscription-support.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { startAzure } from '../loopback/azure-fixture.ts';
 import { startGcp, until } from '../loopback/gcp-support.ts';

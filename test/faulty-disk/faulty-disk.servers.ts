@@ -1,4 +1,7 @@
-/** A disk that fails under a running agent: named states, nothing acknowledged that is lost, recovery by itself (I1, I2, I9). Needs a C compiler. */
+/**
+ * A disk that fails under a running agent: named states, nothing acknowledged that is lost, recovery by
+ * itself (I1, I2, I9). Needs a C compiler.
+ */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';

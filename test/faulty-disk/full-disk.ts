@@ -1,6 +1,7 @@
 /**
- * Fills the file system in argv[2] with a buffer, delivers what waits, and prints as one JSON line what states the store
- * went through, why it refused, how many acknowledged records were missing, and how many it took afterwards.
+ * Fills the file system in argv[2] with a buffer, delivers what waits, and prints as one JSON line what
+ * states the store went through, why it refused, how many acknowledged records were missing, and how many it
+ * took afterwards.
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -1,6 +1,7 @@
 /**
- * Starts a store on the mount in argv[2] while it is read-only: once without a buffer on it, once with one. Prints as one JSON line
- * what states the two went through, how they refused, and which records are there in the end.
+ * Starts a store on the mount in argv[2] while it is read-only: once without a buffer on it, once with one.
+ * Prints as one JSON line what states the two went through, how they refused, and which records are there in
+ * the end.
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -1,4 +1,7 @@
-/** An agent that starts on a disk that fails: named states, nothing acknowledged, recovery by itself, nothing lost (I1, I2, I9). Needs a C compiler. */
+/**
+ * An agent that starts on a disk that fails: named states, nothing acknowledged, recovery by itself, nothing
+ * lost (I1, I2, I9). Needs a C compiler.
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

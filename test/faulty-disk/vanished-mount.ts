@@ -1,6 +1,7 @@
 /**
- * Takes the mount in argv[2], which shows the folder in argv[3], away under a store that is at work, and puts it back. Prints as one JSON
- * line what states the store went through, how it refused meanwhile, what lay in the bare folder, and which records are there afterwards.
+ * Takes the mount in argv[2], which shows the folder in argv[3], away under a store that is at work, and puts
+ * it back. Prints as one JSON line what states the store went through, how it refused meanwhile, what lay in
+ * the bare folder, and which records are there afterwards.
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';

@@ -1,8 +1,10 @@
-/** The agent that is attacked: as an operator runs it, with small bounds, so that a run reaches all of them. */
+/**
+ * The agent that is attacked: as an operator runs it, with small bounds, so that a run reaches all of them.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { deviceFilePath } from '../../agent/broker/device-file.ts';
+import { deviceFilePath } from '../../agent/broker/access/device-file.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
@@ -20,7 +22,10 @@ const DEVICES = {
   groups: [],
 };
 
-/** Nobody listens on the provider's port: everything that is taken stays in the buffer. Gives the way to its listener. */
+/**
+ * Nobody listens on the provider's port: everything that is taken stays in the buffer. Gives the way to its
+ * listener.
+ */
 export async function writeAgentConfig(
   dir: string,
   ports: { broker: number; admin: number; nobody: number },

@@ -60,7 +60,8 @@ async function leave(
   } else {
     await clock.sleep(leaving === 'reset' ? BEFORE_RESET_MS : LINGER_MS, signal);
   }
-  // Node's reset leaves the socket open for ever when it fails: then at least it must not keep the process alive.
+  // Node's reset leaves the socket open for ever when it fails: then at least it must not keep the process
+  // alive.
   socket.unref();
   socket.resetAndDestroy();
 }

@@ -1,6 +1,7 @@
 /**
- * Hostile connections, many at once, against a real agent, while a good pair of clients publishes and receives. The run ends at
- * the first thing that should not be: the agent ends, says something beside its log or at level error, or the good pair notices.
+ * Hostile connections, many at once, against a real agent, while a good pair of clients publishes and
+ * receives. The run ends at the first thing that should not be: the agent ends, says something beside its log
+ * or at level error, or the good pair notices.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** A device that publishes at QoS 1 and a subscriber of its topic, which must notice nothing of what others do. */
+/**
+ * A device that publishes at QoS 1 and a subscriber of its topic, which must notice nothing of what others
+ * do.
+ */
 import { connect, type MqttClient } from 'mqtt';
 import type { Clock } from '../../shared/clock.ts';
 import { GOOD_DEVICE, type Transport } from './transport.ts';

@@ -1,6 +1,7 @@
 /**
- * `npm run fuzz -- [--transport T] [--packets N] [--seed S] [--first C] [--json]`: hostile packets against the broker of a real
- * agent (docs/conformance.md). Exits 1 when the agent ended, complained or grew, or when well-behaved clients noticed.
+ * `npm run fuzz -- [--transport T] [--packets N] [--seed S] [--first C] [--json]`: hostile packets against
+ * the broker of a real agent (docs/conformance.md). Exits 1 when the agent ended, complained or grew, or when
+ * well-behaved clients noticed.
  */
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
@@ -14,7 +15,10 @@ const SUSPECTS_SHOWN = 30;
 const HEX_BYTES_MAX = 300;
 /** More than the collector's mood. */
 const GROWTH_MB_MAX = 30;
-/** A shorter run is all warm-up, of the collector and of the sessions that hostile clients leave: its growth is printed, not judged. */
+/**
+ * A shorter run is all warm-up, of the collector and of the sessions that hostile clients leave: its growth
+ * is printed, not judged.
+ */
 const GROWTH_FROM_PACKETS = 100_000;
 
 const { json, ...options } = readArguments();

@@ -1,7 +1,13 @@
-/** MQTT 3.1.1 control packets as bytes, with field values that a broker meets only from somebody who means it harm. */
+/**
+ * MQTT 3.1.1 control packets as bytes, with field values that a broker meets only from somebody who means it
+ * harm.
+ */
 import type { Entropy } from '../../shared/entropy.ts';
 
-/** Names that an object has without being given them, what the protocol reserves, and what text encodings forbid. */
+/**
+ * Names that an object has without being given them, what the protocol reserves, and what text encodings
+ * forbid.
+ */
 const STRINGS: readonly Uint8Array[] = [
   ...[
     '',
@@ -162,7 +168,10 @@ export function exactlyOnceFlow(fields: Fields): Uint8Array[] {
   return Array.from({ length: 2 + fields.below(6) }, () => steps[fields.below(steps.length)] ?? publish(0));
 }
 
-/** A fixed header that promises more than a packet may be, or whose length never ends (section 2.2.3), and little behind it. */
+/**
+ * A fixed header that promises more than a packet may be, or whose length never ends (section 2.2.3), and
+ * little behind it.
+ */
 export function oversized(fields: Fields): Uint8Array {
   const type = fields.pick([0x10, 0x30, 0x32, 0x34, 0x82, 0xa2, 0xc0]);
   const length = fields.pick(['ffffff7f', 'ffffffff01', 'ffffffffff7f', '80808001', '8080808000', 'ffff7f']);

@@ -1,6 +1,7 @@
 /**
- * What one hostile connection sends and how it leaves. It depends on the seed and the connection's number alone, so any
- * connection of any run can be played again by itself; how connections interleave is the machine's doing.
+ * What one hostile connection sends and how it leaves. It depends on the seed and the connection's number
+ * alone, so any connection of any run can be played again by itself; how connections interleave is the
+ * machine's doing.
  */
 import { seededEntropy } from '../../shared/entropy.ts';
 import {

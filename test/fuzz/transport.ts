@@ -1,6 +1,7 @@
 /**
- * How clients reach the attacked listener. Behind TLS and WebSocket, a part of the hostile connections does not keep to the layer
- * below MQTT either: what it sends comes without the handshake, or after it and not as the layer's records and frames.
+ * How clients reach the attacked listener. Behind TLS and WebSocket, a part of the hostile connections does
+ * not keep to the layer below MQTT either: what it sends comes without the handshake, or after it and not as
+ * the layer's records and frames.
  */
 import { connect as connectSocket, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

@@ -1,4 +1,7 @@
-/** The loopback's Event Hubs compatible endpoint, spoken to in plain AMQP: claims, credit, selectors, annotations, partitions. */
+/**
+ * The loopback's Event Hubs compatible endpoint, spoken to in plain AMQP: claims, credit, selectors,
+ * annotations, partitions.
+ */
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import rhea, { type Connection, type EventContext, type Message } from 'rhea';

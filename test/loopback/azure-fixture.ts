@@ -1,11 +1,11 @@
 /** A loopback Azure for one test file, its CA on disk, and the pieces that most Azure tests need. */
 
 import type { Test } from 'tap';
-import { azureOptions, openAzurePublisher } from '../../agent/cloud/azure.ts';
-import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/cloud/publisher.ts';
+import { azureOptions, openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
+import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
 import { type AzureCloud, type AzureCloudOptions, createAzureCloud } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
-import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs.ts';
+import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs/source.ts';
 import type { CheckpointStore, Delivery, Settlement, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';

@@ -1,14 +1,16 @@
-/** What the Pub/Sub tests share: a loopback Pub/Sub with its CA on disk, and the options its configs parse to. */
+/**
+ * What the Pub/Sub tests share: a loopback Pub/Sub with its CA on disk, and the options its configs parse to.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { type GcpOptions, gcpOptions } from '../../agent/cloud/gcp.ts';
-import type { OutboundEnvelope } from '../../agent/cloud/publisher.ts';
+import { type GcpOptions, gcpOptions } from '../../agent/providers/gcp/options.ts';
+import type { OutboundEnvelope } from '../../agent/providers/publisher.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import type { Cloud } from '../../loopback/cloud.ts';
 import { createGcpCloud } from '../../loopback/gcp.ts';
-import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub.ts';
+import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub/source.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';

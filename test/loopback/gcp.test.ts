@@ -5,7 +5,7 @@ import { PublisherClient, SubscriberClient } from '@google-cloud/pubsub-api';
 import { credentials, Metadata, status } from '@grpc/grpc-js';
 import { SignJWT } from 'jose';
 import t, { type Test } from 'tap';
-import { openGcpPublisher } from '../../agent/cloud/gcp.ts';
+import { openGcpPublisher } from '../../agent/providers/gcp/options.ts';
 import { fault } from '../../loopback/faults.ts';
 import type { GcpAccess } from '../../shared/gcp/access-options.ts';
 import { gcpAddress } from '../../shared/gcp/connection.ts';

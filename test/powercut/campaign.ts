@@ -81,7 +81,10 @@ function runChain(chain: Chain, onReport: (report: Report) => void): Promise<voi
   });
 }
 
-/** In memory where there is room: the model says what a sync keeps, so nothing is to be had from a real disk here. */
+/**
+ * In memory where there is room: the model says what a sync keeps, so nothing is to be had from a real disk
+ * here.
+ */
 function scratchFolder(): string {
   return realpathSync(mkdtempSync(join(hasRoom('/dev/shm') ? '/dev/shm' : tmpdir(), 'headgate-powercut-')));
 }

@@ -1,6 +1,6 @@
 /**
- * Several lives in a row, each given the disk that a power cut left of the one before: so cuts fall into recovery, too.
- * Entry of a worker thread; it reports cut by cut.
+ * Several lives in a row, each given the disk that a power cut left of the one before: so cuts fall into
+ * recovery, too. Entry of a worker thread; it reports cut by cut.
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,10 @@ export interface Chain {
   folder: string;
   seed: number;
   cuts: number;
-  /** Steady; or with a first life that fills the buffer far and empties it; or with a damaged file before the last life. */
+  /**
+   * Steady; or with a first life that fills the buffer far and empties it; or with a damaged file before the
+   * last life.
+   */
   course: 'steady' | 'deep' | 'damaged';
   synchronous: Synchronous;
 }

@@ -1,4 +1,7 @@
-/** Power cuts in one recorded life. A cut is its seed: when it comes and what the disk kept follow from it and the trace. */
+/**
+ * Power cuts in one recorded life. A cut is its seed: when it comes and what the disk kept follow from it and
+ * the trace.
+ */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { seededEntropy } from '../../shared/entropy.ts';
@@ -31,7 +34,10 @@ export function* cutAll(
   }
 }
 
-/** Puts into `folder` what the cut left, with all that the workload had said by then: the start of another life. */
+/**
+ * Puts into `folder` what the cut left, with all that the workload had said by then: the start of another
+ * life.
+ */
 export function cutForNextLife(entries: readonly Entry[], seed: number, folder: string): void {
   const disk = new Disk();
   const lines: string[] = [];
@@ -48,7 +54,9 @@ function take(entry: Entry | undefined, disk: Disk, expected: Expected): void {
   if (entry) disk.apply(entry);
 }
 
-/** Where the power may go: before each change of this life. What was said since the change before it holds. */
+/**
+ * Where the power may go: before each change of this life. What was said since the change before it holds.
+ */
 function momentsOf(entries: readonly Entry[]): number[] {
   const begin = entries.findLastIndex((entry) => entry.kind === 'mark' && entry.line === '{"say":"begin"}');
   return entries.flatMap((entry, at) => (at > begin && entry.kind !== 'mark' ? [at] : []));

@@ -5,7 +5,10 @@ import type { Entry } from './trace.ts';
 
 const TRIES = 400;
 
-/** Everything that a cut after these entries may leave, each as `name=text`, with runs of a character shortened. */
+/**
+ * Everything that a cut after these entries may leave, each as `name=text`, with runs of a character
+ * shortened.
+ */
 function outcomes(entries: readonly Entry[]): Set<string> {
   const disk = new Disk();
   for (const entry of entries) disk.apply(entry);

@@ -1,15 +1,19 @@
 /**
- * What may be on a disk after power is lost there, as a model that is as unkind as POSIX lets a file system be:
+ * What may be on a disk after power is lost there, as a model that is as unkind as POSIX lets a file system
+ * be:
  *
- * - What a file's own fsync covered is there. Each change to it since then (write, truncation) may be there, be missing,
+ * - What a file's own fsync covered is there. Each change to it since then (write, truncation) may be there,
+ *   be missing,
  *   or, a write, be torn: some of its 512-byte sectors are there. So later changes may be there without earlier ones. A
  *   missing write may still have made the file longer; what is between reads as zeros.
- * - A name (creation, unlink, rename) is durable with the next fsync of the folder; fsync of the file does not help. Until
+ * - A name (creation, unlink, rename) is durable with the next fsync of the folder; fsync of the file does
+ *   not help. Until
  *   then each may have happened or not. ext4, XFS and Btrfs promise more: they keep such changes in order and write a new
  *   file's name with its first fsync.
  *
- * Not modelled: a disk that says it synced and did not, one that damages sectors it was not writing (SQLite's "powersafe
- * overwrite" assumes that too), garbage instead of zeros in a file that grew, bit rot, and the folder's own creation.
+ * Not modelled: a disk that says it synced and did not, one that damages sectors it was not writing (SQLite's
+ * "powersafe overwrite" assumes that too), garbage instead of zeros in a file that grew, bit rot, and the
+ * folder's own creation.
  */
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Entry } from './trace.ts';
@@ -32,7 +36,10 @@ type Fate = 'there' | 'torn' | 'missing';
 class File {
   durable: Buffer = Buffer.alloc(0);
   pending: Change[] = [];
-  /** Where outcomes are put together. Thousands of new buffers of some megabytes would cost more than all the rest. */
+  /**
+   * Where outcomes are put together. Thousands of new buffers of some megabytes would cost more than all the
+   * rest.
+   */
   scratch: Buffer = Buffer.alloc(0);
 }
 
@@ -90,7 +97,10 @@ export class Disk {
     return contents(this.#names, () => 'there', null);
   }
 
-  /** The files as they may be found after power is lost now. Their contents are good until this is called again. */
+  /**
+   * The files as they may be found after power is lost now. Their contents are good until this is called
+   * again.
+   */
   lost(entropy: Entropy): Map<string, Buffer> {
     const fate = this.#chooseFate(entropy);
     const names = new Map(this.#durableNames);
@@ -107,7 +117,9 @@ export class Disk {
     return contents(names, fate, entropy);
   }
 
-  /** What becomes of the unsynced, by when it was done: one of the ways in which disks and caches write back. */
+  /**
+   * What becomes of the unsynced, by when it was done: one of the ways in which disks and caches write back.
+   */
   #chooseFate(entropy: Entropy): (at: number) => Fate {
     const way = entropy.float();
     if (way < 0.1) return () => 'missing';
@@ -144,7 +156,10 @@ function contents(
   return new Map([...names].map(([name, file]) => [name, changed(file, fate, entropy)]));
 }
 
-/** What is durable of a file, with what of its pending changes is not missing. Without entropy nothing may be torn. */
+/**
+ * What is durable of a file, with what of its pending changes is not missing. Without entropy nothing may be
+ * torn.
+ */
 function changed(file: File, fate: (at: number) => Fate, entropy: Entropy | null): Buffer {
   const { durable, pending } = file;
   if (pending.length === 0) return durable;

@@ -1,8 +1,8 @@
 /**
  * What the workload was told, line by line of its marks, and so what must be there after a cut.
  *
- * A record leaves the set as soon as its last needed acceptance is asked for, because it may be freed from then on; it may
- * also still be there, since freeing is promised to nobody.
+ * A record leaves the set as soon as its last needed acceptance is asked for, because it may be freed from
+ * then on; it may also still be there, since freeing is promised to nobody.
  */
 export type Mark =
   /** A store started and said this is its epoch. */
@@ -19,7 +19,9 @@ export type Mark =
       last: number;
       copies: number;
     }
-  /** The file was damaged before this life: all that was in it is excused, and so is setting it aside (I9). */
+  /**
+   * The file was damaged before this life: all that was in it is excused, and so is setting it aside (I9).
+   */
   | { say: 'damaged' }
   /** All before this is not to be cut: it is the state that the life was given. */
   | { say: 'begin' };
@@ -32,7 +34,10 @@ interface Owed {
 export class Expected {
   /** Of the file that is there now. */
   readonly epochs = new Set<string>();
-  /** Every id that was ever acknowledged, with its record: also when it was freed, it is never given again (I2). */
+  /**
+   * Every id that was ever acknowledged, with its record: also when it was freed, it is never given again
+   * (I2).
+   */
   readonly numbers = new Map<string, number>();
   /** By `epoch/stream`, by seq. */
   readonly owed = new Map<string, Map<number, Owed>>();

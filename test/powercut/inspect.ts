@@ -1,7 +1,7 @@
 /** Opens what a power cut left, with the store's own code, and compares it with what was promised. */
 import { join } from 'node:path';
-import { BufferDatabase } from '../../agent/store/database.ts';
 import { decodeRecords } from '../../agent/store/decode.ts';
+import { BufferDatabase } from '../../agent/store/file/database.ts';
 import type { Opened } from '../../agent/store/protocol.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
@@ -9,7 +9,10 @@ import { errorText } from '../../shared/log.ts';
 import type { Expected } from './expected.ts';
 import { numberOf, recordOf } from './records.ts';
 
-/** What the epoch after the cut is named with: no life uses it, so a name that was there before is the counter's fault. */
+/**
+ * What the epoch after the cut is named with: no life uses it, so a name that was there before is the
+ * counter's fault.
+ */
 const SUFFIX = 'ffffffff';
 const CLOCK = { bootId: 'boot-2', offsetMs: 0, quality: 'unsynchronised' } as const;
 

@@ -1,4 +1,7 @@
-/** `--import` of the counter-proof: the buffer's connection is set to NORMAL as soon as agent/store has read FULL back. */
+/**
+ * `--import` of the counter-proof: the buffer's connection is set to NORMAL as soon as agent/store has read
+ * FULL back.
+ */
 import Database from 'better-sqlite3';
 
 const pragma = Database.prototype.pragma;

@@ -19,7 +19,10 @@ const here = (file: string): string => fileURLToPath(new URL(file, import.meta.u
 /** FULL is what agent/store sets. NORMAL is there to show that the check finds what it is looking for. */
 export type Synchronous = 'FULL' | 'NORMAL';
 
-/** Compiles recorder.c into `folder` and returns the library. Throws, with how to get a compiler, where there is none. */
+/**
+ * Compiles recorder.c into `folder` and returns the library. Throws, with how to get a compiler, where there
+ * is none.
+ */
 export function compileRecorder(folder: string): string {
   const library = join(folder, 'recorder.so');
   const options = ['-std=gnu11', '-O2', '-Wall', '-Wextra', '-shared', '-fPIC'];
@@ -37,7 +40,9 @@ export function compileRecorder(folder: string): string {
 
 export interface Life {
   library: string;
-  /** The folder that the store has, as it was found after the cut before; marks included. Created if missing. */
+  /**
+   * The folder that the store has, as it was found after the cut before; marks included. Created if missing.
+   */
   folder: string;
   trace: string;
   seed: number;
@@ -46,7 +51,10 @@ export interface Life {
   synchronous: Synchronous;
 }
 
-/** Records one life and returns all of the trace. Throws when the trace does not lead to the files that are there. */
+/**
+ * Records one life and returns all of the trace. Throws when the trace does not lead to the files that are
+ * there.
+ */
 export function recordLife({
   library,
   folder,

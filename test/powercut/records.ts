@@ -1,4 +1,6 @@
-/** The workload's records: all of one follows from its number, so that a row tells which record it should be. */
+/**
+ * The workload's records: all of one follows from its number, so that a row tells which record it should be.
+ */
 import { createHash } from 'node:crypto';
 import type { NewRecord } from '../../agent/store/types.ts';
 

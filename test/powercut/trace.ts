@@ -1,6 +1,7 @@
 /**
  * What recorder.c writes, read and written: the order in which a process changed the files of one folder.
- * Writes to the file `marks` are no part of the disk; they are lines in which the workload says what it was told.
+ * Writes to the file `marks` are no part of the disk; they are lines in which the workload says what it was
+ * told.
  */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';

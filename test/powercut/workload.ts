@@ -1,7 +1,8 @@
 /**
- * One life of a gateway's buffer, to be recorded: argv is the folder, a seed, the number of the first record, and whether
- * this life fills the buffer far beyond its spare pages and empties it again. It is the real store on a real file; only
- * the pause between vacuums is shortened. Bursts, acceptances for one and two copies, clock changes, restarts.
+ * One life of a gateway's buffer, to be recorded: argv is the folder, a seed, the number of the first record,
+ * and whether this life fills the buffer far beyond its spare pages and empties it again. It is the real
+ * store on a real file; only the pause between vacuums is shortened. Bursts, acceptances for one and two
+ * copies, clock changes, restarts.
  */
 import { openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +16,10 @@ import { MARKS } from './trace.ts';
 
 /** Bursts in each epoch. The last one writes more than the log holds between two checkpoints. */
 const EPOCHS = [40, 180];
-/** With this bound the log is copied into the file every 1,000 pages, so that cuts fall into that too. Nothing is given up. */
+/**
+ * With this bound the log is copied into the file every 1,000 pages, so that cuts fall into that too. Nothing
+ * is given up.
+ */
 const LIMITS = { maxBytes: 32 * 2 ** 20, streams: {} };
 const VACUUM_EVERY_MS = 15;
 const BUFFERED_MAX = 120;

@@ -2,10 +2,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import { OWN_HOLDS } from '../../agent/routing/reasons.ts';
+import { OWN_HOLDS } from '../../agent/routing/core/reasons.ts';
 import { duration } from '../../shared/config/kinds.ts';
-import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy.ts';
-import { facts } from '../agent/routing/world.ts';
+import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy/policy.ts';
+import { facts } from '../agent/routing/core/world.ts';
 
 const outsideHold = z.enum(['manual', 'quota', 'budget']);
 const holdReason = z.enum([...outsideHold.options, ...OWN_HOLDS]);
@@ -77,7 +77,10 @@ const caseSchema = z.strictObject({
   ),
   timeline: z.array(happening).default([]),
   expect: z.array(z.union([instant, span])).default([]),
-  /** All of them, in order: `10s..12s aws > azure breaker`; with several streams `… readings: aws > azure breaker`. */
+  /**
+   * All of them, in order: `10s..12s aws > azure breaker`; with several streams `… readings: aws > azure
+   * breaker`.
+   */
   switches: z.array(z.string()).optional(),
 });
 
@@ -100,7 +103,10 @@ export function casesOf(yaml: string): Case[] {
   return z.array(caseSchema).parse(parse(yaml));
 }
 
-/** Without streams of its own a policy has `telemetry`, which prefers the providers in the order they are written in. */
+/**
+ * Without streams of its own a policy has `telemetry`, which prefers the providers in the order they are
+ * written in.
+ */
 export function policyOf(document: Record<string, unknown>, providers: readonly string[]): Policy {
   const given = z.record(z.string(), z.record(z.string(), z.unknown())).optional().parse(document['streams']);
   const streams = Object.entries(given ?? { telemetry: { preferred_providers: providers } });

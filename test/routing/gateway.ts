@@ -1,10 +1,11 @@
 /**
- * A gateway around the real routing core on a virtual clock: every stream gets a record each `every`; an envelope goes to
- * its first candidates, to the next one when a try fails, and to the next one as well when a live one outlives its hedge delay,
- * as agent/forward/delivery.ts does it; what nobody takes waits, and drains one by one beside the live records. A provider has
- * at most eight tries under way. One seed, one run (I11).
+ * A gateway around the real routing core on a virtual clock: every stream gets a record each `every`; an
+ * envelope goes to its first candidates, to the next one when a try fails, and to the next one as well when a
+ * live one outlives its hedge delay, as agent/forward/delivery/delivery.ts does it; what nobody takes waits,
+ * and drains one by one beside the live records. A provider has at most eight tries under way. One seed, one
+ * run (I11).
  */
-import type { Cut, Outcome } from '../../agent/cloud/publisher.ts';
+import type { Cut, Outcome } from '../../agent/providers/publisher.ts';
 import {
   candidates,
   deadlineMs,
@@ -15,10 +16,10 @@ import {
   type RoutingEvent,
   type RoutingState,
   transition,
-} from '../../agent/routing/core.ts';
+} from '../../agent/routing/core/core.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
-import type { Policy, ProviderFacts } from '../../shared/policy.ts';
-import { type Behaviour, deepFreeze } from '../agent/routing/world.ts';
+import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
+import { type Behaviour, deepFreeze } from '../agent/routing/core/world.ts';
 import { type Weather, weatherOf } from './weather.ts';
 
 const STEP_MS = 5;
@@ -28,7 +29,7 @@ const ENVELOPE_BYTES = 3000;
 const PROBE_BYTES = 200;
 /** Envelopes from the buffer that a stream begins beside each live one. */
 const DRAIN_PER_PUBLISH = 2;
-/** As agent/cloud/azure/connection.ts has it: tries that end together were on one connection. */
+/** As agent/providers/azure/connection.ts has it: tries that end together were on one connection. */
 const CONNECT_SPACING_MS = 250;
 /** Monotonic time never starts at nought on a gateway. */
 const EPOCH_MS = 1000;
@@ -137,7 +138,10 @@ export class SimulatedGateway {
     for (const envelope of [...live, ...drained]) this.#advance(envelope);
   }
 
-  /** Asks as many providers as are still wanted; back to the buffer when none may be asked and none is being asked. */
+  /**
+   * Asks as many providers as are still wanted; back to the buffer when none may be asked and none is being
+   * asked.
+   */
   #advance(envelope: Envelope): void {
     const copies = this.#copies(envelope);
     if (envelope.accepted.size >= copies) {

@@ -1,5 +1,5 @@
 /** Runs one case and says in sentences where the core did otherwise. */
-import { candidates, explain } from '../../agent/routing/core.ts';
+import { candidates, explain } from '../../agent/routing/core/core.ts';
 import { duration, durationText } from '../../shared/config/kinds.ts';
 import { type Case, factsOf, type Happening, type Instant, policyOf, type Span } from './case.ts';
 import { type Logged, SimulatedGateway } from './gateway.ts';

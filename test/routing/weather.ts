@@ -1,11 +1,11 @@
 /**
- * What a provider does, as a case writes it: `ok 80ms`, `loss 30%`, `refuse for 5s, ok for 10s`, … The grammar is in
- * docs/routing-cases.md.
+ * What a provider does, as a case writes it: `ok 80ms`, `loss 30%`, `refuse for 5s, ok for 10s`, … The
+ * grammar is in docs/routing-cases.md.
  */
-import type { Outcome } from '../../agent/cloud/publisher.ts';
+import type { Outcome } from '../../agent/providers/publisher.ts';
 import { duration } from '../../shared/config/kinds.ts';
 import type { Entropy } from '../../shared/entropy.ts';
-import { type Behaviour, blackhole, refuse } from '../agent/routing/world.ts';
+import { type Behaviour, blackhole, refuse } from '../agent/routing/core/world.ts';
 
 /** What a try that starts now meets. `sinceMs`: time since this weather set in. */
 export type Weather = (sinceMs: number, entropy: Entropy) => Behaviour;

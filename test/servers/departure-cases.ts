@@ -1,8 +1,10 @@
-/** Records that leave a ledger on JetStream: from the servers too, under the eyes of other replicas, and once. */
+/**
+ * Records that leave a ledger on JetStream: from the servers too, under the eyes of other replicas, and once.
+ */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { Test } from 'tap';
-import { decodeArrival } from '../../router/ledger/jetstream/arrival.ts';
+import { decodeArrival } from '../../router/ledger/jetstream/arrival-format.ts';
 import type { Ledger, LedgerEntry } from '../../router/ledger/ledger.ts';
 import { retentionRules } from '../../router/ledger/retention.ts';
 import { seededEntropy } from '../../shared/entropy.ts';

@@ -1,8 +1,11 @@
-/** A router-like process with one feed, slowed down so that it can be killed on its way. Arguments: place, file, lease in ms. */
+/**
+ * A router-like process with one feed, slowed down so that it can be killed on its way. Arguments: place,
+ * file, lease in ms.
+ */
 import { createFeed } from '../../router/feeds/feed.ts';
-import { createNdjsonSink } from '../../router/feeds/ndjson.ts';
 import type { FeedSink } from '../../router/feeds/sink.ts';
-import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { createNdjsonSink } from '../../router/feeds/sinks/ndjson.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';

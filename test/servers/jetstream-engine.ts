@@ -1,5 +1,7 @@
-/** The JetStream engine for the ledger's contract: a place is a name on the cluster that the suite started. */
-import { type JetStreamLedgerOptions, openJetStreamLedger } from '../../router/ledger/jetstream/jetstream.ts';
+/**
+ * The JetStream engine for the ledger's contract: a place is a name on the cluster that the suite started.
+ */
+import { type JetStreamLedgerOptions, openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';
@@ -14,7 +16,8 @@ const DEAD_LETTERS = { messagesMax, ...bounds };
 /** Small limits, so that short histories meet snapshots, evicted items and records that are not in memory. */
 export function optionsOf(place: string): JetStreamLedgerOptions {
   const servers = (process.env[SERVERS_VARIABLE] ?? '').split(' ');
-  // Three servers take most of a second to agree on a new stream, and the model needs a new ledger for each history.
+  // Three servers take most of a second to agree on a new stream, and the model needs a new ledger for each
+  // history.
   const replicas = place.startsWith('model-') ? 1 : 3;
   return {
     servers,

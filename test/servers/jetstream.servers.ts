@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { openJetStreamLedger } from '../../router/ledger/jetstream/jetstream.ts';
+import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
 import type { CommitResult, Ledger } from '../../router/ledger/ledger.ts';
 import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
@@ -135,7 +135,8 @@ await t.test(
     await t.rejects(ledger.commit([entry({ seqs: [3] })]));
     await t.rejects(ledger.ping());
     await Promise.all([cluster.start(0), cluster.start(1)]);
-    // Each stream elects its leader for itself, after the cluster has; the lost commit may have arrived after all, and its record is a duplicate then.
+    // Each stream elects its leader for itself, after the cluster has; the lost commit may have arrived after
+    // all, and its record is a duplicate then.
     let result: CommitResult | undefined;
     while (!result) {
       try {

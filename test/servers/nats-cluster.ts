@@ -1,4 +1,6 @@
-/** A real NATS cluster of three servers with JetStream, on free ports, with its data in a temporary folder. */
+/**
+ * A real NATS cluster of three servers with JetStream, on free ports, with its data in a temporary folder.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -24,7 +26,10 @@ export interface NatsCluster {
   remove(): Promise<void>;
 }
 
-/** Starts the cluster. Throws, with how to install it, where there is no nats-server: these suites do not skip. */
+/**
+ * Starts the cluster. Throws, with how to install it, where there is no nats-server: these suites do not
+ * skip.
+ */
 export async function natsCluster(): Promise<NatsCluster> {
   if (!existsSync(PROGRAM)) throw new Error('nats-server is not installed: apt-get install nats-server');
   const dir = mkdtempSync(join(tmpdir(), 'headgate-nats-'));

@@ -21,8 +21,9 @@ export interface NatsServer {
 }
 
 /**
- * Throws, with how to install it, where there is no nats-server: these suites do not skip. `ca`: it speaks TLS, with the
- * folder's cert.pem and key.pem, which this authority signed. Publishing to `forbidden.>` is not allowed.
+ * Throws, with how to install it, where there is no nats-server: these suites do not skip. `ca`: it speaks
+ * TLS, with the folder's cert.pem and key.pem, which this authority signed. Publishing to `forbidden.>` is
+ * not allowed.
  */
 export async function natsServer(dir: string, ca: string | null = null): Promise<NatsServer> {
   if (BINARY === undefined) throw new Error('nats-server is not installed: apt-get install nats-server');

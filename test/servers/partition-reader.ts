@@ -1,9 +1,12 @@
-/** A router's way in from Event Hubs to a ledger that routers share. As a process: arguments are engine, place, source as JSON, lease in ms. */
-import { createIngest } from '../../router/ingest.ts';
-import { openJetStreamLedger } from '../../router/ledger/jetstream/jetstream.ts';
+/**
+ * A router's way in from Event Hubs to a ledger that routers share. As a process: arguments are engine,
+ * place, source as JSON, lease in ms.
+ */
+import { createIngest } from '../../router/ingest/ingest.ts';
+import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
-import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
+import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs/source.ts';
 import type { Source } from '../../router/sources/source.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';

@@ -1,8 +1,10 @@
-/** The PostgreSQL engine for the ledger's contract: a place is a schema of the server that the suite started. */
+/**
+ * The PostgreSQL engine for the ledger's contract: a place is a schema of the server that the suite started.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { PostgresOptions } from '../../router/ledger/postgres/connection.ts';
-import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';

@@ -1,4 +1,7 @@
-/** Feeds of several routers on one ledger in PostgreSQL: one of them runs a feed at a time, and another takes over. */
+/**
+ * Feeds of several routers on one ledger in PostgreSQL: one of them runs a feed at a time, and another takes
+ * over.
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,9 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { createFeed, type Feed } from '../../router/feeds/feed.ts';
-import { createNdjsonSink } from '../../router/feeds/ndjson.ts';
+import { createNdjsonSink } from '../../router/feeds/sinks/ndjson.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';

@@ -50,7 +50,8 @@ export async function postgres(): Promise<PostgresServer> {
     async start() {
       const startedMs = performance.now();
       for (;;) {
-        // After a SIGKILL the old children hold the data folder for a moment: the server then refuses to start.
+        // After a SIGKILL the old children hold the data folder for a moment: the server then refuses to
+        // start.
         if (child === null || child.exitCode !== null) {
           child = spawn(join(bin, 'postgres'), settings, { ...identity, cwd: dir, stdio: 'ignore' });
         }

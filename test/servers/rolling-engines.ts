@@ -1,7 +1,7 @@
 /** The ledgers that routers share, for a rolling restart: each can be taken away and brought back. */
-import { openJetStreamLedger } from '../../router/ledger/jetstream/jetstream.ts';
+import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { openPostgresLedger } from '../../router/ledger/postgres/postgres.ts';
+import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { silent } from '../loopback/start-aws.ts';
 import { natsCluster } from './nats-cluster.ts';

@@ -1,16 +1,16 @@
 /**
- * Two routers on one ledger, one queue and one feed, restarted one after the other while envelopes come in: nothing is
- * lost, nothing comes twice (I5). And /readyz means it. On PostgreSQL and on JetStream.
+ * Two routers on one ledger, one queue and one feed, restarted one after the other while envelopes come in:
+ * nothing is lost, nothing comes twice (I5). And /readyz means it. On PostgreSQL and on JetStream.
  */
 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { openAwsPublisher } from '../../agent/cloud/aws.ts';
+import { openAwsPublisher } from '../../agent/providers/aws/publisher.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { silent, startAws } from '../loopback/start-aws.ts';
-import { receiver } from '../router/feeds/receiver.ts';
+import { receiver } from '../router/feeds/sinks/receiver.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
 import { testDir } from '../test-dir.ts';
 import { type SharedEngine, sharedJetStream, sharedPostgres } from './rolling-engines.ts';
@@ -19,7 +19,10 @@ import { type RouterProcess, routerProcess } from './router-process.ts';
 const RESTARTS = 2;
 const GATEWAYS = 3;
 const ENVELOPE_RECORDS = 5;
-/** Longer than a batch takes on a busy machine, so that only a router that leaves messages behind causes redeliveries. */
+/**
+ * Longer than a batch takes on a busy machine, so that only a router that leaves messages behind causes
+ * redeliveries.
+ */
 const VISIBILITY_TIMEOUT = '8s';
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 

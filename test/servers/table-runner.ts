@@ -1,7 +1,9 @@
-/** A router-like process with a PostgreSQL feed, to be killed on its way. Arguments: ledger file, URL, schema. */
+/**
+ * A router-like process with a PostgreSQL feed, to be killed on its way. Arguments: ledger file, URL, schema.
+ */
 import { createFeed } from '../../router/feeds/feed.ts';
-import { createPostgresSink, postgresFeedOptions } from '../../router/feeds/postgres.ts';
-import { openSqliteLedger } from '../../router/ledger/sqlite.ts';
+import { createPostgresSink, postgresFeedOptions } from '../../router/feeds/sinks/postgres.ts';
+import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';

@@ -1,18 +1,18 @@
 /**
- * One run of an agent, as agent/agent.ts wires it: intake, forwarder, senders, routing, holds and the way of the receipts are the real ones
- * on a virtual clock; the buffer, the network and the clouds are the world's.
+ * One run of an agent, as agent/agent.ts wires it: intake, forwarder, senders, routing, holds and the way of
+ * the receipts are the real ones on a virtual clock; the buffer, the network and the clouds are the world's.
  */
 import { createIntake, type Intake } from '../../agent/broker/intake.ts';
+import { ReceiptTracker } from '../../agent/downlink/receipt-tracker.ts';
+import { Sender } from '../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
-import { LiveRouting } from '../../agent/forward/live-routing.ts';
-import { ReceiptTracker } from '../../agent/forward/receipt-tracker.ts';
-import { Sender } from '../../agent/forward/sender.ts';
 import { Holds } from '../../agent/holds/holds.ts';
+import { LiveRouting } from '../../agent/routing/live-routing.ts';
 import type { StoreLimits } from '../../agent/store/limits.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Policy } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import { SimBuffer } from './buffer.ts';
 import type { Cloud } from './cloud.ts';
 import type { Disk } from './disk.ts';

@@ -1,12 +1,13 @@
 /**
- * The world's model of the buffer, in place of SQLite and its thread. A Disk outlives the agent; a SimBuffer is the
- * store of one run of it. What was not synced at a crash is lost, or is there although nobody was told: both happen.
- * Which rows leave is decided by the real rules: progress.ts, gaps.ts, limits.ts, admission.ts.
+ * The world's model of the buffer, in place of SQLite and its thread. A Disk outlives the agent; a SimBuffer
+ * is the store of one run of it. What was not synced at a crash is lost, or is there although nobody was
+ * told: both happen. Which rows leave is decided by the real rules: progress.ts, gaps.ts, limits.ts,
+ * admission.ts.
  */
 import { noRoom } from '../../agent/store/admission.ts';
-import { withGap, withoutRange } from '../../agent/store/gaps.ts';
+import { withGap, withoutRange } from '../../agent/store/file/gaps.ts';
+import { accept } from '../../agent/store/file/progress.ts';
 import { limitsOf, nextVictim, type StoreLimits } from '../../agent/store/limits.ts';
-import { accept } from '../../agent/store/progress.ts';
 import {
   type Acceptance,
   type CommittedRange,

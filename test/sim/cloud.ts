@@ -1,13 +1,14 @@
 /**
- * The world's model of a cloud: a way in with latency, loss and refusals, acknowledgements that get lost or lie, and a queue
- * to the router that delivers at least once and in no order. What is left unsettled is delivered again.
+ * The world's model of a cloud: a way in with latency, loss and refusals, acknowledgements that get lost or
+ * lie, and a queue to the router that delivers at least once and in no order. What is left unsettled is
+ * delivered again.
  */
 import {
   type OutboundEnvelope,
   type Outcome,
   type Publisher,
   TAKEN_BACK,
-} from '../../agent/cloud/publisher.ts';
+} from '../../agent/providers/publisher.ts';
 import type { Settlement } from '../../router/sources/source.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
@@ -23,7 +24,10 @@ const ENVELOPE_BYTES_MAX = 127 * 1024;
 const IN_FLIGHT_MAX = 8 + 1;
 const REDELIVER_MS = 30_000;
 const DUPLICATE_SHARE = 0.03;
-/** Of the messages, those that a part of the queue which lags brings so much later: after a gap that gave their records up. */
+/**
+ * Of the messages, those that a part of the queue which lags brings so much later: after a gap that gave
+ * their records up.
+ */
 const LATE_SHARE = 0.1;
 const LATE_MS_MAX = 60_000;
 
@@ -53,7 +57,9 @@ export interface CloudOptions {
   time: VirtualTime;
   entropy: Entropy;
   truth: Truth;
-  /** By the zones of the gateway's policy in force, and the regions of each zone: the world's own list (I4). */
+  /**
+   * By the zones of the gateway's policy in force, and the regions of each zone: the world's own list (I4).
+   */
   mayHold: (gateway: string, stream: string, region: string) => boolean;
   /** False: nobody is there, and the message is asked for later. */
   deliver: (message: CloudMessage) => boolean;

@@ -1,6 +1,6 @@
 /** What a gateway's disk holds: it outlives the agent, and may be replaced by an older copy of itself. */
 import type { ManualHold } from '../../agent/holds/hold.ts';
-import type { Progress } from '../../agent/store/progress.ts';
+import type { Progress } from '../../agent/store/file/progress.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';

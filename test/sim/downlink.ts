@@ -1,13 +1,14 @@
 /**
- * The way of receipts to a gateway: the real long poll, receiver and tracker on the agent's side, the real receipts on the router's,
- * and between them a network that delays, loses questions and loses answers.
+ * The way of receipts to a gateway: the real long poll, receiver and tracker on the agent's side, the real
+ * receipts on the router's, and between them a network that delays, loses questions and loses answers.
  *
- * A machine that sleeps asks when it wakes, unless something waits for a receipt: then it asks as often as the agent does.
+ * A machine that sleeps asks when it wakes, unless something waits for a receipt: then it asks as often as
+ * the agent does.
  */
 import { Downlink } from '../../agent/downlink/downlink.ts';
-import { LongPoll } from '../../agent/downlink/https.ts';
+import { LongPoll } from '../../agent/downlink/long-poll.ts';
+import type { ReceiptTracker } from '../../agent/downlink/receipt-tracker.ts';
 import { ReceiptReceiver } from '../../agent/downlink/receiver.ts';
-import type { ReceiptTracker } from '../../agent/forward/receipt-tracker.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { SimRouter } from './router.ts';

@@ -1,5 +1,8 @@
-/** After everything healed and drained: what the ledger holds and states, against what really happened (I3, I5, I6). */
-import { completenessOf } from '../../router/ledger/rules.ts';
+/**
+ * After everything healed and drained: what the ledger holds and states, against what really happened (I3,
+ * I5, I6).
+ */
+import { completenessOf } from '../../router/ledger/rules/rules.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { LedgerDisk } from './router.ts';
 import type { KnownRecord, Truth } from './truth.ts';
@@ -56,8 +59,8 @@ function checkSealed(truth: Truth, ledger: LedgerDisk): void {
 }
 
 /**
- * It may be absent: a cloud acknowledged and dropped every copy of a stream that waits for no receipt, it was given up, or the disk
- * went back in time.
+ * It may be absent: a cloud acknowledged and dropped every copy of a stream that waits for no receipt, it was
+ * given up, or the disk went back in time.
  */
 function isExcused(truth: Truth, id: string, known: KnownRecord): boolean {
   const isDropped = known.acknowledged.size > 0 && !known.isForwarded && !waitsForReceipt(truth, id);

@@ -1,8 +1,10 @@
 /**
- * One gateway of a world: a machine with a disk, an operator and a policy in force, and one agent after the other on it.
+ * One gateway of a world: a machine with a disk, an operator and a policy in force, and one agent after the
+ * other on it.
  */
-import type { LiveRouting } from '../../agent/forward/live-routing.ts';
-import type { RoutingMemory } from '../../agent/routing/core.ts';
+
+import type { RoutingMemory } from '../../agent/routing/core/core.ts';
+import type { LiveRouting } from '../../agent/routing/live-routing.ts';
 import type { StoreLimits } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
@@ -138,7 +140,10 @@ export class SimGateway {
     return mayHold(this.#inForce, stream, region);
   }
 
-  /** Somebody wants another policy in force, drawn from `draw`: at once, or at a restart that takes `restartMs` (I8). */
+  /**
+   * Somebody wants another policy in force, drawn from `draw`: at once, or at a restart that takes
+   * `restartMs` (I8).
+   */
   propose(draw: number, restartMs: number | null): void {
     const { facts, truth } = this.#options;
     const next = nextProposal(this.#inForce, facts, seededEntropy(draw), restartMs === null);
@@ -223,7 +228,8 @@ export class SimGateway {
         const known = truth.records.get(`${name}/${stream.epoch}/${stream.name}/${seq}`);
         if (known && !backup.find(stream.epoch, stream.name)?.rows.has(seq)) known.isRestoredAway = true;
       }
-      // Given since the copy, and dropped by the cloud that acknowledged them: nobody knows of these any more.
+      // Given since the copy, and dropped by the cloud that acknowledged them: nobody knows of these any
+      // more.
       const lastSeq = backup.find(stream.epoch, stream.name)?.lastSeq ?? 0;
       for (let seq = lastSeq + 1; seq <= stream.lastSeq; seq += 1) {
         const known = truth.records.get(`${name}/${stream.epoch}/${stream.name}/${seq}`);

@@ -1,4 +1,6 @@
-/** Grey failure in a stream that waits for receipts: a cloud acknowledges and drops, and nothing is lost (I3). */
+/**
+ * Grey failure in a stream that waits for receipts: a cloud acknowledges and drops, and nothing is lost (I3).
+ */
 import t from 'tap';
 import { plainProposal } from './policies.ts';
 import { World } from './world.ts';

@@ -1,8 +1,9 @@
 /**
- * `npm run sim -- --seeds N --days D [--seed S] [--json]`: worlds of seeds S, S+1, … on two threads. A failing one is shrunk
- * and printed with the command that replays it, for which there are `--gateways N` and `--faults 3,7`; `--first` stops at the first failing one. Exits 1 when an
- * invariant was violated. The last line is JSON, and with `--json` the only one: it names the first seed, and each failing one that was
- * looked at with the command that replays it.
+ * `npm run sim -- --seeds N --days D [--seed S] [--json]`: worlds of seeds S, S+1, … on two threads. A
+ * failing one is shrunk and printed with the command that replays it, for which there are `--gateways N` and
+ * `--faults 3,7`; `--first` stops at the first failing one. Exits 1 when an invariant was violated. The last
+ * line is JSON, and with `--json` the only one: it names the first seed, and each failing one that was looked
+ * at with the command that replays it.
  */
 import { availableParallelism } from 'node:os';
 import { systemClock } from '../../shared/clock.ts';

@@ -1,6 +1,7 @@
 /**
- * `npm run sim:mutations`: breaks each rule of mutants.ts in a copy of the tree and runs worlds on it until one fails. Exits
- * 1 when a broken rule is not found, or a patch no longer applies. A simulation that finds nothing proves nothing until this ran.
+ * `npm run sim:mutations`: breaks each rule of mutants.ts in a copy of the tree and runs worlds on it until
+ * one fails. Exits 1 when a broken rule is not found, or a patch no longer applies. A simulation that finds
+ * nothing proves nothing until this ran.
  */
 import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';

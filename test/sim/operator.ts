@@ -1,9 +1,10 @@
 /**
- * The operator's holds at one gateway as the world knows them: which must be in force now, whatever the agent makes of them. Nothing at
- * all leaves for a provider while one of its holds is; the others it has count for nothing, and it ends with the last of them.
+ * The operator's holds at one gateway as the world knows them: which must be in force now, whatever the agent
+ * makes of them. Nothing at all leaves for a provider while one of its holds is; the others it has count for
+ * nothing, and it ends with the last of them.
  *
- * A hold is lost with the agent when it was not told to be on the disk. One that was released may be back after a crash: nobody is told of
- * the release before it is written.
+ * A hold is lost with the agent when it was not told to be on the disk. One that was released may be back
+ * after a crash: nobody is told of the release before it is written.
  */
 import type { HoldFile } from '../../agent/holds/hold-file.ts';
 import type { Holds } from '../../agent/holds/holds.ts';

@@ -1,6 +1,6 @@
 /**
- * What goes wrong in a world, as data: drawn from the seed in order of time, so that a failing world can be shrunk by
- * leaving faults out, and replayed by naming those that are left.
+ * What goes wrong in a world, as data: drawn from the seed in order of time, so that a failing world can be
+ * shrunk by leaving faults out, and replayed by naming those that are left.
  */
 import type { Entropy } from '../../shared/entropy.ts';
 
@@ -55,7 +55,10 @@ export type Fault =
       reason: string;
       forMs: number | null;
     }
-  /** Another policy, drawn from `draw`: at a restart that takes `durationMs`, or, `isLive`, of what routing alone reads, at once. */
+  /**
+   * Another policy, drawn from `draw`: at a restart that takes `durationMs`, or, `isLive`, of what routing
+   * alone reads, at once.
+   */
   | { kind: 'policy'; atMs: number; durationMs: number; gateway: number; draw: number; isLive: boolean }
   | { kind: 'router-crash'; atMs: number; durationMs: number; gateway: null }
   /** The ledger refuses to commit. */

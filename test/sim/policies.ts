@@ -1,10 +1,12 @@
 /**
- * The policies of a world, and what it knows of each without asking the code that reads them: where a stream's records may go (I4), how
- * many copies it asks for (I3), and whether the document is sound at all (I8).
+ * The policies of a world, and what it knows of each without asking the code that reads them: where a
+ * stream's records may go (I4), how many copies it asks for (I3), and whether the document is sound at all
+ * (I8).
  */
-import { policyIssues } from '../../shared/config/policy-check.ts';
+
 import type { Entropy } from '../../shared/entropy.ts';
-import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy.ts';
+import { type Policy, type ProviderFacts, policySchema } from '../../shared/policy/policy.ts';
+import { policyIssues } from '../../shared/policy/policy-check.ts';
 import { CLOUDS, type CloudName, pick } from './plan.ts';
 
 export const STREAMS = ['alarm', 'eu', 'telemetry'] as const;
@@ -108,7 +110,10 @@ export function plainProposal(telemetry: Options, failover: Options = {}): Propo
   };
 }
 
-/** Another one. What it changes of one that is replaced `isLive` routing alone reads; `until` stays. Some are not sound. */
+/**
+ * Another one. What it changes of one that is replaced `isLive` routing alone reads; `until` stays. Some are
+ * not sound.
+ */
 export function nextProposal(
   { document, zones }: Proposal,
   facts: readonly Facts[],

@@ -1,14 +1,13 @@
 /**
- * The router of a world: the real intake (router/ingest.ts) over a ledger whose rules are the real ones and whose disk is the
- * world's. A commit lands whole or not at all; a crash between commit and settlement leaves the message to come again.
+ * The router of a world: the real intake (router/ingest/ingest.ts) over a ledger whose rules are the real
+ * ones and whose disk is the world's. A commit lands whole or not at all; a crash between commit and
+ * settlement leaves the message to come again.
  */
 
-import type { Answer } from '../../router/api/answer.ts';
-import { Downlink } from '../../router/api/downlink.ts';
-import { createIngest, type Ingest } from '../../router/ingest.ts';
+import { createIngest, type Ingest } from '../../router/ingest/ingest.ts';
 import type { CommitResult, LedgerEntry, StreamCompleteness } from '../../router/ledger/ledger.ts';
-import { committed, type Judged, nothingCommitted } from '../../router/ledger/outcome.ts';
-import { causeOf, countCause, type Way } from '../../router/ledger/repeat-cause.ts';
+import { committed, type Judged, nothingCommitted } from '../../router/ledger/rules/outcome.ts';
+import { causeOf, countCause, type Way } from '../../router/ledger/rules/repeat-cause.ts';
 import {
   absorb,
   completenessOf,
@@ -17,13 +16,15 @@ import {
   isContactOnly,
   judge,
   type StreamState,
-} from '../../router/ledger/rules.ts';
+} from '../../router/ledger/rules/rules.ts';
 import { Receipts } from '../../router/receipts/receipts.ts';
-import { SparseLog } from '../../router/sparse-log.ts';
+import type { Answer } from '../../router/sources/https/answer.ts';
+import { Downlink } from '../../router/sources/https/downlink.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { StreamKey, TelemetryRecord } from '../../shared/record.ts';
+import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Cloud, CloudMessage } from './cloud.ts';
 import { Machine, ProcessClock, type VirtualTime } from './time.ts';
 import type { Truth } from './truth.ts';

@@ -1,6 +1,9 @@
-/** The routing core's own log lines, checked against what it promises: no envelope behind an open breaker, no switch by choice within the dwell. */
+/**
+ * The routing core's own log lines, checked against what it promises: no envelope behind an open breaker, no
+ * switch by choice within the dwell.
+ */
 import { HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
-import type { Policy } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import type { ProcessClock } from './time.ts';
 import type { Truth } from './truth.ts';
 

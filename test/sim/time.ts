@@ -1,9 +1,11 @@
 /**
- * Virtual time (I11): a queue of events ordered by time, then by the order in which they were asked for. Nothing waits: the
- * clock jumps to the next event. After each event the promises it set going run to their end, so that one seed is one run.
+ * Virtual time (I11): a queue of events ordered by time, then by the order in which they were asked for.
+ * Nothing waits: the clock jumps to the next event. After each event the promises it set going run to their
+ * end, so that one seed is one run.
  *
- * A machine sleeps when nothing happens near it: its periodic timers then fire once per stride instead of once per period,
- * as on a computer that is suspended. One-shot timers are always exact. That is where the speed comes from.
+ * A machine sleeps when nothing happens near it: its periodic timers then fire once per stride instead of
+ * once per period, as on a computer that is suspended. One-shot timers are always exact. That is where the
+ * speed comes from.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock, Timer } from '../../shared/clock.ts';

@@ -1,12 +1,13 @@
 /**
- * A world from one seed: gateways, three clouds, a router, traffic, and a plan of what goes wrong. After the last fault
- * everything heals; then all that was acknowledged must be in the ledger, or be known as given up (I3, I6).
+ * A world from one seed: gateways, three clouds, a router, traffic, and a plan of what goes wrong. After the
+ * last fault everything heals; then all that was acknowledged must be in the ledger, or be known as given up
+ * (I3, I6).
  */
 
 import { limitsOf, type StoreLimits } from '../../agent/store/limits.ts';
-import type { RepeatCause } from '../../router/ledger/repeat-cause.ts';
+import type { RepeatCause } from '../../router/ledger/rules/repeat-cause.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
-import type { Policy } from '../../shared/policy.ts';
+import type { Policy } from '../../shared/policy/policy.ts';
 import { Cloud } from './cloud.ts';
 import type { DownlinkFault } from './downlink.ts';
 import { finalChecks } from './final.ts';
@@ -98,7 +99,8 @@ export class World {
   #numbers = 0;
 
   constructor(seed: number, plan: Plan, proposal?: Proposal) {
-    // Each part draws from entropy of its own, so that leaving a fault out changes the rest as little as can be.
+    // Each part draws from entropy of its own, so that leaving a fault out changes the rest as little as can
+    // be.
     const part = (n: number): Entropy => seededEntropy((seed ^ Math.imul(n, 0x9e3779b1)) >>> 0);
     this.#plan = plan;
     const setup = part(1);

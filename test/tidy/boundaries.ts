@@ -1,4 +1,7 @@
-/** Who may import whom. The longest prefix that matches a file decides; `node:` modules and packages are free, except to the pure. */
+/**
+ * Who may import whom. The longest prefix that matches a file decides; `node:` modules and packages are free,
+ * except to the pure.
+ */
 import { type Finding, resolveImport, type Tree } from './tree.ts';
 
 /** Folder or file → what it may import, as prefixes. Itself is always allowed. */
@@ -6,7 +9,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'shared/': [],
   'agent/': ['shared/'],
   // Routing decides; it knows a provider by its outcomes only.
-  'agent/routing/': ['agent/cloud/publisher.ts', 'shared/'],
+  'agent/routing/core/': ['agent/providers/publisher.ts', 'shared/'],
+  'agent/routing/': ['agent/providers/publisher.ts', 'agent/runtime/state-file.ts', 'shared/'],
   'agent/store/': ['shared/'],
   'router/': ['shared/'],
   'loopback/': ['shared/'],
@@ -14,22 +18,23 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'cli/': ['agent/', 'router/', 'loopback/', 'demo/', 'shared/'],
   'bin/': ['cli/'],
   'test/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/'],
-  // The servers of the ledger's suites are those of its bench, and a bench tells its options as other scripts do.
+  // The servers of the ledger's suites are those of its bench, and a bench tells its options as other scripts
+  // do.
   'bench/': ['agent/', 'router/', 'loopback/', 'demo/', 'cli/', 'shared/', 'test/script.ts', 'test/servers/'],
 };
 
 /** The pure core (I11): no I/O, no clock, no entropy of its own, so neither `node:` modules nor packages. */
 const PURE: readonly string[] = [
-  'agent/cloud/credentials/slots.ts',
-  'agent/routing/',
+  'agent/providers/credentials/slots.ts',
+  'agent/routing/core/',
   'agent/store/epoch-clocks.ts',
-  'agent/forward/announced.ts',
-  'agent/forward/delivery.ts',
-  'agent/forward/outstanding.ts',
+  'agent/forward/queue/unconfirmed-gaps.ts',
+  'agent/forward/delivery/delivery.ts',
+  'agent/forward/queue/outstanding.ts',
   'agent/forward/packer.ts',
-  'agent/forward/stream-queue.ts',
+  'agent/forward/queue/stream-queue.ts',
   'agent/history/deliveries.ts',
-  'agent/history/load.ts',
+  'agent/history/stream-load.ts',
   'agent/history/segments.ts',
   'agent/history/tries.ts',
   'agent/simulate/bill.ts',
@@ -37,13 +42,13 @@ const PURE: readonly string[] = [
   'agent/simulate/replay.ts',
   'agent/simulate/tally.ts',
   'agent/simulate/weather.ts',
-  'router/ledger/rules.ts',
-  'router/receipts/fit.ts',
+  'router/ledger/rules/',
+  'router/receipts/shorten.ts',
   'router/receipts/receipt.ts',
   'shared/interval-set.ts',
-  'shared/metering.ts',
+  'shared/pricing/metering.ts',
   'shared/scoring/',
-  'shared/topic-filter.ts',
+  'shared/policy/topic-filter.ts',
 ];
 
 export function boundaries(tree: Tree): Finding[] {

@@ -3,7 +3,7 @@ import type { Export } from './parse.ts';
 import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 
 /** What is started, not imported; so is what a script of package.json names. */
-const ENTRIES: readonly string[] = ['bin/headgate.js', 'agent/store/worker.ts', 'demo/device.ts'];
+const ENTRIES: readonly string[] = ['bin/headgate.js', 'agent/store/file/worker.ts', 'demo/device.ts'];
 
 /** Exports and class members that only tests and benches use, each with its reason. */
 const FOR_TESTS: Readonly<Record<string, string>> = {
@@ -13,8 +13,8 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'router/ledger/postgres/schema.ts#MIGRATIONS': 'what a test makes an older schema of',
   'agent/store/store.ts#Store.append': 'a promise is what tests wait for',
   'loopback/aws/sigv4.ts#signatureOf': 'checked against the signatures that AWS publishes',
-  'router/feeds/mqtt.ts#feedTopic': 'its replacements are many small cases',
-  'shared/prices.ts#priceSheetSchema': 'each data file is checked against it',
+  'router/feeds/sinks/mqtt.ts#feedTopic': 'its replacements are many small cases',
+  'shared/pricing/prices.ts#priceSheetSchema': 'each data file is checked against it',
 };
 
 /** Names that a library calls on what it is given, not we. */

@@ -1,4 +1,7 @@
-/** package.json against the imports: nothing undeclared, nothing unused, nothing that ships out of devDependencies. */
+/**
+ * package.json against the imports: nothing undeclared, nothing unused, nothing that ships out of
+ * devDependencies.
+ */
 import { isBuiltin } from 'node:module';
 import { type Finding, isSource, matchingLines, resolveImport, type Tree } from './tree.ts';
 

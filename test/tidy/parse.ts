@@ -1,6 +1,6 @@
 /**
- * What the tidy rules need to know of a source file, read by the compiler's own parser. Its API is still called unstable,
- * but the TypeScript package is pinned, so it changes only when we change it.
+ * What the tidy rules need to know of a source file, read by the compiler's own parser. Its API is still
+ * called unstable, but the TypeScript package is pinned, so it changes only when we change it.
  */
 import {
   type BindingName,
@@ -74,11 +74,16 @@ export interface Module {
   members: Member[];
   /** Names of the properties that it reads, calls or takes out of an object. */
   properties: Set<string>;
-  /** String literals that may name a module to run: of `new URL('worker.ts', import.meta.url)` and the like. */
+  /**
+   * String literals that may name a module to run: of `new URL('worker.ts', import.meta.url)` and the like.
+   */
   paths: string[];
 }
 
-/** Parses TypeScript and JavaScript files, given by path and text. Nothing is resolved, nothing is read from the disk. */
+/**
+ * Parses TypeScript and JavaScript files, given by path and text. Nothing is resolved, nothing is read from
+ * the disk.
+ */
 export function parseModules(files: ReadonlyMap<string, string>): Module[] {
   if (files.size === 0) return [];
   const project = '/tsconfig.json';

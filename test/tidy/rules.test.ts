@@ -1,4 +1,7 @@
-/** Each tidy rule is shown what it must refuse, beside what it must not: a rule that never fails proves nothing. */
+/**
+ * Each tidy rule is shown what it must refuse, beside what it must not: a rule that never fails proves
+ * nothing.
+ */
 import t from 'tap';
 import { codeBans, sizes, textBans } from './bans.ts';
 import { boundaries } from './boundaries.ts';
@@ -81,9 +84,9 @@ t.test('boundaries', async (t) => {
     ['demo/a.ts', '../loopback/main.ts'],
     ['bench/a.ts', '../test/b.ts'],
     ['test/a.ts', '../bench/b.ts'],
-    ['agent/routing/a.ts', '../forward/b.ts'],
+    ['agent/routing/core/a.ts', '../../forward/b.ts'],
     ['agent/store/a.ts', '../routing/core.ts'],
-    ['agent/routing/a.ts', 'node:fs'],
+    ['agent/routing/core/a.ts', 'node:fs'],
     ['shared/interval-set.ts', 'zod'],
   ] as const;
   for (const [path, target] of refused) {
@@ -96,7 +99,7 @@ t.test('boundaries', async (t) => {
   t.strictSame(
     found(boundaries, {
       'agent/a.ts': `import '../shared/b.ts';\nimport 'node:fs';\nimport './routing/core.ts';`,
-      'agent/routing/a.ts': `import '../cloud/publisher.ts';\nimport './b.ts';`,
+      'agent/routing/core/a.ts': `import '../../providers/publisher.ts';\nimport './b.ts';`,
       'demo/a.ts': `import '../router/ledger/sqlite.ts';\nimport '../loopback/faults.ts';`,
       'cli/a.ts': `const b = await import('../agent/b.ts');`,
       'test/a.ts': `import '../agent/b.ts';\nimport './helpers.ts';`,

@@ -1,8 +1,9 @@
 /**
- * A message that is held for long, maybe with a hundred thousand others. Its payload came as a part of whatever block of memory the
- * socket was read into, up to 64 KiB, and would keep all of it; a copy of its own in a buffer lies among such blocks and keeps
- * them from being used again as a whole. A string of one byte per character lies on V8's heap, which is compacted; all of a
- * message in one string, with its places in the lists of a queue, takes half of what objects of the parts take.
+ * A message that is held for long, maybe with a hundred thousand others. Its payload came as a part of
+ * whatever block of memory the socket was read into, up to 64 KiB, and would keep all of it; a copy of its
+ * own in a buffer lies among such blocks and keeps them from being used again as a whole. A string of one
+ * byte per character lies on V8's heap, which is compacted; all of a message in one string, with its places
+ * in the lists of a queue, takes half of what objects of the parts take.
  */
 import { Scratch } from '../../../shared/scratch.ts';
 
@@ -20,8 +21,9 @@ export interface OutgoingPacket {
 }
 
 /**
- * `<broker>.<counter>;<flags>;<topic bytes>;<topic><payload>`, numbers in decimal, bytes as characters (latin1). The broker is
- * an index into the ids known to {@link HeldMessages}, empty for none; so is a counter.
+ * `<broker>.<counter>;<flags>;<topic bytes>;<topic><payload>`, numbers in decimal, bytes as characters
+ * (latin1). The broker is an index into the ids known to {@link HeldMessages}, empty for none; so is a
+ * counter.
  */
 export type HeldMessage = string;
 
@@ -35,7 +37,10 @@ const QOS = [0, 1, 2] as const;
 /** Makes packets into strings and back. */
 export class HeldMessages {
   readonly #scratch = new Scratch();
-  /** This process's own and those of earlier ones whose messages still wait: each is in one of the messages at least (I10). */
+  /**
+   * This process's own and those of earlier ones whose messages still wait: each is in one of the messages at
+   * least (I10).
+   */
   readonly #brokerIds: string[] = [];
 
   hold(packet: OutgoingPacket): HeldMessage {

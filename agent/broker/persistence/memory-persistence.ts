@@ -1,4 +1,7 @@
-/** The class that aedes' own memory persistence is made of. Its package has types, but not where a compiler finds them. */
+/**
+ * The class that aedes' own memory persistence is made of. Its package has types, but not where a compiler
+ * finds them.
+ */
 import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 

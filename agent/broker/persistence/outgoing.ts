@@ -1,9 +1,11 @@
 /**
- * What the broker owes to clients with a session that outlives their connection: QoS 1 and 2 messages, in order, from when
- * they are taken until the client has acknowledged them. Bounded for each client and in all (I10); what finds no room is not
- * queued, and counted. How packets are matched is the contract of aedes-persistence.
+ * What the broker owes to clients with a session that outlives their connection: QoS 1 and 2 messages, in
+ * order, from when they are taken until the client has acknowledged them. Bounded for each client and in all
+ * (I10); what finds no room is not queued, and counted. How packets are matched is the contract of
+ * aedes-persistence.
  *
- * A message may wait for days, for many clients: it is held once, apart from the block of memory that it was read into.
+ * A message may wait for days, for many clients: it is held once, apart from the block of memory that it was
+ * read into.
  */
 import { contentBytes, type HeldMessage, HeldMessages, type OutgoingPacket } from './held-message.ts';
 import type { OutgoingItems } from './session-log.ts';

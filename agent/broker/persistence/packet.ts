@@ -1,4 +1,7 @@
-/** Packets of the broker's sessions as they lie on the disk: CBOR (RFC 8949) of what MQTT 3.1.1 and aedes need of them. */
+/**
+ * Packets of the broker's sessions as they lie on the disk: CBOR (RFC 8949) of what MQTT 3.1.1 and aedes need
+ * of them.
+ */
 import { decode } from 'cborg';
 import { z } from 'zod';
 

@@ -1,11 +1,12 @@
 /**
- * Session state on its way to the disk. Memory is what the broker works with; the disk follows, so that local traffic goes on
- * whatever the disk does (I9). Changes of one moment are one operation, the last word on each item; what came and went
- * within it is never written. After the store was reopened, all that there is is written again: the file may be a new one.
+ * Session state on its way to the disk. Memory is what the broker works with; the disk follows, so that local
+ * traffic goes on whatever the disk does (I9). Changes of one moment are one operation, the last word on each
+ * item; what came and went within it is never written. After the store was reopened, all that there is is
+ * written again: the file may be a new one.
  */
 import { encode } from 'cborg';
 import type { Clock, Timer } from '../../../shared/clock.ts';
-import type { SessionItem, SessionItemKind } from '../../store/session-items.ts';
+import type { SessionItem, SessionItemKind } from '../../store/file/session-items.ts';
 import { writtenPacket } from './packet.ts';
 
 /** How long a change waits for others, when nobody waits for it. */
@@ -32,7 +33,10 @@ export const NOT_KEPT: SessionStore = {
   onReopen: () => undefined,
 };
 
-/** What waits for clients. It may be a hundred thousand messages: who holds them is asked, and no second list is kept. */
+/**
+ * What waits for clients. It may be a hundred thousand messages: who holds them is asked, and no second list
+ * is kept.
+ */
 export interface OutgoingItems {
   /** Undefined: it is gone. */
   packetAt(client: string, order: number): object | undefined;
@@ -62,7 +66,10 @@ export class SessionLog {
   readonly #outgoing: OutgoingItems;
   /** All the rest, by client and {@link nameIn}. */
   readonly #items = new Map<string, Map<string, Held>>();
-  /** By name, since the last flush; while the store is not open they gather here, where one replaces another (I10). */
+  /**
+   * By name, since the last flush; while the store is not open they gather here, where one replaces another
+   * (I10).
+   */
   readonly #changed = new Map<string, Change>();
   /** The flushes before are durable. */
   #written: Promise<unknown> = Promise.resolve();
@@ -148,11 +155,15 @@ export class SessionLog {
     await written;
   }
 
-  /** Like {@link flush}, but does not wait for a disk that has failed: what changed is written when it is back. */
+  /**
+   * Like {@link flush}, but does not wait for a disk that has failed: what changed is written when it is
+   * back.
+   */
   async flushIfPossible(): Promise<void> {
     if (!this.#store.isOpen) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Not a race against a promise: until it is settled, it would hold something of each that was ever raced with it.
+    // Not a race against a promise: until it is settled, it would hold something of each that was ever raced
+    // with it.
     const forget = this.#store.onFailure(resolve);
     this.flush().then(resolve, reject);
     await promise.finally(forget);

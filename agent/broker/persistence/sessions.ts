@@ -1,15 +1,16 @@
 /**
- * The broker's sessions: aedes' own memory persistence, with every change noted for the disk, queues with bounds, and what
- * was there before a restart. An answer that promises a change waits for it: a SUBACK and an UNSUBACK while the disk works, a
- * PUBCOMP always, because a packet id that were still noted after a crash would make a new reading look like an old one.
+ * The broker's sessions: aedes' own memory persistence, with every change noted for the disk, queues with
+ * bounds, and what was there before a restart. An answer that promises a change waits for it: a SUBACK and an
+ * UNSUBACK while the disk works, a PUBCOMP always, because a packet id that were still noted after a crash
+ * would make a new reading look like an old one.
  */
 import { Readable } from 'node:stream';
 import type { AedesPublishPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
-import { topicMatches } from '../../../shared/topic-filter.ts';
-import type { SessionItem } from '../../store/session-items.ts';
-import { Audience } from '../audience.ts';
+import { topicMatches } from '../../../shared/policy/topic-filter.ts';
+import type { SessionItem } from '../../store/file/session-items.ts';
+import { Audience } from '../aedes/subscribed-topics.ts';
 import { Dropped, type DropReason } from './dropped.ts';
 import type { OutgoingPacket } from './held-message.ts';
 import { MemoryPersistence } from './memory-persistence.ts';
@@ -25,7 +26,10 @@ export interface SessionLimits extends QueueLimits {
   maxRetainedBytes: number;
 }
 
-/** What is remembered to have begun before the disk was there (I10); of more, the disk's state comes back as it was. */
+/**
+ * What is remembered to have begun before the disk was there (I10); of more, the disk's state comes back as
+ * it was.
+ */
 const BEGUN_MAX = 10_000;
 
 interface ClientOf {
@@ -85,8 +89,9 @@ export class Sessions extends MemoryPersistence {
   }
 
   /**
-   * Takes over what is on the disk, once it is open: at the start, or when the disk comes back. What began here meanwhile
-   * stands, and the disk's state of it is over: its client was told that there is no session [MQTT-3.2.2-3].
+   * Takes over what is on the disk, once it is open: at the start, or when the disk comes back. What began
+   * here meanwhile stands, and the disk's state of it is over: its client was told that there is no session
+   * [MQTT-3.2.2-3].
    */
   async restore(): Promise<void> {
     if (!this.#store.isOpen || this.#isRestored) return;
@@ -99,7 +104,8 @@ export class Sessions extends MemoryPersistence {
       }
       const found = readPacket(value);
       if (!found) {
-        // Its checksum is the file's; what is left is a session that lacks something, not an agent that does not start (I9).
+        // Its checksum is the file's; what is left is a session that lacks something, not an agent that does
+        // not start (I9).
         this.#dropped.add('unreadable', `${kind} ${client} ${key}`);
         continue;
       }
@@ -241,8 +247,9 @@ export class Sessions extends MemoryPersistence {
   }
 
   /**
-   * A packet that found no room in the queue of a client that is here is sent all the same, for this once. To refuse it, as the
-   * memory persistence does, would end the connection of a client that is catching up, again and again.
+   * A packet that found no room in the queue of a client that is here is sent all the same, for this once. To
+   * refuse it, as the memory persistence does, would end the connection of a client that is catching up,
+   * again and again.
    */
   async outgoingUpdate(client: ClientOf, packet: OutgoingPacket): Promise<void> {
     this.#outgoing.update(client.id, packet);
@@ -320,7 +327,9 @@ function retainedName(topic: string): string {
   return `\0${topic}`;
 }
 
-/** Not a part of the block that the socket was read into, which it would keep for as long as it is retained. */
+/**
+ * Not a part of the block that the socket was read into, which it would keep for as long as it is retained.
+ */
 function ownCopy(payload: Buffer | string): Buffer {
   const copy = Buffer.allocUnsafeSlow(Buffer.byteLength(payload));
   if (typeof payload === 'string') copy.write(payload);

@@ -1,14 +1,17 @@
-/** `headgate ledger verify` on JetStream: the records that the log leads to, against the states that it added up to. */
+/**
+ * `headgate ledger verify` on JetStream: the records that the log leads to, against the states that it added
+ * up to.
+ */
 
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { LedgerVerification } from '../ledger.ts';
 import { Verification } from '../verify.ts';
-import type { Commit, CommitEntry, Departure } from './commit.ts';
-import type { CommitLog } from './log.ts';
+import type { ArrivalStore } from './arrivals.ts';
+import type { Commit, CommitEntry, Departure } from './log/commit-format.ts';
+import type { CommitLog } from './log/log.ts';
+import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
-import type { ArrivalStore } from './records.ts';
-import type { States } from './states.ts';
 
 /** Arrivals asked for at once. */
 const READ_WIDTH = 128;
@@ -26,7 +29,10 @@ class Runs {
     for (const seq of ids) if (this.#held.add(seq) === 0) this.#again.push({ first: seq, last: seq });
   }
 
-  /** These were there at the moment that is compared, and left or were moved since: they may have been gone when they were looked for. */
+  /**
+   * These were there at the moment that is compared, and left or were moved since: they may have been gone
+   * when they were looked for.
+   */
   tookLater({ gone, moved }: Departure): void {
     for (const { first, last } of gone.union(moved).ranges()) this.#held.add(first, last);
   }
@@ -41,7 +47,10 @@ class Runs {
   }
 }
 
-/** Compares at one moment of each stream, beside running commits: memory grows with the streams and their holes. */
+/**
+ * Compares at one moment of each stream, beside running commits: memory grows with the streams and their
+ * holes.
+ */
 export async function compareAll(parts: {
   states: States;
   log: CommitLog;

@@ -1,17 +1,18 @@
 /**
- * The other versions of records in conflict. They are stored before the commit that counts them; what no commit names
- * (it lost to another one, or its router was killed) is shown to nobody. The server drops the oldest beyond the bound (I10).
+ * The other versions of records in conflict. They are stored before the commit that counts them; what no
+ * commit names (it lost to another one, or its router was killed) is shown to nobody. The server drops the
+ * oldest beyond the bound (I10).
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { StreamKey } from '../../../shared/record.ts';
 import type { LedgerConflict, RecordVersion } from '../ledger.ts';
-import type { Blobs, Packed } from './blobs.ts';
 import type { Connection } from './connection.ts';
+import type { EvidenceStream } from './evidence.ts';
 import type { HeldVersions } from './held.ts';
+import type { Blobs, Packed } from './log/blobs.ts';
+import type { States } from './log/states.ts';
+import type { StreamItem } from './log/stream-fold.ts';
 import type { Names } from './names.ts';
-import type { States } from './states.ts';
-import type { StreamItem } from './stream-fold.ts';
-import type { EvidenceStream } from './streams.ts';
 
 type Row = [
   gateway: string,

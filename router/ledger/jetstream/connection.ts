@@ -1,8 +1,9 @@
 /**
  * Requests to the servers: each with a deadline, tried again while a cluster changes its leader.
  *
- * A publish whose acknowledgement was lost may be stored. Where that matters, the publish names the sequence that it must
- * follow (compare-and-set), and the message that is there afterwards tells by its id whose it is.
+ * A publish whose acknowledgement was lost may be stored. Where that matters, the publish names the sequence
+ * that it must follow (compare-and-set), and the message that is there afterwards tells by its id whose it
+ * is.
  */
 
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
@@ -24,7 +25,7 @@ import {
   nuid,
 } from '@nats-io/transport-node';
 import type { Clock } from '../../../shared/clock.ts';
-import type { SparseLog } from '../../sparse-log.ts';
+import type { SparseLog } from '../../../shared/sparse-log.ts';
 
 export interface JetStreamOptions {
   servers: readonly string[];
@@ -44,8 +45,8 @@ export interface JetStreamOptions {
 export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
 
 /**
- * Refusals that pass: no suitable peers, of a cluster that is just starting (nats-server, server/errors.json), and a stream
- * not found, by a server that has not yet learned of one that was made.
+ * Refusals that pass: no suitable peers, of a cluster that is just starting (nats-server,
+ * server/errors.json), and a stream not found, by a server that has not yet learned of one that was made.
  */
 const PASSING: ReadonlySet<number> = new Set([10_005, JetStreamApiCodes.StreamNotFound]);
 const ID_HEADER = 'Headgate-Id';
@@ -123,16 +124,19 @@ export class Connection {
     });
   }
 
-  /** Stores a message; its sequence. Tried again after a lost acknowledgement, so that it may be stored twice. */
+  /**
+   * Stores a message; its sequence. Tried again after a lost acknowledgement, so that it may be stored twice.
+   */
   async publish(subject: string, bytes: Uint8Array): Promise<number> {
     const ack = await this.#persistently(() => this.#js.publish(subject, bytes, { timeout: TRY_MS_MAX }));
     return ack.seq;
   }
 
   /**
-   * Stores a message if the last one of the whole JetStream stream has the sequence `after` (0: if there is none), once even
-   * when the acknowledgement is lost; its sequence, or null when another one is there. Not by the last one of the subject:
-   * a cluster of nats-server 2.9 checks that before it agrees on the message, and takes two that arrive together.
+   * Stores a message if the last one of the whole JetStream stream has the sequence `after` (0: if there is
+   * none), once even when the acknowledgement is lost; its sequence, or null when another one is there. Not
+   * by the last one of the subject: a cluster of nats-server 2.9 checks that before it agrees on the message,
+   * and takes two that arrive together.
    */
   async publishAfter(
     stream: string,
@@ -149,15 +153,17 @@ export class Connection {
         const next = await this.#jsm.streams.getMessage(stream, behind);
         if (next?.header.get(ID_HEADER) === id) return next.seq;
         if (next !== null || isApiError(error, JetStreamApiCodes.StreamWrongLastSequence)) return null;
-        // Not stored so far. A publish under way may still be; then this one's repetition loses to it, and finds its id.
+        // Not stored so far. A publish under way may still be; then this one's repetition loses to it, and
+        // finds its id.
         throw error;
       }
     });
   }
 
   /**
-   * Stores messages one right behind the other, the first one right behind `after`, many under way at once; the last one's
-   * sequence. Rejects when one of them was not taken or its acknowledgement was lost: those behind it are not taken either.
+   * Stores messages one right behind the other, the first one right behind `after`, many under way at once;
+   * the last one's sequence. Rejects when one of them was not taken or its acknowledgement was lost: those
+   * behind it are not taken either.
    */
   async publishChain(
     messages: Iterable<{ subject: string; bytes: Uint8Array }>,
@@ -174,7 +180,10 @@ export class Connection {
     return last;
   }
 
-  /** From any server that holds the stream, asked again of its leader when that one has not got it: for what never changes. */
+  /**
+   * From any server that holds the stream, asked again of its leader when that one has not got it: for what
+   * never changes.
+   */
   async get(stream: string, where: Where): Promise<StoredMsg | null> {
     return this.#persistently(
       async () =>
@@ -204,15 +213,19 @@ export class Connection {
     });
   }
 
-  /** The sequences between which the stream holds messages; `last` is below `first` when it holds none, and never goes back. */
+  /**
+   * The sequences between which the stream holds messages; `last` is below `first` when it holds none, and
+   * never goes back.
+   */
   async extent(stream: string): Promise<{ first: number; last: number }> {
     const { state } = await this.#persistently(() => this.#jsm.streams.info(stream));
     return { first: state.first_seq, last: state.last_seq };
   }
 
   /**
-   * The messages that the stream holds on subjects that match, oldest first. A consumer's count of what is left is a hint only
-   * (it drifts where messages are replaced meanwhile): the end is where the stream's leader has no next one.
+   * The messages that the stream holds on subjects that match, oldest first. A consumer's count of what is
+   * left is a hint only (it drifts where messages are replaced meanwhile): the end is where the stream's
+   * leader has no next one.
    */
   async *list(stream: string, filter: string): AsyncGenerator<{ subject: string; data: Uint8Array }> {
     for (let from = 1; ; ) {
@@ -287,8 +300,8 @@ async function tellOfLosses(nc: NatsConnection, log: SparseLog): Promise<void> {
 }
 
 /**
- * The server understood and refused (4xx), or this side closed. All else passes: no leader, no answer, no connection, and a server
- * that has not yet heard of a stream that another one has just made.
+ * The server understood and refused (4xx), or this side closed. All else passes: no leader, no answer, no
+ * connection, and a server that has not yet heard of a stream that another one has just made.
  */
 function isFinal(error: unknown): boolean {
   if (error instanceof ClosedConnectionError || error instanceof DrainingConnectionError) return true;

@@ -1,15 +1,16 @@
 /**
- * Messages that are no envelope, or none for this ledger. The server drops the oldest beyond the bound (I10). An id is the
- * sequence of the message, and each message counts all before it; when the last one is removed, that count is kept beside.
+ * Messages that are no envelope, or none for this ledger. The server drops the oldest beyond the bound (I10).
+ * An id is the sequence of the message, and each message counts all before it; when the last one is removed,
+ * that count is kept beside.
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
-import { cutDetail } from '../dead-letter-columns.ts';
 import type { DeadLetter } from '../ledger.ts';
-import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../upkeep.ts';
-import type { Blobs, Packed } from './blobs.ts';
+import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
+import { cutDetail } from '../sql/dead-letter-columns.ts';
 import type { Connection } from './connection.ts';
+import type { EvidenceStream } from './evidence.ts';
+import type { Blobs, Packed } from './log/blobs.ts';
 import type { Names } from './names.ts';
-import type { EvidenceStream } from './streams.ts';
 
 /** Messages asked for at once. */
 const READ_WIDTH = 64;
@@ -54,7 +55,10 @@ export class DeadLetterStore {
     this.#ageMsMax = parts.ageMsMax;
   }
 
-  /** One after the other: of several that are counted at once the servers take one, and the others would begin again. */
+  /**
+   * One after the other: of several that are counted at once the servers take one, and the others would begin
+   * again.
+   */
   add(letter: DeadLetter): Promise<void> {
     const added = this.#adding.then(() => this.#add(letter));
     this.#adding = added.catch(() => undefined);

@@ -1,6 +1,7 @@
 /**
- * How far each feed is, and which router runs it until when: one message per feed, replaced by compare-and-set. A lease begins at
- * the time that the server gave its message, and ends by the server's clock, the one clock that all routers share.
+ * How far each feed is, and which router runs it until when: one message per feed, replaced by
+ * compare-and-set. A lease begins at the time that the server gave its message, and ends by the server's
+ * clock, the one clock that all routers share.
  */
 import type { FeedPosition } from '../ledger.ts';
 import type { Connection } from './connection.ts';
@@ -74,7 +75,10 @@ export class FeedStore {
     return moved !== null;
   }
 
-  /** Again until nobody came between; null when `change` wants none. A lease that it leaves alone ends when it did. */
+  /**
+   * Again until nobody came between; null when `change` wants none. A lease that it leaves alone ends when it
+   * did.
+   */
   async #change(
     feed: string,
     change: (found: Found) => Kept | null | Promise<Kept | null>,
@@ -86,7 +90,8 @@ export class FeedStore {
       if (kept === null) return null;
       const { offset, progress, holder, lease } = kept;
       const bytes = Buffer.from(JSON.stringify({ offset, progress, holder, lease } satisfies Kept));
-      // Behind the last message of all, because only that is checked in the order that the servers agree on (Connection.publishAfter).
+      // Behind the last message of all, because only that is checked in the order that the servers agree on
+      // (Connection.publishAfter).
       const { last } = await this.#connection.extent(cursors);
       if ((await this.#find(feed)).seq !== found.seq) continue;
       const seq = await this.#connection.publishAfter(cursors, this.#names.cursor(feed), last, bytes);

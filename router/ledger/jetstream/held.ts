@@ -1,11 +1,11 @@
 /** The held versions of records that came again, read together. */
 import type { StreamKey } from '../../../shared/record.ts';
 import type { HeldVersion } from '../ledger.ts';
-import type { Parts } from './blobs.ts';
+import { type ArrivalStore, recordIn } from './arrivals.ts';
+import type { Parts } from './log/blobs.ts';
+import { type Place, pageOf, placeOf } from './log/page-fold.ts';
+import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
-import { type Place, pageOf, placeOf } from './page-fold.ts';
-import { type ArrivalStore, recordIn } from './records.ts';
-import type { States } from './states.ts';
 
 export interface RecordId {
   key: StreamKey;
@@ -23,7 +23,10 @@ export class HeldVersions {
     this.#names = names;
   }
 
-  /** In the order of `ids`; null for one that never came, or was pruned. Those in quarantine are found here still. */
+  /**
+   * In the order of `ids`; null for one that never came, or was pruned. Those in quarantine are found here
+   * still.
+   */
   async of(ids: readonly RecordId[]): Promise<(HeldVersion | null)[]> {
     const places = await this.places(ids);
     const wanted = new Map<number, Parts>();

@@ -1,16 +1,16 @@
 /**
- * Pages of streams and of gateways. The server gives what is under a subject in the order it was written, so that every page goes
- * over all the state that it is a page of, and holds no more of it than the page.
+ * Pages of streams and of gateways. The server gives what is under a subject in the order it was written, so
+ * that every page goes over all the state that it is a page of, and holds no more of it than the page.
  */
 import type { StreamKey } from '../../../shared/record.ts';
 import type { GatewayContact } from '../ledger.ts';
 import { BEFORE_ALL, type CompletenessPage, type PageQuery, pageOf, type StreamVisitor } from '../paging.ts';
-import { completenessOf } from '../rules.ts';
-import type { GatewayItem } from './gateway-fold.ts';
-import { Lowest } from './lowest.ts';
+import { completenessOf } from '../rules/rules.ts';
+import type { GatewayItem } from './log/gateway-fold.ts';
+import type { States } from './log/states.ts';
+import type { StreamItem } from './log/stream-fold.ts';
+import { Lowest } from './lowest-keys.ts';
 import type { Names } from './names.ts';
-import type { States } from './states.ts';
-import type { StreamItem } from './stream-fold.ts';
 
 export class Listing {
   readonly #states: States;
@@ -32,7 +32,10 @@ export class Listing {
     );
   }
 
-  /** Besides what `begin` makes, a number is held for each stream: one that is written anew meanwhile comes twice. */
+  /**
+   * Besides what `begin` makes, a number is held for each stream: one that is written anew meanwhile comes
+   * twice.
+   */
   async survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
     const { visitor } = await this.#states.streams.sweep(this.#names.streams(), () => new Once(begin()));
     return visitor;

@@ -1,14 +1,19 @@
 /**
- * Names on the server. A ledger called `headgate` is up to seven JetStream streams, `headgate-records`, `-commits`,
- * `-state`, `-cursors`, `-conflicts`, `-dead-letters` and `-repeats`, over the subjects `headgate.>`.
+ * Names on the server. A ledger called `headgate` is up to seven JetStream streams, `headgate-records`,
+ * `-commits`, `-state`, `-cursors`, `-conflicts`, `-dead-letters` and `-repeats`, over the subjects
+ * `headgate.>`.
  *
- * A subject's tokens may not be empty nor hold `.`, `*`, `>` or white space (docs.nats.io, "Subject-Based Messaging"), and ids
- * of gateways and streams may be anything: what is not a letter, digit, `-` or `_` is written as its UTF-8 bytes, `=2E`.
+ * A subject's tokens may not be empty nor hold `.`, `*`, `>` or white space (docs.nats.io, "Subject-Based
+ * Messaging"), and ids of gateways and streams may be anything: what is not a letter, digit, `-` or `_` is
+ * written as its UTF-8 bytes, `=2E`.
  */
 import { createHash } from 'node:crypto';
 import type { StreamKey } from '../../../shared/record.ts';
 
-/** Longer tokens are written as a hash, so that no subject gets near the server's limit for a protocol line (4096 bytes). */
+/**
+ * Longer tokens are written as a hash, so that no subject gets near the server's limit for a protocol line
+ * (4096 bytes).
+ */
 const TOKEN_CHARACTERS_MAX = 128;
 
 export class Names {

@@ -1,15 +1,15 @@
 /** Records by offset: the commit that gave the offset, then the arrivals it names. */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerRecord } from '../ledger.ts';
-import type { Arrival } from './arrival.ts';
-import { type Commit, type CommitEntry, recordsOf } from './commit.ts';
-import { isAt, seqsOf } from './departure.ts';
+import { wallTimeOf } from '../rules/boot-clocks.ts';
+import type { Arrival } from './arrival-format.ts';
+import { type ArrivalStore, recordIn } from './arrivals.ts';
 import type { HeldVersions } from './held.ts';
-import type { CommitLog } from './log.ts';
+import { type Commit, type CommitEntry, recordsOf } from './log/commit-format.ts';
+import type { CommitLog } from './log/log.ts';
+import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
-import { type ArrivalStore, recordIn } from './records.ts';
-import type { States } from './states.ts';
+import { isAt, seqsOf } from './removal.ts';
 
 /** A page ends after this many payload bytes, whatever its limit (I10). */
 const PAGE_BYTES_MAX = 8 * 1024 * 1024;
@@ -60,7 +60,10 @@ export class OffsetReader {
     this.#catchUp = parts.catchUp;
   }
 
-  /** Records with offset > `after`, ascending; none only at the end, also where all of a page's records are gone. */
+  /**
+   * Records with offset > `after`, ascending; none only at the end, also where all of a page's records are
+   * gone.
+   */
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
     for (let from = after; ; ) {
       const slices = await this.#slices(from, limit);
@@ -100,7 +103,9 @@ export class OffsetReader {
     return slices;
   }
 
-  /** The commit that gave the offset after `after`, or the first one behind it; null at the end of the log. */
+  /**
+   * The commit that gave the offset after `after`, or the first one behind it; null at the end of the log.
+   */
   async #find(after: number): Promise<Positioned | null> {
     if (after === this.#last.offset) {
       const next = await this.#log.at(this.#last.seq);
@@ -145,7 +150,10 @@ export class OffsetReader {
     );
   }
 
-  /** Where the entry's arrival is gone, what is left of it was moved: the log tells where to, once it is read to its end. */
+  /**
+   * Where the entry's arrival is gone, what is left of it was moved: the log tells where to, once it is read
+   * to its end.
+   */
   async #found(slice: Slice): Promise<Found[]> {
     const { entry, offset, skip, count } = slice;
     if (await this.#hasLeft(entry)) return [];

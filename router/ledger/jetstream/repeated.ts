@@ -1,12 +1,15 @@
-/** Records whose ids came before: judged by the rules, and what the stream's policy makes of conflicts. Changes nothing by itself. */
+/**
+ * Records whose ids came before: judged by the rules, and what the stream's policy makes of conflicts.
+ * Changes nothing by itself.
+ */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../ledger.ts';
-import { causeOf, countCause } from '../repeat-cause.ts';
-import { type Absorption, EMPTY_STREAM, judge } from '../rules.ts';
+import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
+import { causeOf, countCause } from '../rules/repeat-cause.ts';
+import { type Absorption, EMPTY_STREAM, judge } from '../rules/rules.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
-import type { StreamItem } from './stream-fold.ts';
+import type { StreamItem } from './log/stream-fold.ts';
 
 export interface Settled {
   duplicates: TelemetryRecord[];
@@ -47,7 +50,10 @@ export class RepeatedRecords {
     this.#policyOf = policyOf;
   }
 
-  /** In the order of `absorbing`, which come one after the other; `items`: the streams before the first of them. */
+  /**
+   * In the order of `absorbing`, which come one after the other; `items`: the streams before the first of
+   * them.
+   */
   async settle(
     absorbing: readonly Absorbing[],
     items: ReadonlyMap<string, StreamItem | null>,

@@ -1,11 +1,11 @@
 /** Records leave by age and size: whole arrivals, in bounded steps, the oldest hour first. */
 import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { Retained } from '../maintenance.ts';
 import { expired, type RetentionRules } from '../retention.ts';
-import type { Retained } from '../upkeep.ts';
-import type { Parts } from './blobs.ts';
-import type { CommitEntry } from './commit.ts';
-import { type DepartureParts, type DeparturePlan, depart, departing, standingOf } from './departure.ts';
-import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './volumes.ts';
+import type { Parts } from './log/blobs.ts';
+import type { CommitEntry } from './log/commit-format.ts';
+import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './log/volumes.ts';
+import { type DepartureParts, type DeparturePlan, depart, departing, standingOf } from './removal.ts';
 
 /** Records after which a step takes no further commit. */
 const RECORDS_PER_STEP = 2000;

@@ -1,14 +1,17 @@
 /**
  * The body of one commit's transaction: a fixed number of statements, however many envelopes and records.
  *
- * 1. lock the streams' rows, in key order; 2. decide by the rules what is new; 3. read the held versions of what is not,
- * and judge them (repeated.ts); 4. write records, streams, versions aside and contacts; 5. give the offsets, last (see records.ts).
+ * 1. lock the streams' rows, in key order; 2. decide by the rules what is new; 3. read the held versions of
+ *   what is not,
+ * and judge them (repeated.ts); 4. write records, streams, versions aside and contacts; 5. give the offsets,
+ * last (see records.ts).
  */
-import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../boot-clocks.ts';
-import type { ConflictPolicyOf } from '../conflict-policy.ts';
+
 import type { CommitResult, LedgerEntry } from '../ledger.ts';
-import { committed, nothingCommitted } from '../outcome.ts';
-import { absorb, isContactOnly } from '../rules.ts';
+import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../rules/boot-clocks.ts';
+import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
+import { committed, nothingCommitted } from '../rules/outcome.ts';
+import { absorb, isContactOnly } from '../rules/rules.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';

@@ -1,8 +1,11 @@
-/** Connections to PostgreSQL: a bounded pool, time limits on everything, and transactions that are tried again. */
+/**
+ * Connections to PostgreSQL: a bounded pool, time limits on everything, and transactions that are tried
+ * again.
+ */
 import pg from 'pg';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
-import type { SparseLog } from '../../sparse-log.ts';
+import type { SparseLog } from '../../../shared/sparse-log.ts';
 
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database?sslmode=verify-full`. A secret. */
@@ -19,9 +22,15 @@ export interface Queryable {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>;
 }
 
-/** serialization_failure and deadlock_detected (PostgreSQL, appendix A): nothing was committed, the same may succeed now. */
+/**
+ * serialization_failure and deadlock_detected (PostgreSQL, appendix A): nothing was committed, the same may
+ * succeed now.
+ */
 const TRY_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
-/** Data exceptions, and limits of the program such as an index row that is too long: the same fails again for ever. */
+/**
+ * Data exceptions, and limits of the program such as an index row that is too long: the same fails again for
+ * ever.
+ */
 const NEVER = /^(22|54)/;
 const TRIES_MAX = 5;
 const RETRY_FIRST_MS = 10;
@@ -60,9 +69,9 @@ export class Database implements Queryable {
   }
 
   /**
-   * Runs `work` in one transaction, again from its start when it lost to another one. Rejects when nothing was
-   * committed, or when the connection was lost while committing: then it may have been, and the same entries
-   * committed again are duplicates (I5).
+   * Runs `work` in one transaction, again from its start when it lost to another one. Rejects when nothing
+   * was committed, or when the connection was lost while committing: then it may have been, and the same
+   * entries committed again are duplicates (I5).
    */
   async transaction<T>(
     work: (client: Queryable) => Promise<T>,

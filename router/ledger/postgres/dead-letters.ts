@@ -1,7 +1,10 @@
-/** The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them. */
-import { columnsOf, type DeadLetterRow, storedFrom } from '../dead-letter-columns.ts';
+/**
+ * The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them.
+ */
+
 import type { DeadLetter } from '../ledger.ts';
-import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../upkeep.ts';
+import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
+import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
 import type { Queryable } from './connection.ts';
 
 const HEAD = `id, source, reason, detail, received_wall_ms AS "receivedWallMs", octet_length(payload) AS "sizeBytes"`;

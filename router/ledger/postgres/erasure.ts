@@ -1,7 +1,10 @@
-/** Erasing a device from PostgreSQL, and the `erasure` rows that say who did. The server's vacuum overwrites what was deleted. */
+/**
+ * Erasing a device from PostgreSQL, and the `erasure` rows that say who did. The server's vacuum overwrites
+ * what was deleted.
+ */
 import type { SeqRange } from '../../../shared/record.ts';
 import type { Erasure, ErasureTarget, ErasureWindow } from '../erasure.ts';
-import { withdraw } from '../rules.ts';
+import { withdraw } from '../rules/rules.ts';
 import type { Queryable } from './connection.ts';
 import { lockStreamIds, writeStreams } from './streams.ts';
 

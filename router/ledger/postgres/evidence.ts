@@ -1,11 +1,11 @@
 /**
- * What the ledger keeps for people to look at: the other versions of records in conflict, and messages that are no
- * envelope. Both tables have a bound in rows and bytes (I10). Each replica looks after every so many additions, not
- * after each: a table may pass its bound by that much per replica.
+ * What the ledger keeps for people to look at: the other versions of records in conflict, and messages that
+ * are no envelope. Both tables have a bound in rows and bytes (I10). Each replica looks after every so many
+ * additions, not after each: a table may pass its bound by that much per replica.
  */
-import type { SparseLog } from '../../sparse-log.ts';
-import { type ConflictRow, conflictOf } from '../conflict-row.ts';
+import type { SparseLog } from '../../../shared/sparse-log.ts';
 import type { LedgerConflict, RecordContent, RecordVersion } from '../ledger.ts';
+import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 
@@ -50,7 +50,10 @@ export class Bound {
     await this.trim(db, nowWallMs);
   }
 
-  /** Drops the oldest rows that are too many, too large or too old. The newest stays whatever its size, not its age. */
+  /**
+   * Drops the oldest rows that are too many, too large or too old. The newest stays whatever its size, not
+   * its age.
+   */
   async trim(db: Queryable, nowWallMs: number): Promise<void> {
     const { rowsMax, bytesMax, ageMsMax } = this.#limits;
     const oldestWallMs = ageMsMax === undefined ? null : nowWallMs - ageMsMax;

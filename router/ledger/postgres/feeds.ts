@@ -1,6 +1,6 @@
 /**
- * The `cursor` rows: how far each feed is, and which router runs it until when. Leases end by the server's clock, the one
- * clock that all routers share.
+ * The `cursor` rows: how far each feed is, and which router runs it until when. Leases end by the server's
+ * clock, the one clock that all routers share.
  */
 import type { FeedPosition } from '../ledger.ts';
 import type { Queryable } from './connection.ts';

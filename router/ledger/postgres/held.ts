@@ -1,7 +1,8 @@
 /**
- * The held versions of records that came again. Ids come in runs, and each run is one walk along the primary key: asked for
- * id by id in a plain join, the planner, which knows nothing of the list, may read all arrivals and their records instead. OFFSET 0
- * keeps a subquery from being joined with what is around it (PostgreSQL 15, 7.6 and planner source, `is_simple_subquery`).
+ * The held versions of records that came again. Ids come in runs, and each run is one walk along the primary
+ * key: asked for id by id in a plain join, the planner, which knows nothing of the list, may read all
+ * arrivals and their records instead. OFFSET 0 keeps a subquery from being joined with what is around it
+ * (PostgreSQL 15, 7.6 and planner source, `is_simple_subquery`).
  */
 import type { SeqRange } from '../../../shared/record.ts';
 import type { HeldVersion, RecordContent } from '../ledger.ts';

@@ -1,18 +1,18 @@
 /**
  * The `record` and `arrival` rows, and the rule that readers by offset miss nothing.
  *
- * A sequence gives numbers before the commit, so that a reader could see 8 while 7 is still being committed, move its
- * cursor to 8 and never see 7. Here offsets are given under a lock instead: the last statement of a commit takes the
- * one row of `head`, adds how many records are new, and holds it until the COMMIT. So offsets are given in the order of
- * the commits, whoever sees an offset sees every lower one, and they are dense: a transaction that fails gives its
- * numbers back. The records themselves are inserted before, without that lock; an offset is the arrival's first plus
- * the record's position in it.
+ * A sequence gives numbers before the commit, so that a reader could see 8 while 7 is still being committed,
+ * move its cursor to 8 and never see 7. Here offsets are given under a lock instead: the last statement of a
+ * commit takes the one row of `head`, adds how many records are new, and holds it until the COMMIT. So
+ * offsets are given in the order of the commits, whoever sees an offset sees every lower one, and they are
+ * dense: a transaction that fails gives its numbers back. The records themselves are inserted before, without
+ * that lock; an offset is the arrival's first plus the record's position in it.
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import { wallTimeOf } from '../boot-clocks.ts';
 import type { LedgerEntry, LedgerRecord } from '../ledger.ts';
 import { hourOf, type Volume } from '../retention.ts';
+import { wallTimeOf } from '../rules/boot-clocks.ts';
 import type { Database, Queryable } from './connection.ts';
 
 /** The new records of one entry. */
@@ -57,7 +57,8 @@ export async function insertRecords(
     records.map((record, position) => ({ record, position, arrival: i + 1 })),
   );
   const payloads = all.map(({ record }) => record.payload);
-  // Payloads travel as one run of bytes that the server cuts: elements of a bytea[] would go as hexadecimal text.
+  // Payloads travel as one run of bytes that the server cuts: elements of a bytea[] would go as hexadecimal
+  // text.
   const lengths = payloads.map((payload) => payload.byteLength);
   const starts = sums(lengths).map((end, i) => end - (lengths[i] ?? 0) + 1);
   await client.query(
@@ -86,7 +87,10 @@ export async function insertRecords(
   return arrivals;
 }
 
-/** Inserts the arrivals at the next offsets, and holds `head` from here to the COMMIT: the last statement before it. */
+/**
+ * Inserts the arrivals at the next offsets, and holds `head` from here to the COMMIT: the last statement
+ * before it.
+ */
 export async function giveOffsets(
   client: Queryable,
   fresh: readonly Fresh[],
@@ -138,7 +142,9 @@ export async function giveOffsets(
   );
 }
 
-/** What `fresh` adds, each stream's name and hour once. The rows are locked while `head` is, so in no order. */
+/**
+ * What `fresh` adds, each stream's name and hour once. The rows are locked while `head` is, so in no order.
+ */
 function volumesOf(fresh: readonly Fresh[]): Volume[] {
   const volumes = new Map<string, Volume>();
   for (const { entry, records } of fresh) {
@@ -174,7 +180,10 @@ export function idColumns(ids: readonly StoredId[]): unknown[] {
   return [ids.map(({ gateway }) => gateway), ids.map(({ streamId }) => streamId), ids.map(({ seq }) => seq)];
 }
 
-/** Records with offset > `after`, ascending; none only at the end, also where all of a page's records were pruned. */
+/**
+ * Records with offset > `after`, ascending; none only at the end, also where all of a page's records were
+ * pruned.
+ */
 export async function readRecords(db: Database, after: number, limit: number): Promise<LedgerRecord[]> {
   for (let from = after; ; ) {
     const page = await readPage(db, from, limit);

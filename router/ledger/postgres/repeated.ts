@@ -1,13 +1,14 @@
 /**
- * Records whose ids are held already, in one commit: judged by the rules, and what the stream's policy makes of conflicts.
- * What is held may be in the table, or be a record that an earlier entry of the same commit is about to store.
+ * Records whose ids are held already, in one commit: judged by the rules, and what the stream's policy makes
+ * of conflicts. What is held may be in the table, or be a record that an earlier entry of the same commit is
+ * about to store.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { ConflictPolicy, ConflictPolicyOf } from '../conflict-policy.ts';
 import type { CommitResult, HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
-import { committed, type Judged } from '../outcome.ts';
-import { causeOf, countCause } from '../repeat-cause.ts';
-import { type Absorption, counted, judge, withdraw } from '../rules.ts';
+import type { ConflictPolicy, ConflictPolicyOf } from '../rules/conflict-policy.ts';
+import { committed, type Judged } from '../rules/outcome.ts';
+import { causeOf, countCause } from '../rules/repeat-cause.ts';
+import { type Absorption, counted, judge, withdraw } from '../rules/rules.ts';
 import { repetitionsOf } from '../whereabouts.ts';
 import type { Queryable } from './connection.ts';
 import { type Aside, asideVersions } from './evidence.ts';

@@ -1,12 +1,13 @@
 /**
- * Records leave PostgreSQL as whole partitions where all of a day may leave, and row by row where a day also holds streams
- * that are kept longer. Ids are marked first, in bounded transactions, and a partition is dropped only when every one of
- * its ids is: a crash in between leaves marked records that the next step drops (they are known, and never taken again).
+ * Records leave PostgreSQL as whole partitions where all of a day may leave, and row by row where a day also
+ * holds streams that are kept longer. Ids are marked first, in bounded transactions, and a partition is
+ * dropped only when every one of its ids is: a crash in between leaves marked records that the next step
+ * drops (they are known, and never taken again).
  */
 import type { SeqRange } from '../../../shared/record.ts';
+import type { Retained } from '../maintenance.ts';
 import { expired, hourOf, type RetentionRules, type Volume } from '../retention.ts';
-import { withdraw } from '../rules.ts';
-import type { Retained } from '../upkeep.ts';
+import { withdraw } from '../rules/rules.ts';
 import type { Database, Queryable } from './connection.ts';
 import { dayOf, dropPartitions, partitionDays } from './schema.ts';
 import { lockStreamIds, writeStreams } from './streams.ts';
@@ -19,7 +20,10 @@ type StreamRange = SeqRange & { gateway: string; streamId: number };
 export class Retention {
   readonly #db: Database;
   readonly #schema: string;
-  /** Partitions that hold what is kept longer, with the hour in which that was found: not to be looked through every minute. */
+  /**
+   * Partitions that hold what is kept longer, with the hour in which that was found: not to be looked through
+   * every minute.
+   */
   readonly #kept = new Map<number, number>();
 
   constructor(db: Database, schema: string) {

@@ -1,11 +1,12 @@
 /**
- * The ledger's tables in PostgreSQL 15 or newer, and how they come about: numbered migrations, only forward, applied once
- * under an advisory lock however many replicas start together. A schema newer than this version is refused.
+ * The ledger's tables in PostgreSQL 15 or newer, and how they come about: numbered migrations, only forward,
+ * applied once under an advisory lock however many replicas start together. A schema newer than this version
+ * is refused.
  *
- * Every key of what grows with the fleet begins with the gateway. `record` and `arrival` (what the new records of one
- * envelope share) are partitioned by the day of their commit, so that old ones are dropped as whole tables. A unique
- * index cannot span partitions without the day in it: that an id is held once is decided by the stream's row, which
- * every commit locks (I5).
+ * Every key of what grows with the fleet begins with the gateway. `record` and `arrival` (what the new
+ * records of one envelope share) are partitioned by the day of their commit, so that old ones are dropped as
+ * whole tables. A unique index cannot span partitions without the day in it: that an id is held once is
+ * decided by the stream's row, which every commit locks (I5).
  */
 import { dateOf } from '../../../shared/clock.ts';
 import type { Database, Queryable } from './connection.ts';

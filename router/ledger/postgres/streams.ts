@@ -1,12 +1,13 @@
 /**
- * The `stream` rows: the interval sets a commit decides by. A commit locks the rows of all its streams before it reads
- * them, in the order of their keys, so that two commits on any replicas take turns and never wait for each other in a
- * circle. Rows that are new are inserted first, in the same order: whoever locks afterwards waits for no insert.
+ * The `stream` rows: the interval sets a commit decides by. A commit locks the rows of all its streams before
+ * it reads them, in the order of their keys, so that two commits on any replicas take turns and never wait
+ * for each other in a circle. Rows that are new are inserted first, in the same order: whoever locks
+ * afterwards waits for no insert.
  */
 import type { StreamKey } from '../../../shared/record.ts';
 import { BEFORE_ALL, type PageQuery } from '../paging.ts';
-import { EMPTY_STREAM, type StreamState } from '../rules.ts';
-import { decodeState, encodeState, type StateColumns } from '../stream-columns.ts';
+import { EMPTY_STREAM, type StreamState } from '../rules/rules.ts';
+import { decodeState, encodeState, type StateColumns } from '../sql/stream-columns.ts';
 import type { Queryable } from './connection.ts';
 
 /** A stream as the running transaction has it. */
@@ -127,7 +128,9 @@ export async function listStreams(client: Queryable, gateway: string | undefined
   return rows.map((row) => ({ id: row.id, key: row, state: decodeState(row) }));
 }
 
-/** The streams behind a key, one more than asked for where there are more; by the index of the primary key. */
+/**
+ * The streams behind a key, one more than asked for where there are more; by the index of the primary key.
+ */
 export async function listPage(
   client: Queryable,
   { gateway, after, limit }: PageQuery,

@@ -1,7 +1,8 @@
 /**
- * The TLS connection under the vendor's SDK. Its options have no place for a CA, nor for a socket; the one seam they offer is
- * the WebSocket constructor, which it uses as a plain stream of AMQP bytes. So here is a "WebSocket" that is a TLS socket:
- * same bytes, same port, but ours to give a CA to and to destroy, which is what ends the SDK's waits (up to 60 s) at once.
+ * The TLS connection under the vendor's SDK. Its options have no place for a CA, nor for a socket; the one
+ * seam they offer is the WebSocket constructor, which it uses as a plain stream of AMQP bytes. So here is a
+ * "WebSocket" that is a TLS socket: same bytes, same port, but ours to give a CA to and to destroy, which is
+ * what ends the SDK's waits (up to 60 s) at once.
  */
 import { connect, type TLSSocket } from 'node:tls';
 

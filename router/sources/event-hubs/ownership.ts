@@ -1,9 +1,11 @@
 /**
- * One router's part in a hub's {@link Shares}: takes its turn now and then, tells which partitions are its own, and keeps how
- * far it is in them. A turn that another router came before is taken again from what that one left.
+ * One router's part in a hub's {@link Shares}: takes its turn now and then, tells which partitions are its
+ * own, and keeps how far it is in them. A turn that another router came before is taken again from what that
+ * one left.
  *
- * A router that cannot reach the ledger goes on reading: what it reads is not committed, so nothing is settled. When it is back
- * it finds out what was taken from it. Two that read one partition for a moment do no harm: the ledger drops what comes twice (I5).
+ * A router that cannot reach the ledger goes on reading: what it reads is not committed, so nothing is
+ * settled. When it is back it finds out what was taken from it. Two that read one partition for a moment do
+ * no harm: the ledger drops what comes twice (I5).
  */
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
@@ -11,7 +13,10 @@ import type { CheckpointStore } from '../source.ts';
 import { type Position, parsePosition } from './position.ts';
 import { formatShares, leave, ownedBy, parseShares, type Shares, takeTurn } from './shares.ts';
 
-/** A checkpoint costs the ledger's database a write: at most four a second. What a crash re-reads is deduplicated. */
+/**
+ * A checkpoint costs the ledger's database a write: at most four a second. What a crash re-reads is
+ * deduplicated.
+ */
 const SAVE_PERIOD_MS = 250;
 /** Turns in the time after which a router that takes none is gone. */
 const BEATS_PER_LEASE = 5;
@@ -54,7 +59,9 @@ export class Ownership {
     this.#options = options;
   }
 
-  /** Takes part in the sharing of the hub's `partitions`, new or again. Rejects when the store cannot be read. */
+  /**
+   * Takes part in the sharing of the hub's `partitions`, new or again. Rejects when the store cannot be read.
+   */
   async join(partitions: readonly string[]): Promise<void> {
     this.#partitions = partitions;
     await this.#queue(() => this.#turn());
@@ -136,7 +143,10 @@ export class Ownership {
     await this.#apply(after, kept);
   }
 
-  /** What was in other hands in between is read from its place in the store, also where it was this router's before. */
+  /**
+   * What was in other hands in between is read from its place in the store, also where it was this router's
+   * before.
+   */
   async #apply(after: Shares, kept: ReadonlySet<string>): Promise<void> {
     const { router, onGained, onLost } = this.#options;
     const lost = [...this.#owned].filter((id) => !kept.has(id));

@@ -1,7 +1,8 @@
 /**
- * One partition's reading position, over as many connections as it takes. Events are handed over in order, a bounded
- * number at a time; the checkpoint moves only to where everything before it is settled (I5). An event that is to be
- * retried therefore holds the checkpoint, and soon the partition, while its neighbours in hand may finish.
+ * One partition's reading position, over as many connections as it takes. Events are handed over in order, a
+ * bounded number at a time; the checkpoint moves only to where everything before it is settled (I5). An event
+ * that is to be retried therefore holds the checkpoint, and soon the partition, while its neighbours in hand
+ * may finish.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
@@ -90,7 +91,10 @@ export class PartitionReader {
     return this.#inHand.length >= WINDOW;
   }
 
-  /** Hands events over, in order, as the window has room. Stops early when `signal` aborts: the rest is read again. */
+  /**
+   * Hands events over, in order, as the window has room. Stops early when `signal` aborts: the rest is read
+   * again.
+   */
   async take(events: readonly IncomingEvent[], signal: AbortSignal): Promise<void> {
     const wake = (): void => this.#wake();
     signal.addEventListener('abort', wake);
@@ -103,7 +107,10 @@ export class PartitionReader {
     signal.removeEventListener('abort', wake);
   }
 
-  /** For a partition that is another router's now: takes and retries nothing more, and says nothing of what is still in hand. */
+  /**
+   * For a partition that is another router's now: takes and retries nothing more, and says nothing of what is
+   * still in hand.
+   */
   drop(): void {
     this.#dropped = true;
     this.#stopped.abort();

@@ -2,7 +2,10 @@
 import { z } from 'zod';
 
 export const position = z.object({
-  /** When the event hub was made, Unix ms. A hub that was made anew counts from the start again: old places mean nothing in it. */
+  /**
+   * When the event hub was made, Unix ms. A hub that was made anew counts from the start again: old places
+   * mean nothing in it.
+   */
   createdMs: z.number(),
   sequenceNumber: z.number(),
   /** What the service resumes by; text, because with geo-replication it is no longer a number. */

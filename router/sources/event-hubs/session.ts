@@ -1,9 +1,8 @@
 /**
- * One connection to the Event Hubs endpoint, from its opening to its end, with a receiver on every partition that is this
- * router's own. It is never
- * mended: the SDK's own recovery can go back to the initial position (azure-sdk-for-js#33205) or leave a partition silent
- * (#13647, #22115), so any error, a closed socket or a watchdog's verdict ends the session, and the next one begins where
- * the partitions have got to.
+ * One connection to the Event Hubs endpoint, from its opening to its end, with a receiver on every partition
+ * that is this router's own. It is never mended: the SDK's own recovery can go back to the initial position
+ * (azure-sdk-for-js#33205) or leave a partition silent (#13647, #22115), so any error, a closed socket or a
+ * watchdog's verdict ends the session, and the next one begins where the partitions have got to.
  */
 import type { EventHubConsumerClient, ReceivedEventData, Subscription } from '@azure/event-hubs';
 import type { Clock } from '../../../shared/clock.ts';
@@ -27,7 +26,10 @@ export interface SessionOptions {
   /** How often a partition that received nothing is asked whether it should have. */
   watchdogMs: number;
   clock: Clock;
-  /** Takes part in the sharing of the hub's partitions; which of them are this router's is in `readers` from then on. */
+  /**
+   * Takes part in the sharing of the hub's partitions; which of them are this router's is in `readers` from
+   * then on.
+   */
   join: (partitions: readonly string[]) => Promise<void>;
   readers: ReadonlyMap<string, PartitionReader>;
   toDelivery: (event: ReceivedEventData) => IncomingEvent['delivery'];
@@ -188,8 +190,8 @@ class Session {
   }
 
   /**
-   * Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks. Resolves with the
-   * number of events that wait.
+   * Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks.
+   * Resolves with the number of events that wait.
    */
   async #check(partition: string, reader: PartitionReader): Promise<number> {
     const received = reader.receivedSequenceNumber;

@@ -1,10 +1,10 @@
 /**
- * Who reads which partition of an event hub, and from where: one text for each hub and consumer group, the same for all routers,
- * that each changes by compare-and-set. So whoever moves a checkpoint has just seen that the partition is still its own: one
- * that it was taken from cannot move it back.
+ * Who reads which partition of an event hub, and from where: one text for each hub and consumer group, the
+ * same for all routers, that each changes by compare-and-set. So whoever moves a checkpoint has just seen
+ * that the partition is still its own: one that it was taken from cannot move it back.
  *
- * A router lives while its beat changes. How long it has not is measured by each reader's own monotonic clock, so that no
- * two clocks are ever compared.
+ * A router lives while its beat changes. How long it has not is measured by each reader's own monotonic
+ * clock, so that no two clocks are ever compared.
  */
 import { z } from 'zod';
 import { type Position, position } from './position.ts';
@@ -38,8 +38,9 @@ interface Turn {
 }
 
 /**
- * What the shares become when it is this router's turn (I11): it says that it lives and how far it is, clears away who is gone,
- * and takes its part: what nobody has, up to as many as are due to it; with fewer than anyone must have, also from who has most.
+ * What the shares become when it is this router's turn (I11): it says that it lives and how far it is, clears
+ * away who is gone, and takes its part: what nobody has, up to as many as are due to it; with fewer than
+ * anyone must have, also from who has most.
  */
 export function takeTurn(before: Shares, { router, gone, partitions, positions }: Turn): Shares {
   const routers = Object.entries(before.routers).filter(([name]) => !gone.has(name));

@@ -9,17 +9,20 @@ import {
 import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
-import type { PubSubOptions } from '../pubsub.ts';
+import type { PubSubOptions } from './source.ts';
 
 /** What may be in hand at a time (I10): messages, and bytes, of which one message is at most 10 MB. */
 const MAX_MESSAGES = 256;
 const MAX_BYTES = 64 * 1024 * 1024;
 /**
- * What the service may send ahead of our reading: the largest message, with room. HTTP/2's default of 64 KiB costs such a message 160
- * round trips between two event loops; on a busy machine that takes longer than its lease, and holds up all messages behind it.
+ * What the service may send ahead of our reading: the largest message, with room. HTTP/2's default of 64 KiB
+ * costs such a message 160 round trips between two event loops; on a busy machine that takes longer than its
+ * lease, and holds up all messages behind it.
  */
 const WINDOW_BYTES = 16 * 1024 * 1024;
-/** Acks are gathered for this long; a tenth of the SDK's default, since a full hand of messages waits for it. */
+/**
+ * Acks are gathered for this long; a tenth of the SDK's default, since a full hand of messages waits for it.
+ */
 const ACK_BATCH_MS = 10;
 /** The SDK reopens a stream that ended by itself, this late at most. */
 const STREAM_RETRY_MAX_MS = 5000;
@@ -55,7 +58,8 @@ export class PubSubReader {
       flowControl: { maxMessages: MAX_MESSAGES, maxBytes: MAX_BYTES },
       batching: { maxMilliseconds: ACK_BATCH_MS },
       streamingOptions: {
-        // One stream holds every message in order of need; five, the default, only multiply connections and bounds.
+        // One stream holds every message in order of need; five, the default, only multiply connections and
+        // bounds.
         maxStreams: 1,
         timeout: CONNECT_MS,
         retryMaxBackoff: Duration.from({ milliseconds: STREAM_RETRY_MAX_MS }),

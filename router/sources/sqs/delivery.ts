@@ -21,10 +21,11 @@ const ruleOutput = z.object({
 const NO_CLIENT = 'n/a';
 
 /**
- * What a queue message hands over: the bytes that the gateway published, out of the rule's JSON. A body that is not the
- * rule's is handed over as it is: the router dead-letters what does not decode. The gateway is the topic's second to
- * last level: who may publish to `headgate/<gateway>/…` is decided by the gateway's AWS policy. Where the rule gives the
- * MQTT client id too, both must agree, so that a policy that is too wide lets nobody in.
+ * What a queue message hands over: the bytes that the gateway published, out of the rule's JSON. A body that
+ * is not the rule's is handed over as it is: the router dead-letters what does not decode. The gateway is the
+ * topic's second to last level: who may publish to `headgate/<gateway>/…` is decided by the gateway's AWS
+ * policy. Where the rule gives the MQTT client id too, both must agree, so that a policy that is too wide
+ * lets nobody in.
  */
 export function deliveryOf(source: string, message: Message): Delivery {
   const body = message.Body ?? '';

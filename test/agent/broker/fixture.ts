@@ -1,6 +1,7 @@
 /** A broker on a free port whose intake the test holds in its hand. */
+
+import { Devices } from '../../../agent/broker/access/devices.ts';
 import { Broker } from '../../../agent/broker/broker.ts';
-import { Devices } from '../../../agent/broker/devices.ts';
 import type { Publish } from '../../../agent/broker/intake.ts';
 import type { BrokerOptions } from '../../../agent/broker/options.ts';
 import { NOT_KEPT, type SessionStore } from '../../../agent/broker/persistence/session-log.ts';

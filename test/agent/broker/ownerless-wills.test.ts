@@ -1,17 +1,20 @@
-/** Wills of an agent that was killed: after its restart they go the way that their devices' publishes would go now. */
+/**
+ * Wills of an agent that was killed: after its restart they go the way that their devices' publishes would go
+ * now.
+ */
 
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { type Device, editDeviceFile } from '../../../agent/broker/device-file.ts';
-import { Devices } from '../../../agent/broker/devices.ts';
+import { type Device, editDeviceFile } from '../../../agent/broker/access/device-file.ts';
+import { Devices } from '../../../agent/broker/access/devices.ts';
 import { createIntake, type Publish } from '../../../agent/broker/intake.ts';
 import type { Sessions } from '../../../agent/broker/persistence/sessions.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { testDir } from '../../test-dir.ts';
 import { type LogLine, record, storeOn } from '../store/fixture.ts';
-import { device, loggedIn, login } from './devices-fixture.ts';
+import { device, loggedIn, login } from './access/devices-fixture.ts';
 import { SILENT, sessionsOn, startBroker, until } from './fixture.ts';
 
 const WILL_GRACE_MS = 10_000;

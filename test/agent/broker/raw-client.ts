@@ -1,4 +1,7 @@
-/** An MQTT 3.1.1 client that sends exactly the bytes it is told to, for what a library's client would never send. */
+/**
+ * An MQTT 3.1.1 client that sends exactly the bytes it is told to, for what a library's client would never
+ * send.
+ */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 

@@ -3,15 +3,20 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { NOT_SENT, type OutboundEnvelope, type Outcome, TAKEN_BACK } from '../../../agent/cloud/publisher.ts';
 import { Meter } from '../../../agent/cost/meter.ts';
 import { costReport } from '../../../agent/cost/report.ts';
-import { candidates, initialState, mayHedge, transition } from '../../../agent/routing/core.ts';
+import {
+  NOT_SENT,
+  type OutboundEnvelope,
+  type Outcome,
+  TAKEN_BACK,
+} from '../../../agent/providers/publisher.ts';
+import { candidates, initialState, mayHedge, transition } from '../../../agent/routing/core/core.ts';
 import { type Clock, wallMsOf } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
-import { policySchema } from '../../../shared/policy.ts';
-import { PRICE_SHEETS } from '../../../shared/prices.ts';
-import { standardTariff, type Tariff } from '../../../shared/tariff.ts';
+import { policySchema } from '../../../shared/policy/policy.ts';
+import { PRICE_SHEETS } from '../../../shared/pricing/prices.ts';
+import { standardTariff, type Tariff } from '../../../shared/pricing/tariff.ts';
 import { testDir } from '../../test-dir.ts';
 
 const HOUR_MS = 3_600_000;

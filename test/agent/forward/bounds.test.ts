@@ -1,8 +1,11 @@
-/** What is under way at a provider, through the whole forwarder: bounded, shared with what is live, and fitted to the uplink. */
+/**
+ * What is under way at a provider, through the whole forwarder: bounded, shared with what is live, and fitted
+ * to the uplink.
+ */
 
 import t from 'tap';
-import type { OutboundEnvelope, Outcome } from '../../../agent/cloud/publisher.ts';
-import { DrainRate } from '../../../agent/forward/drain-rate.ts';
+import { DrainRate } from '../../../agent/forward/queue/drain-rate.ts';
+import type { OutboundEnvelope, Outcome } from '../../../agent/providers/publisher.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { appendAll, bufferFile } from '../store/fixture.ts';

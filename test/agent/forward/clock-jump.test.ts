@@ -1,14 +1,14 @@
 /**
- * Failover while the gateway's wall clock jumps (I7). Not a case file: the routing core is given monotonic time and nothing
- * else, so a case could not go wrong by it. What could is what drives it.
+ * Failover while the gateway's wall clock jumps (I7). Not a case file: the routing core is given monotonic
+ * time and nothing else, so a case could not go wrong by it. What could is what drives it.
  */
 import t from 'tap';
-import type { Outcome } from '../../../agent/cloud/publisher.ts';
-import { LiveRouting } from '../../../agent/forward/live-routing.ts';
-import type { Effect } from '../../../agent/routing/core.ts';
+import type { Outcome } from '../../../agent/providers/publisher.ts';
+import type { Effect } from '../../../agent/routing/core/core.ts';
+import { LiveRouting } from '../../../agent/routing/live-routing.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
-import { facts, policyOf } from '../routing/world.ts';
+import { facts, policyOf } from '../routing/core/world.ts';
 
 const HOUR_MS = 3_600_000;
 const POLICY = policyOf({
@@ -25,7 +25,10 @@ class JumpingClock extends ManualClock {
   }
 }
 
-/** Five minutes with an outage of `a` from 60 s to 120 s; `jumps`: at which second the wall clock jumps, and how far. */
+/**
+ * Five minutes with an outage of `a` from 60 s to 120 s; `jumps`: at which second the wall clock jumps, and
+ * how far.
+ */
 function lived(jumps: Readonly<Record<number, number>>): { steps: string[]; wallTimes: string[] } {
   const clock = new JumpingClock(Date.parse('2026-11-21T08:00:00Z'));
   const steps: string[] = [];

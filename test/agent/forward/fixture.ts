@@ -1,15 +1,16 @@
 /** A forwarder between a real store and publishers that answer as told. */
-import type { OutboundEnvelope, Outcome, Publisher } from '../../../agent/cloud/publisher.ts';
+
+import { Sender } from '../../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../../agent/forward/forwarder.ts';
-import { LiveRouting } from '../../../agent/forward/live-routing.ts';
-import { Sender } from '../../../agent/forward/sender.ts';
+import type { OutboundEnvelope, Outcome, Publisher } from '../../../agent/providers/publisher.ts';
+import { LiveRouting } from '../../../agent/routing/live-routing.ts';
 import type { Store } from '../../../agent/store/store.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
-import { policySchema } from '../../../shared/policy.ts';
+import { policySchema } from '../../../shared/policy/policy.ts';
 import { storeOn } from '../store/fixture.ts';
 
 export const ANSWER_MS = 40;

@@ -1,4 +1,7 @@
-/** The forwarder between a real store and publishers that answer as told: what reaches the providers, and what stays in the buffer. */
+/**
+ * The forwarder between a real store and publishers that answer as told: what reaches the providers, and what
+ * stays in the buffer.
+ */
 
 import t from 'tap';
 import { systemClock } from '../../../shared/clock.ts';

@@ -1,8 +1,11 @@
-/** The queue of a stream that waits for receipts: what is kept, what is free, what is sent again and through whom (I3). */
+/**
+ * The queue of a stream that waits for receipts: what is kept, what is free, what is sent again and through
+ * whom (I3).
+ */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import { type Run, StreamQueue } from '../../../agent/forward/stream-queue.ts';
+import { type Run, StreamQueue } from '../../../agent/forward/queue/stream-queue.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 

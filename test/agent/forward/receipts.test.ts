@@ -1,22 +1,27 @@
 /**
- * The forwarder of a stream that waits for receipts, between a real store, providers that deliver to a router's rules (or do not),
- * and the receipts that these rules make.
+ * The forwarder of a stream that waits for receipts, between a real store, providers that deliver to a
+ * router's rules (or do not), and the receipts that these rules make.
  */
 
 import t, { type Test } from 'tap';
-import type { Publisher } from '../../../agent/cloud/publisher.ts';
+import { ReceiptTracker } from '../../../agent/downlink/receipt-tracker.ts';
+import { Sender } from '../../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../../agent/forward/forwarder.ts';
-import { LiveRouting } from '../../../agent/forward/live-routing.ts';
-import { ReceiptTracker } from '../../../agent/forward/receipt-tracker.ts';
-import { Sender } from '../../../agent/forward/sender.ts';
+import type { Publisher } from '../../../agent/providers/publisher.ts';
+import { LiveRouting } from '../../../agent/routing/live-routing.ts';
 import type { Store } from '../../../agent/store/store.ts';
-import { absorb, completenessOf, EMPTY_STREAM, type StreamState } from '../../../router/ledger/rules.ts';
+import {
+  absorb,
+  completenessOf,
+  EMPTY_STREAM,
+  type StreamState,
+} from '../../../router/ledger/rules/rules.ts';
 import { streamReceipts } from '../../../router/receipts/receipt.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
-import { policySchema } from '../../../shared/policy.ts';
+import { policySchema } from '../../../shared/policy/policy.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import { until } from '../../loopback/gcp-support.ts';
 import { testDir } from '../../test-dir.ts';

@@ -1,6 +1,6 @@
 import t from 'tap';
+import { StreamQueue } from '../../../agent/forward/queue/stream-queue.ts';
 import { RowReader } from '../../../agent/forward/row-reader.ts';
-import { StreamQueue } from '../../../agent/forward/stream-queue.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { testDir } from '../../test-dir.ts';

@@ -1,6 +1,6 @@
 /** explain of a real agent: now, and at moments of the past. */
 import t from 'tap';
-import type { Explanation, PastExplanation } from '../../../shared/explanation.ts';
+import type { Explanation, PastExplanation } from '../../../shared/admin-api/explanation.ts';
 import { gatewayWith, until } from './gateway.ts';
 
 t.test('explain --at says what held then, and explain what each score is made of', async (t) => {

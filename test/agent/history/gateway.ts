@@ -10,7 +10,7 @@ import { systemClock } from '../../../shared/clock.ts';
 import { headgate } from '../../cli/run.ts';
 import { AgentProcess, configFile } from '../../crash/agent-process.ts';
 import { testDir } from '../../test-dir.ts';
-import { type Broker, startBroker } from '../cloud/mqtt-support.ts';
+import { type Broker, startBroker } from '../providers/mqtt/support.ts';
 
 export interface Gateway {
   dir: string;

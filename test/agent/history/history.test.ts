@@ -1,15 +1,15 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { explainAt } from '../../../agent/history/at.ts';
+import { explainAt } from '../../../agent/history/explain-at.ts';
 import { History } from '../../../agent/history/history.ts';
 import { BootClocks } from '../../../agent/history/read.ts';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
-import { policySchema } from '../../../shared/policy.ts';
+import { policySchema } from '../../../shared/policy/policy.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { facts } from '../routing/world.ts';
+import { facts } from '../routing/core/world.ts';
 
 const DAY_MS = 86_400_000;
 const MINUTE_MS = 60_000;

@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import type { Outcome } from '../../../agent/cloud/publisher.ts';
 import { type Line, type LineOf, parseLine } from '../../../agent/history/lines.ts';
-import { Load } from '../../../agent/history/load.ts';
+import { Load } from '../../../agent/history/stream-load.ts';
 import { Tries } from '../../../agent/history/tries.ts';
-import type { SimulationReport } from '../../../shared/simulation.ts';
+import type { Outcome } from '../../../agent/providers/publisher.ts';
+import type { SimulationReport } from '../../../shared/admin-api/simulation.ts';
 import { headgate } from '../../cli/run.ts';
 import { gatewayWith, until } from './gateway.ts';
 

@@ -1,8 +1,8 @@
 import { appendFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import type { WhereAnswer } from '../../../shared/admin-api/where.ts';
 import { wallMsOf } from '../../../shared/clock.ts';
-import type { WhereAnswer } from '../../../shared/where.ts';
 import { gatewayWith, until } from './gateway.ts';
 
 const POLICY = {

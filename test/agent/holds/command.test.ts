@@ -1,7 +1,7 @@
 /** `headgate hold` against a real agent, over its restarts. */
 import { request } from 'node:http';
 import t from 'tap';
-import type { Explanation } from '../../../shared/explanation.ts';
+import type { Explanation } from '../../../shared/admin-api/explanation.ts';
 import { gatewayWith, until } from '../history/gateway.ts';
 
 /** A PUT as a program on this machine sends it, and with headers as it would not. */

@@ -1,10 +1,13 @@
-/** What the buffer keeps when it may not keep all: the written rule, and a gap for everything that went (I3, I10). */
+/**
+ * What the buffer keeps when it may not keep all: the written rule, and a gap for everything that went (I3,
+ * I10).
+ */
 
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import t from 'tap';
-import { BufferDatabase } from '../../../agent/store/database.ts';
 import { decodeRecords, decodeState } from '../../../agent/store/decode.ts';
+import { BufferDatabase } from '../../../agent/store/file/database.ts';
 import { type Holding, nextVictim, type StreamLimits } from '../../../agent/store/limits.ts';
 import { testDir } from '../../test-dir.ts';
 import { bufferFile, columnsOf, contents, noise, record, storeOn } from './fixture.ts';

@@ -1,4 +1,7 @@
-/** A disk or a file that fails: intake is refused while it lasts, goes on afterwards, and no id comes twice (I2, I9). */
+/**
+ * A disk or a file that fails: intake is refused while it lasts, goes on afterwards, and no id comes twice
+ * (I2, I9).
+ */
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, fstatSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
@@ -82,7 +85,8 @@ t.test('a file whose pages are well and whose contents are not is set aside as w
 const skip = spawnSync('prlimit', ['--version']).status === 0 ? false : 'needs prlimit (util-linux)';
 t.test('a failed commit refuses its records; the store reopens under a new epoch', { skip }, async (t) => {
   const file = bufferFile(testDir(t));
-  // Node ignores the signal that comes with EFBIG; hooks that the test runner puts into NODE_OPTIONS would end it.
+  // Node ignores the signal that comes with EFBIG; hooks that the test runner puts into NODE_OPTIONS would
+  // end it.
   const command = `unset NODE_OPTIONS; ulimit -S -f ${FILE_LIMIT_KIB}; exec "$0" "$@"`;
   const child = spawn('bash', ['-c', command, process.execPath, APPENDER, file, '2000'], {
     stdio: ['ignore', 'pipe', 'inherit'],

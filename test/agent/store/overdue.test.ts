@@ -1,4 +1,7 @@
-/** Streams that are acknowledged from memory, while the disk does not take what they hold: the loss does not grow (I1, I9). */
+/**
+ * Streams that are acknowledged from memory, while the disk does not take what they hold: the loss does not
+ * grow (I1, I9).
+ */
 
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** Rows that wait for a receipt, on a real file: freed by it alone, and still waiting after a restart (I3). */
+/**
+ * Rows that wait for a receipt, on a real file: freed by it alone, and still waiting after a restart (I3).
+ */
 
 import t from 'tap';
 import { testDir } from '../../test-dir.ts';

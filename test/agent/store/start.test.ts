@@ -1,4 +1,7 @@
-/** A disk that refuses at the start: the store starts all the same, says what it is, and opens the file when it can (I9). */
+/**
+ * A disk that refuses at the start: the store starts all the same, says what it is, and opens the file when
+ * it can (I9).
+ */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';

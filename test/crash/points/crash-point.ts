@@ -1,6 +1,7 @@
 /**
- * Where the store can be cut off. Each point lies between two steps of the real store on a real file: SQLite is not cut within a
- * statement, its own tests do that (sqlite.org/testing.html), and random kills of the whole agent do (../cycles.ts).
+ * Where the store can be cut off. Each point lies between two steps of the real store on a real file: SQLite
+ * is not cut within a statement, its own tests do that (sqlite.org/testing.html), and random kills of the
+ * whole agent do (../cycles.ts).
  */
 
 export type CrashPoint =
@@ -52,7 +53,10 @@ export interface CrashCase extends Step {
   phase: Phase;
   /** On a file that does not exist yet; else on one that an earlier life left, killed too. */
   fresh?: true;
-  /** What of the life that was cut off must be found: its epoch's number is spent, its batch, its acceptance, its gap. */
+  /**
+   * What of the life that was cut off must be found: its epoch's number is spent, its batch, its acceptance,
+   * its gap.
+   */
   durable: { epoch: boolean; batch: boolean; acceptance: boolean; gap: boolean };
   property: string;
 }

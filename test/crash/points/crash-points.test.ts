@@ -1,6 +1,7 @@
 /**
- * Every crash point of the store is hit, and after each one holds: acknowledged rows that were not freed are there, no id comes
- * twice, the next start is a new epoch (I1, I2, I3). Each case also says what it left, so that a point that moved is noticed.
+ * Every crash point of the store is hit, and after each one holds: acknowledged rows that were not freed are
+ * there, no id comes twice, the next start is a new epoch (I1, I2, I3). Each case also says what it left, so
+ * that a point that moved is noticed.
  */
 
 import { spawn } from 'node:child_process';

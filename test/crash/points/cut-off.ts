@@ -1,6 +1,7 @@
 /**
- * Loaded with `--import` into a process that runs the real store, and by that into its thread: ends the process with SIGKILL at one
- * step of the thread. The production code has no hook for it; every step goes through better-sqlite3 or the thread's port.
+ * Loaded with `--import` into a process that runs the real store, and by that into its thread: ends the
+ * process with SIGKILL at one step of the thread. The production code has no hook for it; every step goes
+ * through better-sqlite3 or the thread's port.
  */
 import { existsSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';

@@ -1,10 +1,11 @@
 /**
- * One life of the real store on argv[2], to be cut off at the step that ./cut-off.ts was told, in the phase argv[3] (absent: after all
- * rows of a first life are in). Writes at once what it was told to `<argv[2]>.told`: `acked <epoch> <seq> <payload>`, `accepted <epoch> <first> <last>`,
- * `given-up <epoch> <first> <last>`.
+ * One life of the real store on argv[2], to be cut off at the step that ./cut-off.ts was told, in the phase
+ * argv[3] (absent: after all rows of a first life are in). Writes at once what it was told to
+ * `<argv[2]>.told`: `acked <epoch> <seq> <payload>`, `accepted <epoch> <first> <last>`, `given-up <epoch>
+ * <first> <last>`.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
-import type { SessionItem } from '../../../agent/store/session-items.ts';
+import type { SessionItem } from '../../../agent/store/file/session-items.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { noise, record, storeOn, texts } from '../../agent/store/fixture.ts';
 import { ANSWERED, type Phase } from './crash-point.ts';

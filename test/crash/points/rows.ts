@@ -6,5 +6,8 @@ export const ACCEPTED = { first: 3, last: 8 };
 export const GIVEN_UP = { first: 9, last: 9 };
 /** Each with what the broker keeps of a QoS 2 publish. */
 export const BATCH_ROWS = 5;
-/** Appended and delivered to leave more unused pages of 4 KiB than the store keeps (agent/store/database.ts). */
+/**
+ * Appended and delivered to leave more unused pages of 4 KiB than the store keeps
+ * (agent/store/file/database.ts).
+ */
 export const BULK = { rows: 2000, payloadBytes: 4000 };

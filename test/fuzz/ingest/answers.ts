@@ -1,8 +1,9 @@
 /**
- * What a source's publisher is to hear of a message. A cloud takes every message that is not too large for it: only the router
- * finds out what is in it. The router's own endpoint says so at once, in a way that ends the sender's tries (I9).
+ * What a source's publisher is to hear of a message. A cloud takes every message that is not too large for
+ * it: only the router finds out what is in it. The router's own endpoint says so at once, in a way that ends
+ * the sender's tries (I9).
  */
-import type { Outcome } from '../../../agent/cloud/publisher.ts';
+import type { Outcome } from '../../../agent/providers/publisher.ts';
 
 /** The bytes were damaged on the way: docs/https.md. */
 const DAMAGED: ReadonlySet<string> = new Set([
@@ -19,7 +20,10 @@ export function isFinal({ kind }: Outcome): boolean {
   return kind === 'accepted' || kind === 'rejected';
 }
 
-/** What is wrong with what the router's own endpoint said of a message that became a dead letter for `reason`; null if nothing. */
+/**
+ * What is wrong with what the router's own endpoint said of a message that became a dead letter for `reason`;
+ * null if nothing.
+ */
 export function wrongAnswer(outcome: Outcome | undefined, reason: string): string | null {
   const isForeign = reason === 'foreign-gateway';
   const status = isForeign ? 403 : DAMAGED.has(reason) ? 400 : 422;

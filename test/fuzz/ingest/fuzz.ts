@@ -1,12 +1,13 @@
 /**
- * Hostile envelopes through every source of a real router, valid ones between them. At the end the ledger holds exactly what
- * was valid (I5), each hostile message is a dead letter with its reason, and the router stops as it should (I9).
+ * Hostile envelopes through every source of a real router, valid ones between them. At the end the ledger
+ * holds exactly what was valid (I5), each hostile message is a dead letter with its reason, and the router
+ * stops as it should (I9).
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Outcome } from '../../../agent/cloud/publisher.ts';
+import type { Outcome } from '../../../agent/providers/publisher.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openLedger } from '../../../router/ledger/open.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
@@ -33,8 +34,9 @@ const TOO_LARGE_AT = 20;
 /** Valid envelopes of one source on their way: more would only measure a queue. */
 const ON_THEIR_WAY_MAX = 8;
 /**
- * A valid envelope that takes longer from its cloud's acknowledgement to the ledger was held up by the others. A message whose
- * receipt was lost on its way is given out again by SQS only after the visibility timeout, a minute.
+ * A valid envelope that takes longer from its cloud's acknowledgement to the ledger was held up by the
+ * others. A message whose receipt was lost on its way is given out again by SQS only after the visibility
+ * timeout, a minute.
  */
 const VALID_MS_MAX = 90_000;
 /** After this long without a valid record arriving, the router counts as stalled. */
@@ -56,7 +58,10 @@ export interface IngestFuzzResult {
   /** Dead letters, by source: more than were sent where a provider delivered again. */
   letters: Record<string, number>;
   records: number;
-  /** From the acknowledgement of a valid envelope by its cloud to its records in the ledger, at the worst, by source. */
+  /**
+   * From the acknowledgement of a valid envelope by its cloud to its records in the ledger, at the worst, by
+   * source.
+   */
   validMsMax: Record<string, number>;
   problems: string[];
 }
@@ -198,7 +203,10 @@ class Run {
     await this.#publishHostile(way, hostile(kind, fields.below(2 ** 31)));
   }
 
-  /** As large as the way takes, which is read and is no envelope; or a byte more, which the way or the router refuses. */
+  /**
+   * As large as the way takes, which is read and is no envelope; or a byte more, which the way or the router
+   * refuses.
+   */
   async #sendLarge(way: Way, kind: 'largest' | 'too large', fields: Fields): Promise<void> {
     const { source, bytesMax, refusesLarger } = way;
     const one = noise(kind, kind === 'largest' ? bytesMax : bytesMax + 1, fields.below(2 ** 31));
@@ -285,7 +293,10 @@ class Run {
     }
   }
 
-  /** Until nothing is left that the router may still do, or it does nothing; the last word is that of the comparison. */
+  /**
+   * Until nothing is left that the router may still do, or it does nothing; the last word is that of the
+   * comparison.
+   */
   async #settled(): Promise<void> {
     let settledBefore = -1;
     for (let movedMs = clock.monoMs(); clock.monoMs() - movedMs < STALL_MS; ) {

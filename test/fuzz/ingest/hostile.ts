@@ -1,6 +1,6 @@
 /**
- * Hostile envelopes, each with the reasons that it may be refused for. Made from a seed alone, so that any of them can be
- * made again by its number.
+ * Hostile envelopes, each with the reasons that it may be refused for. Made from a seed alone, so that any of
+ * them can be made again by its number.
  */
 import { constants, crc32, zstdCompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';

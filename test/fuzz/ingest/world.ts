@@ -1,6 +1,6 @@
 /**
- * The three loopback clouds and an MQTT broker in this process, and a real router that reads them in one of its own, where
- * gateways also post to it.
+ * The three loopback clouds and an MQTT broker in this process, and a real router that reads them in one of
+ * its own, where gateways also post to it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,9 +11,9 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { Aedes } from 'aedes';
 import { stringify } from 'yaml';
-import { openPublisher } from '../../../agent/cloud/providers.ts';
-import type { Publisher } from '../../../agent/cloud/publisher.ts';
-import { agentConfigSchema } from '../../../agent/config.ts';
+import { agentConfigSchema } from '../../../agent/config/config.ts';
+import { openPublisher } from '../../../agent/providers/open.ts';
+import type { Publisher } from '../../../agent/providers/publisher.ts';
 import { fiveFreePorts } from '../../../demo/http.ts';
 import { createAwsCloud } from '../../../loopback/aws.ts';
 import { createAzureCloud } from '../../../loopback/azure.ts';
@@ -21,15 +21,15 @@ import { createCertificateAuthority, type KeyAndCertificate } from '../../../loo
 import { createGcpCloud } from '../../../loopback/gcp.ts';
 import type { RouterConfig } from '../../../router/config.ts';
 import { routerConfigSchema } from '../../../router/config.ts';
+import type { RouterStatus } from '../../../shared/admin-api/status.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
-import type { RouterStatus } from '../../../shared/status.ts';
 
 const BIN = fileURLToPath(new URL('../../../bin/headgate.js', import.meta.url));
 /**
- * Node's words on the Pub/Sub SDK, whose next lease extension comes after 0.9 × deadline − latency (lease-manager.js): less
- * than nothing on a machine that is slow enough.
+ * Node's words on the Pub/Sub SDK, whose next lease extension comes after 0.9 × deadline − latency
+ * (lease-manager.js): less than nothing on a machine that is slow enough.
  */
 const NO_COMPLAINT = /TimeoutNegativeWarning|^Timeout duration was set to 1\.$|--trace-warnings/;
 const READY_MS_MAX = 120_000;
@@ -145,7 +145,10 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   return world;
 }
 
-/** A publisher stays below its provider's bound; that of IoT Core leaves it to IoT Core to say what is too much. */
+/**
+ * A publisher stays below its provider's bound; that of IoT Core leaves it to IoT Core to say what is too
+ * much.
+ */
 function boundsOf({ type, maxEnvelopeBytes }: Publisher): Pick<Way, 'bytesMax' | 'refusesLarger'> {
   switch (type) {
     case 'mqtt':

@@ -1,7 +1,10 @@
-/** Child of the crash test: a feed whose process dies at its n-th cursor, after the write. Arguments: ledger, file, n. */
+/**
+ * Child of the crash test: a feed whose process dies at its n-th cursor, after the write. Arguments: ledger,
+ * file, n.
+ */
 import { createFeed } from '../../../router/feeds/feed.ts';
-import { createNdjsonSink } from '../../../router/feeds/ndjson.ts';
-import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { createNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';

@@ -1,4 +1,6 @@
-/** The order of `hold_back` against random arrival orders, on a real ledger (I11), and what bounds it (I10). */
+/**
+ * The order of `hold_back` against random arrival orders, on a real ledger (I11), and what bounds it (I10).
+ */
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,7 +12,7 @@ import type { HoldBackLimits } from '../../../router/feeds/hold-back.ts';
 import { openHoldBackReader } from '../../../router/feeds/hold-back-reader.ts';
 import { type FeedReader, START } from '../../../router/feeds/reader.ts';
 import type { FeedPosition, Ledger, LedgerEntry, LedgerRecord } from '../../../router/ledger/ledger.ts';
-import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';

@@ -1,6 +1,6 @@
 /** Dead letters as people and the retry see them. Part of the contract. */
 import type { Test } from 'tap';
-import { retryDeadLetters } from '../../../router/dead-letter-retry.ts';
+import { retryDeadLetters } from '../../../router/ingest/dead-letter-retry.ts';
 import type { DeadLetter } from '../../../router/ledger/ledger.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';

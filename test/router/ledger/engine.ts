@@ -1,11 +1,14 @@
 /** What the contract needs of a ledger engine. Each engine has a module that exports this as `engine`. */
 import { pathToFileURL } from 'node:url';
-import type { ConflictPolicyOf } from '../../../router/ledger/conflict-policy.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
+import type { ConflictPolicyOf } from '../../../router/ledger/rules/conflict-policy.ts';
 
 export interface LedgerEngine {
   name: string;
-  /** Opens the ledger at `place`, made when there is none: opening one place again, also in another process, is a reopen. */
+  /**
+   * Opens the ledger at `place`, made when there is none: opening one place again, also in another process,
+   * is a reopen.
+   */
   open(place: string, options?: { conflictPolicyOf?: ConflictPolicyOf }): Promise<Ledger>;
   /** A new place. `folder` is an empty folder of the test's. */
   place(folder: string, name: string): string;

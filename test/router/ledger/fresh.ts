@@ -2,7 +2,7 @@
 
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
-import type { LedgerUpkeep } from '../../../router/ledger/upkeep.ts';
+import type { LedgerUpkeep } from '../../../router/ledger/maintenance.ts';
 import { testDir } from '../../test-dir.ts';
 import type { LedgerEngine } from './engine.ts';
 

@@ -1,4 +1,7 @@
-/** kill -9 of a process that is committing: what was acknowledged is there, what was not is there whole or not at all (I5). */
+/**
+ * kill -9 of a process that is committing: what was acknowledged is there, what was not is there whole or not
+ * at all (I5).
+ */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -37,7 +40,10 @@ export async function testKill(t: Test, engineFile: string): Promise<void> {
   }
 }
 
-/** Runs the child until it has acknowledged a few commits and `delayMs` more; returns the last number acknowledged. */
+/**
+ * Runs the child until it has acknowledged a few commits and `delayMs` more; returns the last number
+ * acknowledged.
+ */
 async function commitAndKill(
   engineFile: string,
   place: string,
@@ -61,7 +67,10 @@ async function commitAndKill(
   return Number(output.split('\n').slice(0, -1).at(-1) ?? 0);
 }
 
-/** Checks that every commit is there whole or not at all, and that the seen sets say the same; returns how many there are. */
+/**
+ * Checks that every commit is there whole or not at all, and that the seen sets say the same; returns how
+ * many there are.
+ */
 async function wholeCommits(t: Test, engine: LedgerEngine, place: string): Promise<number> {
   const ledger = await engine.open(place);
   const records: LedgerRecord[] = [];

@@ -73,7 +73,10 @@ export function listingCases(t: Test, engine: LedgerEngine): void {
   });
 }
 
-/** Two streams in each epoch of each gateway, made in another order than that of their names; some are written twice. */
+/**
+ * Two streams in each epoch of each gateway, made in another order than that of their names; some are written
+ * twice.
+ */
 async function feed(ledger: Ledger): Promise<void> {
   for (const [i, gateway] of GATEWAYS.toReversed().entries()) {
     await ledger.commit(

@@ -1,13 +1,14 @@
 /**
- * A ledger as plain Maps and loops, without interval sets, transactions or caches, and random histories to compare an
- * engine with: overlapping, repeated and conflicting envelopes, gaps, seals, several epochs, reopening in between (I5, I6).
+ * A ledger as plain Maps and loops, without interval sets, transactions or caches, and random histories to
+ * compare an engine with: overlapping, repeated and conflicting envelopes, gaps, seals, several epochs,
+ * reopening in between (I5, I6).
  */
 
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Test } from 'tap';
-import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/conflict-policy.ts';
 import type { CommitResult, Ledger, LedgerEntry, RangeOutcome } from '../../../router/ledger/ledger.ts';
+import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/rules/conflict-policy.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { GapReason } from '../../../shared/record.ts';
 import { testDir } from '../../test-dir.ts';

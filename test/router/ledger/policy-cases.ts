@@ -1,4 +1,7 @@
-/** What stands when two contents come under one id, by the stream's policy; nothing is ever lost of either (I6). Part of the contract. */
+/**
+ * What stands when two contents come under one id, by the stream's policy; nothing is ever lost of either
+ * (I6). Part of the contract.
+ */
 import type { Test } from 'tap';
 import type { Ledger, LedgerConflict } from '../../../router/ledger/ledger.ts';
 import type { LedgerEngine } from './engine.ts';

@@ -1,7 +1,7 @@
 /** Records leave by age and size; their ids stay known (I5). Part of the contract. */
 import type { Test } from 'tap';
+import type { LedgerUpkeep } from '../../../router/ledger/maintenance.ts';
 import { type RetentionRules, retentionRules } from '../../../router/ledger/retention.ts';
-import type { LedgerUpkeep } from '../../../router/ledger/upkeep.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry, gap, seqs } from './envelopes.ts';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { conflictPolicyOf, conflictRules } from '../../../router/ledger/conflict-policy.ts';
+import { conflictPolicyOf, conflictRules } from '../../../router/ledger/rules/conflict-policy.ts';
 import { matchesPattern } from '../../../router/ledger/stream-pattern.ts';
 
 t.test('* stands for any characters, also none', async (t) => {

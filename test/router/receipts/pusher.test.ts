@@ -2,13 +2,13 @@
 
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import type { Carried, Carrier } from '../../../router/receipts/carrier.ts';
 import { type PusherOptions, ReceiptPusher } from '../../../router/receipts/pusher.ts';
 import { Receipts } from '../../../router/receipts/receipts.ts';
-import { SparseLog } from '../../../router/sparse-log.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
+import { SparseLog } from '../../../shared/sparse-log.ts';
 import { deps, until } from '../../loopback/gcp-support.ts';
 import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';

@@ -1,7 +1,10 @@
-/** What receipts say is never more than the ledger's rules can state (I6), whatever is left out for the bounds (I10). */
+/**
+ * What receipts say is never more than the ledger's rules can state (I6), whatever is left out for the bounds
+ * (I10).
+ */
 import fc from 'fast-check';
 import t from 'tap';
-import { absorb, completenessOf, EMPTY_STREAM } from '../../../router/ledger/rules.ts';
+import { absorb, completenessOf, EMPTY_STREAM } from '../../../router/ledger/rules/rules.ts';
 import { streamReceipts } from '../../../router/receipts/receipt.ts';
 import { coveredBy, RECEIPT_BYTES_MAX, readReceipt, receiptJson } from '../../../shared/receipt.ts';
 import { envelope, gap, seqs } from '../ledger/envelopes.ts';

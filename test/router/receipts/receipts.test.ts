@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { Receipts } from '../../../router/receipts/receipts.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 import { testDir } from '../../test-dir.ts';

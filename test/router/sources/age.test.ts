@@ -3,8 +3,8 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t from 'tap';
-import { createIngest } from '../../../router/ingest.ts';
-import { openSqliteLedger } from '../../../router/ledger/sqlite.ts';
+import { createIngest } from '../../../router/ingest/ingest.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { SourceAges } from '../../../router/sources/age.ts';
 import type { Delivery } from '../../../router/sources/source.ts';
 import { systemClock } from '../../../shared/clock.ts';

@@ -1,4 +1,7 @@
-/** The reference form against cases whose results were worked out by hand; the arithmetic stands with each case. */
+/**
+ * The reference form against cases whose results were worked out by hand; the arithmetic stands with each
+ * case.
+ */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { z } from 'zod';

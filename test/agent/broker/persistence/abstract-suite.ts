@@ -1,4 +1,7 @@
-/** aedes-persistence's own suite for implementations, on our sessions above a real store. Run by suite.test.ts. */
+/**
+ * aedes-persistence's own suite for implementations, on our sessions above a real store. Run by
+ * suite.test.ts.
+ */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';

@@ -11,7 +11,10 @@ import { inbox, life } from './life.ts';
 const WILL_GRACE_MS = 10_000;
 const CLIENTS = ['display', 'panel', 'lamp'];
 
-/** A folder with the sessions of three clients that are away, two retained messages, and what waits for the clients. */
+/**
+ * A folder with the sessions of three clients that are away, two retained messages, and what waits for the
+ * clients.
+ */
 async function disk(place: string): Promise<string> {
   const file = bufferFile(join(place, 'mount', 'data'));
   mkdirSync(join(place, 'mount'));

@@ -1,4 +1,7 @@
-/** What waits for clients: how packets are matched, whatever the order of the answers, and what is held of them. */
+/**
+ * What waits for clients: how packets are matched, whatever the order of the answers, and what is held of
+ * them.
+ */
 import type { AedesPublishPacket } from 'aedes';
 import t from 'tap';
 import { OutgoingQueues, type QueueChange } from '../../../../agent/broker/persistence/outgoing.ts';

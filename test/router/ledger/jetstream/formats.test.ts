@@ -1,9 +1,13 @@
 /** What earlier versions wrote is read; what they could not read does not look like what they wrote. */
 import { decode, encode } from 'cborg';
 import t from 'tap';
-import { type CommitEntry, decodeCommit, encodeCommit } from '../../../../router/ledger/jetstream/commit.ts';
-import { pageFolding, placeOf } from '../../../../router/ledger/jetstream/page-fold.ts';
-import { streamFolding } from '../../../../router/ledger/jetstream/stream-fold.ts';
+import {
+  type CommitEntry,
+  decodeCommit,
+  encodeCommit,
+} from '../../../../router/ledger/jetstream/log/commit-format.ts';
+import { pageFolding, placeOf } from '../../../../router/ledger/jetstream/log/page-fold.ts';
+import { streamFolding } from '../../../../router/ledger/jetstream/log/stream-fold.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 
 const none = new Uint8Array();

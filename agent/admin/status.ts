@@ -1,0 +1,119 @@
+/** The agent's JSON routes: `/v1/status`, `/v1/costs`. Types in shared/admin-api/status.ts. */
+
+import type { AgentStatus, AgentStreamStatus, ProviderStatus } from '../../shared/admin-api/status.ts';
+import type { AdminRoute } from '../../shared/admin-server.ts';
+import { type Clock, isoTime } from '../../shared/clock.ts';
+import { packageVersion } from '../../shared/version.ts';
+import type { Broker } from '../broker/broker.ts';
+import type { BootClock } from '../clock/boot-clock.ts';
+import type { AgentConfig } from '../config/config.ts';
+import type { Meter } from '../cost/meter.ts';
+import { costReport } from '../cost/report.ts';
+import type { Sender } from '../forward/delivery/sender.ts';
+import type { Forwarder } from '../forward/forwarder.ts';
+import type { Holds } from '../holds/holds.ts';
+import { holdTexts } from '../holds/text.ts';
+import type { CredentialPublisher } from '../providers/credentials/rotating-publisher.ts';
+import type { LiveRouting } from '../routing/live-routing.ts';
+import type { Store } from '../store/store.ts';
+
+export interface AgentParts {
+  config: AgentConfig;
+  store: Store;
+  broker: Broker;
+  forwarder: Forwarder;
+  routing: LiveRouting;
+  senders: ReadonlyMap<string, Sender>;
+  meter: Meter;
+  holds: Holds;
+  publishers: ReadonlyMap<string, CredentialPublisher>;
+  bootClock: BootClock;
+  clock: Clock;
+}
+
+const NO_SENDER = { accepted: 0, failed: 0, units: 0 };
+
+export function agentRoutes(parts: AgentParts): Record<string, AdminRoute> {
+  const startedMs = parts.clock.monoMs();
+  return {
+    '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }),
+    '/v1/costs': () => ({
+      status: 200,
+      body: costReport(parts.meter.reading(), parts.config.policy.cost),
+    }),
+  };
+}
+
+async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentStatus> {
+  const { config, store, broker, routing, bootClock, clock } = parts;
+  const { rows, bytes, fileBytes, walBytes } = await store.stats();
+  const { quality, offsetMs } = bootClock.current();
+  return {
+    kind: 'agent',
+    gateway: config.gateway,
+    version: packageVersion(),
+    epoch: store.epoch,
+    uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
+    clock: { quality, offsetMs },
+    broker: broker.stats(),
+    buffer: { rows, bytes, fileBytes, walBytes, state: store.state() },
+    streams: streams(parts),
+    providers: providers(parts),
+    switches: [...routing.switches()],
+  };
+}
+
+function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[] {
+  return forwarder.streams().map(({ timeToDrainMs, ...stream }) => {
+    const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
+    return {
+      ...stream,
+      chosen: routing.using(stream.name, copies),
+      timeToDrainSeconds: timeToDrainMs === null ? null : Math.ceil(timeToDrainMs / 1000),
+    };
+  });
+}
+
+/**
+ * A provider's score is the one it has for the stream it serves, or for the first stream when it serves none.
+ */
+function providers({
+  config,
+  routing,
+  senders,
+  publishers,
+  holds: manual,
+  clock,
+}: AgentParts): ProviderStatus[] {
+  const explained = Object.keys(config.policy.streams).flatMap((stream) => routing.explain(stream));
+  return routing.providers().map((provider) => {
+    const { provider: name, health, holds, latencyP50Ms, latencyP95Ms, successRate } = provider;
+    const own = explained.filter((entry) => entry.provider === name);
+    const shown = own.find((entry) => entry.chosen) ?? own[0];
+    const configured = config.providers.find((entry) => entry.name === name);
+    const { accepted, failed, units } = senders.get(name)?.counters ?? NO_SENDER;
+    return {
+      name,
+      type: configured?.type ?? 'unknown',
+      region: configured?.region ?? '',
+      health,
+      sinceMs: Math.round(clock.monoMs() - provider.sinceMs),
+      score: shown?.score ?? 0,
+      parts: shown?.parts ?? { cost: 0, performance: 0, compliance: 0, reliability: 0 },
+      holds: holdTexts(name, holds, manual),
+      p50Ms: latencyP50Ms,
+      p95Ms: latencyP95Ms,
+      successRate,
+      accepted,
+      failed,
+      units,
+      credentials: credentials(publishers.get(name)),
+    };
+  });
+}
+
+function credentials(publisher: CredentialPublisher | undefined): ProviderStatus['credentials'] {
+  if (!publisher) return { slot: 'credentials', standing: 'untried', expiresAt: null };
+  const { inUse, standing, expiresMs } = publisher.credentials();
+  return { slot: inUse, standing, expiresAt: expiresMs === null ? null : isoTime(expiresMs) };
+}

@@ -1,0 +1,58 @@
+/**
+ * What a device may publish and subscribe to. Rules only allow, so their order does not matter and adding one
+ * never takes anything away; what no rule allows is refused. A device without any rule, its own or of a
+ * group, has the default one, under which devices never meet each other.
+ */
+import { topicMatches } from '../../../shared/policy/topic-filter.ts';
+
+export interface AclRule {
+  allow: 'publish' | 'subscribe' | 'both';
+  /** Topic filter; `%u` stands for the device's name, `%c` for the MQTT client id. */
+  topic: string;
+}
+
+const DEFAULT_RULES: readonly AclRule[] = [{ allow: 'both', topic: 'devices/%u/#' }];
+
+/** The rules of one connection. */
+export interface Acl {
+  mayPublish(topic: string): boolean;
+  /** Whether one rule allows every topic that `filter` can match. */
+  maySubscribe(filter: string): boolean;
+  /** Whether a message on `topic` may be delivered: rules can change while a subscription stays. */
+  mayReceive(topic: string): boolean;
+}
+
+/** `username` and `clientId` must be free of wildcards: they become part of topic filters. */
+export function createAcl(rules: readonly AclRule[], who: { username: string; clientId: string }): Acl {
+  const filters = (what: AclRule['allow']): string[] =>
+    (rules.length === 0 ? DEFAULT_RULES : rules)
+      .filter(({ allow }) => allow === what || allow === 'both')
+      .map(({ topic }) =>
+        topic.replaceAll(/%[uc]/g, (mark) => (mark === '%u' ? who.username : who.clientId)),
+      );
+  const publish = filters('publish');
+  const subscribe = filters('subscribe');
+  return {
+    mayPublish: (topic) => publish.some((filter) => topicMatches(filter, topic)),
+    maySubscribe: (asked) => subscribe.some((allowed) => filterCovers(allowed, asked)),
+    mayReceive: (topic) => subscribe.some((filter) => topicMatches(filter, topic)),
+  };
+}
+
+/**
+ * Whether every topic that matches `asked` also matches `allowed` (MQTT 3.1.1 section 4.7). Both must be
+ * valid filters.
+ */
+function filterCovers(allowed: string, asked: string): boolean {
+  // [MQTT-4.7.2-1]: a leading wildcard matches no topic that begins with "$".
+  if (asked.startsWith('$') && /^[+#]/.test(allowed)) return false;
+  const wanted = allowed.split('/');
+  const levels = asked.split('/');
+  for (const [index, level] of wanted.entries()) {
+    if (level === '#') return true;
+    const found = levels[index];
+    if (found === undefined || found === '#') return false;
+    if (level !== '+' && level !== found) return false;
+  }
+  return wanted.length === levels.length;
+}

@@ -1,0 +1,114 @@
+/**
+ * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time and few wait. A
+ * password that was right is remembered for some minutes as an HMAC under a key that only this process has: a
+ * thousand devices that come back at once cost nothing. An unknown device costs the same scrypt as a wrong
+ * password, so that time tells nobody which names exist. An address with many failures is refused before any
+ * of it, also what would be remembered: the quick way must not be one for guessing.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { Clock } from '../../../shared/clock.ts';
+import type { Entropy } from '../../../shared/entropy.ts';
+import { unknownPassword, verifyPassword } from './password.ts';
+
+const CONCURRENT_MAX = 2;
+/** Waiting longer than this many scrypts is longer than devices wait for a CONNACK. */
+const WAITING_MAX = 1000;
+const FAILURES_MAX = 10;
+const FAILURES_WINDOW_MS = 60_000;
+const ADDRESSES_MAX = 10_000;
+const REMEMBERED_MS = 600_000;
+const REMEMBERED_MAX = 10_000;
+
+/**
+ * `wrong`: no such device, or not its password. `limited`: too many failures from that address. `busy`: too
+ * many logins at once.
+ */
+export type LoginResult = 'ok' | 'wrong' | 'limited' | 'busy';
+
+export interface Login {
+  name: string;
+  /** The device's stored password hash; null for a device that is not known or has none. */
+  hash: string | null;
+  password: Uint8Array;
+  /** Where it comes from. */
+  address: string;
+}
+
+export class Logins {
+  readonly #clock: Clock;
+  readonly #key: Uint8Array;
+  readonly #unknown: string;
+  readonly #remembered = new Map<string, { tag: Buffer; untilMs: number }>();
+  readonly #failures = new Map<string, { count: number; untilMs: number }>();
+  readonly #waiting: Array<() => void> = [];
+  #running = 0;
+
+  constructor(clock: Clock, entropy: Entropy) {
+    this.#clock = clock;
+    this.#key = entropy.bytes(32);
+    this.#unknown = unknownPassword(entropy);
+  }
+
+  async check(login: Login): Promise<LoginResult> {
+    if (this.#isLimited(login.address)) return 'limited';
+    const tag = this.#tagOf(login);
+    if (tag && this.#isRemembered(login.name, tag)) return 'ok';
+    if (this.#waiting.length >= WAITING_MAX) return 'busy';
+    if (this.#running >= CONCURRENT_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#running += 1;
+    try {
+      // Others from there may have failed meanwhile: a burst gets no more tries than one after the other.
+      if (this.#isLimited(login.address)) return 'limited';
+      const right = await verifyPassword(login.password, login.hash ?? this.#unknown);
+      if (!right || !tag) {
+        this.#addFailure(login.address);
+        return 'wrong';
+      }
+      keep(this.#remembered, login.name, { tag, untilMs: this.#now() + REMEMBERED_MS }, REMEMBERED_MAX);
+      return 'ok';
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#running -= 1;
+    }
+  }
+
+  /**
+   * Holds the stored hash too, so that a new password ends what was remembered. Null where no password can be
+   * right.
+   */
+  #tagOf({ name, hash, password }: Login): Buffer | null {
+    if (hash === null) return null;
+    return createHmac('sha256', this.#key).update(`${name}\0${hash}\0`).update(password).digest();
+  }
+
+  #isRemembered(name: string, tag: Buffer): boolean {
+    const known = this.#remembered.get(name);
+    return known !== undefined && this.#now() < known.untilMs && timingSafeEqual(known.tag, tag);
+  }
+
+  #isLimited(address: string): boolean {
+    const known = this.#failures.get(address);
+    return known !== undefined && this.#now() < known.untilMs && known.count >= FAILURES_MAX;
+  }
+
+  #addFailure(address: string): void {
+    const known = this.#failures.get(address);
+    const now = this.#now();
+    if (known && now < known.untilMs) known.count += 1;
+    else keep(this.#failures, address, { count: 1, untilMs: now + FAILURES_WINDOW_MS }, ADDRESSES_MAX);
+  }
+
+  #now(): number {
+    return this.#clock.monoMs();
+  }
+}
+
+/** Sets an entry as the newest; over `max` the oldest goes (I10). */
+function keep<T>(map: Map<string, T>, key: string, value: T, max: number): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size <= max) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
+}

@@ -1,0 +1,49 @@
+/**
+ * What a client has sent and nobody has answered yet is bounded (I10). aedes 1.2.0 means to read a chunk when
+ * the packets of the one before are answered, but counts each arrival of bytes as an answer: with packets
+ * that come one by one it reads on whatever waits for the disk. Here its read finds nothing while too much is
+ * unanswered; the last answer reads on. Ordinary clients, whose windows are smaller, never notice.
+ */
+import type { Client } from 'aedes';
+
+const PACKETS_MAX = 1000;
+/** Since nothing was unanswered. */
+const BYTES_MAX = 2 ** 20;
+
+/** Call before the client has read anything. */
+export function limitUnanswered(client: Client): void {
+  const { conn } = client;
+  const answer: unknown = Reflect.get(client, '_nextBatch');
+  const parser: unknown = Reflect.get(client, '_parser');
+  if (typeof answer !== 'function' || !isEmitter(parser)) {
+    throw new Error('aedes changed: no packets and answers to count');
+  }
+  let packets = 0;
+  let bytes = 0;
+  // Before aedes' own listener, which may answer at once.
+  parser.prependListener('packet', ({ length }) => {
+    packets += 1;
+    bytes += length;
+  });
+  Reflect.set(client, '_nextBatch', (...result: unknown[]) => {
+    // Once in a connection's life aedes calls it without a packet.
+    packets = Math.max(0, packets - 1);
+    if (packets === 0) bytes = 0;
+    Reflect.apply(answer, client, result);
+  });
+  const read = conn.read.bind(conn);
+  conn.read = (size?: number) => {
+    const isTooMuch = packets > 0 && (packets >= PACKETS_MAX || bytes >= BYTES_MAX);
+    return isTooMuch && size !== 0 ? null : read(size);
+  };
+}
+
+interface Emitter {
+  prependListener(event: 'packet', listener: (packet: { length: number }) => void): void;
+}
+
+function isEmitter(value: unknown): value is Emitter {
+  return (
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, 'prependListener') === 'function'
+  );
+}

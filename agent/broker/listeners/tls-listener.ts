@@ -1,0 +1,84 @@
+/**
+ * MQTT over TLS 1.2 or newer. Certificate, key and client authorities are read again when their files change.
+ */
+import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { createServer, type TLSSocket } from 'node:tls';
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import {
+  readTlsFiles,
+  stampOfTlsFiles,
+  TLS_FILES_POLL_MS,
+  type TlsFiles,
+  tlsFilesFollower,
+} from '../../../shared/tls-files.ts';
+import { type CertificateName, certificateNameOf, type DeviceNameField } from '../access/certificate-name.ts';
+import type { ListenerAuth } from '../access/gate.ts';
+
+export interface TlsOptions extends TlsFiles {
+  auth: ListenerAuth;
+  /** What of a client certificate names the device. */
+  deviceName: DeviceNameField;
+}
+
+interface TlsListenerOptions {
+  tls: TlsOptions;
+  handshakeTimeoutMs: number;
+  clock: Clock;
+  log: Logger;
+  /** Asked before the handshake, which is what costs; false: the connection is over. */
+  isAdmitted(socket: Socket): boolean;
+  onConnection(socket: TLSSocket, certificate: CertificateName | null): void;
+  /** A handshake failed, or a client certificate is not of the authorities. */
+  onRefused(address: string, problem: string): void;
+}
+
+/**
+ * The server, not yet listening; rejects when the files cannot be read or do not fit together. `end` before
+ * its close.
+ */
+export async function createTlsListener(
+  options: TlsListenerOptions,
+): Promise<{ server: Server; end: () => void }> {
+  const { tls, handshakeTimeoutMs, clock, log, isAdmitted, onConnection, onRefused } = options;
+  const stamp = await stampOfTlsFiles(tls);
+  const handshaker = createServer({
+    ...(await readTlsFiles(tls)),
+    requestCert: tls.auth !== 'password',
+    // With `either`, a client without a certificate goes on to its password; a wrong one is refused below.
+    rejectUnauthorized: tls.auth === 'certificate' || tls.auth === 'both',
+    handshakeTimeout: handshakeTimeoutMs,
+  });
+  const handshakes = new Map<string, Socket>();
+  const server = createTcpServer({ noDelay: true }, (socket) => {
+    if (!isAdmitted(socket)) return;
+    const key = endOf(socket);
+    handshakes.set(key, socket);
+    socket.once('close', () => handshakes.delete(key));
+    handshaker.emit('connection', socket);
+  });
+  handshaker.on('secureConnection', (socket) => {
+    handshakes.delete(endOf(socket));
+    const certificate = tls.auth === 'password' ? null : certificateNameOf(socket, tls.deviceName);
+    if (certificate !== null && !socket.authorized) {
+      onRefused(socket.remoteAddress ?? '', errorText(socket.authorizationError));
+      socket.destroy();
+      return;
+    }
+    onConnection(socket, certificate);
+  });
+  handshaker.on('tlsClientError', (error, socket) => onRefused(socket.remoteAddress ?? '', errorText(error)));
+  const follow = tlsFilesFollower(handshaker, stamp, { files: tls, component: 'broker', log });
+  const polling = clock.every(TLS_FILES_POLL_MS, () => void follow());
+  return {
+    server,
+    end() {
+      polling.cancel();
+      for (const socket of handshakes.values()) socket.destroy();
+    },
+  };
+}
+
+function endOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}

@@ -1,0 +1,48 @@
+/** How many connections may begin in a second, from everywhere and from one address. */
+import type { Clock } from '../../../shared/clock.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** A fleet that comes back after a power cut comes at once. */
+const BURST_SECONDS = 4;
+/** Addresses that are remembered; the one that is longest quiet goes first (I10). */
+const ADDRESSES_MAX = 10_000;
+
+export interface ConnectLimits {
+  /** Per second; 0: no limit. */
+  maxConnectRate: number;
+  maxConnectRatePerAddress: number;
+}
+
+export class ConnectRate {
+  readonly #limits: ConnectLimits;
+  readonly #clock: Clock;
+  readonly #all: TokenBucket;
+  readonly #byAddress = new Map<string, TokenBucket>();
+
+  constructor(limits: ConnectLimits, clock: Clock) {
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#all = new TokenBucket(limits.maxConnectRate, BURST_SECONDS, clock.monoMs());
+  }
+
+  /** Whether one more may begin now. */
+  allows(address: string): boolean {
+    const now = this.#clock.monoMs();
+    // The address first: one that knocks too often must not use up what is there for all.
+    if (this.#limits.maxConnectRatePerAddress > 0 && !this.#bucketOf(address, now).tryTake(now)) return false;
+    return this.#limits.maxConnectRate === 0 || this.#all.tryTake(now);
+  }
+
+  #bucketOf(address: string, nowMs: number): TokenBucket {
+    const bucket =
+      this.#byAddress.get(address) ??
+      new TokenBucket(this.#limits.maxConnectRatePerAddress, BURST_SECONDS, nowMs);
+    this.#byAddress.delete(address);
+    this.#byAddress.set(address, bucket);
+    if (this.#byAddress.size > ADDRESSES_MAX) {
+      const [quietest] = this.#byAddress.keys();
+      if (quietest !== undefined) this.#byAddress.delete(quietest);
+    }
+    return bucket;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * A token bucket that may run into debt: what has arrived cannot be sent back, so it is paid for afterwards,
+ * by waiting. https://en.wikipedia.org/wiki/Token_bucket
+ */
+export class TokenBucket {
+  readonly #perMs: number;
+  readonly #capacity: number;
+  #tokens: number;
+  #atMs: number;
+
+  /** Full at first: `burstSeconds` of its rate. */
+  constructor(perSecond: number, burstSeconds: number, nowMs: number) {
+    this.#perMs = perSecond / 1000;
+    this.#capacity = perSecond * burstSeconds;
+    this.#tokens = this.#capacity;
+    this.#atMs = nowMs;
+  }
+
+  /**
+   * Takes `cost`; returns for how many milliseconds whoever caused it has to wait, 0 when there was enough.
+   */
+  take(cost: number, nowMs: number): number {
+    this.#refill(nowMs);
+    this.#tokens -= cost;
+    return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
+  }
+
+  /** Takes one if there is one. */
+  tryTake(nowMs: number): boolean {
+    this.#refill(nowMs);
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+
+  #refill(nowMs: number): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#atMs) * this.#perMs);
+    this.#atMs = nowMs;
+  }
+}

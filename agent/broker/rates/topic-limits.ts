@@ -1,0 +1,71 @@
+/**
+ * What topics of publishes and filters must be, whoever sends them: MQTT 3.1.1 section 4.7, and the
+ * configured limits.
+ */
+import type { Client } from 'aedes';
+import { topicMatches, topicNameProblem } from '../../../shared/policy/topic-filter.ts';
+import type { RefusalReason } from '../refusals.ts';
+
+/** Good topics that are remembered: devices publish to few, again and again (I10). */
+const TOPICS_KNOWN_MAX = 10_000;
+
+export interface TopicLimits {
+  maxTopicBytes: number;
+  maxTopicLevels: number;
+  /** Of one client. */
+  maxSubscriptions: number;
+}
+
+export interface TopicRulesOptions {
+  limits: TopicLimits;
+  /** Filters of topics that stay between devices. */
+  localTopics: readonly string[];
+}
+
+export class TopicRules {
+  readonly #limits: TopicLimits;
+  readonly #localTopics: readonly string[];
+  /** Whether it stays here, of topics that are good. */
+  readonly #good = new Map<string, boolean>();
+
+  constructor({ limits, localTopics }: TopicRulesOptions) {
+    this.#limits = limits;
+    this.#localTopics = localTopics;
+  }
+
+  /** Whether what is published there is not recorded. Of good topics only. */
+  isLocal(topic: string): boolean {
+    return this.#localTopics.length > 0 && this.#good.get(topic) === true;
+  }
+
+  /** Null when a device may publish to it, as far as the topic alone goes. */
+  refusal(topic: string): RefusalReason | null {
+    if (this.#good.has(topic)) return null;
+    if (this.#isTooLarge(topic)) return 'topic-limit';
+    if (topic.startsWith('$')) return 'reserved-topic';
+    if (topicNameProblem(topic) !== null) return 'invalid-topic';
+    if (this.#good.size >= TOPICS_KNOWN_MAX) this.#good.clear();
+    this.#good.set(
+      topic,
+      this.#localTopics.some((filter) => topicMatches(filter, topic)),
+    );
+    return null;
+  }
+
+  /** Null when a client may have the subscription, as far as the filter and their number go. */
+  subscriptionRefusal(client: Client, filter: string): RefusalReason | null {
+    if (filter.startsWith('$')) return 'reserved-topic';
+    if (this.#isTooLarge(filter)) return 'topic-limit';
+    const held: unknown = Reflect.get(client, 'subscriptions');
+    const isNew = typeof held === 'object' && held !== null && !Object.hasOwn(held, filter);
+    return isNew && Object.keys(held).length >= this.#limits.maxSubscriptions ? 'subscription-limit' : null;
+  }
+
+  /** Of a topic or a filter. */
+  #isTooLarge(topic: string): boolean {
+    const { maxTopicBytes, maxTopicLevels } = this.#limits;
+    // A UTF-16 unit takes at most three bytes.
+    if (topic.length * 3 > maxTopicBytes && Buffer.byteLength(topic) > maxTopicBytes) return true;
+    return topic.length >= maxTopicLevels && topic.split('/').length > maxTopicLevels;
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What the gateway knows about time (I7). A Pi has no battery clock and boots in 1970, so records carry
+ * monotonic time and the id of the boot it counts from; this adds how that time maps to the wall clock, and
+ * whether to believe it.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import type { Entropy } from '../../shared/entropy.ts';
+import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { Service } from '../../shared/service.ts';
+
+/** A new random value at each boot of the machine; proc(5). */
+const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
+const READ_EVERY_MS = 10_000;
+/** A wall clock that moved further than this against monotonic time was set, not steered. */
+const JUMP_MS = 2000;
+/**
+ * 2025-01-01. This program is younger: a clock that shows less is wrong, whoever says that it is
+ * synchronised.
+ */
+const EARLIEST_WALL_MS = 1_735_689_600_000;
+
+/**
+ * Id of the boot that monotonic time counts from. Where the kernel tells none, one that no other process
+ * shares.
+ */
+export function readBootId(entropy: Entropy): string {
+  if (existsSync(BOOT_ID_FILE)) return readFileSync(BOOT_ID_FILE, 'utf8').trim();
+  return Buffer.from(entropy.bytes(16)).toString('hex');
+}
+
+export interface BootClockOptions {
+  bootId: string;
+  clock: Clock;
+  log: Logger;
+  /** Whether somebody keeps the wall clock right. */
+  isSynchronised: () => boolean;
+}
+
+/** `lastMs`: how far the last one went, in milliseconds; 0 before the first. */
+export interface ClockJumps {
+  count: number;
+  lastMs: number;
+}
+
+export class BootClock implements Service {
+  readonly #bootId: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #isSynchronised: () => boolean;
+  readonly #listeners: Array<(clock: EnvelopeClock) => void> = [];
+  #current: EnvelopeClock;
+  #jumps: ClockJumps = { count: 0, lastMs: 0 };
+  #timer: Timer | null = null;
+
+  constructor(options: BootClockOptions) {
+    this.#bootId = options.bootId;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#isSynchronised = options.isSynchronised;
+    this.#current = this.#read();
+  }
+
+  /** The mapping as last read, at most ten seconds ago. */
+  current(): EnvelopeClock {
+    return this.#current;
+  }
+
+  /** Jumps of the wall clock while it counted as synchronised, since start. */
+  jumps(): ClockJumps {
+    return this.#jumps;
+  }
+
+  /** Called after each reading, every ten seconds. */
+  onRead(listener: (clock: EnvelopeClock) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async start(): Promise<void> {
+    this.#refresh();
+    this.#timer ??= this.#clock.every(READ_EVERY_MS, () => this.#refresh());
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #refresh(): void {
+    const before = this.#current;
+    const now = this.#read();
+    this.#current = now;
+    this.#judge(now.offsetMs - before.offsetMs, before.quality);
+    if (now.quality !== before.quality) this.#log.info({ event: 'clock.quality', quality: now.quality });
+    for (const listener of this.#listeners) listener(now);
+  }
+
+  /**
+   * From a clock that nobody kept right, a jump is the correction that was waited for. From one that was
+   * right, it is news.
+   */
+  #judge(movedMs: number, quality: EnvelopeClock['quality']): void {
+    if (Math.abs(movedMs) <= JUMP_MS) return;
+    if (quality === 'unsynchronised') {
+      this.#log.info({ event: 'clock.corrected', movedMs });
+      return;
+    }
+    this.#jumps = { count: this.#jumps.count + 1, lastMs: movedMs };
+    this.#log.warn({ event: 'clock.jump', jumpMs: movedMs });
+  }
+
+  #read(): EnvelopeClock {
+    const wallMs = this.#clock.wallMs();
+    const isRight = this.#isSynchronised() && wallMs >= EARLIEST_WALL_MS;
+    return {
+      bootId: this.#bootId,
+      offsetMs: Math.round(wallMs - this.#clock.monoMs()),
+      quality: isRight ? 'synchronised' : 'unsynchronised',
+    };
+  }
+}

@@ -1,0 +1,85 @@
+/** The long poll at a router. Every answer, also one without news, is a sign that the router is there. */
+import type { Clock } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
+import { type RouterAnswer, RouterClient, statusText } from '../providers/https/router-client.ts';
+import type { ReceiptQuestion } from './downlink.ts';
+import type { HttpsDownlinkConfig } from './options.ts';
+import type { ReceiptTracker } from './receipt-tracker.ts';
+import type { ReceiptReceiver } from './receiver.ts';
+
+type RouterConnection = Pick<RouterClient, 'send' | 'close'>;
+
+/**
+ * How long the router may hold a request: shorter while something waits for a receipt, so that its absence is
+ * noticed.
+ */
+const WAIT_S = 20;
+const WAIT_BUSY_S = 2;
+/** Beyond that an answer is overdue: the router waits out its own interval too. */
+const SLACK_MS = 10_000;
+const SPACING_MS = 250;
+
+export interface LongPollOptions {
+  config: HttpsDownlinkConfig;
+  gateway: string;
+  receiver: ReceiptReceiver;
+  tracker: Pick<ReceiptTracker, 'heard' | 'lost' | 'isWaiting'>;
+  clock: Clock;
+  /** Rejects when it cannot be tried. Default: one over TLS. */
+  open?: (config: HttpsDownlinkConfig, clock: Clock) => Promise<RouterConnection>;
+}
+
+export class LongPoll implements ReceiptQuestion {
+  readonly spacingMs = SPACING_MS;
+  readonly #options: LongPollOptions;
+  #client: RouterConnection | null = null;
+  #closed: boolean = false;
+
+  constructor(options: LongPollOptions) {
+    this.#options = options;
+  }
+
+  async ask(): Promise<string | null> {
+    const problem = await this.#poll();
+    if (this.#closed) return problem;
+    if (problem === null) this.#options.tracker.heard();
+    else this.#options.tracker.lost();
+    return problem;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client?.close();
+  }
+
+  async #poll(): Promise<string | null> {
+    const { config, gateway, receiver, tracker, clock, open = RouterClient.open } = this.#options;
+    try {
+      this.#client ??= await open(config, clock);
+    } catch (error) {
+      return errorText(error);
+    }
+    const client = this.#client;
+    // Stopped while it was opened.
+    if (this.#closed) client.close();
+    const waitS = tracker.isWaiting ? WAIT_BUSY_S : WAIT_S;
+    const path = `v1/gateways/${gateway}/downlink?after=${receiver.version}&wait=${waitS}`;
+    return this.#taken(await client.send({ method: 'GET', path, gateway }, waitS * 1000 + SLACK_MS));
+  }
+
+  #taken(answer: RouterAnswer): string | null {
+    const { receiver, config } = this.#options;
+    if (answer.kind === 'failed') return answer.text;
+    if (answer.status === 204) return null;
+    if (answer.status === 200) {
+      const result = receiver.receive(config.name, answer.body);
+      return result === 'malformed' ? 'its answer is no receipt' : null;
+    }
+    // Files may be renewed meanwhile: they are read again.
+    if ((answer.status === 401 || answer.status === 403) && !answer.clockMoved) {
+      this.#client?.close();
+      this.#client = null;
+    }
+    return statusText(answer.status);
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Receipts through AWS: the desired state of a named shadow, looked at again and again. The shadow keeps the
+ * newest, so that none is lost by being away; one that was there the last time says nothing.
+ */
+import { z } from 'zod';
+import { openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
+import type { Clock } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
+import { timeLimit } from '../../shared/time-limit.ts';
+import { outcomeOf } from '../providers/aws/outcome.ts';
+import type { ReceiptQuestion } from './downlink.ts';
+import type { AwsDownlinkConfig } from './options.ts';
+import type { ReceiptTracker } from './receipt-tracker.ts';
+import type { ReceiptReceiver } from './receiver.ts';
+import { TwoSlots } from './two-slots.ts';
+
+const ASK_MS = 10_000;
+
+/** "Device Shadow service documents": `version` counts the updates of the document. */
+const shadowDocument = z.object({
+  version: z.number(),
+  state: z.object({ desired: z.unknown().optional() }),
+});
+
+export interface ShadowQuestionOptions {
+  config: AwsDownlinkConfig;
+  gateway: string;
+  receiver: ReceiptReceiver;
+  tracker: Pick<ReceiptTracker, 'told'>;
+  clock: Clock;
+}
+
+export class ShadowQuestion implements ReceiptQuestion {
+  readonly spacingMs: number;
+  readonly #options: ShadowQuestionOptions;
+  readonly #slots: TwoSlots<AwsDownlinkConfig>;
+  readonly #closing = new AbortController();
+  #connection: ShadowConnection | null = null;
+  /** Of the document that was looked at last. */
+  #seenVersion: number | null = null;
+
+  constructor(options: ShadowQuestionOptions) {
+    this.#options = options;
+    this.#slots = new TwoSlots(options.config);
+    this.spacingMs = options.config.interval;
+  }
+
+  async ask(): Promise<string | null> {
+    try {
+      this.#connection ??= await openShadows(this.#slots.current, 1);
+    } catch (error) {
+      return errorText(error);
+    }
+    const { client } = this.#connection;
+    const offsetMs = client.config.systemClockOffset;
+    const limit = timeLimit(this.#options.clock, ASK_MS, this.#closing.signal);
+    let payload: Uint8Array;
+    try {
+      payload = await this.#get(this.#connection, limit.signal);
+    } catch (error) {
+      return this.#problem(error, client.config.systemClockOffset - offsetMs);
+    } finally {
+      limit.end();
+    }
+    this.#take(payload);
+    return null;
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#connection?.client.destroy();
+  }
+
+  async #get({ sdk, client }: ShadowConnection, abortSignal: AbortSignal): Promise<Uint8Array> {
+    const { gateway: thingName, config } = this.#options;
+    const command = new sdk.GetThingShadowCommand({ thingName, shadowName: config.shadow });
+    const { payload } = await client.send(command, { abortSignal });
+    return payload ?? new Uint8Array();
+  }
+
+  #take(payload: Uint8Array): void {
+    const { receiver, tracker, config } = this.#options;
+    const document = shadowDocument.safeParse(jsonOf(payload));
+    if (document.success && document.data.version === this.#seenVersion) return;
+    this.#seenVersion = document.data?.version ?? null;
+    const body = Buffer.from(JSON.stringify(document.data?.state.desired ?? null));
+    if (receiver.receive(config.name, body) === 'applied') tracker.told();
+  }
+
+  /** Null where there is no shadow yet, which is no problem. */
+  #problem(error: unknown, clockMovedMs: number): string | null {
+    const outcome = outcomeOf(error, { beforeSending: false, clockMovedMs });
+    const cause = 'cause' in outcome ? outcome.cause : null;
+    if (cause === 'not-found') return null;
+    if (cause === 'unauthorized') this.#slots.refused();
+    // No answer at all: the SDK was seen with its sockets stuck after days (aws-sdk-js-v3#7835).
+    if (cause === 'unauthorized' || outcome.kind === 'unknown') {
+      this.#connection?.client.destroy();
+      this.#connection = null;
+    }
+    return 'detail' in outcome ? outcome.detail : outcome.kind;
+  }
+}
+
+function jsonOf(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload).toString());
+  } catch {
+    return undefined; // Not JSON: no document either.
+  }
+}

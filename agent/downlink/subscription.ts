@@ -1,0 +1,82 @@
+/**
+ * Receipts through a Pub/Sub subscription of this gateway's own. Each pull is held by Pub/Sub until something
+ * comes. Whatever comes is acknowledged once it is looked at: a receipt that is lost with a crash is made
+ * good by the next.
+ */
+import type { Clock } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
+import type { ReceiptQuestion } from './downlink.ts';
+import type { GcpDownlinkConfig } from './options.ts';
+import type { ReceiptTracker } from './receipt-tracker.ts';
+import type { ReceiptReceiver } from './receiver.ts';
+import type { SubscriptionPull } from './subscription-pull.ts';
+import { TwoSlots } from './two-slots.ts';
+
+const SPACING_MS = 1000;
+/** Whose receipt it is; a subscription's filter goes by it. */
+const GATEWAY_ATTRIBUTE = 'gateway';
+
+export interface SubscriptionOptions {
+  config: GcpDownlinkConfig;
+  gateway: string;
+  receiver: ReceiptReceiver;
+  tracker: Pick<ReceiptTracker, 'told'>;
+  clock: Clock;
+}
+
+export class SubscriptionQuestion implements ReceiptQuestion {
+  readonly spacingMs = SPACING_MS;
+  readonly #options: SubscriptionOptions;
+  readonly #slots: TwoSlots<GcpDownlinkConfig>;
+  #pull: SubscriptionPull | null = null;
+  #closed: boolean = false;
+
+  constructor(options: SubscriptionOptions) {
+    this.#options = options;
+    this.#slots = new TwoSlots(options.config);
+  }
+
+  async ask(): Promise<string | null> {
+    try {
+      this.#pull ??= await this.#open();
+    } catch (error) {
+      this.#slots.refused();
+      return errorText(error);
+    }
+    const pull = this.#pull;
+    // Stopped while it was opened.
+    if (this.#closed) pull.cut();
+    const answer = await pull.next();
+    if (answer.kind === 'messages') {
+      this.#take(answer.messages);
+      return pull.acknowledge(answer.messages.map(({ ackId }) => ackId));
+    }
+    if (answer.unauthorized) {
+      // The files of either slot may be renewed meanwhile: they are read again.
+      pull.cut();
+      this.#pull = null;
+      this.#slots.refused();
+    }
+    return answer.problem;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#pull?.cut();
+  }
+
+  async #open(): Promise<SubscriptionPull> {
+    const { SubscriptionPull: Pull } = await import('./subscription-pull.ts');
+    return Pull.open(this.#slots.current, this.#options.clock);
+  }
+
+  #take(messages: ReadonlyArray<{ data: Uint8Array; attributes: Record<string, string> }>): void {
+    const { receiver, tracker, gateway, config } = this.#options;
+    let applied: boolean = false;
+    for (const { data, attributes } of messages) {
+      if (attributes[GATEWAY_ATTRIBUTE] !== gateway) receiver.passOver();
+      else if (receiver.receive(config.name, data) === 'applied') applied = true;
+    }
+    if (applied) tracker.told();
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Receipts through Azure: a desired property of the device's twin, read over the connection of the provider
+ * that publishes as this device. Read once on each connection, then told of by the hub when it changes; the
+ * twin keeps the newest, so that none is lost by being away.
+ *
+ * A hub of the basic tier has no twins, and ends a connection that asks for one, with all that is published
+ * over it (eclipse-threadx/getting-started#67). So a read that ends connections again and again is tried ever
+ * more rarely.
+ */
+import type { Clock } from '../../shared/clock.ts';
+import type { TwinChannel } from '../providers/azure/twin-channel.ts';
+import type { TwinLink } from '../providers/azure/twin-link.ts';
+import type { ReceiptQuestion } from './downlink.ts';
+import type { AzureDownlinkConfig } from './options.ts';
+import type { ReceiptTracker } from './receipt-tracker.ts';
+import type { ReceiptReceiver } from './receiver.ts';
+
+const WAIT_MS = 20_000;
+const SPACING_MS = 100;
+/** Connections that ended while the twin was read on them, in a row; a hub may restart once. */
+const LOST_MAX = 2;
+const LOST_PAUSE_FIRST_MS = 5 * 60_000;
+const LOST_PAUSE_LAST_MS = 60 * 60_000;
+const LOST =
+  'the connection ended while the twin was read; a hub of the basic tier has no twins, and ends it each time';
+
+export interface TwinQuestionOptions {
+  config: AzureDownlinkConfig;
+  link: TwinLink;
+  receiver: ReceiptReceiver;
+  tracker: Pick<ReceiptTracker, 'told' | 'isWaiting'>;
+  clock: Clock;
+}
+
+export class TwinQuestion implements ReceiptQuestion {
+  readonly spacingMs = SPACING_MS;
+  readonly #options: TwinQuestionOptions;
+  /** Ends the question under way. */
+  #end = new AbortController();
+  /** The connection whose twin was read. */
+  #read: TwinChannel | null = null;
+  /** The receipt that came last: it comes again with each connection. */
+  #seen: string | null = null;
+  #lost = 0;
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: TwinQuestionOptions) {
+    this.#options = options;
+  }
+
+  async ask(): Promise<string | null> {
+    const { clock, config } = this.#options;
+    const end = new AbortController();
+    const timer = clock.setTimer(WAIT_MS, () => end.abort());
+    this.#end = end;
+    const { signal } = end;
+    try {
+      const pauseMs = this.#pausedUntilMs - clock.monoMs();
+      if (pauseMs > 0) {
+        await clock.sleep(Math.min(pauseMs, WAIT_MS), signal);
+        return LOST;
+      }
+      const channel = await this.#channel(signal);
+      if (channel === null) return `the provider ${config.provider} is not connected`;
+      if (channel !== this.#read) return await this.#readTwin(channel, signal);
+      this.#take(await channel.next(signal));
+      return null;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  close(): void {
+    this.#end.abort();
+  }
+
+  /**
+   * While nothing waits for a receipt there is no need for a connection that the provider does not need
+   * itself.
+   */
+  async #channel(signal: AbortSignal): Promise<TwinChannel | null> {
+    const { link, tracker } = this.#options;
+    if (link.channel === null && tracker.isWaiting) await link.connect(signal);
+    else await link.untilOpened(signal);
+    return link.channel;
+  }
+
+  async #readTwin(channel: TwinChannel, signal: AbortSignal): Promise<string | null> {
+    const read = await channel.read(signal);
+    if (read.kind === 'read') {
+      this.#read = channel;
+      this.#lost = 0;
+      this.#take(read.text);
+      return null;
+    }
+    if (!read.connectionLost) {
+      this.#lost = 0;
+      return read.problem;
+    }
+    this.#lost += 1;
+    if (this.#lost < LOST_MAX) return LOST;
+    const pauseMs = Math.min(LOST_PAUSE_LAST_MS, LOST_PAUSE_FIRST_MS * 2 ** (this.#lost - LOST_MAX));
+    this.#pausedUntilMs = this.#options.clock.monoMs() + pauseMs;
+    return LOST;
+  }
+
+  #take(text: string | null): void {
+    const { receiver, tracker, config } = this.#options;
+    if (text === null || text === this.#seen) return;
+    this.#seen = text;
+    if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.told();
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Hedges as the forwarder sends them: when, where to and how they ended. Routing decides (I11); this asks and
+ * counts.
+ */
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import type { Policy } from '../../../shared/policy/policy.ts';
+import type { OutboundEnvelope } from '../../providers/publisher.ts';
+import type { LiveRouting } from '../../routing/live-routing.ts';
+import type { Lane } from '../queue/lanes.ts';
+import type { HedgeEnd } from './delivery.ts';
+import type { Places } from './reservations.ts';
+
+/** Of the tries at one provider that were too slow: hedges sent, and how they ended. */
+export type HedgeCounters = Record<'sent' | HedgeEnd, number>;
+
+export class Hedging {
+  readonly #policy: Policy['hedge'];
+  readonly #routing: LiveRouting;
+  readonly #clock: Clock;
+  readonly #counters = new Map<string, HedgeCounters>();
+
+  constructor(options: {
+    policy: Policy['hedge'];
+    routing: LiveRouting;
+    providers: Iterable<string>;
+    clock: Clock;
+  }) {
+    this.#policy = options.policy;
+    this.#routing = options.routing;
+    this.#clock = options.clock;
+    for (const provider of options.providers) {
+      this.#counters.set(provider, { sent: 0, won: 0, lost: 0, cancelled: 0, failed: 0 });
+    }
+  }
+
+  /** By the provider that was slow. */
+  get counters(): ReadonlyMap<string, Readonly<HedgeCounters>> {
+    return this.#counters;
+  }
+
+  /**
+   * Calls `run` when a try that begins now has outlived its hedge delay. Null when it has none: what waited
+   * out an outage in the buffer can wait a deadline more, and there is so much of it that hedges of it would
+   * eat the budget of the live.
+   */
+  afterDelay(provider: string, message: OutboundEnvelope, lane: Lane, run: () => void): Timer | null {
+    if (lane === 'backlog' && !this.#policy.backlog) return null;
+    const delayMs = this.#routing.hedgeDelayMs(provider, message.bytes.length);
+    return delayMs === null ? null : this.#clock.setTimer(delayMs, run);
+  }
+
+  /** The best other provider with room for it, when the budget allows a hedge now: it is spent then. */
+  take(slow: string, stream: string, exclude: ReadonlySet<string>, places: Places): string | null {
+    if (!this.#routing.mayHedge()) return null;
+    const targets = this.#routing.candidates(stream, exclude, places.turn);
+    const target = targets.find((provider) => places.hold(provider));
+    if (target === undefined) return null;
+    this.#routing.dispatch({ kind: 'hedged' });
+    this.#count(slow, 'sent');
+    return target;
+  }
+
+  ended(slow: string, end: HedgeEnd): void {
+    this.#count(slow, end);
+  }
+
+  #count(slow: string, what: 'sent' | HedgeEnd): void {
+    const counters = this.#counters.get(slow);
+    if (counters) counters[what] += 1;
+  }
+}

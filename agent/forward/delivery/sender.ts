@@ -1,0 +1,218 @@
+/**
+ * One provider as the forwarder uses it: a bounded number of tries under way, each reported to routing and
+ * metered. Senders share nothing, so that what one provider does holds up no other.
+ */
+import type { Clock } from '../../../shared/clock.ts';
+import type { Logger } from '../../../shared/log.ts';
+import type { OutboundEnvelope, Outcome, Publisher } from '../../providers/publisher.ts';
+import type { LiveRouting } from '../../routing/live-routing.ts';
+import type { Lane } from '../queue/lanes.ts';
+import { BacklogWindow } from './backlog-window.ts';
+
+/**
+ * Envelopes under way at one provider at a time, and a probe beside them (I10). The SDKs' own queues stay
+ * empty below this. The backlog never takes all of it, see backlog-window.ts: what is live finds a place.
+ */
+const IN_FLIGHT_MAX = 8;
+/** Failure lines per provider and second; the rest are counted only (I10). */
+const FAILURE_LINES_PER_SECOND = 5;
+
+export interface SenderCounters {
+  accepted: number;
+  failed: number;
+  /** Of these, the tries that an SDK never answered. */
+  abandoned: number;
+  /** Units that the provider bills for what it accepted. */
+  units: number;
+}
+
+/** Told of every try; returns the units that are billed for it. */
+export type CountTry = (provider: string, message: OutboundEnvelope, outcome: Outcome) => number;
+
+/** A place among those under way, held until a try in it ends or it is given back. */
+export interface Place {
+  readonly lane: Lane;
+  /** What was asked for; the envelope has at most these, unless one record alone is larger. */
+  readonly bytes: number;
+}
+
+export class Sender {
+  readonly provider: string;
+  readonly counters: SenderCounters = { accepted: 0, failed: 0, abandoned: 0, units: 0 };
+  readonly #publisher: Publisher;
+  readonly #routing: LiveRouting;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #count: CountTry;
+  readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
+  readonly #window = new BacklogWindow();
+  readonly #tries = new Set<Promise<Outcome>>();
+  #places = 0;
+  #failureLines = 0;
+  #failureSecond = 0;
+
+  constructor(options: {
+    provider: string;
+    publisher: Publisher;
+    routing: LiveRouting;
+    clock: Clock;
+    log: Logger;
+    count: CountTry;
+    onOutcome: (outcome: Outcome, latencyMs: number) => void;
+  }) {
+    this.provider = options.provider;
+    this.#publisher = options.publisher;
+    this.#routing = options.routing;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#count = options.count;
+    this.#onOutcome = options.onOutcome;
+  }
+
+  get maxEnvelopeBytes(): number {
+    return this.#publisher.maxEnvelopeBytes;
+  }
+
+  /** Tries under way, probes among them. */
+  get inFlight(): number {
+    return this.#tries.size;
+  }
+
+  /** Bytes of the backlog that may be under way. */
+  get backlogWindowBytes(): number {
+    return this.#window.bytes;
+  }
+
+  /** What an envelope of the backlog should have now. */
+  get backlogEnvelopeBytes(): number {
+    return this.#window.envelopeBytes(this.#clock.monoMs());
+  }
+
+  /** A place for an envelope of at most `bytes`; null: there is none now. */
+  enter(lane: Lane, bytes: number): Place | null {
+    if (this.#places >= IN_FLIGHT_MAX) return null;
+    if (lane === 'backlog' && !this.#window.enter(bytes, this.#clock.monoMs())) return null;
+    this.#places += 1;
+    return { lane, bytes };
+  }
+
+  /** Gives a place back that no try ended. */
+  leave({ lane, bytes }: Place): void {
+    this.#places -= 1;
+    if (lane === 'backlog') this.#window.leave(bytes);
+  }
+
+  /**
+   * One try, within the deadline that routing gives this provider now; it ends the place. `signal` takes it
+   * back.
+   */
+  send(message: OutboundEnvelope, place: Place, signal?: AbortSignal): Promise<Outcome> {
+    return this.#tracked(this.#send(message, place, signal));
+  }
+
+  /** A try with a heartbeat: beside the places, because one that is full must still be known to work. */
+  probe(message: OutboundEnvelope): Promise<Outcome> {
+    return this.#tracked(this.#try(message, true).then(({ outcome }) => outcome));
+  }
+
+  /** What is under way ends, and is counted. */
+  async close(): Promise<void> {
+    await this.#publisher.close();
+    await Promise.allSettled(this.#tries);
+  }
+
+  #tracked(ended: Promise<Outcome>): Promise<Outcome> {
+    this.#tries.add(ended);
+    const forget = (): void => void this.#tries.delete(ended);
+    ended.then(forget, forget);
+    return ended;
+  }
+
+  async #send(message: OutboundEnvelope, place: Place, signal: AbortSignal | undefined): Promise<Outcome> {
+    try {
+      const { outcome, latencyMs } = await this.#try(message, false, signal);
+      if (place.lane === 'backlog') this.#adapt(message.bytes.length, outcome, latencyMs);
+      return outcome;
+    } finally {
+      this.leave(place);
+    }
+  }
+
+  async #try(
+    message: OutboundEnvelope,
+    probe: boolean,
+    signal?: AbortSignal,
+  ): Promise<{ outcome: Outcome; latencyMs: number }> {
+    const startedMs = this.#clock.monoMs();
+    const deadlineMs = this.#routing.deadlineMs(this.provider, message.bytes.length);
+    const outcome = await this.#publisher.publish(message, deadlineMs, signal);
+    const latencyMs = this.#clock.monoMs() - startedMs;
+    this.counters.units += this.#count(this.provider, message, outcome);
+    if (outcome.kind === 'accepted') {
+      this.counters.accepted += 1;
+      this.#window.saw(latencyMs, this.#clock.monoMs());
+      this.#logAccepted(message, latencyMs);
+    } else if (outcome.kind !== 'cancelled') {
+      this.#failed(message, outcome, latencyMs);
+    }
+    this.#onOutcome(outcome, latencyMs);
+    this.#routing.dispatch({
+      kind: 'published',
+      provider: this.provider,
+      outcome,
+      latencyMs,
+      bytes: message.bytes.length,
+      probe,
+    });
+    return { outcome, latencyMs };
+  }
+
+  /** What an envelope of the backlog says of the way there. */
+  #adapt(bytes: number, outcome: Outcome, latencyMs: number): void {
+    const nowMs = this.#clock.monoMs();
+    if (outcome.kind === 'accepted') this.#window.accepted(bytes, latencyMs, nowMs);
+    const isLate = outcome.kind === 'unknown' && outcome.cause !== 'connection-lost';
+    if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
+  }
+
+  #logAccepted({ properties }: OutboundEnvelope, latencyMs: number): void {
+    const { ep: epoch, st: stream, first, last } = properties;
+    const { provider } = this;
+    this.#log.debug({
+      event: 'publish.accepted',
+      provider,
+      epoch,
+      stream,
+      first,
+      last,
+      latencyMs: Math.round(latencyMs),
+    });
+  }
+
+  #failed(
+    message: OutboundEnvelope,
+    outcome: Exclude<Outcome, { kind: 'accepted' }>,
+    latencyMs: number,
+  ): void {
+    this.counters.failed += 1;
+    if (outcome.kind === 'unknown' && outcome.cause === 'abandoned') this.counters.abandoned += 1;
+    const second = Math.floor(this.#clock.monoMs() / 1000);
+    if (second !== this.#failureSecond) {
+      this.#failureSecond = second;
+      this.#failureLines = 0;
+    }
+    this.#failureLines += 1;
+    if (this.#failureLines > FAILURE_LINES_PER_SECOND) return;
+    const { ep: epoch, st: stream, first, last } = message.properties;
+    this.#log.warn({
+      event: 'publish.failed',
+      provider: this.provider,
+      epoch,
+      stream,
+      first,
+      last,
+      latencyMs: Math.round(latencyMs),
+      ...outcome,
+    });
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The streams of the policy with their queues, as the store holds them; and those that left the policy with
+ * rows in the buffer.
+ */
+import type { Logger } from '../../../shared/log.ts';
+import { type Policy, streamSchema } from '../../../shared/policy/policy.ts';
+import type { Buffer } from '../buffer.ts';
+import type { Settlements } from '../settlements.ts';
+import { Stream } from './stream.ts';
+
+export class Streams {
+  readonly #store: Buffer;
+  readonly #settlements: Settlements;
+  readonly #log: Logger;
+  readonly #streams = new Map<string, Stream>();
+  #turn = 0;
+
+  constructor(options: { policy: Policy; store: Buffer; settlements: Settlements; log: Logger }) {
+    this.#store = options.store;
+    this.#settlements = options.settlements;
+    this.#log = options.log;
+    for (const [name, policy] of Object.entries(options.policy.streams)) {
+      this.#streams.set(name, new Stream(name, policy));
+    }
+  }
+
+  all(): Stream[] {
+    return [...this.#streams.values()];
+  }
+
+  /** All of them, each time another one first: what is scarce goes round. */
+  inTurn(): Stream[] {
+    const all = this.all();
+    this.#turn = (this.#turn + 1) % Math.max(1, all.length);
+    return [...all.slice(this.#turn), ...all.slice(0, this.#turn)];
+  }
+
+  /**
+   * A stream that left the policy with rows in the buffer: routing has no candidates for it, so its rows wait
+   * (I4).
+   */
+  of(name: string): Stream {
+    const known = this.#streams.get(name);
+    if (known) return known;
+    this.#log.warn({ event: 'forward.stream_not_in_policy', stream: name });
+    const stream = new Stream(name, streamSchema.parse({ topics: ['#'] }));
+    this.#streams.set(name, stream);
+    return stream;
+  }
+
+  /**
+   * What the store held when it was opened. A queue that is here already knows more than the disk of what is
+   * under way.
+   */
+  takeOver(): void {
+    const states = this.#store.initialState();
+    for (const { name, queues } of this.#streams.values()) {
+      for (const queue of queues) {
+        if (!states.some(({ epoch, stream }) => epoch === queue.epoch && stream === name)) queue.vanished();
+      }
+    }
+    for (const state of states) {
+      const { queues } = this.of(state.stream);
+      const known = queues.find(({ epoch }) => epoch === state.epoch);
+      if (known) known.reopened(state);
+      else queues.push(this.#settlements.queueOf(this.of(state.stream), state));
+    }
+  }
+}

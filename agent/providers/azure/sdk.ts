@@ -1,0 +1,80 @@
+/**
+ * The vendor's device SDK, loaded at first use: it costs some 25 MB that a gateway without Azure keeps for
+ * itself.
+ */
+import { createRequire } from 'node:module';
+import type { NoRetry } from 'azure-iot-common';
+import type {
+  Client,
+  Message,
+  SharedAccessKeyAuthenticationProvider,
+  SharedAccessSignatureAuthenticationProvider,
+  X509AuthenticationProvider,
+} from 'azure-iot-device';
+import type { Mqtt } from 'azure-iot-device-mqtt';
+import type { MqttBase } from 'azure-iot-mqtt-base';
+
+/**
+ * What this project uses of the MQTT.js client underneath (4.x; its types are not those of the 5.x in our own
+ * tree).
+ */
+export interface RawMqttClient {
+  stream: { destroy(): void };
+  publish: (topic: string, payload: unknown, options: object, done: (error?: Error) => void) => unknown;
+  subscribe(
+    filter: string,
+    options: object,
+    done: (error: Error | null, granted?: Array<{ qos: number }>) => void,
+  ): unknown;
+  emit: (event: string, ...values: unknown[]) => boolean;
+  on(event: 'error', listener: (error: Error) => void): this;
+  on(event: 'close', listener: () => void): this;
+  on(event: 'packetreceive', listener: (packet: { cmd: string }) => void): this;
+  once(event: 'packetreceive', listener: (packet: { cmd: string }) => void): this;
+}
+
+interface RawMqttModule {
+  connect(uri: string, options: object): RawMqttClient;
+}
+
+export interface AzureSdk {
+  Client: typeof Client;
+  Message: typeof Message;
+  Mqtt: typeof Mqtt;
+  MqttBase: typeof MqttBase;
+  NoRetry: typeof NoRetry;
+  KeyAuthentication: typeof SharedAccessKeyAuthenticationProvider;
+  TokenAuthentication: typeof SharedAccessSignatureAuthenticationProvider;
+  X509Authentication: typeof X509AuthenticationProvider;
+  mqtt: RawMqttModule;
+}
+
+let loading: Promise<AzureSdk> | null = null;
+
+export function loadAzureSdk(): Promise<AzureSdk> {
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<AzureSdk> {
+  // These packages are CommonJS whose exports Node cannot name: only their default export holds everything.
+  const [device, transport, base, common] = await Promise.all([
+    import('azure-iot-device'),
+    import('azure-iot-device-mqtt'),
+    import('azure-iot-mqtt-base'),
+    import('azure-iot-common'),
+  ]);
+  // The very MQTT.js that the SDK was written against, wherever npm put it.
+  const require = createRequire(createRequire(import.meta.url).resolve('azure-iot-mqtt-base'));
+  return {
+    Client: device.default.Client,
+    Message: device.default.Message,
+    Mqtt: transport.default.Mqtt,
+    MqttBase: base.default.MqttBase,
+    NoRetry: common.default.NoRetry,
+    KeyAuthentication: device.default.SharedAccessKeyAuthenticationProvider,
+    TokenAuthentication: device.default.SharedAccessSignatureAuthenticationProvider,
+    X509Authentication: device.default.X509AuthenticationProvider,
+    mqtt: require('mqtt') as RawMqttModule,
+  };
+}

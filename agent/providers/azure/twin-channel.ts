@@ -1,0 +1,165 @@
+/**
+ * The receipt in the twin of the device that a connection belongs to (Azure docs, "Communicate with an IoT
+ * hub using the MQTT protocol", "Retrieving a device twin's properties" and "Receiving desired properties
+ * update notifications").
+ *
+ * It speaks over the SDK's connection and past its twin, which does not look at the status of an answer,
+ * throws out of the socket's event where an answer has no body, and has no time-out. So the messages of these
+ * topics are taken before the SDK sees them.
+ */
+
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import { twinText } from '../../../shared/twin-receipt.ts';
+import { orAborted } from './or-aborted.ts';
+import type { RawMqttClient } from './sdk.ts';
+
+const RESPONSES = '$iothub/twin/res/';
+const UPDATES = '$iothub/twin/PATCH/properties/desired/';
+const READ_MS = 10_000;
+
+export type TwinRead =
+  /** Null where there is none yet. */
+  | { kind: 'read'; text: string | null }
+  /** `connectionLost`: by whatever ended it. A hub without twins ends it at once. */
+  | { kind: 'failed'; problem: string; connectionLost: boolean };
+
+export interface TwinChannelOptions {
+  raw: RawMqttClient;
+  /** Resolves with the reason when the connection is over. */
+  over: Promise<string>;
+  clock: Clock;
+  /**
+   * Told the payload bytes of what the hub sends, which it counts as messages: a twin that is read, and each
+   * notice of an update, also of properties that are not ours ("Azure IoT Hub billing information").
+   */
+  metered: (bytes: number) => void;
+}
+
+/** The hub's own word, over a connection that stays. */
+class TwinRefused extends Error {}
+
+export class TwinChannel {
+  readonly #raw: RawMqttClient;
+  readonly #clock: Clock;
+  readonly #metered: (bytes: number) => void;
+  #isOver: boolean = false;
+  #requests = 0;
+  /** Of the read under way, if any. */
+  #settle: (read: TwinRead) => void = () => undefined;
+  /** That nobody asked for yet. Of several the last one counts. */
+  #update: string | null = null;
+  #wake: () => void = () => undefined;
+
+  constructor({ raw, over, clock, metered }: TwinChannelOptions) {
+    this.#raw = raw;
+    this.#clock = clock;
+    this.#metered = metered;
+    void over.then((detail) => {
+      this.#isOver = true;
+      this.#settle(failed(detail, true));
+      this.#wake();
+    });
+    this.#divert();
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /**
+   * Subscribes to updates, then reads: no update falls in between. Settles in ten seconds, or when `signal`
+   * aborts.
+   */
+  async read(signal: AbortSignal): Promise<TwinRead> {
+    const { promise, resolve } = Promise.withResolvers<TwinRead>();
+    this.#settle = resolve;
+    const timer = this.#clock.setTimer(READ_MS, () => resolve(failed(`no answer in ${READ_MS} ms`, false)));
+    const stop = (): void => resolve(failed('stopped', false));
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    void this.#request().catch((error: unknown) =>
+      // MQTT.js gives errors only for a connection that it lost.
+      resolve(failed(errorText(error), !(error instanceof TwinRefused))),
+    );
+    const read = await promise;
+    timer.cancel();
+    signal.removeEventListener('abort', stop);
+    return read;
+  }
+
+  /**
+   * What the newest update says, also one that came before; null when the connection or `signal` ended first.
+   */
+  async next(signal: AbortSignal): Promise<string | null> {
+    const woken = Promise.withResolvers<void>();
+    this.#wake = woken.resolve;
+    if (this.#update === null && !this.#isOver) await orAborted(woken.promise, signal);
+    const update = this.#update;
+    this.#update = null;
+    return update;
+  }
+
+  async #request(): Promise<void> {
+    await this.#subscribe(`${RESPONSES}#`);
+    await this.#subscribe(`${UPDATES}#`);
+    this.#requests += 1;
+    const topic = `$iothub/twin/GET/?$rid=${this.#requests}`;
+    await new Promise<void>((resolve, reject) => {
+      this.#raw.publish(topic, '', { qos: 0 }, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  #subscribe(filter: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#raw.subscribe(filter, { qos: 0 }, (error, granted) => {
+        if (error) reject(error);
+        // MQTT 3.1.1, 3.9.3: 0x80 is a refusal.
+        else if (granted?.some(({ qos }) => qos > 2))
+          reject(new TwinRefused('the hub refuses the twin’s topics'));
+        else resolve();
+      });
+    });
+  }
+
+  #divert(): void {
+    const emit = this.#raw.emit.bind(this.#raw);
+    this.#raw.emit = (event, ...values) => {
+      const [topic, payload] = values;
+      if (event !== 'message' || typeof topic !== 'string' || !topic.startsWith('$iothub/twin/'))
+        return emit(event, ...values);
+      if (payload instanceof Uint8Array) this.#take(topic, Buffer.from(payload).toString());
+      return true;
+    };
+  }
+
+  #take(topic: string, text: string): void {
+    if (topic.startsWith(UPDATES)) {
+      this.#metered(Buffer.byteLength(text));
+      const said = twinText(jsonOf(text));
+      // Others may keep properties of theirs in the twin.
+      if (said === null) return;
+      this.#update = said;
+      this.#wake();
+      return;
+    }
+    const [, status, id] = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=(\d+)/.exec(topic) ?? [];
+    if (status === '200') this.#metered(Buffer.byteLength(text));
+    if (id !== String(this.#requests)) return;
+    if (status === '200')
+      this.#settle({ kind: 'read', text: twinText(Reflect.get(Object(jsonOf(text)), 'desired')) });
+    else this.#settle(failed(`the hub answers ${status} to a read of the twin`, false));
+  }
+}
+
+function failed(problem: string, connectionLost: boolean): TwinRead {
+  return { kind: 'failed', problem, connectionLost };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // Not JSON: it says nothing of a receipt.
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Google Pub/Sub as a provider: its options, and the way to open it. The SDK is loaded by the opening, not by
+ * the import.
+ */
+import { z } from 'zod';
+import type { Clock } from '../../../shared/clock.ts';
+import { gcpAccess, gcpCredentials } from '../../../shared/gcp/access-options.ts';
+import type { Logger } from '../../../shared/log.ts';
+import type { Publisher } from '../publisher.ts';
+
+/** A `providers[]` entry of type `gcp`, without what every provider has. */
+export const gcpOptions = z.strictObject({
+  ...gcpAccess,
+  next_credentials: gcpCredentials
+    .optional()
+    .describe('Tried when the others are refused, and used once a publish proved them.'),
+  // "Pub/Sub service APIs overview": a locational endpoint keeps a publish in its region, the global one does
+  // not.
+  region: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Publishes go to this region’s own endpoint, unless endpoint is given.'),
+  topic: z.string().min(1).default('headgate').describe('The id of the topic.'),
+});
+
+export type GcpOptions = z.infer<typeof gcpOptions>;
+
+/** Connects with the first publish. Rejects when a file that the options name is not readable. */
+export async function openGcpPublisher(
+  options: GcpOptions,
+  deps: { clock: Clock; log: Logger },
+): Promise<Publisher> {
+  const { GcpPublisher } = await import('./publisher.ts');
+  return GcpPublisher.open(options, deps);
+}

@@ -1,0 +1,74 @@
+/**
+ * What a failed publish means, from gRPC's status code (google.rpc.Code; "Pub/Sub error codes") and, where
+ * the code says less than is known, from grpc-js' own words: it reports as UNAVAILABLE both what never left
+ * and what was lost on the way. Only a failure that is surely one or the other is named so; a lost connection
+ * means that it may be there.
+ */
+import { status } from '@grpc/grpc-js';
+import { errorText } from '../../../shared/log.ts';
+import type { Outcome, RetryableCause } from '../publisher.ts';
+
+/** grpc-js: the call had no connection to go out on. */
+const NEVER_SENT = /^(No connection established|Name resolution failed|Channel closed before call started)/;
+/** grpc-js: the connection or the stream ended under the call, without a status of the service. */
+const LOST = /Connection dropped|ECONNRESET|ETIMEDOUT|EPIPE|RST_STREAM|without gRPC status|Call cancelled/;
+/** grpc-js: our own credentials could not be made. */
+const NO_CREDENTIALS = /^Getting metadata from plugin failed/;
+
+const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
+  [/ECONNREFUSED/, 'connection-refused'],
+  [/ECONNRESET|EPIPE|socket disconnected|Socket closed|Connection closed/, 'connection-reset'],
+  [/certificate|self-signed|altname|SSL|TLS|ERR_TLS/i, 'tls'],
+  [/ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|Name resolution|Channel closed/, 'not-connected'],
+];
+
+/** `error` is whatever the SDK rejected with. */
+export function outcomeOf(error: unknown): Outcome {
+  const code = codeOf(error);
+  const words = wordsOf(error);
+  const detail = code === null ? words : `${status[code]}: ${words}`;
+  const retryable = (cause: RetryableCause): Outcome => ({ kind: 'retryable', cause, detail });
+  if (code === null) return retryable('not-connected');
+  if (NO_CREDENTIALS.test(words)) return withoutCredentials(words, detail);
+  if (NEVER_SENT.test(words)) return retryable(connectCause(words));
+  switch (code) {
+    case status.DEADLINE_EXCEEDED:
+      return { kind: 'unknown', cause: 'deadline', detail };
+    case status.RESOURCE_EXHAUSTED:
+      return { kind: 'throttled', retryAfterMs: null, detail };
+    case status.PERMISSION_DENIED:
+    case status.UNAUTHENTICATED:
+      return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+    case status.NOT_FOUND:
+      return { kind: 'rejected', scope: 'provider', cause: 'not-found', detail };
+    case status.INVALID_ARGUMENT: {
+      const cause = /size|too large|exceeds/i.test(words) ? 'too-large' : 'invalid';
+      return { kind: 'rejected', scope: 'envelope', cause, detail };
+    }
+    default:
+      if (LOST.test(words)) return { kind: 'unknown', cause: 'connection-lost', detail };
+      return retryable(code === status.UNAVAILABLE ? 'unavailable' : 'server-error');
+  }
+}
+
+/** A token endpoint out of reach passes; a key that does not sign needs an operator. */
+function withoutCredentials(words: string, detail: string): Outcome {
+  const cause = connectCause(words);
+  if (cause !== 'unavailable') return { kind: 'retryable', cause, detail };
+  return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+}
+
+function connectCause(words: string): RetryableCause {
+  return CONNECT_CAUSES.find(([pattern]) => pattern.test(words))?.[1] ?? 'unavailable';
+}
+
+function codeOf(error: unknown): status | null {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
+  return typeof code === 'number' && code in status ? code : null;
+}
+
+/** The status' details; the SDK puts the code in front of them in `message`. */
+function wordsOf(error: unknown): string {
+  const details = typeof error === 'object' && error !== null && 'details' in error ? error.details : null;
+  return errorText(typeof details === 'string' && details !== '' ? details : error);
+}

@@ -1,0 +1,50 @@
+/**
+ * How a gateway reaches a router over HTTPS, and says who it is: by client certificate, by signed token, or
+ * by both.
+ */
+import { z } from 'zod';
+import { TOKEN_AUDIENCE } from '../../../shared/gateway-token.ts';
+
+const file = z.string().min(1).optional();
+
+export const httpsCredentials = {
+  cert_file: file.describe('PEM of the client certificate; its common name is the gateway’s name.'),
+  key_file: file.describe('PEM of its key.'),
+  token_key_file: file.describe(
+    'PEM (PKCS #8) of the Ed25519 or P-256 key that signs this gateway’s tokens.',
+  ),
+};
+
+/** Fields of every entry that reaches a router; spread into the entry's own object. */
+export const httpsAccess = {
+  url: z
+    .url({ protocol: /^https$/, error: 'expected a URL such as https://router.example:8443' })
+    .describe('The router’s source of type https, or the proxy in front of it.'),
+  ca_file: file.describe('PEM with the authorities to trust instead of the usual ones.'),
+  ...httpsCredentials,
+  audience: z
+    .string()
+    .min(1)
+    .default(TOKEN_AUDIENCE)
+    .describe('The `aud` of the tokens, as the router expects it.'),
+};
+
+export type HttpsAccess = z.output<z.ZodObject<typeof httpsAccess>>;
+
+/** A certificate needs its key, and without a certificate there must be a key for tokens. */
+export function loginProblem(
+  access: Pick<HttpsAccess, keyof typeof httpsCredentials>,
+  context: z.RefinementCtx,
+): void {
+  const { cert_file, key_file, token_key_file } = access;
+  const issue = (path: string, message: string, hint: string): void =>
+    context.addIssue({ code: 'custom', path: [path], message, params: { hint } });
+  if ((cert_file === undefined) !== (key_file === undefined))
+    issue(cert_file === undefined ? 'cert_file' : 'key_file', 'missing', 'give both, or neither');
+  if (cert_file === undefined && token_key_file === undefined)
+    issue(
+      'token_key_file',
+      'the router would not know who this is',
+      'give cert_file and key_file, or token_key_file',
+    );
+}

@@ -1,0 +1,75 @@
+/**
+ * Signs this gateway's tokens. A Raspberry Pi boots in 1970 and its token would be refused for its time; the
+ * router's answers carry its own time, by which the next token is corrected.
+ */
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { SignJWT } from 'jose';
+import { type Clock, wallMsOf } from '../../../shared/clock.ts';
+import { tokenAlgorithm } from '../../../shared/gateway-token.ts';
+
+const LIFE_S = 300;
+/** A token with less than this left is not used for another request. */
+const SPARE_MS = 60_000;
+/** What a router tolerates; a smaller difference is not why it refused. */
+const SKEW_MS = 60_000;
+
+interface Signed {
+  gateway: string;
+  token: string;
+  untilMs: number;
+}
+
+export class TokenSigner {
+  readonly #key: KeyObject;
+  readonly #algorithm: string;
+  readonly #audience: string;
+  readonly #clock: Clock;
+  /** The router's clock minus ours. */
+  #skewMs = 0;
+  #last: Signed | null = null;
+
+  /** Rejects when the file is not readable, or holds no key of a kind that routers take. */
+  static async open(file: string, audience: string, clock: Clock): Promise<TokenSigner> {
+    const key = createPrivateKey(await readFile(file));
+    const algorithm = tokenAlgorithm(key);
+    if (algorithm === null) throw new Error(`${file}: expected an Ed25519 or P-256 private key`);
+    return new TokenSigner({ key, algorithm, audience, clock });
+  }
+
+  private constructor(options: { key: KeyObject; algorithm: string; audience: string; clock: Clock }) {
+    this.#key = options.key;
+    this.#algorithm = options.algorithm;
+    this.#audience = options.audience;
+    this.#clock = options.clock;
+  }
+
+  /** The `authorization` header for this gateway. */
+  async header(gateway: string): Promise<string> {
+    const nowMs = this.#clock.wallMs() + this.#skewMs;
+    const last = this.#last;
+    if (last?.gateway === gateway && last.untilMs - nowMs > SPARE_MS && last.untilMs - nowMs <= LIFE_S * 1000)
+      return `Bearer ${last.token}`;
+    const nowS = Math.floor(nowMs / 1000);
+    const token = await new SignJWT()
+      .setProtectedHeader({ alg: this.#algorithm, typ: 'JWT' })
+      .setSubject(gateway)
+      .setAudience(this.#audience)
+      .setIssuedAt(nowS)
+      .setExpirationTime(nowS + LIFE_S)
+      .sign(this.#key);
+    this.#last = { gateway, token, untilMs: (nowS + LIFE_S) * 1000 };
+    return `Bearer ${token}`;
+  }
+
+  /** Learns from the `date` of a refusal; true when the next token will be dated otherwise. */
+  corrected(date: string | undefined): boolean {
+    const theirsMs = wallMsOf(date ?? '');
+    if (Number.isNaN(theirsMs)) return false;
+    const skewMs = theirsMs - this.#clock.wallMs();
+    if (Math.abs(skewMs - this.#skewMs) < SKEW_MS) return false;
+    this.#skewMs = skewMs;
+    this.#last = null;
+    return true;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * One connection to a broker, from its CONNECT to its end: never reconnected, so nothing of it can be sent
+ * again behind our back. What was in flight when it ended is unknown: the broker may have taken it.
+ */
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import { refusesCertificate } from '../credentials/certificate-alert.ts';
+import type { Outcome, RetryableCause } from '../publisher.ts';
+
+const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
+  [/ECONNREFUSED/, 'connection-refused'],
+  [/ECONNRESET|EPIPE|socket disconnected|socket hang up/, 'connection-reset'],
+  [/CERT|certificate|SELF_SIGNED|UNABLE_TO_|altname|SSL|TLS/i, 'tls'],
+];
+
+/** What a connection may keep of them (I10). */
+const MAX_OVERDUE = 32;
+
+const NOT_SENT: Outcome = {
+  kind: 'retryable',
+  cause: 'not-connected',
+  detail: 'the connection ended before the publish',
+};
+
+export class Session {
+  readonly startedAtMs: number;
+  /** Null once connected; otherwise why not. Never rejects. */
+  readonly ready: Promise<Outcome | null>;
+  readonly #client: MqttClient;
+  readonly #clock: Clock;
+  /** Publishes in flight, each by what ends it. */
+  readonly #tries = new Set<(outcome: Outcome) => void>();
+  #packetsReceived = 0;
+  /** Publishes past their deadline whose PUBACK has not come: mqtt.js keeps each until it does. */
+  #overdue = 0;
+  #ended: boolean = false;
+
+  constructor(options: IClientOptions, clock: Clock) {
+    this.startedAtMs = clock.monoMs();
+    this.#clock = clock;
+    this.#client = connect({ ...options });
+    this.#client.on('packetreceive', () => {
+      this.#packetsReceived += 1;
+    });
+    this.ready = new Promise((resolve) => {
+      let failure: Outcome = {
+        kind: 'retryable',
+        cause: 'connection-reset',
+        detail: 'the connection ended before CONNACK',
+      };
+      this.#client.on('error', (error) => {
+        failure = connectOutcome(error);
+      });
+      this.#client.once('connect', () => resolve(null));
+      this.#client.once('close', () => {
+        resolve(failure);
+        this.end('the connection was lost');
+      });
+    });
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Packets that have come in: what tells a slow broker from a silent one. */
+  get packetsReceived(): number {
+    return this.#packetsReceived;
+  }
+
+  /** Only once {@link ready}. Settles within `deadlineMs`; the PUBACK is what accepts. */
+  publish(topic: string, bytes: Uint8Array, deadlineMs: number): Promise<Outcome> {
+    if (this.#ended) return Promise.resolve(NOT_SENT);
+    return new Promise((resolve) => {
+      const settle = (outcome: Outcome): void => {
+        timer.cancel();
+        if (this.#tries.delete(settle)) resolve(outcome);
+        else this.#overdue -= 1;
+      };
+      const timer = this.#clock.setTimer(deadlineMs, () => {
+        settle({ kind: 'unknown', cause: 'deadline', detail: 'no PUBACK before the deadline' });
+        this.#overdue += 1;
+        if (this.#overdue >= MAX_OVERDUE) this.end('too many publishes stayed without a PUBACK');
+      });
+      this.#tries.add(settle);
+      const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      this.#client.publish(topic, payload, { qos: 1 }, (error) =>
+        settle(error ? lost(errorText(error)) : { kind: 'accepted' }),
+      );
+    });
+  }
+
+  /** Cuts the connection. What is in flight settles as unknown. */
+  end(why: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#client.end(true);
+    for (const settle of this.#tries) settle(lost(why));
+  }
+}
+
+function lost(detail: string): Outcome {
+  return { kind: 'unknown', cause: 'connection-lost', detail };
+}
+
+/** From a CONNACK's return code (MQTT 3.1.1, 3.2.2.3) or the socket's error. */
+function connectOutcome(error: Error): Outcome {
+  const code = 'code' in error ? error.code : null;
+  const detail = errorText(error);
+  switch (code) {
+    case 1:
+    case 2:
+      return { kind: 'rejected', scope: 'provider', cause: 'invalid', detail };
+    case 3:
+      return { kind: 'retryable', cause: 'unavailable', detail };
+    case 4:
+    case 5:
+      return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+    default: {
+      if (typeof code === 'string' && refusesCertificate(code)) {
+        return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
+      }
+      const words = `${typeof code === 'string' ? code : ''} ${detail}`;
+      const cause = CONNECT_CAUSES.find(([pattern]) => pattern.test(words))?.[1] ?? 'not-connected';
+      return { kind: 'retryable', cause, detail };
+    }
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * The health of one provider: healthy → degraded → open → probing → healthy. The table is total: a new state
+ * or event does not compile until every cell is filled. Each state carries only what it needs.
+ *
+ * Two rules keep an outage from counting twice. While open, a late failure changes nothing: the tries under
+ * way when the breaker opened all end the same way, and would double the pause once each. And only a failed
+ * probe doubles the pause.
+ */
+import type { Policy } from '../../../shared/policy/policy.ts';
+import type { HealthReason } from './reasons.ts';
+
+export type HealthKind = 'healthy' | 'degraded' | 'open' | 'probing';
+
+export type HealthEventKind =
+  | 'accepted'
+  /** It was not taken, or nobody knows. */
+  | 'failed'
+  /** It was not taken and nothing else will be. */
+  | 'refused'
+  | 'throttled'
+  /** This one envelope will never pass here; says nothing unless it repeats. */
+  | 'rejected'
+  /** Signs of the sliding window, see signs.ts. */
+  | 'success-bad'
+  | 'latency-bad'
+  | 'signs-good'
+  /** A tick; the open state compares it with its pause. */
+  | 'time';
+
+interface Up {
+  readonly sinceMs: number;
+  readonly reason: HealthReason;
+  /** Failures, and envelopes rejected, since the last acceptance. */
+  readonly failures: number;
+  readonly rejections: number;
+}
+
+export interface Healthy extends Up {
+  readonly kind: 'healthy';
+}
+
+export interface Degraded extends Up {
+  readonly kind: 'degraded';
+}
+
+export interface Open {
+  readonly kind: 'open';
+  readonly sinceMs: number;
+  readonly reason: HealthReason;
+  readonly untilMs: number;
+  /** What the next failed probe doubles. */
+  readonly pauseMs: number;
+}
+
+export interface Probing {
+  readonly kind: 'probing';
+  readonly sinceMs: number;
+  readonly reason: HealthReason;
+  readonly pauseMs: number;
+  /** Acceptances since the breaker opened. */
+  readonly proofs: number;
+  readonly nextProbeMs: number;
+}
+
+export type Health = Healthy | Degraded | Open | Probing;
+
+export interface HealthContext {
+  readonly nowMs: number;
+  readonly failover: Policy['failover'];
+  /** What the provider asked for when it throttled; null when it did not say. */
+  readonly retryAfterMs: number | null;
+}
+
+/**
+ * An envelope may be too large or malformed for one provider; this many in a row are the provider's fault.
+ */
+const REJECTIONS_TO_OPEN = 5;
+/** Between the probes that close a breaker: two of them fit into a moment's luck if they follow at once. */
+const PROBE_SPACING_MS = 200;
+
+type Cell<H extends Health> = (health: H, context: HealthContext) => Health;
+type Row<H extends Health> = Readonly<Record<HealthEventKind, Cell<H>>>;
+
+const stay = (health: Health): Health => health;
+
+const healthyRow: Row<Healthy> = {
+  accepted: cleared,
+  failed: countFailure,
+  refused: (_, context) => opened('refused', context),
+  throttled: (_, context) => opened('throttled', context),
+  rejected: countRejection,
+  'success-bad': (health, context) => degraded(health, 'success-rate', context),
+  'latency-bad': (health, context) => degraded(health, 'latency', context),
+  'signs-good': stay,
+  time: stay,
+};
+
+const degradedRow: Row<Degraded> = {
+  accepted: cleared,
+  failed: countFailure,
+  refused: (_, context) => opened('refused', context),
+  throttled: (_, context) => opened('throttled', context),
+  rejected: countRejection,
+  'success-bad': stay,
+  'latency-bad': stay,
+  'signs-good': (health, { nowMs }) => ({ ...health, kind: 'healthy', sinceMs: nowMs, reason: 'signs-good' }),
+  time: stay,
+};
+
+const openRow: Row<Open> = {
+  // A throttling provider is alive, and means what it says: what it still accepts does not end the pause.
+  accepted: (health, context) => (health.reason === 'throttled' ? health : proved(health, 1, context)),
+  failed: stay,
+  refused: stay,
+  throttled: (health, { nowMs, failover, retryAfterMs }) => {
+    const untilMs = nowMs + Math.min(retryAfterMs ?? 0, failover.open_max);
+    return untilMs > health.untilMs ? { ...health, untilMs } : health;
+  },
+  rejected: stay,
+  'success-bad': stay,
+  'latency-bad': stay,
+  'signs-good': stay,
+  time: (health, { nowMs }) =>
+    nowMs < health.untilMs
+      ? health
+      : {
+          kind: 'probing',
+          sinceMs: nowMs,
+          reason: 'pause-over',
+          pauseMs: health.pauseMs,
+          proofs: 0,
+          nextProbeMs: nowMs,
+        },
+};
+
+const probingRow: Row<Probing> = {
+  accepted: (health, context) => proved(health, health.proofs + 1, context),
+  failed: reopened,
+  refused: reopened,
+  throttled: reopened,
+  rejected: stay,
+  'success-bad': stay,
+  'latency-bad': stay,
+  'signs-good': stay,
+  time: stay,
+};
+
+const TABLE: { readonly [K in HealthKind]: Row<Extract<Health, { kind: K }>> } = {
+  healthy: healthyRow,
+  degraded: degradedRow,
+  open: openRow,
+  probing: probingRow,
+};
+
+/** The next state; the same object when nothing changed. */
+export function nextHealth(health: Health, event: HealthEventKind, context: HealthContext): Health {
+  switch (health.kind) {
+    case 'healthy':
+      return TABLE.healthy[event](health, context);
+    case 'degraded':
+      return TABLE.degraded[event](health, context);
+    case 'open':
+      return TABLE.open[event](health, context);
+    case 'probing':
+      return TABLE.probing[event](health, context);
+  }
+}
+
+export function healthyAt(nowMs: number, reason: HealthReason): Healthy {
+  return { kind: 'healthy', sinceMs: nowMs, reason, failures: 0, rejections: 0 };
+}
+
+/** Whether envelopes may go there. */
+export function isUp(health: Health): health is Healthy | Degraded {
+  return health.kind === 'healthy' || health.kind === 'degraded';
+}
+
+function cleared(health: Healthy | Degraded): Health {
+  return health.failures === 0 && health.rejections === 0
+    ? health
+    : { ...health, failures: 0, rejections: 0 };
+}
+
+function countFailure(health: Healthy | Degraded, context: HealthContext): Health {
+  const failures = health.failures + 1;
+  return failures < context.failover.failures_to_open ? { ...health, failures } : opened('failures', context);
+}
+
+function countRejection(health: Healthy | Degraded, context: HealthContext): Health {
+  const rejections = health.rejections + 1;
+  return rejections < REJECTIONS_TO_OPEN ? { ...health, rejections } : opened('rejections', context);
+}
+
+function degraded(health: Healthy, reason: HealthReason, { nowMs }: HealthContext): Degraded {
+  return { ...health, kind: 'degraded', sinceMs: nowMs, reason };
+}
+
+function opened(reason: HealthReason, { nowMs, failover, retryAfterMs }: HealthContext): Open {
+  const untilMs = nowMs + Math.min(retryAfterMs ?? failover.open_for, failover.open_max);
+  return { kind: 'open', sinceMs: nowMs, reason, untilMs, pauseMs: failover.open_for };
+}
+
+function reopened(health: Probing, { nowMs, failover, retryAfterMs }: HealthContext): Open {
+  const pauseMs = Math.min(health.pauseMs * 2, failover.open_max);
+  const untilMs = nowMs + Math.min(Math.max(pauseMs, retryAfterMs ?? 0), failover.open_max);
+  return { kind: 'open', sinceMs: nowMs, reason: 'probe-failed', untilMs, pauseMs };
+}
+
+function proved(health: Open | Probing, proofs: number, { nowMs, failover }: HealthContext): Health {
+  if (proofs >= failover.probes_to_close) return healthyAt(nowMs, 'proven');
+  const nextProbeMs = nowMs + PROBE_SPACING_MS;
+  if (health.kind === 'probing') return { ...health, proofs, nextProbeMs };
+  const { pauseMs } = health;
+  return { kind: 'probing', sinceMs: nowMs, reason: 'late-acceptance', pauseMs, proofs, nextProbeMs };
+}

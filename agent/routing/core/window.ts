@@ -1,0 +1,87 @@
+/**
+ * Sliding window over the tries at one provider: the last 128, none older than a minute. Values, never
+ * changed in place.
+ */
+import type { Measurements } from '../../../shared/scoring/inputs.ts';
+
+/** Enough for a p99 that is not the maximum; small enough to sort at every publish. */
+const SAMPLES_MAX = 128;
+/** What was longer ago says little about now. */
+export const AGE_MAX_MS = 60_000;
+
+export interface Sample {
+  readonly atMs: number;
+  readonly latencyMs: number;
+  readonly bytes: number;
+  /** `throttled` is neither success nor failure, but its bytes were offered in vain. */
+  readonly verdict: 'accepted' | 'failed' | 'throttled';
+  /**
+   * Of the size of a live envelope or a probe. Larger ones measure the uplink's bandwidth, the same for every
+   * provider.
+   */
+  readonly live: boolean;
+}
+
+export interface SampleWindow extends Measurements {
+  readonly samples: readonly Sample[];
+  /** Over accepted tries of any size, for deadlines. Null without samples. */
+  readonly latencyP99Ms: number | null;
+}
+
+export const EMPTY_WINDOW: SampleWindow = windowOf([]);
+
+export function withSample(window: SampleWindow, sample: Sample): SampleWindow {
+  return windowOf([...fresh(window.samples, sample.atMs).slice(1 - SAMPLES_MAX), sample]);
+}
+
+/** The window without what is too old at `nowMs`; the same object when nothing is. */
+export function pruned(window: SampleWindow, nowMs: number): SampleWindow {
+  const oldest = window.samples[0];
+  if (!oldest || nowMs - oldest.atMs <= AGE_MAX_MS) return window;
+  return windowOf(fresh(window.samples, nowMs));
+}
+
+/** Accepted share of the tries; null without tries. */
+export function successRate(window: SampleWindow): number | null {
+  return window.tries === 0 ? null : window.accepted / window.tries;
+}
+
+function fresh(samples: readonly Sample[], nowMs: number): readonly Sample[] {
+  const from = samples.findIndex(({ atMs }) => nowMs - atMs <= AGE_MAX_MS);
+  return from === -1 ? [] : samples.slice(from);
+}
+
+function windowOf(samples: readonly Sample[]): SampleWindow {
+  let accepted = 0;
+  let failed = 0;
+  let acceptedBytes = 0;
+  let offeredBytes = 0;
+  const latencies: number[] = [];
+  const live: number[] = [];
+  for (const sample of samples) {
+    offeredBytes += sample.bytes;
+    if (sample.verdict === 'failed') failed += 1;
+    if (sample.verdict !== 'accepted') continue;
+    accepted += 1;
+    acceptedBytes += sample.bytes;
+    latencies.push(sample.latencyMs);
+    if (sample.live) live.push(sample.latencyMs);
+  }
+  const all = new Float64Array(latencies).sort();
+  const small = live.length === all.length ? all : new Float64Array(live).sort();
+  return {
+    samples,
+    accepted,
+    tries: accepted + failed,
+    latencySamples: small.length,
+    latencyP50Ms: quantile(small, 0.5),
+    latencyP95Ms: quantile(small, 0.95),
+    latencyP99Ms: quantile(all, 0.99),
+    goodput: offeredBytes === 0 ? 1 : acceptedBytes / offeredBytes,
+  };
+}
+
+/** Nearest rank. */
+function quantile(sorted: Float64Array, q: number): number | null {
+  return sorted[Math.ceil(q * sorted.length) - 1] ?? null;
+}

@@ -1,0 +1,58 @@
+/**
+ * Small JSON files in the data folder that outlive a restart. Written beside, synced and renamed, so that a
+ * power cut leaves the old one or the new one. One that cannot be read, or is not sound, counts as none:
+ * nothing in such a file is worth a stop (I9).
+ */
+import { open, readFile, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { z } from 'zod';
+
+export type StateFileRead<T> =
+  | { state: 'ok'; value: T }
+  | { state: 'missing' }
+  | { state: 'damaged'; problem: string };
+
+/** Never rejects. */
+export async function readStateFile<T>(file: string, schema: z.ZodType<T>): Promise<StateFileRead<T>> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    return code === 'ENOENT' ? { state: 'missing' } : { state: 'damaged', problem: code };
+  }
+  const parsed = schema.safeParse(jsonOf(text));
+  if (parsed.success) return { state: 'ok', value: parsed.data };
+  const [issue] = parsed.error.issues;
+  return {
+    state: 'damaged',
+    problem: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not as expected'}`,
+  };
+}
+
+/** Rejects when the disk does not take it; the file is then as it was. */
+export async function writeStateFile(file: string, value: object): Promise<void> {
+  const temporary = `${file}.tmp`;
+  const handle = await open(temporary, 'w', 0o640);
+  try {
+    await handle.writeFile(`${JSON.stringify(value)}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(temporary, file);
+  const folder = await open(dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // The schema says what was expected.
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The disk under the buffer, as the thread that owns the file sees it. On a full disk not even a DELETE
+ * succeeds, because the log has to grow for it: so some space is set aside in a file of its own, and given up
+ * when the disk is full.
+ *
+ * SQLite does not notice that its file was unlinked or unmounted under it, and says the same of a write to a
+ * read-only disk as of one to a broken disk: so the file is compared with its path, and after a failure a
+ * small write is tried.
+ */
+import { closeSync, existsSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type DiskState, diskStateOf } from '../disk-state.ts';
+import { StoreError } from '../types.ts';
+import { freeBytes, remove } from './beside-files.ts';
+
+const BLOCK = new Uint8Array(64 * 1024);
+/** Free space that the reserve leaves to others when it is made, as a multiple of itself. */
+const MAKE_WITH_FREE = 2;
+/** Below this part of the reserve's size, intake stops before a write fails; above the second it goes on. */
+const LOW = 0.25;
+const NO_LONGER_LOW = 0.5;
+
+export interface DiskWatchOptions {
+  /** The buffer's. */
+  file: string;
+  /** 0: none. */
+  reserveBytes: number;
+  /** Of the folder when the buffer was opened first by this process; null before. */
+  device: number | null;
+}
+
+export class DiskWatch {
+  readonly #options: DiskWatchOptions;
+  #inode: { dev: number; ino: number } | null = null;
+  #isLow: boolean = false;
+
+  constructor(options: DiskWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Throws StoreError when the folder is not the one it was: its mount is gone. */
+  beforeOpening(): void {
+    const { file, device } = this.#options;
+    if (device === null) return;
+    const found = statSync(dirname(file), { throwIfNoEntry: false });
+    if (found?.dev !== device) throw missing(`the folder of ${file} is gone`);
+  }
+
+  /** The file is open. Returns the folder's device. */
+  opened(): number {
+    const { file } = this.#options;
+    const { dev, ino } = statSync(file);
+    this.#inode = { dev, ino };
+    this.#makeReserve();
+    return statSync(dirname(file)).dev;
+  }
+
+  /**
+   * Once in a while: whether there is room for records. Throws StoreError when the file is no longer where it
+   * was.
+   */
+  hasRoom(): boolean {
+    const { file, reserveBytes } = this.#options;
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (!found || found.ino !== this.#inode?.ino || found.dev !== this.#inode.dev) {
+      throw missing(`${file} is no longer there`);
+    }
+    if (reserveBytes === 0) return true;
+    this.#makeReserve();
+    const part = this.#isLow ? NO_LONGER_LOW : LOW;
+    this.#isLow = !existsSync(this.#reserve) || freeBytes(file) < reserveBytes * part;
+    return !this.#isLow;
+  }
+
+  /** Gives its space up. */
+  releaseReserve(): void {
+    remove(this.#reserve);
+  }
+
+  /** What the disk does, after `error`. */
+  stateAfter(error: unknown): DiskState {
+    const { file, device } = this.#options;
+    const said = error instanceof StoreError ? error.disk : diskStateOf(error);
+    try {
+      const folder = statSync(dirname(file), { throwIfNoEntry: false });
+      // Before the first opening the folder may be missing because the disk does not let it be made.
+      if (!folder && device === null && said !== 'failed') return said;
+      if (!folder || (device !== null && folder.dev !== device)) return 'missing';
+      this.#tryWrite();
+      return said;
+    } catch (found) {
+      const state = diskStateOf(found);
+      return state === 'failed' ? said : state;
+    }
+  }
+
+  get #reserve(): string {
+    return `${this.#options.file}.reserve`;
+  }
+
+  /** Made of zeros, which file systems that compress would not store: those have no use for it. */
+  #makeReserve(): void {
+    const { file, reserveBytes } = this.#options;
+    if (existsSync(this.#reserve) && statSync(this.#reserve).size === reserveBytes) return;
+    this.releaseReserve();
+    if (reserveBytes === 0 || freeBytes(file) < reserveBytes * MAKE_WITH_FREE) return;
+    const reserve = openSync(this.#reserve, 'w', 0o600);
+    try {
+      for (let left = reserveBytes; left > 0; )
+        left -= writeSync(reserve, BLOCK, 0, Math.min(left, BLOCK.length));
+      fsyncSync(reserve);
+    } catch (error) {
+      this.releaseReserve();
+      if (diskStateOf(error) !== 'disk-full') throw error;
+    } finally {
+      closeSync(reserve);
+    }
+  }
+
+  #tryWrite(): void {
+    const probe = `${this.#options.file}.probe`;
+    const opened = openSync(probe, 'w', 0o600);
+    try {
+      writeSync(opened, BLOCK, 0, 4096);
+      fsyncSync(opened);
+    } finally {
+      closeSync(opened);
+      remove(probe);
+    }
+  }
+}
+
+function missing(message: string): StoreError {
+  return new StoreError('failed', message, 'missing');
+}

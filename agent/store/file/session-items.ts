@@ -1,0 +1,88 @@
+/**
+ * What the broker keeps of its sessions, as the store sees it: items with a name and a value that only the
+ * broker reads. They are in the buffer's file so that one commit, one sync, holds a record and the packet id
+ * that it came with.
+ */
+import type Database from 'better-sqlite3';
+
+export type SessionItemKind =
+  /** key: topic filter. */
+  | 'subscription'
+  /** client: empty; key: topic. */
+  | 'retained'
+  /** key: its place in the order of all clients, a whole number. */
+  | 'outgoing'
+  /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */
+  | 'incoming'
+  /** key: empty. */
+  | 'will';
+
+export interface SessionItem {
+  kind: SessionItemKind;
+  client: string;
+  key: string;
+  /** Null: gone. */
+  value: Uint8Array | null;
+}
+
+/** Step of the schema. */
+export const SESSION_ITEMS = `
+  CREATE TABLE session_item (
+    kind TEXT NOT NULL,
+    client TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (kind, client, key)
+  ) STRICT, WITHOUT ROWID;
+`;
+
+/**
+ * Step of the schema. A message waits for many clients at once: their copies lie side by side, in one page
+ * that a commit writes instead of one for each client.
+ */
+export const SESSION_QUEUE = `
+  CREATE TABLE session_queue (
+    position INTEGER PRIMARY KEY,
+    client TEXT NOT NULL,
+    value BLOB NOT NULL
+  ) STRICT;
+  INSERT OR IGNORE INTO session_queue SELECT CAST(key AS INTEGER), client, value FROM session_item WHERE kind = 'outgoing';
+  DELETE FROM session_item WHERE kind = 'outgoing';
+`;
+
+export class SessionItems {
+  readonly #put: Database.Statement<[string, string, string, Uint8Array]>;
+  readonly #delete: Database.Statement<[string, string, string]>;
+  readonly #enqueue: Database.Statement<[number, string, Uint8Array]>;
+  readonly #dequeue: Database.Statement<[number]>;
+  readonly #all: Database.Statement<[], SessionItem>;
+
+  constructor(db: Database.Database) {
+    this.#put = db.prepare(
+      'INSERT OR REPLACE INTO session_item (kind, client, key, value) VALUES (?, ?, ?, ?)',
+    );
+    this.#delete = db.prepare('DELETE FROM session_item WHERE kind = ? AND client = ? AND key = ?');
+    this.#enqueue = db.prepare(
+      'INSERT OR REPLACE INTO session_queue (position, client, value) VALUES (?, ?, ?)',
+    );
+    this.#dequeue = db.prepare('DELETE FROM session_queue WHERE position = ?');
+    this.#all = db.prepare(
+      `SELECT kind, client, key, value FROM session_item
+       UNION ALL SELECT 'outgoing', client, CAST(position AS TEXT), value FROM session_queue`,
+    );
+  }
+
+  all(): SessionItem[] {
+    return this.#all.all();
+  }
+
+  write(items: readonly SessionItem[]): void {
+    for (const { kind, client, key, value } of items) {
+      if (kind === 'outgoing') {
+        if (value === null) this.#dequeue.run(Number(key));
+        else this.#enqueue.run(Number(key), client, value);
+      } else if (value === null) this.#delete.run(kind, client, key);
+      else this.#put.run(kind, client, key, value);
+    }
+  }
+}

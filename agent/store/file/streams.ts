@@ -1,0 +1,190 @@
+/**
+ * What the buffer knows of each (epoch, stream), in memory and in its rows. Memory runs ahead of the rows
+ * within one transaction; {@link Streams.writeChanged} brings them together before it is committed.
+ */
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { Gap, GapReason, SeqRange } from '../../../shared/record.ts';
+import { limitsOf, type StoreLimits, type StreamLimits } from '../limits.ts';
+import type { CommitResult, EncodedStreamState } from '../protocol.ts';
+import { type Chunks, FileChunks, MemoryChunks } from './chunks.ts';
+import { withGap, withoutRange } from './gaps.ts';
+import type { Progress } from './progress.ts';
+import type { Statements } from './statements.ts';
+
+export interface Stream {
+  /** Of its row; null when it has none, because nothing of it is ever written. */
+  id: number | null;
+  epoch: string;
+  name: string;
+  limits: StreamLimits;
+  lastSeq: number;
+  /** Of its chunks. */
+  bytes: number;
+  endAnnounced: boolean;
+  progress: Progress;
+  gaps: Gap[];
+  chunks: Chunks;
+  /** What is pending or accepted is ahead of the row. */
+  changed: boolean;
+}
+
+export class Streams {
+  readonly #sql: Statements;
+  readonly #epoch: string;
+  readonly #limits: StoreLimits;
+  readonly #streams = new Map<string, Stream>();
+
+  /** Loads what the file has. `epoch` is the one that new records get. */
+  constructor(sql: Statements, epoch: string, limits: StoreLimits) {
+    this.#sql = sql;
+    this.#epoch = epoch;
+    this.#limits = limits;
+    for (const row of sql.allStreams.all()) {
+      const all = IntervalSet.of(row.last_seq > 0 ? [{ first: 1, last: row.last_seq }] : []);
+      const accepted = sql.acceptedOf.all(row.id);
+      this.#streams.set(keyOf(row.epoch, row.name), {
+        id: row.id,
+        epoch: row.epoch,
+        name: row.name,
+        limits: limitsOf(limits, row.name),
+        lastSeq: row.last_seq,
+        bytes: row.bytes,
+        endAnnounced: row.end_announced === 1,
+        progress: {
+          pending: all.difference(IntervalSet.decode(row.freed)),
+          accepted: new Map(accepted.map(({ provider, ranges }) => [provider, IntervalSet.decode(ranges)])),
+        },
+        gaps: sql.gapsOf.all(row.id),
+        chunks: new FileChunks(sql, row.id),
+        changed: false,
+      });
+    }
+  }
+
+  all(): Iterable<Stream> {
+    return this.#streams.values();
+  }
+
+  get(epoch: string, name: string): Stream | undefined {
+    return this.#streams.get(keyOf(epoch, name));
+  }
+
+  /** In the present epoch. */
+  create(name: string): Stream {
+    const limits = limitsOf(this.#limits, name);
+    const isWritten = limits.durability.kind !== 'memory';
+    const id = isWritten ? Number(this.#sql.insertStream.run(this.#epoch, name).lastInsertRowid) : null;
+    const stream: Stream = {
+      id,
+      epoch: this.#epoch,
+      name,
+      limits,
+      lastSeq: 0,
+      bytes: 0,
+      endAnnounced: false,
+      progress: { pending: IntervalSet.empty(), accepted: new Map() },
+      gaps: [],
+      chunks: id === null ? new MemoryChunks() : new FileChunks(this.#sql, id),
+      changed: false,
+    };
+    this.#streams.set(keyOf(this.#epoch, name), stream);
+    return stream;
+  }
+
+  /** Its chunks grew by the range. */
+  advance(stream: Stream, { first, last, bytes }: SeqRange & { bytes: number }): void {
+    stream.progress.pending.add(first, last);
+    stream.lastSeq = last;
+    stream.bytes += bytes;
+    if (stream.id !== null) this.#sql.advanceStream.run(last, stream.bytes, stream.id);
+  }
+
+  /** The records of the range are no longer pending: the chunks that only they kept leave. */
+  freed(stream: Stream, { first, last }: SeqRange, result: CommitResult): void {
+    const { pending } = stream.progress;
+    result.freedRows += last - first + 1;
+    let bytes = stream.chunks.removeWithin(first, last);
+    for (const head of stream.chunks.heads(first, last)) {
+      if (pending.within(head.first, head.last).length === 0)
+        bytes += stream.chunks.removeWithin(head.first, head.last);
+    }
+    result.freedBytes += bytes;
+    stream.bytes -= bytes;
+    stream.changed = true;
+  }
+
+  /** What is pending of the range becomes a gap that is delivered in its place (I3). */
+  giveUp(stream: Stream, { first, last }: SeqRange, reason: GapReason, result: CommitResult): void {
+    const { pending, accepted } = stream.progress;
+    for (const part of pending.within(first, last)) {
+      pending.remove(part.first, part.last);
+      for (const set of accepted.values()) set.remove(part.first, part.last);
+      stream.gaps = withGap(stream.gaps, { ...part, reason });
+      result.gaps.push({ epoch: stream.epoch, stream: stream.name, ...part, reason });
+      this.freed(stream, part, result);
+    }
+    for (const [provider, set] of accepted) if (set.size === 0) accepted.delete(provider);
+    this.#writeGaps(stream);
+  }
+
+  /** The gap was delivered. */
+  forgetGap(stream: Stream, range: SeqRange): void {
+    stream.gaps = withoutRange(stream.gaps, range);
+    this.#writeGaps(stream);
+  }
+
+  announceEnd(stream: Stream): void {
+    stream.endAnnounced = true;
+    if (stream.id !== null) this.#sql.announceEnd.run(stream.id);
+  }
+
+  /** A stream of an older epoch of which all is delivered and the end is announced leaves no trace. */
+  forgetWhenOver(stream: Stream): boolean {
+    const { epoch, progress, gaps, endAnnounced, id, name } = stream;
+    if (epoch === this.#epoch || !endAnnounced || progress.pending.size > 0 || gaps.length > 0) return false;
+    if (id !== null) {
+      this.#sql.deleteStream.run(id);
+      this.#sql.deleteAccepted.run(id);
+    }
+    this.#streams.delete(keyOf(epoch, name));
+    return true;
+  }
+
+  /** Once per transaction: what is pending and accepted, of the streams where it changed. */
+  writeChanged(): void {
+    for (const stream of this.#streams.values()) {
+      if (!stream.changed) continue;
+      stream.changed = false;
+      if (stream.id !== null) this.#writeProgress(stream, stream.id);
+    }
+  }
+
+  encoded({ epoch, name, progress, gaps, endAnnounced, lastSeq, bytes }: Stream): EncodedStreamState {
+    return {
+      epoch,
+      stream: name,
+      pending: progress.pending.encode(),
+      accepted: [...progress.accepted].map(([provider, set]) => ({ provider, ranges: set.encode() })),
+      gaps,
+      sealedAt: epoch === this.#epoch || endAnnounced ? null : lastSeq,
+      bytes,
+    };
+  }
+
+  #writeProgress({ lastSeq, bytes, progress }: Stream, id: number): void {
+    const all = IntervalSet.of(lastSeq > 0 ? [{ first: 1, last: lastSeq }] : []);
+    this.#sql.writeFreed.run(bytes, all.difference(progress.pending).encode(), id);
+    this.#sql.deleteAccepted.run(id);
+    for (const [provider, set] of progress.accepted) this.#sql.insertAccepted.run(id, provider, set.encode());
+  }
+
+  #writeGaps({ id, gaps }: Stream): void {
+    if (id === null) return;
+    this.#sql.deleteGaps.run(id);
+    for (const gap of gaps) this.#sql.insertGap.run(id, gap.first, gap.last, gap.reason);
+  }
+}
+
+function keyOf(epoch: string, stream: string): string {
+  return `${epoch}/${stream}`;
+}

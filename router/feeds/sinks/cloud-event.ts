@@ -1,0 +1,67 @@
+/**
+ * A record as a CloudEvents 1.0 event in JSON (github.com/cloudevents/spec, "JSON Event Format"). `source`
+ * and `id` together are the record id, as the specification wants them for telling repeats.
+ */
+import { isUtf8 } from 'node:buffer';
+import type { LedgerRecord } from '../../ledger/ledger.ts';
+import { payloadOf, recordTime } from './record-json.ts';
+
+/** Of a batch (JSON Event Format, 4 "JSON Batch Format"): an array of events. */
+export const CLOUD_EVENTS_BATCH = 'application/cloudevents-batch+json';
+
+/**
+ * A payload that is JSON is the event's data as it stands, byte for byte; other text is a string; the rest is
+ * base64.
+ */
+export function cloudEventJson(record: LedgerRecord): string {
+  const { gateway, epoch, stream, seq, device, topic, clockQuality } = record;
+  const time = recordTime(record);
+  const { contentType, member } = dataOf(payloadOf(record));
+  const attributes = {
+    specversion: '1.0',
+    id: [epoch, stream, seq].map(encodePart).join('/'),
+    source: `/headgate/${encodePart(gateway)}`,
+    type: 'headgate.record',
+    // No attribute may be empty (CloudEvents 1.0, 3 "Context Attributes").
+    ...(topic === '' ? {} : { subject: topic }),
+    ...(time === null ? {} : { time }),
+    datacontenttype: contentType,
+    gateway,
+    epoch,
+    stream,
+    // An Integer is 32 bits in CloudEvents, and a seq is not.
+    sequence: String(seq),
+    ...(device === '' ? {} : { device }),
+    clockquality: clockQuality,
+  };
+  return `${JSON.stringify(attributes).slice(0, -1)},${member}}`;
+}
+
+function dataOf(payload: Buffer): { contentType: string; member: string } {
+  if (!isUtf8(payload)) {
+    return {
+      contentType: 'application/octet-stream',
+      member: `"data_base64":"${payload.toString('base64')}"`,
+    };
+  }
+  const text = payload.toString('utf8');
+  return isJson(text)
+    ? { contentType: 'application/json', member: `"data":${text}` }
+    : { contentType: 'text/plain', member: `"data":${JSON.stringify(text)}` };
+}
+
+/** Whether `text` is one JSON value (RFC 8259). */
+export function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    // Most payloads of some fleets are no JSON: nothing to report.
+    return false;
+  }
+}
+
+/** A part of an id between slashes; unpaired surrogates, which no URI can hold, become U+FFFD. */
+function encodePart(part: string | number): string {
+  return encodeURIComponent(String(part).toWellFormed());
+}

@@ -1,0 +1,95 @@
+/**
+ * POSTs to one URL: one try with an end to it, over a connection that is kept, reading no more of an answer
+ * than it must.
+ */
+import { Agent, type IncomingMessage, request } from 'node:http';
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import type { Clock } from '../../../shared/clock.ts';
+
+export interface HttpPostOptions {
+  url: string;
+  /** PEM of the authorities to trust instead of the usual ones; null for those. */
+  ca: string | null;
+  /** From the first byte of the connection to the last of the answer. */
+  timeoutMs: number;
+  clock: Clock;
+}
+
+export interface HttpAnswer {
+  status: number;
+  /** The value of Retry-After; null where there is none. */
+  retryAfter: string | null;
+}
+
+/**
+ * An answer's body is of no use here. Beyond this it is not read to its end, and the connection is closed.
+ */
+const ANSWER_BYTES_MAX = 64 * 1024;
+
+export class HttpPost {
+  readonly #url: URL;
+  readonly #agent: Agent;
+  readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  #abandon: (reason: Error) => void = () => undefined;
+
+  constructor({ url, ca, timeoutMs, clock }: HttpPostOptions) {
+    this.#url = new URL(url);
+    const pool = { keepAlive: true, maxSockets: 1 };
+    this.#agent =
+      this.#url.protocol === 'https:'
+        ? new TlsAgent({ ...pool, ...(ca === null ? {} : { ca }) })
+        : new Agent(pool);
+    this.#timeoutMs = timeoutMs;
+    this.#clock = clock;
+  }
+
+  /** Resolves with any answer; rejects when there is none. Redirects are answers. One at a time. */
+  send(headers: Readonly<Record<string, string>>, body: Buffer): Promise<HttpAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
+    const open = this.#url.protocol === 'https:' ? tlsRequest : request;
+    const sending = open(
+      this.#url,
+      { method: 'POST', agent: this.#agent, headers: { ...headers, 'content-length': String(body.length) } },
+      (answer) => discard(answer, resolve, reject),
+    );
+    // Rejected here and not by an event: which one comes depends on how much of the answer was there.
+    const abandon = (reason: Error): void => {
+      reject(reason);
+      sending.destroy(reason);
+    };
+    this.#abandon = abandon;
+    sending.on('error', reject);
+    sending.end(body);
+    const timer = this.#clock.setTimer(this.#timeoutMs, () =>
+      abandon(new Error(`no answer within ${this.#timeoutMs / 1000} s`)),
+    );
+    return promise.finally(() => timer.cancel());
+  }
+
+  /** Ends a request under way, and the connection. */
+  close(): void {
+    this.#abandon(new Error('the feed was stopped'));
+    this.#agent.destroy();
+  }
+}
+
+function discard(
+  answer: IncomingMessage,
+  resolve: (answer: HttpAnswer) => void,
+  reject: (reason: Error) => void,
+): void {
+  const told: HttpAnswer = {
+    status: answer.statusCode ?? 0,
+    retryAfter: answer.headers['retry-after'] ?? null,
+  };
+  let bytes = 0;
+  answer.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= ANSWER_BYTES_MAX) return;
+    answer.destroy();
+    resolve(told);
+  });
+  answer.once('end', () => resolve(told));
+  answer.on('error', reject);
+}

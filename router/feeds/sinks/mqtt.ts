@@ -1,0 +1,175 @@
+/**
+ * Publishes the ledger's records to any MQTT broker, MQTT 3.1.1, QoS 1: a batch is over when every PUBACK is
+ * in.
+ *
+ * mqtt.js neither reconnects nor queues here: a lost connection fails the batch, and the feed's backoff
+ * brings the next connection. Names come from gateways and devices, so whatever a topic may not hold is
+ * replaced: one odd name must not make the broker drop the connection for ever.
+ */
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { z } from 'zod';
+import type { Clock } from '../../../shared/clock.ts';
+import { brokerAddress } from '../../../shared/mqtt.ts';
+import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { FeedSink } from '../sink.ts';
+import { payloadOf } from './record-json.ts';
+
+/** A literal first character keeps records out of `$SYS`, whatever they are called. */
+const TOPIC_TEMPLATE = /^[A-Za-z0-9_-]([^+#{}\0]|\{(gateway|stream|device|topic)\})*$/;
+
+export const mqttFeedOptions = z
+  .strictObject({
+    url: z
+      .url({
+        protocol: /^mqtts?$/,
+        error: 'expected a URL such as mqtt://broker:1883 or mqtts://broker:8883',
+      })
+      .describe('The broker, mqtt:// or mqtts://.'),
+    topic: z
+      .string()
+      .regex(
+        TOPIC_TEMPLATE,
+        'expected a topic of literal text and {gateway}, {stream}, {device}, {topic}, without wildcards, starting with literal text',
+      )
+      .default('headgate/{gateway}/{topic}')
+      .describe(
+        'Where each record goes. Placeholders: {gateway}, {stream}, {device}, {topic} (the topic as the device published it).',
+      ),
+    client_id: z
+      .string()
+      .min(1)
+      .max(65_535)
+      .exactOptional()
+      .describe('Default: headgate-feed- and the name of the feed.'),
+    username: z.string().min(1).exactOptional(),
+    password: z.string().exactOptional(),
+    ca: z
+      .string()
+      .exactOptional()
+      .describe('PEM of the authority that signed the broker’s certificate; default: the system’s.'),
+    cert: z.string().exactOptional().describe('PEM of the client certificate.'),
+    key: z.string().exactOptional().describe('PEM of its key.'),
+  })
+  .describe('Publishes every record to an MQTT broker, at least once.');
+
+export type MqttFeedOptions = z.output<typeof mqttFeedOptions>;
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const KEEPALIVE_S = 30;
+/** For a whole batch. A broker that acknowledges nothing for so long is given up and connected to anew. */
+const BATCH_DEADLINE_MS = 30_000;
+/** A topic takes 65,535 bytes of UTF-8 (MQTT 3.1.1, 4.7.3); a UTF-16 unit needs at most three. */
+const TOPIC_UNITS_MAX = 21_845;
+
+/** `name` is the feed's. */
+export function createMqttSink(name: string, options: MqttFeedOptions, clock: Clock): FeedSink {
+  return new MqttSink(name, options, clock);
+}
+
+/** Fills the template. U+0000 and wildcards become `_`; so does a `/` in a name, which stays one level. */
+export function feedTopic(template: string, record: LedgerRecord): string {
+  const level = (name: string): string => name.replaceAll('/', '_');
+  const values: Record<string, string> = {
+    gateway: level(record.gateway),
+    stream: level(record.stream),
+    device: level(record.device),
+    topic: record.topic,
+  };
+  return template
+    .replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
+    .replaceAll(/[+#\0]/g, '_')
+    .slice(0, TOPIC_UNITS_MAX);
+}
+
+class MqttSink implements FeedSink {
+  readonly #template: string;
+  readonly #clientOptions: IClientOptions;
+  readonly #clock: Clock;
+  #client: MqttClient | null = null;
+
+  constructor(name: string, options: MqttFeedOptions, clock: Clock) {
+    const { username, password, ca, cert, key } = options;
+    this.#template = options.topic;
+    this.#clock = clock;
+    this.#clientOptions = {
+      ...brokerAddress(options.url),
+      clientId: options.client_id ?? `headgate-feed-${name}`,
+      clean: true,
+      keepalive: KEEPALIVE_S,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      reconnectPeriod: 0,
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    };
+  }
+
+  async write(records: readonly LedgerRecord[]): Promise<number> {
+    const client = this.#client ?? this.#connect();
+    const loss = lossOf(client, this.#clock);
+    try {
+      // mqtt.js would send what is published before the CONNACK one by one, each after the PUBACK of the
+      // last.
+      if (!client.connected) await Promise.race([connected(client), loss.happened]);
+      const acknowledged = records.map((record) =>
+        client.publishAsync(feedTopic(this.#template, record), payloadOf(record), { qos: 1 }),
+      );
+      await Promise.race([Promise.all(acknowledged), loss.happened]);
+      return records.length;
+    } catch (error) {
+      this.#drop(client);
+      throw error;
+    } finally {
+      loss.release();
+    }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client;
+    this.#client = null;
+    await client?.endAsync(true);
+  }
+
+  #connect(): MqttClient {
+    const client = connect({ ...this.#clientOptions });
+    this.#client = client;
+    // Errors reach the batch in hand by its own listener; between batches the next write finds the client
+    // gone.
+    client.on('error', () => this.#drop(client));
+    client.on('close', () => this.#drop(client));
+    return client;
+  }
+
+  #drop(client: MqttClient): void {
+    if (this.#client === client) this.#client = null;
+    client.end(true);
+  }
+}
+
+function connected(client: MqttClient): Promise<void> {
+  return new Promise((resolve) => client.once('connect', () => resolve()));
+}
+
+/**
+ * A promise that rejects when the connection fails or the deadline passes, and the way to stop waiting for
+ * it.
+ */
+function lossOf(client: MqttClient, clock: Clock): { happened: Promise<never>; release: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const closed = (): void => reject(new Error('the connection to the broker was lost'));
+  client.once('error', reject);
+  client.once('close', closed);
+  const timer = clock.setTimer(BATCH_DEADLINE_MS, () =>
+    reject(new Error(`not acknowledged within ${BATCH_DEADLINE_MS / 1000} s`)),
+  );
+  return {
+    happened: promise,
+    release: () => {
+      timer.cancel();
+      client.off('error', reject);
+      client.off('close', closed);
+    },
+  };
+}

@@ -1,0 +1,208 @@
+/**
+ * Publishes the ledger's records to NATS subjects.
+ *
+ * `jetstream`: a batch is over when a stream has acknowledged every record. A subject that no stream takes is
+ * a failure, never a silent loss. `Nats-Msg-Id` is the record id, so that a stream drops repeats within its
+ * duplicate window. `core`: a batch is over when the server has read it (PING/PONG), which is all that plain
+ * NATS can say: who subscribes at that moment gets it, and nobody keeps it.
+ *
+ * The client does not reconnect: a lost connection fails the batch, and the feed's backoff brings the next
+ * one.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { JetStreamClient } from '@nats-io/jetstream';
+import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
+import { z } from 'zod';
+import type { Clock } from '../../../shared/clock.ts';
+import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { FeedSink } from '../sink.ts';
+import { natsSubject, recordHeaders, SUBJECT_TEMPLATE } from './nats-message.ts';
+
+export const natsFeedOptions = z
+  .strictObject({
+    servers: z
+      .array(
+        z.url({
+          protocol: /^(nats|tls)$/,
+          error: 'expected a URL such as nats://host:4222 or tls://host:4222',
+        }),
+      )
+      .min(1)
+      .describe('Servers of one cluster, nats:// or tls://; any that answers.'),
+    subject: z
+      .string()
+      .regex(
+        SUBJECT_TEMPLATE,
+        'expected tokens set apart by ".", each literal text or {gateway}, {stream}, {device}, {topic}, starting with literal text',
+      )
+      .default('readings.{gateway}.{stream}')
+      .describe(
+        'Where each record goes. Placeholders: {gateway}, {stream}, {device}, {topic} (a token for each of its levels). What a subject cannot hold is percent-encoded.',
+      ),
+    delivery: z
+      .enum(['jetstream', 'core'])
+      .default('jetstream')
+      .describe(
+        'jetstream: a stream must take the subject, and acknowledges. core: whoever subscribes at that moment gets it.',
+      ),
+    credentials: z
+      .string()
+      .min(1)
+      .exactOptional()
+      .describe('Content of a .creds file; give it as file:/path.'),
+    token: z.string().min(1).exactOptional(),
+    username: z.string().min(1).exactOptional(),
+    password: z.string().exactOptional(),
+    ca: z
+      .string()
+      .exactOptional()
+      .describe('PEM of the authority that signed the server’s certificate; default: the usual ones.'),
+    cert: z.string().exactOptional().describe('PEM of the client certificate.'),
+    key: z.string().exactOptional().describe('PEM of its key.'),
+  })
+  .describe('Publishes every record to NATS, at least once with JetStream.');
+
+export type NatsFeedOptions = z.output<typeof natsFeedOptions>;
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** A dead connection without traffic is noticed after two of these. */
+const PING_MS = 15_000;
+/** For a whole batch. A server that acknowledges nothing for so long is given up and connected to anew. */
+const BATCH_DEADLINE_MS = 30_000;
+
+/** `name` is the feed's. */
+export function createNatsSink(name: string, options: NatsFeedOptions, clock: Clock): FeedSink {
+  return new NatsSink(name, options, clock);
+}
+
+/** A connection with what was told on it. */
+interface Connected {
+  nats: NatsConnection;
+  jetstream: JetStreamClient;
+  /** What the server refused during the batch. */
+  refusal: Error | null;
+  /** Called when the connection ends: fails the batch in hand. */
+  lost: (reason: Error) => void;
+}
+
+class NatsSink implements FeedSink {
+  readonly #name: string;
+  readonly #options: NatsFeedOptions;
+  readonly #clock: Clock;
+  #connected: Connected | null = null;
+  #closed: boolean = false;
+
+  constructor(name: string, options: NatsFeedOptions, clock: Clock) {
+    this.#name = name;
+    this.#options = options;
+    this.#clock = clock;
+  }
+
+  async write(records: readonly LedgerRecord[]): Promise<number> {
+    const connected = this.#connected ?? (await this.#connect());
+    const { promise: failed, reject } = Promise.withResolvers<never>();
+    connected.lost = reject;
+    const timer = this.#clock.setTimer(BATCH_DEADLINE_MS, () =>
+      reject(new Error(`not acknowledged within ${BATCH_DEADLINE_MS / 1000} s`)),
+    );
+    try {
+      const publishing =
+        this.#options.delivery === 'core' ? this.#flush(connected, records) : this.#store(connected, records);
+      await Promise.race([publishing, failed]);
+      return records.length;
+    } catch (error) {
+      await this.#drop(connected);
+      throw error;
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#connected) await this.#drop(this.#connected);
+  }
+
+  async #flush(connected: Connected, records: readonly LedgerRecord[]): Promise<void> {
+    connected.refusal = null;
+    const { headers } = await import('@nats-io/transport-node');
+    for (const record of records) {
+      const subject = natsSubject(this.#options.subject, record);
+      connected.nats.publish(subject, record.payload, { headers: recordHeaders(headers(), record) });
+    }
+    await connected.nats.flush();
+    // A refused publish is told before the PONG, and reaches `refusal` a turn later.
+    await nextTurn();
+    if (connected.refusal !== null) throw connected.refusal;
+  }
+
+  async #store({ jetstream }: Connected, records: readonly LedgerRecord[]): Promise<void> {
+    const { headers } = await import('@nats-io/transport-node');
+    await Promise.all(
+      records.map(async (record) => {
+        const subject = natsSubject(this.#options.subject, record);
+        try {
+          await jetstream.publish(subject, record.payload, {
+            headers: recordHeaders(headers(), record),
+            timeout: BATCH_DEADLINE_MS,
+          });
+        } catch (error) {
+          throw told(error, subject);
+        }
+      }),
+    );
+  }
+
+  async #connect(): Promise<Connected> {
+    const { connect } = await import('@nats-io/transport-node');
+    const { jetstream } = await import('@nats-io/jetstream');
+    const nats = await connect(await connectionOptions(this.#name, this.#options));
+    const connected: Connected = { nats, jetstream: jetstream(nats), refusal: null, lost: () => undefined };
+    if (this.#closed) {
+      await this.#drop(connected);
+      throw new Error('the feed was stopped');
+    }
+    this.#connected = connected;
+    void this.#watch(connected);
+    return connected;
+  }
+
+  /** Until the connection ends; between batches the next write finds it gone. */
+  async #watch(connected: Connected): Promise<void> {
+    for await (const status of connected.nats.status()) {
+      if (status.type === 'error') connected.refusal = status.error;
+    }
+    if (this.#connected === connected) this.#connected = null;
+    connected.lost(new Error('the connection to the server was lost'));
+  }
+
+  async #drop(connected: Connected): Promise<void> {
+    if (this.#connected === connected) this.#connected = null;
+    await connected.nats.close();
+  }
+}
+
+async function connectionOptions(name: string, options: NatsFeedOptions): Promise<NodeConnectionOptions> {
+  const { credsAuthenticator } = await import('@nats-io/transport-node');
+  const { servers, credentials, token, username, password, ca, cert, key } = options;
+  const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
+  const encrypted = Object.keys(tls).length > 0 || servers.some((server) => server.startsWith('tls:'));
+  return {
+    servers,
+    name: `headgate-feed-${name}`,
+    reconnect: false,
+    timeout: CONNECT_TIMEOUT_MS,
+    pingInterval: PING_MS,
+    ...(credentials !== undefined && { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
+    ...(token !== undefined && { token }),
+    ...(username !== undefined && { user: username }),
+    ...(password !== undefined && { pass: password }),
+    ...(encrypted && { tls }),
+  };
+}
+
+/** The client takes a subject that no stream has for a server without JetStream. */
+function told(error: unknown, subject: string): unknown {
+  if (!(error instanceof Error) || error.name !== 'JetStreamNotEnabled') return error;
+  return new Error(`no JetStream stream takes ${subject}`, { cause: error });
+}

@@ -1,0 +1,58 @@
+/**
+ * Which payloads go into a jsonb column. PostgreSQL refuses some of what is JSON by RFC 8259 (manual, "JSON
+ * Types": U+0000, unpaired surrogates; numbers that its `numeric` cannot hold), and one refused row would
+ * fail its whole batch for ever. So a payload is taken for JSON only where nothing of that kind is in it; the
+ * rest is stored as bytes, and loses nothing.
+ */
+import { isUtf8 } from 'node:buffer';
+import { isJson } from './cloud-event.ts';
+
+/**
+ * In a run: far below the 131,072 before and 16,383 after the point where `numeric` ends (manual, "Numeric
+ * Types").
+ */
+const DIGITS_MAX = 1000;
+const EXPONENT_DIGITS_MAX = 3;
+/** The server's stack bounds the depth of what it parses (`max_stack_depth`). */
+const DEPTH_MAX = 256;
+const ESCAPED_NUL_OR_SURROGATE = /^u(?:0000|[dD][89a-fA-F])/;
+
+/** The text for a jsonb column, or null where the payload is to be stored as bytes. */
+export function jsonbText(payload: Buffer): string | null {
+  if (!isUtf8(payload)) return null;
+  const text = payload.toString('utf8');
+  return isJson(text) && isWithinLimits(text) ? text : null;
+}
+
+/**
+ * Of a text that is JSON. One pass over the characters: a payload may be large, and made to be hard to match.
+ */
+function isWithinLimits(text: string): boolean {
+  let depth = 0;
+  let digits = 0;
+  let exponent = false;
+  let quoted = false;
+  for (let i = 0; i < text.length; i += 1) {
+    const character = text.charAt(i);
+    if (quoted) {
+      if (character === '"') quoted = false;
+      if (character !== '\\') continue;
+      i += 1;
+      if (ESCAPED_NUL_OR_SURROGATE.test(text.slice(i, i + 4 + 1))) return false;
+    } else if (character >= '0' && character <= '9') {
+      digits += 1;
+      if (digits > (exponent ? EXPONENT_DIGITS_MAX : DIGITS_MAX)) return false;
+    } else if (character === 'e' || character === 'E') {
+      exponent = digits > 0;
+      digits = 0;
+    } else if (character !== '+' && character !== '-') {
+      digits = 0;
+      exponent = false;
+      quoted = character === '"';
+      if (character === '[' || character === '{') depth += 1;
+      if (character === ']' || character === '}') depth -= 1;
+      if (depth > DEPTH_MAX) return false;
+    }
+  }
+  return true;
+}

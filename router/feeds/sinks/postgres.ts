@@ -1,0 +1,204 @@
+/**
+ * Inserts the ledger's records into a table of another PostgreSQL database, each exactly once: the feed's
+ * position stands in that database too and moves in the transaction of the records, from where it was or not
+ * at all. So neither a crash at any point nor a second router brings a record twice, also where the first
+ * copy was deleted since.
+ */
+import type pg from 'pg';
+import { z } from 'zod';
+import type { Clock } from '../../../shared/clock.ts';
+import { duration } from '../../../shared/config/kinds.ts';
+import type { Logger } from '../../../shared/log.ts';
+import type { FeedPosition, Ledger, LedgerRecord } from '../../ledger/ledger.ts';
+import { Database, type Queryable } from '../../ledger/postgres/connection.ts';
+import { postgresOptions } from '../../ledger/postgres/options.ts';
+import type { FeedSink, Move } from '../sink.ts';
+import { jsonbText } from './postgres-payload.ts';
+import { createTables, POSITIONS } from './postgres-schema.ts';
+import { payloadOf } from './record-json.ts';
+
+const NAME = /^[a-z_][a-z0-9_]{0,62}$/;
+const NAME_EXPECTED = 'expected 1–63 of a–z, 0–9 or "_", not starting with a digit';
+
+export const postgresFeedOptions = z
+  .strictObject({
+    url: postgresOptions.shape.url,
+    schema: z
+      .string()
+      .regex(NAME, NAME_EXPECTED)
+      .default('public')
+      .describe('Schema of the tables; made when it is missing.'),
+    table: z
+      .string()
+      .regex(NAME, NAME_EXPECTED)
+      .default('headgate_record')
+      .describe('Table of the records; made when it is missing.'),
+    timeout: duration().default(10_000).describe('Longest wait for a connection or a statement.'),
+  })
+  .describe('Inserts every record into a table of another PostgreSQL database, exactly once.');
+
+export type PostgresFeedOptions = z.output<typeof postgresFeedOptions>;
+
+/** Years 1 to 9999: what every client of the database can read. */
+const TIME_MS_MIN = -62_135_596_800_000;
+const TIME_MS_MAX = 253_402_300_799_999;
+
+/** `name` is the feed's. */
+export function createPostgresSink(
+  name: string,
+  options: PostgresFeedOptions,
+  deps: { clock: Clock; log: Logger },
+): FeedSink {
+  return new PostgresSink(name, options, deps);
+}
+
+class PostgresSink implements FeedSink {
+  readonly #name: string;
+  readonly #schema: string;
+  readonly #table: string;
+  readonly #db: Database;
+  #tablesMade: boolean = false;
+
+  constructor(
+    name: string,
+    { url, schema, table, timeout }: PostgresFeedOptions,
+    { clock, log }: { clock: Clock; log: Logger },
+  ) {
+    this.#name = name;
+    this.#schema = schema;
+    this.#table = table;
+    const lost = (_event: string, fields: Record<string, unknown>): void =>
+      log.warn({ event: 'feed.connection_lost', feed: name, ...fields });
+    this.#db = new Database({ url, schema, connectionsMax: 2, timeoutMs: timeout }, clock, { warn: lost });
+  }
+
+  async write(records: readonly LedgerRecord[], { from, after }: Move): Promise<number> {
+    await this.#db.transaction(async (client) => {
+      await this.#moveOn(client, from, after(records.length), records.at(-1));
+      await insert(client, this.#table, records);
+    });
+    return records.length;
+  }
+
+  /**
+   * A ledger that was put back from a backup gives its offsets to other records: what the destination
+   * remembers of the old one would skip them. So its position counts only where the ledger still has the
+   * witness. Otherwise `known` does, and repeats are dropped by their ids.
+   */
+  async position(known: FeedPosition, ledger: Pick<Ledger, 'read'>): Promise<FeedPosition> {
+    await this.#makeTables();
+    const { rows } = await this.#db.query<PositionRow>(
+      `SELECT last_offset AS "offset", progress, witness_offset AS "witnessOffset", witness
+       FROM ${POSITIONS} WHERE feed = $1`,
+      [this.#name],
+    );
+    const [row] = rows;
+    if (row && (await isWitnessed(row, ledger))) return { offset: row.offset, progress: row.progress };
+    await this.setPosition(known);
+    return known;
+  }
+
+  async setPosition({ offset, progress }: FeedPosition): Promise<void> {
+    await this.#makeTables();
+    await this.#db.query(
+      `INSERT INTO ${POSITIONS} (feed, last_offset, progress) VALUES ($1, $2, $3)
+       ON CONFLICT (feed) DO UPDATE SET last_offset = excluded.last_offset, progress = excluded.progress,
+         witness_offset = NULL, witness = NULL`,
+      [this.#name, offset, progress],
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+
+  async #makeTables(): Promise<void> {
+    if (this.#tablesMade) return;
+    await this.#db.transaction((client) => createTables(client, this.#schema, this.#table));
+    this.#tablesMade = true;
+  }
+
+  /** First, so that of two routers the second waits for the first and then finds that it is late. */
+  async #moveOn(
+    client: Queryable,
+    from: FeedPosition,
+    to: FeedPosition,
+    witness: LedgerRecord | undefined,
+  ): Promise<void> {
+    const { rows } = await client.query(
+      `UPDATE ${POSITIONS} SET last_offset = $4, progress = $5, witness_offset = $6, witness = $7
+       WHERE feed = $1 AND last_offset = $2 AND progress = $3 RETURNING feed`,
+      [
+        this.#name,
+        from.offset,
+        from.progress,
+        to.offset,
+        to.progress,
+        witness?.offset ?? null,
+        witness ? idOf(witness) : null,
+      ],
+    );
+    if (rows.length === 0) throw new Error('the position in the destination was set by someone else');
+  }
+}
+
+interface PositionRow extends FeedPosition, pg.QueryResultRow {
+  witnessOffset: number | null;
+  witness: string | null;
+}
+
+/** One that was set by hand has no witness, and stands. */
+async function isWitnessed(
+  { witnessOffset, witness }: PositionRow,
+  ledger: Pick<Ledger, 'read'>,
+): Promise<boolean> {
+  if (witnessOffset === null) return true;
+  const [record] = await ledger.read(witnessOffset - 1, 1);
+  return record !== undefined && record.offset === witnessOffset && idOf(record) === witness;
+}
+
+/** Names may hold any character, so that a plain separator would let two ids meet. */
+function idOf({ gateway, epoch, stream, seq }: LedgerRecord): string {
+  return JSON.stringify([gateway, epoch, stream, seq]);
+}
+
+/**
+ * One statement. Bytes travel as one run that the server cuts: elements of a bytea[] would go as hexadecimal
+ * text.
+ */
+async function insert(client: Queryable, table: string, records: readonly LedgerRecord[]): Promise<void> {
+  const json = records.map((record) => jsonbText(payloadOf(record)));
+  const bytes = records.map((record, i) => (json[i] === null ? payloadOf(record) : null));
+  let end = 1;
+  const starts = bytes.map((part) => {
+    const start = end;
+    end += part?.length ?? 0;
+    return start;
+  });
+  await client.query(
+    `INSERT INTO ${table} (gateway, epoch, stream, seq, device, topic, time, clock_quality, received, source,
+       payload, payload_bytes)
+     SELECT r.gateway, r.epoch, r.stream, r.seq, r.device, r.topic, to_timestamp(r.time), r.clock_quality,
+       to_timestamp(r.received), r.source, r.json::jsonb, substring($1::bytea FROM r.start FOR r.length)
+     FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::double precision[],
+       $9::text[], $10::double precision[], $11::text[], $12::text[], $13::integer[], $14::integer[])
+       AS r (gateway, epoch, stream, seq, device, topic, time, clock_quality, received, source, json, start, length)
+     ON CONFLICT (gateway, epoch, stream, seq) DO NOTHING`,
+    [
+      Buffer.concat(bytes.filter((part) => part !== null)),
+      records.map(({ gateway }) => gateway),
+      records.map(({ epoch }) => epoch),
+      records.map(({ stream }) => stream),
+      records.map(({ seq }) => seq),
+      records.map(({ device }) => device),
+      records.map(({ topic }) => topic),
+      records.map(({ wallMs }) => (wallMs >= TIME_MS_MIN && wallMs <= TIME_MS_MAX ? wallMs / 1000 : null)),
+      records.map(({ clockQuality }) => clockQuality),
+      records.map(({ receivedWallMs }) => receivedWallMs / 1000),
+      records.map(({ source }) => source),
+      json,
+      starts,
+      bytes.map((part) => part?.length ?? null),
+    ],
+  );
+}

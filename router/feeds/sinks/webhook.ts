@@ -1,0 +1,143 @@
+/**
+ * POSTs batches of records to a URL, signed by Standard Webhooks 1.0.0 (standardwebhooks.com). Only an answer
+ * 2xx moves the cursor; a redirect is none.
+ *
+ * `webhook-id` is made from the body, so that a batch sent again has the id it had, also from another router.
+ * A batch that was cut otherwise after a restart has another id: the record ids in it are what tells every
+ * repeat.
+ */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { type Clock, isoTime, wallMsOf } from '../../../shared/clock.ts';
+import { byteSize, duration } from '../../../shared/config/kinds.ts';
+import { packageVersion } from '../../../shared/version.ts';
+import type { LedgerRecord } from '../../ledger/ledger.ts';
+import { DeliveryError, type FeedSink } from '../sink.ts';
+import { CLOUD_EVENTS_BATCH, cloudEventJson } from './cloud-event.ts';
+import { HttpPost } from './http-post.ts';
+import { recordJson } from './record-json.ts';
+import { parseSecrets, signatureHeader } from './webhook-signature.ts';
+
+export const webhookFeedOptions = z
+  .strictObject({
+    url: z
+      .url({ protocol: /^https?$/, error: 'expected a URL such as https://example.com/headgate' })
+      .describe('Where the batches are POSTed. Redirects are not followed.'),
+    secret: z
+      .string()
+      .refine(
+        (text) => parseSecrets(text) !== null,
+        'expected whsec_ and 24–64 bytes in base64, or several of these set apart by white space',
+      )
+      .describe(
+        'Key of the signatures, whsec_ and base64; give it as file:/path. While it is changed, both, one a line: each batch is signed with both.',
+      ),
+    format: z
+      .enum(['json', 'cloudevents'])
+      .default('json')
+      .describe('json: one object with the records; cloudevents: a CloudEvents 1.0 JSON batch.'),
+    batch_records: z.int().min(1).max(5000).default(500).describe('Most records in one POST.'),
+    batch_bytes: byteSize()
+      .default(256 * 1024)
+      .describe('Largest body; a single record that is larger goes alone.'),
+    timeout: duration().default(15_000).describe('For one POST and its answer; then it is tried again.'),
+    ca: z
+      .string()
+      .exactOptional()
+      .describe('PEM of the authority that signed the server’s certificate; default: the usual ones.'),
+  })
+  .describe('POSTs batches of records to a URL, signed, at least once.');
+
+export type WebhookFeedOptions = z.output<typeof webhookFeedOptions>;
+
+interface Format {
+  contentType: string;
+  one(record: LedgerRecord): string;
+  /** Around the records, joined by commas. `last` is the last of them. */
+  frame(last: LedgerRecord): { head: string; tail: string };
+}
+
+/** Type and timestamp as Standard Webhooks has its payloads ("Payload structure"). */
+const JSON_BATCH: Format = {
+  contentType: 'application/json',
+  one: recordJson,
+  frame: ({ receivedWallMs }) => ({
+    head: `{"type":"headgate.records","timestamp":"${isoTime(receivedWallMs)}","data":{"records":[`,
+    tail: ']}}',
+  }),
+};
+const CLOUD_EVENTS: Format = {
+  contentType: CLOUD_EVENTS_BATCH,
+  one: cloudEventJson,
+  frame: () => ({ head: '[', tail: ']' }),
+};
+
+const GONE = 410;
+
+export function createWebhookSink(options: WebhookFeedOptions, clock: Clock): FeedSink {
+  return new WebhookSink(options, clock);
+}
+
+class WebhookSink implements FeedSink {
+  readonly #format: Format;
+  readonly #batchBytes: number;
+  readonly #keys: readonly Buffer[];
+  readonly #clock: Clock;
+  readonly #post: HttpPost;
+
+  constructor({ url, secret, format, batch_bytes, timeout, ca }: WebhookFeedOptions, clock: Clock) {
+    this.#format = format === 'json' ? JSON_BATCH : CLOUD_EVENTS;
+    this.#batchBytes = batch_bytes;
+    this.#keys = parseSecrets(secret) ?? [];
+    this.#clock = clock;
+    this.#post = new HttpPost({ url, ca: ca ?? null, timeoutMs: timeout, clock });
+  }
+
+  async write(records: readonly LedgerRecord[]): Promise<number> {
+    const { body, count } = this.#batch(records);
+    const id = `msg_${createHash('sha256').update(body).digest('hex').slice(0, 32)}`;
+    const wallMs = this.#clock.wallMs();
+    const timestampS = Math.floor(wallMs / 1000);
+    const { status, retryAfter } = await this.#post.send(
+      {
+        'content-type': this.#format.contentType,
+        'user-agent': `headgate/${packageVersion()}`,
+        'webhook-id': id,
+        'webhook-timestamp': String(timestampS),
+        'webhook-signature': signatureHeader(this.#keys, { id, timestampS, body }),
+      },
+      body,
+    );
+    if (status >= 200 && status < 300) return count;
+    throw new DeliveryError(`HTTP ${status}`, {
+      gone: status === GONE,
+      retryAfterMs: retryAfterMs(retryAfter, wallMs),
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#post.close();
+  }
+
+  /** As many of `records` as the body may hold, at least one. */
+  #batch(records: readonly LedgerRecord[]): { body: Buffer; count: number } {
+    const texts: string[] = [];
+    let bytes = 0;
+    for (const record of records) {
+      const text = this.#format.one(record);
+      bytes += Buffer.byteLength(text) + 1;
+      if (texts.length > 0 && bytes > this.#batchBytes) break;
+      texts.push(text);
+    }
+    const last = records[texts.length - 1];
+    const { head, tail } = last ? this.#format.frame(last) : { head: '', tail: '' };
+    return { body: Buffer.from(`${head}${texts.join(',')}${tail}`), count: texts.length };
+  }
+}
+
+/** Seconds or an HTTP date (RFC 9110, 10.2.3), in milliseconds from `wallMs`; null for anything else. */
+function retryAfterMs(value: string | null, wallMs: number): number | null {
+  if (value === null) return null;
+  const delayMs = /^\d+$/.test(value) ? Number(value) * 1000 : wallMsOf(value) - wallMs;
+  return Number.isFinite(delayMs) ? Math.max(0, delayMs) : null;
+}

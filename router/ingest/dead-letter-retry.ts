@@ -1,0 +1,46 @@
+/**
+ * Feeds dead letters through the same intake again: after an upgrade that reads a newer format, or that takes
+ * more. One that is committed leaves the dead letters; one that is refused again, for the same identity too,
+ * stays as it is.
+ */
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
+import type { DeadLetter, Ledger } from '../ledger/ledger.ts';
+import type { DeadLetterFilter, LedgerUpkeep } from '../ledger/maintenance.ts';
+import { createIngest } from './ingest.ts';
+
+export interface RetryOutcome {
+  id: number;
+  outcome: 'committed' | 'refused' | 'failed';
+  /** Why it was refused again. */
+  reason: string | null;
+}
+
+/** Every dead letter that `filter` finds, the oldest first. Rejects when the ledger cannot be read. */
+export async function* retryDeadLetters(
+  ledger: Ledger,
+  upkeep: LedgerUpkeep,
+  filter: DeadLetterFilter,
+  deps: { clock: Clock; log: Logger },
+): AsyncGenerator<RetryOutcome> {
+  const heads = await upkeep.deadLetterHeads(filter, Number.MAX_SAFE_INTEGER);
+  let refused: string | null = null;
+  const committing = {
+    commit: ledger.commit.bind(ledger),
+    ping: () => ledger.ping(),
+    deadLetter: async ({ reason }: DeadLetter): Promise<void> => {
+      refused = reason;
+    },
+  };
+  const ingest = createIngest({ ledger: committing, ...deps });
+  for (const { id } of heads.toReversed()) {
+    const letter = await upkeep.loadDeadLetter(id);
+    if (!letter) continue;
+    const { source, bytes, authenticatedGateway } = letter;
+    refused = null;
+    const settlement = await ingest.handler({ source, bytes, authenticatedGateway, deliveryCount: null });
+    const outcome = settlement === 'retry' ? 'failed' : refused === null ? 'committed' : 'refused';
+    if (outcome === 'committed') await upkeep.removeDeadLetters({ ids: [id] });
+    yield { id, outcome, reason: refused };
+  }
+}

@@ -1,0 +1,270 @@
+/**
+ * From a provider's message to a committed record: decode, check whose it is, commit, and only then say
+ * `settle` (I5).
+ *
+ * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync
+ * serves many messages without a timer. When a group fails and the engine still answers, its halves are
+ * committed apart, and theirs: a message that the engine refuses fails alone and holds up no other. What it
+ * will never take is a dead letter, like what is no envelope: no input comes again for ever.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../../shared/clock.ts';
+import type { Envelope } from '../../shared/envelope/envelope.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
+import { SparseLog } from '../../shared/sparse-log.ts';
+import type { CommitResult, Ledger, LedgerEntry } from '../ledger/ledger.ts';
+import { EntryRefused } from '../ledger/refused.ts';
+import { noRepeats, REPEAT_CAUSES, type RepeatCause } from '../ledger/rules/repeat-cause.ts';
+import type { SourceAges } from '../sources/age.ts';
+import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
+import { examine, type Refusal } from './examine.ts';
+
+export interface SourceCounters {
+  envelopes: number;
+  records: number;
+  duplicates: number;
+  /** Of the duplicates: how many by each cause, what to look at when there are many. */
+  duplicateCauses: Record<RepeatCause, number>;
+  conflicts: number;
+  gaps: number;
+  deadLetters: number;
+  deadLetterReasons: Record<string, number>;
+  /** Messages left for redelivery: the ledger failed, or too much was waiting for it. */
+  retries: number;
+}
+
+export interface IngestLimits {
+  /** Most envelopes in one commit. */
+  groupEnvelopesMax: number;
+  /** Decoded bytes after which a commit takes no further envelope. */
+  groupBytesMax: number;
+  /** Decoded bytes that may wait for the ledger; beyond, messages are left for redelivery (I10). */
+  pendingBytesMax: number;
+}
+
+/** What it needs of the ledger; in simulation, of a model of it. */
+type Committing = Pick<Ledger, 'commit' | 'deadLetter' | 'ping'>;
+
+export interface IngestOptions {
+  ledger: Committing;
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<IngestLimits>;
+  /** Called after every commit: feeds have something to read, gateways something to be told. */
+  onCommit?: (committed: readonly LedgerEntry[]) => void;
+  /** Told of every committed envelope: how old it is tells how far its source is behind. */
+  ages?: Pick<SourceAges, 'committed'>;
+}
+
+export interface Ingest {
+  handler: DeliveryHandler;
+  /** Resolves when nothing waits for the ledger. Stop the sources first. */
+  drain(): Promise<void>;
+  /** By source name. */
+  counters(): ReadonlyMap<string, SourceCounters>;
+}
+
+const MIB = 1024 * 1024;
+const LIMITS: IngestLimits = {
+  groupEnvelopesMax: 512,
+  groupBytesMax: 16 * MIB,
+  pendingBytesMax: 128 * MIB,
+};
+/** What a decoded record, gap or envelope takes besides payloads, roughly. */
+const OVERHEAD_BYTES = 200;
+
+export function createIngest(options: IngestOptions): Ingest {
+  const ingest = new LedgerIngest(options);
+  return {
+    handler: (delivery) => ingest.take(delivery),
+    drain: () => ingest.drain(),
+    counters: () => ingest.counters,
+  };
+}
+
+interface Waiting {
+  entry: LedgerEntry;
+  delivery: Delivery;
+  bytes: number;
+  settle: (settlement: Settlement) => void;
+}
+
+class LedgerIngest {
+  readonly counters = new Map<string, SourceCounters>();
+  readonly #ledger: Committing;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #limits: IngestLimits;
+  readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
+  readonly #ages: Pick<SourceAges, 'committed'> | null;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #committing: Promise<void> | null = null;
+
+  constructor({ ledger, clock, log, limits, onCommit = () => undefined, ages }: IngestOptions) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#log = new SparseLog({ log, clock });
+    this.#limits = { ...LIMITS, ...limits };
+    this.#onCommit = onCommit;
+    this.#ages = ages ?? null;
+  }
+
+  async take(delivery: Delivery): Promise<Settlement> {
+    if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
+      this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
+      return this.#retry(delivery.source);
+    }
+    const envelope = examine(delivery);
+    if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
+    const { source, deliveryCount, sentAs = null } = delivery;
+    const redelivered = deliveryCount !== null && deliveryCount > 1;
+    const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
+    return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
+  }
+
+  async drain(): Promise<void> {
+    while (this.#committing !== null) await this.#committing;
+  }
+
+  #enqueue(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    this.#waitingBytes += waiting.bytes;
+    this.#committing ??= this.#commitAll();
+  }
+
+  async #commitAll(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      // An embedded engine commits without letting go of the thread: take in what arrived meanwhile.
+      await nextTurn();
+      await this.#commitGroup(this.#nextGroup());
+    }
+    this.#committing = null;
+  }
+
+  #nextGroup(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const waiting of this.#waiting) {
+      if (
+        count === this.#limits.groupEnvelopesMax ||
+        (count > 0 && bytes + waiting.bytes > this.#limits.groupBytesMax)
+      )
+        break;
+      bytes += waiting.bytes;
+      count += 1;
+    }
+    this.#waitingBytes -= bytes;
+    return this.#waiting.splice(0, count);
+  }
+
+  async #commitGroup(group: readonly Waiting[]): Promise<void> {
+    const results = await this.#tryCommit(group);
+    const [only] = group;
+    if (Array.isArray(results)) {
+      this.#settle(group, results);
+    } else if (group.length > 1 && (await this.#engineAnswers())) {
+      const middle = Math.floor(group.length / 2);
+      await this.#commitGroup(group.slice(0, middle));
+      await this.#commitGroup(group.slice(middle));
+    } else if (results !== null && only && group.length === 1) {
+      only.settle(await this.#deadLetter(only.delivery, { reason: results.reason, detail: results.message }));
+    } else {
+      for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
+    }
+  }
+
+  #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
+    for (const [i, { delivery, entry, settle }] of group.entries()) {
+      const result = results[i];
+      if (result) this.#count(delivery.source, result);
+      this.#ages?.committed(delivery, entry.envelope);
+      settle('settle');
+    }
+    this.#onCommit(group.map(({ entry }) => entry));
+  }
+
+  /** The error when an entry can never be committed, null for any other failure. */
+  async #tryCommit(group: readonly Waiting[]): Promise<CommitResult[] | EntryRefused | null> {
+    try {
+      return await this.#ledger.commit(group.map(({ entry }) => entry));
+    } catch (error) {
+      if (error instanceof EntryRefused) return error;
+      this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
+      return null;
+    }
+  }
+
+  async #engineAnswers(): Promise<boolean> {
+    try {
+      await this.#ledger.ping();
+      return true;
+    } catch {
+      // The commit that failed just before has told why.
+      return false;
+    }
+  }
+
+  async #deadLetter(delivery: Delivery, { reason, detail }: Refusal): Promise<Settlement> {
+    const { source, bytes, authenticatedGateway, properties } = delivery;
+    try {
+      await this.#ledger.deadLetter({
+        source,
+        reason,
+        detail,
+        bytes,
+        receivedWallMs: this.#clock.wallMs(),
+        authenticatedGateway,
+        properties: properties?.() ?? {},
+      });
+    } catch (error) {
+      this.#log.warn('ingest.dead_letter_failed', { source, reason, error: errorText(error) });
+      return this.#retry(source);
+    }
+    const counters = this.#of(source);
+    counters.deadLetters += 1;
+    counters.deadLetterReasons[reason] = (counters.deadLetterReasons[reason] ?? 0) + 1;
+    this.#log.warn('ingest.dead_letter', { source, reason, detail, bytes: bytes.length });
+    delivery.onDeadLetter?.(reason);
+    return 'settle';
+  }
+
+  #retry(source: string): Settlement {
+    this.#of(source).retries += 1;
+    return 'retry';
+  }
+
+  #count(source: string, result: CommitResult): void {
+    const counters = this.#of(source);
+    counters.envelopes += 1;
+    counters.records += result.new;
+    counters.duplicates += result.duplicate;
+    counters.conflicts += result.conflict;
+    counters.gaps += result.gap;
+    for (const cause of REPEAT_CAUSES) counters.duplicateCauses[cause] += result.causes[cause] ?? 0;
+  }
+
+  #of(source: string): SourceCounters {
+    let counters = this.counters.get(source);
+    if (!counters) {
+      counters = {
+        envelopes: 0,
+        records: 0,
+        duplicates: 0,
+        duplicateCauses: noRepeats(),
+        conflicts: 0,
+        gaps: 0,
+        deadLetters: 0,
+        deadLetterReasons: {},
+        retries: 0,
+      };
+      this.counters.set(source, counters);
+    }
+    return counters;
+  }
+}
+
+function sizeOf({ records, gaps }: Envelope): number {
+  const overhead = (1 + records.length + gaps.length) * OVERHEAD_BYTES;
+  return records.reduce((bytes, { payload }) => bytes + payload.byteLength, overhead);
+}

@@ -1,0 +1,25 @@
+/** What an operator is told of a commit, once it stands. */
+import type { SparseLog } from '../../shared/sparse-log.ts';
+import type { CommitResult, LedgerEntry } from './ledger.ts';
+import { rangesOf } from './rules/outcome.ts';
+import type { Absorption } from './rules/rules.ts';
+
+/** Ranges named in a line. */
+const RANGES_TOLD_MAX = 10;
+
+/** A conflict (I6), records above the end of their epoch, an end that was announced differently before. */
+export function alert(
+  log: SparseLog,
+  { envelope, source }: LedgerEntry,
+  absorption: Absorption,
+  result: CommitResult,
+): void {
+  const { gateway, epoch, stream, sealedAt } = envelope;
+  const where = { gateway, epoch, stream, source };
+  if (result.conflict > 0) {
+    const ranges = rangesOf(result, 'conflict').slice(0, RANGES_TOLD_MAX);
+    log.warn('ledger.conflict', { ...where, records: result.conflict, ranges });
+  }
+  if (absorption.aboveSeal > 0) log.warn('ledger.above_seal', { ...where, records: absorption.aboveSeal });
+  if (absorption.resealed) log.warn('ledger.resealed', { ...where, sealedAt });
+}

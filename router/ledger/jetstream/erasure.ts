@@ -1,0 +1,124 @@
+/**
+ * Erasing a device: the log leads to every arrival that there is, and each that holds a record of the device
+ * is stored anew without it (departure.ts). What a commit stored and then lost to another one is in no log,
+ * and is not found.
+ */
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { ErasureTarget } from '../erasure.ts';
+import type { Arrival } from './arrival-format.ts';
+import type { Parts } from './log/blobs.ts';
+import type { Commit, CommitEntry } from './log/commit-format.ts';
+import type { StreamItem } from './log/stream-fold.ts';
+import type { Names } from './names.ts';
+import { type DepartureParts, type DeparturePlan, depart, departing, idsOf } from './removal.ts';
+
+/** Arrivals read at once. */
+const READ_WIDTH = 64;
+
+/** What a step took out. */
+export interface Erased {
+  records: number;
+  versions: number;
+}
+
+type ErasePlan = DeparturePlan & Erased;
+
+interface Holding {
+  entry: CommitEntry;
+  arrival: Arrival;
+}
+
+export class DeviceEraser {
+  readonly #parts: DepartureParts;
+  readonly #names: Names;
+
+  constructor(parts: DepartureParts, names: Names) {
+    this.#parts = parts;
+    this.#names = names;
+  }
+
+  /** Of all that came before: what each step took out, when it has. */
+  async *erase({ device, gateway }: ErasureTarget): AsyncGenerator<Erased> {
+    const { log, catchUp } = this.#parts;
+    await catchUp();
+    const end = log.head.seq;
+    for (let next = await log.at(1); next !== null && next.seq <= end; next = await log.at(next.seq + 1)) {
+      const holding = await this.#holding(next.commit, device, gateway);
+      if (holding.length > 0) yield depart(this.#parts, () => this.#plan(holding, device));
+    }
+    const { states } = this.#parts;
+    const items = await states.streams.all(this.#names.streams(gateway ?? undefined), states.head);
+    for (const { item } of items) {
+      if (item.aside.length > 0) yield depart(this.#parts, () => this.#planAside(item, device));
+    }
+  }
+
+  /** The entries of a commit whose arrival holds a record of the device. */
+  async #holding({ entries }: Commit, device: string, gateway: string | null): Promise<Holding[]> {
+    const meant = entries.filter(
+      (entry) => entry.parts.length > 0 && (gateway === null || entry.gateway === gateway),
+    );
+    const found: Holding[] = [];
+    for (let i = 0; i < meant.length; i += READ_WIDTH) {
+      const some = meant.slice(i, i + READ_WIDTH);
+      const arrivals = await Promise.all(some.map(({ parts }) => this.#parts.arrivals.get(parts)));
+      for (const [n, entry] of some.entries()) {
+        const arrival = arrivals[n];
+        if (arrival?.records.some((record) => record.device === device)) found.push({ entry, arrival });
+      }
+    }
+    return found;
+  }
+
+  async #plan(holding: readonly Holding[], device: string): Promise<ErasePlan> {
+    const plans = await Promise.all(holding.map((one) => this.#planArrival(one, device)));
+    const records = plans.reduce((sum, plan) => sum + plan.records, 0);
+    return {
+      entries: plans.flatMap(({ entry }) => (entry ? [entry] : [])),
+      arrivals: holding.map(({ entry }) => entry.parts),
+      aside: [],
+      records,
+      versions: 0,
+    };
+  }
+
+  /** Null where nothing that stands lies in it. */
+  async #planArrival(
+    { entry, arrival }: Holding,
+    device: string,
+  ): Promise<{ entry: CommitEntry | null; records: number }> {
+    const places = await this.#parts.held.places(arrival.records.map(({ seq }) => ({ key: entry, seq })));
+    const standing = arrival.records.filter((_, i) => places[i]?.parts[0] === entry.parts[0]);
+    const gone = idsOf(standing.filter((record) => record.device === device).map(({ seq }) => seq));
+    const kept = standing.filter((record) => record.device !== device);
+    if (standing.length === 0) return { entry: null, records: 0 };
+    const parts: Parts =
+      kept.length === 0 ? [] : await this.#parts.arrivals.store(entry, { ...arrival, records: kept });
+    const moved = idsOf(kept.map(({ seq }) => seq));
+    const item = await this.#parts.states.stream(entry);
+    const quarantined = item ? gone.size - gone.difference(item.state.withdrawn.quarantine).size : 0;
+    const left = { why: 'erasure', ids: gone, gone, aside: [], moved } as const;
+    return { entry: departing(entry, left, parts), records: gone.size - quarantined };
+  }
+
+  /** The versions of the device that are kept aside. */
+  async #planAside(key: StreamItem, device: string): Promise<ErasePlan> {
+    const item = await this.#parts.states.stream(key);
+    const versions = await Promise.all(
+      (item?.aside ?? []).map(async (aside) => ({
+        ...aside,
+        version: await this.#parts.conflicts.version(aside.message),
+      })),
+    );
+    const meant = versions.filter(({ version }) => version?.device === device);
+    const none = { arrivals: [], records: 0, versions: meant.length };
+    if (meant.length === 0) return { ...none, entries: [], aside: [] };
+    const aside = meant.map(({ message }) => message);
+    const ids = idsOf(meant.map(({ seq }) => seq));
+    const empty = IntervalSet.empty();
+    // What stood before a quarantine is not to stand again because the quarantine ends with this.
+    const gone = item ? ids.difference(ids.difference(item.state.withdrawn.quarantine)) : empty;
+    const left = { why: 'erasure', ids, gone, aside, moved: empty } as const;
+    return { ...none, entries: [departing(key, left)], aside };
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * A commit as its message in the log says it: what each envelope changed, decided already. Records are
+ * elsewhere.
+ */
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { IntervalSet } from '../../../../shared/interval-set.ts';
+import type { GapReason, StreamKey } from '../../../../shared/record.ts';
+import type { GatewayContact } from '../../ledger.ts';
+import type { BootClock } from '../../rules/boot-clocks.ts';
+import type { GivenUp } from '../../rules/rules.ts';
+import type { Parts } from './blobs.ts';
+
+export interface Commit {
+  /** Dense from 1. */
+  number: number;
+  /** The last offset before it: how many records all earlier commits hold. */
+  offset: number;
+  /** Since the ledger was made, with this commit. */
+  duplicates: number;
+  conflicts: number;
+  entries: readonly CommitEntry[];
+  contacts: readonly GatewayContact[];
+  bootClocks: readonly BootClock[];
+}
+
+/** What one envelope did; its new records follow those of the entry before it in offset. */
+export interface CommitEntry extends StreamKey {
+  /** The ids of its new records; where the records are, and their payload's bytes. */
+  fresh: IntervalSet;
+  parts: Parts;
+  payloadBytes: number;
+  /** Ids newly given up. */
+  givenUp: GivenUp;
+  sealedAt: number | null;
+  duplicates: number;
+  /** Versions kept aside. */
+  aside: readonly Aside[];
+  /** Its records are no new ids: they stand in place of those that stood before (last-write-wins). */
+  replaces: boolean;
+  /** What left the ledger; null in what brings something. */
+  departure: Departure | null;
+}
+
+export interface Departure {
+  why: 'retention' | 'erasure';
+  /** To be known as withdrawn. */
+  ids: IntervalSet;
+  /** Of these, the ones whose record stood; and versions kept aside, by their messages. */
+  gone: IntervalSet;
+  aside: readonly number[];
+  /** Records that stay: they lie in the entry's `parts` from now on, at their old offsets. */
+  moved: IntervalSet;
+}
+
+export interface Aside {
+  seq: number;
+  /** Sequence of its message among the conflicts. */
+  message: number;
+  /** It stood until this conflict brought its id into quarantine. */
+  stood: boolean;
+}
+
+/**
+ * What every commit was before there were conflict policies, and still is where none had anything to decide.
+ */
+const FORMAT = 1;
+/** Some of its entries replace records or bring ids into quarantine. */
+const FORMAT_OF_POLICIES = 2;
+/** Records leave with it. */
+const FORMAT_OF_DEPARTURES = 3;
+
+type EntryRow = [
+  gateway: string,
+  epoch: string,
+  stream: string,
+  fresh: Uint8Array,
+  parts: Parts,
+  payloadBytes: number,
+  givenUp: [Uint8Array, Uint8Array, Uint8Array] | null,
+  sealedAt: number | null,
+  duplicates: number,
+  aside: number[],
+  /** Of format 2: whether it replaces; the messages of `aside` that stood. */
+  replaces?: boolean,
+  stood?: number[],
+  /** Of format 3. */
+  departure?: DepartureRow | null,
+];
+type DepartureRow = [
+  why: Departure['why'],
+  ids: Uint8Array,
+  gone: Uint8Array,
+  aside: readonly number[],
+  moved: Uint8Array,
+];
+type Body = [
+  format: number,
+  number: number,
+  offset: number,
+  duplicates: number,
+  conflicts: number,
+  entries: EntryRow[],
+  contacts: [gateway: string, source: string, wallMs: number][],
+  bootClocks: [gateway: string, bootId: string, offsetMs: number][],
+];
+
+export function recordsOf({ entries }: Commit): number {
+  return entries.reduce((sum, { fresh }) => sum + fresh.size, 0);
+}
+
+export function encodeCommit(commit: Commit): Uint8Array {
+  const decided = commit.entries.some(({ replaces, aside }) => replaces || aside.some(({ stood }) => stood));
+  const departs = commit.entries.some(({ departure }) => departure !== null);
+  const body: Body = [
+    departs ? FORMAT_OF_DEPARTURES : decided ? FORMAT_OF_POLICIES : FORMAT,
+    commit.number,
+    commit.offset,
+    commit.duplicates,
+    commit.conflicts,
+    commit.entries.map((entry) => rowOf(entry, decided, departs)),
+    commit.contacts.map(({ gateway, source, lastWallMs }) => [gateway, source, lastWallMs]),
+    commit.bootClocks.map(({ gateway, bootId, offsetMs }) => [gateway, bootId, offsetMs]),
+  ];
+  return encodeCbor(body);
+}
+
+function rowOf(entry: CommitEntry, decided: boolean, departs: boolean): EntryRow {
+  const row: EntryRow = [
+    entry.gateway,
+    entry.epoch,
+    entry.stream,
+    entry.fresh.encode(),
+    entry.parts,
+    entry.payloadBytes,
+    encodeGivenUp(entry.givenUp),
+    entry.sealedAt,
+    entry.duplicates,
+    entry.aside.flatMap(({ seq, message }) => [seq, message]),
+  ];
+  if (decided || departs) row.push(entry.replaces, stoodOf(entry.aside));
+  if (departs) row.push(entry.departure && departureRow(entry.departure));
+  return row;
+}
+
+function departureRow({ why, ids, gone, aside, moved }: Departure): DepartureRow {
+  return [why, ids.encode(), gone.encode(), aside, moved.encode()];
+}
+
+function departureFrom([why, ids, gone, aside, moved]: DepartureRow): Departure {
+  return {
+    why,
+    ids: IntervalSet.decode(ids),
+    gone: IntervalSet.decode(gone),
+    aside,
+    moved: IntervalSet.decode(moved),
+  };
+}
+
+/** Throws when a newer Headgate wrote it. */
+export function decodeCommit(bytes: Uint8Array): Commit {
+  const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
+    bytes,
+  ) as Body;
+  const known = FORMAT_OF_DEPARTURES;
+  if (format < FORMAT || format > known) {
+    throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows up to ${known})`);
+  }
+  return {
+    number,
+    offset,
+    duplicates,
+    conflicts,
+    entries: entries.map((row) => ({
+      gateway: row[0],
+      epoch: row[1],
+      stream: row[2],
+      fresh: IntervalSet.decode(row[3]),
+      parts: row[4],
+      payloadBytes: row[5],
+      givenUp: decodeGivenUp(row[6]),
+      sealedAt: row[7],
+      duplicates: row[8],
+      aside: asideFrom(row[9], row[11]),
+      replaces: row[10] ?? false,
+      departure: row[12] ? departureFrom(row[12]) : null,
+    })),
+    contacts: contacts.map(([gateway, source, lastWallMs]) => ({ gateway, source, lastWallMs })),
+    bootClocks: bootClocks.map(([gateway, bootId, offsetMs]) => ({ gateway, bootId, offsetMs })),
+  };
+}
+
+/** The messages of those that stood. */
+export function stoodOf(aside: readonly Aside[]): number[] {
+  return aside.filter(({ stood }) => stood).map(({ message }) => message);
+}
+
+/** From a flat list of seqs and messages. */
+export function asideFrom(flat: readonly number[], stood: readonly number[] = []): Aside[] {
+  const messages = new Set(stood);
+  return pairs(flat).map(([seq, message]) => ({ seq, message, stood: messages.has(message) }));
+}
+
+/** A flat list of pairs as pairs. */
+function pairs(flat: readonly number[]): [number, number][] {
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? 0, flat[2 * i + 1] ?? 0]);
+}
+
+/** Null for the usual case, in which nothing was. */
+function encodeGivenUp({ quota, age, corruption }: GivenUp): EntryRow[6] {
+  if (quota.size + age.size + corruption.size === 0) return null;
+  return [quota.encode(), age.encode(), corruption.encode()];
+}
+
+function decodeGivenUp(row: EntryRow[6]): Record<GapReason, IntervalSet> {
+  const none = new Uint8Array();
+  const [quota, age, corruption] = row ?? [none, none, none];
+  return {
+    quota: IntervalSet.decode(quota),
+    age: IntervalSet.decode(age),
+    corruption: IntervalSet.decode(corruption),
+  };
+}

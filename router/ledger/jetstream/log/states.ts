@@ -1,0 +1,166 @@
+/** All that the commit log adds up to, and the snapshots that keep a rebuild short. */
+import { errorText } from '../../../../shared/log.ts';
+import type { StreamKey } from '../../../../shared/record.ts';
+import type { SparseLog } from '../../../../shared/sparse-log.ts';
+import type { Names } from '../names.ts';
+import type { Commit, CommitEntry, Departure } from './commit-format.ts';
+import { Fold } from './fold.ts';
+import { gatewayFolding } from './gateway-fold.ts';
+import { pageFolding, pagesOf, placesByPage } from './page-fold.ts';
+import type { NewSnapshot, Snapshots } from './snapshots.ts';
+import { type StreamItem, streamFolding } from './stream-fold.ts';
+
+export interface StateLimits {
+  /** Items kept in memory, of each kind. */
+  itemsCached: number;
+  /** Snapshots are written once the commits since the last ones are this many, or changed this much. */
+  snapshotCommits: number;
+  snapshotChanges: number;
+}
+
+/** More than the envelopes of any commit. */
+const ENTRIES_MAX = 2 ** 20;
+
+export class States {
+  readonly streams: Fold<
+    Parameters<typeof streamFolding.encode>[0],
+    Parameters<typeof streamFolding.apply>[1]
+  >;
+  readonly gateways: Fold<
+    Parameters<typeof gatewayFolding.encode>[0],
+    Parameters<typeof gatewayFolding.apply>[1]
+  >;
+  readonly pages: Fold<Parameters<typeof pageFolding.encode>[0], Parameters<typeof pageFolding.apply>[1]>;
+  readonly #snapshots: Snapshots;
+  readonly #names: Names;
+  readonly #limits: StateLimits;
+  readonly #log: SparseLog;
+  readonly #catchUp: () => Promise<void>;
+  #commits = 0;
+  #at = 0;
+  #checkpoint = 0;
+  #flushing: Promise<void> | null = null;
+
+  /** `catchUp` reads the log to its end, and tells {@link note} of what it finds. */
+  constructor(parts: {
+    snapshots: Snapshots;
+    names: Names;
+    limits: StateLimits;
+    log: SparseLog;
+    catchUp: () => Promise<void>;
+  }) {
+    const { snapshots, limits } = parts;
+    const cacheMax = limits.itemsCached;
+    this.streams = new Fold({ folding: streamFolding, snapshots, cacheMax });
+    this.gateways = new Fold({ folding: gatewayFolding, snapshots, cacheMax });
+    this.pages = new Fold({ folding: pageFolding, snapshots, cacheMax });
+    this.#snapshots = snapshots;
+    this.#names = parts.names;
+    this.#limits = limits;
+    this.#log = parts.log;
+    this.#catchUp = parts.catchUp;
+  }
+
+  /** Null for one that no commit has changed. */
+  async stream(key: StreamKey): Promise<StreamItem | null> {
+    const subject = this.#names.stream(key);
+    return (await this.streams.load([subject])).get(subject) ?? null;
+  }
+
+  /** Sequence of the last commit noted. */
+  readonly head = (): number => this.#at;
+
+  /** Sequence of the commit up to which everything is in snapshots: where to read the log from. */
+  async open(): Promise<number> {
+    this.#checkpoint = await this.#stored();
+    this.#at = this.#checkpoint;
+    return this.#checkpoint;
+  }
+
+  note(commit: Commit, at: number): void {
+    this.#at = at;
+    this.#commits += 1;
+    let offset = commit.offset + 1;
+    for (const [i, entry] of commit.entries.entries()) {
+      const { fresh, parts, replaces } = entry;
+      this.streams.note(this.#names.stream(entry), at, { entry, made: commit.number * ENTRIES_MAX + i });
+      for (const [page, places] of placesByPage(fresh, parts, offset)) {
+        this.pages.note(this.#names.page(entry, page), at, { places, replaces });
+      }
+      offset += fresh.size;
+      if (entry.departure) this.#noteDeparture(entry, entry.departure, at);
+    }
+    for (const change of [...commit.contacts, ...commit.bootClocks]) {
+      this.gateways.note(this.#names.gateway(change.gateway), at, change);
+    }
+  }
+
+  /**
+   * After a commit of this replica: writes snapshots when it is time. Others leave that to it, unless it is
+   * long overdue.
+   */
+  committed(): void {
+    if (this.#due(1)) this.#begin();
+  }
+
+  /** After commits of others were read. */
+  followed(): void {
+    if (this.#due(2)) this.#begin();
+  }
+
+  /** Resolves when no snapshot is being written. */
+  async idle(): Promise<void> {
+    await this.#flushing;
+  }
+
+  #noteDeparture(entry: CommitEntry, { gone, moved }: Departure, at: number): void {
+    const departure = { gone, moved, parts: entry.parts };
+    for (const page of pagesOf(gone.union(moved))) {
+      this.pages.note(this.#names.page(entry, page), at, { places: [], replaces: false, departure });
+    }
+  }
+
+  #due(times: number): boolean {
+    const changes = this.streams.changes + this.gateways.changes + this.pages.changes;
+    return (
+      this.#commits >= times * this.#limits.snapshotCommits || changes >= times * this.#limits.snapshotChanges
+    );
+  }
+
+  #begin(): void {
+    this.#flushing ??= this.#flush()
+      .catch((error: unknown) => this.#log.warn('ledger.snapshot_failed', { error: errorText(error) }))
+      .finally(() => {
+        this.#flushing = null;
+      });
+  }
+
+  async #flush(): Promise<void> {
+    const stored = await this.#stored();
+    if (stored > this.#checkpoint) {
+      this.#checkpoint = stored;
+    } else {
+      // What is stored up to here is as of commits that the log held by now; all that is written is as of
+      // later ones.
+      let end = await this.#snapshots.end();
+      await this.#catchUp();
+      const at = this.#at;
+      const write = async (values: readonly NewSnapshot[]): Promise<void> => {
+        end = await this.#snapshots.write(values, end);
+      };
+      for (const fold of [this.streams, this.gateways, this.pages]) await fold.flush(this.head, write);
+      await write([{ subject: this.#names.checkpoint, at, value: null }]);
+      this.#checkpoint = at;
+    }
+    this.#trim(this.#checkpoint);
+  }
+
+  async #stored(): Promise<number> {
+    return (await this.#snapshots.get(this.#names.checkpoint))?.at ?? 0;
+  }
+
+  #trim(to: number): void {
+    for (const fold of [this.streams, this.gateways, this.pages]) fold.trim(to);
+    this.#commits = this.#at - to;
+  }
+}

@@ -1,0 +1,154 @@
+/** The state of a (gateway, epoch, stream) as its commits add up to it. */
+import { IntervalSet } from '../../../../shared/interval-set.ts';
+import type { GapReason, StreamKey } from '../../../../shared/record.ts';
+import { EMPTY_STREAM, type StreamState, withdraw } from '../../rules/rules.ts';
+import { decodeState, encodeState } from '../../sql/stream-columns.ts';
+import { type Aside, asideFrom, type CommitEntry, stoodOf } from './commit-format.ts';
+import type { Folding } from './fold.ts';
+
+export interface StreamItem extends StreamKey {
+  /** Grows with each stream that is new to the ledger: the order they were made in. */
+  made: number;
+  state: StreamState;
+  /** Versions kept aside, oldest first. */
+  aside: readonly Aside[];
+  /**
+   * Among these are all ids whose first record was replaced: of them, and only of them, the pages have to
+   * tell which one stands.
+   */
+  replaced: IntervalSet;
+}
+
+export interface StreamChange {
+  entry: CommitEntry;
+  /** Of the stream, if this is its first. */
+  made: number;
+}
+
+/**
+ * Of one stream, so that one gateway that is a copy of another does not make its item grow for ever (I10).
+ */
+const ASIDE_MAX = 10_000;
+const REPLACED_INTERVALS_MAX = 1000;
+
+type Row = [
+  gateway: string,
+  epoch: string,
+  stream: string,
+  made: number,
+  seen: Uint8Array,
+  quota: Uint8Array,
+  age: Uint8Array,
+  corruption: Uint8Array,
+  sealedAt: number | null,
+  duplicates: number,
+  conflicts: number,
+  aside: number[],
+  /** Absent in what was written before there were conflict policies. */
+  stood?: number[],
+  withdrawn?: Uint8Array | null,
+  replaced?: Uint8Array,
+];
+
+export const streamFolding: Folding<StreamItem, StreamChange> = {
+  apply(item, { entry, made }) {
+    const { gateway, epoch, stream } = entry;
+    const before = item ?? { gateway, epoch, stream, made, state: EMPTY_STREAM, aside: [] };
+    const replaced = item?.replaced ?? IntervalSet.empty();
+    return {
+      ...before,
+      state: changed(before.state, entry),
+      aside: asideAfter(before.aside, entry),
+      replaced: entry.replaces ? bounded(replaced.union(entry.fresh)) : replaced,
+    };
+  },
+  encode({ gateway, epoch, stream, made, state, aside, replaced }): Row {
+    const columns = encodeState(state);
+    const { seen, gapQuota, gapAge, gapCorruption, sealedAt, duplicates, conflicts } = columns;
+    return [
+      gateway,
+      epoch,
+      stream,
+      made,
+      seen,
+      gapQuota,
+      gapAge,
+      gapCorruption,
+      sealedAt,
+      duplicates,
+      conflicts,
+      aside.flatMap(({ seq, message }) => [seq, message]),
+      stoodOf(aside),
+      columns.withdrawn,
+      replaced.encode(),
+    ];
+  },
+  decode(value) {
+    const row = value as Row;
+    return {
+      gateway: row[0],
+      epoch: row[1],
+      stream: row[2],
+      made: row[3],
+      state: decodeState({
+        seen: row[4],
+        gapQuota: row[5],
+        gapAge: row[6],
+        gapCorruption: row[7],
+        sealedAt: row[8],
+        duplicates: row[9],
+        conflicts: row[10],
+        withdrawn: row[13] ?? null,
+      }),
+      aside: asideFrom(row[11], row[12]),
+      replaced: row[14] ? IntervalSet.decode(row[14]) : IntervalSet.empty(),
+    };
+  },
+};
+
+function asideAfter(before: readonly Aside[], { aside, departure }: CommitEntry): readonly Aside[] {
+  if (departure) {
+    const left = new Set(departure.aside);
+    return left.size === 0 ? before : before.filter(({ message }) => !left.has(message));
+  }
+  return aside.length === 0 ? before : [...before, ...aside].slice(-ASIDE_MAX);
+}
+
+function bounded(set: IntervalSet): IntervalSet {
+  const first = set.min;
+  return set.intervals <= REPLACED_INTERVALS_MAX ? set : IntervalSet.of([{ first, last: set.max }]);
+}
+
+/** What `absorb` and `counted` (rules.ts) made of the envelope, from what the commit says of it. */
+function changed(state: StreamState, entry: CommitEntry): StreamState {
+  const { departure } = entry;
+  if (departure) return withdraw(state, departure.ids.ranges(), departure.why);
+  const seen = state.seen.clone();
+  for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
+  const { quota, age, corruption } = entry.givenUp;
+  const given = (reason: GapReason): IntervalSet => {
+    const left = state.givenUp[reason].difference(entry.fresh);
+    for (const { first, last } of entry.givenUp[reason].ranges()) left.add(first, last);
+    return left;
+  };
+  // Nearly no stream has given anything up: the empty sets are shared by all of them.
+  const none = Object.values(state.givenUp).every((set) => set.size === 0);
+  const stood = entry.aside.filter((aside) => aside.stood);
+  const after = {
+    ...state,
+    seen,
+    givenUp:
+      none && quota.size + age.size + corruption.size === 0
+        ? state.givenUp
+        : { quota: given('quota'), age: given('age'), corruption: given('corruption') },
+    sealedAt:
+      state.sealedAt === null || entry.sealedAt === null
+        ? (state.sealedAt ?? entry.sealedAt)
+        : Math.max(state.sealedAt, entry.sealedAt),
+    duplicates: state.duplicates + entry.duplicates,
+    conflicts: state.conflicts + entry.aside.length - stood.length,
+  };
+  if (stood.length === 0) return after;
+  const ids = stood.map(({ seq }) => ({ first: seq, last: seq }));
+  return withdraw(after, ids, 'quarantine');
+}

@@ -1,0 +1,146 @@
+/**
+ * What takes records out of a ledger whose log is never written anew. An arrival is one message with records
+ * of many devices, so that none of it can be overwritten in place: what is to stay of it is stored again, a
+ * commit says so, and only then the old message is deleted, by its sequence, its bytes overwritten by the
+ * server. A kill before the commit leaves what was there, a kill after it a message that nobody reads. The
+ * log itself, and the snapshots, hold ids and intervals and no content.
+ *
+ * It is decided on the state that the log has come to and taken only behind it, like any commit (I5): of two
+ * replicas that take the same records out one finds that they are gone, and only deletes.
+ */
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { StreamKey } from '../../../shared/record.ts';
+import type { ArrivalStore } from './arrivals.ts';
+import type { ConflictStore } from './conflicts.ts';
+import type { HeldVersions } from './held.ts';
+import type { Parts } from './log/blobs.ts';
+import type { Commit, CommitEntry } from './log/commit-format.ts';
+import type { CommitLog, Head } from './log/log.ts';
+import type { Place } from './log/page-fold.ts';
+import type { States } from './log/states.ts';
+
+/** One commit's worth, as planned on a head of the log. */
+export interface DeparturePlan {
+  entries: readonly CommitEntry[];
+  /** To be deleted once it is committed: arrivals, and versions kept aside. */
+  arrivals: readonly Parts[];
+  aside: readonly number[];
+}
+
+export interface DepartureParts {
+  log: CommitLog;
+  states: States;
+  arrivals: ArrivalStore;
+  conflicts: ConflictStore;
+  held: HeldVersions;
+  catchUp: () => Promise<void>;
+  /** Runs `work` when no commit of this replica is under way. */
+  inTurn: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** A record that stands where an entry put it, or to where it was moved since. */
+export interface Standing {
+  seq: number;
+  place: Place;
+}
+
+/** Plans and commits until the plan is the one that the log took, then deletes. Resolves to that plan. */
+export async function depart<Plan extends DeparturePlan>(
+  parts: DepartureParts,
+  makePlan: () => Promise<Plan>,
+): Promise<Plan> {
+  const plan = await parts.inTurn(() => committed(parts, makePlan));
+  await Promise.all(plan.arrivals.map((one) => parts.arrivals.remove(one)));
+  await Promise.all(plan.aside.map((message) => parts.conflicts.remove(message)));
+  return plan;
+}
+
+async function committed<Plan extends DeparturePlan>(
+  { log, states, catchUp }: DepartureParts,
+  makePlan: () => Promise<Plan>,
+): Promise<Plan> {
+  for (;;) {
+    const { head } = log;
+    const plan = await makePlan();
+    if (plan.entries.length === 0) return plan;
+    if (await log.append(head, commitOf(head, plan.entries))) {
+      states.committed();
+      return plan;
+    }
+    await catchUp();
+  }
+}
+
+function commitOf(head: Head, entries: readonly CommitEntry[]): Commit {
+  const { offset, duplicates, conflicts } = head;
+  return {
+    number: head.number + 1,
+    offset,
+    duplicates,
+    conflicts,
+    entries,
+    contacts: [],
+    bootClocks: [],
+  };
+}
+
+/** An entry that brings nothing. */
+export function departing(
+  { gateway, epoch, stream }: StreamKey,
+  departure: NonNullable<CommitEntry['departure']>,
+  parts: Parts = [],
+): CommitEntry {
+  const none = IntervalSet.empty();
+  return {
+    gateway,
+    epoch,
+    stream,
+    fresh: none,
+    parts,
+    payloadBytes: 0,
+    givenUp: { quota: none, age: none, corruption: none },
+    sealedAt: null,
+    duplicates: 0,
+    aside: [],
+    replaces: false,
+    departure,
+  };
+}
+
+/**
+ * Of the ids of `entry`, which begin behind `offset`: those whose record still stands as it came with this
+ * entry.
+ */
+export async function standingOf(
+  held: HeldVersions,
+  entry: CommitEntry,
+  offset: number,
+): Promise<Standing[]> {
+  const seqs = seqsOf(entry.fresh);
+  const places = await held.places(seqs.map((seq) => ({ key: entry, seq })));
+  return seqs.flatMap((seq, i) => {
+    const place = places[i];
+    if (!place || !isAt(place, seq, offset + 1 + i)) return [];
+    return [{ seq, place }];
+  });
+}
+
+/**
+ * Whether the record of `seq` that stands is the one that got `offset`. Where none was written down it is the
+ * first of its id: what takes another's place has always had its offset beside it.
+ */
+export function isAt(place: Place, seq: number, offset: number): boolean {
+  return place.offset === null || place.offset + seq - place.first === offset;
+}
+
+export function seqsOf(ids: IntervalSet): number[] {
+  return Array.from(ids.ranges(), ({ first, last }) =>
+    Array.from({ length: last - first + 1 }, (_, i) => first + i),
+  ).flat();
+}
+
+export function idsOf(seqs: Iterable<number>): IntervalSet {
+  const ids = IntervalSet.empty();
+  for (const seq of seqs) ids.add(seq);
+  return ids;
+}

@@ -1,0 +1,274 @@
+/**
+ * The ledger on PostgreSQL, for any number of router replicas without a leader: what one commit decides by,
+ * it locks.
+ *
+ * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5).
+ * Nothing about a stream is remembered between commits, because another replica may have changed it.
+ */
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import type { SeqRange } from '../../../shared/record.ts';
+import { SparseLog } from '../../../shared/sparse-log.ts';
+import { alert } from '../commit-log-lines.ts';
+import type {
+  CommitResult,
+  DeadLetter,
+  FeedPosition,
+  GatewayContact,
+  Ledger,
+  LedgerConflict,
+  LedgerEntry,
+  LedgerRecord,
+  LedgerVerification,
+  StreamCompleteness,
+} from '../ledger.ts';
+import {
+  type CompletenessPage,
+  type PageQuery,
+  pageOf,
+  type StreamVisitor,
+  surveyByPages,
+} from '../paging.ts';
+import { EntryRefused } from '../refused.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
+import { completenessOf } from '../rules/rules.ts';
+import { runsQuery, Verification } from '../verify.ts';
+import { type Committed, commitEntries } from './commit.ts';
+import { Database, isFinal, type PostgresOptions } from './connection.ts';
+import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
+import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
+import { claimFeed, feedOffset, moveFeed, releaseFeed, setFeed } from './feeds.ts';
+import { PostgresUpkeep } from './maintenance.ts';
+import { readRecords } from './records.ts';
+import { dayOf, makePartitions, migrate } from './schema.ts';
+import { listPage, listStreams } from './streams.ts';
+import { trimRepetitions } from './whereabouts.ts';
+
+export interface PostgresLedgerOptions extends PostgresOptions {
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<{ conflicts: EvidenceLimits; deadLetters: EvidenceLimits }>;
+  /** Default: keep-first, for every stream. */
+  conflictPolicyOf?: ConflictPolicyOf;
+}
+
+const DAY_MS = 86_400_000;
+/** Each replica looks after the bound of the repetitions every so many of its own. */
+const REPETITIONS_CHECKED = 5000;
+const MIB = 1024 * 1024;
+const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
+const DEAD_LETTERS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
+
+/**
+ * Opens or makes the ledger. Rejects when the server cannot be reached, is too old, or holds a newer schema.
+ */
+export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Ledger> {
+  const log = new SparseLog(options);
+  const db = new Database(options, options.clock, log);
+  try {
+    await migrate(db, options.schema);
+    return new PostgresLedger(db, options, log);
+  } catch (error) {
+    await db.close();
+    throw error;
+  }
+}
+
+class PostgresLedger implements Ledger {
+  readonly upkeep: PostgresUpkeep;
+  readonly shared = true;
+  readonly #db: Database;
+  readonly #schema: string;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #conflicts: Bound;
+  readonly #deadLetters: Bound;
+  readonly #conflictPolicyOf: ConflictPolicyOf;
+  #repetitions = 0;
+  /** Days that have their partitions: those of this process's life. */
+  readonly #daysMade = new Set<number>();
+
+  constructor(db: Database, options: PostgresLedgerOptions, log: SparseLog) {
+    const { schema, clock, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
+    this.#conflictPolicyOf = conflictPolicyOf;
+    this.#db = db;
+    this.#schema = schema;
+    this.#clock = clock;
+    this.#log = log;
+    this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
+    this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
+    this.upkeep = new PostgresUpkeep({ db, schema, clock, deadLetters: this.#deadLetters });
+  }
+
+  async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    if (entries.length === 0) return [];
+    const day = await this.#day();
+    const committed = await this.#committed(entries, day);
+    for (const { entry, absorption, result } of committed.absorbed) {
+      alert(this.#log, entry, absorption, result);
+    }
+    const { rows, bytes } = committed.aside;
+    await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
+    this.#repetitions += committed.repetitions;
+    if (this.#repetitions >= REPETITIONS_CHECKED) {
+      this.#repetitions = 0;
+      await this.#kept(trimRepetitions(this.#db));
+    }
+    return committed.results;
+  }
+
+  async #committed(entries: readonly LedgerEntry[], day: number): Promise<Committed> {
+    try {
+      return await this.#db.transaction((client) =>
+        commitEntries(client, entries, day, this.#conflictPolicyOf),
+      );
+    } catch (error) {
+      throw isFinal(error) ? new EntryRefused('refused', errorText(error)) : error;
+    }
+  }
+
+  read(after: number, limit: number): Promise<LedgerRecord[]> {
+    return readRecords(this.#db, after, limit);
+  }
+
+  async completeness(gateway?: string): Promise<StreamCompleteness[]> {
+    const streams = await listStreams(this.#db, gateway);
+    return streams.map(({ key, state }) => completenessOf(key, state));
+  }
+
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
+    const streams = await listPage(this.#db, query);
+    return pageOf(
+      streams.map(({ key, state }) => completenessOf(key, state)),
+      query.limit,
+    );
+  }
+
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    return surveyByPages(begin(), (query) => this.completenessPage(query));
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
+    const { rows } = await this.#db.query<GatewayContact>(
+      `SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact WHERE gateway IN
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= $1 ORDER BY gateway LIMIT $2)
+       ORDER BY gateway`,
+      [from, limit],
+    );
+    return rows;
+  }
+
+  async deadLetter(letter: DeadLetter): Promise<void> {
+    await insertDeadLetter(this.#db, letter);
+    await this.#kept(this.#deadLetters.added(this.#db, 1, letter.bytes.byteLength, letter.receivedWallMs));
+  }
+
+  deadLetters(limit: number): Promise<DeadLetter[]> {
+    return newestDeadLetters(this.#db, limit);
+  }
+
+  conflicts(limit: number): Promise<LedgerConflict[]> {
+    return newestConflicts(this.#db, limit);
+  }
+
+  async totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }> {
+    const { rows } = await this.#db.query<{
+      records: number;
+      duplicates: number;
+      conflicts: number;
+      deadLetters: number;
+    }>(
+      `SELECT head.last_offset AS records, head.dead_letters AS "deadLetters", s.duplicates, s.conflicts
+       FROM head, (SELECT coalesce(sum(duplicates), 0)::bigint AS duplicates,
+         coalesce(sum(conflicts), 0)::bigint AS conflicts FROM stream) s`,
+    );
+    return rows[0] ?? { records: 0, duplicates: 0, conflicts: 0, deadLetters: 0 };
+  }
+
+  verify(): Promise<LedgerVerification> {
+    return this.#db.transaction(async (client) => {
+      const verification = new Verification();
+      for (const { key, id, state } of await listStreams(client, undefined)) {
+        const runs = await client.query<SeqRange>(runsQuery('gateway = $1 AND stream_id = $2'), [
+          key.gateway,
+          id,
+        ]);
+        verification.compare(key, state.seen, runs.rows, state.withdrawn);
+      }
+      return verification.result();
+    }, 'REPEATABLE READ');
+  }
+
+  loadCursor(feed: string): Promise<number> {
+    return feedOffset(this.#db, feed);
+  }
+
+  saveCursor(feed: string, offset: number): Promise<void> {
+    return setFeed(this.#db, feed, offset);
+  }
+
+  claimFeed(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+    return claimFeed(this.#db, feed, holder, forMs);
+  }
+
+  releaseFeed(feed: string, holder: string): Promise<void> {
+    return releaseFeed(this.#db, feed, holder);
+  }
+
+  moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+    return moveFeed(this.#db, feed, from, to);
+  }
+
+  async load(source: string, key: string): Promise<string | null> {
+    const { rows } = await this.#db.query<{ position: string }>(
+      'SELECT position FROM checkpoint WHERE source = $1 AND partition = $2',
+      [source, key],
+    );
+    return rows[0]?.position ?? null;
+  }
+
+  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+    const { rows } =
+      from === null
+        ? await this.#db.query(
+            'INSERT INTO checkpoint (source, partition, position) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING source',
+            [source, key, to],
+          )
+        : await this.#db.query(
+            'UPDATE checkpoint SET position = $4 WHERE source = $1 AND partition = $2 AND position = $3 RETURNING source',
+            [source, key, from, to],
+          );
+    return rows.length === 1;
+  }
+
+  async ping(): Promise<void> {
+    await this.#db.query(
+      'INSERT INTO ping (id, wall_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET wall_ms = excluded.wall_ms',
+      [this.#clock.wallMs()],
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+
+  /** The day that a commit's records belong to; it and the next one have their partitions. */
+  async #day(): Promise<number> {
+    const now = this.#clock.wallMs();
+    for (const needed of [dayOf(now), dayOf(now + DAY_MS)]) {
+      if (this.#daysMade.has(needed)) continue;
+      await makePartitions(this.#db, this.#schema, needed);
+      this.#daysMade.add(needed);
+    }
+    return dayOf(now);
+  }
+
+  /** The bound of a table is looked after once the commit stands: its failure must not undo what was said. */
+  async #kept(pruning: Promise<void>): Promise<void> {
+    try {
+      await pruning;
+    } catch (error) {
+      this.#log.warn('ledger.prune_failed', { error: errorText(error) });
+    }
+  }
+}

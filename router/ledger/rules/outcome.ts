@@ -1,0 +1,71 @@
+/**
+ * What a commit did with one envelope, range by range. An envelope is not always one range: a record that
+ * another envelope carries leaves a hole (docs/envelope.md), and of what came again a part may be new. So its
+ * ids are told as runs of one outcome each.
+ */
+import type { SeqRange, TelemetryRecord } from '../../../shared/record.ts';
+import type { CommitResult, RangeOutcome } from '../ledger.ts';
+import type { Absorption } from './rules.ts';
+
+/** The records of an envelope whose ids came before, judged; ascending, as the envelope has them. */
+export interface Judged {
+  duplicates: readonly TelemetryRecord[];
+  inConflict: readonly TelemetryRecord[];
+  causes: CommitResult['causes'];
+}
+
+/** What a commit says of an entry that changes no stream. */
+export function nothingCommitted(): CommitResult {
+  return { new: 0, duplicate: 0, causes: {}, conflict: 0, gap: 0, ranges: [] };
+}
+
+/**
+ * The result for one envelope. Of one that is new as a whole, and of one run, the ranges cost one comparison.
+ */
+export function committed({ fresh, gaps }: Absorption, judged: Judged): CommitResult {
+  const { duplicates, inConflict, causes } = judged;
+  return {
+    new: fresh.length,
+    duplicate: duplicates.length,
+    causes,
+    conflict: inConflict.length,
+    gap: gaps.reduce((sum, { first, last }) => sum + last - first + 1, 0),
+    ranges: ordered([
+      ...runsOf(fresh).map((run) => ({ ...run, outcome: 'new' as const })),
+      ...runsOf(duplicates).map((run) => ({ ...run, outcome: 'duplicate' as const })),
+      ...runsOf(inConflict).map((run) => ({ ...run, outcome: 'conflict' as const })),
+      ...gaps.map(({ first, last }) => ({ first, last, outcome: 'gap' as const })),
+    ]),
+  };
+}
+
+/** Of {@link CommitResult.ranges}, those of one outcome. */
+export function rangesOf({ ranges }: CommitResult, outcome: RangeOutcome['outcome']): SeqRange[] {
+  return ranges.filter((range) => range.outcome === outcome).map(({ first, last }) => ({ first, last }));
+}
+
+function runsOf(records: readonly TelemetryRecord[]): SeqRange[] {
+  const first = records[0]?.seq;
+  const last = records.at(-1)?.seq;
+  if (first === undefined || last === undefined) return [];
+  if (last - first + 1 === records.length) return [{ first, last }];
+  const runs: SeqRange[] = [];
+  for (const { seq } of records) {
+    const before = runs.at(-1);
+    if (before && before.last + 1 === seq) before.last = seq;
+    else runs.push({ first: seq, last: seq });
+  }
+  return runs;
+}
+
+/** Ascending; ranges of one outcome that touch (two gaps with two reasons) become one. */
+function ordered(ranges: RangeOutcome[]): RangeOutcome[] {
+  if (ranges.length < 2) return ranges;
+  const joined: RangeOutcome[] = [];
+  for (const range of ranges.sort((a, b) => a.first - b.first)) {
+    const before = joined.at(-1);
+    if (before?.outcome === range.outcome && before.last + 1 === range.first) before.last = range.last;
+    else joined.push(range);
+  }
+  return joined;
+}

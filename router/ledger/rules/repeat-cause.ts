@@ -1,0 +1,62 @@
+/**
+ * Why a record came twice. The gateway marks what it sends a second time (shared/envelope/send-reason.ts),
+ * and either of two may come first: a hedge often overtakes what it was sent for, which carries no mark. So
+ * the mark of the one that stands in the ledger counts where the one that comes again has none.
+ */
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
+import type { CommitResult } from '../ledger.ts';
+
+export type RepeatCause =
+  /** The provider delivered the message again. */
+  | 'redelivery'
+  /** Another source brought it as well, and the gateway says what for. */
+  | SendReason
+  /** Another source brought it as well; nothing says why. */
+  | 'other-source'
+  /** The gateway sent it again through the same source, for example after an unknown outcome. */
+  | 'same-source'
+  /** What stood first has left the ledger. */
+  | 'unknown';
+
+/** Every cause once. */
+export const REPEAT_CAUSES = [
+  'redelivery',
+  'hedge',
+  'failover',
+  'redundant',
+  'other-source',
+  'same-source',
+  'unknown',
+] as const satisfies readonly RepeatCause[];
+
+/** The way that one version came. */
+export interface Way {
+  source: string;
+  sentAs?: SendReason | null;
+}
+
+/** `first`: what stands in the ledger; null when nothing does. */
+export function causeOf(again: Way & { redelivered?: boolean }, first: Way | null | undefined): RepeatCause {
+  if (again.redelivered) return 'redelivery';
+  if (!first) return 'unknown';
+  if (first.source === again.source) return 'same-source';
+  return again.sentAs ?? first.sentAs ?? 'other-source';
+}
+
+/** Counts one duplicate. */
+export function countCause(causes: CommitResult['causes'], cause: RepeatCause): void {
+  causes[cause] = (causes[cause] ?? 0) + 1;
+}
+
+/** A count of none by each cause. */
+export function noRepeats(): Record<RepeatCause, number> {
+  return {
+    redelivery: 0,
+    hedge: 0,
+    failover: 0,
+    redundant: 0,
+    'other-source': 0,
+    'same-source': 0,
+    unknown: 0,
+  };
+}

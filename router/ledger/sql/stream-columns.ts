@@ -1,0 +1,97 @@
+/**
+ * A stream's state as the columns of a row, the same in every SQL engine.
+ *
+ * An epoch that is over, complete, and of which no record is left, is one small row (I2): what was seen is
+ * everything up to its end that was not given up, and all of that has left. Both are written as nothing and
+ * read back from the rest.
+ */
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { StreamState, Withdrawn } from '../rules/rules.ts';
+
+export interface StateColumns {
+  seen: Uint8Array;
+  gapQuota: Uint8Array;
+  gapAge: Uint8Array;
+  gapCorruption: Uint8Array;
+  /** Null while nothing is. */
+  withdrawn: Uint8Array | null;
+  sealedAt: number | null;
+  duplicates: number;
+  conflicts: number;
+}
+
+export function encodeState(state: StreamState): StateColumns {
+  const closed = isClosed(state);
+  return {
+    seen: closed ? new Uint8Array() : state.seen.encode(),
+    gapQuota: state.givenUp.quota.encode(),
+    gapAge: state.givenUp.age.encode(),
+    gapCorruption: state.givenUp.corruption.encode(),
+    withdrawn: encodeWithdrawn(state.withdrawn, closed),
+    sealedAt: state.sealedAt,
+    duplicates: state.duplicates,
+    conflicts: state.conflicts,
+  };
+}
+
+export function decodeState(row: StateColumns): StreamState {
+  const givenUp = {
+    quota: IntervalSet.decode(row.gapQuota),
+    age: IntervalSet.decode(row.gapAge),
+    corruption: IntervalSet.decode(row.gapCorruption),
+  };
+  const { withdrawn, closed } = decodeWithdrawn(row.withdrawn);
+  const { sealedAt, duplicates, conflicts } = row;
+  const counts = { givenUp, sealedAt, duplicates, conflicts };
+  if (!closed || sealedAt === null) return { ...counts, seen: IntervalSet.decode(row.seen), withdrawn };
+  const seen = Object.values(givenUp).reduce(
+    (rest, gaps) => rest.difference(gaps),
+    IntervalSet.of([{ first: 1, last: sealedAt }]),
+  );
+  const retention = seen.difference(withdrawn.erasure).difference(withdrawn.quarantine);
+  return { ...counts, seen, withdrawn: { ...withdrawn, retention } };
+}
+
+/** Bytes of each set's length before it. */
+const LENGTH_BYTES = 4;
+/** In place of the length of the first set: all that was seen and is in none of the others. */
+const THE_REST = 0xffff_ffff;
+
+function isClosed({ seen, givenUp, withdrawn, sealedAt }: StreamState): boolean {
+  const { retention, erasure, quarantine } = withdrawn;
+  if (sealedAt === null || retention.size === 0) return false;
+  const given = Object.values(givenUp);
+  const known = given.reduce((size, set) => size + set.size, seen.size);
+  const highest = Math.max(seen.max, ...given.map(({ max }) => max));
+  const gone = retention.size + erasure.size + quarantine.size;
+  return known === sealedAt && highest === sealedAt && gone === seen.size;
+}
+
+/** The three sets, one after the other. */
+function encodeWithdrawn({ retention, erasure, quarantine }: Withdrawn, closed: boolean): Uint8Array | null {
+  const sets = [retention, erasure, quarantine];
+  if (sets.every(({ size }) => size === 0)) return null;
+  return Buffer.concat(
+    sets.flatMap((set, i) => {
+      const isRest = closed && i === 0;
+      const bytes = isRest ? new Uint8Array() : set.encode();
+      const length = Buffer.alloc(LENGTH_BYTES);
+      length.writeUInt32BE(isRest ? THE_REST : bytes.length);
+      return [length, bytes];
+    }),
+  );
+}
+
+function decodeWithdrawn(column: Uint8Array | null): { withdrawn: Withdrawn; closed: boolean } {
+  const bytes = Buffer.from(column ?? []);
+  const closed = column !== null && bytes.readUInt32BE(0) === THE_REST;
+  let at = closed ? LENGTH_BYTES : 0;
+  const next = (): IntervalSet => {
+    if (column === null) return IntervalSet.empty();
+    const start = at + LENGTH_BYTES;
+    at = start + bytes.readUInt32BE(at);
+    return IntervalSet.decode(bytes.subarray(start, at));
+  };
+  const retention = closed ? IntervalSet.empty() : next();
+  return { withdrawn: { retention, erasure: next(), quarantine: next() }, closed };
+}

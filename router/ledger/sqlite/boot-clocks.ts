@@ -1,0 +1,23 @@
+/** The `boot_clock` rows (boot-clocks.ts). */
+import type { Statement } from 'better-sqlite3';
+import type { LedgerEntry } from '../ledger.ts';
+import { BOOT_CLOCK_WRITE_MS, bootClocksOf } from '../rules/boot-clocks.ts';
+import type { Sqlite } from './schema.ts';
+
+export class BootClockTable {
+  readonly #save: Statement<[string, string, number]>;
+
+  constructor(db: Sqlite) {
+    this.#save = db.prepare(
+      `INSERT INTO boot_clock (gateway, boot_id, offset_ms) VALUES (?, ?, ?)
+       ON CONFLICT DO UPDATE SET offset_ms = excluded.offset_ms
+       WHERE abs(offset_ms - excluded.offset_ms) >= ${BOOT_CLOCK_WRITE_MS}`,
+    );
+  }
+
+  /** Inside the transaction that commits `entries`. */
+  learn(entries: readonly LedgerEntry[]): void {
+    for (const { gateway, bootId, offsetMs } of bootClocksOf(entries))
+      this.#save.run(gateway, bootId, offsetMs);
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them.
+ */
+import type { Statement } from 'better-sqlite3';
+import type { SparseLog } from '../../../shared/sparse-log.ts';
+import type { DeadLetter } from '../ledger.ts';
+import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
+import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
+import { Bound, type EvidenceLimits } from './evidence.ts';
+import type { Sqlite } from './schema.ts';
+
+type Inserted = ReturnType<typeof columnsOf> & { id: number };
+interface FilterParameters {
+  ids: string | null;
+  source: string | null;
+  reason: string | null;
+  beforeWallMs: number | null;
+}
+
+const HEAD = 'id, source, reason, detail, received_wall_ms AS receivedWallMs, length(bytes) AS sizeBytes';
+const FILTER = `(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) AND (:source IS NULL OR source = :source)
+  AND (:reason IS NULL OR reason = :reason) AND (:beforeWallMs IS NULL OR received_wall_ms < :beforeWallMs)`;
+
+export class DeadLetterTable {
+  readonly #bound: Bound;
+  readonly #insert: Statement<[Inserted]>;
+  readonly #newest: Statement<[number], DeadLetterRow>;
+  readonly #heads: Statement<[FilterParameters & { limit: number }], DeadLetterHead>;
+  readonly #load: Statement<[number], DeadLetterRow>;
+  readonly #measure: Statement<[FilterParameters], { rows: number; bytes: number }>;
+  readonly #remove: Statement<[FilterParameters]>;
+
+  constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
+    this.#bound = new Bound(db, { name: 'dead_letter', blob: 'bytes' }, limits, log);
+    this.#insert = db.prepare(
+      `INSERT INTO dead_letter (id, source, reason, detail, bytes, received_wall_ms, authenticated_gateway, properties)
+       VALUES (:id, :source, :reason, :detail, :bytes, :receivedWallMs, :authenticatedGateway, :properties)`,
+    );
+    const row = `${HEAD}, bytes, authenticated_gateway AS authenticatedGateway, properties`;
+    this.#newest = db.prepare(`SELECT ${row} FROM dead_letter ORDER BY id DESC LIMIT ?`);
+    this.#load = db.prepare(`SELECT ${row} FROM dead_letter WHERE id = ?`);
+    this.#heads = db.prepare(`SELECT ${HEAD} FROM dead_letter WHERE ${FILTER} ORDER BY id DESC LIMIT :limit`);
+    this.#measure = db.prepare(
+      `SELECT count(*) AS rows, ifnull(sum(length(bytes)), 0) AS bytes FROM dead_letter WHERE ${FILTER}`,
+    );
+    this.#remove = db.prepare(`DELETE FROM dead_letter WHERE ${FILTER}`);
+  }
+
+  /** Inside a transaction, like {@link remove}. */
+  add(letter: DeadLetter): void {
+    this.#bound.append(letter.bytes.byteLength, letter.receivedWallMs, (id) =>
+      this.#insert.run({ id, ...columnsOf(letter) }),
+    );
+  }
+
+  newest(limit: number): StoredDeadLetter[] {
+    return this.#newest.all(limit).map(storedFrom);
+  }
+
+  heads(filter: DeadLetterFilter, limit: number): DeadLetterHead[] {
+    return this.#heads.all({ ...parameters(filter), limit });
+  }
+
+  load(id: number): StoredDeadLetter | null {
+    const row = this.#load.get(id);
+    return row ? storedFrom(row) : null;
+  }
+
+  remove(filter: DeadLetterFilter): number {
+    const removed = this.#measure.get(parameters(filter)) ?? { rows: 0, bytes: 0 };
+    this.#remove.run(parameters(filter));
+    this.#bound.removed(removed);
+    return removed.rows;
+  }
+
+  /** Drops what is older than the bound, inside a transaction. */
+  expire(nowWallMs: number): void {
+    this.#bound.expire(nowWallMs);
+  }
+
+  /** How many there ever were. */
+  count(): number {
+    return this.#bound.ever();
+  }
+}
+
+function parameters({ ids, source, reason, beforeWallMs }: DeadLetterFilter): FilterParameters {
+  return {
+    ids: ids === undefined ? null : JSON.stringify(ids),
+    source: source ?? null,
+    reason: reason ?? null,
+    beforeWallMs: beforeWallMs ?? null,
+  };
+}

@@ -1,0 +1,340 @@
+/**
+ * The embedded ledger engine: one SQLite file, WAL, `synchronous=FULL`.
+ *
+ * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5), and
+ * when it returns they are fsynced. A new record costs one insert and no query; only ids seen before are read
+ * back and compared.
+ *
+ * One router owns the file. Should a second open it all the same, both stay right: BEGIN IMMEDIATE takes
+ * turns, and `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it
+ * remembers.
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Statement, Transaction } from 'better-sqlite3';
+import type { Clock } from '../../../shared/clock.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import { SparseLog } from '../../../shared/sparse-log.ts';
+import { alert } from '../commit-log-lines.ts';
+import type {
+  CommitResult,
+  DeadLetter,
+  FeedPosition,
+  GatewayContact,
+  Ledger,
+  LedgerConflict,
+  LedgerEntry,
+  LedgerRecord,
+  LedgerVerification,
+  StreamCompleteness,
+} from '../ledger.ts';
+import type { LedgerUpkeep } from '../maintenance.ts';
+import {
+  type CompletenessPage,
+  type PageQuery,
+  pageOf,
+  type StreamVisitor,
+  surveyByPages,
+} from '../paging.ts';
+import { EntryRefused } from '../refused.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
+import { committed, nothingCommitted } from '../rules/outcome.ts';
+import { absorb, completenessOf, isContactOnly } from '../rules/rules.ts';
+import { Verification } from '../verify.ts';
+import { repetitionsOf } from '../whereabouts.ts';
+import { BootClockTable } from './boot-clocks.ts';
+import { ConflictTable } from './conflicts.ts';
+import { DeadLetterTable } from './dead-letters.ts';
+import { ErasureTable } from './erasure.ts';
+import type { EvidenceLimits } from './evidence.ts';
+import { FeedTable } from './feeds.ts';
+import { SqliteUpkeep } from './maintenance.ts';
+import { RecordTable } from './records.ts';
+import { RepeatedRecords } from './repeated.ts';
+import { RetentionTables } from './retention.ts';
+import { openLedgerFile, type Sqlite } from './schema.ts';
+import { StreamTable } from './streams.ts';
+import { WhereaboutsTable } from './whereabouts.ts';
+
+export interface SqliteLedgerLimits {
+  /** How many decoded streams stay in memory. */
+  streamsCached: number;
+  conflicts: EvidenceLimits;
+  deadLetters: EvidenceLimits;
+}
+
+export interface SqliteLedgerOptions {
+  file: string;
+  clock: Clock;
+  log: Logger;
+  limits?: Partial<SqliteLedgerLimits>;
+  /** Default: keep-first, for every stream. */
+  conflictPolicyOf?: ConflictPolicyOf;
+}
+
+const MIB = 1024 * 1024;
+const LIMITS: SqliteLedgerLimits = {
+  streamsCached: 4096,
+  conflicts: { rowsMax: 100_000, bytesMax: 64 * MIB },
+  deadLetters: { rowsMax: 100_000, bytesMax: 64 * MIB },
+};
+
+/**
+ * Opens or makes the ledger in `file`; its folder must exist. Rejects when the file is no ledger, is damaged,
+ * is of a newer schema, or cannot be made durable.
+ */
+export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
+  return new SqliteLedger(openLedgerFile(options.file), options);
+}
+
+class SqliteLedger implements Ledger {
+  readonly upkeep: LedgerUpkeep;
+  readonly shared = false;
+  readonly #db: Sqlite;
+  readonly #clock: Clock;
+  readonly #log: SparseLog;
+  readonly #streams: StreamTable;
+  readonly #records: RecordTable;
+  readonly #bootClocks: BootClockTable;
+  readonly #conflicts: ConflictTable;
+  readonly #deadLetters: DeadLetterTable;
+  readonly #feeds: FeedTable;
+  readonly #repeated: RepeatedRecords;
+  readonly #whereabouts: WhereaboutsTable;
+  readonly #conflictPolicyOf: ConflictPolicyOf;
+  readonly #transaction: Transaction<(work: () => void) => void>;
+  readonly #addDeadLetters: Transaction<(letters: readonly DeadLetter[]) => void>;
+  readonly #verify: Transaction<() => LedgerVerification>;
+  readonly #dataVersion: Statement<[], number>;
+  readonly #counts: Statement<[], { duplicates: number; conflicts: number }>;
+  readonly #saveContact: Statement<[string, string, number]>;
+  readonly #contacts: Statement<[string, number], GatewayContact>;
+  readonly #replacePosition: Statement<[{ source: string; key: string; from: string | null; to: string }]>;
+  readonly #position: Statement<[string, string], string>;
+  readonly #savePing: Statement<[number]>;
+  #knownDataVersion: number | undefined;
+  /** Dead letters of this turn, and the end of it. */
+  readonly #letters: DeadLetter[] = [];
+  #lettersWritten: Promise<void> | null = null;
+
+  constructor(db: Sqlite, options: SqliteLedgerOptions) {
+    const limits = { ...LIMITS, ...options.limits };
+    this.#db = db;
+    this.#clock = options.clock;
+    this.#log = new SparseLog(options);
+    this.#streams = new StreamTable(db, limits.streamsCached);
+    this.#records = new RecordTable(db);
+    this.#bootClocks = new BootClockTable(db);
+    this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
+    this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    this.#feeds = new FeedTable(db);
+    this.#whereabouts = new WhereaboutsTable(db, this.#streams, this.#conflicts);
+    this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
+    this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
+    this.#transaction = db.transaction((work) => this.#onStreams(work));
+    this.upkeep = new SqliteUpkeep({
+      atomically: (work) => this.#atomically(work),
+      deadLetters: this.#deadLetters,
+      retention: new RetentionTables(db, this.#streams, this.#conflicts),
+      erasures: new ErasureTable(db, this.#streams, this.#conflicts),
+      whereabouts: this.#whereabouts,
+      clock: options.clock,
+    });
+    this.#addDeadLetters = db.transaction((letters) => {
+      for (const letter of letters) this.#deadLetters.add(letter);
+    });
+    this.#verify = db.transaction(() => this.#compareAll());
+    this.#dataVersion = db.prepare<[], number>('PRAGMA data_version').pluck();
+    this.#counts = db.prepare(
+      'SELECT ifnull(sum(duplicates), 0) AS duplicates, ifnull(sum(conflicts), 0) AS conflicts FROM stream',
+    );
+    this.#saveContact = db.prepare(
+      'INSERT OR REPLACE INTO contact (gateway, source, last_wall_ms) VALUES (?, ?, ?)',
+    );
+    this.#contacts = db.prepare(
+      `SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact WHERE gateway IN
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= ? ORDER BY gateway LIMIT ?)
+       ORDER BY gateway`,
+    );
+    this.#replacePosition = db.prepare(
+      `INSERT INTO checkpoint (source, partition, position) SELECT :source, :key, :to
+       WHERE :from IS (SELECT position FROM checkpoint WHERE source = :source AND partition = :key)
+       ON CONFLICT DO UPDATE SET position = excluded.position`,
+    );
+    this.#position = db
+      .prepare<[string, string], string>('SELECT position FROM checkpoint WHERE source = ? AND partition = ?')
+      .pluck();
+    this.#savePing = db.prepare('INSERT OR REPLACE INTO ping (id, wall_ms) VALUES (1, ?)');
+  }
+
+  async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
+    if (entries.length === 0) return [];
+    return this.#atomically(() => this.#absorbAll(entries));
+  }
+
+  async read(after: number, limit: number): Promise<LedgerRecord[]> {
+    return this.#records.read(after, limit);
+  }
+
+  async completeness(gateway?: string): Promise<StreamCompleteness[]> {
+    return Array.from(this.#streams.list(gateway), ({ key, state }) => completenessOf(key, state));
+  }
+
+  async completenessPage(query: PageQuery): Promise<CompletenessPage> {
+    const streams = this.#streams.page(query);
+    return pageOf(
+      streams.map(({ key, state }) => completenessOf(key, state)),
+      query.limit,
+    );
+  }
+
+  /**
+   * Between two pages others have their turn: SQLite answers at once, and the thread would be its alone until
+   * the end.
+   */
+  survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
+    return surveyByPages(begin(), (query) => nextTurn().then(() => this.completenessPage(query)));
+  }
+
+  async contacts(from: string, limit: number): Promise<GatewayContact[]> {
+    return this.#contacts.all(from, limit);
+  }
+
+  /**
+   * What comes in one turn is one transaction: a flood of bad messages costs one sync for many, as good ones
+   * do.
+   */
+  async deadLetter(letter: DeadLetter): Promise<void> {
+    this.#letters.push(letter);
+    this.#lettersWritten ??= nextTurn().then(() => {
+      this.#lettersWritten = null;
+      this.#addDeadLetters.immediate(this.#letters.splice(0));
+    });
+    return this.#lettersWritten;
+  }
+
+  async deadLetters(limit: number): Promise<DeadLetter[]> {
+    return this.#deadLetters.newest(limit);
+  }
+
+  async conflicts(limit: number): Promise<LedgerConflict[]> {
+    return this.#conflicts.newest(limit);
+  }
+
+  async totals(): Promise<{ records: number; duplicates: number; conflicts: number; deadLetters: number }> {
+    const { duplicates, conflicts } = this.#counts.get() ?? { duplicates: 0, conflicts: 0 };
+    return {
+      records: this.#records.lastOffset(),
+      duplicates,
+      conflicts,
+      deadLetters: this.#deadLetters.count(),
+    };
+  }
+
+  async verify(): Promise<LedgerVerification> {
+    return this.#verify.deferred();
+  }
+
+  async loadCursor(feed: string): Promise<number> {
+    return this.#feeds.position(feed).offset;
+  }
+
+  async saveCursor(feed: string, offset: number): Promise<void> {
+    this.#feeds.set(feed, offset);
+  }
+
+  async claimFeed(feed: string): Promise<FeedPosition> {
+    return this.#feeds.position(feed);
+  }
+
+  async releaseFeed(): Promise<void> {
+    await Promise.resolve();
+  }
+
+  async moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+    return this.#feeds.move(feed, from, to);
+  }
+
+  async load(source: string, key: string): Promise<string | null> {
+    return this.#position.get(source, key) ?? null;
+  }
+
+  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+    return this.#replacePosition.run({ source, key, from, to }).changes === 1;
+  }
+
+  async ping(): Promise<void> {
+    this.#savePing.run(this.#clock.wallMs());
+  }
+
+  async close(): Promise<void> {
+    this.#db.close();
+  }
+
+  #compareAll(): LedgerVerification {
+    const verification = new Verification();
+    for (const { id, key, state } of this.#streams.list(undefined)) {
+      verification.compare(key, state.seen, this.#records.runs(id), state.withdrawn);
+    }
+    return verification.result();
+  }
+
+  /** Runs `work` in one transaction, and what it changed of the streams with it. */
+  #atomically<T>(work: () => T): T {
+    const done: { value: T }[] = [];
+    try {
+      this.#transaction.immediate(() => void done.push({ value: work() }));
+      this.#streams.committed();
+    } catch (error) {
+      this.#streams.rolledBack();
+      if (tooBig(error)) throw new EntryRefused('refused', errorText(error));
+      throw error;
+    }
+    const [only] = done;
+    if (!only) throw new Error('the transaction did not run');
+    return only.value;
+  }
+
+  #onStreams(work: () => void): void {
+    const dataVersion = this.#dataVersion.get();
+    if (dataVersion !== this.#knownDataVersion) this.#streams.forgetAll();
+    this.#knownDataVersion = dataVersion;
+    work();
+    this.#streams.write();
+  }
+
+  /** The body of one commit's transaction. */
+  #absorbAll(entries: readonly LedgerEntry[]): CommitResult[] {
+    let offset = this.#records.lastOffset();
+    const contacts = new Map<string, LedgerEntry>();
+    const results: CommitResult[] = [];
+    for (const entry of entries) {
+      contacts.set(JSON.stringify([entry.envelope.gateway, entry.source]), entry);
+      if (isContactOnly(entry.envelope)) {
+        results.push(nothingCommitted());
+        continue;
+      }
+      const stored = this.#streams.load(entry.envelope);
+      const absorption = absorb(stored.state, entry.envelope);
+      offset = this.#records.append(stored.id, entry, absorption.fresh, offset);
+      const policy = this.#conflictPolicyOf(entry.envelope.stream);
+      const settled = this.#repeated.settle(entry, stored, absorption, policy);
+      offset = this.#records.append(stored.id, entry, settled.winners, offset);
+      this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
+      const result = committed(absorption, settled);
+      alert(this.#log, entry, absorption, result);
+      this.#whereabouts.add(stored.id, repetitionsOf(entry, result));
+      results.push(result);
+    }
+    this.#records.saveLastOffset(offset);
+    this.#bootClocks.learn(entries);
+    for (const { envelope, source, receivedWallMs } of contacts.values()) {
+      this.#saveContact.run(envelope.gateway, source, receivedWallMs);
+    }
+    return results;
+  }
+}
+
+/** A value beyond SQLite's own limits: the same fails again for ever. */
+function tooBig(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'SQLITE_TOOBIG';
+}

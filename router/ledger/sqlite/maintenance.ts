@@ -1,0 +1,79 @@
+/** The second contract (upkeep.ts) on the SQLite file. */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Clock } from '../../../shared/clock.ts';
+import { deadLettersOf, type Erasure, type ErasureTarget, erasureWindows } from '../erasure.ts';
+import type {
+  DeadLetterFilter,
+  DeadLetterHead,
+  LedgerUpkeep,
+  Retained,
+  StoredDeadLetter,
+} from '../maintenance.ts';
+import type { RetentionRules } from '../retention.ts';
+import type { RecordId, Whereabouts } from '../whereabouts.ts';
+import type { DeadLetterTable } from './dead-letters.ts';
+import type { ErasureTable } from './erasure.ts';
+import type { RetentionTables } from './retention.ts';
+import type { WhereaboutsTable } from './whereabouts.ts';
+
+export interface SqliteUpkeepParts {
+  /** Runs `work` in one transaction, with what it changed of the streams written at its end. */
+  atomically<T>(work: () => T): T;
+  deadLetters: DeadLetterTable;
+  retention: RetentionTables;
+  erasures: ErasureTable;
+  whereabouts: WhereaboutsTable;
+  clock: Clock;
+}
+
+export class SqliteUpkeep implements LedgerUpkeep {
+  readonly #parts: SqliteUpkeepParts;
+
+  constructor(parts: SqliteUpkeepParts) {
+    this.#parts = parts;
+  }
+
+  async deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]> {
+    return this.#parts.deadLetters.heads(filter, limit);
+  }
+
+  async loadDeadLetter(id: number): Promise<StoredDeadLetter | null> {
+    return this.#parts.deadLetters.load(id);
+  }
+
+  async removeDeadLetters(filter: DeadLetterFilter): Promise<number> {
+    const { atomically, deadLetters } = this.#parts;
+    return atomically(() => deadLetters.remove(filter));
+  }
+
+  async expire(nowWallMs: number): Promise<void> {
+    const { atomically, deadLetters } = this.#parts;
+    atomically(() => deadLetters.expire(nowWallMs));
+  }
+
+  async retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
+    const { atomically, retention } = this.#parts;
+    return atomically(() => retention.step(rules, nowWallMs));
+  }
+
+  async erase(target: ErasureTarget, actor: string): Promise<Erasure> {
+    const { atomically, erasures, deadLetters, clock } = this.#parts;
+    const id = erasures.begin(target, actor, clock.wallMs());
+    for (const window of erasureWindows(erasures.streams(target))) {
+      atomically(() => erasures.step(id, target.device, window));
+      await nextTurn();
+    }
+    const ids = await deadLettersOf(this, target);
+    const removed = atomically(() => deadLetters.remove({ ids }));
+    return erasures.finish(id, removed, clock.wallMs());
+  }
+
+  async erasures(limit: number): Promise<Erasure[]> {
+    return this.#parts.erasures.newest(limit);
+  }
+
+  async where(id: RecordId): Promise<Whereabouts> {
+    return this.#parts.whereabouts.find(id);
+  }
+}

@@ -1,0 +1,55 @@
+/** The ledger's SQLite file: opened so that a commit is durable, at a schema this version understands. */
+import Database from 'better-sqlite3';
+import { SCHEMA, STEPS } from './tables.ts';
+
+export type Sqlite = Database.Database;
+
+/** `PRAGMA synchronous` value FULL: every commit is fsynced (sqlite.org, pragma.html#pragma_synchronous). */
+const SYNCHRONOUS_FULL = 2;
+/** How much of the write-ahead log file is kept after a checkpoint (I10). */
+const WAL_KEPT_BYTES = 64 * 1024 * 1024;
+
+/** What `PRAGMA user_version` says of a file that this version wrote. */
+const SCHEMA_VERSION = 1 + STEPS.length;
+
+/**
+ * Opens or makes `file`. Throws when it is not a ledger, is of a newer version, is damaged, or cannot be made
+ * durable.
+ */
+export function openLedgerFile(file: string): Sqlite {
+  const db = new Database(file);
+  try {
+    db.pragma('journal_mode = WAL');
+    db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
+    db.transaction(() => bringForward(db, file)).immediate();
+    // better-sqlite3 builds SQLite so that WAL turns this to NORMAL at first use: set it last, and look.
+    db.pragma('synchronous = FULL');
+    expectPragma(db, file, 'synchronous', SYNCHRONOUS_FULL);
+    expectPragma(db, file, 'journal_mode', 'wal');
+    return db;
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+function bringForward(db: Sqlite, file: string): void {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  if (version > SCHEMA_VERSION) {
+    throw new Error(
+      `${file}: written by a newer Headgate (ledger schema ${version}, this one knows up to ${SCHEMA_VERSION})`,
+    );
+  }
+  if (version === 0) {
+    const tables = db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get();
+    if (tables !== 0) throw new Error(`${file}: a SQLite file, but not a Headgate ledger`);
+    db.exec(SCHEMA);
+  }
+  for (const step of STEPS.slice(Math.max(0, version - 1))) db.exec(step);
+  if (version !== SCHEMA_VERSION) db.pragma(`user_version = ${SCHEMA_VERSION}`);
+}
+
+function expectPragma(db: Sqlite, file: string, name: string, expected: unknown): void {
+  const value = db.pragma(name, { simple: true });
+  if (value !== expected) throw new Error(`${file}: PRAGMA ${name} is ${value} where it must be ${expected}`);
+}

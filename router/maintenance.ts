@@ -1,0 +1,91 @@
+/**
+ * The ledger's upkeep in the background: what is past its bound goes, a little at a time, beside the commits.
+ */
+import { Counter, type Registry } from 'prom-client';
+import type { Clock } from '../shared/clock.ts';
+import { errorText, type Logger } from '../shared/log.ts';
+import type { Service } from '../shared/service.ts';
+import type { LedgerUpkeep } from './ledger/maintenance.ts';
+import type { RetentionRules } from './ledger/retention.ts';
+
+export interface UpkeepOptions {
+  upkeep: LedgerUpkeep;
+  retention: RetentionRules;
+  registry: Registry;
+  clock: Clock;
+  log: Logger;
+  /** Between the end of one round and the next. */
+  periodMs?: number;
+}
+
+const PERIOD_MS = 60_000;
+/** Between two steps of the retention: the commits' turn. */
+const PAUSE_MS = 20;
+
+export function createUpkeep(options: UpkeepOptions): Service {
+  return new Upkeep(options);
+}
+
+class Upkeep implements Service {
+  readonly #options: UpkeepOptions;
+  readonly #stopping = new AbortController();
+  readonly #retained: Counter;
+  readonly #failures: Counter;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+    const registers = [options.registry];
+    this.#retained = new Counter({
+      name: 'headgate_router_retention_records_total',
+      help: 'Records that left the ledger by the retention rules; their ids stay known.',
+      registers,
+    });
+    this.#failures = new Counter({
+      name: 'headgate_router_upkeep_failures_total',
+      help: 'Rounds of the upkeep that the ledger failed; the next one goes on where it ended.',
+      registers,
+    });
+  }
+
+  start(): Promise<void> {
+    this.#running = this.#run();
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping.abort();
+    return this.#running;
+  }
+
+  /** Never rejects: a ledger that is away is looked after when it is back (I9). */
+  async #run(): Promise<void> {
+    const { clock, log, periodMs = PERIOD_MS } = this.#options;
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      try {
+        await this.#round();
+      } catch (error) {
+        this.#failures.inc();
+        log.warn({ event: 'upkeep.failed', error: errorText(error) });
+      }
+      await clock.sleep(periodMs, signal);
+    }
+  }
+
+  async #round(): Promise<void> {
+    const { upkeep, retention, clock, log } = this.#options;
+    const { signal } = this.#stopping;
+    const nowMs = clock.wallMs();
+    await upkeep.expire(nowMs);
+    let left = 0;
+    for (let more = true; more && !signal.aborted; ) {
+      const step = await upkeep.retain(retention, nowMs);
+      this.#retained.inc(step.records);
+      left += step.records;
+      more = step.more;
+      if (more) await clock.sleep(PAUSE_MS, signal);
+    }
+    if (left > 0) log.info({ event: 'upkeep.retained', records: left });
+  }
+}

@@ -1,0 +1,76 @@
+/** `POST /v1/envelopes`: one envelope, answered with 200 only after the ledger's commit (I5). */
+import type { EnvelopeErrorCode } from '../../../shared/envelope/codec.ts';
+import type { SendReason } from '../../../shared/envelope/send-reason.ts';
+import type { DeliveryHandler } from '../source.ts';
+import type { Answer } from './answer.ts';
+
+/** Envelopes of one gateway, and of all, that may wait for the ledger (I10). */
+const IN_HAND_PER_GATEWAY_MAX = 32;
+const IN_HAND_MAX = 1024;
+const RETRY_AFTER_S = 1;
+
+/** The bytes were damaged on the way; anything else that is wrong was made so. */
+const DAMAGED: ReadonlySet<string> = new Set([
+  'truncated',
+  'magic',
+  'flags',
+  'checksum',
+  'compression',
+  'cbor',
+] satisfies EnvelopeErrorCode[]);
+
+export class Envelopes {
+  readonly #source: string;
+  readonly #handler: DeliveryHandler;
+  readonly #inHand = new Map<string, number>();
+  #all = 0;
+
+  constructor(source: string, handler: DeliveryHandler) {
+    this.#source = source;
+    this.#handler = handler;
+  }
+
+  /** Never rejects. `gateway` is who sent it, as authenticated. */
+  async take(gateway: string, bytes: Uint8Array, sentAs: SendReason | null = null): Promise<Answer> {
+    const own = this.#inHand.get(gateway) ?? 0;
+    if (own >= IN_HAND_PER_GATEWAY_MAX) return behind(429, 'too many envelopes at once');
+    if (this.#all >= IN_HAND_MAX) return behind(503, 'the router is behind');
+    this.#inHand.set(gateway, own + 1);
+    this.#all += 1;
+    try {
+      return await this.#commit(gateway, bytes, sentAs);
+    } finally {
+      this.#all -= 1;
+      const left = (this.#inHand.get(gateway) ?? 1) - 1;
+      if (left > 0) this.#inHand.set(gateway, left);
+      else this.#inHand.delete(gateway);
+    }
+  }
+
+  async #commit(gateway: string, bytes: Uint8Array, sentAs: SendReason | null): Promise<Answer> {
+    let refused: string | null = null;
+    const settlement = await this.#handler({
+      source: this.#source,
+      bytes,
+      authenticatedGateway: gateway,
+      deliveryCount: null,
+      sentAs,
+      onDeadLetter: (reason) => {
+        refused = reason;
+      },
+    });
+    if (settlement === 'retry') return behind(503, 'the ledger did not commit');
+    if (refused === null) return { status: 200, body: { committed: true } };
+    return { status: statusOf(refused), body: { error: 'kept aside as a dead letter', reason: refused } };
+  }
+}
+
+function behind(status: 429 | 503, error: string): Answer {
+  return { status, body: { error }, retryAfterS: RETRY_AFTER_S };
+}
+
+/** `reason` is a dead letter's. */
+function statusOf(reason: string): 400 | 403 | 422 {
+  if (reason === 'foreign-gateway') return 403;
+  return DAMAGED.has(reason) ? 400 : 422;
+}

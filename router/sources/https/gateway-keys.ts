@@ -1,0 +1,79 @@
+/**
+ * The public keys of gateways that sign tokens, from a file that an operator edits while the router runs. A
+ * file that cannot be read, or is not what it should be, leaves the last good one in force; before the first
+ * good one nobody is let in.
+ */
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import { identifier } from '../../../shared/config/kinds.ts';
+import { tokenAlgorithm } from '../../../shared/gateway-token.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+
+const POLL_MS = 5000;
+/** Of one gateway: the present key and the next ones, while keys are changed. */
+const KEYS_MAX = 4;
+
+const publicKey = z.string().transform((pem, context): KeyObject => {
+  try {
+    const key = createPublicKey(pem);
+    if (tokenAlgorithm(key) !== null) return key;
+  } catch {
+    // Said below, like a key of another kind.
+  }
+  context.addIssue({ code: 'custom', message: 'expected an Ed25519 or P-256 public key in PEM' });
+  return z.NEVER;
+});
+
+/** `gateways: { gw-1: { public_keys: ["-----BEGIN PUBLIC KEY-----…"] } }` */
+const fileSchema = z.strictObject({
+  gateways: z.record(identifier(), z.strictObject({ public_keys: z.array(publicKey).min(1).max(KEYS_MAX) })),
+});
+
+export class GatewayKeys {
+  readonly #file: string;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  #keys: ReadonlyMap<string, readonly KeyObject[]> = new Map();
+  #stamp = '';
+  #poll: Timer | null = null;
+
+  constructor(file: string, deps: { clock: Clock; log: Logger }) {
+    this.#file = file;
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+  }
+
+  /** Reads the file and follows it. */
+  async start(): Promise<void> {
+    await this.#look();
+    this.#poll = this.#clock.every(POLL_MS, () => void this.#look());
+  }
+
+  stop(): void {
+    this.#poll?.cancel();
+  }
+
+  /** None for a gateway that is not registered. */
+  of(gateway: string): readonly KeyObject[] {
+    return this.#keys.get(gateway) ?? [];
+  }
+
+  async #look(): Promise<void> {
+    const file = this.#file;
+    try {
+      const { ino, size, mtimeNs } = await stat(file, { bigint: true });
+      const stamp = `${ino} ${size} ${mtimeNs}`;
+      if (stamp === this.#stamp) return;
+      this.#stamp = stamp;
+      const { gateways } = fileSchema.parse(parse(await readFile(file, 'utf8')));
+      this.#keys = new Map(Object.entries(gateways).map(([name, own]) => [name, own.public_keys]));
+      this.#log.info({ event: 'api.gateways_read', file, gateways: this.#keys.size });
+    } catch (error) {
+      const problem = error instanceof z.ZodError ? z.prettifyError(error) : errorText(error);
+      this.#log.error({ event: 'api.gateways_not_read', file, error: problem, inForce: this.#keys.size });
+    }
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * The router's own HTTPS endpoint: gateways post envelopes to it, with the same bytes as to any cloud, and a
+ * private cloud needs nothing else. Whoever asks is let in before a byte of the body is read, by client
+ * certificate or by token (login.ts).
+ */
+import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Clock, Timer } from '../../../shared/clock.ts';
+import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import { SparseLog } from '../../../shared/sparse-log.ts';
+import {
+  readTlsFiles,
+  stampOfTlsFiles,
+  TLS_FILES_POLL_MS,
+  type TlsFiles,
+  tlsFilesFollower,
+} from '../../../shared/tls-files.ts';
+import type { Receipts } from '../../receipts/receipts.ts';
+import { type DeliveryHandler, initialSourceState, type Source, type SourceState } from '../source.ts';
+import type { Answer } from './answer.ts';
+import { Downlink } from './downlink.ts';
+import { Envelopes } from './envelopes.ts';
+import { GatewayKeys } from './gateway-keys.ts';
+import { type LoginRefusal, logIn } from './login.ts';
+import type { HttpsSourceOptions } from './options.ts';
+
+/** Why a request did not get what it asked for; the metric label. */
+export type ApiRefusal = LoginRefusal | 'foreign-gateway' | 'too-large' | 'undecodable' | 'behind';
+
+export interface HttpsSource extends Source {
+  /** Requests refused since start, by reason. */
+  refusals(): ReadonlyMap<ApiRefusal, number>;
+  /** The port it listens on; throws before `start`. */
+  port(): number;
+}
+
+interface Deps {
+  clock: Clock;
+  log: Logger;
+  receipts: Receipts;
+}
+
+/** To read one request, its body included. */
+const REQUEST_MS = 30_000;
+/**
+ * Longer than a gateway's pause between requests: a connection that is used again must not end under a
+ * request.
+ */
+const KEEP_ALIVE_MS = 75_000;
+/** For what is in hand at a stop. */
+const STOP_MS = 5000;
+
+export function createHttpsSource(name: string, options: HttpsSourceOptions, deps: Deps): HttpsSource {
+  return new ApiSource(name, options, deps);
+}
+
+class ApiSource implements HttpsSource {
+  readonly name: string;
+  readonly type = 'https';
+  readonly #options: HttpsSourceOptions;
+  readonly #deps: Deps;
+  readonly #log: SparseLog;
+  readonly #keys: GatewayKeys | null;
+  readonly #state = initialSourceState();
+  readonly #refusals = new Map<ApiRefusal, number>();
+  /** Who sent a request that was let in. */
+  readonly #senders = new WeakMap<IncomingMessage, string>();
+  readonly #stopping = new AbortController();
+  #app: FastifyInstance | null = null;
+  #polling: Timer | null = null;
+
+  constructor(name: string, options: HttpsSourceOptions, deps: Deps) {
+    this.name = name;
+    this.#options = options;
+    this.#deps = deps;
+    this.#log = new SparseLog(deps);
+    this.#keys = options.gateways_file === undefined ? null : new GatewayKeys(options.gateways_file, deps);
+  }
+
+  state(): SourceState {
+    return { ...this.#state };
+  }
+
+  refusals(): ReadonlyMap<ApiRefusal, number> {
+    return this.#refusals;
+  }
+
+  port(): number {
+    const address = this.#app?.server.address();
+    if (typeof address !== 'object' || address === null) throw new Error('the source is not listening');
+    return address.port;
+  }
+
+  /** Rejects when the address is taken, or a file of the certificate cannot be used. */
+  async start(handler: DeliveryHandler): Promise<void> {
+    await this.#keys?.start();
+    const app = await this.#build();
+    this.#app = app;
+    this.#serve(app, new Envelopes(this.name, handler));
+    const { host, port } = this.#options;
+    await app.listen({ host, port });
+    this.#state.connected = true;
+    this.#deps.log.info({ event: 'api.listening', source: this.name, host, port: this.port() });
+  }
+
+  async stop(): Promise<void> {
+    this.#state.connected = false;
+    this.#stopping.abort();
+    this.#polling?.cancel();
+    this.#keys?.stop();
+    const app = this.#app;
+    if (!app) return;
+    const done = new AbortController();
+    const late = this.#deps.clock.sleep(STOP_MS, done.signal).then(() => app.server.closeAllConnections());
+    await app.close();
+    done.abort();
+    await late;
+  }
+
+  async #build(): Promise<FastifyInstance> {
+    const { default: Fastify } = await import('fastify');
+    const limits = { requestTimeout: REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+    const { cert_file: certFile, key_file: keyFile, client_ca_file: clientCaFile } = this.#options;
+    const files =
+      certFile !== undefined && keyFile !== undefined ? { certFile, keyFile, clientCaFile } : null;
+    // A wrong certificate is refused at login, where it is counted.
+    const clientRule = { requestCert: clientCaFile !== undefined, rejectUnauthorized: false };
+    const tls = files ? { ...(await readTlsFiles(files)), ...clientRule } : null;
+    const app = Fastify({
+      logger: false,
+      bodyLimit: this.#options.max_body,
+      forceCloseConnections: 'idle',
+      serverFactory: (serve) =>
+        tls ? createTlsServer({ ...limits, ...tls }, serve) : createServer(limits, serve),
+    });
+    app.server.maxConnections = this.#options.max_connections;
+    if (files) await this.#follow(app, files);
+    return app;
+  }
+
+  async #follow({ server }: FastifyInstance, files: TlsFiles): Promise<void> {
+    if (!('setSecureContext' in server) || typeof server.setSecureContext !== 'function') return;
+    const { clock, log } = this.#deps;
+    const { setSecureContext } = server;
+    const stamp = await stampOfTlsFiles(files);
+    const context = { setSecureContext: (options: object) => void setSecureContext.call(server, options) };
+    const follow = tlsFilesFollower(context, stamp, { files, component: 'api', log });
+    this.#polling = clock.every(TLS_FILES_POLL_MS, () => void follow());
+  }
+
+  #serve(app: FastifyInstance, envelopes: Envelopes): void {
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+    app.addHook('onRequest', async (request, reply) => {
+      const { clock } = this.#deps;
+      const keysOf = (gateway: string) => this.#keys?.of(gateway) ?? [];
+      const { audience } = this.#options;
+      const login = await logIn(request.raw.socket, request.headers.authorization, {
+        keysOf,
+        audience,
+        clock,
+      });
+      if ('gateway' in login) {
+        this.#senders.set(request.raw, login.gateway);
+        return;
+      }
+      this.#refused(login.refused, { address: request.ip });
+      const body = { error: 'not let in', reason: login.refused };
+      // What more of it would come is not read either.
+      const headers = { 'www-authenticate': 'Bearer', connection: 'close' };
+      await reply.code(401).headers(headers).send(body);
+    });
+    app.post('/v1/envelopes', async (request, reply) => {
+      const gateway = this.#senders.get(request.raw) ?? '';
+      const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+      this.#state.received += 1;
+      this.#state.lastReceivedMs = this.#deps.clock.wallMs();
+      const sentAs = sendReasonOf(request.headers['headgate-why']);
+      const answer = await envelopes.take(gateway, bytes, sentAs);
+      // What became a dead letter is settled too: only who is to come again is told when.
+      if (answer.retryAfterS === undefined) this.#state.settled += 1;
+      if (answer.status !== 200) this.#refused(refusalOf(answer), { gateway });
+      return send(reply, answer);
+    });
+    this.#serveDownlink(app);
+    app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
+    app.setErrorHandler((error, request, reply) => {
+      const status = Reflect.get(Object(error), 'statusCode');
+      if (status === 413) {
+        this.#refused('too-large', { gateway: this.#senders.get(request.raw) ?? '' });
+        return reply.code(413).send({ error: 'too large', maxBytes: this.#options.max_body });
+      }
+      if (typeof status === 'number' && status < 500)
+        return reply.code(status).send({ error: 'bad request' });
+      this.#log.warn('api.request_failed', { path: request.url, error: errorText(error) });
+      return reply.code(500).send({ error: 'the answer could not be made; see the log' });
+    });
+  }
+
+  #serveDownlink(app: FastifyInstance): void {
+    const downlink = new Downlink(this.#deps.receipts, this.#log);
+    app.get<{ Params: { id: string } }>('/v1/gateways/:id/downlink', async (request, reply) => {
+      const gateway = this.#senders.get(request.raw) ?? '';
+      if (request.params.id !== gateway) {
+        this.#refused('foreign-gateway', { gateway, asked: request.params.id });
+        return send(reply, { status: 403, body: { error: 'not yours', reason: 'foreign-gateway' } });
+      }
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
+      const answer = await downlink.poll(gateway, request.query, signal);
+      return send(reply.header('cache-control', 'no-store'), answer);
+    });
+  }
+
+  #refused(reason: ApiRefusal, who: Record<string, unknown>): void {
+    this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
+    if (reason !== 'behind') this.#state.lastError = reason;
+    this.#log.warn('api.refused', { source: this.name, reason, ...who });
+  }
+}
+
+function refusalOf({ status }: Answer): ApiRefusal {
+  if (status === 403) return 'foreign-gateway';
+  return status === 429 || status === 503 ? 'behind' : 'undecodable';
+}
+
+function send(reply: FastifyReply, { status, body, retryAfterS }: Answer): FastifyReply {
+  if (retryAfterS !== undefined) reply.header('retry-after', String(retryAfterS));
+  return reply.code(status).send(body ?? undefined);
+}

@@ -1,0 +1,272 @@
+/** Clients that connect, publish or read at a pace of their own, and topics that the disk has no part in. */
+import { once } from 'node:events';
+import { connect as connectSocket, type Socket } from 'node:net';
+import { connectAsync } from 'mqtt';
+import t, { type Test } from 'tap';
+import type { BrokerOptions } from '../../../../agent/broker/options.ts';
+import { ConnectRate } from '../../../../agent/broker/rates/connect-rate.ts';
+import { PublishRate } from '../../../../agent/broker/rates/publish-rate.ts';
+import { TokenBucket } from '../../../../agent/broker/rates/token-bucket.ts';
+import { ManualClock } from '../../../manual-clock.ts';
+import { heldIntake, pause, startBroker, until } from '../fixture.ts';
+import { CONNACK_OK, connectPacket, publishPacket, RawClient } from '../raw-client.ts';
+
+t.test('a token bucket: a burst, then its rate, and debt that is paid by waiting', async (t) => {
+  const bucket = new TokenBucket(100, 2, 0);
+  t.equal(bucket.take(200, 0), 0);
+  t.equal(bucket.take(50, 0), 500, 'fifty more are half a second');
+  t.equal(bucket.take(10, 100), 500, 'in debt it still refills');
+  t.equal(bucket.take(1, 10_000), 0);
+  t.equal(bucket.take(200, 10_000), 10, 'never more than the burst was saved');
+  const single = new TokenBucket(1, 1, 0);
+  t.same(
+    [single.tryTake(0), single.tryTake(0), single.tryTake(999), single.tryTake(1000)],
+    [true, false, false, true],
+  );
+});
+
+t.test('connections: one address cannot use up what is there for all', async (t) => {
+  const clock = new ManualClock();
+  const rate = new ConnectRate({ maxConnectRate: 10, maxConnectRatePerAddress: 2 }, clock);
+  const taken = (address: string, tries: number): number =>
+    Array.from({ length: tries }, () => rate.allows(address)).filter(Boolean).length;
+  t.equal(taken('1.1.1.1', 1000), 8, 'four seconds’ worth');
+  t.equal(taken('2.2.2.2', 10), 8);
+  clock.advance(1000);
+  t.equal(taken('1.1.1.1', 10), 2);
+  const many = Array.from({ length: 100 }, (_, i) => rate.allows(`3.3.3.${i}`)).filter(Boolean).length;
+  t.equal(many, 32, 'forty at once, sixteen taken, ten a second more, two of them taken');
+});
+
+t.test('over the connect rate a connection is ended before it says anything', async (t) => {
+  const { intake } = heldIntake();
+  const { broker, port } = await startBroker(intake, { limits: { maxConnectRatePerAddress: 1 } });
+  t.teardown(() => broker.stop());
+  const sockets = Array.from({ length: 10 }, () => connectSocket(port, '127.0.0.1'));
+  for (const socket of sockets) socket.on('error', () => undefined);
+  await until(() => broker.stats().refusals['connect-rate'] === 6);
+  t.equal(broker.stats().connections, 4);
+  for (const socket of sockets) socket.destroy();
+});
+
+t.test('so it is where WebSockets are taken, whatever the connection asks for', async (t) => {
+  const { intake } = heldIntake();
+  const { broker, port } = await startBroker(intake, {
+    listeners: [{ type: 'ws', host: '127.0.0.1', port: 0 }],
+    limits: { maxConnectRatePerAddress: 1 },
+  });
+  t.teardown(() => broker.stop());
+  const sockets = Array.from({ length: 10 }, () => connectSocket(port, '127.0.0.1'));
+  for (const socket of sockets) socket.on('error', () => undefined).resume();
+  await until(() => broker.stats().refusals['connect-rate'] === 6);
+  await until(() => sockets.filter(({ destroyed }) => destroyed).length === 6);
+  for (const socket of sockets) socket.destroy();
+});
+
+/** An intake that commits at once, and when it did. */
+function timedIntake(): { atMs: number[]; intake: BrokerOptions['intake'] } {
+  const atMs: number[] = [];
+  return {
+    atMs,
+    intake: (_, settled) => {
+      atMs.push(performance.now());
+      setImmediate(settled, null);
+    },
+  };
+}
+
+async function connected(port: number, name: string): Promise<RawClient> {
+  const client = await RawClient.open(port);
+  client.send(connectPacket(name, true));
+  await until(() => client.received.startsWith(CONNACK_OK));
+  return client;
+}
+
+t.test('a client over its rate is slowed down, in order, and loses nothing; others are not', async (t) => {
+  const { atMs, intake } = timedIntake();
+  const { broker, port } = await startBroker(intake, { limits: { maxPublishRate: 100 } });
+  t.teardown(() => broker.stop());
+  const fast = await connected(port, 'fast');
+  const ids = Array.from({ length: 260 }, (_, i) => i + 1);
+  const startMs = performance.now();
+  fast.send(Buffer.concat(ids.map((messageId) => publishPacket('a', 'x', { qos: 1, messageId }))));
+  await until(() => atMs.length >= 200);
+  const slow = await connected(port, 'slow');
+  const askedMs = performance.now();
+  slow.send(publishPacket('b', 'y', { qos: 1, messageId: 1 }));
+  await until(() => slow.received.includes('40020001'));
+  t.ok(performance.now() - askedMs < 400, 'who is within its rate does not wait');
+  await until(() => atMs.length === 261);
+  const tookMs = performance.now() - startMs;
+  t.ok(tookMs > 500, `60 over a burst of 200 took ${tookMs.toFixed(0)} ms at 100 a second`);
+  await until(() => (fast.received.slice(CONNACK_OK.length).match(/4002[0-9a-f]{4}/g) ?? []).length === 260);
+  const acknowledged = fast.received.slice(CONNACK_OK.length).match(/4002[0-9a-f]{4}/g) ?? [];
+  t.same(
+    acknowledged,
+    ids.map((id) => `4002${id.toString(16).padStart(4, '0')}`),
+  );
+  t.same(broker.stats().refusals, {});
+  fast.close();
+  slow.close();
+});
+
+t.test('bytes count as well', async (t) => {
+  const { atMs, intake } = timedIntake();
+  const { broker, port } = await startBroker(intake, { limits: { maxPublishBytesRate: 20_000 } });
+  t.teardown(() => broker.stop());
+  const client = await connected(port, 'large');
+  const startMs = performance.now();
+  for (let id = 1; id <= 5; id++)
+    client.send(publishPacket('a', 'x'.repeat(10_000), { qos: 1, messageId: id }));
+  await until(() => atMs.length === 5);
+  t.ok(performance.now() - startMs > 400, 'fifty kilobytes at twenty a second, forty at once');
+  client.close();
+});
+
+t.test('a client that stays over its rate for a minute is cut off', async (t) => {
+  const clock = new ManualClock();
+  const rate = new PublishRate({ maxPublishRate: 10, maxPublishBytesRate: 0 }, clock);
+  const client = {} as Parameters<PublishRate['admit']>[0];
+  const packet = { topic: 't', payload: 'x' };
+  const admissions: string[] = [];
+  let wentOn = 0;
+  for (let i = 0; i < 130 && admissions.at(-1) !== 'cut-off'; i++) {
+    for (let k = 0; k < 11; k++) {
+      const admission = rate.admit(client, packet);
+      admissions.push(admission);
+      if (admission === 'wait') {
+        rate.wait(client, () => {
+          wentOn += 1;
+        });
+      }
+    }
+    clock.advance(1000);
+  }
+  t.same(admissions.slice(0, 20), Array(20).fill('now'));
+  t.equal(admissions.at(-1), 'cut-off');
+  const waited = admissions.filter((admission) => admission === 'wait').length;
+  t.ok(wentOn > waited - 100, `${wentOn} of ${waited} that waited went on`);
+});
+
+async function stuckReader(port: number): Promise<Socket> {
+  const socket = connectSocket(port, '127.0.0.1');
+  await once(socket, 'connect');
+  socket.write(connectPacket('stuck', false));
+  await once(socket, 'data');
+  socket.write(Buffer.from([0x82, 6, 0, 1, 0, 1, '#'.charCodeAt(0), 0]));
+  await once(socket, 'data');
+  socket.pause();
+  return socket;
+}
+
+t.test('a reader that is stuck stops nobody, and is cut off', async (t) => {
+  const { atMs, intake } = timedIntake();
+  const { broker, port } = await startBroker(intake, { limits: { maxUnsentBytes: 200_000 } });
+  t.teardown(() => broker.stop());
+  const stuck = await stuckReader(port);
+  const reader = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4 });
+  let read = 0;
+  reader.on('message', () => {
+    read += 1;
+  });
+  await reader.subscribeAsync('#', { qos: 1 });
+  const device = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4 });
+  const payload = Buffer.alloc(20_000, 'x');
+  const COUNT = 600;
+  for (let i = 0; i < COUNT; i += 20) {
+    await Promise.all(Array.from({ length: 20 }, () => device.publishAsync('plant/t', payload, { qos: 1 })));
+  }
+  t.equal(atMs.length, COUNT, 'intake went on');
+  await until(() => read === COUNT);
+  await until(() => broker.stats().refusals['slow-consumer'] === 1);
+  t.equal(broker.stats().connections, 2);
+  stuck.destroy();
+  await Promise.all([reader, device].map((client) => client.endAsync(true)));
+});
+
+t.test(
+  'a client that says nothing for one and a half of its keep alive is ended [MQTT-3.1.2-24]',
+  async (t) => {
+    const { intake } = heldIntake();
+    const { broker, port } = await startBroker(intake);
+    t.teardown(() => broker.stop());
+    const client = await RawClient.open(port);
+    const asksForOneSecond = connectPacket('quiet', true);
+    asksForOneSecond[11] = 1;
+    client.send(asksForOneSecond);
+    await until(() => client.received.startsWith(CONNACK_OK));
+    const startMs = performance.now();
+    await until(() => broker.stats().connections === 0);
+    const tookMs = performance.now() - startMs;
+    t.ok(tookMs > 1200 && tookMs < 4000, `after ${tookMs.toFixed(0)} ms`);
+  },
+);
+
+async function localTraffic(t: Test, intake: BrokerOptions['intake']): Promise<{ port: number }> {
+  const { broker, port } = await startBroker(intake, { localTopics: ['local/#'] });
+  t.teardown(() => broker.stop());
+  return { port };
+}
+
+t.test(
+  'local topics are delivered and acknowledged, and never recorded, though the disk stands still',
+  async (t) => {
+    const { calls, intake } = heldIntake();
+    const { port } = await localTraffic(t, intake);
+    const reader = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4 });
+    const arrived: string[] = [];
+    reader.on('message', (topic) => arrived.push(topic));
+    await reader.subscribeAsync('#', { qos: 1 });
+    const device = await connected(port, 'device');
+    device.send(
+      Buffer.concat([
+        publishPacket('local/door', 'open', { qos: 1, messageId: 1 }),
+        publishPacket('local/door', 'shut', { qos: 2, messageId: 2 }),
+      ]),
+    );
+    await until(() => device.received.includes('40020001') && device.received.includes('50020002'));
+    await until(() => arrived.length === 2);
+    device.send(publishPacket('plant/t', '1', { qos: 1, messageId: 3 }));
+    await until(() => calls.length === 1);
+    await pause(50);
+    t.same(arrived, ['local/door', 'local/door']);
+    t.notMatch(device.received, '40020003', 'what is to be recorded waits for the disk (I1)');
+    t.same(
+      calls.map(({ topic }) => topic),
+      ['plant/t'],
+    );
+    calls[0]?.commit();
+    await until(() => device.received.includes('40020003'));
+    device.close();
+    await reader.endAsync(true);
+  },
+);
+
+t.test('the rates hold for local topics too, in order with the others', async (t) => {
+  const { atMs, intake } = timedIntake();
+  const { broker, port } = await startBroker(intake, {
+    localTopics: ['local/#'],
+    limits: { maxPublishRate: 100 },
+  });
+  t.teardown(() => broker.stop());
+  const fast = await connected(port, 'fast');
+  const ids = Array.from({ length: 260 }, (_, i) => i + 1);
+  const startMs = performance.now();
+  fast.send(
+    Buffer.concat(
+      ids.map((messageId) =>
+        publishPacket(messageId === 260 ? 'plant/t' : 'local/t', 'x', { qos: 1, messageId }),
+      ),
+    ),
+  );
+  await until(() => atMs.length === 1);
+  const tookMs = performance.now() - startMs;
+  t.ok(tookMs > 500, `60 over a burst of 200 took ${tookMs.toFixed(0)} ms at 100 a second`);
+  const acknowledged = (): string[] => fast.received.slice(CONNACK_OK.length).match(/4002[0-9a-f]{4}/g) ?? [];
+  await until(() => acknowledged().length === 260);
+  t.same(
+    acknowledged(),
+    ids.map((id) => `4002${id.toString(16).padStart(4, '0')}`),
+  );
+  fast.close();
+});

@@ -1,0 +1,94 @@
+/** The long poll of a gateway at a router's real endpoint. */
+import { copyFileSync } from 'node:fs';
+import t, { type Test } from 'tap';
+import { fault } from '../../../loopback/faults.ts';
+import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
+import { deps } from '../../loopback/gcp-support.ts';
+import {
+  type ApiFixture,
+  ask,
+  bytesOf,
+  p256,
+  startApi,
+  writeKey,
+} from '../../router/sources/https/support.ts';
+import { eventually, openConfigured } from './support.ts';
+
+async function open(t: Test, api: ApiFixture, options: Record<string, unknown> = {}, isWaiting = true) {
+  const heard = { count: 0, lost: 0 };
+  const tracker = {
+    heard() {
+      heard.count += 1;
+    },
+    lost() {
+      heard.lost += 1;
+    },
+    isWaiting,
+  };
+  const config = {
+    type: 'https',
+    name: 'router',
+    url: api.url,
+    ca_file: api.caFile,
+    token_key_file: api.keyFile('gw-1'),
+    ...options,
+  };
+  const { downlink, receipts, lines } = await openConfigured(t, config, { tracker });
+  return { downlink, receipts, heard, lines };
+}
+
+t.test('receipts come as records are committed, and silence is answered too', async (t) => {
+  const api = await startApi(t);
+  const certificate = await api.certificate('gw-1');
+  const { downlink, receipts, heard } = await open(t, api);
+  await eventually(() => receipts.length === 1);
+  t.same(receipts[0]?.streams, [], 'at once');
+  t.ok(downlink.isUp);
+  await ask(api, { certificate, body: bytesOf([1, 2]) });
+  await eventually(() => receipts.length === 2);
+  t.match(receipts[1], { gateway: 'gw-1', streams: [{ to: 2 }] });
+  await eventually(() => heard.count >= 3);
+  t.equal(receipts.length, 2, 'nothing new');
+  t.equal(heard.lost, 0);
+});
+
+t.test('a router that goes away is told, and found again', async (t) => {
+  const api = await startApi(t);
+  const proxy = new TcpProxy({ targetPort: api.source.port(), port: 0, ...deps });
+  await proxy.start();
+  t.after(() => proxy.stop());
+  const { downlink, receipts, heard, lines } = await open(t, api, { url: `https://localhost:${proxy.port}` });
+  await eventually(() => receipts.length === 1);
+  await proxy.setFault(fault('refuse'));
+  await eventually(() => heard.lost >= 2);
+  t.notOk(downlink.isUp);
+  await ask(api, { certificate: await api.certificate('gw-1'), body: bytesOf([1]) });
+  await proxy.setFault(null);
+  await eventually(() => receipts.length === 2);
+  t.ok(downlink.isUp);
+  const events = lines.map((line) => JSON.parse(line).event);
+  t.same(events, ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
+});
+
+t.test('a key that the router does not know yet; a stop in the middle of a poll', async (t) => {
+  const api = await startApi(t);
+  const token_key_file = writeKey(api.directory, 'later', p256().privateKey);
+  const { downlink, receipts, heard, lines } = await open(t, api, { token_key_file }, false);
+  await eventually(() => heard.lost >= 1);
+  t.match(lines.join(), /HTTP 401/);
+  t.notMatch(lines.join(), /Bearer|PRIVATE/);
+  copyFileSync(api.keyFile('gw-1'), token_key_file);
+  await eventually(() => receipts.length === 1);
+  await deps.clock.sleep(100);
+  const startMs = deps.clock.monoMs();
+  await downlink.stop();
+  t.ok(deps.clock.monoMs() - startMs < 1000, 'the poll would have lasted twenty seconds');
+});
+
+t.test('a file that is missing stops nothing; it is looked for again (I9)', async (t) => {
+  const api = await startApi(t);
+  const { downlink, heard, lines } = await open(t, api, { token_key_file: '/nowhere/key' });
+  await eventually(() => heard.lost >= 1);
+  t.match(lines.join(), /ENOENT/);
+  await downlink.stop();
+});

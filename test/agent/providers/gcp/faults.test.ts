@@ -1,0 +1,94 @@
+/**
+ * Every fault of the loopback against the real SDK over TLS and JWT: the outcome, what arrives, and how soon
+ * service is normal again.
+ */
+import t from 'tap';
+import { openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
+import type { Outcome, Publisher } from '../../../../agent/providers/publisher.ts';
+import { FAULT_NAMES, type FaultName, fault } from '../../../../loopback/faults.ts';
+import { createPubSubSource } from '../../../../router/sources/pubsub/source.ts';
+import { deps, envelope, startGcp, until } from '../../../loopback/gcp-support.ts';
+
+const DEADLINE_MS = 400;
+
+interface Expected {
+  /** On a connection that stands, and on one that has to be made. */
+  open: string;
+  fresh: string;
+  /** How often what was published under the fault reaches the router. */
+  arrivals: number;
+}
+
+const EXPECTED: Record<FaultName, Expected> = {
+  refuse: { open: 'retryable/connection-refused', fresh: 'retryable/connection-refused', arrivals: 0 },
+  blackhole: { open: 'unknown/deadline', fresh: 'unknown/deadline', arrivals: 0 },
+  slow: { open: 'unknown/deadline', fresh: 'unknown/deadline', arrivals: 1 },
+  // It has only begun to grow.
+  'slow-ramp': { open: 'accepted', fresh: 'accepted', arrivals: 1 },
+  throttle: { open: 'throttled', fresh: 'throttled', arrivals: 0 },
+  error: { open: 'retryable/unavailable', fresh: 'retryable/unavailable', arrivals: 0 },
+  html503: { open: 'unknown/connection-lost', fresh: 'retryable/unavailable', arrivals: 0 },
+  reset: { open: 'unknown/connection-lost', fresh: 'retryable/connection-reset', arrivals: 0 },
+  unauthorized: {
+    open: 'rejected/provider/unauthorized',
+    fresh: 'rejected/provider/unauthorized',
+    arrivals: 0,
+  },
+  'ack-lost': { open: 'unknown/connection-lost', fresh: 'unknown/connection-lost', arrivals: 1 },
+  duplicate: { open: 'accepted', fresh: 'accepted', arrivals: 2 },
+  reorder: { open: 'accepted', fresh: 'accepted', arrivals: 1 },
+  'drop-after-ack': { open: 'accepted', fresh: 'accepted', arrivals: 0 },
+  flap: { open: 'retryable/connection-refused', fresh: 'retryable/connection-refused', arrivals: 0 },
+};
+
+t.test('each fault has its outcome, and service is normal after it', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const arrived = new Map<string, number>();
+  const source = createPubSubSource('gcp', router, deps);
+  await source.start(async ({ bytes }) => {
+    const text = Buffer.from(bytes).toString();
+    arrived.set(text, (arrived.get(text) ?? 0) + 1);
+    return 'settle';
+  });
+  t.after(() => source.stop());
+
+  const run = async (name: FaultName, publisher: Publisher, when: 'open' | 'fresh'): Promise<void> => {
+    const text = `${name} ${when}`;
+    await cloud.setFault(fault(name, { latencyMs: 800, jitterMs: 0 }));
+    // The client learns of a cut connection a moment later; what is sent in that moment is lost on the way,
+    // as anywhere.
+    await deps.clock.sleep(30);
+    const startMs = deps.clock.monoMs();
+    const outcome = await publisher.publish(envelope(text), DEADLINE_MS);
+    const tookMs = deps.clock.monoMs() - startMs;
+    t.equal(nameOf(outcome), EXPECTED[name][when], `${text}: ${JSON.stringify(outcome)}`);
+    t.ok(tookMs < DEADLINE_MS + 50, `${text}: settled inside the deadline (${Math.round(tookMs)} ms)`);
+    await cloud.setFault(null);
+    const marker = `after ${text}`;
+    const recoveryMs = await until(
+      async () => (await publisher.publish(envelope(marker), 1000)).kind === 'accepted',
+    );
+    t.comment(`${text}: accepted again ${Math.round(recoveryMs)} ms after the fault was cleared`);
+    t.ok(recoveryMs < 1200, `${text}: recovered`);
+    await until(() => arrived.has(marker));
+    // On a connection that had to be made first, a slow line let nothing out before the deadline.
+    const arrivals = name === 'slow' && when === 'fresh' ? 0 : EXPECTED[name].arrivals;
+    t.equal(arrived.get(text) ?? 0, arrivals, `${text}: arrivals`);
+  };
+
+  for (const name of FAULT_NAMES) {
+    const publisher = await openGcpPublisher(agent, deps);
+    await until(async () => (await publisher.publish(envelope('warm up'), 1000)).kind === 'accepted');
+    await run(name, publisher, 'open');
+    await publisher.close();
+    const fresh = await openGcpPublisher(agent, deps);
+    await run(name, fresh, 'fresh');
+    await fresh.close();
+  }
+});
+
+function nameOf(outcome: Outcome): string {
+  const scope = outcome.kind === 'rejected' ? [outcome.scope] : [];
+  const cause = 'cause' in outcome ? [outcome.cause] : [];
+  return [outcome.kind, ...scope, ...cause].join('/');
+}

@@ -1,0 +1,222 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { gcpOptions, openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
+import { outcomeOf } from '../../../../agent/providers/gcp/outcome.ts';
+import type { Outcome } from '../../../../agent/providers/publisher.ts';
+import { createCertificateAuthority } from '../../../../loopback/ca.ts';
+import { fault } from '../../../../loopback/faults.ts';
+import { gcpAddress } from '../../../../shared/gcp/connection.ts';
+import { deps, envelope, startGcp, until } from '../../../loopback/gcp-support.ts';
+import { startTunnel } from '../tunnel.ts';
+
+const rejected = { kind: 'rejected', scope: 'provider', cause: 'unauthorized' };
+
+t.test('a key that the provider does not know, and one that is none', async (t) => {
+  const { agent } = await startGcp(t);
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const foreign = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  for (const key of [foreign, 'no key at all']) {
+    const account = { client_email: 'headgate@headgate-loopback.iam.gserviceaccount.com', private_key: key };
+    const publisher = await openGcpPublisher({ ...agent, credentials: account }, deps);
+    const outcome = await publisher.publish(envelope('x'), 1000);
+    t.match(outcome, rejected);
+    t.notMatch(JSON.stringify(outcome), /PRIVATE KEY|no key at all/, 'no secret in the detail');
+    await publisher.close();
+  }
+});
+
+t.test('a certificate authority that is not ours is a TLS failure', async (t) => {
+  const { agent, directory } = await startGcp(t);
+  const caFile = join(directory, 'other.pem');
+  writeFileSync(caFile, (await createCertificateAuthority(deps.clock, deps.entropy)).ca);
+  const publisher = await openGcpPublisher({ ...agent, ca_file: caFile }, deps);
+  t.match(await publisher.publish(envelope('x'), 1000), { kind: 'retryable', cause: 'tls' });
+  await publisher.close();
+});
+
+t.test('a key file serves as well; what is none does not open, and is not quoted', async (t) => {
+  const { agent, directory } = await startGcp(t);
+  writeFileSync(join(directory, 'key.json'), JSON.stringify(agent.credentials));
+  writeFileSync(join(directory, 'not-a-key.json'), 'SECRET{');
+  const credentials = { key_file: join(directory, 'key.json') };
+  const publisher = await openGcpPublisher({ ...agent, credentials }, deps);
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  await publisher.close();
+  const broken = { ...agent, credentials: { key_file: join(directory, 'not-a-key.json') } };
+  await t.rejects(openGcpPublisher(broken, deps), {
+    message: /^[^{]*is not the key file of a service account$/,
+  });
+  await t.rejects(openGcpPublisher({ ...agent, ca_file: '/nowhere/ca.pem' }, deps), { code: 'ENOENT' });
+});
+
+t.test('plaintext without credentials, as to an emulator', async (t) => {
+  const { cloud, agent } = await startGcp(t, true);
+  t.equal(agent.insecure, true);
+  const publisher = await openGcpPublisher(agent, deps);
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  await cloud.setFault(fault('html503'));
+  t.match(await publisher.publish(envelope('x'), 1000), { kind: 'unknown', cause: 'connection-lost' });
+  await publisher.close();
+});
+
+t.test('what the provider refuses for good', async (t) => {
+  const { agent } = await startGcp(t);
+  const elsewhere = await openGcpPublisher({ ...agent, topic: 'nowhere' }, deps);
+  t.match(await elsewhere.publish(envelope('x'), 1000), {
+    kind: 'rejected',
+    scope: 'provider',
+    cause: 'not-found',
+  });
+  await elsewhere.close();
+  const publisher = await openGcpPublisher(agent, deps);
+  const largest = envelope(new Uint8Array(publisher.maxEnvelopeBytes));
+  t.same(await publisher.publish(largest, 10_000), { kind: 'accepted' }, 'the largest that is promised');
+  const larger = envelope(new Uint8Array(publisher.maxEnvelopeBytes + 1));
+  t.match(await publisher.publish(larger, 1000), { kind: 'rejected', scope: 'envelope', cause: 'too-large' });
+  await publisher.close();
+});
+
+t.test(
+  'more at once than may be in flight wait their turn; without one they were never sent (I10)',
+  async (t) => {
+    const { cloud, agent } = await startGcp(t);
+    const publisher = await openGcpPublisher(agent, deps);
+    const burst = await Promise.all(Array.from({ length: 40 }, () => publisher.publish(envelope('x'), 2000)));
+    t.ok(burst.every(({ kind }) => kind === 'accepted'));
+    await cloud.setFault(fault('blackhole'));
+    const held = await Promise.all(Array.from({ length: 10 }, () => publisher.publish(envelope('x'), 200)));
+    const kinds = (kind: Outcome['kind']) => held.filter((outcome) => outcome.kind === kind).length;
+    t.equal(kinds('unknown'), 8);
+    t.equal(kinds('retryable'), 2);
+    await publisher.close();
+  },
+);
+
+t.test('close ends what is in flight as unknown, within a second', async (t) => {
+  const { cloud, agent } = await startGcp(t);
+  const publisher = await openGcpPublisher(agent, deps);
+  await publisher.publish(envelope('x'), 1000);
+  await cloud.setFault(fault('blackhole'));
+  const pending = Promise.all(Array.from({ length: 10 }, () => publisher.publish(envelope('x'), 30_000)));
+  await deps.clock.sleep(20);
+  const startMs = deps.clock.monoMs();
+  await publisher.close();
+  const outcomes = await pending;
+  t.ok(deps.clock.monoMs() - startMs < 1100);
+  t.ok(outcomes.every(({ kind }) => kind === 'unknown'));
+  t.match(await publisher.publish(envelope('x'), 1000), { kind: 'unknown' });
+});
+
+t.test('taken back, the call ends at once, at Pub/Sub too, and its place is free', async (t) => {
+  const { cloud, agent } = await startGcp(t);
+  const publisher = await openGcpPublisher(agent, deps);
+  t.after(() => publisher.close());
+  await publisher.publish(envelope('x'), 1000);
+  await cloud.setFault(fault('slow', { latencyMs: 300, jitterMs: 0 }));
+  const accepted = cloud.meter().accepted;
+  const abort = new AbortController();
+  const began = deps.clock.monoMs();
+  const taken = Array.from({ length: 8 }, () => publisher.publish(envelope('x'), 30_000, abort.signal));
+  await deps.clock.sleep(30);
+  abort.abort();
+  for (const outcome of await Promise.all(taken)) t.match(outcome, { kind: 'cancelled', sent: true });
+  t.ok(deps.clock.monoMs() - began < 280, 'before the answer');
+  t.match(
+    await publisher.publish(envelope('x'), 1000),
+    { kind: 'accepted' },
+    'there is a place, and the channel lives',
+  );
+  t.comment(`${cloud.meter().accepted - accepted} of nine were accepted`);
+  const before = cloud.meter().requests;
+  t.match(await publisher.publish(envelope('x'), 1000, AbortSignal.abort()), {
+    kind: 'cancelled',
+    sent: false,
+  });
+  t.equal(cloud.meter().requests, before, 'nothing left');
+});
+
+t.test(
+  'a connection that went silent is given up for a new one, and the black hole need not end first',
+  async (t) => {
+    const { agent } = await startGcp(t);
+    const tunnel = await startTunnel(t, gcpAddress(agent).port);
+    const publisher = await openGcpPublisher({ ...agent, endpoint: `localhost:${tunnel.port}` }, deps);
+    t.after(() => publisher.close());
+    t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+    await deps.clock.sleep(1500);
+    tunnel.swallowOpen();
+    const silentMs = await until(
+      async () => (await publisher.publish(envelope('x'), 300)).kind === 'accepted',
+      4000,
+    );
+    t.comment(`accepted again ${Math.round(silentMs)} ms after the connection went silent`);
+    t.equal(tunnel.opened(), 2, 'on a second connection');
+  },
+);
+
+t.test('a slow provider is no silent one: its channel stays', async (t) => {
+  const { cloud, agent } = await startGcp(t);
+  const tunnel = await startTunnel(t, gcpAddress(agent).port);
+  const publisher = await openGcpPublisher({ ...agent, endpoint: `localhost:${tunnel.port}` }, deps);
+  t.after(() => publisher.close());
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  await deps.clock.sleep(1500);
+  await cloud.setFault(fault('slow', { latencyMs: 400, jitterMs: 0 }));
+  // Each deadline passes, but the answers of earlier tries come in meanwhile.
+  for (let i = 0; i < 6; i++) {
+    await Promise.all([publisher.publish(envelope('x'), 300), deps.clock.sleep(150)]);
+  }
+  t.equal(tunnel.opened(), 1);
+});
+
+t.test('statuses that the loopback does not give', async (t) => {
+  const of = (code: number, details: string): Outcome =>
+    outcomeOf(Object.assign(new Error('x'), { code, details }));
+  t.match(of(13, 'Internal error encountered.'), { kind: 'retryable', cause: 'server-error' });
+  t.match(of(10, 'The operation was aborted.'), { kind: 'retryable', cause: 'server-error' });
+  t.match(of(2, 'Unknown.'), { kind: 'retryable', cause: 'server-error' });
+  t.match(of(1, 'The operation was cancelled.'), { kind: 'retryable', cause: 'server-error' });
+  t.match(of(13, 'Received RST_STREAM with code 2 (Internal server error)'), {
+    kind: 'unknown',
+    cause: 'connection-lost',
+  });
+  t.match(of(14, 'Received HTTP status code 503'), { kind: 'retryable', cause: 'unavailable' });
+  t.match(of(14, 'Name resolution failed for target dns:pubsub.googleapis.com:443'), {
+    kind: 'retryable',
+    cause: 'not-connected',
+  });
+  t.match(of(4, 'Deadline exceeded'), { kind: 'unknown', cause: 'deadline' });
+  t.match(of(7, 'User not authorized to perform this action.'), rejected);
+  t.match(of(3, 'Request payload size exceeds the limit: 10485760 bytes.'), {
+    kind: 'rejected',
+    scope: 'envelope',
+    cause: 'too-large',
+  });
+  t.match(of(3, 'You have passed an invalid argument to the service (argument=attributes).'), {
+    kind: 'rejected',
+    scope: 'envelope',
+    cause: 'invalid',
+  });
+  t.match(
+    of(2, 'Getting metadata from plugin failed with error: getaddrinfo EAI_AGAIN oauth2.googleapis.com'),
+    {
+      kind: 'retryable',
+      cause: 'not-connected',
+    },
+  );
+  t.match(outcomeOf('The client has already been closed.'), { kind: 'retryable', cause: 'not-connected' });
+});
+
+t.test('options', async (t) => {
+  t.match(gcpOptions.parse({ project: 'p' }), { topic: 'headgate', insecure: false });
+  t.throws(() => gcpOptions.parse({ project: 'p', endpoint: 'https://pubsub.googleapis.com' }));
+  t.throws(() => gcpOptions.parse({ project: 'p', credentials: { client_email: 'x' } }));
+  t.match(gcpAddress({}), { servicePath: 'pubsub.googleapis.com', port: 443 });
+  t.match(gcpAddress({ region: 'europe-west1' }), { servicePath: 'europe-west1-pubsub.googleapis.com' });
+  t.match(gcpAddress({ region: 'europe-west1', endpoint: 'localhost:8085' }), {
+    servicePath: 'localhost',
+    port: 8085,
+  });
+});

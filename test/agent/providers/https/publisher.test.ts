@@ -1,0 +1,235 @@
+/** The HTTPS publisher against a router's real endpoint over TLS, and against servers that are none. */
+
+import { createServer, type Server } from 'node:https';
+import t, { type Test } from 'tap';
+import {
+  type HttpsOptions,
+  httpsOptions,
+  openHttpsPublisher,
+} from '../../../../agent/providers/https/options.ts';
+import type { OutboundEnvelope, Publisher } from '../../../../agent/providers/publisher.ts';
+import { createCertificateAuthority } from '../../../../loopback/ca.ts';
+import { fault } from '../../../../loopback/faults.ts';
+import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
+import { encodeEnvelope, envelopeProperties } from '../../../../shared/envelope/codec.ts';
+import { deps, until } from '../../../loopback/gcp-support.ts';
+import { envelope as envelopeOf } from '../../../router/ledger/envelopes.ts';
+import { type ApiFixture, p256, startApi, write, writeKey } from '../../../router/sources/https/support.ts';
+import { testDir } from '../../../test-dir.ts';
+import { startTunnel } from '../tunnel.ts';
+
+t.test('a 200 accepts, by certificate and by token; the bytes arrive; connections are kept', async (t) => {
+  const api = await startApi(t);
+  const tunnel = await startTunnel(t, api.source.port());
+  const url = `https://localhost:${tunnel.port}`;
+  const certificate = await api.certificate('gw-1');
+  const byCertificate = await open(t, api, { url, ...certificate });
+  const byToken = await open(t, api, { url, token_key_file: api.keyFile('gw-1') });
+  for (let seq = 1; seq <= 20; seq++) {
+    t.same(await byCertificate.publish(envelope([seq]), 2000), { kind: 'accepted' });
+    t.same(await byToken.publish(envelope([seq + 20]), 2000), { kind: 'accepted' });
+  }
+  t.equal(tunnel.opened(), 2, 'one connection each');
+  t.match(await api.ledger.completeness(), [{ gateway: 'gw-1', completeTo: 40 }]);
+  const many = Array.from({ length: 30 }, (_, i) => byToken.publish(envelope([i + 41]), 5000));
+  t.ok((await Promise.all(many)).every(({ kind }) => kind === 'accepted'));
+  t.ok(tunnel.opened() <= 17, `${tunnel.opened()} connections (I10)`);
+  const large = { ...envelope([1]), bytes: new Uint8Array(byToken.maxEnvelopeBytes + 1) };
+  t.match(await byToken.publish(large, 1000), { kind: 'rejected', scope: 'envelope', cause: 'too-large' });
+});
+
+t.test('refused, then black-holed: the outcome, and how soon service is normal again', async (t) => {
+  const api = await startApi(t);
+  const proxy = new TcpProxy({ targetPort: api.source.port(), port: 0, ...deps });
+  await proxy.start();
+  t.after(() => proxy.stop());
+  const url = `https://localhost:${proxy.port}`;
+  const login = { url, token_key_file: api.keyFile('gw-1') };
+  const publisher = await open(t, api, login);
+  const recovered = async (what: string): Promise<void> => {
+    await proxy.setFault(null);
+    const tookMs = await until(
+      async () => (await publisher.publish(envelope([1]), 1000)).kind === 'accepted',
+    );
+    t.ok(tookMs < 1200, `${what}: accepted again after ${Math.round(tookMs)} ms`);
+  };
+  await proxy.setFault(fault('refuse'));
+  t.match(await publisher.publish(envelope([1]), 400), { kind: 'retryable', cause: 'connection-refused' });
+  await recovered('refused');
+  await proxy.setFault(fault('blackhole'));
+  const startMs = deps.clock.monoMs();
+  t.match(await publisher.publish(envelope([1]), 400), { kind: 'unknown', cause: 'deadline' });
+  t.ok(deps.clock.monoMs() - startMs < 600);
+  await recovered('black hole');
+  await proxy.setFault(fault('reset'));
+  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'unknown', cause: 'connection-lost' });
+  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'retryable', cause: 'connection-reset' });
+  await recovered('reset');
+  const fresh = await open(t, api, login);
+  await proxy.setFault(fault('blackhole'));
+  t.match(
+    await fresh.publish(envelope([1]), 400),
+    { kind: 'retryable', cause: 'not-connected' },
+    'never sent',
+  );
+});
+
+t.test('a connection that went silent is given up for a new one', async (t) => {
+  const api = await startApi(t);
+  const tunnel = await startTunnel(t, api.source.port());
+  const options = { url: `https://localhost:${tunnel.port}`, token_key_file: api.keyFile('gw-2') };
+  const publisher = await open(t, api, options);
+  t.same(await publisher.publish(envelope([1], 'gw-2'), 1000), { kind: 'accepted' });
+  tunnel.swallowOpen();
+  t.match(await publisher.publish(envelope([2], 'gw-2'), 200), { kind: 'unknown', cause: 'deadline' });
+  t.same(await publisher.publish(envelope([2], 'gw-2'), 1000), { kind: 'accepted' });
+});
+
+t.test('an answer says why', async (t) => {
+  const ca = await createCertificateAuthority(deps.clock, deps.entropy);
+  const directory = testDir(t);
+  const ca_file = write(directory, 'ca.pem', ca.ca);
+  const token_key_file = writeKey(directory, 'gw-1', p256().privateKey);
+  let answer: Answer = { status: 200 };
+  const port = await startServer(t, await ca.issue('localhost', 'server'), () => answer);
+  const options = { url: `https://localhost:${port}/behind/a/proxy`, ca_file, token_key_file };
+  const publisher = await openHttpsPublisher(httpsOptions.parse(options), deps);
+  t.after(() => publisher.close());
+  const unauthorized = { kind: 'rejected', scope: 'provider', cause: 'unauthorized' };
+  const cases: Array<[Answer, object]> = [
+    [{ status: 200 }, { kind: 'accepted' }],
+    [{ status: 204 }, { kind: 'retryable', cause: 'unavailable' }],
+    [{ status: 302 }, { kind: 'retryable', cause: 'unavailable' }],
+    [{ status: 400 }, { kind: 'rejected', scope: 'envelope', cause: 'invalid' }],
+    [{ status: 401, body: '{"secret":"x"}' }, unauthorized],
+    [{ status: 403 }, unauthorized],
+    [{ status: 404 }, { kind: 'rejected', scope: 'provider', cause: 'not-found' }],
+    [{ status: 413 }, { kind: 'rejected', scope: 'envelope', cause: 'too-large' }],
+    [{ status: 422 }, { kind: 'rejected', scope: 'envelope', cause: 'invalid' }],
+    [
+      { status: 429, headers: { 'retry-after': '7' } },
+      { kind: 'throttled', retryAfterMs: 7000 },
+    ],
+    [{ status: 500 }, { kind: 'retryable', cause: 'server-error' }],
+    [
+      { status: 503, headers: { 'retry-after': '2' } },
+      { kind: 'throttled', retryAfterMs: 2000 },
+    ],
+    [
+      { status: 503, body: '<html>' },
+      { kind: 'retryable', cause: 'unavailable' },
+    ],
+    ['cut', { kind: 'unknown', cause: 'connection-lost' }],
+  ];
+  for (const [one, expected] of cases) {
+    answer = one;
+    const outcome = await publisher.publish(envelope([1]), 1000);
+    t.match(outcome, expected, JSON.stringify(one));
+    t.notMatch(JSON.stringify(outcome), /secret|Bearer/);
+  }
+});
+
+t.test('a gateway that boots in 1970 learns the time from the refusal', async (t) => {
+  const api = await startApi(t);
+  const clock = { ...deps.clock, wallMs: () => deps.clock.monoMs() };
+  const options = httpsOptions.parse({
+    url: api.url,
+    ca_file: api.caFile,
+    token_key_file: api.keyFile('gw-1'),
+  });
+  const publisher = await openHttpsPublisher(options, { ...deps, clock });
+  t.after(() => publisher.close());
+  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'retryable', cause: 'clock-skew' });
+  t.same(await publisher.publish(envelope([1]), 1000), { kind: 'accepted' });
+});
+
+t.test('who is not known, and who sends for another, is told so', async (t) => {
+  const api = await startApi(t);
+  const stranger = writeKey(api.directory, 'stranger', p256().privateKey);
+  const unauthorized = { kind: 'rejected', scope: 'provider', cause: 'unauthorized' };
+  const unknown = await open(t, api, { token_key_file: stranger });
+  t.match(await unknown.publish(envelope([1]), 1000), unauthorized);
+  const other = await open(t, api, await api.certificate('gw-2'));
+  const outcome = await other.publish(envelope([1], 'gw-1'), 1000);
+  t.match(outcome, unauthorized, 'another gateway’s envelope');
+  t.match(await api.ledger.deadLetters(1), [{ reason: 'foreign-gateway' }]);
+  t.strictSame(await api.ledger.completeness(), []);
+});
+
+t.test('TLS: the named authority is trusted and no other; a file that is none does not open', async (t) => {
+  const api = await startApi(t);
+  const others = await createCertificateAuthority(deps.clock, deps.entropy);
+  const login = { token_key_file: api.keyFile('gw-1') };
+  const distrusted = await open(t, api, { ...login, ca_file: write(api.directory, 'other.pem', others.ca) });
+  t.match(await distrusted.publish(envelope([1]), 1000), { kind: 'retryable', cause: 'tls' });
+  const junk = write(api.directory, 'junk.pem', 'junk');
+  for (const wrong of [
+    { token_key_file: junk },
+    { token_key_file: '/nowhere' },
+    { ...login, cert_file: junk, key_file: junk },
+    { ...login, ca_file: '/nowhere' },
+  ]) {
+    const options = httpsOptions.parse({ url: api.url, ...wrong });
+    await t.rejects(openHttpsPublisher(options, deps), JSON.stringify(Object.keys(wrong)));
+  }
+});
+
+t.test('close ends what is in flight as unknown', async (t) => {
+  const api = await startApi(t, { handler: () => new Promise(() => undefined) });
+  const publisher = await open(t, api, { token_key_file: api.keyFile('gw-1') });
+  const pending = Promise.all(Array.from({ length: 5 }, () => publisher.publish(envelope([1]), 30_000)));
+  await until(() => api.source.state().received === 5);
+  await publisher.close();
+  t.ok((await pending).every(({ kind }) => kind === 'unknown'));
+  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'unknown' });
+});
+
+t.test('options', async (t) => {
+  const login = { token_key_file: 'k' };
+  const parsed = httpsOptions.parse({ url: 'https://router:8443', ...login });
+  t.match(parsed, { audience: 'headgate', max_envelope_bytes: 524_288 });
+  const wrong = [
+    { url: 'http://router', ...login },
+    { url: 'https://router' },
+    { url: 'https://router', cert_file: 'c' },
+    { url: 'https://router', key_file: 'k', ...login },
+  ];
+  for (const options of wrong) t.throws(() => httpsOptions.parse(options), JSON.stringify(options));
+});
+
+function envelope(seqs: number[], gateway = 'gw-1'): OutboundEnvelope {
+  const content = { ...envelopeOf({ seqs }), gateway };
+  const { stream } = content;
+  return { gateway, stream, bytes: encodeEnvelope(content), properties: envelopeProperties(content) };
+}
+
+async function open(t: Test, api: ApiFixture, options: Partial<HttpsOptions>): Promise<Publisher> {
+  const parsed = httpsOptions.parse({ url: api.url, ca_file: api.caFile, ...options });
+  const publisher = await openHttpsPublisher(parsed, deps);
+  t.after(() => publisher.close());
+  return publisher;
+}
+
+type Answer = { status: number; headers?: Record<string, string>; body?: string } | 'cut';
+
+/** A server that answers everything alike. Closed when the test ends. */
+async function startServer(
+  t: Test,
+  tls: { cert: string; key: string },
+  answer: () => Answer,
+): Promise<number> {
+  const server: Server = createServer(tls, (incoming, response) => {
+    incoming.resume().once('end', () => {
+      const reply = answer();
+      if (reply === 'cut') incoming.socket.destroy();
+      else response.writeHead(reply.status, reply.headers).end(reply.body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(async () => {
+    server.closeAllConnections();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  });
+  const address = server.address();
+  return typeof address === 'object' && address ? address.port : 0;
+}

@@ -1,0 +1,234 @@
+/** The MQTT publisher against a real broker over sockets. */
+
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { Aedes } from 'aedes';
+import t, { type Test } from 'tap';
+import { createWebSocketStream, WebSocketServer } from 'ws';
+import {
+  type MqttOptions,
+  mqttOptions,
+  openMqttPublisher,
+} from '../../../../agent/providers/mqtt/options.ts';
+import type { Publisher } from '../../../../agent/providers/publisher.ts';
+import { createCertificateAuthority } from '../../../../loopback/ca.ts';
+import { fault } from '../../../../loopback/faults.ts';
+import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
+import { deps, envelope, until } from '../../../loopback/gcp-support.ts';
+import { testDir } from '../../../test-dir.ts';
+import { startTunnel } from '../tunnel.ts';
+import { startBroker } from './support.ts';
+
+t.test('a PUBACK accepts; bytes and topic are those given; one connection serves all', async (t) => {
+  const broker = await startBroker(t);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}`, topic_prefix: 'plant/7' });
+  const sent = envelope(Uint8Array.from({ length: 100_000 }, (_, i) => (i * 31) & 0xff));
+  const outcomes = await Promise.all(Array.from({ length: 40 }, () => publisher.publish(sent, 2000)));
+  t.ok(outcomes.every(({ kind }) => kind === 'accepted'));
+  t.equal(broker.published.length, 40);
+  t.ok(broker.published.every(({ topic, qos }) => topic === 'plant/7/gw-1/vitals' && qos === 1));
+  t.ok(broker.published.every(({ payload }) => payload.equals(sent.bytes)));
+  t.equal(broker.connections(), 1);
+  const larger = envelope(new Uint8Array(publisher.maxEnvelopeBytes + 1));
+  t.match(await publisher.publish(larger, 1000), { kind: 'rejected', scope: 'envelope', cause: 'too-large' });
+});
+
+t.test('taken back, what was sent goes on to its end, and the rest never leaves', async (t) => {
+  const broker = await startBroker(t);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` });
+  const abort = new AbortController();
+  const connecting = publisher.publish(envelope('0'), 2000, abort.signal);
+  abort.abort();
+  t.match(await connecting, { kind: 'cancelled', sent: false });
+  t.equal(broker.published.length, 0);
+  const later = new AbortController();
+  const sent = publisher.publish(envelope('1'), 2000, later.signal);
+  await deps.clock.sleep(0);
+  later.abort();
+  await sent;
+  t.same(
+    broker.published.map(({ payload }) => payload.toString()),
+    (await sent).kind === 'accepted' ? ['1'] : [],
+    'MQTT recalls nothing: its acceptance is billed and known',
+  );
+});
+
+t.test('refused, then black-holed: the outcome, and how soon service is normal again', async (t) => {
+  const broker = await startBroker(t);
+  const proxy = new TcpProxy({ targetPort: broker.port, port: 0, ...deps });
+  await proxy.start();
+  t.after(() => proxy.stop());
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${proxy.port}` });
+  const recovered = async (what: string): Promise<void> => {
+    await proxy.setFault(null);
+    const tookMs = await until(
+      async () => (await publisher.publish(envelope('x'), 1000)).kind === 'accepted',
+    );
+    t.comment(`${what}: accepted again after ${Math.round(tookMs)} ms`);
+    t.ok(tookMs < 1200, what);
+  };
+  await proxy.setFault(fault('refuse'));
+  t.match(await publisher.publish(envelope('x'), 400), { kind: 'retryable', cause: 'connection-refused' });
+  await recovered('refused at the start');
+  await proxy.setFault(fault('refuse'));
+  await deps.clock.sleep(300);
+  t.match(await publisher.publish(envelope('x'), 400), { kind: 'retryable', cause: 'connection-refused' });
+  await recovered('refused');
+  await proxy.setFault(fault('blackhole'));
+  const startMs = deps.clock.monoMs();
+  t.match(await publisher.publish(envelope('x'), 400), { kind: 'unknown', cause: 'deadline' });
+  t.ok(deps.clock.monoMs() - startMs < 450);
+  await recovered('black hole');
+  await publisher.close();
+  const fresh = await open(t, { url: `mqtt://127.0.0.1:${proxy.port}` });
+  await proxy.setFault(fault('blackhole'));
+  t.match(
+    await fresh.publish(envelope('x'), 400),
+    { kind: 'retryable', cause: 'not-connected' },
+    'never sent',
+  );
+});
+
+t.test('a connection cut in flight is unknown, and nothing is sent again by itself', async (t) => {
+  const broker = await startBroker(t);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` });
+  t.same(await publisher.publish(envelope('before'), 1000), { kind: 'accepted' });
+  broker.withhold('cut');
+  t.match(await publisher.publish(envelope('cut'), 1000), { kind: 'unknown', cause: 'connection-lost' });
+  broker.withhold('silent');
+  await until(async () => (await publisher.publish(envelope('silent'), 200)).kind === 'unknown');
+  broker.withhold(null);
+  t.same(await publisher.publish(envelope('after'), 1000), { kind: 'accepted' });
+  await deps.clock.sleep(200);
+  t.same(
+    broker.published.map(({ payload }) => payload.toString()),
+    ['before', 'cut', 'silent', 'after'],
+  );
+});
+
+t.test('CONNACK says why', async (t) => {
+  const broker = await startBroker(t);
+  const url = `mqtt://127.0.0.1:${broker.port}`;
+  const wrong = await open(t, { url, username: 'u', password: 'wrong' });
+  const unauthorized = { kind: 'rejected', scope: 'provider', cause: 'unauthorized' };
+  const outcome = await wrong.publish(envelope('x'), 1000);
+  t.match(outcome, unauthorized);
+  t.notMatch(JSON.stringify(outcome), /wrong/);
+  const expected: [number, object][] = [
+    [2, { kind: 'rejected', scope: 'provider', cause: 'invalid' }],
+    [3, { kind: 'retryable', cause: 'unavailable' }],
+    [4, unauthorized],
+    [5, unauthorized],
+  ];
+  for (const [returnCode, pattern] of expected) {
+    broker.refuse(returnCode);
+    const publisher = await open(t, { url });
+    t.match(await publisher.publish(envelope('x'), 1000), pattern, `return code ${returnCode}`);
+  }
+});
+
+t.test('connects are spaced, however often it is asked', async (t) => {
+  const broker = await startBroker(t);
+  broker.refuse(3);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` });
+  const endMs = deps.clock.monoMs() + 2000;
+  let asked = 0;
+  while (deps.clock.monoMs() < endMs) {
+    t.match(await publisher.publish(envelope('x'), 500), { kind: 'retryable', cause: 'unavailable' });
+    asked += 1;
+    await deps.clock.sleep(20);
+  }
+  t.ok(asked > 30);
+  // At 0, 250, 750, 1750 ms.
+  t.ok(broker.connections() >= 3 && broker.connections() <= 4, `${broker.connections()} connects`);
+});
+
+t.test('a connection that went silent is given up for a new one', async (t) => {
+  const broker = await startBroker(t);
+  const tunnel = await startTunnel(t, broker.port);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${tunnel.port}` });
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  await deps.clock.sleep(1500);
+  tunnel.swallowOpen();
+  const tookMs = await until(async () => (await publisher.publish(envelope('x'), 300)).kind === 'accepted');
+  t.comment(`accepted again ${Math.round(tookMs)} ms after the connection went silent`);
+  t.equal(tunnel.opened(), 2);
+});
+
+t.test('what stays without a PUBACK does not pile up: the connection is given up (I10)', async (t) => {
+  const broker = await startBroker(t);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` });
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  broker.withhold('silent');
+  for (let round = 0; round < 2; round++) {
+    const outcomes = await Promise.all(
+      Array.from({ length: 16 }, () => publisher.publish(envelope('x'), 50)),
+    );
+    t.ok(outcomes.every(({ kind }) => kind === 'unknown'));
+  }
+  broker.withhold(null);
+  const tookMs = await until(async () => (await publisher.publish(envelope('x'), 1000)).kind === 'accepted');
+  t.ok(tookMs < 900, 'without waiting for another deadline');
+  t.equal(broker.connections(), 2);
+});
+
+t.test('close ends what is in flight as unknown', async (t) => {
+  const broker = await startBroker(t);
+  const publisher = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` });
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  broker.withhold('silent');
+  const pending = Promise.all(Array.from({ length: 20 }, () => publisher.publish(envelope('x'), 30_000)));
+  await deps.clock.sleep(20);
+  await publisher.close();
+  t.ok((await pending).every(({ kind }) => kind === 'unknown'));
+  t.match(await publisher.publish(envelope('x'), 1000), { kind: 'unknown' });
+});
+
+t.test('TLS: the named authority is trusted and no other; a key that is none does not open', async (t) => {
+  const ca = await createCertificateAuthority(deps.clock, deps.entropy);
+  const other = await createCertificateAuthority(deps.clock, deps.entropy);
+  const broker = await startBroker(t, { tls: await ca.issue('localhost', 'server') });
+  const directory = testDir(t, { 'ca.pem': ca.ca, 'other.pem': other.ca, 'junk.pem': 'junk' });
+  const url = `mqtts://localhost:${broker.port}`;
+  const trusted = await open(t, { url, ca_file: join(directory, 'ca.pem') });
+  t.same(await trusted.publish(envelope('x'), 1000), { kind: 'accepted' });
+  const distrusted = await open(t, { url, ca_file: join(directory, 'other.pem') });
+  t.match(await distrusted.publish(envelope('x'), 1000), { kind: 'retryable', cause: 'tls' });
+  const junk = mqttOptions.parse({ url, key_file: join(directory, 'junk.pem') });
+  await t.rejects(openMqttPublisher(junk, deps));
+  await t.rejects(openMqttPublisher({ ...junk, ca_file: '/nowhere' }, deps), { code: 'ENOENT' });
+});
+
+t.test('over WebSocket', async (t) => {
+  const aedes = await Aedes.createBroker();
+  const http = createServer();
+  const sockets = new WebSocketServer({ server: http });
+  sockets.on('connection', (socket, request) => aedes.handle(createWebSocketStream(socket), request));
+  await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+  t.after(async () => {
+    await new Promise<void>((resolve) => aedes.close(resolve));
+    sockets.close();
+    await new Promise<void>((resolve) => http.close(() => resolve()));
+  });
+  const address = http.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  const publisher = await open(t, { url: `ws://127.0.0.1:${port}/mqtt` });
+  t.same(await publisher.publish(envelope('x'), 1000), { kind: 'accepted' });
+  await publisher.close();
+});
+
+t.test('options', async (t) => {
+  const url = 'mqtts://broker:8883';
+  t.match(mqttOptions.parse({ url }), { topic_prefix: 'headgate', max_envelope_bytes: 262_144 });
+  t.match(mqttOptions.parse({ url, max_envelope_bytes: '1MiB' }), { max_envelope_bytes: 1_048_576 });
+  t.throws(() => mqttOptions.parse({ url: 'https://broker' }));
+  for (const topic_prefix of ['a/+', '#', '$SYS', '/a', 'a/', '']) {
+    t.throws(() => mqttOptions.parse({ url, topic_prefix }), topic_prefix);
+  }
+});
+
+async function open(t: Test, options: Partial<MqttOptions>): Promise<Publisher> {
+  const publisher = await openMqttPublisher(mqttOptions.parse(options), deps);
+  t.after(() => publisher.close());
+  return publisher;
+}

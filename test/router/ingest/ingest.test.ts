@@ -1,0 +1,235 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import t, { type Test } from 'tap';
+import { createIngest, type IngestLimits } from '../../../router/ingest/ingest.ts';
+import { noRepeats } from '../../../router/ledger/rules/repeat-cause.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
+import type { Delivery } from '../../../router/sources/source.ts';
+import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { seededEntropy } from '../../../shared/entropy.ts';
+import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { testDir } from '../../test-dir.ts';
+import { type EnvelopeSketch, envelope, gap, seqs } from '../ledger/envelopes.ts';
+
+async function fresh(t: Test, limits: Partial<IngestLimits> = {}, clock: Clock = systemClock) {
+  const file = join(testDir(t), 'ledger.db');
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => void lines.push(line) });
+  const ledger = await openSqliteLedger({ file, clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  let commits = 0;
+  const onCommit = (): void => {
+    commits += 1;
+  };
+  const ingest = createIngest({ ledger, clock, log, limits, onCommit });
+  const shell = (sql: string): void => {
+    const db = new Database(file);
+    db.exec(sql);
+    db.close();
+  };
+  return { ingest, ledger, lines, shell, commits: () => commits };
+}
+
+function delivery(sketch: EnvelopeSketch, rest: Partial<Delivery> = {}): Delivery {
+  const bytes = encodeEnvelope(envelope(sketch));
+  return { source: 'aws', bytes, authenticatedGateway: null, deliveryCount: null, ...rest };
+}
+
+/** The engine refuses this seq from now on. */
+const REFUSE_13 = `CREATE TRIGGER refuse BEFORE INSERT ON record WHEN new.seq = 13
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END`;
+
+t.test('a message is settled only after its records are committed (I5)', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  const settlement = ingest.handler(delivery({ seqs: [1, 2] }));
+  t.strictSame(await ledger.read(0, 10), [], 'not yet');
+  t.equal(await settlement, 'settle');
+  t.match(await ledger.read(0, 10), [{ seq: 1, source: 'aws' }, { seq: 2 }]);
+});
+
+t.test('what arrives together is committed together, in groups of a bounded size', async (t) => {
+  const messages = seqs(1, 40).map((seq) => delivery({ seqs: [seq] }));
+  const one = await fresh(t);
+  const settlements = await Promise.all(messages.map(one.ingest.handler));
+  t.ok(settlements.every((settlement) => settlement === 'settle'));
+  t.equal(one.commits(), 1);
+  t.match(await one.ledger.completeness(), [{ completeTo: 40 }]);
+  const four = await fresh(t, { groupEnvelopesMax: 10 });
+  await Promise.all(messages.map(four.ingest.handler));
+  t.equal(four.commits(), 4, 'by envelopes');
+  const bytes = await fresh(t, { groupBytesMax: 2000 });
+  await Promise.all(messages.map(bytes.ingest.handler));
+  t.ok(bytes.commits() >= 8 && bytes.commits() <= 20, `by bytes: ${bytes.commits()} commits`);
+});
+
+t.test('bytes that are no envelope become dead letters, and are settled', async (t) => {
+  const { ingest, ledger, lines } = await fresh(t);
+  const whole = delivery({ seqs: [1] });
+  const flipped = Buffer.from(whole.bytes);
+  flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1;
+  t.equal(await ingest.handler({ ...whole, bytes: Buffer.from('hello, world') }), 'settle');
+  t.equal(await ingest.handler({ ...whole, bytes: flipped }), 'settle');
+  t.equal(await ingest.handler({ ...whole, bytes: Buffer.of() }), 'settle');
+  t.match(await ledger.deadLetters(10), [
+    { reason: 'truncated', source: 'aws' },
+    { reason: 'checksum', bytes: flipped },
+    { reason: 'magic', bytes: Buffer.from('hello, world') },
+  ]);
+  t.match(ingest.counters().get('aws'), {
+    deadLetters: 3,
+    deadLetterReasons: { truncated: 1, checksum: 1, magic: 1 },
+    envelopes: 0,
+  });
+  t.equal(lines.length, 1, 'a flood of them is one line a second');
+  t.match(JSON.parse(lines[0] ?? ''), { event: 'ingest.dead_letter', source: 'aws', reason: 'magic' });
+});
+
+t.test('an envelope of another gateway than the authenticated one is a dead letter', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  t.equal(await ingest.handler(delivery({ seqs: [1] }, { authenticatedGateway: 'gw-2' })), 'settle');
+  t.strictSame(await ledger.completeness(), []);
+  t.match(await ledger.deadLetters(10), [
+    { reason: 'foreign-gateway', detail: 'gw-2 sent an envelope of gw-1' },
+  ]);
+  t.equal(await ingest.handler(delivery({ seqs: [1] }, { authenticatedGateway: 'gw-1' })), 'settle');
+  t.match(await ledger.completeness(), [{ gateway: 'gw-1', records: 1 }]);
+});
+
+t.test('an envelope with U+0000 in a text is a dead letter: not every engine could store it', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  t.equal(await ingest.handler(delivery({ seqs: [1], topic: 'a\0b' })), 'settle');
+  t.match(await ledger.deadLetters(10), [{ reason: 'nul' }]);
+  t.strictSame(await ledger.completeness(), []);
+});
+
+t.test('a ledger that cannot commit leaves messages with the provider', async (t) => {
+  let nowMs = 0;
+  const leaping = { ...systemClock, monoMs: () => (nowMs += 10_000) };
+  const { ingest, ledger, lines } = await fresh(t, {}, leaping);
+  await ledger.close();
+  const settlements = await Promise.all([
+    ingest.handler(delivery({ seqs: [1] })),
+    ingest.handler(delivery({ seqs: [2] })),
+    ingest.handler({ ...delivery({}), bytes: Buffer.from('hello, world') }),
+  ]);
+  t.strictSame(settlements, ['retry', 'retry', 'retry']);
+  t.match(ingest.counters().get('aws'), { retries: 3, envelopes: 0, deadLetters: 0 });
+  t.equal(lines.length, 2, 'one try for the group: the engine does not answer');
+  t.match(
+    lines.map((line) => JSON.parse(line)),
+    [
+      { event: 'ingest.commit_failed', envelopes: 2, error: /not open/ },
+      { event: 'ingest.dead_letter_failed', error: /not open/ },
+    ],
+  );
+});
+
+t.test('a message that the engine refuses fails alone and holds up no other', async (t) => {
+  const { ingest, ledger, shell } = await fresh(t);
+  shell(REFUSE_13);
+  const messages = seqs(1, 20).map((seq) => delivery({ seqs: [seq] }));
+  const settlements = await Promise.all(messages.map(ingest.handler));
+  t.strictSame(
+    settlements,
+    seqs(1, 20).map((seq) => (seq === 13 ? 'retry' : 'settle')),
+  );
+  t.match(await ledger.completeness(), [{ missing: [{ first: 13, last: 13 }], records: 19 }]);
+  shell('DROP TRIGGER refuse');
+  t.equal(await ingest.handler(delivery({ seqs: [13] })), 'settle');
+});
+
+t.test('what the ledger will never take is a dead letter, and its neighbours are committed', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  const comb = (first: number) =>
+    delivery({ gaps: seqs(first, first + 39_999).map((i) => gap(2 * i, 2 * i)) }, { source: 'gcp' });
+  const tooMuch = comb(80_001);
+  const messages = [delivery({ seqs: [1] }), comb(1), comb(40_001), tooMuch, delivery({ seqs: [3] })];
+  const settlements = await Promise.all(messages.map(ingest.handler));
+  t.strictSame(new Set(settlements), new Set(['settle']));
+  t.match(ingest.counters().get('gcp'), { envelopes: 2, deadLetterReasons: { limit: 1 } });
+  t.match(await ledger.deadLetters(10), [{ reason: 'limit', bytes: tooMuch.bytes }]);
+  t.match(await ledger.completeness(), [{ records: 2, highest: 160_000 }]);
+});
+
+t.test(
+  'a dead letter has what the provider said, and a message that is too large is one (I10)',
+  async (t) => {
+    const { ingest, ledger } = await fresh(t);
+    const bytes = Buffer.alloc(17 * 1024 * 1024);
+    const properties = () => ({ topic: 'a/b/c' });
+    t.equal(
+      await ingest.handler({ ...delivery({}), bytes, properties, authenticatedGateway: 'gw-9' }),
+      'settle',
+    );
+    t.match(await ledger.deadLetters(10), [
+      { reason: 'limit', authenticatedGateway: 'gw-9', properties: { topic: 'a/b/c' } },
+    ]);
+  },
+);
+
+t.test('duplicates are counted by source and cause', async (t) => {
+  const { ingest } = await fresh(t);
+  await ingest.handler(delivery({ seqs: seqs(1, 10) }));
+  await ingest.handler(delivery({ seqs: seqs(1, 10) }, { deliveryCount: 2 }));
+  await ingest.handler(delivery({ seqs: [1, 2, 3] }, { deliveryCount: 1 }));
+  await ingest.handler(delivery({ seqs: [9, 10, 11] }, { source: 'azure', deliveryCount: 1 }));
+  await ingest.handler(delivery({ seqs: [9] }, { source: 'azure', sentAs: 'hedge' }));
+  await ingest.handler(
+    delivery({ seqs: [1], text: 'forged', gaps: [{ first: 12, last: 13, reason: 'age' }] }),
+  );
+  t.strictSame(Object.fromEntries(ingest.counters()), {
+    aws: {
+      envelopes: 4,
+      records: 10,
+      duplicates: 13,
+      duplicateCauses: { ...noRepeats(), redelivery: 10, 'same-source': 3 },
+      conflicts: 1,
+      gaps: 2,
+      deadLetters: 0,
+      deadLetterReasons: {},
+      retries: 0,
+    },
+    azure: {
+      envelopes: 2,
+      records: 1,
+      duplicates: 3,
+      duplicateCauses: { ...noRepeats(), hedge: 1, 'other-source': 2 },
+      conflicts: 0,
+      gaps: 0,
+      deadLetters: 0,
+      deadLetterReasons: {},
+      retries: 0,
+    },
+  });
+});
+
+t.test('more than may wait is left for redelivery (I10), and drain waits for the rest', async (t) => {
+  const { ingest, ledger, lines } = await fresh(t, { pendingBytesMax: 1000 });
+  const settlements = seqs(1, 10).map((seq) => ingest.handler(delivery({ seqs: [seq] })));
+  await ingest.drain();
+  const records = (await ledger.read(0, 100)).length;
+  const settled = (await Promise.all(settlements)).filter((settlement) => settlement === 'settle').length;
+  t.ok(settled >= 2 && settled < 10, `${settled} of 10 settled`);
+  t.equal(records, settled);
+  t.match(lines[0], /ingest.overloaded/);
+  t.equal(await ingest.handler(delivery({ seqs: [10] })), 'settle', 'there is room again');
+  await ingest.drain();
+});
+
+t.test('no bytes make it reject', async (t) => {
+  const { ingest, ledger } = await fresh(t);
+  const entropy = seededEntropy(11);
+  const whole = Buffer.from(delivery({ seqs: seqs(1, 20) }).bytes);
+  const settlements = seqs(1, 300).map((i) => {
+    const bytes = Buffer.from(
+      i % 3 === 0 ? entropy.bytes(60) : whole.subarray(0, 8 + Math.floor(entropy.float() * whole.length)),
+    );
+    for (let flips = 0; flips < i % 4; flips += 1)
+      bytes[Math.floor(entropy.float() * bytes.length)] = i & 255;
+    return ingest.handler({ source: 'gcp', bytes, authenticatedGateway: null, deliveryCount: null });
+  });
+  t.ok((await Promise.all(settlements)).every((settlement) => settlement === 'settle'));
+  const { deadLetters, records } = await ledger.totals();
+  t.ok(deadLetters > 200 && records <= 20, `${deadLetters} dead letters, ${records} records`);
+});

@@ -1,0 +1,87 @@
+import fc from 'fast-check';
+import t from 'tap';
+import {
+  absorb,
+  completenessOf,
+  EMPTY_STREAM,
+  judge,
+  type StreamState,
+} from '../../../../router/ledger/rules/rules.ts';
+import type { Envelope } from '../../../../shared/envelope/envelope.ts';
+import { envelope, gap, record, seqs } from '../envelopes.ts';
+
+const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
+
+function absorbAll(envelopes: readonly Envelope[]): StreamState {
+  return envelopes.reduce((state, one) => absorb(state, one).state, EMPTY_STREAM);
+}
+
+const anyEnvelope = fc
+  .record({
+    seqs: fc.uniqueArray(fc.integer({ min: 1, max: 20 }), { maxLength: 6 }),
+    gap: fc.option(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 0, max: 5 }))),
+    sealedAt: fc.option(fc.integer({ min: 0, max: 25 })),
+  })
+  .map((sketch) =>
+    envelope({
+      seqs: sketch.seqs.sort((a, b) => a - b),
+      gaps: sketch.gap ? [gap(sketch.gap[0], sketch.gap[0] + sketch.gap[1])] : [],
+      sealedAt: sketch.sealedAt,
+    }),
+  );
+
+t.test(
+  'what is known of a stream does not depend on the order of delivery, nor on repeats (I5)',
+  async (t) => {
+    const deliveries = fc
+      .array(anyEnvelope, { maxLength: 8 })
+      .chain((all) =>
+        fc.tuple(fc.constant(all), fc.shuffledSubarray([...all, ...all], { minLength: all.length * 2 })),
+      );
+    fc.assert(
+      fc.property(deliveries, ([inOrder, shuffled]) => {
+        const told = ({ state }: { state: StreamState }) => JSON.stringify(completenessOf(KEY, state));
+        return told({ state: absorbAll(inOrder) }) === told({ state: absorbAll(shuffled) });
+      }),
+      { numRuns: 500 },
+    );
+    t.pass('500 shuffled histories');
+  },
+);
+
+t.test('absorbing changes nothing in place (I11)', async (t) => {
+  const before = absorbAll([envelope({ seqs: [1, 5], gaps: [gap(2, 3)] })]);
+  const told = completenessOf(KEY, before);
+  absorb(before, envelope({ seqs: [2, 3, 9], gaps: [gap(6, 7)], sealedAt: 12 }));
+  t.strictSame(completenessOf(KEY, before), told);
+  t.equal(completenessOf(KEY, EMPTY_STREAM).highest, 0);
+});
+
+t.test('the same id twice in one envelope: the first is fresh, the second is judged', async (t) => {
+  const twice = envelope({ seqs: [4, 4] });
+  const { fresh, repeated } = absorb(EMPTY_STREAM, twice);
+  t.strictSame([fresh.length, repeated.length], [1, 1]);
+});
+
+t.test('a seal is first, the same, or another', async (t) => {
+  const sealed = absorbAll([envelope({ sealedAt: 5 })]);
+  t.match(absorb(EMPTY_STREAM, envelope({ sealedAt: 5 })), { resealed: false });
+  t.match(absorb(sealed, envelope({ sealedAt: 5 })), { resealed: false });
+  t.match(absorb(sealed, envelope({ sealedAt: 3 })), { resealed: true, state: { sealedAt: 5 } });
+  t.match(absorb(sealed, envelope({ seqs: seqs(4, 8) })), { aboveSeal: 3 });
+  t.match(absorb(sealed, envelope({ seqs: seqs(4, 8), sealedAt: 8 })), { aboveSeal: 0, resealed: true });
+});
+
+t.test('ranges of any size cost no more than their ends', async (t) => {
+  const huge = 9_000_000_000_000;
+  const state = absorbAll([envelope({ gaps: [gap(1, huge)] }), envelope({ seqs: [huge - 5] })]);
+  t.match(completenessOf(KEY, state), { completeTo: huge, missingCount: 0, gaps: { length: 2 } });
+});
+
+t.test('a record is judged against every version known', async (t) => {
+  const other = record(1, 'other');
+  t.equal(judge(record(1), [record(1)]), 'duplicate');
+  t.equal(judge(record(1), [other]), 'conflict');
+  t.equal(judge(record(1), [other, record(1)]), 'duplicate');
+  t.equal(judge(record(1), []), 'duplicate', 'pruned: nothing to compare with');
+});

@@ -1,0 +1,253 @@
+/** The Event Hubs source, with the vendor's SDK over TLS, against the loopback hub. */
+import t, { type Test } from 'tap';
+import type { OutboundEnvelope, Publisher } from '../../../../agent/providers/publisher.ts';
+import { fault } from '../../../../loopback/faults.ts';
+import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
+import { parseShares } from '../../../../router/sources/event-hubs/shares.ts';
+import { eventHubsOptions } from '../../../../router/sources/event-hubs/source.ts';
+import type { Settlement } from '../../../../router/sources/source.ts';
+import {
+  clock,
+  entropy,
+  envelope,
+  type Fixture,
+  memoryCheckpoints,
+  openPublisher,
+  sleep,
+  startAzure,
+  startReading,
+  until,
+  withConnectionString,
+} from '../../../loopback/azure-fixture.ts';
+
+async function start(
+  t: Test,
+): Promise<Fixture & { publisher: Publisher; send: (...texts: string[]) => Promise<void> }> {
+  const fixture = await startAzure(t);
+  const publisher = await openPublisher(t, fixture.cloud.agentConfig('gw-1'));
+  const send = async (...texts: string[]): Promise<void> => {
+    for (const text of texts)
+      t.equal((await publisher.publish(marked(text), 8000)).kind, 'accepted', `sent ${text}`);
+  };
+  return { ...fixture, publisher, send };
+}
+
+function marked(text: string): OutboundEnvelope {
+  const sent = envelope(text);
+  return { ...sent, properties: { ...sent.properties, why: 'failover' } };
+}
+
+/** Sequence numbers of the checkpoints in the store. */
+function places(saved: Map<string, string>): number[] {
+  return [...saved.values()].flatMap((text) =>
+    Object.values(parseShares(text).partitions).flatMap(({ position }) => position?.sequenceNumber ?? []),
+  );
+}
+
+t.test('reads from the oldest event, and after a restart from its checkpoint', async (t) => {
+  const { cloud, send } = await start(t);
+  const checkpoints = memoryCheckpoints();
+  await send('1', '2', '3');
+  const first = await startReading(t, { config: cloud.routerConfig(), checkpoints });
+  await until(t, 'three events', () => first.deliveries.length === 3);
+  await first.source.stop();
+  t.match(first.source.state(), { connected: false, received: 3, settled: 3, lastReceivedMs: Number });
+  t.strictSame(places(checkpoints.saved), [2], 'saved at the stop');
+  await send('4', '5');
+  const second = await startReading(t, { config: cloud.routerConfig(), checkpoints });
+  await until(t, 'two events', () => second.deliveries.length === 2);
+  await sleep(100);
+  t.strictSame(second.texts(), ['4', '5']);
+});
+
+t.test('the device that the hub authenticated, and what else it says', async (t) => {
+  const { cloud, send } = await start(t);
+  const { deliveries } = await startReading(t, { config: cloud.routerConfig() });
+  await send('1');
+  await until(t, 'the event', () => deliveries.length === 1);
+  t.match(deliveries[0], { authenticatedGateway: 'gw-1', sentAs: 'failover' });
+  const enqueuedAgoMs = clock.wallMs() - (deliveries[0]?.enqueuedWallMs ?? 0);
+  t.ok(Math.abs(enqueuedAgoMs) < 10_000, `enqueued ${enqueuedAgoMs} ms ago`);
+  t.match(deliveries[0]?.properties?.(), {
+    sequenceNumber: '0',
+    'iothub-connection-device-id': 'gw-1',
+    enqueued: /^20/,
+  });
+});
+
+t.test('the checkpoint never passes an event that is not settled (I5)', async (t) => {
+  const { cloud, send } = await start(t);
+  const checkpoints = memoryCheckpoints();
+  let refuse = true;
+  const reading = await startReading(t, {
+    config: cloud.routerConfig(),
+    checkpoints,
+    answer: (text) => (text === '2' && refuse ? 'retry' : 'settle'),
+  });
+  await send('1', '2', '3', '4');
+  await until(t, 'a second try of 2', () => reading.texts().filter((text) => text === '2').length > 1);
+  await until(t, 'the others', () => reading.source.state().settled === 3);
+  await sleep(400);
+  t.strictSame(places(checkpoints.saved), [0], '3 and 4 are settled, the place is still before 2');
+  refuse = false;
+  await until(t, 'everything', () => reading.source.state().settled === 4);
+  await until(t, 'the checkpoint', () => places(checkpoints.saved)[0] === 3);
+});
+
+t.test('an event that is retried stops its partition within the window (I10)', async (t) => {
+  const { cloud, publisher } = await start(t);
+  const reading = await startReading(t, {
+    config: cloud.routerConfig(),
+    answer: (text) => (text === '0' ? 'retry' : 'settle'),
+  });
+  await Promise.all(Array.from({ length: 60 }, (_, n) => publisher.publish(envelope(`${n}`), 8000)));
+  await until(t, 'the window', () => reading.source.state().settled === 31);
+  await sleep(300);
+  t.match(reading.source.state(), { received: 32, settled: 31 });
+});
+
+t.test('stop waits for what is in hand, and what was not settled comes again', async (t) => {
+  const { cloud, send } = await start(t);
+  const checkpoints = memoryCheckpoints();
+  const slow = await startReading(t, {
+    config: cloud.routerConfig(),
+    checkpoints,
+    answer: async (text) => {
+      await sleep(300);
+      return text === '3' ? 'retry' : 'settle';
+    },
+  });
+  await send('1', '2', '3', '4');
+  await until(t, 'four events', () => slow.deliveries.length === 4);
+  const begin = clock.monoMs();
+  const stopping = slow.source.stop();
+  await sleep(350);
+  t.equal(slow.source.state().settled, 3, 'those in hand were finished');
+  t.strictSame(slow.texts(), ['1', '2', '3', '4'], 'nothing is tried again while stopping');
+  await stopping;
+  t.ok(clock.monoMs() - begin < 6000);
+  t.strictSame(places(checkpoints.saved), [1]);
+  const next = await startReading(t, { config: cloud.routerConfig(), checkpoints });
+  await until(t, '3 and 4', () => next.deliveries.length === 2);
+  t.strictSame(next.texts(), ['3', '4']);
+});
+
+t.test('a cut connection loses nothing and does not go back to the start', async (t) => {
+  const { cloud, send } = await start(t);
+  const reading = await startReading(t, { config: cloud.routerConfig() });
+  await send('1', '2');
+  await until(t, 'two events', () => reading.deliveries.length === 2);
+  cloud.cutConsumers();
+  await until(t, 'the loss', () => !reading.source.state().connected);
+  t.type(reading.source.state().lastError, 'string');
+  await send('3');
+  await until(t, 'the third', () => reading.deliveries.length === 3);
+  t.strictSame(reading.texts(), ['1', '2', '3']);
+  t.match(reading.source.state(), { connected: true, lastError: null });
+});
+
+t.test('tells how many events are not settled, from its checkpoint on', async (t) => {
+  const { cloud, send } = await start(t);
+  const checkpoints = memoryCheckpoints();
+  await send('1', '2');
+  const first = await startReading(t, { config: cloud.routerConfig(), checkpoints });
+  await until(t, 'two events', () => first.source.state().settled === 2);
+  await first.source.stop();
+  await send('3', '4', '5');
+  const free = Promise.withResolvers<void>();
+  const reading = await startReading(t, {
+    config: cloud.routerConfig(),
+    checkpoints,
+    watchdogMs: 50,
+    answer: async (text): Promise<Settlement> => {
+      if (text === '4') await free.promise;
+      return 'settle';
+    },
+  });
+  await until(t, '4 and 5', () => reading.source.state().backlog === 2);
+  free.resolve();
+  await until(t, 'none', () => reading.source.state().backlog === 0);
+  await reading.source.stop();
+  t.equal(reading.source.state().backlog, null, 'not known once it reads no more');
+});
+
+t.test('a receiver that fell silent is replaced by the watchdog', async (t) => {
+  const { cloud, send } = await start(t);
+  const reading = await startReading(t, { config: cloud.routerConfig(), watchdogMs: 150 });
+  await send('1');
+  await until(t, 'the first', () => reading.deliveries.length === 1);
+  await sleep(500);
+  t.ok(reading.source.state().connected, 'a partition with nothing new is left alone');
+  cloud.stallConsumers(true);
+  await send('2');
+  await until(t, 'the verdict', () => /fell silent/.test(reading.source.state().lastError ?? ''));
+  cloud.stallConsumers(false);
+  await until(t, 'the second', () => reading.deliveries.length === 2);
+  t.strictSame(reading.texts(), ['1', '2']);
+});
+
+t.test('a checkpoint of a hub that was made anew is not believed', async (t) => {
+  const checkpoints = memoryCheckpoints();
+  const old = await start(t);
+  await old.send('1', '2', '3');
+  const first = await startReading(t, { config: old.cloud.routerConfig(), checkpoints });
+  await until(t, 'three events', () => first.deliveries.length === 3);
+  await first.source.stop();
+  const made = await start(t);
+  await made.send('a', 'b');
+  const second = await startReading(t, { config: made.cloud.routerConfig(), checkpoints });
+  await until(t, 'two events', () => second.deliveries.length === 2);
+  t.strictSame(second.texts(), ['a', 'b']);
+});
+
+t.test('an endpoint that is down at the start is not an error, and is found when it is up', async (t) => {
+  const { cloud, send } = await start(t);
+  await send('1');
+  const config = cloud.routerConfig();
+  const port = Number(/localhost:(\d+)/.exec(JSON.stringify(config))?.[1]);
+  const proxy = new TcpProxy({ targetPort: port, port: 0, clock, entropy });
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  await proxy.setFault(fault('refuse'));
+  const reading = await startReading(t, {
+    config: withConnectionString(config, (text) => text.replace(`:${port}`, `:${proxy.port}`)),
+  });
+  await until(t, 'a refusal', () => /ECONNREFUSED/.test(reading.source.state().lastError ?? ''));
+  await proxy.setFault(null);
+  await until(t, 'the event', () => reading.deliveries.length === 1);
+  await proxy.setFault(fault('blackhole'));
+  const begin = clock.monoMs();
+  await reading.source.stop();
+  t.ok(clock.monoMs() - begin < 2500, 'a dead line does not hold up the stop');
+});
+
+t.test('a wrong key is refused, said without the key, and tried again', async (t) => {
+  const { cloud, send } = await start(t);
+  await send('1');
+  const config = withConnectionString(cloud.routerConfig(), (text) =>
+    text.replace(/SharedAccessKey=[^;]+/, 'SharedAccessKey=d3Jvbmc='),
+  );
+  const reading = await startReading(t, { config });
+  await until(t, 'the refusal', () => /unauthorized/i.test(reading.source.state().lastError ?? ''));
+  t.notMatch(reading.source.state().lastError, /d3Jvbmc/);
+  t.match(reading.source.state(), { connected: false, received: 0 });
+  t.equal(cloud.meter().delivered, 0);
+});
+
+t.test('options: the hub is named once, and no secret is repeated', (t) => {
+  const parse = (connection_string: string, event_hub?: string) =>
+    eventHubsOptions.safeParse({ event_hub, credentials: { connection_string } });
+  const text = 'Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=service;SharedAccessKey=c2VjcmV0';
+  t.equal(parse(text, 'hub').data?.consumer_group, '$Default');
+  t.ok(parse(`${text};EntityPath=hub`).success);
+  t.ok(parse(`${text};EntityPath=hub`, 'hub').success);
+  for (const bad of [
+    parse(text),
+    parse(`${text};EntityPath=other`, 'hub'),
+    parse('SharedAccessKey=c2VjcmV0'),
+  ]) {
+    t.notOk(bad.success);
+    t.notMatch(bad.error?.message ?? '', /c2VjcmV0/);
+  }
+  t.end();
+});

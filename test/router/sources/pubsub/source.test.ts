@@ -1,0 +1,193 @@
+/**
+ * The Pub/Sub source against the loopback: nothing is acknowledged that was not settled (I5), and nothing
+ * ends it but `stop`.
+ */
+import { SubscriberClient } from '@google-cloud/pubsub-api';
+import t, { type Test } from 'tap';
+import { openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
+import type { Publisher } from '../../../../agent/providers/publisher.ts';
+import { fault } from '../../../../loopback/faults.ts';
+import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
+import {
+  createPubSubSource,
+  type PubSubOptions,
+  pubsubOptions,
+} from '../../../../router/sources/pubsub/source.ts';
+import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
+import { gcpAddress } from '../../../../shared/gcp/connection.ts';
+import { openGcpCredentials, withCalls } from '../../../../shared/gcp/credentials.ts';
+import { deps, envelope, startGcp, until } from '../../../loopback/gcp-support.ts';
+
+t.test('a settled message is acknowledged, one to be retried comes again', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const deliveries: Delivery[] = [];
+  const source = await openSource(t, router, async (delivery) => {
+    deliveries.push(delivery);
+    return deliveries.length < 3 ? 'retry' : 'settle';
+  });
+  const plain = envelope('x');
+  const sent = { ...plain, properties: { ...plain.properties, why: 'redundant' as const } };
+  await publisher.publish(sent, 1000);
+  await until(() => cloud.meter().settled === 1);
+  t.same(
+    deliveries.map(({ deliveryCount }) => deliveryCount),
+    [1, 2, 3],
+  );
+  t.ok(deliveries.every(({ bytes }) => Buffer.from(bytes).equals(sent.bytes)));
+  t.match(deliveries[0], { source: 'gcp', authenticatedGateway: null, sentAs: 'redundant' });
+  const enqueuedAgoMs = deps.clock.wallMs() - (deliveries[0]?.enqueuedWallMs ?? 0);
+  t.ok(Math.abs(enqueuedAgoMs) < 10_000, `published ${enqueuedAgoMs} ms ago`);
+  t.match(deliveries[0]?.properties?.(), { messageId: String, published: /^20/, ...sent.properties });
+  t.match(source.state(), { connected: true, received: 3, settled: 1, lastError: null });
+  t.type(source.state().lastReceivedMs, 'number');
+});
+
+t.test('not before it is settled; in hand at a stop is waited for', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const settle = Promise.withResolvers<Settlement>();
+  let received = 0;
+  const source = await openSource(t, router, () => {
+    received += 1;
+    return settle.promise;
+  });
+  for (let i = 0; i < 50; i++) await publisher.publish(envelope(`x${i}`), 1000);
+  await until(() => received === 50);
+  await deps.clock.sleep(100);
+  t.equal(cloud.meter().settled, 0);
+  const stopped = source.stop();
+  await publisher.publish(envelope('late'), 1000);
+  await deps.clock.sleep(100);
+  settle.resolve('settle');
+  await stopped;
+  t.equal(cloud.meter().settled, 50);
+  t.equal(received, 50, 'no new message after stop');
+  t.match(source.state(), { connected: false, received: 50, settled: 50 });
+});
+
+t.test('what is not settled when a stop has waited long enough goes to the next reader', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const never = new Promise<Settlement>(() => undefined);
+  let received = 0;
+  const first = await openSource(t, router, () => {
+    received += 1;
+    return never;
+  });
+  await publisher.publish(envelope('x'), 1000);
+  await until(() => received === 1);
+  const startMs = deps.clock.monoMs();
+  await first.stop();
+  const tookMs = deps.clock.monoMs() - startMs;
+  t.ok(tookMs < 6000, `stopped after ${Math.round(tookMs)} ms`);
+  t.equal(cloud.meter().settled, 0);
+  const counts: (number | null)[] = [];
+  await openSource(t, router, async ({ deliveryCount }) => {
+    counts.push(deliveryCount);
+    return 'settle';
+  });
+  await until(() => cloud.meter().settled === 1);
+  t.same(counts, [2]);
+});
+
+t.test('a message at rest before its retry is given back at a stop', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  let received = 0;
+  const first = await openSource(t, router, async () => {
+    received += 1;
+    return 'retry';
+  });
+  await publisher.publish(envelope('x'), 1000);
+  await until(() => received === 1);
+  const startMs = deps.clock.monoMs();
+  await first.stop();
+  t.ok(deps.clock.monoMs() - startMs < 1000);
+  await openSource(t, router, async () => 'settle');
+  const tookMs = await until(() => cloud.meter().settled === 1);
+  t.ok(tookMs < 2000, 'at once, not after the ack deadline');
+});
+
+t.test('a subscription that is not there yet is read as soon as it is', async (t) => {
+  const { agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  let received = 0;
+  const source = await openSource(t, { ...router, subscription: 'later' }, async () => {
+    received += 1;
+    return 'settle';
+  });
+  await until(() => source.state().lastError !== null);
+  t.match(source.state(), { lastError: /Resource not found/ });
+  const trust = await openGcpCredentials(router, deps.clock);
+  const admin = new SubscriberClient({ ...gcpAddress(router), sslCreds: withCalls(trust.channel, trust) });
+  t.after(() => admin.close());
+  const parent = 'projects/headgate-loopback';
+  await admin.createSubscription({
+    name: `${parent}/subscriptions/later`,
+    topic: `${parent}/topics/headgate`,
+  });
+  await publisher.publish(envelope('x'), 1000);
+  const tookMs = await until(() => received === 1);
+  t.comment(`read ${Math.round(tookMs)} ms after it was made`);
+});
+
+t.test('a line that breaks, or is not there at the start, is waited for', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const targetPort = gcpAddress(router).port;
+  const proxy = new TcpProxy({ targetPort, port: 0, ...deps });
+  await proxy.start();
+  t.after(() => proxy.stop());
+  await proxy.setFault(fault('refuse'));
+  let received = 0;
+  const source = await openSource(t, { ...router, endpoint: `localhost:${proxy.port}` }, async () => {
+    received += 1;
+    return 'settle';
+  });
+  t.equal(source.state().connected, false);
+  for (const round of [1, 2]) {
+    await publisher.publish(envelope(`x${round}`), 1000);
+    await proxy.setFault(null);
+    const tookMs = await until(() => received === round);
+    t.comment(`read again ${Math.round(tookMs)} ms after the line was back`);
+    t.equal(source.state().connected, true);
+    await until(() => cloud.meter().settled === round);
+    await proxy.setFault(fault('refuse'));
+    await until(() => !source.state().connected);
+  }
+});
+
+t.test('plaintext without credentials, as to an emulator', async (t) => {
+  const { agent, router } = await startGcp(t, true);
+  const publisher = await openPublisher(t, agent);
+  let received = 0;
+  await openSource(t, router, async () => {
+    received += 1;
+    return 'settle';
+  });
+  await publisher.publish(envelope('x'), 1000);
+  await until(() => received === 1);
+});
+
+t.test('options', async (t) => {
+  t.match(pubsubOptions.parse({ project: 'p', subscription: 's' }), { insecure: false });
+  t.throws(() => pubsubOptions.parse({ project: 'p' }));
+});
+
+async function openPublisher(t: Test, agent: Parameters<typeof openGcpPublisher>[0]): Promise<Publisher> {
+  const publisher = await openGcpPublisher(agent, deps);
+  t.after(() => publisher.close());
+  return publisher;
+}
+
+async function openSource(
+  t: Test,
+  options: PubSubOptions,
+  handler: (delivery: Delivery) => Promise<Settlement>,
+): Promise<Source> {
+  const source = createPubSubSource('gcp', options, deps);
+  await source.start(handler);
+  t.after(() => source.stop());
+  return source;
+}

@@ -1,0 +1,20 @@
+/** The one way in which a test waits for something that it cannot be told of. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const POLL_MS = 5;
+/** Only a failing test gets here: no machine is so busy. */
+const LIMIT_MS = 120_000;
+
+/**
+ * Asks until the answer is truthy, and returns it. Throws after two minutes with `what`, the thing that did not happen.
+ * Prefer an event (`once`, a promise of the code under test) or the manual clock where there is one.
+ */
+export async function until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
+  const endsMs = performance.now() + LIMIT_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (performance.now() > endsMs) throw new Error(`waited ${LIMIT_MS / 1000} s in vain: ${what}`);
+    await sleep(POLL_MS);
+  }
+}
