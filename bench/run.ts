@@ -1,6 +1,6 @@
 /**
  * `npm run bench -- NAME [--json] [its options]`: runs one bench of this folder; without a name, lists them
- * (docs/benchmarks.md).
+ * (docs/reference/benchmarks.md).
  */
 import { readdirSync } from 'node:fs';
 import { cpus, type as osType, release, totalmem } from 'node:os';

@@ -1,5 +1,5 @@
 /**
- * The JSON Schemas for editors, and the field table of docs/configuration.md: both made from the zod schemas.
+ * The JSON Schemas for editors, and the field table of docs/reference/configuration.md: both made from the zod schemas.
  */
 import type { z } from 'zod';
 import { agentConfigSchema } from '../agent/config/config.ts';
@@ -19,7 +19,7 @@ export function schemaText(kind: ConfigKind): string {
   return `${JSON.stringify(jsonSchemaOf(kind), null, 2)}\n`;
 }
 
-/** docs/configuration.md with what stands between its markers made anew. */
+/** docs/reference/configuration.md with what stands between its markers made anew. */
 export function withFieldTables(markdown: string): string {
   const tables = {
     agent: fieldTable('agent', 'policy'),

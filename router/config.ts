@@ -1,4 +1,4 @@
-/** router.yaml: one cloud router. The schema is the reference (docs/configuration.md is made from it). */
+/** router.yaml: one cloud router. The schema is the reference (docs/reference/configuration.md is made from it). */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
 import { byteSize, duration, identifier } from '../shared/config/kinds.ts';

@@ -1,5 +1,5 @@
 /**
- * Exit codes of every headgate command (docs/cli.md). 69, 70 and 78 are those of BSD's sysexits.h; systemd
+ * Exit codes of every headgate command (docs/reference/cli.md). 69, 70 and 78 are those of BSD's sysexits.h; systemd
  * does not restart on 78 (`RestartPreventExitStatus=78` in systemd/*.service), because a restart mends no
  * configuration.
  */

@@ -2,7 +2,7 @@
  * How far V8 lets the garbage of this process grow before it collects it. By itself it goes by the memory of
  * the machine: on a large one to several times what is in use. It reads the flag at each collection, for all
  * threads, so that it may change while the agent runs: in calm hours the heap stays small, and a storm is not
- * slowed by collections (docs/benchmarks.md, footprint).
+ * slowed by collections (docs/reference/benchmarks.md, footprint).
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';

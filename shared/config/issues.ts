@@ -14,7 +14,7 @@ interface IssueContext {
   secrets: ReadonlySet<string>;
 }
 
-const SEE_DOCS = 'correct it; see docs/configuration.md';
+const SEE_DOCS = 'correct it; see docs/reference/configuration.md';
 
 /** One problem for each issue, one for each unknown key, and those of the nearest alternative for a union. */
 export function problemsOf(issues: readonly Issue[], context: IssueContext): ConfigProblem[] {

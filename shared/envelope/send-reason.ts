@@ -1,6 +1,6 @@
 /**
  * Why a gateway sent an envelope that another provider may have too: the property `why` beside the bytes
- * (docs/envelope.md). It names the cause of a duplicate and decides nothing: readers pass over it, and its
+ * (docs/reference/envelope.md). It names the cause of a duplicate and decides nothing: readers pass over it, and its
  * absence says nothing.
  */
 

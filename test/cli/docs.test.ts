@@ -17,10 +17,10 @@ const COMMANDS = [
   'deadletter ls',
   'deadletter show',
 ];
-const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+const page = readFileSync(new URL('../../docs/reference/cli.md', import.meta.url), 'utf8');
 
 t.test(
-  'docs/cli.md names every exit code, every fault and every flag of the commands that have many',
+  'docs/reference/cli.md names every exit code, every fault and every flag of the commands that have many',
   async (t) => {
     for (const code of Object.values(EXIT)) t.match(page, new RegExp(`^\\| ${code} \\|`, 'm'));
     for (const fault of FAULT_NAMES) t.match(page, `\`${fault}\``);

@@ -9,12 +9,12 @@ const docs = new URL('../../docs/', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, docs), 'utf8');
 
 t.test(
-  'docs/schema and the tables of docs/configuration.md are those of the schemas (npm run schema)',
+  'docs/schema and the tables of docs/reference/configuration.md are those of the schemas (npm run schema)',
   async (t) => {
     for (const kind of ['agent', 'router', 'policy'] as const) {
       t.ok(read(`schema/${kind}.schema.json`) === schemaText(kind), `${kind}.schema.json is up to date`);
     }
-    const page = read('configuration.md');
+    const page = read('reference/configuration.md');
     t.ok(page === withFieldTables(page), 'configuration.md is up to date');
   },
 );

@@ -1,7 +1,7 @@
 /**
  * `npm run crash:router -- --engine postgres|jetstream --records N [--replicas 3] [--seed S] [--json]`:
  * replicas of the router on one ledger, killed at random. Exits 1 when the ledger is not exactly what was fed
- * (docs/durability.md).
+ * (docs/explanation/durability.md).
  */
 import { systemEntropy } from '../../shared/entropy.ts';
 import { readScript, whole } from '../script.ts';

@@ -1,4 +1,4 @@
-/** `npm run crash` in short; docs/durability.md has the figures of a long run. */
+/** `npm run crash` in short; docs/explanation/durability.md has the figures of a long run. */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';

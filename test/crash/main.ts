@@ -1,7 +1,7 @@
 /**
  * `npm run crash -- --cycles N [--seed S] [--json]`: a real agent under a fleet of devices, killed with
  * SIGKILL at N random instants. Exits 1 when an acknowledged publish is lost or an id is given twice
- * (docs/durability.md).
+ * (docs/explanation/durability.md).
  */
 import { seededEntropy, systemEntropy } from '../../shared/entropy.ts';
 import { readScript, whole } from '../script.ts';

@@ -1,6 +1,6 @@
 /**
  * `npm run powercut -- --cuts N [--seed S] [--json]`: cuts the power N times under the buffer
- * (docs/powercut.md). With --json the last line is `{"cuts","acked","lost","unstartable"}`. Exits 1 when
+ * (docs/explanation/powercut.md). With --json the last line is `{"cuts","acked","lost","unstartable"}`. Exits 1 when
  * anything was lost or did not start.
  */
 import { systemClock } from '../../shared/clock.ts';

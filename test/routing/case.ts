@@ -1,4 +1,4 @@
-/** A failover case as a file holds it. docs/routing-cases.md tells a user how to write one. */
+/** A failover case as a file holds it. docs/how-to/routing-cases.md tells a user how to write one. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';

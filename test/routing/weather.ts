@@ -1,6 +1,6 @@
 /**
  * What a provider does, as a case writes it: `ok 80ms`, `loss 30%`, `refuse for 5s, ok for 10s`, … The
- * grammar is in docs/routing-cases.md.
+ * grammar is in docs/how-to/routing-cases.md.
  */
 import type { Outcome } from '../../agent/providers/publisher.ts';
 import { duration } from '../../shared/config/kinds.ts';

@@ -1,6 +1,6 @@
 /**
  * The simulation in small: worlds of fixed seeds and of fresh ones, in which no invariant from I1 to I11 is
- * violated. docs/simulation.md says which check stands for which.
+ * violated. docs/explanation/simulation.md says which check stands for which.
  */
 import t, { type Test } from 'tap';
 import { systemEntropy } from '../../shared/entropy.ts';

@@ -5,7 +5,7 @@
  */
 import type { Outcome } from '../../../agent/providers/publisher.ts';
 
-/** The bytes were damaged on the way: docs/https.md. */
+/** The bytes were damaged on the way: docs/reference/https.md. */
 const DAMAGED: ReadonlySet<string> = new Set([
   'truncated',
   'magic',

@@ -192,7 +192,7 @@ t.test('properties repeat the ids', async (t) => {
   t.throws(() => encodeEnvelope({ ...envelope, records: envelope.records.toReversed() }), RangeError);
 });
 
-t.test('the published test vectors decode to what docs/envelope.md says', async (t) => {
+t.test('the published test vectors decode to what docs/reference/envelope.md says', async (t) => {
   const vectors = JSON.parse(readFileSync(new URL('vectors.json', import.meta.url), 'utf8')) as Array<{
     title: string;
     hex: string;
