@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
-import { createAdminServer } from '../shared/admin-server.ts';
+import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger } from '../shared/log.ts';
@@ -246,7 +246,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
   registerReceipts(registry, { forwarder, tracker, receiver, downlinks });
   registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
   const holdRoute = holdRoutes({ holds, providers: facts.map(({ name }) => name) });
-  const admin = createAdminServer({
+  const admin = new AdminServer({
     ...config.admin,
     checks: {
       store: () => (store.state() === 'ok' ? null : storeProblem(store)),

@@ -1,13 +1,14 @@
 /** router.yaml: one cloud router. The schema is the reference (docs/reference/configuration.md is made from it). */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
-import { byteSize, duration, identifier } from '../shared/config/kinds.ts';
+import { byteSize, duration } from '../shared/config/kinds.ts';
 import {
   type ConfigResult,
   loadConfig,
   type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
+import { entryName } from './entry-name.ts';
 import { holdBackOptions } from './feeds/hold-back-options.ts';
 import { mqttFeedOptions } from './feeds/sinks/mqtt.ts';
 import { natsFeedOptions } from './feeds/sinks/nats.ts';
@@ -19,29 +20,9 @@ import { postgresOptions } from './ledger/postgres/options.ts';
 import { retentionRules } from './ledger/retention.ts';
 import { conflictRules } from './ledger/rules/conflict-policy.ts';
 import { receiptsSchema } from './receipts/options.ts';
-import { eventHubsOptions } from './sources/event-hubs/source.ts';
-import { httpsSourceOptions } from './sources/https/options.ts';
-import { mqttSourceOptions } from './sources/mqtt/source.ts';
-import { pubsubOptions } from './sources/pubsub/source.ts';
-import { sqsOptions } from './sources/sqs/source.ts';
+import { sourceSchema } from './sources/open.ts';
 
-const name = identifier().describe(
-  'Your name for it: in metrics, in logs, and in the ledger. Do not change it later.',
-);
-
-const sourceSchema = z
-  .discriminatedUnion('type', [
-    sqsOptions.safeExtend({ type: z.literal('aws'), name }).strict(),
-    eventHubsOptions.safeExtend({ type: z.literal('azure'), name }).strict(),
-    pubsubOptions.safeExtend({ type: z.literal('gcp'), name }).strict(),
-    mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name }).strict(),
-    httpsSourceOptions.safeExtend({ type: z.literal('https'), name }).strict(),
-  ])
-  .describe('One cloud to read from.');
-
-export type SourceConfig = z.output<typeof sourceSchema>;
-
-const every = { name, hold_back: holdBackOptions.exactOptional() };
+const every = { name: entryName, hold_back: holdBackOptions.exactOptional() };
 
 const feedSchema = z
   .discriminatedUnion('type', [

@@ -4,37 +4,27 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { Registry } from 'prom-client';
-import { createAdminServer } from '../shared/admin-server.ts';
+import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
-import type { Service } from '../shared/service.ts';
-import { registerMeasured } from './admin/metrics.ts';
+import { type Service, startTogether } from '../shared/service.ts';
 import { routerRoutes } from './admin/status.ts';
-import type { RouterConfig, SourceConfig } from './config.ts';
+import type { RouterConfig } from './config.ts';
+import { registerFeeds } from './feeds/metrics.ts';
 import { openFeed } from './feeds/open.ts';
-import { createIngest, type IngestOptions } from './ingest/ingest.ts';
+import { Ingest, type IngestOptions } from './ingest/ingest.ts';
+import { registerIngest } from './ingest/metrics.ts';
 import { openLedger } from './ledger/open.ts';
 import { createUpkeep } from './maintenance.ts';
-import { registerPushers } from './receipts/metrics.ts';
+import { registerPushers, registerReceipts } from './receipts/metrics.ts';
 import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
 import { SourceAges } from './sources/age.ts';
-import { createEventHubsSource } from './sources/event-hubs/source.ts';
-import { createIntake, together } from './sources/group.ts';
-import { registerApi } from './sources/https/metrics.ts';
-import { createHttpsSource } from './sources/https/source.ts';
-import { createMqttSource } from './sources/mqtt/source.ts';
-import { createPubSubSource } from './sources/pubsub/source.ts';
-import type { CheckpointStore, Source } from './sources/source.ts';
-import { createSqsSource } from './sources/sqs/source.ts';
-
-interface Deps {
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-}
+import { SourceGroup } from './sources/group.ts';
+import { registerSources } from './sources/metrics.ts';
+import { openSource } from './sources/open.ts';
 
 /** The router's parts in the order they start; they stop in reverse. */
 async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
@@ -56,23 +46,25 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   };
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);
-  const ingest = createIngest({ ledger, clock, log: log('ingest'), onCommit, ages });
+  const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages });
   const sources = config.sources.map((source) =>
-    openSource(source, ledger, receipts, { clock, entropy, log: log('source') }),
+    openSource(source, { checkpoints: ledger, receipts, clock, entropy, log: log('source') }),
   );
 
-  const intake = createIntake(sources, ingest);
-  registerMeasured(registry, { sources, ingest, feeds, ledger, clock });
-  registerApi(registry, sources, receipts);
+  const intake = new SourceGroup(sources, ingest);
+  registerSources(registry, sources);
+  registerIngest(registry, ingest);
+  registerFeeds(registry, { feeds, ledger, clock });
+  registerReceipts(registry, receipts);
   registerPushers(registry, pushers);
-  const admin = createAdminServer({
+  const admin = new AdminServer({
     ...config.admin,
     checks: {
       ledger: async () => {
         await ledger.ping();
         return null;
       },
-      intake: () => intake.closed(),
+      intake: () => intake.closed,
     },
     registry,
     routes: routerRoutes({ sources, ages, ingest, ledger, feeds, clock }),
@@ -83,7 +75,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const { retention } = config;
   const keeping = createUpkeep({ upkeep, retention, registry, clock, log: log('upkeep') });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [closeLedger, keeping, admin, together(feeds), together(pushers), intake];
+  return [closeLedger, keeping, admin, startTogether(feeds), startTogether(pushers), intake];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */
@@ -96,24 +88,4 @@ export async function runRouter(config: RouterConfig): Promise<number> {
 function rootLogger(config: RouterConfig): Logger {
   const taken = config.feeds.some((feed) => feed.type === 'ndjson' && feed.file === '-');
   return taken ? createLogger(config.log, process.stderr) : createLogger(config.log);
-}
-
-function openSource(
-  config: SourceConfig,
-  checkpoints: CheckpointStore,
-  receipts: Receipts,
-  deps: Deps,
-): Source {
-  switch (config.type) {
-    case 'aws':
-      return createSqsSource(config.name, config, deps);
-    case 'azure':
-      return createEventHubsSource(config.name, config, { ...deps, checkpoints });
-    case 'gcp':
-      return createPubSubSource(config.name, config, deps);
-    case 'mqtt':
-      return createMqttSource(config.name, config, deps);
-    case 'https':
-      return createHttpsSource(config.name, config, { ...deps, receipts });
-  }
 }

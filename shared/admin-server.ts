@@ -27,7 +27,7 @@ export interface AdminChanges {
   delete: AdminRoute;
 }
 
-interface AdminServerOptions {
+export interface AdminServerOptions {
   host: string;
   /** 0 takes a free port. */
   port: number;
@@ -40,32 +40,34 @@ interface AdminServerOptions {
   log: Logger;
 }
 
-interface AdminServer extends Service {
-  /** The port it listens on; throws before `start`. */
-  port(): number;
-}
-
 type FastifyApp = Awaited<ReturnType<typeof buildApp>>;
 
-/** `start` rejects when the address is taken or not ours. */
-export function createAdminServer(options: AdminServerOptions): AdminServer {
-  let app: FastifyApp | null = null;
-  return {
-    async start() {
-      app = await buildApp(options);
-      await app.listen({ host: options.host, port: options.port });
-    },
-    async stop() {
-      await app?.close();
-      app = null;
-    },
-    port() {
-      const address = app?.server.address();
-      if (typeof address !== 'object' || address === null)
-        throw new Error('the admin server is not listening');
-      return address.port;
-    },
-  };
+export class AdminServer implements Service {
+  readonly #options: AdminServerOptions;
+  #app: FastifyApp | null = null;
+
+  constructor(options: AdminServerOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects when the address is taken or not ours. */
+  async start(): Promise<void> {
+    const { host, port } = this.#options;
+    this.#app = await buildApp(this.#options);
+    await this.#app.listen({ host, port });
+  }
+
+  async stop(): Promise<void> {
+    await this.#app?.close();
+    this.#app = null;
+  }
+
+  /** The port it listens on; throws before `start`. */
+  port(): number {
+    const address = this.#app?.server.address();
+    if (typeof address !== 'object' || address === null) throw new Error('the admin server is not listening');
+    return address.port;
+  }
 }
 
 async function buildApp({ checks, registry, routes, changes = {}, log }: AdminServerOptions) {

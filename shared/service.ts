@@ -28,6 +28,16 @@ export async function stopTogether(steps: ReadonlyArray<() => Promise<void>>): P
   report(ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : [])));
 }
 
+/** Services that start and stop side by side, as one. */
+export function startTogether(services: readonly Service[]): Service {
+  return {
+    async start() {
+      await Promise.all(services.map((service) => service.start()));
+    },
+    stop: () => stopTogether(services.map((service) => () => service.stop())),
+  };
+}
+
 function report(failures: readonly unknown[]): void {
   if (failures.length > 0) throw new AggregateError(failures, 'some parts did not stop cleanly');
 }

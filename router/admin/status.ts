@@ -1,24 +1,18 @@
 /**
- * The router's JSON routes: what it reads, what the ledger holds, and how complete each gateway's streams are
- * (I6).
+ * The router's JSON routes: the state of its sources, ledger and feeds, and how complete each gateway's
+ * streams are (I6).
  */
-
 import type { CompletenessAnswer, RouterStatus } from '../../shared/admin-api/status.ts';
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { packageVersion } from '../../shared/version.ts';
 import type { Feed } from '../feeds/feed.ts';
 import { feedLags } from '../feeds/lag.ts';
-import type { Ingest } from '../ingest/ingest.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { SourceAges } from '../sources/age.ts';
-import type { Source } from '../sources/source.ts';
+import { type SourceParts, sourceStatuses } from '../sources/status.ts';
 import { type FleetQuery, gatewaysPage, parseFleetQuery, Summary, streamsPage } from './fleet.ts';
 
-export interface RouterParts {
-  sources: readonly Source[];
-  ages: Pick<SourceAges, 'of'>;
-  ingest: Pick<Ingest, 'counters'>;
+export interface RouterParts extends SourceParts {
   ledger: Ledger;
   feeds: readonly Feed[];
   clock: Clock;
@@ -60,8 +54,7 @@ async function routerStatus(
   startedMs: number,
   page: FleetQuery,
 ): Promise<RouterStatus> {
-  const { sources, ages, ingest, ledger, feeds, clock } = parts;
-  const counters = ingest.counters();
+  const { ledger, feeds, clock } = parts;
   const [totals, sum, gateways, lags] = await Promise.all([
     ledger.totals(),
     page.after === null ? summary.of() : null,
@@ -72,13 +65,7 @@ async function routerStatus(
     kind: 'router',
     version: packageVersion(),
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
-    sources: sources.map((source) => ({
-      name: source.name,
-      type: source.type,
-      ...source.state(),
-      ...ages.of(source.name),
-      duplicates: counters.get(source.name)?.duplicateCauses ?? {},
-    })),
+    sources: sourceStatuses(parts),
     ledger: totals,
     feeds: feeds.flatMap((feed) => {
       const { name, phase, failures, lastError } = feed.state();

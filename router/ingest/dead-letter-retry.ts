@@ -7,7 +7,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { DeadLetter, Ledger } from '../ledger/ledger.ts';
 import type { DeadLetterFilter, LedgerUpkeep } from '../ledger/maintenance.ts';
-import { createIngest } from './ingest.ts';
+import { Ingest } from './ingest.ts';
 
 export interface RetryOutcome {
   id: number;
@@ -32,7 +32,7 @@ export async function* retryDeadLetters(
       refused = reason;
     },
   };
-  const ingest = createIngest({ ledger: committing, ...deps });
+  const ingest = new Ingest({ ledger: committing, ...deps });
   for (const { id } of heads.toReversed()) {
     const letter = await upkeep.loadDeadLetter(id);
     if (!letter) continue;

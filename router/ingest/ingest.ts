@@ -56,14 +56,6 @@ export interface IngestOptions {
   ages?: Pick<SourceAges, 'committed'>;
 }
 
-export interface Ingest {
-  handler: DeliveryHandler;
-  /** Resolves when nothing waits for the ledger. Stop the sources first. */
-  drain(): Promise<void>;
-  /** By source name. */
-  counters(): ReadonlyMap<string, SourceCounters>;
-}
-
 const MIB = 1024 * 1024;
 const LIMITS: IngestLimits = {
   groupEnvelopesMax: 512,
@@ -73,15 +65,6 @@ const LIMITS: IngestLimits = {
 /** What a decoded record, gap or envelope takes besides payloads, roughly. */
 const OVERHEAD_BYTES = 200;
 
-export function createIngest(options: IngestOptions): Ingest {
-  const ingest = new LedgerIngest(options);
-  return {
-    handler: (delivery) => ingest.take(delivery),
-    drain: () => ingest.drain(),
-    counters: () => ingest.counters,
-  };
-}
-
 interface Waiting {
   entry: LedgerEntry;
   delivery: Delivery;
@@ -89,8 +72,10 @@ interface Waiting {
   settle: (settlement: Settlement) => void;
 }
 
-class LedgerIngest {
-  readonly counters = new Map<string, SourceCounters>();
+export class Ingest {
+  /** For the sources. */
+  readonly handler: DeliveryHandler = (delivery) => this.#take(delivery);
+  readonly #counters = new Map<string, SourceCounters>();
   readonly #ledger: Committing;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -110,7 +95,12 @@ class LedgerIngest {
     this.#ages = ages ?? null;
   }
 
-  async take(delivery: Delivery): Promise<Settlement> {
+  /** By source name, since the start. */
+  counters(): ReadonlyMap<string, SourceCounters> {
+    return this.#counters;
+  }
+
+  async #take(delivery: Delivery): Promise<Settlement> {
     if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
       this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
       return this.#retry(delivery.source);
@@ -123,6 +113,7 @@ class LedgerIngest {
     return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
   }
 
+  /** Resolves when nothing waits for the ledger. Stop the sources first. */
   async drain(): Promise<void> {
     while (this.#committing !== null) await this.#committing;
   }
@@ -245,7 +236,7 @@ class LedgerIngest {
   }
 
   #of(source: string): SourceCounters {
-    let counters = this.counters.get(source);
+    let counters = this.#counters.get(source);
     if (!counters) {
       counters = {
         envelopes: 0,
@@ -258,7 +249,7 @@ class LedgerIngest {
         deadLetterReasons: {},
         retries: 0,
       };
-      this.counters.set(source, counters);
+      this.#counters.set(source, counters);
     }
     return counters;
   }

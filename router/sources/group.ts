@@ -1,40 +1,35 @@
 /**
- * How a router ends without leaving anything to be done twice: the sources take nothing new and settle what
- * they have in hand, which waits for its commit; only then the feeds end, each after the batch in its hand.
- * Every step has its own bound, and the parts of a step end side by side, so that one that is stuck takes no
- * time from another.
+ * The sources and the ingest that takes their messages, as one service. A stop leaves nothing to be done
+ * twice: the sources take nothing new and settle the messages in hand, which wait for their commit. The
+ * sources stop side by side, so that a stuck one takes no time from the others; every step has its own bound.
  */
 import { type Service, stopAll, stopTogether } from '../../shared/service.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { Source } from './source.ts';
 
-export interface Intake extends Service {
+export class SourceGroup implements Service {
+  readonly #sources: readonly Source[];
+  readonly #ingest: Pick<Ingest, 'handler' | 'drain'>;
+  #closed: string | null = 'the router is starting';
+
+  constructor(sources: readonly Source[], ingest: Pick<Ingest, 'handler' | 'drain'>) {
+    this.#sources = sources;
+    this.#ingest = ingest;
+  }
+
   /** Why the router takes nothing, for `/readyz`; null while it does. */
-  closed(): string | null;
-}
+  get closed(): string | null {
+    return this.#closed;
+  }
 
-/** The sources and what takes their messages in. */
-export function createIntake(sources: readonly Source[], ingest: Ingest): Intake {
-  let closed: string | null = 'the router is starting';
-  return {
-    async start() {
-      await Promise.all(sources.map((source) => source.start(ingest.handler)));
-      closed = null;
-    },
-    async stop() {
-      closed = 'the router is stopping';
-      await stopAll([() => stopTogether(sources.map((source) => () => source.stop())), () => ingest.drain()]);
-    },
-    closed: () => closed,
-  };
-}
+  async start(): Promise<void> {
+    await Promise.all(this.#sources.map((source) => source.start(this.#ingest.handler)));
+    this.#closed = null;
+  }
 
-/** Services that start and stop side by side. */
-export function together(services: readonly Service[]): Service {
-  return {
-    async start() {
-      await Promise.all(services.map((service) => service.start()));
-    },
-    stop: () => stopTogether(services.map((service) => () => service.stop())),
-  };
+  async stop(): Promise<void> {
+    this.#closed = 'the router is stopping';
+    const stopSources = () => stopTogether(this.#sources.map((source) => () => source.stop()));
+    await stopAll([stopSources, () => this.#ingest.drain()]);
+  }
 }

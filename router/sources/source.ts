@@ -42,7 +42,8 @@ export interface SourceState {
 
 export interface Source {
   readonly name: string;
-  readonly type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
+  /** As in the table of source types (open.ts). */
+  readonly type: string;
   /**
    * Begins reading; resolves once running. A provider that is down is not an error: it is retried for ever,
    * with backoff and a log line.

@@ -4,7 +4,7 @@ import { Registry } from 'prom-client';
 import t from 'tap';
 import { routerRoutes } from '../../router/admin/status.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
-import { createAdminServer } from '../../shared/admin-server.ts';
+import { AdminServer } from '../../shared/admin-server.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';
@@ -54,7 +54,7 @@ t.test('completeness: all gateways, or one', async (t) => {
     ledger,
     clock: systemClock,
   });
-  const server = createAdminServer({
+  const server = new AdminServer({
     host: '127.0.0.1',
     port: 0,
     checks: {},

@@ -3,7 +3,7 @@ import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import type { Explanation } from '../../shared/admin-api/explanation.ts';
 import type { AgentStatus, CostReport, RouterStatus } from '../../shared/admin-api/status.ts';
-import { createAdminServer } from '../../shared/admin-server.ts';
+import { AdminServer } from '../../shared/admin-server.ts';
 import { createLogger } from '../../shared/log.ts';
 import { headgate } from './run.ts';
 
@@ -261,7 +261,7 @@ const COSTS: CostReport = {
 
 /** A real admin server with made-up answers; returns its address. */
 async function serving(t: Test, kind: 'agent' | 'router'): Promise<string> {
-  const server = createAdminServer({
+  const server = new AdminServer({
     host: '127.0.0.1',
     port: 0,
     checks: {},

@@ -5,7 +5,7 @@
  */
 
 import type { RouterConfig } from '../../router/config.ts';
-import { createIngest } from '../../router/ingest/ingest.ts';
+import { Ingest } from '../../router/ingest/ingest.ts';
 import { openLedger } from '../../router/ledger/open.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger, errorText } from '../../shared/log.ts';
@@ -21,7 +21,7 @@ const ledger = await openLedger(configOf(ledgerConfig), deps).catch((error: unkn
   console.error(`a replica could not open the ledger: ${errorText(error)}`);
   process.exit(1);
 });
-const ingest = createIngest({ ledger, ...deps });
+const ingest = new Ingest({ ledger, ...deps });
 const none = new Uint8Array();
 const inHand = new Set<Promise<void>>();
 const read = frameReader(({ id, tag, deliveryCount, bytes }) => {

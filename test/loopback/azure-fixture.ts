@@ -5,7 +5,8 @@ import { azureOptions, openAzurePublisher } from '../../agent/providers/azure/pu
 import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
 import { type AzureCloud, type AzureCloudOptions, createAzureCloud } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
-import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs/source.ts';
+import { eventHubsOptions } from '../../router/sources/event-hubs/options.ts';
+import { EventHubsSource } from '../../router/sources/event-hubs/source.ts';
 import type { CheckpointStore, Delivery, Settlement, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
@@ -99,7 +100,7 @@ export async function startReading(t: Test, options: ReadingOptions): Promise<Re
   const { config, checkpoints = memoryCheckpoints(), watchdogMs = 60_000, leaseMs = 15_000 } = options;
   const { answer = () => 'settle' } = options;
   const deps = { clock, entropy, log, checkpoints, watchdogMs, leaseMs };
-  const source = createEventHubsSource('azure', eventHubsOptions.parse(config), deps);
+  const source = new EventHubsSource('azure', eventHubsOptions.parse(config), deps);
   const deliveries: Delivery[] = [];
   const texts = (): string[] => deliveries.map(({ bytes }) => Buffer.from(bytes).toString());
   await source.start(async (delivery) => {

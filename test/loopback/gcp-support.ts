@@ -10,7 +10,7 @@ import type { OutboundEnvelope } from '../../agent/providers/publisher.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import type { Cloud } from '../../loopback/cloud.ts';
 import { createGcpCloud } from '../../loopback/gcp.ts';
-import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub/source.ts';
+import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub/options.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';

@@ -5,7 +5,7 @@ import type { Test } from 'tap';
 import { type AwsOptions, awsOptions } from '../../agent/providers/aws/publisher.ts';
 import { type AwsCloud, createAwsCloud } from '../../loopback/aws.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
-import { type SqsOptions, sqsOptions } from '../../router/sources/sqs/source.ts';
+import { type SqsOptions, sqsOptions } from '../../router/sources/sqs/options.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';

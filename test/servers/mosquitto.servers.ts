@@ -6,7 +6,8 @@ import { Devices } from '../../agent/broker/access/devices.ts';
 import { Broker } from '../../agent/broker/broker.ts';
 import { mqttOptions, openMqttPublisher } from '../../agent/providers/mqtt/options.ts';
 import type { OutboundEnvelope, Publisher } from '../../agent/providers/publisher.ts';
-import { createMqttSource, mqttSourceOptions } from '../../router/sources/mqtt/source.ts';
+import { mqttSourceOptions } from '../../router/sources/mqtt/options.ts';
+import { MqttSource } from '../../router/sources/mqtt/source.ts';
 import type { Delivery, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
@@ -39,7 +40,7 @@ async function reader(t: Test, port: number, seen: string[]): Promise<Source> {
     username: USERNAME,
     password: PASSWORD,
   });
-  const source = createMqttSource('plant', options, { clock: systemClock, entropy: systemEntropy, log });
+  const source = new MqttSource('plant', options, { clock: systemClock, entropy: systemEntropy, log });
   await source.start(async (delivery: Delivery) => {
     seen.push(Buffer.from(delivery.bytes).toString());
     return 'settle';

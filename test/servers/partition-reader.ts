@@ -2,11 +2,12 @@
  * A router's way in from Event Hubs to a ledger that routers share. As a process: arguments are engine,
  * place, source as JSON, lease in ms.
  */
-import { createIngest } from '../../router/ingest/ingest.ts';
+import { Ingest } from '../../router/ingest/ingest.ts';
 import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
-import { createEventHubsSource, eventHubsOptions } from '../../router/sources/event-hubs/source.ts';
+import { eventHubsOptions } from '../../router/sources/event-hubs/options.ts';
+import { EventHubsSource } from '../../router/sources/event-hubs/source.ts';
 import type { Source } from '../../router/sources/source.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
@@ -37,9 +38,9 @@ export async function openPartitionReader(
   leaseMs: number,
 ): Promise<PartitionReader> {
   const ledger = await openShared(engine, place);
-  const ingest = createIngest({ ledger, clock, log });
+  const ingest = new Ingest({ ledger, clock, log });
   const options = eventHubsOptions.parse(config);
-  const source = createEventHubsSource('azure', options, {
+  const source = new EventHubsSource('azure', options, {
     clock,
     entropy,
     log,

@@ -1,16 +1,16 @@
 import { createServer } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
-import { createAdminServer } from '../../shared/admin-server.ts';
+import { AdminServer, type AdminServerOptions } from '../../shared/admin-server.ts';
 import { createLogger } from '../../shared/log.ts';
 
 const lines: string[] = [];
 const log = createLogger({ level: 'debug', levels: {} }, { write: (line) => void lines.push(line) });
 
-async function started(t: Test, checks: Parameters<typeof createAdminServer>[0]['checks'] = {}) {
+async function started(t: Test, checks: AdminServerOptions['checks'] = {}) {
   const registry = new Registry();
   new Gauge({ name: 'headgate_test', help: 'x', registers: [registry] }).set(7);
-  const server = createAdminServer({
+  const server = new AdminServer({
     host: '127.0.0.1',
     port: 0,
     checks,
@@ -112,7 +112,7 @@ t.test('start rejects when the port is taken', async (t) => {
   await new Promise((resolve) => other.once('listening', resolve));
   const address = other.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const server = createAdminServer({
+  const server = new AdminServer({
     host: '127.0.0.1',
     port,
     checks: {},

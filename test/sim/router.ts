@@ -4,7 +4,7 @@
  * settlement leaves the message to come again.
  */
 
-import { createIngest, type Ingest } from '../../router/ingest/ingest.ts';
+import { Ingest } from '../../router/ingest/ingest.ts';
 import type { CommitResult, LedgerEntry, StreamCompleteness } from '../../router/ledger/ledger.ts';
 import { committed, type Judged, nothingCommitted } from '../../router/ledger/rules/outcome.ts';
 import { causeOf, countCause, type Way } from '../../router/ledger/rules/repeat-cause.ts';
@@ -147,7 +147,7 @@ export class SimRouter {
       receipts.committed(committed.map(({ envelope }) => envelope));
     this.#life = {
       clock,
-      ingest: createIngest({ ledger, clock, log, onCommit }),
+      ingest: new Ingest({ ledger, clock, log, onCommit }),
       downlink: new Downlink(receipts, new SparseLog({ log, clock })),
       end: new AbortController(),
     };

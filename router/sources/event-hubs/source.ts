@@ -5,7 +5,6 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
-import { z } from 'zod';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { errorText } from '../../../shared/log.ts';
 import { providerProperties } from '../properties.ts';
@@ -18,6 +17,7 @@ import {
   type SourceDeps,
   type SourceState,
 } from '../source.ts';
+import { type EventHubsOptions, hubOf } from './options.ts';
 import { Ownership } from './ownership.ts';
 import { PartitionReader } from './partition.ts';
 import type { Position } from './position.ts';
@@ -32,41 +32,6 @@ const LEAVE_TIMEOUT_MS = 2000;
 const LEASE_MS = 15_000;
 const ROUTER_BYTES = 8;
 
-const CONNECTION_STRING = /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i;
-
-/** A `sources[]` entry of type `azure`, without what every source has. */
-export const eventHubsOptions = z
-  .object({
-    event_hub: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('Name of the event hub, when the connection string has no EntityPath.'),
-    consumer_group: z
-      .string()
-      .min(1)
-      .default('$Default')
-      .describe('One that no other application reads through.'),
-    ca_file: z
-      .string()
-      .min(1)
-      .optional()
-      .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
-    credentials: z.strictObject({
-      connection_string: z
-        .string()
-        .regex(CONNECTION_STRING, 'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…')
-        .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
-    }),
-  })
-  // Of a connection string that is wrong itself, or whose variable is not set, nothing follows.
-  .refine((options) => !isWhole(options) || hubOf(options) !== null, {
-    path: ['event_hub'],
-    message: 'name the event hub here or as EntityPath in the connection string, and the same in both',
-  });
-
-export type EventHubsOptions = z.infer<typeof eventHubsOptions>;
-
 export interface EventHubsDeps extends SourceDeps {
   checkpoints: CheckpointStore;
   /** How long a router that was killed keeps its partitions from the others. */
@@ -74,11 +39,7 @@ export interface EventHubsDeps extends SourceDeps {
   watchdogMs?: number;
 }
 
-export function createEventHubsSource(name: string, options: EventHubsOptions, deps: EventHubsDeps): Source {
-  return new EventHubsSource(name, options, deps);
-}
-
-class EventHubsSource implements Source {
+export class EventHubsSource implements Source {
   readonly name: string;
   readonly type = 'azure';
   readonly #options: EventHubsOptions;
@@ -225,21 +186,6 @@ class EventHubsSource implements Source {
   #key(): string {
     return `${hubOf(this.#options)}/${this.#options.consumer_group}`;
   }
-}
-
-function isWhole({ credentials }: { credentials: { connection_string: string } }): boolean {
-  const text = credentials.connection_string;
-  return CONNECTION_STRING.test(text) && !text.includes('${');
-}
-
-/** The event hub's name; null when it is given nowhere, or twice and differently. */
-function hubOf(options: {
-  event_hub?: string | undefined;
-  credentials: { connection_string: string };
-}): string | null {
-  const path = /(?:^|;)EntityPath=([^;]+)/i.exec(options.credentials.connection_string)?.[1];
-  const hub = options.event_hub ?? path;
-  return hub === undefined || (path !== undefined && path !== hub) ? null : hub;
 }
 
 function toDelivery(source: string, event: ReceivedEventData): Delivery {

@@ -29,13 +29,6 @@ import type { HttpsSourceOptions } from './options.ts';
 /** Why a request did not get what it asked for; the metric label. */
 export type ApiRefusal = LoginRefusal | 'foreign-gateway' | 'too-large' | 'undecodable' | 'behind';
 
-export interface HttpsSource extends Source {
-  /** Requests refused since start, by reason. */
-  refusals(): ReadonlyMap<ApiRefusal, number>;
-  /** The port it listens on; throws before `start`. */
-  port(): number;
-}
-
 interface Deps {
   clock: Clock;
   log: Logger;
@@ -52,11 +45,7 @@ const KEEP_ALIVE_MS = 75_000;
 /** For what is in hand at a stop. */
 const STOP_MS = 5000;
 
-export function createHttpsSource(name: string, options: HttpsSourceOptions, deps: Deps): HttpsSource {
-  return new ApiSource(name, options, deps);
-}
-
-class ApiSource implements HttpsSource {
+export class HttpsSource implements Source {
   readonly name: string;
   readonly type = 'https';
   readonly #options: HttpsSourceOptions;
@@ -83,10 +72,12 @@ class ApiSource implements HttpsSource {
     return { ...this.#state };
   }
 
+  /** Requests refused since start, by reason. */
   refusals(): ReadonlyMap<ApiRefusal, number> {
     return this.#refusals;
   }
 
+  /** The port it listens on; throws before `start`. */
   port(): number {
     const address = this.#app?.server.address();
     if (typeof address !== 'object' || address === null) throw new Error('the source is not listening');

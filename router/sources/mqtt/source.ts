@@ -10,10 +10,9 @@
  * id would take the session over.
  */
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
-import { z } from 'zod';
 import type { Timer } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
-import { mqttAccess, mqttClientOptions } from '../../../shared/mqtt.ts';
+import { mqttClientOptions } from '../../../shared/mqtt.ts';
 import { providerProperties } from '../properties.ts';
 import {
   type DeliveryHandler,
@@ -22,24 +21,7 @@ import {
   type SourceDeps,
   type SourceState,
 } from '../source.ts';
-
-/** A `sources[]` entry of type `mqtt`, without what all entries have. */
-export const mqttSourceOptions = z.strictObject({
-  ...mqttAccess,
-  client_id: z
-    .string()
-    .min(1)
-    .default('headgate-router')
-    .describe('The broker keeps the session under it; another router needs another.'),
-  topic_authenticated: z
-    .boolean()
-    .default(false)
-    .describe(
-      'The broker lets a gateway publish under its own <prefix>/<gateway>/ only: an envelope of another gateway there is refused.',
-    ),
-});
-
-export type MqttSourceOptions = z.output<typeof mqttSourceOptions>;
+import type { MqttSourceOptions } from './options.ts';
 
 /**
  * Between the end of one connection and the next: doubled each time, until a message is settled or a
@@ -53,11 +35,7 @@ const STOP_MS = 5000;
 /** For saying goodbye to the broker. */
 const DISCONNECT_MS = 500;
 
-export function createMqttSource(name: string, options: MqttSourceOptions, deps: SourceDeps): Source {
-  return new MqttSource(name, options, deps);
-}
-
-class MqttSource implements Source {
+export class MqttSource implements Source {
   readonly name: string;
   readonly type = 'mqtt';
   readonly #options: MqttSourceOptions;

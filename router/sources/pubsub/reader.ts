@@ -9,7 +9,7 @@ import {
 import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
-import type { PubSubOptions } from './source.ts';
+import type { PubSubOptions } from './options.ts';
 
 /** What may be in hand at a time (I10): messages, and bytes, of which one message is at most 10 MB. */
 const MAX_MESSAGES = 256;

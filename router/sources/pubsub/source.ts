@@ -4,10 +4,8 @@
  * redeliveries of one publish, not an agent that published twice, and the ledger knows both.
  */
 import type { Message } from '@google-cloud/pubsub';
-import { z } from 'zod';
 import type { Timer } from '../../../shared/clock.ts';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
-import { gcpAccess } from '../../../shared/gcp/access-options.ts';
 import { errorText } from '../../../shared/log.ts';
 import { providerProperties } from '../properties.ts';
 import {
@@ -17,15 +15,8 @@ import {
   type SourceDeps,
   type SourceState,
 } from '../source.ts';
+import type { PubSubOptions } from './options.ts';
 import type { PubSubReader } from './reader.ts';
-
-/** A `sources[]` entry of type `gcp`, without what all entries have. */
-export const pubsubOptions = z.strictObject({
-  ...gcpAccess,
-  subscription: z.string().min(1).describe('The id of the subscription.'),
-});
-
-export type PubSubOptions = z.infer<typeof pubsubOptions>;
 
 /** Between the end of one reader and the next: doubled each time, until a message arrives. */
 const REOPEN_FIRST_MS = 250;
@@ -36,11 +27,7 @@ const RETRY_MS = 1000;
 const SETTLE_MS = 5000;
 const STOP_MS = 5500;
 
-export function createPubSubSource(name: string, options: PubSubOptions, deps: SourceDeps): Source {
-  return new PubSubSource(name, options, deps);
-}
-
-class PubSubSource implements Source {
+export class PubSubSource implements Source {
   readonly name: string;
   readonly type = 'gcp';
   readonly #options: PubSubOptions;

@@ -5,9 +5,7 @@
  */
 import { Agent } from 'node:https';
 import type { SQSClient } from '@aws-sdk/client-sqs';
-import { z } from 'zod';
-import { awsAccess, sdkCredentials, sdkFailure, trustedCa } from '../../../shared/aws.ts';
-import { duration } from '../../../shared/config/kinds.ts';
+import { sdkCredentials, sdkFailure, trustedCa } from '../../../shared/aws.ts';
 import {
   type DeliveryHandler,
   initialSourceState,
@@ -16,26 +14,7 @@ import {
   type SourceState,
 } from '../source.ts';
 import { attributeNumber, deliveryOf } from './delivery.ts';
-
-/** A `sources[]` entry of type `aws`, without what all entries have. */
-export const sqsOptions = z.strictObject({
-  ...awsAccess,
-  queue_url: z
-    .url({
-      protocol: /^https$/,
-      error: 'expected the URL of an SQS queue: aws sqs get-queue-url --queue-name headgate',
-    })
-    .describe('The queue that the IoT rule fills.'),
-  endpoint: z
-    .url({ protocol: /^https$/, error: 'expected an https:// URL' })
-    .optional()
-    .describe('Where it is not the queue’s own host.'),
-  visibility_timeout: duration()
-    .default(60_000)
-    .describe('How long a message is ours; after a crash of the router it comes again this much later.'),
-});
-
-export type SqsOptions = z.output<typeof sqsOptions>;
+import type { SqsOptions } from './options.ts';
 
 type Sdk = typeof import('@aws-sdk/client-sqs');
 
@@ -61,11 +40,7 @@ export interface SqsDeps extends SourceDeps {
   backlogPeriodMs?: number;
 }
 
-export function createSqsSource(name: string, options: SqsOptions, deps: SqsDeps): Source {
-  return new SqsSource(name, options, deps);
-}
-
-class SqsSource implements Source {
+export class SqsSource implements Source {
   readonly name: string;
   readonly type = 'aws';
   readonly #options: SqsOptions;

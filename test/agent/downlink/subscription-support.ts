@@ -1,7 +1,7 @@
 /** A topic for receipts and a gateway's subscription to it, as an operator makes them. */
 import { PubSub } from '@google-cloud/pubsub';
 import type { Test } from 'tap';
-import type { PubSubOptions } from '../../../router/sources/pubsub/source.ts';
+import type { PubSubOptions } from '../../../router/sources/pubsub/options.ts';
 import { gcpAddress } from '../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { deps } from '../../loopback/gcp-support.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
-import { createIngest, type IngestLimits } from '../../../router/ingest/ingest.ts';
+import { Ingest, type IngestLimits } from '../../../router/ingest/ingest.ts';
 import { noRepeats } from '../../../router/ledger/rules/repeat-cause.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import type { Delivery } from '../../../router/sources/source.ts';
@@ -22,7 +22,7 @@ async function fresh(t: Test, limits: Partial<IngestLimits> = {}, clock: Clock =
   const onCommit = (): void => {
     commits += 1;
   };
-  const ingest = createIngest({ ledger, clock, log, limits, onCommit });
+  const ingest = new Ingest({ ledger, clock, log, limits, onCommit });
   const shell = (sql: string): void => {
     const db = new Database(file);
     db.exec(sql);

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t from 'tap';
-import { createIngest } from '../../../router/ingest/ingest.ts';
+import { Ingest } from '../../../router/ingest/ingest.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { SourceAges } from '../../../router/sources/age.ts';
 import type { Delivery } from '../../../router/sources/source.ts';
@@ -29,7 +29,7 @@ t.test('a source’s age, from its newest record and from the provider’s intak
   t.teardown(() => ledger.close());
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);
-  const ingest = createIngest({ ledger, clock, log, ages });
+  const ingest = new Ingest({ ledger, clock, log, ages });
   t.same(ages.of('aws'), NEVER);
 
   // Record 7 was taken at 70 ms of the gateway's clock, record 1 at 10 ms.

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { createIngest } from '../../../router/ingest/ingest.ts';
+import { Ingest } from '../../../router/ingest/ingest.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
-import { createIntake, together } from '../../../router/sources/group.ts';
+import { SourceGroup } from '../../../router/sources/group.ts';
 import {
   type DeliveryHandler,
   initialSourceState,
@@ -12,6 +12,7 @@ import {
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { startTogether } from '../../../shared/service.ts';
 import { testDir } from '../../test-dir.ts';
 import { envelope } from '../ledger/envelopes.ts';
 
@@ -42,12 +43,12 @@ t.test('what was taken is committed and settled before the intake has stopped (I
   t.teardown(() => ledger.close());
   const settled: Settlement[] = [];
   const sources = [lateSource('a', 1, settled), lateSource('b', 2, settled)];
-  const intake = createIntake(sources, createIngest({ ledger, clock, log }));
-  t.equal(intake.closed(), 'the router is starting');
+  const intake = new SourceGroup(sources, new Ingest({ ledger, clock, log }));
+  t.equal(intake.closed, 'the router is starting');
   await intake.start();
-  t.equal(intake.closed(), null);
+  t.equal(intake.closed, null);
   const stopping = intake.stop();
-  t.equal(intake.closed(), 'the router is stopping');
+  t.equal(intake.closed, 'the router is stopping');
   await stopping;
   t.strictSame(settled, ['settle', 'settle']);
   t.match(await ledger.totals(), { records: 2 });
@@ -64,7 +65,7 @@ t.test('parts that end side by side: a slow one and a failing one hold up no oth
     },
   });
   const failing = { start: () => Promise.resolve(), stop: () => Promise.reject(new Error('stuck')) };
-  const services = together([part('slow', slow.promise), failing, part('quick', Promise.resolve())]);
+  const services = startTogether([part('slow', slow.promise), failing, part('quick', Promise.resolve())]);
   await services.start();
   const stopped = t.rejects(services.stop(), { errors: [{ message: 'stuck' }] });
   await clock.sleep(10);

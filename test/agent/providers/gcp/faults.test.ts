@@ -6,7 +6,7 @@ import t from 'tap';
 import { openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
 import type { Outcome, Publisher } from '../../../../agent/providers/publisher.ts';
 import { FAULT_NAMES, type FaultName, fault } from '../../../../loopback/faults.ts';
-import { createPubSubSource } from '../../../../router/sources/pubsub/source.ts';
+import { PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import { deps, envelope, startGcp, until } from '../../../loopback/gcp-support.ts';
 
 const DEADLINE_MS = 400;
@@ -44,7 +44,7 @@ const EXPECTED: Record<FaultName, Expected> = {
 t.test('each fault has its outcome, and service is normal after it', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
   const arrived = new Map<string, number>();
-  const source = createPubSubSource('gcp', router, deps);
+  const source = new PubSubSource('gcp', router, deps);
   await source.start(async ({ bytes }) => {
     const text = Buffer.from(bytes).toString();
     arrived.set(text, (arrived.get(text) ?? 0) + 1);

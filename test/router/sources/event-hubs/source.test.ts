@@ -3,8 +3,8 @@ import t, { type Test } from 'tap';
 import type { OutboundEnvelope, Publisher } from '../../../../agent/providers/publisher.ts';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
+import { eventHubsOptions } from '../../../../router/sources/event-hubs/options.ts';
 import { parseShares } from '../../../../router/sources/event-hubs/shares.ts';
-import { eventHubsOptions } from '../../../../router/sources/event-hubs/source.ts';
 import type { Settlement } from '../../../../router/sources/source.ts';
 import {
   clock,

@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
 import { type CertificateAuthority, createCertificateAuthority } from '../../../../loopback/ca.ts';
-import { createIngest } from '../../../../router/ingest/ingest.ts';
+import { Ingest } from '../../../../router/ingest/ingest.ts';
 import type { Ledger, LedgerEntry } from '../../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
 import { Receipts } from '../../../../router/receipts/receipts.ts';
 import { httpsSourceOptions } from '../../../../router/sources/https/options.ts';
-import { createHttpsSource, type HttpsSource } from '../../../../router/sources/https/source.ts';
+import { HttpsSource } from '../../../../router/sources/https/source.ts';
 import type { DeliveryHandler } from '../../../../router/sources/source.ts';
 import { encodeEnvelope } from '../../../../shared/envelope/codec.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
@@ -72,10 +72,10 @@ export async function startApi(t: Test, { options = {}, handler }: ApiSetup = {}
     ...options,
   });
   const receipts = new Receipts({ ledger, clock: deps.clock, intervalMs: 100 });
-  const source = createHttpsSource('private', parsed, { ...deps, receipts });
+  const source = new HttpsSource('private', parsed, { ...deps, receipts });
   const onCommit = (entries: readonly LedgerEntry[]): void =>
     receipts.committed(entries.map(({ envelope }) => envelope));
-  const ingest = createIngest({ ledger, ...deps, onCommit });
+  const ingest = new Ingest({ ledger, ...deps, onCommit });
   await source.start(handler ?? ingest.handler);
   t.after(async () => {
     await source.stop();

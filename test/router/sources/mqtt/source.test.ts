@@ -5,11 +5,8 @@
 import t, { type Test } from 'tap';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
-import {
-  createMqttSource,
-  type MqttSourceOptions,
-  mqttSourceOptions,
-} from '../../../../router/sources/mqtt/source.ts';
+import { type MqttSourceOptions, mqttSourceOptions } from '../../../../router/sources/mqtt/options.ts';
+import { MqttSource } from '../../../../router/sources/mqtt/source.ts';
 import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
 import { startBroker } from '../../../agent/providers/mqtt/support.ts';
 import { deps, until } from '../../../loopback/gcp-support.ts';
@@ -155,7 +152,7 @@ async function open(
   options: Partial<MqttSourceOptions>,
   handler: (delivery: Delivery) => Promise<Settlement>,
 ): Promise<Source> {
-  const source = createMqttSource('mqtt', mqttSourceOptions.parse(options), deps);
+  const source = new MqttSource('mqtt', mqttSourceOptions.parse(options), deps);
   await source.start(handler);
   t.after(() => source.stop());
   return source;

@@ -8,11 +8,8 @@ import { openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
 import type { Publisher } from '../../../../agent/providers/publisher.ts';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
-import {
-  createPubSubSource,
-  type PubSubOptions,
-  pubsubOptions,
-} from '../../../../router/sources/pubsub/source.ts';
+import { type PubSubOptions, pubsubOptions } from '../../../../router/sources/pubsub/options.ts';
+import { PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
 import { gcpAddress } from '../../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../../shared/gcp/credentials.ts';
@@ -186,7 +183,7 @@ async function openSource(
   options: PubSubOptions,
   handler: (delivery: Delivery) => Promise<Settlement>,
 ): Promise<Source> {
-  const source = createPubSubSource('gcp', options, deps);
+  const source = new PubSubSource('gcp', options, deps);
   await source.start(handler);
   t.after(() => source.stop());
   return source;

@@ -6,7 +6,8 @@ import { openAwsPublisher } from '../../../../agent/providers/aws/publisher.ts';
 import { type FaultName, fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import type { Delivery, DeliveryHandler, Source } from '../../../../router/sources/source.ts';
-import { createSqsSource, type SqsOptions, sqsOptions } from '../../../../router/sources/sqs/source.ts';
+import { type SqsOptions, sqsOptions } from '../../../../router/sources/sqs/options.ts';
+import { SqsSource } from '../../../../router/sources/sqs/source.ts';
 import { sdkCredentials } from '../../../../shared/aws.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { seededEntropy } from '../../../../shared/entropy.ts';
@@ -27,7 +28,7 @@ async function read(
   backlogPeriodMs = 60_000,
 ): Promise<Reader> {
   const deps = { clock: systemClock, entropy: seededEntropy(3), log, backlogPeriodMs };
-  const source = createSqsSource('aws', options, deps);
+  const source = new SqsSource('aws', options, deps);
   const deliveries: Delivery[] = [];
   t.teardown(() => source.stop());
   await source.start((delivery) => {

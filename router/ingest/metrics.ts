@@ -1,21 +1,8 @@
-/** What the router measures, by Prometheus' naming conventions; read from the parts when Prometheus asks. */
-import { Counter, Gauge, type Registry } from 'prom-client';
-import type { Clock } from '../../shared/clock.ts';
-import type { Feed } from '../feeds/feed.ts';
-import { registerFeeds } from '../feeds/metrics.ts';
-import type { Ingest, SourceCounters } from '../ingest/ingest.ts';
-import type { Ledger } from '../ledger/ledger.ts';
-import type { Source } from '../sources/source.ts';
+/** Metrics of the ingest, by Prometheus' naming conventions; read when Prometheus asks. */
+import { Counter, type Registry } from 'prom-client';
+import type { Ingest, SourceCounters } from './ingest.ts';
 
 const PREFIX = 'headgate_router_';
-
-export interface Measured {
-  sources: readonly Source[];
-  ingest: Ingest;
-  feeds: readonly Feed[];
-  ledger: Ledger;
-  clock: Clock;
-}
 
 const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
   ['envelopes_total', 'Envelopes committed.', (c) => c.envelopes],
@@ -24,10 +11,7 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
 
-export function registerMeasured(
-  registry: Registry,
-  { sources, ingest, feeds, ledger, clock }: Measured,
-): void {
+export function registerIngest(registry: Registry, ingest: Pick<Ingest, 'counters'>): void {
   const registers = [registry];
   for (const [name, help, read] of COUNTERS) {
     new Counter({
@@ -65,27 +49,4 @@ export function registerMeasured(
       }
     },
   });
-  new Gauge({
-    name: `${PREFIX}source_connected`,
-    help: 'One while the source is connected.',
-    labelNames: ['source'],
-    registers,
-    collect() {
-      for (const source of sources) this.set({ source: source.name }, source.state().connected ? 1 : 0);
-    },
-  });
-  new Gauge({
-    name: `${PREFIX}source_backlog_messages`,
-    help: 'Messages that wait at the provider; absent where it does not tell, or not now.',
-    labelNames: ['source'],
-    registers,
-    collect() {
-      this.reset();
-      for (const source of sources) {
-        const { backlog } = source.state();
-        if (backlog !== null) this.set({ source: source.name }, backlog);
-      }
-    },
-  });
-  registerFeeds(registry, { feeds, ledger, clock });
 }

@@ -1,0 +1,6 @@
+/** The `name` of an entry in a list of router.yaml. */
+import { identifier } from '../shared/config/kinds.ts';
+
+export const entryName = identifier().describe(
+  'Your name for it: in metrics, in logs, and in the ledger. Do not change it later.',
+);

@@ -1,0 +1,52 @@
+/** The options of a `sources[]` entry of type `azure`. */
+import { z } from 'zod';
+
+const CONNECTION_STRING = /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i;
+
+/** Without the fields that all entries have. */
+export const eventHubsOptions = z
+  .object({
+    event_hub: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Name of the event hub, when the connection string has no EntityPath.'),
+    consumer_group: z
+      .string()
+      .min(1)
+      .default('$Default')
+      .describe('One that no other application reads through.'),
+    ca_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+    credentials: z.strictObject({
+      connection_string: z
+        .string()
+        .regex(CONNECTION_STRING, 'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…')
+        .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
+    }),
+  })
+  // A connection string that is wrong itself, or whose variable is not set, has its own issue.
+  .refine((options) => !isWhole(options) || hubOf(options) !== null, {
+    path: ['event_hub'],
+    message: 'name the event hub here or as EntityPath in the connection string, and the same in both',
+  });
+
+export type EventHubsOptions = z.infer<typeof eventHubsOptions>;
+
+function isWhole({ credentials }: { credentials: { connection_string: string } }): boolean {
+  const text = credentials.connection_string;
+  return CONNECTION_STRING.test(text) && !text.includes('${');
+}
+
+/** The event hub's name; null when it is given nowhere, or twice and differently. */
+export function hubOf(options: {
+  event_hub?: string | undefined;
+  credentials: { connection_string: string };
+}): string | null {
+  const path = /(?:^|;)EntityPath=([^;]+)/i.exec(options.credentials.connection_string)?.[1];
+  const hub = options.event_hub ?? path;
+  return hub === undefined || (path !== undefined && path !== hub) ? null : hub;
+}

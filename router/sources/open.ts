@@ -1,0 +1,37 @@
+/** The table of source types, and what follows from it: the schema of `sources[]`, and the opening by type. */
+import { z } from 'zod';
+import { eventHubsType } from './event-hubs/type.ts';
+import { httpsType } from './https/type.ts';
+import { mqttType } from './mqtt/type.ts';
+import { pubsubType } from './pubsub/type.ts';
+import type { Source } from './source.ts';
+import type { OpeningDeps } from './source-type.ts';
+import { sqsType } from './sqs/type.ts';
+
+/** By the entry's `type`. */
+const SOURCE_TYPES = {
+  aws: sqsType,
+  azure: eventHubsType,
+  gcp: pubsubType,
+  mqtt: mqttType,
+  https: httpsType,
+};
+
+const [first, ...others] = Object.values(SOURCE_TYPES).map(({ schema }) => schema);
+if (first === undefined) throw new Error('the table of source types is empty');
+
+export const sourceSchema = z
+  .discriminatedUnion('type', [first, ...others])
+  .describe('One cloud to read from.');
+
+export type SourceConfig = z.output<typeof sourceSchema>;
+
+/** Any type of the table: its schema has made sure that `config` is its own. */
+interface AnySourceType {
+  open(config: { type: string; name: string }, deps: OpeningDeps): Source;
+}
+
+export function openSource(config: SourceConfig, deps: OpeningDeps): Source {
+  const type: AnySourceType = SOURCE_TYPES[config.type];
+  return type.open(config, deps);
+}

@@ -1,0 +1,11 @@
+/** The options of a `sources[]` entry of type `gcp`. */
+import { z } from 'zod';
+import { gcpAccess } from '../../../shared/gcp/access-options.ts';
+
+/** Without the fields that all entries have. */
+export const pubsubOptions = z.strictObject({
+  ...gcpAccess,
+  subscription: z.string().min(1).describe('The id of the subscription.'),
+});
+
+export type PubSubOptions = z.infer<typeof pubsubOptions>;

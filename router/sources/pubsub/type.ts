@@ -1,0 +1,11 @@
+/** The source type `gcp`: a Pub/Sub subscription. */
+import { z } from 'zod';
+import { entryName } from '../../entry-name.ts';
+import { sourceType } from '../source-type.ts';
+import { pubsubOptions } from './options.ts';
+import { PubSubSource } from './source.ts';
+
+export const pubsubType = sourceType({
+  schema: pubsubOptions.safeExtend({ type: z.literal('gcp'), name: entryName }).strict(),
+  open: (config, deps) => new PubSubSource(config.name, config, deps),
+});

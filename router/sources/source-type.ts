@@ -1,0 +1,25 @@
+/**
+ * What the table of source types (open.ts) holds of each type. A new type is one folder with a `type.ts`, and
+ * one line in the table: the schema of router.yaml, its reference and the opening follow from it.
+ */
+import type { z } from 'zod';
+import type { Receipts } from '../receipts/receipts.ts';
+import type { CheckpointStore, Source, SourceDeps } from './source.ts';
+
+/** Everything that a source of any type may need. */
+export interface OpeningDeps extends SourceDeps {
+  checkpoints: CheckpointStore;
+  receipts: Receipts;
+}
+
+export interface SourceType<Schema extends z.ZodType = z.ZodType> {
+  /** Of one `sources[]` entry; its `type` is a literal. */
+  readonly schema: Schema;
+  /** Makes the source; it reads nothing before `start`. */
+  open(config: z.output<Schema>, deps: OpeningDeps): Source;
+}
+
+/** Infers the schema's type, so that `open` gets the parsed entry. */
+export function sourceType<Schema extends z.ZodType>(type: SourceType<Schema>): SourceType<Schema> {
+  return type;
+}

@@ -1,0 +1,26 @@
+/** The options of a `sources[]` entry of type `aws`. */
+import { z } from 'zod';
+import { awsAccess } from '../../../shared/aws.ts';
+import { duration } from '../../../shared/config/kinds.ts';
+
+/** Without the fields that all entries have. */
+export const sqsOptions = z.strictObject({
+  ...awsAccess,
+  queue_url: z
+    .url({
+      protocol: /^https$/,
+      error: 'expected the URL of an SQS queue: aws sqs get-queue-url --queue-name headgate',
+    })
+    .describe('The queue that the IoT rule fills.'),
+  endpoint: z
+    .url({ protocol: /^https$/, error: 'expected an https:// URL' })
+    .optional()
+    .describe('Where it is not the queue’s own host.'),
+  visibility_timeout: duration()
+    .default(60_000)
+    .describe(
+      'How long a received message is hidden from other readers; after a crash of the router it is delivered again this much later.',
+    ),
+});
+
+export type SqsOptions = z.output<typeof sqsOptions>;
