@@ -6,8 +6,9 @@ const POLL_MS = 5;
 const LIMIT_MS = 120_000;
 
 /**
- * Asks until the answer is truthy, and returns it. Throws after two minutes with `what`, the thing that did not happen.
- * Prefer an event (`once`, a promise of the code under test) or the manual clock where there is one.
+ * Asks until the answer is truthy, and returns it. Throws after two minutes with `what`, the thing that did
+ * not happen. Prefer an event (`once`, a promise of the code under test) or the manual clock, where there is
+ * one.
  */
 export async function until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
   const endsMs = performance.now() + LIMIT_MS;

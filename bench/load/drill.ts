@@ -3,9 +3,9 @@
  * had to wait for.
  *
  *   detected   from the fault until routing has chosen another provider
- *   recovered  from the fault until records are accepted elsewhere and none is behind: the later of the first acceptance of a
- *              record published after the fault by another provider, and the last acceptance of a record that took longer than
- *              LATE_MS from its publish
+ *   recovered  from the fault until records are accepted elsewhere and none is behind: the later of the first
+ *              acceptance of a record published after the fault by another provider, and the last acceptance
+ *              of a record that took longer than LATE_MS from its publish
  */
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import type { AgentLog } from './agent-log.ts';

@@ -4,9 +4,8 @@
  *
  * - `${NAME}` inside any text becomes the environment variable NAME; `$${` is a literal `${`.
  * - A text that is `file:` and an absolute path, and nothing else, becomes the content of that file without
- *   its last
- *   newline. `${NAME}` in the path is resolved first (`file:${CREDENTIALS_DIRECTORY}/azure` with systemd); what was
- *   read is taken as it is.
+ *   its last newline. `${NAME}` in the path is resolved first (`file:${CREDENTIALS_DIRECTORY}/azure` with
+ *   systemd); the file's content is taken as it is.
  *
  * Everything that was resolved is remembered as a secret for the reports.
  */

@@ -1,7 +1,8 @@
 /**
  * The default form of the score's parts.
  *
- *   cost         cheapest / own                   marginal cost of one envelope; cheapest among the eligible; own 0 → 1
+ *   cost         cheapest / own                   marginal cost of one envelope; cheapest of the eligible;
+ *                                                 own 0 → 1
  *   performance  goodput × 200 / (200 + L)        L = typical acknowledgement latency in ms, see below
  *   compliance   |held ∩ required| / |required|   none required → 1; the residency is a gate, not a part
  *   reliability  (accepted + 20 × SLA) / (tries + 20)

@@ -2,14 +2,13 @@
  * What may be on a disk after power is lost there, as a model that is as unkind as POSIX lets a file system
  * be:
  *
- * - What a file's own fsync covered is there. Each change to it since then (write, truncation) may be there,
- *   be missing,
- *   or, a write, be torn: some of its 512-byte sectors are there. So later changes may be there without earlier ones. A
- *   missing write may still have made the file longer; what is between reads as zeros.
+ * - The bytes that a file's own fsync covered are there. Each change to it since then (write, truncation) may
+ *   be there, be missing, or, a write, be torn: some of its 512-byte sectors are there. So later changes may
+ *   be there without earlier ones. A missing write may still have made the file longer; the hole reads as
+ *   zeros.
  * - A name (creation, unlink, rename) is durable with the next fsync of the folder; fsync of the file does
- *   not help. Until
- *   then each may have happened or not. ext4, XFS and Btrfs promise more: they keep such changes in order and write a new
- *   file's name with its first fsync.
+ *   not help. Until then each may have happened or not. ext4, XFS and Btrfs promise more: they keep these
+ *   changes in order and write a new file's name with its first fsync.
  *
  * Not modelled: a disk that says it synced and did not, one that damages sectors it was not writing (SQLite's
  * "powersafe overwrite" assumes that too), garbage instead of zeros in a file that grew, bit rot, and the

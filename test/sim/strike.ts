@@ -1,14 +1,28 @@
 /** What each fault of the plan does to the world, and how it ends. */
-import type { CloudFault } from './cloud.ts';
-import { CLOUDS, type Fault } from './plan.ts';
-import type { World } from './world.ts';
+import type { Cloud, CloudFault } from './cloud.ts';
+import type { DownlinkFault } from './downlink.ts';
+import type { SimGateway } from './gateway.ts';
+import { CLOUDS, type CloudName, type Fault } from './plan.ts';
+import type { SimRouter } from './router.ts';
+import type { VirtualTime } from './time.ts';
+import type { Truth } from './truth.ts';
 
 /** A Pi has no clock of its own: it begins here, and the network corrects it a while later. */
 const WALL_1970_MS = 0;
 const WALL_NOW_MS = 1.7e12;
 const CORRECTED_MS = 20_000;
 
-export function strike(world: World, fault: Fault): void {
+/** The parts of a world that a fault can hit. */
+interface Target {
+  time: VirtualTime;
+  truth: Truth;
+  router: SimRouter;
+  clouds: ReadonlyMap<CloudName, Cloud>;
+  gateways: readonly SimGateway[];
+  downlinkFaults: Set<DownlinkFault>;
+}
+
+export function strike(world: Target, fault: Fault): void {
   const { time, router } = world;
   const gateway = world.gateways[fault.gateway ?? 0];
   if (!gateway) return;

@@ -13,6 +13,8 @@ import { lineOf, type Module, nodesOf } from './parse.ts';
 import { type Finding, isSource, matchingLines, type Tree } from './tree.ts';
 
 const LINES_MAX = 400;
+/** The formatter's (biome.json), which leaves comments as they are. */
+const COLUMNS_MAX = 110;
 
 export function codeBans(tree: Tree): Finding[] {
   return tree.modules.flatMap((module) => {
@@ -56,6 +58,18 @@ export function sizes(tree: Tree): Finding[] {
       line: LINES_MAX + 1,
       message: `${lines} lines, at most ${LINES_MAX}: two things live in one file; part them`,
     }));
+}
+
+/** Comment lines wider than the code. An address may be: it cannot be broken. */
+export function commentWidths(tree: Tree): Finding[] {
+  return tree.modules.flatMap(({ path, text }) =>
+    text.split('\n').flatMap((content, i): Finding[] => {
+      const isComment = /^\s*(?:\/\/|\/\*|\*)/.test(content);
+      if (!isComment || content.length <= COLUMNS_MAX || content.includes('://')) return [];
+      const message = `a comment of ${content.length} columns, at most ${COLUMNS_MAX}: wrap it`;
+      return [{ file: path, line: i + 1, message }];
+    }),
+  );
 }
 
 /** Patterns are written so that they do not match themselves. */

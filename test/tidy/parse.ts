@@ -45,6 +45,8 @@ export interface Import {
   specifier: string;
   /** What is taken from the module; `all` where that cannot be seen (`import *`, `import()` kept whole). */
   names: readonly string[] | 'all';
+  /** Erased before it runs: `import type`, `export type`, `import('./x.ts').Y` as a type. */
+  isType: boolean;
   line: number;
 }
 
@@ -158,7 +160,12 @@ function importOf(node: ImportDeclaration): Import {
   if (bindings && isNamedImports(bindings)) {
     for (const { name, propertyName } of bindings.elements) names.push((propertyName ?? name).text);
   }
-  return { specifier: textOf(node.moduleSpecifier), names: whole ? 'all' : names, line: lineOf(node) };
+  return {
+    specifier: textOf(node.moduleSpecifier),
+    names: whole ? 'all' : names,
+    isType: node.importClause?.phaseModifier === SyntaxKind.TypeKeyword,
+    line: lineOf(node),
+  };
 }
 
 function readExportDeclaration(node: ExportDeclaration, module: Module): void {
@@ -175,7 +182,7 @@ function readExportDeclaration(node: ExportDeclaration, module: Module): void {
   }
   if (!node.moduleSpecifier) return;
   const names = named?.map(({ name, propertyName }) => (propertyName ?? name).text) ?? 'all';
-  module.imports.push({ specifier: textOf(node.moduleSpecifier), names, line });
+  module.imports.push({ specifier: textOf(node.moduleSpecifier), names, isType: node.isTypeOnly, line });
 }
 
 /** `import('./x.ts').Y` as a type. */
@@ -183,7 +190,7 @@ function importTypeOf(node: Node): Import[] {
   if (!isImportTypeNode(node) || !isLiteralTypeNode(node.argument)) return [];
   const { qualifier } = node;
   const names = qualifier && isIdentifier(qualifier) ? [qualifier.text] : 'all';
-  return [{ specifier: textOf(node.argument.literal), names, line: lineOf(node) }];
+  return [{ specifier: textOf(node.argument.literal), names, isType: true, line: lineOf(node) }];
 }
 
 function isImportCall({ expression }: CallExpression): boolean {
@@ -210,7 +217,7 @@ function dynamicImportOf(node: CallExpression): Import[] {
     target && isObjectBindingPattern(target)
       ? target.elements.map(({ name, propertyName }) => (propertyName ?? name)?.getText() ?? '')
       : 'all';
-  return [{ specifier: argument.text, names, line: lineOf(node) }];
+  return [{ specifier: argument.text, names, isType: false, line: lineOf(node) }];
 }
 
 function exportsOf(statement: Node): Export[] {

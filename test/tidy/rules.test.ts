@@ -3,13 +3,17 @@
  * nothing.
  */
 import t from 'tap';
-import { codeBans, sizes, textBans } from './bans.ts';
+import { codeBans, commentWidths, sizes, textBans } from './bans.ts';
 import { boundaries } from './boundaries.ts';
+import { circles } from './circles.ts';
 import { unreachableFiles, unusedExports, unusedMembers } from './dead-code.ts';
 import { invariants } from './invariants.ts';
 import { packages } from './packages.ts';
 import { parseModules } from './parse.ts';
+import { purity } from './purity.ts';
+import { folderRoots } from './roots.ts';
 import { type Finding, treeOf } from './tree.ts';
+import { waits } from './waits.ts';
 
 /** What a rule finds in files given by path, as `file:line`, and the message when one is asked for. */
 function found(
@@ -86,8 +90,6 @@ t.test('boundaries', async (t) => {
     ['test/a.ts', '../bench/b.ts'],
     ['agent/routing/core/a.ts', '../../forward/b.ts'],
     ['agent/store/a.ts', '../routing/core.ts'],
-    ['agent/routing/core/a.ts', 'node:fs'],
-    ['shared/interval-set.ts', 'zod'],
   ] as const;
   for (const [path, target] of refused) {
     t.strictSame(
@@ -111,6 +113,120 @@ t.test('boundaries', async (t) => {
     ['agent/a.ts:1'],
     'a lazy import is one too',
   );
+});
+
+t.test('circles', async (t) => {
+  const at = (files: Record<string, string>, known: string[] = []): string[] =>
+    found((tree) => circles(tree, known), files);
+  t.strictSame(
+    at({
+      'agent/a.ts': `import './b.ts';`,
+      'agent/b.ts': `import './c.ts';\nimport './d.ts';`,
+      'agent/c.ts': `// a type is enough\nimport type { A } from './a.ts';`,
+      'agent/d.ts': '',
+    }),
+    ['agent/a.ts:1', 'agent/b.ts:1', 'agent/c.ts:2'],
+    'files, each on the line that closes the ring',
+  );
+  t.strictSame(at({ 'test/a.ts': `const b = await import('./b.ts');`, 'test/b.ts': `import './a.ts';` }), [
+    'test/a.ts:1',
+    'test/b.ts:1',
+  ]);
+  const rooms = {
+    'agent/agent.ts': `import './store/a.ts';\nimport './broker/a.ts';`,
+    'agent/store/a.ts': `import '../broker/b.ts';`,
+    'agent/store/b.ts': '',
+    'agent/broker/a.ts': `import type { B } from '../store/b.ts';`,
+    'agent/broker/b.ts': '',
+  };
+  t.strictSame(
+    at(rooms),
+    ['agent/store/a.ts:1', 'agent/broker/a.ts:1'],
+    'rooms, though no file is on a ring',
+  );
+  t.strictSame(at(rooms, ['agent/store -> agent/broker']), [], 'a known arrow');
+  t.strictSame(
+    at({
+      'agent/store/store.ts': `import './file/a.ts';`,
+      'agent/store/file/a.ts': `import '../limits.ts';`,
+      'agent/store/limits.ts': `import './file/b.ts';`,
+      'agent/store/file/b.ts': '',
+    }),
+    ['agent/store/file/a.ts:1', 'agent/store/limits.ts:1'],
+    'a room and a file beside it',
+  );
+  t.strictSame(
+    at({
+      'agent/agent.ts': `import './store/a.ts';\nimport './broker/a.ts';`,
+      'agent/store/a.ts': `import './b.ts';\nimport '../../shared/clock.ts';`,
+      'agent/store/b.ts': '',
+      'agent/broker/a.ts': `import '../store/a.ts';`,
+      'shared/clock.ts': '',
+    }),
+    [],
+  );
+});
+
+t.test('purity', async (t) => {
+  for (const path of ['agent/routing/core/a.ts', 'agent/policy/core/x/a.ts', 'router/ledger/rules/a.ts']) {
+    t.strictSame(found(purity, { [path]: `// 1\nimport 'node:fs';\nimport 'pg';` }), [
+      `${path}:2`,
+      `${path}:3`,
+    ]);
+  }
+  t.strictSame(found(purity, { 'shared/interval-set.ts': `import 'pg';` }), ['shared/interval-set.ts:1']);
+  const driven = {
+    'agent/routing/core/a.ts': `import './b.ts';\nimport { read } from '../file.ts';`,
+    'agent/routing/core/b.ts': `import type { C } from '../file.ts';\nimport 'zod';`,
+    'agent/routing/file.ts': `import '../disk.ts';`,
+    'agent/disk.ts': `import 'node:fs';`,
+  };
+  t.strictSame(found(purity, driven), ['agent/routing/core/a.ts:2'], 'what it runs is pure too');
+  t.strictSame(
+    found(purity, { 'agent/routing/a.ts': `import 'node:fs';`, 'agent/core.ts': `import 'pg';` }),
+    [],
+  );
+});
+
+t.test('folder roots', async (t) => {
+  t.strictSame(
+    found(folderRoots, { 'agent/agent.ts': '', 'agent/stray.ts': '', 'agent/store/stray.ts': '' }),
+    ['agent/stray.ts:1'],
+  );
+  t.strictSame(found(folderRoots, { 'notes.txt': '', 'README.md': '', 'docs/notes.txt': '' }), [
+    'notes.txt:1',
+  ]);
+});
+
+t.test('waits', async (t) => {
+  const at = (line: string, path = 'test/a.test.ts'): string[] =>
+    found((tree) => waits(tree, ['test/known.ts']), { [path]: `// 1\n${line}` });
+  for (const bad of [
+    "import { setTimeout as sleep } from 'node:timers/promises';",
+    'await new Promise((resolve) => setTimeout(resolve, 50));',
+    'await systemClock.sleep(50);',
+    'const started = performance.now();',
+    't.ok(Date.now() - started < 500);',
+    't.ok(systemClock.wallMs() - before.wallMs < 500);',
+    'async function until(condition: () => boolean) {}',
+    'const eventually = async (condition: () => boolean) => {};',
+  ]) {
+    t.strictSame(at(bad), ['test/a.test.ts:2'], bad);
+  }
+  for (const good of [
+    "import { until } from '../until.ts';",
+    'const receivedWallMs = Date.now() - 3_600_000;',
+    'const receivedWallMs = Date.now() - HOUR_MS;',
+    "// setTimeout(resolve, 50)\nconst text = 'setTimeout(resolve, 50)';",
+    'await clock.sleep(50);',
+    'const until = 5;',
+  ]) {
+    t.strictSame(at(good), [], good);
+  }
+  const sleep = 'setTimeout(resolve, 50);';
+  t.strictSame(at(sleep, 'test/until.ts'), [], 'the one place');
+  t.strictSame(at(sleep, 'test/known.ts'), []);
+  t.strictSame(at(sleep, 'bench/a.ts'), [], 'a bench measures');
 });
 
 t.test('bans in code', async (t) => {
@@ -175,6 +291,16 @@ t.test('sizes', async (t) => {
   const lines = (count: number): string => 'a();\n'.repeat(count);
   t.strictSame(found(sizes, { 'agent/a.ts': lines(401) }), ['agent/a.ts:401']);
   t.strictSame(found(sizes, { 'agent/a.ts': lines(400), 'docs/a.md': lines(401) }), []);
+});
+
+t.test('comment widths', async (t) => {
+  const x = 'x'.repeat(107);
+  t.strictSame(found(commentWidths, { 'agent/a.ts': `// ${x}\n// ${x}x\n * ${x}x\n/** ${x} */` }), [
+    'agent/a.ts:2',
+    'agent/a.ts:3',
+    'agent/a.ts:4',
+  ]);
+  t.strictSame(found(commentWidths, { 'agent/a.ts': `// https://${x}\nconst a = '${x}';` }), []);
 });
 
 t.test('unused exports', async (t) => {

@@ -4,8 +4,10 @@
  *   owed      rows that fewer than `copies` providers hold (I3)
  *   accepted  per provider, which of the owed rows it holds already (only when more than one copy is asked)
  *   reserved  rows in an envelope that is being built or is under way
- *   kept      rows that enough providers hold, and that wait for the router's receipt (in a stream that asks for it)
- *   avoided   per provider, which of the owed rows it took and did not deliver: they go through another, for a while
+ *   kept      rows that enough providers hold, and that wait for the router's receipt (in a stream that asks
+ *             for it)
+ *   avoided   per provider, which of the owed rows it took and did not deliver: they go through another, for
+ *             a while
  *   waited    rows up to here are the backlog lane, the rows above it the live lane
  *
  * Pure: no clock, no I/O (I11).

@@ -6,8 +6,8 @@
  * - A refusal has the other slot tried at once. When both are refused they are tried in turn, ever more
  *   rarely.
  * - A known expiry never ends anything. It only has the other slot tried early, and only while the clock is
- *   synchronised:
- *   a gateway that boots in 1970 would otherwise wait for ever, or one that boots in 2099 would give up what is good (I7).
+ *   synchronised: a gateway that boots in 1970 would otherwise wait for ever, and a gateway that boots in
+ *   2099 would give up a good credential (I7).
  *
  * Pure: no clock, no I/O (I11). The driver is publisher.ts.
  */

@@ -5,10 +5,10 @@
  * the publisher sees:
  *
  * - A cut soon after a late acknowledgement is traffic shaping: `throttled`.
- * - Cuts without any acknowledgement are either. A hub that throttles still takes what its limit allows, one
- *   whose quota is used
- *   up takes nothing until the UTC day is over: `quota-exhausted` when our own count is far enough for it, or when pause after
- *   pause nothing was accepted (others use up a shared hub's quota too).
+ * - Cuts without any acknowledgement are either. A hub that throttles still takes what its limit allows; a
+ *   hub whose quota is used up takes nothing until the UTC day is over: `quota-exhausted` when our own count
+ *   is far enough for it, or when pause after pause nothing was accepted (others use up a shared hub's quota
+ *   too).
  *
  * Each is a hold, because every try meanwhile costs a connection, and counts against the very limit. It ends
  * with its pause; that of the quota also when the count of the day begins anew.

@@ -5,9 +5,11 @@
  *
  *   0     format, 2; 1 was the same without the id in the checksum
  *   1     flags: 1 the rest is compressed with zstd
- *   2..5  CRC-32 of the id of its first record, the format, the flags and all after this field, least significant byte first
- *   6..   count; devices and topics, each a count and texts with their lengths; then for each record: its device, its topic,
- *         the step of its monotonic time, its payload's length; then all payloads. Numbers are LEB128, steps in zigzag form.
+ *   2..5  CRC-32 of the id of its first record, the format, the flags and all after this field, least
+ *         significant byte first
+ *   6..   count; devices and topics, each a count and texts with their lengths; then for each record: its
+ *         device, its topic, the step of its monotonic time, its payload's length; then all payloads.
+ *         Numbers are LEB128, steps in zigzag form.
  *
  * SQLite vouches for its pages only as far as it understands them: the checksum finds what a worn card
  * changed in a payload, and a whole body that a misplaced write put under another id (I2).

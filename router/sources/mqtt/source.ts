@@ -1,9 +1,8 @@
 /**
  * Reads envelopes from any MQTT broker, MQTT 3.1.1, QoS 1, with a persistent session: what the router has not
  * acknowledged, the broker keeps and delivers again. The PUBACK leaves only after the handler settled the
- * message (I5);
- * 3.1.1 has no way to refuse one, so a message to be retried is left unacknowledged and the connection ended: the broker
- * delivers it again on the next.
+ * message (I5); 3.1.1 has no way to refuse one, so a message to be retried is left unacknowledged and the
+ * connection ended: the broker delivers it again on the next.
  *
  * mqtt.js hands over one message at a time and acknowledges it when told (`handleMessage`, "with
  * backpressure"), so one is in hand at a time. A client id belongs to one router: a second one with the same

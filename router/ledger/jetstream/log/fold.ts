@@ -5,9 +5,9 @@
  * - `tail`: what the commits after the checkpoint changed. Item = snapshot + the changes in the tail after
  *   the snapshot.
  * - {@link Fold.flush} writes a snapshot of every item in the tail. Only when all of them are stored the
- *   checkpoint moves
- *   ({@link States}), and only then {@link Fold.trim} forgets the tail up to it. A crash in between leaves snapshots that
- *   are newer than the checkpoint says: a change that is in a snapshot already is not applied to it again.
+ *   checkpoint moves ({@link States}), and only then {@link Fold.trim} forgets the tail up to it. A crash in
+ *   between leaves snapshots that are newer than the checkpoint says: a change that is in a snapshot already
+ *   is not applied to it again.
  * - The items used last stay in a cache, which follows the log.
  */
 import type { NewSnapshot, Snapshots } from './snapshots.ts';

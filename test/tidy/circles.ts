@@ -1,0 +1,117 @@
+/**
+ * Arrows point one way. No file imports itself by way of others, types included, and inside a folder no room
+ * (a sub-folder taken whole, or a file beside it) reaches itself by way of other rooms: what a room stands on
+ * never looks back up at it.
+ */
+import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
+
+interface Arrow {
+  from: string;
+  to: string;
+  /** The imports that draw it. */
+  imports: Array<{ file: string; line: number }>;
+}
+
+/** Arrows that close a circle and are still to be opened, `from -> to`. None may be added. */
+const KNOWN: readonly string[] = [
+  'agent/cost -> agent/config',
+  'agent/cost/tariffs.ts -> agent/config/config.ts',
+  'agent/forward -> agent/history',
+  'agent/forward/queue -> agent/forward/settlements.ts',
+  'agent/providers -> agent/config',
+  'agent/providers/credentials -> agent/providers/azure',
+  'agent/providers/credentials -> agent/providers/open.ts',
+  'agent/providers/gcp/channel.ts -> agent/providers/gcp/options.ts',
+  'agent/providers/gcp/publisher.ts -> agent/providers/gcp/options.ts',
+  'agent/providers/https/publisher.ts -> agent/providers/https/options.ts',
+  'agent/providers/mqtt/publisher.ts -> agent/providers/mqtt/options.ts',
+  'agent/routing/core/state.ts -> agent/routing/core/probe-budget.ts',
+  'agent/routing/core/state.ts -> agent/routing/core/shares.ts',
+  'agent/store/file -> agent/store/salvage',
+  'agent/store/file/chunks.ts -> agent/store/file/statements.ts',
+  'agent/store/protocol.ts -> agent/store/file',
+  'agent/store/protocol.ts -> agent/store/salvage',
+  'router/feeds -> router/config.ts',
+  'router/ledger -> router/config.ts',
+  'router/ledger -> router/sources',
+  'router/ledger/erasure.ts -> router/ledger/maintenance.ts',
+  'router/ledger/maintenance.ts -> router/ledger/ledger.ts',
+  'router/ledger/paging.ts -> router/ledger/ledger.ts',
+  'router/ledger/rules -> router/ledger/ledger.ts',
+  'router/ledger/rules/outcome.ts -> router/ledger/ledger.ts',
+  'router/ledger/rules/repeat-cause.ts -> router/ledger/ledger.ts',
+  'router/ledger/rules/rules.ts -> router/ledger/ledger.ts',
+  'router/ledger/whereabouts.ts -> router/ledger/ledger.ts',
+  'router/sources -> router/ingest',
+  'router/sources/pubsub/reader.ts -> router/sources/pubsub/source.ts',
+];
+
+export function circles(tree: Tree, known: readonly string[] = KNOWN): Finding[] {
+  const files = arrowsOf(tree, (from, to) => [from, to]);
+  const rooms = arrowsOf(tree, (from, to) => (isSource(from) ? roomsOf(from, to) : null));
+  return [
+    ...ringsIn(files, known, 'move what both need to a file of its own'),
+    ...ringsIn(rooms, known, 'move what both need to a room below, or pass it in from above').filter(
+      ({ from, to }) => !(from.endsWith('.ts') && to.endsWith('.ts')),
+    ),
+  ].flatMap(({ imports, message }) => imports.map(({ file, line }) => ({ file, line, message })));
+}
+
+/** The two rooms that an import joins: where the paths part, a sub-folder or a file. Null inside one room. */
+function roomsOf(from: string, to: string): [string, string] | null {
+  const [a, b] = [from.split('/'), to.split('/')];
+  const depth = a.findIndex((part, i) => part !== b[i]);
+  // Top folders have their own rule (boundaries).
+  if (depth < 1) return null;
+  return [a.slice(0, depth + 1).join('/'), b.slice(0, depth + 1).join('/')];
+}
+
+function arrowsOf(tree: Tree, ends: (from: string, to: string) => [string, string] | null): Arrow[] {
+  const paths = new Set(tree.modules.map(({ path }) => path));
+  const arrows = new Map<string, Arrow>();
+  for (const { path, imports } of tree.modules) {
+    for (const { specifier, line } of imports) {
+      const target = resolveImport(path, specifier);
+      const pair = target !== null && paths.has(target) ? ends(path, target) : null;
+      if (!pair) continue;
+      const [from, to] = pair;
+      const arrow = arrows.get(keyOf({ from, to })) ?? { from, to, imports: [] };
+      arrow.imports.push({ file: path, line });
+      arrows.set(keyOf(arrow), arrow);
+    }
+  }
+  return [...arrows.values()];
+}
+
+/** The arrows from whose end a way leads back to their start, each with what to do about it. */
+function ringsIn(
+  arrows: readonly Arrow[],
+  known: readonly string[],
+  wayOut: string,
+): Array<Arrow & { message: string }> {
+  const open = arrows.filter((arrow) => !known.includes(keyOf(arrow)));
+  const next = Map.groupBy(open, ({ from }) => from);
+  return open.flatMap((arrow) => {
+    const back = wayFrom(arrow.to, arrow.from, next);
+    if (back === null) return [];
+    return [{ ...arrow, message: `a circle, ${[arrow.from, ...back].join(' → ')}: ${wayOut}` }];
+  });
+}
+
+/** The shortest way along the arrows, both ends included; null where there is none. */
+function wayFrom(start: string, end: string, next: ReadonlyMap<string, readonly Arrow[]>): string[] | null {
+  const cameFrom = new Map<string, string | null>([[start, null]]);
+  for (const place of cameFrom.keys()) {
+    if (place === end) {
+      const way: string[] = [];
+      for (let at: string | null = place; at !== null; at = cameFrom.get(at) ?? null) way.unshift(at);
+      return way;
+    }
+    for (const { to } of next.get(place) ?? []) if (!cameFrom.has(to)) cameFrom.set(to, place);
+  }
+  return null;
+}
+
+function keyOf({ from, to }: Pick<Arrow, 'from' | 'to'>): string {
+  return `${from} -> ${to}`;
+}

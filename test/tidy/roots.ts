@@ -1,0 +1,71 @@
+/** The files at the root of a folder: its composition root, and those that no room holds. */
+import type { Finding, Tree } from './tree.ts';
+
+const ROOTS: Readonly<Record<string, readonly string[]>> = {
+  '': [
+    '.editorconfig',
+    '.gitattributes',
+    '.gitignore',
+    '.npmrc',
+    '.nvmrc',
+    '.taprc',
+    'biome.json',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'Dockerfile.arm64',
+    'LICENSE',
+    'package.json',
+    'README.md',
+    'SECURITY.md',
+    'tsconfig.json',
+  ],
+  'agent/': ['agent.ts', 'metrics.ts'],
+  'router/': ['router.ts', 'config.ts', 'maintenance.ts'],
+  'shared/': [
+    'admin-changes.ts',
+    'admin-server.ts',
+    'aws-shadow.ts',
+    'aws.ts',
+    'backoff.ts',
+    'clock.ts',
+    'connection-string.ts',
+    'entropy.ts',
+    'exit-codes.ts',
+    'gateway-token.ts',
+    'interval-set.ts',
+    'log.ts',
+    'mqtt.ts',
+    'process.ts',
+    'program.ts',
+    'receipt.ts',
+    'record.ts',
+    'scratch.ts',
+    'service.ts',
+    'sparse-log.ts',
+    'time-limit.ts',
+    'tls-files.ts',
+    'twin-receipt.ts',
+    'version.ts',
+    'within.ts',
+    'zstd.ts',
+  ],
+  'test/': [
+    'manual-clock.ts',
+    'run.ts',
+    'script.test.ts',
+    'script.ts',
+    'test-dir.ts',
+    'tidy.test.ts',
+    'until.ts',
+  ],
+};
+
+export function folderRoots(tree: Tree): Finding[] {
+  return [...tree.files.keys()].flatMap((file): Finding[] => {
+    const folder = file.slice(0, file.lastIndexOf('/') + 1);
+    const listed = ROOTS[folder];
+    if (!listed || listed.includes(file.slice(folder.length))) return [];
+    const message = `not listed at the root of ${folder === '' ? 'the project' : folder}: put it into the room that it belongs to, or list it in test/tidy/roots.ts`;
+    return [{ file, line: 1, message }];
+  });
+}

@@ -1,0 +1,159 @@
+/**
+ * A test waits for an event, with test/until.ts, or by the manual clock. It does not sleep until something
+ * has probably happened, and it does not measure how long something took: both fail on a busy machine and on
+ * no other.
+ */
+import {
+  isBinaryExpression,
+  isCallExpression,
+  isFunctionDeclaration,
+  isIdentifier,
+  isImportDeclaration,
+  isPropertyAccessExpression,
+  isStringLiteral,
+  isVariableDeclaration,
+  type Node,
+  SyntaxKind,
+} from 'typescript/unstable/ast';
+import { lineOf, nodesOf } from './parse.ts';
+import { type Finding, isTest, type Tree } from './tree.ts';
+
+/** Files and folders where real time is the matter itself, each with its reason. */
+const REAL_TIME: Readonly<Record<string, string>> = {
+  'test/until.ts': 'the one wait',
+  'test/run.ts': 'the runner: limits and reports the time of whole files',
+  'test/crash/': 'a campaign: kills processes at random moments and reports its rates',
+  'test/crash-router/': 'a campaign: kills processes at random moments and reports its rates',
+  'test/fuzz/': 'a campaign: feeds hostile input for a given time and reports its rates',
+  'test/powercut/': 'a campaign: cuts the power at random moments',
+  'test/sim/main.ts': 'reports how much faster than life the worlds run',
+};
+
+/** Files that still sleep or measure. The list only shrinks. */
+const KNOWN: readonly string[] = [
+  'test/agent/boot-in-1970.test.ts',
+  'test/agent/broker/access/devices-fixture.ts',
+  'test/agent/broker/fixture.ts',
+  'test/agent/broker/intake.test.ts',
+  'test/agent/broker/listeners/tls.test.ts',
+  'test/agent/broker/ownerless-wills.test.ts',
+  'test/agent/broker/persistence/late-disk.test.ts',
+  'test/agent/broker/persistence/session-log.test.ts',
+  'test/agent/broker/persistence/sessions.test.ts',
+  'test/agent/broker/qos/qos1-duplicates.test.ts',
+  'test/agent/broker/rates/rates.test.ts',
+  'test/agent/clock/clock-sync.test.ts',
+  'test/agent/downlink/support.ts',
+  'test/agent/forward/bounds.test.ts',
+  'test/agent/forward/delivery/hedging.test.ts',
+  'test/agent/forward/fixture.ts',
+  'test/agent/forward/forwarder.test.ts',
+  'test/agent/forward/receipts.test.ts',
+  'test/agent/forward/split.test.ts',
+  'test/agent/history/gateway.ts',
+  'test/agent/history/routing.test.ts',
+  'test/agent/new-configuration.test.ts',
+  'test/agent/providers/aws/publisher.test.ts',
+  'test/agent/providers/credentials/aws.test.ts',
+  'test/agent/providers/credentials/files.test.ts',
+  'test/agent/providers/credentials/support.ts',
+  'test/agent/providers/credentials/traffic.test.ts',
+  'test/agent/providers/supervised.test.ts',
+  'test/agent/routing/routing-file.test.ts',
+  'test/agent/start-without-disk.test.ts',
+  'test/agent/store/appender.ts',
+  'test/agent/store/classes.test.ts',
+  'test/agent/store/disk-health.test.ts',
+  'test/agent/store/durability.test.ts',
+  'test/agent/store/fixture.ts',
+  'test/agent/store/housekeeping.test.ts',
+  'test/agent/store/overdue.test.ts',
+  'test/faulty-disk/faulty-disk.servers.ts',
+  'test/faulty-disk/full-disk.ts',
+  'test/faulty-disk/read-only-start.ts',
+  'test/faulty-disk/start.servers.ts',
+  'test/faulty-disk/vanished-mount.ts',
+  'test/loopback/aws.test.ts',
+  'test/loopback/azure-fixture.ts',
+  'test/loopback/gcp-support.ts',
+  'test/loopback/tcp-proxy.test.ts',
+  'test/router/feeds/feed.test.ts',
+  'test/router/feeds/hold-back.test.ts',
+  'test/router/feeds/sinks/mqtt.test.ts',
+  'test/router/feeds/sinks/receiver.ts',
+  'test/router/feeds/sinks/webhook.test.ts',
+  'test/router/ledger/kill.ts',
+  'test/router/ledger/lease-cases.ts',
+  'test/router/maintenance.test.ts',
+  'test/router/receipts/pusher.test.ts',
+  'test/router/receipts/twin.test.ts',
+  'test/router/sources/https/downlink.test.ts',
+  'test/router/sources/sqs/source.test.ts',
+  'test/servers/mosquitto.servers.ts',
+  'test/servers/mosquitto.ts',
+  'test/servers/nats-cluster.ts',
+  'test/servers/nats.servers.ts',
+  'test/servers/nats.ts',
+  'test/servers/partitions.servers.ts',
+  'test/servers/postgres-engine.ts',
+  'test/servers/postgres-feeds.servers.ts',
+  'test/servers/postgres-table.servers.ts',
+  'test/servers/postgres.servers.ts',
+  'test/servers/postgres.ts',
+  'test/servers/rolling-restart.servers.ts',
+  'test/servers/router-process.ts',
+  'test/shared/admin-server.test.ts',
+  'test/shared/gcp-credentials.test.ts',
+  'test/sim/policies.ts',
+  'test/sim/time.ts',
+];
+
+const OWN_WAIT = /^(?:until|eventually|waitFor|waitUntil|poll(?:Until)?)$/;
+
+export function waits(tree: Tree, known: readonly string[] = KNOWN): Finding[] {
+  const findings = tree.modules
+    .filter(({ path }) => isTest(path) && !Object.keys(REAL_TIME).some((place) => path.startsWith(place)))
+    .flatMap(({ path, source }) => {
+      const found: Finding[] = [];
+      for (const node of nodesOf(source)) {
+        const message = wrongWait(node);
+        if (message !== null) found.push({ file: path, line: lineOf(node), message });
+      }
+      return found;
+    });
+  return findings.filter(({ file }) => !known.includes(file));
+}
+
+/** What is wrong with a node, null when nothing is. */
+function wrongWait(node: Node): string | null {
+  if (isImportDeclaration(node)) {
+    const { moduleSpecifier } = node;
+    if (isStringLiteral(moduleSpecifier) && /^(?:node:)?timers\/promises$/.test(moduleSpecifier.text))
+      return 'a sleep: wait for the event, use test/until.ts, or drive test/manual-clock.ts';
+  }
+  if (isCallExpression(node)) {
+    const callee = node.expression.getText();
+    if (/^(?:setTimeout|setInterval|systemClock\.(?:sleep|setTimer|every))$/.test(callee))
+      return `${callee}: wait for the event, use test/until.ts, or drive test/manual-clock.ts`;
+    if (/^(?:performance\.now|systemClock\.monoMs|process\.hrtime(?:\.bigint)?)$/.test(callee))
+      return `${callee}: a busy machine is slow; show the order of events, or drive test/manual-clock.ts`;
+  }
+  if (isBinaryExpression(node) && node.operatorToken.kind === SyntaxKind.MinusToken) {
+    const { left, right } = node;
+    const isNow = /^(?:Date\.now|systemClock\.wallMs)\(\)$/.test(left.getText());
+    // A constant before now is a date; a moment noted before is a measurement.
+    if (
+      isNow &&
+      (isPropertyAccessExpression(right) || (isIdentifier(right) && !/^[A-Z_]+$/.test(right.text)))
+    )
+      return 'time that went by: a busy machine is slow; show the order of events, or drive test/manual-clock.ts';
+  }
+  if (isFunctionDeclaration(node) && OWN_WAIT.test(node.name?.text ?? ''))
+    return `a wait of its own, ${node.name?.text}: use test/until.ts`;
+  if (isVariableDeclaration(node) && isIdentifier(node.name) && OWN_WAIT.test(node.name.text)) {
+    const kind = node.initializer?.kind;
+    if (kind === SyntaxKind.ArrowFunction || kind === SyntaxKind.FunctionExpression)
+      return `a wait of its own, ${node.name.text}: use test/until.ts`;
+  }
+  return null;
+}
