@@ -1,6 +1,6 @@
 /**
- * `npm run schema`: writes docs/schema/*.schema.json and the field tables of docs/reference/configuration.md. A test
- * holds them to the schemas.
+ * `npm run schema`: writes docs/schema/*.schema.json and the field tables of docs/reference/configuration.md.
+ * A test holds them to the schemas.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { schemaText, withFieldTables } from './schemas.ts';

@@ -1,5 +1,6 @@
 /**
- * The JSON Schemas for editors, and the field table of docs/reference/configuration.md: both made from the zod schemas.
+ * The JSON Schemas for editors, and the field table of docs/reference/configuration.md: both made from the
+ * zod schemas.
  */
 import type { z } from 'zod';
 import { agentConfigSchema } from '../agent/config/config.ts';

@@ -1,4 +1,7 @@
-/** router.yaml: one cloud router. The schema is the reference (docs/reference/configuration.md is made from it). */
+/**
+ * router.yaml: one cloud router. The schema is the reference (docs/reference/configuration.md is made from
+ * it).
+ */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
 import { byteSize, duration } from '../shared/config/kinds.ts';

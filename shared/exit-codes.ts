@@ -1,7 +1,7 @@
 /**
- * Exit codes of every headgate command (docs/reference/cli.md). 69, 70 and 78 are those of BSD's sysexits.h; systemd
- * does not restart on 78 (`RestartPreventExitStatus=78` in systemd/*.service), because a restart mends no
- * configuration.
+ * Exit codes of every headgate command (docs/reference/cli.md). 69, 70 and 78 are those of BSD's sysexits.h;
+ * systemd does not restart on 78 (`RestartPreventExitStatus=78` in systemd/*.service), because a restart
+ * mends no configuration.
  */
 export const EXIT = {
   ok: 0,

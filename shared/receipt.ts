@@ -1,6 +1,7 @@
 /**
  * A receipt: the router's word to one gateway about what its ledger holds. Cumulative, so that only the
- * newest one counts and a lost one does no harm. Written down in docs/explanation/receipts.md; it travels as JSON.
+ * newest one counts and a lost one does no harm. Written down in docs/explanation/receipts.md; it travels as
+ * JSON.
  */
 import { z } from 'zod';
 import { IntervalSet } from './interval-set.ts';

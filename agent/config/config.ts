@@ -1,7 +1,7 @@
 /**
- * agent.yaml: one gateway. The schema is the reference (docs/reference/configuration.md is made from it); checks that
- * concern two sections at once stand in shared/policy/policy-check.ts, because the policy may live in a file
- * of its own.
+ * agent.yaml: one gateway. The schema is the reference (docs/reference/configuration.md is made from it);
+ * checks that concern two sections at once stand in shared/policy/policy-check.ts, because the policy may
+ * live in a file of its own.
  */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';

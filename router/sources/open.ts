@@ -1,4 +1,6 @@
-/** The table of source types, and what follows from it: the schema of `sources[]`, and the opening by type. */
+/**
+ * The table of source types, and what follows from it: the schema of `sources[]`, and the opening by type.
+ */
 import { z } from 'zod';
 import { eventHubsType } from './event-hubs/type.ts';
 import { httpsType } from './https/type.ts';

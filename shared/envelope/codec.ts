@@ -1,6 +1,6 @@
 /**
- * Envelope ⇄ bytes, as written down in docs/reference/envelope.md: 8 bytes of header (magic, version, flags, CRC-32),
- * then a CBOR array (RFC 8949), as a zstd frame (RFC 8878) where that is smaller.
+ * Envelope ⇄ bytes, as written down in docs/reference/envelope.md: 8 bytes of header (magic, version, flags,
+ * CRC-32), then a CBOR array (RFC 8949), as a zstd frame (RFC 8878) where that is smaller.
  *
  * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one
  * failed.

@@ -1,6 +1,7 @@
 /**
  * The unit on the wire: some records of one (gateway, epoch, stream), encoded once, the same bytes for every
- * provider. The format is written down in docs/reference/envelope.md. `codec.ts` turns this into bytes and back.
+ * provider. The format is written down in docs/reference/envelope.md. `codec.ts` turns this into bytes and
+ * back.
  */
 import type { Gap, StreamKey, TelemetryRecord } from '../record.ts';
 import type { SendReason } from './send-reason.ts';

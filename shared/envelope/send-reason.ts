@@ -1,7 +1,7 @@
 /**
  * Why a gateway sent an envelope that another provider may have too: the property `why` beside the bytes
- * (docs/reference/envelope.md). It names the cause of a duplicate and decides nothing: readers pass over it, and its
- * absence says nothing.
+ * (docs/reference/envelope.md). It names the cause of a duplicate and decides nothing: readers pass over it,
+ * and its absence says nothing.
  */
 
 const REASONS = [

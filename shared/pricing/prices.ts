@@ -1,7 +1,8 @@
 /**
  * Price sheets: what each kind of provider charges, promises and holds, as dated data. Every figure names its
  * unit, its source, the date it was read and how sure we are. A price change is a change of data
- * (prices/*.json), not of code; an operator's own figures replace them one by one (docs/explanation/costs.md).
+ * (prices/*.json), not of code; an operator's own figures replace them one by one
+ * (docs/explanation/costs.md).
  */
 import { z } from 'zod';
 import aws from './prices/aws.json' with { type: 'json' };

@@ -1,7 +1,7 @@
 /**
  * `npm run fuzz -- [--transport T] [--packets N] [--seed S] [--first C] [--json]`: hostile packets against
- * the broker of a real agent (docs/reference/conformance.md). Exits 1 when the agent ended, complained or grew, or when
- * well-behaved clients noticed.
+ * the broker of a real agent (docs/reference/conformance.md). Exits 1 when the agent ended, complained or
+ * grew, or when well-behaved clients noticed.
  */
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';

@@ -1,7 +1,7 @@
 /**
  * `npm run powercut -- --cuts N [--seed S] [--json]`: cuts the power N times under the buffer
- * (docs/explanation/powercut.md). With --json the last line is `{"cuts","acked","lost","unstartable"}`. Exits 1 when
- * anything was lost or did not start.
+ * (docs/explanation/powercut.md). With --json the last line is `{"cuts","acked","lost","unstartable"}`. Exits
+ * 1 when anything was lost or did not start.
  */
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';

@@ -20,7 +20,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'tsconfig.json',
   ],
   'agent/': ['agent.ts', 'metrics.ts'],
-  'router/': ['router.ts', 'config.ts', 'maintenance.ts'],
+  'router/': ['router.ts', 'config.ts', 'entry-name.ts', 'maintenance.ts'],
   'shared/': [
     'admin-changes.ts',
     'admin-server.ts',

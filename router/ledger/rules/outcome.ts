@@ -1,7 +1,7 @@
 /**
  * What a commit did with one envelope, range by range. An envelope is not always one range: a record that
- * another envelope carries leaves a hole (docs/reference/envelope.md), and of what came again a part may be new. So its
- * ids are told as runs of one outcome each.
+ * another envelope carries leaves a hole (docs/reference/envelope.md), and of what came again a part may be
+ * new. So its ids are told as runs of one outcome each.
  */
 import type { SeqRange, TelemetryRecord } from '../../../shared/record.ts';
 import type { CommitResult, RangeOutcome } from '../ledger.ts';

@@ -1,6 +1,7 @@
 /**
  * `npm run fuzz:ingest -- [--engine postgres|jetstream] [--envelopes N] [--seed S] [--json]`: hostile
- * envelopes through every source of a real router (docs/explanation/durability.md). Exits 1 when anything was wrong.
+ * envelopes through every source of a real router (docs/explanation/durability.md). Exits 1 when anything was
+ * wrong.
  */
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { ENGINES } from '../../crash-router/engines.ts';
