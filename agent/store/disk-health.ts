@@ -8,7 +8,7 @@ import { DISK_ADVICE, type DiskState } from './disk-state.ts';
 import type { OpenArgument, Opened } from './protocol.ts';
 import { StoreError, type StoreOptions } from './types.ts';
 
-export class Disk {
+export class DiskHealth {
   readonly #reserveBytes: number;
   readonly #folder: string;
   readonly #log: Logger;

@@ -8,7 +8,7 @@ import type { StoreLimits } from './limits.ts';
 import type { Operation } from './protocol.ts';
 import type { Room } from './types.ts';
 
-export interface UpkeepParts {
+export interface HousekeepingParts {
   bootId: string;
   clock: Clock;
   limits: StoreLimits;
@@ -16,13 +16,13 @@ export interface UpkeepParts {
   operate(operation: Operation): Promise<void>;
 }
 
-export class Upkeep {
-  readonly #parts: UpkeepParts;
+export class Housekeeping {
+  readonly #parts: HousekeepingParts;
   readonly #hasAges: boolean;
   #isUnderWay: boolean = false;
   #hasTooOld: boolean = false;
 
-  constructor(parts: UpkeepParts) {
+  constructor(parts: HousekeepingParts) {
     this.#parts = parts;
     this.#hasAges = Object.values(parts.limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
   }

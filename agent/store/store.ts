@@ -7,7 +7,6 @@
  * (I2, I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
-import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { GapReason } from '../../shared/record.ts';
@@ -16,17 +15,16 @@ import { NO_ROOM_TAKEN, noRoom } from './admission.ts';
 import type { Batch } from './batch.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { decodeRecords, decodeState } from './decode.ts';
-import { Disk } from './disk-health.ts';
+import { DiskHealth } from './disk-health.ts';
 import type { DiskState } from './disk-state.ts';
 import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
 import type { SessionItem } from './file/session-items.ts';
-import { Upkeep } from './housekeeping.ts';
+import { Housekeeping } from './housekeeping.ts';
 import { DEFAULT_LIMITS, type Durability, limitsOf, type StoreLimits } from './limits.ts';
-import type { CommitResult, EncodedStreamState, Operation } from './protocol.ts';
-import { retried } from './retry.ts';
+import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
+import { StoreFile } from './store-file.ts';
 import { Tally } from './tally.ts';
-import { openThread, type StoreThread } from './thread.ts';
 import {
   type Acceptance,
   type Appended,
@@ -37,7 +35,7 @@ import {
   type NewRecord,
   type Settled,
   type StoredRecord,
-  StoreError,
+  type StoreError,
   type StoreOptions,
   type StoreStats,
   type StreamGap,
@@ -47,35 +45,28 @@ import {
 const TIDY_EVERY_MS = 1000;
 
 export class Store implements Service {
-  readonly #file: string;
   readonly #limits: StoreLimits;
-  readonly #disk: Disk;
+  readonly #disk: DiskHealth;
   readonly #clock: Clock;
-  readonly #entropy: Entropy;
   readonly #log: Logger;
   readonly #queue: CommitQueue;
   readonly #evicted: Evicted;
+  readonly #file: StoreFile;
   readonly #commitListeners: Array<(committed: CommittedRange[]) => void> = [];
   readonly #gapListeners: Array<(gaps: StreamGap[]) => void> = [];
   readonly #reopenListeners: Array<() => void> = [];
-  readonly #stopping = new AbortController();
   readonly #epochs: Epochs;
-  readonly #upkeep: Upkeep;
+  readonly #housekeeping: Housekeeping;
   #initialStreams: EncodedStreamState[] = [];
   #sessions: SessionItem[] | null = null;
-  /** Null while the file is not open. */
-  #thread: StoreThread | null = null;
   readonly #failureListeners = new Set<() => void>();
-  #reopening: Promise<void> = Promise.resolve();
   #tidyTimer: Timer | null = null;
   #room = NO_ROOM_TAKEN;
   readonly #tally = new Tally();
 
   constructor(options: StoreOptions) {
-    this.#file = options.file;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#clock = options.clock;
-    this.#entropy = options.entropy;
     this.#log = options.log;
     this.#evicted = new Evicted(options.clock, options.log);
     this.#queue = new CommitQueue(options.clock, (batch) => this.#commit(batch));
@@ -83,8 +74,17 @@ export class Store implements Service {
     const offsetMs = Math.round(clock.wallMs() - clock.monoMs());
     this.#epochs = new Epochs({ bootId, offsetMs, quality: 'unsynchronised' });
     const operate = (operation: Operation): Promise<void> => this.#operate(operation);
-    this.#upkeep = new Upkeep({ bootId, clock, limits: this.#limits, operate });
-    this.#disk = new Disk(options);
+    this.#housekeeping = new Housekeeping({ bootId, clock, limits: this.#limits, operate });
+    this.#disk = new DiskHealth(options);
+    this.#file = new StoreFile({
+      ...options,
+      limits: this.#limits,
+      disk: this.#disk,
+      epochClock: () => this.#epochs.clock,
+      onOpened: (opened) => this.#opened(opened),
+      onReopened: () => this.#reopened(),
+      onFailed: (error) => this.#failed(error),
+    });
   }
 
   /**
@@ -93,19 +93,7 @@ export class Store implements Service {
    * has the file, or a newer version wrote it.
    */
   async start(): Promise<void> {
-    try {
-      await this.#open().catch((error: StoreError) => {
-        if (error.disk !== 'disk-full') throw error;
-        this.#disk.failed(error);
-        // Now without the reserve.
-        return this.#open();
-      });
-      this.#queue.open();
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== 'failed') throw error;
-      this.#disk.failed(error);
-      this.#reopening = this.#reopen(null);
-    }
+    if (await this.#file.open()) this.#queue.open();
     this.#tidyTimer = this.#clock.every(TIDY_EVERY_MS, () => this.#tidy());
   }
 
@@ -143,7 +131,7 @@ export class Store implements Service {
       settled(refusal, 0);
     } else if (durability.kind === 'interval') {
       this.#queue.hold(record, size, durability.intervalMs, alongside, settled);
-    } else if (durability.kind === 'memory' && !this.#thread) {
+    } else if (durability.kind === 'memory' && !this.#file.isOpen) {
       this.#queue.keep(record, size, alongside, settled);
     } else {
       this.#queue.append(record, size, alongside, settled);
@@ -182,11 +170,7 @@ export class Store implements Service {
     last: number,
     maxBytes: number,
   ): Promise<StoredRecord[]> {
-    const thread = this.#thread;
-    if (!thread) throw this.#notOpen();
-    const result = await thread
-      .call('read', { epoch, stream, first, last, maxBytes })
-      .catch((error: StoreError) => this.#fail(thread, error));
+    const result = await this.#file.call('read', { epoch, stream, first, last, maxBytes });
     return decodeRecords(result);
   }
 
@@ -232,12 +216,12 @@ export class Store implements Service {
    */
   setClock(clock: EnvelopeClock): void {
     for (const epoch of this.#epochs.setClock(clock)) {
-      if (this.#thread) void this.#operate({ kind: 'clock', epoch, clock });
+      if (this.#file.isOpen) void this.#operate({ kind: 'clock', epoch, clock });
     }
   }
 
   stats(): Promise<StoreStats> {
-    return this.#tally.stats(this.#file);
+    return this.#tally.stats(this.#file.path);
   }
 
   /**
@@ -277,7 +261,7 @@ export class Store implements Service {
 
   /** Whether the file is open: what is committed now is on its way to the disk. */
   get isOpen(): boolean {
-    return this.#thread !== null;
+    return this.#file.isOpen;
   }
 
   /** Called at each failure, until what is returned is called. */
@@ -296,51 +280,42 @@ export class Store implements Service {
 
   /** Commits what is queued, then closes the file. What was acknowledged and could not be written is said. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
     this.#tidyTimer?.cancel();
-    await this.#reopening;
+    await this.#file.endReopening();
     await this.#queue.flush();
-    await this.#reopening;
+    await this.#file.endReopening();
     for (const { stream, records } of this.#queue.lossWindows())
       this.#log.error({ event: 'store.lost', stream, records, state: this.#disk.state });
-    const thread = this.#thread;
-    this.#thread = null;
-    if (thread) await thread.call('close', null).finally(() => thread.end());
-    this.#queue.end(this.#notOpen());
+    await this.#file.close();
+    this.#queue.end(this.#file.notOpen());
   }
 
   /** Null when the record may come in. Some may also come while the file is being opened again. */
   #refusal(stream: string, size: number, durability: Durability): StoreError | null {
     const waits = this.#disk.lastError !== null && this.#queue.mayWait(stream, size, durability);
-    if (this.#stopping.signal.aborted || !(this.#thread || waits)) return this.#notOpen();
+    if (this.#file.isStopping || !(this.#file.isOpen || waits)) return this.#file.notOpen();
     const diskRefusal = durability.kind === 'memory' ? null : this.#disk.refusal;
     return diskRefusal ?? noRoom(this.#limits, this.#room, stream, this.#queue.bytes + size);
   }
 
-  #notOpen(): StoreError {
-    return this.#disk.notOpen(this.#stopping.signal.aborted);
-  }
-
   #operate(operation: Operation, isUrgent = false): Promise<void> {
-    const done = this.#stopping.signal.aborted
-      ? Promise.reject(this.#notOpen())
+    const done = this.#file.isStopping
+      ? Promise.reject(this.#file.notOpen())
       : this.#queue.operate(operation, isUrgent);
     // The caller was told that it need not wait.
     done.catch(() => undefined);
     return done;
   }
 
-  /** Null when the thread failed. */
+  /** Null when the file failed. */
   async #commit(batch: Batch): Promise<CommitResult | null> {
-    const thread = this.#thread;
-    if (!thread) return null;
     const records = batch.columns();
     const startedMs = this.#clock.monoMs();
     // Held records are kept for another try: then the thread gets a copy.
     const transfer = batch.held ? [] : [records.payloads.buffer, records.numbers.buffer];
-    const result = await thread
+    const result = await this.#file
       .call('commit', { records, operations: [...batch.operations] }, transfer)
-      .catch((error: StoreError) => this.#failed(thread, error));
+      .catch(() => null); // Everybody who waits was told by the failure itself.
     if (!result) return null;
     this.#tally.committed(result, this.#clock.monoMs() - startedMs);
     this.#committed(result);
@@ -349,7 +324,8 @@ export class Store implements Service {
 
   #committed({ appended, gaps, endedEpochs, hasTooOld, room }: CommitResult): void {
     this.#room = room;
-    this.#upkeep.committed(hasTooOld);
+    if (appended.length > 0) this.#file.proven();
+    this.#housekeeping.committed(hasTooOld);
     this.#epochs.ended(endedEpochs);
     if (appended.length > 0) for (const listener of this.#commitListeners) listener(appended);
     if (gaps.length === 0) return;
@@ -357,64 +333,36 @@ export class Store implements Service {
     for (const listener of this.#gapListeners) listener(gaps);
   }
 
-  #fail(thread: StoreThread, error: StoreError): never {
-    this.#failed(thread, error);
-    throw error;
-  }
-
-  /** The thread has ended: refuses what is queued, keeps the rest, and goes on under a new epoch. */
-  #failed(thread: StoreThread, error: StoreError): null {
-    if (this.#thread !== thread) return null;
-    this.#thread = null;
-    this.#disk.failed(error);
+  /** Refuses what is queued and keeps the rest, to go on under a new epoch. */
+  #failed(error: StoreError): void {
     for (const listener of this.#failureListeners) listener();
     this.#queue.failed(error);
     this.#log.error({ event: 'store.failed', error: error.message, epoch: this.epoch });
-    this.#reopening = this.#reopen(thread);
-    return null;
   }
 
-  async #reopen(ended: StoreThread | null): Promise<void> {
-    await ended?.end();
-    const isOpen = await retried(() => this.#open(), {
-      clock: this.#clock,
-      signal: this.#stopping.signal,
-      onError: (error, pauseMs) => this.#disk.stillFails(error, pauseMs),
-    });
-    if (!isOpen) return;
-    for (const listener of this.#reopenListeners) listener();
-    this.#queue.open();
-  }
-
-  async #open(): Promise<void> {
-    const suffix = Buffer.from(this.#entropy.bytes(4)).toString('hex');
-    const { thread, opened } = await openThread({
-      file: this.#file,
-      suffix,
-      clock: this.#epochs.clock,
-      limits: this.#limits,
-      ...this.#disk.forOpening(),
-    });
-    this.#thread = thread;
+  #opened(opened: Opened): void {
     this.#initialStreams = opened.streams;
     this.#sessions ??= opened.sessions;
     this.#tally.opened(opened);
     this.#room = opened.room;
     this.#epochs.opened(opened);
-    this.#disk.opened(opened);
+  }
+
+  #reopened(): void {
+    for (const listener of this.#reopenListeners) listener();
+    this.#queue.open();
   }
 
   #tidy(): void {
-    const thread = this.#thread;
-    if (!thread) return;
+    if (!this.#file.isOpen) return;
     const { isIdle } = this.#queue;
-    thread.call('tidy', { isIdle }).then(
+    this.#file.call('tidy', { isIdle }).then(
       ({ writtenBytes, hasRoom }) => {
         this.#tally.wrote(writtenBytes);
-        if (this.#thread === thread) this.#disk.inspected(hasRoom);
+        this.#disk.inspected(hasRoom);
       },
-      (error: StoreError) => this.#failed(thread, error),
+      () => undefined, // The failure itself has told everybody.
     );
-    this.#upkeep.tick(isIdle, this.#room);
+    this.#housekeeping.tick(isIdle, this.#room);
   }
 }

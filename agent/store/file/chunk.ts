@@ -27,6 +27,20 @@ export interface ChunkRecord {
   payload: Uint8Array;
 }
 
+/** What is known of a chunk without unpacking it. */
+export interface ChunkHead {
+  first: number;
+  last: number;
+  /** Monotonic time of its newest record. */
+  monoMs: number;
+  /** Sum of `recordBytes` over its records. */
+  bytes: number;
+}
+
+export interface Chunk extends ChunkHead {
+  body: Uint8Array;
+}
+
 /**
  * Most records in a chunk, and most bytes of payload unless one record has more: bounds what a read or an
  * eviction touches (I10).

@@ -2,22 +2,8 @@
  * Where the chunks of one (epoch, stream) are: in the file, or, for a stream that is never written, in
  * memory.
  */
-import { CHUNK_RECORDS_MAX } from './chunk.ts';
+import { CHUNK_RECORDS_MAX, type Chunk, type ChunkHead } from './chunk.ts';
 import type { Statements } from './statements.ts';
-
-/** What is known of a chunk without unpacking it. */
-export interface ChunkHead {
-  first: number;
-  last: number;
-  /** Monotonic time of its newest record. */
-  monoMs: number;
-  /** Sum of `recordBytes` over its records. */
-  bytes: number;
-}
-
-export interface Chunk extends ChunkHead {
-  body: Uint8Array;
-}
 
 export interface Chunks {
   /** Takes a copy of the body. */

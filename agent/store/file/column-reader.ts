@@ -11,7 +11,7 @@ interface KnownWord {
   bytes: number;
 }
 
-export class Reading {
+export class ColumnReader {
   readonly #maxBytes: number;
   readonly #words = new Map<string, KnownWord>();
   readonly #numbers: number[] = [];

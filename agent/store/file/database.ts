@@ -16,14 +16,14 @@ import type { Damage } from '../salvage/set-aside.ts';
 import type { Acceptance, CommittedRange } from '../types.ts';
 import {
   CHUNK_BYTES_MAX,
+  type Chunk,
   type ChunkColumns,
   ChunkDamage,
   type ChunkId,
   decodeColumns,
   encodeChunk,
 } from './chunk.ts';
-import type { Chunk } from './chunks.ts';
-import { Reading } from './column-reader.ts';
+import { ColumnReader } from './column-reader.ts';
 import { Eviction, logBytes } from './eviction.ts';
 import { openFile, pragmaNumber } from './open-file.ts';
 import { packsOf } from './packs.ts';
@@ -109,7 +109,7 @@ export class BufferDatabase {
    * Those of a chunk that is damaged are left out.
    */
   read({ epoch, stream: name, first, last, maxBytes }: ReadRange): ReadResult {
-    const reading = new Reading(maxBytes);
+    const reading = new ColumnReader(maxBytes);
     const stream = this.#streams.get(epoch, name);
     for (const chunk of stream?.chunks.overlapping(first, last) ?? []) {
       const columns = stream && this.#columnsOf(stream, chunk);

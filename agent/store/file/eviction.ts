@@ -7,7 +7,7 @@
 import { limitsOf, nextVictim, type StoreLimits } from '../limits.ts';
 import type { CommitResult } from '../protocol.ts';
 import type { Room } from '../types.ts';
-import type { ChunkHead } from './chunks.ts';
+import type { ChunkHead } from './chunk.ts';
 import type { Statements } from './statements.ts';
 import type { Stream, Streams } from './streams.ts';
 

@@ -2,7 +2,7 @@
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { Gap } from '../../../shared/record.ts';
-import type { Chunk, ChunkHead } from './chunks.ts';
+import type { Chunk, ChunkHead } from './chunk.ts';
 
 export interface EpochRow {
   name: string;

@@ -5,8 +5,8 @@
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap, GapReason } from '../../../shared/record.ts';
+import type { Chunk } from '../file/chunk.ts';
 import { ChunkDamage, decodeChunk } from '../file/chunk.ts';
-import type { Chunk } from '../file/chunks.ts';
 import type { SessionItem, SessionItemKind } from '../file/session-items.ts';
 import { recordBytes } from '../types.ts';
 
