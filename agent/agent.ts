@@ -15,7 +15,7 @@ import { agentRoutes } from './admin/status.ts';
 import { deviceFilePath } from './broker/access/device-file.ts';
 import { Devices } from './broker/access/devices.ts';
 import { Broker } from './broker/broker.ts';
-import { createIntake, type Intake } from './broker/intake.ts';
+import { Intake } from './broker/intake.ts';
 import type { ListenerOptions } from './broker/listeners/listener.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
@@ -194,7 +194,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
     name,
     filters: topics,
   }));
-  const intake = createIntake({ store, streams, clock, log: log('intake') });
+  const intake = new Intake({ store, streams, clock, log: log('intake') });
   const devices = new Devices({ file: deviceFilePath(config.data_dir), clock, log: log('broker') });
   const { sessions: kept } = config.broker;
   const sessions = new Sessions({
@@ -231,7 +231,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
       maxUnsentBytes: config.broker.max_unsent_bytes,
     },
     localTopics: config.broker.local_topics,
-    intake: intake.take,
+    intake: (publish, settled) => intake.take(publish, settled),
     clock,
     entropy,
     log: log('broker'),

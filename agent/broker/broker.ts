@@ -9,28 +9,22 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Aedes, AedesOptions, Client, PublishPacket, Subscription } from 'aedes';
+import { Aedes, type AedesOptions, type Client, type Subscription } from 'aedes';
 import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { SessionItem } from '../store/file/session-items.ts';
 import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
 import { limitPackets } from './aedes/packet-limit.ts';
-import { attentiveAedes } from './aedes/skip-unheard.ts';
+import { skipUnheard } from './aedes/skip-unheard.ts';
 import { StoredSubscriptions } from './aedes/stored-subscriptions.ts';
-import { limitUnanswered } from './aedes/unacknowledged-limit.ts';
+import { limitUnacknowledged } from './aedes/unacknowledged-limit.ts';
 import { type Listener, type ListenerOptions, openListener } from './listeners/listener.ts';
 import type { BrokerOptions, BrokerStats } from './options.ts';
 import { publishOwnerlessWills } from './ownerless-wills.ts';
-import { Acknowledger } from './qos/puback-batcher.ts';
-import { PublishUnderWay, Repetitions } from './qos/qos1-duplicates.ts';
-import { ExactlyOnce } from './qos/qos2.ts';
+import { PublishPath } from './publish-path.ts';
 import { ConnectRate } from './rates/connect-rate.ts';
-import { PublishRate } from './rates/publish-rate.ts';
-import { TopicRules } from './rates/topic-limits.ts';
-import { type RefusalReason, Refusals } from './refusals.ts';
-
-type Done = (error?: Error | null) => void;
+import { TopicLimits } from './rates/topic-limits.ts';
+import { Refusals } from './refusals.ts';
 
 /**
  * A client that lost its connection with the agent's end has so long to come back before its will is
@@ -41,11 +35,6 @@ const EXPIRE_EVERY_MS = 60_000;
 /** A client that takes nothing at all for so long is ended. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
-/**
- * Where a publish goes that is refused and cannot be answered: a topic of the broker's own, without content.
- */
-const NOWHERE = '$headgate/refused';
-
 export class Broker implements Service {
   readonly #options: BrokerOptions;
   readonly #log: Logger;
@@ -55,28 +44,26 @@ export class Broker implements Service {
   readonly #gate: Gate;
   readonly #arrivals = new WeakMap<Client, Arrival>();
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
-  readonly #topics: TopicRules;
+  readonly #topics: TopicLimits;
   readonly #connectRate: ConnectRate;
-  readonly #publishRate: PublishRate;
-  /** Publishes being stored, and who waits for them to be over. */
-  #intakes = 0;
-  #onIdle: (() => void) | null = null;
-  readonly #repetitions = new Repetitions((publish, error) => this.#settledQos1(publish, error));
-  readonly #acknowledger = new Acknowledger();
+  readonly #publishPath: PublishPath;
   readonly #timers: Timer[] = [];
-  #exactlyOnce: ExactlyOnce | null = null;
   #storedSubscriptions: StoredSubscriptions | null = null;
   #listeners: Listener[] = [];
-  #published = 0;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#refusals = new Refusals(options.clock, options.log);
     this.#gate = new Gate(options);
-    this.#topics = new TopicRules(options);
+    this.#topics = new TopicLimits(options);
     this.#connectRate = new ConnectRate(options.limits, options.clock);
-    this.#publishRate = new PublishRate(options.limits, options.clock);
+    this.#publishPath = new PublishPath({
+      options,
+      gate: this.#gate,
+      topics: this.#topics,
+      refusals: this.#refusals,
+    });
     const aedesOptions: AedesOptions = {
       persistence: options.sessions,
       connectTimeout: options.limits.connectTimeoutMs,
@@ -101,7 +88,7 @@ export class Broker implements Service {
           },
         );
       },
-      authorizePublish: (client, packet, done) => this.#authorizePublish(client, packet, done),
+      authorizePublish: (client, packet, done) => this.#publishPath.authorize(client, packet, done),
       authorizeSubscribe: (client, subscription, done) =>
         done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
       authorizeForward: (client, packet) =>
@@ -111,7 +98,7 @@ export class Broker implements Service {
       concurrency: 0,
       drainTimeout: DRAIN_TIMEOUT_MS,
     };
-    this.#aedes = attentiveAedes(aedesOptions, options.sessions.audience);
+    this.#aedes = skipUnheard(new Aedes(aedesOptions), options.sessions.subscribedTopics);
     this.#aedes.on('clientError', (client, error) => this.#logEnded(client, error));
     this.#aedes.on('connectionError', (client, error) => this.#logEnded(client, error));
     // An 'error' that nobody listens to would end the process.
@@ -124,7 +111,7 @@ export class Broker implements Service {
   async start(): Promise<void> {
     await this.#options.sessions.restore();
     await this.#aedes.listen();
-    this.#exactlyOnce = new ExactlyOnce(this.#aedes);
+    this.#publishPath.start(this.#aedes);
     this.#storedSubscriptions = new StoredSubscriptions(this.#aedes);
     const { limits, clock, log, sessions } = this.#options;
     this.#timers.push(
@@ -166,10 +153,7 @@ export class Broker implements Service {
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     for (const connection of this.#connections) connection.destroy();
     await Promise.all(closed);
-    await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-      if (this.#intakes === 0) resolve();
-    });
+    await this.#publishPath.idle();
     await this.#options.sessions.flush();
   }
 
@@ -181,7 +165,7 @@ export class Broker implements Service {
   stats(): BrokerStats {
     return {
       connections: this.#connections.size,
-      published: this.#published,
+      published: this.#publishPath.published,
       refused: this.#refusals.total,
       refusals: this.#refusals.byReason(),
       deviceFile: this.#options.devices.state,
@@ -212,10 +196,10 @@ export class Broker implements Service {
     connection.once('close', () => {
       this.#connections.delete(connection);
       this.#gate.forget(client);
-      this.#publishRate.forget(client);
+      this.#publishPath.forget(client);
       if (!client.clean && client.id !== null) this.#options.sessions.disconnected(client.id);
     });
-    limitUnanswered(client);
+    limitUnacknowledged(client);
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
     );
@@ -253,60 +237,6 @@ export class Broker implements Service {
     return false;
   }
 
-  #authorizePublish(client: Client | null, packet: PublishPacket, done: Done): void {
-    if (!client) {
-      // Only aedes' own clearing of wills after a stalled heartbeat comes without a client.
-      done(new Error('a will of nobody'));
-      return;
-    }
-    const reason = this.#topics.refusal(packet.topic);
-    if (reason !== null || !this.#gate.mayPublish(client, packet.topic)) {
-      this.#refusePublish(client, packet, reason ?? 'publish-not-allowed', done);
-      return;
-    }
-    const isLocal = this.#topics.isLocal(packet.topic);
-    const admission = this.#publishRate.admit(client, packet);
-    if (admission === 'now') this.#admitted(client, packet, isLocal, done);
-    else if (admission === 'wait') {
-      this.#publishRate.wait(client, () => this.#admitted(client, packet, isLocal, done));
-    } else {
-      this.#refusals.add('publish-rate', { device: client.id });
-      end(client, done, 'published too fast for too long');
-    }
-  }
-
-  #admitted(client: Client, packet: PublishPacket, isLocal: boolean, done: Done): void {
-    if (isLocal) {
-      done(null);
-      return;
-    }
-    this.#intakes += 1;
-    this.#take(client, packet, done);
-  }
-
-  #settledQos1(publish: PublishUnderWay, error: Error | null): void {
-    const { client, packet, done } = publish;
-    const { audience } = this.#options.sessions;
-    if (error || packet.retain || audience.listensTo(packet.topic)) {
-      this.#acknowledger.flush(client);
-      this.#settled(client, packet, error, done);
-      return;
-    }
-    this.#acknowledger.acknowledge(publish);
-    this.#countSettled();
-  }
-
-  #settled(client: Client, packet: PublishPacket, error: Error | null, done: Done): void {
-    if (error) this.#refuseLate(client, packet, error, done);
-    else done(null);
-    this.#countSettled();
-  }
-
-  #countSettled(): void {
-    this.#intakes -= 1;
-    if (this.#intakes === 0) this.#onIdle?.();
-  }
-
   /**
    * Ends the connection of a client that does not take what it is sent. A session that is kept goes on
    * without it.
@@ -319,84 +249,7 @@ export class Broker implements Service {
     return false;
   }
 
-  /** The record is not known to be durable. */
-  #refuseLate(client: Client, packet: PublishPacket, error: Error, done: Done): void {
-    const { topic, qos } = packet;
-    this.#refusals.add('intake-failed', { device: client.id, topic, error: errorText(error) });
-    // QoS 0 expects no acknowledgement, so there is none to withhold.
-    if (qos === 0) done(null);
-    else end(client, done, 'the record is not durable');
-  }
-
-  /**
-   * Topics that begin with `$` are the broker's own, and what is published there goes nowhere: acknowledged,
-   * because one stray publish should not end a device's connection [MQTT-3.3.5-2], never recorded, counted.
-   * QoS 0 that is not allowed is dropped. Anything else ends the connection: MQTT 3.1.1 has no negative
-   * acknowledgement.
-   */
-  #refusePublish(client: Client, packet: PublishPacket, reason: RefusalReason, done: Done): void {
-    this.#refusals.add(reason, { device: client.id, topic: packet.topic });
-    const isDropped = reason === 'reserved-topic' || (reason === 'publish-not-allowed' && packet.qos === 0);
-    if (!isDropped) {
-      end(client, done, `publish refused: ${reason}`);
-      return;
-    }
-    // An error would end the connection, and no word at all would stop it: it goes on as what nobody
-    // receives.
-    Object.assign(packet, { topic: NOWHERE, payload: Buffer.alloc(0), retain: false });
-    done(null);
-  }
-
-  #take(client: Client, packet: PublishPacket, done: Done): void {
-    const { messageId, qos } = packet;
-    // A will has no packet id, and nobody repeats it.
-    if (messageId === undefined || qos === 0) {
-      this.#store(client, packet, null, (error) => this.#settled(client, packet, error, done));
-    } else if (qos === 1) {
-      const publish = new PublishUnderWay(client, packet, messageId, done);
-      if (this.#repetitions.isRepetition(publish)) return;
-      this.#store(client, packet, null, (error) => this.#repetitions.over(publish, error));
-    } else {
-      if (!this.#exactlyOnce) throw new Error('a publish before the start');
-      const store = (session: SessionItem | null): Promise<void> =>
-        new Promise((resolve, reject) => {
-          this.#store(client, packet, session, (error) => (error ? reject(error) : resolve()));
-        });
-      const settled = (error: Error | null): void => this.#settled(client, packet, error, done);
-      this.#exactlyOnce.take(client, packet, messageId, store).then(() => settled(null), settled);
-    }
-  }
-
-  #store(
-    client: Client,
-    { topic, payload, qos, dup }: PublishPacket,
-    session: SessionItem | null,
-    settled: (error: Error | null) => void,
-  ): void {
-    const publish = {
-      device: client.id,
-      topic,
-      payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
-      qos,
-      retransmitted: dup === true,
-      session,
-    };
-    this.#options.intake(publish, (error) => {
-      if (!error) this.#published += 1;
-      settled(error);
-    });
-  }
-
   #logEnded(client: Client, error: Error): void {
     this.#log.debug({ event: 'broker.client_error', device: client.id ?? '', error: errorText(error) });
   }
-}
-
-/**
- * Ends the connection without an acknowledgement. The error alone would do it in aedes 1.2.0; the socket is
- * destroyed here because newer versions answer MQTT 5 clients with a reason code instead and keep them.
- */
-function end(client: Client, done: Done, reason: string): void {
-  client.conn.destroy();
-  done(new Error(reason));
 }

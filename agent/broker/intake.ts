@@ -15,24 +15,17 @@ export interface Publish {
   qos: 0 | 1 | 2;
   /** The device set DUP: it may have sent this before, and an earlier one may be in the buffer. */
   retransmitted: boolean;
-  /** What of its session has to become durable with the record. */
+  /** An item of the client's session that becomes durable with the record. */
   session: SessionItem | null;
 }
 
 export interface IntakeCounters {
   records: number;
   bytes: number;
-  /** Not taken: the store refused or failed. */
+  /** Publishes that the store refused, or failed to store. */
   failed: number;
   /** Of `records`, those with DUP set. */
   retransmitted: number;
-}
-
-export interface Intake {
-  /** Tells `settled` when the record is durable (I1), or why it is not known to be. */
-  take(publish: Publish, settled: (error: Error | null) => void): void;
-  /** By stream. */
-  counters(): Map<string, IntakeCounters>;
 }
 
 interface Destination {
@@ -51,48 +44,61 @@ export interface IntakeOptions {
   log: Logger;
 }
 
-export function createIntake({ store, streams, clock, log }: IntakeOptions): Intake {
-  const counters = new Map<string, IntakeCounters>(
-    streams.map(({ name }) => [name, { records: 0, bytes: 0, failed: 0, retransmitted: 0 }]),
-  );
-  log.info({ event: 'intake.streams', streams });
+export class Intake {
+  readonly #store: IntakeOptions['store'];
+  readonly #streams: IntakeOptions['streams'];
+  readonly #clock: Clock;
+  /** By stream. */
+  readonly #counters: Map<string, IntakeCounters>;
+  /** By topic: devices publish to few topics, again and again. */
+  readonly #destinations = new Map<string, Destination>();
 
-  /** Devices publish to few topics, again and again. */
-  const known = new Map<string, Destination>();
+  constructor({ store, streams, clock, log }: IntakeOptions) {
+    this.#store = store;
+    this.#streams = streams;
+    this.#clock = clock;
+    this.#counters = new Map(
+      streams.map(({ name }) => [name, { records: 0, bytes: 0, failed: 0, retransmitted: 0 }]),
+    );
+    log.info({ event: 'intake.streams', streams });
+  }
 
-  const destinationOf = (topic: string): Destination => {
-    const before = known.get(topic);
-    if (before) return before;
-    const stream = streams.find(({ filters }) => filters.some((filter) => topicMatches(filter, topic)));
-    const counted = stream && counters.get(stream.name);
+  /** Calls `settled` when the record is durable (I1), or with the reason why it is not known to be. */
+  take(publish: Publish, settled: (error: Error | null) => void): void {
+    const { stream, counted } = this.#destinationOf(publish.topic);
+    const { retransmitted } = publish;
+    const record = recordOf(publish, stream, this.#clock.monoMs());
+    // The callback keeps the size and not the record: thousands of records wait for one commit, and garbage
+    // that lives so long is expensive to collect.
+    const bytes = recordBytes(record);
+    this.#store.submit(record, publish.session, (error) => {
+      if (error) {
+        counted.failed += 1;
+      } else {
+        counted.records += 1;
+        counted.bytes += bytes;
+        if (retransmitted) counted.retransmitted += 1;
+      }
+      settled(error);
+    });
+  }
+
+  /** By stream. */
+  counters(): ReadonlyMap<string, IntakeCounters> {
+    return this.#counters;
+  }
+
+  #destinationOf(topic: string): Destination {
+    const known = this.#destinations.get(topic);
+    if (known) return known;
+    const stream = this.#streams.find(({ filters }) => filters.some((filter) => topicMatches(filter, topic)));
+    const counted = stream && this.#counters.get(stream.name);
     if (!counted) throw new Error(`no stream takes topic ${topic}; the policy must have one that takes "#"`);
-    if (known.size >= TOPICS_KNOWN_MAX) known.clear();
+    if (this.#destinations.size >= TOPICS_KNOWN_MAX) this.#destinations.clear();
     const destination = { stream: stream.name, counted };
-    known.set(topic, destination);
+    this.#destinations.set(topic, destination);
     return destination;
-  };
-
-  return {
-    take(publish, settled) {
-      const { stream, counted } = destinationOf(publish.topic);
-      const { retransmitted } = publish;
-      const record = recordOf(publish, stream, clock.monoMs());
-      // The record itself is not kept until then: thousands wait for one commit, and what lives that long is
-      // dear to collect.
-      const bytes = recordBytes(record);
-      store.submit(record, publish.session, (error) => {
-        if (error) {
-          counted.failed += 1;
-        } else {
-          counted.records += 1;
-          counted.bytes += bytes;
-          if (retransmitted) counted.retransmitted += 1;
-        }
-        settled(error);
-      });
-    },
-    counters: () => counters,
-  };
+  }
 }
 
 function recordOf({ device, topic, payload }: Publish, stream: string, monoMs: number): NewRecord {

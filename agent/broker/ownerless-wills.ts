@@ -8,12 +8,12 @@ import { errorText } from '../../shared/log.ts';
 import type { Gate } from './access/gate.ts';
 import type { BrokerOptions } from './options.ts';
 import type { Will } from './persistence/sessions.ts';
-import type { TopicRules } from './rates/topic-limits.ts';
+import type { TopicLimits } from './rates/topic-limits.ts';
 import type { RefusalReason, Refusals } from './refusals.ts';
 
 export interface WillRules {
   gate: Gate;
-  topics: TopicRules;
+  topics: TopicLimits;
   refusals: Refusals;
 }
 

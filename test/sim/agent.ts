@@ -2,7 +2,7 @@
  * One run of an agent, as agent/agent.ts wires it: intake, forwarder, senders, routing, holds and the way of
  * the receipts are the real ones on a virtual clock; the buffer, the network and the clouds are the world's.
  */
-import { createIntake, type Intake } from '../../agent/broker/intake.ts';
+import { Intake } from '../../agent/broker/intake.ts';
 import { ReceiptTracker } from '../../agent/downlink/receipt-tracker.ts';
 import { Sender } from '../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
@@ -89,7 +89,7 @@ export function startAgent(options: AgentOptions): Agent {
     filters: topics,
   }));
   void begin(options, { holds, forwarder, routing });
-  return { clock, buffer, routing, holds, intake: createIntake({ store: buffer, streams, clock, log }) };
+  return { clock, buffer, routing, holds, intake: new Intake({ store: buffer, streams, clock, log }) };
 }
 
 /** In the order of agent/agent.ts: the holds are in force before the first envelope. */

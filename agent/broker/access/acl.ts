@@ -14,29 +14,35 @@ export interface AclRule {
 const DEFAULT_RULES: readonly AclRule[] = [{ allow: 'both', topic: 'devices/%u/#' }];
 
 /** The rules of one connection. */
-export interface Acl {
-  mayPublish(topic: string): boolean;
-  /** Whether one rule allows every topic that `filter` can match. */
-  maySubscribe(filter: string): boolean;
-  /** Whether a message on `topic` may be delivered: rules can change while a subscription stays. */
-  mayReceive(topic: string): boolean;
-}
+export class Acl {
+  readonly #publish: readonly string[];
+  readonly #subscribe: readonly string[];
 
-/** `username` and `clientId` must be free of wildcards: they become part of topic filters. */
-export function createAcl(rules: readonly AclRule[], who: { username: string; clientId: string }): Acl {
-  const filters = (what: AclRule['allow']): string[] =>
-    (rules.length === 0 ? DEFAULT_RULES : rules)
-      .filter(({ allow }) => allow === what || allow === 'both')
-      .map(({ topic }) =>
-        topic.replaceAll(/%[uc]/g, (mark) => (mark === '%u' ? who.username : who.clientId)),
-      );
-  const publish = filters('publish');
-  const subscribe = filters('subscribe');
-  return {
-    mayPublish: (topic) => publish.some((filter) => topicMatches(filter, topic)),
-    maySubscribe: (asked) => subscribe.some((allowed) => filterCovers(allowed, asked)),
-    mayReceive: (topic) => subscribe.some((filter) => topicMatches(filter, topic)),
-  };
+  /** `username` and `clientId` must be free of wildcards: they become part of topic filters. */
+  constructor(rules: readonly AclRule[], who: { username: string; clientId: string }) {
+    const filters = (allowed: AclRule['allow']): string[] =>
+      (rules.length === 0 ? DEFAULT_RULES : rules)
+        .filter(({ allow }) => allow === allowed || allow === 'both')
+        .map(({ topic }) =>
+          topic.replaceAll(/%[uc]/g, (mark) => (mark === '%u' ? who.username : who.clientId)),
+        );
+    this.#publish = filters('publish');
+    this.#subscribe = filters('subscribe');
+  }
+
+  mayPublish(topic: string): boolean {
+    return this.#publish.some((filter) => topicMatches(filter, topic));
+  }
+
+  /** Whether one rule allows every topic that `filter` can match. */
+  maySubscribe(filter: string): boolean {
+    return this.#subscribe.some((allowed) => filterCovers(allowed, filter));
+  }
+
+  /** Whether a message on `topic` may be delivered: rules can change while a subscription stays. */
+  mayReceive(topic: string): boolean {
+    return this.#subscribe.some((filter) => topicMatches(filter, topic));
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
 import type { Logger } from '../../../shared/log.ts';
 import type { RefusalReason } from '../refusals.ts';
-import { type Acl, createAcl } from './acl.ts';
+import { Acl } from './acl.ts';
 import type { CertificateName } from './certificate-name.ts';
 import type { Devices } from './devices.ts';
 import { Logins } from './logins.ts';
@@ -143,7 +143,7 @@ export class Gate {
     const device = this.#devices.get(name);
     if (!device) return isAnonymousAllowed;
     if (device.disabled || !isClientIdOf(name, clientId)) return false;
-    return createAcl(this.#devices.rulesOf(name), { username: name, clientId }).mayPublish(topic);
+    return new Acl(this.#devices.rulesOf(name), { username: name, clientId }).mayPublish(topic);
   }
 
   #allows(client: Client, ask: (acl: Acl) => boolean): boolean {
@@ -153,7 +153,7 @@ export class Gate {
     if (!device) return true;
     if (!this.#devices.get(device.name)) return false;
     if (!session.acl || session.revision !== this.#devices.revision) {
-      session.acl = createAcl(this.#devices.rulesOf(device.name), { username: device.name, clientId });
+      session.acl = new Acl(this.#devices.rulesOf(device.name), { username: device.name, clientId });
       session.revision = this.#devices.revision;
       session.publishes.clear();
     }

@@ -1,10 +1,10 @@
-/** aedes, which asks first whether anybody on the gateway listens (audience.ts). */
-import { Aedes, type AedesOptions, type Client } from 'aedes';
+/** aedes delivers a publish only when its topic has a subscriber on the gateway (subscribed-topics.ts). */
+import type { Aedes, Client } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
-import type { Audience } from './subscribed-topics.ts';
+import type { SubscribedTopics } from './subscribed-topics.ts';
 
-// It would keep a Buffer of each packet id there can be, 7 MB of them; that an id is made when it is written
-// does not show.
+// mqtt-packet would keep a Buffer for each possible packet id, 7 MB in all. Writing an id anew costs nothing that
+// shows.
 writeToStream.cacheNumbers = false;
 
 type Done = (error?: Error) => void;
@@ -21,36 +21,33 @@ interface Called {
   unsubscribe(topic: string, deliver: object, done?: Done): void;
 }
 
-/** @returns an aedes that counts subscriptions in `audience` and delivers only to where there is one. */
-export function attentiveAedes(options: AedesOptions, audience: Audience): Aedes {
-  const aedes = new Aedes(options);
+/** Makes `aedes` count subscriptions in `subscribedTopics` and deliver only to topics with a subscriber. Returns it. */
+export function skipUnheard(aedes: Aedes, subscribedTopics: SubscribedTopics): Aedes {
   const { publish, subscribe, unsubscribe } = aedes as unknown as Called;
-  // A client may send two UNSUBSCRIBEs at once; its subscription is over once.
+  // A client may send two UNSUBSCRIBEs at once; its subscription ends once.
   const live = new WeakSet<object>();
-  const attentive: Called = {
+  const replaced: Called = {
     publish(packet, client, done) {
-      // Without a client it is aedes' own, for itself; a retained one is for readers to come.
-      const isForNobody =
-        typeof client === 'object' && client !== null && !packet.retain && !audience.listensTo(packet.topic);
-      if (isForNobody) {
-        done?.();
-      } else if (typeof client === 'object' && client !== null) {
-        // Whoever publishes must not wait for whoever reads: one reader that is stuck would stop all of them.
-        publish.call(aedes, packet, client, () => undefined);
-        done?.();
-      } else {
+      // A packet without a client is one of aedes' own; a retained one is for subscribers to come.
+      const isOfClient = typeof client === 'object' && client !== null;
+      if (!isOfClient) {
         publish.call(aedes, packet, client, done);
+        return;
       }
+      // The publisher does not wait for its subscribers: one that is stuck would stop all publishers.
+      if (packet.retain || subscribedTopics.matches(packet.topic))
+        publish.call(aedes, packet, client, () => undefined);
+      done?.();
     },
     subscribe(topic, deliver, done) {
       live.add(deliver);
-      audience.add(topic);
+      subscribedTopics.add(topic);
       subscribe.call(aedes, topic, deliver, done);
     },
     unsubscribe(topic, deliver, done) {
-      if (live.delete(deliver)) audience.remove(topic);
+      if (live.delete(deliver)) subscribedTopics.remove(topic);
       unsubscribe.call(aedes, topic, deliver, done);
     },
   };
-  return Object.assign(aedes, attentive);
+  return Object.assign(aedes, replaced);
 }

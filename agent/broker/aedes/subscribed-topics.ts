@@ -20,7 +20,7 @@ const { QlobberTrue }: { QlobberTrue: new (options: object) => Matcher } = creat
 /** Topics whose answer is remembered (I10). */
 const TOPICS_KNOWN_MAX = 10_000;
 
-export class Audience {
+export class SubscribedTopics {
   /** How many subscriptions have the filter. */
   readonly #filters = new Map<string, number>();
   readonly #matcher = new QlobberTrue({
@@ -53,7 +53,7 @@ export class Audience {
   }
 
   /** Whether a publish to the topic may have a reader here. */
-  listensTo(topic: string): boolean {
+  matches(topic: string): boolean {
     if (this.#filters.size === 0) return false;
     const before = this.#known.get(topic);
     if (before !== undefined) return before;

@@ -11,7 +11,7 @@ const PACKETS_MAX = 1000;
 const BYTES_MAX = 2 ** 20;
 
 /** Call before the client has read anything. */
-export function limitUnanswered(client: Client): void {
+export function limitUnacknowledged(client: Client): void {
   const { conn } = client;
   const answer: unknown = Reflect.get(client, '_nextBatch');
   const parser: unknown = Reflect.get(client, '_parser');

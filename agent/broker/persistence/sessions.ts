@@ -10,7 +10,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { topicMatches } from '../../../shared/policy/topic-filter.ts';
 import type { SessionItem } from '../../store/file/session-items.ts';
-import { Audience } from '../aedes/subscribed-topics.ts';
+import { SubscribedTopics } from '../aedes/subscribed-topics.ts';
 import { Dropped, type DropReason } from './dropped.ts';
 import type { OutgoingPacket } from './held-message.ts';
 import { MemoryPersistence } from './memory-persistence.ts';
@@ -55,7 +55,7 @@ export interface SessionsOptions {
 
 export class Sessions extends MemoryPersistence {
   /** Subscriptions of sessions that are kept, and, by the broker's hand, of clients that are here. */
-  readonly audience = new Audience();
+  readonly subscribedTopics = new SubscribedTopics();
   readonly #store: SessionStore;
   readonly #log: SessionLog;
   readonly #clock: Clock;
@@ -113,7 +113,7 @@ export class Sessions extends MemoryPersistence {
       if (client !== '') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {
         case 'subscription':
-          this.audience.add(key);
+          this.subscribedTopics.add(key);
           await super.addSubscriptions({ id: client }, [{ topic: key, qos: found.qos }]);
           break;
         case 'retained':
@@ -216,7 +216,7 @@ export class Sessions extends MemoryPersistence {
   ): Promise<void> {
     await super.addSubscriptions(client, subs);
     for (const { topic, qos } of subs) {
-      if (!this.#log.has('subscription', client.id, topic)) this.audience.add(topic);
+      if (!this.#log.has('subscription', client.id, topic)) this.subscribedTopics.add(topic);
       this.#log.put('subscription', client.id, topic, () => ({ qos }));
     }
     await this.#log.flushIfPossible();
@@ -311,7 +311,7 @@ export class Sessions extends MemoryPersistence {
   }
 
   #forgetSubscription({ id }: ClientOf, topic: string): void {
-    if (this.#log.has('subscription', id, topic)) this.audience.remove(topic);
+    if (this.#log.has('subscription', id, topic)) this.subscribedTopics.remove(topic);
     this.#log.delete('subscription', id, topic);
   }
 

@@ -13,7 +13,7 @@ import type { PublishUnderWay } from './qos1-duplicates.ts';
 const PUBACK = [0x40, 0x02];
 const PUBACK_BYTES = 4;
 
-export class Acknowledger {
+export class PubackBatcher {
   readonly #waiting = new Map<Client, PublishUnderWay[]>();
   #isScheduled: boolean = false;
 

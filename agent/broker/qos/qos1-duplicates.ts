@@ -28,7 +28,7 @@ export class PublishUnderWay {
   /** Of the same client. */
   older: PublishUnderWay | null = null;
   newer: PublishUnderWay | null = null;
-  /** Repetitions that wait for it. */
+  /** Qos1Duplicates that wait for it. */
   repetitions: PublishUnderWay[] | null = null;
 
   constructor(
@@ -47,7 +47,7 @@ export class PublishUnderWay {
 /** Told once for each publish that was taken. */
 type Settled = (publish: PublishUnderWay, error: Error | null) => void;
 
-export class Repetitions {
+export class Qos1Duplicates {
   readonly #settled: Settled;
   /** By client, the newest of what is being committed. */
   readonly #newest = new Map<string, PublishUnderWay>();
@@ -59,10 +59,10 @@ export class Repetitions {
   }
 
   /**
-   * False when the publish has to be stored, and {@link over} to be called after. True when it repeats an
+   * False when the publish has to be stored, and {@link settle} to be called after. True when it repeats an
    * earlier one: it is settled with that.
    */
-  isRepetition(publish: PublishUnderWay): boolean {
+  joinOrRegister(publish: PublishUnderWay): boolean {
     if (publish.packet.dup && this.#joins(publish)) return true;
     const { id } = publish.client;
     const older = this.#newest.get(id);
@@ -75,7 +75,7 @@ export class Repetitions {
   }
 
   /** The publish is durable, or failed: so are its repetitions. */
-  over(publish: PublishUnderWay, error: Error | null): void {
+  settle(publish: PublishUnderWay, error: Error | null): void {
     this.#unlink(publish);
     if (!error && publish.client.conn.destroyed) this.#remember(publish);
     this.#settled(publish, error);

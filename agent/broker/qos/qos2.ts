@@ -18,7 +18,7 @@ interface IncomingPackets {
   incomingGetPacket(client: Client, packet: PublishPacket): Promise<unknown>;
 }
 
-export class ExactlyOnce {
+export class Qos2 {
   readonly #incoming: IncomingPackets;
   /**
    * Commits under way by packet id. A session that outlives its connection is known by its client id, another

@@ -9,26 +9,26 @@ import type { RefusalReason } from '../refusals.ts';
 /** Good topics that are remembered: devices publish to few, again and again (I10). */
 const TOPICS_KNOWN_MAX = 10_000;
 
-export interface TopicLimits {
+export interface TopicBounds {
   maxTopicBytes: number;
   maxTopicLevels: number;
   /** Of one client. */
   maxSubscriptions: number;
 }
 
-export interface TopicRulesOptions {
-  limits: TopicLimits;
+export interface TopicLimitsOptions {
+  limits: TopicBounds;
   /** Filters of topics that stay between devices. */
   localTopics: readonly string[];
 }
 
-export class TopicRules {
-  readonly #limits: TopicLimits;
+export class TopicLimits {
+  readonly #limits: TopicBounds;
   readonly #localTopics: readonly string[];
   /** Whether it stays here, of topics that are good. */
   readonly #good = new Map<string, boolean>();
 
-  constructor({ limits, localTopics }: TopicRulesOptions) {
+  constructor({ limits, localTopics }: TopicLimitsOptions) {
     this.#limits = limits;
     this.#localTopics = localTopics;
   }

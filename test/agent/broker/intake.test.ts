@@ -3,7 +3,7 @@
 import { promisify } from 'node:util';
 import { connectAsync, type MqttClient } from 'mqtt';
 import t from 'tap';
-import { createIntake } from '../../../agent/broker/intake.ts';
+import { Intake } from '../../../agent/broker/intake.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { bufferFile, contents, refusingAt, storeOn } from '../store/fixture.ts';
@@ -21,7 +21,7 @@ t.test('the first stream with a matching filter takes the publish', async (t) =>
     limits: refusingAt(2 ** 20, ['alarm', 'telemetry']),
   });
   await store.start();
-  const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
+  const intake = new Intake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
   const publish = {
     device: 'd',
     payload: Buffer.from('12345'),
@@ -29,7 +29,7 @@ t.test('the first stream with a matching filter takes the publish', async (t) =>
     retransmitted: false,
     session: null,
   } as const;
-  const take = promisify(intake.take);
+  const take = promisify(intake.take.bind(intake));
   await take({ ...publish, topic: 'x/alarm' });
   await take({ ...publish, topic: 'plant/1/alarm/high', retransmitted: true });
   await take({ ...publish, topic: 'plant/1/temp' });
@@ -52,8 +52,8 @@ t.test('the first stream with a matching filter takes the publish', async (t) =>
 t.test(`${DEVICES} devices × ${PUBLISHES} QoS 1 publishes are in the store exactly once`, async (t) => {
   const { store } = storeOn(bufferFile(testDir(t)));
   await store.start();
-  const intake = createIntake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
-  const { broker, port } = await startBroker(intake.take);
+  const intake = new Intake({ store, streams: STREAMS, clock: systemClock, log: SILENT });
+  const { broker, port } = await startBroker((publish, settled) => intake.take(publish, settled));
   const clients = await Promise.all(
     Array.from({ length: DEVICES }, (_, d) =>
       connectAsync(`mqtt://127.0.0.1:${port}`, { clientId: `dev-${d}`, protocolVersion: 4 }),

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type Device, editDeviceFile } from '../../../agent/broker/access/device-file.ts';
 import { Devices } from '../../../agent/broker/access/devices.ts';
-import { createIntake, type Publish } from '../../../agent/broker/intake.ts';
+import { Intake, type Publish } from '../../../agent/broker/intake.ts';
 import type { Sessions } from '../../../agent/broker/persistence/sessions.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
@@ -52,7 +52,7 @@ async function life(t: Test, dir: string, world: World): Promise<Life> {
   const taken: Publish[] = [];
   const refused: LogLine[] = [];
   const streams = [{ name: 'telemetry', filters: ['#'] }];
-  const intake = createIntake({ store, streams, clock: systemClock, log: SILENT });
+  const intake = new Intake({ store, streams, clock: systemClock, log: SILENT });
   let endGrace: () => void = () => t.fail('no wills were waited for');
   const clock: Clock = {
     ...systemClock,

@@ -1,6 +1,6 @@
 /** One life of a broker whose sessions are on a real store. */
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
-import { createIntake, type Publish } from '../../../../agent/broker/intake.ts';
+import { Intake, type Publish } from '../../../../agent/broker/intake.ts';
 import type { SessionLimits, Sessions } from '../../../../agent/broker/persistence/sessions.ts';
 import type { Store } from '../../../../agent/store/store.ts';
 import { type Clock, systemClock } from '../../../../shared/clock.ts';
@@ -26,7 +26,7 @@ export async function life(
   await store.start();
   const sessions = sessionsOn(store, limits);
   const streams = [{ name: 'telemetry', filters: ['#'] }];
-  const intake = createIntake({ store, streams, clock: systemClock, log: SILENT });
+  const intake = new Intake({ store, streams, clock: systemClock, log: SILENT });
   const taken: Publish[] = [];
   const { broker, port } = await startBroker(
     (publish, settled) =>

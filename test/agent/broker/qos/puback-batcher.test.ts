@@ -2,7 +2,7 @@
 import { Duplex } from 'node:stream';
 import type { Client } from 'aedes';
 import t from 'tap';
-import { Acknowledger } from '../../../../agent/broker/qos/puback-batcher.ts';
+import { PubackBatcher } from '../../../../agent/broker/qos/puback-batcher.ts';
 import { PublishUnderWay } from '../../../../agent/broker/qos/qos1-duplicates.ts';
 import { heldIntake, startBroker, until } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from '../raw-client.ts';
@@ -44,7 +44,7 @@ t.test('a client that does not take its acknowledgements is not read from until 
     },
   });
   const client = { id: 'slow', conn } as unknown as Client;
-  const acknowledger = new Acknowledger();
+  const acknowledger = new PubackBatcher();
   const gone: number[] = [];
   for (const messageId of [1, 258]) {
     const packet = { cmd: 'publish', topic: 't', payload: '', qos: 1, dup: false, retain: false } as const;

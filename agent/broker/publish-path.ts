@@ -1,0 +1,207 @@
+/**
+ * The way of a PUBLISH: topic rules, the device's rules, its rate, then the durable intake, then its
+ * acknowledgement. aedes calls {@link PublishPath.authorize} before it acknowledges, so the record is durable
+ * when the PUBACK or PUBREC leaves (I1). MQTT 3.1.1 has no negative acknowledgement: a record that cannot be
+ * stored ends the connection, and the device sends it again.
+ */
+import type { Aedes, Client, PublishPacket } from 'aedes';
+import { errorText } from '../../shared/log.ts';
+import type { SessionItem } from '../store/file/session-items.ts';
+import type { Gate } from './access/gate.ts';
+import type { BrokerOptions } from './options.ts';
+import { PubackBatcher } from './qos/puback-batcher.ts';
+import { PublishUnderWay, Qos1Duplicates } from './qos/qos1-duplicates.ts';
+import { Qos2 } from './qos/qos2.ts';
+import { PublishRate } from './rates/publish-rate.ts';
+import type { TopicLimits } from './rates/topic-limits.ts';
+import type { RefusalReason, Refusals } from './refusals.ts';
+
+type Done = (error?: Error | null) => void;
+
+/** The topic of a refused publish that is acknowledged all the same: one of the broker's own, without content. */
+const REFUSED_TOPIC = '$headgate/refused';
+
+export interface PublishPathParts {
+  options: BrokerOptions;
+  gate: Gate;
+  topics: TopicLimits;
+  refusals: Refusals;
+}
+
+export class PublishPath {
+  readonly #options: BrokerOptions;
+  readonly #gate: Gate;
+  readonly #topics: TopicLimits;
+  readonly #refusals: Refusals;
+  readonly #rate: PublishRate;
+  readonly #qos1Duplicates = new Qos1Duplicates((publish, error) => this.#settledQos1(publish, error));
+  readonly #pubacks = new PubackBatcher();
+  #qos2: Qos2 | null = null;
+  /** Publishes being stored. */
+  #underWay = 0;
+  #onIdle: (() => void) | null = null;
+  #published = 0;
+
+  constructor({ options, gate, topics, refusals }: PublishPathParts) {
+    this.#options = options;
+    this.#gate = gate;
+    this.#topics = topics;
+    this.#refusals = refusals;
+    this.#rate = new PublishRate(options.limits, options.clock);
+  }
+
+  /** Call once, when aedes has its persistence. */
+  start(aedes: Aedes): void {
+    this.#qos2 = new Qos2(aedes);
+  }
+
+  /** Publishes recorded since start. */
+  get published(): number {
+    return this.#published;
+  }
+
+  /** Resolves when no publish is being stored. */
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#underWay === 0) resolve();
+    });
+  }
+
+  /** The connection of the client is over. */
+  forget(client: Client): void {
+    this.#rate.forget(client);
+  }
+
+  /** `done` with an error ends the connection without an acknowledgement. */
+  authorize(client: Client | null, packet: PublishPacket, done: Done): void {
+    if (!client) {
+      // aedes clears wills after a stalled heartbeat by a publish without a client; nothing else comes so.
+      done(new Error('a publish without a client'));
+      return;
+    }
+    const reason = this.#topics.refusal(packet.topic);
+    if (reason !== null || !this.#gate.mayPublish(client, packet.topic)) {
+      this.#refuse(client, packet, reason ?? 'publish-not-allowed', done);
+      return;
+    }
+    const isLocal = this.#topics.isLocal(packet.topic);
+    const admission = this.#rate.admit(client, packet);
+    if (admission === 'now') this.#admitted(client, packet, isLocal, done);
+    else if (admission === 'wait') {
+      this.#rate.wait(client, () => this.#admitted(client, packet, isLocal, done));
+    } else {
+      this.#refusals.add('publish-rate', { device: client.id });
+      end(client, done, 'published too fast for too long');
+    }
+  }
+
+  #admitted(client: Client, packet: PublishPacket, isLocal: boolean, done: Done): void {
+    if (isLocal) {
+      done(null);
+      return;
+    }
+    this.#underWay += 1;
+    this.#take(client, packet, done);
+  }
+
+  #take(client: Client, packet: PublishPacket, done: Done): void {
+    const { messageId, qos } = packet;
+    // A will has no packet id and is never repeated.
+    if (messageId === undefined || qos === 0) {
+      this.#store(client, packet, null, (error) => this.#settled(client, packet, error, done));
+    } else if (qos === 1) {
+      const publish = new PublishUnderWay(client, packet, messageId, done);
+      if (this.#qos1Duplicates.joinOrRegister(publish)) return;
+      this.#store(client, packet, null, (error) => this.#qos1Duplicates.settle(publish, error));
+    } else {
+      if (!this.#qos2) throw new Error('a publish before the start');
+      const store = (session: SessionItem | null): Promise<void> =>
+        new Promise((resolve, reject) => {
+          this.#store(client, packet, session, (error) => (error ? reject(error) : resolve()));
+        });
+      const settled = (error: Error | null): void => this.#settled(client, packet, error, done);
+      this.#qos2.take(client, packet, messageId, store).then(() => settled(null), settled);
+    }
+  }
+
+  #store(
+    client: Client,
+    { topic, payload, qos, dup }: PublishPacket,
+    session: SessionItem | null,
+    settled: (error: Error | null) => void,
+  ): void {
+    const publish = {
+      device: client.id,
+      topic,
+      payload: typeof payload === 'string' ? Buffer.from(payload) : payload,
+      qos,
+      retransmitted: dup === true,
+      session,
+    };
+    this.#options.intake(publish, (error) => {
+      if (!error) this.#published += 1;
+      settled(error);
+    });
+  }
+
+  #settledQos1(publish: PublishUnderWay, error: Error | null): void {
+    const { client, packet, done } = publish;
+    const { subscribedTopics } = this.#options.sessions;
+    if (error || packet.retain || subscribedTopics.matches(packet.topic)) {
+      this.#pubacks.flush(client);
+      this.#settled(client, packet, error, done);
+      return;
+    }
+    this.#pubacks.acknowledge(publish);
+    this.#countSettled();
+  }
+
+  #settled(client: Client, packet: PublishPacket, error: Error | null, done: Done): void {
+    if (error) this.#refuseLate(client, packet, error, done);
+    else done(null);
+    this.#countSettled();
+  }
+
+  #countSettled(): void {
+    this.#underWay -= 1;
+    if (this.#underWay === 0) this.#onIdle?.();
+  }
+
+  /** The record is not known to be durable. */
+  #refuseLate(client: Client, packet: PublishPacket, error: Error, done: Done): void {
+    const { topic, qos } = packet;
+    this.#refusals.add('intake-failed', { device: client.id, topic, error: errorText(error) });
+    // QoS 0 expects no acknowledgement, so there is none to withhold.
+    if (qos === 0) done(null);
+    else end(client, done, 'the record is not durable');
+  }
+
+  /**
+   * A publish to a topic that begins with `$` is acknowledged, counted and dropped: those topics are the
+   * broker's own, and one stray publish should not end a device's connection [MQTT-3.3.5-2]. A QoS 0 publish
+   * that the device may not make is dropped too. Every other refusal ends the connection: MQTT 3.1.1 has no
+   * negative acknowledgement.
+   */
+  #refuse(client: Client, packet: PublishPacket, reason: RefusalReason, done: Done): void {
+    this.#refusals.add(reason, { device: client.id, topic: packet.topic });
+    const isDropped = reason === 'reserved-topic' || (reason === 'publish-not-allowed' && packet.qos === 0);
+    if (!isDropped) {
+      end(client, done, `publish refused: ${reason}`);
+      return;
+    }
+    // An error would end the connection, and without an answer aedes would stop: the packet goes on without
+    // content to a topic without subscribers.
+    Object.assign(packet, { topic: REFUSED_TOPIC, payload: Buffer.alloc(0), retain: false });
+    done(null);
+  }
+}
+
+/**
+ * Ends the connection without an acknowledgement. The error alone would do it in aedes 1.2.0; the socket is
+ * destroyed here because newer versions answer MQTT 5 clients with a reason code instead and keep them.
+ */
+function end(client: Client, done: Done, reason: string): void {
+  client.conn.destroy();
+  done(new Error(reason));
+}
