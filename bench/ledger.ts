@@ -6,10 +6,11 @@
 import { join } from 'node:path';
 import pg from 'pg';
 import { openJetStreamLedger } from '../router/ledger/jetstream/engine.ts';
-import type { Ledger, LedgerEntry } from '../router/ledger/ledger.ts';
+import type { Ledger } from '../router/ledger/ledger.ts';
 import { openPostgresLedger } from '../router/ledger/postgres/engine.ts';
 import { absorb, EMPTY_STREAM, type StreamState } from '../router/ledger/rules/rules.ts';
 import { openSqliteLedger } from '../router/ledger/sqlite/engine.ts';
+import type { LedgerEntry } from '../router/ledger/types.ts';
 import { systemClock } from '../shared/clock.ts';
 import { IntervalSet } from '../shared/interval-set.ts';
 import { createLogger } from '../shared/log.ts';

@@ -8,7 +8,7 @@ import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { bytesText, printable, table } from './format.ts';
 import { fail, printJson, printLine } from './output.ts';
-import { withUpkeep } from './with-ledger.ts';
+import { withMaintenance } from './with-ledger.ts';
 
 interface FilterFlags {
   source?: string;
@@ -27,8 +27,8 @@ export async function list(config: RouterConfig, flags: FilterFlags & { limit?: 
   const limit = wholeNumber(flags.limit ?? '');
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
   if (limit === null) return fail(`--limit ${flags.limit}: expected a whole number`, EXIT.usage);
-  return withUpkeep(config, async (upkeep) => {
-    const heads = await upkeep.deadLetterHeads(filter, limit);
+  return withMaintenance(config, async (maintenance) => {
+    const heads = await maintenance.deadLetterHeads(filter, limit);
     if (flags.json) {
       printJson(heads);
       return EXIT.ok;
@@ -56,8 +56,8 @@ export async function show(
   if (!ENCODINGS.includes(encoding)) {
     return fail(`--encoding ${encoding}: expected one of ${ENCODINGS.join(', ')}`, EXIT.usage);
   }
-  return withUpkeep(config, async (upkeep) => {
-    const letter = await upkeep.loadDeadLetter(id);
+  return withMaintenance(config, async (maintenance) => {
+    const letter = await maintenance.loadDeadLetter(id);
     if (!letter) return fail(`there is no dead letter ${id}`, EXIT.failed);
     const bytes = Buffer.from(letter.bytes);
     if (out !== undefined) {
@@ -74,9 +74,9 @@ export async function show(
 export async function retry(config: RouterConfig, ids: string[], flags: FilterFlags): Promise<number> {
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
-  return withUpkeep(config, async (upkeep, ledger, log) => {
+  return withMaintenance(config, async (maintenance, ledger, log) => {
     const outcomes = { committed: 0, refused: 0, failed: 0 };
-    for await (const { id, outcome, reason } of retryDeadLetters(ledger, upkeep, filter, {
+    for await (const { id, outcome, reason } of retryDeadLetters(ledger, maintenance, filter, {
       clock: systemClock,
       log,
     })) {
@@ -95,8 +95,8 @@ export async function retry(config: RouterConfig, ids: string[], flags: FilterFl
 export async function purge(config: RouterConfig, ids: string[], flags: FilterFlags): Promise<number> {
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
-  return withUpkeep(config, async (upkeep) => {
-    const removed = await upkeep.removeDeadLetters(filter);
+  return withMaintenance(config, async (maintenance) => {
+    const removed = await maintenance.removeDeadLetters(filter);
     if (flags.json) printJson({ removed });
     else printLine(`${removed} removed`);
     return EXIT.ok;

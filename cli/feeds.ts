@@ -35,7 +35,7 @@ export function resetFeed(config: RouterConfig, name: string, to: string): Promi
 
 export function skipRecord(config: RouterConfig, name: string): Promise<Outcome> {
   return withFeed(config, name, async (ledger) => {
-    const [next] = await ledger.read(await ledger.loadCursor(name), 1);
+    const [next] = await ledger.read((await ledger.loadFeedPosition(name)).offset, 1);
     if (!next) return { refused: `${name} has handed over all that the ledger has` };
     await setPosition(config, name, ledger, next.offset);
     const { gateway, epoch, stream, seq, offset } = next;
@@ -60,7 +60,7 @@ async function setPosition(
       await sink.close();
     }
   }
-  await ledger.saveCursor(name, offset);
+  await ledger.resetFeedPosition(name, offset);
 }
 
 async function withFeed(

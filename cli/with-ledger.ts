@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RouterConfig } from '../router/config.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
-import type { LedgerUpkeep } from '../router/ledger/maintenance.ts';
+import type { LedgerMaintenance } from '../router/ledger/maintenance.ts';
 import { openLedger } from '../router/ledger/open.ts';
 import { systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
@@ -26,10 +26,10 @@ export async function withLedger<T>(
 }
 
 /** Runs `work` and says its exit code; fails when there is no ledger. */
-export async function withUpkeep(
+export async function withMaintenance(
   config: RouterConfig,
-  work: (upkeep: LedgerUpkeep, ledger: Ledger, log: Logger) => Promise<number>,
+  work: (maintenance: LedgerMaintenance, ledger: Ledger, log: Logger) => Promise<number>,
 ): Promise<number> {
-  const code = await withLedger(config, (ledger, log) => work(ledger.upkeep, ledger, log));
+  const code = await withLedger(config, (ledger, log) => work(ledger.maintenance, ledger, log));
   return code ?? fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
 }

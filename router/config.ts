@@ -19,9 +19,8 @@ import { ndjsonFeedOptions } from './feeds/sinks/ndjson.ts';
 import { postgresFeedOptions } from './feeds/sinks/postgres.ts';
 import { webhookFeedOptions } from './feeds/sinks/webhook.ts';
 import { jetStreamOptions } from './ledger/jetstream/options.ts';
+import { conflictRules, retentionRules } from './ledger/options.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
-import { retentionRules } from './ledger/retention.ts';
-import { conflictRules } from './ledger/rules/conflict-policy.ts';
 import { receiptsSchema } from './receipts/options.ts';
 import { sourceSchema } from './sources/open.ts';
 

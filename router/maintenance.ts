@@ -1,15 +1,16 @@
 /**
- * The ledger's upkeep in the background: what is past its bound goes, a little at a time, beside the commits.
+ * Looks after the ledger in the background: removes evidence and records past their bounds, a little at a
+ * time, beside the commits.
  */
 import { Counter, type Registry } from 'prom-client';
 import type { Clock } from '../shared/clock.ts';
 import { errorText, type Logger } from '../shared/log.ts';
 import type { Service } from '../shared/service.ts';
-import type { LedgerUpkeep } from './ledger/maintenance.ts';
-import type { RetentionRules } from './ledger/retention.ts';
+import type { LedgerMaintenance } from './ledger/maintenance.ts';
+import type { RetentionRules } from './ledger/rules/retention.ts';
 
-export interface UpkeepOptions {
-  upkeep: LedgerUpkeep;
+export interface MaintenanceOptions {
+  ledger: LedgerMaintenance;
   retention: RetentionRules;
   registry: Registry;
   clock: Clock;
@@ -22,18 +23,14 @@ const PERIOD_MS = 60_000;
 /** Between two steps of the retention: the commits' turn. */
 const PAUSE_MS = 20;
 
-export function createUpkeep(options: UpkeepOptions): Service {
-  return new Upkeep(options);
-}
-
-class Upkeep implements Service {
-  readonly #options: UpkeepOptions;
+export class Maintenance implements Service {
+  readonly #options: MaintenanceOptions;
   readonly #stopping = new AbortController();
   readonly #retained: Counter;
   readonly #failures: Counter;
   #running: Promise<void> = Promise.resolve();
 
-  constructor(options: UpkeepOptions) {
+  constructor(options: MaintenanceOptions) {
     this.#options = options;
     const registers = [options.registry];
     this.#retained = new Counter({
@@ -42,8 +39,8 @@ class Upkeep implements Service {
       registers,
     });
     this.#failures = new Counter({
-      name: 'headgate_router_upkeep_failures_total',
-      help: 'Rounds of the upkeep that the ledger failed; the next one goes on where it ended.',
+      name: 'headgate_router_maintenance_failures_total',
+      help: 'Rounds of maintenance that the ledger failed; the next round goes on where this one ended.',
       registers,
     });
   }
@@ -67,25 +64,25 @@ class Upkeep implements Service {
         await this.#round();
       } catch (error) {
         this.#failures.inc();
-        log.warn({ event: 'upkeep.failed', error: errorText(error) });
+        log.warn({ event: 'maintenance.failed', error: errorText(error) });
       }
       await clock.sleep(periodMs, signal);
     }
   }
 
   async #round(): Promise<void> {
-    const { upkeep, retention, clock, log } = this.#options;
+    const { ledger, retention, clock, log } = this.#options;
     const { signal } = this.#stopping;
     const nowMs = clock.wallMs();
-    await upkeep.expire(nowMs);
+    await ledger.expire(nowMs);
     let left = 0;
     for (let more = true; more && !signal.aborted; ) {
-      const step = await upkeep.retain(retention, nowMs);
+      const step = await ledger.retain(retention, nowMs);
       this.#retained.inc(step.records);
       left += step.records;
       more = step.more;
       if (more) await clock.sleep(PAUSE_MS, signal);
     }
-    if (left > 0) log.info({ event: 'upkeep.retained', records: left });
+    if (left > 0) log.info({ event: 'maintenance.retained', records: left });
   }
 }

@@ -17,7 +17,7 @@ import { openFeed } from './feeds/open.ts';
 import { Ingest, type IngestOptions } from './ingest/ingest.ts';
 import { registerIngest } from './ingest/metrics.ts';
 import { openLedger } from './ledger/open.ts';
-import { createUpkeep } from './maintenance.ts';
+import { Maintenance } from './maintenance.ts';
 import { registerPushers, registerReceipts } from './receipts/metrics.ts';
 import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
@@ -71,11 +71,15 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
-  const { upkeep } = ledger;
-  const { retention } = config;
-  const keeping = createUpkeep({ upkeep, retention, registry, clock, log: log('upkeep') });
+  const maintenance = new Maintenance({
+    ledger: ledger.maintenance,
+    retention: config.retention,
+    registry,
+    clock,
+    log: log('maintenance'),
+  });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [closeLedger, keeping, admin, startTogether(feeds), startTogether(pushers), intake];
+  return [closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), intake];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */

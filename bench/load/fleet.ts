@@ -2,7 +2,8 @@
  * Entries as routers commit them: envelopes of readings from a fleet's gateways, some of them delivered
  * again.
  */
-import type { LedgerEntry } from '../../router/ledger/ledger.ts';
+
+import type { LedgerEntry } from '../../router/ledger/types.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 
 export const GATEWAYS = 50;

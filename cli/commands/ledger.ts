@@ -7,7 +7,7 @@ import { fail, printJson, printLine } from '../output.ts';
 import { askPages } from '../pages.ts';
 import { runConfigured } from '../run-configured.ts';
 
-type Commands = typeof import('../ledger-upkeep.ts');
+type Commands = typeof import('../ledger-maintenance.ts');
 type EraseFlags = Parameters<Commands['erase']>[1];
 
 interface ConfiguredFlags {
@@ -75,7 +75,7 @@ async function configured(
   work: (commands: Commands, config: RouterConfig) => Promise<number>,
 ): Promise<void> {
   const { loadRouterConfig } = await import('../../router/config.ts');
-  const commands = await import('../ledger-upkeep.ts');
+  const commands = await import('../ledger-maintenance.ts');
   process.exitCode = await runConfigured(loadRouterConfig(flags.config), (config) => work(commands, config));
 }
 

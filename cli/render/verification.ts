@@ -1,5 +1,6 @@
 /** `headgate ledger verify`. */
-import type { LedgerVerification } from '../../router/ledger/ledger.ts';
+
+import type { LedgerVerification } from '../../router/ledger/types.ts';
 import { table } from '../format.ts';
 
 const RANGES_SHOWN = 5;

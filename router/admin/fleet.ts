@@ -10,8 +10,9 @@
 
 import type { FleetSummary, GatewayStatus, StreamCompletenessStatus } from '../../shared/admin-api/status.ts';
 import type { StreamKey } from '../../shared/record.ts';
-import type { Ledger, StreamCompleteness } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { type PageQuery, surveyByPages } from '../ledger/paging.ts';
+import type { StreamCompleteness } from '../ledger/types.ts';
 
 const STREAMS_DEFAULT = 1000;
 const STREAMS_MAX = 10_000;

@@ -10,7 +10,8 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
 import type { HoldBackLimits } from './hold-back.ts';
 import { openHoldBackReader } from './hold-back-reader.ts';
 import { FeedLease } from './lease.ts';
@@ -273,7 +274,7 @@ class LedgerFeed implements Feed {
 
   async #save(): Promise<void> {
     if (samePosition(this.#saved, this.#position)) return;
-    if (!(await this.#ledger.moveFeed(this.name, this.#saved, this.#position))) {
+    if (!(await this.#ledger.moveFeedPosition(this.name, this.#saved, this.#position))) {
       throw new Error('the position was set by someone else');
     }
     this.#saved = this.#position;

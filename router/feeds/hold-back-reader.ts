@@ -9,7 +9,8 @@
 import type { Clock } from '../../shared/clock.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { StreamKey } from '../../shared/record.ts';
-import type { FeedPosition, Ledger, LedgerRecord, StreamCompleteness } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FeedPosition, LedgerRecord, StreamCompleteness } from '../ledger/types.ts';
 import { HoldBack, type HoldBackLimits } from './hold-back.ts';
 import type { FeedReader } from './reader.ts';
 

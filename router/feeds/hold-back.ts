@@ -8,7 +8,7 @@
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
-import type { FeedPosition } from '../ledger/ledger.ts';
+import type { FeedPosition } from '../ledger/types.ts';
 
 export interface HoldBackLimits {
   /** Most records that are held at a time; beyond, the stream that has waited longest waits no more (I10). */

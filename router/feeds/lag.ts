@@ -20,7 +20,7 @@ export async function feedLags(
   const { records: head } = await ledger.totals();
   const lags = new Map<string, FeedLag>();
   for (const { name } of feeds) {
-    const offset = await ledger.loadCursor(name);
+    const offset = (await ledger.loadFeedPosition(name)).offset;
     const [first] = head > offset ? await ledger.read(offset, 1) : [];
     const seconds = first ? Math.max(0, clock.wallMs() - first.receivedWallMs) / 1000 : 0;
     lags.set(name, { offset, records: Math.max(0, head - offset), seconds });

@@ -8,7 +8,8 @@
  * was last seen.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
-import type { FeedPosition, Ledger } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FeedPosition } from '../ledger/types.ts';
 
 export interface FeedLeaseOptions {
   feed: string;
@@ -41,7 +42,7 @@ export class FeedLease {
   async claim(): Promise<FeedPosition | null> {
     const { feed, holder, ledger, clock, leaseMs } = this.#options;
     const askedMs = clock.monoMs();
-    const position = await ledger.claimFeed(feed, holder, leaseMs);
+    const position = await ledger.claimFeedPosition(feed, holder, leaseMs);
     this.#validUntilMs = position === null ? 0 : askedMs + leaseMs;
     if (position !== null) {
       this.#timer ??= clock.every(leaseMs / 3, () => {
@@ -60,7 +61,7 @@ export class FeedLease {
     await this.#renewing;
     if (!this.valid()) return;
     this.#validUntilMs = 0;
-    await ledger.releaseFeed(feed, holder);
+    await ledger.releaseFeedPosition(feed, holder);
   }
 
   async #renew(): Promise<void> {

@@ -1,5 +1,6 @@
 /** What a feed reads next, and where it is once that is handed over: one implementation for each order. */
-import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
 
 export interface FeedReader {
   /**

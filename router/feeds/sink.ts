@@ -1,5 +1,6 @@
 /** Where a feed takes its records to: one implementation for each kind of destination. */
-import type { FeedPosition, Ledger, LedgerRecord } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
 
 /** What a write does to the feed's position. */
 export interface Move {

@@ -5,8 +5,9 @@
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { DeadLetter, Ledger } from '../ledger/ledger.ts';
-import type { DeadLetterFilter, LedgerUpkeep } from '../ledger/maintenance.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { DeadLetterFilter, LedgerMaintenance } from '../ledger/maintenance.ts';
+import type { DeadLetter } from '../ledger/types.ts';
 import { Ingest } from './ingest.ts';
 
 export interface RetryOutcome {
@@ -19,11 +20,11 @@ export interface RetryOutcome {
 /** Every dead letter that `filter` finds, the oldest first. Rejects when the ledger cannot be read. */
 export async function* retryDeadLetters(
   ledger: Ledger,
-  upkeep: LedgerUpkeep,
+  maintenance: LedgerMaintenance,
   filter: DeadLetterFilter,
   deps: { clock: Clock; log: Logger },
 ): AsyncGenerator<RetryOutcome> {
-  const heads = await upkeep.deadLetterHeads(filter, Number.MAX_SAFE_INTEGER);
+  const heads = await maintenance.deadLetterHeads(filter, Number.MAX_SAFE_INTEGER);
   let refused: string | null = null;
   const committing = {
     commit: ledger.commit.bind(ledger),
@@ -34,13 +35,13 @@ export async function* retryDeadLetters(
   };
   const ingest = new Ingest({ ledger: committing, ...deps });
   for (const { id } of heads.toReversed()) {
-    const letter = await upkeep.loadDeadLetter(id);
+    const letter = await maintenance.loadDeadLetter(id);
     if (!letter) continue;
     const { source, bytes, authenticatedGateway } = letter;
     refused = null;
     const settlement = await ingest.handler({ source, bytes, authenticatedGateway, deliveryCount: null });
     const outcome = settlement === 'retry' ? 'failed' : refused === null ? 'committed' : 'refused';
-    if (outcome === 'committed') await upkeep.removeDeadLetters({ ids: [id] });
+    if (outcome === 'committed') await maintenance.removeDeadLetters({ ids: [id] });
     yield { id, outcome, reason: refused };
   }
 }

@@ -1,14 +1,14 @@
 /** What an operator is told of a commit, once it stands. */
 import type { SparseLog } from '../../shared/sparse-log.ts';
-import type { CommitResult, LedgerEntry } from './ledger.ts';
 import { rangesOf } from './rules/outcome.ts';
 import type { Absorption } from './rules/rules.ts';
+import type { CommitResult, LedgerEntry } from './types.ts';
 
 /** Ranges named in a line. */
 const RANGES_TOLD_MAX = 10;
 
 /** A conflict (I6), records above the end of their epoch, an end that was announced differently before. */
-export function alert(
+export function logCommit(
   log: SparseLog,
   { envelope, source }: LedgerEntry,
   absorption: Absorption,

@@ -4,27 +4,7 @@
  * with each.
  */
 import { decodeEnvelope, EnvelopeError } from '../../shared/envelope/codec.ts';
-import type { LedgerUpkeep } from './maintenance.ts';
-
-export interface ErasureTarget {
-  device: string;
-  /** Null: of every gateway. */
-  gateway: string | null;
-}
-
-/** One erasure, as the ledger remembers it. */
-export interface Erasure extends ErasureTarget {
-  id: number;
-  /** Who asked for it. */
-  actor: string;
-  startedWallMs: number;
-  /** Null when it did not come to its end: ask for it again. */
-  finishedWallMs: number | null;
-  records: number;
-  /** Versions of records in conflict that had been kept aside. */
-  versions: number;
-  deadLetters: number;
-}
+import type { ErasureTarget } from './types.ts';
 
 /** Ids that one step looks through: `first..last` of each stream. */
 export interface ErasureWindow<Stream> {
@@ -60,18 +40,23 @@ export function* erasureWindows<Stream extends { max: number }>(
   if (small.length > 0) yield { streams: small, first: 1, last: IDS_PER_STEP };
 }
 
+/** What {@link deadLettersOf} asks of a ledger's maintenance. */
+interface DeadLetters {
+  deadLetterHeads(filter: Record<string, never>, limit: number): Promise<readonly { id: number }[]>;
+  loadDeadLetter(id: number): Promise<{ bytes: Uint8Array } | null>;
+}
+
 /** The dead letters that hold a record of the device, as far as they can be read. */
-export async function deadLettersOf(upkeep: LedgerUpkeep, target: ErasureTarget): Promise<number[]> {
-  const heads = await upkeep.deadLetterHeads({}, Number.MAX_SAFE_INTEGER);
+export async function deadLettersOf(letters: DeadLetters, target: ErasureTarget): Promise<number[]> {
   const found: number[] = [];
-  for (const { id } of heads) {
-    const letter = await upkeep.loadDeadLetter(id);
-    if (letter && tells(letter.bytes, target)) found.push(id);
+  for (const { id } of await letters.deadLetterHeads({}, Number.MAX_SAFE_INTEGER)) {
+    const letter = await letters.loadDeadLetter(id);
+    if (letter && holdsRecordOf(letter.bytes, target)) found.push(id);
   }
   return found;
 }
 
-function tells(bytes: Uint8Array, { device, gateway }: ErasureTarget): boolean {
+function holdsRecordOf(bytes: Uint8Array, { device, gateway }: ErasureTarget): boolean {
   try {
     const envelope = decodeEnvelope(bytes);
     if (gateway !== null && envelope.gateway !== gateway) return false;

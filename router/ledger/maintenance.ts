@@ -2,9 +2,8 @@
  * What people and schedules do to a ledger, beside the contract that the data path needs: the second
  * contract, for engines that have it. Everything here runs beside commits, in this process or in another.
  */
-import type { Erasure, ErasureTarget } from './erasure.ts';
-import type { DeadLetter } from './ledger.ts';
-import type { RetentionRules } from './retention.ts';
+import type { RetentionRules } from './rules/retention.ts';
+import type { DeadLetter, Erasure, ErasureTarget } from './types.ts';
 import type { RecordId, Whereabouts } from './whereabouts.ts';
 
 /** Which dead letters: all conditions hold; none means all. */
@@ -37,7 +36,7 @@ export interface Retained {
   more: boolean;
 }
 
-export interface LedgerUpkeep {
+export interface LedgerMaintenance {
   /** The newest first, at most `limit`. */
   deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]>;
   loadDeadLetter(id: number): Promise<StoredDeadLetter | null>;

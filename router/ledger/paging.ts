@@ -7,7 +7,7 @@
  * collation), always the same.
  */
 import type { StreamKey } from '../../shared/record.ts';
-import type { StreamCompleteness } from './ledger.ts';
+import type { StreamCompleteness } from './types.ts';
 
 export interface PageQuery {
   /** Of one gateway alone. Default: of all. */

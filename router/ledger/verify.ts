@@ -4,8 +4,8 @@
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
-import type { LedgerVerification, StreamProblem } from './ledger.ts';
 import { EMPTY_STREAM, type Withdrawn } from './rules/rules.ts';
+import type { LedgerVerification, StreamProblem } from './types.ts';
 
 const PROBLEMS_MAX = 100;
 const RANGES_MAX = 100;

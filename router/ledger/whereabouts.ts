@@ -1,10 +1,10 @@
 /** Which sources brought a record, and what became of it: the answer to "where is this reading?". */
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { GapReason, SeqRange, StreamKey } from '../../shared/record.ts';
-import type { CommitResult, LedgerEntry, Withdrawal } from './ledger.ts';
 import { rangesOf } from './rules/outcome.ts';
-import { causeOf, type RepeatCause } from './rules/repeat-cause.ts';
+import { causeOf } from './rules/repeat-cause.ts';
 import type { StreamState } from './rules/rules.ts';
+import type { CommitResult, LedgerEntry, RepeatCause, Withdrawal } from './types.ts';
 
 export interface RecordId extends StreamKey {
   seq: number;

@@ -1,7 +1,7 @@
 /** What a receipt says, from what any ledger engine can state of its streams (I6). Pure. */
 import { RECEIPT_RANGES_MAX, RECEIPT_STREAMS_MAX, type StreamReceipt } from '../../shared/receipt.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
-import type { StreamCompleteness } from '../ledger/ledger.ts';
+import type { StreamCompleteness } from '../ledger/types.ts';
 
 /** Of one stream: the missing ones come first in what the bound leaves. */
 const GIVEN_UP_MAX = 20;

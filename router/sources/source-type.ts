@@ -3,8 +3,9 @@
  * one line in the table: the schema of router.yaml, its reference and the opening follow from it.
  */
 import type { z } from 'zod';
+import type { CheckpointStore } from '../ledger/checkpoints.ts';
 import type { Receipts } from '../receipts/receipts.ts';
-import type { CheckpointStore, Source, SourceDeps } from './source.ts';
+import type { Source, SourceDeps } from './source.ts';
 
 /** Everything that a source of any type may need. */
 export interface OpeningDeps extends SourceDeps {

@@ -1,6 +1,7 @@
 /** Follows the ledger by offset, as a feed does, and compares what it reads with the generator's log. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Ledger, LedgerRecord } from '../../router/ledger/ledger.ts';
+import type { Ledger } from '../../router/ledger/ledger.ts';
+import type { LedgerRecord } from '../../router/ledger/types.ts';
 import { EPOCH, gatewayName, recordOf, STREAM } from './feed.ts';
 
 const PAGE = 5000;

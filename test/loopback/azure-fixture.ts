@@ -5,9 +5,10 @@ import { azureOptions, openAzurePublisher } from '../../agent/providers/azure/pu
 import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
 import { type AzureCloud, type AzureCloudOptions, createAzureCloud } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
+import type { CheckpointStore } from '../../router/ledger/checkpoints.ts';
 import { eventHubsOptions } from '../../router/sources/event-hubs/options.ts';
 import { EventHubsSource } from '../../router/sources/event-hubs/source.ts';
-import type { CheckpointStore, Delivery, Settlement, Source } from '../../router/sources/source.ts';
+import type { Delivery, Settlement, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
@@ -66,13 +67,13 @@ export function brief(outcome: Outcome): string {
   return 'cause' in outcome ? `${outcome.kind}/${outcome.cause}` : outcome.kind;
 }
 
-export function memoryCheckpoints(shared = false): CheckpointStore & { saved: Map<string, string> } {
+export function memoryCheckpoints(isMultiRouter = false): CheckpointStore & { saved: Map<string, string> } {
   const saved = new Map<string, string>();
   return {
-    shared,
+    isMultiRouter,
     saved,
-    load: (source, key) => Promise.resolve(saved.get(`${source} ${key}`) ?? null),
-    replace: (source, key, from, to) => {
+    loadCheckpoint: (source, key) => Promise.resolve(saved.get(`${source} ${key}`) ?? null),
+    replaceCheckpoint: (source, key, from, to) => {
       if ((saved.get(`${source} ${key}`) ?? null) !== from) return Promise.resolve(false);
       saved.set(`${source} ${key}`, to);
       return Promise.resolve(true);

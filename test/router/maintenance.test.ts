@@ -1,15 +1,16 @@
-/** The ledger's upkeep beside the router. */
+/** The ledger's maintenance in the background of the router. */
 
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { retentionRules } from '../../router/ledger/retention.ts';
+import { retentionRules } from '../../router/ledger/options.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
-import { createUpkeep } from '../../router/maintenance.ts';
+import { Maintenance } from '../../router/maintenance.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 import { entry, seqs } from './ledger/envelopes.ts';
 
 const silent = createLogger({ level: 'silent', levels: {} });
@@ -26,9 +27,8 @@ t.test('what is past its age goes without anything new coming (I10)', async (t) 
   const ledger = await opened(t);
   const letter = { source: 's', reason: 'cbor', detail: '', bytes: Buffer.of(1) };
   await ledger.deadLetter({ ...letter, receivedWallMs: systemClock.wallMs() - 70_000 });
-  const { upkeep } = ledger;
-  const service = createUpkeep({
-    upkeep,
+  const service = new Maintenance({
+    ledger: ledger.maintenance,
     retention: [],
     registry: new Registry(),
     clock: systemClock,
@@ -36,7 +36,7 @@ t.test('what is past its age goes without anything new coming (I10)', async (t) 
     periodMs: 5,
   });
   await service.start();
-  while ((await ledger.deadLetters(10)).length > 0) await systemClock.sleep(5);
+  await until('the old letter leaves', async () => (await ledger.deadLetters(10)).length === 0);
   await service.stop();
 });
 
@@ -44,10 +44,9 @@ t.test('a ledger that is away is said, and looked after when it is back (I9)', a
   const ledger = await opened(t);
   const lines: string[] = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => void lines.push(line) });
-  const { upkeep } = ledger;
   await ledger.close();
-  const service = createUpkeep({
-    upkeep,
+  const service = new Maintenance({
+    ledger: ledger.maintenance,
     retention: [],
     registry: new Registry(),
     clock: systemClock,
@@ -55,23 +54,28 @@ t.test('a ledger that is away is said, and looked after when it is back (I9)', a
     periodMs: 5,
   });
   await service.start();
-  while (lines.length < 2) await systemClock.sleep(5);
+  await until('two rounds have failed', () => lines.length >= 2);
   await service.stop();
-  t.match(JSON.parse(lines[0] ?? ''), { event: 'upkeep.failed', error: /not open/ });
+  t.match(JSON.parse(lines[0] ?? ''), { event: 'maintenance.failed', error: /not open/ });
 });
 
 t.test('records leave by the rules, in steps, and are counted', async (t) => {
   const ledger = await opened(t);
-  const { upkeep } = ledger;
   const oldMs = systemClock.wallMs() - 5 * 86_400_000;
   for (let i = 0; i < 500; i += 1)
     await ledger.commit([entry({ seqs: seqs(i * 10 + 1, i * 10 + 10) }, 'aws', oldMs)]);
   await ledger.commit([entry({ seqs: [5001] }, 'aws', systemClock.wallMs())]);
   const registry = new Registry();
   const retention = retentionRules.parse([{ streams: '*', max_age: '4d' }]);
-  const service = createUpkeep({ upkeep, retention, registry, clock: systemClock, log: silent });
+  const service = new Maintenance({
+    ledger: ledger.maintenance,
+    retention,
+    registry,
+    clock: systemClock,
+    log: silent,
+  });
   await service.start();
-  while ((await ledger.read(0, 10)).length > 1) await systemClock.sleep(5);
+  await until('the old records leave', async () => (await ledger.read(0, 10)).length === 1);
   await service.stop();
   t.match(await registry.metrics(), /^headgate_router_retention_records_total 5000$/m);
   t.match(await ledger.completeness(), [{ completeTo: 5001, withdrawn: { retention: 5000 } }]);

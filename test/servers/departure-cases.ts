@@ -5,8 +5,9 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import type { Test } from 'tap';
 import { decodeArrival } from '../../router/ledger/jetstream/arrival-format.ts';
-import type { Ledger, LedgerEntry } from '../../router/ledger/ledger.ts';
-import { retentionRules } from '../../router/ledger/retention.ts';
+import type { Ledger } from '../../router/ledger/ledger.ts';
+import { retentionRules } from '../../router/ledger/options.ts';
+import type { LedgerEntry } from '../../router/ledger/types.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 
@@ -27,7 +28,7 @@ export async function departureCases(t: Test, { opened, servers }: DepartureSetu
     const kept = before.filter(({ device }) => device !== 'device-1');
     t.equal(before.length, 10 * COMMITS);
     let isErasing = true;
-    const erasing = one.upkeep.erase({ device: 'device-1', gateway: null }, 'ann').finally(() => {
+    const erasing = one.maintenance.erase({ device: 'device-1', gateway: null }, 'ann').finally(() => {
       isErasing = false;
     });
     while (isErasing) {
@@ -63,10 +64,10 @@ export async function departureCases(t: Test, { opened, servers }: DepartureSetu
       await first?.commit([entry({ seqs: [5000] }, 'aws', nowMs)]);
       const rules = retentionRules.parse([{ streams: '*', max_age: '10h' }]);
       const left = await Promise.all(
-        ledgers.map(async ({ upkeep }) => {
+        ledgers.map(async ({ maintenance }) => {
           let records = 0;
           for (let more = true; more; ) {
-            const step = await upkeep.retain(rules, nowMs);
+            const step = await maintenance.retain(rules, nowMs);
             records += step.records;
             more = step.more;
           }

@@ -5,7 +5,8 @@
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
-import type { CommitResult, Ledger } from '../../router/ledger/ledger.ts';
+import type { Ledger } from '../../router/ledger/ledger.ts';
+import type { CommitResult } from '../../router/ledger/types.ts';
 import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
@@ -103,11 +104,11 @@ await t.test('what is larger than a message', async (t) => {
     (await again.deadLetters(5)).map(({ bytes }) => bytes.length),
     [1, 2_500_000],
   );
-  t.match(await again.upkeep.deadLetterHeads({ reason: 'magic' }, 5), [
+  t.match(await again.maintenance.deadLetterHeads({ reason: 'magic' }, 5), [
     { sizeBytes: 1 },
     { sizeBytes: 2_500_000 },
   ]);
-  t.equal(await again.upkeep.removeDeadLetters({}), 2, 'with all their parts');
+  t.equal(await again.maintenance.removeDeadLetters({}), 2, 'with all their parts');
   t.strictSame(await again.deadLetters(5), []);
   t.match(await again.totals(), { deadLetters: 2 });
 });

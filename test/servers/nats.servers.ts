@@ -76,7 +76,7 @@ t.test('a stream has every record once, in order; a repeated batch is dropped by
   const feed = await start();
   await until(() => feed.state().cursor === 35);
   await feed.stop();
-  await ledger.saveCursor('nats', 12);
+  await ledger.resetFeedPosition('nats', 12);
   const again = await start();
   await until(() => again.state().cursor === 35);
   t.equal(again.state().written, 23, 'it did send them again');

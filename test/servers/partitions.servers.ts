@@ -36,7 +36,7 @@ const ENGINES: readonly SharedEngineName[] = ['postgres', 'jetstream'];
 
 /** By router, how many partitions it has. */
 async function parts(ledger: Ledger): Promise<number[]> {
-  const shares = parseShares(await ledger.load('azure', 'headgate/$Default'));
+  const shares = parseShares(await ledger.loadCheckpoint('azure', 'headgate/$Default'));
   return Object.keys(shares.routers).map((router) => ownedBy(shares, router).length);
 }
 

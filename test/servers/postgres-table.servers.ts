@@ -164,7 +164,7 @@ await t.test(
     await feed.stop();
     await query(`DELETE FROM ${table}`);
     // As after a crash between the destination's commit and the ledger's.
-    await ledger.moveFeed('table', at(40), at(10));
+    await ledger.moveFeedPosition('table', at(40), at(10));
     await ledger.commit([entry({ seqs: seqs(41, 45) })]);
     const again = await start();
     await until(() => again.state().cursor === 45);
@@ -173,7 +173,7 @@ await t.test(
       (await query(`SELECT seq::integer FROM ${table} ORDER BY seq`)).map(({ seq }) => seq),
       seqs(41, 45),
     );
-    t.equal(await ledger.loadCursor('table'), 45);
+    t.equal((await ledger.loadFeedPosition('table')).offset, 45);
   },
 );
 
@@ -187,7 +187,7 @@ await t.test('a ledger that was put back: its new records are not skipped', asyn
   const restored = await openSqliteLedger({ file: join(folder, 'restored.db'), clock, log });
   t.teardown(() => restored.close());
   await restored.commit([entry({ seqs: seqs(1, 10) }), entry({ epoch: '2-bb', seqs: seqs(1, 25) })]);
-  await restored.saveCursor('table', 10);
+  await restored.resetFeedPosition('table', 10);
   const sink = sinkOf('restored');
   const again = createFeed({ name: 'table', ledger: restored, sink, clock, entropy, log });
   await again.start();
@@ -233,9 +233,11 @@ await t.test('killed at random while a consumer takes the rows away: each comes 
   };
   for (let life = 0; life <= KILLS; life += 1) {
     const child = spawn(process.execPath, [RUNNER, file, server.url, 'killed'], { stdio: 'inherit' });
-    const before = await ledger.loadCursor('table');
+    const before = (await ledger.loadFeedPosition('table')).offset;
     const mortal = life < KILLS;
-    await until(async () => (await ledger.loadCursor('table')) >= (mortal ? before + 50 : records));
+    await until(
+      async () => (await ledger.loadFeedPosition('table')).offset >= (mortal ? before + 50 : records),
+    );
     await sleep(random.float() * 100);
     if (life % 2 === 0) await take();
     child.kill('SIGKILL');
@@ -272,7 +274,7 @@ await t.test(
     await until(() => second.state().cursor === 6);
     t.strictSame(await rows(), seqs(1, 6));
     t.strictSame([first.state().failures, second.state().failures], [0, 0]);
-    t.equal(await ledger.loadCursor('table'), 6);
+    t.equal((await ledger.loadFeedPosition('table')).offset, 6);
   },
 );
 

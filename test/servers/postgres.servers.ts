@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
+import { retentionRules } from '../../router/ledger/options.ts';
 import { commitEntries } from '../../router/ledger/postgres/commit.ts';
 import { Database } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { dayOf, MIGRATIONS, partitionDays } from '../../router/ledger/postgres/schema.ts';
-import { retentionRules } from '../../router/ledger/retention.ts';
 import { KEEP_FIRST } from '../../router/ledger/rules/conflict-policy.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
@@ -144,8 +144,11 @@ await t.test(
     ]);
     t.match(await ledger.completeness(), [{ records: 2, completeTo: 2, withdrawn: { retention: 0 } }]);
     t.match(await ledger.deadLetters(10), [{ reason: 'cbor', properties: {} }]);
-    t.equal(await ledger.claimFeed('nats', 'router-2', 1000), null, 'the lease goes on');
-    t.match(await ledger.claimFeed('nats', 'router-1', 1000), { offset: 1, progress: Buffer.of(1, 2) });
+    t.equal(await ledger.claimFeedPosition('nats', 'router-2', 1000), null, 'the lease goes on');
+    t.match(await ledger.claimFeedPosition('nats', 'router-1', 1000), {
+      offset: 1,
+      progress: Buffer.of(1, 2),
+    });
     t.match(
       await ledger.commit([entry({ seqs: [2, 3] })]),
       [{ new: 1, conflict: 1 }],
@@ -154,7 +157,11 @@ await t.test(
     t.match(await ledger.read(2, 10), [{ offset: 3, seq: 3 }]);
     t.match(await ledger.verify(), { problemCount: 0, records: 3 });
     const rules = retentionRules.parse([{ streams: '*', max_age: '1d' }]);
-    t.match(await ledger.upkeep.retain(rules, 2 * 86_400_000), { records: 3 }, 'months are left to rows');
+    t.match(
+      await ledger.maintenance.retain(rules, 2 * 86_400_000),
+      { records: 3 },
+      'months are left to rows',
+    );
     t.match(await ledger.verify(), { problemCount: 0, records: 0 });
   },
 );
@@ -217,7 +224,7 @@ await t.test('a day of which everything leaves is dropped as a whole, another is
   const rules = retentionRules.parse([{ streams: 'telemetry', max_age: '4d' }]);
   let left = 0;
   for (let more = true; more; ) {
-    const step = await ledger.upkeep.retain(rules, systemClock.wallMs());
+    const step = await ledger.maintenance.retain(rules, systemClock.wallMs());
     left += step.records;
     more = step.more;
   }

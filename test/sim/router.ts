@@ -5,7 +5,6 @@
  */
 
 import { Ingest } from '../../router/ingest/ingest.ts';
-import type { CommitResult, LedgerEntry, StreamCompleteness } from '../../router/ledger/ledger.ts';
 import { committed, type Judged, nothingCommitted } from '../../router/ledger/rules/outcome.ts';
 import { causeOf, countCause, type Way } from '../../router/ledger/rules/repeat-cause.ts';
 import {
@@ -17,6 +16,7 @@ import {
   judge,
   type StreamState,
 } from '../../router/ledger/rules/rules.ts';
+import type { CommitResult, LedgerEntry, StreamCompleteness } from '../../router/ledger/types.ts';
 import { Receipts } from '../../router/receipts/receipts.ts';
 import type { Answer } from '../../router/sources/https/answer.ts';
 import { Downlink } from '../../router/sources/https/downlink.ts';

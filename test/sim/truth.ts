@@ -3,7 +3,7 @@
  * (disk, clouds, ledger) and never from the code under test, so that a rule broken there shows here.
  */
 import { createHash } from 'node:crypto';
-import type { RepeatCause } from '../../router/ledger/rules/repeat-cause.ts';
+import type { RepeatCause } from '../../router/ledger/types.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';

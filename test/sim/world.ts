@@ -5,7 +5,7 @@
  */
 
 import { limitsOf, type StoreLimits } from '../../agent/store/limits.ts';
-import type { RepeatCause } from '../../router/ledger/rules/repeat-cause.ts';
+import type { RepeatCause } from '../../router/ledger/types.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import { Cloud } from './cloud.ts';

@@ -3,7 +3,7 @@
  * and `id` together are the record id, as the specification wants them for telling repeats.
  */
 import { isUtf8 } from 'node:buffer';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 import { payloadOf, recordTime } from './record-json.ts';
 
 /** Of a batch (JSON Event Format, 4 "JSON Batch Format"): an array of events. */

@@ -10,7 +10,7 @@ import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
 import { brokerAddress } from '../../../shared/mqtt.ts';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 import type { FeedSink } from '../sink.ts';
 import { payloadOf } from './record-json.ts';
 

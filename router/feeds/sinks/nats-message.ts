@@ -4,7 +4,7 @@
  * or a broken line.
  */
 import type { MsgHdrs } from '@nats-io/transport-node';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 import { recordTime } from './record-json.ts';
 
 /** A literal first character keeps records out of `$JS` and `$SYS`, whatever they are called. */

@@ -14,7 +14,7 @@ import type { JetStreamClient } from '@nats-io/jetstream';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 import type { FeedSink } from '../sink.ts';
 import { natsSubject, recordHeaders, SUBJECT_TEMPLATE } from './nats-message.ts';
 

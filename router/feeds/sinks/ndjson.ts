@@ -9,7 +9,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 import type { FeedSink } from '../sink.ts';
 import { recordJson } from './record-json.ts';
 

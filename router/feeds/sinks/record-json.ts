@@ -1,7 +1,7 @@
 /** A record as a JSON object, the same in every feed that speaks JSON. */
 import { isUtf8 } from 'node:buffer';
 import { isoTime } from '../../../shared/clock.ts';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 
 /** Largest instant of a JavaScript Date, ECMA-262 "Time Values and Time Range". */
 const WALL_MS_MAX = 8.64e15;

@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { type Clock, isoTime, wallMsOf } from '../../../shared/clock.ts';
 import { byteSize, duration } from '../../../shared/config/kinds.ts';
 import { packageVersion } from '../../../shared/version.ts';
-import type { LedgerRecord } from '../../ledger/ledger.ts';
+import type { LedgerRecord } from '../../ledger/types.ts';
 import { DeliveryError, type FeedSink } from '../sink.ts';
 import { CLOUD_EVENTS_BATCH, cloudEventJson } from './cloud-event.ts';
 import { HttpPost } from './http-post.ts';

@@ -1,6 +1,6 @@
 /** The records themselves: arrivals in the logs of the gateways' streams, the ones used last in memory. */
 import type { StreamKey, TelemetryRecord } from '../../../shared/record.ts';
-import type { LedgerEntry } from '../ledger.ts';
+import type { LedgerEntry } from '../types.ts';
 import { type Arrival, decodeArrival, encodeArrival } from './arrival-format.ts';
 import type { Blobs, Parts } from './log/blobs.ts';
 import type { Names } from './names.ts';

@@ -5,10 +5,10 @@
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { CommitResult, GatewayContact, LedgerEntry } from '../ledger.ts';
 import { bootClocksOf } from '../rules/boot-clocks.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import { type Absorption, absorb, EMPTY_STREAM, type GivenUp, isContactOnly } from '../rules/rules.ts';
+import type { CommitResult, GatewayContact, LedgerEntry } from '../types.ts';
 import { type ArrivalStore, payloadBytes } from './arrivals.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { Parts } from './log/blobs.ts';

@@ -5,7 +5,7 @@
 
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
-import type { LedgerVerification } from '../ledger.ts';
+import type { LedgerVerification } from '../types.ts';
 import { Verification } from '../verify.ts';
 import type { ArrivalStore } from './arrivals.ts';
 import type { Commit, CommitEntry, Departure } from './log/commit-format.ts';

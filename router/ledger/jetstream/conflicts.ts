@@ -5,7 +5,7 @@
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { StreamKey } from '../../../shared/record.ts';
-import type { LedgerConflict, RecordVersion } from '../ledger.ts';
+import type { LedgerConflict, RecordVersion } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { EvidenceStream } from './evidence.ts';
 import type { HeldVersions } from './held.ts';

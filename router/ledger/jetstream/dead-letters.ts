@@ -4,9 +4,9 @@
  * that count is kept beside.
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
-import type { DeadLetter } from '../ledger.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { cutDetail } from '../sql/dead-letter-columns.ts';
+import type { DeadLetter } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { EvidenceStream } from './evidence.ts';
 import type { Blobs, Packed } from './log/blobs.ts';

@@ -10,23 +10,23 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
-import { alert } from '../commit-log-lines.ts';
+import { logCommit } from '../commit-log-lines.ts';
+import type { Ledger } from '../ledger.ts';
+import type { LedgerMaintenance } from '../maintenance.ts';
+import type { CompletenessPage, PageQuery, StreamVisitor } from '../paging.ts';
+import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
+import { completenessOf } from '../rules/rules.ts';
 import type {
   CommitResult,
   DeadLetter,
   FeedPosition,
   GatewayContact,
-  Ledger,
   LedgerConflict,
   LedgerEntry,
   LedgerRecord,
   LedgerVerification,
   StreamCompleteness,
-} from '../ledger.ts';
-import type { LedgerUpkeep } from '../maintenance.ts';
-import type { CompletenessPage, PageQuery, StreamVisitor } from '../paging.ts';
-import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
-import { completenessOf } from '../rules/rules.ts';
+} from '../types.ts';
 import { REPETITIONS_MAX } from '../whereabouts.ts';
 import { ArrivalStore } from './arrivals.ts';
 import { type Plan, Planner, type Stored } from './commit.ts';
@@ -44,7 +44,7 @@ import { Blobs } from './log/blobs.ts';
 import { CommitLog } from './log/log.ts';
 import { Snapshots } from './log/snapshots.ts';
 import { type StateLimits, States } from './log/states.ts';
-import { JetStreamUpkeep } from './maintenance.ts';
+import { JetStreamMaintenance } from './maintenance.ts';
 import { Names } from './names.ts';
 import { OffsetReader } from './reader.ts';
 import { RepeatedRecords } from './repeated.ts';
@@ -100,8 +100,8 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
 }
 
 class JetStreamLedger implements Ledger {
-  readonly upkeep: LedgerUpkeep;
-  readonly shared = true;
+  readonly maintenance: LedgerMaintenance;
+  readonly isMultiRouter = true;
   readonly #connection: Connection;
   readonly #names: Names;
   readonly #clock: Clock;
@@ -166,7 +166,7 @@ class JetStreamLedger implements Ledger {
       catchUp,
       inTurn: <T>(work: () => Promise<T>) => this.#inTurn(work),
     };
-    this.upkeep = new JetStreamUpkeep({
+    this.maintenance = new JetStreamMaintenance({
       deadLetters: this.#deadLetters,
       conflicts: this.#conflicts,
       held,
@@ -249,37 +249,37 @@ class JetStreamLedger implements Ledger {
     });
   }
 
-  loadCursor(feed: string): Promise<number> {
-    return this.#feeds.offset(feed);
+  loadFeedPosition(feed: string): Promise<FeedPosition> {
+    return this.#feeds.load(feed);
   }
 
-  saveCursor(feed: string, offset: number): Promise<void> {
-    return this.#feeds.set(feed, offset);
+  resetFeedPosition(feed: string, offset: number): Promise<void> {
+    return this.#feeds.reset(feed, offset);
   }
 
-  claimFeed(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+  claimFeedPosition(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
     return this.#feeds.claim(feed, holder, forMs);
   }
 
-  releaseFeed(feed: string, holder: string): Promise<void> {
+  releaseFeedPosition(feed: string, holder: string): Promise<void> {
     return this.#feeds.release(feed, holder);
   }
 
-  moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+  moveFeedPosition(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
     return this.#feeds.move(feed, from, to);
   }
 
-  load(source: string, key: string): Promise<string | null> {
+  loadCheckpoint(source: string, key: string): Promise<string | null> {
     return this.#value(this.#names.position(source, key));
   }
 
-  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+  async replaceCheckpoint(source: string, key: string, from: string | null, to: string): Promise<boolean> {
     const { cursors } = this.#names;
     for (;;) {
       // Behind the last message of all (Connection.publishAfter): what is there is read after its place is
       // known.
       const { last } = await this.#connection.extent(cursors);
-      if ((await this.load(source, key)) !== from) return false;
+      if ((await this.loadCheckpoint(source, key)) !== from) return false;
       const subject = this.#names.position(source, key);
       if ((await this.#connection.publishAfter(cursors, subject, last, Buffer.from(to))) !== null)
         return true;
@@ -330,7 +330,7 @@ class JetStreamLedger implements Ledger {
         this.#states.committed();
         await this.#remember(plan);
         for (const { entry, absorption, result } of plan.absorbed)
-          alert(this.#log, entry, absorption, result);
+          logCommit(this.#log, entry, absorption, result);
         return plan.results;
       }
       await this.#catchUp();

@@ -1,5 +1,6 @@
 /** What was erased, and by whom: a message each, written again as its counts grow. */
-import type { Erasure, ErasureTarget } from '../erasure.ts';
+
+import type { Erasure, ErasureTarget } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 

@@ -4,7 +4,7 @@
  * and is not found.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
-import type { ErasureTarget } from '../erasure.ts';
+import type { ErasureTarget } from '../types.ts';
 import type { Arrival } from './arrival-format.ts';
 import type { Parts } from './log/blobs.ts';
 import type { Commit, CommitEntry } from './log/commit-format.ts';

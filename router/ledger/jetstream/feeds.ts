@@ -3,7 +3,8 @@
  * compare-and-set. A lease begins at the time that the server gave its message, and ends by the server's
  * clock, the one clock that all routers share.
  */
-import type { FeedPosition } from '../ledger.ts';
+
+import type { FeedPosition } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 
@@ -41,11 +42,11 @@ export class FeedStore {
     this.#names = names;
   }
 
-  async offset(feed: string): Promise<number> {
-    return (await this.#find(feed)).offset;
+  async load(feed: string): Promise<FeedPosition> {
+    return positionOf(await this.#find(feed));
   }
 
-  async set(feed: string, offset: number): Promise<void> {
+  async reset(feed: string, offset: number): Promise<void> {
     await this.#change(feed, (found) => ({ ...found, offset, progress: '' }));
   }
 
@@ -55,7 +56,7 @@ export class FeedStore {
         found.holder === null || found.holder === holder || found.untilMs < (await this.#nowMs());
       return isFree ? { ...found, holder, lease: { forMs } } : null;
     });
-    return claimed && { offset: claimed.offset, progress: Buffer.from(claimed.progress, 'base64') };
+    return claimed && positionOf(claimed);
   }
 
   async release(feed: string, holder: string): Promise<void> {
@@ -115,6 +116,10 @@ export class FeedStore {
     if (message === null) throw new Error('what was stored is not there');
     return message.time.getTime();
   }
+}
+
+function positionOf({ offset, progress }: Kept): FeedPosition {
+  return { offset, progress: Buffer.from(progress, 'base64') };
 }
 
 function base64(bytes: Uint8Array): string {

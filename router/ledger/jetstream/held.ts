@@ -1,6 +1,6 @@
 /** The held versions of records that came again, read together. */
 import type { StreamKey } from '../../../shared/record.ts';
-import type { HeldVersion } from '../ledger.ts';
+import type { HeldVersion } from '../types.ts';
 import { type ArrivalStore, recordIn } from './arrivals.ts';
 import type { Parts } from './log/blobs.ts';
 import { type Place, pageOf, placeOf } from './log/page-fold.ts';

@@ -3,9 +3,9 @@
  * that every page goes over all the state that it is a page of, and holds no more of it than the page.
  */
 import type { StreamKey } from '../../../shared/record.ts';
-import type { GatewayContact } from '../ledger.ts';
 import { BEFORE_ALL, type CompletenessPage, type PageQuery, pageOf, type StreamVisitor } from '../paging.ts';
 import { completenessOf } from '../rules/rules.ts';
+import type { GatewayContact } from '../types.ts';
 import type { GatewayItem } from './log/gateway-fold.ts';
 import type { States } from './log/states.ts';
 import type { StreamItem } from './log/stream-fold.ts';

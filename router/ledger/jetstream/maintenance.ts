@@ -1,14 +1,15 @@
-/** The second contract (upkeep.ts) on JetStream. */
+/** The second contract (../maintenance.ts) on JetStream. */
 import type { Clock } from '../../../shared/clock.ts';
-import { deadLettersOf, type Erasure, type ErasureTarget } from '../erasure.ts';
+import { deadLettersOf } from '../erasure.ts';
 import type {
   DeadLetterFilter,
   DeadLetterHead,
-  LedgerUpkeep,
+  LedgerMaintenance,
   Retained,
   StoredDeadLetter,
 } from '../maintenance.ts';
-import type { RetentionRules } from '../retention.ts';
+import type { RetentionRules } from '../rules/retention.ts';
+import type { Erasure, ErasureTarget } from '../types.ts';
 import { absentState, type RecordId, sightingOf, type Whereabouts } from '../whereabouts.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { DeadLetterStore } from './dead-letters.ts';
@@ -32,7 +33,7 @@ interface Parts {
   catchUp: () => Promise<void>;
 }
 
-export class JetStreamUpkeep implements LedgerUpkeep {
+export class JetStreamMaintenance implements LedgerMaintenance {
   readonly #parts: Parts;
 
   constructor(parts: Parts) {

@@ -1,7 +1,7 @@
 /** Records by offset: the commit that gave the offset, then the arrivals it names. */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { LedgerRecord } from '../ledger.ts';
 import { wallTimeOf } from '../rules/boot-clocks.ts';
+import type { LedgerRecord } from '../types.ts';
 import type { Arrival } from './arrival-format.ts';
 import { type ArrivalStore, recordIn } from './arrivals.ts';
 import type { HeldVersions } from './held.ts';

@@ -3,10 +3,10 @@
  * Changes nothing by itself.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../ledger.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { causeOf, countCause } from '../rules/repeat-cause.ts';
 import { type Absorption, EMPTY_STREAM, judge } from '../rules/rules.ts';
+import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../types.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
 import type { StreamItem } from './log/stream-fold.ts';

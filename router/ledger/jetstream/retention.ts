@@ -1,7 +1,7 @@
 /** Records leave by age and size: whole arrivals, in bounded steps, the oldest hour first. */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Retained } from '../maintenance.ts';
-import { expired, type RetentionRules } from '../retention.ts';
+import { expired, type RetentionRules } from '../rules/retention.ts';
 import type { Parts } from './log/blobs.ts';
 import type { CommitEntry } from './log/commit-format.ts';
 import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './log/volumes.ts';

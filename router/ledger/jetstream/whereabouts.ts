@@ -5,7 +5,7 @@
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
-import type { CommitResult, LedgerEntry } from '../ledger.ts';
+import type { CommitResult, LedgerEntry } from '../types.ts';
 import { type RecordId, type Repetition, repetitionsOf, SIGHTINGS_TOLD_MAX } from '../whereabouts.ts';
 import type { Connection } from './connection.ts';
 import type { EvidenceStream } from './evidence.ts';

@@ -7,11 +7,11 @@
  * last (see records.ts).
  */
 
-import type { CommitResult, LedgerEntry } from '../ledger.ts';
 import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../rules/boot-clocks.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import { absorb, isContactOnly } from '../rules/rules.ts';
+import type { CommitResult, LedgerEntry } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';

@@ -2,9 +2,9 @@
  * The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them.
  */
 
-import type { DeadLetter } from '../ledger.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
+import type { DeadLetter } from '../types.ts';
 import type { Queryable } from './connection.ts';
 
 const HEAD = `id, source, reason, detail, received_wall_ms AS "receivedWallMs", octet_length(payload) AS "sizeBytes"`;

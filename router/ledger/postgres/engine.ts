@@ -9,19 +9,8 @@ import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
-import { alert } from '../commit-log-lines.ts';
-import type {
-  CommitResult,
-  DeadLetter,
-  FeedPosition,
-  GatewayContact,
-  Ledger,
-  LedgerConflict,
-  LedgerEntry,
-  LedgerRecord,
-  LedgerVerification,
-  StreamCompleteness,
-} from '../ledger.ts';
+import { logCommit } from '../commit-log-lines.ts';
+import type { Ledger } from '../ledger.ts';
 import {
   type CompletenessPage,
   type PageQuery,
@@ -29,16 +18,33 @@ import {
   type StreamVisitor,
   surveyByPages,
 } from '../paging.ts';
-import { EntryRefused } from '../refused.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
+import {
+  type CommitResult,
+  type DeadLetter,
+  EntryRefused,
+  type FeedPosition,
+  type GatewayContact,
+  type LedgerConflict,
+  type LedgerEntry,
+  type LedgerRecord,
+  type LedgerVerification,
+  type StreamCompleteness,
+} from '../types.ts';
 import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
 import { Database, isFinal, type PostgresOptions } from './connection.ts';
 import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
 import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
-import { claimFeed, feedOffset, moveFeed, releaseFeed, setFeed } from './feeds.ts';
-import { PostgresUpkeep } from './maintenance.ts';
+import {
+  claimFeedPosition,
+  loadFeedPosition,
+  moveFeedPosition,
+  releaseFeedPosition,
+  resetFeedPosition,
+} from './feeds.ts';
+import { PostgresMaintenance } from './maintenance.ts';
 import { readRecords } from './records.ts';
 import { dayOf, makePartitions, migrate } from './schema.ts';
 import { listPage, listStreams } from './streams.ts';
@@ -75,8 +81,8 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
 }
 
 class PostgresLedger implements Ledger {
-  readonly upkeep: PostgresUpkeep;
-  readonly shared = true;
+  readonly maintenance: PostgresMaintenance;
+  readonly isMultiRouter = true;
   readonly #db: Database;
   readonly #schema: string;
   readonly #clock: Clock;
@@ -97,7 +103,7 @@ class PostgresLedger implements Ledger {
     this.#log = log;
     this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
     this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
-    this.upkeep = new PostgresUpkeep({ db, schema, clock, deadLetters: this.#deadLetters });
+    this.maintenance = new PostgresMaintenance({ db, schema, clock, deadLetters: this.#deadLetters });
   }
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
@@ -105,7 +111,7 @@ class PostgresLedger implements Ledger {
     const day = await this.#day();
     const committed = await this.#committed(entries, day);
     for (const { entry, absorption, result } of committed.absorbed) {
-      alert(this.#log, entry, absorption, result);
+      logCommit(this.#log, entry, absorption, result);
     }
     const { rows, bytes } = committed.aside;
     await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
@@ -199,27 +205,27 @@ class PostgresLedger implements Ledger {
     }, 'REPEATABLE READ');
   }
 
-  loadCursor(feed: string): Promise<number> {
-    return feedOffset(this.#db, feed);
+  loadFeedPosition(feed: string): Promise<FeedPosition> {
+    return loadFeedPosition(this.#db, feed);
   }
 
-  saveCursor(feed: string, offset: number): Promise<void> {
-    return setFeed(this.#db, feed, offset);
+  resetFeedPosition(feed: string, offset: number): Promise<void> {
+    return resetFeedPosition(this.#db, feed, offset);
   }
 
-  claimFeed(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
-    return claimFeed(this.#db, feed, holder, forMs);
+  claimFeedPosition(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+    return claimFeedPosition(this.#db, feed, holder, forMs);
   }
 
-  releaseFeed(feed: string, holder: string): Promise<void> {
-    return releaseFeed(this.#db, feed, holder);
+  releaseFeedPosition(feed: string, holder: string): Promise<void> {
+    return releaseFeedPosition(this.#db, feed, holder);
   }
 
-  moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
-    return moveFeed(this.#db, feed, from, to);
+  moveFeedPosition(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+    return moveFeedPosition(this.#db, feed, from, to);
   }
 
-  async load(source: string, key: string): Promise<string | null> {
+  async loadCheckpoint(source: string, key: string): Promise<string | null> {
     const { rows } = await this.#db.query<{ position: string }>(
       'SELECT position FROM checkpoint WHERE source = $1 AND partition = $2',
       [source, key],
@@ -227,7 +233,7 @@ class PostgresLedger implements Ledger {
     return rows[0]?.position ?? null;
   }
 
-  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+  async replaceCheckpoint(source: string, key: string, from: string | null, to: string): Promise<boolean> {
     const { rows } =
       from === null
         ? await this.#db.query(

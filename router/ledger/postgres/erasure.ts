@@ -3,8 +3,9 @@
  * what was deleted.
  */
 import type { SeqRange } from '../../../shared/record.ts';
-import type { Erasure, ErasureTarget, ErasureWindow } from '../erasure.ts';
+import type { ErasureWindow } from '../erasure.ts';
 import { withdraw } from '../rules/rules.ts';
+import type { Erasure, ErasureTarget } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { lockStreamIds, writeStreams } from './streams.ts';
 

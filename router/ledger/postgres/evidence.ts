@@ -4,8 +4,8 @@
  * additions, not after each: a table may pass its bound by that much per replica.
  */
 import type { SparseLog } from '../../../shared/sparse-log.ts';
-import type { LedgerConflict, RecordContent, RecordVersion } from '../ledger.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
+import type { LedgerConflict, RecordContent, RecordVersion } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 

@@ -2,20 +2,19 @@
  * The `cursor` rows: how far each feed is, and which router runs it until when. Leases end by the server's
  * clock, the one clock that all routers share.
  */
-import type { FeedPosition } from '../ledger.ts';
+
+import type { FeedPosition } from '../types.ts';
 import type { Queryable } from './connection.ts';
 
-type PositionRow = Pick<FeedPosition, 'offset' | 'progress'>;
-
-export async function feedOffset(client: Queryable, feed: string): Promise<number> {
-  const { rows } = await client.query<PositionRow>(
+export async function loadFeedPosition(client: Queryable, feed: string): Promise<FeedPosition> {
+  const { rows } = await client.query<FeedPosition>(
     'SELECT last_offset AS "offset", progress FROM cursor WHERE feed = $1',
     [feed],
   );
-  return rows[0]?.offset ?? 0;
+  return rows[0] ?? { offset: 0, progress: new Uint8Array() };
 }
 
-export async function setFeed(client: Queryable, feed: string, offset: number): Promise<void> {
+export async function resetFeedPosition(client: Queryable, feed: string, offset: number): Promise<void> {
   await client.query(
     `INSERT INTO cursor (feed, last_offset) VALUES ($1, $2)
      ON CONFLICT (feed) DO UPDATE SET last_offset = excluded.last_offset, progress = excluded.progress`,
@@ -24,13 +23,13 @@ export async function setFeed(client: Queryable, feed: string, offset: number): 
 }
 
 /** One statement, so that of two routers that ask at once one gets it. */
-export async function claimFeed(
+export async function claimFeedPosition(
   client: Queryable,
   feed: string,
   holder: string,
   forMs: number,
 ): Promise<FeedPosition | null> {
-  const { rows } = await client.query<PositionRow>(
+  const { rows } = await client.query<FeedPosition>(
     `INSERT INTO cursor (feed, last_offset, holder, held_until)
      VALUES ($1, 0, $2, clock_timestamp() + $3::double precision * interval '1 millisecond')
      ON CONFLICT (feed) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
@@ -41,11 +40,11 @@ export async function claimFeed(
   return rows[0] ?? null;
 }
 
-export async function releaseFeed(client: Queryable, feed: string, holder: string): Promise<void> {
+export async function releaseFeedPosition(client: Queryable, feed: string, holder: string): Promise<void> {
   await client.query('UPDATE cursor SET holder = NULL WHERE feed = $1 AND holder = $2', [feed, holder]);
 }
 
-export async function moveFeed(
+export async function moveFeedPosition(
   client: Queryable,
   feed: string,
   from: FeedPosition,

@@ -5,7 +5,7 @@
  * (PostgreSQL 15, 7.6 and planner source, `is_simple_subquery`).
  */
 import type { SeqRange } from '../../../shared/record.ts';
-import type { HeldVersion, RecordContent } from '../ledger.ts';
+import type { HeldVersion, RecordContent } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { idText, type StoredId } from './records.ts';
 

@@ -1,14 +1,15 @@
-/** The second contract (upkeep.ts) on PostgreSQL. */
+/** The second contract (../maintenance.ts) on PostgreSQL. */
 import type { Clock } from '../../../shared/clock.ts';
-import { deadLettersOf, type Erasure, type ErasureTarget, erasureWindows } from '../erasure.ts';
+import { deadLettersOf, erasureWindows } from '../erasure.ts';
 import type {
   DeadLetterFilter,
   DeadLetterHead,
-  LedgerUpkeep,
+  LedgerMaintenance,
   Retained,
   StoredDeadLetter,
 } from '../maintenance.ts';
-import type { RetentionRules } from '../retention.ts';
+import type { RetentionRules } from '../rules/retention.ts';
+import type { Erasure, ErasureTarget } from '../types.ts';
 import type { RecordId, Whereabouts } from '../whereabouts.ts';
 import type { Database } from './connection.ts';
 import { deadLetterHeads, loadDeadLetter, removeDeadLetters } from './dead-letters.ts';
@@ -18,20 +19,20 @@ import { Retention } from './retention.ts';
 import { listStreams } from './streams.ts';
 import { whereabouts } from './whereabouts.ts';
 
-export interface PostgresUpkeepParts {
+export interface PostgresMaintenanceParts {
   db: Database;
   schema: string;
   clock: Clock;
   deadLetters: Bound;
 }
 
-export class PostgresUpkeep implements LedgerUpkeep {
+export class PostgresMaintenance implements LedgerMaintenance {
   readonly #db: Database;
   readonly #clock: Clock;
   readonly #deadLetters: Bound;
   readonly #retention: Retention;
 
-  constructor({ db, schema, clock, deadLetters }: PostgresUpkeepParts) {
+  constructor({ db, schema, clock, deadLetters }: PostgresMaintenanceParts) {
     this.#db = db;
     this.#clock = clock;
     this.#retention = new Retention(db, schema);

@@ -10,9 +10,9 @@
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { LedgerEntry, LedgerRecord } from '../ledger.ts';
-import { hourOf, type Volume } from '../retention.ts';
 import { wallTimeOf } from '../rules/boot-clocks.ts';
+import { hourOf, type Volume } from '../rules/retention.ts';
+import type { LedgerEntry, LedgerRecord } from '../types.ts';
 import type { Database, Queryable } from './connection.ts';
 
 /** The new records of one entry. */

@@ -4,11 +4,11 @@
  * about to store.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { CommitResult, HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../ledger.ts';
 import type { ConflictPolicy, ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { committed, type Judged } from '../rules/outcome.ts';
 import { causeOf, countCause } from '../rules/repeat-cause.ts';
 import { type Absorption, counted, judge, withdraw } from '../rules/rules.ts';
+import type { CommitResult, HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../types.ts';
 import { repetitionsOf } from '../whereabouts.ts';
 import type { Queryable } from './connection.ts';
 import { type Aside, asideVersions } from './evidence.ts';

@@ -6,7 +6,7 @@
  */
 import type { SeqRange } from '../../../shared/record.ts';
 import type { Retained } from '../maintenance.ts';
-import { expired, hourOf, type RetentionRules, type Volume } from '../retention.ts';
+import { expired, hourOf, type RetentionRules, type Volume } from '../rules/retention.ts';
 import { withdraw } from '../rules/rules.ts';
 import type { Database, Queryable } from './connection.ts';
 import { dayOf, dropPartitions, partitionDays } from './schema.ts';

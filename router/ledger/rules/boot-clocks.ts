@@ -4,7 +4,7 @@
  * first, and whether it came with records, gaps or a heartbeat.
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
-import type { LedgerEntry, LedgerRecord } from '../ledger.ts';
+import type { LedgerEntry, LedgerRecord } from '../types.ts';
 
 /** A clock is steered all the time; a smaller move is not worth a write. */
 export const BOOT_CLOCK_WRITE_MS = 50;

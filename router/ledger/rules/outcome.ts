@@ -4,7 +4,7 @@
  * new. So its ids are told as runs of one outcome each.
  */
 import type { SeqRange, TelemetryRecord } from '../../../shared/record.ts';
-import type { CommitResult, RangeOutcome } from '../ledger.ts';
+import type { CommitResult, RangeOutcome } from '../types.ts';
 import type { Absorption } from './rules.ts';
 
 /** The records of an envelope whose ids came before, judged; ascending, as the envelope has them. */

@@ -4,19 +4,7 @@
  * the mark of the one that stands in the ledger counts where the one that comes again has none.
  */
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
-import type { CommitResult } from '../ledger.ts';
-
-export type RepeatCause =
-  /** The provider delivered the message again. */
-  | 'redelivery'
-  /** Another source brought it as well, and the gateway says what for. */
-  | SendReason
-  /** Another source brought it as well; nothing says why. */
-  | 'other-source'
-  /** The gateway sent it again through the same source, for example after an unknown outcome. */
-  | 'same-source'
-  /** What stood first has left the ledger. */
-  | 'unknown';
+import type { CommitResult, RepeatCause } from '../types.ts';
 
 /** Every cause once. */
 export const REPEAT_CAUSES = [

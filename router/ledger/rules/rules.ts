@@ -17,8 +17,7 @@
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap, GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../../shared/record.ts';
-import type { RecordContent, StreamCompleteness, Withdrawal } from '../ledger.ts';
-import { EntryRefused } from '../refused.ts';
+import { EntryRefused, type RecordContent, type StreamCompleteness, type Withdrawal } from '../types.ts';
 
 const MISSING_RANGES_MAX = 100;
 /**

@@ -1,5 +1,5 @@
 /** Two versions under one id as the columns of one row, the same in every SQL engine. */
-import type { LedgerConflict, RecordVersion } from '../ledger.ts';
+import type { LedgerConflict, RecordVersion } from '../types.ts';
 
 type Held = { [Name in keyof RecordVersion as `held${Capitalize<Name>}`]: RecordVersion[Name] };
 

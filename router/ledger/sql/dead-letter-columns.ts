@@ -1,7 +1,7 @@
 /** What the columns of a dead letter have in common in every SQL engine. */
 import { z } from 'zod';
-import type { DeadLetter } from '../ledger.ts';
 import type { StoredDeadLetter } from '../maintenance.ts';
+import type { DeadLetter } from '../types.ts';
 
 const DETAIL_CHARACTERS_MAX = 500;
 

@@ -1,7 +1,7 @@
 /** The `boot_clock` rows (boot-clocks.ts). */
 import type { Statement } from 'better-sqlite3';
-import type { LedgerEntry } from '../ledger.ts';
 import { BOOT_CLOCK_WRITE_MS, bootClocksOf } from '../rules/boot-clocks.ts';
+import type { LedgerEntry } from '../types.ts';
 import type { Sqlite } from './schema.ts';
 
 export class BootClockTable {

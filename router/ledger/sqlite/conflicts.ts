@@ -2,8 +2,8 @@
 import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
-import type { LedgerConflict, RecordVersion } from '../ledger.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
+import type { LedgerConflict, RecordVersion } from '../types.ts';
 import { Bound, type EvidenceLimits } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 

@@ -3,9 +3,9 @@
  */
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
-import type { DeadLetter } from '../ledger.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
+import type { DeadLetter } from '../types.ts';
 import { Bound, type EvidenceLimits } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 

@@ -14,20 +14,9 @@ import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
-import { alert } from '../commit-log-lines.ts';
-import type {
-  CommitResult,
-  DeadLetter,
-  FeedPosition,
-  GatewayContact,
-  Ledger,
-  LedgerConflict,
-  LedgerEntry,
-  LedgerRecord,
-  LedgerVerification,
-  StreamCompleteness,
-} from '../ledger.ts';
-import type { LedgerUpkeep } from '../maintenance.ts';
+import { logCommit } from '../commit-log-lines.ts';
+import type { Ledger } from '../ledger.ts';
+import type { LedgerMaintenance } from '../maintenance.ts';
 import {
   type CompletenessPage,
   type PageQuery,
@@ -35,10 +24,21 @@ import {
   type StreamVisitor,
   surveyByPages,
 } from '../paging.ts';
-import { EntryRefused } from '../refused.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import { absorb, completenessOf, isContactOnly } from '../rules/rules.ts';
+import {
+  type CommitResult,
+  type DeadLetter,
+  EntryRefused,
+  type FeedPosition,
+  type GatewayContact,
+  type LedgerConflict,
+  type LedgerEntry,
+  type LedgerRecord,
+  type LedgerVerification,
+  type StreamCompleteness,
+} from '../types.ts';
 import { Verification } from '../verify.ts';
 import { repetitionsOf } from '../whereabouts.ts';
 import { BootClockTable } from './boot-clocks.ts';
@@ -47,7 +47,7 @@ import { DeadLetterTable } from './dead-letters.ts';
 import { ErasureTable } from './erasure.ts';
 import type { EvidenceLimits } from './evidence.ts';
 import { FeedTable } from './feeds.ts';
-import { SqliteUpkeep } from './maintenance.ts';
+import { SqliteMaintenance } from './maintenance.ts';
 import { RecordTable } from './records.ts';
 import { RepeatedRecords } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
@@ -87,8 +87,8 @@ export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Le
 }
 
 class SqliteLedger implements Ledger {
-  readonly upkeep: LedgerUpkeep;
-  readonly shared = false;
+  readonly maintenance: LedgerMaintenance;
+  readonly isMultiRouter = false;
   readonly #db: Sqlite;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -131,7 +131,7 @@ class SqliteLedger implements Ledger {
     this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
     this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
     this.#transaction = db.transaction((work) => this.#onStreams(work));
-    this.upkeep = new SqliteUpkeep({
+    this.maintenance = new SqliteMaintenance({
       atomically: (work) => this.#atomically(work),
       deadLetters: this.#deadLetters,
       retention: new RetentionTables(db, this.#streams, this.#conflicts),
@@ -234,31 +234,31 @@ class SqliteLedger implements Ledger {
     return this.#verify.deferred();
   }
 
-  async loadCursor(feed: string): Promise<number> {
-    return this.#feeds.position(feed).offset;
-  }
-
-  async saveCursor(feed: string, offset: number): Promise<void> {
-    this.#feeds.set(feed, offset);
-  }
-
-  async claimFeed(feed: string): Promise<FeedPosition> {
+  async loadFeedPosition(feed: string): Promise<FeedPosition> {
     return this.#feeds.position(feed);
   }
 
-  async releaseFeed(): Promise<void> {
+  async resetFeedPosition(feed: string, offset: number): Promise<void> {
+    this.#feeds.set(feed, offset);
+  }
+
+  async claimFeedPosition(feed: string): Promise<FeedPosition> {
+    return this.#feeds.position(feed);
+  }
+
+  async releaseFeedPosition(): Promise<void> {
     await Promise.resolve();
   }
 
-  async moveFeed(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
+  async moveFeedPosition(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
     return this.#feeds.move(feed, from, to);
   }
 
-  async load(source: string, key: string): Promise<string | null> {
+  async loadCheckpoint(source: string, key: string): Promise<string | null> {
     return this.#position.get(source, key) ?? null;
   }
 
-  async replace(source: string, key: string, from: string | null, to: string): Promise<boolean> {
+  async replaceCheckpoint(source: string, key: string, from: string | null, to: string): Promise<boolean> {
     return this.#replacePosition.run({ source, key, from, to }).changes === 1;
   }
 
@@ -321,7 +321,7 @@ class SqliteLedger implements Ledger {
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
       this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
       const result = committed(absorption, settled);
-      alert(this.#log, entry, absorption, result);
+      logCommit(this.#log, entry, absorption, result);
       this.#whereabouts.add(stored.id, repetitionsOf(entry, result));
       results.push(result);
     }

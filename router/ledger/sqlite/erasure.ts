@@ -1,8 +1,9 @@
 /** Erasing a device from the SQLite file, and the `erasure` rows that say who did. */
 import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
-import type { Erasure, ErasureTarget, ErasureWindow } from '../erasure.ts';
+import type { ErasureWindow } from '../erasure.ts';
 import { withdraw } from '../rules/rules.ts';
+import type { Erasure, ErasureTarget } from '../types.ts';
 import type { ConflictTable } from './conflicts.ts';
 import type { Sqlite } from './schema.ts';
 import type { StreamTable } from './streams.ts';

@@ -1,6 +1,6 @@
 /** The `cursor` rows: how far each feed is. One router owns the file, so that every claim is granted. */
 import type { Statement, Transaction } from 'better-sqlite3';
-import type { FeedPosition } from '../ledger.ts';
+import type { FeedPosition } from '../types.ts';
 import type { Sqlite } from './schema.ts';
 
 const NOTHING = new Uint8Array();

@@ -1,23 +1,24 @@
-/** The second contract (upkeep.ts) on the SQLite file. */
+/** The second contract (../maintenance.ts) on the SQLite file. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../../shared/clock.ts';
-import { deadLettersOf, type Erasure, type ErasureTarget, erasureWindows } from '../erasure.ts';
+import { deadLettersOf, erasureWindows } from '../erasure.ts';
 import type {
   DeadLetterFilter,
   DeadLetterHead,
-  LedgerUpkeep,
+  LedgerMaintenance,
   Retained,
   StoredDeadLetter,
 } from '../maintenance.ts';
-import type { RetentionRules } from '../retention.ts';
+import type { RetentionRules } from '../rules/retention.ts';
+import type { Erasure, ErasureTarget } from '../types.ts';
 import type { RecordId, Whereabouts } from '../whereabouts.ts';
 import type { DeadLetterTable } from './dead-letters.ts';
 import type { ErasureTable } from './erasure.ts';
 import type { RetentionTables } from './retention.ts';
 import type { WhereaboutsTable } from './whereabouts.ts';
 
-export interface SqliteUpkeepParts {
+export interface SqliteMaintenanceParts {
   /** Runs `work` in one transaction, with what it changed of the streams written at its end. */
   atomically<T>(work: () => T): T;
   deadLetters: DeadLetterTable;
@@ -27,10 +28,10 @@ export interface SqliteUpkeepParts {
   clock: Clock;
 }
 
-export class SqliteUpkeep implements LedgerUpkeep {
-  readonly #parts: SqliteUpkeepParts;
+export class SqliteMaintenance implements LedgerMaintenance {
+  readonly #parts: SqliteMaintenanceParts;
 
-  constructor(parts: SqliteUpkeepParts) {
+  constructor(parts: SqliteMaintenanceParts) {
     this.#parts = parts;
   }
 

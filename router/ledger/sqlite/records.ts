@@ -6,9 +6,9 @@ import type { Statement } from 'better-sqlite3';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { SeqRange, TelemetryRecord } from '../../../shared/record.ts';
-import type { HeldVersion, LedgerEntry, LedgerRecord } from '../ledger.ts';
-import { hourOf } from '../retention.ts';
 import { wallTimeOf } from '../rules/boot-clocks.ts';
+import { hourOf } from '../rules/retention.ts';
+import type { HeldVersion, LedgerEntry, LedgerRecord } from '../types.ts';
 import { runsQuery } from '../verify.ts';
 import type { Sqlite } from './schema.ts';
 

@@ -3,10 +3,10 @@
  * policy makes of conflicts.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { CommitResult, LedgerEntry, RecordVersion } from '../ledger.ts';
 import type { ConflictPolicy } from '../rules/conflict-policy.ts';
 import { causeOf, countCause } from '../rules/repeat-cause.ts';
 import { type Absorption, counted, judge, type StreamState, withdraw } from '../rules/rules.ts';
+import type { CommitResult, LedgerEntry, RecordVersion } from '../types.ts';
 import type { ConflictTable } from './conflicts.ts';
 import type { RecordTable } from './records.ts';
 import type { StoredStream } from './streams.ts';

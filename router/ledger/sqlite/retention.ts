@@ -2,7 +2,7 @@
 import type { Statement } from 'better-sqlite3';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Retained } from '../maintenance.ts';
-import { expired, type RetentionRules, type Volume } from '../retention.ts';
+import { expired, type RetentionRules, type Volume } from '../rules/retention.ts';
 import { withdraw } from '../rules/rules.ts';
 import type { ConflictTable } from './conflicts.ts';
 import type { Sqlite } from './schema.ts';

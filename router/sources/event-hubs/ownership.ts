@@ -9,7 +9,7 @@
  */
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
-import type { CheckpointStore } from '../source.ts';
+import type { CheckpointStore } from '../../ledger/checkpoints.ts';
 import { type Position, parsePosition } from './position.ts';
 import { formatShares, leave, ownedBy, parseShares, type Shares, takeTurn } from './shares.ts';
 
@@ -167,7 +167,7 @@ export class Ownership {
   /** From when each partition had a checkpoint of its own. */
   async #formerPosition(partition: string): Promise<Position | null> {
     const { source, key, store } = this.#options;
-    const text = await store.load(source, `${key}/${partition}`);
+    const text = await store.loadCheckpoint(source, `${key}/${partition}`);
     return text === null ? null : parsePosition(text);
   }
 
@@ -175,11 +175,11 @@ export class Ownership {
   async #change(change: (before: Shares) => Shares): Promise<Shares> {
     const { source, key, store } = this.#options;
     for (;;) {
-      const text = this.#text === undefined ? await store.load(source, key) : this.#text;
+      const text = this.#text === undefined ? await store.loadCheckpoint(source, key) : this.#text;
       const after = change(parseShares(text));
       const next = formatShares(after);
       this.#text = undefined;
-      if (await store.replace(source, key, text, next)) {
+      if (await store.replaceCheckpoint(source, key, text, next)) {
         this.#text = next;
         return after;
       }

@@ -7,9 +7,9 @@ import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { errorText } from '../../../shared/log.ts';
+import type { CheckpointStore } from '../../ledger/checkpoints.ts';
 import { providerProperties } from '../properties.ts';
 import {
-  type CheckpointStore,
   type Delivery,
   type DeliveryHandler,
   initialSourceState,
@@ -139,7 +139,7 @@ export class EventHubsSource implements Source {
       key: this.#key(),
       router: Buffer.from(entropy.bytes(ROUTER_BYTES)).toString('hex'),
       store: checkpoints,
-      leaseMs: checkpoints.shared ? leaseMs : 0,
+      leaseMs: checkpoints.isMultiRouter ? leaseMs : 0,
       onGained: (partition, from) => {
         log.info({ event: 'event_hubs.gained', source: this.name, partition });
         this.#readers.set(partition, this.#reader(ownership, partition, from, handler));

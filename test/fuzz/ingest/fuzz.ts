@@ -336,10 +336,10 @@ class Run {
 
   async #compareDeadLetters(ledger: Ledger): Promise<void> {
     const missing = new Map(this.#hostile);
-    const { upkeep } = ledger;
-    const heads = await upkeep.deadLetterHeads({}, Number.MAX_SAFE_INTEGER);
+    const { maintenance } = ledger;
+    const heads = await maintenance.deadLetterHeads({}, Number.MAX_SAFE_INTEGER);
     for (const { id, source, reason } of heads) {
-      const letter = await upkeep.loadDeadLetter(id);
+      const letter = await maintenance.loadDeadLetter(id);
       const name = nameOf(source, letter?.bytes ?? Buffer.of());
       const expected = this.#hostile.get(name);
       missing.delete(name);

@@ -12,9 +12,9 @@ import { createLogger } from '../../../shared/log.ts';
 const [ledgerFile = '', feedFile = '', dieAt = ''] = process.argv.slice(2);
 const log = createLogger({ level: 'silent', levels: {} });
 const ledger = await openSqliteLedger({ file: ledgerFile, clock, log });
-const move = ledger.moveFeed.bind(ledger);
+const move = ledger.moveFeedPosition.bind(ledger);
 let saves = 0;
-ledger.moveFeed = async (...arguments_) => {
+ledger.moveFeedPosition = async (...arguments_) => {
   saves += 1;
   if (saves === Number(dieAt)) process.kill(process.pid, 'SIGKILL');
   return move(...arguments_);

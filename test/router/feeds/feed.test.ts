@@ -65,7 +65,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 }
 
 async function reached(ledger: Ledger, feed: string, offset: number): Promise<void> {
-  await until(async () => (await ledger.loadCursor(feed)) >= offset);
+  await until(async () => (await ledger.loadFeedPosition(feed)).offset >= offset);
 }
 
 t.test('follows the ledger in bounded batches, from its cursor, also after a restart', async (t) => {
@@ -157,7 +157,7 @@ t.test('stop lets a batch in hand finish, is idempotent, and ends a feed in back
   t.ok(clock.monoMs() - startMs < 200);
   setTimeout(() => release(), 50);
   await slow.stop();
-  t.equal(await ledger.loadCursor('slow'), 3, 'no repeats after a clean stop');
+  t.equal((await ledger.loadFeedPosition('slow')).offset, 3, 'no repeats after a clean stop');
 });
 
 t.test('stop does not wait for ever for a destination that is stuck', async (t) => {
@@ -177,7 +177,7 @@ t.test('stop does not wait for ever for a destination that is stuck', async (t) 
   await feed.stop();
   const tookMs = clock.monoMs() - startMs;
   t.ok(tookMs >= 90 && tookMs < 500, `the grace was ${tookMs} ms`);
-  t.equal(await ledger.loadCursor('stuck'), 0);
+  t.equal((await ledger.loadFeedPosition('stuck')).offset, 0);
 });
 
 t.test('a position that is set from outside is followed, also by a feed that cannot get on', async (t) => {
@@ -198,12 +198,12 @@ t.test('a position that is set from outside is followed, also by a feed that can
   );
   await until(() => feed.state().failures > 0);
   t.match(feed.state(), { phase: 'retrying', cursor: 10 });
-  await ledger.saveCursor('a', 12);
+  await ledger.resetFeedPosition('a', 12);
   await reached(ledger, 'a', 30);
   t.strictSame(sink.batches, [seqs(1, 10), seqs(13, 22), seqs(23, 30)]);
   await until(() => feed.state().phase === 'following');
   t.equal(events.at(-1), 'feed.recovered');
-  await ledger.saveCursor('a', 28);
+  await ledger.resetFeedPosition('a', 28);
   await ledger.commit([entry({ seqs: [31] })]);
   feed.notify();
   await until(() => sink.batches.length >= 5);
@@ -218,7 +218,7 @@ t.test('the lag is that of the first record that was not handed over', async (t)
   const now = clock.wallMs();
   await ledger.commit([entry({ seqs: [1] }, 'aws', now - 60_000)]);
   await ledger.commit([entry({ seqs: [2, 3] }, 'aws', now - 10_000)]);
-  await ledger.saveCursor('a', 1);
+  await ledger.resetFeedPosition('a', 1);
   const { seconds = 0, ...rest } = (await lag()) ?? {};
   t.strictSame(rest, { offset: 1, records: 2 });
   t.ok(seconds >= 9.9 && seconds < 30, `${seconds} s`);

@@ -310,22 +310,28 @@ function stateCases(t: Test, engine: LedgerEngine): void {
 
   t.test('cursors and checkpoints are kept apart by name', async (t) => {
     const { ledger } = await fresh(t, engine);
-    t.equal(await ledger.loadCursor('nats'), 0);
-    t.equal(await ledger.load('azure', '0'), null);
-    await ledger.saveCursor('nats', 7);
-    await ledger.saveCursor('nats', 9);
-    await ledger.saveCursor('webhook', 3);
-    t.ok(await ledger.replace('azure', '0', null, 'a'));
-    t.ok(await ledger.replace('azure', '0', 'a', 'b'));
-    t.ok(await ledger.replace('azure', '1', null, 'c'));
-    t.notOk(await ledger.replace('azure', '0', null, 'x'), 'there is something');
-    t.notOk(await ledger.replace('azure', '0', 'a', 'x'), 'there is something else');
-    t.notOk(await ledger.replace('azure', '2', 'a', 'x'), 'there is nothing');
-    const tries = seqs(1, 8).map((i) => ledger.replace('azure', '3', null, `router-${i}`));
+    t.equal((await ledger.loadFeedPosition('nats')).offset, 0);
+    t.equal(await ledger.loadCheckpoint('azure', '0'), null);
+    await ledger.resetFeedPosition('nats', 7);
+    await ledger.resetFeedPosition('nats', 9);
+    await ledger.resetFeedPosition('webhook', 3);
+    t.ok(await ledger.replaceCheckpoint('azure', '0', null, 'a'));
+    t.ok(await ledger.replaceCheckpoint('azure', '0', 'a', 'b'));
+    t.ok(await ledger.replaceCheckpoint('azure', '1', null, 'c'));
+    t.notOk(await ledger.replaceCheckpoint('azure', '0', null, 'x'), 'there is something');
+    t.notOk(await ledger.replaceCheckpoint('azure', '0', 'a', 'x'), 'there is something else');
+    t.notOk(await ledger.replaceCheckpoint('azure', '2', 'a', 'x'), 'there is nothing');
+    const tries = seqs(1, 8).map((i) => ledger.replaceCheckpoint('azure', '3', null, `router-${i}`));
     const taken = (await Promise.all(tries)).flatMap((done, i) => (done ? [`router-${i + 1}`] : []));
-    t.strictSame([await ledger.load('azure', '3')], taken, 'of eight at once it is one');
-    t.strictSame([await ledger.loadCursor('nats'), await ledger.loadCursor('webhook')], [9, 3]);
-    t.strictSame([await ledger.load('azure', '0'), await ledger.load('azure', '1')], ['b', 'c']);
+    t.strictSame([await ledger.loadCheckpoint('azure', '3')], taken, 'of eight at once it is one');
+    t.strictSame(
+      [(await ledger.loadFeedPosition('nats')).offset, (await ledger.loadFeedPosition('webhook')).offset],
+      [9, 3],
+    );
+    t.strictSame(
+      [await ledger.loadCheckpoint('azure', '0'), await ledger.loadCheckpoint('azure', '1')],
+      ['b', 'c'],
+    );
   });
 
   t.test('dead letters keep their bytes', async (t) => {
@@ -344,8 +350,8 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     const { ledger, place } = await fresh(t, engine);
     await ledger.commit([entry({ seqs: [1, 2, 4], gaps: [gap(6, 7, 'age')], sealedAt: 9 })]);
     await ledger.commit([entry({ seqs: [2], text: 'forged' }), entry({ seqs: [1] })]);
-    await ledger.saveCursor('nats', 2);
-    await ledger.replace('azure', '0', null, 'a');
+    await ledger.resetFeedPosition('nats', 2);
+    await ledger.replaceCheckpoint('azure', '0', null, 'a');
     await ledger.deadLetter({
       source: 's',
       reason: 'r',
@@ -385,7 +391,7 @@ async function everything(ledger: Ledger): Promise<unknown> {
     conflicts: await ledger.conflicts(100),
     deadLetters: await ledger.deadLetters(100),
     totals: await ledger.totals(),
-    cursor: await ledger.loadCursor('nats'),
-    checkpoint: await ledger.load('azure', '0'),
+    cursor: (await ledger.loadFeedPosition('nats')).offset,
+    checkpoint: await ledger.loadCheckpoint('azure', '0'),
   };
 }

@@ -1,6 +1,6 @@
 /** Short ways to say an envelope in a test. */
 
-import type { LedgerEntry } from '../../../router/ledger/ledger.ts';
+import type { LedgerEntry } from '../../../router/ledger/types.ts';
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import type { Gap, GapReason, TelemetryRecord } from '../../../shared/record.ts';
 

@@ -5,7 +5,7 @@ import { systemClock } from '../../../shared/clock.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry, envelope, seqs } from './envelopes.ts';
-import { freshWithUpkeep } from './fresh.ts';
+import { freshWithMaintenance } from './fresh.ts';
 import { byName } from './model.ts';
 
 const LETTER = { source: 'gcp', reason: 'foreign-gateway', detail: '', receivedWallMs: 5 };
@@ -13,7 +13,7 @@ const LETTER = { source: 'gcp', reason: 'foreign-gateway', detail: '', receivedW
 /** In these envelopes a record is of `device-<seq modulo 3>`. */
 export function erasureCases(t: Test, engine: LedgerEngine): void {
   t.test('an erased device: no record, no version aside, no dead letter; every id is known', async (t) => {
-    const { ledger, upkeep, place } = await freshWithUpkeep(t, engine);
+    const { ledger, maintenance, place } = await freshWithMaintenance(t, engine);
     await ledger.commit([entry({ seqs: seqs(1, 9) }), entry({ gateway: 'gw-2', seqs: seqs(1, 9) })]);
     await ledger.commit([entry({ seqs: [1, 2, 3], text: 'other' })]);
     const bytes = encodeEnvelope(envelope({ seqs: [1] }));
@@ -21,7 +21,7 @@ export function erasureCases(t: Test, engine: LedgerEngine): void {
     await ledger.deadLetter({ ...LETTER, bytes: encodeEnvelope(envelope({ seqs: [2] })) });
     await ledger.deadLetter({ ...LETTER, bytes: Buffer.from('device-1') });
     const before = systemClock.wallMs();
-    const erasure = await upkeep.erase({ device: 'device-1', gateway: 'gw-1' }, 'ann');
+    const erasure = await maintenance.erase({ device: 'device-1', gateway: 'gw-1' }, 'ann');
     t.match(erasure, {
       device: 'device-1',
       gateway: 'gw-1',
@@ -54,16 +54,16 @@ export function erasureCases(t: Test, engine: LedgerEngine): void {
     ]);
     t.match(await again.commit([entry({ seqs: [10] })]), [{ new: 1 }], 'what comes later is taken');
     t.match(await again.verify(), { problemCount: 0, records: 16 });
-    t.match(await again.upkeep?.erasures(10), [erasure]);
-    t.match(await again.upkeep?.erase({ device: 'device-1', gateway: null }, 'bob'), {
+    t.match(await again.maintenance.erasures(10), [erasure]);
+    t.match(await again.maintenance.erase({ device: 'device-1', gateway: null }, 'bob'), {
       records: 4,
       versions: 0,
     });
-    t.match(await again.upkeep?.erasures(10), [{ actor: 'bob', gateway: null }, { actor: 'ann' }]);
+    t.match(await again.maintenance.erasures(10), [{ actor: 'bob', gateway: null }, { actor: 'ann' }]);
   });
 
   t.test('of an id in dispute only the version of the device goes, and does not come back', async (t) => {
-    const { ledger, upkeep } = await freshWithUpkeep(t, engine, { conflictPolicyOf: byName });
+    const { ledger, maintenance } = await freshWithMaintenance(t, engine, { conflictPolicyOf: byName });
     const streams = ['keep-first', 'last-write-wins', 'quarantine'];
     const other = (stream: string) => {
       const one = entry({ stream, seqs: [1] });
@@ -74,7 +74,10 @@ export function erasureCases(t: Test, engine: LedgerEngine): void {
       await ledger.commit([entry({ stream, seqs: [1] })]);
       await ledger.commit([other(stream)]);
     }
-    t.match(await upkeep.erase({ device: 'device-9', gateway: null }, 'ann'), { records: 1, versions: 2 });
+    t.match(await maintenance.erase({ device: 'device-9', gateway: null }, 'ann'), {
+      records: 1,
+      versions: 2,
+    });
     t.strictSame(await devices(ledger), ['gw-1 device-1 1'], 'what stood first stands');
     for (const stream of streams)
       t.match(await ledger.commit([other(stream)]), [{ duplicate: 1, conflict: 0 }], stream);
@@ -83,10 +86,10 @@ export function erasureCases(t: Test, engine: LedgerEngine): void {
   });
 
   t.test('a large stream is looked through in pieces', async (t) => {
-    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
+    const { ledger, maintenance } = await freshWithMaintenance(t, engine);
     await ledger.commit([entry({ seqs: [1, 49_999, 50_000, 50_001, 100_000, 100_003, 149_998] })]);
     await ledger.commit(seqs(1, 1200).map((n) => entry({ gateway: `gw-${n + 9}`, seqs: [1] })));
-    t.match(await upkeep.erase({ device: 'device-1', gateway: null }, 'ann'), { records: 1205 });
+    t.match(await maintenance.erase({ device: 'device-1', gateway: null }, 'ann'), { records: 1205 });
     t.match(await ledger.verify(), { problemCount: 0, records: 2 });
   });
 }

@@ -2,7 +2,7 @@
 
 import type { Test } from 'tap';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
-import type { LedgerUpkeep } from '../../../router/ledger/maintenance.ts';
+import type { LedgerMaintenance } from '../../../router/ledger/maintenance.ts';
 import { testDir } from '../../test-dir.ts';
 import type { LedgerEngine } from './engine.ts';
 
@@ -22,11 +22,11 @@ export async function fresh(
 }
 
 /** The same, with its second contract. */
-export async function freshWithUpkeep(
+export async function freshWithMaintenance(
   t: Test,
   engine: LedgerEngine,
   options: Parameters<LedgerEngine['open']>[1] = {},
-): Promise<{ ledger: Ledger; upkeep: LedgerUpkeep; place: string }> {
+): Promise<{ ledger: Ledger; maintenance: LedgerMaintenance; place: string }> {
   const { ledger, place } = await fresh(t, engine, options);
-  return { ledger, upkeep: ledger.upkeep, place };
+  return { ledger, maintenance: ledger.maintenance, place };
 }

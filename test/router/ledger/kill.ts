@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import type { LedgerEntry, LedgerRecord } from '../../../router/ledger/ledger.ts';
+import type { LedgerEntry, LedgerRecord } from '../../../router/ledger/types.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { testDir } from '../../test-dir.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';

@@ -7,8 +7,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Test } from 'tap';
-import type { CommitResult, Ledger, LedgerEntry, RangeOutcome } from '../../../router/ledger/ledger.ts';
+import type { Ledger } from '../../../router/ledger/ledger.ts';
 import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/rules/conflict-policy.ts';
+import type { CommitResult, LedgerEntry, RangeOutcome } from '../../../router/ledger/types.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { GapReason } from '../../../shared/record.ts';
 import { testDir } from '../../test-dir.ts';

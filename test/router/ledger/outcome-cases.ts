@@ -1,6 +1,6 @@
 /** What a commit says of an envelope, range by range. */
 import type { Test } from 'tap';
-import type { LedgerEntry } from '../../../router/ledger/ledger.ts';
+import type { LedgerEntry } from '../../../router/ledger/types.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
 import { fresh } from './fresh.ts';

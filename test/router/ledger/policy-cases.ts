@@ -3,7 +3,8 @@
  * (I6). Part of the contract.
  */
 import type { Test } from 'tap';
-import type { Ledger, LedgerConflict } from '../../../router/ledger/ledger.ts';
+import type { Ledger } from '../../../router/ledger/ledger.ts';
+import type { LedgerConflict } from '../../../router/ledger/types.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry } from './envelopes.ts';
 import { fresh } from './fresh.ts';

@@ -1,19 +1,20 @@
 /** Records leave by age and size; their ids stay known (I5). Part of the contract. */
 import type { Test } from 'tap';
-import type { LedgerUpkeep } from '../../../router/ledger/maintenance.ts';
-import { type RetentionRules, retentionRules } from '../../../router/ledger/retention.ts';
+import type { LedgerMaintenance } from '../../../router/ledger/maintenance.ts';
+import { retentionRules } from '../../../router/ledger/options.ts';
+import type { RetentionRules } from '../../../router/ledger/rules/retention.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import type { LedgerEngine } from './engine.ts';
 import { entry, gap, seqs } from './envelopes.ts';
-import { freshWithUpkeep } from './fresh.ts';
+import { freshWithMaintenance } from './fresh.ts';
 
 const HOUR_MS = 3_600_000;
 
 /** Steps to the end; how many records left. */
-async function retain(upkeep: LedgerUpkeep, rules: RetentionRules, nowMs: number): Promise<number> {
+async function retain(maintenance: LedgerMaintenance, rules: RetentionRules, nowMs: number): Promise<number> {
   let left = 0;
   for (let steps = 0; steps < 100; steps += 1) {
-    const { records, more } = await upkeep.retain(rules, nowMs);
+    const { records, more } = await maintenance.retain(rules, nowMs);
     left += records;
     if (!more) return left;
   }
@@ -24,7 +25,7 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
   t.test(
     'records older than their stream keeps leave; a late duplicate is still a duplicate (I5)',
     async (t) => {
-      const { ledger, upkeep } = await freshWithUpkeep(t, engine);
+      const { ledger, maintenance } = await freshWithMaintenance(t, engine);
       const nowMs = systemClock.wallMs();
       const rules = retentionRules.parse([
         { streams: 'tele*', max_age: '10h' },
@@ -37,7 +38,7 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
         await ledger.commit([entry({ stream, seqs: [6, 7] }, 'aws', ago(1))]);
       }
       await ledger.commit([entry({ seqs: [1], text: 'forged' }, 'azure', nowMs)]);
-      t.equal(await retain(upkeep, rules, nowMs), 6);
+      t.equal(await retain(maintenance, rules, nowMs), 6);
       const held = (await ledger.read(0, 100)).map(({ stream, seq }) => `${stream} ${seq}`);
       t.strictSame(
         held,
@@ -64,32 +65,32 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
       );
       t.match(await ledger.commit([entry({ seqs: [1, 4], text: 'other' })]), [{ duplicate: 2, conflict: 0 }]);
       t.match(await ledger.verify(), { problemCount: 0, records: 13 });
-      t.equal(await retain(upkeep, rules, nowMs), 0, 'once');
+      t.equal(await retain(maintenance, rules, nowMs), 0, 'once');
     },
   );
 
   t.test('a stream that is too large gives up its oldest hours, never the running one (I10)', async (t) => {
-    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
+    const { ledger, maintenance } = await freshWithMaintenance(t, engine);
     const nowMs = systemClock.wallMs();
     const rules = retentionRules.parse([{ streams: '*', max_bytes: '6B' }]);
     for (let hour = 5; hour >= 0; hour -= 1) {
       const seq = 6 - hour;
       await ledger.commit([entry({ seqs: [seq], text: 'xx' }, 'aws', nowMs - hour * HOUR_MS)]);
     }
-    t.equal(await retain(upkeep, rules, nowMs), 3);
+    t.equal(await retain(maintenance, rules, nowMs), 3);
     t.match(await ledger.read(0, 10), [{ seq: 4 }, { seq: 5 }, { seq: 6 }]);
     await ledger.commit([entry({ seqs: [7], text: 'x'.repeat(50) }, 'aws', nowMs)]);
-    t.equal(await retain(upkeep, rules, nowMs), 2);
+    t.equal(await retain(maintenance, rules, nowMs), 2);
     t.match(await ledger.read(0, 10), [{ seq: 6 }, { seq: 7 }]);
     t.match(await ledger.completeness(), [{ completeTo: 7, withdrawn: { retention: 5 } }]);
   });
 
   t.test('offsets go on after everything has left, and feeds go on after holes', async (t) => {
-    const { ledger, upkeep, place } = await freshWithUpkeep(t, engine);
+    const { ledger, maintenance, place } = await freshWithMaintenance(t, engine);
     const nowMs = systemClock.wallMs();
     const rules = retentionRules.parse([{ streams: '*', max_age: '10h' }]);
     await ledger.commit([entry({ seqs: seqs(1, 300), sealedAt: 300 }, 'aws', nowMs - 20 * HOUR_MS)]);
-    t.equal(await retain(upkeep, rules, nowMs), 300);
+    t.equal(await retain(maintenance, rules, nowMs), 300);
     t.strictSame(await ledger.read(0, 10), []);
     await ledger.close();
     const again = await engine.open(place);
@@ -110,7 +111,7 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
   });
 
   t.test('what is let go in many steps beside commits is let go once', async (t) => {
-    const { ledger, upkeep } = await freshWithUpkeep(t, engine);
+    const { ledger, maintenance } = await freshWithMaintenance(t, engine);
     const nowMs = systemClock.wallMs();
     const rules = retentionRules.parse([{ streams: '*', max_age: '10h' }]);
     const old = seqs(1, 600).map((seq) =>
@@ -121,7 +122,7 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
       for (let i = 0; i < 20; i += 1)
         await ledger.commit([entry({ gateway: `gw-${i % 7}`, seqs: [5000 + i, i + 1] }, 'azure', nowMs)]);
     })();
-    t.equal(await retain(upkeep, rules, nowMs), 1200);
+    t.equal(await retain(maintenance, rules, nowMs), 1200);
     await committing;
     t.equal((await ledger.read(0, 100)).filter(({ seq }) => seq >= 5000).length, 20);
     t.match(await ledger.verify(), { problemCount: 0 });

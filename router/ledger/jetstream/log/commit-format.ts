@@ -5,9 +5,9 @@
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import type { GapReason, StreamKey } from '../../../../shared/record.ts';
-import type { GatewayContact } from '../../ledger.ts';
 import type { BootClock } from '../../rules/boot-clocks.ts';
 import type { GivenUp } from '../../rules/rules.ts';
+import type { GatewayContact } from '../../types.ts';
 import type { Parts } from './blobs.ts';
 
 export interface Commit {

@@ -3,8 +3,8 @@
  * time (I7).
  */
 
-import type { GatewayContact } from '../../ledger.ts';
 import { BOOT_CLOCK_WRITE_MS, type BootClock } from '../../rules/boot-clocks.ts';
+import type { GatewayContact } from '../../types.ts';
 import type { Folding } from './fold.ts';
 
 export interface GatewayItem {

@@ -3,7 +3,7 @@
  * beginning after a start and then as it grows, some commits at a time. The hour is that of the commit's
  * contact with the gateway: records of one commit arrived together.
  */
-import { hourOf, type Volume } from '../../retention.ts';
+import { hourOf, type Volume } from '../../rules/retention.ts';
 import type { Commit, CommitEntry } from './commit-format.ts';
 import type { CommitLog } from './log.ts';
 

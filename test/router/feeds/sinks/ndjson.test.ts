@@ -14,8 +14,8 @@ import t from 'tap';
 import { createFeed } from '../../../../router/feeds/feed.ts';
 import { createNdjsonSink, ndjsonFeedOptions } from '../../../../router/feeds/sinks/ndjson.ts';
 import { recordJson } from '../../../../router/feeds/sinks/record-json.ts';
-import type { LedgerRecord } from '../../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
+import type { LedgerRecord } from '../../../../router/ledger/types.ts';
 import { systemClock as clock } from '../../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
@@ -135,12 +135,13 @@ t.test('killed between the write and the cursor: repeats, and skips nothing', as
     const [, signal] = await once(child, 'close');
     t.equal(signal, 'SIGKILL');
   }
-  t.equal(await ledger.loadCursor('file'), 10);
+  t.equal((await ledger.loadFeedPosition('file')).offset, 10);
   appendFileSync(path, '{"gateway":"gw-1","epo');
   const sink = createNdjsonSink({ file: path }, process.stdout);
   const feed = createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 });
   await feed.start();
-  for (let i = 0; i < 300 && (await ledger.loadCursor('file')) < 40; i += 1) await clock.sleep(10);
+  for (let i = 0; i < 300 && (await ledger.loadFeedPosition('file')).offset < 40; i += 1)
+    await clock.sleep(10);
   await feed.stop();
   t.strictSame(offsetsIn(path), [...seqs(1, 10), ...seqs(1, 20), ...seqs(11, 40)]);
 });

@@ -90,8 +90,8 @@ t.test('a file of version 1 keeps the positions of its feeds and the clocks of i
   old.close();
   const { ledger } = await openIn(t, file);
   const progress = Buffer.of(1, 2);
-  t.match(await ledger.claimFeed('nats', 'me', 1000), { offset: 7, progress });
-  t.ok(await ledger.moveFeed('nats', { offset: 7, progress }, { offset: 8, progress: Buffer.of(3) }));
+  t.match(await ledger.claimFeedPosition('nats', 'me', 1000), { offset: 7, progress });
+  t.ok(await ledger.moveFeedPosition('nats', { offset: 7, progress }, { offset: 8, progress: Buffer.of(3) }));
   await ledger.commit([entry({ seqs: [1], offsetMs: 5, quality: 'unsynchronised' })]);
   t.match(await ledger.read(0, 1), [{ wallMs: 1010, clockQuality: 'corrected' }]);
 });
@@ -202,7 +202,8 @@ t.test('what was erased is not in the file any more', async (t) => {
   await ledger.commit([entry({ seqs: [1, 2, 4], text: 'very-private-reading' })]);
   const files = () => Buffer.concat(readdirSync(folder).map((name) => readFileSync(join(folder, name))));
   t.ok(files().includes('very-private-reading'));
-  for (const device of ['device-1', 'device-2']) await ledger.upkeep?.erase({ device, gateway: null }, 'ann');
+  for (const device of ['device-1', 'device-2'])
+    await ledger.maintenance.erase({ device, gateway: null }, 'ann');
   t.notOk(files().includes('very-private-reading'));
 });
 

@@ -106,8 +106,8 @@ t.test('a store that is away is asked again, and what was read meanwhile is kept
   let away: boolean = true;
   const failing = {
     ...store,
-    replace: (...change: Parameters<Store['replace']>) =>
-      away ? Promise.reject(new Error('away')) : store.replace(...change),
+    replaceCheckpoint: (...change: Parameters<Store['replaceCheckpoint']>) =>
+      away ? Promise.reject(new Error('away')) : store.replaceCheckpoint(...change),
   };
   const a = router(t, failing, 'a');
   await t.rejects(a.start('0'), /away/);
@@ -173,10 +173,10 @@ t.test('turns do not pile up behind a store that does not answer (I10)', async (
   const asked: string[] = [];
   const slow = {
     ...store,
-    replace: async (...change: Parameters<Store['replace']>) => {
+    replaceCheckpoint: async (...change: Parameters<Store['replaceCheckpoint']>) => {
       asked.push(change[3]);
       if (asked.length > 1) await answer.promise;
-      return store.replace(...change);
+      return store.replaceCheckpoint(...change);
     },
   };
   const time = new ManualClock();

@@ -1,6 +1,7 @@
 import t from 'tap';
-import { conflictPolicyOf, conflictRules } from '../../../router/ledger/rules/conflict-policy.ts';
-import { matchesPattern } from '../../../router/ledger/stream-pattern.ts';
+import { conflictRules } from '../../../../router/ledger/options.ts';
+import { conflictPolicyOf } from '../../../../router/ledger/rules/conflict-policy.ts';
+import { matchesPattern } from '../../../../router/ledger/rules/stream-pattern.ts';
 
 t.test('* stands for any characters, also none', async (t) => {
   for (const [pattern, matching, others] of [

@@ -3,35 +3,20 @@
  * (I11). What leaves is forgotten as content and remembered as an id, so that a late duplicate is still a
  * duplicate (I5).
  */
-import { z } from 'zod';
-import { byteSize, duration } from '../../shared/config/kinds.ts';
-import { matchesPattern, streamPattern } from './stream-pattern.ts';
+import { matchesPattern } from './stream-pattern.ts';
 
-/** `retention` of router.yaml. */
-export const retentionRules = z
-  .array(
-    z
-      .strictObject({
-        streams: streamPattern(),
-        max_age: duration()
-          .optional()
-          .describe('By the time of receipt; records leave within the hour after.'),
-        max_bytes: byteSize()
-          .optional()
-          .describe(
-            'Payloads of all these streams together; the oldest hours leave first, the running one stays.',
-          ),
-      })
-      .refine((rule) => rule.max_age !== undefined || rule.max_bytes !== undefined, {
-        message: 'expected max_age, max_bytes or both',
-      }),
-  )
-  .default([])
-  .describe(
-    'How long the ledger keeps records; the first match counts. Streams without a rule are kept for ever.',
-  );
+/** A rule of router.yaml; at least one of the two bounds is there. */
+interface RetentionRule {
+  /** Name of the streams; `*` stands for any characters. */
+  streams: string;
+  /** By the time of receipt, in milliseconds. */
+  max_age?: number | undefined;
+  /** Payloads of all these streams together. */
+  max_bytes?: number | undefined;
+}
 
-export type RetentionRules = z.output<typeof retentionRules>;
+/** The first match counts; streams without a rule are kept for ever. */
+export type RetentionRules = readonly RetentionRule[];
 
 /** What came for the streams of one name in one hour. */
 export interface Volume {

@@ -1,14 +1,7 @@
-/** Which streams a rule of router.yaml is for: a name, in which `*` stands for any characters. */
-import { z } from 'zod';
-
-export function streamPattern(): z.ZodString {
-  return z
-    .string()
-    .regex(/^[a-z0-9_*-]{1,64}$/, 'expected the name of a stream; * stands for any characters')
-    .describe('Name of the streams; * stands for any characters.');
-}
-
-/** In linear time, however many `*` there are. */
+/**
+ * Whether a stream's name matches the pattern of a rule, in which `*` stands for any characters. Takes linear
+ * time, however many `*` there are.
+ */
 export function matchesPattern(pattern: string, stream: string): boolean {
   const [head = '', ...rest] = pattern.split('*');
   const tail = rest.pop();

@@ -1,13 +1,13 @@
 /** `headgate ledger erase`, `erasures` and `where`: work on the ledger itself, beside a running router. */
 import { userInfo } from 'node:os';
 import type { RouterConfig } from '../router/config.ts';
-import type { Erasure } from '../router/ledger/erasure.ts';
+import type { Erasure } from '../router/ledger/types.ts';
 import type { Sighting, Whereabouts } from '../router/ledger/whereabouts.ts';
 import { isoTime } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { table } from './format.ts';
 import { fail, printJson, printLine } from './output.ts';
-import { withUpkeep } from './with-ledger.ts';
+import { withMaintenance } from './with-ledger.ts';
 
 const ERASURES_SHOWN = 1000;
 
@@ -15,8 +15,8 @@ export async function erase(
   config: RouterConfig,
   { device, gateway, by, json = false }: { device: string; gateway?: string; by?: string; json?: boolean },
 ): Promise<number> {
-  return withUpkeep(config, async (upkeep) => {
-    const erasure = await upkeep.erase({ device, gateway: gateway ?? null }, by ?? userInfo().username);
+  return withMaintenance(config, async (maintenance) => {
+    const erasure = await maintenance.erase({ device, gateway: gateway ?? null }, by ?? userInfo().username);
     const { records, versions, deadLetters } = erasure;
     if (json) printJson(erasure);
     else
@@ -26,8 +26,8 @@ export async function erase(
 }
 
 export async function erasures(config: RouterConfig, json: boolean): Promise<number> {
-  return withUpkeep(config, async (upkeep) => {
-    const found = await upkeep.erasures(ERASURES_SHOWN);
+  return withMaintenance(config, async (maintenance) => {
+    const found = await maintenance.erasures(ERASURES_SHOWN);
     if (json) printJson(found);
     else printLine(renderErasures(found));
     return EXIT.ok;
@@ -40,8 +40,8 @@ export async function where(config: RouterConfig, id: string, json: boolean): Pr
   if (gateway === undefined || epoch === undefined || stream === undefined) {
     return fail(`"${id}": expected gateway/epoch/stream/seq`, EXIT.usage);
   }
-  return withUpkeep(config, async (upkeep) => {
-    const found = await upkeep.where({ gateway, epoch, stream, seq: Number(seq) });
+  return withMaintenance(config, async (maintenance) => {
+    const found = await maintenance.where({ gateway, epoch, stream, seq: Number(seq) });
     if (json) printJson(found);
     else printLine(renderWhere(found, config));
     return EXIT.ok;
