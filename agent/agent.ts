@@ -1,61 +1,104 @@
 /**
  * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Everything is made and
- * wired here, nowhere else; read it from top to bottom to know what the agent is.
+ * wired here, nowhere else; read it from top to bottom to know what the agent is. Each function makes one
+ * room of parts from the rooms before it.
  */
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
-import { componentLogger, createLogger } from '../shared/log.ts';
+import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
+import { ObservedMetrics } from '../shared/observed-metrics.ts';
+import type { ProviderFacts } from '../shared/policy/policy.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import type { Service } from '../shared/service.ts';
-import { explainRoute } from './admin/explain-route.ts';
-import { agentRoutes } from './admin/status.ts';
+import { explainRoutes } from './admin/explain-route.ts';
+import { readinessChecks } from './admin/readiness.ts';
+import { statusRoutes } from './admin/status.ts';
 import { deviceFilePath } from './broker/access/device-file.ts';
 import { Devices } from './broker/access/devices.ts';
 import { Broker } from './broker/broker.ts';
 import { Intake } from './broker/intake.ts';
-import type { ListenerOptions } from './broker/listeners/listener.ts';
+import { registerBroker } from './broker/metrics.ts';
 import { NOT_KEPT } from './broker/persistence/session-log.ts';
 import { Sessions } from './broker/persistence/sessions.ts';
 import { BootClock, readBootId } from './clock/boot-clock.ts';
 import { ClockSync } from './clock/clock-sync.ts';
 import { registerClock } from './clock/metrics.ts';
-import type { AgentConfig } from './config/config.ts';
+import { brokerLimits, listenerOptions, sessionLimits } from './config/broker-options.ts';
+import type { AgentConfig, ProviderConfig } from './config/config.ts';
 import { providerFacts } from './config/provider-facts.ts';
 import { storeLimits } from './config/store-limits.ts';
 import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
+import { costRoutes } from './cost/routes.ts';
 import { meteredProviders, tariffNamed } from './cost/tariffs.ts';
+import type { Downlink } from './downlink/downlink.ts';
 import { registerReceipts } from './downlink/metrics.ts';
 import { openDownlink, twinLinks } from './downlink/open.ts';
 import { ReceiptTracker } from './downlink/receipt-tracker.ts';
 import { ReceiptReceiver } from './downlink/receiver.ts';
 import { Sender } from './forward/delivery/sender.ts';
 import { Forwarder } from './forward/forwarder.ts';
+import { createPublishMetrics, registerForward } from './forward/metrics.ts';
 import { History } from './history/history.ts';
 import { historyRoutes } from './history/routes.ts';
 import { holdFile } from './holds/hold-file.ts';
 import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
-import { createPublishMetrics, registerMeasured } from './metrics.ts';
+import type { TwinLink } from './providers/azure/twin-link.ts';
 import { registerCredentials } from './providers/credentials/metrics.ts';
 import { CredentialPublisher } from './providers/credentials/rotating-publisher.ts';
 import { LiveRouting } from './routing/live-routing.ts';
+import { registerRouting } from './routing/metrics.ts';
 import { RoutingFile } from './routing/routing-file.ts';
 import { HeapGrowth } from './runtime/heap.ts';
-import { DISK_ADVICE } from './store/disk-state.ts';
+import { registerEventLoop } from './runtime/metrics.ts';
+import { registerStore } from './store/metrics.ts';
 import { Store } from './store/store.ts';
+
+/** What every room is made with. */
+interface Site {
+  config: AgentConfig;
+  /** Providers that the configuration switches on. */
+  enabled: readonly ProviderConfig[];
+  clock: Clock;
+  entropy: Entropy;
+  log: (component: string) => Logger;
+  registry: Registry;
+}
 
 /** The agent's parts in the order they start; they stop in reverse. */
 function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Service[] {
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
-  const registry = new Registry();
-  const metrics = createPublishMetrics(registry);
+  const enabled = config.providers.filter((provider) => provider.enabled);
+  const site: Site = { config, enabled, clock, entropy, log, registry: new Registry() };
+  const buffer = createBuffer(site);
+  const routing = createRouting(site, buffer);
+  const forwarding = createForwarding(site, buffer, routing);
+  const intake = createDeviceSide(site, buffer);
+  registerMetrics(site, { ...buffer, ...routing, ...forwarding, ...intake });
+  const admin = createAdmin(site, { ...buffer, ...routing, ...forwarding, ...intake });
+  const heap = new HeapGrowth({ records: () => recordsOf(intake.intake), clock });
+  return [
+    ...[heap, buffer.store, buffer.bootClock],
+    ...[routing.routingFile, routing.history, routing.meter, routing.holds],
+    ...[forwarding.forwarder, ...forwarding.downlinks],
+    ...[intake.devices, intake.broker, admin],
+  ];
+}
 
+interface BufferParts {
+  bootId: string;
+  bootClock: BootClock;
+  store: Store;
+}
+
+/** Time, and the records that wait. */
+function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
   const bootId = readBootId(entropy);
   const sync = new ClockSync({ mode: config.clock.synchronised, clock });
   const isSynchronised = () => sync.isSynchronised();
@@ -70,99 +113,106 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
     reserveBytes: config.buffer.disk_reserve,
   });
   bootClock.onRead((reading) => store.setClock(reading));
+  return { bootId, bootClock, store };
+}
 
-  const enabled = config.providers.filter((provider) => provider.enabled);
+interface RoutingParts {
+  facts: readonly ProviderFacts[];
+  routing: LiveRouting;
+  routingFile: RoutingFile;
+  history: History;
+  meter: Meter;
+  holds: Holds;
+}
+
+/** Where records may and should go, what that costs, what holds it back, and the memory of it. */
+function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): RoutingParts {
+  const { config, enabled, clock, log } = site;
+  const { policy, data_dir: folder } = config;
   const facts = enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name)));
-  const routing: LiveRouting = new LiveRouting({
-    policy: config.policy,
-    providers: facts,
-    onStep: (event, effects) => history.observed(event, effects),
-    clock,
-    log: log('routing'),
-  });
+  const routing = new LiveRouting({ policy, providers: facts, clock, log: log('routing') });
   const routingFile = new RoutingFile({
-    file: join(config.data_dir, 'routing.json'),
+    file: join(folder, 'routing.json'),
     bootId,
     routing,
     clock,
     log: log('routing'),
   });
-  const history = new History({
-    folder: join(config.data_dir, 'history'),
-    bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
-    writeEveryMs: config.history.write_every,
-    setup: { gateway: config.gateway, policy: config.policy, providers: facts },
-    routingNow: () => ({ providers: routing.providers(), chosen: routing.chosen(), seen: routing.seen() }),
-    currentClock: () => bootClock.current(),
-    mayWrite: () => store.state() === 'ok',
-    clock,
-    log: log('history'),
-  });
-  store.onCommit((committed) => history.committed(committed));
-  store.onGaps((gaps) => history.gaveUp(gaps));
-  store.onReopen(() => history.epochBegan());
+  const history = createHistory(site, { bootClock, store, routing, facts });
   const meter = new Meter({
-    file: join(config.data_dir, 'usage.json'),
+    file: join(folder, 'usage.json'),
     providers: meteredProviders(config, enabled),
-    cost: config.policy.cost,
-    isSynchronised: () => bootClock.current().quality === 'synchronised',
+    cost: policy.cost,
+    isSynchronised: () => bootClock.isSynchronised,
     dispatch: (event) => routing.dispatch(event),
     clock,
     log: log('cost'),
   });
   const holds = new Holds({
-    file: holdFile(join(config.data_dir, 'holds.json')),
-    now: () => {
-      const { bootId: boot, quality } = bootClock.current();
-      return {
-        bootId: boot,
-        monoMs: clock.monoMs(),
-        wallMs: clock.wallMs(),
-        synchronised: quality === 'synchronised',
-      };
-    },
+    file: holdFile(join(folder, 'holds.json')),
+    now: () => bootClock.moment(),
     dispatch: (event) => routing.dispatch(event),
     clock,
     log: log('routing'),
   });
-  const trustedWallMs = () => (bootClock.current().quality === 'synchronised' ? clock.wallMs() : null);
-  const twins = twinLinks(config.downlinks, (provider, bytes) => meter.countTwin(provider, bytes));
-  const publishers = new Map(
-    enabled.map((provider) => [
-      provider.name,
-      new CredentialPublisher(provider, {
-        onCut: (cut) => routing.dispatch({ kind: 'cut', provider: provider.name, cut }),
-        twin: twins.get(provider.name),
-        clock,
-        log: log('cloud'),
-        trustedWallMs,
-      }),
-    ]),
-  );
-  const senders = new Map(
-    [...publishers].map(([name, publisher]) => {
-      const sender = new Sender({
-        provider: name,
-        publisher,
-        routing,
-        clock,
-        log: log('forward'),
-        count: (provider, message, outcome) => {
-          if (outcome.kind === 'accepted') history.delivered(message);
-          return meter.count(provider, message, outcome);
-        },
-        onOutcome: (outcome, latencyMs) => metrics.published(name, outcome, latencyMs),
-      });
-      return [name, sender];
-    }),
-  );
-  const forwarder = new Forwarder({
-    gateway: config.gateway,
-    policy: config.policy,
+  return { facts, routing, routingFile, history, meter, holds };
+}
+
+function createHistory(
+  { config, clock, log }: Site,
+  {
+    bootClock,
     store,
     routing,
-    senders,
+    facts,
+  }: Pick<BufferParts & RoutingParts, 'bootClock' | 'store' | 'routing' | 'facts'>,
+): History {
+  const history = new History({
+    folder: join(config.data_dir, 'history'),
+    bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
+    writeEveryMs: config.history.write_every,
+    setup: { gateway: config.gateway, policy: config.policy, providers: facts },
+    routingNow: () => ({
+      providers: routing.providers(),
+      chosen: routing.chosen(),
+      inputs: routing.scoreInputs(),
+    }),
     currentClock: () => bootClock.current(),
+    mayWrite: () => store.state() === 'ok',
+    clock,
+    log: log('history'),
+  });
+  routing.onStep((event, effects) => history.observed(event, effects));
+  store.onCommit((committed) => history.committed(committed));
+  store.onGaps((gaps) => history.gaveUp(gaps));
+  store.onReopen(() => history.epochBegan());
+  return history;
+}
+
+interface ForwardingParts {
+  publishers: ReadonlyMap<string, CredentialPublisher>;
+  senders: ReadonlyMap<string, Sender>;
+  forwarder: Forwarder;
+  tracker: ReceiptTracker;
+  receiver: ReceiptReceiver;
+  downlinks: readonly Downlink[];
+}
+
+/** The way to the clouds, and the receipts that come back. */
+function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts): ForwardingParts {
+  const { config, enabled, clock, entropy, log } = site;
+  const { routing, history, meter } = parts;
+  const { gateway, policy } = config;
+  const twins = twinLinks(config.downlinks, (provider, bytes) => meter.countTwin(provider, bytes));
+  const publishers = createPublishers(site, buffer, routing, twins);
+  const senders = createSenders(site, publishers, parts);
+  const forwarder = new Forwarder({
+    gateway,
+    policy,
+    store: buffer.store,
+    routing,
+    senders,
+    currentClock: () => buffer.bootClock.current(),
     onAccepted: (acceptance) => history.accepted(acceptance),
     clock,
     log: log('forward'),
@@ -173,133 +223,137 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
     settlements: forwarder.settlements,
     routing,
     providers: enabled.map(({ name }) => name),
-    lagMs: config.policy.failover.receipt_lag,
+    lagMs: policy.failover.receipt_lag,
     clock,
     log: log('receipts'),
   });
-  const receiver = new ReceiptReceiver({ gateway: config.gateway, tracker, log: log('receipts') });
-  const downlinks = config.downlinks.map((downlink) =>
-    openDownlink(downlink, {
-      gateway: config.gateway,
-      receiver,
-      tracker,
-      twins,
-      clock,
-      entropy,
-      log: log('downlink'),
+  const receiver = new ReceiptReceiver({ gateway, tracker, log: log('receipts') });
+  const deps = { gateway, receiver, tracker, twins, clock, entropy, log: log('downlink') };
+  const downlinks = config.downlinks.map((downlink) => openDownlink(downlink, deps));
+  return { publishers, senders, forwarder, tracker, receiver, downlinks };
+}
+
+function createPublishers(
+  { enabled, clock, log }: Site,
+  { bootClock }: BufferParts,
+  routing: LiveRouting,
+  twins: ReadonlyMap<string, TwinLink>,
+): ReadonlyMap<string, CredentialPublisher> {
+  return new Map(
+    enabled.map((provider) => [
+      provider.name,
+      new CredentialPublisher(provider, {
+        onCut: (cut) => routing.dispatch({ kind: 'cut', provider: provider.name, cut }),
+        twin: twins.get(provider.name),
+        clock,
+        log: log('cloud'),
+        trustedWallMs: () => bootClock.trustedWallMs(),
+      }),
+    ]),
+  );
+}
+
+function createSenders(
+  { registry, clock, log }: Site,
+  publishers: ReadonlyMap<string, CredentialPublisher>,
+  { routing, meter }: RoutingParts,
+): ReadonlyMap<string, Sender> {
+  const metrics = createPublishMetrics(registry);
+  return new Map(
+    [...publishers].map(([provider, publisher]) => {
+      const sender = new Sender({
+        provider,
+        publisher,
+        routing,
+        clock,
+        log: log('forward'),
+        count: (name, message, outcome) => meter.count(name, message, outcome),
+        onOutcome: (outcome, latencyMs) => metrics.published(provider, outcome, latencyMs),
+      });
+      return [provider, sender];
     }),
   );
+}
 
-  const streams = Object.entries(config.policy.streams).map(([name, { topics }]) => ({
+interface DeviceSide {
+  intake: Intake;
+  devices: Devices;
+  sessions: Sessions;
+  broker: Broker;
+}
+
+/** The way in. */
+function createDeviceSide({ config, clock, entropy, log }: Site, { store }: BufferParts): DeviceSide {
+  const { allow_anonymous: allowAnonymous, local_topics: localTopics, sessions: kept } = config.broker;
+  const streams = Object.entries(config.policy.streams).map(([name, { topics: filters }]) => ({
     name,
-    filters: topics,
+    filters,
   }));
   const intake = new Intake({ store, streams, clock, log: log('intake') });
   const devices = new Devices({ file: deviceFilePath(config.data_dir), clock, log: log('broker') });
-  const { sessions: kept } = config.broker;
   const sessions = new Sessions({
     store: kept.keep ? store : NOT_KEPT,
     clock,
     log: log('broker'),
-    localTopics: config.broker.local_topics,
-    limits: {
-      maxSessions: kept.max_sessions,
-      expireAfterMs: kept.expire_after,
-      maxQueuedMessages: kept.max_queued_messages,
-      maxQueuedBytes: kept.max_queued_bytes,
-      maxTotalQueuedBytes: kept.max_total_queued_bytes,
-      maxRetainedMessages: kept.max_retained_messages,
-      maxRetainedBytes: kept.max_retained_bytes,
-    },
+    localTopics,
+    limits: sessionLimits(config),
   });
   const broker = new Broker({
     sessions,
-    listeners: config.broker.listeners.map(listenerOptions),
+    listeners: listenerOptions(config),
     devices,
-    allowAnonymous: config.broker.allow_anonymous,
-    limits: {
-      maxPacketBytes: config.broker.max_packet_bytes,
-      connectTimeoutMs: config.broker.connect_timeout,
-      maxConnections: config.broker.max_connections,
-      maxSubscriptions: config.broker.max_subscriptions,
-      maxTopicBytes: config.broker.max_topic_bytes,
-      maxTopicLevels: config.broker.max_topic_levels,
-      maxConnectRate: config.broker.max_connect_rate,
-      maxConnectRatePerAddress: config.broker.max_connect_rate_per_address,
-      maxPublishRate: config.broker.max_publish_rate,
-      maxPublishBytesRate: config.broker.max_publish_bytes,
-      maxUnsentBytes: config.broker.max_unsent_bytes,
-    },
-    localTopics: config.broker.local_topics,
+    allowAnonymous,
+    limits: brokerLimits(config),
+    localTopics,
     intake: (publish, settled) => intake.take(publish, settled),
     clock,
     entropy,
     log: log('broker'),
   });
-  const memoryStreams = new Set(
-    streams.map(({ name }) => name).filter((name) => config.policy.streams[name]?.durability === 'memory'),
-  );
-  registerCosts(registry, meter);
-  registerClock(registry, bootClock);
-  registerHolds(registry, routing, holds);
-  registerCredentials(registry, publishers);
-  registerReceipts(registry, { forwarder, tracker, receiver, downlinks });
-  registerMeasured(registry, { broker, sessions, store, forwarder, routing, senders, memoryStreams });
-  const holdRoute = holdRoutes({ holds, providers: facts.map(({ name }) => name) });
-  const admin = new AdminServer({
+  return { intake, devices, sessions, broker };
+}
+
+type Parts = BufferParts & RoutingParts & ForwardingParts & DeviceSide;
+
+function registerMetrics({ config, registry }: Site, parts: Parts): void {
+  const metrics = new ObservedMetrics(registry, 'headgate_agent_');
+  const memoryStreams = Object.entries(config.policy.streams)
+    .filter(([, { durability }]) => durability === 'memory')
+    .map(([name]) => name);
+  registerBroker(metrics, parts);
+  registerStore(metrics, parts.store);
+  registerClock(metrics, parts.bootClock);
+  registerForward(metrics, { ...parts, memoryStreams: new Set(memoryStreams) });
+  registerRouting(metrics, parts.routing);
+  registerHolds(metrics, parts);
+  registerCosts(metrics, parts.meter);
+  registerCredentials(registry, parts.publishers);
+  registerReceipts(metrics, parts);
+  registerEventLoop(metrics);
+}
+
+function createAdmin({ config, clock, log, registry }: Site, parts: Parts): Service {
+  const { gateway, policy } = config;
+  const holds = holdRoutes({ holds: parts.holds, providers: parts.facts.map(({ name }) => name) });
+  return new AdminServer({
     ...config.admin,
-    checks: {
-      store: () => (store.state() === 'ok' ? null : storeProblem(store)),
-      broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
-    },
+    checks: readinessChecks(parts),
     registry,
     routes: {
-      ...agentRoutes({
-        config,
-        store,
-        broker,
-        forwarder,
-        routing,
-        senders,
-        meter,
-        publishers,
-        holds,
-        bootClock,
-        clock,
-      }),
-      '/v1/explain': explainRoute({ policy: config.policy, routing, history, holds }),
-      '/v1/holds': holdRoute.get,
-      ...historyRoutes({ gateway: config.gateway, policy: config.policy, store, history }),
+      ...statusRoutes({ ...parts, config, clock }),
+      ...costRoutes({ meter: parts.meter, cost: policy.cost }),
+      ...explainRoutes({ ...parts, policy }),
+      ...historyRoutes({ ...parts, gateway, policy }),
+      ...holds.routes,
     },
-    changes: { '/v1/holds': holdRoute.changes },
+    changes: holds.changes,
     log: log('admin'),
   });
-  const heap = new HeapGrowth({ records: () => recordsOf(intake), clock });
-  return [
-    ...[heap, store, bootClock, routingFile, history, meter, holds],
-    ...[forwarder, ...downlinks, devices, broker, admin],
-  ];
 }
 
 /** Taken since the start, of all streams. */
 function recordsOf(intake: Intake): number {
   return [...intake.counters().values()].reduce((sum, { records }) => sum + records, 0);
-}
-
-/** Its state, what to do, and the error. */
-function storeProblem(store: Store): string {
-  const state = store.state();
-  const said = [state, DISK_ADVICE[state], store.lastError?.message].filter((text) => text);
-  return said.join('; ');
-}
-
-function listenerOptions(listener: AgentConfig['broker']['listeners'][number]): ListenerOptions {
-  const { type, host, port, cert_file: certFile, key_file: keyFile, client_ca_file: clientCaFile } = listener;
-  if (type !== 'tls') return { type, host, port };
-  if (certFile === undefined || keyFile === undefined)
-    throw new Error('the schema lets no such listener pass');
-  const { auth, device_name: deviceName } = listener;
-  return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth, deviceName } };
 }
 
 /** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */

@@ -26,7 +26,11 @@ export interface ExplainParts {
   holds: Holds;
 }
 
-export function explainRoute({ policy, routing, history, holds }: ExplainParts): AdminRoute {
+export function explainRoutes(parts: ExplainParts): Record<string, AdminRoute> {
+  return { '/v1/explain': explainRoute(parts) };
+}
+
+function explainRoute({ policy, routing, history, holds }: ExplainParts): AdminRoute {
   const all = Object.keys(policy.streams);
   return async ({ stream, at }) => {
     if (at !== undefined) return past(history, at, stream);

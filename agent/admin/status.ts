@@ -1,4 +1,4 @@
-/** The agent's JSON routes: `/v1/status`, `/v1/costs`. Types in shared/admin-api/status.ts. */
+/** The agent's JSON route `/v1/status`. Types in shared/admin-api/status.ts. */
 
 import type { AgentStatus, AgentStreamStatus, ProviderStatus } from '../../shared/admin-api/status.ts';
 import type { AdminRoute } from '../../shared/admin-server.ts';
@@ -7,8 +7,6 @@ import { packageVersion } from '../../shared/version.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { BootClock } from '../clock/boot-clock.ts';
 import type { AgentConfig } from '../config/config.ts';
-import type { Meter } from '../cost/meter.ts';
-import { costReport } from '../cost/report.ts';
 import type { Sender } from '../forward/delivery/sender.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import type { Holds } from '../holds/holds.ts';
@@ -24,7 +22,6 @@ export interface AgentParts {
   forwarder: Forwarder;
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
-  meter: Meter;
   holds: Holds;
   publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
@@ -33,15 +30,9 @@ export interface AgentParts {
 
 const NO_SENDER = { accepted: 0, failed: 0, units: 0 };
 
-export function agentRoutes(parts: AgentParts): Record<string, AdminRoute> {
+export function statusRoutes(parts: AgentParts): Record<string, AdminRoute> {
   const startedMs = parts.clock.monoMs();
-  return {
-    '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }),
-    '/v1/costs': () => ({
-      status: 200,
-      body: costReport(parts.meter.reading(), parts.config.policy.cost),
-    }),
-  };
+  return { '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }) };
 }
 
 async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentStatus> {

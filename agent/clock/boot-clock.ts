@@ -1,7 +1,7 @@
 /**
  * What the gateway knows about time (I7). A Pi has no battery clock and boots in 1970, so records carry
- * monotonic time and the id of the boot it counts from; this adds how that time maps to the wall clock, and
- * whether to believe it.
+ * monotonic time and the id of the boot it counts from. This module adds how that time maps to the wall clock,
+ * and whether the wall clock can be believed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { Clock, Timer } from '../../shared/clock.ts';
@@ -34,7 +34,7 @@ export interface BootClockOptions {
   bootId: string;
   clock: Clock;
   log: Logger;
-  /** Whether somebody keeps the wall clock right. */
+  /** Whether a time service keeps the wall clock right. */
   isSynchronised: () => boolean;
 }
 
@@ -67,6 +67,21 @@ export class BootClock implements Service {
     return this.#current;
   }
 
+  get isSynchronised(): boolean {
+    return this.#current.quality === 'synchronised';
+  }
+
+  /** All that is known of the present moment. */
+  moment(): { bootId: string; monoMs: number; wallMs: number; synchronised: boolean } {
+    const [monoMs, wallMs] = [this.#clock.monoMs(), this.#clock.wallMs()];
+    return { bootId: this.#bootId, monoMs, wallMs, synchronised: this.isSynchronised };
+  }
+
+  /** Wall-clock milliseconds; null while the clock is not synchronised. */
+  trustedWallMs(): number | null {
+    return this.isSynchronised ? this.#clock.wallMs() : null;
+  }
+
   /** Jumps of the wall clock while it counted as synchronised, since start. */
   jumps(): ClockJumps {
     return this.#jumps;
@@ -97,8 +112,8 @@ export class BootClock implements Service {
   }
 
   /**
-   * From a clock that nobody kept right, a jump is the correction that was waited for. From one that was
-   * right, it is news.
+   * The jump of an unsynchronised clock is its correction. The jump of a synchronised clock is counted and
+   * logged.
    */
   #judge(movedMs: number, quality: EnvelopeClock['quality']): void {
     if (Math.abs(movedMs) <= JUMP_MS) return;

@@ -1,45 +1,38 @@
-/** The meter's metrics, read when Prometheus asks. */
-import { Gauge, type Registry } from 'prom-client';
+/** What the agent measures of what its providers cost. */
+import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import { fixedUsdPerMonth } from '../../shared/pricing/tariff.ts';
 import type { BudgetState } from './limits.ts';
 import type { Meter } from './meter.ts';
 
-const PREFIX = 'headgate_agent_cost_';
 const BUDGET_STATES: readonly BudgetState[] = ['none', 'within', 'alert', 'spent'];
 
-export function registerCosts(registry: Registry, meter: Meter): void {
-  const registers = [registry];
-  const gauge = (name: string, help: string, labelNames: string[], collect: (gauge: Gauge) => void): void => {
-    new Gauge({
-      name: PREFIX + name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        this.reset();
-        collect(this);
-      },
-    });
-  };
-  gauge('month_usd', 'Metered in this UTC month, by the price sheets.', ['provider'], (g) => {
-    for (const { provider, month } of meter.reading().uses) g.set({ provider }, month.usd);
-  });
-  gauge('month_possible_usd', 'What may be on the bill too: tries that ended unknown.', ['provider'], (g) => {
-    for (const { provider, month } of meter.reading().uses) g.set({ provider }, month.possibleUsd);
-  });
-  gauge('fixed_usd', 'Due in the month whatever is sent.', ['provider'], (g) => {
-    for (const { provider, tariff } of meter.reading().uses) g.set({ provider }, fixedUsdPerMonth(tariff));
-  });
-  gauge('today_units', 'Units billed in this UTC day.', ['provider'], (g) => {
-    for (const { provider, today } of meter.reading().uses) g.set({ provider }, today.units);
-  });
-  gauge('budget_state', 'One for the state that the monthly budget is in.', ['state'], (g) => {
+/** Read when Prometheus asks. */
+export function registerCosts(metrics: ObservedMetrics, meter: Meter): void {
+  const uses = () => meter.reading().uses;
+  metrics.gauge('cost_month_usd', 'Metered in this UTC month, by the price sheets.', ['provider'], () =>
+    uses().map(({ provider, month }) => [{ provider }, month.usd]),
+  );
+  metrics.gauge(
+    'cost_month_possible_usd',
+    'What may be on the bill too: tries that ended unknown.',
+    ['provider'],
+    () => uses().map(({ provider, month }) => [{ provider }, month.possibleUsd]),
+  );
+  metrics.gauge('cost_fixed_usd', 'Due in the month whatever is sent.', ['provider'], () =>
+    uses().map(({ provider, tariff }) => [{ provider }, fixedUsdPerMonth(tariff)]),
+  );
+  metrics.gauge('cost_today_units', 'Units billed in this UTC day.', ['provider'], () =>
+    uses().map(({ provider, today }) => [{ provider }, today.units]),
+  );
+  metrics.gauge('cost_budget_state', 'One for the state that the monthly budget is in.', ['state'], () => {
     const { budget } = meter.reading();
-    for (const state of BUDGET_STATES) g.set({ state }, state === budget ? 1 : 0);
+    return BUDGET_STATES.map((state) => [{ state }, state === budget ? 1 : 0] as const);
   });
-  gauge('hold', 'One for a provider that is on hold for money’s sake.', ['provider', 'reason'], (g) => {
-    for (const { provider, holds } of meter.reading().uses) {
-      for (const reason of holds) g.set({ provider, reason }, 1);
-    }
-  });
+  metrics.gauge(
+    'cost_hold',
+    'One for a provider that is on hold for money’s sake.',
+    ['provider', 'reason'],
+    () =>
+      uses().flatMap(({ provider, holds }) => [...holds].map((reason) => [{ provider, reason }, 1] as const)),
+  );
 }

@@ -23,7 +23,7 @@ export interface LongPollOptions {
   config: HttpsDownlinkConfig;
   gateway: string;
   receiver: ReceiptReceiver;
-  tracker: Pick<ReceiptTracker, 'heard' | 'lost' | 'isWaiting'>;
+  tracker: Pick<ReceiptTracker, 'onRouterAnswer' | 'onRouterSilent' | 'isWaiting'>;
   clock: Clock;
   /** Rejects when it cannot be tried. Default: one over TLS. */
   open?: (config: HttpsDownlinkConfig, clock: Clock) => Promise<RouterConnection>;
@@ -42,8 +42,8 @@ export class LongPoll implements ReceiptQuestion {
   async ask(): Promise<string | null> {
     const problem = await this.#poll();
     if (this.#closed) return problem;
-    if (problem === null) this.#options.tracker.heard();
-    else this.#options.tracker.lost();
+    if (problem === null) this.#options.tracker.onRouterAnswer();
+    else this.#options.tracker.onRouterSilent();
     return problem;
   }
 

@@ -1,5 +1,5 @@
 /** What the agent measures of the router's receipts. */
-import { Counter, Gauge, type Registry } from 'prom-client';
+import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import type { Downlink } from './downlink.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
@@ -12,56 +12,31 @@ export interface ReceiptParts {
   downlinks: readonly Downlink[];
 }
 
-export function registerReceipts(registry: Registry, parts: ReceiptParts): void {
-  const registers = [registry];
-  new Gauge({
-    name: 'headgate_agent_receipt_lag_seconds',
-    help: 'Age of the oldest that the provider acknowledged and no receipt covers, as of the router’s last answer.',
-    labelNames: ['provider'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [provider, lagMs] of parts.tracker.lags) this.set({ provider }, lagMs / 1000);
-    },
-  });
-  new Counter({
-    name: 'headgate_agent_undelivered_records_total',
-    help: 'Records that the provider acknowledged and that did not reach the ledger in time.',
-    labelNames: ['provider'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [provider, records] of parts.tracker.undelivered) this.inc({ provider }, records);
-    },
-  });
-  new Counter({
-    name: 'headgate_agent_receipts_total',
-    help: 'Receipts that came, by what became of them.',
-    labelNames: ['result'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [result, count] of Object.entries(parts.receiver.counts)) this.inc({ result }, count);
-    },
-  });
-  new Gauge({
-    name: 'headgate_agent_stream_awaiting_receipt_records',
-    help: 'Records with their copies, in the buffer until a receipt covers them.',
-    labelNames: ['stream'],
-    registers,
-    collect() {
-      this.reset();
-      for (const { name, awaitingReceipt } of parts.forwarder.streams())
-        this.set({ stream: name }, awaitingReceipt);
-    },
-  });
-  new Gauge({
-    name: 'headgate_agent_downlink_up',
-    help: 'One while the router, or the cloud in between, answers.',
-    labelNames: ['downlink'],
-    registers,
-    collect() {
-      for (const downlink of parts.downlinks) this.set({ downlink: downlink.name }, downlink.isUp ? 1 : 0);
-    },
-  });
+/** Read when Prometheus asks. */
+export function registerReceipts(metrics: ObservedMetrics, parts: ReceiptParts): void {
+  const { forwarder, tracker, receiver, downlinks } = parts;
+  metrics.gauge(
+    'receipt_lag_seconds',
+    'Age of the oldest that the provider acknowledged and no receipt covers, as of the router’s last answer.',
+    ['provider'],
+    () => [...tracker.lags].map(([provider, lagMs]) => [{ provider }, lagMs / 1000]),
+  );
+  metrics.counter(
+    'undelivered_records_total',
+    'Records that the provider acknowledged and that did not reach the ledger in time.',
+    ['provider'],
+    () => [...tracker.undelivered].map(([provider, records]) => [{ provider }, records]),
+  );
+  metrics.counter('receipts_total', 'Receipts that came, by what became of them.', ['result'], () =>
+    Object.entries(receiver.counts).map(([result, count]) => [{ result }, count]),
+  );
+  metrics.gauge(
+    'stream_awaiting_receipt_records',
+    'Records with their copies, in the buffer until a receipt covers them.',
+    ['stream'],
+    () => forwarder.streams().map(({ name, awaitingReceipt }) => [{ stream: name }, awaitingReceipt]),
+  );
+  metrics.gauge('downlink_up', 'One while the router, or the cloud in between, answers.', ['downlink'], () =>
+    downlinks.map(({ name, isUp }) => [{ downlink: name }, isUp ? 1 : 0]),
+  );
 }

@@ -15,7 +15,7 @@ import { TwinQuestion } from './twin.ts';
 export interface DownlinkDeps {
   gateway: string;
   receiver: ReceiptReceiver;
-  tracker: Pick<ReceiptTracker, 'heard' | 'told' | 'lost' | 'isWaiting'>;
+  tracker: Pick<ReceiptTracker, 'onRouterAnswer' | 'onCloudReceipt' | 'onRouterSilent' | 'isWaiting'>;
   twins: ReadonlyMap<string, TwinLink>;
   clock: Clock;
   entropy: Entropy;

@@ -80,7 +80,7 @@ export class ReceiptTracker {
     return [...this.#queues()].some(({ queue }) => !queue.outstanding.isEmpty || queue.kept > 0);
   }
 
-  /** A newer receipt came. {@link heard} or {@link told} follows. */
+  /** A newer receipt came. {@link onRouterAnswer} or {@link onCloudReceipt} follows. */
   apply({ streams }: Receipt): void {
     const queues = new Map([...this.#queues()].map((one) => [keyOf(one.queue), one]));
     const waiting = [...queues.values()].flatMap(({ queue }) => queue.outstanding.oldest());
@@ -95,7 +95,7 @@ export class ReceiptTracker {
   }
 
   /** The router answered: what it has said up to now is all there is to say. */
-  heard(): void {
+  onRouterAnswer(): void {
     const nowMs = this.#options.clock.monoMs();
     this.#spoke(nowMs, this.#isLost);
     this.#evidenceMs = nowMs;
@@ -103,7 +103,7 @@ export class ReceiptTracker {
   }
 
   /** A cloud brought the receipt that was applied last. */
-  told(): void {
+  onCloudReceipt(): void {
     const nowMs = this.#options.clock.monoMs();
     const waitingSinceMs = Math.max(this.#heardMs ?? nowMs, this.#oldestMs ?? nowMs);
     this.#spoke(nowMs, this.#isLost || nowMs - waitingSinceMs > QUIET_MS);
@@ -113,7 +113,7 @@ export class ReceiptTracker {
   }
 
   /** The router does not answer: nothing is known of anybody's receipts, unless a cloud brings them. */
-  lost(): void {
+  onRouterSilent(): void {
     const isTold = this.#toldMs !== null && this.#options.clock.monoMs() - this.#toldMs < QUIET_MS;
     if (this.#isLost || isTold) return;
     this.#isLost = true;
@@ -164,7 +164,7 @@ export class ReceiptTracker {
       for (const { provider, ranges } of queue.outstanding.takeOverdue(untilMs)) {
         this.#takeBackFrom(stream, queue, provider, ranges, nowMs);
       }
-      const { gaps, sealedAt } = queue.announced.takeOverdue(untilMs);
+      const { gaps, sealedAt } = queue.unconfirmed.takeOverdue(untilMs);
       for (const gap of gaps) queue.gaveUp(gap);
       queue.sealedAt ??= sealedAt;
     }

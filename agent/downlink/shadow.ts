@@ -26,7 +26,7 @@ export interface ShadowQuestionOptions {
   config: AwsDownlinkConfig;
   gateway: string;
   receiver: ReceiptReceiver;
-  tracker: Pick<ReceiptTracker, 'told'>;
+  tracker: Pick<ReceiptTracker, 'onCloudReceipt'>;
   clock: Clock;
 }
 
@@ -84,7 +84,7 @@ export class ShadowQuestion implements ReceiptQuestion {
     if (document.success && document.data.version === this.#seenVersion) return;
     this.#seenVersion = document.data?.version ?? null;
     const body = Buffer.from(JSON.stringify(document.data?.state.desired ?? null));
-    if (receiver.receive(config.name, body) === 'applied') tracker.told();
+    if (receiver.receive(config.name, body) === 'applied') tracker.onCloudReceipt();
   }
 
   /** Null where there is no shadow yet, which is no problem. */

@@ -20,7 +20,7 @@ export interface SubscriptionOptions {
   config: GcpDownlinkConfig;
   gateway: string;
   receiver: ReceiptReceiver;
-  tracker: Pick<ReceiptTracker, 'told'>;
+  tracker: Pick<ReceiptTracker, 'onCloudReceipt'>;
   clock: Clock;
 }
 
@@ -77,6 +77,6 @@ export class SubscriptionQuestion implements ReceiptQuestion {
       if (attributes[GATEWAY_ATTRIBUTE] !== gateway) receiver.passOver();
       else if (receiver.receive(config.name, data) === 'applied') applied = true;
     }
-    if (applied) tracker.told();
+    if (applied) tracker.onCloudReceipt();
   }
 }

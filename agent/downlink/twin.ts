@@ -28,7 +28,7 @@ export interface TwinQuestionOptions {
   config: AzureDownlinkConfig;
   link: TwinLink;
   receiver: ReceiptReceiver;
-  tracker: Pick<ReceiptTracker, 'told' | 'isWaiting'>;
+  tracker: Pick<ReceiptTracker, 'onCloudReceipt' | 'isWaiting'>;
   clock: Clock;
 }
 
@@ -108,6 +108,6 @@ export class TwinQuestion implements ReceiptQuestion {
     const { receiver, tracker, config } = this.#options;
     if (text === null || text === this.#seen) return;
     this.#seen = text;
-    if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.told();
+    if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.onCloudReceipt();
   }
 }

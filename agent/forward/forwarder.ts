@@ -11,14 +11,15 @@ import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
+import type { SeqRange } from '../../shared/record.ts';
 import type { Service } from '../../shared/service.ts';
-import type { Taken } from '../history/deliveries.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
+import type { Acceptance } from './acceptance.ts';
 import type { Buffer } from './buffer.ts';
-import { deliver } from './delivery/delivery.ts';
+import { deliver, withReason } from './delivery/delivery.ts';
 import { Hedging } from './delivery/hedging.ts';
-import { Places } from './delivery/reservations.ts';
+import { Reservations } from './delivery/reservations.ts';
 import type { Sender } from './delivery/sender.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './queue/lanes.ts';
@@ -26,7 +27,6 @@ import type { Stream, StreamProgress } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
 import { Streams } from './queue/streams.ts';
 import { RowReader } from './row-reader.ts';
-import { withReason } from './send-reason.ts';
 import { Settlements } from './settlements.ts';
 
 const TICK_MS = 25;
@@ -47,7 +47,7 @@ export class Forwarder implements Service {
   readonly #log: Logger;
   readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
-  readonly #onAccepted: (taken: Taken) => void;
+  readonly #onAccepted: (acceptance: Acceptance) => void;
   readonly #streams: Streams;
   readonly #reader: RowReader;
   readonly settlements: Settlements;
@@ -63,8 +63,8 @@ export class Forwarder implements Service {
     routing: LiveRouting;
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;
-    /** Told of each range that a provider accepted. */
-    onAccepted?: (taken: Taken) => void;
+    /** Called once for each envelope that a provider accepted, however late; probes aside. */
+    onAccepted?: (acceptance: Acceptance) => void;
     clock: Clock;
     log: Logger;
     /** The router sends receipts. */
@@ -154,8 +154,8 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
     for (const lane of stream.lanes.order(this.#clock.monoMs())) if (this.#takeFrom(stream, lane)) return;
     const announcing = stream.queues.find((queue) => queue.announces);
-    const places = announcing ? this.#places(stream, { acceptedBy: new Set() }, 'backlog') : null;
-    if (announcing && places) this.#track(this.#announce(stream, announcing, places));
+    const reservations = announcing ? this.#reservations(stream, { acceptedBy: new Set() }, 'backlog') : null;
+    if (announcing && reservations) this.#track(this.#announce(stream, announcing, reservations));
   }
 
   /** Begins an envelope of the lane, when one is due and a provider has room for it. */
@@ -163,10 +163,10 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
-        const places = this.#places(stream, run, lane);
-        if (!places) continue;
+        const reservations = this.#reservations(stream, run, lane);
+        if (!reservations) continue;
         stream.lanes.took(lane);
-        this.#track(this.#build(stream, queue, run, lane, places));
+        this.#track(this.#build(stream, queue, run, lane, reservations));
         return true;
       }
     }
@@ -174,21 +174,22 @@ export class Forwarder implements Service {
   }
 
   /**
-   * Places at the providers that may take an envelope of the stream now, when all of them have room for it.
+   * Reserves room at the providers that may take an envelope of the stream now; null unless all of them have
+   * it.
    */
-  #places(
+  #reservations(
     stream: Stream,
     { acceptedBy, avoid }: Pick<Run, 'acceptedBy' | 'avoid'>,
     lane: Lane,
-  ): Places | null {
+  ): Reservations | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
     const exclude = avoid ? acceptedBy.union(avoid) : acceptedBy;
     for (const targets of this.#routing.targets(stream.name, exclude, stream.turn, wanted)) {
       const bytes = this.#targetBytes(stream, lane, targets);
-      const places = new Places(this.#senders, lane, bytes, stream.turn);
-      if (!places.holdAll(targets)) continue;
+      const reservations = new Reservations(this.#senders, lane, bytes, stream.turn);
+      if (!reservations.reserveAll(targets)) continue;
       stream.turn += 1;
-      return places;
+      return reservations;
     }
     return null;
   }
@@ -201,10 +202,10 @@ export class Forwarder implements Service {
   }
 
   /** Sends gaps and the end of an epoch that no rows travel with: one such envelope at a time. */
-  async #announce(stream: Stream, queue: StreamQueue, places: Places): Promise<void> {
+  async #announce(stream: Stream, queue: StreamQueue, reservations: Reservations): Promise<void> {
     queue.announcing = true;
     try {
-      await this.#build(stream, queue, null, 'backlog', places);
+      await this.#build(stream, queue, null, 'backlog', reservations);
     } finally {
       queue.announcing = false;
     }
@@ -216,17 +217,19 @@ export class Forwarder implements Service {
     queue: StreamQueue,
     run: Run | null,
     lane: Lane,
-    places: Places,
+    reservations: Reservations,
   ): Promise<void> {
     stream.building = true;
     const startedMs = this.#clock.monoMs();
     if (run) queue.reserve(run.first, run.last);
     let packed: { bytes: Uint8Array; envelope: Envelope };
     try {
-      const rows = run ? await this.#reader.read(queue, run, stream.packer.rawBytesFor(places.bytes)) : [];
-      packed = stream.packer.pack(this.#header(queue, lane), rows, places.bytes);
+      const rows = run
+        ? await this.#reader.read(queue, run, stream.packer.rawBytesFor(reservations.bytes))
+        : [];
+      packed = stream.packer.pack(this.#header(queue, lane), rows, reservations.bytes);
     } catch (error) {
-      places.giveBack();
+      reservations.release();
       this.#log.error({
         event: 'forward.read_failed',
         stream: stream.name,
@@ -248,7 +251,7 @@ export class Forwarder implements Service {
     if (restMs > 0) this.#clock.setTimer(restMs, () => this.#pump());
     this.#pumpSoon();
     if (run && !range) {
-      places.giveBack();
+      reservations.release();
       return;
     }
     const message = {
@@ -257,7 +260,7 @@ export class Forwarder implements Service {
       bytes,
       properties: envelopeProperties(envelope),
     };
-    await this.#deliver(stream, queue, range, envelope, message, places);
+    await this.#deliver(stream, queue, range, envelope, message, reservations);
   }
 
   /**
@@ -292,7 +295,7 @@ export class Forwarder implements Service {
     range: Run | null,
     envelope: Envelope,
     message: OutboundEnvelope,
-    places: Places,
+    reservations: Reservations,
   ): Promise<void> {
     const copies = range ? stream.policy.redundancy : 1;
     let progressed = false;
@@ -300,15 +303,18 @@ export class Forwarder implements Service {
     const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
     const closed = (exclude: ReadonlySet<string>) => (range?.avoid ? exclude.union(range.avoid) : exclude);
     const delivery = deliver(message, copies, range?.acceptedBy ?? new Set(), {
-      candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude), places.turn),
-      hold: (provider) => places.hold(provider),
-      send: (provider, why, signal) => {
-        const told = withReason(message, why ?? before);
-        return this.#senderOf(provider).send(told, places.use(provider), signal);
+      candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude), reservations.turn),
+      reserve: (provider) => reservations.reserve(provider),
+      send: async (provider, why, signal) => {
+        const reasoned = withReason(message, why ?? before);
+        const outcome = await this.#senderOf(provider).send(reasoned, reservations.use(provider), signal);
+        // Also when a hedge was answered after the delivery ended.
+        if (outcome.kind === 'accepted') this.#onAccepted(acceptanceOf(provider, envelope, range, message));
+        return outcome;
       },
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
       takeHedge: (slow, exclude) => {
-        const target = this.hedging.take(slow, stream.name, closed(exclude), places);
+        const target = this.hedging.take(slow, stream.name, closed(exclude), reservations);
         // As good as failed there, for how long its records were stuck.
         if (target !== null && range) stream.failed(queue, range.first, slow, this.#clock.monoMs());
         return target;
@@ -317,28 +323,20 @@ export class Forwarder implements Service {
       onAccepted: (provider) => {
         progressed = true;
         this.settlements.accepted(stream, queue, range, envelope, provider);
-        if (range)
-          this.#onAccepted({
-            epoch: queue.epoch,
-            stream: stream.name,
-            provider,
-            first: range.first,
-            last: range.last,
-          });
       },
       onFailed: (provider) => {
         if (range) stream.failed(queue, range.first, provider, this.#clock.monoMs());
       },
     });
     // Routing may have changed its mind while the envelope was read.
-    places.giveBack();
+    reservations.release();
     const end = await delivery;
     if (range) {
       queue.release(range.first, range.last);
       if (end === 'delivered') stream.delivered(envelope.records.length, envelope.lane);
     }
     if (progressed) stream.progressed();
-    // Crowded, it begins again when there is a place.
+    // Crowded, it begins again when there is room.
     else if (end === 'refused') stream.pause(this.#clock.monoMs());
     stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
@@ -363,4 +361,14 @@ export class Forwarder implements Service {
   #measure(): void {
     for (const stream of this.#streams.all()) stream.measure();
   }
+}
+
+function acceptanceOf(
+  provider: string,
+  { epoch, stream, records }: Envelope,
+  range: SeqRange | null,
+  { bytes }: OutboundEnvelope,
+): Acceptance {
+  const rows = range && { first: range.first, last: range.last };
+  return { provider, epoch, stream, range: rows, records: records.length, bytes: bytes.length };
 }

@@ -79,7 +79,7 @@ export class Settlements {
         this.#log.info({ event: 'forward.recovered', stream: stream.name, epoch, to: provider, ...recovery });
       }
     }
-    this.#announced(queue, envelope, provider, untilReceipt);
+    this.#told(queue, envelope, provider, untilReceipt);
   }
 
   /**
@@ -91,7 +91,7 @@ export class Settlements {
     const newestMs = queue.outstanding.forget(covered);
     if (policy.until !== 'receipt') return newestMs;
     this.#release(queue, queue.received(covered, policy.redundancy), policy.redundancy);
-    const { gaps, end } = queue.announced.confirmed(covered, receipt.sealedAt);
+    const { gaps, end } = queue.unconfirmed.confirmed(covered, receipt.sealedAt);
     for (const { first, last } of gaps)
       this.#free(queue, this.#store.acceptGap(queue.epoch, queue.stream, first, last));
     if (end) this.#free(queue, this.#store.acceptSeal(queue.epoch, queue.stream));
@@ -99,18 +99,18 @@ export class Settlements {
   }
 
   /** Gaps and the end of the epoch that the envelope told. */
-  #announced(queue: StreamQueue, envelope: Envelope, provider: string, untilReceipt: boolean): void {
+  #told(queue: StreamQueue, envelope: Envelope, provider: string, untilReceipt: boolean): void {
     const nowMs = this.#clock.monoMs();
     const { epoch, stream } = queue;
     for (const gap of envelope.gaps) {
       queue.gapDelivered(gap);
       this.#remember(queue, provider, gap);
-      if (untilReceipt) queue.announced.gap(gap, nowMs);
+      if (untilReceipt) queue.unconfirmed.gap(gap, nowMs);
       else this.#free(queue, this.#store.acceptGap(epoch, stream, gap.first, gap.last));
     }
     if (envelope.sealedAt === null || queue.sealedAt === null) return;
     queue.sealedAt = null;
-    if (untilReceipt) queue.announced.end(envelope.sealedAt, nowMs);
+    if (untilReceipt) queue.unconfirmed.end(envelope.sealedAt, nowMs);
     else this.#free(queue, this.#store.acceptSeal(epoch, stream));
   }
 

@@ -1,8 +1,8 @@
 /** What the routing core was told and what it decided, as lines; see RoutingEvent and Effect. */
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
-import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core/core.ts';
+import type { Effect, ProviderInputs, ProviderStatus, RoutingEvent } from '../routing/core/core.ts';
 import type { LineOf } from './lines.ts';
-import { seenLine } from './score-input-lines.ts';
+import { scoreInputsLine } from './score-input-lines.ts';
 import { Tries } from './tries.ts';
 
 /** Between two writes, at most: a policy could let a breaker swing ten times a second (I10). */
@@ -27,12 +27,12 @@ export class Decisions {
   #setupSinceMs: number;
   #lines: DecisionLine[] = [];
 
-  readonly #seen: () => readonly SeenProvider[];
+  readonly #inputs: () => readonly ProviderInputs[];
 
-  /** `seen`: what routing's scores are made of now. */
-  constructor(setup: Setup, seen: () => readonly SeenProvider[], nowMs: number) {
+  /** `inputs`: what routing's scores are made of now. */
+  constructor(setup: Setup, inputs: () => readonly ProviderInputs[], nowMs: number) {
     this.#setup = setup;
-    this.#seen = seen;
+    this.#inputs = inputs;
     this.#setupSinceMs = nowMs;
   }
 
@@ -55,7 +55,7 @@ export class Decisions {
       case 'usage':
         break;
     }
-    if (effects.some(({ kind }) => kind === 'switch')) this.#push(seenLine(this.#seen(), nowMs));
+    if (effects.some(({ kind }) => kind === 'switch')) this.#push(scoreInputsLine(this.#inputs(), nowMs));
     for (const effect of effects) {
       const { kind } = effect;
       if (kind === 'hold')
@@ -78,7 +78,7 @@ export class Decisions {
 
   take(nowMs: number): Array<DecisionLine | LineOf<'tries'>> {
     const tries = this.#tries.take();
-    if (tries.length > 0) this.#push(seenLine(this.#seen(), nowMs));
+    if (tries.length > 0) this.#push(scoreInputsLine(this.#inputs(), nowMs));
     const lines = [...this.#lines, ...tries];
     this.#lines = [];
     return lines;

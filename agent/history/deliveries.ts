@@ -4,6 +4,7 @@
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { GapReason, SeqRange } from '../../shared/record.ts';
+import type { Acceptance } from '../forward/acceptance.ts';
 import type { LineOf } from './lines.ts';
 
 /** How exact the time of an acceptance is. */
@@ -11,7 +12,6 @@ const WINDOW_MS = 60_000;
 /** Of one line (I10). */
 const INTERVALS_MAX = 100;
 
-export type Taken = SeqRange & { epoch: string; stream: string; provider: string };
 export type GivenUp = SeqRange & { epoch: string; stream: string; reason: GapReason };
 type DeliveryLine = LineOf<'took'> | LineOf<'gave-up'>;
 
@@ -26,7 +26,8 @@ export class Deliveries {
   readonly #windows = new Map<string, Window>();
   #closed: DeliveryLine[] = [];
 
-  accepted({ epoch, stream, provider, ...range }: Taken, nowMs: number): void {
+  accepted({ epoch, stream, provider, range }: Acceptance, nowMs: number): void {
+    if (range === null) return;
     const key = `took/${epoch}/${stream}/${provider}`;
     this.#add(key, range, nowMs, (times, r) => ({
       k: 'took',
@@ -50,7 +51,7 @@ export class Deliveries {
     }));
   }
 
-  /** What was gathered since it was taken last. */
+  /** The lines since the last {@link take}. */
   lines(): DeliveryLine[] {
     return [...this.#closed, ...[...this.#windows.values()].map(lineOf)];
   }

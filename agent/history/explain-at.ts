@@ -41,7 +41,7 @@ class Past {
   #lastMs: number | null = null;
   #clock: LineOf<'clock'>['q'] = 'unsynchronised';
   #setup: LineOf<'setup'> | null = null;
-  #seen: { at: number; line: LineOf<'seen'> } | null = null;
+  #inputs: { at: number; line: LineOf<'seen'> } | null = null;
   readonly #chosen = new Map<string, Clocked<{ provider: string | null }>>();
   readonly #health = new Map<string, Clocked<{ kind: Health; reason: string }>>();
   readonly #holds = new Map<string, Set<HoldReason>>();
@@ -56,7 +56,7 @@ class Past {
         this.#setup = line;
         return;
       case 'seen':
-        this.#seen = { at, line };
+        this.#inputs = { at, line };
         return;
       case 'state':
         this.#sawState(line, at);
@@ -118,7 +118,7 @@ class Past {
     if (begins) {
       this.#chosen.clear();
       this.#health.clear();
-      this.#seen = null;
+      this.#inputs = null;
     }
     for (const [stream, provider] of Object.entries(chosen)) {
       if (this.#chosen.get(stream)?.provider !== provider || begins)
@@ -135,8 +135,8 @@ class Past {
   /** Empty while the policy of that time is not known. */
   #candidates(stream: string, chosen: string | null): PastCandidate[] {
     if (!this.#setup) return [];
-    const [setup, health, holds, seen] = [this.#setup, this.#health, this.#holds, this.#seen];
-    return candidatesThen(stream, chosen, { setup, health, holds, seen });
+    const [setup, health, holds, inputs] = [this.#setup, this.#health, this.#holds, this.#inputs];
+    return candidatesThen(stream, chosen, { setup, health, holds, inputs });
   }
 
   /** A line may come twice. */

@@ -11,11 +11,11 @@ import { isoTime } from '../../shared/clock.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import type { OutboundEnvelope } from '../providers/publisher.ts';
-import type { Effect, ProviderStatus, RoutingEvent, SeenProvider } from '../routing/core/core.ts';
+import type { Acceptance } from '../forward/acceptance.ts';
+import type { Effect, ProviderInputs, ProviderStatus, RoutingEvent } from '../routing/core/core.ts';
 import type { CommittedRange } from '../store/types.ts';
 import { Decisions, type Setup, stateLine } from './decisions.ts';
-import { Deliveries, type GivenUp, type Taken } from './deliveries.ts';
+import { Deliveries, type GivenUp } from './deliveries.ts';
 import { Journal, type Today } from './journal.ts';
 import { type LineOf, parseLine } from './lines.ts';
 import { BootClocks, type Entry, readEntries } from './read.ts';
@@ -36,7 +36,7 @@ interface HistoryOptions {
   routingNow: () => {
     providers: readonly ProviderStatus[];
     chosen: Record<string, string | null>;
-    seen: readonly SeenProvider[];
+    inputs: readonly ProviderInputs[];
   };
   currentClock: () => EnvelopeClock;
   /** Whether the disk has room for what is not data. */
@@ -62,7 +62,7 @@ export class History implements Service {
   constructor(options: HistoryOptions) {
     this.#options = options;
     this.#journal = new Journal(options.folder, options.bounds);
-    this.#decisions = new Decisions(options.setup, () => options.routingNow().seen, options.clock.monoMs());
+    this.#decisions = new Decisions(options.setup, () => options.routingNow().inputs, options.clock.monoMs());
   }
 
   start(): Promise<void> {
@@ -103,14 +103,11 @@ export class History implements Service {
     this.#lastSeqs.clear();
   }
 
-  /** A provider holds these records now. */
-  accepted(taken: Taken): void {
-    this.#deliveries.accepted(taken, this.#options.clock.monoMs());
-  }
-
   /** A provider accepted an envelope. */
-  delivered(message: OutboundEnvelope): void {
-    this.#load.delivered(message, this.#options.clock.monoMs());
+  accepted(acceptance: Acceptance): void {
+    const nowMs = this.#options.clock.monoMs();
+    this.#deliveries.accepted(acceptance, nowMs);
+    this.#load.accepted(acceptance, nowMs);
   }
 
   /** The routing core took a step. */

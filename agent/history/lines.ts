@@ -143,7 +143,7 @@ const triesLine = z.object({
 /**
  * What each provider's score was made of: after each switch, and once a write in which something was tried.
  */
-const seenLine = z.object({
+const scoreInputsLine = z.object({
   k: z.literal('seen'),
   m: mono,
   p: z.record(
@@ -190,7 +190,7 @@ const lineSchema = z.discriminatedUnion('k', [
   healthLine,
   holdLine,
   triesLine,
-  seenLine,
+  scoreInputsLine,
   loadLine,
 ]);
 

@@ -8,30 +8,30 @@ import { isoTime } from '../../shared/clock.ts';
 import { assessedThen, type HoldReason } from '../routing/core/core.ts';
 import { explainedInputs } from '../routing/explained-inputs.ts';
 import type { LineOf } from './lines.ts';
-import { seenIn } from './score-input-lines.ts';
+import { scoreInputsIn } from './score-input-lines.ts';
 
 export interface Then {
   setup: LineOf<'setup'>;
-  /** By provider; one that is not there is healthy: so begins each. */
+  /** By provider. A missing entry means healthy, the initial state. */
   health: ReadonlyMap<string, { kind: LineOf<'health'>['to'] }>;
   holds: ReadonlyMap<string, ReadonlySet<HoldReason>>;
   /** Null: not recorded, by an older program. */
-  seen: { at: number; line: LineOf<'seen'> } | null;
+  inputs: { at: number; line: LineOf<'seen'> } | null;
 }
 
 export function candidatesThen(
   stream: string,
   chosen: string | null,
-  { setup, health, holds, seen }: Then,
+  { setup, health, holds, inputs }: Then,
 ): PastCandidate[] {
   const providers = setup.providers.map((facts) => ({
     facts,
     health: health.get(facts.name)?.kind ?? 'healthy',
     holds: [...(holds.get(facts.name) ?? [])],
-    seen: seen && seenIn(seen.line, facts.name),
+    inputs: inputs && scoreInputsIn(inputs.line, facts.name),
   }));
   // Scores compare: where one provider's inputs are missing, those of the others would be wrong too.
-  const isKnown = providers.every((provider) => provider.seen !== null);
+  const isKnown = providers.every((provider) => provider.inputs !== null);
   return assessedThen(setup.policy, stream, providers).map((assessment): PastCandidate => {
     const { provider, refusals, preference, scored, standing } = assessment;
     const { name } = provider.facts;
@@ -42,8 +42,8 @@ export function candidatesThen(
       chosen: name === chosen,
       preference: Number.isFinite(preference) ? preference + 1 : null,
       scored:
-        seen && isKnown
-          ? { score, standing, parts, inputs: explainedInputs(scored.inputs), inputsAt: isoTime(seen.at) }
+        inputs && isKnown
+          ? { score, standing, parts, inputs: explainedInputs(scored.inputs), inputsAt: isoTime(inputs.at) }
           : null,
     };
   });

@@ -1,9 +1,9 @@
 /** What scores were made of, as a line of the history, and back. */
-import type { SeenProvider } from '../routing/core/core.ts';
+import type { ProviderInputs } from '../routing/core/core.ts';
 import type { LineOf } from './lines.ts';
 
-export function seenLine(seen: readonly SeenProvider[], nowMs: number): LineOf<'seen'> {
-  const p = seen.map(({ provider, measured, typicalLatencyMs, unitsThisMonth }): [string, SeenFigures] => {
+export function scoreInputsLine(inputs: readonly ProviderInputs[], nowMs: number): LineOf<'seen'> {
+  const p = inputs.map(({ provider, measured, typicalLatencyMs, unitsThisMonth }): [string, Figures] => {
     const { accepted, tries, latencySamples, latencyP50Ms, latencyP95Ms, goodput } = measured;
     return [
       provider,
@@ -23,7 +23,7 @@ export function seenLine(seen: readonly SeenProvider[], nowMs: number): LineOf<'
 }
 
 /** Null when the line does not name the provider. */
-export function seenIn({ p }: LineOf<'seen'>, provider: string): SeenProvider | null {
+export function scoreInputsIn({ p }: LineOf<'seen'>, provider: string): ProviderInputs | null {
   const figures = Object.hasOwn(p, provider) ? p[provider] : undefined;
   if (!figures) return null;
   const [accepted, tries, latencySamples, latencyP50Ms, latencyP95Ms, goodput] = figures;
@@ -31,7 +31,7 @@ export function seenIn({ p }: LineOf<'seen'>, provider: string): SeenProvider | 
   return { provider, measured, typicalLatencyMs: figures[6], unitsThisMonth: figures[7] };
 }
 
-type SeenFigures = LineOf<'seen'>['p'][string];
+type Figures = LineOf<'seen'>['p'][string];
 
 function rounded(value: number, digits: number): number {
   return Number(value.toFixed(digits));

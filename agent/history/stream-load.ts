@@ -1,6 +1,5 @@
 /** What each stream carried, gathered into a line for each minute. Pure (I11). */
-import { HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
-import type { OutboundEnvelope } from '../providers/publisher.ts';
+import type { Acceptance } from '../forward/acceptance.ts';
 import type { CommittedRange } from '../store/types.ts';
 import type { LineOf } from './lines.ts';
 
@@ -22,10 +21,8 @@ export class Load {
     this.#add(stream, { r: last - first + 1, b: bytes, e: 0, er: 0, eb: 0 }, nowMs);
   }
 
-  /** A provider accepted it. Heartbeats are no load. */
-  delivered({ stream, bytes, properties }: OutboundEnvelope, nowMs: number): void {
-    if (stream === HEARTBEAT_STREAM) return;
-    this.#add(stream, { r: 0, b: 0, e: 1, er: Number(properties.n ?? 0), eb: bytes.length }, nowMs);
+  accepted({ stream, records, bytes }: Acceptance, nowMs: number): void {
+    this.#add(stream, { r: 0, b: 0, e: 1, er: records, eb: bytes }, nowMs);
   }
 
   lines(): LineOf<'load'>[] {

@@ -16,8 +16,8 @@ interface HoldRoutesParts {
 }
 
 export function holdRoutes({ holds, providers }: HoldRoutesParts): {
-  get: AdminRoute;
-  changes: AdminChanges;
+  routes: Record<string, AdminRoute>;
+  changes: Record<string, AdminChanges>;
 } {
   const answered = (change: HoldChange): RouteAnswer =>
     change.ok
@@ -27,28 +27,29 @@ export function holdRoutes({ holds, providers }: HoldRoutesParts): {
     status: 404,
     body: { error: `no provider "${provider}"; there are ${providers.join(', ')}` },
   });
-  return {
-    get: () => ({ status: 200, body: listed(holds, providers, true) }),
-    changes: {
-      async put(body) {
-        const parsed = holdRequest.safeParse(body);
-        if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };
-        const { provider, reason, for: forMs = null } = parsed.data;
-        return providers.includes(provider)
-          ? answered(await holds.add(provider, reason, forMs))
-          : unknown(provider);
-      },
-      async delete({ provider = '', reason, all }) {
-        const own = holds.list().filter((hold) => hold.provider === provider);
-        if (own.length === 0 && !providers.includes(provider)) return unknown(provider);
-        if (reason === undefined && all === undefined && own.length > 1) {
-          const reasons = own.map((hold) => `"${hold.reason}"`).join(', ');
-          const error = `${provider} has ${own.length} holds: ${reasons}; say which, or all`;
-          return { status: 400, body: { error } };
-        }
-        return answered(await holds.remove(provider, reason ?? null));
-      },
+  const changes: AdminChanges = {
+    async put(body) {
+      const parsed = holdRequest.safeParse(body);
+      if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };
+      const { provider, reason, for: forMs = null } = parsed.data;
+      return providers.includes(provider)
+        ? answered(await holds.add(provider, reason, forMs))
+        : unknown(provider);
     },
+    async delete({ provider = '', reason, all }) {
+      const own = holds.list().filter((hold) => hold.provider === provider);
+      if (own.length === 0 && !providers.includes(provider)) return unknown(provider);
+      if (reason === undefined && all === undefined && own.length > 1) {
+        const reasons = own.map((hold) => `"${hold.reason}"`).join(', ');
+        const error = `${provider} has ${own.length} holds: ${reasons}; say which, or all`;
+        return { status: 400, body: { error } };
+      }
+      return answered(await holds.remove(provider, reason ?? null));
+    },
+  };
+  return {
+    routes: { '/v1/holds': () => ({ status: 200, body: listed(holds, providers, true) }) },
+    changes: { '/v1/holds': changes },
   };
 }
 

@@ -14,13 +14,13 @@ import {
   mayHedge,
   memoryOf,
   type ProviderExplanation,
+  type ProviderInputs,
   type ProviderStatus,
   providerStatus,
   type RoutingEvent,
   type RoutingMemory,
   type RoutingState,
-  type SeenProvider,
-  seenOf,
+  scoreInputsOf,
   sharesOf,
   transition,
 } from './core/core.ts';
@@ -33,25 +33,22 @@ export class LiveRouting {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #switches: RoutingSwitch[] = [];
-  readonly #onStep: (event: RoutingEvent, effects: readonly Effect[]) => void;
   #state: RoutingState;
   #ticker: Timer | null = null;
   #changes = 0;
   #isStopped: boolean = false;
   #onProbe: (provider: string) => void = () => undefined;
   #onChange: () => void = () => undefined;
+  readonly #steps: Array<(event: RoutingEvent, effects: readonly Effect[]) => void> = [];
 
   constructor(options: {
     policy: Policy;
-    providers: ProviderFacts[];
-    /** Told of each event and what it led to. */
-    onStep?: (event: RoutingEvent, effects: readonly Effect[]) => void;
+    providers: readonly ProviderFacts[];
     clock: Clock;
     log: Logger;
   }) {
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#onStep = options.onStep ?? (() => undefined);
     this.#state = initialState(options.policy, options.providers, options.clock.monoMs());
   }
 
@@ -72,12 +69,17 @@ export class LiveRouting {
     this.#isStopped = true;
   }
 
+  /** Called with each event and the effects it had. */
+  onStep(listener: (event: RoutingEvent, effects: readonly Effect[]) => void): void {
+    this.#steps.push(listener);
+  }
+
   dispatch(event: RoutingEvent): void {
     if (this.#isStopped) return;
     const { state, effects } = transition(this.#state, event, this.#clock.monoMs());
     this.#state = state;
     if (effects.some(({ kind }) => kind !== 'probe')) this.#changes += 1;
-    this.#onStep(event, effects);
+    for (const listener of this.#steps) listener(event, effects);
     for (const effect of effects) this.#carryOut(effect);
   }
 
@@ -137,8 +139,8 @@ export class LiveRouting {
   }
 
   /** What the scores are made of now. */
-  seen(): SeenProvider[] {
-    return seenOf(this.#state);
+  scoreInputs(): ProviderInputs[] {
+    return scoreInputsOf(this.#state);
   }
 
   /** By stream, the one it goes to first; null for none. */

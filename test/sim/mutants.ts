@@ -99,7 +99,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I4',
     what: 'a hedge goes to any provider with room',
     file: 'agent/forward/delivery/hedging.ts',
-    from: 'const targets = this.#routing.candidates(stream, exclude, places.turn);',
+    from: 'const targets = this.#routing.candidates(stream, exclude, reservations.turn);',
     to: 'const targets = [...this.#counters.keys()].filter((name) => !exclude.has(name));',
   },
   {
@@ -231,9 +231,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'I10',
-    what: 'places at a provider are not counted',
+    what: 'reservations at a provider are not counted',
     file: 'agent/forward/delivery/sender.ts',
-    from: 'if (this.#places >= IN_FLIGHT_MAX) return null;',
+    from: 'if (this.#reserved >= IN_FLIGHT_MAX) return null;',
     to: '',
   },
   {

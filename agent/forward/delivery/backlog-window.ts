@@ -18,7 +18,7 @@
  * Pure: no clock, no I/O (I11).
  */
 
-/** Envelopes of the backlog under way; the sender's other places are for what is live (I10). */
+/** Envelopes of the backlog under way; the rest of the sender's room is for live envelopes (I10). */
 const ENVELOPES_MAX = 6;
 /** Backlog envelopes grow to this: bounds the time of one encoding. */
 const ENVELOPE_BYTES_MAX = 96 * 1024;

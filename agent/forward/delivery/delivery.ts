@@ -1,8 +1,8 @@
 /**
  * One envelope on its way to `copies` different providers: the same bytes, one provider after the other (or
  * at once, for more than one copy), until enough have accepted it or no other may take it now. What is not
- * delivered goes back to the buffer, where it waits; nothing here waits for a provider to recover, or for a
- * place at one.
+ * delivered goes back to the buffer, where it waits; nothing here waits for a provider to recover, or for
+ * room at one.
  *
  * A try that outlives its hedge delay gets a second one beside it, at a provider that neither holds the
  * envelope nor is being asked. The first acceptances win. Then hedges that are still under way are taken
@@ -14,9 +14,14 @@ import type { Timer } from '../../../shared/clock.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { OutboundEnvelope, Outcome } from '../../providers/publisher.ts';
 
+/** An envelope as it leaves for one provider: the same bytes for all, and why this one gets it too. */
+export function withReason(message: OutboundEnvelope, why: SendReason | null): OutboundEnvelope {
+  return why === null ? message : { ...message, properties: { ...message.properties, why } };
+}
+
 /**
- * `delivered`: enough providers hold it. Otherwise it goes back to the buffer: `refused`, because nobody is
- * left who may take it; `crowded`, because who may has no place for it now.
+ * `delivered`: enough providers hold it. Otherwise it goes back to the buffer: `refused`, because no provider
+ * is left that may take it; `crowded`, because those that may have no room for it now.
  */
 export type DeliveryEnd = 'delivered' | 'refused' | 'crowded';
 
@@ -26,10 +31,10 @@ export type HedgeEnd = 'won' | 'lost' | 'cancelled' | 'failed';
 export interface DeliveryPorts {
   /** Providers that may take the stream now, best first, none of `exclude` (I4 holds there). */
   candidates(stream: string, exclude: ReadonlySet<string>): string[];
-  /** Whether there is a place at the provider; it is held for the try that follows. */
-  hold(provider: string): boolean;
+  /** Whether the provider has room; it is reserved for the try that follows. */
+  reserve(provider: string): boolean;
   /**
-   * One try at one provider, in the place held there; `why` it is not the only one, `signal` takes it back.
+   * One try at one provider, in the room reserved there; `why` it is not the only one, `signal` takes it back.
    */
   send(provider: string, why: SendReason | null, signal?: AbortSignal): Promise<Outcome>;
   /**
@@ -38,8 +43,8 @@ export interface DeliveryPorts {
    */
   afterHedgeDelay(provider: string, run: () => void): Timer | null;
   /**
-   * A provider to hedge this one at now, none of `exclude` (I4 holds there too), paid for and with a place
-   * held; or null.
+   * A provider to hedge this one at now, none of `exclude` (I4 holds there too), paid for and with room
+   * reserved; or null.
    */
   takeHedge(slow: string, exclude: ReadonlySet<string>): string | null;
   onHedgeEnd(slow: string, end: HedgeEnd): void;
@@ -109,13 +114,13 @@ class Delivery {
     if (this.#flights.size === 0) this.#finish(isCrowded ? 'crowded' : 'refused');
   }
 
-  /** Asks the best that have a place; whether one of them had none. */
+  /** Asks the best that have room; whether one of them had none. */
   #askSome(wanted: number): boolean {
     let left = wanted;
     let isCrowded = false;
     for (const provider of this.#ports.candidates(this.#stream, this.#asked)) {
       if (left === 0) break;
-      if (this.#ports.hold(provider)) {
+      if (this.#ports.reserve(provider)) {
         this.#ask(provider, { isServed: false }, null);
         left -= 1;
       } else {

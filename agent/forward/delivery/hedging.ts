@@ -8,7 +8,7 @@ import type { OutboundEnvelope } from '../../providers/publisher.ts';
 import type { LiveRouting } from '../../routing/live-routing.ts';
 import type { Lane } from '../queue/lanes.ts';
 import type { HedgeEnd } from './delivery.ts';
-import type { Places } from './reservations.ts';
+import type { Reservations } from './reservations.ts';
 
 /** Of the tries at one provider that were too slow: hedges sent, and how they ended. */
 export type HedgeCounters = Record<'sent' | HedgeEnd, number>;
@@ -50,10 +50,15 @@ export class Hedging {
   }
 
   /** The best other provider with room for it, when the budget allows a hedge now: it is spent then. */
-  take(slow: string, stream: string, exclude: ReadonlySet<string>, places: Places): string | null {
+  take(
+    slow: string,
+    stream: string,
+    exclude: ReadonlySet<string>,
+    reservations: Reservations,
+  ): string | null {
     if (!this.#routing.mayHedge()) return null;
-    const targets = this.#routing.candidates(stream, exclude, places.turn);
-    const target = targets.find((provider) => places.hold(provider));
+    const targets = this.#routing.candidates(stream, exclude, reservations.turn);
+    const target = targets.find((provider) => reservations.reserve(provider));
     if (target === undefined) return null;
     this.#routing.dispatch({ kind: 'hedged' });
     this.#count(slow, 'sent');

@@ -1,20 +1,20 @@
 /**
- * The places of one envelope at the providers that it goes to. The first are taken before the envelope is
- * read, because reading takes a while and the bound on what is under way must hold meanwhile (I10); those of
- * other providers when they are asked.
+ * The room that one envelope has reserved at the providers that it goes to. The first reservations are made
+ * before the envelope is read, because reading takes a while and the bound on the envelopes under way must
+ * hold meanwhile (I10); those of other providers are made when they are asked.
  */
 import type { Lane } from '../queue/lanes.ts';
-import type { Place, Sender } from './sender.ts';
+import type { Reservation, Sender } from './sender.ts';
 
-export class Places {
+export class Reservations {
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #lane: Lane;
   readonly bytes: number;
-  /** The envelope's turn in its stream: who of those that share it is asked first. */
+  /** The envelope's turn in its stream: it decides which of the providers that share the stream comes first. */
   readonly turn: number;
-  readonly #held = new Map<string, Place>();
+  readonly #held = new Map<string, Reservation>();
 
-  /** `bytes`: what the envelope will have, at most. */
+  /** `bytes`: the most that the envelope will have. */
   constructor(senders: ReadonlyMap<string, Sender>, lane: Lane, bytes: number, turn: number) {
     this.#senders = senders;
     this.#lane = lane;
@@ -22,33 +22,33 @@ export class Places {
     this.turn = turn;
   }
 
-  /** One at each of them, or none at all. */
-  holdAll(providers: readonly string[]): boolean {
-    if (providers.every((provider) => this.hold(provider))) return true;
-    this.giveBack();
+  /** At each of the providers, or at none. */
+  reserveAll(providers: readonly string[]): boolean {
+    if (providers.every((provider) => this.reserve(provider))) return true;
+    this.release();
     return false;
   }
 
-  /** Whether there is a place at the provider, which is held from now on. */
-  hold(provider: string): boolean {
+  /** False when the provider has no room now. */
+  reserve(provider: string): boolean {
     if (this.#held.has(provider)) return true;
-    const place = this.#senders.get(provider)?.enter(this.#lane, this.bytes);
-    if (!place) return false;
-    this.#held.set(provider, place);
+    const reservation = this.#senders.get(provider)?.enter(this.#lane, this.bytes);
+    if (!reservation) return false;
+    this.#held.set(provider, reservation);
     return true;
   }
 
-  /** The place that is held there, for a try that ends it. */
-  use(provider: string): Place {
-    const place = this.#held.get(provider);
-    if (!place) throw new Error(`no place is held at ${provider}`);
+  /** Takes the reservation at the provider, for a try that ends it. */
+  use(provider: string): Reservation {
+    const reservation = this.#held.get(provider);
+    if (!reservation) throw new Error(`nothing is reserved at ${provider}`);
     this.#held.delete(provider);
-    return place;
+    return reservation;
   }
 
-  /** Those that nobody used. */
-  giveBack(): void {
-    for (const [provider, place] of this.#held) this.#senders.get(provider)?.leave(place);
+  /** Gives back the reservations that no try used. */
+  release(): void {
+    for (const [provider, reservation] of this.#held) this.#senders.get(provider)?.leave(reservation);
     this.#held.clear();
   }
 }

@@ -11,7 +11,7 @@ import { BacklogWindow } from './backlog-window.ts';
 
 /**
  * Envelopes under way at one provider at a time, and a probe beside them (I10). The SDKs' own queues stay
- * empty below this. The backlog never takes all of it, see backlog-window.ts: what is live finds a place.
+ * empty below this. The backlog never takes all of it, see backlog-window.ts: a live envelope finds room.
  */
 const IN_FLIGHT_MAX = 8;
 /** Failure lines per provider and second; the rest are counted only (I10). */
@@ -29,10 +29,10 @@ export interface SenderCounters {
 /** Told of every try; returns the units that are billed for it. */
 export type CountTry = (provider: string, message: OutboundEnvelope, outcome: Outcome) => number;
 
-/** A place among those under way, held until a try in it ends or it is given back. */
-export interface Place {
+/** Room for one envelope under way, until a try ends it or it is given back. */
+export interface Reservation {
   readonly lane: Lane;
-  /** What was asked for; the envelope has at most these, unless one record alone is larger. */
+  /** The most that the envelope has, unless one record alone is larger. */
   readonly bytes: number;
 }
 
@@ -47,7 +47,7 @@ export class Sender {
   readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
   readonly #window = new BacklogWindow();
   readonly #tries = new Set<Promise<Outcome>>();
-  #places = 0;
+  #reserved = 0;
   #failureLines = 0;
   #failureSecond = 0;
 
@@ -88,29 +88,29 @@ export class Sender {
     return this.#window.envelopeBytes(this.#clock.monoMs());
   }
 
-  /** A place for an envelope of at most `bytes`; null: there is none now. */
-  enter(lane: Lane, bytes: number): Place | null {
-    if (this.#places >= IN_FLIGHT_MAX) return null;
+  /** Room for an envelope of at most `bytes`; null when there is none now. */
+  enter(lane: Lane, bytes: number): Reservation | null {
+    if (this.#reserved >= IN_FLIGHT_MAX) return null;
     if (lane === 'backlog' && !this.#window.enter(bytes, this.#clock.monoMs())) return null;
-    this.#places += 1;
+    this.#reserved += 1;
     return { lane, bytes };
   }
 
-  /** Gives a place back that no try ended. */
-  leave({ lane, bytes }: Place): void {
-    this.#places -= 1;
+  /** Gives back a reservation that no try ended. */
+  leave({ lane, bytes }: Reservation): void {
+    this.#reserved -= 1;
     if (lane === 'backlog') this.#window.leave(bytes);
   }
 
   /**
-   * One try, within the deadline that routing gives this provider now; it ends the place. `signal` takes it
-   * back.
+   * One try, within the deadline that routing gives this provider now; it ends the reservation. `signal`
+   * takes the try back.
    */
-  send(message: OutboundEnvelope, place: Place, signal?: AbortSignal): Promise<Outcome> {
-    return this.#tracked(this.#send(message, place, signal));
+  send(message: OutboundEnvelope, reservation: Reservation, signal?: AbortSignal): Promise<Outcome> {
+    return this.#tracked(this.#send(message, reservation, signal));
   }
 
-  /** A try with a heartbeat: beside the places, because one that is full must still be known to work. */
+  /** A try with a heartbeat. It needs no reservation: a provider without room must still be known to work. */
   probe(message: OutboundEnvelope): Promise<Outcome> {
     return this.#tracked(this.#try(message, true).then(({ outcome }) => outcome));
   }
@@ -128,13 +128,17 @@ export class Sender {
     return ended;
   }
 
-  async #send(message: OutboundEnvelope, place: Place, signal: AbortSignal | undefined): Promise<Outcome> {
+  async #send(
+    message: OutboundEnvelope,
+    reservation: Reservation,
+    signal: AbortSignal | undefined,
+  ): Promise<Outcome> {
     try {
       const { outcome, latencyMs } = await this.#try(message, false, signal);
-      if (place.lane === 'backlog') this.#adapt(message.bytes.length, outcome, latencyMs);
+      if (reservation.lane === 'backlog') this.#adapt(message.bytes.length, outcome, latencyMs);
       return outcome;
     } finally {
-      this.leave(place);
+      this.leave(reservation);
     }
   }
 

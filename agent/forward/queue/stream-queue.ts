@@ -17,7 +17,7 @@ import type { Gap, SeqRange } from '../../../shared/record.ts';
 import { withGap, withoutRange } from '../../store/file/gaps.ts';
 import type { Lane } from './lanes.ts';
 import { Outstanding, within } from './outstanding.ts';
-import { Announced } from './unconfirmed-gaps.ts';
+import { UnconfirmedGaps } from './unconfirmed-gaps.ts';
 
 /** The next rows to send: one run whose rows are all held by the same providers. */
 export interface Run extends SeqRange {
@@ -61,7 +61,7 @@ export class StreamQueue {
   /** What the newest receipt covers. */
   #covered = IntervalSet.empty();
   readonly outstanding = new Outstanding();
-  readonly announced = new Announced();
+  readonly unconfirmed = new UnconfirmedGaps();
   #arrivals: Arrival[] = [];
   /**
    * Rows up to here have waited already (an outage, a restart): they are due at once, in the backlog lane.
@@ -108,7 +108,7 @@ export class StreamQueue {
 
   /** Nothing left to deliver, nor under way, nor to be confirmed. */
   get idle(): boolean {
-    const waits = this.#kept.size > 0 || !this.announced.isEmpty;
+    const waits = this.#kept.size > 0 || !this.unconfirmed.isEmpty;
     return this.#owed.size === 0 && this.gaps.length === 0 && this.sealedAt === null && !waits;
   }
 

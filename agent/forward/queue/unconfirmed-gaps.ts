@@ -6,7 +6,7 @@
 import type { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap } from '../../../shared/record.ts';
 
-export class Announced {
+export class UnconfirmedGaps {
   #gaps: Array<{ gap: Gap; atMs: number }> = [];
   #end: { sealedAt: number; atMs: number } | null = null;
 

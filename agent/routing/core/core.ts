@@ -1,17 +1,17 @@
 /**
  * The routing core: which provider may take an envelope, which should, and how long to wait for it. Pure
- * (I11); the driver in agent/forward feeds it outcomes and ticks and carries out its effects. SPEC.md says
+ * (I11); the driver, live-routing.ts, feeds it outcomes and ticks and carries out its effects. SPEC.md says
  * what it promises.
  */
 import { deadlineMs as deadlineOf } from './deadline.ts';
 import { hedgeDelayMs as hedgeDelayOf, mayHedge } from './hedge.ts';
-import { dealt, type Share } from './shares.ts';
-import { providerNamed, type RoutingState, streamNamed } from './state.ts';
+import { dealt } from './shares.ts';
+import { providerNamed, type RoutingState, type Share, streamNamed } from './state.ts';
 
 export { explain, type ProviderExplanation, type ProviderStatus, providerStatus } from './explain.ts';
 export { memoryOf, type RoutingMemory } from './memory.ts';
 export type { HoldReason } from './reasons.ts';
-export { assessedThen, type SeenProvider, seenOf } from './score-inputs.ts';
+export { assessedThen, type ProviderInputs, scoreInputsOf } from './score-inputs.ts';
 export type { RoutingState } from './state.ts';
 export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
 export { mayHedge };

@@ -12,7 +12,7 @@ import type { Policy } from '../../../shared/policy/policy.ts';
 import { type EnvelopeSizes, envelopeCostUsd } from '../../../shared/pricing/metering.ts';
 import { standardTariff } from '../../../shared/pricing/tariff.ts';
 import { isUp } from './health.ts';
-import type { ProviderState } from './state.ts';
+import type { ProbeAccount, ProviderState } from './state.ts';
 
 /** About what a heartbeat takes with topic and properties: one unit at every provider that bills by units. */
 const PROBE_SIZES: EnvelopeSizes = { payloadBytes: 150, topicBytes: 60, propertyBytes: 130 };
@@ -21,11 +21,6 @@ const MONTH_MS = 31 * 86_400_000;
 const AT_ONCE = 1 / 31;
 /** Twelve in a minute: enough for a trial, which asks for ten of the last minute. */
 const FLOOR_MS = 5000;
-
-export interface ProbeAccount {
-  readonly owedUsd: number;
-  readonly atMs: number;
-}
 
 /** What one more probe costs there; nothing within a free allotment, or where a fee covers it. */
 function probeUsd({ facts, unitsThisMonth }: ProviderState): number {

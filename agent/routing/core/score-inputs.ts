@@ -12,7 +12,7 @@ import { newProvider, newStream, type RoutingState } from './state.ts';
 import { EMPTY_WINDOW } from './window.ts';
 
 /** Of one provider at one moment. */
-export interface SeenProvider {
+export interface ProviderInputs {
   provider: string;
   measured: Measurements;
   /** What is expected where samples are few. */
@@ -29,10 +29,10 @@ export interface ProviderThen {
    * Null where it was not recorded: whether the provider was eligible is right all the same, its score is
    * not.
    */
-  seen: SeenProvider | null;
+  inputs: ProviderInputs | null;
 }
 
-export function seenOf({ providers }: RoutingState): SeenProvider[] {
+export function scoreInputsOf({ providers }: RoutingState): ProviderInputs[] {
   return providers.map(({ facts, window, typicalLatencyMs, unitsThisMonth }) => {
     const { accepted, tries, latencySamples, latencyP50Ms, latencyP95Ms, goodput } = window;
     const measured = { accepted, tries, latencySamples, latencyP50Ms, latencyP95Ms, goodput };
@@ -63,7 +63,7 @@ export function assessedThen(
 }
 
 function stateThen(
-  { facts, health, holds, seen }: ProviderThen,
+  { facts, health, holds, inputs }: ProviderThen,
   policy: Policy,
 ): RoutingState['providers'][number] {
   const fresh = newProvider(facts, 0);
@@ -76,14 +76,14 @@ function stateThen(
     pauseMs: 0,
     onTrial: false,
     openedMs: [],
-    typicalLatencyMs: seen?.typicalLatencyMs ?? fresh.typicalLatencyMs,
+    typicalLatencyMs: inputs?.typicalLatencyMs ?? fresh.typicalLatencyMs,
     usualP95Ms: null,
     probesOwedUsd: 0,
   };
   return {
     ...recalledProvider(fresh, { providers: [memory], streams: [] }, policy, 0, 0),
     holds,
-    window: { ...EMPTY_WINDOW, ...seen?.measured },
-    unitsThisMonth: seen?.unitsThisMonth ?? 0,
+    window: { ...EMPTY_WINDOW, ...inputs?.measured },
+    unitsThisMonth: inputs?.unitsThisMonth ?? 0,
   };
 }

@@ -12,13 +12,7 @@
 import { type Assessment, DEGRADED_FACTOR } from './assess.ts';
 import type { Choice } from './choose.ts';
 import { flapPenaltyMs } from './provider.ts';
-import type { RoutingState, StreamState } from './state.ts';
-
-/** Part of a stream's envelopes that a provider gets first; the parts of a stream sum to 1. */
-export interface Share {
-  readonly provider: string;
-  readonly part: number;
-}
+import type { RoutingState, Share, StreamState } from './state.ts';
 
 /** The fraction that the golden ratio leaves, whose multiples are spread most evenly. */
 const GOLDEN = 0.618_033_988_749_894_9;

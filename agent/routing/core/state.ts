@@ -5,10 +5,8 @@
 import type { Policy, ProviderFacts, StreamPolicy } from '../../../shared/policy/policy.ts';
 import { PRICE_SHEETS } from '../../../shared/pricing/prices.ts';
 import { type Health, healthyAt } from './health.ts';
-import type { ProbeAccount } from './probe-budget.ts';
 import type { HoldReason } from './reasons.ts';
 import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
-import type { Share } from './shares.ts';
 import { NO_SILENT_LIMIT, type SilentLimit } from './silent-limit.ts';
 import { EMPTY_WINDOW, type SampleWindow } from './window.ts';
 
@@ -16,6 +14,18 @@ import { EMPTY_WINDOW, type SampleWindow } from './window.ts';
 export interface Baseline {
   readonly p95Ms: number;
   readonly atMs: number;
+}
+
+/** What the probes of a provider have cost and time has not paid off; see probe-budget.ts. */
+export interface ProbeAccount {
+  readonly owedUsd: number;
+  readonly atMs: number;
+}
+
+/** Part of a stream's envelopes that a provider gets first; the parts of a stream sum to 1. */
+export interface Share {
+  readonly provider: string;
+  readonly part: number;
 }
 
 export interface ProviderState {

@@ -17,10 +17,10 @@ import { eventually, openConfigured } from './support.ts';
 async function open(t: Test, api: ApiFixture, options: Record<string, unknown> = {}, isWaiting = true) {
   const heard = { count: 0, lost: 0 };
   const tracker = {
-    heard() {
+    onRouterAnswer() {
       heard.count += 1;
     },
-    lost() {
+    onRouterSilent() {
       heard.lost += 1;
     },
     isWaiting,

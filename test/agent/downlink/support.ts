@@ -32,11 +32,11 @@ export async function openConfigured(t: Test, config: unknown, options: OpenOpti
   let told = 0;
   const tracker = {
     apply: (receipt: Receipt) => void receipts.push(receipt),
-    told() {
+    onCloudReceipt() {
       told += 1;
     },
-    heard: unexpected,
-    lost: unexpected,
+    onRouterAnswer: unexpected,
+    onRouterSilent: unexpected,
     isWaiting: true,
     ...options.tracker,
   };

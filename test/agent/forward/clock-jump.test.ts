@@ -38,10 +38,10 @@ function lived(jumps: Readonly<Record<number, number>>): { steps: string[]; wall
   const routing = new LiveRouting({
     policy: POLICY,
     providers: [facts('a'), facts('b')],
-    onStep: (_, effects) => note(effects),
     clock,
     log: createLogger({ level: 'silent', levels: {} }),
   });
+  routing.onStep((_, effects) => note(effects));
   const tried = (provider: string, probe: boolean): void => {
     const isDown = provider === 'a' && clock.monoMs() >= 60_000 && clock.monoMs() < 120_000;
     clock.setTimer(20, () => {

@@ -148,13 +148,13 @@ async function eventually(done: () => boolean | Promise<boolean>): Promise<void>
 /** What the downlink does at each answer. */
 function hear({ tracker }: Agent, router: Router): void {
   tracker.apply(router.receipt());
-  tracker.heard();
+  tracker.onRouterAnswer();
 }
 
 /** What it does with a receipt that a cloud brought. */
 function bring({ tracker }: Agent, receipt: ReturnType<Router['receipt']>): void {
   tracker.apply(receipt);
-  tracker.told();
+  tracker.onCloudReceipt();
 }
 
 const rows = async ({ store }: Agent): Promise<number> => (await store.stats()).rows;
@@ -261,13 +261,13 @@ t.test('a router that is silent is no evidence against anybody, and gets time to
   hear(agent, router);
   await appendAll(agent.store, texts(5));
   await eventually(() => kept(agent) === 5);
-  agent.tracker.lost();
+  agent.tracker.onRouterSilent();
   await systemClock.sleep(1.5 * LAG_MS);
   t.equal(agent.tracker.lags.size, 0);
-  agent.tracker.heard();
+  agent.tracker.onRouterAnswer();
   t.equal(agent.tracker.undelivered.size, 0, 'it is late, and given as long again as the router was silent');
   await eventually(() => {
-    agent.tracker.heard();
+    agent.tracker.onRouterAnswer();
     return agent.tracker.undelivered.get('a') === 5;
   });
 });

@@ -55,7 +55,7 @@ async function machineIn(t: Test, folder: string, maxBytes = 2 ** 20, bootId = '
       policy: policySchema.parse({}),
       providers: [facts('aws'), facts('own', { type: 'https' })],
     },
-    routingNow: () => ({ providers: [], chosen: { telemetry: 'aws' }, seen: [] }),
+    routingNow: () => ({ providers: [], chosen: { telemetry: 'aws' }, inputs: [] }),
     currentClock,
     mayWrite: () => machine.hasRoom,
     clock,
@@ -88,7 +88,8 @@ async function machineIn(t: Test, folder: string, maxBytes = 2 ** 20, bootId = '
 }
 
 function take({ history }: Machine, first: number, last = first, provider = 'aws'): void {
-  history.accepted({ epoch: EPOCH, stream: 'telemetry', provider, first, last });
+  const envelope = { records: last - first + 1, bytes: 900 };
+  history.accepted({ epoch: EPOCH, stream: 'telemetry', provider, range: { first, last }, ...envelope });
 }
 
 t.test('envelopes of a minute are one line, written once a minute and kept over restarts', async (t) => {

@@ -2,8 +2,13 @@
 import t from 'tap';
 import { type LineOf, parseLine } from '../../../agent/history/lines.ts';
 import { candidatesThen, type Then } from '../../../agent/history/past-candidates.ts';
-import { seenLine } from '../../../agent/history/score-input-lines.ts';
-import { explain, type HoldReason, type RoutingState, seenOf } from '../../../agent/routing/core/core.ts';
+import { scoreInputsLine } from '../../../agent/history/score-input-lines.ts';
+import {
+  explain,
+  type HoldReason,
+  type RoutingState,
+  scoreInputsOf,
+} from '../../../agent/routing/core/core.ts';
 import { facts, policyOf, refuse, World } from '../routing/core/world.ts';
 
 const POLICY = policyOf({
@@ -41,23 +46,23 @@ function reread<Kind extends 'seen' | 'setup'>(line: LineOf<Kind>): LineOf<Kind>
   return parseLine(JSON.stringify(line)) as LineOf<Kind>;
 }
 
-function then(state: RoutingState, seen: Then['seen']): Then {
+function then(state: RoutingState, inputs: Then['inputs']): Then {
   const holds = state.providers.map((one) => [one.facts.name, new Set<HoldReason>(one.holds)] as const);
   return {
     setup: reread({ k: 'setup', m: 0, gw: 'gw-1', policy: state.policy, providers: FACTS }),
     health: new Map(state.providers.map((one) => [one.facts.name, { kind: one.health.kind }])),
     holds: new Map(holds),
-    seen,
+    inputs,
   };
 }
 
 t.test('eligibility, every part of every score and its inputs are as explain had them', (t) => {
   const state = lived();
-  const seen = { at: 0, line: reread(seenLine(seenOf(state), state.nowMs)) };
+  const inputs = { at: 0, line: reread(scoreInputsLine(scoreInputsOf(state), state.nowMs)) };
   for (const stream of ['telemetry', 'alarms']) {
     const live = explain(state, stream);
     const chosen = live.find((one) => one.chosen)?.provider ?? null;
-    const past = candidatesThen(stream, chosen, then(state, seen));
+    const past = candidatesThen(stream, chosen, then(state, inputs));
     t.equal(past.length, FACTS.length);
     for (const [i, candidate] of past.entries()) {
       const was = live[i];
@@ -74,7 +79,7 @@ t.test('eligibility, every part of every score and its inputs are as explain had
     }
   }
   const refusals = Object.fromEntries(
-    candidatesThen('alarms', 'well', then(state, seen)).map((one) => [one.provider, one.refusals]),
+    candidatesThen('alarms', 'well', then(state, inputs)).map((one) => [one.provider, one.refusals]),
   );
   t.match(refusals, { well: [], held: ['hold'], abroad: ['residency'], bare: ['certification'] });
   t.ok(refusals['down']?.some((reason) => reason === 'open' || reason === 'probing'));
@@ -88,7 +93,7 @@ t.test('eligibility, every part of every score and its inputs are as explain had
 t.test('what an older program wrote says who was eligible, and that scores are not known', (t) => {
   const state = lived();
   for (const one of candidatesThen('alarms', 'well', then(state, null))) t.equal(one.scored, null);
-  const line = reread(seenLine(seenOf(state).slice(1), state.nowMs));
+  const line = reread(scoreInputsLine(scoreInputsOf(state).slice(1), state.nowMs));
   const partly = candidatesThen('alarms', 'well', then(state, { at: 0, line }));
   t.ok(
     partly.every(({ scored }) => scored === null),

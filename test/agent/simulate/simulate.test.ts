@@ -241,7 +241,7 @@ class RecordedWorld extends World {
       bounds: { maxBytes: 2 ** 24, maxAgeMs: 30 * 86_400_000 },
       writeEveryMs: MINUTE_MS,
       setup: { gateway: 'gw-1', policy, providers },
-      routingNow: () => ({ providers: [], chosen: {}, seen: [] }),
+      routingNow: () => ({ providers: [], chosen: {}, inputs: [] }),
       currentClock: () => ({ bootId: 'boot-1', offsetMs: START_MS, quality: 'synchronised' }),
       mayWrite: () => true,
       clock,

@@ -59,7 +59,7 @@ function script(
         flights -= 1;
         return outcome;
       },
-      hold: () => true,
+      reserve: () => true,
       afterHedgeDelay: () => null,
       takeHedge: () => null,
       onHedgeEnd: () => undefined,

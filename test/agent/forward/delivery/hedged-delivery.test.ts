@@ -48,7 +48,7 @@ function run(answers: Record<string, Answer>, copies = 1, budget = 10, before: r
   const note = (text: string): void => void it.events.push(`${clock.monoMs()} ${text}`);
   const names = Object.keys(answers);
   const ports: DeliveryPorts = {
-    hold: () => true,
+    reserve: () => true,
     candidates: (_, exclude) => names.filter((name) => !exclude.has(name)),
     send(provider, why, signal) {
       it.asked.push(provider);

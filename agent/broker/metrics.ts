@@ -1,0 +1,31 @@
+/** What the agent measures of its broker. */
+import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
+import type { Broker } from './broker.ts';
+import type { Sessions } from './persistence/sessions.ts';
+
+/** Read when Prometheus asks. */
+export function registerBroker(
+  metrics: ObservedMetrics,
+  { broker, sessions }: { broker: Broker; sessions: Sessions },
+): void {
+  metrics.gauge('broker_connections', 'MQTT connections now.', [], () => [[{}, broker.stats().connections]]);
+  metrics.gauge('broker_sessions', 'Clients with a session that outlives their connection.', [], () => [
+    [{}, sessions.counts().sessions],
+  ]);
+  metrics.gauge('broker_retained_messages', 'Retained messages.', [], () => [
+    [{}, sessions.counts().retained],
+  ]);
+  metrics.gauge('broker_queued_messages', 'Messages queued for offline clients.', [], () => [
+    [{}, sessions.counts().queuedMessages],
+  ]);
+  metrics.gauge('broker_queued_bytes', 'Their bytes.', [], () => [[{}, sessions.counts().queuedBytes]]);
+  metrics.counter('broker_published_total', 'Publishes taken from devices.', [], () => [
+    [{}, broker.stats().published],
+  ]);
+  metrics.counter('broker_refusals_total', 'Connections and publishes refused, by reason.', ['reason'], () =>
+    Object.entries(broker.stats().refusals).map(([reason, count]) => [{ reason }, count]),
+  );
+  metrics.counter('broker_session_dropped_total', 'What sessions did not keep, by reason.', ['reason'], () =>
+    [...sessions.dropped()].map(([reason, count]) => [{ reason }, count]),
+  );
+}

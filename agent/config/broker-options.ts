@@ -1,0 +1,43 @@
+/** From the configuration's words to the broker's options. */
+import type { BrokerLimits, ListenerOptions } from '../broker/listeners/listener.ts';
+import type { SessionLimits } from '../broker/persistence/sessions.ts';
+import type { AgentConfig } from './config.ts';
+
+export function brokerLimits({ broker }: AgentConfig): BrokerLimits {
+  return {
+    maxPacketBytes: broker.max_packet_bytes,
+    connectTimeoutMs: broker.connect_timeout,
+    maxConnections: broker.max_connections,
+    maxSubscriptions: broker.max_subscriptions,
+    maxTopicBytes: broker.max_topic_bytes,
+    maxTopicLevels: broker.max_topic_levels,
+    maxConnectRate: broker.max_connect_rate,
+    maxConnectRatePerAddress: broker.max_connect_rate_per_address,
+    maxPublishRate: broker.max_publish_rate,
+    maxPublishBytesRate: broker.max_publish_bytes,
+    maxUnsentBytes: broker.max_unsent_bytes,
+  };
+}
+
+export function sessionLimits({ broker: { sessions } }: AgentConfig): SessionLimits {
+  return {
+    maxSessions: sessions.max_sessions,
+    expireAfterMs: sessions.expire_after,
+    maxQueuedMessages: sessions.max_queued_messages,
+    maxQueuedBytes: sessions.max_queued_bytes,
+    maxTotalQueuedBytes: sessions.max_total_queued_bytes,
+    maxRetainedMessages: sessions.max_retained_messages,
+    maxRetainedBytes: sessions.max_retained_bytes,
+  };
+}
+
+export function listenerOptions({ broker }: AgentConfig): ListenerOptions[] {
+  return broker.listeners.map((listener) => {
+    const { type, host, port, cert_file: certFile, key_file: keyFile } = listener;
+    if (type !== 'tls') return { type, host, port };
+    if (certFile === undefined || keyFile === undefined)
+      throw new Error('the schema lets no listener of type tls pass without its files');
+    const { client_ca_file: clientCaFile, auth, device_name: deviceName } = listener;
+    return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth, deviceName } };
+  });
+}
