@@ -1,4 +1,4 @@
-/** What `headgate feeds` does, in the ledger, whether or not a router runs on it. */
+/** `headgate feeds`: works on the ledger, whether or not a router runs on it. */
 import type { RouterConfig } from '../router/config.ts';
 import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
 import { openSink } from '../router/feeds/open.ts';
@@ -43,7 +43,7 @@ export function skipRecord(config: RouterConfig, name: string): Promise<Outcome>
   });
 }
 
-/** In the ledger, and before that in a destination that keeps the position itself. */
+/** Sets the position first in a destination that keeps it itself, then in the ledger. */
 async function setPosition(
   { feeds, log }: RouterConfig,
   name: string,

@@ -31,28 +31,19 @@ export interface AwsCloudOptions {
 const REGION = 'eu-west-1';
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
 
-export interface AwsCloud extends Cloud {
-  /** From now on these are the only good keys: what an operator does who rotates them in a hurry. */
-  rotateKeys(keys: AwsKeys): void;
-}
-
-export function createAwsCloud(options: AwsCloudOptions): AwsCloud {
-  return new LoopbackAws(options);
-}
-
 interface Endpoints {
   proxy: TcpProxy;
   ingest: IotDataPlane;
   queue: SqsEndpoint;
 }
 
-class LoopbackAws implements AwsCloud {
+export class AwsCloud implements Cloud {
   readonly name = 'aws';
   readonly #options: AwsCloudOptions;
   readonly #keys: AwsKeys;
   readonly #queue: SqsQueue;
   readonly #rule: TopicRule;
-  /** What `stop` has to end, last started first. */
+  /** Steps of `stop`, the last started part first. */
   #stopSteps: (() => Promise<void>)[] = [];
   #endpoints: Endpoints | null = null;
   #fault: Fault | null = null;
@@ -92,7 +83,7 @@ class LoopbackAws implements AwsCloud {
     const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
     await this.#startPart(proxy);
     this.#endpoints = { proxy, ingest, queue };
-    log.info({ cloud: 'aws', ingestPort: proxy.port, queue: queue.url }, 'loopback.started');
+    log.info({ event: 'loopback.started', cloud: 'aws', ingestPort: proxy.port, queue: queue.url });
   }
 
   async #startPart(part: Service): Promise<void> {
@@ -150,6 +141,7 @@ class LoopbackAws implements AwsCloud {
     };
   }
 
+  /** From now on only these keys are valid, as after an operator's hurried rotation. */
   rotateKeys(keys: AwsKeys): void {
     // The endpoints hold the same object.
     Object.assign(this.#keys, keys);

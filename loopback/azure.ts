@@ -1,8 +1,8 @@
 /**
- * A whole IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy that does the
- * weather, and the Event Hubs compatible endpoint that the router reads, and the service API by which it
- * writes to twins. All speak TLS with a certificate of the given CA and check what the real ones check:
- * tokens, identities, sizes.
+ * An IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy for transport
+ * faults; the Event Hubs compatible endpoint that the router reads; and the service API by which the router
+ * writes to twins. All speak TLS with a certificate of the given CA and check tokens, identities and sizes
+ * like the vendor's.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';
@@ -22,14 +22,11 @@ import { TcpProxy } from './tcp-proxy.ts';
 
 const HUB = 'headgate';
 const POLICY = 'service';
-/**
- * The number that a hub has by default when made through its command line is 4; two show what matters: more
- * than one.
- */
+/** A hub made by the vendor's command line has 4 partitions by default; 2 are enough to be more than one. */
 const PARTITIONS = 2;
 
 export interface AzureCloudOptions {
-  /** Of the MQTT and the AMQP endpoint; free ones are picked where not given. */
+  /** The MQTT and the AMQP endpoint; free ports by default. */
   ports?: { ingest?: number; events?: number };
   ca: CertificateAuthority;
   /** Path of the CA's PEM, for the config entries. */
@@ -39,29 +36,7 @@ export interface AzureCloudOptions {
   log: Logger;
 }
 
-export interface AzureCloud extends Cloud {
-  /** Lets a device in that shows a certificate of the CA with its id as common name. */
-  registerX509Device(device: string): void;
-  /** A `receipts.through[]` entry of a router that writes to the twins. */
-  twinConfig(): Record<string, unknown>;
-  twin(device: string): Twin;
-  /** What an operator does to a twin in the cloud: merges a patch, and tells the device when it listens. */
-  patchDesired(device: string, patch: JsonObject): void;
-  /** Billed for the devices' side of their twins, beside the meter. */
-  twinUnits(): number;
-  /** While true, the hub has no twins, as in the basic tier. */
-  setBasicTier(isBasic: boolean): void;
-  /** Cuts the consumers' connections. */
-  cutConsumers(): void;
-  /** While true, consumers stay connected and are sent nothing. */
-  stallConsumers(stalled: boolean): void;
-}
-
-export function createAzureCloud(options: AzureCloudOptions): AzureCloud {
-  return new LoopbackAzure(options);
-}
-
-class LoopbackAzure implements AzureCloud {
+export class AzureCloud implements Cloud {
   readonly name = 'azure';
   readonly #options: AzureCloudOptions;
   readonly #devices: DeviceRegistry;
@@ -94,8 +69,8 @@ class LoopbackAzure implements AzureCloud {
     const server = { ...(await ca.issue('localhost', 'server')), ca: ca.ca };
     const [devices, ingest, twins, events] = [this.#devices, this.#ingest, this.#twins, this.#events];
     this.#hub = new IotHub({ devices, ingest, twins, server, clock, entropy, log });
-    const targetPort = await this.#hub.start();
-    this.#proxy = new TcpProxy({ targetPort, port: this.#ingestPort, clock, entropy });
+    await this.#hub.start();
+    this.#proxy = new TcpProxy({ targetPort: this.#hub.port, port: this.#ingestPort, clock, entropy });
     await this.#proxy.start();
     this.#ingestPort = this.#proxy.port;
     this.#consumers = new EventHubsServer({
@@ -106,23 +81,26 @@ class LoopbackAzure implements AzureCloud {
       port: this.#eventsPort,
       onDelivered: () => {
         ingest.meter.delivered += 1;
-        // Event Hubs knows no settling: a consumer keeps its own place.
+        // Event Hubs has no settling: a consumer keeps its own position.
         ingest.meter.settled += 1;
       },
       clock,
       log,
     });
-    this.#eventsPort = await this.#consumers.start();
+    await this.#consumers.start();
+    this.#eventsPort = this.#consumers.port;
     this.#service = new ServiceApi({
       policy: { name: POLICY, key: this.#policyKey },
       devices,
       twins,
       onDesired: (device, patch, version) => this.#hub?.pushDesired(device, patch, version),
       server,
+      port: this.#servicePort,
       clock,
       log,
     });
-    this.#servicePort = await this.#service.start(this.#servicePort);
+    await this.#service.start();
+    this.#servicePort = this.#service.port;
   }
 
   async stop(): Promise<void> {
@@ -175,6 +153,7 @@ class LoopbackAzure implements AzureCloud {
     };
   }
 
+  /** A `receipts.through[]` entry of a router that writes to the twins. */
   twinConfig(): Record<string, unknown> {
     return {
       name: 'twin',
@@ -186,6 +165,7 @@ class LoopbackAzure implements AzureCloud {
     };
   }
 
+  /** Admits a device that shows a certificate of the CA with its id as common name. */
   registerX509Device(device: string): void {
     this.#devices.registerCertificate(device);
   }
@@ -194,24 +174,31 @@ class LoopbackAzure implements AzureCloud {
     return this.#twins.read(device);
   }
 
+  /**
+   * Merges a patch into a twin as an operator in the cloud would, and notifies the device when it listens.
+   */
   patchDesired(device: string, patch: JsonObject): void {
     const version = this.#twins.patch(device, 'desired', patch);
     this.#hub?.pushDesired(device, patch, version);
   }
 
+  /** Billed units of the devices' side of their twins, apart from the meter. */
   twinUnits(): number {
     return this.#hub?.twinUnits ?? 0;
   }
 
+  /** While true, the hub has no twins, as in the basic tier. */
   setBasicTier(isBasic: boolean): void {
     this.#hub?.setBasicTier(isBasic);
     this.#service?.setBasicTier(isBasic);
   }
 
+  /** Cuts the consumers' connections. */
   cutConsumers(): void {
     this.#consumers?.cut();
   }
 
+  /** While true, consumers stay connected and receive nothing. */
   stallConsumers(stalled: boolean): void {
     this.#consumers?.stall(stalled);
   }

@@ -2,7 +2,7 @@
  * The control API of the loopback clouds: what they metered, and which fault each has. Local only, no
  * credentials.
  */
-import Fastify from 'fastify';
+import Fastify, { type FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { Service } from '../shared/service.ts';
 import type { Cloud } from './cloud.ts';
@@ -17,25 +17,54 @@ const faultBody = z.strictObject({
 
 const configQuery = z.object({ gateway: z.string().min(1) });
 
+interface ControlServerOptions {
+  clouds: readonly Cloud[];
+  /** 0 takes a free port. */
+  port: number;
+}
+
 /**
  * Routes: `GET /v1/clouds`; `PUT /v1/clouds/:name/fault` with `{fault, latencyMs?, jitterMs?, periodMs?}`;
  * `DELETE /v1/clouds/:name/fault`; `GET /v1/clouds/:name/config?gateway=` for the entries of agent.yaml and
  * router.yaml.
  */
-export function createControlServer(options: {
-  clouds: readonly Cloud[];
-  port: number;
-}): Service & { port(): number } {
+export class ControlServer implements Service {
+  readonly #port: number;
+  readonly #app: FastifyInstance;
+
+  constructor({ clouds, port }: ControlServerOptions) {
+    this.#port = port;
+    this.#app = routes(clouds);
+  }
+
+  async start(): Promise<void> {
+    await this.#app.listen({ host: '127.0.0.1', port: this.#port });
+  }
+
+  async stop(): Promise<void> {
+    await this.#app.close();
+  }
+
+  /** The port it listens on; throws before `start`. */
+  get port(): number {
+    const address = this.#app.server.address();
+    if (address === null || typeof address === 'string')
+      throw new Error('the control server is not listening');
+    return address.port;
+  }
+}
+
+function routes(clouds: readonly Cloud[]): FastifyInstance {
   const app = Fastify({ logger: false, forceCloseConnections: true });
   const view = (cloud: Cloud) => ({ name: cloud.name, fault: cloud.fault(), meter: cloud.meter() });
   const find = (params: unknown): Cloud | undefined => {
     const { name } = z.object({ name: z.string() }).parse(params);
-    return options.clouds.find((cloud) => cloud.name === name);
+    return clouds.find((cloud) => cloud.name === name);
   };
-  const names = options.clouds.map((cloud) => cloud.name).join(', ');
+  const names = clouds.map((cloud) => cloud.name).join(', ');
   const unknown = { error: `no such cloud; there are ${names}` };
 
-  app.get('/v1/clouds', () => options.clouds.map(view));
+  app.get('/v1/clouds', () => clouds.map(view));
   app.get('/v1/clouds/:name/config', (request, reply) => {
     const cloud = find(request.params);
     const query = configQuery.safeParse(request.query);
@@ -65,16 +94,5 @@ export function createControlServer(options: {
     return view(cloud);
   });
 
-  return {
-    start: async () => {
-      await app.listen({ host: '127.0.0.1', port: options.port });
-    },
-    stop: () => app.close(),
-    port() {
-      const address = app.server.address();
-      if (address === null || typeof address === 'string')
-        throw new Error('the control server is not listening');
-      return address.port;
-    },
-  };
+  return app;
 }

@@ -42,10 +42,6 @@ export interface GcpCloudOptions {
   log: Logger;
 }
 
-export function createGcpCloud(options: GcpCloudOptions): Cloud {
-  return new LoopbackGcp(options);
-}
-
 interface Running {
   account: ServiceAccount;
   broker: Broker;
@@ -55,7 +51,7 @@ interface Running {
   proxy: TcpProxy;
 }
 
-class LoopbackGcp implements Cloud {
+export class GcpCloud implements Cloud {
   readonly name = 'gcp';
   readonly #options: GcpCloudOptions;
   readonly #meter = emptyMeter();
@@ -95,7 +91,8 @@ class LoopbackGcp implements Cloud {
     await proxy.start();
     this.#running = { account, broker, server, ingest, subscribe, proxy };
     this.#options.log.info({
-      event: 'loopback.gcp.started',
+      event: 'loopback.started',
+      cloud: 'gcp',
       port: proxy.port,
       subscribePort: subscribe.port,
     });

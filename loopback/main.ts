@@ -11,12 +11,12 @@ import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import { type Service, stopAll } from '../shared/service.ts';
-import { createAwsCloud } from './aws.ts';
-import { createAzureCloud } from './azure.ts';
+import { AwsCloud } from './aws.ts';
+import { AzureCloud } from './azure.ts';
 import { createCertificateAuthority } from './ca.ts';
 import type { Cloud, CloudEndpoint } from './cloud.ts';
-import { createControlServer } from './control.ts';
-import { createGcpCloud } from './gcp.ts';
+import { ControlServer } from './control.ts';
+import { GcpCloud } from './gcp.ts';
 
 export interface CloudsOptions {
   /** Port of the control API; 0 picks a free one. */
@@ -48,9 +48,9 @@ async function createClouds(dir: string, ports: CloudsOptions['ports'], deps: De
   const port = (endpoint: CloudEndpoint): number => ports[endpoint] ?? 0;
   const options = { ca, caFile, ...deps };
   return [
-    createAwsCloud({ ...options, ports: { ingest: port('aws.ingest'), queue: port('aws.queue') } }),
-    createAzureCloud({ ...options, ports: { ingest: port('azure.ingest'), events: port('azure.events') } }),
-    createGcpCloud({ ...options, ports: { ingest: port('gcp.ingest'), subscribe: port('gcp.subscribe') } }),
+    new AwsCloud({ ...options, ports: { ingest: port('aws.ingest'), queue: port('aws.queue') } }),
+    new AzureCloud({ ...options, ports: { ingest: port('azure.ingest'), events: port('azure.events') } }),
+    new GcpCloud({ ...options, ports: { ingest: port('gcp.ingest'), subscribe: port('gcp.subscribe') } }),
   ];
 }
 
@@ -61,10 +61,10 @@ export async function runClouds(options: CloudsOptions): Promise<number> {
   await mkdir(dir, { recursive: true });
   const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
   const clouds = await createClouds(dir, options.ports, { clock: systemClock, entropy: systemEntropy, log });
-  const control = createControlServer({ clouds, port: options.controlPort });
+  const control = new ControlServer({ clouds, port: options.controlPort });
   const announce: Service = {
     start: async () => {
-      const url = `http://127.0.0.1:${control.port()}`;
+      const url = `http://127.0.0.1:${control.port}`;
       await writeConfigs(dir, clouds);
       process.stdout.write(options.json ? `${JSON.stringify({ control: url, dir })}\n` : welcome(url, dir));
     },

@@ -11,32 +11,12 @@ import {
   type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
-import { entryName } from './entry-name.ts';
-import { holdBackOptions } from './feeds/hold-back-options.ts';
-import { mqttFeedOptions } from './feeds/sinks/mqtt.ts';
-import { natsFeedOptions } from './feeds/sinks/nats.ts';
-import { ndjsonFeedOptions } from './feeds/sinks/ndjson.ts';
-import { postgresFeedOptions } from './feeds/sinks/postgres.ts';
-import { webhookFeedOptions } from './feeds/sinks/webhook.ts';
+import { feedSchema } from './feeds/open.ts';
 import { jetStreamOptions } from './ledger/jetstream/options.ts';
 import { conflictRules, retentionRules } from './ledger/options.ts';
 import { postgresOptions } from './ledger/postgres/options.ts';
 import { receiptsSchema } from './receipts/options.ts';
 import { sourceSchema } from './sources/open.ts';
-
-const every = { name: entryName, hold_back: holdBackOptions.exactOptional() };
-
-const feedSchema = z
-  .discriminatedUnion('type', [
-    ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), ...every }).strict(),
-    mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), ...every }).strict(),
-    natsFeedOptions.safeExtend({ type: z.literal('nats'), ...every }).strict(),
-    postgresFeedOptions.safeExtend({ type: z.literal('postgres'), ...every }).strict(),
-    webhookFeedOptions.safeExtend({ type: z.literal('webhook'), ...every }).strict(),
-  ])
-  .describe('One reader that follows the ledger.');
-
-export type FeedConfig = z.output<typeof feedSchema>;
 
 const ledgerSchema = z
   .discriminatedUnion('type', [

@@ -8,6 +8,7 @@ import type { Server, TLSSocket } from 'node:tls';
 import rhea, { type EventContext, type Message, type Receiver, type Sender } from 'rhea';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
 import type { EventLog, Partition } from './event-log.ts';
 import { servePartition } from './partition-link.ts';
@@ -19,6 +20,7 @@ export interface EventHubsOptions {
   policy: { name: string; key: string };
   events: EventLog;
   server: KeyAndCertificate;
+  /** 0 takes a free one at `start`. */
   port: number;
   /** Called for every event that leaves for a consumer. */
   onDelivered: () => void;
@@ -35,19 +37,25 @@ interface Peer {
 /** The properties of a request on `$cbs` or `$management`, as far as they are text. */
 type Request = (name: string) => string;
 
-export class EventHubsServer {
+export class EventHubsServer implements Service {
   readonly #options: EventHubsOptions;
   readonly #sockets = new Set<TLSSocket>();
   readonly #peers = new WeakMap<object, Peer>();
   #server: Server | null = null;
+  #port: number;
   #stalled: boolean = false;
 
   constructor(options: EventHubsOptions) {
     this.#options = options;
+    this.#port = options.port;
   }
 
-  /** The port it listens on, on 127.0.0.1. */
-  start(): Promise<number> {
+  /** On 127.0.0.1. */
+  get port(): number {
+    return this.#port;
+  }
+
+  start(): Promise<void> {
     const { cert, key } = this.#options.server;
     const container = rhea.create_container();
     container.sasl_server_mechanisms.enable_anonymous();
@@ -60,7 +68,7 @@ export class EventHubsServer {
     const server = container.listen({
       transport: 'tls',
       host: '127.0.0.1',
-      port: this.#options.port,
+      port: this.#port,
       cert,
       key,
     });
@@ -73,7 +81,8 @@ export class EventHubsServer {
       server.once('error', reject);
       server.once('listening', () => {
         const address = server.address();
-        resolve(address && typeof address === 'object' ? address.port : 0);
+        if (address && typeof address === 'object') this.#port = address.port;
+        resolve();
       });
     });
   }
@@ -91,10 +100,7 @@ export class EventHubsServer {
     for (const socket of this.#sockets) socket.destroy(new Error('cut'));
   }
 
-  /**
-   * While stalled, receivers stay attached and are sent nothing: the "silent partition" that real consumers
-   * meet.
-   */
+  /** While stalled, receivers stay attached and receive nothing: a "silent partition". */
   stall(stalled: boolean): void {
     this.#stalled = stalled;
   }

@@ -1,13 +1,14 @@
 /**
  * IoT Hub's MQTT endpoint: MQTT 3.1.1 over TLS, device-to-cloud messages and twins (Azure docs, "Communicate
- * with an IoT hub using MQTT"). The broker underneath is aedes; of its publish path only `authorizePublish`
- * runs before the PUBACK, so whatever decides about a message, the faults included, lives there.
+ * with an IoT hub using MQTT"). The broker underneath is aedes. Only its `authorizePublish` runs before the
+ * PUBACK, so every decision about a message, the faults included, is made there.
  */
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
 import type { FaultName } from '../faults.ts';
 import { type Connect, type DeviceRegistry, parsePropertyBag } from './devices.ts';
@@ -15,7 +16,7 @@ import type { NewEvent } from './event-log.ts';
 import { type Ingest, MESSAGE_MAX_BYTES, messageBytes, unitsOf } from './ingest.ts';
 import { isObject, type JsonObject, parseJson, type Twins } from './twins.ts';
 
-/** Faults that look to a client like the loss of its connection the moment they begin. */
+/** Faults that cut open connections when they begin. */
 const CUTTING: ReadonlySet<FaultName> = new Set(['error', 'html503', 'unauthorized']);
 const THROTTLE_MIN_MS = 1500;
 const THROTTLE_SPREAD_MS = 500;
@@ -50,7 +51,7 @@ interface TwinAnswer {
   version?: number;
 }
 
-export class IotHub {
+export class IotHub implements Service {
   readonly #options: IotHubOptions;
   readonly #sockets = new Set<TLSSocket>();
   readonly #clients = new Map<string, Client>();
@@ -58,11 +59,11 @@ export class IotHub {
   readonly #filters = new WeakMap<Client, Set<string>>();
   #broker: Aedes | null = null;
   #server: Server | null = null;
+  #port = 0;
   #fault: FaultName | null = null;
   #isBasic: boolean = false;
   /**
-   * Billed for what devices read of their twins, write to them and are told of them (Azure docs, "Azure IoT
-   * Hub pricing information").
+   * Billed units of twin reads, writes and notifications (Azure docs, "Azure IoT Hub pricing information").
    */
   twinUnits = 0;
 
@@ -75,8 +76,12 @@ export class IotHub {
     this.#isBasic = isBasic;
   }
 
-  /** Listens on a free port of 127.0.0.1; the port. */
-  async start(): Promise<number> {
+  /** On 127.0.0.1. */
+  get port(): number {
+    return this.#port;
+  }
+
+  async start(): Promise<void> {
     const { cert, key, ca } = this.#options.server;
     const broker = await Aedes.createBroker({
       authenticate: (client, username, password, done) =>
@@ -89,7 +94,7 @@ export class IotHub {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
     });
     this.#broker = broker;
-    // A device without a certificate may still show a token, so the handshake asks and does not insist.
+    // The handshake asks for a certificate without requiring one: a device may log in with a token instead.
     const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }, (socket) =>
       this.#accept(socket, broker),
     );
@@ -98,7 +103,8 @@ export class IotHub {
       server.once('error', reject);
       server.listen(0, '127.0.0.1', () => {
         const address = server.address();
-        resolve(address && typeof address === 'object' ? address.port : 0);
+        if (address && typeof address === 'object') this.#port = address.port;
+        resolve();
       });
     });
   }
@@ -118,7 +124,7 @@ export class IotHub {
     if (name !== null && CUTTING.has(name)) this.#cutAll();
   }
 
-  /** Tells a connected device about a patch of its desired properties. */
+  /** Notifies a connected device of a patch of its desired properties. */
   pushDesired(device: string, patch: JsonObject, version: number): void {
     const client = this.#clients.get(device);
     if (!client || !this.#filters.get(client)?.has(TWIN_DESIRED)) return;
@@ -200,7 +206,7 @@ export class IotHub {
       verdict(null);
       this.#receiveTwin(client, packet);
     } else {
-      // Another device's topic, or none the hub knows: the hub closes the connection.
+      // Another device's topic, or an unknown one: the hub closes the connection.
       verdict(new Error('topic not allowed'));
     }
   }
@@ -217,7 +223,7 @@ export class IotHub {
     }
   }
 
-  /** A hub past its limit says nothing: it acknowledges late, then drops the connection. */
+  /** A hub past its limit reports nothing: it acknowledges late, then drops the connection. */
   #throttle(client: Client, event: NewEvent, verdict: Verdict): void {
     const { ingest, clock, entropy } = this.#options;
     clock.setTimer(THROTTLE_MIN_MS + entropy.float() * THROTTLE_SPREAD_MS, () => {

@@ -1,12 +1,13 @@
 /**
  * The hub's service API, as far as twins go: HTTPS with a token of a policy ("Devices - Get Twin" and
  * "Devices - Update Twin" of the IoT Hub service's REST API; errors after "IoT Hub API common error codes").
- * The weather before the gateways' door does not reach it, the hub's own faults do.
+ * Transport faults do not reach it, the hub's own faults do.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
+import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
 import type { FaultName } from '../faults.ts';
 import { type DeviceRegistry, HUB_HOST } from './devices.ts';
@@ -20,6 +21,8 @@ export interface ServiceApiOptions {
   /** Desired properties were changed; `version` is their new one. */
   onDesired: (device: string, patch: JsonObject, version: number) => void;
   server: KeyAndCertificate;
+  /** 0 takes a free one at `start`. */
+  port: number;
   clock: Clock;
   log: Logger;
 }
@@ -29,7 +32,7 @@ interface Answer {
   body: JsonValue;
 }
 
-/** Larger than any twin, so that "too large" is answered and not cut. */
+/** Larger than any twin, so that a twin over the limit gets an answer. */
 const BODY_BYTES_MAX = 256 * 1024;
 const FAULTS: ReadonlyMap<FaultName, Answer> = new Map([
   ['throttle', refusal(429, 'ThrottlingException')],
@@ -37,28 +40,35 @@ const FAULTS: ReadonlyMap<FaultName, Answer> = new Map([
   ['unauthorized', refusal(401, 'IotHubUnauthorizedAccess')],
 ]);
 
-export class ServiceApi {
+export class ServiceApi implements Service {
   readonly #options: ServiceApiOptions;
   #server: Server | null = null;
+  #port: number;
   #fault: FaultName | null = null;
   #isBasic: boolean = false;
 
   constructor(options: ServiceApiOptions) {
     this.#options = options;
+    this.#port = options.port;
   }
 
-  /** The port it listens on, on 127.0.0.1; `port` 0 takes a free one. */
-  start(port: number): Promise<number> {
+  /** On 127.0.0.1. */
+  get port(): number {
+    return this.#port;
+  }
+
+  start(): Promise<void> {
     const { cert, key } = this.#options.server;
     const server = createServer({ cert, key }, (request, response) => void this.#serve(request, response));
-    // A client that aborts its handshake is no concern of the server's.
+    // A client may abort its handshake.
     server.on('tlsClientError', () => undefined);
     this.#server = server;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => {
+      server.listen(this.#port, '127.0.0.1', () => {
         const address = server.address();
-        resolve(address && typeof address === 'object' ? address.port : 0);
+        if (address && typeof address === 'object') this.#port = address.port;
+        resolve();
       });
     });
   }
@@ -133,7 +143,7 @@ function refusal(status: number, name: string): Answer {
   };
 }
 
-/** Null when it is too long, or the client has gone. */
+/** Null when the body is too long or the client has gone. */
 async function readBody(request: IncomingMessage): Promise<string | null> {
   let body = '';
   try {
@@ -142,7 +152,7 @@ async function readBody(request: IncomingMessage): Promise<string | null> {
       if (body.length > BODY_BYTES_MAX) return null;
     }
   } catch {
-    return null; // Gone: nobody waits for an answer.
+    return null; // The client has gone.
   }
   return body;
 }

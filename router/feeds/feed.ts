@@ -1,11 +1,12 @@
 /**
- * Feeds follow the ledger by offset, each with its own cursor, at its own pace: one that is slow or down
- * holds up no other.
+ * Feeds follow the ledger by offset, each with its own position and at its own pace: a slow feed delays no
+ * other.
  *
- * At least once: the cursor moves only after the destination has the batch for good, so a crash between the
- * two repeats records and never skips one. A destination that must not see repeats drops them by (gateway,
- * epoch, stream, seq).
+ * Delivery is at least once. The position moves only after the destination has stored the batch, so a crash
+ * between the two repeats records and skips none. A destination that must not see repeats drops them by
+ * (gateway, epoch, stream, seq).
  */
+import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
@@ -19,36 +20,28 @@ import { type FeedReader, OffsetReader, START } from './reader.ts';
 import { DeliveryError, type FeedSink } from './sink.ts';
 
 /**
- * `following`: what is in the ledger goes out as it comes. `retrying`: the last try failed, of the
- * destination or of the ledger; it is tried again. `standby`: another router runs the feed, and this one
- * takes over when that one ends. `gone`: the destination wants no more records, and gets none until the
- * router is started again.
+ * `following`: records go out as the ledger takes them. `retrying`: the destination or the ledger failed; the
+ * feed tries again after a pause. `standby`: another router runs the feed; this router takes over when that
+ * one ends. `gone`: the destination asked for no more records; the feed sends none until the router restarts.
  */
 export type FeedPhase = 'following' | 'retrying' | 'standby' | 'gone';
 
 export interface FeedState {
   name: string;
   phase: FeedPhase;
-  /** Every record up to this offset is at the destination. */
+  /** The destination has every record up to this offset. */
   cursor: number;
-  /** Records held back until those before them are there. */
+  /** Records held back until the earlier records of their streams arrive. */
   held: number;
-  /** Records written since the start, repeats counted. */
+  /** Records written since the start, repeats included. */
   written: number;
   failures: number;
-  /** Of the last try, null when it succeeded. */
+  /** Error of the last try; null when it succeeded. */
   lastError: string | null;
 }
 
-export interface Feed extends Service {
-  readonly name: string;
-  /** Says that the ledger may have new records, so that the feed need not wait for its next poll. */
-  notify(): void;
-  state(): FeedState;
-}
-
 export interface FeedOptions {
-  /** The cursor is kept under this name. */
+  /** The ledger keeps the position under this name. */
   name: string;
   ledger: Ledger;
   sink: FeedSink;
@@ -57,34 +50,29 @@ export interface FeedOptions {
   log: Logger;
   /** Most records in one write. */
   batchRecords?: number;
-  /** Null, the default, for the order in which the ledger took the records. */
+  /** Null, the default: the order in which the ledger took the records. */
   holdBack?: HoldBackLimits | null;
-  /** How long a router that was killed keeps others from running the feed. */
+  /** How long the lease of a killed router keeps other routers from running the feed. */
   leaseMs?: number;
 }
 
 const BATCH_RECORDS = 500;
 const LEASE_MS = 15_000;
 const HOLDER_BYTES = 8;
-/** Finds what another process committed: a notification is only ever a shortcut. */
+/** The poll finds the commits of other processes; a notification only saves its wait. */
 const POLL_MS = 1000;
-const BACKOFF_FIRST_MS = 250;
-const BACKOFF_MAX_MS = 30_000;
-/** The longest wait that a destination can ask for. */
+const BACKOFF = { firstMs: 250, lastMs: 30_000 };
+/** The longest pause that a destination can ask for. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
-/** How long `stop` lets a batch in hand finish, which saves the repeats. */
+/** How long `stop` lets the current batch finish, which saves its repetition. */
 const STOP_GRACE_MS = 5000;
 
-export function createFeed(options: FeedOptions): Feed {
-  return new LedgerFeed(options);
-}
-
-class LedgerFeed implements Feed {
+export class Feed implements Service {
   readonly name: string;
   readonly #ledger: Ledger;
   readonly #sink: FeedSink;
   readonly #clock: Clock;
-  readonly #entropy: Entropy;
+  readonly #backoff: Backoff;
   readonly #log: Logger;
   readonly #batchRecords: number;
   readonly #lease: FeedLease;
@@ -98,14 +86,13 @@ class LedgerFeed implements Feed {
   /** Cuts the wait for the next poll short. */
   #wake = new AbortController();
   /**
-   * Read and not yet handed over; kept through failures, so that what is tried again is the same batch. One
-   * page at most.
+   * The current batch, one page at most. It is kept through failures, so that a retry sends the same batch.
    */
   #inHand: readonly LedgerRecord[] = [];
   #phase: FeedPhase = 'standby';
-  /** Where the destination is. */
+  /** The destination has everything up to here. */
   #position = START;
-  /** Where the ledger says it is: behind `#position` between a write and its save. */
+  /** The position that the ledger keeps: behind `#position` between a write and its save. */
   #saved = START;
   #written = 0;
   #failures = 0;
@@ -116,7 +103,7 @@ class LedgerFeed implements Feed {
     this.#ledger = options.ledger;
     this.#sink = options.sink;
     this.#clock = options.clock;
-    this.#entropy = options.entropy;
+    this.#backoff = new Backoff(BACKOFF, options.entropy);
     this.#log = options.log;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
     this.#holdBack = options.holdBack ?? null;
@@ -139,6 +126,7 @@ class LedgerFeed implements Feed {
     return this.#stopped;
   }
 
+  /** The ledger may have new records: ends the wait for the next poll. */
   notify(): void {
     this.#wake.abort();
   }
@@ -170,9 +158,8 @@ class LedgerFeed implements Feed {
     }
   }
 
-  /** Ends by `stop`, or when the destination is gone for good. */
+  /** Runs until `stop`, or until the destination is gone for good. */
   async #follow(): Promise<void> {
-    let backoffMs = BACKOFF_FIRST_MS;
     while (!this.#stopping.signal.aborted && this.#phase !== 'gone') {
       // Renewed before the read: a notification that comes during it makes the wait below end at once.
       this.#wake = new AbortController();
@@ -182,18 +169,17 @@ class LedgerFeed implements Feed {
           this.#log.info({ event: 'feed.recovered', feed: this.name });
         }
         this.#lastError = null;
-        backoffMs = BACKOFF_FIRST_MS;
+        this.#backoff.reset();
         if (!moved) await this.#wait();
       } catch (error) {
-        await this.#failed(error, backoffMs);
-        backoffMs = Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+        await this.#failed(error);
       }
     }
   }
 
   /** False when there is nothing to do for now. */
   async #step(): Promise<boolean> {
-    // Each new try begins with a claim, which also tells when the position was set anew in the meantime.
+    // Each new try begins with a claim, which also shows whether the position was set by hand meanwhile.
     if ((this.#phase !== 'following' || !this.#lease.valid()) && !(await this.#claim())) return false;
     const advanced = await this.#advance();
     this.#phase = 'following';
@@ -229,10 +215,9 @@ class LedgerFeed implements Feed {
   }
 
   /**
-   * Says so, and waits: between half of `backoffMs` and all of it, or longer where the destination asked for
-   * it.
+   * Logs the failure and waits for the pause of the backoff, or longer where the destination asked for it.
    */
-  async #failed(error: unknown, backoffMs: number): Promise<void> {
+  async #failed(error: unknown): Promise<void> {
     const { gone, retryAfterMs } = error instanceof DeliveryError ? error : new DeliveryError('');
     this.#failures += 1;
     this.#lastError = errorText(error);
@@ -241,20 +226,19 @@ class LedgerFeed implements Feed {
       this.#log.error({ event: 'feed.gone', feed: this.name, error: this.#lastError });
       return;
     }
-    const ownMs = backoffMs * (0.5 + this.#entropy.float() / 2);
-    const retryMs = Math.max(ownMs, Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
+    const retryMs = Math.max(this.#backoff.failed(), Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
     this.#log.warn({ event: 'feed.failed', feed: this.name, retryMs, error: this.#lastError });
     await this.#clock.sleep(retryMs, this.#stopping.signal);
   }
 
-  /** Brings one batch over; false when there was none. */
+  /** Delivers one batch; false when there was none. */
   async #advance(): Promise<boolean> {
     await this.#save();
     const reader = this.#reader;
     if (this.#inHand.length === 0) this.#inHand = await reader.next(this.#batchRecords);
     if (this.#inHand.length === 0) {
-      // Some may have been looked at and held. A destination that keeps the position moves it with records
-      // only.
+      // The reader may have looked at records and held them. A destination that keeps the position itself
+      // moves it with records only.
       if (!this.#sink.position) this.#position = reader.after(0);
       await this.#save();
       return false;
@@ -263,7 +247,7 @@ class LedgerFeed implements Feed {
       from: this.#position,
       after: (written) => reader.after(written),
     });
-    if (count < 1) throw new Error('the destination took no record and told no failure');
+    if (count < 1) throw new Error('the destination took no record and reported no failure');
     this.#inHand = this.#inHand.slice(count);
     this.#written += count;
     this.#position = reader.after(count);
@@ -275,12 +259,12 @@ class LedgerFeed implements Feed {
   async #save(): Promise<void> {
     if (samePosition(this.#saved, this.#position)) return;
     if (!(await this.#ledger.moveFeedPosition(this.name, this.#saved, this.#position))) {
-      throw new Error('the position was set by someone else');
+      throw new Error('the position was moved by another process');
     }
     this.#saved = this.#position;
   }
 
-  /** For records; on standby for the lease, and then a notification is none of its business. */
+  /** Waits for records; on standby, for the lease, and then notifications do not end the wait. */
   async #wait(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     const signal = this.#phase === 'standby' ? this.#stopping.signal : this.#wake.signal;

@@ -1,10 +1,9 @@
 /**
- * Reads the ledger for a feed with `hold_back`. What is held is not kept in memory but read again when its
- * turn comes: of the records there is never more than one page of the ledger and one batch (I10), besides
- * their ids.
+ * Reads the ledger for a feed with `hold_back`. Memory holds the ids of held records, but never more records
+ * than one page of the ledger and one batch (I10): a held record is read again when its turn comes.
  *
- * After a start the reader looks at everything that was not handed over, once, before it hands over anything:
- * only so it can tell a seq that comes later in the ledger from one that is missing.
+ * After a start the reader reads every record that was not delivered, once, before it delivers any. Otherwise
+ * it could not tell a seq that comes later in the ledger from a missing one.
  */
 import type { Clock } from '../../shared/clock.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
@@ -20,17 +19,17 @@ export interface HoldBackOptions {
   ledger: Read;
   clock: Clock;
   limits: HoldBackLimits;
-  /** Ends the opening, which may read a lot. */
+  /** Ends the opening, which may read many records. */
   signal: AbortSignal;
 }
 
-/** How often it is asked what was given up, and of how many gateways at a time. */
+/** How often the reader asks for given-up ranges, and for how many gateways at a time. */
 const GAPS_PERIOD_MS = 1000;
 const GAPS_GATEWAYS_MAX = 50;
 const PAGE_RECORDS = 500;
-/** One read takes in what is this near: held records of one stream lie between those of others. */
+/** One read covers offsets this close to each other: records of other streams lie between those of one. */
 const SPAN_RECORDS = 64;
-/** Payload of one batch, as of one page of the ledger. */
+/** Payload bytes of one batch, like those of one page of the ledger. */
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 
 export async function openHoldBackReader(
@@ -47,7 +46,7 @@ class HoldBackReader implements FeedReader {
   readonly #ledger: Read;
   readonly #clock: Clock;
   #batch: readonly number[] = [];
-  /** What the last page brought, while it is of use. */
+  /** The last page read. */
   #page: readonly LedgerRecord[] = [];
   #gapsAskedMs = Number.NEGATIVE_INFINITY;
   #gapsTurn = 0;
@@ -98,7 +97,7 @@ class HoldBackReader implements FeedReader {
     }
   }
 
-  /** Of those that have something held: each in its turn. */
+  /** Gateways with held records, in turn. */
   #someGateways(): string[] {
     const waiting = [...new Set(this.#order.waiting().map(({ gateway }) => gateway))];
     const from = this.#gapsTurn % waiting.length;
@@ -106,7 +105,7 @@ class HoldBackReader implements FeedReader {
     return [...waiting.slice(from), ...waiting.slice(0, from)].slice(0, GAPS_GATEWAYS_MAX);
   }
 
-  /** The records at the first ready offsets. One that the ledger has no more counts as handed over. */
+  /** The records at the first ready offsets. A record that has left the ledger counts as delivered. */
   async #load(limit: number): Promise<LedgerRecord[]> {
     const wanted = this.#order.ready.slice(0, limit);
     const found = new Found(wanted);
@@ -128,7 +127,7 @@ class HoldBackReader implements FeedReader {
   }
 }
 
-/** What was read of the offsets that are wanted; nothing else is kept. */
+/** Records read at the wanted offsets; others are dropped. */
 class Found {
   readonly records = new Map<number, LedgerRecord>();
   readonly #wanted: ReadonlySet<number>;
@@ -148,15 +147,16 @@ class Found {
 }
 
 /**
- * Brings the order back to where it was: looks at what was held again, and finds how far each stream had gone
- * out, which is the highest seq that the ledger has and that is not still to be handed over.
+ * Restores the order after a start: looks at the held records again, and finds how far each stream was
+ * delivered, which is the highest seq in the ledger that is not still to be delivered.
  */
 async function recall(
   order: HoldBack,
   { ledger, clock, signal }: HoldBackOptions,
   offset: number,
 ): Promise<void> {
-  // Asked before the reading, so that whatever it counts as there is found below if it was not handed over.
+  // The survey comes before the reading, so that every seq it counts and that was not delivered is read
+  // below.
   const { streams } = await ledger.survey(() => new Known());
   const open = new Map<string, IntervalSet>();
   const held: Omit<LedgerRecord, 'payload'>[] = [];
@@ -190,7 +190,7 @@ function seqsOf(
   return set;
 }
 
-/** Of each stream, which is one interval of most, what the ledger has; nothing else of its state is kept. */
+/** The seqs of each stream in the ledger, mostly one interval; nothing else of its state is kept. */
 class Known {
   readonly streams: { key: StreamKey; there: IntervalSet }[] = [];
 
@@ -200,11 +200,11 @@ class Known {
   }
 }
 
-/** The seqs that are there and were not given up. */
+/** The seqs that are in the ledger and were not given up. */
 function thereOf({ highest, missing, missingCount, gaps }: StreamCompleteness): IntervalSet {
   if (highest === 0) return IntervalSet.empty();
   const listed = missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  // Not all ranges are listed: beyond the last one that is, nothing is known, and what comes is held for a
+  // Where not all ranges are listed, nothing is known beyond the last one, and later records are held for a
   // while.
   const known = listed === missingCount ? highest : (missing.at(-1)?.last ?? highest);
   const there = IntervalSet.of([{ first: 1, last: known }]);

@@ -1,19 +1,19 @@
 /**
- * The order of `hold_back`, as a plain state without clock or ledger (I11): a record goes out once every
- * lower seq of its stream went out, was given up, or was waited for long enough.
+ * The order of `hold_back`, as a pure state without clock or ledger (I11): a record is delivered once every
+ * lower seq of its stream was delivered, was given up, or was waited for long enough.
  *
- * Records are looked at in the order of offsets, and only their ids are kept. What is looked at and not
- * handed over, held or ready, is the `open` set of offsets: a position is that set and how far was looked, so
- * that after a crash nothing is skipped and nothing that went out around a held record comes again.
+ * The state looks at records in the order of offsets and keeps only their ids. The `open` set has the offsets
+ * that were looked at and not delivered, held or ready. A position is that set and the highest offset looked
+ * at, so that a crash skips no record and repeats none that was delivered around a held one.
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import type { FeedPosition } from '../ledger/types.ts';
 
 export interface HoldBackLimits {
-  /** Most records that are held at a time; beyond, the stream that has waited longest waits no more (I10). */
+  /** Most records that are held at a time; beyond, the stream that has waited longest is released (I10). */
   recordsMax: number;
-  /** No record is held for longer. */
+  /** Longest time that a record is held. */
   maxWaitMs: number;
 }
 
@@ -22,21 +22,18 @@ interface Held {
   sinceMs: number;
 }
 
-/** A stream that holds something. */
+/** A stream with held records. */
 interface Waiting {
   readonly key: StreamKey;
-  /** By seq, in the order in which they came. */
+  /** By seq, in the order of arrival. */
   readonly held: Map<number, Held>;
 }
 
 export class HoldBack {
   readonly #limits: HoldBackLimits;
-  /**
-   * By stream: every seq up to here went out, was given up, or was waited for. All that is kept of most
-   * streams.
-   */
+  /** By stream: every seq up to here was delivered, given up, or waited for. Most streams have only this. */
   readonly #passed = new Map<string, number>();
-  /** The one that began first in front. */
+  /** The stream that has waited longest comes first. */
   readonly #waiting = new Map<string, Waiting>();
   readonly #open: IntervalSet;
   #scanned: number;
@@ -50,7 +47,7 @@ export class HoldBack {
     this.#scanned = scanned;
   }
 
-  /** The offset up to which records were looked at. */
+  /** The highest offset that was looked at. */
   get scanned(): number {
     return this.#scanned;
   }
@@ -59,41 +56,41 @@ export class HoldBack {
     return this.#heldCount;
   }
 
-  /** Offsets to hand over, in this order. */
+  /** Offsets to deliver, in this order. */
   get ready(): readonly number[] {
     return this.#ready;
   }
 
-  /** Streams that hold records. */
+  /** Streams with held records. */
   waiting(): StreamKey[] {
     return Array.from(this.#waiting.values(), ({ key }) => key);
   }
 
-  /** Whether a record was looked at in an earlier life and is still to be handed over. */
+  /** Whether a record was looked at before the restart and is still to be delivered. */
   isOpen(offset: number): boolean {
     return this.#open.has(offset);
   }
 
-  /** Says which open offsets the ledger still has; the others are gone with their records. */
+  /** Takes the open offsets that the ledger still has; the others have left it. */
   stillThere(offsets: readonly number[]): void {
     for (const { first, last } of this.#open.difference(IntervalSet.of(offsets.map(single))).ranges()) {
       this.#open.remove(first, last);
     }
   }
 
-  /** Says, before the first {@link look}, up to which seq a stream's records went out in an earlier life. */
+  /** Takes, before the first {@link look}, the seq up to which a stream was delivered before the restart. */
   passedBefore(key: StreamKey, seq: number): void {
     if (seq > 0) this.#passed.set(nameOf(key), seq);
   }
 
-  /** The next record of the ledger. One of an earlier life may be looked at again. */
+  /** Takes the next record of the ledger. A record from before the restart may be looked at again. */
   look(record: StreamKey & { seq: number; offset: number }, nowMs: number): void {
     const { seq, offset } = record;
     this.#scanned = Math.max(this.#scanned, offset);
     this.#open.add(offset);
     const name = nameOf(record);
     if (seq <= this.#passedOf(name)) {
-      // Late: what it would have had to precede is gone.
+      // Late: the records it should have preceded were delivered.
       this.#ready.push(offset);
     } else {
       const { gateway, epoch, stream } = record;
@@ -106,7 +103,7 @@ export class HoldBack {
     if (this.#heldCount > this.#limits.recordsMax) this.#giveWay();
   }
 
-  /** What the gateway gave up in a stream; nothing of it is waited for. */
+  /** Takes ranges that the gateway gave up: the state does not wait for them. */
   givenUp(key: StreamKey, ranges: Iterable<SeqRange>): void {
     const name = nameOf(key);
     const set = IntervalSet.of(ranges);
@@ -117,7 +114,7 @@ export class HoldBack {
     }
   }
 
-  /** Ends what has waited long enough. */
+  /** Releases records that have waited long enough. */
   expire(nowMs: number): void {
     for (const [name, { held }] of [...this.#waiting]) {
       let passed = 0;
@@ -129,14 +126,14 @@ export class HoldBack {
     }
   }
 
-  /** The position once these offsets are handed over. */
+  /** The position once these offsets are delivered. */
   after(offsets: readonly number[]): FeedPosition {
     const open = this.#open.clone();
     for (const offset of offsets) open.remove(offset);
     return encodePosition(open, this.#scanned);
   }
 
-  /** The first `count` of {@link ready} are, or are not there any more. */
+  /** The first `count` of {@link ready} were delivered, or have left the ledger. */
   handed(count: number): void {
     for (const offset of this.#ready.slice(0, count)) this.#open.remove(offset);
     this.#ready = this.#ready.slice(count);
@@ -151,7 +148,9 @@ export class HoldBack {
     this.#release(name, lowest);
   }
 
-  /** Passes over everything up to `upTo`; what was held there, and what follows without a gap, is ready. */
+  /**
+   * Waits for no seq up to `upTo`; held records up to there, and those that follow without a gap, are ready.
+   */
   #release(name: string, upTo: number): void {
     let passed = this.#passedOf(name);
     const held = this.#waiting.get(name)?.held ?? new Map<number, Held>();
@@ -184,12 +183,12 @@ function single(value: number): SeqRange {
   return { first: value, last: value };
 }
 
-/** Names may hold any character, so that a plain separator would let two keys meet. */
+/** Names may hold any character: with a plain separator two keys could be the same text. */
 function nameOf({ gateway, epoch, stream }: StreamKey): string {
   return JSON.stringify([gateway, epoch, stream]);
 }
 
-/** `progress`: the open offsets, and one above how far was looked; empty when nothing is open. */
+/** `progress`: the open offsets and, last, the highest offset looked at plus one; empty when none is open. */
 function encodePosition(open: IntervalSet, scanned: number): FeedPosition {
   if (open.size === 0) return { offset: scanned, progress: new Uint8Array() };
   const progress = open.clone();

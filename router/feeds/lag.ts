@@ -1,17 +1,17 @@
-/** How far a feed is behind the ledger. */
+/** How far each feed is behind the ledger. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
 export interface FeedLag {
-  /** Offset of the last record that the destination has, and all before it. */
+  /** The destination has every record up to this offset. */
   offset: number;
-  /** Records of the ledger after that. */
+  /** Records of the ledger after that offset. */
   records: number;
-  /** How long ago the ledger took the first of them; 0 when there is none. */
+  /** How long ago the ledger took the first of them; 0 when there are none. */
   seconds: number;
 }
 
-/** By feed. Read from the ledger, so that every router says the same of a feed, whichever of them runs it. */
+/** By feed. Read from the ledger, so that every router gives the same answer, whichever runs the feed. */
 export async function feedLags(
   feeds: readonly { name: string }[],
   ledger: Ledger,

@@ -1,11 +1,10 @@
 /**
- * The right to run a feed, for one router at a time. The ledger keeps it by its own clock and gives it for a
- * while; it is asked for again long before it ends, so that only a router that is killed or cut off loses it,
- * and then it passes on.
+ * The right to run a feed, for one router at a time. The ledger grants it by its own clock for a limited
+ * time. The holder renews it long before it ends, so only a router that is killed or cut off loses it.
  *
- * A router that was cut off stops by its own monotonic clock no later than the ledger gives the lease away.
- * What it had in hand may still arrive: a repeat, never a skip, because a cursor is moved only from where it
- * was last seen.
+ * A router that was cut off stops by its own monotonic clock before the ledger grants the lease to another.
+ * Its last batch may still arrive. That repeats records and skips none, because a position moves only from
+ * the value that was last seen.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -13,11 +12,11 @@ import type { FeedPosition } from '../ledger/types.ts';
 
 export interface FeedLeaseOptions {
   feed: string;
-  /** Names this router among all. */
+  /** Unique to this router. */
   holder: string;
   ledger: Ledger;
   clock: Clock;
-  /** How long a lease holds without being renewed. */
+  /** How long a lease lasts without renewal. */
   leaseMs: number;
 }
 
@@ -36,8 +35,8 @@ export class FeedLease {
   }
 
   /**
-   * Takes or renews it; the feed's position, or null while another router has it. Rejects when the ledger is
-   * away.
+   * Takes or renews the lease; the feed's position, or null while another router has it. Rejects when the
+   * ledger is away.
    */
   async claim(): Promise<FeedPosition | null> {
     const { feed, holder, ledger, clock, leaseMs } = this.#options;
@@ -52,12 +51,12 @@ export class FeedLease {
     return position;
   }
 
-  /** Lets the next router have it at once. */
+  /** Gives the lease up, so that the next router can take it at once. */
   async release(): Promise<void> {
     const { feed, holder, ledger } = this.#options;
     this.#timer?.cancel();
     this.#timer = null;
-    // A renewal under way would take it again behind our back.
+    // A renewal under way would take the lease again.
     await this.#renewing;
     if (!this.valid()) return;
     this.#validUntilMs = 0;
@@ -69,7 +68,7 @@ export class FeedLease {
     try {
       await this.claim();
     } catch {
-      // The ledger is away, which the feed finds out and tells; the lease ends by its time.
+      // The ledger is away: the feed reports that itself, and the lease runs out.
     }
   }
 }

@@ -1,4 +1,4 @@
-/** What is measured of the feeds; read from them and from the ledger when Prometheus asks. */
+/** Metrics of the feeds, read from them and from the ledger at each scrape. */
 import { Counter, Gauge, type Registry } from 'prom-client';
 import type { Clock } from '../../shared/clock.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -15,7 +15,7 @@ interface MeasuredFeeds {
 
 export function registerFeeds(registry: Registry, { feeds, ledger, clock }: MeasuredFeeds): void {
   const common = { labelNames: ['feed'], registers: [registry] };
-  // Prometheus asks for both gauges at once, and the ledger is asked once for both.
+  // One query of the ledger serves both gauges of a scrape.
   let asking: Promise<Map<string, FeedLag>> | null = null;
   const lags = (): Promise<Map<string, FeedLag>> => {
     asking ??= feedLags(feeds, ledger, clock).finally(() => {
@@ -26,7 +26,7 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
   new Gauge({
     ...common,
     name: `${PREFIX}lag_records`,
-    help: 'Records of the ledger that the feed has not handed over.',
+    help: 'Records of the ledger that the feed has not delivered.',
     async collect() {
       for (const [feed, { records }] of await lags()) this.set({ feed }, records);
     },
@@ -34,7 +34,7 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
   new Gauge({
     ...common,
     name: `${PREFIX}lag_seconds`,
-    help: 'How long ago the ledger took the first record that the feed has not handed over.',
+    help: 'How long ago the ledger took the first record that the feed has not delivered.',
     async collect() {
       for (const [feed, { seconds }] of await lags()) this.set({ feed }, seconds);
     },
@@ -42,7 +42,7 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
   new Gauge({
     ...common,
     name: `${PREFIX}held_records`,
-    help: 'Records that this router holds back until those before them are there.',
+    help: 'Records that this router holds back until the earlier records of their streams arrive.',
     collect() {
       for (const feed of feeds) this.set({ feed: feed.name }, feed.state().held);
     },
@@ -50,7 +50,7 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
   new Gauge({
     ...common,
     name: `${PREFIX}running`,
-    help: 'One where this router runs the feed, zero where another one does or the destination wants no more.',
+    help: 'One where this router runs the feed, zero where another router does or the destination asked for no more.',
     collect() {
       for (const feed of feeds) {
         const { phase } = feed.state();

@@ -1,25 +1,52 @@
-/** The feeds that router.yaml names. */
-import type { Writable } from 'node:stream';
-import type { Clock } from '../../shared/clock.ts';
+/** The table of feed types, and what follows from it: the schema of `feeds[]`, and the opening by type. */
+import { z } from 'zod';
 import type { Entropy } from '../../shared/entropy.ts';
-import type { Logger } from '../../shared/log.ts';
-import type { FeedConfig } from '../config.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { createFeed, type Feed } from './feed.ts';
+import { Feed } from './feed.ts';
+import { everyFeed, feedType, type SinkDeps } from './feed-type.ts';
 import type { FeedSink } from './sink.ts';
-import { createMqttSink } from './sinks/mqtt.ts';
-import { createNatsSink } from './sinks/nats.ts';
-import { createNdjsonSink } from './sinks/ndjson.ts';
-import { createPostgresSink } from './sinks/postgres.ts';
-import { createWebhookSink } from './sinks/webhook.ts';
+import { MqttSink, mqttFeedOptions } from './sinks/mqtt.ts';
+import { NatsSink, natsFeedOptions } from './sinks/nats.ts';
+import { ndjsonFeedOptions, openNdjsonSink } from './sinks/ndjson.ts';
+import { PostgresSink, postgresFeedOptions } from './sinks/postgres.ts';
+import { WebhookSink, webhookFeedOptions } from './sinks/webhook.ts';
 
-interface FeedDeps {
+/** By the entry's `type`. */
+const FEED_TYPES = {
+  ndjson: feedType({
+    schema: ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), ...everyFeed }).strict(),
+    open: (config, { stdout }) => openNdjsonSink(config, stdout),
+  }),
+  mqtt: feedType({
+    schema: mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), ...everyFeed }).strict(),
+    open: (config, { clock }) => new MqttSink(config.name, config, clock),
+  }),
+  nats: feedType({
+    schema: natsFeedOptions.safeExtend({ type: z.literal('nats'), ...everyFeed }).strict(),
+    open: (config, { clock }) => new NatsSink(config.name, config, clock),
+  }),
+  postgres: feedType({
+    schema: postgresFeedOptions.safeExtend({ type: z.literal('postgres'), ...everyFeed }).strict(),
+    open: (config, deps) => new PostgresSink(config.name, config, deps),
+  }),
+  webhook: feedType({
+    schema: webhookFeedOptions.safeExtend({ type: z.literal('webhook'), ...everyFeed }).strict(),
+    open: (config, { clock }) => new WebhookSink(config, clock),
+  }),
+};
+
+const [first, ...others] = Object.values(FEED_TYPES).map(({ schema }) => schema);
+if (first === undefined) throw new Error('the table of feed types is empty');
+
+export const feedSchema = z
+  .discriminatedUnion('type', [first, ...others])
+  .describe('One reader that follows the ledger.');
+
+export type FeedConfig = z.output<typeof feedSchema>;
+
+interface FeedDeps extends SinkDeps {
   ledger: Ledger;
-  clock: Clock;
   entropy: Entropy;
-  log: Logger;
-  /** Where records go that a feed writes to `-`. */
-  stdout: Writable;
 }
 
 export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Feed {
@@ -27,22 +54,15 @@ export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Fee
   const batch = config.type === 'webhook' ? { batchRecords: config.batch_records } : {};
   const { hold_back } = config;
   const holdBack = hold_back ? { recordsMax: hold_back.records_max, maxWaitMs: hold_back.max_wait } : null;
-  return createFeed({ name: config.name, sink, holdBack, ...batch, ...deps });
+  return new Feed({ name: config.name, sink, holdBack, ...batch, ...deps });
 }
 
-type SinkDeps = Pick<FeedDeps, 'clock' | 'log' | 'stdout'>;
+/** Any type of the table: its schema has made sure that `config` is its own. */
+interface AnyFeedType {
+  open(config: { type: string; name: string }, deps: SinkDeps): FeedSink;
+}
 
-export function openSink(config: FeedConfig, { clock, log, stdout }: SinkDeps): FeedSink {
-  switch (config.type) {
-    case 'ndjson':
-      return createNdjsonSink(config, stdout);
-    case 'mqtt':
-      return createMqttSink(config.name, config, clock);
-    case 'nats':
-      return createNatsSink(config.name, config, clock);
-    case 'postgres':
-      return createPostgresSink(config.name, config, { clock, log });
-    case 'webhook':
-      return createWebhookSink(config, clock);
-  }
+export function openSink(config: FeedConfig, deps: SinkDeps): FeedSink {
+  const type: AnyFeedType = FEED_TYPES[config.type];
+  return type.open(config, deps);
 }

@@ -1,24 +1,29 @@
-/** What a feed reads next, and where it is once that is handed over: one implementation for each order. */
+/**
+ * The next records of a feed, and its position once they are delivered: one implementation for each order.
+ */
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
 
 export interface FeedReader {
   /**
-   * Up to `limit` records to hand over next; none when there is nothing for now. Asked again only after
+   * Up to `limit` records to deliver next; none when there is nothing for now. Called again only after
    * {@link handed}.
    */
   next(limit: number): Promise<LedgerRecord[]>;
-  /** Where the feed is once the first `count` of these are handed over. */
+  /** The feed's position once the first `count` of these are delivered. */
   after(count: number): FeedPosition;
-  /** The first `count` of these are. */
+  /** The first `count` of these are delivered. */
   handed(count: number): void;
-  /** Records looked at and held back. */
+  /** Records that were read and are held back. */
   readonly held: number;
 }
 
 export const START: FeedPosition = { offset: 0, progress: new Uint8Array() };
 
-/** In the order of the ledger's offsets, from `position`; what another order had left over comes again. */
+/**
+ * The order of the ledger's offsets, from `position`; records that another order had delivered ahead come
+ * again.
+ */
 export class OffsetReader implements FeedReader {
   readonly held = 0;
   readonly #ledger: Pick<Ledger, 'read'>;

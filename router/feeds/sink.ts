@@ -1,8 +1,8 @@
-/** Where a feed takes its records to: one implementation for each kind of destination. */
+/** The destination of a feed: one implementation for each kind. */
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
 
-/** What a write does to the feed's position. */
+/** How a write moves the feed's position. */
 export interface Move {
   from: FeedPosition;
   /** Where the feed is once the destination has the first `count` records. */
@@ -12,27 +12,28 @@ export interface Move {
 /** Called by one feed, one batch at a time. */
 export interface FeedSink {
   /**
-   * Resolves with how many of `records`, from the first on and at least one, the destination has durably;
-   * rejects when it may have none of them: the same records come again. A {@link DeliveryError} says how.
+   * Resolves with how many of `records`, from the first on and at least one, the destination has stored
+   * durably. Rejects when it may have stored none: the feed then writes the same records again. A
+   * {@link DeliveryError} says when.
    */
   write(records: readonly LedgerRecord[], move: Move): Promise<number>;
   /**
-   * Of a destination that keeps the feed's position itself, together with the records: where it is in
-   * `ledger`. `known` is what the ledger says, for a destination that was never written to, or from another
+   * Only for a destination that keeps the feed's position itself, together with the records: that position.
+   * `known` is the ledger's, for a destination that was never written to, or was written to from another
    * ledger.
    */
   position?(known: FeedPosition, ledger: Pick<Ledger, 'read'>): Promise<FeedPosition>;
-  /** Of such a destination: sets it, wherever it was. */
+  /** Only for such a destination: sets the position, whatever it was. */
   setPosition?(position: FeedPosition): Promise<void>;
-  /** Lets go of everything; a write under way settles soon. The sink is not used again. */
+  /** Releases everything; a write under way settles soon. The sink is not used again. */
   close(): Promise<void>;
 }
 
-/** A failed write whose destination said more than that it failed. */
+/** A failed write with the destination's wishes about further tries. */
 export class DeliveryError extends Error {
-  /** Not before this many milliseconds; null where the destination named no time. */
+  /** The shortest pause before the next try; null where the destination named none. */
   readonly retryAfterMs: number | null;
-  /** The destination wants no more records, ever. */
+  /** The destination asked for no more records, ever. */
   readonly gone: boolean;
 
   constructor(message: string, { retryAfterMs = null, gone = false }: Partial<DeliveryError> = {}) {

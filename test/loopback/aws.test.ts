@@ -17,7 +17,7 @@ import {
   SQSClient,
 } from '@aws-sdk/client-sqs';
 import t, { type Test } from 'tap';
-import { createAwsCloud } from '../../loopback/aws.ts';
+import { AwsCloud } from '../../loopback/aws.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import { FAULT_NAMES, fault } from '../../loopback/faults.ts';
 import { sdkCredentials } from '../../shared/aws.ts';
@@ -297,13 +297,13 @@ t.test('ports can be given; one that is taken is an error at start, and nothing 
     entropy: seededEntropy(1),
     log: silent,
   };
-  const second = createAwsCloud({ ...options, ports: { ingest: taken } });
+  const second = new AwsCloud({ ...options, ports: { ingest: taken } });
   await t.rejects(second.start(), { code: 'EADDRINUSE' });
   await second.stop();
   t.throws(() => second.agentConfig('gw-1'), /not started/);
 
   await aws.cloud.stop();
-  const third = createAwsCloud({ ...options, ports: { ingest: taken } });
+  const third = new AwsCloud({ ...options, ports: { ingest: taken } });
   await third.start();
   t.equal(third.agentConfig('gw-1')['endpoint'], aws.agent.endpoint);
   await third.stop();

@@ -3,7 +3,7 @@
 import type { Test } from 'tap';
 import { azureOptions, openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
 import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
-import { type AzureCloud, type AzureCloudOptions, createAzureCloud } from '../../loopback/azure.ts';
+import { AzureCloud, type AzureCloudOptions } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
 import type { CheckpointStore } from '../../router/ledger/checkpoints.ts';
 import { eventHubsOptions } from '../../router/sources/event-hubs/options.ts';
@@ -27,7 +27,7 @@ export interface Fixture {
 export async function startAzure(t: Test, options: Partial<AzureCloudOptions> = {}): Promise<Fixture> {
   const ca = options.ca ?? (await createCertificateAuthority(clock, entropy));
   const caFile = options.caFile ?? `${testDir(t, { 'ca.pem': ca.ca })}/ca.pem`;
-  const cloud = createAzureCloud({ clock, entropy, log, ...options, ca, caFile });
+  const cloud = new AzureCloud({ clock, entropy, log, ...options, ca, caFile });
   await cloud.start();
   t.teardown(() => cloud.stop());
   return { cloud, ca, caFile };

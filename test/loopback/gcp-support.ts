@@ -9,7 +9,7 @@ import { type GcpOptions, gcpOptions } from '../../agent/providers/gcp/options.t
 import type { OutboundEnvelope } from '../../agent/providers/publisher.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import type { Cloud } from '../../loopback/cloud.ts';
-import { createGcpCloud } from '../../loopback/gcp.ts';
+import { GcpCloud } from '../../loopback/gcp.ts';
 import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub/options.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
@@ -33,7 +33,7 @@ export async function startGcp(t: Test, insecure = false): Promise<GcpFixture> {
   const directory = testDir(t);
   const caFile = join(directory, 'ca.pem');
   writeFileSync(caFile, ca.ca);
-  const cloud = createGcpCloud({ ca, caFile, insecure, ...deps });
+  const cloud = new GcpCloud({ ca, caFile, insecure, ...deps });
   await cloud.start();
   t.after(() => cloud.stop());
   const { name: _agent, type: _gcp, ...agent } = cloud.agentConfig('gw-1');

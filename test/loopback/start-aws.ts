@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { type AwsOptions, awsOptions } from '../../agent/providers/aws/publisher.ts';
-import { type AwsCloud, createAwsCloud } from '../../loopback/aws.ts';
+import { AwsCloud } from '../../loopback/aws.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import { type SqsOptions, sqsOptions } from '../../router/sources/sqs/options.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
@@ -24,7 +24,7 @@ export async function startAws(t: Test, clock: Clock = systemClock): Promise<Run
   const caFile = join(directory, 'ca.pem');
   const ca = await createCertificateAuthority(systemClock, seededEntropy(1));
   await writeFile(caFile, ca.ca);
-  const cloud = createAwsCloud({ ca, caFile, clock, entropy: seededEntropy(2), log: silent });
+  const cloud = new AwsCloud({ ca, caFile, clock, entropy: seededEntropy(2), log: silent });
   t.teardown(async () => {
     await cloud.stop();
     await rm(directory, { recursive: true });

@@ -2,9 +2,9 @@
  * A router-like process with one feed, slowed down so that it can be killed on its way. Arguments: place,
  * file, lease in ms.
  */
-import { createFeed } from '../../router/feeds/feed.ts';
+import { Feed } from '../../router/feeds/feed.ts';
 import type { FeedSink } from '../../router/feeds/sink.ts';
-import { createNdjsonSink } from '../../router/feeds/sinks/ndjson.ts';
+import { openNdjsonSink } from '../../router/feeds/sinks/ndjson.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
@@ -14,7 +14,7 @@ import { optionsOf } from './postgres-engine.ts';
 const [place = '', file = '', leaseMs = ''] = process.argv.slice(2);
 const log = createLogger({ level: 'silent', levels: {} });
 const ledger = await openPostgresLedger({ ...optionsOf(place), clock, log });
-const target = createNdjsonSink({ file }, process.stdout);
+const target = openNdjsonSink({ file }, process.stdout);
 const sink: FeedSink = {
   async write(records, move) {
     await clock.sleep(10);
@@ -23,4 +23,4 @@ const sink: FeedSink = {
   close: () => target.close(),
 };
 const options = { name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 };
-await createFeed({ ...options, leaseMs: Number(leaseMs) }).start();
+await new Feed({ ...options, leaseMs: Number(leaseMs) }).start();

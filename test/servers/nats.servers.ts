@@ -6,8 +6,8 @@ import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, type NatsConnection } from '@nats-io/transport-node';
 import t, { type Test } from 'tap';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
-import { createFeed, type Feed } from '../../router/feeds/feed.ts';
-import { createNatsSink, type NatsFeedOptions, natsFeedOptions } from '../../router/feeds/sinks/nats.ts';
+import { Feed } from '../../router/feeds/feed.ts';
+import { type NatsFeedOptions, NatsSink, natsFeedOptions } from '../../router/feeds/sinks/nats.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
@@ -55,8 +55,8 @@ async function fresh(t: Test, tls?: { ca: string; cert: string; key: string }) {
   t.teardown(() => ledger.close());
   const start = async (options: Partial<NatsFeedOptions> = {}, name = 'nats'): Promise<Feed> => {
     const servers = [`nats://127.0.0.1:${server.port}`];
-    const sink = createNatsSink(name, natsFeedOptions.parse({ servers, ...LOGIN, ...options }), clock);
-    const feed = createFeed({ name, ledger, sink, clock, entropy, log, batchRecords: 10 });
+    const sink = new NatsSink(name, natsFeedOptions.parse({ servers, ...LOGIN, ...options }), clock);
+    const feed = new Feed({ name, ledger, sink, clock, entropy, log, batchRecords: 10 });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;

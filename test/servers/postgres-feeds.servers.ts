@@ -10,8 +10,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { createFeed, type Feed } from '../../router/feeds/feed.ts';
-import { createNdjsonSink } from '../../router/feeds/sinks/ndjson.ts';
+import { Feed } from '../../router/feeds/feed.ts';
+import { openNdjsonSink } from '../../router/feeds/sinks/ndjson.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
@@ -51,8 +51,8 @@ function offsetsIn(path: string): number[] {
 /** A feed as a router of its own would run it. */
 async function router(t: Test, place: string, path: string, leaseMs: number): Promise<Feed> {
   const ledger = await opened(t, place);
-  const sink = createNdjsonSink({ file: path }, process.stdout);
-  const feed = createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10, leaseMs });
+  const sink = openNdjsonSink({ file: path }, process.stdout);
+  const feed = new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10, leaseMs });
   await feed.start();
   t.teardown(() => feed.stop());
   return feed;

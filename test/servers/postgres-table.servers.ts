@@ -10,9 +10,9 @@ import pg from 'pg';
 import t, { type Test } from 'tap';
 import { resetFeed } from '../../cli/feeds.ts';
 import { loadRouterConfig } from '../../router/config.ts';
-import { createFeed, type Feed } from '../../router/feeds/feed.ts';
+import { Feed } from '../../router/feeds/feed.ts';
 import type { HoldBackLimits } from '../../router/feeds/hold-back.ts';
-import { createPostgresSink, postgresFeedOptions } from '../../router/feeds/sinks/postgres.ts';
+import { PostgresSink, postgresFeedOptions } from '../../router/feeds/sinks/postgres.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy, seededEntropy } from '../../shared/entropy.ts';
@@ -45,7 +45,7 @@ async function query<Row extends pg.QueryResultRow>(text: string): Promise<Row[]
 }
 
 function sinkOf(schema: string) {
-  return createPostgresSink('table', postgresFeedOptions.parse({ url: server.url, schema }), { clock, log });
+  return new PostgresSink('table', postgresFeedOptions.parse({ url: server.url, schema }), { clock, log });
 }
 
 async function fresh(t: Test, schema: string) {
@@ -56,7 +56,7 @@ async function fresh(t: Test, schema: string) {
   const start = async (holdBack: HoldBackLimits | null = null): Promise<Feed> => {
     const sink = sinkOf(schema);
     const options = { ledger, sink, clock, entropy, log, holdBack };
-    const feed = createFeed({ name: 'table', ...options, batchRecords: 10 });
+    const feed = new Feed({ name: 'table', ...options, batchRecords: 10 });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -189,7 +189,7 @@ await t.test('a ledger that was put back: its new records are not skipped', asyn
   await restored.commit([entry({ seqs: seqs(1, 10) }), entry({ epoch: '2-bb', seqs: seqs(1, 25) })]);
   await restored.resetFeedPosition('table', 10);
   const sink = sinkOf('restored');
-  const again = createFeed({ name: 'table', ledger: restored, sink, clock, entropy, log });
+  const again = new Feed({ name: 'table', ledger: restored, sink, clock, entropy, log });
   await again.start();
   t.teardown(() => again.stop());
   await until(() => again.state().cursor === 35);

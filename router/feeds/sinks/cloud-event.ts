@@ -1,17 +1,16 @@
 /**
  * A record as a CloudEvents 1.0 event in JSON (github.com/cloudevents/spec, "JSON Event Format"). `source`
- * and `id` together are the record id, as the specification wants them for telling repeats.
+ * and `id` together are the record id, by which the specification recognises repeats.
  */
 import { isUtf8 } from 'node:buffer';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import { payloadOf, recordTime } from './record-json.ts';
 
-/** Of a batch (JSON Event Format, 4 "JSON Batch Format"): an array of events. */
+/** Content type of a batch: an array of events (JSON Event Format, 4 "JSON Batch Format"). */
 export const CLOUD_EVENTS_BATCH = 'application/cloudevents-batch+json';
 
 /**
- * A payload that is JSON is the event's data as it stands, byte for byte; other text is a string; the rest is
- * base64.
+ * A JSON payload is the event's data, byte for byte; other text is a string; all other payloads are base64.
  */
 export function cloudEventJson(record: LedgerRecord): string {
   const { gateway, epoch, stream, seq, device, topic, clockQuality } = record;
@@ -29,7 +28,7 @@ export function cloudEventJson(record: LedgerRecord): string {
     gateway,
     epoch,
     stream,
-    // An Integer is 32 bits in CloudEvents, and a seq is not.
+    // A CloudEvents Integer has 32 bits, a seq more.
     sequence: String(seq),
     ...(device === '' ? {} : { device }),
     clockquality: clockQuality,
@@ -56,12 +55,12 @@ export function isJson(text: string): boolean {
     JSON.parse(text);
     return true;
   } catch {
-    // Most payloads of some fleets are no JSON: nothing to report.
+    // Payloads that are not JSON are normal: nothing to report.
     return false;
   }
 }
 
-/** A part of an id between slashes; unpaired surrogates, which no URI can hold, become U+FFFD. */
+/** A part of an id between slashes; unpaired surrogates, which a URI cannot hold, become U+FFFD. */
 function encodePart(part: string | number): string {
   return encodeURIComponent(String(part).toWellFormed());
 }

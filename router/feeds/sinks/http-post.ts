@@ -1,6 +1,6 @@
 /**
- * POSTs to one URL: one try with an end to it, over a connection that is kept, reading no more of an answer
- * than it must.
+ * POSTs to one URL: one try with a deadline, over a connection that is kept, reading only part of long
+ * answers.
  */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
@@ -8,7 +8,7 @@ import type { Clock } from '../../../shared/clock.ts';
 
 export interface HttpPostOptions {
   url: string;
-  /** PEM of the authorities to trust instead of the usual ones; null for those. */
+  /** PEM of the authorities to trust; null for the usual ones. */
   ca: string | null;
   /** From the first byte of the connection to the last of the answer. */
   timeoutMs: number;
@@ -21,9 +21,7 @@ export interface HttpAnswer {
   retryAfter: string | null;
 }
 
-/**
- * An answer's body is of no use here. Beyond this it is not read to its end, and the connection is closed.
- */
+/** Nothing uses the body of an answer. A longer body is not read to its end: the connection is closed. */
 const ANSWER_BYTES_MAX = 64 * 1024;
 
 export class HttpPost {
@@ -44,7 +42,7 @@ export class HttpPost {
     this.#clock = clock;
   }
 
-  /** Resolves with any answer; rejects when there is none. Redirects are answers. One at a time. */
+  /** Resolves with any answer, redirects included; rejects without one. One request at a time. */
   send(headers: Readonly<Record<string, string>>, body: Buffer): Promise<HttpAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     const open = this.#url.protocol === 'https:' ? tlsRequest : request;
@@ -53,7 +51,7 @@ export class HttpPost {
       { method: 'POST', agent: this.#agent, headers: { ...headers, 'content-length': String(body.length) } },
       (answer) => discard(answer, resolve, reject),
     );
-    // Rejected here and not by an event: which one comes depends on how much of the answer was there.
+    // Rejected here and not by an event: which event follows depends on how much of the answer has arrived.
     const abandon = (reason: Error): void => {
       reject(reason);
       sending.destroy(reason);
@@ -67,7 +65,7 @@ export class HttpPost {
     return promise.finally(() => timer.cancel());
   }
 
-  /** Ends a request under way, and the connection. */
+  /** Ends the current request and the connection. */
   close(): void {
     this.#abandon(new Error('the feed was stopped'));
     this.#agent.destroy();

@@ -1,10 +1,10 @@
 /**
- * Publishes the ledger's records to any MQTT broker, MQTT 3.1.1, QoS 1: a batch is over when every PUBACK is
- * in.
+ * Publishes the ledger's records to any MQTT broker: MQTT 3.1.1, QoS 1. A batch is done when every PUBACK has
+ * arrived.
  *
- * mqtt.js neither reconnects nor queues here: a lost connection fails the batch, and the feed's backoff
- * brings the next connection. Names come from gateways and devices, so whatever a topic may not hold is
- * replaced: one odd name must not make the broker drop the connection for ever.
+ * mqtt.js neither reconnects nor queues here: a lost connection fails the batch, and the next try connects
+ * anew. Names come from gateways and devices, so the sink replaces characters that a topic may not hold:
+ * otherwise one odd name would make the broker drop the connection for ever.
  */
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import type { LedgerRecord } from '../../ledger/types.ts';
 import type { FeedSink } from '../sink.ts';
 import { payloadOf } from './record-json.ts';
 
-/** A literal first character keeps records out of `$SYS`, whatever they are called. */
+/** A literal first character keeps records out of `$SYS`, whatever their names are. */
 const TOPIC_TEMPLATE = /^[A-Za-z0-9_-]([^+#{}\0]|\{(gateway|stream|device|topic)\})*$/;
 
 export const mqttFeedOptions = z
@@ -56,15 +56,10 @@ export type MqttFeedOptions = z.output<typeof mqttFeedOptions>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEPALIVE_S = 30;
-/** For a whole batch. A broker that acknowledges nothing for so long is given up and connected to anew. */
+/** For a whole batch; then the sink drops the connection, and the next try connects anew. */
 const BATCH_DEADLINE_MS = 30_000;
 /** A topic takes 65,535 bytes of UTF-8 (MQTT 3.1.1, 4.7.3); a UTF-16 unit needs at most three. */
 const TOPIC_UNITS_MAX = 21_845;
-
-/** `name` is the feed's. */
-export function createMqttSink(name: string, options: MqttFeedOptions, clock: Clock): FeedSink {
-  return new MqttSink(name, options, clock);
-}
 
 /** Fills the template. U+0000 and wildcards become `_`; so does a `/` in a name, which stays one level. */
 export function feedTopic(template: string, record: LedgerRecord): string {
@@ -81,12 +76,13 @@ export function feedTopic(template: string, record: LedgerRecord): string {
     .slice(0, TOPIC_UNITS_MAX);
 }
 
-class MqttSink implements FeedSink {
+export class MqttSink implements FeedSink {
   readonly #template: string;
   readonly #clientOptions: IClientOptions;
   readonly #clock: Clock;
   #client: MqttClient | null = null;
 
+  /** `name` is the feed's. */
   constructor(name: string, options: MqttFeedOptions, clock: Clock) {
     const { username, password, ca, cert, key } = options;
     this.#template = options.topic;
@@ -110,8 +106,8 @@ class MqttSink implements FeedSink {
     const client = this.#client ?? this.#connect();
     const loss = lossOf(client, this.#clock);
     try {
-      // mqtt.js would send what is published before the CONNACK one by one, each after the PUBACK of the
-      // last.
+      // Publishes before the CONNACK would leave one by one, each after the PUBACK of the one before
+      // (mqtt.js).
       if (!client.connected) await Promise.race([connected(client), loss.happened]);
       const acknowledged = records.map((record) =>
         client.publishAsync(feedTopic(this.#template, record), payloadOf(record), { qos: 1 }),
@@ -135,8 +131,7 @@ class MqttSink implements FeedSink {
   #connect(): MqttClient {
     const client = connect({ ...this.#clientOptions });
     this.#client = client;
-    // Errors reach the batch in hand by its own listener; between batches the next write finds the client
-    // gone.
+    // A batch under way has its own listener for errors; between batches the next write connects anew.
     client.on('error', () => this.#drop(client));
     client.on('close', () => this.#drop(client));
     return client;
@@ -152,10 +147,7 @@ function connected(client: MqttClient): Promise<void> {
   return new Promise((resolve) => client.once('connect', () => resolve()));
 }
 
-/**
- * A promise that rejects when the connection fails or the deadline passes, and the way to stop waiting for
- * it.
- */
+/** A promise that rejects when the connection fails or the deadline passes, and how to release it. */
 function lossOf(client: MqttClient, clock: Clock): { happened: Promise<never>; release: () => void } {
   const { promise, reject } = Promise.withResolvers<never>();
   const closed = (): void => reject(new Error('the connection to the broker was lost'));

@@ -1,19 +1,19 @@
 /**
  * A record as a NATS message: its subject and its headers. Names come from gateways and devices and may hold
- * anything; percent-encoding keeps apart what was apart, and lets no name become a wildcard, a second token
- * or a broken line.
+ * any character. Percent-encoding keeps different names different, and lets no name become a wildcard, a
+ * second token or a broken line.
  */
 import type { MsgHdrs } from '@nats-io/transport-node';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import { recordTime } from './record-json.ts';
 
-/** A literal first character keeps records out of `$JS` and `$SYS`, whatever they are called. */
+/** A literal first character keeps records out of `$JS` and `$SYS`, whatever their names are. */
 export const SUBJECT_TEMPLATE =
   /^[\w-]([\w-]|\{(gateway|stream|device|topic)\})*(\.([\w-]|\{(gateway|stream|device|topic)\})+)*$/;
 /** A server takes 4,096 bytes of subject, reply subject and sizes (nats-server, `max_control_line`). */
 const SUBJECT_CHARACTERS_MAX = 2048;
 
-/** Fills the template. What is longer than a server takes is cut; `Headgate-Topic` has the whole. */
+/** Fills the template and cuts it at the server's limit; `Headgate-Topic` has the whole topic. */
 export function natsSubject(template: string, record: LedgerRecord): string {
   const values: Record<string, string> = {
     gateway: token(record.gateway),
@@ -32,7 +32,7 @@ function token(name: string): string {
   return encodeURIComponent(name.toWellFormed()).replaceAll('.', '%2E').replaceAll('*', '%2A');
 }
 
-/** Adds what the payload does not say; values are percent-encoded where a header line could not hold them. */
+/** Adds the record's id, names and time; values are percent-encoded where a header line cannot hold them. */
 export function recordHeaders(headers: MsgHdrs, record: LedgerRecord): MsgHdrs {
   const { gateway, epoch, stream, seq, device, topic, clockQuality } = record;
   const time = recordTime(record);

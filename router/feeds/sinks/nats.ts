@@ -1,13 +1,12 @@
 /**
  * Publishes the ledger's records to NATS subjects.
  *
- * `jetstream`: a batch is over when a stream has acknowledged every record. A subject that no stream takes is
+ * `jetstream`: a batch is done when a stream has acknowledged every record. A subject that no stream takes is
  * a failure, never a silent loss. `Nats-Msg-Id` is the record id, so that a stream drops repeats within its
- * duplicate window. `core`: a batch is over when the server has read it (PING/PONG), which is all that plain
- * NATS can say: who subscribes at that moment gets it, and nobody keeps it.
+ * duplicate window. `core`: a batch is done when the server has read it (PING/PONG), the only confirmation of
+ * plain NATS: current subscribers receive it, and the server keeps nothing.
  *
- * The client does not reconnect: a lost connection fails the batch, and the feed's backoff brings the next
- * one.
+ * The client does not reconnect: a lost connection fails the batch, and the next try connects anew.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { JetStreamClient } from '@nats-io/jetstream';
@@ -43,7 +42,7 @@ export const natsFeedOptions = z
       .enum(['jetstream', 'core'])
       .default('jetstream')
       .describe(
-        'jetstream: a stream must take the subject, and acknowledges. core: whoever subscribes at that moment gets it.',
+        'jetstream: a stream must take the subject, and acknowledges. core: current subscribers receive the record, and the server keeps nothing.',
       ),
     credentials: z
       .string()
@@ -65,33 +64,29 @@ export const natsFeedOptions = z
 export type NatsFeedOptions = z.output<typeof natsFeedOptions>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** A dead connection without traffic is noticed after two of these. */
+/** The client notices a dead connection without traffic after two of these. */
 const PING_MS = 15_000;
-/** For a whole batch. A server that acknowledges nothing for so long is given up and connected to anew. */
+/** For a whole batch; then the sink drops the connection, and the next try connects anew. */
 const BATCH_DEADLINE_MS = 30_000;
 
-/** `name` is the feed's. */
-export function createNatsSink(name: string, options: NatsFeedOptions, clock: Clock): FeedSink {
-  return new NatsSink(name, options, clock);
-}
-
-/** A connection with what was told on it. */
+/** A connection and the server's messages on it. */
 interface Connected {
   nats: NatsConnection;
   jetstream: JetStreamClient;
-  /** What the server refused during the batch. */
+  /** The server's last refusal during the batch. */
   refusal: Error | null;
-  /** Called when the connection ends: fails the batch in hand. */
+  /** Fails the current batch when the connection ends. */
   lost: (reason: Error) => void;
 }
 
-class NatsSink implements FeedSink {
+export class NatsSink implements FeedSink {
   readonly #name: string;
   readonly #options: NatsFeedOptions;
   readonly #clock: Clock;
   #connected: Connected | null = null;
   #closed: boolean = false;
 
+  /** `name` is the feed's. */
   constructor(name: string, options: NatsFeedOptions, clock: Clock) {
     this.#name = name;
     this.#options = options;
@@ -131,7 +126,7 @@ class NatsSink implements FeedSink {
       connected.nats.publish(subject, record.payload, { headers: recordHeaders(headers(), record) });
     }
     await connected.nats.flush();
-    // A refused publish is told before the PONG, and reaches `refusal` a turn later.
+    // The server reports a refused publish before the PONG; it reaches `refusal` one turn later.
     await nextTurn();
     if (connected.refusal !== null) throw connected.refusal;
   }
@@ -147,7 +142,7 @@ class NatsSink implements FeedSink {
             timeout: BATCH_DEADLINE_MS,
           });
         } catch (error) {
-          throw told(error, subject);
+          throw explained(error, subject);
         }
       }),
     );
@@ -167,7 +162,7 @@ class NatsSink implements FeedSink {
     return connected;
   }
 
-  /** Until the connection ends; between batches the next write finds it gone. */
+  /** Runs until the connection ends; the next write then connects anew. */
   async #watch(connected: Connected): Promise<void> {
     for await (const status of connected.nats.status()) {
       if (status.type === 'error') connected.refusal = status.error;
@@ -201,8 +196,8 @@ async function connectionOptions(name: string, options: NatsFeedOptions): Promis
   };
 }
 
-/** The client takes a subject that no stream has for a server without JetStream. */
-function told(error: unknown, subject: string): unknown {
+/** The client reports a subject that no stream takes as a server without JetStream. */
+function explained(error: unknown, subject: string): unknown {
   if (!(error instanceof Error) || error.name !== 'JetStreamNotEnabled') return error;
   return new Error(`no JetStream stream takes ${subject}`, { cause: error });
 }

@@ -1,9 +1,9 @@
 /**
  * Newline-delimited JSON, one object per record, appended to a file or written to stdout.
  *
- * The file is opened for each batch, so that a log rotator may rename it at any time. A crash or a full disk
- * can leave half a line at its end; its record is above the cursor and comes again, so the half line is cut
- * off first.
+ * The sink opens the file for each batch, so that a log rotator may rename it at any time. A crash or a full
+ * disk can leave half a line at the end. Its record is above the feed's position and comes again, so the sink
+ * cuts the half line off first.
  */
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -29,9 +29,9 @@ export type NdjsonFeedOptions = z.output<typeof ndjsonFeedOptions>;
 const NEWLINE = 0x0a;
 const TAIL_CHUNK_BYTES = 4096;
 
-/** `stdout` is where `file: "-"` goes. */
-export function createNdjsonSink(options: NdjsonFeedOptions, stdout: Writable): FeedSink {
-  return options.file === '-' ? new StreamSink(stdout) : new FileSink(options.file);
+/** `file: "-"` writes to `stdout`. */
+export function openNdjsonSink({ file }: NdjsonFeedOptions, stdout: Writable): FeedSink {
+  return file === '-' ? new StreamSink(stdout) : new FileSink(file);
 }
 
 class FileSink implements FeedSink {
@@ -102,7 +102,7 @@ async function cutHalfLine(file: FileHandle, size: number): Promise<void> {
   if (end < size) await file.truncate(end);
 }
 
-/** A file that is new is there after a power cut only when its folder was synced too. */
+/** A new file survives a power cut only when its folder was synced too. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
@@ -112,7 +112,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** The callback of the write got the error; without a listener it would end the process as well. */
+/** The callback of the write reports the error; without this listener it would also end the process. */
 function alreadyReported(): void {
   return;
 }

@@ -1,32 +1,30 @@
 /**
- * Which payloads go into a jsonb column. PostgreSQL refuses some of what is JSON by RFC 8259 (manual, "JSON
- * Types": U+0000, unpaired surrogates; numbers that its `numeric` cannot hold), and one refused row would
- * fail its whole batch for ever. So a payload is taken for JSON only where nothing of that kind is in it; the
- * rest is stored as bytes, and loses nothing.
+ * Which payloads go into a jsonb column. PostgreSQL refuses some texts that are JSON by RFC 8259 (manual,
+ * "JSON Types": U+0000, unpaired surrogates; numbers that its `numeric` cannot hold), and one refused row
+ * fails its whole batch. So only payloads without them count as JSON; the feed stores all others as bytes,
+ * without loss.
  */
 import { isUtf8 } from 'node:buffer';
 import { isJson } from './cloud-event.ts';
 
 /**
- * In a run: far below the 131,072 before and 16,383 after the point where `numeric` ends (manual, "Numeric
+ * In a row: far below the limits of `numeric`, 131,072 before and 16,383 after the point (manual, "Numeric
  * Types").
  */
 const DIGITS_MAX = 1000;
 const EXPONENT_DIGITS_MAX = 3;
-/** The server's stack bounds the depth of what it parses (`max_stack_depth`). */
+/** The server's stack limits the depth of JSON (`max_stack_depth`). */
 const DEPTH_MAX = 256;
 const ESCAPED_NUL_OR_SURROGATE = /^u(?:0000|[dD][89a-fA-F])/;
 
-/** The text for a jsonb column, or null where the payload is to be stored as bytes. */
+/** The text for a jsonb column, or null where the feed must store bytes. */
 export function jsonbText(payload: Buffer): string | null {
   if (!isUtf8(payload)) return null;
   const text = payload.toString('utf8');
   return isJson(text) && isWithinLimits(text) ? text : null;
 }
 
-/**
- * Of a text that is JSON. One pass over the characters: a payload may be large, and made to be hard to match.
- */
+/** For JSON texts. One pass over the characters: a hostile payload may be large and slow to match. */
 function isWithinLimits(text: string): boolean {
   let depth = 0;
   let digits = 0;

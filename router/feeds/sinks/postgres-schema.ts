@@ -1,16 +1,10 @@
-/**
- * The tables of a PostgreSQL feed, in the destination's database: made where they are missing, and never
- * changed.
- */
+/** The tables of a PostgreSQL feed in the destination's database: made when missing, never changed. */
 import type { Queryable } from '../../ledger/postgres/connection.ts';
 
-/**
- * `witness` is the id of a record that came from the ledger's `witness_offset`: it tells that ledger from
- * another.
- */
+/** `witness` is the id of the record at the ledger's `witness_offset`: it identifies that ledger. */
 export const POSITIONS = 'headgate_feed';
 
-/** Rejects when the database cannot hold what the ledger has. */
+/** Rejects when the encoding of the database cannot hold every record. */
 export async function createTables(client: Queryable, schema: string, table: string): Promise<void> {
   const { rows } = await client.query<{ encoding: string; there: boolean }>(
     `SELECT current_setting('server_encoding') AS encoding,
@@ -19,7 +13,7 @@ export async function createTables(client: Queryable, schema: string, table: str
     [schema],
   );
   if (rows[0]?.encoding !== 'UTF8') throw new Error('the encoding of the database must be UTF8');
-  // IF NOT EXISTS asks for the right to create also where the schema is there.
+  // IF NOT EXISTS needs the right to create even when the schema exists.
   if (!rows[0].there) await client.query(`CREATE SCHEMA ${schema}`);
   await client.query(
     `CREATE TABLE IF NOT EXISTS ${schema}.${table} (

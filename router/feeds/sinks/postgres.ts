@@ -1,7 +1,7 @@
 /**
- * Inserts the ledger's records into a table of another PostgreSQL database, each exactly once: the feed's
- * position stands in that database too and moves in the transaction of the records, from where it was or not
- * at all. So neither a crash at any point nor a second router brings a record twice, also where the first
+ * Inserts the ledger's records into a table of another PostgreSQL database, each exactly once. That database
+ * keeps the feed's position too, and moves it in the transaction of the records, only from its last known
+ * value. So neither a crash at any point nor a second router inserts a record twice, even where the first
  * copy was deleted since.
  */
 import type pg from 'pg';
@@ -40,26 +40,18 @@ export const postgresFeedOptions = z
 
 export type PostgresFeedOptions = z.output<typeof postgresFeedOptions>;
 
-/** Years 1 to 9999: what every client of the database can read. */
+/** Years 1 to 9999, which every client of the database can read. */
 const TIME_MS_MIN = -62_135_596_800_000;
 const TIME_MS_MAX = 253_402_300_799_999;
 
-/** `name` is the feed's. */
-export function createPostgresSink(
-  name: string,
-  options: PostgresFeedOptions,
-  deps: { clock: Clock; log: Logger },
-): FeedSink {
-  return new PostgresSink(name, options, deps);
-}
-
-class PostgresSink implements FeedSink {
+export class PostgresSink implements FeedSink {
   readonly #name: string;
   readonly #schema: string;
   readonly #table: string;
   readonly #db: Database;
   #tablesMade: boolean = false;
 
+  /** `name` is the feed's. */
   constructor(
     name: string,
     { url, schema, table, timeout }: PostgresFeedOptions,
@@ -82,9 +74,9 @@ class PostgresSink implements FeedSink {
   }
 
   /**
-   * A ledger that was put back from a backup gives its offsets to other records: what the destination
-   * remembers of the old one would skip them. So its position counts only where the ledger still has the
-   * witness. Otherwise `known` does, and repeats are dropped by their ids.
+   * A ledger restored from a backup gives its offsets to other records, and the destination's position would
+   * skip them. So that position counts only where the ledger still has its witness. Otherwise `known` counts,
+   * and the table drops repeats by their ids.
    */
   async position(known: FeedPosition, ledger: Pick<Ledger, 'read'>): Promise<FeedPosition> {
     await this.#makeTables();
@@ -119,7 +111,7 @@ class PostgresSink implements FeedSink {
     this.#tablesMade = true;
   }
 
-  /** First, so that of two routers the second waits for the first and then finds that it is late. */
+  /** Runs first, so that the second of two routers waits here and then finds that the position has moved. */
   async #moveOn(
     client: Queryable,
     from: FeedPosition,
@@ -139,7 +131,7 @@ class PostgresSink implements FeedSink {
         witness ? idOf(witness) : null,
       ],
     );
-    if (rows.length === 0) throw new Error('the position in the destination was set by someone else');
+    if (rows.length === 0) throw new Error('the position in the destination was moved by another process');
   }
 }
 
@@ -148,7 +140,7 @@ interface PositionRow extends FeedPosition, pg.QueryResultRow {
   witness: string | null;
 }
 
-/** One that was set by hand has no witness, and stands. */
+/** A position that was set by hand has no witness, and counts. */
 async function isWitnessed(
   { witnessOffset, witness }: PositionRow,
   ledger: Pick<Ledger, 'read'>,
@@ -158,14 +150,13 @@ async function isWitnessed(
   return record !== undefined && record.offset === witnessOffset && idOf(record) === witness;
 }
 
-/** Names may hold any character, so that a plain separator would let two ids meet. */
+/** Names may hold any character: with a plain separator two ids could be the same text. */
 function idOf({ gateway, epoch, stream, seq }: LedgerRecord): string {
   return JSON.stringify([gateway, epoch, stream, seq]);
 }
 
 /**
- * One statement. Bytes travel as one run that the server cuts: elements of a bytea[] would go as hexadecimal
- * text.
+ * One statement. All bytes travel in one value that the server cuts: a bytea[] would go as hexadecimal text.
  */
 async function insert(client: Queryable, table: string, records: readonly LedgerRecord[]): Promise<void> {
   const json = records.map((record) => jsonbText(payloadOf(record)));

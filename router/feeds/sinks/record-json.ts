@@ -6,7 +6,7 @@ import type { LedgerRecord } from '../../ledger/types.ts';
 /** Largest instant of a JavaScript Date, ECMA-262 "Time Values and Time Range". */
 const WALL_MS_MAX = 8.64e15;
 
-/** ISO 8601; null when the gateway's clock was beyond what a date can say. */
+/** ISO 8601; null when the gateway's clock is outside the range of a date. */
 export function recordTime({ wallMs }: Pick<LedgerRecord, 'wallMs'>): string | null {
   return Math.abs(wallMs) <= WALL_MS_MAX ? isoTime(wallMs) : null;
 }
@@ -16,7 +16,7 @@ export function payloadOf({ payload }: Pick<LedgerRecord, 'payload'>): Buffer {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
 }
 
-/** One JSON object: the payload as text where it is UTF-8, otherwise in base64. */
+/** One JSON object with the payload as text where it is UTF-8, otherwise in base64. */
 export function recordJson(record: LedgerRecord): string {
   const payload = payloadOf(record);
   return JSON.stringify({

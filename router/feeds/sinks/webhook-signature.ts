@@ -1,7 +1,6 @@
 /**
  * Signatures of webhooks by Standard Webhooks 1.0.0 (standardwebhooks.com, "Signature scheme"): HMAC-SHA-256
- * over `id.timestamp.body`, and one signature for each secret, so that a secret can be changed without a lost
- * delivery.
+ * over `id.timestamp.body`, one signature per secret, so that a rotation of the secret loses no delivery.
  */
 import { createHmac } from 'node:crypto';
 
@@ -10,10 +9,7 @@ const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/;
 const KEY_BYTES_MIN = 24;
 const KEY_BYTES_MAX = 64;
 
-/**
- * The keys of one or more secrets `whsec_<base64>`, set apart by white space; null when any of them is not
- * one.
- */
+/** The keys of one or more secrets `whsec_<base64>`, separated by white space; null when any is malformed. */
 export function parseSecrets(text: string): Buffer[] | null {
   const keys = text
     .split(/\s+/)

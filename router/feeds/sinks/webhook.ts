@@ -1,10 +1,10 @@
 /**
- * POSTs batches of records to a URL, signed by Standard Webhooks 1.0.0 (standardwebhooks.com). Only an answer
- * 2xx moves the cursor; a redirect is none.
+ * POSTs batches of records to a URL, signed by Standard Webhooks 1.0.0 (standardwebhooks.com). Only a 2xx
+ * answer moves the feed's position; a redirect does not.
  *
- * `webhook-id` is made from the body, so that a batch sent again has the id it had, also from another router.
- * A batch that was cut otherwise after a restart has another id: the record ids in it are what tells every
- * repeat.
+ * `webhook-id` is a digest of the body, so a batch that is sent again has the same id, even from another
+ * router. After a restart the batches may be cut differently and have other ids: receivers recognise every
+ * repeat by the record ids.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -30,7 +30,7 @@ export const webhookFeedOptions = z
         'expected whsec_ and 24–64 bytes in base64, or several of these set apart by white space',
       )
       .describe(
-        'Key of the signatures, whsec_ and base64; give it as file:/path. While it is changed, both, one a line: each batch is signed with both.',
+        'Key of the signatures, whsec_ and base64; give it as file:/path. During a rotation give both keys, one a line: each batch is signed with both.',
       ),
     format: z
       .enum(['json', 'cloudevents'])
@@ -39,8 +39,10 @@ export const webhookFeedOptions = z
     batch_records: z.int().min(1).max(5000).default(500).describe('Most records in one POST.'),
     batch_bytes: byteSize()
       .default(256 * 1024)
-      .describe('Largest body; a single record that is larger goes alone.'),
-    timeout: duration().default(15_000).describe('For one POST and its answer; then it is tried again.'),
+      .describe('Largest body; a larger record goes alone.'),
+    timeout: duration()
+      .default(15_000)
+      .describe('Limit for one POST and its answer; then the feed tries again.'),
     ca: z
       .string()
       .exactOptional()
@@ -53,11 +55,11 @@ export type WebhookFeedOptions = z.output<typeof webhookFeedOptions>;
 interface Format {
   contentType: string;
   one(record: LedgerRecord): string;
-  /** Around the records, joined by commas. `last` is the last of them. */
+  /** The text around the records, which commas join. `last` is the last record. */
   frame(last: LedgerRecord): { head: string; tail: string };
 }
 
-/** Type and timestamp as Standard Webhooks has its payloads ("Payload structure"). */
+/** `type` and `timestamp` after Standard Webhooks, "Payload structure". */
 const JSON_BATCH: Format = {
   contentType: 'application/json',
   one: recordJson,
@@ -74,11 +76,7 @@ const CLOUD_EVENTS: Format = {
 
 const GONE = 410;
 
-export function createWebhookSink(options: WebhookFeedOptions, clock: Clock): FeedSink {
-  return new WebhookSink(options, clock);
-}
-
-class WebhookSink implements FeedSink {
+export class WebhookSink implements FeedSink {
   readonly #format: Format;
   readonly #batchBytes: number;
   readonly #keys: readonly Buffer[];
@@ -119,7 +117,7 @@ class WebhookSink implements FeedSink {
     this.#post.close();
   }
 
-  /** As many of `records` as the body may hold, at least one. */
+  /** As many of `records` as fit the body, at least one. */
   #batch(records: readonly LedgerRecord[]): { body: Buffer; count: number } {
     const texts: string[] = [];
     let bytes = 0;

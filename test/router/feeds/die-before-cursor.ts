@@ -2,8 +2,8 @@
  * Child of the crash test: a feed whose process dies at its n-th cursor, after the write. Arguments: ledger,
  * file, n.
  */
-import { createFeed } from '../../../router/feeds/feed.ts';
-import { createNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
+import { Feed } from '../../../router/feeds/feed.ts';
+import { openNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
@@ -19,8 +19,8 @@ ledger.moveFeedPosition = async (...arguments_) => {
   if (saves === Number(dieAt)) process.kill(process.pid, 'SIGKILL');
   return move(...arguments_);
 };
-const sink = createNdjsonSink({ file: feedFile }, process.stdout);
-await createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
+const sink = openNdjsonSink({ file: feedFile }, process.stdout);
+await new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
 // Only reached when it did not die.
 await clock.sleep(5000);
 process.exit(1);

@@ -2,11 +2,11 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
-import { createFeed, type Feed, type FeedOptions } from '../../../router/feeds/feed.ts';
+import { Feed, type FeedOptions } from '../../../router/feeds/feed.ts';
 import { feedLags } from '../../../router/feeds/lag.ts';
 import { registerFeeds } from '../../../router/feeds/metrics.ts';
 import type { FeedSink } from '../../../router/feeds/sink.ts';
-import { createNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
+import { openNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
@@ -28,7 +28,7 @@ async function fresh(t: Test) {
   const ledger = await openSqliteLedger({ file: join(folder, 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const start = async (name: string, sink: FeedSink, rest: Partial<FeedOptions> = {}): Promise<Feed> => {
-    const feed = createFeed({ name, ledger, sink, clock, entropy, log, ...rest });
+    const feed = new Feed({ name, ledger, sink, clock, entropy, log, ...rest });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -52,7 +52,7 @@ function memory(): FeedSink & { batches: number[][] } {
 }
 
 function file(path: string): FeedSink {
-  return createNdjsonSink({ file: path }, process.stdout);
+  return openNdjsonSink({ file: path }, process.stdout);
 }
 
 function offsetsIn(path: string): number[] {
@@ -223,7 +223,7 @@ t.test('the lag is that of the first record that was not handed over', async (t)
   t.strictSame(rest, { offset: 1, records: 2 });
   t.ok(seconds >= 9.9 && seconds < 30, `${seconds} s`);
   const registry = new Registry();
-  const feed = createFeed({ name: 'a', ledger, sink: memory(), clock, entropy, log: silent });
+  const feed = new Feed({ name: 'a', ledger, sink: memory(), clock, entropy, log: silent });
   registerFeeds(registry, { feeds: [feed], ledger, clock });
   const text = await registry.metrics();
   t.match(text, /^headgate_router_feed_lag_records\{feed="a"\} 2$/m);

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { createFeed } from '../../../router/feeds/feed.ts';
+import { Feed } from '../../../router/feeds/feed.ts';
 import type { HoldBackLimits } from '../../../router/feeds/hold-back.ts';
 import { openHoldBackReader } from '../../../router/feeds/hold-back-reader.ts';
 import { type FeedReader, START } from '../../../router/feeds/reader.ts';
@@ -293,7 +293,7 @@ t.test('a feed with hold_back: order across a restart, and the position in the l
   t.teardown(() => ledger.close());
   const seen: number[] = [];
   const start = async () => {
-    const feed = createFeed({
+    const feed = new Feed({
       name: 'a',
       ledger,
       sink: {

@@ -6,11 +6,11 @@ import { Aedes } from 'aedes';
 import { connectAsync } from 'mqtt';
 import t, { type Test } from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
-import { createFeed, type Feed } from '../../../../router/feeds/feed.ts';
+import { Feed } from '../../../../router/feeds/feed.ts';
 import {
-  createMqttSink,
   feedTopic,
   type MqttFeedOptions,
+  MqttSink,
   mqttFeedOptions,
 } from '../../../../router/feeds/sinks/mqtt.ts';
 import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
@@ -19,7 +19,6 @@ import { systemEntropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { testDir } from '../../../test-dir.ts';
 import { entry, record, seqs } from '../../ledger/envelopes.ts';
-import { ANY_MOVE } from '../any-move.ts';
 
 type Configure = (broker: Aedes) => void;
 
@@ -75,8 +74,8 @@ async function fresh(t: Test) {
     options: Partial<MqttFeedOptions> & { url: string },
     batchRecords = 10,
   ): Promise<Feed> => {
-    const sink = createMqttSink('plant', mqttFeedOptions.parse(options), clock);
-    const feed = createFeed({
+    const sink = new MqttSink('plant', mqttFeedOptions.parse(options), clock);
+    const feed = new Feed({
       name: 'plant',
       ledger,
       sink,
@@ -244,8 +243,8 @@ t.test('closing ends a write that waits for a broker that says nothing', async (
   const port = typeof address === 'object' && address ? address.port : 0;
   const { ledger } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
-  const sink = createMqttSink('plant', mqttFeedOptions.parse({ url: `mqtt://127.0.0.1:${port}` }), clock);
-  const rejected = t.rejects(sink.write(await ledger.read(0, 1), ANY_MOVE), { message: /lost|closed/i });
+  const sink = new MqttSink('plant', mqttFeedOptions.parse({ url: `mqtt://127.0.0.1:${port}` }), clock);
+  const rejected = t.rejects(sink.write(await ledger.read(0, 1)), { message: /lost|closed/i });
   await until(() => sockets.length === 1);
   await sink.close();
   await rejected;

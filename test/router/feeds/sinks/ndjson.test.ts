@@ -11,8 +11,8 @@ import {
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { createFeed } from '../../../../router/feeds/feed.ts';
-import { createNdjsonSink, ndjsonFeedOptions } from '../../../../router/feeds/sinks/ndjson.ts';
+import { Feed } from '../../../../router/feeds/feed.ts';
+import { ndjsonFeedOptions, openNdjsonSink } from '../../../../router/feeds/sinks/ndjson.ts';
 import { recordJson } from '../../../../router/feeds/sinks/record-json.ts';
 import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
 import type { LedgerRecord } from '../../../../router/ledger/types.ts';
@@ -76,7 +76,7 @@ t.test('one JSON object per record', async (t) => {
 
 t.test('appends, cuts the half line of a crash off first, and follows a rotation', async (t) => {
   const path = join(testDir(t), 'records.ndjson');
-  const sink = createNdjsonSink({ file: path }, process.stdout);
+  const sink = openNdjsonSink({ file: path }, process.stdout);
   await sink.write([record(1), record(2)], ANY_MOVE);
   appendFileSync(path, recordJson(record(3, { payload: Buffer.alloc(20_000, 'x') })).slice(0, 15_000));
   await sink.write([record(3)], ANY_MOVE);
@@ -93,13 +93,13 @@ t.test('appends, cuts the half line of a crash off first, and follows a rotation
 t.test('"-" is stdout; a reader that went away is an error, not the end of the process', async (t) => {
   const path = join(testDir(t), 'stdout');
   const stdout = createWriteStream(path);
-  const sink = createNdjsonSink({ file: '-' }, stdout);
+  const sink = openNdjsonSink({ file: '-' }, stdout);
   await sink.write([record(1)], ANY_MOVE);
   await sink.write([record(2)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [1, 2]);
   const child = spawn('true', { stdio: ['pipe', 'ignore', 'ignore'] });
   await once(child, 'close');
-  const gone = createNdjsonSink({ file: '-' }, child.stdin);
+  const gone = openNdjsonSink({ file: '-' }, child.stdin);
   await t.rejects(gone.write([record(1)], ANY_MOVE));
   await t.rejects(gone.write([record(1)], ANY_MOVE));
   await gone.close();
@@ -110,7 +110,7 @@ t.test('"-" is stdout; a reader that went away is an error, not the end of the p
 t.test('a stalled stdout does not keep the feed from stopping', async (t) => {
   const child = spawn('sleep', ['30'], { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
-  const sink = createNdjsonSink({ file: '-' }, child.stdin);
+  const sink = openNdjsonSink({ file: '-' }, child.stdin);
   const stalled = sink.write(
     seqs(1, 100).map((i) => record(i, { payload: Buffer.alloc(100_000, 'x') })),
     ANY_MOVE,
@@ -137,8 +137,8 @@ t.test('killed between the write and the cursor: repeats, and skips nothing', as
   }
   t.equal((await ledger.loadFeedPosition('file')).offset, 10);
   appendFileSync(path, '{"gateway":"gw-1","epo');
-  const sink = createNdjsonSink({ file: path }, process.stdout);
-  const feed = createFeed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 });
+  const sink = openNdjsonSink({ file: path }, process.stdout);
+  const feed = new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 });
   await feed.start();
   for (let i = 0; i < 300 && (await ledger.loadFeedPosition('file')).offset < 40; i += 1)
     await clock.sleep(10);

@@ -4,10 +4,10 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
-import { createFeed, type Feed } from '../../../../router/feeds/feed.ts';
+import { Feed } from '../../../../router/feeds/feed.ts';
 import {
-  createWebhookSink,
   type WebhookFeedOptions,
+  WebhookSink,
   webhookFeedOptions,
 } from '../../../../router/feeds/sinks/webhook.ts';
 import { signatureHeader } from '../../../../router/feeds/sinks/webhook-signature.ts';
@@ -17,7 +17,6 @@ import { systemEntropy as entropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { testDir } from '../../../test-dir.ts';
 import { entry, record, seqs } from '../../ledger/envelopes.ts';
-import { ANY_MOVE } from '../any-move.ts';
 import { type Posted, receiver } from './receiver.ts';
 
 const KEY = Buffer.alloc(32, 7);
@@ -31,8 +30,8 @@ async function fresh(t: Test) {
   const start = async (
     options: Partial<Record<keyof WebhookFeedOptions, unknown>> & { url: string },
   ): Promise<Feed> => {
-    const sink = createWebhookSink(webhookFeedOptions.parse({ secret: SECRET, ...options }), clock);
-    const feed = createFeed({ name: 'hook', ledger, sink, clock, entropy, log, batchRecords: 20 });
+    const sink = new WebhookSink(webhookFeedOptions.parse({ secret: SECRET, ...options }), clock);
+    const feed = new Feed({ name: 'hook', ledger, sink, clock, entropy, log, batchRecords: 20 });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
@@ -191,8 +190,8 @@ t.test('stopping ends a POST that waits for its answer', async (t) => {
   const { ledger } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const url = `http://127.0.0.1:${port}/`;
-  const sink = createWebhookSink(webhookFeedOptions.parse({ url, secret: SECRET }), clock);
-  const stuck = t.rejects(sink.write(await ledger.read(0, 1), ANY_MOVE), { message: /stopped/ });
+  const sink = new WebhookSink(webhookFeedOptions.parse({ url, secret: SECRET }), clock);
+  const stuck = t.rejects(sink.write(await ledger.read(0, 1)), { message: /stopped/ });
   await until(() => posted.length === 1);
   await sink.close();
   await stuck;

@@ -1,0 +1,34 @@
+/**
+ * The contents of the table of feed types (open.ts). A new type is one file in sinks/ and one line in the
+ * table: the schema of router.yaml, its reference and the opening follow from it.
+ */
+import type { Writable } from 'node:stream';
+import type { z } from 'zod';
+import type { Clock } from '../../shared/clock.ts';
+import type { Logger } from '../../shared/log.ts';
+import { entryName } from '../entry-name.ts';
+import { holdBackOptions } from './hold-back-options.ts';
+import type { FeedSink } from './sink.ts';
+
+/** Everything that a sink of any type may need. */
+export interface SinkDeps {
+  clock: Clock;
+  log: Logger;
+  /** Where `file: "-"` writes. */
+  stdout: Writable;
+}
+
+export interface FeedType<Schema extends z.ZodType = z.ZodType> {
+  /** Schema of a `feeds[]` entry; its `type` is a literal. */
+  readonly schema: Schema;
+  /** Makes the sink; it connects with its first write. */
+  open(config: z.output<Schema>, deps: SinkDeps): FeedSink;
+}
+
+/** The options that every `feeds[]` entry has. */
+export const everyFeed = { name: entryName, hold_back: holdBackOptions.exactOptional() };
+
+/** Infers the schema's type, so that `open` gets the parsed entry. */
+export function feedType<Schema extends z.ZodType>(type: FeedType<Schema>): FeedType<Schema> {
+  return type;
+}
