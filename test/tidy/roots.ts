@@ -8,7 +8,6 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     '.gitignore',
     '.npmrc',
     '.nvmrc',
-    '.taprc',
     'biome.json',
     'CHANGELOG.md',
     'CONTRIBUTING.md',

@@ -1,0 +1,63 @@
+/** `npm run test:servers`: the suites that need somebody else's server, or a C compiler. */
+import { globSync } from 'node:fs';
+import { ROOT } from '../runner/run-file.ts';
+import { runFiles } from '../runner/run-files.ts';
+import { readScript } from '../script.ts';
+
+const MOSQUITTO = ['mosquitto', 'mosquitto-clients'];
+const POSTGRES = ['postgresql'];
+const NATS = ['nats-server'];
+const COMPILER = ['gcc', 'libc6-dev'];
+
+interface Suite {
+  file: string;
+  /** Debian packages that hold its servers. */
+  needs: readonly string[];
+}
+
+const SUITES: Readonly<Record<string, Suite>> = {
+  mosquitto: { file: 'test/servers/mosquitto.servers.ts', needs: MOSQUITTO },
+  postgres: { file: 'test/servers/postgres.servers.ts', needs: POSTGRES },
+  'postgres-feeds': { file: 'test/servers/postgres-feeds.servers.ts', needs: POSTGRES },
+  'postgres-table': { file: 'test/servers/postgres-table.servers.ts', needs: POSTGRES },
+  partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
+  'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
+  nats: { file: 'test/servers/nats.servers.ts', needs: NATS },
+  jetstream: { file: 'test/servers/jetstream.servers.ts', needs: NATS },
+  powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },
+  'faulty-disk': { file: 'test/faulty-disk/faulty-disk.servers.ts', needs: COMPILER },
+  'faulty-disk-start': { file: 'test/faulty-disk/start.servers.ts', needs: COMPILER },
+};
+
+const names = Object.keys(SUITES);
+const { chosen, packages } = readScript(
+  {
+    command: 'npm run test:servers',
+    argument: '[suite …]',
+    does: `Runs the suites that need real servers, one after the other, or those named: ${names.join(', ')}. A suite whose server is missing fails and names the package. Exits 1 when one failed.`,
+    options: { packages: { is: 'prints the Debian packages that the suites need, and runs nothing' } },
+    example: 'postgres jetstream',
+  },
+  ({ packages }, chosen) => {
+    for (const name of chosen) {
+      if (!(name in SUITES)) throw new Error(`there is no suite "${name}"`);
+    }
+    const files = Object.values(SUITES).map(({ file }) => file);
+    for (const file of globSync('test/**/*.servers.ts', { cwd: ROOT })) {
+      if (!files.includes(file)) throw new Error(`${file} is in no suite: list it in test/servers/run.ts`);
+    }
+    return { chosen: chosen.length === 0 ? names : chosen, packages };
+  },
+);
+
+const suites = chosen.flatMap((name) => SUITES[name] ?? []);
+if (packages) {
+  console.log([...new Set(suites.flatMap(({ needs }) => needs))].join(' '));
+} else {
+  process.exitCode = (await runFiles(
+    suites.map(({ file }) => file),
+    1,
+  ))
+    ? 0
+    : 1;
+}
