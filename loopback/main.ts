@@ -2,10 +2,9 @@
  * `headgate clouds`: the three loopback clouds in one process, with a control API on 127.0.0.1 and ready-made
  * configs.
  */
-import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { stringify } from 'yaml';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
@@ -15,6 +14,7 @@ import { AwsCloud } from './aws.ts';
 import { AzureCloud } from './azure.ts';
 import { createCertificateAuthority } from './ca.ts';
 import type { Cloud, CloudEndpoint } from './cloud.ts';
+import { type Written, writeConfigs } from './configs.ts';
 import { ControlServer } from './control.ts';
 import { GcpCloud } from './gcp.ts';
 
@@ -37,8 +37,6 @@ interface Deps {
   entropy: Entropy;
   log: Logger;
 }
-
-const GATEWAY = 'gw-1';
 
 /** The three clouds with one certificate authority, written to `<dir>/ca.pem`. */
 async function createClouds(dir: string, ports: CloudsOptions['ports'], deps: Deps): Promise<Cloud[]> {
@@ -65,8 +63,11 @@ export async function runClouds(options: CloudsOptions): Promise<number> {
   const announce: Service = {
     start: async () => {
       const url = `http://127.0.0.1:${control.port}`;
-      await writeConfigs(dir, clouds);
-      process.stdout.write(options.json ? `${JSON.stringify({ control: url, dir })}\n` : welcome(url, dir));
+      const files = await writeConfigs(dir, clouds);
+      const text = options.json
+        ? `${JSON.stringify({ control: url, dir, files })}\n`
+        : welcome(url, dir, files);
+      process.stdout.write(text);
     },
     stop: () => Promise.resolve(),
   };
@@ -79,29 +80,17 @@ export async function runClouds(options: CloudsOptions): Promise<number> {
   return runUntilStopped([all, control, announce], systemClock, log);
 }
 
-/** agent.yaml and router.yaml that work as they are; they hold the clouds' made-up credentials. */
-async function writeConfigs(dir: string, clouds: readonly Cloud[]): Promise<void> {
-  const agent = {
-    gateway: GATEWAY,
-    data_dir: join(dir, 'agent'),
-    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }] },
-    providers: clouds.map((cloud) => cloud.agentConfig(GATEWAY)),
-  };
-  const router = {
-    data_dir: join(dir, 'router'),
-    sources: clouds.map((cloud) => cloud.routerConfig()),
-    feeds: [{ type: 'ndjson', name: 'stdout', file: '-' }],
-  };
-  for (const [name, config] of Object.entries({ agent, router })) {
-    const file = join(dir, `${name}.yaml`);
-    await writeFile(file, stringify(config), { mode: 0o600 });
-    await chmod(file, 0o600);
-  }
-}
+const SAYS: Readonly<Record<Written, string>> = {
+  made: 'written',
+  updated: 'kept, with the addresses and keys of this start',
+  left: 'left as it is: no YAML with the entries of these clouds',
+};
 
-function welcome(url: string, dir: string): string {
+function welcome(url: string, dir: string, files: Readonly<Record<string, Written>>): string {
+  const said = Object.entries(files).map(([name, how]) => `  ${name.padEnd(14)}${SAYS[how]}\n`);
   return `Loopback clouds are up: aws, azure, gcp.
 
+${said.join('')}
   control API   ${url}
   agent         headgate agent --config ${join(dir, 'agent.yaml')}
   router        headgate router --config ${join(dir, 'router.yaml')}

@@ -1,0 +1,164 @@
+/**
+ * `npm run dev`: loopback clouds, a router and an agent on one terminal, each line with the name of its program.
+ * A change of a source file or of a configuration restarts the programs that it concerns; Ctrl-C ends all.
+ * The programs are forks, so that they end by themselves when this one is killed; `node --watch` knows no
+ * configuration, and a runner of shell commands no order.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { type FSWatcher, mkdirSync, watch } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { styleText } from 'node:util';
+import { systemClock, type Timer } from '../shared/clock.ts';
+import { stopSignal } from '../shared/process.ts';
+import { commandFile } from '../shared/program.ts';
+import { readScript } from '../test/script.ts';
+
+/** An editor writes a file in several steps: one restart for all of them. */
+const SETTLE_MS = 200;
+/** A program that does not end by itself is killed: it has ten seconds of its own. */
+const STOP_MS_MAX = 12_000;
+const COLOURS = { clouds: 'cyan', router: 'green', agent: 'yellow', dev: 'magenta' } as const;
+
+type Name = keyof typeof COLOURS;
+
+function say(name: Name, line: string): void {
+  process.stdout.write(
+    `${styleText(COLOURS[name], `[${name}]`.padEnd(9), { stream: process.stdout })}${line}\n`,
+  );
+}
+
+/** One program: started, restarted as often as asked, and ended. */
+class Program {
+  readonly #name: Name;
+  readonly #args: readonly string[];
+  #child: ChildProcess | null = null;
+  #isOver = false;
+  /** The starts and ends, one after the other. */
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(name: Name, args: readonly string[]) {
+    this.#name = name;
+    this.#args = args;
+  }
+
+  /** Ends the process that runs, if any, and starts one. Resolves with its first line, or when it ended. */
+  async restart(): Promise<void> {
+    let speaks: Promise<void> | null = null;
+    await this.#then(async () => {
+      await this.#end();
+      if (!this.#isOver) speaks = this.#start();
+    });
+    await speaks;
+  }
+
+  /** For good. */
+  stop(): Promise<void> {
+    this.#isOver = true;
+    return this.#then(() => this.#end());
+  }
+
+  #then(step: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(step);
+    return this.#last;
+  }
+
+  #start(): Promise<void> {
+    const child = fork(commandFile(), [...this.#args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+    this.#child = child;
+    say('dev', `${this.#name} starts (process ${child.pid})`);
+    return new Promise((resolve) => {
+      for (const stream of [child.stdout, child.stderr]) {
+        if (stream === null) continue;
+        createInterface({ input: stream }).on('line', (line) => {
+          say(this.#name, line);
+          resolve();
+        });
+      }
+      child.once('exit', (code, signal) => {
+        if (this.#child === child) {
+          this.#child = null;
+          say('dev', `${this.#name} ended (${signal ?? `exit code ${code}`}); a change starts it again`);
+        }
+        resolve();
+      });
+    });
+  }
+
+  async #end(): Promise<void> {
+    const child = this.#child;
+    this.#child = null;
+    if (child === null) return;
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGTERM');
+    const late = systemClock.setTimer(STOP_MS_MAX, () => child.kill('SIGKILL'));
+    await ended;
+    late.cancel();
+  }
+}
+
+/** Calls `run` with the last of some changes in a folder, once they have settled. */
+function onChange(folder: string, recursive: boolean, run: (file: string) => void): FSWatcher {
+  let timer: Timer | null = null;
+  return watch(folder, { recursive }, (_event, file) => {
+    timer?.cancel();
+    timer = systemClock.setTimer(SETTLE_MS, () => run(file ?? ''));
+  });
+}
+
+const flags = readScript(
+  {
+    command: 'npm run dev',
+    does: 'Loopback clouds, a router and an agent on one terminal; restarts what a change concerns.',
+    options: {
+      dir: { takes: 'folder', default: 'try', is: 'where the configurations and all data are' },
+      'control-port': { takes: 'port', default: '9466', is: 'of the clouds; 0 takes a free one' },
+    },
+    example: '--dir /tmp/try',
+  },
+  (values) => values,
+);
+const root = resolve(import.meta.dirname, '..');
+const dir = resolve(flags.dir);
+mkdirSync(dir, { recursive: true });
+
+const clouds = new Program('clouds', ['clouds', '--dir', dir, '--control-port', flags['control-port']]);
+const router = new Program('router', ['router', '--config', join(dir, 'router.yaml')]);
+const agent = new Program('agent', ['agent', '--config', join(dir, 'agent.yaml')]);
+
+let areCloudsNew = false;
+
+/** New clouds have new addresses and certificates, and write them down: the others start after them. */
+async function restartAll(): Promise<void> {
+  areCloudsNew = true;
+  await clouds.restart();
+  await Promise.all([router.restart(), agent.restart()]);
+  areCloudsNew = false;
+}
+
+function restartFor(file: string, restart: () => Promise<void>): void {
+  say('dev', `${file} changed`);
+  void restart();
+}
+
+const stopped = stopSignal();
+const sources = { agent: () => agent.restart(), router: () => router.restart() };
+const watchers = [
+  ...['shared', 'cli', 'loopback'].map((folder) =>
+    onChange(join(root, folder), true, (file) => restartFor(join(folder, file), restartAll)),
+  ),
+  ...Object.entries(sources).map(([folder, restart]) =>
+    onChange(join(root, folder), true, (file) => restartFor(join(folder, file), restart)),
+  ),
+  // The two files alone: what the programs write lies in folders beside them.
+  onChange(dir, false, (file) => {
+    if (areCloudsNew) return;
+    if (file === 'agent.yaml') restartFor(file, sources.agent);
+    if (file === 'router.yaml') restartFor(file, sources.router);
+  }),
+];
+void restartAll().then(() => say('dev', 'all run; a change restarts what it concerns, Ctrl-C ends all'));
+const signal = await stopped;
+say('dev', `${signal}: ending`);
+for (const watcher of watchers) watcher.close();
+await Promise.all([clouds, router, agent].map((program) => program.stop()));
