@@ -1,8 +1,8 @@
 /**
- * `npm run dev`: loopback clouds, a router and an agent on one terminal, each line with the name of its program.
- * A change of a source file or of a configuration restarts the programs that it concerns; Ctrl-C ends all.
- * The programs are forks, so that they end by themselves when this one is killed; `node --watch` knows no
- * configuration, and a runner of shell commands no order.
+ * `npm run dev`: loopback clouds, a router and an agent on one terminal, each line with its program's name. A
+ * change of a source file or of a configuration restarts the programs that it concerns; Ctrl-C ends all. The
+ * programs are forks, so that they end by themselves when this one is killed; `node --watch` watches no
+ * configuration, and a runner of shell commands starts in no order.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { type FSWatcher, mkdirSync, watch } from 'node:fs';
