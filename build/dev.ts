@@ -33,7 +33,7 @@ class Program {
   readonly #name: Name;
   readonly #args: readonly string[];
   #child: ChildProcess | null = null;
-  #isOver = false;
+  #isOver: boolean = false;
   /** The starts and ends, one after the other. */
   #last: Promise<void> = Promise.resolve();
 
