@@ -1,5 +1,5 @@
 /**
- * agent.yaml: one gateway. The schema is the reference (docs/reference/configuration.md is made from it);
+ * agent.yaml: one gateway. The schema is the reference (docs/reference/agent-yaml.md is made from it);
  * checks that concern two sections at once stand in shared/policy/policy-check.ts, because the policy may
  * live in a file of its own.
  */

@@ -1,23 +1,52 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import t from 'tap';
 import { checkConfig } from '../../cli/check-config.ts';
-import { schemaText, withFieldTables } from '../../cli/schemas.ts';
+import { type Since, withNewOptions, withOptionTables, withoutUnit } from '../../cli/reference.ts';
+import { schemaText } from '../../cli/schemas.ts';
 import { formatProblems } from '../../shared/config/load.ts';
 import { testDir } from '../test-dir.ts';
 
 const docs = new URL('../../docs/', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, docs), 'utf8');
 
-t.test(
-  'docs/schema and the tables of docs/reference/configuration.md are those of the schemas (npm run schema)',
-  async (t) => {
-    for (const kind of ['agent', 'router', 'policy'] as const) {
-      t.ok(read(`schema/${kind}.schema.json`) === schemaText(kind), `${kind}.schema.json is up to date`);
-    }
-    const page = read('reference/configuration.md');
-    t.ok(page === withFieldTables(page), 'configuration.md is up to date');
-  },
-);
+const KINDS = ['agent', 'router', 'policy'] as const;
+const PAGES = { agent: 'agent-yaml', router: 'router-yaml', policy: 'policy' } as const;
+const since: Since = JSON.parse(read('schema/since.json'));
+
+t.test('docs/schema and the tables of the options are those of the schemas (npm run schema)', async (t) => {
+  for (const kind of KINDS) {
+    t.ok(read(`schema/${kind}.schema.json`) === schemaText(kind), `${kind}.schema.json is up to date`);
+    const page = read(`reference/${PAGES[kind]}.md`);
+    t.ok(page === withOptionTables(page, kind, since), `${PAGES[kind]}.md is up to date`);
+  }
+});
+
+t.test('each option has the version that brought it, and each number its unit', async (t) => {
+  t.strictSame(since, withNewOptions(since), 'docs/schema/since.json has every option and no other');
+  for (const kind of KINDS) t.strictSame(withoutUnit(kind), [], kind);
+  const versions = new Set(KINDS.flatMap((kind) => Object.values(since.options[kind])));
+  const changelog = readFileSync(new URL('../CHANGELOG.md', docs), 'utf8');
+  for (const version of versions)
+    t.ok(
+      changelog.includes(`## [${version}]`) || changelog.includes(`Will be ${version}.`),
+      `${version} is in the changelog`,
+    );
+});
+
+t.test('a row says type, unit, default and version', async (t) => {
+  const page = withOptionTables('<!-- options -->\n<!-- end -->', 'agent', since);
+  t.match(page, '| `admin.port` | integer 0–65535 | TCP port | `9464` | 0.1.0 | 0 takes a free port. |');
+  t.match(page, '| `broker.connect_timeout` | duration | ms, s, m, h, d | `5s` | 0.1.0 |');
+  t.match(page, '## providers[] of type azure');
+});
+
+t.test('a new option comes with the next version, and one that is gone is forgotten', async (t) => {
+  const { gateway: _, ...rest } = since.options.agent;
+  const before = { ...since, options: { ...since.options, agent: { ...rest, gone: '0.1.0' } } };
+  const after = withNewOptions(before).options.agent;
+  t.equal(after['gateway'], since.next);
+  t.notOk('gone' in after);
+});
 
 t.test('a default is written as one would write it', async (t) => {
   const { properties } = JSON.parse(schemaText('agent'));
