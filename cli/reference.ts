@@ -73,7 +73,7 @@ export function withNewOptions(since: Since): Since {
   const kinds: readonly ConfigKind[] = ['agent', 'router', 'policy'];
   const options = kinds.map((kind) => {
     const known = since.options[kind];
-    const sorted = optionKeys(kind).toSorted();
+    const sorted = optionKeys(kind).toSorted((a, b) => (a < b ? -1 : 1));
     return [kind, Object.fromEntries(sorted.map((key) => [key, known[key] ?? since.next]))];
   });
   return { next: since.next, options: Object.fromEntries(options) };
@@ -82,7 +82,7 @@ export function withNewOptions(since: Since): Since {
 /** `markdown` with the tables between its markers made anew. */
 export function withOptionTables(markdown: string, kind: ConfigKind, since: Since): string {
   const versions = since.options[kind];
-  const between = /(<!-- options -->\n)[^]*(<!-- end -->)/;
+  const between = /(<!-- options -->\n).*(<!-- end -->)/s;
   return markdown.replace(
     between,
     (_, start: string, end: string) => `${start}\n${tables(rowsOf(kind), versions)}\n\n${end}`,
