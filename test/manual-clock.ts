@@ -45,10 +45,22 @@ export class ManualClock implements Clock {
     return { cancel: () => timer.cancel() };
   }
 
-  sleep(delayMs: number): Promise<void> {
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
-      this.setTimer(delayMs, resolve);
+      if (signal?.aborted) return resolve();
+      const done = (): void => {
+        timer.cancel();
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = this.setTimer(delayMs, done);
+      signal?.addEventListener('abort', done, { once: true });
     });
+  }
+
+  /** Whether a timer or a sleep ends in exactly `delayMs` from now: what a test waits for before it advances. */
+  isDueIn(delayMs: number): boolean {
+    return this.#pending.some(({ atMs }) => atMs === this.#monoMs + delayMs);
   }
 
   /** Runs what falls due on the way, in order. */

@@ -9,13 +9,17 @@ import type { FeedSink } from '../../../router/feeds/sink.ts';
 import { openNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
-import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 
 const clock = systemClock;
+const POLL_MS = 1000;
+const STOP_GRACE_MS = 5000;
 const silent = createLogger({ level: 'silent', levels: {} });
 
 async function fresh(t: Test) {
@@ -60,12 +64,11 @@ function offsetsIn(path: string): number[] {
   return lines.map((line) => JSON.parse(line).offset);
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 500 && !(await condition()); i += 1) await clock.sleep(10);
-}
-
 async function reached(ledger: Ledger, feed: string, offset: number): Promise<void> {
-  await until(async () => (await ledger.loadFeedPosition(feed)).offset >= offset);
+  await until(
+    `${feed} reaches ${offset}`,
+    async () => (await ledger.loadFeedPosition(feed)).offset >= offset,
+  );
 }
 
 t.test('follows the ledger in bounded batches, from its cursor, also after a restart', async (t) => {
@@ -88,23 +91,26 @@ t.test('follows the ledger in bounded batches, from its cursor, also after a res
 t.test('a notification is faster than the poll; without one the poll finds the records', async (t) => {
   const { ledger, start } = await fresh(t);
   const sink = memory();
-  const feed = await start('a', sink);
-  await clock.sleep(50);
-  const startMs = clock.monoMs();
+  const manual = new ManualClock();
+  const feed = await start('a', sink, { clock: manual });
+  await until('the feed waits for its poll', () => manual.isDueIn(POLL_MS));
   await ledger.commit([entry({ seqs: [1] })]);
   feed.notify();
-  await until(() => sink.batches.length === 1);
-  t.ok(clock.monoMs() - startMs < 500, 'notified');
+  await until('the notification is followed, with the clock stopped', () => sink.batches.length === 1);
+  await until('the feed waits again', () => feed.state().cursor === 1 && manual.isDueIn(POLL_MS));
   await ledger.commit([entry({ seqs: [2] })]);
-  await until(() => sink.batches.length === 2);
-  t.strictSame(sink.batches, [[1], [2]], 'polled');
+  manual.advance(POLL_MS - 1);
+  t.equal(sink.batches.length, 1);
+  manual.advance(1);
+  await until('the poll finds the record', () => sink.batches.length === 2);
+  t.strictSame(sink.batches, [[1], [2]]);
 });
 
 t.test('a notification during a write is not lost', async (t) => {
   const { ledger, start } = await fresh(t);
   const sink = memory();
   const write = sink.write;
-  const feed = await start('a', {
+  const notifying: FeedSink = {
     ...sink,
     async write(records, move) {
       if (sink.batches.length === 0) {
@@ -113,12 +119,10 @@ t.test('a notification during a write is not lost', async (t) => {
       }
       return write(records, move);
     },
-  });
+  };
   await ledger.commit([entry({ seqs: [1] })]);
-  feed.notify();
-  const startMs = clock.monoMs();
-  await until(() => sink.batches.length === 2);
-  t.ok(clock.monoMs() - startMs < 500);
+  const feed = await start('a', notifying, { clock: new ManualClock() });
+  await until('the second batch comes, with the clock stopped', () => sink.batches.length === 2);
   t.strictSame(sink.batches, [[1], [2]]);
 });
 
@@ -132,12 +136,12 @@ t.test('a feed that is down holds up no other, and catches up when it is back', 
   working.notify();
   await reached(ledger, 'working', 20);
   t.strictSame(offsetsIn(join(folder, 'records.ndjson')), seqs(1, 20));
-  await until(() => broken.state().failures > 0);
+  await until('the broken feed fails', () => broken.state().failures > 0);
   t.match(broken.state(), { cursor: 0, lastError: /ENOENT/ });
   mkdirSync(join(folder, 'late'));
   await reached(ledger, 'broken', 20);
   t.strictSame(offsetsIn(late), seqs(1, 20));
-  await until(() => broken.state().lastError === null);
+  await until('the error is forgotten', () => broken.state().lastError === null);
   t.match(events, ['feed.failed']);
   t.equal(events.at(-1), 'feed.recovered');
 });
@@ -150,13 +154,14 @@ t.test('stop lets a batch in hand finish, is idempotent, and ends a feed in back
     write: (records) => new Promise((resolve) => (release = () => resolve(records.length))),
     close: () => Promise.resolve(),
   });
-  const failing = await start('failing', file(join(folder, 'none', 'records.ndjson')));
-  await until(() => failing.state().failures > 0);
-  const startMs = clock.monoMs();
+  const failing = await start('failing', file(join(folder, 'none', 'records.ndjson')), {
+    clock: new ManualClock(),
+  });
+  await until('the failing feed is in its pause', () => failing.state().failures > 0);
   await Promise.all([failing.stop(), failing.stop()]);
-  t.ok(clock.monoMs() - startMs < 200);
-  setTimeout(() => release(), 50);
-  await slow.stop();
+  const stopped = slow.stop();
+  release();
+  await stopped;
   t.equal((await ledger.loadFeedPosition('slow')).offset, 3, 'no repeats after a clean stop');
 });
 
@@ -164,19 +169,23 @@ t.test('stop does not wait for ever for a destination that is stuck', async (t) 
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   let abandon: (reason: Error) => void = () => undefined;
+  let writing: boolean = false;
   const stuck: FeedSink = {
-    write: () => new Promise((_, reject) => (abandon = reject)),
+    write: () => {
+      writing = true;
+      return new Promise((_, reject) => (abandon = reject));
+    },
     async close() {
       abandon(new Error('closed'));
     },
   };
-  const hurried: Clock = { ...clock, sleep: (delayMs, signal) => clock.sleep(delayMs / 50, signal) };
-  const feed = await start('stuck', stuck, { clock: hurried });
-  await clock.sleep(20);
-  const startMs = clock.monoMs();
-  await feed.stop();
-  const tookMs = clock.monoMs() - startMs;
-  t.ok(tookMs >= 90 && tookMs < 500, `the grace was ${tookMs} ms`);
+  const manual = new ManualClock();
+  const feed = await start('stuck', stuck, { clock: manual });
+  await until('the write begins', () => writing);
+  const stopped = feed.stop();
+  t.ok(manual.isDueIn(STOP_GRACE_MS), 'the write may still finish');
+  manual.advance(STOP_GRACE_MS);
+  await stopped;
   t.equal((await ledger.loadFeedPosition('stuck')).offset, 0);
 });
 
@@ -196,17 +205,17 @@ t.test('a position that is set from outside is followed, also by a feed that can
     },
     { batchRecords: 10 },
   );
-  await until(() => feed.state().failures > 0);
+  await until('record 11 is refused', () => feed.state().failures > 0);
   t.match(feed.state(), { phase: 'retrying', cursor: 10 });
   await ledger.resetFeedPosition('a', 12);
   await reached(ledger, 'a', 30);
   t.strictSame(sink.batches, [seqs(1, 10), seqs(13, 22), seqs(23, 30)]);
-  await until(() => feed.state().phase === 'following');
+  await until('the feed follows again', () => feed.state().phase === 'following');
   t.equal(events.at(-1), 'feed.recovered');
   await ledger.resetFeedPosition('a', 28);
   await ledger.commit([entry({ seqs: [31] })]);
   feed.notify();
-  await until(() => sink.batches.length >= 5);
+  await until('the feed goes back', () => sink.batches.length >= 5);
   await reached(ledger, 'a', 31);
   t.strictSame(sink.batches.slice(3), [[31], [29, 30, 31]], 'what was in hand is a repeat');
 });

@@ -19,6 +19,7 @@ import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { entry, gap, seqs } from '../ledger/envelopes.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -312,22 +313,19 @@ t.test('a feed with hold_back: order across a restart, and the position in the l
     t.teardown(() => feed.stop());
     return feed;
   };
-  const until = async (condition: () => boolean): Promise<void> => {
-    for (let i = 0; i < 500 && !condition(); i += 1) await systemClock.sleep(10);
-  };
   await ledger.commit([entry({ seqs: [1, 2, 5, 6, 3] })]);
   const first = await start();
-  await until(() => first.state().held === 2);
-  await until(() => seen.length === 3);
+  await until('2 records are held', () => first.state().held === 2);
+  await until('3 records are out', () => seen.length === 3);
   t.match(first.state(), { cursor: 2, held: 2, written: 3 }, 'up to the first that is held');
   await first.stop();
   t.equal((await ledger.loadFeedPosition('a')).offset, 2);
   await ledger.commit([entry({ seqs: [7] })]);
   const second = await start();
-  await until(() => second.state().held === 3);
+  await until('3 records are held', () => second.state().held === 3);
   await ledger.commit([entry({ gaps: [gap(4, 4)] })]);
-  await until(() => seen.length === 6);
+  await until('6 records are out', () => seen.length === 6);
   t.strictSame(seen, [1, 2, 3, 5, 6, 7], 'and none of them twice');
-  await until(() => second.state().cursor === 6);
+  await until('the feed reaches 6', () => second.state().cursor === 6);
   t.equal((await ledger.loadFeedPosition('a')).offset, 6);
 });

@@ -18,6 +18,7 @@ import { systemClock as clock } from '../../../../shared/clock.ts';
 import { systemEntropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { testDir } from '../../../test-dir.ts';
+import { until } from '../../../until.ts';
 import { entry, record, seqs } from '../../ledger/envelopes.ts';
 
 type Configure = (broker: Aedes) => void;
@@ -91,17 +92,13 @@ async function fresh(t: Test) {
   return { ledger, start };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !condition(); i += 1) await clock.sleep(10);
-}
-
 t.test('every record is published once, in order, with its bytes', async (t) => {
   const broker = await startBroker(t);
   const messages = await subscribe(t, broker.port);
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: seqs(1, 35) })]);
   const feed = await start({ url: `mqtt://127.0.0.1:${broker.port}` });
-  await until(() => feed.state().cursor === 35 && messages.length === 35);
+  await until('all records arrive', () => feed.state().cursor === 35 && messages.length === 35);
   t.strictSame(
     messages,
     seqs(1, 35).map((seq) => `headgate/gw-1/${record(seq).topic} ${seq}`),
@@ -110,30 +107,33 @@ t.test('every record is published once, in order, with its bytes', async (t) => 
   binary.envelope.records = [{ ...record(36), payload: Buffer.of() }];
   await ledger.commit([binary]);
   feed.notify();
-  await until(() => messages.length === 36);
+  await until('the last record arrives', () => messages.length === 36);
   t.equal(messages[35], 'headgate/gw-1/plant/device-0/temp ');
   await feed.stop();
 });
 
 t.test('the cursor moves only after the PUBACK', async (t) => {
   const held: (() => void)[] = [];
+  let acknowledged = 0;
   const broker = await startBroker(t, (broker) => {
     broker.authorizePublish = (_client, _packet, callback) => {
       held.push(() => callback(null));
     };
+    broker.on('publish', (_packet, client) => {
+      if (client) acknowledged += 1;
+    });
   });
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   const feed = await start({ url: `mqtt://127.0.0.1:${broker.port}` });
-  await until(() => held.length === 3);
-  await clock.sleep(50);
+  await until('three publishes are held', () => held.length === 3);
   t.equal((await ledger.loadFeedPosition('plant')).offset, 0, 'published, not acknowledged');
   held[0]?.();
   held[1]?.();
-  await clock.sleep(50);
+  await until('the broker has taken two publishes', () => acknowledged === 2);
   t.equal((await ledger.loadFeedPosition('plant')).offset, 0, 'one PUBACK is missing');
   held[2]?.();
-  await until(() => feed.state().cursor === 3);
+  await until('the feed reaches 3', () => feed.state().cursor === 3);
   t.equal((await ledger.loadFeedPosition('plant')).offset, 3);
 });
 
@@ -152,9 +152,9 @@ t.test(
     const { ledger, start } = await fresh(t);
     await ledger.commit([entry({ seqs: seqs(1, 30) })]);
     const feed = await start({ url: `mqtt://127.0.0.1:${first.port}` });
-    await until(() => seen.length === 20);
+    await until('two batches are seen', () => seen.length === 20);
     await first.stop();
-    await until(() => feed.state().failures > 0);
+    await until('a write fails', () => feed.state().failures > 0);
     t.match(feed.state(), { cursor: 10, lastError: /lost|closed|refused/i });
     const second = await startBroker(
       t,
@@ -166,7 +166,7 @@ t.test(
       },
       first.port,
     );
-    await until(() => feed.state().cursor === 30);
+    await until('the feed reaches 30', () => feed.state().cursor === 30);
     t.strictSame(seen, [...seqs(1, 20), ...seqs(11, 30)]);
     t.equal(feed.state().lastError, null);
     await feed.stop();
@@ -179,14 +179,13 @@ t.test('a broker that goes away between batches is found again', async (t) => {
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const feed = await start({ url: `mqtt://127.0.0.1:${first.port}` });
-  await until(() => feed.state().cursor === 1);
+  await until('the feed reaches 1', () => feed.state().cursor === 1);
   await first.stop();
-  await clock.sleep(50);
   const second = await startBroker(t, undefined, first.port);
   const messages = await subscribe(t, second.port);
   await ledger.commit([entry({ seqs: [2] })]);
   feed.notify();
-  await until(() => messages.length > 0);
+  await until('a message arrives', () => messages.length > 0);
   t.match(messages, [/ 2$/]);
   await feed.stop();
 });
@@ -210,11 +209,11 @@ t.test('logs in over TLS, trusting the given authority only', async (t) => {
   await ledger.commit([entry({ seqs: [1] })]);
   const url = `mqtts://127.0.0.1:${broker.port}`;
   const untrusting = await start({ url });
-  await until(() => untrusting.state().failures > 0);
+  await until('the handshake fails', () => untrusting.state().failures > 0);
   t.match(untrusting.state(), { cursor: 0, lastError: /certificate/ });
   await untrusting.stop();
   const feed = await start({ url, ca: authority.ca, username: 'plant', password: 's3cret' });
-  await until(() => feed.state().cursor === 1);
+  await until('the feed reaches 1', () => feed.state().cursor === 1);
   t.strictSame(logins, ['headgate-feed-plant plant s3cret']);
   await feed.stop();
 });
@@ -225,7 +224,7 @@ t.test('stops while the broker is not there', async (t) => {
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const feed = await start({ url: `mqtt://127.0.0.1:${broker.port}` });
-  await until(() => feed.state().failures > 0);
+  await until('a write fails', () => feed.state().failures > 0);
   t.match(feed.state().lastError, /ECONNREFUSED/);
   await feed.stop();
 });
@@ -245,7 +244,7 @@ t.test('closing ends a write that waits for a broker that says nothing', async (
   await ledger.commit([entry({ seqs: [1] })]);
   const sink = new MqttSink('plant', mqttFeedOptions.parse({ url: `mqtt://127.0.0.1:${port}` }), clock);
   const rejected = t.rejects(sink.write(await ledger.read(0, 1)), { message: /lost|closed/i });
-  await until(() => sockets.length === 1);
+  await until('the sink connects', () => sockets.length === 1);
   await sink.close();
   await rejected;
 });

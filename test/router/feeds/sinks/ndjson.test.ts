@@ -20,6 +20,7 @@ import { systemClock as clock } from '../../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { testDir } from '../../../test-dir.ts';
+import { until } from '../../../until.ts';
 import { entry, seqs } from '../../ledger/envelopes.ts';
 import { ANY_MOVE } from '../any-move.ts';
 
@@ -116,7 +117,7 @@ t.test('a stalled stdout does not keep the feed from stopping', async (t) => {
     ANY_MOVE,
   );
   const rejected = t.rejects(stalled, { message: /stopped/ });
-  await clock.sleep(20);
+  await until('the pipe is full', () => child.stdin.writableNeedDrain);
   await sink.close();
   await rejected;
 });
@@ -140,8 +141,7 @@ t.test('killed between the write and the cursor: repeats, and skips nothing', as
   const sink = openNdjsonSink({ file: path }, process.stdout);
   const feed = new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 });
   await feed.start();
-  for (let i = 0; i < 300 && (await ledger.loadFeedPosition('file')).offset < 40; i += 1)
-    await clock.sleep(10);
+  await until('the feed reaches 40', async () => (await ledger.loadFeedPosition('file')).offset === 40);
   await feed.stop();
   t.strictSame(offsetsIn(path), [...seqs(1, 10), ...seqs(1, 20), ...seqs(11, 40)]);
 });

@@ -9,7 +9,6 @@ export interface Posted {
   url: string;
   headers: IncomingHttpHeaders;
   body: string;
-  atMs: number;
 }
 
 /** `null`: no answer at all. */
@@ -29,7 +28,7 @@ export async function receiver(
   const posted: Posted[] = [];
   const listener: RequestListener = async (request, response) => {
     const body = await text(request);
-    posted.push({ url: request.url ?? '', headers: request.headers, body, atMs: performance.now() });
+    posted.push({ url: request.url ?? '', headers: request.headers, body });
     const told = answer(posted.length - 1);
     if (told !== null) response.writeHead(told.status, told.headers).end(told.body);
   };

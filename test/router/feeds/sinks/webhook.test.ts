@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
-import { Feed } from '../../../../router/feeds/feed.ts';
+import { Feed, type FeedOptions } from '../../../../router/feeds/feed.ts';
 import {
   type WebhookFeedOptions,
   WebhookSink,
@@ -15,7 +15,9 @@ import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
+import { ManualClock } from '../../../manual-clock.ts';
 import { testDir } from '../../../test-dir.ts';
+import { until } from '../../../until.ts';
 import { entry, record, seqs } from '../../ledger/envelopes.ts';
 import { type Posted, receiver } from './receiver.ts';
 
@@ -29,18 +31,15 @@ async function fresh(t: Test) {
   t.teardown(() => ledger.close());
   const start = async (
     options: Partial<Record<keyof WebhookFeedOptions, unknown>> & { url: string },
+    rest: Partial<FeedOptions> = {},
   ): Promise<Feed> => {
     const sink = new WebhookSink(webhookFeedOptions.parse({ secret: SECRET, ...options }), clock);
-    const feed = new Feed({ name: 'hook', ledger, sink, clock, entropy, log, batchRecords: 20 });
+    const feed = new Feed({ name: 'hook', ledger, sink, clock, entropy, log, batchRecords: 20, ...rest });
     await feed.start();
     t.teardown(() => feed.stop());
     return feed;
   };
   return { ledger, start, lines };
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !condition(); i += 1) await clock.sleep(10);
 }
 
 function seqsIn({ body }: Posted): number[] {
@@ -52,7 +51,7 @@ t.test('batches arrive in order, once, signed by the scheme of Standard Webhooks
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: seqs(1, 50) })]);
   const feed = await start({ url: `http://127.0.0.1:${port}/hook?of=plant` });
-  await until(() => feed.state().cursor === 50);
+  await until('the feed reaches 50', () => feed.state().cursor === 50);
   t.strictSame(posted.map(seqsIn), [seqs(1, 20), seqs(21, 40), seqs(41, 50)]);
   t.equal(new Set(posted.map(({ headers }) => headers['webhook-id'])).size, 3);
   for (const { url, headers, body } of posted) {
@@ -92,18 +91,18 @@ t.test('what fails comes again as it was, under its id, and the cursor waits for
   const { ledger, start, lines } = await fresh(t);
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   const feed = await start({ url: `http://127.0.0.1:${port}/hook` });
-  await until(() => posted.length === 1);
+  await until('the first request arrives', () => posted.length === 1);
   // Would belong to the batch, if it were cut anew.
   await ledger.commit([entry({ seqs: [4, 5] })]);
-  await until(() => feed.state().failures === 3);
+  await until('the feed has failures', () => feed.state().failures === 3);
   t.match(feed.state(), { phase: 'retrying', cursor: 0, lastError: 'HTTP 404' });
   t.equal((await ledger.loadFeedPosition('hook')).offset, 0);
-  await until(() => feed.state().cursor === 5);
+  await until('the feed reaches 5', () => feed.state().cursor === 5);
   t.strictSame(posted.slice(0, 4).map(seqsIn), Array(4).fill([1, 2, 3]));
   t.equal(new Set(posted.slice(0, 4).map(({ headers }) => headers['webhook-id'])).size, 1);
   t.strictSame(posted.slice(4).flatMap(seqsIn), [4, 5]);
   t.ok(posted.every(({ url }) => url === '/hook'));
-  await until(() => feed.state().phase === 'following');
+  await until('the feed is following', () => feed.state().phase === 'following');
   t.match(feed.state(), { phase: 'following', lastError: null });
   const retries = lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'feed.failed');
   t.equal(retries.length, 3);
@@ -117,27 +116,36 @@ t.test('what fails comes again as it was, under its id, and the cursor waits for
 t.test('Retry-After is honoured, in seconds and as a date', async (t) => {
   const { port, posted } = await receiver(t, (nth) => {
     if (nth === 0) return { status: 429, headers: { 'retry-after': '1' } };
-    const date = new Date(Date.now() + 2000).toUTCString();
+    const date = new Date(clock.wallMs() + 3000).toUTCString();
     return nth === 1 ? { status: 503, headers: { 'retry-after': date } } : { status: 200 };
   });
-  const { ledger, start } = await fresh(t);
+  const { ledger, start, lines } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const feed = await start({ url: `http://127.0.0.1:${port}/` });
-  await until(() => feed.state().cursor === 1);
-  const [first = 0, second = 0, third = 0] = posted.map(({ atMs }) => atMs);
-  t.ok(second - first >= 990, `${second - first} ms`);
-  t.ok(third - second >= 950, `${third - second} ms: the date has whole seconds`);
+  await until('the feed reaches 1', () => feed.state().cursor === 1);
+  t.equal(posted.length, 3);
+  const pauses = lines.map((line) => JSON.parse(line)).flatMap(({ retryMs }) => retryMs ?? []);
+  t.equal(pauses.length, 2);
+  t.equal(pauses[0], 1000);
+  t.ok(pauses[1] > 1000 && pauses[1] <= 3000, `${pauses[1]} ms to a date in whole seconds`);
 });
 
 t.test('410 Gone stops the feed, in a state with a name', async (t) => {
   const { port, posted } = await receiver(t, () => ({ status: 410 }));
   const { ledger, start, lines } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
-  const feed = await start({ url: `http://127.0.0.1:${port}/` });
-  await until(() => feed.state().phase === 'gone');
+  const manual = new ManualClock();
+  const feed = await start({ url: `http://127.0.0.1:${port}/` }, { name: 'first', clock: manual });
+  await until('the feed is gone', () => feed.state().phase === 'gone');
   feed.notify();
-  await clock.sleep(1200);
-  t.equal(posted.length, 1, 'nothing more is sent');
+  manual.advance(60_000);
+  const other = await start({ url: `http://127.0.0.1:${port}/other` });
+  await until('a feed that starts later is refused too', () => other.state().phase === 'gone');
+  t.strictSame(
+    posted.map(({ url }) => url),
+    ['/', '/other'],
+    'the first one sends nothing more',
+  );
   t.match(feed.state(), { phase: 'gone', cursor: 0, failures: 1, lastError: 'HTTP 410' });
   t.ok(lines.some((line) => line.includes('feed.gone')));
   await feed.stop();
@@ -150,7 +158,7 @@ t.test('a body is bounded; a record larger than that goes alone', async (t) => {
   made.envelope.records = seqs(1, 10).map((seq) => record(seq, 'x'.repeat(seq === 5 ? 9000 : 1000)));
   await ledger.commit([made]);
   const feed = await start({ url: `http://127.0.0.1:${port}/`, batch_bytes: '4KiB' });
-  await until(() => feed.state().cursor === 10);
+  await until('the feed reaches 10', () => feed.state().cursor === 10);
   t.strictSame(posted.map(seqsIn), [[1, 2, 3], [4], [5], [6, 7, 8], [9, 10]]);
   t.equal(feed.state().written, 10);
 });
@@ -162,9 +170,9 @@ t.test('an endpoint that does not answer, or answers without an end, is no end',
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const feed = await start({ url: `http://127.0.0.1:${port}/`, timeout: '200ms' });
-  await until(() => feed.state().failures === 1);
+  await until('the feed has failures', () => feed.state().failures === 1);
   t.equal(feed.state().lastError, 'no answer within 0.2 s');
-  await until(() => feed.state().cursor === 1);
+  await until('the feed reaches 1', () => feed.state().cursor === 1);
   t.equal(posted.length, 2);
 });
 
@@ -181,7 +189,7 @@ t.test('an answer that begins and does not end is none', async (t) => {
   const { ledger, start } = await fresh(t);
   await ledger.commit([entry({ seqs: [1] })]);
   const feed = await start({ url: `http://127.0.0.1:${port}/`, timeout: '200ms' });
-  await until(() => feed.state().failures > 1);
+  await until('the feed has failures', () => feed.state().failures > 1);
   t.match(feed.state(), { cursor: 0, lastError: 'no answer within 0.2 s' });
 });
 
@@ -192,7 +200,7 @@ t.test('stopping ends a POST that waits for its answer', async (t) => {
   const url = `http://127.0.0.1:${port}/`;
   const sink = new WebhookSink(webhookFeedOptions.parse({ url, secret: SECRET }), clock);
   const stuck = t.rejects(sink.write(await ledger.read(0, 1)), { message: /stopped/ });
-  await until(() => posted.length === 1);
+  await until('the first request arrives', () => posted.length === 1);
   await sink.close();
   await stuck;
 });
@@ -208,11 +216,11 @@ t.test('TLS, trusting the given authority only', async (t) => {
   await ledger.commit([entry({ seqs: [1] })]);
   const url = `https://127.0.0.1:${port}/`;
   const untrusting = await start({ url });
-  await until(() => untrusting.state().failures > 0);
+  await until('the handshake fails', () => untrusting.state().failures > 0);
   t.match(untrusting.state(), { cursor: 0, lastError: /certificate/ });
   await untrusting.stop();
   const feed = await start({ url, ca: authority.ca });
-  await until(() => feed.state().cursor === 1);
+  await until('the feed reaches 1', () => feed.state().cursor === 1);
   t.equal(posted.length, 1);
 });
 
@@ -229,7 +237,7 @@ t.test('a CloudEvents batch: JSON as it stands, text, bytes', async (t) => {
   made.envelope.records = payloads.map((payload, i) => ({ ...record(i + 1), payload }));
   await ledger.commit([made]);
   const feed = await start({ url: `http://127.0.0.1:${port}/`, format: 'cloudevents' });
-  await until(() => feed.state().cursor === 4);
+  await until('the feed reaches 4', () => feed.state().cursor === 4);
   const [post] = posted;
   t.equal(post?.headers['content-type'], 'application/cloudevents-batch+json');
   t.match(post?.body, '"data":{"n": 12345678901234567890}}', 'no digit is lost');
