@@ -11,7 +11,7 @@ import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { leaseCases } from '../router/ledger/lease-cases.ts';
-import { departureCases } from './departure-cases.ts';
+import { removalCases } from './removal-cases.ts';
 import { engine, optionsOf, SERVERS_VARIABLE } from './jetstream-engine.ts';
 import { natsCluster } from './nats-cluster.ts';
 
@@ -49,7 +49,7 @@ await t.test('of what replicas decide on the same state, one commit is taken (I5
   }
 });
 
-await departureCases(t, { opened, servers: cluster.servers });
+await removalCases(t, { opened, servers: cluster.servers });
 
 await t.test('a replica that is behind meets a snapshot of what it has yet to read', async (t) => {
   const behind = await opened(t, 'behind');

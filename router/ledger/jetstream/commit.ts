@@ -7,6 +7,7 @@ import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { bootClocksOf } from '../rules/boot-clocks.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
+import { NOTHING_REPEATED, type Settled } from '../rules/repeated.ts';
 import { type Absorption, absorb, EMPTY_STREAM, type GivenUp, isContactOnly } from '../rules/rules.ts';
 import type { CommitResult, GatewayContact, LedgerEntry } from '../types.ts';
 import { type ArrivalStore, payloadBytes } from './arrivals.ts';
@@ -16,7 +17,7 @@ import type { Commit, CommitEntry } from './log/commit-format.ts';
 import type { Head } from './log/log.ts';
 import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
-import type { RepeatedRecords, Settled } from './repeated.ts';
+import type { RepeatedVersions } from './repeated.ts';
 
 export interface Plan {
   commit: Commit;
@@ -37,13 +38,6 @@ export interface Absorbed extends Settled {
 /** What earlier plans of the same commit stored, by entry: the same again need not be. */
 export type Stored = Map<LedgerEntry, { fresh: IntervalSet; parts: Parts }>;
 
-const NOT_REPEATED: Settled = {
-  duplicates: [],
-  causes: {},
-  inConflict: [],
-  aside: [],
-  winners: [],
-};
 const NONE: GivenUp = {
   quota: IntervalSet.empty(),
   age: IntervalSet.empty(),
@@ -53,14 +47,14 @@ const NONE: GivenUp = {
 export class Planner {
   readonly #states: States;
   readonly #arrivals: ArrivalStore;
-  readonly #repeated: RepeatedRecords;
+  readonly #repeated: RepeatedVersions;
   readonly #conflicts: ConflictStore;
   readonly #names: Names;
 
   constructor(parts: {
     states: States;
     arrivals: ArrivalStore;
-    repeated: RepeatedRecords;
+    repeated: RepeatedVersions;
     conflicts: ConflictStore;
     names: Names;
   }) {
@@ -90,7 +84,7 @@ export class Planner {
     });
     const settled = await this.#repeated.settle(absorptions, items);
     const absorbed = absorptions.map((one, i): Absorbed => {
-      const own = settled[i] ?? NOT_REPEATED;
+      const own = settled[i] ?? NOTHING_REPEATED;
       return { ...one, ...own, result: committed(one.absorption, own) };
     });
     const changes = (await Promise.all(absorbed.map((one) => this.#store(one, stored)))).flat();
@@ -145,11 +139,11 @@ export class Planner {
       duplicates: duplicates.length,
       aside: kept,
       replaces: false,
-      departure: null,
+      removal: null,
     };
     if (winners.length === 0) return [first];
     const second = { fresh: idsOf(winners), parts: winnerParts, payloadBytes: payloadBytes(winners) };
-    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [], departure: null };
+    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [], removal: null };
     return [first, { ...key, ...second, ...nothing, replaces: true }];
   }
 

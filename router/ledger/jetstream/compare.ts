@@ -8,7 +8,7 @@ import type { SeqRange } from '../../../shared/record.ts';
 import type { LedgerVerification } from '../types.ts';
 import { Verification } from '../verify.ts';
 import type { ArrivalStore } from './arrivals.ts';
-import type { Commit, CommitEntry, Departure } from './log/commit-format.ts';
+import type { Commit, CommitEntry, Removal } from './log/commit-format.ts';
 import type { CommitLog } from './log/log.ts';
 import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
@@ -22,8 +22,8 @@ class Runs {
   readonly #again: SeqRange[] = [];
 
   /** `ids`: those whose record the arrival of `entry` holds. */
-  take({ fresh, replaces, aside, departure }: CommitEntry, ids: readonly number[]): void {
-    if (departure) this.#remove(departure.gone.union(departure.moved));
+  take({ fresh, replaces, aside, removal }: CommitEntry, ids: readonly number[]): void {
+    if (removal) this.#remove(removal.gone.union(removal.moved));
     for (const { seq, stood } of aside) if (stood) this.#held.remove(seq);
     if (replaces) this.#remove(fresh);
     for (const seq of ids) if (this.#held.add(seq) === 0) this.#again.push({ first: seq, last: seq });
@@ -33,7 +33,7 @@ class Runs {
    * These were there at the moment that is compared, and left or were moved since: they may have been gone
    * when they were looked for.
    */
-  tookLater({ gone, moved }: Departure): void {
+  tookLater({ gone, moved }: Removal): void {
     for (const { first, last } of gone.union(moved).ranges()) this.#held.add(first, last);
   }
 
@@ -76,7 +76,7 @@ export async function compareAll(parts: {
   await parts.catchUp();
   for (let found = await log.at(end + 1); found !== null; found = await log.at(found.seq + 1)) {
     for (const entry of found.commit.entries) {
-      if (entry.departure) streams.get(names.stream(entry))?.runs.tookLater(entry.departure);
+      if (entry.removal) streams.get(names.stream(entry))?.runs.tookLater(entry.removal);
     }
   }
   const verification = new Verification();

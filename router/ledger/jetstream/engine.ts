@@ -47,7 +47,7 @@ import { type StateLimits, States } from './log/states.ts';
 import { JetStreamMaintenance } from './maintenance.ts';
 import { Names } from './names.ts';
 import { OffsetReader } from './reader.ts';
-import { RepeatedRecords } from './repeated.ts';
+import { RepeatedVersions } from './repeated.ts';
 import { Retention } from './retention.ts';
 import { RepeatStore } from './whereabouts.ts';
 
@@ -154,10 +154,10 @@ class JetStreamLedger implements Ledger {
     const letters = { stream: bounded('deadLetters'), ageMsMax: limits.deadLetters.ageMsMax };
     this.#deadLetters = new DeadLetterStore({ connection, blobs, names, ...letters });
     this.#repeats = new RepeatStore(connection, names, bounded('repeats'));
-    const repeated = new RepeatedRecords(held, this.#conflicts, conflictPolicyOf);
+    const repeated = new RepeatedVersions(held, this.#conflicts, conflictPolicyOf);
     this.#planner = new Planner({ states, arrivals, repeated, conflicts: this.#conflicts, names });
     this.#reader = new OffsetReader({ log: this.#commits, states, arrivals, held, names, catchUp });
-    const departing = {
+    const removalParts = {
       log: this.#commits,
       states,
       arrivals,
@@ -172,8 +172,8 @@ class JetStreamLedger implements Ledger {
       held,
       repeats: this.#repeats,
       states,
-      retention: new Retention(departing),
-      eraser: new DeviceEraser(departing, names),
+      retention: new Retention(removalParts),
+      eraser: new DeviceEraser(removalParts, names),
       erasures: new ErasureStore(connection, names),
       clock,
       catchUp: () => this.#catchUp(),

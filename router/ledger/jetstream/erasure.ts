@@ -1,6 +1,6 @@
 /**
  * Erasing a device: the log leads to every arrival that there is, and each that holds a record of the device
- * is stored anew without it (departure.ts). What a commit stored and then lost to another one is in no log,
+ * is stored anew without it (removal.ts). What a commit stored and then lost to another one is in no log,
  * and is not found.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
@@ -10,7 +10,7 @@ import type { Parts } from './log/blobs.ts';
 import type { Commit, CommitEntry } from './log/commit-format.ts';
 import type { StreamItem } from './log/stream-fold.ts';
 import type { Names } from './names.ts';
-import { type DepartureParts, type DeparturePlan, depart, departing, idsOf } from './removal.ts';
+import { type RemovalParts, type RemovalPlan, removeRecords, removalEntry, idsOf } from './removal.ts';
 
 /** Arrivals read at once. */
 const READ_WIDTH = 64;
@@ -21,7 +21,7 @@ export interface Erased {
   versions: number;
 }
 
-type ErasePlan = DeparturePlan & Erased;
+type ErasePlan = RemovalPlan & Erased;
 
 interface Holding {
   entry: CommitEntry;
@@ -29,10 +29,10 @@ interface Holding {
 }
 
 export class DeviceEraser {
-  readonly #parts: DepartureParts;
+  readonly #parts: RemovalParts;
   readonly #names: Names;
 
-  constructor(parts: DepartureParts, names: Names) {
+  constructor(parts: RemovalParts, names: Names) {
     this.#parts = parts;
     this.#names = names;
   }
@@ -44,12 +44,12 @@ export class DeviceEraser {
     const end = log.head.seq;
     for (let next = await log.at(1); next !== null && next.seq <= end; next = await log.at(next.seq + 1)) {
       const holding = await this.#holding(next.commit, device, gateway);
-      if (holding.length > 0) yield depart(this.#parts, () => this.#plan(holding, device));
+      if (holding.length > 0) yield removeRecords(this.#parts, () => this.#plan(holding, device));
     }
     const { states } = this.#parts;
     const items = await states.streams.all(this.#names.streams(gateway ?? undefined), states.head);
     for (const { item } of items) {
-      if (item.aside.length > 0) yield depart(this.#parts, () => this.#planAside(item, device));
+      if (item.aside.length > 0) yield removeRecords(this.#parts, () => this.#planAside(item, device));
     }
   }
 
@@ -98,7 +98,7 @@ export class DeviceEraser {
     const item = await this.#parts.states.stream(entry);
     const quarantined = item ? gone.size - gone.difference(item.state.withdrawn.quarantine).size : 0;
     const left = { why: 'erasure', ids: gone, gone, aside: [], moved } as const;
-    return { entry: departing(entry, left, parts), records: gone.size - quarantined };
+    return { entry: removalEntry(entry, left, parts), records: gone.size - quarantined };
   }
 
   /** The versions of the device that are kept aside. */
@@ -119,6 +119,6 @@ export class DeviceEraser {
     // What stood before a quarantine is not to stand again because the quarantine ends with this.
     const gone = item ? ids.difference(ids.difference(item.state.withdrawn.quarantine)) : empty;
     const left = { why: 'erasure', ids, gone, aside, moved: empty } as const;
-    return { ...none, entries: [departing(key, left)], aside };
+    return { ...none, entries: [removalEntry(key, left)], aside };
   }
 }

@@ -20,14 +20,14 @@ import type { Place } from './log/page-fold.ts';
 import type { States } from './log/states.ts';
 
 /** One commit's worth, as planned on a head of the log. */
-export interface DeparturePlan {
+export interface RemovalPlan {
   entries: readonly CommitEntry[];
   /** To be deleted once it is committed: arrivals, and versions kept aside. */
   arrivals: readonly Parts[];
   aside: readonly number[];
 }
 
-export interface DepartureParts {
+export interface RemovalParts {
   log: CommitLog;
   states: States;
   arrivals: ArrivalStore;
@@ -45,8 +45,8 @@ export interface Standing {
 }
 
 /** Plans and commits until the plan is the one that the log took, then deletes. Resolves to that plan. */
-export async function depart<Plan extends DeparturePlan>(
-  parts: DepartureParts,
+export async function removeRecords<Plan extends RemovalPlan>(
+  parts: RemovalParts,
   makePlan: () => Promise<Plan>,
 ): Promise<Plan> {
   const plan = await parts.inTurn(() => committed(parts, makePlan));
@@ -55,8 +55,8 @@ export async function depart<Plan extends DeparturePlan>(
   return plan;
 }
 
-async function committed<Plan extends DeparturePlan>(
-  { log, states, catchUp }: DepartureParts,
+async function committed<Plan extends RemovalPlan>(
+  { log, states, catchUp }: RemovalParts,
   makePlan: () => Promise<Plan>,
 ): Promise<Plan> {
   for (;;) {
@@ -85,9 +85,9 @@ function commitOf(head: Head, entries: readonly CommitEntry[]): Commit {
 }
 
 /** An entry that brings nothing. */
-export function departing(
+export function removalEntry(
   { gateway, epoch, stream }: StreamKey,
-  departure: NonNullable<CommitEntry['departure']>,
+  removal: NonNullable<CommitEntry['removal']>,
   parts: Parts = [],
 ): CommitEntry {
   const none = IntervalSet.empty();
@@ -103,7 +103,7 @@ export function departing(
     duplicates: 0,
     aside: [],
     replaces: false,
-    departure,
+    removal,
   };
 }
 

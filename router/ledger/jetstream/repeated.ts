@@ -1,25 +1,14 @@
 /**
- * Records whose ids came before: judged by the rules, and what the stream's policy makes of conflicts.
- * Changes nothing by itself.
+ * Records whose ids came before: their versions are read for the rule (rules/repeated.ts), which settles
+ * them. Nothing is changed here.
  */
-import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
-import { causeOf, countCause } from '../rules/repeat-cause.ts';
-import { type Absorption, EMPTY_STREAM, judge } from '../rules/rules.ts';
-import type { CommitResult, HeldVersion, LedgerEntry, RecordVersion } from '../types.ts';
+import { RepeatedRecords, type Settled } from '../rules/repeated.ts';
+import { type Absorption, EMPTY_STREAM } from '../rules/rules.ts';
+import type { LedgerEntry, RecordVersion } from '../types.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
 import type { StreamItem } from './log/stream-fold.ts';
-
-export interface Settled {
-  duplicates: TelemetryRecord[];
-  causes: CommitResult['causes'];
-  inConflict: TelemetryRecord[];
-  /** Versions to keep aside. */
-  aside: { seq: number; version: RecordVersion; stood: boolean }[];
-  /** They stand in place of what was held. */
-  winners: TelemetryRecord[];
-}
 
 export interface Absorbing {
   entry: LedgerEntry;
@@ -28,18 +17,7 @@ export interface Absorbing {
   absorption: Absorption;
 }
 
-/** What is known of one id, as the entries before have left it. */
-interface Known {
-  held: HeldVersion | null;
-  quarantined: boolean;
-  /** A version of it was of a device that was erased. */
-  erased: boolean;
-  aside: RecordVersion[];
-}
-
-const UNKNOWN: Known = { held: null, quarantined: false, erased: false, aside: [] };
-
-export class RepeatedRecords {
+export class RepeatedVersions {
   readonly #held: HeldVersions;
   readonly #conflicts: ConflictStore;
   readonly #policyOf: ConflictPolicyOf;
@@ -58,76 +36,26 @@ export class RepeatedRecords {
     absorbing: readonly Absorbing[],
     items: ReadonlyMap<string, StreamItem | null>,
   ): Promise<Settled[]> {
-    const known = await this.#known(absorbing, items);
-    return absorbing.map(({ entry, subject, absorption }) => {
-      const settled: Settled = {
-        duplicates: [],
-        causes: {},
-        inConflict: [],
-        aside: [],
-        winners: [],
-      };
-      for (const record of absorption.fresh) {
-        const one = known.get(idText(subject, record.seq));
-        if (one) one.held = versionOf(entry, record);
-      }
-      for (const record of absorption.repeated) {
-        this.#settleOne(entry, record, known.get(idText(subject, record.seq)) ?? UNKNOWN, settled);
-      }
-      return settled;
-    });
+    const records = new RepeatedRecords<string>(this.#policyOf);
+    await this.#load(records, absorbing, items);
+    return absorbing.map(({ entry, subject, absorption }) => records.settle(subject, entry, absorption));
   }
 
-  #settleOne(entry: LedgerEntry, record: TelemetryRecord, known: Known, settled: Settled): void {
-    const { held, quarantined, erased, aside } = known;
-    const versions = held || quarantined ? [...(held ? [held] : []), ...aside] : [];
-    // A version that was erased must not come back as one that is kept aside.
-    if (erased || judge(record, versions) === 'duplicate') {
-      settled.duplicates.push(record);
-      countCause(settled.causes, causeOf(entry, held));
-      return;
-    }
-    settled.inConflict.push(record);
-    const { seq } = record;
-    const other = versionOf(entry, record);
-    const keep = (version: RecordVersion, stood: boolean): void => {
-      settled.aside.push({ seq, version, stood });
-      aside.push(version);
-    };
-    const policy = this.#policyOf(entry.envelope.stream);
-    if (held && policy === 'last-write-wins') {
-      keep(held, false);
-      settled.winners.push(record);
-      known.held = other;
-      return;
-    }
-    if (held && policy === 'quarantine') {
-      keep(held, true);
-      known.held = null;
-      known.quarantined = true;
-    }
-    keep(other, false);
-  }
-
-  /** By id, of all that are repeated. */
-  async #known(
+  async #load(
+    records: RepeatedRecords<string>,
     absorbing: readonly Absorbing[],
     items: ReadonlyMap<string, StreamItem | null>,
-  ): Promise<Map<string, Known>> {
+  ): Promise<void> {
     const ids = absorbing.flatMap(({ entry, subject, absorption }) =>
       absorption.repeated.map(({ seq }) => ({ key: entry.envelope, subject, seq })),
     );
-    if (ids.length === 0) return new Map();
-    const [versions, aside] = await Promise.all([this.#held.of(ids), this.#asideOf(ids, items)]);
-    return new Map(
-      ids.map(({ subject, seq }, i) => {
-        const id = idText(subject, seq);
-        const { quarantine, erasure } = (items.get(subject)?.state ?? EMPTY_STREAM).withdrawn;
-        const quarantined = quarantine.has(seq);
-        const held = quarantined ? null : (versions[i] ?? null);
-        return [id, { held, quarantined, erased: erasure.has(seq), aside: aside.get(id) ?? [] }];
-      }),
-    );
+    if (ids.length === 0) return;
+    const [held, aside] = await Promise.all([this.#held.of(ids), this.#asideOf(ids, items)]);
+    for (const [i, { subject, seq }] of ids.entries()) {
+      const state = items.get(subject)?.state ?? EMPTY_STREAM;
+      const known = { held: held[i] ?? null, aside: aside.get(idText(subject, seq)) ?? [] };
+      records.know(subject, state, seq, known);
+    }
   }
 
   /** The versions kept aside under each id, where there are any. */
@@ -154,12 +82,4 @@ export class RepeatedRecords {
 
 function idText(subject: string, seq: number): string {
   return `${subject} ${seq}`;
-}
-
-function versionOf(
-  { source, receivedWallMs, sentAs = null }: LedgerEntry,
-  record: TelemetryRecord,
-): HeldVersion {
-  const { device, topic, payload, monoMs } = record;
-  return { device, topic, payload, monoMs, source, receivedWallMs, sentAs };
 }

@@ -5,7 +5,7 @@ import { expired, type RetentionRules } from '../rules/retention.ts';
 import type { Parts } from './log/blobs.ts';
 import type { CommitEntry } from './log/commit-format.ts';
 import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './log/volumes.ts';
-import { type DepartureParts, type DeparturePlan, depart, departing, standingOf } from './removal.ts';
+import { type RemovalParts, type RemovalPlan, removeRecords, removalEntry, standingOf } from './removal.ts';
 
 /** Records after which a step takes no further commit. */
 const RECORDS_PER_STEP = 2000;
@@ -18,15 +18,15 @@ interface Expiring {
   offset: number;
 }
 
-interface RetentionPlan extends DeparturePlan {
+interface RetentionPlan extends RemovalPlan {
   records: number;
 }
 
 export class Retention {
-  readonly #parts: DepartureParts;
+  readonly #parts: RemovalParts;
   readonly #volumes: LoggedVolumes;
 
-  constructor(parts: DepartureParts) {
+  constructor(parts: RemovalParts) {
     this.#parts = parts;
     this.#volumes = new LoggedVolumes(parts.log);
   }
@@ -40,7 +40,7 @@ export class Retention {
     const volume = volumes.find((one) => one.stream === oldest?.stream && one.hour === oldest.hour);
     if (!volume) return { records: 0, more: false };
     const { found, to } = await this.#next(volume);
-    const { records } = await depart(this.#parts, () => this.#plan(found));
+    const { records } = await removeRecords(this.#parts, () => this.#plan(found));
     // Only now: should it fail, the same is looked at again.
     this.#volumes.left(volume, to);
     return { records, more: true };
@@ -94,7 +94,7 @@ export class Retention {
         aside: messages,
         moved: IntervalSet.empty(),
       } as const;
-      entries.push(departing(entry, left));
+      entries.push(removalEntry(entry, left));
     }
     return { entries, arrivals, aside, records };
   }

@@ -1,21 +1,21 @@
 /**
  * The body of one commit's transaction: a fixed number of statements, however many envelopes and records.
  *
- * 1. lock the streams' rows, in key order; 2. decide by the rules what is new; 3. read the held versions of
- *   what is not,
- * and judge them (repeated.ts); 4. write records, streams, versions aside and contacts; 5. give the offsets,
- * last (see records.ts).
+ * 1. Lock the streams' rows, in key order.
+ * 2. Decide by the rules which records are new.
+ * 3. Read the held versions of the others, and settle them (repeated.ts).
+ * 4. Write records, streams, versions aside and contacts.
+ * 5. Give the offsets, last (records.ts).
  */
-
 import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../rules/boot-clocks.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
-import { committed, nothingCommitted } from '../rules/outcome.ts';
+import { nothingCommitted } from '../rules/outcome.ts';
 import { absorb, isContactOnly } from '../rules/rules.ts';
 import type { CommitResult, LedgerEntry } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
-import { type Absorbed, judgeRepeated, NOT_REPEATED } from './repeated.ts';
+import { type Absorbed, settleRepeated, unsettled } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
 import { insertRepetitions } from './whereabouts.ts';
 
@@ -41,13 +41,13 @@ export async function commitEntries(
       ? new Map<string, LockedStream>()
       : await lockStreams(client, new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])));
   const absorbed = telling.map((entry) => absorbEntry(entry, streams));
-  const { aside, withdrawn, repetitions } = await judgeRepeated(client, absorbed, conflictPolicyOf);
+  const { aside, displaced, repetitions } = await settleRepeated(client, absorbed, conflictPolicyOf);
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
   await insertRepetitions(client, repetitions);
   await saveContacts(client, entries);
   await saveBootClocks(client, bootClocksOf(entries));
-  await removeRecords(client, withdrawn);
+  await removeRecords(client, displaced);
   const fresh = absorbed.flatMap(({ entry, stream, stored }): Fresh[] =>
     stored
       .filter((records) => records.length > 0)
@@ -76,9 +76,7 @@ function absorbEntry(entry: LedgerEntry, streams: ReadonlyMap<string, LockedStre
   if (!stream) throw new Error('a stream of the commit was not locked');
   const absorption = absorb(stream.state, entry.envelope);
   stream.state = absorption.state;
-  const result = committed(absorption, NOT_REPEATED);
-  // Copies: a later entry of the same commit may take a record's place.
-  return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
+  return unsettled(stream, entry, absorption);
 }
 
 /** In key order, so that commits that meet wait for each other and do not lock each other out. */

@@ -36,7 +36,7 @@ import { runsQuery, Verification } from '../verify.ts';
 import { type Committed, commitEntries } from './commit.ts';
 import { Database, isFinal, type PostgresOptions } from './connection.ts';
 import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
-import { Bound, type EvidenceLimits, newestConflicts } from './evidence.ts';
+import { EvidenceBound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import {
   claimFeedPosition,
   loadFeedPosition,
@@ -87,8 +87,8 @@ class PostgresLedger implements Ledger {
   readonly #schema: string;
   readonly #clock: Clock;
   readonly #log: SparseLog;
-  readonly #conflicts: Bound;
-  readonly #deadLetters: Bound;
+  readonly #conflicts: EvidenceBound;
+  readonly #deadLetters: EvidenceBound;
   readonly #conflictPolicyOf: ConflictPolicyOf;
   #repetitions = 0;
   /** Days that have their partitions: those of this process's life. */
@@ -101,8 +101,8 @@ class PostgresLedger implements Ledger {
     this.#schema = schema;
     this.#clock = clock;
     this.#log = log;
-    this.#conflicts = new Bound('conflict', limits.conflicts ?? CONFLICTS, log);
-    this.#deadLetters = new Bound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
+    this.#conflicts = new EvidenceBound('conflict', limits.conflicts ?? CONFLICTS, log);
+    this.#deadLetters = new EvidenceBound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
     this.maintenance = new PostgresMaintenance({ db, schema, clock, deadLetters: this.#deadLetters });
   }
 

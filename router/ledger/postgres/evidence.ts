@@ -4,8 +4,9 @@
  * additions, not after each: a table may pass its bound by that much per replica.
  */
 import type { SparseLog } from '../../../shared/sparse-log.ts';
+import type { AsideVersion } from '../rules/repeated.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
-import type { LedgerConflict, RecordContent, RecordVersion } from '../types.ts';
+import type { LedgerConflict, RecordContent } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 
@@ -17,17 +18,13 @@ export interface EvidenceLimits {
 }
 
 /** A version to keep aside. */
-export interface Aside extends StoredId {
-  version: RecordVersion;
-  /** It stood in the ledger until its id came into quarantine. */
-  standing: boolean;
-}
+export type Aside = StoredId & AsideVersion;
 
 const CHECK_EVERY_ROWS = 256;
 const CHECK_EVERY_BYTES = 4 * 1024 * 1024;
 
 /** Keeps one table within its limits. */
-export class Bound {
+export class EvidenceBound {
   readonly #table: 'conflict' | 'dead_letter';
   readonly #limits: EvidenceLimits;
   readonly #log: SparseLog;
@@ -105,7 +102,7 @@ export async function insertAside(client: Queryable, aside: readonly Aside[]): P
       aside.map(({ version }) => version.device),
       aside.map(({ version }) => version.topic),
       aside.map(({ version }) => version.payload),
-      aside.map(({ standing }) => standing),
+      aside.map(({ stood }) => stood),
     ],
   );
 }

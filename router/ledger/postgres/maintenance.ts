@@ -14,7 +14,7 @@ import type { RecordId, Whereabouts } from '../whereabouts.ts';
 import type { Database } from './connection.ts';
 import { deadLetterHeads, loadDeadLetter, removeDeadLetters } from './dead-letters.ts';
 import { beginErasure, eraseWindow, finishErasure, newestErasures } from './erasure.ts';
-import type { Bound } from './evidence.ts';
+import type { EvidenceBound } from './evidence.ts';
 import { Retention } from './retention.ts';
 import { listStreams } from './streams.ts';
 import { whereabouts } from './whereabouts.ts';
@@ -23,13 +23,13 @@ export interface PostgresMaintenanceParts {
   db: Database;
   schema: string;
   clock: Clock;
-  deadLetters: Bound;
+  deadLetters: EvidenceBound;
 }
 
 export class PostgresMaintenance implements LedgerMaintenance {
   readonly #db: Database;
   readonly #clock: Clock;
-  readonly #deadLetters: Bound;
+  readonly #deadLetters: EvidenceBound;
   readonly #retention: Retention;
 
   constructor({ db, schema, clock, deadLetters }: PostgresMaintenanceParts) {

@@ -1,14 +1,14 @@
 /**
- * Records whose ids are held already, in one commit: judged by the rules, and what the stream's policy makes
- * of conflicts. What is held may be in the table, or be a record that an earlier entry of the same commit is
- * about to store.
+ * Records whose ids are held already, in one commit: their versions are loaded, settled by the rule
+ * (rules/repeated.ts), and told to the tables. A held version is in the table, or is a record that an earlier
+ * entry of the same commit is about to store.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { ConflictPolicy, ConflictPolicyOf } from '../rules/conflict-policy.ts';
-import { committed, type Judged } from '../rules/outcome.ts';
-import { causeOf, countCause } from '../rules/repeat-cause.ts';
-import { type Absorption, counted, judge, withdraw } from '../rules/rules.ts';
-import type { CommitResult, HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../types.ts';
+import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
+import { committed } from '../rules/outcome.ts';
+import { NOTHING_REPEATED, RepeatedRecords, stateAfter } from '../rules/repeated.ts';
+import type { Absorption } from '../rules/rules.ts';
+import type { CommitResult, LedgerEntry } from '../types.ts';
 import { repetitionsOf } from '../whereabouts.ts';
 import type { Queryable } from './connection.ts';
 import { type Aside, asideVersions } from './evidence.ts';
@@ -27,129 +27,84 @@ export interface Absorbed {
   stored: [fresh: TelemetryRecord[], winners: TelemetryRecord[]];
 }
 
-export interface Settled {
+/** What the tables learn of the repeated records of a commit. */
+export interface Repeats {
   /** Versions to keep aside. */
   aside: Aside[];
   /** Records in the table that stand no longer. */
-  withdrawn: StoredId[];
+  displaced: StoredId[];
   repetitions: StoredRepetition[];
 }
 
-export const NOT_REPEATED: Judged = { duplicates: [], inConflict: [], causes: {} };
-
-/** A version that stands; `list` is where it waits to be stored, null when it is in the table. */
-interface Standing {
-  version: HeldVersion;
-  list: TelemetryRecord[] | null;
+/** An entry before its repeated records are settled. */
+export function unsettled(stream: LockedStream, entry: LedgerEntry, absorption: Absorption): Absorbed {
+  const result = committed(absorption, NOTHING_REPEATED);
+  // Copies: a later entry of the same commit may take a record's place.
+  return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
 }
 
-/** Puts what was judged into the results and the streams' states. */
-export async function judgeRepeated(
+/** Puts what was settled into the results and the streams' states. */
+export async function settleRepeated(
   client: Queryable,
   absorbed: readonly Absorbed[],
-  conflictPolicyOf: ConflictPolicyOf,
-): Promise<Settled> {
-  const repeated = absorbed.flatMap(({ stream, absorption }): (StoredId & { disputed: boolean })[] =>
+  policyOf: ConflictPolicyOf,
+): Promise<Repeats> {
+  const repeats: Repeats = { aside: [], displaced: [], repetitions: [] };
+  const records = await loadRepeated(client, absorbed, policyOf);
+  if (records === null) return repeats;
+  for (const one of absorbed) {
+    const { entry, stream, absorption, stored } = one;
+    const settled = records.settle(stream.id, entry, absorption);
+    stream.state = stateAfter(stream.state, settled);
+    one.result = committed(absorption, settled);
+    const place = { gateway: stream.key.gateway, streamId: stream.id };
+    for (const { seq, version, stood } of settled.aside)
+      repeats.aside.push({ ...place, seq, version, stood });
+    for (const seq of settled.displaced) {
+      if (!leaveOut(absorbed, stream, seq)) repeats.displaced.push({ ...place, seq });
+    }
+    stored[1].push(...settled.winners);
+    for (const run of repetitionsOf(entry, one.result)) repeats.repetitions.push({ ...place, ...run });
+  }
+  return repeats;
+}
+
+/** Null when no id is repeated. */
+async function loadRepeated(
+  client: Queryable,
+  absorbed: readonly Absorbed[],
+  policyOf: ConflictPolicyOf,
+): Promise<RepeatedRecords<number> | null> {
+  const ids = absorbed.flatMap(({ stream, absorption }): (StoredId & Pick<Absorbed, 'stream'>)[] =>
     absorption.repeated.map(({ seq }) => ({
       gateway: stream.key.gateway,
       streamId: stream.id,
       seq,
-      disputed: stream.state.conflicts > 0,
+      stream,
     })),
   );
-  if (repeated.length === 0) return { aside: [], withdrawn: [], repetitions: [] };
-  const held = await heldVersions(client, repeated);
-  const disputedBefore = repeated.filter(({ disputed }) => disputed);
-  const judging = new Judging(held, await asideVersions(client, disputedBefore));
-  for (const one of absorbed) judging.judge(one, conflictPolicyOf(one.entry.envelope.stream));
-  return judging.settled;
-}
-
-class Judging {
-  readonly settled: Settled = { aside: [], withdrawn: [], repetitions: [] };
-  readonly #held: Map<string, Standing>;
-  readonly #aside: Map<string, RecordContent[]>;
-
-  constructor(held: ReadonlyMap<string, HeldVersion>, aside: Map<string, RecordContent[]>) {
-    this.#held = new Map(Array.from(held, ([id, version]) => [id, { version, list: null }]));
-    this.#aside = aside;
-  }
-
-  judge(one: Absorbed, policy: ConflictPolicy): void {
-    const { entry, stream, absorption, stored } = one;
-    for (const record of absorption.fresh) {
-      const version = versionOf(entry, record);
-      this.#held.set(idText(stream.id, record.seq), { version, list: stored[0] });
-    }
-    const duplicates: TelemetryRecord[] = [];
-    const inConflict: TelemetryRecord[] = [];
-    const causes: CommitResult['causes'] = {};
-    for (const record of absorption.repeated) {
-      const id = idText(stream.id, record.seq);
-      const first = this.#held.get(id);
-      const isQuarantined = stream.state.withdrawn.quarantine.has(record.seq);
-      const aside = this.#aside.get(id) ?? [];
-      const known = first || isQuarantined ? [...(first ? [first.version] : []), ...aside] : [];
-      // A version that was erased must not come back as one that is kept aside.
-      const isErased = stream.state.withdrawn.erasure.has(record.seq);
-      if (isErased || judge(record, known) === 'duplicate') {
-        duplicates.push(record);
-        countCause(causes, causeOf(entry, first?.version));
-        continue;
-      }
-      inConflict.push(record);
-      this.#keepBoth(one, record, first, policy);
-    }
-    one.result = committed(absorption, { duplicates, inConflict, causes });
-    const place = { gateway: stream.key.gateway, streamId: stream.id };
-    for (const run of repetitionsOf(entry, one.result)) this.settled.repetitions.push({ ...place, ...run });
-    stream.state = counted(stream.state, duplicates.length, inConflict.length);
-  }
-
-  /** Both versions are somewhere for good before one of them stands, or none (I6). */
-  #keepBoth(
-    { entry, stream, stored }: Absorbed,
-    record: TelemetryRecord,
-    first: Standing | undefined,
-    policy: ConflictPolicy,
-  ): void {
-    const id = { gateway: stream.key.gateway, streamId: stream.id, seq: record.seq };
-    const other = versionOf(entry, record);
-    if (first && policy === 'last-write-wins') {
-      this.#putAside(id, first.version, false);
-      this.#takeOut(id, first);
-      stored[1].push(record);
-      this.#held.set(idText(id.streamId, id.seq), { version: other, list: stored[1] });
-      return;
-    }
-    if (first && policy === 'quarantine') {
-      this.#putAside(id, first.version, true);
-      this.#takeOut(id, first);
-      this.#held.delete(idText(id.streamId, id.seq));
-      stream.state = withdraw(stream.state, [{ first: record.seq, last: record.seq }], 'quarantine');
-    }
-    this.#putAside(id, other, false);
-  }
-
-  #putAside({ gateway, streamId, seq }: StoredId, version: RecordVersion, standing: boolean): void {
+  if (ids.length === 0) return null;
+  const held = await heldVersions(client, ids);
+  const disputed = ids.filter(({ stream }) => stream.state.conflicts > 0);
+  const aside = await asideVersions(client, disputed);
+  const records = new RepeatedRecords<number>(policyOf);
+  for (const { stream, streamId, seq } of ids) {
     const id = idText(streamId, seq);
-    this.#aside.set(id, [...(this.#aside.get(id) ?? []), version]);
-    this.settled.aside.push({ gateway, streamId, seq, version, standing });
+    const known = { held: held.get(id) ?? null, aside: aside.get(id) ?? [] };
+    records.know(streamId, stream.state, seq, known);
   }
-
-  #takeOut(id: StoredId, { list }: Standing): void {
-    if (list === null) this.settled.withdrawn.push(id);
-    else {
-      const at = list.findIndex(({ seq }) => seq === id.seq);
-      list.splice(at, 1);
-    }
-  }
+  return records;
 }
 
-function versionOf(
-  { source, receivedWallMs, sentAs = null }: LedgerEntry,
-  record: TelemetryRecord,
-): HeldVersion {
-  const { device, topic, payload, monoMs } = record;
-  return { device, topic, payload, monoMs, source, receivedWallMs, sentAs };
+/** Leaves out a record that waits to be stored with the same commit; false when there is none. */
+function leaveOut(absorbed: readonly Absorbed[], stream: LockedStream, seq: number): boolean {
+  for (const { stored } of absorbed.filter((one) => one.stream === stream)) {
+    for (const records of stored) {
+      const at = records.findIndex((record) => record.seq === seq);
+      if (at < 0) continue;
+      records.splice(at, 1);
+      return true;
+    }
+  }
+  return false;
 }

@@ -4,11 +4,11 @@ import type { SeqRange } from '../../../shared/record.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
 import type { LedgerConflict, RecordVersion } from '../types.ts';
-import { Bound, type EvidenceLimits } from './evidence.ts';
+import { EvidenceBound, type EvidenceLimits } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 
 export class ConflictTable {
-  readonly #bound: Bound;
+  readonly #bound: EvidenceBound;
   readonly #insert: Statement<
     [RecordVersion & { id: number; streamId: number; seq: number; standing: 0 | 1 }]
   >;
@@ -19,7 +19,7 @@ export class ConflictTable {
   readonly #removeDevice: Statement<[number, number, number, string], { seq: number; bytes: number }>;
 
   constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
-    this.#bound = new Bound(db, { name: 'conflict', blob: 'payload' }, limits, log);
+    this.#bound = new EvidenceBound(db, { name: 'conflict', blob: 'payload' }, limits, log);
     this.#insert = db.prepare(
       `INSERT INTO conflict (id, stream_id, seq, standing, source, received_wall_ms, mono_ms, device, topic, payload)
        VALUES (:id, :streamId, :seq, :standing, :source, :receivedWallMs, :monoMs, :device, :topic, :payload)`,

@@ -6,7 +6,7 @@ import type { SparseLog } from '../../../shared/sparse-log.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
 import type { DeadLetter } from '../types.ts';
-import { Bound, type EvidenceLimits } from './evidence.ts';
+import { EvidenceBound, type EvidenceLimits } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 
 type Inserted = ReturnType<typeof columnsOf> & { id: number };
@@ -22,7 +22,7 @@ const FILTER = `(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) AND 
   AND (:reason IS NULL OR reason = :reason) AND (:beforeWallMs IS NULL OR received_wall_ms < :beforeWallMs)`;
 
 export class DeadLetterTable {
-  readonly #bound: Bound;
+  readonly #bound: EvidenceBound;
   readonly #insert: Statement<[Inserted]>;
   readonly #newest: Statement<[number], DeadLetterRow>;
   readonly #heads: Statement<[FilterParameters & { limit: number }], DeadLetterHead>;
@@ -31,7 +31,7 @@ export class DeadLetterTable {
   readonly #remove: Statement<[FilterParameters]>;
 
   constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
-    this.#bound = new Bound(db, { name: 'dead_letter', blob: 'bytes' }, limits, log);
+    this.#bound = new EvidenceBound(db, { name: 'dead_letter', blob: 'bytes' }, limits, log);
     this.#insert = db.prepare(
       `INSERT INTO dead_letter (id, source, reason, detail, bytes, received_wall_ms, authenticated_gateway, properties)
        VALUES (:id, :source, :reason, :detail, :bytes, :receivedWallMs, :authenticatedGateway, :properties)`,

@@ -26,6 +26,7 @@ import {
 } from '../paging.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
+import { stateAfter } from '../rules/repeated.ts';
 import { absorb, completenessOf, isContactOnly } from '../rules/rules.ts';
 import {
   type CommitResult,
@@ -49,7 +50,7 @@ import type { EvidenceLimits } from './evidence.ts';
 import { FeedTable } from './feeds.ts';
 import { SqliteMaintenance } from './maintenance.ts';
 import { RecordTable } from './records.ts';
-import { RepeatedRecords } from './repeated.ts';
+import { RepeatedTables } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
 import { openLedgerFile, type Sqlite } from './schema.ts';
 import { StreamTable } from './streams.ts';
@@ -98,9 +99,8 @@ class SqliteLedger implements Ledger {
   readonly #conflicts: ConflictTable;
   readonly #deadLetters: DeadLetterTable;
   readonly #feeds: FeedTable;
-  readonly #repeated: RepeatedRecords;
+  readonly #repeated: RepeatedTables;
   readonly #whereabouts: WhereaboutsTable;
-  readonly #conflictPolicyOf: ConflictPolicyOf;
   readonly #transaction: Transaction<(work: () => void) => void>;
   readonly #addDeadLetters: Transaction<(letters: readonly DeadLetter[]) => void>;
   readonly #verify: Transaction<() => LedgerVerification>;
@@ -128,8 +128,8 @@ class SqliteLedger implements Ledger {
     this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
     this.#feeds = new FeedTable(db);
     this.#whereabouts = new WhereaboutsTable(db, this.#streams, this.#conflicts);
-    this.#repeated = new RepeatedRecords(this.#records, this.#conflicts);
-    this.#conflictPolicyOf = options.conflictPolicyOf ?? KEEP_FIRST;
+    const { conflictPolicyOf = KEEP_FIRST } = options;
+    this.#repeated = new RepeatedTables(this.#records, this.#conflicts, conflictPolicyOf);
     this.#transaction = db.transaction((work) => this.#onStreams(work));
     this.maintenance = new SqliteMaintenance({
       atomically: (work) => this.#atomically(work),
@@ -316,10 +316,9 @@ class SqliteLedger implements Ledger {
       const stored = this.#streams.load(entry.envelope);
       const absorption = absorb(stored.state, entry.envelope);
       offset = this.#records.append(stored.id, entry, absorption.fresh, offset);
-      const policy = this.#conflictPolicyOf(entry.envelope.stream);
-      const settled = this.#repeated.settle(entry, stored, absorption, policy);
+      const settled = this.#repeated.settle(entry, stored, absorption);
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
-      this.#streams.change(entry.envelope, { id: stored.id, state: settled.state });
+      this.#streams.change(entry.envelope, { id: stored.id, state: stateAfter(absorption.state, settled) });
       const result = committed(absorption, settled);
       logCommit(this.#log, entry, absorption, result);
       this.#whereabouts.add(stored.id, repetitionsOf(entry, result));

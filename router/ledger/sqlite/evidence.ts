@@ -25,7 +25,7 @@ interface Oldest {
   receivedWallMs: number;
 }
 
-export class Bound {
+export class EvidenceBound {
   readonly #table: 'conflict' | 'dead_letter';
   readonly #limits: EvidenceLimits;
   readonly #log: SparseLog;

@@ -1,90 +1,42 @@
 /**
- * Records whose ids are held already, in one SQLite transaction: judged by the rules, and what the stream's
- * policy makes of conflicts.
+ * Records whose ids are held already, in one SQLite transaction: their versions are loaded, settled by the
+ * rule (rules/repeated.ts), and kept aside or taken out.
  */
-import type { TelemetryRecord } from '../../../shared/record.ts';
-import type { ConflictPolicy } from '../rules/conflict-policy.ts';
-import { causeOf, countCause } from '../rules/repeat-cause.ts';
-import { type Absorption, counted, judge, type StreamState, withdraw } from '../rules/rules.ts';
-import type { CommitResult, LedgerEntry, RecordVersion } from '../types.ts';
+import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
+import { NOTHING_REPEATED, RepeatedRecords, type Settled } from '../rules/repeated.ts';
+import type { Absorption } from '../rules/rules.ts';
+import type { LedgerEntry } from '../types.ts';
 import type { ConflictTable } from './conflicts.ts';
 import type { RecordTable } from './records.ts';
 import type { StoredStream } from './streams.ts';
 
-export interface Settled {
-  state: StreamState;
-  duplicates: TelemetryRecord[];
-  causes: CommitResult['causes'];
-  inConflict: TelemetryRecord[];
-  /** They stand in place of what was held, and are yet to be stored. */
-  winners: TelemetryRecord[];
-}
-
-export class RepeatedRecords {
+export class RepeatedTables {
   readonly #records: RecordTable;
   readonly #conflicts: ConflictTable;
+  readonly #policyOf: ConflictPolicyOf;
 
-  constructor(records: RecordTable, conflicts: ConflictTable) {
+  constructor(records: RecordTable, conflicts: ConflictTable, policyOf: ConflictPolicyOf) {
     this.#records = records;
     this.#conflicts = conflicts;
+    this.#policyOf = policyOf;
   }
 
-  /** After the fresh records of the same envelope are stored. */
-  settle(
-    entry: LedgerEntry,
-    { id, state: before }: StoredStream,
-    absorption: Absorption,
-    policy: ConflictPolicy,
-  ): Settled {
-    const settled: Settled = {
-      state: absorption.state,
-      duplicates: [],
-      causes: {},
-      inConflict: [],
-      winners: [],
-    };
-    const held = this.#records.held(id, absorption.repeated);
-    const { quarantine, erasure } = before.withdrawn;
-    for (const record of absorption.repeated) {
-      const first = held.get(record.seq);
-      const disputed = before.conflicts + settled.inConflict.length > 0;
-      const aside = disputed ? this.#conflicts.versions(id, record.seq) : [];
-      const known = first || quarantine.has(record.seq) ? [...(first ? [first] : []), ...aside] : [];
-      // A version that was erased must not come back as one that is kept aside.
-      if (!erasure.has(record.seq) && judge(record, known) === 'conflict') {
-        settled.inConflict.push(record);
-        this.#keepBoth(id, entry, record, first, policy, settled);
-        continue;
-      }
-      settled.duplicates.push(record);
-      countCause(settled.causes, causeOf(entry, first));
+  /**
+   * After the fresh records of the same envelope are stored; the winners are left to store. `before`: the
+   * stream without the envelope.
+   */
+  settle(entry: LedgerEntry, { id, state: before }: StoredStream, absorption: Absorption): Settled {
+    const { repeated } = absorption;
+    if (repeated.length === 0) return NOTHING_REPEATED;
+    const rule = new RepeatedRecords<number>(this.#policyOf);
+    const held = this.#records.held(id, repeated);
+    for (const { seq } of repeated) {
+      const aside = before.conflicts > 0 ? this.#conflicts.versions(id, seq) : [];
+      rule.know(id, before, seq, { held: held.get(seq) ?? null, aside });
     }
-    settled.state = counted(settled.state, settled.duplicates.length, settled.inConflict.length);
+    const settled = rule.settle(id, entry, absorption);
+    for (const { seq, version, stood } of settled.aside) this.#conflicts.add(id, seq, version, stood);
+    for (const seq of settled.displaced) this.#records.remove(id, seq);
     return settled;
-  }
-
-  /** Both versions are somewhere for good before one of them stands, or none (I6). */
-  #keepBoth(
-    streamId: number,
-    { source, receivedWallMs }: LedgerEntry,
-    record: TelemetryRecord,
-    first: RecordVersion | undefined,
-    policy: ConflictPolicy,
-    settled: Settled,
-  ): void {
-    const { seq, device, topic, payload, monoMs } = record;
-    const other = { device, topic, payload, monoMs, source, receivedWallMs };
-    if (first && policy === 'last-write-wins') {
-      this.#conflicts.add(streamId, seq, first, false);
-      this.#records.remove(streamId, seq);
-      settled.winners.push(record);
-      return;
-    }
-    if (first && policy === 'quarantine') {
-      this.#conflicts.add(streamId, seq, first, true);
-      this.#records.remove(streamId, seq);
-      settled.state = withdraw(settled.state, [{ first: seq, last: seq }], 'quarantine');
-    }
-    this.#conflicts.add(streamId, seq, other, false);
   }
 }

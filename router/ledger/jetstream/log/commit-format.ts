@@ -38,10 +38,10 @@ export interface CommitEntry extends StreamKey {
   /** Its records are no new ids: they stand in place of those that stood before (last-write-wins). */
   replaces: boolean;
   /** What left the ledger; null in what brings something. */
-  departure: Departure | null;
+  removal: Removal | null;
 }
 
-export interface Departure {
+export interface Removal {
   why: 'retention' | 'erasure';
   /** To be known as withdrawn. */
   ids: IntervalSet;
@@ -67,7 +67,7 @@ const FORMAT = 1;
 /** Some of its entries replace records or bring ids into quarantine. */
 const FORMAT_OF_POLICIES = 2;
 /** Records leave with it. */
-const FORMAT_OF_DEPARTURES = 3;
+const FORMAT_OF_REMOVALS = 3;
 
 type EntryRow = [
   gateway: string,
@@ -84,10 +84,10 @@ type EntryRow = [
   replaces?: boolean,
   stood?: number[],
   /** Of format 3. */
-  departure?: DepartureRow | null,
+  removal?: RemovalRow | null,
 ];
-type DepartureRow = [
-  why: Departure['why'],
+type RemovalRow = [
+  why: Removal['why'],
   ids: Uint8Array,
   gone: Uint8Array,
   aside: readonly number[],
@@ -110,21 +110,21 @@ export function recordsOf({ entries }: Commit): number {
 
 export function encodeCommit(commit: Commit): Uint8Array {
   const decided = commit.entries.some(({ replaces, aside }) => replaces || aside.some(({ stood }) => stood));
-  const departs = commit.entries.some(({ departure }) => departure !== null);
+  const removes = commit.entries.some(({ removal }) => removal !== null);
   const body: Body = [
-    departs ? FORMAT_OF_DEPARTURES : decided ? FORMAT_OF_POLICIES : FORMAT,
+    removes ? FORMAT_OF_REMOVALS : decided ? FORMAT_OF_POLICIES : FORMAT,
     commit.number,
     commit.offset,
     commit.duplicates,
     commit.conflicts,
-    commit.entries.map((entry) => rowOf(entry, decided, departs)),
+    commit.entries.map((entry) => rowOf(entry, decided, removes)),
     commit.contacts.map(({ gateway, source, lastWallMs }) => [gateway, source, lastWallMs]),
     commit.bootClocks.map(({ gateway, bootId, offsetMs }) => [gateway, bootId, offsetMs]),
   ];
   return encodeCbor(body);
 }
 
-function rowOf(entry: CommitEntry, decided: boolean, departs: boolean): EntryRow {
+function rowOf(entry: CommitEntry, decided: boolean, removes: boolean): EntryRow {
   const row: EntryRow = [
     entry.gateway,
     entry.epoch,
@@ -137,16 +137,16 @@ function rowOf(entry: CommitEntry, decided: boolean, departs: boolean): EntryRow
     entry.duplicates,
     entry.aside.flatMap(({ seq, message }) => [seq, message]),
   ];
-  if (decided || departs) row.push(entry.replaces, stoodOf(entry.aside));
-  if (departs) row.push(entry.departure && departureRow(entry.departure));
+  if (decided || removes) row.push(entry.replaces, stoodOf(entry.aside));
+  if (removes) row.push(entry.removal && removalRow(entry.removal));
   return row;
 }
 
-function departureRow({ why, ids, gone, aside, moved }: Departure): DepartureRow {
+function removalRow({ why, ids, gone, aside, moved }: Removal): RemovalRow {
   return [why, ids.encode(), gone.encode(), aside, moved.encode()];
 }
 
-function departureFrom([why, ids, gone, aside, moved]: DepartureRow): Departure {
+function removalFrom([why, ids, gone, aside, moved]: RemovalRow): Removal {
   return {
     why,
     ids: IntervalSet.decode(ids),
@@ -161,7 +161,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
     bytes,
   ) as Body;
-  const known = FORMAT_OF_DEPARTURES;
+  const known = FORMAT_OF_REMOVALS;
   if (format < FORMAT || format > known) {
     throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows up to ${known})`);
   }
@@ -182,7 +182,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
       duplicates: row[8],
       aside: asideFrom(row[9], row[11]),
       replaces: row[10] ?? false,
-      departure: row[12] ? departureFrom(row[12]) : null,
+      removal: row[12] ? removalFrom(row[12]) : null,
     })),
     contacts: contacts.map(([gateway, source, lastWallMs]) => ({ gateway, source, lastWallMs })),
     bootClocks: bootClocks.map(([gateway, bootId, offsetMs]) => ({ gateway, bootId, offsetMs })),

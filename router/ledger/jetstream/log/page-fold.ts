@@ -19,7 +19,7 @@ export interface PageChange {
   /** They take the place of others. */
   replaces: boolean;
   /** What is here no more, and what lies in another arrival now. */
-  departure?: { gone: IntervalSet; moved: IntervalSet; parts: Parts };
+  removal?: { gone: IntervalSet; moved: IntervalSet; parts: Parts };
 }
 
 /** Ascending, disjoint. */
@@ -33,8 +33,8 @@ type OldRow = [first: number, last: number, ...parts: number[]];
 type Row = [first: number, last: number, parts: Parts, offset: number | null];
 
 export const pageFolding: Folding<Page, PageChange> = {
-  apply(page, { places, replaces, departure }) {
-    if (departure) return departed(page ?? [], departure);
+  apply(page, { places, replaces, removal }) {
+    if (removal) return withoutRemoved(page ?? [], removal);
     const all = replaces ? without(page ?? [], places) : (page ?? []);
     const last = all.at(-1)?.last ?? 0;
     all.push(...places);
@@ -66,7 +66,7 @@ function without(page: Page, places: Iterable<SeqRange>): Page {
   );
 }
 
-function departed(page: Page, { gone, moved, parts }: NonNullable<PageChange['departure']>): Page {
+function withoutRemoved(page: Page, { gone, moved, parts }: NonNullable<PageChange['removal']>): Page {
   return without(page, gone.ranges()).flatMap((place) =>
     [
       ...moved.missing(place.first, place.last).map((range) => cutOf(place, range, place.parts)),

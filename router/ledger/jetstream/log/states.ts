@@ -3,7 +3,7 @@ import { errorText } from '../../../../shared/log.ts';
 import type { StreamKey } from '../../../../shared/record.ts';
 import type { SparseLog } from '../../../../shared/sparse-log.ts';
 import type { Names } from '../names.ts';
-import type { Commit, CommitEntry, Departure } from './commit-format.ts';
+import type { Commit, CommitEntry, Removal } from './commit-format.ts';
 import { Fold } from './fold.ts';
 import { gatewayFolding } from './gateway-fold.ts';
 import { pageFolding, pagesOf, placesByPage } from './page-fold.ts';
@@ -88,7 +88,7 @@ export class States {
         this.pages.note(this.#names.page(entry, page), at, { places, replaces });
       }
       offset += fresh.size;
-      if (entry.departure) this.#noteDeparture(entry, entry.departure, at);
+      if (entry.removal) this.#noteRemoval(entry, entry.removal, at);
     }
     for (const change of [...commit.contacts, ...commit.bootClocks]) {
       this.gateways.note(this.#names.gateway(change.gateway), at, change);
@@ -113,10 +113,10 @@ export class States {
     await this.#flushing;
   }
 
-  #noteDeparture(entry: CommitEntry, { gone, moved }: Departure, at: number): void {
-    const departure = { gone, moved, parts: entry.parts };
+  #noteRemoval(entry: CommitEntry, { gone, moved }: Removal, at: number): void {
+    const removal = { gone, moved, parts: entry.parts };
     for (const page of pagesOf(gone.union(moved))) {
-      this.pages.note(this.#names.page(entry, page), at, { places: [], replaces: false, departure });
+      this.pages.note(this.#names.page(entry, page), at, { places: [], replaces: false, removal });
     }
   }
 

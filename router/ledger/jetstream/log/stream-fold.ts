@@ -106,9 +106,9 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
   },
 };
 
-function asideAfter(before: readonly Aside[], { aside, departure }: CommitEntry): readonly Aside[] {
-  if (departure) {
-    const left = new Set(departure.aside);
+function asideAfter(before: readonly Aside[], { aside, removal }: CommitEntry): readonly Aside[] {
+  if (removal) {
+    const left = new Set(removal.aside);
     return left.size === 0 ? before : before.filter(({ message }) => !left.has(message));
   }
   return aside.length === 0 ? before : [...before, ...aside].slice(-ASIDE_MAX);
@@ -121,8 +121,8 @@ function bounded(set: IntervalSet): IntervalSet {
 
 /** What `absorb` and `counted` (rules.ts) made of the envelope, from what the commit says of it. */
 function changed(state: StreamState, entry: CommitEntry): StreamState {
-  const { departure } = entry;
-  if (departure) return withdraw(state, departure.ids.ranges(), departure.why);
+  const { removal } = entry;
+  if (removal) return withdraw(state, removal.ids.ranges(), removal.why);
   const seen = state.seen.clone();
   for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
   const { quota, age, corruption } = entry.givenUp;

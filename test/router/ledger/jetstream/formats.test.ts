@@ -23,7 +23,7 @@ const ENTRY: CommitEntry = {
   duplicates: 2,
   aside: [{ seq: 2, message: 5, stood: false }],
   replaces: false,
-  departure: null,
+  removal: null,
 };
 const commitOf = (...entries: CommitEntry[]) => ({
   number: 4,
@@ -61,10 +61,10 @@ t.test('one in which a policy decided is of a format that an earlier version ref
 t.test('one with which records leave is of a third', async (t) => {
   const gone = IntervalSet.of([{ first: 1, last: 1 }]);
   const moved = IntervalSet.of([{ first: 2, last: 3 }]);
-  const departure = { why: 'erasure', ids: gone, gone, aside: [5], moved } as const;
-  const bytes = encodeCommit(commitOf({ ...ENTRY, departure }, ENTRY));
+  const removal = { why: 'erasure', ids: gone, gone, aside: [5], moved } as const;
+  const bytes = encodeCommit(commitOf({ ...ENTRY, removal }, ENTRY));
   t.match(decode(bytes), [3]);
-  t.strictSame(decodeCommit(bytes), commitOf({ ...ENTRY, departure }, ENTRY));
+  t.strictSame(decodeCommit(bytes), commitOf({ ...ENTRY, removal }, ENTRY));
 });
 
 t.test('what is moved keeps its offsets, what left is nowhere', async (t) => {
@@ -73,7 +73,7 @@ t.test('what is moved keeps its offsets, what left is nowhere', async (t) => {
   const after = pageFolding.apply(page, {
     places: [],
     replaces: false,
-    departure: {
+    removal: {
       gone: IntervalSet.of([
         { first: 1, last: 1 },
         { first: 5, last: 5 },

@@ -14,13 +14,13 @@ import { entry, seqs } from '../router/ledger/envelopes.ts';
 const HOUR_MS = 3_600_000;
 const COMMITS = 50;
 
-export interface DepartureSetup {
+export interface RemovalSetup {
   opened: (t: Test, place: string) => Promise<Ledger>;
   servers: readonly string[];
 }
 
 /** In these envelopes a record is of `device-<seq modulo 3>`. */
-export async function departureCases(t: Test, { opened, servers }: DepartureSetup): Promise<void> {
+export async function removalCases(t: Test, { opened, servers }: RemovalSetup): Promise<void> {
   await t.test('what was erased is on no server; replicas read what stays, at its old offset', async (t) => {
     const [one, other] = [await opened(t, 'erased'), await opened(t, 'erased')];
     for (let i = 0; i < COMMITS; i += 1) await one.commit([large(seqs(10 * i + 1, 10 * i + 10))]);
