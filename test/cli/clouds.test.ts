@@ -10,19 +10,8 @@ import { BIN, folderWith, headgate } from './run.ts';
  */
 async function clouds(t: Test) {
   const dir = folderWith(t, {});
-  const args = [
-    '-u',
-    'NODE_OPTIONS',
-    process.execPath,
-    BIN,
-    'clouds',
-    '--control-port',
-    '0',
-    '--dir',
-    dir,
-    '--json',
-  ];
-  const child = spawn('env', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const args = [BIN, 'clouds', '--control-port', '0', '--dir', dir, '--json'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
   const stop = () => {
     child.kill('SIGTERM');

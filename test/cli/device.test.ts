@@ -7,7 +7,7 @@ import { BIN, folderWith, headgate } from './run.ts';
 /** Runs `headgate device …` with a line on its stdin. */
 function withInput(args: readonly string[], input: string): Promise<{ code: number | null; stdout: string }> {
   return new Promise((resolve) => {
-    const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, BIN, 'device', ...args]);
+    const child = spawn(process.execPath, [BIN, 'device', ...args]);
     let stdout = '';
     child.stdout.on('data', (chunk) => {
       stdout += String(chunk);

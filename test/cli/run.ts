@@ -9,6 +9,14 @@ import type { Test } from 'tap';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = join(ROOT, 'bin', 'headgate.js');
 
+/** What every command gets of this process's environment. */
+const KEPT = Object.fromEntries(
+  ['PATH', 'NODE_COMPILE_CACHE'].flatMap((name) => {
+    const value = process.env[name];
+    return value === undefined ? [] : [[name, value]];
+  }),
+);
+
 interface Ran {
   code: number | null;
   stdout: string;
@@ -24,17 +32,14 @@ interface RunOptions {
   timeoutMs?: number;
 }
 
-/**
- * Nothing of this process's environment but PATH goes along; `env -u` drops what tap adds to NODE_OPTIONS of
- * every child.
- */
+/** Nothing of this process's environment goes along but PATH, and where Node.js keeps compiled modules. */
 export function headgate(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { env = {}, nodeArgs = [], node = process.execPath, bin = BIN, timeoutMs = 20_000 } = options;
+  const { env = {}, nodeArgs = [], node = process.execPath, bin = BIN, timeoutMs = 300_000 } = options;
   return new Promise((resolve) => {
     const child = execFile(
-      'env',
-      ['-u', 'NODE_OPTIONS', node, ...nodeArgs, bin, ...args],
-      { env: { PATH: process.env['PATH'] ?? '', ...env }, timeout: timeoutMs },
+      node,
+      [...nodeArgs, bin, ...args],
+      { env: { ...KEPT, ...env }, timeout: timeoutMs },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
   });

@@ -12,9 +12,10 @@ import { systemClock } from '../../shared/clock.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from '../agent/downlink/subscription-support.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { startAzure } from '../loopback/azure-fixture.ts';
-import { startGcp, until } from '../loopback/gcp-support.ts';
+import { startGcp } from '../loopback/gcp-support.ts';
 import { freePort } from '../servers/free-port.ts';
 import { routerProcess } from '../servers/router-process.ts';
+import { until } from '../until.ts';
 
 const READINGS = 30;
 const statusSchema = z.object({ buffer: z.object({ rows: z.number() }) });
@@ -58,7 +59,7 @@ async function rowsLeaveWithTheReceipt(t: Test, directory: string, setup: Setup)
   );
   await Promise.all(publishes);
   await device.endAsync();
-  await until(async () => (await awaiting()) === String(READINGS), 30_000);
+  await until('the cloud took all', async () => (await awaiting()) === String(READINGS));
   t.equal(await rows(), READINGS, 'the cloud took them, and they are kept');
 
   const router = await routerProcess(join(directory, 'router'), {
@@ -67,7 +68,7 @@ async function rowsLeaveWithTheReceipt(t: Test, directory: string, setup: Setup)
   });
   t.teardown(() => router.kill());
   await router.start();
-  await until(async () => (await rows()) === 0, 30_000);
+  await until('the rows are freed', async () => (await rows()) === 0);
   t.equal(await router.stop(), 0);
 }
 

@@ -61,7 +61,7 @@ export async function writeAgentConfig(
           ...(transport === 'tls' && { auth: 'certificate', ...files }),
         },
       ],
-      connect_timeout: '1s',
+      connect_timeout: '5s',
       // One address is all of them here.
       max_connect_rate: 0,
       max_connect_rate_per_address: 0,

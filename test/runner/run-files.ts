@@ -4,7 +4,7 @@ import { endAll, type FileResult, runFile } from './run-file.ts';
 /** Lines of a failed file that are printed again at the end. */
 const TOLD_LINES_MAX = 60;
 
-/** Runs `files` in their order, `jobs` at a time; resolves with whether all passed. Goes on after a failure. */
+/** Runs `files` in their order, `jobs` at a time, to the end; resolves with whether all passed. */
 export async function runFiles(files: readonly string[], jobs: number): Promise<boolean> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {

@@ -3,12 +3,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stringify } from 'yaml';
 import { BIN } from '../cli/run.ts';
+import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
-
-const READY_MS_MAX = 30_000;
 
 export interface RouterProcess {
   /** Resolves when `/readyz` says so. */
@@ -52,15 +50,14 @@ export async function routerProcess(dir: string, config: object): Promise<Router
   return {
     readiness,
     async start() {
-      child = spawn(process.execPath, [BIN, 'router', '--config', file], {
+      const starting = spawn(process.execPath, [BIN, 'router', '--config', file], {
         stdio: ['ignore', 'ignore', 'inherit'],
       });
-      const endsMs = performance.now() + READY_MS_MAX;
-      while ((await readiness())?.status !== 200) {
-        if (child.exitCode !== null || performance.now() > endsMs)
-          throw new Error('the router did not start');
-        await sleep(50);
-      }
+      child = starting;
+      await until('the router is ready', async () => {
+        if (starting.exitCode !== null) throw new Error(`the router ended with ${starting.exitCode}`);
+        return (await readiness())?.status === 200;
+      });
     },
     stop: () => end('SIGTERM'),
     async kill() {

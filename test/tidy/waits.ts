@@ -21,7 +21,7 @@ import { type Finding, isTest, type Tree } from './tree.ts';
 /** Files and folders where real time is the matter itself, each with its reason. */
 const REAL_TIME: Readonly<Record<string, string>> = {
   'test/until.ts': 'the one wait',
-  'test/run.ts': 'the runner: limits and reports the time of whole files',
+  'test/runner/': 'limits and reports the time of whole files',
   'test/crash/': 'a campaign: kills processes at random moments and reports its rates',
   'test/crash-router/': 'a campaign: kills processes at random moments and reports its rates',
   'test/fuzz/': 'a campaign: feeds hostile input for a given time and reports its rates',

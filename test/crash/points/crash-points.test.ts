@@ -28,12 +28,11 @@ interface Told {
 
 /** Runs a life until it is cut off. */
 async function liveAndDie(file: string, cut: CrashCase | null): Promise<Told & { signal: string | null }> {
-  const { NODE_OPTIONS: _, ...env } = process.env;
   const args = ['--import', CUT_OFF, LIFE, file, ...(cut ? [cut.phase] : [])];
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: {
-      ...env,
+      ...process.env,
       HEADGATE_CRASH_ARMED: join(dirname(file), 'armed'),
       ...(cut ? { HEADGATE_CRASH_STEP: JSON.stringify(cut) } : {}),
     },

@@ -189,11 +189,8 @@ class RouterProcess {
   readonly #ended: Promise<unknown>;
 
   constructor(config: string) {
-    // Hooks that a test runner puts into NODE_OPTIONS are none of the router's.
-    const { NODE_OPTIONS: _, ...env } = process.env;
     this.#child = spawn(process.execPath, [BIN, 'router', '--config', config], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env,
     });
     this.#ended = once(this.#child, 'close');
     for (const stream of [this.#child.stdout, this.#child.stderr]) {

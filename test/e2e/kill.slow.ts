@@ -1,0 +1,11 @@
+import t from 'tap';
+import { surviveKills } from './kills.ts';
+
+const KILLS = 20;
+
+t.test(
+  `${KILLS} random SIGKILLs each of agent and router lose and double nothing (I1, I2, I3, I5)`,
+  async (t) => {
+    await surviveKills(t, { kills: KILLS, durationSeconds: 70, fault: 'aws:ack-lost@20-40' });
+  },
+);
