@@ -1,7 +1,7 @@
 /**
  * What the gateway knows about time (I7). A Pi has no battery clock and boots in 1970, so records carry
- * monotonic time and the id of the boot it counts from. This module adds how that time maps to the wall clock,
- * and whether the wall clock can be believed.
+ * monotonic time and the id of the boot it counts from. This module adds how that time maps to the wall
+ * clock, and whether the wall clock can be believed.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { Clock, Timer } from '../../shared/clock.ts';

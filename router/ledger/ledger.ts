@@ -62,7 +62,10 @@ export interface Ledger extends CheckpointStore {
   verify(): Promise<LedgerVerification>;
   /** Offset 0 without progress for a feed that has none. */
   loadFeedPosition(feed: string): Promise<FeedPosition>;
-  /** Sets a feed's position, wherever it was, without progress; the router that runs the feed goes on from there. */
+  /**
+   * Sets a feed's position, wherever it was, without progress; the router that runs the feed goes on from
+   * there.
+   */
   resetFeedPosition(feed: string, offset: number): Promise<void>;
   /**
    * Gives `holder` the right to run `feed` for the next `forMs`, new or again, and says the feed's position;

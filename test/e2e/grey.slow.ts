@@ -1,4 +1,6 @@
-/** A cloud that acknowledges and does not deliver, against the whole demo; test/sim/grey.test.ts is quicker. */
+/**
+ * A cloud that acknowledges and does not deliver, against the whole demo; test/sim/grey.test.ts is quicker.
+ */
 import t from 'tap';
 import { runDemo } from './run-demo.ts';
 

@@ -34,6 +34,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'interval-set.ts',
     'log.ts',
     'mqtt.ts',
+    'observed-metrics.ts',
     'process.ts',
     'program.ts',
     'receipt.ts',

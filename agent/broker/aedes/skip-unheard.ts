@@ -3,8 +3,8 @@ import type { Aedes, Client } from 'aedes';
 import { writeToStream } from 'mqtt-packet';
 import type { SubscribedTopics } from './subscribed-topics.ts';
 
-// mqtt-packet would keep a Buffer for each possible packet id, 7 MB in all. Writing an id anew costs nothing that
-// shows.
+// mqtt-packet would keep a Buffer for each possible packet id, 7 MB in all. Writing an id anew costs nothing
+// that shows.
 writeToStream.cacheNumbers = false;
 
 type Done = (error?: Error) => void;
@@ -21,7 +21,10 @@ interface Called {
   unsubscribe(topic: string, deliver: object, done?: Done): void;
 }
 
-/** Makes `aedes` count subscriptions in `subscribedTopics` and deliver only to topics with a subscriber. Returns it. */
+/**
+ * Makes `aedes` count subscriptions in `subscribedTopics` and deliver only to topics with a subscriber.
+ * Returns it.
+ */
 export function skipUnheard(aedes: Aedes, subscribedTopics: SubscribedTopics): Aedes {
   const { publish, subscribe, unsubscribe } = aedes as unknown as Called;
   // A client may send two UNSUBSCRIBEs at once; its subscription ends once.

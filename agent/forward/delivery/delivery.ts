@@ -34,7 +34,8 @@ export interface DeliveryPorts {
   /** Whether the provider has room; it is reserved for the try that follows. */
   reserve(provider: string): boolean;
   /**
-   * One try at one provider, in the room reserved there; `why` it is not the only one, `signal` takes it back.
+   * One try at one provider, in the room reserved there; `why` it is not the only one, `signal` takes it
+   * back.
    */
   send(provider: string, why: SendReason | null, signal?: AbortSignal): Promise<Outcome>;
   /**

@@ -10,7 +10,9 @@ export class Reservations {
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #lane: Lane;
   readonly bytes: number;
-  /** The envelope's turn in its stream: it decides which of the providers that share the stream comes first. */
+  /**
+   * The envelope's turn in its stream: it decides which of the providers that share the stream comes first.
+   */
   readonly turn: number;
   readonly #held = new Map<string, Reservation>();
 
