@@ -1,17 +1,16 @@
 /**
- * One way from the router to this gateway, asked again and again: each question is held by whoever answers
- * until there is something, or its time is over. What goes wrong is tried again for ever, more and more
- * slowly (I9).
+ * One way from the router to this gateway, asked again and again: the other end holds each question until it
+ * has something to say, or the question's time is over. Failures are retried for ever, ever more slowly (I9).
  */
+import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 
-const PAUSE_FIRST_MS = 500;
-const PAUSE_LAST_MS = 30_000;
+const PAUSES = { firstMs: 500, lastMs: 30_000 };
 
-/** What the loop asks: a router, a subscription, a shadow. */
+/** A question to a router, a subscription or a shadow. */
 export interface ReceiptQuestion {
   /** From the beginning of one question to that of the next, at least (I10). */
   readonly spacingMs: number;
@@ -36,13 +35,14 @@ export class Downlink implements Service {
   readonly name: string;
   readonly #options: DownlinkOptions;
   readonly #stopping = new AbortController();
+  readonly #backoff: Backoff;
   #isUp: boolean = false;
-  #failures = 0;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: DownlinkOptions) {
     this.name = options.name;
     this.#options = options;
+    this.#backoff = new Backoff(PAUSES, options.entropy);
   }
 
   /** The last question was answered. */
@@ -68,29 +68,25 @@ export class Downlink implements Service {
       const startedMs = clock.monoMs();
       const problem = await question.ask();
       if (signal.aborted) return;
-      if (problem === null) this.#up();
-      else this.#down(problem);
-      const pauseMs = problem === null ? question.spacingMs - (clock.monoMs() - startedMs) : this.#pauseMs();
+      const spacingMs = question.spacingMs - (clock.monoMs() - startedMs);
+      const pauseMs = problem === null ? this.#up(spacingMs) : this.#down(problem);
       if (pauseMs > 0) await clock.sleep(pauseMs, signal);
     }
   }
 
-  #up(): void {
+  /** Returns the pause before the next question, in milliseconds. */
+  #up(spacingMs: number): number {
     if (!this.#isUp) this.#options.log.info({ event: 'downlink.up', downlink: this.name });
     this.#isUp = true;
-    this.#failures = 0;
+    this.#backoff.reset();
+    return spacingMs;
   }
 
-  /** The first line says why; what follows is counted by the metric. */
-  #down(problem: string): void {
-    if (this.#isUp || this.#failures === 0)
+  /** Logs the first failure in a row; returns the pause before the next question, in milliseconds. */
+  #down(problem: string): number {
+    if (this.#isUp || this.#backoff.failures === 0)
       this.#options.log.warn({ event: 'downlink.down', downlink: this.name, problem });
     this.#isUp = false;
-    this.#failures += 1;
-  }
-
-  #pauseMs(): number {
-    const ceilingMs = Math.min(PAUSE_LAST_MS, PAUSE_FIRST_MS * 2 ** (this.#failures - 1));
-    return ceilingMs * (0.5 + this.#options.entropy.float() / 2);
+    return this.#backoff.failed();
   }
 }

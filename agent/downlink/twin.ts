@@ -7,6 +7,7 @@
  * over it (eclipse-threadx/getting-started#67). So a read that ends connections again and again is tried ever
  * more rarely.
  */
+import { pauseCeilingMs } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { TwinChannel } from '../providers/azure/twin-channel.ts';
 import type { TwinLink } from '../providers/azure/twin-link.ts';
@@ -19,8 +20,7 @@ const WAIT_MS = 20_000;
 const SPACING_MS = 100;
 /** Connections that ended while the twin was read on them, in a row; a hub may restart once. */
 const LOST_MAX = 2;
-const LOST_PAUSE_FIRST_MS = 5 * 60_000;
-const LOST_PAUSE_LAST_MS = 60 * 60_000;
+const LOST_PAUSES = { firstMs: 5 * 60_000, lastMs: 60 * 60_000 };
 const LOST =
   'the connection ended while the twin was read; a hub of the basic tier has no twins, and ends it each time';
 
@@ -39,8 +39,8 @@ export class TwinQuestion implements ReceiptQuestion {
   #end = new AbortController();
   /** The connection whose twin was read. */
   #read: TwinChannel | null = null;
-  /** The receipt that came last: it comes again with each connection. */
-  #seen: string | null = null;
+  /** The newest receipt: it comes again with each connection. */
+  #newest: string | null = null;
   #lost = 0;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -99,15 +99,15 @@ export class TwinQuestion implements ReceiptQuestion {
     }
     this.#lost += 1;
     if (this.#lost < LOST_MAX) return LOST;
-    const pauseMs = Math.min(LOST_PAUSE_LAST_MS, LOST_PAUSE_FIRST_MS * 2 ** (this.#lost - LOST_MAX));
-    this.#pausedUntilMs = this.#options.clock.monoMs() + pauseMs;
+    this.#pausedUntilMs =
+      this.#options.clock.monoMs() + pauseCeilingMs(LOST_PAUSES, this.#lost - LOST_MAX + 1);
     return LOST;
   }
 
   #take(text: string | null): void {
     const { receiver, tracker, config } = this.#options;
-    if (text === null || text === this.#seen) return;
-    this.#seen = text;
+    if (text === null || text === this.#newest) return;
+    this.#newest = text;
     if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.onCloudReceipt();
   }
 }

@@ -13,6 +13,7 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import type { SeqRange } from '../../shared/record.ts';
 import type { Service } from '../../shared/service.ts';
+import { within } from '../../shared/within.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Acceptance } from './acceptance.ts';
@@ -119,7 +120,7 @@ export class Forwarder implements Service {
     this.#stopping = true;
     this.#routing.stop();
     for (const timer of this.#timers) timer.cancel();
-    await Promise.race([Promise.all(this.#underWay), this.#clock.sleep(STOP_WAIT_MS)]);
+    await within(this.#clock, STOP_WAIT_MS, Promise.all(this.#underWay), () => []);
     await Promise.all([...this.#senders.values()].map((sender) => sender.close()));
     await Promise.all(this.#underWay);
   }

@@ -20,6 +20,7 @@ import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
 import { policySchema } from '../../shared/policy/policy.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 
 const BOOT_1970 = 3000;
 const BOOT_RIGHT = 1_800_000_000_000;
@@ -105,14 +106,6 @@ async function startAgent(file: string, machine: Machine, ledger: Ledger | null)
   };
 }
 
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 800; i++) {
-    if (await condition()) return;
-    await systemClock.sleep(10);
-  }
-  throw new Error('did not happen within 8 s');
-}
-
 t.test('boots in 1970, restarts, is synchronised: all records end with right wall times (I7)', async (t) => {
   const dir = testDir(t);
   const file = join(dir, 'buffer.db');
@@ -124,7 +117,7 @@ t.test('boots in 1970, restarts, is synchronised: all records end with right wal
 
   const first = await startAgent(file, machine, ledger);
   await first.take('left before');
-  await until(async () => (await inLedger()).length === 1);
+  await until('the ledger has 1', async () => (await inLedger()).length === 1);
   t.same(await inLedger(), ['left before unsynchronised']);
   await first.stop();
 
@@ -151,7 +144,7 @@ t.test('boots in 1970, restarts, is synchronised: all records end with right wal
     'and durably so',
   );
   await online.take('after');
-  await until(async () => (await inLedger()).length === 4);
+  await until('the ledger has 4', async () => (await inLedger()).length === 4);
   t.same(
     new Set(await inLedger()),
     new Set([

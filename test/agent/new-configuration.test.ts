@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectAsync } from 'mqtt';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { stringify } from 'yaml';
 import { fiveFreePorts } from '../../demo/http.ts';
 import { systemClock } from '../../shared/clock.ts';
@@ -16,11 +16,11 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 import { type Broker, startBroker } from './providers/mqtt/support.ts';
 
 const ALARMS = { topics: ['plant/+/alarm'] };
 const ALL = { topics: ['#'] };
-const WAIT_MS_MAX = 60_000;
 
 /**
  * Each acknowledged publish, by record id: one device publishes in order, so its n-th of a stream is that
@@ -112,7 +112,7 @@ t.test('streams, limits and providers change between runs: nothing acknowledged 
     { providers: [reachable], policy: { streams: { alarms: ALARMS, telemetry: bounded } } },
     async () => {
       const here = (id: string) => !/\/(urgent|rest)\//.test(id);
-      await untilAnswered(t, cloud, new Map([...lives.acknowledged].filter(([id]) => here(id))));
+      await untilAnswered(cloud, new Map([...lives.acknowledged].filter(([id]) => here(id))));
       t.notOk(
         [...answered(cloud).delivered.keys()].some((id) => !here(id)),
         'a stream that is not in the policy leaves for no provider (I4)',
@@ -120,7 +120,7 @@ t.test('streams, limits and providers change between runs: nothing acknowledged 
     },
   );
   await lives.live({ providers: [reachable], policy: { streams: { urgent: ALARMS, rest: ALL } } }, async () =>
-    untilAnswered(t, cloud, lives.acknowledged),
+    untilAnswered(cloud, lives.acknowledged),
   );
   const { delivered, isGivenUp } = answered(cloud);
   for (const [id, payload] of delivered)
@@ -157,15 +157,9 @@ function answered({ published }: Broker) {
   return { delivered, isGivenUp };
 }
 
-async function untilAnswered(t: Test, cloud: Broker, acknowledged: Acknowledged): Promise<void> {
-  const endsMs = systemClock.monoMs() + WAIT_MS_MAX;
-  for (;;) {
+async function untilAnswered(cloud: Broker, acknowledged: Acknowledged): Promise<void> {
+  await until('each acknowledged record is delivered or announced', () => {
     const { delivered, isGivenUp } = answered(cloud);
-    const missing = [...acknowledged.keys()].filter((id) => !delivered.has(id) && !isGivenUp(id));
-    if (missing.length === 0 || systemClock.monoMs() > endsMs) {
-      t.strictSame(missing, [], 'each acknowledged record is delivered or announced');
-      return;
-    }
-    await systemClock.sleep(100);
-  }
+    return [...acknowledged.keys()].every((id) => delivered.has(id) || isGivenUp(id));
+  });
 }

@@ -4,7 +4,6 @@
  */
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
 import t from 'tap';
 import { fiveFreePorts } from '../../demo/http.ts';
@@ -12,6 +11,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from '../crash/agent-process.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 
 t.setTimeout(120_000);
 
@@ -53,9 +53,7 @@ t.test('it starts, says what is wrong, and takes records when the disk is there'
   t.same(arrived, ['meanwhile']);
 
   rmSync(bufferFileIn(dir), { recursive: true });
-  const endsMs = performance.now() + 60_000;
-  while ((await ready()).status !== 200 && performance.now() < endsMs) await sleep(100);
-  t.equal((await ready()).status, 200, 'by itself');
+  await until('the buffer opens by itself', async () => (await ready()).status === 200);
   const back = await connectAsync(url, options);
   await back.publishAsync('plant/x', '1', { qos: 1 });
   for (const client of [reader, device, back]) await client.endAsync(true);

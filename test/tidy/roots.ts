@@ -41,6 +41,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'record.ts',
     'scratch.ts',
     'service.ts',
+    'observed-metrics.ts',
     'sparse-log.ts',
     'time-limit.ts',
     'tls-files.ts',
@@ -51,6 +52,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/': [
     'manual-clock.ts',
+    'skipping-clock.ts',
     'run.ts',
     'script.test.ts',
     'script.ts',

@@ -1,6 +1,7 @@
 /**
  * One stream of the policy as the forwarder works on it: its queues by epoch, its pace, and how well it goes.
  */
+import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { StreamPolicy } from '../../../shared/policy/policy.ts';
 import type { SeqRange } from '../../../shared/record.ts';
@@ -9,9 +10,8 @@ import { DrainRate } from './drain-rate.ts';
 import { type Lane, LaneShare } from './lanes.ts';
 import { type Run, StreamQueue } from './stream-queue.ts';
 
-/** Pause after an envelope came back that nobody took; doubles up to the second figure. */
-const RETURNED_PAUSE_MS = 100;
-const RETURNED_PAUSE_MS_MAX = 2000;
+/** Pauses after an envelope came back that no provider took. */
+const RETURNED_PAUSES = { firstMs: 100, lastMs: 2000 };
 
 /** What a stream owes and how fast it goes. */
 export interface StreamProgress {
@@ -59,7 +59,8 @@ export class Stream {
   turn: number = 0;
   readonly #stuck = new Map<StreamQueue, Stuck>();
   #notBeforeMs = 0;
-  #pauseMs = RETURNED_PAUSE_MS;
+  /** Envelopes that came back in a row. */
+  #returned = 0;
   #accepted = 0;
   #acceptedBefore = 0;
   #ratePerSecond = 0;
@@ -97,13 +98,13 @@ export class Stream {
 
   /** An envelope found a taker. */
   progressed(): void {
-    this.#pauseMs = RETURNED_PAUSE_MS;
+    this.#returned = 0;
   }
 
   /** An envelope came back: what is owed waits a moment. */
   pause(nowMs: number): void {
-    this.#notBeforeMs = nowMs + this.#pauseMs;
-    this.#pauseMs = Math.min(this.#pauseMs * 2, RETURNED_PAUSE_MS_MAX);
+    this.#returned += 1;
+    this.#notBeforeMs = nowMs + pauseCeilingMs(RETURNED_PAUSES, this.#returned);
   }
 
   delivered(records: number, lane: Lane): void {

@@ -8,6 +8,7 @@
  * eligibility.ts). Receipts of all providers are late when the router is to blame, and then nobody is
  * refused.
  */
+import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import type { Policy } from '../../../shared/policy/policy.ts';
 
 export interface ReceiptLag {
@@ -22,8 +23,7 @@ export interface ReceiptLag {
 export const NO_RECEIPT_LAG: ReceiptLag = { lagMs: null, heldUntilMs: null, holdsMs: [] };
 
 /** First pause; a try is one `receipt_lag` of doubt for the records that it gets. */
-const PAUSE_MS = 30_000;
-const PAUSE_MS_MAX = 600_000;
+const PAUSES = { firstMs: 30_000, lastMs: 600_000 };
 /** Holds count towards the next pause for so long. */
 const MEMORY_MS = 1_800_000;
 const HOLDS_KEPT = 8;
@@ -41,7 +41,7 @@ export function withLag(
   const measured = { ...lag, lagMs };
   if (lag.heldUntilMs !== null || lagMs === null || lagMs < failover.receipt_lag) return measured;
   const recent = lag.holdsMs.filter((atMs) => nowMs - atMs < MEMORY_MS).slice(1 - HOLDS_KEPT);
-  const pauseMs = Math.min(PAUSE_MS * 2 ** recent.length, PAUSE_MS_MAX);
+  const pauseMs = pauseCeilingMs(PAUSES, recent.length + 1);
   return { ...measured, heldUntilMs: nowMs + pauseMs, holdsMs: [...recent, nowMs] };
 }
 

@@ -13,6 +13,7 @@
  * Each is a hold, because every try meanwhile costs a connection, and counts against the very limit. It ends
  * with its pause; that of the quota also when the count of the day begins anew.
  */
+import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import type { Cut } from '../../providers/publisher.ts';
 
 export type LimitReason = 'throttled' | 'quota-exhausted';
@@ -46,8 +47,7 @@ const LATE_CUTS_MEMORY_MS = 60_000;
 /** A path that loses connections cuts now and then, and not four in a row with nothing between them. */
 const UNANSWERED_CUTS = 4;
 /** As the vendor's own SDK waits when an AMQP or HTTPS hub says that it throttles: from 10 s to 60 s. */
-const THROTTLED_MS = 10_000;
-const THROTTLED_MS_MAX = 60_000;
+const THROTTLED_PAUSES = { firstMs: 10_000, lastMs: 60_000 };
 /** Earlier holds count towards the next pause for so long. */
 const THROTTLED_MEMORY_MS = 600_000;
 const THROTTLED_KEPT = 8;
@@ -93,7 +93,7 @@ export function afterLimitPause(limit: SilentLimit, nowMs: number): SilentLimit 
 
 function throttled(limit: SilentLimit, nowMs: number): SilentLimit {
   const recent = limit.throttledMs.filter((atMs) => nowMs - atMs < THROTTLED_MEMORY_MS);
-  const pauseMs = Math.min(THROTTLED_MS * 2 ** recent.length, THROTTLED_MS_MAX);
+  const pauseMs = pauseCeilingMs(THROTTLED_PAUSES, recent.length + 1);
   return {
     ...limit,
     hold: { reason: 'throttled', untilMs: nowMs + pauseMs },

@@ -4,6 +4,7 @@ import t from 'tap';
 import { ClockSync } from '../../../agent/clock/clock-sync.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 
 /** A program that answers with what is in `file`, and writes down that it was asked. */
 function asking(file: string, asked: string): [string, ...string[]] {
@@ -33,22 +34,31 @@ t.test('others are asked for by timedatectl: once a minute, until it says yes', 
   const sync = new ClockSync({ mode: 'auto', clock, file: join(dir, 'none'), ask });
   const asked = () => readFileSync(join(dir, 'asked'), 'utf8');
   t.equal(sync.isSynchronised(), false);
-  for (let i = 0; i < 500 && asked() === ''; i++) await systemClock.sleep(10);
+  await until('it is asked', () => asked() !== '');
   writeFileSync(join(dir, 'answer'), 'yes\n');
-  await systemClock.sleep(200);
+  monoMs = 59_999;
   t.equal(sync.isSynchronised(), false, 'it said no, and is not asked again yet');
-  t.equal(asked(), 'x\n');
-  monoMs = 60_000;
-  for (let i = 0; i < 500 && !sync.isSynchronised(); i++) await systemClock.sleep(10);
-  t.equal(sync.isSynchronised(), true);
+  await until('it is asked after a minute and says yes', () => {
+    monoMs += 60_000;
+    return sync.isSynchronised();
+  });
+  t.equal(asked(), 'x\nx\n');
 });
 
 t.test('where there is nobody to ask it is not synchronised, unless the configuration says so', async (t) => {
-  const base = { clock: systemClock, file: '/nonexistent', ask: ['/nonexistent/program'] as [string] };
+  const asked = join(testDir(t, { asked: '' }), 'asked');
+  let monoMs = 0;
+  const clock: Clock = { ...systemClock, monoMs: () => monoMs };
+  const fails: [string, ...string[]] = ['/bin/sh', '-c', `echo x >> "${asked}"; exit 1`];
+  const base = { clock, file: '/nonexistent', ask: fails };
   const auto = new ClockSync({ mode: 'auto', ...base });
-  t.equal(auto.isSynchronised(), false);
-  await systemClock.sleep(50);
-  t.equal(auto.isSynchronised(), false);
+  await until('it is asked a second time', () => {
+    t.equal(auto.isSynchronised(), false);
+    monoMs += 60_000;
+    return readFileSync(asked, 'utf8') === 'x\nx\n';
+  });
+  const none = new ClockSync({ mode: 'auto', ...base, ask: ['/nonexistent/program'] });
+  t.equal(none.isSynchronised(), false);
   t.equal(new ClockSync({ mode: 'assume', ...base }).isSynchronised(), true);
   t.equal(new ClockSync({ mode: 'never', ...base, file: '/' }).isSynchronised(), false);
 });

@@ -3,23 +3,30 @@ import type { Test } from 'tap';
 import { type DownlinkDeps, openDownlink } from '../../../agent/downlink/open.ts';
 import { downlinkSchema } from '../../../agent/downlink/options.ts';
 import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
+import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
-import { deps, until } from '../../loopback/gcp-support.ts';
+import { deps } from '../../loopback/gcp-support.ts';
 
 export const never = new AbortController().signal;
-
-/** Within as long as a busy machine may take. */
-export async function eventually(done: () => boolean): Promise<void> {
-  await until(done, 60_000);
-}
 
 /** What a cloud carries is no answer of a router's. */
 const unexpected = (): never => {
   throw new Error('a cloud is no router that answers');
 };
 
+/** No question ends by its time: what ends was ended. */
+export const TIMELESS: Clock = { ...systemClock, setTimer: () => ({ cancel: () => undefined }) };
+
+/** For an order of events; keeps no process alive. */
+export function after(ms: number, what: string): Promise<string> {
+  return new Promise((resolve) => {
+    systemClock.setTimer(ms, () => resolve(what));
+  });
+}
+
 export interface OpenOptions {
+  clock?: Clock;
   tracker?: Partial<DownlinkDeps['tracker']>;
   twins?: DownlinkDeps['twins'];
 }
@@ -43,6 +50,7 @@ export async function openConfigured(t: Test, config: unknown, options: OpenOpti
   const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
   const downlink = openDownlink(downlinkSchema.parse(config), {
     ...{ ...deps, log, gateway: 'gw-1', receiver, tracker },
+    clock: options.clock ?? deps.clock,
     twins: options.twins ?? new Map(),
   });
   await downlink.start();

@@ -11,15 +11,18 @@ import type { Publisher } from '../../../agent/providers/publisher.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { fitted } from '../../../router/receipts/shorten.ts';
 import { TwinCarrier, twinOptions } from '../../../router/receipts/twin.ts';
+import type { Clock } from '../../../shared/clock.ts';
 import { TWIN_RECEIPT } from '../../../shared/twin-receipt.ts';
 import { brief, clock, envelope, type Fixture, log, startAzure } from '../../loopback/azure-fixture.ts';
-import { events, eventually, never, openConfigured, receipt } from './support.ts';
+import { until } from '../../until.ts';
+import { events, never, openConfigured, receipt, TIMELESS } from './support.ts';
 
 const config = { type: 'azure', name: 'twin', provider: 'azure' };
 const DEADLINE_MS = 10_000;
 
-function open(t: Test, link: TwinLink, isWaiting = true) {
-  return openConfigured(t, config, { tracker: { isWaiting }, twins: new Map([['azure', link]]) });
+function open(t: Test, link: TwinLink, isWaiting = true, clock?: Clock) {
+  const twins = new Map([['azure', link]]);
+  return openConfigured(t, config, { tracker: { isWaiting }, twins, ...(clock && { clock }) });
 }
 
 /** The provider of gw-1, whose connections the link knows. */
@@ -28,6 +31,17 @@ async function openPublisher(t: Test, { cloud }: Fixture, link: TwinLink, sessio
   const publisher = await openAzurePublisher(options, { clock, log, twin: link, sessionLifetimeMs });
   t.teardown(() => publisher.close());
   return publisher;
+}
+
+/** How often the link is asked to connect from now on. */
+function counted(link: TwinLink): () => number {
+  const connect = link.connect.bind(link);
+  let count = 0;
+  link.connect = (signal) => {
+    count += 1;
+    return connect(signal);
+  };
+  return () => count;
 }
 
 function unmetered(): TwinLink {
@@ -58,22 +72,22 @@ t.test('a receipt arrives as it left, once; one that is older, foreign or none i
   await published(t, publisher);
   t.same(await carrier.send(receipt(5), never), { kind: 'sent' });
   const { downlink, receipts, receiver, told } = await open(t, link);
-  await eventually(() => receipts.length === 1);
+  await until('receipt 1 came', () => receipts.length === 1);
   t.same(receipts, [receipt(5)], 'what was there already');
-  await eventually(() => downlink.isUp);
+  await until('the downlink is up', () => downlink.isUp);
   t.same(await carrier.send(receipt(6), never), { kind: 'sent' });
-  await eventually(() => receipts.length === 2);
+  await until('receipt 2 came', () => receipts.length === 2);
   t.same(receipts[1], receipt(6), 'what the hub tells of');
   await carrier.send(receipt(4), never);
-  await eventually(() => receiver.counts.old === 1);
+  await until('1 counted as old', () => receiver.counts.old === 1);
   azure.cloud.patchDesired('gw-1', { other: { part0: 'somebody else’s' } });
   azure.cloud.patchDesired('gw-1', { [TWIN_RECEIPT]: { part0: 'no receipt' } });
-  await eventually(() => receiver.counts.malformed === 1);
+  await until('1 counted as malformed', () => receiver.counts.malformed === 1);
   await carrier.send(receipt(7), never);
-  await eventually(() => receipts.length === 3);
+  await until('receipt 3 came', () => receipts.length === 3);
   await carrier.send(receipt(8), never);
   azure.cloud.patchDesired('gw-1', { other: { part0: 'at the same time' } });
-  await eventually(() => receipts.length === 4);
+  await until('receipt 4 came', () => receipts.length === 4);
   t.same(receiver.counts, { applied: 4, old: 1, malformed: 1, foreign: 0 });
   t.equal(told(), 4, 'only what is newer is a word of the router');
 });
@@ -92,11 +106,11 @@ t.test(
     }));
     const longest = fitted({ ...whole, streams } as typeof whole, () => 0, carrier.bytesMax);
     t.same(await carrier.send(longest, never), { kind: 'sent' });
-    await eventually(() => receipts.length === 1);
+    await until('receipt 1 came', () => receipts.length === 1);
     t.same(receipts, [longest]);
     t.ok(JSON.stringify(azure.cloud.twin('gw-1').desired).length > 12_000, 'several pieces');
     await carrier.send(receipt(6), never);
-    await eventually(() => receipts.length === 2);
+    await until('receipt 2 came', () => receipts.length === 2);
     t.same(receipts[1], receipt(6));
     t.same(Object.keys(Object(azure.cloud.twin('gw-1').desired[TWIN_RECEIPT])), ['part0']);
   },
@@ -109,13 +123,13 @@ t.test(
     await published(t, publisher);
     const { downlink, receipts, lines } = await open(t, link);
     await carrier.send(receipt(1), never);
-    await eventually(() => receipts.length === 1 && downlink.isUp);
+    await until('receipt 1 came and the downlink is up', () => receipts.length === 1 && downlink.isUp);
     await azure.cloud.setFault(fault('refuse'));
-    await eventually(() => !downlink.isUp);
+    await until('the downlink is down', () => !downlink.isUp);
     await carrier.send(receipt(2), never);
     await carrier.send(receipt(3), never);
     await azure.cloud.setFault(null);
-    await eventually(() => receipts.at(-1)?.version === 3 && downlink.isUp);
+    await until('the newest receipt came', () => receipts.at(-1)?.version === 3 && downlink.isUp);
     await published(t, publisher);
     t.same(events(lines), ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
   },
@@ -127,12 +141,12 @@ t.test(
     const { azure, link, publisher, carrier, metered } = await start(t);
     await published(t, publisher);
     const { receipts } = await open(t, link);
-    await eventually(() => metered.length === 1);
+    await until('1 messages are metered', () => metered.length === 1);
     const whole = receipt(5, 'gw-1', 1000);
     await carrier.send(whole, never);
-    await eventually(() => receipts.length === 1);
+    await until('receipt 1 came', () => receipts.length === 1);
     azure.cloud.patchDesired('gw-1', { other: { part0: 'somebody else’s' } });
-    await eventually(() => metered.length === 3);
+    await until('3 messages are metered', () => metered.length === 3);
     const units = metered.reduce((sum, bytes) => sum + Math.ceil(bytes / 4096), 0);
     t.ok(units > 3, 'a receipt of more than one unit');
     t.equal(units, azure.cloud.twinUnits());
@@ -145,13 +159,14 @@ t.test('connections that end with their token, or by another one, are followed',
   for (let version = 1; version <= 5; version++) {
     await published(t, publisher);
     await carrier.send(receipt(version), never);
-    await eventually(() => receipts.at(-1)?.version === version);
-    await clock.sleep(150);
+    await until('the newest receipt came', () => receipts.at(-1)?.version === version);
+    const { channel } = link;
+    await until('its connection ended with the token', () => link.channel !== channel);
   }
   const other = await openPublisher(t, azure, unmetered());
   await published(t, other);
   await carrier.send(receipt(6), never);
-  await eventually(() => receipts.at(-1)?.version === 6);
+  await until('the newest receipt came', () => receipts.at(-1)?.version === 6);
   t.equal(receipts.length, 6);
 });
 
@@ -175,7 +190,7 @@ t.test('credentials that are changed take the twin with them', async (t) => {
   await published(t, publisher);
   t.equal(publisher.credentials().inUse, 'next_credentials');
   await carrierTo(t, azure).send(receipt(1), never);
-  await eventually(() => receipts.length === 1);
+  await until('receipt 1 came', () => receipts.length === 1);
   t.notMatch(lines.join(), /SharedAccess/);
 });
 
@@ -185,11 +200,11 @@ t.test('a twin that cannot be read takes nothing from publishing, and is tried a
   await carrier.send(receipt(1), never);
   await azure.cloud.setFault(fault('throttle'));
   const { downlink, receipts, lines } = await open(t, link);
-  await eventually(() => lines.length > 0);
+  await until('a line is logged', () => lines.length > 0);
   t.match(lines[0], /downlink.down.*answers 429/);
   t.ok(link.channel, 'over a connection that stays');
   await azure.cloud.setFault(null);
-  await eventually(() => receipts.length === 1 && downlink.isUp);
+  await until('receipt 1 came and the downlink is up', () => receipts.length === 1 && downlink.isUp);
 });
 
 t.test('a hub of the basic tier is named, and asked ever more rarely (I9)', async (t) => {
@@ -198,13 +213,15 @@ t.test('a hub of the basic tier is named, and asked ever more rarely (I9)', asyn
   await published(t, publisher);
   const { downlink, lines } = await open(t, link);
   // A connect and a publish, and the connect of the second try.
-  await eventually(() => azure.cloud.meter().requests === 3 && link.channel === null);
+  await until(
+    'the hub had three requests and the connection ended',
+    () => azure.cloud.meter().requests === 3 && link.channel === null,
+  );
   t.match(lines[0], /downlink.down.*basic tier has no twins/);
-  await clock.sleep(500);
   await published(t, publisher);
   const { requests } = azure.cloud.meter();
-  await clock.sleep(1500);
-  t.equal(azure.cloud.meter().requests, requests, 'nobody connects anew');
+  for (let i = 0; i < 5; i++) await published(t, publisher);
+  t.equal(azure.cloud.meter().requests, requests + 5, 'nobody connects anew');
   t.ok(link.channel, 'and the connection is left alone');
   t.notOk(downlink.isUp);
 });
@@ -215,27 +232,27 @@ t.test('a connection is made where something waits for a receipt, and left where
   const waiting = await start(t);
   await waiting.carrier.send(receipt(1), never);
   const { downlink, receipts } = await open(t, waiting.link, true);
-  await eventually(() => receipts.length === 1);
+  await until('receipt 1 came', () => receipts.length === 1);
   t.equal(idle.link.channel, null);
   t.equal(idle.azure.cloud.meter().requests, 0);
   await waiting.publisher.close();
-  await eventually(() => !downlink.isUp);
+  await until('the downlink is down', () => !downlink.isUp);
   const requests = waiting.azure.cloud.meter().requests;
-  await clock.sleep(1000);
+  const connects = counted(waiting.link);
+  await until('it asks again, twice', () => connects() === 2);
   t.equal(waiting.azure.cloud.meter().requests, requests, 'what the provider closed stays closed');
 });
 
 t.test('a stop waits for nothing (I9)', async (t) => {
   const { azure, link, publisher } = await start(t);
   await published(t, publisher);
-  const { downlink } = await open(t, link);
-  await eventually(() => downlink.isUp);
+  const { downlink } = await open(t, link, true, TIMELESS);
+  await until('the downlink is up', () => downlink.isUp);
   const stalled = await start(t);
   await stalled.azure.cloud.setFault(fault('blackhole'));
-  const other = await open(t, stalled.link);
-  await clock.sleep(200);
-  const startMs = clock.monoMs();
+  const connects = counted(stalled.link);
+  const other = await open(t, stalled.link, true, TIMELESS);
+  await until('it connects', () => connects() === 1);
   await Promise.all([downlink.stop(), other.downlink.stop()]);
-  t.ok(clock.monoMs() - startMs < 1000);
   t.equal(azure.cloud.fault(), null);
 });

@@ -140,14 +140,6 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
   };
 }
 
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (await condition()) return;
-    await systemClock.sleep(10);
-  }
-  throw new Error('did not happen within 10 s');
-}
-
 export const drained = (agent: Agent) => async (): Promise<boolean> => (await agent.store.stats()).rows === 0;
 
 export const seqsOf = (agent: Agent, provider: string): number[] =>

@@ -17,18 +17,17 @@ import {
   type StreamState,
 } from '../../../router/ledger/rules/rules.ts';
 import { streamReceipts } from '../../../router/receipts/receipt.ts';
-import { systemClock } from '../../../shared/clock.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy/policy.ts';
 import type { StreamKey } from '../../../shared/record.ts';
-import { until } from '../../loopback/gcp-support.ts';
+import { SkippingClock } from '../../skipping-clock.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { appendAll, bufferFile, storeOn, texts } from '../store/fixture.ts';
 
-/** Shorter than a policy may say. */
-const LAG_MS = 300;
+const LAG_MS = 10_000;
 const GATEWAY = 'gw-1';
 
 /** A router by its rules alone. */
@@ -54,6 +53,7 @@ class Router {
 }
 
 interface Agent {
+  clock: SkippingClock;
   store: Store;
   tracker: ReceiptTracker;
   forwarder: Forwarder;
@@ -74,6 +74,7 @@ interface Setup {
 
 async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
   const { router, grey = new Set(), stream = {}, providers = ['a', 'b'] } = setup;
+  const clock = new SkippingClock();
   const { store } = storeOn(file);
   const lines: Agent['lines'] = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(JSON.parse(line)) });
@@ -88,7 +89,6 @@ async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
   const policy = { ...parsed, failover: { ...parsed.failover, receipt_lag: LAG_MS } };
   const facts = { type: 'mqtt', region: 'none', enabled: true, priority: 1, slaPercent: 99.9 } as const;
   const all = providers.map((name) => ({ name, ...facts, certifications: [] }));
-  const clock = systemClock;
   const routing = new LiveRouting({ policy, providers: all, clock, log });
   const counts = new Map<string, number>();
   const senders = new Map(
@@ -137,12 +137,8 @@ async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
     return stopped;
   };
   t.teardown(stop);
-  return { store, tracker, forwarder, routing, lines, acknowledged: (name) => counts.get(name) ?? 0, stop };
-}
-
-/** Within as long as a busy machine may take. */
-async function eventually(done: () => boolean | Promise<boolean>): Promise<void> {
-  await until(done, 60_000);
+  const acknowledged = (name: string) => counts.get(name) ?? 0;
+  return { clock, store, tracker, forwarder, routing, lines, acknowledged, stop };
 }
 
 /** What the downlink does at each answer. */
@@ -166,16 +162,17 @@ t.test('a row stays until its receipt, also over a restart, and is not sent twic
   const file = bufferFile(testDir(t));
   const first = await agentOn(t, file, { router });
   await appendAll(first.store, texts(20));
-  await eventually(() => kept(first) === 20);
+  await until('20 records wait for a receipt', () => kept(first) === 20);
   t.equal(await rows(first), 20, 'accepted by all that are asked, and still there');
   await first.stop();
 
   const second = await agentOn(t, file, { router });
-  await eventually(() => kept(second) === 20);
-  await systemClock.sleep(200);
-  t.equal(second.acknowledged('a') + second.acknowledged('b'), 1, 'only the end of the epoch is sent');
+  await until('20 records wait for a receipt', () => kept(second) === 20);
+  await appendAll(second.store, texts(1));
+  await until('21 records wait for a receipt', () => kept(second) === 21);
+  t.equal(second.acknowledged('a') + second.acknowledged('b'), 2, 'the end of the epoch, and what is new');
   hear(second, router);
-  await eventually(async () => (await rows(second)) === 0);
+  await until('nothing is left in the buffer', async () => (await rows(second)) === 0);
   t.equal(kept(second), 0);
 });
 
@@ -187,18 +184,19 @@ t.test(
     const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey });
     hear(agent, router);
     await appendAll(agent.store, texts(30));
-    await eventually(() => kept(agent) === 30);
+    await until('30 records wait for a receipt', () => kept(agent) === 30);
     t.equal(agent.acknowledged('b'), 0);
     hear(agent, router);
     t.ok(agent.tracker.isWaiting);
     t.same(agent.routing.providers().find(({ provider }) => provider === 'a')?.holds, []);
-    await eventually(() => {
+    await until('the records are taken back', () => {
+      agent.clock.skip(LAG_MS / 4);
       hear(agent, router);
       return agent.tracker.undelivered.get('a') === 30;
     });
     t.same(agent.routing.providers().find(({ provider }) => provider === 'a')?.holds, ['receipt-lag']);
     t.same(agent.routing.candidates('telemetry', new Set()), ['b']);
-    await eventually(async () => {
+    await until('all arrived by the other way', async () => {
       hear(agent, router);
       return (await rows(agent)) === 0;
     });
@@ -222,14 +220,18 @@ t.test('without another provider it is tried again with the same one, but not at
   const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey, providers: ['a'] });
   hear(agent, router);
   await appendAll(agent.store, texts(3));
-  await eventually(() => {
+  await until('the records count as undelivered', () => {
+    agent.clock.skip(LAG_MS / 4);
     hear(agent, router);
     return agent.tracker.undelivered.get('a') === 3;
   });
   const before = agent.acknowledged('a');
-  await systemClock.sleep(300);
-  t.equal(agent.acknowledged('a'), before);
-  t.equal(await rows(agent), 3, 'it waits in the buffer');
+  for (const later of [1, 2]) {
+    await appendAll(agent.store, texts(1));
+    await until('a record that is new goes at once', () => agent.acknowledged('a') === before + later);
+  }
+  t.equal(kept(agent), 2, 'and nothing else went');
+  t.equal(await rows(agent), 5, 'the others wait in the buffer');
   t.same(
     agent.routing.candidates('telemetry', new Set()),
     ['a'],
@@ -246,8 +248,9 @@ t.test('where rows leave with the acknowledgement, a grey provider is found all 
   });
   hear(agent, router);
   await appendAll(agent.store, texts(5));
-  await eventually(async () => (await rows(agent)) === 0);
-  await eventually(() => {
+  await until('nothing is left in the buffer', async () => (await rows(agent)) === 0);
+  await until('the records count as undelivered', () => {
+    agent.clock.skip(LAG_MS / 4);
     hear(agent, router);
     return agent.tracker.undelivered.get('a') === 5;
   });
@@ -260,13 +263,14 @@ t.test('a router that is silent is no evidence against anybody, and gets time to
   const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey: new Set(['a', 'b']) });
   hear(agent, router);
   await appendAll(agent.store, texts(5));
-  await eventually(() => kept(agent) === 5);
+  await until('5 records wait for a receipt', () => kept(agent) === 5);
   agent.tracker.onRouterSilent();
-  await systemClock.sleep(1.5 * LAG_MS);
+  agent.clock.skip(1.5 * LAG_MS);
   t.equal(agent.tracker.lags.size, 0);
   agent.tracker.onRouterAnswer();
   t.equal(agent.tracker.undelivered.size, 0, 'it is late, and given as long again as the router was silent');
-  await eventually(() => {
+  await until('the records count as undelivered', () => {
+    agent.clock.skip(LAG_MS / 4);
     agent.tracker.onRouterAnswer();
     return agent.tracker.undelivered.get('a') === 5;
   });
@@ -278,19 +282,19 @@ t.test(
     const router = new Router();
     const agent = await agentOn(t, bufferFile(testDir(t)), { router });
     bring(agent, router.receipt());
-    await systemClock.sleep(1.5 * LAG_MS);
+    agent.clock.skip(1.5 * LAG_MS);
     await appendAll(agent.store, texts(5));
-    await eventually(() => kept(agent) === 5);
+    await until('5 records wait for a receipt', () => kept(agent) === 5);
     const old = router.receipt();
     await appendAll(agent.store, texts(5));
-    await eventually(() => kept(agent) === 10);
-    await systemClock.sleep(1.5 * LAG_MS);
+    await until('10 records wait for a receipt', () => kept(agent) === 10);
+    agent.clock.skip(1.5 * LAG_MS);
     bring(agent, old);
-    await eventually(async () => (await rows(agent)) === 5);
+    await until('5 records are left in the buffer', async () => (await rows(agent)) === 5);
     t.equal(agent.tracker.undelivered.size, 0);
     t.same(agent.routing.candidates('telemetry', new Set()), ['a', 'b'], 'nobody is suspected');
     bring(agent, router.receipt());
-    await eventually(async () => (await rows(agent)) === 0);
+    await until('nothing is left in the buffer', async () => (await rows(agent)) === 0);
     t.equal(agent.acknowledged('a') + agent.acknowledged('b'), 2, 'nothing was sent twice');
   },
 );
@@ -300,18 +304,18 @@ t.test('a cloud’s receipt that passes over what is older shows who lost it (I3
   const grey = new Set(['a']);
   const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey });
   bring(agent, router.receipt());
-  await systemClock.sleep(1.5 * LAG_MS);
+  agent.clock.skip(1.5 * LAG_MS);
   await appendAll(agent.store, texts(5));
-  await eventually(() => kept(agent) === 5);
-  await systemClock.sleep(1.5 * LAG_MS);
+  await until('5 records wait for a receipt', () => kept(agent) === 5);
+  agent.clock.skip(1.5 * LAG_MS);
   bring(agent, router.receipt());
   t.equal(agent.tracker.undelivered.size, 0, 'nothing that it covers is newer');
   grey.clear();
   await appendAll(agent.store, texts(5));
-  await eventually(() => kept(agent) === 10);
+  await until('10 records wait for a receipt', () => kept(agent) === 10);
   bring(agent, router.receipt());
   t.equal(agent.tracker.undelivered.get('a'), 5);
-  await eventually(async () => {
+  await until('the receipt frees all', async () => {
     bring(agent, router.receipt());
     return (await rows(agent)) === 0;
   });
@@ -324,20 +328,21 @@ t.test('a gap and the end of an epoch that did not arrive are announced again (I
   const first = await agentOn(t, file, { router, providers: ['a'], grey: new Set(['a']) });
   await appendAll(first.store, texts(4));
   const { epoch } = first.store;
-  await eventually(() => kept(first) === 4);
+  await until('4 records wait for a receipt', () => kept(first) === 4);
   await first.store.giveUp(epoch, 'telemetry', 1, 2, 'quota');
-  await eventually(() => first.acknowledged('a') === 2);
+  await until('a acknowledged two envelopes', () => first.acknowledged('a') === 2);
   await first.stop();
 
   const second = await agentOn(t, file, { router, grey });
   hear(second, router);
-  await eventually(() => second.acknowledged('a') >= 1);
+  await until('a acknowledged the announcement', () => second.acknowledged('a') >= 1);
   t.equal(second.store.initialState()[0]?.gaps.length, 1, 'acknowledged, and not forgotten');
-  await eventually(() => {
+  await until('the gap counts as undelivered', () => {
+    second.clock.skip(LAG_MS / 4);
     hear(second, router);
     return second.tracker.undelivered.get('a') !== undefined;
   });
-  await eventually(async () => {
+  await until('gap and end arrived and the epoch is gone', async () => {
     hear(second, router);
     return (await rows(second)) === 0 && second.store.epochs().every(({ current }) => current);
   });

@@ -2,8 +2,9 @@
 import t from 'tap';
 import { fault } from '../../../loopback/faults.ts';
 import { openPublisher, startAzure } from '../../loopback/azure-fixture.ts';
+import { until } from '../../until.ts';
 import { appendAll, bufferFile, texts } from '../store/fixture.ts';
-import { type Agent, agentOn, drained, until } from './fixture.ts';
+import { type Agent, agentOn, drained } from './fixture.ts';
 
 t.test('late acknowledgements and cut connections put it on hold, and the records stay (I3)', async (t) => {
   const { cloud } = await startAzure(t);
@@ -15,10 +16,12 @@ t.test('late acknowledgements and cut connections put it on hold, and the record
   const { routing, store, stop } = agent;
   t.teardown(stop);
   await appendAll(store, texts(3));
-  await until(drained(agent));
+  await until('the buffer is drained', drained(agent));
   await cloud.setFault(fault('throttle'));
   await appendAll(store, texts(3, 4));
-  await until(() => routing.providers().some(({ holds }) => holds.includes('throttled')));
+  await until('the hub is held as throttled', () =>
+    routing.providers().some(({ holds }) => holds.includes('throttled')),
+  );
   t.match(routing.explain('telemetry'), [{ eligible: false, holds: ['throttled'] }]);
   t.ok(
     agent.logged.some(({ event, reason }) => event === 'routing.hold' && reason === 'throttled'),

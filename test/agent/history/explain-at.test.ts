@@ -1,7 +1,7 @@
 /** explain of a real agent: now, and at moments of the past. */
 import t from 'tap';
 import type { Explanation, PastExplanation } from '../../../shared/admin-api/explanation.ts';
-import { gatewayWith, until } from './gateway.ts';
+import { gatewayWith, untilAnswer } from './gateway.ts';
 
 t.test('explain --at says what held then, and explain what each score is made of', async (t) => {
   const telemetry = { topics: ['#'], linger: '10ms', preferred_providers: ['a'] };
@@ -26,7 +26,11 @@ t.test('explain --at says what held then, and explain what each score is made of
   t.ok((well?.candidates[0]?.inputs.accepted ?? 0) > 0, JSON.stringify(well?.candidates[0]?.inputs));
   await gateway.brokers.a.down();
   await gateway.publish('plant/temp', 1);
-  const broken = await until(now, ({ streams }) => streams[0]?.candidates[1]?.chosen === true);
+  const broken = await untilAnswer(
+    'b is chosen',
+    now,
+    ({ streams }) => streams[0]?.candidates[1]?.chosen === true,
+  );
   t.match(broken.streams[0], {
     candidates: [
       { provider: 'a', refusals: ['open'], health: 'open', healthReason: 'refused' },
@@ -75,7 +79,8 @@ t.test('explain --at says what held then, and explain what each score is made of
     ],
   };
   t.match(await at(after), then);
-  await until(
+  await untilAnswer(
+    'the switch is written',
     async () => gateway.written(),
     (text) => text.includes('"why":"breaker"'),
   );
@@ -91,7 +96,8 @@ t.test('explain --at says what held then, and explain what each score is made of
     /^stream telemetry\nPROVIDER VERDICT.*\na refused: open 1 \d\.\d/m,
   );
   t.match(shown.stdout.replaceAll(/ +/g, ' '), /^PROVIDER INPUTS AT.*\na 20\d\d-/m);
-  await until(
+  await untilAnswer(
+    'b is chosen still',
     () => at(Date.now()),
     ({ streams }) => streams[0]?.chosen === 'b',
   );

@@ -10,6 +10,7 @@ import { systemClock } from '../../../shared/clock.ts';
 import { headgate } from '../../cli/run.ts';
 import { AgentProcess, configFile } from '../../crash/agent-process.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { type Broker, startBroker } from '../providers/mqtt/support.ts';
 
 export interface Gateway {
@@ -91,13 +92,16 @@ export async function gatewayWith(
   return gateway;
 }
 
-/** Asks until the answer is as wanted, for half a minute. */
-export async function until<T>(asked: () => Promise<T>, wanted: (answer: T) => boolean): Promise<T> {
-  let answer = await asked();
-  for (let i = 0; i < 150 && !wanted(answer); i++) {
-    await systemClock.sleep(200);
-    answer = await asked();
-  }
+/** Asks until the answer is as wanted, and returns it. */
+export async function untilAnswer<T>(
+  what: string,
+  asked: () => Promise<T>,
+  wanted: (answer: T) => boolean,
+): Promise<T> {
+  const { answer } = await until(what, async () => {
+    const answer = await asked();
+    return wanted(answer) ? { answer } : null;
+  });
   return answer;
 }
 

@@ -1,6 +1,5 @@
 /** What a real agent writes down of its routing, and how little. */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { type Line, type LineOf, parseLine } from '../../../agent/history/lines.ts';
 import { Load } from '../../../agent/history/stream-load.ts';
@@ -8,7 +7,8 @@ import { Tries } from '../../../agent/history/tries.ts';
 import type { Outcome } from '../../../agent/providers/publisher.ts';
 import type { SimulationReport } from '../../../shared/admin-api/simulation.ts';
 import { headgate } from '../../cli/run.ts';
-import { gatewayWith, until } from './gateway.ts';
+import { until } from '../../until.ts';
+import { gatewayWith, untilAnswer } from './gateway.ts';
 
 const ACCEPTED: Outcome = { kind: 'accepted' };
 const DEADLINE: Outcome = { kind: 'unknown', cause: 'deadline', detail: 'no answer' };
@@ -25,7 +25,8 @@ t.test('the history of a real agent has its policy, tries, load, health and swit
   const all = <Kind extends Line['k']>(kind: Kind): Array<LineOf<Kind>> =>
     lines().filter((line): line is LineOf<Kind> => line.k === kind);
   const written = <Kind extends Line['k']>(kind: Kind, wanted: (line: LineOf<Kind>) => boolean) =>
-    until(
+    untilAnswer(
+      'such a line is there',
       async () => all(kind),
       (found) => found.some(wanted),
     );
@@ -66,10 +67,12 @@ t.test('the history of a real agent has its policy, tries, load, health and swit
   ]);
   t.match(all('state')[0], { chosen: {}, health: { a: ['healthy', 'start'] }, holds: {} });
 
-  // The replay has some time at b to find.
-  await sleep(2000);
+  const chosenSinceMs = (): number => Math.max(...all('switch').map(({ m }) => m));
+  const lastMs = (): number => Math.max(...all('tries').map(({ m, d }) => m + d));
+  await until('the replay has two seconds at b to find', () => lastMs() - chosenSinceMs() >= 2000);
   await gateway.publish('plant/temp', 5);
-  await until(
+  await untilAnswer(
+    '36 records are counted as delivered',
     async () => all('load').reduce((sum, { er }) => sum + er, 0),
     (left) => left >= 36,
   );

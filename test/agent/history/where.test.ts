@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { WhereAnswer } from '../../../shared/admin-api/where.ts';
 import { wallMsOf } from '../../../shared/clock.ts';
-import { gatewayWith, until } from './gateway.ts';
+import { gatewayWith, untilAnswer } from './gateway.ts';
 
 const POLICY = {
   streams: {
@@ -23,7 +23,8 @@ t.test(
     const where = (stream: string, seq: number, of = epoch) =>
       gateway.ask<WhereAnswer>(`/v1/where?id=gw-1/${of}/${stream}/${seq}`);
     const settled = (stream: string, seq: number) =>
-      until(
+      untilAnswer(
+        'it is delivered',
         () => where(stream, seq),
         ({ state }) => state === 'delivered',
       );
@@ -48,20 +49,23 @@ t.test(
 
     await brokers.b.down();
     await gateway.publish('both/temp', 1);
-    const half = await until(
+    const half = await untilAnswer(
+      'a has the first copy',
       () => where('both', 4),
       ({ accepted }) => accepted.length > 0,
     );
     t.match(half, { state: 'waiting', copies: 2, accepted: [{ provider: 'a' }] }, 'one copy is there');
     await gateway.publish('short/temp', 2);
-    const gone = await until(
+    const gone = await untilAnswer(
+      'it is given up',
       () => where('short', 2),
       ({ state }) => state === 'given-up',
     );
     t.match(gone, { state: 'given-up', reason: 'age' });
 
     const folder = join(dir, 'data', 'history');
-    await until(
+    await untilAnswer(
+      'the gap is written',
       async () => gateway.written(),
       (text) => text.includes('"gave-up"'),
     );
@@ -78,12 +82,14 @@ t.test(
     t.match(await where('short', 1), { state: 'given-up', reason: 'age' });
     t.match(await where('telemetry', 999), { state: 'unknown' }, 'nobody knows how far an old epoch came');
     await gateway.publish('plant/temp', 1);
-    const next = await until(
+    const next = await untilAnswer(
+      'the next epoch delivers',
       () => where('telemetry', 1, gateway.agent.epoch ?? ''),
       ({ state }) => state === 'delivered',
     );
     t.match(next, { state: 'delivered' });
-    await until(
+    await untilAnswer(
+      'the next epoch is written',
       async () => gateway.written(),
       (text) => text.includes(gateway.agent.epoch ?? 'none'),
     );

@@ -2,7 +2,7 @@
 import { request } from 'node:http';
 import t from 'tap';
 import type { Explanation } from '../../../shared/admin-api/explanation.ts';
-import { gatewayWith, until } from '../history/gateway.ts';
+import { gatewayWith, untilAnswer } from '../history/gateway.ts';
 
 /** A PUT as a program on this machine sends it, and with headers as it would not. */
 function put(admin: string, body: string, headers: Record<string, string> = {}): Promise<number | undefined> {
@@ -27,7 +27,7 @@ t.test('hold add, rm and ls: routing obeys, reasons nest, SIGKILL changes nothin
     const { streams } = await gateway.ask<Explanation>('/v1/explain');
     return streams[0]?.candidates.find((candidate) => candidate.chosen)?.provider;
   };
-  const goes = (provider: string) => until(chosen, (now) => now === provider);
+  const goes = (provider: string) => untilAnswer('it goes there', chosen, (now) => now === provider);
   t.equal(await goes('a'), 'a');
 
   const added = await gateway.cli('hold', 'add', 'a', '--reason', 'new modem');

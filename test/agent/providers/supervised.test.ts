@@ -11,7 +11,8 @@ import { systemClock } from '../../../shared/clock.ts';
 import { createLogger, type Logger } from '../../../shared/log.ts';
 import { envelope } from '../../loopback/gcp-support.ts';
 import { testDir } from '../../test-dir.ts';
-import { agentOn, drained, seqsOf, until } from '../forward/fixture.ts';
+import { until } from '../../until.ts';
+import { agentOn, drained, seqsOf } from '../forward/fixture.ts';
 import { appendAll, texts } from '../store/fixture.ts';
 
 const ACCEPTED: Outcome = { kind: 'accepted' };
@@ -91,7 +92,7 @@ t.test('one that throws is abandoned too; slow ones and late answers are left al
   const publisher = sdk.supervised((opened) => opened === 1);
   t.match(await publisher.publish(envelope('x'), 100), { cause: 'abandoned', detail: /a bug/ });
   t.same(await publisher.publish(envelope('y'), 100), ACCEPTED);
-  await until(() => sdk.events.includes('provider.close_failed'));
+  await until('the failed close is logged', () => sdk.events.includes('provider.close_failed'));
   await publisher.close();
 
   const slow = new Stuck();
@@ -107,7 +108,7 @@ t.test('close ends what never settles, within about a second', async (t) => {
   const sdk = new Stuck();
   const publisher = sdk.supervised(() => true);
   const stuck = publisher.publish(envelope('x'), 60_000);
-  await until(() => sdk.published === 1);
+  await until('the SDK has one publish', () => sdk.published === 1);
   const began = systemClock.monoMs();
   await publisher.close();
   t.match(await stuck, { kind: 'unknown', cause: 'connection-lost' });
@@ -136,15 +137,21 @@ t.test('senders are independent: one that never answers does not slow another', 
     const began = systemClock.monoMs();
     const before = agent.accepted.filter(({ envelope }) => envelope.stream === 'other').length;
     await appendAll(agent.store, ['x'], 'other');
-    await until(() => agent.accepted.filter(({ envelope }) => envelope.stream === 'other').length > before);
+    await until(
+      'the other stream goes on',
+      () => agent.accepted.filter(({ envelope }) => envelope.stream === 'other').length > before,
+    );
     slowest.push(systemClock.monoMs() - began);
   }
   const median = slowest.toSorted((x, y) => x - y)[5] ?? 0;
   t.ok(median < 300, `${Math.round(median)} ms is the median of the other one`);
-  await until(drained(agent));
+  await until('the buffer is drained', drained(agent));
   t.equal(seqsOf(agent, 'b').length, 13, 'the stuck ones found the other provider');
   t.ok((agent.senders.get('a')?.counters.abandoned ?? 0) > 0);
   t.ok(sdk.opened > 1 && sdk.closed > 0, 'closed and made anew');
-  await until(() => agent.routing.providers()[0]?.health === 'healthy' && sdk.published > 2);
+  await until(
+    'the provider is healthy again',
+    () => agent.routing.providers()[0]?.health === 'healthy' && sdk.published > 2,
+  );
   await agent.stop();
 });
