@@ -18,9 +18,7 @@ import type { RefusalReason, Refusals } from './refusals.ts';
 
 type Done = (error?: Error | null) => void;
 
-/**
- * The topic of a refused publish that is acknowledged all the same: one of the broker's own, without content.
- */
+/** The topic of a refused publish that is acknowledged all the same; it has no subscribers. */
 const REFUSED_TOPIC = '$headgate/refused';
 
 export interface PublishPathParts {

@@ -56,8 +56,9 @@ export class StoreFile {
   }
 
   /**
-   * Opens or creates the file. False when the disk refuses: it is then tried again until {@link
-   * endReopening}. Rejects with a StoreError when another process has the file, or a newer version wrote it.
+   * Opens or creates the file. False when the disk refuses: it is then tried again until
+   * {@link endReopening}. Rejects with a StoreError when another process has the file, or a newer version
+   * wrote it.
    */
   async open(): Promise<boolean> {
     const { disk } = this.#parts;

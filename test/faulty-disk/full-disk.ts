@@ -4,12 +4,10 @@
  * took afterwards.
  */
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { DEFAULT_LIMITS } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
-import { contents, noise, record, storeOn } from '../agent/store/fixture.ts';
+import { contents, noise, record, storeOn, untilState } from '../agent/store/fixture.ts';
 
-const WAIT_MS = 15_000;
 const [mount = ''] = process.argv.slice(2);
 const { maxBytes } = DEFAULT_LIMITS;
 const live = {
@@ -41,7 +39,6 @@ while (![...refusals].some((code) => code !== 'failed')) {
       ),
     ),
   );
-  await sleep(20);
 }
 const stateThen = store.state();
 const inMemory = [await store.append(record('live', 'live')), await store.append(record('live', 'live'))]
@@ -52,8 +49,7 @@ const last = Math.max(...there.keys());
 for (const { epoch: one } of store.epochs()) {
   await store.accept({ epoch: one, stream: 'telemetry', provider: 'aws', first: 1, last, copies: 1 });
 }
-const endsMs = performance.now() + WAIT_MS;
-while (store.state() !== 'ok' && performance.now() < endsMs) await sleep(50);
+await untilState(store, 'ok');
 let takenAfterwards = 0;
 for (let i = 0; i < 100; i++) {
   await store.append(record(`after ${i}`));

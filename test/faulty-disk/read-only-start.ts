@@ -5,12 +5,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Store } from '../../agent/store/store.ts';
 import { StoreError } from '../../agent/store/types.ts';
-import { contents, record, storeOn } from '../agent/store/fixture.ts';
+import { contents, record, storeOn, untilOpen } from '../agent/store/fixture.ts';
 
-const WAIT_MS = 15_000;
 const [mount = ''] = process.argv.slice(2);
 const remount = (how: 'ro' | 'rw'): void => {
   execFileSync('mount', ['-o', `remount,${how}`, mount]);
@@ -25,8 +23,7 @@ async function life(text: string): Promise<{ store: Store; states: unknown[]; re
     (error: unknown) => (error instanceof StoreError ? `${error.code} ${error.disk}` : String(error)),
   );
   remount('rw');
-  const endsMs = performance.now() + WAIT_MS;
-  while (!store.isOpen && performance.now() < endsMs) await sleep(20);
+  await untilOpen(store);
   await store.append(record(text));
   const states = lines.filter(({ event }) => event === 'store.state').map(({ state }) => state);
   return { store, states, refused };

@@ -6,34 +6,24 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreError } from '../../agent/store/types.ts';
-import { contents, record, storeOn } from '../agent/store/fixture.ts';
+import { contents, record, storeOn, untilState } from '../agent/store/fixture.ts';
 
-const WAIT_MS = 15_000;
 const [mount = '', disk = ''] = process.argv.slice(2);
 const { store, lines } = storeOn(join(mount, 'buffer.db'));
-
-async function untilState(state: string): Promise<void> {
-  const endsMs = performance.now() + WAIT_MS;
-  while (store.state() !== state) {
-    if (performance.now() > endsMs) throw new Error(`it never was ${state}: ${store.state()}`);
-    await sleep(20);
-  }
-}
 
 await store.start();
 for (const text of ['a', 'b', 'c']) await store.append(record(text));
 // Open files go on; the path leads elsewhere.
 execFileSync('umount', ['--lazy', mount]);
-await untilState('missing');
+await untilState(store, 'missing');
 const refused = await store.append(record('refused')).then(
   () => 'taken',
   (error: unknown) => (error instanceof StoreError ? `${error.code} ${error.disk}` : String(error)),
 );
 const bare = readdirSync(mount);
 execFileSync('mount', ['--bind', disk, mount]);
-await untilState('ok');
+await untilState(store, 'ok');
 await store.append(record('d'));
 const found: string[] = [];
 for (const { epoch } of store.epochs()) found.push(...(await contents(store, epoch)).values());

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { Devices } from '../../agent/broker/access/devices.ts';
@@ -14,6 +13,7 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { sessionsOn } from '../agent/broker/fixture.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 import { type Mosquitto, mosquitto, PASSWORD, USERNAME } from './mosquitto.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -54,11 +54,6 @@ function envelope(text: string): OutboundEnvelope {
   return { gateway: 'gw-1', stream: 'telemetry', bytes: Buffer.from(text), properties };
 }
 
-async function until(condition: () => boolean, waitMs = 10_000): Promise<void> {
-  const endsMs = performance.now() + waitMs;
-  while (!condition() && performance.now() < endsMs) await sleep(20);
-}
-
 t.test(
   'what mosquitto acknowledged reaches the router, also what it queued while the router was away',
   async (t) => {
@@ -66,15 +61,15 @@ t.test(
     const sender = await publisher(t, server.port);
     const seen: string[] = [];
     const first = await reader(t, server.port, seen);
-    await until(() => first.state().connected);
+    await until('the source is connected', () => first.state().connected);
     for (let i = 0; i < 100; i++)
       t.equal((await sender.publish(envelope(`a${i}`), DEADLINE_MS)).kind, 'accepted');
-    await until(() => seen.length >= 100);
+    await until('100 are in seen', () => seen.length >= 100);
     await first.stop();
     for (let i = 0; i < 100; i++)
       t.equal((await sender.publish(envelope(`b${i}`), DEADLINE_MS)).kind, 'accepted');
     await reader(t, server.port, seen);
-    await until(() => new Set(seen).size >= 200);
+    await until('all 200 are read', () => new Set(seen).size >= 200);
     t.equal(new Set(seen).size, 200);
   },
 );
@@ -87,12 +82,10 @@ t.test('a broker that dies is not an acceptance, and is used again when it is ba
   const outcome = await sender.publish(envelope('during'), DEADLINE_MS);
   t.ok(['retryable', 'unknown'].includes(outcome.kind), JSON.stringify(outcome));
   await server.start();
-  let after = await sender.publish(envelope('after'), DEADLINE_MS);
-  for (let i = 0; i < 20 && after.kind !== 'accepted'; i++) {
-    await sleep(200);
-    after = await sender.publish(envelope('after'), DEADLINE_MS);
-  }
-  t.equal(after.kind, 'accepted');
+  await until('a publish is accepted again', async () => {
+    const { kind } = await sender.publish(envelope('after'), DEADLINE_MS);
+    return kind === 'accepted';
+  });
 });
 
 t.test('a wrong password is told as unauthorized', async (t) => {

@@ -2,8 +2,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connectAsync } from 'mqtt';
+import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 const BINARY = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto'].find((path) => existsSync(path));
@@ -61,19 +61,10 @@ export async function mosquitto(dir: string): Promise<Mosquitto> {
 }
 
 async function untilItAnswers(port: number): Promise<void> {
-  const endsMs = performance.now() + 10_000;
-  for (;;) {
-    try {
-      const client = await connectAsync(
-        `mqtt://127.0.0.1:${port}`,
-        { username: USERNAME, password: PASSWORD, reconnectPeriod: 0, connectTimeout: 1000 },
-        false,
-      );
-      await client.endAsync();
-      return;
-    } catch (error) {
-      if (performance.now() > endsMs) throw error;
-      await sleep(50);
-    }
-  }
+  const options = { username: USERNAME, password: PASSWORD, reconnectPeriod: 0, connectTimeout: 1000 };
+  await until('mosquitto answers', async () => {
+    const client = await connectAsync(`mqtt://127.0.0.1:${port}`, options, false).catch(() => null);
+    await client?.endAsync();
+    return client !== null;
+  });
 }

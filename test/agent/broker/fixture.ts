@@ -92,16 +92,3 @@ export async function startBroker(
   await broker.start();
   return { broker, port: broker.addresses()[0]?.port ?? 0 };
 }
-
-/** Resolves when `condition` holds; rejects after five seconds. */
-export async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 1000; tries++) {
-    if (condition()) return;
-    await pause(5);
-  }
-  throw new Error(`never came true: ${condition.toString()}`);
-}
-
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

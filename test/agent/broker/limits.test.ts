@@ -5,8 +5,9 @@ import { WebSocket } from 'ws';
 import type { Publish } from '../../../agent/broker/intake.ts';
 
 import type { BrokerOptions } from '../../../agent/broker/options.ts';
-import { heldIntake, pause, startBroker, until } from './fixture.ts';
-import { CONNACK_OK, connectPacket, publishPacket, RawClient } from './raw-client.ts';
+import { until } from '../../until.ts';
+import { heldIntake, startBroker } from './fixture.ts';
+import { CONNACK_OK, connectPacket, loopTurns, publishPacket, RawClient } from './raw-client.ts';
 
 const CONNACK_IDENTIFIER_REJECTED = '20020002';
 
@@ -27,18 +28,18 @@ t.test(
 
     const unknown = await RawClient.open(port);
     unknown.send(Uint8Array.from([0x10, 0xff, 0xff, 0xff, 0x7f])); // CONNECT of 256 MB
-    await until(() => unknown.ended);
+    await until('the broker ends the connection of unknown', () => unknown.ended);
     const longConnect = await RawClient.open(port);
     longConnect.send(connectPacket('x'.repeat(5000), true));
-    await until(() => longConnect.ended);
+    await until('the broker ends the connection of longConnect', () => longConnect.ended);
     t.equal(longConnect.received, '', 'before CONNECT the limit is 4 KiB');
 
     const known = await RawClient.open(port);
     known.send(connectPacket('dev-1', true));
     known.send(publishPacket('a', 'x'.repeat(9000), { qos: 1, messageId: 1 }));
-    await until(() => known.received === `${CONNACK_OK}40020001`);
+    await until('known is answered', () => known.received === `${CONNACK_OK}40020001`);
     known.send(publishPacket('a', 'x'.repeat(10_001), { qos: 1, messageId: 2 }));
-    await until(() => known.ended);
+    await until('the broker ends the connection of known', () => known.ended);
     t.equal(known.received, `${CONNACK_OK}40020001`);
     t.equal(taken.length, 1);
     t.match(broker.stats(), { refused: 3, refusals: { 'packet-too-large': 3 } });
@@ -51,16 +52,16 @@ t.test('an empty client id is refused with a session to keep, and named without 
   const { broker, port } = await startBroker(intake);
   const kept = await RawClient.open(port);
   kept.send(connectPacket('', false));
-  await until(() => kept.ended);
+  await until('the broker ends the connection of kept', () => kept.ended);
   t.equal(kept.received, CONNACK_IDENTIFIER_REJECTED, '[MQTT-3.1.3-8]');
   const nul = await RawClient.open(port);
   nul.send(connectPacket('dev\0', true));
-  await until(() => nul.ended);
+  await until('the broker ends the connection of nul', () => nul.ended);
   t.equal(nul.received, CONNACK_IDENTIFIER_REJECTED, 'U+0000');
   const clean = await RawClient.open(port);
   clean.send(connectPacket('', true));
   clean.send(publishPacket('a', 'x'));
-  await until(() => taken.length === 1);
+  await until('a publish is recorded', () => taken.length === 1);
   t.match(taken[0]?.device, /^.{10,}$/);
   t.match(broker.stats(), { refusals: { 'client-id': 2 } });
   clean.close();
@@ -73,13 +74,13 @@ t.test('what is no topic ends the connection; what is the broker’s own goes no
   const client = await RawClient.open(port);
   client.send(connectPacket('dev-1', true));
   client.send(publishPacket('a\0b', 'x', { qos: 1 }));
-  await until(() => client.ended);
+  await until('the broker ends the connection', () => client.ended);
   t.equal(client.received, CONNACK_OK);
   const other = await RawClient.open(port);
   other.send(connectPacket('dev-2', true));
   other.send(publishPacket('$SYS/broker/uptime', 'x', { qos: 1, messageId: 1 }));
   other.send(publishPacket('$share/a', 'x', { qos: 1, messageId: 2 }));
-  await until(() => other.received === `${CONNACK_OK}4002000140020002`);
+  await until('other is answered', () => other.received === `${CONNACK_OK}4002000140020002`);
   t.same(taken, []);
   t.match(broker.stats(), { refusals: { 'reserved-topic': 2, 'invalid-topic': 1 } });
   other.close();
@@ -99,12 +100,12 @@ t.test('connections are bounded over all listeners, and one that never says CONN
   const first = await RawClient.open(port);
   first.send(connectPacket('dev-1', true));
   const idle = await RawClient.open(port);
-  await until(() => broker.stats().connections === 2);
+  await until('2 connections', () => broker.stats().connections === 2);
   const overWebSocket = new WebSocket(`ws://127.0.0.1:${webSocketPort}`, 'mqtt');
   await once(overWebSocket, 'close');
   t.match(broker.stats(), { connections: 2, refusals: { 'connection-limit': 1 } });
-  await until(() => idle.ended);
-  await until(() => broker.stats().connections === 1);
+  await until('the broker ends the connection of idle', () => idle.ended);
+  await until('1 connections', () => broker.stats().connections === 1);
   t.notOk(first.ended, 'a client that connected stays');
   first.close();
   await broker.stop();
@@ -199,7 +200,7 @@ t.test('an MQTT 5 client is told to fall back: return code 1, then the end [MQTT
   const { broker, port } = await startBroker(taking().intake);
   const client = await RawClient.open(port);
   client.send(Uint8Array.from([0x10, 14, 0, 4, ...Buffer.from('MQTT'), 5, 2, 0, 60, 0, 0, 1, 0x61]));
-  await until(() => client.ended);
+  await until('the broker ends the connection', () => client.ended);
   t.equal(client.received, '20020001');
   client.close();
   await broker.stop();
@@ -211,29 +212,29 @@ t.test('while the disk takes nothing a client is read no further than to a bound
   const sent = 1500;
   const small = await RawClient.open(port);
   small.send(connectPacket('small', true));
-  await until(() => small.received === CONNACK_OK);
+  await until('small is answered', () => small.received === CONNACK_OK);
   // One by one: each packet is an arrival of its own.
   for (let i = 0; i < sent; i++) {
     small.send(publishPacket('a', `${i}`));
     await new Promise(setImmediate);
   }
-  await until(() => calls.length >= 900);
-  await pause(100);
+  await until('900 publishes reach the intake', () => calls.length >= 900);
+  await loopTurns(port);
   const read = calls.length;
   t.ok(read < 1300, `${read} of ${sent} are read`);
 
   const large = await RawClient.open(port);
   large.send(connectPacket('large', true));
-  await until(() => large.received === CONNACK_OK);
+  await until('large is answered', () => large.received === CONNACK_OK);
   const packet = publishPacket('b', 'x'.repeat(100_000));
   for (let i = 0; i < 50; i++) large.send(packet);
-  await until(() => calls.length >= read + 10);
-  await pause(100);
+  await until('read + 10 publishes reach the intake', () => calls.length >= read + 10);
+  await loopTurns(port);
   t.ok(calls.length < read + 15, `${calls.length - read} of 50 times 100 kB`);
 
   let done = 0;
   while (done < sent + 50) {
-    await until(() => calls.length > done);
+    await until('more publishes reach the intake', () => calls.length > done);
     for (; done < calls.length; done++) calls[done]?.commit();
   }
   const ofSmall = calls.filter(({ device }) => device === 'small');

@@ -10,12 +10,14 @@ import { type Device, editDeviceFile } from '../../../agent/broker/access/device
 import { Devices } from '../../../agent/broker/access/devices.ts';
 import { Intake, type Publish } from '../../../agent/broker/intake.ts';
 import type { Sessions } from '../../../agent/broker/persistence/sessions.ts';
-import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { ForwardClock } from '../../forward-clock.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { type LogLine, record, storeOn } from '../store/fixture.ts';
 import { device, loggedIn, login } from './access/devices-fixture.ts';
-import { SILENT, sessionsOn, startBroker, until } from './fixture.ts';
+import { SILENT, sessionsOn, startBroker } from './fixture.ts';
 
 const WILL_GRACE_MS = 10_000;
 
@@ -53,15 +55,7 @@ async function life(t: Test, dir: string, world: World): Promise<Life> {
   const refused: LogLine[] = [];
   const streams = [{ name: 'telemetry', filters: ['#'] }];
   const intake = new Intake({ store, streams, clock: systemClock, log: SILENT });
-  let endGrace: () => void = () => t.fail('no wills were waited for');
-  const clock: Clock = {
-    ...systemClock,
-    setTimer(delayMs, run) {
-      if (delayMs !== WILL_GRACE_MS) return systemClock.setTimer(delayMs, run);
-      endGrace = run;
-      return { cancel: () => undefined };
-    },
-  };
+  const clock = new ForwardClock({ heldDelayMs: WILL_GRACE_MS });
   const { broker, port } = await startBroker(
     (publish, settled) => {
       taken.push(publish);
@@ -91,7 +85,10 @@ async function life(t: Test, dir: string, world: World): Promise<Life> {
     sessions,
     taken,
     refused,
-    endGrace: () => endGrace(),
+    endGrace() {
+      t.equal(clock.held, 1, 'wills are waited for');
+      clock.fireHeld();
+    },
     async kill(nextDir) {
       await sessions.flush();
       // Behind what was on its way before.
@@ -149,7 +146,7 @@ t.test('a will goes the way of a publish: recorded, local, or not at all', async
   display.on('message', (topic, payload) => arrived.push(`${topic} ${payload}`));
   await display.subscribeAsync('#', { qos: 1 });
   second.endGrace();
-  await until(() => second.sessions.ownerlessWills().length === 0 && arrived.length >= 2);
+  await until('no will is left', () => second.sessions.ownerlessWills().length === 0 && arrived.length >= 2);
   t.same(new Set(arrived), new Set(['kept/state gone', 'local/state gone']));
   t.match(second.taken, [{ device: 'kept', topic: 'kept/state', qos: 1 }]);
   t.equal(second.taken.length, 1, 'what is local is not recorded');
@@ -174,7 +171,7 @@ t.test('whoever comes back in time has no will published', async (t) => {
   const second = await life(t, join(place, '2'), { devices });
   await loggedIn(t, 'pump', { port: second.port, ...will('pump/state', 'later') });
   second.endGrace();
-  await until(() => second.sessions.ownerlessWills().length === 0);
+  await until('no will is left', () => second.sessions.ownerlessWills().length === 0);
   t.match(
     second.taken.map(({ topic }) => topic),
     ['lost/state'],
@@ -188,10 +185,12 @@ t.test('while the device file is damaged, a will waits for the next start', asyn
   await first.kill(join(place, '2'));
   const second = await life(t, join(place, '2'), { devices: '{' });
   second.endGrace();
-  await until(() => second.refused.some(({ reason }) => reason === 'will-not-allowed'));
+  await until('the will is refused', () =>
+    second.refused.some(({ reason }) => reason === 'will-not-allowed'),
+  );
   t.equal(second.taken.length, 0);
   await second.kill(join(place, '3'));
   const third = await life(t, join(place, '3'), { devices: [free('pump')] });
   third.endGrace();
-  await until(() => third.taken.length === 1);
+  await until('the will is recorded', () => third.taken.length === 1);
 });

@@ -4,8 +4,10 @@
  */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { until } from '../../until.ts';
 
 export const CONNACK_OK = '20020000';
+const PINGRESP = 'd000';
 
 export class RawClient {
   readonly #socket: Socket;
@@ -39,9 +41,32 @@ export class RawClient {
     this.#socket.write(bytes);
   }
 
+  /**
+   * Sends PINGREQ and waits for its PINGRESP, which {@link received} leaves out. The broker has then
+   * answered all that was sent before: aedes answers in order.
+   */
+  async roundTrip(): Promise<void> {
+    const before = this.#received.length;
+    this.send(Uint8Array.from([0xc0, 0]));
+    await until('PINGRESP', () => this.#received.length > before && this.#received.endsWith(PINGRESP));
+    this.#received = this.#received.slice(0, -PINGRESP.length);
+  }
+
   close(): void {
     this.#socket.destroy();
   }
+}
+
+/**
+ * Lets a broker's event loop turn so often that what it has to read is read and what it has to write is
+ * written, by a client that asks again and again.
+ */
+export async function loopTurns(port: number): Promise<void> {
+  const client = await RawClient.open(port);
+  client.send(connectPacket('loop-turns', true));
+  await until('CONNACK', () => client.received === CONNACK_OK);
+  for (let turn = 0; turn < 20; turn++) await client.roundTrip();
+  client.close();
 }
 
 export function connectPacket(clientId: string, clean: boolean, extra = ''): Uint8Array {

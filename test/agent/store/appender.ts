@@ -24,7 +24,7 @@ async function appendOne(): Promise<void> {
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     say(`refused ${error.code}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise(setImmediate);
   }
 }
 

@@ -3,8 +3,8 @@
 import Database from 'better-sqlite3';
 import t from 'tap';
 import type { Durability, StoreLimits } from '../../../agent/store/limits.ts';
-import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { appendAll, bufferFile, contents, noise, record, storeOn, texts } from './fixture.ts';
 
 function classes(streams: Record<string, Durability>): StoreLimits {
@@ -14,12 +14,6 @@ function classes(streams: Record<string, Durability>): StoreLimits {
   ]);
   return { maxBytes: 2 ** 30, streams: Object.fromEntries(entries) };
 }
-
-/** The system's clock, with every timer ten times slower unless told otherwise. */
-const slowTimers: Clock = {
-  ...systemClock,
-  setTimer: (delayMs, run) => systemClock.setTimer(delayMs * 10, run),
-};
 
 t.test('interval: acknowledged from memory, one commit for all when the time is up', async (t) => {
   const file = bufferFile(testDir(t));
@@ -37,7 +31,7 @@ t.test('interval: acknowledged from memory, one commit for all when the time is 
   t.match(slow, { stream: 'slow', records: 40 });
   t.match(other, { stream: 'other', records: 2 });
   t.equal((await store.stats()).rows, 0);
-  for (let i = 0; i < 200 && store.lossWindows().length > 0; i++) await systemClock.sleep(10);
+  await until('all is written', () => store.lossWindows().length === 0);
   t.same(store.lossWindows(), []);
   const { rows, commits } = await store.stats();
   const { payloadBytes, writtenBytes } = store.written;
@@ -74,8 +68,7 @@ t.test('interval: a clean stop writes what waits; so does a megabyte', async (t)
 t.test('fsync beside interval: nobody who asked for the disk is told before it is there', async (t) => {
   const file = bufferFile(testDir(t));
   const { store } = storeOn(file, {
-    limits: classes({ slow: { kind: 'interval', intervalMs: 60_000 } }),
-    clock: slowTimers,
+    limits: classes({ slow: { kind: 'interval', intervalMs: 600_000 } }),
   });
   await store.start();
   await appendAll(store, ['held'], 'slow');

@@ -5,13 +5,12 @@
 
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import t from 'tap';
 import { DISK_ADVICE, DISK_STATES, diskStateOf } from '../../../agent/store/disk-state.ts';
-import type { Store } from '../../../agent/store/store.ts';
 import { testDir } from '../../test-dir.ts';
-import { appendAll, contents, record, storeOn } from './fixture.ts';
+import { until } from '../../until.ts';
+import { appendAll, contents, record, storeOn, untilState } from './fixture.ts';
 
 t.test('errors of SQLite and of the system have a name', async (t) => {
   const named: Array<[code: string, state: string]> = [
@@ -35,13 +34,6 @@ t.test('errors of SQLite and of the system have a name', async (t) => {
   }
 });
 
-async function untilState(store: Store, state: string): Promise<void> {
-  for (let tries = 0; store.state() !== state; tries++) {
-    if (tries > 500) throw new Error(`${store.state()}, never ${state}`);
-    await sleep(20);
-  }
-}
-
 t.test('the folder is moved away: no fresh buffer in its place; it comes back: all is there', async (t) => {
   const place = testDir(t, { data: {} });
   const data = join(place, 'data');
@@ -53,7 +45,8 @@ t.test('the folder is moved away: no fresh buffer in its place; it comes back: a
   renameSync(data, join(place, 'elsewhere'));
   await untilState(store, 'missing');
   await t.rejects(store.append(record('c')), { code: 'failed', disk: 'missing' });
-  await sleep(1200);
+  const failures = (): number => lines.filter(({ event }) => event === 'store.reopen_failed').length;
+  await until('the file is tried again twice', () => failures() >= 2);
   t.notOk(existsSync(data), 'nothing is created where it was');
   renameSync(join(place, 'elsewhere'), data);
   await untilState(store, 'ok');

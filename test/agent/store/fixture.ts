@@ -1,6 +1,7 @@
 /** Real stores on real files for the tests of this folder. */
 import { join } from 'node:path';
 import { Batch } from '../../../agent/store/batch.ts';
+import type { DiskState } from '../../../agent/store/disk-state.ts';
 import type { StoreLimits } from '../../../agent/store/limits.ts';
 import type { RecordColumns } from '../../../agent/store/protocol.ts';
 import { Store } from '../../../agent/store/store.ts';
@@ -8,6 +9,7 @@ import type { NewRecord, StoreOptions } from '../../../agent/store/types.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { until } from '../../until.ts';
 
 export type LogLine = Record<string, unknown>;
 
@@ -75,12 +77,13 @@ export function texts(count: number, from = 1): string[] {
   return Array.from({ length: count }, (_, i) => `p${from + i}`);
 }
 
-/** Resolves when the file is open, which is tried again ever more slowly; rejects after half a minute. */
+/** Resolves when the file is open, which is tried again ever more slowly. */
 export async function untilOpen(store: Store): Promise<void> {
-  for (let tries = 0; !store.isOpen; tries++) {
-    if (tries > 3000) throw new Error(`never opened: ${store.state()}`);
-    await systemClock.sleep(10);
-  }
+  await until('the file is open', () => store.isOpen);
+}
+
+export async function untilState(store: Store, state: DiskState): Promise<void> {
+  await until(`the store is ${state}`, () => store.state() === state);
 }
 
 /** Payloads, as text, of all that is in the buffer of one (epoch, stream), by seq. */

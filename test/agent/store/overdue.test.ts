@@ -5,20 +5,12 @@
 
 import { renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { StoreLimits } from '../../../agent/store/limits.ts';
-import type { Store } from '../../../agent/store/store.ts';
-import { type Clock, systemClock } from '../../../shared/clock.ts';
+import { ForwardClock } from '../../forward-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { appendAll, bufferFile, contents, storeOn, texts } from './fixture.ts';
-
-/** The system's clock, with short pauses between looks at the disk. */
-const hurried: Clock = {
-  ...systemClock,
-  every: (_, run) => systemClock.every(50, run),
-  sleep: (delayMs, signal) => systemClock.sleep(Math.min(delayMs, 100), signal),
-};
+import { until } from '../../until.ts';
+import { appendAll, bufferFile, contents, storeOn, texts, untilState } from './fixture.ts';
 
 function heldFor(intervalsMs: Record<string, number>): StoreLimits {
   const streams = Object.entries(intervalsMs).map(([name, intervalMs]) => [
@@ -34,26 +26,19 @@ function heldFor(intervalsMs: Record<string, number>): StoreLimits {
   return { maxBytes: 2 ** 30, streams: Object.fromEntries(streams) };
 }
 
-async function untilState(store: Store, state: string): Promise<void> {
-  for (let tries = 0; store.state() !== state; tries++) {
-    if (tries > 500) throw new Error(`${store.state()}, never ${state}`);
-    await sleep(20);
-  }
-}
-
 t.test(
   'no disk: refused once what is held is twice its interval old; all of it is written later',
   async (t) => {
     const place = testDir(t, { data: {} });
     const data = join(place, 'data');
+    const time = new ForwardClock();
     const { store } = storeOn(join(data, 'buffer.db'), {
-      limits: heldFor({ brief: 400, long: 60_000 }),
-      clock: hurried,
+      limits: heldFor({ brief: 600_000, long: 60_000_000 }),
+      clock: time,
     });
     await store.start();
     renameSync(data, join(place, 'elsewhere'));
     await untilState(store, 'missing');
-    const beganMs = systemClock.monoMs();
     t.same(await appendAll(store, texts(2), 'brief'), [0, 0]);
     t.same(await appendAll(store, texts(1), 'long'), [0]);
     let taken = 2;
@@ -67,17 +52,17 @@ t.test(
         return true;
       }
     };
-    while (!(await refused())) await sleep(20);
-    t.ok(systemClock.monoMs() - beganMs > 800, 'not before');
-    t.ok(taken > 2);
-    await sleep(50);
+    time.advance(1_000_000);
+    t.equal(await refused(), false, 'not before');
+    time.advance(300_000);
+    t.equal(await refused(), true);
     t.equal(await refused(), true);
     t.same(await appendAll(store, ['p2'], 'long'), [0], 'each stream by its own interval');
     const loss = Object.fromEntries(store.lossWindows().map(({ stream, records }) => [stream, records]));
     t.same(loss, { brief: taken, long: 2 });
     renameSync(join(place, 'elsewhere'), data);
     await untilState(store, 'ok');
-    while (store.lossWindows().some(({ stream }) => stream === 'brief')) await sleep(20);
+    await until('all is written', () => !store.lossWindows().some(({ stream }) => stream === 'brief'));
     t.same(await appendAll(store, ['after'], 'brief'), [0], 'acknowledged from memory again');
     await store.stop();
     const { store: next } = storeOn(join(data, 'buffer.db'));
@@ -96,8 +81,7 @@ t.test('a stop without a disk says what it could not write', async (t) => {
   const place = testDir(t, { data: {} });
   const data = join(place, 'data');
   const { store, lines } = storeOn(join(data, 'buffer.db'), {
-    limits: heldFor({ brief: 60_000, long: 60_000 }),
-    clock: hurried,
+    limits: heldFor({ brief: 600_000, long: 600_000 }),
   });
   await store.start();
   await appendAll(store, texts(2), 'brief');
@@ -116,12 +100,15 @@ t.test('a stop without a disk says what it could not write', async (t) => {
 });
 
 t.test('a disk that is too slow: waited for, in order', async (t) => {
-  const { store, lines } = storeOn(bufferFile(testDir(t)), { limits: heldFor({ telemetry: 5 }) });
+  const time = new ForwardClock();
+  const { store, lines } = storeOn(bufferFile(testDir(t)), {
+    limits: heldFor({ telemetry: 600_000 }),
+    clock: time,
+  });
   await store.start();
   const { epoch } = store;
   t.same(await appendAll(store, ['held']), [0]);
-  const startMs = systemClock.monoMs();
-  while (systemClock.monoMs() - startMs < 20) Math.sqrt(2);
+  time.advance(1_300_000);
   t.same(await appendAll(store, ['awaited']), [2], 'acknowledged from the disk');
   t.same([...(await contents(store, epoch)).values()], ['held', 'awaited']);
   t.same(await appendAll(store, ['held again']), [0]);

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import t from 'tap';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../broker/fixture.ts';
+import { until } from '../../until.ts';
 import { appendAll, contents, noise, record, storeOn, untilOpen } from './fixture.ts';
 
 /** What stands in the file's way, and what takes it away; each is refused to root too. */
@@ -108,7 +108,7 @@ t.test(
     t.same([kept.get(1), kept.get(2), kept.get(18)], ['a', 'b', 'd']);
     t.same(store.lossWindows(), []);
     rmSync(dirname(folder), { recursive: true });
-    await until(() => !store.isOpen);
+    await until('the file is closed', () => !store.isOpen);
     await store.append(record('lost', 'live'));
     await store.stop();
     t.match(lines.at(-1), { event: 'store.lost', stream: 'live', records: 1 });

@@ -10,16 +10,13 @@ import { hashPassword } from '../../../../agent/broker/access/password.ts';
 import type { Broker } from '../../../../agent/broker/broker.ts';
 import type { Publish } from '../../../../agent/broker/intake.ts';
 import type { BrokerOptions } from '../../../../agent/broker/options.ts';
-import { type Clock, systemClock } from '../../../../shared/clock.ts';
 import { systemEntropy } from '../../../../shared/entropy.ts';
 import { createLogger } from '../../../../shared/log.ts';
+import { ForwardClock } from '../../../forward-clock.ts';
 import { startBroker } from '../fixture.ts';
 
-/** Polls files at least every 20 ms. */
-const HASTY: Clock = {
-  ...systemClock,
-  every: (periodMs, run) => systemClock.every(Math.min(periodMs, 20), run),
-};
+/** Files are looked at every 20 ms. */
+const HASTY = new ForwardClock({ periodMsMax: 20 });
 
 export const PASSWORD = 'correct-horse-1';
 export const HASH = await hashPassword(PASSWORD, systemEntropy);

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import { hashPassword } from '../../../../agent/broker/access/password.ts';
 import { systemEntropy } from '../../../../shared/entropy.ts';
-import { pause, until } from '../fixture.ts';
+import { until } from '../../../until.ts';
 import { device, HASH, loggedIn, login, PASSWORD, startGated } from './devices-fixture.ts';
 
 t.test('a device logs in with its password, its name and no other client id', async (t) => {
@@ -82,7 +82,7 @@ t.test('only the device itself takes over its connection', async (t) => {
   t.equal(await login(t, { port, clientId: 'pump-1/x' }), 2, 'anonymous');
   t.ok(first.connected);
   const second = await loggedIn(t, 'pump-1', { port });
-  await until(() => !first.connected);
+  await until('the broker ends the connection of first', () => !first.connected);
   t.ok(second.connected);
 });
 
@@ -106,24 +106,24 @@ t.test('the file is followed: added, given a new password, disabled and removed 
   const changed = async (content: Parameters<typeof write>[0]): Promise<void> => {
     const { revision } = devices;
     await write(content);
-    await until(() => devices.revision > revision);
+    await until('the device file is read again', () => devices.revision > revision);
   };
   const pump = (rest = {}) => ({ devices: [device('stays'), device('pump-1', rest)] });
   t.equal(await login(t, { port, clientId: 'pump-1', username: 'pump-1', password: PASSWORD }), 4);
   await changed(pump());
   let client = await loggedIn(t, 'pump-1', { port });
   await changed(pump({ password: await hashPassword('another-password', systemEntropy) }));
-  await until(() => !client.connected);
+  await until('the broker ends the connection', () => !client.connected);
   t.equal(await login(t, { port, clientId: 'pump-1', username: 'pump-1', password: PASSWORD }), 4);
   client = await loggedIn(t, 'pump-1', { port, password: 'another-password' });
   await changed(pump({ disabled: true }));
-  await until(() => !client.connected);
+  await until('the broker ends the connection', () => !client.connected);
   await changed(pump());
   client = await loggedIn(t, 'pump-1', { port });
   await changed({ devices: [device('stays')] });
-  await until(() => !client.connected);
+  await until('the broker ends the connection', () => !client.connected);
   t.ok(stays.connected);
-  await until(() => broker.stats().connections === 1);
+  await until('1 connections', () => broker.stats().connections === 1);
 });
 
 t.test('a corrupt or missing file is said, and the last good one stays in force (I8, I9)', async (t) => {
@@ -131,16 +131,15 @@ t.test('a corrupt or missing file is said, and the last good one stays in force 
   t.equal(broker.stats().deviceFile, 'ok');
   for (const text of ['{ "devices": "$scrypt$', '{"version":1,"devices":[{"name":"a/b"}],"groups":[]}']) {
     writeFileSync(file, text);
-    await until(() => broker.stats().deviceFile === 'corrupt');
+    await until('the device file is corrupt', () => broker.stats().deviceFile === 'corrupt');
     await loggedIn(t, 'pump-1', { port });
     await write({ devices: [device('pump-1')] }).then(
       () => t.fail('a corrupt file is not written over'),
       () => t.pass(),
     );
     writeFileSync(file, JSON.stringify({ version: 1, devices: [device('pump-1')], groups: [] }));
-    await until(() => broker.stats().deviceFile === 'ok');
+    await until('the device file is ok', () => broker.stats().deviceFile === 'ok');
   }
   t.ok(lines.some((line) => /"level":"error".*broker\.device_file.*"state":"corrupt"/.test(line)));
   t.notMatch(lines.join(''), /\$scrypt\$/);
-  await pause(50);
 });

@@ -5,7 +5,8 @@ import { connectAsync, type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { SubscribedTopics } from '../../../../agent/broker/aedes/subscribed-topics.ts';
 import type { BrokerOptions } from '../../../../agent/broker/options.ts';
-import { sessionsOn, startBroker, until } from '../fixture.ts';
+import { until } from '../../../until.ts';
+import { sessionsOn, startBroker } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from '../raw-client.ts';
 
 t.test('filters are matched as MQTT 3.1.1 section 4.7 says', async (t) => {
@@ -69,13 +70,13 @@ t.test('a reader that comes, goes offline, comes back and unsubscribes', async (
   read(first);
   await first.subscribeAsync('plant/#', { qos: 1 });
   await device.publishAsync('plant/t', 'here', { qos: 1 });
-  await until(() => arrived.length === 1);
+  await until('a message arrives', () => arrived.length === 1);
 
   await first.endAsync(true);
   await device.publishAsync('plant/t', 'away', { qos: 1 });
   const second = await connect(port, 'reader', false);
   read(second);
-  await until(() => arrived.length === 2);
+  await until('2 messages arrive', () => arrived.length === 2);
   t.same(arrived, ['here', 'away'], 'what came meanwhile waited in its session');
 
   await second.unsubscribeAsync('plant/#');
@@ -93,15 +94,15 @@ t.test('a reader with the same filter loses nothing when another unsubscribes tw
   await stays.subscribeAsync('plant/#', { qos: 1 });
   const goes = await RawClient.open(port);
   goes.send(connectPacket('goes', true));
-  await until(() => goes.received.startsWith(CONNACK_OK));
+  await until('goes is answered', () => goes.received.startsWith(CONNACK_OK));
   const unsubscribe = (id: number) => Buffer.from([0xa2, 11, 0, id, 0, 7, ...Buffer.from('plant/#')]);
   goes.send(Buffer.from([0x82, 12, 0, 1, 0, 7, ...Buffer.from('plant/#'), 1]));
-  await until(() => goes.received.includes('90030001'));
+  await until('goes is answered', () => goes.received.includes('90030001'));
   goes.send(Buffer.concat([unsubscribe(2), unsubscribe(3)]));
-  await until(() => goes.received.includes('b0020003'));
+  await until('goes is answered', () => goes.received.includes('b0020003'));
   t.ok(subscribedTopics.matches('plant/t'));
   goes.send(publishPacket('plant/t', 'still', { qos: 1, messageId: 9 }));
-  await until(() => arrived.length === 1);
+  await until('a message arrives', () => arrived.length === 1);
   goes.close();
   await stays.endAsync(true);
 });
@@ -114,7 +115,7 @@ t.test('retained for readers to come, and wills, go their way', async (t) => {
   const arrived: string[] = [];
   reader.on('message', (_, payload) => arrived.push(payload.toString()));
   await reader.subscribeAsync(['plant/state', 'plant/gone'], { qos: 1 });
-  await until(() => arrived.length === 1);
+  await until('a message arrives', () => arrived.length === 1);
   const mortal = await connectAsync(`mqtt://127.0.0.1:${port}`, {
     clientId: 'mortal',
     protocolVersion: 4,
@@ -122,7 +123,7 @@ t.test('retained for readers to come, and wills, go their way', async (t) => {
     will: { topic: 'plant/gone', payload: Buffer.from('dead'), qos: 1, retain: false },
   });
   mortal.stream.destroy();
-  await until(() => arrived.length === 2);
+  await until('2 messages arrive', () => arrived.length === 2);
   t.same(arrived, ['on', 'dead']);
   await Promise.all([device, reader].map((client) => client.endAsync(true)));
 });

@@ -4,8 +4,8 @@ import { connect } from 'mqtt';
 import t, { type Test } from 'tap';
 import { encodeItem } from '../../../../agent/broker/persistence/session-log.ts';
 import { testDir } from '../../../test-dir.ts';
+import { until } from '../../../until.ts';
 import { bufferFile, storeOn } from '../../store/fixture.ts';
-import { pause, until } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, RawClient } from '../raw-client.ts';
 import { inbox, life } from './life.ts';
 
@@ -33,16 +33,16 @@ t.test('subscriptions, queued and retained messages survive a restart, in order'
     reconnectPeriod: 0,
   });
   const arrived = inbox(back);
-  await until(() => arrived.length === 6);
+  await until('6 messages arrive', () => arrived.length === 6);
   t.same(arrived, [...[1, 2, 3, 4, 5].map((i) => `plant/1/state s${i} 1`), 'plant/1/cmd c1 2']);
   const other = await second.connect('pump-2', { clean: true });
   await other.publishAsync('plant/9/state', 'live', { qos: 1 });
-  await until(() => arrived.length === 7);
+  await until('7 messages arrive', () => arrived.length === 7);
   t.equal(arrived[6], 'plant/9/state live 1', 'the subscription itself is there');
   await back.subscribeAsync('plant/+/name');
-  await until(() => arrived.length === 8);
+  await until('8 messages arrive', () => arrived.length === 8);
   t.match(arrived[7], /^plant\/1\/name Pump 1 . retained$/);
-  await until(() => second.sessions.counts().queuedMessages === 0);
+  await until('0 queued messages', () => second.sessions.counts().queuedMessages === 0);
   await back.unsubscribeAsync('plant/+/state');
   await back.endAsync();
   await other.endAsync();
@@ -59,7 +59,7 @@ t.test('subscriptions, queued and retained messages survive a restart, in order'
   const device3 = await third.connect('pump-1', { clean: true });
   await device3.publishAsync('plant/1/state', 'not wanted any more', { qos: 1 });
   await device3.publishAsync('plant/1/cmd', 'wanted', { qos: 2 });
-  await until(() => now.length === 1);
+  await until('one is there', () => now.length === 1);
   t.same(now, ['plant/1/cmd wanted 2']);
   await again.endAsync();
   await device3.endAsync();
@@ -81,13 +81,13 @@ t.test(
     await a.subscribeAsync('#', { qos: 1 });
     await a.endAsync();
     for (let i = 1; i <= 10; i++) await b.publishAsync('x', String(i), { qos: 1 });
-    await until(() => (broker.sessions.dropped().get('queue-full') ?? 0) === 7);
+    await until('dropped: queue-full', () => (broker.sessions.dropped().get('queue-full') ?? 0) === 7);
     t.match(broker.sessions.counts(), { sessions: 2, queuedMessages: 3 });
     await b.publishAsync('r/1', 'kept', { qos: 1, retain: true });
     await b.publishAsync('r/2', 'over', { qos: 1, retain: true });
-    await until(() => broker.sessions.dropped().has('retained-full'));
+    await until('dropped: retained-full', () => broker.sessions.dropped().has('retained-full'));
     t.match(broker.sessions.counts(), { retained: 1 });
-    await until(() => !a.connected);
+    await until('the broker ends the connection of a', () => !a.connected);
     await broker.sessions.expire();
     t.match(broker.sessions.counts(), { sessions: 1, queuedMessages: 0 }, 'who is connected is not away');
     await b.endAsync();
@@ -117,16 +117,15 @@ t.test('a client that is behind by a full queue keeps its connection, and gets w
   back.handleMessage = (_packet, done) => void held.push(done);
   back.on('close', () => ended.push('closed'));
   const arrived = inbox(back);
-  await until(() => held.length > 0);
+  await until('a publish reaches the intake', () => held.length > 0);
   for (const text of ['now 1', 'now 2']) await device.publishAsync('plant/x', text, { qos: 1 });
-  await until(() => (broker.sessions.dropped().get('queue-full') ?? 0) === 3);
-  const release = setInterval(() => {
+  await until('dropped: queue-full', () => (broker.sessions.dropped().get('queue-full') ?? 0) === 3);
+  await until('all arrive', () => {
     for (const done of held.splice(0)) done();
-  }, 10);
-  await until(() =>
-    ['1', '2', '3', 'now 1', 'now 2'].every((text) => arrived.some((one) => one.includes(` ${text} `))),
-  );
-  clearInterval(release);
+    return ['1', '2', '3', 'now 1', 'now 2'].every((text) =>
+      arrived.some((one) => one.includes(` ${text} `)),
+    );
+  });
   t.same(ended, []);
   await back.endAsync(true);
   await device.endAsync();
@@ -140,29 +139,29 @@ t.test(
     const first = await life(file);
     const reader = await RawClient.open(first.port);
     reader.send(connectPacket('reader', false));
-    await until(() => reader.received === CONNACK_OK);
+    await until('reader is answered', () => reader.received === CONNACK_OK);
     reader.send(Uint8Array.from([0x82, 6, 0, 1, 0, 1, '#'.charCodeAt(0), 2]));
-    await until(() => reader.received.endsWith('9003000102'));
+    await until('reader is answered', () => reader.received.endsWith('9003000102'));
     const subscribed = reader.received.length;
     const device = await first.connect('device');
     await device.publishAsync('t', 'x', { qos: 2 });
     await device.endAsync();
     // PUBLISH of QoS 2, six bytes: topic "t", packet id, "x".
-    await until(() => reader.received.length > subscribed);
+    await until('reader is answered', () => reader.received.length > subscribed);
     const [, id = ''] = /^3406000174(....)78$/.exec(reader.received.slice(subscribed)) ?? [];
     t.equal(id.length, 4);
     reader.send(Buffer.from(`5002${id}`, 'hex'));
-    await until(() => reader.received.endsWith(`6202${id}`));
+    await until('reader is answered', () => reader.received.endsWith(`6202${id}`));
     await first.stop();
 
     const second = await life(file);
     const again = await RawClient.open(second.port);
     again.send(connectPacket('reader', false));
-    await until(() => again.received.length > CONNACK_OK.length);
-    await pause(100);
+    await until('again is answered', () => again.received.length > CONNACK_OK.length);
+    await again.roundTrip();
     t.equal(again.received, `20020100${`6202${id}`}`, 'session present, PUBREL, nothing else');
     again.send(Buffer.from(`7002${id}`, 'hex'));
-    await until(() => second.sessions.counts().queuedMessages === 0);
+    await until('0 queued messages', () => second.sessions.counts().queuedMessages === 0);
     again.close();
     await second.stop();
     const third = await life(file);

@@ -4,7 +4,8 @@ import type { Client } from 'aedes';
 import t from 'tap';
 import { PubackBatcher } from '../../../../agent/broker/qos/puback-batcher.ts';
 import { PublishUnderWay } from '../../../../agent/broker/qos/qos1-duplicates.ts';
-import { heldIntake, startBroker, until } from '../fixture.ts';
+import { until } from '../../../until.ts';
+import { heldIntake, startBroker } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from '../raw-client.ts';
 
 const PUBACK = (id: number): string => `4002${id.toString(16).padStart(4, '0')}`;
@@ -15,16 +16,16 @@ t.test('publishes with and without readers are acknowledged in the order of thei
   t.teardown(() => broker.stop());
   const client = await RawClient.open(port);
   client.send(connectPacket('sensor', true));
-  await until(() => client.received.startsWith(CONNACK_OK));
+  await until('client is answered', () => client.received.startsWith(CONNACK_OK));
   client.send(Buffer.from([0x82, 9, 0, 1, 0, 4, ...Buffer.from('loud'), 0]));
-  await until(() => client.received.endsWith('9003000100'));
+  await until('client is answered', () => client.received.endsWith('9003000100'));
   const before = client.received.length;
   const ids = Array.from({ length: 40 }, (_, i) => i + 1);
   const topicOf = (id: number): string => (id % 3 === 0 ? 'loud' : 'quiet');
   client.send(Buffer.concat(ids.map((id) => publishPacket(topicOf(id), 'x', { qos: 1, messageId: id }))));
-  await until(() => calls.length === ids.length);
+  await until('ids.length publishes reach the intake', () => calls.length === ids.length);
   for (const call of calls) call.commit();
-  await until(() => ids.every((id) => client.received.includes(PUBACK(id))));
+  await until('all are acknowledged', () => ids.every((id) => client.received.includes(PUBACK(id))));
   const acknowledged = (client.received.slice(before).match(/4002[0-9a-f]{4}/g) ?? []).filter((puback) =>
     ids.some((id) => PUBACK(id) === puback),
   );
@@ -57,7 +58,7 @@ t.test('a client that does not take its acknowledgements is not read from until 
   t.same(written, [Buffer.from([0x40, 2, 0, 1, 0x40, 2, 1, 2])]);
   t.same(gone, []);
   takes();
-  await until(() => gone.length === 2);
+  await until('2 wills arrive', () => gone.length === 2);
   t.same(gone, [1, 258]);
   conn.destroy();
   const late = { cmd: 'publish', topic: 't', payload: '', qos: 1, dup: false, retain: false } as const;

@@ -3,14 +3,16 @@
  * not.
  */
 import t, { type Test } from 'tap';
-import { type Held, heldIntake, startBroker, until } from '../fixture.ts';
+import type { Broker } from '../../../../agent/broker/broker.ts';
+import { until } from '../../../until.ts';
+import { type Held, heldIntake, startBroker } from '../fixture.ts';
 import { CONNACK_OK, connectPacket, publishPacket, RawClient } from '../raw-client.ts';
 
 const PUBACK_7 = '40020007';
 const reading = (dup: boolean, payload = '21.5') =>
   publishPacket('plant/t', payload, { qos: 1, messageId: 7, dup });
 
-async function started(t: Test): Promise<{ calls: Held[]; open: () => Promise<RawClient> }> {
+async function started(t: Test): Promise<{ calls: Held[]; broker: Broker; open: () => Promise<RawClient> }> {
   const { calls, intake } = heldIntake();
   const { broker, port } = await startBroker(intake);
   t.teardown(() => {
@@ -20,10 +22,10 @@ async function started(t: Test): Promise<{ calls: Held[]; open: () => Promise<Ra
   const open = async (): Promise<RawClient> => {
     const client = await RawClient.open(port);
     client.send(connectPacket('sensor-1', false));
-    await until(() => client.received.startsWith(CONNACK_OK));
+    await until('client is answered', () => client.received.startsWith(CONNACK_OK));
     return client;
   };
-  return { calls, open };
+  return { calls, broker, open };
 }
 
 t.test(
@@ -32,64 +34,64 @@ t.test(
     const { calls, open } = await started(t);
     const first = await open();
     first.send(reading(false));
-    await until(() => calls.length === 1);
+    await until('a publish reaches the intake', () => calls.length === 1);
     first.close();
     const second = await open();
     second.send(reading(true));
     second.send(publishPacket('plant/other', 'x', { qos: 1, messageId: 8 }));
-    await until(() => calls.length === 2);
+    await until('2 publishes reach the intake', () => calls.length === 2);
     t.equal(calls[1]?.topic, 'plant/other', 'the repetition is not stored');
     t.notMatch(second.received, PUBACK_7, 'nor acknowledged before the commit (I1)');
     calls[0]?.commit();
-    await until(() => second.received.includes(PUBACK_7));
+    await until('second is answered', () => second.received.includes(PUBACK_7));
     second.close();
   },
 );
 
 t.test('committed after its connection had gone: the repetition is acknowledged, once', async (t) => {
-  const { calls, open } = await started(t);
+  const { calls, broker, open } = await started(t);
   const first = await open();
   first.send(reading(false));
-  await until(() => calls.length === 1);
+  await until('a publish reaches the intake', () => calls.length === 1);
   first.close();
+  await until('0 connections', () => broker.stats().connections === 0);
   const second = await open();
   calls[0]?.commit();
-  await new Promise((resolve) => setTimeout(resolve, 50));
   second.send(reading(true));
-  await until(() => second.received.includes(PUBACK_7));
+  await until('second is answered', () => second.received.includes(PUBACK_7));
   t.equal(calls.length, 1);
   second.send(reading(true));
-  await until(() => calls.length === 2);
+  await until('2 publishes reach the intake', () => calls.length === 2);
   t.pass('after that PUBACK was written nobody can tell: recorded');
   second.close();
 });
 
 t.test('recorded again: a PUBACK was written, other content, no DUP, or the commit failed', async (t) => {
-  const { calls, open } = await started(t);
+  const { calls, broker, open } = await started(t);
   const first = await open();
   first.send(reading(false));
-  await until(() => calls.length === 1);
+  await until('a publish reaches the intake', () => calls.length === 1);
   calls[0]?.commit();
-  await until(() => first.received.includes(PUBACK_7));
+  await until('first is answered', () => first.received.includes(PUBACK_7));
   first.close();
   const second = await open();
   second.send(reading(true));
-  await until(() => calls.length === 2);
+  await until('2 publishes reach the intake', () => calls.length === 2);
   second.close();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until('0 connections', () => broker.stats().connections === 0);
   calls[1]?.commit();
 
   const third = await open();
   third.send(reading(true, '21.6'));
-  await until(() => calls.length === 3);
+  await until('3 publishes reach the intake', () => calls.length === 3);
   third.close();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until('0 connections', () => broker.stats().connections === 0);
   calls[2]?.fail();
 
   const fourth = await open();
   fourth.send(reading(true, '21.6'));
-  await until(() => calls.length === 4);
+  await until('4 publishes reach the intake', () => calls.length === 4);
   calls[3]?.commit();
-  await until(() => fourth.received.includes(PUBACK_7));
+  await until('fourth is answered', () => fourth.received.includes(PUBACK_7));
   fourth.close();
 });
