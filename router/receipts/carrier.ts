@@ -1,11 +1,11 @@
-/** What takes a receipt to a gateway without being asked: a topic, a shadow, a twin. */
+/** Pushes a receipt to a gateway: through a topic, a shadow or a twin. */
 import type { Receipt } from '../../shared/receipt.ts';
 
 export type Carried =
   | { kind: 'sent' }
-  /** Nothing was sent, and nothing would be with another try: this gateway's alone. */
+  /** The cloud refused this gateway's receipt, and would refuse it again. */
   | { kind: 'refused'; problem: string }
-  /** Others would fare no better now. */
+  /** Receipts of other gateways would fail too. */
   | { kind: 'failed'; problem: string };
 
 export interface Carrier {

@@ -1,6 +1,4 @@
-/**
- * Requests to the service API of an IoT hub, each with a token of its own, over connections that are kept.
- */
+/** Requests to the service API of an IoT hub, each with its own token, over connections that are kept. */
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
@@ -8,19 +6,19 @@ import { type HubPolicy, hubToken } from './hub-token.ts';
 
 export interface HubAnswer {
   status: number;
-  /** The hub's name for what is wrong, where it gives one. */
+  /** The hub's name of the error; empty where it gives none. */
   said: string;
 }
 
 export interface HubClientOptions {
   policy: HubPolicy;
-  /** PEM of the authorities to trust instead of the usual ones; null for those. */
+  /** PEM of the authorities to trust; null for the usual ones. */
   ca: string | null;
   clock: Clock;
 }
 
 const SOCKETS_MAX = 16;
-/** An answer with a twin in it is of no use here; an error's is short. */
+/** Enough for an error; the twin in other answers is not used. */
 const BODY_BYTES_MAX = 4096;
 
 export class HubClient {
@@ -38,8 +36,8 @@ export class HubClient {
   }
 
   /**
-   * Resolves with any answer; rejects when there is none, or `signal` aborts. Changes what is there, whatever
-   * its version.
+   * Patches the resource, whatever its version. Resolves with any answer; rejects without one, or when
+   * `signal` aborts.
    */
   patch(path: string, body: string, signal: AbortSignal): Promise<HubAnswer> {
     const { policy, clock } = this.#options;
@@ -85,8 +83,8 @@ function read(
 }
 
 /**
- * Of `{"Message":"ErrorCode:DeviceNotFound;…"}` or `{"errorCode":404001,…}`. The rest has ids of the request,
- * which make each text another.
+ * The error's name in `{"Message":"ErrorCode:DeviceNotFound;…"}` or `{"errorCode":404001,…}`. The rest of the
+ * text has ids of the request, which differ each time.
  */
 function errorName(body: string): string {
   return /errorcode"?\s*:\s*"?(\w{1,64})/i.exec(body)?.[1] ?? '';

@@ -1,11 +1,11 @@
-/** Who a router is to an IoT hub: one of the hub's policies, and the tokens that its key signs. */
+/** A router's identity at an IoT hub: one of the hub's policies, and the tokens that its key signs. */
 import { createHmac } from 'node:crypto';
 import { connectionStringParts } from '../../shared/connection-string.ts';
 
 export interface HubPolicy {
-  /** The hub's own name: what a token is for. */
+  /** The hub's own name, the resource of its tokens. */
   host: string;
-  /** host or host:port to connect to: the hub, or what stands before it. */
+  /** host or host:port to connect to: the hub, or a gateway in front of it. */
   address: string;
   name: string;
   key: Buffer;

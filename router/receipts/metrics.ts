@@ -28,7 +28,7 @@ export function registerPushers(registry: Registry, pushers: readonly ReceiptPus
   const registers = [registry];
   new Counter({
     name: 'headgate_router_receipt_pushes_total',
-    help: 'Receipts that were due through a cloud, by what became of them.',
+    help: 'Receipts that were due through a cloud, by outcome.',
     labelNames: ['downlink', 'result'],
     registers,
     collect() {
@@ -40,7 +40,7 @@ export function registerPushers(registry: Registry, pushers: readonly ReceiptPus
   });
   new Gauge({
     name: 'headgate_router_receipt_pushes_waiting',
-    help: 'Gateways that something came in for since the last receipt through this cloud.',
+    help: 'Gateways with commits since their last receipt through this cloud.',
     labelNames: ['downlink'],
     registers,
     collect() {

@@ -6,7 +6,7 @@ import { topicOptions } from './pubsub.ts';
 import { shadowOptions } from './shadow.ts';
 import { twinOptions } from './twin.ts';
 
-/** Agents take it for a silence of the router when something has waited for three minutes. */
+/** Agents consider the router silent when a record has waited for three minutes. */
 const INTERVAL_MS_MIN = 1000;
 const INTERVAL_MS_MAX = 60_000;
 
@@ -15,7 +15,7 @@ const every = {
   interval: duration()
     .refine((ms) => ms >= INTERVAL_MS_MIN && ms <= INTERVAL_MS_MAX, 'expected 1s to 1m')
     .default(30_000)
-    .describe('A gateway gets at most one receipt through it in so long: each is billed.'),
+    .describe('Shortest time between two receipts for one gateway through this cloud; each is billed.'),
 };
 
 const throughSchema = z
@@ -33,10 +33,10 @@ export const receiptsSchema = z
     interval: duration()
       .refine((ms) => ms >= 100 && ms <= 5000, 'expected 100ms to 5s')
       .default(1000)
-      .describe('A gateway gets at most one receipt in so long.'),
+      .describe('Shortest time between two receipts for one gateway.'),
     through: uniqueNames(z.array(throughSchema).max(8), 'downlink')
       .default([])
       .describe('Clouds that carry receipts too, to gateways that do not reach this router.'),
   })
   .prefault({})
-  .describe('What gateways are told of the ledger, through sources of type https and through clouds.');
+  .describe('Receipts for gateways, through sources of type https and through clouds.');

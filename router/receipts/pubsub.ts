@@ -1,6 +1,6 @@
 /**
- * Receipts through a Pub/Sub topic: one message each, with the gateway as an attribute that its subscription
- * is filtered by.
+ * Receipts through a Pub/Sub topic: one message each. The gateway is an attribute, by which each gateway's
+ * subscription is filtered.
  */
 import type { Topic } from '@google-cloud/pubsub';
 import { z } from 'zod';
@@ -12,7 +12,7 @@ import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
 import type { Carried, Carrier } from './carrier.ts';
 import { receiptText } from './shorten.ts';
 
-/** A `receipts.through[]` entry of type `gcp`, without what all entries have. */
+/** A `receipts.through[]` entry of type `gcp`, without the options of all types. */
 export const topicOptions = z.strictObject({
   ...gcpAccess,
   topic: z.string().min(1).default('headgate-receipts').describe('The id of the topic.'),
@@ -22,8 +22,8 @@ export type TopicOptions = z.output<typeof topicOptions>;
 
 const SEND_MS = 10_000;
 /**
- * google.rpc.Code: of this message; of the login, whose files may be renewed. Everything else is of the topic
- * or the way.
+ * google.rpc.Code. The first concerns this message; the others the login, whose files may be renewed. All
+ * other codes concern the topic or the connection.
  */
 const INVALID_ARGUMENT = 3;
 const PERMISSION_DENIED = 7;
@@ -61,11 +61,11 @@ export class TopicCarrier implements Carrier {
   async close(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
-    if (connection)
-      await connection.then(
-        (open) => open.close(),
-        () => undefined,
-      ); // Not open: nothing to close.
+    // A connection that failed to open needs no closing.
+    await connection?.then(
+      (open) => open.close(),
+      () => undefined,
+    );
   }
 
   async #publish(receipt: Receipt): Promise<Carried> {
@@ -79,7 +79,7 @@ export class TopicCarrier implements Carrier {
       const problem = errorText(error);
       const code = Reflect.get(Object(error), 'code');
       if (code === INVALID_ARGUMENT) return { kind: 'refused', problem };
-      // Not opened, or its credentials are no good: the next one reads the files again.
+      // The connection failed or its credentials were refused: the next one reads the files again.
       if (typeof code !== 'number' || code === PERMISSION_DENIED || code === UNAUTHENTICATED)
         await this.close();
       return { kind: 'failed', problem };
@@ -87,7 +87,7 @@ export class TopicCarrier implements Carrier {
   }
 }
 
-/** The SDK is loaded here, when it is used. */
+/** Loads the SDK with the first use. */
 async function connect(options: TopicOptions, clock: Clock): Promise<Connection> {
   const { PubSub } = await import('@google-cloud/pubsub');
   const { openGcpCredentials, withCalls } = await import('../../shared/gcp/credentials.ts');
@@ -104,9 +104,9 @@ async function connect(options: TopicOptions, clock: Clock): Promise<Connection>
     ...GRPC_OPTIONS,
   });
   const topic = client.topic(options.topic, {
-    // A receipt has its own pace already; what is due together goes in one request.
+    // The pusher limits the pace of receipts; those due together go in one request.
     batching: { maxMilliseconds: 10 },
-    // Retrying is the pusher's: the SDK's own would hold on to receipts that are old by then.
+    // The pusher retries: the SDK would keep retrying receipts that are outdated by then.
     gaxOpts: { timeout: SEND_MS, retry: null },
   });
   const close = async (): Promise<void> => {

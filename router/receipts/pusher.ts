@@ -1,12 +1,13 @@
 /**
- * Takes receipts to gateways through one cloud, beside the long poll. A commit only notes whose receipt is
- * due: whatever the cloud does, the ledger and the other clouds' pushers go on.
+ * Sends receipts to gateways through one cloud, beside the long poll. A commit only marks the gateway's
+ * receipt as due, so a slow cloud delays neither the ledger nor the pushers of other clouds.
  *
- * Each push is billed. So a gateway gets at most one in an interval, whatever came in meanwhile goes into the
- * next, and none that says what the last one said. Routers on one ledger push each what they committed: one
- * receipt more does no harm.
+ * Each push is billed. So a gateway gets at most one receipt in an interval, with everything committed until
+ * then, and no receipt that repeats the last one. Each router on a ledger pushes for its own commits: an
+ * additional receipt does no harm.
  */
 import { createHash } from 'node:crypto';
+import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
@@ -16,39 +17,38 @@ import type { SparseLog } from '../../shared/sparse-log.ts';
 import type { Carrier } from './carrier.ts';
 import type { Receipts } from './receipts.ts';
 
-/** Gateways that wait for a push, and whose last one is remembered (I10): about 20 MB. */
+/** Most gateways that wait for a push, and most whose last push is remembered (I10): about 20 MB. */
 const GATEWAYS_MAX = 100_000;
 /** Pushes under way. */
 const AT_ONCE = 16;
-/** How often it is looked for who is due. */
+/** How often the pusher looks for due gateways. */
 const TICK_MS = 250;
-const PAUSE_FIRST_MS = 1000;
-const PAUSE_LAST_MS = 60_000;
+const BACKOFF = { firstMs: 1000, lastMs: 60_000 };
 
-/** What became of pushes; the metric label. */
+/** Outcomes of pushes; the metric label. */
 export interface PushCounts {
   sent: number;
-  /** It would have said what the last one said. */
+  /** The receipt would have repeated the last one. */
   unchanged: number;
-  /** Not for this gateway: the next one is tried when there is news. */
+  /** The cloud refused this gateway's receipt: the next try follows the gateway's next commit. */
   refused: number;
-  /** Tried again. */
+  /** Pushed again after a pause. */
   failed: number;
-  /** Too many waited; the gateway's next commit has it pushed. */
+  /** Too many gateways waited; the gateway's next commit makes it due again. */
   dropped: number;
 }
 
 interface Pushed {
   atMs: number;
   version: number;
-  /** Of what it said. */
+  /** Digest of the receipt's streams. */
   digest: string;
 }
 
 export interface PusherOptions {
   name: string;
   carrier: Carrier;
-  /** Between two receipts for one gateway. */
+  /** Shortest time between two receipts for one gateway. */
   intervalMs: number;
   receipts: Pick<Receipts, 'current'>;
   clock: Clock;
@@ -61,26 +61,27 @@ export class ReceiptPusher implements Service {
   readonly name: string;
   readonly counts: PushCounts = { sent: 0, unchanged: 0, refused: 0, failed: 0, dropped: 0 };
   readonly #options: PusherOptions;
-  /** By gateway: when it is due, monotonic. */
+  /** By gateway: the monotonic time when it is due. */
   readonly #due = new Map<string, number>();
-  /** The one pushed to last is last. */
+  /** By gateway, the latest push last. */
   readonly #pushed = new Map<string, Pushed>();
   readonly #stopping = new AbortController();
   #wake: () => void = () => undefined;
-  #failures = 0;
+  readonly #backoff: Backoff;
   #running: Promise<void> = Promise.resolve();
 
   constructor(options: PusherOptions) {
     this.name = options.name;
     this.#options = options;
+    this.#backoff = new Backoff(BACKOFF, options.entropy);
   }
 
-  /** Gateways that something came in for since their last push. */
+  /** Gateways with commits since their last push. */
   get waiting(): number {
     return this.#due.size;
   }
 
-  /** The ledger committed something of these gateways. */
+  /** The ledger has committed records or gaps of these gateways. */
   committed(gateways: Iterable<string>): void {
     for (const gateway of gateways) {
       if (this.#due.has(gateway)) continue;
@@ -94,7 +95,10 @@ export class ReceiptPusher implements Service {
     return Promise.resolve();
   }
 
-  /** What waits is pushed by the next router that hears of the gateway: heartbeats alone see to that. */
+  /**
+   * Waiting receipts are dropped: the next router that hears from the gateway pushes, at the latest with a
+   * heartbeat.
+   */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wake();
@@ -128,7 +132,7 @@ export class ReceiptPusher implements Service {
     }
   }
 
-  /** Until the first is due; without any, until there is one. */
+  /** Waits for the next look at due gateways; without any, until there is one. */
   async #rest(signal: AbortSignal): Promise<void> {
     if (this.#due.size > 0) {
       await this.#options.clock.sleep(TICK_MS, signal);
@@ -150,7 +154,7 @@ export class ReceiptPusher implements Service {
     return gateways;
   }
 
-  /** Null, or what is wrong with the cloud or the ledger; then the gateway waits again. */
+  /** Null, or the problem of the cloud or the ledger; then the gateway waits again. */
   async #push(gateway: string, signal: AbortSignal): Promise<string | null> {
     const { carrier, receipts, clock, sparseLog } = this.#options;
     const last = this.#pushed.get(gateway);
@@ -166,7 +170,7 @@ export class ReceiptPusher implements Service {
     const atMs = clock.monoMs();
     if (version === last?.version || digest === last?.digest) {
       this.counts.unchanged += 1;
-      // Looked at counts like pushed: a gateway whose heartbeats alone come in costs one look in an interval.
+      // A look counts as a push: a gateway that sends only heartbeats costs one look in an interval.
       this.#remember(gateway, { ...last, atMs });
       return null;
     }
@@ -190,23 +194,21 @@ export class ReceiptPusher implements Service {
     this.#pushed.set(gateway, pushed);
     const [oldest] = this.#pushed.keys();
     if (this.#pushed.size > GATEWAYS_MAX && oldest !== undefined) this.#pushed.delete(oldest);
-    // What was committed meanwhile was due at once: it, too, waits for its time.
+    // A commit during the push made the gateway due at once: move it to the end of the interval.
     if (this.#due.has(gateway)) this.#due.set(gateway, pushed.atMs + this.#options.intervalMs);
   }
 
   #works(): void {
-    if (this.#failures > 0)
-      this.#options.log.info({ event: 'receipts.push_works', downlink: this.name, failures: this.#failures });
-    this.#failures = 0;
+    const { failures } = this.#backoff;
+    if (failures > 0) this.#options.log.info({ event: 'receipts.push_works', downlink: this.name, failures });
+    this.#backoff.reset();
   }
 
-  /** The first line says why; what follows is counted by the metric. */
+  /** Logs the first failure of a row; the metric counts the others. */
   #pauseAfter(problem: string): number {
-    if (this.#failures === 0)
+    if (this.#backoff.failures === 0)
       this.#options.log.warn({ event: 'receipts.push_failed', downlink: this.name, problem });
-    this.#failures += 1;
-    const ceilingMs = Math.min(PAUSE_LAST_MS, PAUSE_FIRST_MS * 2 ** (this.#failures - 1));
-    return ceilingMs * (0.5 + this.#options.entropy.float() / 2);
+    return this.#backoff.failed();
   }
 }
 

@@ -1,15 +1,15 @@
-/** What a receipt says, from what any ledger engine can state of its streams (I6). Pure. */
+/** The content of a receipt, made from the completeness that every ledger engine states (I6). Pure. */
 import { RECEIPT_RANGES_MAX, RECEIPT_STREAMS_MAX, type StreamReceipt } from '../../shared/receipt.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import type { StreamCompleteness } from '../ledger/types.ts';
 
-/** Of one stream: the missing ones come first in what the bound leaves. */
+/** Given-up ranges of one stream; missing ranges come first within the limit of all ranges. */
 const GIVEN_UP_MAX = 20;
 
 /**
- * The streams of one gateway, those that something came in for lately (`recency`: the higher, the later)
- * first, then those of the newest epochs. A gateway that was away sends many old epochs at once, and waits
- * for a word about each of them.
+ * The streams of one gateway: those with the latest commits first (`recency`: higher is later), then those of
+ * the newest epochs. A gateway that was offline sends many old epochs at once and waits for a receipt of
+ * each.
  */
 export function streamReceipts(
   streams: readonly StreamCompleteness[],
@@ -24,7 +24,7 @@ export function streamReceipts(
     left -= receipt.missing.length + receipt.givenUp.length;
     return receipt;
   });
-  // In an order of their own: that something came in again is no news.
+  // A stable order: a mere change of recency must not make another receipt.
   return receipts.sort((a, b) => (`${a.epoch}/${a.stream}` < `${b.epoch}/${b.stream}` ? -1 : 1));
 }
 
@@ -32,7 +32,7 @@ function streamReceipt(stream: StreamCompleteness, rangesMax: number): StreamRec
   const { epoch, stream: name, highest, completeTo, missingCount, gaps, sealedAt } = stream;
   const missing = stream.missing.slice(0, rangesMax).map(({ first, last }) => ({ first, last }));
   const listed = missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
-  // Of what lies behind the last missing range that is listed, it is not known what is missing.
+  // Beyond the last missing range that is listed, the receipt states nothing.
   const to = listed === missingCount ? highest : (missing.at(-1)?.last ?? completeTo);
   const givenUpMax = Math.min(GIVEN_UP_MAX, rangesMax - missing.length);
   return { epoch, stream: name, to, missing, givenUp: merged(gaps).slice(0, givenUpMax), sealedAt };

@@ -1,15 +1,15 @@
 /**
- * The receipts of all gateways that ask for theirs. Made from the ledger's contract (`completeness`), so from
- * any engine, and also when another router on the same ledger committed. A gateway gets at most one in an
- * interval, and only one that says something new.
+ * Receipts for gateways that ask for them. They are made from the ledger's contract (`completeness`), so they
+ * work with every engine and include commits of other routers on the same ledger. A gateway gets at most one
+ * receipt in an interval, and only with news.
  *
- * The version is the router's wall clock, or a little more than whatever came before: it grows over restarts,
- * from router to router, and past what a gateway says it has, so that a clock set back, or a ledger begun
- * anew, mutes nobody. Where the clocks of two routers differ an older one may win for a moment: receipts are
- * cumulative, and the next one puts it right.
+ * The version is the router's wall clock, or slightly more than the version before. It grows over restarts,
+ * from router to router, and past the version that a gateway has, so that a clock set back or a new ledger
+ * silences no gateway. Where the clocks of two routers differ, an older receipt may win for a moment:
+ * receipts are cumulative, and the next one corrects it.
  *
- * One that is cut for a cloud has a version of its own, one less: the whole one, when it comes another way,
- * must count.
+ * A receipt that is shortened for a cloud has a version one less, so that the whole receipt wins when it
+ * arrives another way.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Receipt, StreamReceipt } from '../../shared/receipt.ts';
@@ -18,37 +18,37 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { streamReceipts } from './receipt.ts';
 import { fitted } from './shorten.ts';
 
-/** Gateways remembered that do not ask at the moment (I10). */
+/** Most gateways that are remembered without a waiting request (I10). */
 const IDLE_GATEWAYS_MAX = 10_000;
-/** Streams of which it is remembered when something came in. */
+/** Most streams of a gateway whose latest commit is remembered. */
 const TOUCHED_MAX = 256;
 
 interface GatewayReceipts {
   streams: StreamReceipt[];
-  /** `streams` as text, to see a change by. */
+  /** `streams` as text, which shows changes. */
   text: string;
   version: number;
-  /** Monotonic: when the ledger was asked last. */
+  /** Monotonic time of the last query of the ledger. */
   lookedMs: number;
-  /** Something was committed since. */
+  /** Records or gaps were committed since. */
   changed: boolean;
   looking: Promise<void> | null;
-  /** Order in which streams were committed to, the latest last. */
+  /** Streams by their latest commit, the latest last. */
   touched: Map<string, number>;
-  /** Ends the waits of who asks. */
+  /** Ends the waits of requests. */
   wakes: Set<() => void>;
 }
 
 export interface ReceiptsOptions {
   ledger: Pick<Ledger, 'completeness'>;
   clock: Clock;
-  /** Between two receipts for one gateway. */
+  /** Shortest time between two receipts for one gateway. */
   intervalMs: number;
 }
 
 export class Receipts {
   readonly #options: ReceiptsOptions;
-  /** Who asked last is last. */
+  /** By gateway, the latest request last. */
   readonly #gateways = new Map<string, GatewayReceipts>();
   #touches = 0;
   #answered = 0;
@@ -62,12 +62,12 @@ export class Receipts {
     return this.#answered;
   }
 
-  /** Gateways that wait for one now. */
+  /** Gateways with a waiting request. */
   get waiting(): number {
     return [...this.#gateways.values()].reduce((sum, { wakes }) => sum + (wakes.size > 0 ? 1 : 0), 0);
   }
 
-  /** The ledger committed something of these streams. */
+  /** The ledger has committed records or gaps of these streams. */
   committed(keys: Iterable<StreamKey>): void {
     for (const key of keys) {
       const known = this.#gateways.get(key.gateway);
@@ -83,24 +83,23 @@ export class Receipts {
   }
 
   /**
-   * The receipt of a version above `after`, which is what the gateway has: at once, or when there is news;
-   * null when there is none within `waitMs` (or, when that is longer, what is left of the interval), or
-   * `signal` aborts. Rejects when the ledger does not answer.
+   * A receipt with a version above `after`, the gateway's own: at once, or when there is news. Null without
+   * news within `waitMs` (or the rest of the interval, where that is longer), or when `signal` aborts.
+   * Rejects when the ledger does not answer.
    */
   async next(gateway: string, after: number, waitMs: number, signal: AbortSignal): Promise<Receipt | null> {
     const { clock, intervalMs } = this.#options;
     const own = this.#of(gateway);
-    // Long enough to look once: that there is nothing new is said only of what was looked at.
+    // Long enough for one query: "no news" is answered only after a query.
     const endsMs = Math.max(clock.monoMs() + waitMs, own.lookedMs + intervalMs);
     for (;;) {
       const restMs = own.lookedMs + intervalMs - clock.monoMs();
       if (restMs <= 0) {
         await this.#look(gateway, own, after);
-        // It has one that is newer than ours: another router spoke to it, or this one's past does. Now we
-        // know better.
+        // The gateway has a newer receipt, from another router or from before a restart: this one must win.
         if (after > own.version) own.version = after + 1;
       }
-      // Also when it was looked for a cloud meanwhile, which began the interval anew.
+      // A query for a cloud's receipt may have begun the interval anew: its news counts here too.
       if (own.version > after) {
         this.#answered += 1;
         return { gateway, version: own.version, streams: own.streams };
@@ -113,9 +112,8 @@ export class Receipts {
   }
 
   /**
-   * What is to be said now, in at most `bytesMax` bytes of JSON, when a cloud carries it; null when `signal`
-   * aborts. Its version is higher than the last one's only when it says something else. Rejects when the
-   * ledger does not answer.
+   * The current receipt for a cloud, in at most `bytesMax` bytes of JSON; null when `signal` aborts. Its
+   * version grows only when its content changes. Rejects when the ledger does not answer.
    */
   async current(gateway: string, bytesMax: number, signal: AbortSignal): Promise<Receipt | null> {
     const { clock, intervalMs } = this.#options;
@@ -151,7 +149,7 @@ export class Receipts {
     return known;
   }
 
-  /** Asks the ledger: also when nothing was committed here, because another router may have. */
+  /** Queries the ledger, even without commits here: another router may have committed. */
   async #look(gateway: string, own: GatewayReceipts, after: number): Promise<void> {
     own.looking ??= this.#asked(gateway, own, after).finally(() => {
       own.looking = null;
@@ -178,7 +176,7 @@ export class Receipts {
     own.version = Math.max(Math.round(clock.wallMs()), own.version + 2, after + 2);
   }
 
-  /** Resolves when something was committed, after `waitMs`, or when `signal` aborts. */
+  /** Resolves with a commit, after `waitMs`, or when `signal` aborts. */
   async #news(own: GatewayReceipts, waitMs: number, signal: AbortSignal): Promise<void> {
     const done = new AbortController();
     const wake = (): void => done.abort();

@@ -1,7 +1,4 @@
-/**
- * Receipts through AWS: the desired state of a named shadow. The newest takes the place of the one before,
- * and waits there.
- */
+/** Receipts through AWS: the desired state of a named shadow, where the newest replaces the one before. */
 import { z } from 'zod';
 import { sdkFailure } from '../../shared/aws.ts';
 import { awsShadow, openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
@@ -11,16 +8,16 @@ import { timeLimit } from '../../shared/time-limit.ts';
 import type { Carried, Carrier } from './carrier.ts';
 import { receiptText } from './shorten.ts';
 
-/** A `receipts.through[]` entry of type `aws`, without what all entries have. */
+/** A `receipts.through[]` entry of type `aws`, without the options of all types. */
 export const shadowOptions = z.strictObject(awsShadow);
 
 export type ShadowOptions = z.output<typeof shadowOptions>;
 
-/** Of the state document's 8 KB ("AWS IoT Device Shadow service limits and quotas"). */
+/** The state document may have 8 KB ("AWS IoT Device Shadow service limits and quotas"). */
 const RECEIPT_BYTES_MAX = 8000;
 const SEND_MS = 10_000;
 const SOCKETS_MAX = 16;
-/** Of this gateway: a request that is not valid, no such thing, a document that is too large. */
+/** Refusals of this gateway's receipt: invalid request, no such thing, document too large. */
 const REFUSED = new Set([400, 404, 413]);
 
 export class ShadowCarrier implements Carrier {
@@ -42,8 +39,7 @@ export class ShadowCarrier implements Carrier {
       return { kind: 'sent' };
     } catch (error) {
       const { status, text } = sdkFailure(error);
-      // The SDK was seen with its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the
-      // cure.
+      // The SDK's sockets can get stuck after days (aws-sdk-js-v3#7835): a new client helps.
       if (limit.isOver) await this.close();
       return { kind: status !== null && REFUSED.has(status) ? 'refused' : 'failed', problem: text };
     } finally {
@@ -54,7 +50,7 @@ export class ShadowCarrier implements Carrier {
   async close(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
-    // Not open: nothing to close.
+    // A connection that failed to open needs no closing.
     await connection?.then(
       ({ client }) => client.destroy(),
       () => undefined,

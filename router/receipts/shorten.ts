@@ -1,14 +1,14 @@
 /**
- * A receipt cut to what a downlink carries, by its own rules: what is left out is not said, and comes with a
- * later one (I10). Pure.
+ * Shortens a receipt to the limit of a downlink (I10). A shortened receipt states less and stays true; a
+ * later one states the rest. Pure.
  */
 import { type Receipt, receiptJson, type StreamReceipt } from '../../shared/receipt.ts';
 import type { StreamKey } from '../../shared/record.ts';
 
 /**
- * The receipt in at most `bytesMax` bytes of JSON. Given-up ranges go first, which are for people; then half
- * of the ranges, the later ones of each stream, as often as needed; then half of the streams, those that
- * something came in for longest ago (`recency`: the higher, the later).
+ * The receipt in at most `bytesMax` bytes of JSON. Given-up ranges are left out first: they only inform
+ * people. Then half of the ranges, the later ones of each stream, as often as needed; then half of the
+ * streams, those with the oldest commits (`recency`: higher is later).
  */
 export function fitted(
   receipt: Receipt,
@@ -28,7 +28,7 @@ export function fitted(
   }
 }
 
-/** As it travels in a message or a document. */
+/** The text of a receipt in a message or a document. */
 export function receiptText(receipt: Receipt): string {
   return JSON.stringify({ receipt: receiptJson(receipt) });
 }
@@ -37,7 +37,7 @@ function bytesOf(receipt: Receipt): number {
   return Buffer.byteLength(receiptText(receipt));
 }
 
-/** `to` ends at the last range that is listed: of what is behind it, it is not known what is missing. */
+/** `to` ends at the last listed range: beyond it, the receipt states nothing. */
 function shortened(stream: StreamReceipt, rangesMax: number): StreamReceipt {
   const next = stream.missing[rangesMax];
   if (!next) return stream;
@@ -45,7 +45,7 @@ function shortened(stream: StreamReceipt, rangesMax: number): StreamReceipt {
   return { ...stream, missing, to: missing.at(-1)?.last ?? next.first - 1 };
 }
 
-/** In the order they had. */
+/** The `count` streams with the latest commits, in their original order. */
 function latest(
   streams: readonly StreamReceipt[],
   recency: (key: StreamReceipt) => number,

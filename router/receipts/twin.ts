@@ -1,6 +1,6 @@
 /**
- * Receipts through Azure: a desired property of the twin of the device that has the gateway's name. The
- * newest takes the former's place.
+ * Receipts through Azure: a desired property of the twin of the device with the gateway's name, where the
+ * newest replaces the one before.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
@@ -14,7 +14,7 @@ import { type HubAnswer, HubClient } from './hub-client.ts';
 import { parsePolicy } from './hub-token.ts';
 import { receiptText } from './shorten.ts';
 
-/** A `receipts.through[]` entry of type `azure`, without what all entries have. */
+/** A `receipts.through[]` entry of type `azure`, without the options of all types. */
 export const twinOptions = z.strictObject({
   ca_file: z
     .string()
@@ -36,11 +36,11 @@ export type TwinOptions = z.output<typeof twinOptions>;
 /** "Devices - Update Twin" of the IoT Hub service's REST API. */
 const API_VERSION = '2021-04-12';
 const SEND_MS = 10_000;
-/** Of this gateway: a request that is not valid, not allowed, no such device, a twin that is too large. */
+/** Refusals of this gateway's receipt: invalid, not allowed, no such device, twin too large. */
 const REFUSED = new Set([400, 403, 404, 413]);
 /**
- * Of the hub, with the same status ("IoT Hub API common error codes"): its quota is used up, its tier has no
- * twins, there is no such hub.
+ * Failures of the hub with the same status ("IoT Hub API common error codes"): quota used up, a tier without
+ * twins, no such hub.
  */
 const OF_THE_HUB = /QuotaExceeded|403002|CurrentTier|403010|IotHubNotFound/i;
 const NO_TWINS = /CurrentTier|403010/i;
@@ -49,7 +49,7 @@ export class TwinCarrier implements Carrier {
   readonly bytesMax = TWIN_RECEIPT_BYTES_MAX;
   readonly #options: TwinOptions;
   readonly #clock: Clock;
-  /** One for all that are under way. */
+  /** One client for all requests. */
   #client: Promise<HubClient> | null = null;
 
   /** Connects with the first receipt. */
@@ -77,7 +77,7 @@ export class TwinCarrier implements Carrier {
   async close(): Promise<void> {
     const client = this.#client;
     this.#client = null;
-    // Not open: nothing to close.
+    // A client that failed to open needs no closing.
     await client?.then(
       (open) => open.close(),
       () => undefined,
