@@ -182,6 +182,11 @@ export class AzureCloud implements Cloud {
     this.#hub?.pushDesired(device, patch, version);
   }
 
+  /** Whether a connected device listens to patches of its twin. */
+  listensToDesired(device: string): boolean {
+    return this.#hub?.listensToDesired(device) ?? false;
+  }
+
   /** Billed units of the devices' side of their twins, apart from the meter. */
   twinUnits(): number {
     return this.#hub?.twinUnits ?? 0;

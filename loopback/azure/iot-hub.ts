@@ -124,10 +124,16 @@ export class IotHub implements Service {
     if (name !== null && CUTTING.has(name)) this.#cutAll();
   }
 
+  /** Whether a connected device listens to patches of its desired properties. */
+  listensToDesired(device: string): boolean {
+    const client = this.#clients.get(device);
+    return client !== undefined && this.#filters.get(client)?.has(TWIN_DESIRED) === true;
+  }
+
   /** Notifies a connected device of a patch of its desired properties. */
   pushDesired(device: string, patch: JsonObject, version: number): void {
     const client = this.#clients.get(device);
-    if (!client || !this.#filters.get(client)?.has(TWIN_DESIRED)) return;
+    if (!client || !this.listensToDesired(device)) return;
     const body = JSON.stringify({ ...patch, $version: version });
     this.twinUnits += unitsOf(Buffer.byteLength(body));
     this.#answer(client, `$iothub/twin/PATCH/properties/desired/?$version=${version}`, body);

@@ -23,6 +23,8 @@ import { FAULT_NAMES, fault } from '../../loopback/faults.ts';
 import { sdkCredentials } from '../../shared/aws.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
+import { ManualClock } from '../manual-clock.ts';
+import { until } from '../until.ts';
 import { type RunningAws, silent, startAws } from './start-aws.ts';
 
 /** The unmodified SDK clients, as anybody would make them. */
@@ -233,27 +235,28 @@ t.test('queue: visibility timeout, receive count, receipt handles', async (t) =>
 });
 
 t.test('queue: long poll waits for a message and no longer, ten at most', async (t) => {
-  const aws = await startAws(t);
+  const clock = new ManualClock(systemClock.wallMs());
+  const aws = await startAws(t, clock);
   const { sqs } = clients(t, aws);
   const QueueUrl = aws.router.queue_url;
-  let began = systemClock.monoMs();
-  t.same(await receive(sqs, QueueUrl, { WaitTimeSeconds: 1 }), []);
-  t.ok(systemClock.monoMs() - began >= 950, 'waited');
-  began = systemClock.monoMs();
+  const isPolling = (seconds: number) => () => clock.isDueIn(seconds * 1000);
+  const empty = receive(sqs, QueueUrl, { WaitTimeSeconds: 1 });
+  await until('the short poll waits', isPolling(1));
+  clock.advance(1000);
+  t.same(await empty, []);
   const waiting = receive(sqs, QueueUrl, { WaitTimeSeconds: 20 });
-  await systemClock.sleep(50);
+  await until('the long poll waits', isPolling(20));
   await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: 'wake up' }));
-  t.match(await waiting, [{ Body: 'wake up' }]);
-  t.ok(systemClock.monoMs() - began < 8000, 'woken');
+  t.match(await waiting, [{ Body: 'wake up' }], 'woken, with the clock stopped');
 
   const given = new AbortController();
   const aborted = sqs.send(new ReceiveMessageCommand({ QueueUrl, WaitTimeSeconds: 20 }), {
     abortSignal: given.signal,
   });
-  await systemClock.sleep(50);
+  await until('the poll of the client waits', isPolling(20));
   given.abort();
   await t.rejects(aborted, { name: 'AbortError' });
-  await systemClock.sleep(20);
+  await until('the queue knows that the client has gone', () => !clock.isDueIn(20_000));
   for (let i = 0; i < 12; i += 1) {
     await sqs.send(new SendMessageCommand({ QueueUrl, MessageBody: `m${i}` }));
   }
@@ -276,11 +279,12 @@ t.test('no fault reaches the queue side', async (t) => {
 });
 
 t.test('stop is idempotent and ends waiting polls', async (t) => {
-  const aws = await startAws(t);
+  const clock = new ManualClock(systemClock.wallMs());
+  const aws = await startAws(t, clock);
   const { sqs } = clients(t, aws);
   const poll = receive(sqs, aws.router.queue_url, { WaitTimeSeconds: 20 });
   poll.catch(() => undefined);
-  await systemClock.sleep(50);
+  await until('the poll waits', () => clock.isDueIn(20_000));
   await aws.cloud.stop();
   await aws.cloud.stop();
   await t.rejects(poll);

@@ -7,16 +7,8 @@ import { readFileSync } from 'node:fs';
 import rhea, { type Connection, type EventContext, type Message } from 'rhea';
 import t, { type Test } from 'tap';
 import { fault } from '../../loopback/faults.ts';
-import {
-  clock,
-  envelope,
-  type Fixture,
-  openPublisher,
-  sleep,
-  startAzure,
-  startReading,
-  until,
-} from './azure-fixture.ts';
+import { until } from '../until.ts';
+import { clock, envelope, type Fixture, openPublisher, startAzure, startReading } from './azure-fixture.ts';
 
 const ADDRESS = 'headgate/ConsumerGroups/$Default/Partitions';
 
@@ -86,6 +78,8 @@ function putToken(
 interface Received {
   messages: Message[];
   addCredit: (credit: number) => void;
+  /** Whether the server has answered the attach. */
+  isAttached: () => boolean;
   /** The condition that the link was closed with. */
   refusal: Promise<string>;
 }
@@ -108,16 +102,25 @@ function receive(connection: Connection, partition: number, clause: string): Rec
       resolve(error && 'condition' in error ? String(error.condition) : '');
     });
   });
-  return { messages, addCredit: (credit) => receiver.add_credit(credit), refusal };
+  let isAttached: boolean = false;
+  receiver.on('receiver_open', () => {
+    isAttached = true;
+  });
+  return {
+    messages,
+    addCredit: (credit) => receiver.add_credit(credit),
+    isAttached: () => isAttached,
+    refusal,
+  };
 }
 
 /** Partition in which a gateway's events land, found by asking. */
-async function partitionOf(t: Test, connection: Connection): Promise<number> {
+async function partitionOf(connection: Connection): Promise<number> {
   const readers = [0, 1].map((partition) =>
     receive(connection, partition, "amqp.annotation.x-opt-offset > '-1'"),
   );
   for (const { addCredit } of readers) addCredit(1);
-  await until(t, 'an event', () => readers.some(({ messages }) => messages.length > 0));
+  await until('an event', () => readers.some(({ messages }) => messages.length > 0));
   return readers.findIndex(({ messages }) => messages.length > 0);
 }
 
@@ -131,14 +134,14 @@ t.test(
     const connection = connect(t, fixture);
     for (const n of [0, 1])
       t.equal(await putToken(connection, endpoint, endpoint.key, `${ADDRESS}/${n}`), 202);
-    const partition = await partitionOf(t, connection);
+    const partition = await partitionOf(connection);
     const all = receive(connection, partition, "amqp.annotation.x-opt-offset > '-1'");
+    const deliveredBefore = fixture.cloud.meter().delivered;
     all.addCredit(2);
-    await until(t, 'two events', () => all.messages.length === 2);
-    await sleep(100);
-    t.equal(all.messages.length, 2, 'no more than the credit');
+    await until('two events', () => all.messages.length === 2);
+    t.equal(fixture.cloud.meter().delivered - deliveredBefore, 2, 'no more than the credit');
     all.addCredit(10);
-    await until(t, 'all events', () => all.messages.length === 5);
+    await until('all events', () => all.messages.length === 5);
     t.strictSame(
       all.messages.map(({ body }) => body.content.toString()),
       ['a', 'b', 'c', 'd', 'e'],
@@ -163,14 +166,14 @@ t.test(
     for (const [clause, expected] of clauses) {
       const reader = receive(connection, partition, clause);
       reader.addCredit(1);
-      await until(t, clause, () => reader.messages.length === 1);
+      await until(clause, () => reader.messages.length === 1);
       t.equal(reader.messages[0]?.body.content.toString(), expected, clause);
     }
     const latest = receive(connection, partition, "amqp.annotation.x-opt-offset > '@latest'");
     latest.addCredit(5);
-    await sleep(50);
+    await until('the link stands', latest.isAttached);
     await publisher.publish(envelope('f'), 8000);
-    await until(t, 'the newest', () => latest.messages.length === 1);
+    await until('the newest', () => latest.messages.length === 1);
     t.equal(latest.messages[0]?.body.content.toString(), 'f');
   },
 );
@@ -201,7 +204,7 @@ t.test('a device keeps its partition and its order; two partitions are in use', 
     for (const n of [1, 2, 3]) await publisher.publish(envelope(`${gateway} ${n}`, gateway), 8000);
   }
   const reading = await startReading(t, { config: cloud.routerConfig() });
-  await until(t, 'all events', () => reading.deliveries.length === 12);
+  await until('all events', () => reading.deliveries.length === 12);
   for (const gateway of gateways) {
     const mine = reading.deliveries.filter(({ authenticatedGateway }) => authenticatedGateway === gateway);
     t.strictSame(
@@ -219,7 +222,7 @@ t.test('reorder shuffles within its window and loses nothing', async (t) => {
   const sent = Array.from({ length: 20 }, (_, n) => String(n));
   await Promise.all(sent.map((text) => publisher.publish(envelope(text), 8000)));
   const reading = await startReading(t, { config: cloud.routerConfig() });
-  await until(t, 'all events', () => reading.deliveries.length === 20);
+  await until('all events', () => reading.deliveries.length === 20);
   t.strictSame(new Set(reading.texts()), new Set(sent));
   t.equal(reading.deliveries.length, 20);
   t.notSame(reading.texts(), sent);

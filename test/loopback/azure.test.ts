@@ -7,7 +7,8 @@ import transport from 'azure-iot-device-mqtt';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';
 import { fault } from '../../loopback/faults.ts';
-import { clock, type Fixture, sleep, startAzure, until } from './azure-fixture.ts';
+import { until } from '../until.ts';
+import { clock, type Fixture, startAzure } from './azure-fixture.ts';
 
 const HUB = 'headgate.azure-devices.net';
 
@@ -165,11 +166,11 @@ t.test('twin: get, reported and desired, through the SDK', async (t) => {
   t.strictSame(cloud.twin('gw-1').reported, { policy: { applied: 1 }, $version: 2 });
   const patches: unknown[] = [];
   twin.on('properties.desired', (patch) => patches.push(structuredClone(patch)));
-  // The SDK subscribes in the background, and first tells what it already knew.
-  await until(t, 'the state that was known', () => patches.length === 1);
-  await sleep(200);
+  // The SDK subscribes in the background, and first reports the state that it already had.
+  await until('the known state', () => patches.length === 1);
+  await until('the subscription', () => cloud.listensToDesired('gw-1'));
   cloud.patchDesired('gw-1', { policy: { version: 2, old: null } });
-  await until(t, 'the patch', () => patches.length === 2);
+  await until('the patch', () => patches.length === 2);
   t.match(patches[1], { policy: { version: 2 }, $version: 3 });
   t.strictSame(cloud.twin('gw-1').desired, { policy: { version: 2 }, $version: 3 });
 });

@@ -11,7 +11,7 @@ import { createCertificateAuthority } from '../../loopback/ca.ts';
 import type { Cloud } from '../../loopback/cloud.ts';
 import { GcpCloud } from '../../loopback/gcp.ts';
 import { type PubSubOptions, pubsubOptions } from '../../router/sources/pubsub/options.ts';
-import { systemClock as clock } from '../../shared/clock.ts';
+import { type Clock, systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { testDir } from '../test-dir.ts';
@@ -27,13 +27,13 @@ export interface GcpFixture {
   router: PubSubOptions;
 }
 
-/** Stopped when the test ends. */
-export async function startGcp(t: Test, insecure = false): Promise<GcpFixture> {
+/** Stopped when the test ends. `cloudClock` is the cloud's own. */
+export async function startGcp(t: Test, insecure = false, cloudClock: Clock = clock): Promise<GcpFixture> {
   const ca = await createCertificateAuthority(clock, entropy);
   const directory = testDir(t);
   const caFile = join(directory, 'ca.pem');
   writeFileSync(caFile, ca.ca);
-  const cloud = new GcpCloud({ ca, caFile, insecure, ...deps });
+  const cloud = new GcpCloud({ ca, caFile, insecure, ...deps, clock: cloudClock });
   await cloud.start();
   t.after(() => cloud.stop());
   const { name: _agent, type: _gcp, ...agent } = cloud.agentConfig('gw-1');

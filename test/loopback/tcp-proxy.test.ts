@@ -1,13 +1,20 @@
 import { once } from 'node:events';
 import { createServer, type Socket, connect as tcpConnect } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { fault } from '../../loopback/faults.ts';
 import { TcpProxy } from '../../loopback/tcp-proxy.ts';
-import { systemClock } from '../../shared/clock.ts';
+import { type Clock, systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
+import { ManualClock } from '../manual-clock.ts';
+import { until } from '../until.ts';
 
 /** A proxy in front of a server that answers every chunk with `serve`; the default sends it back. */
-async function start(t: Test, serve: (socket: Socket, chunk: Buffer) => void = (s, c) => s.write(c)) {
+async function start(
+  t: Test,
+  serve: (socket: Socket, chunk: Buffer) => void = (s, c) => s.write(c),
+  clock: Clock = systemClock,
+) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -18,14 +25,14 @@ async function start(t: Test, serve: (socket: Socket, chunk: Buffer) => void = (
   await once(server, 'listening');
   const address = server.address();
   const targetPort = typeof address === 'object' && address ? address.port : 0;
-  const proxy = new TcpProxy({ targetPort, port: 0, clock: systemClock, entropy: seededEntropy(1) });
+  const proxy = new TcpProxy({ targetPort, port: 0, clock, entropy: seededEntropy(1) });
   await proxy.start();
   t.teardown(async () => {
     await proxy.stop();
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { proxy, sockets };
+  return { proxy, sockets, targetPort };
 }
 
 async function open(t: Test, port: number): Promise<Socket> {
@@ -43,21 +50,20 @@ function closed(socket: Socket): Promise<void> {
   });
 }
 
-/** What happens to one request on this socket: its answer, the error's code, `closed`, or `silence`. */
-function ask(socket: Socket, silenceMs = 5000): Promise<string> {
+/** The outcome of one request on this socket: its answer, the error's code, or `closed`. */
+function ask(socket: Socket): Promise<string> {
   return new Promise((resolve) => {
     socket.once('data', (chunk) => resolve(chunk.toString()));
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     socket.once('close', () => resolve('closed'));
-    setTimeout(() => resolve('silence'), silenceMs).unref();
     socket.write('ping');
   });
 }
 
 /** As {@link ask}, on a connection of its own. */
-function askNew(t: Test, port: number, silenceMs?: number): Promise<string> {
+function askNew(t: Test, port: number): Promise<string> {
   return open(t, port).then(
-    (socket) => ask(socket, silenceMs),
+    (socket) => ask(socket),
     (error: NodeJS.ErrnoException) => error.code ?? error.message,
   );
 }
@@ -103,13 +109,23 @@ t.test('refuse closes the port and cuts open connections; clearing gives the sam
 t.test(
   'blackhole answers nothing, on old and new connections, and hides that the server closed',
   async (t) => {
-    const { proxy, sockets } = await start(t);
+    const { proxy, sockets, targetPort } = await start(t);
+    const clear = new TcpProxy({ targetPort, port: 0, clock: systemClock, entropy: seededEntropy(1) });
+    await clear.start();
+    t.teardown(() => clear.stop());
     const warm = await open(t, proxy.port);
     t.equal(await ask(warm), 'ping');
     await proxy.setFault(fault('blackhole'));
-    t.same(await Promise.all([ask(warm, 150), askNew(t, proxy.port, 150)]), ['silence', 'silence']);
+    const heard: string[] = [];
+    const note = (what: string): void => void heard.push(what);
+    void ask(warm).then(note);
+    void askNew(t, proxy.port).then(note);
+    // Later requests that take the same way without the fault are answered.
+    for (const _ of [1, 2, 3]) t.equal(await askNew(t, clear.port), 'ping');
+    t.same(heard, []);
     for (const socket of sockets) socket.destroy();
-    t.equal(await ask(warm, 150), 'silence');
+    for (const _ of [1, 2, 3]) t.equal(await askNew(t, clear.port), 'ping');
+    t.same(heard, []);
     const cut = closed(warm);
     await proxy.setFault(null);
     await cut;
@@ -118,40 +134,51 @@ t.test(
 );
 
 t.test('slow delays answers by the latency and nothing else: order and end stay', async (t) => {
-  const { proxy } = await start(t, (socket, chunk) => {
+  const spell = (socket: Socket, chunk: Buffer): void => {
     for (const part of chunk.toString().split('')) socket.write(part);
     socket.end();
-  });
+  };
+  const clock = new ManualClock();
+  const { proxy } = await start(t, spell, clock);
   await proxy.setFault(fault('slow', { latencyMs: 60, jitterMs: 40 }));
   const socket = await open(t, proxy.port);
   let text = '';
   socket.on('data', (chunk) => {
     text += chunk.toString();
   });
-  const began = systemClock.monoMs();
+  let isClosed: boolean = false;
+  void closed(socket).then(() => {
+    isClosed = true;
+  });
   socket.write('abcdefghijklmnopqrstuvwxyz');
-  await once(socket, 'close');
-  const tookMs = systemClock.monoMs() - began;
+  await until('the answer and the close come', () => {
+    if (text === '') clock.advance(1);
+    else clock.advance(100);
+    return isClosed;
+  });
   t.equal(text, 'abcdefghijklmnopqrstuvwxyz');
-  t.ok(tookMs >= 20 && tookMs < 4000, `took ${tookMs} ms`);
+  t.ok(clock.monoMs() >= 20, `after ${clock.monoMs()} ms`);
 });
 
 t.test('slow-ramp begins with nothing and grows to all of the latency', async (t) => {
-  const { proxy } = await start(t);
+  const clock = new ManualClock();
+  const { proxy } = await start(t, undefined, clock);
   const socket = await open(t, proxy.port);
-  const tookMs = async (periodMs: number): Promise<number> => {
-    await proxy.setFault(fault('slow-ramp', { latencyMs: 2000, jitterMs: 0, periodMs }));
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    const began = systemClock.monoMs();
-    t.equal(await ask(socket), 'ping');
-    return systemClock.monoMs() - began;
-  };
-  t.ok((await tookMs(600_000)) < 1900, 'at its beginning');
-  t.ok((await tookMs(10)) >= 1990, 'at its end');
+  const ramp = (periodMs: number): Promise<void> =>
+    proxy.setFault(fault('slow-ramp', { latencyMs: 2000, jitterMs: 0, periodMs }));
+  await ramp(600_000);
+  t.equal(await ask(socket), 'ping', 'at its beginning, with the clock stopped');
+  await ramp(10);
+  clock.advance(10);
+  const answer = ask(socket);
+  await until('the answer is delayed', () => clock.isDueIn(2000));
+  clock.advance(2000);
+  t.equal(await answer, 'ping', 'at its end');
 });
 
 t.test('slow keeps the order of chunks sent at different times', async (t) => {
-  const { proxy } = await start(t);
+  const clock = new ManualClock();
+  const { proxy } = await start(t, undefined, clock);
   await proxy.setFault(fault('slow', { latencyMs: 30, jitterMs: 30 }));
   const socket = await open(t, proxy.port);
   let text = '';
@@ -162,10 +189,14 @@ t.test('slow keeps the order of chunks sent at different times', async (t) => {
   for (let i = 0; i < 60; i += 1) {
     expected += `${i} `;
     socket.write(`${i} `);
-    await new Promise((resolve) => setTimeout(resolve, i % 3));
+    clock.advance(i % 3);
+    await nextTurn();
     if (i === 40) await proxy.setFault(null);
   }
-  while (text.length < expected.length) await once(socket, 'data');
+  await until('everything comes', () => {
+    clock.advance(1);
+    return text.length === expected.length;
+  });
   t.equal(text, expected);
 });
 
@@ -180,18 +211,16 @@ t.test('reset sends RST when data arrives', async (t) => {
 });
 
 t.test('flap refuses, serves, refuses, until cleared', async (t) => {
-  const { proxy } = await start(t);
+  const clock = new ManualClock();
+  const { proxy } = await start(t, undefined, clock);
   await proxy.setFault(fault('flap', { periodMs: 50 }));
-  const changes: string[] = [];
-  const deadline = systemClock.monoMs() + 3000;
-  while (changes.length < 4 && systemClock.monoMs() < deadline) {
-    const seen = await askNew(t, proxy.port);
-    const state = seen === 'ping' ? 'served' : 'refused';
-    if (changes.at(-1) !== state) changes.push(state);
+  for (const expected of ['ECONNREFUSED', 'ping', 'ECONNREFUSED', 'ping']) {
+    await until(`the proxy answers ${expected}`, async () => (await askNew(t, proxy.port)) === expected);
+    await until('the next half of the cycle is due', () => clock.isDueIn(50));
+    clock.advance(50);
   }
-  t.same(changes, ['refused', 'served', 'refused', 'served']);
   await proxy.setFault(null);
-  await new Promise((resolve) => setTimeout(resolve, 120));
+  clock.advance(100);
   t.equal(await askNew(t, proxy.port), 'ping');
 });
 
@@ -226,7 +255,8 @@ t.test('a stopped proxy stays closed, and the target being away closes the conne
 });
 
 t.test('a port that is taken is an error at start, and waited for when it is the own one', async (t) => {
-  const { proxy } = await start(t);
+  const clock = new ManualClock();
+  const { proxy } = await start(t, undefined, clock);
   const second = new TcpProxy({
     targetPort: 1,
     port: proxy.port,
@@ -238,7 +268,12 @@ t.test('a port that is taken is an error at start, and waited for when it is the
   const thief = createServer();
   thief.listen(proxy.port, '127.0.0.1');
   await once(thief, 'listening');
-  setTimeout(() => thief.close(), 150);
-  await proxy.setFault(null);
+  const opened = proxy.setFault(null);
+  await until('the proxy waits for its port', () => clock.isDueIn(100));
+  const closing = once(thief, 'close');
+  thief.close();
+  await closing;
+  clock.advance(100);
+  await opened;
   t.equal(await askNew(t, proxy.port), 'ping');
 });
