@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts';
 
 /**
  * What `work` comes to, or what `late` returns when it has not settled after `limitMs` milliseconds. Rejects
- * as `work` does. The timer ends with the wait and keeps the process alive until then. Work that is late goes
+ * as `work` does, or with what `late` throws. The timer ends with the wait and keeps the process alive until then. Work that is late goes
  * on: end it by a signal where it takes one. A late rejection is dropped.
  */
 export async function within<Value, Late>(
@@ -12,8 +12,15 @@ export async function within<Value, Late>(
   work: Promise<Value>,
   late: () => Late,
 ): Promise<Value | Late> {
-  const { promise: over, resolve } = Promise.withResolvers<Late>();
-  const timer = clock.setTimer(limitMs, () => resolve(late()), true);
+  const { promise: over, resolve, reject } = Promise.withResolvers<Late>();
+  const end = (): void => {
+    try {
+      resolve(late());
+    } catch (error) {
+      reject(error);
+    }
+  };
+  const timer = clock.setTimer(limitMs, end, true);
   try {
     return await Promise.race([work, over]);
   } finally {

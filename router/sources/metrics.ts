@@ -1,5 +1,5 @@
 /** Metrics of the sources, by Prometheus' naming conventions; read when Prometheus asks. */
-import { Gauge, type Registry } from 'prom-client';
+import { Counter, Gauge, type Registry } from 'prom-client';
 import { registerHttpsSources } from './https/metrics.ts';
 import type { Source } from './source.ts';
 
@@ -27,5 +27,21 @@ export function registerSources(registry: Registry, sources: readonly Source[]):
       }
     },
   });
+  const counters = [
+    ['cuts', 'Connections that the router ended because nothing was answered on them.'],
+    ['expired', 'Messages that the provider dropped by age before they were read, where it can be told.'],
+  ] as const;
+  for (const [field, help] of counters) {
+    new Counter({
+      name: `headgate_router_source_${field}_total`,
+      help,
+      labelNames: ['source'],
+      registers,
+      collect() {
+        this.reset();
+        for (const source of sources) this.inc({ source: source.name }, source.state()[field]);
+      },
+    });
+  }
   registerHttpsSources(registry, sources);
 }

@@ -30,10 +30,16 @@ export type Settlement = 'settle' | 'retry';
 export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
 
 export interface SourceState {
+  /** The provider has answered or delivered something, and nothing has failed since. */
   connected: boolean;
   received: number;
   settled: number;
+  /** Of a failure that is not over yet; null once the provider has answered again. */
   lastError: string | null;
+  /** Connections that the router ended because nothing was answered on them. */
+  cuts: number;
+  /** Messages that the provider dropped by age before they were read, where it can be told. */
+  expired: number;
   /** Wall-clock ms of the last message, null before the first. */
   lastReceivedMs: number | null;
   /** Messages that wait at the provider, when it was last asked; null where it does not tell, or not now. */
@@ -54,12 +60,26 @@ export interface Source {
   state(): SourceState;
 }
 
+/**
+ * Whether the ledger commits at present. A source receives nothing while it does not: each receipt would count
+ * towards the provider's limit of deliveries (a redrive or dead-letter policy).
+ */
+export interface IntakeGate {
+  readonly isOpen: boolean;
+  /** Resolves when the gate is open, or `signal` aborts. */
+  opened(signal: AbortSignal): Promise<void>;
+}
+
 /** What every source is made with. */
 export interface SourceDeps {
+  /** Absent: always open. */
+  gate?: IntakeGate;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
 }
+
+export const OPEN_GATE: IntakeGate = { isOpen: true, opened: () => Promise.resolve() };
 
 /** Before the first connection. */
 export function initialSourceState(): SourceState {
@@ -68,6 +88,8 @@ export function initialSourceState(): SourceState {
     received: 0,
     settled: 0,
     lastError: null,
+    cuts: 0,
+    expired: 0,
     lastReceivedMs: null,
     backlog: null,
   };

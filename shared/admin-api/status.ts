@@ -91,7 +91,12 @@ interface SourceStatus {
   connected: boolean;
   received: number;
   settled: number;
+  /** Of a failure that is not over yet. */
   lastError: string | null;
+  /** Connections that the router ended because nothing was answered on them. */
+  cuts: number;
+  /** Messages that the provider dropped by age before they were read, where it can be told. */
+  expired: number;
   /** Wall-clock milliseconds. */
   lastReceivedMs: number | null;
   /**

@@ -23,6 +23,12 @@ export class SocketHold extends ChannelCredentials {
     return this.#ready.size > 0;
   }
 
+  /** How far the connection has got, for an error that names where nothing was answered. */
+  get phase(): 'dns or connect' | 'tls' | 'answer' {
+    if (this.connected) return 'answer';
+    return this.#open.size > 0 ? 'tls' : 'dns or connect';
+  }
+
   /** Bytes that have come in, ever: what tells a slow peer from a silent one. */
   get bytesReceived(): number {
     let bytes = this.#bytesFromClosed;

@@ -90,6 +90,8 @@ const ROUTER: RouterStatus = {
       received: 10,
       settled: 9,
       lastError: 'ECONNREFUSED',
+      cuts: 0,
+      expired: 0,
       lastReceivedMs: 0,
       recordAgeMs: 75_000,
       queueAgeMs: null,

@@ -4,16 +4,16 @@
  * that is to be retried therefore holds the checkpoint, and soon the partition, while its neighbours in hand
  * may finish.
  */
+import { Backoff } from '../../../shared/backoff.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
 import type { Logger } from '../../../shared/log.ts';
-import type { Delivery, DeliveryHandler } from '../source.ts';
+import type { Delivery, DeliveryHandler, IntakeGate } from '../source.ts';
 import type { Position } from './position.ts';
 
 /** Events handed over and not settled, counted from the oldest (I10). */
 const WINDOW = 32;
-const RETRY_FIRST_MS = 100;
-const RETRY_MAX_MS = 5000;
+const RETRY = { firstMs: 100, lastMs: 5000 };
 
 export interface IncomingEvent {
   sequenceNumber: number;
@@ -28,9 +28,12 @@ export interface PartitionOptions {
   from: Position | null;
   handler: DeliveryHandler;
   onReceived: () => void;
+  /** The hub dropped so many events by age before they were read. */
+  onExpired: (count: number) => void;
   onSettled: () => void;
   /** Everything up to here is settled. Not told any more after `drop`. */
   onAdvanced: (position: Position) => void;
+  gate: IntakeGate;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -132,6 +135,7 @@ export class PartitionReader {
   }
 
   #handOver({ sequenceNumber, offset, delivery }: IncomingEvent): void {
+    this.#countExpired(sequenceNumber);
     const item = { position: { createdMs: this.#createdMs, sequenceNumber, offset }, settled: false };
     this.#received = item.position;
     this.#inHand.push(item);
@@ -139,16 +143,29 @@ export class PartitionReader {
     void this.#settle(item, delivery);
   }
 
+  /** Sequence numbers of a partition are dense: numbers between its last event and this one are gone. */
+  #countExpired(sequenceNumber: number): void {
+    if (this.#received === null) return;
+    const count = sequenceNumber - this.#received.sequenceNumber - 1;
+    if (count <= 0) return;
+    const { key: partition, log, onExpired } = this.#options;
+    const first = this.#received.sequenceNumber + 1;
+    log.error({ event: 'event_hubs.expired', partition, count, first, last: sequenceNumber - 1 });
+    onExpired(count);
+  }
+
   async #settle(item: InHand, delivery: Delivery): Promise<void> {
-    const { handler, clock, entropy } = this.#options;
-    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(2 * delayMs, RETRY_MAX_MS)) {
+    const { handler, clock, entropy, gate } = this.#options;
+    const backoff = new Backoff(RETRY, entropy);
+    for (;;) {
       this.#busy += 1;
       item.settled = (await handler(delivery)) === 'settle';
       this.#busy -= 1;
       if (item.settled) this.#advance();
       this.#wake();
       if (item.settled) return;
-      await clock.sleep(delayMs * (0.5 + entropy.float() / 2), this.#stopped.signal);
+      await clock.sleep(backoff.failed(), this.#stopped.signal);
+      await gate.opened(this.#stopped.signal);
       if (this.#stopped.signal.aborted) return;
     }
   }

@@ -7,15 +7,24 @@
 import type { EventHubConsumerClient, ReceivedEventData, Subscription } from '@azure/event-hubs';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
+import { within } from '../../../shared/within.ts';
 import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
+import { watchLinks } from './links.ts';
 import type { IncomingEvent, PartitionReader } from './partition.ts';
 
 const BATCH_EVENTS = 32;
 /** Credit: what the service may send ahead of us (I10). */
 const PREFETCH_EVENTS = 64;
-/** For each question to the service; the SDK's own time-out cannot be less than 60 s. */
-const REQUEST_TIMEOUT_MS = 10_000;
-const CLOSE_TIMEOUT_MS = 1000;
+/**
+ * From the first SYN to the hub's properties, and for the attaching of the receivers; the SDK's own time-out
+ * cannot be less than 60 s.
+ */
+const OPEN_MS = 10_000;
+/** For each question of the watchdog. */
+const ANSWER_MS = 5000;
+/** A refused receiver is attached first and detached at once: one that is left in peace this long stands. */
+const STANDING_MS = 500;
+const CLOSE_MS = 1000;
 
 export interface SessionOptions {
   sdk: { EventHubConsumerClient: typeof EventHubConsumerClient };
@@ -35,6 +44,7 @@ export interface SessionOptions {
   toDelivery: (event: ReceivedEventData) => IncomingEvent['delivery'];
   /** Has `sync` called after each change of `readers`. */
   follow: (sync: () => void) => void;
+  /** The hub answered and the receivers stand. */
   onConnected: () => void;
   /** Events of this router's partitions that are not settled yet; told at each round of the watchdog. */
   onBacklog: (events: number) => void;
@@ -42,15 +52,22 @@ export interface SessionOptions {
   signal: AbortSignal;
 }
 
-/** Runs one session; resolves with the reason when it is over. Never rejects. */
-export async function runSession(options: SessionOptions): Promise<string> {
+/** Why a session is over. */
+export interface SessionEnd {
+  reason: string;
+  /** The router ended it, because the service was silent. */
+  isSilence: boolean;
+}
+
+/** Runs one session; resolves when it is over. Rejects only when the SDK is not the one expected. */
+export async function runSession(options: SessionOptions): Promise<SessionEnd> {
   const session = new Session(options);
   const stop = (): void => session.end('stopped');
   options.signal.addEventListener('abort', stop, { once: true });
   if (options.signal.aborted) stop();
-  const reason = await session.run();
+  const end = await session.run();
   options.signal.removeEventListener('abort', stop);
-  return reason;
+  return end;
 }
 
 class Session {
@@ -60,12 +77,15 @@ class Session {
   readonly #aborter = new AbortController();
   /** Destroys the connection. */
   readonly #disconnect = new AbortController();
-  readonly #over = Promise.withResolvers<string>();
+  readonly #over = Promise.withResolvers<SessionEnd>();
   readonly #receivers = new Map<PartitionReader, Receiver>();
   /** Partitions whose receiver is on its way out. */
   readonly #closing = new Set<string>();
   /** Per partition: the last sequence number received when the watchdog found it behind. */
   readonly #behind = new Map<string, number>();
+  /** Receivers that the service has attached so far; one resolver waits for more. */
+  #attached = 0;
+  #onAttached: () => void = () => undefined;
 
   constructor(options: SessionOptions) {
     const { sdk, connectionString, eventHub, consumerGroup, ca } = options;
@@ -80,30 +100,31 @@ class Session {
       retryOptions: { maxRetries: 0 },
       webSocketOptions: { webSocket: ByteStream, webSocketConstructorOptions: streamOptions },
     });
+    watchLinks(this.#client, PREFETCH_EVENTS, () => {
+      this.#attached += 1;
+      this.#onAttached();
+    });
   }
 
   /** Idempotent; the first reason counts. */
-  end(reason: string): void {
-    this.#over.resolve(reason);
+  end(reason: string, isSilence: boolean = false): void {
+    this.#over.resolve({ reason, isSilence });
     this.#aborter.abort();
   }
 
-  async run(): Promise<string> {
-    void this.#open().catch((error) => this.end(errorText(error)));
-    const reason = await this.#over.promise;
-    const patience = new AbortController();
+  async run(): Promise<SessionEnd> {
+    void this.#open().catch((error) => this.end(errorText(error), error instanceof Silence));
+    const end = await this.#over.promise;
     const closed = this.#client.close().catch(() => undefined);
-    await Promise.race([
-      closed.finally(() => patience.abort()),
-      this.#options.clock.sleep(CLOSE_TIMEOUT_MS, patience.signal),
-    ]);
+    await within(this.#options.clock, CLOSE_MS, closed, () => undefined);
     this.#disconnect.abort();
-    return reason;
+    return end;
   }
 
   async #open(): Promise<void> {
     const { join, follow, onConnected } = this.#options;
     const { partitionIds, createdOn } = await this.#within(
+      OPEN_MS,
       this.#client.getEventHubProperties({ abortSignal: this.#aborter.signal }),
     );
     await join(partitionIds);
@@ -111,8 +132,22 @@ class Session {
     const sync = (): void => this.#sync(createdOn.getTime());
     follow(sync);
     sync();
+    await this.#within(OPEN_MS, this.#allAttached());
+    if (this.#receivers.size > 0) await this.#options.clock.sleep(STANDING_MS, this.#aborter.signal);
+    if (this.#aborter.signal.aborted) return;
     onConnected();
     await this.#watch();
+  }
+
+  /** Resolves when the receivers of now are attached. */
+  #allAttached(): Promise<void> {
+    const count = this.#receivers.size;
+    return new Promise((resolve) => {
+      this.#onAttached = () => {
+        if (this.#attached >= count) resolve();
+      };
+      this.#onAttached();
+    });
   }
 
   /** A receiver on each partition that is this router's own, and on no other. */
@@ -196,6 +231,7 @@ class Session {
   async #check(partition: string, reader: PartitionReader): Promise<number> {
     const received = reader.receivedSequenceNumber;
     const { beginningSequenceNumber, lastEnqueuedSequenceNumber, isEmpty } = await this.#within(
+      ANSWER_MS,
       this.#client.getPartitionProperties(partition, { abortSignal: this.#aborter.signal }),
     );
     if (isEmpty) return 0;
@@ -203,18 +239,21 @@ class Session {
     const backlog = Math.max(0, lastEnqueuedSequenceNumber - done);
     if (reader.dropped || reader.full || received !== reader.receivedSequenceNumber) return backlog;
     if (received >= lastEnqueuedSequenceNumber) this.#behind.delete(partition);
-    else if (this.#behind.get(partition) === received) this.end(`partition ${partition} fell silent`);
+    else if (this.#behind.get(partition) === received) this.end(`partition ${partition} fell silent`, true);
     else this.#behind.set(partition, received);
     return backlog;
   }
 
-  async #within<T>(request: Promise<T>): Promise<T> {
-    const timeout = this.#options.clock.sleep(REQUEST_TIMEOUT_MS, this.#aborter.signal).then((): never => {
-      throw new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`);
+  /** Rejects with {@link Silence} when nothing is answered. */
+  async #within<T>(limitMs: number, request: Promise<T>): Promise<T> {
+    return within(this.#options.clock, limitMs, request, () => {
+      throw new Silence(`no answer in ${limitMs} ms`);
     });
-    return Promise.race([request, timeout]);
   }
 }
+
+/** The service did not answer. */
+class Silence extends Error {}
 
 interface Receiver {
   partition: string;

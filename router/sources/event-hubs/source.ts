@@ -5,30 +5,35 @@
  */
 import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
+import { Backoff } from '../../../shared/backoff.ts';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { errorText } from '../../../shared/log.ts';
+import { within } from '../../../shared/within.ts';
 import type { CheckpointStore } from '../../ledger/checkpoints.ts';
 import { providerProperties } from '../properties.ts';
 import {
   type Delivery,
   type DeliveryHandler,
-  initialSourceState,
+  OPEN_GATE,
   type Source,
   type SourceDeps,
   type SourceState,
 } from '../source.ts';
+import { Standing } from '../standing.ts';
 import { type EventHubsOptions, hubOf } from './options.ts';
 import { Ownership } from './ownership.ts';
 import { PartitionReader } from './partition.ts';
 import type { Position } from './position.ts';
-import { runSession } from './session.ts';
+import { runSession, type SessionEnd } from './session.ts';
 
-const RECONNECT_FIRST_MS = 250;
-const RECONNECT_MAX_MS = 10_000;
-const WATCHDOG_MS = 15_000;
-const STOP_TIMEOUT_MS = 5000;
+/** Between the end of one session and the next. */
+const BACKOFF = { firstMs: 250, lastMs: 10_000 };
+/** A session that lasts has proven itself, as one that received an event has. */
+const LASTING_MS = 10_000;
+const WATCHDOG_MS = 5000;
+const STOP_MS = 5000;
 /** For a last word in the ledger's database; without it the others wait for the lease to end. */
-const LEAVE_TIMEOUT_MS = 2000;
+const LEAVE_MS = 2000;
 const LEASE_MS = 15_000;
 const ROUTER_BYTES = 8;
 
@@ -46,7 +51,8 @@ export class EventHubsSource implements Source {
   readonly #deps: EventHubsDeps;
   readonly #stopping = new AbortController();
   readonly #readers = new Map<string, PartitionReader>();
-  readonly #state = initialSourceState();
+  readonly #standing = new Standing();
+  readonly #backoff: Backoff;
   #running: Promise<void> | null = null;
   #ownership: Ownership | null = null;
   /** Tells the session that the readers changed. */
@@ -56,6 +62,7 @@ export class EventHubsSource implements Source {
     this.name = name;
     this.#options = options;
     this.#deps = deps;
+    this.#backoff = new Backoff(BACKOFF, deps.entropy);
   }
 
   start(handler: DeliveryHandler): Promise<void> {
@@ -67,42 +74,44 @@ export class EventHubsSource implements Source {
   async stop(): Promise<void> {
     this.#stopping.abort();
     const readers = [...this.#readers.values()];
-    await Promise.all([this.#running, ...readers.map((reader) => reader.stop(STOP_TIMEOUT_MS))]);
-    const done = new AbortController();
-    await Promise.race([this.#ownership?.leave(), this.#deps.clock.sleep(LEAVE_TIMEOUT_MS, done.signal)]);
-    done.abort();
+    await Promise.all([this.#running, ...readers.map((reader) => reader.stop(STOP_MS))]);
+    const left = this.#ownership?.leave() ?? Promise.resolve();
+    await within(this.#deps.clock, LEAVE_MS, left, () => undefined);
+    this.#standing.stopped();
   }
 
   state(): SourceState {
-    return { ...this.#state };
+    return this.#standing.state();
   }
 
-  /** One session after the other, spaced by a backoff that a good connection resets. */
+  /** One session after the other. */
   async #run(ownership: Ownership): Promise<void> {
-    const { clock, entropy, log } = this.#deps;
+    const { clock, log, gate = OPEN_GATE } = this.#deps;
     const { signal } = this.#stopping;
-    let delayMs = RECONNECT_FIRST_MS;
     while (!signal.aborted) {
+      // A session begins with the shares in the ledger's database.
+      await gate.opened(signal);
+      if (signal.aborted) return;
+      let connectedMs: number | null = null;
       const onConnected = (): void => {
-        delayMs = RECONNECT_FIRST_MS;
-        this.#state.connected = true;
-        this.#state.lastError = null;
+        connectedMs = clock.monoMs();
+        this.#standing.proven();
         ownership.hold();
         log.info({ event: 'event_hubs.connected', source: this.name });
       };
-      const reason = await this.#session(ownership, onConnected);
+      const { reason, isSilence } = await this.#session(ownership, onConnected);
       ownership.rest();
-      this.#state.connected = false;
-      this.#state.backlog = null;
       if (signal.aborted) return;
-      this.#state.lastError = reason;
+      if (connectedMs !== null && clock.monoMs() - connectedMs > LASTING_MS) this.#backoff.reset();
+      const delayMs = this.#backoff.failed();
+      if (isSilence) this.#standing.cut(reason);
+      else this.#standing.lost(reason);
       log.warn({ event: 'event_hubs.session_ended', source: this.name, reason, delayMs });
-      await clock.sleep(delayMs * (0.5 + entropy.float() / 2), signal);
-      delayMs = Math.min(2 * delayMs, RECONNECT_MAX_MS);
+      await clock.sleep(delayMs, signal);
     }
   }
 
-  async #session(ownership: Ownership, onConnected: () => void): Promise<string> {
+  async #session(ownership: Ownership, onConnected: () => void): Promise<SessionEnd> {
     const { ca_file, consumer_group, credentials } = this.#options;
     try {
       return await runSession({
@@ -122,13 +131,14 @@ export class EventHubsSource implements Source {
         toDelivery: (event) => toDelivery(this.name, event),
         onConnected,
         onBacklog: (events) => {
-          this.#state.backlog = events;
+          this.#standing.waiting(events);
         },
         signal: this.#stopping.signal,
       });
     } catch (error) {
       // The SDK quotes the connection string in what it says about it.
-      return errorText(error).replaceAll(credentials.connection_string, '[redacted]');
+      const reason = errorText(error).replaceAll(credentials.connection_string, '[redacted]');
+      return { reason, isSilence: false };
     }
   }
 
@@ -163,18 +173,19 @@ export class EventHubsSource implements Source {
     from: Position | null,
     handler: DeliveryHandler,
   ): PartitionReader {
-    const { clock, entropy, log } = this.#deps;
+    const { clock, entropy, log, gate = OPEN_GATE } = this.#deps;
     return new PartitionReader({
       key: `${this.#key()}/${partition}`,
       from,
       handler,
       onReceived: () => {
-        this.#state.received += 1;
-        this.#state.lastReceivedMs = clock.wallMs();
+        this.#backoff.reset();
+        this.#standing.proven();
+        this.#standing.received(1, clock.wallMs());
       },
-      onSettled: () => {
-        this.#state.settled += 1;
-      },
+      onSettled: () => this.#standing.settled(1),
+      onExpired: (count) => this.#standing.expired(count),
+      gate,
       onAdvanced: (position) => ownership.settled(partition, position),
       clock,
       entropy,

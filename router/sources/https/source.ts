@@ -17,8 +17,10 @@ import {
   type TlsFiles,
   tlsFilesFollower,
 } from '../../../shared/tls-files.ts';
+import { within } from '../../../shared/within.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
-import { type DeliveryHandler, initialSourceState, type Source, type SourceState } from '../source.ts';
+import type { DeliveryHandler, Source, SourceState } from '../source.ts';
+import { Standing } from '../standing.ts';
 import type { Answer } from './answer.ts';
 import { Downlink } from './downlink.ts';
 import { Envelopes } from './envelopes.ts';
@@ -52,7 +54,7 @@ export class HttpsSource implements Source {
   readonly #deps: Deps;
   readonly #log: SparseLog;
   readonly #keys: GatewayKeys | null;
-  readonly #state = initialSourceState();
+  readonly #standing = new Standing();
   readonly #refusals = new Map<ApiRefusal, number>();
   /** Who sent a request that was let in. */
   readonly #senders = new WeakMap<IncomingMessage, string>();
@@ -69,7 +71,7 @@ export class HttpsSource implements Source {
   }
 
   state(): SourceState {
-    return { ...this.#state };
+    return this.#standing.state();
   }
 
   /** Requests refused since start, by reason. */
@@ -92,22 +94,20 @@ export class HttpsSource implements Source {
     this.#serve(app, new Envelopes(this.name, handler));
     const { host, port } = this.#options;
     await app.listen({ host, port });
-    this.#state.connected = true;
+    this.#standing.proven();
     this.#deps.log.info({ event: 'api.listening', source: this.name, host, port: this.port() });
   }
 
   async stop(): Promise<void> {
-    this.#state.connected = false;
+    this.#standing.stopped();
     this.#stopping.abort();
     this.#polling?.cancel();
     this.#keys?.stop();
     const app = this.#app;
     if (!app) return;
-    const done = new AbortController();
-    const late = this.#deps.clock.sleep(STOP_MS, done.signal).then(() => app.server.closeAllConnections());
-    await app.close();
-    done.abort();
-    await late;
+    const closed = app.close();
+    await within(this.#deps.clock, STOP_MS, closed, () => app.server.closeAllConnections());
+    await closed;
   }
 
   async #build(): Promise<FastifyInstance> {
@@ -166,12 +166,11 @@ export class HttpsSource implements Source {
     app.post('/v1/envelopes', async (request, reply) => {
       const gateway = this.#senders.get(request.raw) ?? '';
       const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-      this.#state.received += 1;
-      this.#state.lastReceivedMs = this.#deps.clock.wallMs();
+      this.#standing.received(1, this.#deps.clock.wallMs());
       const sentAs = sendReasonOf(request.headers['headgate-why']);
       const answer = await envelopes.take(gateway, bytes, sentAs);
       // What became a dead letter is settled too: only who is to come again is told when.
-      if (answer.retryAfterS === undefined) this.#state.settled += 1;
+      if (answer.retryAfterS === undefined) this.#standing.settled(1);
       if (answer.status !== 200) this.#refused(refusalOf(answer), { gateway });
       return send(reply, answer);
     });
@@ -208,7 +207,6 @@ export class HttpsSource implements Source {
 
   #refused(reason: ApiRefusal, who: Record<string, unknown>): void {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
-    if (reason !== 'behind') this.#state.lastError = reason;
     this.#log.warn('api.refused', { source: this.name, reason, ...who });
   }
 }

@@ -1,34 +1,40 @@
 /**
- * Reads envelopes from any MQTT broker, MQTT 3.1.1, QoS 1, with a persistent session: what the router has not
- * acknowledged, the broker keeps and delivers again. The PUBACK leaves only after the handler settled the
- * message (I5); 3.1.1 has no way to refuse one, so a message to be retried is left unacknowledged and the
- * connection ended: the broker delivers it again on the next.
+ * Reads envelopes from any MQTT broker, MQTT 3.1.1, QoS 1, with a persistent session: the broker keeps every
+ * message that the router has not acknowledged and delivers it again. The PUBACK leaves only after the handler
+ * settled the message (I5). MQTT 3.1.1 has no way to refuse a message, so one to be retried is left
+ * unacknowledged and the connection ended; the next connection waits until the ledger commits again, and the
+ * broker delivers the message on it.
  *
  * mqtt.js hands over one message at a time and acknowledges it when told (`handleMessage`, "with
  * backpressure"), so one is in hand at a time. A client id belongs to one router: a second one with the same
  * id would take the session over.
  */
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
-import type { Timer } from '../../../shared/clock.ts';
+import { Backoff } from '../../../shared/backoff.ts';
 import { errorText } from '../../../shared/log.ts';
 import { mqttClientOptions } from '../../../shared/mqtt.ts';
+import { within } from '../../../shared/within.ts';
 import { providerProperties } from '../properties.ts';
 import {
   type DeliveryHandler,
-  initialSourceState,
+  OPEN_GATE,
   type Source,
   type SourceDeps,
   type SourceState,
 } from '../source.ts';
+import { Standing } from '../standing.ts';
 import type { MqttSourceOptions } from './options.ts';
 
-/**
- * Between the end of one connection and the next: doubled each time, until a message is settled or a
- * connection lasts.
- */
-const RECONNECT_FIRST_MS = 250;
-const RECONNECT_LAST_MS = 30_000;
+/** Between the end of one connection and the next. */
+const BACKOFF = { firstMs: 250, lastMs: 10_000 };
+/** A connection that lasts has proven itself, as one that settles a message has. */
 const LASTING_MS = 30_000;
+/** mqtt.js asks after this much silence, and ends the connection when half as much again passes in silence. */
+const KEEPALIVE_S = 6;
+/** What mqtt.js calls a ping and a CONNECT that are not answered. */
+const SILENCES: ReadonlySet<string> = new Set(['Keepalive timeout', 'connack timeout']);
+/** From the SUBSCRIBE to the SUBACK. */
+const SUBSCRIBE_MS = 5000;
 /** For the message in hand at the end. */
 const STOP_MS = 5000;
 /** For saying goodbye to the broker. */
@@ -39,89 +45,118 @@ export class MqttSource implements Source {
   readonly type = 'mqtt';
   readonly #options: MqttSourceOptions;
   readonly #deps: SourceDeps;
-  readonly #state = initialSourceState();
+  readonly #standing = new Standing();
+  readonly #backoff: Backoff;
+  readonly #stopping = new AbortController();
   #client: MqttClient | null = null;
   #inHand: Promise<void> = Promise.resolve();
-  #reconnect: Timer | null = null;
-  #failures = 0;
-  #stopped: boolean = false;
-  #stopping: Promise<void> | null = null;
+  #running: Promise<void> = Promise.resolve();
+  #stopped: Promise<void> | null = null;
 
   constructor(name: string, options: MqttSourceOptions, deps: SourceDeps) {
     this.name = name;
     this.#options = options;
     this.#deps = deps;
+    this.#backoff = new Backoff(BACKOFF, deps.entropy);
   }
 
   state(): SourceState {
-    return { ...this.#state };
+    return this.#standing.state();
   }
 
-  async start(handler: DeliveryHandler): Promise<void> {
-    const { connect } = await import('mqtt');
-    const options: IClientOptions = {
-      ...(await mqttClientOptions(this.#options)),
-      clean: false,
-      clientId: this.#options.client_id,
-    };
-    const open = (): void => this.#serve(connect({ ...options }), handler, open);
-    if (!this.#stopped) open();
+  start(handler: DeliveryHandler): Promise<void> {
+    this.#running = this.#run(handler);
+    return Promise.resolve();
   }
 
   stop(): Promise<void> {
-    this.#stopping ??= this.#stop();
-    return this.#stopping;
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
   }
 
   async #stop(): Promise<void> {
-    this.#stopped = true;
-    this.#reconnect?.cancel();
-    await this.#bounded(this.#inHand, STOP_MS);
+    const { clock } = this.#deps;
+    this.#stopping.abort();
+    await within(clock, STOP_MS, this.#inHand, () => undefined);
     const client = this.#client;
     this.#client = null;
-    this.#state.connected = false;
-    if (!client) return;
-    // The DISCONNECT follows the last PUBACK on the same stream; a connection that does not take it is cut.
-    await this.#bounded(new Promise<void>((resolve) => client.end(false, () => resolve())), DISCONNECT_MS);
-    client.stream.destroy();
+    this.#standing.stopped();
+    if (client) {
+      // The DISCONNECT follows the last PUBACK on the same stream; a connection that does not take it is cut.
+      const ended = new Promise<void>((resolve) => client.end(false, () => resolve()));
+      await within(clock, DISCONNECT_MS, ended, () => undefined);
+      client.stream.destroy();
+    }
+    await within(clock, DISCONNECT_MS, this.#running, () => undefined);
   }
 
-  /** One connection, from its CONNECT to its end. */
-  #serve(client: MqttClient, handler: DeliveryHandler, open: () => void): void {
-    this.#client = client;
-    const startedAtMs = this.#deps.clock.monoMs();
-    client.on('error', (error) => this.#note('source.mqtt.error', errorText(error)));
-    client.once('connect', () => this.#subscribe(client));
-    client.handleMessage = (packet, acknowledge) => this.#take(client, packet, handler, acknowledge);
-    client.once('close', () => {
-      this.#state.connected = false;
-      if (this.#client === client) this.#client = null;
-      if (this.#stopped) return;
-      if (this.#deps.clock.monoMs() - startedAtMs > LASTING_MS) this.#failures = 0;
-      const ceilingMs = Math.min(RECONNECT_LAST_MS, RECONNECT_FIRST_MS * 2 ** this.#failures);
-      const delayMs = ceilingMs * (0.5 + this.#deps.entropy.float() / 2);
-      this.#failures += 1;
-      this.#deps.log.warn({ event: 'source.mqtt.closed', source: this.name, delayMs });
-      this.#reconnect = this.#deps.clock.setTimer(delayMs, open);
-    });
-  }
-
-  #subscribe(client: MqttClient): void {
-    // Each time, also into a session that has it: a broker that lost its sessions would stay silent for ever.
-    client.subscribe(`${this.#options.topic_prefix}/+/+`, { qos: 1 }, (error) => {
-      if (this.#client !== client) return;
-      if (error) {
-        this.#note('source.mqtt.not_subscribed', errorText(error));
-        client.end(true);
-      } else {
-        this.#state.connected = true;
+  /** One connection after the other. Never rejects. */
+  async #run(handler: DeliveryHandler): Promise<void> {
+    const { clock, gate = OPEN_GATE, log } = this.#deps;
+    const { signal } = this.#stopping;
+    const { connect } = await import('mqtt');
+    while (!signal.aborted) {
+      await gate.opened(signal);
+      if (signal.aborted) return;
+      const startedMs = clock.monoMs();
+      try {
+        // Read each time, so that a renewed file is taken up.
+        const options = await this.#clientOptions();
+        if (signal.aborted) return;
+        await this.#serve(connect(options), handler);
+      } catch (error) {
+        this.#failed('source.mqtt.error', errorText(error));
       }
+      if (signal.aborted) return;
+      if (clock.monoMs() - startedMs > LASTING_MS) this.#backoff.reset();
+      const delayMs = this.#backoff.failed();
+      log.warn({ event: 'source.mqtt.closed', source: this.name, delayMs });
+      await clock.sleep(delayMs, signal);
+    }
+  }
+
+  async #clientOptions(): Promise<IClientOptions> {
+    const options = await mqttClientOptions(this.#options);
+    return { ...options, keepalive: KEEPALIVE_S, clean: false, clientId: this.#options.client_id };
+  }
+
+  /** Resolves when the connection is over. */
+  async #serve(client: MqttClient, handler: DeliveryHandler): Promise<void> {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    client.on('error', (error) => {
+      const text = errorText(error);
+      if (SILENCES.has(text)) this.#standing.cut(text);
+      this.#failed('source.mqtt.error', text);
     });
+    client.once('connect', () => void this.#subscribe(client));
+    client.handleMessage = (packet, acknowledge) => this.#take(client, packet, handler, acknowledge);
+    client.once('close', resolve);
+    this.#client = client;
+    await closed;
+    if (this.#client !== client) return;
+    this.#client = null;
+    if (this.#standing.connected) this.#standing.lost('the connection was closed');
+  }
+
+  async #subscribe(client: MqttClient): Promise<void> {
+    // Each time, also into a session that has it: a broker that lost its sessions would stay silent for ever.
+    const answered = new Promise<Error | null>((resolve) => {
+      client.subscribe(`${this.#options.topic_prefix}/+/+`, { qos: 1 }, (error) => resolve(error));
+    });
+    const answer = await within(this.#deps.clock, SUBSCRIBE_MS, answered, () => 'late' as const);
+    if (this.#client !== client) return;
+    if (answer === null) {
+      this.#standing.proven();
+      return;
+    }
+    if (answer === 'late') this.#standing.cut(`subscribe: no answer in ${SUBSCRIBE_MS} ms`);
+    else this.#failed('source.mqtt.not_subscribed', errorText(answer));
+    client.end(true);
   }
 
   /** Not calling `acknowledge` holds this message and all after it, which is what a stop and a retry want. */
   #take(client: MqttClient, packet: IPublishPacket, handler: DeliveryHandler, acknowledge: () => void): void {
-    if (this.#stopped || this.#client !== client) return;
+    if (this.#stopping.signal.aborted || this.#client !== client) return;
     this.#inHand = this.#handle(client, packet, handler, acknowledge);
   }
 
@@ -131,12 +166,11 @@ export class MqttSource implements Source {
     handler: DeliveryHandler,
     acknowledge: () => void,
   ): Promise<void> {
-    this.#state.received += 1;
-    this.#state.lastReceivedMs = this.#deps.clock.wallMs();
+    this.#standing.received(1, this.#deps.clock.wallMs());
     const settlement = await handler({
       source: this.name,
       bytes: Buffer.from(packet.payload),
-      // The topic names a gateway; whether the broker lets only that one publish there, the operator knows.
+      // The topic names a gateway; the operator knows whether the broker lets only that gateway publish there.
       authenticatedGateway: this.#options.topic_authenticated
         ? (packet.topic.split('/').at(-2) ?? null)
         : null,
@@ -144,23 +178,17 @@ export class MqttSource implements Source {
       properties: () => providerProperties({ topic: packet.topic, retain: packet.retain, dup: packet.dup }),
     });
     if (settlement === 'settle') {
-      this.#failures = 0;
-      this.#state.settled += 1;
+      this.#backoff.reset();
+      this.#standing.settled(1);
       acknowledge();
     } else {
-      this.#note('source.mqtt.retry', 'a message was not committed; the broker will deliver it again');
+      this.#failed('source.mqtt.retry', 'a message was not committed; the broker will deliver it again');
       client.end(true);
     }
   }
 
-  #note(event: string, error: string): void {
-    this.#state.lastError = error;
+  #failed(event: string, error: string): void {
+    this.#standing.lost(error);
     this.#deps.log.warn({ event, source: this.name, error });
-  }
-
-  async #bounded(work: Promise<void>, limitMs: number): Promise<void> {
-    const done = new AbortController();
-    await Promise.race([work, this.#deps.clock.sleep(limitMs, done.signal)]);
-    done.abort();
   }
 }

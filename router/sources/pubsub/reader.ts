@@ -6,6 +6,7 @@ import {
   type Subscription,
   SubscriptionCloseBehaviors,
 } from '@google-cloud/pubsub';
+import { status } from '@grpc/grpc-js';
 import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
@@ -31,9 +32,9 @@ const CONNECT_MS = 30_000;
 
 export interface ReaderEvents {
   message(message: Message): void;
-  /** The stream ended and the SDK opened another; nothing to do. */
+  /** The stream ended and the SDK opens another. */
   interrupted(error: unknown): void;
-  /** Nothing will come from this reader any more. Told once. */
+  /** The SDK has given up; called once. */
   failed(error: unknown): void;
 }
 
@@ -75,15 +76,41 @@ export class PubSubReader {
       failed = true;
       events.failed(error);
     };
-    this.#subscription.on('debug', (event) => events.interrupted(event.error ?? event));
+    this.#subscription.on('debug', ({ message, error }) => events.interrupted(error ?? new Error(message)));
     this.#subscription.on('error', failOnce);
     this.#subscription.on('close', () => failOnce(new Error('the subscription was closed')));
     // Opens the stream.
     this.#subscription.on('message', (message) => events.message(message));
   }
 
-  get connected(): boolean {
-    return this.#sockets.connected;
+  get phase(): SocketHold['phase'] {
+    return this.#sockets.phase;
+  }
+
+  /** Ever, over all connections. */
+  get bytesReceived(): number {
+    return this.#sockets.bytesReceived;
+  }
+
+  /**
+   * Asks something that changes nothing and needs no permission beyond the reading itself: to acknowledge no
+   * message. Any word of the service is an answer. Rejects with the gRPC error where the service refuses the
+   * reader, or is not reached; never settles on a connection that is mute.
+   */
+  ask(limitMs: number): Promise<void> {
+    const question = {
+      client: 'SubscriberClient' as const,
+      method: 'acknowledge',
+      reqOpts: { subscription: this.#subscription.name, ackIds: [] },
+      gaxOpts: { timeout: limitMs, retry: null },
+    };
+    return new Promise((resolve, reject) => {
+      this.#client.request<object>(question, (error) => {
+        // The vendor's service finds a list without ids invalid.
+        if (!error || error.code === status.INVALID_ARGUMENT) resolve();
+        else reject(error);
+      });
+    });
   }
 
   /** Takes no more, waits `settleMs` at most for what is in hand, gives the rest back. */

@@ -1,32 +1,31 @@
 /**
  * Reads an SQS queue that an IoT rule fills (the rule's SQL is in the AWS set-up guide). A message is deleted
- * only after the handler settled it (I5); everything else comes back by itself, so no failure here can lose a
- * message.
+ * only after the handler settled it (I5); every other message is delivered again, so no failure here can lose
+ * one. Nothing is received while the ledger does not commit: each receipt would count towards the queue's
+ * redrive policy.
  */
-import { Agent } from 'node:https';
-import type { SQSClient } from '@aws-sdk/client-sqs';
-import { sdkCredentials, sdkFailure, trustedCa } from '../../../shared/aws.ts';
+import { sdkFailure } from '../../../shared/aws.ts';
+import { Backoff } from '../../../shared/backoff.ts';
+import { within } from '../../../shared/within.ts';
 import {
   type DeliveryHandler,
-  initialSourceState,
+  OPEN_GATE,
   type Source,
   type SourceDeps,
   type SourceState,
 } from '../source.ts';
+import { Standing } from '../standing.ts';
 import { attributeNumber, deliveryOf } from './delivery.ts';
 import type { SqsOptions } from './options.ts';
-
-type Sdk = typeof import('@aws-sdk/client-sqs');
+import { PhaseError, QueueClient } from './queue-client.ts';
 
 /** Receives under way at a time: while one batch is being committed the next is on its way. */
 const RECEIVERS = 2;
-/** SQS gives no more at once, and waits no longer (Amazon SQS API reference, ReceiveMessage). */
+/** SQS gives no more at once (Amazon SQS API reference, ReceiveMessage). */
 const BATCH_SIZE = 10;
-const WAIT_SECONDS = 20;
-/** A request that takes longer than its long poll and this is dead. */
-const REQUEST_MARGIN_MS = 10_000;
-const BACKOFF_MIN_MS = 200;
-const BACKOFF_MAX_MS = 30_000;
+/** A long poll: SQS allows 20 s, but a connection that died in it would be taken for good as long. */
+const WAIT_SECONDS = 5;
+const BACKOFF = { firstMs: 400, lastMs: 10_000 };
 /** How long a message that could not be committed rests, at most; doubled with each delivery. */
 const RETRY_SECONDS_MAX = 60;
 const STOP_MS = 5000;
@@ -38,6 +37,8 @@ const BACKLOG_FIRST_MS = 1000;
 
 export interface SqsDeps extends SourceDeps {
   backlogPeriodMs?: number;
+  /** How long each phase of a request may take. */
+  phaseMs?: number;
 }
 
 export class SqsSource implements Source {
@@ -46,127 +47,105 @@ export class SqsSource implements Source {
   readonly #options: SqsOptions;
   readonly #deps: SqsDeps;
   readonly #stopping = new AbortController();
-  readonly #state = initialSourceState();
-  #client: SQSClient | null = null;
+  readonly #standing = new Standing();
+  readonly #queue: QueueClient;
   #running: Promise<void>[] = [];
 
   constructor(name: string, options: SqsOptions, deps: SqsDeps) {
     this.name = name;
     this.#options = options;
     this.#deps = deps;
+    this.#queue = new QueueClient({ options, clock: deps.clock, phaseMs: deps.phaseMs });
   }
 
   state(): SourceState {
-    return { ...this.#state };
+    return this.#standing.state();
   }
 
-  async start(handler: DeliveryHandler): Promise<void> {
-    const sdk = await import('@aws-sdk/client-sqs');
-    const { region, endpoint } = this.#options;
-    const client = new sdk.SQSClient({
-      region,
-      ...(endpoint !== undefined && { endpoint }),
-      ...sdkCredentials(this.#options),
-      maxAttempts: 1,
-      requestHandler: {
-        httpsAgent: new Agent({ ...(await trustedCa(this.#options)), keepAlive: true }),
-      },
-    });
-    this.#client = client;
-    const receivers = Array.from({ length: RECEIVERS }, () => this.#receive(sdk, client, handler));
-    this.#running = [...receivers, this.#followBacklog(sdk, client)];
+  start(handler: DeliveryHandler): Promise<void> {
+    const receivers = Array.from({ length: RECEIVERS }, () => this.#receive(handler));
+    this.#running = [...receivers, this.#followBacklog()];
+    return Promise.resolve();
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort();
-    const done = new AbortController();
-    await Promise.race([Promise.all(this.#running), this.#deps.clock.sleep(STOP_MS, done.signal)]);
-    done.abort();
-    this.#client?.destroy();
-    this.#state.connected = false;
-    this.#state.backlog = null;
+    await within(this.#deps.clock, STOP_MS, Promise.all(this.#running), () => null);
+    await this.#queue.close();
+    this.#standing.stopped();
   }
 
   /** One receiver: batch after batch until stopped. Never rejects. */
-  async #receive(sdk: Sdk, client: SQSClient, handler: DeliveryHandler): Promise<void> {
-    let failures = 0;
-    while (!this.#stopping.signal.aborted) {
+  async #receive(handler: DeliveryHandler): Promise<void> {
+    const { clock, entropy, gate = OPEN_GATE } = this.#deps;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff(BACKOFF, entropy);
+    while (!signal.aborted) {
       try {
-        await this.#batch(sdk, client, handler);
-        failures = 0;
+        await gate.opened(signal);
+        if (signal.aborted) return;
+        await this.#batch(handler);
+        backoff.reset();
       } catch (error) {
-        if (this.#stopping.signal.aborted) return;
-        failures += 1;
-        await this.#rest(error, failures);
+        if (signal.aborted) return;
+        const delayMs = backoff.failed();
+        this.#failed(error, { failures: backoff.failures, delayMs });
+        await clock.sleep(delayMs, signal);
       }
     }
   }
 
-  /** After a failure: says so, and waits, longer each time, with full jitter above the minimum. */
-  async #rest(error: unknown, failures: number): Promise<void> {
-    const { text } = sdkFailure(error);
-    const ceilingMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** failures);
-    const delayMs = BACKOFF_MIN_MS + this.#deps.entropy.float() * (ceilingMs - BACKOFF_MIN_MS);
-    this.#state.connected = false;
-    this.#state.lastError = text;
-    this.#state.backlog = null;
-    this.#deps.log.warn({ source: this.name, error: text, failures, delayMs }, 'source.sqs.failed');
-    await this.#deps.clock.sleep(delayMs, this.#stopping.signal);
+  #failed(error: unknown, fields: Record<string, unknown>): void {
+    const text = textOf(error);
+    if (error instanceof PhaseError && error.isSilence) this.#standing.cut(text);
+    else this.#standing.lost(text);
+    this.#deps.log.warn({ event: 'source.sqs.failed', source: this.name, error: text, ...fields });
   }
 
   /**
    * Apart from the receivers, which may wait for the ledger. Never rejects: a refusal (the question needs a
-   * permission of its own) says nothing of the reading, and is told once.
+   * permission of its own) says nothing of the reading, and is logged once.
    */
-  async #followBacklog(sdk: Sdk, client: SQSClient): Promise<void> {
+  async #followBacklog(): Promise<void> {
     const { clock, log, backlogPeriodMs = BACKLOG_PERIOD_MS } = this.#deps;
     const { signal } = this.#stopping;
-    let told: boolean = false;
+    let logged: boolean = false;
     await clock.sleep(Math.min(BACKLOG_FIRST_MS, backlogPeriodMs), signal);
     while (!signal.aborted) {
       try {
-        this.#state.backlog = this.#state.connected ? await this.#backlog(sdk, client) : null;
-        told = false;
+        const backlog = this.#standing.connected ? await this.#backlog() : null;
+        this.#standing.waiting(this.#standing.connected ? backlog : null);
+        logged = false;
       } catch (error) {
-        this.#state.backlog = null;
-        const { text } = sdkFailure(error);
-        if (!told && !signal.aborted)
-          log.warn({ source: this.name, error: text }, 'source.sqs.backlog_unknown');
-        told = true;
+        this.#standing.waiting(null);
+        if (!logged && !signal.aborted)
+          log.warn({ event: 'source.sqs.backlog_unknown', source: this.name, error: textOf(error) });
+        logged = true;
       }
       await clock.sleep(backlogPeriodMs, signal);
     }
   }
 
   /** Messages that no router has in hand. */
-  async #backlog(sdk: Sdk, client: SQSClient): Promise<number | null> {
-    const question = new sdk.GetQueueAttributesCommand({
-      QueueUrl: this.#options.queue_url,
-      AttributeNames: ['ApproximateNumberOfMessages'],
-    });
-    const { Attributes } = await this.#poll(0, (abortSignal) => client.send(question, { abortSignal }));
+  async #backlog(): Promise<number | null> {
+    const { Attributes } = await this.#queue.ask(
+      (sdk, client, abortSignal) => {
+        const question = new sdk.GetQueueAttributesCommand({
+          QueueUrl: this.#options.queue_url,
+          AttributeNames: ['ApproximateNumberOfMessages'],
+        });
+        return client.send(question, { abortSignal });
+      },
+      { stopping: this.#stopping.signal },
+    );
     return attributeNumber(Attributes?.ApproximateNumberOfMessages);
   }
 
-  async #batch(sdk: Sdk, client: SQSClient, handler: DeliveryHandler): Promise<void> {
-    // The first poll, and the first after a failure, comes back at once: it tells whether the queue is there.
-    const waitSeconds = this.#state.connected ? WAIT_SECONDS : 0;
-    const { Messages: messages = [] } = await this.#poll(waitSeconds * 1000, (abortSignal) =>
-      client.send(
-        new sdk.ReceiveMessageCommand({
-          QueueUrl: this.#options.queue_url,
-          MaxNumberOfMessages: BATCH_SIZE,
-          WaitTimeSeconds: waitSeconds,
-          VisibilityTimeout: Math.ceil(this.#options.visibility_timeout / 1000),
-          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
-        }),
-        { abortSignal },
-      ),
-    );
-    this.#state.connected = true;
+  async #batch(handler: DeliveryHandler): Promise<void> {
+    const messages = await this.#messages();
+    this.#standing.proven();
     if (messages.length === 0) return;
-    this.#state.received += messages.length;
-    this.#state.lastReceivedMs = this.#deps.clock.wallMs();
+    this.#standing.received(messages.length, this.#deps.clock.wallMs());
     const handled = await Promise.all(
       messages.map(async (message, index) => {
         const delivery = deliveryOf(this.name, message);
@@ -180,75 +159,64 @@ export class SqsSource implements Source {
     );
     const settled = handled.filter(({ settlement }) => settlement === 'settle');
     const retried = handled.filter(({ settlement }) => settlement === 'retry');
-    await Promise.all([this.#delete(sdk, client, settled), this.#defer(sdk, client, retried)]);
+    await Promise.all([this.#delete(settled), this.#defer(retried)]);
+  }
+
+  async #messages() {
+    // The first poll, and the first after a failure, comes back at once: it tells whether the queue is there.
+    const waitSeconds = this.#standing.connected ? WAIT_SECONDS : 0;
+    const { Messages = [] } = await this.#queue.ask(
+      (sdk, client, abortSignal) => {
+        const receive = new sdk.ReceiveMessageCommand({
+          QueueUrl: this.#options.queue_url,
+          MaxNumberOfMessages: BATCH_SIZE,
+          WaitTimeSeconds: waitSeconds,
+          VisibilityTimeout: Math.ceil(this.#options.visibility_timeout / 1000),
+          MessageSystemAttributeNames: ['ApproximateReceiveCount', 'SentTimestamp'],
+        });
+        return client.send(receive, { abortSignal });
+      },
+      // A stop ends the poll at once; the messages that SQS had just handed out are visible again after their
+      // timeout.
+      { waitMs: waitSeconds * 1000, stopping: this.#stopping.signal },
+    );
+    return Messages;
   }
 
   /**
-   * Only now, after the commit (I5). A delete that fails means a redelivery, which the ledger takes for a
-   * duplicate.
+   * After the commit (I5), also during a stop. A delete that fails means a redelivery, which the ledger takes
+   * for a duplicate.
    */
-  async #delete(sdk: Sdk, client: SQSClient, handled: Handled[]): Promise<void> {
+  async #delete(handled: Handled[]): Promise<void> {
     if (handled.length === 0) return;
     const Entries = handled.map(({ Id, ReceiptHandle }) => ({ Id, ReceiptHandle }));
-    const answer = await this.#bounded(0, (abortSignal) =>
-      client.send(new sdk.DeleteMessageBatchCommand({ QueueUrl: this.#options.queue_url, Entries }), {
-        abortSignal,
-      }),
-    );
-    this.#state.settled += answer.Successful?.length ?? 0;
+    const answer = await this.#queue.ask((sdk, client, abortSignal) => {
+      const deletion = new sdk.DeleteMessageBatchCommand({ QueueUrl: this.#options.queue_url, Entries });
+      return client.send(deletion, { abortSignal });
+    });
+    this.#standing.settled(answer.Successful?.length ?? 0);
     const failed = answer.Failed ?? [];
     if (failed.length === 0) return;
-    this.#deps.log.warn(
-      { source: this.name, failed: failed.length, code: failed[0]?.Code },
-      'source.sqs.not_deleted',
-    );
+    const { Code: code } = failed[0] ?? {};
+    const fields = { source: this.name, failed: failed.length, code };
+    this.#deps.log.warn({ event: 'source.sqs.not_deleted', ...fields });
   }
 
   /**
-   * Brings redelivery of what could not be committed forward, from the visibility timeout to a short
-   * back-off.
+   * Brings the redelivery of messages that could not be committed forward, from the visibility timeout to a
+   * short pause. Nothing is received before the ledger commits again, so a short pause costs no delivery.
    */
-  async #defer(sdk: Sdk, client: SQSClient, handled: Handled[]): Promise<void> {
+  async #defer(handled: Handled[]): Promise<void> {
     if (handled.length === 0) return;
     const Entries = handled.map(({ Id, ReceiptHandle, deliveryCount }) => ({
       Id,
       ReceiptHandle,
       VisibilityTimeout: Math.min(RETRY_SECONDS_MAX, 2 ** ((deliveryCount ?? 1) - 1)),
     }));
-    await this.#bounded(0, (abortSignal) =>
-      client.send(
-        new sdk.ChangeMessageVisibilityBatchCommand({ QueueUrl: this.#options.queue_url, Entries }),
-        {
-          abortSignal,
-        },
-      ),
-    );
-  }
-
-  /** A request that a stop ends at once. What SQS had just handed out is visible again after its timeout. */
-  async #poll<T>(waitMs: number, request: (limit: AbortSignal) => Promise<T>): Promise<T> {
-    const limit = new AbortController();
-    const abort = (): void => limit.abort();
-    this.#stopping.signal.addEventListener('abort', abort);
-    try {
-      return await this.#bounded(waitMs, request, limit);
-    } finally {
-      this.#stopping.signal.removeEventListener('abort', abort);
-    }
-  }
-
-  /** Runs a request with an end to it, whatever the network does. */
-  async #bounded<T>(
-    waitMs: number,
-    request: (limit: AbortSignal) => Promise<T>,
-    limit = new AbortController(),
-  ): Promise<T> {
-    const timer = this.#deps.clock.setTimer(waitMs + REQUEST_MARGIN_MS, () => limit.abort());
-    try {
-      return await request(limit.signal);
-    } finally {
-      timer.cancel();
-    }
+    await this.#queue.ask((sdk, client, abortSignal) => {
+      const change = { QueueUrl: this.#options.queue_url, Entries };
+      return client.send(new sdk.ChangeMessageVisibilityBatchCommand(change), { abortSignal });
+    });
   }
 }
 
@@ -256,4 +224,8 @@ interface Handled {
   Id: string;
   ReceiptHandle: string | undefined;
   deliveryCount: number | null;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof PhaseError ? error.message : sdkFailure(error).text;
 }

@@ -14,6 +14,7 @@ import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { startTogether } from '../../../shared/service.ts';
 import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
 import { envelope } from '../ledger/envelopes.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -68,7 +69,7 @@ t.test('parts that end side by side: a slow one and a failing one hold up no oth
   const services = startTogether([part('slow', slow.promise), failing, part('quick', Promise.resolve())]);
   await services.start();
   const stopped = t.rejects(services.stop(), { errors: [{ message: 'stuck' }] });
-  await clock.sleep(10);
+  await until('the quick one', () => ended.length > 0);
   t.strictSame(ended, ['quick']);
   slow.resolve();
   await stopped;

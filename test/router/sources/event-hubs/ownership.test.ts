@@ -1,11 +1,13 @@
 /** Routers that share a hub through one store: what each is told to read, and from where. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Ownership } from '../../../../router/sources/event-hubs/ownership.ts';
 import type { Position } from '../../../../router/sources/event-hubs/position.ts';
 import { parseShares } from '../../../../router/sources/event-hubs/shares.ts';
 import type { Clock } from '../../../../shared/clock.ts';
-import { clock, log, memoryCheckpoints, sleep, until } from '../../../loopback/azure-fixture.ts';
+import { clock, log, memoryCheckpoints } from '../../../loopback/azure-fixture.ts';
 import { ManualClock } from '../../../manual-clock.ts';
+import { until } from '../../../until.ts';
 
 const at = (sequenceNumber: number): Position => ({
   createdMs: 1,
@@ -67,12 +69,12 @@ t.test('two share, one ends by itself, and the other goes on from its place', as
   const b = router(t, store, 'b');
   await b.start('0', '1');
   t.equal(b.reads.size, 1);
-  await until(t, 'a to find out', () => a.reads.size === 1);
+  await until('a to find out', () => a.reads.size === 1);
   t.same(new Set([...a.reads.keys(), ...b.reads.keys()]), new Set(['0', '1']));
   const [kept = ''] = a.reads.keys();
   a.ownership.settled(kept, at(9));
   await a.ownership.leave();
-  await until(t, 'b to take it', () => b.reads.size === 2);
+  await until('b to take it', () => b.reads.size === 2);
   t.equal(b.reads.get(kept), 9);
 });
 
@@ -84,18 +86,20 @@ t.test('a router that takes no turn is gone after its lease, and moves no checkp
   const time = new ManualClock();
   const b = router(t, store, 'b', LEASE_MS, time);
   await b.start('0');
+  const beat = (): number => parseShares([...store.saved.values()][0] ?? null).routers['b'] ?? 0;
+  const before = beat();
   time.advance(LEASE_MS - 1000);
-  await sleep(50);
+  await until('a turn of b', () => beat() > before);
   t.same(b.events, [], 'not before');
   time.advance(LEASE_MS / 5);
-  await until(t, 'b to take it', () => b.reads.has('0'));
+  await until('b to take it', () => b.reads.has('0'));
   b.ownership.settled('0', at(9));
   time.advance(300);
-  await until(t, 'the checkpoint', () => place(store) === 9);
+  await until('the checkpoint', () => place(store) === 9);
 
   a.ownership.settled('0', at(4));
   frozen.advance(300);
-  await until(t, 'a to find out', () => a.events.join() === '+0,-0');
+  await until('a to find out', () => a.events.join() === '+0,-0');
   t.equal(place(store), 9);
   await a.ownership.leave();
   t.equal(place(store), 9);
@@ -104,10 +108,14 @@ t.test('a router that takes no turn is gone after its lease, and moves no checkp
 t.test('a store that is away is asked again, and what was read meanwhile is kept', async (t) => {
   const store = memoryCheckpoints(true);
   let away: boolean = true;
+  let failed = 0;
   const failing = {
     ...store,
-    replaceCheckpoint: (...change: Parameters<Store['replaceCheckpoint']>) =>
-      away ? Promise.reject(new Error('away')) : store.replaceCheckpoint(...change),
+    replaceCheckpoint: (...change: Parameters<Store['replaceCheckpoint']>) => {
+      if (!away) return store.replaceCheckpoint(...change);
+      failed += 1;
+      return Promise.reject(new Error('away'));
+    },
   };
   const a = router(t, failing, 'a');
   await t.rejects(a.start('0'), /away/);
@@ -116,10 +124,11 @@ t.test('a store that is away is asked again, and what was read meanwhile is kept
   await a.start('0');
   away = true;
   a.ownership.settled('0', at(4));
-  await sleep(400);
+  const tried = failed;
+  await until('a save that fails', () => failed > tried);
   t.equal(place(store), undefined);
   away = false;
-  await until(t, 'the checkpoint', () => place(store) === 4);
+  await until('the checkpoint', () => place(store) === 4);
   t.same(a.events, ['+0'], 'it went on all the time');
 });
 
@@ -128,7 +137,7 @@ t.test('alone, what is there of others is of a former life', async (t) => {
   const a = router(t, store, 'a', 0);
   await a.start('0', '1');
   a.ownership.settled('1', at(3));
-  await until(t, 'the checkpoint', () => [...store.saved.values()].join().includes('"sequenceNumber":3'));
+  await until('the checkpoint', () => [...store.saved.values()].join().includes('"sequenceNumber":3'));
   const b = router(t, store, 'b', 0);
   await b.start('0', '1');
   t.same(
@@ -153,7 +162,6 @@ t.test('a checkpoint from when each partition had its own is where it goes on', 
       ['1', 42],
     ],
   );
-  await sleep(100);
   const b = router(t, store, 'b');
   await a.ownership.leave();
   await b.start('0', '1');
@@ -184,10 +192,11 @@ t.test('turns do not pile up behind a store that does not answer (I10)', async (
   await a.start('0');
   for (let lease = 0; lease < 20; lease += 1) {
     time.advance(LEASE_MS);
-    await sleep(1);
+    await nextTurn();
   }
   t.equal(asked.length, 2);
   answer.resolve();
-  await sleep(50);
-  t.equal(asked.length, 3, 'the one under way, and one that waited');
+  await until('the turn that waited', () => asked.length === 3);
+  await a.ownership.leave();
+  t.equal(asked.length, 4, 'the one under way, one that waited, and the leaving');
 });

@@ -10,7 +10,9 @@ import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { GatewayKeys } from '../../../../router/sources/https/gateway-keys.ts';
 import { httpsSourceOptions } from '../../../../router/sources/https/options.ts';
 import type { Settlement } from '../../../../router/sources/source.ts';
-import { deps, until } from '../../../loopback/gcp-support.ts';
+import { createLogger } from '../../../../shared/log.ts';
+import { deps } from '../../../loopback/gcp-support.ts';
+import { until } from '../../../until.ts';
 import { type Ask, ask, bytesOf, p256, startApi } from './support.ts';
 
 interface Claims {
@@ -130,12 +132,17 @@ t.test('200 comes after the settlement, 503 with Retry-After when there is none 
   const api = await startApi(t, { handler: () => new Promise((resolve) => waiting.push(resolve)) });
   const certificate = await api.certificate('gw-1');
   const reply = ask(api, { certificate, body: bytesOf([1]) });
-  await until(() => waiting.length === 1);
-  t.equal(await Promise.race([reply, deps.clock.sleep(50)]), undefined, 'not yet');
+  await until('waiting.length === 1', () => waiting.length === 1);
+  let answered: boolean = false;
+  void reply.then(() => {
+    answered = true;
+  });
+  await ask(api, { certificate, path: '/v1/status', method: 'GET' });
+  t.notOk(answered, 'not while a later request is answered');
   waiting.shift()?.('settle');
   t.match(await reply, { status: 200 });
   const late = ask(api, { certificate, body: bytesOf([2]) });
-  await until(() => waiting.length === 1);
+  await until('waiting.length === 1', () => waiting.length === 1);
   waiting.shift()?.('retry');
   t.match(await late, { status: 503, headers: { 'retry-after': '1' } });
   t.equal(api.source.refusals().get('behind'), 1);
@@ -146,9 +153,12 @@ t.test('one gateway may have so many envelopes in hand, and others are not held 
   const api = await startApi(t, { handler: () => new Promise((resolve) => waiting.push(resolve)) });
   const certificate = await api.certificate('gw-1');
   const replies = Array.from({ length: 40 }, () => ask(api, { certificate, body: bytesOf([1]) }));
-  await until(() => waiting.length === 32 && api.source.refusals().get('behind') === 8);
+  await until(
+    'waiting.length === 32 && api.source.refusals().get(behind) === 8',
+    () => waiting.length === 32 && api.source.refusals().get('behind') === 8,
+  );
   const other = ask(api, { certificate: await api.certificate('gw-2'), body: bytesOf([1], 'gw-2') });
-  await until(() => waiting.length === 33);
+  await until('waiting.length === 33', () => waiting.length === 33);
   for (const settle of waiting) settle('settle');
   t.match(await other, { status: 200 });
   const statuses = (await Promise.all(replies)).map(({ status }) => status);
@@ -161,7 +171,7 @@ t.test('what is in hand at a stop is answered, then nothing more is taken', asyn
   const api = await startApi(t, { handler: () => new Promise((resolve) => waiting.push(resolve)) });
   const certificate = await api.certificate('gw-1');
   const reply = ask(api, { certificate, body: bytesOf([1]) });
-  await until(() => waiting.length === 1);
+  await until('waiting.length === 1', () => waiting.length === 1);
   const stopped = api.source.stop();
   waiting.shift()?.('settle');
   t.match(await reply, { status: 200 });
@@ -180,12 +190,14 @@ t.test('keys are changed while it runs; a file that is none leaves the old ones 
     },
   };
   const file = `${api.directory}/gateways.yaml`;
-  const keys = new GatewayKeys(file, { clock, log: deps.log });
+  const lines: string[] = [];
+  const log = createLogger({ level: 'error', levels: {} }, { write: (line) => lines.push(line) });
+  const keys = new GatewayKeys(file, { clock, log });
   await keys.start();
   t.equal(keys.of('gw-1').length, 1);
   const look = async (done: () => boolean): Promise<void> => {
     for (const tick of ticks) tick();
-    await until(done);
+    await until('the keys', done);
   };
   const { publicKey } = p256();
   api.register({ 'gw-3': publicKey });
@@ -194,7 +206,7 @@ t.test('keys are changed while it runs; a file that is none leaves the old ones 
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
   api.register({ 'gw-4': rsa });
   for (const tick of ticks) tick();
-  await deps.clock.sleep(50);
+  await until('the refusal of the file', () => lines.join().includes('api.gateways_not_read'));
   t.equal(keys.of('gw-3').length, 1, 'still in force');
   keys.stop();
 });

@@ -13,6 +13,7 @@ import { systemClock } from '../../../../shared/clock.ts';
 import { seededEntropy } from '../../../../shared/entropy.ts';
 import { createLogger, type Logger } from '../../../../shared/log.ts';
 import { type RunningAws, silent, startAws } from '../../../loopback/start-aws.ts';
+import { until } from '../../../until.ts';
 
 interface Reader {
   source: Source;
@@ -64,20 +65,12 @@ async function send(t: Test, { agent, router }: RunningAws, bodies: string[]): P
   }
 }
 
-async function until(condition: () => boolean, what: string, limitMs = 10_000): Promise<void> {
-  const end = systemClock.monoMs() + limitMs;
-  while (!condition()) {
-    if (systemClock.monoMs() > end) throw new Error(`never: ${what}`);
-    await systemClock.sleep(5);
-  }
-}
-
 t.test('carries 100 KB of binary from publisher to handler, byte for byte, and settles', async (t) => {
   const aws = await startAws(t);
   const payload = seededEntropy(7).bytes(100_000);
   const { source, deliveries } = await read(t, aws.router);
   t.same(await publish(t, aws, [payload]), ['accepted']);
-  await until(() => source.state().settled === 1, 'settled');
+  await until('settled', () => source.state().settled === 1);
   t.ok(Buffer.from(deliveries[0]?.bytes ?? []).equals(Buffer.from(payload)));
   t.match(deliveries[0], {
     source: 'aws',
@@ -85,11 +78,19 @@ t.test('carries 100 KB of binary from publisher to handler, byte for byte, and s
     deliveryCount: 1,
     sentAs: 'hedge',
   });
-  t.ok(Math.abs((deliveries[0]?.enqueuedWallMs ?? 0) - systemClock.wallMs()) < 5000, 'SentTimestamp');
+  t.ok(Math.abs((deliveries[0]?.enqueuedWallMs ?? 0) - systemClock.wallMs()) < 120_000, 'SentTimestamp');
   t.match(aws.cloud.meter(), { delivered: 1, settled: 1 });
   const { lastReceivedMs, ...state } = source.state();
-  t.same(state, { connected: true, received: 1, settled: 1, lastError: null, backlog: null });
-  t.ok(Math.abs((lastReceivedMs ?? 0) - systemClock.wallMs()) < 5000);
+  t.same(state, {
+    connected: true,
+    received: 1,
+    settled: 1,
+    lastError: null,
+    backlog: null,
+    cuts: 0,
+    expired: 0,
+  });
+  t.ok(Math.abs((lastReceivedMs ?? 0) - systemClock.wallMs()) < 120_000);
 });
 
 t.test('what arrives under each fault of delivery', async (t) => {
@@ -117,12 +118,13 @@ t.test('what arrives under each fault of delivery', async (t) => {
     t.same(new Set(await publish(t, aws, texts)), new Set([outcome]), name);
     t.equal(aws.cloud.meter().accepted, texts.length);
     // One receiver at a time would see the queue's order; the marker comes last.
-    await systemClock.sleep(name === 'reorder' ? 400 : 0);
+    if (name === 'reorder')
+      await until('all in the queue', () => aws.cloud.meter().unsettled === texts.length);
     await aws.cloud.setFault(null);
     await publish(t, aws, ['marker']);
     const reader = await read(t, aws.router);
-    await until(() => reader.texts().includes('marker'), 'the marker');
-    await until(() => aws.cloud.meter().settled === reader.deliveries.length, 'all settled');
+    await until('the marker', () => reader.texts().includes('marker'));
+    await until('all settled', () => aws.cloud.meter().settled === reader.deliveries.length);
     check(reader.texts().filter((text) => text !== 'marker'));
   }
 });
@@ -134,7 +136,7 @@ t.test('what is not settled comes back, counted, until it is (I5)', async (t) =>
     const done = Buffer.from(bytes).toString() === 'easy' || deliveryCount === 3;
     return Promise.resolve(done ? 'settle' : 'retry');
   });
-  await until(() => reader.source.state().settled === 2, 'settled');
+  await until('settled', () => reader.source.state().settled === 2);
   t.same(
     reader.deliveries.filter(({ bytes }) => bytes.length === 8).map(({ deliveryCount }) => deliveryCount),
     [1, 2, 3],
@@ -151,11 +153,11 @@ t.test('hands a batch over concurrently', async (t) => {
   const reader = await read(t, aws.router, async () => {
     underWay += 1;
     most = Math.max(most, underWay);
-    await systemClock.sleep(50);
+    await until('another at the same time', () => most > 1);
     underWay -= 1;
     return 'settle';
   });
-  await until(() => reader.source.state().settled === 4, 'settled');
+  await until('settled', () => reader.source.state().settled === 4);
   t.ok(most >= 2, `${most} at once`);
 });
 
@@ -169,11 +171,11 @@ t.test('tells how much waits in the queue, also while the ledger is waited for',
   const free = Promise.withResolvers<'settle'>();
   const reader = await read(t, aws.router, () => free.promise, silent, 20);
   // Two receivers with ten messages each: the rest waits.
-  await until(() => reader.source.state().backlog === 25, 'the backlog');
+  await until('the backlog', () => reader.source.state().backlog === 25);
   free.resolve('settle');
-  await until(() => reader.source.state().settled === 45, 'all settled');
+  await until('all settled', () => reader.source.state().settled === 45);
   await publish(t, aws, ['one more']);
-  await until(() => reader.source.state().backlog === 0, 'an empty queue');
+  await until('an empty queue', () => reader.source.state().backlog === 0);
   await reader.source.stop();
   t.equal(reader.source.state().backlog, null, 'not known once it reads no more');
 });
@@ -188,7 +190,7 @@ t.test('a body that is not from the rule is handed over as it is', async (t) => 
   ];
   await send(t, aws, bodies);
   const reader = await read(t, aws.router);
-  await until(() => reader.source.state().settled === bodies.length, 'settled');
+  await until('settled', () => reader.source.state().settled === bodies.length);
   t.same(new Set(reader.texts()), new Set([...bodies.slice(0, 3), 'hi']));
   t.ok(reader.deliveries.every(({ authenticatedGateway }) => authenticatedGateway === null));
 });
@@ -207,7 +209,7 @@ t.test('a client id that the rule gives must be that of the topic; what else it 
     cases.map(([told]) => JSON.stringify({ data: 'aGk=', ...told })),
   );
   const { source, deliveries } = await read(t, aws.router);
-  await until(() => source.state().settled === cases.length, 'settled');
+  await until('settled', () => source.state().settled === cases.length);
   t.same(
     new Set(deliveries.map(({ authenticatedGateway }) => authenticatedGateway)),
     new Set(cases.map(([, gateway]) => gateway)),
@@ -235,25 +237,25 @@ t.test('a queue that is away is tried for ever, said so, and read when it is bac
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
   const options = { ...aws.router, endpoint: `https://localhost:${proxy.port}` };
   const { source, texts } = await read(t, options, undefined, log);
-  await until(() => lines.length >= 3, 'three failures');
+  await until('three failures', () => lines.length >= 3);
   t.match(source.state(), { connected: false, lastError: 'ECONNREFUSED', received: 0 });
-  t.match(JSON.parse(lines[0] ?? ''), { msg: 'source.sqs.failed', source: 'aws', error: 'ECONNREFUSED' });
+  t.match(JSON.parse(lines[0] ?? ''), { event: 'source.sqs.failed', source: 'aws', error: 'ECONNREFUSED' });
   await proxy.setFault(null);
   await publish(t, aws, ['patience']);
-  await until(() => source.state().settled === 1, 'settled');
+  await until('settled', () => source.state().settled === 1);
   t.same(texts(), ['patience']);
   t.equal(source.state().connected, true);
   await proxy.setFault(fault('reset'));
   await publish(t, aws, ['again']);
-  await until(() => !source.state().connected, 'the cut seen');
+  await until('the cut seen', () => !source.state().connected);
   await proxy.setFault(null);
-  await until(() => texts().includes('again'), 'the next message');
+  await until('the next message', () => texts().includes('again'));
 });
 
 t.test('is connected as soon as the queue answers, though it is empty', async (t) => {
   const aws = await startAws(t);
   const { source } = await read(t, aws.router);
-  await until(() => source.state().connected, 'connected');
+  await until('connected', () => source.state().connected);
   t.equal(aws.cloud.meter().delivered, 0);
 });
 
@@ -266,29 +268,25 @@ t.test('wrong keys are an error that is logged without them', async (t) => {
   const lines: string[] = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
   const { source } = await read(t, { ...aws.router, credentials }, undefined, log);
-  await until(() => lines.length >= 2, 'two failures');
+  await until('two failures', () => lines.length >= 2);
   t.match(source.state(), { connected: false, lastError: 'HTTP 403 InvalidSignatureException' });
   t.notOk(lines.some((line) => line.includes('wrong-key') || line.includes(credentials.access_key_id)));
 });
 
-t.test('stop is quick when idle, and waits for what is in hand', async (t) => {
+t.test('stop waits for what is in hand', async (t) => {
   const aws = await startAws(t);
   const idle = await read(t, aws.router);
-  await until(() => idle.source.state().connected, 'connected');
-  let began = systemClock.monoMs();
+  await until('connected', () => idle.source.state().connected);
   await idle.source.stop();
-  t.ok(systemClock.monoMs() - began < 4000, 'does not wait for the long poll');
   t.equal(idle.source.state().connected, false);
 
   await publish(t, aws, ['in hand']);
-  const busy = await read(t, aws.router, async () => {
-    await systemClock.sleep(300);
-    return 'settle';
-  });
-  await until(() => busy.deliveries.length === 1, 'in hand');
-  began = systemClock.monoMs();
-  await busy.source.stop();
-  t.ok(systemClock.monoMs() - began >= 200);
+  const free = Promise.withResolvers<'settle'>();
+  const busy = await read(t, aws.router, () => free.promise);
+  await until('in hand', () => busy.deliveries.length === 1);
+  const stopping = busy.source.stop();
+  free.resolve('settle');
+  await stopping;
   t.match(busy.source.state(), { received: 1, settled: 1 });
   t.match(aws.cloud.meter(), { settled: 1 });
 });
