@@ -3,8 +3,8 @@ import type { Clock } from './clock.ts';
 
 /**
  * What `work` comes to, or what `late` returns when it has not settled after `limitMs` milliseconds. Rejects
- * as `work` does, or with what `late` throws. The timer ends with the wait and keeps the process alive until then. Work that is late goes
- * on: end it by a signal where it takes one. A late rejection is dropped.
+ * as `work` does, or with what `late` throws. The timer ends with the wait and keeps the process alive until
+ * then. Work that is late goes on: end it by a signal where it takes one. A late rejection is dropped.
  */
 export async function within<Value, Late>(
   clock: Clock,

@@ -1,8 +1,7 @@
-/** Metrics of the ingest, by Prometheus' naming conventions; read when Prometheus asks. */
-import { Counter, type Registry } from 'prom-client';
+/** Metrics of the ingest. */
+import type { Registry } from 'prom-client';
+import { ObservedMetrics, type Reading } from '../../shared/observed-metrics.ts';
 import type { Ingest, SourceCounters } from './ingest.ts';
-
-const PREFIX = 'headgate_router_';
 
 const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
   ['envelopes_total', 'Envelopes committed.', (c) => c.envelopes],
@@ -12,41 +11,26 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
 ];
 
 export function registerIngest(registry: Registry, ingest: Pick<Ingest, 'counters'>): void {
-  const registers = [registry];
+  const metrics = new ObservedMetrics(registry, 'headgate_router_');
   for (const [name, help, read] of COUNTERS) {
-    new Counter({
-      name: PREFIX + name,
-      help,
-      labelNames: ['source'],
-      registers,
-      collect() {
-        this.reset();
-        for (const [source, counters] of ingest.counters()) this.inc({ source }, read(counters));
-      },
-    });
+    metrics.counter(name, help, ['source'], () =>
+      [...ingest.counters()].map(([source, counters]): Reading => [{ source }, read(counters)]),
+    );
   }
-  new Counter({
-    name: `${PREFIX}duplicates_total`,
-    help: 'Records that the ledger held already, by why they came again.',
-    labelNames: ['source', 'cause'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [source, { duplicateCauses }] of ingest.counters()) {
-        for (const [cause, count] of Object.entries(duplicateCauses)) this.inc({ source, cause }, count);
-      }
-    },
-  });
-  new Counter({
-    name: `${PREFIX}dead_letters_total`,
-    help: 'Messages that are not envelopes, not of the gateway they claim, or too much: kept apart, by reason.',
-    labelNames: ['source', 'reason'],
-    registers,
-    collect() {
-      this.reset();
-      for (const [source, { deadLetterReasons }] of ingest.counters()) {
-        for (const [reason, count] of Object.entries(deadLetterReasons)) this.inc({ source, reason }, count);
-      }
-    },
-  });
+  const byLabel = (label: string, read: (counters: SourceCounters) => Record<string, number>): Reading[] =>
+    [...ingest.counters()].flatMap(([source, counters]) =>
+      Object.entries(read(counters)).map(([value, count]): Reading => [{ source, [label]: value }, count]),
+    );
+  metrics.counter(
+    'duplicates_total',
+    'Records that the ledger held already, by why they came again.',
+    ['source', 'cause'],
+    () => byLabel('cause', ({ duplicateCauses }) => duplicateCauses),
+  );
+  metrics.counter(
+    'dead_letters_total',
+    'Messages that are not envelopes, not of the gateway they claim, or too much: kept apart, by reason.',
+    ['source', 'reason'],
+    () => byLabel('reason', ({ deadLetterReasons }) => deadLetterReasons),
+  );
 }

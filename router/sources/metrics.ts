@@ -1,47 +1,37 @@
-/** Metrics of the sources, by Prometheus' naming conventions; read when Prometheus asks. */
-import { Counter, Gauge, type Registry } from 'prom-client';
+/** Metrics of the sources. */
+import type { Registry } from 'prom-client';
+import { ObservedMetrics, type Reading } from '../../shared/observed-metrics.ts';
 import { registerHttpsSources } from './https/metrics.ts';
-import type { Source } from './source.ts';
+import type { Source, SourceState } from './source.ts';
 
 export function registerSources(registry: Registry, sources: readonly Source[]): void {
-  const registers = [registry];
-  new Gauge({
-    name: 'headgate_router_source_connected',
-    help: 'One while the source is connected.',
-    labelNames: ['source'],
-    registers,
-    collect() {
-      for (const source of sources) this.set({ source: source.name }, source.state().connected ? 1 : 0);
-    },
-  });
-  new Gauge({
-    name: 'headgate_router_source_backlog_messages',
-    help: 'Messages that wait at the provider; absent where it does not tell, or not now.',
-    labelNames: ['source'],
-    registers,
-    collect() {
-      this.reset();
-      for (const source of sources) {
+  const metrics = new ObservedMetrics(registry, 'headgate_router_source_');
+  const ofEach = (read: (state: SourceState) => number): Reading[] =>
+    sources.map((source) => [{ source: source.name }, read(source.state())]);
+  metrics.gauge('connected', 'One while the source is connected.', ['source'], () =>
+    ofEach(({ connected }) => (connected ? 1 : 0)),
+  );
+  metrics.gauge(
+    'backlog_messages',
+    'Messages that wait at the provider; absent where it does not tell, or not now.',
+    ['source'],
+    () =>
+      sources.flatMap((source): Reading[] => {
         const { backlog } = source.state();
-        if (backlog !== null) this.set({ source: source.name }, backlog);
-      }
-    },
-  });
-  const counters = [
-    ['cuts', 'Connections that the router ended because nothing was answered on them.'],
-    ['expired', 'Messages that the provider dropped by age before they were read, where it can be told.'],
-  ] as const;
-  for (const [field, help] of counters) {
-    new Counter({
-      name: `headgate_router_source_${field}_total`,
-      help,
-      labelNames: ['source'],
-      registers,
-      collect() {
-        this.reset();
-        for (const source of sources) this.inc({ source: source.name }, source.state()[field]);
-      },
-    });
-  }
+        return backlog === null ? [] : [[{ source: source.name }, backlog]];
+      }),
+  );
+  metrics.counter(
+    'cuts_total',
+    'Connections that the router ended because nothing was answered on them.',
+    ['source'],
+    () => ofEach(({ cuts }) => cuts),
+  );
+  metrics.counter(
+    'expired_total',
+    'Messages that the provider dropped by age before they were read, where it can be told.',
+    ['source'],
+    () => ofEach(({ expired }) => expired),
+  );
   registerHttpsSources(registry, sources);
 }

@@ -61,8 +61,8 @@ export interface Source {
 }
 
 /**
- * Whether the ledger commits at present. A source receives nothing while it does not: each receipt would count
- * towards the provider's limit of deliveries (a redrive or dead-letter policy).
+ * Whether the ledger commits at present. A source receives nothing while it does not: each receipt would
+ * count towards the provider's limit of deliveries (a redrive or dead-letter policy).
  */
 export interface IntakeGate {
   readonly isOpen: boolean;

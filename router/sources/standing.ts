@@ -1,6 +1,6 @@
 /**
- * The state of one source, as `/v1/status`, `/readyz` and the metrics tell it. `connected` is true from a proof
- * (an answer or a message of the provider) to the first sign of a loss; a proof clears the last error.
+ * The state of one source, as `/v1/status`, `/readyz` and the metrics tell it. `connected` is true from a
+ * proof (an answer or a message of the provider) to the first sign of a loss; a proof clears the last error.
  */
 import { initialSourceState, type SourceState } from './source.ts';
 

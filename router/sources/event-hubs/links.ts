@@ -1,8 +1,8 @@
 /**
  * Two things that the vendor's SDK (6.0.4) does not offer, by way of the AMQP connection that it keeps to
  * itself: to learn that the service attached a receiver, and a bound on the events that the service may send
- * ahead (I10). The SDK adds the whole prefetch to a link's credit with each batch that it hands over, whatever
- * is left of it, so that a link on which single events arrive gathers credit for thousands.
+ * ahead (I10). The SDK adds the whole prefetch to a link's credit with each batch that it hands over,
+ * whatever is left of it, so that a link on which single events arrive gathers credit for thousands.
  */
 
 /** Called with each receiver's link once the service has attached it; `prefetch` bounds its credit. */

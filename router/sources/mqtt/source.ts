@@ -1,7 +1,7 @@
 /**
  * Reads envelopes from any MQTT broker, MQTT 3.1.1, QoS 1, with a persistent session: the broker keeps every
- * message that the router has not acknowledged and delivers it again. The PUBACK leaves only after the handler
- * settled the message (I5). MQTT 3.1.1 has no way to refuse a message, so one to be retried is left
+ * message that the router has not acknowledged and delivers it again. The PUBACK leaves only after the
+ * handler settled the message (I5). MQTT 3.1.1 has no way to refuse a message, so one to be retried is left
  * unacknowledged and the connection ended; the next connection waits until the ledger commits again, and the
  * broker delivers the message on it.
  *
@@ -29,7 +29,9 @@ import type { MqttSourceOptions } from './options.ts';
 const BACKOFF = { firstMs: 250, lastMs: 10_000 };
 /** A connection that lasts has proven itself, as one that settles a message has. */
 const LASTING_MS = 30_000;
-/** mqtt.js asks after this much silence, and ends the connection when half as much again passes in silence. */
+/**
+ * mqtt.js asks after this much silence, and ends the connection when half as much again passes in silence.
+ */
 const KEEPALIVE_S = 6;
 /** What mqtt.js calls a ping and a CONNECT that are not answered. */
 const SILENCES: ReadonlySet<string> = new Set(['Keepalive timeout', 'connack timeout']);
@@ -170,7 +172,8 @@ export class MqttSource implements Source {
     const settlement = await handler({
       source: this.name,
       bytes: Buffer.from(packet.payload),
-      // The topic names a gateway; the operator knows whether the broker lets only that gateway publish there.
+      // The topic names a gateway; the operator knows whether the broker lets only that gateway publish
+      // there.
       authenticatedGateway: this.#options.topic_authenticated
         ? (packet.topic.split('/').at(-2) ?? null)
         : null,

@@ -1,5 +1,4 @@
 /** Routers that share a hub through one store: what each is told to read, and from where. */
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { Ownership } from '../../../../router/sources/event-hubs/ownership.ts';
 import type { Position } from '../../../../router/sources/event-hubs/position.ts';
@@ -192,7 +191,7 @@ t.test('turns do not pile up behind a store that does not answer (I10)', async (
   await a.start('0');
   for (let lease = 0; lease < 20; lease += 1) {
     time.advance(LEASE_MS);
-    await nextTurn();
+    await new Promise((resolve) => setImmediate(resolve));
   }
   t.equal(asked.length, 2);
   answer.resolve();
