@@ -1,10 +1,10 @@
-/** What every loopback cloud is: a server (or two) on 127.0.0.1 that the unmodified vendor SDKs talk to. */
+/** The contract of a loopback cloud: servers on 127.0.0.1 that unmodified vendor SDKs talk to. */
 import type { Service } from '../shared/service.ts';
 import type { Fault } from './faults.ts';
 
 export type CloudName = 'aws' | 'azure' | 'gcp';
 
-/** What listens: where gateways publish to, and where the router reads. */
+/** The endpoints: gateways publish to one, the router reads from the other. */
 export const CLOUD_ENDPOINTS = [
   'aws.ingest',
   'aws.queue',
@@ -25,7 +25,7 @@ export interface CloudMeter {
    * request.
    */
   units: number;
-  /** Payload bytes of what was taken. */
+  /** Payload bytes of the accepted publishes. */
   bytes: number;
   /** Requests answered in any way. */
   requests: number;
@@ -41,7 +41,7 @@ export interface CloudMeter {
   unsettled: number;
 }
 
-/** Nothing metered yet. */
+/** A meter at zero. */
 export function emptyMeter(): CloudMeter {
   return {
     accepted: 0,

@@ -6,11 +6,11 @@
 export const FAULT_NAMES = [
   /** The port is closed; open connections are cut. */
   'refuse',
-  /** Connections are accepted and held, nothing is ever answered; also on connections already open. */
+  /** Connections are accepted and never answered; open connections fall silent too. */
   'blackhole',
   /** Every answer takes `latencyMs` ± `jitterMs` longer. */
   'slow',
-  /** `slow` that grows: from nothing to all of it over `periodMs`, and stays so. */
+  /** `slow` that grows from zero to its full latency over `periodMs`, and stays there. */
   'slow-ramp',
   /** The provider's own way to say "too many requests" (IoT Hub over MQTT: late PUBACKs, then a cut). */
   'throttle',

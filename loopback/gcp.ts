@@ -26,7 +26,7 @@ const PROJECT = 'headgate-loopback';
 const TOPIC = 'headgate';
 const SUBSCRIPTION = 'headgate-router';
 const REGION = 'us-central1';
-/** Above the vendor's limit of 10 MB, so that the service and not the transport refuses what is too large. */
+/** Above the vendor's limit of 10 MB, so that the service, not the transport, refuses larger messages. */
 const MAX_RECEIVE_BYTES = 32 * 1024 * 1024;
 
 export interface GcpCloudOptions {

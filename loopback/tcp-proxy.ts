@@ -84,7 +84,7 @@ export class TcpProxy implements Service {
 
   #move(to: 'open' | 'closed'): Promise<void> {
     const move = this.#lastMove.then(() => (to === 'open' ? this.#open() : this.#close()));
-    // Who asked for a move hears of its failure; the next move starts from whatever is.
+    // The caller of a move gets its failure; the next move starts from the actual state.
     this.#lastMove = move.catch(() => undefined);
     return move;
   }
@@ -155,7 +155,7 @@ export class TcpProxy implements Service {
         to.once('drain', () => from.resume());
       });
     });
-    // A socket that failed is closed next, and that is what the other side sees.
+    // A close follows the error, and the other side sees that.
     from.on('error', () => undefined);
     from.on('close', () => {
       // In a black hole a client must not learn that the server closed.

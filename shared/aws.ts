@@ -54,7 +54,7 @@ export async function trustedCa({ ca_file }: AwsAccess): Promise<{ ca?: string }
   return ca_file === undefined ? {} : { ca: await readFile(ca_file, 'utf8') };
 }
 
-/** What an error from an SDK client says, as far as it says it. */
+/** The status, code and text of an SDK client's error, as far as it has them. */
 export interface SdkFailure {
   /** HTTP status of the answer, null when there was none. */
   status: number | null;
@@ -76,7 +76,7 @@ const sdkError = z.object({
   $response: z.object({ headers: z.record(z.string(), z.string()).catch({}) }).catch({ headers: {} }),
 });
 
-/** Reads whatever an SDK client threw. */
+/** Reads an error of any kind that an SDK client threw. */
 export function sdkFailure(error: unknown): SdkFailure {
   const fields = sdkError.parse(typeof error === 'object' && error !== null ? error : {});
   const { name, message, code, $metadata, $response } = fields;

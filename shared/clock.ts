@@ -61,7 +61,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** After what the event loop has at hand: a timer of Node.js takes a millisecond at least. */
+/** After the current turn of the event loop: a timer of Node.js takes a millisecond at least. */
 function soon(run: () => void): Timer {
   const immediate = setImmediate(run);
   immediate.unref();

@@ -9,7 +9,7 @@ export const EXIT = {
   failed: 1,
   /** Wrong flags or arguments. */
   usage: 2,
-  /** EX_UNAVAILABLE: nobody answers at the admin or control address. */
+  /** EX_UNAVAILABLE: no answer from the admin or control address. */
   unavailable: 69,
   /** EX_SOFTWARE: a bug in headgate. */
   internal: 70,

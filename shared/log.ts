@@ -48,7 +48,7 @@ export function componentLogger(root: Logger, component: string, options: LogOpt
   return root.child({ component }, { level: options.levels[component] ?? options.level });
 }
 
-/** The text of whatever was thrown, without its stack, cut to a length that a log line bears. */
+/** The text of a thrown value, without its stack, cut to a length that fits a log line. */
 export function errorText(error: unknown): string {
   const text = error instanceof Error ? error.message || error.name : String(error);
   return text.length > 500 ? `${text.slice(0, 500)}…` : text;

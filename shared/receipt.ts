@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { IntervalSet } from './interval-set.ts';
 import type { SeqRange } from './record.ts';
 
-/** What the ledger holds of one (epoch, stream). */
+/** The ledger's state of one (epoch, stream). */
 export interface StreamReceipt {
   epoch: string;
   stream: string;
@@ -95,7 +95,7 @@ export function receiptJson({ gateway, version, streams }: Receipt): object {
   };
 }
 
-/** Reads what {@link receiptJson} made; otherwise says what is wrong. */
+/** Parses the JSON of {@link receiptJson}; otherwise returns the problem. */
 export function readReceipt(json: unknown): { receipt: Receipt } | { problem: string } {
   const parsed = receiptSchema.safeParse(json);
   if (!parsed.success) return { problem: z.prettifyError(parsed.error).slice(0, 200) };
@@ -103,7 +103,7 @@ export function readReceipt(json: unknown): { receipt: Receipt } | { problem: st
   return { receipt };
 }
 
-/** What the receipt says is committed or given up. */
+/** The seqs that the receipt states as committed or given up. */
 export function coveredBy({ to, missing }: StreamReceipt): IntervalSet {
   const covered = IntervalSet.of(to > 0 ? [{ first: 1, last: to }] : []);
   for (const { first, last } of missing) covered.remove(first, last);

@@ -1,8 +1,8 @@
 import type { Clock } from './clock.ts';
 
-/** For one piece of work that takes a signal; whoever begins it ends it. */
+/** A time limit for one piece of work that takes a signal. The caller ends it. */
 export interface TimeLimit {
-  /** Aborts when the time is over, or whoever asked for the work aborts it. */
+  /** Aborts when the time is over, or when the outer signal aborts. */
   readonly signal: AbortSignal;
   /** The time is over. */
   readonly isOver: boolean;

@@ -25,7 +25,7 @@ export function twinPieces(text: string): Record<string, string | null> {
   );
 }
 
-/** The text, from desired properties or an update of them; null when they say nothing of it. */
+/** The receipt's text in desired properties or in an update of them; null when they hold none. */
 export function twinText(desired: unknown): string | null {
   const pieces = member(desired, TWIN_RECEIPT);
   if (pieces === undefined || pieces === null) return null;

@@ -21,7 +21,7 @@ export function compress(content: Uint8Array, level: number): Buffer {
   });
 }
 
-/** Throws on anything but a whole frame, and on one that holds more than `maxBytes`. */
+/** Throws on an incomplete frame, and on a frame with more than `maxBytes`. */
 export function decompress(frame: Uint8Array, maxBytes: number): Buffer {
   return zstdDecompressSync(frame, {
     chunkSize: room(frame.length * USUAL_RATIO),

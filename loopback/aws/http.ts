@@ -58,7 +58,7 @@ export function createAwsServer(
     { cert: tls.cert, key: tls.key, keepAliveTimeout: KEEP_ALIVE_MS },
     (incoming, response) => void serve(incoming, response),
   );
-  // A client that aborts its handshake is no concern of the server's.
+  // A client may abort its handshake.
   server.on('tlsClientError', () => undefined);
   return server;
 }
@@ -94,7 +94,7 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
       chunks.push(chunk);
     }
   } catch {
-    // The client went away: there is nobody to answer.
+    // The client went away.
     return null;
   }
   return Buffer.concat(chunks);

@@ -33,7 +33,7 @@ const PAYLOAD_BYTES_MAX = 131_072;
  */
 const UNIT_BYTES = 5 * 1024;
 
-/** What `x-amz-mqtt5-user-properties` holds, in base64. */
+/** The JSON in `x-amz-mqtt5-user-properties`, which is base64. */
 const userPropertiesHeader = z.array(z.record(z.string(), z.string()));
 
 export class IotDataPlane implements Service {
@@ -136,7 +136,7 @@ export class IotDataPlane implements Service {
     return this.#taken(answer.document);
   }
 
-  /** The answer to what was taken and stays taken: with `ack-lost` it never leaves. */
+  /** The answer to an accepted request; with `ack-lost` it never leaves. */
   #taken(body: object): AwsAnswer {
     return this.#fault() === 'ack-lost' ? 'cut' : { status: 200, body: JSON.stringify(body) };
   }

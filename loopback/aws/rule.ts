@@ -69,7 +69,7 @@ export class TopicRule {
     if (fault === 'duplicate') this.#send(body);
   }
 
-  /** Delivers what `reorder` holds back, shuffled. */
+  /** Delivers the messages that `reorder` holds back, shuffled. */
   flush(): void {
     this.#release?.cancel();
     this.#release = null;

@@ -97,7 +97,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** A section that is null is emptied; one that is absent stays. */
+/** A null section is emptied; an absent one stays. */
 function mergeSection(before: JsonObject, patch: JsonObject | null | undefined): JsonObject {
   if (patch === undefined) return before;
   return patch === null ? {} : merge(before, patch);
@@ -114,7 +114,7 @@ function merge(before: JsonObject, patch: JsonObject): JsonObject {
   return merged;
 }
 
-/** What of `desired` is not in `reported`. */
+/** The part of `desired` that differs from `reported`. */
 function difference(desired: JsonObject, reported: JsonObject): JsonObject {
   const delta: JsonObject = {};
   for (const [key, value] of Object.entries(desired)) {

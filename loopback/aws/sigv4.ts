@@ -12,7 +12,7 @@ export interface AwsKeys {
   secretAccessKey: string;
 }
 
-/** What is signed of a request. `target` is path and query as they stand in the request line. */
+/** The signed part of a request. `target` is path and query of the request line. */
 export interface SignedRequest {
   method: string;
   target: string;
@@ -126,7 +126,7 @@ function headerText(headers: IncomingHttpHeaders, name: string): string {
   return typeof value === 'string' ? value : value.join(',');
 }
 
-/** What is wrong with the time, in AWS's words; null when nothing is. Times of this form compare as text. */
+/** AWS's text for a time outside the tolerance; null within it. Times of this form compare as text. */
 function staleness(time: string, nowMs: number): string | null {
   const now = amzDate(nowMs);
   const earliest = amzDate(nowMs - TOLERANCE_MS);

@@ -85,7 +85,7 @@ const sendMessage = operation(z.object({ MessageBody: z.string().min(1) }), (que
   return done({ MessageId: id, MD5OfMessageBody: md5 });
 });
 
-/** Only those asked for are told. */
+/** Answers only the attributes that were asked for. */
 const getQueueAttributes = operation(
   z.object({ AttributeNames: z.array(z.string()).default([]) }),
   (queue, { AttributeNames: asked }) => {

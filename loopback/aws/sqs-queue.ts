@@ -13,7 +13,7 @@ interface QueuedMessage {
   sentMs: number;
   firstReceivedMs: number | null;
   receiveCount: number;
-  /** The newest receipt handle; the ones before it do nothing. */
+  /** The newest receipt handle; earlier ones have no effect. */
   handle: string | null;
   /** Runs while the message is in flight and ends with its being visible again. */
   invisible: Timer | null;
@@ -129,7 +129,7 @@ export class SqsQueue {
     return true;
   }
 
-  /** Ends its timers: what is in flight stays there. A waiting receive ends with its client. */
+  /** Ends the timers; messages in flight stay in flight. A waiting receive ends with its client. */
   close(): void {
     for (const message of this.#byHandle.values()) this.#land(message);
   }

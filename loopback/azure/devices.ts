@@ -6,7 +6,7 @@ import { TLSSocket } from 'node:tls';
 import type { Entropy } from '../../shared/entropy.ts';
 import { decode, verifySas } from './sas.ts';
 
-/** The hub's name: in the user name, and in what a device's token is for. */
+/** The hub's name, in user names and in the resource of tokens. */
 export const HUB_HOST = 'headgate.azure-devices.net';
 
 type Identity = { kind: 'key'; key: string } | { kind: 'certificate' };

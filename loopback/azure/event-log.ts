@@ -22,7 +22,7 @@ export type NewEvent = Pick<HubEvent, 'device' | 'body' | 'properties'>;
 /** Where a consumer starts: the parsed selector filter of its link. */
 export interface Selector {
   by: 'offset' | 'sequence-number' | 'enqueued-time';
-  /** Events past this value; `@latest` for those that come after now. */
+  /** Events past this value; `@latest` for later events only. */
   value: string;
   inclusive: boolean;
 }

@@ -72,7 +72,7 @@ export function messageBytes(event: NewEvent): number {
   );
 }
 
-/** Begun units of what is billed: of a message, or of an operation on a twin. */
+/** Billed units of a message or of an operation on a twin, rounded up. */
 export function unitsOf(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / UNIT_BYTES));
 }

@@ -17,7 +17,7 @@ export interface PartitionLink {
   isStalled: () => boolean;
 }
 
-/** What rhea's types leave out. */
+/** Fields that rhea's types leave out. */
 interface LinkState {
   credit: number;
   delivery_count: number;

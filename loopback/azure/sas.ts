@@ -7,7 +7,7 @@
 import { createHmac } from 'node:crypto';
 
 export interface SasToken {
-  /** `sr`, decoded: what the token is for. */
+  /** `sr`, decoded: the resource of the token. */
   resource: string;
   /** `skn`: the name of the policy whose key signed it; null for a device key. */
   keyName: string | null;

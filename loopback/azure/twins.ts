@@ -16,7 +16,7 @@ export interface Twin {
   reported: JsonObject;
 }
 
-/** Of each half, without what the hub adds to it. */
+/** Size of each half, without the hub's own fields. */
 const HALF_BYTES_MAX = 32 * 1024;
 const KEY_BYTES_MAX = 1024;
 const TEXT_BYTES_MAX = 4096;

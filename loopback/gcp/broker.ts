@@ -72,7 +72,7 @@ export class Broker {
     return stored.map((message) => message.messageId);
   }
 
-  /** Hands on, shuffled, what `reorder` held. */
+  /** Delivers the messages that `reorder` held, shuffled. */
   releaseHeld(): void {
     this.#holdTimer?.cancel();
     this.#holdTimer = null;

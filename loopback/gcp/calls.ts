@@ -33,7 +33,7 @@ interface AnyCall {
 /** Lets a call pass, or throws a {@link Refusal}. */
 export type Gate = (call: AnyCall) => Promise<Caller>;
 
-/** Without an account (the plaintext, emulator-like listener) nobody is asked for credentials. */
+/** Without an account (the plaintext, emulator-like listener) authentication is off. */
 export function createGate(options: {
   ingest: Front;
   subscribe: Front;
@@ -52,7 +52,7 @@ export function createGate(options: {
   };
 }
 
-/** A unary method: what `handle` returns is the answer, null is none at all, a {@link Refusal} its status. */
+/** A unary method: `handle` returns the answer, or null for none; a {@link Refusal} becomes its status. */
 export function unary<Request, Response>(
   gate: Gate,
   handle: (request: Request, caller: Caller) => Response | null,

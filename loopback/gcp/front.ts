@@ -15,11 +15,11 @@ export class Front implements Service {
   readonly #targetPort: number;
   readonly #certificate: KeyAndCertificate | null;
   readonly #sockets = new Set<Socket>();
-  /** By the local port of the inner socket, which is what the gRPC server sees as its peer. */
+  /** By the local port of the inner socket, which the gRPC server sees as its peer. */
   readonly #byInnerPort = new Map<number, Socket>();
   #server: Server | null = null;
   #port: number;
-  /** What is answered instead of passing bytes on. */
+  /** The answer to every request; null to pass bytes on. */
   #page: string | null = null;
 
   /** `port` 0 picks a free one at `start`. Without a certificate it listens in plaintext. */
@@ -37,7 +37,7 @@ export class Front implements Service {
     const server = this.#certificate
       ? createTlsServer({ ...this.#certificate, ALPNProtocols: ['h2'] }, (socket) => this.#accept(socket))
       : createServer((socket) => this.#accept(socket));
-    // A client that gives up during the handshake: nothing to answer, nobody to tell.
+    // A client may abort its handshake.
     server.on('tlsClientError', (_error, socket) => socket.destroy());
     this.#server = server;
     return new Promise((resolve, reject) => {

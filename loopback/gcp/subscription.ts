@@ -71,19 +71,19 @@ export class Subscription {
     this.#deliver();
   }
 
-  /** What it holds stays leased until the deadlines pass, as for a subscriber that died. */
+  /** Its messages stay leased until the deadlines pass, as for a dead subscriber. */
   detach(puller: Puller): void {
     this.#pullers.delete(puller);
   }
 
-  /** The unary Pull: at once, with whatever waits. */
+  /** The unary Pull: returns the waiting messages at once. */
   pull(maxMessages: number): ReceivedMessage[] {
     return this.#waiting
       .splice(0, maxMessages)
       .map((waiting) => this.#lease(waiting, null, this.resource.ackDeadlineSeconds * 1000));
   }
 
-  /** As {@link pull}, as soon as something waits; nothing after `waitMs`, or when `signal` aborts. */
+  /** Like {@link pull}, but waits for a message; empty after `waitMs`, or when `signal` aborts. */
   async pullWhenThere(maxMessages: number, waitMs: number, signal: AbortSignal): Promise<ReceivedMessage[]> {
     const done = new AbortController();
     let received: ReceivedMessage[] = [];

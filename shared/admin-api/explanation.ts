@@ -28,9 +28,9 @@ export interface ExplainedCandidate {
   share: number;
   score: number;
   parts: ScoreParts;
-  /** What the parts are made of. */
+  /** The inputs of the parts. */
   inputs: ExplainedInputs;
-  /** What it competes with: less than the score while it is degraded. */
+  /** The score it competes with: lower than its own while it is degraded. */
   standing: number;
   /** Position in preferred_providers from 1; null when it is not among them. */
   preference: number | null;
@@ -61,7 +61,7 @@ export interface ExplainedInputs {
   accepted: number;
   tries: number;
   slaPercent: number;
-  /** Of those that the policy requires. */
+  /** Of the required certifications. */
   certificationsHeld: number;
   certificationsRequired: number;
 }
@@ -103,7 +103,7 @@ export interface PastCandidate {
   chosen: boolean;
   /** Position in preferred_providers from 1; null when it is not among them. */
   preference: number | null;
-  /** Null when what scores are made of was not recorded. */
+  /** Null when the inputs of scores were not recorded. */
   scored: PastScore | null;
 }
 

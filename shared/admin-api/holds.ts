@@ -7,7 +7,7 @@ export interface HoldList {
     /** ISO 8601, by the clock of that moment. */
     since: string;
     clock: 'synchronised' | 'unsynchronised';
-    /** Null for one that ends by hand alone. */
+    /** Null for a hold without an end: an operator lifts it. */
     leftMs: number | null;
     /** Whether the provider is configured and enabled. */
     isKnown: boolean;

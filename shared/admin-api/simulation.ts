@@ -1,4 +1,4 @@
-/** What `headgate simulate` found: the recorded past under one policy, and under others beside it. */
+/** Result of `headgate simulate`: the recorded past under one policy, compared with others. */
 export interface SimulationReport {
   kind: 'simulation';
   gateway: string;
@@ -8,7 +8,7 @@ export interface SimulationReport {
   /** Of it, the time in which the agent ran, in milliseconds. */
   replayedMs: number;
   policies: PolicyReplay[];
-  /** What a reader should know of the figures. */
+  /** Caveats of the figures. */
   notes: string[];
 }
 

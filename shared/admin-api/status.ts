@@ -1,4 +1,4 @@
-/** What the admin servers answer and the command line reads. */
+/** The answers of the admin servers, which the command line reads. */
 import type { Gap, SeqRange, StreamKey } from '../record.ts';
 import type { ScoreParts } from '../scoring/inputs.ts';
 
@@ -18,9 +18,9 @@ export interface AgentStreamStatus {
   /** Records accepted since start. */
   accepted: number;
   ratePerSecond: number;
-  /** Of the pending, those that waited out something: an outage, a restart. */
+  /** Pending records that waited through an outage or a restart. */
   backlog: number;
-  /** Of the backlog, at the pace of the last seconds; null when there is none or nothing of it leaves. */
+  /** At the pace of the last seconds; null without a backlog, or when none of it leaves. */
   timeToDrainSeconds: number | null;
   /** Age of the oldest waiting record; null when none waits. */
   oldestAgeMs: number | null;
@@ -35,7 +35,7 @@ export interface ProviderStatus {
   sinceMs: number;
   score: number;
   parts: ScoreParts;
-  /** Why it is not to be used; empty when nothing holds it. */
+  /** Reasons not to use it; empty without one. */
   holds: string[];
   /** Measured acknowledgement latency; null before the first sample. */
   p50Ms: number | null;
@@ -132,7 +132,7 @@ export interface StreamCompletenessStatus extends StreamKey {
   conflicts: number;
 }
 
-/** Over all streams, whatever the page. */
+/** Over all streams, on every page the same. */
 export interface FleetSummary {
   streams: number;
   /** Those with records missing. */
@@ -158,7 +158,7 @@ export interface CompletenessAnswer {
   next: string | null;
 }
 
-/** `GET /v1/status` of a router: what it does, and a page of its gateways. */
+/** `GET /v1/status` of a router: the state of its parts, and a page of its gateways. */
 export interface RouterStatus {
   kind: 'router';
   version: string;
@@ -176,10 +176,12 @@ export interface RouterStatus {
 
 interface FeedStatus {
   name: string;
-  /** `following`, `retrying`, `standby` (another router runs it), `gone` (the destination wants no more). */
+  /**
+   * `following`, `retrying`, `standby` (another router runs it), `gone` (the destination asked for no more).
+   */
   phase: string;
   offset: number;
-  /** Records of the ledger that the feed has not handed over. */
+  /** Records of the ledger that the feed has not delivered. */
   lag: number;
   /** How long ago the ledger took the first of them. */
   lagSeconds: number;
@@ -188,7 +190,7 @@ interface FeedStatus {
   lastError: string | null;
 }
 
-/** What was sent to a provider. A record with two copies counts at each provider. */
+/** Records sent to a provider. A record with two copies counts at each provider. */
 interface CostAmount {
   /** As the provider meters. */
   units: number;
@@ -202,21 +204,21 @@ interface CostAmount {
 export interface ProviderCost {
   name: string;
   type: string;
-  /** What one unit is, for example `5 KB message`. */
+  /** Definition of a unit, for example `5 KB message`. */
   unit: string;
   /** Date of the price sheet. */
   pricesDated: string;
   today: CostAmount;
   month: CostAmount;
-  /** Due in the month whatever is sent. */
+  /** Fixed fee of the month, independent of traffic. */
   fixedUsd: number;
   /** Metered and fixed, at the end of the month; null while less than a day was counted. */
   forecastUsd: number | null;
   /** Metered, without the fixed fee; null before the first record of the month. */
   usdPerMillionRecords: number | null;
-  /** Units that the provider takes in a UTC day; null when it has no such quota. */
+  /** Units that the provider accepts in a UTC day; null without a daily quota. */
   unitsPerDay: number | null;
-  /** `quota`, `budget`: what keeps it from being used. */
+  /** `quota` or `budget`, when that keeps it from being used. */
   holds: string[];
 }
 
@@ -230,12 +232,12 @@ export interface StreamCost {
 }
 
 /**
- * `GET /v1/costs`: what was metered today and this month, by UTC days, and what it costs by the price sheets.
+ * `GET /v1/costs`: metered units today and this month, by UTC days, and their cost by the price sheets.
  */
 export interface CostReport {
   kind: 'costs';
   currency: 'USD';
-  /** UTC day that `today` is; null while no synchronised clock has told one. */
+  /** The UTC day of `today`; null until the clock is synchronised. */
   day: string | null;
   /** `unsynchronised`: counts go to the last known day. */
   clock: 'synchronised' | 'unsynchronised';

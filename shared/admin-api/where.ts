@@ -1,4 +1,4 @@
-/** `GET /v1/where?id=` of an agent: what became of one record. */
+/** `GET /v1/where?id=` of an agent: the fate of one record. */
 import type { GapReason } from '../record.ts';
 
 export interface WhereAnswer {
@@ -9,7 +9,7 @@ export interface WhereAnswer {
   reason: GapReason | null;
   /** When it was given up: not before, not after. ISO 8601, null when it was not. */
   gaveUp: TimeSpan | null;
-  /** Who accepted it, the first first. */
+  /** The providers that accepted it, in order. */
   accepted: Array<TimeSpan & { provider: string }>;
   /** How many different providers its stream asks for now; null for a stream that is not in the policy. */
   copies: number | null;

@@ -25,7 +25,7 @@ export class CborWriter {
     this.#buffer = buffer;
   }
 
-  /** Throws RangeError on what is not a safe integer. */
+  /** Throws RangeError on a number that is not a safe integer. */
   integer(value: number): void {
     if (!Number.isSafeInteger(value)) throw new RangeError(`not a safe integer: ${value}`);
     if (value >= 0) this.#head(MAJOR_UNSIGNED, value);

@@ -34,7 +34,7 @@ const ITEMS_MAX = 200_000;
  */
 const RECORD_HEADS = 6;
 const GAP_HEADS = 4;
-/** More than what stands once in a body, texts aside. */
+/** More than the fixed part of a body, without its texts. */
 const BODY_HEADS = 16;
 /**
  * The fastest that zstd calls a level. Its own choice, 3, takes a third longer for envelopes, and makes those
@@ -157,7 +157,7 @@ function writeRecords(
   }
 }
 
-/** Reads what {@link encodeEnvelope} wrote. Throws EnvelopeError on anything else. */
+/** Decodes bytes of {@link encodeEnvelope}. Throws EnvelopeError on any others. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
   return readBody(unpackBody(bytes));
 }

@@ -15,7 +15,7 @@ const REASONS = [
 
 export type SendReason = (typeof REASONS)[number];
 
-/** The property's value as it came, of whatever type; null when it is none that is known here. */
+/** Reads the property's value, of any type; null when it is not a known reason. */
 export function sendReasonOf(value: unknown): SendReason | null {
   return REASONS.find((reason) => reason === value) ?? null;
 }

@@ -23,7 +23,7 @@ const SCOPE = 'https://www.googleapis.com/auth/pubsub';
 
 export interface GcpCredentials {
   channel: ChannelCredentials;
-  /** Null where nobody is asked who he is. */
+  /** Null when authentication is off. */
   call: CallCredentials | null;
 }
 

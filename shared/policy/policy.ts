@@ -277,7 +277,7 @@ export const policySchema = z
 
 export type Policy = z.output<typeof policySchema>;
 
-/** What the scoring and the gates need to know of a configured provider. */
+/** The facts of a configured provider that the scoring and the gates use. */
 export interface ProviderFacts {
   name: string;
   type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
@@ -288,6 +288,6 @@ export interface ProviderFacts {
   /** Service level in percent, for example 99.9. */
   slaPercent: number;
   certifications: readonly string[];
-  /** What it charges; by the sheet that ships when absent. */
+  /** Its prices; the shipped price sheet when absent. */
   tariff?: Tariff;
 }

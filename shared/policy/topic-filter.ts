@@ -47,7 +47,7 @@ export function topicMatches(filter: string, topic: string): boolean {
   return wanted.length === levels.length;
 }
 
-/** What topics and filters must both keep: section 4.7.3 [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]. */
+/** Rules for both topics and filters: section 4.7.3 [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]. */
 function textProblem(text: string): string | null {
   if (text.length === 0) return 'must not be empty';
   if (text.includes('\0')) return 'must not hold U+0000';

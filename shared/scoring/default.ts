@@ -16,7 +16,7 @@ import { certificationShare, type ScoreInputs, type ScoreParts } from './inputs.
 /** Latency at which the performance part has fallen to one half. */
 const HALF_PERFORMANCE_MS = 200;
 const LATENCY_PRIOR_SAMPLES = 1;
-/** How many tries the SLA counts for against what was measured. */
+/** Weight of the SLA against measurements, in tries. */
 const SLA_PRIOR_SAMPLES = 20;
 
 /** The parts of one provider among `all` that are compared with it. */

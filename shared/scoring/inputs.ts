@@ -1,4 +1,4 @@
-/** What a score is made of. */
+/** The inputs of a score. */
 
 export interface ScoreWeights {
   cost: number;
@@ -10,7 +10,7 @@ export interface ScoreWeights {
 /** Each in [0, 1]; more is better. */
 export type ScoreParts = ScoreWeights;
 
-/** What was seen of the provider in the sliding window. */
+/** Measurements of the provider in the sliding window. */
 export interface Measurements {
   /** Tries that were accepted. */
   accepted: number;
@@ -33,7 +33,7 @@ export interface ScoreInputs {
   eligible: boolean;
   /** Marginal cost of one envelope now. */
   envelopeCostUsd: number;
-  /** What acknowledgement latency to expect while samples are few. */
+  /** Expected acknowledgement latency while samples are few. */
   latencyPriorMs: number;
   measured: Measurements;
   slaPercent: number;
