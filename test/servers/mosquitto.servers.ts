@@ -98,7 +98,7 @@ t.test('a wrong password is told as unauthorized', async (t) => {
   });
 });
 
-t.test("the README's mosquitto_pub line is taken in by the agent's broker", async (t) => {
+t.test("mosquitto_pub publishes to the agent's broker", async (t) => {
   const taken: string[] = [];
   const broker = new Broker({
     localTopics: [],
