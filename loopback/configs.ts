@@ -26,7 +26,9 @@ export async function writeConfigs(
     broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }] },
     providers: clouds.map((cloud) => cloud.agentConfig(GATEWAY)),
     // In this order, so that a newcomer knows which cloud to break.
-    policy: { streams: { telemetry: { topics: ['#'], preferred_providers: clouds.map(({ name }) => name) } } },
+    policy: {
+      streams: { telemetry: { topics: ['#'], preferred_providers: clouds.map(({ name }) => name) } },
+    },
   };
   const router = {
     data_dir: join(dir, 'router'),
