@@ -31,7 +31,12 @@ export class GoodPair {
     this.#clock = clock;
     this.#onProblem = onProblem;
     this.#clients = [`${GOOD_DEVICE}/subscriber`, `${GOOD_DEVICE}/publisher`].map((clientId) => {
-      const options = { clientId, reconnectPeriod: 0, protocolVersion: 4, keepalive: KEEPALIVE_SECONDS } as const;
+      const options = {
+        clientId,
+        reconnectPeriod: 0,
+        protocolVersion: 4,
+        keepalive: KEEPALIVE_SECONDS,
+      } as const;
       const client = connect(transport.url, { ...transport.options, ...options });
       client.on('close', () => this.#isOver || onProblem(`${clientId} lost its connection`));
       client.on('error', (error) => onProblem(`${clientId}: ${error.message}`));

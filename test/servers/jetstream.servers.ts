@@ -11,9 +11,9 @@ import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { leaseCases } from '../router/ledger/lease-cases.ts';
-import { removalCases } from './removal-cases.ts';
 import { engine, optionsOf, SERVERS_VARIABLE } from './jetstream-engine.ts';
 import { natsCluster } from './nats-cluster.ts';
+import { removalCases } from './removal-cases.ts';
 
 const RECORDS = Number(process.argv[2] ?? 100_000);
 

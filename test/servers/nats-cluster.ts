@@ -6,13 +6,12 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
+import { until } from '../until.ts';
 
 const PROGRAM = '/usr/sbin/nats-server';
 const NODES = 3;
-const START_MS_MAX = 60_000;
 
 export interface NatsCluster {
   /** `nats://127.0.0.1:port` of each node. */
@@ -95,22 +94,20 @@ cluster {
 
 /** Until the cluster has a leader that answers through this server. */
 async function untilReady(server: string): Promise<void> {
-  const startedMs = performance.now();
-  for (;;) {
+  await until('the cluster has a leader', async () => {
     try {
-      const nc = await connect({ servers: server, reconnect: false, timeout: 1000 });
+      const nc = await connect({ servers: server, reconnect: false, timeout: 10_000 });
       try {
         const jsm = await jetstreamManager(nc, { timeout: 1000 });
         await jsm.streams.names().next();
-        return;
+        return true;
       } finally {
         await nc.close();
       }
-    } catch (error) {
-      if (performance.now() - startedMs > START_MS_MAX) throw error;
-      await sleep(100);
+    } catch {
+      return false;
     }
-  }
+  });
 }
 
 /** Held until all are found, so that none comes twice. */

@@ -2,14 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from '@nats-io/transport-node';
+import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 const BINARY = ['/usr/sbin/nats-server', '/usr/local/bin/nats-server', '/usr/bin/nats-server'].find((path) =>
   existsSync(path),
 );
-const START_MS_MAX = 15_000;
 
 export const LOGIN = { username: 'headgate', password: 'loopback-only' };
 
@@ -64,20 +63,18 @@ export function clientOptions(port: number): { port: number; user: string; pass:
 }
 
 async function untilItAnswers(port: number, ca: string | null): Promise<void> {
-  const endsMs = performance.now() + START_MS_MAX;
-  for (;;) {
+  await until('nats-server answers', async () => {
     try {
       const client = await connect({
         ...clientOptions(port),
         reconnect: false,
-        timeout: 1000,
+        timeout: 10_000,
         ...(ca && { tls: { ca } }),
       });
       await client.close();
-      return;
-    } catch (error) {
-      if (performance.now() > endsMs) throw error;
-      await sleep(50);
+      return true;
+    } catch {
+      return false;
     }
-  }
+  });
 }

@@ -6,8 +6,9 @@ import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { ownedBy, parseShares } from '../../router/sources/event-hubs/shares.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
-import { clock, openPublisher, sleep, startAzure } from '../loopback/azure-fixture.ts';
+import { openPublisher, sleep, startAzure } from '../loopback/azure-fixture.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
+import { until } from '../until.ts';
 import { SERVERS_VARIABLE } from './jetstream-engine.ts';
 import { natsCluster } from './nats-cluster.ts';
 import {
@@ -24,7 +25,6 @@ const LEASE_MS = 2000;
 /** Enough to have some in each partition of the loopback hub. */
 const GATEWAYS = ['gw-1', 'gw-2', 'gw-3', 'gw-4'];
 
-t.setTimeout(120_000);
 const server = await postgres();
 t.teardown(() => server.remove());
 await server.start();
@@ -38,14 +38,6 @@ const ENGINES: readonly SharedEngineName[] = ['postgres', 'jetstream'];
 async function parts(ledger: Ledger): Promise<number[]> {
   const shares = parseShares(await ledger.loadCheckpoint('azure', 'headgate/$Default'));
   return Object.keys(shares.routers).map((router) => ownedBy(shares, router).length);
-}
-
-async function until(what: string, done: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = clock.monoMs() + 20_000;
-  while (!(await done())) {
-    if (clock.monoMs() > endMs) throw new Error(`never: ${what}`);
-    await sleep(20);
-  }
 }
 
 async function world(t: Test, engine: SharedEngineName, place: string) {

@@ -1,7 +1,6 @@
 /**
  * The PostgreSQL engine for the ledger's contract: a place is a schema of the server that the suite started.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { PostgresOptions } from '../../router/ledger/postgres/connection.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
@@ -9,6 +8,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { LedgerEngine } from '../router/ledger/engine.ts';
 import { LIMITS } from '../router/ledger/limits.ts';
+import { until } from '../until.ts';
 
 /** Where the suite tells the server to this module, also in the processes it kills. */
 export const URL_VARIABLE = 'HEADGATE_TEST_POSTGRES_URL';
@@ -37,12 +37,11 @@ export const engine: LedgerEngine = {
 async function untilAlone(place: string): Promise<void> {
   const client = new pg.Client({ connectionString: process.env[URL_VARIABLE] });
   await client.connect();
-  for (;;) {
+  await until('the old transactions are over', async () => {
     const { rowCount } = await client.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [
       place,
     ]);
-    if (rowCount === 0) break;
-    await sleep(10);
-  }
+    return rowCount === 0;
+  });
   await client.end();
 }

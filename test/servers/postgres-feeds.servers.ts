@@ -7,7 +7,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { Feed } from '../../router/feeds/feed.ts';
@@ -20,13 +19,13 @@ import { createLogger } from '../../shared/log.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { leaseCases } from '../router/ledger/lease-cases.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 import { postgres } from './postgres.ts';
 import { engine, optionsOf, URL_VARIABLE } from './postgres-engine.ts';
 
 const RUNNER = fileURLToPath(new URL('./feed-runner.ts', import.meta.url));
 const log = createLogger({ level: 'silent', levels: {} });
 
-t.setTimeout(300_000);
 const server = await postgres();
 t.teardown(() => server.remove());
 await server.start();
@@ -36,10 +35,6 @@ async function opened(t: Test, place: string): Promise<Ledger> {
   const ledger = await openPostgresLedger({ ...optionsOf(place), clock, log });
   t.teardown(() => ledger.close());
   return ledger;
-}
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1000 && !(await condition()); i += 1) await sleep(20);
 }
 
 function offsetsIn(path: string): number[] {
@@ -64,15 +59,15 @@ await t.test('a router that stops hands its feeds over, and nothing comes twice'
   const path = join(testDir(t), 'records.ndjson');
   const ledger = await opened(t, 'handover');
   const first = await router(t, 'handover', path, 60_000);
-  await until(() => first.state().phase === 'following');
+  await until('first is following', () => first.state().phase === 'following');
   const second = await router(t, 'handover', path, 60_000);
   await ledger.commit([entry({ seqs: seqs(1, 100) })]);
-  await until(() => first.state().cursor === 100);
+  await until('first has reached 100', () => first.state().cursor === 100);
   t.match([first.state().phase, second.state().phase], ['following', 'standby']);
   await ledger.commit([entry({ seqs: seqs(101, 600) })]);
-  await until(() => first.state().cursor > 200);
+  await until('first is past 200', () => first.state().cursor > 200);
   await first.stop();
-  await until(() => second.state().cursor === 600);
+  await until('second has reached 600', () => second.state().cursor === 600);
   t.strictSame(offsetsIn(path), seqs(1, 600));
 });
 
@@ -81,14 +76,13 @@ await t.test('the lease of a router that was killed passes on, and nothing is sk
   const ledger = await opened(t, 'killed');
   await ledger.commit([entry({ seqs: seqs(1, 1000) })]);
   const child = spawn(process.execPath, [RUNNER, 'killed', path, '1500'], { stdio: 'inherit' });
-  await until(() => offsetsIn(path).length > 50);
+  await until('it is in the middle', () => offsetsIn(path).length > 50);
   const next = await router(t, 'killed', path, 1500);
-  await sleep(100);
-  t.equal(next.state().phase, 'standby');
+  await until('the second stands by', () => next.state().phase === 'standby');
   child.kill('SIGKILL');
   await once(child, 'close');
   t.ok(offsetsIn(path).length < 1000, 'it was in the middle');
-  await until(() => next.state().cursor === 1000);
+  await until('next has reached 1000', () => next.state().cursor === 1000);
   t.strictSame(new Set(offsetsIn(path)), new Set(seqs(1, 1000)));
   const repeats = offsetsIn(path).length - 1000;
   t.ok(repeats <= 10, `${repeats} repeats: one batch at most`);
@@ -99,11 +93,11 @@ await t.test('a router cut off from the ledger goes on with its feed when the le
   const ledger = await opened(t, 'cut');
   const feed = await router(t, 'cut', path, 1000);
   await ledger.commit([entry({ seqs: seqs(1, 20) })]);
-  await until(() => feed.state().cursor === 20);
+  await until('feed has reached 20', () => feed.state().cursor === 20);
   await server.kill();
-  await until(() => feed.state().phase === 'retrying');
+  await until('feed is retrying', () => feed.state().phase === 'retrying');
   await server.start();
   await ledger.commit([entry({ seqs: seqs(21, 40) })]);
-  await until(() => feed.state().cursor === 40);
+  await until('feed has reached 40', () => feed.state().cursor === 40);
   t.strictSame(offsetsIn(path), seqs(1, 40));
 });

@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import pg from 'pg';
@@ -19,20 +18,16 @@ import { systemEntropy as entropy, seededEntropy } from '../../shared/entropy.ts
 import { createLogger } from '../../shared/log.ts';
 import { entry, record, seqs } from '../router/ledger/envelopes.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 import { postgres } from './postgres.ts';
 
 const RUNNER = fileURLToPath(new URL('./table-runner.ts', import.meta.url));
 const KILLS = 6;
 const log = createLogger({ level: 'silent', levels: {} });
 
-t.setTimeout(300_000);
 const server = await postgres();
 t.teardown(() => server.remove());
 await server.start();
-
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 1000 && !(await condition()); i += 1) await sleep(20);
-}
 
 async function query<Row extends pg.QueryResultRow>(text: string): Promise<Row[]> {
   const client = new pg.Client({ connectionString: server.url });
@@ -73,7 +68,7 @@ await t.test('the table has what the ledger has: JSON as jsonb, the rest as byte
   const beyond = entry({ gateway: 'gw-2', seqs: [1], offsetMs: -8e15 });
   await ledger.commit([beyond]);
   const feed = await start();
-  await until(() => feed.state().cursor === 5);
+  await until('feed has reached 5', () => feed.state().cursor === 5);
   t.equal(feed.state().lastError, null);
   const rows = await query(
     `SELECT gateway, epoch, stream, seq::integer, device, topic, time, clock_quality, received, source,
@@ -128,7 +123,10 @@ await t.test('no JSON is refused: what jsonb cannot hold is stored as bytes', as
   made.envelope.records = texts.map((text, i) => ({ ...record(i + 1), payload: Buffer.from(text) }));
   await ledger.commit([made]);
   const feed = await start();
-  await until(() => feed.state().cursor === texts.length || feed.state().failures > 0);
+  await until(
+    'feed has written all or failed',
+    () => feed.state().cursor === texts.length || feed.state().failures > 0,
+  );
   t.match(feed.state(), { cursor: texts.length, lastError: null });
   const rows = await query<{ seq: number; payload: unknown; bytes: Buffer | null }>(
     `SELECT seq::integer, payload, payload_bytes AS bytes FROM ${table} ORDER BY seq`,
@@ -160,14 +158,14 @@ await t.test(
     const { ledger, start, table } = await fresh(t, 'taken');
     await ledger.commit([entry({ seqs: seqs(1, 40) })]);
     const feed = await start();
-    await until(() => feed.state().cursor === 40);
+    await until('feed has reached 40', () => feed.state().cursor === 40);
     await feed.stop();
     await query(`DELETE FROM ${table}`);
     // As after a crash between the destination's commit and the ledger's.
     await ledger.moveFeedPosition('table', at(40), at(10));
     await ledger.commit([entry({ seqs: seqs(41, 45) })]);
     const again = await start();
-    await until(() => again.state().cursor === 45);
+    await until('again has reached 45', () => again.state().cursor === 45);
     await again.stop();
     t.strictSame(
       (await query(`SELECT seq::integer FROM ${table} ORDER BY seq`)).map(({ seq }) => seq),
@@ -181,7 +179,7 @@ await t.test('a ledger that was put back: its new records are not skipped', asyn
   const { folder, ledger, start, table } = await fresh(t, 'restored');
   await ledger.commit([entry({ seqs: seqs(1, 30) })]);
   const feed = await start();
-  await until(() => feed.state().cursor === 30);
+  await until('feed has reached 30', () => feed.state().cursor === 30);
   await feed.stop();
   // The backup held 10 records; 25 others came since.
   const restored = await openSqliteLedger({ file: join(folder, 'restored.db'), clock, log });
@@ -192,7 +190,7 @@ await t.test('a ledger that was put back: its new records are not skipped', asyn
   const again = new Feed({ name: 'table', ledger: restored, sink, clock, entropy, log });
   await again.start();
   t.teardown(() => again.stop());
-  await until(() => again.state().cursor === 35);
+  await until('again has reached 35', () => again.state().cursor === 35);
   t.match(await query(`SELECT count(*)::integer AS rows FROM ${table}`), [{ rows: 55 }]);
 });
 
@@ -236,9 +234,11 @@ await t.test('killed at random while a consumer takes the rows away: each comes 
     const before = (await ledger.loadFeedPosition('table')).offset;
     const mortal = life < KILLS;
     await until(
+      'it has written for a while',
       async () => (await ledger.loadFeedPosition('table')).offset >= (mortal ? before + 50 : records),
     );
-    await sleep(random.float() * 100);
+    // At a random moment of its writing.
+    await clock.sleep(random.float() * 100);
     if (life % 2 === 0) await take();
     child.kill('SIGKILL');
     await once(child, 'close');
@@ -259,19 +259,19 @@ await t.test(
       (await query<{ seq: number }>(`SELECT seq::integer FROM ${table} ORDER BY seq`)).map(({ seq }) => seq);
     await ledger.commit([entry({ seqs: [1, 3, 4] })]);
     const first = await start(limits);
-    await until(() => first.state().held === 2);
-    await until(() => first.state().written === 1);
+    await until('first holds 2', () => first.state().held === 2);
+    await until('first has written 1', () => first.state().written === 1);
     await ledger.commit([entry({ seqs: [6] })]);
     first.notify();
-    await until(() => first.state().held === 3);
+    await until('first holds 3', () => first.state().held === 3);
     await first.stop();
     t.strictSame(await rows(), [1]);
     const second = await start(limits);
     await ledger.commit([entry({ seqs: [2] })]);
-    await until(() => second.state().written === 3);
+    await until('second has written 3', () => second.state().written === 3);
     t.strictSame(await rows(), [1, 2, 3, 4]);
     await ledger.commit([entry({ seqs: [5] })]);
-    await until(() => second.state().cursor === 6);
+    await until('second has reached 6', () => second.state().cursor === 6);
     t.strictSame(await rows(), seqs(1, 6));
     t.strictSame([first.state().failures, second.state().failures], [0, 0]);
     t.equal((await ledger.loadFeedPosition('table')).offset, 6);
@@ -282,12 +282,12 @@ await t.test('a server that goes away is waited for', async (t) => {
   const { ledger, start, table } = await fresh(t, 'away');
   await ledger.commit([entry({ seqs: seqs(1, 10) })]);
   const feed = await start();
-  await until(() => feed.state().cursor === 10);
+  await until('feed has reached 10', () => feed.state().cursor === 10);
   await server.kill();
   await ledger.commit([entry({ seqs: seqs(11, 20) })]);
-  await until(() => feed.state().phase === 'retrying');
+  await until('feed is retrying', () => feed.state().phase === 'retrying');
   await server.start();
-  await until(() => feed.state().cursor === 20);
+  await until('feed has reached 20', () => feed.state().cursor === 20);
   t.match(await query(`SELECT count(*)::integer AS rows FROM ${table}`), [{ rows: 20 }]);
 });
 
@@ -295,7 +295,7 @@ await t.test('headgate feeds reset sets the position at both ends', async (t) =>
   const { folder, ledger, start, table } = await fresh(t, 'resets');
   await ledger.commit([entry({ seqs: seqs(1, 30) })]);
   const feed = await start();
-  await until(() => feed.state().cursor === 30);
+  await until('feed has reached 30', () => feed.state().cursor === 30);
   const text = `data_dir: ${folder}
 sources: [{ name: gcp, type: gcp, project: p, subscription: s }]
 feeds: [{ name: table, type: postgres, url: '${server.url}', schema: resets }]
@@ -307,7 +307,7 @@ feeds: [{ name: table, type: postgres, url: '${server.url}', schema: resets }]
   await ledger.commit([entry({ seqs: [31] })]);
   feed.notify();
   const rows = () => query<{ seq: number }>(`SELECT seq::integer FROM ${table} ORDER BY seq`);
-  await until(async () => (await rows()).length === 11);
+  await until('eleven rows are there', async () => (await rows()).length === 11);
   t.strictSame(
     (await rows()).map(({ seq }) => seq),
     seqs(21, 31),

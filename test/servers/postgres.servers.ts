@@ -2,7 +2,6 @@
  * The ledger on a real PostgreSQL: the contract of every engine, and what only a shared server can do to it.
  * `node test/servers/postgres.servers.ts 2000000` feeds the killed replicas that many records.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
@@ -20,13 +19,13 @@ import { SparseLog } from '../../shared/sparse-log.ts';
 import { crashRun, isClean } from '../crash-router/run.ts';
 import { runLedgerContract } from '../router/ledger/contract.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
+import { until } from '../until.ts';
 import { postgres } from './postgres.ts';
 import { optionsOf, URL_VARIABLE } from './postgres-engine.ts';
 
 const RECORDS = Number(process.argv[2] ?? 100_000);
 const log = createLogger({ level: 'silent', levels: {} });
 
-t.setTimeout(900_000);
 const server = await postgres();
 t.teardown(() => server.remove());
 await server.start();
@@ -98,7 +97,7 @@ await t.test('a reader at the end skips nothing that is committed between its st
   })();
   for (let first = 1; first <= 600; first += 10) {
     // Only once the reader is at the end.
-    while ((offsets.at(-1) ?? 0) < first - 1) await sleep(1);
+    await until('the reader is at the end', () => (offsets.at(-1) ?? 0) >= first - 1);
     await ledger.commit([entry({ seqs: seqs(first, first + 9) })]);
   }
   await reading;

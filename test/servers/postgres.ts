@@ -3,13 +3,12 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 const PACKAGED = '/usr/lib/postgresql';
 const USER = 'headgate';
-const START_MS_MAX = 30_000;
 
 export interface PostgresServer {
   url: string;
@@ -48,17 +47,14 @@ export async function postgres(): Promise<PostgresServer> {
   return {
     url,
     async start() {
-      const startedMs = performance.now();
-      for (;;) {
+      await until('PostgreSQL answers', () => {
         // After a SIGKILL the old children hold the data folder for a moment: the server then refuses to
         // start.
         if (child === null || child.exitCode !== null) {
           child = spawn(join(bin, 'postgres'), settings, { ...identity, cwd: dir, stdio: 'ignore' });
         }
-        if (await answers(url)) return;
-        if (performance.now() - startedMs > START_MS_MAX) throw new Error('PostgreSQL does not answer');
-        await sleep(100);
-      }
+        return answers(url);
+      });
     },
     kill: () => end('SIGKILL'),
     async remove() {

@@ -4,7 +4,6 @@
  */
 
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { openAwsPublisher } from '../../agent/providers/aws/publisher.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
@@ -13,6 +12,7 @@ import { silent, startAws } from '../loopback/start-aws.ts';
 import { receiver } from '../router/feeds/sinks/receiver.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
 import { testDir } from '../test-dir.ts';
+import { until } from '../until.ts';
 import { type SharedEngine, sharedJetStream, sharedPostgres } from './rolling-engines.ts';
 import { type RouterProcess, routerProcess } from './router-process.ts';
 
@@ -26,11 +26,8 @@ const ENVELOPE_RECORDS = 5;
 const VISIBILITY_TIMEOUT = '8s';
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
-t.setTimeout(300_000);
-async function until(condition: () => boolean | Promise<boolean>, limitMs = 60_000): Promise<void> {
-  const endsMs = performance.now() + limitMs;
-  while (!(await condition()) && performance.now() < endsMs) await sleep(50);
-}
+/** What is published between two steps of a restart. */
+const ROUNDS_BETWEEN = 5;
 
 for (const [name, started] of Object.entries({ PostgreSQL: sharedPostgres, JetStream: sharedJetStream })) {
   await t.test(
@@ -76,15 +73,19 @@ async function restartInTurn(t: Test, engine: SharedEngine): Promise<void> {
         const outcome = await publisher.publish({ gateway, stream: made.stream, bytes, properties }, 10_000);
         if (outcome.kind !== 'accepted') throw new Error(`not published: ${outcome.kind}`);
       }
-      await sleep(20);
     }
   })();
 
+  /** So that each restart happens in the middle of traffic. */
+  const moreIsPublished = async (): Promise<void> => {
+    const next = run.rounds + ROUNDS_BETWEEN;
+    await until('more is published', () => run.rounds >= next);
+  };
   for (let restart = 0; restart < RESTARTS; restart += 1) {
-    await sleep(1000);
+    await moreIsPublished();
     const router = routers[restart % routers.length];
     t.equal(await router?.stop(), 0, 'a clean end');
-    await sleep(500);
+    await moreIsPublished();
     await router?.start();
   }
   run.done = true;
@@ -100,8 +101,8 @@ async function restartInTurn(t: Test, engine: SharedEngine): Promise<void> {
     );
   const ledger = await engine.open();
   t.teardown(() => ledger.close());
-  await until(async () => (await ledger.totals()).records >= records);
-  await until(() => received().length >= records);
+  await until('the ledger holds all', async () => (await ledger.totals()).records >= records);
+  await until('the feed brought all', () => received().length >= records);
   t.strictSame(await ledger.totals(), { records, duplicates: 0, conflicts: 0, deadLetters: 0 });
   t.match(await ledger.verify(), { records, problemCount: 0 });
   const ids = received();
@@ -118,12 +119,12 @@ async function restartInTurn(t: Test, engine: SharedEngine): Promise<void> {
   t.match(await router?.readiness(), { status: 200 });
   await engine.takeAway();
   // The connections' own processes outlive the server's first by a moment.
-  await until(async () => (await router?.readiness())?.status === 503);
+  await until('the router is not ready', async () => (await router?.readiness())?.status === 503);
   const away = await router?.readiness();
   t.equal(away?.status, 503, 'the ledger cannot commit');
   t.ok(away?.failing['ledger'], JSON.stringify(away));
   await engine.bringBack();
-  await until(async () => (await router?.readiness())?.status === 200);
+  await until('the router is ready again', async () => (await router?.readiness())?.status === 200);
   t.match(await router?.readiness(), { status: 200 }, 'and with the server it can');
   for (const one of routers) t.equal(await one.stop(), 0);
 }

@@ -62,7 +62,7 @@ export function providers(entropy: Entropy): Facts[] {
 /** What a world begins with. In some no stream waits for receipts. */
 export function firstProposal(entropy: Entropy, facts: readonly Facts[]): Proposal {
   const likely = entropy.float() < 0.2 ? 0 : 0.6;
-  const until = () => (entropy.float() < likely ? 'receipt' : 'cloud');
+  const freed = () => (entropy.float() < likely ? 'receipt' : 'cloud');
   const document = {
     failover: {
       standby_probe: pick(['10m', '30m', '1h'], entropy),
@@ -75,21 +75,21 @@ export function firstProposal(entropy: Entropy, facts: readonly Facts[]): Propos
         priority: 9,
         linger: '20ms',
         envelope_bytes: 512,
-        until: until(),
+        until: freed(),
       },
       eu: {
         topics: ['plant/eu'],
         data_residency: 'eu',
         redundancy: entropy.float() < 0.5 ? inZone('eu', facts).length : 1,
         priority: 5,
-        until: until(),
+        until: freed(),
       },
       telemetry: {
         topics: ['#'],
         priority: 1,
         preferred_providers: entropy.float() < 0.5 ? [pick(CLOUDS, entropy)] : [],
         mode: entropy.float() < 0.3 ? 'split' : 'failover',
-        until: until(),
+        until: freed(),
       },
     },
   };

@@ -215,6 +215,7 @@ t.test('waits', async (t) => {
   }
   for (const good of [
     "import { until } from '../until.ts';",
+    "import { setImmediate } from 'node:timers/promises';",
     'const receivedWallMs = Date.now() - 3_600_000;',
     'const receivedWallMs = Date.now() - HOUR_MS;',
     "// setTimeout(resolve, 50)\nconst text = 'setTimeout(resolve, 50)';",

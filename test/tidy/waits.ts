@@ -29,6 +29,8 @@ const REAL_TIME: Readonly<Record<string, string>> = {
   'test/crash-router/': 'a campaign: kills processes at random moments and reports its rates',
   'test/fuzz/': 'a campaign: feeds hostile input for a given time and reports its rates',
   'test/powercut/': 'a campaign: cuts the power at random moments',
+  'test/faulty-disk/':
+    'watches for a while what a failing disk must not bring, and measures lag beside a slow one',
   'test/sim/main.ts': 'reports how much faster than life the worlds run',
 };
 
@@ -63,20 +65,8 @@ const KNOWN: readonly string[] = [
   'test/router/receipts/twin.test.ts',
   'test/router/sources/https/downlink.test.ts',
   'test/router/sources/sqs/source.test.ts',
-  'test/servers/nats-cluster.ts',
-  'test/servers/nats.servers.ts',
-  'test/servers/nats.ts',
-  'test/servers/partitions.servers.ts',
-  'test/servers/postgres-engine.ts',
-  'test/servers/postgres-feeds.servers.ts',
-  'test/servers/postgres-table.servers.ts',
-  'test/servers/postgres.servers.ts',
-  'test/servers/postgres.ts',
-  'test/servers/rolling-restart.servers.ts',
-  'test/servers/router-process.ts',
   'test/shared/admin-server.test.ts',
   'test/shared/gcp-credentials.test.ts',
-  'test/sim/policies.ts',
   'test/sim/time.ts',
 ];
 
@@ -100,7 +90,9 @@ export function waits(tree: Tree, known: readonly string[] = KNOWN): Finding[] {
 function wrongWait(node: Node): string | null {
   if (isImportDeclaration(node)) {
     const { moduleSpecifier } = node;
-    if (isStringLiteral(moduleSpecifier) && /^(?:node:)?timers\/promises$/.test(moduleSpecifier.text))
+    const isTimers =
+      isStringLiteral(moduleSpecifier) && /^(?:node:)?timers\/promises$/.test(moduleSpecifier.text);
+    if (isTimers && /\b(?:setTimeout|setInterval|scheduler|\*)/.test(node.importClause?.getText() ?? '*'))
       return 'a sleep: wait for the event, use test/until.ts, or drive test/manual-clock.ts';
   }
   if (isCallExpression(node)) {
