@@ -13,5 +13,4 @@ t.test('a black hole in the busiest cloud loses and doubles nothing (I3, I4, I5)
   });
   t.ok((report?.acked ?? 0) > 0, `${report?.acked} acknowledged`);
   t.equal(report?.delivered, report?.acked);
-  t.ok((report?.failovers.length ?? 0) > 0, 'the failover is reported');
 });
