@@ -58,7 +58,9 @@ export class ManualClock implements Clock {
     });
   }
 
-  /** Whether a timer or a sleep ends in exactly `delayMs` from now: what a test waits for before it advances. */
+  /**
+   * Whether a timer or a sleep ends in exactly `delayMs` from now: what a test waits for before it advances.
+   */
   isDueIn(delayMs: number): boolean {
     return this.#pending.some(({ atMs }) => atMs === this.#monoMs + delayMs);
   }

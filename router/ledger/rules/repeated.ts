@@ -76,7 +76,9 @@ export class RepeatedRecords<Stream extends string | number> {
     this.#policyOf = policyOf;
   }
 
-  /** Takes in what the engine loaded, for each repeated id of the commit; `state`: of the stream, before it. */
+  /**
+   * Takes in what the engine loaded, for each repeated id of the commit; `state`: of the stream, before it.
+   */
   know(stream: Stream, { withdrawn }: StreamState, seq: number, { held, aside }: KnownId): void {
     const ids = this.#streams.get(stream) ?? new Map<number, Id>();
     this.#streams.set(stream, ids);

@@ -1,4 +1,6 @@
-/** The one rule for repeated records, as cases: what is known of an id, what comes, what becomes of it (I6). */
+/**
+ * The one rule for repeated records, as cases: what is known of an id, what comes, what becomes of it (I6).
+ */
 import t from 'tap';
 import type { ConflictPolicy } from '../../../../router/ledger/rules/conflict-policy.ts';
 import { RepeatedRecords, stateAfter } from '../../../../router/ledger/rules/repeated.ts';
