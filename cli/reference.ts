@@ -66,7 +66,7 @@ const UNITS: Readonly<Record<string, string>> = {
 /**
  * The options of a kind of file, in the order of the page. The policy in agent.yaml has a page of its own.
  */
-export function optionKeys(kind: ConfigKind): string[] {
+function optionKeys(kind: ConfigKind): string[] {
   return rowsOf(kind).map(({ key }) => key);
 }
 

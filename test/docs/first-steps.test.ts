@@ -1,6 +1,6 @@
 /**
- * The README's first steps, line by line as a newcomer types them: traffic flows, and the last lines move it to
- * another cloud. Only the ports differ, so that the test disturbs nobody.
+ * The README's first steps, line by line as a newcomer types them: traffic flows, and the last lines move it
+ * to another cloud. Only the ports differ: those of the README may be in use.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
