@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { fiveFreePorts } from '../../demo/http.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { type Entropy, seededEntropy, systemEntropy } from '../../shared/entropy.ts';
+import { until } from '../until.ts';
 import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from './agent-process.ts';
 import { Checker } from './checker.ts';
 import { Fleet } from './fleet.ts';
@@ -16,7 +17,7 @@ import type { KillInstant, Tally } from './report.ts';
 
 const CYCLES_PER_FOLDER = 20;
 const CYCLES_PER_CHECK = 5;
-/** Kills at a time after ready are spread over this. */
+/** Kills after a life's first acknowledgement are spread over this. */
 const LIFE_MS_MAX = 500;
 /** Every fifth kill, about, falls into the start-up: opening the file, beginning the epoch. */
 const STARTUP_SHARE = 0.2;
@@ -49,14 +50,14 @@ async function runFolder(
   const folder: AgentFolder = { dir, ports: { broker, admin, providers: [one, two] } };
   mkdirSync(join(dir, 'data'));
   writeConfig(folder);
-  const instants = Array.from({ length: cycles }, () => killInstant(entropy));
+  const instants = Array.from({ length: cycles }, (_, i) => killInstant(entropy, i + 1 === cycles));
   const checker = new Checker(bufferFileIn(dir));
   // Its own entropy: how much it publishes depends on the machine, when it kills must not.
   const fleet = new Fleet({ port: broker, entropy: seededEntropy(Math.floor(entropy.float() * 2 ** 32)) });
   try {
     for (const [i, instant] of instants.entries()) {
       const agent = new AgentProcess(folder, systemClock);
-      tally.killed(instant, await liveAndDie(agent, instant));
+      tally.killed(instant, await liveAndDie(agent, instant, fleet));
       if (agent.epoch !== null) checker.began(agent.epoch);
       if ((i + 1) % CYCLES_PER_CHECK !== 0 && i + 1 < cycles) continue;
       tally.found(checker.check(fleet.acknowledged));
@@ -69,9 +70,13 @@ async function runFolder(
   }
 }
 
-/** The first kills of a folder may come before there is a file: that is a start-up too. */
-function killInstant(entropy: Entropy): KillInstant {
-  const after = entropy.float() < STARTUP_SHARE ? 'spawn' : 'ready';
+/**
+ * The first kills of a folder may come before there is a file: that is a start-up too. The last one comes when
+ * something was acknowledged.
+ */
+function killInstant(entropy: Entropy, isLast: boolean): KillInstant {
+  const isEarly = entropy.float() < STARTUP_SHARE;
+  const after = isEarly && !isLast ? 'spawn' : 'acknowledgement';
   const spanMs = after === 'spawn' ? STARTUP_MS_MAX : LIFE_MS_MAX;
   return { after, delayMs: Math.floor(entropy.float() * spanMs) };
 }
@@ -80,9 +85,15 @@ function killInstant(entropy: Entropy): KillInstant {
  * Resolves with the start-up time in milliseconds, null when the agent was killed before it was ready or
  * measured.
  */
-async function liveAndDie(agent: AgentProcess, { after, delayMs }: KillInstant): Promise<number | null> {
+async function liveAndDie(
+  agent: AgentProcess,
+  { after, delayMs }: KillInstant,
+  { acknowledged }: Fleet,
+): Promise<number | null> {
   try {
-    const startupMs = after === 'ready' ? await agent.untilReady() : null;
+    const told = acknowledged.size;
+    const startupMs = after === 'acknowledgement' ? await agent.untilReady() : null;
+    if (startupMs !== null) await until('a device is told of a record', () => acknowledged.size > told);
     await systemClock.sleep(delayMs);
     return startupMs;
   } finally {

@@ -1,9 +1,9 @@
 /** What a crash run found, for a person and as one JSON line. */
 import type { Finding } from './checker.ts';
 
-/** When an agent was killed, in milliseconds after its spawn or after it was ready. */
+/** When an agent was killed, in milliseconds after its spawn or after its first acknowledgement. */
 export interface KillInstant {
-  after: 'spawn' | 'ready';
+  after: 'spawn' | 'acknowledgement';
   delayMs: number;
 }
 
@@ -58,8 +58,8 @@ export class Tally {
   }
 
   /**
-   * One line, with the cycles since the last one: `512+40` was ready after 512 ms and killed 40 ms later,
-   * `s40` killed 40 ms after its start.
+   * One line, with the cycles since the last one: `512+40` was ready after 512 ms and killed 40 ms after its
+   * first acknowledgement, `s40` killed 40 ms after its start.
    */
   progress(): string {
     const { acked, lost, duplicatedIds, qos2Doubled } = this.#current;

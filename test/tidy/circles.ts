@@ -46,15 +46,16 @@ const KNOWN: readonly string[] = [
   'router/sources/pubsub/reader.ts -> router/sources/pubsub/source.ts',
 ];
 
+/** One finding for each ring, at the first import of its first arrow. */
 export function circles(tree: Tree, known: readonly string[] = KNOWN): Finding[] {
   const files = arrowsOf(tree, (from, to) => [from, to]);
   const rooms = arrowsOf(tree, (from, to) => (isSource(from) ? roomsOf(from, to) : null));
   return [
     ...ringsIn(files, known, 'move what both need to a file of its own'),
     ...ringsIn(rooms, known, 'move what both need to a room below, or pass it in from above').filter(
-      ({ from, to }) => !(from.endsWith('.ts') && to.endsWith('.ts')),
+      ({ ring }) => !ring.every((place) => place.endsWith('.ts')),
     ),
-  ].flatMap(({ imports, message }) => imports.map(({ file, line }) => ({ file, line, message })));
+  ].map(({ file, line, message }) => ({ file, line, message }));
 }
 
 /** The two rooms that an import joins: where the paths part, a sub-folder or a file. Null inside one room. */
@@ -83,19 +84,26 @@ function arrowsOf(tree: Tree, ends: (from: string, to: string) => [string, strin
   return [...arrows.values()];
 }
 
-/** The arrows from whose end a way leads back to their start, each with what to do about it. */
-function ringsIn(
-  arrows: readonly Arrow[],
-  known: readonly string[],
-  wayOut: string,
-): Array<Arrow & { message: string }> {
+interface Ring extends Finding {
+  /** Its members, the first of them again at the end. */
+  ring: readonly string[];
+}
+
+/** The shortest ring through each arrow, each ring once. */
+function ringsIn(arrows: readonly Arrow[], known: readonly string[], wayOut: string): Ring[] {
   const open = arrows.filter((arrow) => !known.includes(keyOf(arrow)));
   const next = Map.groupBy(open, ({ from }) => from);
-  return open.flatMap((arrow) => {
+  const rings = new Map<string, Ring>();
+  for (const arrow of open) {
     const back = wayFrom(arrow.to, arrow.from, next);
-    if (back === null) return [];
-    return [{ ...arrow, message: `a circle, ${[arrow.from, ...back].join(' → ')}: ${wayOut}` }];
-  });
+    const [first] = arrow.imports;
+    if (back === null || !first) continue;
+    const ring = [arrow.from, ...back];
+    const key = [...new Set(ring)].sort().join();
+    const message = `a circle, ${ring.join(' → ')}: ${wayOut}`;
+    if (!rings.has(key)) rings.set(key, { ...first, ring, message });
+  }
+  return [...rings.values()];
 }
 
 /** The shortest way along the arrows, both ends included; null where there is none. */
