@@ -21,6 +21,7 @@ import { limitUnacknowledged } from './aedes/unacknowledged-limit.ts';
 import { type Listener, type ListenerOptions, openListener } from './listeners/listener.ts';
 import type { BrokerOptions, BrokerStats } from './options.ts';
 import { publishOwnerlessWills } from './ownerless-wills.ts';
+import { SESSION_PRESENT } from './persistence/sessions.ts';
 import { PublishPath } from './publish-path.ts';
 import { ConnectRate } from './rates/connect-rate.ts';
 import { TopicLimits } from './rates/topic-limits.ts';
@@ -111,7 +112,6 @@ export class Broker implements Service {
   async start(): Promise<void> {
     await this.#options.sessions.restore();
     await this.#aedes.listen();
-    this.#publishPath.start(this.#aedes);
     this.#storedSubscriptions = new StoredSubscriptions(this.#aedes);
     const { limits, clock, log, sessions } = this.#options;
     this.#timers.push(
@@ -228,6 +228,7 @@ export class Broker implements Service {
   }
 
   #isSubscriptionTaken(client: Client, { topic }: Subscription): boolean {
+    if (topic === SESSION_PRESENT && !client.connected) return false;
     const isAllowed = this.#gate.maySubscribe(client, topic);
     const reason =
       this.#topics.subscriptionRefusal(client, topic) ?? (isAllowed ? null : 'subscribe-not-allowed');

@@ -4,7 +4,7 @@
  * when the PUBACK or PUBREC leaves (I1). MQTT 3.1.1 has no negative acknowledgement: a record that cannot be
  * stored ends the connection, and the device sends it again.
  */
-import type { Aedes, Client, PublishPacket } from 'aedes';
+import type { Client, PublishPacket } from 'aedes';
 import { errorText } from '../../shared/log.ts';
 import type { SessionItem } from '../store/file/session-items.ts';
 import type { Gate } from './access/gate.ts';
@@ -36,7 +36,7 @@ export class PublishPath {
   readonly #rate: PublishRate;
   readonly #qos1Duplicates = new Qos1Duplicates((publish, error) => this.#settledQos1(publish, error));
   readonly #pubacks = new PubackBatcher();
-  #qos2: Qos2 | null = null;
+  readonly #qos2: Qos2;
   /** Publishes being stored. */
   #underWay = 0;
   #onIdle: (() => void) | null = null;
@@ -48,11 +48,7 @@ export class PublishPath {
     this.#topics = topics;
     this.#refusals = refusals;
     this.#rate = new PublishRate(options.limits, options.clock);
-  }
-
-  /** Call once, when aedes has its persistence. */
-  start(aedes: Aedes): void {
-    this.#qos2 = new Qos2(aedes);
+    this.#qos2 = new Qos2(options.sessions);
   }
 
   /** Publishes recorded since start. */
@@ -98,7 +94,7 @@ export class PublishPath {
 
   #admitted(client: Client, packet: PublishPacket, isLocal: boolean, done: Done): void {
     if (isLocal) {
-      done(null);
+      this.#takeLocal(client, packet, done);
       return;
     }
     this.#underWay += 1;
@@ -115,7 +111,6 @@ export class PublishPath {
       if (this.#qos1Duplicates.joinOrRegister(publish)) return;
       this.#store(client, packet, null, (error) => this.#qos1Duplicates.settle(publish, error));
     } else {
-      if (!this.#qos2) throw new Error('a publish before the start');
       const store = (session: SessionItem | null): Promise<void> =>
         new Promise((resolve, reject) => {
           this.#store(client, packet, session, (error) => (error ? reject(error) : resolve()));
@@ -123,6 +118,13 @@ export class PublishPath {
       const settled = (error: Error | null): void => this.#settled(client, packet, error, done);
       this.#qos2.take(client, packet, messageId, store).then(() => settled(null), settled);
     }
+  }
+
+  /** Local topics have no records, but aedes would drop other content under a packet id that is held. */
+  #takeLocal(client: Client, packet: PublishPacket, done: Done): void {
+    const { messageId, qos } = packet;
+    if (qos !== 2 || messageId === undefined) done(null);
+    else this.#qos2.take(client, packet, messageId, () => Promise.resolve()).then(() => done(null), done);
   }
 
   #store(

@@ -21,7 +21,7 @@ export interface Mosquitto {
 }
 
 /** Throws, with how to install it, where there is no mosquitto: these suites do not skip. */
-export async function mosquitto(dir: string): Promise<Mosquitto> {
+export async function mosquitto(dir: string, { anonymous = false } = {}): Promise<Mosquitto> {
   if (BINARY === undefined) throw new Error('mosquitto is not installed: apt-get install mosquitto');
   const binary = BINARY;
   const port = await freePort();
@@ -32,8 +32,7 @@ export async function mosquitto(dir: string): Promise<Mosquitto> {
     config,
     [
       `listener ${port} 127.0.0.1`,
-      'allow_anonymous false',
-      `password_file ${passwords}`,
+      ...(anonymous ? ['allow_anonymous true'] : ['allow_anonymous false', `password_file ${passwords}`]),
       'persistence true',
       `persistence_location ${dir}/`,
       'max_queued_messages 0',

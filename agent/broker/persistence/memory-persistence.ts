@@ -17,7 +17,7 @@ interface Memory {
   removeSubscriptions(client: ClientOf, topics: string[]): Promise<void>;
   cleanSubscriptions(client: ClientOf): Promise<void>;
   subscriptionsByClient(client: ClientOf): Promise<Array<{ topic: string; qos: number }>>;
-  incomingStorePacket(client: ClientOf, packet: { messageId?: number | undefined }): Promise<void>;
+  incomingStorePacket(client: ClientOf, packet: object): Promise<void>;
   incomingDelPacket(client: ClientOf, packet: { messageId?: number | undefined }): Promise<void>;
   cleanIncoming(client: ClientOf): Promise<void>;
   putWill(client: ClientOf, packet: object): Promise<void>;

@@ -15,6 +15,7 @@ const FIELDS = [
   'messageId',
   'brokerId',
   'brokerCounter',
+  'digest',
 ] as const;
 
 const storedPacket = z.object({
@@ -31,6 +32,8 @@ const storedPacket = z.object({
   brokerId: z.string().optional(),
   brokerCounter: z.int().optional(),
   order: z.int().default(0),
+  /** Of a QoS 2 publish that waits for PUBREL. */
+  digest: z.string().optional(),
 });
 
 export type StoredPacket = z.output<typeof storedPacket>;

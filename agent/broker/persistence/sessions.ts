@@ -11,8 +11,10 @@ import type { Logger } from '../../../shared/log.ts';
 import { topicMatches } from '../../../shared/policy/topic-filter.ts';
 import type { SessionItem } from '../../store/file/session-items.ts';
 import { SubscribedTopics } from '../aedes/subscribed-topics.ts';
+import { contentDigest } from '../qos/content-digest.ts';
 import { Dropped, type DropReason } from './dropped.ts';
 import type { OutgoingPacket } from './held-message.ts';
+import { IncomingDigests } from './incoming-digests.ts';
 import { MemoryPersistence } from './memory-persistence.ts';
 import { OutgoingQueues, type QueueLimits } from './outgoing.ts';
 import { readPacket, type StoredPacket, writtenPacket } from './packet.ts';
@@ -31,6 +33,9 @@ export interface SessionLimits extends QueueLimits {
  * it was.
  */
 const BEGUN_MAX = 10_000;
+
+/** The filter by which a session without subscriptions is one. Filters that begin with `$` are refused. */
+export const SESSION_PRESENT = '$headgate/session';
 
 interface ClientOf {
   id: string;
@@ -66,6 +71,9 @@ export class Sessions extends MemoryPersistence {
   readonly #retainedBytes = new Map<string, number>();
   /** Clients with a session; since when they are away, or null while they are connected. */
   readonly #away = new Map<string, number | null>();
+  /** Clients with a session from before their present connection. */
+  readonly #resumed = new Set<string>();
+  readonly #incomingDigests = new IncomingDigests();
   readonly #ownerless = new Map<string, Will>();
   /** Before {@link restore}: clients, and {@link retainedName}s. */
   readonly #begun = new Set<string>();
@@ -110,7 +118,8 @@ export class Sessions extends MemoryPersistence {
         continue;
       }
       if (kind !== 'outgoing') this.#log.restore(kind, client, key, () => writtenPacket(found));
-      if (client !== '') this.#away.set(client, this.#clock.monoMs());
+      // A will alone is no session: the client may have had a clean one.
+      if (client !== '' && kind !== 'will') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {
         case 'subscription':
           this.subscribedTopics.add(key);
@@ -125,6 +134,8 @@ export class Sessions extends MemoryPersistence {
           break;
         case 'incoming':
           await super.incomingStorePacket({ id: client }, found);
+          if (found.messageId !== undefined)
+            this.#incomingDigests.set(client, found.messageId, found.digest ?? null);
           break;
         case 'will':
           this.#ownerless.set(client, willOf(client, found));
@@ -150,6 +161,7 @@ export class Sessions extends MemoryPersistence {
 
   connected(client: string): void {
     this.#begins(client);
+    if (this.#away.has(client)) this.#resumed.add(client);
     this.#away.set(client, null);
   }
 
@@ -231,10 +243,23 @@ export class Sessions extends MemoryPersistence {
   /** The session of the client is over. */
   override async cleanSubscriptions(client: ClientOf): Promise<void> {
     this.#begins(client.id);
-    for (const { topic } of await this.subscriptionsByClient(client)) this.#forgetSubscription(client, topic);
+    for (const { topic } of await super.subscriptionsByClient(client))
+      this.#forgetSubscription(client, topic);
     await super.cleanSubscriptions(client);
     this.#outgoing.forget(client.id);
     this.#away.delete(client.id);
+    this.#resumed.delete(client.id);
+  }
+
+  /**
+   * aedes answers "session present" when there is a subscription, but a session may consist of packet ids or
+   * queued messages alone [MQTT-3.2.2-2]. So a session without subscriptions has {@link SESSION_PRESENT},
+   * which the broker grants nobody.
+   */
+  override async subscriptionsByClient(client: ClientOf): Promise<Array<{ topic: string; qos: number }>> {
+    const subscriptions = await super.subscriptionsByClient(client);
+    const isKept = subscriptions.length === 0 && this.#resumed.has(client.id);
+    return isKept ? [{ topic: SESSION_PRESENT, qos: 0 }] : subscriptions;
   }
 
   async outgoingEnqueue(sub: { clientId: string }, packet: AedesPublishPacket): Promise<void> {
@@ -271,15 +296,32 @@ export class Sessions extends MemoryPersistence {
     client: ClientOf & { clean?: boolean },
     packet: AedesPublishPacket & { messageId: number },
   ): Promise<void> {
+    const { messageId } = packet;
+    const digest = contentDigest(packet);
     await super.incomingStorePacket(client, packet);
+    this.#incomingDigests.set(client.id, messageId, digest);
     if (client.clean === false && !this.#isLocal(packet.topic))
-      this.#log.note('incoming', client.id, String(packet.messageId), () => ({
-        messageId: packet.messageId,
-      }));
+      this.#log.note('incoming', client.id, String(messageId), () => ({ messageId, digest }));
+  }
+
+  /**
+   * The content of the QoS 2 publish that waits for PUBREL under the packet id: undefined when there is none,
+   * null when its content is not known.
+   */
+  incomingDigest(client: string, messageId: number): string | null | undefined {
+    return this.#incomingDigests.get(client, messageId);
+  }
+
+  /** Another publish takes the packet id; on the disk its record has done so already. */
+  async forgetIncoming(client: ClientOf, messageId: number): Promise<void> {
+    if (this.incomingDigest(client.id, messageId) === undefined) return;
+    this.#incomingDigests.delete(client.id, messageId);
+    await super.incomingDelPacket(client, { messageId });
   }
 
   override async incomingDelPacket(client: ClientOf, packet: { messageId: number }): Promise<void> {
     await super.incomingDelPacket(client, packet);
+    this.#incomingDigests.delete(client.id, packet.messageId);
     if (!this.#log.has('incoming', client.id, String(packet.messageId))) return;
     this.#log.delete('incoming', client.id, String(packet.messageId));
     await this.#log.flush();
@@ -287,6 +329,7 @@ export class Sessions extends MemoryPersistence {
 
   override async cleanIncoming(client: ClientOf): Promise<void> {
     this.#log.deleteAll('incoming', client.id);
+    this.#incomingDigests.deleteAll(client.id);
     await super.cleanIncoming(client);
   }
 
@@ -342,6 +385,6 @@ function willOf(client: string, { topic, payload, qos, retain }: StoredPacket): 
 }
 
 /** The item that goes with a QoS 2 record into its commit. */
-export function incomingItem(client: string, messageId: number): SessionItem {
-  return { kind: 'incoming', client, key: String(messageId), value: encodeItem({ messageId }) };
+export function incomingItem(client: string, messageId: number, digest: string): SessionItem {
+  return { kind: 'incoming', client, key: String(messageId), value: encodeItem({ messageId, digest }) };
 }

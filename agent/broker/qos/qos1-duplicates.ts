@@ -8,8 +8,8 @@
  * with DUP may repeat a new, equal reading whose first try was lost: it is recorded, because two records are
  * better than none.
  */
-import { createHash } from 'node:crypto';
 import type { Client, PublishPacket } from 'aedes';
+import { contentDigest } from './content-digest.ts';
 
 /** Publishes remembered whose PUBACK was never written (I10). */
 const UNANSWERED_MAX = 10_000;
@@ -92,7 +92,7 @@ export class Qos1Duplicates {
       return true;
     }
     const name = nameOf(publish);
-    if (this.#unanswered.get(name) !== digestOf(publish.packet)) return false;
+    if (this.#unanswered.get(name) !== contentDigest(publish.packet)) return false;
     this.#unanswered.delete(name);
     this.#settled(publish, null);
     return true;
@@ -112,7 +112,7 @@ export class Qos1Duplicates {
   #remember(publish: PublishUnderWay): void {
     const name = nameOf(publish);
     this.#unanswered.delete(name);
-    this.#unanswered.set(name, digestOf(publish.packet));
+    this.#unanswered.set(name, contentDigest(publish.packet));
     if (this.#unanswered.size <= UNANSWERED_MAX) return;
     const [oldest] = this.#unanswered.keys();
     if (oldest !== undefined) this.#unanswered.delete(oldest);
@@ -125,8 +125,4 @@ function nameOf({ client, messageId }: PublishUnderWay): string {
 
 function isSame(a: PublishPacket, b: PublishPacket): boolean {
   return a.topic === b.topic && Buffer.compare(Buffer.from(a.payload), Buffer.from(b.payload)) === 0;
-}
-
-function digestOf({ topic, payload }: PublishPacket): string {
-  return createHash('sha256').update(`${topic}\0`).update(payload).digest('base64');
 }
