@@ -1,19 +1,19 @@
 /** `npm test`, `npm run test:unit`, `npm run test:slow`: runs the project's tests (test/runner/select.ts). */
 import { availableParallelism } from 'node:os';
 import { runFiles } from './runner/run-files.ts';
-import { type Kind, selectFiles } from './runner/select.ts';
+import { KINDS, type Kind, selectFiles } from './runner/select.ts';
 import { readScript, whole } from './script.ts';
 
-const { kind, jobs, files } = readScript(
+const { kind, jobs, files, isVerbose } = readScript(
   {
     command: 'node test/run.ts',
     argument: '[file or folder …]',
     does: 'Runs the tests, or those under the given files and folders. Exits 1 when one failed.',
     options: {
       kind: {
-        takes: 'all|unit|slow',
+        takes: KINDS.join('|'),
         default: 'all',
-        is: 'all that `npm test` runs, the quick ones among them, or the slow ones',
+        is: 'all that `npm test` runs, the quick ones among them, the slow ones, or those of a bad network',
       },
       jobs: {
         takes: 'N',
@@ -21,20 +21,21 @@ const { kind, jobs, files } = readScript(
         default: String(availableParallelism() + 1),
         is: 'files that run at once',
       },
+      verbose: { is: 'prints all that every file prints' },
     },
     example: 'test/agent/store test/e2e/kill.test.ts',
   },
-  ({ kind, jobs }, places) => {
-    if (!isKind(kind)) throw new Error('kind must be all, unit or slow');
+  ({ kind, jobs, verbose: isVerbose }, places) => {
+    if (!isKind(kind)) throw new Error(`--kind must be one of ${KINDS.join(', ')}`);
     const files = selectFiles(kind, places);
     if (files.length === 0) throw new Error(`no ${kind === 'all' ? '' : `${kind} `}test is there`);
-    return { kind, jobs: whole('jobs', jobs, 1), files };
+    return { kind, jobs: whole('--jobs', jobs, 1), files, isVerbose };
   },
 );
 
 function isKind(text: string): text is Kind {
-  return text === 'all' || text === 'unit' || text === 'slow';
+  return KINDS.some((kind) => kind === text);
 }
 
 // A slow test fills the machine by itself.
-process.exitCode = (await runFiles(files, kind === 'slow' ? 1 : jobs)) ? 0 : 1;
+process.exitCode = (await runFiles(files, { jobs: kind === 'slow' ? 1 : jobs, isVerbose })) ? 0 : 1;

@@ -71,8 +71,8 @@ async function runFolder(
 }
 
 /**
- * The first kills of a folder may come before there is a file: that is a start-up too. The last one comes when
- * something was acknowledged.
+ * The first kills of a folder may come before there is a file: that is a start-up too. The last one comes
+ * when something was acknowledged.
  */
 function killInstant(entropy: Entropy, isLast: boolean): KillInstant {
   const isEarly = entropy.float() < STARTUP_SHARE;

@@ -4,8 +4,18 @@ import { endAll, type FileResult, runFile } from './run-file.ts';
 /** Lines of a failed file that are printed again at the end. */
 const TOLD_LINES_MAX = 60;
 
-/** Runs `files` in their order, `jobs` at a time, to the end; resolves with whether all passed. */
-export async function runFiles(files: readonly string[], jobs: number): Promise<boolean> {
+export interface RunOptions {
+  /** Files that run at once. */
+  jobs: number;
+  /** Prints all that each file printed, not only that of those which failed. */
+  isVerbose?: boolean;
+}
+
+/** Runs `files` in their order, to the end; resolves with whether all passed. */
+export async function runFiles(
+  files: readonly string[],
+  { jobs, isVerbose = false }: RunOptions,
+): Promise<boolean> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       endAll();
@@ -21,7 +31,7 @@ export async function runFiles(files: readonly string[], jobs: number): Promise<
       const result = await runFile(file);
       results.push(result);
       console.log(lineOf(result, results.length));
-      if (result.failure !== null) console.log(indent(result.output));
+      if (result.failure !== null || isVerbose) console.log(indent(result.output));
     }
   };
   await Promise.all(Array.from({ length: jobs }, worker));

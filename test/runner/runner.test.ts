@@ -12,7 +12,7 @@ const RUN_FILES = JSON.stringify(new URL('./run-files.ts', import.meta.url).href
 function run(dir: string, files: readonly string[]): Promise<{ code: number | null; stdout: string }> {
   const paths = JSON.stringify(files.map((name) => join(dir, name)));
   const script = `import { runFiles } from ${RUN_FILES};
-process.exitCode = (await runFiles(${paths}, 2)) ? 0 : 1;`;
+process.exitCode = (await runFiles(${paths}, { jobs: 2 })) ? 0 : 1;`;
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,

@@ -5,13 +5,22 @@
  * - Of these, those whose imports reach no process, no socket, no database and no vendor's SDK are the unit
  *   tests (`npm run test:unit`). The imports say so, not a list.
  * - `*.slow.ts` take minutes (`npm run test:slow`).
+ * - `*.weather.ts` run in a network namespace (`npm run test:weather`, test/weather/run.ts).
  * - `*.servers.ts` need a server of somebody else (`npm run test:servers`, test/servers/run.ts).
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { ROOT } from './run-file.ts';
 
-export type Kind = 'all' | 'unit' | 'slow';
+export const KINDS = ['all', 'unit', 'slow', 'weather'] as const;
+export type Kind = (typeof KINDS)[number];
+
+const SUFFIXES: Readonly<Record<Kind, string>> = {
+  all: '.test.ts',
+  unit: '.test.ts',
+  slow: '.slow.ts',
+  weather: '.weather.ts',
+};
 
 /** What a unit test does not reach: modules of Node.js, and packages. */
 const NOT_IN_A_UNIT =
@@ -22,7 +31,7 @@ const FIRST = ['test/crash/', 'test/e2e/', 'test/cli/', 'test/fuzz/', 'test/sim/
 
 /** Paths from the root, in the order in which to run them. With `places`, only files under one of these. */
 export function selectFiles(kind: Kind, places: readonly string[]): string[] {
-  const suffix = kind === 'slow' ? '.slow.ts' : '.test.ts';
+  const suffix = SUFFIXES[kind];
   return readdirSync(`${ROOT}test`, { recursive: true, encoding: 'utf8' })
     .map((path) => `test/${path}`)
     .filter((path) => path.endsWith(suffix))

@@ -56,7 +56,7 @@ if (packages) {
 } else {
   process.exitCode = (await runFiles(
     suites.map(({ file }) => file),
-    1,
+    { jobs: 1 },
   ))
     ? 0
     : 1;

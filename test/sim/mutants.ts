@@ -191,8 +191,8 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I7',
     what: 'records are stamped by the wall clock',
     file: 'agent/broker/intake.ts',
-    from: 'recordOf(publish, stream, clock.monoMs())',
-    to: 'recordOf(publish, stream, clock.wallMs())',
+    from: 'recordOf(publish, stream, this.#clock.monoMs())',
+    to: 'recordOf(publish, stream, this.#clock.wallMs())',
   },
   {
     breaks: 'I8',

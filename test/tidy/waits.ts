@@ -31,6 +31,7 @@ const REAL_TIME: Readonly<Record<string, string>> = {
   'test/powercut/': 'a campaign: cuts the power at random moments',
   'test/faulty-disk/':
     'watches for a while what a failing disk must not bring, and measures lag beside a slow one',
+  'test/weather/': 'changes the weather at given seconds, and measures how long recovery takes',
   'test/sim/main.ts': 'reports how much faster than life the worlds run',
 };
 
