@@ -27,7 +27,7 @@ import { BootClock, readBootId } from './clock/boot-clock.ts';
 import { ClockSync } from './clock/clock-sync.ts';
 import { registerClock } from './clock/metrics.ts';
 import { brokerLimits, listenerOptions, sessionLimits } from './config/broker-options.ts';
-import type { AgentConfig, ProviderConfig } from './config/config.ts';
+import type { AgentConfig } from './config/config.ts';
 import { providerFacts } from './config/provider-facts.ts';
 import { storeLimits } from './config/store-limits.ts';
 import { Meter } from './cost/meter.ts';
@@ -48,9 +48,10 @@ import { holdFile } from './holds/hold-file.ts';
 import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
-import type { TwinLink } from './providers/azure/twin-link.ts';
 import { registerCredentials } from './providers/credentials/metrics.ts';
 import { CredentialPublisher } from './providers/credentials/rotating-publisher.ts';
+import type { ProviderEntry } from './providers/provider-type.ts';
+import type { TwinLink } from './providers/twin-link.ts';
 import { LiveRouting } from './routing/live-routing.ts';
 import { registerRouting } from './routing/metrics.ts';
 import { RoutingFile } from './routing/routing-file.ts';
@@ -63,7 +64,7 @@ import { Store } from './store/store.ts';
 interface Site {
   config: AgentConfig;
   /** Providers that the configuration switches on. */
-  enabled: readonly ProviderConfig[];
+  enabled: readonly ProviderEntry[];
   clock: Clock;
   entropy: Entropy;
   log: (component: string) => Logger;
@@ -234,7 +235,7 @@ function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts):
 }
 
 function createPublishers(
-  { enabled, clock, log }: Site,
+  { config, enabled, clock, log }: Site,
   { bootClock }: BufferParts,
   routing: LiveRouting,
   twins: ReadonlyMap<string, TwinLink>,
@@ -248,6 +249,7 @@ function createPublishers(
         clock,
         log: log('cloud'),
         trustedWallMs: () => bootClock.trustedWallMs(),
+        types: config.providerTypes,
       }),
     ]),
   );

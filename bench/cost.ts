@@ -9,8 +9,12 @@ import { seededEntropy } from '../shared/entropy.ts';
 import { envelopeProperties } from '../shared/envelope/codec.ts';
 import type { Envelope } from '../shared/envelope/envelope.ts';
 import { streamSchema } from '../shared/policy/policy.ts';
-import { billedUnits, type EnvelopeSizes, propertyBytes } from '../shared/pricing/metering.ts';
-import { standardTariff } from '../shared/pricing/tariff.ts';
+import {
+  billedUnits,
+  type EnvelopeSizes,
+  propertyBytes,
+  standardTariff,
+} from '../shared/pricing/metering.ts';
 import type { TelemetryRecord } from '../shared/record.ts';
 import { readingOf } from './load/readings.ts';
 import { type Bench, type Measured, rounded } from './measure.ts';

@@ -1,7 +1,7 @@
 /** What routing needs to know of a configured provider, from the config and its tariff. */
 import type { ProviderFacts } from '../../shared/policy/policy.ts';
 import type { Tariff } from '../../shared/pricing/tariff.ts';
-import type { ProviderConfig } from './config.ts';
+import type { ProviderEntry } from '../providers/provider-type.ts';
 
 /**
  * A provider without a region (a broker of one's own) is in none: it takes no stream that has a residency
@@ -9,7 +9,7 @@ import type { ProviderConfig } from './config.ts';
  */
 const NO_REGION = 'none';
 
-export function providerFacts(config: ProviderConfig, tariff: Tariff): ProviderFacts {
+export function providerFacts(config: ProviderEntry, tariff: Tariff): ProviderFacts {
   const { sheet } = tariff;
   return {
     name: config.name,

@@ -12,8 +12,8 @@
  */
 
 import type { Policy } from '../../shared/policy/policy.ts';
-import { envelopeCostUsd } from '../../shared/pricing/metering.ts';
-import { fixedUsdPerMonth, type Tariff, unitsPerDay } from '../../shared/pricing/tariff.ts';
+import { envelopeCostUsd, fixedUsdPerMonth, unitsPerDay } from '../../shared/pricing/metering.ts';
+import type { Tariff } from '../../shared/pricing/tariff.ts';
 import type { Amount } from './usage.ts';
 
 export type CostHold = 'quota' | 'budget';

@@ -1,6 +1,6 @@
 /** What the agent measures of what its providers cost. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
-import { fixedUsdPerMonth } from '../../shared/pricing/tariff.ts';
+import { fixedUsdPerMonth } from '../../shared/pricing/metering.ts';
 import type { BudgetState } from './limits.ts';
 import type { Meter } from './meter.ts';
 

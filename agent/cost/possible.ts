@@ -1,4 +1,5 @@
 /** Which tries that were not accepted may be on the bill. */
+import { metersErrors } from '../../shared/pricing/metering.ts';
 import type { Tariff } from '../../shared/pricing/tariff.ts';
 import type { Outcome } from '../providers/publisher.ts';
 
@@ -18,8 +19,4 @@ export function mayBeBilled(tariff: Tariff, outcome: Exclude<Outcome, { kind: 'a
     case 'retryable':
       return outcome.cause === 'server-error' && metersErrors(tariff);
   }
-}
-
-function metersErrors(tariff: Tariff): boolean {
-  return tariff.type === 'aws' && tariff.sheet.error_answers_metered.value > 0;
 }

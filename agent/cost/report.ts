@@ -3,19 +3,11 @@
 import type { CostReport, ProviderCost, StreamCost } from '../../shared/admin-api/status.ts';
 import { isoTime } from '../../shared/clock.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
-import { fixedUsdPerMonth, type Tariff, unitsPerDay } from '../../shared/pricing/tariff.ts';
+import { fixedUsdPerMonth, unitOf, unitsPerDay } from '../../shared/pricing/metering.ts';
 import { dayOf } from './calendar.ts';
 import { monthForecast } from './forecast.ts';
 import type { MeterReading } from './meter.ts';
 import { type Amount, sumOf } from './usage.ts';
-
-const UNITS = {
-  aws: '5 KB message',
-  azure: '4 KB message',
-  gcp: 'byte',
-  mqtt: 'byte',
-  https: 'byte',
-} as const;
 
 export function costReport(reading: MeterReading, cost: Policy['cost']): CostReport {
   const { usage, synchronised, uses, budget, spentUsd } = reading;
@@ -81,10 +73,6 @@ function streamsOf(
 
 function withoutUnits({ records, usd, possibleUsd }: Amount): StreamCost['month'] {
   return { records, usd, possibleUsd };
-}
-
-function unitOf(tariff: Tariff): string {
-  return tariff.type === 'azure' && tariff.tier === 'F1' ? '0.5 KB message' : UNITS[tariff.type];
 }
 
 function perMillion(usd: number, records: number): number | null {

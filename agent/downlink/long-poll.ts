@@ -1,6 +1,7 @@
 /** The long poll at a router. Every answer, also one without news, is a sign that the router is there. */
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
+import { timeLimit } from '../../shared/time-limit.ts';
 import { type RouterAnswer, RouterClient, statusText } from '../providers/https/router-client.ts';
 import type { ReceiptQuestion } from './downlink.ts';
 import type { HttpsDownlinkConfig } from './options.ts';
@@ -33,7 +34,7 @@ export class LongPoll implements ReceiptQuestion {
   readonly spacingMs = SPACING_MS;
   readonly #options: LongPollOptions;
   #client: RouterConnection | null = null;
-  #closed: boolean = false;
+  readonly #closing = new AbortController();
 
   constructor(options: LongPollOptions) {
     this.#options = options;
@@ -41,14 +42,14 @@ export class LongPoll implements ReceiptQuestion {
 
   async ask(): Promise<string | null> {
     const problem = await this.#poll();
-    if (this.#closed) return problem;
+    if (this.#closing.signal.aborted) return problem;
     if (problem === null) this.#options.tracker.onRouterAnswer();
     else this.#options.tracker.onRouterSilent();
     return problem;
   }
 
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
     this.#client?.close();
   }
 
@@ -61,10 +62,15 @@ export class LongPoll implements ReceiptQuestion {
     }
     const client = this.#client;
     // Stopped while it was opened.
-    if (this.#closed) client.close();
+    if (this.#closing.signal.aborted) client.close();
     const waitS = tracker.isWaiting ? WAIT_BUSY_S : WAIT_S;
     const path = `v1/gateways/${gateway}/downlink?after=${receiver.version}&wait=${waitS}`;
-    return this.#taken(await client.send({ method: 'GET', path, gateway }, waitS * 1000 + SLACK_MS));
+    const limitMs = waitS * 1000 + SLACK_MS;
+    const limit = timeLimit(clock, limitMs, this.#closing.signal);
+    const attempt = { endsAtMs: clock.monoMs() + limitMs, signal: limit.signal };
+    const answer = await client.send({ method: 'GET', path, gateway }, attempt);
+    limit.end();
+    return limit.isOver ? `no answer in ${limitMs} ms` : this.#taken(answer);
   }
 
   #taken(answer: RouterAnswer): string | null {

@@ -2,7 +2,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
-import { TwinLink } from '../providers/azure/twin-link.ts';
+import { TwinLink } from '../providers/twin-link.ts';
 import { Downlink, type ReceiptQuestion } from './downlink.ts';
 import { LongPoll } from './long-poll.ts';
 import type { DownlinkConfig } from './options.ts';

@@ -89,7 +89,7 @@ export class ShadowQuestion implements ReceiptQuestion {
 
   /** Null where there is no shadow yet, which is no problem. */
   #problem(error: unknown, clockMovedMs: number): string | null {
-    const outcome = outcomeOf(error, { beforeSending: false, clockMovedMs });
+    const outcome = outcomeOf(error, clockMovedMs);
     const cause = 'cause' in outcome ? outcome.cause : null;
     if (cause === 'not-found') return null;
     if (cause === 'unauthorized') this.#slots.refused();

@@ -9,8 +9,7 @@
  */
 import { pauseCeilingMs } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
-import type { TwinChannel } from '../providers/azure/twin-channel.ts';
-import type { TwinLink } from '../providers/azure/twin-link.ts';
+import type { Twin, TwinLink } from '../providers/twin-link.ts';
 import type { ReceiptQuestion } from './downlink.ts';
 import type { AzureDownlinkConfig } from './options.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
@@ -38,7 +37,7 @@ export class TwinQuestion implements ReceiptQuestion {
   /** Ends the question under way. */
   #end = new AbortController();
   /** The connection whose twin was read. */
-  #read: TwinChannel | null = null;
+  #read: Twin | null = null;
   /** The newest receipt: it comes again with each connection. */
   #newest: string | null = null;
   #lost = 0;
@@ -78,14 +77,14 @@ export class TwinQuestion implements ReceiptQuestion {
    * While nothing waits for a receipt there is no need for a connection that the provider does not need
    * itself.
    */
-  async #channel(signal: AbortSignal): Promise<TwinChannel | null> {
+  async #channel(signal: AbortSignal): Promise<Twin | null> {
     const { link, tracker } = this.#options;
     if (link.channel === null && tracker.isWaiting) await link.connect(signal);
     else await link.untilOpened(signal);
     return link.channel;
   }
 
-  async #readTwin(channel: TwinChannel, signal: AbortSignal): Promise<string | null> {
+  async #readTwin(channel: Twin, signal: AbortSignal): Promise<string | null> {
     const read = await channel.read(signal);
     if (read.kind === 'read') {
       this.#read = channel;

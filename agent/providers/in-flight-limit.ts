@@ -1,41 +1,43 @@
-/** A bounded number of places in flight (I10), given in the order they were asked for. */
-import type { Clock } from '../../shared/clock.ts';
+/** A bounded number of tries in flight (I10). Places are given in the order in which they were asked for. */
 
-export class Slots {
-  readonly #clock: Clock;
-  readonly #waiting: (() => void)[] = [];
+export class InFlightLimit {
+  readonly max: number;
+  readonly #waiting = new Set<() => void>();
   #free: number;
 
-  constructor(count: number, clock: Clock) {
-    this.#free = count;
-    this.#clock = clock;
+  constructor(max: number) {
+    this.max = max;
+    this.#free = max;
   }
 
-  /**
-   * True once a place is taken, to be given back with {@link leave}; false when none came free within
-   * `waitMs`.
-   */
-  enter(waitMs: number): Promise<boolean> {
+  /** True once a place is taken, to be given back with {@link leave}; false when `signal` aborted before. */
+  enter(signal: AbortSignal): Promise<boolean> {
+    if (signal.aborted) return Promise.resolve(false);
     if (this.#free > 0) {
       this.#free -= 1;
       return Promise.resolve(true);
     }
     return new Promise((resolve) => {
       const take = (): void => {
-        timer.cancel();
+        signal.removeEventListener('abort', giveUp);
         resolve(true);
       };
-      const timer = this.#clock.setTimer(waitMs, () => {
-        this.#waiting.splice(this.#waiting.indexOf(take), 1);
+      const giveUp = (): void => {
+        this.#waiting.delete(take);
         resolve(false);
-      });
-      this.#waiting.push(take);
+      };
+      this.#waiting.add(take);
+      signal.addEventListener('abort', giveUp, { once: true });
     });
   }
 
   leave(): void {
-    const take = this.#waiting.shift();
-    if (take) take();
-    else this.#free += 1;
+    const [next] = this.#waiting;
+    if (!next) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
 }

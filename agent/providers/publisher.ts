@@ -4,8 +4,6 @@
  */
 import type { EnvelopeProperties } from '../../shared/envelope/envelope.ts';
 
-export type ProviderType = 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
-
 /** An encoded envelope on its way to a provider. */
 export interface OutboundEnvelope {
   gateway: string;
@@ -19,6 +17,8 @@ export type RetryableCause =
   | 'connection-refused'
   | 'connection-reset'
   | 'not-connected'
+  /** The deadline passed before anything left: no name, no connection, no handshake, no login. */
+  | 'timeout'
   | 'tls'
   | 'server-error'
   | 'unavailable'
@@ -57,26 +57,35 @@ export type Outcome =
  */
 export type Cut = 'late' | 'unanswered';
 
+/** The time and the end of one try: the same values from the sender to the socket. */
+export interface PublishAttempt {
+  /** Monotonic milliseconds at which it is settled, whatever the SDK does. */
+  readonly endsAtMs: number;
+  /** Aborts when the caller takes it back. */
+  readonly signal: AbortSignal;
+}
+
 export interface Publisher {
-  readonly type: ProviderType;
+  /** Of the provider. */
+  readonly type: string;
   /** Largest envelope, in bytes, that fits the provider's message limit with topic and properties. */
   readonly maxEnvelopeBytes: number;
   /**
-   * One try. Connects first when needed, inside the same deadline. Settles within `deadlineMs` (plus a few
-   * ms) with an outcome, whatever the SDK does; never rejects. Safe to call concurrently.
+   * One try. Connects first when needed, inside the same time. Settles by `attempt.endsAtMs` (plus a few ms)
+   * with an outcome, whatever the SDK does; never rejects. Safe to call concurrently.
    *
-   * `signal` takes it back: what has not left yet never leaves, and what has is cancelled where the protocol
-   * can. Where it cannot (MQTT), the try goes on to its end, because its acceptance is billed and worth
-   * knowing.
+   * A try that is taken back before it left never leaves. One that has left is cancelled where the protocol
+   * can. Where it cannot (MQTT), it goes on to its end, because its acceptance is billed and worth knowing.
    */
-  publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome>;
+  publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome>;
   /**
-   * Ends connections and in-flight tries (they settle as `unknown`); resolves within about a second, always.
+   * Ends connections and tries: those that have left settle as `unknown`, the others as not connected, like
+   * every later one. Resolves within about a second, always. Idempotent.
    */
   close(): Promise<void>;
 }
 
 /** The outcome of a try that was taken back before anything of it left. */
 export const NOT_SENT: Outcome = { kind: 'cancelled', sent: false, detail: 'taken back before it was sent' };
-/** Of one whose bytes may be there. */
+/** The same of a try whose bytes may be there. */
 export const TAKEN_BACK: Outcome = { kind: 'cancelled', sent: true, detail: 'taken back after it was sent' };

@@ -9,7 +9,9 @@
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
-import type { OutboundEnvelope, Outcome, ProviderType, Publisher } from './publisher.ts';
+import { within } from '../../shared/within.ts';
+import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from './publisher.ts';
+import { CLOSED, CLOSED_UNDER_WAY } from './tries.ts';
 
 const REOPEN_MS = 5000;
 /** After its deadline: a busy gateway's timers are late by less. */
@@ -18,7 +20,6 @@ const CLOSE_MS = 1000;
 /** Until the publisher is open its own limit is unknown; no provider takes less than this. */
 const ENVELOPE_BYTES_UNTIL_OPEN = 120_000;
 
-const CLOSED: Outcome = { kind: 'unknown', cause: 'connection-lost', detail: 'the publisher was closed' };
 const RENEWED: Outcome = {
   kind: 'retryable',
   cause: 'not-connected',
@@ -27,7 +28,7 @@ const RENEWED: Outcome = {
 
 export interface SupervisedOptions {
   provider: string;
-  type: ProviderType;
+  type: string;
   /**
    * Loads credentials and SDK. Rejects when a file that the options name cannot be read, or is not what it
    * should be.
@@ -40,7 +41,7 @@ export interface SupervisedOptions {
 }
 
 export class SupervisedPublisher implements Publisher {
-  readonly type: ProviderType;
+  readonly type: string;
   readonly #provider: string;
   readonly #openInner: () => Promise<Publisher>;
   readonly #clock: Clock;
@@ -52,7 +53,8 @@ export class SupervisedPublisher implements Publisher {
   /** What a publish comes to while it is not open. */
   #unopened: Outcome = { kind: 'retryable', cause: 'not-connected', detail: 'still opening' };
   #retry: Timer | null = null;
-  #closed: boolean = false;
+  #isClosed: boolean = false;
+  #closing: Promise<void> | null = null;
 
   constructor(options: SupervisedOptions) {
     this.type = options.type;
@@ -68,33 +70,38 @@ export class SupervisedPublisher implements Publisher {
     return this.#inner?.maxEnvelopeBytes ?? ENVELOPE_BYTES_UNTIL_OPEN;
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
-    const endsAtMs = this.#clock.monoMs() + deadlineMs;
-    if (!this.#inner) await this.#within(this.#opening, deadlineMs);
-    const inner = this.#inner;
-    if (!inner) return this.#closed ? CLOSED : this.#unopened;
-    const leftMs = Math.max(1, endsAtMs - this.#clock.monoMs());
-    return this.#watched(inner, leftMs, inner.publish(message, leftMs, signal));
+  async publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
+    const leftMs = Math.max(1, attempt.endsAtMs - this.#clock.monoMs());
+    if (!this.#inner && !this.#isClosed) await within(this.#clock, leftMs, this.#opening, () => undefined);
+    if (!this.#inner || this.#isClosed) return this.#isClosed ? CLOSED : this.#unopened;
+    return this.#watched(this.#inner, message, attempt);
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true;
     this.#retry?.cancel();
-    await this.#within(this.#opening, CLOSE_MS);
+    await within(this.#clock, CLOSE_MS, this.#opening, () => undefined);
     const inner = this.#inner;
-    if (inner) await this.#within(this.#closeQuietly(inner), CLOSE_MS);
-    for (const end of this.#inFlight) end(CLOSED);
+    if (inner) await within(this.#clock, CLOSE_MS, this.#closeQuietly(inner), () => undefined);
+    for (const end of this.#inFlight) end(CLOSED_UNDER_WAY);
   }
 
   /** The outcome, or that there is none. */
-  async #watched(inner: Publisher, deadlineMs: number, publish: Promise<Outcome>): Promise<Outcome> {
+  async #watched(inner: Publisher, message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
     const { promise: ended, resolve: end } = Promise.withResolvers<Outcome>();
     this.#inFlight.add(end);
-    const stuckMs = deadlineMs + GRACE_MS;
+    const stuckMs = Math.max(0, attempt.endsAtMs - this.#clock.monoMs()) + GRACE_MS;
     const watchdog = this.#clock.setTimer(stuckMs, () => {
       end(this.#abandon(inner, `not settled ${Math.round(stuckMs)} ms after it began`));
     });
-    const settled = publish.catch((error: unknown) => this.#abandon(inner, errorText(error)));
+    const settled = inner
+      .publish(message, attempt)
+      .catch((error: unknown) => this.#abandon(inner, errorText(error)));
     const outcome = await Promise.race([settled, ended]);
     watchdog.cancel();
     this.#inFlight.delete(end);
@@ -102,7 +109,7 @@ export class SupervisedPublisher implements Publisher {
   }
 
   #abandon(inner: Publisher, detail: string): Outcome {
-    if (!this.#closed) {
+    if (!this.#isClosed) {
       const renewed = inner === this.#inner;
       this.#log.error({ event: 'publish.abandoned', provider: this.#provider, detail, renewed });
       if (renewed) this.#renew(inner);
@@ -120,33 +127,26 @@ export class SupervisedPublisher implements Publisher {
   async #open(): Promise<void> {
     try {
       const inner = await this.#openInner();
-      if (this.#closed) await inner.close();
+      if (this.#isClosed) await inner.close();
       else this.#inner = inner;
     } catch (error) {
       const detail = errorText(error);
-      // The only files that opening reads say who we are and whom to trust: nothing passes until somebody
-      // mends them.
+      // Opening reads only files of credentials and authorities: nothing passes until they are mended.
       this.#unopened = { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
       this.#log.error({ event: 'provider.open_failed', provider: this.#provider, error: detail });
-      if (this.#closed) return;
+      if (this.#isClosed) return;
       this.#retry = this.#clock.setTimer(REOPEN_MS, () => {
         this.#opening = this.#open();
       });
     }
   }
 
-  /** Never rejects. It may not resolve: whoever waits for it bounds that. */
+  /** Never rejects. It may not resolve: its callers bound the wait. */
   async #closeQuietly(inner: Publisher): Promise<void> {
     try {
       await inner.close();
     } catch (error) {
       this.#log.warn({ event: 'provider.close_failed', provider: this.#provider, error: errorText(error) });
     }
-  }
-
-  async #within(event: Promise<void>, waitMs: number): Promise<void> {
-    const done = new AbortController();
-    await Promise.race([event, this.#clock.sleep(waitMs, done.signal)]);
-    done.abort();
   }
 }

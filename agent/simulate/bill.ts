@@ -4,8 +4,8 @@
  */
 
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
-import { billedUnits, type EnvelopeSizes, envelopeCostUsd } from '../../shared/pricing/metering.ts';
-import { standardTariff, type Tariff } from '../../shared/pricing/tariff.ts';
+import { billedUnits, type EnvelopeSizes, envelopeCostUsd, tariffOf } from '../../shared/pricing/metering.ts';
+import type { Tariff } from '../../shared/pricing/tariff.ts';
 import { type CostHold, limitsOf } from '../cost/limits.ts';
 import { mayBeBilled } from '../cost/possible.ts';
 import { type Amount, NO_AMOUNT, sumOf, Usage } from '../cost/usage.ts';
@@ -24,9 +24,7 @@ export class Bill {
 
   /** `nowMs` is wall-clock milliseconds, here and below: the month begins with nothing used. */
   constructor(providers: readonly ProviderFacts[], cost: Policy['cost'], nowMs: number) {
-    this.#tariffs = new Map(
-      providers.map(({ name, type, tariff }) => [name, tariff ?? standardTariff(type)]),
-    );
+    this.#tariffs = new Map(providers.map((facts) => [facts.name, tariffOf(facts)]));
     this.#cost = cost;
     this.#usage = new Usage({ atMs: nowMs, dated: true, sinceMs: nowMs, entries: [] }, nowMs);
   }

@@ -15,7 +15,12 @@ import { Sender } from '../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../agent/forward/forwarder.ts';
 import type { Lane } from '../../agent/forward/queue/lanes.ts';
 import { CredentialPublisher } from '../../agent/providers/credentials/rotating-publisher.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
+import type {
+  OutboundEnvelope,
+  Outcome,
+  PublishAttempt,
+  Publisher,
+} from '../../agent/providers/publisher.ts';
 import { LiveRouting } from '../../agent/routing/live-routing.ts';
 import { Store } from '../../agent/store/store.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
@@ -74,11 +79,11 @@ class Recorder implements Publisher {
     return this.#inner.maxEnvelopeBytes;
   }
 
-  async publish(message: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
+  async publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
     this.passed.push(message);
     this.#inFlight += 1;
     this.inFlightMax = Math.max(this.inFlightMax, this.#inFlight);
-    const outcome = await this.#inner.publish(message, deadlineMs);
+    const outcome = await this.#inner.publish(message, attempt);
     this.#inFlight -= 1;
     this.lastAckMs = clock.monoMs();
     return outcome;

@@ -8,6 +8,7 @@ import { Agent } from 'node:https';
 import { deserialize } from 'node:v8';
 import { loadAgentConfig } from '../../agent/config/config.ts';
 import type { OutboundEnvelope } from '../../agent/providers/publisher.ts';
+import { PROVIDER_TYPES } from '../../agent/providers/types.ts';
 import { sdkCredentials, trustedCa } from '../../shared/aws.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope/codec.ts';
@@ -56,7 +57,8 @@ answerRequests<RawRequest, Spent>(async ({ envelopesFile, inFlight, encode }) =>
 async function openSdk(): Promise<Send> {
   const loaded = loadAgentConfig(argument.config);
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
-  const [provider] = loaded.config.providers;
+  const [entry] = loaded.config.providers;
+  const provider = PROVIDER_TYPES.find(({ type }) => type === entry?.type)?.entry.parse(entry);
   switch (provider?.type) {
     case 'aws': {
       const { IoTDataPlaneClient, PublishCommand } = await import('@aws-sdk/client-iot-data-plane');

@@ -11,11 +11,14 @@ export class SocketHold extends ChannelCredentials {
   readonly #open = new Set<Socket>();
   readonly #ready = new Set<Socket>();
   #bytesFromClosed = 0;
+  readonly #onChange: () => void;
   #cut: boolean = false;
 
-  constructor(inner: ChannelCredentials) {
+  /** `onChange` is called when a connection is made, stands, or ends. */
+  constructor(inner: ChannelCredentials, onChange: () => void = () => undefined) {
     super();
     this.#inner = inner;
+    this.#onChange = onChange;
   }
 
   /** Whether a connection stands, TLS included. */
@@ -58,7 +61,9 @@ export class SocketHold extends ChannelCredentials {
       connect: async (socket) => {
         this.#hold(socket);
         const result = await inner.connect(socket);
-        if (!socket.destroyed) this.#ready.add(socket);
+        if (socket.destroyed) return result;
+        this.#ready.add(socket);
+        this.#onChange();
         return result;
       },
       waitForReady: () => inner.waitForReady(),
@@ -73,10 +78,12 @@ export class SocketHold extends ChannelCredentials {
       return;
     }
     this.#open.add(socket);
+    this.#onChange();
     socket.once('close', () => {
       this.#open.delete(socket);
       this.#ready.delete(socket);
       this.#bytesFromClosed += socket.bytesRead;
+      this.#onChange();
     });
   }
 }

@@ -280,7 +280,7 @@ export type Policy = z.output<typeof policySchema>;
 /** The facts of a configured provider that the scoring and the gates use. */
 export interface ProviderFacts {
   name: string;
-  type: 'aws' | 'azure' | 'gcp' | 'mqtt' | 'https';
+  type: string;
   region: string;
   enabled: boolean;
   /** Lower comes first where scores are equal. */

@@ -1,21 +1,44 @@
 /**
- * What a provider bills for one envelope. The agent counts before it pays, the loopback clouds count on their
- * side by the vendors' rules; the two must agree.
+ * What a provider bills for one envelope, by the model of its type. The agent counts before it pays, the
+ * loopback clouds count on their side by the vendors' rules; the two must agree.
  */
-import { hubTierOf, type Tariff } from './tariff.ts';
+import { AWS_STANDARD, awsModel } from './aws.ts';
+import { AZURE_STANDARD, azureModel } from './azure.ts';
+import { GCP_STANDARD, gcpModel } from './gcp.ts';
+import type { EnvelopeSizes, PricingModel } from './model.ts';
+import type { Tariff } from './tariff.ts';
+import { HTTPS_STANDARD, MQTT_STANDARD, volumeModel } from './volume.ts';
 
-export interface EnvelopeSizes {
-  payloadBytes: number;
-  topicBytes: number;
-  /** See {@link propertyBytes}. */
-  propertyBytes: number;
+export type { EnvelopeSizes } from './model.ts';
+
+/** Of the types that are not billed by volume. */
+const MODELS: ReadonlyMap<string, PricingModel> = new Map<string, PricingModel>([
+  ['aws', awsModel],
+  ['azure', azureModel],
+  ['gcp', gcpModel],
+]);
+
+const STANDARD = {
+  aws: AWS_STANDARD,
+  azure: AZURE_STANDARD,
+  gcp: GCP_STANDARD,
+  mqtt: MQTT_STANDARD,
+  https: HTTPS_STANDARD,
+} as const;
+
+/** By the sheet that ships, for an account of the gateway's own. Throws for a type without one. */
+export function standardTariff<Type extends keyof typeof STANDARD>(type: Type): (typeof STANDARD)[Type];
+export function standardTariff(type: string): Tariff;
+export function standardTariff(type: string): Tariff {
+  const tariff = new Map<string, Tariff>(Object.entries(STANDARD)).get(type);
+  if (!tariff) throw new Error(`no prices ship for providers of type ${type}`);
+  return tariff;
 }
 
-type TariffOf<Type extends Tariff['type']> = Extract<Tariff, { type: Type }>;
-
-const PER_MILLION = 1e6;
-const GIB = 2 ** 30;
-const TIB = 2 ** 40;
+/** What a provider charges, as far as it is known. */
+export function tariffOf({ type, tariff }: { type: string; tariff?: Tariff }): Tariff {
+  return tariff ?? standardTariff(type);
+}
 
 /** UTF-8 bytes of all keys and values: the vendors meter properties without their framing. */
 export function propertyBytes(properties: object): number {
@@ -26,102 +49,43 @@ export function propertyBytes(properties: object): number {
   return bytes;
 }
 
-/**
- * Units billed for one envelope: messages of 5 KB at AWS ("AWS IoT Core pricing", topic and user properties
- * count), messages of 4 KB at Azure, 0.5 KB in the free tier ("IoT Hub pricing", properties count, the topic
- * does not), bytes at Pub/Sub ("Pub/Sub pricing", attributes count, at least 1,000 per request), plain bytes
- * at an MQTT broker and at a router of one's own.
- */
+/** Units billed for one envelope. */
 export function billedUnits(tariff: Tariff, sizes: EnvelopeSizes): number {
-  const { payloadBytes, topicBytes, propertyBytes: properties } = sizes;
-  switch (tariff.type) {
-    case 'aws':
-      return started(payloadBytes + topicBytes + properties, tariff.sheet.meter_bytes.value);
-    case 'azure':
-      return started(payloadBytes + properties, hubTierOf(tariff).meter_bytes.value);
-    case 'gcp': {
-      const { request_min_bytes, timestamp_bytes, message_id_bytes } = tariff.sheet;
-      const volume = payloadBytes + properties + timestamp_bytes.value + message_id_bytes.value;
-      return Math.max(request_min_bytes.value, volume);
-    }
-    case 'mqtt':
-    case 'https':
-      return payloadBytes + topicBytes + properties;
-  }
+  return modelOf(tariff).billedUnits(tariff, sizes);
 }
 
 /**
- * Marginal cost in USD of one envelope, when the gateway has already used `usedThisMonth` units: the whole
- * way into the router (AWS: message, rule, SQS; Pub/Sub: publish and delivery), by tier and free allotment.
- * An IoT Hub costs nothing more within its quota, and takes nothing beyond it.
+ * Marginal cost in USD of one envelope, when the gateway has already used `usedThisMonth` units, by tier and
+ * free allotment.
  */
 export function envelopeCostUsd(tariff: Tariff, sizes: EnvelopeSizes, usedThisMonth: number): number {
-  const units = billedUnits(tariff, sizes);
-  switch (tariff.type) {
-    case 'aws':
-      return awsCostUsd(tariff, units, usedThisMonth) + egressUsd(tariff.sheet, sizes);
-    case 'azure':
-      return egressUsd(tariff.sheet, sizes);
-    case 'gcp':
-      return gcpCostUsd(tariff, units, usedThisMonth) + egressUsd(tariff.sheet, sizes);
-    case 'mqtt':
-    case 'https':
-      return (units * tariff.sheet.usd_per_gib.value) / GIB;
-  }
-}
-
-function awsCostUsd({ sheet, share, basicIngest }: TariffOf<'aws'>, units: number, used: number): number {
-  let messagesUsd = 0;
-  let tierStart = 0;
-  for (const { up_to_messages, usd_per_million } of basicIngest ? [] : sheet.message_tiers) {
-    const tierEnd = up_to_messages === null ? Number.POSITIVE_INFINITY : up_to_messages * share;
-    messagesUsd += (overlap(used, used + units, tierStart, tierEnd) * usd_per_million.value) / PER_MILLION;
-    tierStart = tierEnd;
-  }
-  const executions = beyond(used, units, sheet.free_rule_executions_per_month.value * share);
-  const rulesUsd =
-    (executions * (sheet.rule_trigger_usd_per_million.value + sheet.rule_action_usd_per_million.value)) /
-    PER_MILLION;
-  return messagesUsd + rulesUsd + sqsUsd(sheet, share, units, used);
+  const model = modelOf(tariff);
+  return model.costUsd(tariff, model.billedUnits(tariff, sizes), sizes, usedThisMonth);
 }
 
 /**
- * What was used before is taken as envelopes of one unit each, which ends the free requests rather too soon.
+ * Units that the gateway may have billed in one UTC day before the provider refuses more; null: without a
+ * limit.
  */
-function sqsUsd(sheet: TariffOf<'aws'>['sheet'], share: number, units: number, used: number): number {
-  const chunks = Math.ceil((units * sheet.meter_bytes.value) / sheet.sqs_request_bytes.value);
-  const perMessage = sheet.sqs_requests_per_message.value;
-  const paid = beyond(
-    used * perMessage,
-    chunks * perMessage,
-    sheet.sqs_free_requests_per_month.value * share,
-  );
-  return (paid * sheet.sqs_usd_per_million.value) / PER_MILLION;
+export function unitsPerDay(tariff: Tariff): number | null {
+  return modelOf(tariff).unitsPerDay(tariff);
 }
 
-/**
- * Publish and delivery each count against the free allotment, so half of it is left for what is published.
- */
-function gcpCostUsd({ sheet, share }: TariffOf<'gcp'>, units: number, used: number): number {
-  const paid = beyond(used, units, (sheet.free_gib_per_month.value * share * GIB) / 2);
-  return (paid * (sheet.publish_usd_per_tib.value + sheet.delivery_usd_per_tib.value)) / TIB;
+/** USD a month that are due whatever is sent: the units of a hub, the minutes of a connection. */
+export function fixedUsdPerMonth(tariff: Tariff): number {
+  return modelOf(tariff).fixedUsdPerMonth(tariff);
 }
 
-function egressUsd(sheet: { egress_usd_per_gib: { value: number } }, sizes: EnvelopeSizes): number {
-  return ((sizes.payloadBytes + sizes.propertyBytes) * sheet.egress_usd_per_gib.value) / GIB;
+/** The unit in words. */
+export function unitOf(tariff: Tariff): string {
+  return modelOf(tariff).unit(tariff);
 }
 
-/** Whole units of `unitBytes` that are begun; at least one. */
-function started(bytes: number, unitBytes: number): number {
-  return Math.max(1, Math.ceil(bytes / unitBytes));
+/** Whether the provider's own answers of 4xx and 5xx are on the bill. */
+export function metersErrors(tariff: Tariff): boolean {
+  return modelOf(tariff).metersErrors(tariff);
 }
 
-/** The part of `amount`, after `used`, that the free allotment no longer covers. */
-function beyond(used: number, amount: number, free: number): number {
-  return Math.min(amount, Math.max(0, used + amount - free));
-}
-
-/** Length of the part that [from, to) and [low, high) share. */
-function overlap(from: number, to: number, low: number, high: number): number {
-  return Math.max(0, Math.min(to, high) - Math.max(from, low));
+function modelOf({ type }: Tariff): PricingModel {
+  return MODELS.get(type) ?? volumeModel;
 }

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import rhea, { type Connection, type EventContext, type Message } from 'rhea';
 import t, { type Test } from 'tap';
 import { fault } from '../../loopback/faults.ts';
+import { attempt } from '../attempt.ts';
 import { until } from '../until.ts';
 import { clock, envelope, type Fixture, openPublisher, startAzure, startReading } from './azure-fixture.ts';
 
@@ -129,7 +130,7 @@ t.test(
   async (t) => {
     const fixture = await startAzure(t);
     const publisher = await openPublisher(t, fixture.cloud.agentConfig('gw-1'));
-    for (const text of ['a', 'b', 'c', 'd', 'e']) await publisher.publish(envelope(text), 8000);
+    for (const text of ['a', 'b', 'c', 'd', 'e']) await publisher.publish(envelope(text), attempt(8000));
     const endpoint = endpointOf(fixture);
     const connection = connect(t, fixture);
     for (const n of [0, 1])
@@ -172,7 +173,7 @@ t.test(
     const latest = receive(connection, partition, "amqp.annotation.x-opt-offset > '@latest'");
     latest.addCredit(5);
     await until('the link stands', latest.isAttached);
-    await publisher.publish(envelope('f'), 8000);
+    await publisher.publish(envelope('f'), attempt(8000));
     await until('the newest', () => latest.messages.length === 1);
     t.equal(latest.messages[0]?.body.content.toString(), 'f');
   },
@@ -201,7 +202,7 @@ t.test('a device keeps its partition and its order; two partitions are in use', 
   const gateways = ['gw-1', 'gw-2', 'gw-3', 'gw-4'];
   for (const gateway of gateways) {
     const publisher = await openPublisher(t, cloud.agentConfig(gateway));
-    for (const n of [1, 2, 3]) await publisher.publish(envelope(`${gateway} ${n}`, gateway), 8000);
+    for (const n of [1, 2, 3]) await publisher.publish(envelope(`${gateway} ${n}`, gateway), attempt(8000));
   }
   const reading = await startReading(t, { config: cloud.routerConfig() });
   await until('all events', () => reading.deliveries.length === 12);
@@ -220,7 +221,7 @@ t.test('reorder shuffles within its window and loses nothing', async (t) => {
   await cloud.setFault(fault('reorder'));
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
   const sent = Array.from({ length: 20 }, (_, n) => String(n));
-  await Promise.all(sent.map((text) => publisher.publish(envelope(text), 8000)));
+  await Promise.all(sent.map((text) => publisher.publish(envelope(text), attempt(8000))));
   const reading = await startReading(t, { config: cloud.routerConfig() });
   await until('all events', () => reading.deliveries.length === 20);
   t.strictSame(new Set(reading.texts()), new Set(sent));

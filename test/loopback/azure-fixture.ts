@@ -1,7 +1,8 @@
 /** A loopback Azure for one test file, its CA on disk, and the pieces that most Azure tests need. */
 
 import type { Test } from 'tap';
-import { azureOptions, openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
+import { azureOptions } from '../../agent/providers/azure/options.ts';
+import { openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
 import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
 import { AzureCloud, type AzureCloudOptions } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';

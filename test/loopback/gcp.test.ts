@@ -5,11 +5,12 @@ import { PublisherClient, SubscriberClient } from '@google-cloud/pubsub-api';
 import { credentials, Metadata, status } from '@grpc/grpc-js';
 import { SignJWT } from 'jose';
 import t, { type Test } from 'tap';
-import { openGcpPublisher } from '../../agent/providers/gcp/options.ts';
+import { openGcpPublisher } from '../../agent/providers/gcp/publisher.ts';
 import { fault } from '../../loopback/faults.ts';
 import type { GcpAccess } from '../../shared/gcp/access-options.ts';
 import { gcpAddress } from '../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../shared/gcp/credentials.ts';
+import { attempt } from '../attempt.ts';
 import { ManualClock } from '../manual-clock.ts';
 import { until } from '../until.ts';
 import { deps, envelope, type GcpFixture, startGcp } from './gcp-support.ts';
@@ -66,7 +67,7 @@ t.test('1 MB of every byte arrives as it left, with its attributes', async (t) =
   const publisher = await openGcpPublisher(agent, deps);
   t.after(() => publisher.close());
   const sent = envelope(Uint8Array.from({ length: 1_000_000 }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
-  t.same(await publisher.publish(sent, 5000), { kind: 'accepted' });
+  t.same(await publisher.publish(sent, attempt(5000)), { kind: 'accepted' });
   const subscriber = await openSubscriber(t, router);
   const [message] = await pull(subscriber, SUBSCRIPTION);
   t.ok(message && Buffer.from(message.message?.data ?? '').equals(sent.bytes), 'byte for byte');
@@ -81,7 +82,7 @@ t.test(
     const { cloud, agent, router } = await startGcp(t, false, clock);
     const publisher = await openGcpPublisher(agent, deps);
     t.after(() => publisher.close());
-    await publisher.publish(envelope('x'), 1000);
+    await publisher.publish(envelope('x'), attempt(1000));
     const subscriber = await openSubscriber(t, router);
     const [first] = await pull(subscriber, SUBSCRIPTION);
     t.equal(first?.deliveryAttempt, 1);
@@ -114,7 +115,7 @@ t.test('exactly once: acks are confirmed, and a late one is told that it did not
   await t.rejects(pubsub.topic('nowhere').createSubscription('x'), { code: status.NOT_FOUND });
   const publisher = await openGcpPublisher({ ...agent, topic: 'orders' }, deps);
   t.after(() => publisher.close());
-  await publisher.publish(envelope('x'), 1000);
+  await publisher.publish(envelope('x'), attempt(1000));
   const subscription = pubsub.subscription('once', { streamingOptions: { maxStreams: 1 } });
   const message = await new Promise<Message>((resolve) => subscription.on('message', resolve));
   t.equal(await message.ackWithResponse(), 'SUCCESS');
@@ -129,7 +130,7 @@ t.test('flow control: no more is sent than may be outstanding', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
   const publisher = await openGcpPublisher(agent, deps);
   t.after(() => publisher.close());
-  for (let i = 0; i < 12; i++) await publisher.publish(envelope(`x${i}`), 1000);
+  for (let i = 0; i < 12; i++) await publisher.publish(envelope(`x${i}`), attempt(1000));
   const pubsub = await openPubSub(t, router);
   const held: Message[] = [];
   const subscription = pubsub.subscription('headgate-router', {
@@ -151,14 +152,14 @@ t.test('the meter counts as the vendor bills', async (t) => {
   const { cloud, agent } = await startGcp(t);
   const publisher = await openGcpPublisher(agent, deps);
   t.after(() => publisher.close());
-  await publisher.publish(envelope('x', 'vitals'), 1000);
+  await publisher.publish(envelope('x', 'vitals'), attempt(1000));
   t.match(
     cloud.meter(),
     { accepted: 1, requests: 1, bytes: 1, units: 1000 },
     'at least 1,000 bytes a request',
   );
   const large = envelope(new Uint8Array(5000), 'bulk');
-  await publisher.publish(large, 1000);
+  await publisher.publish(large, attempt(1000));
   const attributes = Object.entries(large.properties).reduce((sum, [k, v]) => sum + k.length + v.length, 0);
   t.equal(
     cloud.meter().units,
@@ -166,9 +167,9 @@ t.test('the meter counts as the vendor bills', async (t) => {
     'data, attributes, timestamp and message id',
   );
   await cloud.setFault(fault('throttle'));
-  await publisher.publish(large, 1000);
+  await publisher.publish(large, attempt(1000));
   await cloud.setFault(fault('drop-after-ack'));
-  await publisher.publish(large, 1000);
+  await publisher.publish(large, attempt(1000));
   t.match(cloud.meter(), { accepted: 3, requests: 4, bytes: 10_001, perStream: { vitals: 1, bulk: 2 } });
 });
 
@@ -179,7 +180,7 @@ t.test('reorder hands on shuffled, within half a second, and loses nothing', asy
   t.after(() => publisher.close());
   await cloud.setFault(fault('reorder'));
   const sent = Array.from({ length: 20 }, (_, i) => `n${i}`);
-  for (const text of sent) await publisher.publish(envelope(text), 1000);
+  for (const text of sent) await publisher.publish(envelope(text), attempt(1000));
   const subscriber = await openSubscriber(t, router);
   const got: string[] = [];
   const pullAll = async (): Promise<boolean> => {
@@ -216,7 +217,7 @@ t.test('a fault does not hit subscribers', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
   const publisher = await openGcpPublisher(agent, deps);
   t.after(() => publisher.close());
-  await publisher.publish(envelope('x'), 1000);
+  await publisher.publish(envelope('x'), attempt(1000));
   const subscriber = await openSubscriber(t, router);
   for (const name of ['blackhole', 'html503', 'unauthorized', 'refuse'] as const) {
     await cloud.setFault(fault(name));

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { type AwsOptions, awsOptions } from '../../agent/providers/aws/publisher.ts';
+import { type AwsOptions, awsOptions } from '../../agent/providers/aws/options.ts';
 import { AwsCloud } from '../../loopback/aws.ts';
 import { createCertificateAuthority } from '../../loopback/ca.ts';
 import { type SqsOptions, sqsOptions } from '../../router/sources/sqs/options.ts';

@@ -3,7 +3,8 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { Devices } from '../../agent/broker/access/devices.ts';
 import { Broker } from '../../agent/broker/broker.ts';
-import { mqttOptions, openMqttPublisher } from '../../agent/providers/mqtt/options.ts';
+import { mqttOptions } from '../../agent/providers/mqtt/options.ts';
+import { openMqttPublisher } from '../../agent/providers/mqtt/publisher.ts';
 import type { OutboundEnvelope, Publisher } from '../../agent/providers/publisher.ts';
 import { mqttSourceOptions } from '../../router/sources/mqtt/options.ts';
 import { MqttSource } from '../../router/sources/mqtt/source.ts';
@@ -12,6 +13,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { sessionsOn } from '../agent/broker/fixture.ts';
+import { attempt } from '../attempt.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
 import { type Mosquitto, mosquitto, PASSWORD, USERNAME } from './mosquitto.ts';
@@ -63,11 +65,11 @@ t.test(
     const first = await reader(t, server.port, seen);
     await until('the source is connected', () => first.state().connected);
     for (let i = 0; i < 100; i++)
-      t.equal((await sender.publish(envelope(`a${i}`), DEADLINE_MS)).kind, 'accepted');
+      t.equal((await sender.publish(envelope(`a${i}`), attempt(DEADLINE_MS))).kind, 'accepted');
     await until('100 are in seen', () => seen.length >= 100);
     await first.stop();
     for (let i = 0; i < 100; i++)
-      t.equal((await sender.publish(envelope(`b${i}`), DEADLINE_MS)).kind, 'accepted');
+      t.equal((await sender.publish(envelope(`b${i}`), attempt(DEADLINE_MS))).kind, 'accepted');
     await reader(t, server.port, seen);
     await until('all 200 are read', () => new Set(seen).size >= 200);
     t.equal(new Set(seen).size, 200);
@@ -77,13 +79,13 @@ t.test(
 t.test('a broker that dies is not an acceptance, and is used again when it is back', async (t) => {
   const server = await started(t);
   const sender = await publisher(t, server.port);
-  t.equal((await sender.publish(envelope('before'), DEADLINE_MS)).kind, 'accepted');
+  t.equal((await sender.publish(envelope('before'), attempt(DEADLINE_MS))).kind, 'accepted');
   await server.kill();
-  const outcome = await sender.publish(envelope('during'), DEADLINE_MS);
+  const outcome = await sender.publish(envelope('during'), attempt(DEADLINE_MS));
   t.ok(['retryable', 'unknown'].includes(outcome.kind), JSON.stringify(outcome));
   await server.start();
   await until('a publish is accepted again', async () => {
-    const { kind } = await sender.publish(envelope('after'), DEADLINE_MS);
+    const { kind } = await sender.publish(envelope('after'), attempt(DEADLINE_MS));
     return kind === 'accepted';
   });
 });
@@ -91,7 +93,7 @@ t.test('a broker that dies is not an acceptance, and is used again when it is ba
 t.test('a wrong password is told as unauthorized', async (t) => {
   const server = await started(t);
   const sender = await publisher(t, server.port, 'wrong');
-  t.match(await sender.publish(envelope('x'), DEADLINE_MS), {
+  t.match(await sender.publish(envelope('x'), attempt(DEADLINE_MS)), {
     kind: 'rejected',
     scope: 'provider',
     cause: 'unauthorized',

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { ownedBy, parseShares } from '../../router/sources/event-hubs/shares.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
+import { attempt } from '../attempt.ts';
 import { openPublisher, sleep, startAzure } from '../loopback/azure-fixture.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
 import { until } from '../until.ts';
@@ -52,7 +53,7 @@ async function world(t: Test, engine: SharedEngineName, place: string) {
       const sent = GATEWAYS.map((gateway, i) => {
         const bytes = encodeEnvelope(envelope({ gateway, seqs: [seq] }));
         const properties = { hg: '1', gw: gateway, ep: '1-aa', st: 'telemetry' };
-        return publishers[i]?.publish({ gateway, stream: 'telemetry', bytes, properties }, 8000);
+        return publishers[i]?.publish({ gateway, stream: 'telemetry', bytes, properties }, attempt(8000));
       });
       for (const outcome of await Promise.all(sent)) t.equal(outcome?.kind, 'accepted');
     }

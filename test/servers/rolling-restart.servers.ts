@@ -8,6 +8,7 @@ import t, { type Test } from 'tap';
 import { openAwsPublisher } from '../../agent/providers/aws/publisher.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
+import { attempt } from '../attempt.ts';
 import { silent, startAws } from '../loopback/start-aws.ts';
 import { receiver } from '../router/feeds/sinks/receiver.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
@@ -70,7 +71,10 @@ async function restartInTurn(t: Test, engine: SharedEngine): Promise<void> {
         const made = envelope({ gateway, seqs: seqs(first, first + ENVELOPE_RECORDS - 1) });
         const properties = { hg: '1', gw: gateway, ep: made.epoch, st: made.stream };
         const bytes = Buffer.from(encodeEnvelope(made));
-        const outcome = await publisher.publish({ gateway, stream: made.stream, bytes, properties }, 10_000);
+        const outcome = await publisher.publish(
+          { gateway, stream: made.stream, bytes, properties },
+          attempt(10_000),
+        );
         if (outcome.kind !== 'accepted') throw new Error(`not published: ${outcome.kind}`);
       }
     }

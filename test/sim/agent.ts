@@ -122,10 +122,10 @@ function sendersOf(
       const inner = cloud.publisher(name, clock);
       const publisher: typeof inner = {
         ...inner,
-        publish: (message, deadlineMs, signal) => {
+        publish: (message, attempt) => {
           onPublish(provider, message.stream);
           if (message.stream !== HEARTBEAT_STREAM) machine.wake(AWAKE_MS);
-          return inner.publish(message, deadlineMs, signal);
+          return inner.publish(message, attempt);
         },
       };
       const ignored = { count: () => 0, onOutcome: () => undefined };

@@ -83,13 +83,13 @@ export class Cloud {
     return {
       type: this.name,
       maxEnvelopeBytes: ENVELOPE_BYTES_MAX,
-      publish: async (message, deadlineMs, signal) => {
+      publish: async (message, { endsAtMs, signal }) => {
         inFlight += 1;
         const { truth } = this.#options;
         const [now, bytes] = [inFlight, message.bytes.length];
         truth.check(now <= IN_FLIGHT_MAX, 'I10', () => `${now} envelopes at ${this.name}`);
         truth.check(bytes <= ENVELOPE_BYTES_MAX, 'I10', () => `an envelope of ${bytes} bytes`);
-        const { outcome: fate, afterMs } = this.#receive(gateway, message, deadlineMs);
+        const { outcome: fate, afterMs } = this.#receive(gateway, message, endsAtMs - clock.monoMs());
         // One of the clouds speaks MQTT: what was sent there is not taken back.
         const takenBack = this.name === 'azure' ? undefined : signal;
         await clock.sleep(afterMs, takenBack);

@@ -57,7 +57,7 @@ export function receiptWay(options: ReceiptWayOptions): Downlink {
   const { gateway, tracker, clock, entropy, log } = options;
   const receiver = new ReceiptReceiver({ gateway, tracker, log });
   const open = async (): Promise<Connection> => ({
-    send: ({ path }, deadlineMs) => sent(options, path, deadlineMs),
+    send: ({ path }, { endsAtMs }) => sent(options, path, endsAtMs - clock.monoMs()),
     close: () => undefined,
   });
   const question = new LongPoll({ config: CONFIG, gateway, receiver, tracker, clock, open });

@@ -14,7 +14,9 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'agent/store/store.ts#Store.append': 'a promise is what tests wait for',
   'loopback/aws/sigv4.ts#signatureOf': 'checked against the signatures that AWS publishes',
   'router/feeds/sinks/mqtt.ts#feedTopic': 'its replacements are many small cases',
-  'shared/pricing/prices.ts#priceSheetSchema': 'each data file is checked against it',
+  'shared/pricing/metering.ts#standardTariff': 'the prices that ship, of which tests and benches reckon',
+  'shared/pricing/volume.ts#volumePrices':
+    'what a new type of provider calls (docs/how-to/adding-a-provider.md)',
 };
 
 /** Names that a library calls on what it is given, not we. */
@@ -24,6 +26,8 @@ const CALLED_BY_LIBRARIES: Readonly<Record<string, string>> = {
   outgoingUpdate: 'aedes, of its persistence',
   outgoingClearMessageId: 'aedes, of its persistence',
   outgoingStream: 'aedes, of its persistence',
+  updateHttpClientConfig: 'the AWS SDK, of its request handler',
+  httpHandlerConfigs: 'the AWS SDK, of its request handler',
   _equals: 'grpc-js compares ChannelCredentials by it',
 };
 

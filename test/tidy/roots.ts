@@ -51,6 +51,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'zstd.ts',
   ],
   'test/': [
+    'attempt.ts',
     'forward-clock.ts',
     'manual-clock.ts',
     'skipping-clock.ts',

@@ -14,6 +14,8 @@ import { BacklogWindow } from './backlog-window.ts';
  * empty below this. The backlog never takes all of it, see backlog-window.ts: a live envelope finds room.
  */
 const IN_FLIGHT_MAX = 8;
+/** Of a try that nobody takes back. */
+const NEVER = new AbortController().signal;
 /** Failure lines per provider and second; the rest are counted only (I10). */
 const FAILURE_LINES_PER_SECOND = 5;
 
@@ -145,11 +147,11 @@ export class Sender {
   async #try(
     message: OutboundEnvelope,
     probe: boolean,
-    signal?: AbortSignal,
+    signal: AbortSignal = NEVER,
   ): Promise<{ outcome: Outcome; latencyMs: number }> {
     const startedMs = this.#clock.monoMs();
     const deadlineMs = this.#routing.deadlineMs(this.provider, message.bytes.length);
-    const outcome = await this.#publisher.publish(message, deadlineMs, signal);
+    const outcome = await this.#publisher.publish(message, { endsAtMs: startedMs + deadlineMs, signal });
     const latencyMs = this.#clock.monoMs() - startedMs;
     this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {

@@ -4,14 +4,7 @@
  */
 import { type SdkFailure, sdkFailure } from '../../../shared/aws.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
-
-/** What the error alone does not tell. */
-export interface Circumstances {
-  /** The connection failed before its TLS handshake was over: not a byte of the publish has left. */
-  beforeSending: boolean;
-  /** How far the SDK moved its clock because of this answer, in milliseconds. */
-  clockMovedMs: number;
-}
+import { RequestFailed } from './request-handler.ts';
 
 /**
  * AWS takes signatures for five minutes either way; the SDK calls a clock skewed from four on. IoT answers a
@@ -31,11 +24,14 @@ const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
   EAI_AGAIN: 'not-connected',
 };
 
-/** Never `accepted`: there was an error. */
-export function outcomeOf(error: unknown, circumstances: Circumstances): Outcome {
+/**
+ * Never `accepted`: there was an error. `clockMovedMs`: how far the SDK moved its clock because of this
+ * answer.
+ */
+export function outcomeOf(error: unknown, clockMovedMs: number): Outcome {
   const failure = sdkFailure(error);
-  if (failure.status !== null) return byStatus(failure.status, failure, circumstances);
-  if (circumstances.beforeSending) {
+  if (failure.status !== null) return byStatus(failure.status, failure, clockMovedMs);
+  if (error instanceof RequestFailed && !error.sent) {
     // What is not the network's is the handshake's: certificates, protocol versions.
     return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail: failure.text };
   }
@@ -45,7 +41,7 @@ export function outcomeOf(error: unknown, circumstances: Circumstances): Outcome
   return { kind: 'unknown', cause: 'connection-lost', detail: failure.text };
 }
 
-function byStatus(status: number, failure: SdkFailure, { clockMovedMs }: Circumstances): Outcome {
+function byStatus(status: number, failure: SdkFailure, clockMovedMs: number): Outcome {
   const detail = failure.text;
   switch (status) {
     case 401:

@@ -6,9 +6,10 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import type { Cut } from '../publisher.ts';
+import type { Phase } from '../tries.ts';
+import type { TwinLink } from '../twin-link.ts';
 import { type ConnectFailure, connectFailure, notConnected, unauthorized } from './outcome.ts';
 import { Session, type SessionOptions } from './session.ts';
-import type { TwinLink } from './twin-link.ts';
 
 const CONNECT_SPACING_MS = 250;
 
@@ -58,6 +59,11 @@ export class Connection {
       this.#connecting = null;
     });
     return this.#connecting;
+  }
+
+  /** Of the session that is being made, or is there. */
+  get phase(): Phase {
+    return this.#session?.phase ?? 'credentials';
   }
 
   close(): void {

@@ -4,7 +4,7 @@
  * code or the CONNACK's.
  */
 import { errorText } from '../../../shared/log.ts';
-import { refusesCertificate } from '../credentials/certificate-alert.ts';
+import { refusesCertificate } from '../certificates.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 
 /** Why there is no connection: nothing was sent. */

@@ -11,7 +11,9 @@ import type { TransportConfig } from 'azure-iot-common';
 import type { Client } from 'azure-iot-device';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
+import { connectionPhase } from '../connection-phase.ts';
 import type { Cut, OutboundEnvelope, Outcome } from '../publisher.ts';
+import type { Phase } from '../tries.ts';
 import { type ConnectFailure, connectFailure, lost, notConnected } from './outcome.ts';
 import type { AzureSdk, RawMqttClient } from './sdk.ts';
 import { TwinChannel } from './twin-channel.ts';
@@ -27,6 +29,7 @@ const TOKEN_LIFETIME_SECONDS = 3600;
 const TOKEN_MARGIN_SECONDS = 60;
 /** An acknowledgement that took so long is late, on any path that is worth using. */
 const LATE_MS = 1000;
+const MAX_OVERDUE = 32;
 /** A cut is put down to an acknowledgement no longer ago. */
 const CUT_AFTER_LATE_MS = 2000;
 
@@ -50,11 +53,14 @@ export class Session {
   readonly #stopTokens: () => void;
   readonly #inFlight = new Set<(outcome: Outcome) => void>();
   #raw: RawMqttClient | null = null;
+  #phase: () => Phase = () => 'connect';
   /** The last error of the MQTT client underneath. */
   #heard: Error | null = null;
   /** Resolves with the reason when the session is over. */
   readonly #over = Promise.withResolvers<string>();
   #ended: boolean = false;
+  /** Publishes that were not acknowledged in time, ever. */
+  #overdue = 0;
   #retiring: Promise<void> | null = null;
   #onDrained: (() => void) | null = null;
   #retirement: Timer | null = null;
@@ -148,6 +154,11 @@ export class Session {
     return new TwinChannel({ raw: this.#raw, over: this.#over.promise, clock, metered });
   }
 
+  /** How far the connection has come. */
+  get phase(): Phase {
+    return this.#phase();
+  }
+
   get retiring(): Promise<void> | null {
     return this.#retiring;
   }
@@ -168,11 +179,14 @@ export class Session {
   }
 
   /**
-   * A publish sent at `sentMs` was not answered in time. When nothing else was acknowledged since, the
-   * connection is taken for dead, because the SDK would believe in it until its keepalive fails.
+   * A publish sent at `sentMs` was not answered in time. The connection is taken for dead when nothing else
+   * was acknowledged since, because the SDK would believe in it until its keepalive fails; and when too many
+   * have stayed unanswered, because the SDK keeps each (I10).
    */
   doubt(sentMs: number): void {
-    if (this.#acked !== null && this.#acked.atMs >= sentMs) return;
+    this.#overdue += 1;
+    const isAlive = this.#acked !== null && this.#acked.atMs >= sentMs;
+    if (isAlive && this.#overdue < MAX_OVERDUE) return;
     const detail = 'no acknowledgement within the deadline';
     this.end(detail, { kind: 'unknown', cause: 'deadline', detail });
   }
@@ -193,6 +207,7 @@ export class Session {
   #connectRaw(uri: string, settings: object): RawMqttClient {
     const raw = this.#options.sdk.mqtt.connect(uri, { ...settings, connectTimeout: 2 * CONNECT_TIMEOUT_MS });
     this.#raw = raw;
+    this.#phase = connectionPhase(raw.stream, new URL(uri).hostname);
     hidePacket(raw);
     raw.on('error', (error) => {
       this.#heard = error;

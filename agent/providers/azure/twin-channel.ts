@@ -11,18 +11,13 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { twinText } from '../../../shared/twin-receipt.ts';
-import { orAborted } from './or-aborted.ts';
+import { orAborted } from '../or-aborted.ts';
+import type { Twin, TwinRead } from '../twin-link.ts';
 import type { RawMqttClient } from './sdk.ts';
 
 const RESPONSES = '$iothub/twin/res/';
 const UPDATES = '$iothub/twin/PATCH/properties/desired/';
 const READ_MS = 10_000;
-
-export type TwinRead =
-  /** Null where there is none yet. */
-  | { kind: 'read'; text: string | null }
-  /** `connectionLost`: by whatever ended it. A hub without twins ends it at once. */
-  | { kind: 'failed'; problem: string; connectionLost: boolean };
 
 export interface TwinChannelOptions {
   raw: RawMqttClient;
@@ -39,7 +34,7 @@ export interface TwinChannelOptions {
 /** The hub's own word, over a connection that stays. */
 class TwinRefused extends Error {}
 
-export class TwinChannel {
+export class TwinChannel implements Twin {
   readonly #raw: RawMqttClient;
   readonly #clock: Clock;
   readonly #metered: (bytes: number) => void;

@@ -8,14 +8,28 @@
  * each other out. Trials are rare, and each is bounded by its publish's deadline; what waits for one keeps
  * its own deadline (I9).
  */
-import type { Clock, Timer } from '../../../shared/clock.ts';
-import { errorText, type Logger } from '../../../shared/log.ts';
-import type { ProviderConfig } from '../../config/config.ts';
-import type { TwinLink } from '../azure/twin-link.ts';
+import type { Timer } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import { within } from '../../../shared/within.ts';
 import { openPublisher, supervisePublisher } from '../open.ts';
-import type { Cut, OutboundEnvelope, Outcome, ProviderType, Publisher } from '../publisher.ts';
-import { configWith, credentialFiles, fingerprint, validityOf } from './credential-files.ts';
+import {
+  type ProviderDeps,
+  type ProviderEntry,
+  type ProviderType,
+  type ProviderTypes,
+  typeOf,
+} from '../provider-type.ts';
+import {
+  NOT_SENT,
+  type OutboundEnvelope,
+  type Outcome,
+  type PublishAttempt,
+  type Publisher,
+} from '../publisher.ts';
+import { PROVIDER_TYPES } from '../types.ts';
+import { fingerprint } from './credential-files.ts';
 import { CredentialReport } from './report.ts';
+import { SharedExclusiveLock } from './shared-exclusive-lock.ts';
 import {
   type CredentialEvent,
   type CredentialState,
@@ -27,10 +41,11 @@ import {
   transition,
   trialOf,
 } from './slots.ts';
-import { Traffic } from './traffic.ts';
 
 /** How often files are looked at, and expiries. */
 const LOOK_EVERY_MS = 30_000;
+/** A trial has no signal of its own. */
+const NEVER = new AbortController().signal;
 /** With less than this left a try is not begun. */
 const MIN_TRY_MS = 10;
 
@@ -40,17 +55,13 @@ const CHANGING: Outcome = {
   detail: 'other credentials are being tried',
 };
 
-export interface CredentialDeps {
-  /** See PublisherDeps. */
-  onCut?: (cut: Cut) => void;
-  /** See PublisherDeps. */
-  twin?: TwinLink | undefined;
-  clock: Clock;
-  log: Logger;
+export interface CredentialDeps extends ProviderDeps {
   /** Wall-clock milliseconds; null while the clock is not synchronised (I7). */
   trustedWallMs: () => number | null;
   /** How often the files are looked at, in milliseconds. */
   lookEveryMs?: number;
+  /** The table of types. Default: those of this program. */
+  types?: ProviderTypes;
 }
 
 /** What `headgate status` and the metrics say of a provider's credentials. Never the credentials. */
@@ -68,17 +79,18 @@ interface InUse {
 }
 
 interface Source {
-  readonly config: ProviderConfig;
+  readonly config: ProviderEntry;
   readonly files: readonly string[];
   fingerprint: string;
 }
 
 export class CredentialPublisher implements Publisher {
-  readonly type: ProviderType;
+  readonly type: string;
   readonly #deps: CredentialDeps;
+  readonly #providerType: ProviderType;
   readonly #sources = new Map<SlotName, Source>();
   readonly #report: CredentialReport;
-  readonly #traffic: Traffic;
+  readonly #lock: SharedExclusiveLock;
   #state: CredentialState;
   #inUse: InUse;
   /** Of the trial under way. */
@@ -89,21 +101,28 @@ export class CredentialPublisher implements Publisher {
   #closed: boolean = false;
 
   /** Opens the present credentials in the background. */
-  constructor(config: ProviderConfig, deps: CredentialDeps) {
+  constructor(config: ProviderEntry, deps: CredentialDeps) {
     this.type = config.type;
     this.#deps = deps;
+    this.#providerType = typeOf(deps.types ?? PROVIDER_TYPES, config);
     this.#report = new CredentialReport(config.name, deps.log);
-    this.#traffic = new Traffic(deps.clock);
-    for (const slot of SLOT_NAMES) {
-      const own = configWith(config, slot);
-      if (own) this.#sources.set(slot, { config: own, files: credentialFiles(own), fingerprint: '' });
-    }
-    const next = this.#sources.get('next_credentials');
+    this.#lock = new SharedExclusiveLock(deps.clock);
+    const { credentials } = this.#providerType;
+    const source = (own: ProviderEntry): Source => ({
+      config: own,
+      files: credentials.files(own),
+      fingerprint: '',
+    });
+    const present = source(config);
+    this.#sources.set('credentials', present);
+    const nextConfig = credentials.next(config);
+    const next = nextConfig && source(nextConfig);
+    if (next) this.#sources.set('next_credentials', next);
     this.#state = initialState({
-      credentials: credentialFiles(config).length > 0,
+      credentials: present.files.length > 0,
       next: next ? next.files.length > 0 : null,
     });
-    this.#inUse = { slot: 'credentials', publisher: supervisePublisher(config, deps) };
+    this.#inUse = { slot: 'credentials', publisher: supervisePublisher(this.#providerType, config, deps) };
     this.#looking = this.#look(true);
     this.#timer = deps.clock.every(deps.lookEveryMs ?? LOOK_EVERY_MS, () => {
       this.#looking = this.#looking.then(() => this.#look(false));
@@ -128,18 +147,18 @@ export class CredentialPublisher implements Publisher {
     };
   }
 
-  /** A trial is not taken back: it proves the credentials. */
-  async publish(message: OutboundEnvelope, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
-    const endsAtMs = this.#deps.clock.monoMs() + deadlineMs;
-    const early = await this.#tryOther(message, endsAtMs);
+  /** A trial that has begun is not taken back: it proves the credentials. */
+  async publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
+    if (attempt.signal.aborted) return NOT_SENT;
+    const early = await this.#tryOther(message, attempt);
     if (early && isAnswer(early)) return early;
-    const shown = await this.#publishInUse(message, endsAtMs, signal);
+    const shown = await this.#publishInUse(message, attempt);
     if (!isRefusal(shown.outcome)) return shown.outcome;
-    await this.#lookNow(endsAtMs);
-    const other = await this.#tryOther(message, endsAtMs);
+    await this.#lookNow(attempt);
+    const other = await this.#tryOther(message, attempt);
     if (other) return other;
     // Somebody else's publish has proved others meanwhile.
-    if (this.#inUse !== shown.by) return (await this.#publishInUse(message, endsAtMs, signal)).outcome;
+    if (this.#inUse !== shown.by) return (await this.#publishInUse(message, attempt)).outcome;
     return shown.outcome;
   }
 
@@ -151,21 +170,20 @@ export class CredentialPublisher implements Publisher {
 
   async #publishInUse(
     message: OutboundEnvelope,
-    endsAtMs: number,
-    signal: AbortSignal | undefined,
+    attempt: PublishAttempt,
   ): Promise<{ outcome: Outcome; by: InUse }> {
-    const entered = await this.#traffic.enter(this.#left(endsAtMs) - MIN_TRY_MS);
+    const entered = await this.#lock.enter(this.#left(attempt) - MIN_TRY_MS);
     const by = this.#inUse;
     if (!entered) return { outcome: CHANGING, by };
     try {
-      const outcome = await by.publisher.publish(message, this.#left(endsAtMs), signal);
+      const outcome = await by.publisher.publish(message, attempt);
       if (by === this.#inUse) {
         if (outcome.kind === 'accepted') this.#dispatch({ kind: 'accepted', slot: by.slot, trial: false });
         if (isRefusal(outcome)) this.#dispatch({ kind: 'refused', slot: by.slot, trial: false }, outcome);
       }
       return { outcome, by };
     } finally {
-      this.#traffic.leave();
+      this.#lock.leave();
     }
   }
 
@@ -173,20 +191,20 @@ export class CredentialPublisher implements Publisher {
    * Makes this publish the trial of other credentials, when one is due; null when none is, or there is no
    * time for it.
    */
-  async #tryOther(message: OutboundEnvelope, endsAtMs: number): Promise<Outcome | null> {
+  async #tryOther(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome | null> {
     const due = (): SlotName | null => (this.#closed ? null : trialOf(this.#state, this.#now()));
     if (due() === null) return null;
-    return this.#traffic.alone(this.#left(endsAtMs) - MIN_TRY_MS, async () => {
+    return this.#lock.exclusive(this.#left(attempt) - MIN_TRY_MS, async () => {
       // Another trial may have been over in the meantime.
       const slot = due();
-      return slot === null ? null : this.#trial(slot, message, endsAtMs);
+      return slot === null ? null : this.#trial(slot, message, attempt);
     });
   }
 
-  async #trial(slot: SlotName, message: OutboundEnvelope, endsAtMs: number): Promise<Outcome> {
+  async #trial(slot: SlotName, message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
     const source = this.#sources.get(slot);
     const loaded = source?.fingerprint;
-    const outcome = await this.#show(slot, message, endsAtMs);
+    const outcome = await this.#show(slot, message, attempt);
     // Renewed again meanwhile, as when a key follows its certificate: what was tried is not what is there
     // now.
     if (source && source.fingerprint !== loaded) this.#dispatch({ kind: 'renewed', slot });
@@ -196,12 +214,12 @@ export class CredentialPublisher implements Publisher {
   /**
    * Publishes with the credentials of `slot`, loaded anew, and brings them into use when that proves them.
    */
-  async #show(slot: SlotName, message: OutboundEnvelope, endsAtMs: number): Promise<Outcome> {
-    const opened = await this.#open(slot, endsAtMs);
+  async #show(slot: SlotName, message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
+    const opened = await this.#open(slot, attempt);
     if ('outcome' in opened) return this.#unproven(slot, opened.outcome);
     const { publisher } = opened;
     this.#trialled = publisher;
-    const outcome = await publisher.publish(message, this.#left(endsAtMs));
+    const outcome = await publisher.publish(message, { endsAtMs: attempt.endsAtMs, signal: NEVER });
     this.#trialled = null;
     if (outcome.kind !== 'accepted' || this.#closed) {
       void publisher.close();
@@ -221,28 +239,26 @@ export class CredentialPublisher implements Publisher {
     return outcome;
   }
 
-  async #open(slot: SlotName, endsAtMs: number): Promise<{ publisher: Publisher } | { outcome: Outcome }> {
+  async #open(
+    slot: SlotName,
+    attempt: PublishAttempt,
+  ): Promise<{ publisher: Publisher } | { outcome: Outcome }> {
     const source = this.#sources.get(slot);
     if (!source) return { outcome: unusable('not configured') };
-    const opening = openPublisher(source.config, this.#deps).then(
+    const opening = openPublisher(this.#providerType, source.config, this.#deps).then(
       (publisher) => ({ publisher }),
       (error: unknown) => ({ outcome: unusable(errorText(error)) }),
     );
-    const done = new AbortController();
-    const late = this.#deps.clock.sleep(this.#left(endsAtMs), done.signal).then(() => null);
-    const first = await Promise.race([opening, late]);
-    done.abort();
+    const first = await within(this.#deps.clock, this.#left(attempt), opening, () => null);
     if (first) return first;
     void opening.then((opened) => ('publisher' in opened ? opened.publisher.close() : undefined));
     return { outcome: CHANGING };
   }
 
   /** After a refusal: the files may have been renewed a moment ago. */
-  async #lookNow(endsAtMs: number): Promise<void> {
-    const done = new AbortController();
+  async #lookNow(attempt: PublishAttempt): Promise<void> {
     this.#looking = this.#looking.then(() => this.#look(false));
-    await Promise.race([this.#looking, this.#deps.clock.sleep(this.#left(endsAtMs), done.signal)]);
-    done.abort();
+    await within(this.#deps.clock, this.#left(attempt), this.#looking, () => undefined);
   }
 
   /**
@@ -261,7 +277,7 @@ export class CredentialPublisher implements Publisher {
       source.fingerprint = found;
       if (!first && renewed) this.#dispatch({ kind: 'renewed', slot });
       if (!first && !renewed && !nowTrusted) continue;
-      const validity = await validityOf(source.config, wallMs ?? clock.wallMs());
+      const validity = await this.#providerType.credentials.validity(source.config, wallMs ?? clock.wallMs());
       this.#dispatch({ kind: 'read', slot, validity });
     }
     this.#report.expiry(this.#state, wallMs);
@@ -277,7 +293,7 @@ export class CredentialPublisher implements Publisher {
     return { monoMs: this.#deps.clock.monoMs(), wallMs: this.#deps.trustedWallMs() };
   }
 
-  #left(endsAtMs: number): number {
+  #left({ endsAtMs }: PublishAttempt): number {
     return Math.max(1, endsAtMs - this.#deps.clock.monoMs());
   }
 }

@@ -9,8 +9,10 @@
  *   synchronised: a gateway that boots in 1970 would otherwise wait for ever, and a gateway that boots in
  *   2099 would give up a good credential (I7).
  *
- * Pure: no clock, no I/O (I11). The driver is publisher.ts.
+ * Pure: no clock, no I/O (I11). The driver is rotating-publisher.ts.
  */
+
+import type { Validity } from '../provider-type.ts';
 
 /** Named after the options that hold them. */
 export const SLOT_NAMES = ['credentials', 'next_credentials'] as const;
@@ -18,12 +20,6 @@ export type SlotName = (typeof SLOT_NAMES)[number];
 
 /** What the provider last said of them. */
 export type Standing = 'untried' | 'accepted' | 'refused';
-
-/** Wall-clock milliseconds between which credentials are good, by their own word. */
-export interface Validity {
-  readonly fromMs: number;
-  readonly untilMs: number;
-}
 
 export interface Slot {
   readonly standing: Standing;

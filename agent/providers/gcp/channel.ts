@@ -8,18 +8,23 @@ import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
 import type { OutboundEnvelope } from '../publisher.ts';
+import type { Try } from '../tries.ts';
 import type { GcpOptions } from './options.ts';
 
+/** gRPC's own deadline is behind ours, for a call that does not end when it is told to. */
+const GRPC_GRACE_MS = 500;
+
 export class PubSubChannel {
-  readonly openedAtMs: number;
   readonly #sockets: SocketHold;
   readonly #client: PublisherClient;
   readonly #topic: string;
+  readonly #tries = new Set<Try>();
 
-  constructor(options: GcpOptions, trust: GcpCredentials, openedAtMs: number) {
-    this.openedAtMs = openedAtMs;
+  constructor(options: GcpOptions, trust: GcpCredentials) {
     this.#topic = `projects/${options.project}/topics/${options.topic}`;
-    this.#sockets = new SocketHold(trust.channel);
+    this.#sockets = new SocketHold(trust.channel, () => {
+      for (const one of this.#tries) this.#tell(one);
+    });
     const sslCreds = withCalls(this.#sockets, trust);
     this.#client = new PublisherClient({ ...gcpAddress(options), ...GRPC_OPTIONS, sslCreds });
   }
@@ -30,24 +35,33 @@ export class PubSubChannel {
   }
 
   /**
-   * Resolves when Pub/Sub has taken it; otherwise rejects with gRPC's status. `signal` ends the call:
-   * RST_STREAM.
+   * Resolves when Pub/Sub has taken it; otherwise rejects with gRPC's status. The end of the try ends the
+   * call: while there is no connection it is not sent, later RST_STREAM follows it.
    */
-  async publish(
-    { bytes, properties }: OutboundEnvelope,
-    timeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  async publish({ bytes, properties }: OutboundEnvelope, one: Try): Promise<void> {
     const message = { data: bytes, attributes: { ...properties } };
-    // `retry: null` surfaces each status unchanged; `maxRetries: 0` would turn it into DEADLINE_EXCEEDED.
-    await this.#client.publish(
-      { topic: this.#topic, messages: [message] },
-      {
-        timeout: timeoutMs,
-        retry: null,
-        ...(signal && { otherArgs: { options: { interceptors: [endedBy(signal)] } } }),
-      },
-    );
+    one.reach('connect');
+    this.#tell(one);
+    this.#tries.add(one);
+    try {
+      // `retry: null` surfaces each status unchanged; `maxRetries: 0` would turn it into DEADLINE_EXCEEDED.
+      // The try's own timer is a little earlier, and knows what the deadline means.
+      await this.#client.publish(
+        { topic: this.#topic, messages: [message] },
+        {
+          timeout: one.leftMs + GRPC_GRACE_MS,
+          retry: null,
+          otherArgs: { options: { interceptors: [endedBy(one.signal)] } },
+        },
+      );
+    } finally {
+      this.#tries.delete(one);
+    }
+  }
+
+  #tell(one: Try): void {
+    if (this.#sockets.connected) one.leaves();
+    else if (this.#sockets.phase === 'tls') one.reach('tls');
   }
 
   /** Ends the channel and its connections at once; calls in flight end as UNAVAILABLE. */

@@ -1,12 +1,6 @@
-/**
- * Google Pub/Sub as a provider: its options, and the way to open it. The SDK is loaded by the opening, not by
- * the import.
- */
+/** Google Pub/Sub as a provider: its options. */
 import { z } from 'zod';
-import type { Clock } from '../../../shared/clock.ts';
 import { gcpAccess, gcpCredentials } from '../../../shared/gcp/access-options.ts';
-import type { Logger } from '../../../shared/log.ts';
-import type { Publisher } from '../publisher.ts';
 
 /** A `providers[]` entry of type `gcp`, without what every provider has. */
 export const gcpOptions = z.strictObject({
@@ -25,12 +19,3 @@ export const gcpOptions = z.strictObject({
 });
 
 export type GcpOptions = z.infer<typeof gcpOptions>;
-
-/** Connects with the first publish. Rejects when a file that the options name is not readable. */
-export async function openGcpPublisher(
-  options: GcpOptions,
-  deps: { clock: Clock; log: Logger },
-): Promise<Publisher> {
-  const { GcpPublisher } = await import('./publisher.ts');
-  return GcpPublisher.open(options, deps);
-}

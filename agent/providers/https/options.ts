@@ -1,9 +1,6 @@
-/** A router of one's own as a provider, over HTTPS: its options, and the way to open it. */
+/** A router of one's own as a provider, over HTTPS: its options. */
 import { z } from 'zod';
-import type { Clock } from '../../../shared/clock.ts';
 import { byteSize } from '../../../shared/config/kinds.ts';
-import type { Logger } from '../../../shared/log.ts';
-import type { Publisher } from '../publisher.ts';
 import { httpsAccess, httpsCredentials, loginProblem } from './access.ts';
 
 /** Half of what a router takes unless it is told otherwise. */
@@ -27,15 +24,3 @@ export const httpsOptions = z
   .superRefine(loginProblem);
 
 export type HttpsOptions = z.output<typeof httpsOptions>;
-
-/**
- * Connects with the first publish. Rejects when a file that the options name is not readable, or not what it
- * should be.
- */
-export async function openHttpsPublisher(
-  options: HttpsOptions,
-  deps: { clock: Clock; log: Logger },
-): Promise<Publisher> {
-  const { HttpsPublisher } = await import('./publisher.ts');
-  return HttpsPublisher.open(options, deps);
-}

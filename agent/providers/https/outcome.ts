@@ -1,5 +1,5 @@
 /** What became of one envelope that was posted to a router. */
-import { refusesCertificate } from '../credentials/certificate-alert.ts';
+import { refusesCertificate } from '../certificates.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 import { type RouterAnswer, statusText } from './router-client.ts';
 
@@ -46,9 +46,8 @@ function ofStatus({ status, retryAfterMs, clockMoved }: Extract<RouterAnswer, { 
 function ofFailure({ sent, cause, code, text }: Extract<RouterAnswer, { kind: 'failed' }>): Outcome {
   if (code !== null && refusesCertificate(code))
     return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail: code };
-  if (sent)
-    return { kind: 'unknown', cause: cause === 'deadline' ? 'deadline' : 'connection-lost', detail: text };
-  if (cause !== 'error') return { kind: 'retryable', cause: 'not-connected', detail: text };
+  if (sent) return { kind: 'unknown', cause: 'connection-lost', detail: text };
+  if (cause === 'ended') return { kind: 'retryable', cause: 'not-connected', detail: text };
   // What is not the network's is the handshake's: certificates, protocol versions.
   return { kind: 'retryable', cause: CONNECT_CAUSES[code ?? ''] ?? 'tls', detail: code ?? text };
 }

@@ -3,45 +3,52 @@
  * commit.
  */
 import type { Clock } from '../../../shared/clock.ts';
-import type { OutboundEnvelope, Outcome, Publisher } from '../publisher.ts';
+import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
+import { Tries } from '../tries.ts';
 import type { HttpsOptions } from './options.ts';
 import { outcomeOf } from './outcome.ts';
-import { RouterClient } from './router-client.ts';
+import { ROUTER_CONNECTIONS_MAX, RouterClient } from './router-client.ts';
 
-const CLOSED: Outcome = { kind: 'unknown', cause: 'connection-lost', detail: 'the publisher was closed' };
+/**
+ * Connects with the first publish. Rejects when a file that the options name is not readable, or not what it
+ * should be.
+ */
+export async function openHttpsPublisher(
+  options: HttpsOptions,
+  { clock }: { clock: Clock },
+): Promise<Publisher> {
+  return new HttpsPublisher(options, await RouterClient.open(options, clock), clock);
+}
 
-export class HttpsPublisher implements Publisher {
+class HttpsPublisher implements Publisher {
   readonly type = 'https';
   readonly maxEnvelopeBytes: number;
   readonly #client: RouterClient;
-  #closed: boolean = false;
+  readonly #tries: Tries;
 
-  static async open(options: HttpsOptions, deps: { clock: Clock }): Promise<HttpsPublisher> {
-    return new HttpsPublisher(options, await RouterClient.open(options, deps.clock));
-  }
-
-  private constructor(options: HttpsOptions, client: RouterClient) {
+  constructor(options: HttpsOptions, client: RouterClient, clock: Clock) {
     this.maxEnvelopeBytes = options.max_envelope_bytes;
     this.#client = client;
+    this.#tries = new Tries(clock, ROUTER_CONNECTIONS_MAX);
   }
 
-  async publish({ gateway, bytes, properties }: OutboundEnvelope, deadlineMs: number): Promise<Outcome> {
-    if (this.#closed) return CLOSED;
+  async publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
+    const { gateway, bytes, properties } = message;
     if (bytes.length > this.maxEnvelopeBytes) {
       const detail = `${bytes.length} bytes are more than max_envelope_bytes`;
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
     }
     const headers: Record<string, string> = { 'content-type': 'application/octet-stream' };
     for (const [key, value] of Object.entries(properties)) headers[`headgate-${key}`] = value;
-    const answer = await this.#client.send(
-      { method: 'POST', path: 'v1/envelopes', gateway, headers, body: bytes },
-      deadlineMs,
-    );
-    return outcomeOf(answer);
+    const request = { method: 'POST', path: 'v1/envelopes', gateway, headers, body: bytes } as const;
+    return this.#tries.run(attempt, async (one) => {
+      one.reach('credentials');
+      return outcomeOf(await this.#client.send(request, one));
+    });
   }
 
   close(): Promise<void> {
-    this.#closed = true;
+    this.#tries.close();
     this.#client.close();
     return Promise.resolve();
   }

@@ -1,20 +1,19 @@
 /**
- * One HTTPS request to a router on a connection that is kept: its answer, or how far it came. Never rejects,
- * never tries twice.
+ * One HTTPS request to a router: who asks, and what the answer says of the clock and of when to come again.
+ * Never rejects, never tries twice.
  */
 import { readFile } from 'node:fs/promises';
-import { type ClientRequest, type IncomingMessage, STATUS_CODES } from 'node:http';
-import { request } from 'node:https';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import type { Agent } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { Clock } from '../../../shared/clock.ts';
-import { errorText } from '../../../shared/log.ts';
-import { HandshakeAgent } from '../aws/handshake-agent.ts';
+import { type ExchangeEnd, exchange, keptConnections, type Steps } from '../https-exchange.ts';
+import type { PublishAttempt } from '../publisher.ts';
 import type { HttpsAccess } from './access.ts';
 import { TokenSigner } from './token.ts';
 
-const SOCKETS_MAX = 16;
-/** A router's answer is small, but for a receipt. */
-const ANSWER_BYTES_MAX = 1024 * 1024;
+/** Requests at once; the rest wait for a connection. */
+export const ROUTER_CONNECTIONS_MAX = 16;
 
 export interface RouterRequest {
   method: 'GET' | 'POST';
@@ -28,22 +27,12 @@ export interface RouterRequest {
 export type RouterAnswer =
   /** `clockMoved`: it refused us for our clock, which is corrected now. */
   | { kind: 'answer'; status: number; retryAfterMs: number | null; body: Buffer; clockMoved: boolean }
-  /** `sent`: it may have arrived. */
-  | {
-      kind: 'failed';
-      sent: boolean;
-      cause: 'error' | 'deadline' | 'closed';
-      code: string | null;
-      text: string;
-    };
+  | Extract<ExchangeEnd, { kind: 'failed' }>;
 
 export class RouterClient {
   readonly #base: URL;
-  readonly #agent: HandshakeAgent;
+  readonly #agent: Agent;
   readonly #signer: TokenSigner | null;
-  readonly #clock: Clock;
-  readonly #underWay = new Set<(cause: 'deadline' | 'closed') => void>();
-  #closed: boolean = false;
 
   /** Rejects when a file that `access` names is not readable, or not what it should be. */
   static async open(access: HttpsAccess, clock: Clock): Promise<RouterClient> {
@@ -59,82 +48,45 @@ export class RouterClient {
     createSecureContext(tls);
     const { token_key_file: file, audience } = access;
     const signer = file === undefined ? null : await TokenSigner.open(file, audience, clock);
-    return new RouterClient({ url: access.url, tls, signer, clock });
+    return new RouterClient(access.url, keptConnections(tls, ROUTER_CONNECTIONS_MAX), signer);
   }
 
-  private constructor(options: { url: string; tls: object; signer: TokenSigner | null; clock: Clock }) {
-    this.#base = new URL(options.url.endsWith('/') ? options.url : `${options.url}/`);
-    this.#agent = new HandshakeAgent({ ...options.tls, maxSockets: SOCKETS_MAX });
-    this.#signer = options.signer;
-    this.#clock = options.clock;
+  private constructor(url: string, agent: Agent, signer: TokenSigner | null) {
+    this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
+    this.#agent = agent;
+    this.#signer = signer;
   }
 
-  /** Settles within `deadlineMs`. */
-  async send(what: RouterRequest, deadlineMs: number): Promise<RouterAnswer> {
-    if (this.#closed) return failed('closed', false, null, 'the client is closed');
-    const startedMs = this.#clock.monoMs();
+  /** Ends when `steps.signal` aborts. */
+  async send(what: RouterRequest, steps: PublishAttempt & Steps): Promise<RouterAnswer> {
     const authorization = await this.#signer?.header(what.gateway);
     const headers: Record<string, string | number> = { ...what.headers };
     if (authorization !== undefined) headers['authorization'] = authorization;
     if (what.body) headers['content-length'] = what.body.byteLength;
-    const outgoing = request(new URL(what.path, this.#base), {
+    const { hostname, port, pathname, search } = new URL(what.path, this.#base);
+    const options = {
       method: what.method,
-      agent: this.#agent,
+      hostname: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port,
+      path: `${pathname}${search}`,
       headers,
-    });
-    const leftMs = Math.max(1, deadlineMs - (this.#clock.monoMs() - startedMs));
-    return this.#exchange(outgoing, what.body, leftMs);
+      agent: this.#agent,
+    };
+    const end = await exchange(options, what.body, steps);
+    return end.kind === 'failed' ? end : this.#answer(end.status, end.headers, end.body);
   }
 
-  /** Cuts every connection; what is under way settles. */
+  /** Ends the connections that are kept; a request under way ends with its own signal. */
   close(): void {
-    this.#closed = true;
-    for (const end of [...this.#underWay]) end('closed');
     this.#agent.destroy();
   }
 
-  #exchange(outgoing: ClientRequest, body: Uint8Array | undefined, leftMs: number): Promise<RouterAnswer> {
-    return new Promise((resolve) => {
-      let isSent = false;
-      const settle = (answer: RouterAnswer): void => {
-        timer.cancel();
-        this.#underWay.delete(end);
-        resolve(answer);
-      };
-      const end = (cause: 'deadline' | 'closed'): void => {
-        const text = cause === 'deadline' ? `no answer in ${Math.round(leftMs)} ms` : 'the client was closed';
-        settle(failed(cause, isSent, null, text));
-        outgoing.destroy();
-      };
-      const timer = this.#clock.setTimer(leftMs, () => end('deadline'));
-      this.#underWay.add(end);
-      outgoing.once('socket', (socket) => {
-        const sent = (): void => {
-          isSent = true;
-        };
-        if (outgoing.reusedSocket) sent();
-        else socket.once('secureConnect', sent);
-      });
-      outgoing.on('error', (error) => {
-        const code = 'code' in error && typeof error.code === 'string' ? error.code : null;
-        settle(failed('error', isSent && !this.#agent.isBeforeSending(error), code, errorText(error)));
-      });
-      outgoing.once('response', (incoming) => {
-        void readBody(incoming).then((read) => {
-          if (read === null) return settle(failed('error', true, null, 'the answer broke off'));
-          settle(this.#answer(incoming, read));
-        });
-      });
-      outgoing.end(body);
-    });
-  }
-
-  #answer({ statusCode = 0, headers }: IncomingMessage, body: Buffer): RouterAnswer {
+  #answer(status: number, headers: IncomingHttpHeaders, body: Buffer): RouterAnswer {
     const seconds = Number.parseInt(headers['retry-after'] ?? '', 10);
-    const isRefusal = statusCode === 401 || statusCode === 403;
+    const isRefusal = status === 401 || status === 403;
     return {
       kind: 'answer',
-      status: statusCode,
+      status,
       retryAfterMs: Number.isNaN(seconds) ? null : seconds * 1000,
       body,
       clockMoved: isRefusal && (this.#signer?.corrected(headers.date) ?? false),
@@ -145,34 +97,4 @@ export class RouterClient {
 /** For people and logs. Never a body: it may be another server's. */
 export function statusText(status: number): string {
   return `HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd();
-}
-
-function failed(
-  cause: 'error' | 'deadline' | 'closed',
-  sent: boolean,
-  code: string | null,
-  text: string,
-): RouterAnswer {
-  return { kind: 'failed', sent, cause, code, text };
-}
-
-/** Null when it breaks off, or is larger than the bound (I10). */
-async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  try {
-    for await (const chunk of incoming) {
-      if (!Buffer.isBuffer(chunk)) return null;
-      length += chunk.length;
-      if (length > ANSWER_BYTES_MAX) {
-        incoming.destroy();
-        return null;
-      }
-      chunks.push(chunk);
-    }
-  } catch {
-    // The connection ended in the middle of the answer: the caller says so.
-    return null;
-  }
-  return Buffer.concat(chunks);
 }

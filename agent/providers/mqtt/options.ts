@@ -1,13 +1,7 @@
-/**
- * Any MQTT broker as a provider: its options, and the way to open it. The client is loaded by the opening,
- * not by the import.
- */
+/** Any MQTT broker as a provider: its options. */
 import { z } from 'zod';
-import type { Clock } from '../../../shared/clock.ts';
 import { byteSize } from '../../../shared/config/kinds.ts';
-import type { Logger } from '../../../shared/log.ts';
 import { mqttAccess } from '../../../shared/mqtt.ts';
-import type { Publisher } from '../publisher.ts';
 
 /** Many a broker's limit, and of the same size as the clouds' smallest but one. */
 const MAX_ENVELOPE_BYTES = 262_144;
@@ -34,12 +28,3 @@ export const mqttOptions = z.strictObject({
 });
 
 export type MqttOptions = z.output<typeof mqttOptions>;
-
-/** Connects with the first publish. Rejects when a file that the options name is not readable. */
-export async function openMqttPublisher(
-  options: MqttOptions,
-  deps: { clock: Clock; log: Logger },
-): Promise<Publisher> {
-  const { MqttPublisher } = await import('./publisher.ts');
-  return MqttPublisher.open(options, deps);
-}

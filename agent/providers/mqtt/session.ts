@@ -5,8 +5,10 @@
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
-import { refusesCertificate } from '../credentials/certificate-alert.ts';
+import { refusesCertificate } from '../certificates.ts';
+import { connectionPhase } from '../connection-phase.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
+import type { Phase, Try } from '../tries.ts';
 
 const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
   [/ECONNREFUSED/, 'connection-refused'],
@@ -28,7 +30,7 @@ export class Session {
   /** Null once connected; otherwise why not. Never rejects. */
   readonly ready: Promise<Outcome | null>;
   readonly #client: MqttClient;
-  readonly #clock: Clock;
+  readonly #phase: () => Phase;
   /** Publishes in flight, each by what ends it. */
   readonly #tries = new Set<(outcome: Outcome) => void>();
   #packetsReceived = 0;
@@ -38,8 +40,8 @@ export class Session {
 
   constructor(options: IClientOptions, clock: Clock) {
     this.startedAtMs = clock.monoMs();
-    this.#clock = clock;
     this.#client = connect({ ...options });
+    this.#phase = connectionPhase(this.#client.stream, options.host ?? '');
     this.#client.on('packetreceive', () => {
       this.#packetsReceived += 1;
     });
@@ -69,21 +71,34 @@ export class Session {
     return this.#packetsReceived;
   }
 
-  /** Only once {@link ready}. Settles within `deadlineMs`; the PUBACK is what accepts. */
-  publish(topic: string, bytes: Uint8Array, deadlineMs: number): Promise<Outcome> {
+  /** How far the connection has come. */
+  get phase(): Phase {
+    return this.#phase();
+  }
+
+  /**
+   * Only once {@link ready}. The PUBACK is what accepts. Settles with it, or with the end of the connection;
+   * never when the try is over before.
+   */
+  publish(topic: string, bytes: Uint8Array, one: Try): Promise<Outcome> {
     if (this.#ended) return Promise.resolve(NOT_SENT);
+    if (!one.leaves(false)) return one.over;
     return new Promise((resolve) => {
       const settle = (outcome: Outcome): void => {
-        timer.cancel();
-        if (this.#tries.delete(settle)) resolve(outcome);
-        else this.#overdue -= 1;
+        if (this.#tries.delete(settle)) {
+          one.signal.removeEventListener('abort', miss);
+          resolve(outcome);
+        } else {
+          this.#overdue -= 1;
+        }
       };
-      const timer = this.#clock.setTimer(deadlineMs, () => {
-        settle({ kind: 'unknown', cause: 'deadline', detail: 'no PUBACK before the deadline' });
+      const miss = (): void => {
+        if (!this.#tries.delete(settle)) return;
         this.#overdue += 1;
         if (this.#overdue >= MAX_OVERDUE) this.end('too many publishes stayed without a PUBACK');
-      });
+      };
       this.#tries.add(settle);
+      one.signal.addEventListener('abort', miss, { once: true });
       const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
       this.#client.publish(topic, payload, { qos: 1 }, (error) =>
         settle(error ? lost(errorText(error)) : { kind: 'accepted' }),

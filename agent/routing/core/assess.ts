@@ -1,9 +1,7 @@
 /** Every provider as one stream sees it: may it be used, and how good is it. */
 
 import type { Policy } from '../../../shared/policy/policy.ts';
-import { envelopeCostUsd } from '../../../shared/pricing/metering.ts';
-import { PRICE_SHEETS } from '../../../shared/pricing/prices.ts';
-import { standardTariff } from '../../../shared/pricing/tariff.ts';
+import { envelopeCostUsd, tariffOf } from '../../../shared/pricing/metering.ts';
 import type { ScoreInputs } from '../../../shared/scoring/inputs.ts';
 import { type ProviderScore, scoreProviders } from '../../../shared/scoring/score.ts';
 import { insideResidency, refusalsOf, yields } from './eligibility.ts';
@@ -61,17 +59,14 @@ function inputsOf(
   eligible: boolean,
 ): ScoreInputs {
   const { facts, window } = provider;
-  const sheet = PRICE_SHEETS[facts.type];
+  const tariff = tariffOf(facts);
+  const { sheet } = tariff;
   // The stream's target size counts the properties already.
   const sizes = { payloadBytes: stream.policy.envelope_bytes, topicBytes: 0, propertyBytes: 0 };
   return {
     provider: facts.name,
     eligible,
-    envelopeCostUsd: envelopeCostUsd(
-      facts.tariff ?? standardTariff(facts.type),
-      sizes,
-      provider.unitsThisMonth,
-    ),
+    envelopeCostUsd: envelopeCostUsd(tariff, sizes, provider.unitsThisMonth),
     latencyPriorMs: provider.typicalLatencyMs,
     measured: {
       accepted: window.accepted,

@@ -6,7 +6,12 @@ import type { Sample } from './window.ts';
 /**
  * The causes after which the next try would end the same way: no need to lose a second envelope's time on it.
  */
-const REFUSING: ReadonlySet<RetryableCause> = new Set(['connection-refused', 'not-connected', 'tls']);
+const REFUSING: ReadonlySet<RetryableCause> = new Set([
+  'connection-refused',
+  'not-connected',
+  'timeout',
+  'tls',
+]);
 
 /** What the provider brought about, or did not. A try that was taken back says nothing of it. */
 type Ended = Exclude<Outcome, { kind: 'cancelled' }>;

@@ -9,8 +9,7 @@
  */
 
 import type { Policy } from '../../../shared/policy/policy.ts';
-import { type EnvelopeSizes, envelopeCostUsd } from '../../../shared/pricing/metering.ts';
-import { standardTariff } from '../../../shared/pricing/tariff.ts';
+import { type EnvelopeSizes, envelopeCostUsd, tariffOf } from '../../../shared/pricing/metering.ts';
 import { isUp } from './health.ts';
 import type { ProbeAccount, ProviderState } from './state.ts';
 
@@ -24,7 +23,7 @@ const FLOOR_MS = 5000;
 
 /** What one more probe costs there; nothing within a free allotment, or where a fee covers it. */
 function probeUsd({ facts, unitsThisMonth }: ProviderState): number {
-  return envelopeCostUsd(facts.tariff ?? standardTariff(facts.type), PROBE_SIZES, unitsThisMonth);
+  return envelopeCostUsd(tariffOf(facts), PROBE_SIZES, unitsThisMonth);
 }
 
 /** What is still owed at `nowMs`. */

@@ -3,7 +3,7 @@
  * (I11).
  */
 import type { Policy, ProviderFacts, StreamPolicy } from '../../../shared/policy/policy.ts';
-import { PRICE_SHEETS } from '../../../shared/pricing/prices.ts';
+import { tariffOf } from '../../../shared/pricing/metering.ts';
 import { type Health, healthyAt } from './health.ts';
 import type { HoldReason } from './reasons.ts';
 import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
@@ -98,7 +98,7 @@ export function newProvider(facts: ProviderFacts, nowMs: number): ProviderState 
     facts,
     health: healthyAt(nowMs, 'start'),
     window: EMPTY_WINDOW,
-    typicalLatencyMs: PRICE_SHEETS[facts.type].reference.latency_ms.value,
+    typicalLatencyMs: tariffOf(facts).sheet.reference.latency_ms.value,
     baseline: null,
     holds: [],
     receiptLag: NO_RECEIPT_LAG,

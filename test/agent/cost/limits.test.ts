@@ -2,7 +2,8 @@ import t from 'tap';
 import { limitsOf, type ProviderUse } from '../../../agent/cost/limits.ts';
 import { type Amount, NO_AMOUNT } from '../../../agent/cost/usage.ts';
 import { type Policy, policySchema } from '../../../shared/policy/policy.ts';
-import { standardTariff, type Tariff } from '../../../shared/pricing/tariff.ts';
+import { standardTariff } from '../../../shared/pricing/metering.ts';
+import type { Tariff } from '../../../shared/pricing/tariff.ts';
 
 function use(tariff: Tariff, today: Partial<Amount> = {}, month: Partial<Amount> = today): ProviderUse {
   const amounts = { today: { ...NO_AMOUNT, ...today }, month: { ...NO_AMOUNT, ...month } };

@@ -15,8 +15,9 @@ import { candidates, initialState, mayHedge, transition } from '../../../agent/r
 import { type Clock, wallMsOf } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy/policy.ts';
-import { PRICE_SHEETS } from '../../../shared/pricing/prices.ts';
-import { standardTariff, type Tariff } from '../../../shared/pricing/tariff.ts';
+import { type AzureTariff, azurePrices } from '../../../shared/pricing/azure.ts';
+import { standardTariff } from '../../../shared/pricing/metering.ts';
+import type { Tariff } from '../../../shared/pricing/tariff.ts';
 import { testDir } from '../../test-dir.ts';
 
 const HOUR_MS = 3_600_000;
@@ -25,7 +26,7 @@ const accepted: Outcome = { kind: 'accepted' };
 const lost: Outcome = { kind: 'unknown', cause: 'deadline', detail: '' };
 
 /** A hub that takes 8,000 units of 0.5 KB a day. */
-const free: Tariff = { type: 'azure', sheet: PRICE_SHEETS.azure, share: 1, tier: 'F1', hubUnits: 1 };
+const free: AzureTariff = { type: 'azure', sheet: azurePrices.shipped, share: 1, tier: 'F1', hubUnits: 1 };
 
 function envelope(bytes: number, records = 10): OutboundEnvelope {
   const properties = { hg: '1', gw: 'gw-1', ep: 'e', st: 'telemetry', n: String(records) };

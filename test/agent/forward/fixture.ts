@@ -80,10 +80,10 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     return {
       type: 'mqtt',
       maxEnvelopeBytes: 128_000,
-      async publish(message, deadlineMs) {
+      async publish(message, { endsAtMs }) {
         inFlight += 1;
         most.set(provider, Math.max(most.get(provider) ?? 0, inFlight));
-        const told = await options.answer?.(provider, message, deadlineMs);
+        const told = await options.answer?.(provider, message, endsAtMs - systemClock.monoMs());
         if (!told) await systemClock.sleep(ANSWER_MS);
         inFlight -= 1;
         const outcome = options.down?.has(provider) ? DOWN : (told ?? { kind: 'accepted' });

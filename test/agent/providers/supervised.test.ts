@@ -9,6 +9,7 @@ import type { Outcome, Publisher } from '../../../agent/providers/publisher.ts';
 import { SupervisedPublisher } from '../../../agent/providers/supervised.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { createLogger, type Logger } from '../../../shared/log.ts';
+import { attempt } from '../../attempt.ts';
 import { envelope } from '../../loopback/gcp-support.ts';
 import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
@@ -70,8 +71,8 @@ t.test('a publish that never settles is abandoned as unknown, and its publisher 
   const publisher = sdk.supervised((opened) => opened === 1);
   const began = systemClock.monoMs();
   const both = await Promise.all([
-    publisher.publish(envelope('x'), 100),
-    publisher.publish(envelope('y'), 150),
+    publisher.publish(envelope('x'), attempt(100)),
+    publisher.publish(envelope('y'), attempt(150)),
   ]);
   const tookMs = systemClock.monoMs() - began;
   t.match(both, [
@@ -80,7 +81,7 @@ t.test('a publish that never settles is abandoned as unknown, and its publisher 
   ]);
   t.ok(tookMs >= 1100, `${Math.round(tookMs)} ms: its deadline and the grace`);
   t.same({ opened: sdk.opened, closed: sdk.closed }, { opened: 2, closed: 1 }, 'once for both');
-  t.same(await publisher.publish(envelope('z'), 100), ACCEPTED, 'although the old one never closes');
+  t.same(await publisher.publish(envelope('z'), attempt(100)), ACCEPTED, 'although the old one never closes');
   t.same(sdk.events, ['publish.abandoned', 'publish.abandoned']);
   await publisher.close();
 });
@@ -90,15 +91,15 @@ t.test('one that throws is abandoned too; slow ones and late answers are left al
   sdk.fate = () => Promise.reject(new Error('a bug'));
   sdk.close = () => Promise.reject(new Error('another'));
   const publisher = sdk.supervised((opened) => opened === 1);
-  t.match(await publisher.publish(envelope('x'), 100), { cause: 'abandoned', detail: /a bug/ });
-  t.same(await publisher.publish(envelope('y'), 100), ACCEPTED);
+  t.match(await publisher.publish(envelope('x'), attempt(100)), { cause: 'abandoned', detail: /a bug/ });
+  t.same(await publisher.publish(envelope('y'), attempt(100)), ACCEPTED);
   await until('the failed close is logged', () => sdk.events.includes('provider.close_failed'));
   await publisher.close();
 
   const slow = new Stuck();
   slow.fate = () => systemClock.sleep(400).then(() => ACCEPTED);
   const patient = slow.supervised(() => true);
-  t.same(await patient.publish(envelope('x'), 100), ACCEPTED, 'within the grace');
+  t.same(await patient.publish(envelope('x'), attempt(100)), ACCEPTED, 'within the grace');
   t.equal(slow.closed, 0);
   slow.close = () => Promise.resolve();
   await patient.close();
@@ -107,7 +108,7 @@ t.test('one that throws is abandoned too; slow ones and late answers are left al
 t.test('close ends what never settles, within about a second', async (t) => {
   const sdk = new Stuck();
   const publisher = sdk.supervised(() => true);
-  const stuck = publisher.publish(envelope('x'), 60_000);
+  const stuck = publisher.publish(envelope('x'), attempt(60_000));
   await until('the SDK has one publish', () => sdk.published === 1);
   const began = systemClock.monoMs();
   await publisher.close();

@@ -1,40 +1,73 @@
 import { createServer, type Socket, connect as tcpConnect } from 'node:net';
 import type { Test } from 'tap';
 
-interface Tunnel {
+export interface Tunnel {
   port: number;
   /** Connections ever made through it. */
   opened(): number;
   /** Those open now carry nothing any more, and are not closed either; new ones pass. */
   swallowOpen(): void;
+  /** From now on bytes stay in the tunnel, in these directions, until {@link release}. */
+  hold(which: 'all' | 'answers'): void;
+  release(): void;
+}
+
+interface Pair {
+  outer: Socket;
+  inner: Socket;
 }
 
 /**
- * A TCP tunnel whose open connections can go silent for good, as after a NAT forgot them. Closed when the
- * test ends.
+ * A TCP tunnel whose open connections can go silent for good, as after a NAT forgot them, or stall for a
+ * while. Closed when the test ends.
  */
 export async function startTunnel(t: Test, targetPort: number): Promise<Tunnel> {
-  const pairs: [Socket, Socket][] = [];
+  const pairs = new Set<Pair>();
+  const sockets: Socket[] = [];
+  let opened = 0;
+  let held: 'all' | 'answers' | null = null;
+  const flow = ({ outer, inner }: Pair): void => {
+    join(outer, inner, held !== 'all');
+    join(inner, outer, held === null);
+  };
   const server = createServer((outer) => {
     const inner = tcpConnect({ port: targetPort, host: '127.0.0.1' });
-    pairs.push([outer, inner]);
+    const pair = { outer, inner };
+    opened += 1;
+    pairs.add(pair);
+    sockets.push(outer, inner);
     for (const [from, to] of [[outer, inner] as const, [inner, outer] as const]) {
-      from.pipe(to);
       from.on('error', () => to.destroy());
       from.on('close', () => to.destroy());
     }
+    flow(pair);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(async () => {
-    for (const [outer] of pairs) outer.destroy();
+    for (const socket of sockets) socket.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   });
   const address = server.address();
   return {
     port: typeof address === 'object' && address ? address.port : 0,
-    opened: () => pairs.length,
+    opened: () => opened,
     swallowOpen() {
-      for (const socket of pairs.flat()) socket.unpipe().resume();
+      for (const { outer, inner } of pairs) for (const one of [outer, inner]) one.unpipe().resume();
+      pairs.clear();
+    },
+    hold(which) {
+      held = which;
+      pairs.forEach(flow);
+    },
+    release() {
+      held = null;
+      pairs.forEach(flow);
     },
   };
+}
+
+function join(from: Socket, to: Socket, isOpen: boolean): void {
+  from.unpipe(to);
+  if (isOpen) from.pipe(to);
+  else from.pause();
 }

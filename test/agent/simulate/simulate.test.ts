@@ -10,8 +10,7 @@ import type { PolicyReplay, SimulationReport } from '../../../shared/admin-api/s
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Policy, ProviderFacts } from '../../../shared/policy/policy.ts';
-import { envelopeCostUsd } from '../../../shared/pricing/metering.ts';
-import { standardTariff } from '../../../shared/pricing/tariff.ts';
+import { envelopeCostUsd, standardTariff } from '../../../shared/pricing/metering.ts';
 import { headgate } from '../../cli/run.ts';
 import { testDir } from '../../test-dir.ts';
 import { accept, blackhole, facts, policyOf, refuse, World } from '../routing/core/world.ts';

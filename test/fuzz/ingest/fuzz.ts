@@ -14,6 +14,7 @@ import { systemClock as clock } from '../../../shared/clock.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope, envelopeProperties } from '../../../shared/envelope/codec.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { attempt } from '../../attempt.ts';
 import { type EngineName, startServers } from '../../crash-router/engines.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
@@ -236,7 +237,7 @@ class Run {
     const properties = envelopeProperties(envelope({ seqs: [1] }));
     const message = { gateway: 'gw-1', stream: 'fuzz', bytes, properties };
     for (let tries = 1; ; tries += 1) {
-      const outcome = await publisher.publish(message, DEADLINE_MS);
+      const outcome = await publisher.publish(message, attempt(DEADLINE_MS));
       if (isFinal(outcome) || tries === TRIES_MAX) {
         if (outcome.kind === 'accepted') this.#taken.set(source, (this.#taken.get(source) ?? 0) + 1);
         return outcome;

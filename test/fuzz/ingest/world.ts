@@ -13,7 +13,9 @@ import { Aedes } from 'aedes';
 import { stringify } from 'yaml';
 import { agentConfigSchema } from '../../../agent/config/config.ts';
 import { openPublisher } from '../../../agent/providers/open.ts';
+import { typeOf } from '../../../agent/providers/provider-type.ts';
 import type { Publisher } from '../../../agent/providers/publisher.ts';
+import { PROVIDER_TYPES } from '../../../agent/providers/types.ts';
 import { fiveFreePorts } from '../../../demo/http.ts';
 import { AwsCloud } from '../../../loopback/aws.ts';
 import { AzureCloud } from '../../../loopback/azure.ts';
@@ -113,7 +115,7 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   });
   const ways: Way[] = [];
   for (const provider of providers) {
-    const publisher = await openPublisher(provider, { clock, log: silent });
+    const publisher = await openPublisher(typeOf(PROVIDER_TYPES, provider), provider, { clock, log: silent });
     ways.push({
       source: provider.name,
       publisher,

@@ -1,17 +1,17 @@
 import t from 'tap';
+import { type AwsTariff, awsPrices } from '../../../shared/pricing/aws.ts';
+import { type AzureTariff, azurePrices, type HubTier } from '../../../shared/pricing/azure.ts';
+import { gcpPrices } from '../../../shared/pricing/gcp.ts';
 import {
   billedUnits,
   type EnvelopeSizes,
   envelopeCostUsd,
-  propertyBytes,
-} from '../../../shared/pricing/metering.ts';
-import { OWN_SHEET_SCHEMAS, PRICE_SHEETS, priceSheetSchema } from '../../../shared/pricing/prices.ts';
-import {
   fixedUsdPerMonth,
+  propertyBytes,
   standardTariff,
-  type Tariff,
   unitsPerDay,
-} from '../../../shared/pricing/tariff.ts';
+} from '../../../shared/pricing/metering.ts';
+import type { Tariff } from '../../../shared/pricing/tariff.ts';
 
 const KIB = 1024;
 const GIB = 2 ** 30;
@@ -21,8 +21,8 @@ const azure = standardTariff('azure');
 const gcp = standardTariff('gcp');
 const mqtt = standardTariff('mqtt');
 
-function hub(tier: 'F1' | 'B1' | 'S1' | 'S2' | 'S3', hubUnits = 1, share = 1): Tariff {
-  return { type: 'azure', sheet: PRICE_SHEETS.azure, share, tier, hubUnits };
+function hub(tier: HubTier, hubUnits = 1, share = 1): AzureTariff {
+  return { type: 'azure', sheet: azurePrices.shipped, share, tier, hubUnits };
 }
 
 function sizes(payloadBytes: number, topicBytes = 0, propertyBytes = 0): EnvelopeSizes {
@@ -72,7 +72,7 @@ t.test('cost of one envelope', (t) => {
   near(envelopeCostUsd(aws, one, 900_000), 1.78e-6, 'aws beyond it');
   near(envelopeCostUsd(aws, one, 2e9), 1.58e-6, 'aws in the second tier');
   near(envelopeCostUsd(aws, one, 6e9), 1.48e-6, 'aws in the last tier');
-  const ingest: Tariff = { type: 'aws', sheet: PRICE_SHEETS.aws, share: 1, basicIngest: true };
+  const ingest: AwsTariff = { type: 'aws', sheet: awsPrices.shipped, share: 1, basicIngest: true };
   near(envelopeCostUsd(ingest, one, 900_000), 0.78e-6, 'Basic Ingest has no messaging charge');
   // Half in the first tier, half in the second: 2 × 0.30 rules, one SQS request
   const two = sizes(6 * KIB);
@@ -87,12 +87,12 @@ t.test('cost of one envelope', (t) => {
   near(envelopeCostUsd(gcp, sizes(10), 5 * GIB), (1000 * 80) / 2 ** 40, 'gcp beyond: publish and delivery');
   near(envelopeCostUsd({ ...gcp, share: 0.01 }, sizes(10), 0.05 * GIB), (1000 * 80) / 2 ** 40, 'by share');
   near(envelopeCostUsd(mqtt, sizes(5000), 0), 0, 'own broker');
-  const sheet = OWN_SHEET_SCHEMAS.azure.parse({
+  const sheet = azurePrices.own.parse({
     type: 'azure',
     dated: '2026-11-21',
-    egress_usd_per_gib: { ...PRICE_SHEETS.azure.egress_usd_per_gib, value: 0.08 },
+    egress_usd_per_gib: { ...azurePrices.shipped.egress_usd_per_gib, value: 0.08 },
   });
-  const abroad: Tariff = { type: 'azure', sheet, share: 1, tier: 'S1', hubUnits: 1 };
+  const abroad: AzureTariff = { type: 'azure', sheet, share: 1, tier: 'S1', hubUnits: 1 };
   near(envelopeCostUsd(abroad, sizes(900, 50, 124), 0), (1024 * 0.08) / GIB, 'egress, without the topic');
   t.end();
 });
@@ -106,30 +106,30 @@ t.test('quota and fee of a hub go by tier, units and share', (t) => {
   t.equal(fixedUsdPerMonth(hub('F1')), 0);
   t.equal(fixedUsdPerMonth(hub('S1', 4, 0.25)), 25);
   t.equal(fixedUsdPerMonth(aws), 0, 'HTTPS holds no connection');
-  const minutes = { ...PRICE_SHEETS.aws.connection_minutes_per_day, value: 1440 };
-  const sheet = { ...PRICE_SHEETS.aws, connection_minutes_per_day: minutes };
-  const connected: Tariff = { type: 'aws', sheet, share: 1, basicIngest: false };
+  const minutes = { ...awsPrices.shipped.connection_minutes_per_day, value: 1440 };
+  const sheet = { ...awsPrices.shipped, connection_minutes_per_day: minutes };
+  const connected: AwsTariff = { type: 'aws', sheet, share: 1, basicIngest: false };
   t.ok(Math.abs(fixedUsdPerMonth(connected) - 0.003504) < 1e-9, '43,800 minutes at 0.08 per million');
   t.end();
 });
 
 t.test('the data files say where each figure comes from', (t) => {
-  for (const sheet of Object.values(PRICE_SHEETS))
-    t.ok(priceSheetSchema.safeParse(sheet).success, sheet.type);
-  const { sla_percent, ...rest } = PRICE_SHEETS.aws;
-  const undated = { ...rest, sla_percent: { value: sla_percent.value, unit: 'percent' } };
-  t.notOk(priceSheetSchema.safeParse(undated).success, 'a figure without a source and date is refused');
+  const { sla_percent } = awsPrices.shipped;
+  const own = { type: 'aws', dated: '2026-11-21' };
+  t.ok(awsPrices.own.safeParse({ ...own, sla_percent }).success);
+  const undated = { ...own, sla_percent: { value: sla_percent.value, unit: 'percent' } };
+  t.notOk(awsPrices.own.safeParse(undated).success, 'a figure without a source and date is refused');
   t.same(
-    PRICE_SHEETS.gcp.certifications.map(({ name }) => name),
+    gcpPrices.shipped.certifications.map(({ name }) => name),
     ['SOC 2 Type II', 'ISO 27001', 'GDPR'],
   );
   t.end();
 });
 
 t.test('tiers ascend, and the last one is open', (t) => {
-  const [first, second] = PRICE_SHEETS.aws.message_tiers;
+  const [first, second] = awsPrices.shipped.message_tiers;
   const own = (message_tiers: unknown) =>
-    OWN_SHEET_SCHEMAS.aws.safeParse({ type: 'aws', dated: '2026-11-21', message_tiers }).success;
+    awsPrices.own.safeParse({ type: 'aws', dated: '2026-11-21', message_tiers }).success;
   t.ok(
     own([
       { ...first, up_to_messages: 500_000 },

@@ -1,12 +1,12 @@
 import t from 'tap';
 import { outcomeOf } from '../../../../agent/providers/aws/outcome.ts';
+import { RequestFailed } from '../../../../agent/providers/aws/request-handler.ts';
 import type { Outcome } from '../../../../agent/providers/publisher.ts';
 
 const HOUR_MS = 3_600_000;
 
 interface Case {
   error: unknown;
-  beforeSending?: boolean;
   clockMovedMs?: number;
   outcome: Outcome;
 }
@@ -21,7 +21,11 @@ function answered(status: number, name: string, headers: Record<string, string> 
 }
 
 function cut(code: string): Error {
-  return Object.assign(new Error(`read ${code}`), { name: 'TimeoutError', code });
+  return new RequestFailed(`read ${code}`, code, true);
+}
+
+function unsent(code: string): Error {
+  return new RequestFailed(`connect ${code}`, code, false);
 }
 
 const unauthorized = { kind: 'rejected', scope: 'provider', cause: 'unauthorized' } as const;
@@ -88,23 +92,20 @@ const CASES: Case[] = [
   { error: cut('ECONNRESET'), outcome: { ...lost, detail: 'ECONNRESET' } },
   { error: cut('EPIPE'), outcome: { ...lost, detail: 'EPIPE' } },
   {
-    error: cut('ECONNRESET'),
-    beforeSending: true,
+    error: unsent('ECONNRESET'),
     outcome: { kind: 'retryable', cause: 'connection-reset', detail: 'ECONNRESET' },
   },
   {
-    error: cut('ECONNREFUSED'),
-    beforeSending: true,
+    error: unsent('ECONNREFUSED'),
     outcome: { kind: 'retryable', cause: 'connection-refused', detail: 'ECONNREFUSED' },
   },
   ...['ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'].map((code): Case => {
     const outcome: Outcome = { kind: 'retryable', cause: 'not-connected', detail: code };
-    return { error: cut(code), beforeSending: true, outcome };
+    return { error: unsent(code), outcome };
   }),
   ...['CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'EPROTO'].map((code): Case => {
     return {
-      error: cut(code),
-      beforeSending: true,
+      error: unsent(code),
       outcome: { kind: 'retryable', cause: 'tls', detail: code },
     };
   }),
@@ -117,8 +118,8 @@ const CASES: Case[] = [
 ];
 
 t.test('every error has its outcome, and none shows what the server quoted', (t) => {
-  for (const { error, beforeSending = false, clockMovedMs = 0, outcome } of CASES) {
-    const actual = outcomeOf(error, { beforeSending, clockMovedMs });
+  for (const { error, clockMovedMs = 0, outcome } of CASES) {
+    const actual = outcomeOf(error, clockMovedMs);
     t.same(actual, outcome);
     t.notMatch(JSON.stringify(actual), /SESSION-TOKEN/);
   }

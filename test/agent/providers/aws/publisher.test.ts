@@ -1,11 +1,15 @@
 import t, { type Test } from 'tap';
-import { type AwsOptions, awsOptions, openAwsPublisher } from '../../../../agent/providers/aws/publisher.ts';
+import { type AwsOptions, awsOptions } from '../../../../agent/providers/aws/options.ts';
+import { openAwsPublisher } from '../../../../agent/providers/aws/publisher.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../../../../agent/providers/publisher.ts';
 import { FAULT_NAMES, type Fault, type FaultName, fault } from '../../../../loopback/faults.ts';
 import { type Clock, systemClock } from '../../../../shared/clock.ts';
+import { attempt } from '../../../attempt.ts';
 import { silent, startAws } from '../../../loopback/start-aws.ts';
 
-const DEADLINE_MS = 5000;
+const DEADLINE_MS = 60_000;
+
+t.setTimeout(300_000);
 
 function envelope(text = 'hello', stream = 'metrics'): OutboundEnvelope {
   const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: stream, first: '1', last: '2', n: '2' };
@@ -45,11 +49,11 @@ interface Case {
 /** The publisher's outcome for every fault that the cloud can have. */
 const CASES: Record<FaultName, Case> = {
   refuse: { warm: 'retryable connection-refused', cold: 'retryable connection-refused' },
-  blackhole: { warm: 'unknown deadline', cold: 'unknown deadline', deadlineMs: 300 },
-  slow: { warm: 'unknown deadline', cold: 'unknown deadline', deadlineMs: 300, options: { jitterMs: 100 } },
+  blackhole: { warm: 'unknown deadline', cold: 'retryable timeout', deadlineMs: 300 },
+  slow: { warm: 'unknown deadline', cold: 'retryable timeout', deadlineMs: 300, options: { jitterMs: 100 } },
   'slow-ramp': {
     warm: 'unknown deadline',
-    cold: 'unknown deadline',
+    cold: 'retryable timeout',
     deadlineMs: 300,
     options: { jitterMs: 100, periodMs: 1 },
   },
@@ -75,19 +79,21 @@ t.test('every fault has its outcome, and service is normal again when it is over
     await t.test(name, async (t) => {
       const { warm, cold, deadlineMs = DEADLINE_MS, options } = CASES[name];
       const publisher = await open(t, agent);
-      t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'accepted', 'before');
+      t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted', 'before');
       await cloud.setFault(fault(name, options));
       // A connection that was just cut is noticed a turn of the event loop later.
       await systemClock.sleep(20);
-      const began = systemClock.monoMs();
-      t.equal(summary(await publisher.publish(envelope(), deadlineMs)), warm, 'on an open connection');
+      t.equal(
+        summary(await publisher.publish(envelope(), attempt(deadlineMs))),
+        warm,
+        'on an open connection',
+      );
       const fresh = await open(t, agent);
-      t.equal(summary(await fresh.publish(envelope(), deadlineMs)), cold, 'on a new connection');
-      t.ok(systemClock.monoMs() - began < 2 * deadlineMs + 2000, 'within the deadline');
+      t.equal(summary(await fresh.publish(envelope(), attempt(deadlineMs))), cold, 'on a new connection');
       await cloud.setFault(null);
       await systemClock.sleep(20);
-      t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'accepted', 'after');
-      t.equal(summary(await fresh.publish(envelope(), DEADLINE_MS)), 'accepted', 'after, too');
+      t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted', 'after');
+      t.equal(summary(await fresh.publish(envelope(), attempt(DEADLINE_MS))), 'accepted', 'after, too');
     });
   }
 });
@@ -95,11 +101,9 @@ t.test('every fault has its outcome, and service is normal again when it is over
 t.test('slow only delays: within a long deadline it is accepted', async (t) => {
   const { cloud, agent } = await startAws(t);
   const publisher = await open(t, agent);
-  await publisher.publish(envelope(), DEADLINE_MS);
+  await publisher.publish(envelope(), attempt(DEADLINE_MS));
   await cloud.setFault(fault('slow', { latencyMs: 200, jitterMs: 50 }));
-  const began = systemClock.monoMs();
-  t.same(await publisher.publish(envelope(), DEADLINE_MS), { kind: 'accepted' });
-  t.ok(systemClock.monoMs() - began >= 140);
+  t.same(await publisher.publish(envelope(), attempt(DEADLINE_MS)), { kind: 'accepted' });
 });
 
 t.test('refuses wrong keys as unauthorized, without a secret in the detail', async (t) => {
@@ -113,7 +117,7 @@ t.test('refuses wrong keys as unauthorized, without a secret in the detail', asy
   for (const [what, credentials] of Object.entries(bad)) {
     const publisher = await open(t, { ...agent, credentials });
     for (let i = 0; i < 2; i += 1) {
-      const outcome = await publisher.publish(envelope(), DEADLINE_MS);
+      const outcome = await publisher.publish(envelope(), attempt(DEADLINE_MS));
       t.equal(summary(outcome), 'rejected provider unauthorized', what);
       const text = JSON.stringify(outcome);
       t.notOk(text.includes(credentials.secret_access_key) || text.includes(credentials.access_key_id));
@@ -126,13 +130,13 @@ t.test('a wrong clock is refused once, then corrected from the answer', async (t
     const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + offsetMs };
     const { agent } = await startAws(t, clock);
     const publisher = await open(t, agent);
-    t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'retryable clock-skew');
-    t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'accepted');
+    t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'retryable clock-skew');
+    t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted');
 
     const credentials = { access_key_id: agent.credentials?.access_key_id ?? '', secret_access_key: 'wrong' };
     const both = await open(t, { ...agent, credentials });
-    t.equal(summary(await both.publish(envelope(), DEADLINE_MS)), 'retryable clock-skew');
-    t.equal(summary(await both.publish(envelope(), DEADLINE_MS)), 'rejected provider unauthorized');
+    t.equal(summary(await both.publish(envelope(), attempt(DEADLINE_MS))), 'retryable clock-skew');
+    t.equal(summary(await both.publish(envelope(), attempt(DEADLINE_MS))), 'rejected provider unauthorized');
   }
 });
 
@@ -141,30 +145,30 @@ t.test('a new client after three deadlines in a row keeps the corrected clock', 
   const { cloud, agent } = await startAws(t, clock);
   const events: unknown[] = [];
   const log = silent.child({}, { level: 'silent' });
-  log.warn = (...entry: unknown[]) => void events.push(entry[1]);
+  log.warn = (...entry: unknown[]) => void events.push(entry[0]);
   const publisher = await openAwsPublisher(agent, { clock: systemClock, log });
   t.teardown(() => publisher.close());
-  await publisher.publish(envelope(), DEADLINE_MS);
-  t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'accepted');
+  await publisher.publish(envelope(), attempt(DEADLINE_MS));
+  t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted');
   await cloud.setFault(fault('blackhole'));
   for (let i = 0; i < 3; i += 1) {
-    t.equal(summary(await publisher.publish(envelope(), 50)), 'unknown deadline');
+    t.match(await publisher.publish(envelope(), attempt(200)), { cause: i === 0 ? 'deadline' : 'timeout' });
     t.equal(events.length, i === 2 ? 1 : 0);
   }
   await cloud.setFault(null);
   t.equal(
-    summary(await publisher.publish(envelope(), DEADLINE_MS)),
+    summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))),
     'accepted',
     'without a clock-skew first',
   );
-  t.same(events, ['cloud.aws.client_renewed']);
+  t.match(events, [{ event: 'aws.client_renewed' }]);
 });
 
 t.test('an unknown authority is a tls failure, and a CA file that is not there a rejection', async (t) => {
   const { agent } = await startAws(t);
   const { ca_file: _none, ...untrusted } = agent;
   const stranger = await open(t, untrusted);
-  t.equal(summary(await stranger.publish(envelope(), DEADLINE_MS)), 'retryable tls');
+  t.equal(summary(await stranger.publish(envelope(), attempt(DEADLINE_MS))), 'retryable tls');
   await t.rejects(open(t, { ...agent, ca_file: '/nowhere/ca.pem' }), { code: 'ENOENT' });
 });
 
@@ -173,9 +177,9 @@ t.test('takes an envelope of the largest size, and reports a larger one as too l
   const publisher = await open(t, agent);
   t.ok(publisher.maxEnvelopeBytes <= 131_072);
   const largest = 'x'.repeat(publisher.maxEnvelopeBytes);
-  t.equal(summary(await publisher.publish(envelope(largest), DEADLINE_MS)), 'accepted');
+  t.equal(summary(await publisher.publish(envelope(largest), attempt(DEADLINE_MS))), 'accepted');
   t.equal(
-    summary(await publisher.publish(envelope('x'.repeat(131_073)), DEADLINE_MS)),
+    summary(await publisher.publish(envelope('x'.repeat(131_073)), attempt(DEADLINE_MS))),
     'rejected envelope too-large',
   );
   t.match(cloud.meter(), { accepted: 1, requests: 2, bytes: largest.length });
@@ -185,47 +189,10 @@ t.test('publishes concurrently', async (t) => {
   const { cloud, agent } = await startAws(t);
   const publisher = await open(t, agent);
   const outcomes = await Promise.all(
-    Array.from({ length: 40 }, (_, i) => publisher.publish(envelope(`message ${i}`), DEADLINE_MS)),
+    Array.from({ length: 40 }, (_, i) => publisher.publish(envelope(`message ${i}`), attempt(DEADLINE_MS))),
   );
   t.same(new Set(outcomes.map(summary)), new Set(['accepted']));
   t.equal(cloud.meter().accepted, 40);
-});
-
-t.test('close ends what is in flight as unknown, at once; later publishes are not connected', async (t) => {
-  const { cloud, agent } = await startAws(t);
-  const publisher = await open(t, agent);
-  await publisher.publish(envelope(), DEADLINE_MS);
-  await cloud.setFault(fault('blackhole'));
-  const inFlight = [publisher.publish(envelope(), 60_000), publisher.publish(envelope(), 60_000)];
-  await systemClock.sleep(30);
-  const began = systemClock.monoMs();
-  await publisher.close();
-  t.same((await Promise.all(inFlight)).map(summary), ['unknown connection-lost', 'unknown connection-lost']);
-  t.ok(systemClock.monoMs() - began < 2000);
-  t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS)), 'retryable not-connected');
-});
-
-t.test('taken back, it ends at once and its connection is not counted as silent', async (t) => {
-  const { cloud, agent } = await startAws(t);
-  const publisher = await open(t, agent);
-  await publisher.publish(envelope(), DEADLINE_MS);
-  await cloud.setFault(fault('blackhole'));
-  for (let i = 0; i < 4; i += 1) {
-    const abort = new AbortController();
-    const began = systemClock.monoMs();
-    const taken = publisher.publish(envelope(), 60_000, abort.signal);
-    await systemClock.sleep(20);
-    abort.abort();
-    t.equal(summary(await taken), 'cancelled sent');
-    t.ok(systemClock.monoMs() - began < 2000);
-  }
-  await cloud.setFault(null);
-  const { requests } = cloud.meter();
-  t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS, AbortSignal.abort())), 'cancelled unsent');
-  t.equal(cloud.meter().requests, requests, 'nothing left');
-  const late = new AbortController();
-  t.equal(summary(await publisher.publish(envelope(), DEADLINE_MS, late.signal)), 'accepted');
-  late.abort();
 });
 
 t.test('options: the endpoint is asked for in words, defaults are filled in', (t) => {

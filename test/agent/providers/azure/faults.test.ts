@@ -6,6 +6,7 @@
 import t from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { FAULT_NAMES, type FaultName, fault } from '../../../../loopback/faults.ts';
+import { attempt } from '../../../attempt.ts';
 import {
   brief,
   clock,
@@ -58,8 +59,8 @@ t.test('each fault has its outcome, and goes without a trace', async (t) => {
     const reading = await startReading(t, { config: cloud.routerConfig() });
     const deadlineMs = TABLE[name].outcomes.includes('unknown/deadline') ? 700 : 5000;
     const publish = async (text: string): Promise<string> =>
-      brief(await publisher.publish(envelope(text), deadlineMs));
-    await publisher.publish(envelope('0'), 8000);
+      brief(await publisher.publish(envelope(text), attempt(deadlineMs)));
+    await publisher.publish(envelope('0'), attempt(8000));
     await until(t, `${name}: the first event`, () => reading.texts().length === 1);
     await cloud.setFault(fault(name, { latencyMs: 250, jitterMs: 50, periodMs: 5000 }));
     await sleep(300);
@@ -88,14 +89,14 @@ t.test('a throttled hub acknowledges late, then drops the connection under the n
   const { cloud } = await startAzure(t);
   const cuts: string[] = [];
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'), 60_000, (cut) => cuts.push(cut));
-  await publisher.publish(envelope('0'), 2000);
+  await publisher.publish(envelope('0'), attempt(2000));
   await cloud.setFault(fault('throttle'));
   const start = clock.monoMs();
   const late = publisher
-    .publish(envelope('1'), 4000)
+    .publish(envelope('1'), attempt(4000))
     .then((outcome) => ({ outcome, tookMs: clock.monoMs() - start }));
   await sleep(1200);
-  const cut = await publisher.publish(envelope('2'), 4000);
+  const cut = await publisher.publish(envelope('2'), attempt(4000));
   const { outcome, tookMs } = await late;
   t.equal(brief(outcome), 'accepted');
   t.ok(tookMs > 1400, `acknowledged after ${Math.round(tookMs)} ms`);
@@ -110,18 +111,18 @@ t.test(
     const cuts: string[] = [];
     const publisher = await openPublisher(t, cloud.agentConfig('gw-1'), 60_000, (cut) => cuts.push(cut));
     await cloud.setFault(fault('throttle'));
-    t.equal(brief(await publisher.publish(envelope('0'), 700)), 'unknown/deadline', 'we end it');
+    t.equal(brief(await publisher.publish(envelope('0'), attempt(700))), 'unknown/deadline', 'we end it');
     await cloud.setFault(fault('refuse'));
     await sleep(300);
-    t.equal(brief(await publisher.publish(envelope('1'), 2000)), 'retryable/connection-refused');
+    t.equal(brief(await publisher.publish(envelope('1'), attempt(2000))), 'retryable/connection-refused');
     t.same(cuts, []);
     await cloud.setFault(fault('ack-lost'));
     await sleep(300);
-    t.equal(brief(await publisher.publish(envelope('2'), 2000)), 'unknown/connection-lost');
+    t.equal(brief(await publisher.publish(envelope('2'), attempt(2000))), 'unknown/connection-lost');
     t.same(cuts, ['unanswered']);
     await cloud.setFault(null);
     await sleep(300);
-    t.equal(brief(await publisher.publish(envelope('3'), 2000)), 'accepted');
+    t.equal(brief(await publisher.publish(envelope('3'), attempt(2000))), 'accepted');
     await cloud.setFault(fault('error'));
     await sleep(100);
     t.same(cuts, ['unanswered'], 'it had answered, and in time');
@@ -131,10 +132,10 @@ t.test(
 t.test('a connection that is lost with a publish in flight leaves it unknown', async (t) => {
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
-  await publisher.publish(envelope('0'), 2000);
+  await publisher.publish(envelope('0'), attempt(2000));
   // Throttled: the acknowledgement is still out when the line goes down.
   await cloud.setFault(fault('throttle'));
-  const inFlight = publisher.publish(envelope('1'), 4000);
+  const inFlight = publisher.publish(envelope('1'), attempt(4000));
   await sleep(100);
   await cloud.setFault(fault('refuse'));
   t.equal(brief(await inFlight), 'unknown/connection-lost');

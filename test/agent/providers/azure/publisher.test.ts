@@ -4,9 +4,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import t from 'tap';
-import { azureOptions } from '../../../../agent/providers/azure/publisher.ts';
+import { azureOptions } from '../../../../agent/providers/azure/options.ts';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { fault } from '../../../../loopback/faults.ts';
+import { attempt } from '../../../attempt.ts';
 import {
   brief,
   clock,
@@ -37,7 +38,7 @@ t.test(
       7,
       bytes.length,
     );
-    t.strictSame(await publisher.publish(envelope(view), LONG_MS), { kind: 'accepted' });
+    t.strictSame(await publisher.publish(envelope(view), attempt(LONG_MS)), { kind: 'accepted' });
     await until(t, 'the event', () => reading.deliveries.length === 1);
     const [delivery] = reading.deliveries;
     const sum = (data: Uint8Array): string => createHash('sha256').update(data).digest('hex');
@@ -51,8 +52,8 @@ t.test('the largest envelope passes, one byte more is refused here', async (t) =
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
   const largest = new Uint8Array(publisher.maxEnvelopeBytes);
-  t.equal(brief(await publisher.publish(envelope(largest), LONG_MS)), 'accepted');
-  const outcome = await publisher.publish(envelope(new Uint8Array(largest.length + 1)), LONG_MS);
+  t.equal(brief(await publisher.publish(envelope(largest), attempt(LONG_MS))), 'accepted');
+  const outcome = await publisher.publish(envelope(new Uint8Array(largest.length + 1)), attempt(LONG_MS));
   t.match(outcome, { kind: 'rejected', scope: 'envelope', cause: 'too-large' });
   t.equal(cloud.meter().accepted, 1);
 });
@@ -63,7 +64,7 @@ t.test(
     const { cloud } = await startAzure(t);
     const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
     const outcomes = await Promise.all(
-      Array.from({ length: 40 }, (_, n) => publisher.publish(envelope(`${n}`), LONG_MS)),
+      Array.from({ length: 40 }, (_, n) => publisher.publish(envelope(`${n}`), attempt(LONG_MS))),
     );
     t.same(outcomes.map(brief), new Array(40).fill('accepted'));
     t.equal(cloud.meter().requests, 41, 'one CONNECT and 40 PUBLISH');
@@ -73,10 +74,10 @@ t.test(
 t.test('at most 16 publishes are with the hub at a time (I10)', async (t) => {
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
-  await publisher.publish(envelope('0'), LONG_MS);
+  await publisher.publish(envelope('0'), attempt(LONG_MS));
   await cloud.setFault(fault('throttle'));
   const requests = cloud.meter().requests;
-  const outcomes = Array.from({ length: 20 }, (_, n) => publisher.publish(envelope(`${n}`), 1200));
+  const outcomes = Array.from({ length: 20 }, (_, n) => publisher.publish(envelope(`${n}`), attempt(1200)));
   await sleep(600);
   t.equal(cloud.meter().requests - requests, 16);
   const kinds = (await Promise.all(outcomes)).map(({ kind }) => kind);
@@ -87,14 +88,14 @@ t.test('taken back, what was sent goes on to its end, and the rest never leaves'
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
   const abort = new AbortController();
-  const connecting = publisher.publish(envelope('0'), LONG_MS, abort.signal);
+  const connecting = publisher.publish(envelope('0'), attempt(LONG_MS, abort.signal));
   abort.abort();
   t.match(await connecting, { kind: 'cancelled', sent: false });
   t.equal(cloud.meter().accepted, 0);
-  await publisher.publish(envelope('1'), LONG_MS);
+  await publisher.publish(envelope('1'), attempt(LONG_MS));
   await cloud.setFault(fault('slow', { latencyMs: 200, jitterMs: 0 }));
   const later = new AbortController();
-  const sent = publisher.publish(envelope('2'), LONG_MS, later.signal);
+  const sent = publisher.publish(envelope('2'), attempt(LONG_MS, later.signal));
   await sleep(50);
   later.abort();
   t.equal(brief(await sent), 'accepted', 'MQTT recalls nothing: its acceptance is billed and known');
@@ -107,7 +108,7 @@ t.test('a bad key is unauthorized, and says so without the key', async (t) => {
     text.replace(/SharedAccessKey=[^;]+/, `SharedAccessKey=${key}`),
   );
   const publisher = await openPublisher(t, config);
-  const outcome = await publisher.publish(envelope('1'), LONG_MS);
+  const outcome = await publisher.publish(envelope('1'), attempt(LONG_MS));
   t.match(outcome, { kind: 'rejected', scope: 'provider', cause: 'unauthorized' });
   t.notMatch(JSON.stringify(outcome), key);
 });
@@ -116,13 +117,16 @@ t.test('booting while the hub is out of reach is retryable, not unauthorized, an
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
   await cloud.setFault(fault('refuse'));
-  t.equal(brief(await publisher.publish(envelope('1'), LONG_MS)), 'retryable/connection-refused');
+  t.equal(brief(await publisher.publish(envelope('1'), attempt(LONG_MS))), 'retryable/connection-refused');
   const start = clock.monoMs();
-  t.match(await publisher.publish(envelope('2'), LONG_MS), { kind: 'retryable', cause: 'not-connected' });
+  t.match(await publisher.publish(envelope('2'), attempt(LONG_MS)), {
+    kind: 'retryable',
+    cause: 'not-connected',
+  });
   t.ok(clock.monoMs() - start < 100, 'connects are spaced: the next try is answered at once');
   await cloud.setFault(null);
   await sleep(300);
-  t.equal(brief(await publisher.publish(envelope('3'), LONG_MS)), 'accepted');
+  t.equal(brief(await publisher.publish(envelope('3'), attempt(LONG_MS))), 'accepted');
 });
 
 t.test('a name that does not resolve is retryable', async (t) => {
@@ -130,7 +134,7 @@ t.test('a name that does not resolve is retryable', async (t) => {
     region: 'x',
     credentials: { connection_string: 'HostName=hub.invalid;DeviceId=gw-1;SharedAccessKey=AAAA' },
   });
-  t.equal(brief(await publisher.publish(envelope('1'), 3000)), 'retryable/not-connected');
+  t.equal(brief(await publisher.publish(envelope('1'), attempt(3000))), 'retryable/not-connected');
 });
 
 t.test('a server of another CA is a TLS failure', async (t) => {
@@ -138,17 +142,17 @@ t.test('a server of another CA is a TLS failure', async (t) => {
   const other = await createCertificateAuthority(clock, entropy);
   const caFile = `${testDir(t, { 'other.pem': other.ca })}/other.pem`;
   const publisher = await openPublisher(t, { ...cloud.agentConfig('gw-1'), ca_file: caFile });
-  t.equal(brief(await publisher.publish(envelope('1'), LONG_MS)), 'retryable/tls');
+  t.equal(brief(await publisher.publish(envelope('1'), attempt(LONG_MS))), 'retryable/tls');
 });
 
 t.test('a CA file that is not there yet is retryable, and is read when it is', async (t) => {
   const { cloud, ca } = await startAzure(t);
   const caFile = `${testDir(t, {})}/late.pem`;
   const publisher = await openPublisher(t, { ...cloud.agentConfig('gw-1'), ca_file: caFile });
-  t.equal(brief(await publisher.publish(envelope('1'), LONG_MS)), 'retryable/not-connected');
+  t.equal(brief(await publisher.publish(envelope('1'), attempt(LONG_MS))), 'retryable/not-connected');
   await writeFile(caFile, ca.ca);
   await sleep(300);
-  t.equal(brief(await publisher.publish(envelope('2'), LONG_MS)), 'accepted');
+  t.equal(brief(await publisher.publish(envelope('2'), attempt(LONG_MS))), 'accepted');
 });
 
 t.test('X.509: the certificate of the device lets it in, that of another does not', async (t) => {
@@ -171,7 +175,7 @@ t.test('X.509: the certificate of the device lets it in, that of another does no
         },
       },
     });
-    return brief(await publisher.publish(envelope('1', 'gw-x'), LONG_MS));
+    return brief(await publisher.publish(envelope('1', 'gw-x'), attempt(LONG_MS)));
   };
   t.equal(await open('gw-x'), 'accepted');
   t.equal(await open('gw-y'), 'rejected/unauthorized');
@@ -180,22 +184,22 @@ t.test('X.509: the certificate of the device lets it in, that of another does no
 t.test('close is quick with a publish that nobody acknowledges, which is then unknown', async (t) => {
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
-  await publisher.publish(envelope('0'), LONG_MS);
+  await publisher.publish(envelope('0'), attempt(LONG_MS));
   await cloud.setFault(fault('blackhole'));
-  const inFlight = publisher.publish(envelope('1'), LONG_MS);
+  const inFlight = publisher.publish(envelope('1'), attempt(LONG_MS));
   await sleep(50);
   const start = clock.monoMs();
   await publisher.close();
   t.equal(brief(await inFlight), 'unknown/connection-lost');
   t.ok(clock.monoMs() - start < 1000);
-  t.equal(brief(await publisher.publish(envelope('2'), LONG_MS)), 'retryable/not-connected');
+  t.equal(brief(await publisher.publish(envelope('2'), attempt(LONG_MS))), 'retryable/not-connected');
 });
 
 t.test('close is quick while a connect hangs, and nothing was sent', async (t) => {
   const { cloud } = await startAzure(t);
   const publisher = await openPublisher(t, cloud.agentConfig('gw-1'));
   await cloud.setFault(fault('blackhole'));
-  const waiting = publisher.publish(envelope('1'), LONG_MS);
+  const waiting = publisher.publish(envelope('1'), attempt(LONG_MS));
   await sleep(50);
   const start = clock.monoMs();
   await publisher.close();
@@ -216,7 +220,10 @@ t.test('a peer that accepts and never speaks ends in 5 s, not in the 60 of the S
     },
   });
   const start = clock.monoMs();
-  t.match(await publisher.publish(envelope('1'), 15_000), { kind: 'retryable', cause: 'not-connected' });
+  t.match(await publisher.publish(envelope('1'), attempt(15_000)), {
+    kind: 'retryable',
+    cause: 'not-connected',
+  });
   const tookMs = clock.monoMs() - start;
   t.ok(tookMs > 4500 && tookMs < 7000, `${Math.round(tookMs)} ms`);
 });
@@ -230,7 +237,7 @@ t.test(
     const end = clock.monoMs() + 1500;
     const stream = async (): Promise<void> => {
       while (clock.monoMs() < end) {
-        outcomes.push(brief(await publisher.publish(envelope('x'), LONG_MS)));
+        outcomes.push(brief(await publisher.publish(envelope('x'), attempt(LONG_MS))));
         await sleep(1);
       }
     };

@@ -1,6 +1,7 @@
 /** Two slots of AWS keys against the loopback cloud, which recomputes every signature (I9). */
 import t from 'tap';
 import { systemClock } from '../../../../shared/clock.ts';
+import { attempt } from '../../../attempt.ts';
 import { startAws } from '../../../loopback/start-aws.ts';
 import { brief, envelope, eventually, open, publishUntil } from './support.ts';
 
@@ -38,12 +39,12 @@ t.test('both wrong: a named state, and it recovers when one becomes right', asyn
   const config = cloud.agentConfig('gw-1');
   const wrong = { access_key_id: 'AKIAWRONGWRONGWRONG0', secret_access_key: 'a-wrong-secret-key' };
   const opened = open(t, { ...config, credentials: wrong, next_credentials });
-  t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'rejected/unauthorized');
+  t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'rejected/unauthorized');
   t.match(opened.publisher.credentials(), {
     standing: 'refused',
     slots: [{ refused: true }, { refused: true }],
   });
-  t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'rejected/unauthorized');
+  t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'rejected/unauthorized');
   t.same(
     opened.told(),
     ['credentials refused', 'next_credentials refused', 'next_credentials all-refused'],
@@ -51,10 +52,10 @@ t.test('both wrong: a named state, and it recovers when one becomes right', asyn
   );
   cloud.rotateKeys(NEXT);
   const before = cloud.meter().requests;
-  t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'rejected/unauthorized');
+  t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'rejected/unauthorized');
   t.equal(cloud.meter().requests - before, 1, 'the next slot waits for its pause');
   await systemClock.sleep(1000);
-  t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
+  t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
   t.match(opened.publisher.credentials(), { inUse: 'next_credentials', standing: 'accepted' });
 });
 
@@ -68,14 +69,14 @@ t.test(
     const own = config['credentials'];
     const credentials = { ...(typeof own === 'object' ? own : {}), expires_at };
     const opened = open(t, { ...config, credentials, next_credentials: own });
-    t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
+    t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.equal(opened.publisher.credentials().inUse, 'credentials');
     opened.setWall(nowMs);
     await systemClock.sleep(100);
-    t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
+    t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.match(opened.publisher.credentials(), { inUse: 'credentials', expiresMs: nowMs + HOUR_MS });
     opened.setWall(nowMs + 0.9 * HOUR_MS);
-    t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
+    t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.match(opened.publisher.credentials(), { inUse: 'next_credentials', expiresMs: null });
     t.equal(cloud.meter().accepted, 3, 'the trial was a publish like any other');
   },
@@ -95,7 +96,7 @@ t.test(
     const opened = open(t, { ...config, credentials, next_credentials });
     opened.setWall(nowMs);
     await eventually(() => opened.told().includes('credentials expires-soon'));
-    t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
+    t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.match(opened.publisher.credentials(), { inUse: 'credentials', standing: 'accepted' });
     t.same(opened.told(), ['credentials expires-soon', 'next_credentials refused']);
   },

@@ -7,8 +7,9 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { sasExpiryMs } from '../../../../agent/providers/azure/connection-string.ts';
-import { refusesCertificate } from '../../../../agent/providers/credentials/certificate-alert.ts';
+import { refusesCertificate } from '../../../../agent/providers/certificates.ts';
 import { systemClock } from '../../../../shared/clock.ts';
+import { attempt } from '../../../attempt.ts';
 import { startAzure } from '../../../loopback/azure-fixture.ts';
 import { startGcp } from '../../../loopback/gcp-support.ts';
 import { testDir } from '../../../test-dir.ts';
@@ -24,7 +25,7 @@ t.test('MQTT: a password revoked under load, and both wrong until one is restore
   const login = { username: 'gw-1', password: 'first-password' };
   const next_credentials = { username: 'gw-1', password: 'second-password' };
   const opened = open(t, { name: 'plant', type: 'mqtt', url, ...login, next_credentials });
-  t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted');
+  t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
   broker.revoke(login.password);
   await publishUntil(opened, 4, () => opened.publisher.credentials().inUse === 'next_credentials');
   t.match(opened.publisher.credentials(), { inUse: 'next_credentials', standing: 'accepted' });
@@ -74,7 +75,7 @@ t.test('Azure: a certificate near its end; one connection at a time, so that not
   };
   await t.test('a renewed file is proven beside the old one, and a bad one changes nothing', async (t) => {
     const opened = open(t, entry);
-    t.equal(brief(await opened.publisher.publish(envelope('x', 'gw-x'), 5000)), 'accepted');
+    t.equal(brief(await opened.publisher.publish(envelope('x', 'gw-x'), attempt(5000))), 'accepted');
     const { expiresMs } = opened.publisher.credentials();
     t.ok(Math.abs((expiresMs ?? 0) - systemClock.wallMs() - 10 * DAY_MS) < 60_000, 'the end is notAfter');
     const stranger = await ca.issue('gw-y', 'client');
@@ -98,7 +99,7 @@ t.test('Azure: a certificate near its end; one connection at a time, so that not
     const kinds = new Set<string>();
     const work = async (): Promise<void> => {
       while (cloud.meter().accepted < enough)
-        kinds.add(brief(await opened.publisher.publish(envelope('x', 'gw-x'), 5000)));
+        kinds.add(brief(await opened.publisher.publish(envelope('x', 'gw-x'), attempt(5000))));
     };
     const working = Promise.all([work(), work(), work(), work()]);
     await eventually(() => cloud.meter().accepted > before + 20);
@@ -124,7 +125,7 @@ t.test('Azure: a token made elsewhere, with its end', async (t) => {
   t.equal(sasExpiryMs(connection_string.replace(/se=\d+/, 'se=99999999999999999')), null, 'as good as never');
   t.equal(sasExpiryMs(connection_string.replace(/&se=\d+/, '')), null);
   const opened = open(t, { ...cloud.agentConfig('gw-1'), credentials: { connection_string } });
-  t.equal(brief(await opened.publisher.publish(envelope(), 5000)), 'accepted');
+  t.equal(brief(await opened.publisher.publish(envelope(), attempt(5000))), 'accepted');
   t.equal(opened.publisher.credentials().expiresMs, endSeconds * 1000);
   t.notMatch(opened.lines.join(''), /sig=/);
 });
@@ -135,15 +136,22 @@ t.test('Google: a key file that is wrong, then replaced; one that is missing', a
   writeFileSync(file, 'SECRET{');
   const entry = { ...cloud.agentConfig('gw-1'), credentials: { key_file: file } };
   const opened = open(t, entry);
-  t.match(await opened.publisher.publish(envelope(), 3000), { kind: 'rejected', cause: 'unauthorized' });
+  t.match(await opened.publisher.publish(envelope(), attempt(3000)), {
+    kind: 'rejected',
+    cause: 'unauthorized',
+  });
   t.equal(opened.publisher.credentials().standing, 'refused');
   replace(file, JSON.stringify(agent.credentials));
-  t.equal(brief(await opened.publisher.publish(envelope(), 3000)), 'accepted', 'read again when refused');
+  t.equal(
+    brief(await opened.publisher.publish(envelope(), attempt(3000))),
+    'accepted',
+    'read again when refused',
+  );
   t.notMatch(opened.lines.join(''), /PRIVATE KEY|SECRET\{/);
 
   const key_file = join(directory, 'none.json');
   const other = open(t, { ...entry, credentials: { key_file }, next_credentials: { key_file: file } });
-  t.equal(brief(await other.publisher.publish(envelope(), 3000)), 'accepted');
+  t.equal(brief(await other.publisher.publish(envelope(), attempt(3000))), 'accepted');
   t.equal(other.publisher.credentials().inUse, 'next_credentials');
 });
 
@@ -180,7 +188,7 @@ function replace(file: string, text: string): void {
 async function publishAs(gateway: string, opened: ReturnType<typeof open>, told: string): Promise<void> {
   for (let i = 0; i < 400; i++) {
     if (opened.told().at(-1) === told) return;
-    await opened.publisher.publish(envelope('x', gateway), 3000);
+    await opened.publisher.publish(envelope('x', gateway), attempt(3000));
     await systemClock.sleep(20);
   }
   throw new Error(`never told: ${told}; but ${opened.told()}`);

@@ -2,6 +2,7 @@
 import { copyFileSync } from 'node:fs';
 import t from 'tap';
 import { encodeEnvelope } from '../../../../shared/envelope/codec.ts';
+import { attempt } from '../../../attempt.ts';
 import { envelope as envelopeOf } from '../../../router/ledger/envelopes.ts';
 import { p256, startApi, writeKey } from '../../../router/sources/https/support.ts';
 import { envelope, open } from './support.ts';
@@ -14,7 +15,7 @@ t.test('a key that is refused gives way to the next credentials with the same pu
   const entry = { name: 'private', type: 'https', url: api.url, ca_file: api.caFile };
   const next_credentials = await api.certificate('gw-1');
   const opened = open(t, { ...entry, token_key_file, next_credentials });
-  t.same(await opened.publisher.publish(message, 3000), { kind: 'accepted' });
+  t.same(await opened.publisher.publish(message, attempt(3000)), { kind: 'accepted' });
   t.match(opened.publisher.credentials(), { inUse: 'next_credentials', standing: 'accepted' });
 });
 
@@ -29,7 +30,7 @@ t.test('a key file that is replaced in place is taken up', async (t) => {
     token_key_file,
   });
   const refused = { kind: 'rejected', cause: 'unauthorized' };
-  t.match(await opened.publisher.publish(message, 3000), refused);
+  t.match(await opened.publisher.publish(message, attempt(3000)), refused);
   copyFileSync(api.keyFile('gw-1'), token_key_file);
-  t.same(await opened.publisher.publish(message, 3000), { kind: 'accepted' });
+  t.same(await opened.publisher.publish(message, attempt(3000)), { kind: 'accepted' });
 });

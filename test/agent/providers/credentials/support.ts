@@ -3,11 +3,13 @@
  * hand.
  */
 import type { Test } from 'tap';
-import { agentConfigSchema, type ProviderConfig } from '../../../../agent/config/config.ts';
+import { agentConfigSchema } from '../../../../agent/config/config.ts';
 import { CredentialPublisher } from '../../../../agent/providers/credentials/rotating-publisher.ts';
 import type { OutboundEnvelope, Outcome } from '../../../../agent/providers/publisher.ts';
+import type { ProviderConfig } from '../../../../agent/providers/types.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { createLogger } from '../../../../shared/log.ts';
+import { attempt } from '../../../attempt.ts';
 
 export interface Opened {
   publisher: CredentialPublisher;
@@ -66,7 +68,7 @@ export async function publishUntil(
   const outcomes: Outcome[] = [];
   const work = async (): Promise<void> => {
     while (!until()) {
-      const outcome = await publisher.publish(envelope(), 5000);
+      const outcome = await publisher.publish(envelope(), attempt(5000));
       outcomes.push(outcome);
       // Some are answered at once: the sockets need their turn.
       if (outcome.kind !== 'accepted') await systemClock.sleep(1);

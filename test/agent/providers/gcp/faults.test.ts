@@ -3,13 +3,19 @@
  * service is normal again.
  */
 import t from 'tap';
-import { openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
+import { openGcpPublisher } from '../../../../agent/providers/gcp/publisher.ts';
 import type { Outcome, Publisher } from '../../../../agent/providers/publisher.ts';
 import { FAULT_NAMES, type FaultName, fault } from '../../../../loopback/faults.ts';
 import { PubSubSource } from '../../../../router/sources/pubsub/source.ts';
-import { deps, envelope, startGcp, until } from '../../../loopback/gcp-support.ts';
+import { attempt } from '../../../attempt.ts';
+import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
+import { until } from '../../../until.ts';
 
-const DEADLINE_MS = 400;
+/** Of a try under a fault, which may pass. */
+const DEADLINE_MS = 1000;
+const LONG_MS = 60_000;
+
+t.setTimeout(300_000);
 
 interface Expected {
   /** On a connection that stands, and on one that has to be made. */
@@ -21,8 +27,8 @@ interface Expected {
 
 const EXPECTED: Record<FaultName, Expected> = {
   refuse: { open: 'retryable/connection-refused', fresh: 'retryable/connection-refused', arrivals: 0 },
-  blackhole: { open: 'unknown/deadline', fresh: 'unknown/deadline', arrivals: 0 },
-  slow: { open: 'unknown/deadline', fresh: 'unknown/deadline', arrivals: 1 },
+  blackhole: { open: 'unknown/deadline', fresh: 'retryable/timeout', arrivals: 0 },
+  slow: { open: 'unknown/deadline', fresh: 'retryable/timeout', arrivals: 1 },
   // It has only begun to grow.
   'slow-ramp': { open: 'accepted', fresh: 'accepted', arrivals: 1 },
   throttle: { open: 'throttled', fresh: 'throttled', arrivals: 0 },
@@ -54,23 +60,16 @@ t.test('each fault has its outcome, and service is normal after it', async (t) =
 
   const run = async (name: FaultName, publisher: Publisher, when: 'open' | 'fresh'): Promise<void> => {
     const text = `${name} ${when}`;
-    await cloud.setFault(fault(name, { latencyMs: 800, jitterMs: 0 }));
+    await cloud.setFault(fault(name, { latencyMs: 2000, jitterMs: 0 }));
     // The client learns of a cut connection a moment later; what is sent in that moment is lost on the way,
     // as anywhere.
     await deps.clock.sleep(30);
-    const startMs = deps.clock.monoMs();
-    const outcome = await publisher.publish(envelope(text), DEADLINE_MS);
-    const tookMs = deps.clock.monoMs() - startMs;
+    const outcome = await publisher.publish(envelope(text), attempt(DEADLINE_MS));
     t.equal(nameOf(outcome), EXPECTED[name][when], `${text}: ${JSON.stringify(outcome)}`);
-    t.ok(tookMs < DEADLINE_MS + 50, `${text}: settled inside the deadline (${Math.round(tookMs)} ms)`);
     await cloud.setFault(null);
     const marker = `after ${text}`;
-    const recoveryMs = await until(
-      async () => (await publisher.publish(envelope(marker), 1000)).kind === 'accepted',
-    );
-    t.comment(`${text}: accepted again ${Math.round(recoveryMs)} ms after the fault was cleared`);
-    t.ok(recoveryMs < 1200, `${text}: recovered`);
-    await until(() => arrived.has(marker));
+    await accepted(publisher, marker);
+    await until('it arrives', () => arrived.has(marker));
     // On a connection that had to be made first, a slow line let nothing out before the deadline.
     const arrivals = name === 'slow' && when === 'fresh' ? 0 : EXPECTED[name].arrivals;
     t.equal(arrived.get(text) ?? 0, arrivals, `${text}: arrivals`);
@@ -78,7 +77,7 @@ t.test('each fault has its outcome, and service is normal after it', async (t) =
 
   for (const name of FAULT_NAMES) {
     const publisher = await openGcpPublisher(agent, deps);
-    await until(async () => (await publisher.publish(envelope('warm up'), 1000)).kind === 'accepted');
+    await accepted(publisher, 'warm up');
     await run(name, publisher, 'open');
     await publisher.close();
     const fresh = await openGcpPublisher(agent, deps);
@@ -86,6 +85,13 @@ t.test('each fault has its outcome, and service is normal after it', async (t) =
     await fresh.close();
   }
 });
+
+async function accepted(publisher: Publisher, text: string): Promise<void> {
+  await until('a publish is accepted', async () => {
+    const outcome = await publisher.publish(envelope(text), attempt(LONG_MS));
+    return outcome.kind === 'accepted';
+  });
+}
 
 function nameOf(outcome: Outcome): string {
   const scope = outcome.kind === 'rejected' ? [outcome.scope] : [];

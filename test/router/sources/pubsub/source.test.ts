@@ -4,7 +4,7 @@
  */
 import { SubscriberClient } from '@google-cloud/pubsub-api';
 import t, { type Test } from 'tap';
-import { openGcpPublisher } from '../../../../agent/providers/gcp/options.ts';
+import { openGcpPublisher } from '../../../../agent/providers/gcp/publisher.ts';
 import type { Publisher } from '../../../../agent/providers/publisher.ts';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
@@ -13,6 +13,7 @@ import { PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
 import { gcpAddress } from '../../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../../shared/gcp/credentials.ts';
+import { attempt } from '../../../attempt.ts';
 import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
 import { until } from '../../../until.ts';
 
@@ -26,7 +27,7 @@ t.test('a settled message is acknowledged, one to be retried comes again', async
   });
   const plain = envelope('x');
   const sent = { ...plain, properties: { ...plain.properties, why: 'redundant' as const } };
-  await publisher.publish(sent, 60_000);
+  await publisher.publish(sent, attempt(60_000));
   await until('cloud.meter().settled === 1', () => cloud.meter().settled === 1);
   t.same(
     deliveries.map(({ deliveryCount }) => deliveryCount),
@@ -50,13 +51,13 @@ t.test('not before it is settled; in hand at a stop is waited for', async (t) =>
     received += 1;
     return settle.promise;
   });
-  for (let i = 0; i < 50; i++) await publisher.publish(envelope(`x${i}`), 60_000);
+  for (let i = 0; i < 50; i++) await publisher.publish(envelope(`x${i}`), attempt(60_000));
   await until('received === 50', () => received === 50);
-  await publisher.publish(envelope('one more'), 60_000);
+  await publisher.publish(envelope('one more'), attempt(60_000));
   await until('one more', () => received === 51);
   t.equal(cloud.meter().settled, 0);
   const stopped = source.stop();
-  await publisher.publish(envelope('late'), 60_000);
+  await publisher.publish(envelope('late'), attempt(60_000));
   settle.resolve('settle');
   await stopped;
   t.equal(cloud.meter().settled, 51);
@@ -73,7 +74,7 @@ t.test('what is not settled when a stop has waited long enough goes to the next 
     received += 1;
     return never;
   });
-  await publisher.publish(envelope('x'), 60_000);
+  await publisher.publish(envelope('x'), attempt(60_000));
   await until('received === 1', () => received === 1);
   await first.stop();
   t.equal(cloud.meter().settled, 0);
@@ -94,7 +95,7 @@ t.test('a message at rest before its retry is given back at a stop', async (t) =
     received += 1;
     return 'retry';
   });
-  await publisher.publish(envelope('x'), 60_000);
+  await publisher.publish(envelope('x'), attempt(60_000));
   await until('received === 1', () => received === 1);
   await first.stop();
   await openSource(t, router, async () => 'settle');
@@ -119,7 +120,7 @@ t.test('a subscription that is not there yet is read as soon as it is', async (t
     name: `${parent}/subscriptions/later`,
     topic: `${parent}/topics/headgate`,
   });
-  await publisher.publish(envelope('x'), 60_000);
+  await publisher.publish(envelope('x'), attempt(60_000));
   await until('received === 1', () => received === 1);
 });
 
@@ -138,7 +139,7 @@ t.test('a line that breaks, or is not there at the start, is waited for', async 
   });
   t.equal(source.state().connected, false);
   for (const round of [1, 2]) {
-    await publisher.publish(envelope(`x${round}`), 60_000);
+    await publisher.publish(envelope(`x${round}`), attempt(60_000));
     await proxy.setFault(null);
     await until('received === round', () => received === round);
     t.equal(source.state().connected, true);
@@ -156,7 +157,7 @@ t.test('plaintext without credentials, as to an emulator', async (t) => {
     received += 1;
     return 'settle';
   });
-  await publisher.publish(envelope('x'), 60_000);
+  await publisher.publish(envelope('x'), attempt(60_000));
   await until('received === 1', () => received === 1);
 });
 

@@ -12,6 +12,7 @@ import { sdkCredentials } from '../../../../shared/aws.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { seededEntropy } from '../../../../shared/entropy.ts';
 import { createLogger, type Logger } from '../../../../shared/log.ts';
+import { attempt } from '../../../attempt.ts';
 import { type RunningAws, silent, startAws } from '../../../loopback/start-aws.ts';
 import { until } from '../../../until.ts';
 
@@ -47,7 +48,7 @@ async function publish(t: Test, aws: RunningAws, payloads: (string | Uint8Array)
   for (const payload of payloads) {
     const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: 'metrics', why: 'hedge' as const };
     const message = { gateway: 'gw-1', stream: 'metrics', bytes: Buffer.from(payload), properties };
-    kinds.push((await publisher.publish(message, 5000)).kind);
+    kinds.push((await publisher.publish(message, attempt(5000))).kind);
   }
   return kinds;
 }

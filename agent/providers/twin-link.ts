@@ -1,10 +1,25 @@
 /**
- * Where whoever reads a device's twin finds the connection of the device's provider. The hub knows one
+ * Joins the reader of a device's twin to the connection of the device's provider. The hub knows one
  * connection of a device: another one for the twin would throw the publisher's out, so that the reader uses
- * whichever the publisher has, and has it made where there is none.
+ * the publisher's, and has it made where there is none.
  */
 import { orAborted } from './or-aborted.ts';
-import type { TwinChannel } from './twin-channel.ts';
+
+export type TwinRead =
+  /** Null where there is none yet. */
+  | { kind: 'read'; text: string | null }
+  /** `connectionLost`: by whatever ended it. A hub without twins ends it at once. */
+  | { kind: 'failed'; problem: string; connectionLost: boolean };
+
+/** The way to the twin over one connection. */
+export interface Twin {
+  /** The connection has ended. */
+  readonly isOver: boolean;
+  /** Settles in ten seconds, or when `signal` aborts. */
+  read(signal: AbortSignal): Promise<TwinRead>;
+  /** What the newest update says; null when the connection or `signal` ended first. */
+  next(signal: AbortSignal): Promise<string | null>;
+}
 
 /**
  * Has the connection made, unless it is there; settles within the time that a connect may take. Never
@@ -15,9 +30,9 @@ type Connect = () => Promise<unknown>;
 export class TwinLink {
   /** Of the publishers that are open; while credentials are tried there are two. */
   readonly #connects = new Set<Connect>();
-  #channel: TwinChannel | null = null;
+  #channel: Twin | null = null;
   #wake: () => void = () => undefined;
-  /** Told the payload bytes of each operation that the hub counts. */
+  /** Called with the payload bytes of each operation that the hub counts. */
   readonly metered: (bytes: number) => void;
 
   constructor(metered: (bytes: number) => void) {
@@ -25,7 +40,7 @@ export class TwinLink {
   }
 
   /** The newest connection's; null while there is none. */
-  get channel(): TwinChannel | null {
+  get channel(): Twin | null {
     return this.#channel?.isOver === false ? this.#channel : null;
   }
 
@@ -37,7 +52,7 @@ export class TwinLink {
     this.#connects.delete(connect);
   }
 
-  opened(channel: TwinChannel): void {
+  opened(channel: Twin): void {
     this.#channel = channel;
     this.#wake();
   }

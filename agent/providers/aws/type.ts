@@ -1,0 +1,30 @@
+/** AWS IoT Core as a type of provider. */
+import { z } from 'zod';
+import { wallMsOf } from '../../../shared/clock.ts';
+import { type AwsSheet, type AwsTariff, awsPrices } from '../../../shared/pricing/aws.ts';
+import { type ProviderType, providerCommon } from '../provider-type.ts';
+import { awsOptions } from './options.ts';
+
+/** The three levels that a rule's topic begins with ("Basic Ingest", AWS IoT Core developer guide). */
+const BASIC_INGEST = /^\$aws\/rules\/[^/]+/;
+
+const entry = awsOptions.safeExtend({ type: z.literal('aws'), ...providerCommon }).strict();
+
+export const awsType: ProviderType<z.output<typeof entry>, AwsSheet> & { entry: typeof entry } = {
+  type: 'aws',
+  doc: { name: 'AWS IoT Core', transport: 'HTTPS' },
+  entry,
+  prices: awsPrices,
+  tariff({ account_share: share, topic_prefix }, sheet): AwsTariff {
+    return { type: 'aws', sheet, share, basicIngest: BASIC_INGEST.test(topic_prefix) };
+  },
+  credentials: {
+    next: ({ next_credentials: next, ...rest }) => (next ? { ...rest, credentials: next } : null),
+    files: () => [],
+    async validity({ credentials }, nowMs) {
+      const expires = credentials?.expires_at;
+      return expires === undefined ? null : { fromMs: nowMs, untilMs: wallMsOf(expires) };
+    },
+  },
+  open: async (options, deps) => (await import('./publisher.ts')).openAwsPublisher(options, deps),
+};

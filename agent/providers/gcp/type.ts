@@ -1,0 +1,23 @@
+/** Google Pub/Sub as a type of provider. */
+import { z } from 'zod';
+import { type GcpSheet, type GcpTariff, gcpPrices } from '../../../shared/pricing/gcp.ts';
+import { type ProviderType, providerCommon } from '../provider-type.ts';
+import { gcpOptions } from './options.ts';
+
+const entry = gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict();
+
+export const gcpType: ProviderType<z.output<typeof entry>, GcpSheet> & { entry: typeof entry } = {
+  type: 'gcp',
+  doc: { name: 'Google Pub/Sub', transport: 'gRPC' },
+  entry,
+  prices: gcpPrices,
+  tariff({ account_share: share }, sheet): GcpTariff {
+    return { type: 'gcp', sheet, share };
+  },
+  credentials: {
+    next: ({ next_credentials: next, ...rest }) => (next ? { ...rest, credentials: next } : null),
+    files: ({ credentials }) => (credentials && 'key_file' in credentials ? [credentials.key_file] : []),
+    validity: async () => null,
+  },
+  open: async (options, deps) => (await import('./publisher.ts')).openGcpPublisher(options, deps),
+};

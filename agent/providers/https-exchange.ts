@@ -1,0 +1,102 @@
+/**
+ * One HTTPS request over a kept connection: its answer, or how far it came. Never rejects, never tries twice,
+ * and ends when the signal of its steps aborts, whichever phase it is in.
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:https';
+import type { Socket } from 'node:net';
+import { errorText } from '../../shared/log.ts';
+import { connectionPhase } from './connection-phase.ts';
+import type { Try } from './tries.ts';
+
+/** What a provider answers to a publish is small; a router's receipt is the largest (I10). */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
+/** How a request hears that it is to end, and tells how far it is if anybody asks. */
+export type Steps = Pick<Try, 'signal'> & Partial<Pick<Try, 'reach' | 'leaves'>>;
+
+export type ExchangeEnd =
+  | { kind: 'answer'; status: number; headers: IncomingHttpHeaders; body: Buffer }
+  /** `sent`: it may have arrived. */
+  | { kind: 'failed'; sent: boolean; cause: 'error' | 'ended'; code: string | null; text: string };
+
+type Failed = Extract<ExchangeEnd, { kind: 'failed' }>;
+
+/** Connections of one publisher that are kept between requests. */
+export function keptConnections(
+  options: { ca?: string | Buffer; cert?: Buffer; key?: Buffer },
+  max: number,
+): Agent {
+  return new Agent({ ...options, keepAlive: true, maxSockets: max });
+}
+
+/** `body` is sent whole, with its length. */
+export function exchange(
+  options: RequestOptions & { agent: Agent },
+  body: Uint8Array | undefined,
+  steps: Steps,
+): Promise<ExchangeEnd> {
+  if (steps.signal.aborted) return Promise.resolve(failed('ended', false, null, 'ended before it began'));
+  return new Promise((resolve) => {
+    let isSent = false;
+    const settle = (end: ExchangeEnd): void => {
+      steps.signal.removeEventListener('abort', stop);
+      resolve(end);
+    };
+    const outgoing = request(options);
+    const stop = (): void => {
+      settle(failed('ended', isSent, null, 'ended by its caller'));
+      outgoing.destroy();
+    };
+    steps.signal.addEventListener('abort', stop, { once: true });
+    const leave = (): void => {
+      isSent = true;
+      if (steps.leaves?.() === false) outgoing.destroy();
+    };
+    steps.reach?.('connect');
+    // Nothing of the request leaves before the handshake is over: an error until then is of one not sent.
+    outgoing.once('socket', (socket: Socket) => {
+      if (outgoing.reusedSocket) return leave();
+      steps.reach?.(connectionPhase(socket, options.hostname ?? ''));
+      socket.once('secureConnect', leave);
+    });
+    outgoing.on('error', (error) => settle(failed('error', isSent, codeOf(error), errorText(error))));
+    outgoing.once('response', (incoming) => {
+      steps.reach?.('answer');
+      void readBody(incoming).then((read) => {
+        if (read === null) return settle(failed('error', true, null, 'the answer broke off'));
+        settle({ kind: 'answer', status: incoming.statusCode ?? 0, headers: incoming.headers, body: read });
+      });
+    });
+    outgoing.end(body);
+  });
+}
+
+function codeOf(error: Error): string | null {
+  return 'code' in error && typeof error.code === 'string' ? error.code : null;
+}
+
+function failed(cause: Failed['cause'], sent: boolean, code: string | null, text: string): Failed {
+  return { kind: 'failed', sent, cause, code, text };
+}
+
+/** Null when it breaks off, or is larger than the bound. */
+async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of incoming) {
+      if (!Buffer.isBuffer(chunk)) return null;
+      length += chunk.length;
+      if (length > ANSWER_BYTES_MAX) {
+        incoming.destroy();
+        return null;
+      }
+      chunks.push(chunk);
+    }
+  } catch {
+    // The connection ended in the middle of the answer: the caller says so.
+    return null;
+  }
+  return Buffer.concat(chunks);
+}

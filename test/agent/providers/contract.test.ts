@@ -1,0 +1,255 @@
+/**
+ * The contract of every publisher (agent/providers/publisher.ts), held to all five with their real SDKs, over
+ * a tunnel to the real thing or to the loopback cloud.
+ */
+import t, { type Test } from 'tap';
+import { openAwsPublisher } from '../../../agent/providers/aws/publisher.ts';
+import { azureOptions } from '../../../agent/providers/azure/options.ts';
+import { openAzurePublisher } from '../../../agent/providers/azure/publisher.ts';
+import { openGcpPublisher } from '../../../agent/providers/gcp/publisher.ts';
+import { httpsOptions } from '../../../agent/providers/https/options.ts';
+import { openHttpsPublisher } from '../../../agent/providers/https/publisher.ts';
+import { mqttOptions } from '../../../agent/providers/mqtt/options.ts';
+import { openMqttPublisher } from '../../../agent/providers/mqtt/publisher.ts';
+import type { Publisher } from '../../../agent/providers/publisher.ts';
+import { attempt } from '../../attempt.ts';
+import { startAzure } from '../../loopback/azure-fixture.ts';
+import { deps, envelope, startGcp } from '../../loopback/gcp-support.ts';
+import { startAws } from '../../loopback/start-aws.ts';
+import { startApi } from '../../router/sources/https/support.ts';
+import { until } from '../../until.ts';
+import { brief } from './credentials/support.ts';
+import { startBroker } from './mqtt/support.ts';
+import { startTunnel, type Tunnel } from './tunnel.ts';
+
+interface Cloud {
+  port: number;
+  /** Publishes that have arrived, ever. */
+  arrived(): number;
+  /** A new publisher, which reaches the cloud by this port. */
+  open(port: number): Promise<Publisher>;
+}
+
+interface Kind {
+  /** What has left can be taken back. */
+  isRecallable: boolean;
+  start(t: Test): Promise<Cloud>;
+}
+
+const KINDS: Record<string, Kind> = {
+  aws: {
+    isRecallable: true,
+    async start(t) {
+      const { cloud, agent } = await startAws(t);
+      const { port } = new URL(agent.endpoint);
+      return {
+        port: Number(port),
+        arrived: () => cloud.meter().accepted,
+        open: (via) => openAwsPublisher({ ...agent, endpoint: `https://localhost:${via}` }, deps),
+      };
+    },
+  },
+  azure: {
+    isRecallable: false,
+    async start(t) {
+      const { cloud } = await startAzure(t);
+      const config = cloud.agentConfig('gw-1');
+      const through = (via: number | string): string =>
+        JSON.stringify(config).replace(/GatewayHostName=localhost:(\d+)/, (_, port) => {
+          target = Number(port);
+          return `GatewayHostName=localhost:${via}`;
+        });
+      let target = 0;
+      through('');
+      return {
+        port: target,
+        arrived: () => cloud.meter().accepted,
+        open: (via) => openAzurePublisher(azureOptions.parse(JSON.parse(through(via))), deps),
+      };
+    },
+  },
+  gcp: {
+    isRecallable: true,
+    async start(t) {
+      const { cloud, agent } = await startGcp(t);
+      return {
+        port: Number(agent.endpoint?.split(':')[1]),
+        arrived: () => cloud.meter().accepted,
+        open: (via) => openGcpPublisher({ ...agent, endpoint: `localhost:${via}` }, deps),
+      };
+    },
+  },
+  mqtt: {
+    isRecallable: false,
+    async start(t) {
+      const broker = await startBroker(t);
+      return {
+        port: broker.port,
+        arrived: () => broker.published.length,
+        open: (via) => openMqttPublisher(mqttOptions.parse({ url: `mqtt://127.0.0.1:${via}` }), deps),
+      };
+    },
+  },
+  https: {
+    isRecallable: true,
+    async start(t) {
+      let arrived = 0;
+      const handler = async () => {
+        arrived += 1;
+        return 'settle' as const;
+      };
+      const api = await startApi(t, { handler });
+      const login = { ca_file: api.caFile, token_key_file: api.keyFile('gw-1') };
+      return {
+        port: api.source.port(),
+        arrived: () => arrived,
+        open: (via) =>
+          openHttpsPublisher(httpsOptions.parse({ url: `https://localhost:${via}`, ...login }), deps),
+      };
+    },
+  },
+};
+
+t.setTimeout(300_000);
+
+/** No try of a test that goes well lasts so long. */
+const LONG_MS = 120_000;
+/** A deadline that is meant to pass. */
+const SHORT_MS = 300;
+/** More than any of them has in flight. */
+const MANY = 20;
+
+interface World {
+  cloud: Cloud;
+  tunnel: Tunnel;
+  publisher: Publisher;
+  /** One publish that is accepted. */
+  accepted(): Promise<void>;
+}
+
+async function world(t: Test, kind: Kind): Promise<World> {
+  const cloud = await kind.start(t);
+  const tunnel = await startTunnel(t, cloud.port);
+  const publisher = await cloud.open(tunnel.port);
+  t.after(() => publisher.close());
+  const accepted = async (): Promise<void> => {
+    await until('a publish is accepted', async () => {
+      const outcome = await publisher.publish(envelope('x'), attempt(LONG_MS));
+      return outcome.kind === 'accepted';
+    });
+  };
+  return { cloud, tunnel, publisher, accepted };
+}
+
+for (const [name, kind] of Object.entries(KINDS)) {
+  t.test(name, async (t) => {
+    t.test('taken back before it left, it never leaves', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      const early = await publisher.publish(envelope('x'), attempt(LONG_MS, AbortSignal.abort()));
+      t.same([early.kind, 'sent' in early && early.sent], ['cancelled', false], 'before it began');
+      tunnel.hold('all');
+      const abort = new AbortController();
+      const connecting = publisher.publish(envelope('x'), attempt(LONG_MS, abort.signal));
+      await until('it connects', () => tunnel.opened() === 1);
+      abort.abort();
+      const outcome = await connecting;
+      t.same([outcome.kind, 'sent' in outcome && outcome.sent], ['cancelled', false], 'while it connects');
+      tunnel.release();
+      await accepted();
+      t.equal(cloud.arrived(), 1, 'only the one that followed');
+    });
+
+    t.test('taken back while it waits for a place, it never leaves, and its place is free', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      await accepted();
+      tunnel.hold('answers');
+      const inFlight = Array.from({ length: MANY }, () => publisher.publish(envelope('x'), attempt(LONG_MS)));
+      const abort = new AbortController();
+      const waiting = publisher.publish(envelope('x'), attempt(LONG_MS, abort.signal));
+      abort.abort();
+      const outcome = await waiting;
+      t.same([outcome.kind, 'sent' in outcome && outcome.sent], ['cancelled', false]);
+      tunnel.release();
+      t.same(new Set((await Promise.all(inFlight)).map(brief)), new Set(['accepted']));
+      t.equal(cloud.arrived(), MANY + 1);
+    });
+
+    t.test('taken back after it left, it ends as the protocol can', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      await accepted();
+      tunnel.hold('answers');
+      const abort = new AbortController();
+      const sent = publisher.publish(envelope('x'), attempt(LONG_MS, abort.signal));
+      await until('it arrives', () => cloud.arrived() === 2);
+      abort.abort();
+      if (!kind.isRecallable) tunnel.release();
+      const outcome = await sent;
+      if (kind.isRecallable) t.match(outcome, { kind: 'cancelled', sent: true });
+      else t.match(outcome, { kind: 'accepted' }, 'its acceptance is billed and known');
+    });
+
+    t.test('at its deadline it is unknown when it has left, and retryable when not', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      tunnel.hold('all');
+      t.equal(brief(await publisher.publish(envelope('x'), attempt(SHORT_MS))), 'retryable/timeout');
+      t.equal(cloud.arrived(), 0);
+      tunnel.release();
+      await accepted();
+      tunnel.hold('answers');
+      t.equal(brief(await publisher.publish(envelope('x'), attempt(SHORT_MS))), 'unknown/deadline');
+    });
+
+    t.test('answered after its deadline, it changes nothing', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      await accepted();
+      tunnel.hold('answers');
+      const late = publisher.publish(envelope('x'), attempt(SHORT_MS));
+      await until('it arrives', () => cloud.arrived() === 2);
+      t.equal(brief(await late), 'unknown/deadline');
+      tunnel.release();
+      await accepted();
+    });
+
+    t.test('closed, what has left is unknown, and the rest was not sent', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      await accepted();
+      tunnel.hold('answers');
+      const sent = publisher.publish(envelope('x'), attempt(LONG_MS));
+      await until('it arrives', () => cloud.arrived() === 2);
+      await publisher.close();
+      t.equal(brief(await sent), 'unknown/connection-lost');
+
+      const other = await cloud.open(tunnel.port);
+      t.after(() => other.close());
+      const opened = tunnel.opened();
+      tunnel.hold('all');
+      const connecting = other.publish(envelope('x'), attempt(LONG_MS));
+      await until('it connects', () => tunnel.opened() > opened);
+      await other.close();
+      t.equal(brief(await connecting), 'retryable/not-connected');
+    });
+
+    t.test('closed twice, it stays closed', async (t) => {
+      const { cloud, publisher, accepted } = await world(t, kind);
+      await accepted();
+      await Promise.all([publisher.close(), publisher.close()]);
+      await publisher.close();
+      t.equal(brief(await publisher.publish(envelope('x'), attempt(LONG_MS))), 'retryable/not-connected');
+      t.equal(cloud.arrived(), 1);
+    });
+
+    t.test('a connection that went silent is abandoned for a new one', async (t) => {
+      const { tunnel, publisher, accepted } = await world(t, kind);
+      await accepted();
+      const opened = tunnel.opened();
+      tunnel.swallowOpen();
+      const outcomes: string[] = [];
+      await until('a publish is accepted', async () => {
+        outcomes.push(brief(await publisher.publish(envelope('x'), attempt(SHORT_MS))));
+        return outcomes.at(-1) === 'accepted';
+      });
+      t.equal(outcomes[0], 'unknown/deadline');
+      t.ok(tunnel.opened() > opened, 'over a new one');
+    });
+  });
+}
