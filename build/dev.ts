@@ -97,15 +97,6 @@ class Program {
   }
 }
 
-/** Calls `run` with the last of some changes in a folder, once they have settled. */
-function onChange(folder: string, recursive: boolean, run: (file: string) => void): FSWatcher {
-  let timer: Timer | null = null;
-  return watch(folder, { recursive }, (_event, file) => {
-    timer?.cancel();
-    timer = systemClock.setTimer(SETTLE_MS, () => run(file ?? ''));
-  });
-}
-
 const flags = readScript(
   {
     command: 'npm run dev',
@@ -126,38 +117,70 @@ const clouds = new Program('clouds', ['clouds', '--dir', dir, '--control-port', 
 const router = new Program('router', ['router', '--config', join(dir, 'router.yaml')]);
 const agent = new Program('agent', ['agent', '--config', join(dir, 'agent.yaml')]);
 
-let areCloudsNew = false;
+type Scope = 'all' | 'agent' | 'router';
 
 /** New clouds have new addresses and certificates, and write them down: the others start after them. */
-async function restartAll(): Promise<void> {
-  areCloudsNew = true;
-  await clouds.restart();
-  await Promise.all([router.restart(), agent.restart()]);
-  areCloudsNew = false;
+async function restart(scopes: ReadonlySet<Scope>): Promise<void> {
+  if (scopes.has('all')) await clouds.restart();
+  await Promise.all([
+    ...(scopes.has('all') || scopes.has('router') ? [router.restart()] : []),
+    ...(scopes.has('all') || scopes.has('agent') ? [agent.restart()] : []),
+  ]);
 }
 
-function restartFor(file: string, restart: () => Promise<void>): void {
+/** Changes since the last restart. Those that come while one is under way wait for its end, as one. */
+const changed = new Set<Scope>();
+let settling: Timer | null = null;
+let restarting: boolean = true;
+
+function onChange(file: string, scope: Scope): void {
   say('dev', `${file} changed`);
-  void restart();
+  changed.add(scope);
+  settling?.cancel();
+  settling = systemClock.setTimer(SETTLE_MS, () => void restartChanged());
+}
+
+async function restartChanged(): Promise<void> {
+  if (restarting || changed.size === 0) return;
+  restarting = true;
+  const scopes = new Set(changed);
+  changed.clear();
+  await restart(scopes);
+  restarting = false;
+  await restartChanged();
+}
+
+/** Folder of the tree → what restarts when something in it changes. */
+const SOURCES: Readonly<Record<string, Scope>> = {
+  shared: 'all',
+  cli: 'all',
+  loopback: 'all',
+  agent: 'agent',
+  router: 'router',
+};
+
+function watchAll(): FSWatcher[] {
+  const sources = Object.entries(SOURCES).map(([folder, scope]) =>
+    watch(join(root, folder), { recursive: true }, (_event, file) =>
+      onChange(join(folder, file ?? ''), scope),
+    ),
+  );
+  // The two files alone: what the programs write lies in folders beside them.
+  const configurations = watch(dir, (_event, file) => {
+    if (restarting) return; // the clouds write them
+    if (file === 'agent.yaml') onChange(file, 'agent');
+    if (file === 'router.yaml') onChange(file, 'router');
+  });
+  return [...sources, configurations];
 }
 
 const stopped = stopSignal();
-const sources = { agent: () => agent.restart(), router: () => router.restart() };
-const watchers = [
-  ...['shared', 'cli', 'loopback'].map((folder) =>
-    onChange(join(root, folder), true, (file) => restartFor(join(folder, file), restartAll)),
-  ),
-  ...Object.entries(sources).map(([folder, restart]) =>
-    onChange(join(root, folder), true, (file) => restartFor(join(folder, file), restart)),
-  ),
-  // The two files alone: what the programs write lies in folders beside them.
-  onChange(dir, false, (file) => {
-    if (areCloudsNew) return;
-    if (file === 'agent.yaml') restartFor(file, sources.agent);
-    if (file === 'router.yaml') restartFor(file, sources.router);
-  }),
-];
-void restartAll().then(() => say('dev', 'all run; a change restarts what it concerns, Ctrl-C ends all'));
+const watchers = watchAll();
+void restart(new Set(['all'])).then(() => {
+  restarting = false;
+  say('dev', 'all run; a change restarts what it concerns, Ctrl-C ends all');
+  return restartChanged();
+});
 const signal = await stopped;
 say('dev', `${signal}: ending`);
 for (const watcher of watchers) watcher.close();

@@ -7,9 +7,13 @@ import {
   type ConfigResult,
   loadConfig,
   openConfig,
+  type ReferenceSources,
   systemSources,
 } from '../shared/config/load.ts';
+import { inFileOrder } from '../shared/config/problem.ts';
 import { policySchema } from '../shared/policy/policy.ts';
+import { findingsOf } from './check/findings.ts';
+import { unknownPaths, withoutSecrets } from './check/without-secrets.ts';
 
 export { formatProblems } from '../shared/config/load.ts';
 
@@ -32,9 +36,16 @@ const TELLING: ReadonlyArray<readonly [ConfigKind, readonly string[]]> = [
   ['policy', ['compliance', 'cost', 'failover', 'hedge', 'scoring', 'version']],
 ];
 
-/** `kind` null: told by the keys at the top of the file, an agent's when they tell nothing. */
-export function checkConfig(file: string, kind: ConfigKind | null): CheckedConfig {
-  const opening = openConfig(file, systemSources);
+export interface CheckOptions {
+  /** Null: told by the keys at the top of the file, an agent's when they tell nothing. */
+  kind: ConfigKind | null;
+  /** False: references may lead nowhere, and files may be on another machine. */
+  secrets: boolean;
+}
+
+export function checkConfig(file: string, { kind, secrets }: CheckOptions): CheckedConfig {
+  const sources = secrets ? systemSources : withoutSecrets(systemSources);
+  const opening = openConfig(file, sources);
   if (!opening.ok) return { kind: kind ?? 'agent', isGuess: false, problems: opening.problems };
   const { value } = opening.opened;
   const told = kind ?? kindOf(value);
@@ -42,18 +53,28 @@ export function checkConfig(file: string, kind: ConfigKind | null): CheckedConfi
   if (isEmpty(value) && kind !== 'policy')
     return { kind: told ?? 'agent', isGuess: told === null, problems: [emptyFile(file)] };
   const known = told ?? 'agent';
-  const result = load(file, known);
-  return { kind: known, isGuess: told === null, problems: result.ok ? [] : result.problems };
+  const result = load(file, known, sources);
+  const unknown = unknownPaths(value);
+  const problems = (result.ok ? [] : result.problems).filter(
+    (problem) => problem.file !== file || !unknown.some((path) => isAtOrUnder(problem.path, path)),
+  );
+  const config = result.ok ? result.config : null;
+  const findings = findingsOf({ file, kind: known, opened: opening.opened, config, sources, secrets });
+  return { kind: known, isGuess: told === null, problems: inFileOrder([...problems, ...findings]) };
 }
 
-function load(file: string, kind: ConfigKind): ConfigResult<unknown> {
+function isAtOrUnder(path: string, above: string): boolean {
+  return path === above || path.startsWith(`${above}.`) || path.startsWith(`${above}[`);
+}
+
+function load(file: string, kind: ConfigKind, sources: ReferenceSources): ConfigResult<unknown> {
   switch (kind) {
     case 'agent':
-      return loadAgentConfig(file);
+      return loadAgentConfig(file, sources);
     case 'router':
-      return loadRouterConfig(file);
+      return loadRouterConfig(file, sources);
     case 'policy':
-      return loadConfig(file, policySchema);
+      return loadConfig(file, policySchema, sources);
   }
 }
 

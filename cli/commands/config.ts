@@ -7,6 +7,7 @@ type Kind = (typeof KINDS)[number];
 
 interface CheckFlags {
   kind?: string;
+  secrets: boolean;
   json?: boolean;
 }
 
@@ -18,6 +19,7 @@ export function addConfigCommand(program: Command): void {
     .command('check <file>')
     .description('Report every mistake of an agent.yaml, router.yaml or policy file at once.')
     .option('--kind <kind>', `one of ${KINDS.join(', ')} (default: by its content)`)
+    .option('--no-secrets', 'leave out references and files that are not on this machine')
     .option('--json', 'print the result as JSON')
     .action(async (file: string, flags: CheckFlags) => {
       process.exitCode = await check(file, flags);
@@ -30,11 +32,11 @@ export function addConfigCommand(program: Command): void {
     });
 }
 
-async function check(file: string, { kind: asked, json = false }: CheckFlags): Promise<number> {
+async function check(file: string, { kind: asked, secrets, json = false }: CheckFlags): Promise<number> {
   const wanted = asked === undefined ? null : toKind(asked);
   if (wanted === undefined) return unknownKind(asked ?? '');
   const { checkConfig, formatProblems } = await import('../check-config.ts');
-  const { kind, isGuess, problems } = checkConfig(file, wanted);
+  const { kind, isGuess, problems } = checkConfig(file, { kind: wanted, secrets });
   if (json) printJson({ ok: problems.length === 0, kind, problems });
   else if (problems.length === 0) printLine(`${file}: ok (${kind})`);
   else fail(formatProblems(problems), EXIT.config);

@@ -157,8 +157,20 @@ export const policySchema = z
       ),
     compliance: z
       .strictObject({
-        required_certifications: z.array(z.string()).default([]),
-        data_residency: z.record(identifier(), z.array(z.string()).min(1)).default(DEFAULT_ZONES),
+        required_certifications: z
+          .array(z.string())
+          .default([])
+          .describe('Certifications that a provider must hold, by its price sheet, to get anything at all.'),
+        own_certifications: z
+          .array(z.string().min(1))
+          .default([])
+          .describe(
+            'Names beside the usual ones that required_certifications may have: config check takes others for slips.',
+          ),
+        data_residency: z
+          .record(identifier(), z.array(z.string()).min(1))
+          .default(DEFAULT_ZONES)
+          .describe('Zone → its regions. Written here, it takes the place of the zones that ship.'),
       })
       .prefault({}),
     cost: z

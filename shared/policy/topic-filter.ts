@@ -47,6 +47,24 @@ export function topicMatches(filter: string, topic: string): boolean {
   return wanted.length === levels.length;
 }
 
+/**
+ * Whether every topic that matches `asked` also matches `allowed` (MQTT 3.1.1 section 4.7). Both must be
+ * valid filters.
+ */
+export function filterCovers(allowed: string, asked: string): boolean {
+  // [MQTT-4.7.2-1]: a leading wildcard matches no topic that begins with "$".
+  if (asked.startsWith('$') && /^[+#]/.test(allowed)) return false;
+  const wanted = allowed.split('/');
+  const levels = asked.split('/');
+  for (const [index, level] of wanted.entries()) {
+    if (level === '#') return true;
+    const found = levels[index];
+    if (found === undefined || found === '#') return false;
+    if (level !== '+' && level !== found) return false;
+  }
+  return wanted.length === levels.length;
+}
+
 /** Rules for both topics and filters: section 4.7.3 [MQTT-4.7.3-1] [MQTT-4.7.3-2] [MQTT-4.7.3-3]. */
 function textProblem(text: string): string | null {
   if (text.length === 0) return 'must not be empty';

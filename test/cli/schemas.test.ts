@@ -68,7 +68,7 @@ t.test('every example is sound, and names its schema for editors', async (t) => 
   t.ok(names.length >= 8);
   for (const name of names) {
     const kind = name.startsWith('agent.') ? 'agent' : name.startsWith('router.') ? 'router' : 'policy';
-    const { problems } = checkConfig(new URL(`examples/${name}`, docs).pathname, kind);
+    const { problems } = checkConfig(new URL(`examples/${name}`, docs).pathname, { kind, secrets: false });
     t.equal(problems.length === 0 ? '' : formatProblems(problems), '', name);
     t.match(read(`examples/${name}`), `# yaml-language-server: $schema=../schema/${kind}.schema.json\n`);
   }

@@ -3,7 +3,7 @@
  * never takes anything away; what no rule allows is refused. A device without any rule, its own or of a
  * group, has the default one, under which devices never meet each other.
  */
-import { topicMatches } from '../../../shared/policy/topic-filter.ts';
+import { filterCovers, topicMatches } from '../../../shared/policy/topic-filter.ts';
 
 export interface AclRule {
   allow: 'publish' | 'subscribe' | 'both';
@@ -43,22 +43,4 @@ export class Acl {
   mayReceive(topic: string): boolean {
     return this.#subscribe.some((filter) => topicMatches(filter, topic));
   }
-}
-
-/**
- * Whether every topic that matches `asked` also matches `allowed` (MQTT 3.1.1 section 4.7). Both must be
- * valid filters.
- */
-function filterCovers(allowed: string, asked: string): boolean {
-  // [MQTT-4.7.2-1]: a leading wildcard matches no topic that begins with "$".
-  if (asked.startsWith('$') && /^[+#]/.test(allowed)) return false;
-  const wanted = allowed.split('/');
-  const levels = asked.split('/');
-  for (const [index, level] of wanted.entries()) {
-    if (level === '#') return true;
-    const found = levels[index];
-    if (found === undefined || found === '#') return false;
-    if (level !== '+' && level !== found) return false;
-  }
-  return wanted.length === levels.length;
 }

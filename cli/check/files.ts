@@ -1,0 +1,57 @@
+/** Files and folders that a configuration names, on this machine. */
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { Path } from '../../shared/config/document.ts';
+import { errorCode } from '../../shared/config/references.ts';
+import type { Finding } from './finding.ts';
+
+/** Fields that name a file which is read later than the configuration itself. */
+const FILE_FIELD = /_file$/;
+/** Read with the configuration: their problems are told there. */
+const READ_AT_LOAD: readonly string[] = ['policy_file'];
+
+/** Every `…_file` of the value that this user cannot read. */
+export function fileFindings(value: unknown, path: Path = []): Finding[] {
+  if (Array.isArray(value)) return value.flatMap((child, index) => fileFindings(child, [...path, index]));
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, child]): Finding[] => {
+    const here = [...path, key];
+    if (typeof child !== 'string' || !FILE_FIELD.test(key) || READ_AT_LOAD.includes(key))
+      return fileFindings(child, here);
+    const code = unreadable(child);
+    if (code === null) return [];
+    const hint =
+      'check the path, and that the user of the service may read it; --no-secrets leaves files out';
+    return [{ path: here, message: `the file cannot be read (${code})`, hint }];
+  });
+}
+
+/** `data_dir`, and with `onDisk` the folder it is in. */
+export function dataDirFindings(dataDir: unknown, onDisk: boolean): Finding[] {
+  if (typeof dataDir !== 'string') return [];
+  if (isAbsolute(dataDir)) return onDisk ? folderFindings(dirname(dataDir), ['data_dir']) : [];
+  const message = 'a relative path begins wherever the service is started';
+  return [{ path: ['data_dir'], message, hint: `write it in full, such as ${resolve(dataDir)}` }];
+}
+
+/** A folder that must be there. */
+export function folderFindings(folder: string, path: Path): Finding[] {
+  const found = attempt(() => statSync(folder).isDirectory());
+  if (found === true) return [];
+  const message = found === false ? `${folder} is not a folder` : `the folder ${folder} is not there`;
+  return [{ path, message, hint: 'create it, or mount the disk that it is on' }];
+}
+
+function unreadable(file: string): string | null {
+  const answer = attempt(() => accessSync(file, constants.R_OK));
+  return typeof answer === 'string' ? answer : null;
+}
+
+/** What the call gave, or the system's code for why it did not. */
+function attempt<T>(call: () => T): T | string {
+  try {
+    return call();
+  } catch (error) {
+    return errorCode(error);
+  }
+}

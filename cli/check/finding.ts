@@ -1,0 +1,29 @@
+/** A mistake that the schema does not see, and how the checks read a value that may be wrong in places. */
+import type { Path } from '../../shared/config/document.ts';
+
+export interface Finding {
+  path: Path;
+  message: string;
+  hint: string;
+}
+
+export type Entry = Readonly<Record<string, unknown>>;
+
+/** A mapping; empty where it is none. */
+export function mapping(value: unknown): Entry {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+/** The mappings of a list, each with its place; empty where it is none. */
+export function entries(value: unknown): Array<[index: number, entry: Entry]> {
+  return Array.isArray(value) ? value.map((entry, index) => [index, mapping(entry)]) : [];
+}
+
+/** The texts of a list. */
+export function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one): one is string => typeof one === 'string') : [];
+}
+
+export function text(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}

@@ -1,0 +1,127 @@
+/** Files that are valid, and by which nothing would leave, arrive or start. */
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { checkConfig } from '../../cli/check-config.ts';
+import { pathText } from '../../shared/config/problem.ts';
+import { folderWith, headgate } from './run.ts';
+
+const AGENT = `gateway: gw-1
+data_dir: /tmp/x
+providers:
+  - { name: aws, type: aws, region: eu-west-1, endpoint: 'https://a-ats.iot.eu-west-1.amazonaws.com' }
+`;
+const ROUTER = 'data_dir: /tmp/x\nsources: [{ name: gcp, type: gcp, project: p, subscription: s }]\n';
+
+/** `path: message; hint` of each mistake in a file. */
+function said(t: Test, text: string, secrets = true, more: Record<string, string> = {}): string[] {
+  const file = join(folderWith(t, { 'c.yaml': text, ...more }), 'c.yaml');
+  return checkConfig(file, { kind: null, secrets }).problems.map(
+    ({ path, message, hint }) => `${path}: ${message}; ${hint}`,
+  );
+}
+
+t.test('a sound file has none', async (t) => {
+  t.strictSame(said(t, AGENT), []);
+  t.strictSame(said(t, ROUTER), []);
+});
+
+t.test('a misspelt certification, and one that no provider has', async (t) => {
+  const policy = (more: string): string => `${AGENT}policy: { compliance: { ${more} } }\n`;
+  const at = pathText(['policy', 'compliance', 'required_certifications', 0]);
+  t.match(said(t, policy('required_certifications: [ISO 2701]')), [
+    /^policy.*: no provider has it by its price sheet.*price_sheet of a provider/,
+    /: no certification that is known: no provider would be eligible; did you mean "ISO 27001"\?/,
+  ]);
+  t.match(said(t, policy('required_certifications: [HIPAA]')), [
+    `${at}: no provider has it by its price sheet: the records could never leave the buffer; name it under certifications in the price_sheet of a provider that has it`,
+  ]);
+  t.strictSame(said(t, policy('required_certifications: [ISO 27001]')), []);
+  const alone = (more: string): string => `compliance: { ${more} }\nstreams: { all: { topics: ['#'] } }\n`;
+  t.equal(said(t, alone('required_certifications: [Plant 7]')).length, 1);
+  t.strictSame(said(t, alone('required_certifications: [Plant 7], own_certifications: [Plant 7]')), []);
+});
+
+t.test('the mistakes of a policy in a file of its own are told there', async (t) => {
+  const text = `${AGENT}policy_file: p.yaml\n`;
+  const policy = "streams: { all: { topics: ['#'] } }\ncompliance: { required_certifications: [ISO 2701] }\n";
+  const file = join(folderWith(t, { 'c.yaml': text, 'p.yaml': policy }), 'c.yaml');
+  const { problems } = checkConfig(file, { kind: null, secrets: true });
+  t.strictSame(
+    problems.map(({ file: where, path, line }) => [where.endsWith('p.yaml'), path, line]),
+    Array.from({ length: 2 }, () => [true, 'compliance.required_certifications[0]', 2]),
+  );
+});
+
+t.test('an unknown region, and an endpoint in another one', async (t) => {
+  t.match(said(t, AGENT.replace('region: eu-west-1', 'region: eu-wst-1')), [
+    /^providers\[0\]\.region: no region of aws that is known; did you mean "eu-west-1"\?/,
+    /^providers\[0\]\.endpoint: the endpoint is in eu-west-1, the region is eu-wst-1: data_residency/,
+  ]);
+  const own = AGENT.replaceAll('eu-west-1', 'eu-moon-1');
+  t.equal(said(t, own).length, 1);
+  const zone = 'policy: { compliance: { data_residency: { moon: [eu-moon-1] } } }\n';
+  t.strictSame(said(t, own + zone), [], 'a zone of the policy makes it known');
+  const queue =
+    "{ name: q, type: aws, region: eu-west-1, queue_url: 'https://sqs.eu-west-2.amazonaws.com/1/q' }";
+  t.match(said(t, `data_dir: /tmp/x\nsources: [${queue}]\n`), [
+    /^sources\[0\]\.region: the queue is in eu-west-2, the region is eu-west-1; write region: eu-west-2/,
+  ]);
+});
+
+t.test('a stream that never gets anything', async (t) => {
+  const streams = (list: string): string => `${AGENT}policy: { streams: { ${list} } }\n`;
+  t.match(said(t, streams("all: { topics: ['#'] }, alarms: { topics: ['+/alarm'] }")), [
+    /^policy\.streams\.alarms: never gets a publish: "all" stands before it.*move it before "all"/,
+  ]);
+  t.strictSame(said(t, streams("alarms: { topics: ['+/alarm'] }, all: { topics: ['#'] }")), []);
+  const partly = "a: { topics: ['x/#'] }, b: { topics: ['x/y', 'z'] }, all: { topics: ['#'] }";
+  t.strictSame(said(t, streams(partly)), [], 'one of its topics is its own');
+});
+
+t.test('one port for two listeners', async (t) => {
+  const broker = (list: string): string => `${AGENT}broker: { listeners: [${list}] }\n`;
+  t.match(said(t, broker('{ type: tcp, port: 1883 }, { type: ws, port: 1883 }')), [
+    /^broker\.listeners\[1\]: port 1883 of 127\.0\.0\.1 is taken by broker\.listeners\.0/,
+  ]);
+  t.match(said(t, broker('{ type: tcp, port: 9464 }')), [/^admin\.port: port 9464/]);
+  t.strictSame(said(t, broker('{ type: tcp, port: 0 }, { type: ws, port: 0 }')), []);
+  t.match(said(t, `${ROUTER}admin: { port: 1883 }\n`), []);
+});
+
+t.test('files and folders that are not there', async (t) => {
+  const dir = folderWith(t, { 'key.pem': 'k' });
+  const https = (key: string): string =>
+    `${AGENT}  - { name: r, type: https, url: 'https://r.example', token_key_file: ${key} }\n`;
+  t.match(said(t, https(`${dir}/none.pem`)), [
+    /^providers\[1\]\.token_key_file: the file cannot be read \(ENOENT\)/,
+  ]);
+  t.strictSame(said(t, https(`${dir}/key.pem`)), []);
+  t.strictSame(said(t, https(`${dir}/none.pem`), false), [], 'not with --no-secrets');
+  t.match(said(t, `${ROUTER}feeds: [{ name: f, type: ndjson, file: ${dir}/no/f.ndjson }]\n`), [
+    /^feeds\[0\]\.file: the folder .*\/no is not there/,
+  ]);
+  t.match(said(t, AGENT.replace('/tmp/x', './data')), [/^data_dir: a relative path begins wherever/]);
+  t.match(said(t, AGENT.replace('/tmp/x', '/nowhere/at/all')), [/^data_dir: the folder \/nowhere\/at/]);
+});
+
+t.test('--no-secrets says nothing of references that lead nowhere, and the rest', async (t) => {
+  const text = `${AGENT.replace('eu-west-1,', 'eu-wst-1,')}  - name: hub
+    type: azure
+    region: westeurope
+    credentials: { connection_string: "\${HEADGATE_TEST_UNSET}" }
+  - name: broker
+    type: mqtt
+    url: "mqtts://\${HEADGATE_TEST_HOST}:8883"
+    password: file:\${CREDENTIALS_DIRECTORY}/mqtt
+admin: { port: "\${HEADGATE_TEST_PORT}" }
+`;
+  const file = join(folderWith(t, { 'c.yaml': text }), 'c.yaml');
+  const all = await headgate(['config', 'check', file]);
+  t.match(all, { code: 78, stderr: /HEADGATE_TEST_UNSET is not set/ });
+  const without = await headgate(['config', 'check', '--no-secrets', '--json', file]);
+  t.equal(without.code, 78);
+  t.strictSame(
+    JSON.parse(without.stdout).problems.map(({ path }: { path: string }) => path),
+    ['providers[0].region', 'providers[0].endpoint'],
+  );
+});
