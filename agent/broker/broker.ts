@@ -17,6 +17,7 @@ import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './ac
 import { limitPackets } from './aedes/packet-limit.ts';
 import { skipUnheard } from './aedes/skip-unheard.ts';
 import { StoredSubscriptions } from './aedes/stored-subscriptions.ts';
+import { refuseMalformed } from './aedes/strict-packets.ts';
 import { limitUnacknowledged } from './aedes/unacknowledged-limit.ts';
 import { type Listener, type ListenerOptions, openListener } from './listeners/listener.ts';
 import type { BrokerOptions, BrokerStats } from './options.ts';
@@ -72,6 +73,10 @@ export class Broker implements Service {
       keepaliveLimit: 0,
       preConnect: (client, packet, callback) => {
         this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: packet.will?.topic });
+        const { protocolVersion: level, clientId: device } = packet;
+        const address = this.#arrivals.get(client)?.address ?? '';
+        // aedes answers it with return code 1.
+        if (level === 5) this.#refusals.add('protocol-version', { level, device, address });
         callback(null, true);
       },
       authenticate: (client, username, password, done) => {
@@ -203,6 +208,12 @@ export class Broker implements Service {
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
     );
+    const { address } = arrival;
+    refuseMalformed(client, {
+      onMalformed: (problem) =>
+        this.#refusals.add('malformed-packet', { problem, device: client.id ?? '', address }),
+      onProtocolLevel: (level) => this.#refusals.add('protocol-version', { level, address }),
+    });
   }
 
   /** Null when the client may connect. */

@@ -8,7 +8,11 @@ export type RefusalReason =
   | 'connection-limit'
   /** Too many connections begun in a second, from everywhere or from one address. */
   | 'connect-rate'
-  /** Empty client id with a session to keep, one with U+0000, or one that is not the device's to use. */
+  /** A packet that MQTT 3.1.1 forbids; the connection was ended. */
+  | 'malformed-packet'
+  /** A protocol version that is not served: MQTT 5, or a level that there is none of. */
+  | 'protocol-version'
+  /** Empty client id with a session to keep, or one that is not the device's to use. */
   | 'client-id'
   /** No certificate, one of nobody, or a TLS handshake that failed. */
   | 'certificate'

@@ -248,7 +248,7 @@ function isClientIdOf(name: string, clientId: string): boolean {
   );
 }
 
-/** [MQTT-3.1.3-8], and ids that a ledger could not store. */
+/** [MQTT-3.1.3-8] */
 export function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
-  return (clientId === '' && clean !== true) || clientId.includes('\0');
+  return clientId === '' && clean !== true;
 }

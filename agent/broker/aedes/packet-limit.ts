@@ -1,23 +1,16 @@
 /**
  * aedes 1.2.0 has no limit on a packet's size: eight sockets that announce 256 MB each and send it take a
  * gigabyte, before any of them has said who it is. The limit is enforced where the parser has just read a
- * packet's length and nothing of the packet yet. That is a private method of mqtt-packet; a test holds the
- * pinned version to it.
+ * packet's length and nothing of the packet yet.
  */
 import type { Client } from 'aedes';
+import { parserOf } from './parser.ts';
 
 /**
  * For the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]: client id, will and
  * credentials.
  */
 const CONNECT_BYTES_MAX = 4096;
-
-/** What of mqtt-packet's parser is used here. */
-interface Parser {
-  packet: { length: number };
-  _parseLength(): boolean;
-  _emitError(error: Error): void;
-}
 
 /**
  * Ends the connection of `client` when a packet's remaining length (MQTT 3.1.1 section 2.2.3) is over
@@ -30,6 +23,7 @@ export function limitPackets(
 ): void {
   const parser = parserOf(client);
   const parseLength = parser._parseLength.bind(parser);
+  const emitError = parser._emitError.bind(parser);
   let limit = Math.min(CONNECT_BYTES_MAX, maxPacketBytes);
   parser._parseLength = () => {
     if (!parseLength()) return false;
@@ -37,28 +31,10 @@ export function limitPackets(
     if (length > limit) {
       onExceeded(length);
       // The parser stops at an error, and the client ends its connection.
-      parser._emitError(new Error(`packet of ${length} bytes, at most ${limit} are taken`));
+      emitError(new Error(`packet of ${length} bytes, at most ${limit} are taken`));
       return false;
     }
     limit = maxPacketBytes;
     return true;
   };
-}
-
-function parserOf(client: Client): Parser {
-  const parser: unknown = Reflect.get(client, '_parser');
-  if (!isParser(parser)) throw new Error('aedes or mqtt-packet changed: no parser to limit packets with');
-  return parser;
-}
-
-function isParser(value: unknown): value is Parser {
-  if (typeof value !== 'object' || value === null) return false;
-  const packet: unknown = Reflect.get(value, 'packet');
-  return (
-    typeof Reflect.get(value, '_parseLength') === 'function' &&
-    typeof Reflect.get(value, '_emitError') === 'function' &&
-    typeof packet === 'object' &&
-    packet !== null &&
-    typeof Reflect.get(packet, 'length') === 'number'
-  );
 }

@@ -1,0 +1,114 @@
+/**
+ * MQTT 3.1.1 says of many packets that the server must close the connection. mqtt-packet 9.0.2 finds most of
+ * them; this finds the rest: text that is not UTF-8 or holds U+0000 [MQTT-1.5.3-1] [MQTT-1.5.3-2], packet id
+ * 0 [MQTT-2.3.1-1], a password without a username [MQTT-3.1.2-22], a will of QoS 3 [MQTT-3.1.2-14], filters
+ * that are none [MQTT-4.7.1-2] [MQTT-4.7.1-3], and packets without any [MQTT-3.8.3-3] [MQTT-3.10.3-2].
+ * A protocol level that is not served is answered first [MQTT-3.1.2-2].
+ */
+import { isUtf8 } from 'node:buffer';
+import type { Client } from 'aedes';
+import { topicFilterProblem } from '../../../shared/policy/topic-filter.ts';
+import { type Parser, parserOf } from './parser.ts';
+
+/** Return code 1, MQTT 3.1.1 section 3.2.2.3. */
+const UNACCEPTABLE_PROTOCOL_VERSION = Uint8Array.from([0x20, 2, 0, 1]);
+/** MQTT 3.1 and 3.1.1. aedes answers 5 itself, when it knows the client id. */
+const LEVELS_PARSED: readonly number[] = [3, 4, 5];
+/** Set by bridges, in front of the level. */
+const BRIDGE_BIT = 0x80;
+/** Length and text of the protocol's name; the level follows. */
+const MQTT_NAME = Buffer.from('\0\u0004MQTT');
+
+export interface StrictPackets {
+  /** A packet that MQTT 3.1.1 forbids; the connection ends. */
+  onMalformed(problem: string): void;
+  /** A CONNECT of a protocol level that is not served. */
+  onProtocolLevel(level: number): void;
+}
+
+/** Call before the client has read anything, and after other parts that raise errors of their own. */
+export function refuseMalformed(client: Client, { onMalformed, onProtocolLevel }: StrictPackets): void {
+  const parser = parserOf(client);
+  const emitError = parser._emitError.bind(parser);
+  parser._emitError = (error) => {
+    onMalformed(error.message);
+    emitError(error);
+  };
+  refuseText(parser);
+  refusePacketIdZero(parser);
+  const parseConnect = parser._parseConnect.bind(parser);
+  parser._parseConnect = () => {
+    const level = levelOf(parser);
+    if (level === null || LEVELS_PARSED.includes(level)) {
+      parseConnect();
+      refuseAfter(parser, connectProblem);
+      return;
+    }
+    onProtocolLevel(level);
+    const error = new Error(`protocol level ${level}`);
+    parser.error = error;
+    client.conn.write(UNACCEPTABLE_PROTOCOL_VERSION, () => parser.emit('error', error));
+  };
+  const parseSubscribe = parser._parseSubscribe.bind(parser);
+  parser._parseSubscribe = () => {
+    parseSubscribe();
+    refuseAfter(parser, ({ subscriptions = [] }) => filtersProblem(subscriptions.map(({ topic }) => topic)));
+  };
+  const parseUnsubscribe = parser._parseUnsubscribe.bind(parser);
+  parser._parseUnsubscribe = () => {
+    parseUnsubscribe();
+    refuseAfter(parser, ({ unsubscriptions = [] }) => filtersProblem(unsubscriptions));
+  };
+}
+
+function refuseText(parser: Parser): void {
+  const parseString = parser._parseString.bind(parser);
+  parser._parseString = () => {
+    const start = parser._pos + 2;
+    const text = parseString();
+    if (text === null) return null;
+    // The decoder writes U+FFFD for what it cannot read; a text may also hold one.
+    const isSound = !text.includes('\ufffd') || isUtf8(parser._list.slice(start, parser._pos));
+    // The caller takes null for a text that is not there, and raises an error.
+    return isSound && !text.includes('\0') ? text : null;
+  };
+}
+
+function refusePacketIdZero(parser: Parser): void {
+  const parseMessageId = parser._parseMessageId.bind(parser);
+  parser._parseMessageId = () => {
+    if (!parseMessageId()) return false;
+    const { messageId = 0 } = parser.packet;
+    if (messageId > 0) return true;
+    parser._emitError(new Error('packet id 0, or none'));
+    return false;
+  };
+}
+
+/** After the packet was parsed: nothing when that has failed already. */
+function refuseAfter(parser: Parser, problemOf: (packet: Parser['packet']) => string | null): void {
+  if (parser.error) return;
+  const problem = problemOf(parser.packet);
+  if (problem !== null) parser._emitError(new Error(problem));
+}
+
+function connectProblem({ username, password, will }: Parser['packet']): string | null {
+  if (password !== undefined && username === undefined) return 'a password without a username';
+  return will && will.qos > 2 ? 'a will of QoS 3' : null;
+}
+
+function filtersProblem(filters: readonly string[]): string | null {
+  if (filters.length === 0) return 'no topic filter';
+  for (const filter of filters) {
+    const problem = topicFilterProblem(filter);
+    if (problem !== null) return `topic filter: ${problem}`;
+  }
+  return null;
+}
+
+/** Null for another protocol than MQTT: the parser refuses it, or knows it by its old name. */
+function levelOf({ _list: list }: Parser): number | null {
+  const start = list.slice(0, MQTT_NAME.length + 1);
+  if (start.length <= MQTT_NAME.length || !MQTT_NAME.equals(start.subarray(0, MQTT_NAME.length))) return null;
+  return (start[MQTT_NAME.length] ?? 0) & ~BRIDGE_BIT;
+}
