@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../shared/clock.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { StartRefused } from '../shared/start-refused.ts';
 import { packageVersion } from '../shared/version.ts';
 import { addAgentCommand } from './commands/agent.ts';
 import { addCloudsCommand } from './commands/clouds.ts';
@@ -76,6 +77,7 @@ function report(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (process.env['HEADGATE_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   const text = thrownText(error);
+  if (error instanceof StartRefused) return fail(text, error.exitCode);
   // What the operating system or SQLite refuses (a port in use, a folder without permission) is no bug of
   // ours.
   const code: unknown = error instanceof Error && 'code' in error ? error.code : null;

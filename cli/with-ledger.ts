@@ -17,7 +17,7 @@ export async function withLedger<T>(
 ): Promise<T | null> {
   if (config.ledger.type === 'sqlite' && !existsSync(join(config.data_dir, 'ledger.db'))) return null;
   const log = createLogger(config.log, process.stderr);
-  const ledger = await openLedger(config, { clock: systemClock, log });
+  const ledger = await openLedger(config, { clock: systemClock, log, role: 'tool' });
   try {
     return await use(ledger, log);
   } finally {

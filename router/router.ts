@@ -31,7 +31,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const root = rootLogger(config);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
-  const ledger = await openLedger(config, { clock, log: log('ledger') });
+  const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router' });
 
   const feeds = config.feeds.map((feed) =>
     openFeed(feed, { ledger, clock, entropy, log: log('feed'), stdout: process.stdout }),

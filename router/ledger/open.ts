@@ -6,6 +6,7 @@ import type { RouterConfig } from '../config.ts';
 import { openJetStreamLedger } from './jetstream/engine.ts';
 import type { Ledger } from './ledger.ts';
 import { openPostgresLedger } from './postgres/engine.ts';
+import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
 import { openSqliteLedger } from './sqlite/engine.ts';
 
@@ -13,10 +14,12 @@ type LedgerConfig = Pick<RouterConfig, 'ledger' | 'data_dir' | 'dead_letters' | 
 
 const DEAD_LETTERS_MAX = 100_000;
 
-/** Rejects when it cannot be opened; the folder `data_dir` must exist. */
+/**
+ * Rejects when it cannot be opened, with StartRefused where that is no bug; the folder `data_dir` must exist.
+ */
 export async function openLedger(
   { ledger, data_dir, dead_letters, conflicts }: LedgerConfig,
-  deps: { clock: Clock; log: Logger },
+  deps: { clock: Clock; log: Logger; role: LedgerRole },
 ): Promise<Ledger> {
   const { max_bytes: bytesMax, max_age: ageMsMax } = dead_letters;
   const limits = { deadLetters: { rowsMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax } };

@@ -15,7 +15,7 @@ import { configOf } from './ledger-config.ts';
 
 const ledgerConfig: RouterConfig['ledger'] = JSON.parse(process.argv[2] ?? '');
 const log = createLogger({ level: 'error', levels: {} }, process.stderr);
-const deps = { clock: systemClock, log };
+const deps = { clock: systemClock, log, role: 'router' } as const;
 const ledger = await openLedger(configOf(ledgerConfig), deps).catch((error: unknown) => {
   // The server is away for a moment: the run starts this replica again.
   console.error(`a replica could not open the ledger: ${errorText(error)}`);

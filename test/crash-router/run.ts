@@ -101,7 +101,7 @@ export function isClean({ missing, doubled, wrong, conflicts, verify }: CrashRep
 
 function opened(ledger: RouterConfig['ledger']): Promise<Ledger> {
   const log = createLogger({ level: 'silent', levels: {} });
-  return openLedger(configOf(ledger), { clock: systemClock, log });
+  return openLedger(configOf(ledger), { clock: systemClock, log, role: 'router' });
 }
 
 /** Kills one replica after another until all is settled; how many. */

@@ -25,7 +25,9 @@ import {
   nuid,
 } from '@nats-io/transport-node';
 import type { Clock } from '../../../shared/clock.ts';
+import { EXIT } from '../../../shared/exit-codes.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
+import { refusedFor, StartRefused } from '../../../shared/start-refused.ts';
 
 export interface JetStreamOptions {
   servers: readonly string[];
@@ -78,7 +80,9 @@ export class Connection {
 
   /** Rejects when no server can be reached, or none has JetStream. */
   static async open(options: JetStreamOptions, clock: Clock, log: SparseLog): Promise<Connection> {
-    const nc = await connect({ ...access(options), timeout: options.timeoutMs });
+    const nc = await connect({ ...access(options), timeout: options.timeoutMs }).catch((error: unknown) => {
+      throw refusedFor(`no ledger at ${options.servers.join(', ')}`, error);
+    });
     void tellOfLosses(nc, log);
     try {
       const jsm = await jetstreamManager(nc, { timeout: TRY_MS_MAX, checkAPI: false });
@@ -108,7 +112,10 @@ export class Connection {
       (key) => config[key] !== undefined && found[key] !== config[key],
     );
     if (wrong.length > 0) {
-      throw new Error(`JetStream stream ${config.name} is not this ledger's: ${wrong.join(', ')} differ`);
+      throw new StartRefused(
+        `JetStream stream ${config.name} is not this ledger's: ${wrong.join(', ')} differ`,
+        EXIT.config,
+      );
     }
   }
 

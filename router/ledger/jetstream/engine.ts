@@ -10,6 +10,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
+import { refusedFor } from '../../../shared/start-refused.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
@@ -95,7 +96,7 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
     return ledger;
   } catch (error) {
     await connection.close();
-    throw error;
+    throw refusedFor(`no ledger ${options.name} in JetStream`, error);
   }
 }
 

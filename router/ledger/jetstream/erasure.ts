@@ -10,7 +10,7 @@ import type { Parts } from './log/blobs.ts';
 import type { Commit, CommitEntry } from './log/commit-format.ts';
 import type { StreamItem } from './log/stream-fold.ts';
 import type { Names } from './names.ts';
-import { type RemovalParts, type RemovalPlan, removeRecords, removalEntry, idsOf } from './removal.ts';
+import { idsOf, type RemovalParts, type RemovalPlan, removalEntry, removeRecords } from './removal.ts';
 
 /** Arrivals read at once. */
 const READ_WIDTH = 64;

@@ -5,7 +5,7 @@ import { expired, type RetentionRules } from '../rules/retention.ts';
 import type { Parts } from './log/blobs.ts';
 import type { CommitEntry } from './log/commit-format.ts';
 import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './log/volumes.ts';
-import { type RemovalParts, type RemovalPlan, removeRecords, removalEntry, standingOf } from './removal.ts';
+import { type RemovalParts, type RemovalPlan, removalEntry, removeRecords, standingOf } from './removal.ts';
 
 /** Records after which a step takes no further commit. */
 const RECORDS_PER_STEP = 2000;

@@ -9,6 +9,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
+import { refusedFor } from '../../../shared/start-refused.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import {
@@ -76,7 +77,7 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
     return new PostgresLedger(db, options, log);
   } catch (error) {
     await db.close();
-    throw error;
+    throw refusedFor(`no ledger in PostgreSQL, schema ${options.schema}`, error);
   }
 }
 

@@ -9,6 +9,8 @@
  * decided by the stream's row, which every commit locks (I5).
  */
 import { dateOf } from '../../../shared/clock.ts';
+import { EXIT } from '../../../shared/exit-codes.ts';
+import { StartRefused } from '../../../shared/start-refused.ts';
 import type { Database, Queryable } from './connection.ts';
 
 const SERVER_VERSION_MIN = 150_000;
@@ -191,8 +193,9 @@ export async function migrate(db: Database, schema: string): Promise<void> {
     );
     const version = rows[0]?.version ?? 0;
     if (version > MIGRATIONS.length) {
-      throw new Error(
+      throw new StartRefused(
         `schema ${schema}: written by a newer Headgate (ledger schema ${version}, this one knows up to ${MIGRATIONS.length})`,
+        EXIT.config,
       );
     }
     for (const [i, migration] of MIGRATIONS.entries()) {
@@ -248,8 +251,13 @@ async function checkServer(client: Queryable): Promise<void> {
        current_setting('synchronous_commit') AS commit`,
   );
   const [server] = rows;
-  if (!server || server.version < SERVER_VERSION_MIN) throw new Error('PostgreSQL 15 or newer is needed');
+  if (!server || server.version < SERVER_VERSION_MIN) {
+    throw new StartRefused('PostgreSQL 15 or newer is needed', EXIT.config);
+  }
   if (server.fsync === 'off' || server.commit === 'off') {
-    throw new Error('PostgreSQL runs with fsync or synchronous_commit off: a commit would not be durable');
+    throw new StartRefused(
+      `PostgreSQL runs with ${server.fsync === 'off' ? 'fsync' : 'synchronous_commit'} off: a commit would not be durable`,
+      EXIT.config,
+    );
   }
 }

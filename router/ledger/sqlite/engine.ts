@@ -5,9 +5,8 @@
  * when it returns they are fsynced. A new record costs one insert and no query; only ids seen before are read
  * back and compared.
  *
- * One router owns the file. Should a second open it all the same, both stay right: BEGIN IMMEDIATE takes
- * turns, and `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it
- * remembers.
+ * One router has the file (router-lock.ts), and commands may write beside it: BEGIN IMMEDIATE takes turns, and
+ * `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it remembers.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
@@ -24,6 +23,7 @@ import {
   type StreamVisitor,
   surveyByPages,
 } from '../paging.ts';
+import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import { stateAfter } from '../rules/repeated.ts';
@@ -52,6 +52,7 @@ import { SqliteMaintenance } from './maintenance.ts';
 import { RecordTable } from './records.ts';
 import { RepeatedTables } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
+import { lockForRouter, type RouterLock } from './router-lock.ts';
 import { openLedgerFile, type Sqlite } from './schema.ts';
 import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
@@ -68,6 +69,8 @@ export interface SqliteLedgerOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<SqliteLedgerLimits>;
+  /** Default: `tool`, which takes no lock: several may have the file open. */
+  role?: LedgerRole;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
@@ -84,13 +87,20 @@ const LIMITS: SqliteLedgerLimits = {
  * is of a newer schema, or cannot be made durable.
  */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
-  return new SqliteLedger(openLedgerFile(options.file), options);
+  const lock = options.role === 'router' ? lockForRouter(options.file) : null;
+  try {
+    return new SqliteLedger(openLedgerFile(options.file), options, lock);
+  } catch (error) {
+    lock?.release();
+    throw error;
+  }
 }
 
 class SqliteLedger implements Ledger {
   readonly maintenance: LedgerMaintenance;
   readonly isMultiRouter = false;
   readonly #db: Sqlite;
+  readonly #lock: RouterLock | null;
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #streams: StreamTable;
@@ -116,9 +126,10 @@ class SqliteLedger implements Ledger {
   readonly #letters: DeadLetter[] = [];
   #lettersWritten: Promise<void> | null = null;
 
-  constructor(db: Sqlite, options: SqliteLedgerOptions) {
+  constructor(db: Sqlite, options: SqliteLedgerOptions, lock: RouterLock | null) {
     const limits = { ...LIMITS, ...options.limits };
     this.#db = db;
+    this.#lock = lock;
     this.#clock = options.clock;
     this.#log = new SparseLog(options);
     this.#streams = new StreamTable(db, limits.streamsCached);
@@ -268,6 +279,7 @@ class SqliteLedger implements Ledger {
 
   async close(): Promise<void> {
     this.#db.close();
+    this.#lock?.release();
   }
 
   #compareAll(): LedgerVerification {

@@ -1,5 +1,7 @@
 /** The ledger's SQLite file: opened so that a commit is durable, at a schema this version understands. */
 import Database from 'better-sqlite3';
+import { EXIT } from '../../../shared/exit-codes.ts';
+import { StartRefused } from '../../../shared/start-refused.ts';
 import { SCHEMA, STEPS } from './tables.ts';
 
 export type Sqlite = Database.Database;
@@ -36,13 +38,16 @@ export function openLedgerFile(file: string): Sqlite {
 function bringForward(db: Sqlite, file: string): void {
   const version = Number(db.pragma('user_version', { simple: true }));
   if (version > SCHEMA_VERSION) {
-    throw new Error(
+    throw new StartRefused(
       `${file}: written by a newer Headgate (ledger schema ${version}, this one knows up to ${SCHEMA_VERSION})`,
+      EXIT.config,
     );
   }
   if (version === 0) {
     const tables = db.prepare<[], number>('SELECT count(*) FROM sqlite_schema').pluck().get();
-    if (tables !== 0) throw new Error(`${file}: a SQLite file, but not a Headgate ledger`);
+    if (tables !== 0) {
+      throw new StartRefused(`${file}: a SQLite file, but not a Headgate ledger`, EXIT.config);
+    }
     db.exec(SCHEMA);
   }
   for (const step of STEPS.slice(Math.max(0, version - 1))) db.exec(step);

@@ -136,7 +136,7 @@ class Run {
     if (how !== 'exit code 0') this.#problem(`the router ended: ${how}`);
     for (const line of this.#world.complaints) this.#problem(`the router said: ${line.trim()}`);
     const log = createLogger({ level: 'silent', levels: {} });
-    const ledger = await openLedger(this.#world.config, { clock, log });
+    const ledger = await openLedger(this.#world.config, { clock, log, role: 'router' });
     await this.#compareRecords(ledger);
     await this.#compareDeadLetters(ledger);
     await ledger.close();
