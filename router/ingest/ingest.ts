@@ -5,7 +5,8 @@
  * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync
  * serves many messages without a timer. When a group fails and the engine still answers, its halves are
  * committed apart, and theirs: a message that the engine refuses fails alone and holds up no other. What it
- * will never take is a dead letter, like what is no envelope: no input comes again for ever.
+ * will never take is a dead letter, like what is no envelope: no input comes again for ever. Streams that a
+ * lock holds up are set aside (set-aside.ts), and the others are committed without them.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../shared/clock.ts';
@@ -14,10 +15,17 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { noRepeats, REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
-import { type CommitResult, EntryRefused, type LedgerEntry, type RepeatCause } from '../ledger/types.ts';
+import {
+  type CommitResult,
+  EntriesBlocked,
+  EntryRefused,
+  type LedgerEntry,
+  type RepeatCause,
+} from '../ledger/types.ts';
 import type { SourceAges } from '../sources/age.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
 import { examine, type Refusal } from './examine.ts';
+import { SetAsideStreams } from './set-aside.ts';
 
 export interface SourceCounters {
   envelopes: number;
@@ -85,10 +93,13 @@ export class Ingest {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #committing: Promise<void> | null = null;
+  readonly #setAside: SetAsideStreams;
+  readonly #probing = new Set<Promise<void>>();
 
   constructor({ ledger, clock, log, limits, onCommit = () => undefined, ages }: IngestOptions) {
     this.#ledger = ledger;
     this.#clock = clock;
+    this.#setAside = new SetAsideStreams(clock);
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...LIMITS, ...limits };
     this.#onCommit = onCommit;
@@ -110,18 +121,34 @@ export class Ingest {
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;
     const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
-    return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));
+    const admitted = this.#setAside.admit(envelope);
+    if (admitted === 'leave') return this.#retry(source);
+    return new Promise((settle) => {
+      const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };
+      if (admitted === 'probe') this.#probe(waiting);
+      else this.#enqueue(waiting);
+    });
   }
 
   /** Resolves when nothing waits for the ledger. Stop the sources first. */
   async drain(): Promise<void> {
     while (this.#committing !== null) await this.#committing;
+    await Promise.all(this.#probing);
   }
 
   #enqueue(waiting: Waiting): void {
     this.#waiting.push(waiting);
     this.#waitingBytes += waiting.bytes;
     this.#committing ??= this.#commitAll();
+  }
+
+  /** Commits by itself, beside the groups. */
+  #probe(waiting: Waiting): void {
+    const probing = this.#commitGroup([waiting]).finally(() => {
+      this.#setAside.probed(waiting.entry.envelope);
+      this.#probing.delete(probing);
+    });
+    this.#probing.add(probing);
   }
 
   async #commitAll(): Promise<void> {
@@ -154,6 +181,8 @@ export class Ingest {
     const [only] = group;
     if (Array.isArray(results)) {
       this.#settle(group, results);
+    } else if (results instanceof EntriesBlocked) {
+      await this.#commitOthers(group, results.entries);
     } else if (group.length > 1 && (await this.#engineAnswers())) {
       const middle = Math.floor(group.length / 2);
       await this.#commitGroup(group.slice(0, middle));
@@ -163,6 +192,23 @@ export class Ingest {
     } else {
       for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
     }
+  }
+
+  /** What is not blocked, while the blocked entries are left for redelivery. */
+  async #commitOthers(group: readonly Waiting[], blocked: ReadonlySet<LedgerEntry>): Promise<void> {
+    const others: Waiting[] = [];
+    for (const waiting of group) {
+      if (!blocked.has(waiting.entry)) {
+        others.push(waiting);
+        continue;
+      }
+      const { delivery, entry, settle } = waiting;
+      const { gateway, epoch, stream } = entry.envelope;
+      this.#setAside.blocked(entry.envelope);
+      this.#log.warn('ingest.stream_blocked', { gateway, epoch, stream, source: delivery.source });
+      settle(this.#retry(delivery.source));
+    }
+    if (others.length > 0) await this.#commitGroup(others);
   }
 
   #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
@@ -175,12 +221,14 @@ export class Ingest {
     this.#onCommit(group.map(({ entry }) => entry));
   }
 
-  /** The error when an entry can never be committed, null for any other failure. */
-  async #tryCommit(group: readonly Waiting[]): Promise<CommitResult[] | EntryRefused | null> {
+  /** The error when an entry can never be committed, or some have to wait; null for any other failure. */
+  async #tryCommit(
+    group: readonly Waiting[],
+  ): Promise<CommitResult[] | EntryRefused | EntriesBlocked | null> {
     try {
       return await this.#ledger.commit(group.map(({ entry }) => entry));
     } catch (error) {
-      if (error instanceof EntryRefused) return error;
+      if (error instanceof EntryRefused || error instanceof EntriesBlocked) return error;
       this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
       return null;
     }

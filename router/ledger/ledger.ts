@@ -22,7 +22,7 @@ export interface Ledger extends CheckpointStore {
   readonly maintenance: LedgerMaintenance;
   /**
    * Commits all entries in one durable transaction; results in the order of the entries. Rejects when nothing
-   * was committed: with EntryRefused when an entry can never be.
+   * was committed: with EntryRefused when an entry can never be, with EntriesBlocked when some have to wait.
    */
   commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]>;
   /**

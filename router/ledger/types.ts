@@ -206,6 +206,20 @@ export interface Erasure extends ErasureTarget {
 }
 
 /**
+ * Something else holds what some entries of a commit need, for longer than a commit waits: nothing was
+ * committed. The other entries can be committed at once, without these.
+ */
+export class EntriesBlocked extends Error {
+  readonly entries: ReadonlySet<LedgerEntry>;
+
+  constructor(entries: ReadonlySet<LedgerEntry>, cause: unknown) {
+    super('what these entries need is locked', { cause });
+    this.name = 'EntriesBlocked';
+    this.entries = entries;
+  }
+}
+
+/**
  * An entry that the ledger will never take, however often it comes: for the dead letters, not for redelivery.
  */
 export class EntryRefused extends Error {

@@ -38,9 +38,11 @@ async function untilAlone(place: string): Promise<void> {
   const client = new pg.Client({ connectionString: process.env[URL_VARIABLE] });
   await client.connect();
   await until('the old transactions are over', async () => {
-    const { rowCount } = await client.query('SELECT FROM pg_stat_activity WHERE application_name = $1', [
-      place,
-    ]);
+    // A pooler keeps its connections, idle ones.
+    const { rowCount } = await client.query(
+      "SELECT FROM pg_stat_activity WHERE application_name = $1 AND state <> 'idle' AND pid <> pg_backend_pid()",
+      [place],
+    );
     return rowCount === 0;
   });
   await client.end();

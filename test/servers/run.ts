@@ -7,6 +7,7 @@ import { readScript } from '../script.ts';
 const MOSQUITTO = ['mosquitto', 'mosquitto-clients'];
 const POSTGRES = ['postgresql'];
 const NATS = ['nats-server'];
+const PGBOUNCER = ['pgbouncer'];
 const COMPILER = ['gcc', 'libc6-dev'];
 
 interface Suite {
@@ -20,6 +21,8 @@ const SUITES: Readonly<Record<string, Suite>> = {
   postgres: { file: 'test/servers/postgres.servers.ts', needs: POSTGRES },
   'postgres-feeds': { file: 'test/servers/postgres-feeds.servers.ts', needs: POSTGRES },
   'postgres-table': { file: 'test/servers/postgres-table.servers.ts', needs: POSTGRES },
+  'postgres-locks': { file: 'test/servers/postgres-locks.servers.ts', needs: POSTGRES },
+  pgbouncer: { file: 'test/servers/pgbouncer.servers.ts', needs: [...POSTGRES, ...PGBOUNCER] },
   partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
   'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },

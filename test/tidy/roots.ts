@@ -43,6 +43,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'service.ts',
     'observed-metrics.ts',
     'sparse-log.ts',
+    'start-refused.ts',
     'time-limit.ts',
     'tls-files.ts',
     'twin-receipt.ts',

@@ -1,6 +1,10 @@
 /**
  * Connections to PostgreSQL: a bounded pool, time limits on everything, and transactions that are tried
  * again.
+ *
+ * A pooler such as PgBouncer gives each transaction whichever connection to the server is free, and drops or
+ * refuses what a client asks for when it connects. So nothing is asked for there: each transaction begins by
+ * setting its schema, isolation and time limits for itself, and a statement is a transaction of its own.
  */
 import pg from 'pg';
 import type { Clock } from '../../../shared/clock.ts';
@@ -27,6 +31,8 @@ export interface Queryable {
  * succeed now.
  */
 const TRY_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
+/** lock_not_available: another transaction held what this one needs for longer than it waits. */
+const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Data exceptions, and limits of the program such as an index row that is too long: the same fails again for
  * ever.
@@ -38,23 +44,35 @@ const RETRY_FIRST_MS = 10;
 const ANSWER_GRACE_MS = 2000;
 const INT8_OID = 20;
 
+export interface TransactionOptions {
+  mode?: 'READ COMMITTED' | 'REPEATABLE READ';
+  /** Longest wait for a lock that another transaction holds. Default: as long as for the statement. */
+  lockMs?: number;
+}
+
 export class Database implements Queryable {
   readonly #pool: pg.Pool;
   readonly #clock: Clock;
+  readonly #settings: string;
   #closed: Promise<void> | null = null;
 
   constructor(options: PostgresOptions, clock: Clock, log: Pick<SparseLog, 'warn'>) {
     const { url, schema, connectionsMax, timeoutMs } = options;
     this.#clock = clock;
+    // A schema's name is of letters, digits and `_` (options.ts).
+    this.#settings = [
+      `SET LOCAL search_path = "${schema}"`,
+      `SET LOCAL statement_timeout = ${timeoutMs}`,
+      // The locks of a replica that vanished from the network end with its transaction.
+      `SET LOCAL idle_in_transaction_session_timeout = ${timeoutMs}`,
+      // A role, or another client of the pooler, may have turned it off: a commit would not be durable.
+      `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`,
+    ].join('; ');
     this.#pool = new pg.Pool({
       connectionString: url,
-      options: `-c search_path=${schema}`,
       max: connectionsMax,
       connectionTimeoutMillis: timeoutMs,
-      statement_timeout: timeoutMs,
       query_timeout: timeoutMs + ANSWER_GRACE_MS,
-      // The locks of a replica that vanished from the network end with its transaction.
-      idle_in_transaction_session_timeout: timeoutMs,
       keepAlive: true,
       types: { getTypeParser },
     });
@@ -64,8 +82,8 @@ export class Database implements Queryable {
     this.#pool.on('connect', (client) => client.on('error', lost));
   }
 
-  async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<{ rows: Row[] }> {
-    return this.#pool.query<Row>(text, values);
+  query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<{ rows: Row[] }> {
+    return this.transaction((client) => client.query<Row>(text, values));
   }
 
   /**
@@ -75,11 +93,13 @@ export class Database implements Queryable {
    */
   async transaction<T>(
     work: (client: Queryable) => Promise<T>,
-    mode: 'READ COMMITTED' | 'REPEATABLE READ' = 'READ COMMITTED',
+    { mode = 'READ COMMITTED', lockMs }: TransactionOptions = {},
   ): Promise<T> {
+    const limit = lockMs === undefined ? '' : `; SET LOCAL lock_timeout = ${lockMs}`;
+    const begin = `BEGIN ISOLATION LEVEL ${mode}; ${this.#settings}${limit}`;
     for (let tries = 1; ; tries += 1) {
       try {
-        return await this.#once(work, mode);
+        return await this.#once(work, begin);
       } catch (error) {
         if (tries === TRIES_MAX || !TRY_AGAIN.has(codeOf(error))) throw error;
         await this.#clock.sleep(RETRY_FIRST_MS * 2 ** tries);
@@ -92,10 +112,10 @@ export class Database implements Queryable {
     return this.#closed;
   }
 
-  async #once<T>(work: (client: Queryable) => Promise<T>, mode: string): Promise<T> {
+  async #once<T>(work: (client: Queryable) => Promise<T>, begin: string): Promise<T> {
     const client = await this.#pool.connect();
     try {
-      await client.query(`BEGIN ISOLATION LEVEL ${mode}`);
+      await client.query(begin);
       const result = await work(client);
       await client.query('COMMIT');
       client.release();
@@ -106,6 +126,11 @@ export class Database implements Queryable {
       throw error;
     }
   }
+}
+
+/** Whether another transaction held a lock for too long: the same may succeed later. */
+export function isLockTimeout(error: unknown): boolean {
+  return codeOf(error) === LOCK_NOT_AVAILABLE;
 }
 
 /** Whether the server can never do what it was asked, however often. */

@@ -24,6 +24,7 @@ import { completenessOf } from '../rules/rules.ts';
 import {
   type CommitResult,
   type DeadLetter,
+  EntriesBlocked,
   EntryRefused,
   type FeedPosition,
   type GatewayContact,
@@ -34,8 +35,9 @@ import {
   type StreamCompleteness,
 } from '../types.ts';
 import { runsQuery, Verification } from '../verify.ts';
+import { blockedEntries } from './blocked.ts';
 import { type Committed, commitEntries } from './commit.ts';
-import { Database, isFinal, type PostgresOptions } from './connection.ts';
+import { Database, isFinal, isLockTimeout, type PostgresOptions } from './connection.ts';
 import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
 import { EvidenceBound, type EvidenceLimits, newestConflicts } from './evidence.ts';
 import {
@@ -60,6 +62,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
 }
 
 const DAY_MS = 86_400_000;
+/** Of the time limit of a statement: how long a commit waits for a lock. */
+const LOCK_SHARE = 0.25;
 /** Each replica looks after the bound of the repetitions every so many of its own. */
 const REPETITIONS_CHECKED = 5000;
 const MIB = 1024 * 1024;
@@ -87,6 +91,7 @@ class PostgresLedger implements Ledger {
   readonly #db: Database;
   readonly #schema: string;
   readonly #clock: Clock;
+  readonly #lockMs: number;
   readonly #log: SparseLog;
   readonly #conflicts: EvidenceBound;
   readonly #deadLetters: EvidenceBound;
@@ -96,7 +101,8 @@ class PostgresLedger implements Ledger {
   readonly #daysMade = new Set<number>();
 
   constructor(db: Database, options: PostgresLedgerOptions, log: SparseLog) {
-    const { schema, clock, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
+    const { schema, clock, timeoutMs, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
+    this.#lockMs = Math.ceil(timeoutMs * LOCK_SHARE);
     this.#conflictPolicyOf = conflictPolicyOf;
     this.#db = db;
     this.#schema = schema;
@@ -126,12 +132,22 @@ class PostgresLedger implements Ledger {
 
   async #committed(entries: readonly LedgerEntry[], day: number): Promise<Committed> {
     try {
-      return await this.#db.transaction((client) =>
-        commitEntries(client, entries, day, this.#conflictPolicyOf),
+      return await this.#db.transaction(
+        (client) => commitEntries(client, entries, day, this.#conflictPolicyOf),
+        { lockMs: this.#lockMs },
       );
     } catch (error) {
+      if (isLockTimeout(error)) throw await this.#blocked(entries, error);
       throw isFinal(error) ? new EntryRefused('refused', errorText(error)) : error;
     }
+  }
+
+  /** What to say of a commit that waited for a lock in vain. */
+  async #blocked(entries: readonly LedgerEntry[], error: unknown): Promise<unknown> {
+    const blocked = await this.#db.transaction((client) => blockedEntries(client, entries), {
+      lockMs: this.#lockMs,
+    });
+    return blocked.size === 0 ? error : new EntriesBlocked(blocked, error);
   }
 
   read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -193,17 +209,20 @@ class PostgresLedger implements Ledger {
   }
 
   verify(): Promise<LedgerVerification> {
-    return this.#db.transaction(async (client) => {
-      const verification = new Verification();
-      for (const { key, id, state } of await listStreams(client, undefined)) {
-        const runs = await client.query<SeqRange>(runsQuery('gateway = $1 AND stream_id = $2'), [
-          key.gateway,
-          id,
-        ]);
-        verification.compare(key, state.seen, runs.rows, state.withdrawn);
-      }
-      return verification.result();
-    }, 'REPEATABLE READ');
+    return this.#db.transaction(
+      async (client) => {
+        const verification = new Verification();
+        for (const { key, id, state } of await listStreams(client, undefined)) {
+          const runs = await client.query<SeqRange>(runsQuery('gateway = $1 AND stream_id = $2'), [
+            key.gateway,
+            id,
+          ]);
+          verification.compare(key, state.seen, runs.rows, state.withdrawn);
+        }
+        return verification.result();
+      },
+      { mode: 'REPEATABLE READ' },
+    );
   }
 
   loadFeedPosition(feed: string): Promise<FeedPosition> {

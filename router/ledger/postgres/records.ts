@@ -194,7 +194,7 @@ export async function readRecords(db: Database, after: number, limit: number): P
         page: await readPage(client, from, limit),
         next: await nextBehind(client, from + limit),
       }),
-      'REPEATABLE READ',
+      { mode: 'REPEATABLE READ' },
     );
     if (again.page.length > 0 || again.next === null) return again.page;
     from = Math.max(from + limit, again.next - 1);

@@ -5,8 +5,9 @@
  * when it returns they are fsynced. A new record costs one insert and no query; only ids seen before are read
  * back and compared.
  *
- * One router has the file (router-lock.ts), and commands may write beside it: BEGIN IMMEDIATE takes turns, and
- * `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it remembers.
+ * One router has the file (router-lock.ts), and commands may write beside it: BEGIN IMMEDIATE takes turns,
+ * and `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it
+ * remembers.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
