@@ -42,6 +42,8 @@ export function stopSignal(): Promise<string> {
     // For good, not once: npm passes Ctrl-C on to a process that already got it from the terminal.
     process.on('SIGTERM', () => resolve('SIGTERM'));
     process.on('SIGINT', () => resolve('SIGINT'));
+    // A parent that died while this process was starting has closed the channel already.
+    if (process.connected === false) resolve('disconnect');
     if (process.channel) process.once('disconnect', () => resolve('disconnect'));
   });
 }

@@ -1,5 +1,5 @@
 /** Runs test files side by side, prints a line for each, and at the end what failed and the counts. */
-import { endAll, type FileResult, runFile } from './run-file.ts';
+import { endAll, FILE_MS_MAX, type FileResult, runFile } from './run-file.ts';
 
 /** Lines of a failed file that are printed again at the end. */
 const TOLD_LINES_MAX = 60;
@@ -9,12 +9,14 @@ export interface RunOptions {
   jobs: number;
   /** Prints all that each file printed, not only that of those which failed. */
   isVerbose?: boolean;
+  /** How long a file may take, in milliseconds. */
+  fileMsMax?: number;
 }
 
 /** Runs `files` in their order, to the end; resolves with whether all passed. */
 export async function runFiles(
   files: readonly string[],
-  { jobs, isVerbose = false }: RunOptions,
+  { jobs, isVerbose = false, fileMsMax = FILE_MS_MAX }: RunOptions,
 ): Promise<boolean> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
@@ -28,7 +30,7 @@ export async function runFiles(
   console.log(`TAP version 14\n1..${files.length}`);
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const result = await runFile(file);
+      const result = await runFile(file, fileMsMax);
       results.push(result);
       console.log(lineOf(result, results.length));
       if (result.failure !== null || isVerbose) console.log(indent(result.output));

@@ -15,8 +15,8 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I1',
     what: 'the device gets its PUBACK before the commit',
     file: 'agent/broker/intake.ts',
-    from: 'store.submit(record, publish.session, (error) => {',
-    to: 'settled(null);\n      store.submit(record, publish.session, (error) => {',
+    from: 'this.#store.submit(record, publish.session, (error) => {',
+    to: 'settled(null);\n    this.#store.submit(record, publish.session, (error) => {',
   },
   {
     breaks: 'I2',

@@ -104,6 +104,10 @@ console.log(
   }),
 );
 for await (const line of createInterface({ input: process.stdin })) {
-  if (line === 'cut') for (const socket of open) socket.resetAndDestroy();
+  if (line !== 'cut') continue;
+  for (const socket of open) {
+    if (socket.writableEnded) socket.destroy();
+    else socket.resetAndDestroy();
+  }
 }
 process.exit(0);

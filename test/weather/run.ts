@@ -25,7 +25,7 @@ if (packages) {
 } else {
   raiseNet();
   try {
-    const args = [`${ROOT}test/run.ts`, '--kind', 'weather', '--jobs', '1', '--verbose'];
+    const args = [`${ROOT}test/run.ts`, '--kind', 'weather', '--verbose'];
     const { status } = spawnSync(...inside(EDGE, process.execPath, args), {
       cwd: ROOT,
       stdio: 'inherit',
