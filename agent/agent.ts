@@ -334,7 +334,7 @@ function registerMetrics({ config, registry }: Site, parts: Parts): void {
   registerEventLoop(metrics);
 }
 
-function createAdmin({ config, clock, log, registry }: Site, parts: Parts): Service {
+function createAdmin({ config, clock, entropy, log, registry }: Site, parts: Parts): Service {
   const { gateway, policy } = config;
   const holds = holdRoutes({ holds: parts.holds, providers: parts.facts.map(({ name }) => name) });
   return new AdminServer({
@@ -349,6 +349,8 @@ function createAdmin({ config, clock, log, registry }: Site, parts: Parts): Serv
       ...holds.routes,
     },
     changes: holds.changes,
+    clock,
+    entropy,
     log: log('admin'),
   });
 }

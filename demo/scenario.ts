@@ -167,7 +167,7 @@ export class Scenario {
     if (router.status === 'fulfilled') this.#known.router = router.value as RouterStatus;
     if (clouds.status === 'fulfilled') this.#known.clouds = clouds.value as CloudView[];
     const acked = [...this.#reports.values()].reduce((sum, report) => sum + report.acked, 0);
-    const inLedger = this.#known.router?.ledger.records ?? 0;
+    const inLedger = this.#known.router?.ledger?.records ?? 0;
     const streams = this.#known.agent?.streams ?? [];
     const now = this.#clock.monoMs();
     const since = Math.max(1, now - this.#previousAcked.atMs);
@@ -184,7 +184,7 @@ export class Scenario {
       unconfirmed: streams.reduce((sum, stream) => sum + stream.awaitingReceipt, 0),
       answered: agent.status === 'fulfilled' && router.status === 'fulfilled',
       unsettled: this.#known.clouds.reduce((sum, { meter }) => sum + meter.unsettled, 0),
-      duplicatesReconciled: this.#known.router?.ledger.duplicates ?? 0,
+      duplicatesReconciled: this.#known.router?.ledger?.duplicates ?? 0,
       missing: Math.max(0, acked - inLedger),
       providers: this.#providerRows(),
       streams: streams.map(({ name, chosen, pending, ratePerSecond }) => ({

@@ -207,4 +207,14 @@ export class AzureCloud implements Cloud {
   stallConsumers(stalled: boolean): void {
     this.#consumers?.stall(stalled);
   }
+
+  /** While true, the receiver of each partition is attached and ended at once: another reader has taken it. */
+  refuseConsumers(refused: boolean): void {
+    this.#consumers?.refuse(refused);
+  }
+
+  /** Drops all events of each partition but the newest, as if the others were too old. */
+  keepNewestEvents(kept: number): void {
+    for (const partition of this.#events.partitions) partition.keepNewest(kept);
+  }
 }

@@ -14,6 +14,7 @@ import { routerRoutes } from './admin/status.ts';
 import type { RouterConfig } from './config.ts';
 import { registerFeeds } from './feeds/metrics.ts';
 import { openFeed } from './feeds/open.ts';
+import { LedgerGate } from './ingest/gate.ts';
 import { Ingest, type IngestOptions } from './ingest/ingest.ts';
 import { registerIngest } from './ingest/metrics.ts';
 import { openLedger } from './ledger/open.ts';
@@ -25,6 +26,7 @@ import { SourceAges } from './sources/age.ts';
 import { SourceGroup } from './sources/group.ts';
 import { registerSources } from './sources/metrics.ts';
 import { openSource } from './sources/open.ts';
+import { noneConnected } from './sources/status.ts';
 
 /** The router's parts in the order they start; they stop in reverse. */
 async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
@@ -46,9 +48,10 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   };
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);
-  const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages });
+  const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
+  const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages, gate });
   const sources = config.sources.map((source) =>
-    openSource(source, { checkpoints: ledger, receipts, clock, entropy, log: log('source') }),
+    openSource(source, { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') }),
   );
 
   const intake = new SourceGroup(sources, ingest);
@@ -65,9 +68,12 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
         return null;
       },
       intake: () => intake.closed,
+      sources: () => noneConnected(sources),
     },
     registry,
     routes: routerRoutes({ sources, ages, ingest, ledger, feeds, clock }),
+    clock,
+    entropy,
     log: log('admin'),
   });
   const closeLedger: Service = { start: () => Promise.resolve(), stop: () => ledger.close() };
@@ -79,7 +85,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('maintenance'),
   });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), intake];
+  return [closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), gate, intake];
 }
 
 /** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */

@@ -6,8 +6,15 @@
  */
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { changeRefusal } from './admin-changes.ts';
+import type { Clock } from './clock.ts';
+import type { Entropy } from './entropy.ts';
+import { Listening } from './listening.ts';
 import { errorText, type Logger } from './log.ts';
 import type { Service } from './service.ts';
+import { within } from './within.ts';
+
+/** For each readiness check: whoever asks has a limit too. */
+const CHECK_MS = 3000;
 
 /** Null when ready, otherwise why not; throwing means not ready too. */
 type ReadinessCheck = () => string | null | Promise<string | null>;
@@ -37,6 +44,8 @@ export interface AdminServerOptions {
   routes: Readonly<Record<string, AdminRoute>>;
   /** By path, beside its route. */
   changes?: Readonly<Record<string, AdminChanges>>;
+  clock: Clock;
+  entropy: Entropy;
   log: Logger;
 }
 
@@ -44,33 +53,42 @@ type FastifyApp = Awaited<ReturnType<typeof buildApp>>;
 
 export class AdminServer implements Service {
   readonly #options: AdminServerOptions;
+  readonly #listening: Listening;
   #app: FastifyApp | null = null;
 
   constructor(options: AdminServerOptions) {
     this.#options = options;
+    const { clock, entropy, log } = options;
+    this.#listening = new Listening({ name: 'admin', bind: () => this.#bind(), clock, entropy, log });
   }
 
-  /** Rejects when the address is taken or not ours. */
-  async start(): Promise<void> {
-    const { host, port } = this.#options;
-    this.#app = await buildApp(this.#options);
-    await this.#app.listen({ host, port });
+  /** Never rejects: while the address is taken, it is tried again in the background (I9). */
+  start(): Promise<void> {
+    return this.#listening.start();
   }
 
   async stop(): Promise<void> {
+    await this.#listening.stop();
     await this.#app?.close();
     this.#app = null;
   }
 
-  /** The port it listens on; throws before `start`. */
+  /** The port it listens on; throws while it does not listen. */
   port(): number {
     const address = this.#app?.server.address();
     if (typeof address !== 'object' || address === null) throw new Error('the admin server is not listening');
     return address.port;
   }
+
+  async #bind(): Promise<void> {
+    const { host, port } = this.#options;
+    const app = await buildApp(this.#options);
+    await app.listen({ host, port });
+    this.#app = app;
+  }
 }
 
-async function buildApp({ checks, registry, routes, changes = {}, log }: AdminServerOptions) {
+async function buildApp({ checks, registry, routes, changes = {}, clock, log }: AdminServerOptions) {
   const { default: Fastify } = await import('fastify');
   const app = Fastify({
     logger: false,
@@ -85,7 +103,7 @@ async function buildApp({ checks, registry, routes, changes = {}, log }: AdminSe
 
   app.get('/healthz', () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
-    const failing = await failingChecks(checks);
+    const failing = await failingChecks(checks, clock);
     const ready = Object.keys(failing).length === 0;
     return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', failing });
   });
@@ -126,12 +144,16 @@ async function buildApp({ checks, registry, routes, changes = {}, log }: AdminSe
   return app;
 }
 
-/** The checks that do not pass, with their reasons; all run, side by side. */
-async function failingChecks(checks: AdminServerOptions['checks']): Promise<Record<string, string>> {
+/** The checks that do not pass, with their reasons; all run, side by side, each with an end. */
+async function failingChecks(
+  checks: AdminServerOptions['checks'],
+  clock: Clock,
+): Promise<Record<string, string>> {
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]): Promise<[string, string | null]> => {
       try {
-        return [name, await check()];
+        const passed = Promise.resolve(check());
+        return [name, await within(clock, CHECK_MS, passed, () => `no answer in ${CHECK_MS} ms`)];
       } catch (error) {
         return [name, errorText(error)];
       }

@@ -16,16 +16,21 @@ const COMPLETENESS_HEADINGS = [
 ];
 
 export function renderRouterStatus(status: RouterStatus): string {
-  const { records, duplicates, conflicts, deadLetters } = status.ledger;
   const head = [
     `router  headgate ${status.version}  up ${spanText(status.uptimeSeconds * 1000)}`,
-    `ledger  ${countText(records)} records, ${countText(duplicates)} duplicates reconciled, ${conflicts} conflicts, ${deadLetters} dead letters`,
+    ledger(status),
     ...summary(status.summary),
   ].map(printable);
   const sections = [head.join('\n'), sources(status)];
   if (status.feeds.length > 0) sections.push(feeds(status));
   if (status.gateways.length > 0) sections.push(gateways(status));
   return sections.join('\n\n');
+}
+
+function ledger({ ledger, ledgerError }: RouterStatus): string {
+  if (ledger === null) return `ledger  away: ${ledgerError ?? 'no answer'}`;
+  const { records, duplicates, conflicts, deadLetters } = ledger;
+  return `ledger  ${countText(records)} records, ${countText(duplicates)} duplicates reconciled, ${conflicts} conflicts, ${deadLetters} dead letters`;
 }
 
 function sources(status: RouterStatus): string {
@@ -65,9 +70,9 @@ function feeds(status: RouterStatus): string {
     status.feeds.map(({ name, phase, offset, lag, lagSeconds, failures, lastError }) => [
       name,
       phase,
-      String(offset),
-      String(lag),
-      spanText(lagSeconds * 1000),
+      String(offset ?? '–'),
+      String(lag ?? '–'),
+      spanText(lagSeconds === null ? null : lagSeconds * 1000),
       String(failures),
       lastError ?? 'none',
     ]),

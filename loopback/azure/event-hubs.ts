@@ -44,6 +44,7 @@ export class EventHubsServer implements Service {
   #server: Server | null = null;
   #port: number;
   #stalled: boolean = false;
+  #refused: boolean = false;
 
   constructor(options: EventHubsOptions) {
     this.#options = options;
@@ -105,6 +106,11 @@ export class EventHubsServer implements Service {
     this.#stalled = stalled;
   }
 
+  /** While refused, a receiver of a partition is attached and ended at once. */
+  refuse(refused: boolean): void {
+    this.#refused = refused;
+  }
+
   #peer(context: EventContext): Peer {
     const known = this.#peers.get(context.connection);
     if (known) return known;
@@ -129,6 +135,9 @@ export class EventHubsServer implements Service {
       sender.close({ condition: 'amqp:not-found', description: `no entity ${address}` });
     } else if (!this.#authorised(peer, address)) {
       sender.close({ condition: 'amqp:unauthorized-access', description: `no claim for ${address}` });
+    } else if (this.#refused) {
+      const description = 'New receiver with higher epoch was created hence current receiver is disconnected';
+      sender.close({ condition: 'amqp:link:stolen', description });
     } else {
       const { events, onDelivered } = this.#options;
       servePartition({ sender, partition, events, onDelivered, isStalled: () => this.#stalled });

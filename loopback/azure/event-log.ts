@@ -78,6 +78,13 @@ export class Partition {
     return dropped;
   }
 
+  /** Drops all events but the newest, as if the others were too old. */
+  keepNewest(kept: number): void {
+    const dropped = this.#events.splice(0, Math.max(0, this.#events.length - kept));
+    this.#begin += dropped.length;
+    for (const { body } of dropped) this.#retainedBytes -= body.length;
+  }
+
   /** The event with this sequence number, or the oldest still held when it is gone; undefined at the end. */
   at(sequenceNumber: number): HubEvent | undefined {
     return this.#events[Math.max(0, sequenceNumber - this.#begin)];

@@ -5,12 +5,18 @@
 import type { CompletenessAnswer, RouterStatus } from '../../shared/admin-api/status.ts';
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import type { Clock } from '../../shared/clock.ts';
+import { errorText } from '../../shared/log.ts';
 import { packageVersion } from '../../shared/version.ts';
+import { within } from '../../shared/within.ts';
 import type { Feed } from '../feeds/feed.ts';
 import { feedLags } from '../feeds/lag.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { type SourceParts, sourceStatuses } from '../sources/status.ts';
 import { type FleetQuery, gatewaysPage, parseFleetQuery, Summary, streamsPage } from './fleet.ts';
+
+/** For the ledger's totals, and for the survey of a large fleet. */
+const TOTALS_MS = 3000;
+const SURVEY_MS = 60_000;
 
 export interface RouterParts extends SourceParts {
   ledger: Ledger;
@@ -48,34 +54,71 @@ async function completeness(
   return { summary: sum, ...streams };
 }
 
+/** Answers also while the ledger is away, with what this router itself knows. */
 async function routerStatus(
   parts: RouterParts,
   summary: Summary,
   startedMs: number,
   page: FleetQuery,
 ): Promise<RouterStatus> {
-  const { ledger, feeds, clock } = parts;
-  const [totals, sum, gateways, lags] = await Promise.all([
-    ledger.totals(),
-    page.after === null ? summary.of() : null,
-    gatewaysPage(ledger, page),
-    feedLags(feeds, ledger, clock),
-  ]);
+  const { feeds, clock } = parts;
+  const held = await heldInLedger(parts, summary, page);
   return {
     kind: 'router',
     version: packageVersion(),
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sourceStatuses(parts),
-    ledger: totals,
-    feeds: feeds.flatMap((feed) => {
+    feeds: feeds.map((feed) => {
       const { name, phase, failures, lastError } = feed.state();
-      const lag = lags.get(name);
-      if (!lag) return [];
-      return [
-        { name, phase, offset: lag.offset, lag: lag.records, lagSeconds: lag.seconds, failures, lastError },
-      ];
+      const lag = held.lags?.get(name);
+      return {
+        name,
+        phase,
+        offset: lag?.offset ?? null,
+        lag: lag?.records ?? null,
+        lagSeconds: lag?.seconds ?? null,
+        failures,
+        lastError,
+      };
     }),
-    summary: sum,
-    ...gateways,
+    ledger: held.totals,
+    ledgerError: held.error,
+    summary: held.summary,
+    ...held.gateways,
   };
+}
+
+interface Held {
+  totals: RouterStatus['ledger'];
+  lags: Awaited<ReturnType<typeof feedLags>> | null;
+  summary: RouterStatus['summary'];
+  gateways: Pick<RouterStatus, 'gateways' | 'next'>;
+  error: string | null;
+}
+
+/** What the ledger says. The totals tell within seconds whether it answers at all. */
+async function heldInLedger(parts: RouterParts, summary: Summary, page: FleetQuery): Promise<Held> {
+  const { ledger, feeds, clock } = parts;
+  try {
+    const totals = await inTime(clock, TOTALS_MS, ledger.totals());
+    const [sum, gateways, lags] = await inTime(
+      clock,
+      SURVEY_MS,
+      Promise.all([
+        page.after === null ? summary.of() : null,
+        gatewaysPage(ledger, page),
+        feedLags(feeds, ledger, clock),
+      ]),
+    );
+    return { totals, summary: sum, gateways, lags, error: null };
+  } catch (error) {
+    const gateways = { gateways: [], next: null };
+    return { totals: null, summary: null, gateways, lags: null, error: errorText(error) };
+  }
+}
+
+function inTime<Value>(clock: Clock, limitMs: number, work: Promise<Value>): Promise<Value> {
+  return within(clock, limitMs, work, () => {
+    throw new Error(`no answer in ${limitMs} ms`);
+  });
 }

@@ -25,6 +25,7 @@ import {
 import type { SourceAges } from '../sources/age.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
 import { examine, type Refusal } from './examine.ts';
+import type { LedgerGate } from './gate.ts';
 import { SetAsideStreams } from './set-aside.ts';
 
 export interface SourceCounters {
@@ -60,6 +61,8 @@ export interface IngestOptions {
   limits?: Partial<IngestLimits>;
   /** Called after every commit: feeds have something to read, gateways something to be told. */
   onCommit?: (committed: readonly LedgerEntry[]) => void;
+  /** Closed when the engine commits nothing. */
+  gate?: Pick<LedgerGate, 'committed' | 'close'>;
   /** Told of every committed envelope: how old it is tells how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
 }
@@ -90,13 +93,18 @@ export class Ingest {
   readonly #limits: IngestLimits;
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   readonly #ages: Pick<SourceAges, 'committed'> | null;
+  readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
+  /** Groups committed, and entries that were decided in another way. */
+  #progress = 0;
+  /** Why the last group was not committed. */
+  #failure = '';
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #committing: Promise<void> | null = null;
   readonly #setAside: SetAsideStreams;
   readonly #probing = new Set<Promise<void>>();
 
-  constructor({ ledger, clock, log, limits, onCommit = () => undefined, ages }: IngestOptions) {
+  constructor({ ledger, clock, log, limits, onCommit = () => undefined, ages, gate }: IngestOptions) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#setAside = new SetAsideStreams(clock);
@@ -104,6 +112,7 @@ export class Ingest {
     this.#limits = { ...LIMITS, ...limits };
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
+    this.#gate = gate ?? null;
   }
 
   /** By source name, since the start. */
@@ -155,7 +164,11 @@ export class Ingest {
     while (this.#waiting.length > 0) {
       // An embedded engine commits without letting go of the thread: take in what arrived meanwhile.
       await nextTurn();
-      await this.#commitGroup(this.#nextGroup());
+      const before = this.#progress;
+      const group = this.#nextGroup();
+      await this.#commitGroup(group);
+      // One message may be refused alone; several that all fail are the engine's failure.
+      if (this.#progress === before && group.length > 1) this.#gate?.close(this.#failure);
     }
     this.#committing = null;
   }
@@ -183,14 +196,17 @@ export class Ingest {
       this.#settle(group, results);
     } else if (results instanceof EntriesBlocked) {
       await this.#commitOthers(group, results.entries);
-    } else if (group.length > 1 && (await this.#engineAnswers())) {
-      const middle = Math.floor(group.length / 2);
-      await this.#commitGroup(group.slice(0, middle));
-      await this.#commitGroup(group.slice(middle));
     } else if (results !== null && only && group.length === 1) {
-      only.settle(await this.#deadLetter(only.delivery, { reason: results.reason, detail: results.message }));
+      const refusal = { reason: results.reason, detail: results.message };
+      const settlement = await this.#deadLetter(only.delivery, refusal);
+      if (settlement === 'settle') this.#progress += 1;
+      only.settle(settlement);
+    } else if (await this.#engineAnswers()) {
+      await this.#commitHalves(group);
     } else {
-      for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
+      // Closed first: a source that is given a message back receives nothing more.
+      this.#gate?.close(this.#failure);
+      this.#giveBack(group);
     }
   }
 
@@ -204,11 +220,23 @@ export class Ingest {
       }
       const { delivery, entry, settle } = waiting;
       const { gateway, epoch, stream } = entry.envelope;
+      this.#progress += 1;
       this.#setAside.blocked(entry.envelope);
       this.#log.warn('ingest.stream_blocked', { gateway, epoch, stream, source: delivery.source });
       settle(this.#retry(delivery.source));
     }
     if (others.length > 0) await this.#commitGroup(others);
+  }
+
+  async #commitHalves(group: readonly Waiting[]): Promise<void> {
+    if (group.length === 1) return this.#giveBack(group);
+    const middle = Math.floor(group.length / 2);
+    await this.#commitGroup(group.slice(0, middle));
+    await this.#commitGroup(group.slice(middle));
+  }
+
+  #giveBack(group: readonly Waiting[]): void {
+    for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
   }
 
   #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
@@ -218,6 +246,8 @@ export class Ingest {
       this.#ages?.committed(delivery, entry.envelope);
       settle('settle');
     }
+    this.#progress += 1;
+    this.#gate?.committed();
     this.#onCommit(group.map(({ entry }) => entry));
   }
 
@@ -230,6 +260,9 @@ export class Ingest {
     } catch (error) {
       if (error instanceof EntryRefused || error instanceof EntriesBlocked) return error;
       this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
+      if (error instanceof EntryRefused) return error;
+      this.#failure = errorText(error);
+      this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: this.#failure });
       return null;
     }
   }
@@ -258,6 +291,7 @@ export class Ingest {
       });
     } catch (error) {
       this.#log.warn('ingest.dead_letter_failed', { source, reason, error: errorText(error) });
+      if (!(await this.#engineAnswers())) this.#gate?.close(errorText(error));
       return this.#retry(source);
     }
     const counters = this.#of(source);

@@ -20,3 +20,10 @@ export function sourceStatuses({ sources, ages, ingest }: SourceParts): RouterSt
     duplicates: counters.get(source.name)?.duplicateCauses ?? {},
   }));
 }
+
+/** Why no source brings anything, for `/readyz`; null while at least one is connected. */
+export function noneConnected(sources: readonly Source[]): string | null {
+  const states = sources.map((source) => ({ name: source.name, ...source.state() }));
+  if (states.some(({ connected }) => connected)) return null;
+  return states.map(({ name, lastError }) => `${name}: ${lastError ?? 'not connected yet'}`).join('; ');
+}

@@ -164,7 +164,9 @@ export interface RouterStatus {
   version: string;
   uptimeSeconds: number;
   sources: SourceStatus[];
-  ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number };
+  /** Null while the ledger does not answer; then `ledgerError` says why, and the rest of it is left out. */
+  ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number } | null;
+  ledgerError: string | null;
   feeds: FeedStatus[];
   /** Null but on the first page. */
   summary: FleetSummary | null;
@@ -180,11 +182,12 @@ interface FeedStatus {
    * `following`, `retrying`, `standby` (another router runs it), `gone` (the destination asked for no more).
    */
   phase: string;
-  offset: number;
+  /** Null, like the lag, while the ledger does not answer. */
+  offset: number | null;
   /** Records of the ledger that the feed has not delivered. */
-  lag: number;
+  lag: number | null;
   /** How long ago the ledger took the first of them. */
-  lagSeconds: number;
+  lagSeconds: number | null;
   /** Of this router, since its start. */
   failures: number;
   lastError: string | null;

@@ -6,6 +6,7 @@ import { routerRoutes } from '../../router/admin/status.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { AdminServer } from '../../shared/admin-server.ts';
 import { systemClock } from '../../shared/clock.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';
 import { folderWith, headgate } from './run.ts';
@@ -56,6 +57,8 @@ t.test('completeness: all gateways, or one', async (t) => {
   });
   const server = new AdminServer({
     host: '127.0.0.1',
+    clock: systemClock,
+    entropy: systemEntropy,
     port: 0,
     checks: {},
     registry: new Registry(),

@@ -4,6 +4,8 @@ import t, { type Test } from 'tap';
 import type { Explanation } from '../../shared/admin-api/explanation.ts';
 import type { AgentStatus, CostReport, RouterStatus } from '../../shared/admin-api/status.ts';
 import { AdminServer } from '../../shared/admin-server.ts';
+import { systemClock } from '../../shared/clock.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { headgate } from './run.ts';
 
@@ -100,6 +102,7 @@ const ROUTER: RouterStatus = {
     },
   ],
   ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
+  ledgerError: null,
   feeds: [
     {
       name: 'file',
@@ -265,6 +268,8 @@ const COSTS: CostReport = {
 async function serving(t: Test, kind: 'agent' | 'router'): Promise<string> {
   const server = new AdminServer({
     host: '127.0.0.1',
+    clock: systemClock,
+    entropy: systemEntropy,
     port: 0,
     checks: {},
     registry: new Registry(),

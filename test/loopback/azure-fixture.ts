@@ -12,7 +12,7 @@ import { EventHubsSource } from '../../router/sources/event-hubs/source.ts';
 import type { Delivery, Settlement, Source } from '../../router/sources/source.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
-import { createLogger } from '../../shared/log.ts';
+import { createLogger, type Logger } from '../../shared/log.ts';
 import { testDir } from '../test-dir.ts';
 
 export const clock = systemClock;
@@ -94,14 +94,15 @@ export interface ReadingOptions {
   checkpoints?: CheckpointStore;
   watchdogMs?: number;
   leaseMs?: number;
+  log?: Logger;
   answer?: (text: string, times: number) => Settlement | Promise<Settlement>;
 }
 
 /** Starts a source whose handler settles everything, unless `answer` says otherwise. */
 export async function startReading(t: Test, options: ReadingOptions): Promise<Reading> {
   const { config, checkpoints = memoryCheckpoints(), watchdogMs = 60_000, leaseMs = 15_000 } = options;
-  const { answer = () => 'settle' } = options;
-  const deps = { clock, entropy, log, checkpoints, watchdogMs, leaseMs };
+  const { answer = () => 'settle', log: given = log } = options;
+  const deps = { clock, entropy, log: given, checkpoints, watchdogMs, leaseMs };
   const source = new EventHubsSource('azure', eventHubsOptions.parse(config), deps);
   const deliveries: Delivery[] = [];
   const texts = (): string[] => deliveries.map(({ bytes }) => Buffer.from(bytes).toString());

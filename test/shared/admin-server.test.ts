@@ -2,16 +2,22 @@ import { createServer } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { AdminServer, type AdminServerOptions } from '../../shared/admin-server.ts';
+import { type Clock, systemClock } from '../../shared/clock.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
+import { ManualClock } from '../manual-clock.ts';
+import { until } from '../until.ts';
 
 const lines: string[] = [];
 const log = createLogger({ level: 'debug', levels: {} }, { write: (line) => void lines.push(line) });
 
-async function started(t: Test, checks: AdminServerOptions['checks'] = {}) {
+async function started(t: Test, checks: AdminServerOptions['checks'] = {}, clock: Clock = systemClock) {
   const registry = new Registry();
   new Gauge({ name: 'headgate_test', help: 'x', registers: [registry] }).set(7);
   const server = new AdminServer({
     host: '127.0.0.1',
+    clock,
+    entropy: systemEntropy,
     port: 0,
     checks,
     registry,
@@ -104,9 +110,8 @@ t.test('stop ends open connections at once, may come twice, and may come before 
   t.throws(() => server.port(), /not listening/);
 });
 
-t.test('start rejects when the port is taken', async (t) => {
+t.test('while the address is taken it tries again, and ends nothing else (I9)', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
-  t.teardown(() => void other.close());
   await new Promise((resolve) => other.once('listening', resolve));
   const address = other.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
@@ -116,8 +121,35 @@ t.test('start rejects when the port is taken', async (t) => {
     checks: {},
     registry: new Registry(),
     routes: {},
+    clock: systemClock,
+    entropy: systemEntropy,
     log,
   });
-  await t.rejects(server.start(), { code: 'EADDRINUSE' });
-  await server.stop();
+  t.teardown(() => server.stop());
+  await server.start();
+  t.throws(() => server.port(), /not listening/);
+  t.match(lines.join(''), /"event":"listener.failed","listener":"admin","error":"listen EADDRINUSE/);
+  await new Promise((resolve) => other.close(resolve));
+  await until('it listens', () => {
+    try {
+      return server.port() === port;
+    } catch {
+      return false; // Not yet.
+    }
+  });
+  t.equal((await fetch(`http://127.0.0.1:${port}/healthz`)).status, 200);
+});
+
+t.test('a check that never answers is a failing one', async (t) => {
+  const clock = new ManualClock();
+  let asked: boolean = false;
+  const ledger = (): Promise<null> => {
+    asked = true;
+    return new Promise(() => undefined);
+  };
+  const { get } = await started(t, { ledger }, clock);
+  const answer = get('/readyz');
+  await until('the check', () => asked);
+  clock.advance(3000);
+  t.match(await answer, { status: 503, text: /"ledger":"no answer in 3000 ms"/ });
 });

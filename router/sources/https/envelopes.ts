@@ -1,7 +1,7 @@
 /** `POST /v1/envelopes`: one envelope, answered with 200 only after the ledger's commit (I5). */
 import type { EnvelopeErrorCode } from '../../../shared/envelope/codec.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
-import type { DeliveryHandler } from '../source.ts';
+import type { DeliveryHandler, IntakeGate } from '../source.ts';
 import type { Answer } from './answer.ts';
 
 /** Envelopes of one gateway, and of all, that may wait for the ledger (I10). */
@@ -22,16 +22,19 @@ const DAMAGED: ReadonlySet<string> = new Set([
 export class Envelopes {
   readonly #source: string;
   readonly #handler: DeliveryHandler;
+  readonly #gate: IntakeGate;
   readonly #inHand = new Map<string, number>();
   #all = 0;
 
-  constructor(source: string, handler: DeliveryHandler) {
+  constructor(source: string, handler: DeliveryHandler, gate: IntakeGate) {
     this.#source = source;
     this.#handler = handler;
+    this.#gate = gate;
   }
 
   /** Never rejects. `gateway` is who sent it, as authenticated. */
   async take(gateway: string, bytes: Uint8Array, sentAs: SendReason | null = null): Promise<Answer> {
+    if (!this.#gate.isOpen) return behind(503, 'the ledger does not commit');
     const own = this.#inHand.get(gateway) ?? 0;
     if (own >= IN_HAND_PER_GATEWAY_MAX) return behind(429, 'too many envelopes at once');
     if (this.#all >= IN_HAND_MAX) return behind(503, 'the router is behind');

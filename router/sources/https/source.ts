@@ -6,9 +6,10 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { FastifyInstance, FastifyReply } from 'fastify';
-import type { Clock, Timer } from '../../../shared/clock.ts';
+import type { Timer } from '../../../shared/clock.ts';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
-import { errorText, type Logger } from '../../../shared/log.ts';
+import { Listening } from '../../../shared/listening.ts';
+import { errorText } from '../../../shared/log.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
 import {
   readTlsFiles,
@@ -19,7 +20,13 @@ import {
 } from '../../../shared/tls-files.ts';
 import { within } from '../../../shared/within.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
-import type { DeliveryHandler, Source, SourceState } from '../source.ts';
+import {
+  type DeliveryHandler,
+  OPEN_GATE,
+  type Source,
+  type SourceDeps,
+  type SourceState,
+} from '../source.ts';
 import { Standing } from '../standing.ts';
 import type { Answer } from './answer.ts';
 import { Downlink } from './downlink.ts';
@@ -31,9 +38,7 @@ import type { HttpsSourceOptions } from './options.ts';
 /** Why a request did not get what it asked for; the metric label. */
 export type ApiRefusal = LoginRefusal | 'foreign-gateway' | 'too-large' | 'undecodable' | 'behind';
 
-interface Deps {
-  clock: Clock;
-  log: Logger;
+export interface HttpsDeps extends SourceDeps {
   receipts: Receipts;
 }
 
@@ -51,7 +56,7 @@ export class HttpsSource implements Source {
   readonly name: string;
   readonly type = 'https';
   readonly #options: HttpsSourceOptions;
-  readonly #deps: Deps;
+  readonly #deps: HttpsDeps;
   readonly #log: SparseLog;
   readonly #keys: GatewayKeys | null;
   readonly #standing = new Standing();
@@ -59,10 +64,11 @@ export class HttpsSource implements Source {
   /** Who sent a request that was let in. */
   readonly #senders = new WeakMap<IncomingMessage, string>();
   readonly #stopping = new AbortController();
+  #listening: Listening | null = null;
   #app: FastifyInstance | null = null;
   #polling: Timer | null = null;
 
-  constructor(name: string, options: HttpsSourceOptions, deps: Deps) {
+  constructor(name: string, options: HttpsSourceOptions, deps: HttpsDeps) {
     this.name = name;
     this.#options = options;
     this.#deps = deps;
@@ -79,28 +85,32 @@ export class HttpsSource implements Source {
     return this.#refusals;
   }
 
-  /** The port it listens on; throws before `start`. */
+  /** The port it listens on; throws while it does not listen. */
   port(): number {
     const address = this.#app?.server.address();
     if (typeof address !== 'object' || address === null) throw new Error('the source is not listening');
     return address.port;
   }
 
-  /** Rejects when the address is taken, or a file of the certificate cannot be used. */
+  /** Never rejects: while it cannot listen, it is tried again in the background (I9). */
   async start(handler: DeliveryHandler): Promise<void> {
     await this.#keys?.start();
-    const app = await this.#build();
-    this.#app = app;
-    this.#serve(app, new Envelopes(this.name, handler));
-    const { host, port } = this.#options;
-    await app.listen({ host, port });
-    this.#standing.proven();
-    this.#deps.log.info({ event: 'api.listening', source: this.name, host, port: this.port() });
+    const { clock, entropy, log } = this.#deps;
+    this.#listening = new Listening({
+      name: this.name,
+      bind: () => this.#bind(handler),
+      onChange: (problem) => (problem === null ? this.#standing.proven() : this.#standing.lost(problem)),
+      clock,
+      entropy,
+      log,
+    });
+    await this.#listening.start();
   }
 
   async stop(): Promise<void> {
     this.#standing.stopped();
     this.#stopping.abort();
+    await this.#listening?.stop();
     this.#polling?.cancel();
     this.#keys?.stop();
     const app = this.#app;
@@ -108,6 +118,16 @@ export class HttpsSource implements Source {
     const closed = app.close();
     await within(this.#deps.clock, STOP_MS, closed, () => app.server.closeAllConnections());
     await closed;
+  }
+
+  async #bind(handler: DeliveryHandler): Promise<void> {
+    const { gate = OPEN_GATE, log } = this.#deps;
+    const { host, port } = this.#options;
+    const app = await this.#build();
+    this.#serve(app, new Envelopes(this.name, handler, gate));
+    await app.listen({ host, port });
+    this.#app = app;
+    log.info({ event: 'api.listening', source: this.name, host, port: this.port() });
   }
 
   async #build(): Promise<FastifyInstance> {

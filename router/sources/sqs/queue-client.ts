@@ -30,9 +30,18 @@ export class PhaseError extends Error {
   }
 }
 
-interface Connection {
+/** Another question found the connection silent. */
+export class Discarded extends Error {}
+
+interface Made {
   client: SQSClient;
   agent: PhaseAgent;
+}
+
+interface Connection {
+  made: Promise<Made>;
+  /** Why it was thrown away; then every question under way on it fails for this reason. */
+  silence: PhaseError | null;
 }
 
 export interface QueueClientOptions {
@@ -46,7 +55,7 @@ export class QueueClient {
   readonly #options: SqsOptions;
   readonly #clock: Clock;
   readonly #phaseMs: number;
-  #connection: Promise<Connection> | null = null;
+  #connection: Connection | null = null;
 
   constructor({ options, clock, phaseMs = PHASE_MS }: QueueClientOptions) {
     this.#options = options;
@@ -63,26 +72,30 @@ export class QueueClient {
     { waitMs = 0, stopping }: { waitMs?: number; stopping?: AbortSignal } = {},
   ): Promise<Output> {
     const sdk = await import('@aws-sdk/client-sqs');
-    this.#connection ??= this.#connect(sdk);
+    this.#connection ??= { made: this.#connect(sdk), silence: null };
     const connection = this.#connection;
     const over = new AbortController();
     const limit = stopping ? AbortSignal.any([stopping, over.signal]) : over.signal;
     try {
-      const { client, agent } = await connection;
+      const { client, agent } = await connection.made;
       await this.#credentials(client);
       return await this.#answer(agent, waitMs, request(sdk, client, limit));
     } catch (error) {
       over.abort();
-      if (error instanceof PhaseError && error.isSilence) await this.#replace(connection);
+      // The first silence on a connection counts; the others came of it.
+      if (connection.silence) throw new Discarded(connection.silence.message);
+      if (!(error instanceof PhaseError && error.isSilence)) throw error;
+      connection.silence = error;
+      await this.#discard(connection);
       throw error;
     }
   }
 
   async close(): Promise<void> {
-    if (this.#connection) await this.#replace(this.#connection);
+    if (this.#connection) await this.#discard(this.#connection);
   }
 
-  async #connect(sdk: Sdk): Promise<Connection> {
+  async #connect(sdk: Sdk): Promise<Made> {
     try {
       const { region, endpoint } = this.#options;
       // Read each time, so that a renewed file is taken up.
@@ -127,9 +140,9 @@ export class QueueClient {
     }
   }
 
-  async #replace(connection: Promise<Connection>): Promise<void> {
+  async #discard(connection: Connection): Promise<void> {
     if (this.#connection === connection) this.#connection = null;
-    const made = await connection.catch(() => null);
+    const made = await connection.made.catch(() => null);
     made?.client.destroy();
     made?.agent.destroy();
   }

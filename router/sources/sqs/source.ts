@@ -17,7 +17,7 @@ import {
 import { Standing } from '../standing.ts';
 import { attributeNumber, deliveryOf } from './delivery.ts';
 import type { SqsOptions } from './options.ts';
-import { PhaseError, QueueClient } from './queue-client.ts';
+import { Discarded, PhaseError, QueueClient } from './queue-client.ts';
 
 /** Receives under way at a time: while one batch is being committed the next is on its way. */
 const RECEIVERS = 2;
@@ -227,5 +227,5 @@ interface Handled {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof PhaseError ? error.message : sdkFailure(error).text;
+  return error instanceof PhaseError || error instanceof Discarded ? error.message : sdkFailure(error).text;
 }

@@ -306,7 +306,7 @@ class Run {
       const isRead = sources.every(
         ({ name, received, settled }) => received === settled && received >= (this.#taken.get(name) ?? 0),
       );
-      const isToldOf = this.#world.unsettled() === 0 && ledger.deadLetters >= this.#hostile.size;
+      const isToldOf = this.#world.unsettled() === 0 && (ledger?.deadLetters ?? 0) >= this.#hostile.size;
       if (this.#awaited.size === 0 && isRead && isToldOf) return;
       if (settled !== settledBefore) movedMs = clock.monoMs();
       settledBefore = settled;

@@ -6,6 +6,7 @@ import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { eventHubsOptions } from '../../../../router/sources/event-hubs/options.ts';
 import { parseShares } from '../../../../router/sources/event-hubs/shares.ts';
 import type { Settlement } from '../../../../router/sources/source.ts';
+import { createLogger } from '../../../../shared/log.ts';
 import { attempt } from '../../../attempt.ts';
 import {
   clock,
@@ -235,6 +236,69 @@ t.test('a wrong key is refused, said without the key, and tried again', async (t
   t.notMatch(reading.source.state().lastError, /d3Jvbmc/);
   t.match(reading.source.state(), { connected: false, received: 0 });
   t.equal(cloud.meter().delivered, 0);
+});
+
+t.test('a consumer group that is gone is tried ever more rarely, and never called connected', async (t) => {
+  const { cloud } = await start(t);
+  const delaysMs: number[] = [];
+  const events: string[] = [];
+  const write = (line: string): void => {
+    const { event, delayMs } = JSON.parse(line);
+    events.push(event);
+    if (event === 'event_hubs.session_ended') delaysMs.push(delayMs);
+  };
+  const log = createLogger({ level: 'info', levels: {} }, { write });
+  cloud.refuseConsumers(true);
+  const reading = await startReading(t, { config: cloud.routerConfig(), log });
+  await until('five sessions', () => delaysMs.length >= 5);
+  t.notOk(events.includes('event_hubs.connected'), 'a receiver that was refused has proven nothing');
+  t.ok(
+    delaysMs.slice(0, 5).every((delayMs, i) => delayMs >= 125 * 2 ** i),
+    `pauses of ${delaysMs.map(Math.round)} ms`,
+  );
+  t.match(reading.source.state(), { connected: false });
+  cloud.refuseConsumers(false);
+  await until('connected', () => reading.source.state().connected);
+  t.equal(reading.source.state().lastError, null);
+});
+
+t.test('events that the hub dropped by age before they were read are counted and logged', async (t) => {
+  const { cloud, send } = await start(t);
+  const checkpoints = memoryCheckpoints();
+  await send('1', '2');
+  const first = await startReading(t, { config: cloud.routerConfig(), checkpoints });
+  await until('two events', () => first.source.state().settled === 2);
+  await first.source.stop();
+  await send('3', '4', '5', '6');
+  cloud.keepNewestEvents(1);
+  const lines: string[] = [];
+  const log = createLogger({ level: 'error', levels: {} }, { write: (line) => lines.push(line) });
+  const second = await startReading(t, { config: cloud.routerConfig(), checkpoints, log });
+  await until('the one that is left', () => second.deliveries.length === 1);
+  t.strictSame(second.texts(), ['6']);
+  t.equal(second.source.state().expired, 3);
+  t.match(JSON.parse(lines[0] ?? '{}'), { event: 'event_hubs.expired', count: 3, first: 2, last: 4 });
+});
+
+t.test('a hub that goes mute is left, and read again when it answers', async (t) => {
+  const { cloud, send } = await start(t);
+  const config = cloud.routerConfig();
+  const port = Number(/localhost:(\d+)/.exec(JSON.stringify(config))?.[1]);
+  const proxy = new TcpProxy({ targetPort: port, port: 0, clock, entropy });
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const reading = await startReading(t, {
+    config: withConnectionString(config, (text) => text.replace(`:${port}`, `:${proxy.port}`)),
+    watchdogMs: 100,
+  });
+  await until('connected', () => reading.source.state().connected);
+  await proxy.setFault(fault('blackhole'));
+  await until('the silence', () => reading.source.state().cuts > 0);
+  t.match(reading.source.state(), { connected: false, lastError: /no answer in 5000 ms/ });
+  await proxy.setFault(null);
+  await send('1');
+  await until('the event', () => reading.deliveries.length === 1);
+  t.match(reading.source.state(), { connected: true, lastError: null });
 });
 
 t.test('options: the hub is named once, and no secret is repeated', (t) => {

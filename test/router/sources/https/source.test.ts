@@ -4,15 +4,18 @@
  */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { SignJWT } from 'jose';
 import t from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { GatewayKeys } from '../../../../router/sources/https/gateway-keys.ts';
 import { httpsSourceOptions } from '../../../../router/sources/https/options.ts';
 import type { Settlement } from '../../../../router/sources/source.ts';
+import { noneConnected } from '../../../../router/sources/status.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
 import { until } from '../../../until.ts';
+import { HandGate } from '../hand-gate.ts';
 import { type Ask, ask, bytesOf, p256, startApi } from './support.ts';
 
 interface Claims {
@@ -209,6 +212,36 @@ t.test('keys are changed while it runs; a file that is none leaves the old ones 
   await until('the refusal of the file', () => lines.join().includes('api.gateways_not_read'));
   t.equal(keys.of('gw-3').length, 1, 'still in force');
   keys.stop();
+});
+
+t.test('while its address is taken it tries again, and says why it does not listen (I9)', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => other.once('listening', resolve));
+  const address = other.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const api = await startApi(t, { options: { port } });
+  t.match(api.source.state(), { connected: false, lastError: new RegExp(`EADDRINUSE.*:${port}`) });
+  t.match(noneConnected([api.source]), /^private: listen EADDRINUSE/);
+  await new Promise((resolve) => other.close(resolve));
+  await until('it listens', () => api.source.state().connected);
+  t.match(api.source.state(), { lastError: null });
+  t.equal(noneConnected([api.source]), null);
+});
+
+t.test('while the ledger does not commit, the answer is 503 at once', async (t) => {
+  const gate = new HandGate();
+  let handled = 0;
+  const handler = async (): Promise<Settlement> => {
+    handled += 1;
+    return 'settle';
+  };
+  const api = await startApi(t, { handler, gate });
+  const certificate = await api.certificate('gw-1');
+  gate.close();
+  t.match(await ask(api, { certificate, body: bytesOf([1]) }), { status: 503, headers: { 'retry-after': '1' } });
+  gate.open();
+  t.match(await ask(api, { certificate, body: bytesOf([1]) }), { status: 200 });
+  t.equal(handled, 1);
 });
 
 t.test('options', async (t) => {

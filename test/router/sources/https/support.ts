@@ -16,7 +16,7 @@ import type { LedgerEntry } from '../../../../router/ledger/types.ts';
 import { Receipts } from '../../../../router/receipts/receipts.ts';
 import { httpsSourceOptions } from '../../../../router/sources/https/options.ts';
 import { HttpsSource } from '../../../../router/sources/https/source.ts';
-import type { DeliveryHandler } from '../../../../router/sources/source.ts';
+import { type DeliveryHandler, type IntakeGate, OPEN_GATE } from '../../../../router/sources/source.ts';
 import { encodeEnvelope } from '../../../../shared/envelope/codec.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
 import { testDir } from '../../../test-dir.ts';
@@ -44,10 +44,11 @@ export interface ApiSetup {
   options?: Record<string, unknown>;
   /** In place of the ingest. */
   handler?: DeliveryHandler;
+  gate?: IntakeGate;
 }
 
 /** Gateways `gw-1` (Ed25519) and `gw-2` (P-256) are registered. Stopped when the test ends. */
-export async function startApi(t: Test, { options = {}, handler }: ApiSetup = {}): Promise<ApiFixture> {
+export async function startApi(t: Test, { options = {}, handler, gate = OPEN_GATE }: ApiSetup = {}): Promise<ApiFixture> {
   const directory = testDir(t);
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const caFile = write(directory, 'ca.pem', ca.ca);
@@ -73,11 +74,12 @@ export async function startApi(t: Test, { options = {}, handler }: ApiSetup = {}
     ...options,
   });
   const receipts = new Receipts({ ledger, clock: deps.clock, intervalMs: 100 });
-  const source = new HttpsSource('private', parsed, { ...deps, receipts });
+  const source = new HttpsSource('private', parsed, { ...deps, gate, receipts });
   const onCommit = (entries: readonly LedgerEntry[]): void =>
     receipts.committed(entries.map(({ envelope }) => envelope));
   const ingest = new Ingest({ ledger, ...deps, onCommit });
   await source.start(handler ?? ingest.handler);
+  let port = source.state().connected ? source.port() : 0;
   t.after(async () => {
     await source.stop();
     await ingest.drain();
@@ -89,7 +91,11 @@ export async function startApi(t: Test, { options = {}, handler }: ApiSetup = {}
     ca,
     directory,
     caFile,
-    url: `https://localhost:${source.port()}`,
+    /** Also after it has stopped. */
+    get url() {
+      if (source.state().connected) port = source.port();
+      return `https://localhost:${port}`;
+    },
     async certificate(commonName, authority = ca) {
       const issued = await authority.issue(commonName, 'client');
       return {

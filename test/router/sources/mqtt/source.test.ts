@@ -7,11 +7,12 @@ import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { type MqttSourceOptions, mqttSourceOptions } from '../../../../router/sources/mqtt/options.ts';
 import { MqttSource } from '../../../../router/sources/mqtt/source.ts';
-import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
-import { createLogger, type Logger } from '../../../../shared/log.ts';
+import type { Delivery, Settlement, Source, SourceDeps } from '../../../../router/sources/source.ts';
+import { createLogger } from '../../../../shared/log.ts';
 import { type Broker, startBroker } from '../../../agent/providers/mqtt/support.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
 import { until } from '../../../until.ts';
+import { HandGate } from '../hand-gate.ts';
 
 t.test('each envelope once, in order, with what the source can tell', async (t) => {
   const broker = await startBroker(t);
@@ -124,7 +125,7 @@ t.test('a refused login is told, and tried again', async (t) => {
     if (event === 'source.mqtt.closed') delaysMs.push(delayMs);
   };
   const log = createLogger({ level: 'warn', levels: {} }, { write });
-  const source = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` }, async () => 'settle', log);
+  const source = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` }, async () => 'settle', { log });
   await until('lastError !== null', () => source.state().lastError !== null);
   t.match(source.state(), { connected: false, lastError: /Not authorized/ });
   await until('a third try', () => delaysMs.length >= 3);
@@ -134,6 +135,41 @@ t.test('a refused login is told, and tried again', async (t) => {
   );
   broker.refuse(0);
   await until('connected', () => source.state().connected);
+});
+
+t.test('while the ledger does not commit, it stays away from the broker, which keeps the messages', async (t) => {
+  const broker = await startBroker(t);
+  const gate = new HandGate();
+  let isAway = true;
+  const handler = async (): Promise<Settlement> => {
+    if (isAway) gate.close();
+    return isAway ? 'retry' : 'settle';
+  };
+  const source = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` }, handler, { gate });
+  await until('connected', () => source.state().connected);
+  for (const text of ['a', 'b']) await broker.publish('headgate/gw-1/vitals', text);
+  await until('given back', () => source.state().lastError !== null);
+  const before = broker.connections();
+  isAway = false;
+  gate.open();
+  await until('settled', () => source.state().settled === 2);
+  t.equal(broker.connections(), before + 1, 'one connection, once the ledger was back');
+  t.equal(source.state().received, 3, 'a, and both once more');
+});
+
+t.test('a broker that goes mute is left, and told apart from one that closes', async (t) => {
+  const broker = await startBroker(t);
+  const proxy = new TcpProxy({ targetPort: broker.port, port: 0, ...deps });
+  await proxy.start();
+  t.after(() => proxy.stop());
+  const source = await open(t, { url: `mqtt://127.0.0.1:${proxy.port}` }, async () => 'settle');
+  await until('connected', () => source.state().connected);
+  await proxy.setFault(fault('blackhole'));
+  await until('the silence', () => source.state().cuts > 0);
+  t.match(source.state(), { connected: false, lastError: /Keepalive timeout|connack timeout/ });
+  await proxy.setFault(null);
+  await until('connected again', () => source.state().connected);
+  t.equal(source.state().lastError, null);
 });
 
 t.test('options', async (t) => {
@@ -159,9 +195,9 @@ async function open(
   t: Test,
   options: Partial<MqttSourceOptions>,
   handler: (delivery: Delivery) => Promise<Settlement>,
-  log: Logger = deps.log,
+  more: Partial<SourceDeps> = {},
 ): Promise<Source> {
-  const source = new MqttSource('mqtt', mqttSourceOptions.parse(options), { ...deps, log });
+  const source = new MqttSource('mqtt', mqttSourceOptions.parse(options), { ...deps, ...more });
   await source.start(handler);
   t.after(() => source.stop());
   return source;

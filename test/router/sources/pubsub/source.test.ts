@@ -9,13 +9,14 @@ import type { Publisher } from '../../../../agent/providers/publisher.ts';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { type PubSubOptions, pubsubOptions } from '../../../../router/sources/pubsub/options.ts';
-import { PubSubSource } from '../../../../router/sources/pubsub/source.ts';
+import { type PubSubDeps, PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
 import { gcpAddress } from '../../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../../shared/gcp/credentials.ts';
 import { attempt } from '../../../attempt.ts';
 import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
 import { until } from '../../../until.ts';
+import { HandGate } from '../hand-gate.ts';
 
 t.test('a settled message is acknowledged, one to be retried comes again', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
@@ -161,6 +162,49 @@ t.test('plaintext without credentials, as to an emulator', async (t) => {
   await until('received === 1', () => received === 1);
 });
 
+t.test('while the ledger does not commit, a message is held under its lease', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const gate = new HandGate();
+  const counts: (number | null)[] = [];
+  let isAway = true;
+  const handler = async ({ deliveryCount }: Delivery): Promise<Settlement> => {
+    counts.push(deliveryCount);
+    if (isAway) gate.close();
+    return isAway ? 'retry' : 'settle';
+  };
+  await openSource(t, router, handler, { gate });
+  await publisher.publish(envelope('x'), 60_000);
+  await until('the message', () => counts.length === 1);
+  isAway = false;
+  gate.open();
+  await until('settled', () => cloud.meter().settled === 1);
+  t.same(counts, [1, 1], 'one delivery, handled twice');
+  t.equal(cloud.meter().delivered, 1);
+});
+
+t.test('a connection on which nothing is answered is cut, and the next one reads on', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const proxy = new TcpProxy({ targetPort: gcpAddress(router).port, port: 0, ...deps });
+  await proxy.start();
+  t.after(() => proxy.stop());
+  const options = { ...router, endpoint: `localhost:${proxy.port}` };
+  const times = { watchMs: 100, answerMs: 1000 };
+  const source = await openSource(t, options, async () => 'settle', times);
+  await until('connected', () => source.state().connected);
+  await proxy.setFault(fault('blackhole'));
+  await until('the first cut', () => source.state().cuts > 0);
+  t.match(source.state(), { connected: false, lastError: /^answer: no answer in \d+ ms$/ });
+  await until('a mute handshake is cut too', () => source.state().cuts > 1);
+  t.match(source.state(), { lastError: /^tls: no answer in \d+ ms$/ });
+  await publisher.publish(envelope('x'), 60_000);
+  await proxy.setFault(null);
+  await until('settled', () => cloud.meter().settled === 1);
+  await until('the old error is forgotten', () => source.state().lastError === null);
+  t.equal(source.state().connected, true);
+});
+
 t.test('options', async (t) => {
   t.match(pubsubOptions.parse({ project: 'p', subscription: 's' }), { insecure: false });
   t.throws(() => pubsubOptions.parse({ project: 'p' }));
@@ -176,8 +220,9 @@ async function openSource(
   t: Test,
   options: PubSubOptions,
   handler: (delivery: Delivery) => Promise<Settlement>,
+  more: Partial<PubSubDeps> = {},
 ): Promise<Source> {
-  const source = new PubSubSource('gcp', options, deps);
+  const source = new PubSubSource('gcp', options, { ...deps, ...more });
   await source.start(handler);
   t.after(() => source.stop());
   return source;

@@ -7,14 +7,16 @@ import { type FaultName, fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import type { Delivery, DeliveryHandler, Source } from '../../../../router/sources/source.ts';
 import { type SqsOptions, sqsOptions } from '../../../../router/sources/sqs/options.ts';
-import { SqsSource } from '../../../../router/sources/sqs/source.ts';
+import { type SqsDeps, SqsSource } from '../../../../router/sources/sqs/source.ts';
 import { sdkCredentials } from '../../../../shared/aws.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { seededEntropy } from '../../../../shared/entropy.ts';
 import { createLogger, type Logger } from '../../../../shared/log.ts';
 import { attempt } from '../../../attempt.ts';
 import { type RunningAws, silent, startAws } from '../../../loopback/start-aws.ts';
+import { silentServer } from '../../../silent-server.ts';
 import { until } from '../../../until.ts';
+import { HandGate } from '../hand-gate.ts';
 
 interface Reader {
   source: Source;
@@ -27,9 +29,9 @@ async function read(
   options: SqsOptions,
   settle: (delivery: Delivery) => ReturnType<DeliveryHandler> = () => Promise.resolve('settle'),
   log: Logger = silent,
-  backlogPeriodMs = 60_000,
+  more: Partial<SqsDeps> = {},
 ): Promise<Reader> {
-  const deps = { clock: systemClock, entropy: seededEntropy(3), log, backlogPeriodMs };
+  const deps = { clock: systemClock, entropy: seededEntropy(3), log, backlogPeriodMs: 60_000, ...more };
   const source = new SqsSource('aws', options, deps);
   const deliveries: Delivery[] = [];
   t.teardown(() => source.stop());
@@ -170,7 +172,7 @@ t.test('tells how much waits in the queue, also while the ledger is waited for',
     Array.from({ length: 45 }, (_, i) => `${i}`),
   );
   const free = Promise.withResolvers<'settle'>();
-  const reader = await read(t, aws.router, () => free.promise, silent, 20);
+  const reader = await read(t, aws.router, () => free.promise, silent, { backlogPeriodMs: 20 });
   // Two receivers with ten messages each: the rest waits.
   await until('the backlog', () => reader.source.state().backlog === 25);
   free.resolve('settle');
@@ -290,6 +292,81 @@ t.test('stop waits for what is in hand', async (t) => {
   await stopping;
   t.match(busy.source.state(), { received: 1, settled: 1 });
   t.match(aws.cloud.meter(), { settled: 1 });
+});
+
+t.test('nothing is received while the ledger does not commit, so a redrive policy is not reached', async (t) => {
+  const aws = await startAws(t);
+  const gate = new HandGate();
+  const lines: string[] = [];
+  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
+  await publish(t, aws, ['a', 'b', 'c', 'd', 'e']);
+  let isAway = true;
+  const settle = (): Promise<'settle' | 'retry'> => {
+    if (isAway) gate.close();
+    return Promise.resolve(isAway ? 'retry' : 'settle');
+  };
+  const reader = await read(t, aws.router, settle, log, { gate, backlogPeriodMs: 20 });
+  await until('all given back', () => reader.source.state().backlog === 5);
+  const { delivered } = aws.cloud.meter();
+  t.ok(delivered <= 10, `received ${delivered} times`);
+  const { requests } = aws.cloud.meter();
+  await until('more questions, and no receive', () => aws.cloud.meter().requests >= requests);
+  t.equal(aws.cloud.meter().delivered, delivered);
+  isAway = false;
+  gate.open();
+  await until('all settled', () => reader.source.state().settled === 5);
+  const most = Math.max(...reader.deliveries.map(({ deliveryCount }) => deliveryCount ?? 0));
+  t.ok(most <= 3, `a message was received ${most} times`);
+});
+
+t.test('a credential service that is silent: said with its phase, and over when it answers', async (t) => {
+  const aws = await startAws(t);
+  const sts = await silentServer(t);
+  const environment = {
+    AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${sts.port}/credentials`,
+    AWS_EC2_METADATA_DISABLED: 'true',
+  };
+  for (const [name, value] of Object.entries(environment)) {
+    process.env[name] = value;
+    t.teardown(() => delete process.env[name]);
+  }
+  const { credentials, ...withoutKeys } = aws.router;
+  const { source } = await read(t, withoutKeys, undefined, silent, { phaseMs: 300 });
+  await until('the phase', () => /^credentials: no answer in 300 ms$/.test(source.state().lastError ?? ''));
+  t.match(source.state(), { connected: false, backlog: null });
+  await until('new clients', () => source.state().cuts > 1 && sts.connections() > 1);
+  sts.answer({
+    AccessKeyId: credentials?.access_key_id,
+    SecretAccessKey: credentials?.secret_access_key,
+    Token: '',
+    Expiration: '2100-01-01T00:00:00Z',
+  });
+  await publish(t, aws, ['late']);
+  await until('settled', () => source.state().settled === 1);
+  t.match(source.state(), { connected: true, lastError: null });
+});
+
+t.test('each phase that is mute is named and ended', async (t) => {
+  const aws = await startAws(t);
+  const mute = await silentServer(t);
+  const options = { ...aws.router, endpoint: `https://localhost:${mute.port}` };
+  const { source } = await read(t, options, undefined, silent, { phaseMs: 300 });
+  await until('tls', () => /^tls: no answer/.test(source.state().lastError ?? ''));
+  t.match(source.state(), { connected: false });
+  const queuePort = Number(new URL(aws.router.queue_url).port);
+  const deps = { clock: systemClock, entropy: seededEntropy(4) };
+  const proxy = new TcpProxy({ targetPort: queuePort, port: 0, ...deps });
+  await proxy.start();
+  t.teardown(() => proxy.stop());
+  const proxied = { ...aws.router, endpoint: `https://localhost:${proxy.port}` };
+  const second = await read(t, proxied, undefined, silent, { phaseMs: 300 });
+  await until('connected', () => second.source.state().connected);
+  await proxy.setFault(fault('blackhole'));
+  await until('the silence', () => second.source.state().cuts > 0);
+  t.match(second.source.state(), { connected: false, lastError: /^(answer|tls): no answer/ });
+  await proxy.setFault(null);
+  await until('connected again', () => second.source.state().connected);
+  t.equal(second.source.state().lastError, null, 'the old error is forgotten');
 });
 
 t.test('options: the endpoint may be left out, secrets come in pairs', (t) => {
