@@ -208,7 +208,9 @@ export class AzureCloud implements Cloud {
     this.#consumers?.stall(stalled);
   }
 
-  /** While true, the receiver of each partition is attached and ended at once: another reader has taken it. */
+  /**
+   * While true, the receiver of each partition is attached and ended at once: another reader has taken it.
+   */
   refuseConsumers(refused: boolean): void {
     this.#consumers?.refuse(refused);
   }

@@ -94,7 +94,7 @@ t.test('the first steps of the README move real traffic', async (t) => {
   run(deviceLine).stdout?.resume();
 
   const goesTo = async () => (await agent())?.streams[0]?.chosen[0];
-  const inLedger = async () => (await router())?.ledger.records ?? 0;
+  const inLedger = async () => (await router())?.ledger?.records ?? 0;
   await until('records in the ledger', async () => (await inLedger()) > 5);
   t.equal(await goesTo(), 'aws');
   t.match(printed, '"topic":"plant/pump-1/pressure"', 'the router prints them');

@@ -3,7 +3,7 @@ import type { IntakeGate } from '../../../router/sources/source.ts';
 
 export class HandGate implements IntakeGate {
   #opened = Promise.withResolvers<void>();
-  isOpen = true;
+  isOpen: boolean = true;
 
   close(): void {
     this.isOpen = false;

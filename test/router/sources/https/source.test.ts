@@ -238,7 +238,10 @@ t.test('while the ledger does not commit, the answer is 503 at once', async (t) 
   const api = await startApi(t, { handler, gate });
   const certificate = await api.certificate('gw-1');
   gate.close();
-  t.match(await ask(api, { certificate, body: bytesOf([1]) }), { status: 503, headers: { 'retry-after': '1' } });
+  t.match(await ask(api, { certificate, body: bytesOf([1]) }), {
+    status: 503,
+    headers: { 'retry-after': '1' },
+  });
   gate.open();
   t.match(await ask(api, { certificate, body: bytesOf([1]) }), { status: 200 });
   t.equal(handled, 1);

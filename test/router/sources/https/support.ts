@@ -48,7 +48,10 @@ export interface ApiSetup {
 }
 
 /** Gateways `gw-1` (Ed25519) and `gw-2` (P-256) are registered. Stopped when the test ends. */
-export async function startApi(t: Test, { options = {}, handler, gate = OPEN_GATE }: ApiSetup = {}): Promise<ApiFixture> {
+export async function startApi(
+  t: Test,
+  { options = {}, handler, gate = OPEN_GATE }: ApiSetup = {},
+): Promise<ApiFixture> {
   const directory = testDir(t);
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const caFile = write(directory, 'ca.pem', ca.ca);

@@ -137,25 +137,28 @@ t.test('a refused login is told, and tried again', async (t) => {
   await until('connected', () => source.state().connected);
 });
 
-t.test('while the ledger does not commit, it stays away from the broker, which keeps the messages', async (t) => {
-  const broker = await startBroker(t);
-  const gate = new HandGate();
-  let isAway = true;
-  const handler = async (): Promise<Settlement> => {
-    if (isAway) gate.close();
-    return isAway ? 'retry' : 'settle';
-  };
-  const source = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` }, handler, { gate });
-  await until('connected', () => source.state().connected);
-  for (const text of ['a', 'b']) await broker.publish('headgate/gw-1/vitals', text);
-  await until('given back', () => source.state().lastError !== null);
-  const before = broker.connections();
-  isAway = false;
-  gate.open();
-  await until('settled', () => source.state().settled === 2);
-  t.equal(broker.connections(), before + 1, 'one connection, once the ledger was back');
-  t.equal(source.state().received, 3, 'a, and both once more');
-});
+t.test(
+  'while the ledger does not commit, it stays away from the broker, which keeps the messages',
+  async (t) => {
+    const broker = await startBroker(t);
+    const gate = new HandGate();
+    let isAway: boolean = true;
+    const handler = async (): Promise<Settlement> => {
+      if (isAway) gate.close();
+      return isAway ? 'retry' : 'settle';
+    };
+    const source = await open(t, { url: `mqtt://127.0.0.1:${broker.port}` }, handler, { gate });
+    await until('connected', () => source.state().connected);
+    for (const text of ['a', 'b']) await broker.publish('headgate/gw-1/vitals', text);
+    await until('given back', () => source.state().lastError !== null);
+    const before = broker.connections();
+    isAway = false;
+    gate.open();
+    await until('settled', () => source.state().settled === 2);
+    t.equal(broker.connections(), before + 1, 'one connection, once the ledger was back');
+    t.equal(source.state().received, 3, 'a, and both once more');
+  },
+);
 
 t.test('a broker that goes mute is left, and told apart from one that closes', async (t) => {
   const broker = await startBroker(t);

@@ -167,14 +167,14 @@ t.test('while the ledger does not commit, a message is held under its lease', as
   const publisher = await openPublisher(t, agent);
   const gate = new HandGate();
   const counts: (number | null)[] = [];
-  let isAway = true;
+  let isAway: boolean = true;
   const handler = async ({ deliveryCount }: Delivery): Promise<Settlement> => {
     counts.push(deliveryCount);
     if (isAway) gate.close();
     return isAway ? 'retry' : 'settle';
   };
   await openSource(t, router, handler, { gate });
-  await publisher.publish(envelope('x'), 60_000);
+  await publisher.publish(envelope('x'), attempt(60_000));
   await until('the message', () => counts.length === 1);
   isAway = false;
   gate.open();
@@ -198,7 +198,7 @@ t.test('a connection on which nothing is answered is cut, and the next one reads
   t.match(source.state(), { connected: false, lastError: /^answer: no answer in \d+ ms$/ });
   await until('a mute handshake is cut too', () => source.state().cuts > 1);
   t.match(source.state(), { lastError: /^tls: no answer in \d+ ms$/ });
-  await publisher.publish(envelope('x'), 60_000);
+  await publisher.publish(envelope('x'), attempt(60_000));
   await proxy.setFault(null);
   await until('settled', () => cloud.meter().settled === 1);
   await until('the old error is forgotten', () => source.state().lastError === null);

@@ -294,30 +294,33 @@ t.test('stop waits for what is in hand', async (t) => {
   t.match(aws.cloud.meter(), { settled: 1 });
 });
 
-t.test('nothing is received while the ledger does not commit, so a redrive policy is not reached', async (t) => {
-  const aws = await startAws(t);
-  const gate = new HandGate();
-  const lines: string[] = [];
-  const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
-  await publish(t, aws, ['a', 'b', 'c', 'd', 'e']);
-  let isAway = true;
-  const settle = (): Promise<'settle' | 'retry'> => {
-    if (isAway) gate.close();
-    return Promise.resolve(isAway ? 'retry' : 'settle');
-  };
-  const reader = await read(t, aws.router, settle, log, { gate, backlogPeriodMs: 20 });
-  await until('all given back', () => reader.source.state().backlog === 5);
-  const { delivered } = aws.cloud.meter();
-  t.ok(delivered <= 10, `received ${delivered} times`);
-  const { requests } = aws.cloud.meter();
-  await until('more questions, and no receive', () => aws.cloud.meter().requests >= requests);
-  t.equal(aws.cloud.meter().delivered, delivered);
-  isAway = false;
-  gate.open();
-  await until('all settled', () => reader.source.state().settled === 5);
-  const most = Math.max(...reader.deliveries.map(({ deliveryCount }) => deliveryCount ?? 0));
-  t.ok(most <= 3, `a message was received ${most} times`);
-});
+t.test(
+  'nothing is received while the ledger does not commit, so a redrive policy is not reached',
+  async (t) => {
+    const aws = await startAws(t);
+    const gate = new HandGate();
+    const lines: string[] = [];
+    const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(line) });
+    await publish(t, aws, ['a', 'b', 'c', 'd', 'e']);
+    let isAway: boolean = true;
+    const settle = (): Promise<'settle' | 'retry'> => {
+      if (isAway) gate.close();
+      return Promise.resolve(isAway ? 'retry' : 'settle');
+    };
+    const reader = await read(t, aws.router, settle, log, { gate, backlogPeriodMs: 20 });
+    await until('all given back', () => reader.source.state().backlog === 5);
+    const { delivered } = aws.cloud.meter();
+    t.ok(delivered <= 10, `received ${delivered} times`);
+    const { requests } = aws.cloud.meter();
+    await until('more questions, and no receive', () => aws.cloud.meter().requests >= requests);
+    t.equal(aws.cloud.meter().delivered, delivered);
+    isAway = false;
+    gate.open();
+    await until('all settled', () => reader.source.state().settled === 5);
+    const most = Math.max(...reader.deliveries.map(({ deliveryCount }) => deliveryCount ?? 0));
+    t.ok(most <= 3, `a message was received ${most} times`);
+  },
+);
 
 t.test('a credential service that is silent: said with its phase, and over when it answers', async (t) => {
   const aws = await startAws(t);
