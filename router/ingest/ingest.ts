@@ -259,8 +259,6 @@ export class Ingest {
       return await this.#ledger.commit(group.map(({ entry }) => entry));
     } catch (error) {
       if (error instanceof EntryRefused || error instanceof EntriesBlocked) return error;
-      this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: errorText(error) });
-      if (error instanceof EntryRefused) return error;
       this.#failure = errorText(error);
       this.#log.warn('ingest.commit_failed', { envelopes: group.length, error: this.#failure });
       return null;
