@@ -1,4 +1,4 @@
-/** The processes of a demo: started, watched, killed on purpose, and ended with it whatever happens. */
+/** The processes of a demo. They are started, watched, killed on purpose, and ended with the demo. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ export class Child {
     this.start();
   }
 
-  /** SIGTERM, then SIGKILL for one that does not go. */
+  /** SIGTERM, then SIGKILL for a process that does not end. */
   async stop(clock: Clock): Promise<void> {
     const ended = this.#end('SIGTERM');
     await Promise.race([ended, clock.sleep(STOP_MS_MAX)]);

@@ -31,7 +31,7 @@ export interface AckedPublish {
   resent: boolean;
 }
 
-/** What a device process tells its parent. */
+/** The report of a device process to its parent. */
 export interface DeviceReport {
   published: number;
   acked: number;
@@ -98,8 +98,8 @@ class DeviceProcess {
       entropy: seededEntropy(this.#plan.seed * 1000 + index),
       unacked: new Map(),
     };
-    client.on('error', () => undefined /* it reconnects; what is not acknowledged is sent again */);
-    // mqtt.js sends again without setting DUP: what leaves a second time was sent again.
+    client.on('error', () => undefined /* it reconnects and sends unacknowledged publishes again */);
+    // mqtt.js repeats a publish without setting DUP: the second packet of a payload is a repetition.
     client.on('packetsend', (packet) => {
       if (packet.cmd !== 'publish') return;
       const payload = packet.payload.toString();
@@ -118,7 +118,7 @@ class DeviceProcess {
       const dueEach = Math.floor(((now - startedMs) / 1000) * perDevice) + 1;
       for (const device of this.#devices) {
         while (device.number < dueEach && device.unacked.size < UNACKED_MAX) this.#publish(device);
-        // What the device could not hold it never measured: no burst afterwards.
+        // A device measures nothing that it cannot hold: no burst afterwards.
         device.number = Math.max(device.number, dueEach);
       }
       await this.#clock.sleep(STEP_MS);

@@ -1,6 +1,6 @@
 /**
- * Reads failovers off the agent's log: when a provider was no longer chosen, and when what was stuck on it
- * got through.
+ * Reads failovers from the agent's log: when a provider was no longer chosen, and when the records stuck on
+ * it got through.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';

@@ -22,7 +22,7 @@ import { compare } from './verdict.ts';
 const SAMPLE_MS = 1000;
 /** After the last publish, buffer and clouds drain: this long without any progress ends the wait. */
 const STUCK_MS_MAX = 90_000;
-/** The ledger has stood still this long with an empty buffer: what is missing now will not come. */
+/** The buffer is empty and the ledger stood still this long: records missing now will not come. */
 const STILL_MS = 4000;
 
 /** Runs the demo; resolves with the exit code: 0 when the verdict is ok. */
@@ -56,7 +56,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   }
 }
 
-/** Null when it was interrupted before there was anything to judge. */
+/** Resolves with null when the user interrupted it before there was anything to judge. */
 async function play(
   scenario: Scenario,
   options: DemoOptions,

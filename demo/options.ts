@@ -8,7 +8,7 @@ const KILL_TARGETS = ['agent', 'router'] as const;
 
 /** Times count from the first publish, in seconds. */
 interface DemoFault {
-  /** Null: the one that carries the most when the fault begins. */
+  /** Null: the provider that carries the most when the fault begins. */
   provider: CloudName | null;
   fault: FaultName;
   startSeconds: number;
@@ -32,7 +32,7 @@ export interface DemoOptions {
   /** Bytes. */
   payload: number;
   seed: number;
-  /** Folder to keep everything in; a temporary one that is removed when absent. */
+  /** Folder to keep everything in. When absent, a temporary folder is used and removed. */
   keep?: string;
   /** Go on after the devices are done, until SIGINT. */
   hold: boolean;

@@ -1,5 +1,5 @@
 /**
- * The made-up plant of the demo: what its devices are called, what they publish to, and the policy over it.
+ * The made-up plant of the demo: the names of its devices, their topics, and the policy over them.
  */
 
 export interface DevicePlan {

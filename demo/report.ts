@@ -35,7 +35,7 @@ function reportText(report: Report): string {
   const failovers = report.failovers.map(
     ({ from, to, fault, reason, detected_ms, recovered_ms }) =>
       `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'} (${reason})` +
-      (recovered_ms === null ? '' : `, what was stuck arrived after ${recovered_ms} ms`),
+      (recovered_ms === null ? '' : `, stuck records arrived after ${recovered_ms} ms`),
   );
   const grey = report.grey_failures.map(
     ({ provider, fault, detected_ms }) =>

@@ -1,5 +1,5 @@
 /**
- * The running demo: its processes, its schedule of faults and kills, and what they all say about themselves.
+ * The running demo: its processes, its schedule of faults and kills, and the status of every part.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,9 +23,9 @@ import { POLICY, RESIDENCY } from './plant.ts';
 const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
-/** A process that ends is told at once; one that is still starting, on a busy machine, is waited for. */
+/** A process that ends is reported at once. A process that starts slowly, on a busy machine, is waited for. */
 const READY_MS_MAX = 120_000;
-/** How often it is looked whether devices publish yet. */
+/** Pause between two looks for the first publish. */
 const FIRST_PUBLISH_MS = 20;
 const DEVICE_MODULE = fileURLToPath(programUrl('demo/device.ts'));
 
@@ -45,7 +45,7 @@ interface Known {
 export class Scenario {
   readonly deviceLogs: string;
   readonly ledgerFile: string;
-  /** Processes that ended without being told to, with how. */
+  /** Processes that ended by themselves, each with its exit code or signal. */
   readonly crashes: string[] = [];
   readonly appliedFaults: AppliedFault[] = [];
   readonly #dir: string;
@@ -61,7 +61,7 @@ export class Scenario {
   #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0, routerApi: 0 };
   #control = '';
   #previous = new Map<string, number>();
-  /** Of the last sample in which anything was sent. */
+  /** Shares of the last sample in which anything was sent. */
   #shares: Array<{ name: string; share: number }> = [];
   #previousAcked = { acked: 0, atMs: 0 };
   #work: Promise<unknown> = Promise.resolve();
@@ -219,7 +219,7 @@ export class Scenario {
     for (const name of service) await this.#stopChild(name);
   }
 
-  /** Kills what still runs, without waiting. */
+  /** Kills the processes that still run, without waiting. */
   destroy(): void {
     for (const child of this.#children.values()) child.destroy();
   }

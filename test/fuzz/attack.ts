@@ -60,8 +60,8 @@ async function leave(
   } else {
     await clock.sleep(leaving === 'reset' ? BEFORE_RESET_MS : LINGER_MS, signal);
   }
-  // Node.js leaks the handle of a reset that fails, as it does once the own end is on its way: the socket never
-  // closes, and the process spins for ever when it wants to end.
+  // Node.js leaks the handle of a reset that fails, as it does once the own end is on its way: the socket
+  // never closes, and the process spins for ever when it wants to end.
   if (socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }

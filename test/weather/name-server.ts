@@ -38,6 +38,11 @@ export class NameServer {
     this.#answering.set(name, answering);
   }
 
+  /** Every name is answered again. */
+  heal(): void {
+    this.#answering.clear();
+  }
+
   #answer(query: Buffer, from: RemoteInfo): void {
     const { name, end } = nameIn(query);
     const first = name.split('.')[0] ?? '';

@@ -145,6 +145,8 @@ export class World {
    */
   async verdict(): Promise<{ acked: number; missing: number; duplicatedInLedger: number }> {
     this.#devices?.kill('SIGTERM');
+    // What waits for a provider that is still away.
+    this.#nameServer.heal();
     await until('the buffer is empty', async () => (await this.status()).buffer.rows === 0);
     this.#router?.kill('SIGTERM');
     if (this.#router) await once(this.#router, 'close');
