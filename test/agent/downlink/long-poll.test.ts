@@ -61,7 +61,7 @@ t.test('a router that goes away is told, and found again', async (t) => {
   await proxy.start();
   t.after(() => proxy.stop());
   const { downlink, receipts, heard, lines } = await open(t, api, { url: `https://localhost:${proxy.port}` });
-  await until('receipt 1 came', () => receipts.length === 1);
+  await until('receipt 1 came and the downlink is up', () => receipts.length === 1 && downlink.isUp);
   await proxy.setFault(fault('refuse'));
   await until('2 questions failed', () => heard.lost >= 2);
   t.notOk(downlink.isUp);

@@ -73,7 +73,7 @@ t.test('AWS that goes away is told, and found again; the newest is there', async
   const carrier = carrierTo(t, aws);
   const { downlink, receipts, lines } = await open(t, aws);
   await carrier.send(receipt(1), never);
-  await until('receipt 1 came', () => receipts.length === 1);
+  await until('receipt 1 came and the downlink is up', () => receipts.length === 1 && downlink.isUp);
   await aws.cloud.setFault(fault('throttle'));
   await until('the downlink is down', () => !downlink.isUp);
   t.match(await carrier.send(receipt(2), never), { kind: 'failed', problem: /429/ });

@@ -77,7 +77,7 @@ t.test('Pub/Sub that goes away is told, and found again; what came meanwhile is 
   const carrier = carrierTo(t, fixture);
   const { downlink, receipts, lines } = await open(t, fixture);
   await carrier.send(receipt(1), never);
-  await until('receipt 1 came', () => receipts.length === 1);
+  await until('receipt 1 came and the downlink is up', () => receipts.length === 1 && downlink.isUp);
   await fixture.cloud.setFault(fault('refuse'));
   await until('the downlink is down', () => !downlink.isUp);
   await carrier.send(receipt(2), never);
