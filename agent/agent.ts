@@ -360,7 +360,7 @@ function recordsOf(intake: Intake): number {
   return [...intake.counters().values()].reduce((sum, { records }) => sum + records, 0);
 }
 
-/** Runs the agent until SIGTERM or SIGINT; resolves with the exit code. */
+/** Runs the agent until a signal ends it; resolves with the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
   const services = createAgent(config, systemClock, systemEntropy);
   return runUntilStopped(

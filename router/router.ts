@@ -88,7 +88,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   return [closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), gate, intake];
 }
 
-/** Runs the router until SIGTERM or SIGINT; resolves with the exit code. */
+/** Runs the router until a signal ends it; resolves with the exit code. */
 export async function runRouter(config: RouterConfig): Promise<number> {
   const services = await createRouter(config, systemClock, systemEntropy);
   return runUntilStopped(services, systemClock, componentLogger(rootLogger(config), 'router', config.log));

@@ -1,9 +1,33 @@
-/** How a long-running command ends: on SIGTERM or SIGINT, once, with a bound. */
+/**
+ * How a long-running command ends: on any signal that a process can catch, once, with a bound. A signal's default
+ * action would end the process at once, and with it the records that are acknowledged and not yet on the disk.
+ */
 import type { Clock } from './clock.ts';
 import { errorText, type Logger } from './log.ts';
 import type { Service } from './service.ts';
 
 const STOP_MS_MAX = 10_000;
+
+/**
+ * Signals whose default action ends a process; signal(7). Without a listener Node.js opens a debugger's port on
+ * SIGUSR1. Not among them: SIGKILL, which cannot be caught, and the signals of a crash (SIGABRT, SIGSEGV, SIGBUS,
+ * SIGFPE, SIGILL, SIGTRAP, SIGSYS), after which the process cannot be trusted to write.
+ */
+const ENDING: readonly NodeJS.Signals[] = [
+  'SIGTERM',
+  'SIGINT',
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGXCPU',
+  'SIGPWR',
+  'SIGIO',
+];
+/** The failed write reports an error of its own: EPIPE, EFBIG. */
+const PASSED_OVER: readonly NodeJS.Signals[] = ['SIGPIPE', 'SIGXFSZ'];
 
 /**
  * Runs services until the process is told to stop, then stops them in reverse order. Resolves with the exit
@@ -34,14 +58,14 @@ export async function runUntilStopped(
 }
 
 /**
- * Resolves with the first SIGTERM or SIGINT. Without a terminal's SIGINT, also when the parent's IPC channel
- * closes.
+ * Resolves with the name of the first signal that would end the process, or with `disconnect` when the parent's
+ * IPC channel closes.
  */
 export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     // For good, not once: npm passes Ctrl-C on to a process that already got it from the terminal.
-    process.on('SIGTERM', () => resolve('SIGTERM'));
-    process.on('SIGINT', () => resolve('SIGINT'));
+    for (const signal of ENDING) process.on(signal, () => resolve(signal));
+    for (const signal of PASSED_OVER) process.on(signal, () => undefined);
     // A parent that died while this process was starting has closed the channel already.
     if (process.connected === false) resolve('disconnect');
     if (process.channel) process.once('disconnect', () => resolve('disconnect'));

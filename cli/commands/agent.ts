@@ -8,7 +8,7 @@ export function addAgentCommand(program: Command): void {
   program
     .command('agent')
     .description(
-      'Run a gateway: MQTT broker, durable buffer, publishing to the clouds. Stops on SIGTERM or SIGINT.',
+      'Run a gateway: MQTT broker, durable buffer, publishing to the clouds. Any signal ends it cleanly.',
     )
     .requiredOption('--config <file>', 'agent.yaml')
     .action(async ({ config }: { config: string }) => {

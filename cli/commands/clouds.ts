@@ -29,7 +29,7 @@ export function addCloudsCommand(program: Command): void {
     );
   clouds
     .command('start', { isDefault: true })
-    .description('Start them; prints ready-made provider and source entries. Stops on SIGTERM or SIGINT.')
+    .description('Start them; prints ready-made provider and source entries. Any signal ends it cleanly.')
     .option(
       '--control-port <port>',
       'port of the control server; 0 takes a free one',

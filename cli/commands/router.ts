@@ -4,7 +4,7 @@ import { runConfigured } from '../run-configured.ts';
 export function addRouterCommand(program: Command): void {
   program
     .command('router')
-    .description('Run a cloud router: reads every cloud into one ledger. Stops on SIGTERM or SIGINT.')
+    .description('Run a cloud router: reads every cloud into one ledger. Any signal ends it cleanly.')
     .requiredOption('--config <file>', 'router.yaml')
     .action(async ({ config }: { config: string }) => {
       const { loadRouterConfig } = await import('../../router/config.ts');

@@ -220,7 +220,11 @@ export const policySchema = z
         open_for: duration()
           .default(2000)
           .describe('First pause of an open breaker; doubles up to open_max.'),
-        open_max: duration().default(60_000),
+        open_max: duration()
+          .default(5000)
+          .describe(
+            'Longest pause between probes of a provider that is out. What it takes, a deadline and the probes, is how late its return is seen.',
+          ),
         probes_to_close: z.int().min(1).max(20).default(2).describe('Accepted probes that close a breaker.'),
         standby_probe: duration().default(30_000).describe('An idle provider is probed this often.'),
         deadline_min: duration().default(750).describe('Bounds of the adaptive deadline of one publish.'),

@@ -77,6 +77,8 @@ export interface HealthContext {
 const REJECTIONS_TO_OPEN = 5;
 /** Between the probes that close a breaker: two of them fit into a moment's luck if they follow at once. */
 const PROBE_SPACING_MS = 200;
+/** A throttling provider may ask for a pause up to this, or up to open_max where that is longer. */
+export const ASKED_PAUSE_MS_MAX = 60_000;
 
 type Cell<H extends Health> = (health: H, context: HealthContext) => Health;
 type Row<H extends Health> = Readonly<Record<HealthEventKind, Cell<H>>>;
@@ -113,7 +115,7 @@ const openRow: Row<Open> = {
   failed: stay,
   refused: stay,
   throttled: (health, { nowMs, failover, retryAfterMs }) => {
-    const untilMs = nowMs + Math.min(retryAfterMs ?? 0, failover.open_max);
+    const untilMs = nowMs + askedMs(retryAfterMs ?? 0, failover);
     return untilMs > health.untilMs ? { ...health, untilMs } : health;
   },
   rejected: stay,
@@ -196,14 +198,19 @@ function degraded(health: Healthy, reason: HealthReason, { nowMs }: HealthContex
 }
 
 function opened(reason: HealthReason, { nowMs, failover, retryAfterMs }: HealthContext): Open {
-  const untilMs = nowMs + Math.min(retryAfterMs ?? failover.open_for, failover.open_max);
-  return { kind: 'open', sinceMs: nowMs, reason, untilMs, pauseMs: failover.open_for };
+  const pauseMs = Math.min(failover.open_for, failover.open_max);
+  const untilMs = nowMs + (retryAfterMs === null ? pauseMs : askedMs(retryAfterMs, failover));
+  return { kind: 'open', sinceMs: nowMs, reason, untilMs, pauseMs };
 }
 
 function reopened(health: Probing, { nowMs, failover, retryAfterMs }: HealthContext): Open {
   const pauseMs = Math.min(health.pauseMs * 2, failover.open_max);
-  const untilMs = nowMs + Math.min(Math.max(pauseMs, retryAfterMs ?? 0), failover.open_max);
+  const untilMs = nowMs + Math.max(pauseMs, askedMs(retryAfterMs ?? 0, failover));
   return { kind: 'open', sinceMs: nowMs, reason: 'probe-failed', untilMs, pauseMs };
+}
+
+function askedMs(retryAfterMs: number, { open_max: openMaxMs }: Policy['failover']): number {
+  return Math.min(retryAfterMs, Math.max(openMaxMs, ASKED_PAUSE_MS_MAX));
 }
 
 function proved(health: Open | Probing, proofs: number, { nowMs, failover }: HealthContext): Health {

@@ -9,7 +9,7 @@
  * how the path was before.
  */
 import type { Policy } from '../../../shared/policy/policy.ts';
-import { type Health, type HealthKind, healthyAt, isUp } from './health.ts';
+import { ASKED_PAUSE_MS_MAX, type Health, type HealthKind, healthyAt, isUp } from './health.ts';
 import { owedUsd } from './probe-budget.ts';
 import type { ProviderState, RoutingState, StreamState } from './state.ts';
 
@@ -110,7 +110,8 @@ function recalledHealth(
     case 'degraded':
       return { ...healthyAt(sinceMs, reason), kind: 'degraded' };
     case 'open': {
-      const leftMs = Math.min(Math.max(0, restMs - elapsedMs), failover.open_max);
+      const bound = Math.max(failover.open_max, throttled ? ASKED_PAUSE_MS_MAX : 0);
+      const leftMs = Math.min(Math.max(0, restMs - elapsedMs), bound);
       return { kind: 'open', sinceMs, reason, untilMs: nowMs + leftMs, ...pause };
     }
     case 'probing':

@@ -12,6 +12,7 @@ import {
   transition,
 } from '../../../../agent/routing/core/core.ts';
 import { isHeldFirmly } from '../../../../agent/routing/core/eligibility.ts';
+import { ASKED_PAUSE_MS_MAX } from '../../../../agent/routing/core/health.ts';
 import { type Policy, policySchema } from '../../../../shared/policy/policy.ts';
 import { deepFreeze, facts } from './world.ts';
 
@@ -234,7 +235,7 @@ t.test(
           for (const { facts, health, window, opensMs, receiptLag } of state.providers) {
             const ms = deadlineMs(state, facts.name, bytes);
             if (ms < failover.deadline_min || ms > failover.deadline_max) throw new Error(`deadline ${ms}`);
-            if (health.kind === 'open' && health.untilMs > state.nowMs + failover.open_max)
+            if (health.kind === 'open' && health.untilMs > state.nowMs + pauseMaxMs(failover))
               throw new Error('pause');
             if (window.samples.length > 128 || opensMs.length > 16) throw new Error('memory');
             if (receiptLag.holdsMs.length > 8) throw new Error('memory');
@@ -256,7 +257,7 @@ t.test(
         let nowMs = state.nowMs;
         const { failover } = state.policy;
         const endMs =
-          nowMs + failover.open_max + failover.deadline_max + 1000 + failover.probes_to_close * 400;
+          nowMs + pauseMaxMs(failover) + failover.deadline_max + 1000 + failover.probes_to_close * 400;
         while (nowMs < endMs) {
           nowMs += 100;
           const step = transition(state, { kind: 'tick' }, nowMs);
@@ -285,3 +286,7 @@ t.test(
     t.end();
   },
 );
+
+function pauseMaxMs({ open_max: openMaxMs }: Policy['failover']): number {
+  return Math.max(openMaxMs, ASKED_PAUSE_MS_MAX);
+}
