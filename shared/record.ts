@@ -54,7 +54,14 @@ export type GapReason =
   /** Older than the stream's retention. */
   | 'age'
   /** Not readable after the file was damaged. */
-  | 'corruption';
+  | 'corruption'
+  /** Larger than any provider takes that may carry the stream. */
+  | 'too-large'
+  /** Every provider that may carry the stream refused it for good, and took others. */
+  | 'rejected';
+
+/** The position in the list is the value on the wire: append only (docs/reference/envelope.md). */
+export const GAP_REASONS: readonly GapReason[] = ['quota', 'age', 'corruption', 'too-large', 'rejected'];
 
 export interface Gap extends SeqRange {
   reason: GapReason;

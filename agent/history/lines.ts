@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { type Policy, PROBE_BUDGET_USD, type ProviderFacts } from '../../shared/policy/policy.ts';
+import { GAP_REASONS } from '../../shared/record.ts';
 import { OWN_HOLDS } from '../routing/core/reasons.ts';
 
 /** As far as a damaged line could harm: what is inside was checked before it was written. */
@@ -68,7 +69,7 @@ const gaveUpLine = z.object({
   d: z.number(),
   ep: name,
   s: name,
-  why: z.enum(['quota', 'age', 'corruption']),
+  why: z.enum(GAP_REASONS),
   r: ranges,
 });
 

@@ -1,6 +1,6 @@
 /** Which sources brought a record, and what became of it: the answer to "where is this reading?". */
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
-import type { GapReason, SeqRange, StreamKey } from '../../shared/record.ts';
+import { GAP_REASONS, type GapReason, type SeqRange, type StreamKey } from '../../shared/record.ts';
 import { rangesOf } from './rules/outcome.ts';
 import { causeOf } from './rules/repeat-cause.ts';
 import type { StreamState } from './rules/rules.ts';
@@ -60,8 +60,7 @@ export function absentState(state: StreamState | null, seq: number): Whereabouts
   if (!state) return 'never-seen';
   const { withdrawn, givenUp } = state;
   for (const why of ['retention', 'erasure', 'quarantine'] as const) if (withdrawn[why].has(seq)) return why;
-  for (const why of ['quota', 'age', 'corruption'] as const)
-    if (givenUp[why].has(seq)) return `given-up-${why}`;
+  for (const why of GAP_REASONS) if (givenUp[why].has(seq)) return `given-up-${why}`;
   const highest = Math.max(
     state.seen.max,
     state.sealedAt ?? 0,

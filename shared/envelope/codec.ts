@@ -7,7 +7,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { decode as decodeCbor, Tokenizer } from 'cborg';
-import type { Gap, GapReason, TelemetryRecord } from '../record.ts';
+import { GAP_REASONS, type Gap, type TelemetryRecord } from '../record.ts';
 import { Scratch } from '../scratch.ts';
 import { compress, decompress } from '../zstd.ts';
 import { CborWriter, HEAD_BYTES_MAX } from './cbor-writer.ts';
@@ -42,8 +42,7 @@ const BODY_HEADS = 16;
  */
 const LEVEL = 1;
 
-/** Position in the list is the wire value; append only. */
-const GAP_REASONS: readonly GapReason[] = ['quota', 'age', 'corruption'];
+/** The position in a list is the value on the wire; append only. */
 const QUALITIES = ['unsynchronised', 'synchronised'] as const;
 const LANES = ['live', 'backlog'] as const;
 

@@ -4,15 +4,13 @@
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
-import type { Gap, GapReason } from '../../../shared/record.ts';
+import { GAP_REASONS, type Gap } from '../../../shared/record.ts';
 import type { Chunk } from '../file/chunk.ts';
 import { ChunkDamage, decodeChunk } from '../file/chunk.ts';
 import type { SessionItem, SessionItemKind } from '../file/session-items.ts';
 import { recordBytes } from '../types.ts';
 
 export type Untrusted<Name extends string> = Record<Name, unknown>;
-
-const GAP_REASONS: readonly GapReason[] = ['quota', 'age', 'corruption'];
 
 export function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';

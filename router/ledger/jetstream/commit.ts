@@ -6,9 +6,10 @@
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { bootClocksOf } from '../rules/boot-clocks.ts';
+import { type GivenUp, givenUpOf, NOTHING_GIVEN_UP } from '../rules/given-up.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import { NOTHING_REPEATED, type Settled } from '../rules/repeated.ts';
-import { type Absorption, absorb, EMPTY_STREAM, type GivenUp, isContactOnly } from '../rules/rules.ts';
+import { type Absorption, absorb, EMPTY_STREAM, isContactOnly } from '../rules/rules.ts';
 import type { CommitResult, GatewayContact, LedgerEntry } from '../types.ts';
 import { type ArrivalStore, payloadBytes } from './arrivals.ts';
 import type { ConflictStore } from './conflicts.ts';
@@ -37,12 +38,6 @@ export interface Absorbed extends Settled {
 
 /** What earlier plans of the same commit stored, by entry: the same again need not be. */
 export type Stored = Map<LedgerEntry, { fresh: IntervalSet; parts: Parts }>;
-
-const NONE: GivenUp = {
-  quota: IntervalSet.empty(),
-  age: IntervalSet.empty(),
-  corruption: IntervalSet.empty(),
-};
 
 export class Planner {
   readonly #states: States;
@@ -79,7 +74,8 @@ export class Planner {
       const before = states.get(subject) ?? EMPTY_STREAM;
       const absorption = absorb(before, entry.envelope);
       states.set(subject, absorption.state);
-      const givenUp = absorption.gaps.length === 0 ? NONE : added(before.givenUp, absorption.state.givenUp);
+      const givenUp =
+        absorption.gaps.length === 0 ? NOTHING_GIVEN_UP : added(before.givenUp, absorption.state.givenUp);
       return { entry, subject, absorption, givenUp };
     });
     const settled = await this.#repeated.settle(absorptions, items);
@@ -143,7 +139,7 @@ export class Planner {
     };
     if (winners.length === 0) return [first];
     const second = { fresh: idsOf(winners), parts: winnerParts, payloadBytes: payloadBytes(winners) };
-    const nothing = { givenUp: NONE, sealedAt: null, duplicates: 0, aside: [], removal: null };
+    const nothing = { givenUp: NOTHING_GIVEN_UP, sealedAt: null, duplicates: 0, aside: [], removal: null };
     return [first, { ...key, ...second, ...nothing, replaces: true }];
   }
 
@@ -159,11 +155,7 @@ function idsOf(records: readonly TelemetryRecord[]): IntervalSet {
 }
 
 function added(before: GivenUp, after: GivenUp): GivenUp {
-  return {
-    quota: after.quota.difference(before.quota),
-    age: after.age.difference(before.age),
-    corruption: after.corruption.difference(before.corruption),
-  };
+  return givenUpOf((reason) => after[reason].difference(before[reason]));
 }
 
 /** The latest of each gateway through each source. */

@@ -10,6 +10,7 @@
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { StreamKey } from '../../../shared/record.ts';
+import { NOTHING_GIVEN_UP } from '../rules/given-up.ts';
 import type { ArrivalStore } from './arrivals.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { HeldVersions } from './held.ts';
@@ -98,7 +99,7 @@ export function removalEntry(
     fresh: none,
     parts,
     payloadBytes: 0,
-    givenUp: { quota: none, age: none, corruption: none },
+    givenUp: NOTHING_GIVEN_UP,
     sealedAt: null,
     duplicates: 0,
     aside: [],

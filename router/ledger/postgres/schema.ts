@@ -177,6 +177,9 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE arrival ADD COLUMN sent_as text;
   ALTER TABLE repetition ADD COLUMN sent_as text;
   `,
+  `
+  ALTER TABLE stream ADD COLUMN gap_other bytea;
+  `,
 ];
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */

@@ -20,7 +20,7 @@ export interface LockedStream {
 type StreamRow = StreamKey & StateColumns & { id: number };
 
 const COLUMNS = `s.id, s.gateway, s.epoch, s.stream, s.seen, s.gap_quota AS "gapQuota", s.gap_age AS "gapAge",
-  s.gap_corruption AS "gapCorruption", s.withdrawn, s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
+  s.gap_corruption AS "gapCorruption", s.gap_other AS "gapOther", s.withdrawn, s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
 
 /** Names may hold any character, so that a plain separator would let two keys meet. */
 export function streamName({ gateway, epoch, stream }: StreamKey): string {
@@ -86,10 +86,11 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
   await client.query(
     `UPDATE stream s SET seen = n.seen, gap_quota = n.gap_quota, gap_age = n.gap_age,
        gap_corruption = n.gap_corruption, sealed_at = n.sealed_at, duplicates = n.duplicates, conflicts = n.conflicts,
-       withdrawn = n.withdrawn
+       withdrawn = n.withdrawn, gap_other = n.gap_other
      FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[],
-       $8::bigint[], $9::bigint[], $10::bytea[])
-       AS n (gateway, id, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts, withdrawn)
+       $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[])
+       AS n (gateway, id, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts, withdrawn,
+         gap_other)
      WHERE s.gateway = n.gateway AND s.id = n.id`,
     [
       streams.map(({ key }) => key.gateway),
@@ -102,6 +103,7 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
       columns.map(({ duplicates }) => duplicates),
       columns.map(({ conflicts }) => conflicts),
       columns.map(({ withdrawn }) => withdrawn),
+      columns.map(({ gapOther }) => gapOther),
     ],
   );
 }

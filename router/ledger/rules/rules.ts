@@ -16,8 +16,16 @@
  */
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
-import type { Gap, GapReason, SeqRange, StreamKey, TelemetryRecord } from '../../../shared/record.ts';
+import {
+  GAP_REASONS,
+  type Gap,
+  type GapReason,
+  type SeqRange,
+  type StreamKey,
+  type TelemetryRecord,
+} from '../../../shared/record.ts';
 import { EntryRefused, type RecordContent, type StreamCompleteness, type Withdrawal } from '../types.ts';
+import { type GivenUp, givenUpOf, isNothing, NOTHING_GIVEN_UP } from './given-up.ts';
 
 const MISSING_RANGES_MAX = 100;
 /**
@@ -25,8 +33,6 @@ const MISSING_RANGES_MAX = 100;
  * its commits a little slower than the last. What fills holes is always taken.
  */
 const INTERVALS_MAX = 100_000;
-
-export type GivenUp = Readonly<Record<GapReason, IntervalSet>>;
 
 /** By why the ledger no longer holds the record of an id that it has seen. */
 export type Withdrawn = Readonly<Record<Withdrawal, IntervalSet>>;
@@ -63,7 +69,7 @@ export interface Absorption {
 
 export const EMPTY_STREAM: StreamState = {
   seen: IntervalSet.empty(),
-  givenUp: { quota: IntervalSet.empty(), age: IntervalSet.empty(), corruption: IntervalSet.empty() },
+  givenUp: NOTHING_GIVEN_UP,
   withdrawn: {
     retention: IntervalSet.empty(),
     erasure: IntervalSet.empty(),
@@ -82,12 +88,8 @@ export function isContactOnly(envelope: Envelope): boolean {
 /** Throws {@link EntryRefused} when the stream would get too many holes. */
 export function absorb(before: StreamState, envelope: Envelope): Absorption {
   const seen = before.seen.clone();
-  const { quota, age, corruption } = before.givenUp;
-  // Nearly no stream has given anything up: the empty sets are shared by all of them.
-  const none = quota.size + age.size + corruption.size + envelope.gaps.length === 0;
-  const givenUp = none
-    ? before.givenUp
-    : { quota: quota.clone(), age: age.clone(), corruption: corruption.clone() };
+  const none = isNothing(before.givenUp) && envelope.gaps.length === 0;
+  const givenUp = none ? before.givenUp : givenUpOf((reason) => before.givenUp[reason].clone());
   const sets = Object.values(givenUp);
   const fresh: TelemetryRecord[] = [];
   const repeated: TelemetryRecord[] = [];
@@ -210,9 +212,7 @@ function sameContent(a: RecordContent, b: RecordContent): boolean {
 function gapsOf(givenUp: GivenUp): Gap[] {
   const ofReason = (reason: GapReason): Gap[] =>
     [...givenUp[reason].ranges()].map(({ first, last }) => ({ first, last, reason }));
-  return [...ofReason('quota'), ...ofReason('age'), ...ofReason('corruption')].sort(
-    (a, b) => a.first - b.first,
-  );
+  return GAP_REASONS.flatMap(ofReason).sort((a, b) => a.first - b.first);
 }
 
 /** The parts of `range` that are in none of `sets`. */

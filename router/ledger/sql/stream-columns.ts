@@ -6,6 +6,7 @@
  * read back from the rest.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { GivenUp } from '../rules/given-up.ts';
 import type { StreamState, Withdrawn } from '../rules/rules.ts';
 
 export interface StateColumns {
@@ -13,6 +14,8 @@ export interface StateColumns {
   gapQuota: Uint8Array;
   gapAge: Uint8Array;
   gapCorruption: Uint8Array;
+  /** The reasons that came later, one set after the other; null while there is none. */
+  gapOther: Uint8Array | null;
   /** Null while nothing is. */
   withdrawn: Uint8Array | null;
   sealedAt: number | null;
@@ -27,6 +30,7 @@ export function encodeState(state: StreamState): StateColumns {
     gapQuota: state.givenUp.quota.encode(),
     gapAge: state.givenUp.age.encode(),
     gapCorruption: state.givenUp.corruption.encode(),
+    gapOther: encodeOther(state.givenUp),
     withdrawn: encodeWithdrawn(state.withdrawn, closed),
     sealedAt: state.sealedAt,
     duplicates: state.duplicates,
@@ -35,10 +39,13 @@ export function encodeState(state: StreamState): StateColumns {
 }
 
 export function decodeState(row: StateColumns): StreamState {
-  const givenUp = {
+  const [tooLarge, rejected] = decodeSets(row.gapOther, OTHER_REASONS.length);
+  const givenUp: GivenUp = {
     quota: IntervalSet.decode(row.gapQuota),
     age: IntervalSet.decode(row.gapAge),
     corruption: IntervalSet.decode(row.gapCorruption),
+    'too-large': tooLarge ?? IntervalSet.empty(),
+    rejected: rejected ?? IntervalSet.empty(),
   };
   const { withdrawn, closed } = decodeWithdrawn(row.withdrawn);
   const { sealedAt, duplicates, conflicts } = row;
@@ -50,6 +57,33 @@ export function decodeState(row: StateColumns): StreamState {
   );
   const retention = seen.difference(withdrawn.erasure).difference(withdrawn.quarantine);
   return { ...counts, seen, withdrawn: { ...withdrawn, retention } };
+}
+
+/** Reasons without a column of their own, in the order of their sets in `gapOther`; append only. */
+const OTHER_REASONS = ['too-large', 'rejected'] as const;
+
+function encodeOther(givenUp: GivenUp): Uint8Array | null {
+  const sets = OTHER_REASONS.map((reason) => givenUp[reason]);
+  if (sets.every(({ size }) => size === 0)) return null;
+  return Buffer.concat(sets.flatMap((set) => withLength(set.encode())));
+}
+
+/** Sets with their lengths, as many as there are and at most `count`. */
+function decodeSets(column: Uint8Array | null, count: number): IntervalSet[] {
+  const bytes = Buffer.from(column ?? []);
+  const sets: IntervalSet[] = [];
+  for (let at = 0; at < bytes.length && sets.length < count; ) {
+    const start = at + LENGTH_BYTES;
+    at = start + bytes.readUInt32BE(at);
+    sets.push(IntervalSet.decode(bytes.subarray(start, at)));
+  }
+  return sets;
+}
+
+function withLength(bytes: Uint8Array): Uint8Array[] {
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeUInt32BE(bytes.length);
+  return [length, bytes];
 }
 
 /** Bytes of each set's length before it. */

@@ -22,7 +22,7 @@ export interface StoredStream {
 }
 
 const COLUMNS = `id, gateway, epoch, stream, seen, gap_quota AS gapQuota, gap_age AS gapAge,
-  gap_corruption AS gapCorruption, withdrawn, sealed_at AS sealedAt, duplicates, conflicts`;
+  gap_corruption AS gapCorruption, gap_other AS gapOther, withdrawn, sealed_at AS sealedAt, duplicates, conflicts`;
 
 export class StreamTable {
   readonly #cacheSize: number;
@@ -54,14 +54,14 @@ export class StreamTable {
        ORDER BY epoch, stream LIMIT ?`,
     );
     this.#insert = db.prepare(
-      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, withdrawn, sealed_at,
-         duplicates, conflicts)
-       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :withdrawn, :sealedAt,
-         :duplicates, :conflicts)`,
+      `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, gap_other,
+         withdrawn, sealed_at, duplicates, conflicts)
+       VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :gapOther,
+         :withdrawn, :sealedAt, :duplicates, :conflicts)`,
     );
     this.#update = db.prepare(
       `UPDATE stream SET seen = :seen, gap_quota = :gapQuota, gap_age = :gapAge, gap_corruption = :gapCorruption,
-       withdrawn = :withdrawn, sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
+       gap_other = :gapOther, withdrawn = :withdrawn, sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
     );
   }
 

@@ -161,4 +161,7 @@ export const STEPS: readonly string[] = [
   ALTER TABLE arrival ADD COLUMN sent_as TEXT;
   ALTER TABLE repetition ADD COLUMN sent_as TEXT;
   `,
+  `
+  ALTER TABLE stream ADD COLUMN gap_other BLOB;
+  `,
 ];

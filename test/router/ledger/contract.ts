@@ -194,24 +194,33 @@ function recordCases(t: Test, engine: LedgerEngine): void {
 function gapCases(t: Test, engine: LedgerEngine): void {
   t.test('missing and given-up ranges are told apart', async (t) => {
     const { ledger } = await fresh(t, engine);
-    await ledger.commit([entry({ seqs: [1, 2, 10], gaps: [gap(4, 5, 'age'), gap(7, 7, 'corruption')] })]);
+    const gaps = [
+      gap(4, 5, 'age'),
+      gap(7, 7, 'corruption'),
+      gap(11, 11, 'too-large'),
+      gap(12, 12, 'rejected'),
+    ];
+    await ledger.commit([entry({ seqs: [1, 2, 10], gaps })]);
     t.match(await ledger.completeness(), [
       {
         ...KEY,
         completeTo: 2,
-        highest: 10,
+        highest: 12,
         missing: [
           { first: 3, last: 3 },
           { first: 6, last: 6 },
           { first: 8, last: 9 },
         ],
         missingCount: 4,
-        gaps: [gap(4, 5, 'age'), gap(7, 7, 'corruption')],
+        gaps,
         records: 3,
       },
     ]);
     await ledger.commit([entry({ seqs: [3, 6, 8, 9] })]);
-    t.match(await ledger.completeness(), [{ completeTo: 10, missing: [], missingCount: 0, records: 7 }]);
+    t.match(await ledger.completeness(), [
+      { completeTo: 12, missing: [], missingCount: 0, records: 7, gaps },
+    ]);
+    t.match(await ledger.verify(), { problemCount: 0 });
   });
 
   t.test('a record for an id given up wins: it is new, and given up no more', async (t) => {

@@ -11,7 +11,7 @@ import type { Ledger } from '../../../router/ledger/ledger.ts';
 import type { ConflictPolicy, ConflictPolicyOf } from '../../../router/ledger/rules/conflict-policy.ts';
 import type { CommitResult, LedgerEntry, RangeOutcome } from '../../../router/ledger/types.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
-import type { GapReason } from '../../../shared/record.ts';
+import { GAP_REASONS, type GapReason } from '../../../shared/record.ts';
 import { testDir } from '../../test-dir.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry } from './envelopes.ts';
@@ -153,10 +153,7 @@ const anyEntry = (streams: readonly string[]) =>
       stream: fc.constantFrom(...streams),
       seqs: fc.uniqueArray(fc.integer({ min: 1, max: SEQ_MAX }), { maxLength: 8 }),
       text: fc.constantFrom('same', 'same', 'same', 'other', 'third'),
-      gaps: fc.array(
-        fc.tuple(seqRange, fc.constantFrom('quota' as const, 'age' as const, 'corruption' as const)),
-        { maxLength: 2 },
-      ),
+      gaps: fc.array(fc.tuple(seqRange, fc.constantFrom(...GAP_REASONS)), { maxLength: 2 }),
       sealedAt: fc.option(fc.integer({ min: 0, max: SEQ_MAX }), { freq: 5 }),
       source: fc.constantFrom('aws', 'azure'),
       sentAs: fc.constantFrom(null, null, 'hedge' as const, 'failover' as const, 'redundant' as const),

@@ -11,6 +11,7 @@ import {
   envelopeProperties,
 } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
+import { GAP_REASONS } from '../../../shared/record.ts';
 
 const name = fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,20}$/);
 const records = fc
@@ -46,7 +47,7 @@ const envelopes: fc.Arbitrary<Envelope> = fc
     records,
     sealedAt: fc.option(fc.nat(), { nil: null }),
     gapSteps: fc.array(fc.tuple(fc.integer({ min: 2, max: 50 }), fc.nat(50)), { maxLength: 4 }),
-    reason: fc.constantFrom('quota' as const, 'age' as const, 'corruption' as const),
+    reason: fc.constantFrom(...GAP_REASONS),
   })
   .map(({ gapSteps, reason, ...envelope }) => {
     let seq = envelope.records.at(-1)?.seq ?? 0;

@@ -4,9 +4,9 @@
  */
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
-import type { GapReason, StreamKey } from '../../../../shared/record.ts';
+import { GAP_REASONS, type StreamKey } from '../../../../shared/record.ts';
 import type { BootClock } from '../../rules/boot-clocks.ts';
-import type { GivenUp } from '../../rules/rules.ts';
+import { type GivenUp, givenUpOf, isNothing } from '../../rules/given-up.ts';
 import type { GatewayContact } from '../../types.ts';
 import type { Parts } from './blobs.ts';
 
@@ -68,6 +68,10 @@ const FORMAT = 1;
 const FORMAT_OF_POLICIES = 2;
 /** Records leave with it. */
 const FORMAT_OF_REMOVALS = 3;
+/** As before, and more reasons to give up. */
+const FORMAT_OF_REASONS = 4;
+/** Reasons of the formats before. */
+const FIRST_REASONS = 3;
 
 type EntryRow = [
   gateway: string,
@@ -76,7 +80,8 @@ type EntryRow = [
   fresh: Uint8Array,
   parts: Parts,
   payloadBytes: number,
-  givenUp: [Uint8Array, Uint8Array, Uint8Array] | null,
+  /** By the order of GAP_REASONS: three sets, or all of them in format 4. */
+  givenUp: Uint8Array[] | null,
   sealedAt: number | null,
   duplicates: number,
   aside: number[],
@@ -112,7 +117,7 @@ export function encodeCommit(commit: Commit): Uint8Array {
   const decided = commit.entries.some(({ replaces, aside }) => replaces || aside.some(({ stood }) => stood));
   const removes = commit.entries.some(({ removal }) => removal !== null);
   const body: Body = [
-    removes ? FORMAT_OF_REMOVALS : decided ? FORMAT_OF_POLICIES : FORMAT,
+    formatOf(commit, decided, removes),
     commit.number,
     commit.offset,
     commit.duplicates,
@@ -161,7 +166,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
     bytes,
   ) as Body;
-  const known = FORMAT_OF_REMOVALS;
+  const known = FORMAT_OF_REASONS;
   if (format < FORMAT || format > known) {
     throw new Error(`written by a newer Headgate (ledger format ${format}, this one knows up to ${known})`);
   }
@@ -206,17 +211,26 @@ function pairs(flat: readonly number[]): [number, number][] {
 }
 
 /** Null for the usual case, in which nothing was. */
-function encodeGivenUp({ quota, age, corruption }: GivenUp): EntryRow[6] {
-  if (quota.size + age.size + corruption.size === 0) return null;
-  return [quota.encode(), age.encode(), corruption.encode()];
+function encodeGivenUp(givenUp: GivenUp): EntryRow[6] {
+  if (isNothing(givenUp)) return null;
+  const reasons = hasLaterReasons(givenUp) ? GAP_REASONS : GAP_REASONS.slice(0, FIRST_REASONS);
+  return reasons.map((reason) => givenUp[reason].encode());
 }
 
-function decodeGivenUp(row: EntryRow[6]): Record<GapReason, IntervalSet> {
-  const none = new Uint8Array();
-  const [quota, age, corruption] = row ?? [none, none, none];
-  return {
-    quota: IntervalSet.decode(quota),
-    age: IntervalSet.decode(age),
-    corruption: IntervalSet.decode(corruption),
-  };
+function decodeGivenUp(row: EntryRow[6]): GivenUp {
+  return givenUpOf((reason) => {
+    const bytes = row?.[GAP_REASONS.indexOf(reason)];
+    return bytes ? IntervalSet.decode(bytes) : IntervalSet.empty();
+  });
+}
+
+function hasLaterReasons(givenUp: GivenUp): boolean {
+  return GAP_REASONS.slice(FIRST_REASONS).some((reason) => givenUp[reason].size > 0);
+}
+
+/** The lowest that has all that the commit says, so that older replicas read what they can. */
+function formatOf({ entries }: Commit, decided: boolean, removes: boolean): number {
+  if (entries.some(({ givenUp }) => hasLaterReasons(givenUp))) return FORMAT_OF_REASONS;
+  if (removes) return FORMAT_OF_REMOVALS;
+  return decided ? FORMAT_OF_POLICIES : FORMAT;
 }

@@ -1,6 +1,7 @@
 /** The state of a (gateway, epoch, stream) as its commits add up to it. */
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import type { GapReason, StreamKey } from '../../../../shared/record.ts';
+import { givenUpOf, isNothing } from '../../rules/given-up.ts';
 import { EMPTY_STREAM, type StreamState, withdraw } from '../../rules/rules.ts';
 import { decodeState, encodeState } from '../../sql/stream-columns.ts';
 import { type Aside, asideFrom, type CommitEntry, stoodOf } from './commit-format.ts';
@@ -48,6 +49,8 @@ type Row = [
   stood?: number[],
   withdrawn?: Uint8Array | null,
   replaced?: Uint8Array,
+  /** Absent in what was written before there were such reasons. */
+  gapOther?: Uint8Array | null,
 ];
 
 export const streamFolding: Folding<StreamItem, StreamChange> = {
@@ -81,6 +84,7 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
       stoodOf(aside),
       columns.withdrawn,
       replaced.encode(),
+      columns.gapOther,
     ];
   },
   decode(value) {
@@ -99,6 +103,7 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
         duplicates: row[9],
         conflicts: row[10],
         withdrawn: row[13] ?? null,
+        gapOther: row[15] ?? null,
       }),
       aside: asideFrom(row[11], row[12]),
       replaced: row[14] ? IntervalSet.decode(row[14]) : IntervalSet.empty(),
@@ -125,22 +130,16 @@ function changed(state: StreamState, entry: CommitEntry): StreamState {
   if (removal) return withdraw(state, removal.ids.ranges(), removal.why);
   const seen = state.seen.clone();
   for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
-  const { quota, age, corruption } = entry.givenUp;
   const given = (reason: GapReason): IntervalSet => {
     const left = state.givenUp[reason].difference(entry.fresh);
     for (const { first, last } of entry.givenUp[reason].ranges()) left.add(first, last);
     return left;
   };
-  // Nearly no stream has given anything up: the empty sets are shared by all of them.
-  const none = Object.values(state.givenUp).every((set) => set.size === 0);
   const stood = entry.aside.filter((aside) => aside.stood);
   const after = {
     ...state,
     seen,
-    givenUp:
-      none && quota.size + age.size + corruption.size === 0
-        ? state.givenUp
-        : { quota: given('quota'), age: given('age'), corruption: given('corruption') },
+    givenUp: isNothing(state.givenUp) && isNothing(entry.givenUp) ? state.givenUp : givenUpOf(given),
     sealedAt:
       state.sealedAt === null || entry.sealedAt === null
         ? (state.sealedAt ?? entry.sealedAt)

@@ -8,6 +8,7 @@ import {
 } from '../../../../router/ledger/jetstream/log/commit-format.ts';
 import { pageFolding, placeOf } from '../../../../router/ledger/jetstream/log/page-fold.ts';
 import { streamFolding } from '../../../../router/ledger/jetstream/log/stream-fold.ts';
+import { NOTHING_GIVEN_UP } from '../../../../router/ledger/rules/given-up.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 
 const none = new Uint8Array();
@@ -18,7 +19,7 @@ const ENTRY: CommitEntry = {
   fresh: ids,
   parts: [17],
   payloadBytes: 9,
-  givenUp: { quota: IntervalSet.empty(), age: IntervalSet.empty(), corruption: IntervalSet.empty() },
+  givenUp: NOTHING_GIVEN_UP,
   sealedAt: null,
   duplicates: 2,
   aside: [{ seq: 2, message: 5, stood: false }],
@@ -42,6 +43,16 @@ t.test('a commit in which no policy decided is written as it always was', async 
   t.strictSame(decodeCommit(old), commitOf(ENTRY));
 });
 
+t.test('the later reasons to give up are of a format that an earlier version refuses', async (t) => {
+  const quota = { ...ENTRY, givenUp: { ...NOTHING_GIVEN_UP, quota: ids } };
+  t.match(decode(encodeCommit(commitOf(quota))), [1]);
+  t.strictSame(decodeCommit(encodeCommit(commitOf(quota))), commitOf(quota));
+  const later = { ...ENTRY, givenUp: { ...NOTHING_GIVEN_UP, rejected: ids } };
+  const bytes = encodeCommit(commitOf(later));
+  t.match(decode(bytes), [4]);
+  t.strictSame(decodeCommit(bytes), commitOf(later));
+});
+
 t.test('one in which a policy decided is of a format that an earlier version refuses', async (t) => {
   const aside = [
     { seq: 2, message: 5, stood: true },
@@ -55,7 +66,7 @@ t.test('one in which a policy decided is of a format that an earlier version ref
     t.match(decode(bytes), [2]);
     t.strictSame(decodeCommit(bytes), commitOf(entry, ENTRY));
   }
-  t.throws(() => decodeCommit(encode([4, 1, 0, 0, 0, [], [], []])), { message: /newer Headgate/ });
+  t.throws(() => decodeCommit(encode([5, 1, 0, 0, 0, [], [], []])), { message: /newer Headgate/ });
 });
 
 t.test('one with which records leave is of a third', async (t) => {
