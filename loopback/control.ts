@@ -4,6 +4,7 @@
  */
 import Fastify, { type FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { listening } from '../shared/config/start-check.ts';
 import type { Service } from '../shared/service.ts';
 import type { Cloud } from './cloud.ts';
 import { FAULT_NAMES, fault } from './faults.ts';
@@ -38,7 +39,8 @@ export class ControlServer implements Service {
   }
 
   async start(): Promise<void> {
-    await this.#app.listen({ host: '127.0.0.1', port: this.#port });
+    const address = { option: '--control-port', host: '127.0.0.1', port: this.#port };
+    await listening(address, () => this.#app.listen({ host: address.host, port: address.port }));
   }
 
   async stop(): Promise<void> {

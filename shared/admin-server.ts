@@ -7,6 +7,7 @@
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { changeRefusal } from './admin-changes.ts';
 import type { Clock } from './clock.ts';
+import { listening } from './config/start-check.ts';
 import type { Entropy } from './entropy.ts';
 import { Listening } from './listening.ts';
 import { errorText, type Logger } from './log.ts';
@@ -83,7 +84,7 @@ export class AdminServer implements Service {
   async #bind(): Promise<void> {
     const { host, port } = this.#options;
     const app = await buildApp(this.#options);
-    await app.listen({ host, port });
+    await listening({ option: 'admin.port', host, port }, () => app.listen({ host, port }));
     this.#app = app;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
+import { reading } from './config/start-check.ts';
 import { errorText, type Logger } from './log.ts';
 
 /** How often the files are looked at. */
@@ -38,9 +39,11 @@ export async function readTlsFiles({
   clientCaFile,
 }: TlsFiles): Promise<SecureContextOptions> {
   const options: SecureContextOptions = {
-    cert: await readFile(certFile),
-    key: await readFile(keyFile),
-    ...(clientCaFile === undefined ? {} : { ca: await readFile(clientCaFile) }),
+    cert: await reading('cert_file', certFile, () => readFile(certFile)),
+    key: await reading('key_file', keyFile, () => readFile(keyFile)),
+    ...(clientCaFile === undefined
+      ? {}
+      : { ca: await reading('client_ca_file', clientCaFile, () => readFile(clientCaFile)) }),
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
   };

@@ -83,6 +83,7 @@ function wrong(issue: Issue, value: unknown, context: IssueContext): [string, st
   const description = describe(issue.path, context);
   const hint =
     customHint(issue) ??
+    unitHint(issue.path, value, context) ??
     guessOf(issue, value) ??
     defaultHint(issue.path, context) ??
     (description === null ? SEE_DOCS : `correct it. ${description}`);
@@ -92,6 +93,18 @@ function wrong(issue: Issue, value: unknown, context: IssueContext): [string, st
 function customHint(issue: Issue): string | null {
   const hint: unknown = issue.code === 'custom' ? issue.params?.['hint'] : undefined;
   return typeof hint === 'string' ? hint : null;
+}
+
+/** A duration or a size without its unit. */
+function unitHint(path: Path, value: unknown, context: IssueContext): string | null {
+  if (!/^\d+(\.\d+)?$/.test(String(value))) return null;
+  const [schema] = schemasAt(context.schema, path, context.document.raw);
+  const fallback = /[a-zA-Z]+$/.exec(String(schema?.default ?? ''))?.[0];
+  if (schema?.pattern?.includes('ms|s|m') === true)
+    return `write ${String(value)}${fallback ?? 's'}, with its unit: ms, s, m, h or d`;
+  if (schema?.pattern?.includes('KiB') === true)
+    return `write ${String(value)}B, with its unit: B, KB, KiB, MB, MiB, GB or GiB`;
+  return null;
 }
 
 function guessOf(issue: Issue, value: unknown): string | null {

@@ -63,6 +63,9 @@ t.test('a port that is taken is told in one line, and ends with 1', async (t) =>
   const port = typeof address === 'object' && address !== null ? String(address.port) : '';
   const { code, stderr } = await headgate(['clouds', '--control-port', port, '--dir', folderWith(t, {})]);
   t.equal(code, 1);
-  t.match(stderr, /^headgate: listen EADDRINUSE: address already in use 127\.0\.0\.1:\d+$/m);
+  t.match(
+    stderr,
+    /^headgate: --control-port: port \d+ of 127\.0\.0\.1 is in use \(EADDRINUSE\); stop the other/m,
+  );
   t.notMatch(stderr, /^ +at /m, 'no stack');
 });

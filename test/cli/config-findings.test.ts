@@ -125,3 +125,11 @@ admin: { port: "\${HEADGATE_TEST_PORT}" }
     ['providers[0].region', 'providers[0].endpoint'],
   );
 });
+
+t.test('a duration or a size without its unit', async (t) => {
+  t.match(said(t, `${AGENT}broker: { connect_timeout: 5, max_packet_bytes: 65536 }\n`), [
+    /^broker\.connect_timeout: expected .*; write 5s, with its unit: ms, s, m, h or d/,
+    /^broker\.max_packet_bytes: expected .*; write 65536B, with its unit/,
+  ]);
+  t.match(said(t, `${AGENT}policy: { failover: { deadline_min: "750" } }\n`), [/write 750ms, with its unit/]);
+});

@@ -33,10 +33,11 @@ t.test(
   },
 );
 
-t.test('the systemd units do not restart on a mistake in the configuration', async (t) => {
+t.test('the systemd units do not restart on a mistake in the configuration, and back off', async (t) => {
   for (const unit of ['agent', 'router']) {
     const text = readFileSync(new URL(`../../systemd/headgate-${unit}.service`, import.meta.url), 'utf8');
     t.match(text, new RegExp(`^RestartPreventExitStatus=${EXIT.config}$`, 'm'));
+    t.match(text, /^RestartSteps=\d+\nRestartMaxDelaySec=60$/m, 'it backs off');
     t.match(text, new RegExp(` ${unit} --config /etc/headgate/${unit}\\.yaml$`, 'm'));
   }
 });

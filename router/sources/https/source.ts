@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Timer } from '../../../shared/clock.ts';
+import { listening } from '../../../shared/config/start-check.ts';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { Listening } from '../../../shared/listening.ts';
 import { errorText } from '../../../shared/log.ts';
@@ -125,7 +126,8 @@ export class HttpsSource implements Source {
     const { host, port } = this.#options;
     const app = await this.#build();
     this.#serve(app, new Envelopes(this.name, handler, gate));
-    await app.listen({ host, port });
+    const address = { option: `sources.${this.name}.port`, host, port };
+    await listening(address, () => app.listen({ host, port }));
     this.#app = app;
     log.info({ event: 'api.listening', source: this.name, host, port: this.port() });
   }

@@ -1,0 +1,65 @@
+/**
+ * An address in use or a file that is not there, told with the option that names it and with a way out. The
+ * cause may pass: a listener tries again, and a command that cannot go on ends with 1.
+ */
+import { EXIT } from '../exit-codes.ts';
+import { StartRefused } from '../start-refused.ts';
+import { errorCode } from './references.ts';
+
+function refused(option: string, problem: string, hint: string, cause: unknown): StartRefused {
+  return new StartRefused(`${option}: ${problem}; ${hint}`, EXIT.failed, cause);
+}
+
+/** A socket's address, and the option that sets its port. */
+export interface ListenAddress {
+  option: string;
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+}
+
+/** `listen`, whose refusal by the system becomes a StartRefused. */
+export async function listening<T>(address: ListenAddress, listen: () => Promise<T>): Promise<T> {
+  try {
+    return await listen();
+  } catch (error) {
+    throw listenError(address, error);
+  }
+}
+
+function listenError({ option, host, port }: ListenAddress, error: unknown): unknown {
+  const code = errorCode(error);
+  const at = `port ${port} of ${host}`;
+  switch (code) {
+    case 'EADDRINUSE':
+      return refused(
+        option,
+        `${at} is in use (${code})`,
+        'stop the other program, or name another port',
+        error,
+      );
+    case 'EACCES':
+      return refused(option, `this user may not listen on ${at} (${code})`, 'name a port above 1023', error);
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return refused(option, `this machine has no address ${host} (${code})`, 'name one that it has', error);
+    default:
+      return error;
+  }
+}
+
+/** `read` of a file that `option` names; a refusal by the system becomes a StartRefused. */
+export async function reading<T>(option: string, file: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    const code = errorCode(error);
+    if (!/^E[A-Z]+$/.test(code)) throw error;
+    throw refused(
+      option,
+      `${file} cannot be read (${code})`,
+      'check the path, and that the user of the service may read it',
+      error,
+    );
+  }
+}
