@@ -1,10 +1,14 @@
 /** `headgate feeds`: works on the ledger, whether or not a router runs on it. */
 import type { RouterConfig } from '../router/config.ts';
+import { withoutRecord } from '../router/feeds/hold-back.ts';
 import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
 import { openSink } from '../router/feeds/open.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
+import type { FeedPosition } from '../router/ledger/types.ts';
+import type { RouterStatus } from '../shared/admin-api/status.ts';
 import { systemClock } from '../shared/clock.ts';
 import { createLogger } from '../shared/log.ts';
+import { ask, isKind } from './http.ts';
 import { withLedger } from './with-ledger.ts';
 
 export type ListedFeed = FeedLag & { name: string; type: string };
@@ -28,39 +32,81 @@ export function resetFeed(config: RouterConfig, name: string, to: string): Promi
     const { records: end } = await ledger.totals();
     const offset = to === 'end' ? end : /^\d{1,15}$/.test(to) ? Number(to) : Number.NaN;
     if (!(offset <= end)) return { refused: `--to takes "end", or an offset up to ${end}` };
-    await setPosition(config, name, ledger, offset);
+    await setInDestination(config, name, { offset, progress: new Uint8Array() });
+    await ledger.resetFeedPosition(name, offset);
     return { done: `${name} goes on after offset ${offset}` };
   });
 }
 
-export function skipRecord(config: RouterConfig, name: string): Promise<Outcome> {
+/**
+ * Passes over exactly one record: at `offset`, or the refused one that the running router names. A feed's
+ * next record is not good enough: until the router has found the refused one, good records stand before it.
+ */
+export function skipRecord(config: RouterConfig, name: string, offset: string | null): Promise<Outcome> {
   return withFeed(config, name, async (ledger) => {
-    const [next] = await ledger.read((await ledger.loadFeedPosition(name)).offset, 1);
-    if (!next) return { refused: `${name} has handed over all that the ledger has` };
-    await setPosition(config, name, ledger, next.offset);
-    const { gateway, epoch, stream, seq, offset } = next;
-    return { done: `${name} passes over ${[gateway, epoch, stream, seq].join('/')} at offset ${offset}` };
+    const wanted = offset === null ? await refusedRecord(config, name) : offsetOf(offset);
+    if ('refused' in wanted) return wanted;
+    const from = await ledger.loadFeedPosition(name);
+    const [record] = await ledger.read(wanted.offset - 1, 1);
+    if (record?.offset !== wanted.offset)
+      return { refused: `the ledger has no record at offset ${wanted.offset}` };
+    const to = withoutRecord(from, wanted.offset) ?? (await afterNext(ledger, from, wanted.offset));
+    if (!to) {
+      return {
+        refused: `the record at offset ${wanted.offset} is not the next one of ${name}: see headgate feeds reset`,
+      };
+    }
+    await setInDestination(config, name, to);
+    if (!(await ledger.moveFeedPosition(name, from, to)))
+      return { refused: `${name} has moved on meanwhile: look again, then repeat` };
+    const id = [record.gateway, record.epoch, record.stream, record.seq].join('/');
+    return { done: `${name} passes over ${id} at offset ${record.offset}` };
   });
 }
 
-/** Sets the position first in a destination that keeps it itself, then in the ledger. */
-async function setPosition(
+function offsetOf(text: string): { offset: number } | { refused: string } {
+  return /^[1-9]\d{0,14}$/.test(text) ? { offset: Number(text) } : { refused: '--offset takes an offset' };
+}
+
+/** Asks the router of this configuration. */
+async function refusedRecord(
+  { admin }: RouterConfig,
+  name: string,
+): Promise<{ offset: number } | { refused: string }> {
+  const host = admin.host === '0.0.0.0' || admin.host === '::' ? '127.0.0.1' : admin.host;
+  const base = `http://${host.includes(':') ? `[${host}]` : host}:${admin.port}`;
+  const answer = await ask({ base, path: '/v1/status?limit=1', who: 'the router' });
+  const hint = '--offset passes over a given record';
+  if (!answer.ok) return { refused: `${answer.message}; ${hint}` };
+  const status = isKind(answer.body, 'router') ? (answer.body as RouterStatus) : null;
+  const refused = status?.feeds.find((feed) => feed.name === name)?.refused;
+  return (
+    refused ?? { refused: `the router knows of no record that the destination of ${name} refuses; ${hint}` }
+  );
+}
+
+/** The position after the next record, where that is at `offset`. */
+async function afterNext(ledger: Ledger, from: FeedPosition, offset: number): Promise<FeedPosition | null> {
+  if (from.progress.byteLength > 0) return null;
+  const [next] = await ledger.read(from.offset, 1);
+  return next?.offset === offset ? { offset, progress: new Uint8Array() } : null;
+}
+
+/** Sets the position in a destination that keeps it itself. */
+async function setInDestination(
   { feeds, log }: RouterConfig,
   name: string,
-  ledger: Ledger,
-  offset: number,
+  position: FeedPosition,
 ): Promise<void> {
   const config = feeds.find((feed) => feed.name === name);
-  if (config) {
-    const logger = createLogger(log, process.stderr);
-    const sink = openSink(config, { clock: systemClock, log: logger, stdout: process.stdout });
-    try {
-      await sink.setPosition?.({ offset, progress: new Uint8Array() });
-    } finally {
-      await sink.close();
-    }
+  if (!config) return;
+  const logger = createLogger(log, process.stderr);
+  const sink = openSink(config, { clock: systemClock, log: logger, stdout: process.stdout });
+  try {
+    await sink.setPosition?.(position);
+  } finally {
+    await sink.close();
   }
-  await ledger.resetFeedPosition(name, offset);
 }
 
 async function withFeed(

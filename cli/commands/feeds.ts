@@ -26,13 +26,14 @@ export function addFeedsCommand(program: Command): void {
         return report(await resetFeed(loaded, name, to));
       }),
     );
-  command(feeds, 'skip <name>', 'Pass over the next record of a feed, which its destination refuses.').action(
-    async (name: string, { config }: Flags) =>
+  command(feeds, 'skip <name>', 'Pass over the one record that the destination refuses; the router names it.')
+    .option('--offset <offset>', 'the record at this offset, when no router runs')
+    .action(async (name: string, { config, offset }: Flags & { offset?: string }) =>
       run(config, async (loaded) => {
         const { skipRecord } = await import('../feeds.ts');
-        return report(await skipRecord(loaded, name));
+        return report(await skipRecord(loaded, name, offset ?? null));
       }),
-  );
+    );
 }
 
 function command(feeds: Command, usage: string, description: string): Command {

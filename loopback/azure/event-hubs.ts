@@ -13,6 +13,7 @@ import type { KeyAndCertificate } from '../ca.ts';
 import type { EventLog, Partition } from './event-log.ts';
 import { servePartition } from './partition-link.ts';
 import { verifySas } from './sas.ts';
+import { sendWholeFrames } from './whole-frames.ts';
 
 export interface EventHubsOptions {
   /** Name of the event hub (the entity path). */
@@ -31,7 +32,23 @@ export interface EventHubsOptions {
 /** One AMQP connection: the audiences it has put valid tokens for, and its links that carry replies. */
 interface Peer {
   audiences: Set<string>;
-  replies: Map<string, Sender>;
+  replies: Set<Sender>;
+}
+
+/**
+ * Limits that the service sends with its Open and Begin (the protocol guide's "Connections and sessions").
+ */
+const OPEN = { max_frame_size: 65_536, channel_max: 4999, idle_time_out: 120_000, properties: {} };
+const HANDLE_MAX = 255;
+
+/** Frames that rhea's types leave out. */
+interface SettleModes {
+  snd_settle_mode: unknown;
+  rcv_settle_mode: unknown;
+}
+interface Attaching {
+  local: { attach: SettleModes };
+  remote: { attach: SettleModes };
 }
 
 /** The properties of a request on `$cbs` or `$management`, as far as they are text. */
@@ -58,7 +75,10 @@ export class EventHubsServer implements Service {
 
   start(): Promise<void> {
     const { cert, key } = this.#options.server;
-    const container = rhea.create_container();
+    const container = rhea.create_container({ id: 'headgate-loopback' });
+    container.on('session_open', ({ session }: EventContext) => {
+      if (session) sendWholeFrames(session, HANDLE_MAX);
+    });
     container.sasl_server_mechanisms.enable_anonymous();
     container.on('sender_open', (context: EventContext) => this.#attachSender(context));
     container.on('receiver_open', (context: EventContext) => this.#attachReceiver(context));
@@ -72,6 +92,8 @@ export class EventHubsServer implements Service {
       port: this.#port,
       cert,
       key,
+      hostname: 'localhost',
+      ...OPEN,
     });
     server.on('secureConnection', (socket: TLSSocket) => {
       this.#sockets.add(socket);
@@ -114,7 +136,7 @@ export class EventHubsServer implements Service {
   #peer(context: EventContext): Peer {
     const known = this.#peers.get(context.connection);
     if (known) return known;
-    const made: Peer = { audiences: new Set(), replies: new Map() };
+    const made: Peer = { audiences: new Set(), replies: new Set() };
     this.#peers.set(context.connection, made);
     return made;
   }
@@ -124,10 +146,13 @@ export class EventHubsServer implements Service {
     const { sender } = context;
     if (!sender) return;
     const address = text(sender.source.address);
-    sender.set_source({ address });
+    echoSettleModes(sender);
+    sender.set_source({ ...sender.source, address });
+    sender.set_target(sender.target);
     const peer = this.#peer(context);
     if (address === '$cbs' || address === '$management') {
-      peer.replies.set(sender.name, sender);
+      peer.replies.add(sender);
+      sender.on('sender_close', () => peer.replies.delete(sender));
       return;
     }
     const partition = this.#partitionAt(address);
@@ -148,15 +173,21 @@ export class EventHubsServer implements Service {
     const { receiver } = context;
     if (!receiver) return;
     const address = addressOf(receiver);
+    echoSettleModes(receiver);
+    receiver.set_source(receiver.source);
     receiver.set_target({ address });
     if (address === '$cbs') return;
     if (address === '$management' && this.#authorised(this.#peer(context), address)) return;
     receiver.close({ condition: 'amqp:unauthorized-access', description: `no claim for ${address}` });
   }
 
-  /** A claim's audience is the whole URI of the entity, `sb://host/hub/…`. */
+  /** An audience is the URI of an entity, `sb://host/hub/…`; it covers the entities below it too. */
   #authorised(peer: Peer, address: string): boolean {
-    return [...peer.audiences].some((audience) => audience.endsWith(`/${address}`));
+    const entity = address === '$management' ? `${this.#options.hub}/$management` : address;
+    return [...peer.audiences].some((audience) => {
+      const claimed = entityOf(audience);
+      return claimed === '' || entity === claimed || entity.startsWith(`${claimed}/`) || claimed === address;
+    });
   }
 
   #partitionAt(address: string): Partition | undefined {
@@ -171,14 +202,14 @@ export class EventHubsServer implements Service {
     if (!receiver || !message) return;
     const peer = this.#peer(context);
     const request: Request = (name) => text(message['application_properties']?.[name]);
-    const answer =
-      addressOf(receiver) === '$cbs' ? this.#putToken(peer, message, request) : this.#read(request);
-    peer.replies.get(text(message.reply_to))?.send({
+    const node = addressOf(receiver);
+    const answer = node === '$cbs' ? this.#putToken(peer, message, request) : this.#read(request);
+    replyLink(peer, node, text(message.reply_to))?.send({
       ...(message.message_id === undefined ? {} : { correlation_id: message.message_id }),
       application_properties: {
-        'status-code': answer.status,
+        // An AMQP int (AMQP claims-based security 1.0, 3.2.3 "Response").
+        'status-code': rhea.types.wrap_int(answer.status),
         'status-description': answer.description,
-        statusCode: answer.status,
       },
       body: answer.body,
     });
@@ -242,6 +273,31 @@ interface Answer {
 
 function addressOf(receiver: Receiver): string {
   return text(receiver.target.address);
+}
+
+/**
+ * The link for a reply: `reply-to` is the target address or the name of a link of the client; without it, the
+ * client's link from the same node carries the reply.
+ */
+function replyLink({ replies }: Peer, node: string, replyTo: string): Sender | undefined {
+  return [...replies].find((link) =>
+    replyTo === '' ? link.source.address === node : link.target.address === replyTo || link.name === replyTo,
+  );
+}
+
+/**
+ * The path of an audience, whatever its scheme: `amqp://host:port/hub/…` and `sb://host/hub/…` are both in
+ * use.
+ */
+function entityOf(audience: string): string {
+  return audience.replace(/^[a-z]+:\/\/[^/]*\/?/i, '').replace(/\/$/, '');
+}
+
+/** A link is attached with the settle modes that its client asked for (AMQP 1.0, 2.7.3 "Attach"). */
+function echoSettleModes(link: Sender | Receiver): void {
+  const { local, remote } = link as (Sender | Receiver) & Attaching;
+  local.attach.snd_settle_mode = remote.attach.snd_settle_mode;
+  local.attach.rcv_settle_mode = remote.attach.rcv_settle_mode;
 }
 
 function text(value: unknown): string {

@@ -69,7 +69,7 @@ async function routerStatus(
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sourceStatuses(parts),
     feeds: feeds.map((feed) => {
-      const { name, phase, failures, lastError } = feed.state();
+      const { name, phase, failures, lastError, refused } = feed.state();
       const lag = held.lags?.get(name);
       return {
         name,
@@ -79,6 +79,7 @@ async function routerStatus(
         lagSeconds: lag?.seconds ?? null,
         failures,
         lastError,
+        refused,
       };
     }),
     ledger: held.totals,

@@ -13,6 +13,7 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
+import { Bisection } from './bisection.ts';
 import type { HoldBackLimits } from './hold-back.ts';
 import { openHoldBackReader } from './hold-back-reader.ts';
 import { FeedLease } from './lease.ts';
@@ -38,6 +39,15 @@ export interface FeedState {
   failures: number;
   /** Error of the last try; null when it succeeded. */
   lastError: string | null;
+  /** The one record that the destination refuses, and that holds the feed up; null without one. */
+  refused: RefusedRecord | null;
+}
+
+export interface RefusedRecord {
+  /** `gateway/epoch/stream/seq`. */
+  id: string;
+  offset: number;
+  error: string;
 }
 
 export interface FeedOptions {
@@ -64,6 +74,14 @@ const POLL_MS = 1000;
 const BACKOFF = { firstMs: 250, lastMs: 30_000 };
 /** The longest pause that a destination can ask for. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
+/**
+ * A destination that answers nothing for so long is reported as silent, before its deadline ends the write.
+ */
+const SILENT_MS = 8000;
+/** How often an idle destination is asked whether it is there. */
+const CHECK_MS = 5000;
+/** After so many failures in a row a record is suspected, where the destination does not say so. */
+const SUSPICIOUS_FAILURES = 3;
 /** How long `stop` lets the current batch finish, which saves its repetition. */
 const STOP_GRACE_MS = 5000;
 
@@ -97,6 +115,14 @@ export class Feed implements Service {
   #written = 0;
   #failures = 0;
   #lastError: string | null = null;
+  readonly #bisection = new Bisection();
+  #refused: RefusedRecord | null = null;
+  /** Since when the destination owes an answer; null while it owes none. */
+  #askedMs: number | null = null;
+  /** When the destination last answered well. */
+  #provenMs = Number.NEGATIVE_INFINITY;
+  /** The position was set by hand: the next step begins with a claim. */
+  #isMoved: boolean = false;
 
   constructor(options: FeedOptions) {
     this.name = options.name;
@@ -132,14 +158,17 @@ export class Feed implements Service {
   }
 
   state(): FeedState {
+    const silentMs = this.#askedMs === null ? 0 : this.#clock.monoMs() - this.#askedMs;
+    const isSilent = silentMs >= SILENT_MS && this.#phase !== 'standby';
     return {
       name: this.name,
-      phase: this.#phase,
+      phase: isSilent ? 'retrying' : this.#phase,
       cursor: this.#position.offset,
       held: this.#reader.held,
       written: this.#written,
       failures: this.#failures,
-      lastError: this.#lastError,
+      lastError: isSilent ? `no answer for ${Math.round(silentMs / 1000)} s` : this.#lastError,
+      refused: this.#refused,
     };
   }
 
@@ -172,7 +201,8 @@ export class Feed implements Service {
         this.#backoff.reset();
         if (!moved) await this.#wait();
       } catch (error) {
-        await this.#failed(error);
+        if (error instanceof PositionMoved) this.#isMoved = true;
+        else await this.#failed(error);
       }
     }
   }
@@ -180,7 +210,8 @@ export class Feed implements Service {
   /** False when there is nothing to do for now. */
   async #step(): Promise<boolean> {
     // Each new try begins with a claim, which also shows whether the position was set by hand meanwhile.
-    if ((this.#phase !== 'following' || !this.#lease.valid()) && !(await this.#claim())) return false;
+    const isClaimed = this.#phase === 'following' && this.#lease.valid() && !this.#isMoved;
+    if (!isClaimed && !(await this.#claim())) return false;
     const advanced = await this.#advance();
     this.#phase = 'following';
     return advanced;
@@ -195,9 +226,12 @@ export class Feed implements Service {
     }
     if (this.#phase === 'standby') this.#phase = 'following';
     const known = samePosition(found, this.#saved) ? this.#position : found;
-    const here = (await this.#sink.position?.(found, this.#ledger)) ?? known;
+    const here = (await this.#asking(this.#sink.position?.(found, this.#ledger))) ?? known;
+    this.#isMoved = false;
     if (!this.#opened || !samePosition(here, this.#position)) {
       this.#inHand = [];
+      this.#bisection.reset();
+      this.#refused = null;
       this.#opened = false;
       this.#reader = await this.#open(here);
       this.#opened = true;
@@ -226,9 +260,74 @@ export class Feed implements Service {
       this.#log.error({ event: 'feed.gone', feed: this.name, error: this.#lastError });
       return;
     }
+    if (error instanceof DeliveryError && (await this.#isHalved(error))) return;
     const retryMs = Math.max(this.#backoff.failed(), Math.min(retryAfterMs ?? 0, RETRY_AFTER_MAX_MS));
     this.#log.warn({ event: 'feed.failed', feed: this.name, retryMs, error: this.#lastError });
-    await this.#clock.sleep(retryMs, this.#stopping.signal);
+    const endsMs = this.#clock.monoMs() + retryMs;
+    while (!this.#stopping.signal.aborted && !(await this.#wasMoved())) {
+      const leftMs = endsMs - this.#clock.monoMs();
+      if (leftMs <= 0) break;
+      await this.#clock.sleep(Math.min(leftMs, POLL_MS), this.#stopping.signal);
+    }
+  }
+
+  /**
+   * After a refusal: true when the next write is smaller, which may leave at once. A refused record that
+   * stands alone is named instead, and tried again after each pause.
+   */
+  async #isHalved({ refusal, records, message }: DeliveryError): Promise<boolean> {
+    const isSuspected = refusal === 'suspected' && this.#backoff.failures + 1 >= SUSPICIOUS_FAILURES;
+    const [first] = this.#inHand;
+    if (!first || (refusal !== 'certain' && !isSuspected)) return false;
+    const count = Math.min(records ?? Number.POSITIVE_INFINITY, this.#bisection.limit, this.#inHand.length);
+    this.#bisection.refused(count);
+    if (count > 1) return refusal === 'certain';
+    if (this.#refused?.offset !== first.offset) {
+      this.#log.error({ event: 'feed.record_refused', feed: this.name, record: idOf(first), error: message });
+      await this.#saveLooked();
+    }
+    this.#refused = { id: idOf(first), offset: first.offset, error: message };
+    return false;
+  }
+
+  /** Makes the saved position know the record in hand, so that `headgate feeds skip` passes over it alone. */
+  async #saveLooked(): Promise<void> {
+    try {
+      this.#position = this.#reader.after(0);
+      await this.#sink.setPosition?.(this.#position);
+      await this.#save();
+    } catch {
+      // Destination or ledger are away: the next step finds that out and reports it.
+      this.#isMoved = true;
+    }
+  }
+
+  /** What `answer` comes to; until then the destination owes an answer. */
+  async #asking<Answer>(answer: Promise<Answer> | undefined): Promise<Answer | undefined> {
+    if (answer === undefined) return undefined;
+    this.#askedMs = this.#clock.monoMs();
+    try {
+      const result = await answer;
+      this.#provenMs = this.#clock.monoMs();
+      return result;
+    } catch (error) {
+      this.#provenMs = Number.NEGATIVE_INFINITY;
+      throw error;
+    } finally {
+      this.#askedMs = null;
+    }
+  }
+
+  /** Whether the position was set by hand since it was saved. A ledger that is away tells nothing. */
+  async #wasMoved(): Promise<boolean> {
+    if (this.#phase === 'standby' || !this.#opened) return false;
+    try {
+      const found = await this.#ledger.loadFeedPosition(this.name);
+      this.#isMoved ||= !samePosition(found, this.#saved);
+    } catch {
+      // The next step finds the ledger away and reports it.
+    }
+    return this.#isMoved;
   }
 
   /** Delivers one batch; false when there was none. */
@@ -241,13 +340,15 @@ export class Feed implements Service {
       // moves it with records only.
       if (!this.#sink.position) this.#position = reader.after(0);
       await this.#save();
+      if (this.#clock.monoMs() - this.#provenMs >= CHECK_MS) await this.#asking(this.#sink.check?.());
       return false;
     }
-    const count = await this.#sink.write(this.#inHand, {
-      from: this.#position,
-      after: (written) => reader.after(written),
-    });
+    const records = this.#inHand.slice(0, this.#bisection.limit);
+    const move = { from: this.#position, after: (written: number) => reader.after(written) };
+    const count = (await this.#asking(this.#sink.write(records, move))) ?? 0;
     if (count < 1) throw new Error('the destination took no record and reported no failure');
+    this.#bisection.accepted(count);
+    this.#refused = null;
     this.#inHand = this.#inHand.slice(count);
     this.#written += count;
     this.#position = reader.after(count);
@@ -259,7 +360,7 @@ export class Feed implements Service {
   async #save(): Promise<void> {
     if (samePosition(this.#saved, this.#position)) return;
     if (!(await this.#ledger.moveFeedPosition(this.name, this.#saved, this.#position))) {
-      throw new Error('the position was moved by another process');
+      throw new PositionMoved();
     }
     this.#saved = this.#position;
   }
@@ -269,7 +370,15 @@ export class Feed implements Service {
     if (this.#stopping.signal.aborted) return;
     const signal = this.#phase === 'standby' ? this.#stopping.signal : this.#wake.signal;
     await this.#clock.sleep(POLL_MS, signal);
+    await this.#wasMoved();
   }
+}
+
+/** The ledger's position is not the saved one: an operator has set it, or another router runs the feed. */
+class PositionMoved extends Error {}
+
+function idOf({ gateway, epoch, stream, seq }: LedgerRecord): string {
+  return [gateway, epoch, stream, seq].join('/');
 }
 
 function samePosition(a: FeedPosition, b: FeedPosition): boolean {

@@ -196,6 +196,16 @@ function encodePosition(open: IntervalSet, scanned: number): FeedPosition {
   return { offset: open.min - 1, progress: progress.encode() };
 }
 
+/**
+ * The position without one record that was looked at and not delivered; null where `offset` is none of these.
+ */
+export function withoutRecord(position: FeedPosition, offset: number): FeedPosition | null {
+  const { open, scanned } = decodePosition(position);
+  if (!open.has(offset)) return null;
+  open.remove(offset);
+  return encodePosition(open, scanned);
+}
+
 function decodePosition({ offset, progress }: FeedPosition): { open: IntervalSet; scanned: number } {
   if (progress.byteLength === 0) return { open: IntervalSet.empty(), scanned: offset };
   const open = IntervalSet.decode(progress);

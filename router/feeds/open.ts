@@ -15,7 +15,7 @@ import { WebhookSink, webhookFeedOptions } from './sinks/webhook.ts';
 const FEED_TYPES = {
   ndjson: feedType({
     schema: ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), ...everyFeed }).strict(),
-    open: (config, { stdout }) => openNdjsonSink(config, stdout),
+    open: (config, { stdout, clock }) => openNdjsonSink(config, stdout, clock),
   }),
   mqtt: feedType({
     schema: mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), ...everyFeed }).strict(),

@@ -25,9 +25,21 @@ export interface FeedSink {
   position?(known: FeedPosition, ledger: Pick<Ledger, 'read'>): Promise<FeedPosition>;
   /** Only for such a destination: sets the position, whatever it was. */
   setPosition?(position: FeedPosition): Promise<void>;
+  /**
+   * Only for a destination that can be asked without a record: connects where needed and resolves when the
+   * destination has answered.
+   */
+  check?(): Promise<void>;
   /** Releases everything; a write under way settles soon. The sink is not used again. */
   close(): Promise<void>;
 }
+
+/**
+ * Whether a record may be the cause of a failed write. `certain`: the destination refused the content.
+ * `suspected`: it failed while it took the records, and may do so again with the same ones. `none`: the
+ * records are not the cause.
+ */
+export type Refusal = 'none' | 'suspected' | 'certain';
 
 /** A failed write with the destination's wishes about further tries. */
 export class DeliveryError extends Error {
@@ -35,11 +47,16 @@ export class DeliveryError extends Error {
   readonly retryAfterMs: number | null;
   /** The destination asked for no more records, ever. */
   readonly gone: boolean;
+  readonly refusal: Refusal;
+  /** How many records, from the first on, the failed write had; null for all that were given. */
+  readonly records: number | null;
 
-  constructor(message: string, { retryAfterMs = null, gone = false }: Partial<DeliveryError> = {}) {
-    super(message);
+  constructor(message: string, options: Partial<DeliveryError> = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'DeliveryError';
-    this.retryAfterMs = retryAfterMs;
-    this.gone = gone;
+    this.retryAfterMs = options.retryAfterMs ?? null;
+    this.gone = options.gone ?? false;
+    this.refusal = options.refusal ?? 'none';
+    this.records = options.records ?? null;
   }
 }

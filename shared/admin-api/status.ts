@@ -191,6 +191,8 @@ interface FeedStatus {
   /** Of this router, since its start. */
   failures: number;
   lastError: string | null;
+  /** The one record that the destination refuses, and that holds the feed up; null without one. */
+  refused: { id: string; offset: number; error: string } | null;
 }
 
 /** Records sent to a provider. A record with two copies counts at each provider. */

@@ -10,7 +10,7 @@ import { folderWith, headgate } from './run.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const REST =
-  'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]\nfeeds: [{ name: file, type: ndjson, file: "-" }]\n';
+  'admin: { port: 1 }\nsources: [{ name: gcp, type: gcp, project: p, subscription: s }]\nfeeds: [{ name: file, type: ndjson, file: "-" }]\n';
 
 t.test('feeds: ls, reset and skip, beside an open ledger', async (t) => {
   const dir = folderWith(t, {});
@@ -22,7 +22,10 @@ t.test('feeds: ls, reset and skip, beside an open ledger', async (t) => {
   await ledger.commit([entry({ seqs: seqs(1, 30) })]);
   t.match(await feeds('reset', 'file', '--to', '12'), { code: 0, stdout: 'file goes on after offset 12\n' });
   t.equal((await ledger.loadFeedPosition('file')).offset, 12);
-  t.match(await feeds('skip', 'file'), {
+  t.match(await feeds('skip', 'file'), { code: 1, stderr: /the router does not answer .*--offset/ });
+  t.match(await feeds('skip', 'file', '--offset', '14'), { code: 1, stderr: /not the next one/ });
+  t.equal((await ledger.loadFeedPosition('file')).offset, 12);
+  t.match(await feeds('skip', 'file', '--offset', '13'), {
     code: 0,
     stdout: 'file passes over gw-1/1-aa/telemetry/13 at offset 13\n',
   });
@@ -34,12 +37,13 @@ t.test('feeds: what is not possible is refused, and nothing is set', async (t) =
   const loaded = loadRouterConfig('router.yaml', { env: {}, readFile: () => `data_dir: ${dir}\n${REST}` });
   if (!loaded.ok) throw new Error('the configuration of the test is not sound');
   const { config } = loaded;
-  t.match(await skipRecord(config, 'file'), { refused: /there is no ledger in/ });
+  t.match(await skipRecord(config, 'file', '1'), { refused: /there is no ledger in/ });
   const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
   t.match(await resetFeed(config, 'file', 'end'), { done: 'file goes on after offset 3' });
-  t.match(await skipRecord(config, 'file'), { refused: /has handed over all/ });
+  t.match(await skipRecord(config, 'file', '4'), { refused: /no record at offset 4/ });
+  t.match(await skipRecord(config, 'file', '0'), { refused: /--offset takes/ });
   for (const to of ['4', '-1', 'x', '', '1e0']) {
     t.match(await resetFeed(config, 'file', to), { refused: /an offset up to 3/ }, to);
   }

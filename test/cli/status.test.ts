@@ -112,6 +112,7 @@ const ROUTER: RouterStatus = {
       lagSeconds: 75,
       failures: 3,
       lastError: 'ENOSPC',
+      refused: null,
     },
   ],
   summary: { streams: 1, incomplete: 1, missing: 10, givenUp: 5 },

@@ -14,7 +14,7 @@ import { optionsOf } from './postgres-engine.ts';
 const [place = '', file = '', leaseMs = ''] = process.argv.slice(2);
 const log = createLogger({ level: 'silent', levels: {} });
 const ledger = await openPostgresLedger({ ...optionsOf(place), clock, log });
-const target = openNdjsonSink({ file }, process.stdout);
+const target = openNdjsonSink({ file }, process.stdout, clock);
 const sink: FeedSink = {
   async write(records, move) {
     await clock.sleep(10);

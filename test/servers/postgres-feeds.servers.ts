@@ -46,7 +46,7 @@ function offsetsIn(path: string): number[] {
 /** A feed as a router of its own would run it. */
 async function router(t: Test, place: string, path: string, leaseMs: number): Promise<Feed> {
   const ledger = await opened(t, place);
-  const sink = openNdjsonSink({ file: path }, process.stdout);
+  const sink = openNdjsonSink({ file: path }, process.stdout, clock);
   const feed = new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10, leaseMs });
   await feed.start();
   t.teardown(() => feed.stop());

@@ -9,9 +9,11 @@
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
 import { brokerAddress } from '../../../shared/mqtt.ts';
+import { within } from '../../../shared/within.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
-import type { FeedSink } from '../sink.ts';
+import { DeliveryError, type FeedSink } from '../sink.ts';
 import { payloadOf } from './record-json.ts';
 
 /** A literal first character keeps records out of `$SYS`, whatever their names are. */
@@ -55,7 +57,9 @@ export const mqttFeedOptions = z
 export type MqttFeedOptions = z.output<typeof mqttFeedOptions>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
-const KEEPALIVE_S = 30;
+/** A silent connection is noticed after one and a half of it. */
+const KEEPALIVE_S = 6;
+const CLOSE_MS = 5000;
 /** For a whole batch; then the sink drops the connection, and the next try connects anew. */
 const BATCH_DEADLINE_MS = 30_000;
 /** A topic takes 65,535 bytes of UTF-8 (MQTT 3.1.1, 4.7.3); a UTF-16 unit needs at most three. */
@@ -105,15 +109,34 @@ export class MqttSink implements FeedSink {
   async write(records: readonly LedgerRecord[]): Promise<number> {
     const client = this.#client ?? this.#connect();
     const loss = lossOf(client, this.#clock);
+    let isPublishing: boolean = false;
     try {
       // Publishes before the CONNACK would leave one by one, each after the PUBACK of the one before
       // (mqtt.js).
       if (!client.connected) await Promise.race([connected(client), loss.happened]);
+      isPublishing = true;
       const acknowledged = records.map((record) =>
         client.publishAsync(feedTopic(this.#template, record), payloadOf(record), { qos: 1 }),
       );
       await Promise.race([Promise.all(acknowledged), loss.happened]);
       return records.length;
+    } catch (error) {
+      this.#drop(client);
+      // MQTT 3.1.1 knows no refusal of a message: the broker ends the connection, or acknowledges nothing.
+      if (isPublishing) throw new DeliveryError(errorText(error), { refusal: 'suspected', cause: error });
+      throw error;
+    } finally {
+      loss.release();
+    }
+  }
+
+  /** The keepalive ends a silent connection; without one it connects. */
+  async check(): Promise<void> {
+    const client = this.#client ?? this.#connect();
+    if (client.connected) return;
+    const loss = lossOf(client, this.#clock);
+    try {
+      await Promise.race([connected(client), loss.happened]);
     } catch (error) {
       this.#drop(client);
       throw error;
@@ -125,7 +148,7 @@ export class MqttSink implements FeedSink {
   async close(): Promise<void> {
     const client = this.#client;
     this.#client = null;
-    await client?.endAsync(true);
+    if (client) await within(this.#clock, CLOSE_MS, client.endAsync(true), () => undefined);
   }
 
   #connect(): MqttClient {

@@ -13,8 +13,10 @@ import type { JetStreamClient } from '@nats-io/jetstream';
 import type { NatsConnection, NodeConnectionOptions } from '@nats-io/transport-node';
 import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
+import { errorText } from '../../../shared/log.ts';
+import { within } from '../../../shared/within.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
-import type { FeedSink } from '../sink.ts';
+import { DeliveryError, type FeedSink } from '../sink.ts';
 import { natsSubject, recordHeaders, SUBJECT_TEMPLATE } from './nats-message.ts';
 
 export const natsFeedOptions = z
@@ -65,7 +67,8 @@ export type NatsFeedOptions = z.output<typeof natsFeedOptions>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** The client notices a dead connection without traffic after two of these. */
-const PING_MS = 15_000;
+const PING_MS = 4000;
+const CLOSE_MS = 5000;
 /** For a whole batch; then the sink drops the connection, and the next try connects anew. */
 const BATCH_DEADLINE_MS = 30_000;
 
@@ -107,9 +110,23 @@ export class NatsSink implements FeedSink {
       return records.length;
     } catch (error) {
       await this.#drop(connected);
-      throw error;
+      if (error instanceof DeliveryError) throw error;
+      throw new DeliveryError(errorText(error), { refusal: 'suspected', cause: error });
     } finally {
       timer.cancel();
+    }
+  }
+
+  async check(): Promise<void> {
+    const connected = this.#connected ?? (await this.#connect());
+    const late = (): never => {
+      throw new Error(`no PONG within ${BATCH_DEADLINE_MS / 1000} s`);
+    };
+    try {
+      await within(this.#clock, BATCH_DEADLINE_MS, connected.nats.flush(), late);
+    } catch (error) {
+      await this.#drop(connected);
+      throw error;
     }
   }
 
@@ -128,7 +145,8 @@ export class NatsSink implements FeedSink {
     await connected.nats.flush();
     // The server reports a refused publish before the PONG; it reaches `refusal` one turn later.
     await nextTurn();
-    if (connected.refusal !== null) throw connected.refusal;
+    const { refusal } = connected;
+    if (refusal !== null) throw new DeliveryError(errorText(refusal), { refusal: 'certain', cause: refusal });
   }
 
   async #store({ jetstream }: Connected, records: readonly LedgerRecord[]): Promise<void> {
@@ -151,7 +169,15 @@ export class NatsSink implements FeedSink {
   async #connect(): Promise<Connected> {
     const { connect } = await import('@nats-io/transport-node');
     const { jetstream } = await import('@nats-io/jetstream');
-    const nats = await connect(await connectionOptions(this.#name, this.#options));
+    const late = (): never => {
+      throw new Error(`not connected within ${CONNECT_TIMEOUT_MS / 1000} s`);
+    };
+    const connecting = connect(await connectionOptions(this.#name, this.#options));
+    const nats = await within(this.#clock, CONNECT_TIMEOUT_MS, connecting, late).catch(async (error) => {
+      // A connection that is made too late is not used.
+      void connecting.then((open) => open.close()).catch(() => undefined);
+      throw error;
+    });
     const connected: Connected = { nats, jetstream: jetstream(nats), refusal: null, lost: () => undefined };
     if (this.#closed) {
       await this.#drop(connected);
@@ -173,7 +199,7 @@ export class NatsSink implements FeedSink {
 
   async #drop(connected: Connected): Promise<void> {
     if (this.#connected === connected) this.#connected = null;
-    await connected.nats.close();
+    await within(this.#clock, CLOSE_MS, connected.nats.close(), () => undefined);
   }
 }
 
@@ -198,6 +224,10 @@ async function connectionOptions(name: string, options: NatsFeedOptions): Promis
 
 /** The client reports a subject that no stream takes as a server without JetStream. */
 function explained(error: unknown, subject: string): unknown {
-  if (!(error instanceof Error) || error.name !== 'JetStreamNotEnabled') return error;
-  return new Error(`no JetStream stream takes ${subject}`, { cause: error });
+  if (!(error instanceof Error)) return error;
+  if (error.name === 'JetStreamNotEnabled')
+    return new DeliveryError(`no JetStream stream takes ${subject}`, { refusal: 'certain', cause: error });
+  // The stream's answer to this message, or the client's own check of its size.
+  const isRefused = error.name === 'JetStreamApiError' || /max(imum)?[ _]payload/i.test(error.message);
+  return isRefused ? new DeliveryError(errorText(error), { refusal: 'certain', cause: error }) : error;
 }

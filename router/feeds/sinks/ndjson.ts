@@ -9,6 +9,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
+import type { Clock } from '../../../shared/clock.ts';
+import { within } from '../../../shared/within.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import type { FeedSink } from '../sink.ts';
 import { recordJson } from './record-json.ts';
@@ -29,19 +31,67 @@ export type NdjsonFeedOptions = z.output<typeof ndjsonFeedOptions>;
 const NEWLINE = 0x0a;
 const TAIL_CHUNK_BYTES = 4096;
 
+/** For one batch: a disk or a reader that is silent for longer is reported. */
+const BATCH_DEADLINE_MS = 30_000;
+
 /** `file: "-"` writes to `stdout`. */
-export function openNdjsonSink({ file }: NdjsonFeedOptions, stdout: Writable): FeedSink {
-  return file === '-' ? new StreamSink(stdout) : new FileSink(file);
+export function openNdjsonSink({ file }: NdjsonFeedOptions, stdout: Writable, clock: Clock): FeedSink {
+  return file === '-' ? new StreamSink(stdout, clock) : new FileSink(file, clock);
+}
+
+/**
+ * Stops waiting after a while, but not the work, which nothing can end: the next wait is for the same work,
+ * so that a silent disk or pipe gets one batch and not one more with every try.
+ */
+class PatientWork {
+  readonly #clock: Clock;
+  readonly #abandoned = Promise.withResolvers<never>();
+  #work: { offset: number; result: Promise<number> } | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#abandoned.promise.catch(() => undefined);
+  }
+
+  async run(records: readonly LedgerRecord[], begin: () => Promise<number>): Promise<number> {
+    const offset = records[0]?.offset ?? 0;
+    // Earlier work on other records must not mix with these.
+    if (this.#work && this.#work.offset !== offset) await this.#patience(this.#work.result.catch(() => 0));
+    if (this.#work?.offset !== offset) this.#work = { offset, result: begin() };
+    const work = this.#work;
+    const over = (): void => {
+      if (this.#work === work) this.#work = null;
+    };
+    work.result.then(over, over);
+    return this.#patience(work.result);
+  }
+
+  /** Ends the waits. */
+  abandon(): void {
+    this.#abandoned.reject(new Error('the feed was stopped'));
+  }
+
+  #patience(work: Promise<number>): Promise<number> {
+    return within(this.#clock, BATCH_DEADLINE_MS, Promise.race([work, this.#abandoned.promise]), () => {
+      throw new Error(`not written within ${BATCH_DEADLINE_MS / 1000} s`);
+    });
+  }
 }
 
 class FileSink implements FeedSink {
   readonly #path: string;
+  readonly #work: PatientWork;
 
-  constructor(path: string) {
+  constructor(path: string, clock: Clock) {
     this.#path = path;
+    this.#work = new PatientWork(clock);
   }
 
-  async write(records: readonly LedgerRecord[]): Promise<number> {
+  write(records: readonly LedgerRecord[]): Promise<number> {
+    return this.#work.run(records, () => this.#append(records));
+  }
+
+  async #append(records: readonly LedgerRecord[]): Promise<number> {
     const file = await open(this.#path, 'a+');
     try {
       const { size } = await file.stat();
@@ -56,22 +106,26 @@ class FileSink implements FeedSink {
   }
 
   async close(): Promise<void> {
-    await Promise.resolve();
+    this.#work.abandon();
   }
 }
 
 class StreamSink implements FeedSink {
   readonly #stream: Writable;
-  #abandon: ((reason: Error) => void) | null = null;
+  readonly #work: PatientWork;
 
-  constructor(stream: Writable) {
+  constructor(stream: Writable, clock: Clock) {
     this.#stream = stream;
+    this.#work = new PatientWork(clock);
     stream.on('error', alreadyReported);
   }
 
   write(records: readonly LedgerRecord[]): Promise<number> {
+    return this.#work.run(records, () => this.#print(records));
+  }
+
+  #print(records: readonly LedgerRecord[]): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#abandon = reject;
       this.#stream.write(lines(records), (error) => {
         if (error) reject(error);
         else resolve(records.length);
@@ -80,7 +134,7 @@ class StreamSink implements FeedSink {
   }
 
   async close(): Promise<void> {
-    this.#abandon?.(new Error('the feed was stopped'));
+    this.#work.abandon();
   }
 }
 

@@ -9,11 +9,13 @@ import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
 import { duration } from '../../../shared/config/kinds.ts';
 import type { Logger } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/log.ts';
+import { within } from '../../../shared/within.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { Database, type Queryable } from '../../ledger/postgres/connection.ts';
 import { postgresOptions } from '../../ledger/postgres/options.ts';
 import type { FeedPosition, LedgerRecord } from '../../ledger/types.ts';
-import type { FeedSink, Move } from '../sink.ts';
+import { DeliveryError, type FeedSink, type Move, type Refusal } from '../sink.ts';
 import { jsonbText } from './postgres-payload.ts';
 import { createTables, POSITIONS } from './postgres-schema.ts';
 import { payloadOf } from './record-json.ts';
@@ -40,6 +42,8 @@ export const postgresFeedOptions = z
 
 export type PostgresFeedOptions = z.output<typeof postgresFeedOptions>;
 
+/** Waits of one write: for a connection, BEGIN, two statements, COMMIT. Each has the `timeout`. */
+const STATEMENTS_MAX = 5;
 /** Years 1 to 9999, which every client of the database can read. */
 const TIME_MS_MIN = -62_135_596_800_000;
 const TIME_MS_MAX = 253_402_300_799_999;
@@ -49,6 +53,8 @@ export class PostgresSink implements FeedSink {
   readonly #schema: string;
   readonly #table: string;
   readonly #db: Database;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
   #tablesMade: boolean = false;
 
   /** `name` is the feed's. */
@@ -60,17 +66,28 @@ export class PostgresSink implements FeedSink {
     this.#name = name;
     this.#schema = schema;
     this.#table = table;
+    this.#clock = clock;
+    this.#timeoutMs = timeout;
     const lost = (_event: string, fields: Record<string, unknown>): void =>
       log.warn({ event: 'feed.connection_lost', feed: name, ...fields });
     this.#db = new Database({ url, schema, connectionsMax: 2, timeoutMs: timeout }, clock, { warn: lost });
   }
 
   async write(records: readonly LedgerRecord[], { from, after }: Move): Promise<number> {
-    await this.#db.transaction(async (client) => {
+    const writing = this.#db.transaction(async (client) => {
       await this.#moveOn(client, from, after(records.length), records.at(-1));
-      await insert(client, this.#table, records);
+      try {
+        await insert(client, this.#table, records);
+      } catch (error) {
+        throw new DeliveryError(errorText(error), { refusal: refusalOf(error), cause: error });
+      }
     });
+    await this.#timely(writing);
     return records.length;
+  }
+
+  async check(): Promise<void> {
+    await this.#timely(this.#db.query('SELECT 1'));
   }
 
   /**
@@ -105,6 +122,14 @@ export class PostgresSink implements FeedSink {
     return this.#db.close();
   }
 
+  /** A late transaction may still commit: the position shows that to the next try. */
+  #timely<Result>(work: Promise<Result>): Promise<Result> {
+    const limitMs = STATEMENTS_MAX * this.#timeoutMs;
+    return within(this.#clock, limitMs, work, () => {
+      throw new Error(`no answer within ${limitMs / 1000} s`);
+    });
+  }
+
   async #makeTables(): Promise<void> {
     if (this.#tablesMade) return;
     await this.#db.transaction((client) => createTables(client, this.#schema, this.#table));
@@ -133,6 +158,15 @@ export class PostgresSink implements FeedSink {
     );
     if (rows.length === 0) throw new Error('the position in the destination was moved by another process');
   }
+}
+
+/**
+ * By the class of the SQLSTATE (PostgreSQL manual, "Error Codes"): data exceptions, violated constraints,
+ * exceeded limits and errors that a trigger raises concern the rows.
+ */
+function refusalOf(error: unknown): Refusal {
+  const code: unknown = Reflect.get(Object(error), 'code');
+  return typeof code === 'string' && /^(22|23|44|54|P0)/.test(code) ? 'certain' : 'none';
 }
 
 interface PositionRow extends FeedPosition, pg.QueryResultRow {

@@ -75,10 +75,16 @@ const CLOUD_EVENTS: Format = {
 };
 
 const GONE = 410;
+const TOO_LARGE = 413;
+/** Answers about the content of the request (RFC 9110, 15.5). */
+const REFUSALS = new Set([400, 406, 409, TOO_LARGE, 415, 422, 431, 451]);
+/** Failures while the receiver worked on the content: a defect there may come with the record. */
+const SUSPICIONS = new Set([500, 501]);
 
 export class WebhookSink implements FeedSink {
   readonly #format: Format;
-  readonly #batchBytes: number;
+  /** Smaller than the option once the receiver has answered that a body was too large. */
+  #batchBytes: number;
   readonly #keys: readonly Buffer[];
   readonly #clock: Clock;
   readonly #post: HttpPost;
@@ -107,7 +113,10 @@ export class WebhookSink implements FeedSink {
       body,
     );
     if (status >= 200 && status < 300) return count;
+    if (status === TOO_LARGE && count > 1) this.#batchBytes = Math.floor(body.length / 2);
     throw new DeliveryError(`HTTP ${status}`, {
+      refusal: REFUSALS.has(status) ? 'certain' : SUSPICIONS.has(status) ? 'suspected' : 'none',
+      records: count,
       gone: status === GONE,
       retryAfterMs: retryAfterMs(retryAfter, wallMs),
     });

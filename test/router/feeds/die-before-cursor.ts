@@ -19,7 +19,7 @@ ledger.moveFeedPosition = async (...arguments_) => {
   if (saves === Number(dieAt)) process.kill(process.pid, 'SIGKILL');
   return move(...arguments_);
 };
-const sink = openNdjsonSink({ file: feedFile }, process.stdout);
+const sink = openNdjsonSink({ file: feedFile }, process.stdout, clock);
 await new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
 // Only reached when it did not die.
 await clock.sleep(5000);

@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { Feed, type FeedOptions } from '../../../router/feeds/feed.ts';
 import { feedLags } from '../../../router/feeds/lag.ts';
 import { registerFeeds } from '../../../router/feeds/metrics.ts';
-import type { FeedSink } from '../../../router/feeds/sink.ts';
+import { DeliveryError, type FeedSink } from '../../../router/feeds/sink.ts';
 import { openNdjsonSink } from '../../../router/feeds/sinks/ndjson.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
@@ -56,7 +56,7 @@ function memory(): FeedSink & { batches: number[][] } {
 }
 
 function file(path: string): FeedSink {
-  return openNdjsonSink({ file: path }, process.stdout);
+  return openNdjsonSink({ file: path }, process.stdout, clock);
 }
 
 function offsetsIn(path: string): number[] {
@@ -213,11 +213,9 @@ t.test('a position that is set from outside is followed, also by a feed that can
   await until('the feed follows again', () => feed.state().phase === 'following');
   t.equal(events.at(-1), 'feed.recovered');
   await ledger.resetFeedPosition('a', 28);
-  await ledger.commit([entry({ seqs: [31] })]);
-  feed.notify();
-  await until('the feed goes back', () => sink.batches.length >= 5);
-  await reached(ledger, 'a', 31);
-  t.strictSame(sink.batches.slice(3), [[31], [29, 30, 31]], 'what was in hand is a repeat');
+  await until('the idle feed goes back, without a new record', () => sink.batches.length >= 4);
+  await reached(ledger, 'a', 30);
+  t.strictSame(sink.batches.slice(3), [[29, 30]]);
 });
 
 t.test('the lag is that of the first record that was not handed over', async (t) => {
@@ -239,4 +237,144 @@ t.test('the lag is that of the first record that was not handed over', async (t)
   t.match(text, /^headgate_router_feed_lag_seconds\{feed="a"\} \d/m);
   t.match(text, /^headgate_router_feed_running\{feed="a"\} 0$/m);
   t.match(text, /^headgate_router_feed_failures_total\{feed="a"\} 0$/m);
+});
+
+t.test('a refused record is found and named, and what stands before it is delivered', async (t) => {
+  const { events, ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: seqs(1, 400) })]);
+  const sink = memory();
+  const write = sink.write;
+  const sizes: number[] = [];
+  const picky: FeedSink = {
+    ...sink,
+    async write(records, move) {
+      sizes.push(records.length);
+      if (records.some(({ seq }) => seq === 150 || seq === 300))
+        throw new DeliveryError('no room for it', { refusal: 'certain' });
+      return write(records, move);
+    },
+  };
+  const manual = new ManualClock();
+  const feed = await start('a', picky, { clock: manual });
+  await until('the record stands alone', () => feed.state().refused !== null);
+  t.match(feed.state(), {
+    cursor: 149,
+    phase: 'retrying',
+    lastError: 'no room for it',
+    refused: { id: 'gw-1/1-aa/telemetry/150', offset: 150, error: 'no room for it' },
+  });
+  t.ok(sizes.length <= 20, `${sizes.length} writes, with the clock stopped`);
+  t.equal(sizes.at(-1), 1);
+  t.equal((await ledger.loadFeedPosition('a')).offset, 149);
+  t.strictSame(events.filter((event) => event === 'feed.record_refused').length, 1);
+  const from = await ledger.loadFeedPosition('a');
+  t.ok(await ledger.moveFeedPosition('a', from, { ...from, offset: 150 }));
+  await until('the second one is found', () => {
+    manual.advance(1000);
+    return feed.state().refused?.offset === 300;
+  });
+  await ledger.resetFeedPosition('a', 300);
+  await until('the feed is at the end', () => {
+    manual.advance(1000);
+    return feed.state().cursor === 400;
+  });
+  t.equal(feed.state().refused, null);
+  t.strictSame(
+    sink.batches.flat(),
+    seqs(1, 400).filter((seq) => seq !== 150 && seq !== 300),
+    'each other record, once',
+  );
+});
+
+t.test('a write that fails without a word is halved after three tries', async (t) => {
+  const { ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: seqs(1, 40) })]);
+  const sink = memory();
+  const write = sink.write;
+  const crashing: FeedSink = {
+    ...sink,
+    async write(records, move) {
+      if (records.some(({ seq }) => seq === 7)) throw new DeliveryError('lost', { refusal: 'suspected' });
+      return write(records, move);
+    },
+  };
+  const manual = new ManualClock();
+  const feed = await start('a', crashing, { clock: manual });
+  await until('the record stands alone', () => {
+    manual.advance(1000);
+    return feed.state().refused !== null;
+  });
+  t.match(feed.state(), { cursor: 6, refused: { offset: 7, error: 'lost' } });
+});
+
+t.test('a reset ends the pause of a feed that cannot get on', async (t) => {
+  const { ledger, start } = await fresh(t);
+  await ledger.commit([entry({ seqs: [1, 2, 3] })]);
+  const sink = memory();
+  const write = sink.write;
+  const late: FeedSink = {
+    ...sink,
+    async write(records, move) {
+      if (records[0]?.offset === 1) throw new DeliveryError('later', { retryAfterMs: 3_600_000 });
+      return write(records, move);
+    },
+  };
+  const manual = new ManualClock();
+  const feed = await start('a', late, { clock: manual });
+  await until('the feed is in its pause', () => manual.isDueIn(1000));
+  await ledger.resetFeedPosition('a', 1);
+  manual.advance(1000);
+  await until('the rest is delivered, an hour before its time', () => feed.state().cursor === 3);
+  t.strictSame(sink.batches, [[2, 3]]);
+});
+
+t.test(
+  'a destination that is silent is reported before its deadline, and forgotten when it answers',
+  async (t) => {
+    const { ledger, start } = await fresh(t);
+    await ledger.commit([entry({ seqs: [1] })]);
+    let release: () => void = () => undefined;
+    let isWriting: boolean = false;
+    const silent: FeedSink = {
+      write: (records) => {
+        isWriting = true;
+        return new Promise((resolve) => (release = () => resolve(records.length)));
+      },
+      close: () => Promise.resolve(),
+    };
+    const manual = new ManualClock();
+    const feed = await start('a', silent, { clock: manual });
+    await until('the write begins', () => isWriting);
+    manual.advance(9000);
+    t.match(feed.state(), { phase: 'retrying', lastError: 'no answer for 9 s' });
+    release();
+    await until('the answer counts', () => feed.state().cursor === 1);
+    t.match(feed.state(), { phase: 'following', lastError: null });
+  },
+);
+
+t.test('an idle destination that goes away is noticed, and its return too', async (t) => {
+  const { events, start } = await fresh(t);
+  let isThere: boolean = true;
+  const checked: FeedSink = {
+    ...memory(),
+    async check() {
+      if (!isThere) throw new Error('gone for lunch');
+    },
+  };
+  const manual = new ManualClock();
+  const feed = await start('a', checked, { clock: manual });
+  await until('the feed waits', () => manual.isDueIn(1000));
+  isThere = false;
+  await until('the absence is noticed', () => {
+    manual.advance(500);
+    return feed.state().lastError === 'gone for lunch';
+  });
+  t.ok(manual.monoMs() <= 10_000, `after ${manual.monoMs()} ms`);
+  isThere = true;
+  await until('the return is noticed', () => {
+    manual.advance(500);
+    return feed.state().lastError === null;
+  });
+  t.equal(events.at(-1), 'feed.recovered');
 });

@@ -8,9 +8,10 @@ import Database from 'better-sqlite3';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { Feed } from '../../../router/feeds/feed.ts';
-import type { HoldBackLimits } from '../../../router/feeds/hold-back.ts';
+import { type HoldBackLimits, withoutRecord } from '../../../router/feeds/hold-back.ts';
 import { openHoldBackReader } from '../../../router/feeds/hold-back-reader.ts';
 import { type FeedReader, START } from '../../../router/feeds/reader.ts';
+import { DeliveryError } from '../../../router/feeds/sink.ts';
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import type { FeedPosition, LedgerEntry, LedgerRecord } from '../../../router/ledger/types.ts';
@@ -328,4 +329,47 @@ t.test('a feed with hold_back: order across a restart, and the position in the l
   t.strictSame(seen, [1, 2, 3, 5, 6, 7], 'and none of them twice');
   await until('the feed reaches 6', () => second.state().cursor === 6);
   t.equal((await ledger.loadFeedPosition('a')).offset, 6);
+});
+
+t.test('a refused record of one stream is skipped alone, and holds back no other order', async (t: Test) => {
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock: systemClock, log });
+  t.teardown(() => ledger.close());
+  const seen: string[] = [];
+  const feed = new Feed({
+    name: 'a',
+    ledger,
+    sink: {
+      async write(records) {
+        if (records.some(({ stream, seq }) => stream === 'a' && seq === 2))
+          throw new DeliveryError('no', { refusal: 'certain' });
+        seen.push(...records.map(({ stream, seq }) => `${stream}${seq}`));
+        return records.length;
+      },
+      close: () => Promise.resolve(),
+    },
+    clock: systemClock,
+    entropy,
+    log,
+    holdBack: { recordsMax: 100, maxWaitMs: 60_000 },
+  });
+  // b2 lies first in the ledger and is held until b1 comes.
+  await ledger.commit([entry({ stream: 'b', seqs: [2] }), entry({ stream: 'a', seqs: [1, 2, 3] })]);
+  await feed.start();
+  t.teardown(() => feed.stop());
+  const refused = await until('a2 stands alone', () => feed.state().refused);
+  t.match(refused, { id: 'gw-1/1-aa/a/2', error: 'no' });
+  t.strictSame(seen, ['a1']);
+  const from = await ledger.loadFeedPosition('a');
+  const to = withoutRecord(from, refused.offset);
+  t.ok(to && (await ledger.moveFeedPosition('a', from, to)), 'as headgate feeds skip does');
+  await ledger.commit([entry({ stream: 'b', seqs: [1] })]);
+  await until('all others come', () => seen.length === 4);
+  t.strictSame(
+    seen.filter((id) => id.startsWith('a')),
+    ['a1', 'a3'],
+  );
+  t.strictSame(
+    seen.filter((id) => id.startsWith('b')),
+    ['b1', 'b2'],
+  );
 });

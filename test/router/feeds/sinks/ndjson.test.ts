@@ -77,7 +77,7 @@ t.test('one JSON object per record', async (t) => {
 
 t.test('appends, cuts the half line of a crash off first, and follows a rotation', async (t) => {
   const path = join(testDir(t), 'records.ndjson');
-  const sink = openNdjsonSink({ file: path }, process.stdout);
+  const sink = openNdjsonSink({ file: path }, process.stdout, clock);
   await sink.write([record(1), record(2)], ANY_MOVE);
   appendFileSync(path, recordJson(record(3, { payload: Buffer.alloc(20_000, 'x') })).slice(0, 15_000));
   await sink.write([record(3)], ANY_MOVE);
@@ -94,13 +94,13 @@ t.test('appends, cuts the half line of a crash off first, and follows a rotation
 t.test('"-" is stdout; a reader that went away is an error, not the end of the process', async (t) => {
   const path = join(testDir(t), 'stdout');
   const stdout = createWriteStream(path);
-  const sink = openNdjsonSink({ file: '-' }, stdout);
+  const sink = openNdjsonSink({ file: '-' }, stdout, clock);
   await sink.write([record(1)], ANY_MOVE);
   await sink.write([record(2)], ANY_MOVE);
   t.strictSame(offsetsIn(path), [1, 2]);
   const child = spawn('true', { stdio: ['pipe', 'ignore', 'ignore'] });
   await once(child, 'close');
-  const gone = openNdjsonSink({ file: '-' }, child.stdin);
+  const gone = openNdjsonSink({ file: '-' }, child.stdin, clock);
   await t.rejects(gone.write([record(1)], ANY_MOVE));
   await t.rejects(gone.write([record(1)], ANY_MOVE));
   await gone.close();
@@ -111,7 +111,7 @@ t.test('"-" is stdout; a reader that went away is an error, not the end of the p
 t.test('a stalled stdout does not keep the feed from stopping', async (t) => {
   const child = spawn('sleep', ['30'], { stdio: ['pipe', 'ignore', 'ignore'] });
   t.teardown(() => child.kill('SIGKILL'));
-  const sink = openNdjsonSink({ file: '-' }, child.stdin);
+  const sink = openNdjsonSink({ file: '-' }, child.stdin, clock);
   const stalled = sink.write(
     seqs(1, 100).map((i) => record(i, { payload: Buffer.alloc(100_000, 'x') })),
     ANY_MOVE,
@@ -138,7 +138,7 @@ t.test('killed between the write and the cursor: repeats, and skips nothing', as
   }
   t.equal((await ledger.loadFeedPosition('file')).offset, 10);
   appendFileSync(path, '{"gateway":"gw-1","epo');
-  const sink = openNdjsonSink({ file: path }, process.stdout);
+  const sink = openNdjsonSink({ file: path }, process.stdout, clock);
   const feed = new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 });
   await feed.start();
   await until('the feed reaches 40', async () => (await ledger.loadFeedPosition('file')).offset === 40);

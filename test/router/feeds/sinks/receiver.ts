@@ -22,14 +22,14 @@ export interface Receiver {
 /** `answer` is asked for each request, counted from 0. */
 export async function receiver(
   t: Test,
-  answer: (nth: number) => Answer,
+  answer: (nth: number, body: string) => Answer,
   tls?: { cert: string; key: string },
 ): Promise<Receiver> {
   const posted: Posted[] = [];
   const listener: RequestListener = async (request, response) => {
     const body = await text(request);
     posted.push({ url: request.url ?? '', headers: request.headers, body });
-    const told = answer(posted.length - 1);
+    const told = answer(posted.length - 1, body);
     if (told !== null) response.writeHead(told.status, told.headers).end(told.body);
   };
   const server: Server = tls ? createTlsServer(tls, listener) : createServer(listener);

@@ -274,3 +274,33 @@ t.test('options', async (t) => {
   }
   t.notOk(parse({ url: 'ftp://example.com/', secret: SECRET }).success);
 });
+
+t.test('413 makes smaller bodies, and a refused record stands alone', async (t) => {
+  const sizes: number[] = [];
+  const { port, posted } = await receiver(t, (_nth, body) => {
+    sizes.push(body.length);
+    if (body.length > 3000) return { status: 413 };
+    return { status: body.includes('"seq":17,') ? 422 : 200 };
+  });
+  const { ledger, start } = await fresh(t);
+  const made = entry({ seqs: seqs(1, 40) });
+  made.envelope.records = seqs(1, 40).map((seq) => record(seq, 'x'.repeat(400)));
+  await ledger.commit([made]);
+  const feed = await start({ url: `http://127.0.0.1:${port}/` });
+  await until('record 17 stands alone', () => feed.state().refused !== null);
+  t.match(feed.state(), {
+    cursor: 16,
+    refused: { id: 'gw-1/1-aa/telemetry/17', offset: 17, error: 'HTTP 422' },
+  });
+  const from = await ledger.loadFeedPosition('hook');
+  await ledger.moveFeedPosition('hook', from, { ...from, offset: 17 });
+  await until('the feed reaches 40', () => feed.state().cursor === 40);
+  t.ok(sizes.filter((size) => size > 3000).length <= 3, `bodies of ${sizes.join(', ')} bytes`);
+  const stored = posted
+    .filter(({ body }) => body.length <= 3000 && !body.includes('"seq":17,'))
+    .flatMap(seqsIn);
+  t.strictSame(
+    stored,
+    seqs(1, 40).filter((seq) => seq !== 17),
+  );
+});
