@@ -12,12 +12,11 @@ import {
 } from '../shared/config/load.ts';
 import { inFileOrder } from '../shared/config/problem.ts';
 import { policySchema } from '../shared/policy/policy.ts';
+import type { ConfigKind } from './check/finding.ts';
 import { findingsOf } from './check/findings.ts';
 import { unknownPaths, withoutSecrets } from './check/without-secrets.ts';
 
 export { formatProblems } from '../shared/config/load.ts';
-
-export type ConfigKind = 'agent' | 'router' | 'policy';
 
 interface CheckedConfig {
   kind: ConfigKind;

@@ -18,7 +18,9 @@ for (const kind of ['agent', 'router', 'policy'] as const) {
   const page = new URL(`reference/${PAGES[kind]}.md`, docs);
   writeFileSync(page, withOptionTables(readFileSync(page, 'utf8'), kind, since));
   for (const option of withoutUnit(kind)) {
-    console.error(`${kind}: ${option} is a number without a unit: add it to UNITS in cli/reference.ts`);
+    process.stderr.write(
+      `${kind}: ${option} is a number without a unit: add it to UNITS in cli/reference.ts\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -4,7 +4,7 @@
  * schemas; units are listed here, versions in docs/schema/since.json.
  */
 import type { JsonSchema } from '../shared/config/json-schema.ts';
-import type { ConfigKind } from './check-config.ts';
+import type { ConfigKind } from './check/finding.ts';
 import { jsonSchemaOf } from './schemas.ts';
 
 /** Version by option, for each kind of file; `next` is the version that new options come with. */

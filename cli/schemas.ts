@@ -4,7 +4,7 @@ import { agentConfigSchema } from '../agent/config/config.ts';
 import { routerConfigSchema } from '../router/config.ts';
 import { editorSchema, type JsonSchema } from '../shared/config/json-schema.ts';
 import { policySchema } from '../shared/policy/policy.ts';
-import type { ConfigKind } from './check-config.ts';
+import type { ConfigKind } from './check/finding.ts';
 
 const SCHEMAS: Readonly<Record<ConfigKind, { schema: z.ZodType; title: string }>> = {
   agent: { schema: agentConfigSchema, title: 'Headgate agent configuration (agent.yaml)' },

@@ -23,7 +23,9 @@ import { POLICY, RESIDENCY } from './plant.ts';
 const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
-/** A process that ends is reported at once. A process that starts slowly, on a busy machine, is waited for. */
+/**
+ * A process that ends is reported at once. A process that starts slowly, on a busy machine, is waited for.
+ */
 const READY_MS_MAX = 120_000;
 /** Pause between two looks for the first publish. */
 const FIRST_PUBLISH_MS = 20;

@@ -1,6 +1,8 @@
 /** A mistake that the schema does not see, and how the checks read a value that may be wrong in places. */
 import type { Path } from '../../shared/config/document.ts';
 
+export type ConfigKind = 'agent' | 'router' | 'policy';
+
 export interface Finding {
   path: Path;
   message: string;

@@ -8,10 +8,9 @@ import { type ConfigDocument, shownAt, valueAt } from '../../shared/config/docum
 import { openConfig } from '../../shared/config/load.ts';
 import { type ConfigProblem, pathText } from '../../shared/config/problem.ts';
 import type { ReferenceSources } from '../../shared/config/references.ts';
-import type { ConfigKind } from '../check-config.ts';
 import { agentFindings } from './agent.ts';
 import { dataDirFindings, fileFindings } from './files.ts';
-import type { Finding } from './finding.ts';
+import type { ConfigKind, Finding } from './finding.ts';
 import { policyFindings } from './policy.ts';
 import { feedFolderFindings, routerFindings } from './router.ts';
 

@@ -9,7 +9,9 @@ import type { ReferenceSources } from '../../shared/config/references.ts';
 /** No value in a configuration holds this by chance. */
 const UNKNOWN = '\u{1f512}headgate-unknown';
 
-/** Configuration files, policies and price sheets are read as they are; files of references need not be there. */
+/**
+ * Configuration files, policies and price sheets are read as they are; files of references need not be there.
+ */
 const READ_AS_IT_IS = /\.(?:ya?ml|json)$/;
 
 export function withoutSecrets({ env, readFile }: ReferenceSources): ReferenceSources {

@@ -11,7 +11,7 @@ import type { Logger } from '../../../shared/log.ts';
 import { topicMatches } from '../../../shared/policy/topic-filter.ts';
 import type { SessionItem } from '../../store/file/session-items.ts';
 import { SubscribedTopics } from '../aedes/subscribed-topics.ts';
-import { contentDigest } from '../qos/content-digest.ts';
+import { contentDigest } from './content-digest.ts';
 import { Dropped, type DropReason } from './dropped.ts';
 import type { OutgoingPacket } from './held-message.ts';
 import { IncomingDigests } from './incoming-digests.ts';

@@ -9,7 +9,7 @@
  * better than none.
  */
 import type { Client, PublishPacket } from 'aedes';
-import { contentDigest } from './content-digest.ts';
+import { contentDigest } from '../persistence/content-digest.ts';
 
 /** Publishes remembered whose PUBACK was never written (I10). */
 const UNANSWERED_MAX = 10_000;

@@ -12,8 +12,8 @@
  */
 import type { Client, PublishPacket } from 'aedes';
 import type { SessionItem } from '../../store/file/session-items.ts';
+import { contentDigest } from '../persistence/content-digest.ts';
 import { incomingItem, type Sessions } from '../persistence/sessions.ts';
-import { contentDigest } from './content-digest.ts';
 
 /** Stores the record, and the session's item if and only if the record is stored. */
 type StoreRecord = (session: SessionItem | null) => Promise<void>;
