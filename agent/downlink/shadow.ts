@@ -56,7 +56,8 @@ export class ShadowQuestion implements ReceiptQuestion {
     const limit = timeLimit(this.#options.clock, ASK_MS, this.#closing.signal);
     let payload: Uint8Array;
     try {
-      payload = await this.#get(this.#connection, limit.signal);
+      // The signal alone is no limit: the SDK does not heed it while it waits for its credentials.
+      payload = await Promise.race([this.#get(this.#connection, limit.signal), endOf(limit.signal)]);
     } catch (error) {
       return this.#problem(error, client.config.systemClockOffset - offsetMs);
     } finally {
@@ -100,6 +101,15 @@ export class ShadowQuestion implements ReceiptQuestion {
     }
     return 'detail' in outcome ? outcome.detail : outcome.kind;
   }
+}
+
+/** Rejects when `signal` aborts. */
+function endOf(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(new Error(`no answer within ${ASK_MS} ms`)), {
+      once: true,
+    });
+  });
 }
 
 function jsonOf(payload: Uint8Array): unknown {

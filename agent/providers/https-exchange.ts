@@ -1,10 +1,18 @@
 /**
- * One HTTPS request over a kept connection: its answer, or how far it came. Never rejects, never tries twice,
- * and ends when the signal of its steps aborts, whichever phase it is in.
+ * One HTTPS request over a kept connection (or HTTP, to a server on this machine): its answer, or how far it
+ * came. Never rejects, never tries twice, and ends when the signal of its steps aborts, whichever phase it is
+ * in.
  */
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { Agent, type RequestOptions, request } from 'node:https';
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { errorText } from '../../shared/log.ts';
 import { connectionPhase } from './connection-phase.ts';
 import type { Try } from './tries.ts';
@@ -22,17 +30,33 @@ export type ExchangeEnd =
 
 type Failed = Extract<ExchangeEnd, { kind: 'failed' }>;
 
-/** Connections of one publisher that are kept between requests. */
-export function keptConnections(
-  options: { ca?: string | Buffer; cert?: Buffer; key?: Buffer },
-  max: number,
-): Agent {
-  return new Agent({ ...options, keepAlive: true, maxSockets: max });
+/** Connections of one publisher that are kept between requests, by at most `max` of each protocol. */
+export class KeptConnections {
+  readonly #https: HttpsAgent;
+  readonly #http: HttpAgent;
+
+  constructor(tls: { ca?: string | Buffer; cert?: Buffer; key?: Buffer }, max: number) {
+    this.#https = new HttpsAgent({ ...tls, keepAlive: true, maxSockets: max });
+    this.#http = new HttpAgent({ keepAlive: true, maxSockets: max });
+  }
+
+  /** A request that is not begun. */
+  request(options: RequestOptions): ClientRequest {
+    return options.protocol === 'http:'
+      ? httpRequest({ ...options, agent: this.#http })
+      : httpsRequest({ ...options, agent: this.#https });
+  }
+
+  destroy(): void {
+    this.#https.destroy();
+    this.#http.destroy();
+  }
 }
 
 /** `body` is sent whole, with its length. */
 export function exchange(
-  options: RequestOptions & { agent: Agent },
+  connections: KeptConnections,
+  options: RequestOptions,
   body: Uint8Array | undefined,
   steps: Steps,
 ): Promise<ExchangeEnd> {
@@ -43,7 +67,7 @@ export function exchange(
       steps.signal.removeEventListener('abort', stop);
       resolve(end);
     };
-    const outgoing = request(options);
+    const outgoing = connections.request(options);
     const stop = (): void => {
       settle(failed('ended', isSent, null, 'ended by its caller'));
       outgoing.destroy();
@@ -58,7 +82,7 @@ export function exchange(
     outgoing.once('socket', (socket: Socket) => {
       if (outgoing.reusedSocket) return leave();
       steps.reach?.(connectionPhase(socket, options.hostname ?? ''));
-      socket.once('secureConnect', leave);
+      socket.once(socket instanceof TLSSocket ? 'secureConnect' : 'connect', leave);
     });
     outgoing.on('error', (error) => settle(failed('error', isSent, codeOf(error), errorText(error))));
     outgoing.once('response', (incoming) => {

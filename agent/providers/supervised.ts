@@ -14,6 +14,8 @@ import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from './pub
 import { CLOSED, CLOSED_UNDER_WAY } from './tries.ts';
 
 const REOPEN_MS = 5000;
+/** To read files and load the SDK, on a slow disk. */
+const OPEN_MS = 60_000;
 /** After its deadline: a busy gateway's timers are late by less. */
 const GRACE_MS = 1000;
 const CLOSE_MS = 1000;
@@ -126,7 +128,15 @@ export class SupervisedPublisher implements Publisher {
 
   async #open(): Promise<void> {
     try {
-      const inner = await this.#openInner();
+      const opening = this.#openInner();
+      const inner = await within(this.#clock, OPEN_MS, opening, () => null);
+      if (inner === null) {
+        void opening.then(
+          (late) => this.#closeQuietly(late),
+          () => undefined,
+        );
+        throw new Error(`it did not open within ${OPEN_MS} ms`);
+      }
       if (this.#isClosed) await inner.close();
       else this.#inner = inner;
     } catch (error) {

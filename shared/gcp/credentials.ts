@@ -10,6 +10,7 @@ import { GoogleAuth, JWT } from 'google-auth-library';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { errorText } from '../log.ts';
+import { within } from '../within.ts';
 import type { GcpAccess } from './access-options.ts';
 
 /**
@@ -25,13 +26,23 @@ export interface GcpCredentials {
   channel: ChannelCredentials;
   /** Null when authentication is off. */
   call: CallCredentials | null;
+  /**
+   * Resolves when the credentials of a call are at hand, at once where they are made here. Rejects when they
+   * cannot be made, or their endpoint does not answer.
+   */
+  ready: () => Promise<unknown>;
 }
+
+/** How long the endpoint of a token may take. */
+const TOKEN_MS = 5000;
 
 /** Rejects when a file that the options name is not readable or not a service account's key. */
 export async function openGcpCredentials(options: GcpAccess, clock: Clock): Promise<GcpCredentials> {
-  if (options.insecure) return { channel: credentials.createInsecure(), call: null };
+  if (options.insecure)
+    return { channel: credentials.createInsecure(), call: null, ready: () => Promise.resolve() };
   const ca = options.ca_file === undefined ? null : await readFile(options.ca_file);
-  return { channel: credentials.createSsl(ca), call: callCredentials(await headerSource(options, clock)) };
+  const headers = await headerSource(options, clock);
+  return { channel: credentials.createSsl(ca), call: callCredentials(headers), ready: headers };
 }
 
 /** Channel credentials with those of each call, where there are any. */
@@ -52,12 +63,28 @@ type AccountKey = z.infer<typeof keyFile>;
 async function headerSource(options: GcpAccess, clock: Clock): Promise<HeaderSource> {
   const account = options.credentials;
   if (!account) {
-    const auth = new GoogleAuth({ scopes: [SCOPE] });
-    auth.useJWTAccessWithScope = true;
-    return async () => (await auth.getClient()).getRequestHeaders();
+    return defaultCredentials(clock);
   }
   const key: AccountKey = 'key_file' in account ? await readKeyFile(account.key_file) : account;
   return signer(key, clock);
+}
+
+/**
+ * Application default credentials. The library waits for its token's endpoint without a limit, and each later
+ * call for the first: after a wait in vain it is made anew.
+ */
+function defaultCredentials(clock: Clock): HeaderSource {
+  let auth: GoogleAuth | null = null;
+  return async () => {
+    const asked = auth ?? new GoogleAuth({ scopes: [SCOPE] });
+    asked.useJWTAccessWithScope = true;
+    auth = asked;
+    const headers = asked.getClient().then((client) => client.getRequestHeaders());
+    return within(clock, TOKEN_MS, headers, () => {
+      if (auth === asked) auth = null;
+      throw new Error(`ETIMEDOUT: the endpoint of the token did not answer within ${TOKEN_MS} ms`);
+    });
+  };
 }
 
 /**

@@ -20,8 +20,9 @@ export const awsOptions = z.strictObject({
     .optional()
     .describe('Tried when the others are refused or near their end, and used once a publish proved them.'),
   endpoint: z
-    .url({ protocol: /^https$/, error: ENDPOINT_HINT })
-    .describe('The data endpoint of your AWS account.'),
+    .url({ protocol: /^https?$/, error: ENDPOINT_HINT })
+    .refine(isSafe, 'expected https://; http:// is for a server on this machine')
+    .describe('The data endpoint of your AWS account; http:// only on this machine.'),
   topic_prefix: z
     .string()
     .regex(
@@ -33,5 +34,11 @@ export const awsOptions = z.strictObject({
       'The topic is <topic_prefix>/<gateway>/<stream>. More levels may stand in front: $aws/rules/<rule>/headgate for Basic Ingest.',
     ),
 });
+
+/** Records and credentials do not leave the machine in the clear. */
+function isSafe(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
 
 export type AwsOptions = z.output<typeof awsOptions>;

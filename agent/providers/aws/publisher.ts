@@ -6,7 +6,7 @@ import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { sdkCredentials, trustedCa } from '../../../shared/aws.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
-import { keptConnections } from '../https-exchange.ts';
+import { KeptConnections } from '../https-exchange.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
 import { SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
@@ -23,7 +23,7 @@ const IN_FLIGHT_MAX = 16;
 /**
  * The SDK was seen with all its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the cure.
  */
-const SILENCE = { tries: 3, minAgeMs: 0 };
+const SILENCE = { tries: 2, minAgeMs: 0 };
 
 interface Deps {
   clock: Clock;
@@ -44,6 +44,7 @@ class AwsPublisher implements Publisher {
   readonly #options: AwsOptions;
   readonly #sdk: Sdk;
   readonly #tls: { ca?: string };
+  readonly #clock: Clock;
   readonly #log: Logger;
   readonly #tries: Tries;
   readonly #silence: SilentTries;
@@ -54,6 +55,7 @@ class AwsPublisher implements Publisher {
     this.#options = options;
     this.#sdk = sdk;
     this.#tls = tls;
+    this.#clock = clock;
     this.#log = log;
     this.#tries = new Tries(clock, IN_FLIGHT_MAX);
     this.#silence = new SilentTries(SILENCE, clock);
@@ -104,7 +106,7 @@ class AwsPublisher implements Publisher {
   }
 
   #newRequests(): RequestHandler {
-    return new RequestHandler(keptConnections(this.#tls, IN_FLIGHT_MAX));
+    return new RequestHandler(new KeptConnections(this.#tls, IN_FLIGHT_MAX), this.#clock);
   }
 
   /**

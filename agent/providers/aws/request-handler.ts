@@ -2,12 +2,14 @@
  * The SDK's HTTP, in place of its own handler: that one tells nothing of how far a request came, and its
  * time-outs cover neither the wait for a connection nor an answer that stalls.
  */
-import type { Agent } from 'node:https';
 import { Readable } from 'node:stream';
-import { exchange, type Steps } from '../https-exchange.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import { timeLimit } from '../../../shared/time-limit.ts';
+import { exchange, type KeptConnections, type Steps } from '../https-exchange.ts';
 
 /** A request as the SDK makes it (`HttpRequest` of Smithy), signed. */
 interface SdkRequest {
+  protocol?: string;
   method: string;
   hostname: string;
   port?: number;
@@ -22,6 +24,9 @@ interface SdkResponse {
   headers: Record<string, string>;
   body: Readable;
 }
+
+/** How long a request for credentials may take. */
+const CREDENTIALS_MS = 5000;
 
 /** There is no answer. */
 export class RequestFailed extends Error {
@@ -39,12 +44,15 @@ export class RequestFailed extends Error {
 
 export class RequestHandler {
   readonly metadata = { handlerProtocol: 'http/1.1' };
-  readonly #agent: Agent;
+  readonly #connections: KeptConnections;
+  readonly #clock: Clock;
+  readonly #closing = new AbortController();
   /** By the signal that the SDK is given with a command, which is how the two are known for one. */
   readonly #steps = new WeakMap<AbortSignal, Steps>();
 
-  constructor(agent: Agent) {
-    this.#agent = agent;
+  constructor(connections: KeptConnections, clock: Clock) {
+    this.#connections = connections;
+    this.#clock = clock;
   }
 
   /** The request of the command that is sent with `steps.signal` tells these steps how far it is. */
@@ -58,11 +66,13 @@ export class RequestHandler {
     { abortSignal }: { abortSignal?: unknown } = {},
   ): Promise<{ response: SdkResponse }> {
     const steps = abortSignal instanceof AbortSignal ? this.#steps.get(abortSignal) : undefined;
-    if (!steps) throw new Error('a request of a command that nobody follows');
-    const { method, hostname, port, headers, body } = request;
-    const options = { method, hostname, headers, path: pathOf(request), agent: this.#agent };
+    // The SDK asks for credentials (STS) by this handler too, and sets no limit to that.
+    const limit = timeLimit(this.#clock, CREDENTIALS_MS, this.#closing.signal);
+    const { protocol = 'https:', method, hostname, port, headers, body } = request;
+    const options = { protocol, method, hostname, headers, path: pathOf(request), ...(port && { port }) };
     const bytes = body instanceof Uint8Array || typeof body === 'string' ? Buffer.from(body) : undefined;
-    const end = await exchange(port === undefined ? options : { ...options, port }, bytes, steps);
+    const end = await exchange(this.#connections, options, bytes, steps ?? limit);
+    limit.end();
     if (end.kind === 'failed') throw new RequestFailed(end.text, end.code, end.sent);
     return {
       response: {
@@ -76,7 +86,8 @@ export class RequestHandler {
   }
 
   destroy(): void {
-    this.#agent.destroy();
+    this.#closing.abort();
+    this.#connections.destroy();
   }
 
   updateHttpClientConfig(): void {

@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
+import { within } from '../../../shared/within.ts';
 import type { Cut } from '../publisher.ts';
 import type { Phase } from '../tries.ts';
 import type { TwinLink } from '../twin-link.ts';
@@ -12,6 +13,8 @@ import { type ConnectFailure, connectFailure, notConnected, unauthorized } from 
 import { Session, type SessionOptions } from './session.ts';
 
 const CONNECT_SPACING_MS = 250;
+/** How long the files of the credentials may take to be read. */
+const PREPARE_MS = 5000;
 
 export interface ConnectionOptions {
   /**
@@ -76,7 +79,10 @@ export class Connection {
     const { prepare, onCut, twin, clock, log } = this.#options;
     let session: Session;
     try {
-      const prepared = await prepare();
+      const prepared = await within(clock, PREPARE_MS, prepare(), () => ({
+        unreadable: `its credentials were not read within ${PREPARE_MS} ms`,
+      }));
+      if ('unreadable' in prepared) return this.#failed(notConnected(prepared.unreadable));
       if ('unusable' in prepared) return this.#failed(unauthorized(prepared.unusable));
       session = new Session({
         ...prepared,

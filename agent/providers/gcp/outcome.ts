@@ -52,7 +52,7 @@ export function outcomeOf(error: unknown): Outcome {
 }
 
 /** A token endpoint out of reach passes; a key that does not sign needs an operator. */
-function withoutCredentials(words: string, detail: string): Outcome {
+export function withoutCredentials(words: string, detail = words): Outcome {
   const cause = connectCause(words);
   if (cause !== 'unavailable') return { kind: 'retryable', cause, detail };
   return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };

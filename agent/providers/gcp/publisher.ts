@@ -4,14 +4,14 @@
  */
 import type { Clock } from '../../../shared/clock.ts';
 import { type GcpCredentials, openGcpCredentials } from '../../../shared/gcp/credentials.ts';
-import type { Logger } from '../../../shared/log.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
 import { within } from '../../../shared/within.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
 import { SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
 import { PubSubChannel } from './channel.ts';
 import type { GcpOptions } from './options.ts';
-import { outcomeOf } from './outcome.ts';
+import { outcomeOf, withoutCredentials } from './outcome.ts';
 
 /**
  * Pub/Sub takes 10 MB per message and request ("Pub/Sub quotas and limits"); the rest is for attributes and
@@ -84,6 +84,13 @@ class GcpPublisher implements Publisher {
   }
 
   async #send(channel: PubSubChannel, message: OutboundEnvelope, one: Try): Promise<Outcome> {
+    one.reach('credentials');
+    try {
+      await this.#trust.ready();
+    } catch (error) {
+      return withoutCredentials(errorText(error));
+    }
+    if (one.isOver) return one.over;
     try {
       await channel.publish(message, one);
       return { kind: 'accepted' };

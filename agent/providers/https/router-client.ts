@@ -4,10 +4,9 @@
  */
 import { readFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
-import type { Agent } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import type { Clock } from '../../../shared/clock.ts';
-import { type ExchangeEnd, exchange, keptConnections, type Steps } from '../https-exchange.ts';
+import { type ExchangeEnd, exchange, KeptConnections, type Steps } from '../https-exchange.ts';
 import type { PublishAttempt } from '../publisher.ts';
 import type { HttpsAccess } from './access.ts';
 import { TokenSigner } from './token.ts';
@@ -31,7 +30,7 @@ export type RouterAnswer =
 
 export class RouterClient {
   readonly #base: URL;
-  readonly #agent: Agent;
+  readonly #connections: KeptConnections;
   readonly #signer: TokenSigner | null;
 
   /** Rejects when a file that `access` names is not readable, or not what it should be. */
@@ -48,12 +47,12 @@ export class RouterClient {
     createSecureContext(tls);
     const { token_key_file: file, audience } = access;
     const signer = file === undefined ? null : await TokenSigner.open(file, audience, clock);
-    return new RouterClient(access.url, keptConnections(tls, ROUTER_CONNECTIONS_MAX), signer);
+    return new RouterClient(access.url, new KeptConnections(tls, ROUTER_CONNECTIONS_MAX), signer);
   }
 
-  private constructor(url: string, agent: Agent, signer: TokenSigner | null) {
+  private constructor(url: string, connections: KeptConnections, signer: TokenSigner | null) {
     this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
-    this.#agent = agent;
+    this.#connections = connections;
     this.#signer = signer;
   }
 
@@ -70,15 +69,14 @@ export class RouterClient {
       port,
       path: `${pathname}${search}`,
       headers,
-      agent: this.#agent,
     };
-    const end = await exchange(options, what.body, steps);
+    const end = await exchange(this.#connections, options, what.body, steps);
     return end.kind === 'failed' ? end : this.#answer(end.status, end.headers, end.body);
   }
 
   /** Ends the connections that are kept; a request under way ends with its own signal. */
   close(): void {
-    this.#agent.destroy();
+    this.#connections.destroy();
   }
 
   #answer(status: number, headers: IncomingHttpHeaders, body: Buffer): RouterAnswer {

@@ -140,7 +140,7 @@ t.test('a wrong clock is refused once, then corrected from the answer', async (t
   }
 });
 
-t.test('a new client after three deadlines in a row keeps the corrected clock', async (t) => {
+t.test('a new client after two deadlines in a row keeps the corrected clock', async (t) => {
   const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + 3_600_000 };
   const { cloud, agent } = await startAws(t, clock);
   const events: unknown[] = [];
@@ -151,9 +151,9 @@ t.test('a new client after three deadlines in a row keeps the corrected clock', 
   await publisher.publish(envelope(), attempt(DEADLINE_MS));
   t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted');
   await cloud.setFault(fault('blackhole'));
-  for (let i = 0; i < 3; i += 1) {
+  for (let i = 0; i < 2; i += 1) {
     t.match(await publisher.publish(envelope(), attempt(200)), { cause: i === 0 ? 'deadline' : 'timeout' });
-    t.equal(events.length, i === 2 ? 1 : 0);
+    t.equal(events.length, i === 1 ? 1 : 0);
   }
   await cloud.setFault(null);
   t.equal(
@@ -200,7 +200,7 @@ t.test('options: the endpoint is asked for in words, defaults are filled in', (t
   t.match(missing.error?.issues[0], { path: ['endpoint'], message: /iot describe-endpoint/ });
   for (const bad of [
     { region: 'Ireland', endpoint: 'https://localhost' },
-    { region: 'eu-west-1', endpoint: 'http://localhost' },
+    { region: 'eu-west-1', endpoint: 'http://iot.example' },
     { region: 'eu-west-1', endpoint: 'https://localhost', topic_prefix: 'headgate/#' },
     { region: 'eu-west-1', endpoint: 'https://localhost', credentials: { access_key_id: 'a' } },
     { region: 'eu-west-1', endpoint: 'https://localhost', topc_prefix: 'x' },

@@ -60,7 +60,9 @@ t.test('each fault has its outcome, and service is normal after it', async (t) =
 
   const run = async (name: FaultName, publisher: Publisher, when: 'open' | 'fresh'): Promise<void> => {
     const text = `${name} ${when}`;
-    await cloud.setFault(fault(name, { latencyMs: 2000, jitterMs: 0 }));
+    await cloud.setFault(
+      fault(name, { latencyMs: 2000, jitterMs: 0, ...(name === 'slow-ramp' && { periodMs: 600_000 }) }),
+    );
     // The client learns of a cut connection a moment later; what is sent in that moment is lost on the way,
     // as anywhere.
     await deps.clock.sleep(30);
