@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import type { RouterConfig } from '../router/config.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
 import type { DeadLetterFilter, StoredDeadLetter } from '../router/ledger/maintenance.ts';
+import { identitiesOf } from '../router/sources/open.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
 import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
@@ -71,7 +72,11 @@ export async function show(
   });
 }
 
-export async function retry(config: RouterConfig, ids: string[], flags: FilterFlags): Promise<number> {
+export async function retry(
+  config: RouterConfig,
+  ids: string[],
+  flags: FilterFlags & { as?: string },
+): Promise<number> {
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
   return withMaintenance(config, async (maintenance, ledger, log) => {
@@ -79,6 +84,8 @@ export async function retry(config: RouterConfig, ids: string[], flags: FilterFl
     for await (const { id, outcome, reason } of retryDeadLetters(ledger, maintenance, filter, {
       clock: systemClock,
       log,
+      identities: identitiesOf(config.sources),
+      as: flags.as,
     })) {
       outcomes[outcome] += 1;
       if (!flags.json) printLine(`${id}  ${outcome}${reason === null ? '' : `: ${reason}`}`);

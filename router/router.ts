@@ -25,7 +25,7 @@ import { Receipts } from './receipts/receipts.ts';
 import { SourceAges } from './sources/age.ts';
 import { SourceGroup } from './sources/group.ts';
 import { registerSources } from './sources/metrics.ts';
-import { openSource } from './sources/open.ts';
+import { identitiesOf, openSource } from './sources/open.ts';
 import { noneConnected } from './sources/status.ts';
 
 /** The router's parts in the order they start; they stop in reverse. */
@@ -49,7 +49,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
-  const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages, gate });
+  const identities = identitiesOf(config.sources);
+  const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages, gate, identities });
   const sources = config.sources.map((source) =>
     openSource(source, { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') }),
   );

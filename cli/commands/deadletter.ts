@@ -11,6 +11,7 @@ interface Flags {
   reason?: string;
   olderThan?: string;
   all?: boolean;
+  as?: string;
   json?: boolean;
   limit?: string;
   out?: string;
@@ -30,6 +31,7 @@ export function addDeadLetterCommand(program: Command): void {
     .action((id: string, flags: Flags) => run(flags, (commands, config) => commands.show(config, id, flags)));
   filtered(letters, 'retry [id...]', 'Feed them through the intake again; what is committed is removed.')
     .option('--all', 'all of them')
+    .option('--as <gateway>', 'take them as sent by this gateway, whoever the provider named')
     .action((ids: string[], flags: Flags) =>
       chosen(ids, flags, (commands, config) => commands.retry(config, ids, flags)),
     );

@@ -8,6 +8,9 @@ import type { Logger } from '../../shared/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { DeadLetterFilter, LedgerMaintenance } from '../ledger/maintenance.ts';
 import type { DeadLetter } from '../ledger/types.ts';
+import type { Delivery } from '../sources/source.ts';
+import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
+import type { Identities } from './examine.ts';
 import { Ingest } from './ingest.ts';
 
 export interface RetryOutcome {
@@ -17,12 +20,24 @@ export interface RetryOutcome {
   reason: string | null;
 }
 
+/** In place of a name that the rule left out; no gateway can have it. */
+const UNKNOWN_SENDER = '(unknown)';
+
+export interface RetryDeps {
+  clock: Clock;
+  log: Logger;
+  /** By source, as configured now. */
+  identities?: ReadonlyMap<string, Identities>;
+  /** The operator's decision: the letters are taken as sent by this gateway, whoever the provider named. */
+  as?: string | undefined;
+}
+
 /** Every dead letter that `filter` finds, the oldest first. Rejects when the ledger cannot be read. */
 export async function* retryDeadLetters(
   ledger: Ledger,
   maintenance: LedgerMaintenance,
   filter: DeadLetterFilter,
-  deps: { clock: Clock; log: Logger },
+  deps: RetryDeps,
 ): AsyncGenerator<RetryOutcome> {
   const heads = await maintenance.deadLetterHeads(filter, Number.MAX_SAFE_INTEGER);
   let refused: string | null = null;
@@ -33,15 +48,31 @@ export async function* retryDeadLetters(
       refused = reason;
     },
   };
-  const ingest = new Ingest({ ledger: committing, ...deps });
+  const { as, ...rest } = deps;
+  const ingest = new Ingest({ ledger: committing, ...rest });
   for (const { id } of heads.toReversed()) {
     const letter = await maintenance.loadDeadLetter(id);
     if (!letter) continue;
-    const { source, bytes, authenticatedGateway } = letter;
     refused = null;
-    const settlement = await ingest.handler({ source, bytes, authenticatedGateway, deliveryCount: null });
+    const settlement = await ingest.handler(deliveryOf(letter, as));
     const outcome = settlement === 'retry' ? 'failed' : refused === null ? 'committed' : 'refused';
     if (outcome === 'committed') await maintenance.removeDeadLetters({ ids: [id] });
     yield { id, outcome, reason: refused };
   }
+}
+
+/**
+ * A letter that the IoT rule spoiled has lost who sent it: it is refused again as a foreign gateway's, unless
+ * the operator decides whose it is.
+ */
+function deliveryOf(
+  { source, reason, bytes, authenticatedGateway = null }: DeadLetter,
+  as?: string,
+): Delivery {
+  const given = { source, bytes, authenticatedGateway: as ?? authenticatedGateway, deliveryCount: null };
+  if (reason !== 'rule') return given;
+  const recovered = bytesOfSpoiled(bytes);
+  const problem = { reason: 'rule', detail: 'the rule left no envelope' } as const;
+  if (recovered === null) return { ...given, problem };
+  return { ...given, bytes: recovered, authenticatedGateway: as ?? UNKNOWN_SENDER };
 }

@@ -12,6 +12,8 @@ export type RefusalReason =
   | EnvelopeErrorCode
   /** The provider authenticated another gateway than the one the envelope names. */
   | 'foreign-gateway'
+  /** The queue's message is not what the IoT rule should put out; retried once it can be read. */
+  | 'rule'
   /** A text with U+0000. */
   | 'nul'
   /** The ledger's engine can never store it. */
@@ -27,20 +29,31 @@ export interface Refusal {
 /** More than any provider takes (Pub/Sub: 10 MB). */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
-export function examine({
-  bytes,
-  authenticatedGateway,
-}: Pick<Delivery, 'bytes' | 'authenticatedGateway'>): Envelope | Refusal {
+/** Names that the provider authenticates, each with the gateway it may send for, where the two differ. */
+export type Identities = Readonly<Record<string, string>>;
+
+export function examine(
+  { bytes, authenticatedGateway: authenticated, problem }: Delivery,
+  identities: Identities = {},
+): Envelope | Refusal {
+  if (problem) return problem;
   if (bytes.byteLength > MESSAGE_BYTES_MAX) return { reason: 'limit', detail: `${bytes.byteLength} bytes` };
   try {
     const envelope = decodeEnvelope(bytes);
     if (hasNul(envelope)) return { reason: 'nul', detail: 'a name or topic holds U+0000' };
-    if (authenticatedGateway === null || authenticatedGateway === envelope.gateway) return envelope;
-    const detail = `${authenticatedGateway} sent an envelope of ${envelope.gateway}`;
+    if (authenticated === null || gatewayOf(authenticated, identities) === envelope.gateway) return envelope;
+    const detail = `${authenticated} sent an envelope of ${envelope.gateway}`;
     return { reason: 'foreign-gateway', detail };
   } catch (error) {
     return { reason: error instanceof EnvelopeError ? error.code : 'internal', detail: errorText(error) };
   }
+}
+
+/** The gateway that an authenticated name sends for: of the same name, unless `identities` has another. */
+export function gatewayOf(authenticated: string, identities: Identities): string {
+  return Object.hasOwn(identities, authenticated)
+    ? (identities[authenticated] ?? authenticated)
+    : authenticated;
 }
 
 /**

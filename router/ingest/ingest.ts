@@ -24,7 +24,7 @@ import {
 } from '../ledger/types.ts';
 import type { SourceAges } from '../sources/age.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
-import { examine, type Refusal } from './examine.ts';
+import { examine, type Identities, type Refusal } from './examine.ts';
 import type { LedgerGate } from './gate.ts';
 import { SetAsideStreams } from './set-aside.ts';
 
@@ -63,6 +63,8 @@ export interface IngestOptions {
   onCommit?: (committed: readonly LedgerEntry[]) => void;
   /** Closed when the engine commits nothing. */
   gate?: Pick<LedgerGate, 'committed' | 'close'>;
+  /** By source. */
+  identities?: ReadonlyMap<string, Identities>;
   /** Told of every committed envelope: how old it is tells how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
 }
@@ -93,6 +95,7 @@ export class Ingest {
   readonly #limits: IngestLimits;
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   readonly #ages: Pick<SourceAges, 'committed'> | null;
+  readonly #identities: ReadonlyMap<string, Identities>;
   readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
   /** Groups committed, and entries that were decided in another way. */
   #progress = 0;
@@ -104,7 +107,9 @@ export class Ingest {
   readonly #setAside: SetAsideStreams;
   readonly #probing = new Set<Promise<void>>();
 
-  constructor({ ledger, clock, log, limits, onCommit = () => undefined, ages, gate }: IngestOptions) {
+  constructor(options: IngestOptions) {
+    const { ledger, clock, log, limits, onCommit = () => undefined } = options;
+    const { ages, gate, identities = new Map() } = options;
     this.#ledger = ledger;
     this.#clock = clock;
     this.#setAside = new SetAsideStreams(clock);
@@ -113,6 +118,7 @@ export class Ingest {
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
     this.#gate = gate ?? null;
+    this.#identities = identities;
   }
 
   /** By source name, since the start. */
@@ -125,7 +131,7 @@ export class Ingest {
       this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
       return this.#retry(delivery.source);
     }
-    const envelope = examine(delivery);
+    const envelope = examine(delivery, this.#identities.get(delivery.source));
     if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;

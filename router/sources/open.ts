@@ -2,6 +2,7 @@
  * The table of source types, and what follows from it: the schema of `sources[]`, and the opening by type.
  */
 import { z } from 'zod';
+import type { Identities } from '../ingest/examine.ts';
 import { eventHubsType } from './event-hubs/type.ts';
 import { httpsType } from './https/type.ts';
 import { mqttType } from './mqtt/type.ts';
@@ -36,4 +37,11 @@ interface AnySourceType {
 export function openSource(config: SourceConfig, deps: OpeningDeps): Source {
   const type: AnySourceType = SOURCE_TYPES[config.type];
   return type.open(config, deps);
+}
+
+/** By source: the gateways that other authenticated names may send for. */
+export function identitiesOf(sources: readonly SourceConfig[]): ReadonlyMap<string, Identities> {
+  return new Map(
+    sources.map((source) => [source.name, 'identities' in source ? source.identities : {}] as const),
+  );
 }

@@ -2,10 +2,19 @@
  * What the table of source types (open.ts) holds of each type. A new type is one folder with a `type.ts`, and
  * one line in the table: the schema of router.yaml, its reference and the opening follow from it.
  */
-import type { z } from 'zod';
+import { z } from 'zod';
+import { identifier } from '../../shared/config/kinds.ts';
 import type { CheckpointStore } from '../ledger/checkpoints.ts';
 import type { Receipts } from '../receipts/receipts.ts';
 import type { Source, SourceDeps } from './source.ts';
+
+/** Of an entry whose provider tells who sent a message. */
+export const identities = z
+  .record(z.string().min(1), identifier())
+  .default({})
+  .describe(
+    'Names that the provider authenticates (device id, client id, thing, common name), each with the gateway it may send for, where the two differ.',
+  );
 
 /** Everything that a source of any type may need. */
 export interface OpeningDeps extends SourceDeps {

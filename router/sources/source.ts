@@ -17,6 +17,8 @@ export interface Delivery {
   enqueuedWallMs?: number | null;
   /** What the gateway says beside the bytes of why it sent them; null or absent where nothing came of it. */
   sentAs?: SendReason | null;
+  /** Why it can be no envelope, where the source can tell that itself: it becomes a dead letter. */
+  problem?: { reason: 'rule'; detail: string };
   /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */
   onDeadLetter?: (reason: string) => void;
   /** What the provider says beside the bytes; asked for only when the message becomes a dead letter. */

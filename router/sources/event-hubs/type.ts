@@ -1,11 +1,11 @@
 /** The source type `azure`: IoT Hub's Event Hubs compatible endpoint, or any event hub. */
 import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
-import { sourceType } from '../source-type.ts';
+import { identities, sourceType } from '../source-type.ts';
 import { eventHubsOptions } from './options.ts';
 import { EventHubsSource } from './source.ts';
 
 export const eventHubsType = sourceType({
-  schema: eventHubsOptions.safeExtend({ type: z.literal('azure'), name: entryName }).strict(),
+  schema: eventHubsOptions.safeExtend({ type: z.literal('azure'), name: entryName, identities }).strict(),
   open: (config, deps) => new EventHubsSource(config.name, config, deps),
 });

@@ -20,6 +20,7 @@ import {
   tlsFilesFollower,
 } from '../../../shared/tls-files.ts';
 import { within } from '../../../shared/within.ts';
+import { gatewayOf, type Identities } from '../../ingest/examine.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
 import {
   type DeliveryHandler,
@@ -41,6 +42,8 @@ export type ApiRefusal = LoginRefusal | 'foreign-gateway' | 'too-large' | 'undec
 
 export interface HttpsDeps extends SourceDeps {
   receipts: Receipts;
+  /** Names that log in, each with the gateway it sends for, where the two differ. */
+  identities?: Identities;
 }
 
 /** To read one request, its body included. */
@@ -215,14 +218,14 @@ export class HttpsSource implements Source {
     const downlink = new Downlink(this.#deps.receipts, this.#log);
     app.get<{ Params: { id: string } }>('/v1/gateways/:id/downlink', async (request, reply) => {
       const gateway = this.#senders.get(request.raw) ?? '';
-      if (request.params.id !== gateway) {
+      if (request.params.id !== gatewayOf(gateway, this.#deps.identities ?? {})) {
         this.#refused('foreign-gateway', { gateway, asked: request.params.id });
         return send(reply, { status: 403, body: { error: 'not yours', reason: 'foreign-gateway' } });
       }
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const signal = AbortSignal.any([gone.signal, this.#stopping.signal]);
-      const answer = await downlink.poll(gateway, request.query, signal);
+      const answer = await downlink.poll(request.params.id, request.query, signal);
       return send(reply.header('cache-control', 'no-store'), answer);
     });
   }

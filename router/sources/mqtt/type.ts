@@ -1,11 +1,11 @@
 /** The source type `mqtt`: any MQTT broker. */
 import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
-import { sourceType } from '../source-type.ts';
+import { identities, sourceType } from '../source-type.ts';
 import { mqttSourceOptions } from './options.ts';
 import { MqttSource } from './source.ts';
 
 export const mqttType = sourceType({
-  schema: mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name: entryName }).strict(),
+  schema: mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name: entryName, identities }).strict(),
   open: (config, deps) => new MqttSource(config.name, config, deps),
 });

@@ -183,7 +183,7 @@ t.test('tells how much waits in the queue, also while the ledger is waited for',
   t.equal(reader.source.state().backlog, null, 'not known once it reads no more');
 });
 
-t.test('a body that is not from the rule is handed over as it is', async (t) => {
+t.test('a body that is not from the rule is handed over as it is, with what the rule lacks', async (t) => {
   const aws = await startAws(t);
   const bodies = [
     'not json',
@@ -196,6 +196,7 @@ t.test('a body that is not from the rule is handed over as it is', async (t) => 
   await until('settled', () => reader.source.state().settled === bodies.length);
   t.same(new Set(reader.texts()), new Set([...bodies.slice(0, 3), 'hi']));
   t.ok(reader.deliveries.every(({ authenticatedGateway }) => authenticatedGateway === null));
+  t.equal(reader.deliveries.filter(({ problem }) => problem?.reason === 'rule').length, 3);
 });
 
 t.test('a client id that the rule gives must be that of the topic; what else it says is kept', async (t) => {
@@ -334,8 +335,8 @@ t.test('a credential service that is silent: said with its phase, and over when 
     t.teardown(() => delete process.env[name]);
   }
   const { credentials, ...withoutKeys } = aws.router;
-  const { source } = await read(t, withoutKeys, undefined, silent, { phaseMs: 300 });
-  await until('the phase', () => /^credentials: no answer in 300 ms$/.test(source.state().lastError ?? ''));
+  const { source } = await read(t, withoutKeys, undefined, silent, { phaseMs: 3000 });
+  await until('the phase', () => /^credentials: no answer in 3000 ms$/.test(source.state().lastError ?? ''));
   t.match(source.state(), { connected: false, backlog: null });
   await until('new clients', () => source.state().cuts > 1 && sts.connections() > 1);
   sts.answer({
@@ -353,7 +354,7 @@ t.test('each phase that is mute is named and ended', async (t) => {
   const aws = await startAws(t);
   const mute = await silentServer(t);
   const options = { ...aws.router, endpoint: `https://localhost:${mute.port}` };
-  const { source } = await read(t, options, undefined, silent, { phaseMs: 300 });
+  const { source } = await read(t, options, undefined, silent, { phaseMs: 3000 });
   await until('tls', () => /^tls: no answer/.test(source.state().lastError ?? ''));
   t.match(source.state(), { connected: false });
   const queuePort = Number(new URL(aws.router.queue_url).port);
@@ -362,10 +363,11 @@ t.test('each phase that is mute is named and ended', async (t) => {
   await proxy.start();
   t.teardown(() => proxy.stop());
   const proxied = { ...aws.router, endpoint: `https://localhost:${proxy.port}` };
-  const second = await read(t, proxied, undefined, silent, { phaseMs: 300 });
+  const second = await read(t, proxied, undefined, silent, { phaseMs: 3000 });
   await until('connected', () => second.source.state().connected);
   await proxy.setFault(fault('blackhole'));
-  await until('the silence', () => second.source.state().cuts > 0);
+  const { cuts } = second.source.state();
+  await until('the silence', () => second.source.state().cuts > cuts);
   t.match(second.source.state(), { connected: false, lastError: /^(answer|tls): no answer/ });
   await proxy.setFault(null);
   await until('connected again', () => second.source.state().connected);
