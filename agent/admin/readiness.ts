@@ -12,8 +12,17 @@ export function readinessChecks({
 }): Readonly<Record<string, () => string | null>> {
   return {
     store: () => (store.state() === 'ok' ? null : storeProblem(store)),
-    broker: () => (broker.addresses().length > 0 ? null : 'not listening'),
+    broker: () => listenersProblem(broker),
   };
+}
+
+/** The listeners that do not listen, each with its error. */
+function listenersProblem(broker: Broker): string | null {
+  const failed = broker.listeners().filter(({ error }) => error !== null);
+  if (failed.length === 0) return null;
+  return failed
+    .map(({ type, host, port, error }) => `${type} listener on ${host}:${port}: ${error}`)
+    .join('; ');
 }
 
 /** The state, what to do, and the error. */

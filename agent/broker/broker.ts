@@ -8,18 +8,23 @@
  * nothing piles up (I10).
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Aedes, type AedesOptions, type Client, type Subscription } from 'aedes';
+import { Aedes, type AedesOptions, type Client, type ConnectPacket, type Subscription } from 'aedes';
 import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
+import { Keepalive } from './aedes/keepalive.ts';
 import { limitPackets } from './aedes/packet-limit.ts';
 import { skipUnheard } from './aedes/skip-unheard.ts';
 import { StoredSubscriptions } from './aedes/stored-subscriptions.ts';
 import { refuseMalformed } from './aedes/strict-packets.ts';
 import { limitUnacknowledged } from './aedes/unacknowledged-limit.ts';
-import { type Listener, type ListenerOptions, openListener } from './listeners/listener.ts';
+import { ConnectDeadlines } from './listeners/connect-deadline.ts';
+import type { ListenerOptions, ListenerParts } from './listeners/listener.ts';
+import { type ListenerState, Listeners } from './listeners/listeners.ts';
+import { connectionsByOpenFiles } from './listeners/open-files.ts';
 import type { BrokerOptions, BrokerStats } from './options.ts';
 import { publishOwnerlessWills } from './ownerless-wills.ts';
 import { SESSION_PRESENT } from './persistence/sessions.ts';
@@ -37,6 +42,15 @@ const EXPIRE_EVERY_MS = 60_000;
 /** A client that takes nothing at all for so long is ended. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
+/** What is known of a client's connection. */
+interface Connected extends Arrival {
+  /** The TCP connection under it. */
+  socket: Socket;
+  isHeldBack(): boolean;
+  /** Null before CONNECT. */
+  keepalive: Keepalive | null;
+}
+
 export class Broker implements Service {
   readonly #options: BrokerOptions;
   readonly #log: Logger;
@@ -44,14 +58,16 @@ export class Broker implements Service {
   readonly #aedes: Aedes;
   readonly #connections = new Set<Duplex>();
   readonly #gate: Gate;
-  readonly #arrivals = new WeakMap<Client, Arrival>();
+  readonly #arrivals = new WeakMap<Client, Connected>();
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
   readonly #topics: TopicLimits;
   readonly #connectRate: ConnectRate;
   readonly #publishPath: PublishPath;
   readonly #timers: Timer[] = [];
   #storedSubscriptions: StoredSubscriptions | null = null;
-  #listeners: Listener[] = [];
+  readonly #maxConnections: number;
+  readonly #deadlines: ConnectDeadlines;
+  readonly #listeners: Listeners;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -66,15 +82,27 @@ export class Broker implements Service {
       topics: this.#topics,
       refusals: this.#refusals,
     });
+    this.#maxConnections = Math.min(options.limits.maxConnections, connectionsByOpenFiles() ?? Infinity);
+    this.#deadlines = new ConnectDeadlines({
+      clock: options.clock,
+      limitMs: options.limits.connectTimeoutMs,
+      onLate: (address) => this.#refusals.add('connect-timeout', { address }),
+    });
+    this.#listeners = new Listeners(options.listeners, {
+      entropy: options.entropy,
+      partsOf: (listener) => this.#listenerParts(listener),
+    });
     const aedesOptions: AedesOptions = {
       persistence: options.sessions,
-      connectTimeout: options.limits.connectTimeoutMs,
+      // The budget of the connection ends it before, its handshakes included: connect-deadline.ts.
+      connectTimeout: 2 * options.limits.connectTimeoutMs,
       // Any limit would refuse clients that ask for none, which MQTT 3.1.1 allows them to.
       keepaliveLimit: 0,
       preConnect: (client, packet, callback) => {
         this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: packet.will?.topic });
         const { protocolVersion: level, clientId: device } = packet;
         const address = this.#arrivals.get(client)?.address ?? '';
+        this.#connectArrived(client, packet);
         // aedes answers it with return code 1.
         if (level === 5) this.#refusals.add('protocol-version', { level, device, address });
         callback(null, true);
@@ -113,12 +141,12 @@ export class Broker implements Service {
     });
   }
 
-  /** Listens on all addresses, or rejects and on none. */
+  /** Listens where it can, and tries again where it cannot: {@link listeners} tells. */
   async start(): Promise<void> {
     await this.#options.sessions.restore();
     await this.#aedes.listen();
     this.#storedSubscriptions = new StoredSubscriptions(this.#aedes);
-    const { limits, clock, log, sessions } = this.#options;
+    const { clock, sessions } = this.#options;
     this.#timers.push(
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
       clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
@@ -127,44 +155,31 @@ export class Broker implements Service {
     sessions.onRestored(() =>
       this.#timers.push(clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills())),
     );
-    try {
-      for (const options of this.#options.listeners) {
-        const anonymous = this.#options.allowAnonymous && options.type !== 'tls';
-        const listener = await openListener(options, {
-          limits,
-          clock,
-          log,
-          admits: (address) => this.#isWithinConnectRate(address),
-          onConnection: (connection, arrival, request) =>
-            this.#accept(connection, { ...arrival, anonymous }, request),
-          onRefused: (address, problem) => this.#refusals.add('certificate', { address, problem }),
-        });
-        this.#listeners.push(listener);
-        this.#log.info({ event: 'broker.listening', ...listener.address });
-      }
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+    await this.#listeners.start();
   }
 
   /**
    * Ends all connections; wills of the devices are taken in. Resolves when every intake under way is over.
    */
   async stop(): Promise<void> {
-    const closed = this.#listeners.map((listener) => listener.close());
-    this.#listeners = [];
+    const closed = this.#listeners.stop();
+    this.#deadlines.destroyAll();
     for (const timer of this.#timers) timer.cancel();
     await new Promise<void>((resolve) => this.#aedes.close(() => resolve()));
     for (const connection of this.#connections) connection.destroy();
-    await Promise.all(closed);
+    await closed;
     await this.#publishPath.idle();
     await this.#options.sessions.flush();
   }
 
   /** Where it listens, with the ports it got. */
   addresses(): ListenerOptions[] {
-    return this.#listeners.map(({ address }) => address);
+    return this.#listeners.addresses();
+  }
+
+  /** Each listener of the configuration: where it listens, or why it does not. */
+  listeners(): ListenerState[] {
+    return this.#listeners.states();
   }
 
   stats(): BrokerStats {
@@ -188,8 +203,38 @@ export class Broker implements Service {
     return isWithin;
   }
 
-  #accept(connection: Duplex, arrival: Arrival, request?: IncomingMessage): void {
-    const { maxConnections, maxPacketBytes } = this.#options.limits;
+  #listenerParts({ type }: ListenerOptions): ListenerParts {
+    const { limits, clock, log } = this.#options;
+    const anonymous = this.#options.allowAnonymous && type !== 'tls';
+    return {
+      limits: { ...limits, maxConnections: this.#maxConnections },
+      clock,
+      log,
+      deadlines: this.#deadlines,
+      admits: (address) => this.#isWithinConnectRate(address),
+      onConnection: (connection, arrival, socket, request) =>
+        this.#accept(connection, { ...arrival, anonymous }, socket, request),
+      onRefused: (address, problem) => this.#refusals.add('certificate', { address, problem }),
+    };
+  }
+
+  /** The client has said CONNECT; it is judged by its keep alive from now on. */
+  #connectArrived(client: Client, packet: ConnectPacket): void {
+    const connected = this.#arrivals.get(client);
+    if (!connected) return;
+    const { socket, isHeldBack } = connected;
+    this.#deadlines.end(socket);
+    connected.keepalive = new Keepalive(packet, {
+      clock: this.#options.clock,
+      client,
+      socket,
+      isHeldBack,
+    });
+  }
+
+  #accept(connection: Duplex, arrival: Arrival, socket: Socket, request?: IncomingMessage): void {
+    const { maxPacketBytes } = this.#options.limits;
+    const maxConnections = this.#maxConnections;
     if (this.#connections.size >= maxConnections) {
       this.#refusals.add('connection-limit', { maxConnections });
       connection.destroy();
@@ -197,14 +242,14 @@ export class Broker implements Service {
     }
     this.#connections.add(connection);
     const client = this.#aedes.handle(connection, request);
-    this.#arrivals.set(client, arrival);
+    const { isHeldBack } = limitUnacknowledged(client, () => this.#arrivals.get(client)?.keepalive?.heard());
+    this.#arrivals.set(client, { ...arrival, socket, isHeldBack, keepalive: null });
     connection.once('close', () => {
       this.#connections.delete(connection);
       this.#gate.forget(client);
       this.#publishPath.forget(client);
       if (!client.clean && client.id !== null) this.#options.sessions.disconnected(client.id);
     });
-    limitUnacknowledged(client);
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
     );

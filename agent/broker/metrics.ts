@@ -9,6 +9,15 @@ export function registerBroker(
   { broker, sessions }: { broker: Broker; sessions: Sessions },
 ): void {
   metrics.gauge('broker_connections', 'MQTT connections now.', [], () => [[{}, broker.stats().connections]]);
+  metrics.gauge(
+    'broker_listener_up',
+    'Whether a listener of the configuration takes connections.',
+    ['type', 'host', 'port'],
+    () =>
+      broker
+        .listeners()
+        .map(({ type, host, port, error }) => [{ type, host, port: `${port}` }, error === null ? 1 : 0]),
+  );
   metrics.gauge('broker_sessions', 'Clients with a session that outlives their connection.', [], () => [
     [{}, sessions.counts().sessions],
   ]);

@@ -4,10 +4,12 @@ import type { Logger } from '../../shared/log.ts';
 
 /** The text is the log field and the metric label. */
 export type RefusalReason =
-  /** As many connections as there may be. */
+  /** As many connections as there may be, or as the system's file descriptors allow. */
   | 'connection-limit'
   /** Too many connections begun in a second, from everywhere or from one address. */
   | 'connect-rate'
+  /** No CONNECT within `connect_timeout` of the connection, its TLS or WebSocket handshake included. */
+  | 'connect-timeout'
   /** A packet that MQTT 3.1.1 forbids; the connection was ended. */
   | 'malformed-packet'
   /** A protocol version that is not served: MQTT 5, or a level that there is none of. */
@@ -22,9 +24,9 @@ export type RefusalReason =
   | 'anonymous'
   /** Not a device, or not its password. */
   | 'bad-credentials'
-  /** Too many failed logins from that address. */
+  /** Too many failed logins with that name from that address. */
   | 'login-limit'
-  /** Too many logins at once. */
+  /** Too many logins at once, or too many wrong passwords from everywhere. */
   | 'login-busy'
   /** The device is known and switched off. */
   | 'disabled'

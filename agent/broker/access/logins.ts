@@ -1,13 +1,16 @@
 /**
- * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time and few wait. A
- * password that was right is remembered for some minutes as an HMAC under a key that only this process has: a
- * thousand devices that come back at once cost nothing. An unknown device costs the same scrypt as a wrong
- * password, so that time tells nobody which names exist. An address with many failures is refused before any
- * of it, also what would be remembered: the quick way must not be one for guessing.
+ * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time, few wait, and
+ * wrong passwords of all addresses together buy ten a second. A password that was right is remembered for
+ * some minutes as an HMAC under a key that only this process has: a thousand devices that come back at once
+ * cost nothing, and what others behind their address do wrong does not reach them. An unknown device costs
+ * the same scrypt as a wrong password, so that time tells nobody which names exist. A name with many failures
+ * from an address is refused there before any of it: many devices share an address behind NAT or a proxy, so
+ * the address alone tells too little.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
+import { TokenBucket } from '../rates/token-bucket.ts';
 import { unknownPassword, verifyPassword } from './password.ts';
 
 const CONCURRENT_MAX = 2;
@@ -15,13 +18,15 @@ const CONCURRENT_MAX = 2;
 const WAITING_MAX = 1000;
 const FAILURES_MAX = 10;
 const FAILURES_WINDOW_MS = 60_000;
-const ADDRESSES_MAX = 10_000;
+/** Pairs of an address and a name whose failures are counted (I10). */
+const FAILING_MAX = 10_000;
+const WRONG_PASSWORDS = { perSecond: 10, burstSeconds: 100 };
 const REMEMBERED_MS = 600_000;
 const REMEMBERED_MAX = 10_000;
 
 /**
- * `wrong`: no such device, or not its password. `limited`: too many failures from that address. `busy`: too
- * many logins at once.
+ * `wrong`: no such device, or not its password. `limited`: too many failures of that name from that address.
+ * `busy`: too many logins at once, or too many wrong passwords from everywhere.
  */
 export type LoginResult = 'ok' | 'wrong' | 'limited' | 'busy';
 
@@ -41,27 +46,33 @@ export class Logins {
   readonly #remembered = new Map<string, { tag: Buffer; untilMs: number }>();
   readonly #failures = new Map<string, { count: number; untilMs: number }>();
   readonly #waiting: Array<() => void> = [];
+  readonly #wrong: TokenBucket;
   #running = 0;
 
-  constructor(clock: Clock, entropy: Entropy) {
+  /** `wrong`: how many wrong passwords are computed, over all names and addresses. */
+  constructor(clock: Clock, entropy: Entropy, wrong = WRONG_PASSWORDS) {
     this.#clock = clock;
+    this.#wrong = new TokenBucket(wrong.perSecond, wrong.burstSeconds, clock.monoMs());
     this.#key = entropy.bytes(32);
     this.#unknown = unknownPassword(entropy);
   }
 
   async check(login: Login): Promise<LoginResult> {
-    if (this.#isLimited(login.address)) return 'limited';
     const tag = this.#tagOf(login);
     if (tag && this.#isRemembered(login.name, tag)) return 'ok';
+    if (this.#isLimited(login)) return 'limited';
+    if (!this.#wrong.has(this.#now())) return 'busy';
     if (this.#waiting.length >= WAITING_MAX) return 'busy';
     if (this.#running >= CONCURRENT_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running += 1;
     try {
-      // Others from there may have failed meanwhile: a burst gets no more tries than one after the other.
-      if (this.#isLimited(login.address)) return 'limited';
+      // Others like it may have failed meanwhile: a burst gets no more tries than one after the other.
+      if (this.#isLimited(login)) return 'limited';
+      if (!this.#wrong.has(this.#now())) return 'busy';
       const right = await verifyPassword(login.password, login.hash ?? this.#unknown);
       if (!right || !tag) {
-        this.#addFailure(login.address);
+        this.#wrong.take(1, this.#now());
+        this.#addFailure(login);
         return 'wrong';
       }
       keep(this.#remembered, login.name, { tag, untilMs: this.#now() + REMEMBERED_MS }, REMEMBERED_MAX);
@@ -87,21 +98,26 @@ export class Logins {
     return known !== undefined && this.#now() < known.untilMs && timingSafeEqual(known.tag, tag);
   }
 
-  #isLimited(address: string): boolean {
-    const known = this.#failures.get(address);
+  #isLimited(login: Login): boolean {
+    const known = this.#failures.get(failingName(login));
     return known !== undefined && this.#now() < known.untilMs && known.count >= FAILURES_MAX;
   }
 
-  #addFailure(address: string): void {
-    const known = this.#failures.get(address);
+  #addFailure(login: Login): void {
+    const key = failingName(login);
+    const known = this.#failures.get(key);
     const now = this.#now();
     if (known && now < known.untilMs) known.count += 1;
-    else keep(this.#failures, address, { count: 1, untilMs: now + FAILURES_WINDOW_MS }, ADDRESSES_MAX);
+    else keep(this.#failures, key, { count: 1, untilMs: now + FAILURES_WINDOW_MS }, FAILING_MAX);
   }
 
   #now(): number {
     return this.#clock.monoMs();
   }
+}
+
+function failingName({ address, name }: Login): string {
+  return `${address}\0${name}`;
 }
 
 /** Sets an entry as the newest; over `max` the oldest goes (I10). */

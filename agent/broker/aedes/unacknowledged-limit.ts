@@ -10,8 +10,11 @@ const PACKETS_MAX = 1000;
 /** Since nothing was unanswered. */
 const BYTES_MAX = 2 ** 20;
 
-/** Call before the client has read anything. */
-export function limitUnacknowledged(client: Client): void {
+/**
+ * Call before the client has read anything. `onRead` is called when bytes were read; what is returned says
+ * whether the client is not read from at present.
+ */
+export function limitUnacknowledged(client: Client, onRead: () => void): { isHeldBack(): boolean } {
   const { conn } = client;
   const answer: unknown = Reflect.get(client, '_nextBatch');
   const parser: unknown = Reflect.get(client, '_parser');
@@ -31,11 +34,15 @@ export function limitUnacknowledged(client: Client): void {
     if (packets === 0) bytes = 0;
     Reflect.apply(answer, client, result);
   });
+  const isHeldBack = (): boolean => packets > 0 && (packets >= PACKETS_MAX || bytes >= BYTES_MAX);
   const read = conn.read.bind(conn);
   conn.read = (size?: number) => {
-    const isTooMuch = packets > 0 && (packets >= PACKETS_MAX || bytes >= BYTES_MAX);
-    return isTooMuch && size !== 0 ? null : read(size);
+    if (isHeldBack() && size !== 0) return null;
+    const found: unknown = read(size);
+    if (found !== null) onRead();
+    return found;
   };
+  return { isHeldBack };
 }
 
 interface Emitter {

@@ -4,10 +4,11 @@ import { createServer as createTcpServer, type Server, type Socket } from 'node:
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Clock } from '../../../shared/clock.ts';
-import type { Logger } from '../../../shared/log.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
 import type { Arrival } from '../access/gate.ts';
 import type { ConnectLimits } from '../rates/connect-rate.ts';
 import type { PublishLimits } from '../rates/publish-rate.ts';
+import { type ConnectDeadlines, TCP_OPTIONS } from './connect-deadline.ts';
 import { createTlsListener, type TlsOptions } from './tls-listener.ts';
 
 interface Address {
@@ -20,7 +21,7 @@ export type ListenerOptions = Address & ({ type: 'tcp' | 'ws' } | { type: 'tls';
 
 export interface BrokerLimits extends ConnectLimits, PublishLimits {
   maxPacketBytes: number;
-  /** From connection to CONNECT. */
+  /** From the accepted connection to CONNECT, on every kind of listener. */
   connectTimeoutMs: number;
   /** Over all listeners, with or without CONNECT. */
   maxConnections: number;
@@ -39,9 +40,11 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** `socket`: the TCP connection under `connection`. */
 type OnConnection = (
   connection: Duplex,
   arrival: Omit<Arrival, 'anonymous'>,
+  socket: Socket,
   request?: IncomingMessage,
 ) => void;
 
@@ -51,6 +54,8 @@ export interface ListenerParts {
   log: Logger;
   /** Asked once of each TCP connection, before anything is read from it or done for it; false ends it. */
   admits(address: string): boolean;
+  /** Of all connections, from their acceptance to CONNECT. */
+  deadlines: ConnectDeadlines;
   onConnection: OnConnection;
   /** A connection ended before it was one: its TLS handshake failed. */
   onRefused(address: string, problem: string): void;
@@ -71,6 +76,10 @@ export async function openListener(options: ListenerOptions, parts: ListenerPart
     server.once('error', failed);
     server.listen(options.port, options.host, () => {
       server.off('error', failed);
+      // Without file descriptors, a connection is not accepted; those that are there go on.
+      server.on('error', (error) =>
+        parts.log.error({ event: 'broker.listener_error', error: errorText(error) }),
+      );
       resolve();
     });
   });
@@ -89,14 +98,15 @@ export async function openListener(options: ListenerOptions, parts: ListenerPart
 /** The server, and what ends those of its connections that never became the broker's. */
 async function createListener(
   options: ListenerOptions,
-  { limits, clock, log, admits, onConnection, onRefused }: ListenerParts,
+  parts: ListenerParts,
 ): Promise<{ server: Server; end: () => void }> {
+  const { limits, clock, log, onConnection, onRefused } = parts;
   switch (options.type) {
     case 'tcp':
-      return { server: tcpServer(admits, onConnection), end: () => undefined };
+      return { server: tcpServer(parts), end: () => undefined };
     case 'ws': {
       const server = webSocketServer(limits, onConnection);
-      server.on('connection', (socket: Socket) => isAdmitted(socket, admits));
+      server.on('connection', (socket: Socket) => isAdmitted(socket, parts));
       // Those that asked for no WebSocket; the others are the broker's to end.
       return { server, end: () => server.closeAllConnections() };
     }
@@ -104,27 +114,29 @@ async function createListener(
       const { tls } = options;
       return createTlsListener({
         tls,
-        handshakeTimeoutMs: limits.connectTimeoutMs,
         clock,
         log,
-        isAdmitted: (socket) => isAdmitted(socket, admits),
-        onConnection: (socket, certificate) =>
-          onConnection(socket, { address: socket.remoteAddress ?? '', auth: tls.auth, certificate }),
+        isAdmitted: (socket) => isAdmitted(socket, parts),
+        onConnection: (connection, certificate, socket) => {
+          const arrival = { address: socket.remoteAddress ?? '', auth: tls.auth, certificate };
+          onConnection(connection, arrival, socket);
+        },
         onRefused,
       });
     }
   }
 }
 
-function isAdmitted(socket: Socket, admits: ListenerParts['admits']): boolean {
+function isAdmitted(socket: Socket, { admits, deadlines }: ListenerParts): boolean {
   const isTaken = admits(socket.remoteAddress ?? '');
-  if (!isTaken) socket.destroy();
+  if (isTaken) deadlines.begin(socket);
+  else socket.destroy();
   return isTaken;
 }
 
-function tcpServer(admits: ListenerParts['admits'], onConnection: OnConnection): Server {
-  return createTcpServer({ noDelay: true }, (socket) => {
-    if (isAdmitted(socket, admits)) onConnection(socket, withoutTls(socket));
+function tcpServer(parts: ListenerParts): Server {
+  return createTcpServer(TCP_OPTIONS, (socket) => {
+    if (isAdmitted(socket, parts)) parts.onConnection(socket, withoutTls(socket), socket);
   });
 }
 
@@ -133,10 +145,8 @@ function withoutTls({ remoteAddress = '' }: Socket): Omit<Arrival, 'anonymous'> 
 }
 
 function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): HttpServer {
-  const server = createHttpServer(
-    { headersTimeout: limits.connectTimeoutMs, connectionsCheckingInterval: limits.connectTimeoutMs },
-    (_request, response) =>
-      response.writeHead(426, { connection: 'close' }).end('MQTT over WebSocket only\n'),
+  const server = createHttpServer(TCP_OPTIONS, (_request, response) =>
+    response.writeHead(426, { connection: 'close' }).end('MQTT over WebSocket only\n'),
   );
   const sockets = new WebSocketServer({
     server,
@@ -148,7 +158,8 @@ function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): Http
     socket.on('message', (_data, isBinary) => {
       if (!isBinary) socket.terminate(); // [MQTT-6.0.0-1]
     });
-    onConnection(createWebSocketStream(socket), withoutTls(request.socket), request);
+    const { socket: tcp } = request;
+    onConnection(createWebSocketStream(socket), withoutTls(tcp), tcp, request);
   });
   return server;
 }

@@ -14,6 +14,7 @@ import {
 } from '../../../shared/tls-files.ts';
 import { type CertificateName, certificateNameOf, type DeviceNameField } from '../access/certificate-name.ts';
 import type { ListenerAuth } from '../access/gate.ts';
+import { TCP_OPTIONS } from './connect-deadline.ts';
 
 export interface TlsOptions extends TlsFiles {
   auth: ListenerAuth;
@@ -21,14 +22,17 @@ export interface TlsOptions extends TlsFiles {
   deviceName: DeviceNameField;
 }
 
+/** Longer than any `connect_timeout`. */
+const HANDSHAKE_MS_MAX = 3_600_000;
+
 interface TlsListenerOptions {
   tls: TlsOptions;
-  handshakeTimeoutMs: number;
   clock: Clock;
   log: Logger;
   /** Asked before the handshake, which is what costs; false: the connection is over. */
   isAdmitted(socket: Socket): boolean;
-  onConnection(socket: TLSSocket, certificate: CertificateName | null): void;
+  /** `socket`: the TCP connection under `connection`. */
+  onConnection(connection: TLSSocket, certificate: CertificateName | null, socket: Socket): void;
   /** A handshake failed, or a client certificate is not of the authorities. */
   onRefused(address: string, problem: string): void;
 }
@@ -40,17 +44,19 @@ interface TlsListenerOptions {
 export async function createTlsListener(
   options: TlsListenerOptions,
 ): Promise<{ server: Server; end: () => void }> {
-  const { tls, handshakeTimeoutMs, clock, log, isAdmitted, onConnection, onRefused } = options;
+  const { tls, clock, log, isAdmitted, onConnection, onRefused } = options;
   const stamp = await stampOfTlsFiles(tls);
   const handshaker = createServer({
     ...(await readTlsFiles(tls)),
     requestCert: tls.auth !== 'password',
     // With `either`, a client without a certificate goes on to its password; a wrong one is refused below.
     rejectUnauthorized: tls.auth === 'certificate' || tls.auth === 'both',
-    handshakeTimeout: handshakeTimeoutMs,
+    // The budget of the connection ends it before: see connect-deadline.ts.
+    handshakeTimeout: HANDSHAKE_MS_MAX,
   });
+  /** By {@link endOf}: a TLS connection does not tell which TCP connection it is on. */
   const handshakes = new Map<string, Socket>();
-  const server = createTcpServer({ noDelay: true }, (socket) => {
+  const server = createTcpServer(TCP_OPTIONS, (socket) => {
     if (!isAdmitted(socket)) return;
     const key = endOf(socket);
     handshakes.set(key, socket);
@@ -58,14 +64,17 @@ export async function createTlsListener(
     handshaker.emit('connection', socket);
   });
   handshaker.on('secureConnection', (socket) => {
-    handshakes.delete(endOf(socket));
+    const key = endOf(socket);
+    const tcp = handshakes.get(key);
+    handshakes.delete(key);
+    if (!tcp) return; // It ended meanwhile.
     const certificate = tls.auth === 'password' ? null : certificateNameOf(socket, tls.deviceName);
     if (certificate !== null && !socket.authorized) {
       onRefused(socket.remoteAddress ?? '', errorText(socket.authorizationError));
       socket.destroy();
       return;
     }
-    onConnection(socket, certificate);
+    onConnection(socket, certificate, tcp);
   });
   handshaker.on('tlsClientError', (error, socket) => onRefused(socket.remoteAddress ?? '', errorText(error)));
   const follow = tlsFilesFollower(handshaker, stamp, { files: tls, component: 'broker', log });

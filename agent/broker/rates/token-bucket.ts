@@ -25,6 +25,12 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
   }
 
+  /** Whether there is one. */
+  has(nowMs: number): boolean {
+    this.#refill(nowMs);
+    return this.#tokens >= 1;
+  }
+
   /** Takes one if there is one. */
   tryTake(nowMs: number): boolean {
     this.#refill(nowMs);

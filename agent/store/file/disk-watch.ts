@@ -104,7 +104,8 @@ export class DiskWatch {
     if (existsSync(this.#reserve) && statSync(this.#reserve).size === reserveBytes) return;
     this.releaseReserve();
     if (reserveBytes === 0 || freeBytes(file) < reserveBytes * MAKE_WITH_FREE) return;
-    const reserve = openSync(this.#reserve, 'w', 0o600);
+    const reserve = openedIfPossible(this.#reserve);
+    if (reserve === null) return;
     try {
       for (let left = reserveBytes; left > 0; )
         left -= writeSync(reserve, BLOCK, 0, Math.min(left, BLOCK.length));
@@ -127,6 +128,17 @@ export class DiskWatch {
       closeSync(opened);
       remove(probe);
     }
+  }
+}
+
+/** Null while the process or the system has no file descriptor left, which says nothing of the disk. */
+function openedIfPossible(file: string): number | null {
+  try {
+    return openSync(file, 'w', 0o600);
+  } catch (error) {
+    const code: unknown = error instanceof Error && Reflect.get(error, 'code');
+    if (code === 'EMFILE' || code === 'ENFILE') return null;
+    throw error;
   }
 }
 

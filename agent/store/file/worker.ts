@@ -4,7 +4,7 @@
  * ends: a sync that failed is not tried again on the same open file, because the kernel may have dropped what
  * it could not write.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errorText } from '../../../shared/log.ts';
 import type { Calls, Reply, Request } from '../protocol.ts';
@@ -61,11 +61,17 @@ function tidied(isIdle: boolean): Calls['tidy']['result'] {
   return { writtenBytes: writtenBytes(), hasRoom };
 }
 
-/** What this thread wrote to the disk, by the kernel's count; proc_pid_io(5). */
+/**
+ * Bytes that this thread wrote to the disk, by the kernel's count; proc_pid_io(5). Null where the kernel does
+ * not tell. A figure for people never fails the buffer: the process may have no file descriptor left.
+ */
 function writtenBytes(): number | null {
-  if (!existsSync(THREAD_IO_FILE)) return null;
-  const found = /^write_bytes: (\d+)$/m.exec(readFileSync(THREAD_IO_FILE, 'utf8'));
-  return found ? Number(found[1]) : null;
+  try {
+    const found = /^write_bytes: (\d+)$/m.exec(readFileSync(THREAD_IO_FILE, 'utf8'));
+    return found ? Number(found[1]) : null;
+  } catch {
+    return null; // The next look, in a second, tells.
+  }
 }
 
 function post(reply: Reply): void {

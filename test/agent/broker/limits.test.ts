@@ -141,21 +141,6 @@ t.test('takes publishes over WebSocket, with and without the durable word', asyn
   await broker.stop();
 });
 
-t.test('an address in use is an error, and nothing stays open', async (t) => {
-  const { intake } = taking();
-  const { broker, port } = await startBroker(intake);
-  await t.rejects(
-    startBroker(intake, {
-      listeners: [
-        { type: 'tcp', host: '127.0.0.1', port: 0 },
-        { type: 'tcp', host: '127.0.0.1', port },
-      ],
-    }),
-    { code: 'EADDRINUSE' },
-  );
-  await broker.stop();
-});
-
 t.test(
   'topics that are too long or too deep, too many subscriptions, and the broker’s own topics',
   async (t) => {

@@ -74,6 +74,12 @@ export function connectPacket(clientId: string, clean: boolean, extra = ''): Uin
   return packet(0x10, [...text('MQTT'), 4, flags, 0, 60, ...text(clientId), ...Buffer.from(extra)]);
 }
 
+/** A clean session of a device with a password. */
+export function loginPacket(name: string, password: string, keepaliveS: number): Uint8Array {
+  const credentials = [...text(name), ...text(name), ...text(password)];
+  return packet(0x10, [...text('MQTT'), 4, 0xc2, keepaliveS >> 8, keepaliveS & 0xff, ...credentials]);
+}
+
 export function publishPacket(
   topic: string,
   payload: string,

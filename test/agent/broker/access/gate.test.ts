@@ -60,14 +60,17 @@ t.test('an unknown device costs what a wrong password costs; a right one is reme
   }
 });
 
-t.test('an address with ten failed logins is refused, right passwords too', async (t) => {
-  const { port, broker } = await startGated(t, { devices: [device('pump-1')] });
+t.test('a name with ten failed logins is refused there; others behind the address are not', async (t) => {
+  const { port, broker } = await startGated(t, { devices: [device('pump-1'), device('pump-2')] });
   const tried = (password: string) => login(t, { port, clientId: 'pump-1', username: 'pump-1', password });
   const results = await Promise.all(Array.from({ length: 15 }, (_, i) => tried(`wrong-password-${i}`)));
   t.ok(results.every((result) => result === 4 || result === 5));
   const { refusals } = broker.stats();
   t.ok((refusals['bad-credentials'] ?? 0) <= 11, 'a burst gets no more tries');
+  const refusedBefore = refusals['login-limit'] ?? 0;
   t.equal(await tried(PASSWORD), 5);
+  await loggedIn(t, 'pump-2', { port });
+  t.equal(broker.stats().refusals['login-limit'], refusedBefore + 1);
 });
 
 t.test('only the device itself takes over its connection', async (t) => {

@@ -1,7 +1,4 @@
-/**
- * The broker's answers to the QoS 2 cases, beside those of mosquitto
- * (test/servers/mosquitto-qos2.servers.ts).
- */
+/** The broker's answers to the QoS 2 cases, beside mosquitto's (test/servers/mosquitto-qos2.servers.ts). */
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';

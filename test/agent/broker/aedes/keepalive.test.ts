@@ -1,0 +1,46 @@
+/** The keep alive of a client: every byte counts, on every kind of listener. */
+import t from 'tap';
+import { until } from '../../../until.ts';
+import { everyListener, KINDS, login } from '../listeners/every-listener.ts';
+import { loopTurns, publishPacket } from '../raw-client.ts';
+
+const KEEPALIVE_S = 10;
+
+for (const kind of KINDS) {
+  t.test(`${kind}: a packet that takes longer than the keep alive arrives; silence ends`, async (t) => {
+    const { broker, clock, calls, port, open } = await everyListener(t);
+    const device = await open(kind);
+    device.write(login(KEEPALIVE_S));
+    await until('CONNACK', () => device.readableLength >= 4);
+    const packet = publishPacket('devices/device/a', 'x'.repeat(150_000), { qos: 1, messageId: 7 });
+    // 150 KB at 5 KB/s.
+    for (let at = 0; at < packet.length; at += 15_000) {
+      device.write(packet.subarray(at, at + 15_000));
+      await loopTurns(port('tcp'));
+      clock.advance(3000);
+      await loopTurns(port('tcp'));
+    }
+    await until('the publish arrives', () => calls.length === 1);
+    calls[0]?.commit();
+    await until('PUBACK', () => device.readableLength >= 8);
+    clock.advance(KEEPALIVE_S * 1500 - 4000);
+    await loopTurns(port('tcp'));
+    t.notOk(device.destroyed);
+    clock.advance(4001);
+    device.resume();
+    await until('a silent client is ended [MQTT-3.1.2-24]', () => broker.stats().connections === 0);
+  });
+
+  t.test(`${kind}: input that waited while the process was paused is read first`, async (t) => {
+    const { clock, port, open } = await everyListener(t);
+    const device = await open(kind);
+    device.write(login(KEEPALIVE_S));
+    await until('CONNACK', () => device.readableLength >= 4);
+    await loopTurns(port('tcp'));
+    // What the system holds for the broker when it goes on: the callback comes when it was handed over.
+    await new Promise((resolve) => device.write(Uint8Array.from([0xc0, 0]), resolve));
+    clock.advance(25_000);
+    await until('PINGRESP', () => device.readableLength >= 6);
+    t.notOk(device.destroyed);
+  });
+}
