@@ -8,6 +8,7 @@ type Kind = (typeof KINDS)[number];
 interface CheckFlags {
   kind?: string;
   secrets: boolean;
+  connect?: boolean;
   json?: boolean;
 }
 
@@ -20,6 +21,7 @@ export function addConfigCommand(program: Command): void {
     .description('Report every mistake of an agent.yaml, router.yaml or policy file at once.')
     .option('--kind <kind>', `one of ${KINDS.join(', ')} (default: by its content)`)
     .option('--no-secrets', 'leave out references and files that are not on this machine')
+    .option('--connect', 'then resolve, connect and publish a heartbeat to each provider of an agent.yaml')
     .option('--json', 'print the result as JSON')
     .action(async (file: string, flags: CheckFlags) => {
       process.exitCode = await check(file, flags);
@@ -32,20 +34,41 @@ export function addConfigCommand(program: Command): void {
     });
 }
 
-async function check(file: string, { kind: asked, secrets, json = false }: CheckFlags): Promise<number> {
+async function check(
+  file: string,
+  { kind: asked, secrets, connect = false, json = false }: CheckFlags,
+): Promise<number> {
   const wanted = asked === undefined ? null : toKind(asked);
   if (wanted === undefined) return unknownKind(asked ?? '');
   const { checkConfig, formatProblems } = await import('../check-config.ts');
+  if (connect && !secrets) return fail('--connect needs the secrets: leave out --no-secrets', EXIT.usage);
   const { kind, isGuess, problems } = checkConfig(file, { kind: wanted, secrets });
-  if (json) printJson({ ok: problems.length === 0, kind, problems });
-  else if (problems.length === 0) printLine(`${file}: ok (${kind})`);
-  else fail(formatProblems(problems), EXIT.config);
+  const goesOn = connect && problems.length === 0;
+  if (json && !goesOn) printJson({ ok: problems.length === 0, kind, problems });
+  else if (problems.length === 0 && !json) printLine(`${file}: ok (${kind})`);
+  else if (!json) fail(formatProblems(problems), EXIT.config);
   if (isGuess && !json)
     fail(
       `its keys do not tell what it is: checked as ${kind}; --kind ${KINDS.join('|')} says it`,
       EXIT.config,
     );
-  return problems.length === 0 ? EXIT.ok : EXIT.config;
+  if (problems.length > 0) return EXIT.config;
+  return connect ? connectProviders(file, kind, json) : EXIT.ok;
+}
+
+/** How far each provider lets us come. */
+async function connectProviders(file: string, kind: Kind, json: boolean): Promise<number> {
+  if (kind !== 'agent') return fail('--connect tries the providers of an agent.yaml', EXIT.usage);
+  const { loadAgentConfig } = await import('../../agent/config/config.ts');
+  const loaded = loadAgentConfig(file);
+  if (!loaded.ok) return fail('the file has changed meanwhile', EXIT.config);
+  const { connectAll } = await import('../check/connect.ts');
+  const results = await connectAll(loaded.config);
+  if (json) printJson(results);
+  else
+    for (const { provider, passed, problem } of results)
+      printLine(`${provider}: ${[...passed, problem ?? 'ok'].join(', ')}`);
+  return results.every(({ problem }) => problem === null) ? EXIT.ok : EXIT.failed;
 }
 
 async function schema(asked: string): Promise<number> {

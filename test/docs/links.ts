@@ -35,8 +35,13 @@ export function broken(page: string, files: Files): string[] {
   const paths = withFolders(files);
   const roots = new Set([...paths].filter((path) => !path.includes('/')));
   const dead = linksOf(text).filter(({ target }) => !leads(page, target, files, paths));
-  const missing = pathsOf(text, roots).filter(({ target }) => !paths.has(target.replace(/\/$/, '')));
+  const missing = pathsOf(text, roots).filter(({ target }) => !isThere(target.replace(/\/$/, ''), paths));
   return [...dead, ...missing].map(({ line, target }) => `${page}:${line}: ${target}`);
+}
+
+/** From the root; or the end of a file's path, where a page is about one folder. */
+function isThere(target: string, paths: ReadonlySet<string>): boolean {
+  return paths.has(target) || [...paths].some((path) => path.endsWith(`/${target}`) && target.endsWith('.ts'));
 }
 
 function leads(page: string, target: string, files: Files, paths: ReadonlySet<string>): boolean {

@@ -220,8 +220,8 @@ t.test('while its address is taken it tries again, and says why it does not list
   const address = other.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const api = await startApi(t, { options: { port } });
-  t.match(api.source.state(), { connected: false, lastError: new RegExp(`EADDRINUSE.*:${port}`) });
-  t.match(noneConnected([api.source]), /^private: listen EADDRINUSE/);
+  t.match(api.source.state(), { connected: false, lastError: new RegExp(`port ${port} .*EADDRINUSE`) });
+  t.match(noneConnected([api.source]), /^private: sources\.private\.port: port .*EADDRINUSE/);
   await new Promise((resolve) => other.close(resolve));
   await until('it listens', () => api.source.state().connected);
   t.match(api.source.state(), { lastError: null });
