@@ -1,6 +1,7 @@
 /**
- * How a long-running command ends: on any signal that a process can catch, once, with a bound. A signal's default
- * action would end the process at once, and with it the records that are acknowledged and not yet on the disk.
+ * How a long-running command ends: on any signal that a process can catch, once, with a bound. A signal's
+ * default action would end the process at once, and with it the records that are acknowledged and not yet on
+ * the disk.
  */
 import type { Clock } from './clock.ts';
 import { errorText, type Logger } from './log.ts';
@@ -9,9 +10,9 @@ import type { Service } from './service.ts';
 const STOP_MS_MAX = 10_000;
 
 /**
- * Signals whose default action ends a process; signal(7). Without a listener Node.js opens a debugger's port on
- * SIGUSR1. Not among them: SIGKILL, which cannot be caught, and the signals of a crash (SIGABRT, SIGSEGV, SIGBUS,
- * SIGFPE, SIGILL, SIGTRAP, SIGSYS), after which the process cannot be trusted to write.
+ * Signals whose default action ends a process; signal(7). Without a listener Node.js opens a debugger's port
+ * on SIGUSR1. Not among them: SIGKILL, which cannot be caught, and the signals of a crash (SIGABRT, SIGSEGV,
+ * SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), after which the process cannot be trusted to write.
  */
 const ENDING: readonly NodeJS.Signals[] = [
   'SIGTERM',
@@ -58,8 +59,8 @@ export async function runUntilStopped(
 }
 
 /**
- * Resolves with the name of the first signal that would end the process, or with `disconnect` when the parent's
- * IPC channel closes.
+ * Resolves with the name of the first signal that would end the process, or with `disconnect` when the
+ * parent's IPC channel closes.
  */
 export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 /**
- * Every signal that a process can catch ends agent and router cleanly: records that are acknowledged from memory
- * reach the disk first.
+ * Every signal that a process can catch ends agent and router cleanly: records that are acknowledged from
+ * memory reach the disk first.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

