@@ -1,7 +1,7 @@
 /**
- * `config check --connect`: tries each enabled provider as the agent would, one phase after the other, and says
- * how far it came. The last phase publishes a heartbeat: an envelope without records, of an epoch that no
- * gateway has. IoT Hub knows one connection of a device: a running agent's is cut, and comes back.
+ * `config check --connect`: tries each enabled provider as the agent would, one phase after the other, and
+ * says how far it came. The last phase publishes a heartbeat: an envelope without records, of an epoch that
+ * no gateway has. IoT Hub knows one connection of a device: a running agent's is cut, and comes back.
  */
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';

@@ -1,4 +1,6 @@
-/** `config check --connect` against the loopback clouds: each phase that passes, and the one that does not. */
+/**
+ * `config check --connect` against the loopback clouds: each phase that passes, and the one that does not.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

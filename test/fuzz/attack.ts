@@ -62,6 +62,7 @@ async function leave(
   }
   // Node.js leaks the handle of a reset that fails, as it does once the own end is on its way: the socket
   // never closes, and the process spins for ever when it wants to end.
-  if (socket.writableEnded) socket.destroy();
+  // With TLS and WebSocket the stream's own end says so first.
+  if (stream.writableEnded || socket.writableEnded) socket.destroy();
   else socket.resetAndDestroy();
 }
