@@ -41,7 +41,9 @@ export function broken(page: string, files: Files): string[] {
 
 /** From the root; or the end of a file's path, where a page is about one folder. */
 function isThere(target: string, paths: ReadonlySet<string>): boolean {
-  return paths.has(target) || [...paths].some((path) => path.endsWith(`/${target}`) && target.endsWith('.ts'));
+  return (
+    paths.has(target) || [...paths].some((path) => path.endsWith(`/${target}`) && target.endsWith('.ts'))
+  );
 }
 
 function leads(page: string, target: string, files: Files, paths: ReadonlySet<string>): boolean {
