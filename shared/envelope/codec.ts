@@ -6,7 +6,8 @@
  * failed.
  */
 import { crc32 } from 'node:zlib';
-import { decode as decodeCbor, Tokenizer } from 'cborg';
+import { decode } from 'cborg';
+import { ExactTokenizer } from '../cbor.ts';
 import { GAP_REASONS, type Gap, type TelemetryRecord } from '../record.ts';
 import { Scratch } from '../scratch.ts';
 import { compress, decompress } from '../zstd.ts';
@@ -206,7 +207,7 @@ function unpackBody(input: Uint8Array): unknown {
   }
   const options = { allowUndefined: false, allowInfinity: false, allowNaN: false };
   try {
-    return decodeCbor(body, { ...options, tokenizer: new BoundedTokenizer(body, options) });
+    return decode(body, { ...options, tokenizer: new BoundedTokenizer(body, options) });
   } catch (error) {
     if (error instanceof EnvelopeError) throw error;
     throw new EnvelopeError('cbor', error instanceof Error ? error.message : String(error));
@@ -316,10 +317,10 @@ function schemaError(name: string, expected: string): EnvelopeError {
 }
 
 /** Ends the decoding of a body that unpacks to more than an envelope can be. */
-class BoundedTokenizer extends Tokenizer {
+class BoundedTokenizer extends ExactTokenizer {
   #items = 0;
 
-  override next(): ReturnType<Tokenizer['next']> {
+  override next(): ReturnType<ExactTokenizer['next']> {
     this.#items += 1;
     if (this.#items > ITEMS_MAX) throw new EnvelopeError('limit', `more than ${ITEMS_MAX} items`);
     return super.next();

@@ -2,8 +2,8 @@
  * Packets of the broker's sessions as they lie on the disk: CBOR (RFC 8949) of what MQTT 3.1.1 and aedes need
  * of them.
  */
-import { decode } from 'cborg';
 import { z } from 'zod';
+import { decodeCbor } from '../../../shared/cbor.ts';
 
 const FIELDS = [
   'cmd',
@@ -41,7 +41,7 @@ export type StoredPacket = z.output<typeof storedPacket>;
 /** Null when it is none: then the file holds what this program never wrote. */
 export function readPacket(bytes: Uint8Array): StoredPacket | null {
   try {
-    return storedPacket.safeParse(decode(bytes)).data ?? null;
+    return storedPacket.safeParse(decodeCbor(bytes)).data ?? null;
   } catch {
     // Not even CBOR.
     return null;

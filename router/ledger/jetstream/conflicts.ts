@@ -3,7 +3,8 @@
  * commit names (it lost to another one, or its router was killed) is shown to nobody. The server drops the
  * oldest beyond the bound (I10).
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
+import { decodeCbor } from '../../../shared/cbor.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import type { LedgerConflict, RecordVersion } from '../types.ts';
 import type { Connection } from './connection.ts';

@@ -3,7 +3,8 @@
  * An id is the sequence of the message, and each message counts all before it; when the last one is removed,
  * that count is kept beside.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
+import { decodeCbor } from '../../../shared/cbor.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { cutDetail } from '../sql/dead-letter-columns.ts';
 import type { DeadLetter } from '../types.ts';

@@ -3,7 +3,8 @@
  * The server drops the oldest beyond the bound (I10). A kill between the two loses it, and only it: the
  * counts are in the commit.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
+import { decodeCbor } from '../../../shared/cbor.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { CommitResult, LedgerEntry } from '../types.ts';
 import { type RecordId, type Repetition, repetitionsOf, SIGHTINGS_TOLD_MAX } from '../whereabouts.ts';

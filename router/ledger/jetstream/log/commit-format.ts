@@ -2,7 +2,8 @@
  * A commit as its message in the log says it: what each envelope changed, decided already. Records are
  * elsewhere.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
+import { decodeCbor } from '../../../../shared/cbor.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import { GAP_REASONS, type StreamKey } from '../../../../shared/record.ts';
 import type { BootClock } from '../../rules/boot-clocks.ts';

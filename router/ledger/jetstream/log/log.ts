@@ -3,7 +3,8 @@
  * knows (compare-and-set). So of all that was decided on the same state only one is committed, by whichever
  * replica (I5), and the rest is decided again on what it left.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
+import { decodeCbor } from '../../../../shared/cbor.ts';
 import type { Connection } from '../connection.ts';
 import type { Names } from '../names.ts';
 import type { Blobs, Packed } from './blobs.ts';

@@ -4,7 +4,8 @@
  * the one before it. When two replicas write at the same time, the chain of one of them breaks, and it leaves
  * the rest to the other.
  */
-import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import { encode as encodeCbor } from 'cborg';
+import { decodeCbor } from '../../../../shared/cbor.ts';
 import type { Connection } from '../connection.ts';
 import type { Names } from '../names.ts';
 import type { Blobs, Packed } from './blobs.ts';
