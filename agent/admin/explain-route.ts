@@ -9,6 +9,7 @@ import type { AdminRoute } from '../../shared/admin-server.ts';
 import { wallMsOf } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
+import type { Sender } from '../forward/delivery/sender.ts';
 import { explainAt } from '../history/explain-at.ts';
 import type { History } from '../history/history.ts';
 import type { Holds } from '../holds/holds.ts';
@@ -24,13 +25,14 @@ export interface ExplainParts {
   routing: LiveRouting;
   history: History;
   holds: Holds;
+  senders: ReadonlyMap<string, Pick<Sender, 'fault'>>;
 }
 
 export function explainRoutes(parts: ExplainParts): Record<string, AdminRoute> {
   return { '/v1/explain': explainRoute(parts) };
 }
 
-function explainRoute({ policy, routing, history, holds }: ExplainParts): AdminRoute {
+function explainRoute({ policy, routing, history, holds, senders }: ExplainParts): AdminRoute {
   const all = Object.keys(policy.streams);
   return async ({ stream, at }) => {
     if (at !== undefined) return past(history, at, stream);
@@ -38,7 +40,7 @@ function explainRoute({ policy, routing, history, holds }: ExplainParts): AdminR
       return { status: 404, body: { error: `no stream "${stream}"; there are ${all.join(', ')}` } };
     }
     const streams = (stream === undefined ? all : [stream]).map((name) =>
-      explained(name, policy, routing, holds),
+      explained(name, { policy, routing, holds, senders }),
     );
     return { status: 200, body: { kind: 'explain', streams } };
   };
@@ -63,7 +65,10 @@ async function past(
   }
 }
 
-function explained(stream: string, policy: Policy, routing: LiveRouting, holds: Holds): ExplainedStream {
+function explained(
+  stream: string,
+  { policy, routing, holds, senders }: Omit<ExplainParts, 'history'>,
+): ExplainedStream {
   const own = routing.switches().filter((entry) => entry.stream === stream);
   const last = own.at(-1);
   return {
@@ -71,11 +76,16 @@ function explained(stream: string, policy: Policy, routing: LiveRouting, holds: 
     reason:
       policy.streams[stream]?.mode === 'split' ? 'split: shared out over all that may take it' : why(last),
     weights: policy.scoring.weights,
-    candidates: routing
-      .explain(stream)
-      .map((entry) => candidate(entry, holdTexts(entry.provider, entry.holds, holds))),
+    candidates: routing.explain(stream).map((entry) => ({
+      ...candidate(entry, holdTexts(entry.provider, entry.holds, holds)),
+      fault: faultText(senders.get(entry.provider)?.fault ?? null),
+    })),
     switches: own.slice(-SWITCHES_SHOWN),
   };
+}
+
+function faultText(fault: Sender['fault']): string | null {
+  return fault === null ? null : `${fault.cause}: ${fault.detail}`;
 }
 
 function why(last: RoutingSwitch | undefined): string {
@@ -84,7 +94,7 @@ function why(last: RoutingSwitch | undefined): string {
     : 'the first choice, by preference and score';
 }
 
-function candidate(entry: ProviderExplanation, holds: string[]): ExplainedCandidate {
+function candidate(entry: ProviderExplanation, holds: string[]): Omit<ExplainedCandidate, 'fault'> {
   const { provider, refusals, chosen, score, parts, standing, preference, health, healthReason } = entry;
   return {
     provider,

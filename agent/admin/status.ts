@@ -98,9 +98,16 @@ function providers({
       accepted,
       failed,
       units,
+      fault: faultOf(senders.get(name)?.fault ?? null, clock.monoMs()),
       credentials: credentials(publishers.get(name)),
     };
   });
+}
+
+function faultOf(fault: Sender['fault'], nowMs: number): ProviderStatus['fault'] {
+  if (fault === null) return null;
+  const { cause, detail, sinceMs } = fault;
+  return { cause, detail, forMs: Math.round(nowMs - sinceMs) };
 }
 
 function credentials(publisher: CredentialPublisher | undefined): ProviderStatus['credentials'] {

@@ -92,6 +92,15 @@ function registerSenders(metrics: ObservedMetrics, { senders }: ForwardParts): v
     [...senders].map(([provider, sender]) => [{ provider }, sender.inFlight]),
   );
   metrics.gauge(
+    'provider_fault',
+    'One for the cause of the last failure, until a publish is accepted.',
+    ['provider', 'cause'],
+    () =>
+      [...senders].flatMap(([provider, { fault }]) =>
+        fault === null ? [] : [[{ provider, cause: fault.cause }, 1] as const],
+      ),
+  );
+  metrics.gauge(
     'provider_backlog_window_bytes',
     'Bytes of the backlog that may be under way.',
     ['provider'],

@@ -1,7 +1,7 @@
 /** How far a connection has come that is being made, by the events of its socket. */
 import { isIP, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { Phase } from './tries.ts';
+import type { Phase } from './publisher.ts';
 
 /**
  * Asked for the phase, it says the one that the socket is in: from the look-up of `host` until it waits for

@@ -12,11 +12,28 @@ export interface OutboundEnvelope {
   properties: EnvelopeProperties;
 }
 
+/** How far a try has come. */
+export type Phase =
+  /** It waits for a place among those in flight. */
+  | 'queue'
+  | 'credentials'
+  | 'dns'
+  | 'connect'
+  | 'tls'
+  /** The provider has not said yet that it lets us in (CONNACK). */
+  | 'login'
+  /** The envelope leaves, or has left, and the provider has not answered. */
+  | 'request'
+  /** The answer has begun. */
+  | 'answer';
+
 /** Why a try did not reach the provider, or was told to come again. */
 export type RetryableCause =
   | 'connection-refused'
   | 'connection-reset'
   | 'not-connected'
+  /** The provider's name was not resolved. */
+  | 'dns'
   /** The deadline passed before anything left: no name, no connection, no handshake, no login. */
   | 'timeout'
   | 'tls'
@@ -34,7 +51,7 @@ export type Outcome =
   /** The provider acknowledged it. The only outcome that frees a row (I3). */
   | { kind: 'accepted' }
   /** Not taken, as far as can be known; another try may succeed. */
-  | { kind: 'retryable'; cause: RetryableCause; detail: string }
+  | { kind: 'retryable'; cause: RetryableCause; phase?: Phase; detail: string }
   /** The provider asked to slow down. */
   | { kind: 'throttled'; retryAfterMs: number | null; detail: string }
   /** `provider`: nothing will pass until an operator acts. `envelope`: this one will never pass here. */

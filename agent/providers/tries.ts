@@ -5,27 +5,12 @@
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { InFlightLimit } from './in-flight-limit.ts';
-import { NOT_SENT, type Outcome, type PublishAttempt, TAKEN_BACK } from './publisher.ts';
+import { NOT_SENT, type Outcome, type Phase, type PublishAttempt, TAKEN_BACK } from './publisher.ts';
 
 /** A reason of its own would be made with a stack trace, once per publish. */
 const OVER = 'the try is over';
 /** With less than this left a try is not begun: then it is known not to be there. */
 const MIN_TRY_MS = 10;
-
-/** How far a try has come. */
-export type Phase =
-  /** It waits for a place among those in flight. */
-  | 'queue'
-  | 'credentials'
-  | 'dns'
-  | 'connect'
-  | 'tls'
-  /** The provider has not said yet that it lets us in (CONNACK). */
-  | 'login'
-  /** The envelope leaves, or has left, and the provider has not answered. */
-  | 'request'
-  /** The answer has begun. */
-  | 'answer';
 
 const LATE_TEXT: Readonly<Record<Phase, string>> = {
   queue: 'as many publishes as may be were in flight, and none ended',
@@ -176,7 +161,8 @@ export class Try implements PublishAttempt {
   late(): Outcome {
     const detail = `${LATE_TEXT[this.phase]} within ${Math.round(this.#givenMs)} ms`;
     if (this.#hasLeft) return { kind: 'unknown', cause: 'deadline', detail };
-    return { kind: 'retryable', cause: this.phase === 'queue' ? 'unavailable' : 'timeout', detail };
+    const { phase } = this;
+    return { kind: 'retryable', cause: phase === 'queue' ? 'unavailable' : 'timeout', phase, detail };
   }
 
   /** Ends it from outside, with `outcome` if it has left. */

@@ -11,7 +11,7 @@ export function renderAgentStatus(status: AgentStatus): string {
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)} (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
   ].map(printable);
-  const sections = [head.join('\n'), streams(status), providers(status)];
+  const sections = [head.join('\n'), streams(status), providers(status), ...faults(status)];
   if (status.switches.length > 0) sections.push(switches(status));
   return sections.join('\n\n');
 }
@@ -78,6 +78,14 @@ function providers(status: AgentStatus): string {
       provider.credentials.expiresAt ?? 'unknown',
     ]),
   );
+}
+
+/** Why providers take nothing: a line for each that does not. */
+function faults(status: AgentStatus): string[] {
+  const rows = status.providers.flatMap(({ name, fault }) =>
+    fault === null ? [] : [[name, fault.cause, spanText(fault.forMs), fault.detail]],
+  );
+  return rows.length === 0 ? [] : [table(['PROVIDER', 'DOWN BY', 'FOR', 'LAST SAID'], rows)];
 }
 
 function switches(status: AgentStatus): string {

@@ -34,7 +34,7 @@ function verdicts(candidates: readonly ExplainedCandidate[], weights: ExplainedS
 function states(candidates: readonly ExplainedCandidate[]): string {
   const rows = candidates.map(({ provider, health, healthReason, trial, holds, ...rest }) => [
     provider,
-    `${health}: ${healthReason}`,
+    rest.fault === null ? `${health}: ${healthReason}` : `${health}: ${healthReason} (${rest.fault})`,
     trial ? `${trial.accepted} of ${trial.tries} accepted, ${trial.triesNeeded} tries needed` : 'none',
     holds.join(', ') || 'none',
     rest.preference === null ? '–' : String(rest.preference),

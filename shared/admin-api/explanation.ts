@@ -23,6 +23,8 @@ export interface ExplainedCandidate {
   provider: string;
   /** Why it may not be used for this stream; empty when it is eligible. */
   refusals: string[];
+  /** Why the last try there failed, whichever stream's it was: `dns: …`; null once one is accepted. */
+  fault: string | null;
   chosen: boolean;
   /** Part of the envelopes that goes there first. */
   share: number;

@@ -47,6 +47,8 @@ export interface ProviderStatus {
   failed: number;
   /** Metered as the provider bills. */
   units: number;
+  /** Why the last try failed, and since when that is so; null once a publish is accepted. */
+  fault: { cause: string; detail: string; forMs: number } | null;
   /**
    * The option that holds the credentials in use, and what the provider last said of them: `refused` when it
    * refused all there are (I9). `expiresAt`: ISO 8601, null where not known.

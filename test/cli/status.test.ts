@@ -62,11 +62,8 @@ const AGENT: AgentStatus = {
       accepted: 10,
       failed: 4,
       units: 10,
-      credentials: {
-        slot: 'next_credentials',
-        standing: 'accepted',
-        expiresAt: '2027-01-02T03:04:05.000Z',
-      },
+      fault: { cause: 'dns', detail: 'getaddrinfo ENOTFOUND \u001b[2J', forMs: 4000 },
+      credentials: { slot: 'next_credentials', standing: 'accepted', expiresAt: '2027-01-02T03:04:05.000Z' },
     },
   ],
   switches: [
@@ -181,6 +178,7 @@ const EXPLANATION: Explanation = {
         {
           ...CANDIDATE,
           provider: 'aws',
+          fault: null,
           refusals: [],
           chosen: true,
           health: 'degraded',
@@ -193,6 +191,7 @@ const EXPLANATION: Explanation = {
         {
           ...CANDIDATE,
           provider: 'gcp',
+          fault: 'tls: the TLS handshake did not end within 3000 ms',
           refusals: ['residency', 'hold'],
           share: 0,
           score: 0.99,
@@ -300,6 +299,7 @@ t.test('status of an agent', async (t) => {
   t.match({ code, stderr }, { code: 0, stderr: '' });
   const text = squeezed(stdout);
   t.match(text, /^agent gw-1 headgate 1\.2\.3 epoch 7-ab12 up 1h 2m clock unsynchronised$/m);
+  t.match(text, /^aws dns 4\.0s getaddrinfo ENOTFOUND/m);
   t.match(text, /^broker 20 connections, 1\.2M published, 2 refused, device file ok$/m);
   t.match(text, /^buffer ok: 1\.5k records, 293\.0 KiB \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m);
   t.match(text, /^alarms azure, gcp 1\.5k 12 7 9\.0k 250\.4 6\.0s 1m 30s$/m);
@@ -350,7 +350,10 @@ t.test('explain shows every part with its inputs, and why a provider is refused'
   t.match(text, /^gcp refused: residency, hold 0\.0% 0\.990 0\.950 /m);
   t.match(text, /^PROVIDER HEALTH TRIAL HOLDS PREFERRED MOVES IN HEDGED AFTER$/m);
   t.match(text, /^aws degraded: latency 11 of 12 accepted, 40 tries needed none – now 120ms$/m);
-  t.match(text, /^gcp healthy: start none quota, manual 1 9\.0s –$/m);
+  t.match(
+    text,
+    /^gcp healthy: start \(tls: the TLS handshake did not end within 3000 ms\) none quota, manual 1 9\.0s –$/m,
+  );
   t.match(text, /^PROVIDER USD PER ENVELOPE P50 P95 SAMPLES EXPECTED GOODPUT ACCEPTED SLA CERTIFICATIONS$/m);
   t.match(text, /^aws 0\.00000130 20ms 380ms 41 60ms 98\.0% 40 of 44 99\.90% 1 of 2$/m);
   t.match(text, /^gcp 0\.00000130 – – 0 60ms 98\.0% 0 of 0 99\.90% 1 of 2$/m);

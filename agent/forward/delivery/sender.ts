@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
+import { faultOf, type ProviderFault } from '../../providers/fault.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../../providers/publisher.ts';
 import type { LiveRouting } from '../../routing/live-routing.ts';
 import type { Lane } from '../queue/lanes.ts';
@@ -28,6 +29,15 @@ export interface SenderCounters {
   units: number;
 }
 
+/** Why nothing is accepted. */
+export interface SenderFault {
+  cause: ProviderFault;
+  /** Of the last failure with this cause. */
+  detail: string;
+  /** Monotonic milliseconds of the first. */
+  sinceMs: number;
+}
+
 /** Told of every try; returns the units that are billed for it. */
 export type CountTry = (provider: string, message: OutboundEnvelope, outcome: Outcome) => number;
 
@@ -49,6 +59,7 @@ export class Sender {
   readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
   readonly #window = new BacklogWindow();
   readonly #tries = new Set<Promise<Outcome>>();
+  #fault: SenderFault | null = null;
   #reserved = 0;
   #failureLines = 0;
   #failureSecond = 0;
@@ -73,6 +84,11 @@ export class Sender {
 
   get maxEnvelopeBytes(): number {
     return this.#publisher.maxEnvelopeBytes;
+  }
+
+  /** Why the last try failed; null once one is accepted. */
+  get fault(): SenderFault | null {
+    return this.#fault;
   }
 
   /** Tries under way, probes among them. */
@@ -161,6 +177,7 @@ export class Sender {
     } else if (outcome.kind !== 'cancelled') {
       this.#failed(message, outcome, latencyMs);
     }
+    this.#noteFault(outcome);
     this.#onOutcome(outcome, latencyMs);
     this.#routing.dispatch({
       kind: 'published',
@@ -171,6 +188,14 @@ export class Sender {
       probe,
     });
     return { outcome, latencyMs };
+  }
+
+  #noteFault(outcome: Outcome): void {
+    if (outcome.kind === 'accepted') this.#fault = null;
+    const cause = faultOf(outcome);
+    if (cause === null || !('detail' in outcome)) return;
+    const sinceMs = this.#fault?.cause === cause ? this.#fault.sinceMs : this.#clock.monoMs();
+    this.#fault = { cause, detail: outcome.detail, sinceMs };
   }
 
   /** What an envelope of the backlog says of the way there. */

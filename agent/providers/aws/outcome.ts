@@ -20,8 +20,8 @@ const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
   ETIMEDOUT: 'not-connected',
   EHOSTUNREACH: 'not-connected',
   ENETUNREACH: 'not-connected',
-  ENOTFOUND: 'not-connected',
-  EAI_AGAIN: 'not-connected',
+  ENOTFOUND: 'dns',
+  EAI_AGAIN: 'dns',
 };
 
 /**

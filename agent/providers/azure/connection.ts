@@ -6,8 +6,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { within } from '../../../shared/within.ts';
-import type { Cut } from '../publisher.ts';
-import type { Phase } from '../tries.ts';
+import type { Cut, Phase } from '../publisher.ts';
 import type { TwinLink } from '../twin-link.ts';
 import { type ConnectFailure, connectFailure, notConnected, unauthorized } from './outcome.ts';
 import { Session, type SessionOptions } from './session.ts';

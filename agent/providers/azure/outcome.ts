@@ -14,6 +14,8 @@ const CAUSES: ReadonlyMap<string, RetryableCause> = new Map([
   ['ECONNREFUSED', 'connection-refused'],
   ['ECONNRESET', 'connection-reset'],
   ['EPIPE', 'connection-reset'],
+  ['ENOTFOUND', 'dns'],
+  ['EAI_AGAIN', 'dns'],
 ]);
 
 /** Codes of Node's TLS and of OpenSSL's certificate verification. */

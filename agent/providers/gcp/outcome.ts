@@ -19,7 +19,8 @@ const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
   [/ECONNREFUSED/, 'connection-refused'],
   [/ECONNRESET|EPIPE|socket disconnected|Socket closed|Connection closed/, 'connection-reset'],
   [/certificate|self-signed|altname|SSL|TLS|ERR_TLS/i, 'tls'],
-  [/ENOTFOUND|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|Name resolution|Channel closed/, 'not-connected'],
+  [/ENOTFOUND|EAI_AGAIN|Name resolution/, 'dns'],
+  [/ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|Channel closed/, 'not-connected'],
 ];
 
 /** `error` is whatever the SDK rejected with. */

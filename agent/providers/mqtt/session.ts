@@ -7,11 +7,12 @@ import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { refusesCertificate } from '../certificates.ts';
 import { connectionPhase } from '../connection-phase.ts';
-import type { Outcome, RetryableCause } from '../publisher.ts';
-import type { Phase, Try } from '../tries.ts';
+import type { Outcome, Phase, RetryableCause } from '../publisher.ts';
+import type { Try } from '../tries.ts';
 
 const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
   [/ECONNREFUSED/, 'connection-refused'],
+  [/ENOTFOUND|EAI_AGAIN/, 'dns'],
   [/ECONNRESET|EPIPE|socket disconnected|socket hang up/, 'connection-reset'],
   [/CERT|certificate|SELF_SIGNED|UNABLE_TO_|altname|SSL|TLS/i, 'tls'],
 ];

@@ -9,6 +9,7 @@ import type { Sample } from './window.ts';
 const REFUSING: ReadonlySet<RetryableCause> = new Set([
   'connection-refused',
   'not-connected',
+  'dns',
   'timeout',
   'tls',
 ]);

@@ -100,7 +100,8 @@ const CASES: Case[] = [
     outcome: { kind: 'retryable', cause: 'connection-refused', detail: 'ECONNREFUSED' },
   },
   ...['ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT'].map((code): Case => {
-    const outcome: Outcome = { kind: 'retryable', cause: 'not-connected', detail: code };
+    const cause = code === 'ENOTFOUND' || code === 'EAI_AGAIN' ? 'dns' : 'not-connected';
+    const outcome: Outcome = { kind: 'retryable', cause, detail: code };
     return { error: unsent(code), outcome };
   }),
   ...['CERT_HAS_EXPIRED', 'DEPTH_ZERO_SELF_SIGNED_CERT', 'EPROTO'].map((code): Case => {

@@ -134,7 +134,7 @@ t.test('a name that does not resolve is retryable', async (t) => {
     region: 'x',
     credentials: { connection_string: 'HostName=hub.invalid;DeviceId=gw-1;SharedAccessKey=AAAA' },
   });
-  t.equal(brief(await publisher.publish(envelope('1'), attempt(3000))), 'retryable/not-connected');
+  t.equal(brief(await publisher.publish(envelope('1'), attempt(3000))), 'retryable/dns');
 });
 
 t.test('a server of another CA is a TLS failure', async (t) => {

@@ -141,7 +141,7 @@ t.test('statuses that the loopback does not give', async (t) => {
   t.match(of(14, 'Received HTTP status code 503'), { kind: 'retryable', cause: 'unavailable' });
   t.match(of(14, 'Name resolution failed for target dns:pubsub.googleapis.com:443'), {
     kind: 'retryable',
-    cause: 'not-connected',
+    cause: 'dns',
   });
   t.match(of(4, 'Deadline exceeded'), { kind: 'unknown', cause: 'deadline' });
   t.match(of(7, 'User not authorized to perform this action.'), rejected);
@@ -159,7 +159,7 @@ t.test('statuses that the loopback does not give', async (t) => {
     of(2, 'Getting metadata from plugin failed with error: getaddrinfo EAI_AGAIN oauth2.googleapis.com'),
     {
       kind: 'retryable',
-      cause: 'not-connected',
+      cause: 'dns',
     },
   );
   t.match(outcomeOf('The client has already been closed.'), { kind: 'retryable', cause: 'not-connected' });
