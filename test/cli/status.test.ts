@@ -9,6 +9,7 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { headgate } from './run.ts';
 
+const RANGE = { first: 120, last: 120 };
 const PARTS = { cost: 1, performance: 0.9, compliance: 1, reliability: 0.999 };
 
 const AGENT: AgentStatus = {
@@ -125,10 +126,7 @@ const ROUTER: RouterStatus = {
           stream: 'alarms',
           completeTo: 90,
           highest: 130,
-          missing: [
-            { first: 91, last: 99 },
-            { first: 120, last: 120 },
-          ],
+          missing: [{ first: 91, last: 99 }, RANGE],
           missingCount: 10,
           gaps: [{ first: 1, last: 5, reason: 'quota' }],
           givenUpCount: 5,
