@@ -1,11 +1,11 @@
 /** The ledger's contract (I5, I6), one suite for every engine. */
 import type { Test } from 'tap';
-import type { Ledger } from '../../../router/ledger/ledger.ts';
 import { conflictCases } from './conflict-cases.ts';
 import { deadLetterCases } from './dead-letter-cases.ts';
 import { type LedgerEngine, loadEngine } from './engine.ts';
 import { entry, gap, record, seqs } from './envelopes.ts';
 import { erasureCases } from './erasure-cases.ts';
+import { everything, offsets } from './everything.ts';
 import { feedCases } from './feed-cases.ts';
 import { fresh } from './fresh.ts';
 import { testKill } from './kill.ts';
@@ -385,22 +385,4 @@ function stateCases(t: Test, engine: LedgerEngine): void {
     await t.rejects(ledger.ping());
     await t.rejects(ledger.commit([entry({ seqs: [1] })]));
   });
-}
-
-/** The seqs in the order of their offsets. */
-async function offsets(ledger: Ledger): Promise<number[]> {
-  return (await ledger.read(0, 1000)).map(({ seq }) => seq);
-}
-
-async function everything(ledger: Ledger): Promise<unknown> {
-  return {
-    records: await ledger.read(0, 1000),
-    completeness: await ledger.completeness(),
-    contacts: await ledger.contacts('', 100),
-    conflicts: await ledger.conflicts(100),
-    deadLetters: await ledger.deadLetters(100),
-    totals: await ledger.totals(),
-    cursor: (await ledger.loadFeedPosition('nats')).offset,
-    checkpoint: await ledger.loadCheckpoint('azure', '0'),
-  };
 }

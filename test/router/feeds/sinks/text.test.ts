@@ -1,4 +1,4 @@
-/** Property: any valid topic, device and payload leaves every feed byte for byte, U+FEFF at the start included. */
+/** Property: any valid topic, device and payload leaves every feed byte for byte, U+FEFF included. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
