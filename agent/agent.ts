@@ -28,6 +28,7 @@ import { ClockSync } from './clock/clock-sync.ts';
 import { registerClock } from './clock/metrics.ts';
 import { brokerLimits, listenerOptions, sessionLimits } from './config/broker-options.ts';
 import type { AgentConfig } from './config/config.ts';
+import { envelopeLimits, streamLimits } from './config/envelope-limits.ts';
 import { providerFacts } from './config/provider-facts.ts';
 import { storeLimits } from './config/store-limits.ts';
 import { Meter } from './cost/meter.ts';
@@ -80,7 +81,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
   const buffer = createBuffer(site);
   const routing = createRouting(site, buffer);
   const forwarding = createForwarding(site, buffer, routing);
-  const intake = createDeviceSide(site, buffer);
+  const intake = createDeviceSide(site, buffer, routing);
   registerMetrics(site, { ...buffer, ...routing, ...forwarding, ...intake });
   const admin = createAdmin(site, { ...buffer, ...routing, ...forwarding, ...intake });
   const heap = new HeapGrowth({ records: () => recordsOf(intake.intake), clock });
@@ -256,11 +257,12 @@ function createPublishers(
 }
 
 function createSenders(
-  { registry, clock, log }: Site,
+  { config, registry, clock, log }: Site,
   publishers: ReadonlyMap<string, CredentialPublisher>,
   { routing, meter }: RoutingParts,
 ): ReadonlyMap<string, Sender> {
   const metrics = createPublishMetrics(registry);
+  const limits = envelopeLimits(config);
   return new Map(
     [...publishers].map(([provider, publisher]) => {
       const sender = new Sender({
@@ -270,6 +272,7 @@ function createSenders(
         clock,
         log: log('forward'),
         count: (name, message, outcome) => meter.count(name, message, outcome),
+        maxEnvelopeBytes: limits.get(provider) ?? 0,
         onOutcome: (outcome, latencyMs) => metrics.published(provider, outcome, latencyMs),
       });
       return [provider, sender];
@@ -285,13 +288,18 @@ interface DeviceSide {
 }
 
 /** The way in. */
-function createDeviceSide({ config, clock, entropy, log }: Site, { store }: BufferParts): DeviceSide {
+function createDeviceSide(
+  { config, clock, entropy, log }: Site,
+  { store }: BufferParts,
+  { facts }: RoutingParts,
+): DeviceSide {
   const { allow_anonymous: allowAnonymous, local_topics: localTopics, sessions: kept } = config.broker;
   const streams = Object.entries(config.policy.streams).map(([name, { topics: filters }]) => ({
     name,
     filters,
   }));
-  const intake = new Intake({ store, streams, clock, log: log('intake') });
+  const envelopeBytes = streamLimits(config.policy, facts, envelopeLimits(config));
+  const intake = new Intake({ store, streams, envelopeBytes, clock, log: log('intake') });
   const devices = new Devices({ file: deviceFilePath(config.data_dir), clock, log: log('broker') });
   const sessions = new Sessions({
     store: kept.keep ? store : NOT_KEPT,
@@ -307,6 +315,7 @@ function createDeviceSide({ config, clock, entropy, log }: Site, { store }: Buff
     allowAnonymous,
     limits: brokerLimits(config),
     localTopics,
+    fits: (publish) => intake.fits(publish),
     intake: (publish, settled) => intake.take(publish, settled),
     clock,
     entropy,

@@ -1,5 +1,7 @@
 /** From a device's publish to a durable record: which stream it belongs to, and the append. */
 import type { Clock } from '../../shared/clock.ts';
+import { encodeEnvelope } from '../../shared/envelope/codec.ts';
+import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { Logger } from '../../shared/log.ts';
 import { topicMatches } from '../../shared/policy/topic-filter.ts';
 import type { SessionItem } from '../store/file/session-items.ts';
@@ -33,6 +35,16 @@ interface Destination {
   counted: IntakeCounters;
 }
 
+/** Names of gateway, epoch, stream and boot, and the heads of fields, with room to spare. */
+const ENVELOPE_OVERHEAD_BYTES = 512;
+const EMPTY_ENVELOPE: Omit<Envelope, 'stream' | 'records'> = {
+  gateway: 'g',
+  epoch: '1-00000000',
+  clock: { bootId: 'b', offsetMs: 0, quality: 'synchronised' },
+  lane: 'live',
+  gaps: [],
+  sealedAt: null,
+};
 /** Topics whose stream is remembered (I10). */
 const TOPICS_KNOWN_MAX = 10_000;
 
@@ -40,6 +52,8 @@ export interface IntakeOptions {
   store: Pick<Store, 'submit'>;
   /** In order: the first with a matching topic filter takes the publish. One must take every topic. */
   streams: ReadonlyArray<{ name: string; filters: readonly string[] }>;
+  /** By stream: the largest envelope that its providers take. No limit for a stream that is not in it. */
+  envelopeBytes?: ReadonlyMap<string, number>;
   clock: Clock;
   log: Logger;
 }
@@ -48,12 +62,14 @@ export class Intake {
   readonly #store: IntakeOptions['store'];
   readonly #streams: IntakeOptions['streams'];
   readonly #clock: Clock;
+  readonly #envelopeBytes: ReadonlyMap<string, number>;
   /** By stream. */
   readonly #counters: Map<string, IntakeCounters>;
   /** By topic: devices publish to few topics, again and again. */
   readonly #destinations = new Map<string, Destination>();
 
-  constructor({ store, streams, clock, log }: IntakeOptions) {
+  constructor({ store, streams, envelopeBytes = new Map(), clock, log }: IntakeOptions) {
+    this.#envelopeBytes = envelopeBytes;
     this.#store = store;
     this.#streams = streams;
     this.#clock = clock;
@@ -61,6 +77,18 @@ export class Intake {
       streams.map(({ name }) => [name, { records: 0, bytes: 0, failed: 0, retransmitted: 0 }]),
     );
     log.info({ event: 'intake.streams', streams });
+  }
+
+  /** Whether the providers of its stream take an envelope with this record alone. */
+  fits({ topic, device, payload }: Pick<Publish, 'topic' | 'device' | 'payload'>): boolean {
+    const { stream } = this.#destinationOf(topic);
+    const most = this.#envelopeBytes.get(stream) ?? Number.POSITIVE_INFINITY;
+    const bytes = payload.length + Buffer.byteLength(topic) + Buffer.byteLength(device);
+    if (bytes + ENVELOPE_OVERHEAD_BYTES <= most) return true;
+    // It may shrink: this is the envelope, or its size within some bytes.
+    const record = { seq: 1, monoMs: Math.floor(this.#clock.monoMs()), device, topic, payload };
+    const envelope = { ...EMPTY_ENVELOPE, stream, records: [record] };
+    return encodeEnvelope(envelope).length + ENVELOPE_OVERHEAD_BYTES <= most;
   }
 
   /** Calls `settled` when the record is durable (I1), or with the reason why it is not known to be. */

@@ -23,6 +23,8 @@ export interface BrokerOptions {
   log: Logger;
   /** What outlives connections and restarts, once it is open. */
   sessions: Sessions;
+  /** Whether a provider could carry the record; a publish that does not fit is refused. */
+  fits?: (publish: Pick<Publish, 'topic' | 'device' | 'payload'>) => boolean;
   /** Tells `settled` when the publish is durable; an error ends the connection without an acknowledgement. */
   intake: (publish: Publish, settled: (error: Error | null) => void) => void;
 }

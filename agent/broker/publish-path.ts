@@ -21,6 +21,9 @@ type Done = (error?: Error | null) => void;
 /** The topic of a refused publish that is acknowledged all the same; it has no subscribers. */
 const REFUSED_TOPIC = '$headgate/refused';
 
+/** Refusals of a QoS 0 publish that leave the connection alone: there is no acknowledgement to withhold. */
+const WITHOUT_ANSWER: ReadonlySet<RefusalReason> = new Set(['publish-not-allowed', 'record-too-large']);
+
 export interface PublishPathParts {
   options: BrokerOptions;
   gate: Gate;
@@ -82,6 +85,10 @@ export class PublishPath {
       return;
     }
     const isLocal = this.#topics.isLocal(packet.topic);
+    if (!isLocal && !this.#fits(client, packet)) {
+      this.#refuse(client, packet, 'record-too-large', done);
+      return;
+    }
     const admission = this.#rate.admit(client, packet);
     if (admission === 'now') this.#admitted(client, packet, isLocal, done);
     else if (admission === 'wait') {
@@ -90,6 +97,11 @@ export class PublishPath {
       this.#refusals.add('publish-rate', { device: client.id });
       end(client, done, 'published too fast for too long');
     }
+  }
+
+  #fits({ id: device }: Client, { topic, payload }: PublishPacket): boolean {
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
+    return this.#options.fits?.({ device, topic, payload: bytes }) ?? true;
   }
 
   #admitted(client: Client, packet: PublishPacket, isLocal: boolean, done: Done): void {
@@ -187,7 +199,8 @@ export class PublishPath {
    */
   #refuse(client: Client, packet: PublishPacket, reason: RefusalReason, done: Done): void {
     this.#refusals.add(reason, { device: client.id, topic: packet.topic });
-    const isDropped = reason === 'reserved-topic' || (reason === 'publish-not-allowed' && packet.qos === 0);
+    const isWithoutAnswer = packet.qos === 0 && WITHOUT_ANSWER.has(reason);
+    const isDropped = reason === 'reserved-topic' || isWithoutAnswer;
     if (!isDropped) {
       end(client, done, `publish refused: ${reason}`);
       return;

@@ -38,6 +38,8 @@ export type RefusalReason =
   | 'subscribe-not-allowed'
   /** Longer than a packet may be; the connection was cut before its content was read. */
   | 'packet-too-large'
+  /** No provider that may carry its stream takes so large a record. */
+  | 'record-too-large'
   /** Longer or deeper than topics may be. */
   | 'topic-limit'
   /** As many subscriptions as a client may have. */

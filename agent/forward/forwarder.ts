@@ -11,12 +11,12 @@ import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
-import type { SeqRange } from '../../shared/record.ts';
 import type { Service } from '../../shared/service.ts';
 import { within } from '../../shared/within.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
-import type { Acceptance } from './acceptance.ts';
+import type { StoredRecord } from '../store/types.ts';
+import { type Acceptance, acceptanceOf } from './acceptance.ts';
 import type { Buffer } from './buffer.ts';
 import { deliver, withReason } from './delivery/delivery.ts';
 import { Hedging } from './delivery/hedging.ts';
@@ -27,9 +27,11 @@ import type { Lane } from './queue/lanes.ts';
 import type { Stream, StreamProgress } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
 import { Streams } from './queue/streams.ts';
+import { Refusals } from './refusals.ts';
 import { RowReader } from './row-reader.ts';
 import { Settlements } from './settlements.ts';
 
+const NOBODY: ReadonlySet<string> = new Set();
 const TICK_MS = 25;
 /** Rows asked of the store for one envelope. */
 const ROWS_PER_ENVELOPE_MAX = 5000;
@@ -52,6 +54,7 @@ export class Forwarder implements Service {
   readonly #streams: Streams;
   readonly #reader: RowReader;
   readonly settlements: Settlements;
+  readonly #refusals: Refusals;
   readonly #underWay = new Set<Promise<void>>();
   readonly #timers: Timer[] = [];
   #pumpQueued: boolean = false;
@@ -81,6 +84,7 @@ export class Forwarder implements Service {
     this.#log = options.log;
     const { policy, store, routing, senders, clock, log, receipts = false } = options;
     this.settlements = new Settlements({ store, clock, log, receipts });
+    this.#refusals = new Refusals({ store, settlements: this.settlements, routing, senders, clock, log });
     this.#reader = new RowReader({ store, log });
     this.#streams = new Streams({ policy, store, settlements: this.settlements, log });
     this.hedging = new Hedging({ policy: policy.hedge, routing, providers: senders.keys(), clock });
@@ -163,6 +167,7 @@ export class Forwarder implements Service {
   #takeFrom(stream: Stream, lane: Lane): boolean {
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
+        if (this.#refusals.settle(stream, queue, run)) return true;
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
         const reservations = this.#reservations(stream, run, lane);
         if (!reservations) continue;
@@ -180,11 +185,11 @@ export class Forwarder implements Service {
    */
   #reservations(
     stream: Stream,
-    { acceptedBy, avoid }: Pick<Run, 'acceptedBy' | 'avoid'>,
+    { acceptedBy, avoid, unfit }: Pick<Run, 'acceptedBy' | 'avoid' | 'unfit'>,
     lane: Lane,
   ): Reservations | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
-    const exclude = avoid ? acceptedBy.union(avoid) : acceptedBy;
+    const exclude = acceptedBy.union(avoid ?? NOBODY).union(unfit ?? NOBODY);
     for (const targets of this.#routing.targets(stream.name, exclude, stream.turn, wanted)) {
       const bytes = this.#targetBytes(stream, lane, targets);
       const reservations = new Reservations(this.#senders, lane, bytes, stream.turn);
@@ -228,7 +233,7 @@ export class Forwarder implements Service {
       const rows = run
         ? await this.#reader.read(queue, run, stream.packer.rawBytesFor(reservations.bytes))
         : [];
-      packed = stream.packer.pack(this.#header(queue, lane), rows, reservations.bytes);
+      packed = this.#packed(stream, queue, lane, rows, reservations.bytes);
     } catch (error) {
       reservations.release();
       this.#log.error({
@@ -251,8 +256,10 @@ export class Forwarder implements Service {
     const restMs = stream.lanes.built(lane, startedMs, this.#clock.monoMs());
     if (restMs > 0) this.#clock.setTimer(restMs, () => this.#pump());
     this.#pumpSoon();
-    if (run && !range) {
+    if (run && !range) return reservations.release();
+    if (range && this.#refusals.isTooLarge(stream, queue, range, envelope, bytes.length)) {
       reservations.release();
+      queue.release(range.first, range.last);
       return;
     }
     const message = {
@@ -269,12 +276,28 @@ export class Forwarder implements Service {
    * every provider takes.
    */
   #targetBytes(stream: Stream, lane: Lane, targets: readonly string[]): number {
-    if (lane === 'live') return stream.policy.envelope_bytes;
+    const limits = targets.map((provider) => this.#senderOf(provider).maxEnvelopeBytes);
+    if (lane === 'live') return Math.min(stream.policy.envelope_bytes, ...limits);
     const windows = targets.map((provider) => this.#senderOf(provider).backlogEnvelopeBytes);
     return Math.min(...windows, ...[...this.#senders.values()].map((sender) => sender.maxEnvelopeBytes));
   }
 
-  #header(queue: StreamQueue, lane: Lane): Omit<Envelope, 'records'> {
+  /** Gaps travel with the next envelope where they leave room for a record. */
+  #packed(
+    stream: Stream,
+    queue: StreamQueue,
+    lane: Lane,
+    rows: readonly StoredRecord[],
+    bytesMax: number,
+  ): { bytes: Uint8Array; envelope: Envelope } {
+    const withGaps = rows.length === 0 || !queue.gapsAlone;
+    const packed = stream.packer.pack(this.#header(queue, lane, withGaps), rows, bytesMax);
+    const hasGaps = packed.envelope.gaps.length > 0;
+    if (packed.bytes.length <= bytesMax || rows.length === 0 || !hasGaps) return packed;
+    return stream.packer.pack(this.#header(queue, lane, false), rows, bytesMax);
+  }
+
+  #header(queue: StreamQueue, lane: Lane, withGaps: boolean): Omit<Envelope, 'records'> {
     const clock =
       queue.epoch === this.#store.epoch
         ? this.#currentClock()
@@ -285,8 +308,8 @@ export class Forwarder implements Service {
       stream: queue.stream,
       clock: clock ?? this.#currentClock(),
       lane,
-      gaps: queue.gaps.slice(0, GAPS_PER_ENVELOPE_MAX),
-      sealedAt: queue.sealedAt,
+      gaps: withGaps ? queue.gaps.slice(0, GAPS_PER_ENVELOPE_MAX) : [],
+      sealedAt: withGaps ? queue.sealedAt : null,
     };
   }
 
@@ -302,7 +325,10 @@ export class Forwarder implements Service {
     let progressed = false;
     // It came back to the buffer: whoever had it then may have taken it after all.
     const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
-    const closed = (exclude: ReadonlySet<string>) => (range?.avoid ? exclude.union(range.avoid) : exclude);
+    const never = this.#tooSmall(message.bytes.length)
+      .union(range?.avoid ?? NOBODY)
+      .union(range?.unfit ?? NOBODY);
+    const closed = (exclude: ReadonlySet<string>) => exclude.union(never);
     const delivery = deliver(message, copies, range?.acceptedBy ?? new Set(), {
       candidates: (name, exclude) => this.#routing.candidates(name, closed(exclude), reservations.turn),
       reserve: (provider) => reservations.reserve(provider),
@@ -311,6 +337,7 @@ export class Forwarder implements Service {
         const outcome = await this.#senderOf(provider).send(reasoned, reservations.use(provider), signal);
         // Also when a hedge was answered after the delivery ended.
         if (outcome.kind === 'accepted') this.#onAccepted(acceptanceOf(provider, envelope, range, message));
+        this.#refusals.saw(stream, queue, envelope, provider, outcome);
         return outcome;
       },
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
@@ -343,6 +370,12 @@ export class Forwarder implements Service {
     this.#pumpSoon();
   }
 
+  /** Providers that do not take so many bytes. */
+  #tooSmall(bytes: number): Set<string> {
+    const all = [...this.#senders].filter(([, sender]) => sender.maxEnvelopeBytes < bytes);
+    return new Set(all.map(([provider]) => provider));
+  }
+
   #probe(provider: string): void {
     if (this.#stopping) return;
     const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock());
@@ -362,14 +395,4 @@ export class Forwarder implements Service {
   #measure(): void {
     for (const stream of this.#streams.all()) stream.measure();
   }
-}
-
-function acceptanceOf(
-  provider: string,
-  { epoch, stream, records }: Envelope,
-  range: SeqRange | null,
-  { bytes }: OutboundEnvelope,
-): Acceptance {
-  const rows = range && { first: range.first, last: range.last };
-  return { provider, epoch, stream, range: rows, records: records.length, bytes: bytes.length };
 }

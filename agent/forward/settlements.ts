@@ -82,6 +82,20 @@ export class Settlements {
     this.#told(queue, envelope, provider, untilReceipt);
   }
 
+  /** No other provider takes these rows: the copies that there are have to do. */
+  enough(stream: Stream, queue: StreamQueue, { first, last }: SeqRange, holders: ReadonlySet<string>): void {
+    const { epoch } = queue;
+    const copies = holders.size;
+    const untilReceipt = stream.policy.until === 'receipt';
+    for (const provider of holders) {
+      queue.accepted(provider, first, last, copies, untilReceipt);
+      this.#free(
+        queue,
+        this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies, untilReceipt }),
+      );
+    }
+  }
+
   /**
    * A receipt of the router about this queue. Returns when the newest that it is the first to cover was
    * acknowledged.

@@ -97,6 +97,8 @@ export interface ProviderType<
   /** Its tariff by `sheet`, which is one of `prices`. */
   tariff(entry: Entry, sheet: Sheet): Tariff;
   readonly credentials: CredentialRules<Entry>;
+  /** Largest envelope, in bytes, that fits its message limit with topic and properties. */
+  maxEnvelopeBytes(entry: Entry): number;
   /**
    * Loads the SDK. Rejects when a file that the entry names cannot be read, or is not what it should be.
    */

@@ -16,6 +16,7 @@ import {
   type ProviderExplanation,
   type ProviderInputs,
   type ProviderStatus,
+  possible,
   providerStatus,
   type RoutingEvent,
   type RoutingMemory,
@@ -98,6 +99,11 @@ export class LiveRouting {
     const sharing = sharesOf(this.#state, stream).map(({ provider }) => provider);
     const others = sharing.length > 1 ? open.slice(wanted).filter((name) => sharing.includes(name)) : [];
     return [open.slice(0, wanted), ...others.map((name) => [name])];
+  }
+
+  /** Providers that may take the stream now or in better times. */
+  possible(stream: string): string[] {
+    return possible(this.#state, stream);
   }
 
   deadlineMs(provider: string, bytes: number): number {

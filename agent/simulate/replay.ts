@@ -275,6 +275,6 @@ function isQuiet({ providers, nowMs }: RoutingState): boolean {
   return providers.every(({ health, holds, onTrial }) => {
     if (holds.length > 0) return true;
     if (health.kind === 'open') return health.untilMs - nowMs >= QUIET_STEP_MS;
-    return health.kind === 'healthy' && health.failures === 0 && health.rejections === 0 && !onTrial;
+    return health.kind === 'healthy' && health.failures === 0 && !onTrial;
   });
 }

@@ -57,7 +57,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: 'I3',
     what: 'gaps are forgotten instead of announced',
     file: 'agent/forward/forwarder.ts',
-    from: 'gaps: queue.gaps.slice(0, GAPS_PER_ENVELOPE_MAX),',
+    from: 'gaps: withGaps ? queue.gaps.slice(0, GAPS_PER_ENVELOPE_MAX) : [],',
     to: 'gaps: [],',
   },
   {

@@ -17,6 +17,8 @@ import { BacklogWindow } from './backlog-window.ts';
 const IN_FLIGHT_MAX = 8;
 /** Of a try that nobody takes back. */
 const NEVER = new AbortController().signal;
+/** A provider that calls less than this too large is broken, and no measure of what it takes. */
+const LIMIT_BYTES_MIN = 4000;
 /** Failure lines per provider and second; the rest are counted only (I10). */
 const FAILURE_LINES_PER_SECOND = 5;
 
@@ -56,6 +58,8 @@ export class Sender {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #count: CountTry;
+  readonly #maxEnvelopeBytes: number | undefined;
+  #refusedAboveBytes = Number.POSITIVE_INFINITY;
   readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
   readonly #window = new BacklogWindow();
   readonly #tries = new Set<Promise<Outcome>>();
@@ -71,6 +75,8 @@ export class Sender {
     clock: Clock;
     log: Logger;
     count: CountTry;
+    /** Of the configured provider; the publisher's own when absent. */
+    maxEnvelopeBytes?: number;
     onOutcome: (outcome: Outcome, latencyMs: number) => void;
   }) {
     this.provider = options.provider;
@@ -79,11 +85,13 @@ export class Sender {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#count = options.count;
+    this.#maxEnvelopeBytes = options.maxEnvelopeBytes;
     this.#onOutcome = options.onOutcome;
   }
 
+  /** By the provider's documented limit, and by what it has refused as too large since the start. */
   get maxEnvelopeBytes(): number {
-    return this.#publisher.maxEnvelopeBytes;
+    return Math.min(this.#maxEnvelopeBytes ?? this.#publisher.maxEnvelopeBytes, this.#refusedAboveBytes);
   }
 
   /** Why the last try failed; null once one is accepted. */
@@ -206,6 +214,13 @@ export class Sender {
     if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
   }
 
+  /** A service in between, or a quota, may take less than the provider says. */
+  #learnLimit(bytes: number, outcome: Outcome): void {
+    const isTooLarge = outcome.kind === 'rejected' && outcome.cause === 'too-large';
+    if (!isTooLarge || bytes <= LIMIT_BYTES_MIN) return;
+    this.#refusedAboveBytes = Math.min(this.#refusedAboveBytes, bytes - 1);
+  }
+
   #logAccepted({ properties }: OutboundEnvelope, latencyMs: number): void {
     const { ep: epoch, st: stream, first, last } = properties;
     const { provider } = this;
@@ -225,6 +240,7 @@ export class Sender {
     outcome: Exclude<Outcome, { kind: 'accepted' }>,
     latencyMs: number,
   ): void {
+    this.#learnLimit(message.bytes.length, outcome);
     this.counters.failed += 1;
     if (outcome.kind === 'unknown' && outcome.cause === 'abandoned') this.counters.abandoned += 1;
     const second = Math.floor(this.#clock.monoMs() / 1000);

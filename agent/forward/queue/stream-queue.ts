@@ -17,6 +17,7 @@ import type { Gap, SeqRange } from '../../../shared/record.ts';
 import { withGap, withoutRange } from '../../store/file/gaps.ts';
 import type { Lane } from './lanes.ts';
 import { Outstanding, within } from './outstanding.ts';
+import { cut, type RefusedFor, RefusedRows } from './refused-rows.ts';
 import { UnconfirmedGaps } from './unconfirmed-gaps.ts';
 
 /** The next rows to send: one run whose rows are all held by the same providers. */
@@ -24,6 +25,8 @@ export interface Run extends SeqRange {
   acceptedBy: ReadonlySet<string>;
   /** Providers that took them and did not deliver; absent when there are none. */
   avoid?: ReadonlySet<string>;
+  /** Providers that never take them; absent when there are none. */
+  unfit?: ReadonlySet<string>;
 }
 
 /** Rows committed together, until they are taken. */
@@ -58,6 +61,7 @@ export class StreamQueue {
   readonly #reserved = IntervalSet.empty();
   readonly #kept = IntervalSet.empty();
   readonly #avoided = new Map<string, { rows: IntervalSet; untilMs: number }>();
+  readonly #refused = new RefusedRows();
   /** What the newest receipt covers. */
   #covered = IntervalSet.empty();
   readonly outstanding = new Outstanding();
@@ -73,6 +77,8 @@ export class StreamQueue {
   sealedAt: number | null;
   /** An envelope with nothing but gaps or the end of the epoch is under way. */
   announcing: boolean = false;
+  /** An envelope with gaps was refused: they travel alone, so that no record suffers for them. */
+  gapsAlone: boolean = false;
 
   constructor(state: StreamQueueState) {
     this.epoch = state.epoch;
@@ -117,7 +123,8 @@ export class StreamQueue {
    * with.
    */
   get announces(): boolean {
-    return !this.announcing && this.#owed.size === 0 && (this.gaps.length > 0 || this.sealedAt !== null);
+    const isFree = this.gapsAlone || this.#owed.size === 0;
+    return !this.announcing && isFree && (this.gaps.length > 0 || this.sealedAt !== null);
   }
 
   /** Rows became durable. */
@@ -187,7 +194,8 @@ export class StreamQueue {
     const seen = new Set<string>();
     let searched = 0;
     for (const run of this.#split(this.#free(lane))) {
-      const holders = [...run.acceptedBy, '', ...(run.avoid ?? [])].join(' ');
+      const { acceptedBy, avoid = [], unfit = [] } = run;
+      const holders = [...acceptedBy, '', ...avoid, '', ...unfit].join(' ');
       if (!seen.has(holders)) yield { ...run, last: Math.min(run.last, run.first + rowsMax - 1) };
       seen.add(holders);
       searched += 1;
@@ -204,6 +212,21 @@ export class StreamQueue {
   packed(taken: SeqRange, rest: SeqRange | null): void {
     this.#arrivals = this.#arrivals.filter(({ last }) => last < taken.first || last > taken.last);
     if (rest) this.#reserved.remove(rest.first, rest.last);
+  }
+
+  /** A provider refused an envelope with these rows for good: what is refused is in one half, or in both. */
+  halve(range: SeqRange): void {
+    this.#refused.halve(range);
+  }
+
+  /** A provider never takes this row. */
+  unfit(provider: string, seq: number, why: RefusedFor): void {
+    this.#refused.unfit(provider, seq, why);
+  }
+
+  /** Why no provider takes the row. */
+  refusedFor(seq: number): RefusedFor {
+    return this.#refused.reasonOf(seq);
   }
 
   /** Ends a reservation. Rows not accepted by enough providers are due again at once. */
@@ -302,6 +325,7 @@ export class StreamQueue {
     this.#kept.remove(first, last);
     for (const set of this.#accepted.values()) set.remove(first, last);
     for (const { rows } of this.#avoided.values()) rows.remove(first, last);
+    this.#refused.forget({ first, last });
   }
 
   /** Owed rows of a lane that are in no envelope, ascending. */
@@ -317,7 +341,7 @@ export class StreamQueue {
       while (first <= range.last) {
         const acceptedBy = new Set<string>();
         const avoid = new Set<string>();
-        let last = range.last;
+        let last = this.#refused.runEnd(first, range.last);
         for (const [provider, set] of this.#accepted) {
           last = cut(set, first, last);
           if (set.has(first)) acceptedBy.add(provider);
@@ -326,16 +350,11 @@ export class StreamQueue {
           last = cut(rows, first, last);
           if (rows.has(first)) avoid.add(provider);
         }
-        yield { first, last, acceptedBy, ...(avoid.size > 0 && { avoid }) };
+        const { unfit, last: end } = this.#refused.by(first, last);
+        last = end;
+        yield { first, last, acceptedBy, ...(avoid.size > 0 && { avoid }), ...(unfit.size > 0 && { unfit }) };
         first = last + 1;
       }
     }
   }
-}
-
-/** How far from `first`, at most to `last`, all are in the set, or none is. */
-function cut(set: IntervalSet, first: number, last: number): number {
-  if (set.has(first)) return Math.min(last, set.firstGap(first) - 1);
-  const [next] = set.within(first, last);
-  return next ? Math.min(last, next.first - 1) : last;
 }

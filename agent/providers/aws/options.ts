@@ -42,3 +42,9 @@ function isSafe(url: string): boolean {
 }
 
 export type AwsOptions = z.output<typeof awsOptions>;
+
+/**
+ * The payload limit of a publish ("AWS IoT Core message broker and protocol limits and quotas"), less a
+ * margin.
+ */
+export const AWS_ENVELOPE_BYTES_MAX = 124 * 1024;

@@ -10,15 +10,10 @@ import { KeptConnections } from '../https-exchange.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
 import { SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
-import type { AwsOptions } from './options.ts';
+import { AWS_ENVELOPE_BYTES_MAX, type AwsOptions } from './options.ts';
 import { outcomeOf } from './outcome.ts';
 import { RequestHandler } from './request-handler.ts';
 
-/**
- * The payload limit of a publish ("AWS IoT Core message broker and protocol limits and quotas"), less a
- * margin.
- */
-const ENVELOPE_BYTES_MAX = 124 * 1024;
 const IN_FLIGHT_MAX = 16;
 /**
  * The SDK was seen with all its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the cure.
@@ -40,7 +35,7 @@ export async function openAwsPublisher(options: AwsOptions, deps: Deps): Promise
 
 class AwsPublisher implements Publisher {
   readonly type = 'aws';
-  readonly maxEnvelopeBytes = ENVELOPE_BYTES_MAX;
+  readonly maxEnvelopeBytes = AWS_ENVELOPE_BYTES_MAX;
   readonly #options: AwsOptions;
   readonly #sdk: Sdk;
   readonly #tls: { ca?: string };

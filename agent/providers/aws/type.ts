@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { wallMsOf } from '../../../shared/clock.ts';
 import { type AwsSheet, type AwsTariff, awsPrices } from '../../../shared/pricing/aws.ts';
 import { type ProviderType, providerCommon } from '../provider-type.ts';
-import { awsOptions } from './options.ts';
+import { AWS_ENVELOPE_BYTES_MAX, awsOptions } from './options.ts';
 
 /** The three levels that a rule's topic begins with ("Basic Ingest", AWS IoT Core developer guide). */
 const BASIC_INGEST = /^\$aws\/rules\/[^/]+/;
@@ -26,5 +26,6 @@ export const awsType: ProviderType<z.output<typeof entry>, AwsSheet> & { entry: 
       return expires === undefined ? null : { fromMs: nowMs, untilMs: wallMsOf(expires) };
     },
   },
+  maxEnvelopeBytes: () => AWS_ENVELOPE_BYTES_MAX,
   open: async (options, deps) => (await import('./publisher.ts')).openAwsPublisher(options, deps),
 };

@@ -51,3 +51,10 @@ export const azureOptions = z.object({
 });
 
 export type AzureOptions = z.infer<typeof azureOptions>;
+
+/** A message is at most 256 KiB with its properties (Azure docs, "IoT Hub quotas and throttling"). */
+const MESSAGE_BYTES_MAX = 262_144;
+/** Ours are some 250 bytes. */
+const PROPERTIES_MARGIN_BYTES = 1024;
+
+export const AZURE_ENVELOPE_BYTES_MAX = MESSAGE_BYTES_MAX - PROPERTIES_MARGIN_BYTES;

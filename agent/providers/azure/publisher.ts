@@ -10,14 +10,10 @@ import { Tries } from '../tries.ts';
 import type { TwinLink } from '../twin-link.ts';
 import { Connection } from './connection.ts';
 import { parseConnectionString, withGateway } from './connection-string.ts';
-import type { AzureOptions } from './options.ts';
+import { AZURE_ENVELOPE_BYTES_MAX, type AzureOptions } from './options.ts';
 import { type AzureSdk, loadAzureSdk } from './sdk.ts';
 import type { Session } from './session.ts';
 
-/** A message is at most 256 KiB with its properties (Azure docs, "IoT Hub quotas and throttling"). */
-const MESSAGE_MAX_BYTES = 262_144;
-/** Ours are some 250 bytes. */
-const PROPERTIES_MARGIN_BYTES = 1024;
 const IN_FLIGHT_MAX = 16;
 /** A token is good for an hour, and the hub cuts the connection when it is over. */
 const SESSION_LIFETIME_MS = 45 * 60_000;
@@ -39,7 +35,7 @@ export async function openAzurePublisher(options: AzureOptions, deps: AzureDeps)
 
 class AzurePublisher implements Publisher {
   readonly type = 'azure';
-  readonly maxEnvelopeBytes = MESSAGE_MAX_BYTES - PROPERTIES_MARGIN_BYTES;
+  readonly maxEnvelopeBytes = AZURE_ENVELOPE_BYTES_MAX;
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #tries: Tries;

@@ -4,7 +4,7 @@ import { type AzureSheet, type AzureTariff, azurePrices, HUB_TIERS } from '../..
 import { certificateValidity } from '../certificates.ts';
 import { type ProviderType, providerCommon } from '../provider-type.ts';
 import { sasExpiryMs } from './connection-string.ts';
-import { azureOptions } from './options.ts';
+import { AZURE_ENVELOPE_BYTES_MAX, azureOptions } from './options.ts';
 
 const hub = {
   hub_tier: z.enum(HUB_TIERS).default('S1').describe('Tier of the IoT Hub.'),
@@ -30,5 +30,6 @@ export const azureType: ProviderType<z.output<typeof entry>, AzureSheet> & { ent
       return untilMs === null ? null : { fromMs: nowMs, untilMs };
     },
   },
+  maxEnvelopeBytes: () => AZURE_ENVELOPE_BYTES_MAX,
   open: async (options, deps) => (await import('./publisher.ts')).openAzurePublisher(options, deps),
 };

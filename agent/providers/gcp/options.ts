@@ -19,3 +19,9 @@ export const gcpOptions = z.strictObject({
 });
 
 export type GcpOptions = z.infer<typeof gcpOptions>;
+
+/**
+ * Pub/Sub takes 10 MB per message and request ("Pub/Sub quotas and limits"); the rest is for attributes and
+ * framing.
+ */
+export const GCP_ENVELOPE_BYTES_MAX = 9_990_000;

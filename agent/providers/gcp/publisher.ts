@@ -10,14 +10,9 @@ import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../pu
 import { SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
 import { PubSubChannel } from './channel.ts';
-import type { GcpOptions } from './options.ts';
+import { GCP_ENVELOPE_BYTES_MAX, type GcpOptions } from './options.ts';
 import { outcomeOf, withoutCredentials } from './outcome.ts';
 
-/**
- * Pub/Sub takes 10 MB per message and request ("Pub/Sub quotas and limits"); the rest is for attributes and
- * framing.
- */
-const MAX_ENVELOPE_BYTES = 9_990_000;
 /** A deadline includes the wait inside gRPC, so more at once would only time out there (I10). */
 const MAX_IN_FLIGHT = 8;
 /** A new channel has some time to connect before it is judged. */
@@ -43,7 +38,7 @@ export async function openGcpPublisher(
 
 class GcpPublisher implements Publisher {
   readonly type = 'gcp';
-  readonly maxEnvelopeBytes = MAX_ENVELOPE_BYTES;
+  readonly maxEnvelopeBytes = GCP_ENVELOPE_BYTES_MAX;
   readonly #options: GcpOptions;
   readonly #trust: GcpCredentials;
   readonly #clock: Clock;
@@ -63,7 +58,7 @@ class GcpPublisher implements Publisher {
   }
 
   async publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
-    if (message.bytes.length > MAX_ENVELOPE_BYTES) {
+    if (message.bytes.length > GCP_ENVELOPE_BYTES_MAX) {
       const detail = `${message.bytes.length} bytes are more than Pub/Sub takes`;
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
     }

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { type GcpSheet, type GcpTariff, gcpPrices } from '../../../shared/pricing/gcp.ts';
 import { type ProviderType, providerCommon } from '../provider-type.ts';
-import { gcpOptions } from './options.ts';
+import { GCP_ENVELOPE_BYTES_MAX, gcpOptions } from './options.ts';
 
 const entry = gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict();
 
@@ -19,5 +19,6 @@ export const gcpType: ProviderType<z.output<typeof entry>, GcpSheet> & { entry: 
     files: ({ credentials }) => (credentials && 'key_file' in credentials ? [credentials.key_file] : []),
     validity: async () => null,
   },
+  maxEnvelopeBytes: () => GCP_ENVELOPE_BYTES_MAX,
   open: async (options, deps) => (await import('./publisher.ts')).openGcpPublisher(options, deps),
 };

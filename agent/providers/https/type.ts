@@ -23,6 +23,7 @@ export const httpsType: ProviderType<Entry, VolumeSheet> & { entry: typeof entry
       [cert_file, key_file, token_key_file].filter((file) => file !== undefined),
     validity: ({ cert_file }) => certificateValidity(cert_file),
   },
+  maxEnvelopeBytes: ({ max_envelope_bytes: bytes }) => bytes,
   open: async (options, deps) => (await import('./publisher.ts')).openHttpsPublisher(options, deps),
 };
 

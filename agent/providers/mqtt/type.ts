@@ -22,6 +22,7 @@ export const mqttType: ProviderType<Entry, VolumeSheet> & { entry: typeof entry 
     files: ({ cert_file, key_file }) => [cert_file, key_file].filter((file) => file !== undefined),
     validity: ({ cert_file }) => certificateValidity(cert_file),
   },
+  maxEnvelopeBytes: ({ max_envelope_bytes: bytes }) => bytes,
   open: async (options, deps) => (await import('./publisher.ts')).openMqttPublisher(options, deps),
 };
 

@@ -4,6 +4,7 @@
  * what it promises.
  */
 import { deadlineMs as deadlineOf } from './deadline.ts';
+import { mayEverServe } from './eligibility.ts';
 import { hedgeDelayMs as hedgeDelayOf, mayHedge } from './hedge.ts';
 import { dealt } from './shares.ts';
 import { providerNamed, type RoutingState, type Share, streamNamed } from './state.ts';
@@ -14,7 +15,7 @@ export type { HoldReason } from './reasons.ts';
 export { assessedThen, type ProviderInputs, scoreInputsOf } from './score-inputs.ts';
 export type { RoutingState } from './state.ts';
 export { type Effect, initialState, type RoutingEvent, transition } from './transition.ts';
-export { mayHedge };
+export { mayEverServe, mayHedge };
 
 /**
  * Providers that may take an envelope of this stream now, best first: the chosen one, then by preference and
@@ -35,6 +36,15 @@ export function candidates(
   const open = known.ranked.filter((name) => !exclude.has(name));
   const first = dealt(known.shares, exclude, turn);
   return first === null ? open : [first, ...open.filter((name) => name !== first)];
+}
+
+/** Providers that may take the stream now or in better times: down or on hold, but not refused for good. */
+export function possible(state: RoutingState, stream: string): string[] {
+  const known = streamNamed(state, stream);
+  if (!known) return [];
+  return state.providers
+    .filter(({ facts }) => mayEverServe(facts, known.policy, state.policy))
+    .map(({ facts }) => facts.name);
 }
 
 /** Who gets the stream's envelopes first, and which part of them; several where it is shared out. */

@@ -63,5 +63,10 @@ export function yields(
  * it.
  */
 export function servesAnyStream(facts: ProviderFacts, policy: Policy): boolean {
-  return Object.values(policy.streams).some((stream) => standingRefusals(facts, stream, policy).length === 0);
+  return Object.values(policy.streams).some((stream) => mayEverServe(facts, stream, policy));
+}
+
+/** Whether the stream may go there in better times: what refuses it now, if anything, can pass by itself. */
+export function mayEverServe(facts: ProviderFacts, stream: StreamPolicy, policy: Policy): boolean {
+  return standingRefusals(facts, stream, policy).length === 0;
 }

@@ -18,8 +18,6 @@ export type HealthEventKind =
   /** It was not taken and nothing else will be. */
   | 'refused'
   | 'throttled'
-  /** This one envelope will never pass here; says nothing unless it repeats. */
-  | 'rejected'
   /** Signs of the sliding window, see signs.ts. */
   | 'success-bad'
   | 'latency-bad'
@@ -30,9 +28,8 @@ export type HealthEventKind =
 interface Up {
   readonly sinceMs: number;
   readonly reason: HealthReason;
-  /** Failures, and envelopes rejected, since the last acceptance. */
+  /** Since the last acceptance. */
   readonly failures: number;
-  readonly rejections: number;
 }
 
 export interface Healthy extends Up {
@@ -71,10 +68,6 @@ export interface HealthContext {
   readonly retryAfterMs: number | null;
 }
 
-/**
- * An envelope may be too large or malformed for one provider; this many in a row are the provider's fault.
- */
-const REJECTIONS_TO_OPEN = 5;
 /** Between the probes that close a breaker: two of them fit into a moment's luck if they follow at once. */
 const PROBE_SPACING_MS = 200;
 /** A throttling provider may ask for a pause up to this, or up to open_max where that is longer. */
@@ -90,7 +83,6 @@ const healthyRow: Row<Healthy> = {
   failed: countFailure,
   refused: (_, context) => opened('refused', context),
   throttled: (_, context) => opened('throttled', context),
-  rejected: countRejection,
   'success-bad': (health, context) => degraded(health, 'success-rate', context),
   'latency-bad': (health, context) => degraded(health, 'latency', context),
   'signs-good': stay,
@@ -102,7 +94,6 @@ const degradedRow: Row<Degraded> = {
   failed: countFailure,
   refused: (_, context) => opened('refused', context),
   throttled: (_, context) => opened('throttled', context),
-  rejected: countRejection,
   'success-bad': stay,
   'latency-bad': stay,
   'signs-good': (health, { nowMs }) => ({ ...health, kind: 'healthy', sinceMs: nowMs, reason: 'signs-good' }),
@@ -118,7 +109,6 @@ const openRow: Row<Open> = {
     const untilMs = nowMs + askedMs(retryAfterMs ?? 0, failover);
     return untilMs > health.untilMs ? { ...health, untilMs } : health;
   },
-  rejected: stay,
   'success-bad': stay,
   'latency-bad': stay,
   'signs-good': stay,
@@ -140,7 +130,6 @@ const probingRow: Row<Probing> = {
   failed: reopened,
   refused: reopened,
   throttled: reopened,
-  rejected: stay,
   'success-bad': stay,
   'latency-bad': stay,
   'signs-good': stay,
@@ -169,7 +158,7 @@ export function nextHealth(health: Health, event: HealthEventKind, context: Heal
 }
 
 export function healthyAt(nowMs: number, reason: HealthReason): Healthy {
-  return { kind: 'healthy', sinceMs: nowMs, reason, failures: 0, rejections: 0 };
+  return { kind: 'healthy', sinceMs: nowMs, reason, failures: 0 };
 }
 
 /** Whether envelopes may go there. */
@@ -178,19 +167,12 @@ export function isUp(health: Health): health is Healthy | Degraded {
 }
 
 function cleared(health: Healthy | Degraded): Health {
-  return health.failures === 0 && health.rejections === 0
-    ? health
-    : { ...health, failures: 0, rejections: 0 };
+  return health.failures === 0 ? health : { ...health, failures: 0 };
 }
 
 function countFailure(health: Healthy | Degraded, context: HealthContext): Health {
   const failures = health.failures + 1;
   return failures < context.failover.failures_to_open ? { ...health, failures } : opened('failures', context);
-}
-
-function countRejection(health: Healthy | Degraded, context: HealthContext): Health {
-  const rejections = health.rejections + 1;
-  return rejections < REJECTIONS_TO_OPEN ? { ...health, rejections } : opened('rejections', context);
 }
 
 function degraded(health: Healthy, reason: HealthReason, { nowMs }: HealthContext): Degraded {

@@ -17,8 +17,11 @@ const REFUSING: ReadonlySet<RetryableCause> = new Set([
 /** What the provider brought about, or did not. A try that was taken back says nothing of it. */
 type Ended = Exclude<Outcome, { kind: 'cancelled' }>;
 
-/** A probe that is not accepted has failed, whatever the reason: it is the smallest envelope there is. */
-export function healthEventOf(outcome: Ended, probe: boolean): HealthEventKind {
+/**
+ * Null for an envelope that the provider refused for good: that is the envelope's fault. A probe that is not
+ * accepted has failed, whatever the reason: it is the smallest envelope there is.
+ */
+export function healthEventOf(outcome: Ended, probe: boolean): HealthEventKind | null {
   switch (outcome.kind) {
     case 'accepted':
       return 'accepted';
@@ -28,7 +31,7 @@ export function healthEventOf(outcome: Ended, probe: boolean): HealthEventKind {
       return 'throttled';
     case 'rejected':
       if (outcome.scope === 'provider') return 'refused';
-      return probe ? 'failed' : 'rejected';
+      return probe ? 'failed' : null;
     case 'unknown':
       return 'failed';
   }

@@ -42,6 +42,7 @@ export function afterTry(provider: ProviderState, result: Try, policy: Policy, n
   const stale = nowMs - latencyMs < provider.staleBeforeMs - ROUNDING_MS;
   if (stale && outcome.kind !== 'accepted') return provider;
   const event = healthEventOf(outcome, probe);
+  if (event === null) return provider;
   const heard: ProviderState = {
     ...provider,
     lastTryMs: nowMs,

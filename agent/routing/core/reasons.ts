@@ -78,8 +78,6 @@ export type HealthReason =
   | 'refused'
   /** As many failures in a row as the policy allows. */
   | 'failures'
-  /** Envelope after envelope was rejected. */
-  | 'rejections'
   | 'throttled'
   /** Too few of the recent tries were accepted. */
   | 'success-rate'

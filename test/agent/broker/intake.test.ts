@@ -5,6 +5,7 @@ import { connectAsync, type MqttClient } from 'mqtt';
 import t from 'tap';
 import { Intake } from '../../../agent/broker/intake.ts';
 import { systemClock } from '../../../shared/clock.ts';
+import { systemEntropy } from '../../../shared/entropy.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { bufferFile, contents, refusingAt, storeOn } from '../store/fixture.ts';
@@ -16,6 +17,47 @@ const STREAMS = [
 ];
 const DEVICES = 20;
 const PUBLISHES = 200;
+
+t.test('a record fits when the providers of its stream take an envelope with it, compressed', (t) => {
+  const { store } = storeOn(bufferFile(testDir(t)));
+  const envelopeBytes = new Map([['telemetry', 128 * 1024]]);
+  const intake = new Intake({
+    store,
+    streams: STREAMS,
+    envelopeBytes,
+    clock: new ManualClock(),
+    log: SILENT,
+  });
+  const noise = Buffer.from(systemEntropy.bytes(200_000));
+  const fits = (topic: string, payload: Uint8Array): boolean => intake.fits({ topic, device: 'd', payload });
+  t.ok(fits('plant/1/temp', noise.subarray(0, 128_000)));
+  t.notOk(fits('plant/1/temp', noise));
+  t.ok(fits('plant/1/temp', Buffer.alloc(200_000, 'a reading ')), 'it shrinks');
+  t.ok(fits('x/alarm', noise), 'the other stream has no limit');
+  t.end();
+});
+
+t.test('a device whose record fits no provider is refused, and others are not (I3)', async (t) => {
+  const { store } = storeOn(bufferFile(testDir(t)));
+  await store.start();
+  t.teardown(() => store.stop());
+  const envelopeBytes = new Map([['telemetry', 128 * 1024]]);
+  const intake = new Intake({ store, streams: STREAMS, envelopeBytes, clock: systemClock, log: SILENT });
+  const take = (...args: Parameters<Intake['take']>): void => intake.take(...args);
+  const { broker, port } = await startBroker(take, { fits: (publish) => intake.fits(publish) });
+  t.teardown(() => broker.stop());
+  const options = { protocolVersion: 4, reconnectPeriod: 0 } as const;
+  const device = await connectAsync(`mqtt://127.0.0.1:${port}`, options);
+  const closed = new Promise<void>((resolve) => device.once('close', () => resolve()));
+  device.publish('plant/1/temp', Buffer.from(systemEntropy.bytes(200_000)), { qos: 1 });
+  await closed;
+  t.match(broker.stats().refusals, { 'record-too-large': 1 });
+  const other = await connectAsync(`mqtt://127.0.0.1:${port}`, options);
+  await other.publishAsync('plant/1/temp', Buffer.from(systemEntropy.bytes(200_000)), { qos: 0 });
+  await other.publishAsync('plant/1/temp', 'small', { qos: 1 });
+  t.match(broker.stats(), { published: 1, refusals: { 'record-too-large': 2 } });
+  await other.endAsync(true);
+});
 
 t.test('the first stream with a matching filter takes the publish', async (t) => {
   const { store } = storeOn(bufferFile(testDir(t)), {

@@ -194,12 +194,8 @@ function recordCases(t: Test, engine: LedgerEngine): void {
 function gapCases(t: Test, engine: LedgerEngine): void {
   t.test('missing and given-up ranges are told apart', async (t) => {
     const { ledger } = await fresh(t, engine);
-    const gaps = [
-      gap(4, 5, 'age'),
-      gap(7, 7, 'corruption'),
-      gap(11, 11, 'too-large'),
-      gap(12, 12, 'rejected'),
-    ];
+    const gaps = [gap(4, 5, 'age'), gap(7, 7, 'corruption'), gap(11, 11, 'too-large')];
+    gaps.push(gap(12, 12, 'rejected'));
     await ledger.commit([entry({ seqs: [1, 2, 10], gaps })]);
     t.match(await ledger.completeness(), [
       {
@@ -217,9 +213,7 @@ function gapCases(t: Test, engine: LedgerEngine): void {
       },
     ]);
     await ledger.commit([entry({ seqs: [3, 6, 8, 9] })]);
-    t.match(await ledger.completeness(), [
-      { completeTo: 12, missing: [], missingCount: 0, records: 7, gaps },
-    ]);
+    t.match(await ledger.completeness(), [{ completeTo: 12, missingCount: 0, records: 7, gaps }]);
     t.match(await ledger.verify(), { problemCount: 0 });
   });
 

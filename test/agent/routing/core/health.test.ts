@@ -20,7 +20,7 @@ const NOW_MS = 100_000;
 
 const SAMPLES: Record<HealthKind, Health> = {
   healthy: { ...healthyAt(1000, 'start'), failures: 1 },
-  degraded: { kind: 'degraded', sinceMs: 1000, reason: 'latency', failures: 1, rejections: 0 },
+  degraded: { kind: 'degraded', sinceMs: 1000, reason: 'latency', failures: 1 },
   open: { kind: 'open', sinceMs: 1000, reason: 'failures', untilMs: NOW_MS, pauseMs: 4000 },
   probing: {
     kind: 'probing',
@@ -38,7 +38,6 @@ const EXPECTED: Record<HealthKind, Record<HealthEventKind, HealthKind>> = {
     failed: 'open',
     refused: 'open',
     throttled: 'open',
-    rejected: 'healthy',
     'success-bad': 'degraded',
     'latency-bad': 'degraded',
     'signs-good': 'healthy',
@@ -49,7 +48,6 @@ const EXPECTED: Record<HealthKind, Record<HealthEventKind, HealthKind>> = {
     failed: 'open',
     refused: 'open',
     throttled: 'open',
-    rejected: 'degraded',
     'success-bad': 'degraded',
     'latency-bad': 'degraded',
     'signs-good': 'healthy',
@@ -60,7 +58,6 @@ const EXPECTED: Record<HealthKind, Record<HealthEventKind, HealthKind>> = {
     failed: 'open',
     refused: 'open',
     throttled: 'open',
-    rejected: 'open',
     'success-bad': 'open',
     'latency-bad': 'open',
     'signs-good': 'open',
@@ -71,7 +68,6 @@ const EXPECTED: Record<HealthKind, Record<HealthEventKind, HealthKind>> = {
     failed: 'open',
     refused: 'open',
     throttled: 'open',
-    rejected: 'probing',
     'success-bad': 'probing',
     'latency-bad': 'probing',
     'signs-good': 'probing',
@@ -85,7 +81,6 @@ const EVENTS: HealthEventKind[] = [
   'failed',
   'refused',
   'throttled',
-  'rejected',
   'success-bad',
   'latency-bad',
   'signs-good',
@@ -124,16 +119,6 @@ t.test('one refusal opens (SPEC 5)', (t) => {
   t.end();
 });
 
-t.test('rejected envelopes open only when they repeat without an acceptance between', (t) => {
-  let health: Health = healthyAt(0, 'start');
-  for (let i = 0; i < 4; i += 1) health = next(health, 'rejected');
-  health = next(health, 'accepted');
-  for (let i = 0; i < 4; i += 1) health = next(health, 'rejected');
-  t.equal(health.kind, 'healthy');
-  t.match(next(health, 'rejected'), { kind: 'open', reason: 'rejections' });
-  t.end();
-});
-
 t.test('a throttling provider is left alone as long as it asks, a minute at most (SPEC 6)', (t) => {
   const health = healthyAt(0, 'start');
   t.match(next(health, 'throttled', NOW_MS, 7000), { kind: 'open', untilMs: NOW_MS + 7000 });
@@ -159,8 +144,7 @@ t.test(
     for (let i = 0; i < 8; i += 1) {
       const untilMs: number = health.kind === 'open' ? health.untilMs : Number.NaN;
       pauses.push(untilMs - nowMs);
-      for (const late of ['failed', 'refused', 'rejected'] as const)
-        t.equal(next(health, late, nowMs + 1), health);
+      for (const late of ['failed', 'refused'] as const) t.equal(next(health, late, nowMs + 1), health);
       t.equal(next(health, 'time', untilMs - 1), health);
       nowMs = untilMs;
       health = next(next(health, 'time', nowMs), 'failed', nowMs);

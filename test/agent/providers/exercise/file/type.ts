@@ -19,5 +19,6 @@ export const fileType: ProviderType<z.output<typeof entry>, VolumeSheet> & { ent
     files: ({ key_file }) => [key_file],
     validity: async () => null,
   },
+  maxEnvelopeBytes: () => 1_000_000,
   open: async (options, deps) => (await import('./publisher.ts')).openFilePublisher(options, deps),
 };

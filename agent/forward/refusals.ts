@@ -1,0 +1,117 @@
+/**
+ * Envelopes that a provider refuses for good. Nothing is uploaded for ever: an envelope that was refused is
+ * halved until one record stands alone, which is sent to the others; a record that no provider takes which
+ * may carry its stream is given up, alone, and the gap says why (I3). A record that is larger than a provider
+ * takes is not uploaded there at all.
+ *
+ * Size is a fact. Any other refusal may be the provider's own mistake, and then it refuses everything: so a
+ * record is called refused only where the provider has accepted another one of the stream since the refusals
+ * began, and one for each record that is given up.
+ */
+import type { Clock } from '../../shared/clock.ts';
+import type { Envelope } from '../../shared/envelope/envelope.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
+import type { Outcome } from '../providers/publisher.ts';
+import type { LiveRouting } from '../routing/live-routing.ts';
+import type { Buffer } from './buffer.ts';
+import type { Sender } from './delivery/sender.ts';
+import type { Stream } from './queue/stream.ts';
+import type { Run, StreamQueue } from './queue/stream-queue.ts';
+import type { Settlements } from './settlements.ts';
+
+/** Until a record is tried again at a provider that refused it and has not accepted another one since. */
+const AGAIN_MS = 60_000;
+
+export interface RefusalsOptions {
+  store: Pick<Buffer, 'giveUp'>;
+  settlements: Settlements;
+  routing: Pick<LiveRouting, 'possible'>;
+  senders: ReadonlyMap<string, Sender>;
+  clock: Clock;
+  log: Logger;
+}
+
+export class Refusals {
+  readonly #options: RefusalsOptions;
+  /** By stream and provider: envelopes with records that were accepted, and how many when refusals began. */
+  readonly #accepted = new Map<string, number>();
+  readonly #since = new Map<string, number>();
+
+  constructor(options: RefusalsOptions) {
+    this.#options = options;
+  }
+
+  /** Gives up what no provider takes; false for a run that one may still take. */
+  settle(stream: Stream, queue: StreamQueue, { first, last, acceptedBy, unfit }: Run): boolean {
+    if (!unfit) return false;
+    const { store, settlements, routing, clock, log } = this.#options;
+    const possible = routing.possible(stream.name);
+    const isHopeless = possible.every((provider) => acceptedBy.has(provider) || unfit.has(provider));
+    if (possible.length === 0 || !isHopeless) return false;
+    const range = { first, last };
+    const reason = queue.refusedFor(first);
+    const copies = acceptedBy.size;
+    const where = { stream: stream.name, epoch: queue.epoch, ...range, reason };
+    if (copies > 0) {
+      log.error({ event: 'forward.fewer_copies', ...where, copies, refusedBy: [...unfit] });
+      settlements.enough(stream, queue, range, acceptedBy);
+      return true;
+    }
+    queue.reserve(first, last);
+    store
+      .giveUp(queue.epoch, stream.name, first, last, reason)
+      .then(
+        () => log.error({ event: 'forward.given_up', ...where, refusedBy: [...unfit] }),
+        (error: unknown) => {
+          stream.pause(clock.monoMs());
+          log.error({ event: 'forward.give_up_failed', ...where, error: errorText(error) });
+        },
+      )
+      .finally(() => queue.release(first, last));
+    return true;
+  }
+
+  /**
+   * Whether the envelope of one record is more than a provider takes that the stream may use. Then the row is
+   * unfit for all of these.
+   */
+  isTooLarge(
+    stream: Stream,
+    queue: StreamQueue,
+    { unfit }: Pick<Run, 'unfit'>,
+    { records }: Envelope,
+    bytes: number,
+  ): boolean {
+    const [record, ...others] = records;
+    if (!record || others.length > 0) return false;
+    const { routing, senders } = this.#options;
+    const small = routing.possible(stream.name).filter((provider) => {
+      const most = senders.get(provider)?.maxEnvelopeBytes ?? bytes;
+      return most < bytes && !unfit?.has(provider);
+    });
+    for (const provider of small) queue.unfit(provider, record.seq, 'too-large');
+    return small.length > 0;
+  }
+
+  /** A try of the envelope ended at the provider. */
+  saw(stream: Stream, queue: StreamQueue, envelope: Envelope, provider: string, outcome: Outcome): void {
+    const key = `${stream.name}/${provider}`;
+    const { records } = envelope;
+    const [first, last] = [records[0]?.seq, records.at(-1)?.seq];
+    const hasRecords = first !== undefined && last !== undefined;
+    if (outcome.kind === 'accepted' && hasRecords) {
+      this.#accepted.set(key, (this.#accepted.get(key) ?? 0) + 1);
+    }
+    if (outcome.kind !== 'rejected' || outcome.scope !== 'envelope') return;
+    if (envelope.gaps.length > 0 || envelope.sealedAt !== null) queue.gapsAlone = true;
+    if (!hasRecords) return;
+    const accepted = this.#accepted.get(key) ?? 0;
+    const since = this.#since.get(key) ?? accepted;
+    this.#since.set(key, since);
+    if (first !== last) queue.halve({ first, last });
+    else if (accepted > since) {
+      this.#since.set(key, accepted);
+      queue.unfit(provider, first, 'rejected');
+    } else queue.doubt(provider, { first, last }, this.#options.clock.monoMs() + AGAIN_MS);
+  }
+}
