@@ -220,6 +220,17 @@ export class EntriesBlocked extends Error {
 }
 
 /**
+ * A part of the ledger is gone, older than what was read of it, or of another ledger. Nothing is committed or
+ * read until the parts that were opened are there again.
+ */
+export class LedgerLost extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'LedgerLost';
+  }
+}
+
+/**
  * An entry that the ledger will never take, however often it comes: for the dead letters, not for redelivery.
  */
 export class EntryRefused extends Error {

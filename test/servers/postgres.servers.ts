@@ -48,6 +48,8 @@ await t.test('no reader sees an offset before every lower one, and a rollback le
   await ledger.commit([entry({ gateway: 'gw-0', seqs: [1] })]);
   const day = dayOf(systemClock.wallMs());
   const db = connected(t, 'offsets');
+  const { rows: heads } = await db.query<{ id: string }>('SELECT ledger_id AS id FROM head');
+  const options = { id: heads[0]?.id ?? '', day, conflictPolicyOf: KEEP_FIRST };
   for (const outcome of ['commit', 'rollback'] as const) {
     const before = (await ledger.read(0, 100)).length;
     const order: string[] = [];
@@ -55,7 +57,7 @@ await t.test('no reader sees an offset before every lower one, and a rollback le
     const release = Promise.withResolvers<void>();
     const first = db
       .transaction(async (client) => {
-        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], day, KEEP_FIRST);
+        await commitEntries(client, [entry({ gateway: `a-${outcome}`, seqs: [1, 2] })], options);
         held.resolve();
         await release.promise;
         order.push('first');

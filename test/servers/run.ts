@@ -30,6 +30,8 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },
   jetstream: { file: 'test/servers/jetstream.servers.ts', needs: NATS },
+  'jetstream-parts': { file: 'test/servers/jetstream-parts.servers.ts', needs: NATS },
+  'postgres-parts': { file: 'test/servers/postgres-parts.servers.ts', needs: POSTGRES },
   powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },
   'faulty-disk': { file: 'test/faulty-disk/faulty-disk.servers.ts', needs: COMPILER },
   'faulty-disk-start': { file: 'test/faulty-disk/start.servers.ts', needs: COMPILER },

@@ -6,7 +6,13 @@
  * is.
  */
 
-import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
+import type {
+  JetStreamClient,
+  JetStreamManager,
+  StoredMsg,
+  StreamConfig,
+  StreamInfo,
+} from '@nats-io/jetstream';
 import {
   DeliverPolicy,
   JetStreamApiCodes,
@@ -43,6 +49,18 @@ export interface JetStreamOptions {
   timeoutMs: number;
 }
 
+/** A JetStream stream as the servers tell it. */
+export interface StreamState {
+  name: string;
+  description: string;
+  /** What its description says behind the kind; null where it says nothing. */
+  id: string | null;
+  created: string;
+  messages: number;
+  firstSeq: number;
+  lastSeq: number;
+}
+
 /** Where a message is asked for: by its sequence, or the first of a subject from a sequence on. */
 export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
 
@@ -51,6 +69,10 @@ export type Where = { seq: number } | { seq: number; next_by_subj: string } | { 
  * server/errors.json), and a stream not found, by a server that has not yet learned of one that was made.
  */
 const PASSING: ReadonlySet<number> = new Set([10_005, JetStreamApiCodes.StreamNotFound]);
+/** "stream name already in use with a different configuration" (nats-server, server/errors.json). */
+const STREAM_NAME_IN_USE = 10_058;
+/** A look at the streams takes the first word of it: no stream is made there. */
+const FINAL_OF_LOOKS: ReadonlySet<number> = new Set([JetStreamApiCodes.StreamNotFound]);
 const ID_HEADER = 'Headgate-Id';
 const TRY_MS_MAX = 2000;
 const RETRY_MS = 50;
@@ -98,17 +120,25 @@ export class Connection {
     return (this.#nc.info?.max_payload ?? 1024 * 1024) - OVERHEAD_BYTES;
   }
 
-  /** Makes the JetStream stream where it is missing; rejects when there is one of other essentials. */
-  async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<void> {
-    const { config: found } = await this.#persistently(async () => {
+  /**
+   * Makes the JetStream stream where it is missing; rejects when there is one of other essentials. One that is
+   * there may be of another id.
+   */
+  async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamState> {
+    const info = await this.#persistently(async () => {
       try {
         return await this.#jsm.streams.info(config.name);
       } catch (error) {
         if (!isApiError(error, JetStreamApiCodes.StreamNotFound)) throw error;
-        return this.#jsm.streams.add(config);
+        return this.#jsm.streams.add(config).catch((refused: unknown) => {
+          // Another replica has just made it, with another id.
+          if (isApiError(refused, STREAM_NAME_IN_USE)) return this.#jsm.streams.info(config.name);
+          throw refused;
+        });
       }
     });
-    const wrong = (['description', 'storage', 'retention', 'max_msgs_per_subject'] as const).filter(
+    const { config: found } = info;
+    const wrong = (['storage', 'retention', 'max_msgs_per_subject'] as const).filter(
       (key) => config[key] !== undefined && found[key] !== config[key],
     );
     if (wrong.length > 0) {
@@ -117,6 +147,21 @@ export class Connection {
         EXIT.config,
       );
     }
+    return stateOf(info);
+  }
+
+  /** Null when there is none, also by servers that were asked for `limitMs`. */
+  async streamState(name: string, limitMs: number): Promise<StreamState | null> {
+    try {
+      return stateOf(await this.#persistently(() => this.#jsm.streams.info(name), limitMs, FINAL_OF_LOOKS));
+    } catch (error) {
+      if (isApiError(error, JetStreamApiCodes.StreamNotFound)) return null;
+      throw error;
+    }
+  }
+
+  async describe(name: string, description: string): Promise<void> {
+    await this.#persistently(() => this.#jsm.streams.update(name, { description }));
   }
 
   async hasStream(name: string): Promise<boolean> {
@@ -268,13 +313,18 @@ export class Connection {
   }
 
   /** Tries until it succeeds, fails for good, or the time is over. */
-  async #persistently<T>(attempt: () => Promise<T>): Promise<T> {
-    const endMs = this.#clock.monoMs() + this.#timeoutMs;
+  async #persistently<T>(
+    attempt: () => Promise<T>,
+    limitMs = this.#timeoutMs,
+    final: ReadonlySet<number> = new Set(),
+  ): Promise<T> {
+    const endMs = this.#clock.monoMs() + Math.min(limitMs, this.#timeoutMs);
     for (;;) {
       try {
         return await attempt();
       } catch (error) {
-        if (isFinal(error) || this.#clock.monoMs() + RETRY_MS >= endMs) throw error;
+        const isKnown = error instanceof JetStreamApiError && final.has(error.code);
+        if (isKnown || isFinal(error) || this.#clock.monoMs() + RETRY_MS >= endMs) throw error;
         await this.#clock.sleep(RETRY_MS);
       }
     }
@@ -296,6 +346,19 @@ function access({ servers, user, password, credentials, ca }: JetStreamOptions):
     ...(ca === undefined && !servers.some((server) => server.startsWith('tls:'))
       ? {}
       : { tls: ca === undefined ? {} : { ca } }),
+  };
+}
+
+function stateOf({ config, created, state }: StreamInfo): StreamState {
+  const { name, description = '' } = config;
+  return {
+    name,
+    description,
+    id: description.split(' ')[3] ?? null,
+    created: String(created),
+    messages: state.messages,
+    firstSeq: state.first_seq,
+    lastSeq: state.last_seq,
   };
 }
 

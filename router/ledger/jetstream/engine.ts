@@ -15,6 +15,7 @@ import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
 import type { CompletenessPage, PageQuery, StreamVisitor } from '../paging.ts';
+import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
 import type {
@@ -37,7 +38,7 @@ import { Connection, type JetStreamOptions } from './connection.ts';
 import { DeadLetterStore } from './dead-letters.ts';
 import { DeviceEraser } from './erasure.ts';
 import { ErasureStore } from './erasure-log.ts';
-import { type EvidenceLimits, EvidenceStream, ensureStreams } from './evidence.ts';
+import { type EvidenceLimits, EvidenceStream } from './evidence.ts';
 import { FeedStore } from './feeds.ts';
 import { HeldVersions } from './held.ts';
 import { Listing } from './listing.ts';
@@ -47,6 +48,7 @@ import { Snapshots } from './log/snapshots.ts';
 import { type StateLimits, States } from './log/states.ts';
 import { JetStreamMaintenance } from './maintenance.ts';
 import { Names } from './names.ts';
+import { LedgerParts } from './parts.ts';
 import { OffsetReader } from './reader.ts';
 import { RepeatedVersions } from './repeated.ts';
 import { Retention } from './retention.ts';
@@ -56,6 +58,8 @@ export interface JetStreamLedgerOptions extends JetStreamOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<JetStreamLedgerLimits>;
+  /** Default: `router`. */
+  role?: LedgerRole;
   /** Default: keep-first everywhere. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
@@ -90,8 +94,9 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
   try {
     const limits = { ...LIMITS, ...options.limits };
     const names = new Names(options.name);
-    await ensureStreams(connection, names, options.replicas);
-    const ledger = new JetStreamLedger(connection, names, limits, options, log);
+    const parts = new LedgerParts(connection, names, options.clock);
+    await parts.open(options.role ?? 'router', options.replicas);
+    const ledger = new JetStreamLedger(connection, parts, names, limits, options, log);
     await ledger.catchUpFromCheckpoint();
     return ledger;
   } catch (error) {
@@ -104,6 +109,7 @@ class JetStreamLedger implements Ledger {
   readonly maintenance: LedgerMaintenance;
   readonly isMultiRouter = true;
   readonly #connection: Connection;
+  readonly #parts: LedgerParts;
   readonly #names: Names;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -123,6 +129,7 @@ class JetStreamLedger implements Ledger {
 
   constructor(
     connection: Connection,
+    parts: LedgerParts,
     names: Names,
     limits: JetStreamLedgerLimits,
     { clock, replicas, conflictPolicyOf = KEEP_FIRST }: JetStreamLedgerOptions,
@@ -135,6 +142,7 @@ class JetStreamLedger implements Ledger {
     const arrivals = new ArrivalStore(blobs, names, limits.recordBytesCached);
     const held = new HeldVersions(states, arrivals, names);
     this.#connection = connection;
+    this.#parts = parts;
     this.#feeds = new FeedStore(connection, names);
     this.#names = names;
     this.#clock = clock;
@@ -288,6 +296,7 @@ class JetStreamLedger implements Ledger {
   }
 
   async ping(): Promise<void> {
+    await this.#parts.check(this.#commits.head);
     await this.#connection.publish(this.#names.ping, Buffer.from(String(this.#clock.wallMs())));
   }
 
@@ -308,6 +317,7 @@ class JetStreamLedger implements Ledger {
   }
 
   async #catchUp(): Promise<void> {
+    await this.#parts.checkNowAndThen(this.#commits.head);
     await this.#commits.catchUp();
     this.#states.followed();
   }
@@ -324,6 +334,7 @@ class JetStreamLedger implements Ledger {
    */
   async #commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     const stored: Stored = new Map();
+    await this.#parts.checkNowAndThen(this.#commits.head);
     for (;;) {
       const { head } = this.#commits;
       const plan = await this.#planner.plan(entries, head, stored);

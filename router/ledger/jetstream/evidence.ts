@@ -1,43 +1,19 @@
 /**
- * The ledger's JetStream streams: files on `replicas` servers, nothing aged out but what has a bound of its
- * own.
+ * The JetStream streams of what the ledger keeps for people to look at: files on `replicas` servers, each with
+ * a bound of its own (I10).
  */
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
 import type { Connection } from './connection.ts';
-import type { Names } from './names.ts';
 
 export interface EvidenceLimits {
   messagesMax: number;
   bytesMax: number;
 }
 
-/** Told apart from streams of other programs, and of a Headgate with other formats. */
-const DESCRIPTION = 'Headgate ledger 1';
+/** Begins the description of every stream: other programs' have another, and other formats will. */
+export const DESCRIPTION = 'Headgate ledger 1';
 
 type NamedConfig = Partial<StreamConfig> & { name: string };
-
-/** Makes those of the log where they are missing; any number of replicas may do so at once. */
-export async function ensureStreams(connection: Connection, names: Names, replicas: number): Promise<void> {
-  const { subjects } = names;
-  const direct = { ...common(replicas), allow_direct: true };
-  await Promise.all([
-    connection.ensureStream({ ...direct, name: names.records, subjects: subjects.records }),
-    connection.ensureStream({ ...direct, name: names.commits, subjects: subjects.commits }),
-    // Only its leader answers: a snapshot must not be older than the checkpoint.
-    connection.ensureStream({
-      ...common(replicas),
-      name: names.state,
-      subjects: subjects.state,
-      max_msgs_per_subject: 1,
-    }),
-    connection.ensureStream({
-      ...common(replicas),
-      name: names.cursors,
-      subjects: subjects.cursors,
-      max_msgs_per_subject: 1,
-    }),
-  ]);
-}
 
 /**
  * A stream with a bound (I10), made when something is put into it first: most ledgers hold neither conflict
@@ -59,7 +35,7 @@ export class EvidenceStream {
     const { messagesMax, bytesMax } = limits;
     this.#connection = connection;
     this.#bounds = { max_msgs: messagesMax, max_bytes: bytesMax };
-    this.#config = { ...common(replicas), ...stream, ...this.#bounds, allow_direct: true };
+    this.#config = { ...streamDefaults(replicas), ...stream, ...this.#bounds, allow_direct: true };
   }
 
   get name(): string {
@@ -81,7 +57,8 @@ export class EvidenceStream {
   }
 }
 
-function common(replicas: number): Partial<StreamConfig> {
+/** What all streams of a ledger have in common. */
+export function streamDefaults(replicas: number): Partial<StreamConfig> {
   return {
     description: DESCRIPTION,
     storage: StorageType.File,

@@ -17,6 +17,7 @@ import type { StreamKey } from '../../../shared/record.ts';
 const TOKEN_CHARACTERS_MAX = 128;
 
 export class Names {
+  readonly ledger: string;
   readonly records: string;
   readonly commits: string;
   /** Snapshots, and nothing else. */
@@ -29,6 +30,7 @@ export class Names {
 
   constructor(ledger: string) {
     this.#root = ledger;
+    this.ledger = ledger;
     this.records = `${ledger}-records`;
     this.commits = `${ledger}-commits`;
     this.state = `${ledger}-state`;
@@ -36,6 +38,11 @@ export class Names {
     this.conflicts = `${ledger}-conflicts`;
     this.deadLetters = `${ledger}-dead-letters`;
     this.repeats = `${ledger}-repeats`;
+  }
+
+  /** The message that says whose a part is; no other has so few tokens. */
+  mark(part: 'cursors' | 'records' | 'state' | 'commits'): string {
+    return `${this.#root}.${part === 'cursors' ? 'cursor' : part}.identity`;
   }
 
   /** The log of a gateway's stream: one message per envelope with records that were new. */

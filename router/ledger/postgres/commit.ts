@@ -11,7 +11,7 @@ import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../rules/boot
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { nothingCommitted } from '../rules/outcome.ts';
 import { absorb, isContactOnly } from '../rules/rules.ts';
-import type { CommitResult, LedgerEntry } from '../types.ts';
+import { type CommitResult, type LedgerEntry, LedgerLost } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
@@ -29,11 +29,19 @@ export interface Committed {
   aside: { rows: number; bytes: number };
 }
 
+export interface CommitOptions {
+  /** Of the ledger that was opened. */
+  id: string;
+  /** Partition of the new records. */
+  day: number;
+  conflictPolicyOf: ConflictPolicyOf;
+}
+
+/** Throws LedgerLost when the tables are of another ledger by now. */
 export async function commitEntries(
   client: Queryable,
   entries: readonly LedgerEntry[],
-  day: number,
-  conflictPolicyOf: ConflictPolicyOf,
+  { id, day, conflictPolicyOf }: CommitOptions,
 ): Promise<Committed> {
   const telling = entries.filter(({ envelope }) => !isContactOnly(envelope));
   const streams =
@@ -45,7 +53,7 @@ export async function commitEntries(
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
   await insertRepetitions(client, repetitions);
-  await saveContacts(client, entries);
+  await saveContacts(client, entries, id);
   await saveBootClocks(client, bootClocksOf(entries));
   await removeRecords(client, displaced);
   const fresh = absorbed.flatMap(({ entry, stream, stored }): Fresh[] =>
@@ -96,20 +104,23 @@ async function saveBootClocks(client: Queryable, clocks: readonly BootClock[]): 
   );
 }
 
-async function saveContacts(client: Queryable, entries: readonly LedgerEntry[]): Promise<void> {
+/** With the look at whose tables these are, in one statement. */
+async function saveContacts(client: Queryable, entries: readonly LedgerEntry[], id: string): Promise<void> {
   const contacts = new Map(
     entries.map((entry) => [JSON.stringify([entry.envelope.gateway, entry.source]), entry]),
   );
   const all = [...contacts.values()];
-  await client.query(
-    `INSERT INTO contact (gateway, source, last_wall_ms)
+  const { rows } = await client.query<{ id: string }>(
+    `WITH saved AS (INSERT INTO contact (gateway, source, last_wall_ms)
      SELECT * FROM unnest($1::text[], $2::text[], $3::double precision[]) AS c (gateway, source, last_wall_ms)
      ORDER BY gateway, source
-     ON CONFLICT (gateway, source) DO UPDATE SET last_wall_ms = greatest(contact.last_wall_ms, excluded.last_wall_ms)`,
+     ON CONFLICT (gateway, source) DO UPDATE SET last_wall_ms = greatest(contact.last_wall_ms, excluded.last_wall_ms))
+     SELECT ledger_id AS id FROM head`,
     [
       all.map(({ envelope }) => envelope.gateway),
       all.map(({ source }) => source),
       all.map(({ receivedWallMs }) => receivedWallMs),
     ],
   );
+  if (rows[0]?.id !== id) throw new LedgerLost('the tables of the ledger were made anew, or emptied');
 }

@@ -19,6 +19,7 @@ import {
   type StreamVisitor,
   surveyByPages,
 } from '../paging.ts';
+import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
 import {
@@ -47,9 +48,10 @@ import {
   releaseFeedPosition,
   resetFeedPosition,
 } from './feeds.ts';
+import { checkIdentity, openIdentity } from './identity.ts';
 import { PostgresMaintenance } from './maintenance.ts';
 import { readRecords } from './records.ts';
-import { dayOf, makePartitions, migrate } from './schema.ts';
+import { dayOf, expectSchema, makePartitions, migrate } from './schema.ts';
 import { listPage, listStreams } from './streams.ts';
 import { trimRepetitions } from './whereabouts.ts';
 
@@ -57,6 +59,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<{ conflicts: EvidenceLimits; deadLetters: EvidenceLimits }>;
+  /** Default: `router`. */
+  role?: LedgerRole;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
@@ -77,8 +81,9 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
   const log = new SparseLog(options);
   const db = new Database(options, options.clock, log);
   try {
-    await migrate(db, options.schema);
-    return new PostgresLedger(db, options, log);
+    if (options.role === 'tool') await expectSchema(db, options.schema);
+    else await migrate(db, options.schema);
+    return new PostgresLedger(db, await openIdentity(db, options.schema), options, log);
   } catch (error) {
     await db.close();
     throw refusedFor(`no ledger in PostgreSQL, schema ${options.schema}`, error);
@@ -89,6 +94,7 @@ class PostgresLedger implements Ledger {
   readonly maintenance: PostgresMaintenance;
   readonly isMultiRouter = true;
   readonly #db: Database;
+  readonly #id: string;
   readonly #schema: string;
   readonly #clock: Clock;
   readonly #lockMs: number;
@@ -100,11 +106,12 @@ class PostgresLedger implements Ledger {
   /** Days that have their partitions: those of this process's life. */
   readonly #daysMade = new Set<number>();
 
-  constructor(db: Database, options: PostgresLedgerOptions, log: SparseLog) {
+  constructor(db: Database, id: string, options: PostgresLedgerOptions, log: SparseLog) {
     const { schema, clock, timeoutMs, limits = {}, conflictPolicyOf = KEEP_FIRST } = options;
     this.#lockMs = Math.ceil(timeoutMs * LOCK_SHARE);
     this.#conflictPolicyOf = conflictPolicyOf;
     this.#db = db;
+    this.#id = id;
     this.#schema = schema;
     this.#clock = clock;
     this.#log = log;
@@ -133,7 +140,8 @@ class PostgresLedger implements Ledger {
   async #committed(entries: readonly LedgerEntry[], day: number): Promise<Committed> {
     try {
       return await this.#db.transaction(
-        (client) => commitEntries(client, entries, day, this.#conflictPolicyOf),
+        (client) =>
+          commitEntries(client, entries, { id: this.#id, day, conflictPolicyOf: this.#conflictPolicyOf }),
         { lockMs: this.#lockMs },
       );
     } catch (error) {
@@ -268,6 +276,7 @@ class PostgresLedger implements Ledger {
   }
 
   async ping(): Promise<void> {
+    await checkIdentity(this.#db, this.#schema, this.#id);
     await this.#db.query(
       'INSERT INTO ping (id, wall_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET wall_ms = excluded.wall_ms',
       [this.#clock.wallMs()],

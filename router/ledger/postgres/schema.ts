@@ -180,7 +180,30 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE stream ADD COLUMN gap_other bytea;
   `,
+  // The ledger's id, in each table whose rows mean nothing without the others' (identity.ts).
+  `
+  ALTER TABLE head ADD COLUMN ledger_id text NOT NULL DEFAULT gen_random_uuid()::text;
+  INSERT INTO cursor (feed, last_offset, progress) SELECT '', 0, convert_to(ledger_id, 'UTF8') FROM head;
+  INSERT INTO checkpoint (source, partition, position) SELECT '', '', ledger_id FROM head;
+  `,
 ];
+
+/** Rejects when the schema is not there, or not this version's: a look makes nothing. */
+export async function expectSchema(db: Database, schema: string): Promise<void> {
+  const { rows: found } = await db.query<{ there: boolean }>(`SELECT to_regclass($1) IS NOT NULL AS there`, [
+    `${schema}.schema_version`,
+  ]);
+  if (found[0]?.there !== true) throw new StartRefused(`there is no ledger in schema ${schema}`, EXIT.failed);
+  const { rows } = await db.query<{ version: number | null }>(
+    'SELECT max(version) AS version FROM schema_version',
+  );
+  const version = rows[0]?.version ?? 0;
+  if (version === MIGRATIONS.length) return;
+  throw new StartRefused(
+    `schema ${schema}: ledger schema ${version}, where this version of Headgate has ${MIGRATIONS.length}; a router brings an older one forward when it starts`,
+    EXIT.config,
+  );
+}
 
 /** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */
 export async function migrate(db: Database, schema: string): Promise<void> {
