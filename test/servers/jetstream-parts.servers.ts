@@ -125,7 +125,7 @@ for (const [name, { does, running, starting }] of Object.entries(LOSSES)) {
 
 async function names(name: string): Promise<string[]> {
   const found = await manager.streams.names().next();
-  return found.filter((stream) => stream.startsWith(name)).sort();
+  return found.filter((stream) => stream.startsWith(name)).sort((a, b) => a.localeCompare(b));
 }
 
 await t.test('a ledger of an earlier version gets an identity, and is whole', async (t) => {

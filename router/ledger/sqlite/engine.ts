@@ -49,11 +49,12 @@ import { DeadLetterTable } from './dead-letters.ts';
 import { ErasureTable } from './erasure.ts';
 import type { EvidenceLimits } from './evidence.ts';
 import { FeedTable } from './feeds.ts';
+import { LedgerFile } from './ledger-file.ts';
 import { SqliteMaintenance } from './maintenance.ts';
 import { RecordTable } from './records.ts';
 import { RepeatedTables } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
-import { lockForRouter, type RouterLock } from './router-lock.ts';
+import { type LedgerNote, RouterLock } from './router-lock.ts';
 import { openLedgerFile, type Sqlite } from './schema.ts';
 import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
@@ -70,12 +71,14 @@ export interface SqliteLedgerOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<SqliteLedgerLimits>;
-  /** Default: `tool`, which takes no lock: several may have the file open. */
+  /** Default: none. It makes the file, as a router does, and takes no lock, as a tool: for tests. */
   role?: LedgerRole;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
 
+/** How far the ledger has come is noted when the last note is older. */
+const NOTE_EACH_MS = 60_000;
 const MIB = 1024 * 1024;
 const LIMITS: SqliteLedgerLimits = {
   streamsCached: 4096,
@@ -88,9 +91,11 @@ const LIMITS: SqliteLedgerLimits = {
  * is of a newer schema, or cannot be made durable.
  */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
-  const lock = options.role === 'router' ? lockForRouter(options.file) : null;
+  const lock = options.role === 'router' ? RouterLock.take(options.file) : null;
   try {
-    return new SqliteLedger(openLedgerFile(options.file), options, lock);
+    const ledger = new SqliteLedger(openLedgerFile(options.file, options.role !== 'tool'), options, lock);
+    lock?.expect(ledger.note());
+    return ledger;
   } catch (error) {
     lock?.release();
     throw error;
@@ -102,6 +107,8 @@ class SqliteLedger implements Ledger {
   readonly isMultiRouter = false;
   readonly #db: Sqlite;
   readonly #lock: RouterLock | null;
+  readonly #file: LedgerFile;
+  readonly #id: Statement<[], string>;
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #streams: StreamTable;
@@ -123,6 +130,7 @@ class SqliteLedger implements Ledger {
   readonly #position: Statement<[string, string], string>;
   readonly #savePing: Statement<[number]>;
   #knownDataVersion: number | undefined;
+  #notedMs = Number.NEGATIVE_INFINITY;
   /** Dead letters of this turn, and the end of it. */
   readonly #letters: DeadLetter[] = [];
   #lettersWritten: Promise<void> | null = null;
@@ -131,6 +139,8 @@ class SqliteLedger implements Ledger {
     const limits = { ...LIMITS, ...options.limits };
     this.#db = db;
     this.#lock = lock;
+    this.#file = new LedgerFile(options.file);
+    this.#id = db.prepare<[], string>('SELECT ledger_id FROM identity').pluck();
     this.#clock = options.clock;
     this.#log = new SparseLog(options);
     this.#streams = new StreamTable(db, limits.streamsCached);
@@ -180,7 +190,9 @@ class SqliteLedger implements Ledger {
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     if (entries.length === 0) return [];
-    return this.#atomically(() => this.#absorbAll(entries));
+    const results = this.#atomically(() => this.#absorbAll(entries));
+    this.#file.check();
+    return results;
   }
 
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
@@ -275,10 +287,21 @@ class SqliteLedger implements Ledger {
   }
 
   async ping(): Promise<void> {
+    this.#file.check();
     this.#savePing.run(this.#clock.wallMs());
+    const nowMs = this.#clock.monoMs();
+    if (nowMs - this.#notedMs < NOTE_EACH_MS) return;
+    this.#notedMs = nowMs;
+    this.#lock?.note(this.note());
+  }
+
+  /** Which ledger it is, and how far it has come. */
+  note(): LedgerNote {
+    return { id: this.#id.get() ?? '', offset: this.#records.lastOffset() };
   }
 
   async close(): Promise<void> {
+    if (this.#db.open) this.#lock?.note(this.note());
     this.#db.close();
     this.#lock?.release();
   }

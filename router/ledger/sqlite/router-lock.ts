@@ -2,7 +2,11 @@
  * One router at a time on a SQLite ledger: two would read every cloud and hand every record to the feeds
  * twice. A router holds an exclusive lock on a file beside the ledger, which the kernel releases with the
  * process, however it ends. Commands that look after the ledger open it without this lock, beside the router.
+ *
+ * The same file says which ledger is in the folder and how far it had come, so that a router does not begin
+ * anew where the ledger is missing, and does not go on with another or an older one as if it were this.
  */
+import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
@@ -10,26 +14,81 @@ import { StartRefused } from '../../../shared/start-refused.ts';
 /** A router that is being replaced has this long to end. */
 const LOCK_WAIT_MS = 2000;
 
-export interface RouterLock {
-  release(): void;
+/** Which ledger it is, and the last offset that it gave. */
+export interface LedgerNote {
+  id: string;
+  offset: number;
 }
 
-/** Throws StartRefused when another router has the ledger in `file`. */
-export function lockForRouter(file: string): RouterLock {
-  const lock = new Database(`${file}.lock`, { timeout: LOCK_WAIT_MS });
-  try {
-    lock.pragma('locking_mode = EXCLUSIVE');
-    // SQLite takes the lock here, and keeps it until the connection is closed.
-    lock.exec('BEGIN EXCLUSIVE');
-    return { release: () => void lock.close() };
-  } catch (error) {
-    lock.close();
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
-      throw new StartRefused(
-        `another router has the ledger open: ${file}; stop it, or give this one a data_dir of its own`,
-        EXIT.failed,
+export class RouterLock {
+  readonly #file: string;
+  readonly #lock: Database.Database;
+
+  private constructor(file: string, lock: Database.Database) {
+    this.#file = file;
+    this.#lock = lock;
+  }
+
+  /**
+   * Throws StartRefused when another router has the ledger in `file`, or when that file is missing and was
+   * there before.
+   */
+  static take(file: string): RouterLock {
+    const lock = new Database(`${file}.lock`, { timeout: LOCK_WAIT_MS });
+    try {
+      lock.pragma('locking_mode = EXCLUSIVE');
+      // SQLite takes the lock here, and in this mode keeps it until the connection is closed.
+      lock.exec(
+        `BEGIN EXCLUSIVE;
+         CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY CHECK (id = 1), ledger_id TEXT NOT NULL,
+           last_offset INTEGER NOT NULL) STRICT;
+         COMMIT`,
       );
+      const taken = new RouterLock(file, lock);
+      if (taken.#noted() !== null && !existsSync(file)) throw taken.#refusal('it is missing');
+      return taken;
+    } catch (error) {
+      lock.close();
+      if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+        throw new StartRefused(
+          `another router has the ledger open: ${file}; stop it, or give this one a data_dir of its own`,
+          EXIT.failed,
+        );
+      }
+      throw error;
     }
-    throw error;
+  }
+
+  /** Throws StartRefused when `found` is not the ledger that was here, or an older copy of it. */
+  expect(found: LedgerNote): void {
+    const noted = this.#noted();
+    if (noted !== null && noted.id !== found.id) throw this.#refusal('it is another ledger');
+    if (noted !== null && found.offset < noted.offset) {
+      throw this.#refusal(`it ends at offset ${found.offset}, and had come to ${noted.offset}: an older copy`);
+    }
+    this.note(found);
+  }
+
+  /** Remembers how far the ledger has come. */
+  note({ id, offset }: LedgerNote): void {
+    this.#lock.prepare('INSERT OR REPLACE INTO note VALUES (1, ?, ?)').run(id, offset);
+  }
+
+  release(): void {
+    this.#lock.close();
+  }
+
+  #noted(): LedgerNote | null {
+    const noted = this.#lock
+      .prepare<[], LedgerNote>('SELECT ledger_id AS id, last_offset AS "offset" FROM note')
+      .get();
+    return noted ?? null;
+  }
+
+  #refusal(what: string): StartRefused {
+    return new StartRefused(
+      `${this.#file} is not the ledger that was here: ${what}. Put that one back, or remove ${this.#file}.lock to go on as it is now`,
+      EXIT.config,
+    );
   }
 }

@@ -15,15 +15,16 @@ const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 const SCHEMA_VERSION = 1 + STEPS.length;
 
 /**
- * Opens or makes `file`. Throws when it is not a ledger, is of a newer version, is damaged, or cannot be made
+ * Opens or, with `makes`, makes `file` and brings it forward. Throws when it is not a ledger, is of a newer version, is damaged, or cannot be made
  * durable.
  */
-export function openLedgerFile(file: string): Sqlite {
-  const db = new Database(file);
+export function openLedgerFile(file: string, makes = true): Sqlite {
+  const db = new Database(file, { fileMustExist: !makes });
   try {
     db.pragma('journal_mode = WAL');
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
-    db.transaction(() => bringForward(db, file)).immediate();
+    if (makes) db.transaction(() => bringForward(db, file)).immediate();
+    else expectVersion(db, file);
     // better-sqlite3 builds SQLite so that WAL turns this to NORMAL at first use: set it last, and look.
     db.pragma('synchronous = FULL');
     expectPragma(db, file, 'synchronous', SYNCHRONOUS_FULL);
@@ -33,6 +34,16 @@ export function openLedgerFile(file: string): Sqlite {
     db.close();
     throw error;
   }
+}
+
+/** A look at a ledger changes nothing of it. */
+function expectVersion(db: Sqlite, file: string): void {
+  const version = Number(db.pragma('user_version', { simple: true }));
+  if (version === SCHEMA_VERSION) return;
+  throw new StartRefused(
+    `${file}: ledger schema ${version}, where this version of Headgate has ${SCHEMA_VERSION}; a router brings an older one forward when it starts`,
+    EXIT.config,
+  );
 }
 
 function bringForward(db: Sqlite, file: string): void {

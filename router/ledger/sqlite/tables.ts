@@ -164,4 +164,9 @@ export const STEPS: readonly string[] = [
   `
   ALTER TABLE stream ADD COLUMN gap_other BLOB;
   `,
+  // Tells this ledger from every other (router-lock.ts).
+  `
+  CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), ledger_id TEXT NOT NULL) STRICT;
+  INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
+  `,
 ];
