@@ -19,7 +19,14 @@ export async function erase(
     const erasure = await maintenance.erase({ device, gateway: gateway ?? null }, by ?? userInfo().username);
     const { records, versions, deadLetters } = erasure;
     if (json) printJson(erasure);
-    else
+    if (records + versions + deadLetters === 0) {
+      const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
+      return fail(
+        `nothing in the ledger is of device "${device}"${of}; the request is recorded`,
+        EXIT.failed,
+      );
+    }
+    if (!json)
       printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
     return EXIT.ok;
   });

@@ -18,3 +18,7 @@ export const EXIT = {
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+export function isExitCode(code: number): code is ExitCode {
+  return Object.values(EXIT).some((known) => known === code);
+}

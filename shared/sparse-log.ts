@@ -3,17 +3,20 @@
  * (I10).
  */
 import type { Clock } from './clock.ts';
-import type { Logger } from './log.ts';
 
 const PERIOD_MS = 1000;
 
+export interface WarningLog {
+  warn(fields: Record<string, unknown>): void;
+}
+
 /** At most one line per event name and second; the next one says how many were left out. */
 export class SparseLog {
-  readonly #log: Logger;
+  readonly #log: WarningLog;
   readonly #clock: Clock;
   readonly #last = new Map<string, { atMs: number; suppressed: number }>();
 
-  constructor(options: { log: Logger; clock: Clock }) {
+  constructor(options: { log: WarningLog; clock: Clock }) {
     this.#log = options.log;
     this.#clock = options.clock;
   }

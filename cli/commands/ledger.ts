@@ -103,6 +103,9 @@ async function completeness({ gateway, admin, json = false }: CompletenessFlags)
   );
   if (!answer.ok) return fail(answer.message, answer.code);
   const streams = answer.pages.flatMap((page) => page.streams);
+  if (gateway !== undefined && streams.length === 0) {
+    return fail(`the ledger has nothing of gateway "${gateway}"`, EXIT.failed);
+  }
   if (json) printJson(streams);
   else {
     const { renderCompleteness } = await import('../render/router-status.ts');

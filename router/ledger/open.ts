@@ -8,7 +8,7 @@ import type { Ledger } from './ledger.ts';
 import { openPostgresLedger } from './postgres/engine.ts';
 import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
-import { openSqliteLedger } from './sqlite/engine.ts';
+import { openLedgerThread } from './sqlite/thread.ts';
 
 type LedgerConfig = Pick<RouterConfig, 'ledger' | 'data_dir' | 'dead_letters' | 'conflicts'>;
 
@@ -26,7 +26,7 @@ export async function openLedger(
   const common = { limits, conflictPolicyOf: conflictPolicyOf(conflicts), ...deps };
   switch (ledger.type) {
     case 'sqlite':
-      return openSqliteLedger({ file: join(data_dir, 'ledger.db'), ...common });
+      return openLedgerThread({ file: join(data_dir, 'ledger.db'), limits, conflicts, ...deps });
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
       return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...common });

@@ -77,6 +77,10 @@ t.test('completeness: all gateways, or one', async (t) => {
   const one = await headgate([...command, '--gateway', 'gw-2', '--json']);
   t.match(JSON.parse(one.stdout), [{ gateway: 'gw-2', completeTo: 1, missing: [] }]);
   t.equal(JSON.parse(one.stdout).length, 1);
+  t.match(await headgate([...command, '--gateway', 'nope']), {
+    code: 1,
+    stderr: 'headgate: the ledger has nothing of gateway "nope"\n',
+  });
   const status = await headgate(['status', '--router', '--json', ...command.slice(1)]);
   const { gateways, summary, next } = JSON.parse(status.stdout);
   t.match({ summary, next }, { summary: { streams: 1102, incomplete: 1 }, next: null });

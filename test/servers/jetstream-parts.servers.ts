@@ -9,10 +9,10 @@ import type { LedgerRole } from '../../router/ledger/role.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { headgate } from '../cli/run.ts';
+import { startAws } from '../loopback/start-aws.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
-import { freePort } from './free-port.ts';
 import { LOGIN, natsServer } from './nats.ts';
 import { routerProcess } from './router-process.ts';
 
@@ -151,9 +151,8 @@ await t.test(
   async (t) => {
     const dir = testDir(t);
     const ledger = { type: 'jetstream', servers, ...login, name: 'process', replicas: 1, timeout: '8s' };
-    const url = `mqtt://127.0.0.1:${await freePort()}`;
-    const source = { name: 'site', type: 'mqtt', url, client_id: 'router' };
-    const router = await routerProcess(dir, { sources: [source], ledger });
+    const aws = await startAws(t);
+    const router = await routerProcess(dir, { sources: [aws.cloud.routerConfig()], ledger });
     t.teardown(() => router.kill());
     await router.start();
     const writer = await opened(t, 'process');

@@ -58,8 +58,8 @@ const LOSSES: Readonly<Record<string, Loss>> = {
     commits: true,
   },
   cursor_newer: {
-    sql: "UPDATE cursor SET last_offset = 4711 WHERE feed = 'file'",
-    running: /ends at offset 5, and a feed is at 4711: an older copy/,
+    sql: "UPDATE cursor SET last_offset = 4711 WHERE feed = ''",
+    running: /ends at offset 5, and had come to 4711: an older copy/,
     starting: /an older copy/,
     commits: true,
   },

@@ -48,7 +48,7 @@ import {
   releaseFeedPosition,
   resetFeedPosition,
 } from './feeds.ts';
-import { checkIdentity, openIdentity } from './identity.ts';
+import { checkIdentity, noteOffset, openIdentity } from './identity.ts';
 import { PostgresMaintenance } from './maintenance.ts';
 import { readRecords } from './records.ts';
 import { dayOf, expectSchema, makePartitions, migrate } from './schema.ts';
@@ -66,6 +66,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
 }
 
 const DAY_MS = 86_400_000;
+/** How far the ledger has come is noted when the last note is older. */
+const NOTE_EACH_MS = 60_000;
 /** Of the time limit of a statement: how long a commit waits for a lock. */
 const LOCK_SHARE = 0.25;
 /** Each replica looks after the bound of the repetitions every so many of its own. */
@@ -103,6 +105,7 @@ class PostgresLedger implements Ledger {
   readonly #deadLetters: EvidenceBound;
   readonly #conflictPolicyOf: ConflictPolicyOf;
   #repetitions = 0;
+  #notedMs = Number.NEGATIVE_INFINITY;
   /** Days that have their partitions: those of this process's life. */
   readonly #daysMade = new Set<number>();
 
@@ -277,6 +280,11 @@ class PostgresLedger implements Ledger {
 
   async ping(): Promise<void> {
     await checkIdentity(this.#db, this.#schema, this.#id);
+    const nowMs = this.#clock.monoMs();
+    if (nowMs - this.#notedMs >= NOTE_EACH_MS) {
+      this.#notedMs = nowMs;
+      await noteOffset(this.#db);
+    }
     await this.#db.query(
       'INSERT INTO ping (id, wall_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET wall_ms = excluded.wall_ms',
       [this.#clock.wallMs()],

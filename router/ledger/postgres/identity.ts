@@ -31,7 +31,8 @@ interface Identity {
   checkpoint: string | null;
   offset: number | null;
   lastArrival: number;
-  lastCursor: number;
+  /** How far it had come when that was noted last. */
+  noted: number | null;
 }
 
 /** The id of the ledger in `schema`. Throws StartRefused when its tables are no whole ledger. */
@@ -46,6 +47,11 @@ export async function checkIdentity(db: Database, schema: string, id: string): P
   const found = await db.transaction((client) => look(client, schema));
   if ('problem' in found) throw new LedgerLost(`ledger in schema ${schema}: ${found.problem}`);
   if (found.id !== id) throw new LedgerLost(`ledger in schema ${schema}: it was made anew`);
+}
+
+/** Remembers, apart from `head`, how far the ledger has come. */
+export async function noteOffset(db: Database): Promise<void> {
+  await db.query("UPDATE cursor SET last_offset = (SELECT last_offset FROM head) WHERE feed = ''");
 }
 
 async function look(client: Queryable, schema: string): Promise<{ id: string } | { problem: string }> {
@@ -63,19 +69,19 @@ async function look(client: Queryable, schema: string): Promise<{ id: string } |
        (SELECT convert_from(progress, 'UTF8') FROM cursor WHERE feed = '') AS cursor,
        (SELECT position FROM checkpoint WHERE source = '' AND partition = '') AS checkpoint,
        (SELECT coalesce(max(last_offset), 0) FROM arrival) AS "lastArrival",
-       (SELECT coalesce(max(last_offset), 0) FROM cursor) AS "lastCursor"`,
+       (SELECT last_offset FROM cursor WHERE feed = '') AS noted`,
   );
   const [identity] = rows;
   if (!identity || identity.head === null || identity.offset === null) return { problem: 'head is empty' };
-  const { head: id, offset, lastArrival, lastCursor } = identity;
+  const { head: id, offset, lastArrival, noted } = identity;
   for (const table of ['cursor', 'checkpoint'] as const) {
     if (identity[table] === null) return { problem: `table ${table} was emptied` };
     if (identity[table] !== id) return { problem: `table ${table} is of another ledger` };
   }
   if (lastArrival > offset)
     return { problem: `head ends at offset ${offset}, and records at ${lastArrival}` };
-  if (lastCursor > offset) {
-    return { problem: `it ends at offset ${offset}, and a feed is at ${lastCursor}: an older copy` };
+  if (noted !== null && noted > offset) {
+    return { problem: `it ends at offset ${offset}, and had come to ${noted}: an older copy` };
   }
   return { id };
 }

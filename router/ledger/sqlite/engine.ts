@@ -12,8 +12,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../../shared/clock.ts';
-import { errorText, type Logger } from '../../../shared/log.ts';
-import { SparseLog } from '../../../shared/sparse-log.ts';
+import { errorText } from '../../../shared/log.ts';
+import { SparseLog, type WarningLog } from '../../../shared/sparse-log.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
@@ -69,7 +69,7 @@ export interface SqliteLedgerLimits {
 export interface SqliteLedgerOptions {
   file: string;
   clock: Clock;
-  log: Logger;
+  log: WarningLog;
   limits?: Partial<SqliteLedgerLimits>;
   /** Default: none. It makes the file, as a router does, and takes no lock, as a tool: for tests. */
   role?: LedgerRole;

@@ -64,7 +64,9 @@ export class RouterLock {
     const noted = this.#noted();
     if (noted !== null && noted.id !== found.id) throw this.#refusal('it is another ledger');
     if (noted !== null && found.offset < noted.offset) {
-      throw this.#refusal(`it ends at offset ${found.offset}, and had come to ${noted.offset}: an older copy`);
+      throw this.#refusal(
+        `it ends at offset ${found.offset}, and had come to ${noted.offset}: an older copy`,
+      );
     }
     this.note(found);
   }

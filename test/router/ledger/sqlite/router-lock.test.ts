@@ -8,7 +8,7 @@ import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { headgate } from '../../../cli/run.ts';
-import { freePort } from '../../../servers/free-port.ts';
+import { startAws } from '../../../loopback/start-aws.ts';
 import { routerProcess } from '../../../servers/router-process.ts';
 import { testDir } from '../../../test-dir.ts';
 import { entry } from '../envelopes.ts';
@@ -17,8 +17,8 @@ t.setTimeout(240_000);
 
 t.test('a second router on the same data_dir is refused until the first is gone', async (t) => {
   const dir = testDir(t);
-  const url = `mqtt://127.0.0.1:${await freePort()}`;
-  const config = { sources: [{ name: 'site', type: 'mqtt', url, client_id: 'router' }] };
+  const aws = await startAws(t);
+  const config = { sources: [aws.cloud.routerConfig()] };
   const first = await routerProcess(join(dir, 'first'), config);
   t.teardown(() => first.kill());
   await first.start();

@@ -1,0 +1,55 @@
+/**
+ * Entry of the thread that owns the ledger's file, so that neither a slow disk nor a lock of another program
+ * holds up the router's loop. It answers calls one at a time, in order, and goes on after one that failed.
+ */
+import { parentPort } from 'node:worker_threads';
+import { systemClock } from '../../../shared/clock.ts';
+import type { Ledger } from '../ledger.ts';
+import { conflictPolicyOf } from '../rules/conflict-policy.ts';
+import { openSqliteLedger } from './engine.ts';
+import { plainError, type Reply, type Request } from './protocol.ts';
+
+if (parentPort === null) throw new Error('router/ledger/sqlite/worker is a thread entry');
+const port = parentPort;
+const log = { warn: (fields: Record<string, unknown>) => post({ kind: 'warned', fields }) };
+let ledger: Ledger | null = null;
+let answering: Promise<void> = Promise.resolve();
+
+function post(reply: Reply): void {
+  port.postMessage(reply);
+}
+
+async function answered({ to, call, args }: Request): Promise<unknown> {
+  if (to === 'thread') {
+    const [{ conflicts, role, ...options }] = args;
+    const policyOf = conflictPolicyOf(conflicts);
+    const roles = role === undefined ? {} : { role };
+    ledger = await openSqliteLedger({
+      ...options,
+      ...roles,
+      conflictPolicyOf: policyOf,
+      clock: systemClock,
+      log,
+    });
+    return null;
+  }
+  if (ledger === null) throw new Error('the ledger is not open');
+  const target: object = to === 'ledger' ? ledger : ledger.maintenance;
+  const method: unknown = Reflect.get(target, call);
+  if (typeof method !== 'function') throw new Error(`the ledger has no ${call}`);
+  return method.apply(target, args);
+}
+
+async function answer(request: Request): Promise<void> {
+  try {
+    post({ kind: 'done', id: request.id, result: await answered(request) });
+  } catch (error) {
+    post({ kind: 'failed', id: request.id, error: plainError(error) });
+  }
+  // Nothing else keeps the thread.
+  if (request.to === 'ledger' && request.call === 'close') port.close();
+}
+
+port.on('message', (request: Request) => {
+  answering = answering.then(() => answer(request));
+});
