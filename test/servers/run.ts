@@ -21,6 +21,7 @@ interface Suite {
 
 const SUITES: Readonly<Record<string, Suite>> = {
   mosquitto: { file: 'test/servers/mosquitto.servers.ts', needs: MOSQUITTO },
+  'mosquitto-qos2': { file: 'test/servers/mosquitto-qos2.servers.ts', needs: MOSQUITTO },
   postgres: { file: 'test/servers/postgres.servers.ts', needs: POSTGRES },
   'postgres-feeds': { file: 'test/servers/postgres-feeds.servers.ts', needs: POSTGRES },
   'postgres-table': { file: 'test/servers/postgres-table.servers.ts', needs: POSTGRES },
