@@ -160,7 +160,7 @@ await t.test(
     await manager.streams.delete('process-commits');
     const told = await until('the router notices', async () => {
       const answer = await router.readiness();
-      return answer?.status === 503 && /process-commits is gone/.test(answer.failing['ledger'] ?? '');
+      return answer?.status === 503 && /process-commits is gone/.test(String(answer.failing['ledger']));
     });
     t.ok(told);
     const config = join(dir, 'router.yaml');
