@@ -6,6 +6,7 @@ import { constants, crc32, zstdCompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { GAP_REASONS } from '../../../shared/record.ts';
 import { envelope } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
 
@@ -123,7 +124,7 @@ function wrongBody(fields: Fields): unknown {
       [5, 9, 0],
       [7, 9, 0],
     ]),
-    body.with(8, [[5, 9, 3]]),
+    body.with(8, [[5, 9, GAP_REASONS.length]]),
     body.with(9, -1),
     body.with(9, 2 ** 60),
   ];
