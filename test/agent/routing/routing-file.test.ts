@@ -31,7 +31,7 @@ async function live(t: Test, file: string, bootId: string, upMs: number): Promis
     { write: (line) => events.push(String(JSON.parse(line).event)) },
   );
   const routing = new LiveRouting({
-    policy: policySchema.parse({ failover: { open_for: '40s' } }),
+    policy: policySchema.parse({ failover: { open_for: '40s', open_max: '40s' } }),
     providers: [facts('a'), facts('b')],
     clock,
     log,
