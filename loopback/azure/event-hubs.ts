@@ -155,10 +155,12 @@ export class EventHubsServer implements Service {
       sender.on('sender_close', () => peer.replies.delete(sender));
       return;
     }
-    const partition = this.#partitionAt(address);
+    // Some clients give the path of the entity, others its URI.
+    const entity = entityOf(address);
+    const partition = this.#partitionAt(entity);
     if (!partition) {
       sender.close({ condition: 'amqp:not-found', description: `no entity ${address}` });
-    } else if (!this.#authorised(peer, address)) {
+    } else if (!this.#authorised(peer, entity)) {
       sender.close({ condition: 'amqp:unauthorized-access', description: `no claim for ${address}` });
     } else if (this.#refused) {
       const description = 'New receiver with higher epoch was created hence current receiver is disconnected';
@@ -183,9 +185,11 @@ export class EventHubsServer implements Service {
 
   /** An audience is the URI of an entity, `sb://host/hub/…`; it covers the entities below it too. */
   #authorised(peer: Peer, address: string): boolean {
-    const entity = address === '$management' ? `${this.#options.hub}/$management` : address;
+    const path = address === '$management' ? `${this.#options.hub}/$management` : address;
+    // Names of entities know no case: azure-eventhub for Python claims `…/consumergroups/…`.
+    const entity = path.toLowerCase();
     return [...peer.audiences].some((audience) => {
-      const claimed = entityOf(audience);
+      const claimed = entityOf(audience).toLowerCase();
       return claimed === '' || entity === claimed || entity.startsWith(`${claimed}/`) || claimed === address;
     });
   }
@@ -219,7 +223,9 @@ export class EventHubsServer implements Service {
     const { policy, clock } = this.#options;
     const audience = request('name');
     const token = verifySas(text(message['body']), policy.key, clock.wallMs());
-    if (token?.keyName !== policy.name || !audience.startsWith(token.resource)) {
+    // Names know no case: azeventhubs for Go signs the resource in lower case.
+    const isCovered = token !== null && audience.toLowerCase().startsWith(token.resource.toLowerCase());
+    if (token?.keyName !== policy.name || !isCovered) {
       return {
         status: 401,
         description: 'Unauthorized access: InvalidSignature or expired token',
@@ -241,7 +247,8 @@ export class EventHubsServer implements Service {
         name: hub,
         type: 'com.microsoft:eventhub',
         created_at: rhea.types.wrap_timestamp(events.createdMs),
-        partition_count: events.partitions.length,
+        partition_count: rhea.types.wrap_int(events.partitions.length),
+        georeplication_factor: rhea.types.wrap_int(1),
         partition_ids: rhea.types.wrap_array(
           events.partitions.map((partition) => partition.id),
           0xa1,

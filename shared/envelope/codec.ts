@@ -7,10 +7,10 @@
  */
 import { crc32 } from 'node:zlib';
 import { decode } from 'cborg';
-import { ExactTokenizer } from '../cbor.ts';
 import { GAP_REASONS, type Gap, type TelemetryRecord } from '../record.ts';
 import { Scratch } from '../scratch.ts';
 import { compress, decompress } from '../zstd.ts';
+import { ExactTokenizer } from './cbor.ts';
 import { CborWriter, HEAD_BYTES_MAX } from './cbor-writer.ts';
 import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './envelope.ts';
 

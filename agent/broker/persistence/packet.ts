@@ -3,7 +3,7 @@
  * of them.
  */
 import { z } from 'zod';
-import { decodeCbor } from '../../../shared/cbor.ts';
+import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 
 const FIELDS = [
   'cmd',

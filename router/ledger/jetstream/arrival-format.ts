@@ -1,7 +1,7 @@
 /** What the new records of one envelope are stored as: CBOR, as a zstd frame where that is smaller. */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../shared/cbor.ts';
+import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';

@@ -4,7 +4,7 @@
  * oldest beyond the bound (I10).
  */
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../shared/cbor.ts';
+import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import type { LedgerConflict, RecordVersion } from '../types.ts';
 import type { Connection } from './connection.ts';

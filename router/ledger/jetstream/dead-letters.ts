@@ -4,7 +4,7 @@
  * that count is kept beside.
  */
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../shared/cbor.ts';
+import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { cutDetail } from '../sql/dead-letter-columns.ts';
 import type { DeadLetter } from '../types.ts';

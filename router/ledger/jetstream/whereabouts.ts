@@ -4,7 +4,7 @@
  * counts are in the commit.
  */
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../shared/cbor.ts';
+import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { CommitResult, LedgerEntry } from '../types.ts';
 import { type RecordId, type Repetition, repetitionsOf, SIGHTINGS_TOLD_MAX } from '../whereabouts.ts';

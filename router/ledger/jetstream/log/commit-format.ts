@@ -3,7 +3,7 @@
  * elsewhere.
  */
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../../shared/cbor.ts';
+import { decodeCbor } from '../../../../shared/envelope/cbor.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import { GAP_REASONS, type StreamKey } from '../../../../shared/record.ts';
 import type { BootClock } from '../../rules/boot-clocks.ts';

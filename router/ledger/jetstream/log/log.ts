@@ -4,7 +4,7 @@
  * replica (I5), and the rest is decided again on what it left.
  */
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../../shared/cbor.ts';
+import { decodeCbor } from '../../../../shared/envelope/cbor.ts';
 import type { Connection } from '../connection.ts';
 import type { Names } from '../names.ts';
 import type { Blobs, Packed } from './blobs.ts';

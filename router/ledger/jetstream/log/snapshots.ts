@@ -5,7 +5,7 @@
  * the rest to the other.
  */
 import { encode as encodeCbor } from 'cborg';
-import { decodeCbor } from '../../../../shared/cbor.ts';
+import { decodeCbor } from '../../../../shared/envelope/cbor.ts';
 import type { Connection } from '../connection.ts';
 import type { Names } from '../names.ts';
 import type { Blobs, Packed } from './blobs.ts';
