@@ -211,7 +211,7 @@ await t.test('of two routers that both believe in their lease one gets through',
   t.strictSame(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   t.match(
     outcomes.find(({ status }) => status === 'rejected'),
-    { reason: /set by someone else/ },
+    { reason: /moved by another process/ },
   );
   t.match(await query(`SELECT count(*)::integer AS rows FROM ${table}`), [{ rows: 10 }]);
   for (const sink of sinks) t.match(await sink.position?.(at(0), ledger), { offset: 10 });
