@@ -25,7 +25,6 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'admin-server.ts',
     'aws-shadow.ts',
     'aws.ts',
-    'cbor.ts',
     'backoff.ts',
     'clock.ts',
     'connection-string.ts',
