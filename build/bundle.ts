@@ -9,7 +9,12 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
 /** Each is started by its path (shared/program.ts). */
-const PROGRAMS = ['cli/main.ts', 'agent/store/file/worker.ts', 'router/ledger/sqlite/worker.ts', 'demo/device.ts'];
+const PROGRAMS = [
+  'cli/main.ts',
+  'agent/store/file/worker.ts',
+  'router/ledger/sqlite/worker.ts',
+  'demo/device.ts',
+];
 
 /** Not bundled: what has native code, and what is loaded for one kind of cloud, engine or command alone. */
 const BESIDE = [

@@ -25,7 +25,10 @@ t.test('ledger erase and erasures, beside a running router', async (t) => {
   const { stdout } = await headgate([...erase, '--json']);
   t.match(JSON.parse(stdout), { records: 1, gateway: null, actor: userInfo().username });
   const nobody = ['ledger', 'erase', '--config', config, '--device', 'nosuch'];
-  t.match(await headgate(nobody), { code: 1, stderr: /nothing in the ledger is of device "nosuch"; the request/ });
+  t.match(await headgate(nobody), {
+    code: 1,
+    stderr: /nothing in the ledger is of device "nosuch"; the request/,
+  });
   const told = await headgate(['ledger', 'erasures', '--config', config]);
   t.match(told.stdout, /^20\S+Z +20\S+Z +ann +gw-1 +device-1 +1 +0 +0$/m);
 });

@@ -3,7 +3,12 @@ import type { Export } from './parse.ts';
 import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 
 /** What is started, not imported; so is what a script of package.json names. */
-const ENTRIES: readonly string[] = ['bin/headgate.js', 'agent/store/file/worker.ts', 'router/ledger/sqlite/worker.ts', 'demo/device.ts'];
+const ENTRIES: readonly string[] = [
+  'bin/headgate.js',
+  'agent/store/file/worker.ts',
+  'router/ledger/sqlite/worker.ts',
+  'demo/device.ts',
+];
 
 /** Exports and class members that only tests and benches use, each with its reason. */
 const FOR_TESTS: Readonly<Record<string, string>> = {
