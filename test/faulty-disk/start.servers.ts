@@ -21,7 +21,7 @@ import { FaultyDisk } from './disk.ts';
 /** By when an agent that recovers has taken this many more. */
 const TAKEN = 100;
 
-t.setTimeout(300_000);
+t.setTimeout(900_000);
 
 const FAULTS = [
   { call: 'write', error: 'ENOSPC', state: 'disk-full' },
@@ -94,7 +94,7 @@ t.test('a file system mounted read-only at the start, and writable later', async
   const script = fileURLToPath(new URL('read-only-start.ts', import.meta.url));
   const command = 'mount -t tmpfs tmpfs "$1/mount" && exec "$2" "$3" "$1/mount"';
   const own = ['--mount', '--map-root-user', 'sh', '-c', command, 'sh', place, process.execPath, script];
-  const { status, stdout, stderr } = spawnSync('unshare', own, { encoding: 'utf8', timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync('unshare', own, { encoding: 'utf8', timeout: 600_000 });
   t.equal(status, 0, `needs unshare(1) and leave to mount in a namespace of its own: ${stderr}`);
   t.strictSame(JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}'), {
     states: ['read-only', 'ok', 'read-only', 'ok'],

@@ -13,7 +13,7 @@ import { compileRecorder, recordLife } from './record.ts';
 const RUN = fileURLToPath(new URL('./run.ts', import.meta.url));
 const CUTS = 200;
 
-t.setTimeout(120_000);
+t.setTimeout(900_000);
 
 interface Ended {
   exitCode: number;
