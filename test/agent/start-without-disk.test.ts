@@ -13,7 +13,7 @@ import { type AgentFolder, AgentProcess, bufferFileIn, writeConfig } from '../cr
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
 
-t.setTimeout(120_000);
+t.setTimeout(600_000);
 
 t.test('it starts, says what is wrong, and takes records when the disk is there', async (t) => {
   const dir = testDir(t, { data: {} });
