@@ -26,9 +26,9 @@ const KNOWN_CERTIFICATIONS: readonly string[] = [
 ];
 
 /**
- * Regions by type of provider, for hints alone: vendors open regions after a release, and this list may lack one.
- * The vendors list theirs as AWS General Reference (IoT Core endpoints), Azure products by region (IoT Hub) and
- * Google Cloud locations (Pub/Sub).
+ * Regions by type of provider, for hints alone: vendors open regions after a release, and this list may lack
+ * one. The vendors list theirs as AWS General Reference (IoT Core endpoints), Azure products by region (IoT
+ * Hub) and Google Cloud locations (Pub/Sub).
  */
 const KNOWN_REGIONS: Readonly<Record<string, readonly string[]>> = {
   aws: words(`af-south-1 ap-east-1 ap-east-2 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1

@@ -121,8 +121,8 @@ export class Connection {
   }
 
   /**
-   * Makes the JetStream stream where it is missing; rejects when there is one of other essentials. One that is
-   * there may be of another id.
+   * Makes the JetStream stream where it is missing; rejects when there is one of other essentials. One that
+   * is there may be of another id.
    */
   async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamState> {
     const info = await this.#persistently(async () => {

@@ -1,6 +1,6 @@
 /**
- * The JetStream streams of what the ledger keeps for people to look at: files on `replicas` servers, each with
- * a bound of its own (I10).
+ * The JetStream streams of what the ledger keeps for people to look at: files on `replicas` servers, each
+ * with a bound of its own (I10).
  */
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
 import type { Connection } from './connection.ts';

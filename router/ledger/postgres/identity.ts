@@ -1,6 +1,6 @@
 /**
- * Whose the tables are, and that they belong together: `head`, `cursor` and `checkpoint` carry the ledger's id.
- * A table that is missing, emptied, older than another, or of another ledger is never made anew.
+ * Whose the tables are, and that they belong together: `head`, `cursor` and `checkpoint` carry the ledger's
+ * id. A table that is missing, emptied, older than another, or of another ledger is never made anew.
  */
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';

@@ -19,7 +19,9 @@ export class LedgerFile {
     this.#places = [file, `${file}-wal`].map((path) => ({ path, inode: inodeOf(path) }));
   }
 
-  /** Throws LedgerLost. After a commit: what was committed before this returns is in the file that is there. */
+  /**
+   * Throws LedgerLost. After a commit: what was committed before this returns is in the file that is there.
+   */
   check(): void {
     for (const place of this.#places) {
       const { path, inode } = place;

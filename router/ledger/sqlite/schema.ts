@@ -15,8 +15,8 @@ const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 const SCHEMA_VERSION = 1 + STEPS.length;
 
 /**
- * Opens or, with `makes`, makes `file` and brings it forward. Throws when it is not a ledger, is of a newer version, is damaged, or cannot be made
- * durable.
+ * Opens or, with `makes`, makes `file` and brings it forward. Throws when it is not a ledger, is of a newer
+ * version, is damaged, or cannot be made durable.
  */
 export function openLedgerFile(file: string, makes = true): Sqlite {
   const db = new Database(file, { fileMustExist: !makes });

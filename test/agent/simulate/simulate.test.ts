@@ -284,7 +284,8 @@ t.test('under the policy that was in force, a replay goes where the gateway went
   const replayed = report.policies[0] && telemetryOf(report.policies[0]);
   t.ok(replayed && onB > 180, `${onB} s at b`);
   const seconds = ((replayed?.shares['b'] ?? 0) * report.replayedMs) / 1000;
-  // A line of the history counts a minute's tries: a recovery within it blurs the end of the outage in the replay.
+  // A line of the history counts a minute's tries: a recovery within it blurs the end of the outage in the
+  // replay.
   t.ok(isNear(seconds, onB, 40), `${seconds} s at b in the replay, ${onB} s in truth`);
   const switches = Object.values(replayed?.switches ?? {}).reduce((sum, count) => sum + count, 0);
   t.equal(switches, replayed?.recordedSwitches);

@@ -29,7 +29,9 @@ interface Case {
   delivered: string[];
 }
 
-/** No connection came about: the publish's own deadline or that of the connection says so, whichever is first. */
+/**
+ * No connection came about: the publish's own deadline or that of the connection says so, whichever is first.
+ */
 const NO_CONNECTION = 'retryable/not-connected or timeout';
 
 const TABLE: Record<FaultName, Case> = {
