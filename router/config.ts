@@ -1,6 +1,6 @@
 /**
- * router.yaml: one cloud router. The schema is the reference (docs/reference/configuration.md is made from
- * it).
+ * The schema of router.yaml, the configuration of one cloud router. docs/reference/configuration.md is
+ * generated from it.
  */
 import { z } from 'zod';
 import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
@@ -38,12 +38,12 @@ const deadLettersSchema = z
   .strictObject({
     max_bytes: byteSize()
       .default(64 * 2 ** 20)
-      .describe('What they may take; the oldest go first.'),
+      .describe('Most bytes of dead letters; the oldest are removed first.'),
     max_age: duration()
       .default(30 * DAY_MS)
-      .describe('How long one is kept.'),
+      .describe('How long a dead letter is kept.'),
   })
-  .describe('Messages that are no envelope, or none for this ledger: kept for headgate deadletter.');
+  .describe('Messages that are no valid envelope for this ledger, kept for headgate deadletter.');
 
 export const routerConfigSchema = z.strictObject({
   data_dir: dataDir(),
@@ -55,12 +55,12 @@ export const routerConfigSchema = z.strictObject({
   conflicts: conflictRules,
   retention: retentionRules,
   dead_letters: deadLettersSchema.prefault({}),
-  feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('What follows the ledger.'),
+  feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('The feeds that follow the ledger.'),
 });
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;
 
-/** Reads router.yaml: the configuration, or every mistake in it. */
+/** Reads router.yaml; returns the configuration, or all its errors. */
 export function loadRouterConfig(
   file: string,
   sources: ReferenceSources = systemSources,

@@ -2,5 +2,5 @@
 import { identifier } from '../shared/config/kinds.ts';
 
 export const entryName = identifier().describe(
-  'Your name for it: in metrics, in logs, and in the ledger. Do not change it later.',
+  'Your name for the entry, in metrics, in logs and in the ledger. Do not change it later.',
 );

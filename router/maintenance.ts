@@ -1,6 +1,6 @@
 /**
- * Looks after the ledger in the background: removes evidence and records past their bounds, a little at a
- * time, beside the commits.
+ * Maintains the ledger in the background: removes evidence and records past their bounds, in small steps
+ * beside the commits.
  */
 import { Counter, type Registry } from 'prom-client';
 import type { Clock } from '../shared/clock.ts';
@@ -15,12 +15,12 @@ export interface MaintenanceOptions {
   registry: Registry;
   clock: Clock;
   log: Logger;
-  /** Between the end of one round and the next. */
+  /** From the end of one round to the next. */
   periodMs?: number;
 }
 
 const PERIOD_MS = 60_000;
-/** Between two steps of the retention: the commits' turn. */
+/** Pause between two steps of the retention, for the commits. */
 const PAUSE_MS = 20;
 
 export class Maintenance implements Service {
@@ -35,12 +35,12 @@ export class Maintenance implements Service {
     const registers = [options.registry];
     this.#retained = new Counter({
       name: 'headgate_router_retention_records_total',
-      help: 'Records that left the ledger by the retention rules; their ids stay known.',
+      help: 'Records removed from the ledger by the retention rules; their ids stay known.',
       registers,
     });
     this.#failures = new Counter({
       name: 'headgate_router_maintenance_failures_total',
-      help: 'Rounds of maintenance that the ledger failed; the next round goes on where this one ended.',
+      help: 'Failed rounds of maintenance; the next round resumes where the failed one ended.',
       registers,
     });
   }
@@ -55,7 +55,7 @@ export class Maintenance implements Service {
     return this.#running;
   }
 
-  /** Never rejects: a ledger that is away is looked after when it is back (I9). */
+  /** Never rejects: after an outage of the ledger, maintenance resumes (I9). */
   async #run(): Promise<void> {
     const { clock, log, periodMs = PERIOD_MS } = this.#options;
     const { signal } = this.#stopping;

@@ -95,7 +95,7 @@ export async function runRouter(config: RouterConfig): Promise<number> {
   return runUntilStopped(services, systemClock, componentLogger(rootLogger(config), 'router', config.log));
 }
 
-/** On stdout, unless a feed writes the records there. */
+/** The log goes to stdout, unless a feed writes records there. */
 function rootLogger(config: RouterConfig): Logger {
   const taken = config.feeds.some((feed) => feed.type === 'ndjson' && feed.file === '-');
   return taken ? createLogger(config.log, process.stderr) : createLogger(config.log);

@@ -1,11 +1,11 @@
 /**
- * What the router answers about its gateways, a page at a time (I10). `after` is the cursor that the page
- * before gave as `next`: opaque to whoever asks, a key of the ledger in fact, so that it holds whatever is
- * committed between two pages.
+ * The router's answers about its gateways, one page at a time (I10). `after` is the cursor that the previous
+ * page returned as `next`. It is opaque to the client, and a key of the ledger in fact, so it stays valid
+ * whatever is committed between two pages.
  *
- * Gateways that were only heard of lie between those with streams. Who has a stream was heard of, so a page
- * is walked by contacts, and ends where either runs out: the order is the engine's alone, and never compared
- * here.
+ * Gateways without streams lie between gateways with streams. Every gateway with a stream has a contact, so a
+ * page walks the contacts, and ends when either list ends. The order is the engine's alone; this code never
+ * compares keys.
  */
 
 import type { FleetSummary, GatewayStatus, StreamCompletenessStatus } from '../../shared/admin-api/status.ts';
@@ -16,7 +16,7 @@ import type { StreamCompleteness } from '../ledger/types.ts';
 
 const STREAMS_DEFAULT = 1000;
 const STREAMS_MAX = 10_000;
-/** Of one stream, as of the missing ones. */
+/** Most gaps listed per stream, and most missing ranges. */
 const GAPS_MAX = 100;
 
 export interface FleetQuery {
@@ -26,7 +26,7 @@ export interface FleetQuery {
 
 type Query = Readonly<Partial<Record<string, string>>>;
 
-/** The page that `?after=&limit=` asks for, or what is wrong with it. */
+/** The page that `?after=&limit=` asks for, or the text of the error. */
 export function parseFleetQuery({
   after,
   gateway,
@@ -43,8 +43,8 @@ export function parseFleetQuery({
 }
 
 /**
- * Totals over all streams, or one gateway's. Those who ask for all at the same time get one survey: it takes
- * seconds of a large fleet.
+ * Totals over all streams, or over one gateway's. Concurrent requests for all streams share one survey, which
+ * takes seconds for a large fleet.
  */
 export class Summary {
   readonly #ledger: Pick<Ledger, 'survey' | 'completenessPage'>;
@@ -69,7 +69,7 @@ export class Summary {
   }
 }
 
-/** The streams behind `after`, at most `limit`. */
+/** At most `limit` streams after the cursor `after`. */
 export async function streamsPage(
   ledger: Pick<Ledger, 'completenessPage'>,
   { after, limit }: FleetQuery,
@@ -80,16 +80,19 @@ export async function streamsPage(
   return { streams: streams.map(statusOf), next: next && encodeCursor(next) };
 }
 
-/** The gateways behind `after`, with at most `limit` streams and at most as many without any. */
+/**
+ * The gateways after the cursor `after`: at most `limit` streams, and at most as many gateways without
+ * streams.
+ */
 export async function gatewaysPage(
   ledger: Pick<Ledger, 'completenessPage' | 'contacts'>,
   { after, limit }: FleetQuery,
 ): Promise<{ gateways: GatewayStatus[]; next: string | null }> {
-  // The streams first: each of them has its contact by then.
+  // The streams are read first: by then each of them has its contact.
   const page = await ledger.completenessPage({ after, limit });
   const heard = lastContacts(await ledger.contacts(after?.gateway ?? '', limit + 2));
   const streams = Map.groupBy(page.streams, ({ gateway }) => gateway);
-  // The one that the page before ended with may have nothing more.
+  // The last gateway of the previous page may have no further streams.
   if (after !== null && !streams.has(after.gateway)) heard.delete(after.gateway);
   const gateways: GatewayStatus[] = [];
   let last: StreamKey | null = null;
@@ -121,7 +124,7 @@ function idsIn(ranges: StreamCompleteness['gaps']): number {
   return ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
 }
 
-/** By gateway, in their order: when it was heard last, by whichever source. */
+/** By gateway, in the engine's order: the latest contact over all sources. */
 function lastContacts(contacts: Awaited<ReturnType<Ledger['contacts']>>): Map<string, number> {
   const last = new Map<string, number>();
   for (const { gateway, lastWallMs } of contacts) {

@@ -14,7 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { type SourceParts, sourceStatuses } from '../sources/status.ts';
 import { type FleetQuery, gatewaysPage, parseFleetQuery, Summary, streamsPage } from './fleet.ts';
 
-/** For the ledger's totals, and for the survey of a large fleet. */
+/** Limits for the ledger's totals, and for the survey of a large fleet. */
 const TOTALS_MS = 3000;
 const SURVEY_MS = 60_000;
 
@@ -54,7 +54,7 @@ async function completeness(
   return { summary: sum, ...streams };
 }
 
-/** Answers also while the ledger is away, with what this router itself knows. */
+/** Answers also while the ledger is away, with the router's own state. */
 async function routerStatus(
   parts: RouterParts,
   summary: Summary,
@@ -97,7 +97,7 @@ interface Held {
   error: string | null;
 }
 
-/** What the ledger says. The totals tell within seconds whether it answers at all. */
+/** The ledger's part of the answer. The totals show within seconds whether the ledger answers at all. */
 async function heldInLedger(parts: RouterParts, summary: Summary, page: FleetQuery): Promise<Held> {
   const { ledger, feeds, clock } = parts;
   try {

@@ -10,7 +10,7 @@ import { entryName } from '../entry-name.ts';
 import { holdBackOptions } from './hold-back-options.ts';
 import type { FeedSink } from './sink.ts';
 
-/** Everything that a sink of any type may need. */
+/** The dependencies that a sink of any type may need. */
 export interface SinkDeps {
   clock: Clock;
   log: Logger;
@@ -25,7 +25,7 @@ export interface FeedType<Schema extends z.ZodType = z.ZodType> {
   open(config: z.output<Schema>, deps: SinkDeps): FeedSink;
 }
 
-/** The options that every `feeds[]` entry has. */
+/** The options that all `feeds[]` entries share. */
 export const everyFeed = { name: entryName, hold_back: holdBackOptions.exactOptional() };
 
 /** Infers the schema's type, so that `open` gets the parsed entry. */

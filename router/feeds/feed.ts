@@ -119,7 +119,7 @@ export class Feed implements Service {
   #refused: RefusedRecord | null = null;
   /** Since when the destination owes an answer; null while it owes none. */
   #askedMs: number | null = null;
-  /** When the destination last answered well. */
+  /** When the destination last answered successfully. */
   #provenMs = Number.NEGATIVE_INFINITY;
   /** The position was set by hand: the next step begins with a claim. */
   #isMoved: boolean = false;
@@ -302,7 +302,7 @@ export class Feed implements Service {
     }
   }
 
-  /** What `answer` comes to; until then the destination owes an answer. */
+  /** The result of `answer`; until it arrives, the destination owes an answer. */
   async #asking<Answer>(answer: Promise<Answer> | undefined): Promise<Answer | undefined> {
     if (answer === undefined) return undefined;
     this.#askedMs = this.#clock.monoMs();

@@ -1,4 +1,4 @@
-/** The table of feed types, and what follows from it: the schema of `feeds[]`, and the opening by type. */
+/** The table of feed types, the schema of `feeds[]` and the opening of feeds by type. */
 import { z } from 'zod';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -11,7 +11,7 @@ import { ndjsonFeedOptions, openNdjsonSink } from './sinks/ndjson.ts';
 import { PostgresSink, postgresFeedOptions } from './sinks/postgres.ts';
 import { WebhookSink, webhookFeedOptions } from './sinks/webhook.ts';
 
-/** By the entry's `type`. */
+/** Feed types by the entry's `type`. */
 const FEED_TYPES = {
   ndjson: feedType({
     schema: ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), ...everyFeed }).strict(),
@@ -40,7 +40,7 @@ if (first === undefined) throw new Error('the table of feed types is empty');
 
 export const feedSchema = z
   .discriminatedUnion('type', [first, ...others])
-  .describe('One reader that follows the ledger.');
+  .describe('One feed: a reader that follows the ledger.');
 
 export type FeedConfig = z.output<typeof feedSchema>;
 
@@ -57,7 +57,7 @@ export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Fee
   return new Feed({ name: config.name, sink, holdBack, ...batch, ...deps });
 }
 
-/** Any type of the table: its schema has made sure that `config` is its own. */
+/** Any type of the table; the schema has checked that `config` is of this type. */
 interface AnyFeedType {
   open(config: { type: string; name: string }, deps: SinkDeps): FeedSink;
 }

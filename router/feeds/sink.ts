@@ -19,7 +19,7 @@ export interface FeedSink {
   write(records: readonly LedgerRecord[], move: Move): Promise<number>;
   /**
    * Only for a destination that keeps the feed's position itself, together with the records: that position.
-   * `known` is the ledger's, for a destination that was never written to, or was written to from another
+   * `known` is the ledger's position, for a destination that has none or that was written from another
    * ledger.
    */
   position?(known: FeedPosition, ledger: Pick<Ledger, 'read'>): Promise<FeedPosition>;

@@ -1,7 +1,7 @@
 /**
- * Feeds dead letters through the same intake again: after an upgrade that reads a newer format, or that takes
- * more. One that is committed leaves the dead letters; one that is refused again, for the same identity too,
- * stays as it is.
+ * Sends dead letters through the same intake again: after an upgrade that reads a newer format, or that
+ * accepts more. A committed letter leaves the dead letters; a letter that is refused again, for the same
+ * identity too, stays unchanged.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -16,23 +16,25 @@ import { Ingest } from './ingest.ts';
 export interface RetryOutcome {
   id: number;
   outcome: 'committed' | 'refused' | 'failed';
-  /** Why it was refused again. */
+  /** Why the letter was refused again; null when it was committed. */
   reason: string | null;
 }
 
-/** In place of a name that the rule left out; no gateway can have it. */
+/** Stands for a sender's name that the rule lost; no gateway can have it. */
 const UNKNOWN_SENDER = '(unknown)';
 
 export interface RetryDeps {
   clock: Clock;
   log: Logger;
-  /** By source, as configured now. */
+  /** Identities by source, as configured now. */
   identities?: ReadonlyMap<string, Identities>;
-  /** The operator's decision: the letters are taken as sent by this gateway, whoever the provider named. */
+  /**
+   * The operator's decision: the letters count as sent by this gateway, whichever sender the provider named.
+   */
   as?: string | undefined;
 }
 
-/** Every dead letter that `filter` finds, the oldest first. Rejects when the ledger cannot be read. */
+/** Every dead letter that matches `filter`, the oldest first. Rejects when the ledger cannot be read. */
 export async function* retryDeadLetters(
   ledger: Ledger,
   maintenance: LedgerMaintenance,
@@ -62,8 +64,8 @@ export async function* retryDeadLetters(
 }
 
 /**
- * A letter that the IoT rule spoiled has lost who sent it: it is refused again as a foreign gateway's, unless
- * the operator decides whose it is.
+ * A letter that a wrong IoT rule caused has lost its sender: it is refused again as a foreign gateway's,
+ * unless the operator names the gateway.
  */
 function deliveryOf(
   { source, reason, bytes, authenticatedGateway = null }: DeadLetter,

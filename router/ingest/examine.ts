@@ -1,24 +1,25 @@
 /**
- * Whether a message is an envelope that may go to the ledger: it decodes, is of the gateway that the provider
- * authenticated, and every engine can store it. What is not is refused with a reason, and never throws (I9).
+ * Checks whether a message is an envelope for the ledger: it decodes, it is from the gateway that the
+ * provider authenticated, and every engine can store it. Any other message is refused with a reason; the
+ * check never throws (I9).
  */
 import { decodeEnvelope, EnvelopeError, type EnvelopeErrorCode } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { errorText } from '../../shared/log.ts';
 import type { Delivery } from '../sources/source.ts';
 
-/** The dead letter's reason and a metric label. */
+/** The reason of a dead letter, and a metric label. */
 export type RefusalReason =
   | EnvelopeErrorCode
-  /** The provider authenticated another gateway than the one the envelope names. */
+  /** The envelope names another gateway than the one that the provider authenticated. */
   | 'foreign-gateway'
-  /** The queue's message is not what the IoT rule should put out; retried once it can be read. */
+  /** The queue's message is not a valid output of the IoT rule; retried once it can be read. */
   | 'rule'
-  /** A text with U+0000. */
+  /** A text contains U+0000. */
   | 'nul'
-  /** The ledger's engine can never store it. */
+  /** The ledger's engine can never store the envelope. */
   | 'refused'
-  /** Decoding failed in a way that it should not: a bug. */
+  /** Decoding failed unexpectedly: a bug. */
   | 'internal';
 
 export interface Refusal {
@@ -26,10 +27,12 @@ export interface Refusal {
   detail: string;
 }
 
-/** More than any provider takes (Pub/Sub: 10 MB). */
+/** Larger than the limit of any provider (Pub/Sub: 10 MB). */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Names that the provider authenticates, each with the gateway it may send for, where the two differ. */
+/**
+ * Names that the provider authenticates, each with the gateway that it may send for, where the two differ.
+ */
 export type Identities = Readonly<Record<string, string>>;
 
 export function examine(
@@ -49,7 +52,10 @@ export function examine(
   }
 }
 
-/** The gateway that an authenticated name sends for: of the same name, unless `identities` has another. */
+/**
+ * The gateway that an authenticated name sends for: the one in `identities`, else the gateway of the same
+ * name.
+ */
 export function gatewayOf(authenticated: string, identities: Identities): string {
   return Object.hasOwn(identities, authenticated)
     ? (identities[authenticated] ?? authenticated)
@@ -57,8 +63,8 @@ export function gatewayOf(authenticated: string, identities: Identities): string
 }
 
 /**
- * MQTT allows U+0000 in no text (3.1.1, 1.5.3), and PostgreSQL can store none: such an envelope would come
- * again for ever.
+ * MQTT forbids U+0000 in texts (3.1.1, 1.5.3), and PostgreSQL cannot store it: such an envelope would be
+ * redelivered for ever.
  */
 function hasNul({ gateway, epoch, stream, clock, records }: Envelope): boolean {
   return (

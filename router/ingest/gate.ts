@@ -1,8 +1,8 @@
 /**
- * Closed while the ledger does not commit. The sources receive nothing then: a message that is received and
- * cannot be committed counts towards the provider's limit of deliveries, after which a redrive or dead-letter
- * policy takes it away. The ledger is asked now and then; the gate opens when it answers, and how soon it is
- * asked again after the next failure depends on a commit in between, not on the answer.
+ * Closed while the ledger does not commit. The sources then receive nothing: a message that is received and
+ * cannot be committed counts towards the provider's delivery limit, after which a redrive or dead-letter
+ * policy removes it. The gate pings the ledger periodically and opens when the ledger answers. Only a commit
+ * resets the backoff of the pings; an answer does not.
  */
 import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -62,12 +62,12 @@ export class LedgerGate implements IntakeGate, Service {
     });
   }
 
-  /** The ledger committed something. */
+  /** The ledger has committed: resets the backoff. */
   committed(): void {
     this.#backoff.reset();
   }
 
-  /** Nothing can be committed at present, because of `problem`. */
+  /** Closes the gate: the ledger commits nothing at present, because of `problem`. */
   close(problem: string): void {
     if (!this.isOpen || this.#stopping.signal.aborted) return;
     this.#problem = problem;

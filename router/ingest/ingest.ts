@@ -1,12 +1,13 @@
 /**
- * From a provider's message to a committed record: decode, check whose it is, commit, and only then say
+ * From a provider's message to a committed record: decode, check the sender, commit, and only then return
  * `settle` (I5).
  *
  * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync
- * serves many messages without a timer. When a group fails and the engine still answers, its halves are
- * committed apart, and theirs: a message that the engine refuses fails alone and holds up no other. What it
- * will never take is a dead letter, like what is no envelope: no input comes again for ever. Streams that a
- * lock holds up are set aside (set-aside.ts), and the others are committed without them.
+ * serves many messages without a timer. When a group fails and the engine still answers, the group is halved
+ * again and again, and the halves are committed separately: a message that the engine refuses fails alone and
+ * delays no other. A message that the engine can never store becomes a dead letter, like a message that is no
+ * envelope, so no input is redelivered for ever. Streams that wait for a lock are set aside (set-aside.ts),
+ * and the others are committed without them.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../shared/clock.ts';
@@ -32,26 +33,26 @@ export interface SourceCounters {
   envelopes: number;
   records: number;
   duplicates: number;
-  /** Of the duplicates: how many by each cause, what to look at when there are many. */
+  /** The duplicates by cause: where to look when there are many. */
   duplicateCauses: Record<RepeatCause, number>;
   conflicts: number;
   gaps: number;
   deadLetters: number;
   deadLetterReasons: Record<string, number>;
-  /** Messages left for redelivery: the ledger failed, or too much was waiting for it. */
+  /** Messages left for redelivery: the ledger failed, or too many bytes waited for it. */
   retries: number;
 }
 
 export interface IngestLimits {
   /** Most envelopes in one commit. */
   groupEnvelopesMax: number;
-  /** Decoded bytes after which a commit takes no further envelope. */
+  /** Decoded bytes after which a commit takes no more envelopes. */
   groupBytesMax: number;
-  /** Decoded bytes that may wait for the ledger; beyond, messages are left for redelivery (I10). */
+  /** Most decoded bytes that may wait for the ledger; further messages are left for redelivery (I10). */
   pendingBytesMax: number;
 }
 
-/** What it needs of the ledger; in simulation, of a model of it. */
+/** The part of the ledger that the ingest needs; in simulation, a model of it. */
 type Committing = Pick<Ledger, 'commit' | 'deadLetter' | 'ping'>;
 
 export interface IngestOptions {
@@ -59,13 +60,13 @@ export interface IngestOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<IngestLimits>;
-  /** Called after every commit: feeds have something to read, gateways something to be told. */
+  /** Called after every commit: feeds and receipts have new content. */
   onCommit?: (committed: readonly LedgerEntry[]) => void;
-  /** Closed when the engine commits nothing. */
+  /** The gate that closes when the engine commits nothing. */
   gate?: Pick<LedgerGate, 'committed' | 'close'>;
-  /** By source. */
+  /** Identities by source. */
   identities?: ReadonlyMap<string, Identities>;
-  /** Told of every committed envelope: how old it is tells how far its source is behind. */
+  /** Records the age of every committed envelope, which shows how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
 }
 
@@ -75,7 +76,7 @@ const LIMITS: IngestLimits = {
   groupBytesMax: 16 * MIB,
   pendingBytesMax: 128 * MIB,
 };
-/** What a decoded record, gap or envelope takes besides payloads, roughly. */
+/** Approximate memory of a decoded record, gap or envelope besides its payloads. */
 const OVERHEAD_BYTES = 200;
 
 interface Waiting {
@@ -86,7 +87,7 @@ interface Waiting {
 }
 
 export class Ingest {
-  /** For the sources. */
+  /** The handler for the sources. */
   readonly handler: DeliveryHandler = (delivery) => this.#take(delivery);
   readonly #counters = new Map<string, SourceCounters>();
   readonly #ledger: Committing;
@@ -97,9 +98,9 @@ export class Ingest {
   readonly #ages: Pick<SourceAges, 'committed'> | null;
   readonly #identities: ReadonlyMap<string, Identities>;
   readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
-  /** Groups committed, and entries that were decided in another way. */
+  /** Groups committed, plus entries decided in another way. */
   #progress = 0;
-  /** Why the last group was not committed. */
+  /** Why the last group failed. */
   #failure = '';
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
@@ -121,7 +122,7 @@ export class Ingest {
     this.#identities = identities;
   }
 
-  /** By source name, since the start. */
+  /** Counters by source name, since the start. */
   counters(): ReadonlyMap<string, SourceCounters> {
     return this.#counters;
   }
@@ -145,7 +146,7 @@ export class Ingest {
     });
   }
 
-  /** Resolves when nothing waits for the ledger. Stop the sources first. */
+  /** Resolves when no message waits for the ledger. Stop the sources first. */
   async drain(): Promise<void> {
     while (this.#committing !== null) await this.#committing;
     await Promise.all(this.#probing);
@@ -157,7 +158,7 @@ export class Ingest {
     this.#committing ??= this.#commitAll();
   }
 
-  /** Commits by itself, beside the groups. */
+  /** Commits one envelope by itself, beside the groups. */
   #probe(waiting: Waiting): void {
     const probing = this.#commitGroup([waiting]).finally(() => {
       this.#setAside.probed(waiting.entry.envelope);
@@ -168,12 +169,13 @@ export class Ingest {
 
   async #commitAll(): Promise<void> {
     while (this.#waiting.length > 0) {
-      // An embedded engine commits without letting go of the thread: take in what arrived meanwhile.
+      // An embedded engine commits without yielding the thread: first take in the messages that arrived
+      // meanwhile.
       await nextTurn();
       const before = this.#progress;
       const group = this.#nextGroup();
       await this.#commitGroup(group);
-      // One message may be refused alone; several that all fail are the engine's failure.
+      // A single refused message may be at fault; when several messages all fail, the engine is.
       if (this.#progress === before && group.length > 1) this.#gate?.close(this.#failure);
     }
     this.#committing = null;
@@ -210,13 +212,13 @@ export class Ingest {
     } else if (await this.#engineAnswers()) {
       await this.#commitHalves(group);
     } else {
-      // Closed first: a source that is given a message back receives nothing more.
+      // Closed first, so that a source that gets a message back receives no more.
       this.#gate?.close(this.#failure);
       this.#giveBack(group);
     }
   }
 
-  /** What is not blocked, while the blocked entries are left for redelivery. */
+  /** Commits the unblocked entries; the blocked entries are left for redelivery. */
   async #commitOthers(group: readonly Waiting[], blocked: ReadonlySet<LedgerEntry>): Promise<void> {
     const others: Waiting[] = [];
     for (const waiting of group) {
@@ -257,7 +259,9 @@ export class Ingest {
     this.#onCommit(group.map(({ entry }) => entry));
   }
 
-  /** The error when an entry can never be committed, or some have to wait; null for any other failure. */
+  /**
+   * The error when an entry can never be committed, or when some have to wait; null for any other failure.
+   */
   async #tryCommit(
     group: readonly Waiting[],
   ): Promise<CommitResult[] | EntryRefused | EntriesBlocked | null> {
@@ -276,7 +280,7 @@ export class Ingest {
       await this.#ledger.ping();
       return true;
     } catch {
-      // The commit that failed just before has told why.
+      // The failed commit just before has logged the reason.
       return false;
     }
   }

@@ -23,13 +23,13 @@ export function registerIngest(registry: Registry, ingest: Pick<Ingest, 'counter
     );
   metrics.counter(
     'duplicates_total',
-    'Records that the ledger held already, by why they came again.',
+    'Records that the ledger already held, by cause of the repetition.',
     ['source', 'cause'],
     () => byLabel('cause', ({ duplicateCauses }) => duplicateCauses),
   );
   metrics.counter(
     'dead_letters_total',
-    'Messages that are not envelopes, not of the gateway they claim, or too much: kept apart, by reason.',
+    'Messages kept as dead letters (no envelope, a foreign gateway, refused by the ledger), by reason.',
     ['source', 'reason'],
     () => byLabel('reason', ({ deadLetterReasons }) => deadLetterReasons),
   );

@@ -1,20 +1,23 @@
 /**
- * Streams that a lock in the ledger holds up, and that are therefore set aside: their envelopes are left for
- * redelivery, so that no commit of other streams waits for the lock. From time to time one envelope of such a
- * stream is tried by itself, beside the other commits.
+ * Streams that are set aside because a lock in the ledger blocks them: their envelopes are left for
+ * redelivery, so that no commit of other streams waits for the lock. From time to time one envelope of a
+ * blocked stream is committed by itself, as a probe, beside the other commits.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { StreamKey } from '../../shared/record.ts';
 
 const PROBE_EACH_MS = 2000;
-/** Probes under way at once: each takes a connection of the ledger for as long as it waits for the lock. */
+/** Most concurrent probes: each holds a connection of the ledger while it waits for the lock. */
 const PROBES_MAX = 2;
-/** Beyond, the stream that was set aside first is forgotten, and found again by its next commit (I10). */
+/**
+ * Most streams remembered; beyond, the stream set aside first is forgotten, and found again by its next
+ * commit (I10).
+ */
 const STREAMS_MAX = 10_000;
 
 export class SetAsideStreams {
   readonly #clock: Clock;
-  /** When each may be tried next; the first one set aside is first. */
+  /** When each stream may be probed next, in the order in which they were set aside. */
   readonly #nextMs = new Map<string, number>();
   #probes = 0;
 
@@ -22,9 +25,9 @@ export class SetAsideStreams {
     this.#clock = clock;
   }
 
-  /** What to do with an envelope of the stream; each `probe` ends with {@link probed}. */
+  /** How to treat an envelope of the stream; each `probe` ends with {@link probed}. */
   admit(key: StreamKey): 'commit' | 'probe' | 'leave' {
-    // Nearly always there are none.
+    // Usually no stream is set aside.
     if (this.#nextMs.size === 0) return 'commit';
     const name = nameOf(key);
     const nextMs = this.#nextMs.get(name);
@@ -35,7 +38,7 @@ export class SetAsideStreams {
     return 'probe';
   }
 
-  /** A commit found the stream locked. */
+  /** Records that a commit found the stream locked. */
   blocked(key: StreamKey): void {
     this.#nextMs.set(nameOf(key), this.#clock.monoMs() + PROBE_EACH_MS);
     for (const oldest of this.#nextMs.keys()) {
@@ -44,7 +47,7 @@ export class SetAsideStreams {
     }
   }
 
-  /** A probe is over; unless it found the stream {@link blocked} again, the stream is free. */
+  /** Ends a probe; unless it found the stream {@link blocked} again, the stream is free. */
   probed(key: StreamKey): void {
     this.#probes -= 1;
     if (this.#nextMs.get(nameOf(key)) === Number.POSITIVE_INFINITY) this.#nextMs.delete(nameOf(key));

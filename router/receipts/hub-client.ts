@@ -6,7 +6,7 @@ import { type HubPolicy, hubToken } from './hub-token.ts';
 
 export interface HubAnswer {
   status: number;
-  /** The hub's name of the error; empty where it gives none. */
+  /** The hub's name of the error; empty where the answer has none. */
   said: string;
 }
 

@@ -11,7 +11,7 @@ const INTERVAL_MS_MIN = 1000;
 const INTERVAL_MS_MAX = 60_000;
 
 const every = {
-  name: identifier().describe('Your name for it: in metrics, in logs.'),
+  name: identifier().describe('Your name for the cloud, in metrics and in logs.'),
   interval: duration()
     .refine((ms) => ms >= INTERVAL_MS_MIN && ms <= INTERVAL_MS_MAX, 'expected 1s to 1m')
     .default(30_000)

@@ -25,7 +25,7 @@ const TOUCHED_MAX = 256;
 
 interface GatewayReceipts {
   streams: StreamReceipt[];
-  /** `streams` as text, which shows changes. */
+  /** `streams` as text, to detect changes. */
   text: string;
   version: number;
   /** Monotonic time of the last query of the ledger. */

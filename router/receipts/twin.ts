@@ -20,7 +20,7 @@ export const twinOptions = z.strictObject({
     .string()
     .min(1)
     .optional()
-    .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+    .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
   credentials: z.strictObject({
     connection_string: z
       .string()

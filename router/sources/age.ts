@@ -1,7 +1,8 @@
 /**
- * How far behind a source is, by the age of what comes through it: told at each commit, from two beginnings.
- * Since its newest record was taken, which counts the gateway's waiting too (an outage, a linger); since the
- * provider took it in, which counts the provider and the routers alone.
+ * How far behind a source is: the age of the envelopes that it brings, measured at each commit in two ways.
+ * The record age runs from the capture of the newest record and includes the gateway's own waiting (an
+ * outage, a linger). The queue age runs from the provider's intake and includes only the provider and the
+ * routers.
  */
 import { Histogram, type Registry } from 'prom-client';
 import type { Clock } from '../../shared/clock.ts';
@@ -9,17 +10,17 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { Delivery } from './source.ts';
 
 /**
- * Of the last envelope that told; milliseconds, 0 where the other clock is ahead of ours, null before the
- * first.
+ * Ages of the last envelope that carried the time, in milliseconds: 0 where the other clock is ahead of ours,
+ * null before the first envelope.
  */
 export interface SourceAge {
-  /** From when the newest record was taken: only from gateways whose clock is synchronised (I7). */
+  /** From the capture of the newest record; only from gateways whose clock is synchronised (I7). */
   recordAgeMs: number | null;
-  /** From when the provider took the message in: null for ever where it does not tell. */
+  /** From the provider's intake of the message; always null for a provider that does not report the time. */
   queueAgeMs: number | null;
 }
 
-/** Seconds: from a live path to a backlog of days. */
+/** In seconds: from a live path to a backlog of days. */
 const BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 86_400];
 
 export class SourceAges {
@@ -34,16 +35,16 @@ export class SourceAges {
     this.#recordAge = new Histogram({
       ...common,
       name: 'headgate_router_source_record_age_seconds',
-      help: 'From when an envelope’s newest record was taken to its commit; of gateways with a synchronised clock.',
+      help: 'From the capture of an envelope’s newest record to its commit; only gateways with a synchronised clock.',
     });
     this.#queueAge = new Histogram({
       ...common,
       name: 'headgate_router_source_queue_age_seconds',
-      help: 'From when the provider took an envelope in to its commit.',
+      help: 'From the provider’s intake of an envelope to its commit.',
     });
   }
 
-  /** The envelope that came as `delivery` was committed just now. */
+  /** Records the ages of an envelope that was committed just now. */
   committed({ source, enqueuedWallMs = null }: Delivery, { clock, records }: Envelope): void {
     const nowMs = this.#clock.wallMs();
     const last = { ...this.of(source) };
@@ -52,7 +53,7 @@ export class SourceAges {
       last.recordAgeMs = Math.max(0, nowMs - newest.monoMs - clock.offsetMs);
       this.#recordAge.observe({ source }, last.recordAgeMs / 1000);
     }
-    // A time that a provider's SDK could not read is no number, and must hold up no commit.
+    // A provider's SDK yields NaN for a time that it cannot parse; a commit must not fail because of it.
     if (enqueuedWallMs !== null && Number.isFinite(enqueuedWallMs)) {
       last.queueAgeMs = Math.max(0, nowMs - enqueuedWallMs);
       this.#queueAge.observe({ source }, last.queueAgeMs / 1000);

@@ -1,7 +1,7 @@
 /**
- * The sources and the ingest that takes their messages, as one service. A stop leaves nothing to be done
- * twice: the sources take nothing new and settle the messages in hand, which wait for their commit. The
- * sources stop side by side, so that a stuck one takes no time from the others; every step has its own bound.
+ * The sources and the ingest that takes their messages, as one service. At a stop the sources take no new
+ * message and settle the messages in hand after their commit, so that nothing is processed twice. The sources
+ * stop in parallel: a stuck source delays no other, and every step has its own time limit.
  */
 import { type Service, stopAll, stopTogether } from '../../shared/service.ts';
 import type { Ingest } from '../ingest/ingest.ts';
@@ -17,7 +17,7 @@ export class SourceGroup implements Service {
     this.#ingest = ingest;
   }
 
-  /** Why the router takes nothing, for `/readyz`; null while it does. */
+  /** Why the router takes no messages, for `/readyz`; null while it takes them. */
   get closed(): string | null {
     return this.#closed;
   }

@@ -13,7 +13,7 @@ export function registerSources(registry: Registry, sources: readonly Source[]):
   );
   metrics.gauge(
     'backlog_messages',
-    'Messages that wait at the provider; absent where it does not tell, or not now.',
+    'Messages waiting at the provider; absent where the provider does not report them, or not now.',
     ['source'],
     () =>
       sources.flatMap((source): Reading[] => {
@@ -21,15 +21,12 @@ export function registerSources(registry: Registry, sources: readonly Source[]):
         return backlog === null ? [] : [[{ source: source.name }, backlog]];
       }),
   );
-  metrics.counter(
-    'cuts_total',
-    'Connections that the router ended because nothing was answered on them.',
-    ['source'],
-    () => ofEach(({ cuts }) => cuts),
+  metrics.counter('cuts_total', 'Connections that the router ended because no answer came.', ['source'], () =>
+    ofEach(({ cuts }) => cuts),
   );
   metrics.counter(
     'expired_total',
-    'Messages that the provider dropped by age before they were read, where it can be told.',
+    'Messages that the provider dropped by age before they were read, where the provider shows it.',
     ['source'],
     () => ofEach(({ expired }) => expired),
   );

@@ -1,6 +1,4 @@
-/**
- * The table of source types, and what follows from it: the schema of `sources[]`, and the opening by type.
- */
+/** The table of source types, the schema of `sources[]` and the opening of sources by type. */
 import { z } from 'zod';
 import type { Identities } from '../ingest/examine.ts';
 import { eventHubsType } from './event-hubs/type.ts';
@@ -11,7 +9,7 @@ import type { Source } from './source.ts';
 import type { OpeningDeps } from './source-type.ts';
 import { sqsType } from './sqs/type.ts';
 
-/** By the entry's `type`. */
+/** Source types by the entry's `type`. */
 const SOURCE_TYPES = {
   aws: sqsType,
   azure: eventHubsType,
@@ -29,7 +27,7 @@ export const sourceSchema = z
 
 export type SourceConfig = z.output<typeof sourceSchema>;
 
-/** Any type of the table: its schema has made sure that `config` is its own. */
+/** Any type of the table; the schema has checked that `config` is of this type. */
 interface AnySourceType {
   open(config: { type: string; name: string }, deps: OpeningDeps): Source;
 }
@@ -39,7 +37,7 @@ export function openSource(config: SourceConfig, deps: OpeningDeps): Source {
   return type.open(config, deps);
 }
 
-/** By source: the gateways that other authenticated names may send for. */
+/** By source: authenticated names, each with the gateway that it may send for. */
 export function identitiesOf(sources: readonly SourceConfig[]): ReadonlyMap<string, Identities> {
   return new Map(
     sources.map((source) => [source.name, 'identities' in source ? source.identities : {}] as const),

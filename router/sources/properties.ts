@@ -1,13 +1,12 @@
 /**
- * What a provider says beside a message's bytes, as a person reads it in the dead letters: texts, few and
- * short (I10).
+ * A provider's properties of a message, as text for the dead letters; number and length are bounded (I10).
  */
 import { types } from 'node:util';
 
 const PROPERTIES_MAX = 50;
 const CHARACTERS_MAX = 500;
 
-/** The fields that say something, as text. What a provider hands over may be of any type and size. */
+/** The non-empty fields as text. A provider's fields may have any type and size. */
 export function providerProperties(fields: Readonly<Record<string, unknown>>): Record<string, string> {
   const told: [string, string][] = [];
   for (const [name, value] of Object.entries(fields)) {

@@ -1,6 +1,6 @@
 /**
- * What the table of source types (open.ts) holds of each type. A new type is one folder with a `type.ts`, and
- * one line in the table: the schema of router.yaml, its reference and the opening follow from it.
+ * An entry of the table of source types (open.ts). A new type is one folder with a `type.ts` and one line in
+ * the table; the schema of router.yaml, its reference and the opening follow from the table.
  */
 import { z } from 'zod';
 import { identifier } from '../../shared/config/kinds.ts';
@@ -8,7 +8,7 @@ import type { CheckpointStore } from '../ledger/checkpoints.ts';
 import type { Receipts } from '../receipts/receipts.ts';
 import type { Source, SourceDeps } from './source.ts';
 
-/** Of an entry whose provider tells who sent a message. */
+/** For entries whose provider authenticates the sender of a message. */
 export const identities = z
   .record(z.string().min(1), identifier())
   .default({})
@@ -16,14 +16,14 @@ export const identities = z
     'Names that the provider authenticates (device id, client id, thing, common name), each with the gateway it may send for, where the two differ.',
   );
 
-/** Everything that a source of any type may need. */
+/** The dependencies that a source of any type may need. */
 export interface OpeningDeps extends SourceDeps {
   checkpoints: CheckpointStore;
   receipts: Receipts;
 }
 
 export interface SourceType<Schema extends z.ZodType = z.ZodType> {
-  /** Of one `sources[]` entry; its `type` is a literal. */
+  /** The schema of one `sources[]` entry; its `type` is a literal. */
   readonly schema: Schema;
   /** Makes the source; it reads nothing before `start`. */
   open(config: z.output<Schema>, deps: OpeningDeps): Source;

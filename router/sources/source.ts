@@ -1,4 +1,4 @@
-/** The provider seam on the router's side: read, hand over, settle only after the ledger committed (I5). */
+/** The interface of a source: read a message, deliver it, settle it only after the ledger's commit (I5). */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
@@ -9,62 +9,73 @@ export interface Delivery {
   /** Configured name of the source, for example `aws`. */
   source: string;
   bytes: Uint8Array;
-  /** The gateway's identity as the provider authenticated it, where it tells; null where it does not. */
+  /** The gateway's identity as the provider authenticated it; null for a provider that does not report it. */
   authenticatedGateway: string | null;
-  /** How often the provider has delivered this message, counting this one; null where it does not tell. */
+  /** Deliveries of this message so far, counting this one; null for a provider that does not report them. */
   deliveryCount: number | null;
-  /** Wall-clock ms when the provider took the message in; null or absent where it does not tell. */
+  /**
+   * Wall-clock ms of the provider's intake of the message; null or absent for a provider that does not report
+   * it.
+   */
   enqueuedWallMs?: number | null;
-  /** What the gateway says beside the bytes of why it sent them; null or absent where nothing came of it. */
+  /**
+   * Why the gateway sent the envelope, from a property beside the bytes; null or absent without that
+   * property.
+   */
   sentAs?: SendReason | null;
-  /** Why it can be no envelope, where the source can tell that itself: it becomes a dead letter. */
+  /** Why the message cannot be an envelope, where the source itself finds out: it becomes a dead letter. */
   problem?: { reason: 'rule'; detail: string };
-  /** Told why, when it is kept aside as a dead letter; the settlement is `settle` all the same. */
+  /**
+   * Called with the reason when the message becomes a dead letter; the settlement is `settle` all the same.
+   */
   onDeadLetter?: (reason: string) => void;
-  /** What the provider says beside the bytes; asked for only when the message becomes a dead letter. */
+  /** The provider's properties of the message; called only for a dead letter. */
   properties?: () => Readonly<Record<string, string>>;
 }
 
-/** `settle`: committed (or dead-lettered), tell the provider it is done. `retry`: leave it for redelivery. */
+/** `settle`: committed or dead-lettered, so confirm it to the provider. `retry`: leave it for redelivery. */
 export type Settlement = 'settle' | 'retry';
 
 /** Never rejects: failures of the ledger come back as `retry`. May be called concurrently. */
 export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
 
 export interface SourceState {
-  /** The provider has answered or delivered something, and nothing has failed since. */
+  /** The provider has answered or delivered since the last failure. */
   connected: boolean;
   received: number;
   settled: number;
-  /** Of a failure that is not over yet; null once the provider has answered again. */
+  /** The error of an ongoing failure; null once the provider has answered again. */
   lastError: string | null;
-  /** Connections that the router ended because nothing was answered on them. */
+  /** Connections that the router ended because no answer came. */
   cuts: number;
-  /** Messages that the provider dropped by age before they were read, where it can be told. */
+  /** Messages that the provider dropped by age before they were read, where the provider shows it. */
   expired: number;
   /** Wall-clock ms of the last message, null before the first. */
   lastReceivedMs: number | null;
-  /** Messages that wait at the provider, when it was last asked; null where it does not tell, or not now. */
+  /**
+   * Messages waiting at the provider at the last look; null where the provider does not report them, or not
+   * now.
+   */
   backlog: number | null;
 }
 
 export interface Source {
   readonly name: string;
-  /** As in the table of source types (open.ts). */
+  /** A key of the table of source types (open.ts). */
   readonly type: string;
   /**
-   * Begins reading; resolves once running. A provider that is down is not an error: it is retried for ever,
-   * with backoff and a log line.
+   * Starts reading; resolves once running. A provider that is down is not an error: the source retries for
+   * ever, with backoff and a log line.
    */
   start(handler: DeliveryHandler): Promise<void>;
-  /** Takes no new message, waits for those in hand to settle (bounded to about 5 s), then disconnects. */
+  /** Takes no new message, waits for the messages in hand to settle (at most about 5 s), then disconnects. */
   stop(): Promise<void>;
   state(): SourceState;
 }
 
 /**
- * Whether the ledger commits at present. A source receives nothing while it does not: each receipt would
- * count towards the provider's limit of deliveries (a redrive or dead-letter policy).
+ * Whether the ledger commits at present. While it does not, a source receives nothing: each receive would
+ * count towards the provider's delivery limit (a redrive or dead-letter policy).
  */
 export interface IntakeGate {
   readonly isOpen: boolean;
@@ -72,7 +83,7 @@ export interface IntakeGate {
   opened(signal: AbortSignal): Promise<void>;
 }
 
-/** What every source is made with. */
+/** The dependencies of every source. */
 export interface SourceDeps {
   /** Absent: always open. */
   gate?: IntakeGate;
@@ -83,7 +94,7 @@ export interface SourceDeps {
 
 export const OPEN_GATE: IntakeGate = { isOpen: true, opened: () => Promise.resolve() };
 
-/** Before the first connection. */
+/** The state before the first connection. */
 export function initialSourceState(): SourceState {
   return {
     connected: false,

@@ -1,6 +1,6 @@
 /**
- * The state of one source, as `/v1/status`, `/readyz` and the metrics tell it. `connected` is true from a
- * proof (an answer or a message of the provider) to the first sign of a loss; a proof clears the last error.
+ * The state of one source for `/v1/status`, `/readyz` and the metrics. `connected` is true from a proof (an
+ * answer or a message of the provider) to the first sign of a loss; a proof clears the last error.
  */
 import { initialSourceState, type SourceState } from './source.ts';
 
@@ -16,31 +16,31 @@ export class Standing {
     return { ...this.#state };
   }
 
-  /** The provider answered, or delivered something. */
+  /** The provider answered or delivered. */
   proven(): void {
     this.#state.connected = true;
     this.#state.lastError = null;
   }
 
-  /** The connection failed, or the provider refused. */
+  /** The connection failed, or the provider refused it. */
   lost(error: string): void {
     this.#state.connected = false;
     this.#state.lastError = error;
     this.#state.backlog = null;
   }
 
-  /** The router itself ended a connection on which nothing was answered. */
+  /** The router itself ended a connection because no answer came. */
   cut(error: string): void {
     this.#state.cuts += 1;
     this.lost(error);
   }
 
-  /** Something failed on a connection that stands; the next proof clears it. */
+  /** A request failed on a connection that stands; the next proof clears the error. */
   noted(error: string): void {
     this.#state.lastError = error;
   }
 
-  /** Messages came in; `wallMs` is now. */
+  /** Messages arrived; `wallMs` is now. */
   received(count: number, wallMs: number): void {
     this.#state.received += count;
     this.#state.lastReceivedMs = wallMs;
@@ -50,7 +50,7 @@ export class Standing {
     this.#state.settled += count;
   }
 
-  /** Messages that wait at the provider; null when not known. */
+  /** Messages waiting at the provider; null when unknown. */
   waiting(backlog: number | null): void {
     this.#state.backlog = backlog;
   }

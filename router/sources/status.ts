@@ -1,4 +1,4 @@
-/** What `/v1/status` says of each source. */
+/** The part of `/v1/status` about each source. */
 import type { RouterStatus } from '../../shared/admin-api/status.ts';
 import type { Ingest } from '../ingest/ingest.ts';
 import type { SourceAges } from './age.ts';
@@ -21,7 +21,7 @@ export function sourceStatuses({ sources, ages, ingest }: SourceParts): RouterSt
   }));
 }
 
-/** Why no source brings anything, for `/readyz`; null while at least one is connected. */
+/** Why no source is connected, for `/readyz`; null while at least one is. */
 export function noneConnected(sources: readonly Source[]): string | null {
   const states = sources.map((source) => ({ name: source.name, ...source.state() }));
   if (states.some(({ connected }) => connected)) return null;

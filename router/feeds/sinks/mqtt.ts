@@ -35,7 +35,7 @@ export const mqttFeedOptions = z
       )
       .default('headgate/{gateway}/{topic}')
       .describe(
-        'Where each record goes. Placeholders: {gateway}, {stream}, {device}, {topic} (the topic as the device published it).',
+        'The topic of each record. Placeholders: {gateway}, {stream}, {device}, {topic} (the topic as the device published it).',
       ),
     client_id: z
       .string()
@@ -57,7 +57,7 @@ export const mqttFeedOptions = z
 export type MqttFeedOptions = z.output<typeof mqttFeedOptions>;
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** A silent connection is noticed after one and a half of it. */
+/** A silent connection is detected after one and a half times this. */
 const KEEPALIVE_S = 6;
 const CLOSE_MS = 5000;
 /** For a whole batch; then the sink drops the connection, and the next try connects anew. */

@@ -26,7 +26,7 @@ export function natsSubject(template: string, record: LedgerRecord): string {
   return subject.slice(0, SUBJECT_CHARACTERS_MAX).replace(/(%.?|\.)$/, '');
 }
 
-/** One token of a subject. An empty one, which NATS does not allow, becomes `%00`: no name holds U+0000. */
+/** One token of a subject. An empty token, which NATS forbids, becomes `%00`: no name contains U+0000. */
 function token(name: string): string {
   if (name === '') return '%00';
   return encodeURIComponent(name.toWellFormed()).replaceAll('.', '%2E').replaceAll('*', '%2A');

@@ -29,7 +29,7 @@ export const natsFeedOptions = z
         }),
       )
       .min(1)
-      .describe('Servers of one cluster, nats:// or tls://; any that answers.'),
+      .describe('Servers of one cluster, nats:// or tls://; the feed uses any that answers.'),
     subject: z
       .string()
       .regex(
@@ -38,7 +38,7 @@ export const natsFeedOptions = z
       )
       .default('readings.{gateway}.{stream}')
       .describe(
-        'Where each record goes. Placeholders: {gateway}, {stream}, {device}, {topic} (a token for each of its levels). What a subject cannot hold is percent-encoded.',
+        'The subject of each record. Placeholders: {gateway}, {stream}, {device}, {topic} (a token for each of its levels). Characters that a subject cannot hold are percent-encoded.',
       ),
     delivery: z
       .enum(['jetstream', 'core'])

@@ -1,23 +1,23 @@
 /**
- * The TLS connection under the vendor's SDK. Its options have no place for a CA, nor for a socket; the one
- * seam they offer is the WebSocket constructor, which it uses as a plain stream of AMQP bytes. So here is a
- * "WebSocket" that is a TLS socket: same bytes, same port, but ours to give a CA to and to destroy, which is
- * what ends the SDK's waits (up to 60 s) at once.
+ * The TLS connection under the vendor's SDK. The SDK has no option for a CA or a socket. It accepts only a
+ * WebSocket constructor, and uses the WebSocket as a plain stream of AMQP bytes. This class is that
+ * "WebSocket": a TLS socket with the same bytes on the same port. We set its CA, and destroying it ends the
+ * SDK's waits (up to 60 s) at once.
  */
 import { connect, type TLSSocket } from 'node:tls';
 
-/** How long a peer that went away without a word is believed in: TCP probes after this much silence. */
+/** TCP keep-alive probes start after this much silence, to detect a peer that vanished. */
 const KEEPALIVE_MS = 30_000;
 
-/** Given to the SDK as `webSocketConstructorOptions`; it hands them to every stream it makes. */
+/** Passed to the SDK as `webSocketConstructorOptions`; the SDK passes it to every stream that it makes. */
 export interface ByteStreamOptions {
   host: string;
   port: number;
   /** PEM of the CA to trust instead of the system's. */
   ca: string | null;
-  /** When aborted, streams are destroyed and no new ones come to life. */
+  /** Aborting destroys all streams and prevents new ones. */
   signal: AbortSignal;
-  /** The stream is gone; `error` when it did not end by itself. */
+  /** Called when the stream has closed; `error` is set unless the stream ended by itself. */
   onClose: (error: Error | null) => void;
 }
 

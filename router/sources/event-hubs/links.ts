@@ -1,11 +1,14 @@
 /**
- * Two things that the vendor's SDK (6.0.4) does not offer, by way of the AMQP connection that it keeps to
- * itself: to learn that the service attached a receiver, and a bound on the events that the service may send
- * ahead (I10). The SDK adds the whole prefetch to a link's credit with each batch that it hands over,
- * whatever is left of it, so that a link on which single events arrive gathers credit for thousands.
+ * Two functions that the vendor's SDK (6.0.4) does not offer, built on its private AMQP connection: a
+ * callback when the service has attached a receiver, and a bound on the events that the service may send
+ * ahead (I10). The SDK adds the whole prefetch to a link's credit with each batch that it delivers, without
+ * counting the credit that is left. A link on which single events arrive would gather credit for thousands.
  */
 
-/** Called with each receiver's link once the service has attached it; `prefetch` bounds its credit. */
+/**
+ * Calls `onAttached` for each receiver's link once the service has attached it; `prefetch` bounds the link's
+ * credit.
+ */
 export function watchLinks(client: object, prefetch: number, onAttached: () => void): void {
   const connection = objectAt(objectAt(client, '_context'), 'connection');
   const create = functionAt(connection, 'createReceiver');
@@ -18,7 +21,9 @@ export function watchLinks(client: object, prefetch: number, onAttached: () => v
   });
 }
 
-/** The SDK asks for what its own queue has room for; of that the link may have some already. */
+/**
+ * The SDK requests credit for all the room in its own queue; part of that credit may still be on the link.
+ */
 function boundCredit(receiver: object, prefetch: number): void {
   const add = functionAt(receiver, 'addCredit');
   Reflect.set(receiver, 'addCredit', (asked: number): void => {
@@ -44,7 +49,7 @@ function isFunction(value: unknown): value is (...given: unknown[]) => unknown {
   return typeof value === 'function';
 }
 
-/** A newer SDK, which test/router/sources/event-hubs/links.test.ts finds out. */
+/** The error for another SDK version; test/router/sources/event-hubs/links.test.ts finds it. */
 function misfit(name: string): Error {
   return new Error(`the Event Hubs SDK has no ${name} where version 6.0.4 has it`);
 }

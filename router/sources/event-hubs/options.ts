@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 const CONNECTION_STRING = /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i;
 
-/** Without the fields that all entries have. */
+/** The schema without the fields that all entries share. */
 export const eventHubsOptions = z
   .object({
     event_hub: z
@@ -15,12 +15,12 @@ export const eventHubsOptions = z
       .string()
       .min(1)
       .default('$Default')
-      .describe('One that no other application reads through.'),
+      .describe('A consumer group that no other application uses.'),
     ca_file: z
       .string()
       .min(1)
       .optional()
-      .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+      .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
     credentials: z.strictObject({
       connection_string: z
         .string()
@@ -28,7 +28,7 @@ export const eventHubsOptions = z
         .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
     }),
   })
-  // A connection string that is wrong itself, or whose variable is not set, has its own issue.
+  // A malformed connection string, or an unset variable, already has its own issue.
   .refine((options) => !isWhole(options) || hubOf(options) !== null, {
     path: ['event_hub'],
     message: 'name the event hub here or as EntityPath in the connection string, and the same in both',
@@ -41,7 +41,7 @@ function isWhole({ credentials }: { credentials: { connection_string: string } }
   return CONNECTION_STRING.test(text) && !text.includes('${');
 }
 
-/** The event hub's name; null when it is given nowhere, or twice and differently. */
+/** The event hub's name; null when it is missing, or when the two places name different hubs. */
 export function hubOf(options: {
   event_hub?: string | undefined;
   credentials: { connection_string: string };

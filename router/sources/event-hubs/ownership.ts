@@ -1,11 +1,11 @@
 /**
- * One router's part in a hub's {@link Shares}: takes its turn now and then, tells which partitions are its
- * own, and keeps how far it is in them. A turn that another router came before is taken again from what that
- * one left.
+ * One router's part in the {@link Shares} of an event hub. The router takes a turn periodically, reports
+ * which partitions it owns, and saves its positions in them. When another router changed the shares first,
+ * the turn is repeated on the new state.
  *
- * A router that cannot reach the ledger goes on reading: what it reads is not committed, so nothing is
- * settled. When it is back it finds out what was taken from it. Two that read one partition for a moment do
- * no harm: the ledger drops what comes twice (I5).
+ * A router that cannot reach the ledger continues to read: its events are not committed, so nothing is
+ * settled. When the ledger answers again, the router learns which partitions it lost. Two routers that read
+ * one partition for a moment do no harm: the ledger drops duplicates (I5).
  */
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
@@ -14,25 +14,27 @@ import { type Position, parsePosition } from './position.ts';
 import { formatShares, leave, ownedBy, parseShares, type Shares, takeTurn } from './shares.ts';
 
 /**
- * A checkpoint costs the ledger's database a write: at most four a second. What a crash re-reads is
- * deduplicated.
+ * A checkpoint costs the ledger's database a write, so there are at most four a second. After a crash the
+ * events since the last checkpoint are read again and deduplicated.
  */
 const SAVE_PERIOD_MS = 250;
-/** Turns in the time after which a router that takes none is gone. */
+/** Turns per lease; a router that takes no turn for a whole lease counts as gone. */
 const BEATS_PER_LEASE = 5;
 
 export interface OwnershipOptions {
   source: string;
   /** Event hub and consumer group. */
   key: string;
-  /** Names this router among all, and this life of it. */
+  /** Identifies this router among all routers, and this run of it. */
   router: string;
   store: CheckpointStore;
-  /** How long a router takes no turn before the others share its partitions; 0 where there are no others. */
+  /**
+   * Time without a turn after which the other routers share this router's partitions; 0 for a single router.
+   */
   leaseMs: number;
-  /** A partition is this router's own from now on, and is to be read from `from`. */
+  /** Called when this router becomes the owner of a partition; reading starts at `from`. */
   onGained: (partition: string, from: Position | null) => void;
-  /** It is not any more. */
+  /** Called when this router stops owning a partition. */
   onLost: (partition: string) => void;
   clock: Clock;
   log: Logger;
@@ -41,17 +43,17 @@ export interface OwnershipOptions {
 export class Ownership {
   readonly #options: OwnershipOptions;
   readonly #positions = new Map<string, Position>();
-  /** By router: the beat that was last seen, and since when it has not changed. */
+  /** By router: the last beat seen, and since when it has not changed. */
   readonly #beats = new Map<string, { beat: number; sinceMs: number }>();
   #partitions: readonly string[] = [];
   #owned: ReadonlySet<string> = new Set();
-  /** What the store held when it was last seen; undefined when that is not known. */
+  /** The store's content when it was last read; undefined when unknown. */
   #text: string | null | undefined;
-  /** Turns, one after the other. */
+  /** Serialises the turns. */
   #turns: Promise<void> = Promise.resolve();
   #beating: Timer | null = null;
   #saving: Timer | null = null;
-  /** A turn is queued that has not begun. */
+  /** A turn is queued and has not started. */
   #waiting: boolean = false;
   #left: boolean = false;
 
@@ -60,27 +62,28 @@ export class Ownership {
   }
 
   /**
-   * Takes part in the sharing of the hub's `partitions`, new or again. Rejects when the store cannot be read.
+   * Joins the sharing of the hub's `partitions`, the first time or again. Rejects when the store cannot be
+   * read.
    */
   async join(partitions: readonly string[]): Promise<void> {
     this.#partitions = partitions;
     await this.#queue(() => this.#turn());
   }
 
-  /** Takes a turn now and then, so that the others know that this router reads, until {@link rest}. */
+  /** Takes turns periodically, so that the other routers see this one alive, until {@link rest}. */
   hold(): void {
     const { clock, leaseMs } = this.#options;
     if (leaseMs === 0 || this.#left) return;
     this.#beating ??= clock.every(leaseMs / BEATS_PER_LEASE, () => this.#turnLogged());
   }
 
-  /** The hub is not there for this router, and another may have more luck: takes no turn for its own sake. */
+  /** Stops the periodic turns: this router cannot reach the hub, and another router may be able to. */
   rest(): void {
     this.#beating?.cancel();
     this.#beating = null;
   }
 
-  /** Everything in `partition` up to here is settled. */
+  /** Records that every event in `partition` up to `position` is settled. */
   settled(partition: string, position: Position): void {
     if (!this.#owned.has(partition)) return;
     this.#positions.set(partition, position);
@@ -91,7 +94,7 @@ export class Ownership {
     });
   }
 
-  /** Keeps how far this router is, and gives its partitions to the others. */
+  /** Saves this router's positions and releases its partitions to the others. */
   async leave(): Promise<void> {
     this.#left = true;
     this.rest();
@@ -114,7 +117,7 @@ export class Ownership {
     return result;
   }
 
-  /** One waits at most, however long the store takes (I10). */
+  /** Queues a turn; at most one waits, however slow the store is (I10). */
   #turnLogged(): void {
     if (this.#waiting) return;
     this.#waiting = true;
@@ -122,7 +125,7 @@ export class Ownership {
       this.#waiting = false;
       return this.#turn();
     };
-    // The next turn tries again; until then a restart reads a little more twice.
+    // The next turn tries again. Until then, a restart reads slightly more events twice.
     this.#queue(turn).catch((error) => this.#warn('event_hubs.checkpoint_failed', error));
   }
 
@@ -144,8 +147,8 @@ export class Ownership {
   }
 
   /**
-   * What was in other hands in between is read from its place in the store, also where it was this router's
-   * before.
+   * Applies the new shares. A partition that another router owned in between is read from its stored
+   * position, even if this router owned it before.
    */
   async #apply(after: Shares, kept: ReadonlySet<string>): Promise<void> {
     const { router, onGained, onLost } = this.#options;
@@ -164,14 +167,14 @@ export class Ownership {
     }
   }
 
-  /** From when each partition had a checkpoint of its own. */
+  /** The checkpoint of a partition in the format of earlier versions, one per partition. */
   async #formerPosition(partition: string): Promise<Position | null> {
     const { source, key, store } = this.#options;
     const text = await store.loadCheckpoint(source, `${key}/${partition}`);
     return text === null ? null : parsePosition(text);
   }
 
-  /** Until nobody came between. */
+  /** Retries the compare-and-set until no other router changed the shares in between. */
   async #change(change: (before: Shares) => Shares): Promise<Shares> {
     const { source, key, store } = this.#options;
     for (;;) {
@@ -186,7 +189,7 @@ export class Ownership {
     }
   }
 
-  /** Those whose beat has not changed for as long as a lease. */
+  /** Routers whose beat has not changed for the length of a lease. */
   #gone({ routers }: Shares): Set<string> {
     const { clock, leaseMs, router } = this.#options;
     const nowMs = clock.monoMs();

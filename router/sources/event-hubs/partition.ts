@@ -1,8 +1,8 @@
 /**
- * One partition's reading position, over as many connections as it takes. Events are handed over in order, a
- * bounded number at a time; the checkpoint moves only to where everything before it is settled (I5). An event
- * that is to be retried therefore holds the checkpoint, and soon the partition, while its neighbours in hand
- * may finish.
+ * One partition's reading position, kept over any number of connections. Events are delivered in order, a
+ * bounded number at a time. The checkpoint moves only to an event before which everything is settled (I5). An
+ * event that waits for a retry therefore holds the checkpoint, and soon the partition; events already
+ * delivered may finish.
  */
 import { Backoff } from '../../../shared/backoff.ts';
 import type { Clock } from '../../../shared/clock.ts';
@@ -11,7 +11,7 @@ import type { Logger } from '../../../shared/log.ts';
 import type { Delivery, DeliveryHandler, IntakeGate } from '../source.ts';
 import type { Position } from './position.ts';
 
-/** Events handed over and not settled, counted from the oldest (I10). */
+/** Most events delivered and not settled, counted from the oldest (I10). */
 const WINDOW = 32;
 const RETRY = { firstMs: 100, lastMs: 5000 };
 
@@ -24,14 +24,14 @@ export interface IncomingEvent {
 export interface PartitionOptions {
   /** For the log: hub, consumer group and partition. */
   key: string;
-  /** The last event that is settled; null to begin with the oldest that is held. */
+  /** The last settled event; null to begin with the oldest event that the hub holds. */
   from: Position | null;
   handler: DeliveryHandler;
   onReceived: () => void;
-  /** The hub dropped so many events by age before they were read. */
+  /** The hub dropped `count` events by age before they were read. */
   onExpired: (count: number) => void;
   onSettled: () => void;
-  /** Everything up to here is settled. Not told any more after `drop`. */
+  /** Every event up to `position` is settled. Not called after `drop`. */
   onAdvanced: (position: Position) => void;
   gate: IntakeGate;
   clock: Clock;
@@ -48,9 +48,9 @@ export class PartitionReader {
   readonly #options: PartitionOptions;
   readonly #stopped = new AbortController();
   readonly #inHand: InHand[] = [];
-  /** Events that the handler is busy with; one that waits for its next try is not. */
+  /** Events in the handler; an event that waits for its next try does not count. */
   #busy = 0;
-  /** Wakes whoever waits for the window to move. */
+  /** Wakes the callers that wait for the window to move. */
   #moved = Promise.withResolvers<void>();
   #createdMs = 0;
   #received: Position | null;
@@ -63,7 +63,7 @@ export class PartitionReader {
     this.#settled = options.from;
   }
 
-  /** The place to go on from in the hub that was made at `createdMs`. */
+  /** The position to resume from, in the hub that was created at `createdMs`. */
   resume(createdMs: number): Position | null {
     this.#createdMs = createdMs;
     if (this.#received && this.#received.createdMs !== createdMs) {
@@ -84,18 +84,18 @@ export class PartitionReader {
     return this.#settled?.sequenceNumber ?? -1;
   }
 
-  /** The partition is another router's now. */
+  /** Another router owns the partition now. */
   get dropped(): boolean {
     return this.#dropped;
   }
 
-  /** True while it takes nothing because what it has is not settled. */
+  /** True while the window is full of unsettled events. */
   get full(): boolean {
     return this.#inHand.length >= WINDOW;
   }
 
   /**
-   * Hands events over, in order, as the window has room. Stops early when `signal` aborts: the rest is read
+   * Delivers events in order, as the window has room. Stops early when `signal` aborts; the rest is read
    * again.
    */
   async take(events: readonly IncomingEvent[], signal: AbortSignal): Promise<void> {
@@ -104,15 +104,15 @@ export class PartitionReader {
     for (const event of events) {
       while (this.full && !signal.aborted && !this.#stopped.signal.aborted) await this.#moved.promise;
       if (signal.aborted || this.#stopped.signal.aborted) break;
-      // A receiver that the SDK restarted by itself may begin earlier than it should.
+      // A receiver that the SDK restarted by itself may begin at an earlier event.
       if (event.sequenceNumber > this.receivedSequenceNumber) this.#handOver(event);
     }
     signal.removeEventListener('abort', wake);
   }
 
   /**
-   * For a partition that is another router's now: takes and retries nothing more, and says nothing of what is
-   * still in hand.
+   * For a partition that another router owns now: takes and retries nothing more, and reports nothing about
+   * the events still in hand.
    */
   drop(): void {
     this.#dropped = true;
@@ -143,7 +143,7 @@ export class PartitionReader {
     void this.#settle(item, delivery);
   }
 
-  /** Sequence numbers of a partition are dense: numbers between its last event and this one are gone. */
+  /** Sequence numbers of a partition are dense: the numbers missing between two events are expired events. */
   #countExpired(sequenceNumber: number): void {
     if (this.#received === null) return;
     const count = sequenceNumber - this.#received.sequenceNumber - 1;

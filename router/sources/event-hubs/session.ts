@@ -1,8 +1,8 @@
 /**
  * One connection to the Event Hubs endpoint, from its opening to its end, with a receiver on every partition
- * that is this router's own. It is never mended: the SDK's own recovery can go back to the initial position
- * (azure-sdk-for-js#33205) or leave a partition silent (#13647, #22115), so any error, a closed socket or a
- * watchdog's verdict ends the session, and the next one begins where the partitions have got to.
+ * that this router owns. A session is never repaired: the SDK's own recovery can go back to the initial
+ * position (azure-sdk-for-js#33205) or leave a partition silent (#13647, #22115). Any error, a closed socket
+ * or the watchdog ends the session, and the next session resumes at the partitions' positions.
  */
 import type { EventHubConsumerClient, ReceivedEventData, Subscription } from '@azure/event-hubs';
 import type { Clock } from '../../../shared/clock.ts';
@@ -13,16 +13,19 @@ import { watchLinks } from './links.ts';
 import type { IncomingEvent, PartitionReader } from './partition.ts';
 
 const BATCH_EVENTS = 32;
-/** Credit: what the service may send ahead of us (I10). */
+/** Credit of a link: the events that the service may send ahead (I10). */
 const PREFETCH_EVENTS = 64;
 /**
- * From the first SYN to the hub's properties, and for the attaching of the receivers; the SDK's own time-out
- * cannot be less than 60 s.
+ * Limit from the first SYN to the hub's properties, and for the attaching of the receivers; the SDK's own
+ * timeout is at least 60 s.
  */
 const OPEN_MS = 10_000;
-/** For each question of the watchdog. */
+/** Limit for each request of the watchdog. */
 const ANSWER_MS = 5000;
-/** A refused receiver is attached first and detached at once: one that is left in peace this long stands. */
+/**
+ * The service attaches a refused receiver first and detaches it at once; a receiver that stays attached this
+ * long was accepted.
+ */
 const STANDING_MS = 500;
 const CLOSE_MS = 1000;
 
@@ -32,34 +35,31 @@ export interface SessionOptions {
   eventHub: string;
   consumerGroup: string;
   ca: string | null;
-  /** How often a partition that received nothing is asked whether it should have. */
+  /** How often the watchdog checks a partition that received nothing. */
   watchdogMs: number;
   clock: Clock;
-  /**
-   * Takes part in the sharing of the hub's partitions; which of them are this router's is in `readers` from
-   * then on.
-   */
+  /** Joins the sharing of the hub's partitions; afterwards `readers` holds the partitions of this router. */
   join: (partitions: readonly string[]) => Promise<void>;
   readers: ReadonlyMap<string, PartitionReader>;
   toDelivery: (event: ReceivedEventData) => IncomingEvent['delivery'];
-  /** Has `sync` called after each change of `readers`. */
+  /** Registers `sync`, to be called after each change of `readers`. */
   follow: (sync: () => void) => void;
-  /** The hub answered and the receivers stand. */
+  /** The hub answered and the receivers are attached. */
   onConnected: () => void;
-  /** Events of this router's partitions that are not settled yet; told at each round of the watchdog. */
+  /** Unsettled events of this router's partitions; reported at each round of the watchdog. */
   onBacklog: (events: number) => void;
-  /** Ends the session from outside. */
+  /** Aborting ends the session. */
   signal: AbortSignal;
 }
 
-/** Why a session is over. */
+/** Why a session ended. */
 export interface SessionEnd {
   reason: string;
-  /** The router ended it, because the service was silent. */
+  /** The router ended the session because the service was silent. */
   isSilence: boolean;
 }
 
-/** Runs one session; resolves when it is over. Rejects only when the SDK is not the one expected. */
+/** Runs one session; resolves when it ended. Rejects only for an unexpected SDK version. */
 export async function runSession(options: SessionOptions): Promise<SessionEnd> {
   const session = new Session(options);
   const stop = (): void => session.end('stopped');
@@ -73,17 +73,17 @@ export async function runSession(options: SessionOptions): Promise<SessionEnd> {
 class Session {
   readonly #options: SessionOptions;
   readonly #client: EventHubConsumerClient;
-  /** Stops the taking of events, and requests under way. */
+  /** Stops receiving, and aborts running requests. */
   readonly #aborter = new AbortController();
   /** Destroys the connection. */
   readonly #disconnect = new AbortController();
   readonly #over = Promise.withResolvers<SessionEnd>();
   readonly #receivers = new Map<PartitionReader, Receiver>();
-  /** Partitions whose receiver is on its way out. */
+  /** Partitions whose receiver is being closed. */
   readonly #closing = new Set<string>();
   /** Per partition: the last sequence number received when the watchdog found it behind. */
   readonly #behind = new Map<string, number>();
-  /** Receivers that the service has attached so far; one resolver waits for more. */
+  /** Receivers that the service has attached so far; `#onAttached` resolves the one waiter. */
   #attached = 0;
   #onAttached: () => void = () => undefined;
 
@@ -139,7 +139,7 @@ class Session {
     await this.#watch();
   }
 
-  /** Resolves when the receivers of now are attached. */
+  /** Resolves when all current receivers are attached. */
   #allAttached(): Promise<void> {
     const count = this.#receivers.size;
     return new Promise((resolve) => {
@@ -150,7 +150,7 @@ class Session {
     });
   }
 
-  /** A receiver on each partition that is this router's own, and on no other. */
+  /** Opens a receiver on each partition that this router owns, and closes all others. */
   #sync(createdMs: number): void {
     const { readers } = this.#options;
     if (this.#aborter.signal.aborted) return;
@@ -161,9 +161,9 @@ class Session {
     }
     for (const [partition, reader] of readers) {
       if (this.#receivers.has(reader)) continue;
-      // The SDK takes one subscriber for a partition.
+      // The SDK allows one subscriber per partition.
       if (this.#closing.has(partition)) {
-        this.end(`partition ${partition} went and came back`);
+        this.end(`partition ${partition} was lost and regained`);
         return;
       }
       this.#behind.delete(partition);
@@ -202,7 +202,7 @@ class Session {
         },
       },
       {
-        // The oldest event still held, when there is no place to go on from.
+        // Without a position: the oldest event that the hub holds.
         startPosition: { offset: reader.resume(createdMs)?.offset ?? '-1' },
         maxBatchSize: BATCH_EVENTS,
         prefetchCount: PREFETCH_EVENTS,
@@ -225,8 +225,8 @@ class Session {
   }
 
   /**
-   * Twice behind at the same place, with room to take more: its receiver is dead, whatever the SDK thinks.
-   * Resolves with the number of events that wait.
+   * A partition that is behind twice at the same position, with room in its window, has a dead receiver,
+   * whatever the SDK reports. Resolves with the number of waiting events.
    */
   async #check(partition: string, reader: PartitionReader): Promise<number> {
     const received = reader.receivedSequenceNumber;
@@ -244,7 +244,7 @@ class Session {
     return backlog;
   }
 
-  /** Rejects with {@link Silence} when nothing is answered. */
+  /** Rejects with {@link Silence} when no answer comes in time. */
   async #within<T>(limitMs: number, request: Promise<T>): Promise<T> {
     return within(this.#options.clock, limitMs, request, () => {
       throw new Silence(`no answer in ${limitMs} ms`);

@@ -1,16 +1,16 @@
 /**
- * Who reads which partition of an event hub, and from where: one text for each hub and consumer group, the
- * same for all routers, that each changes by compare-and-set. So whoever moves a checkpoint has just seen
- * that the partition is still its own: one that it was taken from cannot move it back.
+ * Which router reads which partition of an event hub, and from where: one text for each hub and consumer
+ * group, shared by all routers and changed by compare-and-set. A router that moves a checkpoint has therefore
+ * just seen that it still owns the partition; a former owner cannot move the checkpoint back.
  *
- * A router lives while its beat changes. How long it has not is measured by each reader's own monotonic
- * clock, so that no two clocks are ever compared.
+ * A router is alive while its beat changes. Each reader measures the time without a change by its own
+ * monotonic clock, so clocks of different machines are never compared.
  */
 import { z } from 'zod';
 import { type Position, position } from './position.ts';
 
 const sharesText = z.object({
-  /** By router: a number that grows with every change that it makes. */
+  /** By router: a counter that grows with every change by that router. */
   routers: z.record(z.string(), z.int()),
   partitions: z.record(z.string(), z.object({ owner: z.string().nullable(), position: position.nullable() })),
 });
@@ -21,26 +21,26 @@ export function formatShares(shares: Shares): string {
   return JSON.stringify(shares);
 }
 
-/** Nothing shared yet for null. Throws for a text that is not ours: a newer Headgate may have written it. */
+/** Null means no shares yet. Throws for a text in an unknown format: a newer Headgate may have written it. */
 export function parseShares(text: string | null): Shares {
   return text === null ? { routers: {}, partitions: {} } : sharesText.parse(JSON.parse(text));
 }
 
 interface Turn {
-  /** Whose turn it is. */
+  /** The router that takes the turn. */
   router: string;
-  /** Routers that are known to be gone. */
+  /** Routers that have expired. */
   gone: ReadonlySet<string>;
-  /** All that the hub has. */
+  /** All partitions of the hub. */
   partitions: readonly string[];
-  /** How far this router is in those that it reads. */
+  /** This router's position in each partition that it reads. */
   positions: ReadonlyMap<string, Position>;
 }
 
 /**
- * What the shares become when it is this router's turn (I11): it says that it lives and how far it is, clears
- * away who is gone, and takes its part: what nobody has, up to as many as are due to it; with fewer than
- * anyone must have, also from who has most.
+ * The shares after one turn of a router (I11). The router increments its beat and stores its positions.
+ * Expired routers are removed. The router then takes free partitions up to its fair share; while it has fewer
+ * than the minimum share, it also takes partitions from the router with the most.
  */
 export function takeTurn(before: Shares, { router, gone, partitions, positions }: Turn): Shares {
   const routers = Object.entries(before.routers).filter(([name]) => !gone.has(name));
@@ -61,7 +61,7 @@ export function takeTurn(before: Shares, { router, gone, partitions, positions }
   return after;
 }
 
-/** What the shares become when this router ends by itself: others need not wait to find it gone. */
+/** The shares after a router stops by itself, so that the others need not wait for its lease to expire. */
 export function leave(before: Shares, router: string, positions: ReadonlyMap<string, Position>): Shares {
   const { [router]: _, ...routers } = before.routers;
   const partitions = Object.entries(before.partitions).map(([id, share]) =>

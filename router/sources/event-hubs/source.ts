@@ -1,7 +1,7 @@
 /**
- * Reads IoT Hub's Event Hubs compatible endpoint (or any event hub). Event Hubs keeps no place for its
- * readers: ours is in the ledger's database, so that a place is never kept for events that are not committed
- * (I5). Routers that share the ledger share the partitions.
+ * Reads IoT Hub's Event Hubs compatible endpoint (or any event hub). Event Hubs keeps no position for its
+ * readers. Our positions are in the ledger's database, so that no position passes an event that is not
+ * committed (I5). Routers that share the ledger share the partitions.
  */
 import { readFile } from 'node:fs/promises';
 import type { ReceivedEventData } from '@azure/event-hubs';
@@ -26,20 +26,23 @@ import { PartitionReader } from './partition.ts';
 import type { Position } from './position.ts';
 import { runSession, type SessionEnd } from './session.ts';
 
-/** Between the end of one session and the next. */
+/** Pause between two sessions. */
 const BACKOFF = { firstMs: 250, lastMs: 10_000 };
-/** A session that lasts has proven itself, as one that received an event has. */
+/** A session that lasts this long, or receives an event, resets the backoff. */
 const LASTING_MS = 10_000;
 const WATCHDOG_MS = 5000;
 const STOP_MS = 5000;
-/** For a last word in the ledger's database; without it the others wait for the lease to end. */
+/**
+ * Limit for the last write to the ledger's database; without that write the others wait for the lease to
+ * expire.
+ */
 const LEAVE_MS = 2000;
 const LEASE_MS = 15_000;
 const ROUTER_BYTES = 8;
 
 export interface EventHubsDeps extends SourceDeps {
   checkpoints: CheckpointStore;
-  /** How long a router that was killed keeps its partitions from the others. */
+  /** How long the partitions of a killed router stay reserved. */
   leaseMs?: number;
   watchdogMs?: number;
 }
@@ -55,7 +58,7 @@ export class EventHubsSource implements Source {
   readonly #backoff: Backoff;
   #running: Promise<void> | null = null;
   #ownership: Ownership | null = null;
-  /** Tells the session that the readers changed. */
+  /** Notifies the session of changed readers. */
   #sync: () => void = () => undefined;
 
   constructor(name: string, options: EventHubsOptions, deps: EventHubsDeps) {
@@ -84,12 +87,12 @@ export class EventHubsSource implements Source {
     return this.#standing.state();
   }
 
-  /** One session after the other. */
+  /** Runs one session after the other. */
   async #run(ownership: Ownership): Promise<void> {
     const { clock, log, gate = OPEN_GATE } = this.#deps;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      // A session begins with the shares in the ledger's database.
+      // A session begins by reading the shares from the ledger's database.
       await gate.opened(signal);
       if (signal.aborted) return;
       let connectedMs: number | null = null;
@@ -119,7 +122,7 @@ export class EventHubsSource implements Source {
         connectionString: credentials.connection_string,
         eventHub: hubOf(this.#options) ?? '',
         consumerGroup: consumer_group,
-        // Read every time, so that a renewed file is taken up.
+        // Read for each session, so that a renewed file takes effect.
         ca: ca_file === undefined ? null : await readFile(ca_file, 'utf8'),
         watchdogMs: this.#deps.watchdogMs ?? WATCHDOG_MS,
         clock: this.#deps.clock,
@@ -136,7 +139,7 @@ export class EventHubsSource implements Source {
         signal: this.#stopping.signal,
       });
     } catch (error) {
-      // The SDK quotes the connection string in what it says about it.
+      // The SDK quotes the connection string in its error messages.
       const reason = errorText(error).replaceAll(credentials.connection_string, '[redacted]');
       return { reason, isSilence: false };
     }
@@ -193,7 +196,7 @@ export class EventHubsSource implements Source {
     });
   }
 
-  /** Of the shares in the checkpoint store. */
+  /** The key of the shares in the checkpoint store. */
   #key(): string {
     return `${hubOf(this.#options)}/${this.#options.consumer_group}`;
   }
@@ -204,8 +207,7 @@ function toDelivery(source: string, event: ReceivedEventData): Delivery {
   const device: unknown = event.systemProperties?.['iothub-connection-device-id'];
   return {
     source,
-    // Other producers may send text or a structure; the decoder refuses what is not an envelope, and keeps
-    // it.
+    // Other producers may send text or a structure; the decoder rejects such messages as dead letters.
     bytes: Buffer.isBuffer(body)
       ? body
       : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body ?? null)),

@@ -1,4 +1,4 @@
-/** What the endpoint answers. */
+/** An answer of the endpoint. */
 export interface Answer {
   status: 200 | 204 | 400 | 403 | 422 | 429 | 503;
   /** Sent as JSON; null for none. */

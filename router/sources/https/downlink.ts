@@ -1,6 +1,6 @@
 /**
- * `GET /v1/gateways/{id}/downlink?after=N&wait=S`: a long poll for what the router has to tell a gateway. 200
- * with a receipt of a version above N, 204 when there is none within S seconds.
+ * `GET /v1/gateways/{id}/downlink?after=N&wait=S`: a long poll for a gateway's receipt. 200 with a receipt of
+ * a version above N, 204 when there is none within S seconds.
  */
 import { z } from 'zod';
 import { errorText } from '../../../shared/log.ts';
@@ -11,10 +11,10 @@ import type { Answer } from './answer.ts';
 
 const WAIT_S_MAX = 30;
 const WAIT_S = 20;
-/** Polls of one gateway at once: its own, and one that its router has not yet seen end (I10). */
+/** Concurrent polls of one gateway: the current one, and one whose end the router has not yet seen (I10). */
 const POLLS_MAX = 2;
 const RETRY_AFTER_S = 1;
-/** Far above any clock, far below where integers end. */
+/** Far above any clock value, and a safe integer. */
 const VERSION_MAX = 2 ** 52;
 
 const querySchema = z.object({
@@ -32,7 +32,7 @@ export class Downlink {
     this.#log = log;
   }
 
-  /** Never rejects. `signal` aborts when nobody waits for the answer any more. */
+  /** Never rejects. `signal` aborts when the client is gone. */
   async poll(gateway: string, query: unknown, signal: AbortSignal): Promise<Answer> {
     const parsed = querySchema.safeParse(query);
     if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };

@@ -4,12 +4,12 @@ import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { DeliveryHandler, IntakeGate } from '../source.ts';
 import type { Answer } from './answer.ts';
 
-/** Envelopes of one gateway, and of all, that may wait for the ledger (I10). */
+/** Most envelopes that may wait for the ledger, of one gateway and of all (I10). */
 const IN_HAND_PER_GATEWAY_MAX = 32;
 const IN_HAND_MAX = 1024;
 const RETRY_AFTER_S = 1;
 
-/** The bytes were damaged on the way; anything else that is wrong was made so. */
+/** Problems that mean damage in transit; any other problem was made by the sender. */
 const DAMAGED: ReadonlySet<string> = new Set([
   'truncated',
   'magic',
@@ -32,7 +32,7 @@ export class Envelopes {
     this.#gate = gate;
   }
 
-  /** Never rejects. `gateway` is who sent it, as authenticated. */
+  /** Never rejects. `gateway` is the authenticated sender. */
   async take(gateway: string, bytes: Uint8Array, sentAs: SendReason | null = null): Promise<Answer> {
     if (!this.#gate.isOpen) return behind(503, 'the ledger does not commit');
     const own = this.#inHand.get(gateway) ?? 0;
@@ -72,7 +72,7 @@ function behind(status: 429 | 503, error: string): Answer {
   return { status, body: { error }, retryAfterS: RETRY_AFTER_S };
 }
 
-/** `reason` is a dead letter's. */
+/** `reason` is the reason of a dead letter. */
 function statusOf(reason: string): 400 | 403 | 422 {
   if (reason === 'foreign-gateway') return 403;
   return DAMAGED.has(reason) ? 400 : 422;

@@ -1,7 +1,7 @@
 /**
- * The public keys of gateways that sign tokens, from a file that an operator edits while the router runs. A
- * file that cannot be read, or is not what it should be, leaves the last good one in force; before the first
- * good one nobody is let in.
+ * The public keys of gateways that sign tokens, from a file that an operator edits while the router runs.
+ * After a failed read, or of an invalid file, the last valid keys stay in force; before the first valid file
+ * every token is refused.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { tokenAlgorithm } from '../../../shared/gateway-token.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 
 const POLL_MS = 5000;
-/** Of one gateway: the present key and the next ones, while keys are changed. */
+/** Keys of one gateway: the present key and the next ones, during a key change. */
 const KEYS_MAX = 4;
 
 const publicKey = z.string().transform((pem, context): KeyObject => {
@@ -21,7 +21,7 @@ const publicKey = z.string().transform((pem, context): KeyObject => {
     const key = createPublicKey(pem);
     if (tokenAlgorithm(key) !== null) return key;
   } catch {
-    // Said below, like a key of another kind.
+    // Reported below, like a key of an unsupported type.
   }
   context.addIssue({ code: 'custom', message: 'expected an Ed25519 or P-256 public key in PEM' });
   return z.NEVER;
@@ -46,7 +46,7 @@ export class GatewayKeys {
     this.#log = deps.log;
   }
 
-  /** Reads the file and follows it. */
+  /** Reads the file and watches it. */
   async start(): Promise<void> {
     await this.#look();
     this.#poll = this.#clock.every(POLL_MS, () => void this.#look());
@@ -56,7 +56,7 @@ export class GatewayKeys {
     this.#poll?.cancel();
   }
 
-  /** None for a gateway that is not registered. */
+  /** Empty for a gateway that is not registered. */
   of(gateway: string): readonly KeyObject[] {
     return this.#keys.get(gateway) ?? [];
   }

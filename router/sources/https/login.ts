@@ -1,4 +1,7 @@
-/** Who asks: by a client certificate of a trusted authority, or by a token signed with a registered key. */
+/**
+ * Authenticates a request: by a client certificate of a trusted authority, or by a token signed with a
+ * registered key.
+ */
 import type { KeyObject } from 'node:crypto';
 import { TLSSocket } from 'node:tls';
 import { decodeJwt, type JWTPayload, jwtVerify } from 'jose';
@@ -6,15 +9,15 @@ import { type Clock, dateOf } from '../../../shared/clock.ts';
 import { TOKEN_LIFE_S_MAX, tokenAlgorithm } from '../../../shared/gateway-token.ts';
 import { commonNameOf } from '../../../shared/tls-files.ts';
 
-/** Why a request is not let in. The text is the metric label and what the gateway is told. */
+/** Why a login is refused. The text is the metric label, and the answer to the gateway. */
 export type LoginRefusal =
-  /** Neither a certificate nor a token. */
+  /** The request has neither a certificate nor a token. */
   | 'no-credentials'
-  /** Not of an authority that is trusted, or without one common name. */
+  /** The certificate is not of a trusted authority, or has no single common name. */
   | 'certificate'
-  /** Not signed by a registered key of the gateway that it names, or for another router. */
+  /** The token is not signed by a registered key of the gateway that it names, or is for another router. */
   | 'token'
-  /** Not yet, or no longer, in force by this router's clock. */
+  /** The token is not yet, or no longer, valid by this router's clock. */
   | 'token-time';
 
 export type Login = { gateway: string } | { refused: LoginRefusal };
@@ -68,7 +71,7 @@ async function byToken(token: string, { keysOf, audience, clock }: LoginOptions)
   return { refused };
 }
 
-/** What it says of itself, before anything is verified; null when it is no token. */
+/** The gateway that an unverified token names; null when the text is not a token. */
 function claimed(token: string): string | null {
   try {
     return decodeJwt(token).sub ?? null;
@@ -81,7 +84,7 @@ function isShortLived({ iat, exp }: JWTPayload): boolean {
   return iat !== undefined && exp !== undefined && exp - iat <= TOKEN_LIFE_S_MAX;
 }
 
-/** Its signature is right, its time is not (jose's codes). */
+/** The signature is valid and the time is not (jose's error codes). */
 function isAboutTime(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false;
   const claim: unknown = Reflect.get(error, 'claim');

@@ -8,7 +8,7 @@ export function registerHttpsSources(registry: Registry, sources: readonly Sourc
   const endpoints = sources.filter((source) => source instanceof HttpsSource);
   new ObservedMetrics(registry, 'headgate_router_').counter(
     'api_refused_total',
-    'Requests of gateways that were refused, by reason.',
+    'Refused requests of gateways, by reason.',
     ['source', 'reason'],
     () =>
       endpoints.flatMap((source) =>

@@ -6,7 +6,7 @@ import { TOKEN_AUDIENCE } from '../../../shared/gateway-token.ts';
 
 const file = z.string().min(1).optional();
 
-/** Without what all entries have. */
+/** The schema without the fields that all entries share. */
 export const httpsSourceOptions = z
   .strictObject({
     host: z.string().min(1).default('127.0.0.1').describe('Address to listen on.'),
@@ -30,7 +30,12 @@ export const httpsSourceOptions = z
       .refine((bytes) => bytes >= 1024 && bytes <= 16 * 2 ** 20, 'expected 1KiB to 16MiB')
       .default(2 ** 20)
       .describe('The largest envelope that is taken; a larger one is answered with 413.'),
-    max_connections: z.int().min(1).max(1_000_000).default(10_000).describe('Further ones are refused.'),
+    max_connections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(10_000)
+      .describe('Most open connections; further connections are refused.'),
   })
   .superRefine(({ host, cert_file, key_file, client_ca_file, gateways_file }, context) => {
     const issue = (path: string, message: string, hint: string): void =>
@@ -43,7 +48,7 @@ export const httpsSourceOptions = z
     if (cert_file === undefined && client_ca_file !== undefined)
       issue('client_ca_file', 'needs TLS', 'give cert_file and key_file');
     if (client_ca_file === undefined && gateways_file === undefined)
-      issue('gateways_file', 'nobody could log in', 'give client_ca_file, gateways_file, or both');
+      issue('gateways_file', 'no gateway could log in', 'give client_ca_file, gateways_file, or both');
   });
 
 export type HttpsSourceOptions = z.output<typeof httpsSourceOptions>;

@@ -1,7 +1,7 @@
 /**
- * The router's own HTTPS endpoint: gateways post envelopes to it, with the same bytes as to any cloud, and a
- * private cloud needs nothing else. Whoever asks is let in before a byte of the body is read, by client
- * certificate or by token (login.ts).
+ * The router's own HTTPS endpoint: gateways post envelopes to it, with the same bytes as to any cloud; a
+ * private cloud needs nothing else. Each request is authenticated before a byte of its body is read, by
+ * client certificate or by token (login.ts).
  */
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -37,23 +37,22 @@ import { GatewayKeys } from './gateway-keys.ts';
 import { type LoginRefusal, logIn } from './login.ts';
 import type { HttpsSourceOptions } from './options.ts';
 
-/** Why a request did not get what it asked for; the metric label. */
+/** Why a request failed; the metric label. */
 export type ApiRefusal = LoginRefusal | 'foreign-gateway' | 'too-large' | 'undecodable' | 'behind';
 
 export interface HttpsDeps extends SourceDeps {
   receipts: Receipts;
-  /** Names that log in, each with the gateway it sends for, where the two differ. */
+  /** Authenticated names, each with the gateway that it sends for, where the two differ. */
   identities?: Identities;
 }
 
-/** To read one request, its body included. */
+/** Limit for reading one request with its body. */
 const REQUEST_MS = 30_000;
 /**
- * Longer than a gateway's pause between requests: a connection that is used again must not end under a
- * request.
+ * Longer than a gateway's pause between requests, so that a reused connection does not end under a request.
  */
 const KEEP_ALIVE_MS = 75_000;
-/** For what is in hand at a stop. */
+/** Limit at a stop for the requests in hand. */
 const STOP_MS = 5000;
 
 export class HttpsSource implements Source {
@@ -65,7 +64,7 @@ export class HttpsSource implements Source {
   readonly #keys: GatewayKeys | null;
   readonly #standing = new Standing();
   readonly #refusals = new Map<ApiRefusal, number>();
-  /** Who sent a request that was let in. */
+  /** The gateway that sent each authenticated request. */
   readonly #senders = new WeakMap<IncomingMessage, string>();
   readonly #stopping = new AbortController();
   #listening: Listening | null = null;
@@ -96,7 +95,7 @@ export class HttpsSource implements Source {
     return address.port;
   }
 
-  /** Never rejects: while it cannot listen, it is tried again in the background (I9). */
+  /** Never rejects: while it cannot listen, it retries in the background (I9). */
   async start(handler: DeliveryHandler): Promise<void> {
     await this.#keys?.start();
     const { clock, entropy, log } = this.#deps;
@@ -141,7 +140,7 @@ export class HttpsSource implements Source {
     const { cert_file: certFile, key_file: keyFile, client_ca_file: clientCaFile } = this.#options;
     const files =
       certFile !== undefined && keyFile !== undefined ? { certFile, keyFile, clientCaFile } : null;
-    // A wrong certificate is refused at login, where it is counted.
+    // The TLS layer accepts any certificate: login refuses and counts a wrong one.
     const clientRule = { requestCert: clientCaFile !== undefined, rejectUnauthorized: false };
     const tls = files ? { ...(await readTlsFiles(files)), ...clientRule } : null;
     const app = Fastify({
@@ -184,7 +183,7 @@ export class HttpsSource implements Source {
       }
       this.#refused(login.refused, { address: request.ip });
       const body = { error: 'not let in', reason: login.refused };
-      // What more of it would come is not read either.
+      // The rest of the request is not read.
       const headers = { 'www-authenticate': 'Bearer', connection: 'close' };
       await reply.code(401).headers(headers).send(body);
     });
@@ -194,7 +193,7 @@ export class HttpsSource implements Source {
       this.#standing.received(1, this.#deps.clock.wallMs());
       const sentAs = sendReasonOf(request.headers['headgate-why']);
       const answer = await envelopes.take(gateway, bytes, sentAs);
-      // What became a dead letter is settled too: only who is to come again is told when.
+      // A dead letter is settled too: only an answer that asks for a retry leaves the message unsettled.
       if (answer.retryAfterS === undefined) this.#standing.settled(1);
       if (answer.status !== 200) this.#refused(refusalOf(answer), { gateway });
       return send(reply, answer);

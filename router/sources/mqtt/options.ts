@@ -2,19 +2,19 @@
 import { z } from 'zod';
 import { mqttAccess } from '../../../shared/mqtt.ts';
 
-/** Without the fields that all entries have. */
+/** The schema without the fields that all entries share. */
 export const mqttSourceOptions = z.strictObject({
   ...mqttAccess,
   client_id: z
     .string()
     .min(1)
     .default('headgate-router')
-    .describe('The broker keeps the session under it; another router needs another.'),
+    .describe('The broker keeps the session under this id; each router needs its own.'),
   topic_authenticated: z
     .boolean()
     .default(false)
     .describe(
-      'The broker lets a gateway publish under its own <prefix>/<gateway>/ only: an envelope of another gateway there is refused.',
+      'The broker lets a gateway publish under its own <prefix>/<gateway>/ only: an envelope of another gateway on that topic is refused.',
     ),
 });
 

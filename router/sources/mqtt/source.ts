@@ -1,13 +1,13 @@
 /**
  * Reads envelopes from any MQTT broker, MQTT 3.1.1, QoS 1, with a persistent session: the broker keeps every
  * message that the router has not acknowledged and delivers it again. The PUBACK leaves only after the
- * handler settled the message (I5). MQTT 3.1.1 has no way to refuse a message, so one to be retried is left
- * unacknowledged and the connection ended; the next connection waits until the ledger commits again, and the
- * broker delivers the message on it.
+ * handler settled the message (I5). MQTT 3.1.1 has no way to refuse a message. For a retry, the source leaves
+ * the message unacknowledged and ends the connection; it reconnects when the ledger commits again, and the
+ * broker redelivers the message.
  *
- * mqtt.js hands over one message at a time and acknowledges it when told (`handleMessage`, "with
- * backpressure"), so one is in hand at a time. A client id belongs to one router: a second one with the same
- * id would take the session over.
+ * mqtt.js delivers one message at a time and acknowledges it on a callback (`handleMessage`, "with
+ * backpressure"), so one message is in hand at a time. A client id belongs to one router: a second router
+ * with the same id would take over the session.
  */
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { Backoff } from '../../../shared/backoff.ts';
@@ -25,21 +25,19 @@ import {
 import { Standing } from '../standing.ts';
 import type { MqttSourceOptions } from './options.ts';
 
-/** Between the end of one connection and the next. */
+/** Pause between two connections. */
 const BACKOFF = { firstMs: 250, lastMs: 10_000 };
-/** A connection that lasts has proven itself, as one that settles a message has. */
+/** A connection that lasts this long, or settles a message, resets the backoff. */
 const LASTING_MS = 30_000;
-/**
- * mqtt.js asks after this much silence, and ends the connection when half as much again passes in silence.
- */
+/** mqtt.js pings after this much silence, and ends the connection after half as much again. */
 const KEEPALIVE_S = 6;
-/** What mqtt.js calls a ping and a CONNECT that are not answered. */
+/** mqtt.js's error texts for an unanswered ping and an unanswered CONNECT. */
 const SILENCES: ReadonlySet<string> = new Set(['Keepalive timeout', 'connack timeout']);
-/** From the SUBSCRIBE to the SUBACK. */
+/** Limit from the SUBSCRIBE to the SUBACK. */
 const SUBSCRIBE_MS = 5000;
-/** For the message in hand at the end. */
+/** Limit for the message in hand at a stop. */
 const STOP_MS = 5000;
-/** For saying goodbye to the broker. */
+/** Limit for the DISCONNECT. */
 const DISCONNECT_MS = 500;
 
 export class MqttSource implements Source {
@@ -84,7 +82,8 @@ export class MqttSource implements Source {
     this.#client = null;
     this.#standing.stopped();
     if (client) {
-      // The DISCONNECT follows the last PUBACK on the same stream; a connection that does not take it is cut.
+      // The DISCONNECT follows the last PUBACK on the same stream; a connection that does not take it in time
+      // is cut.
       const ended = new Promise<void>((resolve) => client.end(false, () => resolve()));
       await within(clock, DISCONNECT_MS, ended, () => undefined);
       client.stream.destroy();
@@ -92,7 +91,7 @@ export class MqttSource implements Source {
     await within(clock, DISCONNECT_MS, this.#running, () => undefined);
   }
 
-  /** One connection after the other. Never rejects. */
+  /** Runs one connection after the other. Never rejects. */
   async #run(handler: DeliveryHandler): Promise<void> {
     const { clock, gate = OPEN_GATE, log } = this.#deps;
     const { signal } = this.#stopping;
@@ -102,7 +101,7 @@ export class MqttSource implements Source {
       if (signal.aborted) return;
       const startedMs = clock.monoMs();
       try {
-        // Read each time, so that a renewed file is taken up.
+        // Read for each connection, so that a renewed file takes effect.
         const options = await this.#clientOptions();
         if (signal.aborted) return;
         await this.#serve(connect(options), handler);
@@ -141,7 +140,8 @@ export class MqttSource implements Source {
   }
 
   async #subscribe(client: MqttClient): Promise<void> {
-    // Each time, also into a session that has it: a broker that lost its sessions would stay silent for ever.
+    // Subscribes on each connection, even to a resumed session: a broker that lost its sessions would stay
+    // silent.
     const answered = new Promise<Error | null>((resolve) => {
       client.subscribe(`${this.#options.topic_prefix}/+/+`, { qos: 1 }, (error) => resolve(error));
     });
@@ -156,7 +156,10 @@ export class MqttSource implements Source {
     client.end(true);
   }
 
-  /** Not calling `acknowledge` holds this message and all after it, which is what a stop and a retry want. */
+  /**
+   * Without a call of `acknowledge`, this message and all after it stay unacknowledged: the wanted result of
+   * a stop or a retry.
+   */
   #take(client: MqttClient, packet: IPublishPacket, handler: DeliveryHandler, acknowledge: () => void): void {
     if (this.#stopping.signal.aborted || this.#client !== client) return;
     this.#inHand = this.#handle(client, packet, handler, acknowledge);
@@ -172,8 +175,7 @@ export class MqttSource implements Source {
     const settlement = await handler({
       source: this.name,
       bytes: Buffer.from(packet.payload),
-      // The topic names a gateway; the operator knows whether the broker lets only that gateway publish
-      // there.
+      // The topic names a gateway; the option says whether the broker lets only that gateway publish there.
       authenticatedGateway: this.#options.topic_authenticated
         ? (packet.topic.split('/').at(-2) ?? null)
         : null,

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { gcpAccess } from '../../../shared/gcp/access-options.ts';
 
-/** Without the fields that all entries have. */
+/** The schema without the fields that all entries share. */
 export const pubsubOptions = z.strictObject({
   ...gcpAccess,
   subscription: z.string().min(1).describe('The id of the subscription.'),

@@ -1,4 +1,4 @@
-/** One life of the SDK's streaming pull: from opening to its first fatal error, or to the end we ask for. */
+/** One run of the SDK's streaming pull: from its opening to its first fatal error or to its close. */
 import {
   Duration,
   type Message,
@@ -12,22 +12,20 @@ import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
 import type { PubSubOptions } from './options.ts';
 
-/** What may be in hand at a time (I10): messages, and bytes, of which one message is at most 10 MB. */
+/** Bounds on messages in hand (I10): their number and their bytes; one message has at most 10 MB. */
 const MAX_MESSAGES = 256;
 const MAX_BYTES = 64 * 1024 * 1024;
 /**
- * What the service may send ahead of our reading: the largest message, with room. HTTP/2's default of 64 KiB
- * costs such a message 160 round trips between two event loops; on a busy machine that takes longer than its
- * lease, and holds up all messages behind it.
+ * HTTP/2 flow-control window: the largest message, with room. The default of 64 KiB costs a large message 160
+ * round trips between two event loops; on a busy machine they take longer than its lease, and delay all
+ * messages behind it.
  */
 const WINDOW_BYTES = 16 * 1024 * 1024;
-/**
- * Acks are gathered for this long; a tenth of the SDK's default, since a full hand of messages waits for it.
- */
+/** Time to gather acks: a tenth of the SDK's default, because a full window of messages waits for it. */
 const ACK_BATCH_MS = 10;
-/** The SDK reopens a stream that ended by itself, this late at most. */
+/** The longest delay before the SDK reopens a stream that ended by itself. */
 const STREAM_RETRY_MAX_MS = 5000;
-/** A first connect that takes longer is given up, and tried again from the start. */
+/** Limit for the first connect; a slower one is abandoned and tried again. */
 const CONNECT_MS = 30_000;
 
 export interface ReaderEvents {
@@ -59,8 +57,8 @@ export class PubSubReader {
       flowControl: { maxMessages: MAX_MESSAGES, maxBytes: MAX_BYTES },
       batching: { maxMilliseconds: ACK_BATCH_MS },
       streamingOptions: {
-        // One stream holds every message in order of need; five, the default, only multiply connections and
-        // bounds.
+        // One stream carries all messages that the bounds allow; five, the default, only multiply connections
+        // and bounds.
         maxStreams: 1,
         timeout: CONNECT_MS,
         retryMaxBackoff: Duration.from({ milliseconds: STREAM_RETRY_MAX_MS }),
@@ -79,7 +77,7 @@ export class PubSubReader {
     this.#subscription.on('debug', ({ message, error }) => events.interrupted(error ?? new Error(message)));
     this.#subscription.on('error', failOnce);
     this.#subscription.on('close', () => failOnce(new Error('the subscription was closed')));
-    // Opens the stream.
+    // This listener opens the stream.
     this.#subscription.on('message', (message) => events.message(message));
   }
 
@@ -87,15 +85,15 @@ export class PubSubReader {
     return this.#sockets.phase;
   }
 
-  /** Ever, over all connections. */
+  /** The total over all connections. */
   get bytesReceived(): number {
     return this.#sockets.bytesReceived;
   }
 
   /**
-   * Asks something that changes nothing and needs no permission beyond the reading itself: to acknowledge no
-   * message. Any word of the service is an answer. Rejects with the gRPC error where the service refuses the
-   * reader, or is not reached; never settles on a connection that is mute.
+   * Sends a request without effect that needs no permission beyond reading: an acknowledgement of no message.
+   * Any response of the service is an answer. Rejects with the gRPC error when the service refuses the reader
+   * or cannot be reached; never settles on a silent connection.
    */
   ask(limitMs: number): Promise<void> {
     const question = {
@@ -106,14 +104,16 @@ export class PubSubReader {
     };
     return new Promise((resolve, reject) => {
       this.#client.request<object>(question, (error) => {
-        // The vendor's service finds a list without ids invalid.
+        // The vendor's service rejects an empty list of ids as invalid.
         if (!error || error.code === status.INVALID_ARGUMENT) resolve();
         else reject(error);
       });
     });
   }
 
-  /** Takes no more, waits `settleMs` at most for what is in hand, gives the rest back. */
+  /**
+   * Takes no more messages, waits at most `settleMs` for those in hand, and returns the rest to the service.
+   */
   async close(): Promise<void> {
     await this.#subscription.close();
     await this.#client.close();

@@ -1,10 +1,10 @@
 /**
  * Reads a Pub/Sub subscription. A message is acknowledged only after the handler settled it (I5); the SDK
- * extends its lease until then. Plain at-least-once is enough: the vendor's exactly-once delivery knows only
- * redeliveries of one publish, not an agent that published twice, and the ledger knows both.
+ * extends its lease until then. At-least-once delivery is enough: the vendor's exactly-once delivery knows
+ * only redeliveries of one publish, not a second publish by the agent, and the ledger drops both.
  *
- * Neither gRPC nor the SDK ends a connection whose TLS handshake is mute. So the source asks the service a
- * question now and then; when nothing is answered, the connection is cut and a new reader made.
+ * Neither gRPC nor the SDK ends a connection whose TLS handshake gets no answer. So the source sends a
+ * request periodically; when no answer comes, it cuts the connection and makes a new reader.
  */
 import type { Message } from '@google-cloud/pubsub';
 import { Backoff } from '../../../shared/backoff.ts';
@@ -24,22 +24,24 @@ import { Standing } from '../standing.ts';
 import type { PubSubOptions } from './options.ts';
 import type { PubSubReader } from './reader.ts';
 
-/** Between the end of one reader and the next. */
+/** Pause between two readers. */
 const BACKOFF = { firstMs: 250, lastMs: 10_000 };
-/** A reader that lasts has proven itself, as one that received a message has. */
+/** A reader that lasts this long, or receives a message, resets the backoff. */
 const LASTING_MS = 10_000;
-/** Between an answer and the next question, and from a question to its answer. */
+/** `WATCH_MS`: from an answer to the next request. `ANSWER_MS`: from a request to its answer. */
 const WATCH_MS = 4000;
 const ANSWER_MS = 5000;
-/** An answer may take longer while bytes come, but not for ever. */
+/** How often an answer may exceed its limit while bytes still arrive. */
 const LATE_ANSWERS_MAX = 5;
-/** How long a message that could not be committed rests before it is given back. */
+/** Pause before an uncommitted message is returned to the subscription. */
 const RETRY_MS = 1000;
-/** For the messages in hand at the end; the SDK keeps the last second of it for giving back. */
+/**
+ * Limit at a stop for the messages in hand; the SDK keeps the last second of it for the return of messages.
+ */
 const SETTLE_MS = 5000;
 const STOP_MS = 5500;
 
-/** Why a reader is over. */
+/** Why a reader ended. */
 interface End {
   error: string;
   isSilence: boolean;
@@ -48,9 +50,9 @@ interface End {
 const STOPPED: End = { error: 'stopped', isSilence: false };
 
 export interface PubSubDeps extends SourceDeps {
-  /** Between an answer and the next question. */
+  /** From an answer to the next request. */
   watchMs?: number;
-  /** From a question to its answer. */
+  /** From a request to its answer. */
   answerMs?: number;
 }
 
@@ -59,12 +61,12 @@ export class PubSubSource implements Source {
   readonly type = 'gcp';
   readonly #options: PubSubOptions;
   readonly #deps: PubSubDeps;
-  /** Messages to be given back, each with the timer that will. */
+  /** Messages that wait to be returned, each with its timer. */
   readonly #resting = new Map<Message, Timer>();
   readonly #standing = new Standing();
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
-  /** Ends the pause before the next question. */
+  /** Ends the pause before the next request. */
   #askNow = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | null = null;
@@ -101,7 +103,7 @@ export class PubSubSource implements Source {
     this.#standing.stopped();
   }
 
-  /** One reader after the other. Never rejects. */
+  /** Runs one reader after the other. Never rejects. */
   async #run(handler: DeliveryHandler): Promise<void> {
     const { clock, log } = this.#deps;
     const { signal } = this.#stopping;
@@ -118,8 +120,8 @@ export class PubSubSource implements Source {
   }
 
   /**
-   * One reader, to its end: the SDK gave up on it (a permission taken away, a subscription deleted), nothing
-   * was answered, or the source stops. Never rejects.
+   * Runs one reader until the SDK gives it up (a permission withdrawn, a subscription deleted), no answer
+   * comes, or the source stops. Never rejects.
    */
   async #read(handler: DeliveryHandler): Promise<End> {
     const { clock } = this.#deps;
@@ -127,7 +129,7 @@ export class PubSubSource implements Source {
     try {
       const { openGcpCredentials } = await import('../../../shared/gcp/credentials.ts');
       const { PubSubReader } = await import('./reader.ts');
-      // Read each time, so that a renewed file is taken up.
+      // Read for each reader, so that a renewed file takes effect.
       const trust = await openGcpCredentials(this.#options, clock);
       if (this.#stopping.signal.aborted) return STOPPED;
       const { promise: over, resolve: end } = Promise.withResolvers<End>();
@@ -147,13 +149,13 @@ export class PubSubSource implements Source {
     } catch (error) {
       return { error: errorText(error), isSilence: false };
     } finally {
-      // A stop waits for the messages in hand; the next reader does not.
+      // A stop waits for the messages in hand; a new reader does not.
       const closed = reader ? this.#close(reader) : null;
       if (this.#stopping.signal.aborted) await closed;
     }
   }
 
-  /** Resolves when nothing was answered, or `signal` aborts. */
+  /** Resolves when no answer came, or when `signal` aborts. */
   async #watch(reader: PubSubReader, signal: AbortSignal): Promise<End> {
     const { clock, watchMs = WATCH_MS } = this.#deps;
     const startedMs = clock.monoMs();
@@ -190,7 +192,7 @@ export class PubSubSource implements Source {
     }
   }
 
-  /** Asks at once whether the connection stands: a stream also ends as a matter of course. */
+  /** Checks the connection at once: a stream also ends in normal operation. */
   #interrupted(error: unknown): void {
     const text = errorText(error);
     this.#standing.noted(text);
@@ -206,8 +208,8 @@ export class PubSubSource implements Source {
     this.#standing.received(1, clock.wallMs());
     const delivery = this.#deliveryOf(message);
     let settlement = await handler(delivery);
-    // Held under its lease, so that an outage of the ledger costs no delivery attempt; the SDK receives
-    // nothing more once its hands are full.
+    // The message is held under its lease, so that an outage of the ledger costs no delivery attempt; the SDK
+    // receives nothing more once its window is full.
     while (settlement === 'retry' && !gate.isOpen && !signal.aborted) {
       await gate.opened(signal);
       if (!signal.aborted) settlement = await handler(delivery);
@@ -224,7 +226,7 @@ export class PubSubSource implements Source {
     return {
       source: this.name,
       bytes: message.data,
-      // Pub/Sub does not tell who published; the attributes are the publisher's own words.
+      // Pub/Sub does not report the publisher; the attributes are the publisher's own claims.
       authenticatedGateway: null,
       properties: () => {
         const { id: messageId, publishTime: published, attributes } = message;
@@ -237,7 +239,7 @@ export class PubSubSource implements Source {
     };
   }
 
-  /** Not at once: a message that could not be committed just now would only come round again and again. */
+  /** Returns a message after a pause: an immediate return would only redeliver it at once. */
   #giveBack(message: Message): void {
     if (this.#stopping.signal.aborted) {
       message.nack();

@@ -1,11 +1,11 @@
-/** The way back through the IoT rule: from a queue message's body to what the gateway published. */
+/** Restores the gateway's publish from the body of a queue message, as the IoT rule wrote it. */
 import type { Message } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { providerProperties } from '../properties.ts';
 import type { Delivery } from '../source.ts';
 
-/** What the rule's SELECT puts into the body, as far as it is needed here. */
+/** The fields of the rule's SELECT that the router needs. */
 const ruleOutput = z.object({
   /** encode(*, 'base64') */
   data: z.base64(),
@@ -15,25 +15,24 @@ const ruleOutput = z.object({
   client: z.string().optional(),
   /** principal() */
   principal: z.string().optional(),
-  /** get_user_properties('why'): a list, because a user property may come more than once. */
+  /** get_user_properties('why'): a list, because a user property may occur more than once. */
   why: z.array(z.string()).optional().catch(undefined),
 });
 
-/** What each field needs in the rule's SELECT, for the dead letter. */
+/** The rule's SELECT for each required field, for the dead letter's text. */
 const SELECTED: Readonly<Record<string, string>> = {
   data: "`encode(*, 'base64') AS data`",
   topic: '`topic() AS topic`',
 };
 
-/** What clientid() says of a publish over HTTPS (AWS IoT Core developer guide, "Functions"). */
+/** The value of clientid() for a publish over HTTPS (AWS IoT Core developer guide, "Functions"). */
 const NO_CLIENT = 'n/a';
 
 /**
- * What a queue message hands over: the bytes that the gateway published, out of the rule's JSON. A body that
- * is not the rule's becomes a dead letter that says what the rule lacks. The gateway is the
- * topic's second to last level: who may publish to `headgate/<gateway>/…` is decided by the gateway's AWS
- * policy. Where the rule gives the MQTT client id too, both must agree, so that a policy that is too wide
- * lets nobody in.
+ * Makes a delivery of a queue message: the bytes that the gateway published, from the rule's JSON. Any other
+ * body becomes a dead letter that says which field the rule lacks. The gateway is the topic's second to last
+ * level: the gateway's AWS policy decides who may publish to `headgate/<gateway>/…`. Where the rule adds the
+ * MQTT client id, both must agree, so that a policy that is too wide lets no client send for another gateway.
  */
 export function deliveryOf(source: string, message: Message): Delivery {
   const body = message.Body ?? '';
@@ -63,7 +62,7 @@ export function deliveryOf(source: string, message: Message): Delivery {
   };
 }
 
-/** A text that is no gateway's name where the two disagree. */
+/** The gateway's name; where topic and client disagree, a text that is no gateway's name. */
 function gatewayOf(topic: string, client: string | undefined): string | null {
   const gateway = topic.split('/').at(-2) ?? null;
   if (client === undefined || client === NO_CLIENT || client === gateway) return gateway;
@@ -71,7 +70,7 @@ function gatewayOf(topic: string, client: string | undefined): string | null {
 }
 
 /**
- * The envelope's bytes out of a dead letter that the rule spoiled, where they can be told: a rule without
+ * The envelope's bytes from a dead letter that a wrong rule caused, where the bytes survived: a rule without
  * topic() still has them. Null where they are lost.
  */
 export function bytesOfSpoiled(body: Uint8Array): Uint8Array | null {
@@ -82,11 +81,11 @@ export function bytesOfSpoiled(body: Uint8Array): Uint8Array | null {
 function lackOf(error: z.ZodError): string {
   const fields = [...new Set(error.issues.map(({ path }) => String(path[0] ?? '')))];
   const lacks = fields.flatMap((field) => SELECTED[field] ?? []);
-  const needs = lacks.length > 0 ? `the rule needs ${lacks.join(' and ')}` : 'it is no JSON of a rule';
+  const needs = lacks.length > 0 ? `the rule needs ${lacks.join(' and ')}` : 'it is not the JSON of a rule';
   return `not what the IoT rule should put out: ${needs}`;
 }
 
-/** Of an attribute of a message or a queue, which is text; null where it is absent. */
+/** The number in a text attribute of a message or a queue; null where it is absent. */
 export function attributeNumber(attribute: string | undefined): number | null {
   const value = Number.parseInt(attribute ?? '', 10);
   return Number.isNaN(value) ? null : value;

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { awsAccess } from '../../../shared/aws.ts';
 import { duration } from '../../../shared/config/kinds.ts';
 
-/** Without the fields that all entries have. */
+/** The schema without the fields that all entries share. */
 export const sqsOptions = z.strictObject({
   ...awsAccess,
   queue_url: z

@@ -1,13 +1,13 @@
 /**
- * An HTTPS agent that knows how far its connections have got, so that an error can name the phase in which
- * nothing was answered, and a slow answer can be told from none.
+ * An HTTPS agent that tracks the phase of its connections, so that an error can name the phase that got no
+ * answer, and a slow answer is distinct from no answer.
  */
 import { Agent, type AgentOptions, type RequestOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** `answer`: the connection stands, and the response has not come. */
+/** `answer`: the connection is established, and the response is outstanding. */
 export type Phase = 'dns' | 'connect' | 'tls' | 'answer';
 
 export class PhaseAgent extends Agent {
@@ -19,13 +19,13 @@ export class PhaseAgent extends Agent {
     super({ ...options, keepAlive: true });
   }
 
-  /** Of the oldest connection that is being made; `answer` when there is none. */
+  /** The phase of the oldest connection in the making; `answer` when there is none. */
   get phase(): Phase {
     const [phase = 'answer'] = this.#pending.values();
     return phase;
   }
 
-  /** Bytes received over all connections, ever. */
+  /** Total bytes received, over all connections. */
   get bytesRead(): number {
     let bytes = this.#bytesFromClosed;
     for (const socket of this.#open) bytes += socket.bytesRead;

@@ -1,8 +1,7 @@
 /**
- * The SDK's client of one queue, with an end to every question. The SDK's abort signal reaches neither its
- * look-up of credentials nor all of its connects, so each phase is raced with a deadline; a client on which a
- * phase was late is thrown away with its sockets and its credential provider, and the next question makes a
- * new one.
+ * The SDK's client of one queue, with a deadline on every request. The SDK's abort signal reaches neither its
+ * credential look-up nor all of its connects, so each phase races a deadline. After a timeout the client is
+ * discarded with its sockets and its credential provider, and the next request makes a new client.
  */
 import type { SQSClient } from '@aws-sdk/client-sqs';
 import { sdkCredentials, sdkFailure, trustedCa } from '../../../shared/aws.ts';
@@ -14,14 +13,14 @@ import { type Phase, PhaseAgent } from './phase-agent.ts';
 
 export type Sdk = typeof import('@aws-sdk/client-sqs');
 
-/** For the credentials, and for an answer beyond the time that the queue may wait. */
+/** Limit for the credentials, and for an answer beyond the long poll's wait. */
 const PHASE_MS = 5000;
-/** An answer of which bytes keep coming may take this long in all. */
+/** Limit for an answer whose bytes keep arriving. */
 const REQUEST_MS_MAX = 30_000;
 
-/** A phase before the request failed, or a phase was not answered in time. */
+/** A phase before the request failed, or a phase got no answer in time. */
 export class PhaseError extends Error {
-  /** Nothing was answered, and the client was replaced. */
+  /** No answer came, and the client was replaced. */
   readonly isSilence: boolean;
 
   constructor(phase: Phase | 'ca_file' | 'credentials', problem: string, isSilence: boolean) {
@@ -30,7 +29,7 @@ export class PhaseError extends Error {
   }
 }
 
-/** Another question found the connection silent. */
+/** Another request found the connection silent. */
 export class Discarded extends Error {}
 
 interface Made {
@@ -40,14 +39,14 @@ interface Made {
 
 interface Connection {
   made: Promise<Made>;
-  /** Why it was thrown away; then every question under way on it fails for this reason. */
+  /** Why the client was discarded; all its running requests fail for this reason. */
   silence: PhaseError | null;
 }
 
 export interface QueueClientOptions {
   options: SqsOptions;
   clock: Clock;
-  /** For the credentials, and for an answer beyond the wait. */
+  /** Limit for the credentials, and for an answer beyond the long poll's wait. */
   phaseMs?: number | undefined;
 }
 
@@ -64,8 +63,8 @@ export class QueueClient {
   }
 
   /**
-   * Sends what `request` makes, which the queue may hold back for `waitMs` milliseconds, unless `stopping`
-   * aborts. Rejects with {@link PhaseError}, or as the SDK does.
+   * Sends the result of `request`, which the queue may hold back for `waitMs` milliseconds, unless `stopping`
+   * aborts. Rejects with {@link PhaseError}, or with the SDK's error.
    */
   async ask<Output>(
     request: (sdk: Sdk, client: SQSClient, limit: AbortSignal) => Promise<Output>,
@@ -82,7 +81,7 @@ export class QueueClient {
       return await this.#answer(agent, waitMs, request(sdk, client, limit));
     } catch (error) {
       over.abort();
-      // The first silence on a connection counts; the others came of it.
+      // The first silence on a connection is reported; the later ones follow from it.
       if (connection.silence) throw new Discarded(connection.silence.message);
       if (!(error instanceof PhaseError && error.isSilence)) throw error;
       connection.silence = error;
@@ -98,7 +97,7 @@ export class QueueClient {
   async #connect(sdk: Sdk): Promise<Made> {
     try {
       const { region, endpoint } = this.#options;
-      // Read each time, so that a renewed file is taken up.
+      // Read for each client, so that a renewed file takes effect.
       const agent = new PhaseAgent(await trustedCa(this.#options));
       const client = new sdk.SQSClient({
         region,
@@ -114,7 +113,7 @@ export class QueueClient {
     }
   }
 
-  /** The request asks for them too, and is then given the same. */
+  /** Resolves the credentials first; the request then gets the same ones from the provider's cache. */
   async #credentials(client: SQSClient): Promise<void> {
     const found = client.config.credentials().then(
       () => null,
@@ -126,7 +125,9 @@ export class QueueClient {
     if (failure !== null) throw failure;
   }
 
-  /** Rejects when nothing came for `phaseMs` after the wait; bytes that come give it as long again. */
+  /**
+   * Rejects when nothing arrives for `phaseMs` after the wait; arriving bytes extend the limit by as much.
+   */
   async #answer<Output>(agent: PhaseAgent, waitMs: number, work: Promise<Output>): Promise<Output> {
     const startedMs = this.#clock.monoMs();
     const answered = work.then((output) => ({ output }));

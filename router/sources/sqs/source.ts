@@ -1,8 +1,8 @@
 /**
  * Reads an SQS queue that an IoT rule fills (the rule's SQL is in the AWS set-up guide). A message is deleted
- * only after the handler settled it (I5); every other message is delivered again, so no failure here can lose
- * one. Nothing is received while the ledger does not commit: each receipt would count towards the queue's
- * redrive policy.
+ * only after the handler settled it (I5); every other message is delivered again, so no failure here loses a
+ * message. While the ledger does not commit, the source receives nothing: each receive would count towards
+ * the queue's redrive policy.
  */
 import { sdkFailure } from '../../../shared/aws.ts';
 import { Backoff } from '../../../shared/backoff.ts';
@@ -19,25 +19,23 @@ import { attributeNumber, deliveryOf } from './delivery.ts';
 import type { SqsOptions } from './options.ts';
 import { Discarded, PhaseError, QueueClient } from './queue-client.ts';
 
-/** Receives under way at a time: while one batch is being committed the next is on its way. */
+/** Concurrent receives: the next batch arrives while one is being committed. */
 const RECEIVERS = 2;
-/** SQS gives no more at once (Amazon SQS API reference, ReceiveMessage). */
+/** The most messages of one receive (Amazon SQS API reference, ReceiveMessage). */
 const BATCH_SIZE = 10;
-/** A long poll: SQS allows 20 s, but a connection that died in it would be taken for good as long. */
+/** The long poll's wait: SQS allows 20 s, but a dead connection would go unnoticed for as long. */
 const WAIT_SECONDS = 5;
 const BACKOFF = { firstMs: 400, lastMs: 10_000 };
-/** How long a message that could not be committed rests, at most; doubled with each delivery. */
+/** The longest pause of a message that could not be committed; the pause doubles with each delivery. */
 const RETRY_SECONDS_MAX = 60;
 const STOP_MS = 5000;
-/**
- * How often the queue is asked how much waits in it: a request like any other on the bill, 90,000 a month.
- */
+/** How often the source asks for the number of waiting messages: a billed request, 90,000 a month. */
 const BACKLOG_PERIOD_MS = 30_000;
 const BACKLOG_FIRST_MS = 1000;
 
 export interface SqsDeps extends SourceDeps {
   backlogPeriodMs?: number;
-  /** How long each phase of a request may take. */
+  /** Limit for each phase of a request. */
   phaseMs?: number;
 }
 
@@ -75,7 +73,7 @@ export class SqsSource implements Source {
     this.#standing.stopped();
   }
 
-  /** One receiver: batch after batch until stopped. Never rejects. */
+  /** One receiver: takes batch after batch until stopped. Never rejects. */
   async #receive(handler: DeliveryHandler): Promise<void> {
     const { clock, entropy, gate = OPEN_GATE } = this.#deps;
     const { signal } = this.#stopping;
@@ -103,8 +101,8 @@ export class SqsSource implements Source {
   }
 
   /**
-   * Apart from the receivers, which may wait for the ledger. Never rejects: a refusal (the question needs a
-   * permission of its own) says nothing of the reading, and is logged once.
+   * Independent of the receivers, which may wait for the ledger. Never rejects: a refusal (the request needs
+   * a permission of its own) does not concern the receives, and is logged once.
    */
   async #followBacklog(): Promise<void> {
     const { clock, log, backlogPeriodMs = BACKLOG_PERIOD_MS } = this.#deps;
@@ -163,7 +161,7 @@ export class SqsSource implements Source {
   }
 
   async #messages() {
-    // The first poll, and the first after a failure, comes back at once: it tells whether the queue is there.
+    // The first poll, and the first after a failure, returns at once, to show whether the queue answers.
     const waitSeconds = this.#standing.connected ? WAIT_SECONDS : 0;
     const { Messages = [] } = await this.#queue.ask(
       (sdk, client, abortSignal) => {
@@ -176,7 +174,7 @@ export class SqsSource implements Source {
         });
         return client.send(receive, { abortSignal });
       },
-      // A stop ends the poll at once; the messages that SQS had just handed out are visible again after their
+      // A stop ends the poll at once; messages that SQS had just delivered become visible again after their
       // timeout.
       { waitMs: waitSeconds * 1000, stopping: this.#stopping.signal },
     );
@@ -184,8 +182,8 @@ export class SqsSource implements Source {
   }
 
   /**
-   * After the commit (I5), also during a stop. A delete that fails means a redelivery, which the ledger takes
-   * for a duplicate.
+   * Deletes after the commit (I5), also during a stop. A failed delete means a redelivery, which the ledger
+   * drops as a duplicate.
    */
   async #delete(handled: Handled[]): Promise<void> {
     if (handled.length === 0) return;
@@ -203,8 +201,8 @@ export class SqsSource implements Source {
   }
 
   /**
-   * Brings the redelivery of messages that could not be committed forward, from the visibility timeout to a
-   * short pause. Nothing is received before the ledger commits again, so a short pause costs no delivery.
+   * Shortens the redelivery of messages that could not be committed, from the visibility timeout to a short
+   * pause. Nothing is received before the ledger commits again, so a short pause costs no delivery.
    */
   async #defer(handled: Handled[]): Promise<void> {
     if (handled.length === 0) return;

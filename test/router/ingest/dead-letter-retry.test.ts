@@ -88,7 +88,7 @@ t.test('a rule without topic() or base64 is named, and what it left whole can be
     [
       'rule: the rule needs `topic() AS topic`',
       "rule: the rule needs `encode(*, 'base64') AS data`",
-      'rule: it is no JSON of a rule',
+      'rule: it is not the JSON of a rule',
     ],
   );
   t.same(
