@@ -11,7 +11,7 @@ import { build } from 'esbuild';
 /** Each is started by its path (shared/program.ts). */
 const PROGRAMS = [
   'cli/main.ts',
-  'agent/store/file/worker.ts',
+  'agent/store/thread/worker.ts',
   'router/ledger/sqlite/worker.ts',
   'demo/device.ts',
 ];

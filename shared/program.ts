@@ -21,8 +21,8 @@ export function commandFile(): string {
 }
 
 /**
- * `source` as in the repository: `agent/store/file/worker.ts`. It is one of the programs that build/bundle.ts
- * names.
+ * `source` as in the repository: `agent/store/thread/worker.ts`. It is one of the programs that
+ * build/bundle.ts names.
  */
 export function programUrl(source: string): URL {
   const path = IS_BUILT ? join('dist', source.replace(/\.ts$/, '.js')) : source;

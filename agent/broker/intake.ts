@@ -4,9 +4,8 @@ import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { Logger } from '../../shared/log.ts';
 import { topicMatches } from '../../shared/policy/topic-filter.ts';
-import type { SessionItem } from '../store/file/session-items.ts';
 import type { Store } from '../store/store.ts';
-import { type NewRecord, recordBytes } from '../store/types.ts';
+import { type NewRecord, recordBytes, type SessionItem } from '../store/types.ts';
 
 /** A publish that the broker is about to accept. */
 export interface Publish {

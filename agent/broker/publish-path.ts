@@ -6,7 +6,7 @@
  */
 import type { Client, PublishPacket } from 'aedes';
 import { errorText } from '../../shared/log.ts';
-import type { SessionItem } from '../store/file/session-items.ts';
+import type { SessionItem } from '../store/types.ts';
 import type { Gate } from './access/gate.ts';
 import type { BrokerOptions } from './options.ts';
 import { PubackBatcher } from './qos/puback-batcher.ts';

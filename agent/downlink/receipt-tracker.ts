@@ -13,9 +13,9 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Receipt } from '../../shared/receipt.ts';
+import type { Settlements } from '../forward/queue/settlements.ts';
 import type { Stream } from '../forward/queue/stream.ts';
 import type { StreamQueue } from '../forward/queue/stream-queue.ts';
-import type { Settlements } from '../forward/settlements.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 
 /** However long the router was silent, it gets no more than this to catch up. */

@@ -24,12 +24,12 @@ import { Reservations } from './delivery/reservations.ts';
 import type { Sender } from './delivery/sender.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './queue/lanes.ts';
+import { Settlements } from './queue/settlements.ts';
 import type { Stream, StreamProgress } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
 import { Streams } from './queue/streams.ts';
 import { Refusals } from './refusals.ts';
 import { RowReader } from './row-reader.ts';
-import { Settlements } from './settlements.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
 const TICK_MS = 25;

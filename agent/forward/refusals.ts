@@ -15,9 +15,9 @@ import type { Outcome } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Buffer } from './buffer.ts';
 import type { Sender } from './delivery/sender.ts';
+import type { Settlements } from './queue/settlements.ts';
 import type { Stream } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
-import type { Settlements } from './settlements.ts';
 
 /** Until a record is tried again at a provider that refused it and has not accepted another one since. */
 const AGAIN_MS = 60_000;

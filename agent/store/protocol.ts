@@ -6,10 +6,16 @@
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
 import type { DiskState } from './disk-state.ts';
-import type { SessionItem } from './file/session-items.ts';
 import type { StoreLimits } from './limits.ts';
-import type { Damage } from './salvage/set-aside.ts';
-import type { Acceptance, CommittedRange, Room, StoreErrorCode, StreamGap } from './types.ts';
+import type {
+  Acceptance,
+  CommittedRange,
+  Damage,
+  Room,
+  SessionItem,
+  StoreErrorCode,
+  StreamGap,
+} from './types.ts';
 
 /** Numbers of one record in `RecordColumns.numbers`: indexes of its words, monotonic ms, bytes of payload. */
 export const NUMBERS_PER_RECORD = 5;

@@ -9,7 +9,7 @@ import { errorText } from '../../shared/log.ts';
 import type { DiskHealth } from './disk-health.ts';
 import type { StoreLimits } from './limits.ts';
 import type { Calls, OpenArgument, Opened } from './protocol.ts';
-import { openThread, type StoreThread } from './thread.ts';
+import { openThread, type StoreThread } from './thread/thread.ts';
 import { StoreError } from './types.ts';
 
 const REOPEN_PAUSE = { firstMs: 1000, lastMs: 30_000 };

@@ -19,7 +19,6 @@ import { DiskHealth } from './disk-health.ts';
 import type { DiskState } from './disk-state.ts';
 import { Epochs } from './epochs.ts';
 import { Evicted } from './evicted.ts';
-import type { SessionItem } from './file/session-items.ts';
 import { Housekeeping } from './housekeeping.ts';
 import { DEFAULT_LIMITS, type Durability, limitsOf, type StoreLimits } from './limits.ts';
 import type { CommitResult, EncodedStreamState, Opened, Operation } from './protocol.ts';
@@ -33,6 +32,7 @@ import {
   type LossWindow,
   memoryBytes,
   type NewRecord,
+  type SessionItem,
   type Settled,
   type StoredRecord,
   type StoreError,

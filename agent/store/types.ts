@@ -171,3 +171,41 @@ export function recordBytes(record: { payload: Uint8Array; topic: string; device
 export function memoryBytes(record: NewRecord): number {
   return recordBytes(record) + RECORD_OVERHEAD_BYTES;
 }
+
+/** What the broker keeps of a session: the store reads neither names nor values. */
+export type SessionItemKind =
+  /** key: topic filter. */
+  | 'subscription'
+  /** client: empty; key: topic. */
+  | 'retained'
+  /** key: its place in the order of all clients, a whole number. */
+  | 'outgoing'
+  /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */
+  | 'incoming'
+  /** key: empty. */
+  | 'will';
+
+export interface SessionItem {
+  kind: SessionItemKind;
+  client: string;
+  key: string;
+  /** Null: gone. */
+  value: Uint8Array | null;
+}
+
+/** What came out of a damaged file. */
+export interface Salvaged {
+  /** Pending records that are there. */
+  records: number;
+  /** Pending ones that are not: each is in a gap. */
+  lostRecords: number;
+  sessionItems: number;
+}
+
+/** What was wrong with the file that was found, where it is now, and what of it is in the new one. */
+export interface Damage extends Salvaged {
+  detail: string;
+  movedTo: string;
+  /** Older damaged files, no longer kept. */
+  removed: string[];
+}

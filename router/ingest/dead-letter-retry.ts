@@ -8,9 +8,9 @@ import type { Logger } from '../../shared/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { DeadLetterFilter, LedgerMaintenance } from '../ledger/maintenance.ts';
 import type { DeadLetter } from '../ledger/types.ts';
+import type { Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
 import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
-import type { Identities } from './examine.ts';
 import { Ingest } from './ingest.ts';
 
 export interface RetryOutcome {

@@ -6,6 +6,7 @@
 import { decodeEnvelope, EnvelopeError, type EnvelopeErrorCode } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { errorText } from '../../shared/log.ts';
+import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
 
 /** The reason of a dead letter, and a metric label. */
@@ -30,11 +31,6 @@ export interface Refusal {
 /** Larger than the limit of any provider (Pub/Sub: 10 MB). */
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
-/**
- * Names that the provider authenticates, each with the gateway that it may send for, where the two differ.
- */
-export type Identities = Readonly<Record<string, string>>;
-
 export function examine(
   { bytes, authenticatedGateway: authenticated, problem }: Delivery,
   identities: Identities = {},
@@ -50,16 +46,6 @@ export function examine(
   } catch (error) {
     return { reason: error instanceof EnvelopeError ? error.code : 'internal', detail: errorText(error) };
   }
-}
-
-/**
- * The gateway that an authenticated name sends for: the one in `identities`, else the gateway of the same
- * name.
- */
-export function gatewayOf(authenticated: string, identities: Identities): string {
-  return Object.hasOwn(identities, authenticated)
-    ? (identities[authenticated] ?? authenticated)
-    : authenticated;
 }
 
 /**

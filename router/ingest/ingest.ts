@@ -24,8 +24,9 @@ import {
   type RepeatCause,
 } from '../ledger/types.ts';
 import type { SourceAges } from '../sources/age.ts';
+import type { Identities } from '../sources/identities.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
-import { examine, type Identities, type Refusal } from './examine.ts';
+import { examine, type Refusal } from './examine.ts';
 import type { LedgerGate } from './gate.ts';
 import { SetAsideStreams } from './set-aside.ts';
 

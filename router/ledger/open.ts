@@ -2,15 +2,20 @@
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { RouterConfig } from '../config.ts';
 import { openJetStreamLedger } from './jetstream/engine.ts';
 import type { Ledger } from './ledger.ts';
+import type { ConflictRules, DeadLetterLimits, LedgerOptions } from './options.ts';
 import { openPostgresLedger } from './postgres/engine.ts';
 import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
 import { openLedgerThread } from './sqlite/thread.ts';
 
-type LedgerConfig = Pick<RouterConfig, 'ledger' | 'data_dir' | 'dead_letters' | 'conflicts'>;
+interface LedgerConfig {
+  ledger: LedgerOptions;
+  data_dir: string;
+  dead_letters: DeadLetterLimits;
+  conflicts: ConflictRules;
+}
 
 const DEAD_LETTERS_MAX = 100_000;
 

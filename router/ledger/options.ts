@@ -1,7 +1,42 @@
-/** What router.yaml says of every ledger, whatever its engine. */
+/** What router.yaml says of the ledger: the engine with its own options, and what holds for each. */
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config/kinds.ts';
+import { jetStreamOptions } from './jetstream/options.ts';
+import { postgresOptions } from './postgres/options.ts';
 import { CONFLICT_POLICIES } from './rules/conflict-policy.ts';
+
+const DAY_MS = 86_400_000;
+
+/** `ledger` of router.yaml, by engine. */
+export const ledgerOptions = z
+  .discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('sqlite').describe('Embedded, in data_dir: one router.') }),
+    postgresOptions
+      .safeExtend({ type: z.literal('postgres').describe('PostgreSQL 15 or newer: any number of routers.') })
+      .strict(),
+    jetStreamOptions
+      .safeExtend({
+        type: z.literal('jetstream').describe('NATS JetStream 2.9 or newer: any number of routers.'),
+      })
+      .strict(),
+  ])
+  .describe('Where the ledger lives.');
+
+export type LedgerOptions = z.output<typeof ledgerOptions>;
+
+/** `dead_letters` of router.yaml. */
+export const deadLetterLimits = z
+  .strictObject({
+    max_bytes: byteSize()
+      .default(64 * 2 ** 20)
+      .describe('Most bytes of dead letters; the oldest are removed first.'),
+    max_age: duration()
+      .default(30 * DAY_MS)
+      .describe('How long a dead letter is kept.'),
+  })
+  .describe('Messages that are no valid envelope for this ledger, kept for headgate deadletter.');
+
+export type DeadLetterLimits = z.output<typeof deadLetterLimits>;
 
 /** Which streams a rule is for: a name, in which `*` stands for any characters. */
 function streamPattern(): z.ZodString {
@@ -51,3 +86,5 @@ export const conflictRules = z
   .describe(
     'Which version stands when two contents come under one record id; the first match counts. Default: keep-first.',
   );
+
+export type ConflictRules = z.output<typeof conflictRules>;

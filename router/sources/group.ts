@@ -4,15 +4,20 @@
  * stop in parallel: a stuck source delays no other, and every step has its own time limit.
  */
 import { type Service, stopAll, stopTogether } from '../../shared/service.ts';
-import type { Ingest } from '../ingest/ingest.ts';
-import type { Source } from './source.ts';
+import type { DeliveryHandler, Source } from './source.ts';
+
+/** What takes the messages; `drain` resolves once those in hand are settled, within its bound. */
+export interface Intake {
+  handler: DeliveryHandler;
+  drain(): Promise<void>;
+}
 
 export class SourceGroup implements Service {
   readonly #sources: readonly Source[];
-  readonly #ingest: Pick<Ingest, 'handler' | 'drain'>;
+  readonly #ingest: Intake;
   #closed: string | null = 'the router is starting';
 
-  constructor(sources: readonly Source[], ingest: Pick<Ingest, 'handler' | 'drain'>) {
+  constructor(sources: readonly Source[], ingest: Intake) {
     this.#sources = sources;
     this.#ingest = ingest;
   }

@@ -1,8 +1,8 @@
 /** The table of source types, the schema of `sources[]` and the opening of sources by type. */
 import { z } from 'zod';
-import type { Identities } from '../ingest/examine.ts';
 import { eventHubsType } from './event-hubs/type.ts';
 import { httpsType } from './https/type.ts';
+import type { Identities } from './identities.ts';
 import { mqttType } from './mqtt/type.ts';
 import { pubsubType } from './pubsub/type.ts';
 import type { Source } from './source.ts';

@@ -1,13 +1,15 @@
 /** The part of `/v1/status` about each source. */
 import type { RouterStatus } from '../../shared/admin-api/status.ts';
-import type { Ingest } from '../ingest/ingest.ts';
 import type { SourceAges } from './age.ts';
 import type { Source } from './source.ts';
 
 export interface SourceParts {
   sources: readonly Source[];
   ages: Pick<SourceAges, 'of'>;
-  ingest: Pick<Ingest, 'counters'>;
+  /** By source: why it brought records again. */
+  ingest: {
+    counters(): ReadonlyMap<string, { duplicateCauses: RouterStatus['sources'][number]['duplicates'] }>;
+  };
 }
 
 export function sourceStatuses({ sources, ages, ingest }: SourceParts): RouterStatus['sources'] {

@@ -4,7 +4,7 @@
  */
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { decodeRecords, decodeState } from '../../agent/store/decode.ts';
-import { BufferDatabase } from '../../agent/store/file/database.ts';
+import { BufferDatabase } from '../../agent/store/thread/database.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';
 import { type Acknowledged, publishKey } from './fleet.ts';
 

@@ -3,7 +3,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { BufferDatabase } from '../../agent/store/file/database.ts';
+import { BufferDatabase } from '../../agent/store/thread/database.ts';
 import { columnsOf } from '../agent/store/fixture.ts';
 import { testDir } from '../test-dir.ts';
 import { Expected, type Mark } from './expected.ts';

@@ -1,8 +1,8 @@
 /** Opens what a power cut left, with the store's own code, and compares it with what was promised. */
 import { join } from 'node:path';
 import { decodeRecords } from '../../agent/store/decode.ts';
-import { BufferDatabase } from '../../agent/store/file/database.ts';
 import type { Opened } from '../../agent/store/protocol.ts';
+import { BufferDatabase } from '../../agent/store/thread/database.ts';
 import type { StoredRecord } from '../../agent/store/types.ts';
 import { IntervalSet } from '../../shared/interval-set.ts';
 import { errorText } from '../../shared/log.ts';

@@ -12,23 +12,13 @@ interface Arrow {
   imports: Array<{ file: string; line: number }>;
 }
 
-/** Arrows that close a circle and are still to be opened, `from -> to`. None may be added. */
-const KNOWN: readonly string[] = [
-  'agent/forward/queue -> agent/forward/settlements.ts',
-  'agent/store/file -> agent/store/salvage',
-  'agent/store/protocol.ts -> agent/store/file',
-  'agent/store/protocol.ts -> agent/store/salvage',
-  'router/ledger -> router/config.ts',
-  'router/sources -> router/ingest',
-];
-
 /** One finding for each ring, at the first import of its first arrow. */
-export function circles(tree: Tree, known: readonly string[] = KNOWN): Finding[] {
+export function circles(tree: Tree): Finding[] {
   const files = arrowsOf(tree, (from, to) => [from, to]);
   const rooms = arrowsOf(tree, (from, to) => (isSource(from) ? roomsOf(from, to) : null));
   return [
-    ...ringsIn(files, known, 'move what both need to a file of its own'),
-    ...ringsIn(rooms, known, 'move what both need to a room below, or pass it in from above').filter(
+    ...ringsIn(files, 'move what both need to a file of its own'),
+    ...ringsIn(rooms, 'move what both need to a room below, or pass it in from above').filter(
       ({ ring }) => !ring.every((place) => place.endsWith('.ts')),
     ),
   ].map(({ file, line, message }) => ({ file, line, message }));
@@ -66,11 +56,10 @@ interface Ring extends Finding {
 }
 
 /** The shortest ring through each arrow, each ring once. */
-function ringsIn(arrows: readonly Arrow[], known: readonly string[], wayOut: string): Ring[] {
-  const open = arrows.filter((arrow) => !known.includes(keyOf(arrow)));
-  const next = Map.groupBy(open, ({ from }) => from);
+function ringsIn(arrows: readonly Arrow[], wayOut: string): Ring[] {
+  const next = Map.groupBy(arrows, ({ from }) => from);
   const rings = new Map<string, Ring>();
-  for (const arrow of open) {
+  for (const arrow of arrows) {
     const back = wayFrom(arrow.to, arrow.from, next);
     const [first] = arrow.imports;
     if (back === null || !first) continue;

@@ -5,7 +5,7 @@ import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 /** What is started, not imported; so is what a script of package.json names. */
 const ENTRIES: readonly string[] = [
   'bin/headgate.js',
-  'agent/store/file/worker.ts',
+  'agent/store/thread/worker.ts',
   'router/ledger/sqlite/worker.ts',
   'demo/device.ts',
 ];

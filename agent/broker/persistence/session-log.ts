@@ -6,7 +6,7 @@
  */
 import { encode } from 'cborg';
 import type { Clock, Timer } from '../../../shared/clock.ts';
-import type { SessionItem, SessionItemKind } from '../../store/file/session-items.ts';
+import type { SessionItem, SessionItemKind } from '../../store/types.ts';
 import { writtenPacket } from './packet.ts';
 
 /** How long a change waits for others, when nobody waits for it. */

@@ -9,7 +9,7 @@ import type { AedesPublishPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { topicMatches } from '../../../shared/policy/topic-filter.ts';
-import type { SessionItem } from '../../store/file/session-items.ts';
+import type { SessionItem } from '../../store/types.ts';
 import { SubscribedTopics } from '../aedes/subscribed-topics.ts';
 import { contentDigest } from './content-digest.ts';
 import { Dropped, type DropReason } from './dropped.ts';

@@ -11,7 +11,7 @@
  * without DUP, as for mosquitto. Dropping it would lose a reading that the device was told is safe.
  */
 import type { Client, PublishPacket } from 'aedes';
-import type { SessionItem } from '../../store/file/session-items.ts';
+import type { SessionItem } from '../../store/types.ts';
 import { contentDigest } from '../persistence/content-digest.ts';
 import { incomingItem, type Sessions } from '../persistence/sessions.ts';
 

@@ -5,7 +5,7 @@
 import type { Logger } from '../../../shared/log.ts';
 import { type Policy, streamSchema } from '../../../shared/policy/policy.ts';
 import type { Buffer } from '../buffer.ts';
-import type { Settlements } from '../settlements.ts';
+import type { Settlements } from './settlements.ts';
 import { Stream } from './stream.ts';
 
 export class Streams {

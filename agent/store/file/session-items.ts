@@ -4,26 +4,7 @@
  * that it came with.
  */
 import type Database from 'better-sqlite3';
-
-export type SessionItemKind =
-  /** key: topic filter. */
-  | 'subscription'
-  /** client: empty; key: topic. */
-  | 'retained'
-  /** key: its place in the order of all clients, a whole number. */
-  | 'outgoing'
-  /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */
-  | 'incoming'
-  /** key: empty. */
-  | 'will';
-
-export interface SessionItem {
-  kind: SessionItemKind;
-  client: string;
-  key: string;
-  /** Null: gone. */
-  value: Uint8Array | null;
-}
+import type { SessionItem } from '../types.ts';
 
 /** Step of the schema. */
 export const SESSION_ITEMS = `

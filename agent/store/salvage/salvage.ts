@@ -15,6 +15,7 @@ import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import { SessionItems } from '../file/session-items.ts';
 import { type EpochRow, prepareStatements, type StreamRow } from '../file/statements.ts';
+import type { Salvaged } from '../types.ts';
 import { KEY_MAX, SalvageSource } from './salvage-source.ts';
 import {
   chunkOf,
@@ -27,15 +28,6 @@ import {
   UNKNOWN_CLOCK,
   type Untrusted,
 } from './salvaged-rows.ts';
-
-/** What came out of a damaged file. */
-export interface Salvaged {
-  /** Pending records that are there. */
-  records: number;
-  /** Pending ones that are not: each is in a gap. */
-  lostRecords: number;
-  sessionItems: number;
-}
 
 /** Copies from the file `from`, which stays as it is, into the new, empty buffer `into`. All or nothing. */
 export function salvage(from: string, into: Database.Database): Salvaged {

@@ -5,10 +5,8 @@
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import { GAP_REASONS, type Gap } from '../../../shared/record.ts';
-import type { Chunk } from '../file/chunk.ts';
-import { ChunkDamage, decodeChunk } from '../file/chunk.ts';
-import type { SessionItem, SessionItemKind } from '../file/session-items.ts';
-import { recordBytes } from '../types.ts';
+import { type Chunk, ChunkDamage, decodeChunk } from '../file/chunk.ts';
+import { recordBytes, type SessionItem, type SessionItemKind } from '../types.ts';
 
 export type Untrusted<Name extends string> = Record<Name, unknown>;
 

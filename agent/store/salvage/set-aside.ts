@@ -13,7 +13,7 @@
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { bytesOf, freeBytes, LOG, remove, syncFolderOf } from '../file/beside-files.ts';
-import type { Salvaged } from './salvage.ts';
+import type { Damage, Salvaged } from '../types.ts';
 
 /**
  * Damaged files that are kept for a person to look at; the oldest goes first (I10). By number: clocks jump
@@ -22,14 +22,6 @@ import type { Salvaged } from './salvage.ts';
 const DAMAGED_KEPT = 3;
 /** The index of a log, which a reader makes. */
 const LOG_INDEX = '-shm';
-
-/** What was wrong with the file that was found, where it is now, and what of it is in the new one. */
-export interface Damage extends Salvaged {
-  detail: string;
-  movedTo: string;
-  /** Older damaged files, no longer kept. */
-  removed: string[];
-}
 
 /** Makes a new buffer at `target` of what can be read at `damaged`, on the disk when it returns. */
 type Make = (damaged: string, target: string) => Salvaged;

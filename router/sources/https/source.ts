@@ -20,8 +20,8 @@ import {
   tlsFilesFollower,
 } from '../../../shared/tls-files.ts';
 import { within } from '../../../shared/within.ts';
-import { gatewayOf, type Identities } from '../../ingest/examine.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
+import { gatewayOf, type Identities } from '../identities.ts';
 import {
   type DeliveryHandler,
   OPEN_GATE,

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Batch } from '../../../agent/store/batch.ts';
-import { BufferDatabase } from '../../../agent/store/file/database.ts';
 import type { Operation } from '../../../agent/store/protocol.ts';
+import { BufferDatabase } from '../../../agent/store/thread/database.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { testDir } from '../../test-dir.ts';

@@ -7,8 +7,8 @@ import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import t from 'tap';
 import { decodeRecords, decodeState } from '../../../agent/store/decode.ts';
-import { BufferDatabase } from '../../../agent/store/file/database.ts';
 import { type Holding, nextVictim, type StreamLimits } from '../../../agent/store/limits.ts';
+import { BufferDatabase } from '../../../agent/store/thread/database.ts';
 import { testDir } from '../../test-dir.ts';
 import { bufferFile, columnsOf, contents, noise, record, storeOn } from './fixture.ts';
 

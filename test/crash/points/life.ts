@@ -5,7 +5,7 @@
  * <first> <last>`.
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
-import type { SessionItem } from '../../../agent/store/file/session-items.ts';
+import type { SessionItem } from '../../../agent/store/types.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { noise, record, storeOn, texts } from '../../agent/store/fixture.ts';
 import { ANSWERED, type Phase } from './crash-point.ts';

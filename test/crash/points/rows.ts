@@ -8,6 +8,6 @@ export const GIVEN_UP = { first: 9, last: 9 };
 export const BATCH_ROWS = 5;
 /**
  * Appended and delivered to leave more unused pages of 4 KiB than the store keeps
- * (agent/store/file/database.ts).
+ * (agent/store/thread/database.ts).
  */
 export const BULK = { rows: 2000, payloadBytes: 4000 };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { decodeRecords, decodeState } from '../../../../agent/store/decode.ts';
-import { BufferDatabase } from '../../../../agent/store/file/database.ts';
+import { BufferDatabase } from '../../../../agent/store/thread/database.ts';
 import { type Entropy, seededEntropy } from '../../../../shared/entropy.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import { testDir } from '../../../test-dir.ts';

@@ -2,9 +2,9 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { BufferDatabase } from '../../../../agent/store/file/database.ts';
-import { openFile, pragmaNumber } from '../../../../agent/store/file/open-file.ts';
 import type { RecordColumns } from '../../../../agent/store/protocol.ts';
+import { BufferDatabase } from '../../../../agent/store/thread/database.ts';
+import { openFile, pragmaNumber } from '../../../../agent/store/thread/open-file.ts';
 import { testDir } from '../../../test-dir.ts';
 import { bufferFile, columnsOf, record, storeOn } from '../fixture.ts';
 

@@ -7,10 +7,10 @@
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errorText } from '../../../shared/log.ts';
+import { DiskWatch } from '../file/disk-watch.ts';
 import type { Calls, Reply, Request } from '../protocol.ts';
 import { StoreError } from '../types.ts';
 import { BufferDatabase } from './database.ts';
-import { DiskWatch } from './disk-watch.ts';
 
 if (parentPort === null) throw new Error('agent/store/worker is a thread entry');
 const port = parentPort;

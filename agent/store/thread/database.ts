@@ -10,10 +10,6 @@
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { giveBack } from '../../../shared/zstd.ts';
-import type { StoreLimits } from '../limits.ts';
-import type { CommitResult, Opened, Operation, ReadRange, ReadResult, RecordColumns } from '../protocol.ts';
-import type { Damage } from '../salvage/set-aside.ts';
-import type { Acceptance, CommittedRange } from '../types.ts';
 import {
   CHUNK_BYTES_MAX,
   type Chunk,
@@ -22,15 +18,18 @@ import {
   type ChunkId,
   decodeColumns,
   encodeChunk,
-} from './chunk.ts';
-import { ColumnReader } from './column-reader.ts';
-import { Eviction, logBytes } from './eviction.ts';
+} from '../file/chunk.ts';
+import { ColumnReader } from '../file/column-reader.ts';
+import { Eviction, logBytes } from '../file/eviction.ts';
+import { packsOf } from '../file/packs.ts';
+import { accept } from '../file/progress.ts';
+import { SessionItems } from '../file/session-items.ts';
+import { prepareStatements, type Statements } from '../file/statements.ts';
+import { type Stream, Streams } from '../file/streams.ts';
+import type { StoreLimits } from '../limits.ts';
+import type { CommitResult, Opened, Operation, ReadRange, ReadResult, RecordColumns } from '../protocol.ts';
+import type { Acceptance, CommittedRange, Damage } from '../types.ts';
 import { openFile, pragmaNumber } from './open-file.ts';
-import { packsOf } from './packs.ts';
-import { accept } from './progress.ts';
-import { SessionItems } from './session-items.ts';
-import { prepareStatements, type Statements } from './statements.ts';
-import { type Stream, Streams } from './streams.ts';
 
 /**
  * Unused pages kept for new rows, and how many are given back in one slice (pages of 4 KiB): when nobody

@@ -3,16 +3,16 @@
  * which gaps and ends are told (I3). In a stream with `until: receipt` the provider's word is only noted, and
  * the receipt settles.
  */
-import type { Clock } from '../../shared/clock.ts';
-import type { Envelope } from '../../shared/envelope/envelope.ts';
-import { IntervalSet } from '../../shared/interval-set.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
-import { coveredBy, type StreamReceipt } from '../../shared/receipt.ts';
-import type { SeqRange } from '../../shared/record.ts';
-import type { StreamState } from '../store/types.ts';
-import type { Buffer } from './buffer.ts';
-import type { Stream } from './queue/stream.ts';
-import { StreamQueue } from './queue/stream-queue.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import type { Envelope } from '../../../shared/envelope/envelope.ts';
+import { IntervalSet } from '../../../shared/interval-set.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import { coveredBy, type StreamReceipt } from '../../../shared/receipt.ts';
+import type { SeqRange } from '../../../shared/record.ts';
+import type { StreamState } from '../../store/types.ts';
+import type { Buffer } from '../buffer.ts';
+import type { Stream } from './stream.ts';
+import { StreamQueue } from './stream-queue.ts';
 
 export interface SettlementsOptions {
   store: Pick<Buffer, 'accept' | 'acceptGap' | 'acceptSeal'>;

@@ -12,11 +12,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { migrate, refuseNewer } from '../file/schema.ts';
 import { checkContents, checkPages, isDamage } from '../salvage/integrity-check.ts';
-import { type Salvaged, salvage } from '../salvage/salvage.ts';
-import { type Damage, finishSettingAside, setAside } from '../salvage/set-aside.ts';
-import { StoreError } from '../types.ts';
-import { migrate, refuseNewer } from './schema.ts';
+import { salvage } from '../salvage/salvage.ts';
+import { finishSettingAside, setAside } from '../salvage/set-aside.ts';
+import { type Damage, type Salvaged, StoreError } from '../types.ts';
 
 const LOCK_WAIT_MS = 2000;
 /** Pages of 4 KiB after which the log is copied into the file, at most, and the log's default bound (I10). */

@@ -1,10 +1,10 @@
 /** The main thread's end of worker.ts: one life of the thread, from open to close or to its first failure. */
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import { errorText } from '../../shared/log.ts';
-import { programUrl } from '../../shared/program.ts';
-import type { Calls, OpenArgument, Opened, Reply } from './protocol.ts';
-import { StoreError } from './types.ts';
+import { errorText } from '../../../shared/log.ts';
+import { programUrl } from '../../../shared/program.ts';
+import type { Calls, OpenArgument, Opened, Reply } from '../protocol.ts';
+import { StoreError } from '../types.ts';
 
 /**
  * What is short-lived in the thread is a batch at a time: with the process's own size it would take 25 MB
@@ -38,7 +38,7 @@ export class StoreThread {
 
   constructor() {
     setFlagsFromString(YOUNG_FLAG);
-    this.#worker = new Worker(programUrl('agent/store/file/worker.ts'), { name: 'store' });
+    this.#worker = new Worker(programUrl('agent/store/thread/worker.ts'), { name: 'store' });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(new StoreError('failed', errorText(error))));
     this.#exited = new Promise((resolve) => {
