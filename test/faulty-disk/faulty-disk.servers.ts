@@ -197,8 +197,10 @@ t.test(
   'a small file system runs full: the reserve lets what waits be delivered, then intake goes on',
   async (t) => {
     const place = testDir(t, { mount: {} });
-    t.match(inOwnNamespace(t, 'full-disk.ts', 'mount -t tmpfs -o size=48m tmpfs "$1/mount"', place), {
-      states: ['ok', 'disk-full', 'ok'],
+    const seen = inOwnNamespace(t, 'full-disk.ts', 'mount -t tmpfs -o size=48m tmpfs "$1/mount"', place);
+    t.match(seen, {
+      // A failed write frees the log: there may be room again for a while.
+      states: /^ok(?:,disk-full,ok)+$/,
       refusal: 'disk-full',
       stateThen: 'disk-full',
       inMemory: 2,

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { DEFAULT_LIMITS } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
+import { until } from '../until.ts';
 import { contents, noise, record, storeOn, untilState } from '../agent/store/fixture.ts';
 
 const [mount = ''] = process.argv.slice(2);
@@ -23,8 +24,9 @@ await store.start();
 const { epoch } = store;
 const taken = new Map<number, string>();
 const refusals = new Set<string>();
-// What a failed commit refused is not the point here.
+// A write may find the disk full before the watch does: the store fails, and opens the file again.
 while (![...refusals].some((code) => code !== 'failed')) {
+  await until('the file is open', () => store.isOpen);
   const text = noise(20_000);
   await Promise.all(
     Array.from({ length: 20 }, (_, i) =>
@@ -59,4 +61,4 @@ await store.stop();
 const states = lines.filter(({ event }) => event === 'store.state').map(({ state }) => state);
 refusals.delete('failed');
 const [refusal] = refusals;
-console.log(JSON.stringify({ states, refusal, stateThen, inMemory, missing, takenAfterwards }));
+console.log(JSON.stringify({ states: states.join(), refusal, stateThen, inMemory, missing, takenAfterwards }));
