@@ -18,7 +18,7 @@ const { kind, jobs, files, isVerbose } = readScript(
       jobs: {
         takes: 'N',
         // Most tests wait for a disk or a socket for a while.
-        default: String(availableParallelism() + 1),
+        default: String(2 * availableParallelism()),
         is: 'files that run at once',
       },
       verbose: { is: 'prints all that every file prints' },

@@ -27,7 +27,18 @@ const NOT_IN_A_UNIT =
   /^(?:node:(?:child_process|cluster|dgram|http2?|https|net|tls|worker_threads)|@(?:aws-sdk|azure|google-cloud|grpc|nats-io)\/.+|aedes.*|azure-iot-.+|better-sqlite3|fastify|mqtt|pg|rhea|ws)$/;
 
 /** These take the longest: begun first, they do not run alone at the end. */
-const FIRST = ['test/crash/', 'test/e2e/', 'test/cli/', 'test/fuzz/', 'test/sim/', 'test/agent/store/'];
+const FIRST = [
+  'test/e2e/',
+  'test/agent/forward/refusals',
+  'test/router/sources/',
+  'test/crash/',
+  'test/routing/',
+  'test/fuzz/',
+  'test/agent/providers/phases',
+  'test/cli/',
+  'test/sim/',
+  'test/agent/store/',
+];
 
 /** Paths from the root, in the order in which to run them. With `places`, only files under one of these. */
 export function selectFiles(kind: Kind, places: readonly string[]): string[] {

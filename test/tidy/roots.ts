@@ -57,7 +57,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'manual-clock.ts',
     'skipping-clock.ts',
     'run.ts',
-    'script.test.ts',
+    'script.slow.ts',
     'script.ts',
     'silent-server.ts',
     'test-dir.ts',
