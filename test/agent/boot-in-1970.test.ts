@@ -33,7 +33,7 @@ class Machine {
   synchronised: boolean = false;
   readonly clock: Clock = {
     ...systemClock,
-    wallMs: () => systemClock.monoMs() + (this.synchronised ? BOOT_RIGHT : BOOT_1970),
+    wallMs: () => this.clock.monoMs() + (this.synchronised ? BOOT_RIGHT : BOOT_1970),
   };
 }
 

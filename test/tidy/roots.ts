@@ -54,6 +54,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
   'test/': [
     'attempt.ts',
     'forward-clock.ts',
+    'latency.ts',
     'manual-clock.ts',
     'skipping-clock.ts',
     'run.ts',
@@ -62,6 +63,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'silent-server.ts',
     'test-dir.ts',
     'tidy.test.ts',
+    'turns.ts',
     'until.ts',
   ],
 };

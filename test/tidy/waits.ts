@@ -24,6 +24,7 @@ const REAL_TIME: Readonly<Record<string, string>> = {
   'test/forward-clock.ts': 'the one clock of real time that a test can put forward',
   'test/faulty-disk/faulty-disk.servers.ts': 'measures how long a slow disk holds up the loop',
   'test/runner/': 'limits and reports the time of whole files',
+  'test/latency.ts': 'the latency of a played cloud, on whose length no assertion depends',
   'test/skipping-clock.ts': 'a clock: the system’s with leaps',
   'test/attempt.ts': 'a deadline is an instant of the clock',
   'test/crash/': 'a campaign: kills processes at random moments and reports its rates',
@@ -38,25 +39,9 @@ const REAL_TIME: Readonly<Record<string, string>> = {
 
 /** Files that still sleep or measure. The list only shrinks. */
 const KNOWN: readonly string[] = [
-  'test/agent/boot-in-1970.test.ts',
-  'test/agent/downlink/support.ts',
-  'test/agent/forward/bounds.test.ts',
-  'test/agent/forward/delivery/hedging.test.ts',
-  'test/agent/forward/fixture.ts',
-  'test/agent/providers/aws/publisher.test.ts',
-  'test/agent/providers/credentials/aws.test.ts',
-  'test/agent/providers/credentials/files.test.ts',
-  'test/agent/providers/credentials/support.ts',
   'test/agent/providers/supervised.test.ts',
-  'test/agent/routing/routing-file.test.ts',
-  'test/loopback/aws.test.ts',
   'test/loopback/azure-fixture.ts',
   'test/loopback/gcp-support.ts',
-  'test/router/ledger/kill.ts',
-  'test/router/ledger/lease-cases.ts',
-  'test/router/receipts/pusher.test.ts',
-  'test/router/receipts/twin.test.ts',
-  'test/router/sources/https/downlink.test.ts',
 ];
 
 const OWN_WAIT = /^(?:until|eventually|waitFor|waitUntil|poll(?:Until)?)$/;

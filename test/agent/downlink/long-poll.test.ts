@@ -4,20 +4,26 @@ import t, { type Test } from 'tap';
 import { fault } from '../../../loopback/faults.ts';
 import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
 import { deps } from '../../loopback/gcp-support.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import {
   type ApiFixture,
   ask,
   bytesOf,
   p256,
+  RECEIPT_INTERVAL_MS,
   startApi,
   writeKey,
 } from '../../router/sources/https/support.ts';
 import { until } from '../../until.ts';
-import { after, openConfigured } from './support.ts';
+import { openConfigured, TIMELESS } from './support.ts';
 
-const POLL_MS = 20_000;
-
-async function open(t: Test, api: ApiFixture, options: Record<string, unknown> = {}, isWaiting = true) {
+async function open(
+  t: Test,
+  api: ApiFixture,
+  options: Record<string, unknown> = {},
+  isWaiting = true,
+  clock = deps.clock,
+) {
   const heard = { count: 0, lost: 0 };
   const tracker = {
     onRouterAnswer() {
@@ -36,7 +42,7 @@ async function open(t: Test, api: ApiFixture, options: Record<string, unknown> =
     token_key_file: api.keyFile('gw-1'),
     ...options,
   };
-  const { downlink, receipts, lines } = await openConfigured(t, config, { tracker });
+  const { downlink, receipts, lines } = await openConfigured(t, config, { tracker, clock });
   return { downlink, receipts, heard, lines };
 }
 
@@ -74,16 +80,19 @@ t.test('a router that goes away is told, and found again', async (t) => {
 });
 
 t.test('a key that the router does not know yet; a stop in the middle of a poll', async (t) => {
-  const api = await startApi(t);
+  const clock = new ManualClock();
+  const api = await startApi(t, { clock });
   const token_key_file = writeKey(api.directory, 'later', p256().privateKey);
-  const { downlink, receipts, heard, lines } = await open(t, api, { token_key_file }, false);
+  const { downlink, receipts, heard, lines } = await open(t, api, { token_key_file }, false, TIMELESS);
   await until('1 questions failed', () => heard.lost >= 1);
   t.match(lines.join(), /HTTP 401/);
   t.notMatch(lines.join(), /Bearer|PRIVATE/);
   copyFileSync(api.keyFile('gw-1'), token_key_file);
   await until('receipt 1 came', () => receipts.length === 1);
-  const poll = after(POLL_MS, 'the poll is over');
-  t.equal(await Promise.race([downlink.stop().then(() => 'stopped'), poll]), 'stopped');
+  await until('the router holds the next poll', () => clock.isDueIn(RECEIPT_INTERVAL_MS));
+  await downlink.stop();
+  await until('the router sees its end', () => !clock.isDueIn(RECEIPT_INTERVAL_MS));
+  t.equal(clock.monoMs(), 0, 'not by its time');
 });
 
 t.test('a file that is missing stops nothing; it is looked for again (I9)', async (t) => {

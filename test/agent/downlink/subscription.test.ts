@@ -6,10 +6,12 @@ import { generateKeyPairSync } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { fault } from '../../../loopback/faults.ts';
 import { TopicCarrier, topicOptions } from '../../../router/receipts/pubsub.ts';
+import { systemClock } from '../../../shared/clock.ts';
 import { deps, type GcpFixture, startGcp } from '../../loopback/gcp-support.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { until } from '../../until.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from './subscription-support.ts';
-import { after, events, never, openConfigured, receipt } from './support.ts';
+import { events, never, openConfigured, receipt } from './support.ts';
 
 /** The loopback Pub/Sub holds an empty pull so long. */
 const PULL_MS = 10_000;
@@ -105,13 +107,18 @@ t.test('credentials that are refused give way to the next ones, and are never sh
 t.test(
   'a stop does not wait for the pull under way; a file that is missing stops nothing (I9)',
   async (t) => {
-    const fixture = await startGcp(t);
+    const clock = new ManualClock(systemClock.wallMs());
+    const fixture = await startGcp(t, false, clock);
     await makeReceiptTopic(t, fixture.router);
     const { downlink, receipts } = await open(t, fixture);
+    await until('Pub/Sub holds the pull', () => clock.isDueIn(PULL_MS));
     await carrierTo(t, fixture).send(receipt(1), never);
     await until('receipt 1 came', () => receipts.length === 1);
-    const pull = after(PULL_MS, 'the pull is over');
-    t.equal(await Promise.race([downlink.stop().then(() => 'stopped'), pull]), 'stopped');
+    await until('receipt 1 is acknowledged', () => fixture.cloud.meter().unsettled === 0);
+    await until('Pub/Sub holds the next pull', () => clock.isDueIn(PULL_MS));
+    await downlink.stop();
+    await until('Pub/Sub sees its end', () => !clock.isDueIn(PULL_MS));
+    t.equal(clock.monoMs(), 0, 'not by its time');
     const { lines } = await open(t, fixture, { credentials: { key_file: '/nowhere/key.json' } });
     await until('a line is logged', () => lines.length > 0);
     t.match(lines[0], /ENOENT/);

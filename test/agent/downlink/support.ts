@@ -18,13 +18,6 @@ const unexpected = (): never => {
 /** No question ends by its time: what ends was ended. */
 export const TIMELESS: Clock = { ...systemClock, setTimer: () => ({ cancel: () => undefined }) };
 
-/** For an order of events; keeps no process alive. */
-export function after(ms: number, what: string): Promise<string> {
-  return new Promise((resolve) => {
-    systemClock.setTimer(ms, () => resolve(what));
-  });
-}
-
 export interface OpenOptions {
   clock?: Clock;
   tracker?: Partial<DownlinkDeps['tracker']>;

@@ -6,7 +6,8 @@
 import t from 'tap';
 import { DrainRate } from '../../../agent/forward/queue/drain-rate.ts';
 import type { OutboundEnvelope, Outcome } from '../../../agent/providers/publisher.ts';
-import { systemClock } from '../../../shared/clock.ts';
+import { latency } from '../../latency.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
 import { appendAll, bufferFile } from '../store/fixture.ts';
@@ -29,7 +30,7 @@ t.test('many streams, copies and failures at once: never more than eight and a p
     async answer(provider) {
       tries += 1;
       const fails = provider === 'a' && tries % 3 === 0;
-      await systemClock.sleep(60 + (tries % 7) * 10);
+      await latency(60 + (tries % 7) * 10);
       return fails ? ERROR : ACCEPTED;
     },
   });
@@ -56,7 +57,7 @@ t.test('the backlog leaves places for what is live (I10)', async (t) => {
       const isLarge = bytes.length > 6000;
       if (isLarge) backlog += 1;
       most = Math.max(most, backlog);
-      await systemClock.sleep(40);
+      await latency(40);
       if (isLarge) backlog -= 1;
       return ACCEPTED;
     },
@@ -97,26 +98,31 @@ t.test('an uplink that cannot carry a full envelope in its deadline drains all t
   const before = await agentOn(file, { providers: ['a'], down: new Set(['a']) });
   await appendAll(before.store, incompressible(150));
   await before.stop();
+  const clock = new ManualClock();
   // 50 KB/s, first in, first out: 96 KB take two seconds, the deadline is one.
   let freeMs = 0;
   let late = 0;
   let largest = 0;
   const uplink = async ({ bytes }: OutboundEnvelope, deadlineMs: number): Promise<Outcome> => {
-    const nowMs = systemClock.monoMs();
+    const nowMs = clock.monoMs();
     freeMs = Math.max(freeMs, nowMs) + bytes.length / 50;
     const takesMs = freeMs - nowMs + 20;
-    await systemClock.sleep(Math.min(takesMs, deadlineMs));
+    await clock.sleep(Math.min(takesMs, deadlineMs));
     if (takesMs > deadlineMs) late += 1;
     else largest = Math.max(largest, bytes.length);
     return takesMs > deadlineMs ? LATE : ACCEPTED;
   };
   const agent = await agentOn(file, {
     providers: ['a'],
+    clock,
     policy: { failover: { deadline_min: '1s', deadline_max: '1s', open_for: '100ms', open_max: '100ms' } },
     answer: (_, message, deadlineMs) => uplink(message, deadlineMs),
   });
   t.teardown(() => agent.stop());
-  await until('the buffer is drained', drained(agent));
+  await until('the buffer is drained', () => {
+    clock.advance(20);
+    return drained(agent)();
+  });
   t.ok(late <= 2, `${late} were late`);
   t.ok(largest < 50_000, `${largest} bytes in the largest`);
 });

@@ -5,12 +5,13 @@ import { Forwarder } from '../../../agent/forward/forwarder.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../../../agent/providers/publisher.ts';
 import { LiveRouting } from '../../../agent/routing/live-routing.ts';
 import type { Store } from '../../../agent/store/store.ts';
-import { systemClock } from '../../../shared/clock.ts';
+import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy/policy.ts';
+import { latency } from '../../latency.ts';
 import { storeOn } from '../store/fixture.ts';
 
 export const ANSWER_MS = 40;
@@ -25,6 +26,8 @@ export interface AgentOptions {
   publisher?: (provider: string) => Publisher | null;
   /** Instead of an acceptance after {@link ANSWER_MS}; null: as otherwise. */
   answer?: (provider: string, message: OutboundEnvelope, deadlineMs: number) => Promise<Outcome> | null;
+  /** Of routing and forwarding; the store keeps the system's. */
+  clock?: Clock;
   /** Parts of the policy. */
   stream?: Record<string, unknown>;
   policy?: Record<string, unknown>;
@@ -48,6 +51,7 @@ export interface Agent {
 
 /** A store on `file` with a forwarder. */
 export async function agentOn(file: string, options: AgentOptions): Promise<Agent> {
+  const { clock = systemClock } = options;
   const { store } = storeOn(file);
   const logged: Agent['logged'] = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => logged.push(JSON.parse(line)) });
@@ -71,7 +75,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     slaPercent: 99.9,
     certifications: [],
   }));
-  const routing = new LiveRouting({ policy, providers, clock: systemClock, log });
+  const routing = new LiveRouting({ policy, providers, clock, log });
   const accepted: Agent['accepted'] = [];
   const closed: string[] = [];
   const most = new Map<string, number>();
@@ -83,8 +87,8 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
       async publish(message, { endsAtMs }) {
         inFlight += 1;
         most.set(provider, Math.max(most.get(provider) ?? 0, inFlight));
-        const told = await options.answer?.(provider, message, endsAtMs - systemClock.monoMs());
-        if (!told) await systemClock.sleep(ANSWER_MS);
+        const told = await options.answer?.(provider, message, endsAtMs - clock.monoMs());
+        if (!told) await latency(ANSWER_MS);
         inFlight -= 1;
         const outcome = options.down?.has(provider) ? DOWN : (told ?? { kind: 'accepted' });
         if (outcome.kind !== 'accepted') return outcome;
@@ -103,7 +107,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
         provider,
         publisher: options.publisher?.(provider) ?? publisherOf(provider),
         routing,
-        clock: systemClock,
+        clock,
         log,
         count: () => 0,
         onOutcome: () => undefined,
@@ -118,7 +122,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     routing,
     senders,
     currentClock: () => ({ bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' }),
-    clock: systemClock,
+    clock,
     log,
   });
   await store.start();

@@ -22,6 +22,7 @@ import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelo
 import { createLogger } from '../../../shared/log.ts';
 import { policySchema } from '../../../shared/policy/policy.ts';
 import type { StreamKey } from '../../../shared/record.ts';
+import { latency } from '../../latency.ts';
 import { SkippingClock } from '../../skipping-clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
@@ -97,7 +98,7 @@ async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
         type: 'mqtt',
         maxEnvelopeBytes: 128_000,
         async publish(message) {
-          await clock.sleep(5);
+          await latency(5);
           const envelope = decodeEnvelope(message.bytes);
           if (envelope.stream !== HEARTBEAT_STREAM) counts.set(provider, (counts.get(provider) ?? 0) + 1);
           if (!grey.has(provider)) router.take(envelope);

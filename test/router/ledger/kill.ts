@@ -16,6 +16,8 @@ import { entry, seqs } from './envelopes.ts';
 const STREAMS = ['alarms', 'telemetry', 'video'];
 const RECORDS_PER_STREAM = 200;
 const ROUNDS = 4;
+/** A child is killed after some commits, and fewer than this many more. */
+const FURTHER_COMMITS = 20;
 
 /** The entries of commit `number`: a run of records in each of several streams, in two envelopes each. */
 export function killGroup(number: number): LedgerEntry[] {
@@ -33,7 +35,12 @@ export async function testKill(t: Test, engineFile: string): Promise<void> {
   const entropy = seededEntropy(7);
   let committed = 0;
   for (let round = 0; round < ROUNDS; round += 1) {
-    const acknowledged = await commitAndKill(engineFile, place, committed + 1, entropy.float() * 40);
+    const acknowledged = await commitAndKill(
+      engineFile,
+      place,
+      committed + 1,
+      4 + Math.floor(entropy.float() * FURTHER_COMMITS),
+    );
     t.ok(acknowledged > committed, 'commits were acknowledged before the kill');
     committed = await wholeCommits(t, engine, place);
     t.ok(committed >= acknowledged, `${acknowledged} acknowledged, ${committed} there`);
@@ -41,26 +48,23 @@ export async function testKill(t: Test, engineFile: string): Promise<void> {
 }
 
 /**
- * Runs the child until it has acknowledged a few commits and `delayMs` more; returns the last number
- * acknowledged.
+ * Kills the child in the commit that follows `commits` acknowledged ones, or in a later one; returns the last
+ * number acknowledged.
  */
 async function commitAndKill(
   engineFile: string,
   place: string,
   first: number,
-  delayMs: number,
+  commits: number,
 ): Promise<number> {
   const script = fileURLToPath(new URL('./commit-until-killed.ts', import.meta.url));
   const child = spawn(process.execPath, [script, engineFile, place, String(first)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let output = '';
-  let killing = false;
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output += text;
-    if (killing || output.split('\n').length < 4) return;
-    killing = true;
-    setTimeout(() => child.kill('SIGKILL'), delayMs);
+    if (output.split('\n').length > commits) child.kill('SIGKILL');
   });
   await once(child, 'close');
   // A number without its newline was cut by the kill.

@@ -1,6 +1,6 @@
 /** Leases of feeds, on engines that several routers share. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import { until } from '../../until.ts';
 import type { LedgerEngine } from './engine.ts';
 import { seqs } from './envelopes.ts';
 import { fresh } from './fresh.ts';
@@ -23,10 +23,16 @@ export function leaseCases(t: Test, engine: LedgerEngine): void {
     t.equal(await ledger.claimFeedPosition('file', 'router-9', 60_000), null, 'not given back by another');
     await ledger.releaseFeedPosition('file', holder);
     t.match(await ledger.claimFeedPosition('file', 'router-9', 5000), { offset: 0 });
+    // Leases that end before and after it show where the time is.
+    t.match(await ledger.claimFeedPosition('before', 'router-9', 3000), { offset: 0 });
+    t.match(await ledger.claimFeedPosition('after', 'router-9', 5000), { offset: 0 });
     t.equal(await ledger.claimFeedPosition('file', holder, 300), null);
+    const isFree = (feed: string) => async () =>
+      (await ledger.claimFeedPosition(feed, holder, 60_000)) !== null;
+    await until('the lease before it is over', isFree('before'));
     const position = { offset: 0, progress: new Uint8Array() };
     t.ok(await ledger.moveFeedPosition('file', position, { ...position, offset: 1 }));
-    await sleep(5100);
+    await until('the lease after it is over', isFree('after'));
     t.match(
       await ledger.claimFeedPosition('file', holder, 300),
       { offset: 1 },

@@ -9,6 +9,7 @@ import { hubToken, parsePolicy } from '../../../router/receipts/hub-token.ts';
 import { TwinCarrier, twinOptions } from '../../../router/receipts/twin.ts';
 import { TWIN_RECEIPT_BYTES_MAX, twinPieces, twinText } from '../../../shared/twin-receipt.ts';
 import { never, receipt } from '../../agent/downlink/support.ts';
+import { latency } from '../../latency.ts';
 import { clock, entropy, type Fixture, startAzure } from '../../loopback/azure-fixture.ts';
 
 function carrierTo(t: Test, options: Record<string, unknown>, change = (text: string) => text): TwinCarrier {
@@ -98,7 +99,7 @@ t.test('a quota that is used up is no fault of the gateway', async (t) => {
 t.test('many at once share a few connections (I10)', async (t) => {
   const { carrier, seen } = await hubThat(t, (request, response) => {
     request.resume();
-    setTimeout(() => response.writeHead(200).end('{}'), 20);
+    void latency(20).then(() => response.writeHead(200).end('{}'));
   });
   const sends = Array.from({ length: 40 }, (_, i) => carrier.send(receipt(1, `gw-${i}`), never));
   t.same(new Set((await Promise.all(sends)).map(({ kind }) => kind)), new Set(['sent']));

@@ -5,7 +5,7 @@
 
 import t from 'tap';
 import type { Outcome } from '../../../../agent/providers/publisher.ts';
-import { systemClock } from '../../../../shared/clock.ts';
+import { latency } from '../../../latency.ts';
 import { testDir } from '../../../test-dir.ts';
 import { until } from '../../../until.ts';
 import { appendAll, bufferFile, texts } from '../../store/fixture.ts';
@@ -20,7 +20,7 @@ const STREAM = { preferred_providers: ['a', 'b'] };
 
 /** The second one answers after a moment, the first one not until its deadline. */
 async function silentUntilDeadline(provider: string, deadlineMs: number): Promise<Outcome> {
-  await systemClock.sleep(provider === 'a' ? deadlineMs : 5);
+  await latency(provider === 'a' ? deadlineMs : 5);
   return provider === 'a' ? LATE : { kind: 'accepted' };
 }
 

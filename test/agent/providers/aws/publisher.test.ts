@@ -6,6 +6,7 @@ import { FAULT_NAMES, type Fault, type FaultName, fault } from '../../../../loop
 import { type Clock, systemClock } from '../../../../shared/clock.ts';
 import { attempt } from '../../../attempt.ts';
 import { silent, startAws } from '../../../loopback/start-aws.ts';
+import { turns } from '../../../turns.ts';
 
 const DEADLINE_MS = 60_000;
 
@@ -81,8 +82,8 @@ t.test('every fault has its outcome, and service is normal again when it is over
       const publisher = await open(t, agent);
       t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted', 'before');
       await cloud.setFault(fault(name, options));
-      // A connection that was just cut is noticed a turn of the event loop later.
-      await systemClock.sleep(20);
+      // A connection that was just cut is noticed some turns of the event loop later.
+      await turns();
       t.equal(
         summary(await publisher.publish(envelope(), attempt(deadlineMs))),
         warm,
@@ -91,7 +92,7 @@ t.test('every fault has its outcome, and service is normal again when it is over
       const fresh = await open(t, agent);
       t.equal(summary(await fresh.publish(envelope(), attempt(deadlineMs))), cold, 'on a new connection');
       await cloud.setFault(null);
-      await systemClock.sleep(20);
+      await turns();
       t.equal(summary(await publisher.publish(envelope(), attempt(DEADLINE_MS))), 'accepted', 'after');
       t.equal(summary(await fresh.publish(envelope(), attempt(DEADLINE_MS))), 'accepted', 'after, too');
     });

@@ -3,7 +3,9 @@ import t from 'tap';
 import { systemClock } from '../../../../shared/clock.ts';
 import { attempt } from '../../../attempt.ts';
 import { startAws } from '../../../loopback/start-aws.ts';
-import { brief, envelope, eventually, open, publishUntil } from './support.ts';
+import { ManualClock } from '../../../manual-clock.ts';
+import { until } from '../../../until.ts';
+import { brief, envelope, open, publishUntil } from './support.ts';
 
 const NEXT = { accessKeyId: 'AKIANEXTNEXTNEXTNEXT', secretAccessKey: 'the-secret-of-the-next-key' };
 const next_credentials = { access_key_id: NEXT.accessKeyId, secret_access_key: NEXT.secretAccessKey };
@@ -15,7 +17,7 @@ t.test('keys revoked under load: the next slot takes over, and no publish fails'
   const opened = open(t, entry);
   let accepted = Number.POSITIVE_INFINITY;
   const outcomes = publishUntil(opened, 6, () => cloud.meter().accepted > accepted);
-  await eventually(() => cloud.meter().accepted > 20);
+  await until('20 publishes are accepted', () => cloud.meter().accepted > 20);
   t.match(opened.publisher.credentials(), { inUse: 'credentials', standing: 'accepted' });
   cloud.rotateKeys(NEXT);
   accepted = cloud.meter().accepted + 50;
@@ -38,7 +40,8 @@ t.test('both wrong: a named state, and it recovers when one becomes right', asyn
   const { cloud } = await startAws(t);
   const config = cloud.agentConfig('gw-1');
   const wrong = { access_key_id: 'AKIAWRONGWRONGWRONG0', secret_access_key: 'a-wrong-secret-key' };
-  const opened = open(t, { ...config, credentials: wrong, next_credentials });
+  const clock = new ManualClock(systemClock.wallMs());
+  const opened = open(t, { ...config, credentials: wrong, next_credentials }, clock);
   t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'rejected/unauthorized');
   t.match(opened.publisher.credentials(), {
     standing: 'refused',
@@ -54,7 +57,7 @@ t.test('both wrong: a named state, and it recovers when one becomes right', asyn
   const before = cloud.meter().requests;
   t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'rejected/unauthorized');
   t.equal(cloud.meter().requests - before, 1, 'the next slot waits for its pause');
-  await systemClock.sleep(1000);
+  clock.advance(1000);
   t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
   t.match(opened.publisher.credentials(), { inUse: 'next_credentials', standing: 'accepted' });
 });
@@ -72,7 +75,7 @@ t.test(
     t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.equal(opened.publisher.credentials().inUse, 'credentials');
     opened.setWall(nowMs);
-    await systemClock.sleep(100);
+    await until('the end is known', () => opened.publisher.credentials().expiresMs !== null);
     t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.match(opened.publisher.credentials(), { inUse: 'credentials', expiresMs: nowMs + HOUR_MS });
     opened.setWall(nowMs + 0.9 * HOUR_MS);
@@ -95,7 +98,7 @@ t.test(
     };
     const opened = open(t, { ...config, credentials, next_credentials });
     opened.setWall(nowMs);
-    await eventually(() => opened.told().includes('credentials expires-soon'));
+    await until('the end is told', () => opened.told().includes('credentials expires-soon'));
     t.equal(brief(await opened.publisher.publish(envelope(), attempt(3000))), 'accepted');
     t.match(opened.publisher.credentials(), { inUse: 'credentials', standing: 'accepted' });
     t.same(opened.told(), ['credentials expires-soon', 'next_credentials refused']);

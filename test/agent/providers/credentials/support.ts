@@ -7,9 +7,10 @@ import { agentConfigSchema } from '../../../../agent/config/config.ts';
 import { CredentialPublisher } from '../../../../agent/providers/credentials/rotating-publisher.ts';
 import type { OutboundEnvelope, Outcome } from '../../../../agent/providers/publisher.ts';
 import type { ProviderConfig } from '../../../../agent/providers/types.ts';
-import { systemClock } from '../../../../shared/clock.ts';
+import { type Clock, systemClock } from '../../../../shared/clock.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { attempt } from '../../../attempt.ts';
+import { turns } from '../../../turns.ts';
 
 export interface Opened {
   publisher: CredentialPublisher;
@@ -21,15 +22,15 @@ export interface Opened {
   setWall(wallMs: number | null): void;
 }
 
-export function open(t: Test, entry: Record<string, unknown>, lookEveryMs = 20): Opened {
+export function open(t: Test, entry: Record<string, unknown>, clock: Clock = systemClock): Opened {
   const lines: string[] = [];
   const log = createLogger({ level: 'debug', levels: {} }, { write: (line) => lines.push(line) });
   let trusted: number | null = null;
   const publisher = new CredentialPublisher(provider(entry), {
-    clock: systemClock,
+    clock,
     log,
     trustedWallMs: () => trusted,
-    lookEveryMs,
+    lookEveryMs: 20,
   });
   t.teardown(() => publisher.close());
   return {
@@ -59,19 +60,19 @@ export function envelope(text = 'x', gateway = 'gw-1'): OutboundEnvelope {
   return { gateway, stream: 'metrics', bytes: Buffer.from(text), properties };
 }
 
-/** Publishes from `workers` sides at once until `until` says so; the kinds of all outcomes. */
+/** Publishes from `workers` sides at once until `isOver`; all outcomes. */
 export async function publishUntil(
   { publisher }: Opened,
   workers: number,
-  until: () => boolean,
+  isOver: () => boolean,
 ): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   const work = async (): Promise<void> => {
-    while (!until()) {
+    while (!isOver()) {
       const outcome = await publisher.publish(envelope(), attempt(5000));
       outcomes.push(outcome);
       // Some are answered at once: the sockets need their turn.
-      if (outcome.kind !== 'accepted') await systemClock.sleep(1);
+      if (outcome.kind !== 'accepted') await turns(1);
     }
   };
   await Promise.all(Array.from({ length: workers }, work));
@@ -81,13 +82,4 @@ export async function publishUntil(
 /** `accepted`, or kind and cause. */
 export function brief(outcome: Outcome): string {
   return 'cause' in outcome ? `${outcome.kind}/${outcome.cause}` : outcome.kind;
-}
-
-/** Waits until `done` holds; rejects after some seconds. */
-export async function eventually(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 3000; i++) {
-    if (done()) return;
-    await systemClock.sleep(10);
-  }
-  throw new Error('did not happen within 30 s');
 }

@@ -9,6 +9,7 @@ import { FAULT_NAMES, type FaultName, fault } from '../../../../loopback/faults.
 import { PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import { attempt } from '../../../attempt.ts';
 import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
+import { turns } from '../../../turns.ts';
 import { until } from '../../../until.ts';
 
 /** Of a try under a fault, which may pass. */
@@ -63,9 +64,9 @@ t.test('each fault has its outcome, and service is normal after it', async (t) =
     await cloud.setFault(
       fault(name, { latencyMs: 2000, jitterMs: 0, ...(name === 'slow-ramp' && { periodMs: 600_000 }) }),
     );
-    // The client learns of a cut connection a moment later; what is sent in that moment is lost on the way,
-    // as anywhere.
-    await deps.clock.sleep(30);
+    // The client learns of a cut connection some turns later; what is sent before is lost on the way, as
+    // anywhere.
+    await turns();
     const outcome = await publisher.publish(envelope(text), attempt(DEADLINE_MS));
     t.equal(nameOf(outcome), EXPECTED[name][when], `${text}: ${JSON.stringify(outcome)}`);
     await cloud.setFault(null);

@@ -17,6 +17,7 @@ import { Receipts } from '../../../../router/receipts/receipts.ts';
 import { httpsSourceOptions } from '../../../../router/sources/https/options.ts';
 import { HttpsSource } from '../../../../router/sources/https/source.ts';
 import { type DeliveryHandler, type IntakeGate, OPEN_GATE } from '../../../../router/sources/source.ts';
+import type { Clock } from '../../../../shared/clock.ts';
 import { encodeEnvelope } from '../../../../shared/envelope/codec.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
 import { testDir } from '../../../test-dir.ts';
@@ -45,12 +46,17 @@ export interface ApiSetup {
   /** In place of the ingest. */
   handler?: DeliveryHandler;
   gate?: IntakeGate;
+  /** Of the receipts: how long a poll is held. */
+  clock?: Clock;
 }
+
+/** Shortest time between two receipts for one gateway. */
+export const RECEIPT_INTERVAL_MS = 100;
 
 /** Gateways `gw-1` (Ed25519) and `gw-2` (P-256) are registered. Stopped when the test ends. */
 export async function startApi(
   t: Test,
-  { options = {}, handler, gate = OPEN_GATE }: ApiSetup = {},
+  { options = {}, handler, gate = OPEN_GATE, clock = deps.clock }: ApiSetup = {},
 ): Promise<ApiFixture> {
   const directory = testDir(t);
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
@@ -76,7 +82,7 @@ export async function startApi(
     gateways_file: gatewaysFile,
     ...options,
   });
-  const receipts = new Receipts({ ledger, clock: deps.clock, intervalMs: 100 });
+  const receipts = new Receipts({ ledger, clock, intervalMs: RECEIPT_INTERVAL_MS });
   const source = new HttpsSource('private', parsed, { ...deps, gate, receipts });
   const onCommit = (entries: readonly LedgerEntry[]): void =>
     receipts.committed(entries.map(({ envelope }) => envelope));
