@@ -1,7 +1,7 @@
 /**
- * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Everything is made and
- * wired here, nowhere else; read it from top to bottom to know what the agent is. Each function makes one
- * room of parts from the rooms before it.
+ * The agent's composition root: MQTT devices → broker → store → forwarder → clouds. Every part is made and
+ * wired here; the parts in the order of the file are the structure of the agent. Each function makes one room
+ * of parts from the rooms before it.
  */
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
@@ -61,7 +61,7 @@ import { registerEventLoop } from './runtime/metrics.ts';
 import { registerStore } from './store/metrics.ts';
 import { Store } from './store/store.ts';
 
-/** What every room is made with. */
+/** The arguments that every room is made with. */
 interface Site {
   config: AgentConfig;
   /** Providers that the configuration switches on. */
@@ -99,7 +99,7 @@ interface BufferParts {
   store: Store;
 }
 
-/** Time, and the records that wait. */
+/** The clock, the memory-stream journal and the buffer. */
 function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
   const bootId = readBootId(entropy);
   const sync = new ClockSync({ mode: config.clock.synchronised, clock });
@@ -127,7 +127,7 @@ interface RoutingParts {
   holds: Holds;
 }
 
-/** Where records may and should go, what that costs, what holds it back, and the memory of it. */
+/** Routing, its costs and holds, and the history of its decisions. */
 function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): RoutingParts {
   const { config, enabled, clock, log } = site;
   const { policy, data_dir: folder } = config;
@@ -200,7 +200,7 @@ interface ForwardingParts {
   downlinks: readonly Downlink[];
 }
 
-/** The way to the clouds, and the receipts that come back. */
+/** The senders to the clouds, and the receipts that come back. */
 function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts): ForwardingParts {
   const { config, enabled, clock, entropy, log } = site;
   const { routing, history, meter } = parts;
@@ -287,7 +287,7 @@ interface DeviceSide {
   broker: Broker;
 }
 
-/** The way in. */
+/** The broker and the intake. */
 function createDeviceSide(
   { config, clock, entropy, log }: Site,
   { store }: BufferParts,
@@ -364,7 +364,7 @@ function createAdmin({ config, clock, entropy, log, registry }: Site, parts: Par
   });
 }
 
-/** Taken since the start, of all streams. */
+/** Records taken since the start, over all streams. */
 function recordsOf(intake: Intake): number {
   return [...intake.counters().values()].reduce((sum, { records }) => sum + records, 0);
 }

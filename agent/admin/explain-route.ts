@@ -53,12 +53,15 @@ async function past(
 ): Promise<Awaited<ReturnType<AdminRoute>>> {
   const atMs = wallMsOf(at);
   if (Number.isNaN(atMs))
-    return { status: 400, body: { error: `"${at}" is no time such as 2026-11-21T08:30:00Z` } };
+    return {
+      status: 400,
+      body: { error: `"${at}" is not a time; expected a time such as 2026-11-21T08:30:00Z` },
+    };
   try {
     const answer = await explainAt(history, atMs);
-    if (!answer) return { status: 404, body: { error: `the history has nothing from before ${at}` } };
+    if (!answer) return { status: 404, body: { error: `the history begins after ${at}` } };
     const streams = answer.streams.filter((one) => stream === undefined || one.stream === stream);
-    if (streams.length === 0) return { status: 404, body: { error: `no stream "${stream}" then` } };
+    if (streams.length === 0) return { status: 404, body: { error: `no stream "${stream}" at that time` } };
     return { status: 200, body: { ...answer, streams } };
   } catch (error) {
     return { status: 503, body: { error: `the history cannot be read: ${errorText(error)}` } };

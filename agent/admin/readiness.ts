@@ -1,4 +1,4 @@
-/** What `/readyz` asks of the agent: null where a part can do its work, otherwise why it cannot. */
+/** The checks of `/readyz`: null for a part that works, otherwise the reason why it does not. */
 import type { Broker } from '../broker/broker.ts';
 import { DISK_ADVICE } from '../store/disk-state.ts';
 import type { Store } from '../store/store.ts';
@@ -16,7 +16,7 @@ export function readinessChecks({
   };
 }
 
-/** The listeners that do not listen, each with its error. */
+/** The listeners that are not listening, each with its error. */
 function listenersProblem(broker: Broker): string | null {
   const failed = broker.listeners().filter(({ error }) => error !== null);
   if (failed.length === 0) return null;

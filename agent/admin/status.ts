@@ -66,7 +66,7 @@ function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[
 }
 
 /**
- * A provider's score is the one it has for the stream it serves, or for the first stream when it serves none.
+ * The score of a provider is its score for the stream it serves, or for the first stream when it serves none.
  */
 function providers({
   config,

@@ -1,11 +1,11 @@
 /**
- * The MQTT broker that devices publish to: aedes 1.2.0 with the durable intake in its way.
+ * The MQTT broker that devices publish to: aedes 1.2.0 with the durable intake in its publish path.
  *
- * `authorizePublish` is the only hook that runs before a PUBACK, so the record is stored inside it, for every
+ * `authorizePublish` is the only hook that runs before a PUBACK. So the record is stored inside it, for every
  * QoS and for wills, and the acknowledgement leaves when it returns (I1). MQTT 3.1.1 has no negative
- * acknowledgement: what cannot be stored ends the connection without one, and the device sends it again. A
- * client is read only while little of what it sent is unanswered, so a slow disk slows the devices down and
- * nothing piles up (I10).
+ * acknowledgement: a publish that cannot be stored ends the connection, and the device sends it again. The
+ * broker reads from a client only while little of its input is unanswered, so a slow disk slows the devices
+ * down and memory stays bounded (I10).
  */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
@@ -34,17 +34,16 @@ import { TopicLimits } from './rates/topic-limits.ts';
 import { Refusals } from './refusals.ts';
 
 /**
- * A client that lost its connection with the agent's end has so long to come back before its will is
- * published.
+ * Clients whose connection ended with the agent have this long to reconnect before their wills are published.
  */
 const WILL_GRACE_MS = 10_000;
 const EXPIRE_EVERY_MS = 60_000;
-/** A client that takes nothing at all for so long is ended. */
+/** A client that reads nothing for this long is disconnected. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
-/** What is known of a client's connection. */
+/** The state of a client's connection. */
 interface Connected extends Arrival {
-  /** The TCP connection under it. */
+  /** The TCP connection under the client's stream. */
   socket: Socket;
   isHeldBack(): boolean;
   /** Null before CONNECT. */
@@ -94,9 +93,9 @@ export class Broker implements Service {
     });
     const aedesOptions: AedesOptions = {
       persistence: options.sessions,
-      // The budget of the connection ends it before, its handshakes included: connect-deadline.ts.
+      // The connection's deadline comes earlier, and includes its handshakes: connect-deadline.ts.
       connectTimeout: 2 * options.limits.connectTimeoutMs,
-      // Any limit would refuse clients that ask for none, which MQTT 3.1.1 allows them to.
+      // Any limit would refuse clients without a keep alive, which MQTT 3.1.1 allows.
       keepaliveLimit: 0,
       preConnect: (client, packet, callback) => {
         this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: packet.will?.topic });
@@ -127,21 +126,21 @@ export class Broker implements Service {
         done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
       authorizeForward: (client, packet) =>
         this.#gate.mayReceive(client, packet.topic) && this.#isKeepingUp(client) ? packet : null,
-      // 0: what one reader holds up must not hold up the others; what waits for it is bounded by
-      // `maxUnsentBytes`.
+      // 0: one slow subscriber must not delay the others. `maxUnsentBytes` bounds the messages that wait for
+      // it.
       concurrency: 0,
       drainTimeout: DRAIN_TIMEOUT_MS,
     };
     this.#aedes = skipUnheard(new Aedes(aedesOptions), options.sessions.subscribedTopics);
     this.#aedes.on('clientError', (client, error) => this.#logEnded(client, error));
     this.#aedes.on('connectionError', (client, error) => this.#logEnded(client, error));
-    // An 'error' that nobody listens to would end the process.
+    // An 'error' event without a listener would end the process.
     this.#aedes.addListener('error', (error: unknown) => {
       this.#log.error({ event: 'broker.error', error: errorText(error) });
     });
   }
 
-  /** Listens where it can, and tries again where it cannot: {@link listeners} tells. */
+  /** Opens the listeners. A listener that fails is retried: {@link listeners} reports it. */
   async start(): Promise<void> {
     await this.#options.sessions.restore();
     await this.#aedes.listen();
@@ -151,16 +150,14 @@ export class Broker implements Service {
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
       clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
     );
-    // From a disk that was not there at the start.
+    // Sessions from a disk that was unavailable at the start.
     sessions.onRestored(() =>
       this.#timers.push(clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills())),
     );
     await this.#listeners.start();
   }
 
-  /**
-   * Ends all connections; wills of the devices are taken in. Resolves when every intake under way is over.
-   */
+  /** Ends all connections and records the devices' wills. Resolves when every intake under way has ended. */
   async stop(): Promise<void> {
     const closed = this.#listeners.stop();
     this.#deadlines.destroyAll();
@@ -172,12 +169,12 @@ export class Broker implements Service {
     await this.#options.sessions.flush();
   }
 
-  /** Where it listens, with the ports it got. */
+  /** The addresses that the broker listens on, with the actual ports. */
   addresses(): ListenerOptions[] {
     return this.#listeners.addresses();
   }
 
-  /** Each listener of the configuration: where it listens, or why it does not. */
+  /** Each configured listener, with its address or its error. */
   listeners(): ListenerState[] {
     return this.#listeners.states();
   }
@@ -218,7 +215,7 @@ export class Broker implements Service {
     };
   }
 
-  /** The client has said CONNECT; it is judged by its keep alive from now on. */
+  /** CONNECT has arrived; from now on the keep alive applies. */
   #connectArrived(client: Client, packet: ConnectPacket): void {
     const connected = this.#arrivals.get(client);
     if (!connected) return;
@@ -295,8 +292,8 @@ export class Broker implements Service {
   }
 
   /**
-   * Ends the connection of a client that does not take what it is sent. A session that is kept goes on
-   * without it.
+   * Ends the connection of a client that does not read its messages. A persistent session goes on without the
+   * connection.
    */
   #isKeepingUp({ id, conn }: Client): boolean {
     if (!('writableLength' in conn) || conn.writableLength <= this.#options.limits.maxUnsentBytes)

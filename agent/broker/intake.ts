@@ -1,4 +1,4 @@
-/** From a device's publish to a durable record: which stream it belongs to, and the append. */
+/** Stores a device's publish as a durable record: finds its stream and appends it to the store. */
 import type { Clock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
@@ -14,9 +14,9 @@ export interface Publish {
   topic: string;
   payload: Uint8Array;
   qos: 0 | 1 | 2;
-  /** The device set DUP: it may have sent this before, and an earlier one may be in the buffer. */
+  /** The DUP flag: the device may have sent this publish before, and the buffer may hold the earlier one. */
   retransmitted: boolean;
-  /** An item of the client's session that becomes durable with the record. */
+  /** An item of the client's session that becomes durable in the same transaction. */
   session: SessionItem | null;
 }
 
@@ -34,7 +34,7 @@ interface Destination {
   counted: IntakeCounters;
 }
 
-/** Names of gateway, epoch, stream and boot, and the heads of fields, with room to spare. */
+/** Upper bound for the names of gateway, epoch, stream and boot, and for the CBOR heads. */
 const ENVELOPE_OVERHEAD_BYTES = 512;
 const EMPTY_ENVELOPE: Omit<Envelope, 'stream' | 'records'> = {
   gateway: 'g',
@@ -44,14 +44,14 @@ const EMPTY_ENVELOPE: Omit<Envelope, 'stream' | 'records'> = {
   gaps: [],
   sealedAt: null,
 };
-/** Topics whose stream is remembered (I10). */
+/** Topics whose stream is cached (I10). */
 const TOPICS_KNOWN_MAX = 10_000;
 
 export interface IntakeOptions {
   store: Pick<Store, 'submit'>;
-  /** In order: the first with a matching topic filter takes the publish. One must take every topic. */
+  /** The first stream with a matching topic filter takes the publish. One stream must match every topic. */
   streams: ReadonlyArray<{ name: string; filters: readonly string[] }>;
-  /** By stream: the largest envelope that its providers take. No limit for a stream that is not in it. */
+  /** The largest envelope that the providers of a stream take; no limit for a stream without an entry. */
   envelopeBytes?: ReadonlyMap<string, number>;
   clock: Clock;
   log: Logger;
@@ -62,9 +62,9 @@ export class Intake {
   readonly #streams: IntakeOptions['streams'];
   readonly #clock: Clock;
   readonly #envelopeBytes: ReadonlyMap<string, number>;
-  /** By stream. */
+  /** By stream name. */
   readonly #counters: Map<string, IntakeCounters>;
-  /** By topic: devices publish to few topics, again and again. */
+  /** By topic: devices publish to few topics repeatedly. */
   readonly #destinations = new Map<string, Destination>();
 
   constructor({ store, streams, envelopeBytes = new Map(), clock, log }: IntakeOptions) {
@@ -78,25 +78,25 @@ export class Intake {
     log.info({ event: 'intake.streams', streams });
   }
 
-  /** Whether the providers of its stream take an envelope with this record alone. */
+  /** Whether the providers of the stream take an envelope with this record alone. */
   fits({ topic, device, payload }: Pick<Publish, 'topic' | 'device' | 'payload'>): boolean {
     const { stream } = this.#destinationOf(topic);
     const most = this.#envelopeBytes.get(stream) ?? Number.POSITIVE_INFINITY;
     const bytes = payload.length + Buffer.byteLength(topic) + Buffer.byteLength(device);
     if (bytes + ENVELOPE_OVERHEAD_BYTES <= most) return true;
-    // It may shrink: this is the envelope, or its size within some bytes.
+    // Compression may make it smaller: this is an upper estimate of the envelope's size.
     const record = { seq: 1, monoMs: Math.floor(this.#clock.monoMs()), device, topic, payload };
     const envelope = { ...EMPTY_ENVELOPE, stream, records: [record] };
     return encodeEnvelope(envelope).length + ENVELOPE_OVERHEAD_BYTES <= most;
   }
 
-  /** Calls `settled` when the record is durable (I1), or with the reason why it is not known to be. */
+  /** Calls `settled` with null when the record is durable (I1), else with the error. */
   take(publish: Publish, settled: (error: Error | null) => void): void {
     const { stream, counted } = this.#destinationOf(publish.topic);
     const { retransmitted } = publish;
     const record = recordOf(publish, stream, this.#clock.monoMs());
-    // The callback keeps the size and not the record: thousands of records wait for one commit, and garbage
-    // that lives so long is expensive to collect.
+    // The callback keeps the size and not the record: thousands of records wait for one commit, and
+    // long-lived objects are expensive to collect.
     const bytes = recordBytes(record);
     this.#store.submit(record, publish.session, (error) => {
       if (error) {
@@ -110,7 +110,7 @@ export class Intake {
     });
   }
 
-  /** By stream. */
+  /** By stream name. */
   counters(): ReadonlyMap<string, IntakeCounters> {
     return this.#counters;
   }

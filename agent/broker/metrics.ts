@@ -1,9 +1,9 @@
-/** What the agent measures of its broker. */
+/** Metrics of the broker. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { Broker } from './broker.ts';
 import type { Sessions } from './persistence/sessions.ts';
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerBroker(
   metrics: ObservedMetrics,
   { broker, sessions }: { broker: Broker; sessions: Sessions },
@@ -27,14 +27,19 @@ export function registerBroker(
   metrics.gauge('broker_queued_messages', 'Messages queued for offline clients.', [], () => [
     [{}, sessions.counts().queuedMessages],
   ]);
-  metrics.gauge('broker_queued_bytes', 'Their bytes.', [], () => [[{}, sessions.counts().queuedBytes]]);
-  metrics.counter('broker_published_total', 'Publishes taken from devices.', [], () => [
+  metrics.gauge('broker_queued_bytes', 'Bytes of the messages queued for offline clients.', [], () => [
+    [{}, sessions.counts().queuedBytes],
+  ]);
+  metrics.counter('broker_published_total', 'Publishes accepted from devices.', [], () => [
     [{}, broker.stats().published],
   ]);
   metrics.counter('broker_refusals_total', 'Connections and publishes refused, by reason.', ['reason'], () =>
     Object.entries(broker.stats().refusals).map(([reason, count]) => [{ reason }, count]),
   );
-  metrics.counter('broker_session_dropped_total', 'What sessions did not keep, by reason.', ['reason'], () =>
-    [...sessions.dropped()].map(([reason, count]) => [{ reason }, count]),
+  metrics.counter(
+    'broker_session_dropped_total',
+    'Session items that were dropped, by reason.',
+    ['reason'],
+    () => [...sessions.dropped()].map(([reason, count]) => [{ reason }, count]),
   );
 }

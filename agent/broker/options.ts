@@ -1,4 +1,4 @@
-/** What the broker is given, and what it says of itself. */
+/** The broker's options and counters. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -12,28 +12,28 @@ import type { RefusalReason } from './refusals.ts';
 export interface BrokerOptions {
   listeners: readonly ListenerOptions[];
   limits: BrokerLimits;
-  /** Filters of topics that stay between devices: never recorded, whatever the disk does. */
+  /** Filters of topics that stay between devices: never recorded, and independent of the disk. */
   localTopics: readonly string[];
-  /** Who may connect. */
+  /** The devices that may connect. */
   devices: Devices;
-  /** Whether clients without credentials are taken, on listeners without TLS. */
+  /** Whether listeners without TLS accept clients without credentials. */
   allowAnonymous: boolean;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
-  /** What outlives connections and restarts, once it is open. */
+  /** The persistent sessions, once the store is open. */
   sessions: Sessions;
-  /** Whether a provider could carry the record; a publish that does not fit is refused. */
+  /** Whether a provider could carry the record; a publish that is too large is refused. */
   fits?: (publish: Pick<Publish, 'topic' | 'device' | 'payload'>) => boolean;
-  /** Tells `settled` when the publish is durable; an error ends the connection without an acknowledgement. */
+  /** Calls `settled` when the publish is durable; an error ends the connection without an acknowledgement. */
   intake: (publish: Publish, settled: (error: Error | null) => void) => void;
 }
 
 export interface BrokerStats {
   connections: number;
-  /** Publishes taken. */
+  /** Accepted publishes. */
   published: number;
-  /** Connections and publishes not taken. */
+  /** Refused connections and publishes. */
   refused: number;
   refusals: Partial<Record<RefusalReason, number>>;
   deviceFile: DeviceFileState;

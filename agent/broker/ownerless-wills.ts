@@ -1,7 +1,7 @@
 /**
- * Wills of clients that were connected when the agent ended without a word, and have not come back. Each goes
- * the way its device's publish would go now: the agent may have been started with other rules, other devices
- * or other local topics.
+ * Wills of clients that were connected when the agent ended abruptly, and that have not reconnected. Each
+ * will passes the same checks as a publish of its device now: the rules, devices and local topics may have
+ * changed with the restart.
  */
 import type { Aedes } from 'aedes';
 import { errorText } from '../../shared/log.ts';
@@ -20,9 +20,9 @@ export interface WillRules {
 type Options = Pick<BrokerOptions, 'sessions' | 'intake' | 'devices' | 'allowAnonymous'>;
 
 /**
- * Each is recorded, unless its topic is local, then delivered, then forgotten; what is not allowed is
- * dropped. One that cannot be recorded is tried at the next start, and so is one of an unknown device while
- * the device file is damaged.
+ * Each will is recorded (unless its topic is local), delivered and deleted. A will that is not allowed is
+ * dropped. A will that cannot be recorded is tried again at the next start, as is the will of an unknown
+ * device while the device file is damaged.
  */
 export async function publishOwnerlessWills(
   aedes: Aedes,

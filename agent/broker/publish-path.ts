@@ -1,8 +1,8 @@
 /**
- * The way of a PUBLISH: topic rules, the device's rules, its rate, then the durable intake, then its
- * acknowledgement. aedes calls {@link PublishPath.authorize} before it acknowledges, so the record is durable
- * when the PUBACK or PUBREC leaves (I1). MQTT 3.1.1 has no negative acknowledgement: a record that cannot be
- * stored ends the connection, and the device sends it again.
+ * The path of a PUBLISH: topic limits, the device's rules, its rate, the durable intake, the acknowledgement.
+ * aedes calls {@link PublishPath.authorize} before it acknowledges, so the record is durable when the PUBACK
+ * or PUBREC leaves (I1). MQTT 3.1.1 has no negative acknowledgement: a record that cannot be stored ends the
+ * connection, and the device sends it again.
  */
 import type { Client, PublishPacket } from 'aedes';
 import { errorText } from '../../shared/log.ts';
@@ -18,10 +18,10 @@ import type { RefusalReason, Refusals } from './refusals.ts';
 
 type Done = (error?: Error | null) => void;
 
-/** The topic of a refused publish that is acknowledged all the same; it has no subscribers. */
+/** The replacement topic of a refused publish that is acknowledged anyway; it has no subscribers. */
 const REFUSED_TOPIC = '$headgate/refused';
 
-/** Refusals of a QoS 0 publish that leave the connection alone: there is no acknowledgement to withhold. */
+/** Refusals that drop a QoS 0 publish and keep the connection: QoS 0 has no acknowledgement to withhold. */
 const WITHOUT_ANSWER: ReadonlySet<RefusalReason> = new Set(['publish-not-allowed', 'record-too-large']);
 
 export interface PublishPathParts {
@@ -40,7 +40,7 @@ export class PublishPath {
   readonly #qos1Duplicates = new Qos1Duplicates((publish, error) => this.#settledQos1(publish, error));
   readonly #pubacks = new PubackBatcher();
   readonly #qos2: Qos2;
-  /** Publishes being stored. */
+  /** Publishes whose commit is under way. */
   #underWay = 0;
   #onIdle: (() => void) | null = null;
   #published = 0;
@@ -59,7 +59,7 @@ export class PublishPath {
     return this.#published;
   }
 
-  /** Resolves when no publish is being stored. */
+  /** Resolves when no commit is under way. */
   idle(): Promise<void> {
     return new Promise((resolve) => {
       this.#onIdle = resolve;
@@ -67,15 +67,16 @@ export class PublishPath {
     });
   }
 
-  /** The connection of the client is over. */
+  /** Called when the client's connection has ended. */
   forget(client: Client): void {
     this.#rate.forget(client);
   }
 
-  /** `done` with an error ends the connection without an acknowledgement. */
+  /** Calling `done` with an error ends the connection without an acknowledgement. */
   authorize(client: Client | null, packet: PublishPacket, done: Done): void {
     if (!client) {
-      // aedes clears wills after a stalled heartbeat by a publish without a client; nothing else comes so.
+      // aedes clears wills after a stalled heartbeat with a publish without a client; no other publish lacks
+      // a client.
       done(new Error('a publish without a client'));
       return;
     }
@@ -132,7 +133,10 @@ export class PublishPath {
     }
   }
 
-  /** Local topics have no records, but aedes would drop other content under a packet id that is held. */
+  /**
+   * Local topics have no records, but aedes would drop a publish with new content under a packet id that it
+   * holds.
+   */
   #takeLocal(client: Client, packet: PublishPacket, done: Done): void {
     const { messageId, qos } = packet;
     if (qos !== 2 || messageId === undefined) done(null);
@@ -182,11 +186,11 @@ export class PublishPath {
     if (this.#underWay === 0) this.#onIdle?.();
   }
 
-  /** The record is not known to be durable. */
+  /** The record may not be durable. */
   #refuseLate(client: Client, packet: PublishPacket, error: Error, done: Done): void {
     const { topic, qos } = packet;
     this.#refusals.add('intake-failed', { device: client.id, topic, error: errorText(error) });
-    // QoS 0 expects no acknowledgement, so there is none to withhold.
+    // QoS 0 has no acknowledgement to withhold.
     if (qos === 0) done(null);
     else end(client, done, 'the record is not durable');
   }
@@ -205,16 +209,16 @@ export class PublishPath {
       end(client, done, `publish refused: ${reason}`);
       return;
     }
-    // An error would end the connection, and without an answer aedes would stop: the packet goes on without
-    // content to a topic without subscribers.
+    // An error would end the connection, and without an answer aedes would stop reading. So the packet goes
+    // on, without content, to a topic without subscribers.
     Object.assign(packet, { topic: REFUSED_TOPIC, payload: Buffer.alloc(0), retain: false });
     done(null);
   }
 }
 
 /**
- * Ends the connection without an acknowledgement. The error alone would do it in aedes 1.2.0; the socket is
- * destroyed here because newer versions answer MQTT 5 clients with a reason code instead and keep them.
+ * Ends the connection without an acknowledgement. In aedes 1.2.0 the error alone would do so. Newer versions
+ * answer MQTT 5 clients with a reason code and keep the connection, so the socket is destroyed here.
  */
 function end(client: Client, done: Done, reason: string): void {
   client.conn.destroy();

@@ -1,56 +1,58 @@
-/** What the broker did not take, counted by reason and logged at a bounded rate (I10). */
+/**
+ * Connections and publishes that the broker refused, counted by reason and logged at a bounded rate (I10).
+ */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 
-/** The text is the log field and the metric label. */
+/** The text is both log field and metric label. */
 export type RefusalReason =
-  /** As many connections as there may be, or as the system's file descriptors allow. */
+  /** The number of connections is at its limit, or at that of the system's file descriptors. */
   | 'connection-limit'
   /** Too many connections begun in a second, from everywhere or from one address. */
   | 'connect-rate'
   /** No CONNECT within `connect_timeout` of the connection, its TLS or WebSocket handshake included. */
   | 'connect-timeout'
-  /** A packet that MQTT 3.1.1 forbids; the connection was ended. */
+  /** MQTT 3.1.1 forbids the packet; the connection was ended. */
   | 'malformed-packet'
-  /** A protocol version that is not served: MQTT 5, or a level that there is none of. */
+  /** An unsupported protocol version: MQTT 5, or an unknown level. */
   | 'protocol-version'
-  /** Empty client id with a session to keep, or one that is not the device's to use. */
+  /** An empty client id with a persistent session, or a client id that belongs to another device. */
   | 'client-id'
-  /** No certificate, one of nobody, or a TLS handshake that failed. */
+  /** No certificate, a certificate that names no known device, or a failed TLS handshake. */
   | 'certificate'
   /** The certificate is of one device, the username of another. */
   | 'identity-mismatch'
-  /** No credentials, where they are needed. */
+  /** No credentials, where they are required. */
   | 'anonymous'
-  /** Not a device, or not its password. */
+  /** An unknown device, or a wrong password. */
   | 'bad-credentials'
   /** Too many failed logins with that name from that address. */
   | 'login-limit'
   /** Too many logins at once, or too many wrong passwords from everywhere. */
   | 'login-busy'
-  /** The device is known and switched off. */
+  /** The device is disabled in the device file. */
   | 'disabled'
-  /** As many sessions as there may be. */
+  /** The number of sessions is at its limit. */
   | 'session-limit'
-  /** The device has no rule that allows it. */
+  /** No rule of the device allows its will. */
   | 'will-not-allowed'
   | 'publish-not-allowed'
   | 'subscribe-not-allowed'
-  /** Longer than a packet may be; the connection was cut before its content was read. */
+  /** The packet exceeds the limit; the connection was ended before its content was read. */
   | 'packet-too-large'
-  /** No provider that may carry its stream takes so large a record. */
+  /** No provider that may carry the stream takes a record of this size. */
   | 'record-too-large'
-  /** Longer or deeper than topics may be. */
+  /** The topic is longer or has more levels than the limit. */
   | 'topic-limit'
-  /** As many subscriptions as a client may have. */
+  /** The client's number of subscriptions is at its limit. */
   | 'subscription-limit'
-  /** Not a topic name. */
+  /** Not a valid topic name. */
   | 'invalid-topic'
-  /** Topics that begin with `$` are the broker's own. */
+  /** Topics that begin with `$` belong to the broker. */
   | 'reserved-topic'
-  /** A client that published faster than it may, for too long; its connection was ended. */
+  /** The client exceeded its publish rate for too long; its connection was ended. */
   | 'publish-rate'
-  /** A client that does not take what it is sent; its connection was ended. */
+  /** The client does not read its messages; its connection was ended. */
   | 'slow-consumer'
   /** The record did not become durable. */
   | 'intake-failed';
@@ -68,8 +70,8 @@ export class Refusals {
   }
 
   /**
-   * Counts one; logs it when this reason was not logged in the last ten seconds, with how many there were
-   * since.
+   * Counts the refusal. Logs it, with the count since the last line, at most once in ten seconds for each
+   * reason.
    */
   add(reason: RefusalReason, facts: Record<string, string | number> = {}): void {
     const now = this.#clock.monoMs();

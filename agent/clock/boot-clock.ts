@@ -1,7 +1,7 @@
 /**
- * What the gateway knows about time (I7). A Pi has no battery clock and boots in 1970, so records carry
- * monotonic time and the id of the boot it counts from. This module adds how that time maps to the wall
- * clock, and whether the wall clock can be believed.
+ * The gateway's knowledge of time (I7). A Pi has no battery-backed clock and boots in 1970, so records carry
+ * monotonic time and the boot id. This module adds the mapping of monotonic time to the wall clock, and
+ * whether the wall clock is trusted.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import type { Clock, Timer } from '../../shared/clock.ts';
@@ -13,18 +13,15 @@ import type { Service } from '../../shared/service.ts';
 /** A new random value at each boot of the machine; proc(5). */
 const BOOT_ID_FILE = '/proc/sys/kernel/random/boot_id';
 const READ_EVERY_MS = 10_000;
-/** A wall clock that moved further than this against monotonic time was set, not steered. */
+/** A wall clock that moved by more than this against monotonic time was set, not slewed. */
 const JUMP_MS = 2000;
 /**
- * 2025-01-01. This program is younger: a clock that shows less is wrong, whoever says that it is
+ * 2025-01-01. This program is younger: an earlier wall clock is wrong, even if it is reported as
  * synchronised.
  */
 const EARLIEST_WALL_MS = 1_735_689_600_000;
 
-/**
- * Id of the boot that monotonic time counts from. Where the kernel tells none, one that no other process
- * shares.
- */
+/** Id of the boot that monotonic time counts from. Without a kernel boot id, a random id of this process. */
 export function readBootId(entropy: Entropy): string {
   if (existsSync(BOOT_ID_FILE)) return readFileSync(BOOT_ID_FILE, 'utf8').trim();
   return Buffer.from(entropy.bytes(16)).toString('hex');
@@ -38,7 +35,7 @@ export interface BootClockOptions {
   isSynchronised: () => boolean;
 }
 
-/** `lastMs`: how far the last one went, in milliseconds; 0 before the first. */
+/** `lastMs`: size of the last jump, in milliseconds; 0 before the first. */
 export interface ClockJumps {
   count: number;
   lastMs: number;
@@ -71,7 +68,7 @@ export class BootClock implements Service {
     return this.#current.quality === 'synchronised';
   }
 
-  /** All that is known of the present moment. */
+  /** The present moment with everything known about it. */
   moment(): { bootId: string; monoMs: number; wallMs: number; synchronised: boolean } {
     const [monoMs, wallMs] = [this.#clock.monoMs(), this.#clock.wallMs()];
     return { bootId: this.#bootId, monoMs, wallMs, synchronised: this.isSynchronised };
@@ -82,12 +79,12 @@ export class BootClock implements Service {
     return this.isSynchronised ? this.#clock.wallMs() : null;
   }
 
-  /** Jumps of the wall clock while it counted as synchronised, since start. */
+  /** Jumps of the wall clock since start, while it was synchronised. */
   jumps(): ClockJumps {
     return this.#jumps;
   }
 
-  /** Called after each reading, every ten seconds. */
+  /** `listener` is called after each reading, every ten seconds. */
   onRead(listener: (clock: EnvelopeClock) => void): void {
     this.#listeners.push(listener);
   }
@@ -112,7 +109,7 @@ export class BootClock implements Service {
   }
 
   /**
-   * The jump of an unsynchronised clock is its correction. The jump of a synchronised clock is counted and
+   * A jump of an unsynchronised clock is its correction. A jump of a synchronised clock is counted and
    * logged.
    */
   #judge(movedMs: number, quality: EnvelopeClock['quality']): void {

@@ -1,7 +1,8 @@
 /**
- * Whether somebody keeps the wall clock right. Once it was synchronised in this boot it counts as such until
- * the next: a gateway that is offline for a day drifts by seconds, while the kernel's own flag gives up after
- * nine hours without news (its error bound grows by 500 µs in each second and the flag ends at 16 s).
+ * Whether a time service keeps the wall clock right. A clock that was synchronised once in this boot counts
+ * as synchronised until the next boot: a gateway that is offline for a day drifts by seconds, while the
+ * kernel clears its flag after nine hours without an update (its error bound grows by 500 µs per second, and
+ * the flag ends at 16 s).
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -15,22 +16,22 @@ export type SyncMode = 'auto' | 'assume' | 'never';
  */
 const TIMESYNCD_FILE = '/run/systemd/timesync/synchronized';
 /**
- * For chrony, ntpd and others. `NTPSynchronized` is the kernel's word, whoever disciplines the clock:
+ * For chrony, ntpd and others. `NTPSynchronized` is the kernel's flag, independent of the time service:
  * systemd's timedated reads it with adjtimex(2), as its error bound being below 16 s (systemd,
  * src/timedate/timedated.c, `ntp_synced`).
  */
 const ASK = ['timedatectl', 'show', '--property=NTPSynchronized', '--value'] as const;
 const ASK_TIMEOUT_MS = 5000;
-/** Between one question and the next, until the answer is yes. Where nobody can answer, it doubles. */
+/** Pause between two queries, until the answer is yes. It doubles where the query fails. */
 const ASK_EVERY_MS = 60_000;
 const ASK_EVERY_MAX_MS = 3_600_000;
 
 export interface ClockSyncOptions {
   mode: SyncMode;
   clock: Clock;
-  /** systemd-timesyncd's when absent. */
+  /** Default: the file of systemd-timesyncd. */
   file?: string;
-  /** Program and arguments whose answer `yes` means synchronised; timedatectl when absent. */
+  /** Program and arguments; the output `yes` means synchronised. Default: timedatectl. */
   ask?: readonly [string, ...string[]];
 }
 
@@ -51,7 +52,7 @@ export class ClockSync {
     this.#ask = ask;
   }
 
-  /** As far as is known now. Asks on when it is not; a later call has the answer. */
+  /** The last known state. While it is false, starts a query whose answer a later call returns. */
   isSynchronised(): boolean {
     if (this.#mode !== 'auto') return this.#mode === 'assume';
     this.#wasSynchronised ||= existsSync(this.#file);
@@ -68,7 +69,7 @@ export class ClockSync {
       this.#asking = false;
       this.#wasSynchronised ||= error === null && stdout.trim() === 'yes';
       this.#nextAskMs = this.#clock.monoMs() + this.#askEveryMs;
-      // No systemd here: it would be a process a minute for ever.
+      // Without systemd the query would start a process every minute for ever.
       if (error) this.#askEveryMs = Math.min(2 * this.#askEveryMs, ASK_EVERY_MAX_MS);
     });
   }

@@ -1,8 +1,8 @@
-/** What the agent measures of its clock (I7). */
+/** Metrics of the clock (I7). */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { BootClock } from './boot-clock.ts';
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerClock(metrics: ObservedMetrics, bootClock: BootClock): void {
   metrics.gauge(
     'clock_synchronised',
@@ -16,7 +16,7 @@ export function registerClock(metrics: ObservedMetrics, bootClock: BootClock): v
     [],
     () => [[{}, bootClock.jumps().count]],
   );
-  metrics.gauge('clock_last_jump_seconds', 'How far the last of them went; 0 before the first.', [], () => [
+  metrics.gauge('clock_last_jump_seconds', 'Size of the last jump; 0 before the first.', [], () => [
     [{}, bootClock.jumps().lastMs / 1000],
   ]);
 }

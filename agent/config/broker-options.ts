@@ -1,4 +1,4 @@
-/** From the configuration's words to the broker's options. */
+/** Translates the configuration into the broker's options. */
 import type { BrokerLimits, ListenerOptions } from '../broker/listeners/listener.ts';
 import type { SessionLimits } from '../broker/persistence/sessions.ts';
 import type { AgentConfig } from './config.ts';
@@ -36,7 +36,7 @@ export function listenerOptions({ broker }: AgentConfig): ListenerOptions[] {
     const { type, host, port, cert_file: certFile, key_file: keyFile } = listener;
     if (type !== 'tls') return { type, host, port };
     if (certFile === undefined || keyFile === undefined)
-      throw new Error('the schema lets no listener of type tls pass without its files');
+      throw new Error('a listener of type tls without its files passed the schema');
     const { client_ca_file: clientCaFile, auth, device_name: deviceName } = listener;
     return { type, host, port, tls: { certFile, keyFile, clientCaFile, auth, deviceName } };
   });

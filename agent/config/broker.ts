@@ -1,4 +1,4 @@
-/** The `broker` section of agent.yaml: what devices may do, and what is kept for them. */
+/** The `broker` section of agent.yaml: listeners, limits and sessions. */
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config/kinds.ts';
 import { topicFilter } from '../../shared/policy/policy.ts';
@@ -15,30 +15,28 @@ const sessionsSchema = z
       .min(1)
       .max(100_000)
       .default(1000)
-      .describe(
-        'Clients with a session that outlives their connection (clean session off); more are refused.',
-      ),
+      .describe('Clients with a persistent session (clean session off); further ones are refused.'),
     expire_after: duration()
       .default(7 * 86_400_000)
-      .describe('The session of a client that is away for longer ends.'),
+      .describe('A session ends after its client was away for this long.'),
     max_queued_messages: z
       .int()
       .min(1)
       .max(1_000_000)
       .default(1000)
-      .describe('Messages that wait for one client; more are not queued for it.'),
+      .describe('Most messages queued for one client; further ones are dropped.'),
     max_queued_bytes: byteSize()
       .default(2 ** 20)
-      .describe('Bytes that wait for one client.'),
+      .describe('Most bytes queued for one client; further messages are dropped.'),
     max_total_queued_bytes: byteSize()
       .default(32 * 2 ** 20)
-      .describe('Bytes that wait for all clients together.'),
-    max_retained_messages: z.int().min(0).max(1_000_000).default(10_000).describe('Retained messages.'),
+      .describe('Most bytes queued for all clients together; further messages are dropped.'),
+    max_retained_messages: z.int().min(0).max(1_000_000).default(10_000).describe('Most retained messages.'),
     max_retained_bytes: byteSize()
       .default(16 * 2 ** 20)
-      .describe('Their bytes.'),
+      .describe('Most bytes of all retained messages together.'),
   })
-  .describe('What the broker keeps for devices that are away.');
+  .describe('Persistent sessions: subscriptions, queues and retained messages for devices that are offline.');
 
 export const brokerSchema = z
   .strictObject({
@@ -55,11 +53,11 @@ export const brokerSchema = z
           device_name: 'cn',
         },
       ])
-      .describe('Where devices connect.'),
+      .describe('The addresses that devices connect to.'),
     allow_anonymous: z
       .boolean()
       .default(false)
-      .describe('Also take clients without credentials, on listeners without TLS.'),
+      .describe('Also accept clients without credentials, on listeners without TLS.'),
     max_packet_bytes: byteSize().default(262_144).describe('A larger MQTT packet ends its connection.'),
     connect_timeout: duration()
       .default(5000)
@@ -70,36 +68,49 @@ export const brokerSchema = z
       .min(1)
       .max(100_000)
       .default(100)
-      .describe('Subscriptions that one client may have; further ones get return code 0x80.'),
+      .describe('Most subscriptions of one client; further ones get return code 0x80.'),
     max_topic_bytes: byteSize()
       .default(1024)
-      .describe('Longest topic name or filter. A longer one is refused like one that is not allowed.'),
+      .describe('Longest topic name or filter, in UTF-8 bytes. Longer ones are refused.'),
     max_topic_levels: z.int().min(1).max(100).default(32).describe('Most levels of a topic name or filter.'),
     max_connect_rate: z
       .int()
       .min(0)
       .default(500)
       .describe('Connections that may begin in a second; four seconds’ worth at once. 0: no limit.'),
-    max_connect_rate_per_address: z.int().min(0).default(100).describe('The same, from one address.'),
+    max_connect_rate_per_address: z
+      .int()
+      .min(0)
+      .default(100)
+      .describe(
+        'Connections that may begin in a second from one address; four seconds’ worth at once. 0: no limit.',
+      ),
     max_publish_rate: z
       .int()
       .min(0)
       .default(1000)
       .describe(
-        'Publishes of one client in a second; two seconds’ worth at once. A faster one is read from more slowly, and cut off after a minute. 0: no limit.',
+        'Publishes of one client in a second; two seconds’ worth at once. The broker reads more slowly from a faster client, and disconnects it after a minute. 0: no limit.',
       ),
     max_publish_bytes: byteSize()
       .default(2 ** 20)
-      .describe('The same, in bytes of topic and payload. 0B: no limit.'),
+      .describe(
+        'Bytes of topic and payload that one client may publish in a second; two seconds’ worth at once. 0B: no limit.',
+      ),
     max_unsent_bytes: byteSize()
       .default(2 ** 20)
-      .describe('What may wait to be sent to one client that does not take it; then its connection ends.'),
+      .describe('Most unsent bytes for one client; a client that does not read them is disconnected.'),
     local_topics: z
       .array(topicFilter)
       .default([])
       .describe(
         'Filters of topics that stay between devices: delivered, never recorded, and independent of the disk.',
       ),
-    max_connections: z.int().min(1).max(100_000).default(1000).describe('Further connections are refused.'),
+    max_connections: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1000)
+      .describe('Most connections over all listeners; further ones are refused.'),
   })
   .describe('The MQTT broker that devices publish to.');

@@ -1,7 +1,7 @@
 /**
- * What a device may publish and subscribe to. Rules only allow, so their order does not matter and adding one
- * never takes anything away; what no rule allows is refused. A device without any rule, its own or of a
- * group, has the default one, under which devices never meet each other.
+ * The publish and subscribe rules of a device. Every rule allows; none denies. So the order of the rules does
+ * not matter and a new rule never takes a permission away. An action that no rule allows is refused. A device
+ * without any rule, its own or a group's, gets the default rule, which keeps devices apart from each other.
  */
 import { filterCovers, topicMatches } from '../../../shared/policy/topic-filter.ts';
 
@@ -18,7 +18,7 @@ export class Acl {
   readonly #publish: readonly string[];
   readonly #subscribe: readonly string[];
 
-  /** `username` and `clientId` must be free of wildcards: they become part of topic filters. */
+  /** `username` and `clientId` must not contain wildcards: they become part of topic filters. */
   constructor(rules: readonly AclRule[], who: { username: string; clientId: string }) {
     const filters = (allowed: AclRule['allow']): string[] =>
       (rules.length === 0 ? DEFAULT_RULES : rules)

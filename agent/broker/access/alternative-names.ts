@@ -1,24 +1,23 @@
 /**
- * Node writes the subject alternative names of a certificate as one text. Values that could be taken for
- * something else (a comma, a quote, a control character) stand in it as JSON strings since CVE-2021-44532. No
- * device's name needs that, so a quoted value is given as null; and a text that is not wholly understood is
- * not understood at all.
+ * Node writes the subject alternative names of a certificate as one text. Since CVE-2021-44532, Node writes a
+ * value with a comma, a quote or a control character as a JSON string. A device name needs none of these, so
+ * a quoted value is given as null. A text that does not parse to its end counts as unreadable.
  */
 
-/** RFC 5280, 4.2.1.6. */
+/** An entry of subjectAltName: RFC 5280, 4.2.1.6. */
 export interface AlternativeName {
-  /** What kind of name it is, in OpenSSL's word (GENERAL_NAME_print): DNS, URI, email, … */
+  /** The kind of name in OpenSSL's word (GENERAL_NAME_print): DNS, URI, email, … */
   label: string;
-  /** Null when it is not plain text. */
+  /** Null when the value is not plain text. */
   value: string | null;
 }
 
-/** One entry and what ends it; a label holds no colon. */
+/** One entry and its separator. A label holds no colon. */
 const ENTRY = /([A-Za-z][A-Za-z0-9 ]*):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y;
 
 /**
- * `text`: `X509Certificate.subjectAltName`, undefined when the certificate has none. Null when it cannot be
- * read.
+ * Parses `X509Certificate.subjectAltName`, which is undefined for a certificate without one. Returns null
+ * when the text is unreadable.
  */
 export function alternativeNames(text: string | undefined): AlternativeName[] | null {
   if (text === undefined) return [];

@@ -1,8 +1,8 @@
 /**
- * `<data_dir>/devices.json`: who may connect, and what they may do. The `headgate device` command writes it
- * and a running agent follows it. It holds password hashes, so only its owner may read it, and it is replaced
- * as a whole: a reader sees the old file or the new one. The temporary file beside it is also the lock
- * between two writers.
+ * `<data_dir>/devices.json`: the devices that may connect, and their rules. The `headgate device` command
+ * writes the file and a running agent follows it. The file holds password hashes, so only its owner may read
+ * it. It is replaced as a whole: a reader sees the old file or the new one. The temporary file beside it is
+ * also the lock between two writers.
  */
 import { chown, type FileHandle, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,8 +12,8 @@ import { topicFilterProblem } from '../../../shared/policy/topic-filter.ts';
 import { PASSWORD_HASH_PATTERN } from './password.ts';
 
 /**
- * A device's name is its username and begins its client id; it stands in topics, so it holds no `/`, `+` or
- * `#`.
+ * A device's name is its username and the beginning of its client id. The name becomes a topic level, so it
+ * holds no `/`, `+` or `#`.
  */
 export const DEVICE_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$/;
 
@@ -43,7 +43,7 @@ const deviceSchema = z.strictObject({
   password: z.string().regex(PASSWORD_HASH_PATTERN, 'expected a password hash').optional(),
   groups: z.array(identifier()).max(16).default([]),
   disabled: z.boolean().default(false),
-  /** ISO 8601, for people. */
+  /** ISO 8601; informational. */
   created: z.string(),
   rules,
 });
@@ -70,8 +70,8 @@ export type DeviceFile = z.output<typeof fileSchema>;
 export type Device = z.output<typeof deviceSchema>;
 
 /**
- * `missing`: there is none. `unreadable`: the system refuses it. `corrupt`: not JSON, or not what it must
- * hold.
+ * `missing`: there is no file. `unreadable`: the system refuses the read. `corrupt`: not JSON, or not valid
+ * by the schema.
  */
 export type DeviceFileState = 'ok' | 'missing' | 'unreadable' | 'corrupt';
 
@@ -79,14 +79,14 @@ type DeviceFileReading =
   | { state: 'ok'; content: DeviceFile }
   | { state: Exclude<DeviceFileState, 'ok'>; problem: string };
 
-/** Longest file that is read: 100 000 devices. */
+/** Longest file that is read: enough for 100 000 devices. */
 const FILE_BYTES_MAX = 64 * 2 ** 20;
 
 export function deviceFilePath(dataDir: string): string {
   return join(dataDir, 'devices.json');
 }
 
-/** Never rejects, and never quotes the file, which holds secrets. */
+/** Never rejects. The answer never quotes the file, which holds secrets. */
 export async function readDeviceFile(file: string): Promise<DeviceFileReading> {
   let text: string;
   try {
@@ -104,9 +104,9 @@ export async function readDeviceFile(file: string): Promise<DeviceFileReading> {
 }
 
 /**
- * Reads the file (an empty one where there is none), hands it to `edit`, and writes what that returns. A text
- * in its place, or what does not pass the schema, is a problem, and nothing is written. Rejects when the
- * system refuses the write.
+ * Reads the file (an empty one where there is none), hands it to `edit`, and writes the result. When `edit`
+ * returns a text, or a file that does not pass the schema, this is the problem and nothing is written.
+ * Rejects when the system refuses the write.
  */
 export async function editDeviceFile(
   file: string,
@@ -133,7 +133,7 @@ export async function editDeviceFile(
     await syncFolder(dirname(file));
     return { ok: true };
   } catch (error) {
-    await unlink(temporary).catch(() => undefined); // The first error tells more.
+    await unlink(temporary).catch(() => undefined); // The first error is the useful one.
     throw error;
   }
 }
@@ -159,12 +159,12 @@ function checkDeviceFile(value: unknown): { ok: true; content: DeviceFile } | { 
   return { ok: false, problem: `${path === '' ? '' : `${path}: `}${issue?.message ?? 'not a device file'}` };
 }
 
-/** Undefined when it is not JSON; the parser's own message would quote the text. */
+/** Undefined when the text is not JSON. The parser's own message would quote the text. */
 function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // The schema says what was expected.
+    return undefined; // The schema then reports the expected form.
   }
 }
 
@@ -177,14 +177,14 @@ async function openNew(file: string): Promise<FileHandle | null> {
   }
 }
 
-/** root writes for the user that the agent runs as, who owns the folder. */
+/** Gives the file to the owner of the folder: root writes for the user that the agent runs as. */
 async function giveToOwner(file: string, folder: string): Promise<void> {
   if (process.getuid?.() !== 0) return;
   const { uid, gid } = await stat(folder);
   await chown(file, uid, gid);
 }
 
-/** The rename itself must survive a power cut. */
+/** Makes the rename itself survive a power cut. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {

@@ -1,6 +1,7 @@
 /**
- * The devices that a running agent knows: the device file, read again when it changes. A file that cannot be
- * read or is not sound changes nothing: the last good one stays in force (I8, I9), and the state says so.
+ * The devices that a running agent knows: the device file, read again when it changes. A file that is
+ * unreadable or invalid changes nothing: the last good one stays in force (I8, I9), and the state reports the
+ * fault.
  */
 import { stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../../shared/clock.ts';
@@ -23,7 +24,7 @@ export class Devices implements Service {
   #devices = new Map<string, Device>();
   #groups = new Map<string, DeviceFile['groups'][number]>();
   #state: DeviceFileState = 'missing';
-  /** Of the file as it was last read: inode, size and time of change. */
+  /** Inode, size and change time of the file at the last read. */
   #stamp = '';
   #revision = 0;
   #polling: Timer | null = null;
@@ -33,7 +34,7 @@ export class Devices implements Service {
     this.#options = options;
   }
 
-  /** Resolves when the file was read, whatever it held. */
+  /** Resolves after the first read, also when the read found a fault. */
   async start(): Promise<void> {
     await this.#poll();
     this.#polling = this.#options.clock.every(POLL_MS, () => {
@@ -49,12 +50,12 @@ export class Devices implements Service {
     await this.#reading;
   }
 
-  /** Of the file as it is now; devices may be known from an earlier one. */
+  /** State of the file at the last read; the devices may come from an earlier version of it. */
   get state(): DeviceFileState {
     return this.#state;
   }
 
-  /** Grows with every change of what is known. */
+  /** Grows with every change of the known devices. */
   get revision(): number {
     return this.#revision;
   }
@@ -63,7 +64,7 @@ export class Devices implements Service {
     return this.#devices.get(name);
   }
 
-  /** Its own rules and those of its groups; none for a device that is not known. */
+  /** The device's own rules and those of its groups; empty for an unknown device. */
   rulesOf(name: string): AclRule[] {
     const device = this.#devices.get(name);
     if (!device) return [];
@@ -106,6 +107,6 @@ async function stampOf(file: string): Promise<string> {
     const { ino, size, mtimeNs } = await stat(file, { bigint: true });
     return `${ino} ${size} ${mtimeNs}`;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error); // Reading it says what is wrong.
+    return error instanceof Error ? error.message : String(error); // The read then reports the error.
   }
 }

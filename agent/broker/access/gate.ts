@@ -1,9 +1,9 @@
 /**
- * Who a connection is, and what follows from it. A client that shows a certificate or names a user is that
- * device or nobody; one that does neither is anonymous, where that is allowed. A device's client id is its
- * name, or begins with its name and a slash, which no name holds: so nobody but the device can take over its
- * connection or its session, and the `device` of a record says who sent it. Anonymous clients may not use
- * such an id.
+ * Authenticates connections and derives their permissions. A client that sends a certificate or a username is
+ * that device or is refused. A client without both is anonymous, where that is allowed. A device's client id
+ * is its name, or begins with its name and a slash; no name holds a slash. So only the device can take over
+ * its connection or session, and the `device` of a record is its sender. Anonymous clients may not use the id
+ * of a device.
  */
 import type { Client, ConnectPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
@@ -16,23 +16,23 @@ import type { Devices } from './devices.ts';
 import { Logins } from './logins.ts';
 
 /**
- * How a listener tells devices: by password, by a client certificate, by either, or by both of the same
+ * How a listener authenticates devices: by password, by client certificate, by either, or by both of the same
  * device.
  */
 export type ListenerAuth = 'password' | 'certificate' | 'either' | 'both';
 
-/** What is known of a connection before its CONNECT. */
+/** The facts of a connection that are known before its CONNECT. */
 export interface Arrival {
-  /** Of the other end. */
+  /** Address of the remote end. */
   address: string;
   auth: ListenerAuth;
-  /** Who its client certificate, verified, names; null without one. */
+  /** The device that the verified client certificate names; null without one. */
   certificate: CertificateName | null;
-  /** Whether clients without credentials are taken here. */
+  /** Whether this listener accepts clients without credentials. */
   anonymous: boolean;
 }
 
-/** What of a CONNECT matters here. */
+/** The fields of a CONNECT that authentication reads. */
 export interface Asked {
   clientId: string;
   username: string | undefined;
@@ -51,7 +51,7 @@ export const RETURN_CODE = {
 export interface Refused {
   reason: RefusalReason;
   returnCode: (typeof RETURN_CODE)[keyof typeof RETURN_CODE];
-  /** More, for the log; without secrets. */
+  /** Detail for the log, without secrets. */
   problem?: string;
 }
 
@@ -60,15 +60,15 @@ interface Session {
   /** Null for an anonymous client. */
   device: { name: string; hash: string | undefined; by: 'password' | 'certificate' } | null;
   acl: Acl | null;
-  /** Topics that `acl` lets it publish to. */
+  /** Topics that `acl` is known to allow the client to publish to. */
   publishes: Set<string>;
-  /** Of the devices when `acl` was made. */
+  /** `Devices.revision` at the time `acl` was made. */
   revision: number;
 }
 
 type Identified = { ok: true; device: Session['device'] } | ({ ok: false } & Refused);
 
-/** After `<name>/`: nothing that is a wildcard or a level of its own. */
+/** The client id after `<name>/`: no wildcard and no further topic level. */
 const CLIENT_ID_SUFFIX = /^[A-Za-z0-9._:-]{1,64}$/;
 
 /** Topics of one client whose permission is remembered (I10). */
@@ -85,7 +85,7 @@ export class Gate {
   readonly #devices: Devices;
   readonly #log: Logger;
   readonly #logins: Logins;
-  /** Kept as long as aedes keeps the client: its will comes after its connection is gone. */
+  /** Kept as long as aedes keeps the client: its will is published after the connection has ended. */
   readonly #sessions = new WeakMap<Client, Session>();
   readonly #connected = new Set<Client>();
 
@@ -96,7 +96,7 @@ export class Gate {
     devices.onChange(() => this.#endUnknown());
   }
 
-  /** Null when the client may connect; it then has a session here until {@link forget}. */
+  /** Null when the client may connect; a session then exists here until {@link forget}. */
   async admit(client: Client, asked: Asked, arrival: Arrival): Promise<Refused | null> {
     const identified = await this.#identify(asked, arrival);
     if (!identified.ok) return identified;
@@ -116,7 +116,7 @@ export class Gate {
     return null;
   }
 
-  /** Its connection is over. */
+  /** Called when the connection has ended. */
   forget(client: Client): void {
     this.#connected.delete(client);
   }
@@ -137,7 +137,7 @@ export class Gate {
     return this.#allows(client, (acl) => acl.mayReceive(topic));
   }
 
-  /** Whether a client that is not here could come and publish there; its id alone tells who it is. */
+  /** Whether an absent client could connect and publish to the topic, judged by its client id alone. */
   mightPublish(clientId: string, topic: string, isAnonymousAllowed: boolean): boolean {
     const [name = ''] = clientId.split('/');
     const device = this.#devices.get(name);
@@ -189,7 +189,8 @@ export class Gate {
   }
 
   async #byPassword(name: string, { clientId, password }: Asked, address: string): Promise<Identified> {
-    // Before the password: it compares what the client itself sent, and tells nothing about who exists.
+    // Before the password: this check compares data that the client sent, and reveals nothing about known
+    // devices.
     if (!isClientIdOf(name, clientId)) return refuse('client-id', 'identifierRejected');
     const hash = this.#devices.get(name)?.password ?? null;
     const result = await this.#logins.check({ name, hash, password: password ?? Buffer.alloc(0), address });
@@ -201,7 +202,7 @@ export class Gate {
       case 'busy':
         return refuse('login-busy', 'serverUnavailable');
       case 'ok': {
-        // As it is now: the file may have changed while scrypt ran.
+        // The current entry: the file may have changed while scrypt ran.
         const device = this.#devices.get(name);
         if (!device || device.password !== hash) return refuse('bad-credentials', 'badCredentials');
         if (device.disabled) return refuse('disabled', 'notAuthorized');
@@ -216,8 +217,8 @@ export class Gate {
   }
 
   /**
-   * Ends the connections of devices that were removed or disabled or got a new password, and anonymous ones
-   * in a device's place.
+   * Ends the connections of devices that were removed, disabled or got a new password, and of anonymous
+   * clients whose id is now a device's.
    */
   #endUnknown(): void {
     for (const client of this.#connected) {

@@ -1,11 +1,11 @@
 /**
- * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time, few wait, and
- * wrong passwords of all addresses together buy ten a second. A password that was right is remembered for
- * some minutes as an HMAC under a key that only this process has: a thousand devices that come back at once
- * cost nothing, and what others behind their address do wrong does not reach them. An unknown device costs
- * the same scrypt as a wrong password, so that time tells nobody which names exist. A name with many failures
- * from an address is refused there before any of it: many devices share an address behind NAT or a proxy, so
- * the address alone tells too little.
+ * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time, the queue is
+ * bounded, and wrong passwords from all addresses together get ten computations a second. A correct password
+ * is remembered for ten minutes as an HMAC under a key of this process. So the reconnection of a thousand
+ * devices costs nothing, and failures of other clients behind the same address do not lock these devices out.
+ * An unknown device costs the same scrypt as a wrong password, so the response time does not reveal the known
+ * names. A name with many failures from one address is refused there before any computation. The limit is by
+ * address and name because many devices share an address behind NAT or a proxy.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../../shared/clock.ts';
@@ -14,11 +14,11 @@ import { TokenBucket } from '../rates/token-bucket.ts';
 import { unknownPassword, verifyPassword } from './password.ts';
 
 const CONCURRENT_MAX = 2;
-/** Waiting longer than this many scrypts is longer than devices wait for a CONNACK. */
+/** Devices time out on the CONNACK before this many scrypts are done. */
 const WAITING_MAX = 1000;
 const FAILURES_MAX = 10;
 const FAILURES_WINDOW_MS = 60_000;
-/** Pairs of an address and a name whose failures are counted (I10). */
+/** Bound on the (address, name) pairs whose failures are counted (I10). */
 const FAILING_MAX = 10_000;
 const WRONG_PASSWORDS = { perSecond: 10, burstSeconds: 100 };
 const REMEMBERED_MS = 600_000;
@@ -32,10 +32,10 @@ export type LoginResult = 'ok' | 'wrong' | 'limited' | 'busy';
 
 export interface Login {
   name: string;
-  /** The device's stored password hash; null for a device that is not known or has none. */
+  /** The device's stored password hash; null for an unknown device or one without a password. */
   hash: string | null;
   password: Uint8Array;
-  /** Where it comes from. */
+  /** Remote address of the client. */
   address: string;
 }
 
@@ -49,7 +49,7 @@ export class Logins {
   readonly #wrong: TokenBucket;
   #running = 0;
 
-  /** `wrong`: how many wrong passwords are computed, over all names and addresses. */
+  /** `wrong`: rate of wrong-password computations, over all names and addresses. */
   constructor(clock: Clock, entropy: Entropy, wrong = WRONG_PASSWORDS) {
     this.#clock = clock;
     this.#wrong = new TokenBucket(wrong.perSecond, wrong.burstSeconds, clock.monoMs());
@@ -66,7 +66,7 @@ export class Logins {
     if (this.#running >= CONCURRENT_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#running += 1;
     try {
-      // Others like it may have failed meanwhile: a burst gets no more tries than one after the other.
+      // Logins for the same name may have failed meanwhile: a burst gets no more tries than a sequence.
       if (this.#isLimited(login)) return 'limited';
       if (!this.#wrong.has(this.#now())) return 'busy';
       const right = await verifyPassword(login.password, login.hash ?? this.#unknown);
@@ -85,8 +85,8 @@ export class Logins {
   }
 
   /**
-   * Holds the stored hash too, so that a new password ends what was remembered. Null where no password can be
-   * right.
+   * The HMAC covers the stored hash too, so a new password invalidates the remembered one. Null for a device
+   * without a hash.
    */
   #tagOf({ name, hash, password }: Login): Buffer | null {
     if (hash === null) return null;
@@ -120,7 +120,7 @@ function failingName({ address, name }: Login): string {
   return `${address}\0${name}`;
 }
 
-/** Sets an entry as the newest; over `max` the oldest goes (I10). */
+/** Sets an entry as the newest; over `max` entries, the oldest is deleted (I10). */
 function keep<T>(map: Map<string, T>, key: string, value: T, max: number): void {
   map.delete(key);
   map.set(key, value);

@@ -1,7 +1,7 @@
 /**
  * Device passwords at rest: scrypt (RFC 7914) with N=2^14, r=8, p=1 and a random salt of 16 bytes, written as
  * `$scrypt$ln=14,r=8,p=1$<salt>$<hash>`, both parts in base64 without padding (the PHC string format). One
- * computation takes about 50 ms and 16 MiB. Other costs are not taken: a file must not be able to choose how
+ * computation takes about 50 ms and 16 MiB. Other cost parameters are refused: the file must not choose how
  * long a login lasts (I10).
  */
 import { scrypt, timingSafeEqual } from 'node:crypto';
@@ -12,7 +12,7 @@ const HEAD = '$scrypt$ln=14,r=8,p=1$';
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 
-/** What {@link hashPassword} writes. */
+/** The output of {@link hashPassword}. */
 export const PASSWORD_HASH_PATTERN = /^\$scrypt\$ln=14,r=8,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$/;
 
 /** Shortest and longest password that a device may be given, in UTF-8 bytes. */
@@ -24,12 +24,12 @@ export async function hashPassword(password: string, entropy: Entropy): Promise<
   return stored(salt, await derive(Buffer.from(password), salt));
 }
 
-/** The stored form of a password that nobody knows: what an unknown device's login is held against. */
+/** The hash of a random password. The login of an unknown device is compared with it. */
 export function unknownPassword(entropy: Entropy): string {
   return stored(entropy.bytes(SALT_BYTES), entropy.bytes(HASH_BYTES));
 }
 
-/** Whether `password` is the one that `hash` was made of. Always computes, and compares in constant time. */
+/** Whether `hash` is the hash of `password`. Always computes the hash, and compares in constant time. */
 export async function verifyPassword(password: Uint8Array, hash: string): Promise<boolean> {
   const [salt = '', expected = ''] = hash.slice(HEAD.length).split('$');
   const computed = await derive(password, Buffer.from(salt, 'base64'));
@@ -47,7 +47,7 @@ function stored(salt: Uint8Array, hash: Uint8Array): string {
   return `${HEAD}${text(salt)}$${text(hash)}`;
 }
 
-/** In libuv's thread pool, so that the event loop goes on. */
+/** Runs in libuv's thread pool, so it does not block the event loop. */
 function derive(password: Uint8Array, salt: Uint8Array): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     scrypt(password, salt, HASH_BYTES, COST, (error, key) => (error ? reject(error) : resolve(key)));

@@ -1,8 +1,8 @@
 /**
- * The keep alive of a client [MQTT-3.1.2-24]. aedes counts whole packets only, so a device that sends a large
- * one over a thin link would be ended in the middle of it; here every byte counts. A client that is not read
- * from, because the disk is slow, is not blamed for its silence; and after a pause of the process its waiting
- * input is read before it is judged.
+ * The keep alive of a client [MQTT-3.1.2-24]. aedes counts whole packets only, so it would disconnect a
+ * device in the middle of a large packet on a slow link; here every byte counts. While the broker itself does
+ * not read from a client, because the disk is slow, the timer does not run against the client. After a pause
+ * of the process, the waiting input is read before the timeout is judged.
  */
 import type { Socket } from 'node:net';
 import type { Client, ConnectPacket } from 'aedes';
@@ -12,9 +12,9 @@ import { afterInput } from '../listeners/connect-deadline.ts';
 export interface KeepaliveParts {
   clock: Clock;
   client: Client;
-  /** The TCP connection under the client's. */
+  /** The TCP connection under the client's stream. */
   socket: Socket;
-  /** Whether the client is not read from at present. */
+  /** Whether the broker has stopped reading from the client. */
   isHeldBack(): boolean;
 }
 
@@ -25,7 +25,10 @@ export class Keepalive {
   #heardMs: number;
   #timer: Timer | null = null;
 
-  /** Takes the keep alive out of `packet`, so that aedes has none. Call before aedes handles the packet. */
+  /**
+   * Clears the keep alive of `packet`, so that aedes does not apply its own. Call before aedes handles the
+   * packet.
+   */
   constructor(packet: ConnectPacket, parts: KeepaliveParts) {
     this.#parts = parts;
     this.#limitMs = (packet.keepalive ?? 0) * 1500;
@@ -36,7 +39,7 @@ export class Keepalive {
     this.#schedule(this.#limitMs);
   }
 
-  /** Bytes of the client were read. */
+  /** Called when bytes of the client were read. */
   heard(): void {
     this.#bytes = this.#parts.socket.bytesRead;
     this.#heardMs = this.#parts.clock.monoMs();
@@ -49,7 +52,7 @@ export class Keepalive {
   #look(): void {
     const { clock, client, socket, isHeldBack } = this.#parts;
     if (client.closed || client.conn.destroyed) return;
-    // Bytes that are not a whole TLS record or WebSocket frame yet are not read by the client.
+    // The client does not read an incomplete TLS record or WebSocket frame, but its bytes count as activity.
     if (socket.bytesRead !== this.#bytes || isHeldBack()) this.heard();
     const leftMs = this.#heardMs + this.#limitMs - clock.monoMs();
     if (leftMs > 0) this.#schedule(leftMs);

@@ -1,13 +1,13 @@
 /**
- * aedes 1.2.0 has no limit on a packet's size: eight sockets that announce 256 MB each and send it take a
- * gigabyte, before any of them has said who it is. The limit is enforced where the parser has just read a
- * packet's length and nothing of the packet yet.
+ * aedes 1.2.0 does not limit the size of packets: eight sockets that announce 256 MB each and send it take a
+ * gigabyte, before any of them is authenticated. The limit is enforced where the parser has read the length
+ * of a packet and nothing of its content yet.
  */
 import type { Client } from 'aedes';
 import { parserOf } from './parser.ts';
 
 /**
- * For the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]: client id, will and
+ * Limit for the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]: client id, will and
  * credentials.
  */
 const CONNECT_BYTES_MAX = 4096;
@@ -31,7 +31,7 @@ export function limitPackets(
     if (length > limit) {
       onExceeded(length);
       // The parser stops at an error, and the client ends its connection.
-      emitError(new Error(`packet of ${length} bytes, at most ${limit} are taken`));
+      emitError(new Error(`packet of ${length} bytes; the limit is ${limit}`));
       return false;
     }
     limit = maxPacketBytes;

@@ -1,6 +1,6 @@
 /**
  * The parser of a client: a private object of aedes 1.2.0 with private methods of mqtt-packet 9.0.2. A test
- * holds the pinned versions to what is used here.
+ * checks that the pinned versions still have the members used here.
  */
 import type { Client } from 'aedes';
 
@@ -18,11 +18,11 @@ export interface Parser {
   /** Bytes from the packet's variable header on. */
   _list: { length: number; slice(start: number, end: number): Uint8Array };
   _pos: number;
-  /** Not null: what comes next is parsed as a new packet. */
+  /** When not null, the parser treats the next bytes as a new packet. */
   error: Error | null;
   emit(event: 'error', error: Error): void;
   _parseLength(): boolean;
-  /** Null when there is none. */
+  /** Null when the string is missing. */
   _parseString(): string | null;
   _parseMessageId(): boolean;
   _parseConnect(): unknown;
@@ -43,7 +43,7 @@ const METHODS = [
   '_emitError',
 ] as const;
 
-/** Throws when aedes or mqtt-packet changed. */
+/** Throws when aedes or mqtt-packet no longer has these members. */
 export function parserOf(client: Client): Parser {
   const parser: unknown = Reflect.get(client, '_parser');
   if (!isParser(parser)) throw new Error('aedes or mqtt-packet changed: no parser');

@@ -1,7 +1,7 @@
 /**
- * aedes 1.2.0 stores all filters of a SUBSCRIBE in the client's session, also those that were refused, and
- * would from then on queue for the client what it may never receive: without end (I10). So a refused filter
- * is taken out again.
+ * aedes 1.2.0 stores all filters of a SUBSCRIBE in the client's session, the refused ones included. It would
+ * then queue messages for a client that may never receive them, without bound (I10). So a refused filter is
+ * removed again.
  */
 import type { Aedes, Client } from 'aedes';
 
@@ -18,7 +18,7 @@ export class StoredSubscriptions {
     this.#stored = persistence;
   }
 
-  /** After the packet that is being handled was stored. */
+  /** Removes the filter after aedes has stored the packet that it is handling. */
   remove(client: Client, topic: string): void {
     if (client.clean) return;
     setImmediate(() => void this.#stored.removeSubscriptions(client, [topic]));

@@ -1,28 +1,28 @@
 /**
- * MQTT 3.1.1 says of many packets that the server must close the connection. mqtt-packet 9.0.2 finds most of
- * them; this finds the rest: text that is not UTF-8 or holds U+0000 [MQTT-1.5.3-1] [MQTT-1.5.3-2], packet id
- * 0 [MQTT-2.3.1-1], a password without a username [MQTT-3.1.2-22], a will of QoS 3 [MQTT-3.1.2-14], filters
- * that are none [MQTT-4.7.1-2] [MQTT-4.7.1-3], and packets without any [MQTT-3.8.3-3] [MQTT-3.10.3-2].
- * A protocol level that is not served is answered first [MQTT-3.1.2-2].
+ * MQTT 3.1.1 requires the server to close the connection on many malformed packets. mqtt-packet 9.0.2 detects
+ * most of them; this module detects the rest: text that is not UTF-8 or holds U+0000 [MQTT-1.5.3-1]
+ * [MQTT-1.5.3-2], packet id 0 [MQTT-2.3.1-1], a password without a username [MQTT-3.1.2-22], a will of QoS 3
+ * [MQTT-3.1.2-14], invalid topic filters [MQTT-4.7.1-2] [MQTT-4.7.1-3], and SUBSCRIBE or UNSUBSCRIBE without
+ * a filter [MQTT-3.8.3-3] [MQTT-3.10.3-2]. An unsupported protocol level gets a CONNACK first [MQTT-3.1.2-2].
  */
 import { isUtf8 } from 'node:buffer';
 import type { Client } from 'aedes';
 import { topicFilterProblem } from '../../../shared/policy/topic-filter.ts';
 import { type Parser, parserOf } from './parser.ts';
 
-/** Return code 1, MQTT 3.1.1 section 3.2.2.3. */
+/** CONNACK with return code 1, MQTT 3.1.1 section 3.2.2.3. */
 const UNACCEPTABLE_PROTOCOL_VERSION = Uint8Array.from([0x20, 2, 0, 1]);
-/** MQTT 3.1 and 3.1.1. aedes answers 5 itself, when it knows the client id. */
+/** MQTT 3.1, 3.1.1 and 5. aedes refuses 5 itself, when it knows the client id. */
 const LEVELS_PARSED: readonly number[] = [3, 4, 5];
-/** Set by bridges, in front of the level. */
+/** Bridges set this bit of the protocol level. */
 const BRIDGE_BIT = 0x80;
 /** Length and text of the protocol's name; the level follows. */
 const MQTT_NAME = Buffer.from('\0\u0004MQTT');
 
 export interface StrictPackets {
-  /** A packet that MQTT 3.1.1 forbids; the connection ends. */
+  /** MQTT 3.1.1 forbids the packet; the connection ends. */
   onMalformed(problem: string): void;
-  /** A CONNECT of a protocol level that is not served. */
+  /** A CONNECT of an unsupported protocol level. */
   onProtocolLevel(level: number): void;
 }
 
@@ -67,9 +67,9 @@ function refuseText(parser: Parser): void {
     const start = parser._pos + 2;
     const text = parseString();
     if (text === null) return null;
-    // The decoder writes U+FFFD for what it cannot read; a text may also hold one.
+    // The decoder writes U+FFFD for invalid bytes, but a valid text may hold U+FFFD too.
     const isSound = !text.includes('\ufffd') || isUtf8(parser._list.slice(start, parser._pos));
-    // The caller takes null for a text that is not there, and raises an error.
+    // The caller takes null for a missing text, and raises an error.
     return isSound && !text.includes('\0') ? text : null;
   };
 }
@@ -80,12 +80,12 @@ function refusePacketIdZero(parser: Parser): void {
     if (!parseMessageId()) return false;
     const { messageId = 0 } = parser.packet;
     if (messageId > 0) return true;
-    parser._emitError(new Error('packet id 0, or none'));
+    parser._emitError(new Error('packet id 0, or no packet id'));
     return false;
   };
 }
 
-/** After the packet was parsed: nothing when that has failed already. */
+/** Runs after the packet was parsed. Does nothing when parsing has failed already. */
 function refuseAfter(parser: Parser, problemOf: (packet: Parser['packet']) => string | null): void {
   if (parser.error) return;
   const problem = problemOf(parser.packet);
@@ -106,7 +106,7 @@ function filtersProblem(filters: readonly string[]): string | null {
   return null;
 }
 
-/** Null for another protocol than MQTT: the parser refuses it, or knows it by its old name. */
+/** Null for another protocol name than MQTT: the parser refuses it, or knows it as MQTT 3.1's name. */
 function levelOf({ _list: list }: Parser): number | null {
   const start = list.slice(0, MQTT_NAME.length + 1);
   if (start.length <= MQTT_NAME.length || !MQTT_NAME.equals(start.subarray(0, MQTT_NAME.length))) return null;

@@ -1,18 +1,19 @@
 /**
- * What a client has sent and nobody has answered yet is bounded (I10). aedes 1.2.0 means to read a chunk when
- * the packets of the one before are answered, but counts each arrival of bytes as an answer: with packets
- * that come one by one it reads on whatever waits for the disk. Here its read finds nothing while too much is
- * unanswered; the last answer reads on. Ordinary clients, whose windows are smaller, never notice.
+ * The unacknowledged packets of a client are bounded (I10). aedes 1.2.0 is meant to read a chunk when the
+ * packets of the previous one are answered, but it counts each arrival of bytes as an answer: with packets
+ * that arrive one by one, it reads on without bound while they wait for the disk. Here its read returns
+ * nothing while too much is unanswered, and the last answer resumes reading. Ordinary clients have smaller
+ * windows and never reach the limit.
  */
 import type { Client } from 'aedes';
 
 const PACKETS_MAX = 1000;
-/** Since nothing was unanswered. */
+/** Bytes received since the client last had no unanswered packet. */
 const BYTES_MAX = 2 ** 20;
 
 /**
- * Call before the client has read anything. `onRead` is called when bytes were read; what is returned says
- * whether the client is not read from at present.
+ * Call before the client has read anything. `onRead` is called when bytes were read. `isHeldBack` tells
+ * whether reading from the client is paused.
  */
 export function limitUnacknowledged(client: Client, onRead: () => void): { isHeldBack(): boolean } {
   const { conn } = client;
@@ -29,7 +30,7 @@ export function limitUnacknowledged(client: Client, onRead: () => void): { isHel
     bytes += length;
   });
   Reflect.set(client, '_nextBatch', (...result: unknown[]) => {
-    // Once in a connection's life aedes calls it without a packet.
+    // aedes calls it once per connection without a packet.
     packets = Math.max(0, packets - 1);
     if (packets === 0) bytes = 0;
     Reflect.apply(answer, client, result);

@@ -1,17 +1,17 @@
 /**
- * One budget from the accepted TCP connection to CONNECT, whatever lies between: a TLS handshake, an upgrade
- * to WebSocket, bytes that come one by one. A connection that is over its budget is ended (I10).
+ * One deadline from the accepted TCP connection to CONNECT. It includes a TLS handshake, a WebSocket upgrade
+ * and slow input. A connection that misses the deadline is ended (I10).
  */
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 
-/** The system finds a device that vanished after this silence, and ten probes a second apart. */
+/** After this silence the kernel sends ten keepalive probes, a second apart, to detect a vanished device. */
 export const TCP_OPTIONS = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 };
 
 export interface ConnectDeadlineParts {
   clock: Clock;
   limitMs: number;
-  /** The connection is over its budget, and is ended after this. */
+  /** Called before the connection is ended for missing its deadline. */
   onLate(address: string): void;
 }
 
@@ -33,19 +33,20 @@ export class ConnectDeadlines {
     socket.once('close', () => this.end(socket));
   }
 
-  /** CONNECT has arrived, or the connection is over. */
+  /** Called when CONNECT has arrived, or the connection has ended. */
   end(socket: Socket): void {
     this.#timers.get(socket)?.cancel();
     this.#timers.delete(socket);
   }
 
-  /** Ends the connections that are before their CONNECT. */
+  /** Ends the connections that have not sent CONNECT yet. */
   destroyAll(): void {
     for (const socket of this.#timers.keys()) socket.destroy();
   }
 
   #late(socket: Socket): void {
-    // After a pause of the process its timers are due before its input is read: CONNECT may be waiting.
+    // After a pause of the process, timers are due before waiting input is read, and CONNECT may be in that
+    // input.
     afterInput(() => {
       if (!this.#timers.has(socket)) return;
       this.#parts.onLate(socket.remoteAddress ?? '');
@@ -54,7 +55,10 @@ export class ConnectDeadlines {
   }
 }
 
-/** Calls `run` when what had arrived has been read: the loop polls for input between two immediates. */
+/**
+ * Calls `run` after the input that has arrived was read: the event loop polls for input between two
+ * immediates.
+ */
 export function afterInput(run: () => void): void {
   setImmediate(() => setImmediate(run));
 }

@@ -1,4 +1,6 @@
-/** `broker.listeners[]` of agent.yaml: where devices connect, and how they show who they are. */
+/**
+ * `broker.listeners[]` of agent.yaml: the addresses that devices connect to, and the way they authenticate.
+ */
 import { z } from 'zod';
 import { isLoopback, port } from '../../../shared/config/common.ts';
 import { DEVICE_NAME_FIELDS } from '../access/certificate-name.ts';
@@ -15,28 +17,34 @@ export const listenerSchema = z
       .boolean()
       .default(false)
       .describe(
-        'Needed for an address other than loopback without TLS: everybody on that network can read the passwords; with allow_anonymous, everybody who reaches it can publish as any client that is no device.',
+        'Required for an address other than loopback without TLS. All hosts on that network can read the passwords; with allow_anonymous, all hosts that reach the listener can publish as any client that is not a device.',
       ),
     cert_file: z
       .string()
       .min(1)
       .optional()
       .describe('For tls: PEM file of the server’s certificate chain; read again when it changes.'),
-    key_file: z.string().min(1).optional().describe('For tls: PEM file of its key.'),
+    key_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('For tls: PEM file of the certificate’s private key; read again when it changes.'),
     client_ca_file: z
       .string()
       .min(1)
       .optional()
-      .describe('For tls: PEM file of the authorities whose client certificates are taken.'),
+      .describe('For tls: PEM file of the authorities (CAs) whose client certificates are accepted.'),
     auth: z
       .enum(['password', 'certificate', 'either', 'both'])
       .default('password')
-      .describe('For tls: how devices log in. both: a certificate and the password of the same device.'),
+      .describe(
+        'For tls: how devices authenticate. both: a certificate and the password of the same device.',
+      ),
     device_name: z
       .enum(DEVICE_NAME_FIELDS)
       .default('cn')
       .describe(
-        'For tls: what of a client certificate is the device’s name: its common name, or its one subject alternative name that is a DNS name, a URI or an e-mail address.',
+        'For tls: the field of a client certificate that holds the device’s name. cn: the common name; san_dns, san_uri, san_email: the single subject alternative name of that kind.',
       ),
   })
   .superRefine((listener, context) => {
@@ -46,7 +54,7 @@ export const listenerSchema = z
     if (type !== 'tls') {
       if (!trusted && !isLoopback(host)) {
         const hint =
-          'use 127.0.0.1 or type: tls, or set trusted_network: true where everybody on that network may read the passwords';
+          'use 127.0.0.1 or type: tls, or set trusted_network: true where all hosts on that network may read the passwords';
         issue('host', 'a listener without TLS must bind loopback', hint);
       }
       for (const field of ['cert_file', 'key_file', 'client_ca_file'] as const) {
@@ -61,5 +69,9 @@ export const listenerSchema = z
         issue('client_ca_file', 'missing', `auth: ${auth} needs the authorities of the client certificates`);
     }
     if (auth === 'password' && listener.device_name !== 'cn')
-      issue('device_name', 'only where certificates are taken', 'set auth to certificate, either or both');
+      issue(
+        'device_name',
+        'only for listeners that accept certificates',
+        'set auth to certificate, either or both',
+      );
   });

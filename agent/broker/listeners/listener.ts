@@ -1,4 +1,4 @@
-/** Where devices connect: plain TCP, TLS, or MQTT over WebSocket (MQTT 3.1.1 section 6). */
+/** A listener that devices connect to: plain TCP, TLS, or MQTT over WebSocket (MQTT 3.1.1 section 6). */
 import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -13,7 +13,7 @@ import { createTlsListener, type TlsOptions } from './tls-listener.ts';
 
 interface Address {
   host: string;
-  /** 0 takes a free one. */
+  /** 0 lets the system choose a free port. */
   port: number;
 }
 
@@ -21,22 +21,22 @@ export type ListenerOptions = Address & ({ type: 'tcp' | 'ws' } | { type: 'tls';
 
 export interface BrokerLimits extends ConnectLimits, PublishLimits {
   maxPacketBytes: number;
-  /** From the accepted connection to CONNECT, on every kind of listener. */
+  /** From the accepted connection to CONNECT, for every type of listener. */
   connectTimeoutMs: number;
-  /** Over all listeners, with or without CONNECT. */
+  /** Over all listeners, before and after CONNECT. */
   maxConnections: number;
-  /** Of one client. */
+  /** Per client. */
   maxSubscriptions: number;
-  /** Of a topic name or filter, in UTF-8, and its levels. */
+  /** In UTF-8 bytes, of a topic name or filter. */
   maxTopicBytes: number;
   maxTopicLevels: number;
-  /** That wait to be sent to one client. */
+  /** Bytes that wait to be sent to one client. */
   maxUnsentBytes: number;
 }
 
 export interface Listener {
   address: ListenerOptions;
-  /** Takes no more connections; resolves when those it took are over. */
+  /** Accepts no more connections; resolves when the accepted ones have ended. */
   close(): Promise<void>;
 }
 
@@ -52,19 +52,19 @@ export interface ListenerParts {
   limits: BrokerLimits;
   clock: Clock;
   log: Logger;
-  /** Asked once of each TCP connection, before anything is read from it or done for it; false ends it. */
+  /** Called once for each TCP connection, before any byte is read or written; false ends the connection. */
   admits(address: string): boolean;
-  /** Of all connections, from their acceptance to CONNECT. */
+  /** Deadlines of all connections, from acceptance to CONNECT. */
   deadlines: ConnectDeadlines;
   onConnection: OnConnection;
-  /** A connection ended before it was one: its TLS handshake failed. */
+  /** A connection ended because its TLS handshake failed. */
   onRefused(address: string, problem: string): void;
 }
 
 /** A WebSocket message may hold several packets, or parts of them. */
 const MESSAGE_SLACK_BYTES = 65_536;
 
-/** Resolves when it listens; rejects when it cannot. */
+/** Resolves when the listener is listening; rejects when it cannot listen. */
 export async function openListener(options: ListenerOptions, parts: ListenerParts): Promise<Listener> {
   const { server, end } = await createListener(options, parts);
   server.maxConnections = parts.limits.maxConnections;
@@ -76,7 +76,7 @@ export async function openListener(options: ListenerOptions, parts: ListenerPart
     server.once('error', failed);
     server.listen(options.port, options.host, () => {
       server.off('error', failed);
-      // Without file descriptors, a connection is not accepted; those that are there go on.
+      // Without free file descriptors, new connections are not accepted; existing ones go on.
       server.on('error', (error) =>
         parts.log.error({ event: 'broker.listener_error', error: errorText(error) }),
       );
@@ -95,7 +95,7 @@ export async function openListener(options: ListenerOptions, parts: ListenerPart
   };
 }
 
-/** The server, and what ends those of its connections that never became the broker's. */
+/** The server, and a function that ends its connections that the broker never received. */
 async function createListener(
   options: ListenerOptions,
   parts: ListenerParts,
@@ -107,7 +107,7 @@ async function createListener(
     case 'ws': {
       const server = webSocketServer(limits, onConnection);
       server.on('connection', (socket: Socket) => isAdmitted(socket, parts));
-      // Those that asked for no WebSocket; the others are the broker's to end.
+      // HTTP connections without a WebSocket upgrade; the broker ends the others.
       return { server, end: () => server.closeAllConnections() };
     }
     case 'tls': {
@@ -151,7 +151,7 @@ function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): Http
   const sockets = new WebSocketServer({
     server,
     maxPayload: limits.maxPacketBytes + MESSAGE_SLACK_BYTES,
-    // [MQTT-6.0.0-3] [MQTT-6.0.0-4]; "mqttv3.1" is what clients of MQTT 3.1 offer.
+    // [MQTT-6.0.0-3] [MQTT-6.0.0-4]; clients of MQTT 3.1 offer "mqttv3.1".
     handleProtocols: (offered) => ['mqtt', 'mqttv3.1'].find((protocol) => offered.has(protocol)) ?? false,
   });
   sockets.on('connection', (socket, request) => {

@@ -1,6 +1,6 @@
 /**
- * All listeners of the broker, each with a state of its own (I9): one that cannot bind, or whose certificate
- * cannot be read, is tried again, ever more slowly, while the others take connections.
+ * All listeners of the broker, each with its own state (I9). A listener that cannot bind, or whose
+ * certificate cannot be read, is retried with backoff while the others accept connections.
  */
 import { Backoff } from '../../../shared/backoff.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
@@ -12,9 +12,9 @@ const RETRY_PAUSE = { firstMs: 1000, lastMs: 30_000 };
 export interface ListenerState {
   type: ListenerOptions['type'];
   host: string;
-  /** The port it got, once it listens. */
+  /** The actual port while the listener is open. */
   port: number;
-  /** Null while it listens. */
+  /** Null while the listener is open. */
   error: string | null;
 }
 
@@ -26,7 +26,7 @@ interface Place {
 
 export interface ListenersParts {
   entropy: Entropy;
-  /** What the listener is made with. */
+  /** The parts for a new listener. */
   partsOf(options: ListenerOptions): ListenerParts;
 }
 
@@ -41,23 +41,23 @@ export class Listeners {
     this.#parts = parts;
   }
 
-  /** Resolves when each was tried once; those that failed are tried again until {@link stop}. */
+  /** Resolves when each listener was tried once. Failed listeners are retried until {@link stop}. */
   async start(): Promise<void> {
     for (const place of this.#places) {
       if (!(await this.#open(place))) this.#retries.push(this.#retry(place));
     }
   }
 
-  /** Resolves when the connections that they took are over. */
+  /** Resolves when the accepted connections have ended. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     const closed = this.#close();
     await Promise.all(this.#retries);
-    // One may have opened meanwhile.
+    // A listener may have opened meanwhile.
     await Promise.all([closed, this.#close()]);
   }
 
-  /** Those that listen, with the ports they got. */
+  /** The open listeners, with their actual ports. */
   addresses(): ListenerOptions[] {
     return this.#places.flatMap(({ listener }) => (listener ? [listener.address] : []));
   }
@@ -69,7 +69,7 @@ export class Listeners {
     });
   }
 
-  /** No connection is accepted after the call. */
+  /** After the call, no connection is accepted. */
   async #close(): Promise<void> {
     const closed = this.#places.map(({ listener }) => listener?.close());
     for (const place of this.#places) place.listener = null;

@@ -1,15 +1,14 @@
 /**
- * How many connections the process's file descriptors allow. Devices that are connected must not suffer from
- * new ones: SQLite, the clouds' connections and files that are read anew need descriptors too, so some are
- * kept in reserve (I10).
+ * The number of connections that the process's file descriptors allow. SQLite, cloud connections and file
+ * reads need descriptors too, so some are reserved: new connections must not harm connected devices (I10).
  */
 import { readFileSync } from 'node:fs';
 
 const LIMITS_FILE = '/proc/self/limits';
-/** For everything but devices. */
+/** Descriptors reserved for everything except devices. */
 const RESERVED = 128;
 
-/** Null where the system does not tell, or sets no limit. */
+/** Null where the system does not report a limit, or sets none. */
 export function connectionsByOpenFiles(limitsFile = LIMITS_FILE): number | null {
   try {
     const found = /^Max open files +(\d+)/m.exec(readFileSync(limitsFile, 'utf8'));

@@ -18,7 +18,7 @@ import { TCP_OPTIONS } from './connect-deadline.ts';
 
 export interface TlsOptions extends TlsFiles {
   auth: ListenerAuth;
-  /** What of a client certificate names the device. */
+  /** The certificate field that holds the device's name. */
   deviceName: DeviceNameField;
 }
 
@@ -29,17 +29,17 @@ interface TlsListenerOptions {
   tls: TlsOptions;
   clock: Clock;
   log: Logger;
-  /** Asked before the handshake, which is what costs; false: the connection is over. */
+  /** Called before the handshake, which is the expensive part; false ends the connection. */
   isAdmitted(socket: Socket): boolean;
   /** `socket`: the TCP connection under `connection`. */
   onConnection(connection: TLSSocket, certificate: CertificateName | null, socket: Socket): void;
-  /** A handshake failed, or a client certificate is not of the authorities. */
+  /** A handshake failed, or the client certificate is not signed by a configured authority. */
   onRefused(address: string, problem: string): void;
 }
 
 /**
- * The server, not yet listening; rejects when the files cannot be read or do not fit together. `end` before
- * its close.
+ * Creates the server, not yet listening. Rejects when the files cannot be read or do not match. Call `end`
+ * before the server's close.
  */
 export async function createTlsListener(
   options: TlsListenerOptions,
@@ -49,12 +49,13 @@ export async function createTlsListener(
   const handshaker = createServer({
     ...(await readTlsFiles(tls)),
     requestCert: tls.auth !== 'password',
-    // With `either`, a client without a certificate goes on to its password; a wrong one is refused below.
+    // With `either`, a client without a certificate goes on to its password; a wrong certificate is refused
+    // below.
     rejectUnauthorized: tls.auth === 'certificate' || tls.auth === 'both',
-    // The budget of the connection ends it before: see connect-deadline.ts.
+    // The connection's deadline comes earlier: see connect-deadline.ts.
     handshakeTimeout: HANDSHAKE_MS_MAX,
   });
-  /** By {@link endOf}: a TLS connection does not tell which TCP connection it is on. */
+  /** By {@link endOf}: a TLSSocket does not expose its TCP connection. */
   const handshakes = new Map<string, Socket>();
   const server = createTcpServer(TCP_OPTIONS, (socket) => {
     if (!isAdmitted(socket)) return;
@@ -67,7 +68,7 @@ export async function createTlsListener(
     const key = endOf(socket);
     const tcp = handshakes.get(key);
     handshakes.delete(key);
-    if (!tcp) return; // It ended meanwhile.
+    if (!tcp) return; // The connection has ended meanwhile.
     const certificate = tls.auth === 'password' ? null : certificateNameOf(socket, tls.deviceName);
     if (certificate !== null && !socket.authorized) {
       onRefused(socket.remoteAddress ?? '', errorText(socket.authorizationError));

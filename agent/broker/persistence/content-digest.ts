@@ -1,4 +1,4 @@
-/** What tells one publish from another under the same packet id: its topic and its payload. */
+/** Tells apart two publishes with the same packet id, by topic and payload. */
 import { createHash } from 'node:crypto';
 
 /** SHA-256 of topic and payload, in base64. */

@@ -1,16 +1,16 @@
-/** What of the sessions was not kept, counted and logged at a bounded rate (I10). */
+/** Session items that were dropped, counted and logged at a bounded rate (I10). */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 
-/** The text is the log field and the metric label. */
+/** The text is both log field and metric label. */
 export type DropReason =
-  /** As much waits for the client, or for all, as may; the message is not queued for it. */
+  /** The queue of the client, or of all clients together, is full; the message is not queued. */
   | 'queue-full'
-  /** As many retained messages as there may be; live subscribers got it. */
+  /** The number of retained messages is at its limit; live subscribers got the message. */
   | 'retained-full'
-  /** What lay on the disk is no session state of ours. */
+  /** The item on disk is not valid session state. */
   | 'unreadable'
-  /** The client was away for too long. */
+  /** The client was away for longer than the session expiry. */
   | 'session-expired';
 
 const LOG_EVERY_MS = 10_000;
@@ -26,7 +26,7 @@ export class Dropped {
     this.#log = log;
   }
 
-  /** `subject`: the client, or the topic. */
+  /** `subject`: the client id, or the topic. */
   add(reason: DropReason, subject: string): void {
     const total = (this.counts.get(reason) ?? 0) + 1;
     this.counts.set(reason, total);

@@ -1,13 +1,13 @@
 /**
- * A message that is held for long, maybe with a hundred thousand others. Its payload came as a part of
- * whatever block of memory the socket was read into, up to 64 KiB, and would keep all of it; a copy of its
- * own in a buffer lies among such blocks and keeps them from being used again as a whole. A string of one
- * byte per character lies on V8's heap, which is compacted; all of a message in one string, with its places
- * in the lists of a queue, takes half of what objects of the parts take.
+ * A message that is stored for long, perhaps among a hundred thousand others. Its payload is a slice of the
+ * block of up to 64 KiB that the socket was read into, and would keep the whole block alive. A Buffer copy
+ * would lie among such blocks and fragment them. A string of one byte per character lies on V8's heap, which
+ * is compacted. One string per message, with its positions in the arrays of a queue, takes half the memory of
+ * an object with fields.
  */
 import { Scratch } from '../../../shared/scratch.ts';
 
-/** A message, or the PUBREL that has taken its place. */
+/** A message, or the PUBREL that has replaced it. */
 export interface OutgoingPacket {
   cmd: string;
   messageId?: number | undefined;
@@ -22,24 +22,24 @@ export interface OutgoingPacket {
 
 /**
  * `<broker>.<counter>;<flags>;<topic bytes>;<topic><payload>`, numbers in decimal, bytes as characters
- * (latin1). The broker is an index into the ids known to {@link HeldMessages}, empty for none; so is a
- * counter.
+ * (latin1). The broker is an index into the ids known to {@link HeldMessages}. Broker and counter are empty
+ * when the packet has none.
  */
 export type HeldMessage = string;
 
-/** The QoS in the lowest two bits, and the next three. */
+/** The QoS is in the lowest two bits; the flags are the next three. */
 const QOS_BITS = 3;
 const RETAIN = 4;
 const DUP = 8;
 const TEXT = 16;
 const QOS = [0, 1, 2] as const;
 
-/** Makes packets into strings and back. */
+/** Converts packets to strings and back. */
 export class HeldMessages {
   readonly #scratch = new Scratch();
   /**
-   * This process's own and those of earlier ones whose messages still wait: each is in one of the messages at
-   * least (I10).
+   * Ids of this process and of earlier ones whose messages are still queued: each occurs in at least one
+   * message (I10).
    */
   readonly #brokerIds: string[] = [];
 
@@ -48,7 +48,7 @@ export class HeldMessages {
     const isText = typeof payload === 'string';
     const flags = qos | (retain ? RETAIN : 0) | (dup ? DUP : 0) | (isText ? TEXT : 0);
     const head = `${this.#origin(packet)}${flags};${Buffer.byteLength(topic)};`;
-    // Joined as strings, they would stay a tree of their parts.
+    // String concatenation would keep a tree (rope) of the parts.
     const room = this.#scratch.room(head.length + Buffer.byteLength(topic) + Buffer.byteLength(payload));
     let end = room.write(head, 'latin1');
     end += room.write(topic, end);
@@ -56,7 +56,7 @@ export class HeldMessages {
     return room.toString('latin1', 0, end);
   }
 
-  /** A packet of its own for each who asks: aedes writes to it. */
+  /** A new object for each call, because aedes writes to it. */
   packet(message: HeldMessage, messageId: number | undefined): OutgoingPacket {
     const [origin = '', flagsText, topicBytes] = message.split(';', 3);
     const [broker = '', counter = ''] = origin.split('.');
@@ -76,12 +76,12 @@ export class HeldMessages {
     };
   }
 
-  /** Whether both have the same broker, or none. */
+  /** Whether both have the same broker id, or both none. */
   isOfBroker(message: HeldMessage, { brokerId }: OutgoingPacket): boolean {
     return message.startsWith(`${this.#broker(brokerId)}.`);
   }
 
-  /** Whether it is this one, by its broker's counter. */
+  /** Whether broker id and counter are those of the packet. */
   is(message: HeldMessage, packet: OutgoingPacket): boolean {
     return message.startsWith(this.#origin(packet));
   }
@@ -97,7 +97,7 @@ export class HeldMessages {
   }
 }
 
-/** Bytes of its topic and its payload. */
+/** Bytes of topic and payload. */
 export function contentBytes(message: HeldMessage): number {
   return message.length - startOfContent(message);
 }

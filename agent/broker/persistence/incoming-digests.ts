@@ -2,7 +2,7 @@
 export class IncomingDigests {
   readonly #digests = new Map<string, Map<number, string | null>>();
 
-  /** Undefined when no publish waits under the packet id, null when its content is not known. */
+  /** Undefined when no publish waits under the packet id; null when its content is unknown. */
   get(client: string, messageId: number): string | null | undefined {
     return this.#digests.get(client)?.get(messageId);
   }

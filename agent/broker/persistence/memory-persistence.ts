@@ -1,6 +1,5 @@
 /**
- * The class that aedes' own memory persistence is made of. Its package has types, but not where a compiler
- * finds them.
+ * The class of aedes' own memory persistence. Its package has types, but not where the compiler finds them.
  */
 import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
@@ -9,7 +8,7 @@ interface ClientOf {
   id: string;
 }
 
-/** What of it is used or replaced here; the whole contract is aedes-persistence's abstract suite. */
+/** The members used or replaced here; aedes-persistence's abstract suite tests the whole contract. */
 interface Memory {
   storeRetained(packet: object): Promise<void>;
   createRetainedStream(pattern: string): Readable;

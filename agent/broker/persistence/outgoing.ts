@@ -1,11 +1,10 @@
 /**
- * What the broker owes to clients with a session that outlives their connection: QoS 1 and 2 messages, in
- * order, from when they are taken until the client has acknowledged them. Bounded for each client and in all
- * (I10); what finds no room is not queued, and counted. How packets are matched is the contract of
- * aedes-persistence.
+ * The outgoing QoS 1 and 2 messages of clients with a persistent session, in order, from acceptance until the
+ * client has acknowledged them. The queues are bounded for each client and in total (I10); a message without
+ * room is dropped and counted. aedes-persistence defines how packets are matched.
  *
- * A message may wait for days, for many clients: it is held once, apart from the block of memory that it was
- * read into.
+ * A message may be queued for days and for many clients: it is stored once, apart from the block of memory
+ * that it was read into.
  */
 import { contentBytes, type HeldMessage, HeldMessages, type OutgoingPacket } from './held-message.ts';
 import type { OutgoingItems } from './session-log.ts';
@@ -13,20 +12,22 @@ import type { OutgoingItems } from './session-log.ts';
 export interface QueueLimits {
   maxQueuedMessages: number;
   maxQueuedBytes: number;
-  /** Of all clients together. */
+  /** Over all clients. */
   maxTotalQueuedBytes: number;
 }
 
-/** What waits for one client, a place each in three lists: an object each would take twice the memory. */
+/**
+ * The queue of one client: three parallel arrays, because an object per message would take twice the memory.
+ */
 interface Queue {
-  /** Ascending over all clients and starts. */
+  /** Ascending over all clients and restarts. */
   readonly orders: number[];
-  /** Null: the client has it, and a PUBREL is owed. */
+  /** Null: the client has received the message, and PUBREL is pending. */
   readonly messages: Array<HeldMessage | null>;
-  /** {@link UNNUMBERED} until it is sent. */
+  /** {@link UNNUMBERED} until the message is sent. */
   readonly messageIds: number[];
   bytes: number;
-  /** Where the last match was: clients are sent messages, and acknowledge them, in order. */
+  /** Position of the last match: clients receive and acknowledge messages in order. */
   cursor: number;
 }
 
@@ -59,19 +60,22 @@ export class OutgoingQueues implements OutgoingItems {
     return this.#bytes;
   }
 
-  /** What was stored before a restart, ascending by order. */
+  /** Restores a message stored before a restart; ascending by order. */
   restore(client: string, order: number, packet: OutgoingPacket): void {
     this.#lastOrder = Math.max(this.#lastOrder, order);
     this.#add(client, order, this.#messageOf(packet), packet.messageId);
   }
 
-  /** Queues a message for each of the clients, and gives those that there was no room for. */
+  /** Queues a message for each of the clients; returns the clients whose queue has no room. */
   enqueue(clients: readonly string[], packet: OutgoingPacket): string[] {
     const message = this.#held.hold(packet);
     return clients.filter((client) => !this.#enqueue(client, message));
   }
 
-  /** The packet got its message id, or a PUBREL takes its place. False when there is none such. */
+  /**
+   * Sets the message id of the packet, or replaces the message by its PUBREL. False when there is no such
+   * message.
+   */
   update(client: string, packet: OutgoingPacket): boolean {
     const queue = this.#queues.get(client);
     const at = queue ? find(queue, (place) => this.#isSame(queue, place, packet)) : -1;
@@ -79,7 +83,7 @@ export class OutgoingQueues implements OutgoingItems {
     const before = queue.messages[at] ?? null;
     const { messageId = UNNUMBERED } = packet;
     const isNumbered = before !== null && this.#held.isOfBroker(before, packet);
-    // Sent once more, as it was: nothing to write.
+    // The same message id as before: nothing to write.
     if (isNumbered && queue.messageIds[at] === messageId) return true;
     if (isNumbered) queue.messageIds[at] = messageId;
     else {
@@ -91,7 +95,7 @@ export class OutgoingQueues implements OutgoingItems {
     return true;
   }
 
-  /** The client has acknowledged it; undefined when there is none such. */
+  /** The client has acknowledged the packet; undefined when there is no such packet. */
   remove(client: string, messageId: number | undefined): OutgoingPacket | undefined {
     const queue = this.#queues.get(client);
     const wanted = messageId ?? UNNUMBERED;
@@ -106,7 +110,7 @@ export class OutgoingQueues implements OutgoingItems {
     return packet;
   }
 
-  /** What waits for the client now, in order. */
+  /** The packets that are queued for the client now, in order. */
   *packetsFor(client: string): Iterable<OutgoingPacket> {
     const orders = [...(this.#queues.get(client)?.orders ?? [])];
     for (const order of orders) {
@@ -115,7 +119,7 @@ export class OutgoingQueues implements OutgoingItems {
     }
   }
 
-  /** The session is over. */
+  /** The session has ended. */
   forget(client: string): void {
     const queue = this.#queues.get(client);
     if (!queue) return;
@@ -187,7 +191,7 @@ export class OutgoingQueues implements OutgoingItems {
   }
 }
 
-/** The place of what it found, where it leaves the cursor; -1 for nothing. */
+/** Returns the position of the match and leaves the cursor there; -1 when nothing matches. */
 function find(queue: Queue, matches: (at: number) => boolean): number {
   const { length } = queue.orders;
   for (let step = 0; step < length; step++) {

@@ -1,6 +1,6 @@
 /**
- * Packets of the broker's sessions as they lie on the disk: CBOR (RFC 8949) of what MQTT 3.1.1 and aedes need
- * of them.
+ * The on-disk form of the broker's session packets: CBOR (RFC 8949) of the fields that MQTT 3.1.1 and aedes
+ * need.
  */
 import { z } from 'zod';
 import { decodeCbor } from '../../../shared/envelope/cbor.ts';
@@ -32,18 +32,18 @@ const storedPacket = z.object({
   brokerId: z.string().optional(),
   brokerCounter: z.int().optional(),
   order: z.int().default(0),
-  /** Of a QoS 2 publish that waits for PUBREL. */
+  /** Digest of a QoS 2 publish that waits for PUBREL. */
   digest: z.string().optional(),
 });
 
 export type StoredPacket = z.output<typeof storedPacket>;
 
-/** Null when it is none: then the file holds what this program never wrote. */
+/** Null for bytes that this program did not write. */
 export function readPacket(bytes: Uint8Array): StoredPacket | null {
   try {
     return storedPacket.safeParse(decodeCbor(bytes)).data ?? null;
   } catch {
-    // Not even CBOR.
+    // Not CBOR.
     return null;
   }
 }

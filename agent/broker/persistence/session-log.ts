@@ -1,30 +1,30 @@
 /**
- * Session state on its way to the disk. Memory is what the broker works with; the disk follows, so that local
- * traffic goes on whatever the disk does (I9). Changes of one moment are one operation, the last word on each
- * item; what came and went within it is never written. After the store was reopened, all that there is is
- * written again: the file may be a new one.
+ * Writes session state to disk. The broker works with the state in memory and the disk follows, so local
+ * traffic goes on when the disk fails (I9). Changes of one moment become one write, with the last value of
+ * each item; an item that was added and removed in between is never written. After the store was reopened,
+ * all items are written again: the file may be a new one.
  */
 import { encode } from 'cborg';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { SessionItem, SessionItemKind } from '../../store/types.ts';
 import { writtenPacket } from './packet.ts';
 
-/** How long a change waits for others, when nobody waits for it. */
+/** A change without a waiting caller is written after this time, together with others. */
 const GATHER_MS = 50;
 
-/** What of the store is needed here. */
+/** The methods of the store that this class needs. */
 export interface SessionStore {
   takeSessions(): readonly SessionItem[];
-  /** Resolves when it is durable, which may be after the disk has recovered. */
+  /** Resolves when the items are durable, which may be after the disk has recovered. */
   writeSessions(items: SessionItem[]): Promise<void>;
-  /** Whether what is written now is on its way to the disk. */
+  /** Whether a write now goes to the disk. */
   readonly isOpen: boolean;
-  /** Called each time the disk fails, until what is returned is called. */
+  /** `listener` is called each time the disk fails, until the returned function is called. */
   onFailure(listener: () => void): () => void;
   onReopen(listener: () => void): void;
 }
 
-/** Sessions that end with the process, by the operator's choice: nothing is written. */
+/** For `sessions.keep: false`: nothing is written. */
 export const NOT_KEPT: SessionStore = {
   takeSessions: () => [],
   writeSessions: () => Promise.resolve(),
@@ -34,11 +34,11 @@ export const NOT_KEPT: SessionStore = {
 };
 
 /**
- * What waits for clients. It may be a hundred thousand messages: who holds them is asked, and no second list
- * is kept.
+ * The queued messages of clients. There may be a hundred thousand; their owner is asked for them, instead of
+ * keeping a second list here.
  */
 export interface OutgoingItems {
-  /** Undefined: it is gone. */
+  /** Undefined when the packet has been removed. */
   packetAt(client: string, order: number): object | undefined;
   names(): Iterable<{ client: string; order: number }>;
 }
@@ -56,7 +56,7 @@ interface Change {
   kind: SessionItemKind;
   client: string;
   key: string;
-  /** The disk has never heard of it. */
+  /** The item has never been written to disk. */
   isNew: boolean;
 }
 
@@ -64,14 +64,14 @@ export class SessionLog {
   readonly #store: SessionStore;
   readonly #clock: Clock;
   readonly #outgoing: OutgoingItems;
-  /** All the rest, by client and {@link nameIn}. */
+  /** All items except outgoing messages, by client and {@link nameIn}. */
   readonly #items = new Map<string, Map<string, Held>>();
   /**
-   * By name, since the last flush; while the store is not open they gather here, where one replaces another
-   * (I10).
+   * Changes since the last flush, by name. While the store is closed they gather here, and a newer change
+   * replaces an older one (I10).
    */
   readonly #changed = new Map<string, Change>();
-  /** The flushes before are durable. */
+  /** Resolves when the earlier flushes are durable. */
   #written: Promise<unknown> = Promise.resolve();
   #timer: Timer | null = null;
 
@@ -87,21 +87,21 @@ export class SessionLog {
     });
   }
 
-  /** What was on the disk when it was opened: already known there. */
+  /** Takes over an item that was on disk when the store was opened. */
   restore(kind: HeldKind, client: string, key: string, value: () => unknown): void {
     const items = this.#items.get(client) ?? new Map<string, Held>();
     this.#items.set(client, items);
     items.set(nameIn(kind, key), { kind, client, key, value });
   }
 
-  /** `value` is asked when it is written. */
+  /** `value` is called when the item is written. */
   put(kind: HeldKind, client: string, key: string, value: () => unknown): void {
     const isNew = !this.has(kind, client, key);
     this.restore(kind, client, key, value);
     this.#change(kind, client, key, isNew);
   }
 
-  /** What {@link OutgoingItems} gives for it now is written. */
+  /** Marks an outgoing packet for writing; {@link OutgoingItems} gives its value. */
   outgoingPut(client: string, order: number, isNew: boolean): void {
     this.#change('outgoing', client, String(order), isNew);
   }
@@ -110,7 +110,7 @@ export class SessionLog {
     this.#gone('outgoing', client, String(order));
   }
 
-  /** Put, and written with somebody else's commit. */
+  /** Like {@link put}, for an item that another commit has written. */
   note(kind: HeldKind, client: string, key: string, value: () => unknown): void {
     this.restore(kind, client, key, value);
   }
@@ -126,7 +126,7 @@ export class SessionLog {
     this.#gone(kind, client, key);
   }
 
-  /** The disk has it, and here it is over. */
+  /** Deletes an item on disk that no longer exists in memory. */
   forget(kind: SessionItemKind, client: string, key: string): void {
     if (this.#valueOf(kind, client, key) === undefined) this.#gone(kind, client, key);
   }
@@ -136,7 +136,7 @@ export class SessionLog {
       if (item.kind === kind) this.delete(kind, client, item.key);
   }
 
-  /** Resolves when all changes so far are on the disk, which may be after it has recovered. */
+  /** Resolves when all changes so far are on disk, which may be after the disk has recovered. */
   async flush(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
@@ -145,9 +145,9 @@ export class SessionLog {
       return { kind, client, key, value: value === undefined ? null : encodeItem(value) };
     });
     this.#changed.clear();
-    // With what others have flushed and the disk has not taken yet.
+    // Includes earlier flushes that are not durable yet.
     const written = Promise.all([this.#written, this.#store.writeSessions(items)]);
-    // Without what it resolves to: that has what the one before resolved to in it.
+    // Resolves to nothing: keeping the result would chain the results of all earlier flushes.
     this.#written = written.then(
       () => undefined,
       () => undefined,
@@ -155,15 +155,11 @@ export class SessionLog {
     await written;
   }
 
-  /**
-   * Like {@link flush}, but does not wait for a disk that has failed: what changed is written when it is
-   * back.
-   */
+  /** Like {@link flush}, but does not wait for a failed disk: the changes are written after its recovery. */
   async flushIfPossible(): Promise<void> {
     if (!this.#store.isOpen) return;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Not a race against a promise: until it is settled, it would hold something of each that was ever raced
-    // with it.
+    // Not Promise.race: a pending promise would keep a reference for each race.
     const forget = this.#store.onFailure(resolve);
     this.flush().then(resolve, reject);
     await promise.finally(forget);
@@ -178,7 +174,7 @@ export class SessionLog {
   #flushUnwatched(): void {
     this.#timer = null;
     if (!this.#store.isOpen) return;
-    // It fails only when the store has stopped; who ends the sessions flushes them before.
+    // Fails only when the store has stopped. `stop` flushes the sessions before.
     this.flush().catch(() => undefined);
   }
 

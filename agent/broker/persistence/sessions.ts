@@ -1,8 +1,8 @@
 /**
- * The broker's sessions: aedes' own memory persistence, with every change noted for the disk, queues with
- * bounds, and what was there before a restart. An answer that promises a change waits for it: a SUBACK and an
- * UNSUBACK while the disk works, a PUBCOMP always, because a packet id that were still noted after a crash
- * would make a new reading look like an old one.
+ * The broker's sessions: aedes' memory persistence, with bounded queues, every change logged for the disk,
+ * and the state from before a restart. An answer that promises a change waits for its write: SUBACK and
+ * UNSUBACK while the disk works, PUBCOMP always, because a packet id that is still stored after a crash would
+ * make a new message look like a repeated one.
  */
 import { Readable } from 'node:stream';
 import type { AedesPublishPacket } from 'aedes';
@@ -29,12 +29,12 @@ export interface SessionLimits extends QueueLimits {
 }
 
 /**
- * What is remembered to have begun before the disk was there (I10); of more, the disk's state comes back as
- * it was.
+ * Bound on the sessions and retained messages that are known to have begun before the store opened (I10).
+ * Beyond it, the stored state is restored as it was.
  */
 const BEGUN_MAX = 10_000;
 
-/** The filter by which a session without subscriptions is one. Filters that begin with `$` are refused. */
+/** The filter that marks a session without subscriptions. The broker refuses filters that begin with `$`. */
 export const SESSION_PRESENT = '$headgate/session';
 
 interface ClientOf {
@@ -50,7 +50,7 @@ export interface Will {
 }
 
 export interface SessionsOptions {
-  /** Filters of topics whose records there are none of: what of them is under way needs no disk. */
+  /** Filters of topics that are never recorded: their QoS 2 state needs no disk. */
   localTopics?: readonly string[];
   store: SessionStore;
   clock: Clock;
@@ -59,7 +59,7 @@ export interface SessionsOptions {
 }
 
 export class Sessions extends MemoryPersistence {
-  /** Subscriptions of sessions that are kept, and, by the broker's hand, of clients that are here. */
+  /** Subscriptions of persistent sessions, and, added by the broker, of connected clients. */
   readonly subscribedTopics = new SubscribedTopics();
   readonly #store: SessionStore;
   readonly #log: SessionLog;
@@ -69,13 +69,13 @@ export class Sessions extends MemoryPersistence {
   readonly #dropped: Dropped;
   readonly #outgoing: OutgoingQueues;
   readonly #retainedBytes = new Map<string, number>();
-  /** Clients with a session; since when they are away, or null while they are connected. */
+  /** Clients with a session: the time their connection ended, or null while they are connected. */
   readonly #away = new Map<string, number | null>();
-  /** Clients with a session from before their present connection. */
+  /** Clients whose session is older than their present connection. */
   readonly #resumed = new Set<string>();
   readonly #incomingDigests = new IncomingDigests();
   readonly #ownerless = new Map<string, Will>();
-  /** Before {@link restore}: clients, and {@link retainedName}s. */
+  /** Before {@link restore}: client ids, and {@link retainedName}s. */
   readonly #begun = new Set<string>();
   readonly #restoreListeners: Array<() => void> = [];
   #isRestored: boolean = false;
@@ -97,9 +97,9 @@ export class Sessions extends MemoryPersistence {
   }
 
   /**
-   * Takes over what is on the disk, once it is open: at the start, or when the disk comes back. What began
-   * here meanwhile stands, and the disk's state of it is over: its client was told that there is no session
-   * [MQTT-3.2.2-3].
+   * Restores the stored state when the store opens, at the start or after the disk has recovered. Sessions
+   * that began meanwhile stay, and their stored state is deleted: the client was told that there is no
+   * session [MQTT-3.2.2-3].
    */
   async restore(): Promise<void> {
     if (!this.#store.isOpen || this.#isRestored) return;
@@ -112,13 +112,13 @@ export class Sessions extends MemoryPersistence {
       }
       const found = readPacket(value);
       if (!found) {
-        // Its checksum is the file's; what is left is a session that lacks something, not an agent that does
-        // not start (I9).
+        // The checksum of the file was valid, so this item is lost alone: a session that lacks an item is
+        // better than an agent that does not start (I9).
         this.#dropped.add('unreadable', `${kind} ${client} ${key}`);
         continue;
       }
       if (kind !== 'outgoing') this.#log.restore(kind, client, key, () => writtenPacket(found));
-      // A will alone is no session: the client may have had a clean one.
+      // A will alone is no session: the client may have connected with clean session.
       if (client !== '' && kind !== 'will') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {
         case 'subscription':
@@ -149,12 +149,12 @@ export class Sessions extends MemoryPersistence {
     for (const listener of this.#restoreListeners) listener();
   }
 
-  /** Called when what was on the disk has been taken over. */
+  /** `listener` is called when the stored state has been restored. */
   onRestored(listener: () => void): void {
     this.#restoreListeners.push(listener);
   }
 
-  /** Whether a client may have a session: it has one, or there is room for one more. */
+  /** Whether the client may have a session: it has one, or the limit allows one more. */
   hasRoomFor(client: string): boolean {
     return this.#away.has(client) || this.#away.size < this.#limits.maxSessions;
   }
@@ -165,7 +165,7 @@ export class Sessions extends MemoryPersistence {
     this.#away.set(client, null);
   }
 
-  /** Of clients that were connected when the agent ended without a word, and have not come back. */
+  /** Wills of clients that were connected when the agent ended abruptly, and have not reconnected. */
   ownerlessWills(): Will[] {
     return [...this.#ownerless.values()];
   }
@@ -174,7 +174,7 @@ export class Sessions extends MemoryPersistence {
     if (this.#away.has(client)) this.#away.set(client, this.#clock.monoMs());
   }
 
-  /** Ends the sessions of clients that have been away for too long. */
+  /** Ends the sessions of clients that were away for longer than the expiry. */
   async expire(): Promise<void> {
     const before = this.#clock.monoMs() - this.#limits.expireAfterMs;
     for (const [client, awayMs] of this.#away) {
@@ -185,7 +185,7 @@ export class Sessions extends MemoryPersistence {
     }
   }
 
-  /** Resolves when all changes so far are on the disk, or it has failed. */
+  /** Resolves when all changes so far are on disk, or the disk has failed. */
   flush(): Promise<void> {
     return this.#log.flushIfPossible();
   }
@@ -199,7 +199,7 @@ export class Sessions extends MemoryPersistence {
     };
   }
 
-  /** What was not kept since start. */
+  /** Dropped items since start, by reason. */
   dropped(): ReadonlyMap<DropReason, number> {
     return this.#dropped.counts;
   }
@@ -240,7 +240,7 @@ export class Sessions extends MemoryPersistence {
     await this.#log.flushIfPossible();
   }
 
-  /** The session of the client is over. */
+  /** Ends the session of the client. */
   override async cleanSubscriptions(client: ClientOf): Promise<void> {
     this.#begins(client.id);
     for (const { topic } of await super.subscriptionsByClient(client))
@@ -253,8 +253,8 @@ export class Sessions extends MemoryPersistence {
 
   /**
    * aedes answers "session present" when there is a subscription, but a session may consist of packet ids or
-   * queued messages alone [MQTT-3.2.2-2]. So a session without subscriptions has {@link SESSION_PRESENT},
-   * which the broker grants nobody.
+   * queued messages alone [MQTT-3.2.2-2]. So a session without subscriptions gets {@link SESSION_PRESENT},
+   * which the broker grants to no client.
    */
   override async subscriptionsByClient(client: ClientOf): Promise<Array<{ topic: string; qos: number }>> {
     const subscriptions = await super.subscriptionsByClient(client);
@@ -272,9 +272,8 @@ export class Sessions extends MemoryPersistence {
   }
 
   /**
-   * A packet that found no room in the queue of a client that is here is sent all the same, for this once. To
-   * refuse it, as the memory persistence does, would end the connection of a client that is catching up,
-   * again and again.
+   * A packet without room in the queue of a connected client is sent anyway, once. Refusing it, as the memory
+   * persistence does, would end the connection of a client that is catching up, repeatedly.
    */
   async outgoingUpdate(client: ClientOf, packet: OutgoingPacket): Promise<void> {
     this.#outgoing.update(client.id, packet);
@@ -291,7 +290,7 @@ export class Sessions extends MemoryPersistence {
     return Readable.from(this.#outgoing.packetsFor(client.id));
   }
 
-  /** Its packet id is on the disk already, with its record, where the client's session is kept. */
+  /** For a persistent session, the commit of the record has written the packet id already. */
   override async incomingStorePacket(
     client: ClientOf & { clean?: boolean },
     packet: AedesPublishPacket & { messageId: number },
@@ -305,14 +304,14 @@ export class Sessions extends MemoryPersistence {
   }
 
   /**
-   * The content of the QoS 2 publish that waits for PUBREL under the packet id: undefined when there is none,
-   * null when its content is not known.
+   * Digest of the QoS 2 publish that waits for PUBREL under the packet id: undefined when there is none, null
+   * when its content is unknown.
    */
   incomingDigest(client: string, messageId: number): string | null | undefined {
     return this.#incomingDigests.get(client, messageId);
   }
 
-  /** Another publish takes the packet id; on the disk its record has done so already. */
+  /** Another publish takes the packet id; the commit of its record has updated the disk already. */
   async forgetIncoming(client: ClientOf, messageId: number): Promise<void> {
     if (this.incomingDigest(client.id, messageId) === undefined) return;
     this.#incomingDigests.delete(client.id, messageId);
@@ -344,7 +343,7 @@ export class Sessions extends MemoryPersistence {
     return super.delWill(client);
   }
 
-  /** A session, or a retained message, that the disk's is not, while that is not known. */
+  /** Remembers a session or retained message that began before the stored state was known. */
   #begins(name: string): void {
     if (!this.#isRestored && this.#begun.size < BEGUN_MAX) this.#begun.add(name);
   }
@@ -365,14 +364,12 @@ export class Sessions extends MemoryPersistence {
   }
 }
 
-/** No client's id holds U+0000. */
+/** No client id holds U+0000. */
 function retainedName(topic: string): string {
   return `\0${topic}`;
 }
 
-/**
- * Not a part of the block that the socket was read into, which it would keep for as long as it is retained.
- */
+/** A copy: a slice would keep the whole block that the socket was read into. */
 function ownCopy(payload: Buffer | string): Buffer {
   const copy = Buffer.allocUnsafeSlow(Buffer.byteLength(payload));
   if (typeof payload === 'string') copy.write(payload);
@@ -384,7 +381,7 @@ function willOf(client: string, { topic, payload, qos, retain }: StoredPacket): 
   return { client, topic, payload, qos, retain };
 }
 
-/** The item that goes with a QoS 2 record into its commit. */
+/** The session item that is written in the commit of a QoS 2 record. */
 export function incomingItem(client: string, messageId: number, digest: string): SessionItem {
   return { kind: 'incoming', client, key: String(messageId), value: encodeItem({ messageId, digest }) };
 }

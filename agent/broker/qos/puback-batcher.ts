@@ -1,10 +1,10 @@
 /**
- * PUBACKs of publishes that nobody on the gateway listens to. aedes writes one after the other, and turns the
- * event loop once for each; of one commit, a client's leave in one write here, which saves a tenth of a
- * publish's time. aedes then goes on with the publish as with one of QoS 0 without readers: it reads on.
+ * PUBACKs of publishes without a local subscriber. aedes writes them one after the other, and turns the event
+ * loop once for each. Here a client's PUBACKs of one commit leave in one write, which saves a tenth of a
+ * publish's time. aedes then continues as after a QoS 0 publish without subscribers: it reads on.
  *
- * What a client is sent keeps the order of its publishes [MQTT-4.6.0-2]: whoever answers it otherwise calls
- * `flush` before.
+ * PUBACKs keep the order of the publishes [MQTT-4.6.0-2]: code that answers a client in another way must call
+ * `flush` first.
  */
 import type { Client } from 'aedes';
 import type { PublishUnderWay } from './qos1-duplicates.ts';
@@ -17,7 +17,7 @@ export class PubackBatcher {
   readonly #waiting = new Map<Client, PublishUnderWay[]>();
   #isScheduled: boolean = false;
 
-  /** The publish is durable (I1). It is acknowledged before the event loop turns. */
+  /** The publish is durable (I1). Its PUBACK is written before the event loop turns. */
   acknowledge(publish: PublishUnderWay): void {
     const before = this.#waiting.get(publish.client);
     if (before) before.push(publish);
@@ -30,7 +30,7 @@ export class PubackBatcher {
     });
   }
 
-  /** What the client is owed is written now. */
+  /** Writes the pending PUBACKs of the client now. */
   flush(client: Client): void {
     const publishes = this.#waiting.get(client);
     if (!publishes) return;
@@ -38,7 +38,7 @@ export class PubackBatcher {
     const { conn } = client;
     if (conn.destroyed) return;
     const hasRoom = conn.write(pubacks(publishes));
-    // A client that does not take its acknowledgements is not read from.
+    // A client that does not read its acknowledgements is not read from.
     if (hasRoom) goOn(publishes);
     else conn.once('drain', () => goOn(publishes));
   }

@@ -1,34 +1,35 @@
 /**
- * QoS 1 says at least once; this makes it once where the protocol lets us tell (MQTT 3.1.1 sections 3.3.1.1
- * and 4.4). A PUBLISH with DUP repeats an earlier one with that packet id. It is no second record when the
- * earlier one, with the same topic and payload, is being committed now, perhaps from the connection before,
- * or was committed after its connection had gone, so that no PUBACK was ever written.
+ * QoS 1 means at least once; this class removes the repetitions that the protocol lets us detect (MQTT 3.1.1
+ * sections 3.3.1.1 and 4.4). A PUBLISH with DUP repeats an earlier one with the same packet id. It makes no
+ * second record when the earlier publish, with the same topic and payload, is being committed now, perhaps
+ * from the previous connection, or was committed after its connection had ended, so that no PUBACK was ever
+ * written.
  *
- * Where a PUBACK was written nobody knows whether it arrived. If it did, the id was free again, and a PUBLISH
- * with DUP may repeat a new, equal reading whose first try was lost: it is recorded, because two records are
- * better than none.
+ * After a written PUBACK it is unknown whether the PUBACK arrived. If it did, the packet id was free again,
+ * and a PUBLISH with DUP may repeat a new, equal reading whose first try was lost. It is recorded, because
+ * two records are better than none.
  */
 import type { Client, PublishPacket } from 'aedes';
 import { contentDigest } from '../persistence/content-digest.ts';
 
-/** Publishes remembered whose PUBACK was never written (I10). */
+/** Bound on remembered publishes whose PUBACK was never written (I10). */
 const UNANSWERED_MAX = 10_000;
 
 /**
- * A QoS 1 publish on its way to the disk. It is a link in the list of its client's, and all that the broker
- * needs when it is settled: there are thousands of these in a second, each lives through a commit, and
- * garbage that old is dear.
+ * A QoS 1 publish whose commit is under way: a link in its client's list, with everything that settling
+ * needs. One flat object, because thousands are made in a second, each lives through a commit, and long-lived
+ * objects are expensive to collect.
  */
 export class PublishUnderWay {
   readonly client: Client;
   readonly packet: PublishPacket;
   readonly messageId: number;
-  /** aedes goes on: it acknowledges, or ends the connection. */
+  /** Lets aedes continue: it acknowledges, or ends the connection. */
   readonly done: (error?: Error | null) => void;
-  /** Of the same client. */
+  /** The previous publish of the same client. */
   older: PublishUnderWay | null = null;
   newer: PublishUnderWay | null = null;
-  /** Qos1Duplicates that wait for it. */
+  /** Later publishes that repeat this one and wait for its commit. */
   repetitions: PublishUnderWay[] | null = null;
 
   constructor(
@@ -44,12 +45,12 @@ export class PublishUnderWay {
   }
 }
 
-/** Told once for each publish that was taken. */
+/** Called once for each publish that was registered or joined. */
 type Settled = (publish: PublishUnderWay, error: Error | null) => void;
 
 export class Qos1Duplicates {
   readonly #settled: Settled;
-  /** By client, the newest of what is being committed. */
+  /** By client: the newest publish whose commit is under way. */
   readonly #newest = new Map<string, PublishUnderWay>();
   /** Digests by client and packet id, oldest first. */
   readonly #unanswered = new Map<string, string>();
@@ -59,8 +60,8 @@ export class Qos1Duplicates {
   }
 
   /**
-   * False when the publish has to be stored, and {@link settle} to be called after. True when it repeats an
-   * earlier one: it is settled with that.
+   * False: the publish is registered; store it and then call {@link settle}. True: it repeats an earlier
+   * publish and is settled with it.
    */
   joinOrRegister(publish: PublishUnderWay): boolean {
     if (publish.packet.dup && this.#joins(publish)) return true;
@@ -74,7 +75,7 @@ export class Qos1Duplicates {
     return false;
   }
 
-  /** The publish is durable, or failed: so are its repetitions. */
+  /** The publish is durable or has failed, and with it its repetitions. */
   settle(publish: PublishUnderWay, error: Error | null): void {
     this.#unlink(publish);
     if (!error && publish.client.conn.destroyed) this.#remember(publish);
@@ -84,7 +85,7 @@ export class Qos1Duplicates {
 
   #joins(publish: PublishUnderWay): boolean {
     let earlier = this.#newest.get(publish.client.id) ?? null;
-    // Of two with that packet id, the newer one is meant.
+    // The newest publish with the packet id counts.
     while (earlier && earlier.messageId !== publish.messageId) earlier = earlier.older;
     if (earlier && isSame(earlier.packet, publish.packet)) {
       earlier.repetitions ??= [];
@@ -100,7 +101,7 @@ export class Qos1Duplicates {
 
   #unlink(publish: PublishUnderWay): void {
     const { older, newer, client } = publish;
-    // Links of what is over are cut: a long row of them would keep each other from being collected.
+    // Settled publishes are unlinked: a long chain of links would keep all of them alive.
     publish.older = null;
     publish.newer = null;
     if (older) older.newer = newer;

@@ -1,21 +1,21 @@
 /**
- * QoS 2, taken once (MQTT 3.1.1 section 4.3.3). The record is stored before aedes notes the packet id, never
- * after: aedes answers a packet id that it has noted with PUBREC at once, so noting first would acknowledge a
+ * QoS 2, exactly once (MQTT 3.1.1 section 4.3.3). The record is stored before aedes notes the packet id,
+ * never after: aedes answers a noted packet id with PUBREC at once, so noting it first would acknowledge a
  * retransmission while the commit is still under way, or after it failed (I1). Retransmissions that arrive
- * during the commit wait for it here; later ones are found in aedes' list until PUBREL. Where the session
- * outlives its connection, the packet id lies in the same commit as the record, so that a retransmission is
- * known also after the agent was killed.
+ * during the commit wait for it here; later ones are found in aedes' list until PUBREL. For a persistent
+ * session, the packet id is in the same commit as the record, so a retransmission is also recognised after
+ * the agent was killed.
  *
- * A publish repeats an earlier one when it has the same packet id, topic and payload. Other content under a
+ * A publish repeats an earlier one when packet id, topic and payload are the same. Other content under a
  * packet id that waits for PUBREL comes from a device that lost its state: it is a new message, with or
- * without DUP, as for mosquitto. Dropping it would lose a reading that the device was told is safe.
+ * without DUP, as in mosquitto. Dropping it would lose a reading that was acknowledged to the device.
  */
 import type { Client, PublishPacket } from 'aedes';
 import type { SessionItem } from '../../store/types.ts';
 import { contentDigest } from '../persistence/content-digest.ts';
 import { incomingItem, type Sessions } from '../persistence/sessions.ts';
 
-/** Stores the record, and the session's item if and only if the record is stored. */
+/** Stores the record, and the session item if and only if the record is stored. */
 type StoreRecord = (session: SessionItem | null) => Promise<void>;
 
 interface Commit {
@@ -26,8 +26,8 @@ interface Commit {
 export class Qos2 {
   readonly #sessions: Sessions;
   /**
-   * Commits under way by packet id. A session that outlives its connection is known by its client id, another
-   * by its connection.
+   * Commits under way by packet id. The key is the client id for a persistent session, the connection for a
+   * clean one.
    */
   readonly #underWay = new Map<Client | string, Map<number, Commit>>();
 
@@ -62,10 +62,10 @@ export class Qos2 {
     if (earlier) {
       const isRepetition = earlier.digest === publish.digest;
       await earlier.over.catch((error: unknown) => {
-        // The failure of another message is not this one's.
+        // The failure of another message does not fail this one.
         if (isRepetition) throw error;
       });
-      // The earlier one goes on to note the packet id; after that, aedes knows this one for a repetition.
+      // The earlier publish goes on to note the packet id; after that, aedes treats this one as a repetition.
       await new Promise(setImmediate);
       if (isRepetition) return;
     }
@@ -74,7 +74,7 @@ export class Qos2 {
 
   async #unlessNoted({ client, packet, messageId, digest }: Publish, store: StoreRecord): Promise<void> {
     const noted = this.#sessions.incomingDigest(client.id, messageId);
-    // Null: noted by a version that kept no digests. Then DUP tells, as well as it can.
+    // Null: an older version noted it without a digest. Then only DUP tells, which is less certain.
     const isRepetition = noted === null ? packet.dup === true : noted === digest;
     if (isRepetition) return;
     await store(client.clean ? null : incomingItem(client.id, messageId, digest));

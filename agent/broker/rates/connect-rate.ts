@@ -1,10 +1,10 @@
-/** How many connections may begin in a second, from everywhere and from one address. */
+/** Limits the new connections per second, in total and for each address. */
 import type { Clock } from '../../../shared/clock.ts';
 import { TokenBucket } from './token-bucket.ts';
 
-/** A fleet that comes back after a power cut comes at once. */
+/** Burst size: a fleet reconnects at once after a power cut. */
 const BURST_SECONDS = 4;
-/** Addresses that are remembered; the one that is longest quiet goes first (I10). */
+/** Bound on remembered addresses; the least recently active is dropped (I10). */
 const ADDRESSES_MAX = 10_000;
 
 export interface ConnectLimits {
@@ -25,10 +25,10 @@ export class ConnectRate {
     this.#all = new TokenBucket(limits.maxConnectRate, BURST_SECONDS, clock.monoMs());
   }
 
-  /** Whether one more may begin now. */
+  /** Takes a token; whether one more connection may begin now. */
   allows(address: string): boolean {
     const now = this.#clock.monoMs();
-    // The address first: one that knocks too often must not use up what is there for all.
+    // The address first: an address over its limit must not use up the total limit.
     if (this.#limits.maxConnectRatePerAddress > 0 && !this.#bucketOf(address, now).tryTake(now)) return false;
     return this.#limits.maxConnectRate === 0 || this.#all.tryTake(now);
   }

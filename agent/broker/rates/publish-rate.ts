@@ -1,8 +1,7 @@
 /**
- * How fast one client may publish, in messages and in bytes. What is too much waits before it is taken in,
- * and because a client is not read from while much of what it sent is unanswered, it is slowed down by TCP
- * and nothing is lost. One that stays over its rate for a minute is cut off: nobody is waiting for it to
- * become slower.
+ * Limits the publish rate of each client, in messages and bytes. A publish over the rate waits before the
+ * intake. The broker does not read from a client with much unanswered input, so TCP slows the client down and
+ * nothing is lost. A client that exceeds its rate for a minute is disconnected.
  */
 import type { Client } from 'aedes';
 import type { Clock, Timer } from '../../../shared/clock.ts';
@@ -10,11 +9,11 @@ import { TokenBucket } from './token-bucket.ts';
 
 const BURST_SECONDS = 2;
 const OVER_MS_MAX = 60_000;
-/** Beside topic and payload: fixed header, packet id, length of the topic. */
+/** Overhead beside topic and payload: fixed header, packet id, length of the topic. */
 const PACKET_OVERHEAD_BYTES = 6;
 
 export interface PublishLimits {
-  /** Of one client, per second; 0: no limit. */
+  /** Per client and second; 0: no limit. */
   maxPublishRate: number;
   maxPublishBytesRate: number;
 }
@@ -22,16 +21,16 @@ export interface PublishLimits {
 interface Metered {
   messages: TokenBucket | null;
   bytes: TokenBucket | null;
-  /** Since when it has had to wait; null when it has not. */
+  /** Since when the client's publishes have had to wait; null when none waits. */
   overSinceMs: number | null;
-  /** Of the newest publish that has to wait. */
+  /** Due time of the newest waiting publish. */
   dueMs: number;
-  /** Its publishes that wait, oldest first. */
+  /** The client's waiting publishes, oldest first. */
   waiting: Array<{ dueMs: number; goOn: () => void }>;
   timer: Timer | null;
 }
 
-/** `wait`: see {@link PublishRate.wait}. `cut-off`: it was too much for too long. */
+/** `wait`: call {@link PublishRate.wait}. `cut-off`: the client was over its rate for too long. */
 export type Admission = 'now' | 'wait' | 'cut-off';
 
 export class PublishRate {
@@ -62,7 +61,8 @@ export class PublishRate {
   }
 
   /**
-   * After `admit` said so: `goOn` is called when the publish may be taken in, in the order of their arrival.
+   * After `admit` returned `wait`: `goOn` is called when the intake may take the publish, in the order of
+   * arrival.
    */
   wait(client: Client, goOn: () => void): void {
     const now = this.#clock.monoMs();
@@ -71,7 +71,7 @@ export class PublishRate {
     this.#schedule(metered, now);
   }
 
-  /** Its connection is over, and what waits with it: it was not acknowledged. */
+  /** The connection has ended; its waiting publishes are dropped unacknowledged. */
   forget(client: Client): void {
     const metered = this.#clients.get(client);
     metered?.timer?.cancel();

@@ -1,6 +1,6 @@
 /**
- * A token bucket that may run into debt: what has arrived cannot be sent back, so it is paid for afterwards,
- * by waiting. https://en.wikipedia.org/wiki/Token_bucket
+ * A token bucket that may go into debt: a message that has arrived cannot be sent back, so the client pays
+ * for it afterwards by waiting. https://en.wikipedia.org/wiki/Token_bucket
  */
 export class TokenBucket {
   readonly #perMs: number;
@@ -8,7 +8,7 @@ export class TokenBucket {
   #tokens: number;
   #atMs: number;
 
-  /** Full at first: `burstSeconds` of its rate. */
+  /** Starts full, with `burstSeconds` of its rate. */
   constructor(perSecond: number, burstSeconds: number, nowMs: number) {
     this.#perMs = perSecond / 1000;
     this.#capacity = perSecond * burstSeconds;
@@ -16,22 +16,20 @@ export class TokenBucket {
     this.#atMs = nowMs;
   }
 
-  /**
-   * Takes `cost`; returns for how many milliseconds whoever caused it has to wait, 0 when there was enough.
-   */
+  /** Takes `cost` tokens; returns the milliseconds to wait, 0 when there were enough. */
   take(cost: number, nowMs: number): number {
     this.#refill(nowMs);
     this.#tokens -= cost;
     return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
   }
 
-  /** Whether there is one. */
+  /** Whether there is a token. */
   has(nowMs: number): boolean {
     this.#refill(nowMs);
     return this.#tokens >= 1;
   }
 
-  /** Takes one if there is one. */
+  /** Takes a token if there is one. */
   tryTake(nowMs: number): boolean {
     this.#refill(nowMs);
     if (this.#tokens < 1) return false;

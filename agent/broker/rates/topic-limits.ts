@@ -1,18 +1,15 @@
-/**
- * What topics of publishes and filters must be, whoever sends them: MQTT 3.1.1 section 4.7, and the
- * configured limits.
- */
+/** Validity of topic names and filters for all clients: MQTT 3.1.1 section 4.7, and the configured limits. */
 import type { Client } from 'aedes';
 import { topicMatches, topicNameProblem } from '../../../shared/policy/topic-filter.ts';
 import type { RefusalReason } from '../refusals.ts';
 
-/** Good topics that are remembered: devices publish to few, again and again (I10). */
+/** Bound on cached valid topics: devices publish to few topics repeatedly (I10). */
 const TOPICS_KNOWN_MAX = 10_000;
 
 export interface TopicBounds {
   maxTopicBytes: number;
   maxTopicLevels: number;
-  /** Of one client. */
+  /** Per client. */
   maxSubscriptions: number;
 }
 
@@ -25,7 +22,7 @@ export interface TopicLimitsOptions {
 export class TopicLimits {
   readonly #limits: TopicBounds;
   readonly #localTopics: readonly string[];
-  /** Whether it stays here, of topics that are good. */
+  /** Valid topics; the value tells whether the topic is local. */
   readonly #good = new Map<string, boolean>();
 
   constructor({ limits, localTopics }: TopicLimitsOptions) {
@@ -33,12 +30,12 @@ export class TopicLimits {
     this.#localTopics = localTopics;
   }
 
-  /** Whether what is published there is not recorded. Of good topics only. */
+  /** Whether publishes to the topic are not recorded. Only for valid topics. */
   isLocal(topic: string): boolean {
     return this.#localTopics.length > 0 && this.#good.get(topic) === true;
   }
 
-  /** Null when a device may publish to it, as far as the topic alone goes. */
+  /** Null when the topic is valid; the device's rules are checked elsewhere. */
   refusal(topic: string): RefusalReason | null {
     if (this.#good.has(topic)) return null;
     if (this.#isTooLarge(topic)) return 'topic-limit';
@@ -52,7 +49,7 @@ export class TopicLimits {
     return null;
   }
 
-  /** Null when a client may have the subscription, as far as the filter and their number go. */
+  /** Null when the filter is valid and the client has room for one more subscription. */
   subscriptionRefusal(client: Client, filter: string): RefusalReason | null {
     if (filter.startsWith('$')) return 'reserved-topic';
     if (this.#isTooLarge(filter)) return 'topic-limit';
@@ -61,10 +58,10 @@ export class TopicLimits {
     return isNew && Object.keys(held).length >= this.#limits.maxSubscriptions ? 'subscription-limit' : null;
   }
 
-  /** Of a topic or a filter. */
+  /** For a topic name or a filter. */
   #isTooLarge(topic: string): boolean {
     const { maxTopicBytes, maxTopicLevels } = this.#limits;
-    // A UTF-16 unit takes at most three bytes.
+    // A UTF-16 unit takes at most three bytes in UTF-8.
     if (topic.length * 3 > maxTopicBytes && Buffer.byteLength(topic) > maxTopicBytes) return true;
     return topic.length >= maxTopicLevels && topic.split('/').length > maxTopicLevels;
   }
