@@ -59,7 +59,7 @@ async function past(
     };
   try {
     const answer = await explainAt(history, atMs);
-    if (!answer) return { status: 404, body: { error: `the history begins after ${at}` } };
+    if (!answer) return { status: 404, body: { error: `the history has no entry from before ${at}` } };
     const streams = answer.streams.filter((one) => stream === undefined || one.stream === stream);
     if (streams.length === 0) return { status: 404, body: { error: `no stream "${stream}" at that time` } };
     return { status: 200, body: { ...answer, streams } };

@@ -1,7 +1,7 @@
 /**
- * agent.yaml: one gateway. The schema is the reference (docs/reference/agent-yaml.md is made from it);
- * checks that concern two sections at once stand in shared/policy/policy-check.ts, because the policy may
- * live in a file of its own.
+ * agent.yaml: one gateway. docs/reference/agent-yaml.md is generated from this schema. Checks across the
+ * providers and the policy are in shared/policy/policy-check.ts, because the policy may be in a file of its
+ * own.
  */
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
@@ -34,22 +34,24 @@ const historySchema = z
     max_age: duration()
       .refine((ms) => ms >= DAY_MS, 'expected at least 1d')
       .default(7 * DAY_MS)
-      .describe('Older days are deleted, by a synchronised clock.'),
+      .describe('Days older than this are deleted, by a synchronised clock.'),
     max_bytes: byteSize()
       .refine((bytes) => bytes >= MIN_HISTORY_BYTES, 'expected at least 1MiB')
       .default(32 * 2 ** 20)
-      .describe('Most that it takes in <data_dir>/history; the oldest goes first.'),
+      .describe('Most bytes of the files in <data_dir>/history; the oldest are deleted first.'),
     write_every: duration()
       .refine((ms) => ms >= 100 && ms <= 600_000, 'expected 100ms to 10m')
       .default(60_000)
-      .describe('How often it is written: what a kill takes of it.'),
+      .describe('Interval between writes; a kill loses at most this much of the history.'),
   })
-  .describe('What headgate where, explain --at and simulate answer from. No records are in it.');
+  .describe(
+    'The history of deliveries and routing decisions, for headgate where, explain --at and simulate. It holds no records.',
+  );
 
-/** Smaller than a few envelopes and SQLite's own pages the buffer could not work. */
+/** With less, a few envelopes and SQLite's own pages would not fit. */
 const MIN_BUFFER_BYTES = 2 ** 20;
 
-/** The schema of agent.yaml for a program that knows these types of provider. */
+/** The schema of agent.yaml for a program with these provider types. */
 function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>) {
   return z
     .strictObject({
@@ -63,11 +65,13 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
             .enum(['auto', 'assume', 'never'])
             .default('auto')
             .describe(
-              'Who says that the wall clock is right. auto: systemd-timesyncd, or timedatectl for chrony and others. assume: it always is, where neither is there to ask. never: it is not.',
+              'Source of the synchronisation state of the wall clock. auto: systemd-timesyncd, or timedatectl for chrony and others. assume: always synchronised, for systems without both. never: never synchronised.',
             ),
         })
         .prefault({})
-        .describe('Records taken before the clock is right are corrected once it is.'),
+        .describe(
+          'The wall clock. Times of records taken before its synchronisation are corrected afterwards.',
+        ),
       broker: brokerSchema.prefault({}),
       buffer: z
         .strictObject({
@@ -75,16 +79,16 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
             .refine((bytes) => bytes >= MIN_BUFFER_BYTES, 'expected at least 1MiB')
             .default(2 * 2 ** 30)
             .describe(
-              'Most that the buffer’s file and its log take. Above it the streams’ when_full and priority decide.',
+              'Most bytes of the buffer’s file and its write-ahead log. Above it the streams’ when_full and priority apply.',
             ),
           disk_reserve: byteSize()
             .default(16 * 2 ** 20)
             .describe(
-              'Space set aside beside the buffer, given up when the disk is full, so that what waits can still be delivered and deleted. 0B: none.',
+              'Space reserved beside the buffer. It is released when the disk is full, so that waiting records can still be delivered and deleted. 0B: none.',
             ),
         })
         .prefault({})
-        .describe('The durable buffer.'),
+        .describe('The durable buffer: records wait here, on disk, until they are delivered.'),
       history: historySchema.prefault({}),
       providers: uniqueNames(z.array(providerSchema(types)).min(1), 'provider').describe(
         'The clouds this gateway can publish to.',
@@ -92,12 +96,14 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
       downlinks: uniqueNames(z.array(downlinkSchema).max(4), 'downlink')
         .default([])
         .describe('How the router’s receipts reach this gateway.'),
-      policy: policySchema.optional().describe('The routing policy, written here…'),
+      policy: policySchema
+        .optional()
+        .describe('The routing policy, as part of this file; give policy or policy_file.'),
       policy_file: z
         .string()
         .min(1)
         .optional()
-        .describe('…or in a file of its own; a relative path starts at this file.'),
+        .describe('The routing policy, in a file of its own; a relative path starts at this file.'),
     })
     .superRefine(
       ({ policy, policy_file: policyFile, providers, downlinks }, context) => {
@@ -116,7 +122,8 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
           context.addIssue({ code: 'custom', ...issue, path: ['policy', ...issue.path] });
         }
       },
-      // Beside mistakes elsewhere, so that one report has them all; not on a policy that is wrong itself.
+      // Runs also when there are mistakes elsewhere, so that one report has them all; not when the policy
+      // itself is invalid.
       {
         when: ({ value, issues }) =>
           typeof value === 'object' &&
@@ -135,31 +142,31 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
 export const agentConfigSchema = agentSchemaOf<ProviderConfig>(PROVIDER_TYPES);
 
 /**
- * The providers as far as the check across sections reads them; none when a name is missing, for then it
- * would guess.
+ * The providers for the check across sections. Empty when a name is missing, because the check would then
+ * guess.
  */
 function named(providers: unknown): z.output<typeof namedEntries> {
   return namedEntries.safeParse(providers).data ?? [];
 }
 
-/** Entries of a list, as far as it is one. */
+/** The number of entries; 0 for a value that is not a list. */
 function count(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
 }
 
-/** The agent's configuration with its policy and its prices in place, wherever they were written. */
+/** The agent's configuration with its policy and price sheets loaded. */
 export type AgentConfig = Omit<z.output<typeof agentConfigSchema>, 'policy' | 'policy_file' | 'providers'> & {
   policy: Policy;
   providers: ProviderEntry[];
-  /** By name of the provider. */
+  /** By provider name. */
   tariffs: ReadonlyMap<string, Tariff>;
-  /** The types that the configuration was read by. */
+  /** The table of provider types that the configuration was read with. */
   providerTypes: ProviderTypes;
 };
 
 /**
- * Reads agent.yaml, the policy and the price sheets it names: the configuration, or every mistake in all of
- * them.
+ * Reads agent.yaml and the policy and price sheets that it names. Returns the configuration, or every mistake
+ * in all of them.
  */
 export function loadAgentConfig(
   file: string,
@@ -188,7 +195,7 @@ export function loadAgentConfig(
   return { ok: false, problems };
 }
 
-/** A policy file, checked against the providers of `agentValue`. */
+/** Reads a policy file and checks it against the providers of `agentValue`. */
 function loadPolicy(file: string, agentValue: unknown, sources: ReferenceSources): ConfigResult<Policy> {
   const opening = openConfig(file, sources);
   if (!opening.ok) return opening;

@@ -1,10 +1,10 @@
-/** How large an envelope may be: at each provider, and for a stream at those that may carry it. */
+/** Largest envelopes: for each provider, and for each stream over the providers that may carry it. */
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
 import { typeOf } from '../providers/provider-type.ts';
 import { mayEverServe } from '../routing/core/core.ts';
 import type { AgentConfig } from './config.ts';
 
-/** Bytes by name of the enabled provider, by its documented limit. */
+/** Largest envelope in bytes by enabled provider, from its documented limit. */
 export function envelopeLimits({ providers, providerTypes }: AgentConfig): ReadonlyMap<string, number> {
   const enabled = providers.filter((provider) => provider.enabled);
   return new Map(
@@ -13,8 +13,9 @@ export function envelopeLimits({ providers, providerTypes }: AgentConfig): Reado
 }
 
 /**
- * Bytes by stream: what as many providers take as the stream asks for copies, of those that may ever carry
- * it. Infinite for a stream that none may carry: its records wait for another policy.
+ * Largest envelope in bytes by stream, such that as many providers take it as the stream has copies. Only
+ * providers that may ever carry the stream count. Infinite for a stream without one: its records wait for
+ * another policy.
  */
 export function streamLimits(
   policy: Policy,

@@ -1,12 +1,9 @@
-/** What routing needs to know of a configured provider, from the config and its tariff. */
+/** The routing core's facts of a configured provider, from the configuration and its tariff. */
 import type { ProviderFacts } from '../../shared/policy/policy.ts';
 import type { Tariff } from '../../shared/pricing/tariff.ts';
 import type { ProviderEntry } from '../providers/provider-type.ts';
 
-/**
- * A provider without a region (a broker of one's own) is in none: it takes no stream that has a residency
- * (I4).
- */
+/** A provider without a region (a private broker) takes no stream with a residency (I4). */
 const NO_REGION = 'none';
 
 export function providerFacts(config: ProviderEntry, tariff: Tariff): ProviderFacts {

@@ -1,4 +1,4 @@
-/** From the policy's words to what the store keeps to. */
+/** Translates the policy into the store's limits. */
 
 import type { Durability, StoreLimits, StreamLimits } from '../store/limits.ts';
 import type { AgentConfig } from './config.ts';

@@ -1,4 +1,4 @@
-/** UTC days and months of wall-clock instants: what quotas and bills are counted by. Pure (I11). */
+/** UTC days and months of wall-clock instants, for quotas and bills. Pure (I11). */
 import { isoTime, wallMsOf } from '../../shared/clock.ts';
 
 export const DAY_MS = 86_400_000;
@@ -21,7 +21,7 @@ export function monthStartMs(wallMs: number): number {
   return wallMsOf(`${monthOf(wallMs)}-01T00:00:00Z`);
 }
 
-/** A month has at most 31 days, and 32 days after its beginning the next one has begun. */
+/** A month has at most 31 days, so 32 days after its beginning lie in the next month. */
 export function monthEndMs(wallMs: number): number {
   return monthStartMs(monthStartMs(wallMs) + 32 * DAY_MS);
 }

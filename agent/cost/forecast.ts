@@ -1,12 +1,12 @@
-/** What the month will have cost at its end. Pure (I11). */
+/** Forecast of a month's cost. Pure (I11). */
 import { DAY_MS, monthEndMs } from './calendar.ts';
 
-/** Less than a day says nothing of a plant that works by day. */
+/** With less than a day of data, a plant that works by day would be misjudged. */
 const DATA_MIN_MS = DAY_MS;
 
 /**
- * The present month's amount at its end, as if it went on as since `sinceMs`, when the counting of this month
- * began; null while less than a day was counted. Linear: a price tier or free allotment that ends later in
+ * The amount of the present month at its end, extrapolated linearly from `sinceMs`, the beginning of this
+ * month's count. Null while less than a day was counted. A price tier or free allotment that ends later in
  * the month is not foreseen.
  */
 export function monthForecast(amount: number, sinceMs: number, nowMs: number): number | null {

@@ -1,14 +1,14 @@
 /**
- * Which providers may not be used for money's sake. Pure (I11).
+ * Holds for cost reasons: quotas and the budget. Pure (I11).
  *
- * A quota ends in refusals that nobody announces (IoT Hub over MQTT goes silent, then cuts the connection),
- * so the provider is put on hold a little before, until the UTC day is over. What may have been billed
- * counts.
+ * IoT Hub over MQTT does not announce an exhausted quota (it stops acknowledging, then cuts the connection).
+ * So the provider is put on hold slightly before its quota is used up, until the UTC day ends. Units that may
+ * have been billed count too.
  *
- * A budget is the operator's word: at its end, whatever costs something waits for the next month (I3: in the
- * buffer, by its rules). A provider whose next envelope costs nothing (a hub within its quota, a free
- * allotment, a broker of one's own) goes on: holding it would save nothing. Neither opens a gate: residency
- * holds as before (I4).
+ * At the end of the budget, providers with a marginal cost wait for the next month; their records stay in the
+ * buffer by its rules (I3). A provider whose next envelope costs nothing (a hub within its quota, a free
+ * allotment, a private broker) goes on: holding it would save nothing. A cost limit never opens a gate:
+ * residency holds as before (I4).
  */
 
 import type { Policy } from '../../shared/policy/policy.ts';
@@ -28,16 +28,16 @@ export interface ProviderUse {
 export type BudgetState = 'none' | 'within' | 'alert' | 'spent';
 
 interface Limits {
-  /** In the order of the providers; none for most. */
+  /** In the order of the providers; most providers have none. */
   holds: ReadonlyArray<{ provider: string; reason: CostHold }>;
   budget: BudgetState;
-  /** Of this month: what was metered, and the fixed fees of the whole month. */
+  /** USD of this month: the metered amount, and the fixed fees of the whole month. */
   spentUsd: number;
 }
 
-/** Share of the daily quota at which the provider is held: the rest is for what is under way. */
+/** The provider is held at this share of its daily quota. The rest is for envelopes under way. */
 const QUOTA_SHARE = 0.99;
-/** What the next envelope is taken to be like: a live one. */
+/** The assumed next envelope: a live one. */
 const NEXT_ENVELOPE = { payloadBytes: 4000, topicBytes: 0, propertyBytes: 0 };
 
 export function limitsOf(uses: readonly ProviderUse[], cost: Policy['cost']): Limits {
@@ -53,7 +53,7 @@ export function limitsOf(uses: readonly ProviderUse[], cost: Policy['cost']): Li
   return { holds, budget, spentUsd };
 }
 
-/** Share of the day's quota that is used, what may have been billed included; null: it has none. */
+/** Used share of the day's quota, including units that may have been billed; null without a quota. */
 export function quotaUsed({ tariff, today }: Pick<ProviderUse, 'tariff' | 'today'>): number | null {
   const quota = unitsPerDay(tariff);
   return quota === null ? null : (today.units + today.possibleUnits) / quota;

@@ -1,9 +1,9 @@
 /**
- * The agent's meter: counts what each provider bills, keeps the count over restarts, tells routing the use of
- * the month, and puts providers on hold at the end of their quota or of the budget (limits.ts).
+ * The agent's meter: counts the units that each provider bills, keeps the count over restarts, reports the
+ * month's use to routing, and puts providers on hold at the end of their quota or of the budget (limits.ts).
  *
- * The count is written every half minute at most, off the path of any record: a kill loses at most that much
- * of it, and a disk that takes no file changes nothing but that (I9).
+ * The count is written at most every half minute, outside the path of records. A kill loses at most that much
+ * of the count, and a disk that refuses the file affects only the count (I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
@@ -25,15 +25,15 @@ import { type ClockReading, NO_AMOUNT, Usage, type UsageSnapshot } from './usage
 import { readUsageFile, writeUsageFile } from './usage-file.ts';
 
 const TICK_MS = 1000;
-/** At most this often (I10): an SD card bears it for years. */
+/** Minimum interval between writes (I10): an SD card endures it for years. */
 const WRITE_EVERY_MS = 30_000;
-/** What twins are counted as, beside the streams; like that of heartbeats no name of a stream. */
+/** The pseudo-stream of twin messages; not a valid stream name, like that of heartbeats. */
 const TWIN_STREAM = '_twin';
 
-/** A provider as the meter knows it. */
+/** The meter's facts of a provider. */
 export interface MeteredProvider {
   tariff: Tariff;
-  /** What stands before `/<gateway>/<stream>` in the topic; empty where topics are not metered. */
+  /** The topic before `/<gateway>/<stream>`; empty where topics are not metered. */
   topicPrefix: string;
 }
 
@@ -41,14 +41,14 @@ export interface MeterOptions {
   file: string;
   providers: ReadonlyMap<string, MeteredProvider>;
   cost: Policy['cost'];
-  /** Whether the wall clock is to be believed (I7). */
+  /** Whether the wall clock is trusted (I7). */
   isSynchronised: () => boolean;
   dispatch: (event: RoutingEvent) => void;
   clock: Clock;
   log: Logger;
 }
 
-/** What is known of the money now, for reports and metrics. */
+/** Current amounts and holds, for reports and metrics. */
 export interface MeterReading {
   usage: UsageSnapshot;
   synchronised: boolean;
@@ -74,7 +74,7 @@ export class Meter implements Service {
     this.#usage = new Usage(null, this.#writtenMs);
   }
 
-  /** Takes up what was counted before; the holds are in force when it resolves. */
+  /** Restores the count; the holds are in force when it resolves. */
   async start(): Promise<void> {
     const { file, clock, log } = this.#options;
     const read = await readUsageFile(file);
@@ -95,7 +95,7 @@ export class Meter implements Service {
     await this.#write();
   }
 
-  /** A try ended. Returns the units that the provider bills for it: 0 unless it was accepted. */
+  /** Counts a finished try. Returns the billed units: 0 unless the outcome is accepted. */
   count(provider: string, message: OutboundEnvelope, outcome: Outcome): number {
     const metered = this.#options.providers.get(provider);
     if (!metered) return 0;
@@ -115,8 +115,8 @@ export class Meter implements Service {
   }
 
   /**
-   * The hub sent `bytes` of the device's twin, in answer to a read or as a notice: messages like any other
-   * ("Azure IoT Hub billing information"), paid with the hub's fee.
+   * Counts `bytes` of the device's twin that the hub sent, as a response or as a notification. The hub bills
+   * both as messages ("Azure IoT Hub billing information").
    */
   countTwin(provider: string, bytes: number): void {
     const metered = this.#options.providers.get(provider);

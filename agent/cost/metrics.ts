@@ -1,4 +1,4 @@
-/** What the agent measures of what its providers cost. */
+/** Metrics of provider costs. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import { fixedUsdPerMonth } from '../../shared/pricing/metering.ts';
 import type { BudgetState } from './limits.ts';
@@ -6,19 +6,19 @@ import type { Meter } from './meter.ts';
 
 const BUDGET_STATES: readonly BudgetState[] = ['none', 'within', 'alert', 'spent'];
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerCosts(metrics: ObservedMetrics, meter: Meter): void {
   const uses = () => meter.reading().uses;
-  metrics.gauge('cost_month_usd', 'Metered in this UTC month, by the price sheets.', ['provider'], () =>
+  metrics.gauge('cost_month_usd', 'Metered cost of this UTC month, by the price sheets.', ['provider'], () =>
     uses().map(({ provider, month }) => [{ provider }, month.usd]),
   );
   metrics.gauge(
     'cost_month_possible_usd',
-    'What may be on the bill too: tries that ended unknown.',
+    'Cost of tries that may be billed too: those that ended unknown or in a metered error.',
     ['provider'],
     () => uses().map(({ provider, month }) => [{ provider }, month.possibleUsd]),
   );
-  metrics.gauge('cost_fixed_usd', 'Due in the month whatever is sent.', ['provider'], () =>
+  metrics.gauge('cost_fixed_usd', 'Fixed fees of the month.', ['provider'], () =>
     uses().map(({ provider, tariff }) => [{ provider }, fixedUsdPerMonth(tariff)]),
   );
   metrics.gauge('cost_today_units', 'Units billed in this UTC day.', ['provider'], () =>
@@ -30,7 +30,7 @@ export function registerCosts(metrics: ObservedMetrics, meter: Meter): void {
   });
   metrics.gauge(
     'cost_hold',
-    'One for a provider that is on hold for money’s sake.',
+    'One for a provider on hold for its quota or the budget.',
     ['provider', 'reason'],
     () =>
       uses().flatMap(({ provider, holds }) => [...holds].map((reason) => [{ provider, reason }, 1] as const)),

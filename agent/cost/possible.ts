@@ -1,11 +1,11 @@
-/** Which tries that were not accepted may be on the bill. */
+/** Tries that were not accepted and may be billed. */
 import { metersErrors } from '../../shared/pricing/metering.ts';
 import type { Tariff } from '../../shared/pricing/tariff.ts';
 import type { Outcome } from '../providers/publisher.ts';
 
 /**
- * One that ended unknown may have arrived. AWS also meters its own answers of 4xx and 5xx ("AWS IoT Core
- * pricing, additional details"): what a throttle, a refusal or a server's error come from.
+ * A try that ended unknown may have arrived. AWS also meters its 4xx and 5xx responses ("AWS IoT Core
+ * pricing, additional details"): throttles, refusals and server errors.
  */
 export function mayBeBilled(tariff: Tariff, outcome: Exclude<Outcome, { kind: 'accepted' }>): boolean {
   switch (outcome.kind) {

@@ -1,4 +1,4 @@
-/** `headgate costs`: the meter's reading as the admin server answers it. Pure (I11). */
+/** The answer of `/v1/costs` for `headgate costs`, from the meter's reading. Pure (I11). */
 
 import type { CostReport, ProviderCost, StreamCost } from '../../shared/admin-api/status.ts';
 import { isoTime } from '../../shared/clock.ts';

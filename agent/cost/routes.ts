@@ -1,4 +1,4 @@
-/** The agent's JSON route of what its providers cost: `/v1/costs`. Types in shared/admin-api/status.ts. */
+/** The agent's JSON route `/v1/costs`. Types in shared/admin-api/status.ts. */
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import type { Meter } from './meter.ts';

@@ -1,6 +1,6 @@
 /**
- * The tariff of each configured provider: its price sheet, with the operator's own figures in place, and the
- * circumstances of the account.
+ * The tariff of each configured provider: its price sheet, the operator's own figures, and the account's
+ * circumstances.
  */
 import { dirname, resolve } from 'node:path';
 import { type ConfigResult, loadConfig, type ReferenceSources } from '../../shared/config/load.ts';
@@ -13,7 +13,7 @@ import {
 } from '../providers/provider-type.ts';
 import type { MeteredProvider } from './meter.ts';
 
-/** By name of the provider, or every mistake in the price sheets that the providers of `agentFile` name. */
+/** Tariffs by provider name, or every mistake in the price sheets that the providers of `agentFile` name. */
 export function loadTariffs(
   agentFile: string,
   providers: readonly ProviderEntry[],
@@ -32,7 +32,7 @@ export function loadTariffs(
   return { ok: true, config: new Map(tariffs) };
 }
 
-/** By name of the provider. */
+/** By provider name. */
 type Tariffs = ReadonlyMap<string, Tariff>;
 
 export function tariffNamed({ tariffs }: { tariffs: Tariffs }, provider: string): Tariff {
@@ -41,7 +41,7 @@ export function tariffNamed({ tariffs }: { tariffs: Tariffs }, provider: string)
   return tariff;
 }
 
-/** Providers as the meter needs them. Only AWS and brokers have topics that are metered. */
+/** The configured providers as the meter needs them. Only AWS and MQTT brokers meter topics. */
 export function meteredProviders(
   config: { tariffs: Tariffs },
   providers: readonly ProviderEntry[],

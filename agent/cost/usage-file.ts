@@ -1,6 +1,6 @@
 /**
- * `usage.json` in the data folder: what was counted, over restarts. Money is not worth a stop: one that is
- * damaged counts as none (I9).
+ * `usage.json` in the data folder: the count over restarts. A damaged file counts as none, because a lost
+ * count must not stop the agent (I9).
  */
 import { z } from 'zod';
 import { readStateFile, writeStateFile } from '../runtime/state-file.ts';
@@ -15,9 +15,9 @@ const amount = z.strictObject({
   possibleUsd: count,
 });
 
-/** The year 9999: later ones are written otherwise. */
+/** End of the year 9999: later years have another ISO format. */
 const WALL_MS_MAX = 253_370_764_800_000;
-/** Providers times streams, by a wide margin. */
+/** Far above the number of (provider, stream) pairs. */
 const ENTRIES_MAX = 10_000;
 
 const fileSchema = z.strictObject({
@@ -43,7 +43,7 @@ export async function readUsageFile(file: string): Promise<UsageFileRead> {
   return { state: 'ok', snapshot };
 }
 
-/** Rejects when the disk does not take it; the file is then as it was. */
+/** Rejects when the disk refuses the write; the old file then remains. */
 export function writeUsageFile(file: string, snapshot: UsageSnapshot): Promise<void> {
   return writeStateFile(file, { version: 1, ...snapshot });
 }

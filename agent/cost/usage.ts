@@ -1,23 +1,23 @@
 /**
- * What was billed today and this month, by provider and stream.
+ * Billed units of today and this month, by provider and stream.
  *
  * Quotas and bills go by UTC days, and a gateway may not know the day (I7). So the count keeps its own time:
- * the last instant that a synchronised clock told, and from then on monotonic time. It may lag behind the
- * truth, by the time the gateway was off, and never runs ahead: counts go to the last known day, and a day of
- * running ends it, whatever the wall clock says. When the clock is synchronised, its day is the day. Before
- * any day was ever known, the counts wait for the first one.
+ * the last instant of a synchronised clock, plus monotonic time since. This time may lag behind by the time
+ * the gateway was off, and never runs ahead: units are counted to the last known day, and a day of running
+ * ends that day, even with a wrong wall clock. A synchronised clock sets the day. Before any day is known,
+ * the units wait for the first one.
  *
  * Pure: no clock, no I/O (I11).
  */
 import { DAY_MS, dayOf, monthOf, monthStartMs } from './calendar.ts';
 
 export interface Amount {
-  /** As the provider meters: messages or bytes. */
+  /** In the provider's metering unit: messages or bytes. */
   units: number;
-  /** In accepted envelopes; a record with two copies counts at each provider. */
+  /** Records of accepted envelopes; a record with two copies counts at each provider. */
   records: number;
   usd: number;
-  /** Of tries that ended unknown or in an error that may be billed: beside `units` and `usd`, not in them. */
+  /** Units of tries that ended unknown or in a metered error: not included in `units` and `usd`. */
   possibleUnits: number;
   possibleUsd: number;
 }
@@ -30,11 +30,11 @@ export interface UsageEntry {
 }
 
 export interface UsageSnapshot {
-  /** Wall-clock milliseconds by the count's own time. */
+  /** Wall-clock milliseconds of the count's own time. */
   atMs: number;
-  /** False while no synchronised clock has ever told the day: then `atMs` counts from 1970. */
+  /** False until a synchronised clock has told the day; `atMs` then counts from 1970. */
   dated: boolean;
-  /** When the counting of this month began. */
+  /** Beginning of this month's count. */
   sinceMs: number;
   entries: UsageEntry[];
 }
@@ -47,7 +47,10 @@ export interface ClockReading {
 
 export type Turn = 'day' | 'month';
 
-/** A synchronised clock may be stepped back over midnight; only one that was wrong is set back further. */
+/**
+ * A correction of a synchronised clock may step back over midnight. The day goes back only for a larger step,
+ * from a clock that was wrong.
+ */
 const STEP_BACK_MAX_MS = DAY_MS;
 
 export const NO_AMOUNT: Readonly<Amount> = {
@@ -78,7 +81,7 @@ export class Usage {
   #monoMs: number;
   #entries: UsageEntry[];
 
-  /** `kept` is what was counted before a restart, or null; `monoMs` is now. */
+  /** `kept`: the count before a restart, or null; `monoMs`: now. */
   constructor(kept: UsageSnapshot | null, monoMs: number) {
     this.#atMs = kept?.atMs ?? 0;
     this.#dated = kept?.dated ?? false;
@@ -101,13 +104,13 @@ export class Usage {
     entry.month = sumOf([entry.month, amount]);
   }
 
-  /** Everything of one provider. */
+  /** All amounts of one provider. */
   of(provider: string): { today: Amount; month: Amount } {
     const own = this.#entries.filter((entry) => entry.provider === provider);
     return { today: sumOf(own.map(({ today }) => today)), month: sumOf(own.map(({ month }) => month)) };
   }
 
-  /** Time passes; says which counts began anew. */
+  /** Advances the time; returns the counts that began anew. */
   advance({ monoMs, wallMs, synchronised }: ClockReading): Turn | null {
     const ownMs = this.#atMs + Math.max(0, monoMs - this.#monoMs);
     this.#monoMs = monoMs;
@@ -129,7 +132,7 @@ export class Usage {
     for (const entry of this.#entries) entry.today = { ...NO_AMOUNT };
     if (monthOf(atMs) === monthOf(beforeMs)) return 'day';
     this.#sinceMs = monthStartMs(atMs);
-    // Streams and providers that are no more leave with their month (I10).
+    // Removed streams and providers leave with their month (I10).
     this.#entries = [];
     return 'month';
   }
