@@ -1,6 +1,6 @@
 /**
- * One way from the router to this gateway, asked again and again: the other end holds each question until it
- * has something to say, or the question's time is over. Failures are retried for ever, ever more slowly (I9).
+ * One downlink from the router to this gateway, polled in a loop. The other end holds each question until
+ * there is an answer or the question's time ends. Failures are retried for ever, with backoff (I9).
  */
 import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -10,16 +10,16 @@ import type { Service } from '../../shared/service.ts';
 
 const PAUSES = { firstMs: 500, lastMs: 30_000 };
 
-/** A question to a router, a subscription or a shadow. */
+/** A poll of a router, a subscription or a shadow. */
 export interface ReceiptQuestion {
-  /** From the beginning of one question to that of the next, at least (I10). */
+  /** Minimum time from the start of one question to the start of the next (I10). */
   readonly spacingMs: number;
   /**
-   * Null when it was answered, with a receipt or without, else what went wrong. Settles in bounded time;
-   * never rejects.
+   * Null when the question was answered, with or without a receipt; else the problem. Settles in bounded
+   * time; never rejects.
    */
   ask(): Promise<string | null>;
-  /** Ends what is under way. */
+  /** Ends the question under way. */
   close(): void;
 }
 
@@ -45,7 +45,7 @@ export class Downlink implements Service {
     this.#backoff = new Backoff(PAUSES, options.entropy);
   }
 
-  /** The last question was answered. */
+  /** Whether the last question was answered. */
   get isUp(): boolean {
     return this.#isUp;
   }

@@ -1,4 +1,4 @@
-/** The long poll at a router. Every answer, also one without news, is a sign that the router is there. */
+/** The long poll at a router. Every answer, also one without a receipt, proves that the router is up. */
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
@@ -11,12 +11,12 @@ import type { ReceiptReceiver } from './receiver.ts';
 type RouterConnection = Pick<RouterClient, 'send' | 'close'>;
 
 /**
- * How long the router may hold a request: shorter while something waits for a receipt, so that its absence is
- * noticed.
+ * Longest time that the router may hold a request. Shorter while records wait for a receipt, to notice a
+ * missing receipt early.
  */
 const WAIT_S = 20;
 const WAIT_BUSY_S = 2;
-/** Beyond that an answer is overdue: the router waits out its own interval too. */
+/** Beyond this, the answer is overdue. The slack includes the router's own interval. */
 const SLACK_MS = 10_000;
 const SPACING_MS = 250;
 
@@ -26,7 +26,7 @@ export interface LongPollOptions {
   receiver: ReceiptReceiver;
   tracker: Pick<ReceiptTracker, 'onRouterAnswer' | 'onRouterSilent' | 'isWaiting'>;
   clock: Clock;
-  /** Rejects when it cannot be tried. Default: one over TLS. */
+  /** Rejects when the files are unusable. Default: a connection over TLS. */
   open?: (config: HttpsDownlinkConfig, clock: Clock) => Promise<RouterConnection>;
 }
 
@@ -61,7 +61,7 @@ export class LongPoll implements ReceiptQuestion {
       return errorText(error);
     }
     const client = this.#client;
-    // Stopped while it was opened.
+    // Stopped while the connection was being opened.
     if (this.#closing.signal.aborted) client.close();
     const waitS = tracker.isWaiting ? WAIT_BUSY_S : WAIT_S;
     const path = `v1/gateways/${gateway}/downlink?after=${receiver.version}&wait=${waitS}`;
@@ -79,9 +79,9 @@ export class LongPoll implements ReceiptQuestion {
     if (answer.status === 204) return null;
     if (answer.status === 200) {
       const result = receiver.receive(config.name, answer.body);
-      return result === 'malformed' ? 'its answer is no receipt' : null;
+      return result === 'malformed' ? 'its answer is not a receipt' : null;
     }
-    // Files may be renewed meanwhile: they are read again.
+    // The credential files may be renewed meanwhile: they are read again.
     if ((answer.status === 401 || answer.status === 403) && !answer.clockMoved) {
       this.#client?.close();
       this.#client = null;

@@ -1,4 +1,4 @@
-/** What the agent measures of the router's receipts. */
+/** Metrics of the router's receipts. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import type { Downlink } from './downlink.ts';
@@ -12,12 +12,12 @@ export interface ReceiptParts {
   downlinks: readonly Downlink[];
 }
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerReceipts(metrics: ObservedMetrics, parts: ReceiptParts): void {
   const { forwarder, tracker, receiver, downlinks } = parts;
   metrics.gauge(
     'receipt_lag_seconds',
-    'Age of the oldest that the provider acknowledged and no receipt covers, as of the router’s last answer.',
+    'Age of the oldest record that the provider acknowledged and no receipt covers, as of the router’s last answer.',
     ['provider'],
     () => [...tracker.lags].map(([provider, lagMs]) => [{ provider }, lagMs / 1000]),
   );
@@ -27,16 +27,16 @@ export function registerReceipts(metrics: ObservedMetrics, parts: ReceiptParts):
     ['provider'],
     () => [...tracker.undelivered].map(([provider, records]) => [{ provider }, records]),
   );
-  metrics.counter('receipts_total', 'Receipts that came, by what became of them.', ['result'], () =>
+  metrics.counter('receipts_total', 'Received receipts, by result.', ['result'], () =>
     Object.entries(receiver.counts).map(([result, count]) => [{ result }, count]),
   );
   metrics.gauge(
     'stream_awaiting_receipt_records',
-    'Records with their copies, in the buffer until a receipt covers them.',
+    'Records with all their copies that wait in the buffer for a receipt.',
     ['stream'],
     () => forwarder.streams().map(({ name, awaitingReceipt }) => [{ stream: name }, awaitingReceipt]),
   );
-  metrics.gauge('downlink_up', 'One while the router, or the cloud in between, answers.', ['downlink'], () =>
+  metrics.gauge('downlink_up', 'One while the router, or the cloud between, answers.', ['downlink'], () =>
     downlinks.map(({ name, isUp }) => [{ downlink: name }, isUp ? 1 : 0]),
   );
 }

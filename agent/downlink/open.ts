@@ -1,4 +1,4 @@
-/** One downlink of the configuration, by its type. */
+/** Creates a configured downlink by its type. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -23,8 +23,8 @@ export interface DownlinkDeps {
 }
 
 /**
- * By provider: where its connections and the downlink through its twin meet. `metered`: payload bytes of what
- * the hub counts.
+ * By provider: the link between its connections and the downlink through its twin. `metered` is told the
+ * payload bytes that the hub bills.
  */
 export function twinLinks(
   downlinks: readonly DownlinkConfig[],
@@ -39,7 +39,7 @@ export function twinLinks(
   );
 }
 
-/** Connects with `start`. */
+/** The downlink connects with `start`. */
 export function openDownlink(config: DownlinkConfig, deps: DownlinkDeps): Downlink {
   return new Downlink({ name: config.name, question: question(config, deps), ...deps });
 }
@@ -59,6 +59,6 @@ function question(config: DownlinkConfig, deps: DownlinkDeps): ReceiptQuestion {
 
 function linkTo(provider: string, { twins }: DownlinkDeps): TwinLink {
   const link = twins.get(provider);
-  if (!link) throw new Error('the schema lets no such downlink pass');
+  if (!link) throw new Error('a downlink without its twin link passed the schema');
   return link;
 }

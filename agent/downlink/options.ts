@@ -1,4 +1,4 @@
-/** The `downlinks` of agent.yaml, and what a policy asks of them. */
+/** The `downlinks` of agent.yaml, and the policy's requirements on them. */
 import { z } from 'zod';
 import { awsCredentials } from '../../shared/aws.ts';
 import { awsShadow } from '../../shared/aws-shadow.ts';
@@ -7,50 +7,50 @@ import { gcpAccess, gcpCredentials } from '../../shared/gcp/access-options.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import { httpsAccess, loginProblem } from '../providers/https/access.ts';
 
-const name = identifier().describe('Your name for it: in metrics, in logs.');
+const name = identifier().describe('Your name for the downlink, in metrics and logs.');
 
 /**
- * At most so long, beside the router's own interval: after three minutes of waiting its silence is taken for
+ * Upper bound of the interval, beside the router's own: after three minutes of waiting, the silence counts as
  * an outage.
  */
 const SHADOW_INTERVAL_MS_MAX = 60_000;
 const SHADOW_INTERVAL_MS_MIN = 1000;
-const NEXT = 'Tried when the others are refused, and the other way round.';
+const NEXT = 'The second credentials: used when the first are refused, and the first when these are refused.';
 
 const httpsDownlink = z
   .strictObject({
-    type: z.literal('https').describe('A long poll at a router’s source of type https.'),
+    type: z.literal('https').describe('Long poll at a router’s source of type https.'),
     name,
     ...httpsAccess,
   })
   .superRefine(loginProblem);
 
 const gcpDownlink = z.strictObject({
-  type: z.literal('gcp').describe('A Pub/Sub subscription of this gateway’s own.'),
+  type: z.literal('gcp').describe('A Pub/Sub subscription for this gateway alone.'),
   name,
   ...gcpAccess,
   next_credentials: gcpCredentials.optional().describe(NEXT),
   subscription: z
     .string()
     .min(1)
-    .describe('The id of the subscription, filtered by the attribute gateway. Nobody else reads it.'),
+    .describe('Id of the subscription, filtered by the attribute gateway. Only this gateway may read it.'),
 });
 
 const awsDownlink = z.strictObject({
-  type: z.literal('aws').describe('A named shadow, looked at again and again.'),
+  type: z.literal('aws').describe('A named shadow, polled.'),
   name,
   ...awsShadow,
   next_credentials: awsCredentials.optional().describe(NEXT),
   interval: duration()
     .refine((ms) => ms >= SHADOW_INTERVAL_MS_MIN && ms <= SHADOW_INTERVAL_MS_MAX, 'expected 1s to 1m')
     .default(SHADOW_INTERVAL_MS_MAX)
-    .describe('How often it is looked at: each time is billed.'),
+    .describe('Interval between polls of the shadow. AWS bills each poll.'),
 });
 
 const azureDownlink = z.strictObject({
-  type: z.literal('azure').describe('The twin of the device that a provider of type azure publishes as.'),
+  type: z.literal('azure').describe('The twin of the device of a provider of type azure.'),
   name,
-  provider: identifier().describe('The name of that provider: its connection is used.'),
+  provider: identifier().describe('Name of that provider; the downlink uses its connection.'),
 });
 
 export const downlinkSchema = z
@@ -64,19 +64,22 @@ export type AzureDownlinkConfig = z.output<typeof azureDownlink>;
 export type GcpDownlinkConfig = z.output<typeof gcpDownlink>;
 
 interface PolicyIssue {
-  /** From the root of the policy. */
+  /** Path from the root of the policy. */
   path: PropertyKey[];
   message: string;
   params: { hint: string };
 }
 
-/** Streams that wait for receipts where none can come: their records would never leave the buffer. */
+/**
+ * Streams with `until: receipt` although no downlink is configured: their records would never leave the
+ * buffer.
+ */
 export function downlinkIssues(policy: Policy, downlinks: number): PolicyIssue[] {
   if (downlinks > 0) return [];
   return Object.entries(policy.streams).flatMap(([stream, { until }]) => {
     if (until !== 'receipt') return [];
     const path = ['streams', stream, 'until'];
-    const params = { hint: 'add a downlink, or say until: cloud' };
+    const params = { hint: 'add a downlink, or set until: cloud' };
     return [{ path, message: 'no receipt can come: there are no downlinks', params }];
   });
 }

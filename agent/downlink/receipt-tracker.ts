@@ -1,14 +1,14 @@
 /**
- * Follows the receipts: settles what they cover, tells routing how far each provider's are behind, and takes
- * back what a provider acknowledged and did not deliver, to be sent through another.
+ * Applies receipts: settles the records that they cover, reports each provider's receipt lag to routing, and
+ * takes back records that a provider acknowledged and did not deliver, so that another provider gets them.
  *
- * Only a router that answers is evidence. How late a receipt is, is counted to the moment of its last answer
- * and not beyond, and after a silence it is given as long again to catch up with what waits in the clouds'
- * queues: late receipts are then its own doing.
+ * Only an answer of the router is evidence. Receipt lag is counted up to the router's last answer, and after
+ * a silence the router gets the same time again to catch up with the clouds' queues: late receipts are then
+ * the router's fault.
  *
- * A receipt that a cloud brings answers no question, and may have lain there for hours. It is as new as the
- * newest that it is the first to cover: no clock but this gateway's own is asked (I7). That none comes says
- * nothing, unless something waits for one.
+ * A receipt from a cloud answers no question and may be hours old. Its age is that of the newest record that
+ * it is the first to cover: this uses only the gateway's own clock (I7). A missing cloud receipt is evidence
+ * only while records wait for one.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -18,16 +18,16 @@ import type { Stream } from '../forward/queue/stream.ts';
 import type { StreamQueue } from '../forward/queue/stream-queue.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 
-/** However long the router was silent, it gets no more than this to catch up. */
+/** After a silence of any length, the router gets no more than this to catch up. */
 const CATCH_UP_MS_MAX = 600_000;
 /**
- * What a provider did not deliver is sent through others so long; then through any again, or it might wait
+ * Undelivered records avoid their provider for this long. Then any provider may take them, or they might wait
  * for ever.
  */
 const AVOID_MS = 60_000;
 /**
- * Something waits, and no cloud has brought a receipt for so long: the router is away. Above the slowest
- * downlink's usual pace.
+ * While records wait, a cloud that brings no receipt for this long means that the router is away. Above the
+ * usual interval of the slowest downlink.
  */
 const QUIET_MS = 180_000;
 
@@ -36,7 +36,7 @@ export interface ReceiptTrackerOptions {
   settlements: Settlements;
   routing: Pick<LiveRouting, 'dispatch'>;
   providers: readonly string[];
-  /** What is acknowledged and not covered after so long did not arrive. */
+  /** An acknowledged record without a receipt after this time counts as undelivered. */
   lagMs: number;
   clock: Clock;
   log: Logger;
@@ -45,42 +45,44 @@ export interface ReceiptTrackerOptions {
 export class ReceiptTracker {
   readonly #options: ReceiptTrackerOptions;
   #lags = new Map<string, number>();
-  /** Records that did not arrive, by who acknowledged them. */
+  /** Undelivered records, by the provider that acknowledged them. */
   readonly #undelivered = new Map<string, number>();
   #heardMs: number | null = null;
   #isLost: boolean = false;
   /** When a cloud last brought a receipt. */
   #toldMs: number | null = null;
-  /** Up to here the router has spoken of what was acknowledged. */
+  /** The router's receipts cover acknowledgements up to this time. */
   #evidenceMs = 0;
-  /**
-   * Of the last receipt: the newest that it was the first to cover, and the oldest that had waited for it.
-   */
+  /** The newest record that the last receipt was the first to cover, and the oldest one. */
   #newestMs: number | null = null;
   #oldestMs: number | null = null;
-  /** Ages count from here on. */
+  /** Ages count from this time. */
   #countedFromMs = 0;
 
   constructor(options: ReceiptTrackerOptions) {
     this.#options = options;
   }
 
-  /** By provider, as of the router's last answer; those without anything outstanding are not in it. */
+  /**
+   * Receipt lag by provider, as of the router's last answer; without providers that have nothing outstanding.
+   */
   get lags(): ReadonlyMap<string, number> {
     return this.#lags;
   }
 
-  /** Records that providers acknowledged and that did not reach the ledger in time, since start. */
+  /**
+   * Records since start that a provider acknowledged and that did not reach the ledger in time, by provider.
+   */
   get undelivered(): ReadonlyMap<string, number> {
     return this.#undelivered;
   }
 
-  /** Something waits for a receipt. */
+  /** Whether records wait for a receipt. */
   get isWaiting(): boolean {
     return [...this.#queues()].some(({ queue }) => !queue.outstanding.isEmpty || queue.kept > 0);
   }
 
-  /** A newer receipt came. {@link onRouterAnswer} or {@link onCloudReceipt} follows. */
+  /** Applies a newer receipt. The caller calls {@link onRouterAnswer} or {@link onCloudReceipt} next. */
   apply({ streams }: Receipt): void {
     const queues = new Map([...this.#queues()].map((one) => [keyOf(one.queue), one]));
     const waiting = [...queues.values()].flatMap(({ queue }) => queue.outstanding.oldest());
@@ -94,7 +96,7 @@ export class ReceiptTracker {
     }
   }
 
-  /** The router answered: what it has said up to now is all there is to say. */
+  /** The router answered: its receipts are complete up to now. */
   onRouterAnswer(): void {
     const nowMs = this.#options.clock.monoMs();
     this.#spoke(nowMs, this.#isLost);
@@ -102,7 +104,7 @@ export class ReceiptTracker {
     this.#judge(nowMs);
   }
 
-  /** A cloud brought the receipt that was applied last. */
+  /** A cloud brought the last applied receipt. */
   onCloudReceipt(): void {
     const nowMs = this.#options.clock.monoMs();
     const waitingSinceMs = Math.max(this.#heardMs ?? nowMs, this.#oldestMs ?? nowMs);
@@ -112,7 +114,7 @@ export class ReceiptTracker {
     this.#judge(nowMs);
   }
 
-  /** The router does not answer: nothing is known of anybody's receipts, unless a cloud brings them. */
+  /** The router does not answer: receipt lag is unknown, except by receipts through clouds. */
   onRouterSilent(): void {
     const isTold = this.#toldMs !== null && this.#options.clock.monoMs() - this.#toldMs < QUIET_MS;
     if (this.#isLost || isTold) return;
@@ -154,9 +156,7 @@ export class ReceiptTracker {
     return lags;
   }
 
-  /**
-   * What is not there by now is owed again where it still is in the buffer, and only counted where it is not.
-   */
+  /** Records without a receipt by now are owed again if the buffer still has them, else only counted. */
   #takeBack(nowMs: number): void {
     const untilMs = this.#evidenceMs - this.#options.lagMs;
     if (untilMs < this.#countedFromMs) return;

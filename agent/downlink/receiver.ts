@@ -1,18 +1,17 @@
 /**
- * Takes in receipts from wherever they come: of two the newer one holds, and what is none is counted and
- * dropped.
+ * Receives receipts from all downlinks. The newest version wins; malformed receipts are counted and dropped.
  */
 import type { Logger } from '../../shared/log.ts';
 import { RECEIPT_BYTES_MAX, readReceipt } from '../../shared/receipt.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
 
-/** What became of the receipts that came; the metric label. */
+/** Counts of received receipts; the keys are the metric labels. */
 export interface ReceiptCounts {
   applied: number;
-  /** Not newer than what was applied already. */
+  /** Not newer than the applied receipt. */
   old: number;
   malformed: number;
-  /** Another gateway's, by what the cloud says of it. */
+  /** Addressed to another gateway, by the cloud's metadata. */
   foreign: number;
 }
 
@@ -21,7 +20,7 @@ export class ReceiptReceiver {
   readonly #gateway: string;
   readonly #tracker: Pick<ReceiptTracker, 'apply'>;
   readonly #log: Logger;
-  /** Whose last one was malformed: it is logged when it begins (I10). */
+  /** Downlinks whose last receipt was malformed: only the first in a row is logged (I10). */
   readonly #malformed = new Set<string>();
   #version = 0;
 
@@ -31,12 +30,12 @@ export class ReceiptReceiver {
     this.#log = options.log;
   }
 
-  /** Of the newest receipt, 0 before the first. */
+  /** Version of the newest receipt, 0 before the first. */
   get version(): number {
     return this.#version;
   }
 
-  /** `body`: the JSON object whose `receipt` it is. Never throws. */
+  /** `body`: a JSON object with the property `receipt`. Never throws. */
   receive(downlink: string, body: Uint8Array): keyof ReceiptCounts {
     const result = this.#take(downlink, body);
     this.counts[result] += 1;
@@ -44,7 +43,7 @@ export class ReceiptReceiver {
     return result;
   }
 
-  /** A cloud handed over what it says is another gateway's. */
+  /** Counts a message that the cloud marked as another gateway's. */
   passOver(): void {
     this.counts.foreign += 1;
   }
@@ -78,6 +77,6 @@ function member(body: Uint8Array): unknown {
     const json: unknown = JSON.parse(Buffer.from(body).toString());
     return typeof json === 'object' && json !== null ? Reflect.get(json, 'receipt') : undefined;
   } catch {
-    return undefined; // Not JSON: no receipt either.
+    return undefined; // Not JSON, so not a receipt.
   }
 }

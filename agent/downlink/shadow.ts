@@ -1,6 +1,6 @@
 /**
- * Receipts through AWS: the desired state of a named shadow, looked at again and again. The shadow keeps the
- * newest, so that none is lost by being away; one that was there the last time says nothing.
+ * Receipts through AWS: the desired state of a named shadow, polled. The shadow keeps the newest receipt, so
+ * an offline gateway loses none. An unchanged document is no news.
  */
 import { z } from 'zod';
 import { openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
@@ -36,7 +36,7 @@ export class ShadowQuestion implements ReceiptQuestion {
   readonly #slots: TwoSlots<AwsDownlinkConfig>;
   readonly #closing = new AbortController();
   #connection: ShadowConnection | null = null;
-  /** Of the document that was looked at last. */
+  /** Version of the last document read. */
   #seenVersion: number | null = null;
 
   constructor(options: ShadowQuestionOptions) {
@@ -56,7 +56,7 @@ export class ShadowQuestion implements ReceiptQuestion {
     const limit = timeLimit(this.#options.clock, ASK_MS, this.#closing.signal);
     let payload: Uint8Array;
     try {
-      // The signal alone is no limit: the SDK does not heed it while it waits for its credentials.
+      // The signal alone is no time limit: the SDK ignores it while it waits for its credentials.
       payload = await Promise.race([this.#get(this.#connection, limit.signal), endOf(limit.signal)]);
     } catch (error) {
       return this.#problem(error, client.config.systemClockOffset - offsetMs);
@@ -88,7 +88,7 @@ export class ShadowQuestion implements ReceiptQuestion {
     if (receiver.receive(config.name, body) === 'applied') tracker.onCloudReceipt();
   }
 
-  /** Null where there is no shadow yet, which is no problem. */
+  /** Null where there is no shadow yet, which is not a problem. */
   #problem(error: unknown, clockMovedMs: number): string | null {
     const outcome = outcomeOf(error, clockMovedMs);
     const cause = 'cause' in outcome ? outcome.cause : null;
@@ -116,6 +116,6 @@ function jsonOf(payload: Uint8Array): unknown {
   try {
     return JSON.parse(Buffer.from(payload).toString());
   } catch {
-    return undefined; // Not JSON: no document either.
+    return undefined; // Not JSON, so not a shadow document.
   }
 }

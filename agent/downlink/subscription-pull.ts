@@ -1,6 +1,6 @@
 /**
- * One gRPC channel to a Pub/Sub subscription: unary pulls, which Pub/Sub holds while there is nothing, and
- * their acknowledgement.
+ * One gRPC channel to a Pub/Sub subscription: unary pulls, which Pub/Sub holds while there are no messages,
+ * and acknowledgements.
  */
 import { SubscriberClient } from '@google-cloud/pubsub-api';
 import { Client, status } from '@grpc/grpc-js';
@@ -12,12 +12,11 @@ import { outcomeOf } from '../providers/gcp/outcome.ts';
 import type { GcpDownlinkConfig } from './options.ts';
 
 /**
- * Pub/Sub answers an empty pull by itself before that, at times; each costs as 1,000 bytes ("Pub/Sub
- * pricing").
+ * Pub/Sub sometimes answers an empty pull earlier; each pull is billed as 1,000 bytes ("Pub/Sub pricing").
  */
 const PULL_MS = 60_000;
 const ACKNOWLEDGE_MS = 10_000;
-/** Within one answer (I10): receipts of which only the newest counts. */
+/** Most messages of one answer (I10). Only the newest receipt counts. */
 const MESSAGES_MAX = 16;
 
 interface PulledMessage {
@@ -35,9 +34,9 @@ export class SubscriptionPull {
   readonly #client: SubscriberClient;
   readonly #subscription: string;
 
-  /** Rejects when a file that the options name is not readable. */
+  /** Rejects when a file of the options is not readable. */
   static async open(config: GcpDownlinkConfig, clock: Clock): Promise<SubscriptionPull> {
-    // A gateway is no machine of Google's: asking for its metadata server would only hang.
+    // A gateway does not run on Google Cloud: a query for the metadata server would only hang.
     process.env['METADATA_SERVER_DETECTION'] ??= 'none';
     return new SubscriptionPull(config, await openGcpCredentials(config, clock));
   }
@@ -49,7 +48,7 @@ export class SubscriptionPull {
     this.#client = new SubscriberClient({ ...gcpAddress(config), ...GRPC_OPTIONS, sslCreds });
   }
 
-  /** What waits, or nothing when nothing came in a minute. Never rejects. */
+  /** The waiting messages, or none after a minute. Never rejects. */
   async next(): Promise<PullAnswer> {
     const request = { subscription: this.#subscription, maxMessages: MESSAGES_MAX };
     try {
@@ -62,7 +61,7 @@ export class SubscriptionPull {
     }
   }
 
-  /** Null, or what went wrong: then they come again. Never rejects. */
+  /** Null, or the problem; the messages are then delivered again. Never rejects. */
   async acknowledge(ackIds: string[]): Promise<string | null> {
     if (ackIds.length === 0) return null;
     try {
@@ -74,14 +73,14 @@ export class SubscriptionPull {
     }
   }
 
-  /** Ends the channel and its connections at once, and with them what is under way. */
+  /** Ends the channel, its connections and its pending calls at once. */
   cut(): void {
     this.#sockets.cut();
     const end = (stub: unknown): void => {
       if (stub instanceof Client) stub.close();
       this.#sockets.cut();
     };
-    // Not `client.close()`: that opens a second channel, for IAM, in order to close it.
+    // Not `client.close()`: it would open a second channel, for IAM, only to close it.
     this.#client.initialize().then(end, end);
   }
 }
@@ -92,7 +91,7 @@ function problemOf(error: unknown): { problem: string; unauthorized: boolean } {
   return { problem, unauthorized: outcome.kind === 'rejected' && outcome.cause === 'unauthorized' };
 }
 
-/** The generated types allow for every field to be absent. */
+/** The generated types make every field optional. */
 interface Received {
   ackId?: string | null;
   message?: { data?: Uint8Array | string | null; attributes?: Record<string, string> | null } | null;

@@ -1,7 +1,7 @@
 /**
- * Receipts through a Pub/Sub subscription of this gateway's own. Each pull is held by Pub/Sub until something
- * comes. Whatever comes is acknowledged once it is looked at: a receipt that is lost with a crash is made
- * good by the next.
+ * Receipts through a Pub/Sub subscription for this gateway alone. Pub/Sub holds each pull until there is a
+ * message. Every message is acknowledged once it was read: the next receipt makes up for one that is lost in
+ * a crash.
  */
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
@@ -13,7 +13,7 @@ import type { SubscriptionPull } from './subscription-pull.ts';
 import { TwoSlots } from './two-slots.ts';
 
 const SPACING_MS = 1000;
-/** Whose receipt it is; a subscription's filter goes by it. */
+/** The attribute with the receiver's name; the subscription's filter uses it. */
 const GATEWAY_ATTRIBUTE = 'gateway';
 
 export interface SubscriptionOptions {
@@ -44,7 +44,7 @@ export class SubscriptionQuestion implements ReceiptQuestion {
       return errorText(error);
     }
     const pull = this.#pull;
-    // Stopped while it was opened.
+    // Stopped while the channel was being opened.
     if (this.#closed) pull.cut();
     const answer = await pull.next();
     if (answer.kind === 'messages') {

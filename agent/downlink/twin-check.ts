@@ -1,7 +1,7 @@
-/** Downlinks through a twin that name no provider whose connection they could use. */
+/** Checks that a downlink through a twin names a provider with a twin. */
 import { z } from 'zod';
 
-/** As far as the check reads them: it runs beside mistakes elsewhere. */
+/** The fields that the check reads. It runs also when other parts of the file are invalid. */
 const read = z.object({
   providers: z.array(
     z
@@ -29,7 +29,7 @@ interface TwinIssue {
   params: { hint: string };
 }
 
-/** Of a whole agent.yaml, whatever else is wrong with it. */
+/** Checks a whole agent.yaml, which may be invalid elsewhere. */
 export function twinIssues(config: unknown): TwinIssue[] {
   const parsed = read.safeParse(config);
   if (!parsed.success) return [];
@@ -48,7 +48,7 @@ export function twinIssues(config: unknown): TwinIssue[] {
   });
 }
 
-/** That the provider is not enabled is no mistake: providers are switched off and on. */
+/** A disabled provider is not a mistake: operators enable and disable providers. */
 function problemOf(provider: Provider | undefined): { message: string; hint: string } | null {
   if (!provider) return { message: 'there is no such provider', hint: 'name a provider of type azure' };
   const { type, hub_tier: tier } = provider;

@@ -1,11 +1,11 @@
 /**
- * Receipts through Azure: a desired property of the device's twin, read over the connection of the provider
- * that publishes as this device. Read once on each connection, then told of by the hub when it changes; the
- * twin keeps the newest, so that none is lost by being away.
+ * Receipts through Azure: a desired property of the device's twin, over the connection of the provider that
+ * publishes as this device. The twin is read once on each connection; afterwards the hub sends a notification
+ * for each change. The twin keeps the newest receipt, so an offline gateway loses none.
  *
- * A hub of the basic tier has no twins, and ends a connection that asks for one, with all that is published
- * over it (eclipse-threadx/getting-started#67). So a read that ends connections again and again is tried ever
- * more rarely.
+ * A hub of the basic tier has no twins. It ends a connection that requests one, with all publishes in flight
+ * (eclipse-threadx/getting-started#67). So a read that ends connections repeatedly is retried with a growing
+ * pause.
  */
 import { pauseCeilingMs } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -17,7 +17,7 @@ import type { ReceiptReceiver } from './receiver.ts';
 
 const WAIT_MS = 20_000;
 const SPACING_MS = 100;
-/** Connections that ended while the twin was read on them, in a row; a hub may restart once. */
+/** Connections in a row that ended while the twin was read on them. One may be a restart of the hub. */
 const LOST_MAX = 2;
 const LOST_PAUSES = { firstMs: 5 * 60_000, lastMs: 60 * 60_000 };
 const LOST =
@@ -34,11 +34,11 @@ export interface TwinQuestionOptions {
 export class TwinQuestion implements ReceiptQuestion {
   readonly spacingMs = SPACING_MS;
   readonly #options: TwinQuestionOptions;
-  /** Ends the question under way. */
+  /** Aborts the question under way. */
   #end = new AbortController();
   /** The connection whose twin was read. */
   #read: Twin | null = null;
-  /** The newest receipt: it comes again with each connection. */
+  /** The newest receipt; each connection delivers it again. */
   #newest: string | null = null;
   #lost = 0;
   #pausedUntilMs = Number.NEGATIVE_INFINITY;
@@ -74,8 +74,8 @@ export class TwinQuestion implements ReceiptQuestion {
   }
 
   /**
-   * While nothing waits for a receipt there is no need for a connection that the provider does not need
-   * itself.
+   * While no record waits for a receipt, the downlink does not open a connection that the provider does not
+   * need itself.
    */
   async #channel(signal: AbortSignal): Promise<Twin | null> {
     const { link, tracker } = this.#options;

@@ -1,6 +1,6 @@
 /**
- * The two slots for credentials of a cloud's downlink. Simpler than a provider's: nothing is lost by a
- * question that is refused, so that only a refusal has the other slot tried, with the next question.
+ * The two credential slots of a cloud's downlink. They are simpler than a provider's: a refused question
+ * loses nothing, so only a refusal switches to the other slot, with the next question.
  */
 export class TwoSlots<T extends { credentials?: unknown; next_credentials?: unknown }> {
   readonly #config: T;
@@ -10,13 +10,13 @@ export class TwoSlots<T extends { credentials?: unknown; next_credentials?: unkn
     this.#config = config;
   }
 
-  /** The configuration with the credentials to use now as `credentials`. */
+  /** The configuration with the current slot as `credentials`. */
   get current(): T {
     const { next_credentials: next } = this.#config;
     return this.#usesNext && next !== undefined ? { ...this.#config, credentials: next } : this.#config;
   }
 
-  /** The cloud refused what is current, or it cannot be read. */
+  /** The cloud refused the current credentials, or they are unreadable. */
   refused(): void {
     this.#usesNext = !this.#usesNext && this.#config.next_credentials !== undefined;
   }

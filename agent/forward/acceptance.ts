@@ -2,15 +2,15 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { SeqRange } from '../../shared/record.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 
-/** A provider accepted an envelope: the one event that history is told. */
+/** The acceptance of an envelope by a provider; history and metrics learn of it by this one event. */
 export interface Acceptance {
   provider: string;
   epoch: string;
   stream: string;
-  /** The records in it; null for an envelope with nothing but gaps or the end of an epoch. */
+  /** The records of the envelope; null for an envelope with only gaps or the end of an epoch. */
   range: SeqRange | null;
   records: number;
-  /** Of the encoded envelope. */
+  /** Size of the encoded envelope. */
   bytes: number;
 }
 

@@ -1,4 +1,4 @@
-/** What the forwarder needs of the store; in simulation, of a model of it. */
+/** The store's methods that the forwarder needs; the simulation provides a model of them. */
 import type { Store } from '../store/store.ts';
 
 export type Buffer = Pick<

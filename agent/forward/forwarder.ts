@@ -1,10 +1,10 @@
 /**
- * From the buffer to the clouds. Takes runs of each stream from the store, packs envelopes, and sends each to
- * as many providers as the stream asks for, chosen by routing. The SQLite buffer is the only queue: what
- * cannot be sent now stays there, and memory holds only the envelopes under way.
+ * Sends the buffer's records to the clouds. Reads runs of each stream from the store, packs envelopes, and
+ * sends each to as many providers as the stream has copies, chosen by routing. The SQLite buffer is the only
+ * queue: unsent records stay there, and memory holds only the envelopes under way.
  *
- * A row is freed only when `copies` providers accepted it (I3); a stream with a residency goes only where
- * routing lets it (I4).
+ * A row is freed only when `copies` providers accepted it (I3). A stream with a residency goes only to
+ * providers that routing allows (I4).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { envelopeProperties } from '../../shared/envelope/codec.ts';
@@ -33,12 +33,12 @@ import { RowReader } from './row-reader.ts';
 
 const NOBODY: ReadonlySet<string> = new Set();
 const TICK_MS = 25;
-/** Rows asked of the store for one envelope. */
+/** Most rows read from the store for one envelope. */
 const ROWS_PER_ENVELOPE_MAX = 5000;
-/** Rows that nobody took for so long travel in the backlog lane. */
+/** Rows that wait longer than this move to the backlog lane. */
 const LIVE_MS = 5000;
 const STOP_WAIT_MS = 1500;
-/** The rest travels with the next one (I10). */
+/** Further gaps travel with the next envelope (I10). */
 const GAPS_PER_ENVELOPE_MAX = 500;
 
 export class Forwarder implements Service {
@@ -67,11 +67,11 @@ export class Forwarder implements Service {
     routing: LiveRouting;
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;
-    /** Called once for each envelope that a provider accepted, however late; probes aside. */
+    /** Called once for each accepted envelope, also for a late acceptance; not for probes. */
     onAccepted?: (acceptance: Acceptance) => void;
     clock: Clock;
     log: Logger;
-    /** The router sends receipts. */
+    /** Whether the router sends receipts. */
     receipts?: boolean;
   }) {
     this.#gateway = options.gateway;
@@ -119,7 +119,7 @@ export class Forwarder implements Service {
     return Promise.resolve();
   }
 
-  /** Sends nothing more; waits a moment for what is under way, then closes the providers. */
+  /** Stops sending, waits a moment for envelopes under way, then closes the providers. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#routing.stop();
@@ -129,12 +129,12 @@ export class Forwarder implements Service {
     await Promise.all(this.#underWay);
   }
 
-  /** All streams as they are worked on, those that left the policy included. */
+  /** All streams with queues, including those that left the policy. */
   queued(): Iterable<Stream> {
     return this.#streams.all();
   }
 
-  /** For status. */
+  /** Progress of all streams, for status. */
   streams(): StreamProgress[] {
     const now = this.#clock.monoMs();
     return this.#streams.all().map((stream) => stream.progress(now));
@@ -163,7 +163,7 @@ export class Forwarder implements Service {
     if (announcing && reservations) this.#track(this.#announce(stream, announcing, reservations));
   }
 
-  /** Begins an envelope of the lane, when one is due and a provider has room for it. */
+  /** Begins an envelope of the lane, when one is due and a provider has room. */
   #takeFrom(stream: Stream, lane: Lane): boolean {
     for (const queue of stream.queues) {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
@@ -181,7 +181,7 @@ export class Forwarder implements Service {
 
   /**
    * Reserves room at the providers that may take an envelope of the stream now; null unless all of them have
-   * it.
+   * room.
    */
   #reservations(
     stream: Stream,
@@ -207,7 +207,7 @@ export class Forwarder implements Service {
     this.#underWay.add(tracked);
   }
 
-  /** Sends gaps and the end of an epoch that no rows travel with: one such envelope at a time. */
+  /** Sends gaps and the end of an epoch without records: one such envelope at a time. */
   async #announce(stream: Stream, queue: StreamQueue, reservations: Reservations): Promise<void> {
     queue.announcing = true;
     try {
@@ -272,8 +272,8 @@ export class Forwarder implements Service {
   }
 
   /**
-   * Live ones aim at the policy's size; those of the backlog at what the way to the targets carries, and
-   * every provider takes.
+   * Live envelopes aim at the policy's size; backlog envelopes at the size that the targets' windows allow
+   * and every provider takes.
    */
   #targetBytes(stream: Stream, lane: Lane, targets: readonly string[]): number {
     const limits = targets.map((provider) => this.#senderOf(provider).maxEnvelopeBytes);
@@ -323,7 +323,7 @@ export class Forwarder implements Service {
   ): Promise<void> {
     const copies = range ? stream.policy.redundancy : 1;
     let progressed = false;
-    // It came back to the buffer: whoever had it then may have taken it after all.
+    // The rows came back to the buffer: the earlier provider may have taken them after all.
     const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
     const never = this.#tooSmall(message.bytes.length)
       .union(range?.avoid ?? NOBODY)
@@ -335,7 +335,7 @@ export class Forwarder implements Service {
       send: async (provider, why, signal) => {
         const reasoned = withReason(message, why ?? before);
         const outcome = await this.#senderOf(provider).send(reasoned, reservations.use(provider), signal);
-        // Also when a hedge was answered after the delivery ended.
+        // Includes hedges that are answered after the delivery ended.
         if (outcome.kind === 'accepted') this.#onAccepted(acceptanceOf(provider, envelope, range, message));
         this.#refusals.saw(stream, queue, envelope, provider, outcome);
         return outcome;
@@ -343,7 +343,7 @@ export class Forwarder implements Service {
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
       takeHedge: (slow, exclude) => {
         const target = this.hedging.take(slow, stream.name, closed(exclude), reservations);
-        // As good as failed there, for how long its records were stuck.
+        // The slow try counts as a failure there, which starts the failover time of its records.
         if (target !== null && range) stream.failed(queue, range.first, slow, this.#clock.monoMs());
         return target;
       },
@@ -356,7 +356,7 @@ export class Forwarder implements Service {
         if (range) stream.failed(queue, range.first, provider, this.#clock.monoMs());
       },
     });
-    // Routing may have changed its mind while the envelope was read.
+    // Routing may have changed its choice while the envelope was read.
     reservations.release();
     const end = await delivery;
     if (range) {
@@ -364,13 +364,13 @@ export class Forwarder implements Service {
       if (end === 'delivered') stream.delivered(envelope.records.length, envelope.lane);
     }
     if (progressed) stream.progressed();
-    // Crowded, it begins again when there is room.
+    // A crowded envelope begins again when there is room.
     else if (end === 'refused') stream.pause(this.#clock.monoMs());
     stream.forgetFinished(this.#store.epoch);
     this.#pumpSoon();
   }
 
-  /** Providers that do not take so many bytes. */
+  /** Providers whose limit is below `bytes`. */
   #tooSmall(bytes: number): Set<string> {
     const all = [...this.#senders].filter(([, sender]) => sender.maxEnvelopeBytes < bytes);
     return new Set(all.map(([provider]) => provider));

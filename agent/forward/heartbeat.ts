@@ -1,12 +1,12 @@
 /**
- * A probe: an envelope without records that proves a provider takes a publish, and tells the router that the
- * gateway lives.
+ * A probe: an envelope without records. It proves that a provider accepts publishes, and tells the router
+ * that the gateway is alive.
  */
 import { encodeEnvelope, envelopeProperties } from '../../shared/envelope/codec.ts';
 import { type Envelope, type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 
-/** While the buffer has not been opened yet; a start counter begins at 1. */
+/** The epoch before the buffer was opened; real start counters begin at 1. */
 const NO_EPOCH = '0-00000000';
 
 export function heartbeat(gateway: string, epoch: string, clock: EnvelopeClock): OutboundEnvelope {

@@ -1,4 +1,4 @@
-/** What the agent measures of its streams and of what leaves for the providers. */
+/** Metrics of streams and publishes. */
 import { Counter, Histogram, type Registry } from 'prom-client';
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { Outcome } from '../providers/publisher.ts';
@@ -6,7 +6,7 @@ import type { Store } from '../store/store.ts';
 import type { Sender } from './delivery/sender.ts';
 import type { Forwarder } from './forwarder.ts';
 
-/** Updated by the senders with each outcome. */
+/** Updated by the senders at each outcome. */
 export interface PublishMetrics {
   published(provider: string, outcome: Outcome, latencyMs: number): void;
 }
@@ -15,7 +15,7 @@ export interface ForwardParts {
   forwarder: Forwarder;
   senders: ReadonlyMap<string, Sender>;
   store: Store;
-  /** Streams that are never written. */
+  /** Streams with memory durability, which are never written to disk. */
   memoryStreams: ReadonlySet<string>;
 }
 
@@ -42,7 +42,7 @@ export function createPublishMetrics(registry: Registry): PublishMetrics {
   };
 }
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerForward(metrics: ObservedMetrics, parts: ForwardParts): void {
   registerStreams(metrics, parts);
   registerSenders(metrics, parts);
@@ -51,7 +51,7 @@ export function registerForward(metrics: ObservedMetrics, parts: ForwardParts): 
 
 function registerStreams(metrics: ObservedMetrics, parts: ForwardParts): void {
   const { forwarder } = parts;
-  metrics.gauge('stream_pending_records', 'Records that wait for a provider.', ['stream'], () =>
+  metrics.gauge('stream_pending_records', 'Records not yet delivered.', ['stream'], () =>
     forwarder.streams().map(({ name, pending }) => [{ stream: name }, pending]),
   );
   metrics.gauge('stream_oldest_seconds', 'Age of the oldest record not yet sent.', ['stream'], () =>
@@ -59,13 +59,13 @@ function registerStreams(metrics: ObservedMetrics, parts: ForwardParts): void {
   );
   metrics.gauge(
     'stream_backlog_records',
-    'Of these, the records that waited out an outage or a restart.',
+    'Pending records in the backlog lane, after an outage or a restart.',
     ['stream'],
     () => forwarder.streams().map(({ name, backlog }) => [{ stream: name }, backlog]),
   );
   metrics.gauge(
     'stream_time_to_drain_seconds',
-    'Until the backlog is delivered, at the pace of the last seconds; absent when nothing of it leaves.',
+    'Time until the backlog is delivered, at the rate of the last seconds; absent while none of it is delivered.',
     ['stream'],
     () =>
       forwarder.streams().flatMap(({ name, backlog, timeToDrainMs }) => {
@@ -81,7 +81,7 @@ function registerStreams(metrics: ObservedMetrics, parts: ForwardParts): void {
   );
   metrics.gauge(
     'store_loss_window_seconds',
-    'Age of the oldest record that is acknowledged and not on the disk.',
+    'Age of the oldest record that is acknowledged and not on disk.',
     ['stream'],
     () => lossWindows(parts).map(({ stream, ageMs }) => [{ stream }, ageMs / 1000]),
   );
@@ -100,15 +100,12 @@ function registerSenders(metrics: ObservedMetrics, { senders }: ForwardParts): v
         fault === null ? [] : [[{ provider, cause: fault.cause }, 1] as const],
       ),
   );
-  metrics.gauge(
-    'provider_backlog_window_bytes',
-    'Bytes of the backlog that may be under way.',
-    ['provider'],
-    () => [...senders].map(([provider, sender]) => [{ provider }, sender.backlogWindowBytes]),
+  metrics.gauge('provider_backlog_window_bytes', 'Most bytes of the backlog under way.', ['provider'], () =>
+    [...senders].map(([provider, sender]) => [{ provider }, sender.backlogWindowBytes]),
   );
   metrics.counter(
     'publishes_abandoned_total',
-    'Tries that an SDK had not answered well after their deadline.',
+    'Tries that an SDK did not settle after their deadline.',
     ['provider'],
     () => [...senders].map(([provider, { counters }]) => [{ provider }, counters.abandoned]),
   );
@@ -120,7 +117,7 @@ function registerSenders(metrics: ObservedMetrics, { senders }: ForwardParts): v
 function registerHedges(metrics: ObservedMetrics, { forwarder: { hedging } }: ForwardParts): void {
   metrics.counter(
     'hedges_sent_total',
-    'Envelopes that went to a second provider, by the one that was too slow.',
+    'Envelopes that went to a second provider, by the slow provider.',
     ['provider'],
     () => [...hedging.counters].map(([provider, { sent }]) => [{ provider }, sent]),
   );
@@ -136,7 +133,7 @@ function registerHedges(metrics: ObservedMetrics, { forwarder: { hedging } }: Fo
 }
 
 /**
- * By stream, in milliseconds: 0 where all that is acknowledged is on the disk. A record of a memory stream
+ * By stream, in milliseconds: 0 where every acknowledged record is on disk. A record of a memory stream
  * counts for as long as it waits.
  */
 function lossWindows({

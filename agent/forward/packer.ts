@@ -1,7 +1,7 @@
 /**
- * How many rows go into one envelope. Live envelopes aim at one metering unit; backlog envelopes grow to what
- * the providers take. Compression is learned from the envelopes before, so that one encoding nearly always
- * fits.
+ * Chooses the number of rows for one envelope. Live envelopes aim at one metering unit; backlog envelopes
+ * grow to the providers' limit. The compression ratio is learned from earlier envelopes, so one encoding
+ * nearly always fits.
  *
  * Pure: no clock, no I/O (I11).
  */
@@ -11,13 +11,13 @@ import type { TelemetryRecord } from '../../shared/record.ts';
 
 /** Weight of the newest envelope in the learned ratio. */
 const RATIO_GAIN = 0.2;
-/** Part of the target that is aimed at: envelopes differ from their predecessors by less than the rest. */
+/** Share of the target to aim at: consecutive envelopes differ by less than the rest. */
 const AIM = 0.97;
-/** However well records shrink: bounds the time of one encoding and what the router must unpack (I10). */
+/** Bound for well-compressing records: limits the time of one encoding and the router's unpacking (I10). */
 const RAW_BYTES_MAX = 1024 * 1024;
 
 /**
- * About what the store counts for a record: characters for bytes, because it is summed up for each envelope
+ * Approximates the store's size of a record with characters for bytes, because it is summed for each envelope
  * and learned from.
  */
 export function recordSize({ payload, topic, device }: TelemetryRecord): number {
@@ -25,17 +25,19 @@ export function recordSize({ payload, topic, device }: TelemetryRecord): number 
 }
 
 export class Packer {
-  /** Encoded bytes per byte of records, as the store counts them. Starts at 1, as if nothing shrank. */
+  /**
+   * Encoded bytes per byte of records, as the store counts them. Starts at 1, as if nothing were compressed.
+   */
   #ratio = 1;
 
-  /** Bytes of records that should encode to a little less than `targetBytes`. */
+  /** Bytes of records that should encode to slightly less than `targetBytes`. */
   rawBytesFor(targetBytes: number): number {
     return Math.max(1, Math.min(RAW_BYTES_MAX, Math.floor((targetBytes * AIM) / this.#ratio)));
   }
 
   /**
-   * Encodes a prefix of `records` that fits `targetBytes`, as long as can be foretold (at least one record,
-   * whatever its size). `envelope` gives everything but the records.
+   * Encodes the longest prefix of `records` that fits `targetBytes` by estimate, at least one record of any
+   * size. `envelope` provides all other fields.
    */
   pack(
     envelope: Omit<Envelope, 'records'>,
@@ -49,7 +51,7 @@ export class Packer {
       const raw = packed.records.reduce((sum, record) => sum + recordSize(record), 0);
       if (raw > 0) this.#ratio += (Math.min(1.5, bytes.length / raw) - this.#ratio) * RATIO_GAIN;
       if (bytes.length <= targetBytes || count <= 1) return { bytes, envelope: packed };
-      // Shrink in proportion, and always by one.
+      // Shrink in proportion, and by at least one record.
       count = Math.max(1, Math.min(count - 1, Math.floor((count * targetBytes * 0.95) / bytes.length)));
     }
   }

@@ -1,12 +1,12 @@
 /**
- * Envelopes that a provider refuses for good. Nothing is uploaded for ever: an envelope that was refused is
- * halved until one record stands alone, which is sent to the others; a record that no provider takes which
- * may carry its stream is given up, alone, and the gap says why (I3). A record that is larger than a provider
- * takes is not uploaded there at all.
+ * Envelopes that a provider refuses permanently. No envelope is uploaded for ever: a refused envelope is
+ * halved until one record stands alone, and this record goes to the other providers. A record that none of
+ * the stream's providers takes is given up, alone, and its gap says why (I3). A record that exceeds a
+ * provider's size limit is not uploaded there.
  *
- * Size is a fact. Any other refusal may be the provider's own mistake, and then it refuses everything: so a
- * record is called refused only where the provider has accepted another one of the stream since the refusals
- * began, and one for each record that is given up.
+ * Size is a fact. Any other refusal may be a fault of the provider, which then refuses everything. So a
+ * record counts as refused only where the provider has accepted another record of the stream since the
+ * refusals began: one acceptance for each record given up.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
@@ -19,7 +19,7 @@ import type { Settlements } from './queue/settlements.ts';
 import type { Stream } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
 
-/** Until a record is tried again at a provider that refused it and has not accepted another one since. */
+/** A provider that refused a record and has accepted no other since is tried again after this time. */
 const AGAIN_MS = 60_000;
 
 export interface RefusalsOptions {
@@ -33,7 +33,7 @@ export interface RefusalsOptions {
 
 export class Refusals {
   readonly #options: RefusalsOptions;
-  /** By stream and provider: envelopes with records that were accepted, and how many when refusals began. */
+  /** Accepted envelopes with records by stream and provider, and their number when the refusals began. */
   readonly #accepted = new Map<string, number>();
   readonly #since = new Map<string, number>();
 
@@ -41,7 +41,7 @@ export class Refusals {
     this.#options = options;
   }
 
-  /** Gives up what no provider takes; false for a run that one may still take. */
+  /** Gives up rows that no provider takes; false while a provider may still take them. */
   settle(stream: Stream, queue: StreamQueue, { first, last, acceptedBy, unfit }: Run): boolean {
     if (!unfit) return false;
     const { store, settlements, routing, clock, log } = this.#options;
@@ -72,8 +72,8 @@ export class Refusals {
   }
 
   /**
-   * Whether the envelope of one record is more than a provider takes that the stream may use. Then the row is
-   * unfit for all of these.
+   * Whether the envelope of one record exceeds the limit of a provider that the stream may use. The row is
+   * then unfit for all such providers.
    */
   isTooLarge(
     stream: Stream,

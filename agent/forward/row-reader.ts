@@ -1,8 +1,8 @@
 /**
- * Rows for envelopes. An envelope of the live lane takes a fraction of a chunk: what was read with its rows
- * is kept for the next one, because a wake-up of the store's thread for each would cost more than the
- * envelope. A record never changes (I2), so that what is kept is right for as long as its rows are owed, and
- * the caller asks for no others.
+ * Reads rows for envelopes. An envelope of the live lane takes a fraction of a chunk. The other rows of the
+ * read are cached for the next envelope, because a wake-up of the store's thread for each would cost more
+ * than the envelope. A record never changes (I2), so cached rows are valid for as long as they are owed, and
+ * callers ask only for owed rows.
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -11,7 +11,7 @@ import type { Buffer } from './buffer.ts';
 import { recordSize } from './packer.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
 
-/** Read at once, and kept for each stream, at most: as much as a chunk has (I10). */
+/** Bytes of one read, and bound of the cache of each stream: the size of a chunk (I10). */
 const READ_AHEAD_BYTES = 256 * 1024;
 
 interface Kept {
@@ -31,9 +31,8 @@ export class RowReader {
   }
 
   /**
-   * Rows of a run, ascending: all of them, or at least what `maxBytes` (of recordSize) take. Rows that are
-   * gone become a gap that is delivered too: nothing is lost silently (I3). Rejects when the store does not
-   * answer.
+   * Rows of a run, ascending: all of them, or at least `maxBytes` (of recordSize). Missing rows become a gap,
+   * which is delivered too: nothing is lost silently (I3). Rejects when the store does not answer.
    */
   async read(queue: StreamQueue, run: Run, maxBytes: number): Promise<StoredRecord[]> {
     let rows = this.#take(queue, run);
@@ -47,7 +46,7 @@ export class RowReader {
     return rows;
   }
 
-  /** What is kept of the run, from its first row on. Rows that are not all there are read again. */
+  /** The cached rows of the run, from its first row on. A run with missing rows is read again. */
   #take({ stream, epoch }: StreamQueue, { first, last }: Run): StoredRecord[] {
     const kept = this.#kept.get(stream);
     this.#kept.delete(stream);
@@ -60,10 +59,10 @@ export class RowReader {
   async #readRange(queue: StreamQueue, first: number, to: number, maxBytes: number): Promise<StoredRecord[]> {
     const rows = await this.#store.read(queue.epoch, queue.stream, first, to, maxBytes);
     const last = rows.at(-1)?.seq ?? to;
-    // Ascending, and as many as there are numbers: none is missing.
+    // Ascending, and as many rows as seqs: none is missing.
     if (rows.length === last - first + 1) return rows;
     const there = IntervalSet.of(rows.map(({ seq }) => ({ first: seq, last: seq })));
-    // What a receipt covered meanwhile is free, and not missing.
+    // Rows that a receipt covered meanwhile are free, not missing.
     for (const hole of there.missing(first, last).flatMap((range) => queue.owedOf(range))) {
       this.#log.error({
         event: 'forward.rows_unreadable',
@@ -71,14 +70,14 @@ export class RowReader {
         epoch: queue.epoch,
         ...hole,
       });
-      // The store makes it a gap, and says so.
+      // The store makes the hole a gap and reports it.
       await this.#store.giveUp(queue.epoch, queue.stream, hole.first, hole.last, 'corruption');
     }
     return rows;
   }
 }
 
-/** Whether there are more rows than an envelope of `maxBytes` takes. */
+/** Whether the rows exceed an envelope of `maxBytes`. */
 function exceeds(rows: readonly StoredRecord[], maxBytes: number): boolean {
   let bytes = 0;
   for (const row of rows) {

@@ -1,16 +1,16 @@
-/** What the routing core was told and what it decided, as lines; see RoutingEvent and Effect. */
+/** The routing core's events and effects as history lines; see RoutingEvent and Effect. */
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
 import type { Effect, ProviderInputs, ProviderStatus, RoutingEvent } from '../routing/core/core.ts';
 import type { LineOf } from './lines.ts';
 import { scoreInputsLine } from './score-input-lines.ts';
 import { Tries } from './tries.ts';
 
-/** Between two writes, at most: a policy could let a breaker swing ten times a second (I10). */
+/** Bound on lines between two writes: a policy could let a breaker swing ten times a second (I10). */
 const LINES_MAX = 2000;
 
 type DecisionLine = LineOf<'switch' | 'health' | 'hold' | 'setup' | 'seen'>;
 
-/** Routing as the history asks for it. */
+/** The routing setup that the history records. */
 export interface Setup {
   gateway: string;
   policy: Policy;
@@ -21,15 +21,15 @@ export class Decisions {
   readonly #tries = new Tries();
   #setup: Setup;
   /**
-   * The setup holds since then, and says so at the head of each file: what was asked of the moments before
-   * would find none.
+   * When the present setup began. Each file repeats it in its head, with this time, so that a query for the
+   * moments before finds the right policy.
    */
   #setupSinceMs: number;
   #lines: DecisionLine[] = [];
 
   readonly #inputs: () => readonly ProviderInputs[];
 
-  /** `inputs`: what routing's scores are made of now. */
+  /** `inputs`: the present inputs of routing's scores. */
   constructor(setup: Setup, inputs: () => readonly ProviderInputs[], nowMs: number) {
     this.#setup = setup;
     this.#inputs = inputs;
@@ -90,7 +90,7 @@ export class Decisions {
   }
 }
 
-/** What routing holds now. `begins`: the agent has just begun. */
+/** Routing's present state. `begins`: the agent has just started. */
 export function stateLine(
   providers: readonly ProviderStatus[],
   chosen: Record<string, string | null>,

@@ -1,15 +1,15 @@
 /**
- * Where records went, gathered until it is written: an interval set for each (epoch, stream, provider) and
- * minute, not a line per envelope. What the buffer gave up goes the same way. Pure (I11).
+ * Deliveries and gaps, gathered between writes: an interval set for each (epoch, stream, provider) and
+ * minute, instead of a line for each envelope. Pure (I11).
  */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { GapReason, SeqRange } from '../../shared/record.ts';
 import type { Acceptance } from '../forward/acceptance.ts';
 import type { LineOf } from './lines.ts';
 
-/** How exact the time of an acceptance is. */
+/** Resolution of acceptance times. */
 const WINDOW_MS = 60_000;
-/** Of one line (I10). */
+/** Most intervals of one line (I10). */
 const INTERVALS_MAX = 100;
 
 export type GivenUp = SeqRange & { epoch: string; stream: string; reason: GapReason };
@@ -56,7 +56,7 @@ export class Deliveries {
     return [...this.#closed, ...[...this.#windows.values()].map(lineOf)];
   }
 
-  /** The same, and begins anew. */
+  /** Returns the lines and begins anew. */
   take(): DeliveryLine[] {
     const lines = this.lines();
     this.#closed = [];

@@ -1,6 +1,6 @@
 /**
- * What routing held at a moment of the past, by the history. Reads it twice, with little memory: first for
- * the clocks, then for the rest.
+ * Reconstructs routing's state at a past moment from the history. Reads the history twice to need little
+ * memory: first for the clocks, then for the rest.
  */
 
 import type {
@@ -18,7 +18,7 @@ import { candidatesThen } from './past-candidates.ts';
 import type { Entry } from './read.ts';
 
 const SWITCHES_SHOWN = 5;
-/** Not needed here, and most of the lines. */
+/** Lines that are not needed here; they are most of the lines. */
 const OTHERS = /^\{"k":"(?:took|gave-up|load)"/;
 
 type Clocked<T> = T & { since: number | null };
@@ -48,7 +48,7 @@ class Past {
   readonly #tries = new Map<string, { at: number; line: LineOf<'tries'> }>();
   readonly #switches: RoutingSwitch[] = [];
 
-  /** `at`: when the line begins, not after the moment that is asked for. */
+  /** `at`: when the line begins; not after the requested moment. */
   saw(line: Entry['line'], at: number, clock: LineOf<'clock'>['q']): void {
     this.#clock = clock;
     switch (line.k) {
@@ -113,7 +113,7 @@ class Past {
     };
   }
 
-  /** All that holds then: what differs from what was known began no later. */
+  /** A state line holds the complete state: entries that differ from the known state began no later. */
   #sawState({ begins, chosen, health, holds }: LineOf<'state'>, at: number): void {
     if (begins) {
       this.#chosen.clear();
@@ -132,14 +132,14 @@ class Past {
     for (const [provider, reasons] of Object.entries(holds)) this.#holds.set(provider, new Set(reasons));
   }
 
-  /** Empty while the policy of that time is not known. */
+  /** Empty while the policy of that time is unknown. */
   #candidates(stream: string, chosen: string | null): PastCandidate[] {
     if (!this.#setup) return [];
     const [setup, health, holds, inputs] = [this.#setup, this.#health, this.#holds, this.#inputs];
     return candidatesThen(stream, chosen, { setup, health, holds, inputs });
   }
 
-  /** A line may come twice. */
+  /** A line may occur twice. */
   #switched(entry: RoutingSwitch): void {
     const isKnown = this.#switches.some(
       ({ at, stream, to }) => at === entry.at && stream === entry.stream && to === entry.to,

@@ -1,10 +1,10 @@
 /**
- * What happened on this gateway, kept for the questions that an operator asks afterwards: where a record
- * went, what the routing core was told. Gathered in memory, written once a minute (an SD card bears that for
- * years), bounded in bytes and days (I10).
+ * The history of this gateway, for later questions of an operator: where records went, and routing's events.
+ * It is gathered in memory, written once a minute (an SD card endures that for years), and bounded in bytes
+ * and days (I10).
  *
- * A disk that takes no lines changes nothing else (I9). Then, and in the minute before a kill, lines are
- * lost, oldest first: an answer made from the history says what it does not know.
+ * A disk that refuses the lines affects nothing else (I9). The oldest lines are then lost, as are those of
+ * the last minute before a kill: an answer from the history says where it is incomplete.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { isoTime } from '../../shared/clock.ts';
@@ -22,9 +22,9 @@ import { BootClocks, type Entry, readEntries } from './read.ts';
 import type { Bounds } from './segments.ts';
 import { Load } from './stream-load.ts';
 
-/** Bytes of lines that wait for a disk, as a part of all that may be kept. */
+/** Bytes of lines that may wait for a failed disk, as a fraction of the history's bound. */
 const WAITING_PART = 8;
-/** The mapping to wall time is written again when it has moved so far. */
+/** The mapping to wall time is written again when it has moved by this much. */
 const CLOCK_MOVED_MS = 500;
 
 interface HistoryOptions {
@@ -32,14 +32,14 @@ interface HistoryOptions {
   bounds: Bounds;
   writeEveryMs: number;
   setup: Setup;
-  /** What routing holds now, where each stream goes, and what the scores are made of. */
+  /** Routing's present state, the chosen providers, and the inputs of the scores. */
   routingNow: () => {
     providers: readonly ProviderStatus[];
     chosen: Record<string, string | null>;
     inputs: readonly ProviderInputs[];
   };
   currentClock: () => EnvelopeClock;
-  /** Whether the disk has room for what is not data. */
+  /** Whether the disk has room for data other than records. */
   mayWrite: () => boolean;
   clock: Clock;
   log: Logger;
@@ -52,7 +52,7 @@ export class History implements Service {
   readonly #load = new Load();
   readonly #decisions: Decisions;
   readonly #lastSeqs = new Map<string, number>();
-  /** Gathered, and not on the disk. */
+  /** Lines that are not on disk yet. */
   #waiting: string[] = [];
   #written: LineOf<'clock'> | null = null;
   #writing: Promise<void> | null = null;
@@ -68,7 +68,7 @@ export class History implements Service {
   start(): Promise<void> {
     const { clock, writeEveryMs } = this.#options;
     this.#waiting.push(JSON.stringify(this.#stateLine(true)));
-    // Nobody waits for the file to be read.
+    // Not awaited: callers need not wait for the file to be read.
     this.#writing = this.#noteSetup(this.#decisions.setupLine()).finally(() => {
       this.#writing = null;
     });
@@ -120,12 +120,12 @@ export class History implements Service {
   }
 
   /**
-   * Everything that is known, oldest first; see {@link readEntries}. What is written meanwhile may come
-   * twice. Rejects when the files cannot be read.
+   * All entries, oldest first; see {@link readEntries}. Lines written meanwhile may occur twice. Rejects when
+   * the files cannot be read.
    */
   async *entries(clocks: BootClocks, wanted?: (text: string) => boolean): AsyncGenerator<Entry> {
     await this.#writing;
-    // Before the files are read: what is written meanwhile would be in neither.
+    // Copied before the files are read: a line written in between would otherwise be missed.
     const waiting = this.#waiting.flatMap((text) => parseLine(text) ?? []);
     const gathered = [...this.#deliveries.lines(), ...this.#load.lines(), ...this.#decisions.lines()];
     yield* readEntries(await this.#journal.files(), clocks, wanted);
@@ -136,7 +136,7 @@ export class History implements Service {
     }
   }
 
-  /** What is known of wall time, by boot. Rejects when the files cannot be read. */
+  /** The clocks of all boots. Rejects when the files cannot be read. */
   async clocks(): Promise<BootClocks> {
     const clocks = new BootClocks();
     const entries = this.entries(clocks, () => false);
@@ -170,7 +170,7 @@ export class History implements Service {
     }
   }
 
-  /** What was gathered becomes lines; the oldest go when too many wait. */
+  /** Turns the gathered events into lines; the oldest are dropped when too many wait. */
   #gather(): void {
     const lines = [
       ...this.#deliveries.take(),
@@ -189,7 +189,7 @@ export class History implements Service {
     this.#options.log.warn({ event: 'history.lines_lost', lines: first + 1 });
   }
 
-  /** What a file begins with, so that it can be read without those before it. */
+  /** The head of a file: makes the file readable without the earlier ones. */
   #head(present: LineOf<'clock'>): string[] {
     const setup = this.#decisions.setupLine();
     return [present, setup, this.#stateLine(false)].map((line) => JSON.stringify(line));
@@ -202,8 +202,8 @@ export class History implements Service {
   }
 
   /**
-   * Unless the newest file has it already, or the next line begins a file, which will: a policy is some
-   * kilobytes. Never rejects.
+   * Writes the setup line, unless the newest file has it already or the next line begins a file, whose head
+   * has it: a policy takes some kilobytes. Never rejects.
    */
   async #noteSetup(setup: LineOf<'setup'>): Promise<void> {
     let last: LineOf<'setup'> | null = null;

@@ -1,20 +1,22 @@
 /**
- * The history's files: lines of JSON, appended to one file per UTC day, and to a new one when it is large.
+ * The history's files: JSON lines, appended to one file for each UTC day, and to a new one when a file is
+ * large.
  *
- * Lines, because what follows a damaged line can still be read, and an operator has jq; they are written
- * together, once a minute, so a denser form would not save a single page of an SD card. Nothing is synced: a
- * kill loses nothing that was written, a power cut what the kernel had not written yet. A line that a crash
- * has cut short is left as it is, the next one begins on a line of its own, and readers pass it over.
+ * JSON lines, because the lines after a damaged one are still readable and operators have jq. The lines of a
+ * minute are written together, so a denser format would not save a single page of an SD card. The files are
+ * not synced: a kill loses nothing that was written; a power cut loses the pages that the kernel had not
+ * written yet. A line that a crash has cut short stays; the next one begins on a new line, and readers skip
+ * the damaged one.
  */
 import { appendFile, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Bounds, expired, parseSegmentName, type Segment, segmentName } from './segments.ts';
 
-/** A file is full at this part of all that may be kept: the oldest goes as a whole. */
+/** A file is full at this fraction of the history's bound; the oldest file is deleted as a whole. */
 const SEGMENTS_KEPT = 8;
 const NEWLINE = 0x0a;
 
-/** What is known of the wall clock: null when it is not to be believed. */
+/** The present wall-clock time; null while the clock is not trusted. */
 export interface Today {
   wallMs: number | null;
   /** UTC, `2026-11-21`. */
@@ -24,9 +26,9 @@ export interface Today {
 export class Journal {
   readonly #folder: string;
   readonly #bounds: Bounds;
-  /** Ascending; null before the folder was read, and after a write that failed. */
+  /** Ascending; null before the folder was read, and after a failed write. */
   #segments: Segment[] | null = null;
-  /** The last line may be without its end. */
+  /** Whether the last line may be incomplete. */
   #isTorn: boolean = false;
 
   constructor(folder: string, bounds: Bounds) {
@@ -35,8 +37,9 @@ export class Journal {
   }
 
   /**
-   * Appends the lines, each without its newline, to the present file, or to a new one, which begins with
-   * `head()`. Rejects when the disk does not take them: then some of them may be there. One call at a time.
+   * Appends the lines, each without its newline, to the present file, or to a new one that begins with
+   * `head()`. Rejects when the disk refuses the write, after which some lines may be in the file. One call at
+   * a time.
    */
   async append(lines: readonly string[], head: () => readonly string[], today: Today): Promise<void> {
     const segments = this.#segments ?? (await this.#open());
@@ -77,12 +80,12 @@ export class Journal {
   }
 }
 
-/** Paths of all files of a history, oldest first; none when there is no folder. */
+/** Paths of all files of a history, oldest first; empty without a folder. */
 export async function filesIn(folder: string): Promise<string[]> {
   return (await segmentsIn(folder)).map((segment) => join(folder, segmentName(segment)));
 }
 
-/** Ascending. A folder that is not there holds none. */
+/** Ascending; empty without a folder. */
 async function segmentsIn(folder: string): Promise<Segment[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [];

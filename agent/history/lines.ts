@@ -1,15 +1,14 @@
 /**
- * What the history's lines say. `m` is monotonic milliseconds since the boot that the `clock` line before
- * names (I7): wall time is found when the line is read, by the best that was ever known of that boot. Keys
- * are short because the files live on SD cards; unknown lines and keys are passed over, so that an older
- * program reads a newer file.
+ * The lines of the history. `m` is monotonic milliseconds since the boot that the preceding `clock` line
+ * names (I7): readers map it to wall time by the best clock known for that boot. Keys are short because the
+ * files are on SD cards. Readers skip unknown lines and keys, so an older program reads a newer file.
  */
 import { z } from 'zod';
 import { type Policy, PROBE_BUDGET_USD, type ProviderFacts } from '../../shared/policy/policy.ts';
 import { GAP_REASONS } from '../../shared/record.ts';
 import { OWN_HOLDS } from '../routing/core/reasons.ts';
 
-/** As far as a damaged line could harm: what is inside was checked before it was written. */
+/** Checks only the fields that a damaged line could harm; the rest was checked before it was written. */
 const policyShape = z.looseObject({
   streams: z.record(
     z.string(),
@@ -41,8 +40,8 @@ const name = z.string();
 const ranges = z.array(z.int().positive());
 
 /**
- * How monotonic time of this boot maps to wall time: wall = m + off. Holds for the lines behind it too,
- * unless one knows better.
+ * The mapping of this boot's monotonic time to wall time: wall = m + off. Valid for the following lines too,
+ * until a better one.
  */
 const clockLine = z.object({
   k: z.literal('clock'),
@@ -73,7 +72,7 @@ const gaveUpLine = z.object({
   r: ranges,
 });
 
-/** The policy in force from here on, and what it chooses among. */
+/** The policy in force from here on, and its providers. */
 const setupLine = z.object({
   k: z.literal('setup'),
   m: mono,
@@ -89,13 +88,13 @@ const setupLine = z.object({
 });
 
 /**
- * What routing held at this moment: where each stream goes, each provider's health with its reason, its
+ * Routing's state at this moment: the provider of each stream, each provider's health with its reason, its
  * holds.
  */
 const stateLine = z.object({
   k: z.literal('state'),
   m: mono,
-  /** The agent has just begun. */
+  /** Whether the agent has just started. */
   begins: z.boolean(),
   chosen: z.record(name, name.nullable()),
   health: z.record(name, z.tuple([healthKind, name])),
@@ -128,11 +127,12 @@ const triesLine = z.object({
   m: mono,
   d: z.number(),
   p: name,
-  /** Accepted, and p50, p95 and p99 of their latencies. */
+  /** Number of accepted tries, and p50, p95 and p99 of their latencies. */
   a: z.number(),
   l: z.tuple([z.number(), z.number(), z.number()]).optional(),
   /**
-   * The others, by outcome (tries.ts); how long their median took; the first and the last of them, after `m`.
+   * The failed tries: number by outcome (tries.ts); median duration; the times after `m` of the first and the
+   * last.
    */
   f: z.record(z.string(), z.number()).optional(),
   fl: z.number().optional(),
@@ -142,7 +142,8 @@ const triesLine = z.object({
 });
 
 /**
- * What each provider's score was made of: after each switch, and once a write in which something was tried.
+ * The inputs of each provider's score: written after each switch, and with each write in whose interval a
+ * provider was tried.
  */
 const scoreInputsLine = z.object({
   k: z.literal('seen'),
@@ -157,25 +158,23 @@ const scoreInputsLine = z.object({
       z.number().nullable(),
       z.number().nullable(),
       z.number(),
-      /** The latency that is usual there, and the units billed this month. */
+      /** The provider's typical latency, and the units billed this month. */
       z.number(),
       z.number(),
     ]),
   ),
 });
 
-/** What a stream carried between `m` and `m + d`. */
+/** The load of a stream between `m` and `m + d`. */
 const loadLine = z.object({
   k: z.literal('load'),
   m: mono,
   d: z.number(),
   s: name,
-  /** Records that came in, and their bytes. */
+  /** Records that arrived, and their bytes. */
   r: z.number(),
   b: z.number(),
-  /**
-   * Envelopes that a provider accepted, the records in them and their bytes: one of two copies counts twice.
-   */
+  /** Accepted envelopes, their records and bytes; two copies count twice. */
   e: z.number(),
   er: z.number(),
   eb: z.number(),
@@ -198,15 +197,13 @@ const lineSchema = z.discriminatedUnion('k', [
 export type Line = z.output<typeof lineSchema>;
 export type LineOf<Kind extends Line['k']> = Extract<Line, { k: Kind }>;
 
-/**
- * Null for a line that a crash has cut short, that is damaged, or of a kind that this program does not know.
- */
+/** Null for a line that is cut short, damaged, or of an unknown kind. */
 export function parseLine(text: string): Line | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return null; // Cut short.
+    return null; // The line is cut short.
   }
   const parsed = lineSchema.safeParse(value);
   return parsed.success ? parsed.data : null;

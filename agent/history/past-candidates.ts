@@ -1,6 +1,6 @@
 /**
- * How the providers stood to a stream at a moment of the past: what the history has, put to the core's own
- * functions.
+ * The providers' standing for a stream at a past moment: the core's own functions applied to the history's
+ * data.
  */
 
 import type { PastCandidate } from '../../shared/admin-api/explanation.ts';
@@ -15,7 +15,7 @@ export interface Then {
   /** By provider. A missing entry means healthy, the initial state. */
   health: ReadonlyMap<string, { kind: LineOf<'health'>['to'] }>;
   holds: ReadonlyMap<string, ReadonlySet<HoldReason>>;
-  /** Null: not recorded, by an older program. */
+  /** Null: an older program did not record them. */
   inputs: { at: number; line: LineOf<'seen'> } | null;
 }
 
@@ -30,7 +30,7 @@ export function candidatesThen(
     holds: [...(holds.get(facts.name) ?? [])],
     inputs: inputs && scoreInputsIn(inputs.line, facts.name),
   }));
-  // Scores compare: where one provider's inputs are missing, those of the others would be wrong too.
+  // Scores are relative: with one provider's inputs missing, those of the others would be wrong too.
   const isKnown = providers.every((provider) => provider.inputs !== null);
   return assessedThen(setup.policy, stream, providers).map((assessment): PastCandidate => {
     const { provider, refusals, preference, scored, standing } = assessment;

@@ -1,17 +1,17 @@
-/** Reads the history's files, line by line, oldest first, without holding up the event loop. */
+/** Reads the history's files line by line, oldest first, without blocking the event loop. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type Line, type LineOf, parseLine } from './lines.ts';
 
-/** A line, and the boot that its monotonic time counts from. */
+/** A line, and the boot of its monotonic time. */
 export interface Entry {
   boot: string;
   line: Exclude<Line, LineOf<'clock'>>;
 }
 
 /**
- * What is known of wall time, by boot: synchronised readings count for more, later ones for more than earlier
- * ones (I7).
+ * The wall time by boot. Synchronised readings take precedence over unsynchronised ones, and later readings
+ * over earlier ones (I7).
  */
 export class BootClocks {
   readonly #best = new Map<string, LineOf<'clock'>>();
@@ -22,7 +22,7 @@ export class BootClocks {
     this.#best.set(clock.boot, clock);
   }
 
-  /** Wall time of a monotonic instant of that boot. */
+  /** Wall time of a monotonic instant of the boot. */
   wallOf(boot: string, monoMs: number): { wallMs: number; clock: LineOf<'clock'>['q'] } {
     const { off = 0, q = 'unsynchronised' } = this.#best.get(boot) ?? {};
     return { wallMs: Math.round(monoMs + off), clock: q };
@@ -30,9 +30,9 @@ export class BootClocks {
 }
 
 /**
- * The entries of the files, whose clock lines `clocks` learns; read to the end before asking it. `wanted` is
- * told the raw text first, so that a search need not parse all. A file that is removed meanwhile counts as
- * empty.
+ * The entries of the files. Their clock lines are added to `clocks`, which is complete only when all entries
+ * were read. `wanted` filters by the raw text, so that a search need not parse every line. A file that is
+ * deleted meanwhile counts as empty.
  */
 export async function* readEntries(
   files: readonly string[],

@@ -1,4 +1,4 @@
-/** The agent's JSON routes that the history answers: `/v1/where?id=`. */
+/** The agent's JSON route that the history answers: `/v1/where?id=`. */
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import { errorText } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
@@ -26,11 +26,14 @@ export function historyRoutes({
     '/v1/where': async ({ id: text = '' }) => {
       const id = parseRecordId(text);
       if (!id) {
-        const error = `"${text}" is no record id: expected <gateway>/<epoch>/<stream>/<seq>, such as ${gateway}/${store.epoch}/telemetry/1`;
+        const error = `"${text}" is not a record id: expected <gateway>/<epoch>/<stream>/<seq>, such as ${gateway}/${store.epoch}/telemetry/1`;
         return { status: 400, body: { error } };
       }
       if (id.gateway !== gateway)
-        return { status: 404, body: { error: `that is a record of ${id.gateway}; this is ${gateway}` } };
+        return {
+          status: 404,
+          body: { error: `the record belongs to gateway ${id.gateway}; this is ${gateway}` },
+        };
       try {
         return { status: 200, body: await whereIs(id, { store, history, copiesOf }) };
       } catch (error) {

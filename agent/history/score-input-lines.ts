@@ -1,4 +1,4 @@
-/** What scores were made of, as a line of the history, and back. */
+/** Converts the inputs of scores to a line of the history, and back. */
 import type { ProviderInputs } from '../routing/core/core.ts';
 import type { LineOf } from './lines.ts';
 

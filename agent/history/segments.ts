@@ -1,6 +1,6 @@
 /**
- * Which files the history consists of, and which of them have to go. Files are ordered by their number, never
- * by the day in their name: a gateway that boots in 1970 writes files without a day (I7). Pure (I11).
+ * The files of the history, and the choice of those to delete. Files are ordered by number, never by the day
+ * in their name: a gateway that boots in 1970 writes files without a day (I7). Pure (I11).
  */
 import { wallMsOf } from '../../shared/clock.ts';
 
@@ -9,7 +9,7 @@ const NAME = /^(\d{8})-(\d{4}-\d{2}-\d{2}|undated)\.ndjson$/;
 
 export interface Segment {
   number: number;
-  /** UTC, `2026-11-21`; null when the clock was not synchronised at its beginning. */
+  /** UTC, `2026-11-21`; null when the clock was not synchronised at the file's beginning. */
   day: string | null;
   bytes: number;
 }
@@ -23,7 +23,7 @@ export function segmentName({ number, day }: Pick<Segment, 'number' | 'day'>): s
   return `${String(number).padStart(8, '0')}-${day ?? 'undated'}.ndjson`;
 }
 
-/** Null when it is no name of a segment. */
+/** Null when the name is not that of a segment. */
 export function parseSegmentName(name: string): Pick<Segment, 'number' | 'day'> | null {
   const found = NAME.exec(name);
   if (!found) return null;
@@ -31,9 +31,9 @@ export function parseSegmentName(name: string): Pick<Segment, 'number' | 'day'> 
 }
 
 /**
- * What has to go of `segments` (ascending) before `room` more bytes are written: what is over the bound in
- * bytes, and what ended longer ago than the bound in age, with all before it. `nowMs` is wall time, null
- * while it is not known: then nothing is too old (I7, I10).
+ * The files of `segments` (ascending) to delete before `room` more bytes are written: those above the bound
+ * in bytes, and those that ended before the bound in age, with all earlier ones. `nowMs` is wall time, null
+ * while it is unknown: then no file is too old (I7, I10).
  */
 export function expired(
   segments: readonly Segment[],

@@ -1,4 +1,4 @@
-/** What each stream carried, gathered into a line for each minute. Pure (I11). */
+/** The load of each stream, gathered into a line for each minute. Pure (I11). */
 import type { Acceptance } from '../forward/acceptance.ts';
 import type { CommittedRange } from '../store/types.ts';
 import type { LineOf } from './lines.ts';

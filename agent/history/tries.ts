@@ -1,14 +1,14 @@
 /**
- * How tries at a provider went, gathered into lines: a quiet minute is one line; ten seconds with a failure
- * in them are one too, so that the edges of an outage are known. Pure (I11).
+ * Tries at a provider, gathered into lines: one line for a minute without failures, or for ten seconds with a
+ * failure, so that the edges of an outage are known. Pure (I11).
  */
 import type { Outcome } from '../providers/publisher.ts';
 import type { LineOf } from './lines.ts';
 
-/** How long a line may reach: as long as all is accepted, and otherwise. */
+/** Longest duration of a line: while all tries are accepted, and otherwise. */
 const QUIET_MS = 60_000;
 const TROUBLED_MS = 10_000;
-/** Latencies kept of one line; beyond that every second one, again and again (I10). */
+/** Most latencies kept for one line; beyond it every second one is dropped, repeatedly (I10). */
 const LATENCIES_MAX = 256;
 
 interface Window {
@@ -28,7 +28,7 @@ export class Tries {
   #closed: LineOf<'tries'>[] = [];
 
   tried(provider: string, outcome: Outcome, latencyMs: number, nowMs: number): void {
-    // Taken back by us: it says nothing of the provider.
+    // A try that the gateway took back says nothing about the provider.
     if (outcome.kind === 'cancelled') return;
     const window = this.#windowOf(provider, outcome.kind === 'accepted', nowMs);
     window.toMs = nowMs;
@@ -103,8 +103,8 @@ function lineOf(provider: string, window: Window): LineOf<'tries'> {
 }
 
 /**
- * `throttled`, `retryable/tls`, `unknown/deadline`, `rejected/provider/unauthorized`: as the simulation reads
- * it.
+ * Such as `throttled`, `retryable/tls`, `unknown/deadline`, `rejected/provider/unauthorized`: the form that
+ * the simulation reads.
  */
 function outcomeKey(outcome: Exclude<Outcome, { kind: 'accepted' | 'cancelled' }>): string {
   switch (outcome.kind) {
@@ -118,7 +118,7 @@ function outcomeKey(outcome: Exclude<Outcome, { kind: 'accepted' | 'cancelled' }
   }
 }
 
-/** Numbers of which every n-th is kept, n a power of two. */
+/** A list of numbers that keeps every n-th, n a power of two. */
 class Thinned {
   #kept: number[] = [];
   #every = 1;
@@ -134,7 +134,7 @@ class Thinned {
     this.#every *= 2;
   }
 
-  /** Nearest rank, in tenths; 0 when it is empty. */
+  /** Nearest rank, in tenths; 0 when the list is empty. */
   quantile(q: number): number {
     const sorted = this.#kept.toSorted((a, b) => a - b);
     const value = sorted[Math.ceil(q * sorted.length) - 1] ?? sorted[0] ?? 0;

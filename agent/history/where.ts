@@ -1,6 +1,6 @@
 /**
- * What became of one record: from the buffer, which knows what waits, and from the history, which remembers
- * who accepted what.
+ * The whereabouts of one record: the buffer knows whether it waits, the history knows the providers that
+ * accepted it.
  */
 
 import type { TimeSpan, WhereAnswer, WhereState } from '../../shared/admin-api/where.ts';
@@ -14,15 +14,15 @@ import { BootClocks } from './read.ts';
 interface WhereParts {
   store: Store;
   history: History;
-  /** Copies that the stream asks for; null when the policy does not name it. */
+  /** Copies of the stream; null when the policy does not name it. */
   copiesOf: (stream: string) => number | null;
 }
 
 /** Rejects while the buffer's file is not open. */
 export async function whereIs(id: RecordId, parts: WhereParts): Promise<WhereAnswer> {
   const { epoch, stream, seq } = id;
-  // The buffer first: a record that leaves it in between is in the notes already, and would otherwise be in
-  // neither.
+  // The buffer first: a record that leaves it in between is in the history already. In the other order it
+  // could be missed in both.
   const isWaiting = (await parts.store.read(epoch, stream, seq, seq, 1)).length > 0;
   const { took, gaveUp, since } = await notesOf(id, parts.history);
   const isGiven = epoch !== parts.store.epoch || seq <= parts.history.lastSeq(stream);
@@ -46,7 +46,7 @@ function stateOf(found: Record<'isWaiting' | 'isGiven' | 'took' | 'gaveUp', bool
 }
 
 interface Notes {
-  /** By provider, the first acceptance of each. */
+  /** First acceptance by each provider. */
   took: Map<string, TimeSpan>;
   gaveUp: { why: GapReason; span: TimeSpan } | null;
   since: string | null;
@@ -71,7 +71,7 @@ async function notesOf({ epoch, stream, seq }: RecordId, history: History): Prom
     if (line.k === 'took') took.push({ boot, line });
     else gaveUp ??= { boot, line };
   }
-  // Only now is all known of the clocks.
+  // The clocks are complete only after all entries were read.
   const spanOf = ({ boot, line: { m, d } }: Found<LineOf<'took' | 'gave-up'>>): TimeSpan => {
     const { wallMs, clock } = clocks.wallOf(boot, m);
     return { from: isoTime(wallMs), to: isoTime(wallMs + d), clock };

@@ -1,4 +1,4 @@
-/** `holds.json` in the data folder, and what of a hold may come from outside. */
+/** `holds.json` in the data folder, and the validation of holds from outside. */
 import { z } from 'zod';
 import { duration } from '../../shared/config/kinds.ts';
 import { readStateFile, type StateFileRead, writeStateFile } from '../runtime/state-file.ts';
@@ -13,7 +13,7 @@ const holdReason = z
   .max(REASON_CHARS_MAX)
   .regex(/^\P{Cc}+$/u, 'expected text on one line');
 
-/** `PUT /v1/holds`. */
+/** Body of `PUT /v1/holds`. */
 export const holdRequest = z.strictObject({
   provider: z.string(),
   reason: holdReason.default('by hand'),
@@ -43,11 +43,11 @@ const fileSchema = z.strictObject({
     .max(1000),
 });
 
-/** What keeps the holds over restarts. */
+/** Stores the holds over restarts. */
 export interface HoldFile {
   /** Never rejects. */
   read(): Promise<StateFileRead<{ holds: readonly ManualHold[] }>>;
-  /** Rejects when the disk does not take them; those written before are still there then. */
+  /** Rejects when the disk refuses the write; the old file then remains. */
   write(holds: readonly ManualHold[]): Promise<void>;
 }
 

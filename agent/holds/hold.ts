@@ -1,13 +1,13 @@
 /**
- * One reason of an operator not to use a provider, and when it ends. Pure (I11).
+ * An operator's reason not to use a provider, and its end. Pure (I11).
  *
- * A hold with an end counts monotonic time (I7), so that a clock that is set does not end it. Over a reboot
- * there is none: then wall time counts, if the clock was right at its beginning and is right now, and until
- * it is, the hold stays. Where the beginning is not known, its time begins anew. So a hold may end late, by
- * the time a gateway was off, and never early.
+ * A hold with an end counts monotonic time (I7), so setting the clock does not end it. Monotonic time does
+ * not continue over a reboot. Then wall time counts, if the clock was synchronised at the hold's beginning
+ * and is synchronised now; until it is, the hold stays. With an unknown beginning, its time begins anew. So a
+ * hold may end late, by the time the gateway was off, and never early.
  */
 
-/** What the gateway knows of the time. */
+/** The gateway's present time. */
 export interface Moment {
   bootId: string;
   monoMs: number;
@@ -17,14 +17,14 @@ export interface Moment {
 
 export interface ManualHold {
   provider: string;
-  /** What the operator said; with the provider, its name. */
+  /** The operator's text. Provider and reason identify the hold. */
   reason: string;
   since: Moment;
-  /** Null for one that ends by hand alone. */
+  /** Null for a hold without an end. */
   forMs: number | null;
 }
 
-/** Milliseconds until it ends, 0 when it is over; null when it ends by hand alone. */
+/** Milliseconds until the hold ends, 0 when it has ended; null without an end. */
 export function leftMs({ since, forMs }: ManualHold, now: Moment): number | null {
   if (forMs === null) return null;
   if (since.bootId === now.bootId) return Math.max(0, forMs - (now.monoMs - since.monoMs));
@@ -32,7 +32,7 @@ export function leftMs({ since, forMs }: ManualHold, now: Moment): number | null
   return Math.min(forMs, Math.max(0, forMs - (now.wallMs - since.wallMs)));
 }
 
-/** As it goes on at the start of an agent. */
+/** The hold as it continues when the agent starts. */
 export function takenUp(hold: ManualHold, now: Moment): ManualHold {
   const isLost = hold.since.bootId !== now.bootId && !hold.since.synchronised;
   return isLost && hold.forMs !== null ? { ...hold, since: now } : hold;

@@ -1,9 +1,9 @@
 /**
- * The operator's holds: a set for each provider, kept over restarts in a file of their own. Routing knows one
- * hold, `manual`, as long as the set is not empty: whoever ends theirs does not end another's.
+ * The operators' holds: a set for each provider, stored over restarts in a file of their own. Routing knows
+ * one hold, `manual`, as long as the set is not empty: ending one hold does not end another.
  *
- * A disk that does not take the file does not stop a hold, which may be the remedy; the answer says that it
- * will not survive (I9).
+ * A disk that refuses the file does not prevent a hold, which may be the remedy; the answer says that the
+ * hold will not survive a restart (I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
@@ -12,7 +12,7 @@ import type { RoutingEvent } from '../routing/core/core.ts';
 import { leftMs, type ManualHold, type Moment, takenUp } from './hold.ts';
 import type { HoldFile } from './hold-file.ts';
 
-/** Of all providers together (I10). */
+/** Over all providers (I10). */
 const HOLDS_MAX = 100;
 const TICK_MS = 1000;
 
@@ -54,13 +54,13 @@ export class Holds implements Service {
     await this.#writing;
   }
 
-  /** Those in force, the oldest first, each with what is left of it. */
+  /** The holds in force, oldest first, each with its remaining time. */
   list(): Array<ManualHold & { leftMs: number | null }> {
     const moment = this.#options.now();
     return this.#holds.map((hold) => ({ ...hold, leftMs: leftMs(hold, moment) }));
   }
 
-  /** The same reason again begins anew. */
+  /** Adding the same reason again restarts the hold. */
   async add(provider: string, reason: string, forMs: number | null): Promise<HoldChange> {
     const others = this.#holds.filter((hold) => hold.provider !== provider || hold.reason !== reason);
     if (others.length >= HOLDS_MAX) return { ok: false, problem: `there are ${HOLDS_MAX} holds already` };
@@ -71,12 +71,12 @@ export class Holds implements Service {
     };
   }
 
-  /** `reason` null: all of the provider. */
+  /** `reason` null: removes all holds of the provider. */
   async remove(provider: string, reason: string | null): Promise<HoldChange> {
     const isMeant = (hold: ManualHold): boolean =>
       hold.provider === provider && (reason === null || hold.reason === reason);
     if (!this.#holds.some(isMeant)) {
-      const what = reason === null ? 'no hold of an operator' : `no hold "${reason}"`;
+      const what = reason === null ? 'no manual hold' : `no hold "${reason}"`;
       return { ok: false, problem: `${provider} has ${what}` };
     }
     this.#options.log.warn({ event: 'hold.removed', provider, reason });
@@ -91,7 +91,7 @@ export class Holds implements Service {
     void this.#become(this.#holds.filter((hold) => !over.includes(hold)));
   }
 
-  /** Resolves with whether it is on the disk; routing knows at once. Never rejects. */
+  /** Sets the holds at once. Resolves with whether they are on disk. Never rejects. */
   #become(holds: readonly ManualHold[]): Promise<boolean> {
     const { dispatch } = this.#options;
     const before = new Set(this.#holds.map(({ provider }) => provider));

@@ -1,4 +1,4 @@
-/** What the agent measures of the holds of its providers. */
+/** Metrics of the providers' holds. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import { type HoldReason, OWN_HOLDS } from '../routing/core/reasons.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
@@ -6,14 +6,14 @@ import type { Holds } from './holds.ts';
 
 const REASONS: readonly HoldReason[] = ['manual', 'quota', 'budget', ...OWN_HOLDS];
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerHolds(
   metrics: ObservedMetrics,
   { routing, holds }: { routing: LiveRouting; holds: Holds },
 ): void {
   metrics.gauge(
     'provider_hold',
-    'One for each reason for which the provider is on hold.',
+    'One for each reason of a hold on the provider.',
     ['provider', 'reason'],
     () =>
       routing

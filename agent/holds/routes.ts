@@ -1,6 +1,6 @@
 /**
- * `/v1/holds`: GET lists, PUT adds, DELETE `?provider=&reason=` (or `&all=yes`) ends. Changes are taken from
- * this machine alone.
+ * `/v1/holds`: GET lists, PUT adds, DELETE `?provider=&reason=` (or `&all=yes`) ends. Changes are accepted
+ * only from this machine.
  */
 import { z } from 'zod';
 import type { HoldList } from '../../shared/admin-api/holds.ts';
@@ -11,7 +11,7 @@ import type { HoldChange, Holds } from './holds.ts';
 
 interface HoldRoutesParts {
   holds: Holds;
-  /** Configured and enabled. */
+  /** Names of the enabled providers. */
   providers: readonly string[];
 }
 

@@ -1,7 +1,4 @@
-/**
- * What holds a provider, for people: the reasons that routing knows, and for `manual` what the operators
- * said.
- */
+/** The holds of a provider as text: routing's reasons, and the operators' texts for `manual`. */
 import type { HoldReason } from '../routing/core/reasons.ts';
 import type { Holds } from './holds.ts';
 

@@ -26,7 +26,7 @@ export function addWhereCommand(program: Command): void {
 async function where(record: string, { admin, json = false }: WhereFlags): Promise<number> {
   if (parseRecordId(record) === null) {
     const form = '<gateway>/<epoch>/<stream>/<seq>, such as gw-1/12-9f3c01ab/telemetry/4711';
-    return fail(`"${record}" is no record id: expected ${form}`, EXIT.usage);
+    return fail(`"${record}" is not a record id: expected ${form}`, EXIT.usage);
   }
   const path = `/v1/where?id=${encodeURIComponent(record)}`;
   const answer = await ask({ base: admin, path, who: 'the agent' });

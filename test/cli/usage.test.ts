@@ -8,7 +8,7 @@ const NOBODY = ['--admin', 'http://127.0.0.1:1'];
 
 t.test('a mistake that can be seen here is told without asking the agent', async (t) => {
   for (const [args, stderr] of [
-    [['where', 'abc'], /"abc" is no record id: expected <gateway>\/<epoch>\/<stream>\/<seq>/],
+    [['where', 'abc'], /"abc" is not a record id: expected <gateway>\/<epoch>\/<stream>\/<seq>/],
     [['hold', 'add', 'aws', '--for', '5parsecs'], /--for: expected a duration such as/],
     [['hold', 'add', 'aws', '--for', '10ms'], /--for: expected 1s to 366d/],
     [['explain', '--stream', 'a', 'b'], /"a" and "b": name one stream/],

@@ -1,51 +1,51 @@
 /**
- * One envelope on its way to `copies` different providers: the same bytes, one provider after the other (or
- * at once, for more than one copy), until enough have accepted it or no other may take it now. What is not
- * delivered goes back to the buffer, where it waits; nothing here waits for a provider to recover, or for
- * room at one.
+ * Delivers one envelope to `copies` different providers: the same bytes, one provider after the other (or at
+ * once, for more than one copy), until enough have accepted it or no other may take it now. An undelivered
+ * envelope goes back to the buffer and waits there; this class never waits for a provider to recover or for
+ * room.
  *
- * A try that outlives its hedge delay gets a second one beside it, at a provider that neither holds the
- * envelope nor is being asked. The first acceptances win. Then hedges that are still under way are taken
- * back; the tries that they were to overtake go on to their own end, because they are the measurement: a
- * provider whose slow answers were cut off would look quick, and one that answers nothing would never be
- * known for it (docs/decisions/0009-hedging.md).
+ * A try that outlives its hedge delay gets a second try beside it, at a provider that neither holds the
+ * envelope nor is being asked. The first acceptances win. Hedges that are still under way are then taken
+ * back. The slow tries that they were to overtake go on to their own end, because they are the measurement: a
+ * provider whose slow answers are cut off would look fast, and a silent provider would never be noticed
+ * (docs/decisions/0009-hedging.md).
  */
 import type { Timer } from '../../../shared/clock.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { OutboundEnvelope, Outcome } from '../../providers/publisher.ts';
 
-/** An envelope as it leaves for one provider: the same bytes for all, and why this one gets it too. */
+/** The envelope for one provider: the same bytes for all, plus the reason why this provider gets it too. */
 export function withReason(message: OutboundEnvelope, why: SendReason | null): OutboundEnvelope {
   return why === null ? message : { ...message, properties: { ...message.properties, why } };
 }
 
 /**
- * `delivered`: enough providers hold it. Otherwise it goes back to the buffer: `refused`, because no provider
- * is left that may take it; `crowded`, because those that may have no room for it now.
+ * `delivered`: enough providers hold the envelope. Otherwise it goes back to the buffer: `refused` when no
+ * other provider may take it, `crowded` when the providers that may have no room now.
  */
 export type DeliveryEnd = 'delivered' | 'refused' | 'crowded';
 
-/** How a hedge ended: it delivered; its answer came second; it was taken back; it was not accepted. */
+/**
+ * How a hedge ended. `won`: it delivered; `lost`: its answer came second; `cancelled`: it was taken back;
+ * `failed`: it was not accepted.
+ */
 export type HedgeEnd = 'won' | 'lost' | 'cancelled' | 'failed';
 
 export interface DeliveryPorts {
-  /** Providers that may take the stream now, best first, none of `exclude` (I4 holds there). */
+  /** Providers that may take the stream now, best first, without `exclude` (respects I4). */
   candidates(stream: string, exclude: ReadonlySet<string>): string[];
-  /** Whether the provider has room; it is reserved for the try that follows. */
+  /** Whether the provider has room; reserves it for the next try. */
   reserve(provider: string): boolean;
   /**
-   * One try at one provider, in the room reserved there; `why` it is not the only one, `signal` takes it
-   * back.
+   * One try at one provider, in its reserved room. `why`: the reason for an additional provider; `signal`
+   * takes the try back.
    */
   send(provider: string, why: SendReason | null, signal?: AbortSignal): Promise<Outcome>;
-  /**
-   * Calls `run` when a try at this provider that begins now has outlived its hedge delay; null when it is not
-   * hedged.
-   */
+  /** Calls `run` when a try that begins now outlives its hedge delay; null when the try is not hedged. */
   afterHedgeDelay(provider: string, run: () => void): Timer | null;
   /**
-   * A provider to hedge this one at now, none of `exclude` (I4 holds there too), paid for and with room
-   * reserved; or null.
+   * A provider for a hedge, without `exclude` (respects I4), within the budget and with room reserved; or
+   * null.
    */
   takeHedge(slow: string, exclude: ReadonlySet<string>): string | null;
   onHedgeEnd(slow: string, end: HedgeEnd): void;
@@ -54,7 +54,7 @@ export interface DeliveryPorts {
   onFailed(provider: string): void;
 }
 
-/** One copy that is wanted: a try and its hedges. Served once one of them was accepted. */
+/** One wanted copy: a try and its hedges. The copy is served once one of them is accepted. */
 interface Copy {
   isServed: boolean;
 }
@@ -62,14 +62,17 @@ interface Copy {
 interface Flight {
   readonly provider: string;
   readonly copy: Copy;
-  /** The provider that it is to overtake, and what takes it back; null for a try that is no hedge. */
+  /**
+   * The slow provider that the hedge is to overtake, and the hedge's abort; null for a try that is not a
+   * hedge.
+   */
   readonly hedge: { slow: string; abort: AbortController } | null;
   timer: Timer | null;
 }
 
 /**
- * Rejects only when a port throws. After `delivered` tries may still be under way; their ends are counted
- * where they are sent, and change nothing here.
+ * Rejects only when a port throws. After `delivered`, tries may still be under way; their senders count them,
+ * and they change nothing here.
  */
 export function deliver(
   message: OutboundEnvelope,
@@ -84,7 +87,7 @@ class Delivery {
   readonly #stream: string;
   readonly #copies: number;
   readonly #ports: DeliveryPorts;
-  /** Providers not to ask (again): they hold it, are being asked, or just failed. */
+  /** Providers that are not asked (again): they hold the envelope, are being asked, or have just failed. */
   readonly #asked: Set<string>;
   readonly #flights = new Set<Flight>();
   readonly #end = Promise.withResolvers<DeliveryEnd>();
@@ -115,7 +118,7 @@ class Delivery {
     if (this.#flights.size === 0) this.#finish(isCrowded ? 'crowded' : 'refused');
   }
 
-  /** Asks the best that have room; whether one of them had none. */
+  /** Asks the best providers with room; returns whether one of them had no room. */
   #askSome(wanted: number): boolean {
     let left = wanted;
     let isCrowded = false;
@@ -131,7 +134,7 @@ class Delivery {
     return isCrowded;
   }
 
-  /** Hedges count with the try that they are to overtake; one that was overtaken counts no more. */
+  /** A hedge and its slow try count as one copy; an overtaken try does not count. */
   #copiesUnderWay(): number {
     const copies = [...this.#flights].filter(({ copy }) => !copy.isServed).map(({ copy }) => copy);
     return new Set(copies).size;
@@ -180,7 +183,7 @@ class Delivery {
     this.#advance();
   }
 
-  /** Hedges of a copy that is served, or of all when none is wanted any more. */
+  /** Takes back the hedges of a served copy, or all hedges when no copy is wanted any more. */
   #takeBack(served: Copy | null): void {
     for (const { copy, timer, hedge } of this.#flights) {
       if (served !== null && copy !== served) continue;
@@ -201,7 +204,7 @@ class Delivery {
     this.#end.reject(error);
   }
 
-  /** A port that throws is a bug: the caller hears of it, and the rows go back to the buffer there. */
+  /** A port that throws is a bug: the caller gets the error and returns the rows to the buffer. */
   #guarded(step: () => void): void {
     try {
       step();

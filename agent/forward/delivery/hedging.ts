@@ -1,7 +1,4 @@
-/**
- * Hedges as the forwarder sends them: when, where to and how they ended. Routing decides (I11); this asks and
- * counts.
- */
+/** Starts and counts hedges for the forwarder. Routing decides when and where to hedge (I11). */
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { Policy } from '../../../shared/policy/policy.ts';
 import type { OutboundEnvelope } from '../../providers/publisher.ts';
@@ -10,7 +7,7 @@ import type { Lane } from '../queue/lanes.ts';
 import type { HedgeEnd } from './delivery.ts';
 import type { Reservations } from './reservations.ts';
 
-/** Of the tries at one provider that were too slow: hedges sent, and how they ended. */
+/** Hedges of slow tries at one provider: how many were sent, and how they ended. */
 export type HedgeCounters = Record<'sent' | HedgeEnd, number>;
 
 export class Hedging {
@@ -33,15 +30,15 @@ export class Hedging {
     }
   }
 
-  /** By the provider that was slow. */
+  /** By the slow provider. */
   get counters(): ReadonlyMap<string, Readonly<HedgeCounters>> {
     return this.#counters;
   }
 
   /**
-   * Calls `run` when a try that begins now has outlived its hedge delay. Null when it has none: what waited
-   * out an outage in the buffer can wait a deadline more, and there is so much of it that hedges of it would
-   * eat the budget of the live.
+   * Calls `run` when a try that begins now outlives its hedge delay. Null for a backlog envelope: it has
+   * waited in the buffer and can wait a deadline longer, and hedges of the backlog would use up the budget of
+   * live envelopes.
    */
   afterDelay(provider: string, message: OutboundEnvelope, lane: Lane, run: () => void): Timer | null {
     if (lane === 'backlog' && !this.#policy.backlog) return null;
@@ -49,7 +46,10 @@ export class Hedging {
     return delayMs === null ? null : this.#clock.setTimer(delayMs, run);
   }
 
-  /** The best other provider with room for it, when the budget allows a hedge now: it is spent then. */
+  /**
+   * The best other provider with room, when the budget allows a hedge now; the hedge is charged to the
+   * budget.
+   */
   take(
     slow: string,
     stream: string,

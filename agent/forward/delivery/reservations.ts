@@ -1,7 +1,7 @@
 /**
- * The room that one envelope has reserved at the providers that it goes to. The first reservations are made
- * before the envelope is read, because reading takes a while and the bound on the envelopes under way must
- * hold meanwhile (I10); those of other providers are made when they are asked.
+ * The room that one envelope has reserved at its providers. The first reservations are made before the
+ * envelope is read, because reading takes time and the bound on envelopes under way must hold meanwhile
+ * (I10). Those of other providers are made when they are asked.
  */
 import type { Lane } from '../queue/lanes.ts';
 import type { Reservation, Sender } from './sender.ts';
@@ -10,13 +10,11 @@ export class Reservations {
   readonly #senders: ReadonlyMap<string, Sender>;
   readonly #lane: Lane;
   readonly bytes: number;
-  /**
-   * The envelope's turn in its stream: it decides which of the providers that share the stream comes first.
-   */
+  /** The envelope's turn in its stream: decides which provider comes first when several share the stream. */
   readonly turn: number;
   readonly #held = new Map<string, Reservation>();
 
-  /** `bytes`: the most that the envelope will have. */
+  /** `bytes`: upper bound of the envelope's size. */
   constructor(senders: ReadonlyMap<string, Sender>, lane: Lane, bytes: number, turn: number) {
     this.#senders = senders;
     this.#lane = lane;
@@ -24,7 +22,7 @@ export class Reservations {
     this.turn = turn;
   }
 
-  /** At each of the providers, or at none. */
+  /** Reserves at all of the providers, or at none. */
   reserveAll(providers: readonly string[]): boolean {
     if (providers.every((provider) => this.reserve(provider))) return true;
     this.release();
@@ -40,7 +38,7 @@ export class Reservations {
     return true;
   }
 
-  /** Takes the reservation at the provider, for a try that ends it. */
+  /** Takes the reservation at the provider for a try, which ends it. */
   use(provider: string): Reservation {
     const reservation = this.#held.get(provider);
     if (!reservation) throw new Error(`nothing is reserved at ${provider}`);
@@ -48,7 +46,7 @@ export class Reservations {
     return reservation;
   }
 
-  /** Gives back the reservations that no try used. */
+  /** Gives back the unused reservations. */
   release(): void {
     for (const [provider, reservation] of this.#held) this.#senders.get(provider)?.leave(reservation);
     this.#held.clear();

@@ -1,6 +1,6 @@
 /**
- * One provider as the forwarder uses it: a bounded number of tries under way, each reported to routing and
- * metered. Senders share nothing, so that what one provider does holds up no other.
+ * The forwarder's view of one provider: a bounded number of tries under way, each reported to routing and
+ * metered. Senders share nothing, so one provider never delays another.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
@@ -11,42 +11,42 @@ import type { Lane } from '../queue/lanes.ts';
 import { BacklogWindow } from './backlog-window.ts';
 
 /**
- * Envelopes under way at one provider at a time, and a probe beside them (I10). The SDKs' own queues stay
- * empty below this. The backlog never takes all of it, see backlog-window.ts: a live envelope finds room.
+ * Most envelopes under way at one provider, and one probe beside them (I10). Below this, the SDKs' own queues
+ * stay empty. The backlog never takes all of it (backlog-window.ts), so a live envelope finds room.
  */
 const IN_FLIGHT_MAX = 8;
-/** Of a try that nobody takes back. */
+/** The signal of a try that is never taken back. */
 const NEVER = new AbortController().signal;
-/** A provider that calls less than this too large is broken, and no measure of what it takes. */
+/** A provider that refuses less than this as too large is faulty; its limit is not learned. */
 const LIMIT_BYTES_MIN = 4000;
-/** Failure lines per provider and second; the rest are counted only (I10). */
+/** Failure lines per provider and second; further failures are only counted (I10). */
 const FAILURE_LINES_PER_SECOND = 5;
 
 export interface SenderCounters {
   accepted: number;
   failed: number;
-  /** Of these, the tries that an SDK never answered. */
+  /** Of these, tries that the SDK never answered. */
   abandoned: number;
-  /** Units that the provider bills for what it accepted. */
+  /** Units that the provider bills for accepted envelopes. */
   units: number;
 }
 
-/** Why nothing is accepted. */
+/** Why the provider accepts nothing. */
 export interface SenderFault {
   cause: ProviderFault;
-  /** Of the last failure with this cause. */
+  /** Detail of the last failure with this cause. */
   detail: string;
-  /** Monotonic milliseconds of the first. */
+  /** Monotonic milliseconds of the first failure with this cause. */
   sinceMs: number;
 }
 
-/** Told of every try; returns the units that are billed for it. */
+/** Called for every try; returns the billed units. */
 export type CountTry = (provider: string, message: OutboundEnvelope, outcome: Outcome) => number;
 
 /** Room for one envelope under way, until a try ends it or it is given back. */
 export interface Reservation {
   readonly lane: Lane;
-  /** The most that the envelope has, unless one record alone is larger. */
+  /** Upper bound of the envelope's size, unless one record alone is larger. */
   readonly bytes: number;
 }
 
@@ -75,7 +75,7 @@ export class Sender {
     clock: Clock;
     log: Logger;
     count: CountTry;
-    /** Of the configured provider; the publisher's own when absent. */
+    /** The configured provider's limit; default: the publisher's own. */
     maxEnvelopeBytes?: number;
     onOutcome: (outcome: Outcome, latencyMs: number) => void;
   }) {
@@ -89,32 +89,34 @@ export class Sender {
     this.#onOutcome = options.onOutcome;
   }
 
-  /** By the provider's documented limit, and by what it has refused as too large since the start. */
+  /**
+   * The provider's documented limit, lowered by envelopes that it has refused as too large since the start.
+   */
   get maxEnvelopeBytes(): number {
     return Math.min(this.#maxEnvelopeBytes ?? this.#publisher.maxEnvelopeBytes, this.#refusedAboveBytes);
   }
 
-  /** Why the last try failed; null once one is accepted. */
+  /** Why the last try failed; null after an acceptance. */
   get fault(): SenderFault | null {
     return this.#fault;
   }
 
-  /** Tries under way, probes among them. */
+  /** Tries under way, including probes. */
   get inFlight(): number {
     return this.#tries.size;
   }
 
-  /** Bytes of the backlog that may be under way. */
+  /** Most bytes of the backlog under way. */
   get backlogWindowBytes(): number {
     return this.#window.bytes;
   }
 
-  /** What an envelope of the backlog should have now. */
+  /** Size of a backlog envelope now. */
   get backlogEnvelopeBytes(): number {
     return this.#window.envelopeBytes(this.#clock.monoMs());
   }
 
-  /** Room for an envelope of at most `bytes`; null when there is none now. */
+  /** Reserves room for an envelope of at most `bytes`; null when there is none now. */
   enter(lane: Lane, bytes: number): Reservation | null {
     if (this.#reserved >= IN_FLIGHT_MAX) return null;
     if (lane === 'backlog' && !this.#window.enter(bytes, this.#clock.monoMs())) return null;
@@ -122,26 +124,26 @@ export class Sender {
     return { lane, bytes };
   }
 
-  /** Gives back a reservation that no try ended. */
+  /** Gives back a reservation without a try. */
   leave({ lane, bytes }: Reservation): void {
     this.#reserved -= 1;
     if (lane === 'backlog') this.#window.leave(bytes);
   }
 
   /**
-   * One try, within the deadline that routing gives this provider now; it ends the reservation. `signal`
-   * takes the try back.
+   * One try within routing's current deadline for this provider; ends the reservation. `signal` takes the try
+   * back.
    */
   send(message: OutboundEnvelope, reservation: Reservation, signal?: AbortSignal): Promise<Outcome> {
     return this.#tracked(this.#send(message, reservation, signal));
   }
 
-  /** A try with a heartbeat. It needs no reservation: a provider without room must still be known to work. */
+  /** A try with a heartbeat. It needs no reservation: a provider without room must be probed too. */
   probe(message: OutboundEnvelope): Promise<Outcome> {
     return this.#tracked(this.#try(message, true).then(({ outcome }) => outcome));
   }
 
-  /** What is under way ends, and is counted. */
+  /** Resolves when the tries under way have ended and are counted. */
   async close(): Promise<void> {
     await this.#publisher.close();
     await Promise.allSettled(this.#tries);
@@ -206,7 +208,7 @@ export class Sender {
     this.#fault = { cause, detail: outcome.detail, sinceMs };
   }
 
-  /** What an envelope of the backlog says of the way there. */
+  /** Adapts the backlog window to the outcome of a backlog envelope. */
   #adapt(bytes: number, outcome: Outcome, latencyMs: number): void {
     const nowMs = this.#clock.monoMs();
     if (outcome.kind === 'accepted') this.#window.accepted(bytes, latencyMs, nowMs);
@@ -214,7 +216,9 @@ export class Sender {
     if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
   }
 
-  /** A service in between, or a quota, may take less than the provider says. */
+  /**
+   * Learns a lower size limit: a service in between, or a quota, may take less than the provider documents.
+   */
   #learnLimit(bytes: number, outcome: Outcome): void {
     const isTooLarge = outcome.kind === 'rejected' && outcome.cause === 'too-large';
     if (!isTooLarge || bytes <= LIMIT_BYTES_MIN) return;

@@ -1,13 +1,13 @@
 /**
- * How fast the backlog of a stream leaves, and so how long it will take. Smoothed over some ten seconds:
- * envelopes of the backlog are few and large, so single seconds say nothing.
+ * The delivery rate of a stream's backlog, and the time to drain it. Smoothed over about ten seconds, because
+ * backlog envelopes are few and large.
  *
  * Pure: no clock, no I/O (I11).
  */
 
 /** Weight of the newest second. */
 const WEIGHT = 0.2;
-/** Records per second below which nothing leaves: what is left of a rate some minutes after the last. */
+/** Records per second that count as none: the smoothed rate some minutes after the last delivery. */
 const RATE_MIN = 0.01;
 
 export class DrainRate {
@@ -15,7 +15,8 @@ export class DrainRate {
   #isFirst: boolean = true;
 
   /**
-   * Once a second: records of the backlog delivered in it. The seconds before the first count for nothing.
+   * Call once a second with the backlog records delivered in it. Seconds before the first delivery are
+   * ignored.
    */
   second(records: number): void {
     if (this.#isFirst && records === 0) return;
@@ -23,7 +24,7 @@ export class DrainRate {
     this.#isFirst = this.#perSecond < RATE_MIN;
   }
 
-  /** Milliseconds until `backlog` records have left; null when there are none, or none leave. */
+  /** Milliseconds until `backlog` records are delivered; null without a backlog or without deliveries. */
   timeFor(backlog: number): number | null {
     if (backlog === 0 || this.#isFirst) return null;
     return (backlog / this.#perSecond) * 1000;

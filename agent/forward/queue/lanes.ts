@@ -1,11 +1,11 @@
 /**
- * The two lanes of a stream: what just arrived, and what waited out an outage. After twelve days without a
- * network a user wants to see the plant as it is now, and still get the twelve days: live envelopes go first,
- * and while both lanes wait, the backlog gets at least its share of the envelopes.
+ * The two lanes of a stream: live records, and the backlog of an outage. After twelve days without a network,
+ * a user wants to see the current state of the plant first, and then the twelve days. So live envelopes go
+ * first, and while both lanes wait, the backlog gets at least its share of the envelopes.
  *
- * An envelope of the backlog is large: reading and packing it holds the store's thread and the main thread
- * for milliseconds. One after the other without a pause, they would be in the way of every step that a live
- * record takes, from its PUBLISH on. So the backlog rests after each, half as long as that took.
+ * A backlog envelope is large: reading and packing it occupies the store's thread and the main thread for
+ * milliseconds. Without a pause between them, backlog envelopes would delay every step of a live record, from
+ * its PUBLISH on. So after each one the backlog rests half as long as its reading and packing took.
  *
  * Pure: no clock, no I/O (I11).
  */
@@ -13,14 +13,14 @@ import type { Envelope } from '../../../shared/envelope/envelope.ts';
 
 export type Lane = Envelope['lane'];
 
-/** Rest of the backlog lane, by the time that its last envelope took to read and pack. */
+/** Rest of the backlog lane, relative to the time that its last envelope took to read and pack. */
 const REST_RATIO = 0.5;
-/** What took longer waited for a slow disk, and left the threads alone. */
+/** Longest rest: a longer build waited for a slow disk and did not occupy the threads. */
 const REST_MS_MAX = 50;
 
 export class LaneShare {
   readonly #backlogShare: number;
-  /** What the backlog is owed, in envelopes. Bounded: a lane that had nothing to send saves nothing up. */
+  /** Envelopes owed to the backlog. Bounded: a lane without records saves up nothing. */
   #owed = 0;
   #restsUntilMs = 0;
 
@@ -29,15 +29,15 @@ export class LaneShare {
     this.#backlogShare = backlogShare;
   }
 
-  /** The lanes that may have the next envelope, the first asked first. */
+  /** The lanes that may have the next envelope, in order of preference. */
   order(nowMs: number): readonly Lane[] {
     if (nowMs < this.#restsUntilMs) return ['live'];
     return this.#owed > 0 ? ['backlog', 'live'] : ['live', 'backlog'];
   }
 
   /**
-   * An envelope of that lane was read and packed between these times. Returns how long the backlog rests, 0:
-   * not at all.
+   * An envelope of the lane was read and packed between these times. Returns the rest of the backlog in
+   * milliseconds; 0: none.
    */
   built(lane: Lane, startedMs: number, nowMs: number): number {
     if (lane === 'live') return 0;
@@ -46,7 +46,7 @@ export class LaneShare {
     return restMs;
   }
 
-  /** An envelope of that lane is on its way. */
+  /** An envelope of the lane was sent. */
   took(lane: Lane): void {
     const owed = this.#owed + this.#backlogShare - (lane === 'backlog' ? 1 : 0);
     this.#owed = Math.max(-1, Math.min(1, owed));

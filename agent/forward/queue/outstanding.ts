@@ -1,16 +1,16 @@
 /**
- * What providers acknowledged of one (epoch, stream) and no receipt of the router covers yet, by provider and
- * age: what shows a provider that acknowledges and does not deliver.
+ * Records of one (epoch, stream) that providers acknowledged and no receipt covers yet, by provider and age.
+ * They reveal a provider that acknowledges and does not deliver.
  *
- * Ages are kept in buckets, so that memory follows the time and the holes, not the records (I10). Pure: no
- * clock, no I/O (I11).
+ * Ages are kept in buckets, so that memory grows with time and holes, not with records (I10). Pure: no clock,
+ * no I/O (I11).
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 
-/** Acknowledgements of so long share an age, that of the oldest. */
+/** Acknowledgements within this time share a bucket; its age is that of the oldest. */
 const BUCKET_MS = 250;
-/** Beyond that the oldest two become one. */
+/** Beyond this number, the two oldest buckets are merged. */
 const BUCKETS_MAX = 256;
 
 interface Bucket {
@@ -18,14 +18,14 @@ interface Bucket {
   set: IntervalSet;
 }
 
-/** Of one provider. */
+/** Overdue records of one provider. */
 export interface Overdue {
   provider: string;
   ranges: SeqRange[];
 }
 
 export class Outstanding {
-  /** Oldest bucket first; none is empty. */
+  /** Oldest bucket first; no bucket is empty. */
   readonly #buckets = new Map<string, Bucket[]>();
 
   get isEmpty(): boolean {
@@ -47,8 +47,8 @@ export class Outstanding {
   }
 
   /**
-   * A receipt covers these, or they matter no more. Returns when the newest of them was acknowledged, null
-   * when none was.
+   * A receipt covers these records, or they are irrelevant now. Returns when the newest of them was
+   * acknowledged; null when none was.
    */
   forget(covered: IntervalSet): number | null {
     let newestMs: number | null = null;
@@ -65,14 +65,14 @@ export class Outstanding {
     return newestMs;
   }
 
-  /** When the oldest of each provider was acknowledged. */
+  /** When the oldest record of each provider was acknowledged. */
   oldest(): Array<{ provider: string; atMs: number }> {
     return [...this.#buckets].flatMap(([provider, [first]]) =>
       first ? [{ provider, atMs: first.atMs }] : [],
     );
   }
 
-  /** What was acknowledged at `untilMs` or before; it is forgotten here, whoever acknowledged it. */
+  /** The records acknowledged at `untilMs` or before. They are forgotten here for all providers. */
   takeOverdue(untilMs: number): Overdue[] {
     const all = IntervalSet.empty();
     for (const own of this.#buckets.values()) {
@@ -88,7 +88,7 @@ export class Outstanding {
   }
 }
 
-/** The members of `set` that are in `other` too. */
+/** The members of `set` that are also in `other`. */
 export function within(set: IntervalSet, other: IntervalSet): SeqRange[] {
   return [...set.ranges()].flatMap(({ first, last }) => other.within(first, last));
 }

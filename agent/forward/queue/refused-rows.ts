@@ -1,6 +1,6 @@
 /**
- * Rows of one queue that providers refuse for good. An envelope that is refused is halved, and its halves
- * are, until a row stands alone: then that row is unfit for the provider, and the others go on.
+ * Rows of one queue that providers refuse permanently. A refused envelope is halved, and its halves again,
+ * until a row stands alone: that row is unfit for the provider, and the others go on.
  *
  * Pure: no clock, no I/O (I11).
  */
@@ -9,14 +9,14 @@ import type { GapReason, SeqRange } from '../../../shared/record.ts';
 
 export type RefusedFor = Extract<GapReason, 'too-large' | 'rejected'>;
 
-/** Borders of halves at a time (I10): more would take longer to look at than an envelope to send. */
+/** Bound on the borders of halves (I10): searching more would take longer than sending an envelope. */
 const BORDERS_MAX = 1000;
 
 export class RefusedRows {
   /** Rows that begin a run of their own. */
   readonly #borders = new Set<number>();
   readonly #unfit = new Map<string, IntervalSet>();
-  /** Of the unfit, those that are refused for more than their size. */
+  /** The unfit rows that are refused for another reason than size. */
   readonly #rejected = IntervalSet.empty();
 
   halve({ first, last }: SeqRange): void {
@@ -36,14 +36,14 @@ export class RefusedRows {
     return this.#rejected.has(seq) ? 'rejected' : 'too-large';
   }
 
-  /** The last row of a run from `first`, `last` at most, by the borders. */
+  /** The end of a run that begins at `first`: `last`, or the row before the next border. */
   runEnd(first: number, last: number): number {
     let end = last;
     for (const border of this.#borders) if (border > first && border <= end) end = border - 1;
     return end;
   }
 
-  /** The providers that never take `first`, and how far, at most to `last`, that is so. */
+  /** The providers that never take `first`, and the last row, at most `last`, for which the same holds. */
   by(first: number, last: number): { unfit: Set<string>; last: number } {
     const unfit = new Set<string>();
     let end = last;
@@ -66,7 +66,7 @@ export class RefusedRows {
   }
 }
 
-/** How far from `first`, at most to `last`, all are in the set, or none is. */
+/** The last row, from `first` to at most `last`, up to which all rows are in the set, or none is. */
 export function cut(set: IntervalSet, first: number, last: number): number {
   if (set.has(first)) return Math.min(last, set.firstGap(first) - 1);
   const [next] = set.within(first, last);

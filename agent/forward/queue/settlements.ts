@@ -1,7 +1,6 @@
 /**
- * What an acceptance by a provider, or a receipt of the router, means for the buffer: which rows are free,
- * which gaps and ends are told (I3). In a stream with `until: receipt` the provider's word is only noted, and
- * the receipt settles.
+ * Applies acceptances and receipts to the buffer: which rows are free, and which gaps and ends are delivered
+ * (I3). In a stream with `until: receipt`, the provider's acceptance is only noted, and the receipt settles.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
@@ -18,7 +17,7 @@ export interface SettlementsOptions {
   store: Pick<Buffer, 'accept' | 'acceptGap' | 'acceptSeal'>;
   clock: Clock;
   log: Logger;
-  /** Receipts come: what is acknowledged is remembered until one covers it. */
+  /** Whether receipts come: acknowledged records are then remembered until a receipt covers them. */
   receipts: boolean;
 }
 
@@ -36,8 +35,8 @@ export class Settlements {
   }
 
   /**
-   * What the store held when it was opened. The stream may ask for less than when the file was closed: what
-   * has enough now is reported again, which frees it.
+   * Makes a queue from the store's state after opening. The stream may have fewer copies than when the file
+   * was closed: rows with enough copies are reported again, which frees them.
    */
   queueOf({ policy }: Stream, state: StreamState): StreamQueue {
     const queue = new StreamQueue(state);
@@ -54,7 +53,7 @@ export class Settlements {
     return queue;
   }
 
-  /** A provider took an envelope. `range`: the run that its records came from, null when it has none. */
+  /** A provider took an envelope. `range`: the run of its records, null for an envelope without records. */
   accepted(
     stream: Stream,
     queue: StreamQueue,
@@ -82,7 +81,7 @@ export class Settlements {
     this.#told(queue, envelope, provider, untilReceipt);
   }
 
-  /** No other provider takes these rows: the copies that there are have to do. */
+  /** No other provider takes these rows: their present copies suffice. */
   enough(stream: Stream, queue: StreamQueue, { first, last }: SeqRange, holders: ReadonlySet<string>): void {
     const { epoch } = queue;
     const copies = holders.size;
@@ -97,8 +96,8 @@ export class Settlements {
   }
 
   /**
-   * A receipt of the router about this queue. Returns when the newest that it is the first to cover was
-   * acknowledged.
+   * Applies a receipt of the router to this queue. Returns when the newest record that it is the first to
+   * cover was acknowledged.
    */
   received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt): number | null {
     const covered = coveredBy(receipt);
@@ -112,7 +111,7 @@ export class Settlements {
     return newestMs;
   }
 
-  /** Gaps and the end of the epoch that the envelope told. */
+  /** Settles the gaps and the end of the epoch that the envelope announced. */
   #told(queue: StreamQueue, envelope: Envelope, provider: string, untilReceipt: boolean): void {
     const nowMs = this.#clock.monoMs();
     const { epoch, stream } = queue;
@@ -142,7 +141,7 @@ export class Settlements {
     if (this.#receipts) queue.outstanding.acknowledged(provider, { first, last }, this.#clock.monoMs());
   }
 
-  /** A free that is not durable yet is at worst sent again after a crash: nothing waits for it. */
+  /** Not awaited: a free that is lost in a crash at worst sends the rows again. */
   #free({ epoch }: { epoch: string }, free: Promise<void>): void {
     free.catch((error: unknown) =>
       this.#log.warn({ event: 'forward.free_failed', epoch, error: errorText(error) }),

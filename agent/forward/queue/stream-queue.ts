@@ -1,14 +1,12 @@
 /**
- * What one (epoch, stream) still has to deliver, as interval sets: no row is touched to know what goes next.
+ * The pending work of one (epoch, stream), as interval sets: finding the next rows touches no row.
  *
  *   owed      rows that fewer than `copies` providers hold (I3)
- *   accepted  per provider, which of the owed rows it holds already (only when more than one copy is asked)
+ *   accepted  by provider, the owed rows that it holds already (only with more than one copy)
  *   reserved  rows in an envelope that is being built or is under way
- *   kept      rows that enough providers hold, and that wait for the router's receipt (in a stream that asks
- *             for it)
- *   avoided   per provider, which of the owed rows it took and did not deliver: they go through another, for
- *             a while
- *   waited    rows up to here are the backlog lane, the rows above it the live lane
+ *   kept      rows with all their copies that wait for the router's receipt (`until: receipt`)
+ *   avoided   by provider, owed rows that it acknowledged and did not deliver: others get them for a while
+ *   waited    rows up to this one are the backlog lane, the rows above it the live lane
  *
  * Pure: no clock, no I/O (I11).
  */
@@ -20,12 +18,12 @@ import { Outstanding, within } from './outstanding.ts';
 import { cut, type RefusedFor, RefusedRows } from './refused-rows.ts';
 import { UnconfirmedGaps } from './unconfirmed-gaps.ts';
 
-/** The next rows to send: one run whose rows are all held by the same providers. */
+/** The next rows to send: one run whose rows are held by the same providers. */
 export interface Run extends SeqRange {
   acceptedBy: ReadonlySet<string>;
-  /** Providers that took them and did not deliver; absent when there are none. */
+  /** Providers that acknowledged the rows and did not deliver them; absent when there are none. */
   avoid?: ReadonlySet<string>;
-  /** Providers that never take them; absent when there are none. */
+  /** Providers that never take the rows; absent when there are none. */
   unfit?: ReadonlySet<string>;
 }
 
@@ -46,11 +44,11 @@ export interface StreamQueueState {
 }
 
 /**
- * Runs looked at in one search. Rows that wait for one provider must not hide the rows behind them, so it is
- * large (I10).
+ * Bound on the runs of one search (I10). It is large, because rows that wait for one provider must not hide
+ * the rows behind them.
  */
 const RUNS_SEARCHED_MAX = 1000;
-/** Commits remembered one by one; beyond that the oldest two count as one, as old as the older (I10). */
+/** Bound on remembered commits (I10). Beyond it the two oldest are merged, with the age of the older. */
 const ARRIVALS_MAX = 256;
 
 export class StreamQueue {
@@ -62,22 +60,23 @@ export class StreamQueue {
   readonly #kept = IntervalSet.empty();
   readonly #avoided = new Map<string, { rows: IntervalSet; untilMs: number }>();
   readonly #refused = new RefusedRows();
-  /** What the newest receipt covers. */
+  /** The rows that the newest receipt covers. */
   #covered = IntervalSet.empty();
   readonly outstanding = new Outstanding();
   readonly unconfirmed = new UnconfirmedGaps();
   #arrivals: Arrival[] = [];
   /**
-   * Rows up to here have waited already (an outage, a restart): they are due at once, in the backlog lane.
+   * Rows up to this one have waited already (an outage, a restart): they are due at once, in the backlog
+   * lane.
    */
   #waitedTo: number;
-  /** The highest row that was ever durable here. */
+  /** The highest row that was ever durable in this queue. */
   #committedTo: number;
   gaps: Gap[];
   sealedAt: number | null;
-  /** An envelope with nothing but gaps or the end of the epoch is under way. */
+  /** Whether an envelope with only gaps or the end of the epoch is under way. */
   announcing: boolean = false;
-  /** An envelope with gaps was refused: they travel alone, so that no record suffers for them. */
+  /** Whether an envelope with gaps was refused: gaps then travel alone, so that they delay no record. */
   gapsAlone: boolean = false;
 
   constructor(state: StreamQueueState) {
@@ -91,12 +90,12 @@ export class StreamQueue {
     this.sealedAt = state.sealedAt;
   }
 
-  /** Rows that still need a provider. */
+  /** Number of rows that still need a provider. */
   get owed(): number {
     return this.#owed.size;
   }
 
-  /** Of these, the ones in the backlog lane. */
+  /** Number of owed rows in the backlog lane. */
   get backlog(): number {
     if (this.#waitedTo === 0) return 0;
     const waited = this.#owed.within(1, this.#waitedTo);
@@ -107,27 +106,24 @@ export class StreamQueue {
     return this.#reserved.size;
   }
 
-  /** Rows that wait for a receipt only. */
+  /** Number of rows that only wait for a receipt. */
   get kept(): number {
     return this.#kept.size;
   }
 
-  /** Nothing left to deliver, nor under way, nor to be confirmed. */
+  /** Whether nothing is to be delivered, under way, or to be confirmed. */
   get idle(): boolean {
     const waits = this.#kept.size > 0 || !this.unconfirmed.isEmpty;
     return this.#owed.size === 0 && this.gaps.length === 0 && this.sealedAt === null && !waits;
   }
 
-  /**
-   * Gaps or the end of the epoch wait for an envelope of their own: there are no rows that they could travel
-   * with.
-   */
+  /** Whether gaps or the end of the epoch wait for an envelope of their own, without rows to travel with. */
   get announces(): boolean {
     const isFree = this.gapsAlone || this.#owed.size === 0;
     return !this.announcing && isFree && (this.gaps.length > 0 || this.sealedAt !== null);
   }
 
-  /** Rows became durable. */
+  /** The rows became durable. */
   committed(first: number, last: number, bytes: number, atMs: number): void {
     this.#owed.add(first, last);
     this.#committedTo = Math.max(this.#committedTo, last);
@@ -139,8 +135,8 @@ export class StreamQueue {
   }
 
   /**
-   * The store was reopened: takes over the end of the epoch, and rows of the failed commit that reached the
-   * disk after all.
+   * The store was reopened: takes over the end of the epoch, and rows of the failed commit that did reach the
+   * disk.
    */
   reopened(state: StreamQueueState): void {
     for (const { first, last } of state.pending.within(this.#committedTo + 1, state.pending.max)) {
@@ -151,7 +147,7 @@ export class StreamQueue {
     this.sealedAt = state.sealedAt;
   }
 
-  /** Rows that nobody took for `liveMs` have become backlog. */
+  /** Rows that waited for `liveMs` become backlog. */
   age(nowMs: number, liveMs: number): void {
     for (const [provider, { untilMs }] of this.#avoided) if (nowMs >= untilMs) this.#avoided.delete(provider);
     for (const { last, atMs } of this.#arrivals) {
@@ -164,10 +160,7 @@ export class StreamQueue {
     return seq <= this.#waitedTo ? 'backlog' : 'live';
   }
 
-  /**
-   * Whether a run is worth an envelope now: it has waited out something, enough bytes are there, or its
-   * linger is over.
-   */
+  /** Whether a run is worth an envelope now: it is backlog, there are enough bytes, or its linger is over. */
   due(run: Run, nowMs: number, lingerMs: number, fullBytes: number): boolean {
     if (this.laneOf(run.first) === 'backlog') return true;
     let isFirst = true;
@@ -182,14 +175,12 @@ export class StreamQueue {
     return isFirst;
   }
 
-  /** Monotonic time of the oldest commit not yet taken, null when none waits. */
+  /** Monotonic time of the oldest commit not yet taken; null when none waits. */
   oldestWaitingMs(): number | null {
     return this.#arrivals[0]?.atMs ?? null;
   }
 
-  /**
-   * The next runs of a lane to send, lowest seq first, each at most `rowsMax` long, one per set of holders.
-   */
+  /** The next runs of a lane, lowest seq first, each at most `rowsMax` long and with one set of holders. */
   *runs(lane: Lane, rowsMax: number): Generator<Run> {
     const seen = new Set<string>();
     let searched = 0;
@@ -203,18 +194,18 @@ export class StreamQueue {
     }
   }
 
-  /** Rows are being read, packed or sent: no other envelope takes them. */
+  /** The rows are being read, packed or sent: no other envelope takes them. */
   reserve(first: number, last: number): void {
     this.#reserved.add(first, last);
   }
 
-  /** The rows of `taken` went into an envelope; `rest`, reserved with them, did not fit and waits on. */
+  /** The rows of `taken` are in an envelope; `rest`, reserved with them, did not fit and waits on. */
   packed(taken: SeqRange, rest: SeqRange | null): void {
     this.#arrivals = this.#arrivals.filter(({ last }) => last < taken.first || last > taken.last);
     if (rest) this.#reserved.remove(rest.first, rest.last);
   }
 
-  /** A provider refused an envelope with these rows for good: what is refused is in one half, or in both. */
+  /** A provider refused an envelope with these rows permanently: the cause is in one half or in both. */
   halve(range: SeqRange): void {
     this.#refused.halve(range);
   }
@@ -236,8 +227,8 @@ export class StreamQueue {
   }
 
   /**
-   * The buffer gave these rows up: announced as a gap instead. One that is under way may still arrive; that
-   * harms nothing.
+   * The buffer gave these rows up; a gap announces them instead. A row under way may still arrive, which is
+   * harmless.
    */
   gaveUp({ first, last, reason }: Gap): void {
     this.#forget({ first, last });
@@ -245,7 +236,7 @@ export class StreamQueue {
     this.gaps = withGap(this.gaps, { first, last, reason });
   }
 
-  /** The store was reopened and knows nothing of it: what was never written is gone. */
+  /** The reopened store does not know this queue: its rows were never written. */
   vanished(): void {
     const rows = this.#owed.union(this.#kept);
     for (const range of rows.ranges()) this.gaveUp({ ...range, reason: 'corruption' });
@@ -257,14 +248,14 @@ export class StreamQueue {
     this.gaps = withoutRange(this.gaps, range);
   }
 
-  /** Which of these are still to be sent: others may be gone from the buffer. */
+  /** The rows of the range that are still to be sent; others may have left the buffer. */
   owedOf({ first, last }: SeqRange): SeqRange[] {
     return this.#owed.within(first, last);
   }
 
   /**
-   * A provider holds `first..last`; rows that now have their copies are no longer owed, but kept
-   * `untilReceipt`.
+   * A provider holds `first..last`. Rows that now have their copies are no longer owed; with `untilReceipt`
+   * they are kept.
    */
   accepted(provider: string, first: number, last: number, copies: number, untilReceipt = false): void {
     const own = this.#accepted.get(provider) ?? IntervalSet.empty();
@@ -279,9 +270,9 @@ export class StreamQueue {
   }
 
   /**
-   * A receipt covers these; null: as before, but more was accepted since. Returns the rows that are free now
-   * (I3): those that have their copies, and where one is enough also those of which it is not known who took
-   * them.
+   * A receipt covers these rows; null: the same receipt as before, after more acceptances. Returns the rows
+   * that are free now (I3): those that have their copies, and, where one copy is enough, also those whose
+   * provider is unknown.
    */
   received(covered: IntervalSet | null, copies: number): SeqRange[] {
     this.#covered = covered ?? this.#covered;
@@ -292,8 +283,8 @@ export class StreamQueue {
   }
 
   /**
-   * A provider took these and they did not arrive: they are owed again, through others until `untilMs`.
-   * Returns how many rows.
+   * A provider acknowledged these rows and they did not arrive: they are owed again, and avoid it until
+   * `untilMs`. Returns the number of rows.
    */
   doubt(provider: string, { first, last }: SeqRange, untilMs: number): number {
     const rows = this.#owed.union(this.#kept).within(first, last);
@@ -310,8 +301,7 @@ export class StreamQueue {
   }
 
   /**
-   * Rows that have their copies. Who is to be avoided is remembered, for the case that they do not arrive
-   * either.
+   * Rows that have their copies. The providers to avoid are remembered, in case the rows do not arrive again.
    */
   #keep({ first, last }: SeqRange): void {
     this.#owed.remove(first, last);
@@ -319,7 +309,7 @@ export class StreamQueue {
     for (const set of this.#accepted.values()) set.remove(first, last);
   }
 
-  /** Rows that are neither owed nor kept any more. */
+  /** Removes rows that are neither owed nor kept any more. */
   #forget({ first, last }: SeqRange): void {
     this.#owed.remove(first, last);
     this.#kept.remove(first, last);
@@ -334,7 +324,7 @@ export class StreamQueue {
     for (const owed of this.#owed.within(from, to)) yield* this.#reserved.missing(owed.first, owed.last);
   }
 
-  /** Cuts ranges where the set of holders, or of those to avoid, changes. */
+  /** Splits ranges where the set of holders or of avoided providers changes. */
   *#split(ranges: Iterable<SeqRange>): Generator<Run> {
     for (const range of ranges) {
       let first = range.first;

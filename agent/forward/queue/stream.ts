@@ -1,6 +1,4 @@
-/**
- * One stream of the policy as the forwarder works on it: its queues by epoch, its pace, and how well it goes.
- */
+/** The forwarder's state of one stream of the policy: its queues by epoch, its pace and its progress. */
 import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { StreamPolicy } from '../../../shared/policy/policy.ts';
@@ -10,30 +8,30 @@ import { DrainRate } from './drain-rate.ts';
 import { type Lane, LaneShare } from './lanes.ts';
 import { type Run, StreamQueue } from './stream-queue.ts';
 
-/** Pauses after an envelope came back that no provider took. */
+/** Pauses after an envelope that no provider took. */
 const RETURNED_PAUSES = { firstMs: 100, lastMs: 2000 };
 
-/** What a stream owes and how fast it goes. */
+/** Pending records and delivery rate of a stream. */
 export interface StreamProgress {
   name: string;
   /** Records that still need a provider. */
   pending: number;
   inFlight: number;
-  /** Records with their copies, in the buffer until the router's receipt covers them. */
+  /** Records with all their copies that wait in the buffer for the router's receipt. */
   awaitingReceipt: number;
   /** Age of the oldest commit not yet sent; null when none waits. */
   oldestAgeMs: number | null;
   /** Records delivered with all their copies since start. */
   accepted: number;
-  /** Of these, in the last second. */
+  /** Records delivered in the last second. */
   ratePerSecond: number;
-  /** Of the pending: those that waited out something, an outage or a restart. */
+  /** Pending records that waited out an outage or a restart. */
   backlog: number;
-  /** At the pace of the last seconds; null when there is no backlog or nothing of it leaves. */
+  /** At the rate of the last seconds; null without a backlog or without deliveries. */
   timeToDrainMs: number | null;
 }
 
-/** A record that a provider failed to take, until it is accepted somewhere: the measure of a failover. */
+/** The oldest record that a provider failed to take, until another accepts it: the measure of a failover. */
 interface Stuck {
   provider: string;
   seq: number;
@@ -53,13 +51,13 @@ export class Stream {
   readonly lanes: LaneShare;
   /** Oldest epoch first. */
   queues: StreamQueue[] = [];
-  /** An envelope is being read and packed. */
+  /** Whether an envelope is being read and packed. */
   building: boolean = false;
-  /** Number of the next envelope: whose turn it is where several providers share the stream. */
+  /** Number of the next envelope: decides the turn where several providers share the stream. */
   turn: number = 0;
   readonly #stuck = new Map<StreamQueue, Stuck>();
   #notBeforeMs = 0;
-  /** Envelopes that came back in a row. */
+  /** Envelopes in a row that no provider took. */
   #returned = 0;
   #accepted = 0;
   #acceptedBefore = 0;
@@ -88,20 +86,20 @@ export class Stream {
   }
 
   /**
-   * Whether a run is worth an envelope now. Full is what fills the target once it is compressed: an envelope
-   * that left with the target's worth of payload would be mostly empty, and billed as if it were not.
+   * Whether a run is worth an envelope now. A full envelope is one that fills the target after compression:
+   * with only the target's worth of payload it would be mostly empty, and billed as full.
    */
   due(queue: StreamQueue, run: Run, nowMs: number): boolean {
     const { linger, envelope_bytes: targetBytes } = this.policy;
     return queue.due(run, nowMs, linger, this.packer.rawBytesFor(targetBytes));
   }
 
-  /** An envelope found a taker. */
+  /** A provider took an envelope. */
   progressed(): void {
     this.#returned = 0;
   }
 
-  /** An envelope came back: what is owed waits a moment. */
+  /** No provider took an envelope: the owed rows wait a moment. */
   pause(nowMs: number): void {
     this.#returned += 1;
     this.#notBeforeMs = nowMs + pauseCeilingMs(RETURNED_PAUSES, this.#returned);
@@ -112,7 +110,7 @@ export class Stream {
     if (lane === 'backlog') this.#drained += records;
   }
 
-  /** Queues of epochs that are over and owe nothing are forgotten. */
+  /** Removes queues of past epochs that owe nothing. */
   forgetFinished(currentEpoch: string): void {
     this.queues = this.queues.filter((queue) => !queue.idle || queue.epoch === currentEpoch);
   }
@@ -124,13 +122,13 @@ export class Stream {
     this.#stuck.set(queue, { provider, seq, sinceMs: known?.sinceMs ?? nowMs });
   }
 
-  /** Whether the oldest record that a provider failed to take is in `range`. */
+  /** Whether `range` holds the oldest record that a provider failed to take. */
   isStuck(queue: StreamQueue, { first, last }: SeqRange): boolean {
     const seq = this.#stuck.get(queue)?.seq ?? 0;
     return first <= seq && seq <= last;
   }
 
-  /** A provider took `range`: says so when the oldest stuck record was in it. */
+  /** A provider took `range`; returns the recovery when the oldest stuck record was in it. */
   recovered(queue: StreamQueue, range: SeqRange, nowMs: number): Recovery | null {
     const stuck = this.#stuck.get(queue);
     if (!stuck || !this.isStuck(queue, range)) return null;
@@ -138,7 +136,7 @@ export class Stream {
     return { seq: stuck.seq, from: stuck.provider, stuckMs: Math.round(nowMs - stuck.sinceMs) };
   }
 
-  /** Once a second. */
+  /** Call once a second. */
   measure(): void {
     this.#ratePerSecond = this.#accepted - this.#acceptedBefore;
     this.#acceptedBefore = this.#accepted;

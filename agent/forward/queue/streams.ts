@@ -1,5 +1,5 @@
 /**
- * The streams of the policy with their queues, as the store holds them; and those that left the policy with
+ * The streams of the policy with their queues, from the store's state, and streams that left the policy with
  * rows in the buffer.
  */
 import type { Logger } from '../../../shared/log.ts';
@@ -28,7 +28,7 @@ export class Streams {
     return [...this.#streams.values()];
   }
 
-  /** All of them, each time another one first: what is scarce goes round. */
+  /** All streams, beginning with another one each time, so that scarce room goes round. */
   inTurn(): Stream[] {
     const all = this.all();
     this.#turn = (this.#turn + 1) % Math.max(1, all.length);
@@ -36,8 +36,8 @@ export class Streams {
   }
 
   /**
-   * A stream that left the policy with rows in the buffer: routing has no candidates for it, so its rows wait
-   * (I4).
+   * Returns the stream, or makes one that is not in the policy: routing has no candidates for it, so its rows
+   * wait (I4).
    */
   of(name: string): Stream {
     const known = this.#streams.get(name);
@@ -49,8 +49,7 @@ export class Streams {
   }
 
   /**
-   * What the store held when it was opened. A queue that is here already knows more than the disk of what is
-   * under way.
+   * Takes over the store's state after opening. An existing queue stays: it knows the envelopes under way.
    */
   takeOver(): void {
     const states = this.#store.initialState();

@@ -1,7 +1,7 @@
 /**
- * Gaps and the end of an epoch that a provider took and no receipt confirms yet, in a stream that waits for
- * receipts: they are announced again when they do not arrive, or what was given up would stay missing for
- * ever (I3). Pure (I11).
+ * Gaps and the end of an epoch that a provider took and no receipt confirms yet, in a stream with `until:
+ * receipt`. They are announced again when they do not arrive; otherwise the records given up would count as
+ * missing for ever (I3). Pure (I11).
  */
 import type { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap } from '../../../shared/record.ts';
@@ -22,7 +22,7 @@ export class UnconfirmedGaps {
     this.#end = { sealedAt, atMs };
   }
 
-  /** What a receipt confirms of them, and is over with it. */
+  /** Removes and returns the announcements that a receipt confirms. */
   confirmed(covered: IntervalSet, sealedAt: number | null): { gaps: Gap[]; end: boolean } {
     const isThere = ({ gap }: { gap: Gap }): boolean => covered.contains(gap.first, gap.last);
     const gaps = this.#gaps.filter(isThere).map(({ gap }) => gap);
@@ -32,7 +32,7 @@ export class UnconfirmedGaps {
     return { gaps, end };
   }
 
-  /** What was taken at `untilMs` or before, to be announced again. */
+  /** Removes and returns the announcements taken at `untilMs` or before, to be announced again. */
   takeOverdue(untilMs: number): { gaps: Gap[]; sealedAt: number | null } {
     const late = this.#gaps.filter(({ atMs }) => atMs <= untilMs);
     this.#gaps = this.#gaps.filter(({ atMs }) => atMs > untilMs);

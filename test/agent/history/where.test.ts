@@ -102,12 +102,12 @@ t.test(
     );
     t.match(await gateway.cli('where', 'gw-1/both/2'), {
       code: 2,
-      stderr: /"gw-1\/both\/2" is no record id: expected <gateway>/,
+      stderr: /"gw-1\/both\/2" is not a record id: expected <gateway>/,
     });
-    await t.rejects(gateway.ask('/v1/where?id=abc'), /\\"abc\\" is no record id: expected <gateway>/);
+    await t.rejects(gateway.ask('/v1/where?id=abc'), /\\"abc\\" is not a record id: expected <gateway>/);
     t.match(await gateway.cli('where', `gw-2/${epoch}/both/2`), {
       code: 1,
-      stderr: /404: that is a record of gw-2/,
+      stderr: /404: the record belongs to gateway gw-2/,
     });
   },
 );

@@ -88,7 +88,7 @@ t.test('reasons nest: routing is told of the first and of the last; a restart ke
   second.clock.advance(2 * HOUR_MS + 1000);
   t.same(second.told, ['hold a', 'hold b', 'release a'], 'it ended by itself');
   t.match(await second.holds.remove('b', null), { ok: true });
-  t.match(await second.holds.remove('b', null), { ok: false, problem: 'b has no hold of an operator' });
+  t.match(await second.holds.remove('b', null), { ok: false, problem: 'b has no manual hold' });
   await second.holds.stop();
   t.match(JSON.parse(readFileSync(join(folder, 'holds.json'), 'utf8')), { version: 1, holds: [] });
 });
