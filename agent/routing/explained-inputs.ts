@@ -1,4 +1,4 @@
-/** What the parts of a score are made of, as `explain` shows it. */
+/** The inputs of a score in the form of `explain`. */
 import type { ExplainedInputs } from '../../shared/admin-api/explanation.ts';
 import type { ScoreInputs } from '../../shared/scoring/inputs.ts';
 

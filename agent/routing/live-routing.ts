@@ -1,4 +1,4 @@
-/** Drives the pure routing core: gives it the time, keeps its state, carries out its effects. */
+/** Drives the pure routing core: provides the time, keeps the state, carries out the effects. */
 
 import type { RoutingSwitch } from '../../shared/admin-api/status.ts';
 import { type Clock, isoTime, type Timer } from '../../shared/clock.ts';
@@ -27,7 +27,7 @@ import {
 } from './core/core.ts';
 
 const TICK_MS = 100;
-/** Switches kept for `status` and `explain` (I10). */
+/** Number of switches kept for `status` and `explain` (I10). */
 const SWITCHES_KEPT = 50;
 
 export class LiveRouting {
@@ -54,7 +54,7 @@ export class LiveRouting {
   }
 
   /**
-   * `onProbe` publishes a heartbeat at a provider; `onChange` is told when another provider may have become
+   * `onProbe` publishes a heartbeat at a provider; `onChange` is called when another provider may have become
    * usable.
    */
   start(handlers: { onProbe: (provider: string) => void; onChange: () => void }): void {
@@ -63,14 +63,14 @@ export class LiveRouting {
     this.#ticker = this.#clock.every(TICK_MS, () => this.dispatch({ kind: 'tick' }));
   }
 
-  /** From here on nothing is learned: tries that end because we stop say nothing of their providers. */
+  /** Stops learning: tries that end because the agent stops say nothing about their providers. */
   stop(): void {
     this.#ticker?.cancel();
     this.#ticker = null;
     this.#isStopped = true;
   }
 
-  /** Called with each event and the effects it had. */
+  /** `listener` is called with each event and its effects. */
   onStep(listener: (event: RoutingEvent, effects: readonly Effect[]) => void): void {
     this.#steps.push(listener);
   }
@@ -89,9 +89,9 @@ export class LiveRouting {
   }
 
   /**
-   * The providers that the envelope of that turn should go to, `wanted` at once. Where several share the
-   * stream, the others follow one by one: who has no room now gives the turn away, so that one that is slow
-   * does not hold up the rest.
+   * The providers for the envelope of this turn, `wanted` at once. Where several share the stream, the others
+   * follow one by one: a provider without room passes its turn on, so that a slow one does not delay the
+   * others.
    */
   targets(stream: string, exclude: ReadonlySet<string>, turn: number, wanted: number): string[][] {
     const open = this.candidates(stream, exclude, turn);
@@ -101,7 +101,7 @@ export class LiveRouting {
     return [open.slice(0, wanted), ...others.map((name) => [name])];
   }
 
-  /** Providers that may take the stream now or in better times. */
+  /** Providers that may take the stream now or later. */
   possible(stream: string): string[] {
     return possible(this.#state, stream);
   }
@@ -111,7 +111,7 @@ export class LiveRouting {
   }
 
   /**
-   * The providers that a stream with so many copies uses now, the best first: several where it is shared out.
+   * The providers that a stream with this number of copies uses now, best first: several for a shared stream.
    */
   using(stream: string, copies: number): string[] {
     const sharing = sharesOf(this.#state, stream).map(({ provider }) => provider);
@@ -126,12 +126,12 @@ export class LiveRouting {
     return mayHedge(this.#state);
   }
 
-  /** What must survive a restart. */
+  /** The part of the state that must survive a restart. */
   memory(): RoutingMemory {
     return memoryOf(this.#state);
   }
 
-  /** How often it has changed, but for the time that passes. */
+  /** Number of changes of the state, except by the passing of time. */
   get changes(): number {
     return this.#changes;
   }
@@ -144,12 +144,12 @@ export class LiveRouting {
     return providerStatus(this.#state);
   }
 
-  /** What the scores are made of now. */
+  /** The present inputs of the scores. */
   scoreInputs(): ProviderInputs[] {
     return scoreInputsOf(this.#state);
   }
 
-  /** By stream, the one it goes to first; null for none. */
+  /** By stream, the provider that it goes to first; null for none. */
   chosen(): Record<string, string | null> {
     return Object.fromEntries(this.#state.streams.map(({ name, chosen }) => [name, chosen]));
   }

@@ -1,12 +1,12 @@
-/** What the agent measures of routing. */
+/** Metrics of routing. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { LiveRouting } from './live-routing.ts';
 
 const HEALTH_STATES = ['healthy', 'degraded', 'probing', 'open'] as const;
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerRouting(metrics: ObservedMetrics, routing: LiveRouting): void {
-  metrics.gauge('provider_health', 'One for the state that the provider is in.', ['provider', 'state'], () =>
+  metrics.gauge('provider_health', 'One for the provider’s state.', ['provider', 'state'], () =>
     routing
       .providers()
       .flatMap(({ provider, health }) =>

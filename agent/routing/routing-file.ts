@@ -1,8 +1,8 @@
 /**
- * `routing.json` in the data folder: what routing knew, over restarts. Within one boot monotonic time goes
- * on, so the time that the agent was away counts; after a reboot nobody knows how long that was, and pauses
- * go on where they were (I7). A file that is damaged, of another version or older than any of it matters is
- * no reason to wait: routing begins afresh, and says so (I9).
+ * `routing.json` in the data folder: routing's memory over restarts. Within one boot monotonic time goes on,
+ * so the time that the agent was stopped counts. After a reboot that time is unknown, and pauses continue
+ * from their remainders (I7). A file that is damaged, of another version or too old to matter is ignored:
+ * routing starts without it, and logs that (I9).
  */
 import { z } from 'zod';
 import type { Clock, Timer } from '../../shared/clock.ts';
@@ -13,21 +13,21 @@ import type { RoutingMemory } from './core/core.ts';
 import type { LiveRouting } from './live-routing.ts';
 
 const LOOK_EVERY_MS = 1000;
-/** At most this often (I10): an SD card bears a provider that flaps for years. */
+/** Minimum interval between writes (I10): an SD card endures a flapping provider for years. */
 const WRITE_EVERY_MS = 10_000;
 /**
- * What is older says nothing: penalties are forgotten by then, and a pause that long is worth another probe.
+ * An older file is useless: penalties have expired, and after such a long pause another probe is due anyway.
  */
 const AGE_MAX_MS = 600_000;
 
-/** Fits every boot's age in milliseconds. */
+/** Upper bound for an age in milliseconds. */
 const ms = z.number().min(0).max(Number.MAX_SAFE_INTEGER);
-/** As many as a configuration may have, by a wide margin (I10). */
+/** Far above the entries of a configuration (I10). */
 const ENTRIES_MAX = 1000;
-/** As many as the core keeps. */
+/** The core's bound on remembered openings. */
 const OPENINGS_MAX = 16;
 
-/** As it is written down. */
+/** The schema of the stored memory. */
 const routingMemory: z.ZodType<RoutingMemory> = z.strictObject({
   providers: z
     .array(
@@ -55,7 +55,7 @@ const routingMemory: z.ZodType<RoutingMemory> = z.strictObject({
 const fileSchema = z.strictObject({
   version: z.literal(1),
   bootId: z.string(),
-  /** Monotonic, of that boot. */
+  /** Monotonic time of that boot. */
   savedMs: z.number().min(0),
   memory: routingMemory,
 });
@@ -86,7 +86,7 @@ export class RoutingFile implements Service {
     this.#log = options.log;
   }
 
-  /** Routing knows what it knew when this resolves: before the first envelope. Never rejects. */
+  /** Resolves when the memory is restored: before the first envelope. Never rejects. */
   async start(): Promise<void> {
     const read = await readStateFile(this.#file, fileSchema);
     if (read.state === 'ok') this.#restore(read.value);
@@ -123,7 +123,7 @@ export class RoutingFile implements Service {
     if (due && this.#routing.changes !== this.#written) this.#writing = this.#write();
   }
 
-  /** Never rejects: routing does without (I9). */
+  /** Never rejects: routing works without the file (I9). */
   async #write(): Promise<void> {
     const memory = this.#routing.memory();
     const savedMs = this.#clock.monoMs();

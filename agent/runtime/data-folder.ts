@@ -1,10 +1,11 @@
 /**
- * The folder of data_dir at start. What only a person can mend, and a disk does not do by itself, is a
- * mistake of the configuration and ends the command at once: whoever installs it sees it. Anything else is
- * the disk's: the agent starts, its store has a named state, and goes on when the disk is back (I9).
+ * Checks the folder of data_dir at the start. A fault that only an operator can correct, and that a failing
+ * disk does not cause, is a mistake of the configuration and ends the command at once, so that the installer
+ * sees it. Any other fault is the disk's: the agent starts, its store has a named state, and it goes on when
+ * the disk is back (I9).
  *
- * The folder is made when it is missing, those above it are not: where a mount is gone, a fresh buffer would
- * be begun on the disk under it.
+ * A missing folder is created, its parents are not: where a mount is missing, a new buffer would be created
+ * on the disk under it.
  */
 import { constants } from 'node:fs';
 import { access, mkdir, stat } from 'node:fs/promises';
@@ -15,7 +16,7 @@ export interface DataFolderMistake {
   hint: string;
 }
 
-/** Null when the agent may start with `folder`, which is there now unless its disk fails. */
+/** Null when the agent may start with `folder`, which then exists unless its disk fails. */
 export async function dataFolderMistake(folder: string): Promise<DataFolderMistake | null> {
   const found = await attempt(stat(folder));
   const made = found.code === 'ENOENT' ? await attempt(mkdir(folder, { mode: 0o750 })) : null;
@@ -56,7 +57,7 @@ function denied(file: string): DataFolderMistake {
   };
 }
 
-/** What it came to, or the system's code for why it did not. */
+/** The result of the call, or the system's error code. */
 async function attempt<T>(call: Promise<T>): Promise<{ value: T | null; code: string | null }> {
   try {
     return { value: await call, code: null };

@@ -1,31 +1,34 @@
 /**
- * How far V8 lets the garbage of this process grow before it collects it. By itself it goes by the memory of
- * the machine: on a large one to several times what is in use. It reads the flag at each collection, for all
- * threads, so that it may change while the agent runs: in calm hours the heap stays small, and a storm is not
- * slowed by collections (docs/reference/benchmarks.md, footprint).
+ * Bounds the garbage that V8 lets accumulate before a collection. V8's default depends on the machine's
+ * memory: on a large machine the heap grows to several times its live size. V8 reads the flags at each
+ * collection, for all threads, so they may change while the agent runs: in calm hours the heap stays small,
+ * and in a storm collections do not slow the agent (docs/reference/benchmarks.md, footprint).
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Service } from '../../shared/service.ts';
 
-/** Garbage may add so much to what is in use; a new object's first place, a megabyte twice, does not grow. */
+/**
+ * Garbage may add this share to the live heap. The semi-space for new objects, a megabyte twice, does not
+ * grow.
+ */
 const CALM_FLAGS = ['--heap-growing-percent=20', '--semi-space-growth-factor=1'];
-/** V8's own choices. */
+/** V8's defaults. */
 const BUSY_FLAGS = ['--heap-growing-percent=0', '--semi-space-growth-factor=2'];
 const BUSY_RECORDS_PER_SECOND = 10_000;
 const PERIOD_MS = 250;
 /**
- * A storm that comes in gusts is one: to collect what it left takes a few hundred milliseconds, and the next
- * gust would need it again.
+ * Gusts within this time count as one storm: collecting after each gust would take a few hundred
+ * milliseconds, and the next gust would need the memory again.
  */
 const CALM_AFTER_MS = 30_000;
 
 interface HeapGrowthOptions {
-  /** Taken since the start. */
+  /** Records taken since the start. */
   records: () => number;
   clock: Clock;
-  /** How it is done. */
+  /** Sets the flags; replaceable in tests. */
   limit?: (isBusy: boolean) => void;
 }
 
@@ -35,7 +38,7 @@ export class HeapGrowth implements Service {
   readonly #limit: (isBusy: boolean) => void;
   #timer: Timer | null = null;
   #before = 0;
-  /** When it was last busy; null: calm. */
+  /** When the agent was last busy; null: calm. */
   #busyMs: number | null = null;
 
   constructor({ records, clock, limit = limitGrowth }: HeapGrowthOptions) {
@@ -74,9 +77,9 @@ function limitGrowth(isBusy: boolean): void {
 }
 
 /**
- * What a storm left behind would stay: V8 collects when the heap is full, or when hardly anything is
- * allocated, and only this kind of collection gives its pages back to the system. It takes as long as a few
- * others together.
+ * Without this, a storm's garbage would stay: V8 collects when the heap is full or when allocation nearly
+ * stops, and only this kind of collection returns the pages to the system. It takes as long as several
+ * ordinary ones.
  */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');

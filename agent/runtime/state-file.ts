@@ -1,7 +1,7 @@
 /**
- * Small JSON files in the data folder that outlive a restart. Written beside, synced and renamed, so that a
- * power cut leaves the old one or the new one. One that cannot be read, or is not sound, counts as none:
- * nothing in such a file is worth a stop (I9).
+ * Small JSON files in the data folder that survive a restart. A new version is written to a temporary file,
+ * synced and renamed, so that a power cut leaves the old one or the new one. A file that is unreadable or
+ * invalid counts as none: no such file is worth a stop (I9).
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -30,7 +30,7 @@ export async function readStateFile<T>(file: string, schema: z.ZodType<T>): Prom
   };
 }
 
-/** Rejects when the disk does not take it; the file is then as it was. */
+/** Rejects when the disk refuses the write; the old file then remains. */
 export async function writeStateFile(file: string, value: object): Promise<void> {
   const temporary = `${file}.tmp`;
   const handle = await open(temporary, 'w', 0o640);
@@ -53,6 +53,6 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // The schema says what was expected.
+    return undefined; // The schema then reports the expected form.
   }
 }

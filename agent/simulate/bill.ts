@@ -1,7 +1,4 @@
-/**
- * What a replay would have been billed, by the meter's own rules, and the holds that follow from it. Pure
- * (I11).
- */
+/** The bill of a replay, by the meter's own rules, and the holds that follow from it. Pure (I11). */
 
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
 import { billedUnits, type EnvelopeSizes, envelopeCostUsd, tariffOf } from '../../shared/pricing/metering.ts';
@@ -22,14 +19,14 @@ export class Bill {
   readonly #usage: Usage;
   readonly #totals = new Map<string, Amount>();
 
-  /** `nowMs` is wall-clock milliseconds, here and below: the month begins with nothing used. */
+  /** `nowMs`: wall-clock milliseconds, here and below. The month begins with nothing used. */
   constructor(providers: readonly ProviderFacts[], cost: Policy['cost'], nowMs: number) {
     this.#tariffs = new Map(providers.map((facts) => [facts.name, tariffOf(facts)]));
     this.#cost = cost;
     this.#usage = new Usage({ atMs: nowMs, dated: true, sinceMs: nowMs, entries: [] }, nowMs);
   }
 
-  /** `count` envelopes of these sizes were tried. */
+  /** Counts `count` tried envelopes of these sizes. */
   add(provider: string, stream: string, sizes: EnvelopeSizes, count: number, outcome: Outcome): void {
     const tariff = this.#tariffs.get(provider);
     if (!tariff || (outcome.kind !== 'accepted' && !mayBeBilled(tariff, outcome))) return;
@@ -43,12 +40,12 @@ export class Bill {
     this.#totals.set(provider, sumOf([this.of(provider), amount]));
   }
 
-  /** Of all the time replayed. */
+  /** The amount over the whole replay. */
   of(provider: string): Amount {
     return this.#totals.get(provider) ?? NO_AMOUNT;
   }
 
-  /** Time has come to `nowMs`: what is used this month, and the holds for it. */
+  /** Advances the time to `nowMs`; returns this month's units and the holds. */
   at(nowMs: number): { holds: readonly Hold[]; units: ReadonlyMap<string, number> } {
     this.#usage.advance({ monoMs: nowMs, wallMs: nowMs, synchronised: true });
     const uses = [...this.#tariffs].map(([provider, tariff]) => ({

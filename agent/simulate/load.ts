@@ -1,18 +1,18 @@
 /**
- * What each stream has to carry, by the history: records as they came in, in envelopes as large as they were.
+ * The load of each stream from the history: its records as they arrived, in envelopes of the recorded size.
  * Pure (I11).
  */
 import type { EnvelopeSizes } from '../../shared/pricing/metering.ts';
 import { propertyBytes } from '../../shared/pricing/metering.ts';
 import type { RecordedLoad, Span } from './recording.ts';
 
-/** Of a stream of which no envelope was ever accepted. */
+/** For a stream without any accepted envelope. */
 const RECORDS_PER_ENVELOPE = 20;
 const ENVELOPE_BYTES = 3000;
-/** About what a heartbeat takes. */
+/** Approximate size of a heartbeat. */
 const PROBE_BYTES = 150;
 
-/** Properties as long as those that go with an envelope. */
+/** The sizes of an envelope, with properties of realistic length. */
 function sizesOf(gateway: string, stream: string, payloadBytes: number): EnvelopeSizes {
   const properties = { hg: '1', gw: gateway, ep: '100-00000000', st: stream };
   const ranges = { first: '1000000', last: '1000100', n: '100' };
@@ -45,7 +45,10 @@ export class StreamLoad {
     this.sizes = sizesOf(gateway, stream, Math.round(envelopes > 0 ? sum('eb') / envelopes : ENVELOPE_BYTES));
   }
 
-  /** Records that came in after `from`, up to `to`; each call begins where the one before ended, or later. */
+  /**
+   * Records that arrived after `from`, up to `to`. Each call must begin at the end of the previous one, or
+   * later.
+   */
   arrived({ from, to }: Span): number {
     let records = 0;
     for (let i = this.#next; i < this.#windows.length; i++) {
@@ -61,7 +64,7 @@ export class StreamLoad {
   }
 }
 
-/** Of the window, evenly filled, the part that lies after `from` and not after `to`. */
+/** The share of the window, evenly filled, that lies after `from` and not after `to`. */
 function shareOf(window: Span, { from, to }: Span): number {
   const length = window.to - window.from;
   if (length === 0) return window.from > from && window.from <= to ? 1 : 0;

@@ -1,7 +1,7 @@
 /**
- * A gateway's history as a replay needs it: what each provider was like, what each stream carried, which
- * holds an operator had set, by wall time. Boots whose clock was never set are left out when others are
- * dated: 1970 is no time to replay (I7).
+ * A gateway's history in the form that a replay needs: each provider's behaviour, each stream's load and the
+ * operators' holds, by wall time. Boots whose clock was never set are left out when others are dated: they
+ * lie in 1970 (I7).
  */
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
 import { filesIn } from '../history/journal.ts';
@@ -18,7 +18,7 @@ export interface Span {
 export type RecordedTries = Span & Pick<LineOf<'tries'>, 'a' | 'l' | 'f' | 'fl' | 'ff' | 'ra'>;
 export type RecordedLoad = Span & Pick<LineOf<'load'>, 's' | 'r' | 'e' | 'er' | 'eb'>;
 
-/** A hold of an operator began or ended. */
+/** The beginning or end of an operator's hold. */
 export interface RecordedHold {
   at: number;
   provider: string;
@@ -28,40 +28,40 @@ export interface RecordedHold {
 
 export interface Recording {
   gateway: string;
-  /** In force at the end. */
+  /** The policy in force at the end. */
   policy: Policy;
   providers: readonly ProviderFacts[];
-  /** When the agent ran, ascending. */
+  /** The times when the agent ran, ascending. */
   spans: Span[];
-  /** By provider; each ascending, like the others. */
+  /** By provider; each list is ascending, as are the following ones. */
   tries: ReadonlyMap<string, readonly RecordedTries[]>;
   load: readonly RecordedLoad[];
   holds: readonly RecordedHold[];
-  /** Switches away from a provider that the gateway made, by stream. */
+  /** Recorded switches away from a provider, by stream. */
   switches: ReadonlyMap<string, number>;
-  /** What a reader should know of it. */
+  /** Remarks for the reader of the result. */
   notes: string[];
 }
 
 export type RecordingResult = { ok: true; recording: Recording } | { ok: false; message: string };
 
-/** Without a line for so long, the agent was not running: idle providers are probed more often. */
+/** After this time without a line, the agent was not running: idle providers are probed more often. */
 const SILENCE_MS = 600_000;
 /**
- * Set from the policy and what was counted, which a replay finds itself; and the core's own, from what is not
- * recorded.
+ * Holds that a replay derives itself from the policy and its own count, and the core's own holds, whose
+ * inputs are not recorded.
  */
 const NOT_REPLAYED: ReadonlySet<HoldReason> = new Set(['quota', 'budget', ...OWN_HOLDS]);
 
 type ReplayedReason = Exclude<HoldReason, 'quota' | 'budget' | (typeof OWN_HOLDS)[number]>;
 
-/** Not replayed, and many. */
+/** Lines that are not replayed; there are many. */
 const OTHERS = /^\{"k":"(?:took|seen)"/;
 
 type Dated<L> = { at: number; line: L };
 type Line = Entry['line'];
 
-/** Reads the history in `folder`, as far as it lies between `from` and `to`. */
+/** Reads the history in `folder` between `from` and `to`. */
 export async function readRecording(folder: string, { from, to }: Span): Promise<RecordingResult> {
   const files = await filesIn(folder);
   if (files.length === 0) return { ok: false, message: `there is no history in ${folder}` };
@@ -71,7 +71,7 @@ export async function readRecording(folder: string, { from, to }: Span): Promise
   if (!setup) return { ok: false, message: `no policy was recorded in ${folder}` };
   const within = lines.filter(({ at, line }) => at <= to && at + lengthOf(line) >= from);
   const spans = spansOf(within, { from, to });
-  if (spans.length === 0) return { ok: false, message: 'the history holds nothing of that time' };
+  if (spans.length === 0) return { ok: false, message: 'the history has no entries of that time' };
   const policies = policiesIn(setups, { from, to });
   const notes = [];
   if (undated > 0) notes.push(`${undated} lines of boots whose clock was never set are left out`);
@@ -94,7 +94,7 @@ export async function readRecording(folder: string, { from, to }: Span): Promise
   };
 }
 
-/** How many there were, the one that was in force at the beginning included. */
+/** Number of policies, including the one in force at the beginning. */
 function policiesIn(setups: ReadonlyArray<Dated<LineOf<'setup'>>>, { from, to }: Span): number {
   const first = setups.findLastIndex(({ at }) => at <= from);
   const inForce = setups.slice(Math.max(0, first)).filter(({ at }) => at <= to);
@@ -140,8 +140,8 @@ function triesOf(lines: readonly Dated<Line>[]): Map<string, RecordedTries[]> {
 }
 
 /**
- * A state line says all that holds then, so that one whose beginning is lost is found, and one whose end is
- * lost ends.
+ * A state line lists all holds in force. So it reveals a hold whose beginning was lost, and ends a hold whose
+ * end was lost.
  */
 function holdsOf(lines: readonly Dated<Line>[]): RecordedHold[] {
   const inForce = new Map<string, { provider: string; reason: ReplayedReason }>();

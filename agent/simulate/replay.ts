@@ -1,11 +1,11 @@
 /**
- * The recorded past under some policy: the real routing core on a virtual clock, asked as the forwarder asks
- * it, in the recorded weather, with the recorded load. Pure (I11): one recording and one policy give one
+ * Replays the recorded past under a policy: the real routing core on a virtual clock, called as the forwarder
+ * calls it, with the recorded provider behaviour and load. Pure (I11): one recording and one policy give one
  * result.
  *
- * All that a stream owes at one step travels as one representative try per copy, and counts in full: routing
- * sees at most ten tries of a stream in a second, the bill sees every envelope. While nothing is wrong a step
- * is two seconds, otherwise 100 ms, the tick of a real agent.
+ * All records that a stream owes at one step travel as one representative try for each copy, and count in
+ * full: routing sees at most ten tries of a stream in a second, the bill sees every envelope. A step is two
+ * seconds while nothing is wrong, otherwise 100 ms, the tick of a real agent.
  */
 
 import type { PolicyReplay } from '../../shared/admin-api/simulation.ts';
@@ -28,12 +28,12 @@ import { type Met, Weather } from './weather.ts';
 
 const QUIET_STEP_MS = 2000;
 const TICK_MS = 100;
-/** As the meter looks at its limits, but less often. */
+/** The meter's check of its limits, less often than in the agent. */
 const BILL_EVERY_MS = 10_000;
-/** As the senders have it. */
+/** The senders' bound. */
 const IN_FLIGHT_MAX = 8;
 
-/** Records that travel, or wait, together. */
+/** Records that travel or wait together. */
 interface Group {
   load: StreamLoad;
   records: number;
@@ -68,12 +68,12 @@ class Replay {
   #state: RoutingState;
   #now = 0;
   #flights: Flight[] = [];
-  /** Not under way; one group for each stream and set of providers that hold it. */
+  /** Groups that are not under way; one for each stream and set of providers that hold it. */
   #waiting = new Map<string, Group>();
   #metered: readonly Hold[] = [];
   #billedAt = Number.NEGATIVE_INFINITY;
   #nextHold = 0;
-  /** Of streams that are shared out. */
+  /** Turn counter for shared streams. */
   #turn = 0;
 
   constructor(recording: Recording, policy: Policy) {
@@ -89,7 +89,9 @@ class Replay {
     this.#state = initialState(policy, providers, 0);
   }
 
-  /** One run of the agent: it begins knowing nothing of its providers, and with what waits. */
+  /**
+   * Replays one run of the agent: it begins without knowledge of its providers, and with the waiting records.
+   */
   through({ from, to }: Span): void {
     this.#state = initialState(this.#policy, this.#recording.providers, from);
     this.#now = from;
@@ -157,8 +159,8 @@ class Replay {
   }
 
   /**
-   * Asks as many more providers as its stream wants, as agent/forward/delivery/delivery.ts does; false when
-   * nobody has it or is asked.
+   * Asks as many further providers as the stream needs, as agent/forward/delivery/delivery.ts does; false
+   * when no provider holds the group or is asked.
    */
   #advance(group: Group): boolean {
     const copies = this.#policy.streams[group.load.stream]?.redundancy ?? 1;
@@ -191,7 +193,7 @@ class Replay {
     this.#flights.push({ at: this.#now + met.latencyMs, provider, met, group });
   }
 
-  /** Tries that end until then, in their order. */
+  /** Ends the tries that are due until then, in their order. */
   #land(until: number): void {
     for (;;) {
       const next = this.#flights.reduce<Flight | null>(
@@ -234,7 +236,8 @@ class Replay {
   }
 
   /**
-   * A state begins without holds: those that are in force. What came and went before is no event of this run.
+   * The state begins without holds: applies those in force. Holds that came and went before are not events of
+   * this run.
    */
   #restoreHolds(nowMs: number): void {
     const { holds } = this.#recording;
@@ -270,7 +273,7 @@ class Replay {
   }
 }
 
-/** Nothing is wrong, or nothing is to be done about it for now: two seconds decide nothing. */
+/** Whether nothing is wrong, or can be done now: two seconds then make no difference. */
 function isQuiet({ providers, nowMs }: RoutingState): boolean {
   return providers.every(({ health, holds, onTrial }) => {
     if (holds.length > 0) return true;

@@ -1,4 +1,4 @@
-/** `headgate simulate`: the recorded past under several policies, side by side. */
+/** `headgate simulate`: replays the recorded past under several policies for comparison. */
 
 import type { SimulationReport } from '../../shared/admin-api/simulation.ts';
 import { isoTime } from '../../shared/clock.ts';
@@ -10,13 +10,13 @@ import { replay } from './replay.ts';
 
 export type SimulationResult =
   | { kind: 'done'; report: SimulationReport }
-  /** The history does not serve. */
+  /** The history is unusable. */
   | { kind: 'failed'; message: string }
   | { kind: 'mistakes'; problems: ConfigProblem[] };
 
 /**
- * Replays the history in `folder` under the policy that was in force, when only one file is given, and under
- * those of `files`.
+ * Replays the history in `folder` under the policies of `files`; with only one file, also under the recorded
+ * policy.
  */
 export async function simulate(
   folder: string,
@@ -50,7 +50,7 @@ export async function simulate(
   };
 }
 
-/** A policy that the recorded providers can keep. */
+/** A schema of policies that only name recorded providers. */
 function checkedPolicy({ providers }: Recording) {
   return policySchema.superRefine((policy, context) => {
     for (const issue of policyIssues(policy, providers)) context.addIssue({ code: 'custom', ...issue });
@@ -61,6 +61,6 @@ function strangers({ load }: Recording, name: string, policy: Policy): string[] 
   const unknown = new Set(load.map(({ s }) => s).filter((stream) => !Object.hasOwn(policy.streams, stream)));
   return [...unknown].map(
     (stream) =>
-      `${name} has no stream ${stream}: what it carried is left out there, for topics are not recorded`,
+      `${name} has no stream ${stream}: its records are left out there, because topics are not recorded`,
   );
 }

@@ -1,4 +1,4 @@
-/** Adds up what a replay shows. Pure (I11). */
+/** Adds up the results of a replay. Pure (I11). */
 import type { StreamReplay } from '../../shared/admin-api/simulation.ts';
 import { candidates, type Effect, type RoutingState, sharesOf } from '../routing/core/core.ts';
 
@@ -15,7 +15,7 @@ const NOBODY: ReadonlySet<string> = new Set();
 
 export class Tally {
   ms = 0;
-  /** Time in which any stream had none, or at most one. */
+  /** Time during which any stream had no provider, or at most one. */
   nowhereMs = 0;
   atRiskMs = 0;
   readonly #streams = new Map<string, StreamTally>();
@@ -33,7 +33,7 @@ export class Tally {
     }
   }
 
-  /** `state` held for `ms`. */
+  /** `state` was in force for `ms`. */
   passed(state: RoutingState, ms: number): void {
     let fewest = Number.POSITIVE_INFINITY;
     for (const { name, policy } of state.streams) {

@@ -1,9 +1,9 @@
 /**
- * What a try at a provider would have met at some moment, by the history: accepted after so long, or how it
- * failed. The same moment gives the same answer, whichever policy asks (I11), so that two policies are
- * compared in the same weather.
+ * The recorded behaviour of a provider: the outcome that a try at a given moment would have had, accepted
+ * with a latency, or failed. The same moment gives the same outcome under every policy (I11), so that two
+ * policies are compared under the same conditions.
  *
- * Where nothing was tried, it was as it had been at the last try before: down when that one failed.
+ * At a moment without tries, the provider behaves as at the last try before: down when that one failed.
  */
 import { seededEntropy } from '../../shared/entropy.ts';
 import type { Outcome, RejectedCause, RetryableCause } from '../providers/publisher.ts';
@@ -14,17 +14,17 @@ export interface Met {
   latencyMs: number;
 }
 
-/** Within a line, failures are known by the first and the last: taken as lying so much around them. */
+/** A line gives only its first and last failure; each is taken to cover this time around it. */
 const EDGE_MS = 250;
-/** Two tries of one provider in the same of these meet the same. */
+/** Two tries of one provider within the same grain get the same outcome. */
 const GRAIN_MS = 20;
-/** Of a provider of which nothing was ever recorded. */
+/** For a provider without any recorded try. */
 const UNKNOWN: Met = { outcome: { kind: 'accepted' }, latencyMs: 50 };
 
 export class Weather {
   readonly #tries: readonly RecordedTries[];
   readonly #seed: number;
-  /** Where the last question was: they come in order of time. */
+  /** Position of the last query: queries come in order of time. */
   #at = 0;
 
   /** `tries` ascending. */
@@ -33,7 +33,7 @@ export class Weather {
     this.#seed = hash(provider);
   }
 
-  /** `at` is wall-clock milliseconds and never goes back by much; `deadlineMs` ends the try. */
+  /** `at`: wall-clock milliseconds, nearly ascending; `deadlineMs` ends the try. */
   meets(at: number, deadlineMs: number): Met {
     const draw = seededEntropy(this.#seed ^ Math.floor(at / GRAIN_MS));
     const window = this.#windowAt(at);
@@ -42,7 +42,7 @@ export class Weather {
     return { outcome: { kind: 'unknown', cause: 'deadline', detail: '' }, latencyMs: deadlineMs };
   }
 
-  /** The one that began last at `at`; the first of all when none had. */
+  /** The last window that began at `at` or before; else the first of all. */
   #windowAt(at: number): RecordedTries | undefined {
     while (this.#at > 0 && (this.#tries[this.#at]?.from ?? 0) > at) this.#at -= 1;
     for (let next = this.#tries[this.#at + 1]; next && next.from <= at; next = this.#tries[this.#at + 1]) {
@@ -65,14 +65,14 @@ function failureShare({ from, to, a, f, ff }: RecordedTries, at: number): number
   if (!f || !ff) return 0;
   const failed = Object.values(f).reduce((sum, count) => sum + count, 0);
   const [first, last] = [from + ff[0] - EDGE_MS, from + ff[1] + EDGE_MS];
-  // After the line: as its last try was. One that failed within its last moment was the last.
+  // After the line: as its last try, which was a failure when the last failure is at the line's end.
   if (at > to) return ff[1] >= to - from - 1 ? 1 : 0;
   if (at < first || at > last) return 0;
   const inside = ((a + failed) * (last - first)) / Math.max(to - from, last - first);
   return failed / Math.max(failed, inside);
 }
 
-/** Through the recorded quantiles. */
+/** Interpolates between the recorded quantiles. */
 function latencyAt({ l }: RecordedTries, u: number): number {
   if (!l) return UNKNOWN.latencyMs;
   const [p50, p95, p99] = l;
@@ -91,7 +91,7 @@ function failureOf({ f = {}, ra }: RecordedTries, u: number): Outcome {
   return outcomeOf('unknown/deadline', null);
 }
 
-/** What history/tries.ts wrote. */
+/** Parses the key that history/tries.ts wrote. */
 function outcomeOf(key: string, retryAfterMs: number | null): Outcome {
   const [kind, second, third] = key.split('/');
   const detail = 'recorded';

@@ -1,4 +1,4 @@
-/** Every provider as one stream sees it: may it be used, and how good is it. */
+/** Assesses every provider for one stream: its eligibility and its score. */
 
 import type { Policy } from '../../../shared/policy/policy.ts';
 import { envelopeCostUsd, tariffOf } from '../../../shared/pricing/metering.ts';
@@ -9,8 +9,8 @@ import type { Refusal } from './reasons.ts';
 import type { ProviderState, RoutingState, StreamState } from './state.ts';
 
 /**
- * A degraded provider's score is halved: the largest advantage that another part can give (0.30, a cost of
- * nothing) must not hold the traffic there.
+ * A degraded provider's score is halved: the largest advantage that another part can give (0.30, for zero
+ * cost) must not keep the traffic there.
  */
 export const DEGRADED_FACTOR = 0.5;
 
@@ -19,13 +19,13 @@ export interface Assessment {
   refusals: Refusal[];
   eligible: boolean;
   scored: ProviderScore;
-  /** The score it competes with: lower than `scored.score` while it is degraded. */
+  /** The score that it competes with: lower than `scored.score` while the provider is degraded. */
   standing: number;
-  /** Position in preferred_providers; infinite when it is not among them. */
+  /** Position in preferred_providers; infinite when the provider is not listed. */
   preference: number;
 }
 
-/** One assessment per provider, in the order of the configuration. */
+/** One assessment for each provider, in the order of the configuration. */
 export function assess(state: RoutingState, stream: StreamState): Assessment[] {
   const { form, weights } = state.policy.scoring;
   const standing = state.providers.map((provider) => refusalsOf(provider, stream.policy, state.policy));
@@ -61,7 +61,7 @@ function inputsOf(
   const { facts, window } = provider;
   const tariff = tariffOf(facts);
   const { sheet } = tariff;
-  // The stream's target size counts the properties already.
+  // The stream's target size includes the properties.
   const sizes = { payloadBytes: stream.policy.envelope_bytes, topicBytes: 0, propertyBytes: 0 };
   return {
     provider: facts.name,

@@ -1,9 +1,9 @@
 /**
- * Which provider a stream uses. It moves at once when the one in use may not be used any more. It moves by
- * choice only to a provider that is clearly better (earlier in preferred_providers, or ahead by the margin)
- * and has shown that it works: healthy, no failure pending, past its trial after an outage, and healthy for
- * the dwell plus its flap penalty. That is make before break, and it is what stops flip-flop: neither noise
- * in the score nor a provider that comes and goes can pass all of it often.
+ * Chooses the provider of a stream. The stream moves at once when its provider becomes ineligible. It moves
+ * by choice only to a provider that is clearly better (earlier in preferred_providers, or ahead by the
+ * margin) and proven: healthy, without a pending failure, past its trial after an outage, and healthy for the
+ * dwell plus its flap penalty. This is make before break, and it prevents flip-flop: neither noise in the
+ * score nor a flapping provider can often meet all of these conditions.
  */
 import type { Assessment } from './assess.ts';
 import { flapPenaltyMs } from './provider.ts';
@@ -15,13 +15,13 @@ export interface Choice {
   reason: SwitchReason;
 }
 
-/** `policyChanged`: the operator asked for another order, so the dwell does not hold it back. */
+/** `policyChanged`: the operator asked for another order, so the dwell does not delay the move. */
 export interface Occasion {
   nowMs: number;
   policyChanged: boolean;
 }
 
-/** Where the stream moves to; null when it stays. */
+/** The provider that the stream moves to; null when it stays. */
 export function choose(
   state: RoutingState,
   stream: StreamState,
@@ -37,15 +37,15 @@ export function choose(
   return { to, reason: stream.started ? 'recovered' : 'start' };
 }
 
-/** The eligible, best first: the chosen one, then by preference and score. */
+/** The eligible providers, best first: the chosen one, then by preference and score. */
 export function rank(
   state: RoutingState,
   stream: StreamState,
   chosen: string | null,
   assessments: readonly Assessment[],
 ): string[] {
-  // Those that take the copies keep their places until beaten by the margin, so that copies do not wander
-  // either.
+  // The providers of the present copies keep their places until another leads by the margin, so that copies
+  // do not move without need.
   const incumbents = stream.ranked.slice(0, stream.policy.redundancy);
   const steadied = assessments
     .filter(({ eligible }) => eligible)
@@ -58,7 +58,7 @@ export function rank(
   return chosen === null ? names : [chosen, ...names.filter((name) => name !== chosen)];
 }
 
-/** How long until dwell and penalty allow the stream to move to this provider by choice; 0: now. */
+/** Milliseconds until dwell and penalty allow the stream to move to this provider by choice; 0: now. */
 export function waitMs(
   state: RoutingState,
   stream: StreamState,

@@ -1,7 +1,7 @@
 /**
- * The routing core: which provider may take an envelope, which should, and how long to wait for it. Pure
- * (I11); the driver, live-routing.ts, feeds it outcomes and ticks and carries out its effects. SPEC.md says
- * what it promises.
+ * The routing core: which providers may take an envelope, which one should, and the deadline of a try. Pure
+ * (I11). The driver, live-routing.ts, feeds it outcomes and ticks and carries out its effects. SPEC.md lists
+ * its guarantees.
  */
 import { deadlineMs as deadlineOf } from './deadline.ts';
 import { mayEverServe } from './eligibility.ts';
@@ -19,11 +19,11 @@ export { mayEverServe, mayHedge };
 
 /**
  * Providers that may take an envelope of this stream now, best first: the chosen one, then by preference and
- * score. Never one in `exclude`, never one that a gate refuses (I4). Empty for a stream that the policy does
- * not name: its residency is not known, so its records wait.
+ * score. Never a provider in `exclude` or one that a gate refuses (I4). Empty for a stream that the policy
+ * does not name: its residency is unknown, so its records wait.
  *
- * Where several share the stream, the one whose `turn` it is comes first: the number of the envelope, counted
- * by the caller; 0 is the turn of the best.
+ * `turn` is the number of the envelope, counted by the caller. Where several providers share the stream, it
+ * decides which comes first; 0 is the turn of the best.
  */
 export function candidates(
   state: RoutingState,
@@ -38,7 +38,9 @@ export function candidates(
   return first === null ? open : [first, ...open.filter((name) => name !== first)];
 }
 
-/** Providers that may take the stream now or in better times: down or on hold, but not refused for good. */
+/**
+ * Providers that may take the stream now or later: they may be down or on hold, but not refused permanently.
+ */
 export function possible(state: RoutingState, stream: string): string[] {
   const known = streamNamed(state, stream);
   if (!known) return [];
@@ -47,14 +49,14 @@ export function possible(state: RoutingState, stream: string): string[] {
     .map(({ facts }) => facts.name);
 }
 
-/** Who gets the stream's envelopes first, and which part of them; several where it is shared out. */
+/** The providers that get the stream's envelopes first, with their shares; several for a shared stream. */
 export function sharesOf(state: RoutingState, stream: string): readonly Share[] {
   return streamNamed(state, stream)?.shares ?? [];
 }
 
 /**
- * Deadline for one try at this provider, in milliseconds, from what it takes there now, bounded by the
- * policy. `bytes` of the envelope give a slow uplink the time to carry them.
+ * Deadline of one try at this provider, in milliseconds, from its present latency, bounded by the policy. It
+ * grows with `bytes`, the size of the envelope, to allow for a slow uplink.
  */
 export function deadlineMs(state: RoutingState, provider: string, bytes = 0): number {
   const { failover } = state.policy;
@@ -63,8 +65,8 @@ export function deadlineMs(state: RoutingState, provider: string, bytes = 0): nu
 }
 
 /**
- * Milliseconds after which a try of `bytes` at this provider goes to another one as well, when {@link
- * mayHedge} and one may take it; null: not at all.
+ * Milliseconds after which a try of `bytes` at this provider is hedged, if {@link mayHedge} and another
+ * provider may take it; null: never.
  */
 export function hedgeDelayMs(state: RoutingState, provider: string, bytes = 0): number | null {
   const known = providerNamed(state, provider);

@@ -1,14 +1,14 @@
 /**
- * How long one try may take. Four times what the slow ones take now, never the SDK's 30 to 600 s: a provider
- * that went silent costs a second, not a minute.
+ * Deadline of one try: four times the present latency of the slow answers, never the SDK's 30 to 600 s. So a
+ * silent provider costs a second, not a minute.
  */
 import type { Policy } from '../../../shared/policy/policy.ts';
 import type { ProviderState } from './state.ts';
 
 const LATENCY_RATIO = 4;
 /**
- * The slowest uplink that is worth it (64 KiB/s): a large backlog envelope gets the time that its bytes need
- * there, or a link that is quick for heartbeats would time out on every one of them for ever.
+ * The slowest supported uplink (64 KiB/s). A large backlog envelope gets the time that its bytes need there;
+ * otherwise a link that is fast for heartbeats would time out on every such envelope.
  */
 const BYTES_PER_MS = 64;
 

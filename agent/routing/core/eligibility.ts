@@ -1,12 +1,12 @@
 /**
- * Eligible first, score second. The gates are absolute (I4): no outage, hedge or preference opens them, and
- * what cannot be decided (a zone that the policy does not define) counts as outside.
+ * Eligibility comes before the score. The gates are absolute (I4): no outage, hedge or preference opens them,
+ * and an undecidable gate (a zone that the policy does not define) counts as closed.
  */
 import type { Policy, ProviderFacts, StreamPolicy } from '../../../shared/policy/policy.ts';
 import type { Refusal } from './reasons.ts';
 import type { ProviderState } from './state.ts';
 
-/** Whether the provider's region lies in the stream's zone; null when the stream asks for none. */
+/** Whether the provider's region is in the stream's zone; null for a stream without a residency. */
 export function insideResidency(
   facts: ProviderFacts,
   stream: StreamPolicy,
@@ -30,7 +30,7 @@ function standingRefusals(facts: ProviderFacts, stream: StreamPolicy, policy: Po
   return refusals;
 }
 
-/** Every reason why the provider may not take an envelope of the stream now; none means eligible. */
+/** All reasons why the provider may not take an envelope of the stream now; empty means eligible. */
 export function refusalsOf(provider: ProviderState, stream: StreamPolicy, policy: Policy): Refusal[] {
   const refusals = standingRefusals(provider.facts, stream, policy);
   const { kind } = provider.health;
@@ -39,14 +39,14 @@ export function refusalsOf(provider: ProviderState, stream: StreamPolicy, policy
   return refusals;
 }
 
-/** By a hold that does not give way. */
+/** Whether the provider has a hold that never yields. */
 export function isHeldFirmly({ holds }: ProviderState): boolean {
   return holds.some((reason) => reason !== 'receipt-lag');
 }
 
 /**
- * For each provider whether it stands back from the stream, its receipts being late while enough others may
- * take the stream. `refusals` are those of {@link refusalsOf}, in the same order.
+ * For each provider, whether it yields the stream: its receipts are late, and enough others may take the
+ * stream. `refusals` are those of {@link refusalsOf}, in the same order.
  */
 export function yields(
   providers: readonly ProviderState[],
@@ -59,14 +59,14 @@ export function yields(
 }
 
 /**
- * Whether any stream could ever use it. One that none may use is not probed either: nothing at all leaves for
- * it.
+ * Whether any stream could ever use the provider. A provider that no stream may use is not probed either, so
+ * that no byte is sent to it.
  */
 export function servesAnyStream(facts: ProviderFacts, policy: Policy): boolean {
   return Object.values(policy.streams).some((stream) => mayEverServe(facts, stream, policy));
 }
 
-/** Whether the stream may go there in better times: what refuses it now, if anything, can pass by itself. */
+/** Whether the stream may use the provider later: its present refusals, if any, are temporary. */
 export function mayEverServe(facts: ProviderFacts, stream: StreamPolicy, policy: Policy): boolean {
   return standingRefusals(facts, stream, policy).length === 0;
 }

@@ -1,4 +1,4 @@
-/** What the core knows, for people: `headgate explain` and `headgate status`. */
+/** The core's state in the form of `headgate explain` and `headgate status`. */
 import type { ScoreInputs, ScoreParts } from '../../../shared/scoring/inputs.ts';
 import { assess } from './assess.ts';
 import { waitMs } from './choose.ts';
@@ -12,29 +12,29 @@ import { successRate } from './window.ts';
 
 export interface ProviderExplanation {
   provider: string;
-  /** The stream uses it now. */
+  /** Whether the stream uses the provider now. */
   chosen: boolean;
-  /** 1 for the first to be asked; null when it is not eligible. */
+  /** 1 for the provider that is asked first; null when it is not eligible. */
   rank: number | null;
-  /** Part of the stream's envelopes that goes there first; of each, where it asks for several copies. */
+  /** Share of the stream's envelopes that go to it first; with several copies, share of each copy. */
   share: number;
   eligible: boolean;
   refusals: Refusal[];
-  /** Position in preferred_providers from 1; null when it is not among them. */
+  /** Position in preferred_providers from 1; null when the provider is not listed. */
   preference: number | null;
   score: number;
-  /** What it competes with: less than the score while it is degraded. */
+  /** The score that it competes with: lower than the score while it is degraded. */
   standing: number;
   parts: ScoreParts;
   inputs: ScoreInputs;
   health: HealthKind;
   healthReason: HealthReason;
-  /** How far its trial after an outage has come; null when it is on none. */
+  /** Progress of its trial after an outage; null when it is not on trial. */
   trial: { tries: number; accepted: number; triesNeeded: number } | null;
   holds: readonly HoldReason[];
-  /** How long dwell and flap penalty still keep the stream from moving there by choice. */
+  /** Milliseconds until dwell and flap penalty allow the stream to move there by choice. */
   waitMs: number;
-  /** After which a live envelope that it has not answered goes to another one as well; null: it does not. */
+  /** Milliseconds after which an unanswered live envelope is hedged; null: never. */
   hedgeDelayMs: number | null;
 }
 
@@ -42,23 +42,23 @@ export interface ProviderStatus {
   provider: string;
   health: HealthKind;
   reason: HealthReason;
-  /** Monotonic. */
+  /** Monotonic milliseconds. */
   sinceMs: number;
   holds: readonly HoldReason[];
-  /** Monotonic; null when the breaker is not open. */
+  /** Monotonic milliseconds; null when the breaker is not open. */
   openUntilMs: number | null;
   /** Of the sliding window; null without samples. */
   latencyP50Ms: number | null;
   latencyP95Ms: number | null;
   successRate: number | null;
   tries: number;
-  /** The p95 that is usual here; null while samples are few. */
+  /** The usual p95; null with few samples. */
   baselineP95Ms: number | null;
   flapPenaltyMs: number;
 }
 
 /**
- * Every provider as the stream sees it, in the order of the configuration; empty for a stream that is not in
+ * Every provider from the stream's view, in the order of the configuration; empty for a stream that is not in
  * the policy.
  */
 export function explain(state: RoutingState, streamName: string): ProviderExplanation[] {

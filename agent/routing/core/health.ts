@@ -1,10 +1,10 @@
 /**
  * The health of one provider: healthy → degraded → open → probing → healthy. The table is total: a new state
- * or event does not compile until every cell is filled. Each state carries only what it needs.
+ * or event does not compile until every cell is filled. Each state carries only the fields it needs.
  *
- * Two rules keep an outage from counting twice. While open, a late failure changes nothing: the tries under
- * way when the breaker opened all end the same way, and would double the pause once each. And only a failed
- * probe doubles the pause.
+ * Two rules keep an outage from counting twice. In the open state, a late failure changes nothing: the tries
+ * under way when the breaker opened all fail, and each would double the pause. Only a failed probe doubles
+ * the pause.
  */
 import type { Policy } from '../../../shared/policy/policy.ts';
 import type { HealthReason } from './reasons.ts';
@@ -13,9 +13,9 @@ export type HealthKind = 'healthy' | 'degraded' | 'open' | 'probing';
 
 export type HealthEventKind =
   | 'accepted'
-  /** It was not taken, or nobody knows. */
+  /** The envelope was not accepted, or its outcome is unknown. */
   | 'failed'
-  /** It was not taken and nothing else will be. */
+  /** The envelope was not accepted, and no other would be. */
   | 'refused'
   | 'throttled'
   /** Signs of the sliding window, see signs.ts. */
@@ -28,7 +28,7 @@ export type HealthEventKind =
 interface Up {
   readonly sinceMs: number;
   readonly reason: HealthReason;
-  /** Since the last acceptance. */
+  /** Failures since the last acceptance. */
   readonly failures: number;
 }
 
@@ -45,7 +45,7 @@ export interface Open {
   readonly sinceMs: number;
   readonly reason: HealthReason;
   readonly untilMs: number;
-  /** What the next failed probe doubles. */
+  /** The pause that the next failed probe doubles. */
   readonly pauseMs: number;
 }
 
@@ -64,13 +64,13 @@ export type Health = Healthy | Degraded | Open | Probing;
 export interface HealthContext {
   readonly nowMs: number;
   readonly failover: Policy['failover'];
-  /** What the provider asked for when it throttled; null when it did not say. */
+  /** The pause that the throttling provider asked for; null when it named none. */
   readonly retryAfterMs: number | null;
 }
 
-/** Between the probes that close a breaker: two of them fit into a moment's luck if they follow at once. */
+/** Spacing of the probes that close a breaker: in immediate succession, two could pass by luck. */
 const PROBE_SPACING_MS = 200;
-/** A throttling provider may ask for a pause up to this, or up to open_max where that is longer. */
+/** Longest pause that a throttling provider can ask for, or open_max where that is longer. */
 export const ASKED_PAUSE_MS_MAX = 60_000;
 
 type Cell<H extends Health> = (health: H, context: HealthContext) => Health;
@@ -101,7 +101,7 @@ const degradedRow: Row<Degraded> = {
 };
 
 const openRow: Row<Open> = {
-  // A throttling provider is alive, and means what it says: what it still accepts does not end the pause.
+  // A throttling provider is alive, and its pause is intended: an acceptance does not end the pause.
   accepted: (health, context) => (health.reason === 'throttled' ? health : proved(health, 1, context)),
   failed: stay,
   refused: stay,
@@ -161,7 +161,7 @@ export function healthyAt(nowMs: number, reason: HealthReason): Healthy {
   return { kind: 'healthy', sinceMs: nowMs, reason, failures: 0 };
 }
 
-/** Whether envelopes may go there. */
+/** Whether the provider may get envelopes. */
 export function isUp(health: Health): health is Healthy | Degraded {
   return health.kind === 'healthy' || health.kind === 'degraded';
 }

@@ -1,12 +1,12 @@
 /**
- * What routing knows that a restart must not undo: whose breaker is open and for how long yet, who is on
- * trial, who flaps, and which provider each stream uses. Without it an agent that is restarted in an outage
- * sends its first envelopes into it, and one that is restarted again and again returns to a flapping provider
- * each time.
+ * The part of routing's state that must survive a restart: open breakers and their remaining pauses, trials,
+ * flapping, and the provider of each stream. Without it, an agent that restarts during an outage sends its
+ * first envelopes into the outage, and an agent that restarts repeatedly returns to a flapping provider each
+ * time.
  *
- * Monotonic time does not survive a boot, so the memory holds ages and remainders, never instants (I7). Not
- * in it: holds, which those that set them keep (agent/cost, agent/holds), and the sliding windows, which say
- * how the path was before.
+ * Monotonic time does not survive a boot, so the memory holds ages and remainders, never instants (I7). It
+ * does not include holds, which their owners store (agent/cost, agent/holds), nor the sliding windows, which
+ * describe the path before the restart.
  */
 import type { Policy } from '../../../shared/policy/policy.ts';
 import { ASKED_PAUSE_MS_MAX, type Health, type HealthKind, healthyAt, isUp } from './health.ts';
@@ -17,19 +17,21 @@ import type { ProviderState, RoutingState, StreamState } from './state.ts';
 interface ProviderMemory {
   name: string;
   health: HealthKind;
-  /** Whether it asked to be left alone. */
+  /** Whether the provider asked for a pause. */
   throttled: boolean;
-  /** How long it has been so. */
+  /** Time in this health state. */
   forMs: number;
-  /** What is left of the pause, and what the next failed probe doubles; 0 when the breaker is closed. */
+  /**
+   * The rest of the pause, and the pause that the next failed probe doubles; 0 when the breaker is closed.
+   */
   restMs: number;
   pauseMs: number;
   onTrial: boolean;
-  /** How long ago its breaker opened, lately; newest last. */
+  /** Ages of recent openings of its breaker, newest last. */
   openedMs: number[];
   typicalLatencyMs: number;
   usualP95Ms: number | null;
-  /** What its probes have cost and time has not paid off: a restart is no new month. */
+  /** Cost of its probes that is not paid off yet: a restart begins no new month. */
   probesOwedUsd: number;
 }
 
@@ -58,8 +60,8 @@ export function memoryOf({ policy, providers, streams, nowMs }: RoutingState): R
 }
 
 /**
- * A provider as it was `elapsedMs` ago, at `nowMs`. Its window is empty: it must prove itself before a stream
- * moves to it by choice.
+ * The state of a provider `elapsedMs` after the memory was taken, at `nowMs`. Its window is empty: it must
+ * prove itself before a stream moves to it by choice.
  */
 export function recalledProvider(
   fresh: ProviderState,
@@ -82,7 +84,7 @@ export function recalledProvider(
   };
 }
 
-/** What the stream used then, if it is still there; whether it may be used is asked afterwards. */
+/** The stream's provider at that time, if it still exists; its eligibility is checked afterwards. */
 export function recalledStream(
   fresh: StreamState,
   { streams }: RoutingMemory,

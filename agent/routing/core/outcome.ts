@@ -1,10 +1,11 @@
-/** What a publish outcome says of the provider's health. */
+/** Translates a publish outcome into a health event. */
 import type { Outcome, RetryableCause } from '../../providers/publisher.ts';
 import type { HealthEventKind } from './health.ts';
 import type { Sample } from './window.ts';
 
 /**
- * The causes after which the next try would end the same way: no need to lose a second envelope's time on it.
+ * Causes after which the next try would fail in the same way: they open the breaker without a second
+ * envelope.
  */
 const REFUSING: ReadonlySet<RetryableCause> = new Set([
   'connection-refused',
@@ -14,12 +15,12 @@ const REFUSING: ReadonlySet<RetryableCause> = new Set([
   'tls',
 ]);
 
-/** What the provider brought about, or did not. A try that was taken back says nothing of it. */
+/** An outcome that the provider caused. A try that was taken back says nothing about it. */
 type Ended = Exclude<Outcome, { kind: 'cancelled' }>;
 
 /**
- * Null for an envelope that the provider refused for good: that is the envelope's fault. A probe that is not
- * accepted has failed, whatever the reason: it is the smallest envelope there is.
+ * Null for an envelope that the provider refused permanently, which is the envelope's fault. A probe that is
+ * not accepted has failed for any reason: it is the smallest envelope.
  */
 export function healthEventOf(outcome: Ended, probe: boolean): HealthEventKind | null {
   switch (outcome.kind) {
@@ -37,7 +38,7 @@ export function healthEventOf(outcome: Ended, probe: boolean): HealthEventKind |
   }
 }
 
-/** How the try counts in the window; null when it says nothing about the provider. */
+/** The verdict of the try in the window; null when it says nothing about the provider. */
 export function verdictOf(event: HealthEventKind): Sample['verdict'] | null {
   switch (event) {
     case 'accepted':

@@ -1,25 +1,27 @@
-/** When a provider is probed. */
+/** The schedule of probes. */
 import type { Policy } from '../../../shared/policy/policy.ts';
 import { isHeldFirmly } from './eligibility.ts';
 import { affords, charged } from './probe-budget.ts';
 import { TRIAL_SAMPLES } from './signs.ts';
 import type { ProviderState } from './state.ts';
 
-/** A provider that just failed is asked again soon, lest a quiet stream take a minute to notice an outage. */
+/**
+ * A provider with a recent failure is probed soon; otherwise a quiet stream would take a minute to notice an
+ * outage.
+ */
 const SUSPECT_PROBE_MS = 1000;
-/** Often enough to see within seconds that a degraded standby is well again. */
+/** Short enough to notice within seconds that a degraded standby has recovered. */
 const DEGRADED_PROBE_MS = 10_000;
 /**
- * Since the last answer. With ticks of 100 ms a trial of forty takes eight seconds of a dwell that is ten by
- * default.
+ * Time since the last answer. With ticks of 100 ms, a trial of forty takes eight seconds of the dwell, which
+ * is ten by default.
  */
 const TRIAL_PROBE_MS = 100;
-/** A probe whose outcome is this long overdue is lost: another may go. */
+/** A probe without an outcome this long after its deadline is lost: another may be sent. */
 const PROBE_OVERDUE_MS = 1000;
 
 /**
- * Whether a heartbeat should go there now: to close a breaker, to check a suspect, or to know an idle
- * provider's health.
+ * Whether a heartbeat is due: to close a breaker, to check a suspect, or to know an idle provider's health.
  */
 export function probeDue(provider: ProviderState, { failover, cost }: Policy, nowMs: number): boolean {
   return isDue(provider, failover, nowMs) && (provider.lastTryMs === null || affords(provider, cost, nowMs));
@@ -46,7 +48,7 @@ function isDue(provider: ProviderState, failover: Policy['failover'], nowMs: num
   }
 }
 
-/** A trial that was long enough and is not passed goes on, but slowly: probes are billed. */
+/** A trial that has lasted long enough without being passed goes on slowly, because probes are billed. */
 function trialPeriodMs({ window }: ProviderState): number {
   return window.tries < TRIAL_SAMPLES ? TRIAL_PROBE_MS : DEGRADED_PROBE_MS;
 }

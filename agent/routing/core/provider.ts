@@ -1,4 +1,4 @@
-/** What events do to one provider's state. */
+/** Applies events to one provider's state. */
 import type { Policy } from '../../../shared/policy/policy.ts';
 import type { Cut, Outcome } from '../../providers/publisher.ts';
 import { type Health, type HealthEventKind, isUp, nextHealth } from './health.ts';
@@ -16,16 +16,16 @@ import {
 import type { ProviderState } from './state.ts';
 import { EMPTY_WINDOW, pruned, type Sample, withSample } from './window.ts';
 
-/** Breaker openings count as flapping this long. */
+/** Breaker openings count as flapping for this long. */
 const FLAP_MEMORY_MS = 600_000;
 const FLAPS_KEPT = 16;
-/** However bad it was, a provider that has worked this long is given another chance. */
+/** Upper bound of the flap penalty: a provider that has worked for this long gets another chance. */
 const FLAP_PENALTY_MAX_MS = 300_000;
 /** Weight of one sample in the typical latency. */
 const TYPICAL_WEIGHT = 0.2;
 /** Tries of up to this multiple of a live envelope count as live-sized. */
 const LIVE_SIZE_RATIO = 2;
-/** A start computed from a measured latency may seem this much too early. */
+/** A start computed from a measured latency may be too early by this rounding error. */
 const ROUNDING_MS = 1;
 
 export interface Try {
@@ -35,7 +35,7 @@ export interface Try {
   readonly probe: boolean;
 }
 
-/** The outcome of one try is in. */
+/** Applies the outcome of one try. */
 export function afterTry(provider: ProviderState, result: Try, policy: Policy, nowMs: number): ProviderState {
   const { outcome, latencyMs, probe } = result;
   if (outcome.kind === 'cancelled') return provider;
@@ -57,7 +57,7 @@ export function afterTry(provider: ProviderState, result: Try, policy: Policy, n
   return judged({ ...counted, onTrial }, policy, nowMs);
 }
 
-/** Time passes: old samples leave the window, pauses end, the baseline follows. */
+/** Applies the passing of time: old samples leave the window, pauses end, the baseline follows. */
 export function afterTick(provider: ProviderState, policy: Policy, nowMs: number): ProviderState {
   const window = pruned(provider.window, nowMs);
   const baseline = nextBaseline(provider.baseline, window, nowMs);
@@ -72,12 +72,12 @@ function unpaused(provider: ProviderState, policy: Policy, nowMs: number): Provi
   return receiptLag === rested.receiptLag ? rested : released({ ...rested, receiptLag }, 'receipt-lag');
 }
 
-/** It ended a connection over which something was sent; see silent-limit.ts. */
+/** The provider ended a connection after a publish was sent over it; see silent-limit.ts. */
 export function cutOff(provider: ProviderState, cut: Cut, nowMs: number): ProviderState {
   return limited(provider, afterCut(provider.silentLimit, cut, nowMs));
 }
 
-/** What it billed: of the month, and as a share of its day's quota. */
+/** Applies the billed units: of the month, and as a share of the day's quota. */
 export function used(
   provider: ProviderState,
   unitsThisMonth: number,
@@ -86,7 +86,7 @@ export function used(
   return { ...limited(provider, withQuotaUsed(provider.silentLimit, quotaUsed)), unitsThisMonth };
 }
 
-/** The hold follows what is inferred. */
+/** Sets or ends the holds that the silent limit implies. */
 function limited(provider: ProviderState, silentLimit: SilentLimit): ProviderState {
   const before = provider.silentLimit.hold;
   const { hold } = silentLimit;
@@ -102,7 +102,8 @@ export function held(provider: ProviderState, reason: HoldReason): ProviderState
 }
 
 /**
- * A released provider is probed at the next tick, and must prove itself again: what was known of it is old.
+ * Ends a hold. The provider is probed at the next tick, and must prove itself again, because its state is
+ * outdated.
  */
 export function released(provider: ProviderState, reason: HoldReason): ProviderState {
   if (!provider.holds.includes(reason)) return provider;
@@ -110,7 +111,7 @@ export function released(provider: ProviderState, reason: HoldReason): ProviderS
   return { ...provider, holds, lastTryMs: null, proven: false };
 }
 
-/** How far its receipts are behind was measured; see receipt-lag.ts. */
+/** Applies the measured receipt lag; see receipt-lag.ts. */
 export function lagged(
   provider: ProviderState,
   lagMs: number | null,
@@ -124,8 +125,8 @@ export function lagged(
 }
 
 /**
- * How much longer than the dwell a provider must have been healthy before traffic returns to it. Doubles with
- * each opening within ten minutes, from nothing for the first one.
+ * Time beyond the dwell that a provider must have been healthy before traffic returns to it. 0 for the first
+ * opening within ten minutes; doubles with each further one.
  */
 export function flapPenaltyMs(provider: ProviderState, failover: Policy['failover'], nowMs: number): number {
   const flaps = provider.opensMs.filter((atMs) => nowMs - atMs < FLAP_MEMORY_MS).length;
@@ -146,27 +147,26 @@ function moveHealth(
   return event === 'accepted' && !moved.proven ? { ...moved, proven: true } : moved;
 }
 
-/** Lets the signs in the window degrade or acquit it. */
+/** Degrades or restores the provider by the signs in the window. */
 function judged(provider: ProviderState, policy: Policy, nowMs: number): ProviderState {
   const signs = isUp(provider.health) ? signsOf(provider.window, provider.baseline) : null;
   return signs ? moveHealth(provider, signs, policy, nowMs) : provider;
 }
 
-/** What goes with a change of state. */
+/** Applies the consequences of a new health state. */
 function entered(provider: ProviderState, health: Health, nowMs: number): ProviderState {
   if (health === provider.health) return provider;
   if (health.kind === 'open') {
-    // A failed probe goes on with the outage that is counted already.
+    // A failed probe continues an outage that is counted already.
     const flap = isUp(provider.health);
     const recent = provider.opensMs.filter((atMs) => nowMs - atMs < FLAP_MEMORY_MS).slice(1 - FLAPS_KEPT);
-    // Who refuses or throttles says when it is over; mere failures may be a loss that two probes pass
-    // through.
+    // A provider that refuses or throttles ends this itself; plain failures may be packet loss that two
+    // probes pass by luck.
     const onTrial = provider.onTrial || health.reason === 'failures';
     return { ...provider, health, onTrial, opensMs: flap ? [...recent, nowMs] : provider.opensMs };
   }
   if (provider.health.kind === 'open') {
-    // What the path was like before the outage says nothing of the path after it; nor do tries that began
-    // before.
+    // Samples from before the outage say nothing about the path after it; nor do tries that began before.
     return { ...provider, health, window: EMPTY_WINDOW, staleBeforeMs: nowMs, probeSentMs: null };
   }
   return { ...provider, health };

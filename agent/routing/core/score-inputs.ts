@@ -1,6 +1,6 @@
 /**
- * What a score is made of that neither policy nor configuration says: kept by the history, so that scores of
- * the past can be made again by the functions that made them then.
+ * The inputs of a score that are neither in the policy nor in the configuration. The history records them, so
+ * that the same functions can compute the scores of a past moment.
  */
 import type { Policy, ProviderFacts } from '../../../shared/policy/policy.ts';
 import type { Measurements } from '../../../shared/scoring/inputs.ts';
@@ -11,24 +11,21 @@ import type { HoldReason } from './reasons.ts';
 import { newProvider, newStream, type RoutingState } from './state.ts';
 import { EMPTY_WINDOW } from './window.ts';
 
-/** Of one provider at one moment. */
+/** Inputs of one provider at one moment. */
 export interface ProviderInputs {
   provider: string;
   measured: Measurements;
-  /** What is expected where samples are few. */
+  /** The expected latency where samples are few. */
   typicalLatencyMs: number;
   unitsThisMonth: number;
 }
 
-/** What is known of one provider at a moment of the past. */
+/** The known state of one provider at a past moment. */
 export interface ProviderThen {
   facts: ProviderFacts;
   health: HealthKind;
   holds: readonly HoldReason[];
-  /**
-   * Null where it was not recorded: whether the provider was eligible is right all the same, its score is
-   * not.
-   */
+  /** Null where they were not recorded: the eligibility is then still correct, the score is not. */
   inputs: ProviderInputs | null;
 }
 
@@ -41,8 +38,8 @@ export function scoreInputsOf({ providers }: RoutingState): ProviderInputs[] {
 }
 
 /**
- * How the providers stood to a stream then, in the order given; empty for a stream that the policy does not
- * name.
+ * The providers' standing for a stream at a past moment, in the given order; empty for a stream that the
+ * policy does not name.
  */
 export function assessedThen(
   policy: Policy,

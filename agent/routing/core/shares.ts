@@ -1,29 +1,31 @@
 /**
- * How a stream's envelopes are shared out. Most go to one provider. Two kinds of stream have several at a
- * time: one with `mode: split`, whose envelopes go to all that are eligible by weight; and one that returns
- * to a provider after an outage, which gets a tenth, then half of them before it gets all, so that what
- * probes did not show costs few envelopes.
+ * Shares a stream's envelopes among providers. Most streams have one provider. Two kinds have several at a
+ * time: a stream with `mode: split`, whose envelopes go to all eligible providers by weight; and a stream
+ * that returns to a provider after an outage. The returning provider gets a tenth, then half, then all of the
+ * envelopes, so that a fault that probes did not show affects few envelopes.
  *
- * Who has a share is a matter of state, who gets an envelope one of its turn: the multiples of the golden
- * ratio fill the interval [0, 1) evenly from wherever one starts, so any run of turns is shared out as asked,
- * without a count of what went where. When a provider is refused, the others' shares are of the whole again,
- * and with them the next turn.
+ * The state holds the shares; the turn of an envelope selects its provider. The multiples of the golden ratio
+ * fill the interval [0, 1) evenly from any start, so any run of turns is shared out as intended, without
+ * counters. When a provider is refused, the shares of the others are scaled to sum to 1 again.
  */
 import { type Assessment, DEGRADED_FACTOR } from './assess.ts';
 import type { Choice } from './choose.ts';
 import { flapPenaltyMs } from './provider.ts';
 import type { RoutingState, Share, StreamState } from './state.ts';
 
-/** The fraction that the golden ratio leaves, whose multiples are spread most evenly. */
+/** Fractional part of the golden ratio, whose multiples are spread most evenly. */
 const GOLDEN = 0.618_033_988_749_894_9;
 
-/** After dwell and penalty: a tenth shows what probes do not, half shows that it bears load. */
+/**
+ * Steps after dwell and penalty: a tenth shows faults that probes miss, half shows that the provider bears
+ * the load.
+ */
 const RETURN_STEPS = [
   { untilMs: 5000, part: 0.1 },
   { untilMs: 10_000, part: 0.5 },
 ] as const;
 
-/** Best first. The stream's `chosen` and `ranked` are as they are from now on. */
+/** Best first. The stream's `chosen` and `ranked` must be up to date. */
 export function sharesOf(
   state: RoutingState,
   stream: StreamState,
@@ -44,8 +46,8 @@ export function sharesOf(
 }
 
 /**
- * The provider that a stream leaves by and by, after a choice or none: it returns to one that was out, by
- * choice, from one that works well. Null: nothing is left (any more).
+ * The provider being ramped down, after a choice or without one: the stream returns by choice to a recovered
+ * provider, from one that works well. Null: none.
  */
 export function leavingAfter(
   stream: StreamState,
@@ -66,12 +68,12 @@ function returnedPart({ sinceMs }: StreamState, nowMs: number): number {
   return RETURN_STEPS.find(({ untilMs }) => nowMs - sinceMs < untilMs)?.part ?? 1;
 }
 
-/** One failure, and it gets nothing until it has accepted something again. */
+/** A provider with a failure gets no envelope until it has accepted one again. */
 function isUnharmed({ provider: { health } }: Assessment): boolean {
   return health.kind === 'healthy' && health.failures === 0;
 }
 
-/** Whose turn it is, of those with a share that are not in `exclude`; null: nobody's. */
+/** The provider whose turn it is, among those with a share that are not in `exclude`; null without one. */
 export function dealt(shares: readonly Share[], exclude: ReadonlySet<string>, turn: number): string | null {
   const open = shares.filter(({ provider }) => !exclude.has(provider));
   const whole = open.reduce((sum, { part }) => sum + part, 0);
@@ -83,7 +85,7 @@ export function dealt(shares: readonly Share[], exclude: ReadonlySet<string>, tu
   return open.at(-1)?.provider ?? null;
 }
 
-/** The steady ones by their weight; where none is steady, whoever may take it. */
+/** The steady providers by their weight; all eligible ones when none is steady. */
 function splitShares(state: RoutingState, stream: StreamState, assessments: readonly Assessment[]): Share[] {
   const eligible = stream.ranked.flatMap((name) =>
     assessments.filter(({ provider }) => provider.facts.name === name),
@@ -96,12 +98,12 @@ function splitShares(state: RoutingState, stream: StreamState, assessments: read
   const whole = weights.reduce((sum, weight) => sum + weight, 0);
   return taking.map(({ provider }, i) => ({
     provider: provider.facts.name,
-    // Scores of nothing share evenly.
+    // Scores of zero share evenly.
     part: whole > 0 ? (weights[i] ?? 0) / whole : 1 / taking.length,
   }));
 }
 
-/** As the policy has it; the standing where it names nobody. */
+/** The policy's weight; the standing where the policy names no weights. */
 function weightOf({ policy }: StreamState, { provider, standing }: Assessment): number {
   const { shares } = policy;
   if (Object.keys(shares).length === 0) return standing;
@@ -110,7 +112,7 @@ function weightOf({ policy }: StreamState, { provider, standing }: Assessment): 
   return provider.health.kind === 'degraded' ? weight * DEGRADED_FACTOR : weight;
 }
 
-/** Proven, and after an outage past its trial, the dwell and its flap penalty: as for a failback. */
+/** Proven, and after an outage past its trial, dwell and flap penalty: as for a failback. */
 function isSteady({ policy, nowMs }: RoutingState, { provider }: Assessment): boolean {
   const { health, proven, onTrial } = provider;
   if (!proven || onTrial) return false;

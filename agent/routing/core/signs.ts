@@ -1,14 +1,14 @@
 /**
- * Signs of a provider that still works, but badly. Leaving the degraded state asks for better figures than
- * entering it, so that a provider on the edge does not swing.
+ * Signs of a provider that works badly. Leaving the degraded state requires better figures than entering it,
+ * to prevent oscillation.
  */
 import type { HealthEventKind } from './health.ts';
 import type { Baseline } from './state.ts';
 import { AGE_MAX_MS, type SampleWindow, successRate } from './window.ts';
 
-/** Fewer tries than this condemn nobody. */
+/** Fewer tries than this never degrade a provider. */
 const JUDGED_SAMPLES = 10;
-/** Fewer acquit, since a degraded provider is mostly probed. */
+/** Fewer tries suffice to restore a provider, because a degraded one is mostly only probed. */
 const ACQUITTING_SAMPLES = 3;
 const SUCCESS_BAD = 0.8;
 const SUCCESS_GOOD = 0.9;
@@ -16,25 +16,24 @@ const SUCCESS_GOOD = 0.9;
 export const TRIAL_SAMPLES = 40;
 const LATENCY_BAD_RATIO = 4;
 const LATENCY_GOOD_RATIO = 2;
-/** Below this no latency is bad: four times 20 ms harms nobody. */
+/** A latency below this is never bad: four times 20 ms is harmless. */
 const LATENCY_HARMLESS_MS = 300;
 
 /**
- * The baseline follows a better latency within minutes and a worse one within half an hour, by when it is the
- * usual.
+ * The baseline follows a better latency within minutes, and a worse one within half an hour, when it has
+ * become usual.
  */
 const BASELINE_FALL_MS = 60_000;
 const BASELINE_RISE_MS = 1_800_000;
 const BASELINE_PERIOD_MS = 1000;
 /**
- * A tail longer than this is no usual one: a slow first connect, or a ramp that has begun, must not become
- * what later ones are measured by.
+ * A longer tail is unusual: a slow first connect, or the beginning of a ramp, must not raise the baseline.
  */
 const BASELINE_TAIL_RATIO = 4;
-/** After a pause without samples the baseline must not jump to the first ones. */
+/** After a pause without samples, the baseline must not jump to the first ones. */
 const BASELINE_STEP_MAX_MS = 5000;
 
-/** What the window says of a provider that is up; null: too few samples, or between good and bad. */
+/** The window's sign for a provider that is up; null: too few samples, or between good and bad. */
 export function signsOf(window: SampleWindow, baseline: Baseline | null): HealthEventKind | null {
   const rate = successRate(window);
   if (rate === null) return null;
@@ -48,10 +47,10 @@ export function signsOf(window: SampleWindow, baseline: Baseline | null): Health
 }
 
 /**
- * Whether enough tries since the outage show that it is over. Two probes that pass close a breaker, which a
- * path that loses a third of all does every other time: traffic that moved back on that would be back again
- * in a minute. `upMs`: how long its health has been as it is; a path so slow that a minute holds no forty
- * probes is judged by fewer.
+ * Whether enough tries since the outage show that it is over. Two accepted probes close a breaker, but on a
+ * path that loses a third of all packets they pass every other time: traffic that returned on that evidence
+ * would leave again within a minute. `upMs`: time in the present health state. A path so slow that a minute
+ * holds fewer than forty probes is judged by fewer.
  */
 export function passesTrial(window: SampleWindow, upMs: number): boolean {
   const needed = upMs < AGE_MAX_MS ? TRIAL_SAMPLES : JUDGED_SAMPLES;
@@ -59,8 +58,8 @@ export function passesTrial(window: SampleWindow, upMs: number): boolean {
 }
 
 /**
- * The baseline moved towards the window's p95, as far as that is usual; the same object when it is not yet
- * time or samples are too few.
+ * Moves the baseline towards the window's p95, as far as that is usual; returns the same object when it is
+ * too early or samples are too few.
  */
 export function nextBaseline(
   baseline: Baseline | null,

@@ -1,17 +1,17 @@
 /**
- * Limits that a provider enforces without a word. An IoT Hub over MQTT has no answer for "too fast" or "your
- * quota is used up": it acknowledges later and later, then cuts the connection, and lets the device connect
- * again at once (azure-iot-sdk-node#501, azure-iot-sdk-java#377). So both are inferred, from the cuts that
- * the publisher sees:
+ * Limits that a provider enforces without an answer. An IoT Hub over MQTT has no answer for "too fast" or
+ * "your quota is used up": it acknowledges later and later, then cuts the connection, and lets the device
+ * reconnect at once (azure-iot-sdk-node#501, azure-iot-sdk-java#377). So both limits are inferred from the
+ * cuts that the publisher sees:
  *
  * - A cut soon after a late acknowledgement is traffic shaping: `throttled`.
- * - Cuts without any acknowledgement are either. A hub that throttles still takes what its limit allows; a
- *   hub whose quota is used up takes nothing until the UTC day is over: `quota-exhausted` when our own count
- *   is far enough for it, or when pause after pause nothing was accepted (others use up a shared hub's quota
- *   too).
+ * - Cuts without any acknowledgement have either cause. A throttling hub still accepts what its limit
+ *   allows. A hub with an exhausted quota accepts nothing until the UTC day is over: `quota-exhausted`
+ *   when the gateway's own count is high enough, or when nothing was accepted after several pauses
+ *   (other devices use a shared hub's quota too).
  *
- * Each is a hold, because every try meanwhile costs a connection, and counts against the very limit. It ends
- * with its pause; that of the quota also when the count of the day begins anew.
+ * Each is a hold, because every try meanwhile costs a connection, and counts against the same limit. A hold
+ * ends with its pause; that of the quota ends also when the day's count begins anew.
  */
 import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import type { Cut } from '../../providers/publisher.ts';
@@ -20,15 +20,15 @@ export type LimitReason = 'throttled' | 'quota-exhausted';
 
 export interface SilentLimit {
   readonly hold: { readonly reason: LimitReason; readonly untilMs: number } | null;
-  /** Cuts soon after a late acknowledgement, lately; newest last. */
+  /** Times of recent cuts soon after a late acknowledgement, newest last. */
   readonly lateCutsMs: readonly number[];
-  /** Connections in a row cut without an answer, since it last accepted something. */
+  /** Connections in a row that were cut without an answer, since the last acceptance. */
   readonly unanswered: number;
-  /** When it was held as throttled, lately; newest last. */
+  /** Times of recent holds as throttled, newest last. */
   readonly throttledMs: readonly number[];
-  /** Holds since it last accepted something. */
+  /** Holds since the last acceptance. */
   readonly inVain: number;
-  /** Share of the day's quota that our own count has used; null when it has none. */
+  /** Share of the day's quota used by the gateway's own count; null without a quota. */
   readonly quotaUsed: number | null;
 }
 
@@ -41,24 +41,27 @@ export const NO_SILENT_LIMIT: SilentLimit = {
   quotaUsed: null,
 };
 
-/** One may be the network's. */
+/** A single cut may be caused by the network. */
 const LATE_CUTS = 2;
 const LATE_CUTS_MEMORY_MS = 60_000;
-/** A path that loses connections cuts now and then, and not four in a row with nothing between them. */
+/** An unreliable path cuts connections now and then, but not four in a row without an answer. */
 const UNANSWERED_CUTS = 4;
-/** As the vendor's own SDK waits when an AMQP or HTTPS hub says that it throttles: from 10 s to 60 s. */
+/** The pauses of the vendor's own SDK after a throttle of an AMQP or HTTPS hub: from 10 s to 60 s. */
 const THROTTLED_PAUSES = { firstMs: 10_000, lastMs: 60_000 };
-/** Earlier holds count towards the next pause for so long. */
+/** Earlier holds count towards the next pause for this long. */
 const THROTTLED_MEMORY_MS = 600_000;
 const THROTTLED_KEPT = 8;
-/** 10, 20 and 40 s in which a hub that only throttles would have taken something. */
+/** In pauses of 10, 20 and 40 s, a hub that only throttles would have accepted something. */
 const IN_VAIN_MAX = 3;
-/** From here on our own count makes the quota the likelier cause: the device's share of it is an estimate. */
+/**
+ * Above this share of the own count, the quota is the likelier cause; the device's share of the quota is an
+ * estimate.
+ */
 const QUOTA_LIKELY_SHARE = 0.5;
-/** Should the day be unknown, or the guess be wrong: one cut connection each quarter of an hour. */
+/** For an unknown day or a wrong guess: one cut connection every quarter of an hour. */
 const QUOTA_MS = 900_000;
 
-/** The provider ended a connection; the hold that follows from it is in the answer. */
+/** The provider ended a connection; the result includes the hold that follows. */
 export function afterCut(limit: SilentLimit, cut: Cut, nowMs: number): SilentLimit {
   if (limit.hold) return limit;
   if (cut === 'late') {
@@ -73,12 +76,12 @@ export function afterCut(limit: SilentLimit, cut: Cut, nowMs: number): SilentLim
   return isQuota ? exhausted(limit, nowMs) : throttled(limit, nowMs);
 }
 
-/** It accepted something: what it cut without an answer was not for a quota. */
+/** The provider accepted an envelope: earlier cuts without an answer had another cause than the quota. */
 export function afterAcceptance(limit: SilentLimit): SilentLimit {
   return limit.unanswered === 0 && limit.inVain === 0 ? limit : { ...limit, unanswered: 0, inVain: 0 };
 }
 
-/** Our own count of the day. When it falls, the day is another one, and its quota whole. */
+/** Applies the gateway's own count of the day. A lower count means a new day with its full quota. */
 export function withQuotaUsed(limit: SilentLimit, quotaUsed: number | null): SilentLimit {
   if (quotaUsed === limit.quotaUsed) return limit;
   const isNewDay = quotaUsed !== null && limit.quotaUsed !== null && quotaUsed < limit.quotaUsed;
@@ -86,7 +89,7 @@ export function withQuotaUsed(limit: SilentLimit, quotaUsed: number | null): Sil
   return { ...limit, quotaUsed, ...(ends && { hold: null, unanswered: 0, inVain: 0 }) };
 }
 
-/** Time passed; the same object while nothing ends. */
+/** Ends holds whose pause is over; returns the same object while none ends. */
 export function afterLimitPause(limit: SilentLimit, nowMs: number): SilentLimit {
   return limit.hold === null || nowMs < limit.hold.untilMs ? limit : { ...limit, hold: null };
 }

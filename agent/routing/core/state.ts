@@ -1,6 +1,5 @@
 /**
- * What the routing core remembers. Immutable: a transition makes a new state and shares what did not change
- * (I11).
+ * The routing core's state. Immutable: a transition makes a new state that shares the unchanged parts (I11).
  */
 import type { Policy, ProviderFacts, StreamPolicy } from '../../../shared/policy/policy.ts';
 import { tariffOf } from '../../../shared/pricing/metering.ts';
@@ -10,19 +9,19 @@ import { NO_RECEIPT_LAG, type ReceiptLag } from './receipt-lag.ts';
 import { NO_SILENT_LIMIT, type SilentLimit } from './silent-limit.ts';
 import { EMPTY_WINDOW, type SampleWindow } from './window.ts';
 
-/** Slow-moving p95, to know an unusual latency by. */
+/** A slow-moving p95, to recognise an unusual latency. */
 export interface Baseline {
   readonly p95Ms: number;
   readonly atMs: number;
 }
 
-/** What the probes of a provider have cost and time has not paid off; see probe-budget.ts. */
+/** The cost of a provider's probes that is not paid off yet; see probe-budget.ts. */
 export interface ProbeAccount {
   readonly owedUsd: number;
   readonly atMs: number;
 }
 
-/** Part of a stream's envelopes that a provider gets first; the parts of a stream sum to 1. */
+/** Share of a stream's envelopes that go to a provider first; the shares of a stream sum to 1. */
 export interface Share {
   readonly provider: string;
   readonly part: number;
@@ -32,33 +31,33 @@ export interface ProviderState {
   readonly facts: ProviderFacts;
   readonly health: Health;
   readonly window: SampleWindow;
-  /** Moving mean of live-sized acknowledgement latencies: what to expect when the window is empty. */
+  /** Moving mean of the latencies of live-sized envelopes: the expectation while the window is empty. */
   readonly typicalLatencyMs: number;
   readonly baseline: Baseline | null;
   readonly holds: readonly HoldReason[];
   readonly receiptLag: ReceiptLag;
   readonly silentLimit: SilentLimit;
-  /** Units billed this month, as last told. */
+  /** Units billed this month, as last reported. */
   readonly unitsThisMonth: number;
-  /** Last outcome, or last probe asked for; null before the first and after a release. */
+  /** Time of the last outcome or the last requested probe; null before the first and after a release. */
   readonly lastTryMs: number | null;
-  /** The probe under way. */
+  /** Start of the probe under way. */
   readonly probeSentMs: number | null;
-  /** What its probes have cost. */
+  /** Cost of its probes. */
   readonly probes: ProbeAccount;
-  /** Failures of tries that began before this belong to an outage that is over. */
+  /** Failures of tries that began before this time belong to a past outage. */
   readonly staleBeforeMs: number;
   /**
-   * It accepted something since start, or since its holds were released. A breaker closes by acceptances
-   * anyway.
+   * Whether it accepted an envelope since the start, or since its holds were released. Acceptances close a
+   * breaker anyway.
    */
   readonly proven: boolean;
   /**
-   * Failures opened its breaker, and too few tries were accepted since it closed: see passesTrial in
+   * Whether failures opened its breaker and too few tries were accepted since it closed: see passesTrial in
    * signs.ts.
    */
   readonly onTrial: boolean;
-  /** When its breaker opened, lately; newest last. */
+  /** Times of recent openings of its breaker, newest last. */
   readonly opensMs: readonly number[];
 }
 
@@ -67,16 +66,16 @@ export interface StreamState {
   readonly policy: StreamPolicy;
   readonly chosen: string | null;
   readonly sinceMs: number;
-  /** Whether it ever had a provider: tells the first choice from a recovery. */
+  /** Whether the stream ever had a provider: tells the first choice from a recovery. */
   readonly started: boolean;
   /**
-   * The eligible, best first. Made anew whenever eligibility changes, so that every reading obeys the gates
-   * (I4).
+   * The eligible providers, best first. Updated whenever eligibility changes, so that every reader obeys the
+   * gates (I4).
    */
   readonly ranked: readonly string[];
-  /** The provider that it leaves by and by, since `sinceMs`; null when it has only the chosen one. */
+  /** The provider being ramped down since `sinceMs`; null when there is only the chosen one. */
   readonly leaving: string | null;
-  /** Who gets the envelopes first, see shares.ts; made anew with `ranked`, and of it. */
+  /** The shares, see shares.ts; updated with `ranked`, and a subset of it. */
   readonly shares: readonly Share[];
 }
 
@@ -87,9 +86,9 @@ export interface RoutingState {
   /** Arrays, not records: a provider may be named `constructor`. */
   readonly providers: readonly ProviderState[];
   readonly streams: readonly StreamState[];
-  /** Hedges that may be sent now: a share of one is saved up with each publish, see hedge.ts. */
+  /** Hedges that may be sent now: each publish saves up a share of one, see hedge.ts. */
   readonly hedgesSaved: number;
-  /** The month's money runs short: nothing is sent twice for speed. */
+  /** Whether the month's budget runs short: then nothing is sent twice for speed. */
   readonly isThrifty: boolean;
 }
 

@@ -1,6 +1,4 @@
-/**
- * The routing core's one step (I11): no clock, no randomness, no I/O; the state that comes in is not touched.
- */
+/** The routing core's single step (I11): no clock, no randomness, no I/O; it never changes its input. */
 import type { Policy, ProviderFacts } from '../../../shared/policy/policy.ts';
 import type { Cut, Outcome } from '../../providers/publisher.ts';
 import { type Assessment, assess } from './assess.ts';
@@ -23,11 +21,11 @@ import {
   streamNamed,
 } from './state.ts';
 
-/** Set and ended from outside. */
+/** Holds that are set and ended outside of the core. */
 type OutsideHold = Exclude<HoldReason, (typeof OWN_HOLDS)[number]>;
 
 export type RoutingEvent =
-  /** A try ended. `latencyMs` is its whole duration, also when it failed. */
+  /** A try ended. `latencyMs` is its whole duration, also for a failure. */
   | {
       kind: 'published';
       provider: string;
@@ -36,39 +34,39 @@ export type RoutingEvent =
       bytes: number;
       probe: boolean;
     }
-  /** Every 100 ms or so: pauses end, probes fall due, scores are compared. */
+  /** About every 100 ms: pauses end, probes fall due, scores are compared. */
   | { kind: 'tick' }
   | { kind: 'hold'; provider: string; reason: OutsideHold }
   | { kind: 'release'; provider: string; reason: OutsideHold }
   /**
-   * What the provider has billed this month so far, in its units: decides the price tier of the next
-   * envelope. `quotaUsed`: the share of its quota of this UTC day that is used; null when it has none.
+   * The provider's billed units of this month, which decide the price tier of the next envelope. `quotaUsed`:
+   * used share of this UTC day's quota; null without a quota.
    */
   | { kind: 'usage'; provider: string; unitsThisMonth: number; quotaUsed: number | null }
-  /** It ended a connection by itself, over which something had been sent. */
+  /** The provider ended a connection after a publish was sent over it. */
   | { kind: 'cut'; provider: string; cut: Cut }
-  /** An envelope went to a second provider because the first had not answered it in its hedge delay. */
+  /** An envelope went to a second provider because the first did not answer within its hedge delay. */
   | { kind: 'hedged' }
-  /** Whether the month's money runs short. */
+  /** Whether the month's budget runs short. */
   | { kind: 'thrift'; on: boolean }
-  /** What was known `elapsedMs` ago, before a restart. */
+  /** The state from before a restart, `elapsedMs` old. */
   | { kind: 'restored'; memory: RoutingMemory; elapsedMs: number }
-  /** Of all at once, for it matters whether the others are late too. */
+  /** The lags of all providers at once, because it matters whether the others are late too. */
   | { kind: 'receipts'; lags: readonly ProviderLag[] }
   | { kind: 'policy'; policy: Policy };
 
 interface ProviderLag {
   readonly provider: string;
-  /** Age of the oldest that it acknowledged and no receipt of the router covers; null when there is none. */
+  /** Age of the oldest record that the provider acknowledged and no receipt covers; null without one. */
   readonly lagMs: number | null;
 }
 
 export type Effect =
-  /** Publish a heartbeat envelope there. */
+  /** Publish a heartbeat envelope at the provider. */
   | { kind: 'probe'; provider: string; deadlineMs: number }
   | { kind: 'switch'; stream: string; from: string | null; to: string | null; reason: SwitchReason }
   | { kind: 'health'; provider: string; from: HealthKind; to: HealthKind; reason: HealthReason }
-  /** A hold that the core itself decides about begins or ends. */
+  /** A hold of the core begins or ends. */
   | { kind: 'hold'; provider: string; reason: HoldReason; begins: boolean };
 
 export interface Step {
@@ -77,8 +75,8 @@ export interface Step {
 }
 
 /**
- * All enabled providers count as healthy at first, so that the first envelope need not wait for a probe. The
- * first event makes the choice and reports it; until then {@link candidates} answers by preference and score.
+ * All enabled providers start as healthy, so that the first envelope does not wait for a probe. The first
+ * event makes the choice and reports it; until then {@link candidates} answers by preference and score.
  */
 export function initialState(
   policy: Policy,
@@ -106,7 +104,7 @@ export function transition(before: RoutingState, event: RoutingEvent, nowMs: num
       const step = withProvider({ ...state, hedgesSaved }, event.provider, (provider) =>
         afterTry(provider, event, state.policy, nowMs),
       );
-      // Scoring waits for the tick: outcomes come by the hundred per second.
+      // Scores are compared at the tick: there may be hundreds of outcomes a second.
       return step.effects.length > 0 ? reconsidered(step, { nowMs, policyChanged: false }) : step;
     }
     case 'tick':
@@ -186,7 +184,7 @@ function recalled(state: RoutingState, memory: RoutingMemory, elapsedMs: number)
   return { state: { ...state, providers, streams }, effects };
 }
 
-/** A provider that is not configured (any more) changes nothing: its last outcomes may still come in. */
+/** A provider that is not configured (any more) changes nothing: its last outcomes may still arrive. */
 function withProvider(
   state: RoutingState,
   name: string,
@@ -202,7 +200,7 @@ function withProvider(
   return { state: { ...state, providers }, effects };
 }
 
-/** Streams keep what they use when the new policy has them too; the gates are applied afterwards. */
+/** A stream that exists in the new policy keeps its provider; the gates are applied afterwards. */
 function underPolicy(state: RoutingState, policy: Policy, nowMs: number): RoutingState {
   const streams = Object.entries(policy.streams).map(([name, stream]) => {
     const known = streamNamed(state, name);
@@ -211,7 +209,7 @@ function underPolicy(state: RoutingState, policy: Policy, nowMs: number): Routin
   return { ...state, policy, streams };
 }
 
-/** Every stream's choice and ranking made anew. */
+/** Recomputes every stream's choice and ranking. */
 function reconsidered({ state, effects }: Step, occasion: Occasion): Step {
   const switches: Effect[] = [];
   const streams = state.streams.map((stream) => {
@@ -227,7 +225,7 @@ function reconsidered({ state, effects }: Step, occasion: Occasion): Step {
   return { state: { ...state, streams }, effects: [...effects, ...switches] };
 }
 
-/** The stream with its ranking and shares, for what it has chosen. */
+/** The stream with the ranking and shares for its chosen provider. */
 function standingOf(
   state: RoutingState,
   stream: StreamState,

@@ -1,23 +1,20 @@
-/**
- * Sliding window over the tries at one provider: the last 128, none older than a minute. Values, never
- * changed in place.
- */
+/** Sliding window over the tries at one provider: the last 128, none older than a minute. Immutable. */
 import type { Measurements } from '../../../shared/scoring/inputs.ts';
 
 /** Enough for a p99 that is not the maximum; small enough to sort at every publish. */
 const SAMPLES_MAX = 128;
-/** What was longer ago says little about now. */
+/** Older samples say little about the present. */
 export const AGE_MAX_MS = 60_000;
 
 export interface Sample {
   readonly atMs: number;
   readonly latencyMs: number;
   readonly bytes: number;
-  /** `throttled` is neither success nor failure, but its bytes were offered in vain. */
+  /** `throttled` is neither success nor failure, but its bytes count as offered. */
   readonly verdict: 'accepted' | 'failed' | 'throttled';
   /**
-   * Of the size of a live envelope or a probe. Larger ones measure the uplink's bandwidth, the same for every
-   * provider.
+   * Whether the try had the size of a live envelope or a probe. Larger ones measure the uplink's bandwidth,
+   * which is the same for every provider.
    */
   readonly live: boolean;
 }
@@ -34,7 +31,7 @@ export function withSample(window: SampleWindow, sample: Sample): SampleWindow {
   return windowOf([...fresh(window.samples, sample.atMs).slice(1 - SAMPLES_MAX), sample]);
 }
 
-/** The window without what is too old at `nowMs`; the same object when nothing is. */
+/** The window without samples that are too old at `nowMs`; the same object when there are none. */
 export function pruned(window: SampleWindow, nowMs: number): SampleWindow {
   const oldest = window.samples[0];
   if (!oldest || nowMs - oldest.atMs <= AGE_MAX_MS) return window;

@@ -337,6 +337,6 @@ t.test('headgate simulate', async (t) => {
   });
   t.match(await headgate(['simulate', '--history', folder, '--from', '2027-01-01']), {
     code: 1,
-    stderr: /holds nothing of that time/,
+    stderr: /has no entries of that time/,
   });
 });
