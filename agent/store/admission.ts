@@ -1,16 +1,13 @@
-/**
- * Whether there is room for one more record: the main thread's side of the bound, before anything is queued
- * (I10). Pure.
- */
+/** Checks on the main thread whether there is room for one more record, before it is queued (I10). Pure. */
 import { limitsOf, type StoreLimits } from './limits.ts';
 import { type Room, StoreError } from './types.ts';
 
-/** Sizes of all records that wait for the disk. */
+/** Bound on the sizes of all records that wait for the disk. */
 const QUEUE_BYTES_MAX = 64 * 2 ** 20;
 
 export const NO_ROOM_TAKEN: Room = { usedBytes: 0, lowestPriority: null, streamBytes: {} };
 
-/** `queuedBytes`: with the record that asks. Null when it may come in. */
+/** Null when the record is admitted. `queuedBytes` includes the new record. */
 export function noRoom(
   limits: StoreLimits,
   room: Room,
@@ -23,8 +20,8 @@ export function noRoom(
   const { usedBytes, lowestPriority, streamBytes } = room;
   const { maxBytes } = limits;
   const { priority, maxBytes: ownMax, whenFull } = limitsOf(limits, stream);
-  // What is given up for it has at most its own priority. Over the bound already: the last eviction is not
-  // done.
+  // Evicted records have at most the new record's priority. When the file exceeds its bound already, the
+  // previous eviction is unfinished.
   const mayEvict = usedBytes <= maxBytes && lowestPriority !== null && lowestPriority <= priority;
   if (usedBytes + queuedBytes > maxBytes && !mayEvict) {
     return new StoreError('full', `the buffer holds ${usedBytes} of ${maxBytes} bytes`);

@@ -1,14 +1,14 @@
 /**
- * What one commit will hold: everything that arrived while the thread was busy with the one before. Payloads
- * are copied in at once, because a publish's payload is a view into a socket's buffer; words that many
- * records share go in once.
+ * The content of one commit: all records and operations that arrived during the previous commit. Payloads are
+ * copied at once, because a publish's payload is a view into a socket's buffer. Words that many records share
+ * are stored once.
  */
 import { type CommitResult, NUMBERS_PER_RECORD, type Operation, type RecordColumns } from './protocol.ts';
 import type { NewRecord, Settled, StoreError } from './types.ts';
 
 const PAYLOAD_BYTES_MIN = 4096;
 const RECORDS_MIN = 32;
-/** A batch begins with room for what the one before held: growing copies. */
+/** Bound on the initial room of a batch, which is the size of the previous one: growing copies. */
 const ROOM_BYTES_MAX = 2 ** 20;
 const room = { payloadBytes: PAYLOAD_BYTES_MIN, records: RECORDS_MIN };
 
@@ -17,7 +17,7 @@ interface OperationWaiter {
   reject: (error: StoreError) => void;
 }
 
-/** Of one stream in a held batch: acknowledged and not on the disk. */
+/** Records of one stream in a held batch: acknowledged and not on disk. */
 export interface HeldRecords {
   records: number;
   sinceMs: number;
@@ -25,8 +25,8 @@ export interface HeldRecords {
 
 export class Batch {
   /**
-   * By stream, what is acknowledged already and only has to be written in time; null when its senders wait
-   * for the commit.
+   * By stream: records that are acknowledged already and only have to be written in time; null when the
+   * senders wait for the commit.
    */
   readonly held: Map<string, HeldRecords> | null;
   readonly #streams = new Map<string, number>();
@@ -40,7 +40,7 @@ export class Batch {
   #operations: Operation[] = [];
   readonly #alongside: Operation[] = [];
   readonly #waiters: Settled[] = [];
-  /** Of each of them, the index of its stream. */
+  /** For each waiter, the index of its stream. */
   readonly #waiterStreams: number[] = [];
   #operationWaiters: OperationWaiter[] = [];
 
@@ -48,19 +48,19 @@ export class Batch {
     this.held = kind === 'held' ? new Map() : null;
   }
 
-  /** Sum of the sizes that its records were given. */
+  /** Sum of the sizes of its records. */
   get size(): number {
     return this.#size;
   }
 
-  /** Those of records among them. */
+  /** The operations, including those that accompany records. */
   get operations(): Operation[] {
     return [...this.#operations, ...this.#alongside];
   }
 
   /**
-   * `settled` is called when the commit is on the disk or failed. `alongside` is done if and only if the
-   * record is.
+   * Adds a record. `settled` is called when the commit is on disk or has failed. `alongside` is applied if
+   * and only if the record is stored.
    */
   append(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     const stream = this.#add(record, size);
@@ -69,7 +69,7 @@ export class Batch {
     this.#waiterStreams.push(stream);
   }
 
-  /** Takes a record that is acknowledged now. */
+  /** Adds a record that is acknowledged now. */
   hold(record: NewRecord, size: number, nowMs: number, alongside: Operation | null): void {
     this.#add(record, size);
     if (alongside) this.#alongside.push(alongside);
@@ -78,7 +78,7 @@ export class Batch {
     else this.held?.set(record.stream, { records: 1, sinceMs: nowMs });
   }
 
-  /** Returns the index of its stream. */
+  /** Returns the index of the record's stream. */
   #add(record: NewRecord, size: number): number {
     this.#size += size;
     const stream = indexOf(this.#streams, record.stream);
@@ -107,7 +107,7 @@ export class Batch {
     });
   }
 
-  /** The records. When their buffers are handed over, the batch takes no more after this. */
+  /** The records. When their buffers are transferred, the batch takes no further records. */
   columns(): RecordColumns {
     room.payloadBytes = Math.max(PAYLOAD_BYTES_MIN, Math.min(this.#payloadBytes, ROOM_BYTES_MAX));
     room.records = Math.max(RECORDS_MIN, this.#count);
@@ -121,7 +121,7 @@ export class Batch {
     };
   }
 
-  /** The commit is on the disk: every append learns its seq (I1). */
+  /** The commit is on disk: every append gets its seq (I1). */
   settle({ appended }: CommitResult): void {
     const next = [...this.#streams.keys()].map(
       (name) => appended.find(({ stream }) => stream === name)?.first ?? 0,
@@ -136,8 +136,8 @@ export class Batch {
   }
 
   /**
-   * The commit failed. Operations are good for another try, in `next`; records that somebody waits for are
-   * their senders' to repeat.
+   * The commit failed. Operations are moved to `next` for another try; awaited records are refused, and their
+   * senders repeat them.
    */
   rejectRecords(error: StoreError, next: Batch): void {
     for (const settled of this.#waiters) settled(error, 0);
@@ -163,7 +163,7 @@ export class Batch {
   }
 }
 
-/** Two acceptances of rows side by side are one: deleting has a price for each. */
+/** Joins two acceptances of adjacent rows into one, because each deletion has a fixed cost. */
 function joined(before: Operation, next: Operation): Operation[] {
   const isOne =
     before.kind === 'accept' &&

@@ -1,12 +1,12 @@
 /**
- * Group commit: what arrives while the thread commits is the next commit, so one sync carries many publishes
- * and a slow disk makes larger commits, not a longer queue of them.
+ * Group commit: records that arrive during a commit form the next one. So one sync carries many publishes,
+ * and a slow disk makes larger commits, not a longer queue.
  *
- * Two kinds of things wait without being urgent. Records of streams that may lose a moment (`interval`) are
- * acknowledged at once and held in memory until their time is up, all together, so that a card is written
- * once in that time. A write may take that time once more; when the disk is slower, or away, the stream is
- * one that waits for the disk, so that what a power cut takes does not grow. And notes of what was delivered
- * ride with the next commit: losing one costs a second delivery, which the ledger recognises (I5).
+ * Two kinds of items wait without being urgent. Records of streams with `interval` durability are
+ * acknowledged at once and held in memory until their interval is over, all together, so that a card is
+ * written once per interval. A write may take one more interval; when the disk is slower or fails, the stream
+ * waits for the disk like the others, so that a power cut never costs more. Notes of deliveries travel with
+ * the next commit: a lost note costs a second delivery, which the ledger recognises (I5).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { Batch, type HeldRecords } from './batch.ts';
@@ -14,41 +14,36 @@ import type { Durability } from './limits.ts';
 import type { CommitResult, Operation } from './protocol.ts';
 import type { LossWindow, NewRecord, Settled, StoreError } from './types.ts';
 
-/** What one commit holds, in sizes of records (I10). */
+/** Largest commit, in sizes of records (I10). */
 const BATCH_BYTES_MAX = 2 * 2 ** 20;
-/** Held records are written early when they are so many. */
+/** Held records above this size are written early. */
 const HELD_BYTES_MAX = 2 ** 20;
-/** When the oldest is so many of its stream's intervals old, no more are held. */
+/** When the oldest held record is this many intervals old, no more records are held. */
 const HELD_INTERVALS_MAX = 2;
-/**
- * Records of streams that are never written wait for an open file in so much memory, and in batches of so
- * much time.
- */
+/** Records of memory streams wait for an open file within this memory bound, in batches of this time. */
 const KEPT_BYTES_MAX = 16 * 2 ** 20;
 const KEPT_MS = 60_000;
-/** How long notes of deliveries wait for records to ride with. */
+/** Longest wait of delivery notes for records to travel with. */
 const NOTES_WAIT_MS = 250;
 
 /**
- * A commit begins so long after the one before at the earliest, unless much waits: on a fast disk, commits of
- * a handful of records would cost more than the records. The first record after a pause waits for nobody.
+ * Minimum spacing of commits, unless much waits: on a fast disk, commits of a handful of records would cost
+ * more than the records. The first record after a pause does not wait.
  */
 const COMMIT_SPACING_MS = 2;
 const GATHERED_BYTES = 64 * 1024;
 
-/**
- * Commits a batch and tells the listeners; null when that failed, and {@link CommitQueue.failed} was called.
- */
+/** Commits a batch and calls the listeners; null when it failed and {@link CommitQueue.failed} was called. */
 type Commit = (batch: Batch) => Promise<CommitResult | null>;
 
 export class CommitQueue {
   readonly #clock: Clock;
   readonly #commit: Commit;
-  /** Oldest first; the last awaited one takes what arrives. */
+  /** Oldest first; the last awaited batch takes new records. */
   #batches: Batch[] = [];
   #inFlight: Batch | null = null;
   #held: { batch: Batch; dueMs: number; timer: Timer } | null = null;
-  /** By stream, since when records are acknowledged and not written. */
+  /** By stream: since when records are acknowledged and not written. */
   readonly #heldSinceMs = new Map<string, number>();
   #notesTimer: Timer | null = null;
   #draining: Promise<void> | null = null;
@@ -70,7 +65,7 @@ export class CommitQueue {
     return this.#draining === null;
   }
 
-  /** `settled` is called when the record is durable, or not known to be. */
+  /** `settled` is called when the record is durable, or with the error. */
   append(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     this.#bytes += size;
     this.#drainSoon();
@@ -78,7 +73,8 @@ export class CommitQueue {
   }
 
   /**
-   * Whether records of the stream were acknowledged so long ago, and are not written, that no more may be.
+   * Whether a record of the stream was acknowledged so long ago, without being written, that no more may be
+   * held.
    */
   isOverdue(stream: string, withinMs: number): boolean {
     const sinceMs = this.#heldSinceMs.get(stream);
@@ -86,8 +82,8 @@ export class CommitQueue {
   }
 
   /**
-   * Takes a record that is acknowledged now, unless the stream is overdue, and has to be durable within
-   * `withinMs`.
+   * Takes a record, acknowledged now, that must be durable within `withinMs`; refuses it when the stream is
+   * overdue.
    */
   hold(
     record: NewRecord,
@@ -97,7 +93,7 @@ export class CommitQueue {
     settled: Settled,
   ): void {
     if (this.isOverdue(record.stream, withinMs)) {
-      // What came before it goes before it.
+      // Earlier records are written first.
       this.#release();
       this.append(record, size, alongside, settled);
       return;
@@ -105,7 +101,7 @@ export class CommitQueue {
     this.#hold(record, size, withinMs, alongside, settled);
   }
 
-  /** Whether a record may come in while the file is not open, to be committed when it is. */
+  /** Whether a record may be taken while the file is closed, to be committed when it opens. */
   mayWait(stream: string, size: number, durability: Durability): boolean {
     switch (durability.kind) {
       case 'fsync':
@@ -117,10 +113,7 @@ export class CommitQueue {
     }
   }
 
-  /**
-   * Takes a record, acknowledged now, of a stream that is never written; it gets its id when the file is
-   * open.
-   */
+  /** Takes a record, acknowledged now, of a memory stream; it gets its id when the file is open. */
   keep(record: NewRecord, size: number, alongside: Operation | null, settled: Settled): void {
     this.#hold(record, size, KEPT_MS, alongside, settled);
   }
@@ -141,7 +134,10 @@ export class CommitQueue {
     settled(null, 0);
   }
 
-  /** Resolves when it is durable: with the next records or after a moment, or at once when it is urgent. */
+  /**
+   * Resolves when the operation is durable: with the next records or after a moment, or at once when it is
+   * urgent.
+   */
   operate(operation: Operation, isUrgent: boolean): Promise<void> {
     if (isUrgent) this.#drainSoon();
     else if (this.#draining === null) {
@@ -150,7 +146,7 @@ export class CommitQueue {
     return this.#awaited().operate(operation);
   }
 
-  /** By stream, what is acknowledged and not durable. */
+  /** By stream, the records that are acknowledged and not durable. */
   lossWindows(): LossWindow[] {
     const nowMs = this.#clock.monoMs();
     const windows = new Map<string, LossWindow>();
@@ -163,17 +159,17 @@ export class CommitQueue {
     return [...windows.values()];
   }
 
-  /** The file is open: what waits is committed. */
+  /** The file is open: waiting batches are committed. */
   open(): void {
     this.#isOpen = true;
-    // What came meanwhile goes before what comes now.
+    // Records that came meanwhile go before new ones.
     this.#release();
     if (this.#batches.length > 0) this.#drainSoon();
   }
 
   /**
-   * The file is not open any more. Awaited records are refused; notes and held records stay, to be committed
-   * when it is open again: nothing of them had an id yet.
+   * The file is closed. Awaited records are refused. Notes and held records stay until it is open again: none
+   * of them has an id yet.
    */
   failed(error: StoreError): void {
     this.#isOpen = false;
@@ -188,7 +184,7 @@ export class CommitQueue {
     this.#bytes = [...held, this.#held?.batch].reduce((sum, batch) => sum + (batch?.size ?? 0), 0);
   }
 
-  /** Commits all that waits, as far as the file is open. */
+  /** Commits all waiting batches, if the file is open. */
   async flush(): Promise<void> {
     this.#isFlushing = true;
     this.#release();
@@ -196,7 +192,7 @@ export class CommitQueue {
     while (this.#draining !== null) await this.#draining;
   }
 
-  /** Refuses what still waits. */
+  /** Refuses all waiting batches. */
   end(error: StoreError): void {
     this.#held?.timer.cancel();
     this.#notesTimer?.cancel();
@@ -204,7 +200,7 @@ export class CommitQueue {
     this.#batches = [];
   }
 
-  /** By stream and batch, the oldest first. */
+  /** By stream and batch, oldest first. */
   #allHeld(): Array<[stream: string, HeldRecords]> {
     return [this.#inFlight, ...this.#batches, this.#held?.batch].flatMap((batch) => [...(batch?.held ?? [])]);
   }
@@ -224,7 +220,7 @@ export class CommitQueue {
     return this.#held;
   }
 
-  /** The time of the held records is up. */
+  /** The interval of the held records is over. */
   #release(): void {
     if (!this.#held) return;
     this.#held.timer.cancel();
@@ -233,7 +229,7 @@ export class CommitQueue {
     this.#drainSoon();
   }
 
-  /** The batch that takes what arrives now. */
+  /** The batch that takes new records. */
   #awaited(): Batch {
     const last = this.#batches.at(-1);
     if (last && !last.held && last.size < BATCH_BYTES_MAX) return last;
@@ -242,7 +238,7 @@ export class CommitQueue {
     return batch;
   }
 
-  /** At the end of this turn of the event loop, so that all that one poll brought shares a sync. */
+  /** Drains at the end of this turn of the event loop, so that all input of one poll shares a sync. */
   #drainSoon(): void {
     if (!this.#isOpen) return;
     this.#draining ??= new Promise((resolve) => {

@@ -1,9 +1,9 @@
-/** From what the thread sends back to the store's own words. */
+/** Decodes the thread's answers into the store's types. */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import { type EncodedStreamState, NUMBERS_PER_READ_RECORD, type ReadResult } from './protocol.ts';
 import type { StoredRecord, StreamState } from './types.ts';
 
-/** With sets of its own each time: they belong to whoever asked. */
+/** Decodes new sets at each call: they belong to the caller. */
 export function decodeState({ pending, accepted, gaps, ...rest }: EncodedStreamState): StreamState {
   return {
     ...rest,
@@ -13,7 +13,7 @@ export function decodeState({ pending, accepted, gaps, ...rest }: EncodedStreamS
   };
 }
 
-/** The payloads are views into the one buffer that was transferred. */
+/** The payloads are views into the transferred buffer. */
 export function decodeRecords({ words, numbers, payloads }: ReadResult): StoredRecord[] {
   const records: StoredRecord[] = [];
   let offset = 0;

@@ -1,7 +1,4 @@
-/**
- * What the store knows of the disk under its file; each change of state is logged, with what to do about it
- * (I9).
- */
+/** The state of the disk under the store's file. Each change of state is logged with advice (I9). */
 import { dirname } from 'node:path';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { DISK_ADVICE, type DiskState } from './disk-state.ts';
@@ -12,12 +9,12 @@ export class DiskHealth {
   readonly #reserveBytes: number;
   readonly #folder: string;
   readonly #log: Logger;
-  /** Of the file's folder, since it was opened first. */
+  /** Device of the file's folder at the first opening. */
   #device: number | null = null;
-  /** Null before the file was opened, or was not. */
+  /** Null before the first attempt to open the file. */
   #state: DiskState | null = null;
   readonly #damage = { files: 0, lostRecords: 0 };
-  /** What made the store fail last, also after it recovered. */
+  /** The last error of the store, also after its recovery. */
   lastError: StoreError | null = null;
 
   constructor({ file, reserveBytes = 0, log }: Pick<StoreOptions, 'file' | 'reserveBytes' | 'log'>) {
@@ -26,7 +23,7 @@ export class DiskHealth {
     this.#log = log;
   }
 
-  /** Damaged files since start, and what was pending in them and could not be read. */
+  /** Damaged files since start, and their pending records that were unreadable. */
   get damage(): Readonly<{ files: number; lostRecords: number }> {
     return this.#damage;
   }
@@ -40,13 +37,13 @@ export class DiskHealth {
     return this.#state === 'disk-full' ? new StoreError('disk-full', 'the disk is full', 'disk-full') : null;
   }
 
-  /** Why nothing is taken while the file is not open. */
+  /** The error for calls while the file is closed. */
   notOpen(isStopping: boolean): StoreError {
     if (isStopping || !this.lastError) return new StoreError('stopped', 'the store is not running');
     return new StoreError('failed', this.lastError.message, this.lastError.disk);
   }
 
-  /** What the thread has to know to open the file. */
+  /** The arguments that the thread needs to open the file. */
   forOpening(): Pick<OpenArgument, 'reserveBytes' | 'device' | 'isDiskFull'> {
     const isDiskFull = this.lastError?.disk === 'disk-full';
     return { reserveBytes: this.#reserveBytes, device: this.#device, isDiskFull };
@@ -67,13 +64,13 @@ export class DiskHealth {
     this.#set(hasRoom ? 'ok' : 'disk-full');
   }
 
-  /** The file is not open. */
+  /** The file was closed by a failure. */
   failed(error: StoreError): void {
     this.lastError = error;
     this.#set(error.disk);
   }
 
-  /** It was tried again, and is not open still. */
+  /** Another attempt to open the file failed. */
   stillFails(error: unknown, pauseMs: number): void {
     this.#log.error({ event: 'store.reopen_failed', error: errorText(error), pauseMs });
     if (error instanceof StoreError) this.failed(error);

@@ -1,26 +1,23 @@
-/**
- * What a failing disk does, by name: for the log, the metrics, the status, and a person who has to do
- * something about it (I9).
- */
+/** The named states of a failing disk: for the log, the metrics, the status and the operator (I9). */
 
 export type DiskState =
   /** Records are taken. */
   | 'ok'
   /**
-   * No space (ENOSPC, a quota). Draining and deleting go on out of the reserve; intake goes on when there is
+   * No space (ENOSPC, a quota). Draining and deleting go on with the reserve; intake resumes when there is
    * room.
    */
   | 'disk-full'
-  /** Mounted read-only (EROFS), as Linux does after errors, or by a setting. */
+  /** Mounted read-only (EROFS), by Linux after errors, or by a setting. */
   | 'read-only'
-  /** Reads, writes or syncs fail (EIO): the card or its cable is dying. */
+  /** Reads, writes or syncs fail (EIO): the card or its cable is failing. */
   | 'io-error'
   /**
-   * The folder or the mount under it is gone. A fresh buffer is not begun in its place: the old one may come
+   * The folder or the mount under it is gone. No new buffer is created in its place: the old one may come
    * back.
    */
   | 'missing'
-  /** Anything else; the error says what. */
+  /** Any other failure; the error has the detail. */
   | 'failed';
 
 export const DISK_STATES: readonly DiskState[] = [
@@ -32,7 +29,7 @@ export const DISK_STATES: readonly DiskState[] = [
   'failed',
 ];
 
-/** What to do about it, for the log and `headgate status`. */
+/** Advice for each state, for the log and `headgate status`. */
 export const DISK_ADVICE: Readonly<Record<DiskState, string | null>> = {
   ok: null,
   'disk-full': 'free some space on the disk of data_dir, or give the buffer a smaller max_bytes',
@@ -42,7 +39,7 @@ export const DISK_ADVICE: Readonly<Record<DiskState, string | null>> = {
   failed: null,
 };
 
-/** errno(3), and https://www.sqlite.org/rescode.html; the first that begins a code counts. */
+/** errno(3), and https://www.sqlite.org/rescode.html. The first prefix of a code counts. */
 const BY_CODE: ReadonlyArray<[prefix: string, state: DiskState]> = [
   ['ENOSPC', 'disk-full'],
   ['EDQUOT', 'disk-full'],
@@ -59,7 +56,7 @@ const BY_CODE: ReadonlyArray<[prefix: string, state: DiskState]> = [
   ['SQLITE_IOERR', 'io-error'],
 ];
 
-/** By the code that an error of SQLite or of the system carries. */
+/** The state for the code of an error of SQLite or of the system. */
 export function diskStateOf(error: unknown): DiskState {
   const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
   if (typeof code !== 'string') return 'failed';

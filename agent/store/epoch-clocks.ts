@@ -1,8 +1,8 @@
 /**
- * Which epochs of the buffer get the clock as it is now (I7). The present epoch always; and those of the same
- * boot that ended before the clock was synchronised: their records count monotonic time from the same zero,
- * so that what is learnt now is right for them too. An epoch of another boot, or one that was synchronised
- * itself, keeps what it had.
+ * The epochs of the buffer that get the present clock (I7): the present epoch, and epochs of the same boot
+ * that ended before the clock was synchronised. Their records count monotonic time from the same zero, so the
+ * present mapping is right for them too. An epoch of another boot, or one that was synchronised itself, keeps
+ * its clock.
  *
  * Pure: no clock, no I/O (I11).
  */
@@ -11,7 +11,7 @@ import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 /** A smaller move of the wall clock is not worth a write. */
 const CLOCK_WRITE_MS = 50;
 
-/** `kept`: the clock of each epoch as it is in the file. */
+/** `kept`: the stored clock of each epoch. */
 export function epochsToCorrect(
   kept: ReadonlyMap<string, EnvelopeClock>,
   present: string,

@@ -1,4 +1,4 @@
-/** The store's epochs and what is known of the clock in each; the present one's clock may still change. */
+/** The store's epochs with their clocks; the present epoch's clock may still change. */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import { epochsToCorrect } from './epoch-clocks.ts';
 import type { Opened } from './protocol.ts';
@@ -13,7 +13,7 @@ export class Epochs {
     this.#clock = clock;
   }
 
-  /** `''` before the file was opened first. */
+  /** `''` before the first opening. */
   get present(): string {
     return this.#present;
   }

@@ -1,4 +1,4 @@
-/** Counts what the buffer gave up, and says so at a bounded rate (I3, I10). */
+/** Counts the records that the buffer gave up, and logs them at a bounded rate (I3, I10). */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { GapReason } from '../../shared/record.ts';

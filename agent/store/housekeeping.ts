@@ -1,7 +1,7 @@
 /**
- * What needs no hurry and must not wait for a pause either, because under a steady load there is none:
- * records too old, a bound that is passed, space given back. It rides with commits that are made anyway, a
- * small part with each, so that no publish waits long for it (I9, I10).
+ * Periodic work that is not urgent: expired records, exceeded bounds, unused pages. It cannot wait for a
+ * pause, because a steady load has none. So it travels with ordinary commits, a small part with each, so that
+ * no publish waits long for it (I9, I10).
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { StoreLimits } from './limits.ts';
@@ -12,7 +12,7 @@ export interface HousekeepingParts {
   bootId: string;
   clock: Clock;
   limits: StoreLimits;
-  /** Resolves when it is durable; rejects when the store stops. */
+  /** Resolves when the operation is durable; rejects when the store stops. */
   operate(operation: Operation): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export class Housekeeping {
     this.#hasAges = Object.values(parts.limits.streams).some(({ maxAgeMs }) => maxAgeMs !== null);
   }
 
-  /** Every now and then. While nothing is committed, the thread gives space back by itself. */
+  /** Called periodically. While nothing is committed, the thread returns unused pages by itself. */
   tick(isIdle: boolean, { usedBytes }: Room): void {
     if (this.#isUnderWay) return;
     const due: Operation[] = isIdle ? [] : [{ kind: 'vacuum' }];
@@ -35,7 +35,7 @@ export class Housekeeping {
     if (due.length > 0) void this.#run(due);
   }
 
-  /** Of each commit: whether it looked for records too old and left some of them to the next. */
+  /** Called after each commit. `hasTooOld`: the commit expired records and left some to the next one. */
   committed(hasTooOld: boolean): void {
     this.#hasTooOld = hasTooOld;
   }
@@ -47,7 +47,7 @@ export class Housekeeping {
       await Promise.all(due.map(operate));
       while (this.#hasTooOld) await operate(this.#expiry());
     } catch {
-      // The store stops, and the next start looks again.
+      // The store is stopping, and the next start checks again.
     } finally {
       this.#isUnderWay = false;
     }

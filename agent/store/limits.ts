@@ -1,26 +1,26 @@
 /**
- * What the policy asks of the buffer for each stream, and the rule by which records are given up when the
- * buffer is full: the stream of the lowest priority first, then the oldest records; never a stream that asked
- * to be refused instead; and never for the sake of a record of lower priority (I3).
+ * The policy's limits for each stream in the buffer, and the rule by which a full buffer gives records up:
+ * the stream of the lowest priority first, then the oldest records. Streams with `when_full: reject` never
+ * give records up, and no record is given up for one of lower priority (I3).
  *
  * Pure: no clock, no I/O (I11).
  */
 
 /**
- * When a record of the stream is acknowledged: on the disk; in memory, on the disk at the latest that much
- * later; in memory.
+ * When a record of the stream is acknowledged. `fsync`: on disk; `interval`: in memory, and on disk within
+ * the interval; `memory`: in memory.
  */
 export type Durability = { kind: 'fsync' } | { kind: 'interval'; intervalMs: number } | { kind: 'memory' };
 
 export interface StreamLimits {
   durability: Durability;
-  /** Higher is kept longer. */
+  /** Streams of higher priority are kept longer. */
   priority: number;
-  /** Bound of the stream's record bytes; null: only the buffer's. */
+  /** Bound of the stream's record bytes; null: only the buffer's bound. */
   maxBytes: number | null;
-  /** Older records are given up; null: none. */
+  /** Older records are given up; null: no limit. */
   maxAgeMs: number | null;
-  /** When there is no room: give up older records, or refuse new ones. */
+  /** Without room: give up older records, or refuse new ones. */
   whenFull: 'evict' | 'reject';
 }
 
@@ -30,7 +30,7 @@ export interface StoreLimits {
   streams: Readonly<Record<string, StreamLimits>>;
 }
 
-/** Of a stream that the policy does not name: it left the policy with records in the buffer. */
+/** Limits of a stream that left the policy with records in the buffer. */
 const UNNAMED: StreamLimits = {
   durability: { kind: 'fsync' },
   priority: 5,
@@ -39,23 +39,23 @@ const UNNAMED: StreamLimits = {
   whenFull: 'evict',
 };
 
-/** Each stream durable, and evicted alike. */
+/** Every stream durable, with equal eviction. */
 export const DEFAULT_LIMITS: StoreLimits = { maxBytes: 2 * 2 ** 30, streams: {} };
 
 export function limitsOf({ streams }: StoreLimits, stream: string): StreamLimits {
   return Object.hasOwn(streams, stream) ? (streams[stream] ?? UNNAMED) : UNNAMED;
 }
 
-/** What one stream of one epoch holds, for the rule. */
+/** The facts of one stream of one epoch that the rule needs. */
 export interface Holding {
   limits: StreamLimits;
-  /** The epoch's start counter: epochs follow each other. */
+  /** The epoch's start counter, which orders epochs. */
   epochNumber: number;
   /** Monotonic time of its oldest record, comparable within an epoch. */
   oldestMonoMs: number;
 }
 
-/** Which of them gives up its oldest records next; null when none may. */
+/** The stream that gives up its oldest records next; null when none may. */
 export function nextVictim<T extends Holding>(holdings: Iterable<T>): T | null {
   let victim: T | null = null;
   for (const holding of holdings) {

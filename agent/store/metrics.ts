@@ -1,14 +1,14 @@
-/** What the agent measures of its buffer. */
+/** Metrics of the buffer. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import { DISK_STATES } from './disk-state.ts';
 import type { Store } from './store.ts';
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerStore(metrics: ObservedMetrics, store: Store): void {
   metrics.gauge('store_up', 'One when the buffer takes records.', [], () => [
     [{}, store.state() === 'ok' ? 1 : 0],
   ]);
-  metrics.gauge('store_state', 'One for the state that the disk under the buffer is in.', ['state'], () =>
+  metrics.gauge('store_state', 'One for the state of the disk under the buffer.', ['state'], () =>
     DISK_STATES.map((state) => [{ state }, state === store.state() ? 1 : 0]),
   );
   metrics.counter('store_payload_bytes_total', 'Record bytes made durable.', [], () => [
@@ -16,7 +16,7 @@ export function registerStore(metrics: ObservedMetrics, store: Store): void {
   ]);
   metrics.counter(
     'store_written_bytes_total',
-    'Bytes that this took on the disk, by the kernel’s count.',
+    'Bytes written to disk by the buffer’s thread, by the kernel’s count.',
     [],
     () => {
       const { writtenBytes } = store.written;
@@ -31,7 +31,7 @@ export function registerStore(metrics: ObservedMetrics, store: Store): void {
   ]);
   metrics.counter(
     'store_damaged_records_total',
-    'Records that could not be read of them: each is in a gap.',
+    'Unreadable records of damaged buffers: each is in a gap.',
     [],
     () => [[{}, store.damage.lostRecords]],
   );

@@ -1,7 +1,6 @@
 /**
- * What passes between the store and the thread that owns the file. Payloads of many records travel as one
- * transferred buffer: a clone of a view would copy the whole memory it looks at, which for a socket's buffer
- * is 64 KiB each.
+ * The messages between the store and the thread that owns the file. Payloads of many records travel as one
+ * transferred buffer: cloning a view would copy its whole memory, which for a socket's buffer is 64 KiB each.
  */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
@@ -20,7 +19,7 @@ import type {
 /** Numbers of one record in `RecordColumns.numbers`: indexes of its words, monotonic ms, bytes of payload. */
 export const NUMBERS_PER_RECORD = 5;
 
-/** Records as columns; what they share is there once. */
+/** Records as columns; shared words are stored once. */
 export interface RecordColumns {
   count: number;
   streams: string[];
@@ -28,24 +27,24 @@ export interface RecordColumns {
   topics: string[];
   /** For each record: stream, device, topic, monoMs, payload length. */
   numbers: Float64Array<ArrayBuffer>;
-  /** One after the other. */
+  /** All payloads, concatenated. */
   payloads: Uint8Array<ArrayBuffer>;
 }
 
-/** What changes besides new records. Each may be applied again without harm. */
+/** The changes of a commit besides new records. Each is idempotent. */
 export type Operation =
   | ({ kind: 'accept' } & Acceptance)
   | ({ kind: 'accept-gap'; epoch: string; stream: string } & SeqRange)
   | { kind: 'accept-seal'; epoch: string; stream: string }
-  /** The rows cannot be read: they become a gap. */
+  /** The rows are unreadable or cannot be kept: they become a gap. */
   | ({ kind: 'give-up'; epoch: string; stream: string } & Gap)
-  /** What the broker keeps of its sessions. */
+  /** The broker's session items. */
   | { kind: 'sessions'; items: SessionItem[] }
   /**
    * Some of the records older than their stream keeps them, by the monotonic time of this boot, become gaps.
    */
   | { kind: 'expire'; bootId: string; monoMs: number }
-  /** A few unused pages are given back to the file system. */
+  /** Some unused pages are returned to the file system. */
   | { kind: 'vacuum' }
   | { kind: 'clock'; epoch: string; clock: EnvelopeClock };
 
@@ -55,13 +54,13 @@ export interface OpenArgument {
   clock: EnvelopeClock;
   limits: StoreLimits;
   reserveBytes: number;
-  /** Of the folder when this process opened the file first; null before. */
+  /** Device of the folder when this process first opened the file; null before. */
   device: number | null;
-  /** The disk was full: the reserve is given up first. */
+  /** The disk was full: the reserve is released first. */
   isDiskFull: boolean;
 }
 
-/** A StreamState whose sets are encoded, because a class instance does not survive the passage. */
+/** A StreamState with encoded sets, because a class instance cannot be cloned to another thread. */
 export interface EncodedStreamState {
   epoch: string;
   stream: string;
@@ -74,7 +73,7 @@ export interface EncodedStreamState {
 
 export interface Opened {
   epoch: string;
-  /** Of the epochs before this one that still have something in the file. */
+  /** Older epochs that still have rows, gaps or an end in the file. */
   olderEpochs: Array<{ epoch: string; clock: EnvelopeClock }>;
   streams: EncodedStreamState[];
   rows: number;
@@ -82,20 +81,20 @@ export interface Opened {
   room: Room;
   sessions: SessionItem[];
   damage: Damage | null;
-  /** Of the folder. */
+  /** Device of the folder. */
   device: number;
   hasRoom: boolean;
 }
 
 export interface CommitResult {
   appended: CommittedRange[];
-  /** Records that wait no more: accepted or given up. */
+  /** Records that were accepted or given up. */
   freedRows: number;
-  /** Of the chunks that left. */
+  /** Bytes of the deleted chunks. */
   freedBytes: number;
-  /** Given up in this commit, and durably so. */
+  /** Gaps of this commit, which are durable. */
   gaps: StreamGap[];
-  /** Epochs of which nothing is left. */
+  /** Epochs that were deleted because nothing of them was left. */
   endedEpochs: string[];
   /** An `expire` left records that are too old to the next one. */
   hasTooOld: boolean;
@@ -114,22 +113,22 @@ export interface ReadResult {
   /** Devices and topics, each once. */
   words: string[];
   /**
-   * Of each record {@link NUMBERS_PER_READ_RECORD}: seq, its device and topic among the words, monotonic
+   * {@link NUMBERS_PER_READ_RECORD} numbers for each record: seq, indexes of device and topic, monotonic
    * time, payload length.
    */
   numbers: Float64Array<ArrayBuffer>;
   payloads: Uint8Array<ArrayBuffer>;
 }
 
-/** The calls the thread answers, one at a time, in order. */
+/** The calls that the thread answers, one at a time, in order. */
 export interface Calls {
   open: { argument: OpenArgument; result: Opened };
   commit: { argument: { records: RecordColumns; operations: Operation[] }; result: CommitResult };
   read: { argument: ReadRange; result: ReadResult };
   /**
-   * Looks whether the disk has room for records, fails when the file is no longer where it was, and, when
-   * idle, gives back some unused pages. `writtenBytes`: by the thread so far; null where the system does not
-   * tell.
+   * Checks that the disk has room for records, fails when the file is no longer at its path, and returns some
+   * unused pages when idle. `writtenBytes`: written by the thread so far; null where the system does not
+   * report it.
    */
   tidy: { argument: { isIdle: boolean }; result: { writtenBytes: number | null; hasRoom: boolean } };
   close: { argument: null; result: null };

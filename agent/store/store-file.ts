@@ -1,6 +1,6 @@
 /**
- * The store's file over its lives: a thread has it open; when the thread fails it is ended, and after a pause
- * another one opens the file again, ever more slowly, because a disk comes back when it does (I9).
+ * The store's file over several openings. A thread has it open; a failed thread is ended, and after a pause
+ * that grows another thread opens the file again, because a disk may come back at any time (I9).
  */
 import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
@@ -20,13 +20,13 @@ export interface StoreFileParts {
   entropy: Entropy;
   limits: StoreLimits;
   disk: DiskHealth;
-  /** The clock of the epoch that an opening begins. */
+  /** The clock of the epoch that the opening begins. */
   epochClock(): OpenArgument['clock'];
   /** The file is open, for the first time or again. */
   onOpened(opened: Opened): void;
-  /** Called after `onOpened` when the file had failed before, at the start too. */
+  /** Called after `onOpened` when the file had failed before, also at the start. */
   onReopened(): void;
-  /** The file is not open any more. */
+  /** The file is closed by a failure. */
   onFailed(error: StoreError): void;
 }
 
@@ -34,7 +34,7 @@ export class StoreFile {
   readonly #parts: StoreFileParts;
   readonly #stopping = new AbortController();
   readonly #backoff: Backoff;
-  /** Null while the file is not open. */
+  /** Null while the file is closed. */
   #thread: StoreThread | null = null;
   #reopening: Promise<void> = Promise.resolve();
 
@@ -56,9 +56,8 @@ export class StoreFile {
   }
 
   /**
-   * Opens or creates the file. False when the disk refuses: it is then tried again until
-   * {@link endReopening}. Rejects with a StoreError when another process has the file, or a newer version
-   * wrote it.
+   * Opens or creates the file. False when the disk refuses; it is then retried until {@link endReopening}.
+   * Rejects with a StoreError when another process has the file, or a newer version wrote it.
    */
   async open(): Promise<boolean> {
     const { disk } = this.#parts;
@@ -78,7 +77,7 @@ export class StoreFile {
     }
   }
 
-  /** Rejects with a StoreError while the file is not open, and when this call makes it fail. */
+  /** Rejects with a StoreError while the file is closed, and when this call makes it fail. */
   async call<Name extends keyof Calls>(
     name: Name,
     argument: Calls[Name]['argument'],
@@ -94,17 +93,17 @@ export class StoreFile {
     }
   }
 
-  /** Records were committed: the disk works, and the next failure is the first again. */
+  /** Records were committed: the disk works, and the next failure is the first in a row. */
   proven(): void {
     this.#backoff.reset();
   }
 
-  /** Why nothing is taken while the file is not open. */
+  /** The error for calls while the file is closed. */
   notOpen(): StoreError {
     return this.#parts.disk.notOpen(this.isStopping);
   }
 
-  /** A file that is not open is not opened any more. Resolves when the try under way is over. */
+  /** Stops reopening the file. Resolves when the attempt under way has ended. */
   async endReopening(): Promise<void> {
     this.#stopping.abort();
     await this.#reopening;
@@ -116,7 +115,7 @@ export class StoreFile {
     if (thread) await thread.call('close', null).finally(() => thread.end());
   }
 
-  /** The calls of one thread fail together; the first one counts. */
+  /** The calls of one thread fail together; the first failure counts. */
   #failed(thread: StoreThread, error: StoreError): void {
     if (this.#thread !== thread) return;
     this.#thread = null;

@@ -1,10 +1,10 @@
 /**
- * The durable buffer, as the rest of the agent sees it. A record is settled when it is as durable as its
- * stream asks for (I1), by default on the disk, with an id that is never given again (I2).
+ * The durable buffer, as the interface for the rest of the agent. A record is settled when it is as durable
+ * as its stream requires (I1), by default on disk, with an id that is never reused (I2).
  *
  * When a commit fails, its records are refused, the file is closed and, after a pause, opened again under a
- * new epoch: the rows on the disk stay, and whatever the disk did with the failed commit, no id comes twice
- * (I2, I9).
+ * new epoch. The rows on disk stay. Whether or not the disk kept the failed commit, no id occurs twice (I2,
+ * I9).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
@@ -88,8 +88,8 @@ export class Store implements Service {
   }
 
   /**
-   * Opens or creates the file and begins a new epoch; a damaged file is set aside. A disk that refuses has
-   * its state and is tried again, as when it fails later (I9). Rejects with a StoreError when another process
+   * Opens or creates the file and begins a new epoch; a damaged file is set aside. A failing disk gets a
+   * named state and is retried, as in a later failure (I9). Rejects with a StoreError when another process
    * has the file, or a newer version wrote it.
    */
   async start(): Promise<void> {
@@ -98,28 +98,28 @@ export class Store implements Service {
   }
 
   /**
-   * The epoch that new records get: `<start counter>-<8 hex digits>`. Changes when the store reopens after a
+   * The epoch of new records: `<start counter>-<8 hex digits>`. Changes when the store reopens after a
    * failure.
    */
   get epoch(): string {
     return this.#epochs.present;
   }
 
-  /** The present epoch, and those before it that still have rows, gaps or an end to announce. */
+  /** The present epoch, and earlier ones that still have rows, gaps or an end to announce. */
   epochs(): EpochInfo[] {
     return this.#epochs.all();
   }
 
-  /** What was in the buffer when it was last opened. The sets belong to the caller. */
+  /** The buffer's content at the last opening. The sets belong to the caller. */
   initialState(): StreamState[] {
     return this.#initialStreams.map(decodeState);
   }
 
   /**
-   * Tells `settled` when the record is as durable as its stream asks for: on the disk (I1), or in memory; or
-   * that it is not known to be: the sender may repeat it, and it then gets another id. `session` becomes
-   * durable with it, or not at all. A callback, because a promise for each of thousands of publishes in a
-   * second is work of its own.
+   * Calls `settled` when the record is as durable as its stream requires, on disk (I1) or in memory, or with
+   * an error when it may not be durable: the sender may repeat it, and it then gets another id. `session`
+   * becomes durable with the record, or not at all. A callback, because a promise for each of thousands of
+   * publishes a second would be expensive.
    */
   submit(record: NewRecord, session: SessionItem | null, settled: Settled): void {
     const { stream } = record;
@@ -148,20 +148,20 @@ export class Store implements Service {
     });
   }
 
-  /** Called after each commit that added records, before anything else is committed. */
+  /** `listener` is called after each commit that added records, before the next commit. */
   onCommit(listener: (committed: CommittedRange[]) => void): void {
     this.#commitListeners.push(listener);
   }
 
-  /** Called when records were given up, durably, after the listeners of the commit that did it. */
+  /** `listener` is called when records were given up, durably, after the listeners of that commit. */
   onGaps(listener: (gaps: StreamGap[]) => void): void {
     this.#gapListeners.push(listener);
   }
 
   /**
-   * Records of `first..last` that are in the buffer, ascending, until `maxBytes` (of recordBytes) are
-   * reached; at least one when there is any. Waits behind at most one commit. Rejects with a StoreError while
-   * the file is not open.
+   * Records of `first..last` in the buffer, ascending, until `maxBytes` (of recordBytes) are reached; at
+   * least one when there is any. Waits behind at most one commit. Rejects with a StoreError while the file is
+   * closed.
    */
   async read(
     epoch: string,
@@ -175,44 +175,50 @@ export class Store implements Service {
   }
 
   /**
-   * Notes that a provider, or the router, has a range; rows that this sets free are deleted (I3,
-   * progress.ts). Like the next two: resolves when durable, need not be awaited, survives a reopening, may be
-   * repeated.
+   * Notes that a provider, or the router, has a range; rows that are thereby free are deleted (I3,
+   * progress.ts). Like the next two: resolves when durable, need not be awaited, survives a reopening, is
+   * idempotent.
    */
   accept(acceptance: Acceptance): Promise<void> {
     return this.#operate({ kind: 'accept', ...acceptance });
   }
 
-  /** The gap was delivered and is forgotten. */
+  /** The gap was delivered and is deleted. */
   acceptGap(epoch: string, stream: string, first: number, last: number): Promise<void> {
     return this.#operate({ kind: 'accept-gap', epoch, stream, first, last });
   }
 
-  /** Records that cannot be read, or not be kept: they become a gap, and {@link onGaps} is told (I3). */
+  /**
+   * Records that are unreadable, or cannot be kept: they become a gap, and {@link onGaps} listeners are
+   * called (I3).
+   */
   giveUp(epoch: string, stream: string, first: number, last: number, reason: GapReason): Promise<void> {
     return this.#operate({ kind: 'give-up', epoch, stream, first, last, reason });
   }
 
-  /** What the broker keeps of its sessions changed. Resolves when that is durable; survives a reopening. */
+  /** The broker's session items changed. Resolves when the change is durable; survives a reopening. */
   writeSessions(items: SessionItem[]): Promise<void> {
     return items.length > 0 ? this.#operate({ kind: 'sessions', items }, true) : Promise.resolve();
   }
 
-  /** What the broker had kept when the file was opened first, once it was; once, because it may be much. */
+  /**
+   * The broker's stored items, once the file was first opened. Returns them only once, because they may be
+   * large.
+   */
   takeSessions(): SessionItem[] {
     return this.#sessions?.splice(0) ?? [];
   }
 
   /**
-   * The end of an older epoch's stream was announced. When nothing else is left of it, it leaves no trace.
+   * The end of an older epoch's stream was announced. The stream is deleted when nothing else is left of it.
    */
   acceptSeal(epoch: string, stream: string): Promise<void> {
     return this.#operate({ kind: 'accept-seal', epoch, stream });
   }
 
   /**
-   * How monotonic time maps to wall time now. Kept with each epoch that it is right for, for records read
-   * later.
+   * The present mapping of monotonic time to wall time. It is stored with each epoch that it is valid for,
+   * for records that are read later.
    */
   setClock(clock: EnvelopeClock): void {
     for (const epoch of this.#epochs.setClock(clock)) {
@@ -225,16 +231,14 @@ export class Store implements Service {
   }
 
   /**
-   * Record bytes made durable since start, and what that took on the disk (null where the system does not
-   * tell).
+   * Record bytes made durable since start, and the bytes written to disk for them (null where the system does
+   * not report it).
    */
   get written(): { payloadBytes: number; writtenBytes: number | null } {
     return this.#tally;
   }
 
-  /**
-   * By stream, what is acknowledged and not on the disk; streams that are never written are not among them.
-   */
+  /** By stream, the records that are acknowledged and not on disk; without memory streams. */
   lossWindows(): LossWindow[] {
     return this.#queue.lossWindows();
   }
@@ -244,41 +248,41 @@ export class Store implements Service {
     return this.#evicted.totals();
   }
 
-  /** In any other than `ok`, appends are refused; the store recovers by itself. */
+  /** In any state other than `ok`, appends are refused; the store recovers by itself. */
   state(): DiskState {
     return this.#disk.state;
   }
 
-  /** Damaged files since start, and what was pending in them and could not be read (I3). */
+  /** Damaged files since start, and their pending records that were unreadable (I3). */
   get damage(): Readonly<{ files: number; lostRecords: number }> {
     return this.#disk.damage;
   }
 
-  /** What made the store fail last, also after it recovered. */
+  /** The last error of the store, also after its recovery. */
   get lastError(): StoreError | null {
     return this.#disk.lastError;
   }
 
-  /** Whether the file is open: what is committed now is on its way to the disk. */
+  /** Whether the file is open, so that commits go to the disk. */
   get isOpen(): boolean {
     return this.#file.isOpen;
   }
 
-  /** Called at each failure, until what is returned is called. */
+  /** `listener` is called at each failure, until the returned function is called. */
   onFailure(listener: () => void): () => void {
     this.#failureListeners.add(listener);
     return () => this.#failureListeners.delete(listener);
   }
 
   /**
-   * Called when the file is open after a failure, that of the start too: `epoch` and `initialState()` are
-   * new.
+   * `listener` is called when the file is open after a failure, also one at the start: `epoch` and
+   * `initialState()` are new.
    */
   onReopen(listener: () => void): void {
     this.#reopenListeners.push(listener);
   }
 
-  /** Commits what is queued, then closes the file. What was acknowledged and could not be written is said. */
+  /** Commits the queue, then closes the file. Logs acknowledged records that could not be written. */
   async stop(): Promise<void> {
     this.#tidyTimer?.cancel();
     await this.#file.endReopening();
@@ -290,7 +294,10 @@ export class Store implements Service {
     this.#queue.end(this.#file.notOpen());
   }
 
-  /** Null when the record may come in. Some may also come while the file is being opened again. */
+  /**
+   * Null when the record is admitted. Records of some streams are admitted also while the file is being
+   * reopened.
+   */
   #refusal(stream: string, size: number, durability: Durability): StoreError | null {
     const waits = this.#disk.lastError !== null && this.#queue.mayWait(stream, size, durability);
     if (this.#file.isStopping || !(this.#file.isOpen || waits)) return this.#file.notOpen();
@@ -311,11 +318,11 @@ export class Store implements Service {
   async #commit(batch: Batch): Promise<CommitResult | null> {
     const records = batch.columns();
     const startedMs = this.#clock.monoMs();
-    // Held records are kept for another try: then the thread gets a copy.
+    // Held records are kept for another try, so the thread gets a copy of them.
     const transfer = batch.held ? [] : [records.payloads.buffer, records.numbers.buffer];
     const result = await this.#file
       .call('commit', { records, operations: [...batch.operations] }, transfer)
-      .catch(() => null); // Everybody who waits was told by the failure itself.
+      .catch(() => null); // The failure itself has settled all waiting calls.
     if (!result) return null;
     this.#tally.committed(result, this.#clock.monoMs() - startedMs);
     this.#committed(result);
@@ -333,7 +340,7 @@ export class Store implements Service {
     for (const listener of this.#gapListeners) listener(gaps);
   }
 
-  /** Refuses what is queued and keeps the rest, to go on under a new epoch. */
+  /** Refuses the queued records and keeps the rest for a new epoch. */
   #failed(error: StoreError): void {
     for (const listener of this.#failureListeners) listener();
     this.#queue.failed(error);
@@ -361,7 +368,7 @@ export class Store implements Service {
         this.#tally.wrote(writtenBytes);
         this.#disk.inspected(hasRoom);
       },
-      () => undefined, // The failure itself has told everybody.
+      () => undefined, // The failure itself has settled all waiting calls.
     );
     this.#housekeeping.tick(isIdle, this.#room);
   }

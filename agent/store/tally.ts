@@ -1,4 +1,4 @@
-/** The store's own counts: what waits in the file, and what it took to put it there. */
+/** The store's own counts: waiting records in the file, and bytes written to disk. */
 import { stat } from 'node:fs/promises';
 import type { CommitResult, Opened } from './protocol.ts';
 import type { StoreStats } from './types.ts';
@@ -9,9 +9,9 @@ export class Tally {
   commits = 0;
   lastCommitMs = 0;
   payloadBytes = 0;
-  /** By threads that have ended. */
+  /** Bytes written by threads that have ended. */
   #writtenBefore = 0;
-  /** By the present one; null where the system does not tell. */
+  /** Bytes written by the present thread; null where the system does not report it. */
   #writtenNow: number | null = null;
 
   get writtenBytes(): number | null {
@@ -48,7 +48,7 @@ export class Tally {
   }
 }
 
-/** In bytes; 0 for a file that is not there. */
+/** In bytes; 0 for a missing file. */
 function sizeOf(file: string): Promise<number> {
   return stat(file).then(
     ({ size }) => size,

@@ -1,4 +1,4 @@
-/** The words of the store's public face. */
+/** The public types of the store. */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
@@ -14,15 +14,15 @@ export interface StoreOptions {
   clock: Clock;
   entropy: Entropy;
   log: Logger;
-  /** Default: 2 GiB, and each stream durable and evicted alike. */
+  /** Default: 2 GiB, every stream durable, with equal eviction. */
   limits?: StoreLimits;
-  /** Space set aside so that a full disk can still be drained. Default: none. */
+  /** Space reserved so that a full disk can still be drained. Default: none. */
   reserveBytes?: number;
 }
 
 const RECORD_OVERHEAD_BYTES = 32;
 
-/** A publish on its way into the buffer. The payload is copied at once: the caller may reuse its memory. */
+/** A publish to be stored. The payload is copied at once: the caller may reuse its memory. */
 export interface NewRecord {
   stream: string;
   device: string;
@@ -32,8 +32,8 @@ export interface NewRecord {
 }
 
 /**
- * The rest of a record's id, in the store's present epoch (I2). `seq` is 0 while it has none, being in memory
- * only.
+ * The rest of a record's id, in the store's present epoch (I2). `seq` is 0 for a record in memory that has
+ * none yet.
  */
 export interface Appended {
   stream: string;
@@ -41,7 +41,7 @@ export interface Appended {
 }
 
 /**
- * Called once, with null and the record's seq (0 while it has none), or with why it is not known to be
+ * Called once: with null and the record's seq (0 while it has none), or with the error when it may not be
  * durable.
  */
 export type Settled = (error: StoreError | null, seq: number) => void;
@@ -60,27 +60,27 @@ export interface EpochInfo {
   current: boolean;
 }
 
-/** What was in the buffer of one (epoch, stream) when the file was opened, and what was accepted by whom. */
+/** The buffer's content of one (epoch, stream) when the file was opened, with its acceptances by provider. */
 export interface StreamState {
   epoch: string;
   stream: string;
   pending: IntervalSet;
   /** By provider; only ranges that wait for more copies, or for a receipt. */
   accepted: Map<string, IntervalSet>;
-  /** Given up on purpose, not yet delivered. */
+  /** Ranges that were given up, not yet delivered. */
   gaps: Gap[];
-  /** The last seq of an epoch that is over and whose end is not yet announced; null otherwise. */
+  /** The last seq of a past epoch whose end is not yet announced; null otherwise. */
   sealedAt: number | null;
   /**
-   * Sum of {@link recordBytes} over the records in the file: those of a chunk stay until the last of them is
+   * Sum of {@link recordBytes} over the records in the file: records of a chunk count until all of them are
    * free.
    */
   bytes: number;
 }
 
 /**
- * A provider accepted `first..last`, or, with `provider` null, a receipt of the router covers it; `copies` is
- * how many different providers the stream's rule asks for.
+ * A provider accepted `first..last`, or, with `provider` null, a receipt of the router covers it. `copies`:
+ * number of different providers that the stream requires.
  */
 export interface Acceptance extends SeqRange {
   epoch: string;
@@ -91,60 +91,60 @@ export interface Acceptance extends SeqRange {
   untilReceipt?: boolean;
 }
 
-/** What one commit added to a stream: a dense range. */
+/** The records that one commit added to a stream: a dense range. */
 export interface CommittedRange extends SeqRange {
   stream: string;
   bytes: number;
 }
 
-/** A range that was given up on purpose (I3). */
+/** A range that was given up (I3). */
 export interface StreamGap extends Gap {
   epoch: string;
   stream: string;
 }
 
-/** What of the buffer's bound is taken. */
+/** The used part of the buffer's bound. */
 export interface Room {
   usedBytes: number;
-  /** Of the streams that have something to give up; null when none has. */
+  /** Lowest priority of the streams that may give records up; null when none may. */
   lowestPriority: number | null;
-  /** Record bytes of the streams that have a bound of their own. */
+  /** Record bytes of the streams with their own bound. */
   streamBytes: Record<string, number>;
 }
 
-/** Acknowledged and not on the disk: what a power cut now would take. */
+/** Records that are acknowledged and not on disk: the loss of a power cut now. */
 export interface LossWindow {
   stream: string;
   records: number;
-  /** Age of the oldest; 0 when there is none. */
+  /** Age of the oldest record; 0 when there is none. */
   ageMs: number;
 }
 
 export interface StoreStats {
-  /** Records that wait. */
+  /** Waiting records. */
   rows: number;
   /** Sum of {@link recordBytes} over the records in the file. */
   bytes: number;
   fileBytes: number;
   walBytes: number;
-  /** Commits since the process started, and how long the last one took from hand-over to answer. */
+  /** Commits since the process started, and the duration of the last one from hand-over to answer. */
   commits: number;
   lastCommitMs: number;
 }
 
-/** Why the store did not do it. `code` is the log field and the metric label. */
+/** Why the store refused a call. `code` is both log field and metric label. */
 export type StoreErrorCode =
-  /** The buffer holds as much as it may. */
+  /** The buffer is at its bound. */
   | 'full'
   /** The disk is full. */
   | 'disk-full'
-  /** Too much is waiting for the disk. */
+  /** Too many bytes wait for the disk. */
   | 'overloaded'
   /** The disk or the file failed; the store reopens it by itself. */
   | 'failed'
   /** Stopped, or not started. */
   | 'stopped'
-  /** Another process has the file. */
+  /** Another process has the file open. */
   | 'locked'
   /** The file was written by a newer version of this program. */
   | 'newer-schema';
@@ -152,7 +152,7 @@ export type StoreErrorCode =
 export class StoreError extends Error {
   override readonly name = 'StoreError';
   readonly code: StoreErrorCode;
-  /** What the disk does, where that is why. */
+  /** The state of the disk, where it is the cause. */
   readonly disk: DiskState;
 
   constructor(code: StoreErrorCode, message: string, disk: DiskState = 'failed') {
@@ -167,7 +167,7 @@ export function recordBytes(record: { payload: Uint8Array; topic: string; device
   return record.payload.byteLength + Buffer.byteLength(record.topic) + Buffer.byteLength(record.device);
 }
 
-/** What a record takes in memory, about: tiny ones have a bound too (I10). */
+/** Approximate memory of a record: tiny records have a bound too (I10). */
 export function memoryBytes(record: NewRecord): number {
   return recordBytes(record) + RECORD_OVERHEAD_BYTES;
 }

@@ -1,18 +1,18 @@
 /**
  * A chunk: the records of one stream that became durable together, as one row of the file. One insert instead
- * of one per record, words once instead of in every row, and compressed when that pays: an SD card is worn by
- * the pages that a commit touches. The records' seqs are implied: the chunk's first, and one more for each.
+ * of one for each record, each word stored once, and compressed when that pays, because the pages that a
+ * commit touches wear an SD card. The seqs are implied: the chunk's first, and one more for each record.
  *
- *   0     format, 2; 1 was the same without the id in the checksum
+ *   0     format, 2; format 1 had no id in the checksum
  *   1     flags: 1 the rest is compressed with zstd
- *   2..5  CRC-32 of the id of its first record, the format, the flags and all after this field, least
+ *   2..5  CRC-32 of the id of its first record, the format, the flags and all bytes after this field, least
  *         significant byte first
  *   6..   count; devices and topics, each a count and texts with their lengths; then for each record: its
  *         device, its topic, the step of its monotonic time, its payload's length; then all payloads.
  *         Numbers are LEB128, steps in zigzag form.
  *
- * SQLite vouches for its pages only as far as it understands them: the checksum finds what a worn card
- * changed in a payload, and a whole body that a misplaced write put under another id (I2).
+ * SQLite verifies only the structure of its pages. The checksum detects payloads that a worn card changed,
+ * and a whole body that a misplaced write put under another id (I2).
  */
 import { crc32 } from 'node:zlib';
 import { errorText } from '../../../shared/log.ts';
@@ -27,7 +27,7 @@ export interface ChunkRecord {
   payload: Uint8Array;
 }
 
-/** What is known of a chunk without unpacking it. */
+/** The facts of a chunk that are known without unpacking it. */
 export interface ChunkHead {
   first: number;
   last: number;
@@ -42,27 +42,27 @@ export interface Chunk extends ChunkHead {
 }
 
 /**
- * Most records in a chunk, and most bytes of payload unless one record has more: bounds what a read or an
- * eviction touches (I10).
+ * Most records of a chunk, and most bytes of payload unless one record has more. Bounds the work of a read or
+ * an eviction (I10).
  */
 export const CHUNK_RECORDS_MAX = 1000;
 export const CHUNK_BYTES_MAX = 256 * 1024;
 
 const FORMAT = 2;
-/** Its checksum does not know whose body it is. */
+/** The checksum of this format does not cover the id. */
 const FORMAT_WITHOUT_ID = 1;
 const COMPRESSED = 1;
 const HEADER_BYTES = 6;
-/** Below this, a frame of zstd and its time cost more than it saves. */
+/** Below this size, the overhead of a zstd frame exceeds the saving. */
 const COMPRESS_FROM_BYTES = 600;
-/** Of zstd: the fastest that it calls a level. */
+/** zstd's fastest regular level. */
 const LEVEL = 1;
-/** No chunk that this program wrote unpacks to more: the largest MQTT packet is 256 MiB. */
+/** No chunk of this program unpacks to more: the largest MQTT packet is 256 MiB. */
 const UNPACKED_BYTES_MAX = 300 * 2 ** 20;
-/** LEB128 of a safe integer takes at most this. */
+/** Longest LEB128 form of a safe integer. */
 const NUMBER_BYTES_MAX = 8;
 
-/** The body is not one, or not as it was written. */
+/** The body is not a chunk, or was changed. */
 export class ChunkDamage extends Error {
   override readonly name = 'ChunkDamage';
 }
@@ -74,7 +74,7 @@ export interface ChunkId {
   first: number;
 }
 
-/** A chunk is written here first. */
+/** A chunk is assembled here before it is copied. */
 const scratch = new Scratch();
 
 export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffer {
@@ -104,17 +104,17 @@ export function encodeChunk(records: readonly ChunkRecord[], id: ChunkId): Buffe
   return framed(writer.written(), id);
 }
 
-/** A chunk's records as columns, for a read that hands on many of them without an object for each. */
+/** A chunk's records as columns, for reads of many records without an object for each. */
 export interface ChunkColumns {
   count: number;
   devices: readonly string[];
   topics: readonly string[];
   /**
-   * Of each record {@link NUMBERS_PER_CHUNK_RECORD}: index of its device, of its topic, monotonic time,
-   * length of its payload.
+   * {@link NUMBERS_PER_CHUNK_RECORD} numbers for each record: index of its device, index of its topic,
+   * monotonic time, length of its payload.
    */
   numbers: Float64Array;
-  /** All payloads, one after the other. */
+  /** All payloads, concatenated. */
   payloads: Buffer;
 }
 
@@ -126,7 +126,7 @@ export function decodeColumns(body: Uint8Array, id: ChunkId): ChunkColumns {
   const count = reader.number();
   const devices = reader.words();
   const topics = reader.words();
-  // A record takes a byte for each of its numbers, at least.
+  // Each number of a record takes at least one byte.
   if (count * NUMBERS_PER_CHUNK_RECORD > reader.left) throw new ChunkDamage('it ends too early');
   const numbers = new Float64Array(count * NUMBERS_PER_CHUNK_RECORD);
   let monoMs = 0;
@@ -134,7 +134,8 @@ export function decodeColumns(body: Uint8Array, id: ChunkId): ChunkColumns {
     const device = reader.number();
     const topic = reader.number();
     const step = reader.number();
-    if (device >= devices.length || topic >= topics.length) throw new ChunkDamage('a record names no word');
+    if (device >= devices.length || topic >= topics.length)
+      throw new ChunkDamage('a record refers to a word that does not exist');
     monoMs += step % 2 === 0 ? step / 2 : -(step + 1) / 2;
     numbers[at++] = device;
     numbers[at++] = topic;
@@ -164,7 +165,7 @@ export function decodeChunk(body: Uint8Array, id: ChunkId): ChunkRecord[] {
   });
 }
 
-/** A copy, packed where that pays. `raw` begins with room for the header. */
+/** A copy, compressed where that pays. `raw` begins with room for the header. */
 function framed(raw: Buffer, id: ChunkId): Buffer {
   const content = raw.subarray(HEADER_BYTES);
   const packed = content.length >= COMPRESS_FROM_BYTES ? compress(content, LEVEL) : content;
@@ -196,7 +197,7 @@ function checksum(body: Buffer, { epoch, stream, first }: ChunkId): number {
   return crc32(body.subarray(HEADER_BYTES), crc32(body.subarray(0, 2), owner));
 }
 
-/** Texts by index, each once. */
+/** Texts by index, each stored once. */
 class Words {
   readonly #indexes = new Map<string, number>();
   #chars = 0;
@@ -213,7 +214,7 @@ class Words {
     return [...this.#indexes.keys()];
   }
 
-  /** Of its encoding. A UTF-16 unit takes at most three bytes in UTF-8. */
+  /** Upper bound of the encoded size: a UTF-16 unit takes at most three bytes in UTF-8. */
   get bytesMax(): number {
     return this.#chars * 3 + this.#indexes.size * NUMBER_BYTES_MAX;
   }
@@ -250,7 +251,7 @@ class Writer {
     this.#at += bytes.byteLength;
   }
 
-  /** With the room for the header in front. */
+  /** The written bytes, including the room for the header in front. */
   written(): Buffer {
     return this.#buffer.subarray(0, this.#at);
   }

@@ -1,19 +1,16 @@
-/**
- * Where the chunks of one (epoch, stream) are: in the file, or, for a stream that is never written, in
- * memory.
- */
+/** The chunks of one (epoch, stream): in the file, or in memory for a memory stream. */
 import { CHUNK_RECORDS_MAX, type Chunk, type ChunkHead } from './chunk.ts';
 import type { Statements } from './statements.ts';
 
 export interface Chunks {
-  /** Takes a copy of the body. */
+  /** Copies the body. */
   insert(chunk: Chunk): void;
   /** Chunks with a record in `first..last`, ascending. */
   overlapping(first: number, last: number): Iterable<Chunk>;
   heads(first: number, last: number): ChunkHead[];
-  /** The oldest, ascending, at most so many. */
+  /** At most `count` of the oldest chunks, ascending. */
   oldest(count: number): ChunkHead[];
-  /** Removes the chunks that lie in `first..last` as a whole; returns their bytes. */
+  /** Removes the chunks that lie entirely in `first..last`; returns their bytes. */
   removeWithin(first: number, last: number): number;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a read collects from chunks, in columns: it passes to the main thread without an object or a text for
- * each record.
+ * Collects the records of a read from chunks, in columns: they go to the main thread without an object or a
+ * text for each record.
  */
 import type { SeqRange } from '../../../shared/record.ts';
 import type { ReadResult } from '../protocol.ts';
@@ -15,7 +15,7 @@ export class ColumnReader {
   readonly #maxBytes: number;
   readonly #words = new Map<string, KnownWord>();
   readonly #numbers: number[] = [];
-  /** Payloads that lie together in their chunk stay together. */
+  /** Payloads that are adjacent in their chunk stay together. */
   readonly #parts: Uint8Array[] = [];
   #bytes = 0;
 
@@ -25,7 +25,7 @@ export class ColumnReader {
 
   /**
    * Takes the records `range` of a chunk that begins at `first`, until `maxBytes` of `recordBytes` are
-   * reached, but at least one record in all. False when they did not all find room.
+   * reached, but at least one record in total. False when some records did not fit.
    */
   take(chunk: ChunkColumns, first: number, range: SeqRange): boolean {
     const devices = chunk.devices.map((word) => this.#known(word));

@@ -1,11 +1,10 @@
 /**
- * The disk under the buffer, as the thread that owns the file sees it. On a full disk not even a DELETE
- * succeeds, because the log has to grow for it: so some space is set aside in a file of its own, and given up
- * when the disk is full.
+ * The store thread's view of the disk under the buffer. On a full disk even a DELETE fails, because the log
+ * has to grow for it. So some space is reserved in a separate file, and released when the disk is full.
  *
- * SQLite does not notice that its file was unlinked or unmounted under it, and says the same of a write to a
- * read-only disk as of one to a broken disk: so the file is compared with its path, and after a failure a
- * small write is tried.
+ * SQLite does not notice that its file was unlinked or unmounted, and reports the same error for a write to a
+ * read-only disk as for a broken disk. So the file is compared with its path, and after a failure a small
+ * test write is made.
  */
 import { closeSync, existsSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -14,18 +13,21 @@ import { StoreError } from '../types.ts';
 import { freeBytes, remove } from './beside-files.ts';
 
 const BLOCK = new Uint8Array(64 * 1024);
-/** Free space that the reserve leaves to others when it is made, as a multiple of itself. */
+/** The reserve is made only with this multiple of its size free. */
 const MAKE_WITH_FREE = 2;
-/** Below this part of the reserve's size, intake stops before a write fails; above the second it goes on. */
+/**
+ * Intake stops below the first share of the reserve's size, before a write fails, and resumes above the
+ * second.
+ */
 const LOW = 0.25;
 const NO_LONGER_LOW = 0.5;
 
 export interface DiskWatchOptions {
-  /** The buffer's. */
+  /** The buffer's file. */
   file: string;
-  /** 0: none. */
+  /** 0: no reserve. */
   reserveBytes: number;
-  /** Of the folder when the buffer was opened first by this process; null before. */
+  /** Device of the folder when this process first opened the buffer; null before. */
   device: number | null;
 }
 
@@ -38,7 +40,7 @@ export class DiskWatch {
     this.#options = options;
   }
 
-  /** Throws StoreError when the folder is not the one it was: its mount is gone. */
+  /** Throws StoreError when the folder is on another device: its mount is gone. */
   beforeOpening(): void {
     const { file, device } = this.#options;
     if (device === null) return;
@@ -46,7 +48,7 @@ export class DiskWatch {
     if (found?.dev !== device) throw missing(`the folder of ${file} is gone`);
   }
 
-  /** The file is open. Returns the folder's device. */
+  /** Call when the file is open. Returns the folder's device. */
   opened(): number {
     const { file } = this.#options;
     const { dev, ino } = statSync(file);
@@ -56,8 +58,8 @@ export class DiskWatch {
   }
 
   /**
-   * Once in a while: whether there is room for records. Throws StoreError when the file is no longer where it
-   * was.
+   * Called periodically: whether there is room for records. Throws StoreError when the file is no longer at
+   * its path.
    */
   hasRoom(): boolean {
     const { file, reserveBytes } = this.#options;
@@ -72,18 +74,18 @@ export class DiskWatch {
     return !this.#isLow;
   }
 
-  /** Gives its space up. */
+  /** Deletes the reserve, which frees its space. */
   releaseReserve(): void {
     remove(this.#reserve);
   }
 
-  /** What the disk does, after `error`. */
+  /** The state of the disk, after `error`. */
   stateAfter(error: unknown): DiskState {
     const { file, device } = this.#options;
     const said = error instanceof StoreError ? error.disk : diskStateOf(error);
     try {
       const folder = statSync(dirname(file), { throwIfNoEntry: false });
-      // Before the first opening the folder may be missing because the disk does not let it be made.
+      // Before the first opening, the folder may be missing because the disk refused to create it.
       if (!folder && device === null && said !== 'failed') return said;
       if (!folder || (device !== null && folder.dev !== device)) return 'missing';
       this.#tryWrite();
@@ -98,7 +100,10 @@ export class DiskWatch {
     return `${this.#options.file}.reserve`;
   }
 
-  /** Made of zeros, which file systems that compress would not store: those have no use for it. */
+  /**
+   * Fills the reserve with zeros. A compressing file system would not store them, but it does not need the
+   * reserve.
+   */
   #makeReserve(): void {
     const { file, reserveBytes } = this.#options;
     if (existsSync(this.#reserve) && statSync(this.#reserve).size === reserveBytes) return;
@@ -131,7 +136,7 @@ export class DiskWatch {
   }
 }
 
-/** Null while the process or the system has no file descriptor left, which says nothing of the disk. */
+/** Null while the process or the system has no free file descriptor, which says nothing about the disk. */
 function openedIfPossible(file: string): number | null {
   try {
     return openSync(file, 'w', 0o600);

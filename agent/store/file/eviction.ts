@@ -1,7 +1,7 @@
 /**
- * Makes room inside a commit's transaction, in bounded steps: chunks of the stream that limits.ts names next
- * become gaps until the file fits its bound again (I3, I10). The log's share of the bound is set aside from
- * the start, because how long the log is depends on what nobody knows yet.
+ * Makes room inside a commit's transaction, in bounded steps: chunks of the stream that limits.ts selects
+ * become gaps until the file fits its bound again (I3, I10). The log's share of the bound is reserved from
+ * the start, because the length of the log is not predictable.
  */
 
 import { limitsOf, nextVictim, type StoreLimits } from '../limits.ts';
@@ -13,25 +13,24 @@ import type { Stream, Streams } from './streams.ts';
 
 const PAGE_BYTES = 4096;
 /**
- * Chunks given up in one commit to make room (I10): more than the records that a commit brings, so that it
+ * Most chunks given up in one commit to make room (I10): more than the records of a commit, so that eviction
  * keeps up.
  */
 const CHUNKS_PER_COMMIT = 4096;
 /**
- * Given up in one commit for their age, in chunks and in record bytes (I10): beside twice what the commit
- * brings, so that it keeps up, only a little, because publishes wait for that commit and the pages of what
- * leaves are read.
+ * Most chunks and record bytes given up in one commit for their age (I10). Beside twice the size of the
+ * commit, to keep up, they are few, because publishes wait for that commit and the evicted pages are read.
  */
 const EXPIRED_CHUNKS = 64;
 const EXPIRED_BYTES = 512 * 1024;
-/** Room is made a little ahead, so that not every commit has to. */
+/** Room is made slightly ahead, so that not every commit evicts. */
 const SLACK_PARTS = 64;
 const SLACK_BYTES_MAX = 4 * 2 ** 20;
-/** The log's part of the bound, and its bound when there is plenty (I10). */
+/** The log's share of the buffer's bound, and its own upper bound (I10). */
 const LOG_PARTS = 4;
 const LOG_BYTES_MAX = 16 * 2 ** 20;
 
-/** Of the bound, what is set aside for the log. */
+/** The log's share of `maxBytes`. */
 export function logBytes(maxBytes: number): number {
   return Math.min(LOG_BYTES_MAX, Math.floor(maxBytes / LOG_PARTS));
 }
@@ -64,7 +63,7 @@ export class Eviction {
     return { usedBytes: this.#usedBytes(), lowestPriority, streamBytes };
   }
 
-  /** Brings the file and each stream back under their bounds, or nearer to them. */
+  /** Brings the file and each stream back under their bounds, or closer to them. */
   makeRoom(result: CommitResult): void {
     let left = CHUNKS_PER_COMMIT;
     for (const { stream } of result.appended) left -= this.#fitStream(stream, left, result);
@@ -78,7 +77,7 @@ export class Eviction {
     for (; left > 0; left -= 1) {
       const victim = nextVictim(this.#holdings(() => true));
       if (!victim) return;
-      // The slack is not made at the cost of a higher priority.
+      // The slack is never made at the cost of a higher priority.
       const target = victim.limits.priority <= incoming ? maxBytes - slackBytes : maxBytes;
       if (usedBytes <= target) return;
       this.#giveUpOldest(victim.stream, result);
@@ -87,8 +86,9 @@ export class Eviction {
   }
 
   /**
-   * Gives up what is older than its stream keeps it, or a part of that: then returns true, if it got on at
-   * all. Of an earlier boot a record is at least as old as this boot (I7).
+   * Gives up records older than their stream keeps them, in bounded number. Returns true when this call freed
+   * some and the bound left others to the next commit. A record of an earlier boot is at least as old as this
+   * boot (I7).
    */
   expire({ bootId, monoMs }: { bootId: string; monoMs: number }, result: CommitResult): boolean {
     const boots = new Map(this.#sql.allEpochs.all().map((epoch) => [epoch.name, epoch.boot_id]));
@@ -108,7 +108,7 @@ export class Eviction {
     return false;
   }
 
-  /** Takes what it gives up off what is left; returns whether that ended it. */
+  /** Subtracts the given-up records from the allowance; returns whether it is used up. */
   #expireStream(
     stream: Stream,
     isTooOld: (head: ChunkHead) => boolean,
@@ -130,7 +130,7 @@ export class Eviction {
     return isCut;
   }
 
-  /** Of a stream with a bound of its own; returns how many chunks left. */
+  /** For a stream with its own bound; returns the number of deleted chunks. */
   #fitStream(name: string, chunksMax: number, result: CommitResult): number {
     const { maxBytes, whenFull } = limitsOf(this.#limits, name);
     if (maxBytes === null || whenFull === 'reject') return 0;
@@ -162,7 +162,7 @@ export class Eviction {
     if (oldest) this.#streams.giveUp(stream, oldest, 'quota', result);
   }
 
-  /** With the log's share, and what streams hold that are never written. */
+  /** Includes the log's share, and the memory streams. */
   #usedBytes(): number {
     const pages = this.#sql.usedPages.get()?.pages ?? 0;
     let memoryBytes = 0;

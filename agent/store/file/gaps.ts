@@ -1,5 +1,5 @@
 /**
- * Ranges that were given up, as a list that stays short: neighbours with one reason are one gap (I10). Pure.
+ * Ranges that were given up, as a short list: adjacent ranges with the same reason are one gap (I10). Pure.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap, SeqRange } from '../../../shared/record.ts';
@@ -13,7 +13,7 @@ export function withGap(gaps: readonly Gap[], gap: Gap): Gap[] {
   return [...others, ...merged].sort((a, b) => a.first - b.first);
 }
 
-/** What is left of the gaps when `first..last` was delivered. */
+/** The rest of the gaps after `first..last` was delivered. */
 export function withoutRange(gaps: readonly Gap[], { first, last }: SeqRange): Gap[] {
   return gaps.flatMap((gap) => {
     const rest = IntervalSet.of([gap]);

@@ -1,20 +1,17 @@
-/**
- * From the columns of a commit to chunks: each stream's records by themselves, in the order in which they
- * came.
- */
+/** Splits the columns of a commit into future chunks: the records of each stream, in order of arrival. */
 
 import { NUMBERS_PER_RECORD, type RecordColumns } from '../protocol.ts';
 import { recordBytes } from '../types.ts';
 import { CHUNK_BYTES_MAX, CHUNK_RECORDS_MAX, type ChunkRecord } from './chunk.ts';
 
-/** Records of one chunk to be. */
+/** Records of one future chunk. */
 export interface Pack {
   records: ChunkRecord[];
   /** Sum of `recordBytes`. */
   bytes: number;
 }
 
-/** By stream, in chunks of bounded size. */
+/** By stream, with bounded sizes. */
 export function packsOf(columns: RecordColumns): Map<string, Pack[]> {
   const packs = new Map<string, Pack[]>();
   let offset = 0;

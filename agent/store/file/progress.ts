@@ -1,10 +1,11 @@
 /**
- * The rule that frees rows (I3): a record leaves the buffer when as many different providers accepted it as
- * its stream asks for, and not before. In a stream that waits for receipts, acceptances are only noted, and
- * the router's receipt frees: of one copy whatever it covers, of more what that many providers accepted too.
+ * The rule that frees rows (I3): a record leaves the buffer when as many different providers have accepted it
+ * as its stream has copies. In a stream with `until: receipt`, acceptances are only noted, and the router's
+ * receipt frees: with one copy every row that it covers, with more copies those that enough providers have
+ * accepted too.
  *
- * An acceptance frees only inside the range that it names. So one that was in flight while the policy raised
- * the number of copies frees nothing else; after a policy lowered it, the caller reports the waiting ranges
+ * An acceptance frees only rows in its own range. So an acceptance that was in flight while the policy raised
+ * the copies frees no other row. After a policy lowered the copies, the caller reports the waiting ranges
  * again.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
@@ -13,14 +14,14 @@ import type { SeqRange } from '../../../shared/record.ts';
 export interface Progress {
   /** Rows in the buffer. */
   pending: IntervalSet;
-  /** What each provider accepted of them: always a subset of `pending`, never an empty set. */
+  /** By provider, its accepted rows: always a subset of `pending`, never an empty set. */
   accepted: Map<string, IntervalSet>;
 }
 
 /**
- * Takes in that `provider` accepted `range`, or, with null, that a receipt of the router covers it, changing
- * `progress` in place. Returns what is now free, ascending; it is already out of `progress`. What is no
- * longer pending is ignored, so late and repeated acceptances cost nothing.
+ * Records that `provider` accepted `range`, or, with null, that a receipt of the router covers it. Changes
+ * `progress` in place. Returns the ranges that are now free, ascending; they are removed from `progress`.
+ * Rows that are no longer pending are ignored, so late and repeated acceptances have no effect.
  */
 export function accept(
   progress: Progress,
@@ -56,7 +57,7 @@ function given(
   return copies <= 1 ? parts : record(accepted, provider, parts, copies);
 }
 
-/** Notes `parts` as accepted by `provider`; returns those that `copies` providers now hold. */
+/** Notes `parts` as accepted by `provider`; returns the rows that `copies` providers now hold. */
 function record(
   accepted: Map<string, IntervalSet>,
   provider: string,
@@ -70,8 +71,7 @@ function record(
 }
 
 /**
- * The parts of `range` that at least `copies` of the sets hold, by a sweep over where their intervals begin
- * and end.
+ * The parts of `range` that at least `copies` of the sets hold, by a sweep over the ends of their intervals.
  */
 function heldBy(sets: Iterable<IntervalSet>, range: SeqRange, copies: number): SeqRange[] {
   const edges: Array<{ at: number; step: 1 | -1 }> = [];
@@ -80,7 +80,7 @@ function heldBy(sets: Iterable<IntervalSet>, range: SeqRange, copies: number): S
       edges.push({ at: first, step: 1 }, { at: last + 1, step: -1 });
     }
   }
-  // Ends before beginnings, so that two sets that only touch are never counted as both holding a row.
+  // Ends sort before beginnings, so that two adjacent sets never count as both holding a row.
   edges.sort((a, b) => a.at - b.at || a.step - b.step);
   const held: SeqRange[] = [];
   let depth = 0;

@@ -1,7 +1,6 @@
 /**
- * The buffer's tables, as the steps that lead to them: a file of an older version is brought forward step by
- * step, one of a newer version is refused. `PRAGMA user_version` is the number of steps that a file has
- * taken.
+ * The buffer's tables, as migration steps: an older file is migrated step by step, a newer file is refused.
+ * `PRAGMA user_version` is the number of steps applied to a file.
  */
 import type Database from 'better-sqlite3';
 import { recordBytes, StoreError } from '../types.ts';
@@ -11,8 +10,8 @@ import { SESSION_ITEMS, SESSION_QUEUE } from './session-items.ts';
 const ROWS_PER_CHUNK = 256;
 
 /**
- * `freed` and `ranges` are `IntervalSet.encode()`; `epoch.number` is the start counter and is never given
- * twice (I2).
+ * `freed` and `ranges` are `IntervalSet.encode()`. `epoch.number` is the start counter and is never reused
+ * (I2).
  */
 const FIRST = `
   CREATE TABLE epoch (
@@ -57,8 +56,8 @@ const FIRST = `
 `;
 
 /**
- * Records in chunks (chunk.ts). `mono_ms` is of the newest record. The body stands last: heads are read
- * without it.
+ * Records in chunks (chunk.ts). `mono_ms` is the time of the newest record. The body is the last column, so
+ * that heads are read without it.
  */
 const CHUNKS = `
   CREATE TABLE chunk (
@@ -81,7 +80,7 @@ interface RecordRow {
   payload: Buffer;
 }
 
-/** Rows of the first version become chunks of neighbours. */
+/** Converts rows of the first version to chunks of adjacent rows. */
 function toChunks(db: Database.Database): void {
   db.exec(CHUNKS);
   const insert = db.prepare(
@@ -103,7 +102,7 @@ function toChunks(db: Database.Database): void {
     insert.run(first.stream, first.seq, last.seq, last.mono_ms, bytes, body);
     rows = [];
   };
-  // In slices, because the statement must be over before the next one writes.
+  // In slices, because the query must end before the next write.
   const next = db.prepare<[number, number, number], RecordRow>(
     'SELECT * FROM record WHERE (stream, seq) > (?, ?) ORDER BY stream, seq LIMIT ?',
   );
@@ -126,16 +125,16 @@ function toChunks(db: Database.Database): void {
   db.exec('DROP TABLE record');
 }
 
-/** Each takes the file one version further. Append only: a step that was released never changes. */
+/** Each step migrates the file one version further. Append only: a released step never changes. */
 const STEPS: ReadonlyArray<(db: Database.Database) => void> = [
   (db) => db.exec(FIRST),
   toChunks,
   (db) => db.exec(SESSION_ITEMS),
-  // And bodies of chunk.ts' format 2, which a program before this step takes for damage.
+  // Also marks chunk bodies of format 2, which an older program would treat as damage.
   (db) => db.exec(SESSION_QUEUE),
 ];
 
-/** Steps that a file with all tables of this program has taken. */
+/** The number of steps of a current file. */
 const SCHEMA_VERSION = STEPS.length;
 
 /** Throws StoreError `newer-schema` when a newer program wrote the file. */
@@ -147,7 +146,7 @@ export function refuseNewer(version: number): void {
   );
 }
 
-/** Takes the steps that the file has not taken, all or none. */
+/** Applies the missing steps, all or none. */
 export function migrate(db: Database.Database, version: number): void {
   if (version >= SCHEMA_VERSION) return;
   db.transaction(() => {

@@ -1,12 +1,11 @@
 /**
- * What the broker keeps of its sessions, as the store sees it: items with a name and a value that only the
- * broker reads. They are in the buffer's file so that one commit, one sync, holds a record and the packet id
- * that it came with.
+ * The broker's session state in the store: items with a name and a value that only the broker reads. They are
+ * in the buffer's file so that one commit, with one sync, holds a record and its packet id.
  */
 import type Database from 'better-sqlite3';
 import type { SessionItem } from '../types.ts';
 
-/** Step of the schema. */
+/** A migration step. */
 export const SESSION_ITEMS = `
   CREATE TABLE session_item (
     kind TEXT NOT NULL,
@@ -18,7 +17,7 @@ export const SESSION_ITEMS = `
 `;
 
 /**
- * Step of the schema. A message waits for many clients at once: their copies lie side by side, in one page
+ * A migration step. A message may be queued for many clients at once: their copies are adjacent, in one page
  * that a commit writes instead of one for each client.
  */
 export const SESSION_QUEUE = `

@@ -1,6 +1,6 @@
 /**
- * What the buffer knows of each (epoch, stream), in memory and in its rows. Memory runs ahead of the rows
- * within one transaction; {@link Streams.writeChanged} brings them together before it is committed.
+ * The buffer's state of each (epoch, stream), in memory and in its rows. Memory runs ahead of the rows within
+ * one transaction; {@link Streams.writeChanged} writes the rows before the commit.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap, GapReason, SeqRange } from '../../../shared/record.ts';
@@ -12,19 +12,19 @@ import type { Progress } from './progress.ts';
 import type { Statements } from './statements.ts';
 
 export interface Stream {
-  /** Of its row; null when it has none, because nothing of it is ever written. */
+  /** Id of its row; null for a memory stream, which has no row. */
   id: number | null;
   epoch: string;
   name: string;
   limits: StreamLimits;
   lastSeq: number;
-  /** Of its chunks. */
+  /** Bytes of its chunks. */
   bytes: number;
   endAnnounced: boolean;
   progress: Progress;
   gaps: Gap[];
   chunks: Chunks;
-  /** What is pending or accepted is ahead of the row. */
+  /** Whether the pending or accepted sets are ahead of the row. */
   changed: boolean;
 }
 
@@ -34,7 +34,7 @@ export class Streams {
   readonly #limits: StoreLimits;
   readonly #streams = new Map<string, Stream>();
 
-  /** Loads what the file has. `epoch` is the one that new records get. */
+  /** Loads the file's streams. `epoch`: the epoch of new records. */
   constructor(sql: Statements, epoch: string, limits: StoreLimits) {
     this.#sql = sql;
     this.#epoch = epoch;
@@ -69,7 +69,7 @@ export class Streams {
     return this.#streams.get(keyOf(epoch, name));
   }
 
-  /** In the present epoch. */
+  /** Creates a stream in the present epoch. */
   create(name: string): Stream {
     const limits = limitsOf(this.#limits, name);
     const isWritten = limits.durability.kind !== 'memory';
@@ -91,7 +91,7 @@ export class Streams {
     return stream;
   }
 
-  /** Its chunks grew by the range. */
+  /** Records of the range were added to its chunks. */
   advance(stream: Stream, { first, last, bytes }: SeqRange & { bytes: number }): void {
     stream.progress.pending.add(first, last);
     stream.lastSeq = last;
@@ -99,7 +99,7 @@ export class Streams {
     if (stream.id !== null) this.#sql.advanceStream.run(last, stream.bytes, stream.id);
   }
 
-  /** The records of the range are no longer pending: the chunks that only they kept leave. */
+  /** The records of the range are no longer pending: chunks without pending records are deleted. */
   freed(stream: Stream, { first, last }: SeqRange, result: CommitResult): void {
     const { pending } = stream.progress;
     result.freedRows += last - first + 1;
@@ -113,7 +113,7 @@ export class Streams {
     stream.changed = true;
   }
 
-  /** What is pending of the range becomes a gap that is delivered in its place (I3). */
+  /** The pending records of the range become a gap, which is delivered in their place (I3). */
   giveUp(stream: Stream, { first, last }: SeqRange, reason: GapReason, result: CommitResult): void {
     const { pending, accepted } = stream.progress;
     for (const part of pending.within(first, last)) {
@@ -138,7 +138,7 @@ export class Streams {
     if (stream.id !== null) this.#sql.announceEnd.run(stream.id);
   }
 
-  /** A stream of an older epoch of which all is delivered and the end is announced leaves no trace. */
+  /** Deletes a stream of an older epoch when all of it is delivered and its end is announced. */
   forgetWhenOver(stream: Stream): boolean {
     const { epoch, progress, gaps, endAnnounced, id, name } = stream;
     if (epoch === this.#epoch || !endAnnounced || progress.pending.size > 0 || gaps.length > 0) return false;
@@ -150,7 +150,7 @@ export class Streams {
     return true;
   }
 
-  /** Once per transaction: what is pending and accepted, of the streams where it changed. */
+  /** Call once per transaction: writes the changed pending and accepted sets. */
   writeChanged(): void {
     for (const stream of this.#streams.values()) {
       if (!stream.changed) continue;

@@ -1,5 +1,5 @@
 /**
- * Whether the file that was found is fit for use. What would make the store fail at work would fail every
+ * Checks whether an existing file is usable. A defect that would make the store fail at work would fail every
  * start, so it counts as damage here, and the file is salvaged (I9).
  */
 import Database from 'better-sqlite3';
@@ -9,21 +9,21 @@ import { Streams } from '../file/streams.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
 import { isCount } from './salvaged-rows.ts';
 
-/** Far above what a gateway starts or counts in its life, far below where SQLite's counter ends. */
+/** Far above the starts and counts of a gateway's lifetime, far below the limit of SQLite's counter. */
 const NUMBER_MAX = 2 ** 40;
 
-/** The file is not as this program writes it. */
+/** The file differs from the form that this program writes. */
 class DamagedFile extends Error {}
 
-/** Pages, and kinds of values. Throws what {@link isDamage} knows. */
+/** Checks the pages and the types of values. Throws an error that {@link isDamage} recognises. */
 export function checkPages(db: Database.Database): void {
   const found = db.pragma('quick_check(1)', { simple: true });
   if (found !== 'ok') throw new DamagedFile(String(found));
 }
 
 /**
- * Tables, and what SQLite does not vouch for: counters, and what is in a blob. Throws what {@link isDamage}
- * knows.
+ * Checks the tables, and the contents that SQLite does not verify: counters and blobs. Throws an error that
+ * {@link isDamage} recognises.
  */
 export function checkContents(db: Database.Database): void {
   const counters = db.prepare<[], { seq: unknown }>("SELECT seq FROM sqlite_sequence WHERE name = 'epoch'");
@@ -40,8 +40,8 @@ export function checkContents(db: Database.Database): void {
 }
 
 /**
- * SQLite's own findings, a file that ends too early, and SQL that the tables are not made for; not what a
- * failing disk says.
+ * SQLite's own findings, a truncated file, and SQL that does not match the tables; not the errors of a
+ * failing disk.
  */
 export function isDamage(error: unknown): error is Error {
   if (error instanceof DamagedFile) return true;

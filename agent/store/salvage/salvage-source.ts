@@ -1,22 +1,22 @@
 /**
- * Reads the tables of a damaged file around what cannot be read. Where SQLite stumbles, a range of keys is
- * read from its front and from its back, and what is left between is halved, the larger parts first: so the
- * attempts that are left when much of a table is lost go to where most of it may still be.
+ * Reads the tables of a damaged file around unreadable parts. At an error, a range of keys is read from its
+ * front and from its back, and the rest between is halved, the larger parts first. So the remaining attempts
+ * go to the parts where most rows may still be readable.
  */
 import Database from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
 
-/** Halving a table ends after so many, and what is left between counts as not readable (I10). */
+/** Bound on the attempts for a table; the rest counts as unreadable (I10). */
 const ATTEMPTS_MAX = 4000;
-/** No id and no number in a file is above. */
+/** Upper bound of ids and numbers in a file. */
 export const KEY_MAX = 2 ** 40;
 
 export class SalvageSource {
   readonly #db: Database.Database;
 
   /**
-   * Null when not even the first page can be read. Opened for reading only, so that closing does not write
-   * the log into it.
+   * Null when not even the first page is readable. Opened read-only, so that closing does not write the log
+   * into the file.
    */
   static open(file: string): SalvageSource | null {
     const db = new Database(file, { readonly: true });
@@ -35,8 +35,8 @@ export class SalvageSource {
   }
 
   /**
-   * `sql` gives `key`, ends with the key it is ordered by, and takes `...before`, then the bounds of the key.
-   * Rows in no order.
+   * `sql` must return a column `key`, end with its ORDER BY key, and take `...before`, then the bounds of the
+   * key. Rows come in no order.
    */
   *byKey<Row>(sql: string, before: readonly number[] = [], keyMax: number = KEY_MAX): Generator<Row> {
     const upwards = this.#prepared<Row & { key: number }>(sql);
@@ -69,7 +69,7 @@ export class SalvageSource {
     }
   }
 
-  /** Rows from the front as far as they can be read, then from the back; some may come twice. */
+  /** Rows from the front as far as they are readable, then from the back; some may come twice. */
   *fromBothEnds<Row>(sql: string, ...values: number[]): Generator<Row> {
     const backwards = sql.replace(
       /ORDER BY (.*)$/,
@@ -89,7 +89,7 @@ export class SalvageSource {
     this.#db.close();
   }
 
-  /** Null when the table is not there, as far as can be read. */
+  /** Null when the table is missing or unreadable. */
   #prepared<Row>(sql: string): Database.Statement<number[], Row> | null {
     try {
       return this.#db.prepare<number[], Row>(sql);
@@ -100,7 +100,7 @@ export class SalvageSource {
   }
 }
 
-/** Anything that SQLite says of the damaged file. */
+/** Whether SQLite reports an error of the damaged file. */
 function isUnreadable(error: unknown): boolean {
   return error instanceof Database.SqliteError;
 }

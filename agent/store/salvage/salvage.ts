@@ -1,14 +1,12 @@
 /**
- * What can be read of a damaged buffer goes into a new one, under its own ids (I2); what was pending and
- * cannot be read becomes a gap with the reason `corruption` (I3). Damage in one place must not cost what lies
+ * Copies the readable part of a damaged buffer to a new one, under the same ids (I2). Pending records that
+ * are unreadable become a gap with the reason `corruption` (I3). Damage in one place must not lose records
  * elsewhere (salvage-source.ts).
  *
- * Nothing that is read is trusted: a value of another kind than was written counts as not readable
- * (salvaged-rows.ts), because a row that the new file refuses would end the start, and each start after it
- * (I9).
+ * Read values are not trusted: a value of an unexpected type counts as unreadable (salvaged-rows.ts), because
+ * a row that the new file refuses would end this start and every later one (I9).
  *
- * Where it is unknown what was delivered already, everything counts as not delivered: a second delivery is
- * recognised (I5).
+ * Records whose delivery is unknown count as undelivered: the ledger recognises a second delivery (I5).
  */
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
@@ -29,7 +27,7 @@ import {
   type Untrusted,
 } from './salvaged-rows.ts';
 
-/** Copies from the file `from`, which stays as it is, into the new, empty buffer `into`. All or nothing. */
+/** Copies from the file `from`, which stays unchanged, into the new, empty buffer `into`. All or nothing. */
 export function salvage(from: string, into: Database.Database): Salvaged {
   const source = SalvageSource.open(from);
   if (!source) return { records: 0, lostRecords: 0, sessionItems: 0 };
@@ -68,7 +66,7 @@ class Salvage {
     return this.#result;
   }
 
-  /** Their rows; of a row that cannot be read, what the index on (epoch, name) knows. */
+  /** The streams' rows; for an unreadable row, the data in the index on (epoch, name). */
   #streams(): StreamRow[] {
     const found = new Map<number, StreamRow>();
     const rows = this.#source.byKey<StreamRow>(
@@ -91,8 +89,8 @@ class Salvage {
   }
 
   /**
-   * Those that have streams, with a clock that is not known where their row is lost. The next number is above
-   * all of them (I2).
+   * The epochs that have streams, with an unknown clock where their row is lost. The next number is above all
+   * of them (I2).
    */
   #epochs(streams: readonly StreamRow[]): void {
     const rows = this.#source.byKey<EpochRow & { number: number }>(
@@ -128,7 +126,7 @@ class Salvage {
     this.#result.lostRecords += lost.size;
   }
 
-  /** Copies those that are whole. */
+  /** Copies the undamaged chunks. */
   #chunks(stream: StreamRow, lastSeq: number): { there: IntervalSet; bytes: number } {
     const there = IntervalSet.empty();
     let bytes = 0;
@@ -147,7 +145,7 @@ class Salvage {
     return { there, bytes };
   }
 
-  /** Copies those that were there already, and returns what they cover. */
+  /** Copies the existing gaps, and returns the rows that they cover. */
   #gaps(stream: number, all: IntervalSet): IntervalSet {
     const covered = IntervalSet.empty();
     const rows = this.#source.fromBothEnds<Untrusted<'first' | 'last' | 'reason'>>(

@@ -1,6 +1,6 @@
 /**
- * Whether a row of a damaged buffer is one that this program wrote, as far as can be told: SQLite may return
- * any kind of value from a page that it could still walk. Pure.
+ * Validates rows of a damaged buffer, as far as possible: SQLite may return values of any type from a page
+ * that it could still read. Pure.
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
@@ -14,13 +14,14 @@ export function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
 }
 
-/** A whole number that can be counted to. */
+/** Whether the value is a non-negative safe integer. */
 export function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /**
- * Null when it is not as it was written, or not of this stream. What the body tells is not asked of the row.
+ * Null when the chunk is damaged, or not of this stream. The size is computed from the body, not read from
+ * the row.
  */
 export function chunkOf(
   row: Untrusted<'first' | 'last' | 'mono_ms' | 'body'>,
@@ -45,7 +46,7 @@ export function gapOf({ first, last, reason }: Untrusted<'first' | 'last' | 'rea
   return { first, last, reason: known };
 }
 
-/** The clock of an epoch; what is not one counts as not known. */
+/** The clock of an epoch; invalid values count as unknown. */
 export function clockOf(row: Untrusted<'boot_id' | 'offset_ms' | 'quality'>): EnvelopeClock {
   const { boot_id: bootId, offset_ms: offsetMs, quality } = row;
   if (!isText(bootId) || !isMeasure(offsetMs)) return UNKNOWN_CLOCK;
@@ -62,7 +63,7 @@ const SESSION_ITEM_KINDS: readonly SessionItemKind[] = [
   'will',
 ];
 
-/** Client and key are empty in some kinds. What the value means is the broker's to judge. */
+/** Client and key are empty in some kinds. The broker validates the value. */
 export function sessionItemOf(row: Untrusted<'kind' | 'client' | 'key' | 'value'>): SessionItem | null {
   const { client, key, value } = row;
   const kind = SESSION_ITEM_KINDS.find((one) => one === row.kind);

@@ -1,12 +1,12 @@
 /**
- * Puts a salvaged buffer in the place of a damaged one, whatever moment the process is killed in. A log that
- * lay beside another file would be replayed into it, and a file that is missing is created empty: so a note
- * is left first, and a start that finds it does the rest. What that is, the names tell: nothing in the note
- * has to be readable, on a disk that damages files.
+ * Replaces a damaged buffer by a salvaged one, safely against a kill at any moment. SQLite would replay a log
+ * that lies beside another file into that file, and would create a missing file empty. So a note is written
+ * first, and a start that finds the note completes the replacement. The file names tell the remaining steps;
+ * the content of the note need not be readable, because the disk damages files.
  *
  *   1. `<file>.setting-aside` is the note
- *   2. log and file are moved to `<file>.damaged-<n>`, in this order; n is above those that are there
- *   3. `<file>.salvage` is made of what can be read of it
+ *   2. log and file are moved to `<file>.damaged-<n>`, in this order; n is above the existing numbers
+ *   3. `<file>.salvage` is made from the readable part
  *   4. it is renamed to `<file>`
  *   5. the note is removed
  */
@@ -16,24 +16,24 @@ import { bytesOf, freeBytes, LOG, remove, syncFolderOf } from '../file/beside-fi
 import type { Damage, Salvaged } from '../types.ts';
 
 /**
- * Damaged files that are kept for a person to look at; the oldest goes first (I10). By number: clocks jump
- * (I7).
+ * Number of damaged files kept for inspection; the oldest is deleted first (I10). They are ordered by number,
+ * because clocks jump (I7).
  */
 const DAMAGED_KEPT = 3;
-/** The index of a log, which a reader makes. */
+/** The shared-memory index of a log, which a reader creates. */
 const LOG_INDEX = '-shm';
 
-/** Makes a new buffer at `target` of what can be read at `damaged`, on the disk when it returns. */
+/** Makes a new buffer at `target` from the readable part of `damaged`; it is on disk when this returns. */
 type Make = (damaged: string, target: string) => Salvaged;
 
-/** The damaged `file` is moved aside, and what `make` makes of it takes its place. */
+/** Moves the damaged `file` aside, and puts the result of `make` in its place. */
 export function setAside(file: string, detail: string, make: Make): Damage {
   writeFileSync(noteOf(file), detail, { mode: 0o600, flush: true });
   syncFolderOf(file);
   return replace(file, (numbers(file).at(-1) ?? 0) + 1, detail, make);
 }
 
-/** Does the rest of a replacement that was cut short; null when there was none. */
+/** Completes an interrupted replacement; null when there was none. */
 export function finishSettingAside(file: string, make: Make): Damage | null {
   if (!existsSync(noteOf(file))) return null;
   const number = begun(file);
@@ -43,8 +43,8 @@ export function finishSettingAside(file: string, make: Make): Damage | null {
 }
 
 /**
- * The number under which a replacement moved the log or the file; null when it did not come so far, or was
- * over.
+ * The number under which an interrupted replacement moved the log or the file; null when it had not begun, or
+ * was complete.
  */
 function begun(file: string): number | null {
   const number = numbers(file).at(-1);
@@ -68,7 +68,7 @@ function replace(file: string, number: number, detail: string, make: Make): Dama
     removeNote(file);
     return { detail, movedTo, removed, ...salvaged };
   } catch (error) {
-    // On a full disk it would keep the disk full.
+    // On a full disk, the incomplete file would keep the disk full.
     removeDatabase(target);
     throw error;
   }
@@ -80,7 +80,8 @@ function removeNote(file: string): void {
 }
 
 /**
- * Keeps the newest, and fewer when the salvaged file would have no room beside them. Returns what is gone.
+ * Keeps the newest damaged files, and fewer when the salvaged file would have no room beside them. Returns
+ * the deleted ones.
  */
 function removeOlder(file: string, number: number): string[] {
   const newest = damagedOf(file, number);
@@ -95,7 +96,7 @@ function removeOlder(file: string, number: number): string[] {
   return removed;
 }
 
-/** Of the damaged files, ascending; also of one whose log alone is there. */
+/** Numbers of the damaged files, ascending; includes one of which only the log exists. */
 function numbers(file: string): number[] {
   const prefix = `${basename(file)}.damaged-`;
   const found = readdirSync(dirname(file))

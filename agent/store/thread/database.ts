@@ -1,9 +1,9 @@
 /**
- * The buffer's tables; knows nothing of threads. One object is one epoch: opening begins it.
+ * The buffer's database, independent of threads. One object is one epoch, which begins at the opening.
  *
- * What is pending of a stream is not searched for in the chunks but kept: everything from 1 to `last_seq`
- * except `freed`, written in the same transaction as the chunks themselves. Starting costs O(holes), not
- * O(records). A chunk leaves when none of its records is pending.
+ * The pending records of a stream are not searched for in the chunks but tracked: all records from 1 to
+ * `last_seq` except `freed`, which is written in the same transaction as the chunks. So a start costs
+ * O(holes), not O(records). A chunk is deleted when none of its records is pending.
  *
  * After any throw the object may be ahead of the file: close it and open a new one.
  */
@@ -32,15 +32,14 @@ import type { Acceptance, CommittedRange, Damage } from '../types.ts';
 import { openFile, pragmaNumber } from './open-file.ts';
 
 /**
- * Unused pages kept for new rows, and how many are given back in one slice (pages of 4 KiB): when nobody
- * waits, and in a commit.
+ * Unused pages (of 4 KiB) kept for new rows, and pages returned in one slice: while idle, and in a commit.
  */
 const SPARE_PAGES = 1024;
 const VACUUM_PAGES = 256;
 const COMMIT_VACUUM_PAGES = 64;
-/** On a full disk: what is moved for it has to fit into the log. */
+/** For a full disk: the pages moved for it must fit into the log. */
 const RELIEF_PAGES = 2048;
-/** Bounds nothing. */
+/** No bounds. */
 const NO_LIMITS: StoreLimits = { maxBytes: Number.MAX_SAFE_INTEGER, streams: {} };
 
 export class BufferDatabase {
@@ -58,7 +57,7 @@ export class BufferDatabase {
 
   /**
    * Opens `file` and begins the epoch `<start counter>-<suffix>`, durably. `suffix` must be fresh randomness:
-   * it is what keeps epochs apart when an old copy of the file is put back (I2).
+   * it distinguishes the epochs when an old copy of the file is put back (I2).
    */
   constructor(file: string, suffix: string, clock: EnvelopeClock, limits: StoreLimits = NO_LIMITS) {
     const { db, damage } = openFile(file, logBytes(limits.maxBytes));
@@ -77,7 +76,7 @@ export class BufferDatabase {
     }
   }
 
-  /** What is in the file from earlier epochs. */
+  /** The state of earlier epochs in the file. */
   opened(): Omit<Opened, 'device' | 'hasRoom'> {
     const streams = [...this.#streams.all()];
     return {
@@ -98,14 +97,14 @@ export class BufferDatabase {
     };
   }
 
-  /** Everything in one transaction: when this returns, it is on the disk (I1). */
+  /** Commits everything in one transaction, which is on disk when this returns (I1). */
   commit(records: RecordColumns, operations: readonly Operation[]): CommitResult {
     return this.#commit.immediate(records, operations);
   }
 
   /**
    * Pending records of the range, ascending, until `maxBytes` are reached; at least one when there is any.
-   * Those of a chunk that is damaged are left out.
+   * Records of a damaged chunk are left out.
    */
   read({ epoch, stream: name, first, last, maxBytes }: ReadRange): ReadResult {
     const reading = new ColumnReader(maxBytes);
@@ -121,15 +120,13 @@ export class BufferDatabase {
     return reading.result();
   }
 
-  /**
-   * Gives some unused pages back to the file system, when there are more than new rows will soon need (I10).
-   */
+  /** Returns some unused pages to the file system when there are more than new rows will soon need (I10). */
   vacuum(pages: number = VACUUM_PAGES): void {
     if (pragmaNumber(this.#db, 'freelist_count') <= SPARE_PAGES) return;
     this.#db.pragma(`incremental_vacuum(${pages})`);
   }
 
-  /** The disk is full and nothing is taken in: gives back more at once, and the log's space too. */
+  /** For a full disk without intake: returns more pages at once, and the log's space too. */
   relieve(): void {
     this.#db.pragma(`incremental_vacuum(${RELIEF_PAGES})`);
     this.#db.pragma('wal_checkpoint(TRUNCATE)');
@@ -148,8 +145,8 @@ export class BufferDatabase {
   }
 
   /**
-   * Null when the chunk is damaged. The last one is kept: envelopes are smaller than chunks, and each would
-   * unpack it anew.
+   * Null when the chunk is damaged. The last chunk is cached: envelopes are smaller than chunks, and each
+   * would unpack it again.
    */
   #columnsOf(stream: Stream, { first, last, body }: Chunk): ChunkColumns | null {
     const kept = this.#unpacked;
@@ -197,7 +194,7 @@ export class BufferDatabase {
       return;
     }
     const stream = this.#streams.get(operation.epoch, operation.stream);
-    if (!stream) return; // Set aside with a damaged file, or over and forgotten.
+    if (!stream) return; // In a damaged file that was set aside, or finished and deleted.
     switch (operation.kind) {
       case 'accept':
         this.#accept(stream, operation, result);
@@ -215,7 +212,7 @@ export class BufferDatabase {
     if (this.#streams.forgetWhenOver(stream)) result.endedEpochs.push(...this.#endedEpoch(stream.epoch));
   }
 
-  /** Inserts the records; a seq is the stream's counter, which moves in the same transaction (I2). */
+  /** Inserts the records. A seq comes from the stream's counter, which moves in the same transaction (I2). */
   #append(columns: RecordColumns): CommittedRange[] {
     const ranges: CommittedRange[] = [];
     for (const [name, packs] of packsOf(columns)) {
@@ -236,7 +233,7 @@ export class BufferDatabase {
     return ranges;
   }
 
-  /** Frees what the rule of progress.ts sets free, and nothing else (I3). */
+  /** Frees the records that the rule of progress.ts frees, and no others (I3). */
   #accept(stream: Stream, acceptance: Acceptance, result: CommitResult): void {
     const { provider, copies, untilReceipt } = acceptance;
     for (const range of accept(stream.progress, provider, acceptance, copies, untilReceipt)) {
@@ -250,7 +247,10 @@ export class BufferDatabase {
   }
 }
 
-/** None when the chunk is damaged, or not as long as its row says: its records count as not readable (I9). */
+/**
+ * Null when the chunk is damaged, or its length differs from that in its row: its records count as unreadable
+ * (I9).
+ */
 function undamaged(body: Uint8Array, id: ChunkId, count: number): ChunkColumns | null {
   try {
     const columns = decodeColumns(body, id);

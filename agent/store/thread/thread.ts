@@ -1,4 +1,7 @@
-/** The main thread's end of worker.ts: one life of the thread, from open to close or to its first failure. */
+/**
+ * The main thread's side of worker.ts: one lifetime of the thread, from open to close or to its first
+ * failure.
+ */
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { errorText } from '../../../shared/log.ts';
@@ -7,9 +10,9 @@ import type { Calls, OpenArgument, Opened, Reply } from '../protocol.ts';
 import { StoreError } from '../types.ts';
 
 /**
- * What is short-lived in the thread is a batch at a time: with the process's own size it would take 25 MB
- * more. The flag, where the process was started with it, goes before a limit that a thread is given; V8 reads
- * it when a thread begins.
+ * Short-lived objects of the thread amount to one batch at a time; the process's own young-generation size
+ * would take 25 MB more. A flag of the process overrides a limit given to the thread, and V8 reads the flag
+ * when a thread starts, so the flag is set here.
  */
 const YOUNG_FLAG = '--max-semi-space-size=2';
 
@@ -18,7 +21,10 @@ interface Waiting {
   reject: (error: StoreError) => void;
 }
 
-/** A thread that has the file open; rejects with a StoreError, and leaves none, when it cannot be opened. */
+/**
+ * Starts a thread and opens the file. Rejects with a StoreError, and ends the thread, when the file cannot be
+ * opened.
+ */
 export async function openThread(argument: OpenArgument): Promise<{ thread: StoreThread; opened: Opened }> {
   const thread = new StoreThread();
   try {
@@ -50,7 +56,7 @@ export class StoreThread {
   }
 
   /**
-   * Rejects with a StoreError when the thread failed at this call or before it; all other calls then reject
+   * Rejects with a StoreError when the thread failed at this call or before it; all pending calls then reject
    * too.
    */
   call<Name extends keyof Calls>(
@@ -66,7 +72,7 @@ export class StoreThread {
     });
   }
 
-  /** Resolves when the thread is gone and the file is free. */
+  /** Resolves when the thread has ended and the file is closed. */
   async end(): Promise<void> {
     if (!this.#over) await this.#worker.terminate();
     await this.#exited;

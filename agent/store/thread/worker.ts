@@ -1,8 +1,8 @@
 /**
- * Entry of the thread that owns the buffer's file, so that a slow disk never holds up the broker or the
- * health clock. It answers calls one at a time, in order. After any failure it closes the file, says so, and
- * ends: a sync that failed is not tried again on the same open file, because the kernel may have dropped what
- * it could not write.
+ * Entry of the thread that owns the buffer's file, so that a slow disk never delays the broker or the health
+ * clock. It answers calls one at a time, in order. After any failure it closes the file, reports the failure
+ * and ends: a failed sync is not repeated on the same open file, because the kernel may have dropped the
+ * unwritten pages.
  */
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
@@ -47,8 +47,7 @@ function answer(request: Request): Calls[keyof Calls]['result'] {
 
 function committed({ records, operations }: Calls['commit']['argument']): Calls['commit']['result'] {
   const result = opened().commit(records, operations);
-  // What was handed over is given back now: this thread makes so little garbage of its own that it is
-  // collected seldom.
+  // Detaches the transferred buffers now: this thread creates so little garbage that it is rarely collected.
   records.payloads.buffer.transfer(0);
   records.numbers.buffer.transfer(0);
   return result;
@@ -63,14 +62,14 @@ function tidied(isIdle: boolean): Calls['tidy']['result'] {
 
 /**
  * Bytes that this thread wrote to the disk, by the kernel's count; proc_pid_io(5). Null where the kernel does
- * not tell. A figure for people never fails the buffer: the process may have no file descriptor left.
+ * not report it. A failed read never fails the buffer: the process may have no file descriptor left.
  */
 function writtenBytes(): number | null {
   try {
     const found = /^write_bytes: (\d+)$/m.exec(readFileSync(THREAD_IO_FILE, 'utf8'));
     return found ? Number(found[1]) : null;
   } catch {
-    return null; // The next look, in a second, tells.
+    return null; // The next call, in a second, tries again.
   }
 }
 
