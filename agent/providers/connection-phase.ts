@@ -1,11 +1,12 @@
-/** How far a connection has come that is being made, by the events of its socket. */
+/** The phase of a connection that is being opened, from the events of its socket. */
 import { isIP, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { Phase } from './publisher.ts';
 
 /**
- * Asked for the phase, it says the one that the socket is in: from the look-up of `host` until it waits for
- * the provider to let us in. `socket` is just made; of one that is no socket (a WebSocket) nothing is seen.
+ * Returns a function that tells the present phase, from the look-up of `host` to the wait for the provider's
+ * login answer. `socket` must be new. For another object than a Socket (a WebSocket) the phases are not
+ * visible.
  */
 export function connectionPhase(socket: unknown, host: string): () => Phase {
   let phase: Phase = 'connect';

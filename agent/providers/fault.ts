@@ -1,29 +1,31 @@
-/** Why a provider takes nothing, in a word: for status, explain and the labels of metrics. Pure (I11). */
+/**
+ * The reason why a provider accepts nothing, as one word for status, explain and metric labels. Pure (I11).
+ */
 import type { Outcome, Phase, RetryableCause } from './publisher.ts';
 
 export type ProviderFault =
-  /** The provider refused our signature for the time in it. */
+  /** The provider refused a signature for its time. */
   | 'clock'
-  /** Its name is not resolved. */
+  /** The provider's name does not resolve. */
   | 'dns'
   | 'refused'
-  /** No connection is made. */
+  /** No connection could be opened. */
   | 'unreachable'
-  /** The handshake fails, or is not answered. */
+  /** The TLS handshake fails, or gets no answer. */
   | 'tls'
-  /** They are refused, cannot be read, or their service does not answer. */
+  /** The credentials are refused or unreadable, or the service that issues them does not answer. */
   | 'credentials'
-  /** It asks to slow down. */
+  /** The provider asks to slow down. */
   | 'throttled'
-  /** It answers that the fault is its own. */
+  /** The provider reports an error of its own. */
   | 'server'
-  /** It answers nothing. */
+  /** The provider does not answer. */
   | 'silent'
-  /** Connections end under publishes. */
+  /** Connections end during publishes. */
   | 'lost'
-  /** There is no such topic or hub, or it takes no envelope of ours. */
+  /** The topic or hub does not exist, or it refuses every envelope. */
   | 'configuration'
-  /** As many tries as may be are under way. */
+  /** The number of tries under way is at its limit. */
   | 'busy';
 
 const BY_CAUSE: Readonly<Record<Exclude<RetryableCause, 'timeout'>, ProviderFault>> = {

@@ -1,7 +1,7 @@
 /**
- * One HTTPS request over a kept connection (or HTTP, to a server on this machine): its answer, or how far it
- * came. Never rejects, never tries twice, and ends when the signal of its steps aborts, whichever phase it is
- * in.
+ * One HTTPS request over a kept-alive connection (or HTTP, to a server on this machine). Returns the answer,
+ * or how far the request came. Never rejects, never retries, and ends in any phase when the signal of its
+ * steps aborts.
  */
 import {
   type ClientRequest,
@@ -17,20 +17,20 @@ import { errorText } from '../../shared/log.ts';
 import { connectionPhase } from './connection-phase.ts';
 import type { Try } from './tries.ts';
 
-/** What a provider answers to a publish is small; a router's receipt is the largest (I10). */
+/** Largest answer (I10). Answers to publishes are small; a router's receipt is the largest. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
-/** How a request hears that it is to end, and tells how far it is if anybody asks. */
+/** The abort signal of a request, and optional callbacks for its progress. */
 export type Steps = Pick<Try, 'signal'> & Partial<Pick<Try, 'reach' | 'leaves'>>;
 
 export type ExchangeEnd =
   | { kind: 'answer'; status: number; headers: IncomingHttpHeaders; body: Buffer }
-  /** `sent`: it may have arrived. */
+  /** `sent`: the request may have arrived. */
   | { kind: 'failed'; sent: boolean; cause: 'error' | 'ended'; code: string | null; text: string };
 
 type Failed = Extract<ExchangeEnd, { kind: 'failed' }>;
 
-/** Connections of one publisher that are kept between requests, by at most `max` of each protocol. */
+/** Kept-alive connections of one publisher, at most `max` for each protocol. */
 export class KeptConnections {
   readonly #https: HttpsAgent;
   readonly #http: HttpAgent;
@@ -40,7 +40,7 @@ export class KeptConnections {
     this.#http = new HttpAgent({ keepAlive: true, maxSockets: max });
   }
 
-  /** A request that is not begun. */
+  /** A request that is not started yet. */
   request(options: RequestOptions): ClientRequest {
     return options.protocol === 'http:'
       ? httpRequest({ ...options, agent: this.#http })
@@ -53,7 +53,7 @@ export class KeptConnections {
   }
 }
 
-/** `body` is sent whole, with its length. */
+/** Sends `body` as a whole, with its length. */
 export function exchange(
   connections: KeptConnections,
   options: RequestOptions,
@@ -78,7 +78,7 @@ export function exchange(
       if (steps.leaves?.() === false) outgoing.destroy();
     };
     steps.reach?.('connect');
-    // Nothing of the request leaves before the handshake is over: an error until then is of one not sent.
+    // No byte of the request leaves before the handshake ends: until then, an error means not sent.
     outgoing.once('socket', (socket: Socket) => {
       if (outgoing.reusedSocket) return leave();
       steps.reach?.(connectionPhase(socket, options.hostname ?? ''));
@@ -104,7 +104,7 @@ function failed(cause: Failed['cause'], sent: boolean, code: string | null, text
   return { kind: 'failed', sent, cause, code, text };
 }
 
-/** Null when it breaks off, or is larger than the bound. */
+/** Null when the body breaks off, or exceeds the bound. */
 async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -119,7 +119,7 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
       chunks.push(chunk);
     }
   } catch {
-    // The connection ended in the middle of the answer: the caller says so.
+    // The connection ended in the middle of the answer; the caller reports it.
     return null;
   }
   return Buffer.concat(chunks);

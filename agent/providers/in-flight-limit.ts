@@ -1,4 +1,4 @@
-/** A bounded number of tries in flight (I10). Places are given in the order in which they were asked for. */
+/** Bounds the number of tries in flight (I10). Waiting tries are served in the order of their calls. */
 
 export class InFlightLimit {
   readonly max: number;
@@ -10,7 +10,7 @@ export class InFlightLimit {
     this.#free = max;
   }
 
-  /** True once a place is taken, to be given back with {@link leave}; false when `signal` aborted before. */
+  /** True once a place is taken, until {@link leave}; false when `signal` aborted first. */
   enter(signal: AbortSignal): Promise<boolean> {
     if (signal.aborted) return Promise.resolve(false);
     if (this.#free > 0) {

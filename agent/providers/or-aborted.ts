@@ -1,4 +1,4 @@
-/** Resolves with `event`, or once `signal` aborts. A signal that lives on keeps nothing of it. */
+/** Resolves at `event`, or when `signal` aborts. A long-lived signal keeps no reference to the event. */
 export async function orAborted(event: Promise<unknown> | undefined, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   const { promise: aborted, resolve } = Promise.withResolvers<void>();

@@ -1,8 +1,8 @@
 /**
- * What the gateway must know of a type of provider. There is one descriptor per type, in the type's own
- * folder, and one line per type in the table (types.ts): everything else reads them there.
+ * The descriptor of a provider type. There is one descriptor for each type, in the type's own folder, and one
+ * line in the table (types.ts): all other code reads them there.
  *
- * A descriptor is loaded with the program, so it imports no SDK: only `open` loads what it needs.
+ * A descriptor is loaded with the program, so it imports no SDK; only `open` loads one.
  */
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
@@ -15,15 +15,20 @@ import type { TwinLink } from './twin-link.ts';
 
 /** Options of every entry of `providers`. */
 export const providerCommon = {
-  name: identifier().describe('Your name for it: in the policy, in metrics, in logs.'),
-  enabled: z.boolean().default(true).describe('false: configured, never used.'),
-  priority: z.int().min(0).max(1000).default(100).describe('Lower comes first where scores are equal.'),
+  name: identifier().describe('Your name for the provider, in the policy, metrics and logs.'),
+  enabled: z.boolean().default(true).describe('false: the provider is configured but never used.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(1000)
+    .default(100)
+    .describe('Order of providers with equal scores; lower comes first.'),
   price_sheet: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'JSON or YAML file of prices that differ from those that ship; a relative path starts at this file.',
+      'JSON or YAML file of prices that replace the built-in ones; a relative path starts at this file.',
     ),
   account_share: z
     .number()
@@ -31,47 +36,47 @@ export const providerCommon = {
     .max(1)
     .default(1)
     .describe(
-      'This gateway’s share of the account’s free allotments, price tiers, and IoT Hub’s quota and fee: 0.01 where a hundred publish to it.',
+      'This gateway’s share of the account’s free allotments, price tiers, and IoT Hub’s quota and fee: 0.01 for each of a hundred gateways.',
     ),
 };
 
-/** What every entry has once it is parsed, whatever its type. */
+/** A parsed entry of any type. */
 export type ProviderEntry = z.output<z.ZodObject<typeof providerCommon>> & {
   type: string;
-  /** Absent where the provider is in no region: then it takes no stream that has a residency (I4). */
+  /** Absent for a provider without a region: it takes no stream with a residency (I4). */
   region?: string | undefined;
   /** Absent where topics are not metered. */
   topic_prefix?: string | undefined;
 };
 
 export interface ProviderDeps {
-  /** Told of each connection that the provider cut in a way that may be a silent limit (IoT Hub). */
+  /** Called for each connection that the provider cut in a way that may signal a limit (IoT Hub). */
   onCut?: (cut: Cut) => void;
-  /** Reads the twin of the provider's device over the publisher's connection (IoT Hub). */
+  /** The reader of the device's twin over the publisher's connection (IoT Hub). */
   twin?: TwinLink | undefined;
   clock: Clock;
   log: Logger;
 }
 
-/** Wall-clock milliseconds between which credentials are good, by their own word. */
+/** Wall-clock milliseconds of the credentials' stated beginning and expiry. */
 export interface Validity {
   readonly fromMs: number;
   readonly untilMs: number;
 }
 
-/** What is known of an entry's credentials before they are shown to anybody. */
+/** The facts of an entry's credentials that are known without connecting. */
 export interface CredentialRules<Entry> {
   /** The entry with its next credentials in place of the present ones; null when it has none. */
   next(entry: Entry): Entry | null;
-  /** The files that hold them; renewed in place, they are taken up. */
+  /** The credential files; a renewal in place is detected. */
   files(entry: Entry): string[];
-  /** Their life by their own word, null when they tell no end; `nowMs` stands for a beginning not told. */
+  /** The stated validity; null without an expiry. `nowMs` replaces a missing beginning. */
   validity(entry: Entry, nowMs: number): Promise<Validity | null>;
 }
 
-/** A mistake in an entry that its schema cannot see. */
+/** A mistake in an entry that its schema cannot detect. */
 export interface ProviderIssue {
-  /** Within the entry. */
+  /** Path within the entry. */
   path: PropertyKey[];
   message: string;
   hint: string;
@@ -83,27 +88,25 @@ export interface ProviderType<
   Sheet extends SheetBasics = SheetBasics,
 > {
   readonly type: string;
-  /** For the table of types in the documentation. */
+  /** Row of the table of types in the documentation. */
   readonly doc: {
-    /** `Azure IoT Hub`. */
+    /** Such as `Azure IoT Hub`. */
     name: string;
-    /** How a publish travels: `MQTT over TLS`. */
+    /** The transport of a publish, such as `MQTT over TLS`. */
     transport: string;
   };
   /** The schema of an entry of this type, common options included. */
   readonly entry: z.ZodType<Entry> & z.core.$ZodTypeDiscriminable;
-  /** What it charges by default. */
+  /** The built-in prices. */
   readonly prices: PriceList<Sheet>;
-  /** Its tariff by `sheet`, which is one of `prices`. */
+  /** The tariff by `sheet`, one of `prices`. */
   tariff(entry: Entry, sheet: Sheet): Tariff;
   readonly credentials: CredentialRules<Entry>;
-  /** Largest envelope, in bytes, that fits its message limit with topic and properties. */
+  /** Largest envelope, in bytes, that fits the message limit with topic and properties. */
   maxEnvelopeBytes(entry: Entry): number;
-  /**
-   * Loads the SDK. Rejects when a file that the entry names cannot be read, or is not what it should be.
-   */
+  /** Loads the SDK. Rejects when a file of the entry is unreadable or invalid. */
   open(entry: Entry, deps: ProviderDeps): Promise<Publisher>;
-  /** What of the entry does not fit this gateway, or itself. */
+  /** Mistakes of the entry in itself or with this gateway's name. */
   check?(entry: Entry, gateway: string): ProviderIssue[];
 }
 
@@ -113,7 +116,7 @@ export type ProviderTypes<Entry extends ProviderEntry = ProviderEntry> = readonl
   ...ProviderType<Entry>[],
 ];
 
-/** The descriptor of an entry. Throws for a type that is not in the table: the schema lets none pass. */
+/** The descriptor of an entry. Throws for a type that is not in the table, which the schema prevents. */
 export function typeOf(types: ProviderTypes, { type }: { type: string }): ProviderType {
   const found = types.find((one) => one.type === type);
   if (!found) throw new Error(`no provider type ${type}`);

@@ -1,13 +1,13 @@
 /**
- * A black hole ends no connection. A connection over which several tries in a row ended at their deadline,
- * without one byte from the provider, is taken for dead: its owner abandons it, and the next try goes out on
- * a new one.
+ * Detects a dead connection: a network black hole does not end it. A connection on which several tries in a
+ * row ended at their deadline, without one byte from the provider, counts as dead: its owner abandons it, and
+ * the next try uses a new one.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Outcome } from './publisher.ts';
 
 export interface SilenceBounds {
-  /** So many tries in a row. */
+  /** Number of silent tries in a row. */
   tries: number;
   /** A younger connection is not judged: it may still be connecting. */
   minAgeMs: number;
@@ -35,7 +35,7 @@ export class SilentTries {
     this.#openedAtMs = this.#clock.monoMs();
   }
 
-  /** How a try ended, and whether anything came in during it. True when the connection is to be abandoned. */
+  /** Records how a try ended, and whether a byte came in during it. True when the connection is dead. */
   isDeadAfter(outcome: Outcome, heard: boolean): boolean {
     if (saysNothing(outcome)) return false;
     const isLate = 'cause' in outcome && (outcome.cause === 'deadline' || outcome.cause === 'timeout');
@@ -45,7 +45,7 @@ export class SilentTries {
   }
 }
 
-/** Taken back, or without a place in time: no word about the connection. */
+/** A try that was taken back, or got no place in time, says nothing about the connection. */
 function saysNothing(outcome: Outcome): boolean {
   return outcome.kind === 'cancelled' || (outcome.kind === 'retryable' && outcome.cause === 'unavailable');
 }

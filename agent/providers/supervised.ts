@@ -1,11 +1,11 @@
 /**
- * A publisher that is there from the start and opens in the background: a provider whose certificate file or
- * credentials are not readable yet must not keep the gateway from taking records (I9).
+ * A publisher that exists from the start and opens in the background: a provider with an unreadable
+ * certificate or credentials must not keep the gateway from taking records (I9).
  *
- * And it holds the inner one to its promise: a publish that has not settled some time after its deadline, or
- * that throws, is a fault of an SDK (aws-sdk-js-v3#3722 and #7835 are such). It is abandoned as unknown,
- * since it may have arrived; the publisher is closed, whatever that comes to, and made anew, so that a stuck
- * one holds nothing of the gateway's for longer (I10).
+ * It also enforces the contract of the inner publisher. A publish that has not settled some time after its
+ * deadline, or that throws, is a fault of an SDK (for example aws-sdk-js-v3#3722 and #7835). It is abandoned
+ * as unknown, since it may have arrived. The inner publisher is closed without waiting for the result, and a
+ * new one is opened, so that a stuck one holds no resources for longer (I10).
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
@@ -14,12 +14,12 @@ import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from './pub
 import { CLOSED, CLOSED_UNDER_WAY } from './tries.ts';
 
 const REOPEN_MS = 5000;
-/** To read files and load the SDK, on a slow disk. */
+/** Time limit for reading files and loading the SDK, on a slow disk. */
 const OPEN_MS = 60_000;
-/** After its deadline: a busy gateway's timers are late by less. */
+/** After the deadline: timers of a busy gateway are late by less. */
 const GRACE_MS = 1000;
 const CLOSE_MS = 1000;
-/** Until the publisher is open its own limit is unknown; no provider takes less than this. */
+/** Until the publisher is open, its limit is unknown; no provider takes less than this. */
 const ENVELOPE_BYTES_UNTIL_OPEN = 120_000;
 
 const RENEWED: Outcome = {
@@ -31,12 +31,9 @@ const RENEWED: Outcome = {
 export interface SupervisedOptions {
   provider: string;
   type: string;
-  /**
-   * Loads credentials and SDK. Rejects when a file that the options name cannot be read, or is not what it
-   * should be.
-   */
+  /** Loads credentials and SDK. Rejects when a file of the options is unreadable or invalid. */
   open: () => Promise<Publisher>;
-  /** One that is open already. */
+  /** A publisher that is open already. */
   opened?: Publisher;
   clock: Clock;
   log: Logger;
@@ -48,11 +45,11 @@ export class SupervisedPublisher implements Publisher {
   readonly #openInner: () => Promise<Publisher>;
   readonly #clock: Clock;
   readonly #log: Logger;
-  /** Ends each publish that is under way. */
+  /** The functions that end the publishes under way. */
   readonly #inFlight = new Set<(outcome: Outcome) => void>();
   #opening: Promise<void>;
   #inner: Publisher | null;
-  /** What a publish comes to while it is not open. */
+  /** The outcome of a publish while the publisher is not open. */
   #unopened: Outcome = { kind: 'retryable', cause: 'not-connected', detail: 'still opening' };
   #retry: Timer | null = null;
   #isClosed: boolean = false;
@@ -93,7 +90,7 @@ export class SupervisedPublisher implements Publisher {
     for (const end of this.#inFlight) end(CLOSED_UNDER_WAY);
   }
 
-  /** The outcome, or that there is none. */
+  /** The outcome of the inner publisher, or `unknown` when it does not settle. */
   async #watched(inner: Publisher, message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
     const { promise: ended, resolve: end } = Promise.withResolvers<Outcome>();
     this.#inFlight.add(end);
@@ -141,7 +138,7 @@ export class SupervisedPublisher implements Publisher {
       else this.#inner = inner;
     } catch (error) {
       const detail = errorText(error);
-      // Opening reads only files of credentials and authorities: nothing passes until they are mended.
+      // Opening reads only files of credentials and authorities: no publish passes until they are corrected.
       this.#unopened = { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
       this.#log.error({ event: 'provider.open_failed', provider: this.#provider, error: detail });
       if (this.#isClosed) return;

@@ -1,35 +1,35 @@
 /**
- * What the tries of every publisher have in common: each ends by its deadline, when it is taken back, or when
- * the publisher closes, whatever the SDK does; so many are in flight and no more; and what its end means
- * depends on how far it had come.
+ * The common part of all publishers' tries. Each try ends at its deadline, when it is taken back, or when the
+ * publisher closes, whatever the SDK does. The number of tries in flight is bounded. The outcome of an ended
+ * try depends on its phase.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { InFlightLimit } from './in-flight-limit.ts';
 import { NOT_SENT, type Outcome, type Phase, type PublishAttempt, TAKEN_BACK } from './publisher.ts';
 
-/** A reason of its own would be made with a stack trace, once per publish. */
+/** A constant text: an Error would be created with a stack trace, once for each publish. */
 const OVER = 'the try is over';
-/** With less than this left a try is not begun: then it is known not to be there. */
+/** A try with less time left is not begun, so that its outcome is certain. */
 const MIN_TRY_MS = 10;
 
 const LATE_TEXT: Readonly<Record<Phase, string>> = {
-  queue: 'as many publishes as may be were in flight, and none ended',
-  credentials: 'the credentials did not come',
+  queue: 'the number of publishes in flight was at its limit, and none ended',
+  credentials: 'the credentials were not received',
   dns: 'the name of the provider was not resolved',
-  connect: 'the connection was not made',
+  connect: 'the connection was not opened',
   tls: 'the TLS handshake did not end',
   login: 'the login was not answered',
   request: 'no answer',
   answer: 'the answer did not end',
 };
 
-/** Of a try that comes when the publisher is closed. */
+/** Outcome of a try after the publisher was closed. */
 export const CLOSED: Outcome = {
   kind: 'retryable',
   cause: 'not-connected',
   detail: 'the publisher is closed',
 };
-/** Of a try that has left when it closes. */
+/** Outcome of a sent try when the publisher closes. */
 export const CLOSED_UNDER_WAY = {
   kind: 'unknown',
   cause: 'connection-lost',
@@ -53,8 +53,8 @@ export class Tries {
   }
 
   /**
-   * Runs `work` once there is a place, and settles with its outcome, or with that of the try when it is over
-   * first. `work` must do nothing more once `one.isOver`, and ask `one.leaves()` before anything leaves.
+   * Runs `work` when there is a place, and settles with its outcome, or with that of the try when it ends
+   * first. `work` must stop once `one.isOver`, and call `one.leaves()` before it sends anything.
    */
   async run(attempt: PublishAttempt, work: (one: Try) => Promise<Outcome>): Promise<Outcome> {
     if (this.#isClosed) return CLOSED;
@@ -69,13 +69,13 @@ export class Tries {
     }
   }
 
-  /** Ends every try, and refuses those that come. Idempotent. */
+  /** Ends every try, and refuses new ones. Idempotent. */
   close(): void {
     this.#isClosed = true;
     this.endAll(CLOSED_UNDER_WAY);
   }
 
-  /** Ends those that have left with `outcome`; the others may be tried again. */
+  /** Ends the sent tries with `outcome`; the others may be tried again. */
   endAll(outcome: Outcome & { detail: string }): void {
     for (const one of [...this.#underWay]) one.endBy(outcome);
   }
@@ -91,7 +91,7 @@ export class Tries {
   }
 }
 
-/** One try: its time, how far it has come, and what its end means. */
+/** One try: its deadline, its phase, and the outcome of its end. */
 export class Try implements PublishAttempt {
   readonly endsAtMs: number;
   /** Resolves when the try ends before its work does: at its deadline, taken back, or with the publisher. */
@@ -122,7 +122,7 @@ export class Try implements PublishAttempt {
     signal.addEventListener('abort', this.#takeBack, { once: true });
   }
 
-  /** Aborts when the try is over, also because its work is done: for SDKs and sockets. */
+  /** Aborts when the try is over, also when its work is done: for SDKs and sockets. */
   get signal(): AbortSignal {
     return this.#ended.signal;
   }
@@ -131,7 +131,7 @@ export class Try implements PublishAttempt {
     return this.#ended.signal.aborted;
   }
 
-  /** Milliseconds until the deadline, at least one: SDKs take 0 for none. */
+  /** Milliseconds until the deadline, at least one: SDKs take 0 for no deadline. */
   get leftMs(): number {
     return Math.max(1, this.endsAtMs - this.#clock.monoMs());
   }
@@ -140,14 +140,14 @@ export class Try implements PublishAttempt {
     return this.#phase();
   }
 
-  /** A function is asked when the phase matters: where several tries wait for one connection. */
+  /** A function is called when the phase is needed: for several tries that wait for one connection. */
   reach(phase: Phase | (() => Phase)): void {
     this.#phase = typeof phase === 'function' ? phase : () => phase;
   }
 
   /**
-   * From here on bytes may be at the provider. False when the try is over: then nothing may leave.
-   * `isRecallable`: whether the protocol can take it back once it has left.
+   * Call before sending: afterwards, bytes may be at the provider. False when the try is over; then nothing
+   * may be sent. `isRecallable`: whether the protocol can cancel a sent try.
    */
   leaves(isRecallable = true): boolean {
     if (this.isOver) return false;
@@ -157,7 +157,7 @@ export class Try implements PublishAttempt {
     return true;
   }
 
-  /** What the deadline means now. */
+  /** The outcome of the deadline in the present phase. */
   late(): Outcome {
     const detail = `${LATE_TEXT[this.phase]} within ${Math.round(this.#givenMs)} ms`;
     if (this.#hasLeft) return { kind: 'unknown', cause: 'deadline', detail };
@@ -165,13 +165,13 @@ export class Try implements PublishAttempt {
     return { kind: 'retryable', cause: phase === 'queue' ? 'unavailable' : 'timeout', phase, detail };
   }
 
-  /** Ends it from outside, with `outcome` if it has left. */
+  /** Ends the try from outside: with `outcome` if it was sent. */
   endBy(outcome: Outcome & { detail: string }): void {
     const { detail } = outcome;
     this.#end(this.#hasLeft ? outcome : { kind: 'retryable', cause: 'not-connected', detail });
   }
 
-  /** Its work is done. */
+  /** The work of the try is done. */
   finish(): void {
     this.#deadline.cancel();
     this.#outer.removeEventListener('abort', this.#takeBack);

@@ -1,4 +1,4 @@
-/** The table of provider types. A new one is a folder and a line here (docs/how-to/adding-a-provider.md). */
+/** The table of provider types. A new type is a folder and a line here (docs/how-to/adding-a-provider.md). */
 import type { z } from 'zod';
 import { awsType } from './aws/type.ts';
 import { azureType } from './azure/type.ts';

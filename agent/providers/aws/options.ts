@@ -1,4 +1,4 @@
-/** AWS IoT Core as a provider: its options. */
+/** Options of AWS IoT Core as a provider. */
 import { z } from 'zod';
 import { awsAccess, awsCredentials, DEFAULT_CHAIN } from '../../../shared/aws.ts';
 
@@ -9,20 +9,24 @@ const credentials = awsCredentials.extend({
   expires_at: z.iso
     .datetime({ offset: true })
     .optional()
-    .describe('When temporary credentials end, as their issuer said: 2026-12-01T10:00:00Z.'),
+    .describe('Expiry of temporary credentials, from their issuer: 2026-12-01T10:00:00Z.'),
 });
 
-/** A `providers[]` entry of type `aws`, without what all entries have. */
+/** A `providers[]` entry of type `aws`, without the common options. */
 export const awsOptions = z.strictObject({
   ...awsAccess,
   credentials: credentials.optional().describe(DEFAULT_CHAIN),
   next_credentials: credentials
     .optional()
-    .describe('Tried when the others are refused or near their end, and used once a publish proved them.'),
+    .describe(
+      'Tried when the present credentials are refused or near their expiry; used after an accepted publish.',
+    ),
   endpoint: z
     .url({ protocol: /^https?$/, error: ENDPOINT_HINT })
     .refine(isSafe, 'expected https://; http:// is for a server on this machine')
-    .describe('The data endpoint of your AWS account; http:// only on this machine.'),
+    .describe(
+      'Data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS. http:// only for loopback.',
+    ),
   topic_prefix: z
     .string()
     .regex(
@@ -31,11 +35,11 @@ export const awsOptions = z.strictObject({
     )
     .default('headgate')
     .describe(
-      'The topic is <topic_prefix>/<gateway>/<stream>. More levels may stand in front: $aws/rules/<rule>/headgate for Basic Ingest.',
+      'Beginning of the topic <topic_prefix>/<gateway>/<stream>. It may have several levels: $aws/rules/<rule>/headgate for Basic Ingest.',
     ),
 });
 
-/** Records and credentials do not leave the machine in the clear. */
+/** Records and credentials never leave the machine unencrypted. */
 function isSafe(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);

@@ -1,15 +1,15 @@
 /**
- * What became of one publish to AWS IoT: status first, then the socket's code. The SDK's error names alone
- * mislead.
+ * The outcome of one publish to AWS IoT: by the HTTP status first, then by the socket's error code. The SDK's
+ * error names alone are misleading.
  */
 import { type SdkFailure, sdkFailure } from '../../../shared/aws.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 import { RequestFailed } from './request-handler.ts';
 
 /**
- * AWS takes signatures for five minutes either way; the SDK calls a clock skewed from four on. IoT answers a
- * skewed request with a plain ForbiddenException (seen in aws-iot-device-sdk-cpp-v2#221), so how far the
- * answer's `Date` moved the clock is the test, not the name of the error.
+ * AWS accepts signatures within five minutes of its clock; the SDK reports a skew from four minutes on. IoT
+ * answers a skewed request with a plain ForbiddenException (seen in aws-iot-device-sdk-cpp-v2#221). So the
+ * test is the correction by the answer's `Date`, not the name of the error.
  */
 const SKEW_MS = 240_000;
 
@@ -25,14 +25,13 @@ const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
 };
 
 /**
- * Never `accepted`: there was an error. `clockMovedMs`: how far the SDK moved its clock because of this
- * answer.
+ * Never `accepted`, because there was an error. `clockMovedMs`: the SDK's clock correction from this answer.
  */
 export function outcomeOf(error: unknown, clockMovedMs: number): Outcome {
   const failure = sdkFailure(error);
   if (failure.status !== null) return byStatus(failure.status, failure, clockMovedMs);
   if (error instanceof RequestFailed && !error.sent) {
-    // What is not the network's is the handshake's: certificates, protocol versions.
+    // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
     return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail: failure.text };
   }
   if (failure.name === 'CredentialsProviderError') {
@@ -58,6 +57,6 @@ function byStatus(status: number, failure: SdkFailure, clockMovedMs: number): Ou
   if (status >= 500) return { kind: 'retryable', cause: 'server-error', detail };
   if (status >= 400) return { kind: 'rejected', scope: 'envelope', cause: 'invalid', detail };
   if (status >= 300) return { kind: 'retryable', cause: 'unavailable', detail };
-  // It said yes, and the rest of its answer did not come.
+  // The status was a success, and the rest of the answer is missing.
   return { kind: 'unknown', cause: 'connection-lost', detail };
 }

@@ -1,5 +1,5 @@
 /**
- * AWS IoT Core over HTTPS. One publish is one signed POST: the SDK's retries and time-outs are off, and every
+ * AWS IoT Core over HTTPS. One publish is one signed POST. The SDK's retries and time-outs are off, and every
  * phase of a try, from the credentials to the last byte of the answer, ends with the try.
  */
 import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
@@ -15,9 +15,7 @@ import { outcomeOf } from './outcome.ts';
 import { RequestHandler } from './request-handler.ts';
 
 const IN_FLIGHT_MAX = 16;
-/**
- * The SDK was seen with all its sockets stuck after days (aws-sdk-js-v3#7835): then a new client is the cure.
- */
+/** The SDK was seen with all its sockets stuck after days (aws-sdk-js-v3#7835); a new client recovers. */
 const SILENCE = { tries: 2, minAgeMs: 0 };
 
 interface Deps {
@@ -27,7 +25,7 @@ interface Deps {
 
 type Sdk = typeof import('@aws-sdk/client-iot-data-plane');
 
-/** Loads the SDK and opens no connection yet. Rejects when `ca_file` cannot be read. */
+/** Loads the SDK without opening a connection. Rejects when `ca_file` is not readable. */
 export async function openAwsPublisher(options: AwsOptions, deps: Deps): Promise<Publisher> {
   const sdk = await import('@aws-sdk/client-iot-data-plane');
   return new AwsPublisher(options, sdk, await trustedCa(options), deps);
@@ -104,10 +102,7 @@ class AwsPublisher implements Publisher {
     return new RequestHandler(new KeptConnections(this.#tls, IN_FLIGHT_MAX), this.#clock);
   }
 
-  /**
-   * `systemClockOffset` is the correction of the gateway's wrong clock that the SDK has learnt; a new client
-   * keeps it.
-   */
+  /** `systemClockOffset`: the SDK's correction of the gateway's wrong clock, which the new client keeps. */
   #newClient(systemClockOffset: number): IoTDataPlaneClient {
     return new this.#sdk.IoTDataPlaneClient({
       region: this.#options.region,

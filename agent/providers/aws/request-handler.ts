@@ -1,13 +1,13 @@
 /**
- * The SDK's HTTP, in place of its own handler: that one tells nothing of how far a request came, and its
- * time-outs cover neither the wait for a connection nor an answer that stalls.
+ * The SDK's HTTP handler, in place of its own. The SDK's handler does not report the progress of a request,
+ * and its time-outs cover neither the wait for a connection nor a stalled answer.
  */
 import { Readable } from 'node:stream';
 import type { Clock } from '../../../shared/clock.ts';
 import { timeLimit } from '../../../shared/time-limit.ts';
 import { exchange, type KeptConnections, type Steps } from '../https-exchange.ts';
 
-/** A request as the SDK makes it (`HttpRequest` of Smithy), signed. */
+/** A signed request of the SDK (`HttpRequest` of Smithy). */
 interface SdkRequest {
   protocol?: string;
   method: string;
@@ -25,13 +25,13 @@ interface SdkResponse {
   body: Readable;
 }
 
-/** How long a request for credentials may take. */
+/** Time limit of a request for credentials. */
 const CREDENTIALS_MS = 5000;
 
-/** There is no answer. */
+/** The request got no answer. */
 export class RequestFailed extends Error {
   readonly code: string | null;
-  /** It may have arrived. */
+  /** Whether the request may have arrived. */
   readonly sent: boolean;
 
   constructor(text: string, code: string | null, sent: boolean) {
@@ -47,7 +47,7 @@ export class RequestHandler {
   readonly #connections: KeptConnections;
   readonly #clock: Clock;
   readonly #closing = new AbortController();
-  /** By the signal that the SDK is given with a command, which is how the two are known for one. */
+  /** By the signal of the command, which identifies the command in a request. */
   readonly #steps = new WeakMap<AbortSignal, Steps>();
 
   constructor(connections: KeptConnections, clock: Clock) {
@@ -55,7 +55,7 @@ export class RequestHandler {
     this.#clock = clock;
   }
 
-  /** The request of the command that is sent with `steps.signal` tells these steps how far it is. */
+  /** Reports the progress of the command with `steps.signal` to `steps`. */
   follow(steps: Steps): void {
     this.#steps.set(steps.signal, steps);
   }
@@ -66,7 +66,7 @@ export class RequestHandler {
     { abortSignal }: { abortSignal?: unknown } = {},
   ): Promise<{ response: SdkResponse }> {
     const steps = abortSignal instanceof AbortSignal ? this.#steps.get(abortSignal) : undefined;
-    // The SDK asks for credentials (STS) by this handler too, and sets no limit to that.
+    // The SDK also uses this handler to get credentials (STS), without a time limit of its own.
     const limit = timeLimit(this.#clock, CREDENTIALS_MS, this.#closing.signal);
     const { protocol = 'https:', method, hostname, port, headers, body } = request;
     const options = { protocol, method, hostname, headers, path: pathOf(request), ...(port && { port }) };
@@ -91,7 +91,7 @@ export class RequestHandler {
   }
 
   updateHttpClientConfig(): void {
-    // Asked for by the SDK's interface; nothing of this handler is the SDK's to change.
+    // Required by the SDK's interface; this handler has no options for the SDK to change.
   }
 
   httpHandlerConfigs(): Record<string, never> {
@@ -99,7 +99,7 @@ export class RequestHandler {
   }
 }
 
-/** Path and query, escaped as they were signed (RFC 3986, as SigV4 has it). */
+/** Path and query, escaped as in the signature (RFC 3986, as SigV4 requires). */
 function pathOf({ path, query = {} }: SdkRequest): string {
   const pairs = Object.entries(query).flatMap(([name, value]) =>
     [value].flat().map((one) => (one === null ? escaped(name) : `${escaped(name)}=${escaped(one)}`)),

@@ -1,11 +1,11 @@
-/** AWS IoT Core as a type of provider. */
+/** AWS IoT Core as a provider type. */
 import { z } from 'zod';
 import { wallMsOf } from '../../../shared/clock.ts';
 import { type AwsSheet, type AwsTariff, awsPrices } from '../../../shared/pricing/aws.ts';
 import { type ProviderType, providerCommon } from '../provider-type.ts';
 import { AWS_ENVELOPE_BYTES_MAX, awsOptions } from './options.ts';
 
-/** The three levels that a rule's topic begins with ("Basic Ingest", AWS IoT Core developer guide). */
+/** The three levels that prefix a topic for a rule ("Basic Ingest", AWS IoT Core developer guide). */
 const BASIC_INGEST = /^\$aws\/rules\/[^/]+/;
 
 const entry = awsOptions.safeExtend({ type: z.literal('aws'), ...providerCommon }).strict();

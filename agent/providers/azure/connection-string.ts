@@ -1,7 +1,4 @@
-/**
- * A device's connection string: where its hub is, and the key it signs with or a token that was signed for
- * it.
- */
+/** A device's connection string: the host name of its hub, and a signing key or a signed token. */
 import type { TransportConfig } from 'azure-iot-common';
 import { connectionStringParts } from '../../../shared/connection-string.ts';
 
@@ -26,15 +23,17 @@ export function parseConnectionString(text: string): TransportConfig | null {
   return withGateway({ host, deviceId, ...proof }, parts.get('GatewayHostName'));
 }
 
-/** A gateway is where the connection goes to when it is not the hub itself: an edge hub, or the loopback. */
+/**
+ * A gateway host name is the address to connect to instead of the hub: an edge hub, or the loopback server.
+ */
 export function withGateway(device: TransportConfig, gatewayHostName: string | undefined): TransportConfig {
   return gatewayHostName === undefined ? device : { ...device, gatewayHostName };
 }
 
 /**
- * When the token in a connection string ends, in wall-clock milliseconds: its `se`, in seconds ("Control
+ * Expiry of the token in a connection string, in wall-clock milliseconds: its `se`, in seconds ("Control
  * access to IoT Hub with shared access signatures"). Null for a key, which signs its own tokens and does not
- * end, and for an end beyond what a date can say.
+ * expire, and for an expiry beyond the range of a Date.
  */
 export function sasExpiryMs(text: string): number | null {
   const parts = connectionStringParts(text);

@@ -1,7 +1,6 @@
 /**
- * At most one session at a time, made when somebody needs it. Everyone who asks while a connect is under way
- * waits for that one; connects never start closer together than the spacing, so a hub that is down or refuses
- * us is not stormed.
+ * At most one session at a time, opened on demand. All callers during a connect wait for that connect.
+ * Connects keep a minimum spacing, so that a hub that is down or refuses the device is not flooded.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
@@ -12,18 +11,18 @@ import { type ConnectFailure, connectFailure, notConnected, unauthorized } from 
 import { Session, type SessionOptions } from './session.ts';
 
 const CONNECT_SPACING_MS = 250;
-/** How long the files of the credentials may take to be read. */
+/** Time limit for reading the credential files. */
 const PREPARE_MS = 5000;
 
 export interface ConnectionOptions {
   /**
-   * Read before every connect, so that a renewed certificate file is taken up; or why the credentials are of
-   * no use.
+   * Called before every connect, to read renewed certificate files. Returns the options, or why the
+   * credentials are unusable.
    */
   prepare: () => Promise<Omit<SessionOptions, 'clock' | 'onEnd' | 'onCut'> | { unusable: string }>;
-  /** The hub ended a session in a way that may be its silent word for a limit. */
+  /** The hub ended a session in a way that may signal a limit. */
   onCut: (cut: Cut) => void;
-  /** Who reads the device's twin over these sessions, if anybody does. */
+  /** The reader of the device's twin over these sessions, if there is one. */
   twin?: TwinLink | undefined;
   clock: Clock;
   log: Logger;
@@ -47,7 +46,7 @@ export class Connection {
 
   /** The open session, or why there is none. Never rejects. */
   async acquire(): Promise<Acquired> {
-    // A session that renews its token is waited for: connecting beside it would cut its last publishes.
+    // Waits for a session that renews its token: a second connection would cut its last publishes.
     while (this.#session && this.#session.retiring !== null) await this.#session.retiring;
     if (this.#closed) return { failure: notConnected('closed') };
     if (this.#connecting) return this.#connecting;
@@ -63,7 +62,7 @@ export class Connection {
     return this.#connecting;
   }
 
-  /** Of the session that is being made, or is there. */
+  /** Phase of the present session, or of the one being opened. */
   get phase(): Phase {
     return this.#session?.phase ?? 'credentials';
   }
@@ -79,7 +78,7 @@ export class Connection {
     let session: Session;
     try {
       const prepared = await within(clock, PREPARE_MS, prepare(), () => ({
-        unreadable: `its credentials were not read within ${PREPARE_MS} ms`,
+        unreadable: `the credential files were not read within ${PREPARE_MS} ms`,
       }));
       if ('unreadable' in prepared) return this.#failed(notConnected(prepared.unreadable));
       if ('unusable' in prepared) return this.#failed(unauthorized(prepared.unusable));
@@ -110,7 +109,7 @@ export class Connection {
   }
 
   #failed(failure: ConnectFailure): Acquired {
-    // One line per new reason: a hub that is down for days is tried again and again.
+    // Logs each new reason once: a hub that is down for days is retried continuously.
     if (failure.detail !== this.#lastFailure) {
       this.#options.log.warn({ event: 'azure.connect_failed', cause: failure.cause, detail: failure.detail });
     }

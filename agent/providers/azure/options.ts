@@ -1,17 +1,17 @@
-/** Azure IoT Hub as a provider: its options. */
+/** Options of Azure IoT Hub as a provider. */
 import { z } from 'zod';
 import { parseConnectionString } from './connection-string.ts';
 
 const x509 = z.strictObject({
-  host_name: z.string().min(1).describe('The hub, as in name.azure-devices.net.'),
+  host_name: z.string().min(1).describe('Host name of the hub: name.azure-devices.net.'),
   gateway_host_name: z
     .string()
     .min(1)
     .optional()
-    .describe('host or host:port to connect to instead of the hub: an edge hub.'),
-  device_id: z.string().min(1).describe('The device’s id in the hub: the common name of its certificate.'),
-  cert_file: z.string().min(1).describe('PEM of the certificate; read at every connect.'),
-  key_file: z.string().min(1).describe('PEM of its key; read at every connect.'),
+    .describe('host or host:port of an edge hub to connect to instead of the hub.'),
+  device_id: z.string().min(1).describe('Id of the device in the hub: the common name of its certificate.'),
+  cert_file: z.string().min(1).describe('PEM file of the certificate; read at every connect.'),
+  key_file: z.string().min(1).describe('PEM file of the certificate’s private key; read at every connect.'),
 });
 
 const credentials = z
@@ -23,7 +23,7 @@ const credentials = z
       })
       .optional()
       .describe(
-        'The connection string of the device, as the portal shows it; or with SharedAccessSignature=… in place of the key.',
+        'Connection string of the device from the portal; SharedAccessSignature=… may replace the key.',
       ),
     x509: x509.optional().describe('A certificate instead of a key.'),
   })
@@ -31,30 +31,32 @@ const credentials = z
     message: 'give connection_string or x509, and not both',
   });
 
-/** A `providers[]` entry of type `azure`, without what every provider has. */
+/** A `providers[]` entry of type `azure`, without the common options. */
 export const azureOptions = z.object({
   region: z.string().min(1).describe('The Azure region of the hub, such as westeurope.'),
   ca_file: z
     .string()
     .min(1)
     .optional()
-    .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+    .describe('PEM file of the certificate authorities to trust, instead of those in Node.'),
   device_id: z
     .string()
     .min(1)
     .optional()
-    .describe('The device’s id in the hub, in place of the one in the connection string.'),
+    .describe('Id of the device in the hub; replaces the id in the connection string.'),
   credentials,
   next_credentials: credentials
     .optional()
-    .describe('Tried when the others are refused or near their end, and used once a publish proved them.'),
+    .describe(
+      'Tried when the present credentials are refused or near their expiry; used after an accepted publish.',
+    ),
 });
 
 export type AzureOptions = z.infer<typeof azureOptions>;
 
-/** A message is at most 256 KiB with its properties (Azure docs, "IoT Hub quotas and throttling"). */
+/** Largest message with its properties: 256 KiB (Azure docs, "IoT Hub quotas and throttling"). */
 const MESSAGE_BYTES_MAX = 262_144;
-/** Ours are some 250 bytes. */
+/** Headgate's properties take about 250 bytes. */
 const PROPERTIES_MARGIN_BYTES = 1024;
 
 export const AZURE_ENVELOPE_BYTES_MAX = MESSAGE_BYTES_MAX - PROPERTIES_MARGIN_BYTES;

@@ -1,13 +1,13 @@
 /**
- * What a failure means. The SDK calls every failure of a first connection `UnauthorizedError`, also when the
- * network is simply down, so its error classes say nothing; the MQTT client underneath still has the socket's
- * code or the CONNACK's.
+ * The meaning of a connect failure. The SDK reports every failure of a first connection as
+ * `UnauthorizedError`, also when the network is down, so its error classes carry no information. The MQTT
+ * client underneath has the error code of the socket or the return code of the CONNACK.
  */
 import { errorText } from '../../../shared/log.ts';
 import { refusesCertificate } from '../certificates.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 
-/** Why there is no connection: nothing was sent. */
+/** Why there is no connection: no byte of a publish was sent. */
 export type ConnectFailure = Extract<Outcome, { kind: 'retryable' | 'rejected' }>;
 
 const CAUSES: ReadonlyMap<string, RetryableCause> = new Map([
@@ -22,9 +22,7 @@ const CAUSES: ReadonlyMap<string, RetryableCause> = new Map([
 const TLS_CODE =
   /^(ERR_TLS|ERR_SSL|ERR_OSSL|CERT_|SELF_SIGNED_|DEPTH_ZERO_|UNABLE_TO_|HOSTNAME_MISMATCH|EPROTO)/;
 
-/**
- * `heard`: the error that the MQTT client underneath gave, when it gave one; `told`: what the SDK made of it.
- */
+/** `heard`: the error of the MQTT client underneath, if any; `told`: the SDK's error. */
 export function connectFailure(heard: Error | null, told: unknown): ConnectFailure {
   const error = heard ?? told;
   const code = codeOf(error);
@@ -33,7 +31,7 @@ export function connectFailure(heard: Error | null, told: unknown): ConnectFailu
   if (code !== null && refusesCertificate(code)) return unauthorized(detail);
   if (code !== null && TLS_CODE.test(code)) return { kind: 'retryable', cause: 'tls', detail };
   if (code !== null) return { kind: 'retryable', cause: CAUSES.get(code) ?? 'not-connected', detail };
-  // The MQTT client's errors have a code, but for those of its parser: what answered does not speak MQTT.
+  // All errors of the MQTT client have a code, except those of its parser: the server does not speak MQTT.
   return { kind: 'retryable', cause: heard ? 'server-error' : 'not-connected', detail };
 }
 

@@ -15,17 +15,17 @@ import { type AzureSdk, loadAzureSdk } from './sdk.ts';
 import type { Session } from './session.ts';
 
 const IN_FLIGHT_MAX = 16;
-/** A token is good for an hour, and the hub cuts the connection when it is over. */
+/** A token is valid for an hour, and the hub cuts the connection at its expiry. */
 const SESSION_LIFETIME_MS = 45 * 60_000;
 
 export interface AzureDeps {
   clock: Clock;
   log: Logger;
-  /** The hub ended a connection in a way that may be its silent word for a limit. */
+  /** The hub ended a connection in a way that may signal a limit. */
   onCut?: (cut: Cut) => void;
-  /** Who reads the device's twin, over the connections that this makes. */
+  /** The reader of the device's twin over this publisher's connections. */
   twin?: TwinLink | undefined;
-  /** How long one connection lives before its token is renewed. */
+  /** Lifetime of a connection before its token is renewed. */
   sessionLifetimeMs?: number;
 }
 
@@ -72,7 +72,7 @@ class AzurePublisher implements Publisher {
       one.reach(() => this.#connection.phase);
       const acquired = await this.#connection.acquire();
       if ('failure' in acquired) return acquired.failure;
-      // Sending late would spend money on an answer that nobody waits for.
+      // Sending after the try is over would cost money for an answer that is not used.
       if (!one.leaves(false)) return one.over;
       used = { session: acquired.session, sentMs: this.#clock.monoMs() };
       return this.#send(acquired.session, message);
@@ -96,13 +96,13 @@ class AzurePublisher implements Publisher {
   }
 }
 
-/** A publish that was not answered in time puts its connection in doubt. */
+/** A publish without an answer in time puts its connection in doubt. */
 function doubt({ session, sentMs }: { session: Session; sentMs: number }, outcome: Outcome): void {
   if (outcome.kind === 'unknown' && outcome.cause === 'deadline') session.doubt(sentMs);
 }
 
 /**
- * Who we are to the hub, with the certificate as it is on disk now; why not, when its files cannot be read.
+ * The device's identity, with the certificate as it is on disk now; an Error when its files are not readable.
  */
 async function readDevice({ credentials: given, device_id }: AzureOptions): Promise<TransportConfig | Error> {
   if (given.x509) {
@@ -115,7 +115,7 @@ async function readDevice({ credentials: given, device_id }: AzureOptions): Prom
     }
   }
   const device = parseConnectionString(given.connection_string ?? '');
-  // The schema has refused what does not parse.
+  // The schema has validated the connection string.
   if (!device) throw new Error('the connection string names no hub, device or key');
   return device_id === undefined ? device : { ...device, deviceId: device_id };
 }

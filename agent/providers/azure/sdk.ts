@@ -1,6 +1,5 @@
 /**
- * The vendor's device SDK, loaded at first use: it costs some 25 MB that a gateway without Azure keeps for
- * itself.
+ * The vendor's device SDK, loaded at first use: it takes about 25 MB, which a gateway without Azure saves.
  */
 import { createRequire } from 'node:module';
 import type { NoRetry } from 'azure-iot-common';
@@ -15,8 +14,8 @@ import type { Mqtt } from 'azure-iot-device-mqtt';
 import type { MqttBase } from 'azure-iot-mqtt-base';
 
 /**
- * What this project uses of the MQTT.js client underneath (4.x; its types are not those of the 5.x in our own
- * tree).
+ * The members used of the MQTT.js client underneath (4.x; its types differ from those of the project's own
+ * 5.x).
  */
 export interface RawMqttClient {
   stream: { destroy(): void };
@@ -57,14 +56,15 @@ export function loadAzureSdk(): Promise<AzureSdk> {
 }
 
 async function load(): Promise<AzureSdk> {
-  // These packages are CommonJS whose exports Node cannot name: only their default export holds everything.
+  // These packages are CommonJS, and Node cannot detect their named exports: only the default export is
+  // complete.
   const [device, transport, base, common] = await Promise.all([
     import('azure-iot-device'),
     import('azure-iot-device-mqtt'),
     import('azure-iot-mqtt-base'),
     import('azure-iot-common'),
   ]);
-  // The very MQTT.js that the SDK was written against, wherever npm put it.
+  // The MQTT.js version that the SDK depends on, wherever npm installed it.
   const require = createRequire(createRequire(import.meta.url).resolve('azure-iot-mqtt-base'));
   return {
     Client: device.default.Client,

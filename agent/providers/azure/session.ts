@@ -1,11 +1,11 @@
 /**
- * One connection to the hub, from CONNECT to its end, through the vendor's SDK. It is never mended: whatever
- * ends it, the next connection is a new session with a new SDK client, because the SDK's own reconnect holds
- * messages back without a bound, and its `close()` waits for ever when a publish is not acknowledged.
+ * One connection to the hub, from CONNECT to its end, through the vendor's SDK. A session is never
+ * reconnected: the next connection is a new session with a new SDK client, because the SDK's own reconnect
+ * holds messages back without a bound, and its `close()` waits for ever for an unacknowledged publish.
  *
- * The seam is the SDK's MQTT library: we hand it a `connect` of our own, which sets the time-out (the SDK's
- * is fixed at 60 s), hears errors with their codes, and keeps the raw stream. Destroying that stream first is
- * what makes every other call of the SDK come back.
+ * The seam is the SDK's MQTT library: it gets a `connect` function of this class, which sets the time-out
+ * (the SDK's is fixed at 60 s), receives errors with their codes, and keeps the raw stream. Destroying that
+ * stream first makes every pending call of the SDK return.
  */
 import type { TransportConfig } from 'azure-iot-common';
 import type { Client } from 'azure-iot-device';
@@ -17,19 +17,19 @@ import { type ConnectFailure, connectFailure, lost, notConnected } from './outco
 import type { AzureSdk, RawMqttClient } from './sdk.ts';
 import { TwinChannel } from './twin-channel.ts';
 
-/** TCP, TLS and CONNACK together. */
+/** For TCP, TLS and CONNACK together. */
 const CONNECT_TIMEOUT_MS = 5000;
 const KEEPALIVE_SECONDS = 30;
 /**
- * Longer than any session lives: the SDK's own renewal, which cuts the connection under its publishes, never
- * comes.
+ * Longer than any session: the SDK's own renewal, which would cut the connection under its publishes, never
+ * happens.
  */
 const TOKEN_LIFETIME_SECONDS = 3600;
 const TOKEN_MARGIN_SECONDS = 60;
-/** An acknowledgement that took so long is late, on any path that is worth using. */
+/** An acknowledgement that took this long is late on any usable path. */
 const LATE_MS = 1000;
 const MAX_OVERDUE = 32;
-/** A cut is put down to an acknowledgement no longer ago. */
+/** A cut within this time after a late acknowledgement is attributed to it. */
 const CUT_AFTER_LATE_MS = 2000;
 
 export interface SessionOptions {
@@ -37,12 +37,12 @@ export interface SessionOptions {
   device: TransportConfig;
   /** PEM of the CA to trust instead of the system's. */
   ca: string | null;
-  /** How long until the session retires, for its token to be renewed; null when it has none. */
+  /** Milliseconds until the session retires to renew its token; null without a token. */
   lifetimeMs: number | null;
   clock: Clock;
-  /** Called once when it is over, whatever ended it. */
+  /** Called once at the end of the session, for any reason. */
   onEnd: (detail: string) => void;
-  /** The hub ended it, in a way that may be its silent word for a limit. */
+  /** The hub ended the session in a way that may signal a limit. */
   onCut: (cut: Cut) => void;
 }
 
@@ -55,10 +55,10 @@ export class Session {
   #phase: () => Phase = () => 'connect';
   /** The last error of the MQTT client underneath. */
   #heard: Error | null = null;
-  /** Resolves with the reason when the session is over. */
+  /** Resolves with the reason when the session has ended. */
   readonly #over = Promise.withResolvers<string>();
   #ended: boolean = false;
-  /** Publishes that were not acknowledged in time, ever. */
+  /** Number of publishes without an acknowledgement in time, over the whole session. */
   #overdue = 0;
   #retiring: Promise<void> | null = null;
   #onDrained: (() => void) | null = null;
@@ -86,9 +86,7 @@ export class Session {
     this.#client.setRetryPolicy(new sdk.NoRetry());
   }
 
-  /**
-   * Connects; null when it is up. Settles within the connect time-out, also when `end` is called meanwhile.
-   */
+  /** Connects; null on success. Settles within the connect time-out, also when `end` is called meanwhile. */
   async open(): Promise<ConnectFailure | null> {
     const { lifetimeMs, clock } = this.#options;
     const timeout = clock.setTimer(CONNECT_TIMEOUT_MS, () =>
@@ -119,10 +117,7 @@ export class Session {
     }
   }
 
-  /**
-   * One publish on the open connection. Settles when the PUBACK comes or the session ends, whichever is
-   * first.
-   */
+  /** One publish on the open connection. Settles at the PUBACK or at the end of the session. */
   send(envelope: OutboundEnvelope): Promise<Outcome> {
     // The SDK would connect by itself, and hold the message back until then.
     if (this.#ended) return Promise.resolve(notConnected('connection closed'));
@@ -145,7 +140,8 @@ export class Session {
   }
 
   /**
-   * The way to the device's twin over this connection: once, when it is open; null when it is over already.
+   * The channel to the device's twin over this connection. Call once, when the connection is open; null when
+   * it has ended already.
    */
   twin(metered: (bytes: number) => void): TwinChannel | null {
     if (this.#raw === null || this.#ended) return null;
@@ -163,8 +159,8 @@ export class Session {
   }
 
   /**
-   * Ends once every publish in flight has its answer; nothing new may be sent on it. Resolves when it has
-   * ended.
+   * Ends the session after every publish in flight has its answer; no new publish may be sent. Resolves when
+   * it has ended.
    */
   retire(): Promise<void> {
     this.#retiring ??= new Promise((resolve) => {
@@ -178,9 +174,9 @@ export class Session {
   }
 
   /**
-   * A publish sent at `sentMs` was not answered in time. The connection is taken for dead when nothing else
-   * was acknowledged since, because the SDK would believe in it until its keepalive fails; and when too many
-   * have stayed unanswered, because the SDK keeps each (I10).
+   * A publish sent at `sentMs` was not answered in time. The connection counts as dead when nothing else was
+   * acknowledged since, because the SDK would wait until its keep alive fails. It also counts as dead when
+   * too many publishes are unanswered, because the SDK keeps each of them (I10).
    */
   doubt(sentMs: number): void {
     this.#overdue += 1;
@@ -190,7 +186,7 @@ export class Session {
     this.end(detail, { kind: 'unknown', cause: 'deadline', detail });
   }
 
-  /** Idempotent and immediate. What is in flight may have arrived: it settles as unknown. */
+  /** Idempotent and immediate. Publishes in flight may have arrived: they settle as unknown. */
   end(detail: string, outcome: Outcome = lost(detail)): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -217,14 +213,14 @@ export class Session {
       if (cut !== null) this.#options.onCut(cut);
     });
     raw.once('packetreceive', ({ cmd }) => {
-      // A page of a proxy can look like a packet; no server speaks before its CONNACK (MQTT 3.1.1, 3.2).
+      // A proxy's page can look like a packet; no server sends a packet before CONNACK (MQTT 3.1.1, 3.2).
       if (cmd !== 'connack') this.#heard = new Error(`the answer is not MQTT: ${cmd} before connack`);
     });
     if (this.#ended) raw.stream.destroy();
     return raw;
   }
 
-  /** What it would say that the hub ends the connection now; null: nothing. */
+  /** The meaning of a cut by the hub at this moment; null: none. */
   #cut(): Cut | null {
     if (this.#acked === null) return this.#inFlight.size > 0 ? 'unanswered' : null;
     const sinceMs = this.#options.clock.monoMs() - this.#acked.atMs;
@@ -234,8 +230,8 @@ export class Session {
   #message(envelope: OutboundEnvelope): InstanceType<AzureSdk['Message']> {
     const { buffer, byteOffset, byteLength } = envelope.bytes;
     const body = Buffer.from(buffer, byteOffset, byteLength);
-    // The SDK writes every message as JSON for a debug line that is off; byte by byte, that costs more than
-    // all the rest.
+    // The SDK serialises every message as JSON for a disabled debug line; byte by byte, this would cost more
+    // than everything else.
     Object.defineProperty(body, 'toJSON', { value: () => null });
     const message = new this.#options.sdk.Message(body);
     for (const [key, value] of Object.entries(envelope.properties)) {
@@ -246,8 +242,8 @@ export class Session {
 }
 
 /**
- * The SDK writes what a publish resolves to as JSON as well: the whole packet, with its payload. It needs
- * none of it.
+ * The SDK also serialises the result of a publish as JSON: the whole packet with its payload, which it does
+ * not need.
  */
 function hidePacket(raw: RawMqttClient): void {
   const publish = raw.publish.bind(raw);

@@ -1,10 +1,10 @@
 /**
- * The receipt in the twin of the device that a connection belongs to (Azure docs, "Communicate with an IoT
- * hub using the MQTT protocol", "Retrieving a device twin's properties" and "Receiving desired properties
- * update notifications").
+ * The receipt in the device's twin over one connection (Azure docs, "Communicate with an IoT hub using the
+ * MQTT protocol", "Retrieving a device twin's properties" and "Receiving desired properties update
+ * notifications").
  *
- * It speaks over the SDK's connection and past its twin, which does not look at the status of an answer,
- * throws out of the socket's event where an answer has no body, and has no time-out. So the messages of these
+ * The channel uses the SDK's connection and bypasses its twin client, which ignores the status of an answer,
+ * throws in the socket's event handler when an answer has no body, and has no time-out. So messages on these
  * topics are taken before the SDK sees them.
  */
 
@@ -21,17 +21,17 @@ const READ_MS = 10_000;
 
 export interface TwinChannelOptions {
   raw: RawMqttClient;
-  /** Resolves with the reason when the connection is over. */
+  /** Resolves with the reason when the connection has ended. */
   over: Promise<string>;
   clock: Clock;
   /**
-   * Told the payload bytes of what the hub sends, which it counts as messages: a twin that is read, and each
-   * notice of an update, also of properties that are not ours ("Azure IoT Hub billing information").
+   * Told the payload bytes that the hub bills as messages: a twin that is read, and each update notification,
+   * also of foreign properties ("Azure IoT Hub billing information").
    */
   metered: (bytes: number) => void;
 }
 
-/** The hub's own word, over a connection that stays. */
+/** The hub's refusal, over a connection that stays open. */
 class TwinRefused extends Error {}
 
 export class TwinChannel implements Twin {
@@ -40,9 +40,9 @@ export class TwinChannel implements Twin {
   readonly #metered: (bytes: number) => void;
   #isOver: boolean = false;
   #requests = 0;
-  /** Of the read under way, if any. */
+  /** Settles the read under way, if any. */
   #settle: (read: TwinRead) => void = () => undefined;
-  /** That nobody asked for yet. Of several the last one counts. */
+  /** The newest update that no caller has taken yet. */
   #update: string | null = null;
   #wake: () => void = () => undefined;
 
@@ -63,8 +63,8 @@ export class TwinChannel implements Twin {
   }
 
   /**
-   * Subscribes to updates, then reads: no update falls in between. Settles in ten seconds, or when `signal`
-   * aborts.
+   * Subscribes to updates, then reads, so that no update is missed in between. Settles in ten seconds, or
+   * when `signal` aborts.
    */
   async read(signal: AbortSignal): Promise<TwinRead> {
     const { promise, resolve } = Promise.withResolvers<TwinRead>();
@@ -74,7 +74,7 @@ export class TwinChannel implements Twin {
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop, { once: true });
     void this.#request().catch((error: unknown) =>
-      // MQTT.js gives errors only for a connection that it lost.
+      // MQTT.js reports errors here only for a lost connection.
       resolve(failed(errorText(error), !(error instanceof TwinRefused))),
     );
     const read = await promise;
@@ -84,7 +84,7 @@ export class TwinChannel implements Twin {
   }
 
   /**
-   * What the newest update says, also one that came before; null when the connection or `signal` ended first.
+   * The newest update, which may have come before the call; null when the connection or `signal` ended first.
    */
   async next(signal: AbortSignal): Promise<string | null> {
     const woken = Promise.withResolvers<void>();
@@ -132,7 +132,7 @@ export class TwinChannel implements Twin {
     if (topic.startsWith(UPDATES)) {
       this.#metered(Buffer.byteLength(text));
       const said = twinText(jsonOf(text));
-      // Others may keep properties of theirs in the twin.
+      // Other programs may keep their own properties in the twin.
       if (said === null) return;
       this.#update = said;
       this.#wake();
@@ -155,6 +155,6 @@ function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // Not JSON: it says nothing of a receipt.
+    return undefined; // Not JSON, so without a receipt.
   }
 }

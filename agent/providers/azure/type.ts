@@ -1,4 +1,4 @@
-/** Azure IoT Hub as a type of provider. */
+/** Azure IoT Hub as a provider type. */
 import { z } from 'zod';
 import { type AzureSheet, type AzureTariff, azurePrices, HUB_TIERS } from '../../../shared/pricing/azure.ts';
 import { certificateValidity } from '../certificates.ts';
@@ -7,8 +7,8 @@ import { sasExpiryMs } from './connection-string.ts';
 import { AZURE_ENVELOPE_BYTES_MAX, azureOptions } from './options.ts';
 
 const hub = {
-  hub_tier: z.enum(HUB_TIERS).default('S1').describe('Tier of the IoT Hub.'),
-  hub_units: z.int().min(1).max(200).default(1).describe('Units of that tier.'),
+  hub_tier: z.enum(HUB_TIERS).default('S1').describe('Pricing tier of the hub.'),
+  hub_units: z.int().min(1).max(200).default(1).describe('Number of units of the hub’s tier.'),
 };
 
 const entry = azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon, ...hub }).strict();

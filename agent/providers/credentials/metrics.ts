@@ -1,13 +1,13 @@
-/** What the agent measures of its credentials (I9): which are in use, which were refused, when they end. */
+/** Metrics of credentials (I9): which are in use, which were refused, and their expiry. */
 import { Gauge, type Registry } from 'prom-client';
 import type { CredentialPublisher, CredentialsNow } from './rotating-publisher.ts';
 
-/** Read when Prometheus asks. */
+/** Registers metrics that are read at each scrape. */
 export function registerCredentials(
   registry: Registry,
   publishers: ReadonlyMap<string, CredentialPublisher>,
 ): void {
-  /** `read` is null where there is nothing to say of a slot. */
+  /** `read` returns null for a slot without a value. */
   const gauge = (
     name: string,
     help: string,
@@ -31,10 +31,10 @@ export function registerCredentials(
     });
   };
   gauge('', 'One for the credentials in use.', ({ slot }, { inUse }) => (slot === inUse ? 1 : 0));
-  gauge('_refused', 'One for credentials that the provider refused last.', ({ refused }) =>
+  gauge('_refused', 'One for credentials whose last answer was a refusal.', ({ refused }) =>
     refused ? 1 : 0,
   );
-  gauge('_expiry_seconds', 'Unix time at which credentials end, where they say so.', ({ expiresMs }) =>
+  gauge('_expiry_seconds', 'Unix time of the credentials’ expiry, where it is known.', ({ expiresMs }) =>
     expiresMs === null ? null : expiresMs / 1000,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * The log lines of a provider's credentials: one event, `cloud.credentials`, per change. Slots are named,
- * never shown.
+ * The log lines of a provider's credentials: one event, `cloud.credentials`, for each change. Slots are
+ * named; credentials are never logged.
  */
 import { isoTime } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
@@ -10,7 +10,7 @@ import { type CredentialEvent, type CredentialState, endsSoon, slotInUse, standi
 export class CredentialReport {
   readonly #provider: string;
   readonly #log: Logger;
-  /** The end that was warned of. */
+  /** The expiry of the last warning. */
   #warnedOfMs: number | null = null;
 
   constructor(provider: string, log: Logger) {
@@ -18,7 +18,7 @@ export class CredentialReport {
     this.#log = log;
   }
 
-  /** `outcome`: what the provider said, when the event is its answer. */
+  /** `outcome`: the provider's answer, when the event is one. */
   changed(
     before: CredentialState,
     after: CredentialState,
@@ -40,7 +40,7 @@ export class CredentialReport {
     }
   }
 
-  /** Warns once of an end that comes near, for the credentials in use. */
+  /** Warns once of the approaching expiry of the credentials in use. */
   expiry(state: CredentialState, wallMs: number | null): void {
     const slot = slotInUse(state);
     if (!slot.validity || !endsSoon(slot, wallMs) || this.#warnedOfMs === slot.validity.untilMs) return;
@@ -53,10 +53,7 @@ export class CredentialReport {
   }
 }
 
-/**
- * The same refusal again and again is one line: credentials that stay wrong are tried for as long as it takes
- * (I10).
- */
+/** A repeated refusal is logged once: invalid credentials are retried for ever (I10). */
 function isNews(
   before: CredentialState,
   after: CredentialState,

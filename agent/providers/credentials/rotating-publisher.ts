@@ -1,12 +1,12 @@
 /**
- * A provider's publisher that changes its credentials without a restart and without a gap; slots.ts decides
+ * A publisher that changes a provider's credentials without a restart and without a gap; slots.ts decides
  * when.
  *
  * Credentials are tried with a publisher of their own, loaded anew, by a publish that was due anyway: the
- * acceptance that proves them also delivers. While that one publish is under way no other is, because a hub
- * that knows the gateway by one name cuts its first connection when a second comes, and the two would throw
- * each other out. Trials are rare, and each is bounded by its publish's deadline; what waits for one keeps
- * its own deadline (I9).
+ * acceptance that proves them also delivers. No other publish is under way during the trial, because a hub
+ * that identifies the gateway by one name cuts its first connection when a second one comes, and the two
+ * would disconnect each other. Trials are rare, and each is bounded by its publish's deadline. Publishes that
+ * wait for a trial keep their own deadlines (I9).
  */
 import type { Timer } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
@@ -42,11 +42,11 @@ import {
   trialOf,
 } from './slots.ts';
 
-/** How often files are looked at, and expiries. */
+/** Interval between checks of the files and their expiry. */
 const LOOK_EVERY_MS = 30_000;
-/** A trial has no signal of its own. */
+/** A trial has no abort signal of its own. */
 const NEVER = new AbortController().signal;
-/** With less than this left a try is not begun. */
+/** A try with less time left than this is not begun. */
 const MIN_TRY_MS = 10;
 
 const CHANGING: Outcome = {
@@ -58,17 +58,17 @@ const CHANGING: Outcome = {
 export interface CredentialDeps extends ProviderDeps {
   /** Wall-clock milliseconds; null while the clock is not synchronised (I7). */
   trustedWallMs: () => number | null;
-  /** How often the files are looked at, in milliseconds. */
+  /** Interval between checks of the files, in milliseconds. */
   lookEveryMs?: number;
   /** The table of types. Default: those of this program. */
   types?: ProviderTypes;
 }
 
-/** What `headgate status` and the metrics say of a provider's credentials. Never the credentials. */
+/** The state of a provider's credentials for `headgate status` and the metrics, without the credentials. */
 export interface CredentialsNow {
   inUse: SlotName;
   standing: 'untried' | 'accepted' | 'refused';
-  /** Wall-clock milliseconds; null where not known. */
+  /** Wall-clock milliseconds; null where unknown. */
   expiresMs: number | null;
   slots: Array<{ slot: SlotName; refused: boolean; expiresMs: number | null }>;
 }
@@ -93,7 +93,7 @@ export class CredentialPublisher implements Publisher {
   readonly #lock: SharedExclusiveLock;
   #state: CredentialState;
   #inUse: InUse;
-  /** Of the trial under way. */
+  /** The publisher of the trial under way. */
   #trialled: Publisher | null = null;
   #timer: Timer;
   #looking: Promise<void>;
@@ -157,7 +157,7 @@ export class CredentialPublisher implements Publisher {
     await this.#lookNow(attempt);
     const other = await this.#tryOther(message, attempt);
     if (other) return other;
-    // Somebody else's publish has proved others meanwhile.
+    // Another publish has proved other credentials meanwhile.
     if (this.#inUse !== shown.by) return (await this.#publishInUse(message, attempt)).outcome;
     return shown.outcome;
   }
@@ -188,14 +188,14 @@ export class CredentialPublisher implements Publisher {
   }
 
   /**
-   * Makes this publish the trial of other credentials, when one is due; null when none is, or there is no
-   * time for it.
+   * Makes this publish the trial of other credentials when one is due; null when none is due or there is too
+   * little time.
    */
   async #tryOther(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome | null> {
     const due = (): SlotName | null => (this.#closed ? null : trialOf(this.#state, this.#now()));
     if (due() === null) return null;
     return this.#lock.exclusive(this.#left(attempt) - MIN_TRY_MS, async () => {
-      // Another trial may have been over in the meantime.
+      // Another trial may have ended in the meantime.
       const slot = due();
       return slot === null ? null : this.#trial(slot, message, attempt);
     });
@@ -205,14 +205,15 @@ export class CredentialPublisher implements Publisher {
     const source = this.#sources.get(slot);
     const loaded = source?.fingerprint;
     const outcome = await this.#show(slot, message, attempt);
-    // Renewed again meanwhile, as when a key follows its certificate: what was tried is not what is there
-    // now.
+    // The files were renewed again during the trial, for example a key after its certificate: the tried
+    // credentials are outdated.
     if (source && source.fingerprint !== loaded) this.#dispatch({ kind: 'renewed', slot });
     return outcome;
   }
 
   /**
-   * Publishes with the credentials of `slot`, loaded anew, and brings them into use when that proves them.
+   * Publishes with the credentials of `slot`, loaded anew, and brings them into use when the outcome proves
+   * them.
    */
   async #show(slot: SlotName, message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
     const opened = await this.#open(slot, attempt);
@@ -228,7 +229,7 @@ export class CredentialPublisher implements Publisher {
     const old = this.#inUse.publisher;
     this.#inUse = { slot, publisher };
     this.#dispatch({ kind: 'accepted', slot, trial: true });
-    // Nothing is in flight on it.
+    // No publish is in flight on the old publisher.
     void old.close();
     return outcome;
   }
@@ -262,8 +263,7 @@ export class CredentialPublisher implements Publisher {
   }
 
   /**
-   * Looks whether files were renewed, and what they say of their expiry. `first`: what is there is no
-   * renewal.
+   * Checks whether files were renewed, and reads their expiry. `first`: the files found are not a renewal.
    */
   async #look(first: boolean): Promise<void> {
     if (this.#closed) return;
@@ -299,14 +299,14 @@ export class CredentialPublisher implements Publisher {
 }
 
 /**
- * Not one after which another try, with the credentials in use, is due: it may be there, or would not pass
- * with them either.
+ * False for an outcome after which another try with the credentials in use is due. An envelope that may have
+ * arrived, or that those credentials would not get accepted either, is not tried again.
  */
 function isAnswer(outcome: Outcome): boolean {
   return outcome.kind !== 'retryable' && !(outcome.kind === 'rejected' && outcome.scope === 'provider');
 }
 
-/** The provider does not take these credentials, or they cannot be loaded. */
+/** The provider refuses these credentials, or they cannot be loaded. */
 function isRefusal(outcome: Outcome): boolean {
   return outcome.kind === 'rejected' && outcome.cause === 'unauthorized';
 }

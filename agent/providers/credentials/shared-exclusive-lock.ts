@@ -1,4 +1,4 @@
-/** A lock that many hold together, or one alone, with a limit on the wait. */
+/** A shared/exclusive lock with a wait limit. */
 import type { Clock } from '../../../shared/clock.ts';
 import { within } from '../../../shared/within.ts';
 
@@ -13,7 +13,9 @@ export class SharedExclusiveLock {
     this.#clock = clock;
   }
 
-  /** True once it is shared, to be left with {@link leave}; false when that took longer than `waitMs`. */
+  /**
+   * True once the lock is held as shared, until {@link leave}; false when the wait took longer than `waitMs`.
+   */
   async enter(waitMs: number): Promise<boolean> {
     const endsAtMs = this.#clock.monoMs() + waitMs;
     while (this.#exclusive !== null) if (!(await this.#inTime(this.#exclusive, endsAtMs))) return false;
@@ -27,8 +29,8 @@ export class SharedExclusiveLock {
   }
 
   /**
-   * Lets no more in, waits until all are out, and runs `run`. Null when that wait is longer than `waitMs`;
-   * `run` has no limit but its own.
+   * Blocks new shared holders, waits for the present ones to leave, and runs `run`. Null when the wait takes
+   * longer than `waitMs`; `run` has no limit but its own.
    */
   async exclusive<Result>(waitMs: number, run: () => Promise<Result | null>): Promise<Result | null> {
     const endsAtMs = this.#clock.monoMs() + waitMs;
@@ -50,7 +52,7 @@ export class SharedExclusiveLock {
     }
   }
 
-  /** Whether `event` came in time. */
+  /** Whether `event` resolved in time. */
   async #inTime(event: Promise<void>, endsAtMs: number): Promise<boolean> {
     const leftMs = endsAtMs - this.#clock.monoMs();
     if (leftMs <= 0) return false;

@@ -1,33 +1,33 @@
 /**
- * Which of a provider's credentials are used, and when others are tried. A provider has those in use and may
- * have next ones; either may also be renewed in place, as files on the disk. The rules:
+ * The choice of a provider's credentials, and the time of trials. A provider has present credentials and may
+ * have next ones; either may also be renewed in place, as files on disk. The rules:
  *
- * - Only an accepted publish proves credentials, and only proof changes which are used: make before break.
- * - A refusal has the other slot tried at once. When both are refused they are tried in turn, ever more
- *   rarely.
- * - A known expiry never ends anything. It only has the other slot tried early, and only while the clock is
- *   synchronised: a gateway that boots in 1970 would otherwise wait for ever, and a gateway that boots in
- *   2099 would give up a good credential (I7).
+ * - Only an accepted publish proves credentials, and only proof changes the slot in use: make before break.
+ * - A refusal leads to a trial of the other slot at once. When both are refused, they are tried in turn,
+ *   with a growing pause.
+ * - A known expiry never ends the use of credentials. It only starts the trial of the other slot early,
+ *   and only while the clock is synchronised: a gateway that boots in 1970 would otherwise never try,
+ *   and a gateway that boots in 2099 would give up good credentials (I7).
  *
  * Pure: no clock, no I/O (I11). The driver is rotating-publisher.ts.
  */
 
 import type { Validity } from '../provider-type.ts';
 
-/** Named after the options that hold them. */
+/** Named after the options that hold the credentials. */
 export const SLOT_NAMES = ['credentials', 'next_credentials'] as const;
 export type SlotName = (typeof SLOT_NAMES)[number];
 
-/** What the provider last said of them. */
+/** The provider's last answer to the credentials. */
 export type Standing = 'untried' | 'accepted' | 'refused';
 
 export interface Slot {
   readonly standing: Standing;
-  /** Null when they do not say. */
+  /** Null when the credentials have no known validity. */
   readonly validity: Validity | null;
-  /** They lie in files, which may be renewed in place. */
+  /** The credentials are in files, which may be renewed in place. */
   readonly inFiles: boolean;
-  /** The files are others than when they were last tried. */
+  /** Whether the files have changed since the last trial. */
   readonly renewed: boolean;
 }
 
@@ -36,19 +36,19 @@ export interface CredentialState {
   readonly slots: { readonly credentials: Slot; readonly next_credentials: Slot | null };
   /** Trials in a row that proved nothing. */
   readonly failedTrials: number;
-  /** Monotonic; no trial before. */
+  /** Monotonic; no trial before this time. */
   readonly nextTrialMs: number;
 }
 
-/** `trial`: it was made with credentials loaded anew, beside those in use. */
+/** `trial`: the publish used credentials loaded anew, beside those in use. */
 export type CredentialEvent =
   | { kind: 'accepted'; slot: SlotName; trial: boolean }
   | { kind: 'refused'; slot: SlotName; trial: boolean }
-  /** A trial ended without a word about the credentials: no connection, no answer. */
+  /** A trial ended without an answer to the credentials: no connection, no answer. */
   | { kind: 'undecided'; slot: SlotName }
-  /** What they say of their expiry was read. */
+  /** The validity of the credentials was read. */
   | { kind: 'read'; slot: SlotName; validity: Validity | null }
-  /** Their files were replaced. */
+  /** The credential files were replaced. */
   | { kind: 'renewed'; slot: SlotName };
 
 /** `wallMs` is null while the clock is not synchronised (I7). */
@@ -58,13 +58,13 @@ export interface Now {
 }
 
 const TRIAL_PAUSE_FIRST_MS = 1000;
-/** Nothing passes: the wait costs more than a refused login. */
+/** While no credentials work, waiting costs more than a refused login. */
 const TRIAL_PAUSE_MAX_REFUSED_MS = 60_000;
-/** What is in use works, and each trial holds its publishes up for a moment. */
+/** While the credentials in use work, each trial delays their publishes for a moment. */
 const TRIAL_PAUSE_MAX_MS = 15 * 60_000;
-/** Enough for somebody to mend next credentials that are refused, in a working week with its weekend. */
+/** Time for an operator to correct refused next credentials: a working week with its weekend. */
 const AHEAD_MS = 7 * 86_400_000;
-/** For those that live for days or hours, where seven days ahead is before they were made. */
+/** For credentials with a lifetime of days or hours, for which seven days ahead is too early. */
 const AHEAD_SHARE = 0.8;
 
 export function initialState(inFiles: { credentials: boolean; next: boolean | null }): CredentialState {
@@ -105,10 +105,7 @@ export function transition(state: CredentialState, event: CredentialEvent, monoM
   }
 }
 
-/**
- * The slot whose credentials the next publish should be tried with, loaded anew; null to go on with those in
- * use.
- */
+/** The slot for the next publish's trial, to be loaded anew; null to go on with the credentials in use. */
 export function trialOf(state: CredentialState, now: Now): SlotName | null {
   if (now.monoMs < state.nextTrialMs) return null;
   const used = slotInUse(state);
@@ -122,7 +119,7 @@ export function trialOf(state: CredentialState, now: Now): SlotName | null {
   return spare && endsSoon(used, now.wallMs) && outlives(spare, used) ? other : null;
 }
 
-/** `refused` when no credentials are left that were not refused: an operator has to act. */
+/** `refused` when all credentials are refused: an operator has to act. */
 export function standingOf(state: CredentialState): Standing {
   const { standing } = slotInUse(state);
   const spare = state.slots[otherSlot(state.inUse)];
@@ -130,8 +127,8 @@ export function standingOf(state: CredentialState): Standing {
 }
 
 /**
- * Whether the time has come to have others ready: the later of 80 % of their life and seven days before its
- * end.
+ * Whether other credentials should be ready now: from the later of 80 % of the lifetime and seven days before
+ * the expiry.
  */
 export function endsSoon({ validity }: Slot, wallMs: number | null): boolean {
   if (!validity || wallMs === null) return false;
@@ -140,7 +137,7 @@ export function endsSoon({ validity }: Slot, wallMs: number | null): boolean {
 }
 
 export function slotInUse({ slots, inUse }: CredentialState): Slot {
-  // Only a slot that exists is ever proven, and so comes into use.
+  // Only an existing slot can be proved and come into use.
   return slots[inUse] ?? slots.credentials;
 }
 
@@ -157,7 +154,7 @@ function accepted(
   { slot: name, trial }: { slot: SlotName; trial: boolean },
   slot: Slot,
 ): CredentialState {
-  // The common case, once per publish: nothing new.
+  // The common case, at every publish: no change.
   if (!trial && slot.standing === 'accepted') return state;
   const proven = withSlot(state, name, {
     ...slot,
@@ -183,7 +180,7 @@ function refused(
   return name === state.inUse ? unpaused(next) : next;
 }
 
-/** Renewed files were refused, while what was loaded from the old ones is still good. */
+/** Renewed files were refused while the credentials loaded from the old files still work. */
 function isKeptDespite(state: CredentialState, name: SlotName, slot: Slot): boolean {
   return name === state.inUse && slot.standing === 'accepted';
 }

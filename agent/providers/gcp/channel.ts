@@ -1,6 +1,6 @@
 /**
- * One gRPC channel to Pub/Sub with nothing between a publish and the wire: no batching, no retry, one RPC per
- * publish with a deadline of its own.
+ * One gRPC channel to Pub/Sub, without batching and without retry: one RPC for each publish, with its own
+ * deadline.
  */
 import { PublisherClient } from '@google-cloud/pubsub-api';
 import { Client, InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
@@ -11,7 +11,7 @@ import type { OutboundEnvelope } from '../publisher.ts';
 import type { Try } from '../tries.ts';
 import type { GcpOptions } from './options.ts';
 
-/** gRPC's own deadline is behind ours, for a call that does not end when it is told to. */
+/** gRPC's own deadline is later than the try's, as a backstop for a call that ignores its cancellation. */
 const GRPC_GRACE_MS = 500;
 
 export class PubSubChannel {
@@ -29,14 +29,14 @@ export class PubSubChannel {
     this.#client = new PublisherClient({ ...gcpAddress(options), ...GRPC_OPTIONS, sslCreds });
   }
 
-  /** Bytes that have come in on this channel, ever: what tells a slow provider from a silent one. */
+  /** Bytes received on this channel since it was opened: tells a slow provider from a silent one. */
   get bytesReceived(): number {
     return this.#sockets.bytesReceived;
   }
 
   /**
-   * Resolves when Pub/Sub has taken it; otherwise rejects with gRPC's status. The end of the try ends the
-   * call: while there is no connection it is not sent, later RST_STREAM follows it.
+   * Resolves when Pub/Sub has accepted the envelope; rejects with gRPC's status. The end of the try cancels
+   * the call: before the connection is open nothing is sent, later RST_STREAM is sent.
    */
   async publish({ bytes, properties }: OutboundEnvelope, one: Try): Promise<void> {
     const message = { data: bytes, attributes: { ...properties } };
@@ -45,7 +45,7 @@ export class PubSubChannel {
     this.#tries.add(one);
     try {
       // `retry: null` surfaces each status unchanged; `maxRetries: 0` would turn it into DEADLINE_EXCEEDED.
-      // The try's own timer is a little earlier, and knows what the deadline means.
+      // The try's own timer fires slightly earlier, and knows the phase.
       await this.#client.publish(
         { topic: this.#topic, messages: [message] },
         {
@@ -66,14 +66,14 @@ export class PubSubChannel {
 
   /** Ends the channel and its connections at once; calls in flight end as UNAVAILABLE. */
   async cut(): Promise<void> {
-    // Not `client.close()`: that opens a second channel, for IAM, in order to close it.
+    // Not `client.close()`: it would open a second channel, for IAM, only to close it.
     const stub = await this.#client.initialize();
     if (stub instanceof Client) stub.close();
     this.#sockets.cut();
   }
 }
 
-/** The generated client hands out no call that could be cancelled; an interceptor sees it. */
+/** The generated client returns no cancellable call; an interceptor has access to it. */
 function endedBy(signal: AbortSignal): Interceptor {
   return (options, nextCall) => {
     const call = new InterceptingCall(nextCall(options));

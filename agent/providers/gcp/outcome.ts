@@ -1,18 +1,18 @@
 /**
- * What a failed publish means, from gRPC's status code (google.rpc.Code; "Pub/Sub error codes") and, where
- * the code says less than is known, from grpc-js' own words: it reports as UNAVAILABLE both what never left
- * and what was lost on the way. Only a failure that is surely one or the other is named so; a lost connection
- * means that it may be there.
+ * The outcome of a failed publish, from gRPC's status code (google.rpc.Code; "Pub/Sub error codes") and,
+ * where the code is ambiguous, from grpc-js' message: it reports as UNAVAILABLE both calls that were never
+ * sent and calls that were lost. Only a certain cause is named; a lost connection means that the envelope may
+ * have arrived.
  */
 import { status } from '@grpc/grpc-js';
 import { errorText } from '../../../shared/log.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 
-/** grpc-js: the call had no connection to go out on. */
+/** grpc-js: the call had no connection to be sent on. */
 const NEVER_SENT = /^(No connection established|Name resolution failed|Channel closed before call started)/;
-/** grpc-js: the connection or the stream ended under the call, without a status of the service. */
+/** grpc-js: the connection or the stream ended during the call, without a status of the service. */
 const LOST = /Connection dropped|ECONNRESET|ETIMEDOUT|EPIPE|RST_STREAM|without gRPC status|Call cancelled/;
-/** grpc-js: our own credentials could not be made. */
+/** grpc-js: the client's own credentials could not be created. */
 const NO_CREDENTIALS = /^Getting metadata from plugin failed/;
 
 const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
@@ -23,7 +23,7 @@ const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
   [/ENETUNREACH|EHOSTUNREACH|ETIMEDOUT|Channel closed/, 'not-connected'],
 ];
 
-/** `error` is whatever the SDK rejected with. */
+/** `error`: the SDK's rejection. */
 export function outcomeOf(error: unknown): Outcome {
   const code = codeOf(error);
   const words = wordsOf(error);
@@ -52,7 +52,7 @@ export function outcomeOf(error: unknown): Outcome {
   }
 }
 
-/** A token endpoint out of reach passes; a key that does not sign needs an operator. */
+/** An unreachable token endpoint is temporary; a key that does not sign needs an operator. */
 export function withoutCredentials(words: string, detail = words): Outcome {
   const cause = connectCause(words);
   if (cause !== 'unavailable') return { kind: 'retryable', cause, detail };
@@ -68,7 +68,7 @@ function codeOf(error: unknown): status | null {
   return typeof code === 'number' && code in status ? code : null;
 }
 
-/** The status' details; the SDK puts the code in front of them in `message`. */
+/** The details of the status; the SDK puts the code in front of them in `message`. */
 function wordsOf(error: unknown): string {
   const details = typeof error === 'object' && error !== null && 'details' in error ? error.details : null;
   return errorText(typeof details === 'string' && details !== '' ? details : error);

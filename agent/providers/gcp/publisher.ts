@@ -1,6 +1,6 @@
 /**
- * Publishes envelopes to a Pub/Sub topic: bounded tries on one channel, and a new channel when the old one
- * has gone silent.
+ * Publishes envelopes to a Pub/Sub topic: a bounded number of tries on one channel, and a new channel when
+ * the old one is silent.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import { type GcpCredentials, openGcpCredentials } from '../../../shared/gcp/credentials.ts';
@@ -13,11 +13,11 @@ import { PubSubChannel } from './channel.ts';
 import { GCP_ENVELOPE_BYTES_MAX, type GcpOptions } from './options.ts';
 import { outcomeOf, withoutCredentials } from './outcome.ts';
 
-/** A deadline includes the wait inside gRPC, so more at once would only time out there (I10). */
+/** The deadline includes the wait inside gRPC, so more concurrent tries would only time out there (I10). */
 const MAX_IN_FLIGHT = 8;
-/** A new channel has some time to connect before it is judged. */
+/** A new channel gets some time to connect before it is judged. */
 const SILENCE = { tries: 2, minAgeMs: 2000 };
-/** How long `close` waits for the channel to end. */
+/** Time limit of `close` for the channel to end. */
 const CLOSE_MS = 1000;
 
 const SILENT = {
@@ -26,12 +26,12 @@ const SILENT = {
   detail: 'the channel was silent and is made anew',
 } as const;
 
-/** Connects with the first publish. Rejects when a file that the options name is not readable. */
+/** Connects with the first publish. Rejects when a file of the options is not readable. */
 export async function openGcpPublisher(
   options: GcpOptions,
   deps: { clock: Clock; log: Logger },
 ): Promise<Publisher> {
-  // A gateway is no machine of Google's: asking for its metadata server would only hang.
+  // A gateway does not run on Google Cloud: a query for the metadata server would only hang.
   process.env['METADATA_SERVER_DETECTION'] ??= 'none';
   return new GcpPublisher(options, await openGcpCredentials(options, deps.clock), deps);
 }

@@ -1,4 +1,4 @@
-/** Google Pub/Sub as a type of provider. */
+/** Google Pub/Sub as a provider type. */
 import { z } from 'zod';
 import { type GcpSheet, type GcpTariff, gcpPrices } from '../../../shared/pricing/gcp.ts';
 import { type ProviderType, providerCommon } from '../provider-type.ts';

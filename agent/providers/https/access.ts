@@ -1,5 +1,5 @@
 /**
- * How a gateway reaches a router over HTTPS, and says who it is: by client certificate, by signed token, or
+ * Access of a gateway to a router over HTTPS, with authentication by client certificate, by signed token, or
  * by both.
  */
 import { z } from 'zod';
@@ -8,30 +8,30 @@ import { TOKEN_AUDIENCE } from '../../../shared/gateway-token.ts';
 const file = z.string().min(1).optional();
 
 export const httpsCredentials = {
-  cert_file: file.describe('PEM of the client certificate; its common name is the gateway’s name.'),
-  key_file: file.describe('PEM of its key.'),
+  cert_file: file.describe('PEM file of the client certificate; its common name is the gateway’s name.'),
+  key_file: file.describe('PEM file of the client certificate’s private key.'),
   token_key_file: file.describe(
-    'PEM (PKCS #8) of the Ed25519 or P-256 key that signs this gateway’s tokens.',
+    'PEM file (PKCS #8) of the Ed25519 or P-256 private key that signs this gateway’s tokens.',
   ),
 };
 
-/** Fields of every entry that reaches a router; spread into the entry's own object. */
+/** Options of every entry that connects to a router; spread into the entry's own object. */
 export const httpsAccess = {
   url: z
     .url({ protocol: /^https$/, error: 'expected a URL such as https://router.example:8443' })
-    .describe('The router’s source of type https, or the proxy in front of it.'),
-  ca_file: file.describe('PEM with the authorities to trust instead of the usual ones.'),
+    .describe('URL of the router’s source of type https, or of the proxy in front of it.'),
+  ca_file: file.describe('PEM file of the certificate authorities to trust, instead of those in Node.'),
   ...httpsCredentials,
   audience: z
     .string()
     .min(1)
     .default(TOKEN_AUDIENCE)
-    .describe('The `aud` of the tokens, as the router expects it.'),
+    .describe('The `aud` of the tokens; the router’s source must have the same audience.'),
 };
 
 export type HttpsAccess = z.output<z.ZodObject<typeof httpsAccess>>;
 
-/** A certificate needs its key, and without a certificate there must be a key for tokens. */
+/** A certificate needs its key. Without a certificate, there must be a key for tokens. */
 export function loginProblem(
   access: Pick<HttpsAccess, keyof typeof httpsCredentials>,
   context: z.RefinementCtx,
@@ -44,7 +44,7 @@ export function loginProblem(
   if (cert_file === undefined && token_key_file === undefined)
     issue(
       'token_key_file',
-      'the router would not know who this is',
+      'the router could not authenticate this gateway',
       'give cert_file and key_file, or token_key_file',
     );
 }

@@ -1,12 +1,12 @@
-/** A router of one's own as a provider, over HTTPS: its options. */
+/** Options of a private router over HTTPS as a provider. */
 import { z } from 'zod';
 import { byteSize } from '../../../shared/config/kinds.ts';
 import { httpsAccess, httpsCredentials, loginProblem } from './access.ts';
 
-/** Half of what a router takes unless it is told otherwise. */
+/** Half of a router's default limit. */
 const MAX_ENVELOPE_BYTES = 512 * 1024;
 
-/** A `providers[]` entry of type `https`, without what every provider has. */
+/** A `providers[]` entry of type `https`, without the common options. */
 export const httpsOptions = z
   .strictObject({
     ...httpsAccess,
@@ -14,12 +14,12 @@ export const httpsOptions = z
       .strictObject(httpsCredentials)
       .optional()
       .describe(
-        'In place of cert_file, key_file and token_key_file, all three: tried when those are refused or near their end, and used once a publish proved them.',
+        'Replaces cert_file, key_file and token_key_file, all three. Tried when those are refused or near their expiry; used after an accepted publish.',
       ),
     region: z.string().min(1).optional(),
     max_envelope_bytes: byteSize()
       .default(MAX_ENVELOPE_BYTES)
-      .describe('The largest envelope that the router takes (its max_body).'),
+      .describe('Largest envelope that the router accepts (its max_body).'),
   })
   .superRefine(loginProblem);
 

@@ -1,4 +1,4 @@
-/** What became of one envelope that was posted to a router. */
+/** The outcome of an envelope that was posted to a router. */
 import { refusesCertificate } from '../certificates.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 import { type RouterAnswer, statusText } from './router-client.ts';
@@ -20,7 +20,7 @@ export function outcomeOf(answer: RouterAnswer): Outcome {
 
 function ofStatus({ status, retryAfterMs, clockMoved }: Extract<RouterAnswer, { kind: 'answer' }>): Outcome {
   const detail = statusText(status);
-  // Only what a router says of a commit counts; a proxy's page with another 2xx is no receipt.
+  // Only the router's answer about its commit counts; a proxy's page with another 2xx status does not.
   if (status === 200) return { kind: 'accepted' };
   switch (status) {
     case 401:
@@ -34,7 +34,7 @@ function ofStatus({ status, retryAfterMs, clockMoved }: Extract<RouterAnswer, { 
     case 429:
       return { kind: 'throttled', retryAfterMs, detail };
     case 503:
-      // A router that is behind says when to come again; a proxy's page does not.
+      // An overloaded router sends Retry-After; a proxy's page does not.
       if (retryAfterMs !== null) return { kind: 'throttled', retryAfterMs, detail };
       return { kind: 'retryable', cause: 'unavailable', detail };
   }
@@ -48,6 +48,6 @@ function ofFailure({ sent, cause, code, text }: Extract<RouterAnswer, { kind: 'f
     return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail: code };
   if (sent) return { kind: 'unknown', cause: 'connection-lost', detail: text };
   if (cause === 'ended') return { kind: 'retryable', cause: 'not-connected', detail: text };
-  // What is not the network's is the handshake's: certificates, protocol versions.
+  // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
   return { kind: 'retryable', cause: CONNECT_CAUSES[code ?? ''] ?? 'tls', detail: code ?? text };
 }

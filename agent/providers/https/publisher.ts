@@ -1,6 +1,5 @@
 /**
- * Publishes envelopes to a router over HTTPS: one publish is one POST, and its 200 comes after the ledger's
- * commit.
+ * Publishes envelopes to a router over HTTPS. One publish is one POST; its 200 follows the ledger's commit.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
@@ -9,10 +8,7 @@ import type { HttpsOptions } from './options.ts';
 import { outcomeOf } from './outcome.ts';
 import { ROUTER_CONNECTIONS_MAX, RouterClient } from './router-client.ts';
 
-/**
- * Connects with the first publish. Rejects when a file that the options name is not readable, or not what it
- * should be.
- */
+/** Connects with the first publish. Rejects when a file of the options is unreadable or invalid. */
 export async function openHttpsPublisher(
   options: HttpsOptions,
   { clock }: { clock: Clock },

@@ -1,6 +1,6 @@
 /**
- * One HTTPS request to a router: who asks, and what the answer says of the clock and of when to come again.
- * Never rejects, never tries twice.
+ * HTTPS requests to a router: adds the authentication, and reads the clock and the Retry-After of the answer.
+ * Never rejects, never retries.
  */
 import { readFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
@@ -11,12 +11,12 @@ import type { PublishAttempt } from '../publisher.ts';
 import type { HttpsAccess } from './access.ts';
 import { TokenSigner } from './token.ts';
 
-/** Requests at once; the rest wait for a connection. */
+/** Most concurrent requests; further ones wait for a connection. */
 export const ROUTER_CONNECTIONS_MAX = 16;
 
 export interface RouterRequest {
   method: 'GET' | 'POST';
-  /** With its query, from the root of `url`. */
+  /** With its query, relative to the root of `url`. */
   path: string;
   gateway: string;
   headers?: Record<string, string>;
@@ -24,7 +24,7 @@ export interface RouterRequest {
 }
 
 export type RouterAnswer =
-  /** `clockMoved`: it refused us for our clock, which is corrected now. */
+  /** `clockMoved`: the router refused the request for the gateway's clock, which is corrected now. */
   | { kind: 'answer'; status: number; retryAfterMs: number | null; body: Buffer; clockMoved: boolean }
   | Extract<ExchangeEnd, { kind: 'failed' }>;
 
@@ -33,7 +33,7 @@ export class RouterClient {
   readonly #connections: KeptConnections;
   readonly #signer: TokenSigner | null;
 
-  /** Rejects when a file that `access` names is not readable, or not what it should be. */
+  /** Rejects when a file of `access` is unreadable or invalid. */
   static async open(access: HttpsAccess, clock: Clock): Promise<RouterClient> {
     const read = async (file: string | undefined): Promise<Buffer | undefined> =>
       file === undefined ? undefined : readFile(file);
@@ -43,7 +43,7 @@ export class RouterClient {
       read(access.key_file),
     ]);
     const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
-    // Checked here, where it can be told.
+    // Checked here, where an error can be reported.
     createSecureContext(tls);
     const { token_key_file: file, audience } = access;
     const signer = file === undefined ? null : await TokenSigner.open(file, audience, clock);
@@ -74,7 +74,7 @@ export class RouterClient {
     return end.kind === 'failed' ? end : this.#answer(end.status, end.headers, end.body);
   }
 
-  /** Ends the connections that are kept; a request under way ends with its own signal. */
+  /** Ends the kept-alive connections; a request under way ends with its own signal. */
   close(): void {
     this.#connections.destroy();
   }
@@ -92,7 +92,7 @@ export class RouterClient {
   }
 }
 
-/** For people and logs. Never a body: it may be another server's. */
+/** A text for logs. It never includes the body, which may be another server's. */
 export function statusText(status: number): string {
   return `HTTP ${status} ${STATUS_CODES[status] ?? ''}`.trimEnd();
 }

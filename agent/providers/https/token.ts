@@ -1,6 +1,6 @@
 /**
- * Signs this gateway's tokens. A Raspberry Pi boots in 1970 and its token would be refused for its time; the
- * router's answers carry its own time, by which the next token is corrected.
+ * Signs this gateway's tokens. A Raspberry Pi boots in 1970, and its token would be refused for its time. The
+ * router's answers carry the router's time, which corrects the next token.
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -9,9 +9,9 @@ import { type Clock, wallMsOf } from '../../../shared/clock.ts';
 import { tokenAlgorithm } from '../../../shared/gateway-token.ts';
 
 const LIFE_S = 300;
-/** A token with less than this left is not used for another request. */
+/** A token with less remaining time is not used for another request. */
 const SPARE_MS = 60_000;
-/** What a router tolerates; a smaller difference is not why it refused. */
+/** A router's clock tolerance; a smaller difference is not the cause of a refusal. */
 const SKEW_MS = 60_000;
 
 interface Signed {
@@ -25,11 +25,11 @@ export class TokenSigner {
   readonly #algorithm: string;
   readonly #audience: string;
   readonly #clock: Clock;
-  /** The router's clock minus ours. */
+  /** The router's clock minus the gateway's. */
   #skewMs = 0;
   #last: Signed | null = null;
 
-  /** Rejects when the file is not readable, or holds no key of a kind that routers take. */
+  /** Rejects when the file is unreadable, or holds no key of an accepted kind. */
   static async open(file: string, audience: string, clock: Clock): Promise<TokenSigner> {
     const key = createPrivateKey(await readFile(file));
     const algorithm = tokenAlgorithm(key);
@@ -62,7 +62,7 @@ export class TokenSigner {
     return `Bearer ${token}`;
   }
 
-  /** Learns from the `date` of a refusal; true when the next token will be dated otherwise. */
+  /** Reads the `date` of a refusal; true when the next token will have another time. */
   corrected(date: string | undefined): boolean {
     const theirsMs = wallMsOf(date ?? '');
     if (Number.isNaN(theirsMs)) return false;

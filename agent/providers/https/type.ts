@@ -1,4 +1,4 @@
-/** A router of one's own as a type of provider. */
+/** A private router as a provider type. */
 import { z } from 'zod';
 import { httpsPrices, type VolumeSheet, type VolumeTariff } from '../../../shared/pricing/volume.ts';
 import { certificateValidity } from '../certificates.ts';
@@ -27,7 +27,7 @@ export const httpsType: ProviderType<Entry, VolumeSheet> & { entry: typeof entry
   open: async (options, deps) => (await import('./publisher.ts')).openHttpsPublisher(options, deps),
 };
 
-/** All three are replaced, also by nothing. */
+/** Replaces all three options; an absent option counts as empty. */
 function next(present: Entry): Entry | null {
   const { next_credentials: next, cert_file: _, key_file: __, token_key_file: ___, ...rest } = present;
   return next ? { ...rest, ...next } : null;

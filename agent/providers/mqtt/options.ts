@@ -1,12 +1,12 @@
-/** Any MQTT broker as a provider: its options. */
+/** Options of an MQTT broker as a provider. */
 import { z } from 'zod';
 import { byteSize } from '../../../shared/config/kinds.ts';
 import { mqttAccess } from '../../../shared/mqtt.ts';
 
-/** Many a broker's limit, and of the same size as the clouds' smallest but one. */
+/** A common limit of brokers, and similar to the limits of the clouds. */
 const MAX_ENVELOPE_BYTES = 262_144;
 
-/** A `providers[]` entry of type `mqtt`, without what every provider has. */
+/** A `providers[]` entry of type `mqtt`, without the common options. */
 export const mqttOptions = z.strictObject({
   ...mqttAccess,
   next_credentials: z
@@ -18,13 +18,13 @@ export const mqttOptions = z.strictObject({
     })
     .optional()
     .describe(
-      'In place of username, password, cert_file and key_file, all four: tried when those are refused or near their end, and used once a publish proved them.',
+      'Replaces username, password, cert_file and key_file, all four. Tried when those are refused or near their expiry; used after an accepted publish.',
     ),
   region: z.string().min(1).optional(),
-  client_id: z.string().min(1).optional().describe('Default: a new one for each connection.'),
+  client_id: z.string().min(1).optional().describe('MQTT client id. Default: a new one for each connection.'),
   max_envelope_bytes: byteSize()
     .default(MAX_ENVELOPE_BYTES)
-    .describe('The largest payload that the broker takes.'),
+    .describe('Largest payload that the broker accepts.'),
 });
 
 export type MqttOptions = z.output<typeof mqttOptions>;

@@ -1,6 +1,6 @@
 /**
- * Publishes envelopes to an MQTT broker: QoS 1 on one shared connection, made when first needed and again
- * when it ended.
+ * Publishes envelopes to an MQTT broker: QoS 1 on one shared connection, opened on demand and again after its
+ * end.
  */
 import type { IClientOptions } from 'mqtt';
 import { pauseCeilingMs } from '../../../shared/backoff.ts';
@@ -13,11 +13,11 @@ import { Tries, type Try } from '../tries.ts';
 import type { MqttOptions } from './options.ts';
 import { Session } from './session.ts';
 
-/** Between one connect and the next. A storm of connects would only keep a broker down. */
+/** Minimum spacing of connects: a storm of connects would keep a broker down. */
 const CONNECT_GAP = { firstMs: 250, lastMs: 1000 };
-/** Unacknowledged publishes a connection may have, well below what brokers allow (I10). */
+/** Most unacknowledged publishes of a connection, well below brokers' limits (I10). */
 const MAX_IN_FLIGHT = 16;
-/** A new connection has some time for its CONNACK before it is judged. */
+/** A new connection gets some time for its CONNACK before it is judged. */
 const SILENCE = { tries: 2, minAgeMs: 2000 };
 
 const BETWEEN_CONNECTS: Outcome = {
@@ -26,7 +26,7 @@ const BETWEEN_CONNECTS: Outcome = {
   detail: 'the connection was lost a moment ago',
 };
 
-/** Connects with the first publish. Rejects when a file that the options name is not readable. */
+/** Connects with the first publish. Rejects when a file of the options is not readable. */
 export async function openMqttPublisher(
   options: MqttOptions,
   deps: { clock: Clock; log: Logger },
@@ -45,7 +45,7 @@ class MqttPublisher implements Publisher {
   readonly #silence: SilentTries;
   #session: Session | null = null;
   #lastFailure: Outcome = BETWEEN_CONNECTS;
-  /** Connections in a row over which nothing was accepted. */
+  /** Connections in a row without an accepted publish. */
   #failures = 0;
 
   constructor(options: MqttOptions, clientOptions: IClientOptions, deps: { clock: Clock; log: Logger }) {
@@ -89,7 +89,7 @@ class MqttPublisher implements Publisher {
     return session.publish(topic, message.bytes, one);
   }
 
-  /** The connection there is, or a new one; null while it is too soon for that. */
+  /** The present connection, or a new one; null while it is too early for a new one. */
   #connect(): Session | null {
     const last = this.#session;
     if (last && !last.ended) return last;

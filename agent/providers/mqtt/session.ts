@@ -1,6 +1,6 @@
 /**
- * One connection to a broker, from its CONNECT to its end: never reconnected, so nothing of it can be sent
- * again behind our back. What was in flight when it ended is unknown: the broker may have taken it.
+ * One connection to a broker, from its CONNECT to its end. It is never reconnected, so mqtt.js cannot send a
+ * publish again. The outcome of a publish in flight at its end is unknown: the broker may have accepted it.
  */
 import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { Clock } from '../../../shared/clock.ts';
@@ -17,7 +17,7 @@ const CONNECT_CAUSES: readonly [RegExp, RetryableCause][] = [
   [/CERT|certificate|SELF_SIGNED|UNABLE_TO_|altname|SSL|TLS/i, 'tls'],
 ];
 
-/** What a connection may keep of them (I10). */
+/** Most overdue publishes of a connection (I10). */
 const MAX_OVERDUE = 32;
 
 const NOT_SENT: Outcome = {
@@ -28,14 +28,14 @@ const NOT_SENT: Outcome = {
 
 export class Session {
   readonly startedAtMs: number;
-  /** Null once connected; otherwise why not. Never rejects. */
+  /** Null once connected, else the outcome of the failure. Never rejects. */
   readonly ready: Promise<Outcome | null>;
   readonly #client: MqttClient;
   readonly #phase: () => Phase;
-  /** Publishes in flight, each by what ends it. */
+  /** Publishes in flight, by the function that ends each. */
   readonly #tries = new Set<(outcome: Outcome) => void>();
   #packetsReceived = 0;
-  /** Publishes past their deadline whose PUBACK has not come: mqtt.js keeps each until it does. */
+  /** Publishes past their deadline without a PUBACK: mqtt.js keeps each until its PUBACK. */
   #overdue = 0;
   #ended: boolean = false;
 
@@ -67,7 +67,7 @@ export class Session {
     return this.#ended;
   }
 
-  /** Packets that have come in: what tells a slow broker from a silent one. */
+  /** Packets received: tells a slow broker from a silent one. */
   get packetsReceived(): number {
     return this.#packetsReceived;
   }
@@ -78,8 +78,8 @@ export class Session {
   }
 
   /**
-   * Only once {@link ready}. The PUBACK is what accepts. Settles with it, or with the end of the connection;
-   * never when the try is over before.
+   * Call after {@link ready}. The PUBACK is the acceptance. Settles at the PUBACK or at the end of the
+   * connection; never when the try ends before.
    */
   publish(topic: string, bytes: Uint8Array, one: Try): Promise<Outcome> {
     if (this.#ended) return Promise.resolve(NOT_SENT);
@@ -107,7 +107,7 @@ export class Session {
     });
   }
 
-  /** Cuts the connection. What is in flight settles as unknown. */
+  /** Cuts the connection. Publishes in flight settle as unknown. */
   end(why: string): void {
     if (this.#ended) return;
     this.#ended = true;

@@ -1,4 +1,4 @@
-/** Any MQTT broker as a type of provider. */
+/** Any MQTT broker as a provider type. */
 import { z } from 'zod';
 import { mqttPrices, type VolumeSheet, type VolumeTariff } from '../../../shared/pricing/volume.ts';
 import { certificateValidity } from '../certificates.ts';
@@ -26,7 +26,10 @@ export const mqttType: ProviderType<Entry, VolumeSheet> & { entry: typeof entry 
   open: async (options, deps) => (await import('./publisher.ts')).openMqttPublisher(options, deps),
 };
 
-/** All four are replaced, also by nothing: a password is of no use beside another's certificate. */
+/**
+ * Replaces all four options; an absent option counts as empty, because a password is useless beside another's
+ * certificate.
+ */
 function next(present: Entry): Entry | null {
   const {
     next_credentials: next,

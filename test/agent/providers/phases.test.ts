@@ -123,7 +123,7 @@ t.test('aws: a credential service that never answers is named, and asked anew', 
   const publisher = await openAwsPublisher(chain, deps);
   t.after(() => publisher.close());
   const outcome = await publisher.publish(envelope('x'), attempt(1500));
-  t.match(outcome, { cause: 'timeout', detail: /^the credentials did not come within 1500 ms/ });
+  t.match(outcome, { cause: 'timeout', detail: /^the credentials were not received within 1500 ms/ });
   await until('a new client asks again', async () => {
     await publisher.publish(envelope('x'), attempt(SHORT_MS));
     return mute.connections() > 1;
@@ -158,7 +158,7 @@ t.test('gcp: a token endpoint that never answers is named, and asked anew', asyn
   const publisher = await openGcpPublisher(chain, deps);
   t.after(() => publisher.close());
   const outcome = await publisher.publish(envelope('x'), attempt(1500));
-  t.match(outcome, { cause: 'timeout', detail: /^the credentials did not come within 1500 ms/ });
+  t.match(outcome, { cause: 'timeout', detail: /^the credentials were not received within 1500 ms/ });
   const late = await publisher.publish(envelope('x'), attempt(LONG_MS));
   t.match(late, { kind: 'retryable', detail: /the endpoint of the token did not answer/ });
   await until('it is asked anew', async () => {
