@@ -56,6 +56,7 @@ import type { TwinLink } from './providers/twin-link.ts';
 import { LiveRouting } from './routing/live-routing.ts';
 import { registerRouting } from './routing/metrics.ts';
 import { RoutingFile } from './routing/routing-file.ts';
+import { strandedStreams } from './routing/stranded.ts';
 import { HeapGrowth } from './runtime/heap.ts';
 import { registerEventLoop } from './runtime/metrics.ts';
 import { registerStore } from './store/metrics.ts';
@@ -120,6 +121,8 @@ function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
 
 interface RoutingParts {
   facts: readonly ProviderFacts[];
+  /** By stream: why its records can never leave. */
+  stranded: ReadonlyMap<string, string>;
   routing: LiveRouting;
   routingFile: RoutingFile;
   history: History;
@@ -131,7 +134,11 @@ interface RoutingParts {
 function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): RoutingParts {
   const { config, enabled, clock, log } = site;
   const { policy, data_dir: folder } = config;
-  const facts = enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name)));
+  const factsOf = (provider: ProviderEntry) => providerFacts(provider, tariffNamed(config, provider.name));
+  const facts = enabled.map(factsOf);
+  const stranded = strandedStreams(policy, config.providers.map(factsOf));
+  for (const [stream, reason] of stranded)
+    log('routing').error({ event: 'routing.stranded', stream, reason });
   const routing = new LiveRouting({ policy, providers: facts, clock, log: log('routing') });
   const routingFile = new RoutingFile({
     file: join(folder, 'routing.json'),
@@ -157,7 +164,7 @@ function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): R
     clock,
     log: log('routing'),
   });
-  return { facts, routing, routingFile, history, meter, holds };
+  return { facts, stranded, routing, routingFile, history, meter, holds };
 }
 
 function createHistory(

@@ -23,6 +23,8 @@ interface CheckedConfig {
   /** Neither the user nor the content said which kind: it was held against an agent's. */
   isGuess: boolean;
   problems: ConfigProblem[];
+  /** Worth knowing, and no mistake. */
+  notes: ConfigProblem[];
 }
 
 /** Keys that only one kind has: the first of these that the file has tells its kind. */
@@ -45,21 +47,28 @@ export interface CheckOptions {
 export function checkConfig(file: string, { kind, secrets }: CheckOptions): CheckedConfig {
   const sources = secrets ? systemSources : withoutSecrets(systemSources);
   const opening = openConfig(file, sources);
-  if (!opening.ok) return { kind: kind ?? 'agent', isGuess: false, problems: opening.problems };
+  if (!opening.ok) return { kind: kind ?? 'agent', isGuess: false, problems: opening.problems, notes: [] };
   const { value } = opening.opened;
   const told = kind ?? kindOf(value);
   // A policy may be empty, where one is asked for: then all is as by default.
   if (isEmpty(value) && kind !== 'policy')
-    return { kind: told ?? 'agent', isGuess: told === null, problems: [emptyFile(file)] };
+    return { kind: told ?? 'agent', isGuess: told === null, problems: [emptyFile(file)], notes: [] };
   const known = told ?? 'agent';
   const result = load(file, known, sources);
   const unknown = unknownPaths(value);
+  const isUnknown = (path: string): boolean => unknown.some((above) => isAtOrUnder(path, above));
   const problems = (result.ok ? [] : result.problems).filter(
-    (problem) => problem.file !== file || !unknown.some((path) => isAtOrUnder(problem.path, path)),
+    (problem) => problem.file !== file || !isUnknown(problem.path),
   );
   const config = result.ok ? result.config : null;
-  const findings = findingsOf({ file, kind: known, opened: opening.opened, config, sources, secrets });
-  return { kind: known, isGuess: told === null, problems: inFileOrder([...problems, ...findings]) };
+  const checked = { file, kind: known, opened: opening.opened, config, sources, secrets };
+  const found = findingsOf(checked, isUnknown);
+  return {
+    kind: known,
+    isGuess: told === null,
+    problems: inFileOrder([...problems, ...found.problems]),
+    notes: inFileOrder(found.notes),
+  };
 }
 
 function isAtOrUnder(path: string, above: string): boolean {

@@ -6,14 +6,23 @@ import type { Store } from '../store/store.ts';
 export function readinessChecks({
   store,
   broker,
+  stranded,
 }: {
   store: Store;
   broker: Broker;
+  /** By stream: why its records can never leave. */
+  stranded: ReadonlyMap<string, string>;
 }): Readonly<Record<string, () => string | null>> {
   return {
     store: () => (store.state() === 'ok' ? null : storeProblem(store)),
     broker: () => listenersProblem(broker),
+    routing: () => strandedProblem(stranded),
   };
+}
+
+function strandedProblem(stranded: ReadonlyMap<string, string>): string | null {
+  if (stranded.size === 0) return null;
+  return [...stranded].map(([stream, reason]) => `stream "${stream}": ${reason}`).join('; ');
 }
 
 /** The listeners that are not listening, each with its error. */

@@ -23,6 +23,7 @@ export interface AgentParts {
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
   holds: Holds;
+  stranded: ReadonlyMap<string, string>;
   publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
   clock: Clock;
@@ -54,12 +55,13 @@ async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentS
   };
 }
 
-function streams({ config, forwarder, routing }: AgentParts): AgentStreamStatus[] {
+function streams({ config, forwarder, routing, stranded }: AgentParts): AgentStreamStatus[] {
   return forwarder.streams().map(({ timeToDrainMs, ...stream }) => {
     const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
     return {
       ...stream,
       chosen: routing.using(stream.name, copies),
+      stranded: stranded.get(stream.name) ?? null,
       timeToDrainSeconds: timeToDrainMs === null ? null : Math.ceil(timeToDrainMs / 1000),
     };
   });

@@ -35,7 +35,7 @@ interface Destination {
 }
 
 /** Upper bound for the names of gateway, epoch, stream and boot, and for the CBOR heads. */
-const ENVELOPE_OVERHEAD_BYTES = 512;
+export const ENVELOPE_OVERHEAD_BYTES = 512;
 const EMPTY_ENVELOPE: Omit<Envelope, 'stream' | 'records'> = {
   gateway: 'g',
   epoch: '1-00000000',

@@ -1,5 +1,6 @@
 /** Largest envelopes: for each provider, and for each stream over the providers that may carry it. */
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
+import { ENVELOPE_OVERHEAD_BYTES } from '../broker/intake.ts';
 import { typeOf } from '../providers/provider-type.ts';
 import { mayEverServe } from '../routing/core/core.ts';
 import type { AgentConfig } from './config.ts';
@@ -30,4 +31,12 @@ export function streamLimits(
     return all[stream.redundancy - 1] ?? all.at(-1) ?? Number.POSITIVE_INFINITY;
   };
   return new Map(Object.entries(policy.streams).map(([name, stream]) => [name, limitOf(stream)]));
+}
+
+/** A device's name is in the record, and not in the packet: room for a usual one. */
+const DEVICE_BYTES = 64;
+
+/** The largest MQTT packet whose record surely fits an envelope of so many bytes. */
+export function packetBytesMax(envelopeBytes: number): number {
+  return envelopeBytes - ENVELOPE_OVERHEAD_BYTES - DEVICE_BYTES;
 }

@@ -40,6 +40,17 @@ export const providerCommon = {
     ),
 };
 
+/** Option of the entries whose provider, or whose router, authenticates a name. */
+export const identityOption = {
+  identity: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'The name that is authenticated, where it is not the gateway’s and the router maps it (identities of its source).',
+    ),
+};
+
 /** A parsed entry of any type. */
 export type ProviderEntry = z.output<z.ZodObject<typeof providerCommon>> & {
   type: string;
@@ -82,6 +93,14 @@ export interface ProviderIssue {
   hint: string;
 }
 
+/** What a check of an entry may look at beside it. */
+export interface CheckSite {
+  /** Name of this gateway. */
+  gateway: string;
+  /** Text of a file; null when it cannot be read, which is told elsewhere, or is not to be looked at. */
+  read(file: string): string | null;
+}
+
 /** The methods take entries that the type's own schema has parsed. */
 export interface ProviderType<
   Entry extends ProviderEntry = ProviderEntry,
@@ -106,8 +125,10 @@ export interface ProviderType<
   maxEnvelopeBytes(entry: Entry): number;
   /** Loads the SDK. Rejects when a file of the entry is unreadable or invalid. */
   open(entry: Entry, deps: ProviderDeps): Promise<Publisher>;
-  /** Mistakes of the entry in itself or with this gateway's name. */
-  check?(entry: Entry, gateway: string): ProviderIssue[];
+  /** The vendor's regions, as far as they are known; absent where `region` is the operator's own word. */
+  readonly regions?: readonly string[];
+  /** `config check`: what of the entry does not fit this gateway, or itself. */
+  check?(entry: Entry, site: CheckSite): ProviderIssue[];
 }
 
 /** A table of types. */
@@ -121,4 +142,14 @@ export function typeOf(types: ProviderTypes, { type }: { type: string }): Provid
   const found = types.find((one) => one.type === type);
   if (!found) throw new Error(`no provider type ${type}`);
   return found;
+}
+
+/**
+ * For a check: vendors' endpoints name their region, and residency goes by `region`; an endpoint elsewhere
+ * would take records out of their zone (I4). `named` is what the endpoint names, if anything.
+ */
+export function otherRegion(region: string | undefined, named: string | undefined): ProviderIssue[] {
+  if (region === undefined || named === undefined || named === region) return [];
+  const message = `the endpoint is in ${named}, the region is ${region}: data_residency would be broken`;
+  return [{ path: ['endpoint'], message, hint: `use the endpoint of ${region}, or region: ${named}` }];
 }

@@ -1,25 +1,57 @@
 /** An agent.yaml that is valid, and does not do what it says. */
+import { readFileSync } from 'node:fs';
+import type { AgentConfig } from '../../agent/config/config.ts';
+import { envelopeLimits, packetBytesMax, streamLimits } from '../../agent/config/envelope-limits.ts';
+import { providerFacts } from '../../agent/config/provider-facts.ts';
+import { tariffNamed } from '../../agent/cost/tariffs.ts';
+import { certificateNames, foreignNames } from '../../agent/providers/identity-check.ts';
+import { type CheckSite, type ProviderType, typeOf } from '../../agent/providers/provider-type.ts';
+import { PROVIDER_TYPES } from '../../agent/providers/types.ts';
 import { regionHint } from '../../shared/policy/known-names.ts';
 import { type Entry, entries, type Finding, mapping, text, texts } from './finding.ts';
 import { type Listener, portFindings } from './ports.ts';
 
-/** `policy`: the one in force, wherever it is written. `held`: the certifications of each provider. */
-export function agentFindings(
-  config: unknown,
-  policy: unknown,
-  held: ReadonlyMap<string, readonly string[]> | null,
-): Finding[] {
-  const agent = mapping(config);
+interface AgentFile {
+  /** As written, references resolved. */
+  value: unknown;
+  /** The one in force, wherever it is written. */
+  policy: unknown;
+  /** What the file came to; null when it has mistakes that the schema sees. */
+  config: AgentConfig | null;
+  /** Whether the files that are named should be on this machine. */
+  secrets: boolean;
+}
+
+export function agentFindings({ value, policy, config, secrets }: AgentFile): Finding[] {
+  const agent = mapping(value);
+  const site = siteOf(agent, secrets);
   return [
     ...portFindings(listeners(agent)),
-    ...entries(agent['providers']).flatMap(([index, provider]) =>
-      providerFindings(provider, policy).map((finding) => ({
-        ...finding,
-        path: ['providers', index, ...finding.path],
-      })),
-    ),
-    ...(held === null ? [] : uncertified(policy, held)),
+    ...inEach('providers', agent, (provider) => providerFindings(provider, policy, site)),
+    ...inEach('downlinks', agent, (downlink) => downlinkFindings(downlink, site)),
+    ...(config === null ? [] : [...uncertified(policy, held(config)), ...largePackets(agent, config)]),
   ];
+}
+
+/** Null where the gateway's name is not known. */
+function siteOf(agent: Entry, secrets: boolean): CheckSite | null {
+  const gateway = text(agent['gateway']);
+  return gateway === null ? null : { gateway, read: (file) => (secrets ? readable(file) : null) };
+}
+
+/** Null when it cannot be read, which the check of files says. */
+function readable(file: string): string | null {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return null;
+  }
+}
+
+function inEach(key: string, agent: Entry, findings: (entry: Entry) => Finding[]): Finding[] {
+  return entries(agent[key]).flatMap(([index, entry]) =>
+    findings(entry).map((finding) => ({ ...finding, path: [key, index, ...finding.path] })),
+  );
 }
 
 function listeners(agent: Entry): Listener[] {
@@ -35,35 +67,52 @@ function listeners(agent: Entry): Listener[] {
   ];
 }
 
-function providerFindings(provider: Entry, policy: unknown): Finding[] {
-  const [type, region] = [text(provider['type']), text(provider['region'])];
-  if (type === null || region === null) return [];
-  const zones = mapping(mapping(mapping(policy)['compliance'])['data_residency']);
-  const hint = regionHint(type, region, Object.values(zones).flatMap(texts));
-  const unknown: Finding[] =
-    hint === null ? [] : [{ path: ['region'], message: `no region of ${type} that is known`, hint }];
-  return [...unknown, ...elsewhere(type, region, text(provider['endpoint']))];
+function providerFindings(entry: Entry, policy: unknown, site: CheckSite | null): Finding[] {
+  const known = PROVIDER_TYPES.find(({ type }) => type === entry['type']);
+  if (known === undefined) return [];
+  const type: ProviderType = typeOf(PROVIDER_TYPES, known);
+  const parsed = type.entry.safeParse(entry);
+  const own = parsed.success && site !== null ? (type.check?.(parsed.data, site) ?? []) : [];
+  return [...unknownRegion(type, text(entry['region']), policy), ...own];
 }
 
-/** Vendors' endpoints name their region. */
-const REGION_IN_ENDPOINT: Readonly<Record<string, RegExp>> = {
-  aws: /\.iot(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com/,
-  gcp: /^([a-z]+-[a-z]+\d+)-pubsub\.googleapis\.com/,
-};
+function unknownRegion({ type, regions }: ProviderType, region: string | null, policy: unknown): Finding[] {
+  if (regions === undefined || region === null) return [];
+  const { own_regions, data_residency } = mapping(mapping(policy)['compliance']);
+  // A zone's own regions are checked where it stands.
+  const own = [...texts(own_regions), ...Object.values(mapping(data_residency)).flatMap(texts)];
+  const hint = regionHint(region, regions, own);
+  return hint === null ? [] : [{ path: ['region'], message: `no region of ${type} that is known`, hint }];
+}
 
-/** Residency goes by `region`: an endpoint elsewhere would take records out of their zone (I4). */
-function elsewhere(type: string, region: string, endpoint: string | null): Finding[] {
-  const named = REGION_IN_ENDPOINT[type]?.exec(endpoint ?? '')?.[1];
-  if (named === undefined || named === region) return [];
-  const message = `the endpoint is in ${named}, the region is ${region}: data_residency would be broken`;
-  return [{ path: ['endpoint'], message, hint: `use the endpoint of ${region}, or region: ${named}` }];
+/** Of the providers whose region is the operator's own word. */
+export function operatorsRegions(config: unknown): string[] {
+  const types: readonly ProviderType[] = PROVIDER_TYPES;
+  return entries(mapping(config)['providers']).flatMap(([, { type, region }]) => {
+    const isOwn = types.some((known) => known.type === type && known.regions === undefined);
+    return isOwn && typeof region === 'string' ? [region] : [];
+  });
+}
+
+/** A long poll with another gateway's certificate gets that one's receipts. */
+function downlinkFindings(entry: Entry, site: CheckSite | null): Finding[] {
+  if (entry['type'] !== 'https' || site === null) return [];
+  const file = text(entry['cert_file']) ?? undefined;
+  return foreignNames(certificateNames(file, ['cert_file'], site), undefined, site.gateway).map((issue) => ({
+    ...issue,
+    hint: 'use a certificate with the gateway’s name: receipts are answered to the name in it',
+  }));
+}
+
+function held({ tariffs }: AgentConfig): string[] {
+  return [...tariffs.values()].flatMap(({ sheet }) => sheet.certifications.map(({ name }) => name));
 }
 
 /** Certifications that the policy asks for and no provider has: nothing would ever leave. */
-function uncertified(policy: unknown, held: ReadonlyMap<string, readonly string[]>): Finding[] {
+function uncertified(policy: unknown, known: readonly string[]): Finding[] {
   const required = texts(mapping(mapping(policy)['compliance'])['required_certifications']);
   return required.flatMap((name, index): Finding[] => {
-    if ([...held.values()].some((own) => own.includes(name))) return [];
+    if (known.includes(name)) return [];
     return [
       {
         path: ['policy', 'compliance', 'required_certifications', index],
@@ -72,4 +121,19 @@ function uncertified(policy: unknown, held: ReadonlyMap<string, readonly string[
       },
     ];
   });
+}
+
+/** Packets that the broker reads and then refuses: no envelope that a provider takes has room for them. */
+function largePackets(agent: Entry, config: AgentConfig): Finding[] {
+  const enabled = config.providers.filter((provider) => provider.enabled);
+  const facts = enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name)));
+  const limits = streamLimits(config.policy, facts, envelopeLimits(config));
+  const { max_packet_bytes: packet } = config.broker;
+  const [stream, most] = [...limits].reduce((a, b) => (b[1] < a[1] ? b : a), ['', Number.POSITIVE_INFINITY]);
+  const fitting = packetBytesMax(most);
+  if (packet <= fitting) return [];
+  const isWritten = mapping(agent['broker'])['max_packet_bytes'] !== undefined;
+  const message = `publishes of the stream "${stream}" above ${fitting} bytes are refused (record-too-large): its providers take envelopes of ${most} bytes, and ${isWritten ? '' : 'by default '}packets may have ${packet}`;
+  const hint = `write max_packet_bytes: ${fitting}B, or add a provider that takes more`;
+  return [{ path: ['broker', 'max_packet_bytes'], message, hint, ...(!isWritten && { isNote: true }) }];
 }

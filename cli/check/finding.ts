@@ -7,6 +7,8 @@ export interface Finding {
   path: Path;
   message: string;
   hint: string;
+  /** Worth knowing, and no mistake of the file. */
+  isNote?: boolean;
 }
 
 export type Entry = Readonly<Record<string, unknown>>;

@@ -8,7 +8,7 @@ import { type ConfigDocument, shownAt, valueAt } from '../../shared/config/docum
 import { openConfig } from '../../shared/config/load.ts';
 import { type ConfigProblem, pathText } from '../../shared/config/problem.ts';
 import type { ReferenceSources } from '../../shared/config/references.ts';
-import { agentFindings } from './agent.ts';
+import { agentFindings, operatorsRegions } from './agent.ts';
 import { dataDirFindings, fileFindings } from './files.ts';
 import type { ConfigKind, Finding } from './finding.ts';
 import { policyFindings } from './policy.ts';
@@ -31,15 +31,32 @@ interface Checked {
   secrets: boolean;
 }
 
-export function findingsOf({ file, kind, opened, config, sources, secrets }: Checked): ConfigProblem[] {
+export interface Found {
+  problems: ConfigProblem[];
+  /** Worth knowing, and no mistake. */
+  notes: ConfigProblem[];
+}
+
+/** `isUnknown`: whether a value at this path, or above it, is not known here: nothing is said of it. */
+export function findingsOf(checked: Checked, isUnknown: (path: string) => boolean): Found {
+  const found: Found = { problems: [], notes: [] };
+  for (const [finding, opened] of located(checked)) {
+    if (opened === checked.opened && isUnknown(pathText(finding.path))) continue;
+    (finding.isNote ? found.notes : found.problems).push(toProblem(finding, opened));
+  }
+  return found;
+}
+
+/** Each with the file that it stands in. */
+function located({ file, kind, opened, config, sources, secrets }: Checked): Array<[Finding, Opened]> {
   const { value } = opened;
-  const at = (findings: readonly Finding[]): ConfigProblem[] =>
-    findings.map((finding) => toProblem(finding, opened));
+  const here = (findings: readonly Finding[]): Array<[Finding, Opened]> =>
+    findings.map((finding) => [finding, opened]);
   switch (kind) {
     case 'policy':
-      return at(policyFindings(value));
+      return here(policyFindings(value));
     case 'router':
-      return at([
+      return here([
         ...routerFindings(value),
         ...dataDirFindings(valueAt(value, ['data_dir']), secrets),
         ...(secrets ? [...fileFindings(value), ...feedFolderFindings(value)] : []),
@@ -49,22 +66,19 @@ export function findingsOf({ file, kind, opened, config, sources, secrets }: Che
       const apart =
         typeof policyFile === 'string' ? openedAt(resolve(dirname(file), policyFile), sources) : null;
       const policy = apart === null ? valueAt(value, ['policy']) : apart.value;
-      const own = agentFindings(value, policy, certificationsOf(config));
-      const inPolicy = (finding: Finding): boolean => apart !== null && finding.path[0] === 'policy';
+      const agentConfig = isAgentConfig(config) ? config : null;
       return [
-        ...at([
-          ...own.filter((finding) => !inPolicy(finding)),
-          ...(apart === null ? under('policy', policyFindings(policy)) : []),
+        ...here([
+          ...agentFindings({ value, policy, config: agentConfig, secrets }),
           ...dataDirFindings(valueAt(value, ['data_dir']), secrets),
           ...(secrets ? fileFindings(value) : []),
         ]),
-        ...(apart === null
-          ? []
-          : [
-              ...own.filter(inPolicy).map((finding) => ({ ...finding, path: finding.path.slice(1) })),
-              ...policyFindings(policy),
-            ].map((finding) => toProblem(finding, apart))),
-      ];
+        ...here(under('policy', policyFindings(policy, operatorsRegions(value)))),
+      ].map(([finding]) =>
+        apart !== null && finding.path[0] === 'policy'
+          ? [{ ...finding, path: finding.path.slice(1) }, apart]
+          : [finding, opened],
+      );
     }
   }
 }
@@ -76,16 +90,6 @@ function openedAt(file: string, sources: ReferenceSources): Opened | null {
 
 function under(key: string, findings: readonly Finding[]): Finding[] {
   return findings.map((finding) => ({ ...finding, path: [key, ...finding.path] }));
-}
-
-/** By provider; null where the configuration did not load. */
-function certificationsOf(config: unknown): ReadonlyMap<string, readonly string[]> | null {
-  if (!isAgentConfig(config)) return null;
-  const held = [...config.tariffs].map(([name, { sheet }]): [string, string[]] => [
-    name,
-    sheet.certifications.map((one) => one.name),
-  ]);
-  return new Map(held);
 }
 
 function isAgentConfig(config: unknown): config is AgentConfig {

@@ -1,11 +1,35 @@
 /** A policy that is valid, and by which something never leaves or never arrives. */
+import type { ProviderType } from '../../agent/providers/provider-type.ts';
+import { PROVIDER_TYPES } from '../../agent/providers/types.ts';
+import { nearest } from '../../shared/config/nearest.ts';
 import { certificationHint } from '../../shared/policy/known-names.ts';
 import { filterCovers, topicFilterProblem } from '../../shared/policy/topic-filter.ts';
 import { type Finding, mapping, texts } from './finding.ts';
 
-/** Misspelt certifications, and streams that an earlier one takes everything from. */
-export function policyFindings(policy: unknown): Finding[] {
-  return [...certificationFindings(policy), ...shadowedStreams(policy)];
+/**
+ * Misspelt certifications and regions, and streams that an earlier one takes everything from. `regions` are
+ * those of the configured providers, as far as they are known.
+ */
+export function policyFindings(policy: unknown, regions: readonly string[] = []): Finding[] {
+  return [...certificationFindings(policy), ...zoneFindings(policy, regions), ...shadowedStreams(policy)];
+}
+
+const TYPES: readonly ProviderType[] = PROVIDER_TYPES;
+const KNOWN_REGIONS = TYPES.flatMap(({ regions = [] }) => regions);
+
+/** Regions of zones that are nearly one of a vendor: a provider there would get nothing. */
+function zoneFindings(policy: unknown, configured: readonly string[]): Finding[] {
+  const { own_regions, data_residency } = mapping(mapping(policy)['compliance']);
+  const right = [...KNOWN_REGIONS, ...configured, ...texts(own_regions)];
+  return Object.entries(mapping(data_residency)).flatMap(([zone, regions]) =>
+    texts(regions).flatMap((region, index): Finding[] => {
+      const guess = right.includes(region) ? null : nearest(region, KNOWN_REGIONS);
+      if (guess === null) return [];
+      const path = ['compliance', 'data_residency', zone, index];
+      const hint = `did you mean "${guess}"? if it is right, name it in compliance.own_regions`;
+      return [{ path, message: 'no region that is known: providers there would get nothing', hint }];
+    }),
+  );
 }
 
 function certificationFindings(policy: unknown): Finding[] {

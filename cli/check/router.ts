@@ -1,7 +1,8 @@
 /** A router.yaml that is valid, and does not do what it says. */
 import { dirname } from 'node:path';
+import { sourceIssues } from '../../router/sources/open.ts';
 import { folderFindings } from './files.ts';
-import { type Entry, entries, type Finding, mapping, text } from './finding.ts';
+import { entries, type Finding, mapping, text } from './finding.ts';
 import { type Listener, portFindings } from './ports.ts';
 
 export function routerFindings(config: unknown): Finding[] {
@@ -18,15 +19,10 @@ export function routerFindings(config: unknown): Finding[] {
         port,
       })),
   ];
-  return [...portFindings(listeners), ...sources.flatMap(([index, source]) => otherRegion(index, source))];
-}
-
-/** A queue's address names its region, and requests are signed for that of the source. */
-function otherRegion(index: number, { region, queue_url: queue }: Entry): Finding[] {
-  const named = /^https:\/\/sqs\.([a-z0-9-]+)\.amazonaws\.com/.exec(text(queue) ?? '')?.[1];
-  if (named === undefined || named === region) return [];
-  const message = `the queue is in ${named}, the region is ${String(region)}`;
-  return [{ path: ['sources', index, 'region'], message, hint: `write region: ${named}` }];
+  const own = sources.flatMap(([index, source]) =>
+    sourceIssues(source).map((issue) => ({ ...issue, path: ['sources', index, ...issue.path] })),
+  );
+  return [...portFindings(listeners), ...own];
 }
 
 /** Folders that feeds write into. */

@@ -42,11 +42,12 @@ async function check(
   if (wanted === undefined) return unknownKind(asked ?? '');
   const { checkConfig, formatProblems } = await import('../check-config.ts');
   if (connect && !secrets) return fail('--connect needs the secrets: leave out --no-secrets', EXIT.usage);
-  const { kind, isGuess, problems } = checkConfig(file, { kind: wanted, secrets });
+  const { kind, isGuess, problems, notes } = checkConfig(file, { kind: wanted, secrets });
   const goesOn = connect && problems.length === 0;
-  if (json && !goesOn) printJson({ ok: problems.length === 0, kind, problems });
+  if (json && !goesOn) printJson({ ok: problems.length === 0, kind, problems, notes });
   else if (problems.length === 0 && !json) printLine(`${file}: ok (${kind})`);
   else if (!json) fail(formatProblems(problems), EXIT.config);
+  if (!json) for (const { path, message, hint } of notes) printLine(`  note: ${path}: ${message}; ${hint}`);
   if (isGuess && !json)
     fail(
       `its keys do not tell what it is: checked as ${kind}; --kind ${KINDS.join('|')} says it`,

@@ -11,7 +11,13 @@ export function renderAgentStatus(status: AgentStatus): string {
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)} (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
   ].map(printable);
-  const sections = [head.join('\n'), streams(status), providers(status), ...faults(status)];
+  const sections = [
+    head.join('\n'),
+    streams(status),
+    ...stranded(status),
+    providers(status),
+    ...faults(status),
+  ];
   if (status.switches.length > 0) sections.push(switches(status));
   return sections.join('\n\n');
 }
@@ -31,6 +37,12 @@ function streams(status: AgentStatus): string {
       spanText(stream.oldestAgeMs),
     ]),
   );
+}
+
+/** Streams whose records wait for another policy or configuration. */
+function stranded(status: AgentStatus): string[] {
+  const rows = status.streams.flatMap(({ name, stranded: reason }) => (reason ? [[name, reason]] : []));
+  return rows.length === 0 ? [] : [table(['STREAM', 'NEVER LEAVES BECAUSE'], rows)];
 }
 
 function providers(status: AgentStatus): string {

@@ -6,7 +6,7 @@ import type { Identities } from './identities.ts';
 import { mqttType } from './mqtt/type.ts';
 import { pubsubType } from './pubsub/type.ts';
 import type { Source } from './source.ts';
-import type { OpeningDeps } from './source-type.ts';
+import type { OpeningDeps, SourceIssue } from './source-type.ts';
 import { sqsType } from './sqs/type.ts';
 
 /** Source types by the entry's `type`. */
@@ -29,12 +29,21 @@ export type SourceConfig = z.output<typeof sourceSchema>;
 
 /** Any type of the table; the schema has checked that `config` is of this type. */
 interface AnySourceType {
+  check?(config: { type: string; name: string }): SourceIssue[];
   open(config: { type: string; name: string }, deps: OpeningDeps): Source;
 }
 
 export function openSource(config: SourceConfig, deps: OpeningDeps): Source {
   const type: AnySourceType = SOURCE_TYPES[config.type];
   return type.open(config, deps);
+}
+
+/** For `config check`: mistakes within an entry that its schema takes; none when the schema refuses it. */
+export function sourceIssues(entry: unknown): SourceIssue[] {
+  const parsed = sourceSchema.safeParse(entry);
+  if (!parsed.success) return [];
+  const type: AnySourceType = SOURCE_TYPES[parsed.data.type];
+  return type.check?.(parsed.data) ?? [];
 }
 
 /** By source: authenticated names, each with the gateway that it may send for. */

@@ -22,9 +22,19 @@ export interface OpeningDeps extends SourceDeps {
   receipts: Receipts;
 }
 
+/** A mistake in an entry that its schema cannot see. */
+export interface SourceIssue {
+  /** Within the entry. */
+  path: PropertyKey[];
+  message: string;
+  hint: string;
+}
+
 export interface SourceType<Schema extends z.ZodType = z.ZodType> {
   /** The schema of one `sources[]` entry; its `type` is a literal. */
   readonly schema: Schema;
+  /** `config check`: what of the entry does not fit itself. */
+  check?(config: z.output<Schema>): SourceIssue[];
   /** Makes the source; it reads nothing before `start`. */
   open(config: z.output<Schema>, deps: OpeningDeps): Source;
 }

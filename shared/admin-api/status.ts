@@ -9,6 +9,8 @@ export interface AgentStreamStatus {
   name: string;
   /** Providers that get its envelopes now, the first first; empty when none is eligible. */
   chosen: string[];
+  /** Why its records can never leave as the agent is configured; null where they can, absent before 0.2.0. */
+  stranded?: string | null;
   /** Records that wait. */
   pending: number;
   /** Records sent and not yet answered. */

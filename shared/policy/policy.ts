@@ -167,6 +167,12 @@ export const policySchema = z
           .describe(
             'Names beside the usual ones that required_certifications may have: config check takes others for slips.',
           ),
+        own_regions: z
+          .array(z.string().min(1))
+          .default([])
+          .describe(
+            'Regions beside the vendors’ known ones that providers and zones may name: config check takes others for slips.',
+          ),
         data_residency: z
           .record(identifier(), z.array(z.string()).min(1))
           .default(DEFAULT_ZONES)

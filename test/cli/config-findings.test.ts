@@ -2,7 +2,10 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkConfig } from '../../cli/check-config.ts';
+import { createCertificateAuthority } from '../../loopback/ca.ts';
+import { systemClock } from '../../shared/clock.ts';
 import { pathText } from '../../shared/config/problem.ts';
+import { systemEntropy } from '../../shared/entropy.ts';
 import { folderWith, headgate } from './run.ts';
 
 const AGENT = `gateway: gw-1
@@ -11,6 +14,8 @@ providers:
   - { name: aws, type: aws, region: eu-west-1, endpoint: 'https://a-ats.iot.eu-west-1.amazonaws.com' }
 `;
 const ROUTER = 'data_dir: /tmp/x\nsources: [{ name: gcp, type: gcp, project: p, subscription: s }]\n';
+
+const HUB = 'HostName=h.azure-devices.net;DeviceId=gw-1;SharedAccessKey=a2V5';
 
 /** `path: message; hint` of each mistake in a file. */
 function said(t: Test, text: string, secrets = true, more: Record<string, string> = {}): string[] {
@@ -59,8 +64,32 @@ t.test('an unknown region, and an endpoint in another one', async (t) => {
   ]);
   const own = AGENT.replaceAll('eu-west-1', 'eu-moon-1');
   t.equal(said(t, own).length, 1);
-  const zone = 'policy: { compliance: { data_residency: { moon: [eu-moon-1] } } }\n';
-  t.strictSame(said(t, own + zone), [], 'a zone of the policy makes it known');
+  const compliance = (more: string): string => `policy: { compliance: { ${more} } }\n`;
+  t.strictSame(said(t, own + compliance('own_regions: [eu-moon-1]')), [], 'the policy makes it known');
+  t.strictSame(said(t, own + compliance('data_residency: { moon: [eu-moon-1] }')), [], 'or a zone of it');
+  const slip = 'data_residency: { eu: [eu-wst-1, eu-west-1] }';
+  t.match(said(t, AGENT + compliance(slip)), [
+    /data_residency\.eu\[0\]: no region that is known.*did you mean "eu-west-1"\? if it is right.*own_regions/,
+  ]);
+  t.match(
+    said(t, AGENT.replace('region: eu-west-1', 'region: eu-wst-1') + compliance(slip)).at(-1) ?? '',
+    /eu\[0\]/,
+  );
+  t.strictSame(said(t, AGENT + compliance(`${slip}, own_regions: [eu-wst-1]`)), []);
+  const plant = "  - { name: m, type: mqtt, url: 'mqtts://b', region: eu-wst-1 }\n";
+  t.strictSame(said(t, AGENT + plant + compliance(slip)), [], 'the word of a broker’s operator');
+  const sqs = "{ name: q, type: aws, region: eu-wst-1, queue_url: 'https://localhost/1/q' }";
+  t.match(said(t, `data_dir: /tmp/x\nsources: [${sqs}]\n`), [
+    /^sources\[0\]\.region: no region of aws that is known; did you mean "eu-west-1"\?/,
+  ]);
+  for (const [type, rest] of Object.entries({
+    azure: `region: westeurop, credentials: { connection_string: '${HUB}' }`,
+    gcp: "project: p, region: europe-west-1, endpoint: 'europe-west3-pubsub.googleapis.com:443'",
+  })) {
+    const found = said(t, `${AGENT}  - { name: x, type: ${type}, ${rest} }\n`);
+    t.match(found[0], new RegExp(`region: no region of ${type} that is known; did you mean`));
+    if (type === 'gcp') t.match(found[1], /endpoint: the endpoint is in europe-west3/);
+  }
   const queue =
     "{ name: q, type: aws, region: eu-west-1, queue_url: 'https://sqs.eu-west-2.amazonaws.com/1/q' }";
   t.match(said(t, `data_dir: /tmp/x\nsources: [${queue}]\n`), [
@@ -132,4 +161,92 @@ t.test('a duration or a size without its unit', async (t) => {
     /^broker\.max_packet_bytes: expected .*; write 65536B, with its unit/,
   ]);
   t.match(said(t, `${AGENT}policy: { failover: { deadline_min: "750" } }\n`), [/write 750ms, with its unit/]);
+});
+
+t.test('a name that is authenticated and is not the gateway’s', async (t) => {
+  const ca = await createCertificateAuthority(systemClock, systemEntropy);
+  const [own, other] = [await ca.issue('gw-1', 'client'), await ca.issue('plant-7', 'client')];
+  const dir = folderWith(t, {
+    'own.crt': own.cert,
+    'other.crt': other.cert,
+    'k.key': other.key,
+    'token.key': other.key,
+  });
+  const provider = (type: string, rest: string): string =>
+    `${AGENT}  - { name: x, type: ${type}, ${rest} }\n`;
+  const azure = (device: string, more = ''): string =>
+    provider(
+      'azure',
+      `region: westeurope, credentials: { connection_string: '${HUB.replace('gw-1', device)}' }${more}`,
+    );
+  t.strictSame(said(t, azure('gw-1')), []);
+  t.match(said(t, azure('plant-7')), [
+    /^providers\[1\]\.credentials\.connection_string: the device is "plant-7", and the gateway is "gw-1": .*dead letters \(foreign-gateway\); .*identities: \{ plant-7: gw-1 \} at the router's source, and write identity: plant-7 here/,
+  ]);
+  t.strictSame(said(t, azure('plant-7', ', identity: plant-7')), [], 'the router maps it');
+  t.match(said(t, azure('gw-1', ', identity: plant-7')), [
+    /the device is "gw-1", and the identity is "plant-7"/,
+  ]);
+  t.match(said(t, azure('gw-1', ', device_id: plant-7')), [
+    /^providers\[1\]\.device_id: the device is "plant-7"/,
+  ]);
+  const next = `, next_credentials: { connection_string: '${HUB.replace('gw-1', 'plant-8')}' }`;
+  t.match(said(t, azure('gw-1', next)), [/^providers\[1\]\.next_credentials\..*"plant-8"/]);
+
+  const x509 = (cert: string, device = 'gw-1'): string =>
+    provider(
+      'azure',
+      `region: westeurope, credentials: { x509: { host_name: h, device_id: ${device}, cert_file: ${dir}/${cert}, key_file: ${dir}/k.key } }`,
+    );
+  t.strictSame(said(t, x509('own.crt')), []);
+  t.match(said(t, x509('other.crt')), [
+    /x509\.cert_file: the common name of the certificate is "plant-7", the device is "gw-1": IoT Hub refuses it/,
+  ]);
+  t.match(said(t, x509('other.crt', 'plant-7')), [/x509\.device_id: the device is "plant-7"/]);
+
+  const https = (cert: string, more = ''): string =>
+    provider('https', `url: 'https://r.example', cert_file: ${dir}/${cert}, key_file: ${dir}/k.key${more}`);
+  t.strictSame(said(t, https('own.crt')), []);
+  t.match(said(t, https('other.crt')), [
+    /^providers\[1\]\.cert_file: the common name of the certificate is "plant-7"/,
+  ]);
+  t.strictSame(said(t, https('other.crt'), false), [], 'files are left out with --no-secrets');
+  t.strictSame(said(t, https('other.crt', ', identity: plant-7')), []);
+  const downlink = (cert: string): string =>
+    `${AGENT}downlinks: [{ name: d, type: https, url: 'https://r.example', cert_file: ${dir}/${cert}, key_file: ${dir}/k.key }]\n`;
+  t.strictSame(said(t, downlink('own.crt')), []);
+  t.match(said(t, downlink('other.crt')), [/^downlinks\[0\]\.cert_file: .*"plant-7".*receipts are answered/]);
+
+  const thing = (more: string): string =>
+    provider('mqtt', `url: 'mqtts://a-ats.iot.eu-west-1.amazonaws.com:8883'${more}`);
+  t.strictSame(said(t, thing(', client_id: gw-1')), []);
+  t.match(said(t, thing(', client_id: plant-7')), [/client_id: the client id \(thing\) is "plant-7"/]);
+  t.match(said(t, thing('')), [
+    /client_id: AWS IoT Core tells the router the client id.*; write client_id: gw-1/,
+  ]);
+  t.strictSame(
+    said(t, provider('mqtt', "url: 'mqtts://broker.example'")),
+    [],
+    'a broker tells the topic alone',
+  );
+});
+
+t.test('packets that are larger than the envelopes of a stream’s providers', async (t) => {
+  const broker = (max: string): string => `${AGENT}broker: { max_packet_bytes: ${max} }\n`;
+  t.match(said(t, broker('200KB')), [
+    /^broker\.max_packet_bytes: publishes of the stream "telemetry" above 126400 bytes are refused \(record-too-large\): its providers take envelopes of 126976 bytes, and packets may have 200000; write max_packet_bytes: 126400B/,
+  ]);
+  t.strictSame(said(t, broker('126400B')), []);
+  const larger = `  - { name: m, type: mqtt, url: 'mqtts://b', max_envelope_bytes: 1MiB }\n`;
+  t.strictSame(
+    said(t, `${AGENT}${larger}broker: { max_packet_bytes: 200KB }\n`),
+    [],
+    'one provider takes them',
+  );
+  const file = join(folderWith(t, { 'c.yaml': AGENT }), 'c.yaml');
+  const byDefault = await headgate(['config', 'check', file]);
+  t.match(byDefault, {
+    code: 0,
+    stdout: /ok \(agent\)\n {2}note: broker\.max_packet_bytes: .*by default packets/,
+  });
 });

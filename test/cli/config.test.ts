@@ -25,7 +25,12 @@ t.test('config check tells a sound file by its kind', async (t) => {
       stderr: '',
     });
     const asJson = await headgate(['config', 'check', file, '--json']);
-    t.strictSame(JSON.parse(asJson.stdout), { ok: true, kind, problems: [] });
+    t.strictSame(JSON.parse(asJson.stdout), {
+      ok: true,
+      kind,
+      problems: [],
+      notes: [],
+    });
   }
   t.match(await headgate(['config', 'check', join(dir, 'agent.yaml'), '--kind', 'router']), { code: 78 });
 });

@@ -23,6 +23,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
   'shared/': [
     'admin-changes.ts',
     'admin-server.ts',
+    'aws-regions.ts',
     'aws-shadow.ts',
     'aws.ts',
     'backoff.ts',

@@ -1,8 +1,9 @@
 /** AWS IoT Core as a provider type. */
 import { z } from 'zod';
+import { AWS_REGIONS } from '../../../shared/aws-regions.ts';
 import { wallMsOf } from '../../../shared/clock.ts';
 import { type AwsSheet, type AwsTariff, awsPrices } from '../../../shared/pricing/aws.ts';
-import { type ProviderType, providerCommon } from '../provider-type.ts';
+import { otherRegion, type ProviderType, providerCommon } from '../provider-type.ts';
 import { AWS_ENVELOPE_BYTES_MAX, awsOptions } from './options.ts';
 
 /** The three levels that prefix a topic for a rule ("Basic Ingest", AWS IoT Core developer guide). */
@@ -26,6 +27,10 @@ export const awsType: ProviderType<z.output<typeof entry>, AwsSheet> & { entry: 
       return expires === undefined ? null : { fromMs: nowMs, untilMs: wallMsOf(expires) };
     },
   },
+  regions: AWS_REGIONS,
+  // The gateway's name is in the topic, which the router compares: the two cannot differ.
+  check: ({ region, endpoint }) =>
+    otherRegion(region, /\.iot(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com/.exec(endpoint)?.[1]),
   maxEnvelopeBytes: () => AWS_ENVELOPE_BYTES_MAX,
   open: async (options, deps) => (await import('./publisher.ts')).openAwsPublisher(options, deps),
 };

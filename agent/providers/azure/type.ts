@@ -2,18 +2,30 @@
 import { z } from 'zod';
 import { type AzureSheet, type AzureTariff, azurePrices, HUB_TIERS } from '../../../shared/pricing/azure.ts';
 import { certificateValidity } from '../certificates.ts';
-import { type ProviderType, providerCommon } from '../provider-type.ts';
-import { sasExpiryMs } from './connection-string.ts';
+import { certificateNames, foreignNames, leafOf, type ToldName } from '../identity-check.ts';
+import {
+  type CheckSite,
+  identityOption,
+  type ProviderIssue,
+  type ProviderType,
+  providerCommon,
+} from '../provider-type.ts';
+import { parseConnectionString, sasExpiryMs } from './connection-string.ts';
 import { AZURE_ENVELOPE_BYTES_MAX, azureOptions } from './options.ts';
+import { AZURE_REGIONS } from './regions.ts';
 
 const hub = {
   hub_tier: z.enum(HUB_TIERS).default('S1').describe('Pricing tier of the hub.'),
   hub_units: z.int().min(1).max(200).default(1).describe('Number of units of the hub’s tier.'),
 };
 
-const entry = azureOptions.safeExtend({ type: z.literal('azure'), ...providerCommon, ...hub }).strict();
+const entry = azureOptions
+  .safeExtend({ type: z.literal('azure'), ...providerCommon, ...identityOption, ...hub })
+  .strict();
 
-export const azureType: ProviderType<z.output<typeof entry>, AzureSheet> & { entry: typeof entry } = {
+type Entry = z.output<typeof entry>;
+
+export const azureType: ProviderType<Entry, AzureSheet> & { entry: typeof entry } = {
   type: 'azure',
   doc: { name: 'Azure IoT Hub', transport: 'MQTT over TLS' },
   entry,
@@ -30,6 +42,43 @@ export const azureType: ProviderType<z.output<typeof entry>, AzureSheet> & { ent
       return untilMs === null ? null : { fromMs: nowMs, untilMs };
     },
   },
+  regions: AZURE_REGIONS,
+  check,
   maxEnvelopeBytes: () => AZURE_ENVELOPE_BYTES_MAX,
   open: async (options, deps) => (await import('./publisher.ts')).openAzurePublisher(options, deps),
 };
+
+/** IoT Hub tells the router the device, and takes a certificate of an authority for that device alone. */
+function check(entry: Entry, site: CheckSite): ProviderIssue[] {
+  const told: ToldName[] = [];
+  const refused: ProviderIssue[] = [];
+  if (entry.device_id !== undefined)
+    told.push({ path: ['device_id'], what: 'the device', name: entry.device_id });
+  for (const slot of ['credentials', 'next_credentials'] as const) {
+    const { x509, connection_string } = entry[slot] ?? {};
+    const own = x509?.device_id ?? parseConnectionString(connection_string ?? '')?.deviceId;
+    const path = [slot, ...(x509 ? ['x509', 'device_id'] : ['connection_string'])];
+    if (entry.device_id === undefined && own !== undefined)
+      told.push({ path, what: 'the device', name: own });
+    refused.push(...otherDevice(slot, x509?.cert_file, entry.device_id ?? own, site));
+  }
+  return [...foreignNames(told, entry.identity, site.gateway), ...refused];
+}
+
+/** A certificate that signed itself is known to the hub by its thumbprint: its name says nothing. */
+function otherDevice(
+  slot: string,
+  file: string | undefined,
+  device: string | undefined,
+  site: CheckSite,
+): ProviderIssue[] {
+  const leaf = leafOf(file === undefined ? null : site.read(file));
+  if (leaf === null || leaf.subject === leaf.issuer) return [];
+  return certificateNames(file, [slot, 'x509', 'cert_file'], site)
+    .filter(({ name }) => name !== device)
+    .map(({ path, name }) => ({
+      path,
+      message: `the common name of the certificate is "${name}", the device is "${device}": IoT Hub refuses it`,
+      hint: `use a certificate for "${device}", or the device "${name}"`,
+    }));
+}

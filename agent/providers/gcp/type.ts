@@ -1,8 +1,9 @@
 /** Google Pub/Sub as a provider type. */
 import { z } from 'zod';
 import { type GcpSheet, type GcpTariff, gcpPrices } from '../../../shared/pricing/gcp.ts';
-import { type ProviderType, providerCommon } from '../provider-type.ts';
+import { otherRegion, type ProviderType, providerCommon } from '../provider-type.ts';
 import { GCP_ENVELOPE_BYTES_MAX, gcpOptions } from './options.ts';
+import { GCP_REGIONS } from './regions.ts';
 
 const entry = gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict();
 
@@ -19,6 +20,10 @@ export const gcpType: ProviderType<z.output<typeof entry>, GcpSheet> & { entry: 
     files: ({ credentials }) => (credentials && 'key_file' in credentials ? [credentials.key_file] : []),
     validity: async () => null,
   },
+  regions: GCP_REGIONS,
+  // Pub/Sub tells no reader who published: there is no name to compare.
+  check: ({ region, endpoint }) =>
+    otherRegion(region, /^([a-z]+-[a-z]+\d+)-pubsub\.googleapis\.com/.exec(endpoint ?? '')?.[1]),
   maxEnvelopeBytes: () => GCP_ENVELOPE_BYTES_MAX,
   open: async (options, deps) => (await import('./publisher.ts')).openGcpPublisher(options, deps),
 };

@@ -2,10 +2,15 @@
 import { z } from 'zod';
 import { mqttPrices, type VolumeSheet, type VolumeTariff } from '../../../shared/pricing/volume.ts';
 import { certificateValidity } from '../certificates.ts';
-import { type ProviderType, providerCommon } from '../provider-type.ts';
+import { foreignNames } from '../identity-check.ts';
+import { identityOption, type ProviderType, providerCommon } from '../provider-type.ts';
 import { mqttOptions } from './options.ts';
 
-const entry = mqttOptions.safeExtend({ type: z.literal('mqtt'), ...providerCommon }).strict();
+const entry = mqttOptions
+  .safeExtend({ type: z.literal('mqtt'), ...providerCommon, ...identityOption })
+  .strict();
+
+const AWS_IOT_HOST = /\.iot(?:-fips)?\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;
 
 type Entry = z.output<typeof entry>;
 
@@ -21,6 +26,17 @@ export const mqttType: ProviderType<Entry, VolumeSheet> & { entry: typeof entry 
     next,
     files: ({ cert_file, key_file }) => [cert_file, key_file].filter((file) => file !== undefined),
     validity: ({ cert_file }) => certificateValidity(cert_file),
+  },
+  // The router compares the topic, which has the gateway's name. AWS IoT Core, reached over MQTT, tells the
+  // client id too: a thing's name, by AWS's custom.
+  check({ url, client_id: name, identity }, { gateway }) {
+    if (!AWS_IOT_HOST.test(new URL(url).hostname)) return [];
+    const path = ['client_id'];
+    if (name !== undefined)
+      return foreignNames([{ path, what: 'the client id (thing)', name }], identity, gateway);
+    const message =
+      'AWS IoT Core tells the router the client id, and it is a new one for each connection: all that is delivered would become dead letters (foreign-gateway)';
+    return [{ path, message, hint: `write client_id: ${identity ?? gateway}` }];
   },
   maxEnvelopeBytes: ({ max_envelope_bytes: bytes }) => bytes,
   open: async (options, deps) => (await import('./publisher.ts')).openMqttPublisher(options, deps),

@@ -19,7 +19,7 @@ export function insideResidency(
 }
 
 /** Refusals that only a new policy or configuration can lift. */
-function standingRefusals(facts: ProviderFacts, stream: StreamPolicy, policy: Policy): Refusal[] {
+export function standingRefusals(facts: ProviderFacts, stream: StreamPolicy, policy: Policy): Refusal[] {
   const refusals: Refusal[] = [];
   if (!facts.enabled) refusals.push('disabled');
   if (insideResidency(facts, stream, policy.compliance) === false) refusals.push('residency');

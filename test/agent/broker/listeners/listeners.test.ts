@@ -39,7 +39,11 @@ t.test('a port in use and a certificate that is not there: said, tried again, an
     { type: 'tcp', error: null },
   ]);
   const { store } = storeOn(bufferFile(dir));
-  const checks: Partial<ReturnType<typeof readinessChecks>> = readinessChecks({ store, broker });
+  const checks: Partial<ReturnType<typeof readinessChecks>> = readinessChecks({
+    store,
+    broker,
+    stranded: new Map(),
+  });
   const ready = (): string | null | undefined => checks['broker']?.();
   t.match(ready(), new RegExp(`tcp listener on ${host}:${port}: .*EADDRINUSE.*; tls listener on .*ENOENT`));
   const url = `mqtt://${host}:${broker.addresses()[0]?.port}`;
