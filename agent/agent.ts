@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { registerNames } from '../shared/dns/metrics.ts';
+import { ProcessNames } from '../shared/dns/process-names.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { ObservedMetrics } from '../shared/observed-metrics.ts';
@@ -79,15 +81,17 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
   const log = (component: string) => componentLogger(root, component, config.log);
   const enabled = config.providers.filter((provider) => provider.enabled);
   const site: Site = { config, enabled, clock, entropy, log, registry: new Registry() };
+  const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);
   const routing = createRouting(site, buffer);
   const forwarding = createForwarding(site, buffer, routing);
   const intake = createDeviceSide(site, buffer, routing);
   registerMetrics(site, { ...buffer, ...routing, ...forwarding, ...intake });
+  registerNames(new ObservedMetrics(site.registry, 'headgate_agent_'), names);
   const admin = createAdmin(site, { ...buffer, ...routing, ...forwarding, ...intake });
   const heap = new HeapGrowth({ records: () => recordsOf(intake.intake), clock });
   return [
-    ...[heap, buffer.store, buffer.bootClock],
+    ...[names, heap, buffer.store, buffer.bootClock],
     ...[routing.routingFile, routing.history, routing.meter, routing.holds],
     ...[forwarding.forwarder, ...forwarding.downlinks],
     ...[intake.devices, intake.broker, admin],

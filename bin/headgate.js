@@ -7,6 +7,11 @@ const NEEDED_FOR_SOURCES = '22.18';
 /** EX_CONFIG: systemd does not restart on it, and no restart would help. */
 const EXIT_CONFIG = 78;
 const EXIT_SOFTWARE = 70;
+/**
+ * libuv's threads, of which half may look names up: one look-up without an answer holds one for ten seconds
+ * and more. Set before anything runs on them; a number of yours stays.
+ */
+const THREADS = '24';
 
 function fail(message) {
   process.stderr.write(`headgate: ${message}\n`);
@@ -42,5 +47,6 @@ if (version[0] < NEEDED[0] || (version[0] === NEEDED[0] && version[1] < NEEDED[1
     `needs Node.js >= ${NEEDED.join('.')}, this is ${process.versions.node} (${process.execPath}): run \`npx headgate …\`, or \`node_modules/.bin/node bin/headgate.js …\` after \`npm ci\``,
   );
 } else {
+  if (!(Number(process.env.UV_THREADPOOL_SIZE) > 0)) process.env.UV_THREADPOOL_SIZE = THREADS;
   start();
 }

@@ -6,8 +6,11 @@ import { mkdir } from 'node:fs/promises';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { registerNames } from '../shared/dns/metrics.ts';
+import { ProcessNames } from '../shared/dns/process-names.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
+import { ObservedMetrics } from '../shared/observed-metrics.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import { type Service, startTogether } from '../shared/service.ts';
 import { routerRoutes } from './admin/status.ts';
@@ -33,6 +36,9 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const root = rootLogger(config);
   const log = (component: string) => componentLogger(root, component, config.log);
   await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
+  const names = new ProcessNames({ clock, log: log('dns') });
+  // At once: the ledger may be on another machine.
+  await names.start();
   const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router' });
 
   const feeds = config.feeds.map((feed) =>
@@ -56,6 +62,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   );
 
   const intake = new SourceGroup(sources, ingest);
+  registerNames(new ObservedMetrics(registry, 'headgate_router_'), names);
   registerSources(registry, sources);
   registerIngest(registry, ingest);
   registerFeeds(registry, { feeds, ledger, clock });
@@ -86,7 +93,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('maintenance'),
   });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), gate, intake];
+  return [names, closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), gate, intake];
 }
 
 /** Runs the router until a signal ends it; resolves with the exit code. */

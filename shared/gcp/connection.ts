@@ -6,6 +6,8 @@
  */
 const RECONNECT_FIRST_MS = 250;
 const RECONNECT_LAST_MS = 800;
+/** Between two look-ups of a channel. */
+const LOOK_UP_MS = 1000;
 /** As advised for connections that die silently (googleapis/nodejs-pubsub#1779). */
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
@@ -22,6 +24,8 @@ export const GRPC_OPTIONS = {
   'grpc.use_local_subchannel_pool': 1,
   // No TXT look-up for a service config that Pub/Sub does not publish.
   'grpc.service_config_disable_resolution': 1,
+  // gRPC waits 30 s from one look-up to the next, also after one that failed: ours are few by themselves.
+  'grpc.dns_min_time_between_resolutions_ms': LOOK_UP_MS,
 };
 
 /** Given to the SDK, so that it does not look for credentials (and a metadata server) to find it. */
