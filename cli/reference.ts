@@ -91,11 +91,18 @@ export function withOptionTables(markdown: string, kind: ConfigKind, since: Sinc
   );
 }
 
-/** Numbers whose unit is not listed; each needs one. */
-export function withoutUnit(kind: ConfigKind): string[] {
-  return rowsOf(kind)
-    .filter(({ type, path }) => isNumber(type) && unitOf(type, path) === '')
-    .map(({ path }) => path);
+/** The empty cells of the tables, as `option: cell`; there must be none. Only numbers need a unit. */
+export function emptyCells(kind: ConfigKind, since: Since): string[] {
+  return rowsOf(kind).flatMap(({ key, path, type, fallback, description }) => {
+    const cells = {
+      type,
+      unit: isNumber(type) ? unitOf(type, path) : 'none',
+      default: fallback,
+      since: since.options[kind][key] ?? '',
+      description,
+    };
+    return Object.entries(cells).flatMap(([name, text]) => (text === '' ? [`${key}: ${name}`] : []));
+  });
 }
 
 function rowsOf(kind: ConfigKind): Row[] {
@@ -179,7 +186,8 @@ function typeText(field: JsonSchema): string {
     case 'number':
       return field.type + rangeText(field);
     default:
-      return field.type === undefined ? 'one of' : String(field.type);
+      if (field.type !== undefined) return String(field.type);
+      return (field.oneOf ?? field.anyOf) === undefined ? '' : 'one of';
   }
 }
 
@@ -201,8 +209,7 @@ function rangeText({ minimum, maximum, exclusiveMinimum }: JsonSchema): string {
 }
 
 function defaultText(value: unknown): string {
-  if (value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0))
-    return '';
+  if (value === undefined) return 'none';
   return `\`${cell(typeof value === 'object' ? JSON.stringify(value) : String(value))}\``;
 }
 

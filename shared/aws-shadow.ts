@@ -12,14 +12,12 @@ export const awsShadow = {
   ...awsAccess,
   endpoint: z
     .url({ protocol: /^https$/, error: 'expected an https:// URL' })
-    .describe(
-      'The data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS.',
-    ),
+    .describe('Data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS.'),
   shadow: z
     .string()
     .regex(/^[a-zA-Z0-9:_-]{1,64}$/, 'expected 1–64 of a–z, A–Z, 0–9, ":", "_" or "-"')
     .default('headgate')
-    .describe('The named shadow of the thing that has the gateway’s name. Nobody else writes to it.'),
+    .describe('Named shadow of the thing with the gateway’s name. Only the router may write to it.'),
 };
 
 type AwsShadow = z.output<z.ZodObject<typeof awsShadow>>;

@@ -9,9 +9,12 @@ export const DEFAULT_CHAIN =
   "Without it, the SDK's default chain: environment, shared files, container or instance role.";
 
 export const awsCredentials = z.strictObject({
-  access_key_id: z.string().min(1),
-  secret_access_key: z.string().min(1),
-  session_token: z.string().min(1).optional(),
+  access_key_id: z.string().min(1).describe('Id of the AWS access key.'),
+  secret_access_key: z
+    .string()
+    .min(1)
+    .describe('Secret of the access key; give it as a reference to the environment or a file.'),
+  session_token: z.string().min(1).optional().describe('Session token of temporary credentials.'),
 });
 
 /** Fields shared by all of them; spread into the entry's own object. */
@@ -19,12 +22,12 @@ export const awsAccess = {
   region: z
     .string()
     .regex(/^[a-z]+(-[a-z]+)+-\d+$/, 'expected an AWS region such as eu-west-1')
-    .describe('AWS region.'),
+    .describe('AWS region, such as eu-west-1.'),
   ca_file: z
     .string()
     .min(1)
     .optional()
-    .describe('PEM file of the only authorities to trust, instead of those that Node brings.'),
+    .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
   credentials: awsCredentials.optional().describe(DEFAULT_CHAIN),
 };
 

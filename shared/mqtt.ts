@@ -14,16 +14,20 @@ export const mqttAccess = {
       protocol: /^(mqtts?|wss?)$/,
       error: 'expected a URL such as mqtts://broker:8883 or wss://broker/mqtt',
     })
-    .describe('The broker: mqtt://, mqtts://, ws:// or wss://.'),
-  username: z.string().min(1).optional(),
-  password: z.string().min(1).optional(),
+    .describe('URL of the broker: mqtt://, mqtts://, ws:// or wss://.'),
+  username: z.string().min(1).optional().describe('Username at the broker.'),
+  password: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Password at the broker; give it as a reference to the environment or a file.'),
   ca_file: z
     .string()
     .min(1)
     .optional()
-    .describe('PEM with the authorities to trust instead of the usual ones.'),
-  cert_file: z.string().min(1).optional().describe('PEM of the client certificate.'),
-  key_file: z.string().min(1).optional().describe('PEM of its key.'),
+    .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
+  cert_file: z.string().min(1).optional().describe('PEM file of the client certificate.'),
+  key_file: z.string().min(1).optional().describe('PEM file of the client certificate’s private key.'),
   topic_prefix: z
     .string()
     .regex(
@@ -31,7 +35,7 @@ export const mqttAccess = {
       'expected topic levels without wildcards, such as headgate or plant/7',
     )
     .default('headgate')
-    .describe('Envelopes travel on <prefix>/<gateway>/<stream>.'),
+    .describe('Beginning of the topic <topic_prefix>/<gateway>/<stream> of envelopes.'),
 };
 
 export type MqttAccess = z.output<z.ZodObject<typeof mqttAccess>>;

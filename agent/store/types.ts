@@ -172,13 +172,13 @@ export function memoryBytes(record: NewRecord): number {
   return recordBytes(record) + RECORD_OVERHEAD_BYTES;
 }
 
-/** What the broker keeps of a session: the store reads neither names nor values. */
+/** An item of the broker's session state. The store reads neither names nor values. */
 export type SessionItemKind =
   /** key: topic filter. */
   | 'subscription'
   /** client: empty; key: topic. */
   | 'retained'
-  /** key: its place in the order of all clients, a whole number. */
+  /** key: position in the order of all clients, a whole number. */
   | 'outgoing'
   /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */
   | 'incoming'
@@ -189,23 +189,23 @@ export interface SessionItem {
   kind: SessionItemKind;
   client: string;
   key: string;
-  /** Null: gone. */
+  /** Null: deleted. */
   value: Uint8Array | null;
 }
 
-/** What came out of a damaged file. */
+/** The result of a salvage. */
 export interface Salvaged {
-  /** Pending records that are there. */
+  /** Pending records that were copied. */
   records: number;
-  /** Pending ones that are not: each is in a gap. */
+  /** Pending records that were lost: each is in a gap. */
   lostRecords: number;
   sessionItems: number;
 }
 
-/** What was wrong with the file that was found, where it is now, and what of it is in the new one. */
+/** The damage, the new name of the damaged file, and the salvaged records. */
 export interface Damage extends Salvaged {
   detail: string;
   movedTo: string;
-  /** Older damaged files, no longer kept. */
+  /** Older damaged files that were deleted. */
   removed: string[];
 }

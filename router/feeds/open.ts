@@ -14,23 +14,33 @@ import { WebhookSink, webhookFeedOptions } from './sinks/webhook.ts';
 /** Feed types by the entry's `type`. */
 const FEED_TYPES = {
   ndjson: feedType({
-    schema: ndjsonFeedOptions.safeExtend({ type: z.literal('ndjson'), ...everyFeed }).strict(),
+    schema: ndjsonFeedOptions
+      .safeExtend({ type: z.literal('ndjson').describe('A file of JSON lines, or stdout.'), ...everyFeed })
+      .strict(),
     open: (config, { stdout, clock }) => openNdjsonSink(config, stdout, clock),
   }),
   mqtt: feedType({
-    schema: mqttFeedOptions.safeExtend({ type: z.literal('mqtt'), ...everyFeed }).strict(),
+    schema: mqttFeedOptions
+      .safeExtend({ type: z.literal('mqtt').describe('An MQTT broker.'), ...everyFeed })
+      .strict(),
     open: (config, { clock }) => new MqttSink(config.name, config, clock),
   }),
   nats: feedType({
-    schema: natsFeedOptions.safeExtend({ type: z.literal('nats'), ...everyFeed }).strict(),
+    schema: natsFeedOptions
+      .safeExtend({ type: z.literal('nats').describe('NATS, with or without JetStream.'), ...everyFeed })
+      .strict(),
     open: (config, { clock }) => new NatsSink(config.name, config, clock),
   }),
   postgres: feedType({
-    schema: postgresFeedOptions.safeExtend({ type: z.literal('postgres'), ...everyFeed }).strict(),
+    schema: postgresFeedOptions
+      .safeExtend({ type: z.literal('postgres').describe('Tables in PostgreSQL.'), ...everyFeed })
+      .strict(),
     open: (config, deps) => new PostgresSink(config.name, config, deps),
   }),
   webhook: feedType({
-    schema: webhookFeedOptions.safeExtend({ type: z.literal('webhook'), ...everyFeed }).strict(),
+    schema: webhookFeedOptions
+      .safeExtend({ type: z.literal('webhook').describe('Signed HTTPS POSTs.'), ...everyFeed })
+      .strict(),
     open: (config, { clock }) => new WebhookSink(config, clock),
   }),
 };

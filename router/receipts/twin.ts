@@ -21,14 +21,16 @@ export const twinOptions = z.strictObject({
     .min(1)
     .optional()
     .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
-  credentials: z.strictObject({
-    connection_string: z
-      .string()
-      .refine((text) => parsePolicy(text) !== null, {
-        message: 'expected HostName=…;SharedAccessKeyName=…;SharedAccessKey=…',
-      })
-      .describe('The connection string of a policy of the hub that has ServiceConnect.'),
-  }),
+  credentials: z
+    .strictObject({
+      connection_string: z
+        .string()
+        .refine((text) => parsePolicy(text) !== null, {
+          message: 'expected HostName=…;SharedAccessKeyName=…;SharedAccessKey=…',
+        })
+        .describe('The connection string of a policy of the hub that has ServiceConnect.'),
+    })
+    .describe('Credentials of the hub’s service API.'),
 });
 
 export type TwinOptions = z.output<typeof twinOptions>;

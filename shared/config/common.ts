@@ -7,19 +7,19 @@ const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'si
 
 export const logSchema = z
   .strictObject({
-    level: logLevel.default('info').describe('Lowest level that is written.'),
+    level: logLevel.default('info').describe('Lowest level that is logged.'),
     levels: z
       .record(identifier(), logLevel)
       .default({})
-      .describe('Level of single components, by name: routing, store, broker, …'),
+      .describe('Levels of single components, by name: routing, store, broker, …'),
   })
-  .describe('JSON lines on stdout; on stderr when a feed writes to stdout.');
+  .describe('The log: JSON lines on stdout, or on stderr when a feed writes to stdout.');
 
 export const port = (): z.ZodInt => z.int().min(0).max(65_535);
 
 /**
- * The local admin server: health, metrics and what `headgate status` reads. It has no login: keep it on
- * loopback.
+ * The local admin server: health, metrics and the answers for `headgate status`. It has no authentication:
+ * keep it on loopback.
  */
 export function adminSchema(defaultPort: number) {
   return z
@@ -28,14 +28,19 @@ export function adminSchema(defaultPort: number) {
         .string()
         .min(1)
         .default('127.0.0.1')
-        .describe('Address to listen on. There is no login: whoever reaches it can read status and metrics.'),
+        .describe(
+          'Address to listen on. There is no authentication: all hosts that reach it can read status and metrics.',
+        ),
       port: port().default(defaultPort).describe('0 takes a free port.'),
     })
-    .describe('Local HTTP server: /healthz, /readyz, /metrics and what headgate status reads.');
+    .describe('Local HTTP server: /healthz, /readyz, /metrics and the answers for headgate status.');
 }
 
 export const dataDir = (): z.ZodString =>
-  z.string().min(1).describe('Folder for the durable files; created when it is missing. One process only.');
+  z
+    .string()
+    .min(1)
+    .describe('Folder for the durable files; created when it is missing. Only one process may use it.');
 
 /** Whether only this machine can reach a listener on `host`. */
 export function isLoopback(host: string): boolean {

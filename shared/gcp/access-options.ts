@@ -5,27 +5,35 @@
 import { z } from 'zod';
 
 export const gcpCredentials = z.union([
-  z.strictObject({ client_email: z.string().min(1), private_key: z.string().min(1) }),
-  z.strictObject({ key_file: z.string().min(1) }),
+  z.strictObject({
+    client_email: z.string().min(1).describe('E-mail address of the service account.'),
+    private_key: z
+      .string()
+      .min(1)
+      .describe(
+        'PEM of the service account’s private key; give it as a reference to the environment or a file.',
+      ),
+  }),
+  z.strictObject({ key_file: z.string().min(1).describe('JSON key file of the service account.') }),
 ]);
 
 /** Fields shared by both sides' entries; spread into the entry's own object. */
 export const gcpAccess = {
-  project: z.string().min(1).describe('The id of the Google Cloud project.'),
+  project: z.string().min(1).describe('Id of the Google Cloud project.'),
   endpoint: z
     .string()
     .regex(/^[^:/\s]+:\d{1,5}$/, 'expected host:port')
     .optional()
-    .describe('host:port. Default: the vendor’s own.'),
+    .describe('host:port of another endpoint. Default: Google’s own.'),
   ca_file: z
     .string()
     .min(1)
     .optional()
-    .describe('PEM with the authorities to trust instead of the usual ones.'),
-  insecure: z.boolean().default(false).describe('Plaintext and no credentials: the vendor’s emulator.'),
+    .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
+  insecure: z.boolean().default(false).describe('Plaintext without credentials, for Google’s emulator.'),
   credentials: gcpCredentials
     .optional()
-    .describe('A service account, or its key file. Default: application default credentials.'),
+    .describe('Service account, or its key file. Default: application default credentials.'),
 };
 
 export type GcpAccess = z.output<z.ZodObject<typeof gcpAccess>>;

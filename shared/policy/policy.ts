@@ -34,41 +34,45 @@ export const streamSchema = z
       .min(1)
       .max(8)
       .default(1)
-      .describe('How many different providers must accept a record before its row is freed.'),
+      .describe(
+        'Copies: number of different providers that must accept a record before it leaves the buffer.',
+      ),
     mode: z
       .enum(['failover', 'redundant', 'split'])
       .optional()
       .describe(
-        '`failover`: one provider at a time; `redundant`: as many at once as `redundancy` says; `split`: the envelopes are shared out over all eligible providers. Without it, as `redundancy` says.',
+        '`failover`: one provider at a time. `redundant`: `redundancy` providers at once. `split`: all eligible providers share the envelopes. Default: `failover` with `redundancy` 1, else `redundant`.',
       ),
     shares: z
       .record(identifier(), z.number().positive())
       .default({})
       .describe(
-        'Of a `split` stream: weight of each provider. One that is not named gets something only when none of these can take it; without any, the score is the weight.',
+        'For mode `split`: weight of each provider. A provider without a weight gets envelopes only when no other can take them. Without any weights, the scores are the weights.',
       ),
     until: z
       .enum(['cloud', 'receipt'])
       .default('cloud')
       .describe(
-        'When a row is freed: when its copies are accepted; or when the router’s receipt covers it too, so that what a provider takes and loses is sent again. Needs downlinks.',
+        'When a record leaves the buffer. `cloud`: when its copies are accepted. `receipt`: when the router’s receipt covers it too, so that records a provider accepts and loses are sent again; needs downlinks.',
       ),
     data_residency: z
       .string()
       .optional()
-      .describe('Zone (compliance.data_residency) that the records never leave, in no circumstance.'),
+      .describe('Zone of compliance.data_residency that the records never leave, under no circumstances.'),
     preferred_providers: z
       .array(identifier())
       .default([])
-      .describe('Used, in this order, while they are eligible; the score decides among the rest.'),
-    linger: duration().default(200).describe('How long a record may wait for others to share its envelope.'),
+      .describe(
+        'Providers to use while they are eligible, in this order. The score decides among the others.',
+      ),
+    linger: duration().default(200).describe('Longest wait of a record for others to share its envelope.'),
     envelope_bytes: z
       .int()
       .min(512)
       .max(131_072)
       .default(4000)
       .describe(
-        'Size that live envelopes aim at. 4000 with properties fits one metering unit on AWS and IoT Hub.',
+        'Target size of live envelopes. 4000 with properties fits one metering unit on AWS and IoT Hub.',
       ),
     durability: z
       .union([
@@ -77,27 +81,27 @@ export const streamSchema = z
           interval: duration()
             .refine((ms) => ms >= 10 && ms <= 60_000, 'expected 10ms to 60s')
             .describe(
-              'Acknowledged from memory, written that much later. When the oldest that is not written is twice as old, acknowledged as with fsync.',
+              'Longest time that an acknowledged record stays unwritten. When the oldest is twice as old, publishes are acknowledged as with fsync.',
             ),
         }),
       ])
       .default('fsync')
       .describe(
-        'When a publish is acknowledged: on the disk; from memory and written within the interval, to spare an SD card; or from memory, never written.',
+        'When a publish is acknowledged. `fsync`: when its record is on disk. `interval`: at once; the record is written within the interval, which spares an SD card. `memory`: at once; the record is never written.',
       ),
     priority: z
       .int()
       .min(0)
       .max(9)
       .default(5)
-      .describe('When the buffer is full, lower ones are given up first.'),
-    max_bytes: byteSize().optional().describe('Most that the stream holds of the buffer.'),
+      .describe('Priority in a full buffer: records of streams with a lower value are given up first.'),
+    max_bytes: byteSize().optional().describe('Most record bytes of the stream in the buffer.'),
     max_age: duration().optional().describe('Records older than this are given up.'),
     when_full: z
       .enum(['evict', 'reject'])
       .default('evict')
       .describe(
-        'Without room: give up older records, which the router is told; or do not acknowledge new ones, which devices may repeat.',
+        'Without room in the buffer. `evict`: give up the oldest records, and report the gap to the router. `reject`: do not acknowledge new records; devices may repeat them.',
       ),
     backlog_share: z
       .number()
@@ -105,7 +109,7 @@ export const streamSchema = z
       .max(1)
       .default(0.5)
       .describe(
-        'Live records go first; while records of an outage wait too, they get at least this share of the envelopes.',
+        'Smallest share of the envelopes for records of an outage while live records, which go first, wait too.',
       ),
   })
   .describe('A named class of records with its own residency, copies and sequence.');
@@ -137,10 +141,20 @@ export const PROBE_BUDGET_USD = 0.5;
 
 const weightsSchema = z
   .strictObject({
-    cost: z.number().min(0).max(1).default(0.3),
-    performance: z.number().min(0).max(1).default(0.25),
-    compliance: z.number().min(0).max(1).default(0.25),
-    reliability: z.number().min(0).max(1).default(0.2),
+    cost: z.number().min(0).max(1).default(0.3).describe('Weight of the cost of the next envelope.'),
+    performance: z.number().min(0).max(1).default(0.25).describe('Weight of measured latency and goodput.'),
+    compliance: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.25)
+      .describe('Weight of the held share of the required certifications.'),
+    reliability: z
+      .number()
+      .min(0)
+      .max(1)
+      .default(0.2)
+      .describe('Weight of the measured success rate, blended with the SLA while samples are few.'),
   })
   .refine((w) => Math.abs(w.cost + w.performance + w.compliance + w.reliability - 1) < 1e-9, {
     message: 'the four weights must sum to 1',
@@ -148,24 +162,28 @@ const weightsSchema = z
 
 export const policySchema = z
   .strictObject({
-    version: z.int().min(1).default(1),
+    version: z
+      .int()
+      .min(1)
+      .default(1)
+      .describe('Version of the policy, chosen by its author; explain --at shows it.'),
     streams: z
       .record(streamName, streamSchema)
       .default({ telemetry: streamSchema.parse({ topics: ['#'] }) })
       .describe(
-        'In order: the first stream with a matching topic filter takes the publish. One must take "#".',
+        'Streams by name, in order: the first stream with a matching topic filter takes the publish. One stream must have the filter "#".',
       ),
     compliance: z
       .strictObject({
         required_certifications: z
           .array(z.string())
           .default([])
-          .describe('Certifications that a provider must hold, by its price sheet, to get anything at all.'),
+          .describe('Certifications that a provider must hold, by its price sheet, to get any record.'),
         own_certifications: z
           .array(z.string().min(1))
           .default([])
           .describe(
-            'Names beside the usual ones that required_certifications may have: config check takes others for slips.',
+            'Further names allowed in required_certifications. config check reports other unknown names as typing errors.',
           ),
         own_regions: z
           .array(z.string().min(1))
@@ -176,9 +194,10 @@ export const policySchema = z
         data_residency: z
           .record(identifier(), z.array(z.string()).min(1))
           .default(DEFAULT_ZONES)
-          .describe('Zone → its regions. Written here, it takes the place of the zones that ship.'),
+          .describe('Regions of each zone. Zones set here replace the built-in zones.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('Certifications and zones: gates that no outage opens.'),
     cost: z
       .strictObject({
         budget: z
@@ -196,83 +215,100 @@ export const policySchema = z
           .enum(['hold', 'alert'])
           .default('hold')
           .describe(
-            'At the budget: hold every provider whose next envelope costs something, so that records wait for the next month; or only warn.',
+            'At the end of the budget. `hold`: every provider whose next envelope costs something is put on hold, and records wait for the next month. `alert`: only warn.',
           ),
         probe_budget: z
           .number()
           .nonnegative()
           .default(PROBE_BUDGET_USD)
           .describe(
-            'Most that probes of one provider may cost in a month, in USD, by its tariff: they are spaced out accordingly. Those that look for the end of an outage go every 5 s at least, whatever they cost.',
+            'Most USD that the probes of one provider may cost in a month, by its tariff; their interval follows. Probes that look for the end of an outage go at least every 5 s at any cost.',
           ),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('The monthly budget, and the limits that follow from it.'),
     scoring: z
       .strictObject({
-        form: z.enum(['default', 'reference']).default('default'),
-        weights: weightsSchema.prefault({}),
+        form: z
+          .enum(['default', 'reference'])
+          .default('default')
+          .describe(
+            'default: the parts of the score come from measurements and the next envelope’s price. reference: the formulas of the reference model.',
+          ),
+        weights: weightsSchema
+          .prefault({})
+          .describe('Weights of the four parts of the score; they sum to 1.'),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('The score by which eligible providers are compared.'),
     failover: z
       .strictObject({
-        margin: z.number().min(0).max(1).default(0.05).describe('A better provider must lead by this much…'),
-        dwell: duration().default(10_000).describe('…and the present one must have been used this long.'),
+        margin: z
+          .number()
+          .min(0)
+          .max(1)
+          .default(0.05)
+          .describe('Lead in the score that another provider needs before a stream moves to it by choice.'),
+        dwell: duration()
+          .default(10_000)
+          .describe('Shortest use of a provider before a stream leaves it by choice.'),
         failures_to_open: z
           .int()
           .min(1)
           .max(100)
           .default(2)
-          .describe('Consecutive failures that open a breaker.'),
+          .describe('Consecutive failures that open a provider’s circuit breaker.'),
         open_for: duration()
           .default(2000)
           .describe('First pause of an open breaker; doubles up to open_max.'),
         open_max: duration()
           .default(5000)
           .describe(
-            'Longest pause between probes of a provider that is out. What it takes, a deadline and the probes, is how late its return is seen.',
+            'Longest pause of an open breaker. A recovered provider is detected after at most this pause, one deadline and probes_to_close probes.',
           ),
         probes_to_close: z.int().min(1).max(20).default(2).describe('Accepted probes that close a breaker.'),
-        standby_probe: duration().default(30_000).describe('An idle provider is probed this often.'),
-        deadline_min: duration().default(750).describe('Bounds of the adaptive deadline of one publish.'),
-        deadline_max: duration().default(3000),
+        standby_probe: duration().default(30_000).describe('Interval of probes at an idle provider.'),
+        deadline_min: duration().default(750).describe('Shortest adaptive deadline of one publish.'),
+        deadline_max: duration().default(3000).describe('Longest adaptive deadline of one publish.'),
         receipt_lag: duration()
           .refine((ms) => ms >= 1000, 'expected at least 1s')
           .default(10_000)
           .describe(
-            'What a provider acknowledged and no receipt covers after so long is sent again through another, and the provider is put on hold. Longer than its way to the ledger ever takes.',
+            'A record that a provider acknowledged and that no receipt covers after this time is sent again through another provider, and the provider is put on hold. It must exceed the longest delivery time to the ledger.',
           ),
       })
-      .prefault({}),
+      .prefault({})
+      .describe('Failure detection, failover and failback.'),
     hedge: z
       .strictObject({
         enabled: z
           .boolean()
           .default(true)
           .describe(
-            'A live envelope that a provider has not answered in its usual time goes to the next one as well; the first answer counts.',
+            'Hedging: a live envelope that a provider has not answered in its usual time goes to the next provider as well, and the first acceptance counts.',
           ),
         delay_min: duration()
           .default(100)
-          .describe('Bounds of the time after which it does: twice the provider’s p95…'),
+          .describe('Shortest hedge delay. The delay is twice the provider’s p95 latency.'),
         delay_max: duration()
           .default(1000)
-          .describe('…this as long as it has no samples; never less than the p95.'),
-        share: z
-          .number()
+          .describe('Longest hedge delay, and the delay without samples; never less than the p95.'),
+        share: z.number().min(0).max(1).default(0.05).describe('Largest share of publishes that are hedged.'),
+        burst: z
+          .int()
           .min(0)
-          .max(1)
-          .default(0.05)
-          .describe('Of the publishes, at most this share is sent twice for it…'),
-        burst: z.int().min(0).max(1000).default(10).describe('…and so many at once.'),
+          .max(1000)
+          .default(10)
+          .describe('Hedges that may be sent at once, saved up from share.'),
         backlog: z
           .boolean()
           .default(false)
           .describe(
-            'Also envelopes of the backlog, which nobody waits for: it doubles their cost for nothing but speed.',
+            'Also hedge envelopes of the backlog. This raises their cost, and only shortens the backlog’s latency.',
           ),
       })
       .prefault({})
-      .describe('None is sent once cost.alert_threshold of the budget is spent.'),
+      .describe('Hedging of slow publishes. It stops when cost.alert_threshold of the budget is spent.'),
   })
   .superRefine((policy, context) => {
     for (const [name, stream] of Object.entries(policy.streams)) {

@@ -9,7 +9,9 @@ import { AWS_ENVELOPE_BYTES_MAX, awsOptions } from './options.ts';
 /** The three levels that prefix a topic for a rule ("Basic Ingest", AWS IoT Core developer guide). */
 const BASIC_INGEST = /^\$aws\/rules\/[^/]+/;
 
-const entry = awsOptions.safeExtend({ type: z.literal('aws'), ...providerCommon }).strict();
+const entry = awsOptions
+  .safeExtend({ type: z.literal('aws').describe('AWS IoT Core, over HTTPS.'), ...providerCommon })
+  .strict();
 
 export const awsType: ProviderType<z.output<typeof entry>, AwsSheet> & { entry: typeof entry } = {
   type: 'aws',

@@ -38,13 +38,13 @@ export const azureOptions = z.object({
     .string()
     .min(1)
     .optional()
-    .describe('PEM file of the certificate authorities to trust, instead of those in Node.'),
+    .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
   device_id: z
     .string()
     .min(1)
     .optional()
     .describe('Id of the device in the hub; replaces the id in the connection string.'),
-  credentials,
+  credentials: credentials.describe('Connection string or certificate of the device.'),
   next_credentials: credentials
     .optional()
     .describe(

@@ -20,7 +20,12 @@ const hub = {
 };
 
 const entry = azureOptions
-  .safeExtend({ type: z.literal('azure'), ...providerCommon, ...identityOption, ...hub })
+  .safeExtend({
+    type: z.literal('azure').describe('Azure IoT Hub, over MQTT with TLS.'),
+    ...providerCommon,
+    ...identityOption,
+    ...hub,
+  })
   .strict();
 
 type Entry = z.output<typeof entry>;

@@ -5,7 +5,9 @@ import { otherRegion, type ProviderType, providerCommon } from '../provider-type
 import { GCP_ENVELOPE_BYTES_MAX, gcpOptions } from './options.ts';
 import { GCP_REGIONS } from './regions.ts';
 
-const entry = gcpOptions.safeExtend({ type: z.literal('gcp'), ...providerCommon }).strict();
+const entry = gcpOptions
+  .safeExtend({ type: z.literal('gcp').describe('Google Pub/Sub, over gRPC.'), ...providerCommon })
+  .strict();
 
 export const gcpType: ProviderType<z.output<typeof entry>, GcpSheet> & { entry: typeof entry } = {
   type: 'gcp',

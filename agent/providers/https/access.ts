@@ -20,7 +20,9 @@ export const httpsAccess = {
   url: z
     .url({ protocol: /^https$/, error: 'expected a URL such as https://router.example:8443' })
     .describe('URL of the router’s source of type https, or of the proxy in front of it.'),
-  ca_file: file.describe('PEM file of the certificate authorities to trust, instead of those in Node.'),
+  ca_file: file.describe(
+    'PEM file of the only certificate authorities to trust, instead of those in Node.js.',
+  ),
   ...httpsCredentials,
   audience: z
     .string()

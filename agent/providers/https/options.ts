@@ -16,7 +16,13 @@ export const httpsOptions = z
       .describe(
         'Replaces cert_file, key_file and token_key_file, all three. Tried when those are refused or near their expiry; used after an accepted publish.',
       ),
-    region: z.string().min(1).optional(),
+    region: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'Region of the router, for data_residency. Without it, streams with a residency never use this provider.',
+      ),
     max_envelope_bytes: byteSize()
       .default(MAX_ENVELOPE_BYTES)
       .describe('Largest envelope that the router accepts (its max_body).'),

@@ -7,7 +7,11 @@ import { identityOption, type ProviderType, providerCommon } from '../provider-t
 import { httpsOptions } from './options.ts';
 
 const entry = httpsOptions
-  .safeExtend({ type: z.literal('https'), ...providerCommon, ...identityOption })
+  .safeExtend({
+    type: z.literal('https').describe('A router’s source of type https.'),
+    ...providerCommon,
+    ...identityOption,
+  })
   .strict();
 
 type Entry = z.output<typeof entry>;

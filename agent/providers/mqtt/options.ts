@@ -20,7 +20,13 @@ export const mqttOptions = z.strictObject({
     .describe(
       'Replaces username, password, cert_file and key_file, all four. Tried when those are refused or near their expiry; used after an accepted publish.',
     ),
-  region: z.string().min(1).optional(),
+  region: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Region of the broker, for data_residency. Without it, streams with a residency never use this provider.',
+    ),
   client_id: z.string().min(1).optional().describe('MQTT client id. Default: a new one for each connection.'),
   max_envelope_bytes: byteSize()
     .default(MAX_ENVELOPE_BYTES)

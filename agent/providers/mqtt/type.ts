@@ -7,7 +7,11 @@ import { identityOption, type ProviderType, providerCommon } from '../provider-t
 import { mqttOptions } from './options.ts';
 
 const entry = mqttOptions
-  .safeExtend({ type: z.literal('mqtt'), ...providerCommon, ...identityOption })
+  .safeExtend({
+    type: z.literal('mqtt').describe('Any MQTT broker: QoS 1, also over TLS or WebSocket.'),
+    ...providerCommon,
+    ...identityOption,
+  })
   .strict();
 
 const AWS_IOT_HOST = /\.iot(?:-fips)?\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?$/;

@@ -5,7 +5,7 @@
  * cuts that the publisher sees:
  *
  * - A cut soon after a late acknowledgement is traffic shaping: `throttled`.
- * - Cuts without any acknowledgement have either cause. A throttling hub still accepts what its limit
+ * - Cuts without any acknowledgement can mean either limit. A throttling hub still accepts what its limit
  *   allows. A hub with an exhausted quota accepts nothing until the UTC day is over: `quota-exhausted`
  *   when the gateway's own count is high enough, or when nothing was accepted after several pauses
  *   (other devices use a shared hub's quota too).

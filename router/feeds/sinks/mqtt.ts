@@ -43,8 +43,11 @@ export const mqttFeedOptions = z
       .max(65_535)
       .exactOptional()
       .describe('Default: headgate-feed- and the name of the feed.'),
-    username: z.string().min(1).exactOptional(),
-    password: z.string().exactOptional(),
+    username: z.string().min(1).exactOptional().describe('Username at the broker.'),
+    password: z
+      .string()
+      .exactOptional()
+      .describe('Password at the broker; give it as a reference to the environment or a file.'),
     ca: z
       .string()
       .exactOptional()

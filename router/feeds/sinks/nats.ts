@@ -51,9 +51,16 @@ export const natsFeedOptions = z
       .min(1)
       .exactOptional()
       .describe('Content of a .creds file; give it as file:/path.'),
-    token: z.string().min(1).exactOptional(),
-    username: z.string().min(1).exactOptional(),
-    password: z.string().exactOptional(),
+    token: z
+      .string()
+      .min(1)
+      .exactOptional()
+      .describe('Authentication token; give it as a reference to the environment or a file.'),
+    username: z.string().min(1).exactOptional().describe('Username at the server.'),
+    password: z
+      .string()
+      .exactOptional()
+      .describe('Password at the server; give it as a reference to the environment or a file.'),
     ca: z
       .string()
       .exactOptional()

@@ -21,12 +21,14 @@ export const eventHubsOptions = z
       .min(1)
       .optional()
       .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
-    credentials: z.strictObject({
-      connection_string: z
-        .string()
-        .regex(CONNECTION_STRING, 'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…')
-        .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
-    }),
+    credentials: z
+      .strictObject({
+        connection_string: z
+          .string()
+          .regex(CONNECTION_STRING, 'expected Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…')
+          .describe('The Event Hub-compatible endpoint of the hub, as the portal shows it.'),
+      })
+      .describe('Credentials of the Event Hubs-compatible endpoint.'),
   })
   // A malformed connection string, or an unset variable, already has its own issue.
   .refine((options) => !isWhole(options) || hubOf(options) !== null, {

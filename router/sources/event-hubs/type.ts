@@ -6,6 +6,12 @@ import { eventHubsOptions } from './options.ts';
 import { EventHubsSource } from './source.ts';
 
 export const eventHubsType = sourceType({
-  schema: eventHubsOptions.safeExtend({ type: z.literal('azure'), name: entryName, identities }).strict(),
+  schema: eventHubsOptions
+    .safeExtend({
+      type: z.literal('azure').describe('The Event Hubs-compatible endpoint of an IoT Hub.'),
+      name: entryName,
+      identities,
+    })
+    .strict(),
   open: (config, deps) => new EventHubsSource(config.name, config, deps),
 });

@@ -6,6 +6,12 @@ import { httpsSourceOptions } from './options.ts';
 import { HttpsSource } from './source.ts';
 
 export const httpsType = sourceType({
-  schema: httpsSourceOptions.safeExtend({ type: z.literal('https'), name: entryName, identities }).strict(),
+  schema: httpsSourceOptions
+    .safeExtend({
+      type: z.literal('https').describe('The router’s own HTTPS endpoint.'),
+      name: entryName,
+      identities,
+    })
+    .strict(),
   open: (config, deps) => new HttpsSource(config.name, config, { ...deps, identities: config.identities }),
 });

@@ -6,6 +6,12 @@ import { mqttSourceOptions } from './options.ts';
 import { MqttSource } from './source.ts';
 
 export const mqttType = sourceType({
-  schema: mqttSourceOptions.safeExtend({ type: z.literal('mqtt'), name: entryName, identities }).strict(),
+  schema: mqttSourceOptions
+    .safeExtend({
+      type: z.literal('mqtt').describe('A topic of an MQTT broker.'),
+      name: entryName,
+      identities,
+    })
+    .strict(),
   open: (config, deps) => new MqttSource(config.name, config, deps),
 });

@@ -6,6 +6,8 @@ import { pubsubOptions } from './options.ts';
 import { PubSubSource } from './source.ts';
 
 export const pubsubType = sourceType({
-  schema: pubsubOptions.safeExtend({ type: z.literal('gcp'), name: entryName }).strict(),
+  schema: pubsubOptions
+    .safeExtend({ type: z.literal('gcp').describe('A Pub/Sub subscription.'), name: entryName })
+    .strict(),
   open: (config, deps) => new PubSubSource(config.name, config, deps),
 });

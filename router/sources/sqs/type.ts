@@ -7,7 +7,13 @@ import { identities, type SourceIssue, sourceType } from '../source-type.ts';
 import { sqsOptions } from './options.ts';
 import { SqsSource } from './source.ts';
 
-const schema = sqsOptions.safeExtend({ type: z.literal('aws'), name: entryName, identities }).strict();
+const schema = sqsOptions
+  .safeExtend({
+    type: z.literal('aws').describe('An SQS queue that an AWS IoT rule fills.'),
+    name: entryName,
+    identities,
+  })
+  .strict();
 
 export const sqsType = sourceType({
   schema,
