@@ -4,7 +4,9 @@ import { type VolumeSheet, type VolumeTariff, volumePrices } from '../../../../.
 import { fileOptions } from './options.ts';
 import prices from './prices.json' with { type: 'json' };
 
-const entry = fileOptions.safeExtend({ type: z.literal('file'), ...providerCommon }).strict();
+const entry = fileOptions
+  .safeExtend({ type: z.literal('file').describe('A file.'), ...providerCommon })
+  .strict();
 
 export const fileType: ProviderType<z.output<typeof entry>, VolumeSheet> & { entry: typeof entry } = {
   type: 'file',
