@@ -125,7 +125,7 @@ function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
 
 interface RoutingParts {
   facts: readonly ProviderFacts[];
-  /** By stream: why its records can never leave. */
+  /** By stream: the reason why its records can never leave. */
   stranded: ReadonlyMap<string, string>;
   routing: LiveRouting;
   routingFile: RoutingFile;

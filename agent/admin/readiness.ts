@@ -10,7 +10,7 @@ export function readinessChecks({
 }: {
   store: Store;
   broker: Broker;
-  /** By stream: why its records can never leave. */
+  /** By stream: the reason why its records can never leave. */
   stranded: ReadonlyMap<string, string>;
 }): Readonly<Record<string, () => string | null>> {
   return {

@@ -33,10 +33,10 @@ export function streamLimits(
   return new Map(Object.entries(policy.streams).map(([name, stream]) => [name, limitOf(stream)]));
 }
 
-/** A device's name is in the record, and not in the packet: room for a usual one. */
+/** Room for a device's name of usual length: the record holds it, the packet does not. */
 const DEVICE_BYTES = 64;
 
-/** The largest MQTT packet whose record surely fits an envelope of so many bytes. */
+/** The largest MQTT packet whose record is certain to fit an envelope of this many bytes. */
 export function packetBytesMax(envelopeBytes: number): number {
   return envelopeBytes - ENVELOPE_OVERHEAD_BYTES - DEVICE_BYTES;
 }

@@ -1,19 +1,19 @@
 /**
- * Names that a provider or a router authenticates and that are not the gateway's: the router would keep
- * everything that was sent under them as dead letters (foreign-gateway).
+ * Finds authenticated names that differ from the gateway's name: the router would keep all records sent under
+ * them as dead letters (foreign-gateway).
  */
 import { X509Certificate } from 'node:crypto';
 import type { CheckSite, ProviderIssue } from './provider-type.ts';
 
-/** A name that is told to the other side, and where the entry says it. */
+/** A name that the provider reports to the router, and its path in the entry. */
 export interface ToldName {
   path: PropertyKey[];
-  /** `the device`, `the common name of the certificate`. */
+  /** The kind of name for messages: `the device`, `the common name of the certificate`. */
   what: string;
   name: string;
 }
 
-/** The names that are neither the gateway's nor `identity`, which says that the router maps that one. */
+/** The names that differ from `identity`, which the router maps, or without one from the gateway's name. */
 export function foreignNames(
   told: readonly ToldName[],
   identity: string | undefined,
@@ -29,7 +29,7 @@ export function foreignNames(
     }));
 }
 
-/** The common name of a PEM file's first certificate, which is the leaf; nothing where it cannot be told. */
+/** The common name of a PEM file's first certificate, which is the leaf; empty when it is not readable. */
 export function certificateNames(
   file: string | undefined,
   path: PropertyKey[],
@@ -40,7 +40,7 @@ export function certificateNames(
   return typeof name === 'string' ? [{ path, what: 'the common name of the certificate', name }] : [];
 }
 
-/** The first certificate of a PEM text; null where there is none to read: connecting with it says why. */
+/** The first certificate of a PEM text; null when it is not readable: the connect reports the error. */
 export function leafOf(pem: string | null): X509Certificate | null {
   if (pem === null) return null;
   try {

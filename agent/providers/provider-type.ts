@@ -40,14 +40,14 @@ export const providerCommon = {
     ),
 };
 
-/** Option of the entries whose provider, or whose router, authenticates a name. */
+/** Option of entries whose provider, or whose router, authenticates a name. */
 export const identityOption = {
   identity: z
     .string()
     .min(1)
     .optional()
     .describe(
-      'The name that is authenticated, where it is not the gateway’s and the router maps it (identities of its source).',
+      'Authenticated name, where it differs from the gateway’s name and the router maps it (identities of its source).',
     ),
 };
 
@@ -93,11 +93,11 @@ export interface ProviderIssue {
   hint: string;
 }
 
-/** What a check of an entry may look at beside it. */
+/** The facts beside the entry that a check may read. */
 export interface CheckSite {
   /** Name of this gateway. */
   gateway: string;
-  /** Text of a file; null when it cannot be read, which is told elsewhere, or is not to be looked at. */
+  /** Text of a file; null when it is unreadable, which another check reports, or when files are not read. */
   read(file: string): string | null;
 }
 
@@ -125,9 +125,9 @@ export interface ProviderType<
   maxEnvelopeBytes(entry: Entry): number;
   /** Loads the SDK. Rejects when a file of the entry is unreadable or invalid. */
   open(entry: Entry, deps: ProviderDeps): Promise<Publisher>;
-  /** The vendor's regions, as far as they are known; absent where `region` is the operator's own word. */
+  /** The vendor's known regions; absent where the operator chooses the name of the region. */
   readonly regions?: readonly string[];
-  /** `config check`: what of the entry does not fit this gateway, or itself. */
+  /** For `config check`: mistakes of the entry in itself or with this gateway. */
   check?(entry: Entry, site: CheckSite): ProviderIssue[];
 }
 
@@ -145,8 +145,8 @@ export function typeOf(types: ProviderTypes, { type }: { type: string }): Provid
 }
 
 /**
- * For a check: vendors' endpoints name their region, and residency goes by `region`; an endpoint elsewhere
- * would take records out of their zone (I4). `named` is what the endpoint names, if anything.
+ * Reports an endpoint in another region than `region`, which residency is decided by: records would leave
+ * their zone (I4). `named`: the region in the endpoint's host name, if any.
  */
 export function otherRegion(region: string | undefined, named: string | undefined): ProviderIssue[] {
   if (region === undefined || named === undefined || named === region) return [];

@@ -1,13 +1,13 @@
 /**
- * Streams whose records can never leave as the configuration is: no outage explains it, and only another
- * policy or configuration mends it.
+ * Finds streams whose records can never leave under this configuration: waiting does not help, only another
+ * policy or configuration does.
  */
 import { certificationHint } from '../../shared/policy/known-names.ts';
 import type { Policy, ProviderFacts, StreamPolicy } from '../../shared/policy/policy.ts';
 import { mayEverServe, standingRefusals } from './core/eligibility.ts';
 import type { Refusal } from './core/reasons.ts';
 
-/** By stream: why. `providers`: all that are configured, the disabled ones too. */
+/** The reason by stream. `providers`: all configured ones, including disabled ones. */
 export function strandedStreams(
   policy: Policy,
   providers: readonly ProviderFacts[],

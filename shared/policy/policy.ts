@@ -189,7 +189,7 @@ export const policySchema = z
           .array(z.string().min(1))
           .default([])
           .describe(
-            'Regions beside the vendors’ known ones that providers and zones may name: config check takes others for slips.',
+            'Further regions allowed in providers and zones. config check reports other unknown regions as typing errors.',
           ),
         data_residency: z
           .record(identifier(), z.array(z.string()).min(1))

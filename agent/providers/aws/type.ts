@@ -30,7 +30,7 @@ export const awsType: ProviderType<z.output<typeof entry>, AwsSheet> & { entry: 
     },
   },
   regions: AWS_REGIONS,
-  // The gateway's name is in the topic, which the router compares: the two cannot differ.
+  // The router compares the topic, which holds the gateway's name: the two cannot differ.
   check: ({ region, endpoint }) =>
     otherRegion(region, /\.iot(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com/.exec(endpoint)?.[1]),
   maxEnvelopeBytes: () => AWS_ENVELOPE_BYTES_MAX,

@@ -1,4 +1,4 @@
-/** Regions of IoT Hub (Azure products by region), for hints alone: Azure opens regions after a release. */
+/** Regions of IoT Hub (Azure products by region), only for hints: Azure opens regions after a release. */
 export const AZURE_REGIONS: readonly string[] = `
   australiacentral australiacentral2 australiaeast australiasoutheast austriaeast belgiumcentral
   brazilsouth brazilsoutheast canadacentral canadaeast centralindia centralus chilecentral chinaeast

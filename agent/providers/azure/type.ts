@@ -53,7 +53,7 @@ export const azureType: ProviderType<Entry, AzureSheet> & { entry: typeof entry 
   open: async (options, deps) => (await import('./publisher.ts')).openAzurePublisher(options, deps),
 };
 
-/** IoT Hub tells the router the device, and takes a certificate of an authority for that device alone. */
+/** IoT Hub reports the device to the router. A certificate of an authority is valid only for its device. */
 function check(entry: Entry, site: CheckSite): ProviderIssue[] {
   const told: ToldName[] = [];
   const refused: ProviderIssue[] = [];
@@ -70,7 +70,7 @@ function check(entry: Entry, site: CheckSite): ProviderIssue[] {
   return [...foreignNames(told, entry.identity, site.gateway), ...refused];
 }
 
-/** A certificate that signed itself is known to the hub by its thumbprint: its name says nothing. */
+/** The hub knows a self-signed certificate by its thumbprint, so the certificate's name is not compared. */
 function otherDevice(
   slot: string,
   file: string | undefined,

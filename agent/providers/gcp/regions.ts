@@ -1,4 +1,4 @@
-/** Regions of Pub/Sub (Google Cloud locations), for hints alone: Google opens regions after a release. */
+/** Regions of Pub/Sub (Google Cloud locations), only for hints: Google opens regions after a release. */
 export const GCP_REGIONS: readonly string[] = `
   africa-south1 asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1
   asia-south2 asia-southeast1 asia-southeast2 australia-southeast1 australia-southeast2 europe-

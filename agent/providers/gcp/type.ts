@@ -23,7 +23,7 @@ export const gcpType: ProviderType<z.output<typeof entry>, GcpSheet> & { entry: 
     validity: async () => null,
   },
   regions: GCP_REGIONS,
-  // Pub/Sub tells no reader who published: there is no name to compare.
+  // Pub/Sub does not report the publisher to subscribers: there is no name to compare.
   check: ({ region, endpoint }) =>
     otherRegion(region, /^([a-z]+-[a-z]+\d+)-pubsub\.googleapis\.com/.exec(endpoint ?? '')?.[1]),
   maxEnvelopeBytes: () => GCP_ENVELOPE_BYTES_MAX,

@@ -31,8 +31,8 @@ export const mqttType: ProviderType<Entry, VolumeSheet> & { entry: typeof entry 
     files: ({ cert_file, key_file }) => [cert_file, key_file].filter((file) => file !== undefined),
     validity: ({ cert_file }) => certificateValidity(cert_file),
   },
-  // The router compares the topic, which has the gateway's name. AWS IoT Core, reached over MQTT, tells the
-  // client id too: a thing's name, by AWS's custom.
+  // The router compares the topic, which holds the gateway's name. AWS IoT Core over MQTT also reports the
+  // client id, by AWS's convention the name of the thing.
   check({ url, client_id: name, identity }, { gateway }) {
     if (!AWS_IOT_HOST.test(new URL(url).hostname)) return [];
     const path = ['client_id'];
