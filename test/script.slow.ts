@@ -1,4 +1,4 @@
-/** What the scripts of package.json say of themselves, and of what they do not know. */
+/** The help of the scripts of package.json, and their refusal of unknown options. */
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

@@ -38,8 +38,8 @@ const UINT32_MAX = 2 ** 32 - 1;
 const HELP = { is: 'prints this' };
 
 /**
- * What `read` makes of the values given; what it throws is the user's mistake. Ends the process where there
- * is nothing to run.
+ * The result of `read` for the given values; an error that it throws is the user's mistake. Ends the process
+ * where there is nothing to run.
  */
 export function readScript<const Own extends Options, Read>(
   script: Script<Own>,

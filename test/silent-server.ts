@@ -1,4 +1,4 @@
-/** A server that takes connections and says nothing, until it is told an answer. */
+/** A server that accepts connections and sends nothing, until the test gives it an answer. */
 import { createServer, type Server } from 'node:http';
 import { createServer as createTcpServer, type Socket } from 'node:net';
 import type { Test } from 'tap';

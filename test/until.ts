@@ -1,8 +1,8 @@
-/** The one way in which a test waits for something that it cannot be told of. */
+/** The one way in which a test waits for a change without an event. */
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const POLL_MS = 5;
-/** Only a failing test gets here: no machine is so busy. */
+/** Only a failing test gets here: no machine is that busy. */
 const LIMIT_MS = 120_000;
 
 /**

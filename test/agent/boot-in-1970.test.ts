@@ -39,7 +39,7 @@ class Machine {
 
 interface Agent {
   store: Store;
-  /** What the boot clock does every ten seconds. */
+  /** The boot clock's work of every ten seconds. */
   readClock(): void;
   take(text: string): Promise<void>;
   stop(): Promise<void>;

@@ -1,7 +1,7 @@
 /**
- * The configuration never owns the buffer: whatever the next one says of streams, limits and providers, what
- * was acknowledged under the last is still there, and is delivered or announced as given up (I3). A stream
- * that left the policy waits (I4).
+ * The configuration never owns the buffer: with any change of streams, limits and providers, records
+ * acknowledged under the previous configuration are still there, and are delivered or announced as given up
+ * (I3). A stream that left the policy waits (I4).
  */
 
 import { randomBytes } from 'node:crypto';
@@ -98,7 +98,8 @@ t.test('streams, limits and providers change between runs: nothing acknowledged 
       await lives.publish(life, 'rest', 'plant/a/temp', 60);
     },
   );
-  // The stream that is bounded now gives up what is above; the others, in the policy or not, nothing.
+  // The newly bounded stream gives up the records above its bound; the other streams, in the policy or not,
+  // give up nothing.
   const bounded = { ...ALL, max_bytes: '64KiB', when_full: 'evict' };
   await lives.live(
     {
@@ -138,7 +139,7 @@ t.test('streams, limits and providers change between runs: nothing acknowledged 
   t.ok(delivered.size >= first, `${delivered.size} delivered`);
 });
 
-/** What reached the cloud: payloads by record id, and the ranges that were announced as given up. */
+/** The records that reached the cloud: payloads by record id, and the ranges announced as given up. */
 function answered({ published }: Broker) {
   const delivered = new Map<string, string>();
   const ranges: Array<{ key: string; first: number; last: number }> = [];

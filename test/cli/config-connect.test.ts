@@ -1,6 +1,4 @@
-/**
- * `config check --connect` against the loopback clouds: each phase that passes, and the one that does not.
- */
+/** `config check --connect` against the loopback clouds: the phases that pass, and the phase that fails. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Files that are valid, and by which nothing would leave, arrive or start. */
+/** Valid files with which no record would leave or arrive, or the program would not start. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkConfig } from '../../cli/check-config.ts';

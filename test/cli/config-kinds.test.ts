@@ -1,10 +1,10 @@
-/** Of which kind a file is taken to be, and what follows from it. */
+/** The kind that `config check` assumes for a file, and its consequences. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkConfig } from '../../cli/check-config.ts';
 import { folderWith, headgate } from './run.ts';
 
-/** What is wrong with a file of this text: the paths and messages. */
+/** The mistakes of a file with this text: paths and messages. */
 function checked(t: Test, text: string, kind: 'policy' | null = null) {
   const file = join(folderWith(t, { 'x.yaml': text }), 'x.yaml');
   const result = checkConfig(file, { kind, secrets: true });

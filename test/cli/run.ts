@@ -9,7 +9,7 @@ import type { Test } from 'tap';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = join(ROOT, 'bin', 'headgate.js');
 
-/** What every command gets of this process's environment. */
+/** The variables that every command gets of this process's environment. */
 const KEPT = Object.fromEntries(
   ['PATH', 'NODE_COMPILE_CACHE'].flatMap((name) => {
     const value = process.env[name];

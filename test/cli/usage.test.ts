@@ -1,9 +1,9 @@
-/** What the command line refuses itself, before it asks anybody, and what its help says. */
+/** Mistakes that the command line refuses before it contacts a server, and its help. */
 import { join } from 'node:path';
 import t from 'tap';
 import { folderWith, headgate } from './run.ts';
 
-/** Nobody listens there: who asks all the same ends with 69. */
+/** No server listens there: a command that asks all the same ends with 69. */
 const NOBODY = ['--admin', 'http://127.0.0.1:1'];
 
 t.test('a mistake that can be seen here is told without asking the agent', async (t) => {

@@ -1,4 +1,4 @@
-/** What travels between the run and a replica: frames of a length, a number, two small numbers and bytes. */
+/** The protocol between the run and a replica: frames of a length, a number, two small numbers and bytes. */
 
 export interface Frame {
   id: number;
@@ -23,7 +23,7 @@ export function encodeFrame({ id, tag, deliveryCount, bytes }: Frame): Buffer {
   return frame;
 }
 
-/** Returns what takes the pieces of a byte stream, and gives `take` each frame that is whole. */
+/** Returns a function that takes the pieces of a byte stream and gives `take` each complete frame. */
 export function frameReader(take: (frame: Frame) => void): (piece: Buffer) => void {
   let rest: Buffer = Buffer.alloc(0);
   return (piece) => {

@@ -1,4 +1,4 @@
-/** What opens a ledger besides its engine: in no replica of a run there is anything to decide by it. */
+/** The options of a ledger besides its engine; no replica of a run needs them to decide anything. */
 import type { RouterConfig } from '../../router/config.ts';
 
 const DEAD_LETTERS = { max_bytes: 2 ** 20, max_age: 86_400_000 };

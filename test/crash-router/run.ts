@@ -111,7 +111,7 @@ async function killAtRandom(fleet: readonly Replica[], queue: Queue, seed: numbe
   let nextMs = performance.now() + KILL_EACH_MS;
   while (!queue.isDone) {
     await sleep(100);
-    // Messages that came back wake nobody by themselves.
+    // Messages that came back wake no replica by themselves.
     for (const replica of fleet) replica.fill();
     if (performance.now() < nextMs) continue;
     if (!fleet[Math.floor(entropy.float() * fleet.length)]?.kill()) continue;

@@ -11,12 +11,12 @@ import type { Clock } from '../../shared/clock.ts';
 const BIN = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url));
 /** As the systemd unit has it. */
 const NODE_FLAGS = ['--max-semi-space-size=8'];
-/** Only an agent that hangs gets here: no machine is so busy. */
+/** Only a hanging agent gets here: no machine is that busy. */
 const READY_MS_MAX = 300_000;
 
 export interface AgentFolder {
   dir: string;
-  /** Nobody listens on the last two: everything stays in the buffer. */
+  /** No program listens on the last two ports: everything stays in the buffer. */
   ports: { broker: number; admin: number; providers: readonly [number, number] };
 }
 
@@ -58,7 +58,7 @@ export class AgentProcess {
     this.#ready = this.#readLog(clock, spawnedMs);
   }
 
-  /** The epoch it began, by its log; null when it did not come so far. */
+  /** The epoch that it began, by its log; null when it ended before. */
   get epoch(): string | null {
     return this.#epoch;
   }

@@ -52,7 +52,7 @@ async function runFolder(
   writeConfig(folder);
   const instants = Array.from({ length: cycles }, (_, i) => killInstant(entropy, i + 1 === cycles));
   const checker = new Checker(bufferFileIn(dir));
-  // Its own entropy: how much it publishes depends on the machine, when it kills must not.
+  // Its own entropy: the number of publishes depends on the machine, the instants of the kills must not.
   const fleet = new Fleet({ port: broker, entropy: seededEntropy(Math.floor(entropy.float() * 2 ** 32)) });
   try {
     for (const [i, instant] of instants.entries()) {

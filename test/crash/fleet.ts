@@ -1,6 +1,6 @@
 /**
  * MQTT devices that publish as fast as a window of unacknowledged publishes lets them, at QoS 1 and 2 mixed,
- * over persistent sessions, and that remember what they were told. They live on while the agent is killed,
+ * over persistent sessions, and that remember the acknowledgements. They live on while the agent is killed,
  * and send again what is not acknowledged when it is back, as MQTT 3.1.1 section 4.4 has it.
  */
 import { connect, type MqttClient } from 'mqtt';

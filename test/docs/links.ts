@@ -1,7 +1,7 @@
 /** Links, paths and anchors that Markdown pages name, and those of them that lead nowhere. */
 import { posix } from 'node:path';
 
-/** The tree that pages are held against: every tracked file, with its text. */
+/** The tree that pages are checked against: every tracked file, with its text. */
 export type Files = ReadonlyMap<string, string>;
 
 /** Targets of `[text](target)` outside code, web addresses left out, with the line of each. */

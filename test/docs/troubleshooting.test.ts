@@ -1,6 +1,6 @@
 /**
- * docs/troubleshooting.md names every reason and state that the code can give, and every alert of the log:
- * what a person reads in a status, a metric or a log line, the page explains.
+ * docs/troubleshooting.md explains every reason and state that the code can show in a status, a metric or a
+ * log line, and every alert of the log.
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,16 +11,16 @@ const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 const page = readFileSync(`${root}/docs/troubleshooting.md`, 'utf8');
 const sources = [...readTree(root).files].filter(([path]) => /^(?:agent|router|shared)\/.*\.ts$/.test(path));
 
-/** Types with such a name are what a person is told. */
+/** Types with these names are shown to users. */
 const TOLD = /^(?:export )?type (\w*(?:Reason|Refusal|State|Cause|ErrorCode)) =\n?([^;]*);/gm;
 
-/** Unions of that kind that nobody is shown. */
+/** Unions of that kind that no user is shown. */
 const UNTOLD: ReadonlySet<string> = new Set([
   // How a feed reads an error; a person is told the error and the record.
   'router/feeds/sink.ts Refusal',
 ]);
 
-/** Texts of a union; null where it has members that are no texts, and so is none that is shown. */
+/** Texts of a union; null where it has other members, and so is not shown to users. */
 function members(union: string): string[] | null {
   const parts = union.split('|').map((part) => part.trim());
   const isNamed = (part: string): boolean => part === '' || /^'[^']+'$/.test(part) || /^\w+$/.test(part);

@@ -27,7 +27,10 @@ interface Setup {
   through: object;
 }
 
-/** What a cloud took stays in the buffer until a router read it there and a receipt came back. */
+/**
+ * A record that a cloud took stays in the buffer until a router has read it there and a receipt has come
+ * back.
+ */
 async function rowsLeaveWithTheReceipt(t: Test, directory: string, setup: Setup): Promise<void> {
   const dir = join(directory, 'agent');
   mkdirSync(dir);

@@ -5,7 +5,7 @@ import type { Script } from './script.ts';
 import type { Line } from './transport.ts';
 
 const ANSWER_MS_MAX = 200;
-/** What is still unread when a reset arrives is thrown away by the kernel: first it shall be read. */
+/** The kernel drops unread input when a reset arrives: the input is read first. */
 const BEFORE_RESET_MS = 5;
 const LINGER_MS = 100;
 const CLOSE_MS_MAX = 2000;

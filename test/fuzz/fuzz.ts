@@ -20,7 +20,7 @@ import type { Transport, TransportName } from './transport.ts';
 const CONNECTIONS_AT_ONCE = 24;
 const SAMPLE_EVERY_MS = 250;
 const PROGRESS_EVERY_MS = 10_000;
-/** What a connection did may show a moment later. */
+/** The effect of a connection may appear a moment later. */
 const SETTLE_MS = 2500;
 /** Packets remembered for the report of a failure. */
 const RECENT_MAX = 60;
@@ -168,7 +168,7 @@ class Run {
   }
 
   #problem(problem: string): void {
-    // What comes after the first is mostly its consequence.
+    // Later problems are mostly consequences of the first.
     if (this.problems.length === 0) this.#suspects = [...this.#recent];
     if (!this.#stopping) this.problems.push(problem);
     this.#failed.abort();

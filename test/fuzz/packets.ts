@@ -1,7 +1,4 @@
-/**
- * MQTT 3.1.1 control packets as bytes, with field values that a broker meets only from somebody who means it
- * harm.
- */
+/** MQTT 3.1.1 control packets as bytes, with field values that only a hostile client sends. */
 import type { Entropy } from '../../shared/entropy.ts';
 
 /**
@@ -61,7 +58,7 @@ const SHORT_STRINGS = STRINGS.filter(({ length }) => length < 64);
 const PACKET_IDS = [0, 1, 2, 3, 4, 255, 256, 65_535];
 const CLIENT_IDS = 400;
 
-/** Draws values out of what is worth trying. */
+/** Draws values from a list of critical ones. */
 export class Fields {
   readonly #entropy: Entropy;
 

@@ -13,7 +13,7 @@ import type { CertificateAuthority, KeyAndCertificate } from '../../loopback/ca.
 export const TRANSPORTS = ['tcp', 'tls', 'ws'] as const;
 export type TransportName = (typeof TRANSPORTS)[number];
 
-/** Behind TLS nobody is anonymous: hostile clients are this device, each with an id of its own. */
+/** Behind TLS no client is anonymous: hostile clients are this device, each with its own client id. */
 export const HOSTILE_DEVICE = 'fuzz';
 export const GOOD_DEVICE = 'good';
 /** Of so many connections, one has no handshake, and one breaks the layer after it. */

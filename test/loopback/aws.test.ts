@@ -46,7 +46,7 @@ function clients(t: Test, { agent, router }: RunningAws, systemClockOffset = 0) 
   return { iot, sqs };
 }
 
-/** What it rejects with; null when it does not. */
+/** The error of a rejected promise; null when it resolves. */
 function failure(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => null,

@@ -1,4 +1,4 @@
-/** The loopback hub's service API: who may, what a twin takes, and that the device hears of it. */
+/** The loopback hub's service API: rights, limits of a twin, and the notice to the device. */
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import sdk from 'azure-iot-device';

@@ -1,4 +1,4 @@
-/** The loopback IoT hub's own rules: who is let in, what a device may do, twins, sizes and billing units. */
+/** The loopback IoT hub's own rules: authentication, a device's rights, twins, sizes and billing units. */
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { connect as tlsConnect } from 'node:tls';

@@ -53,7 +53,7 @@ function run(chain: Chain, report: (report: Report) => void): void {
       if (cut.inspection.problems.length === 0) harmless.push(cut.seed);
     }
     if (harmless.length === cuts) rmSync(trace);
-    // What one cut lost, the next life's cuts must not be blamed for.
+    // A record lost by one cut must not count as lost by the cuts of the next run.
     const next = harmless[Math.floor(entropy.float() * harmless.length)];
     if (next === undefined) rmSync(folder, { recursive: true });
     else cutForNextLife(entries, next, folder);

@@ -116,9 +116,7 @@ export class Disk {
     return contents(names, fate, entropy);
   }
 
-  /**
-   * What becomes of the unsynced, by when it was done: one of the ways in which disks and caches write back.
-   */
+  /** The fate of unsynced changes, by their age: one of the ways in which disks and caches write back. */
   #chooseFate(entropy: Entropy): (at: number) => Fate {
     const way = entropy.float();
     if (way < 0.1) return () => 'missing';

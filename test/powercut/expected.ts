@@ -2,7 +2,7 @@
  * What the workload was told, line by line of its marks, and so what must be there after a cut.
  *
  * A record leaves the set as soon as its last needed acceptance is asked for, because it may be freed from
- * then on; it may also still be there, since freeing is promised to nobody.
+ * then on; it may also still be there, since freeing is not promised.
  */
 export type Mark =
   /** A store started and said this is its epoch. */

@@ -1,4 +1,4 @@
-/** The inspection finds what a cut must not do, each on a file made for it. */
+/** The inspection finds each forbidden effect of a cut, on a file made for it. */
 
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** Opens what a power cut left, with the store's own code, and compares it with what was promised. */
+/** Opens the folder left by a power cut, with the store's own code, and compares it with the promises. */
 import { join } from 'node:path';
 import { decodeRecords } from '../../agent/store/decode.ts';
 import type { Opened } from '../../agent/store/protocol.ts';

@@ -1,4 +1,4 @@
-/** What was acknowledged survives a power cut, and no id comes twice (I1, I2). Needs a C compiler. */
+/** Acknowledged records survive a power cut, and no id comes twice (I1, I2). Needs a C compiler. */
 
 import { type ExecFileException, execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';

@@ -1,9 +1,9 @@
 /**
  * A gateway around the real routing core on a virtual clock: every stream gets a record each `every`; an
  * envelope goes to its first candidates, to the next one when a try fails, and to the next one as well when a
- * live one outlives its hedge delay, as agent/forward/delivery/delivery.ts does it; what nobody takes waits,
- * and drains one by one beside the live records. A provider has at most eight tries under way. One seed, one
- * run (I11).
+ * live one outlives its hedge delay, as agent/forward/delivery/delivery.ts does it; unaccepted envelopes
+ * wait, and drain one by one beside the live records. A provider has at most eight tries under way. One seed,
+ * one run (I11).
  */
 import type { Cut, Outcome } from '../../agent/providers/publisher.ts';
 import {

@@ -1,5 +1,5 @@
 /**
- * What a provider does, as a case writes it: `ok 80ms`, `loss 30%`, `refuse for 5s, ok for 10s`, … The
+ * A provider's behaviour, as a case writes it: `ok 80ms`, `loss 30%`, `refuse for 5s, ok for 10s`, … The
  * grammar is in docs/how-to/routing-cases.md.
  */
 import type { Outcome } from '../../agent/providers/publisher.ts';
@@ -7,7 +7,7 @@ import { duration } from '../../shared/config/kinds.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { type Behaviour, blackhole, refuse } from '../agent/routing/core/world.ts';
 
-/** What a try that starts now meets. `sinceMs`: time since this weather set in. */
+/** The result of a try that starts now. `sinceMs`: time since this weather began. */
 export type Weather = (sinceMs: number, entropy: Entropy) => Behaviour;
 
 /** Without a latency of its own an acceptance takes this long. */

@@ -40,7 +40,7 @@ interface Loss {
   does: (manager: JetStreamManager, name: string) => Promise<unknown>;
   /** What a running router says. */
   running: RegExp;
-  /** What a router says that is started; null when it starts, with the ledger whole. */
+  /** The refusal of a starting router; null when it starts, with the ledger complete. */
   starting: RegExp | null;
 }
 

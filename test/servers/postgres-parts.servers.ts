@@ -33,7 +33,7 @@ interface Loss {
   sql: string;
   /** What `ping` of a running router says. */
   running: RegExp;
-  /** What a router says that is started; null where there is nothing left that it could miss. */
+  /** The refusal of a starting router; null where no part remains by which it could notice the loss. */
   starting: RegExp | null;
   /** Whether a running router still commits: it does where no commit needs the part. */
   commits?: boolean;

@@ -192,7 +192,7 @@ export class SimBuffer {
     const { disk, nowMs, entropy } = this.#options;
     this.#syncing = null;
     if (nowMs() < disk.failsUntilMs) {
-      // What a failed sync did to the disk nobody knows.
+      // The effect of a failed sync on the disk is unknown.
       if (entropy.float() < 0.5) this.#apply(batch);
       this.#failed(batch);
       return;

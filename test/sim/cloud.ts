@@ -61,7 +61,7 @@ export interface CloudOptions {
    * By the zones of the gateway's policy in force, and the regions of each zone: the world's own list (I4).
    */
   mayHold: (gateway: string, stream: string, region: string) => boolean;
-  /** False: nobody is there, and the message is asked for later. */
+  /** False: no router runs, and the message is delivered later. */
   deliver: (message: CloudMessage) => boolean;
 }
 

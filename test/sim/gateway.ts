@@ -22,7 +22,7 @@ import type { Truth } from './truth.ts';
 
 /** A publish is answered within this, disk faults apart, whatever the clouds do (I9). */
 const ANSWER_MS = 1000;
-/** An operator who found nobody tries again. */
+/** An operator who found no agent tries again. */
 const COME_AGAIN_MS = 60_000;
 const CALM_MS = 1000;
 
@@ -141,7 +141,7 @@ export class SimGateway {
   }
 
   /**
-   * Somebody wants another policy in force, drawn from `draw`: at once, or at a restart that takes
+   * An operator puts another policy in force, drawn from `draw`: at once, or at a restart that takes
    * `restartMs` (I8).
    */
   propose(draw: number, restartMs: number | null): void {

@@ -33,7 +33,7 @@ interface Document extends Options {
   failover: Options;
 }
 
-/** A document that somebody wants in force. */
+/** A proposed policy document. */
 export interface Proposal {
   document: Document;
   zones: Readonly<Record<StreamName, Zone | null>>;

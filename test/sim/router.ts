@@ -203,7 +203,7 @@ export class SimRouter {
     return true;
   }
 
-  /** Lands after a while, also when the router dies meanwhile: then it may, and nobody is told. */
+  /** A commit lands after a while; when the router dies meanwhile, it may land without an acknowledgement. */
   #commit(clock: ProcessClock, entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     const { time, entropy } = this.#options;
     return new Promise((resolve, reject) => {

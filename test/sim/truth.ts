@@ -1,6 +1,6 @@
 /**
- * What really happened in a world, and the checks of the invariants against it. It learns from the models
- * (disk, clouds, ledger) and never from the code under test, so that a rule broken there shows here.
+ * The real events of a world, and the checks of the invariants against them. It learns from the models (disk,
+ * clouds, ledger) and never from the code under test, so that a rule broken there shows here.
  */
 import { createHash } from 'node:crypto';
 import type { RepeatCause } from '../../router/ledger/types.ts';

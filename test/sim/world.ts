@@ -27,7 +27,7 @@ const BACKUP_EVERY_MS = 30_000_000;
 const DRAIN_MS = 1_800_000;
 const SETTLE_MS = 150_000;
 const DAY_MS = 86_400_000;
-/** Twenty times what a busy world takes: beyond that somebody repeats himself without end. */
+/** Twenty times what a busy world takes: beyond that a part repeats itself without end. */
 const EVENTS_PER_DAY_MAX = 1_000_000;
 
 export interface WorldOptions {

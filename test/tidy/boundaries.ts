@@ -1,7 +1,7 @@
 /**
- * Which top folder may import which, and the rooms that may import less than their folder. The longest prefix
- * that matches a file decides. Inside a folder the rule is circles.ts; for `node:` modules and packages, see
- * purity.ts.
+ * The top folders that each top folder may import, and the rooms that may import less than their folder. The
+ * longest prefix that matches a file decides. Inside a folder the rule is circles.ts; for `node:` modules and
+ * packages, see purity.ts.
  */
 import { type Finding, resolveImport, type Tree } from './tree.ts';
 

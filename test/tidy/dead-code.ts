@@ -1,4 +1,6 @@
-/** Exports that nobody imports and files that nobody reaches (docs/decisions/0002-own-dead-code-check.md). */
+/**
+ * Exports without an importer and files that no program reaches (docs/decisions/0002-own-dead-code-check.md).
+ */
 import type { Export } from './parse.ts';
 import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 

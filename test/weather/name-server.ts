@@ -1,4 +1,4 @@
-/** A DNS server for the agent's namespace, with what real ones do wrong (RFC 1035). */
+/** A DNS server for the agent's namespace, with the faults of real ones (RFC 1035). */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv4 } from 'node:net';
 import { systemClock } from '../../shared/clock.ts';

@@ -15,7 +15,7 @@ export const RESOLV_CONF = `/etc/netns/${EDGE}/resolv.conf`;
 export const HOSTS = `/etc/netns/${EDGE}/hosts`;
 export const HOSTS_TEXT = '127.0.0.1 localhost\n::1 localhost\n';
 
-/** What the namespaces need beyond Node.js, as Debian packages. */
+/** Debian packages that the namespaces need beside Node.js. */
 export const NEEDS: readonly string[] = ['iproute2', 'ethtool', 'gcc', 'libc6-dev'];
 
 function run(command: string): void {

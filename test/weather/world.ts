@@ -37,7 +37,7 @@ import {
 const DEVICE = fileURLToPath(new URL('../../demo/device.ts', import.meta.url));
 const CLOUDS = fileURLToPath(new URL('./clouds.ts', import.meta.url));
 const EDGE_ADDRESS = '10.77.0.1';
-/** A gateway on a thin link is no fleet: the weather is what is looked at. */
+/** A gateway on a thin link has few devices: the case tests the weather. */
 const RATE = 20;
 const DEVICES = 4;
 
@@ -145,7 +145,7 @@ export class World {
    */
   async verdict(): Promise<{ acked: number; missing: number; duplicatedInLedger: number }> {
     this.#devices?.kill('SIGTERM');
-    // What waits for a provider that is still away.
+    // The records that wait for a provider that is still away.
     this.#nameServer.heal();
     await until('the buffer is empty', async () => (await this.status()).buffer.rows === 0);
     this.#router?.kill('SIGTERM');

@@ -1,4 +1,4 @@
-/** A broker on a free port whose intake the test holds in its hand. */
+/** A broker on a free port whose intake the test controls. */
 
 import { Devices } from '../../../agent/broker/access/devices.ts';
 import { Broker } from '../../../agent/broker/broker.ts';
@@ -22,7 +22,7 @@ export interface Held extends Publish {
   fail(): void;
 }
 
-/** Intake calls, oldest first, each waiting for the test's word. */
+/** Intake calls, oldest first, each waiting for the test to settle it. */
 export function heldIntake(): { calls: Held[]; intake: BrokerOptions['intake'] } {
   const calls: Held[] = [];
   const intake: BrokerOptions['intake'] = (publish, settled) => {

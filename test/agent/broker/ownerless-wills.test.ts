@@ -34,7 +34,7 @@ interface Life {
   sessions: Sessions;
   taken: Publish[];
   refused: LogLine[];
-  /** The time is up in which devices may come back. */
+  /** The time for devices to come back is over. */
   endGrace(): void;
   /** Ends as by SIGKILL: the next life has the file as it was then. */
   kill(nextDir: string): Promise<void>;
@@ -91,7 +91,7 @@ async function life(t: Test, dir: string, world: World): Promise<Life> {
     },
     async kill(nextDir) {
       await sessions.flush();
-      // Behind what was on its way before.
+      // After the messages that were already on their way.
       await store.append(record('last'));
       mkdirSync(nextDir, { recursive: true });
       for (const name of ['buffer.db', 'buffer.db-wal']) copyFileSync(join(dir, name), join(nextDir, name));

@@ -1,5 +1,5 @@
 /**
- * An MQTT 3.1.1 client that sends exactly the bytes it is told to, for what a library's client would never
+ * An MQTT 3.1.1 client that sends exactly the given bytes, for packets that a library's client would never
  * send.
  */
 import { once } from 'node:events';
@@ -58,8 +58,8 @@ export class RawClient {
 }
 
 /**
- * Lets a broker's event loop turn so often that what it has to read is read and what it has to write is
- * written, by a client that asks again and again.
+ * Lets a broker's event loop turn until it has read its input and written its output: the client pings again
+ * and again.
  */
 export async function loopTurns(port: number): Promise<void> {
   const client = await RawClient.open(port);

@@ -4,7 +4,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 
-/** A clock that the test moves by hand; only what the boot clock uses does anything. */
+/** A clock that the test moves by hand; only the methods that the boot clock uses work. */
 function handClock() {
   let mono = 1000;
   let wall = 5000;

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
 
-/** A program that answers with what is in `file`, and writes down that it was asked. */
+/** A program that answers with the content of `file`, and records each call. */
 function asking(file: string, asked: string): [string, ...string[]] {
   return ['/bin/sh', '-c', `cat "${file}"; echo x >> "${asked}"`];
 }

@@ -1,4 +1,4 @@
-/** The count and its own time: what is billed when nobody knows the day. */
+/** The count and its own time: billing while the day is not known. */
 import t from 'tap';
 import { DAY_MS, monthEndMs } from '../../../agent/cost/calendar.ts';
 import { monthForecast } from '../../../agent/cost/forecast.ts';

@@ -24,7 +24,7 @@ function open(t: Test, { agent }: GcpFixture, options: Record<string, unknown> =
   });
 }
 
-/** Publishes to the door that has no weather. */
+/** Publishes through the port without faults. */
 function carrierTo(t: Test, { router }: GcpFixture, topic = TOPIC): TopicCarrier {
   const { subscription: _, ...access } = router;
   const carrier = new TopicCarrier(topicOptions.parse({ ...access, topic }), deps);

@@ -1,4 +1,4 @@
-/** What the tests of the downlinks share: one that runs, with a note of whatever it takes in. */
+/** Shared by the tests of the downlinks: a running downlink, with a list of the receipts that it takes in. */
 import type { Test } from 'tap';
 import { type DownlinkDeps, openDownlink } from '../../../agent/downlink/open.ts';
 import { downlinkSchema } from '../../../agent/downlink/options.ts';
@@ -10,12 +10,12 @@ import { deps } from '../../loopback/gcp-support.ts';
 
 export const never = new AbortController().signal;
 
-/** What a cloud carries is no answer of a router's. */
+/** A receipt through a cloud is no answer of a router. */
 const unexpected = (): never => {
   throw new Error('a cloud is no router that answers');
 };
 
-/** No question ends by its time: what ends was ended. */
+/** No request ends by its time limit: each that ends was ended by the test. */
 export const TIMELESS: Clock = { ...systemClock, setTimer: () => ({ cancel: () => undefined }) };
 
 export interface OpenOptions {

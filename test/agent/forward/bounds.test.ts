@@ -1,6 +1,6 @@
 /**
- * What is under way at a provider, through the whole forwarder: bounded, shared with what is live, and fitted
- * to the uplink.
+ * Envelopes in flight at a provider, through the whole forwarder: bounded, shared with live records, and
+ * fitted to the uplink.
  */
 
 import t from 'tap';

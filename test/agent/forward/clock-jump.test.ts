@@ -1,6 +1,6 @@
 /**
- * Failover while the gateway's wall clock jumps (I7). Not a case file: the routing core is given monotonic
- * time and nothing else, so a case could not go wrong by it. What could is what drives it.
+ * Failover while the gateway's wall clock jumps (I7). Not a case file: the routing core receives monotonic
+ * time only, so every case would pass. The driver of the core could fail.
  */
 import t from 'tap';
 import type { Outcome } from '../../../agent/providers/publisher.ts';

@@ -1,6 +1,6 @@
 /**
- * The forwarder between a real store and publishers that answer as told: what reaches the providers, and what
- * stays in the buffer.
+ * The forwarder between a real store and publishers that answer as told: records that reach the providers,
+ * and records that stay in the buffer.
  */
 
 import t from 'tap';

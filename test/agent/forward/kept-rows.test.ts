@@ -1,6 +1,6 @@
 /**
- * The queue of a stream that waits for receipts: what is kept, what is free, what is sent again and through
- * whom (I3).
+ * The queue of a stream that waits for receipts: rows that are kept, freed and sent again, and the providers
+ * used (I3).
  */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';

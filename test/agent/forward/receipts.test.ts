@@ -142,13 +142,13 @@ async function agentOn(t: Test, file: string, setup: Setup): Promise<Agent> {
   return { clock, store, tracker, forwarder, routing, lines, acknowledged, stop };
 }
 
-/** What the downlink does at each answer. */
+/** The downlink's action at each answer. */
 function hear({ tracker }: Agent, router: Router): void {
   tracker.apply(router.receipt());
   tracker.onRouterAnswer();
 }
 
-/** What it does with a receipt that a cloud brought. */
+/** Its action at a receipt through a cloud. */
 function bring({ tracker }: Agent, receipt: ReturnType<Router['receipt']>): void {
   tracker.apply(receipt);
   tracker.onCloudReceipt();

@@ -1,4 +1,4 @@
-/** A hub that throttles as IoT Hub does, the vendor's SDK, and what routing makes of it. */
+/** A hub that throttles as IoT Hub does, with the vendor's SDK, and routing's reaction. */
 import t from 'tap';
 import { fault } from '../../../loopback/faults.ts';
 import { openPublisher, startAzure } from '../../loopback/azure-fixture.ts';

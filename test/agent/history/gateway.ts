@@ -1,4 +1,6 @@
-/** A real agent process with two brokers as its providers, and what an operator and a device do with it. */
+/**
+ * A real agent process with two brokers as its providers, an operator's commands and a device's publishes.
+ */
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

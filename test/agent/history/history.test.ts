@@ -23,7 +23,7 @@ interface Machine {
   events: string[];
   synchronised: boolean;
   hasRoom: boolean;
-  /** Lets minutes pass, and what is due be written. */
+  /** Lets minutes pass, and due lines be written. */
   minutes(count: number): Promise<void>;
   /** Every entry as text, with its wall time. */
   entries(): Promise<string[]>;

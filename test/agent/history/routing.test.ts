@@ -1,4 +1,4 @@
-/** What a real agent writes down of its routing, and how little. */
+/** The history that a real agent writes of its routing, and its small size. */
 import { join } from 'node:path';
 import t from 'tap';
 import { type Line, type LineOf, parseLine } from '../../../agent/history/lines.ts';

@@ -13,7 +13,7 @@ import { startTunnel, type Tunnel } from './tunnel.ts';
 
 t.setTimeout(300_000);
 
-/** No try of a test that goes well lasts so long. */
+/** Longer than any try of a passing test. */
 const LONG_MS = 120_000;
 /** A deadline that is meant to pass. */
 const SHORT_MS = 300;

@@ -1,4 +1,6 @@
-/** Why a provider is down: from each publisher's outcome to the sender, which status and metrics read. */
+/**
+ * The fault of a provider: from each publisher's outcome to the sender, from which status and metrics read.
+ */
 import { join } from 'node:path';
 import t from 'tap';
 import { faultOf } from '../../../agent/providers/fault.ts';

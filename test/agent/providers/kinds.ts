@@ -24,7 +24,7 @@ export interface Cloud {
 }
 
 export interface Kind {
-  /** What has left can be taken back. */
+  /** A try can be cancelled after it has left. */
   isRecallable: boolean;
   start(t: Test): Promise<Cloud>;
 }

@@ -1,6 +1,6 @@
 /**
- * Nothing that does not answer holds a try up, whichever phase it is in: the try ends by its deadline, says
- * which phase that was, and service is normal once the other side answers again.
+ * A try ends by its deadline in every phase that gets no answer, names the phase, and service is normal once
+ * the other side answers again.
  */
 import { writeFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';

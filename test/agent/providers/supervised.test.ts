@@ -19,7 +19,7 @@ import { appendAll, texts } from '../store/fixture.ts';
 const ACCEPTED: Outcome = { kind: 'accepted' };
 const NEVER = new Promise<never>(() => undefined);
 
-/** The clock's timers keep no process alive, and here is nothing else that would. */
+/** The clock's timers do not keep the process alive, so the test does. */
 const alive = setInterval(() => undefined, 1000);
 t.teardown(() => clearInterval(alive));
 
@@ -29,7 +29,7 @@ class Stuck {
   closed = 0;
   published = 0;
   readonly events: string[] = [];
-  /** What a stuck publish comes to: by default nothing. */
+  /** The outcome of a stuck publish; by default none. */
   fate: () => Promise<Outcome> = () => NEVER;
   close: () => Promise<void> = () => NEVER;
 

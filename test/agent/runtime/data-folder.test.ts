@@ -1,4 +1,4 @@
-/** What of data_dir is a mistake that ends the command, and what is left to the store. */
+/** Mistakes of data_dir that end the command, and faults that are left to the store. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -30,7 +30,7 @@ interface Told {
   more?: Line[];
 }
 
-/** A history as an agent writes it, of an hour that somebody tells. */
+/** A history as an agent writes it, of an hour given by the test. */
 function historyOf(t: Test, { providers, policy, minutes, down = {}, rate = 600, more = [] }: Told): string {
   const folder = join(testDir(t), 'history');
   const lines: Line[] = [

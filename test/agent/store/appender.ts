@@ -1,7 +1,7 @@
 /**
- * Appends to the store on argv[2] without end, and prints at once what it was told: `appended <epoch> <seq>
- * <payload>`, or `refused <code>`. With padding (argv[3]) it also reports every second record as delivered
- * and prints `freed <epoch> <seq>` when that is durable. To be killed.
+ * Appends to the store on argv[2] without end, and prints each answer at once:
+ * `appended <epoch> <seq> <payload>`, or `refused <code>`. With padding (argv[3]) it also reports every
+ * second record as delivered and prints `freed <epoch> <seq>` when that is durable. To be killed.
  */
 import { StoreError } from '../../../agent/store/types.ts';
 import { noise, record, storeOn } from './fixture.ts';

@@ -1,7 +1,4 @@
-/**
- * What the buffer keeps when it may not keep all: the written rule, and a gap for everything that went (I3,
- * I10).
- */
+/** The rule by which a full buffer gives up records, and a gap for each given-up range (I3, I10). */
 
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';

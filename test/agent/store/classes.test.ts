@@ -1,4 +1,7 @@
-/** When a record is acknowledged, by the durability class of its stream, and what a loss would take (I1). */
+/**
+ * When a record is acknowledged, by the durability class of its stream, and the records that a loss would
+ * cost (I1).
+ */
 
 import Database from 'better-sqlite3';
 import t from 'tap';

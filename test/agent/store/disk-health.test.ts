@@ -1,6 +1,6 @@
 /**
- * What a failing disk is called, and a folder that goes away and comes back (I9). The disks themselves fail
- * in test/faulty-disk.
+ * The states of a failing disk, and a folder that goes away and comes back (I9). The disks themselves fail in
+ * test/faulty-disk.
  */
 
 import { existsSync, renameSync, rmSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** What was acknowledged survives SIGKILL, and no id comes twice (I1, I2). */
+/** Acknowledged records survive SIGKILL, and no id comes twice (I1, I2). */
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

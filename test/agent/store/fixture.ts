@@ -45,7 +45,7 @@ export function columnsOf(records: readonly NewRecord[]): RecordColumns {
   return batch.columns();
 }
 
-/** One bound for all, and what is over it is refused. */
+/** One bound for all; records above it are refused. */
 export function refusingAt(maxBytes: number, streams: readonly string[] = ['telemetry']): StoreLimits {
   const limits = {
     durability: { kind: 'fsync' },

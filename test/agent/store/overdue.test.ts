@@ -1,5 +1,5 @@
 /**
- * Streams that are acknowledged from memory, while the disk does not take what they hold: the loss does not
+ * Streams that are acknowledged from memory while the disk does not take their records: the loss does not
  * grow (I1, I9).
  */
 

@@ -1,5 +1,5 @@
 /**
- * A disk that refuses at the start: the store starts all the same, says what it is, and opens the file when
+ * A disk that refuses at the start: the store starts all the same, names the state, and opens the file when
  * it can (I9).
  */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';

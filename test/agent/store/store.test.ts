@@ -169,7 +169,7 @@ t.test('over its bound it refuses, and takes again once rows are freed (I10)', a
   const maxBytes = 2 ** 20;
   const { store } = storeOn(file, { limits: refusingAt(maxBytes) });
   await store.start();
-  // What does not shrink, so that the file grows by it.
+  // Content that does not compress, so that the file grows by it.
   const big = (): string => noise(4000);
   let refused: unknown;
   let taken = 0;

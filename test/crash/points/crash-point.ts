@@ -15,7 +15,7 @@ export type CrashPoint =
   | 'open/before-answer'
   | 'append/before-begin'
   | 'append/after-insert'
-  /** What the broker keeps of a QoS 2 publish goes with its record. */
+  /** The broker's state of a QoS 2 publish is stored with its record. */
   | 'append/after-session'
   | 'append/before-commit'
   | 'append/after-commit'
@@ -35,7 +35,7 @@ export type CrashPoint =
   | 'close/before'
   | 'close/after';
 
-/** What a life of the store does, in this order; it is armed at the beginning of one. */
+/** The phases of a run of the store, in this order; the crash is armed at the beginning of one. */
 export type Phase = 'open' | 'append' | 'accept' | 'give-up' | 'vacuum' | 'close';
 
 /** A step of the store's thread: the beginning of an SQL text, or one of three that are none. */

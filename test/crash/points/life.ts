@@ -23,7 +23,7 @@ async function appendRows(payloads: readonly string[], withSessions = false): Pr
     store.append(record(text), withSessions ? incoming(String(i + 1)) : null),
   );
   const seqs = (await Promise.all(appended)).map(({ seq }) => seq);
-  // What the broker would send PUBACKs for.
+  // Records for which the broker would send PUBACKs.
   if (phase === 'append' && process.env['HEADGATE_CRASH_STEP']?.includes(ANSWERED))
     process.kill(process.pid, 'SIGKILL');
   for (const [i, seq] of seqs.entries()) say(`acked ${store.epoch} ${seq} ${payloads[i]}`);

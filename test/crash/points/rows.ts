@@ -1,4 +1,4 @@
-/** What the lives of these tests write. */
+/** The records that the runs of these tests write. */
 export const FIRST_ROWS = 10;
 /** Of the first life's rows, those that a later life reports as delivered. */
 export const ACCEPTED = { first: 3, last: 8 };

@@ -1,7 +1,7 @@
 /**
- * What a source's publisher is to hear of a message. A cloud takes every message that is not too large for
- * it: only the router finds out what is in it. The router's own endpoint says so at once, in a way that ends
- * the sender's tries (I9).
+ * The expected answer of a source to a message. A cloud takes every message that is not too large for it:
+ * only the router finds out what is in it. The router's own endpoint says so at once, in a way that ends the
+ * sender's tries (I9).
  */
 import type { Outcome } from '../../../agent/providers/publisher.ts';
 

@@ -198,7 +198,7 @@ class Run {
   }
 
   async #sendHostile(way: Way, fields: Fields): Promise<void> {
-    // Pub/Sub tells nobody who published: there, an envelope of another gateway is as good as any.
+    // Pub/Sub does not name the publisher: there, an envelope of another gateway counts as valid.
     const kinds = way.source === 'gcp' ? KINDS.filter((kind) => kind !== 'foreign') : KINDS;
     const kind = kinds[fields.below(kinds.length)] ?? 'noise';
     await this.#publishHostile(way, hostile(kind, fields.below(2 ** 31)));
@@ -294,10 +294,7 @@ class Run {
     }
   }
 
-  /**
-   * Until nothing is left that the router may still do, or it does nothing; the last word is that of the
-   * comparison.
-   */
+  /** Waits until the router has no work left, or makes no progress; the comparison decides. */
   async #settled(): Promise<void> {
     let settledBefore = -1;
     for (let movedMs = clock.monoMs(); clock.monoMs() - movedMs < STALL_MS; ) {

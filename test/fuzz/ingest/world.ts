@@ -51,7 +51,7 @@ export interface Way {
   bytesMax: number;
   /** A larger one is refused before the router reads it; where not, it is a dead letter. */
   refusesLarger: boolean;
-  /** The publisher hears what the router thinks of the message. */
+  /** The publisher gets the router's verdict on the message. */
   judges: boolean;
 }
 
@@ -61,7 +61,7 @@ export interface World {
   status(): Promise<RouterStatus>;
   /** Messages that clouds have not yet been told to forget. */
   unsettled(): number;
-  /** What the router said that it should not: at level error, or beside its log. */
+  /** The router's forbidden output: at level error, or outside its log. */
   complaints: readonly string[];
   /** Ends the router as an operator does; how it ended. */
   stopRouter(): Promise<string>;

@@ -18,7 +18,7 @@ async function opened(t: Test): Promise<Ledger> {
   return ledger;
 }
 
-/** All pages of `limit`, as whoever follows `next` gets them. */
+/** All pages of `limit`, by following `next`. */
 async function allPages(ledger: Ledger, limit: number): Promise<GatewayStatus[][]> {
   const pages: GatewayStatus[][] = [];
   for (let after: string | null = null; ; ) {

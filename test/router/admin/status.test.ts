@@ -1,4 +1,4 @@
-/** What `/v1/status` says while the ledger is away, and what `/readyz` says of the sources. */
+/** `/v1/status` while the ledger is away, and the sources in `/readyz`. */
 import { join } from 'node:path';
 import t from 'tap';
 import { routerRoutes } from '../../../router/admin/status.ts';

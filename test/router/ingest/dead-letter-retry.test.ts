@@ -1,6 +1,4 @@
-/**
- * Dead letters that are retried: by the identities of now, by an operator's decision, out of a spoiled rule.
- */
+/** Retried dead letters: by the present identities, by an operator's decision, after a wrong rule. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { type RetryDeps, retryDeadLetters } from '../../../router/ingest/dead-letter-retry.ts';

@@ -1,4 +1,4 @@
-/** What a test reads back of a ledger. */
+/** A ledger's content, read back for a test. */
 import type { Ledger } from '../../../router/ledger/ledger.ts';
 
 /** The seqs in the order of their offsets. */

@@ -1,6 +1,5 @@
 /**
- * kill -9 of a process that is committing: what was acknowledged is there, what was not is there whole or not
- * at all (I5).
+ * kill -9 of a committing process: acknowledged commits are there, others are there whole or not at all (I5).
  */
 
 import { spawn } from 'node:child_process';

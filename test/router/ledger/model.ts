@@ -20,7 +20,7 @@ const POLICIES: readonly ConflictPolicy[] = ['keep-first', 'last-write-wins', 'q
 const SEQ_MAX = 24;
 const RUNS = 60;
 
-/** What the streams of the histories are called is what their policy is. */
+/** The streams of the histories are named after their policies. */
 export const byName: ConflictPolicyOf = (stream) =>
   POLICIES.find((policy) => policy === stream) ?? 'keep-first';
 

@@ -1,4 +1,4 @@
-/** What a commit says of an envelope, range by range. */
+/** The outcome of a commit for an envelope, range by range. */
 import type { Test } from 'tap';
 import type { LedgerEntry } from '../../../router/ledger/types.ts';
 import type { LedgerEngine } from './engine.ts';

@@ -1,5 +1,5 @@
 /**
- * What stands when two contents come under one id, by the stream's policy; nothing is ever lost of either
+ * The version that stands when two contents come under one id, by the stream's policy; neither is ever lost
  * (I6). Part of the contract.
  */
 import type { Test } from 'tap';

@@ -1,5 +1,5 @@
 /**
- * What receipts say is never more than the ledger's rules can state (I6), whatever is left out for the bounds
+ * Receipts never state more than the ledger's rules allow (I6), also when parts are left out for the bounds
  * (I10).
  */
 import fc from 'fast-check';

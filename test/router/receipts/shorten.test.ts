@@ -1,4 +1,4 @@
-/** A receipt that is cut says less, and nothing else (I6, I10). */
+/** A shortened receipt states less, and nothing different (I6, I10). */
 import fc from 'fast-check';
 import t from 'tap';
 import { fitted, receiptText } from '../../../router/receipts/shorten.ts';

@@ -1,4 +1,4 @@
-/** What the hub's service API answers to a receipt, and what the router makes of it. */
+/** The answers of the hub's service API to a receipt, and the router's reactions. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';

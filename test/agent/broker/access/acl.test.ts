@@ -159,7 +159,7 @@ t.test('a refused filter leaves nothing in the session, beside one that was gran
     a.subscribe(['devices/a/#', 'x/#'], { qos: 1 }, () => resolve());
   });
   await a.endAsync(true);
-  // Had the session kept it, the filter would be taken up as soon as a rule allows it.
+  // If the session had kept the filter, the broker would subscribe it as soon as a rule allows it.
   const { revision } = devices;
   await write({ devices: [device('a', { rules: [{ allow: 'both', topic: '#' }] })] });
   await until('the device file is read again', () => devices.revision > revision);

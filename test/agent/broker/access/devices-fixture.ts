@@ -110,7 +110,7 @@ export function login(t: Test, options: IClientOptions): Promise<MqttClient | nu
   });
 }
 
-/** As {@link login}, of a device that must get in. */
+/** As {@link login}, for a device whose login must succeed. */
 export async function loggedIn(t: Test, name: string, options: IClientOptions): Promise<MqttClient> {
   const client = await login(t, { clientId: name, username: name, password: PASSWORD, ...options });
   if (typeof client === 'number') throw new Error(`${name} was refused with ${client}`);

@@ -37,7 +37,8 @@ for (const kind of KINDS) {
     device.write(login(KEEPALIVE_S));
     await until('CONNACK', () => device.readableLength >= 4);
     await loopTurns(port('tcp'));
-    // What the system holds for the broker when it goes on: the callback comes when it was handed over.
+    // Bytes that the system holds for the broker when it goes on: the callback comes when they were handed
+    // over.
     await new Promise((resolve) => device.write(Uint8Array.from([0xc0, 0]), resolve));
     clock.advance(25_000);
     await until('PINGRESP', () => device.readableLength >= 6);

@@ -30,7 +30,7 @@ const OVERLONG = Buffer.from('c0af', 'hex');
 const LATIN1 = Buffer.from('e9', 'hex');
 const WILL = 0x06;
 
-/** By clause, what is sent instead of a CONNECT; the answer is nothing unless `answer` says so. */
+/** By clause, the bytes sent instead of a CONNECT; no answer is expected unless `answer` names one. */
 const CONNECTS: ReadonlyArray<{ name: string; bytes: Uint8Array; answer?: string }> = [
   { name: 'client id with ill-formed UTF-8 [MQTT-1.5.3-1]', bytes: connect(4, 2, ...text(LATIN1)) },
   { name: 'client id with U+0000 [MQTT-1.5.3-2]', bytes: connect(4, 2, ...text('a\0b')) },
@@ -79,7 +79,7 @@ for (const { name, bytes, answer = '' } of CONNECTS) {
   });
 }
 
-/** By clause, what is sent after CONNECT. */
+/** By clause, the bytes sent after CONNECT. */
 const PACKETS: ReadonlyArray<{ name: string; bytes: Uint8Array }> = [
   ...[LATIN1, OVERLONG, LONE_SURROGATE].map((bytes) => ({
     name: `topic with ill-formed UTF-8 ${bytes.toString('hex')} [MQTT-1.5.3-1]`,

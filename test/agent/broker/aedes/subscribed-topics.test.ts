@@ -1,5 +1,5 @@
 /**
- * What nobody on the gateway listens to is recorded and delivered nowhere; who does listen misses nothing.
+ * A publish without a subscriber on the gateway is recorded and not delivered; a subscriber misses nothing.
  */
 import { connectAsync, type MqttClient } from 'mqtt';
 import t, { type Test } from 'tap';

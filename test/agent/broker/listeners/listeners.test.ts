@@ -1,4 +1,4 @@
-/** Each listener has a state of its own: one that cannot listen does not stop the others (I9). */
+/** Each listener has its own state: a listener that cannot bind does not stop the others (I9). */
 import { renameSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';

@@ -77,7 +77,7 @@ t.test('connections over the rate are ended before the handshake, and failed han
     socket.on('error', () => undefined).resume();
     await until('refusals: certificate', () => broker.stats().refusals.certificate === i);
   }
-  // They send nothing: nothing but their arrival can end them.
+  // They send nothing, so only their arrival can end them.
   const silent = Array.from({ length: 10 }, () => connect(port, '127.0.0.1'));
   for (const socket of silent) socket.on('error', () => undefined).resume();
   await until('the broker ends connections', () => silent.filter(({ destroyed }) => destroyed).length >= 5);

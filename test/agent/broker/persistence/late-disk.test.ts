@@ -12,8 +12,8 @@ const WILL_GRACE_MS = 10_000;
 const CLIENTS = ['display', 'panel', 'lamp'];
 
 /**
- * A folder with the sessions of three clients that are away, two retained messages, and what waits for the
- * clients.
+ * A folder with the sessions of three offline clients, two retained messages, and the clients' queued
+ * messages.
  */
 async function disk(place: string): Promise<string> {
   const file = bufferFile(join(place, 'mount', 'data'));
@@ -41,7 +41,7 @@ t.test('what is on the disk is taken over, unless it began anew meanwhile', asyn
   t.equal(now.store.state(), 'missing');
   t.match(now.sessions.counts(), { sessions: 0, retained: 0 });
 
-  // One comes with a session, one without; the third stays away.
+  // One client connects with a session, one without; the third stays away.
   const panel = await now.connect('panel');
   await panel.subscribeAsync('new/#', { qos: 1 });
   await (await now.connect('lamp', { clean: true })).endAsync();

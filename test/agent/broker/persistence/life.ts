@@ -13,7 +13,7 @@ export interface Life {
   sessions: Sessions;
   taken: Publish[];
   connect(clientId: string, options?: IClientOptions): Promise<MqttClient>;
-  /** Ends it without a word to anybody: the file is as it is. */
+  /** Ends the broker without a shutdown: the file stays as it is. */
   stop(): Promise<void>;
 }
 

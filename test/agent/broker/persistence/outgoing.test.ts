@@ -1,7 +1,4 @@
-/**
- * What waits for clients: how packets are matched, whatever the order of the answers, and what is held of
- * them.
- */
+/** Messages queued for clients: packets are matched in any order of the answers, and the queue is bounded. */
 import type { AedesPublishPacket } from 'aedes';
 import t from 'tap';
 import { OutgoingQueues, type QueueChange } from '../../../../agent/broker/persistence/outgoing.ts';

@@ -1,4 +1,7 @@
-/** What the broker keeps over a restart, on a real store and over real sockets; and its bounds (I10). */
+/**
+ * The session state that the broker keeps over a restart, on a real store and over real sockets, and its
+ * bounds (I10).
+ */
 
 import { connect } from 'mqtt';
 import t, { type Test } from 'tap';
@@ -106,7 +109,7 @@ t.test('a client that is behind by a full queue keeps its connection, and gets w
   const device = await broker.connect('pump-1', { clean: true });
   for (const text of ['1', '2', '3', 'dropped']) await device.publishAsync('plant/x', text, { qos: 1 });
   const ended: string[] = [];
-  // Acknowledges nothing yet: what waits for it stays in the queue.
+  // Acknowledges nothing yet: its messages stay in the queue.
   const held: Array<() => void> = [];
   const back = connect(`mqtt://127.0.0.1:${broker.port}`, {
     clientId: 'display',

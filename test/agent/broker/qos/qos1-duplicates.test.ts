@@ -1,5 +1,5 @@
 /**
- * A QoS 1 publish that comes again with DUP: one record where the protocol lets us tell, two where it does
+ * A QoS 1 publish repeated with DUP: one record where the protocol shows the repetition, two where it does
  * not.
  */
 import t, { type Test } from 'tap';

@@ -56,7 +56,7 @@ const SUBSCRIBE = Uint8Array.from([0x82, 8, 0, 9, 0, 3, ...Buffer.from('x/y'), 1
 export interface Qos2Broker {
   port: () => number;
   restart: (how: Qos2Case['restart']) => Promise<void>;
-  /** What has been delivered, once nothing more is to come. */
+  /** The delivered payloads, once no more can arrive. */
   delivered: () => Promise<string[]>;
 }
 

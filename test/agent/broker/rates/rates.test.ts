@@ -1,4 +1,6 @@
-/** Clients that connect, publish or read at a pace of their own, and topics that the disk has no part in. */
+/**
+ * Clients that connect, publish or read too fast or too slowly, and topics that do not depend on the disk.
+ */
 import { once } from 'node:events';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { connectAsync } from 'mqtt';

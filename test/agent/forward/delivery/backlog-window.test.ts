@@ -1,5 +1,5 @@
 /**
- * The window of the backlog on links of every kind: it fills them, and what is live waits little behind it.
+ * The window of the backlog on links of every kind: it fills them, and live records wait little behind it.
  */
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
@@ -15,9 +15,9 @@ interface Link {
 }
 
 interface Drained {
-  /** Share of what the uplink could have carried, once the window had ten seconds. */
+  /** Used share of the uplink's capacity, after the window's first ten seconds. */
   utilisation: number;
-  /** What a small envelope would have waited in the uplink, at most, after the same ten seconds. */
+  /** The longest wait of a small envelope in the uplink, after the same ten seconds. */
   queueMaxMs: number;
   /** Tries that outlived their deadline, after it too. */
   late: number;

@@ -1,4 +1,4 @@
-/** Hedges of one envelope: whom they ask, which answer counts, and what becomes of the others. */
+/** Hedges of one envelope: the asked providers, the answer that counts, and the end of the other tries. */
 import { strict as assert } from 'node:assert';
 import fc from 'fast-check';
 import t from 'tap';

@@ -1,6 +1,5 @@
 /**
- * Hedges through the whole forwarder: a provider that goes silent holds nothing up, and the backlog waits its
- * time.
+ * Hedges through the whole forwarder: a silent provider delays no live record, and the backlog is not hedged.
  */
 
 import t from 'tap';

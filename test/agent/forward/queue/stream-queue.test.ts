@@ -47,7 +47,7 @@ class World {
   readonly queue: StreamQueue;
   readonly copies: number;
   readonly holders = new Map<number, Set<string>>();
-  /** Every provider that ever took a row: what (I3) is judged by. */
+  /** Every provider that ever took a row; I3 is checked against it. */
   readonly taken = new Map<number, Set<string>>();
   readonly lost = new Set<number>();
   flights: Run[] = [];

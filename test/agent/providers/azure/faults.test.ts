@@ -1,6 +1,6 @@
 /**
- * Every fault that the loopback knows, seen by the real SDK over TLS: what a publish comes to, and what the
- * router gets.
+ * Every fault of the loopback, against the real SDK over TLS: the outcome of a publish, and the messages that
+ * the router gets.
  */
 
 import t from 'tap';
@@ -29,18 +29,16 @@ interface Case {
   delivered: string[];
 }
 
-/**
- * No connection came about: the publish's own deadline or that of the connection says so, whichever is first.
- */
+/** No connection was made: the publish's deadline or the connection's ends the try, whichever is first. */
 const NO_CONNECTION = 'retryable/not-connected or timeout';
 
 const TABLE: Record<FaultName, Case> = {
   refuse: { outcomes: ['retryable/connection-refused', 'retryable/connection-refused'], delivered: [] },
-  // The first was sent into the hole; the second found no connection, so it is certain that it is not there.
+  // The first was sent and not answered; the second found no connection, so it certainly did not arrive.
   blackhole: { outcomes: ['unknown/deadline', NO_CONNECTION], delivered: [] },
   slow: { outcomes: ['accepted', 'accepted'], delivered: ['1', '2'] },
   'slow-ramp': { outcomes: ['accepted', 'accepted'], delivered: ['1', '2'] },
-  // The acknowledgements are later than the deadline; the hub gives up what was not acknowledged.
+  // The acknowledgements come after the deadline; the hub drops unacknowledged messages.
   throttle: { outcomes: ['unknown/deadline', 'unknown/deadline'], delivered: [] },
   error: { outcomes: ['retryable/unavailable', 'retryable/unavailable'], delivered: [] },
   html503: { outcomes: ['retryable/server-error', 'retryable/server-error'], delivered: [] },

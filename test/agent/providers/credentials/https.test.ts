@@ -1,4 +1,4 @@
-/** The two slots of a provider that is a router of one's own. */
+/** The two slots of a provider of type `https`. */
 import { copyFileSync } from 'node:fs';
 import t from 'tap';
 import { encodeEnvelope } from '../../../../shared/envelope/codec.ts';

@@ -19,10 +19,10 @@ const LONG_MS = 60_000;
 t.setTimeout(300_000);
 
 interface Expected {
-  /** On a connection that stands, and on one that has to be made. */
+  /** On an open connection, and on a new one. */
   open: string;
   fresh: string;
-  /** How often what was published under the fault reaches the router. */
+  /** How often a message published under the fault reaches the router. */
   arrivals: number;
 }
 
@@ -64,8 +64,7 @@ t.test('each fault has its outcome, and service is normal after it', async (t) =
     await cloud.setFault(
       fault(name, { latencyMs: 2000, jitterMs: 0, ...(name === 'slow-ramp' && { periodMs: 600_000 }) }),
     );
-    // The client learns of a cut connection some turns later; what is sent before is lost on the way, as
-    // anywhere.
+    // The client learns of a cut connection some turns later; messages sent before that are lost on the way.
     await turns();
     const outcome = await publisher.publish(envelope(text), attempt(DEADLINE_MS));
     t.equal(nameOf(outcome), EXPECTED[name][when], `${text}: ${JSON.stringify(outcome)}`);

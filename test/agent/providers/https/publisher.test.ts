@@ -1,4 +1,4 @@
-/** The HTTPS publisher against a router's real endpoint over TLS, and against servers that are none. */
+/** The HTTPS publisher against a router's real endpoint over TLS, and against other servers. */
 
 import { createServer, type Server } from 'node:https';
 import t, { type Test } from 'tap';

@@ -7,7 +7,7 @@ import type { KeyAndCertificate } from '../../../../loopback/ca.ts';
 
 export interface Broker {
   port: number;
-  /** What PUBLISH packets brought, in order; also those that were then not acknowledged. */
+  /** Payloads of PUBLISH packets, in order, with those that were then not acknowledged. */
   published: { topic: string; payload: Buffer; qos: number }[];
   /** TCP connections ever made. */
   connections(): number;
@@ -15,7 +15,7 @@ export interface Broker {
   withhold(how: 'silent' | 'cut' | null): void;
   /** Return code of CONNACK; 0 lets in. */
   refuse(returnCode: number): void;
-  /** Passwords that let nobody in any more; who is in already is thrown out. */
+  /** Passwords that are no longer valid; clients that used them are disconnected. */
   revoke(password: string): void;
   /** And lets in again. */
   restore(password: string): void;

@@ -1,5 +1,5 @@
 /**
- * Outages as a gateway lives them: what is noticed how fast, what recovers how fast, and what does not swing.
+ * Outages at a gateway: how fast they are noticed, how fast streams recover, and that streams do not swing.
  */
 import t from 'tap';
 import type { Outcome } from '../../../../agent/providers/publisher.ts';
@@ -24,7 +24,7 @@ function world(failover: Record<string, unknown> = {}, publishEveryMs = 50): Wor
   return new World({ policy: policy(failover), providers: [facts('b'), facts('a')], publishEveryMs });
 }
 
-/** A core without a world: nothing answers but what the test dispatches. */
+/** A core without a world: the test dispatches every answer. */
 function silent(failover: Record<string, unknown>): { at(nowMs: number, event: RoutingEvent): Effect[] } {
   let state = initialState(policy(failover), [facts('a')], 0);
   return {

@@ -1,4 +1,4 @@
-/** Who may be used at all: residency, certifications, holds, policy (I4). */
+/** The providers that may be used at all: residency, certifications, holds, policy (I4). */
 import t from 'tap';
 import { candidates, explain } from '../../../../agent/routing/core/core.ts';
 import type { ProviderFacts } from '../../../../shared/policy/policy.ts';

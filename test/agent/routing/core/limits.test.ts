@@ -1,4 +1,4 @@
-/** Limits that a provider enforces without a word, see agent/routing/core/silent-limit.ts. */
+/** Limits that a provider enforces without reporting them, see agent/routing/core/silent-limit.ts. */
 import t from 'tap';
 import {
   afterAcceptance,

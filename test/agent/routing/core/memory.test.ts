@@ -1,4 +1,4 @@
-/** What routing knows survives a restart: as ages and remainders. */
+/** Routing's state survives a restart, as ages and remainders. */
 import t from 'tap';
 import {
   candidates,

@@ -1,4 +1,4 @@
-/** Any sequence of events, any policy: what never happens. */
+/** Properties that hold for any sequence of events and any policy. */
 import fc from 'fast-check';
 import t from 'tap';
 import type { Outcome } from '../../../../agent/providers/publisher.ts';

@@ -15,7 +15,7 @@ import {
 } from '../../../../agent/routing/core/core.ts';
 import { type Policy, type ProviderFacts, policySchema } from '../../../../shared/policy/policy.ts';
 
-/** What a provider does with a try that starts now. */
+/** A provider's answer to a try that starts now. */
 export type Behaviour = (
   | { kind: 'accept'; latencyMs: number }
   /** Nothing is ever answered. */

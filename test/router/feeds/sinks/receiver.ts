@@ -1,4 +1,4 @@
-/** What a feed's webhook posts to: a real HTTP(S) server that keeps every request and answers as told. */
+/** The receiver of a feed's webhook: a real HTTP(S) server that keeps every request and answers as told. */
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';

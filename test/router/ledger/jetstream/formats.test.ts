@@ -1,4 +1,4 @@
-/** What earlier versions wrote is read; what they could not read does not look like what they wrote. */
+/** Formats of earlier versions are read; formats that earlier versions cannot read differ from theirs. */
 import { decode, encode } from 'cborg';
 import t from 'tap';
 import {

@@ -1,6 +1,4 @@
-/**
- * The one rule for repeated records, as cases: what is known of an id, what comes, what becomes of it (I6).
- */
+/** The one rule for repeated records, as cases: known versions, new versions, and the verdict (I6). */
 import t from 'tap';
 import type { ConflictPolicy } from '../../../../router/ledger/rules/conflict-policy.ts';
 import { RepeatedRecords, stateAfter } from '../../../../router/ledger/rules/repeated.ts';

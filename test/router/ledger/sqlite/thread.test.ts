@@ -1,4 +1,4 @@
-/** The ledger's thread: what another program does to the file holds up no loop but its own. */
+/** The ledger's thread: another program's lock on the file blocks no other loop. */
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import Database from 'better-sqlite3';

@@ -1,4 +1,4 @@
-/** Routers that share a hub through one store: what each is told to read, and from where. */
+/** Routers that share a hub through one store: the partitions of each, and their positions. */
 import t, { type Test } from 'tap';
 import { Ownership } from '../../../../router/sources/event-hubs/ownership.ts';
 import type { Position } from '../../../../router/sources/event-hubs/position.ts';

@@ -1,4 +1,4 @@
-/** Who reads which partition: every turn of every router, as a pure function (I11). */
+/** The assignment of partitions to routers: every turn of every router, as a pure function (I11). */
 import fc from 'fast-check';
 import t from 'tap';
 import type { Position } from '../../../../router/sources/event-hubs/position.ts';

@@ -1,6 +1,6 @@
 /**
- * The router's HTTPS endpoint over sockets: who is let in, what is answered when, and nothing before the
- * commit (I5).
+ * The router's HTTPS endpoint over sockets: authentication, answers, and no acceptance before the commit
+ * (I5).
  */
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
