@@ -113,7 +113,7 @@ export class Forwarder implements Service {
     this.#routing.start({ onProbe: (provider) => this.#probe(provider), onChange: () => this.#pumpSoon() });
     this.#timers.push(
       this.#clock.every(TICK_MS, () => this.#pump()),
-      this.#clock.every(1000, () => this.#measure()),
+      this.#clock.every(1000, () => this.#streams.measure()),
     );
     this.#pumpSoon();
     return Promise.resolve();
@@ -136,8 +136,7 @@ export class Forwarder implements Service {
 
   /** Progress of all streams, for status. */
   streams(): StreamProgress[] {
-    const now = this.#clock.monoMs();
-    return this.#streams.all().map((stream) => stream.progress(now));
+    return this.#streams.progress(this.#clock.monoMs(), this.#currentClock());
   }
 
   #pumpSoon(): void {
@@ -390,9 +389,5 @@ export class Forwarder implements Service {
     const sender = this.#senders.get(provider);
     if (!sender) throw new Error(`no sender for provider ${provider}`);
     return sender;
-  }
-
-  #measure(): void {
-    for (const stream of this.#streams.all()) stream.measure();
   }
 }

@@ -54,7 +54,7 @@ function registerStreams(metrics: ObservedMetrics, parts: ForwardParts): void {
   metrics.gauge('stream_pending_records', 'Records not yet delivered.', ['stream'], () =>
     forwarder.streams().map(({ name, pending }) => [{ stream: name }, pending]),
   );
-  metrics.gauge('stream_oldest_seconds', 'Age of the oldest record not yet sent.', ['stream'], () =>
+  metrics.gauge('stream_oldest_seconds', 'Age of the oldest record that still needs a provider.', ['stream'], () =>
     forwarder.streams().map(({ name, oldestAgeMs }) => [{ stream: name }, (oldestAgeMs ?? 0) / 1000]),
   );
   metrics.gauge(

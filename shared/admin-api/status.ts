@@ -24,7 +24,7 @@ export interface AgentStreamStatus {
   backlog: number;
   /** At the pace of the last seconds; null without a backlog, or when none of it leaves. */
   timeToDrainSeconds: number | null;
-  /** Age of the oldest waiting record; null when none waits. */
+  /** Age of the oldest record that still needs a provider, also one under way; null when none does. */
   oldestAgeMs: number | null;
 }
 

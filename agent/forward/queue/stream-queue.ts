@@ -16,6 +16,7 @@ import { withGap, withoutRange } from '../../store/file/gaps.ts';
 import type { Lane } from './lanes.ts';
 import { Outstanding, within } from './outstanding.ts';
 import { cut, type RefusedFor, RefusedRows } from './refused-rows.ts';
+import { RowAges } from './row-ages.ts';
 import { UnconfirmedGaps } from './unconfirmed-gaps.ts';
 
 /** The next rows to send: one run whose rows are held by the same providers. */
@@ -65,6 +66,9 @@ export class StreamQueue {
   readonly outstanding = new Outstanding();
   readonly unconfirmed = new UnconfirmedGaps();
   #arrivals: Arrival[] = [];
+  readonly #ages = new RowAges();
+  /** Rows up to here were in the buffer when it was opened: it alone knows how old they are. */
+  #foundTo: number;
   /**
    * Rows up to this one have waited already (an outage, a restart): they are due at once, in the backlog
    * lane.
@@ -86,6 +90,7 @@ export class StreamQueue {
     this.#accepted = new Map([...state.accepted].map(([provider, set]) => [provider, set.clone()]));
     this.#waitedTo = state.pending.max;
     this.#committedTo = state.pending.max;
+    this.#foundTo = state.pending.max;
     this.gaps = [...state.gaps];
     this.sealedAt = state.sealedAt;
   }
@@ -127,6 +132,8 @@ export class StreamQueue {
   committed(first: number, last: number, bytes: number, atMs: number): void {
     this.#owed.add(first, last);
     this.#committedTo = Math.max(this.#committedTo, last);
+    this.#ages.forgetBefore(this.#oldestRow() ?? first);
+    this.#ages.committed(first, atMs);
     this.#arrivals.push({ last, bytes, atMs });
     if (this.#arrivals.length <= ARRIVALS_MAX) return;
     const [oldest, next] = this.#arrivals.splice(0, 2);
@@ -143,6 +150,7 @@ export class StreamQueue {
       this.#owed.add(first, last);
     }
     this.#committedTo = Math.max(this.#committedTo, state.pending.max);
+    this.#foundTo = this.#committedTo;
     this.#waitedTo = this.#committedTo;
     this.sealedAt = state.sealedAt;
   }
@@ -175,9 +183,24 @@ export class StreamQueue {
     return isFirst;
   }
 
-  /** Monotonic time of the oldest commit not yet taken; null when none waits. */
+  /**
+   * Since when the oldest row that still needs a provider is in the buffer, under way or not, in monotonic time of
+   * its epoch; null when none does, or {@link undatedRow} is it and nothing older is known.
+   */
   oldestWaitingMs(): number | null {
-    return this.#arrivals[0]?.atMs ?? null;
+    return this.#owed.size === 0 ? null : this.#ages.atMs(this.#owed.min);
+  }
+
+  /** The oldest row that still needs a provider, where only the buffer knows how old it is. */
+  undatedRow(): number | null {
+    const oldest = this.#owed.size === 0 ? null : this.#owed.min;
+    if (oldest === null || this.#ages.isExact(oldest)) return null;
+    return oldest <= this.#foundTo || this.#ages.atMs(oldest) === null ? oldest : null;
+  }
+
+  /** The buffer's answer. */
+  dated(seq: number, atMs: number): void {
+    this.#ages.found(seq, atMs);
   }
 
   /** The next runs of a lane, lowest seq first, each at most `rowsMax` long and with one set of holders. */
@@ -232,6 +255,8 @@ export class StreamQueue {
    */
   gaveUp({ first, last, reason }: Gap): void {
     this.#forget({ first, last });
+    const owed = this.#owed;
+    this.#arrivals = this.#arrivals.filter((arrival) => owed.size > 0 && arrival.last >= owed.min);
     this.outstanding.forget(IntervalSet.of([{ first, last }]));
     this.gaps = withGap(this.gaps, { first, last, reason });
   }
@@ -307,6 +332,12 @@ export class StreamQueue {
     this.#owed.remove(first, last);
     this.#kept.add(first, last);
     for (const set of this.#accepted.values()) set.remove(first, last);
+  }
+
+  /** Null when nothing is owed, nor kept: what is kept may be owed again. */
+  #oldestRow(): number | null {
+    const oldest = [this.#owed, this.#kept].filter(({ size }) => size > 0).map(({ min }) => min);
+    return oldest.length > 0 ? Math.min(...oldest) : null;
   }
 
   /** Removes rows that are neither owed nor kept any more. */

@@ -19,7 +19,10 @@ export interface StreamProgress {
   inFlight: number;
   /** Records with all their copies that wait in the buffer for the router's receipt. */
   awaitingReceipt: number;
-  /** Age of the oldest commit not yet sent; null when none waits. */
+  /**
+   * Age of the oldest record that still needs a provider, also while it is under way, and over restarts; null when
+   * none does.
+   */
   oldestAgeMs: number | null;
   /** Records delivered with all their copies since start. */
   accepted: number;
@@ -144,15 +147,19 @@ export class Stream {
     this.#drained = 0;
   }
 
-  progress(nowMs: number): StreamProgress {
+  /** `inThisBoot`: a time of an epoch in monotonic time of this boot. */
+  progress(nowMs: number, inThisBoot: (epoch: string, atMs: number) => number): StreamProgress {
     const backlog = this.queues.reduce((sum, queue) => sum + queue.backlog, 0);
-    const waiting = this.queues.map((queue) => queue.oldestWaitingMs()).filter((ms) => ms !== null);
+    const waiting = this.queues.flatMap((queue) => {
+      const atMs = queue.oldestWaitingMs();
+      return atMs === null ? [] : [inThisBoot(queue.epoch, atMs)];
+    });
     return {
       name: this.name,
       pending: this.queues.reduce((sum, queue) => sum + queue.owed, 0),
       inFlight: this.queues.reduce((sum, queue) => sum + queue.reserved, 0),
       awaitingReceipt: this.queues.reduce((sum, queue) => sum + queue.kept, 0),
-      oldestAgeMs: waiting.length > 0 ? Math.round(nowMs - Math.min(...waiting)) : null,
+      oldestAgeMs: waiting.length > 0 ? Math.max(0, Math.round(nowMs - Math.min(...waiting))) : null,
       accepted: this.#accepted,
       ratePerSecond: this.#ratePerSecond,
       backlog,

@@ -2,11 +2,13 @@
  * The streams of the policy with their queues, from the store's state, and streams that left the policy with
  * rows in the buffer.
  */
+import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { type Policy, streamSchema } from '../../../shared/policy/policy.ts';
 import type { Buffer } from '../buffer.ts';
 import type { Settlements } from './settlements.ts';
-import { Stream } from './stream.ts';
+import { dateOldest, inBootOf } from './oldest.ts';
+import { Stream, type StreamProgress } from './stream.ts';
 
 export class Streams {
   readonly #store: Buffer;
@@ -64,5 +66,22 @@ export class Streams {
       if (known) known.reopened(state);
       else queues.push(this.#settlements.queueOf(this.of(state.stream), state));
     }
+    this.#dateOldest();
+  }
+
+  progress(nowMs: number, present: EnvelopeClock): StreamProgress[] {
+    const inThisBoot = inBootOf(present, this.#store.epochs());
+    return this.all().map((stream) => stream.progress(nowMs, inThisBoot));
+  }
+
+  /** Once a second. */
+  measure(): void {
+    for (const stream of this.all()) stream.measure();
+    this.#dateOldest();
+  }
+
+  #dateOldest(): void {
+    const queues = this.all().flatMap((stream) => stream.queues);
+    for (const queue of queues) void dateOldest(queue, this.#store);
   }
 }

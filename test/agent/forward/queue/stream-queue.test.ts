@@ -297,7 +297,9 @@ t.test('due: enough bytes, or the linger of the oldest commit is over', async (t
 
   queue.reserve(1, 5);
   queue.packed({ first: 1, last: 4 }, { first: 5, last: 5 });
-  t.equal(queue.oldestWaitingMs(), 120, 'the commit of the row that did not fit still waits');
+  t.equal(queue.oldestWaitingMs(), 100, 'what is under way waits still');
+  queue.accepted('a', 1, 4, 1);
+  t.equal(queue.oldestWaitingMs(), 120, 'the row that did not fit');
   t.notOk(due(169));
   t.ok(due(170));
 });
@@ -341,7 +343,7 @@ t.test('due: after a reopening nothing lingers', async (t) => {
   t.notOk(queue.idle);
 });
 
-t.test('the age of the oldest waiting commit survives any number of commits behind it (I10)', async (t) => {
+t.test('the age of the oldest row survives any number of commits behind it (I10)', async (t) => {
   const queue = queueOf([]);
   for (let seq = 1; seq <= 2000; seq++) queue.committed(seq, seq, 1, seq * 10);
   t.equal(queue.oldestWaitingMs(), 10, 'so an outage is seen as a backlog');
@@ -352,5 +354,59 @@ t.test('the age of the oldest waiting commit survives any number of commits behi
   );
   queue.reserve(1, 2000);
   queue.packed({ first: 1, last: 2000 }, null);
+  t.equal(queue.oldestWaitingMs(), 10);
+  queue.accepted('a', 1, 2000, 1);
   t.equal(queue.oldestWaitingMs(), null);
+});
+
+t.test('a row that went out and came back is as old as it was', async (t) => {
+  const queue = queueOf([]);
+  queue.committed(1, 1, 100, 40);
+  queue.reserve(1, 1);
+  queue.packed({ first: 1, last: 1 }, null);
+  t.equal(queue.oldestWaitingMs(), 40);
+  queue.release(1, 1);
+  t.equal(queue.oldestWaitingMs(), 40);
+});
+
+t.test('rows given up are forgotten: the age is that of the oldest row left', async (t) => {
+  const queue = queueOf([]);
+  queue.committed(1, 10, 100, 0);
+  queue.committed(11, 20, 100, 500);
+  queue.gaveUp({ first: 1, last: 10, reason: 'quota' });
+  t.equal(queue.oldestWaitingMs(), 500);
+  queue.age(5400, 5000);
+  t.equal(queue.laneOf(11), 'live', 'nor does it make backlog of younger ones');
+  queue.gaveUp({ first: 11, last: 20, reason: 'quota' });
+  t.equal(queue.oldestWaitingMs(), null, 'an empty buffer has no age');
+  queue.committed(21, 21, 100, 9000);
+  t.equal(queue.oldestWaitingMs(), 9000);
+});
+
+t.test('rows that a provider took and lost are as old as before', async (t) => {
+  const queue = queueOf([]);
+  queue.committed(1, 1, 1, 100);
+  queue.accepted('a', 1, 1, 1, true);
+  queue.committed(2, 2, 1, 900);
+  t.equal(queue.oldestWaitingMs(), 900, 'one that waits for a receipt only is with a provider');
+  queue.doubt('a', { first: 1, last: 1 }, 5000);
+  t.equal(queue.oldestWaitingMs(), 100);
+});
+
+t.test('rows found in the buffer are dated by it', async (t) => {
+  const queue = queueOf([{ first: 1, last: 5 }]);
+  t.equal(queue.oldestWaitingMs(), null);
+  t.equal(queue.undatedRow(), 1);
+  queue.dated(1, -3000);
+  t.equal(queue.undatedRow(), null, 'it is asked once');
+  t.equal(queue.oldestWaitingMs(), -3000);
+  queue.committed(6, 6, 1, 100);
+  queue.accepted('a', 1, 3, 1);
+  t.equal(queue.oldestWaitingMs(), -3000, 'at most so old, until the buffer has told');
+  t.equal(queue.undatedRow(), 4);
+  queue.dated(4, -1000);
+  t.equal(queue.oldestWaitingMs(), -1000);
+  queue.accepted('a', 4, 5, 1);
+  t.equal(queue.oldestWaitingMs(), 100);
+  t.equal(queue.undatedRow(), null, 'rows of this process are dated');
 });
