@@ -7,7 +7,7 @@ import { identitiesOf } from '../router/sources/open.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
 import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
-import { bytesText, printable, table } from './format.ts';
+import { bytesText, line, table } from './format.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { withMaintenance } from './with-ledger.ts';
 
@@ -142,6 +142,6 @@ function render(letter: StoredDeadLetter, bytes: Buffer): string {
     ...Object.entries(properties).map(([name, value]) => `property       ${name}: ${value}`),
     `bytes          ${bytes.toString('hex', 0, BYTES_SHOWN)}${rest}`,
   ]
-    .map(printable)
+    .map(line)
     .join('\n');
 }

@@ -1,4 +1,5 @@
 /** Numbers and tables as a terminal shows them. */
+import { foldedText, textTable } from '../shared/text-table.ts';
 
 /** `12.3k`, `4.5M`; whole below a thousand. */
 export function countText(count: number): string {
@@ -33,21 +34,24 @@ export function percentText(share: number | null): string {
   return share === null ? '–' : `${(share * 100).toFixed(1)}%`;
 }
 
-/** Rows under their headings, columns aligned: numbers and what starts with a digit to the right. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = [headings, ...rows].map((row) => row.map(printable));
-  const widths = headings.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
-  const right = headings.map(
-    (_, column) => rows.length > 0 && rows.every((row) => /^(–|-?\d.*)$/.test(row[column] ?? '')),
-  );
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) =>
-        right[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
-      )
-      .join('  ')
-      .trimEnd();
-  return cells.map(line).join('\n');
+/**
+ * Rows under their headings, folded to the terminal; `keys` columns at the left say what a row is about.
+ */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[], keys = 1): string {
+  const cells = rows.map((row) => row.map(printable));
+  return textTable(headings.map(printable), cells, { width: terminalWidth(), keys });
+}
+
+/** A line, folded to the terminal. */
+export function line(text: string): string {
+  return foldedText(printable(text), terminalWidth());
+}
+
+/** Columns. Without a terminal, as many as `COLUMNS` says, or as the text needs. */
+function terminalWidth(): number {
+  if (process.stdout.isTTY && process.stdout.columns > 0) return process.stdout.columns;
+  const told = Number(process.env['COLUMNS']);
+  return Number.isInteger(told) && told > 0 ? told : Number.POSITIVE_INFINITY;
 }
 
 /** What a remote end wrote must not move the cursor of this terminal. */

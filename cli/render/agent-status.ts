@@ -1,6 +1,6 @@
 /** `headgate status` of an agent. */
 import type { AgentStatus } from '../../shared/admin-api/status.ts';
-import { bytesText, countText, percentText, printable, spanText, table } from '../format.ts';
+import { bytesText, countText, line, percentText, spanText, table } from '../format.ts';
 
 const SWITCHES_SHOWN = 5;
 
@@ -10,7 +10,7 @@ export function renderAgentStatus(status: AgentStatus): string {
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)} (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
-  ].map(printable);
+  ].map(line);
   const sections = [
     head.join('\n'),
     streams(status),

@@ -1,6 +1,6 @@
 /** `headgate costs`. */
 import type { CostReport, ProviderCost, StreamCost } from '../../shared/admin-api/status.ts';
-import { countText, percentText, printable, table } from '../format.ts';
+import { countText, line, percentText, table } from '../format.ts';
 
 export function renderCosts(report: CostReport): string {
   const parts = [heading(report), providerTable(report.providers)];
@@ -11,8 +11,8 @@ export function renderCosts(report: CostReport): string {
 function heading({ day, clock, since, currency }: CostReport): string {
   const known = day === null ? 'the day is not known yet' : `UTC day ${day}`;
   const counted = `${currency}, ${known}${since === null ? '' : `, month counted since ${since}`}`;
-  if (clock === 'synchronised') return printable(counted);
-  return `${printable(counted)}\nthe clock is not synchronised: counts go to the last known day`;
+  if (clock === 'synchronised') return line(counted);
+  return `${line(counted)}\n${line('the clock is not synchronised: counts go to the last known day')}`;
 }
 
 function providerTable(providers: readonly ProviderCost[]): string {
@@ -78,7 +78,7 @@ function totals({ total, budget }: CostReport): string {
       `budget ${budget.usd.toFixed(2)}: ${share} spent${foreseen}; ${budget.state}, at its end: ${budget.onBudget}`,
     );
   }
-  return lines.map(printable).join('\n');
+  return lines.map(line).join('\n');
 }
 
 /**

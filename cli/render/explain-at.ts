@@ -1,6 +1,6 @@
 /** `headgate explain --at`. */
 import type { PastExplanation, PastStream, PastTries } from '../../shared/admin-api/explanation.ts';
-import { printable, spanText, table } from '../format.ts';
+import { line, spanText, table } from '../format.ts';
 import { INPUT_HEADINGS, inputCells, scoreCells, scoreHeadings, verdictText } from './score-tables.ts';
 
 export function renderPast(past: PastExplanation): string {
@@ -21,7 +21,7 @@ export function renderPast(past: PastExplanation): string {
     .map(({ at: when, stream, from, to, reason }) => [when, stream, from ?? 'nobody', to ?? 'nobody', reason])
     .sort(([a = ''], [b = '']) => (a < b ? -1 : 1));
   const sections = [
-    head.map(printable).join('\n'),
+    head.map(line).join('\n'),
     table(['STREAM', 'TO', 'SINCE'], goes),
     table(['PROVIDER', 'HEALTH', 'SINCE', 'HOLDS', 'TRIES FROM', 'ACCEPTED', 'P50', 'P95', 'FAILED'], health),
   ];
@@ -32,8 +32,7 @@ export function renderPast(past: PastExplanation): string {
 /** Why each provider was eligible or not, and how it scored, as far as the history has it. */
 function standings({ stream, candidates }: PastStream, weights: PastExplanation['weights']): string[] {
   const heading = `stream ${stream}`;
-  if (candidates.length === 0)
-    return [printable(`${heading}: what the policy said of it then is not recorded`)];
+  if (candidates.length === 0) return [line(`${heading}: what the policy said of it then is not recorded`)];
   const verdicts = candidates.map(({ provider, refusals, chosen, preference, scored }) => [
     provider,
     verdictText(refusals, chosen),
@@ -44,7 +43,7 @@ function standings({ stream, candidates }: PastStream, weights: PastExplanation[
     scored ? [[provider, scored.inputsAt, ...inputCells(scored.inputs)]] : [],
   );
   const sections = [
-    `${printable(heading)}\n${table(['PROVIDER', 'VERDICT', 'PREFERRED', ...scoreHeadings(weights)], verdicts)}`,
+    `${line(heading)}\n${table(['PROVIDER', 'VERDICT', 'PREFERRED', ...scoreHeadings(weights)], verdicts)}`,
   ];
   if (inputs.length > 0) sections.push(table(['PROVIDER', 'INPUTS AT', ...INPUT_HEADINGS], inputs));
   return sections;

@@ -3,7 +3,7 @@
  * made of.
  */
 import type { ExplainedCandidate, ExplainedStream, Explanation } from '../../shared/admin-api/explanation.ts';
-import { percentText, printable, spanText, table } from '../format.ts';
+import { line, percentText, spanText, table } from '../format.ts';
 import { INPUT_HEADINGS, inputCells, scoreCells, scoreHeadings, verdictText } from './score-tables.ts';
 
 export function renderExplanation({ streams }: Explanation): string {
@@ -12,7 +12,7 @@ export function renderExplanation({ streams }: Explanation): string {
 
 function renderStream({ stream, reason, weights, candidates, switches }: ExplainedStream): string {
   const sections = [
-    `${printable(`stream ${stream}: ${reason}`)}\n${verdicts(candidates, weights)}`,
+    `${line(`stream ${stream}: ${reason}`)}\n${verdicts(candidates, weights)}`,
     states(candidates),
     inputs(candidates),
   ];

@@ -2,9 +2,10 @@
 
 import type { FleetSummary, RouterStatus, StreamCompletenessStatus } from '../../shared/admin-api/status.ts';
 import { isoTime } from '../../shared/clock.ts';
-import { countText, printable, spanText, table } from '../format.ts';
+import { countText, line, spanText, table } from '../format.ts';
 
 const RANGES_SHOWN = 3;
+const STREAM_HEADINGS = ['GATEWAY', 'EPOCH', 'STREAM'];
 const COMPLETENESS_HEADINGS = [
   'COMPLETE TO',
   'HIGHEST',
@@ -20,7 +21,7 @@ export function renderRouterStatus(status: RouterStatus): string {
     `router  headgate ${status.version}  up ${spanText(status.uptimeSeconds * 1000)}`,
     ledger(status),
     ...summary(status.summary),
-  ].map(printable);
+  ].map(line);
   const sections = [head.join('\n'), sources(status)];
   if (status.feeds.length > 0) sections.push(feeds(status));
   if (status.gateways.length > 0) sections.push(gateways(status));
@@ -82,19 +83,20 @@ function feeds(status: RouterStatus): string {
 /** What is complete, missing, given up and in conflict (I6), a line for each stream. */
 function gateways(status: RouterStatus): string {
   return table(
-    ['GATEWAY', 'LAST CONTACT', 'EPOCH', 'STREAM', ...COMPLETENESS_HEADINGS],
+    [...STREAM_HEADINGS, 'LAST CONTACT', ...COMPLETENESS_HEADINGS],
     status.gateways.flatMap(({ gateway, lastContactMs, streams }) => {
       const contact = timeText(lastContactMs);
       if (streams.length === 0)
-        return [[gateway, contact, 'none', 'none', ...COMPLETENESS_HEADINGS.map(() => '–')]];
+        return [[gateway, 'none', 'none', contact, ...COMPLETENESS_HEADINGS.map(() => '–')]];
       return streams.map((stream) => [
         gateway,
-        contact,
         stream.epoch,
         stream.stream,
+        contact,
         ...completeness(stream),
       ]);
     }),
+    STREAM_HEADINGS.length,
   );
 }
 
@@ -104,10 +106,11 @@ export function renderCompleteness(
   sum: FleetSummary | null,
 ): string {
   const lines = table(
-    ['GATEWAY', 'EPOCH', 'STREAM', ...COMPLETENESS_HEADINGS],
+    [...STREAM_HEADINGS, ...COMPLETENESS_HEADINGS],
     streams.map((stream) => [stream.gateway, stream.epoch, stream.stream, ...completeness(stream)]),
+    STREAM_HEADINGS.length,
   );
-  return [...summary(sum), '', lines].join('\n');
+  return [...summary(sum).map(line), '', lines].join('\n');
 }
 
 function summary(sum: FleetSummary | null): string[] {

@@ -1,6 +1,6 @@
 /** `headgate simulate`: one column for each policy. */
 import type { PolicyReplay, SimulationReport, StreamReplay } from '../../shared/admin-api/simulation.ts';
-import { countText, percentText, printable, spanText, table } from '../format.ts';
+import { countText, line, percentText, spanText, table } from '../format.ts';
 
 type Row = [label: string, ...cells: string[]];
 
@@ -22,7 +22,7 @@ export function renderSimulation(report: SimulationReport): string {
       table([`STREAM ${stream}`, ...headings.slice(1)], streamRows(stream, policies)),
     ),
   ];
-  return [head, ...tables, ...notes.map((note) => `note: ${note}`)].map(withoutControls).join('\n\n');
+  return [line(head), ...tables, ...notes.map((note) => line(`note: ${note}`))].join('\n\n');
 }
 
 function providerRows(policies: readonly PolicyReplay[]): Row[] {
@@ -101,8 +101,4 @@ function riskText(ms: number): string {
 function switchesText(switches: Readonly<Record<string, number>>): string {
   const counts = Object.entries(switches).map(([reason, count]) => `${count} ${reason}`);
   return counts.join(', ') || 'none';
-}
-
-function withoutControls(text: string): string {
-  return text.split('\n').map(printable).join('\n');
 }

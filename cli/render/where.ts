@@ -1,9 +1,9 @@
 /** `headgate where`. */
 import type { TimeSpan, WhereAnswer } from '../../shared/admin-api/where.ts';
-import { printable, table } from '../format.ts';
+import { line, table } from '../format.ts';
 
 export function renderWhere(answer: WhereAnswer): string {
-  const head = printable(`${answer.id}: ${stateText(answer)}`);
+  const head = line(`${answer.id}: ${stateText(answer)}`);
   if (answer.accepted.length === 0) return head;
   const rows = answer.accepted.map(({ provider, ...span }) => [provider, ...spanCells(span)]);
   return `${head}\n\n${table(['ACCEPTED BY', 'NOT BEFORE', 'NOT AFTER', 'CLOCK'], rows)}`;
