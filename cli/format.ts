@@ -55,6 +55,6 @@ function terminalWidth(): number {
 }
 
 /** What a remote end wrote must not move the cursor of this terminal. */
-export function printable(text: string): string {
+function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, ' ');
 }

@@ -10,25 +10,36 @@ export interface WarningLog {
   warn(fields: Record<string, unknown>): void;
 }
 
-/** At most one line per event name and second; the next one says how many were left out. */
+type Fields = Record<string, unknown>;
+
+/** At most one line per key and period; the next one says how many were left out. */
 export class SparseLog {
   readonly #log: WarningLog;
   readonly #clock: Clock;
+  readonly #periodMs: number;
   readonly #last = new Map<string, { atMs: number; suppressed: number }>();
 
-  constructor(options: { log: WarningLog; clock: Clock }) {
+  /** `periodMs`: a second by default. */
+  constructor(options: { log: WarningLog; clock: Clock; periodMs?: number }) {
     this.#log = options.log;
     this.#clock = options.clock;
+    this.#periodMs = options.periodMs ?? PERIOD_MS;
   }
 
-  warn(event: string, fields: Record<string, unknown>): void {
+  /**
+   * `fields` may be made when the line is written, from how many were left out before it. `key`: by default
+   * the event; a reason, where each has lines of its own. There must be few of them (I10).
+   */
+  warn(event: string, fields: Fields | ((suppressed: number) => Fields), key: string = event): void {
     const now = this.#clock.monoMs();
-    const last = this.#last.get(event);
-    if (last && now - last.atMs < PERIOD_MS) {
+    const last = this.#last.get(key);
+    if (last && now - last.atMs < this.#periodMs) {
       last.suppressed += 1;
       return;
     }
-    this.#last.set(event, { atMs: now, suppressed: 0 });
-    this.#log.warn({ event, ...fields, ...(last?.suppressed ? { suppressed: last.suppressed } : {}) });
+    this.#last.set(key, { atMs: now, suppressed: 0 });
+    const suppressed = last?.suppressed ?? 0;
+    if (typeof fields === 'function') this.#log.warn({ event, ...fields(suppressed) });
+    else this.#log.warn({ event, ...fields, ...(suppressed > 0 ? { suppressed } : {}) });
   }
 }

@@ -1,6 +1,7 @@
 /**
- * Text that fits a terminal. A table that is wider than it is folded: its columns go into several tables, each with
- * the key columns in front; a text that is wider than its column goes on in the next line. Nothing is cut off.
+ * Text that fits a terminal. A table that is wider than it is folded: its columns go into several tables,
+ * each with the key columns in front; a text that is wider than its column goes on in the next line. Nothing
+ * is cut off.
  *
  * Pure: the caller says how wide the terminal is.
  */
@@ -47,7 +48,10 @@ export function textTable(
   return bands.map((band) => rendered([...keyColumns, ...band], rows.length)).join('\n\n');
 }
 
-/** A text in lines of at most `width`, broken between words where it can be; the second and later ones are indented. */
+/**
+ * A text in lines of at most `width`, broken between words where it can be; the second and later ones are
+ * indented.
+ */
 export function foldedText(text: string, width: number, indent = '  '): string {
   if (text.length <= width) return text;
   const [first = '', ...rest] = wrapped(text, width, Math.max(COLUMN_MIN, width - indent.length));

@@ -1,10 +1,17 @@
 /** The agent's JSON route `/v1/status`. Types in shared/admin-api/status.ts. */
 
-import type { AgentStatus, AgentStreamStatus, ProviderStatus } from '../../shared/admin-api/status.ts';
+import type {
+  AgentStatus,
+  AgentStreamStatus,
+  GivenUpStatus,
+  ProviderStatus,
+} from '../../shared/admin-api/status.ts';
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import { type Clock, isoTime } from '../../shared/clock.ts';
 import { packageVersion } from '../../shared/version.ts';
 import type { Broker } from '../broker/broker.ts';
+import type { Intake } from '../broker/intake.ts';
+import type { BrokerStats } from '../broker/options.ts';
 import type { BootClock } from '../clock/boot-clock.ts';
 import type { AgentConfig } from '../config/config.ts';
 import type { Sender } from '../forward/delivery/sender.ts';
@@ -19,6 +26,7 @@ export interface AgentParts {
   config: AgentConfig;
   store: Store;
   broker: Broker;
+  intake: Intake;
   forwarder: Forwarder;
   routing: LiveRouting;
   senders: ReadonlyMap<string, Sender>;
@@ -47,19 +55,37 @@ async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentS
     epoch: store.epoch,
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     clock: { quality, offsetMs },
-    broker: broker.stats(),
-    buffer: { rows, bytes, fileBytes, walBytes, state: store.state() },
+    broker: withReasons(broker.stats()),
+    buffer: { rows, bytes, fileBytes, walBytes, ...store.space, state: store.state() },
+    givenUp: givenUp(store, clock.monoMs(), startedMs),
     streams: streams(parts),
     providers: providers(parts),
     switches: [...routing.switches()],
   };
 }
 
-function streams({ config, forwarder, routing, stranded }: AgentParts): AgentStreamStatus[] {
+function withReasons({ refusals, ...stats }: BrokerStats): AgentStatus['broker'] {
+  return { ...stats, refusals: { ...refusals } };
+}
+
+function givenUp({ evicted }: Store, nowMs: number, startedMs: number): GivenUpStatus {
+  return {
+    records: evicted.reduce((sum, { records }) => sum + records, 0),
+    sinceMs: Math.round(nowMs - startedMs),
+    before: evicted.reduce((sum, { before }) => sum + before, 0),
+    streams: evicted.map(({ lastMs, ...count }) => ({
+      ...count,
+      lastMs: lastMs === null ? null : Math.round(nowMs - lastMs),
+    })),
+  };
+}
+
+function streams({ config, forwarder, routing, intake, stranded }: AgentParts): AgentStreamStatus[] {
   return forwarder.streams().map(({ timeToDrainMs, ...stream }) => {
     const copies = config.policy.streams[stream.name]?.redundancy ?? 1;
     return {
       ...stream,
+      intakeFailed: intake.counters().get(stream.name)?.failed ?? 0,
       chosen: routing.using(stream.name, copies),
       stranded: stranded.get(stream.name) ?? null,
       timeToDrainSeconds: timeToDrainMs === null ? null : Math.ceil(timeToDrainMs / 1000),

@@ -1,13 +1,17 @@
 /** Metrics of the broker. */
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import type { Broker } from './broker.ts';
+import type { Intake } from './intake.ts';
 import type { Sessions } from './persistence/sessions.ts';
 
 /** Registers metrics that are read at each scrape. */
 export function registerBroker(
   metrics: ObservedMetrics,
-  { broker, sessions }: { broker: Broker; sessions: Sessions },
+  { broker, sessions, intake }: { broker: Broker; sessions: Sessions; intake: Intake },
 ): void {
+  metrics.counter('intake_failed_total', 'Publishes that the buffer did not take.', ['stream'], () =>
+    [...intake.counters()].map(([stream, { failed }]) => [{ stream }, failed]),
+  );
   metrics.gauge('broker_connections', 'MQTT connections now.', [], () => [[{}, broker.stats().connections]]);
   metrics.gauge(
     'broker_listener_up',

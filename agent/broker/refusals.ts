@@ -3,6 +3,7 @@
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
+import { SparseLog } from '../../shared/sparse-log.ts';
 
 /** The text is both log field and metric label. */
 export type RefusalReason =
@@ -60,13 +61,11 @@ export type RefusalReason =
 const LOG_EVERY_MS = 10_000;
 
 export class Refusals {
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #counts = new Map<RefusalReason, { total: number; unlogged: number; loggedMs: number }>();
+  readonly #sparse: SparseLog;
+  readonly #counts = new Map<RefusalReason, number>();
 
   constructor(clock: Clock, log: Logger) {
-    this.#clock = clock;
-    this.#log = log;
+    this.#sparse = new SparseLog({ log, clock, periodMs: LOG_EVERY_MS });
   }
 
   /**
@@ -74,22 +73,17 @@ export class Refusals {
    * reason.
    */
   add(reason: RefusalReason, facts: Record<string, string | number> = {}): void {
-    const now = this.#clock.monoMs();
-    const count = this.#counts.get(reason) ?? { total: 0, unlogged: 0, loggedMs: Number.NEGATIVE_INFINITY };
-    this.#counts.set(reason, count);
-    count.total += 1;
-    count.unlogged += 1;
-    if (now - count.loggedMs < LOG_EVERY_MS) return;
-    this.#log.warn({ event: 'broker.refused', reason, ...facts, count: count.unlogged });
-    count.unlogged = 0;
-    count.loggedMs = now;
+    const total = (this.#counts.get(reason) ?? 0) + 1;
+    this.#counts.set(reason, total);
+    const fields = (suppressed: number) => ({ reason, ...facts, count: suppressed + 1, total });
+    this.#sparse.warn('broker.refused', fields, reason);
   }
 
   get total(): number {
-    return [...this.#counts.values()].reduce((sum, { total }) => sum + total, 0);
+    return [...this.#counts.values()].reduce((sum, count) => sum + count, 0);
   }
 
   byReason(): Partial<Record<RefusalReason, number>> {
-    return Object.fromEntries([...this.#counts].map(([reason, { total }]) => [reason, total]));
+    return Object.fromEntries(this.#counts);
   }
 }

@@ -54,8 +54,11 @@ function registerStreams(metrics: ObservedMetrics, parts: ForwardParts): void {
   metrics.gauge('stream_pending_records', 'Records not yet delivered.', ['stream'], () =>
     forwarder.streams().map(({ name, pending }) => [{ stream: name }, pending]),
   );
-  metrics.gauge('stream_oldest_seconds', 'Age of the oldest record that still needs a provider.', ['stream'], () =>
-    forwarder.streams().map(({ name, oldestAgeMs }) => [{ stream: name }, (oldestAgeMs ?? 0) / 1000]),
+  metrics.gauge(
+    'stream_oldest_seconds',
+    'Age of the oldest record that still needs a provider.',
+    ['stream'],
+    () => forwarder.streams().map(({ name, oldestAgeMs }) => [{ stream: name }, (oldestAgeMs ?? 0) / 1000]),
   );
   metrics.gauge(
     'stream_backlog_records',
@@ -78,6 +81,12 @@ function registerStreams(metrics: ObservedMetrics, parts: ForwardParts): void {
     'Records delivered with all their copies.',
     ['stream'],
     () => forwarder.streams().map(({ name, accepted }) => [{ stream: name }, accepted]),
+  );
+  metrics.counter(
+    'stream_fewer_copies_records_total',
+    'Records left with fewer copies than asked for, because the other providers refuse them.',
+    ['stream'],
+    () => forwarder.streams().map(({ name, fewerCopies }) => [{ stream: name }, fewerCopies]),
   );
   metrics.gauge(
     'store_loss_window_seconds',

@@ -54,6 +54,7 @@ export class Refusals {
     const where = { stream: stream.name, epoch: queue.epoch, ...range, reason };
     if (copies > 0) {
       log.error({ event: 'forward.fewer_copies', ...where, copies, refusedBy: [...unfit] });
+      stream.fewerCopies += last - first + 1;
       settlements.enough(stream, queue, range, acceptedBy);
       return true;
     }

@@ -17,6 +17,8 @@ export type ProviderFault =
   | 'credentials'
   /** The provider asks to slow down. */
   | 'throttled'
+  /** A quota of the account, of a minute, a day or a month, is used up. */
+  | 'quota'
   /** The provider reports an error of its own. */
   | 'server'
   /** The provider does not answer. */
@@ -57,7 +59,7 @@ export function faultOf(outcome: Outcome): ProviderFault | null {
     case 'cancelled':
       return null;
     case 'throttled':
-      return 'throttled';
+      return outcome.cause === 'quota' ? 'quota' : 'throttled';
     case 'rejected':
       if (outcome.scope === 'envelope') return null;
       return outcome.cause === 'unauthorized' ? 'credentials' : 'configuration';

@@ -50,8 +50,10 @@ export type Outcome =
   | { kind: 'accepted' }
   /** Not accepted, as far as is known; another try may succeed. */
   | { kind: 'retryable'; cause: RetryableCause; phase?: Phase; detail: string }
-  /** The provider asked to slow down. */
-  | { kind: 'throttled'; retryAfterMs: number | null; detail: string }
+  /**
+   * The provider asked to slow down, or, with the cause `quota`, says that a quota of the account is used up.
+   */
+  | { kind: 'throttled'; cause?: 'quota'; retryAfterMs: number | null; detail: string }
   /**
    * `provider`: every envelope is refused until an operator acts. `envelope`: this provider never accepts
    * this envelope.

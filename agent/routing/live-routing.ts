@@ -27,6 +27,8 @@ import {
 } from './core/core.ts';
 
 const TICK_MS = 100;
+const LIMITS = ['quota', 'quota-exhausted', 'throttled'] as const;
+
 /** Number of switches kept for `status` and `explain` (I10). */
 const SWITCHES_KEPT = 50;
 
@@ -142,6 +144,15 @@ export class LiveRouting {
 
   providers(): ProviderStatus[] {
     return providerStatus(this.#state);
+  }
+
+  /**
+   * A limit that holds the provider: one of the account, or one that it enforces without a word; null
+   * without.
+   */
+  limitOf(provider: string): 'throttled' | 'quota' | 'quota-exhausted' | null {
+    const holds = this.providers().find((one) => one.provider === provider)?.holds ?? [];
+    return LIMITS.find((reason) => holds.includes(reason)) ?? null;
   }
 
   /** The present inputs of the scores. */

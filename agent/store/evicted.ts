@@ -2,57 +2,77 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { GapReason } from '../../shared/record.ts';
-import type { StreamGap } from './types.ts';
+import { SparseLog } from '../../shared/sparse-log.ts';
+import type { EncodedStreamState } from './protocol.ts';
+import type { GivenUp, StreamGap } from './types.ts';
 
 const LOG_EVERY_MS = 10_000;
 
-interface Count {
-  stream: string;
-  reason: GapReason;
-  records: number;
+interface Count extends GivenUp {
   unlogged: number;
-  loggedMs: number;
 }
 
 export class Evicted {
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #sparse: SparseLog;
   readonly #counts = new Map<string, Count>();
 
   constructor(clock: Clock, log: Logger) {
     this.#clock = clock;
-    this.#log = log;
+    this.#sparse = new SparseLog({ log, clock, periodMs: LOG_EVERY_MS });
+  }
+
+  /** What the file had when it was opened first: given up before, and not delivered yet. */
+  found(streams: ReadonlyArray<Pick<EncodedStreamState, 'stream' | 'gaps'>>): void {
+    for (const { stream, gaps } of streams)
+      for (const { reason, first, last } of gaps) this.#countOf(stream, reason).before += last - first + 1;
   }
 
   add(gaps: readonly StreamGap[]): void {
-    const nowMs = this.#clock.monoMs();
     for (const { stream, reason, first, last } of gaps) {
-      const key = `${stream} ${reason}`;
-      const count = this.#counts.get(key) ?? {
-        stream,
-        reason,
-        records: 0,
-        unlogged: 0,
-        loggedMs: Number.NEGATIVE_INFINITY,
-      };
-      this.#counts.set(key, count);
+      const count = this.#countOf(stream, reason);
       count.records += last - first + 1;
       count.unlogged += last - first + 1;
+      count.lastMs = this.#clock.monoMs();
     }
+    this.tell();
+  }
+
+  /**
+   * Logs what has not been, where it is time; call it now and then, so that the last of a burst is told too.
+   */
+  tell(): void {
     for (const count of this.#counts.values()) {
-      if (count.unlogged === 0 || nowMs - count.loggedMs < LOG_EVERY_MS) continue;
-      this.#log.warn({
-        event: 'store.given_up',
-        stream: count.stream,
-        reason: count.reason,
-        records: count.unlogged,
-      });
-      count.unlogged = 0;
-      count.loggedMs = nowMs;
+      if (count.unlogged === 0) continue;
+      const { stream, reason, records: total } = count;
+      const line = (): Record<string, unknown> => {
+        const records = count.unlogged;
+        count.unlogged = 0;
+        return { stream, reason, records, total, totalOfAll: this.#total() };
+      };
+      this.#sparse.warn('store.given_up', line, `${stream} ${reason}`);
     }
   }
 
-  totals(): ReadonlyArray<{ stream: string; reason: GapReason; records: number }> {
-    return [...this.#counts.values()].map(({ stream, reason, records }) => ({ stream, reason, records }));
+  totals(): readonly GivenUp[] {
+    return [...this.#counts.values()].map(({ unlogged: _, ...count }) => count);
+  }
+
+  #total(): number {
+    return [...this.#counts.values()].reduce((sum, { records }) => sum + records, 0);
+  }
+
+  #countOf(stream: string, reason: GapReason): Count {
+    const key = `${stream} ${reason}`;
+    const count = this.#counts.get(key) ?? {
+      stream,
+      reason,
+      records: 0,
+      before: 0,
+      lastMs: null,
+      unlogged: 0,
+    };
+    this.#counts.set(key, count);
+    return count;
   }
 }

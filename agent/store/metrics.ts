@@ -23,6 +23,10 @@ export function registerStore(metrics: ObservedMetrics, store: Store): void {
       return writtenBytes === null ? [] : [[{}, writtenBytes]];
     },
   );
+  metrics.gauge('store_limit_bytes', 'The bound of the buffer.', [], () => [[{}, store.space.limitBytes]]);
+  metrics.gauge('store_used_bytes', 'What of it is taken, the log’s share included.', [], () => [
+    [{}, store.space.usedBytes],
+  ]);
   metrics.counter('store_given_up_records_total', 'Records given up, by reason.', ['stream', 'reason'], () =>
     store.evicted.map(({ stream, reason, records }) => [{ stream, reason }, records]),
   );

@@ -29,6 +29,7 @@ import {
   type Appended,
   type CommittedRange,
   type EpochInfo,
+  type GivenUp,
   type LossWindow,
   memoryBytes,
   type NewRecord,
@@ -231,6 +232,13 @@ export class Store implements Service {
   }
 
   /**
+   * The bound of the buffer, and what of it is taken: the pages in use, and what is set aside for the log.
+   */
+  get space(): { usedBytes: number; limitBytes: number } {
+    return { usedBytes: this.#room.usedBytes, limitBytes: this.#limits.maxBytes };
+  }
+
+  /**
    * Record bytes made durable since start, and the bytes written to disk for them (null where the system does
    * not report it).
    */
@@ -243,8 +251,8 @@ export class Store implements Service {
     return this.#queue.lossWindows();
   }
 
-  /** Records given up since start. */
-  get evicted(): ReadonlyArray<{ stream: string; reason: GapReason; records: number }> {
+  /** By stream and reason. */
+  get evicted(): readonly GivenUp[] {
     return this.#evicted.totals();
   }
 
@@ -349,6 +357,9 @@ export class Store implements Service {
 
   #opened(opened: Opened): void {
     this.#initialStreams = opened.streams;
+    // Sessions are null before the first opening: what is found at later ones was counted when it was given
+    // up.
+    if (this.#sessions === null) this.#evicted.found(opened.streams);
     this.#sessions ??= opened.sessions;
     this.#tally.opened(opened);
     this.#room = opened.room;
@@ -361,6 +372,7 @@ export class Store implements Service {
   }
 
   #tidy(): void {
+    this.#evicted.tell();
     if (!this.#file.isOpen) return;
     const { isIdle } = this.#queue;
     this.#file.call('tidy', { isIdle }).then(

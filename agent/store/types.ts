@@ -4,7 +4,7 @@ import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { IntervalSet } from '../../shared/interval-set.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { Gap, SeqRange } from '../../shared/record.ts';
+import type { Gap, GapReason, SeqRange } from '../../shared/record.ts';
 import type { DiskState } from './disk-state.ts';
 import type { StoreLimits } from './limits.ts';
 
@@ -101,6 +101,18 @@ export interface CommittedRange extends SeqRange {
 export interface StreamGap extends Gap {
   epoch: string;
   stream: string;
+}
+
+/** Records of a stream that were given up for one reason. */
+export interface GivenUp {
+  stream: string;
+  reason: GapReason;
+  /** Since this process started. */
+  records: number;
+  /** Before it started, and not delivered as a gap then. */
+  before: number;
+  /** Monotonic time of the last; null when none was since the start. */
+  lastMs: number | null;
 }
 
 /** The used part of the buffer's bound. */

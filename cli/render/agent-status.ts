@@ -9,10 +9,13 @@ export function renderAgentStatus(status: AgentStatus): string {
   const head = [
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
-    `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)} (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
+    ...refusals(status),
+    `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)}; ${usedText(buffer)} used (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
+    givenUpText(status),
   ].map(line);
   const sections = [
     head.join('\n'),
+    ...givenUp(status),
     streams(status),
     ...stranded(status),
     providers(status),
@@ -20,6 +23,40 @@ export function renderAgentStatus(status: AgentStatus): string {
   ];
   if (status.switches.length > 0) sections.push(switches(status));
   return sections.join('\n\n');
+}
+
+function refusals({ broker, streams }: AgentStatus): string[] {
+  const reasons = Object.entries(broker.refusals).sort(([, a], [, b]) => b - a);
+  const texts = [
+    ...reasons.map(([reason, count]) => `${countText(count)} ${reason}`),
+    ...streams.flatMap(({ name, fewerCopies }) =>
+      fewerCopies === 0
+        ? []
+        : [`${countText(fewerCopies)} records of ${name} with fewer copies than asked for`],
+    ),
+  ];
+  return texts.length === 0 ? [] : [`refused ${texts.join(', ')}`];
+}
+
+function usedText({ usedBytes, limitBytes }: AgentStatus['buffer']): string {
+  return `${bytesText(usedBytes)} of ${bytesText(limitBytes)} (${percentText(usedBytes / limitBytes)})`;
+}
+
+function givenUpText({ givenUp: { records, sinceMs, before } }: AgentStatus): string {
+  const earlier = before === 0 ? '' : `, ${countText(before)} before it that were not yet reported`;
+  return `given up ${records === 0 ? 'nothing' : `${countText(records)} records`} since the start ${spanText(sinceMs)} ago${earlier}`;
+}
+
+/** What is lost, by stream and reason. */
+function givenUp({ givenUp: { streams } }: AgentStatus): string[] {
+  const rows = streams.map(({ stream, reason, records, before, lastMs }) => [
+    stream,
+    reason,
+    countText(records),
+    countText(before),
+    lastMs === null ? 'before the start' : `${spanText(lastMs)} ago`,
+  ]);
+  return rows.length === 0 ? [] : [table(['GIVEN UP OF', 'REASON', 'RECORDS', 'BEFORE', 'LAST'], rows)];
 }
 
 function streams(status: AgentStatus): string {

@@ -23,7 +23,7 @@ export function renderRouterStatus(status: RouterStatus): string {
     ...summary(status.summary),
   ].map(line);
   const sections = [head.join('\n'), sources(status)];
-  if (status.feeds.length > 0) sections.push(feeds(status));
+  if (status.feeds.length > 0) sections.push(feeds(status), ...refused(status));
   if (status.gateways.length > 0) sections.push(gateways(status));
   return sections.join('\n\n');
 }
@@ -68,9 +68,9 @@ function sources(status: RouterStatus): string {
 function feeds(status: RouterStatus): string {
   return table(
     ['FEED', 'STATE', 'OFFSET', 'LAG', 'BEHIND', 'FAILURES', 'LAST ERROR'],
-    status.feeds.map(({ name, phase, offset, lag, lagSeconds, failures, lastError }) => [
+    status.feeds.map(({ name, phase, offset, lag, lagSeconds, failures, lastError, refused }) => [
       name,
-      phase,
+      refused === null ? phase : `${phase}, held up`,
       String(offset ?? '–'),
       String(lag ?? '–'),
       spanText(lagSeconds === null ? null : lagSeconds * 1000),
@@ -78,6 +78,17 @@ function feeds(status: RouterStatus): string {
       lastError ?? 'none',
     ]),
   );
+}
+
+/** The one record that holds a feed up, with the way out. */
+function refused(status: RouterStatus): string[] {
+  const rows = status.feeds.flatMap(({ name, refused }) =>
+    refused === null ? [] : [[name, refused.id, String(refused.offset), refused.error]],
+  );
+  if (rows.length === 0) return [];
+  const advice =
+    'A feed that is held up goes on when its destination takes the record, or with `headgate feeds skip`.';
+  return [`${table(['REFUSED BY', 'RECORD', 'OFFSET', 'ERROR'], rows)}\n${line(advice)}`];
 }
 
 /** What is complete, missing, given up and in conflict (I6), a line for each stream. */

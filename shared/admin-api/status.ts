@@ -1,5 +1,5 @@
 /** The answers of the admin servers, which the command line reads. */
-import type { Gap, SeqRange, StreamKey } from '../record.ts';
+import type { Gap, GapReason, SeqRange, StreamKey } from '../record.ts';
 import type { ScoreParts } from '../scoring/inputs.ts';
 
 /** A provider's health as the routing core keeps it. */
@@ -19,6 +19,10 @@ export interface AgentStreamStatus {
   awaitingReceipt: number;
   /** Records accepted since start. */
   accepted: number;
+  /** Records left with fewer copies than asked for, because the other providers refuse them; since start. */
+  fewerCopies: number;
+  /** Publishes that the buffer did not take, since start; the device sends them again. */
+  intakeFailed: number;
   ratePerSecond: number;
   /** Pending records that waited through an outage or a restart. */
   backlog: number;
@@ -71,6 +75,23 @@ export interface RoutingSwitch {
   reason: string;
 }
 
+/** Records that the buffer gave up: each is in a gap that is delivered in its place (I3). */
+export interface GivenUpStatus {
+  /** Since this agent started, `sinceMs` ago. */
+  records: number;
+  sinceMs: number;
+  /** Before it started, and not delivered as a gap then: earlier ones are in the router's ledger. */
+  before: number;
+  streams: Array<{
+    stream: string;
+    reason: GapReason;
+    records: number;
+    before: number;
+    /** How long ago the last was given up; null when none was since the start. */
+    lastMs: number | null;
+  }>;
+}
+
 /** `GET /v1/status` of an agent. */
 export interface AgentStatus {
   kind: 'agent';
@@ -80,9 +101,28 @@ export interface AgentStatus {
   uptimeSeconds: number;
   clock: { quality: 'synchronised' | 'unsynchronised'; offsetMs: number };
   /** `deviceFile` is the named state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
-  broker: { connections: number; published: number; refused: number; deviceFile: string };
-  /** `state` is the named state of the store: `ok`, or why it is degraded (I9). */
-  buffer: { rows: number; bytes: number; fileBytes: number; walBytes: number; state: string };
+  broker: {
+    connections: number;
+    published: number;
+    refused: number;
+    /** Of these, by reason. */
+    refusals: Readonly<Record<string, number>>;
+    deviceFile: string;
+  };
+  /**
+   * `state` is the named state of the store: `ok`, or why it is degraded (I9). Of `limitBytes`, `usedBytes`
+   * are taken: the pages in use, and the share that is set aside for the WAL.
+   */
+  buffer: {
+    rows: number;
+    bytes: number;
+    fileBytes: number;
+    walBytes: number;
+    usedBytes: number;
+    limitBytes: number;
+    state: string;
+  };
+  givenUp: GivenUpStatus;
   streams: AgentStreamStatus[];
   providers: ProviderStatus[];
   /** The latest switches, newest last. */

@@ -1,266 +1,12 @@
 import { createServer } from 'node:http';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
-import type { Explanation } from '../../shared/admin-api/explanation.ts';
-import type { AgentStatus, CostReport, RouterStatus } from '../../shared/admin-api/status.ts';
 import { AdminServer } from '../../shared/admin-server.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { headgate } from './run.ts';
-
-const RANGE = { first: 120, last: 120 };
-const PARTS = { cost: 1, performance: 0.9, compliance: 1, reliability: 0.999 };
-
-const AGENT: AgentStatus = {
-  kind: 'agent',
-  gateway: 'gw-1',
-  version: '1.2.3',
-  epoch: '7-ab12',
-  uptimeSeconds: 3725,
-  clock: { quality: 'unsynchronised', offsetMs: 0 },
-  broker: { connections: 20, published: 1_234_567, refused: 2, deviceFile: 'ok' },
-  buffer: { rows: 1500, bytes: 300_000, fileBytes: 2 ** 20, walBytes: 4096, state: 'ok' },
-  streams: [
-    {
-      name: 'alarms',
-      chosen: ['azure', 'gcp'],
-      pending: 1500,
-      awaitingReceipt: 7,
-      inFlight: 12,
-      accepted: 9000,
-      ratePerSecond: 250.4,
-      backlog: 1500,
-      timeToDrainSeconds: 6,
-      oldestAgeMs: 90_500,
-    },
-    {
-      name: 'energy',
-      chosen: [],
-      pending: 3,
-      awaitingReceipt: 0,
-      inFlight: 0,
-      accepted: 0,
-      ratePerSecond: 0,
-      backlog: 0,
-      timeToDrainSeconds: null,
-      oldestAgeMs: 400,
-    },
-  ],
-  providers: [
-    {
-      name: 'aws',
-      type: 'aws',
-      region: 'eu-west-1',
-      health: 'open',
-      sinceMs: 4200,
-      score: 0.61234,
-      parts: PARTS,
-      holds: ['manual', 'quota'],
-      p50Ms: null,
-      p95Ms: null,
-      successRate: null,
-      accepted: 10,
-      failed: 4,
-      units: 10,
-      fault: { cause: 'dns', detail: 'getaddrinfo ENOTFOUND \u001b[2J', forMs: 4000 },
-      credentials: { slot: 'next_credentials', standing: 'accepted', expiresAt: '2027-01-02T03:04:05.000Z' },
-    },
-  ],
-  switches: [
-    {
-      at: '2026-11-20T10:00:00.000Z',
-      stream: 'alarms',
-      from: 'aws',
-      to: 'azure',
-      reason: 'breaker\u001b[2J',
-    },
-  ],
-};
-
-const ROUTER: RouterStatus = {
-  kind: 'router',
-  version: '1.2.3',
-  uptimeSeconds: 5,
-  sources: [
-    {
-      name: 'aws',
-      type: 'aws',
-      connected: false,
-      received: 10,
-      settled: 9,
-      lastError: 'ECONNREFUSED',
-      cuts: 0,
-      expired: 0,
-      lastReceivedMs: 0,
-      recordAgeMs: 75_000,
-      queueAgeMs: null,
-      backlog: 12_345,
-      duplicates: { redelivery: 3, hedge: 0, 'other-source': 4 },
-    },
-  ],
-  ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
-  ledgerError: null,
-  feeds: [
-    {
-      name: 'file',
-      phase: 'retrying',
-      offset: 118,
-      lag: 2,
-      lagSeconds: 75,
-      failures: 3,
-      lastError: 'ENOSPC',
-      refused: null,
-    },
-  ],
-  summary: { streams: 1, incomplete: 1, missing: 10, givenUp: 5 },
-  gateways: [
-    { gateway: 'gw-0', lastContactMs: 0, streams: [] },
-    {
-      gateway: 'gw-1',
-      lastContactMs: null,
-      streams: [
-        {
-          gateway: 'gw-1',
-          epoch: '7-ab12',
-          stream: 'alarms',
-          completeTo: 90,
-          highest: 130,
-          missing: [{ first: 91, last: 99 }, RANGE],
-          missingCount: 10,
-          gaps: [{ first: 1, last: 5, reason: 'quota' }],
-          givenUpCount: 5,
-          sealedAt: null,
-          records: 115,
-          withdrawn: { retention: 3, erasure: 0, quarantine: 1 },
-          duplicates: 7,
-          conflicts: 1,
-        },
-      ],
-    },
-  ],
-  next: null,
-};
-
-const INPUTS = {
-  envelopeCostUsd: 0.0000013,
-  latencyP50Ms: 20.4,
-  latencyP95Ms: 380,
-  latencySamples: 41,
-  latencyPriorMs: 60,
-  goodput: 0.98,
-  accepted: 40,
-  tries: 44,
-  slaPercent: 99.9,
-  certificationsHeld: 1,
-  certificationsRequired: 2,
-};
-const CANDIDATE = {
-  share: 0.9,
-  score: 0.95,
-  parts: PARTS,
-  inputs: INPUTS,
-  standing: 0.95,
-  preference: null,
-  waitMs: 0,
-};
-
-const EXPLANATION: Explanation = {
-  kind: 'explain',
-  streams: [
-    {
-      stream: 'energy',
-      reason: 'the first choice',
-      weights: { cost: 0.3, performance: 0.25, compliance: 0.25, reliability: 0.2 },
-      candidates: [
-        {
-          ...CANDIDATE,
-          provider: 'aws',
-          fault: null,
-          refusals: [],
-          chosen: true,
-          health: 'degraded',
-          healthReason: 'latency',
-          trial: { tries: 12, accepted: 11, triesNeeded: 40 },
-          standing: 0.475,
-          holds: [],
-          hedgeDelayMs: 120,
-        },
-        {
-          ...CANDIDATE,
-          provider: 'gcp',
-          fault: 'tls: the TLS handshake did not end within 3000 ms',
-          refusals: ['residency', 'hold'],
-          share: 0,
-          score: 0.99,
-          inputs: {
-            ...INPUTS,
-            latencyP50Ms: null,
-            latencyP95Ms: null,
-            latencySamples: 0,
-            tries: 0,
-            accepted: 0,
-          },
-          preference: 1,
-          chosen: false,
-          health: 'healthy',
-          healthReason: 'start',
-          trial: null,
-          holds: ['quota', 'manual'],
-          waitMs: 9000,
-          hedgeDelayMs: null,
-        },
-      ],
-      switches: [
-        { at: '2026-11-20T10:00:00.000Z', stream: 'energy', from: 'gcp', to: 'aws', reason: 'hold' },
-      ],
-    },
-  ],
-};
-
-const NOTHING = { units: 0, records: 0, usd: 0, possibleUnits: 0, possibleUsd: 0 };
-const METERED = { units: 2000, records: 40_000, usd: 0.0035, possibleUnits: 5, possibleUsd: 0.0001 };
-
-const COSTS: CostReport = {
-  kind: 'costs',
-  currency: 'USD',
-  day: '2026-11-20',
-  clock: 'unsynchronised',
-  since: '2026-11-20T10:00:00.000Z',
-  providers: [
-    {
-      name: 'aws',
-      type: 'aws',
-      unit: '5 KB message',
-      pricesDated: '2026-11-20',
-      today: NOTHING,
-      month: METERED,
-      fixedUsd: 0,
-      forecastUsd: null,
-      usdPerMillionRecords: 0.0875,
-      unitsPerDay: null,
-      holds: [],
-    },
-    {
-      name: 'hub',
-      type: 'azure',
-      unit: '4 KB message',
-      pricesDated: '2026-11-20',
-      today: { ...NOTHING, units: 396_000 },
-      month: { ...NOTHING, units: 396_000 },
-      fixedUsd: 25,
-      forecastUsd: 25,
-      usdPerMillionRecords: null,
-      unitsPerDay: 400_000,
-      holds: ['quota'],
-    },
-  ],
-  streams: [
-    { name: 'energy', today: NOTHING, month: METERED, forecastUsd: 0.02, usdPerMillionRecords: 0.0875 },
-  ],
-  total: { todayUsd: 0, monthUsd: 0.0035, fixedUsd: 25, forecastUsd: 25.02, usdPerMillionRecords: 0.0875 },
-  budget: { usd: 50, spentUsd: 25.0035, state: 'within', onBudget: 'hold' },
-};
+import { AGENT, COSTS, EXPLANATION, ROUTER } from './status-answers.ts';
 
 /** A real admin server with made-up answers; returns its address. */
 async function serving(t: Test, kind: 'agent' | 'router'): Promise<string> {
@@ -298,8 +44,21 @@ t.test('status of an agent', async (t) => {
   const text = squeezed(stdout);
   t.match(text, /^agent gw-1 headgate 1\.2\.3 epoch 7-ab12 up 1h 2m clock unsynchronised$/m);
   t.match(text, /^aws dns 4\.0s getaddrinfo ENOTFOUND/m);
-  t.match(text, /^broker 20 connections, 1\.2M published, 2 refused, device file ok$/m);
-  t.match(text, /^buffer ok: 1\.5k records, 293\.0 KiB \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m);
+  t.match(text, /^broker 20 connections, 1\.2M published, 12 refused, device file ok$/m);
+  t.match(
+    text,
+    /^refused 10 record-too-large, 2 protocol-version, 6 records of alarms with fewer copies than asked for$/m,
+  );
+  t.match(
+    text,
+    /^buffer ok: 1\.5k records, 293\.0 KiB; 512\.0 KiB of 2\.0 MiB \(25\.0%\) used \(file 1\.0 MiB, WAL 4\.0 KiB\)$/m,
+  );
+  t.match(
+    text,
+    /^given up 3\.2k records since the start 1h 2m ago, 40 before it that were not yet reported$/m,
+  );
+  t.match(text, /^alarms quota 3\.2k 0 1m 1s ago$/m);
+  t.match(text, /^energy age 0 40 before the start$/m);
   t.match(text, /^alarms azure, gcp 1\.5k 12 7 9\.0k 250\.4 6\.0s 1m 30s$/m);
   t.match(text, /^energy nobody 3 0 0 0 0\.0 – 400ms$/m);
   t.match(
@@ -327,10 +86,12 @@ t.test('status of a router', async (t) => {
   );
   t.match(text, /^streams 1, 1 incomplete: 10 records missing; 5 given up$/m);
   t.match(text, /^file retrying 118 2 1m 15s 3 ENOSPC$/m);
-  t.match(text, /^gw-0 1970-01-01T00:00:00\.000Z none none – – – – – – –$/m, 'heard of, nothing held');
+  t.match(text, /^hook retrying, held up 90 30 1m 0s 9 HTTP 422$/m);
+  t.match(text, /^hook gw-1\/7-ab12\/alarms\/91 91 HTTP 422: no such field$/m, 'the record that holds it up');
+  t.match(text, /^gw-0 none none 1970-01-01T00:00:00\.000Z – – – – – – –$/m, 'heard of, nothing held');
   t.match(
     text,
-    /^gw-1 never 7-ab12 alarms 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1 3 \(retention\), 1 \(quarantine\)$/m,
+    /^gw-1 7-ab12 alarms never 90 130 10 \(91–99, 120\) 5 \(quota\) 7 1 3 \(retention\), 1 \(quarantine\)$/m,
   );
 });
 
@@ -377,6 +138,23 @@ t.test('costs shows what was metered and what it cost', async (t) => {
   t.match(text, /^energy 0 0\.0000 40\.0k 0\.0035 0\.00010 0\.0200 0\.0875$/m);
   t.match(text, /^today 0\.0000, month 0\.0035 metered and 25\.0000 fixed, forecast 25\.0200, 0\.0875 per/m);
   t.match(text, /^budget 50\.00: 50\.0% spent, forecast 50\.0%; within, at its end: hold$/m);
+});
+
+t.test('no line is wider than the terminal, and nothing is left out', async (t) => {
+  const agent = await serving(t, 'agent');
+  const router = await serving(t, 'router');
+  const words = (text: string): Set<string> => new Set(text.split(/\s+/).filter((word) => word.length < 20));
+  for (const args of [['status'], ['explain', 'energy'], ['costs'], ['status', '--router']]) {
+    const admin = args.includes('--router') ? router : agent;
+    const whole = await headgate([...args, '--admin', admin]);
+    for (const columns of [80, 60]) {
+      const { stdout } = await headgate([...args, '--admin', admin], { env: { COLUMNS: String(columns) } });
+      const wide = stdout.split('\n').filter((line) => line.length > columns);
+      t.strictSame(wide, [], `${args.join(' ')} in ${columns} columns`);
+      const lost = words(whole.stdout).difference(words(stdout));
+      t.strictSame([...lost], [], `${args.join(' ')}: every word is there`);
+    }
+  }
 });
 
 t.test('an answer that is not ours ends with 69', async (t) => {

@@ -46,6 +46,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'sparse-log.ts',
     'start-refused.ts',
     'time-limit.ts',
+    'text-table.ts',
     'tls-files.ts',
     'twin-receipt.ts',
     'version.ts',

@@ -1,6 +1,7 @@
 /** Session items that were dropped, counted and logged at a bounded rate (I10). */
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
+import { SparseLog } from '../../../shared/sparse-log.ts';
 
 /** The text is both log field and metric label. */
 export type DropReason =
@@ -17,22 +18,16 @@ const LOG_EVERY_MS = 10_000;
 
 export class Dropped {
   readonly counts = new Map<DropReason, number>();
-  readonly #clock: Clock;
-  readonly #log: Logger;
-  readonly #loggedMs = new Map<DropReason, number>();
+  readonly #sparse: SparseLog;
 
   constructor(clock: Clock, log: Logger) {
-    this.#clock = clock;
-    this.#log = log;
+    this.#sparse = new SparseLog({ log, clock, periodMs: LOG_EVERY_MS });
   }
 
   /** `subject`: the client id, or the topic. */
   add(reason: DropReason, subject: string): void {
     const total = (this.counts.get(reason) ?? 0) + 1;
     this.counts.set(reason, total);
-    const nowMs = this.#clock.monoMs();
-    if (nowMs - (this.#loggedMs.get(reason) ?? Number.NEGATIVE_INFINITY) < LOG_EVERY_MS) return;
-    this.#loggedMs.set(reason, nowMs);
-    this.#log.warn({ event: 'broker.session_dropped', reason, subject, total });
+    this.#sparse.warn('broker.session_dropped', { reason, subject, total }, reason);
   }
 }

@@ -19,6 +19,12 @@ const IN_FLIGHT_MAX = 8;
 const NEVER = new AbortController().signal;
 /** A provider that refuses less than this as too large is faulty; its limit is not learned. */
 const LIMIT_BYTES_MIN = 4000;
+/** Said of limits that no answer of the provider told. */
+const LIMIT_DETAILS = {
+  throttled: 'it acknowledges late, or cuts connections: it is asked for too much',
+  quota: 'by our own count the quota of its day is used up',
+  'quota-exhausted': 'it cuts every connection without an answer: the quota of its day is used up',
+};
 /** Failure lines per provider and second; further failures are only counted (I10). */
 const FAILURE_LINES_PER_SECOND = 5;
 
@@ -96,9 +102,14 @@ export class Sender {
     return Math.min(this.#maxEnvelopeBytes ?? this.#publisher.maxEnvelopeBytes, this.#refusedAboveBytes);
   }
 
-  /** Why the last try failed; null after an acceptance. */
+  /**
+   * Why nothing is accepted: a limit that holds it, or why the last try failed; null once one is accepted.
+   */
   get fault(): SenderFault | null {
-    return this.#fault;
+    const limit = this.#routing.limitOf(this.provider);
+    if (limit === null) return this.#fault;
+    const sinceMs = this.#fault?.sinceMs ?? this.#clock.monoMs();
+    return { cause: limit === 'throttled' ? 'throttled' : 'quota', detail: LIMIT_DETAILS[limit], sinceMs };
   }
 
   /** Tries under way, including probes. */

@@ -14,9 +14,9 @@ export async function dateOldest(queue: StreamQueue, store: Pick<Buffer, 'read'>
 }
 
 /**
- * From monotonic time of an epoch to that of this boot, `present`. A time of another boot is before this one: by how
- * much is known where both had a synchronised clock; otherwise it counts as the beginning of this boot, so that an age
- * is never too great.
+ * From monotonic time of an epoch to that of this boot, `present`. A time of another boot is before this one:
+ * by how much is known where both had a synchronised clock; otherwise it counts as the beginning of this
+ * boot, so that an age is never too great.
  */
 export function inBootOf(
   present: EnvelopeClock,

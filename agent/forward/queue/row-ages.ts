@@ -1,7 +1,7 @@
 /**
- * When the rows of one (epoch, stream) became durable, in monotonic milliseconds of their epoch's boot. Rows are
- * numbered in the order of their commits, so a few marks tell of millions: a row is as old as the last mark at or
- * before it.
+ * When the rows of one (epoch, stream) became durable, in monotonic milliseconds of their epoch's boot. Rows
+ * are numbered in the order of their commits, so a few marks tell of millions: a row is as old as the last
+ * mark at or before it.
  *
  * Pure: no clock, no I/O (I11).
  */

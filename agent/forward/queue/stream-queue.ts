@@ -184,8 +184,8 @@ export class StreamQueue {
   }
 
   /**
-   * Since when the oldest row that still needs a provider is in the buffer, under way or not, in monotonic time of
-   * its epoch; null when none does, or {@link undatedRow} is it and nothing older is known.
+   * Since when the oldest row that still needs a provider is in the buffer, under way or not, in monotonic
+   * time of its epoch; null when none does, or {@link undatedRow} is it and nothing older is known.
    */
   oldestWaitingMs(): number | null {
     return this.#owed.size === 0 ? null : this.#ages.atMs(this.#owed.min);

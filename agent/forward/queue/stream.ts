@@ -20,12 +20,14 @@ export interface StreamProgress {
   /** Records with all their copies that wait in the buffer for the router's receipt. */
   awaitingReceipt: number;
   /**
-   * Age of the oldest record that still needs a provider, also while it is under way, and over restarts; null when
-   * none does.
+   * Age of the oldest record that still needs a provider, also while it is under way, and over restarts; null
+   * when none does.
    */
   oldestAgeMs: number | null;
   /** Records delivered with all their copies since start. */
   accepted: number;
+  /** Records left with fewer copies than the stream asks for, because the other providers refuse them. */
+  fewerCopies: number;
   /** Records delivered in the last second. */
   ratePerSecond: number;
   /** Pending records that waited out an outage or a restart. */
@@ -56,6 +58,7 @@ export class Stream {
   queues: StreamQueue[] = [];
   /** Whether an envelope is being read and packed. */
   building: boolean = false;
+  fewerCopies: number = 0;
   /** Number of the next envelope: decides the turn where several providers share the stream. */
   turn: number = 0;
   readonly #stuck = new Map<StreamQueue, Stuck>();
@@ -161,6 +164,7 @@ export class Stream {
       awaitingReceipt: this.queues.reduce((sum, queue) => sum + queue.kept, 0),
       oldestAgeMs: waiting.length > 0 ? Math.max(0, Math.round(nowMs - Math.min(...waiting))) : null,
       accepted: this.#accepted,
+      fewerCopies: this.fewerCopies,
       ratePerSecond: this.#ratePerSecond,
       backlog,
       timeToDrainMs: this.#drain.timeFor(backlog),

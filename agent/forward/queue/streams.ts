@@ -6,8 +6,8 @@ import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { type Policy, streamSchema } from '../../../shared/policy/policy.ts';
 import type { Buffer } from '../buffer.ts';
-import type { Settlements } from './settlements.ts';
 import { dateOldest, inBootOf } from './oldest.ts';
+import type { Settlements } from './settlements.ts';
 import { Stream, type StreamProgress } from './stream.ts';
 
 export class Streams {

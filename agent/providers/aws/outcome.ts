@@ -13,6 +13,9 @@ import { RequestFailed } from './request-handler.ts';
  */
 const SKEW_MS = 240_000;
 
+/** Limits of the account ("AWS IoT Core endpoints and quotas"), whatever status they come with. */
+const QUOTA = /^(LimitExceeded|ServiceQuotaExceeded)Exception$/;
+
 const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
   ECONNREFUSED: 'connection-refused',
   ECONNRESET: 'connection-reset',
@@ -42,6 +45,9 @@ export function outcomeOf(error: unknown, clockMovedMs: number): Outcome {
 
 function byStatus(status: number, failure: SdkFailure, clockMovedMs: number): Outcome {
   const detail = failure.text;
+  if (QUOTA.test(failure.name)) {
+    return { kind: 'throttled', cause: 'quota', retryAfterMs: failure.retryAfterMs, detail };
+  }
   switch (status) {
     case 401:
     case 403:

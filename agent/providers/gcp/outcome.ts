@@ -12,6 +12,8 @@ import type { Outcome, RetryableCause } from '../publisher.ts';
 const NEVER_SENT = /^(No connection established|Name resolution failed|Channel closed before call started)/;
 /** grpc-js: the connection or the stream ended during the call, without a status of the service. */
 const LOST = /Connection dropped|ECONNRESET|ETIMEDOUT|EPIPE|RST_STREAM|without gRPC status|Call cancelled/;
+/** "Quota exceeded for quota metric … and limit …" (google.rpc.QuotaFailure; "Pub/Sub quotas and limits"). */
+const QUOTA = /quota/i;
 /** grpc-js: the client's own credentials could not be created. */
 const NO_CREDENTIALS = /^Getting metadata from plugin failed/;
 
@@ -36,7 +38,7 @@ export function outcomeOf(error: unknown): Outcome {
     case status.DEADLINE_EXCEEDED:
       return { kind: 'unknown', cause: 'deadline', detail };
     case status.RESOURCE_EXHAUSTED:
-      return { kind: 'throttled', retryAfterMs: null, detail };
+      return { kind: 'throttled', ...(QUOTA.test(words) && { cause: 'quota' }), retryAfterMs: null, detail };
     case status.PERMISSION_DENIED:
     case status.UNAUTHENTICATED:
       return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };

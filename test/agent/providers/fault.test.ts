@@ -34,6 +34,7 @@ t.test('each outcome has its fault, and what says nothing of the provider has no
     [{ kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail }, 'credentials'],
     [{ kind: 'rejected', scope: 'provider', cause: 'not-found', detail }, 'configuration'],
     [{ kind: 'throttled', retryAfterMs: null, detail }, 'throttled'],
+    [{ kind: 'throttled', cause: 'quota', retryAfterMs: null, detail }, 'quota'],
     [{ kind: 'unknown', cause: 'deadline', detail }, 'silent'],
     [{ kind: 'unknown', cause: 'connection-lost', detail }, 'lost'],
   ];
@@ -57,6 +58,21 @@ for (const [name, kind] of Object.entries(KINDS)) {
     });
   });
 }
+
+t.test('a limit that the provider enforces without a word is told as what it is', async (t) => {
+  const agent = await agentOn(join(testDir(t), 'buffer.db'), { providers: ['hub'], down: new Set(['hub']) });
+  t.after(() => agent.stop());
+  const { routing, senders } = agent;
+  const cut = (): void => routing.dispatch({ kind: 'cut', provider: 'hub', cut: 'unanswered' });
+  for (let i = 0; i < 4; i++) cut();
+  t.match(senders.get('hub')?.fault, { cause: 'throttled', detail: /asked for too much/ });
+  routing.dispatch({ kind: 'hold', provider: 'hub', reason: 'quota' });
+  t.match(
+    senders.get('hub')?.fault,
+    { cause: 'quota', detail: /our own count/ },
+    'the day’s quota is used up',
+  );
+});
 
 t.test('a sender tells its fault until a publish is accepted', async (t) => {
   let outcome: Outcome = { kind: 'retryable', cause: 'dns', detail: 'getaddrinfo ENOTFOUND' };

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { RowAges } from '../../../../agent/forward/queue/row-ages.ts';
 
-t.test('an age is never too small, and too great by a hundredth of what is remembered at most', async (t) => {
+t.test('an age is never too small, and too great by a hundredth of what is remembered at most', async () => {
   const steps = fc.array(fc.integer({ min: 0, max: 5000 }), { minLength: 1, maxLength: 3000 });
   fc.assert(
     fc.property(steps, fc.nat(), (stepsMs, pick) => {

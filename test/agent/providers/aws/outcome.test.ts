@@ -52,6 +52,15 @@ const CASES: Case[] = [
     clockMovedMs: -HOUR_MS,
     outcome: { kind: 'retryable', cause: 'clock-skew', detail: 'HTTP 403 ForbiddenException' },
   },
+  ...[410, 402, 429].map((status) => ({
+    error: answered(status, status === 402 ? 'ServiceQuotaExceededException' : 'LimitExceededException'),
+    outcome: {
+      kind: 'throttled',
+      cause: 'quota',
+      retryAfterMs: null,
+      detail: `HTTP ${status} ${status === 402 ? 'ServiceQuotaExceededException' : 'LimitExceededException'}`,
+    } as const,
+  })),
   {
     error: answered(404, 'ResourceNotFoundException'),
     outcome: {

@@ -144,6 +144,14 @@ t.test('statuses that the loopback does not give', async (t) => {
     cause: 'dns',
   });
   t.match(of(4, 'Deadline exceeded'), { kind: 'unknown', cause: 'deadline' });
+  const minute =
+    "Quota exceeded for quota metric 'Regional publisher throughput, kB' and limit 'per minute per region'";
+  t.match(of(8, minute), { kind: 'throttled', cause: 'quota', retryAfterMs: null });
+  t.same(of(8, 'Slow down.'), {
+    kind: 'throttled',
+    retryAfterMs: null,
+    detail: 'RESOURCE_EXHAUSTED: Slow down.',
+  });
   t.match(of(7, 'User not authorized to perform this action.'), rejected);
   t.match(of(3, 'Request payload size exceeds the limit: 10485760 bytes.'), {
     kind: 'rejected',

@@ -1,0 +1,293 @@
+/** Answers of an agent and a router, made up, for the commands that show them. */
+import type { Explanation } from '../../shared/admin-api/explanation.ts';
+import type { AgentStatus, CostReport, RouterStatus } from '../../shared/admin-api/status.ts';
+
+const RANGE = { first: 120, last: 120 };
+const PARTS = { cost: 1, performance: 0.9, compliance: 1, reliability: 0.999 };
+
+export const AGENT: AgentStatus = {
+  kind: 'agent',
+  gateway: 'gw-1',
+  version: '1.2.3',
+  epoch: '7-ab12',
+  uptimeSeconds: 3725,
+  clock: { quality: 'unsynchronised', offsetMs: 0 },
+  broker: {
+    connections: 20,
+    published: 1_234_567,
+    refused: 12,
+    refusals: { 'protocol-version': 2, 'record-too-large': 10 },
+    deviceFile: 'ok',
+  },
+  buffer: {
+    rows: 1500,
+    bytes: 300_000,
+    fileBytes: 2 ** 20,
+    walBytes: 4096,
+    usedBytes: 2 ** 19,
+    limitBytes: 2 ** 21,
+    state: 'ok',
+  },
+  givenUp: {
+    records: 3202,
+    sinceMs: 3_725_000,
+    before: 40,
+    streams: [
+      { stream: 'alarms', reason: 'quota', records: 3202, before: 0, lastMs: 61_000 },
+      { stream: 'energy', reason: 'age', records: 0, before: 40, lastMs: null },
+    ],
+  },
+  streams: [
+    {
+      name: 'alarms',
+      chosen: ['azure', 'gcp'],
+      pending: 1500,
+      awaitingReceipt: 7,
+      inFlight: 12,
+      accepted: 9000,
+      fewerCopies: 6,
+      intakeFailed: 0,
+      ratePerSecond: 250.4,
+      backlog: 1500,
+      timeToDrainSeconds: 6,
+      oldestAgeMs: 90_500,
+    },
+    {
+      name: 'energy',
+      chosen: [],
+      pending: 3,
+      awaitingReceipt: 0,
+      inFlight: 0,
+      accepted: 0,
+      fewerCopies: 0,
+      intakeFailed: 0,
+      ratePerSecond: 0,
+      backlog: 0,
+      timeToDrainSeconds: null,
+      oldestAgeMs: 400,
+    },
+  ],
+  providers: [
+    {
+      name: 'aws',
+      type: 'aws',
+      region: 'eu-west-1',
+      health: 'open',
+      sinceMs: 4200,
+      score: 0.61234,
+      parts: PARTS,
+      holds: ['manual', 'quota'],
+      p50Ms: null,
+      p95Ms: null,
+      successRate: null,
+      accepted: 10,
+      failed: 4,
+      units: 10,
+      fault: { cause: 'dns', detail: 'getaddrinfo ENOTFOUND \u001b[2J', forMs: 4000 },
+      credentials: { slot: 'next_credentials', standing: 'accepted', expiresAt: '2027-01-02T03:04:05.000Z' },
+    },
+  ],
+  switches: [
+    {
+      at: '2026-11-20T10:00:00.000Z',
+      stream: 'alarms',
+      from: 'aws',
+      to: 'azure',
+      reason: 'breaker\u001b[2J',
+    },
+  ],
+};
+
+export const ROUTER: RouterStatus = {
+  kind: 'router',
+  version: '1.2.3',
+  uptimeSeconds: 5,
+  sources: [
+    {
+      name: 'aws',
+      type: 'aws',
+      connected: false,
+      received: 10,
+      settled: 9,
+      lastError: 'ECONNREFUSED',
+      cuts: 0,
+      expired: 0,
+      lastReceivedMs: 0,
+      recordAgeMs: 75_000,
+      queueAgeMs: null,
+      backlog: 12_345,
+      duplicates: { redelivery: 3, hedge: 0, 'other-source': 4 },
+    },
+  ],
+  ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
+  ledgerError: null,
+  feeds: [
+    {
+      name: 'file',
+      phase: 'retrying',
+      offset: 118,
+      lag: 2,
+      lagSeconds: 75,
+      failures: 3,
+      lastError: 'ENOSPC',
+      refused: null,
+    },
+    {
+      name: 'hook',
+      phase: 'retrying',
+      offset: 90,
+      lag: 30,
+      lagSeconds: 60,
+      failures: 9,
+      lastError: 'HTTP 422',
+      refused: { id: 'gw-1/7-ab12/alarms/91', offset: 91, error: 'HTTP 422: no such field' },
+    },
+  ],
+  summary: { streams: 1, incomplete: 1, missing: 10, givenUp: 5 },
+  gateways: [
+    { gateway: 'gw-0', lastContactMs: 0, streams: [] },
+    {
+      gateway: 'gw-1',
+      lastContactMs: null,
+      streams: [
+        {
+          gateway: 'gw-1',
+          epoch: '7-ab12',
+          stream: 'alarms',
+          completeTo: 90,
+          highest: 130,
+          missing: [{ first: 91, last: 99 }, RANGE],
+          missingCount: 10,
+          gaps: [{ first: 1, last: 5, reason: 'quota' }],
+          givenUpCount: 5,
+          sealedAt: null,
+          records: 115,
+          withdrawn: { retention: 3, erasure: 0, quarantine: 1 },
+          duplicates: 7,
+          conflicts: 1,
+        },
+      ],
+    },
+  ],
+  next: null,
+};
+
+const INPUTS = {
+  envelopeCostUsd: 0.0000013,
+  latencyP50Ms: 20.4,
+  latencyP95Ms: 380,
+  latencySamples: 41,
+  latencyPriorMs: 60,
+  goodput: 0.98,
+  accepted: 40,
+  tries: 44,
+  slaPercent: 99.9,
+  certificationsHeld: 1,
+  certificationsRequired: 2,
+};
+const CANDIDATE = {
+  share: 0.9,
+  score: 0.95,
+  parts: PARTS,
+  inputs: INPUTS,
+  standing: 0.95,
+  preference: null,
+  waitMs: 0,
+};
+
+export const EXPLANATION: Explanation = {
+  kind: 'explain',
+  streams: [
+    {
+      stream: 'energy',
+      reason: 'the first choice',
+      weights: { cost: 0.3, performance: 0.25, compliance: 0.25, reliability: 0.2 },
+      candidates: [
+        {
+          ...CANDIDATE,
+          provider: 'aws',
+          fault: null,
+          refusals: [],
+          chosen: true,
+          health: 'degraded',
+          healthReason: 'latency',
+          trial: { tries: 12, accepted: 11, triesNeeded: 40 },
+          standing: 0.475,
+          holds: [],
+          hedgeDelayMs: 120,
+        },
+        {
+          ...CANDIDATE,
+          provider: 'gcp',
+          fault: 'tls: the TLS handshake did not end within 3000 ms',
+          refusals: ['residency', 'hold'],
+          share: 0,
+          score: 0.99,
+          inputs: {
+            ...INPUTS,
+            latencyP50Ms: null,
+            latencyP95Ms: null,
+            latencySamples: 0,
+            tries: 0,
+            accepted: 0,
+          },
+          preference: 1,
+          chosen: false,
+          health: 'healthy',
+          healthReason: 'start',
+          trial: null,
+          holds: ['quota', 'manual'],
+          waitMs: 9000,
+          hedgeDelayMs: null,
+        },
+      ],
+      switches: [
+        { at: '2026-11-20T10:00:00.000Z', stream: 'energy', from: 'gcp', to: 'aws', reason: 'hold' },
+      ],
+    },
+  ],
+};
+
+const NOTHING = { units: 0, records: 0, usd: 0, possibleUnits: 0, possibleUsd: 0 };
+const METERED = { units: 2000, records: 40_000, usd: 0.0035, possibleUnits: 5, possibleUsd: 0.0001 };
+
+export const COSTS: CostReport = {
+  kind: 'costs',
+  currency: 'USD',
+  day: '2026-11-20',
+  clock: 'unsynchronised',
+  since: '2026-11-20T10:00:00.000Z',
+  providers: [
+    {
+      name: 'aws',
+      type: 'aws',
+      unit: '5 KB message',
+      pricesDated: '2026-11-20',
+      today: NOTHING,
+      month: METERED,
+      fixedUsd: 0,
+      forecastUsd: null,
+      usdPerMillionRecords: 0.0875,
+      unitsPerDay: null,
+      holds: [],
+    },
+    {
+      name: 'hub',
+      type: 'azure',
+      unit: '4 KB message',
+      pricesDated: '2026-11-20',
+      today: { ...NOTHING, units: 396_000 },
+      month: { ...NOTHING, units: 396_000 },
+      fixedUsd: 25,
+      forecastUsd: 25,
+      usdPerMillionRecords: null,
+      unitsPerDay: 400_000,
+      holds: ['quota'],
+    },
+  ],
+  streams: [
+    { name: 'energy', today: NOTHING, month: METERED, forecastUsd: 0.02, usdPerMillionRecords: 0.0875 },
+  ],
+  total: { todayUsd: 0, monthUsd: 0.0035, fixedUsd: 25, forecastUsd: 25.02, usdPerMillionRecords: 0.0875 },
+  budget: { usd: 50, spentUsd: 25.0035, state: 'within', onBudget: 'hold' },
+};
