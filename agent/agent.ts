@@ -104,7 +104,7 @@ interface BufferParts {
   store: Store;
 }
 
-/** The clock, the memory-stream journal and the buffer. */
+/** The clock and the buffer. */
 function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
   const bootId = readBootId(entropy);
   const sync = new ClockSync({ mode: config.clock.synchronised, clock });
@@ -298,7 +298,7 @@ interface DeviceSide {
   broker: Broker;
 }
 
-/** The broker and the intake. */
+/** The broker with its devices and sessions, and the intake. */
 function createDeviceSide(
   { config, clock, entropy, log }: Site,
   { store }: BufferParts,

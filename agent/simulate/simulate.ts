@@ -50,7 +50,7 @@ export async function simulate(
   };
 }
 
-/** A schema of policies that only name recorded providers. */
+/** The policy schema with the checks against the recorded providers. */
 function checkedPolicy({ providers }: Recording) {
   return policySchema.superRefine((policy, context) => {
     for (const issue of policyIssues(policy, providers)) context.addIssue({ code: 'custom', ...issue });

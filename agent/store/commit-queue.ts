@@ -82,8 +82,8 @@ export class CommitQueue {
   }
 
   /**
-   * Takes a record, acknowledged now, that must be durable within `withinMs`; refuses it when the stream is
-   * overdue.
+   * Takes a record that must be durable within `withinMs` and acknowledges it now. For an overdue stream, the
+   * acknowledgement waits for the commit.
    */
   hold(
     record: NewRecord,

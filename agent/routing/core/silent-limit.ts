@@ -54,8 +54,8 @@ const THROTTLED_KEPT = 8;
 /** In pauses of 10, 20 and 40 s, a hub that only throttles would have accepted something. */
 const IN_VAIN_MAX = 3;
 /**
- * Above this share of the own count, the quota is the likelier cause; the device's share of the quota is an
- * estimate.
+ * When the own count has used this share of the quota, the quota is the likelier cause; the device's share of
+ * it is an estimate.
  */
 const QUOTA_LIKELY_SHARE = 0.5;
 /** For an unknown day or a wrong guess: one cut connection every quarter of an hour. */

@@ -100,10 +100,7 @@ export class DiskWatch {
     return `${this.#options.file}.reserve`;
   }
 
-  /**
-   * Fills the reserve with zeros. A compressing file system would not store them, but it does not need the
-   * reserve.
-   */
+  /** Fills the reserve with zeros. A compressing file system does not store them: there it has no effect. */
   #makeReserve(): void {
     const { file, reserveBytes } = this.#options;
     if (existsSync(this.#reserve) && statSync(this.#reserve).size === reserveBytes) return;
