@@ -1,14 +1,14 @@
 /**
- * Where a source without its own server-side cursor (Event Hubs) keeps its places, and which router reads
- * what: texts in the ledger's database, for all routers the same.
+ * Positions and partition shares of sources that have no server-side cursor (Event Hubs): texts in the
+ * ledger's database, shared by all routers.
  */
 export interface CheckpointStore {
-  /** Whether several routers may use it at once. */
+  /** Whether several routers may use the store at once. */
   readonly isMultiRouter: boolean;
   loadCheckpoint(source: string, key: string): Promise<string | null>;
   /**
-   * Puts `to` in the place of `from`, null where there is nothing; false, and nothing changed, when something
-   * else is there. Rejects when that is not known.
+   * Replaces the text `from` (null for no text) by `to`. Returns false and changes nothing when another text
+   * is stored. Rejects when the outcome is unknown.
    */
   replaceCheckpoint(source: string, key: string, from: string | null, to: string): Promise<boolean>;
 }

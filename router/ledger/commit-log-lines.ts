@@ -1,13 +1,15 @@
-/** What an operator is told of a commit, once it stands. */
+/** The log lines about a completed commit. */
 import type { SparseLog } from '../../shared/sparse-log.ts';
 import { rangesOf } from './rules/outcome.ts';
 import type { Absorption } from './rules/rules.ts';
 import type { CommitResult, LedgerEntry } from './types.ts';
 
-/** Ranges named in a line. */
+/** Most ranges listed in a line. */
 const RANGES_TOLD_MAX = 10;
 
-/** A conflict (I6), records above the end of their epoch, an end that was announced differently before. */
+/**
+ * Logs conflicts (I6), records above the end of their epoch, and a second end that differs from the first.
+ */
 export function logCommit(
   log: SparseLog,
   { envelope, source }: LedgerEntry,

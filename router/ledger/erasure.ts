@@ -1,12 +1,11 @@
 /**
- * Erasing a device: its records leave in bounded steps, and the id of each is known as erased for ever, so
- * that a redelivery does not bring it back. What was done is written down with the first step and counted
- * with each.
+ * Erasing a device: its records are removed in bounded steps, and each id stays known as erased, so that a
+ * redelivery does not restore it. The first step writes the erasure's row, and every step updates its counts.
  */
 import { decodeEnvelope, EnvelopeError } from '../../shared/envelope/codec.ts';
 import type { ErasureTarget } from './types.ts';
 
-/** Ids that one step looks through: `first..last` of each stream. */
+/** The ids of one step: `first..last` of each stream. */
 export interface ErasureWindow<Stream> {
   streams: Stream[];
   first: number;
@@ -15,7 +14,7 @@ export interface ErasureWindow<Stream> {
 
 const IDS_PER_STEP = 50_000;
 
-/** All ids of all streams, few at a time: a large stream in pieces, small ones together. */
+/** All ids of all streams in small steps: a large stream in pieces, small streams together. */
 export function* erasureWindows<Stream extends { max: number }>(
   streams: Iterable<Stream>,
 ): Generator<ErasureWindow<Stream>> {
@@ -34,19 +33,19 @@ export function* erasureWindows<Stream extends { max: number }>(
       ids = 0;
     }
     small.push(stream);
-    // A stream without records costs a look as well.
+    // A stream without records still costs a query.
     ids += Math.max(stream.max, IDS_PER_STEP / 500);
   }
   if (small.length > 0) yield { streams: small, first: 1, last: IDS_PER_STEP };
 }
 
-/** What {@link deadLettersOf} asks of a ledger's maintenance. */
+/** The part of a ledger's maintenance that {@link deadLettersOf} needs. */
 interface DeadLetters {
   deadLetterHeads(filter: Record<string, never>, limit: number): Promise<readonly { id: number }[]>;
   loadDeadLetter(id: number): Promise<{ bytes: Uint8Array } | null>;
 }
 
-/** The dead letters that hold a record of the device, as far as they can be read. */
+/** The readable dead letters that hold a record of the device. */
 export async function deadLettersOf(letters: DeadLetters, target: ErasureTarget): Promise<number[]> {
   const found: number[] = [];
   for (const { id } of await letters.deadLetterHeads({}, Number.MAX_SAFE_INTEGER)) {

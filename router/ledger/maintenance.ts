@@ -1,12 +1,12 @@
 /**
- * What people and schedules do to a ledger, beside the contract that the data path needs: the second
- * contract, for engines that have it. Everything here runs beside commits, in this process or in another.
+ * Operations on a ledger by people and schedules, besides the contract of the data path: the maintenance
+ * contract, for engines that support it. All of them run beside commits, in this process or in another.
  */
 import type { RetentionRules } from './rules/retention.ts';
 import type { DeadLetter, Erasure, ErasureTarget } from './types.ts';
 import type { RecordId, Whereabouts } from './whereabouts.ts';
 
-/** Which dead letters: all conditions hold; none means all. */
+/** Selects dead letters: all conditions must hold; an empty filter selects all. */
 export interface DeadLetterFilter {
   ids?: readonly number[];
   source?: string;
@@ -17,7 +17,7 @@ export interface DeadLetterFilter {
 
 /** A dead letter without its bytes. */
 export interface DeadLetterHead extends Omit<DeadLetter, 'bytes' | 'properties' | 'authenticatedGateway'> {
-  /** Ascending in the order they came; never given twice. */
+  /** Ascending in the order of arrival; never reused. */
   id: number;
   sizeBytes: number;
 }
@@ -28,11 +28,11 @@ export interface StoredDeadLetter extends DeadLetterHead {
   properties: Readonly<Record<string, string>>;
 }
 
-/** What one step of the retention did. */
+/** The result of one step of the retention. */
 export interface Retained {
-  /** How many records left. */
+  /** The number of removed records. */
   records: number;
-  /** More is to leave: step again. */
+  /** More records are due: step again. */
   more: boolean;
 }
 
@@ -40,23 +40,23 @@ export interface LedgerMaintenance {
   /** The newest first, at most `limit`. */
   deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]>;
   loadDeadLetter(id: number): Promise<StoredDeadLetter | null>;
-  /** How many it removed. The count in `totals()` stays. */
+  /** Returns the number of removed letters. The count in `totals()` stays. */
   removeDeadLetters(filter: DeadLetterFilter): Promise<number>;
-  /** Drops the evidence that is older than its bound at `nowWallMs`. */
+  /** Drops evidence that is older than its bound at `nowWallMs`. */
   expire(nowWallMs: number): Promise<void>;
   /**
-   * One bounded step: takes records out that the rules let leave at `nowWallMs`, the oldest first. Their ids
-   * stay known. What was done stays done when the next step fails.
+   * One bounded step: removes records that are due by the rules at `nowWallMs`, the oldest first. Their ids
+   * stay known. Completed steps stand when a later step fails.
    */
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained>;
   /**
-   * Takes out every record of a device that came before, with its versions in conflict and the dead letters
-   * that can be read to hold one. Their ids stay known as erased. Ends when all is done; what was done stays
-   * done when it fails.
+   * Removes every record of a device committed before the call, its versions in conflict, and the readable
+   * dead letters with a record of it. Their ids stay known as erased. Resolves when all is done; completed
+   * steps stand when it fails.
    */
   erase(target: ErasureTarget, actor: string): Promise<Erasure>;
   /** The newest first, at most `limit`. */
   erasures(limit: number): Promise<Erasure[]>;
-  /** Which sources brought a record. What came again is remembered for a bounded number of envelopes. */
+  /** The sources that brought a record. Repetitions are remembered for a bounded number of envelopes. */
   where(id: RecordId): Promise<Whereabouts>;
 }

@@ -1,4 +1,4 @@
-/** The ledger that router.yaml names. */
+/** Opens the ledger of router.yaml. */
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -20,7 +20,8 @@ interface LedgerConfig {
 const DEAD_LETTERS_MAX = 100_000;
 
 /**
- * Rejects when it cannot be opened, with StartRefused where that is no bug; the folder `data_dir` must exist.
+ * Rejects when the ledger cannot be opened, with StartRefused for expected causes; the folder `data_dir` must
+ * exist.
  */
 export async function openLedger(
   { ledger, data_dir, dead_letters, conflicts }: LedgerConfig,

@@ -1,4 +1,4 @@
-/** What router.yaml says of the ledger: the engine with its own options, and what holds for each. */
+/** The options of the ledger: the engine with its own options, and those of every engine. */
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config/kinds.ts';
 import { jetStreamOptions } from './jetstream/options.ts';
@@ -20,7 +20,7 @@ export const ledgerOptions = z
       })
       .strict(),
   ])
-  .describe('Where the ledger lives.');
+  .describe('The engine of the ledger, with its options.');
 
 export type LedgerOptions = z.output<typeof ledgerOptions>;
 
@@ -38,7 +38,7 @@ export const deadLetterLimits = z
 
 export type DeadLetterLimits = z.output<typeof deadLetterLimits>;
 
-/** Which streams a rule is for: a name, in which `*` stands for any characters. */
+/** The streams of a rule: a name, in which `*` stands for any characters. */
 function streamPattern(): z.ZodString {
   return z
     .string()
@@ -54,11 +54,11 @@ export const retentionRules = z
         streams: streamPattern(),
         max_age: duration()
           .optional()
-          .describe('By the time of receipt; records leave within the hour after.'),
+          .describe('Age by the time of receipt; records leave within the hour after.'),
         max_bytes: byteSize()
           .optional()
           .describe(
-            'Payloads of all these streams together; the oldest hours leave first, the running one stays.',
+            'Most payload bytes of all these streams together; the oldest hours leave first, the current hour stays.',
           ),
       })
       .refine((rule) => rule.max_age !== undefined || rule.max_bytes !== undefined, {
@@ -84,7 +84,7 @@ export const conflictRules = z
   )
   .default([])
   .describe(
-    'Which version stands when two contents come under one record id; the first match counts. Default: keep-first.',
+    'Which version stands when two records with one id differ; the first match counts. Default: keep-first.',
   );
 
 export type ConflictRules = z.output<typeof conflictRules>;

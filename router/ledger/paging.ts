@@ -1,20 +1,19 @@
 /**
- * Going over the streams of a ledger, of which there may be millions, without holding them all (I10): in
- * pages, each found from the key that the last one ended with, so that what commits meanwhile neither hides
- * nor repeats a stream.
+ * Iterates over the streams of a ledger, possibly millions, without holding them all (I10): in pages, each
+ * found from the last key of the previous page, so that concurrent commits neither hide nor repeat a stream.
  *
- * Ascending by gateway, epoch, stream; what comes before what is the engine's to say (a database has its
- * collation), always the same.
+ * Ascending by gateway, epoch, stream. The engine defines the order (a database has its collation), always
+ * the same.
  */
 import type { StreamKey } from '../../shared/record.ts';
 import type { StreamCompleteness } from './types.ts';
 
 export interface PageQuery {
-  /** Of one gateway alone. Default: of all. */
+  /** The streams of one gateway. Default: of all. */
   gateway?: string;
-  /** The key that the page before ended with; need not be there any more. Null: from the start. */
+  /** The last key of the previous page; it need not exist any more. Null: from the start. */
   after: StreamKey | null;
-  /** How many streams at most; at least 1. */
+  /** Most streams; at least 1. */
   limit: number;
 }
 
@@ -24,17 +23,17 @@ export interface CompletenessPage {
   next: StreamKey | null;
 }
 
-/** What {@link Ledger.survey} shows every stream to. */
+/** The visitor of {@link Ledger.survey}. */
 export interface StreamVisitor {
   add(stream: StreamCompleteness): void;
 }
 
-/** Sorts before every key: epochs have names. */
+/** Sorts before every key: epochs have non-empty names. */
 export const BEFORE_ALL: StreamKey = { gateway: '', epoch: '', stream: '' };
 
 const SURVEY_STREAMS = 1000;
 
-/** The page of what was found when one more than `limit` was asked for. */
+/** The page from a query for one more than `limit` streams. */
 export function pageOf(found: readonly StreamCompleteness[], limit: number): CompletenessPage {
   const streams = found.slice(0, limit);
   const last = found.length > limit ? streams.at(-1) : undefined;
@@ -43,7 +42,7 @@ export function pageOf(found: readonly StreamCompleteness[], limit: number): Com
   return { streams, next: { gateway, epoch, stream } };
 }
 
-/** {@link Ledger.survey} of an engine that finds a page without going over what is before it. */
+/** {@link Ledger.survey} for an engine that finds a page without scanning the pages before it. */
 export async function surveyByPages<V extends StreamVisitor>(
   visitor: V,
   page: (query: PageQuery) => Promise<CompletenessPage>,

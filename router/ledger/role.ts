@@ -1,5 +1,5 @@
 /**
- * `router` makes the ledger where it is missing, and has an embedded one for itself. `tool` looks after a
- * ledger beside the router: it makes nothing.
+ * `router` creates a missing ledger, and has an embedded ledger for itself. `tool` maintains a ledger beside
+ * the router and creates nothing.
  */
 export type LedgerRole = 'router' | 'tool';

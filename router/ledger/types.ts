@@ -1,4 +1,4 @@
-/** The words of the ledger's contract: what goes in, what comes out, what is refused. */
+/** The types of the ledger's contract: entries, results, errors. */
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import type { Gap, SeqRange, StreamKey } from '../../shared/record.ts';
@@ -8,26 +8,27 @@ export interface LedgerEntry {
   /** The source that delivered it. */
   source: string;
   receivedWallMs: number;
-  /** The provider says that it had delivered the message before. Default: it does not tell. */
+  /** The provider has delivered the message before. Default: the provider does not report it. */
   redelivered?: boolean;
-  /** What the gateway says that it sent the envelope for. Default: nothing. */
+  /** Why the gateway sent the envelope. Default: no reason given. */
   sentAs?: SendReason | null;
 }
 
 export interface CommitResult {
-  /** Counts of record ids in this envelope, by what became of them. */
+  /** Counts of record ids in this envelope, by outcome. */
   new: number;
-  /** Already held with the same content (or pruned since, and so not comparable). */
+  /** Already held with the same content, or pruned and so not comparable. */
   duplicate: number;
-  /** Of `duplicate`: how many by each cause; those with none are absent. */
+  /** `duplicate` by cause; causes without a duplicate are absent. */
   causes: Partial<Record<RepeatCause, number>>;
   /** Already held with other content: kept aside, never merged. */
   conflict: number;
   /** Ids newly given up by this envelope's gaps. */
   gap: number;
   /**
-   * The same by id: ascending, disjoint, as few as can be. Every id of a record is in one; of the gaps' ids
-   * those that are newly given up. One range where the envelope was new as a whole and had no hole.
+   * The outcomes by id: ascending, disjoint, as few ranges as possible. Every record's id is in one range,
+   * and of the gaps' ids those that are newly given up. One range for an envelope that was new as a whole and
+   * had no hole.
    */
   ranges: RangeOutcome[];
 }
@@ -37,7 +38,7 @@ export interface RangeOutcome extends SeqRange {
 }
 
 export interface LedgerRecord extends StreamKey {
-  /** Dense, ascending, given at commit: what feeds follow. */
+  /** Dense, ascending, assigned at commit: feeds follow it. */
   offset: number;
   seq: number;
   device: string;
@@ -47,8 +48,8 @@ export interface LedgerRecord extends StreamKey {
   monoMs: number;
   wallMs: number;
   /**
-   * `corrected`: it came unsynchronised, and `wallMs` is by what a later envelope of the same boot taught
-   * (I7).
+   * `corrected`: the record came unsynchronised, and `wallMs` uses the mapping from a later envelope of the
+   * same boot (I7).
    */
   clockQuality: 'synchronised' | 'unsynchronised' | 'corrected';
   source: string;
@@ -56,15 +57,15 @@ export interface LedgerRecord extends StreamKey {
 }
 
 /**
- * Why the ledger no longer holds the record of an id that it has seen. Such an id is neither missing nor
- * taken again.
+ * Why the ledger no longer holds the record of a seen id. The id does not count as missing, and is never
+ * accepted again.
  */
 export type Withdrawal =
-  /** It was older, or its stream larger, than it is kept. */
+  /** The record exceeded the age or size bound of its stream. */
   | 'retention'
-  /** A version of it was of a device that was erased. */
+  /** A version of the record was of an erased device. */
   | 'erasure'
-  /** Two contents came under it, and the stream's policy trusts neither. */
+  /** Two contents came under the id, and the stream's policy trusts neither. */
   | 'quarantine';
 
 export interface StreamCompleteness extends StreamKey {
@@ -72,14 +73,14 @@ export interface StreamCompleteness extends StreamKey {
   completeTo: number;
   /** Highest seq seen or announced. */
   highest: number;
-  /** Not yet seen below `highest` (at most the first 100 ranges). */
+  /** Ids below `highest` not yet seen (at most the first 100 ranges). */
   missing: SeqRange[];
-  /** How many ids (not ranges) are missing, all ranges counted. */
+  /** The number of missing ids (not ranges), over all ranges. */
   missingCount: number;
-  /** Given up and not held, ascending. */
+  /** Given-up ids that are not held, ascending. */
   gaps: Gap[];
   sealedAt: number | null;
-  /** Ids that came, those withdrawn since among them. */
+  /** Ids that came, including those withdrawn since. */
   records: number;
   withdrawn: Readonly<Record<Withdrawal, number>>;
   duplicates: number;
@@ -99,15 +100,13 @@ export interface DeadLetter {
   detail: string;
   bytes: Uint8Array;
   receivedWallMs: number;
-  /** As the provider told it, so that a retry is held to it too. */
+  /** As the provider reported it; a retry is checked against it too. */
   authenticatedGateway?: string | null;
-  /** What the provider said beside the bytes. */
+  /** The provider's properties of the message. */
   properties?: Readonly<Record<string, string>>;
 }
 
-/**
- * What a record says, apart from its id; two of these under one id are equal (a duplicate) or in conflict.
- */
+/** A record's content without its id; two contents under one id are equal (a duplicate) or in conflict. */
 export interface RecordContent {
   device: string;
   topic: string;
@@ -115,19 +114,19 @@ export interface RecordContent {
   monoMs: number;
 }
 
-/** One version of a record and the way it came. */
+/** One version of a record, and how it came. */
 export interface RecordVersion extends RecordContent {
   source: string;
   receivedWallMs: number;
 }
 
-/** What stands in the ledger. */
+/** The standing version in the ledger. */
 export interface HeldVersion extends RecordVersion {
   sentAs: SendReason | null;
 }
 
 /**
- * Two contents under one record id (I6): `held` stands in the ledger and `other` is kept aside. Of an id in
+ * Two contents under one record id (I6): `held` stands in the ledger and `other` is kept aside. For an id in
  * quarantine both are aside, and `held` is the one that came first.
  */
 export interface LedgerConflict extends StreamKey {
@@ -137,37 +136,38 @@ export interface LedgerConflict extends StreamKey {
 }
 
 /**
- * What `Ledger.verify` found. No problem and no broken offset: the records and the interval sets agree.
+ * The result of `Ledger.verify`. Without problems and broken offsets, the records and the interval sets
+ * agree.
  */
 export interface LedgerVerification {
   streams: number;
   records: number;
   /** At most the first 100. */
   problems: StreamProblem[];
-  /** How many there are in all. */
+  /** The number of all problems. */
   problemCount: number;
 }
 
 export interface StreamProblem extends StreamKey {
-  problem: /** Its id is not in the seen set: it would be taken again. */
+  problem: /** Its id is not in the seen set: it would be accepted again. */
     | 'record-not-seen'
-    /** The seen set has the id, it was not withdrawn, and no record is there. */
+    /** The id is seen and not withdrawn, and its record is missing. */
     | 'seen-without-record'
-    /** It is in quarantine, and a record is there all the same. */
+    /** The id is in quarantine, and a record is held. */
     | 'held-though-withdrawn'
-    /** One id, several records (I5). */
+    /** One id has several records (I5). */
     | 'held-twice';
   /** At most the first 100. */
   ranges: SeqRange[];
 }
 
-/** How far a feed is. */
+/** The position of a feed. */
 export interface FeedPosition {
-  /** Every record up to here is handed over. 0 at the start. */
+  /** Every record up to here is delivered. 0 at the start. */
   offset: number;
   /**
-   * What the feed knows beyond that; the ledger only keeps it. Empty for a feed that hands over in the order
-   * of offsets.
+   * The feed's own state beyond the offset; the ledger only stores it. Empty for a feed that delivers in the
+   * order of offsets.
    */
   progress: Uint8Array;
 }
@@ -176,28 +176,28 @@ export interface FeedPosition {
 export type RepeatCause =
   /** The provider delivered the message again. */
   | 'redelivery'
-  /** Another source brought it as well, and the gateway says what for. */
+  /** Another source brought it as well, and the gateway gave the reason. */
   | SendReason
-  /** Another source brought it as well; nothing says why. */
+  /** Another source brought it as well; the reason is unknown. */
   | 'other-source'
   /** The gateway sent it again through the same source, for example after an unknown outcome. */
   | 'same-source'
-  /** What stood first has left the ledger. */
+  /** The first version has left the ledger. */
   | 'unknown';
 
 export interface ErasureTarget {
   device: string;
-  /** Null: of every gateway. */
+  /** Null: all gateways. */
   gateway: string | null;
 }
 
-/** One erasure, as the ledger remembers it. */
+/** One erasure in the ledger's list. */
 export interface Erasure extends ErasureTarget {
   id: number;
-  /** Who asked for it. */
+  /** The person or program that asked for it. */
   actor: string;
   startedWallMs: number;
-  /** Null when it did not come to its end: ask for it again. */
+  /** Null when it did not finish: run it again. */
   finishedWallMs: number | null;
   records: number;
   /** Versions of records in conflict that had been kept aside. */
@@ -206,8 +206,8 @@ export interface Erasure extends ErasureTarget {
 }
 
 /**
- * Something else holds what some entries of a commit need, for longer than a commit waits: nothing was
- * committed. The other entries can be committed at once, without these.
+ * Another transaction locks data that some entries of a commit need, for longer than a commit waits: nothing
+ * was committed. The other entries can be committed at once, without these.
  */
 export class EntriesBlocked extends Error {
   readonly entries: ReadonlySet<LedgerEntry>;
@@ -220,8 +220,8 @@ export class EntriesBlocked extends Error {
 }
 
 /**
- * A part of the ledger is gone, older than what was read of it, or of another ledger. Nothing is committed or
- * read until the parts that were opened are there again.
+ * A part of the ledger is gone, older than its last read, or of another ledger. Nothing is committed or read
+ * until the opened parts are there again.
  */
 export class LedgerLost extends Error {
   constructor(message: string) {
@@ -230,11 +230,9 @@ export class LedgerLost extends Error {
   }
 }
 
-/**
- * An entry that the ledger will never take, however often it comes: for the dead letters, not for redelivery.
- */
+/** An entry that the ledger can never store: it becomes a dead letter and is not redelivered. */
 export class EntryRefused extends Error {
-  /** `limit`: it would break a bound of the ledger. `refused`: the engine cannot store what it says. */
+  /** `limit`: it would break a bound of the ledger. `refused`: the engine cannot store its content. */
   readonly reason: 'limit' | 'refused';
 
   constructor(reason: 'limit' | 'refused', message: string) {

@@ -1,7 +1,4 @@
-/**
- * Compares the interval sets with the records they speak of: what `headgate ledger verify` runs, on every
- * engine.
- */
+/** Compares the interval sets with their records: `headgate ledger verify`, for every engine. */
 import { IntervalSet } from '../../shared/interval-set.ts';
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import { EMPTY_STREAM, type Withdrawn } from './rules/rules.ts';
@@ -11,8 +8,8 @@ const PROBLEMS_MAX = 100;
 const RANGES_MAX = 100;
 
 /**
- * Runs of records in one stream as `first`, `last`: rows whose seq minus its rank is the same follow each
- * other. Ranked apart by copy, so that an id held twice is in two runs.
+ * Ranges of consecutive seqs in one stream as `first`, `last`: rows with the same difference of seq and rank
+ * are consecutive. Copies of an id are ranked apart, so an id held twice is in two ranges.
  */
 export function runsQuery(where: string): string {
   return `SELECT min(seq) AS first, max(seq) AS last FROM (
@@ -21,7 +18,7 @@ export function runsQuery(where: string): string {
     GROUP BY copy, run ORDER BY 1`;
 }
 
-/** Gathers what the streams' comparisons find, bounded (I10). */
+/** Collects the problems of the streams' comparisons, bounded (I10). */
 export class Verification {
   readonly #found: LedgerVerification = { streams: 0, records: 0, problems: [], problemCount: 0 };
 
@@ -51,7 +48,7 @@ export class Verification {
     const { retention, erasure, quarantine } = withdrawn;
     const gone = retention.union(erasure).union(quarantine);
     tell('seen-without-record', seen.difference(held).difference(gone));
-    // What leaves by age is marked a little before it does, and of an id that is erased another device's
+    // Ids are marked shortly before their records are removed by age, and for an erased id another device's
     // version may stand.
     tell('held-though-withdrawn', held.difference(held.difference(quarantine)));
     tell('held-twice', twice);

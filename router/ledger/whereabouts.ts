@@ -1,4 +1,4 @@
-/** Which sources brought a record, and what became of it: the answer to "where is this reading?". */
+/** The sources that brought a record, and its present state: the answer to "where is this reading?". */
 import type { SendReason } from '../../shared/envelope/send-reason.ts';
 import { GAP_REASONS, type GapReason, type SeqRange, type StreamKey } from '../../shared/record.ts';
 import { rangesOf } from './rules/outcome.ts';
@@ -10,13 +10,13 @@ export interface RecordId extends StreamKey {
   seq: number;
 }
 
-/** One source brought one version of it. */
+/** One source brought one version of the record. */
 export interface Sighting {
   source: string;
   receivedWallMs: number;
 }
 
-/** With what the gateway said that it sent it for. */
+/** A sighting with the gateway's reason for sending. */
 export interface MarkedSighting extends Sighting {
   sentAs: SendReason | null;
 }
@@ -27,35 +27,33 @@ export interface RepeatedSighting extends Sighting {
 
 export interface Whereabouts extends RecordId {
   state: 'held' | 'missing' | 'never-seen' | Withdrawal | `given-up-${GapReason}`;
-  /** While it is held. */
+  /** The record's offset while it is held. */
   offset: number | null;
-  /** What stands in the ledger came so. */
+  /** The first sighting of the standing version. */
   first: Sighting | null;
-  /**
-   * It came again with the same content; the newest first, at most the first 100 of those still remembered.
-   */
+  /** Repetitions with the same content; the newest first, at most the first 100 of those still remembered. */
   again: RepeatedSighting[];
   /** Other contents under its id, kept aside. */
   aside: Sighting[];
 }
 
-/** A run of records that came again in one envelope. */
+/** A range of records repeated in one envelope. */
 export interface Repetition extends SeqRange, MarkedSighting {
   redelivered: boolean;
 }
 
-/** Repetitions remembered by a ledger (I10): a row each, whatever the number of records in it. */
+/** Most repetitions remembered by a ledger (I10): one row each, whatever its number of records. */
 export const REPETITIONS_MAX = 200_000;
 export const SIGHTINGS_TOLD_MAX = 100;
 
-/** What came again with an entry. */
+/** The repetitions in an entry. */
 export function repetitionsOf(entry: LedgerEntry, result: CommitResult): Repetition[] {
   const { source, receivedWallMs, redelivered = false, sentAs = null } = entry;
   const way = { source, receivedWallMs, redelivered, sentAs };
   return rangesOf(result, 'duplicate').map((run) => ({ ...run, ...way }));
 }
 
-/** What the stream's state says of an id whose record is not held. */
+/** The state of an id whose record is not held, by the stream's state. */
 export function absentState(state: StreamState | null, seq: number): Whereabouts['state'] {
   if (!state) return 'never-seen';
   const { withdrawn, givenUp } = state;

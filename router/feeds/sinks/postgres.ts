@@ -30,12 +30,12 @@ export const postgresFeedOptions = z
       .string()
       .regex(NAME, NAME_EXPECTED)
       .default('public')
-      .describe('Schema of the tables; made when it is missing.'),
+      .describe('Schema of the tables; created when it is missing.'),
     table: z
       .string()
       .regex(NAME, NAME_EXPECTED)
       .default('headgate_record')
-      .describe('Table of the records; made when it is missing.'),
+      .describe('Table of the records; created when it is missing.'),
     timeout: duration().default(10_000).describe('Longest wait for a connection or a statement.'),
   })
   .describe('Inserts every record into a table of another PostgreSQL database, exactly once.');

@@ -1,4 +1,4 @@
-/** What the new records of one envelope are stored as: CBOR, as a zstd frame where that is smaller. */
+/** The stored form of an envelope's new records: CBOR, as a zstd frame where that is smaller. */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../shared/envelope/cbor.ts';
@@ -29,7 +29,7 @@ type Body = [
   devices: string[],
   topics: string[],
   rows: Row[],
-  /** Absent where the gateway gave none, and in what was written before it was kept. */
+  /** Absent where the gateway gave no reason, and in data of earlier versions. */
   sentAs?: SendReason,
 ];
 
@@ -60,7 +60,7 @@ export function encodeArrival({ source, receivedWallMs, clock, sentAs, records }
     : Buffer.concat([Buffer.of(PLAIN), plain]);
 }
 
-/** Reads what {@link encodeArrival} wrote; the server has checked the bytes. */
+/** Decodes the output of {@link encodeArrival}; the server has checked the bytes. */
 export function decodeArrival(bytes: Uint8Array): Arrival {
   const content = bytes.subarray(1);
   const plain = bytes[0] === ZSTD ? zstdDecompressSync(content) : content;
@@ -79,7 +79,7 @@ export function decodeArrival(bytes: Uint8Array): Arrival {
   };
 }
 
-/** The place of `word` in the order of first use. */
+/** The index of `word` in the order of first use. */
 function indexOf(words: Map<string, number>, word: string): number {
   const known = words.get(word);
   if (known !== undefined) return known;

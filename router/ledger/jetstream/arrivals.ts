@@ -1,4 +1,4 @@
-/** The records themselves: arrivals in the logs of the gateways' streams, the ones used last in memory. */
+/** The records: arrivals in the logs of the gateways' streams, with a cache of the most recently used. */
 import type { StreamKey, TelemetryRecord } from '../../../shared/record.ts';
 import type { LedgerEntry } from '../types.ts';
 import { type Arrival, decodeArrival, encodeArrival } from './arrival-format.ts';
@@ -9,7 +9,7 @@ export class ArrivalStore {
   readonly #blobs: Blobs;
   readonly #names: Names;
   readonly #cacheBytesMax: number;
-  /** As they are stored, by their first part, least recently used first. */
+  /** Stored bytes by their first part, least recently used first. */
   readonly #cache = new Map<number, Uint8Array>();
   #cacheBytes = 0;
 
@@ -34,7 +34,7 @@ export class ArrivalStore {
     return parts;
   }
 
-  /** Nothing where it is gone already. */
+  /** No effect when the arrival is gone already. */
   async remove(parts: Parts): Promise<void> {
     const [first = 0] = parts;
     this.#cacheBytes -= this.#cache.get(first)?.byteLength ?? 0;
@@ -42,7 +42,7 @@ export class ArrivalStore {
     await this.#blobs.remove(this.#names.records, parts);
   }
 
-  /** Null when it is gone. */
+  /** Null when the arrival is gone. */
   async get(parts: Parts): Promise<Arrival | null> {
     const bytes = this.#cache.get(parts[0] ?? 0) ?? (await this.#blobs.get(this.#names.records, parts));
     if (bytes === null) return null;

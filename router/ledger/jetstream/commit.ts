@@ -1,7 +1,7 @@
 /**
- * Decides a commit on the state that the log has come to, by the rules, and stores what it refers to: the new
- * records, the versions to keep aside. Nothing of it counts until the commit is in the log; a plan that loses
- * is made anew, and what it stored stays behind unread.
+ * Plans a commit by the rules on the current state of the log, and stores its records and the versions to
+ * keep aside. They count only once the commit is in the log. A plan that loses to another commit is made
+ * again, and its stored data stays unread.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
@@ -24,7 +24,7 @@ export interface Plan {
   commit: Commit;
   /** In the order of the entries. */
   results: CommitResult[];
-  /** For the log, once it is committed. */
+  /** Applied by the log after the commit. */
   absorbed: readonly Absorbed[];
 }
 
@@ -36,7 +36,7 @@ export interface Absorbed extends Settled {
   result: CommitResult;
 }
 
-/** What earlier plans of the same commit stored, by entry: the same again need not be. */
+/** Data stored by earlier plans of the same commit, by entry, for reuse. */
 export type Stored = Map<LedgerEntry, { fresh: IntervalSet; parts: Parts }>;
 
 export class Planner {
@@ -60,10 +60,7 @@ export class Planner {
     this.#names = parts.names;
   }
 
-  /**
-   * `head`: read before this is called. Should the log go on meanwhile, the plan is worth nothing, and is
-   * refused.
-   */
+  /** `head` must be read before the call. A plan on an outdated head is refused by the log. */
   async plan(entries: readonly LedgerEntry[], head: Head, stored: Stored): Promise<Plan> {
     const telling = entries.filter(({ envelope }) => !isContactOnly(envelope));
     const subjects = telling.map(({ envelope }) => this.#names.stream(envelope));
@@ -104,7 +101,10 @@ export class Planner {
     };
   }
 
-  /** Stores the new records of an entry and its versions to keep aside; what the commit says of it. */
+  /**
+   * Stores the new records of an entry and its versions to keep aside; returns the entry's part of the
+   * commit.
+   */
   async #store(
     { entry, absorption, givenUp, duplicates, aside, winners }: Absorbed,
     stored: Stored,
@@ -158,7 +158,7 @@ function added(before: GivenUp, after: GivenUp): GivenUp {
   return givenUpOf((reason) => after[reason].difference(before[reason]));
 }
 
-/** The latest of each gateway through each source. */
+/** The latest contact of each gateway through each source. */
 function contactsOf(entries: readonly LedgerEntry[]): GatewayContact[] {
   const contacts = new Map<string, GatewayContact>();
   for (const { envelope, source, receivedWallMs } of entries) {

@@ -1,7 +1,4 @@
-/**
- * `headgate ledger verify` on JetStream: the records that the log leads to, against the states that it added
- * up to.
- */
+/** `headgate ledger verify` on JetStream: compares the records in the log with the states built from it. */
 
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { SeqRange } from '../../../shared/record.ts';
@@ -13,15 +10,15 @@ import type { CommitLog } from './log/log.ts';
 import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
 
-/** Arrivals asked for at once. */
+/** Concurrent reads of arrivals. */
 const READ_WIDTH = 128;
 
-/** The runs of a stream's records: those of ids met once, and again those of ids met again. */
+/** The ranges of a stream's records: ids found once, and ids found twice. */
 class Runs {
   readonly #held = IntervalSet.empty();
   readonly #again: SeqRange[] = [];
 
-  /** `ids`: those whose record the arrival of `entry` holds. */
+  /** `ids`: the ids with a record in the arrival of `entry`. */
   take({ fresh, replaces, aside, removal }: CommitEntry, ids: readonly number[]): void {
     if (removal) this.#remove(removal.gone.union(removal.moved));
     for (const { seq, stood } of aside) if (stood) this.#held.remove(seq);
@@ -30,8 +27,8 @@ class Runs {
   }
 
   /**
-   * These were there at the moment that is compared, and left or were moved since: they may have been gone
-   * when they were looked for.
+   * Adds records that were present at the compared moment and were removed or moved since: the read may have
+   * missed them.
    */
   tookLater({ gone, moved }: Removal): void {
     for (const { first, last } of gone.union(moved).ranges()) this.#held.add(first, last);
@@ -48,8 +45,8 @@ class Runs {
 }
 
 /**
- * Compares at one moment of each stream, beside running commits: memory grows with the streams and their
- * holes.
+ * Compares each stream at one moment, beside running commits. Memory grows with the number of streams and of
+ * their holes.
  */
 export async function compareAll(parts: {
   states: States;
@@ -86,7 +83,7 @@ export async function compareAll(parts: {
   return verification.result();
 }
 
-/** The ids that the arrival of each entry holds. */
+/** The ids with a record in the arrival of each entry. */
 async function readAll({ entries }: Commit, arrivals: ArrivalStore): Promise<number[][]> {
   const ids: number[][] = entries.map(() => []);
   const waiting = entries.entries();

@@ -1,7 +1,7 @@
 /**
- * The other versions of records in conflict. They are stored before the commit that counts them; what no
- * commit names (it lost to another one, or its router was killed) is shown to nobody. The server drops the
- * oldest beyond the bound (I10).
+ * The versions kept aside for records in conflict. They are stored before the commit that counts them; a
+ * version that no commit names (its commit lost, or its router was killed) is never listed. The server drops
+ * the oldest beyond the bound (I10).
  */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../shared/envelope/cbor.ts';
@@ -57,7 +57,7 @@ export class ConflictStore {
     this.#stream = parts.stream;
   }
 
-  /** Stores a version to keep aside; the sequence of its message. */
+  /** Stores a version to keep aside; returns the sequence of its message. */
   async add({ gateway, epoch, stream }: StreamKey, seq: number, version: RecordVersion): Promise<number> {
     const { device, topic, monoMs, source, receivedWallMs } = version;
     await this.#stream.make();
@@ -66,12 +66,12 @@ export class ConflictStore {
     return this.#connection.publish(this.#names.conflict, encodeCbor(row));
   }
 
-  /** Null when it was dropped. */
+  /** Null when the server dropped it. */
   async version(message: number): Promise<RecordVersion | null> {
     return (await this.#kept(message))?.version ?? null;
   }
 
-  /** Nothing where it is gone already. */
+  /** No effect when the message is gone already. */
   async remove(message: number): Promise<void> {
     const found = await this.#connection.get(this.#names.conflicts, { seq: message });
     if (found?.subject !== this.#names.conflict) return;
@@ -98,7 +98,7 @@ export class ConflictStore {
     return found;
   }
 
-  /** What is held, or was until its id came into quarantine. */
+  /** The record of the id; for an id in quarantine, the record that stood before. */
   async #standing(item: StreamItem, seq: number): Promise<RecordVersion | null> {
     if (item.state.withdrawn.quarantine.has(seq)) {
       const stood = item.aside.find((aside) => aside.seq === seq && aside.stood);

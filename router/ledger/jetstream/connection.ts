@@ -1,9 +1,9 @@
 /**
- * Requests to the servers: each with a deadline, tried again while a cluster changes its leader.
+ * Requests to the servers, each with a deadline, and retried while a cluster changes its leader.
  *
- * A publish whose acknowledgement was lost may be stored. Where that matters, the publish names the sequence
- * that it must follow (compare-and-set), and the message that is there afterwards tells by its id whose it
- * is.
+ * A publish without an acknowledgement may have been stored. Where that matters, the publish names the
+ * sequence that it must follow (compare-and-set), and a message id then shows whether the stored message is
+ * its own.
  */
 
 import type {
@@ -38,22 +38,22 @@ import { refusedFor, StartRefused } from '../../../shared/start-refused.ts';
 export interface JetStreamOptions {
   servers: readonly string[];
   user?: string | undefined;
-  /** A secret, as are the credentials. */
+  /** A secret, like the credentials. */
   password?: string | undefined;
   credentials?: string | undefined;
   ca?: string | undefined;
-  /** Begins all names on the server. */
+  /** The prefix of all names on the server. */
   name: string;
   replicas: number;
   /** Longest wait for the servers. */
   timeoutMs: number;
 }
 
-/** A JetStream stream as the servers tell it. */
+/** A JetStream stream's state as the servers report it. */
 export interface StreamState {
   name: string;
   description: string;
-  /** What its description says behind the kind; null where it says nothing. */
+  /** The part of the description after the kind; null without one. */
   id: string | null;
   created: string;
   messages: number;
@@ -61,28 +61,28 @@ export interface StreamState {
   lastSeq: number;
 }
 
-/** Where a message is asked for: by its sequence, or the first of a subject from a sequence on. */
+/** Selects a message: by sequence, the first of a subject from a sequence on, or the last of a subject. */
 export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
 
 /**
- * Refusals that pass: no suitable peers, of a cluster that is just starting (nats-server,
- * server/errors.json), and a stream not found, by a server that has not yet learned of one that was made.
+ * Transient errors: no suitable peers, while a cluster starts (nats-server, server/errors.json), and stream
+ * not found, from a server that has not yet learned of a new stream.
  */
 const PASSING: ReadonlySet<number> = new Set([10_005, JetStreamApiCodes.StreamNotFound]);
 /** "stream name already in use with a different configuration" (nats-server, server/errors.json). */
 const STREAM_NAME_IN_USE = 10_058;
-/** A look at the streams takes the first word of it: no stream is made there. */
+/** A tool accepts the first "stream not found": it creates no stream. */
 const FINAL_OF_LOOKS: ReadonlySet<number> = new Set([JetStreamApiCodes.StreamNotFound]);
 const ID_HEADER = 'Headgate-Id';
 const TRY_MS_MAX = 2000;
 const RETRY_MS = 50;
 const RECONNECT_MS = 250;
 const PING_MS = 5000;
-/** Of a message, for what is not its payload. */
+/** Most bytes of a message besides its payload. */
 const OVERHEAD_BYTES = 2048;
 const LIST_BATCH = 10_000;
 const LIST_WAIT_MS = 2000;
-/** Publishes of a chain under way at once. */
+/** Concurrent publishes of a chain. */
 const CHAIN_WIDTH = 256;
 
 export class Connection {
@@ -100,7 +100,7 @@ export class Connection {
     this.#clock = clock;
   }
 
-  /** Rejects when no server can be reached, or none has JetStream. */
+  /** Rejects when no server can be reached, or when none has JetStream. */
   static async open(options: JetStreamOptions, clock: Clock, log: SparseLog): Promise<Connection> {
     const nc = await connect({ ...access(options), timeout: options.timeoutMs }).catch((error: unknown) => {
       throw refusedFor(`no ledger at ${options.servers.join(', ')}`, error);
@@ -115,14 +115,14 @@ export class Connection {
     }
   }
 
-  /** Most bytes in one message. */
+  /** The largest payload of one message. */
   get messageBytesMax(): number {
     return (this.#nc.info?.max_payload ?? 1024 * 1024) - OVERHEAD_BYTES;
   }
 
   /**
-   * Makes the JetStream stream where it is missing; rejects when there is one of other essentials. One that
-   * is there may be of another id.
+   * Creates the JetStream stream when it is missing; rejects when an existing stream has another essential
+   * configuration. An existing stream may have another id.
    */
   async ensureStream(config: Partial<StreamConfig> & { name: string }): Promise<StreamState> {
     const info = await this.#persistently(async () => {
@@ -131,7 +131,7 @@ export class Connection {
       } catch (error) {
         if (!isApiError(error, JetStreamApiCodes.StreamNotFound)) throw error;
         return this.#jsm.streams.add(config).catch((refused: unknown) => {
-          // Another replica has just made it, with another id.
+          // Another replica has just created the stream, with another id.
           if (isApiError(refused, STREAM_NAME_IN_USE)) return this.#jsm.streams.info(config.name);
           throw refused;
         });
@@ -150,7 +150,7 @@ export class Connection {
     return stateOf(info);
   }
 
-  /** Null when there is none, also by servers that were asked for `limitMs`. */
+  /** Null when no server has the stream within `limitMs`. */
   async streamState(name: string, limitMs: number): Promise<StreamState | null> {
     try {
       return stateOf(await this.#persistently(() => this.#jsm.streams.info(name), limitMs, FINAL_OF_LOOKS));
@@ -177,7 +177,8 @@ export class Connection {
   }
 
   /**
-   * Stores a message; its sequence. Tried again after a lost acknowledgement, so that it may be stored twice.
+   * Stores a message and returns its sequence. Retries after a lost acknowledgement, so the message may be
+   * stored twice.
    */
   async publish(subject: string, bytes: Uint8Array): Promise<number> {
     const ack = await this.#persistently(() => this.#js.publish(subject, bytes, { timeout: TRY_MS_MAX }));
@@ -185,10 +186,10 @@ export class Connection {
   }
 
   /**
-   * Stores a message if the last one of the whole JetStream stream has the sequence `after` (0: if there is
-   * none), once even when the acknowledgement is lost; its sequence, or null when another one is there. Not
-   * by the last one of the subject: a cluster of nats-server 2.9 checks that before it agrees on the message,
-   * and takes two that arrive together.
+   * Stores a message if the last message of the whole JetStream stream has the sequence `after` (0: if the
+   * stream is empty), once even when the acknowledgement is lost. Returns its sequence, or null when another
+   * message is there. The check is not by the last message of the subject: a cluster of nats-server 2.9
+   * checks that one before consensus, and accepts two concurrent messages.
    */
   async publishAfter(
     stream: string,
@@ -205,17 +206,17 @@ export class Connection {
         const next = await this.#jsm.streams.getMessage(stream, behind);
         if (next?.header.get(ID_HEADER) === id) return next.seq;
         if (next !== null || isApiError(error, JetStreamApiCodes.StreamWrongLastSequence)) return null;
-        // Not stored so far. A publish under way may still be; then this one's repetition loses to it, and
-        // finds its id.
+        // The message is not stored so far. An earlier try may still be; the retry then loses to it and finds
+        // its id.
         throw error;
       }
     });
   }
 
   /**
-   * Stores messages one right behind the other, the first one right behind `after`, many under way at once;
-   * the last one's sequence. Rejects when one of them was not taken or its acknowledgement was lost: those
-   * behind it are not taken either.
+   * Stores messages one after the other, the first after the sequence `after`, with many in flight; returns
+   * the last sequence. Rejects when a message was refused or its acknowledgement was lost: the messages
+   * behind it are refused too.
    */
   async publishChain(
     messages: Iterable<{ subject: string; bytes: Uint8Array }>,
@@ -233,8 +234,8 @@ export class Connection {
   }
 
   /**
-   * From any server that holds the stream, asked again of its leader when that one has not got it: for what
-   * never changes.
+   * Reads from any server with the stream, and again from the leader when that server lacks the message: for
+   * data that never changes.
    */
   async get(stream: string, where: Where): Promise<StoredMsg | null> {
     return this.#persistently(
@@ -243,12 +244,12 @@ export class Connection {
     );
   }
 
-  /** From the stream's leader: the last word. */
+  /** Reads from the stream's leader: always current. */
   async getLatest(stream: string, subject: string): Promise<StoredMsg | null> {
     return this.#persistently(() => this.#jsm.streams.getMessage(stream, { last_by_subj: subject }));
   }
 
-  /** Whether there was such a message. */
+  /** Returns whether the message existed. */
   async remove(stream: string, seq: number): Promise<boolean> {
     return this.#persistently(async () => {
       if ((await this.#jsm.streams.getMessage(stream, { seq })) === null) return false;
@@ -256,7 +257,7 @@ export class Connection {
     });
   }
 
-  /** Gives a JetStream stream other bounds than it was made with. */
+  /** Changes the bounds of a JetStream stream. */
   async bound(stream: string, bounds: { max_msgs: number; max_bytes: number }): Promise<void> {
     await this.#persistently(async () => {
       const { config } = await this.#jsm.streams.info(stream);
@@ -266,8 +267,8 @@ export class Connection {
   }
 
   /**
-   * The sequences between which the stream holds messages; `last` is below `first` when it holds none, and
-   * never goes back.
+   * The first and last sequence of the stream; `last` is below `first` in an empty stream, and never
+   * decreases.
    */
   async extent(stream: string): Promise<{ first: number; last: number }> {
     const { state } = await this.#persistently(() => this.#jsm.streams.info(stream));
@@ -275,9 +276,8 @@ export class Connection {
   }
 
   /**
-   * The messages that the stream holds on subjects that match, oldest first. A consumer's count of what is
-   * left is a hint only (it drifts where messages are replaced meanwhile): the end is where the stream's
-   * leader has no next one.
+   * The messages of the matching subjects, oldest first. A consumer's count of pending messages is only a
+   * hint (it drifts when messages are replaced): the list ends when the stream's leader has no next message.
    */
   async *list(stream: string, filter: string): AsyncGenerator<{ subject: string; data: Uint8Array }> {
     for (let from = 1; ; ) {
@@ -312,7 +312,7 @@ export class Connection {
     return (await this.#js.publish(subject, bytes, { headers: head, expect, timeout: TRY_MS_MAX })).seq;
   }
 
-  /** Tries until it succeeds, fails for good, or the time is over. */
+  /** Retries until `attempt` succeeds, fails finally, or the time is over. */
   async #persistently<T>(
     attempt: () => Promise<T>,
     limitMs = this.#timeoutMs,
@@ -342,7 +342,7 @@ function access({ servers, user, password, credentials, ca }: JetStreamOptions):
     ...(user === undefined ? {} : { user }),
     ...(password === undefined ? {} : { pass: password }),
     ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
-    // Given, TLS is demanded: a server that does not offer it gets no password.
+    // With these options TLS is required: a server without TLS gets no password.
     ...(ca === undefined && !servers.some((server) => server.startsWith('tls:'))
       ? {}
       : { tls: ca === undefined ? {} : { ca } }),
@@ -370,8 +370,8 @@ async function tellOfLosses(nc: NatsConnection, log: SparseLog): Promise<void> {
 }
 
 /**
- * The server understood and refused (4xx), or this side closed. All else passes: no leader, no answer, no
- * connection, and a server that has not yet heard of a stream that another one has just made.
+ * A final error: the server refused the request (4xx), or this side closed the connection. All others are
+ * transient: no leader, no answer, no connection, and a server that does not know a new stream yet.
  */
 function isFinal(error: unknown): boolean {
   if (error instanceof ClosedConnectionError || error instanceof DrainingConnectionError) return true;

@@ -1,7 +1,7 @@
 /**
- * Messages that are no envelope, or none for this ledger. The server drops the oldest beyond the bound (I10).
- * An id is the sequence of the message, and each message counts all before it; when the last one is removed,
- * that count is kept beside.
+ * Messages that are no valid envelope for this ledger. The server drops the oldest beyond the bound (I10). A
+ * dead letter's id is the sequence of its message, and each message carries the count of all letters before
+ * it. When the last message is removed, the count is kept in another message.
  */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../shared/envelope/cbor.ts';
@@ -13,7 +13,7 @@ import type { EvidenceStream } from './evidence.ts';
 import type { Blobs, Packed } from './log/blobs.ts';
 import type { Names } from './names.ts';
 
-/** Messages asked for at once. */
+/** Concurrent reads of messages. */
 const READ_WIDTH = 64;
 
 type Row = [
@@ -23,7 +23,7 @@ type Row = [
   detail: string,
   receivedWallMs: number,
   bytes: Packed,
-  /** Absent in what was written before it was kept. */
+  /** Absent in data of earlier versions. */
   authenticatedGateway?: string | null,
   properties?: Record<string, string>,
   sizeBytes?: number,
@@ -57,7 +57,7 @@ export class DeadLetterStore {
   }
 
   /**
-   * One after the other: of several that are counted at once the servers take one, and the others would begin
+   * Adds one letter at a time: of concurrent adds the server accepts one, and the others would have to start
    * again.
    */
   add(letter: DeadLetter): Promise<void> {
@@ -92,14 +92,14 @@ export class DeadLetterStore {
     return kept && this.#whole(kept);
   }
 
-  /** How many it removed. */
+  /** Returns the number of removed letters. */
   async remove(filter: DeadLetterFilter): Promise<number> {
     const meant: Kept[] = [];
     for await (const kept of this.#all()) if (isMeant(headOf(kept), filter)) meant.push(kept);
     return this.#removeAll(meant.reverse());
   }
 
-  /** Removes what is older than the bound at `nowWallMs`, from the oldest to the first that is not. */
+  /** Removes the letters that are older than the bound at `nowWallMs`, from the oldest on. */
   async expire(nowWallMs: number): Promise<void> {
     if (!(await this.#stream.isThere())) return;
     const old: Kept[] = [];
@@ -113,7 +113,7 @@ export class DeadLetterStore {
     await this.#removeAll(old);
   }
 
-  /** How many there ever were. */
+  /** The count of all letters ever added. */
   async count(): Promise<number> {
     if (!(await this.#stream.isThere())) return 0;
     const { deadLetters, deadLetter } = this.#names;
@@ -170,7 +170,7 @@ export class DeadLetterStore {
     return removed;
   }
 
-  /** The newest first, some asked for at once. */
+  /** The newest first; several are read at once. */
   async *#all(): AsyncGenerator<Kept> {
     if (!(await this.#stream.isThere())) return;
     const { first, last } = await this.#connection.extent(this.#names.deadLetters);
@@ -187,7 +187,7 @@ export class DeadLetterStore {
     return { id, row: decodeCbor(message.data) as Row };
   }
 
-  /** Null when a part of it is gone. */
+  /** Null when a part of the letter is gone. */
   async #whole(kept: Kept): Promise<StoredDeadLetter | null> {
     const { row } = kept;
     const bytes = await this.#blobs.unpack(this.#names.deadLetters, row[5]);

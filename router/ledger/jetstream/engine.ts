@@ -2,10 +2,10 @@
  * The ledger on NATS JetStream, for any number of router replicas without a leader of their own (decision
  * 12).
  *
- * A commit is one message in one log, taken only right behind the last one that its writer knows (log.ts):
- * with it, all that it says is there, and without it, nothing is (I5). The records lie under a subject per
- * (gateway, epoch, stream) and mean nothing until a commit names them. What the log adds up to is kept in
- * snapshots (fold.ts), read when needed.
+ * A commit is one message in one log, accepted only directly after the last message that its writer knows
+ * (log.ts): all of a commit is in the ledger, or nothing of it (I5). The records are stored under a subject
+ * per (gateway, epoch, stream) and count only when a commit names them. The state built from the log is kept
+ * in snapshots (fold.ts), read on demand.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
@@ -65,7 +65,7 @@ export interface JetStreamLedgerOptions extends JetStreamOptions {
 }
 
 export interface JetStreamLedgerLimits extends StateLimits {
-  /** Payload bytes, roughly, of the records kept in memory. */
+  /** Approximate payload bytes of cached records. */
   recordBytesCached: number;
   conflicts: EvidenceLimits;
   deadLetters: EvidenceLimits & { ageMsMax: number };
@@ -85,8 +85,8 @@ const LIMITS: JetStreamLedgerLimits = {
 };
 
 /**
- * Opens or makes the ledger. Rejects when no server can be reached, or the streams of that name are of
- * something else.
+ * Opens or creates the ledger. Rejects when no server can be reached, or when streams of that name belong to
+ * another program.
  */
 export async function openJetStreamLedger(options: JetStreamLedgerOptions): Promise<Ledger> {
   const log = new SparseLog(options);
@@ -123,7 +123,7 @@ class JetStreamLedger implements Ledger {
   readonly #repeats: RepeatStore;
   readonly #arrivals: ArrivalStore;
   readonly #feeds: FeedStore;
-  /** The commits of this replica take turns. */
+  /** Serialises the commits of this replica. */
   #committing: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | null = null;
 
@@ -285,7 +285,7 @@ class JetStreamLedger implements Ledger {
   async replaceCheckpoint(source: string, key: string, from: string | null, to: string): Promise<boolean> {
     const { cursors } = this.#names;
     for (;;) {
-      // Behind the last message of all (Connection.publishAfter): what is there is read after its place is
+      // After the last message of all (Connection.publishAfter): the content is read after its sequence is
       // known.
       const { last } = await this.#connection.extent(cursors);
       if ((await this.loadCheckpoint(source, key)) !== from) return false;
@@ -329,8 +329,8 @@ class JetStreamLedger implements Ledger {
   }
 
   /**
-   * Tries until the commit is in the log: who loses has another replica's commit to go on from, and somebody
-   * always wins.
+   * Retries until the commit is in the log. A commit that loses continues from the winning commit of another
+   * replica, so one of them always succeeds.
    */
   async #commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {
     const stored: Stored = new Map();
@@ -351,7 +351,7 @@ class JetStreamLedger implements Ledger {
     }
   }
 
-  /** It is committed whether or not this succeeds. */
+  /** The commit stands whether or not this succeeds. */
   async #remember({ absorbed }: Plan): Promise<void> {
     try {
       await this.#repeats.add(absorbed);

@@ -1,4 +1,4 @@
-/** What was erased, and by whom: a message each, written again as its counts grow. */
+/** The erasures with their actors: one message each, replaced as its counts grow. */
 
 import type { Erasure, ErasureTarget } from '../types.ts';
 import type { Connection } from './connection.ts';
@@ -33,7 +33,7 @@ export class ErasureStore {
 
   /** The newest first, at most `limit`. */
   async newest(limit: number): Promise<Erasure[]> {
-    // One whose counts grow meanwhile may be met twice.
+    // A message that is replaced meanwhile may be listed twice.
     const found = new Map<number, Erasure>();
     for await (const { data } of this.#connection.list(this.#names.cursors, this.#names.erasures)) {
       const erasure: Erasure = JSON.parse(Buffer.from(data).toString());

@@ -1,7 +1,6 @@
 /**
- * Erasing a device: the log leads to every arrival that there is, and each that holds a record of the device
- * is stored anew without it (removal.ts). What a commit stored and then lost to another one is in no log,
- * and is not found.
+ * Erasing a device: the log names every arrival, and each arrival with a record of the device is stored again
+ * without it (removal.ts). Records that a losing commit had stored are in no log, and are not found.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { ErasureTarget } from '../types.ts';
@@ -12,10 +11,10 @@ import type { StreamItem } from './log/stream-fold.ts';
 import type { Names } from './names.ts';
 import { idsOf, type RemovalParts, type RemovalPlan, removalEntry, removeRecords } from './removal.ts';
 
-/** Arrivals read at once. */
+/** Concurrent reads of arrivals. */
 const READ_WIDTH = 64;
 
-/** What a step took out. */
+/** The result of one step. */
 export interface Erased {
   records: number;
   versions: number;
@@ -37,7 +36,7 @@ export class DeviceEraser {
     this.#names = names;
   }
 
-  /** Of all that came before: what each step took out, when it has. */
+  /** Erases all records committed before the call; yields the result of each step. */
   async *erase({ device, gateway }: ErasureTarget): AsyncGenerator<Erased> {
     const { log, catchUp } = this.#parts;
     await catchUp();
@@ -82,7 +81,7 @@ export class DeviceEraser {
     };
   }
 
-  /** Null where nothing that stands lies in it. */
+  /** Null when the arrival holds no current record of the device. */
   async #planArrival(
     { entry, arrival }: Holding,
     device: string,
@@ -101,7 +100,7 @@ export class DeviceEraser {
     return { entry: removalEntry(entry, left, parts), records: gone.size - quarantined };
   }
 
-  /** The versions of the device that are kept aside. */
+  /** The device's versions that are kept aside. */
   async #planAside(key: StreamItem, device: string): Promise<ErasePlan> {
     const item = await this.#parts.states.stream(key);
     const versions = await Promise.all(
@@ -116,7 +115,7 @@ export class DeviceEraser {
     const aside = meant.map(({ message }) => message);
     const ids = idsOf(meant.map(({ seq }) => seq));
     const empty = IntervalSet.empty();
-    // What stood before a quarantine is not to stand again because the quarantine ends with this.
+    // A version that stood before a quarantine must not stand again because this erasure ends the quarantine.
     const gone = item ? ids.difference(ids.difference(item.state.withdrawn.quarantine)) : empty;
     const left = { why: 'erasure', ids, gone, aside, moved: empty } as const;
     return { ...none, entries: [removalEntry(key, left)], aside };

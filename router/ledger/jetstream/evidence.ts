@@ -1,6 +1,6 @@
 /**
- * The JetStream streams of what the ledger keeps for people to look at: files on `replicas` servers, each
- * with a bound of its own (I10).
+ * The JetStream streams of the ledger's evidence (conflicts, dead letters, repetitions): files on `replicas`
+ * servers, each with its own bound (I10).
  */
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
 import type { Connection } from './connection.ts';
@@ -10,14 +10,14 @@ export interface EvidenceLimits {
   bytesMax: number;
 }
 
-/** Begins the description of every stream: other programs' have another, and other formats will. */
+/** The prefix of every stream's description; streams of other programs and of later formats have another. */
 export const DESCRIPTION = 'Headgate ledger 1';
 
 type NamedConfig = Partial<StreamConfig> & { name: string };
 
 /**
- * A stream with a bound (I10), made when something is put into it first: most ledgers hold neither conflict
- * nor dead letter.
+ * A bounded stream (I10), created with its first message: most ledgers have neither conflicts nor dead
+ * letters.
  */
 export class EvidenceStream {
   readonly #connection: Connection;
@@ -45,7 +45,7 @@ export class EvidenceStream {
   async make(): Promise<void> {
     if (this.#made) return;
     await this.#connection.ensureStream(this.#config);
-    // It may have been made with another configuration.
+    // The stream may have been created with another configuration.
     await this.#connection.bound(this.#config.name, this.#bounds);
     this.#made = true;
     this.#there = true;
@@ -57,7 +57,7 @@ export class EvidenceStream {
   }
 }
 
-/** What all streams of a ledger have in common. */
+/** The common configuration of a ledger's streams. */
 export function streamDefaults(replicas: number): Partial<StreamConfig> {
   return {
     description: DESCRIPTION,

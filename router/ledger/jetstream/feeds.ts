@@ -1,25 +1,25 @@
 /**
- * How far each feed is, and which router runs it until when: one message per feed, replaced by
- * compare-and-set. A lease begins at the time that the server gave its message, and ends by the server's
- * clock, the one clock that all routers share.
+ * The position and the lease of each feed: one message per feed, replaced by compare-and-set. A lease runs
+ * from the server's timestamp of its message and expires by the server's clock, the one clock that all
+ * routers share.
  */
 
 import type { FeedPosition } from '../types.ts';
 import type { Connection } from './connection.ts';
 import type { Names } from './names.ts';
 
-/** What a feed's message says. */
+/** The content of a feed's message. */
 interface Kept {
   offset: number;
-  /** Base64. */
+  /** In base64. */
   progress: string;
   holder: string | null;
-  /** From the time of the message, or until a moment of the server's clock. */
+  /** From the message's timestamp, or until a time of the server's clock. */
   lease: { forMs: number } | { untilMs: number };
 }
 
 interface Found extends Kept {
-  /** Of the message; 0 when there is none. */
+  /** Sequence of the message; 0 without one. */
   seq: number;
   untilMs: number;
 }
@@ -65,7 +65,7 @@ export class FeedStore {
     );
   }
 
-  /** False, and nothing moved, when the feed is not at `from`. */
+  /** Returns false and moves nothing when the feed is not at `from`. */
   async move(feed: string, from: FeedPosition, to: FeedPosition): Promise<boolean> {
     const progress = base64(from.progress);
     const moved = await this.#change(feed, (found) =>
@@ -77,8 +77,8 @@ export class FeedStore {
   }
 
   /**
-   * Again until nobody came between; null when `change` wants none. A lease that it leaves alone ends when it
-   * did.
+   * Retries the compare-and-set until no other router came in between; null when `change` returns null. A
+   * lease that `change` keeps expires at its old time.
    */
   async #change(
     feed: string,
@@ -91,7 +91,7 @@ export class FeedStore {
       if (kept === null) return null;
       const { offset, progress, holder, lease } = kept;
       const bytes = Buffer.from(JSON.stringify({ offset, progress, holder, lease } satisfies Kept));
-      // Behind the last message of all, because only that is checked in the order that the servers agree on
+      // After the last message of the whole stream: only that check runs in the servers' agreed order
       // (Connection.publishAfter).
       const { last } = await this.#connection.extent(cursors);
       if ((await this.#find(feed)).seq !== found.seq) continue;
@@ -109,7 +109,7 @@ export class FeedStore {
     return { ...kept, seq: message.seq, untilMs };
   }
 
-  /** By the server's clock. */
+  /** The time by the server's clock. */
   async #nowMs(): Promise<number> {
     await this.#connection.publish(this.#names.ping, new Uint8Array());
     const message = await this.#connection.getLatest(this.#names.cursors, this.#names.ping);

@@ -1,4 +1,4 @@
-/** The held versions of records that came again, read together. */
+/** The stored versions of repeated records, read together. */
 import type { StreamKey } from '../../../shared/record.ts';
 import type { HeldVersion } from '../types.ts';
 import { type ArrivalStore, recordIn } from './arrivals.ts';
@@ -23,10 +23,7 @@ export class HeldVersions {
     this.#names = names;
   }
 
-  /**
-   * In the order of `ids`; null for one that never came, or was pruned. Those in quarantine are found here
-   * still.
-   */
+  /** In the order of `ids`; null for an id that never came or was pruned. Ids in quarantine are included. */
   async of(ids: readonly RecordId[]): Promise<(HeldVersion | null)[]> {
     const places = await this.places(ids);
     const wanted = new Map<number, Parts>();
@@ -46,11 +43,11 @@ export class HeldVersions {
     });
   }
 
-  /** Where the records of `ids` are, in their order. */
+  /** The places of the records of `ids`, in the same order. */
   async places(ids: readonly RecordId[]): Promise<(Place | null)[]> {
     const pages = new Map<string, string>();
     const pageNames = ids.map(({ key, seq }) => {
-      // Ids of one page come in runs; a subject takes its time to write.
+      // Consecutive ids share a page, and building a subject is costly.
       const { gateway, epoch, stream } = key;
       const id = JSON.stringify([gateway, epoch, stream, pageOf(seq)]);
       const name = pages.get(id) ?? this.#names.page(key, pageOf(seq));

@@ -1,6 +1,6 @@
 /**
- * Pages of streams and of gateways. The server gives what is under a subject in the order it was written, so
- * that every page goes over all the state that it is a page of, and holds no more of it than the page.
+ * Pages of streams and of gateways. The server lists subjects in the order of writing, so each page scans all
+ * states and keeps only its own items in memory.
  */
 import type { StreamKey } from '../../../shared/record.ts';
 import { BEFORE_ALL, type CompletenessPage, type PageQuery, pageOf, type StreamVisitor } from '../paging.ts';
@@ -33,19 +33,19 @@ export class Listing {
   }
 
   /**
-   * Besides what `begin` makes, a number is held for each stream: one that is written anew meanwhile comes
-   * twice.
+   * Besides the visitor of `begin`, memory holds a number per stream, to skip a stream that was rewritten
+   * meanwhile and is listed twice.
    */
   async survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
     const { visitor } = await this.#states.streams.sweep(this.#names.streams(), () => new Once(begin()));
     return visitor;
   }
 
-  /** Of at most `limit` gateways from `from` on, ascending. */
+  /** At most `limit` gateways from `from` on, ascending. */
   async contacts(from: string, limit: number): Promise<GatewayContact[]> {
     const lowest = await this.#states.gateways.sweep(
       this.#names.gateways,
-      // What is behind (from, '') begins with `from` itself.
+      // The keys after (from, '') include `from` itself.
       () => new Lowest<GatewayItem>(({ gateway }) => [gateway, 'it'], [from, ''], limit),
     );
     return lowest

@@ -1,19 +1,16 @@
-/**
- * Of items that come in any order, those with the lowest keys: never many more than are wanted are held
- * (I10).
- */
+/** The items with the lowest keys from items in any order; memory holds few more than `count` items (I10). */
 
-/** A key in parts, compared one after the other by UTF-16 code units. */
+/** A key in parts, compared part by part by UTF-16 code units. */
 type Key = readonly string[];
 
 export class Lowest<Item> {
   readonly #keyOf: (item: Item) => Key;
   readonly #after: Key;
   readonly #count: number;
-  /** By key: one that comes again takes its own place. */
+  /** By key: a repeated item replaces itself. */
   #kept = new Map<string, Item>();
 
-  /** Of the keys behind `after`, the `count` lowest. */
+  /** The `count` lowest keys after `after`. */
   constructor(keyOf: (item: Item) => Key, after: Key, count: number) {
     this.#keyOf = keyOf;
     this.#after = after;

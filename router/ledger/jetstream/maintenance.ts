@@ -1,4 +1,4 @@
-/** The second contract (../maintenance.ts) on JetStream. */
+/** The maintenance contract (../maintenance.ts) on JetStream. */
 import type { Clock } from '../../../shared/clock.ts';
 import { deadLettersOf } from '../erasure.ts';
 import type {

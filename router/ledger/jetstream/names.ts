@@ -11,8 +11,8 @@ import { createHash } from 'node:crypto';
 import type { StreamKey } from '../../../shared/record.ts';
 
 /**
- * Longer tokens are written as a hash, so that no subject gets near the server's limit for a protocol line
- * (4096 bytes).
+ * Longer tokens become a hash, so that no subject comes near the server's limit for a protocol line (4096
+ * bytes).
  */
 const TOKEN_CHARACTERS_MAX = 128;
 
@@ -20,7 +20,7 @@ export class Names {
   readonly ledger: string;
   readonly records: string;
   readonly commits: string;
-  /** Snapshots, and nothing else. */
+  /** The stream of snapshots alone. */
   readonly state: string;
   readonly cursors: string;
   readonly conflicts: string;
@@ -40,17 +40,17 @@ export class Names {
     this.repeats = `${ledger}-repeats`;
   }
 
-  /** The message that says whose a part is; no other has so few tokens. */
+  /** The message with the ledger's id in a part; no other subject has so few tokens. */
   mark(part: 'cursors' | 'records' | 'state' | 'commits'): string {
     return `${this.#root}.${part === 'cursors' ? 'cursor' : part}.identity`;
   }
 
-  /** The log of a gateway's stream: one message per envelope with records that were new. */
+  /** The log of a gateway's stream: one message per envelope with new records. */
   recordsOf({ gateway, epoch, stream }: StreamKey): string {
     return this.#subject('records', gateway, epoch, stream);
   }
 
-  /** Values too large for one message, in the stream of the records. */
+  /** Values too large for one message, in the stream of records. */
   get large(): string {
     return `${this.#root}.large`;
   }
@@ -63,7 +63,7 @@ export class Names {
     return this.#subject('state.stream', gateway, epoch, stream);
   }
 
-  /** All that begins with it is a stream's state; with `gateway`, of that one. */
+  /** The prefix of all streams' states, or of one gateway's. */
   streams(gateway?: string): string {
     return gateway === undefined
       ? `${this.#root}.state.stream.`
@@ -114,7 +114,7 @@ export class Names {
     return `${this.#root}.dead-letter.part`;
   }
 
-  /** How many dead letters there were of those that were removed. */
+  /** The count of dead letters as of the last removed one. */
   get deadLettersRemoved(): string {
     return `${this.#root}.cursor.dead-letters`;
   }
@@ -127,12 +127,12 @@ export class Names {
     return `${this.#root}.cursor.erasure.>`;
   }
 
-  /** What came again of a stream. */
+  /** The repetitions of a stream. */
   repeat({ gateway, epoch, stream }: StreamKey): string {
     return this.#subject('repeat', gateway, epoch, stream);
   }
 
-  /** What each JetStream stream takes. */
+  /** The subjects of each JetStream stream. */
   get subjects(): Readonly<
     Record<'records' | 'commits' | 'state' | 'cursors' | 'conflicts' | 'deadLetters' | 'repeats', string[]>
   > {
@@ -152,7 +152,7 @@ export class Names {
   }
 }
 
-/** Two texts never have the same token. */
+/** Different texts have different tokens. */
 function token(text: string): string {
   if (text === '') return '=';
   const escaped = text.replaceAll(/[^A-Za-z0-9_-]/gu, (character) =>

@@ -6,9 +6,13 @@ export const jetStreamOptions = z.strictObject({
   servers: z
     .array(z.string().regex(/^(nats|tls):\/\/[^\s/@]+$/, 'expected nats://host:4222 or tls://host:4222'))
     .min(1)
-    .describe('Servers of the cluster, tried in turn; the others are learned from them. tls:// for TLS.'),
-  user: z.string().min(1).optional().describe('With `password`.'),
-  password: z.string().min(1).optional().describe('Give it as a reference to the environment or a file.'),
+    .describe('Servers of the cluster, tried in turn; they report the others. tls:// for TLS.'),
+  user: z.string().min(1).optional().describe('User name; needs `password`.'),
+  password: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Password of `user`, as a reference to the environment or a file.'),
   credentials: z
     .string()
     .min(1)
@@ -25,12 +29,14 @@ export const jetStreamOptions = z.strictObject({
     .string()
     .regex(/^[A-Za-z0-9_-]{1,32}$/, 'expected 1–32 of A–Z, a–z, 0–9, "_" or "-"')
     .default('headgate')
-    .describe('Begins the names of the JetStream streams and all subjects; made when they are missing.'),
+    .describe(
+      'Prefix of the names of the JetStream streams and all subjects; the router creates missing streams.',
+    ),
   replicas: z
     .literal([1, 3, 5])
     .default(3)
     .describe(
-      'Servers that hold each message, when the streams are made. 1: what that one server loses is lost.',
+      'Servers that hold each message; applies when the streams are created. 1: data that this server loses is lost.',
     ),
   timeout: duration()
     .default(10_000)

@@ -1,11 +1,11 @@
 /**
- * The JetStream streams that are the ledger, and that they belong together. Each carries the ledger's id in
- * its description, and each but the log holds a message that says the same and never leaves: with it, a
- * stream that was purged is told from one that is just empty. The log begins with commit 1, and the message
- * in `cursors` says how far it has come: a log that was made anew, or put back from an older copy, is known.
+ * The JetStream streams of a ledger, and the check that they belong together. Each carries the ledger's id in
+ * its description. Each except the log also holds a permanent message with the id, which distinguishes a
+ * purged stream from an empty one. The log begins with commit 1, and a message in `cursors` records how far
+ * the log had come, so that a log that was recreated or restored from an older copy is detected.
  *
- * A part that is missing, purged, older than what was read of it, or of another ledger is never made anew: it
- * held what nothing else does. Only `state` is, as it adds up from the log.
+ * A part that is missing, purged, older than its last read, or of another ledger is never recreated: its
+ * content exists nowhere else. The exception is `state`, which can be rebuilt from the log.
  */
 import type { StreamConfig } from '@nats-io/jetstream';
 import { nuid } from '@nats-io/transport-node';
@@ -23,13 +23,13 @@ type Part = 'cursors' | 'records' | 'state' | 'commits';
 type Found = Record<Part, StreamState | null>;
 type Whole = Record<Part, StreamState>;
 
-/** The first one made decides the id. */
+/** The first part created decides the id. */
 const PARTS: readonly Part[] = ['cursors', 'records', 'state', 'commits'];
 const MARKED: readonly Part[] = ['cursors', 'records', 'state'];
-/** A commit or a read looks at the parts when the last look is older. */
+/** A commit or a read checks the parts when the last check is older. */
 const CHECK_EACH_MS = 5000;
 const CHECK_MS_MAX = 5000;
-/** How far the log has come is noted when the last note is older. */
+/** The position of the log is noted when the last note is older. */
 const NOTE_EACH_MS = 60_000;
 
 export class LedgerParts {
@@ -46,7 +46,7 @@ export class LedgerParts {
     this.#clock = clock;
   }
 
-  /** Throws StartRefused when the parts are no whole ledger; a router makes one where there is none. */
+  /** Throws StartRefused when the parts are no complete ledger; a router creates a missing ledger. */
   async open(role: LedgerRole, replicas: number): Promise<void> {
     let found = await this.#found();
     if (!isWhole(found)) {
@@ -68,7 +68,7 @@ export class LedgerParts {
     this.#opened = found;
   }
 
-  /** Throws LedgerLost when the parts are not those that were opened; asks at most each few seconds. */
+  /** Throws LedgerLost when the parts are not those that were opened; checks at most every few seconds. */
   async checkNowAndThen(head: Head): Promise<void> {
     if (this.#clock.monoMs() - this.#checkedMs >= CHECK_EACH_MS) await this.check(head);
   }
@@ -100,7 +100,7 @@ export class LedgerParts {
     return idOf(found) === null ? null : this.#problemOf(found);
   }
 
-  /** What is wrong with parts that are all there. */
+  /** The problem of a complete set of parts; null when there is none. */
   async #problemOf(found: Whole): Promise<string | null> {
     const id = idOf(found);
     for (const part of PARTS) {
@@ -137,7 +137,7 @@ export class LedgerParts {
     return { cursors, records, state, commits };
   }
 
-  /** Any number of replicas may do so at once: the one whose `cursors` is taken first gives the id. */
+  /** Any number of replicas may do so at once: the replica whose `cursors` is accepted first gives the id. */
   async #make(found: Found, replicas: number): Promise<void> {
     const { cursors, commits, state, records } = found;
     const others = commits !== null || records !== null;
@@ -150,7 +150,7 @@ export class LedgerParts {
       description: `${DESCRIPTION} ${id}`,
       name: this.#names[part],
       subjects: [...subjects[part]],
-      // Only its leader answers for the state: a snapshot must not be older than the checkpoint.
+      // Only the leader answers for the state: a snapshot must not be older than the checkpoint.
       ...(part === 'records' || part === 'commits' ? { allow_direct: true } : { max_msgs_per_subject: 1 }),
     });
     const first = await this.#connection.ensureStream(config('cursors', cursors?.id ?? nuid.next()));
@@ -164,7 +164,10 @@ export class LedgerParts {
     else await this.#markMessages(id);
   }
 
-  /** Gives a ledger of an earlier version its id. The description comes last: with it, the messages count. */
+  /**
+   * Gives a ledger of an earlier version its id. The descriptions come last: only with them the messages
+   * count.
+   */
   async #mark(found: Whole, id: string): Promise<void> {
     await this.#markMessages(id);
     for (const part of PARTS.toReversed()) {
@@ -186,12 +189,12 @@ export class LedgerParts {
   }
 }
 
-/** Of a ledger of an earlier version: the same for every replica that marks it. */
+/** The id for a ledger of an earlier version: the same on every replica that marks it. */
 function idFrom({ created }: StreamState): string {
   return created.replaceAll(/[^0-9]/g, '');
 }
 
-/** As the first part tells it; null where none has one, which is a ledger of an earlier version. */
+/** The id of the first part; null where no part has one: a ledger of an earlier version. */
 function idOf(found: Whole): string | null {
   return PARTS.some((part) => found[part].id !== null) ? (found.cursors.id ?? '') : null;
 }

@@ -19,7 +19,7 @@ interface Positioned {
   commit: Commit;
 }
 
-/** A part of an entry: its records from the `skip`th on, `count` of them; the first one has `offset`. */
+/** A part of an entry: `count` of its records, after the first `skip`; the first one has `offset`. */
 interface Slice {
   entry: CommitEntry;
   offset: number;
@@ -27,7 +27,7 @@ interface Slice {
   count: number;
 }
 
-/** A record in its arrival, at its offset. */
+/** A record in its arrival, with its offset. */
 interface Found {
   arrival: Arrival;
   record: TelemetryRecord;
@@ -41,7 +41,7 @@ export class OffsetReader {
   readonly #held: HeldVersions;
   readonly #names: Names;
   readonly #catchUp: () => Promise<void>;
-  /** Where the last page ended: the next one mostly begins there. */
+  /** The end of the last page: the next page usually begins there. */
   #last: { offset: number; seq: number } = { offset: 0, seq: 1 };
 
   constructor(parts: {
@@ -61,8 +61,8 @@ export class OffsetReader {
   }
 
   /**
-   * Records with offset > `after`, ascending; none only at the end, also where all of a page's records are
-   * gone.
+   * Records with offset > `after`, ascending. Empty only at the end of the log, even where all of a page's
+   * records are gone.
    */
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
     for (let from = after; ; ) {
@@ -75,7 +75,7 @@ export class OffsetReader {
     }
   }
 
-  /** What to read for a page after `after`. */
+  /** The slices to read for a page after `after`. */
   async #slices(after: number, limit: number): Promise<Slice[]> {
     const slices: Slice[] = [];
     let bytes = 0;
@@ -104,7 +104,8 @@ export class OffsetReader {
   }
 
   /**
-   * The commit that gave the offset after `after`, or the first one behind it; null at the end of the log.
+   * The commit that assigned the offset after `after`, or the first one behind it; null at the end of the
+   * log.
    */
   async #find(after: number): Promise<Positioned | null> {
     if (after === this.#last.offset) {
@@ -151,8 +152,8 @@ export class OffsetReader {
   }
 
   /**
-   * Where the entry's arrival is gone, what is left of it was moved: the log tells where to, once it is read
-   * to its end.
+   * When the entry's arrival is gone, its remaining records were moved: the log names their new place, once
+   * it is read to its end.
    */
   async #found(slice: Slice): Promise<Found[]> {
     const { entry, offset, skip, count } = slice;
@@ -169,7 +170,7 @@ export class OffsetReader {
     );
   }
 
-  /** All of it, by age or size: nothing is looked for that is known to be gone. */
+  /** Whether the whole entry left by age or size: then nothing is looked up. */
   async #hasLeft(entry: CommitEntry): Promise<boolean> {
     const item = await this.#states.stream(entry);
     const retention = item?.state.withdrawn.retention;
@@ -192,7 +193,7 @@ export class OffsetReader {
     return this.#standing(entry, found.flat());
   }
 
-  /** Without what was replaced since, came into quarantine or left. */
+  /** Without the records that were replaced, put into quarantine or removed since. */
   async #standing(entry: CommitEntry, found: Found[]): Promise<Found[]> {
     const item = await this.#states.stream(entry);
     if (!item) return found;

@@ -1,12 +1,12 @@
 /**
- * What takes records out of a ledger whose log is never written anew. An arrival is one message with records
- * of many devices, so that none of it can be overwritten in place: what is to stay of it is stored again, a
- * commit says so, and only then the old message is deleted, by its sequence, its bytes overwritten by the
- * server. A kill before the commit leaves what was there, a kill after it a message that nobody reads. The
- * log itself, and the snapshots, hold ids and intervals and no content.
+ * Removes records from a ledger whose log is never rewritten. An arrival is one message with records of many
+ * devices, so no part of it can be overwritten in place. The records to keep are stored again, a commit
+ * records the move, and only then the old message is deleted by its sequence; the server overwrites its
+ * bytes. A kill before the commit leaves the old state, a kill after it leaves a message that is never read.
+ * The log itself and the snapshots hold ids and intervals, and no content.
  *
- * It is decided on the state that the log has come to and taken only behind it, like any commit (I5): of two
- * replicas that take the same records out one finds that they are gone, and only deletes.
+ * A removal is planned on the current state of the log and accepted only directly after it, like any commit
+ * (I5): of two replicas that remove the same records, one finds them gone and only deletes the messages.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { StreamKey } from '../../../shared/record.ts';
@@ -20,10 +20,10 @@ import type { CommitLog, Head } from './log/log.ts';
 import type { Place } from './log/page-fold.ts';
 import type { States } from './log/states.ts';
 
-/** One commit's worth, as planned on a head of the log. */
+/** The removals of one commit, planned on a head of the log. */
 export interface RemovalPlan {
   entries: readonly CommitEntry[];
-  /** To be deleted once it is committed: arrivals, and versions kept aside. */
+  /** Deleted after the commit: arrivals, and versions kept aside. */
   arrivals: readonly Parts[];
   aside: readonly number[];
 }
@@ -35,17 +35,17 @@ export interface RemovalParts {
   conflicts: ConflictStore;
   held: HeldVersions;
   catchUp: () => Promise<void>;
-  /** Runs `work` when no commit of this replica is under way. */
+  /** Runs `work` while no commit of this replica is running. */
   inTurn: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-/** A record that stands where an entry put it, or to where it was moved since. */
+/** A current record, in its entry's arrival or in the one that it was moved to. */
 export interface Standing {
   seq: number;
   place: Place;
 }
 
-/** Plans and commits until the plan is the one that the log took, then deletes. Resolves to that plan. */
+/** Plans and commits until the log accepts the plan, then deletes. Resolves to that plan. */
 export async function removeRecords<Plan extends RemovalPlan>(
   parts: RemovalParts,
   makePlan: () => Promise<Plan>,
@@ -85,7 +85,7 @@ function commitOf(head: Head, entries: readonly CommitEntry[]): Commit {
   };
 }
 
-/** An entry that brings nothing. */
+/** An entry that adds no records. */
 export function removalEntry(
   { gateway, epoch, stream }: StreamKey,
   removal: NonNullable<CommitEntry['removal']>,
@@ -109,8 +109,8 @@ export function removalEntry(
 }
 
 /**
- * Of the ids of `entry`, which begin behind `offset`: those whose record still stands as it came with this
- * entry.
+ * The ids of `entry`, whose offsets begin after `offset`, with a record that still stands as it came with
+ * this entry.
  */
 export async function standingOf(
   held: HeldVersions,
@@ -127,8 +127,8 @@ export async function standingOf(
 }
 
 /**
- * Whether the record of `seq` that stands is the one that got `offset`. Where none was written down it is the
- * first of its id: what takes another's place has always had its offset beside it.
+ * Whether the standing record of `seq` has `offset`. A place without an offset is of the first record of its
+ * id: replacing records have always stored their offset.
  */
 export function isAt(place: Place, seq: number, offset: number): boolean {
   return place.offset === null || place.offset + seq - place.first === offset;

@@ -1,6 +1,6 @@
 /**
- * Records whose ids came before: their versions are read for the rule (rules/repeated.ts), which settles
- * them. Nothing is changed here.
+ * Loads the stored versions of repeated records for the rule (rules/repeated.ts), which decides about them.
+ * Changes nothing.
  */
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { RepeatedRecords, type Settled } from '../rules/repeated.ts';
@@ -12,7 +12,7 @@ import type { StreamItem } from './log/stream-fold.ts';
 
 export interface Absorbing {
   entry: LedgerEntry;
-  /** Of the stream's state. */
+  /** The subject of the stream's state. */
   subject: string;
   absorption: Absorption;
 }
@@ -28,10 +28,7 @@ export class RepeatedVersions {
     this.#policyOf = policyOf;
   }
 
-  /**
-   * In the order of `absorbing`, which come one after the other; `items`: the streams before the first of
-   * them.
-   */
+  /** In the order of `absorbing`, which follow each other; `items`: the streams before the first of them. */
   async settle(
     absorbing: readonly Absorbing[],
     items: ReadonlyMap<string, StreamItem | null>,
@@ -58,7 +55,7 @@ export class RepeatedVersions {
     }
   }
 
-  /** The versions kept aside under each id, where there are any. */
+  /** The versions kept aside under each id with any. */
   async #asideOf(
     ids: readonly { subject: string; seq: number }[],
     items: ReadonlyMap<string, StreamItem | null>,

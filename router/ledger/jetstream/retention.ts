@@ -1,4 +1,4 @@
-/** Records leave by age and size: whole arrivals, in bounded steps, the oldest hour first. */
+/** Removes records by age and size: whole arrivals, in bounded steps, the oldest hour first. */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Retained } from '../maintenance.ts';
 import { expired, type RetentionRules } from '../rules/retention.ts';
@@ -7,9 +7,9 @@ import type { CommitEntry } from './log/commit-format.ts';
 import { hourOfEntry, type LoggedVolume, LoggedVolumes } from './log/volumes.ts';
 import { type RemovalParts, type RemovalPlan, removalEntry, removeRecords, standingOf } from './removal.ts';
 
-/** Records after which a step takes no further commit. */
+/** Records after which a step takes no more commits. */
 const RECORDS_PER_STEP = 2000;
-/** Commits that a step looks at, whatever they hold. */
+/** Most commits that a step reads, whatever they hold. */
 const COMMITS_PER_STEP = 256;
 
 interface Expiring {
@@ -41,12 +41,12 @@ export class Retention {
     if (!volume) return { records: 0, more: false };
     const { found, to } = await this.#next(volume);
     const { records } = await removeRecords(this.#parts, () => this.#plan(found));
-    // Only now: should it fail, the same is looked at again.
+    // Only after success: a failed step is repeated.
     this.#volumes.left(volume, to);
     return { records, more: true };
   }
 
-  /** Entries of the volume, and the last commit that was looked at. */
+  /** Entries of the volume, and the last commit read. */
   async #next(volume: LoggedVolume): Promise<{ found: Expiring[]; to: number }> {
     const found: Expiring[] = [];
     let records = 0;
@@ -81,7 +81,7 @@ export class Retention {
       const gone = IntervalSet.empty();
       for (const { seq } of standing) if (!quarantine.has(seq)) gone.add(seq);
       const messages = item.aside.filter(({ seq }) => gone.has(seq)).map(({ message }) => message);
-      // Also those of records that stand no longer: nobody reads them.
+      // Includes arrivals of replaced records, which are never read.
       const parts = new Map([entry.parts, ...standing.map(({ place }) => place.parts)].map((p) => [p[0], p]));
       arrivals.push(...parts.values());
       aside.push(...messages);

@@ -1,7 +1,7 @@
 /**
- * What came again: one message per commit and stream of which anything did, written when the commit is there.
- * The server drops the oldest beyond the bound (I10). A kill between the two loses it, and only it: the
- * counts are in the commit.
+ * The repetitions: one message per commit and stream with any, written after the commit. The server drops the
+ * oldest beyond the bound (I10). A kill between the two loses only this message: the counts are in the
+ * commit.
  */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../shared/envelope/cbor.ts';
@@ -18,11 +18,11 @@ type Row = [
   source: string,
   receivedWallMs: number,
   redelivered: boolean,
-  /** Absent in what was written before it was kept. */
+  /** Absent in data of earlier versions. */
   sentAs?: SendReason | null,
 ];
 
-/** More than the last envelopes of a commit is not worth a message of several parts. */
+/** Most repetitions of one message; the rest of a commit is not worth several parts. */
 const ROWS_MAX = 10_000;
 
 export class RepeatStore {
@@ -52,7 +52,7 @@ export class RepeatStore {
     );
   }
 
-  /** Of one record, the newest first, at most {@link SIGHTINGS_TOLD_MAX}. */
+  /** The repetitions of one record, the newest first, at most {@link SIGHTINGS_TOLD_MAX}. */
   async of(id: RecordId): Promise<Repetition[]> {
     const found: Repetition[] = [];
     if (!(await this.#stream.isThere())) return found;

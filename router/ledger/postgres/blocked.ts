@@ -1,6 +1,6 @@
 /**
- * Which entries of a commit are held up by a lock. A commit locks the row of each stream, and of each
- * gateway's contact and clock; one row that another program has locked must not hold up the other gateways.
+ * Finds the entries of a commit that a lock blocks. A commit locks the row of each stream, and of each
+ * gateway's contact and clock; one row locked by another program must not block other gateways.
  */
 import type { StreamKey } from '../../../shared/record.ts';
 import { isContactOnly } from '../rules/rules.ts';
@@ -8,7 +8,7 @@ import type { LedgerEntry } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { streamName } from './streams.ts';
 
-/** The entries whose rows are locked now. None: something is locked that every commit needs. */
+/** The entries whose rows are locked now. Empty when the lock is on a row that every commit needs. */
 export async function blockedEntries(
   client: Queryable,
   entries: readonly LedgerEntry[],

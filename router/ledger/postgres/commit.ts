@@ -1,11 +1,11 @@
 /**
- * The body of one commit's transaction: a fixed number of statements, however many envelopes and records.
+ * The body of one commit's transaction: a fixed number of statements for any number of envelopes and records.
  *
  * 1. Lock the streams' rows, in key order.
  * 2. Decide by the rules which records are new.
  * 3. Read the held versions of the others, and settle them (repeated.ts).
  * 4. Write records, streams, versions aside and contacts.
- * 5. Give the offsets, last (records.ts).
+ * 5. Assign the offsets, last (records.ts).
  */
 import { BOOT_CLOCK_WRITE_MS, type BootClock, bootClocksOf } from '../rules/boot-clocks.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
@@ -19,25 +19,25 @@ import { type Absorbed, settleRepeated, unsettled } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
 import { insertRepetitions } from './whereabouts.ts';
 
-/** What a commit did, for the log, once it is committed. */
+/** The result of a commit, for the log lines after it. */
 export interface Committed {
   results: CommitResult[];
   absorbed: readonly Absorbed[];
-  /** Rows added. */
+  /** Rows added to `repetition`. */
   repetitions: number;
-  /** What was put aside. */
+  /** The versions kept aside. */
   aside: { rows: number; bytes: number };
 }
 
 export interface CommitOptions {
-  /** Of the ledger that was opened. */
+  /** The id of the opened ledger. */
   id: string;
   /** Partition of the new records. */
   day: number;
   conflictPolicyOf: ConflictPolicyOf;
 }
 
-/** Throws LedgerLost when the tables are of another ledger by now. */
+/** Throws LedgerLost when the tables belong to another ledger now. */
 export async function commitEntries(
   client: Queryable,
   entries: readonly LedgerEntry[],
@@ -87,7 +87,7 @@ function absorbEntry(entry: LedgerEntry, streams: ReadonlyMap<string, LockedStre
   return unsettled(stream, entry, absorption);
 }
 
-/** In key order, so that commits that meet wait for each other and do not lock each other out. */
+/** In key order, so that concurrent commits wait for each other without a deadlock. */
 async function saveBootClocks(client: Queryable, clocks: readonly BootClock[]): Promise<void> {
   if (clocks.length === 0) return;
   await client.query(
@@ -104,7 +104,7 @@ async function saveBootClocks(client: Queryable, clocks: readonly BootClock[]): 
   );
 }
 
-/** With the look at whose tables these are, in one statement. */
+/** Also checks the ledger's id, in the same statement. */
 async function saveContacts(client: Queryable, entries: readonly LedgerEntry[], id: string): Promise<void> {
   const contacts = new Map(
     entries.map((entry) => [JSON.stringify([entry.envelope.gateway, entry.source]), entry]),

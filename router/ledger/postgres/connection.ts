@@ -1,10 +1,9 @@
 /**
- * Connections to PostgreSQL: a bounded pool, time limits on everything, and transactions that are tried
- * again.
+ * Connections to PostgreSQL: a bounded pool, time limits on everything, and transactions with retries.
  *
- * A pooler such as PgBouncer gives each transaction whichever connection to the server is free, and drops or
- * refuses what a client asks for when it connects. So nothing is asked for there: each transaction begins by
- * setting its schema, isolation and time limits for itself, and a statement is a transaction of its own.
+ * A pooler such as PgBouncer gives each transaction any free connection to the server, and drops or refuses
+ * the settings of a client's connection. So the pool sets nothing at connect: each transaction begins by
+ * setting its own schema, isolation and time limits, and a single statement is a transaction of its own.
  */
 import pg from 'pg';
 import type { Clock } from '../../../shared/clock.ts';
@@ -21,32 +20,31 @@ export interface PostgresOptions {
   timeoutMs: number;
 }
 
-/** What the tables of the engine ask: rows of a statement. */
+/** The query interface of the engine's tables. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>;
 }
 
 /**
- * serialization_failure and deadlock_detected (PostgreSQL, appendix A): nothing was committed, the same may
- * succeed now.
+ * serialization_failure and deadlock_detected (PostgreSQL, appendix A): nothing was committed, and a retry
+ * may succeed.
  */
 const TRY_AGAIN: ReadonlySet<unknown> = new Set(['40001', '40P01']);
-/** lock_not_available: another transaction held what this one needs for longer than it waits. */
+/** lock_not_available: another transaction held a needed lock for longer than the lock timeout. */
 const LOCK_NOT_AVAILABLE = '55P03';
 /**
- * Data exceptions, and limits of the program such as an index row that is too long: the same fails again for
- * ever.
+ * Data exceptions, and exceeded program limits such as an index row that is too long: a retry fails again.
  */
 const NEVER = /^(22|54)/;
 const TRIES_MAX = 5;
 const RETRY_FIRST_MS = 10;
-/** The client gives up on a server that does not answer at all this long after the server should have. */
+/** After this time beyond the statement timeout, the client gives up on a server that does not answer. */
 const ANSWER_GRACE_MS = 2000;
 const INT8_OID = 20;
 
 export interface TransactionOptions {
   mode?: 'READ COMMITTED' | 'REPEATABLE READ';
-  /** Longest wait for a lock that another transaction holds. Default: as long as for the statement. */
+  /** Longest wait for another transaction's lock. Default: the time limit of the statement. */
   lockMs?: number;
 }
 
@@ -59,11 +57,11 @@ export class Database implements Queryable {
   constructor(options: PostgresOptions, clock: Clock, log: Pick<SparseLog, 'warn'>) {
     const { url, schema, connectionsMax, timeoutMs } = options;
     this.#clock = clock;
-    // A schema's name is of letters, digits and `_` (options.ts).
+    // A schema's name consists of letters, digits and `_` (options.ts).
     this.#settings = [
       `SET LOCAL search_path = "${schema}"`,
       `SET LOCAL statement_timeout = ${timeoutMs}`,
-      // The locks of a replica that vanished from the network end with its transaction.
+      // The locks of a replica that vanished from the network are released with its transaction.
       `SET LOCAL idle_in_transaction_session_timeout = ${timeoutMs}`,
       // A role, or another client of the pooler, may have turned it off: a commit would not be durable.
       `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`,
@@ -78,7 +76,7 @@ export class Database implements Queryable {
     });
     const lost = (error: Error): void => log.warn('ledger.connection_lost', { error: errorText(error) });
     this.#pool.on('error', lost);
-    // The pool listens to idle connections only; one in use would end the process.
+    // The pool listens to idle connections only; an error on a connection in use would end the process.
     this.#pool.on('connect', (client) => client.on('error', lost));
   }
 
@@ -87,9 +85,9 @@ export class Database implements Queryable {
   }
 
   /**
-   * Runs `work` in one transaction, again from its start when it lost to another one. Rejects when nothing
-   * was committed, or when the connection was lost while committing: then it may have been, and the same
-   * entries committed again are duplicates (I5).
+   * Runs `work` in one transaction, and again from its start after a conflict with another. Rejects when
+   * nothing was committed, or when the connection was lost during the commit: then it may have succeeded, and
+   * the same entries committed again are duplicates (I5).
    */
   async transaction<T>(
     work: (client: Queryable) => Promise<T>,
@@ -121,19 +119,19 @@ export class Database implements Queryable {
       client.release();
       return result;
     } catch (error) {
-      // Closing the connection rolls back whatever state it was in.
+      // Closing the connection rolls back a transaction in any state.
       client.release(true);
       throw error;
     }
   }
 }
 
-/** Whether another transaction held a lock for too long: the same may succeed later. */
+/** Whether another transaction held a lock for too long: a later try may succeed. */
 export function isLockTimeout(error: unknown): boolean {
   return codeOf(error) === LOCK_NOT_AVAILABLE;
 }
 
-/** Whether the server can never do what it was asked, however often. */
+/** Whether the server can never execute the request. */
 export function isFinal(error: unknown): boolean {
   const code = codeOf(error);
   return typeof code === 'string' && NEVER.test(code);
@@ -143,7 +141,7 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : null;
 }
 
-/** Counters, offsets and seqs stay far below 2^53: numbers, where the driver would give text. */
+/** Counters, offsets and seqs stay far below 2^53: parsed as numbers, where the driver's default is text. */
 function getTypeParser(oid: number, format?: 'text' | 'binary'): (value: string) => unknown {
   return oid === INT8_OID ? Number : pg.types.getTypeParser(oid, format);
 }

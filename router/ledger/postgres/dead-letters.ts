@@ -1,5 +1,5 @@
 /**
- * The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them.
+ * The `dead_letter` rows: messages that are no valid envelope for this ledger, with their known properties.
  */
 
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
@@ -68,7 +68,7 @@ function parameters({ ids, source, reason, beforeWallMs }: DeadLetterFilter): un
   return [ids ?? null, source ?? null, reason ?? null, beforeWallMs ?? null];
 }
 
-/** PostgreSQL's text holds any character but this one. (In JSON it is escaped.) */
+/** Replaces U+0000, the one character that PostgreSQL's text cannot hold. (In JSON it is escaped.) */
 function withoutNul(text: string): string {
   return text.replaceAll('\0', '\u{fffd}');
 }

@@ -1,9 +1,9 @@
 /**
- * The ledger on PostgreSQL, for any number of router replicas without a leader: what one commit decides by,
- * it locks.
+ * The ledger on PostgreSQL, for any number of router replicas without a leader: a commit locks the rows that
+ * it decides by.
  *
- * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5).
- * Nothing about a stream is remembered between commits, because another replica may have changed it.
+ * One `commit` is one transaction: records, seen sets and counters are stored together or not at all (I5). No
+ * stream's state is cached between commits, because another replica may have changed it.
  */
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
@@ -66,18 +66,18 @@ export interface PostgresLedgerOptions extends PostgresOptions {
 }
 
 const DAY_MS = 86_400_000;
-/** How far the ledger has come is noted when the last note is older. */
+/** The ledger's position is noted when the last note is older. */
 const NOTE_EACH_MS = 60_000;
-/** Of the time limit of a statement: how long a commit waits for a lock. */
+/** A commit's lock timeout, as a part of the statement timeout. */
 const LOCK_SHARE = 0.25;
-/** Each replica looks after the bound of the repetitions every so many of its own. */
+/** Each replica trims the repetitions after this many of its own. */
 const REPETITIONS_CHECKED = 5000;
 const MIB = 1024 * 1024;
 const CONFLICTS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
 const DEAD_LETTERS: EvidenceLimits = { rowsMax: 100_000, bytesMax: 64 * MIB };
 
 /**
- * Opens or makes the ledger. Rejects when the server cannot be reached, is too old, or holds a newer schema.
+ * Opens or creates the ledger. Rejects when the server cannot be reached, is too old, or has a newer schema.
  */
 export async function openPostgresLedger(options: PostgresLedgerOptions): Promise<Ledger> {
   const log = new SparseLog(options);
@@ -106,7 +106,7 @@ class PostgresLedger implements Ledger {
   readonly #conflictPolicyOf: ConflictPolicyOf;
   #repetitions = 0;
   #notedMs = Number.NEGATIVE_INFINITY;
-  /** Days that have their partitions: those of this process's life. */
+  /** Days whose partitions this process has made or found. */
   readonly #daysMade = new Set<number>();
 
   constructor(db: Database, id: string, options: PostgresLedgerOptions, log: SparseLog) {
@@ -153,7 +153,7 @@ class PostgresLedger implements Ledger {
     }
   }
 
-  /** What to say of a commit that waited for a lock in vain. */
+  /** The error for a commit that waited for a lock in vain. */
   async #blocked(entries: readonly LedgerEntry[], error: unknown): Promise<unknown> {
     const blocked = await this.#db.transaction((client) => blockedEntries(client, entries), {
       lockMs: this.#lockMs,
@@ -295,7 +295,7 @@ class PostgresLedger implements Ledger {
     return this.#db.close();
   }
 
-  /** The day that a commit's records belong to; it and the next one have their partitions. */
+  /** The day of a commit's records; its partitions and those of the next day exist. */
   async #day(): Promise<number> {
     const now = this.#clock.wallMs();
     for (const needed of [dayOf(now), dayOf(now + DAY_MS)]) {
@@ -306,7 +306,7 @@ class PostgresLedger implements Ledger {
     return dayOf(now);
   }
 
-  /** The bound of a table is looked after once the commit stands: its failure must not undo what was said. */
+  /** Trims a table after the commit: a failure must not change the commit's result. */
   async #kept(pruning: Promise<void>): Promise<void> {
     try {
       await pruning;

@@ -1,6 +1,6 @@
 /**
- * Erasing a device from PostgreSQL, and the `erasure` rows that say who did. The server's vacuum overwrites
- * what was deleted.
+ * Erasing a device from PostgreSQL, and the `erasure` rows with their actors. The server's vacuum overwrites
+ * deleted rows.
  */
 import type { SeqRange } from '../../../shared/record.ts';
 import type { ErasureWindow } from '../erasure.ts';
@@ -33,7 +33,7 @@ export async function beginErasure(
   return rows[0]?.id ?? 0;
 }
 
-/** One transaction's work. */
+/** The work of one transaction. */
 export async function eraseWindow(
   client: Queryable,
   erasure: number,

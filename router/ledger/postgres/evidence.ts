@@ -1,7 +1,7 @@
 /**
- * What the ledger keeps for people to look at: the other versions of records in conflict, and messages that
- * are no envelope. Both tables have a bound in rows and bytes (I10). Each replica looks after every so many
- * additions, not after each: a table may pass its bound by that much per replica.
+ * The ledger's evidence: the other versions of records in conflict, and messages that are no envelope. Both
+ * tables are bounded in rows and bytes (I10). Each replica checks the bound only after a number of additions,
+ * so a table may exceed it by that number per replica.
  */
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import type { AsideVersion } from '../rules/repeated.ts';
@@ -37,7 +37,7 @@ export class EvidenceBound {
     this.#log = log;
   }
 
-  /** Says what was added (after its commit), and drops the oldest rows when it is time to look. */
+  /** Counts additions after their commit, and drops the oldest rows when a check is due. */
   async added(db: Queryable, rows: number, bytes: number, nowWallMs: number): Promise<void> {
     this.#rows += rows;
     this.#bytes += bytes;
@@ -48,8 +48,8 @@ export class EvidenceBound {
   }
 
   /**
-   * Drops the oldest rows that are too many, too large or too old. The newest stays whatever its size, not
-   * its age.
+   * Drops the oldest rows beyond the limits in number, size or age. The newest row stays whatever its size,
+   * but not whatever its age.
    */
   async trim(db: Queryable, nowWallMs: number): Promise<void> {
     const { rowsMax, bytesMax, ageMsMax } = this.#limits;

@@ -1,6 +1,6 @@
 /**
- * The `cursor` rows: how far each feed is, and which router runs it until when. Leases end by the server's
- * clock, the one clock that all routers share.
+ * The `cursor` rows: the position and the lease of each feed. Leases expire by the server's clock, the one
+ * clock that all routers share.
  */
 
 import type { FeedPosition } from '../types.ts';
@@ -22,7 +22,7 @@ export async function resetFeedPosition(client: Queryable, feed: string, offset:
   );
 }
 
-/** One statement, so that of two routers that ask at once one gets it. */
+/** One statement, so that of two concurrent routers only one gets the lease. */
 export async function claimFeedPosition(
   client: Queryable,
   feed: string,

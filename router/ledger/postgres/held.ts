@@ -1,7 +1,7 @@
 /**
- * The held versions of records that came again. Ids come in runs, and each run is one walk along the primary
- * key: asked for id by id in a plain join, the planner, which knows nothing of the list, may read all
- * arrivals and their records instead. OFFSET 0 keeps a subquery from being joined with what is around it
+ * Reads the stored versions of repeated records. Repeated ids form ranges, and each range is one scan of the
+ * primary key. With a plain join on a list of ids, the planner, which cannot estimate the list, may read all
+ * arrivals and their records instead. OFFSET 0 keeps a subquery from being merged into the outer query
  * (PostgreSQL 15, 7.6 and planner source, `is_simple_subquery`).
  */
 import type { SeqRange } from '../../../shared/record.ts';
@@ -21,7 +21,7 @@ interface HeldRow extends RecordContent, StoredId {
 
 type Way = Pick<HeldVersion, 'source' | 'receivedWallMs' | 'sentAs'>;
 
-/** By {@link idText}; two statements, however many. */
+/** By {@link idText}; always two statements. */
 export async function heldVersions(
   client: Queryable,
   ids: readonly StoredId[],
@@ -51,7 +51,7 @@ export async function heldVersions(
   );
 }
 
-/** How the arrivals of `rows` came, by their ids. */
+/** The source and send reason of the arrivals of `rows`, by arrival id. */
 async function waysOf(client: Queryable, rows: readonly HeldRow[]): Promise<Map<number, Way>> {
   const arrivals = [...new Map(rows.map((row) => [row.arrivalId, row])).values()];
   const { rows: ways } = await client.query<Way & { id: number }>(
@@ -68,7 +68,7 @@ async function waysOf(client: Queryable, rows: readonly HeldRow[]): Promise<Map<
   return new Map(ways.map(({ id, ...way }) => [id, way]));
 }
 
-/** Unbroken runs of ids, in the order in which they are given. */
+/** Consecutive ids as ranges, in the given order. */
 function runsOf(ids: readonly StoredId[]): Run[] {
   const runs: Run[] = [];
   for (const { gateway, streamId, seq } of ids) {

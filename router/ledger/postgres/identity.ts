@@ -1,6 +1,7 @@
 /**
- * Whose the tables are, and that they belong together: `head`, `cursor` and `checkpoint` carry the ledger's
- * id. A table that is missing, emptied, older than another, or of another ledger is never made anew.
+ * The identity of the tables, and the check that they belong together: `head`, `cursor` and `checkpoint`
+ * carry the ledger's id. A table that is missing, emptied, older than another, or of another ledger is never
+ * recreated.
  */
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
@@ -31,25 +32,25 @@ interface Identity {
   checkpoint: string | null;
   offset: number | null;
   lastArrival: number;
-  /** How far it had come when that was noted last. */
+  /** The noted position of the ledger. */
   noted: number | null;
 }
 
-/** The id of the ledger in `schema`. Throws StartRefused when its tables are no whole ledger. */
+/** The id of the ledger in `schema`. Throws StartRefused when its tables are no complete ledger. */
 export async function openIdentity(db: Database, schema: string): Promise<string> {
   const found = await db.transaction((client) => look(client, schema));
   if ('problem' in found) throw new StartRefused(`ledger in schema ${schema}: ${found.problem}`, EXIT.config);
   return found.id;
 }
 
-/** Throws LedgerLost when the tables are no longer those of the ledger `id`. */
+/** Throws LedgerLost when the tables no longer belong to the ledger `id`. */
 export async function checkIdentity(db: Database, schema: string, id: string): Promise<void> {
   const found = await db.transaction((client) => look(client, schema));
   if ('problem' in found) throw new LedgerLost(`ledger in schema ${schema}: ${found.problem}`);
   if (found.id !== id) throw new LedgerLost(`ledger in schema ${schema}: it was made anew`);
 }
 
-/** Remembers, apart from `head`, how far the ledger has come. */
+/** Notes the ledger's position, in a table apart from `head`. */
 export async function noteOffset(db: Database): Promise<void> {
   await db.query("UPDATE cursor SET last_offset = (SELECT last_offset FROM head) WHERE feed = ''");
 }

@@ -1,4 +1,4 @@
-/** The second contract (../maintenance.ts) on PostgreSQL. */
+/** The maintenance contract (../maintenance.ts) on PostgreSQL. */
 import type { Clock } from '../../../shared/clock.ts';
 import { deadLettersOf, erasureWindows } from '../erasure.ts';
 import type {

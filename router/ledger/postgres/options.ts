@@ -9,14 +9,19 @@ export const postgresOptions = z.strictObject({
       error: 'expected a URL such as postgres://user@host/database?sslmode=verify-full',
     })
     .describe(
-      'The database, with user and password; give it as a reference to the environment or a file. ?sslmode=verify-full for TLS.',
+      'URL of the database with user and password, as a reference to the environment or a file. ?sslmode=verify-full for TLS.',
     ),
   schema: z
     .string()
     .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'expected 1–63 of a–z, 0–9 or "_", not starting with a digit')
     .default('headgate')
-    .describe('Schema of the tables; made when it is missing.'),
-  connections_max: z.int().min(2).max(100).default(4).describe('Connections of one router.'),
+    .describe('Schema of the tables; created when it is missing.'),
+  connections_max: z
+    .int()
+    .min(2)
+    .max(100)
+    .default(4)
+    .describe('Most connections of one router to the database.'),
   timeout: duration()
     .default(10_000)
     .describe(

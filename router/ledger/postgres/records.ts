@@ -1,12 +1,12 @@
 /**
- * The `record` and `arrival` rows, and the rule that readers by offset miss nothing.
+ * The `record` and `arrival` rows, with gapless offsets for readers.
  *
- * A sequence gives numbers before the commit, so that a reader could see 8 while 7 is still being committed,
- * move its cursor to 8 and never see 7. Here offsets are given under a lock instead: the last statement of a
- * commit takes the one row of `head`, adds how many records are new, and holds it until the COMMIT. So
- * offsets are given in the order of the commits, whoever sees an offset sees every lower one, and they are
- * dense: a transaction that fails gives its numbers back. The records themselves are inserted before, without
- * that lock; an offset is the arrival's first plus the record's position in it.
+ * A sequence assigns numbers before the commit: a reader could see 8 while 7 is still being committed, move
+ * its cursor to 8 and never see 7. Here the last statement of a commit assigns the offsets under a lock: it
+ * updates the one row of `head` by the number of new records, and holds the row until the COMMIT. So offsets
+ * follow the order of the commits, a reader that sees an offset sees every lower one, and offsets are dense:
+ * a failed transaction rolls its numbers back. The records themselves are inserted before, without that lock;
+ * a record's offset is the first offset of its arrival plus its position in it.
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
@@ -22,7 +22,7 @@ export interface Fresh {
   records: readonly TelemetryRecord[];
 }
 
-/** A record id, with the stream as its row id. */
+/** A record id with the stream's row id. */
 export interface StoredId {
   gateway: string;
   streamId: number;
@@ -57,8 +57,8 @@ export async function insertRecords(
     records.map((record, position) => ({ record, position, arrival: i + 1 })),
   );
   const payloads = all.map(({ record }) => record.payload);
-  // Payloads travel as one run of bytes that the server cuts: elements of a bytea[] would go as hexadecimal
-  // text.
+  // Payloads travel as one byte string that the server cuts: elements of a bytea[] would travel as
+  // hexadecimal text.
   const lengths = payloads.map((payload) => payload.byteLength);
   const starts = sums(lengths).map((end, i) => end - (lengths[i] ?? 0) + 1);
   await client.query(
@@ -88,7 +88,7 @@ export async function insertRecords(
 }
 
 /**
- * Inserts the arrivals at the next offsets, and holds `head` from here to the COMMIT: the last statement
+ * Inserts the arrivals at the next offsets, and locks `head` from here to the COMMIT: the last statement
  * before it.
  */
 export async function giveOffsets(
@@ -143,7 +143,8 @@ export async function giveOffsets(
 }
 
 /**
- * What `fresh` adds, each stream's name and hour once. The rows are locked while `head` is, so in no order.
+ * The bytes that `fresh` adds, once per stream name and hour. The rows are locked under the lock of `head`,
+ * so their order is free.
  */
 function volumesOf(fresh: readonly Fresh[]): Volume[] {
   const volumes = new Map<string, Volume>();
@@ -166,7 +167,7 @@ function sums(sizes: readonly number[]): number[] {
   });
 }
 
-/** Takes records out; their offsets stay empty. */
+/** Deletes records; their offsets stay empty. */
 export async function removeRecords(client: Queryable, ids: readonly StoredId[]): Promise<void> {
   if (ids.length === 0) return;
   await client.query(
@@ -181,14 +182,14 @@ export function idColumns(ids: readonly StoredId[]): unknown[] {
 }
 
 /**
- * Records with offset > `after`, ascending; none only at the end, also where all of a page's records were
+ * Records with offset > `after`, ascending. Empty only at the end, even where all of a page's records were
  * pruned.
  */
 export async function readRecords(db: Database, after: number, limit: number): Promise<LedgerRecord[]> {
   for (let from = after; ; ) {
     const page = await readPage(db, from, limit);
     if (page.length > 0 || (await nextBehind(db, from + limit)) === null) return page;
-    // Of one snapshot: a page that was committed between two statements would look like one that was pruned.
+    // One snapshot for both statements: a page committed between them would look pruned.
     const again = await db.transaction(
       async (client) => ({
         page: await readPage(client, from, limit),
@@ -201,7 +202,7 @@ export async function readRecords(db: Database, after: number, limit: number): P
   }
 }
 
-/** The first offset of the first arrival that reaches behind `offset`. */
+/** The first offset of the first arrival that ends after `offset`. */
 async function nextBehind(client: Queryable, offset: number): Promise<number | null> {
   const { rows } = await client.query<{ first: number | null }>(
     'SELECT min(first_offset) AS first FROM arrival WHERE last_offset > $1',

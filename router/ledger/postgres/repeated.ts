@@ -1,7 +1,7 @@
 /**
- * Records whose ids are held already, in one commit: their versions are loaded, settled by the rule
- * (rules/repeated.ts), and told to the tables. A held version is in the table, or is a record that an earlier
- * entry of the same commit is about to store.
+ * Records of one commit whose ids are held already: loads their versions, settles them by the rule
+ * (rules/repeated.ts), and passes the result to the tables. A held version is in the table, or is a record
+ * that an earlier entry of the same commit is about to store.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
@@ -17,21 +17,21 @@ import { idText, type StoredId } from './records.ts';
 import type { LockedStream } from './streams.ts';
 import type { StoredRepetition } from './whereabouts.ts';
 
-/** One entry, after the rules. */
+/** One entry after the rules. */
 export interface Absorbed {
   entry: LedgerEntry;
   stream: LockedStream;
   absorption: Absorption;
   result: CommitResult;
-  /** To be stored with this entry: its new records, and those that took another's place. */
+  /** Stored with this entry: its new records, and the records that replaced others. */
   stored: [fresh: TelemetryRecord[], winners: TelemetryRecord[]];
 }
 
-/** What the tables learn of the repeated records of a commit. */
+/** The changes of the tables for a commit's repeated records. */
 export interface Repeats {
   /** Versions to keep aside. */
   aside: Aside[];
-  /** Records in the table that stand no longer. */
+  /** Records in the table that no longer stand. */
   displaced: StoredId[];
   repetitions: StoredRepetition[];
 }
@@ -39,11 +39,11 @@ export interface Repeats {
 /** An entry before its repeated records are settled. */
 export function unsettled(stream: LockedStream, entry: LedgerEntry, absorption: Absorption): Absorbed {
   const result = committed(absorption, NOTHING_REPEATED);
-  // Copies: a later entry of the same commit may take a record's place.
+  // Copied: a later entry of the same commit may replace a record.
   return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
 }
 
-/** Puts what was settled into the results and the streams' states. */
+/** Writes the settled records into the results and the streams' states. */
 export async function settleRepeated(
   client: Queryable,
   absorbed: readonly Absorbed[],
@@ -96,7 +96,7 @@ async function loadRepeated(
   return records;
 }
 
-/** Leaves out a record that waits to be stored with the same commit; false when there is none. */
+/** Removes a record that is to be stored with the same commit; false when there is none. */
 function leaveOut(absorbed: readonly Absorbed[], stream: LockedStream, seq: number): boolean {
   for (const { stored } of absorbed.filter((one) => one.stream === stream)) {
     for (const records of stored) {

@@ -1,8 +1,8 @@
 /**
- * Records leave PostgreSQL as whole partitions where all of a day may leave, and row by row where a day also
- * holds streams that are kept longer. Ids are marked first, in bounded transactions, and a partition is
- * dropped only when every one of its ids is: a crash in between leaves marked records that the next step
- * drops (they are known, and never taken again).
+ * Records leave PostgreSQL as whole partitions where all records of a day are due, and row by row where a day
+ * also holds streams with a longer retention. Ids are marked first, in bounded transactions, and a partition
+ * is dropped only when all of its ids are marked. A crash in between leaves marked records that the next step
+ * drops; their ids stay known, so they are never accepted again.
  */
 import type { SeqRange } from '../../../shared/record.ts';
 import type { Retained } from '../maintenance.ts';
@@ -21,8 +21,8 @@ export class Retention {
   readonly #db: Database;
   readonly #schema: string;
   /**
-   * Partitions that hold what is kept longer, with the hour in which that was found: not to be looked through
-   * every minute.
+   * Partitions with records of a longer retention, and the hour in which they were found: they are not
+   * searched every minute.
    */
   readonly #kept = new Map<number, number>();
 
@@ -43,7 +43,7 @@ export class Retention {
     return { records, more: !isEmpty || others.length > 0 };
   }
 
-  /** The first day, before today, of which everything leaves. */
+  /** The first day before today of which all records are due. */
   async #wholeDay(leaving: readonly Volume[], nowWallMs: number): Promise<number | null> {
     const names = new Set(leaving.map(({ stream, hour }) => `${hour}/${stream}`));
     for (const day of await partitionDays(this.#db)) {
@@ -83,7 +83,7 @@ export class Retention {
   }
 }
 
-/** Marks what the streams hold in the partition of `day`; returns how many records that is. */
+/** Marks the streams' records in the partition of `day`; returns their number. */
 async function markRuns(
   client: Queryable,
   day: number,
@@ -101,7 +101,7 @@ async function markRuns(
   return rows.reduce((count, { first, last }) => count + last - first + 1, 0);
 }
 
-/** Takes out some arrivals of one hour, with their records. */
+/** Removes some arrivals of one hour, with their records. */
 async function removeArrivals(
   client: Queryable,
   { stream, hour }: Volume,
@@ -134,7 +134,7 @@ async function removeArrivals(
   return { records: rows.length, isEmpty };
 }
 
-/** Remembers that the records left, and forgets the versions kept aside of them. */
+/** Marks the records as withdrawn, and deletes their versions kept aside. */
 async function mark(
   client: Queryable,
   locked: Awaited<ReturnType<typeof lockStreamIds>>,

@@ -1,12 +1,11 @@
 /**
- * The ledger's tables in PostgreSQL 15 or newer, and how they come about: numbered migrations, only forward,
- * applied once under an advisory lock however many replicas start together. A schema newer than this version
- * is refused.
+ * The ledger's tables in PostgreSQL 15 or newer, and their migrations: numbered, forward only, applied once
+ * under an advisory lock however many replicas start together. A newer schema is refused.
  *
- * Every key of what grows with the fleet begins with the gateway. `record` and `arrival` (what the new
- * records of one envelope share) are partitioned by the day of their commit, so that old ones are dropped as
- * whole tables. A unique index cannot span partitions without the day in it: that an id is held once is
- * decided by the stream's row, which every commit locks (I5).
+ * Every key of a table that grows with the fleet begins with the gateway. `record` and `arrival` (the common
+ * fields of an envelope's new records) are partitioned by the day of their commit, so that old days are
+ * dropped as whole tables. A unique index on a partitioned table must include the day, so it cannot enforce
+ * that an id is held once: the stream's row, which every commit locks, decides that (I5).
  */
 import { dateOf } from '../../../shared/clock.ts';
 import { EXIT } from '../../../shared/exit-codes.ts';
@@ -16,7 +15,7 @@ import type { Database, Queryable } from './connection.ts';
 const SERVER_VERSION_MIN = 150_000;
 const PARTITIONED = ['arrival', 'record'];
 
-/** Only added to once released: what a schema of version n has is the first n of them. */
+/** Append only once released: a schema of version n has the first n migrations. */
 export const MIGRATIONS: readonly string[] = [
   `
   CREATE TABLE stream (
@@ -127,7 +126,7 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE stream ADD COLUMN withdrawn bytea;
   ALTER TABLE conflict ADD COLUMN standing boolean NOT NULL DEFAULT false;
   `,
-  // Partitions by day. Those of months keep the numbers that they have.
+  // Partitions by day. Monthly partitions keep their numbers.
   `
   ALTER TABLE arrival RENAME COLUMN month TO day;
   ALTER TABLE record RENAME COLUMN month TO day;
@@ -180,7 +179,7 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE stream ADD COLUMN gap_other bytea;
   `,
-  // The ledger's id, in each table whose rows mean nothing without the others' (identity.ts).
+  // The ledger's id, in each table whose rows depend on the other tables (identity.ts).
   `
   ALTER TABLE head ADD COLUMN ledger_id text NOT NULL DEFAULT gen_random_uuid()::text;
   INSERT INTO cursor (feed, last_offset, progress) SELECT '', 0, convert_to(ledger_id, 'UTF8') FROM head;
@@ -188,7 +187,7 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** Rejects when the schema is not there, or not this version's: a look makes nothing. */
+/** Rejects when the schema is missing or of another version: a tool creates nothing. */
 export async function expectSchema(db: Database, schema: string): Promise<void> {
   const { rows: found } = await db.query<{ there: boolean }>(`SELECT to_regclass($1) IS NOT NULL AS there`, [
     `${schema}.schema_version`,
@@ -205,12 +204,12 @@ export async function expectSchema(db: Database, schema: string): Promise<void> 
   );
 }
 
-/** Brings the schema to this version's. Rejects when the server or the schema is not one to work with. */
+/** Migrates the schema to this version. Rejects when the server or the schema is not usable. */
 export async function migrate(db: Database, schema: string): Promise<void> {
   await db.transaction(async (client) => {
     await checkServer(client);
     await lock(client, schema);
-    // IF NOT EXISTS asks for the right to create also where the schema is there.
+    // IF NOT EXISTS needs the right to create even when the schema exists.
     const { rows: schemas } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
     if (schemas.length === 0) await client.query(`CREATE SCHEMA ${schema}`);
     await client.query('CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)');
@@ -232,7 +231,7 @@ export async function migrate(db: Database, schema: string): Promise<void> {
   });
 }
 
-/** Makes the partitions of `day` where there are none. Any number of replicas may do so at once. */
+/** Creates missing partitions of `day`. Any number of replicas may do so at once. */
 export async function makePartitions(db: Database, schema: string, day: number): Promise<void> {
   await db.transaction(async (client) => {
     await lock(client, schema);
@@ -244,13 +243,13 @@ export async function makePartitions(db: Database, schema: string, day: number):
   });
 }
 
-/** Drops the partitions of `day` with all that is in them. */
+/** Drops the partitions of `day` with their rows. */
 export async function dropPartitions(client: Queryable, schema: string, day: number): Promise<void> {
   await lock(client, schema);
   for (const table of PARTITIONED) await client.query(`DROP TABLE IF EXISTS ${table}_${day}`);
 }
 
-/** The days that have partitions, ascending. Those from before there were days are left to rows. */
+/** The days with partitions, ascending. Older monthly partitions are cleaned row by row. */
 export async function partitionDays(client: Queryable): Promise<number[]> {
   const { rows } = await client.query<{ day: number }>(
     `SELECT substring(c.relname FROM '_([0-9]{8})$')::integer AS day
@@ -260,13 +259,13 @@ export async function partitionDays(client: Queryable): Promise<number[]> {
   return rows.map(({ day }) => day);
 }
 
-/** The partition of a wall time: its UTC day as a number that can be read, 20261121. */
+/** The partition of a wall time: its UTC day as a readable number, 20261121. */
 export function dayOf(wallMs: number): number {
   const date = dateOf(wallMs);
   return date.getUTCFullYear() * 10_000 + (date.getUTCMonth() + 1) * 100 + date.getUTCDate();
 }
 
-/** A lock until the transaction's end that all replicas share. */
+/** Takes a lock, shared by all replicas, until the transaction's end. */
 async function lock(client: Queryable, schema: string): Promise<void> {
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`headgate ledger ${schema}`]);
 }

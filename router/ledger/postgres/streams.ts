@@ -1,8 +1,7 @@
 /**
- * The `stream` rows: the interval sets a commit decides by. A commit locks the rows of all its streams before
- * it reads them, in the order of their keys, so that two commits on any replicas take turns and never wait
- * for each other in a circle. Rows that are new are inserted first, in the same order: whoever locks
- * afterwards waits for no insert.
+ * The `stream` rows: the interval sets that a commit decides by. A commit locks the rows of all its streams
+ * before it reads them, in key order, so that two commits on any replicas take turns and never deadlock. New
+ * rows are inserted first, in the same order: a later lock then waits for no insert.
  */
 import type { StreamKey } from '../../../shared/record.ts';
 import { BEFORE_ALL, type PageQuery } from '../paging.ts';
@@ -10,7 +9,7 @@ import { EMPTY_STREAM, type StreamState } from '../rules/rules.ts';
 import { decodeState, encodeState, type StateColumns } from '../sql/stream-columns.ts';
 import type { Queryable } from './connection.ts';
 
-/** A stream as the running transaction has it. */
+/** A stream in the running transaction. */
 export interface LockedStream {
   readonly id: number;
   readonly key: StreamKey;
@@ -22,12 +21,12 @@ type StreamRow = StreamKey & StateColumns & { id: number };
 const COLUMNS = `s.id, s.gateway, s.epoch, s.stream, s.seen, s.gap_quota AS "gapQuota", s.gap_age AS "gapAge",
   s.gap_corruption AS "gapCorruption", s.gap_other AS "gapOther", s.withdrawn, s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
 
-/** Names may hold any character, so that a plain separator would let two keys meet. */
+/** Names may hold any character: with a plain separator two keys could be the same text. */
 export function streamName({ gateway, epoch, stream }: StreamKey): string {
   return JSON.stringify([gateway, epoch, stream]);
 }
 
-/** Locks the rows of `keys` (made where missing) until the transaction ends; by {@link streamName}. */
+/** Locks the rows of `keys` (created where missing) until the transaction ends; by {@link streamName}. */
 export async function lockStreams(
   client: Queryable,
   keys: ReadonlyMap<string, StreamKey>,
@@ -62,7 +61,7 @@ export async function lockStreams(
   );
 }
 
-/** Locks rows that are there, by their ids, in the order of their keys. */
+/** Locks existing rows by their ids, in key order. */
 export async function lockStreamIds(
   client: Queryable,
   ids: readonly { gateway: string; streamId: number }[],
@@ -108,7 +107,7 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
   );
 }
 
-/** One stream as it is, not locked. */
+/** One stream, without a lock. */
 export async function findStream(
   client: Queryable,
   { gateway, epoch, stream }: StreamKey,
@@ -121,7 +120,7 @@ export async function findStream(
   return row ? { id: row.id, state: decodeState(row) } : null;
 }
 
-/** All streams, or one gateway's, in the order they were made. */
+/** All streams, or one gateway's, in the order of their creation. */
 export async function listStreams(client: Queryable, gateway: string | undefined): Promise<LockedStream[]> {
   const { rows } = await client.query<StreamRow>(
     `SELECT ${COLUMNS} FROM stream s WHERE $1::text IS NULL OR s.gateway = $1 ORDER BY s.gateway, s.id`,
@@ -130,9 +129,7 @@ export async function listStreams(client: Queryable, gateway: string | undefined
   return rows.map((row) => ({ id: row.id, key: row, state: decodeState(row) }));
 }
 
-/**
- * The streams behind a key, one more than asked for where there are more; by the index of the primary key.
- */
+/** The streams after a key, one more than `limit` where there are more; by the index of the primary key. */
 export async function listPage(
   client: Queryable,
   { gateway, after, limit }: PageQuery,

@@ -1,4 +1,4 @@
-/** The `repetition` rows in PostgreSQL, and what it knows of one record. */
+/** The `repetition` rows in PostgreSQL, and the whereabouts of one record. */
 import {
   absentState,
   type MarkedSighting,
@@ -13,7 +13,7 @@ import {
 import type { Queryable } from './connection.ts';
 import { findStream } from './streams.ts';
 
-/** A run of records of one stream that came again. */
+/** A range of repeated records of one stream. */
 export interface StoredRepetition extends Repetition {
   gateway: string;
   streamId: number;
@@ -38,7 +38,7 @@ export async function insertRepetitions(client: Queryable, rows: readonly Stored
   );
 }
 
-/** Forgets the oldest. Ids may have holes, so that a few less than the bound are kept. */
+/** Deletes the oldest. Ids may have gaps, so slightly fewer rows than the bound may stay. */
 export async function trimRepetitions(client: Queryable): Promise<void> {
   await client.query(
     `DELETE FROM repetition WHERE id <= (SELECT max(id) FROM repetition) - ${REPETITIONS_MAX}`,

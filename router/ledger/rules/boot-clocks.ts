@@ -1,12 +1,12 @@
 /**
- * For each boot of a gateway, how its monotonic time maps to wall time by its own synchronised clock. Records
- * that came with an unsynchronised mapping of the same boot are read with this one (I7), whichever came
- * first, and whether it came with records, gaps or a heartbeat.
+ * The mapping from monotonic to wall time of each boot of a gateway, from its synchronised clock. Records of
+ * the same boot with an unsynchronised mapping are read with this one (I7), in any order of arrival, and
+ * whether the mapping came with records, gaps or a heartbeat.
  */
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { LedgerEntry, LedgerRecord } from '../types.ts';
 
-/** A clock is steered all the time; a smaller move is not worth a write. */
+/** A clock is steered all the time; a smaller change is not written. */
 export const BOOT_CLOCK_WRITE_MS = 50;
 
 export interface BootClock {
@@ -15,7 +15,7 @@ export interface BootClock {
   offsetMs: number;
 }
 
-/** What the entries teach, the latest word on each boot. */
+/** The mappings in the entries, the latest for each boot. */
 export function bootClocksOf(entries: readonly LedgerEntry[]): BootClock[] {
   const latest = new Map<string, BootClock>();
   for (const { envelope } of entries) {
@@ -27,9 +27,7 @@ export function bootClocksOf(entries: readonly LedgerEntry[]): BootClock[] {
   return [...latest.values()];
 }
 
-/**
- * The wall time of a record, and how it is known. `bootOffsetMs`: what its boot taught, null when nothing.
- */
+/** The wall time of a record, and its quality. `bootOffsetMs`: the mapping of its boot, null without one. */
 export function wallTimeOf(
   monoMs: number,
   offsetMs: number,

@@ -1,6 +1,6 @@
 /**
- * Which version stands in the ledger when a second content comes under one record id (I6). Under every policy
- * both versions are held or kept aside, the conflict is counted and logged, and neither is changed.
+ * Which version stands in the ledger when two records with one id differ (I6). Under every policy both
+ * versions are held or kept aside, the conflict is counted and logged, and no version is changed.
  */
 import { matchesPattern } from './stream-pattern.ts';
 

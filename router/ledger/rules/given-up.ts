@@ -14,7 +14,7 @@ export function givenUpOf(set: (reason: GapReason) => IntervalSet): GivenUp {
   };
 }
 
-/** Nothing. Nearly no stream has given anything up: the empty sets are shared by all of them. */
+/** Nearly no stream has given-up ids: all streams share the empty sets. */
 export const NOTHING_GIVEN_UP: GivenUp = givenUpOf(() => IntervalSet.empty());
 
 export function isNothing(givenUp: GivenUp): boolean {

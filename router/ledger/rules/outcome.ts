@@ -1,26 +1,27 @@
 /**
- * What a commit did with one envelope, range by range. An envelope is not always one range: a record that
- * another envelope carries leaves a hole (docs/reference/envelope.md), and of what came again a part may be
- * new. So its ids are told as runs of one outcome each.
+ * The result of a commit for one envelope, range by range. An envelope is not always one range: a record in
+ * another envelope leaves a hole (docs/reference/envelope.md), and a repeated envelope may be new in part. So
+ * the result lists ranges of one outcome each.
  */
 import type { SeqRange, TelemetryRecord } from '../../../shared/record.ts';
 import type { CommitResult, RangeOutcome } from '../types.ts';
 import type { Absorption } from './rules.ts';
 
-/** The records of an envelope whose ids came before, judged; ascending, as the envelope has them. */
+/** The judged records of an envelope whose ids came before; ascending, in the envelope's order. */
 export interface Judged {
   duplicates: readonly TelemetryRecord[];
   inConflict: readonly TelemetryRecord[];
   causes: CommitResult['causes'];
 }
 
-/** What a commit says of an entry that changes no stream. */
+/** The result of an entry that changes no stream. */
 export function nothingCommitted(): CommitResult {
   return { new: 0, duplicate: 0, causes: {}, conflict: 0, gap: 0, ranges: [] };
 }
 
 /**
- * The result for one envelope. Of one that is new as a whole, and of one run, the ranges cost one comparison.
+ * The result of one envelope. For an envelope that is new as a whole and without holes, the ranges cost one
+ * comparison.
  */
 export function committed({ fresh, gaps }: Absorption, judged: Judged): CommitResult {
   const { duplicates, inConflict, causes } = judged;
@@ -39,7 +40,7 @@ export function committed({ fresh, gaps }: Absorption, judged: Judged): CommitRe
   };
 }
 
-/** Of {@link CommitResult.ranges}, those of one outcome. */
+/** The ranges with the given outcome in {@link CommitResult.ranges}. */
 export function rangesOf({ ranges }: CommitResult, outcome: RangeOutcome['outcome']): SeqRange[] {
   return ranges.filter((range) => range.outcome === outcome).map(({ first, last }) => ({ first, last }));
 }
@@ -58,7 +59,7 @@ function runsOf(records: readonly TelemetryRecord[]): SeqRange[] {
   return runs;
 }
 
-/** Ascending; ranges of one outcome that touch (two gaps with two reasons) become one. */
+/** Ascending; adjacent ranges of one outcome (two gaps with two reasons) become one. */
 function ordered(ranges: RangeOutcome[]): RangeOutcome[] {
   if (ranges.length < 2) return ranges;
   const joined: RangeOutcome[] = [];

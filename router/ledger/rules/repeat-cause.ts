@@ -1,7 +1,8 @@
 /**
- * Why a record came twice. The gateway marks what it sends a second time (shared/envelope/send-reason.ts),
- * and either of two may come first: a hedge often overtakes what it was sent for, which carries no mark. So
- * the mark of the one that stands in the ledger counts where the one that comes again has none.
+ * Why a record came twice. The gateway marks an envelope that it sends a second time
+ * (shared/envelope/send-reason.ts), and either of the two may arrive first: a hedge often overtakes the first
+ * try, which carries no mark. So the mark of the version in the ledger counts where the repeated one has
+ * none.
  */
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { CommitResult, RepeatCause } from '../types.ts';
@@ -17,13 +18,13 @@ export const REPEAT_CAUSES = [
   'unknown',
 ] as const satisfies readonly RepeatCause[];
 
-/** The way that one version came. */
+/** How one version came. */
 export interface Way {
   source: string;
   sentAs?: SendReason | null;
 }
 
-/** `first`: what stands in the ledger; null when nothing does. */
+/** `first`: the version in the ledger; null without one. */
 export function causeOf(again: Way & { redelivered?: boolean }, first: Way | null | undefined): RepeatCause {
   if (again.redelivered) return 'redelivery';
   if (!first) return 'unknown';
@@ -36,7 +37,7 @@ export function countCause(causes: CommitResult['causes'], cause: RepeatCause): 
   causes[cause] = (causes[cause] ?? 0) + 1;
 }
 
-/** A count of none by each cause. */
+/** Zero for each cause. */
 export function noRepeats(): Record<RepeatCause, number> {
   return {
     redelivery: 0,

@@ -1,7 +1,7 @@
 /**
- * The one rule for records whose ids came before: which are duplicates, which are in conflict, and which
- * version stands afterwards by the stream's policy (I5, I6). Engines load what is held under the ids and
- * store what is decided here; nothing is decided elsewhere.
+ * The one rule for records whose ids came before: it decides which are duplicates, which are in conflict, and
+ * which version stands afterwards by the stream's policy (I5, I6). Engines load the versions of the ids and
+ * store the decisions; no engine decides by itself.
  */
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { HeldVersion, LedgerEntry, RecordContent, RecordVersion } from '../types.ts';
@@ -10,9 +10,9 @@ import type { Judged } from './outcome.ts';
 import { causeOf, countCause } from './repeat-cause.ts';
 import { type Absorption, counted, judge, type StreamState, withdraw } from './rules.ts';
 
-/** What the ledger has under one id, before the first of the entries that are settled. */
+/** The ledger's versions of one id, before the first of the settled entries. */
 export interface KnownId {
-  /** Null: none stands, as it was never stored, has left, or is in quarantine. */
+  /** Null when no version stands: never stored, removed, or in quarantine. */
   held: HeldVersion | null;
   /** Versions kept aside. */
   aside: readonly RecordContent[];
@@ -22,19 +22,19 @@ export interface KnownId {
 export interface AsideVersion {
   seq: number;
   version: RecordVersion;
-  /** It stood in the ledger until this conflict brought its id into quarantine. */
+  /** The version stood in the ledger until this conflict put its id into quarantine. */
   stood: boolean;
 }
 
-/** What becomes of the repeated records of one entry. */
+/** The decisions about the repeated records of one entry. */
 export interface Settled extends Judged {
-  /** In the order in which they are kept. */
+  /** In the order of storing. */
   aside: readonly AsideVersion[];
-  /** Ids whose record, stored with an earlier entry or as fresh in this one, stands no longer. */
+  /** Ids whose record, from an earlier entry or fresh in this one, no longer stands. */
   displaced: readonly number[];
-  /** Of `displaced`: ids under which no record stands any more. */
+  /** The ids of `displaced` under which no record stands any more. */
   quarantined: readonly number[];
-  /** Records that stand in place of the displaced ones, at new offsets. */
+  /** Records that replace the displaced ones, at new offsets. */
   winners: readonly TelemetryRecord[];
 }
 
@@ -48,7 +48,7 @@ export const NOTHING_REPEATED: Settled = {
   winners: [],
 };
 
-/** One id, as the entries so far have left it. */
+/** One id, after the entries settled so far. */
 interface Id {
   held: HeldVersion | null;
   aside: RecordContent[];
@@ -56,7 +56,7 @@ interface Id {
   isErased: boolean;
 }
 
-/** An entry under way. */
+/** An entry being settled. */
 interface Settling {
   duplicates: TelemetryRecord[];
   causes: Judged['causes'];
@@ -67,7 +67,7 @@ interface Settling {
   winners: Map<number, TelemetryRecord>;
 }
 
-/** Settles the entries of one commit, which come one after the other. */
+/** Settles the entries of one commit, one after the other. */
 export class RepeatedRecords<Stream extends string | number> {
   readonly #policyOf: ConflictPolicyOf;
   readonly #streams = new Map<Stream, Map<number, Id>>();
@@ -76,9 +76,7 @@ export class RepeatedRecords<Stream extends string | number> {
     this.#policyOf = policyOf;
   }
 
-  /**
-   * Takes in what the engine loaded, for each repeated id of the commit; `state`: of the stream, before it.
-   */
+  /** Takes the loaded versions of each repeated id of the commit; `state`: the stream before the commit. */
   know(stream: Stream, { withdrawn }: StreamState, seq: number, { held, aside }: KnownId): void {
     const ids = this.#streams.get(stream) ?? new Map<number, Id>();
     this.#streams.set(stream, ids);
@@ -121,7 +119,7 @@ export class RepeatedRecords<Stream extends string | number> {
   #settleOne(entry: LedgerEntry, record: TelemetryRecord, id: Id, settling: Settling): void {
     const { held, aside } = id;
     const versions = held || id.isQuarantined ? [...(held ? [held] : []), ...aside] : [];
-    // A version that was erased must not come back as one that is kept aside.
+    // An erased version must not come back as a version kept aside.
     if (id.isErased || judge(record, versions) === 'duplicate') {
       settling.duplicates.push(record);
       countCause(settling.causes, causeOf(entry, held));
@@ -137,7 +135,7 @@ export class RepeatedRecords<Stream extends string | number> {
     const other = versionOf(entry, record);
     if (held && policy === 'last-write-wins') {
       keep(held, false);
-      // A winner of this entry is stored nowhere yet: the next one just takes its place.
+      // A winner of this entry is not stored yet: the next winner simply replaces it.
       if (!settling.winners.delete(seq)) settling.displaced.add(seq);
       settling.winners.set(seq, record);
       id.held = other;
@@ -154,7 +152,7 @@ export class RepeatedRecords<Stream extends string | number> {
   }
 }
 
-/** `state` (as absorbed) with what was settled: the counters, and the ids that are in quarantine now. */
+/** `state` (after `absorb`) with the settled records: the counters, and the ids now in quarantine. */
 export function stateAfter(
   state: StreamState,
   { duplicates, inConflict, quarantined }: Settled,

@@ -1,27 +1,27 @@
 /**
- * How long records stay in the ledger, by stream: a pure decision over what there is, by the hour of receipt
- * (I11). What leaves is forgotten as content and remembered as an id, so that a late duplicate is still a
- * duplicate (I5).
+ * How long records stay in the ledger, by stream: a pure decision on the volumes by hour of receipt (I11). A
+ * removed record's content is deleted and its id stays known, so that a late duplicate is still a duplicate
+ * (I5).
  */
 import { matchesPattern } from './stream-pattern.ts';
 
-/** A rule of router.yaml; at least one of the two bounds is there. */
+/** A rule of router.yaml; at least one of the two bounds is set. */
 interface RetentionRule {
   /** Name of the streams; `*` stands for any characters. */
   streams: string;
-  /** By the time of receipt, in milliseconds. */
+  /** Age by the time of receipt, in milliseconds. */
   max_age?: number | undefined;
-  /** Payloads of all these streams together. */
+  /** Payload bytes of all these streams together. */
   max_bytes?: number | undefined;
 }
 
 /** The first match counts; streams without a rule are kept for ever. */
 export type RetentionRules = readonly RetentionRule[];
 
-/** What came for the streams of one name in one hour. */
+/** The payload bytes of one stream name in one hour. */
 export interface Volume {
   stream: string;
-  /** Hours since the Unix epoch, of the router's clock. */
+  /** Hours since the Unix epoch, by the router's clock. */
   hour: number;
   bytes: number;
 }
@@ -33,7 +33,7 @@ export function hourOf(wallMs: number): number {
   return Math.floor(wallMs / HOUR_MS);
 }
 
-/** Which volumes leave at `nowWallMs`, the oldest first. */
+/** The volumes that are due at `nowWallMs`, the oldest first. */
 export function expired(rules: RetentionRules, volumes: readonly Volume[], nowWallMs: number): Volume[] {
   const newestFirst = volumes.toSorted((a, b) => b.hour - a.hour);
   const bytes = rules.map(() => 0);

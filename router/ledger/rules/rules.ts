@@ -1,15 +1,14 @@
 /**
- * The ledger's rules as pure functions (I11): every engine, and the simulation, decides by these and only by
- * these.
+ * The ledger's rules as pure functions (I11): the only basis of every engine's decisions, and of the
+ * simulation's.
  *
- * The state of a stream after any deliveries is the same in whatever order they came (I5): the seen set is a
- * union, the given-up sets are the announced gaps minus what was seen, the seal is a maximum. Three rules
- * follow from that:
- * - A record that arrives for an id given up as a gap wins: it is new, and the id is given up no more.
+ * The state of a stream after a set of deliveries does not depend on their order (I5): the seen set is a
+ * union, the given-up sets are the announced gaps minus the seen set, the seal is a maximum. Three rules
+ * follow:
+ * - A record that arrives for an id given up as a gap wins: it is new, and the id is no longer given up.
  * - A record above the seal is real telemetry (a gateway whose disk was replaced by an older copy announces
- *   an end that
- *   its own records had passed): it is held like any other, reported in `aboveSeal`, and stays visible as
- *   `highest > sealedAt`. It is no conflict: those are one id with two contents.
+ * an end that its own records had passed): it is held like any other, reported in `aboveSeal`, and stays
+ * visible as `highest > sealedAt`. It is not a conflict: a conflict is one id with two contents.
  * - A second seal with another number is reported in `resealed`; the higher one stands.
  *
  * Only the reason of an id given up twice depends on order: the first reason stays.
@@ -29,41 +28,39 @@ import { type GivenUp, givenUpOf, isNothing, NOTHING_GIVEN_UP } from './given-up
 
 const MISSING_RANGES_MAX = 100;
 /**
- * Intervals that the sets of one stream may have (I10): a gateway that sends every second id makes each of
- * its commits a little slower than the last. What fills holes is always taken.
+ * Most intervals in the sets of one stream (I10): a gateway that sends every second id makes each of its
+ * commits slightly slower than the one before. A record that fills a hole is always accepted.
  */
 const INTERVALS_MAX = 100_000;
 
-/** By why the ledger no longer holds the record of an id that it has seen. */
+/** The withdrawn ids by reason: ids that were seen, and whose record the ledger no longer holds. */
 export type Withdrawn = Readonly<Record<Withdrawal, IntervalSet>>;
 
-/**
- * All that the ledger remembers of one (gateway, epoch, stream) besides its records. Never changed in place.
- */
+/** The ledger's memory of one (gateway, epoch, stream) besides its records. Immutable. */
 export interface StreamState {
   readonly seen: IntervalSet;
   /** Disjoint from `seen` and from each other. */
   readonly givenUp: GivenUp;
-  /** Each a part of `seen`, disjoint: an id without its record is still an id that came. */
+  /** Disjoint subsets of `seen`: an id without its record is still a seen id. */
   readonly withdrawn: Withdrawn;
   readonly sealedAt: number | null;
   readonly duplicates: number;
   readonly conflicts: number;
 }
 
-/** What an envelope does to a stream, before its repeated records are compared with the stored ones. */
+/** The effect of an envelope on a stream, before its repeated records are compared with the stored ones. */
 export interface Absorption {
-  /** The state afterwards, but for the two counters: see {@link counted}. */
+  /** The state afterwards, except the two counters: see {@link counted}. */
   state: StreamState;
-  /** First of their id: to be stored. */
+  /** Records with a new id: to be stored. */
   fresh: TelemetryRecord[];
-  /** Their id is held already: to be judged. */
+  /** Records with a known id: to be judged. */
   repeated: TelemetryRecord[];
   /** Newly given up. */
   gaps: SeqRange[];
-  /** How many of `fresh` lie above the seal. */
+  /** The number of `fresh` records above the seal. */
   aboveSeal: number;
-  /** It was sealed before, at another number. */
+  /** The stream was sealed before, at another number. */
   resealed: boolean;
 }
 
@@ -80,7 +77,7 @@ export const EMPTY_STREAM: StreamState = {
   conflicts: 0,
 };
 
-/** A heartbeat, or anything else that says nothing about a stream: it only proves contact. */
+/** A heartbeat, or another envelope without content for a stream: it only proves contact. */
 export function isContactOnly(envelope: Envelope): boolean {
   return envelope.records.length === 0 && envelope.gaps.length === 0 && envelope.sealedAt === null;
 }
@@ -128,8 +125,8 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
 }
 
 /**
- * `state` without the records of `seqs`, which it has seen. An id is withdrawn once, for the first reason,
- * but that of a quarantine gives way.
+ * `state` without the records of `seqs`, which must be seen. An id is withdrawn once, for the first reason;
+ * only quarantine yields to a later reason.
  */
 export function withdraw(state: StreamState, seqs: Iterable<SeqRange>, why: Withdrawal): StreamState {
   const { retention, erasure, quarantine } = state.withdrawn;
@@ -148,16 +145,16 @@ export function withdraw(state: StreamState, seqs: Iterable<SeqRange>, why: With
 }
 
 /**
- * What a repeated record is, given every version known under its id: the held one and those kept aside. A
- * version kept aside that comes again is a duplicate, so a redelivered conflict is counted once. No version
- * means that the record was pruned since and cannot be compared: a duplicate.
+ * Judges a repeated record, given every version known under its id: the held one and those kept aside. A
+ * repeated version that is kept aside is a duplicate, so a redelivered conflict is counted once. Without any
+ * version the record was pruned and cannot be compared: a duplicate.
  */
 export function judge(record: RecordContent, versions: readonly RecordContent[]): 'duplicate' | 'conflict' {
   const known = versions.length === 0 || versions.some((version) => sameContent(version, record));
   return known ? 'duplicate' : 'conflict';
 }
 
-/** `state` with the outcome of the comparisons added. */
+/** `state` with the counts of the comparisons added. */
 export function counted(state: StreamState, duplicates: number, conflicts: number): StreamState {
   return {
     ...state,
@@ -166,7 +163,7 @@ export function counted(state: StreamState, duplicates: number, conflicts: numbe
   };
 }
 
-/** What the router can state about a stream (I6). */
+/** The completeness of a stream (I6). */
 export function completenessOf(key: StreamKey, state: StreamState): StreamCompleteness {
   const { seen, givenUp, withdrawn, sealedAt, duplicates, conflicts } = state;
   const known = Object.values(givenUp).reduce((all, set) => all.union(set), seen);
@@ -197,7 +194,7 @@ function intervalsOf({ seen, givenUp }: StreamState): number {
 }
 
 /**
- * The clock mapping is left out: it is an estimate that improves, and a re-sent record may carry a better one
+ * Ignores the clock mapping: it is an estimate that improves, and a re-sent record may carry a better one
  * (I7).
  */
 function sameContent(a: RecordContent, b: RecordContent): boolean {

@@ -1,9 +1,9 @@
-/** Two versions under one id as the columns of one row, the same in every SQL engine. */
+/** The two versions of a conflict as the columns of one row, for all SQL engines. */
 import type { LedgerConflict, RecordVersion } from '../types.ts';
 
 type Held = { [Name in keyof RecordVersion as `held${Capitalize<Name>}`]: RecordVersion[Name] };
 
-/** The version kept aside, and the one that stands. */
+/** The version kept aside, and the standing version. */
 export type ConflictRow = Omit<LedgerConflict, 'held' | 'other'> & RecordVersion & Held;
 
 export function conflictOf(row: ConflictRow): LedgerConflict {

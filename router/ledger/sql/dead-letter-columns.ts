@@ -1,4 +1,4 @@
-/** What the columns of a dead letter have in common in every SQL engine. */
+/** The columns of a dead letter, for all SQL engines. */
 import { z } from 'zod';
 import type { StoredDeadLetter } from '../maintenance.ts';
 import type { DeadLetter } from '../types.ts';
@@ -12,13 +12,13 @@ export function cutDetail(detail: string): string {
   return detail.slice(0, DETAIL_CHARACTERS_MAX);
 }
 
-/** A row as it is written, and read but for its number and size. */
+/** A row for writing; a row that is read has its id and size too. */
 interface Columns extends Omit<Required<DeadLetter>, 'properties'> {
   /** JSON. */
   properties: string;
 }
 
-/** A row as it is read. */
+/** A row that is read. */
 export type DeadLetterRow = Columns & Pick<StoredDeadLetter, 'id' | 'sizeBytes'>;
 
 export function columnsOf(letter: DeadLetter): Columns {

@@ -1,9 +1,9 @@
 /**
- * A stream's state as the columns of a row, the same in every SQL engine.
+ * A stream's state as the columns of a row, for all SQL engines.
  *
- * An epoch that is over, complete, and of which no record is left, is one small row (I2): what was seen is
- * everything up to its end that was not given up, and all of that has left. Both are written as nothing and
- * read back from the rest.
+ * An epoch that is sealed and complete, and whose records have all left, is one small row (I2): its seen set
+ * is everything up to its end that was not given up, and all of it is withdrawn. Both sets are then stored as
+ * empty and restored from the other columns.
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { GivenUp } from '../rules/given-up.ts';
@@ -14,9 +14,9 @@ export interface StateColumns {
   gapQuota: Uint8Array;
   gapAge: Uint8Array;
   gapCorruption: Uint8Array;
-  /** The reasons that came later, one set after the other; null while there is none. */
+  /** The sets of later reasons, one after the other; null while all are empty. */
   gapOther: Uint8Array | null;
-  /** Null while nothing is. */
+  /** Null while no id is withdrawn. */
   withdrawn: Uint8Array | null;
   sealedAt: number | null;
   duplicates: number;
@@ -68,7 +68,7 @@ function encodeOther(givenUp: GivenUp): Uint8Array | null {
   return Buffer.concat(sets.flatMap((set) => withLength(set.encode())));
 }
 
-/** Sets with their lengths, as many as there are and at most `count`. */
+/** Sets with their lengths; at most `count`, fewer in older rows. */
 function decodeSets(column: Uint8Array | null, count: number): IntervalSet[] {
   const bytes = Buffer.from(column ?? []);
   const sets: IntervalSet[] = [];
@@ -86,9 +86,9 @@ function withLength(bytes: Uint8Array): Uint8Array[] {
   return [length, bytes];
 }
 
-/** Bytes of each set's length before it. */
+/** Bytes of the length before each set. */
 const LENGTH_BYTES = 4;
-/** In place of the length of the first set: all that was seen and is in none of the others. */
+/** Replaces the length of the first set: it holds all seen ids that are in none of the others. */
 const THE_REST = 0xffff_ffff;
 
 function isClosed({ seen, givenUp, withdrawn, sealedAt }: StreamState): boolean {

@@ -15,7 +15,7 @@ export class BootClockTable {
     );
   }
 
-  /** Inside the transaction that commits `entries`. */
+  /** Runs inside the transaction that commits `entries`. */
   learn(entries: readonly LedgerEntry[]): void {
     for (const { gateway, bootId, offsetMs } of bootClocksOf(entries))
       this.#save.run(gateway, bootId, offsetMs);

@@ -1,4 +1,4 @@
-/** The `conflict` rows: the other version of a record in conflict, kept for people to look at. */
+/** The `conflict` rows: the other version of a record in conflict, kept for inspection. */
 import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
@@ -55,7 +55,7 @@ export class ConflictTable {
     return this.#versions.all(streamId, seq);
   }
 
-  /** `standing`: it stood in the ledger until its id came into quarantine. */
+  /** `standing`: the version stood in the ledger until its id was put into quarantine. */
   add(streamId: number, seq: number, version: RecordVersion, standing: boolean): void {
     const { device, topic, payload, monoMs, source, receivedWallMs } = version;
     const row = { device, topic, payload, monoMs, source, receivedWallMs };
@@ -64,7 +64,7 @@ export class ConflictTable {
     );
   }
 
-  /** Forgets the versions of these ids, inside a transaction. */
+  /** Deletes the versions of these ids, inside a transaction. */
   remove(streamId: number, { first, last }: SeqRange): void {
     const removed = this.#measure.get(streamId, first, last) ?? { rows: 0, bytes: 0 };
     if (removed.rows === 0) return;
@@ -72,7 +72,7 @@ export class ConflictTable {
     this.#bound.removed(removed);
   }
 
-  /** Forgets the versions that a device sent; the ids of those. */
+  /** Deletes the versions that a device sent; returns their ids. */
   removeOf(streamId: number, { first, last }: SeqRange, device: string): number[] {
     const removed = this.#removeDevice.all(streamId, first, last, device);
     const bytes = removed.reduce((sum, row) => sum + row.bytes, 0);

@@ -1,5 +1,5 @@
 /**
- * The `dead_letter` rows: messages that are no envelope, or none for this ledger, with what is known of them.
+ * The `dead_letter` rows: messages that are no valid envelope for this ledger, with their known properties.
  */
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
@@ -46,7 +46,7 @@ export class DeadLetterTable {
     this.#remove = db.prepare(`DELETE FROM dead_letter WHERE ${FILTER}`);
   }
 
-  /** Inside a transaction, like {@link remove}. */
+  /** Runs inside a transaction, like {@link remove}. */
   add(letter: DeadLetter): void {
     this.#bound.append(letter.bytes.byteLength, letter.receivedWallMs, (id) =>
       this.#insert.run({ id, ...columnsOf(letter) }),
@@ -73,12 +73,12 @@ export class DeadLetterTable {
     return removed.rows;
   }
 
-  /** Drops what is older than the bound, inside a transaction. */
+  /** Drops letters that are older than the bound, inside a transaction. */
   expire(nowWallMs: number): void {
     this.#bound.expire(nowWallMs);
   }
 
-  /** How many there ever were. */
+  /** The count of all letters ever added. */
   count(): number {
     return this.#bound.ever();
   }

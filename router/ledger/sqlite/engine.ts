@@ -1,13 +1,13 @@
 /**
  * The embedded ledger engine: one SQLite file, WAL, `synchronous=FULL`.
  *
- * One `commit` is one transaction: records, seen sets and counters appear together or not at all (I5), and
- * when it returns they are fsynced. A new record costs one insert and no query; only ids seen before are read
- * back and compared.
+ * One `commit` is one transaction: records, seen sets and counters are stored together or not at all (I5),
+ * and are fsynced when it returns. A new record costs one insert and no query; only repeated ids are read and
+ * compared.
  *
- * One router has the file (router-lock.ts), and commands may write beside it: BEGIN IMMEDIATE takes turns,
- * and `PRAGMA data_version` tells a connection that another one wrote, so that it drops the sets it
- * remembers.
+ * One router owns the file (router-lock.ts), and commands may write beside it: BEGIN IMMEDIATE serialises the
+ * writes, and a changed `PRAGMA data_version` tells a connection of a foreign write, so that it drops its
+ * cached sets.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
@@ -60,7 +60,7 @@ import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
 
 export interface SqliteLedgerLimits {
-  /** How many decoded streams stay in memory. */
+  /** Most decoded streams in memory. */
   streamsCached: number;
   conflicts: EvidenceLimits;
   deadLetters: EvidenceLimits;
@@ -71,13 +71,13 @@ export interface SqliteLedgerOptions {
   clock: Clock;
   log: WarningLog;
   limits?: Partial<SqliteLedgerLimits>;
-  /** Default: none. It makes the file, as a router does, and takes no lock, as a tool: for tests. */
+  /** Default: no role, for tests. The file is created, as by a router, and no lock is taken, as by a tool. */
   role?: LedgerRole;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
 
-/** How far the ledger has come is noted when the last note is older. */
+/** The ledger's position is noted when the last note is older. */
 const NOTE_EACH_MS = 60_000;
 const MIB = 1024 * 1024;
 const LIMITS: SqliteLedgerLimits = {
@@ -87,8 +87,8 @@ const LIMITS: SqliteLedgerLimits = {
 };
 
 /**
- * Opens or makes the ledger in `file`; its folder must exist. Rejects when the file is no ledger, is damaged,
- * is of a newer schema, or cannot be made durable.
+ * Opens or creates the ledger in `file`; its folder must exist. Rejects when the file is not a ledger, is
+ * damaged, has a newer schema, or cannot be made durable.
  */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
   const lock = options.role === 'router' ? RouterLock.take(options.file) : null;
@@ -131,7 +131,7 @@ class SqliteLedger implements Ledger {
   readonly #savePing: Statement<[number]>;
   #knownDataVersion: number | undefined;
   #notedMs = Number.NEGATIVE_INFINITY;
-  /** Dead letters of this turn, and the end of it. */
+  /** Dead letters of the current turn of the event loop, and the transaction that writes them. */
   readonly #letters: DeadLetter[] = [];
   #lettersWritten: Promise<void> | null = null;
 
@@ -212,8 +212,7 @@ class SqliteLedger implements Ledger {
   }
 
   /**
-   * Between two pages others have their turn: SQLite answers at once, and the thread would be its alone until
-   * the end.
+   * Yields the thread between two pages: SQLite answers synchronously, and would block the thread to the end.
    */
   survey<V extends StreamVisitor>(begin: () => V): Promise<V> {
     return surveyByPages(begin(), (query) => nextTurn().then(() => this.completenessPage(query)));
@@ -223,10 +222,7 @@ class SqliteLedger implements Ledger {
     return this.#contacts.all(from, limit);
   }
 
-  /**
-   * What comes in one turn is one transaction: a flood of bad messages costs one sync for many, as good ones
-   * do.
-   */
+  /** The letters of one turn are one transaction: a flood of bad messages shares syncs, like valid ones. */
   async deadLetter(letter: DeadLetter): Promise<void> {
     this.#letters.push(letter);
     this.#lettersWritten ??= nextTurn().then(() => {
@@ -295,7 +291,7 @@ class SqliteLedger implements Ledger {
     this.#lock?.note(this.note());
   }
 
-  /** Which ledger it is, and how far it has come. */
+  /** The ledger's id and its position. */
   note(): LedgerNote {
     return { id: this.#id.get() ?? '', offset: this.#records.lastOffset() };
   }
@@ -314,7 +310,7 @@ class SqliteLedger implements Ledger {
     return verification.result();
   }
 
-  /** Runs `work` in one transaction, and what it changed of the streams with it. */
+  /** Runs `work` in one transaction, including its changes of streams. */
   #atomically<T>(work: () => T): T {
     const done: { value: T }[] = [];
     try {
@@ -369,7 +365,7 @@ class SqliteLedger implements Ledger {
   }
 }
 
-/** A value beyond SQLite's own limits: the same fails again for ever. */
+/** A value beyond SQLite's own limits: a retry fails again. */
 function tooBig(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'SQLITE_TOOBIG';
 }

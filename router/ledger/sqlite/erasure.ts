@@ -1,4 +1,4 @@
-/** Erasing a device from the SQLite file, and the `erasure` rows that say who did. */
+/** Erasing a device from the SQLite file, and the `erasure` rows with their actors. */
 import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { ErasureWindow } from '../erasure.ts';
@@ -43,13 +43,13 @@ export class ErasureTable {
   }
 
   begin({ device, gateway }: ErasureTarget, actor: string, startedWallMs: number): number {
-    // What is deleted is overwritten, not only unlinked (sqlite.org, pragma.html#pragma_secure_delete).
+    // Deleted content is overwritten, not only unlinked (sqlite.org, pragma.html#pragma_secure_delete).
     this.#db.pragma('secure_delete = ON');
     const begun = this.#insert.get({ device, gateway, actor, startedWallMs });
     return begun?.id ?? 0;
   }
 
-  /** The streams to look through. */
+  /** The streams to search. */
   streams({ gateway }: ErasureTarget): { id: number; max: number }[] {
     return Array.from(this.#streams.list(gateway ?? undefined), ({ id, state }) => ({
       id,
@@ -57,7 +57,7 @@ export class ErasureTable {
     }));
   }
 
-  /** Inside a transaction. */
+  /** Runs inside a transaction. */
   step(erasure: number, device: string, { streams, first, last }: ErasureWindow<{ id: number }>): void {
     let records = 0;
     let versions = 0;
@@ -76,8 +76,7 @@ export class ErasureTable {
 
   finish(erasure: number, deadLetters: number, finishedWallMs: number): Erasure {
     const done = this.#finish.get(deadLetters, finishedWallMs, erasure);
-    // The log still holds what was written before; readers that are under way may keep it for as long as they
-    // read.
+    // The write-ahead log still holds older content; running readers may keep it as long as they read.
     this.#db.pragma('wal_checkpoint(TRUNCATE)');
     if (!done) throw new Error(`there is no erasure ${erasure}`);
     return done;

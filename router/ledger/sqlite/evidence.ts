@@ -1,6 +1,6 @@
 /**
- * Keeps a table of evidence within its bound in rows and bytes (I10): the oldest row goes first, with a log
- * line. Rows may be removed anywhere; ids are never given twice.
+ * Keeps a table of evidence within its bound in rows and bytes (I10): the oldest row is dropped first, with a
+ * log line. Rows may be removed anywhere; ids are never reused.
  */
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
@@ -51,13 +51,13 @@ export class EvidenceBound {
     this.#drop = db.prepare(`DELETE FROM ${table.name} WHERE id = ?`);
   }
 
-  /** How many there ever were. */
+  /** The count of all rows ever added. */
   ever(): number {
     return this.#read().ever;
   }
 
   /**
-   * Inserts the next row, of `bytes`, then drops the oldest ones that are too much; the newest always stays.
+   * Inserts the next row, of `bytes`, then drops the oldest rows beyond the bound; the newest always stays.
    */
   append(bytes: number, nowWallMs: number, insert: (id: number) => unknown): void {
     const kept = this.#read();
@@ -66,13 +66,13 @@ export class EvidenceBound {
     this.#trim(next, nowWallMs, 1);
   }
 
-  /** Says that rows were removed, inside the transaction that did. */
+  /** Counts removed rows, inside the transaction that removed them. */
   removed(removed: { rows: number; bytes: number }): void {
     const { ever, rows, bytes } = this.#read();
     this.#write({ ever, rows: rows - removed.rows, bytes: bytes - removed.bytes });
   }
 
-  /** Drops what is too old; inside a transaction. */
+  /** Drops rows that are too old, inside a transaction. */
   expire(nowWallMs: number): void {
     this.#trim(this.#read(), nowWallMs, 0);
   }

@@ -1,4 +1,4 @@
-/** The `cursor` rows: how far each feed is. One router owns the file, so that every claim is granted. */
+/** The `cursor` rows: the position of each feed. One router owns the file, so every claim is granted. */
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { FeedPosition } from '../types.ts';
 import type { Sqlite } from './schema.ts';
@@ -39,7 +39,7 @@ export class FeedTable {
     this.#set.immediate(feed, { offset, progress: NOTHING });
   }
 
-  /** False, and nothing moved, when the feed is not at `from`. */
+  /** Returns false and moves nothing when the feed is not at `from`. */
   move(feed: string, from: FeedPosition, to: FeedPosition): boolean {
     return this.#move.immediate(feed, from, to);
   }

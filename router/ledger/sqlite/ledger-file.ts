@@ -1,26 +1,27 @@
 /**
- * Whether the files that are open are still those in the folder. A file that was deleted, or replaced by a
- * copy, while it is open takes commits as before, and nobody ever reads them again.
+ * Checks that the open files are still those in the folder. A file that was deleted, or replaced by a copy,
+ * while it is open still takes commits, but they are lost.
  */
 import { statSync } from 'node:fs';
 import { LedgerLost } from '../types.ts';
 
 interface Place {
   path: string;
-  /** Of the inode that is open; null while there is none. */
+  /** The inode of the open file; null while there is none. */
   inode: number | null;
 }
 
 export class LedgerFile {
   readonly #places: Place[];
 
-  /** After the file was opened. */
+  /** Construct it after the file was opened. */
   constructor(file: string) {
     this.#places = [file, `${file}-wal`].map((path) => ({ path, inode: inodeOf(path) }));
   }
 
   /**
-   * Throws LedgerLost. After a commit: what was committed before this returns is in the file that is there.
+   * Throws LedgerLost. Called after a commit: everything committed before this returns is in the file in the
+   * folder.
    */
   check(): void {
     for (const place of this.#places) {

@@ -1,4 +1,4 @@
-/** The second contract (../maintenance.ts) on the SQLite file. */
+/** The maintenance contract (../maintenance.ts) on the SQLite file. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../../shared/clock.ts';
@@ -19,7 +19,7 @@ import type { RetentionTables } from './retention.ts';
 import type { WhereaboutsTable } from './whereabouts.ts';
 
 export interface SqliteMaintenanceParts {
-  /** Runs `work` in one transaction, with what it changed of the streams written at its end. */
+  /** Runs `work` in one transaction; its changes of streams are written at the end. */
   atomically<T>(work: () => T): T;
   deadLetters: DeadLetterTable;
   retention: RetentionTables;

@@ -1,4 +1,4 @@
-/** What the router's thread and the ledger's say to each other (thread.ts, worker.ts). */
+/** The messages between the router's thread and the ledger's (thread.ts, worker.ts). */
 import { type ExitCode, isExitCode } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
 import type { Ledger } from '../ledger.ts';
@@ -15,7 +15,7 @@ export interface OpenArgument {
   role?: LedgerRole | undefined;
 }
 
-/** `survey` takes a function: it is made of pages, on the router's side. */
+/** `survey` takes a function, so the router's side builds it from pages. */
 export type LedgerCalls = Omit<Ledger, 'maintenance' | 'isMultiRouter' | 'survey'>;
 
 export type Request =
@@ -28,7 +28,7 @@ export type Reply =
   | { kind: 'failed'; id: number; error: PlainError }
   | { kind: 'warned'; fields: Record<string, unknown> };
 
-/** An error as it passes between threads, which keep no classes. */
+/** An error as plain data: threads cannot exchange classes. */
 export interface PlainError {
   name: string;
   message: string;

@@ -1,5 +1,5 @@
 /**
- * The `record` and `arrival` rows: appended at dense offsets, compared when an id comes again, read by
+ * The `record` and `arrival` rows: appended at dense offsets, compared when an id is repeated, read by
  * offset.
  */
 import type { Statement } from 'better-sqlite3';
@@ -91,7 +91,10 @@ export class RecordTable {
     );
   }
 
-  /** The highest offset given, 0 before the first. None is given twice, also when its record has left. */
+  /**
+   * The highest assigned offset, 0 before the first. Offsets are never reused, even after their record has
+   * left.
+   */
   lastOffset(): number {
     return this.#lastOffset.get() ?? 0;
   }
@@ -132,19 +135,19 @@ export class RecordTable {
     return offset;
   }
 
-  /** At the end of the transaction that appended. */
+  /** Called at the end of the transaction that appended. */
   saveLastOffset(offset: number): void {
     this.#saveLastOffset.run(offset);
   }
 
-  /** Takes one record out; its offset stays empty. */
+  /** Deletes one record; its offset stays empty. */
   remove(streamId: number, seq: number): void {
     const arrival = this.#arrivalOf.get(streamId, seq);
     this.#removeRecord.run(streamId, seq);
     if (arrival) this.#removeArrival.run(arrival);
   }
 
-  /** The held versions of `records` (ascending), by seq: one query per unbroken run of ids. */
+  /** The held versions of `records` (ascending), by seq: one query per range of consecutive ids. */
   held(streamId: number, records: readonly TelemetryRecord[]): Map<number, HeldVersion> {
     const held = new Map<number, HeldVersion>();
     let first = records[0]?.seq ?? 0;
@@ -157,7 +160,7 @@ export class RecordTable {
     return held;
   }
 
-  /** The unbroken runs of a stream's records. */
+  /** The ranges of consecutive ids of a stream's records. */
   runs(streamId: number): SeqRange[] {
     return this.#runs.all(streamId);
   }

@@ -1,6 +1,6 @@
 /**
- * Records whose ids are held already, in one SQLite transaction: their versions are loaded, settled by the
- * rule (rules/repeated.ts), and kept aside or taken out.
+ * Records whose ids are held already, in one SQLite transaction: loads their versions, settles them by the
+ * rule (rules/repeated.ts), and keeps them aside or deletes them.
  */
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { NOTHING_REPEATED, RepeatedRecords, type Settled } from '../rules/repeated.ts';
@@ -22,8 +22,8 @@ export class RepeatedTables {
   }
 
   /**
-   * After the fresh records of the same envelope are stored; the winners are left to store. `before`: the
-   * stream without the envelope.
+   * Runs after the fresh records of the same envelope are stored; the caller stores the winners. `before`:
+   * the stream without the envelope.
    */
   settle(entry: LedgerEntry, { id, state: before }: StoredStream, absorption: Absorption): Settled {
     const { repeated } = absorption;

@@ -1,4 +1,4 @@
-/** Records leave the SQLite file by whole arrivals: what the new records of one envelope came as. */
+/** Removes records from the SQLite file by whole arrivals: the new records of one envelope. */
 import type { Statement } from 'better-sqlite3';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Retained } from '../maintenance.ts';
@@ -8,7 +8,7 @@ import type { ConflictTable } from './conflicts.ts';
 import type { Sqlite } from './schema.ts';
 import type { StreamTable } from './streams.ts';
 
-/** Of one step, which holds up commits for as long as it takes. */
+/** Bounds of one step, which blocks commits while it runs. */
 const RECORDS_PER_STEP = 2000;
 const ARRIVALS_PER_STEP = 200;
 
@@ -45,7 +45,7 @@ export class RetentionTables {
       .pluck();
   }
 
-  /** Inside a transaction. */
+  /** Runs inside a transaction. */
   step(rules: RetentionRules, nowWallMs: number): Retained {
     if (rules.length === 0) return { records: 0, more: false };
     const [oldest, ...others] = expired(rules, this.#volumes.all(), nowWallMs);

@@ -1,20 +1,20 @@
 /**
- * One router at a time on a SQLite ledger: two would read every cloud and hand every record to the feeds
- * twice. A router holds an exclusive lock on a file beside the ledger, which the kernel releases with the
- * process, however it ends. Commands that look after the ledger open it without this lock, beside the router.
+ * One router at a time on a SQLite ledger: two would read every cloud and deliver every record to the feeds
+ * twice. A router holds an exclusive lock on a file beside the ledger; the kernel releases it when the
+ * process ends in any way. Maintenance commands open the ledger without this lock, beside the router.
  *
- * The same file says which ledger is in the folder and how far it had come, so that a router does not begin
- * anew where the ledger is missing, and does not go on with another or an older one as if it were this.
+ * The same file stores the ledger's id and its last noted position, so that a router neither starts empty
+ * where the ledger is missing, nor continues with another ledger or an older copy.
  */
 import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
 
-/** A router that is being replaced has this long to end. */
+/** Time for a router that is being replaced to end. */
 const LOCK_WAIT_MS = 2000;
 
-/** Which ledger it is, and the last offset that it gave. */
+/** A ledger's id, and its last assigned offset. */
 export interface LedgerNote {
   id: string;
   offset: number;
@@ -30,8 +30,8 @@ export class RouterLock {
   }
 
   /**
-   * Throws StartRefused when another router has the ledger in `file`, or when that file is missing and was
-   * there before.
+   * Throws StartRefused when another router has the ledger in `file` open, or when that file is missing and
+   * existed before.
    */
   static take(file: string): RouterLock {
     const lock = new Database(`${file}.lock`, { timeout: LOCK_WAIT_MS });
@@ -59,7 +59,7 @@ export class RouterLock {
     }
   }
 
-  /** Throws StartRefused when `found` is not the ledger that was here, or an older copy of it. */
+  /** Throws StartRefused when `found` is not the noted ledger, or is an older copy of it. */
   expect(found: LedgerNote): void {
     const noted = this.#noted();
     if (noted !== null && noted.id !== found.id) throw this.#refusal('it is another ledger');
@@ -71,7 +71,7 @@ export class RouterLock {
     this.note(found);
   }
 
-  /** Remembers how far the ledger has come. */
+  /** Notes the ledger's position. */
   note({ id, offset }: LedgerNote): void {
     this.#lock.prepare('INSERT OR REPLACE INTO note VALUES (1, ?, ?)').run(id, offset);
   }

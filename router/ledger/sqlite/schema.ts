@@ -1,4 +1,4 @@
-/** The ledger's SQLite file: opened so that a commit is durable, at a schema this version understands. */
+/** Opens the ledger's SQLite file, durable and at a schema that this version knows. */
 import Database from 'better-sqlite3';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
@@ -8,14 +8,14 @@ export type Sqlite = Database.Database;
 
 /** `PRAGMA synchronous` value FULL: every commit is fsynced (sqlite.org, pragma.html#pragma_synchronous). */
 const SYNCHRONOUS_FULL = 2;
-/** How much of the write-ahead log file is kept after a checkpoint (I10). */
+/** The size that the write-ahead log file keeps after a checkpoint (I10). */
 const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
-/** What `PRAGMA user_version` says of a file that this version wrote. */
+/** `PRAGMA user_version` of a file that this version wrote. */
 const SCHEMA_VERSION = 1 + STEPS.length;
 
 /**
- * Opens or, with `makes`, makes `file` and brings it forward. Throws when it is not a ledger, is of a newer
+ * Opens `file`, or creates it with `makes`, and migrates it. Throws when it is not a ledger, has a newer
  * version, is damaged, or cannot be made durable.
  */
 export function openLedgerFile(file: string, makes = true): Sqlite {
@@ -25,7 +25,8 @@ export function openLedgerFile(file: string, makes = true): Sqlite {
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     if (makes) db.transaction(() => bringForward(db, file)).immediate();
     else expectVersion(db, file);
-    // better-sqlite3 builds SQLite so that WAL turns this to NORMAL at first use: set it last, and look.
+    // In better-sqlite3's build of SQLite, WAL turns this to NORMAL at first use: it is set last, and
+    // checked.
     db.pragma('synchronous = FULL');
     expectPragma(db, file, 'synchronous', SYNCHRONOUS_FULL);
     expectPragma(db, file, 'journal_mode', 'wal');
@@ -36,7 +37,7 @@ export function openLedgerFile(file: string, makes = true): Sqlite {
   }
 }
 
-/** A look at a ledger changes nothing of it. */
+/** A tool does not migrate a ledger. */
 function expectVersion(db: Sqlite, file: string): void {
   const version = Number(db.pragma('user_version', { simple: true }));
   if (version === SCHEMA_VERSION) return;

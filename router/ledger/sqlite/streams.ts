@@ -1,8 +1,8 @@
 /**
- * The `stream` rows: one small row per (gateway, epoch, stream). Decoded sets of the streams used last stay
- * in memory, so that memory follows the active streams and not all that ever were (I10).
+ * The `stream` rows: one small row per (gateway, epoch, stream). Decoded sets of the most recently used
+ * streams stay in memory, so memory follows the active streams and not all streams (I10).
  *
- * What a transaction changed joins the cache only after its COMMIT; a rollback leaves the cache as it was.
+ * The changes of a transaction enter the cache only after its COMMIT; a rollback leaves the cache unchanged.
  */
 import type { Statement } from 'better-sqlite3';
 import type { StreamKey } from '../../../shared/record.ts';
@@ -38,7 +38,7 @@ export class StreamTable {
   readonly #insert: Statement<[StreamKey & StateColumns]>;
   readonly #update: Statement<[StateColumns & { id: number }]>;
 
-  /** `cacheSize`: how many decoded streams to keep. */
+  /** `cacheSize`: most decoded streams in memory. */
   constructor(db: Sqlite, cacheSize: number) {
     this.#cacheSize = cacheSize;
     this.#select = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND epoch = ? AND stream = ?`);
@@ -65,7 +65,7 @@ export class StreamTable {
     );
   }
 
-  /** The stream as the running transaction sees it; an empty row is made for one that is new. */
+  /** The stream in the running transaction; creates an empty row for a new stream. */
   load({ gateway, epoch, stream }: StreamKey): StoredStream {
     const key = cacheKey(gateway, epoch, stream);
     const known = this.#changed.get(key) ?? this.#cache.get(key);
@@ -76,13 +76,13 @@ export class StreamTable {
     return { id: Number(made.lastInsertRowid), state: EMPTY_STREAM };
   }
 
-  /** As its row says; nothing is made. */
+  /** The stream's row; creates nothing. */
   find({ gateway, epoch, stream }: StreamKey): StoredStream | null {
     const row = this.#select.get(gateway, epoch, stream);
     return row ? { id: row.id, state: decodeState(row) } : null;
   }
 
-  /** Like {@link load}, of a row that is there. */
+  /** Like {@link load}, for an existing row. */
   loadId(id: number): StoredStream & { key: StreamKey } {
     const row = this.#selectId.get(id);
     if (!row) throw new Error(`there is no stream ${id}`);
@@ -91,7 +91,7 @@ export class StreamTable {
     return { key, ...this.load(key) };
   }
 
-  /** Remembers a new state; {@link write} puts it into the row. */
+  /** Remembers a new state; {@link write} stores it in the row. */
   change({ gateway, epoch, stream }: StreamKey, changed: StoredStream): void {
     this.#changed.set(cacheKey(gateway, epoch, stream), changed);
   }
@@ -101,7 +101,7 @@ export class StreamTable {
     for (const { id, state } of this.#changed.values()) this.#update.run({ id, ...encodeState(state) });
   }
 
-  /** After COMMIT: the changes become what is known. */
+  /** Called after COMMIT: moves the changes to the cache. */
   committed(): void {
     for (const [key, stored] of this.#changed) {
       this.#cache.delete(key);
@@ -114,12 +114,12 @@ export class StreamTable {
     }
   }
 
-  /** After ROLLBACK. */
+  /** Called after ROLLBACK. */
   rolledBack(): void {
     this.#changed.clear();
   }
 
-  /** Another connection wrote to the file: nothing known is sure any more. */
+  /** Another connection wrote to the file: drops the cache. */
   forgetAll(): void {
     this.#cache.clear();
   }
@@ -130,7 +130,7 @@ export class StreamTable {
     for (const row of rows) yield { id: row.id, key: row, state: decodeState(row) };
   }
 
-  /** The streams behind a key, one more than asked for where there are more; by the index of the key. */
+  /** The streams after a key, one more than `limit` where there are more; by the index of the key. */
   page({ gateway, after, limit }: PageQuery): { key: StreamKey; state: StreamState }[] {
     const from = after ?? BEFORE_ALL;
     const rows =
@@ -141,7 +141,7 @@ export class StreamTable {
   }
 }
 
-/** Names may hold any character, so that a plain separator would let two keys meet. */
+/** Names may hold any character: with a plain separator two keys could be the same text. */
 function cacheKey(gateway: string, epoch: string, stream: string): string {
   return JSON.stringify([gateway, epoch, stream]);
 }

@@ -1,8 +1,8 @@
 /** The tables of the ledger's SQLite file: version 1, and the steps from each version to the next. */
 
 /**
- * `record` is one row per record id; the unique index says a second time what the seen sets decide (I5). What
- * all records of one envelope share is one `arrival` row.
+ * `record` has one row per record id; its unique index enforces again the decision of the seen sets (I5). An
+ * `arrival` row holds the common fields of all records of one envelope.
  */
 export const SCHEMA = `
   CREATE TABLE stream (
@@ -76,11 +76,10 @@ export const SCHEMA = `
   CREATE TABLE ping (id INTEGER PRIMARY KEY CHECK (id = 1), wall_ms REAL NOT NULL) STRICT;
 `;
 
-/** Only forward, never changed once released. Each begins where the one before ended. */
+/** Forward only, never changed once released. Each step starts from the result of the one before. */
 export const STEPS: readonly string[] = [
-  // A file of version 1 has the first two tables or not: they were made in it without a new version. `kept`
-  // says how many rows there ever were, and how many there are and how large, so that rows may leave
-  // anywhere.
+  // The first two tables may exist in a file of version 1: they were added without a new version. `kept`
+  // holds the count of rows ever added, and the present count and size, so that rows may be deleted anywhere.
   `
   CREATE TABLE IF NOT EXISTS boot_clock (
     gateway TEXT NOT NULL,
@@ -102,7 +101,7 @@ export const STEPS: readonly string[] = [
   INSERT INTO kept SELECT 'conflict', ifnull(max(id), 0), count(*), ifnull(sum(length(payload)), 0) FROM conflict;
   INSERT INTO kept SELECT 'dead_letter', ifnull(max(id), 0), count(*), ifnull(sum(length(bytes)), 0) FROM dead_letter;
   `,
-  // Records leave, so that the highest offset given is no longer that of a record.
+  // Records are removed, so the highest assigned offset may belong to no record.
   `
   ALTER TABLE stream ADD COLUMN withdrawn BLOB;
   ALTER TABLE conflict ADD COLUMN standing INTEGER NOT NULL DEFAULT 0;
@@ -114,7 +113,7 @@ export const STEPS: readonly string[] = [
     FROM (SELECT arrival_id, min(offset) AS first, max(offset) AS last FROM record GROUP BY arrival_id) r
     WHERE r.arrival_id = arrival.id;
   `,
-  // `volume` says what came for the streams of a name in an hour; a row goes when the last arrival of it has.
+  // `volume` holds the payload bytes of a stream name in an hour; a row is deleted with its last arrival.
   `
   ALTER TABLE arrival ADD COLUMN stream_id INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE arrival ADD COLUMN stream TEXT NOT NULL DEFAULT '';
@@ -164,7 +163,7 @@ export const STEPS: readonly string[] = [
   `
   ALTER TABLE stream ADD COLUMN gap_other BLOB;
   `,
-  // Tells this ledger from every other (router-lock.ts).
+  // Distinguishes this ledger from every other (router-lock.ts).
   `
   CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), ledger_id TEXT NOT NULL) STRICT;
   INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));

@@ -1,4 +1,4 @@
-/** The SQLite ledger as the router has it: every call is answered by the thread of worker.ts. */
+/** The SQLite ledger for the router: the thread of worker.ts answers every call. */
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
@@ -15,9 +15,9 @@ export interface ThreadLedgerOptions extends OpenArgument {
   log: WarningLog;
 }
 
-/** What `/readyz` asks is answered in time, also while the disk is not. */
+/** Limit for the ping of `/readyz`, so that it answers also when the disk does not. */
 const PING_MS_MAX = 5000;
-/** Longest wait for anything else that the router asks. What a person asks takes what it takes. */
+/** Limit for every other call of the data path. Calls of maintenance by people have none. */
 const CALL_MS_MAX = 60_000;
 
 interface Waiting {
@@ -25,7 +25,7 @@ interface Waiting {
   reject: (error: Error) => void;
 }
 
-/** As `openSqliteLedger`, in a thread of its own. */
+/** Like `openSqliteLedger`, in a thread of its own. */
 export async function openLedgerThread(options: ThreadLedgerOptions): Promise<Ledger> {
   const { clock, log, ...argument } = options;
   const thread = new LedgerThread(clock, log);
@@ -63,7 +63,7 @@ class LedgerThread {
     });
   }
 
-  /** Rejects as the ledger does, and when the thread is over. */
+  /** Rejects with the ledger's error, or when the thread has ended. */
   call(call: Call): Promise<unknown> {
     if (this.#over) return Promise.reject(this.#over);
     const id = ++this.#lastId;
@@ -79,7 +79,7 @@ class LedgerThread {
     });
   }
 
-  /** Resolves when the thread is gone, after `close` by itself. */
+  /** Resolves when the thread has ended; after `close` it ends by itself. */
   async end(): Promise<void> {
     if (!this.#over) await this.#worker.terminate();
     await this.#exited;

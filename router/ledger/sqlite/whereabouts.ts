@@ -1,4 +1,4 @@
-/** The `repetition` rows of the SQLite file, and what it knows of one record. */
+/** The `repetition` rows of the SQLite file, and the whereabouts of one record. */
 import type { Statement } from 'better-sqlite3';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import {
@@ -44,7 +44,7 @@ export class WhereaboutsTable {
     );
   }
 
-  /** Remembers repetitions and forgets the oldest, inside a transaction. */
+  /** Stores repetitions and deletes the oldest, inside a transaction. */
   add(streamId: number, repetitions: readonly Repetition[]): void {
     let newest: number | bigint = 0;
     for (const { first, last, source, receivedWallMs, redelivered, sentAs } of repetitions) {

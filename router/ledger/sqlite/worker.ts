@@ -1,6 +1,7 @@
 /**
- * Entry of the thread that owns the ledger's file, so that neither a slow disk nor a lock of another program
- * holds up the router's loop. It answers calls one at a time, in order, and goes on after one that failed.
+ * Entry of the thread that owns the ledger's file, so that neither a slow disk nor another program's lock
+ * blocks the router's event loop. It answers calls one at a time, in order, and continues after a failed
+ * call.
  */
 import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../../shared/clock.ts';
@@ -46,7 +47,7 @@ async function answer(request: Request): Promise<void> {
   } catch (error) {
     post({ kind: 'failed', id: request.id, error: plainError(error) });
   }
-  // Nothing else keeps the thread.
+  // Only the port keeps the thread alive.
   if (request.to === 'ledger' && request.call === 'close') port.close();
 }
 

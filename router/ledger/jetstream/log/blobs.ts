@@ -1,12 +1,12 @@
-/** Bytes of any size in messages of a bounded size: one message, or as many parts as it takes. */
+/** Bytes of any size in messages of bounded size: one message, or several parts. */
 import type { Connection } from '../connection.ts';
 
-/** Where the parts are, in order. */
+/** Sequences of the parts, in order. */
 export type Parts = readonly number[];
-/** The bytes themselves, where they are few enough to travel inside another message, or where they are. */
+/** Small content inside another message, or the sequences of its parts. */
 export type Packed = Uint8Array | Parts;
 
-/** What else is in the message that bytes travel inside. */
+/** Room for the rest of a message that contains the bytes. */
 const ROOM_BYTES = 64 * 1024;
 
 export class Blobs {
@@ -16,10 +16,7 @@ export class Blobs {
     this.#connection = connection;
   }
 
-  /**
-   * Stores `bytes` as messages of `subject`; they mean nothing until something stored later names their
-   * sequences.
-   */
+  /** Stores `bytes` as messages of `subject`; they count only once a later message names their sequences. */
   put(subject: string, bytes: Uint8Array): Promise<Parts> {
     const max = this.#connection.messageBytesMax;
     const parts = Array.from({ length: Math.max(1, Math.ceil(bytes.length / max)) }, (_, i) =>
@@ -37,7 +34,7 @@ export class Blobs {
     return found.length === 1 && only ? only : Buffer.concat(found);
   }
 
-  /** The server overwrites what was there. */
+  /** The server overwrites the old content. */
   async remove(stream: string, parts: Parts): Promise<void> {
     await Promise.all(parts.map((seq) => this.#connection.remove(stream, seq)));
   }

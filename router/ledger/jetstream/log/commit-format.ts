@@ -1,7 +1,4 @@
-/**
- * A commit as its message in the log says it: what each envelope changed, decided already. Records are
- * elsewhere.
- */
+/** The message of a commit in the log: the decided changes of each envelope. Records are stored elsewhere. */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../../shared/envelope/cbor.ts';
 import { IntervalSet } from '../../../../shared/interval-set.ts';
@@ -14,9 +11,9 @@ import type { Parts } from './blobs.ts';
 export interface Commit {
   /** Dense from 1. */
   number: number;
-  /** The last offset before it: how many records all earlier commits hold. */
+  /** The last offset before it: the number of records in all earlier commits. */
   offset: number;
-  /** Since the ledger was made, with this commit. */
+  /** Totals since the ledger was created, including this commit. */
   duplicates: number;
   conflicts: number;
   entries: readonly CommitEntry[];
@@ -24,9 +21,9 @@ export interface Commit {
   bootClocks: readonly BootClock[];
 }
 
-/** What one envelope did; its new records follow those of the entry before it in offset. */
+/** The changes of one envelope; its new records follow those of the entry before it in offset. */
 export interface CommitEntry extends StreamKey {
-  /** The ids of its new records; where the records are, and their payload's bytes. */
+  /** The ids of its new records, their parts, and the bytes of their payloads. */
   fresh: IntervalSet;
   parts: Parts;
   payloadBytes: number;
@@ -36,42 +33,40 @@ export interface CommitEntry extends StreamKey {
   duplicates: number;
   /** Versions kept aside. */
   aside: readonly Aside[];
-  /** Its records are no new ids: they stand in place of those that stood before (last-write-wins). */
+  /** Its records have known ids: they replace the standing records (last-write-wins). */
   replaces: boolean;
-  /** What left the ledger; null in what brings something. */
+  /** The records that left the ledger; null for an entry that adds records. */
   removal: Removal | null;
 }
 
 export interface Removal {
   why: 'retention' | 'erasure';
-  /** To be known as withdrawn. */
+  /** Ids to mark as withdrawn. */
   ids: IntervalSet;
-  /** Of these, the ones whose record stood; and versions kept aside, by their messages. */
+  /** The ids among `ids` whose record stood; and the messages of versions kept aside. */
   gone: IntervalSet;
   aside: readonly number[];
-  /** Records that stay: they lie in the entry's `parts` from now on, at their old offsets. */
+  /** Records that stay: they are in the entry's `parts` now, at their old offsets. */
   moved: IntervalSet;
 }
 
 export interface Aside {
   seq: number;
-  /** Sequence of its message among the conflicts. */
+  /** Sequence of its message in the stream of conflicts. */
   message: number;
-  /** It stood until this conflict brought its id into quarantine. */
+  /** This version stood until the conflict put its id into quarantine. */
   stood: boolean;
 }
 
-/**
- * What every commit was before there were conflict policies, and still is where none had anything to decide.
- */
+/** The format before conflict policies; still used where no policy had an effect. */
 const FORMAT = 1;
-/** Some of its entries replace records or bring ids into quarantine. */
+/** Some entries replace records or put ids into quarantine. */
 const FORMAT_OF_POLICIES = 2;
-/** Records leave with it. */
+/** Some entries remove records. */
 const FORMAT_OF_REMOVALS = 3;
-/** As before, and more reasons to give up. */
+/** Format 3 with more reasons for gaps. */
 const FORMAT_OF_REASONS = 4;
-/** Reasons of the formats before. */
+/** The number of reasons in the formats before 4. */
 const FIRST_REASONS = 3;
 
 type EntryRow = [
@@ -81,12 +76,12 @@ type EntryRow = [
   fresh: Uint8Array,
   parts: Parts,
   payloadBytes: number,
-  /** By the order of GAP_REASONS: three sets, or all of them in format 4. */
+  /** In the order of GAP_REASONS: three sets, or all of them in format 4. */
   givenUp: Uint8Array[] | null,
   sealedAt: number | null,
   duplicates: number,
   aside: number[],
-  /** Of format 2: whether it replaces; the messages of `aside` that stood. */
+  /** Of format 2: whether the entry replaces records; the messages of `aside` that stood. */
   replaces?: boolean,
   stood?: number[],
   /** Of format 3. */
@@ -162,7 +157,7 @@ function removalFrom([why, ids, gone, aside, moved]: RemovalRow): Removal {
   };
 }
 
-/** Throws when a newer Headgate wrote it. */
+/** Throws when a newer Headgate wrote the message. */
 export function decodeCommit(bytes: Uint8Array): Commit {
   const [format, number, offset, duplicates, conflicts, entries, contacts, bootClocks] = decodeCbor(
     bytes,
@@ -195,23 +190,23 @@ export function decodeCommit(bytes: Uint8Array): Commit {
   };
 }
 
-/** The messages of those that stood. */
+/** The messages of the versions that stood. */
 export function stoodOf(aside: readonly Aside[]): number[] {
   return aside.filter(({ stood }) => stood).map(({ message }) => message);
 }
 
-/** From a flat list of seqs and messages. */
+/** Decodes a flat list of seqs and messages. */
 export function asideFrom(flat: readonly number[], stood: readonly number[] = []): Aside[] {
   const messages = new Set(stood);
   return pairs(flat).map(([seq, message]) => ({ seq, message, stood: messages.has(message) }));
 }
 
-/** A flat list of pairs as pairs. */
+/** A flat list as pairs. */
 function pairs(flat: readonly number[]): [number, number][] {
   return Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i] ?? 0, flat[2 * i + 1] ?? 0]);
 }
 
-/** Null for the usual case, in which nothing was. */
+/** Null in the usual case without given-up ids. */
 function encodeGivenUp(givenUp: GivenUp): EntryRow[6] {
   if (isNothing(givenUp)) return null;
   const reasons = hasLaterReasons(givenUp) ? GAP_REASONS : GAP_REASONS.slice(0, FIRST_REASONS);
@@ -229,7 +224,7 @@ function hasLaterReasons(givenUp: GivenUp): boolean {
   return GAP_REASONS.slice(FIRST_REASONS).some((reason) => givenUp[reason].size > 0);
 }
 
-/** The lowest that has all that the commit says, so that older replicas read what they can. */
+/** The lowest format that can express the commit, so that older replicas can read it. */
 function formatOf({ entries }: Commit, decided: boolean, removes: boolean): number {
   if (entries.some(({ givenUp }) => hasLaterReasons(givenUp))) return FORMAT_OF_REASONS;
   if (removes) return FORMAT_OF_REMOVALS;

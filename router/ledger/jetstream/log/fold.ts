@@ -1,20 +1,20 @@
 /**
- * Items that the commit log adds up to (the state of a stream, for one), without holding them all and without
- * reading the log from its start.
+ * Items built from the commit log (the state of a stream, for example), without holding all of them and
+ * without reading the log from its start.
  *
- * - `tail`: what the commits after the checkpoint changed. Item = snapshot + the changes in the tail after
- *   the snapshot.
- * - {@link Fold.flush} writes a snapshot of every item in the tail. Only when all of them are stored the
- *   checkpoint moves ({@link States}), and only then {@link Fold.trim} forgets the tail up to it. A crash in
- *   between leaves snapshots that are newer than the checkpoint says: a change that is in a snapshot already
- *   is not applied to it again.
- * - The items used last stay in a cache, which follows the log.
+ * - `tail`: the changes of the commits after the checkpoint. Item = snapshot + the changes in the tail after
+ * the snapshot.
+ * - {@link Fold.flush} writes a snapshot of every item in the tail. The checkpoint moves ({@link States})
+ * only when all of them are stored, and only then {@link Fold.trim} drops the tail up to it. A crash in
+ * between leaves snapshots that are newer than the checkpoint: a change that a snapshot already contains is
+ * not applied again.
+ * - The most recently used items stay in a cache, which follows the log.
  */
 import type { NewSnapshot, Snapshots } from './snapshots.ts';
 
-/** How an item comes about, and what it is stored as. */
+/** How an item is built and stored. */
 export interface Folding<Item, Change> {
-  /** May change `item` itself. Null: the first change of this item. */
+  /** May change `item` in place. Null: the first change of this item. */
   apply(item: Item | null, change: Change): Item;
   encode(item: Item): unknown;
   decode(value: unknown): Item;
@@ -27,18 +27,18 @@ interface Noted<Change> {
 
 interface Cached<Item> {
   item: Item | null;
-  /** Of the snapshot it began with: that commit, and all before it, are in it. */
+  /** Sequence of the last commit in the snapshot that the item was built from. */
   at: number;
 }
 
-/** Snapshots made at once. */
+/** Snapshots per batch. */
 const FLUSH_ITEMS = 256;
 
 export class Fold<Item, Change> {
   readonly #folding: Folding<Item, Change>;
   readonly #snapshots: Snapshots;
   readonly #cacheMax: number;
-  /** By subject, least recently used first. As of the last commit noted, or a later one. */
+  /** By subject, least recently used first. Current as of the last noted commit, or a later one. */
   readonly #cache = new Map<string, Cached<Item>>();
   readonly #tail = new Map<string, Noted<Change>[]>();
   #changes = 0;
@@ -50,26 +50,23 @@ export class Fold<Item, Change> {
     this.#cacheMax = options.cacheMax;
   }
 
-  /** How many changes the tail holds. */
+  /** The number of changes in the tail. */
   get changes(): number {
     return this.#changes;
   }
 
-  /** The commit at `at` changed the item; in the order of the commits. */
+  /** Records a change by the commit at `at`; called in the order of the commits. */
   note(subject: string, at: number, change: Change): void {
     const noted = this.#tail.get(subject);
     if (noted) noted.push({ at, change });
     else this.#tail.set(subject, [{ at, change }]);
     this.#changes += 1;
     const cached = this.#cache.get(subject);
-    // It may come from a snapshot of another replica, which has read on further.
+    // The cached item may come from a newer snapshot of another replica.
     if (cached && at > cached.at) cached.item = this.#folding.apply(cached.item, change);
   }
 
-  /**
-   * The items as of the last commit noted, or a later one, by subject; null for one that no commit has
-   * changed.
-   */
+  /** The items as of the last noted commit, or a later one, by subject; null for an item without changes. */
   async load(subjects: Iterable<string>): Promise<Map<string, Item | null>> {
     const loaded = await Promise.all(
       [...new Set(subjects)].map(
@@ -81,8 +78,8 @@ export class Fold<Item, Change> {
   }
 
   /**
-   * All items whose subject begins with `prefix`, each with the last commit that it is as of; `head` is the
-   * last one noted.
+   * All items whose subject begins with `prefix`, each with the commit that it is current to; `head` returns
+   * the last noted commit.
    */
   async all(prefix: string, head: () => number): Promise<{ item: Item; at: number }[]> {
     for (;;) {
@@ -103,16 +100,16 @@ export class Fold<Item, Change> {
   }
 
   /**
-   * Shows every item whose subject begins with `prefix` to what `begin` makes, one at a time: each as of a
-   * commit at or after the last one noted when the sweep began. One of which a new snapshot is written
-   * meanwhile may come twice; what began to be meanwhile may not come. When the tail forgets changes
-   * meanwhile, all begins anew.
+   * Passes every item whose subject begins with `prefix` to the visitor of `begin`, one at a time, current as
+   * of the start of the sweep or later. An item whose snapshot is rewritten meanwhile may come twice; an item
+   * created meanwhile may be absent. When the tail is trimmed meanwhile, the sweep starts again with a new
+   * visitor.
    */
   async sweep<V extends { add(item: Item): void }>(prefix: string, begin: () => V): Promise<V> {
     for (;;) {
       const trimmedTo = this.#trimmedTo;
       const visitor = begin();
-      // Those that no snapshot is listed of are of the tail alone.
+      // Items without a listed snapshot are in the tail alone.
       const unlisted = new Set([...this.#tail.keys()].filter((subject) => subject.startsWith(prefix)));
       for await (const { subject, at, value } of this.#snapshots.list(prefix)) {
         if (trimmedTo !== this.#trimmedTo) break;
@@ -129,7 +126,7 @@ export class Fold<Item, Change> {
     }
   }
 
-  /** Gives `write` a snapshot of each item in the tail, some at a time, as of `head` at that moment. */
+  /** Passes a snapshot of each item in the tail to `write`, in batches, as of `head` at that moment. */
   async flush(head: () => number, write: (values: NewSnapshot[]) => Promise<void>): Promise<void> {
     const subjects = [...this.#tail.keys()];
     for (let i = 0; i < subjects.length; i += FLUSH_ITEMS) {
@@ -138,7 +135,7 @@ export class Fold<Item, Change> {
       const values: NewSnapshot[] = [];
       for (const [n, subject] of some.entries()) {
         let one = cached[n];
-        // One that has left the cache follows the log no more, and must not pass as being of the head.
+        // An item that left the cache no longer follows the log, and must not count as current.
         while (one === undefined || one !== this.#cache.get(subject)) one = await this.#cached(subject);
         if (one.item !== null) {
           const at = Math.max(one.at, head());
@@ -150,7 +147,7 @@ export class Fold<Item, Change> {
     }
   }
 
-  /** All changes up to the commit at `to` are in the snapshots: the tail forgets them. */
+  /** All changes up to the commit at `to` are in snapshots: drops them from the tail. */
   trim(to: number): void {
     this.#trimmedTo = to;
     this.#changes = 0;
@@ -189,7 +186,7 @@ export class Fold<Item, Change> {
     }
   }
 
-  /** `item`, which is as of the commit `at`, with the later changes. */
+  /** `item`, current to the commit `at`, with the later changes applied. */
   #after(item: Item | null, at: number, noted: readonly Noted<Change>[]): Item | null {
     return noted.reduce(
       (before, one) => (one.at > at ? this.#folding.apply(before, one.change) : before),

@@ -1,5 +1,5 @@
 /**
- * What the commits say of a gateway: its contacts by source, and how each of its boots' clocks maps to wall
+ * A gateway's state from the commits: its contacts by source, and the mapping from each boot's clock to wall
  * time (I7).
  */
 

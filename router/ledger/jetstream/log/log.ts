@@ -1,7 +1,7 @@
 /**
- * The log of commits: one subject, and a message is taken only right behind the last one that its writer
- * knows (compare-and-set). So of all that was decided on the same state only one is committed, by whichever
- * replica (I5), and the rest is decided again on what it left.
+ * The log of commits: one subject, where a message is accepted only directly after the last message that its
+ * writer knows (compare-and-set). Of several commits planned on the same state only one succeeds, on any
+ * replica (I5); the others are planned again on the new state.
  */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../../shared/envelope/cbor.ts';
@@ -10,19 +10,19 @@ import type { Names } from '../names.ts';
 import type { Blobs, Packed } from './blobs.ts';
 import { type Commit, decodeCommit, encodeCommit, recordsOf } from './commit-format.ts';
 
-/** Where the log ends, as far as this replica has read it. */
+/** The end of the log, as far as this replica has read it. */
 export interface Head {
   /** Sequence of the last commit's message, 0 before the first. */
   seq: number;
   number: number;
-  /** The last offset given. */
+  /** The last assigned offset. */
   offset: number;
   duplicates: number;
   conflicts: number;
 }
 
 const BEGINNING: Head = { seq: 0, number: 0, offset: 0, duplicates: 0, conflicts: 0 };
-/** Commits asked for at once, when there turn out to be many. */
+/** Most concurrent reads of commits, while catching up. */
 const AHEAD_MAX = 64;
 const CACHED_MAX = 64;
 
@@ -35,7 +35,7 @@ export class CommitLog {
   #head = BEGINNING;
   #catchingUp: Promise<void> = Promise.resolve();
 
-  /** `note` is told of each commit once, in order. */
+  /** `note` is called with each commit once, in order. */
   constructor(
     parts: { connection: Connection; blobs: Blobs; names: Names },
     note: (commit: Commit, at: number) => void,
@@ -50,7 +50,7 @@ export class CommitLog {
     return this.#head;
   }
 
-  /** Takes up the log behind the commit at `checkpoint`, 0 for its beginning. */
+  /** Opens the log after the commit at `checkpoint`, 0 for its beginning. */
   async open(checkpoint: number): Promise<void> {
     if (checkpoint > 0) {
       const commit = await this.at(checkpoint);
@@ -60,14 +60,14 @@ export class CommitLog {
     await this.catchUp();
   }
 
-  /** Reads all commits that were there when it was called. */
+  /** Reads all commits that existed at the call. */
   catchUp(): Promise<void> {
     const next = this.#catchingUp.then(() => this.#readOn());
     this.#catchingUp = next.catch(() => undefined);
     return next;
   }
 
-  /** Commits, if nothing was committed after `head`; whether it was. Rejects when the servers did not say. */
+  /** Commits, if no commit followed `head`; returns whether it did. Rejects when the outcome is unknown. */
   async append(head: Head, commit: Commit): Promise<boolean> {
     const packed = await this.#blobs.pack(this.#names.large, encodeCommit(commit));
     const { commits, commit: subject } = this.#names;
@@ -77,7 +77,7 @@ export class CommitLog {
     return true;
   }
 
-  /** The first commit at `seq` or behind it. */
+  /** The first commit at or after `seq`. */
   async at(seq: number): Promise<{ seq: number; commit: Commit } | null> {
     const known = this.#cache.get(seq);
     if (known) return { seq, commit: known };
@@ -99,7 +99,7 @@ export class CommitLog {
       const { commits, commit: subject } = this.#names;
       const [first, ...more] = await Promise.all(
         Array.from({ length: ahead }, (_, i) =>
-          // Sequences are dense but for what the servers left out at a change of leader.
+          // Sequences are dense except for those that the servers skipped at a change of leader.
           this.#connection.get(commits, i === 0 ? { seq: from, next_by_subj: subject } : { seq: from + i }),
         ),
       );
@@ -111,7 +111,7 @@ export class CommitLog {
     }
   }
 
-  /** Of two who bring the same commit, its writer and a reader of the log, the first one counts. */
+  /** The writer and a reader of the log may both bring a commit; the first one counts. */
   #take(commit: Commit, seq: number): void {
     if (seq <= this.#head.seq) return;
     if (commit.number !== this.#head.number + 1) {

@@ -1,5 +1,5 @@
 /**
- * Where the records of a stream are, by seq: in pages of a fixed number of ids, so that none grows with the
+ * The places of a stream's records by seq, in pages of a fixed number of ids, so that no page grows with the
  * stream.
  */
 import { IntervalSet } from '../../../../shared/interval-set.ts';
@@ -7,28 +7,28 @@ import type { SeqRange } from '../../../../shared/record.ts';
 import type { Parts } from './blobs.ts';
 import type { Folding } from './fold.ts';
 
-/** A run of records in one arrival. */
+/** A range of records in one arrival. */
 export interface Place extends SeqRange {
   parts: Parts;
-  /** Of its first record; those of the others follow. Null where it was not written down. */
+  /** Offset of the first record; those of the others follow. Null in data of earlier versions. */
   offset: number | null;
 }
 
 export interface PageChange {
   places: readonly Place[];
-  /** They take the place of others. */
+  /** The places replace others. */
   replaces: boolean;
-  /** What is here no more, and what lies in another arrival now. */
+  /** Records that are gone, and records that moved to another arrival. */
   removal?: { gone: IntervalSet; moved: IntervalSet; parts: Parts };
 }
 
 /** Ascending, disjoint. */
 export type Page = Place[];
 
-/** Ids in a page: at 100 records per envelope about 160 places, at one record each a fifth of a message. */
+/** Ids in a page: at 100 records per envelope about 160 places; at one record each, a fifth of a message. */
 const PAGE_IDS = 16_384;
 
-/** Without the offset, the parts follow as numbers: so it was before offsets were written down. */
+/** The row before offsets were stored: the parts follow as numbers. */
 type OldRow = [first: number, last: number, ...parts: number[]];
 type Row = [first: number, last: number, parts: Parts, offset: number | null];
 
@@ -58,7 +58,7 @@ function isOld(row: OldRow | Row): row is OldRow {
   return typeof row[2] === 'number';
 }
 
-/** What is left of `page` where `places` are not. */
+/** `page` without the ranges of `places`. */
 function without(page: Page, places: Iterable<SeqRange>): Page {
   const taken = IntervalSet.of(places);
   return page.flatMap((place) =>
@@ -85,7 +85,7 @@ export function pageOf(seq: number): number {
   return Math.floor(seq / PAGE_IDS);
 }
 
-/** The runs of `fresh`, by the page they belong to; their offsets follow each other from `offset` on. */
+/** The ranges of `fresh`, by page; their offsets count up from `offset`. */
 export function placesByPage(fresh: IntervalSet, parts: Parts, offset: number): Map<number, Place[]> {
   const pages = new Map<number, Place[]>();
   let next = offset;
@@ -103,7 +103,7 @@ export function placesByPage(fresh: IntervalSet, parts: Parts, offset: number): 
   return pages;
 }
 
-/** The place that `seq` is in; null where the page knows none. */
+/** The place of `seq`; null where the page has none. */
 export function placeOf(page: Page | null, seq: number): Place | null {
   let low = 0;
   let high = page?.length ?? 0;
@@ -116,7 +116,7 @@ export function placeOf(page: Page | null, seq: number): Place | null {
   return place && place.first <= seq ? place : null;
 }
 
-/** The numbers of the pages that hold any of `ids`. */
+/** The numbers of the pages with any of `ids`. */
 export function pagesOf(ids: IntervalSet): Set<number> {
   const pages = new Set<number>();
   for (const { first, last } of ids.ranges()) {

@@ -1,8 +1,8 @@
 /**
- * Values under subjects, the last one of each, and each with the commit that it is as of. Nothing but these
- * is in their JetStream stream, and who writes them writes a chain: each message is taken only right behind
- * the one before it. When two replicas write at the same time, the chain of one of them breaks, and it leaves
- * the rest to the other.
+ * The last value of each subject, with the commit that it is current to. Their JetStream stream contains
+ * nothing else, and each writer writes a chain: each message is accepted only directly after the one before
+ * it. When two replicas write at the same time, the chain of one breaks, and that replica leaves the rest to
+ * the other.
  */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../../shared/envelope/cbor.ts';
@@ -11,7 +11,7 @@ import type { Names } from '../names.ts';
 import type { Blobs, Packed } from './blobs.ts';
 
 export interface Snapshot {
-  /** Sequence of the last commit that is in the value. */
+  /** Sequence of the last commit in the value. */
   at: number;
   value: unknown;
 }
@@ -36,14 +36,14 @@ export class Snapshots {
     return message === null ? null : this.#read(message.data);
   }
 
-  /** The sequence that the next chain is to follow. */
+  /** The sequence that the next chain must follow. */
   async end(): Promise<number> {
     return (await this.#connection.extent(this.#names.state)).last;
   }
 
   /**
-   * Writes `values` as a chain behind `after`; the sequence of the last one. Rejects when another replica
-   * came between.
+   * Writes `values` as a chain after the sequence `after`; returns the last sequence. Rejects when another
+   * replica wrote in between.
    */
   async write(values: readonly NewSnapshot[], after: number): Promise<number> {
     const messages = await Promise.all(
@@ -55,7 +55,7 @@ export class Snapshots {
     return this.#connection.publishChain(messages, after);
   }
 
-  /** All whose subject begins with `prefix`, which ends in a dot. */
+  /** All values whose subject begins with `prefix`, which ends in a dot. */
   async *list(prefix: string): AsyncGenerator<NewSnapshot> {
     for await (const { subject, data } of this.#connection.list(this.#names.state, `${prefix}>`)) {
       yield { subject, ...(await this.#read(data)) };

@@ -1,4 +1,4 @@
-/** All that the commit log adds up to, and the snapshots that keep a rebuild short. */
+/** The state built from the commit log, with the snapshots that keep a rebuild short. */
 import { errorText } from '../../../../shared/log.ts';
 import type { StreamKey } from '../../../../shared/record.ts';
 import type { SparseLog } from '../../../../shared/sparse-log.ts';
@@ -11,9 +11,9 @@ import type { NewSnapshot, Snapshots } from './snapshots.ts';
 import { type StreamItem, streamFolding } from './stream-fold.ts';
 
 export interface StateLimits {
-  /** Items kept in memory, of each kind. */
+  /** Cached items of each kind. */
   itemsCached: number;
-  /** Snapshots are written once the commits since the last ones are this many, or changed this much. */
+  /** Snapshots are written after this many commits or this many changes since the last ones. */
   snapshotCommits: number;
   snapshotChanges: number;
 }
@@ -41,7 +41,7 @@ export class States {
   #checkpoint = 0;
   #flushing: Promise<void> | null = null;
 
-  /** `catchUp` reads the log to its end, and tells {@link note} of what it finds. */
+  /** `catchUp` reads the log to its end and passes each commit to {@link note}. */
   constructor(parts: {
     snapshots: Snapshots;
     names: Names;
@@ -61,7 +61,7 @@ export class States {
     this.#catchUp = parts.catchUp;
   }
 
-  /** Null for one that no commit has changed. */
+  /** Null for a stream without commits. */
   async stream(key: StreamKey): Promise<StreamItem | null> {
     const subject = this.#names.stream(key);
     return (await this.streams.load([subject])).get(subject) ?? null;
@@ -70,7 +70,7 @@ export class States {
   /** Sequence of the last commit noted. */
   readonly head = (): number => this.#at;
 
-  /** Sequence of the commit up to which everything is in snapshots: where to read the log from. */
+  /** Sequence of the last commit that is fully in snapshots: the log is read from there. */
   async open(): Promise<number> {
     this.#checkpoint = await this.#stored();
     this.#at = this.#checkpoint;
@@ -96,14 +96,14 @@ export class States {
   }
 
   /**
-   * After a commit of this replica: writes snapshots when it is time. Others leave that to it, unless it is
-   * long overdue.
+   * After a commit of this replica: writes snapshots when they are due. Other replicas write them only when
+   * they are long overdue.
    */
   committed(): void {
     if (this.#due(1)) this.#begin();
   }
 
-  /** After commits of others were read. */
+  /** Called after commits of other replicas were read. */
   followed(): void {
     if (this.#due(2)) this.#begin();
   }
@@ -140,8 +140,8 @@ export class States {
     if (stored > this.#checkpoint) {
       this.#checkpoint = stored;
     } else {
-      // What is stored up to here is as of commits that the log held by now; all that is written is as of
-      // later ones.
+      // All values stored up to here are current to commits that the log holds by now; all values written
+      // below are current to later ones.
       let end = await this.#snapshots.end();
       await this.#catchUp();
       const at = this.#at;

@@ -1,4 +1,4 @@
-/** The state of a (gateway, epoch, stream) as its commits add up to it. */
+/** The state of a (gateway, epoch, stream), built from its commits. */
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import type { GapReason, StreamKey } from '../../../../shared/record.ts';
 import { givenUpOf, isNothing } from '../../rules/given-up.ts';
@@ -8,27 +8,25 @@ import { type Aside, asideFrom, type CommitEntry, stoodOf } from './commit-forma
 import type { Folding } from './fold.ts';
 
 export interface StreamItem extends StreamKey {
-  /** Grows with each stream that is new to the ledger: the order they were made in. */
+  /** Order of creation: grows with each new stream of the ledger. */
   made: number;
   state: StreamState;
   /** Versions kept aside, oldest first. */
   aside: readonly Aside[];
   /**
-   * Among these are all ids whose first record was replaced: of them, and only of them, the pages have to
-   * tell which one stands.
+   * Contains all ids whose first record was replaced: only for these ids the pages must tell which record
+   * stands.
    */
   replaced: IntervalSet;
 }
 
 export interface StreamChange {
   entry: CommitEntry;
-  /** Of the stream, if this is its first. */
+  /** The stream's `made`, if this is its first change. */
   made: number;
 }
 
-/**
- * Of one stream, so that one gateway that is a copy of another does not make its item grow for ever (I10).
- */
+/** Bounds per stream, so that a cloned gateway does not make its item grow for ever (I10). */
 const ASIDE_MAX = 10_000;
 const REPLACED_INTERVALS_MAX = 1000;
 
@@ -45,11 +43,11 @@ type Row = [
   duplicates: number,
   conflicts: number,
   aside: number[],
-  /** Absent in what was written before there were conflict policies. */
+  /** Absent in data from before conflict policies. */
   stood?: number[],
   withdrawn?: Uint8Array | null,
   replaced?: Uint8Array,
-  /** Absent in what was written before there were such reasons. */
+  /** Absent in data from before these reasons. */
   gapOther?: Uint8Array | null,
 ];
 
@@ -124,7 +122,7 @@ function bounded(set: IntervalSet): IntervalSet {
   return set.intervals <= REPLACED_INTERVALS_MAX ? set : IntervalSet.of([{ first, last: set.max }]);
 }
 
-/** What `absorb` and `counted` (rules.ts) made of the envelope, from what the commit says of it. */
+/** The result of `absorb` and `counted` (rules.ts) for the envelope, rebuilt from the commit's entry. */
 function changed(state: StreamState, entry: CommitEntry): StreamState {
   const { removal } = entry;
   if (removal) return withdraw(state, removal.ids.ranges(), removal.why);

@@ -1,19 +1,19 @@
 /**
- * What came for the streams of each name in each hour, and in which commits: read off the log, from its
- * beginning after a start and then as it grows, some commits at a time. The hour is that of the commit's
+ * The volume of each stream name and hour, and the commits that hold it: read from the log, from its
+ * beginning after a start and then continuously, in steps of some commits. The hour is that of the commit's
  * contact with the gateway: records of one commit arrived together.
  */
 import { hourOf, type Volume } from '../../rules/retention.ts';
 import type { Commit, CommitEntry } from './commit-format.ts';
 import type { CommitLog } from './log.ts';
 
-/** Of one stream name and hour; its commits are among those from `from` to `to`. */
+/** The volume of one stream name and hour; its commits are between `from` and `to`. */
 export interface LoggedVolume extends Volume {
   from: number;
   to: number;
 }
 
-/** Commits read at once, and in one step. */
+/** Concurrent reads of commits, and commits per step. */
 const READ_WIDTH = 64;
 const STEP_COMMITS = 64 * READ_WIDTH;
 
@@ -26,7 +26,7 @@ export class LoggedVolumes {
     this.#log = log;
   }
 
-  /** Reads on; whether the end was reached. */
+  /** Reads one step; returns whether the end of the log was reached. */
   async follow(): Promise<boolean> {
     const end = this.#log.head.seq;
     for (let read = 0; this.#next <= end; read += READ_WIDTH) {
@@ -37,7 +37,7 @@ export class LoggedVolumes {
         Array.from({ length: to - from + 1 }, (_, i) => this.#log.at(from + i)),
       );
       const commits = new Map(found.flatMap((one) => (one === null ? [] : [[one.seq, one.commit]])));
-      // Where the servers left sequences out, the first commit behind them is found for each.
+      // Where the servers skipped sequences, each of them yields the first commit behind them.
       for (const [seq, commit] of commits) if (seq <= to) this.#add(commit, seq);
       this.#next = to + 1;
     }
@@ -48,7 +48,7 @@ export class LoggedVolumes {
     return [...this.#volumes.values()];
   }
 
-  /** Everything of it up to the commit at `to` has left. */
+  /** Drops the volume if all of it up to the commit at `to` has left. */
   left(volume: LoggedVolume, to: number): void {
     if (to >= volume.to) this.#volumes.delete(nameOf(volume));
     else volume.from = to + 1;
@@ -76,7 +76,7 @@ export class LoggedVolumes {
   }
 }
 
-/** The latest contact with the gateway counts: a record stays rather too long. */
+/** The latest contact with the gateway counts, so that a record stays rather too long than too short. */
 export function hourOfEntry({ contacts }: Commit, { gateway }: CommitEntry): number {
   let lastWallMs = 0;
   for (const contact of contacts) {
