@@ -1,7 +1,7 @@
 /**
- * Who may change something through an admin server, which has no login: a program on this machine. Not the
- * network, even when the server listens there; and no web page that a browser on this machine shows, also not
- * through a name that was made to point here.
+ * Who may change settings through an admin server, which has no login: only programs on this machine. Remote
+ * hosts may not, even when the server listens on the network; nor may a web page in a browser on this
+ * machine, even through a DNS name that points here.
  */
 import { isLoopback } from './config/common.ts';
 
@@ -11,11 +11,11 @@ interface ChangeRequest {
 }
 
 /**
- * Headers that browsers send with what a page asks for; Fetch, sections "Origin header" and "Sec-Fetch-Site".
+ * Headers that browsers send with a page's requests; Fetch, sections "Origin header" and "Sec-Fetch-Site".
  */
 const OF_BROWSERS = ['origin', 'sec-fetch-site'];
 
-/** Why it may not; null when it may. */
+/** Why the change is refused; null when it is allowed. */
 export function changeRefusal({ ip, headers }: ChangeRequest): string | null {
   if (!isLoopback(ip.replace(/^::ffff:/, ''))) return 'changes are taken from this machine alone';
   if (OF_BROWSERS.some((name) => headers[name] !== undefined)) return 'changes are not taken from a browser';

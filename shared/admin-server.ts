@@ -1,8 +1,8 @@
 /**
- * The local HTTP server of the agent and of the router: `/healthz` (the process lives), `/readyz` (it can do
- * its work: every named check passes), `/metrics` (Prometheus), and JSON GET routes. Without a login, so it
- * binds loopback by default, and takes changes from this machine alone (admin-changes.ts); its own failures
- * never stop the data path (I9).
+ * The local HTTP server of the agent and of the router: `/healthz` (the process is alive), `/readyz` (every
+ * named check passes), `/metrics` (Prometheus), and JSON GET routes. It has no login, so it binds loopback by
+ * default, and accepts changes only from this machine (admin-changes.ts). Its failures never stop the data
+ * path (I9).
  */
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { changeRefusal } from './admin-changes.ts';
@@ -14,23 +14,23 @@ import { errorText, type Logger } from './log.ts';
 import type { Service } from './service.ts';
 import { within } from './within.ts';
 
-/** For each readiness check: whoever asks has a limit too. */
+/** Limit for each readiness check: the client has a limit too. */
 const CHECK_MS = 3000;
 
-/** Null when ready, otherwise why not; throwing means not ready too. */
+/** Null when ready, otherwise the reason; a throw also means not ready. */
 type ReadinessCheck = () => string | null | Promise<string | null>;
 
 export interface RouteAnswer {
   status: 200 | 400 | 404 | 503;
-  /** Serialised as JSON. */
+  /** Sent as JSON. */
   body: unknown;
 }
 
 export type AdminRoute = (query: Readonly<Record<string, string>>) => RouteAnswer | Promise<RouteAnswer>;
 
-/** What may be changed at one path. */
+/** The changes of one path. */
 export interface AdminChanges {
-  /** With the JSON of the body; undefined without one. */
+  /** Called with the parsed body; undefined without one. */
   put(body: unknown): Promise<RouteAnswer>;
   delete: AdminRoute;
 }
@@ -41,9 +41,9 @@ export interface AdminServerOptions {
   port: number;
   checks: Readonly<Record<string, ReadinessCheck>>;
   registry: Registry;
-  /** By path, for example `/v1/status`. */
+  /** Routes by path, for example `/v1/status`. */
   routes: Readonly<Record<string, AdminRoute>>;
-  /** By path, beside its route. */
+  /** Changes by path, besides the path's route. */
   changes?: Readonly<Record<string, AdminChanges>>;
   clock: Clock;
   entropy: Entropy;
@@ -63,7 +63,7 @@ export class AdminServer implements Service {
     this.#listening = new Listening({ name: 'admin', bind: () => this.#bind(), clock, entropy, log });
   }
 
-  /** Never rejects: while the address is taken, it is tried again in the background (I9). */
+  /** Never rejects: while the address is in use, the server retries in the background (I9). */
   start(): Promise<void> {
     return this.#listening.start();
   }
@@ -74,7 +74,7 @@ export class AdminServer implements Service {
     this.#app = null;
   }
 
-  /** The port it listens on; throws while it does not listen. */
+  /** The bound port; throws while the server does not listen. */
   port(): number {
     const address = this.#app?.server.address();
     if (typeof address !== 'object' || address === null) throw new Error('the admin server is not listening');
@@ -137,7 +137,7 @@ async function buildApp({ checks, registry, routes, changes = {}, clock, log }: 
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
   app.setErrorHandler((error, request, reply) => {
     const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
-    // A body that is too large, or no JSON: the asker's mistake.
+    // The body is too large or not JSON: the client's error.
     if (status >= 400 && status < 500) return reply.code(status).send({ error: errorText(error) });
     log.warn({ event: 'admin.request_failed', path: request.url, error: errorText(error) });
     return reply.code(500).send({ error: 'the answer could not be made; see the log' });
@@ -145,7 +145,7 @@ async function buildApp({ checks, registry, routes, changes = {}, clock, log }: 
   return app;
 }
 
-/** The checks that do not pass, with their reasons; all run, side by side, each with an end. */
+/** The failing checks with their reasons. All checks run in parallel, each with a time limit. */
 async function failingChecks(
   checks: AdminServerOptions['checks'],
   clock: Clock,
@@ -163,7 +163,7 @@ async function failingChecks(
   return Object.fromEntries(results.filter((result): result is [string, string] => result[1] !== null));
 }
 
-/** A parameter given twice counts by its last value. */
+/** The last value of a repeated parameter counts. */
 function lastValues(query: unknown): Record<string, string> {
   const entries = Object.entries(Object(query)).map(([name, value]) => [
     name,

@@ -1,6 +1,6 @@
 /**
- * Where a gateway's receipts lie in AWS: a named shadow of the thing that has the gateway's name. Both sides'
- * entries mean the same by it.
+ * The place of a gateway's receipts in AWS: a named shadow of the thing with the gateway's name. Shared by
+ * the entries of agent.yaml and router.yaml.
  */
 import { Agent } from 'node:https';
 import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
@@ -27,7 +27,7 @@ export interface ShadowConnection {
   client: IoTDataPlaneClient;
 }
 
-/** Loads the SDK, with its retries off: retrying is ours. Rejects when `ca_file` cannot be read. */
+/** Loads the SDK with its retries off: the caller retries. Rejects when `ca_file` cannot be read. */
 export async function openShadows(options: AwsShadow, socketsMax: number): Promise<ShadowConnection> {
   const sdk = await import('@aws-sdk/client-iot-data-plane');
   const tls = await trustedCa(options);

@@ -1,12 +1,11 @@
 /**
- * What every AWS entry of agent.yaml and router.yaml means by the same words, and what the SDK's errors come
- * down to.
+ * The common options of every AWS entry in agent.yaml and router.yaml, and a common form of the SDK's errors.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 
 export const DEFAULT_CHAIN =
-  "Without it, the SDK's default chain: environment, shared files, container or instance role.";
+  "Keys of an IAM user. Default: the SDK's default chain (environment, shared files, container or instance role).";
 
 export const awsCredentials = z.strictObject({
   access_key_id: z.string().min(1).describe('Id of the AWS access key.'),
@@ -17,7 +16,7 @@ export const awsCredentials = z.strictObject({
   session_token: z.string().min(1).optional().describe('Session token of temporary credentials.'),
 });
 
-/** Fields shared by all of them; spread into the entry's own object. */
+/** Common fields, spread into each entry's own object. */
 export const awsAccess = {
   region: z
     .string()
@@ -39,7 +38,7 @@ interface SdkCredentials {
   sessionToken?: string;
 }
 
-/** The `credentials` of an SDK client's configuration: absent for the default chain. */
+/** The `credentials` of an SDK client's configuration; absent for the default chain. */
 export function sdkCredentials({ credentials }: AwsAccess): { credentials?: SdkCredentials } {
   if (!credentials) return {};
   const { access_key_id, secret_access_key, session_token } = credentials;
@@ -57,17 +56,17 @@ export async function trustedCa({ ca_file }: AwsAccess): Promise<{ ca?: string }
   return ca_file === undefined ? {} : { ca: await readFile(ca_file, 'utf8') };
 }
 
-/** The status, code and text of an SDK client's error, as far as it has them. */
+/** The status, code and text of an SDK client's error, where present. */
 export interface SdkFailure {
   /** HTTP status of the answer, null when there was none. */
   status: number | null;
-  /** Of the socket: `ECONNREFUSED`, `CERT_HAS_EXPIRED`… */
+  /** Error code of the socket: `ECONNREFUSED`, `CERT_HAS_EXPIRED`… */
   code: string | null;
-  /** Of the exception: `ThrottlingException`, `TimeoutError`… */
+  /** Name of the exception: `ThrottlingException`, `TimeoutError`… */
   name: string;
-  /** For people. Never the server's message, which may quote headers and with them a session token. */
+  /** For people. Never the server's message, which may quote headers with a session token. */
   text: string;
-  /** From `retry-after`, null when the server named none. */
+  /** From `retry-after`; null without that header. */
   retryAfterMs: number | null;
 }
 
@@ -79,7 +78,7 @@ const sdkError = z.object({
   $response: z.object({ headers: z.record(z.string(), z.string()).catch({}) }).catch({ headers: {} }),
 });
 
-/** Reads an error of any kind that an SDK client threw. */
+/** Reads any error thrown by an SDK client. */
 export function sdkFailure(error: unknown): SdkFailure {
   const fields = sdkError.parse(typeof error === 'object' && error !== null ? error : {});
   const { name, message, code, $metadata, $response } = fields;

@@ -1,14 +1,14 @@
 /**
  * The pause before the next try: it doubles with each failure up to a bound, and half of it is random ("equal
- * jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), so that a fleet does not come back
- * in one moment.
+ * jitter", AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), so that a fleet does not retry at
+ * one moment.
  */
 import type { Entropy } from './entropy.ts';
 
 export interface BackoffBounds {
   /** The longest pause after the first failure. */
   firstMs: number;
-  /** The longest pause there is. */
+  /** The upper bound of all pauses. */
   lastMs: number;
 }
 
@@ -17,7 +17,7 @@ export function pauseCeilingMs({ firstMs, lastMs }: BackoffBounds, failures: num
   return failures <= 0 ? 0 : Math.min(lastMs, firstMs * 2 ** (failures - 1));
 }
 
-/** Counts failures in a row. Reset it when success is proven: something was received or accepted. */
+/** Counts failures in a row. Reset it on proven success: something was received or accepted. */
 export class Backoff {
   readonly #bounds: BackoffBounds;
   readonly #entropy: Entropy;
@@ -28,13 +28,14 @@ export class Backoff {
     this.#entropy = entropy;
   }
 
-  /** In a row. */
+  /** Failures in a row. */
   get failures(): number {
     return this.#failures;
   }
 
   /**
-   * Counts a failure; the pause before the next try in milliseconds, between half the ceiling and all of it.
+   * Counts a failure; returns the pause before the next try in milliseconds, between half the ceiling and the
+   * whole.
    */
   failed(): number {
     this.#failures += 1;

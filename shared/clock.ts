@@ -1,7 +1,6 @@
 /**
- * The only file that touches the machine's clocks and timers. Everything else takes a {@link Clock} by
- * argument, so that the same code runs on a virtual clock in simulation (I11) and nothing orders by wall time
- * (I7).
+ * The only file that uses the machine's clocks and timers. All other code takes a {@link Clock} by argument,
+ * so that the same code runs on a virtual clock in simulation (I11) and no code orders by wall time (I7).
  */
 
 /** A pending timer. `cancel` is safe to call twice, and after it fired. */
@@ -15,8 +14,8 @@ export interface Clock {
    */
   monoMs(): number;
   /**
-   * Wall-clock time in milliseconds since the Unix epoch. May be wrong, may jump: for display and signing
-   * only.
+   * Wall-clock time in milliseconds since the Unix epoch. It may be wrong and may jump: for display and
+   * signing only.
    */
   wallMs(): number;
   /** Calls `run` once after `delayMs`. Does not keep the process alive unless `keepAlive`. */
@@ -28,8 +27,8 @@ export interface Clock {
 }
 
 /**
- * Both count CLOCK_MONOTONIC; `performance` since the process began, and without making an object of each
- * reading.
+ * The offset between the two readings of CLOCK_MONOTONIC: `performance` counts from the start of the process,
+ * and needs no object per reading.
  */
 const PROCESS_BEGAN_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
 
@@ -61,7 +60,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** After the current turn of the event loop: a timer of Node.js takes a millisecond at least. */
+/** After the current turn of the event loop; a timer of Node.js takes at least a millisecond. */
 function soon(run: () => void): Timer {
   const immediate = setImmediate(run);
   immediate.unref();
@@ -73,7 +72,7 @@ export function isoTime(wallMs: number): string {
   return new Date(wallMs).toISOString();
 }
 
-/** A Date of a wall-clock instant, for libraries that take one. */
+/** The Date of a wall-clock instant, for libraries that need one. */
 export function dateOf(wallMs: number): Date {
   return new Date(wallMs);
 }

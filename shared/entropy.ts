@@ -1,5 +1,5 @@
 /**
- * Randomness comes in by argument (I11): the system's for real runs, a seeded one for tests, demo data and
+ * Randomness is an argument (I11): the system's in real runs, a seeded one in tests, demo data and
  * simulation.
  */
 import { randomBytes } from 'node:crypto';

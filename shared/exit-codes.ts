@@ -1,11 +1,11 @@
 /**
  * Exit codes of every headgate command (docs/reference/cli.md). 69, 70 and 78 are those of BSD's sysexits.h;
- * systemd does not restart on 78 (`RestartPreventExitStatus=78` in systemd/*.service), because a restart
- * mends no configuration.
+ * systemd does not restart on 78 (`RestartPreventExitStatus=78` in systemd/*.service), because a restart does
+ * not fix a configuration.
  */
 export const EXIT = {
   ok: 0,
-  /** It ran, and did not succeed: a port in use, a verdict of the demo that does not hold. */
+  /** The command ran without success: a port in use, a failed verdict of the demo. */
   failed: 1,
   /** Wrong flags or arguments. */
   usage: 2,
@@ -13,7 +13,7 @@ export const EXIT = {
   unavailable: 69,
   /** EX_SOFTWARE: a bug in headgate. */
   internal: 70,
-  /** EX_CONFIG: a mistake in the configuration, or a Node.js that is too old. */
+  /** EX_CONFIG: an error in the configuration, or a Node.js that is too old. */
   config: 78,
 } as const;
 

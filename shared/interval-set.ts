@@ -1,9 +1,9 @@
 /**
- * A set of positive integers kept as sorted, disjoint, non-adjacent inclusive intervals: the agent's
- * acknowledged set, the router's seen set and receipts are all this. Memory is O(holes), never O(records).
+ * A set of positive integers as sorted, disjoint, non-adjacent inclusive intervals: the agent's acknowledged
+ * set, the router's seen set and receipts use it. Memory is O(holes), never O(records).
  *
- * `bounds` is flat: [first0, last0, first1, last1, …]. Adding at the end, the usual case, is O(1);
- * anything else is a binary search and one splice.
+ * `bounds` is flat: [first0, last0, first1, last1, …]. Adding at the end, the usual case, is O(1); all other
+ * changes are a binary search and one splice.
  */
 import type { SeqRange } from './record.ts';
 
@@ -22,8 +22,8 @@ export class IntervalSet {
   }
 
   /**
-   * From ranges in any order, overlapping or not. Throws RangeError on a range that is not `1 ≤ first ≤
-   * last`.
+   * Builds a set from ranges in any order, overlapping or not. Throws RangeError on a range that is not `1 ≤
+   * first ≤ last`.
    */
   static of(ranges: Iterable<SeqRange>): IntervalSet {
     const set = IntervalSet.empty();
@@ -31,12 +31,12 @@ export class IntervalSet {
     return set;
   }
 
-  /** How many integers it holds. */
+  /** The number of integers in the set. */
   get size(): number {
     return this.#size;
   }
 
-  /** How many intervals it takes to say so. */
+  /** The number of intervals. */
   get intervals(): number {
     return this.#bounds.length / 2;
   }
@@ -66,7 +66,7 @@ export class IntervalSet {
       this.#size += last - first + 1;
       return last - first + 1;
     }
-    // Intervals from `from` up to (not including) `to` touch or overlap first..last and melt into one.
+    // Intervals from `from` up to (not including) `to` touch or overlap first..last and are merged into one.
     const from = this.#firstEndingAtOrAfter(first - 1);
     let to = from;
     let low = first;
@@ -91,7 +91,7 @@ export class IntervalSet {
     return added;
   }
 
-  /** Removes `first..last`; returns how many were there. */
+  /** Removes `first..last`; returns how many of them were in the set. */
   remove(first: number, last: number = first): number {
     checkRange(first, last);
     const bounds = this.#bounds;
@@ -117,20 +117,20 @@ export class IntervalSet {
     return i < this.#bounds.length && at(this.#bounds, i) <= value;
   }
 
-  /** Whether every integer of `first..last` is in it. */
+  /** Whether every integer of `first..last` is in the set. */
   contains(first: number, last: number): boolean {
     const i = this.#firstEndingAtOrAfter(first);
     return i < this.#bounds.length && at(this.#bounds, i) <= first && at(this.#bounds, i + 1) >= last;
   }
 
-  /** The lowest integer ≥ `from` that is not in it. `firstGap() - 1` is "complete to". */
+  /** The lowest integer ≥ `from` that is not in the set. `firstGap() - 1` is "complete to". */
   firstGap(from = 1): number {
     const i = this.#firstEndingAtOrAfter(from);
     if (i >= this.#bounds.length || at(this.#bounds, i) > from) return from;
     return at(this.#bounds, i + 1) + 1;
   }
 
-  /** The parts of `first..last` that are in it, ascending. */
+  /** The parts of `first..last` that are in the set, ascending. */
   within(first: number, last: number): SeqRange[] {
     const parts: SeqRange[] = [];
     for (let i = this.#firstEndingAtOrAfter(first); i < this.#bounds.length; i += 2) {
@@ -141,7 +141,7 @@ export class IntervalSet {
     return parts;
   }
 
-  /** The parts of `first..last` that are not in it, ascending, at most `limit` of them. */
+  /** The parts of `first..last` that are not in the set, ascending, at most `limit` of them. */
   missing(first: number, last: number, limit = Number.POSITIVE_INFINITY): SeqRange[] {
     const parts: SeqRange[] = [];
     let next = first;
@@ -207,7 +207,8 @@ export class IntervalSet {
   }
 
   /**
-   * Reads {@link encode}'s form. Throws RangeError on truncated, overlapping, unmerged or oversized input.
+   * Decodes the output of {@link encode}. Throws RangeError on truncated, overlapping, unmerged or oversized
+   * input.
    */
   static decode(bytes: Uint8Array): IntervalSet {
     const bounds: number[] = [];
@@ -254,7 +255,7 @@ export class IntervalSet {
   }
 }
 
-/** An element that the caller knows to be there; NaN would show a broken invariant in every comparison. */
+/** An element that must exist; NaN would show a broken invariant in every comparison. */
 function at(bounds: readonly number[], index: number): number {
   return bounds[index] ?? Number.NaN;
 }

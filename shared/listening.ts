@@ -1,6 +1,6 @@
 /**
- * A listener that cannot bind does not end its process (I9): its address may be free in a moment, and
- * everything else goes on meanwhile. It has its own state and tries again.
+ * A listener that cannot bind does not end its process (I9): its address may be free soon, and the rest of
+ * the process runs on. The listener has its own state and retries.
  */
 import { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
@@ -12,9 +12,9 @@ const BACKOFF = { firstMs: 250, lastMs: 5000 };
 export interface ListeningOptions {
   /** The listener's name, for the log: `admin`, the name of a source. */
   name: string;
-  /** Opens the listener anew; rejects when the address is taken or not ours, or a file cannot be used. */
+  /** Opens a new listener; rejects when the address is in use or not local, or when a file is unusable. */
   bind: () => Promise<void>;
-  /** Called with each change: why it does not listen, or null once it does. */
+  /** Called on each change: with the reason while it does not listen, with null once it does. */
   onChange?: (problem: string | null) => void;
   clock: Clock;
   entropy: Entropy;
@@ -32,12 +32,12 @@ export class Listening {
     this.#backoff = new Backoff(BACKOFF, options.entropy);
   }
 
-  /** Resolves after the first try, whatever came of it; further tries go on in the background. */
+  /** Resolves after the first try, successful or not; further tries run in the background. */
   async start(): Promise<void> {
     if (!(await this.#try())) this.#retrying = this.#retry();
   }
 
-  /** Ends the trying; closing the listener is left to its owner. */
+  /** Stops the retries; the owner closes the listener. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#retrying;

@@ -1,4 +1,4 @@
-/** pino, set up once: one event name per fact, ids as fields, secrets redacted, level per component. */
+/** The setup of pino: one event name per fact, ids as fields, secrets redacted, level per component. */
 import { type Logger as PinoLogger, pino } from 'pino';
 
 export type Logger = PinoLogger;
@@ -6,7 +6,7 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 
 export interface LogOptions {
   level: LogLevel;
-  /** Level for a component, by name. */
+  /** Levels of single components, by name. */
   levels: Record<string, LogLevel>;
 }
 
@@ -26,8 +26,8 @@ const SECRET_FIELDS = [
 ];
 
 /**
- * The root logger: JSON lines on stdout, or to `destination`. Call as `log.info({ event: 'routing.switch', …
- * })`; the event name says what happened, the other fields say to what.
+ * The root logger: JSON lines on stdout, or to `destination`. Call it as `log.info({ event: 'routing.switch',
+ * … })`; the event names the fact, the other fields its subject.
  */
 export function createLogger(options: LogOptions, destination?: { write(line: string): void }): Logger {
   const settings = {
@@ -43,7 +43,7 @@ export function createLogger(options: LogOptions, destination?: { write(line: st
   return destination ? pino(settings, destination) : pino(settings);
 }
 
-/** A child for one part of the program, at its own level when the config names one. */
+/** A child logger for one component, at its own level where configured. */
 export function componentLogger(root: Logger, component: string, options: LogOptions): Logger {
   return root.child({ component }, { level: options.levels[component] ?? options.level });
 }

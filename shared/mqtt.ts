@@ -1,13 +1,13 @@
 /**
- * What every plain MQTT entry of agent.yaml and router.yaml means by the same words, and the client's
- * settings for it.
+ * The common options of every plain MQTT entry in agent.yaml and router.yaml, and the client's settings for
+ * them.
  */
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { IClientOptions } from 'mqtt';
 import { z } from 'zod';
 
-/** Fields shared by both sides' entries; spread into the entry's own object. */
+/** Common fields, spread into each entry's own object. */
 export const mqttAccess = {
   url: z
     .url({
@@ -40,16 +40,16 @@ export const mqttAccess = {
 
 export type MqttAccess = z.output<z.ZodObject<typeof mqttAccess>>;
 
-/** So that a dead connection is noticed without traffic. */
+/** A dead connection is detected without traffic. */
 const KEEPALIVE_S = 30;
-/** From the first SYN to the CONNACK. */
+/** Limit from the first SYN to the CONNACK. */
 const CONNECT_MS = 10_000;
 
 const PROTOCOLS = ['mqtts', 'mqtt', 'wss', 'ws'] as const;
 
 /**
- * The client's settings for a URL that {@link mqttAccess} takes. From the URL itself it would read them by
- * Node's deprecated `url.parse`.
+ * The client's settings for a URL of {@link mqttAccess}. The client itself would parse the URL by Node's
+ * deprecated `url.parse`.
  */
 export function brokerAddress(url: string): IClientOptions {
   const { hostname, port, username, password, pathname, search } = new URL(url);
@@ -66,9 +66,9 @@ export function brokerAddress(url: string): IClientOptions {
 }
 
 /**
- * Settings for one connection, MQTT 3.1.1: the client neither reconnects nor queues nor sends anything again,
- * each of which would be a second queue beside ours. Rejects when a file that the entry names is not
- * readable, or not what it should be.
+ * Settings for one connection, MQTT 3.1.1: the client neither reconnects nor queues nor resends, because each
+ * of these would be a second queue beside the buffer. Rejects when a file of the entry is unreadable or
+ * malformed.
  */
 export async function mqttClientOptions(access: MqttAccess): Promise<IClientOptions> {
   const { username, password } = access;
@@ -79,7 +79,7 @@ export async function mqttClientOptions(access: MqttAccess): Promise<IClientOpti
     read(access.key_file),
   ]);
   const tls = { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) };
-  // Checked here, where it can be told: the client would throw in the middle of a connect.
+  // Checked here, where the error can be reported: the client would throw in the middle of a connect.
   createSecureContext(tls);
   return {
     ...brokerAddress(access.url),

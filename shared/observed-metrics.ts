@@ -1,6 +1,6 @@
 /**
- * Metrics that are read from the parts of a program when Prometheus asks, by Prometheus' naming conventions:
- * base units, `_total` on counters.
+ * Metrics that are read from the program's parts at each scrape, named by Prometheus' conventions: base
+ * units, `_total` on counters.
  */
 import { Counter, Gauge, type Registry } from 'prom-client';
 
@@ -11,13 +11,13 @@ export class ObservedMetrics {
   readonly #registry: Registry;
   readonly #prefix: string;
 
-  /** `prefix` goes before each name: `headgate_agent_`. */
+  /** `prefix` precedes each name: `headgate_agent_`. */
   constructor(registry: Registry, prefix: string) {
     this.#registry = registry;
     this.#prefix = prefix;
   }
 
-  /** Absent for the labels that `read` leaves out. */
+  /** A label set that `read` omits is absent from the scrape. */
   gauge(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Reading>): void {
     new Gauge({
       ...this.#named(name, help, labelNames),
@@ -28,7 +28,7 @@ export class ObservedMetrics {
     });
   }
 
-  /** `read` gives totals since the start; they never fall. Readings with the same labels are added up. */
+  /** `read` returns totals since the start, which never decrease. Readings with the same labels are added. */
   counter(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Reading>): void {
     new Counter({
       ...this.#named(name, help, labelNames),

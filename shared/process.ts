@@ -1,7 +1,7 @@
 /**
- * How a long-running command ends: on any signal that a process can catch, once, with a bound. A signal's
- * default action would end the process at once, and with it the records that are acknowledged and not yet on
- * the disk.
+ * The end of a long-running command: on any signal that a process can catch, once, within a time limit. A
+ * signal's default action would end the process at once, and lose records that are acknowledged and not yet
+ * on disk.
  */
 import type { Clock } from './clock.ts';
 import { errorText, type Logger } from './log.ts';
@@ -10,9 +10,9 @@ import type { Service } from './service.ts';
 const STOP_MS_MAX = 10_000;
 
 /**
- * Signals whose default action ends a process; signal(7). Without a listener Node.js opens a debugger's port
- * on SIGUSR1. Not among them: SIGKILL, which cannot be caught, and the signals of a crash (SIGABRT, SIGSEGV,
- * SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), after which the process cannot be trusted to write.
+ * Signals whose default action ends a process; signal(7). Without a listener, Node.js opens a debugger's port
+ * on SIGUSR1. Excluded: SIGKILL, which cannot be caught, and the signals of a crash (SIGABRT, SIGSEGV,
+ * SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), after which the process must not write.
  */
 const ENDING: readonly NodeJS.Signals[] = [
   'SIGTERM',
@@ -27,7 +27,7 @@ const ENDING: readonly NodeJS.Signals[] = [
   'SIGPWR',
   'SIGIO',
 ];
-/** The failed write reports an error of its own: EPIPE, EFBIG. */
+/** Ignored: the failed write itself reports an error (EPIPE, EFBIG). */
 const PASSED_OVER: readonly NodeJS.Signals[] = ['SIGPIPE', 'SIGXFSZ'];
 
 /**
@@ -64,10 +64,10 @@ export async function runUntilStopped(
  */
 export function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
-    // For good, not once: npm passes Ctrl-C on to a process that already got it from the terminal.
+    // Permanent listeners: npm passes Ctrl-C on to a process that already got it from the terminal.
     for (const signal of ENDING) process.on(signal, () => resolve(signal));
     for (const signal of PASSED_OVER) process.on(signal, () => undefined);
-    // A parent that died while this process was starting has closed the channel already.
+    // A parent that died during this process's start has closed the channel already.
     if (process.connected === false) resolve('disconnect');
     if (process.channel) process.once('disconnect', () => resolve('disconnect'));
   });
@@ -84,7 +84,7 @@ async function stopReversed(services: readonly Service[], clock: Clock, log: Log
     }
     return clean;
   })();
-  // A sleep that is not ended would keep the process alive.
+  // A running sleep would keep the process alive.
   const over = new AbortController();
   const ended = await Promise.race([stopping, clock.sleep(STOP_MS_MAX, over.signal).then(() => false)]);
   over.abort();

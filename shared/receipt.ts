@@ -1,7 +1,7 @@
 /**
- * A receipt: the router's word to one gateway about what its ledger holds. Cumulative, so that only the
- * newest one counts and a lost one does no harm. Written down in docs/explanation/receipts.md; it travels as
- * JSON.
+ * A receipt: the router's statement to one gateway about the content of its ledger. Receipts are cumulative,
+ * so only the newest counts and a lost one does no harm. docs/explanation/receipts.md specifies them; they
+ * travel as JSON.
  */
 import { z } from 'zod';
 import { IntervalSet } from './interval-set.ts';
@@ -12,13 +12,13 @@ export interface StreamReceipt {
   epoch: string;
   stream: string;
   /**
-   * Every seq up to here is committed, or known to be given up, but for `missing`. Nothing is said of what is
-   * above.
+   * Every seq up to here, except `missing`, is committed or given up. The receipt states nothing about higher
+   * seqs.
    */
   to: number;
   /** Ascending. */
   missing: SeqRange[];
-  /** Given up by the gateway and not held, ascending; the oldest ones, for people. */
+  /** Ranges that the gateway gave up and the ledger does not hold, ascending; the oldest ones, for people. */
   givenUp: SeqRange[];
   /** The announced end of an epoch that is over. */
   sealedAt: number | null;
@@ -26,18 +26,17 @@ export interface StreamReceipt {
 
 export interface Receipt {
   gateway: string;
-  /** Of two receipts the one with the higher version holds. */
+  /** The higher version of two receipts counts. */
   version: number;
   streams: StreamReceipt[];
 }
 
 /**
- * Bounds of what a receipt says (I10): streams, and ranges in all of them together. What is left out comes
- * with a later one.
+ * Bounds of a receipt (I10): streams, and ranges in all of them together. A later receipt states the rest.
  */
 export const RECEIPT_STREAMS_MAX = 64;
 export const RECEIPT_RANGES_MAX = 1000;
-/** No receipt within the bounds is longer. */
+/** The longest possible receipt within the bounds. */
 export const RECEIPT_BYTES_MAX = 128 * 1024;
 
 const name = z.string().regex(/^[a-z0-9_][a-z0-9_-]{0,63}$/);
@@ -50,7 +49,7 @@ const ranges = z
   })
   .transform((all) => all.map(([first, last]): SeqRange => ({ first, last })));
 
-/** Fields that are not known are passed over: a newer router may say more. */
+/** Unknown fields are ignored: a newer router may send more. */
 const receiptSchema = z.object({
   v: z.literal(1),
   gateway: name,
@@ -77,7 +76,7 @@ const receiptSchema = z.object({
     .max(RECEIPT_STREAMS_MAX),
 });
 
-/** As it travels. */
+/** The JSON form of a receipt. */
 export function receiptJson({ gateway, version, streams }: Receipt): object {
   const pairs = (list: readonly SeqRange[]) => list.map(({ first, last }) => [first, last]);
   return {

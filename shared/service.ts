@@ -1,11 +1,11 @@
 /**
- * One lifecycle for everything that runs: `start`, then `stop`. Stopping runs every step and reports all
+ * The lifecycle of everything that runs: `start`, then `stop`. Stopping runs every step and reports all
  * failures.
  */
 
 export interface Service {
   start(): Promise<void>;
-  /** Idempotent. Ends what `start` began; resolves when it is over. */
+  /** Idempotent. Stops the service; resolves when it has ended. */
   stop(): Promise<void>;
 }
 
@@ -22,13 +22,13 @@ export async function stopAll(steps: ReadonlyArray<() => Promise<void>>): Promis
   report(failures);
 }
 
-/** Runs all steps side by side; then throws one AggregateError when any failed. */
+/** Runs all steps in parallel; then throws one AggregateError when any failed. */
 export async function stopTogether(steps: ReadonlyArray<() => Promise<void>>): Promise<void> {
   const ends = await Promise.allSettled(steps.map((step) => step()));
   report(ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : [])));
 }
 
-/** Services that start and stop side by side, as one. */
+/** Combines services that start and stop in parallel into one. */
 export function startTogether(services: readonly Service[]): Service {
   return {
     async start() {

@@ -1,5 +1,5 @@
 /**
- * Warnings whose cause sits outside (a hostile gateway, a full disk) and may come thousands of times a second
+ * Warnings with an external cause (a hostile gateway, a full disk) that may occur thousands of times a second
  * (I10).
  */
 import type { Clock } from './clock.ts';
@@ -12,7 +12,7 @@ export interface WarningLog {
 
 type Fields = Record<string, unknown>;
 
-/** At most one line per key and period; the next one says how many were left out. */
+/** At most one line per key and period; the next line has the number of suppressed ones. */
 export class SparseLog {
   readonly #log: WarningLog;
   readonly #clock: Clock;

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 
-/** A time limit for one piece of work that takes a signal. The caller ends it. */
+/** A time limit for one piece of work that takes a signal. The caller must end it. */
 export interface TimeLimit {
   /** Aborts when the time is over, or when the outer signal aborts. */
   readonly signal: AbortSignal;
@@ -10,7 +10,7 @@ export interface TimeLimit {
   end(): void;
 }
 
-/** `limitMs` from now on, unless `outer` aborts before. */
+/** Starts a limit of `limitMs`, unless `outer` aborts before. */
 export function timeLimit(clock: Clock, limitMs: number, outer: AbortSignal): TimeLimit {
   const late = new AbortController();
   const timer = clock.setTimer(limitMs, () => late.abort());

@@ -1,19 +1,19 @@
 /**
- * A TLS server's certificate, key and client authorities, read from files and read again when they change:
- * connections that exist go on, new ones get the new certificate. Files that do not fit together leave the
- * old ones in force.
+ * A TLS server's certificate, key and client authorities, reloaded when their files change: existing
+ * connections continue, new ones get the new certificate. Files that do not fit together leave the old ones
+ * in force.
  */
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import { reading } from './config/start-check.ts';
 import { errorText, type Logger } from './log.ts';
 
-/** How often the files are looked at. */
+/** How often the files are checked. */
 export const TLS_FILES_POLL_MS = 5000;
 
 /**
- * For TLS 1.2: authenticated encryption with forward secrecy, and nothing else; RFC 9325 section 4.2, without
- * the suites of finite fields. Those of TLS 1.3 are Node's: each of them is so.
+ * For TLS 1.2: only authenticated encryption with forward secrecy; RFC 9325 section 4.2, without the
+ * finite-field suites. For TLS 1.3, Node's suites, which all qualify.
  */
 const CIPHERS = [
   'ECDHE-ECDSA-AES128-GCM-SHA256',
@@ -28,11 +28,14 @@ export interface TlsFiles {
   /** PEM files: the server's certificate chain, and its key. */
   certFile: string;
   keyFile: string;
-  /** PEM file of the authorities whose client certificates are taken. */
+  /** PEM file of the authorities of accepted client certificates. */
   clientCaFile?: string | undefined;
 }
 
-/** Checked as a whole, so that a certificate without its key is never in force. Rejects when it cannot be. */
+/**
+ * Checks the files together, so that a certificate without its key is never in force. Rejects when they do
+ * not fit.
+ */
 export async function readTlsFiles({
   certFile,
   keyFile,
@@ -51,7 +54,7 @@ export async function readTlsFiles({
   return options;
 }
 
-/** Differs once one of the files was replaced or written to. Rejects when one is not there. */
+/** Differs after a file was replaced or written. Rejects when a file is missing. */
 export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<string> {
   const files = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])];
   const stamps = await Promise.all(
@@ -64,7 +67,7 @@ export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFi
 }
 
 /**
- * Each call looks at the files and takes them when they changed; it never rejects. Log events begin with
+ * Each call checks the files and loads them when they changed; it never rejects. Log events begin with
  * `component`.
  */
 export function tlsFilesFollower(
@@ -88,8 +91,8 @@ export function tlsFilesFollower(
 }
 
 /**
- * The common name of the certificate that the other side showed, `''` when it has not exactly one (the name
- * of nobody), null when it showed none. Says nothing about who signed it: that is `socket.authorized`.
+ * The common name in the peer's certificate, `''` when it has not exactly one (no peer is named so), null
+ * without a certificate. It does not show who signed it: that is `socket.authorized`.
  */
 export function commonNameOf(socket: unknown): string | null {
   if (!(socket instanceof TLSSocket)) return null;

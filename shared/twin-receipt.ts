@@ -1,10 +1,10 @@
 /**
- * A receipt in a device twin: one desired property that holds the receipt's JSON text, cut into pieces.
+ * A receipt in a device twin: one desired property with the receipt's JSON text, cut into pieces.
  *
- * As text, because what a twin does to values is not what a receipt needs (Azure docs, "Understand and use
- * device twins in IoT Hub"): a null removes its key, an update is merged into what was there, integers end at
- * 2^52. And in pieces, because a text is at most 4 KB long. Every update names every piece, those that are
- * not needed as null, so that nothing of a longer receipt stays behind.
+ * It is text because a twin changes values (Azure docs, "Understand and use device twins in IoT Hub"): a null
+ * removes its key, an update is merged into the old value, integers end at 2^52. It is in pieces because a
+ * text is at most 4 KB long. Every update names every piece, unused ones as null, so that nothing of a longer
+ * receipt remains.
  */
 
 /** The desired property. */
@@ -12,7 +12,7 @@ export const TWIN_RECEIPT = 'headgate_receipt';
 
 const PIECE_BYTES_MAX = 4000;
 const PIECES_MAX = 7;
-/** Of the 32 KB of all desired properties; the rest is left to others. */
+/** Part of the 32 KB of all desired properties; the rest is for other uses. */
 export const TWIN_RECEIPT_BYTES_MAX = PIECE_BYTES_MAX * PIECES_MAX;
 
 /** The property's new value. `text`: ASCII, at most {@link TWIN_RECEIPT_BYTES_MAX} long. */
@@ -25,7 +25,7 @@ export function twinPieces(text: string): Record<string, string | null> {
   );
 }
 
-/** The receipt's text in desired properties or in an update of them; null when they hold none. */
+/** The receipt's text in desired properties or in an update of them; null without one. */
 export function twinText(desired: unknown): string | null {
   const pieces = member(desired, TWIN_RECEIPT);
   if (pieces === undefined || pieces === null) return null;

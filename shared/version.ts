@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { packageFile } from './program.ts';
 
-/** For example `0.1.0`. Throws when the package has lost its package.json. */
+/** For example `0.1.0`. Throws when package.json is missing. */
 export function packageVersion(): string {
   const parsed: unknown = JSON.parse(readFileSync(packageFile(), 'utf8'));
   if (typeof parsed === 'object' && parsed !== null && 'version' in parsed) return String(parsed.version);

@@ -1,10 +1,11 @@
-/** One race with a timer, in place of many: every await on an SDK, a socket or a disk has a limit. */
+/** The one race with a timer: every await on an SDK, a socket or a disk has a limit. */
 import type { Clock } from './clock.ts';
 
 /**
- * What `work` comes to, or what `late` returns when it has not settled after `limitMs` milliseconds. Rejects
- * as `work` does, or with what `late` throws. The timer ends with the wait and keeps the process alive until
- * then. Work that is late goes on: end it by a signal where it takes one. A late rejection is dropped.
+ * Resolves with the result of `work`, or with the result of `late` when `work` has not settled after
+ * `limitMs` milliseconds. Rejects with the error of `work`, or with the error that `late` throws. The timer
+ * ends with the wait and keeps the process alive until then. Late work continues: end it by a signal where it
+ * takes one. A late rejection is dropped.
  */
 export async function within<Value, Late>(
   clock: Clock,

@@ -1,16 +1,13 @@
 /**
- * Frames of zstd (RFC 8878), with room for what comes out cut to measure: by itself Node.js takes 128 KB for
- * each call, however little goes in, and what is not on its own heap is collected late.
+ * zstd frames (RFC 8878) with output buffers of fitting size: by default Node.js allocates 128 KB per call,
+ * however small the input, and memory outside of its own heap is freed late.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 
-/** The least room that Node.js takes. */
+/** The smallest buffer that Node.js accepts. */
 const ROOM_BYTES_MIN = 64;
 const ROOM_BYTES_MAX = 128 * 1024;
-/**
- * Readings that repeat themselves shrink to about an eighth; where they shrink further, there is a second
- * piece of room.
- */
+/** Repetitive readings shrink to about an eighth; a higher ratio needs a second buffer. */
 const USUAL_RATIO = 8;
 
 /** @param level 1 (fast) to 22; zstd's own choice is 3. */
@@ -21,7 +18,7 @@ export function compress(content: Uint8Array, level: number): Buffer {
   });
 }
 
-/** Throws on an incomplete frame, and on a frame with more than `maxBytes`. */
+/** Throws on an incomplete frame, and on a frame that unpacks to more than `maxBytes`. */
 export function decompress(frame: Uint8Array, maxBytes: number): Buffer {
   return zstdDecompressSync(frame, {
     chunkSize: room(frame.length * USUAL_RATIO),
@@ -30,8 +27,7 @@ export function decompress(frame: Uint8Array, maxBytes: number): Buffer {
 }
 
 /**
- * Frees at once what lies behind a buffer that nobody looks at again; a small one shares a block with others
- * and stays.
+ * Frees the memory of an unused buffer at once; a small buffer shares a block with others and is not freed.
  */
 export function giveBack({ buffer }: Buffer): void {
   if (buffer instanceof ArrayBuffer && buffer.byteLength !== Buffer.poolSize) buffer.transfer(0);

@@ -1,8 +1,8 @@
-/** `GET /v1/explain` of an agent: why each provider was chosen or refused, now or at a moment of the past. */
+/** `GET /v1/explain` of an agent: why each provider was chosen or refused, now or at a time in the past. */
 import type { ScoreParts } from '../scoring/inputs.ts';
 import type { ProviderHealth, RoutingSwitch } from './status.ts';
 
-/** `?stream=`: now, part by part. */
+/** The answer to `?stream=`: the present state, part by part. */
 export interface Explanation {
   kind: 'explain';
   streams: ExplainedStream[];
@@ -10,11 +10,11 @@ export interface Explanation {
 
 export interface ExplainedStream {
   stream: string;
-  /** Why the present choice stands, in a sentence. */
+  /** Why the present choice stands, as a sentence. */
   reason: string;
   weights: ScoreParts;
   candidates: ExplainedCandidate[];
-  /** Its latest switches, newest last. */
+  /** The stream's latest switches, newest last. */
   switches: RoutingSwitch[];
 }
 
@@ -23,61 +23,61 @@ export interface ExplainedCandidate {
   provider: string;
   /** Why it may not be used for this stream; empty when it is eligible. */
   refusals: string[];
-  /** Why the last try there failed, whichever stream's it was: `dns: …`; null once one is accepted. */
+  /** Why the last try failed, of any stream: `dns: …`; null after an accepted one. */
   fault: string | null;
   chosen: boolean;
-  /** Part of the envelopes that goes there first. */
+  /** Share of the envelopes that goes to this provider first. */
   share: number;
   score: number;
   parts: ScoreParts;
   /** The inputs of the parts. */
   inputs: ExplainedInputs;
-  /** The score it competes with: lower than its own while it is degraded. */
+  /** The score used in the comparison: lower than `score` while the provider is degraded. */
   standing: number;
-  /** Position in preferred_providers from 1; null when it is not among them. */
+  /** Position in preferred_providers from 1; null outside the list. */
   preference: number | null;
   health: ProviderHealth;
   healthReason: string;
-  /** After an outage: tries so far, and how many it takes; null when it is not on trial. */
+  /** After an outage: the tries so far, and the number needed; null when the provider is not on trial. */
   trial: { tries: number; accepted: number; triesNeeded: number } | null;
   holds: string[];
-  /** How long dwell and flap penalty still keep the stream from moving there by choice. */
+  /** How long dwell and flap penalty still block a switch of the stream to this provider. */
   waitMs: number;
   /**
-   * Milliseconds after which a live envelope that it has not answered goes to another one as well; null: it
-   * does not.
+   * Milliseconds without an answer after which a live envelope goes to another provider as well; null: no
+   * hedging.
    */
   hedgeDelayMs: number | null;
 }
 
 export interface ExplainedInputs {
-  /** Marginal cost of one envelope now. */
+  /** Marginal cost of one envelope at present. */
   envelopeCostUsd: number;
-  /** Of the sliding window; null without samples. */
+  /** In the sliding window; null without samples. */
   latencyP50Ms: number | null;
   latencyP95Ms: number | null;
   latencySamples: number;
-  /** Taken as one sample more. */
+  /** Counts as one additional sample. */
   latencyPriorMs: number;
   goodput: number;
   accepted: number;
   tries: number;
   slaPercent: number;
-  /** Of the required certifications. */
+  /** Of the required certifications: the number held, and the number required. */
   certificationsHeld: number;
   certificationsRequired: number;
 }
 
-/** `?at=`: as the history has it. */
+/** The answer to `?at=`: the state from the history. */
 export interface PastExplanation {
   kind: 'explain-at';
-  /** ISO 8601: what was asked for, and the last moment before it of which anything is recorded. */
+  /** ISO 8601: the requested time, and the last recorded time before it. */
   at: string;
   recordedUntil: string;
   clock: 'synchronised' | 'unsynchronised';
-  /** Of the policy in force; null when its line is no longer there. */
+  /** Version of the policy in force; null when the history no longer has its line. */
   policyVersion: number | null;
-  /** Of the score's parts; null like the version. */
+  /** Weights of the score's parts; null like the version. */
   weights: ScoreParts | null;
   streams: PastStream[];
   providers: PastProvider[];
@@ -86,26 +86,26 @@ export interface PastExplanation {
 export interface PastStream {
   stream: string;
   chosen: string | null;
-  /** ISO 8601; null when it began before the history does. */
+  /** ISO 8601; null when it began before the history. */
   since: string | null;
   /**
-   * Every provider as the stream saw it; empty when the policy's line is no longer there, or does not name
-   * the stream.
+   * Every provider as a candidate for the stream; empty when the history lacks the policy's line, or when the
+   * policy lacks the stream.
    */
   candidates: PastCandidate[];
-  /** The latest before that moment, newest last. */
+  /** The latest switches before that time, newest last. */
   switches: RoutingSwitch[];
 }
 
-/** One provider as a candidate for one stream then. */
+/** One provider as a past candidate for one stream. */
 export interface PastCandidate {
   provider: string;
-  /** Why it might not be used; empty when it was eligible. */
+  /** Why the provider was not eligible; empty when it was. */
   refusals: string[];
   chosen: boolean;
-  /** Position in preferred_providers from 1; null when it is not among them. */
+  /** Position in preferred_providers from 1; null outside the list. */
   preference: number | null;
-  /** Null when the inputs of scores were not recorded. */
+  /** Null when the score's inputs were not recorded. */
   scored: PastScore | null;
 }
 
@@ -114,7 +114,7 @@ export interface PastScore {
   standing: number;
   parts: ScoreParts;
   inputs: ExplainedInputs;
-  /** ISO 8601: when the inputs were as shown; they are recorded once a minute and after each switch. */
+  /** ISO 8601: the time of these inputs; they are recorded once a minute and after each switch. */
   inputsAt: string;
 }
 
@@ -124,7 +124,7 @@ export interface PastProvider {
   healthReason: string;
   since: string | null;
   holds: string[];
-  /** The tries around that moment, or the last before it; null when none is recorded. */
+  /** The tries around that time, or the last before it; null when none is recorded. */
   tries: PastTries | null;
 }
 
@@ -132,7 +132,7 @@ export interface PastTries {
   from: string;
   to: string;
   accepted: number;
-  /** By outcome. */
+  /** Failed tries by outcome. */
   failed: Record<string, number>;
   p50Ms: number | null;
   p95Ms: number | null;

@@ -2,26 +2,29 @@
 export interface SimulationReport {
   kind: 'simulation';
   gateway: string;
-  /** ISO 8601: the first and the last moment that was replayed. */
+  /** ISO 8601: the first and the last time replayed. */
   from: string;
   to: string;
-  /** Of it, the time in which the agent ran, in milliseconds. */
+  /** Time in that span in which the agent ran, in milliseconds. */
   replayedMs: number;
   policies: PolicyReplay[];
-  /** Caveats of the figures. */
+  /** Caveats about the figures. */
   notes: string[];
 }
 
 export interface PolicyReplay {
-  /** `recorded`, or the policy's file. */
+  /** `recorded`, or the file of the policy. */
   policy: string;
   streams: StreamReplay[];
   providers: ProviderReplay[];
   /** Metered by the price sheets, without fixed fees. */
   usd: number;
-  /** Switches away from a provider, of all streams. */
+  /** Switches away from a provider, over all streams. */
   switches: number;
-  /** Time in which at least one stream had no eligible provider, or at most one. */
+  /**
+   * Time in which at least one stream had no eligible provider (`nowhereMs`), and time with at most one
+   * (`atRiskMs`).
+   */
   nowhereMs: number;
   atRiskMs: number;
 }
@@ -29,28 +32,28 @@ export interface PolicyReplay {
 export interface StreamReplay {
   stream: string;
   /**
-   * By provider, share of the time in which the stream's envelopes went there: several at once when it asks
-   * for copies.
+   * By provider: share of the time in which the stream's envelopes went there. Several providers at once for
+   * a stream with copies.
    */
   shares: Record<string, number>;
-  /** Records that came in, and the most that waited at one time. */
+  /** Incoming records, and the most records waiting at one time. */
   records: number;
   mostWaiting: number;
-  /** Time without an eligible provider, and with one alone. */
+  /** Time without an eligible provider, and time with only one. */
   nowhereMs: number;
   onlyOneMs: number;
-  /** Switches away from a provider, by reason, and how many the gateway made. */
+  /** Switches away from a provider, by reason; and the number of switches that the gateway made. */
   switches: Record<string, number>;
   recordedSwitches: number;
 }
 
 export interface ProviderReplay {
   provider: string;
-  /** As it meters; probes are in it. */
+  /** Units as the provider meters them, including probes. */
   units: number;
   usd: number;
-  /** Of tries that may be on the bill too. */
+  /** Cost of tries that may be billed too. */
   possibleUsd: number;
-  /** Time on hold for its quota or the budget. */
+  /** Time on hold because of the quota or the budget. */
   heldMs: number;
 }

@@ -2,20 +2,20 @@
 import type { Gap, GapReason, SeqRange, StreamKey } from '../record.ts';
 import type { ScoreParts } from '../scoring/inputs.ts';
 
-/** A provider's health as the routing core keeps it. */
+/** A provider's health in the routing core. */
 export type ProviderHealth = 'healthy' | 'degraded' | 'open' | 'probing';
 
 export interface AgentStreamStatus {
   name: string;
-  /** Providers that get its envelopes now, the first first; empty when none is eligible. */
+  /** The stream's current providers, in order; empty when none is eligible. */
   chosen: string[];
-  /** Why its records can never leave as the agent is configured; null where they can, absent before 0.2.0. */
+  /** Why its records can never leave with this configuration; null where they can, absent before 0.2.0. */
   stranded?: string | null;
-  /** Records that wait. */
+  /** Records waiting to be sent. */
   pending: number;
-  /** Records sent and not yet answered. */
+  /** Records sent and not yet acknowledged. */
   inFlight: number;
-  /** Records with their copies that wait for the router's receipt. */
+  /** Records with all copies that wait for the router's receipt. */
   awaitingReceipt: number;
   /** Records accepted since start. */
   accepted: number;
@@ -26,7 +26,7 @@ export interface AgentStreamStatus {
   ratePerSecond: number;
   /** Pending records that waited through an outage or a restart. */
   backlog: number;
-  /** At the pace of the last seconds; null without a backlog, or when none of it leaves. */
+  /** At the rate of the last seconds; null without a backlog, or while none of it is sent. */
   timeToDrainSeconds: number | null;
   /** Age of the oldest record that still needs a provider, also one under way; null when none does. */
   oldestAgeMs: number | null;
@@ -37,27 +37,27 @@ export interface ProviderStatus {
   type: string;
   region: string;
   health: ProviderHealth;
-  /** How long it has been in this health. */
+  /** Time in the present health. */
   sinceMs: number;
   score: number;
   parts: ScoreParts;
-  /** Reasons not to use it; empty without one. */
+  /** The holds on the provider; empty without one. */
   holds: string[];
   /** Measured acknowledgement latency; null before the first sample. */
   p50Ms: number | null;
   p95Ms: number | null;
   /** In [0, 1]; null before the first sample. */
   successRate: number | null;
-  /** Envelopes. */
+  /** Accepted and failed envelopes. */
   accepted: number;
   failed: number;
-  /** Metered as the provider bills. */
+  /** Units as the provider bills them. */
   units: number;
-  /** Why the last try failed, and since when that is so; null once a publish is accepted. */
+  /** Why the last try failed, and for how long tries have failed; null after an accepted publish. */
   fault: { cause: string; detail: string; forMs: number } | null;
   /**
-   * The option that holds the credentials in use, and what the provider last said of them: `refused` when it
-   * refused all there are (I9). `expiresAt`: ISO 8601, null where not known.
+   * The option with the credentials in use, and the provider's last answer to them: `refused` when it refused
+   * all credentials (I9). `expiresAt`: ISO 8601, null when unknown.
    */
   credentials: {
     slot: 'credentials' | 'next_credentials';
@@ -100,18 +100,18 @@ export interface AgentStatus {
   epoch: string;
   uptimeSeconds: number;
   clock: { quality: 'synchronised' | 'unsynchronised'; offsetMs: number };
-  /** `deviceFile` is the named state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
+  /** `deviceFile` is the state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
   broker: {
     connections: number;
     published: number;
     refused: number;
-    /** Of these, by reason. */
+    /** `refused` by reason. */
     refusals: Readonly<Record<string, number>>;
     deviceFile: string;
   };
   /**
-   * `state` is the named state of the store: `ok`, or why it is degraded (I9). Of `limitBytes`, `usedBytes`
-   * are taken: the pages in use, and the share that is set aside for the WAL.
+   * `state` is the state of the store: `ok`, or why it is degraded (I9). `usedBytes` count towards
+   * `limitBytes`: the pages in use, and the reserve for the WAL.
    */
   buffer: {
     rows: number;
@@ -135,53 +135,54 @@ interface SourceStatus {
   connected: boolean;
   received: number;
   settled: number;
-  /** Of a failure that is not over yet. */
+  /** The error of an ongoing failure. */
   lastError: string | null;
-  /** Connections that the router ended because nothing was answered on them. */
+  /** Connections that the router ended because no answer came. */
   cuts: number;
-  /** Messages that the provider dropped by age before they were read, where it can be told. */
+  /** Messages that the provider dropped by age before they were read, where the provider shows it. */
   expired: number;
   /** Wall-clock milliseconds. */
   lastReceivedMs: number | null;
   /**
-   * From when the newest record of the last envelope was taken to its commit; null where no synchronised
-   * clock told.
+   * From the capture of the newest record of the last envelope to its commit; null without a synchronised
+   * clock.
    */
   recordAgeMs: number | null;
-  /** From when the provider took the last envelope in to its commit; null where it does not tell. */
+  /**
+   * From the provider's intake of the last envelope to its commit; null where the provider does not report
+   * it.
+   */
   queueAgeMs: number | null;
-  /** Messages that wait at the provider; null where it does not tell, or not now. */
+  /** Messages waiting at the provider; null where the provider does not report them, or not now. */
   backlog: number | null;
-  /** Records that came again through it, by cause, since this router's start. */
+  /** Repeated records of this source by cause, since this router's start. */
   duplicates: Readonly<Record<string, number>>;
 }
 
-/**
- * What the router can state of one (gateway, epoch, stream) (I6): the ledger's answer, its ranges bounded.
- */
+/** The completeness of one (gateway, epoch, stream) (I6): the ledger's answer with bounded ranges. */
 export interface StreamCompletenessStatus extends StreamKey {
   completeTo: number;
   highest: number;
   missing: SeqRange[];
   missingCount: number;
-  /** Given up (at most the first 100 ranges). */
+  /** Given-up ranges (at most the first 100). */
   gaps: Gap[];
-  /** How many ids are given up, all ranges counted. */
+  /** The number of given-up ids, over all ranges. */
   givenUpCount: number;
   sealedAt: number | null;
   records: number;
-  /** Ids that came and whose records have left the ledger since, by why. */
+  /** Ids whose records have left the ledger, by reason. */
   withdrawn: { retention: number; erasure: number; quarantine: number };
   duplicates: number;
   conflicts: number;
 }
 
-/** Over all streams, on every page the same. */
+/** Totals over all streams, the same on every page. */
 export interface FleetSummary {
   streams: number;
-  /** Those with records missing. */
+  /** Streams with missing records. */
   incomplete: number;
-  /** Records. */
+  /** Missing and given-up records. */
   missing: number;
   givenUp: number;
 }
@@ -195,7 +196,7 @@ export interface GatewayStatus {
 
 /** `GET /v1/completeness` of a router: a page of streams. */
 export interface CompletenessAnswer {
-  /** Null but on the first page. */
+  /** Null except on the first page. */
   summary: FleetSummary | null;
   streams: StreamCompletenessStatus[];
   /** `after` of the next page; null at the end. */
@@ -208,13 +209,16 @@ export interface RouterStatus {
   version: string;
   uptimeSeconds: number;
   sources: SourceStatus[];
-  /** Null while the ledger does not answer; then `ledgerError` says why, and the rest of it is left out. */
+  /**
+   * Null while the ledger does not answer; `ledgerError` then has the reason, and the ledger's other fields
+   * are empty.
+   */
   ledger: { records: number; duplicates: number; conflicts: number; deadLetters: number } | null;
   ledgerError: string | null;
   feeds: FeedStatus[];
-  /** Null but on the first page. */
+  /** Null except on the first page. */
   summary: FleetSummary | null;
-  /** The last one goes on in the next page where it has more streams. */
+  /** The last gateway continues on the next page when it has more streams. */
   gateways: GatewayStatus[];
   /** `after` of the next page; null at the end. */
   next: string | null;
@@ -230,9 +234,9 @@ interface FeedStatus {
   offset: number | null;
   /** Records of the ledger that the feed has not delivered. */
   lag: number | null;
-  /** How long ago the ledger took the first of them. */
+  /** How long ago the ledger took the first undelivered record. */
   lagSeconds: number | null;
-  /** Of this router, since its start. */
+  /** Failures of this router since its start. */
   failures: number;
   lastError: string | null;
   /** The one record that the destination refuses, and that holds the feed up; null without one. */
@@ -241,11 +245,11 @@ interface FeedStatus {
 
 /** Records sent to a provider. A record with two copies counts at each provider. */
 interface CostAmount {
-  /** As the provider meters. */
+  /** Units as the provider meters them. */
   units: number;
   records: number;
   usd: number;
-  /** Of tries that may be on the bill too: beside the others, not in them. */
+  /** Units and cost of tries that may be billed too; not included in the other figures. */
   possibleUnits: number;
   possibleUsd: number;
 }
@@ -261,13 +265,13 @@ export interface ProviderCost {
   month: CostAmount;
   /** Fixed fee of the month, independent of traffic. */
   fixedUsd: number;
-  /** Metered and fixed, at the end of the month; null while less than a day was counted. */
+  /** Metered and fixed cost at the end of the month; null before a full day was counted. */
   forecastUsd: number | null;
-  /** Metered, without the fixed fee; null before the first record of the month. */
+  /** Metered cost without the fixed fee; null before the first record of the month. */
   usdPerMillionRecords: number | null;
   /** Units that the provider accepts in a UTC day; null without a daily quota. */
   unitsPerDay: number | null;
-  /** `quota` or `budget`, when that keeps it from being used. */
+  /** `quota` or `budget`, when that holds the provider. */
   holds: string[];
 }
 
@@ -275,33 +279,33 @@ export interface StreamCost {
   name: string;
   today: Omit<CostAmount, 'units' | 'possibleUnits'>;
   month: Omit<CostAmount, 'units' | 'possibleUnits'>;
-  /** Metered only: fixed fees are no stream's. */
+  /** Metered cost only: fixed fees belong to no stream. */
   forecastUsd: number | null;
   usdPerMillionRecords: number | null;
 }
 
 /**
- * `GET /v1/costs`: metered units today and this month, by UTC days, and their cost by the price sheets.
+ * `GET /v1/costs`: metered units of today and this month, by UTC days, and their cost by the price sheets.
  */
 export interface CostReport {
   kind: 'costs';
   currency: 'USD';
   /** The UTC day of `today`; null until the clock is synchronised. */
   day: string | null;
-  /** `unsynchronised`: counts go to the last known day. */
+  /** `unsynchronised`: the units count for the last known day. */
   clock: 'synchronised' | 'unsynchronised';
-  /** ISO 8601: when the counting of this month began; null while the day is not known. */
+  /** ISO 8601: when this month's count began; null while the day is unknown. */
   since: string | null;
   providers: ProviderCost[];
   streams: StreamCost[];
   total: {
     todayUsd: number;
-    /** Metered. */
+    /** Metered cost. */
     monthUsd: number;
     fixedUsd: number;
     forecastUsd: number | null;
     usdPerMillionRecords: number | null;
   };
-  /** Null when the policy names none. `state`: `within`, `alert` (past the threshold) or `spent`. */
+  /** Null for a policy without a budget. `state`: `within`, `alert` (past the threshold) or `spent`. */
   budget: { usd: number; spentUsd: number; state: string; onBudget: 'hold' | 'alert' } | null;
 }

@@ -5,34 +5,34 @@ export interface WhereAnswer {
   kind: 'where';
   id: string;
   state: WhereState;
-  /** Why it was given up; null when it was not. */
+  /** Why the record was given up; null otherwise. */
   reason: GapReason | null;
-  /** When it was given up: not before, not after. ISO 8601, null when it was not. */
+  /** When the record was given up, ISO 8601; null otherwise. */
   gaveUp: TimeSpan | null;
-  /** The providers that accepted it, in order. */
+  /** The providers that accepted the record, in order. */
   accepted: Array<TimeSpan & { provider: string }>;
-  /** How many different providers its stream asks for now; null for a stream that is not in the policy. */
+  /** The number of providers that its stream asks for now; null for a stream outside the policy. */
   copies: number | null;
-  /** ISO 8601: how far back the notes reach; null without any. */
+  /** ISO 8601: the start of the notes; null without notes. */
   notesSince: string | null;
 }
 
 export type WhereState =
-  /** In the buffer: not enough providers have accepted it. */
+  /** In the buffer: too few providers have accepted it. */
   | 'waiting'
-  /** Accepted by as many providers as its stream asked for, and no longer in the buffer. */
+  /** Accepted by as many providers as its stream asked for, and freed from the buffer. */
   | 'delivered'
-  /** The buffer gave it up by its written rule, and delivers a gap in its place (I3). */
+  /** Given up by the buffer's written rule; a gap is delivered in its place (I3). */
   | 'given-up'
-  /** The present epoch has not come so far. */
+  /** The present epoch has not reached this seq. */
   | 'not-yet-given'
   /**
-   * Not in the buffer, and not in the notes that are left: older than they are, or lost with a kill's last
-   * minute, or never given.
+   * Neither in the buffer nor in the remaining notes: older than the notes, lost with the last minute before
+   * a kill, or never assigned.
    */
   | 'unknown';
 
-/** Between these. `clock`: whether the gateway knew the wall time of it, also if only later (I7). */
+/** A time between `from` and `to`. `clock`: whether the gateway knew the wall time, at once or later (I7). */
 export interface TimeSpan {
   from: string;
   to: string;

@@ -1,4 +1,4 @@
-/** The sections that agent.yaml and router.yaml have alike. */
+/** The common sections of agent.yaml and router.yaml. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { identifier } from './kinds.ts';
@@ -47,14 +47,14 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 }
 
-/** What the checks across entries read: enough to run beside mistakes elsewhere in an entry. */
+/** The fields for checks across entries; they parse even when other fields of an entry are wrong. */
 export const namedEntries = z.array(
   z.object({ name: z.string(), region: z.string().optional().catch(undefined) }),
 );
 
 /**
- * The names of a list of entries must differ: they are metric labels and file names. Issues point at the
- * later one.
+ * The names in a list of entries must differ: they are metric labels and file names. An issue points at the
+ * later entry.
  */
 export function uniqueNames<T extends z.ZodType>(list: T, what: string): T {
   return list.superRefine(

@@ -1,11 +1,9 @@
-/**
- * A YAML file that remembers where everything stands, so that a mistake can be reported by line and column.
- */
+/** A YAML file with the position of each value, so that an error is reported by line and column. */
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, type Pair, parseDocument } from 'yaml';
 import type { ConfigProblem } from './problem.ts';
 import { isSecretPath, scrub } from './redact.ts';
 
-/** Deeper than any real configuration; also what stops an alias that contains itself. */
+/** Deeper than any real configuration; it also stops an alias that contains itself. */
 const MAX_DEPTH = 32;
 const MAX_SHOWN = 80;
 
@@ -21,7 +19,7 @@ export interface ConfigDocument {
   /** The plain value, references not yet resolved. An empty file is an empty mapping. */
   raw: unknown;
   /**
-   * Where the value at `path` stands; of its key with `key`; of the nearest thing above it when it is absent.
+   * The position of the value at `path`, of its key with `key`, or of the nearest parent of an absent value.
    */
   locate(path: Path, key?: boolean): Place;
 }
@@ -29,8 +27,8 @@ export interface ConfigDocument {
 type DocumentResult = { ok: true; document: ConfigDocument } | { ok: false; problems: ConfigProblem[] };
 
 /**
- * Parses `text`. Every syntax error becomes a problem (one a line: the later ones of a line follow from the
- * first).
+ * Parses `text`. Every syntax error becomes a problem, but only the first of a line: later ones follow from
+ * it.
  */
 export function parseConfigText(file: string, text: string): DocumentResult {
   const counter = new LineCounter();
@@ -65,7 +63,7 @@ function syntaxProblem(file: string, place: Place, message: string): ConfigProbl
   return { file, path: '', ...place, message: `not valid YAML: ${message}`, found: null, hint };
 }
 
-/** Some messages of the parser end with the offending text, which may be a secret. */
+/** Some parser messages end with the offending text, which may be a secret. */
 function withoutSource(message: string): string {
   return message.replace(/: ".*$/s, '');
 }
@@ -75,7 +73,7 @@ function isShallow(value: unknown, depth: number): boolean {
   return depth > 0 && Object.values(value).every((child) => isShallow(child, depth - 1));
 }
 
-/** Walks down as far as the path goes; the offset of the last thing that exists. */
+/** Walks down as far as the path exists; the offset of the last existing node. */
 function offsetOf(
   contents: Node | null,
   root: ReturnType<typeof parseDocument>,
@@ -122,7 +120,8 @@ export function valueAt(tree: unknown, path: Path): unknown {
 }
 
 /**
- * How a report shows the value at `path`: as written, on one line, cut; secrets and their neighbours never.
+ * The text of the value at `path` for a report: as written, on one line, cut. Secrets and their siblings are
+ * never shown.
  */
 export function shownAt(document: ConfigDocument, path: Path, secrets: Iterable<string>): string | null {
   const value = valueAt(document.raw, path);

@@ -1,4 +1,4 @@
-/** Turns what zod says into what a person at a terminal needs: place, value, expectation, fix. */
+/** Turns zod's issues into reports for a person at a terminal: place, value, expectation, fix. */
 import type { z } from 'zod';
 import { type ConfigDocument, type Path, shownAt, valueAt } from './document.ts';
 import { type JsonSchema, knownKeys, schemasAt } from './json-schema.ts';
@@ -16,7 +16,7 @@ interface IssueContext {
 
 const SEE_DOCS = 'correct it; see docs/reference/configuration.md';
 
-/** One problem for each issue, one for each unknown key, and those of the nearest alternative for a union. */
+/** One problem per issue, one per unknown key, and for a union those of the nearest alternative. */
 export function problemsOf(issues: readonly Issue[], context: IssueContext): ConfigProblem[] {
   return issues.flatMap(flatten).flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
@@ -28,7 +28,7 @@ export function problemsOf(issues: readonly Issue[], context: IssueContext): Con
   });
 }
 
-/** A problem at `path`, with nothing secret in it. */
+/** A problem at `path`, without secrets. */
 function problemAt(path: Path, message: string, hint: string, context: IssueContext): ConfigProblem {
   const { document, secrets } = context;
   return {
@@ -42,8 +42,7 @@ function problemAt(path: Path, message: string, hint: string, context: IssueCont
 }
 
 /**
- * A union's issue holds the issues of every alternative: keep those of the one that the value came nearest
- * to.
+ * A union's issue holds the issues of every alternative: keeps those of the alternative nearest to the value.
  */
 function flatten(issue: Issue): Issue[] {
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return [issue];
@@ -95,7 +94,7 @@ function customHint(issue: Issue): string | null {
   return typeof hint === 'string' ? hint : null;
 }
 
-/** A duration or a size without its unit. */
+/** The hint for a duration or a size without its unit. */
 function unitHint(path: Path, value: unknown, context: IssueContext): string | null {
   if (!/^\d+(\.\d+)?$/.test(String(value))) return null;
   const [schema] = schemasAt(context.schema, path, context.document.raw);

@@ -1,7 +1,4 @@
-/**
- * JSON Schema of a zod schema, as an editor needs it: what may be written in the file, before defaults and
- * parsing.
- */
+/** JSON Schema of a zod schema for editors: the form of the file, before defaults and parsing. */
 import { z } from 'zod';
 import type { Path } from './document.ts';
 import { valueAt } from './document.ts';
@@ -9,7 +6,7 @@ import { byteSizeText, durationText } from './kinds.ts';
 
 export type JsonSchema = z.core.JSONSchema.BaseSchema;
 
-/** Draft 7, which the YAML language servers read best. */
+/** Draft 7, which the YAML language servers support best. */
 export function editorSchema(schema: z.ZodType, title: string): JsonSchema {
   const json = z.toJSONSchema(schema, {
     io: 'input',
@@ -23,8 +20,8 @@ export function editorSchema(schema: z.ZodType, title: string): JsonSchema {
 }
 
 /**
- * zod leaves out a default whose parsed form (milliseconds, bytes) is not what one writes; this writes it as
- * one would.
+ * zod omits a default whose parsed form (milliseconds, bytes) differs from its written form; this adds the
+ * written form.
  */
 function writeDefault(jsonSchema: JsonSchema, parsed: unknown): void {
   if (typeof parsed !== 'number' || jsonSchema.type !== 'string') return;
@@ -33,8 +30,8 @@ function writeDefault(jsonSchema: JsonSchema, parsed: unknown): void {
 }
 
 /**
- * Every subschema that could describe the value at `path` in `value`; a `type` that does not match rules one
- * out.
+ * Every subschema that may describe the value at `path` in `value`; a subschema with another `type` is
+ * excluded.
  */
 export function schemasAt(root: JsonSchema, path: Path, value: unknown): JsonSchema[] {
   let here = alternatives(root, value);
@@ -47,7 +44,7 @@ export function schemasAt(root: JsonSchema, path: Path, value: unknown): JsonSch
   return here;
 }
 
-/** The keys that the mapping at `path` may have. */
+/** The allowed keys of the mapping at `path`. */
 export function knownKeys(root: JsonSchema, path: Path, value: unknown): string[] {
   const keys = schemasAt(root, path, value).flatMap((schema) => Object.keys(schema.properties ?? {}));
   return [...new Set(keys)];

@@ -1,4 +1,4 @@
-/** Small zod kinds that agent.yaml and router.yaml share. */
+/** Small zod types that agent.yaml and router.yaml share. */
 import { z } from 'zod';
 
 const UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -30,12 +30,12 @@ export function byteSize(): z.ZodType<number, string> {
     );
 }
 
-/** Milliseconds as {@link duration} takes them, in the largest unit that divides them. */
+/** Milliseconds in the form of {@link duration}, in the largest unit that divides them. */
 export function durationText(ms: number): string {
   return inLargestUnit(ms, UNITS_MS);
 }
 
-/** Bytes as {@link byteSize} takes them, in the largest binary unit that divides them. */
+/** Bytes in the form of {@link byteSize}, in the largest binary unit that divides them. */
 export function byteSizeText(bytes: number): string {
   return inLargestUnit(bytes, { B: 1, KiB: 1024, MiB: 2 ** 20, GiB: 2 ** 30 });
 }

@@ -1,7 +1,7 @@
 /**
- * Reads a configuration file: YAML, then references, then the schema. Every mistake of the file comes back in
- * one report, each with its place, so that a gateway is configured in one visit. What a report shows of a
- * value is what the file says, never what a reference stands for.
+ * Reads a configuration file: YAML, then references, then the schema. One report lists every error with its
+ * place, so that a gateway is configured in one visit. A report shows a value as the file has it, never the
+ * resolved reference.
  */
 import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
@@ -23,18 +23,18 @@ export const systemSources: ReferenceSources = {
   readFile: (file) => readFileSync(file, 'utf8'),
 };
 
-/** A parsed file whose references are resolved; what stands between reading and validating. */
+/** A parsed file with resolved references, before validation. */
 interface OpenConfig {
   document: ConfigDocument;
   value: unknown;
   secrets: ReadonlySet<string>;
-  /** References that could not be resolved. */
+  /** Unresolvable references. */
   problems: ConfigProblem[];
 }
 
 type OpenResult = { ok: true; opened: OpenConfig } | { ok: false; problems: ConfigProblem[] };
 
-/** Reads, validates and returns the configuration in `file`, or every mistake in it. */
+/** Reads and validates `file`; returns the configuration, or all its errors. */
 export function loadConfig<Schema extends z.ZodType>(
   file: string,
   schema: Schema,
@@ -63,7 +63,7 @@ export function openConfig(file: string, sources: ReferenceSources): OpenResult 
   return { ok: true, opened: { document: parsed.document, value, secrets, problems } };
 }
 
-/** Holds an opened file against a schema. */
+/** Validates an opened file against a schema. */
 export function validateConfig<Schema extends z.ZodType>(
   opened: OpenConfig,
   schema: Schema,
@@ -83,9 +83,9 @@ export function validateConfig<Schema extends z.ZodType>(
 }
 
 /**
- * An environment variable is always text; where the schema wants a number or a boolean and the text is one,
- * take it as such (`port: ${PORT}`). Led by the schema, so a password of digits stays text. Null when nothing
- * is to be changed.
+ * An environment variable is always text. Where the schema expects a number or a boolean and the text is one,
+ * it is converted (`port: ${PORT}`). The schema decides, so a password of digits stays text. Null when
+ * nothing changes.
  */
 function retypeReferences(opened: OpenConfig, issues: readonly z.core.$ZodIssue[]): unknown {
   let value: unknown = null;

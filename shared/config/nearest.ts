@@ -1,8 +1,8 @@
 /** "Did you mean …?": the nearest of some known names. */
 
 /**
- * The candidate closest to `name`, or null when none is close. Case and `-`/`_` do not count: `maxBytes` is
- * `max_bytes`.
+ * The candidate closest to `name`, or null when none is close. Case and `-`/`_` are ignored: `maxBytes`
+ * matches `max_bytes`.
  */
 export function nearest(name: string, candidates: readonly string[]): string | null {
   const plain = fold(name);
@@ -23,8 +23,8 @@ function fold(name: string): string {
 }
 
 /**
- * Edits (insert, delete, substitute, swap of neighbours) from `a` to `b`. Names in a configuration file are
- * short.
+ * The number of edits (insert, delete, substitute, swap of neighbours) from `a` to `b`. Names in a
+ * configuration file are short.
  */
 function editDistance(a: string, b: string): number {
   if (a.length > 64 || b.length > 64) return a === b ? 0 : Number.POSITIVE_INFINITY;

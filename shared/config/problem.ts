@@ -1,24 +1,24 @@
-/** One mistake in a configuration file, said so that it can be mended without reading the code. */
+/** One error in a configuration file, described so that it can be fixed without reading the code. */
 
 export interface ConfigProblem {
   file: string;
   /** `providers[1].credentials.connection_string`; empty for the file as a whole. */
   path: string;
-  /** From 1; null where the file has no text to point at. */
+  /** From 1; null where the file has no text. */
   line: number | null;
   column: number | null;
-  /** What was expected, or which rule is broken. */
+  /** The expectation, or the broken rule. */
   message: string;
   /**
-   * The value as the file has it (a reference stays a reference), `[redacted]` for a secret; null when
+   * The value as written in the file (a reference stays a reference), `[redacted]` for a secret; null when
    * absent.
    */
   found: string | null;
-  /** How to mend it. */
+  /** How to fix it. */
   hint: string;
 }
 
-/** `["#"]` and the like are quoted, the rest is dotted: `policy.streams.alarms.topics[0]`. */
+/** Quotes keys such as `["#"]` and joins the others by dots: `policy.streams.alarms.topics[0]`. */
 export function pathText(path: readonly PropertyKey[]): string {
   let text = '';
   for (const segment of path) {

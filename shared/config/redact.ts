@@ -1,7 +1,6 @@
 /**
- * Keeps secrets out of what the configuration code prints. Three nets, because a secret can stand anywhere:
- * the name of a field, the shape of a text, and the texts that are known to be secret (every resolved
- * reference).
+ * Removes secrets from the output of the configuration code. A secret can be anywhere, so there are three
+ * tests: the name of a field, the shape of a text, and the list of known secrets (every resolved reference).
  */
 
 const SECRET_NAME =
@@ -10,12 +9,10 @@ const SECRET_NAME =
 const USERINFO = /\/\/[^/@\s"']+@/g;
 const KEY_VALUE = /\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig|password|pwd)=[^;&\s"'…]+/gi;
 
-/**
- * Shortest text that is worth hiding wherever it turns up; shorter ones would blot out half of every message.
- */
+/** The shortest text that is hidden everywhere; shorter ones would blank out half of every message. */
 const MIN_SECRET_LENGTH = 6;
 
-/** Whether the field at `path`, or anything it stands under, is named like a secret. */
+/** Whether the field at `path`, or a parent of it, has the name of a secret. */
 export function isSecretPath(path: readonly PropertyKey[]): boolean {
   return path.some((segment) => SECRET_NAME.test(String(segment)));
 }

@@ -1,13 +1,13 @@
 /**
- * `${ENV}` and `file:/path` references, resolved before the schema sees the value, so that a configuration
- * file never has to hold a secret.
+ * `${ENV}` and `file:/path` references, resolved before validation, so that a configuration file need not
+ * hold a secret.
  *
  * - `${NAME}` inside any text becomes the environment variable NAME; `$${` is a literal `${`.
- * - A text that is `file:` and an absolute path, and nothing else, becomes the content of that file without
- *   its last newline. `${NAME}` in the path is resolved first (`file:${CREDENTIALS_DIRECTORY}/azure` with
- *   systemd); the file's content is taken as it is.
+ * - A text that consists of `file:` and an absolute path becomes the content of that file without its last
+ * newline. `${NAME}` in the path is resolved first (`file:${CREDENTIALS_DIRECTORY}/azure` with systemd); the
+ * file's content is not resolved.
  *
- * Everything that was resolved is remembered as a secret for the reports.
+ * Every resolved text counts as a secret in reports.
  */
 import type { ConfigDocument, Path } from './document.ts';
 import { type ConfigProblem, pathText } from './problem.ts';
@@ -17,13 +17,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface ReferenceSources {
   env: Environment;
-  /** Whole text of a file; throws when it cannot be read. */
+  /** The whole text of a file; throws when it cannot be read. */
   readFile(file: string): string;
 }
 
 interface Resolved {
   value: unknown;
-  /** Texts that no report may show. */
+  /** Texts that reports must not show. */
   secrets: Set<string>;
   problems: ConfigProblem[];
 }
@@ -32,8 +32,8 @@ const REFERENCE = /\$\$\{|\$\{([^}]*)\}/g;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
- * The document's value with every reference replaced; a reference that cannot be resolved is a problem and
- * stays as it is.
+ * The document's value with every reference replaced; an unresolvable reference becomes a problem and stays
+ * unchanged.
  */
 export function resolveReferences(document: ConfigDocument, sources: ReferenceSources): Resolved {
   const secrets = new Set<string>();
@@ -99,7 +99,7 @@ export function resolveReferences(document: ConfigDocument, sources: ReferenceSo
   return { value: walk(document.raw, []), secrets, problems };
 }
 
-/** `ENOENT`, `EACCES` and so on, or what kind of error it was. */
+/** `ENOENT`, `EACCES` and so on, or the name of the error. */
 export function errorCode(error: unknown): string {
   if (error instanceof Error)
     return 'code' in error && typeof error.code === 'string' ? error.code : error.name;

@@ -1,6 +1,6 @@
 /**
- * An address in use or a file that is not there, told with the option that names it and with a way out. The
- * cause may pass: a listener tries again, and a command that cannot go on ends with 1.
+ * Errors for an address in use or a missing file, with the option at fault and a fix. The cause may be
+ * transient: a listener retries, and a command that cannot continue ends with 1.
  */
 import { EXIT } from '../exit-codes.ts';
 import { StartRefused } from '../start-refused.ts';
@@ -14,11 +14,11 @@ function refused(option: string, problem: string, hint: string, cause: unknown):
 export interface ListenAddress {
   option: string;
   host: string;
-  /** 0 takes a free one. */
+  /** 0 takes a free port. */
   port: number;
 }
 
-/** `listen`, whose refusal by the system becomes a StartRefused. */
+/** Calls `listen`; a refusal by the operating system becomes a StartRefused. */
 export async function listening<T>(address: ListenAddress, listen: () => Promise<T>): Promise<T> {
   try {
     return await listen();
@@ -48,7 +48,7 @@ function listenError({ option, host, port }: ListenAddress, error: unknown): unk
   }
 }
 
-/** `read` of a file that `option` names; a refusal by the system becomes a StartRefused. */
+/** Calls `read` for a file named by `option`; a refusal by the operating system becomes a StartRefused. */
 export async function reading<T>(option: string, file: string, read: () => Promise<T>): Promise<T> {
   try {
     return await read();

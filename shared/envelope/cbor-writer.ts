@@ -1,7 +1,7 @@
 /**
- * CBOR (RFC 8949) as far as an envelope needs it, in its preferred serialization: the bytes that cborg would
- * write, written straight into one buffer. An envelope holds thousands of small numbers; a token for each
- * would cost more than its compression.
+ * The part of CBOR (RFC 8949) that an envelope needs, in preferred serialization: the same bytes as cborg's,
+ * written straight into one buffer. An envelope holds thousands of small numbers; a token object for each
+ * would cost more than the compression.
  */
 
 const MAJOR_UNSIGNED = 0;
@@ -10,7 +10,10 @@ const MAJOR_BYTES = 2;
 const MAJOR_TEXT = 3;
 const MAJOR_ARRAY = 4;
 const NULL = 0xf6;
-/** Arguments below this stand in the head itself; above, its low five bits say how many bytes follow. */
+/**
+ * Smaller arguments are in the head byte itself; for larger ones its low five bits give the number of bytes
+ * that follow.
+ */
 const IN_HEAD = 24;
 
 /** The longest head: major type and an argument of eight bytes. */
@@ -20,7 +23,7 @@ export class CborWriter {
   readonly #buffer: Buffer;
   #at = 0;
 
-  /** `buffer`: with room for all that will be written. */
+  /** `buffer` must have room for everything that will be written. */
   constructor(buffer: Buffer) {
     this.#buffer = buffer;
   }
@@ -43,7 +46,7 @@ export class CborWriter {
     this.#at += value.byteLength;
   }
 
-  /** So many items follow. */
+  /** The head of an array with `length` items. */
   array(length: number): void {
     this.#head(MAJOR_ARRAY, length);
   }

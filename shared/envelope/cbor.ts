@@ -1,12 +1,12 @@
 /**
- * CBOR decoding that keeps every text as it was encoded. cborg decodes texts by a TextDecoder, which takes a
- * U+FEFF at their start for a byte order mark and drops it.
+ * CBOR decoding that keeps every text as encoded. cborg decodes texts with a TextDecoder, which drops a
+ * leading U+FEFF as a byte order mark.
  */
 import { type DecodeOptions, decode, Tokenizer } from 'cborg';
 
 const TEXT = 3;
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
-/** Bytes of a head by its additional information (RFC 8949, 3 "Specification of the CBOR Encoding"). */
+/** Length of a head by its additional information (RFC 8949, 3 "Specification of the CBOR Encoding"). */
 const HEAD_BYTES: ReadonlyMap<number, number> = new Map([
   [24, 2],
   [25, 3],
@@ -39,7 +39,7 @@ export class ExactTokenizer extends Tokenizer {
   }
 }
 
-/** As cborg's `decode`. */
+/** Like cborg's `decode`. */
 export function decodeCbor(bytes: Uint8Array, options: DecodeOptions = {}): unknown {
   return decode(bytes, { ...options, tokenizer: new ExactTokenizer(bytes, options) });
 }

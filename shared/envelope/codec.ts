@@ -1,9 +1,9 @@
 /**
- * Envelope ⇄ bytes, as written down in docs/reference/envelope.md: 8 bytes of header (magic, version, flags,
+ * Envelope ⇄ bytes, as specified in docs/reference/envelope.md: 8 bytes of header (magic, version, flags,
  * CRC-32), then a CBOR array (RFC 8949), as a zstd frame (RFC 8878) where that is smaller.
  *
- * Decoding trusts nothing: every length, type, order and bound is checked, and the error says which one
- * failed.
+ * Decoding trusts no input: it checks every length, type, order and bound, and the error names the failed
+ * check.
  */
 import { crc32 } from 'node:zlib';
 import { decode } from 'cborg';
@@ -17,29 +17,28 @@ import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './enve
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 8;
 const FLAG_ZSTD = 1;
-/**
- * More than any provider's message limit by a wide margin; bounds what a hostile frame can unpack to (I10).
- */
+/** Far above any provider's message limit; bounds the unpacked size of a hostile frame (I10). */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const TEXT_CHARACTERS_MAX = 65_535;
 /** A boot id is a key in the ledger. */
 const BOOT_ID_CHARACTERS_MAX = 128;
 /**
- * CBOR items in one envelope. An agent sends at most 5,000 records of six items; without a bound, 2 KB of
- * zstd unpack to 60 million empty lists, which take 3 GB (I10).
+ * Most CBOR items in one envelope. An agent sends at most 5,000 records of six items; without a bound, 2 KB
+ * of zstd unpack to 60 million empty lists, which take 3 GB (I10).
  */
 const ITEMS_MAX = 200_000;
 
 /**
- * Heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three numbers.
+ * CBOR heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three
+ * numbers.
  */
 const RECORD_HEADS = 6;
 const GAP_HEADS = 4;
-/** More than the fixed part of a body, without its texts. */
+/** More heads than the fixed part of a body has, without its texts. */
 const BODY_HEADS = 16;
 /**
- * The fastest that zstd calls a level. Its own choice, 3, takes a third longer for envelopes, and makes those
- * of readings no smaller.
+ * zstd's fastest level. The default level, 3, takes a third longer for envelopes, and makes envelopes of
+ * readings no smaller.
  */
 const LEVEL = 1;
 
@@ -58,7 +57,7 @@ export type EnvelopeErrorCode =
   | 'limit'
   | 'schema';
 
-/** The bytes are not an envelope; `code` says at which check they failed. */
+/** The bytes are not an envelope; `code` names the failed check. */
 export class EnvelopeError extends Error {
   readonly code: EnvelopeErrorCode;
 
@@ -70,8 +69,8 @@ export class EnvelopeError extends Error {
 }
 
 /**
- * Encodes once, times to the millisecond; the same bytes go to every provider. Throws RangeError when the
- * envelope breaks its own rules (a bug).
+ * Encodes an envelope, times in whole milliseconds; the same bytes go to every provider. Throws RangeError
+ * for an envelope that breaks its own rules (a bug).
  */
 export function encodeEnvelope(envelope: Envelope): Uint8Array {
   const body = encodeBody(envelope);
@@ -87,10 +86,10 @@ export function encodeEnvelope(envelope: Envelope): Uint8Array {
   return bytes;
 }
 
-/** A body is written here first. */
+/** Buffer for a body before it is copied. */
 const scratch = new Scratch();
 
-/** In the scratch: to be copied. */
+/** Returns a part of the scratch buffer: copy it. */
 function encodeBody(envelope: Envelope): Buffer {
   const { clock, records, gaps, sealedAt } = envelope;
   const topics = new Dictionary();
@@ -157,12 +156,12 @@ function writeRecords(
   }
 }
 
-/** Decodes bytes of {@link encodeEnvelope}. Throws EnvelopeError on any others. */
+/** Decodes the bytes of {@link encodeEnvelope}. Throws EnvelopeError for any others. */
 export function decodeEnvelope(bytes: Uint8Array): Envelope {
   return readBody(unpackBody(bytes));
 }
 
-/** The property copy of an envelope's ids, for rules on the cloud's side. */
+/** An envelope's ids as message properties, for cloud-side rules. */
 export function envelopeProperties(envelope: Envelope): EnvelopeProperties {
   const properties: EnvelopeProperties = {
     hg: String(FORMAT_VERSION),
@@ -181,7 +180,7 @@ export function envelopeProperties(envelope: Envelope): EnvelopeProperties {
   return properties;
 }
 
-/** CRC-32 (IEEE 802.3) of everything but the four bytes that hold it. */
+/** CRC-32 (IEEE 802.3) of all bytes except its own four. */
 function checksum(bytes: Buffer): number {
   return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, 4)));
 }
@@ -316,7 +315,7 @@ function schemaError(name: string, expected: string): EnvelopeError {
   return new EnvelopeError('schema', `${name}: expected ${expected}`);
 }
 
-/** Ends the decoding of a body that unpacks to more than an envelope can be. */
+/** Stops the decoding of a body with more items than an envelope may have. */
 class BoundedTokenizer extends ExactTokenizer {
   #items = 0;
 

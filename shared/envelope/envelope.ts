@@ -1,14 +1,12 @@
 /**
- * The unit on the wire: some records of one (gateway, epoch, stream), encoded once, the same bytes for every
- * provider. The format is written down in docs/reference/envelope.md. `codec.ts` turns this into bytes and
- * back.
+ * The unit on the wire: records of one (gateway, epoch, stream), encoded once, the same bytes for every
+ * provider. docs/reference/envelope.md specifies the format; `codec.ts` converts it to bytes and back.
  */
 import type { Gap, StreamKey, TelemetryRecord } from '../record.ts';
 import type { SendReason } from './send-reason.ts';
 
 /**
- * Stream name of envelopes that carry no records: they prove that a provider works and that the gateway
- * lives.
+ * Stream name of envelopes without records: they prove that a provider works and that the gateway is alive.
  */
 export const HEARTBEAT_STREAM = '_heartbeat';
 
@@ -16,28 +14,27 @@ export const HEARTBEAT_STREAM = '_heartbeat';
 export interface EnvelopeClock {
   bootId: string;
   offsetMs: number;
-  /**
-   * `synchronised`: NTP agreed when this was encoded. `unsynchronised`: whatever the machine's clock said.
-   */
+  /** `synchronised`: NTP was in sync at the encoding. `unsynchronised`: the machine's clock, unconfirmed. */
   quality: 'synchronised' | 'unsynchronised';
 }
 
 export interface Envelope extends StreamKey {
   clock: EnvelopeClock;
-  /** `live`: sent as it arrived. `backlog`: waited out an outage. */
+  /** `live`: sent on arrival. `backlog`: waited through an outage. */
   lane: 'live' | 'backlog';
   /** Ascending by seq, no seq twice, none inside a gap. */
   records: TelemetryRecord[];
   /** Ranges given up on purpose, delivered like records. */
   gaps: Gap[];
   /**
-   * Set when the epoch is over: its highest seq (0 when it held nothing). Lets the router close the epoch.
+   * The highest seq of an epoch that has ended (0 for an empty one), so that the router can close the epoch;
+   * null otherwise.
    */
   sealedAt: number | null;
 }
 
 /**
- * The properties repeated beside the bytes, so that cloud-side rules can route without decoding. Keys are
+ * The ids as properties beside the bytes, so that cloud-side rules can route without decoding. The keys are
  * part of the format.
  */
 export interface EnvelopeProperties {
@@ -50,6 +47,6 @@ export interface EnvelopeProperties {
   first?: string;
   last?: string;
   n?: string;
-  /** Absent on the first try of an envelope that goes to one provider. */
+  /** Absent on the first try of an envelope for one provider. */
   why?: SendReason;
 }

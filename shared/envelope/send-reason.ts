@@ -1,13 +1,13 @@
 /**
  * Why a gateway sent an envelope that another provider may have too: the property `why` beside the bytes
- * (docs/reference/envelope.md). It names the cause of a duplicate and decides nothing: readers pass over it,
- * and its absence says nothing.
+ * (docs/reference/envelope.md). It only explains a duplicate: no decision depends on it, readers may ignore
+ * it, and its absence has no meaning.
  */
 
 const REASONS = [
-  /** The provider that was asked first had not answered in its usual time. */
+  /** The first provider had not answered in its usual time. */
   'hedge',
-  /** Another provider did not take it, or took it and did not deliver. */
+  /** Another provider refused the envelope, or accepted it and did not deliver it. */
   'failover',
   /** The stream asks for several copies, and this is one of them. */
   'redundant',
@@ -15,7 +15,7 @@ const REASONS = [
 
 export type SendReason = (typeof REASONS)[number];
 
-/** Reads the property's value, of any type; null when it is not a known reason. */
+/** Parses the property's value, of any type; null for an unknown reason. */
 export function sendReasonOf(value: unknown): SendReason | null {
   return REASONS.find((reason) => reason === value) ?? null;
 }

@@ -1,6 +1,6 @@
 /**
- * How both sides reach Pub/Sub: where it is, whom to trust, who we are. Kept apart from the SDK, which is
- * loaded only when used.
+ * The access to Pub/Sub for both sides: address, trust, credentials. Separate from the SDK, which is loaded
+ * only when used.
  */
 import { z } from 'zod';
 
@@ -17,7 +17,7 @@ export const gcpCredentials = z.union([
   z.strictObject({ key_file: z.string().min(1).describe('JSON key file of the service account.') }),
 ]);
 
-/** Fields shared by both sides' entries; spread into the entry's own object. */
+/** Common fields, spread into each entry's own object. */
 export const gcpAccess = {
   project: z.string().min(1).describe('Id of the Google Cloud project.'),
   endpoint: z

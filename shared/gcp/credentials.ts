@@ -1,8 +1,7 @@
 /**
- * gRPC credentials for Pub/Sub, made here and not by the SDK for two reasons: only so can a certificate
- * authority be given per connection (the SDK's own way, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, is one for the
- * whole process), and a service account then signs its own JWTs without any look-up (no token endpoint, no
- * metadata server).
+ * gRPC credentials for Pub/Sub. They are made here instead of in the SDK for two reasons: a certificate
+ * authority can be set per connection (the SDK's own way, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH, is process-wide),
+ * and a service account signs its own JWTs without any request (no token endpoint, no metadata server).
  */
 import { readFile } from 'node:fs/promises';
 import { type CallCredentials, type ChannelCredentials, credentials, Metadata } from '@grpc/grpc-js';
@@ -13,12 +12,9 @@ import { errorText } from '../log.ts';
 import { within } from '../within.ts';
 import type { GcpAccess } from './access-options.ts';
 
-/**
- * The audience of a self-signed JWT is the service by its global name, also at a regional endpoint
- * (AIP-4111).
- */
+/** The audience of a self-signed JWT is the service's global name, even at a regional endpoint (AIP-4111). */
 const SERVICE = 'pubsub.googleapis.com';
-/** A wall clock that moved by more than this against the monotonic one was set; NTP slews by less. */
+/** A larger move of the wall clock against the monotonic clock means that it was set; NTP slews by less. */
 const CLOCK_STEP_MS = 30_000;
 const SCOPE = 'https://www.googleapis.com/auth/pubsub';
 
@@ -27,16 +23,16 @@ export interface GcpCredentials {
   /** Null when authentication is off. */
   call: CallCredentials | null;
   /**
-   * Resolves when the credentials of a call are at hand, at once where they are made here. Rejects when they
-   * cannot be made, or their endpoint does not answer.
+   * Resolves when a call's credentials are available, at once for self-signed ones. Rejects when they cannot
+   * be made, or when their endpoint does not answer.
    */
   ready: () => Promise<unknown>;
 }
 
-/** How long the endpoint of a token may take. */
+/** Limit for an answer of the token endpoint. */
 const TOKEN_MS = 5000;
 
-/** Rejects when a file that the options name is not readable or not a service account's key. */
+/** Rejects when a file of the options is unreadable or not a service account's key. */
 export async function openGcpCredentials(options: GcpAccess, clock: Clock): Promise<GcpCredentials> {
   if (options.insecure)
     return { channel: credentials.createInsecure(), call: null, ready: () => Promise.resolve() };
@@ -45,7 +41,7 @@ export async function openGcpCredentials(options: GcpAccess, clock: Clock): Prom
   return { channel: credentials.createSsl(ca), call: callCredentials(headers), ready: headers };
 }
 
-/** Channel credentials with those of each call, where there are any. */
+/** Channel credentials, combined with call credentials where there are any. */
 export function withCalls(channel: ChannelCredentials, { call }: GcpCredentials): ChannelCredentials {
   return call ? credentials.combineChannelCredentials(channel, call) : channel;
 }
@@ -70,8 +66,8 @@ async function headerSource(options: GcpAccess, clock: Clock): Promise<HeaderSou
 }
 
 /**
- * Application default credentials. The library waits for its token's endpoint without a limit, and each later
- * call for the first: after a wait in vain it is made anew.
+ * Application default credentials. The library waits for its token endpoint without a limit, and each later
+ * call waits for the first: after a timeout the library's object is replaced.
  */
 function defaultCredentials(clock: Clock): HeaderSource {
   let auth: GoogleAuth | null = null;
@@ -88,8 +84,8 @@ function defaultCredentials(clock: Clock): HeaderSource {
 }
 
 /**
- * Signs, and keeps the token until it runs out; but signs anew when the wall clock was set meanwhile, since a
- * token from before would be refused and, if the clock went back, kept for as long as it went (I7).
+ * Signs a token and reuses it until it expires. Signs a new one when the wall clock was set meanwhile: a
+ * token from before would be refused and, after a step back, reused for as long as the step (I7).
  */
 function signer(key: AccountKey, clock: Clock): HeaderSource {
   let jwt: JWT | null = null;
@@ -110,7 +106,7 @@ async function readKeyFile(path: string): Promise<AccountKey> {
   try {
     return keyFile.parse(JSON.parse(text));
   } catch {
-    // The parser's own message would quote the file, and the file is a secret.
+    // The parser's own message would quote the file, which is a secret.
     throw new Error(`${path} is not the key file of a service account`);
   }
 }

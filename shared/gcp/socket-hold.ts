@@ -1,7 +1,7 @@
 /**
- * Channel credentials that keep hold of the sockets they are used on, because gRPC does not let go of them by
- * itself: a channel on a black-holed connection, or in a TLS handshake that nobody answers, would stay so for
- * minutes, and a closed channel waits for its calls.
+ * Channel credentials that keep references to their sockets, because gRPC does not close them by itself: a
+ * channel on a black-holed connection, or in a TLS handshake without an answer, would stay for minutes, and a
+ * closed channel waits for its calls.
  */
 import type { Socket } from 'node:net';
 import { type CallCredentials, ChannelCredentials } from '@grpc/grpc-js';
@@ -14,32 +14,32 @@ export class SocketHold extends ChannelCredentials {
   readonly #onChange: () => void;
   #cut: boolean = false;
 
-  /** `onChange` is called when a connection is made, stands, or ends. */
+  /** `onChange` is called when a connection is opened, established or closed. */
   constructor(inner: ChannelCredentials, onChange: () => void = () => undefined) {
     super();
     this.#inner = inner;
     this.#onChange = onChange;
   }
 
-  /** Whether a connection stands, TLS included. */
+  /** Whether a connection is established, including TLS. */
   get connected(): boolean {
     return this.#ready.size > 0;
   }
 
-  /** How far the connection has got, for an error that names where nothing was answered. */
+  /** The phase of the connection, for errors. */
   get phase(): 'dns or connect' | 'tls' | 'answer' {
     if (this.connected) return 'answer';
     return this.#open.size > 0 ? 'tls' : 'dns or connect';
   }
 
-  /** Bytes that have come in, ever: what tells a slow peer from a silent one. */
+  /** Total bytes received: distinguishes a slow peer from a silent one. */
   get bytesReceived(): number {
     let bytes = this.#bytesFromClosed;
     for (const socket of this.#open) bytes += socket.bytesRead;
     return bytes;
   }
 
-  /** Ends every connection, and whatever is still connecting. */
+  /** Ends every connection, including those still connecting. */
   cut(): void {
     this.#cut = true;
     for (const socket of this.#open) socket.destroy();

@@ -1,11 +1,11 @@
 /**
- * Names that a policy or a provider may use, as far as they are known: a name outside these lists is mostly a
- * slip of the pen. Both lists can be extended in the policy, since vendors open regions and auditors certify
- * after a release. The known regions stand with the types of provider.
+ * The known names of regions and certifications: a name outside these lists is probably misspelt. The policy
+ * can extend both lists, because vendors open regions and auditors certify after a release. The known regions
+ * are in the types of provider.
  */
 import { nearest } from '../config/nearest.ts';
 
-/** Certifications of the price sheets that ship, and those that operators of gateways ask for most. */
+/** Certifications in the shipped price sheets, and those that gateway operators ask for most. */
 const KNOWN_CERTIFICATIONS: readonly string[] = [
   'C5',
   'FedRAMP High',
@@ -25,7 +25,7 @@ const KNOWN_CERTIFICATIONS: readonly string[] = [
   'SOC 3',
 ];
 
-/** Null when the region is one of `known` or of `own`; otherwise how to mend it. */
+/** Null when the region is one of `known` or of `own`; otherwise the fix. */
 export function regionHint(region: string, known: readonly string[], own: readonly string[]): string | null {
   if (known.includes(region) || own.includes(region)) return null;
   const guess = nearest(region, known);
@@ -33,7 +33,7 @@ export function regionHint(region: string, known: readonly string[], own: readon
   return guess === null ? `check the name; ${declare}` : `did you mean "${guess}"? ${declare}`;
 }
 
-/** Null when the certification is known, or is one of `own`; otherwise how to mend it. */
+/** Null for a known certification, or one of `own`; otherwise the fix. */
 export function certificationHint(name: string, own: readonly string[]): string | null {
   const known = [...KNOWN_CERTIFICATIONS, ...own];
   if (known.includes(name)) return null;

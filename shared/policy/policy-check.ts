@@ -1,22 +1,22 @@
 /**
- * Whether a policy can be kept with the providers of a gateway. Said at start, not when the first record
- * waits for ever.
+ * Checks whether a gateway's providers can satisfy a policy: at start, instead of a first record that waits
+ * for ever.
  */
 
 import { nearest } from '../config/nearest.ts';
 import type { Policy } from './policy.ts';
 
 interface PolicyIssue {
-  /** From the root of the policy. */
+  /** The path from the root of the policy. */
   path: PropertyKey[];
   message: string;
   params: { hint: string };
 }
 
 /**
- * Providers that are preferred or have a share and do not exist, and streams that could never collect their
- * copies: a residency zone (I4) or a redundancy that too few providers serve. A disabled provider counts, so
- * that switching one off never stops the agent.
+ * Finds unknown providers in preferences and shares, and streams that could never collect their copies: a
+ * residency zone (I4) or a redundancy with too few providers. A disabled provider counts, so that disabling
+ * one never stops the agent.
  */
 export function policyIssues(
   policy: Policy,

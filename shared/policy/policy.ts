@@ -1,5 +1,5 @@
 /**
- * The routing policy: which streams there are, where they may go, what counts in the choice. Never holds a
+ * The routing policy: the streams, their permitted places, and the weights of the choice. It never holds a
  * secret. The names follow the field's configuration vocabulary (services, redundancy, data_residency,
  * preferred_providers, …).
  */
@@ -8,7 +8,7 @@ import { byteSize, duration, identifier } from '../config/kinds.ts';
 import type { Tariff } from '../pricing/tariff.ts';
 import { topicFilterProblem } from './topic-filter.ts';
 
-/** Zone → regions. The defaults of the reference model; a policy may add zones or replace them. */
+/** Zone → regions. The defaults of the reference model; a policy may add or replace zones. */
 const DEFAULT_ZONES = {
   us: ['us-east-1', 'us-east-2', 'us-west-2', 'eastus', 'westus2', 'us-central1', 'us-east1'],
   eu: ['eu-west-1', 'eu-central-1', 'westeurope', 'northeurope', 'europe-west1', 'europe-west3'],
@@ -20,7 +20,7 @@ export const topicFilter = z.string().superRefine((filter, context) => {
   if (problem !== null) context.addIssue({ code: 'custom', message: `not an MQTT topic filter: ${problem}` });
 });
 
-/** Stream names keep the order they are written in, which a name of digits only would not. */
+/** Streams keep their written order; JavaScript would reorder names that consist of digits. */
 const streamName = identifier().regex(/[a-z_-]/, 'expected at least one letter: the order of streams counts');
 
 export const streamSchema = z
@@ -116,9 +116,7 @@ export const streamSchema = z
 
 export type StreamPolicy = z.output<typeof streamSchema>;
 
-/**
- * Where mode, redundancy and shares contradict each other: the option at fault, and what is wrong with it.
- */
+/** Contradictions between mode, redundancy and shares: the option at fault, and the error. */
 function modeProblems({ mode, redundancy, shares }: StreamPolicy): Array<[keyof StreamPolicy, string]> {
   const problems: Array<[keyof StreamPolicy, string]> = [];
   if (mode === 'redundant' && redundancy === 1) {
@@ -136,7 +134,7 @@ function modeProblems({ mode, redundancy, shares }: StreamPolicy): Array<[keyof 
   return problems;
 }
 
-/** In USD; also what held in policies that were recorded before there was one. */
+/** In USD; also applied to recorded policies from before the option. */
 export const PROBE_BUDGET_USD = 0.5;
 
 const weightsSchema = z
@@ -335,17 +333,17 @@ export const policySchema = z
 
 export type Policy = z.output<typeof policySchema>;
 
-/** The facts of a configured provider that the scoring and the gates use. */
+/** The properties of a configured provider that scoring and gates use. */
 export interface ProviderFacts {
   name: string;
   type: string;
   region: string;
   enabled: boolean;
-  /** Lower comes first where scores are equal. */
+  /** The lower value wins at equal scores. */
   priority: number;
   /** Service level in percent, for example 99.9. */
   slaPercent: number;
   certifications: readonly string[];
-  /** Its prices; the shipped price sheet when absent. */
+  /** The provider's prices; default: the shipped price sheet. */
   tariff?: Tariff;
 }

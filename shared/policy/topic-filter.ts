@@ -1,7 +1,6 @@
 /**
- * MQTT topic filters, MQTT 3.1.1 section 4.7. Streams claim publishes by them, and device rules name topics
- * by them. Topics and filters are compared level by level, case-sensitive, without normalisation
- * [MQTT-4.7.3-4].
+ * MQTT topic filters, MQTT 3.1.1 section 4.7. Streams select publishes and device rules select topics by
+ * them. Topics and filters are compared level by level, case-sensitive, without normalisation [MQTT-4.7.3-4].
  */
 
 /** Longest topic or filter, in UTF-8 bytes [MQTT-4.7.3-3]. */
@@ -32,8 +31,8 @@ export function topicNameProblem(topic: string): string | null {
 
 /**
  * Whether `topic` matches `filter`. Both must be valid: `a/#` also matches `a` itself (section 4.7.1.2), an
- * empty level is a level, and a filter that starts with a wildcard never matches a topic that starts with `$`
- * [MQTT-4.7.2-1].
+ * empty level counts as a level, and a filter with a leading wildcard never matches a topic that starts with
+ * `$` [MQTT-4.7.2-1].
  */
 export function topicMatches(filter: string, topic: string): boolean {
   if (topic.startsWith('$') && /^[+#]/.test(filter)) return false;

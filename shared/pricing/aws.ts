@@ -1,4 +1,4 @@
-/** What AWS IoT Core bills, and the rule and queue behind it. */
+/** The charges of AWS IoT Core, and of the rule and queue behind it. */
 import { z } from 'zod';
 import type { PricingModel } from './model.ts';
 import aws from './prices/aws.json' with { type: 'json' };
@@ -40,13 +40,13 @@ export type AwsSheet = z.output<typeof awsSheet>;
 
 export interface AwsTariff extends Tariff {
   readonly sheet: AwsSheet;
-  /** Published to a rule's own topic, which has no messaging charge. */
+  /** Published to a rule's own topic, without a messaging charge. */
   readonly basicIngest: boolean;
 }
 
 export const awsPrices = priceList(awsSheet, awsSheet.partial().required(OWN), aws);
 
-/** For an account of the gateway's own, by topic. */
+/** For an AWS account of one gateway, published by topic. */
 export const AWS_STANDARD: AwsTariff = {
   type: 'aws',
   sheet: awsPrices.shipped,
@@ -55,8 +55,8 @@ export const AWS_STANDARD: AwsTariff = {
 };
 
 /**
- * Units are messages of 5 KB; topic and user properties count ("AWS IoT Core pricing"). The cost is that of
- * the whole way into the router: message, rule, SQS.
+ * Units are messages of 5 KB; topic and user properties count ("AWS IoT Core pricing"). The cost covers the
+ * whole way into the router: message, rule, SQS.
  */
 export const awsModel: PricingModel<AwsTariff> = {
   unit: () => '5 KB message',
@@ -87,7 +87,8 @@ function wayUsd({ sheet, share, basicIngest }: AwsTariff, units: number, used: n
 }
 
 /**
- * What was used before is taken as envelopes of one unit each, which ends the free requests rather too soon.
+ * Assumes that earlier usage was in envelopes of one unit each, which ends the free requests rather too
+ * early.
  */
 function sqsUsd(sheet: AwsSheet, share: number, units: number, used: number): number {
   const chunks = Math.ceil((units * sheet.meter_bytes.value) / sheet.sqs_request_bytes.value);

@@ -1,4 +1,4 @@
-/** What Azure IoT Hub bills: a fee per unit with a daily quota of messages. */
+/** The charges of Azure IoT Hub: a fee per unit with a daily quota of messages. */
 import { z } from 'zod';
 import type { PricingModel } from './model.ts';
 import azure from './prices/azure.json' with { type: 'json' };
@@ -29,7 +29,7 @@ export interface AzureTariff extends Tariff {
 
 export const azurePrices = priceList(azureSheet, azureSheet.partial().required(OWN), azure);
 
-/** One S1 unit of the gateway's own. */
+/** A hub of one S1 unit for one gateway. */
 export const AZURE_STANDARD: AzureTariff = {
   type: 'azure',
   sheet: azurePrices.shipped,
@@ -40,7 +40,7 @@ export const AZURE_STANDARD: AzureTariff = {
 
 /**
  * Units are messages of 4 KB, 0.5 KB in the free tier; properties count, the topic does not ("IoT Hub
- * pricing"). One more costs nothing within the quota, and beyond it the hub takes none.
+ * pricing"). A further message costs nothing within the quota; beyond it the hub refuses messages.
  */
 export const azureModel: PricingModel<AzureTariff> = {
   unit: ({ tier }) => (tier === 'F1' ? '0.5 KB message' : '4 KB message'),

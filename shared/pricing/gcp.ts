@@ -1,4 +1,4 @@
-/** What Google Pub/Sub bills: bytes, published and delivered. */
+/** The charges of Google Pub/Sub: bytes, published and delivered. */
 import { z } from 'zod';
 import type { PricingModel } from './model.ts';
 import gcp from './prices/gcp.json' with { type: 'json' };
@@ -30,7 +30,7 @@ export const gcpPrices = priceList(gcpSheet, gcpSheet.partial().required(OWN), g
 
 export const GCP_STANDARD: GcpTariff = { type: 'gcp', sheet: gcpPrices.shipped, share: 1 };
 
-/** Attributes count, and at least 1,000 bytes per request ("Pub/Sub pricing"). */
+/** Attributes count, with at least 1,000 bytes per request ("Pub/Sub pricing"). */
 export const gcpModel: PricingModel<GcpTariff> = {
   unit: () => 'byte',
   billedUnits({ sheet }, { payloadBytes, propertyBytes }) {
@@ -44,7 +44,7 @@ export const gcpModel: PricingModel<GcpTariff> = {
   metersErrors: () => false,
 };
 
-/** Publish and delivery each count against the free allotment, so half of it is left for publishing. */
+/** Publish and delivery both count against the free allotment, so half of it is available for publishing. */
 function trafficUsd({ sheet, share }: GcpTariff, units: number, used: number): number {
   const paid = beyond(used, units, (sheet.free_gib_per_month.value * share * GIB) / 2);
   return (paid * (sheet.publish_usd_per_tib.value + sheet.delivery_usd_per_tib.value)) / TIB;

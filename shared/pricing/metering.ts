@@ -1,6 +1,6 @@
 /**
- * What a provider bills for one envelope, by the model of its type. The agent counts before it pays, the
- * loopback clouds count on their side by the vendors' rules; the two must agree.
+ * The billed units of one envelope, by the pricing model of the provider's type. The agent counts before it
+ * is billed, and the loopback clouds count by the vendors' rules; the two must agree.
  */
 import { AWS_STANDARD, awsModel } from './aws.ts';
 import { AZURE_STANDARD, azureModel } from './azure.ts';
@@ -11,7 +11,7 @@ import { HTTPS_STANDARD, MQTT_STANDARD, volumeModel } from './volume.ts';
 
 export type { EnvelopeSizes } from './model.ts';
 
-/** Of the types that are not billed by volume. */
+/** Models of the types that are not billed by volume. */
 const MODELS: ReadonlyMap<string, PricingModel> = new Map<string, PricingModel>([
   ['aws', awsModel],
   ['azure', azureModel],
@@ -26,7 +26,7 @@ const STANDARD = {
   https: HTTPS_STANDARD,
 } as const;
 
-/** By the sheet that ships, for an account of the gateway's own. Throws for a type without one. */
+/** The shipped sheet, for an account of one gateway. Throws for a type without one. */
 export function standardTariff<Type extends keyof typeof STANDARD>(type: Type): (typeof STANDARD)[Type];
 export function standardTariff(type: string): Tariff;
 export function standardTariff(type: string): Tariff {
@@ -35,7 +35,7 @@ export function standardTariff(type: string): Tariff {
   return tariff;
 }
 
-/** What a provider charges, as far as it is known. */
+/** The known charges of a provider. */
 export function tariffOf({ type, tariff }: { type: string; tariff?: Tariff }): Tariff {
   return tariff ?? standardTariff(type);
 }
@@ -55,23 +55,20 @@ export function billedUnits(tariff: Tariff, sizes: EnvelopeSizes): number {
 }
 
 /**
- * Marginal cost in USD of one envelope, when the gateway has already used `usedThisMonth` units, by tier and
- * free allotment.
+ * Marginal cost in USD of one envelope after `usedThisMonth` units of the gateway, by tier and free
+ * allotment.
  */
 export function envelopeCostUsd(tariff: Tariff, sizes: EnvelopeSizes, usedThisMonth: number): number {
   const model = modelOf(tariff);
   return model.costUsd(tariff, model.billedUnits(tariff, sizes), sizes, usedThisMonth);
 }
 
-/**
- * Units that the gateway may have billed in one UTC day before the provider refuses more; null: without a
- * limit.
- */
+/** Units of the gateway that the provider accepts in one UTC day; null: without a limit. */
 export function unitsPerDay(tariff: Tariff): number | null {
   return modelOf(tariff).unitsPerDay(tariff);
 }
 
-/** USD a month that are due whatever is sent: the units of a hub, the minutes of a connection. */
+/** Fixed USD per month, independent of traffic: the units of a hub, the minutes of a connection. */
 export function fixedUsdPerMonth(tariff: Tariff): number {
   return modelOf(tariff).fixedUsdPerMonth(tariff);
 }
@@ -81,7 +78,7 @@ export function unitOf(tariff: Tariff): string {
   return modelOf(tariff).unit(tariff);
 }
 
-/** Whether the provider's own answers of 4xx and 5xx are on the bill. */
+/** Whether the provider bills its own answers of 4xx and 5xx. */
 export function metersErrors(tariff: Tariff): boolean {
   return modelOf(tariff).metersErrors(tariff);
 }

@@ -1,4 +1,4 @@
-/** How one kind of provider bills: what its tariffs mean. Pure (I11). */
+/** How one type of provider bills by its tariffs. Pure (I11). */
 import type { Tariff } from './tariff.ts';
 
 export interface EnvelopeSizes {
@@ -15,10 +15,10 @@ export interface PricingModel<Own extends Tariff = Tariff> {
   billedUnits(tariff: Own, sizes: EnvelopeSizes): number;
   /** Marginal cost in USD of an envelope of `units`, after `usedThisMonth` of them. */
   costUsd(tariff: Own, units: number, sizes: EnvelopeSizes, usedThisMonth: number): number;
-  /** Units that it takes in one UTC day; null: without a limit. */
+  /** Units that the provider accepts in one UTC day; null: without a limit. */
   unitsPerDay(tariff: Own): number | null;
-  /** USD that are due whatever is sent. */
+  /** Fixed USD per month, independent of traffic. */
   fixedUsdPerMonth(tariff: Own): number;
-  /** Whether its own answers of 4xx and 5xx are on the bill. */
+  /** Whether the provider bills its own answers of 4xx and 5xx. */
   metersErrors(tariff: Own): boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Billing by volume: plain bytes at a price per GiB. So are an MQTT broker and a router of one's own billed,
- * and every type of provider that has no model of its own.
+ * Billing by volume: bytes at a price per GiB. It applies to an MQTT broker, to one's own router, and to
+ * every type of provider without a model of its own.
  */
 import { z } from 'zod';
 import type { PricingModel } from './model.ts';

@@ -13,13 +13,13 @@
  */
 import { certificationShare, type ScoreInputs, type ScoreParts } from './inputs.ts';
 
-/** Latency at which the performance part has fallen to one half. */
+/** Latency at which the performance part is one half. */
 const HALF_PERFORMANCE_MS = 200;
 const LATENCY_PRIOR_SAMPLES = 1;
 /** Weight of the SLA against measurements, in tries. */
 const SLA_PRIOR_SAMPLES = 20;
 
-/** The parts of one provider among `all` that are compared with it. */
+/** The parts of one provider, compared with `all`. */
 export function defaultParts(input: ScoreInputs, all: readonly ScoreInputs[]): ScoreParts {
   const eligible = all.filter((other) => other.eligible);
   const cheapestUsd = Math.min(...eligible.map(({ envelopeCostUsd }) => envelopeCostUsd));
@@ -32,8 +32,8 @@ export function defaultParts(input: ScoreInputs, all: readonly ScoreInputs[]): S
 }
 
 /**
- * `cheapestUsd` is infinite when nobody is eligible; one that is not eligible may be cheaper than the
- * cheapest.
+ * `cheapestUsd` is infinite without an eligible provider. A provider that is not eligible may be cheaper than
+ * the cheapest eligible one.
  */
 function costPart(cheapestUsd: number, ownUsd: number): number {
   return ownUsd === 0 ? 1 : Math.min(1, cheapestUsd / ownUsd);

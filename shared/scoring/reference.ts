@@ -1,14 +1,14 @@
 /**
- * The reference form of the score's parts, kept so that a policy written for the reference model chooses as
- * it did there.
+ * The reference form of the score's parts, so that a policy written for the reference model makes the same
+ * choices.
  *
  *   cost         max(0, 1 − monthlyCost / 10000)
  *   performance  mean(1 − latencyMs / 1000, min(throughputMbps / 1000, 1))
  *   compliance   1 or 0 when a residency is asked (inside it or not), else |held ∩ required| / |required|
  *   reliability  sla / 100
  *
- * A latency past 1 s would make the performance part negative; like every part it ends at 0. The latency is
- * the measured median once there is one.
+ * A latency above 1 s would make the performance part negative; like every part it is at least 0. The latency
+ * is the measured median once there is one.
  */
 import { certificationShare, type ScoreInputs, type ScoreParts } from './inputs.ts';
 

@@ -1,6 +1,6 @@
 /**
- * Score of a provider for a stream: Σ weight × part. It orders the eligible; it never makes one eligible
- * (I4).
+ * Score of a provider for a stream: Σ weight × part. It orders the eligible providers; it never makes a
+ * provider eligible (I4).
  */
 import { defaultParts } from './default.ts';
 import type { ScoreInputs, ScoreParts, ScoreWeights } from './inputs.ts';
@@ -16,7 +16,7 @@ export interface ProviderScore {
   inputs: ScoreInputs;
 }
 
-/** One score per provider, in the order of `inputs`. They belong together: the cost part compares them. */
+/** One score per provider, in the order of `inputs`. Score them together: the cost part compares them. */
 export function scoreProviders(
   form: ScoringForm,
   weights: ScoreWeights,
