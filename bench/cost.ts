@@ -1,7 +1,7 @@
 /**
- * What packing saves: a day of readings at a steady rate through the real queue, packer, envelope codec and
- * metering, against one publish per reading. On a virtual clock, without sockets; the data come from a fixed
- * seed.
+ * The saving by packing: a day of readings at a steady rate through the real queue, packer, envelope codec
+ * and metering, compared with one publish per reading. On a virtual clock, without sockets; the data come
+ * from a fixed seed.
  */
 import { Stream } from '../agent/forward/queue/stream.ts';
 import type { StreamQueue } from '../agent/forward/queue/stream-queue.ts';
@@ -22,7 +22,7 @@ import { type Bench, type Measured, rounded } from './measure.ts';
 const CLOUDS = ['aws', 'azure', 'gcp'] as const;
 const RATES = [10, 200] as const;
 const DAY_MS = 86_400_000;
-/** The forwarder looks at its queues this often. */
+/** The interval at which the forwarder checks its queues. */
 const TICK_MS = 25;
 const GATEWAY = 'gw-0042';
 const STREAM = 'telemetry';
@@ -69,7 +69,7 @@ interface Day {
   payloadBytes: number;
 }
 
-/** A simulated day at `rate` readings a second, each committed in the tick that it arrives in. */
+/** A simulated day at `rate` readings a second; each reading is committed in the tick of its arrival. */
 function day(rate: number): Day {
   const entropy = seededEntropy(7);
   const stream = new Stream(STREAM, POLICY);
@@ -102,7 +102,7 @@ function day(rate: number): Day {
   return result;
 }
 
-/** Packs and bills what is due; returns what waits on. */
+/** Packs and bills the due readings; returns the rest. */
 function drained(
   stream: Stream,
   queue: StreamQueue,

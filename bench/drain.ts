@@ -1,7 +1,7 @@
 /**
- * After an outage: a million records wait, and a device goes on publishing. How fast the backlog leaves, and
- * what that does to the live records, whose latency is from the publish (before the commit) to the cloud's
- * acknowledgement. A real agent; the clouds are another process, the device and its clock a third.
+ * The drain after an outage: a million records wait, and a device continues to publish. Measures the rate of
+ * the backlog and its effect on live records, whose latency runs from the publish (before the commit) to the
+ * cloud's acknowledgement. A real agent; the clouds are a second process, the device and its clock a third.
  */
 import { IntervalSet } from '../shared/interval-set.ts';
 import type { SeqRange } from '../shared/record.ts';
@@ -18,12 +18,13 @@ const ROUNDS = 5;
 const WARM_UP_MS = 10_000;
 const CALM_MS = 15_000;
 /**
- * Goes on so long after the last record of the backlog: what waited for five seconds is in the backlog lane.
+ * The outage lasts this long after the last record of the backlog: records that waited for five seconds are
+ * in the backlog lane.
  */
 const OUTAGE_MS = 6000;
 const DRAIN_MS_MAX = 120_000;
 const POLL_MS = 20;
-/** The outage is over, and the agent does not know it for longer than that. */
+/** The agent notices the end of the outage after at most this time. */
 const FAILOVER = { open_max: '2s' };
 
 interface Round {
@@ -106,7 +107,7 @@ async function drained({ log, traffic, clouds, cloud, fill }: Parts): Promise<Ro
   return { calm, during, rowsPerSecond: (BACKLOG * 1000) / (endMs - startMs) };
 }
 
-/** Waits until all of the backlog is accepted: what did it, in order. */
+/** Waits until the whole backlog is accepted; returns the acceptances in order. */
 async function drainOf(log: AgentLog, before: number, backlog: SeqRange): Promise<Acceptance[]> {
   const accepted = IntervalSet.empty();
   const drain: Acceptance[] = [];
@@ -125,7 +126,7 @@ async function drainOf(log: AgentLog, before: number, backlog: SeqRange): Promis
   return drain;
 }
 
-/** Latencies of live records while nothing else is to do. */
+/** Latencies of live records without other load. */
 async function lived(traffic: Traffic, log: AgentLog, firstSeq: number, forMs: number): Promise<number[]> {
   traffic.start(firstSeq);
   await pause(forMs);
@@ -142,7 +143,7 @@ async function delivered(traffic: Traffic, log: AgentLog): Promise<void> {
   }
 }
 
-/** Of what was published in that time. */
+/** Latencies of the records published in that time. */
 function latencies(traffic: Traffic, log: AgentLog, fromMs: number, toMs: number): number[] {
   const found: number[] = [];
   for (let seq = traffic.seqs.first; seq <= traffic.seqs.last; seq++) {

@@ -1,4 +1,4 @@
-/** The envelope against what a gateway without one would send: JSON, and JSON with gzip. */
+/** Compares the envelope with plain JSON, and with JSON and gzip. */
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Entropy, seededEntropy } from '../shared/entropy.ts';
 import { decodeEnvelope, encodeEnvelope } from '../shared/envelope/codec.ts';
@@ -52,7 +52,7 @@ async function run(): Promise<Measured> {
 
 type Formats = Record<'envelope' | 'json' | 'gzip', number>;
 
-/** One line of the table; the values are divided by `by`, which makes them values of one record. */
+/** One line of the table; divided by `by`, the values are per record. */
 function row(count: number, what: string, { envelope, json, gzip }: Formats, by: number) {
   return {
     records: count,
@@ -106,7 +106,7 @@ function recordOf(i: number, entropy: Entropy): TelemetryRecord {
   };
 }
 
-/** The same fields, with the payload as the text that it is. */
+/** The same fields, with the payload as text. */
 function toJson({ records, ...header }: Envelope): string {
   return JSON.stringify({
     ...header,
@@ -114,7 +114,7 @@ function toJson({ records, ...header }: Envelope): string {
   });
 }
 
-/** As much as decoding an envelope gives: records with their payloads as bytes. */
+/** The same result as decoding an envelope: records with their payloads as bytes. */
 function fromJson(json: string): unknown {
   const envelope = JSON.parse(json) as { records: Array<{ payload: string }> };
   return {

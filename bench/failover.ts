@@ -1,6 +1,6 @@
 /**
- * Fault drills through real processes: an agent and the loopback clouds, a device that publishes steadily, a
- * fault at the provider in use, again and again. What is measured is in bench/load/drill.ts.
+ * Fault drills with real processes: an agent and the loopback clouds, a device that publishes steadily, and
+ * repeated faults at the provider in use. bench/load/drill.ts defines the measurements.
  */
 import { AgentLog, LOG_FOR_BENCH } from './load/agent-log.ts';
 import { type CloudName, type Clouds, startClouds } from './load/clouds.ts';
@@ -13,11 +13,9 @@ const RUNS = 30;
 const RATE = 50;
 const CLOUDS: readonly CloudName[] = ['aws', 'azure', 'gcp'];
 const WARM_UP_MS = 10_000;
-/** Until what the first connections took is no longer the latency that counts as usual. */
+/** Warm-up until the latencies of the first connections have left the window of usual latencies. */
 const CREEPING_WARM_UP_MS = 90_000;
-/**
- * Well again soon, so that the next drill need not wait: none of these says how soon an outage is noticed.
- */
+/** Short times, so that the next drill need not wait: none of them affects the detection of an outage. */
 const FAILOVER = { dwell: '2s', open_max: '2s', standby_probe: '5s' };
 
 const PLANS = {
@@ -72,8 +70,8 @@ export const bench: Bench = {
 };
 
 /**
- * An agent for each: what creeps is drilled apart, because breakers that opened count against a provider for
- * ten minutes when it is chosen by score; and a black hole again without hedging.
+ * One agent per phase. Slowness is drilled apart, because breakers that opened lower a provider's score for
+ * ten minutes; the black hole is drilled again without hedging.
  */
 function phasesOf(faults: readonly FaultName[]): Phase[] {
   const phases: Phase[] = [
@@ -135,7 +133,7 @@ function report(drills: ReadonlyArray<[Phase['hedging'], FaultName, Drill[]]>): 
     const name = label.replace('-', '_');
     const row: Record<string, string | number> = { fault, hedging, runs: done.length };
     for (const what of ['detected', 'recovered'] as const) {
-      // What never came is the worst of all.
+      // A value that never came counts as the worst.
       const values = done.map((one) => one[`${what}Ms`] ?? Number.POSITIVE_INFINITY);
       const spread = { p50: quantile(values, 0.5), p95: quantile(values, 0.95), max: Math.max(...values) };
       row[`${what}_ms p50/p95/max`] = Object.values(spread).join(' / ');

@@ -1,7 +1,7 @@
 /**
  * Memory of the agent (VmRSS of proc_pid_status(5), MB = 10^6 bytes): at 2,000 messages/s, with 1,000,000
- * records buffered that no provider may have, and everything else going to a cloud over its real SDK; then
- * while clients come and go, for half an hour.
+ * buffered records that no provider may take, and all others going to a cloud over its real SDK; then for
+ * half an hour while clients connect and disconnect.
  */
 import { readFileSync } from 'node:fs';
 import { connectAsync } from 'mqtt';
@@ -9,7 +9,7 @@ import { startClouds } from './load/clouds.ts';
 import { freePort, type LoadShape, load, pause, Workshop } from './load/programs.ts';
 import { type Bench, type Measured, median, rounded } from './measure.ts';
 
-/** `HEADGATE_BENCH_MINUTES` for less. */
+/** `HEADGATE_BENCH_MINUTES` sets a shorter time. */
 const CHURN_MINUTES = Number(process.env['HEADGATE_BENCH_MINUTES'] ?? 30);
 const HELD_RECORDS = 1_000_000;
 const STEADY_SECONDS = 90;
@@ -26,7 +26,7 @@ const SAMPLE_MS = 1000;
 const CHURN_CLIENTS = 10;
 const HOUR_MS = 3_600_000;
 
-/** What is published under `held` may only go to a provider that is switched off. */
+/** Records under `held` may go only to a disabled provider. */
 const POLICY = {
   compliance: { data_residency: { moon: ['moon-1'] } },
   streams: {
@@ -119,7 +119,10 @@ async function measured(shop: Workshop): Promise<Measured> {
   }
 }
 
-/** Clients connect, subscribe, publish, and leave, half of them without a word, while the load goes on. */
+/**
+ * Clients connect, subscribe, publish, and disconnect, half of them without DISCONNECT, under continuous
+ * load.
+ */
 async function churned(
   port: number,
   live: (seconds: number) => Promise<unknown>,
@@ -168,7 +171,7 @@ async function churned(
   };
 }
 
-/** By least squares. */
+/** Slope by least squares. */
 function slopePerHour(samples: readonly Sample[]): number {
   const mean = (values: readonly number[]): number =>
     values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);

@@ -1,19 +1,16 @@
 /**
- * Durable QoS 1 intake: fsync before PUBACK, against the same broker without a disk, mosquitto without a
- * disk, and one commit per message. The load comes from another process, in C, whose share of a core is a
- * figure too: it is not the bottleneck.
+ * Durable QoS 1 intake, with fsync before PUBACK, compared with the same broker without a disk, mosquitto
+ * without a disk, and one commit per message. The load comes from another process, in C; its CPU share is
+ * reported, to show that it is not the bottleneck.
  */
 
 import { freePort, type Load, type LoadShape, load, Workshop } from './load/programs.ts';
 import { type Bench, type Measured, median, type Options, rounded } from './measure.ts';
 
-/**
- * Until V8 has compiled what runs a hundred thousand times a second: the agent's way is longer than that of
- * aedes alone.
- */
+/** Warm-up until V8 has compiled the hot code: the agent's path is longer than that of aedes alone. */
 const WARM_UP_ROUNDS = 3;
 const ROUNDS = 10;
-/** Of the paced runs; the first warms up. */
+/** Rounds of the paced runs; the first is warm-up. */
 const REPEATS = 6;
 const FULL_SPEED = { clients: 50, window: 20, payloadBytes: 100, rate: 0 };
 const MESSAGES = {

@@ -1,13 +1,10 @@
-/**
- * The interval set against the two simpler ways to remember which ids were seen: a Set, and a sorted array of
- * ids.
- */
+/** Compares the interval set with two simpler sets of seen ids: a Set, and a sorted array. */
 import { seededEntropy } from '../shared/entropy.ts';
 import { IntervalSet } from '../shared/interval-set.ts';
 import { type Bench, compare, heldBytes, type Measured, rounded } from './measure.ts';
 
 const MILLION = 1_000_000;
-/** Inserting into the middle of an array moves the rest, so the random order is kept short for its sake. */
+/** Inserting into the middle of an array moves the rest, so the random order is kept short. */
 const SHUFFLED = 20_000;
 const HOLES_SHARE = 0.01;
 
@@ -140,7 +137,7 @@ function arrayOf(ids: readonly number[]): number[] {
   return sorted;
 }
 
-/** Where an id is in a sorted array, or would be. */
+/** The index of an id in a sorted array, or of its place. */
 function indexIn(sorted: readonly number[], id: number): number {
   let low = 0;
   let high = sorted.length;

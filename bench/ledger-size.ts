@@ -1,6 +1,4 @@
-/**
- * What a record takes on the disk of each ledger engine, indexes and what is known of its envelope included.
- */
+/** The disk space per record in each ledger engine, including indexes and the data of its envelope. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
@@ -19,13 +17,13 @@ import { Workshop } from './load/programs.ts';
 import { type Bench, rounded } from './measure.ts';
 
 const RECORDS = 320_000;
-/** Of a quiet gateway, and of a busy one. */
+/** For a quiet gateway, and for a busy one. */
 const ENVELOPE_RECORDS = [10, 200];
 const GROUP_ENVELOPES = 64;
 const TIMEOUT_MS = 60_000;
 const deps = { clock: systemClock, log: createLogger({ level: 'silent', levels: {} }) };
 
-/** A ledger and what it takes on the disk: of JetStream in one copy. */
+/** A ledger and its size on disk; JetStream counts one replica. */
 interface Measurable {
   ledger: Ledger;
   bytes(): Promise<number>;
@@ -72,12 +70,12 @@ async function perRecord({ ledger, bytes }: Measurable, records: number): Promis
   return taken / RECORDS;
 }
 
-/** Without its log of writes, which is bounded. */
+/** Without its write-ahead log, which is bounded. */
 async function sqlite(file: string): Promise<Measurable> {
   return { ledger: await openSqliteLedger({ file, ...deps }), bytes: async () => statSync(file).size };
 }
 
-/** Without the server's log of writes. */
+/** Without the server's write-ahead log. */
 async function inPostgres(url: string, schema: string): Promise<Measurable> {
   const ledger = await openPostgresLedger({ url, schema, connectionsMax: 4, timeoutMs: TIMEOUT_MS, ...deps });
   return {

@@ -1,7 +1,7 @@
 /**
- * The ledger's engines at different shares of duplicates, in groups as a busy router commits them; its
- * deduplication alone against a key per record in Redis and a row per record in PostgreSQL; and what a stream
- * takes in memory.
+ * The ledger engines at different shares of duplicates, in groups like a busy router's commits; the ledger's
+ * deduplication compared with a key per record in Redis and a row per record in PostgreSQL; and the memory
+ * per stream.
  */
 import { join } from 'node:path';
 import pg from 'pg';
@@ -21,12 +21,12 @@ import { Workshop } from './load/programs.ts';
 import { Redis } from './load/redis.ts';
 import { type Bench, heldBytes, type Measured, median, rounded } from './measure.ts';
 
-/** The first warms up. */
+/** The first round is warm-up. */
 const ROUNDS = 4;
 const GROUP_ENVELOPES = 64;
 /**
- * Readings of 100 bytes in one metering unit, and those of a gateway that sends one reading per second, each
- * second.
+ * Readings of 100 bytes in one metering unit; and the envelopes of a gateway with one reading per second,
+ * sent every ten seconds.
  */
 const ENVELOPE_RECORDS = 200;
 const SMALL_RECORDS = 10;
@@ -34,7 +34,7 @@ const ENVELOPES = { sqlite: 512, postgres: 128, jetstream: 256 };
 const SHARES = [0, 0.5, 1];
 const STREAMS = 1_000_000;
 const HOLES = 100;
-/** What one write to Redis carries. */
+/** Envelopes in one write to Redis. */
 const PIPELINED_ENVELOPES = 25;
 const DEDUP_ENVELOPES = { ours: 2000, redis: 500, postgres: 10 };
 
@@ -42,11 +42,11 @@ type Engine = keyof typeof ENVELOPES;
 interface Case {
   engine: Engine;
   records: number;
-  /** Of duplicates. */
+  /** Share of duplicates. */
   share: number;
   /**
-   * Envelopes, by the clock and by the CPU time of this process: what other programs take of the machine is
-   * not in that.
+   * Envelopes per second of wall time, and per second of this process's CPU time, which excludes other
+   * programs' use of the machine.
    */
   perSecond: number[];
   perCpuSecond: number[];
@@ -68,7 +68,7 @@ export const bench: Bench = {
 };
 
 async function measured(closing: Close[]): Promise<Measured> {
-  // Before the servers and their garbage.
+  // Measured before the servers start and leave garbage.
   const bytes = { plain: bytesPerStream(0), holes: bytesPerStream(HOLES) };
   const shop = new Workshop();
   closing.push(() => shop.close());
@@ -147,7 +147,7 @@ async function openAll(shop: Workshop, url: string, closing: Close[]): Promise<R
   return ledgers;
 }
 
-/** With nothing but duplicates, their first copies are committed before the clock runs. */
+/** With only duplicates, their first copies are committed before the measurement. */
 async function committed(
   ledger: Ledger,
   { engine, records, share }: Case,
@@ -171,7 +171,7 @@ async function committed(
   };
 }
 
-/** Records per second that are told new from known, in the order agents send them, by one client. */
+/** Records per second classified as new or known by one client, in the agents' sending order. */
 async function dedupRates(
   shop: Workshop,
   url: string,
@@ -231,7 +231,7 @@ function keysOf({ envelope }: LedgerEntry): string[] {
   return records.map(({ seq }) => `${gateway}/${epoch}/${stream}/${seq}`);
 }
 
-/** A statement per record, one transaction per envelope. */
+/** One statement per record, one transaction per envelope. */
 async function insertEach(client: pg.Client, entry: LedgerEntry | undefined): Promise<void> {
   if (!entry) return;
   const { envelope } = entry;
@@ -248,8 +248,8 @@ async function insertEach(client: pg.Client, entry: LedgerEntry | undefined): Pr
 }
 
 /**
- * Of a stream's state as an engine keeps it in memory, without the stream's name; a million of them, measured
- * together.
+ * Bytes of a stream's state in an engine's memory, without the stream's name; measured over a million
+ * streams.
  */
 function bytesPerStream(holes: number): number {
   const { envelope } = entryOf(0, 1, 0);

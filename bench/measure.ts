@@ -1,7 +1,7 @@
 /**
- * Timing that survives a noisy machine: all candidates of a comparison take turns within one run, so that
- * what slows the machine slows each of them, and the median of the turns is what counts. Ratios travel to
- * another machine; times do not.
+ * Timing on a noisy machine: all candidates of a comparison take turns within one run, so that a slow phase
+ * affects all of them, and the median of the turns counts. Ratios are comparable between machines; times are
+ * not.
  */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -17,29 +17,29 @@ export interface Measured {
   figures: Readonly<Record<string, number>>;
 }
 
-/** What was given on the command line, by name. */
+/** The command-line options, by name. */
 export type Options = Readonly<Record<string, string | boolean | undefined>>;
 
-/** As `--help` tells of it. */
+/** An option in the output of `--help`. */
 export interface BenchOption {
   takes: string;
   default?: string;
   is: string;
 }
 
-/** What bench/run.ts finds in a file of this folder, as its export `bench`. */
+/** The export `bench` of a file in this folder, for bench/run.ts. */
 export interface Bench {
   name: string;
   /** One line for the list. */
   summary: string;
-  /** Options of its own, each with a value: `--runs 5`. */
+  /** The bench's own options, each with a value: `--runs 5`. */
   options?: Readonly<Record<string, BenchOption>>;
   run(options: Options): Promise<Measured>;
 }
 
 const WARM_UP_TURNS = 3;
 const TURNS = 15;
-/** A turn repeats a candidate until it took this long, so that the clock's grain does not show. */
+/** A turn repeats a candidate for at least this long, to hide the clock's resolution. */
 const TURN_MS = 8;
 
 /** Median nanoseconds per operation of each candidate. */
@@ -53,7 +53,7 @@ export function compare<Name extends string>(
       const nanoseconds = timed(candidates[name]);
       if (turn >= WARM_UP_TURNS) samples.get(name)?.push(nanoseconds);
     }
-    // Another one goes first in the next turn.
+    // The next turn starts with another candidate.
     names.push(...names.splice(0, 1));
   }
   return Object.fromEntries(names.map((name) => [name, median(samples.get(name) ?? [])])) as Record<
@@ -62,7 +62,7 @@ export function compare<Name extends string>(
   >;
 }
 
-/** Bytes of heap and array buffers that what `build` returns keeps alive. */
+/** Bytes of heap and array buffers that the result of `build` keeps alive. */
 export function heldBytes(build: () => unknown): number {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
@@ -93,7 +93,7 @@ function timed({ operations, run }: Candidate): number {
   return elapsedNs / runs / operations;
 }
 
-/** The middle one; of an even number, the higher of the two in the middle. */
+/** The middle value; for an even number of values, the higher middle one. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;

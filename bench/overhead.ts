@@ -1,7 +1,7 @@
 /**
- * What stands between a committed row and a cloud's acknowledgement, against a loop that gives the same
- * envelopes to the vendor's SDK. Each side is a process of its own, the cloud a third; they take turns. CPU
- * is the process's, its threads included.
+ * The cost from a committed row to a cloud's acknowledgement, compared with a loop that passes the same
+ * envelopes to the vendor's SDK. Each side is its own process, the cloud a third; they take turns. CPU is
+ * that of the process, including its threads.
  */
 import { writeFileSync } from 'node:fs';
 import { type CloudName, type Clouds, startClouds } from './load/clouds.ts';
@@ -13,7 +13,7 @@ import { type Bench, type Measured, median, type Options, rounded } from './meas
 
 const CLOUDS: readonly CloudName[] = ['aws', 'azure', 'gcp'];
 const LANES = ['live', 'backlog'] as const;
-/** In the live lane within the five seconds after which records count as backlog. */
+/** Live records must leave within five seconds, before they count as backlog. */
 const RECORDS = { live: 60_000, backlog: 200_000 };
 const WARM_UP_ROUNDS = 2;
 const ROUNDS = 7;
@@ -21,9 +21,9 @@ const ROUNDS = 7;
 interface Round {
   records: number;
   forwarded: Forwarded;
-  /** The SDK given bytes that are ready. */
+  /** The SDK with prepared bytes. */
   sent: Spent;
-  /** The SDK in a loop that has the records in memory and encodes them into the same bytes first. */
+  /** The SDK in a loop that first encodes records from memory into the same bytes. */
   encoded: Spent;
 }
 

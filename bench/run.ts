@@ -32,7 +32,7 @@ function list(): string {
   return table(benches.map(({ name, summary }) => ({ name, summary })));
 }
 
-/** `found`: the bench that is named first, whose own options are among those that are known. */
+/** `found`: the bench named first, whose own options are accepted. */
 function readArguments(found: Bench | undefined): {
   bench: Bench | undefined;
   json: boolean;
@@ -68,7 +68,7 @@ function machine(): Record<string, string | number> {
   };
 }
 
-/** Columns aligned, numbers to the right. */
+/** Aligned columns, numbers to the right. */
 function table(rows: Measured['rows']): string {
   const columns = Object.keys(rows[0] ?? {});
   const cells = [columns, ...rows.map((row) => columns.map((column) => String(row[column] ?? '')))];

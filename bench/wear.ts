@@ -1,6 +1,6 @@
 /**
- * What an SD card is written for: bytes written per byte of payload, by the kernel's count (/proc/PID/io,
- * write_bytes), at 200 readings of 100 bytes per second, while no provider takes them, for two durability
+ * The wear of an SD card: bytes written per byte of payload, by the kernel's count (/proc/PID/io,
+ * write_bytes), at 200 readings of 100 bytes per second without an available provider, for two durability
  * classes and for one commit per row.
  */
 import type { ChildProcess } from 'node:child_process';
@@ -47,7 +47,7 @@ export const bench: Bench = {
   },
 };
 
-/** proc_pid_io(5). A file system in memory counts nothing: the temporary folder has to be on a disk. */
+/** From proc_pid_io(5). A file system in memory counts nothing: the temporary folder must be on a disk. */
 function writtenBytes({ pid }: ChildProcess): number {
   const found = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'));
   return Number(found?.[1]);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 
-/** Each is started by its path (shared/program.ts). */
+/** Each program is started by its path (shared/program.ts). */
 const PROGRAMS = [
   'cli/main.ts',
   'agent/store/thread/worker.ts',
@@ -16,7 +16,7 @@ const PROGRAMS = [
   'demo/device.ts',
 ];
 
-/** Not bundled: what has native code, and what is loaded for one kind of cloud, engine or command alone. */
+/** Not bundled: packages with native code, and packages for one kind of cloud, engine or command. */
 const BESIDE = [
   'better-sqlite3',
   'azure-*',
@@ -47,14 +47,14 @@ await build({
   format: 'esm',
   platform: 'node',
   target: 'node22.15',
-  // A package's ES modules, where it has both: what nobody imports from them is left out.
+  // ES modules where a package has them: unused exports are removed.
   mainFields: ['module', 'main'],
   external: BESIDE,
-  // Bundled CommonJS asks for Node's own modules by it.
+  // Bundled CommonJS code requires Node's own modules through it.
   banner: {
     js: "import{createRequire as requireOf}from'node:module';const require=requireOf(import.meta.url);",
   },
-  // Names stay as they are, for stack traces.
+  // Names are kept for stack traces.
   minifyWhitespace: true,
   minifySyntax: true,
   legalComments: 'linked',

@@ -1,8 +1,8 @@
 /**
  * `npm run dev`: loopback clouds, a router and an agent on one terminal, each line with its program's name. A
- * change of a source file or of a configuration restarts the programs that it concerns; Ctrl-C ends all. The
- * programs are forks, so that they end by themselves when this one is killed; `node --watch` watches no
- * configuration, and a runner of shell commands starts in no order.
+ * change of a source file or of a configuration restarts the affected programs; Ctrl-C ends all. The programs
+ * are forks, so that they end when this process is killed; `node --watch` does not watch configurations, and
+ * a runner of shell commands has no start order.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { type FSWatcher, mkdirSync, watch } from 'node:fs';
@@ -14,9 +14,9 @@ import { stopSignal } from '../shared/process.ts';
 import { commandFile } from '../shared/program.ts';
 import { readScript } from '../test/script.ts';
 
-/** An editor writes a file in several steps: one restart for all of them. */
+/** An editor writes a file in several steps: one restart covers all of them. */
 const SETTLE_MS = 200;
-/** A program that does not end by itself is killed: it has ten seconds of its own. */
+/** A program that has not ended after this time is killed; its own limit is ten seconds. */
 const STOP_MS_MAX = 12_000;
 const COLOURS = { clouds: 'cyan', router: 'green', agent: 'yellow', dev: 'magenta' } as const;
 
@@ -28,13 +28,13 @@ function say(name: Name, line: string): void {
   );
 }
 
-/** One program: started, restarted as often as asked, and ended. */
+/** One program with its starts, restarts and stop. */
 class Program {
   readonly #name: Name;
   readonly #args: readonly string[];
   #child: ChildProcess | null = null;
   #isOver: boolean = false;
-  /** The starts and ends, one after the other. */
+  /** Serialises the starts and stops. */
   #last: Promise<void> = Promise.resolve();
 
   constructor(name: Name, args: readonly string[]) {
@@ -42,7 +42,9 @@ class Program {
     this.#args = args;
   }
 
-  /** Ends the process that runs, if any, and starts one. Resolves with its first line, or when it ended. */
+  /**
+   * Stops the running process, if any, and starts a new one. Resolves with its first line, or when it ended.
+   */
   async restart(): Promise<void> {
     let speaks: Promise<void> | null = null;
     await this.#then(async () => {
@@ -52,7 +54,7 @@ class Program {
     await speaks;
   }
 
-  /** For good. */
+  /** Stops the program for good. */
   stop(): Promise<void> {
     this.#isOver = true;
     return this.#then(() => this.#end());
@@ -100,10 +102,10 @@ class Program {
 const flags = readScript(
   {
     command: 'npm run dev',
-    does: 'Loopback clouds, a router and an agent on one terminal; restarts what a change concerns.',
+    does: 'Loopback clouds, a router and an agent on one terminal; restarts the affected programs after a change.',
     options: {
-      dir: { takes: 'folder', default: 'try', is: 'where the configurations and all data are' },
-      'control-port': { takes: 'port', default: '9466', is: 'of the clouds; 0 takes a free one' },
+      dir: { takes: 'folder', default: 'try', is: 'folder of the configurations and all data' },
+      'control-port': { takes: 'port', default: '9466', is: 'port of the control API; 0 takes a free one' },
     },
     example: '--dir /tmp/try',
   },
@@ -119,7 +121,10 @@ const agent = new Program('agent', ['agent', '--config', join(dir, 'agent.yaml')
 
 type Scope = 'all' | 'agent' | 'router';
 
-/** New clouds have new addresses and certificates, and write them down: the others start after them. */
+/**
+ * New clouds have new addresses and certificates, and write them to the configurations, so the others start
+ * after them.
+ */
 async function restart(scopes: ReadonlySet<Scope>): Promise<void> {
   if (scopes.has('all')) await clouds.restart();
   await Promise.all([
@@ -128,7 +133,7 @@ async function restart(scopes: ReadonlySet<Scope>): Promise<void> {
   ]);
 }
 
-/** Changes since the last restart. Those that come while one is under way wait for its end, as one. */
+/** Changes since the last restart. Changes during a restart wait for its end and cause one more. */
 const changed = new Set<Scope>();
 let settling: Timer | null = null;
 let restarting: boolean = true;
@@ -150,7 +155,7 @@ async function restartChanged(): Promise<void> {
   await restartChanged();
 }
 
-/** Folder of the tree → what restarts when something in it changes. */
+/** Folder → the programs that restart on a change in it. */
 const SOURCES: Readonly<Record<string, Scope>> = {
   shared: 'all',
   cli: 'all',
@@ -165,7 +170,7 @@ function watchAll(): FSWatcher[] {
       onChange(join(folder, file ?? ''), scope),
     ),
   );
-  // The two files alone: what the programs write lies in folders beside them.
+  // Watches the two files only: the programs write to subfolders.
   const configurations = watch(dir, (_event, file) => {
     if (restarting) return; // the clouds write them
     if (file === 'agent.yaml') onChange(file, 'agent');
@@ -178,7 +183,7 @@ const stopped = stopSignal();
 const watchers = watchAll();
 void restart(new Set(['all'])).then(() => {
   restarting = false;
-  say('dev', 'all run; a change restarts what it concerns, Ctrl-C ends all');
+  say('dev', 'all run; a change restarts the affected programs, Ctrl-C ends all');
   return restartChanged();
 });
 const signal = await stopped;

@@ -1,4 +1,4 @@
-/** The processes of a demo. They are started, watched, killed on purpose, and ended with the demo. */
+/** The processes of a demo: started, watched, killed by plan, and ended with the demo. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { openSync } from 'node:fs';
 import { join } from 'node:path';
@@ -62,7 +62,7 @@ export class Child {
     await this.#end('SIGKILL');
   }
 
-  /** At once, without waiting: for the end of this process. */
+  /** Kills the process at once, for the end of this one. */
   destroy(): void {
     this.#ending = true;
     this.#process?.kill('SIGKILL');

@@ -1,6 +1,6 @@
 /**
- * What the demo's gateway and router need to speak HTTPS: an authority, the router's certificate, and a key
- * that the gateway signs with.
+ * HTTPS credentials of the demo's gateway and router: an authority, the router's certificate, and the
+ * gateway's signing key.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { createCertificateAuthority } from '../loopback/ca.ts';
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';
 
-/** The entries that name the files: of the agent's downlink, and of the router's source. */
+/** The options with the file names: for the agent's downlink, and for the router's source. */
 export interface HttpsCredentials {
   agent: { ca_file: string; token_key_file: string };
   router: { cert_file: string; key_file: string; gateways_file: string };

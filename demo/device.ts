@@ -1,9 +1,9 @@
 /**
- * One demo process with some MQTT devices: each its own connection and session, publishing made-up sensor
- * data at QoS 1. Every acknowledged publish is written to the device's own log: the checker compares these
- * with the ledger.
+ * One demo process with some MQTT devices: each has its own connection and session, and publishes made-up
+ * sensor data at QoS 1. Every acknowledged publish is written to the device's own log, which the checker
+ * compares with the ledger.
  *
- * Started by the demo with a JSON argument ({@link DevicePlan}); tells its parent about progress over IPC.
+ * Started by the demo with a JSON argument ({@link DevicePlan}); reports progress to its parent over IPC.
  */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
@@ -15,19 +15,16 @@ import { alarmTopic, type DevicePlan, deviceKind, topicOf } from './plant.ts';
 
 const STEP_MS = 20;
 const REPORT_MS = 250;
-/** Publishes a device may have unacknowledged, as a small device with little memory would. */
+/** Most unacknowledged publishes of a device: a small device has little memory. */
 const UNACKED_MAX = 200;
-/** How long a device goes on asking for the acknowledgements still due after its last publish. */
+/** How long a device waits for outstanding acknowledgements after its last publish. */
 const LAST_ACKS_MS = 30_000;
 
 /** One acknowledged publish: a line of a device's log. */
 export interface AckedPublish {
   topic: string;
   payload: string;
-  /**
-   * It went out more than once, because the connection broke before its PUBACK came: MQTT allows a second
-   * record.
-   */
+  /** Sent more than once, because the connection broke before its PUBACK: MQTT allows a second record. */
   resent: boolean;
 }
 
@@ -46,7 +43,7 @@ interface Device {
   log: WriteStream;
   number: number;
   entropy: Entropy;
-  /** Not acknowledged yet: payload → how often it was sent. */
+  /** Unacknowledged payloads → the number of sends. */
   unacked: Map<string, number>;
 }
 
@@ -99,7 +96,7 @@ class DeviceProcess {
       unacked: new Map(),
     };
     client.on('error', () => undefined /* it reconnects and sends unacknowledged publishes again */);
-    // mqtt.js repeats a publish without setting DUP: the second packet of a payload is a repetition.
+    // mqtt.js repeats a publish without the DUP flag: a second packet with the same payload is a repetition.
     client.on('packetsend', (packet) => {
       if (packet.cmd !== 'publish') return;
       const payload = packet.payload.toString();
@@ -109,7 +106,7 @@ class DeviceProcess {
     return device;
   }
 
-  /** Paces all devices of this process together, so that the rate holds whatever a timer is late by. */
+  /** Paces all devices of this process together, so that late timers do not lower the rate. */
   async #publishAll(): Promise<void> {
     const perDevice = this.#plan.ratePerDevice;
     const startedMs = this.#clock.monoMs();
@@ -118,7 +115,7 @@ class DeviceProcess {
       const dueEach = Math.floor(((now - startedMs) / 1000) * perDevice) + 1;
       for (const device of this.#devices) {
         while (device.number < dueEach && device.unacked.size < UNACKED_MAX) this.#publish(device);
-        // A device measures nothing that it cannot hold: no burst afterwards.
+        // A device does not measure more than it can hold: no burst afterwards.
         device.number = Math.max(device.number, dueEach);
       }
       await this.#clock.sleep(STEP_MS);
@@ -169,7 +166,7 @@ class DeviceProcess {
   }
 }
 
-/** Resolves at the first connection, however many tries it takes. */
+/** Resolves at the first connection, after any number of tries. */
 function connected(client: MqttClient): Promise<void> {
   return new Promise((resolve) => {
     if (client.connected) resolve();

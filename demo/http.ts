@@ -6,7 +6,7 @@ import type { Entropy } from '../shared/entropy.ts';
 const TIMEOUT_MS = 2000;
 const POLL_MS = 100;
 
-/** Rejects on anything but a 2xx answer within two seconds. */
+/** Rejects without a 2xx answer within two seconds. */
 export async function getJson(url: string): Promise<unknown> {
   return request(url, {});
 }
@@ -26,7 +26,10 @@ async function request(url: string, init: RequestInit): Promise<unknown> {
   return response.json();
 }
 
-/** Tries until it succeeds; rejects after `waitMs`, or at once when `broken` says why it never will. */
+/**
+ * Retries until success; rejects after `waitMs`, or at once when `broken` returns the reason of a permanent
+ * failure.
+ */
 export async function waitFor(
   attempt: () => Promise<unknown>,
   waitMs: number,
@@ -50,13 +53,13 @@ export async function waitFor(
 }
 
 /**
- * Below the ports that systems give to outgoing connections (IANA: from 49152, Linux: from 32768): nobody
- * takes one by chance.
+ * Below the ports of outgoing connections (IANA: from 49152, Linux: from 32768), so that no connection uses
+ * them by chance.
  */
 const PORT_MIN = 20_000;
 const PORT_MAX = 31_999;
 
-/** Five different ports that nobody listens on, and that stay free while a process of ours restarts. */
+/** Five different unused ports, which stay free while a demo process restarts. */
 export async function fiveFreePorts(entropy: Entropy): Promise<[number, number, number, number, number]> {
   const ports = new Set<number>();
   while (ports.size < 5) {

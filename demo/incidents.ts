@@ -1,6 +1,6 @@
 /**
  * Reads failovers from the agent's log: when a provider was no longer chosen, and when the records stuck on
- * it got through.
+ * it were accepted elsewhere.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
@@ -18,23 +18,23 @@ export interface Failover {
   to: string | null;
   fault: string;
   /**
-   * Why the first stream left: `breaker`, or `receipt-lag` where the cloud acknowledged and did not deliver.
+   * Why the first stream left: `breaker`, or `receipt-lag` for a cloud that acknowledged and did not deliver.
    */
   reason: string;
-  /** Fault start → no stream has the provider chosen any more. */
+  /** From the start of the fault until no stream uses the provider. */
   detected_ms: number;
   /**
-   * Fault start → the oldest record stuck on it is accepted elsewhere, the slowest stream counting; null when
-   * none was stuck.
+   * From the start of the fault until the oldest stuck record is accepted elsewhere, for the slowest stream;
+   * null without stuck records.
    */
   recovered_ms: number | null;
 }
 
-/** A cloud that acknowledged and did not deliver, as the gateway found it. */
+/** A cloud that acknowledged and did not deliver, as the gateway detected it. */
 export interface GreyFailure {
   provider: string;
   fault: string;
-  /** Fault start → the cloud is on hold because its receipts are late. */
+  /** From the start of the fault until the cloud is on hold because of late receipts. */
   detected_ms: number;
 }
 
@@ -103,7 +103,7 @@ function firstPerStream(lines: readonly Line[]): Line[] {
 
 const READ_EVENTS = ['"routing.switch"', '"routing.hold"', '"forward.recovered"'];
 
-/** Lines of other programs (a crash's last words) are not JSON and are passed over. */
+/** Skips lines that are not JSON, such as the last words of a crash. */
 function parse(text: string): Line[] {
   return text.split('\n').flatMap((line) => {
     if (!READ_EVENTS.some((event) => line.includes(event))) return [];

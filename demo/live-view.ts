@@ -29,9 +29,9 @@ export interface Snapshot {
   ackedPerSecond: number;
   inLedger: number;
   backlog: number;
-  /** Taken by a cloud, kept until the router's receipt. */
+  /** Records accepted by a cloud and kept until the router's receipt. */
   unconfirmed: number;
-  /** Agent and router both answered: neither is being restarted. */
+  /** Agent and router both answered: neither is restarting. */
   answered: boolean;
   /** Messages that the clouds hold for the router. */
   unsettled: number;
@@ -60,7 +60,7 @@ export class LiveView {
     else this.#out.write(`${line(snapshot)}\n`);
   }
 
-  /** Leaves the last table standing. */
+  /** Leaves the last table on the screen. */
   end(): void {
     if (!this.#silent && this.#out.isTTY) logUpdate.done();
   }

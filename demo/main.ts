@@ -1,7 +1,7 @@
 /**
  * `headgate demo`: real MQTT devices → a real agent → three loopback clouds over the vendors' SDKs → a real
- * router, with a cloud dying in the middle, and a verdict from comparing the devices' logs with the ledger.
- * Every part is a process of its own.
+ * router, with a cloud failing in the middle, and a verdict from the comparison of the devices' logs with the
+ * ledger. Every part is its own process.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -20,9 +20,9 @@ import { Scenario } from './scenario.ts';
 import { compare } from './verdict.ts';
 
 const SAMPLE_MS = 1000;
-/** After the last publish, buffer and clouds drain: this long without any progress ends the wait. */
+/** After the last publish, buffer and clouds drain: the wait ends after this long without progress. */
 const STUCK_MS_MAX = 90_000;
-/** The buffer is empty and the ledger stood still this long: records missing now will not come. */
+/** With an empty buffer and an unchanged ledger for this long, missing records will not come. */
 const STILL_MS = 4000;
 
 /** Runs the demo; resolves with the exit code: 0 when the verdict is ok. */
@@ -56,7 +56,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   }
 }
 
-/** Resolves with null when the user interrupted it before there was anything to judge. */
+/** Resolves with null when the user interrupted the demo before there was anything to judge. */
 async function play(
   scenario: Scenario,
   options: DemoOptions,
@@ -92,8 +92,8 @@ async function play(
 }
 
 /**
- * Waits until everything acknowledged is in the ledger, and the gateway knows it. True when the buffer ran
- * empty.
+ * Waits until every acknowledged record is in the ledger, and the gateway knows it. Returns true when the
+ * buffer is empty.
  */
 async function drain(
   scenario: Scenario,

@@ -1,4 +1,4 @@
-/** What `headgate demo` is told to do, from its flags; every mistake in them is reported at once. */
+/** The options of `headgate demo`, from its flags; all errors are reported at once. */
 import type { CloudName } from '../loopback/cloud.ts';
 import { FAULT_NAMES, type FaultName } from '../loopback/faults.ts';
 import { nearest } from '../shared/config/nearest.ts';
@@ -8,7 +8,7 @@ const KILL_TARGETS = ['agent', 'router'] as const;
 
 /** Times count from the first publish, in seconds. */
 interface DemoFault {
-  /** Null: the provider that carries the most when the fault begins. */
+  /** Null: the provider with the most traffic at the start of the fault. */
   provider: CloudName | null;
   fault: FaultName;
   startSeconds: number;
@@ -32,15 +32,15 @@ export interface DemoOptions {
   /** Bytes. */
   payload: number;
   seed: number;
-  /** Folder to keep everything in. When absent, a temporary folder is used and removed. */
+  /** Folder for all files of the demo. Default: a temporary folder, which is removed. */
   keep?: string;
-  /** Go on after the devices are done, until SIGINT. */
+  /** Continue after the devices have finished, until SIGINT. */
   hold: boolean;
   /** One JSON line at the end instead of a live view. */
   json: boolean;
 }
 
-/** The flags as the command line has them. */
+/** The flags of the command line. */
 export interface DemoFlags {
   /** `false`: `--no-fault`; absent: the default fault. */
   fault?: readonly string[] | false;
@@ -57,7 +57,7 @@ export interface DemoFlags {
 
 type DemoFlagsResult = { ok: true; options: DemoOptions } | { ok: false; problems: string[] };
 
-/** A flag's value, or why it is not one. */
+/** A flag's value, or the error in it. */
 type Parsed<T> = { ok: true; value: T } | { ok: false; problem: string };
 
 export function parseDemoFlags(flags: DemoFlags): DemoFlagsResult {
@@ -91,7 +91,7 @@ export function parseDemoFlags(flags: DemoFlags): DemoFlagsResult {
   return problems.length === 0 ? { ok: true, options } : { ok: false, problems };
 }
 
-/** Without `--fault` and `--no-fault`, the cloud in use goes silent for the middle third. */
+/** Without `--fault` and `--no-fault`, the cloud in use is silent for the middle third. */
 function defaultFault(duration: number): DemoFault {
   const third = Math.round(duration / 3);
   return { provider: null, fault: 'blackhole', startSeconds: third, endSeconds: 2 * third };

@@ -1,10 +1,8 @@
-/**
- * The made-up plant of the demo: the names of its devices, their topics, and the policy over them.
- */
+/** The demo's made-up plant: the names of its devices, their topics, and its policy. */
 
 export interface DevicePlan {
   brokerPort: number;
-  /** Where the devices write their logs. */
+  /** Folder of the devices' logs. */
   dir: string;
   /** Indexes of the devices in this process. */
   devices: number[];
@@ -34,12 +32,12 @@ export function alarmTopic(device: string): string {
   return `plant/alarm/${device}`;
 }
 
-/** Provider that lies outside the zone of the stream that must stay in the EU. */
+/** A provider outside the zone of the stream that must stay in the EU. */
 export const RESIDENCY = { stream: 'energy', outside: ['gcp'] } as const;
 
 /**
- * Every provider carries something from the start, and one stream goes wherever the score says. Nothing
- * leaves the buffer before the router has said that it is in the ledger.
+ * Every provider carries some stream from the start, and one stream follows the score. Records leave the
+ * buffer only after the router's receipt.
  */
 export const POLICY = {
   version: 1,

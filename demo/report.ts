@@ -15,11 +15,11 @@ export interface Report {
   grey_failures: GreyFailure[];
   per_provider: Record<string, { accepted: number; predicted_units: number; metered_units: number }>;
   seconds: number;
-  /** Processes that ended without being told to. */
+  /** Processes that ended unexpectedly. */
   crashes: string[];
 }
 
-/** `kept`: the folder with all state and logs, when the user asked to keep it. */
+/** `kept`: the folder with all state and logs, if the user asked to keep it. */
 export function printReport(report: Report, options: { json: boolean; kept: string | null }): void {
   if (options.json) {
     const { crashes, ...fields } = report;

@@ -23,11 +23,9 @@ import { POLICY, RESIDENCY } from './plant.ts';
 const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */
 const DEVICE_PROCESSES_MAX = 20;
-/**
- * A process that ends is reported at once. A process that starts slowly, on a busy machine, is waited for.
- */
+/** A process that ends is reported at once; a process that starts slowly on a busy machine gets this time. */
 const READY_MS_MAX = 120_000;
-/** Pause between two looks for the first publish. */
+/** Pause between two checks for the first publish. */
 const FIRST_PUBLISH_MS = 20;
 const DEVICE_MODULE = fileURLToPath(programUrl('demo/device.ts'));
 
@@ -47,7 +45,7 @@ interface Known {
 export class Scenario {
   readonly deviceLogs: string;
   readonly ledgerFile: string;
-  /** Processes that ended by themselves, each with its exit code or signal. */
+  /** Processes that ended unexpectedly, each with its exit code or signal. */
   readonly crashes: string[] = [];
   readonly appliedFaults: AppliedFault[] = [];
   readonly #dir: string;
@@ -58,12 +56,12 @@ export class Scenario {
   readonly #timers: Timer[] = [];
   readonly #notes: string[] = [];
   readonly #known: Known = { agent: null, router: null, clouds: [] };
-  /** Counters of agents that were killed: a new process counts from zero. */
+  /** Counters of killed agents: a new process counts from zero. */
   readonly #past = new Map<string, { accepted: number; units: number }>();
   #ports = { broker: 0, agentAdmin: 0, routerAdmin: 0, routerApi: 0 };
   #control = '';
   #previous = new Map<string, number>();
-  /** Shares of the last sample in which anything was sent. */
+  /** Shares of the last sample with any traffic. */
   #shares: Array<{ name: string; share: number }> = [];
   #previousAcked = { acked: 0, atMs: 0 };
   #work: Promise<unknown> = Promise.resolve();
@@ -122,7 +120,10 @@ export class Scenario {
     }
   }
 
-  /** Resolves when a device has published, or none ever will: times of faults and kills count from here. */
+  /**
+   * Resolves after the first publish of a device, or when none can come: times of faults and kills count from
+   * here.
+   */
   async firstPublish(signal: AbortSignal): Promise<void> {
     const isPublishing = (): boolean => [...this.#reports.values()].some(({ published }) => published > 0);
     while (!isPublishing() && !this.devicesDone && !signal.aborted) await this.#clock.sleep(FIRST_PUBLISH_MS);
@@ -155,7 +156,7 @@ export class Scenario {
       await sendJson('DELETE', `${this.#control}/v1/clouds/${cloud.name}/fault`);
   }
 
-  /** Asks every part how it is. A part that is down keeps its last answer. */
+  /** Queries every part. A part that is down keeps its last answer. */
   async snapshot(phase: string, elapsedMs: number): Promise<Snapshot> {
     const [agent, router, clouds] = await Promise.allSettled([
       getJson(`http://127.0.0.1:${this.#ports.agentAdmin}/v1/status`),
@@ -200,8 +201,8 @@ export class Scenario {
   }
 
   /**
-   * Publishes of the stream with a residency that a provider outside its zone took, as that provider counted
-   * them.
+   * Publishes of the residency stream that a provider outside its zone accepted, by that provider's own
+   * count.
    */
   residencyViolations(): number {
     return this.#known.clouds
@@ -221,7 +222,7 @@ export class Scenario {
     for (const name of service) await this.#stopChild(name);
   }
 
-  /** Kills the processes that still run, without waiting. */
+  /** Kills the running processes without waiting. */
   destroy(): void {
     for (const child of this.#children.values()) child.destroy();
   }
@@ -279,7 +280,7 @@ export class Scenario {
     this.#notes.push(`${seconds.toFixed(1).padStart(5)} s  ${text}`);
   }
 
-  /** Each switch once; the first choice of a stream is no news. */
+  /** Reports each switch once, except the first choice of a stream. */
   #noteSwitches(switches: readonly RoutingSwitch[]): void {
     for (const { at, stream, from, to, reason } of switches) {
       const atWallMs = wallMsOf(at);
@@ -351,7 +352,7 @@ export class Scenario {
       admin: { port: this.#ports.routerAdmin },
       sources: [
         ...entries.map(({ router: source }) =>
-          // A router that was killed gets the messages it held again after this.
+          // A killed router's messages are redelivered after this time.
           source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
         ),
         { type: 'https', name: 'https', port: routerApi, ...https.router },

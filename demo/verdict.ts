@@ -9,14 +9,14 @@ const READ_LIMIT = 5000;
 export interface Comparison {
   /** Publishes whose PUBACK a device received. */
   acked: number;
-  /** Of these, in the ledger with the same device, topic and bytes. */
+  /** Acked publishes in the ledger with the same device, topic and bytes. */
   delivered: number;
   missing: number;
-  /** Further copies in the ledger of publishes that went out once. */
+  /** Further copies in the ledger of publishes sent once. */
   duplicatedInLedger: number;
   /** Further copies of publishes that the device itself sent again after a broken connection. */
   deviceRetries: number;
-  /** Records of the stream with a residency that came through a provider outside its zone. */
+  /** Records of the residency stream that came through a provider outside its zone. */
   residencyViolations: number;
 }
 

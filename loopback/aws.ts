@@ -1,7 +1,6 @@
 /**
- * AWS on 127.0.0.1: the IoT data plane that gateways publish to (behind the proxy that does transport
- * faults), an IoT rule, and the SQS queue that routers read. Both endpoints are HTTPS with SigV4; keys are
- * made at start.
+ * AWS on 127.0.0.1: the IoT data plane for gateways (behind the proxy with the transport faults), an IoT
+ * rule, and the SQS queue for routers. Both endpoints are HTTPS with SigV4; the keys are generated at start.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';
@@ -18,10 +17,10 @@ import type { Fault } from './faults.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 export interface AwsCloudOptions {
-  /** Free ports where left out. */
+  /** Default: free ports. */
   ports?: { ingest?: number; queue?: number };
   ca: CertificateAuthority;
-  /** Where the CA's PEM is on disk, for the configuration entries. */
+  /** Path of the CA's PEM, for the configuration entries. */
   caFile: string;
   clock: Clock;
   entropy: Entropy;
@@ -43,7 +42,7 @@ export class AwsCloud implements Cloud {
   readonly #keys: AwsKeys;
   readonly #queue: SqsQueue;
   readonly #rule: TopicRule;
-  /** Steps of `stop`, the last started part first. */
+  /** Steps of `stop`, in reverse order of the start. */
   #stopSteps: (() => Promise<void>)[] = [];
   #endpoints: Endpoints | null = null;
   #fault: Fault | null = null;
@@ -141,9 +140,9 @@ export class AwsCloud implements Cloud {
     };
   }
 
-  /** From now on only these keys are valid, as after an operator's hurried rotation. */
+  /** Replaces the keys at once, like an operator's urgent rotation. */
   rotateKeys(keys: AwsKeys): void {
-    // The endpoints hold the same object.
+    // The endpoints share this object.
     Object.assign(this.#keys, keys);
   }
 

@@ -1,8 +1,7 @@
 /**
- * An IoT hub on 127.0.0.1: the MQTT endpoint that gateways publish to, behind a TCP proxy for transport
- * faults; the Event Hubs compatible endpoint that the router reads; and the service API by which the router
- * writes to twins. All speak TLS with a certificate of the given CA and check tokens, identities and sizes
- * like the vendor's.
+ * An IoT hub on 127.0.0.1: the MQTT endpoint for gateways, behind a TCP proxy for transport faults; the Event
+ * Hubs compatible endpoint for the router; and the service API for the router's writes to twins. All use TLS
+ * with a certificate of the given CA, and check tokens, identities and sizes like the vendor's.
  */
 import type { Clock } from '../shared/clock.ts';
 import type { Entropy } from '../shared/entropy.ts';
@@ -22,7 +21,9 @@ import { TcpProxy } from './tcp-proxy.ts';
 
 const HUB = 'headgate';
 const POLICY = 'service';
-/** A hub made by the vendor's command line has 4 partitions by default; 2 are enough to be more than one. */
+/**
+ * A hub created by the vendor's command line has 4 partitions by default; 2 are enough for tests of several.
+ */
 const PARTITIONS = 2;
 
 export interface AzureCloudOptions {
@@ -81,7 +82,7 @@ export class AzureCloud implements Cloud {
       port: this.#eventsPort,
       onDelivered: () => {
         ingest.meter.delivered += 1;
-        // Event Hubs has no settling: a consumer keeps its own position.
+        // Event Hubs settles nothing: a consumer keeps its own position.
         ingest.meter.settled += 1;
       },
       clock,
@@ -153,7 +154,7 @@ export class AzureCloud implements Cloud {
     };
   }
 
-  /** A `receipts.through[]` entry of a router that writes to the twins. */
+  /** The `receipts.through[]` entry of a router that writes to the twins. */
   twinConfig(): Record<string, unknown> {
     return {
       name: 'twin',
@@ -165,7 +166,7 @@ export class AzureCloud implements Cloud {
     };
   }
 
-  /** Admits a device that shows a certificate of the CA with its id as common name. */
+  /** Registers a device that logs in with a certificate of the CA with its id as common name. */
   registerX509Device(device: string): void {
     this.#devices.registerCertificate(device);
   }
@@ -175,19 +176,19 @@ export class AzureCloud implements Cloud {
   }
 
   /**
-   * Merges a patch into a twin as an operator in the cloud would, and notifies the device when it listens.
+   * Merges a patch into a twin, like an operator in the cloud, and notifies the device if it is subscribed.
    */
   patchDesired(device: string, patch: JsonObject): void {
     const version = this.#twins.patch(device, 'desired', patch);
     this.#hub?.pushDesired(device, patch, version);
   }
 
-  /** Whether a connected device listens to patches of its twin. */
+  /** Whether a connected device is subscribed to patches of its twin. */
   listensToDesired(device: string): boolean {
     return this.#hub?.listensToDesired(device) ?? false;
   }
 
-  /** Billed units of the devices' side of their twins, apart from the meter. */
+  /** Billed units of the devices' twin operations, separate from the meter. */
   twinUnits(): number {
     return this.#hub?.twinUnits ?? 0;
   }
@@ -209,7 +210,8 @@ export class AzureCloud implements Cloud {
   }
 
   /**
-   * While true, the receiver of each partition is attached and ended at once: another reader has taken it.
+   * While true, the receiver of each partition is attached and ended at once, as after a takeover by another
+   * reader.
    */
   refuseConsumers(refused: boolean): void {
     this.#consumers?.refuse(refused);

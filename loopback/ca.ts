@@ -1,5 +1,5 @@
 /**
- * A certificate authority made at start, so that loopback clouds speak real TLS: ECDSA P-256, valid for ten
+ * A certificate authority created at start, so that loopback clouds use real TLS: ECDSA P-256, valid for ten
  * days.
  */
 import 'reflect-metadata';
@@ -25,8 +25,8 @@ export interface CertificateAuthority {
   /** PEM of the root. */
   ca: string;
   /**
-   * A server certificate for localhost and 127.0.0.1, or a client certificate with `commonName` and `names`;
-   * without them, the common name is its DNS name too.
+   * Issues a server certificate for localhost and 127.0.0.1, or a client certificate with `commonName` and
+   * `names`; without `names`, the common name is also its DNS name.
    */
   issue(
     commonName: string,

@@ -16,9 +16,9 @@ export const CLOUD_ENDPOINTS = [
 
 export type CloudEndpoint = (typeof CLOUD_ENDPOINTS)[number];
 
-/** Counted as the vendor bills it, on the side that gateways publish to. */
+/** Metered like the vendor's billing, on the ingest side. */
 export interface CloudMeter {
-  /** Publishes taken (also when the acknowledgement was then lost on purpose). */
+  /** Accepted publishes, including those with a deliberately lost acknowledgement. */
   accepted: number;
   /**
    * Billed units: AWS 5 KB messages, IoT Hub 4 KB messages, Pub/Sub bytes with the 1,000-byte floor per
@@ -29,14 +29,16 @@ export interface CloudMeter {
   bytes: number;
   /** Requests answered in any way. */
   requests: number;
-  /** Publishes taken per stream (last topic level, or the `st` property), to check residency from outside. */
+  /**
+   * Accepted publishes per stream (last topic level, or the `st` property), to check residency from outside.
+   */
   perStream: Record<string, number>;
-  /** Messages handed to consumers, and settled by them. */
+  /** Messages delivered to consumers, and settled by them. */
   delivered: number;
   settled: number;
   /**
-   * Messages that a consumer has yet to settle, those lent to one that died among them; 0 where consumers
-   * keep their own place.
+   * Messages that consumers have not settled, including those leased to a dead consumer; 0 where consumers
+   * keep their own position.
    */
   unsettled: number;
 }

@@ -1,6 +1,6 @@
 /**
- * The agent.yaml and router.yaml that `headgate clouds --dir` writes. The clouds have new ports, keys and
- * certificates at every start; a file that is there already keeps everything else, comments included.
+ * Writes the agent.yaml and router.yaml of `headgate clouds --dir`. The clouds have new ports, keys and
+ * certificates at every start; the rest of an existing file stays unchanged, comments included.
  */
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,10 +12,10 @@ export type Written = 'made' | 'updated' | 'left';
 
 const GATEWAY = 'gw-1';
 
-/** The fields of an entry that a new start of the clouds changes. */
+/** The fields of an entry that change at each start of the clouds. */
 const CHANGING: readonly string[] = ['endpoint', 'queue_url', 'ca_file', 'insecure', 'credentials'];
 
-/** Writes both files into `dir`, readable by their owner alone. */
+/** Writes both files into `dir`, readable only by their owner. */
 export async function writeConfigs(
   dir: string,
   clouds: readonly Cloud[],
@@ -25,7 +25,7 @@ export async function writeConfigs(
     data_dir: join(dir, 'agent'),
     broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }] },
     providers: clouds.map((cloud) => cloud.agentConfig(GATEWAY)),
-    // In this order, so that a newcomer knows which cloud to break.
+    // A fixed order, so that a newcomer knows which cloud is in use.
     policy: {
       streams: { telemetry: { topics: ['#'], preferred_providers: clouds.map(({ name }) => name) } },
     },
@@ -62,7 +62,7 @@ async function write(
   return 'updated';
 }
 
-/** Sets the changing fields of the entry of this name; without one, nothing: its owner took it out. */
+/** Sets the changing fields of the entry with this name; if the user removed the entry, it stays removed. */
 function refresh(document: Document, list: string, entry: Entry): void {
   const present = document.get(list);
   if (!isSeq(present)) return;

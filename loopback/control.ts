@@ -1,5 +1,5 @@
 /**
- * The control API of the loopback clouds: what they metered, and which fault each has. Local only, no
+ * The control API of the loopback clouds: their meters and their faults. Only on loopback, without
  * credentials.
  */
 import Fastify, { type FastifyInstance } from 'fastify';
@@ -47,7 +47,7 @@ export class ControlServer implements Service {
     await this.#app.close();
   }
 
-  /** The port it listens on; throws before `start`. */
+  /** The bound port; throws before `start`. */
   get port(): number {
     const address = this.#app.server.address();
     if (address === null || typeof address === 'string')

@@ -1,34 +1,34 @@
-/**
- * The faults every loopback cloud can be told to have. All but `duplicate` and `reorder` hit the side that
- * gateways publish to.
- */
+/** The faults of every loopback cloud. All except `duplicate` and `reorder` affect the ingest side. */
 
 export const FAULT_NAMES = [
   /** The port is closed; open connections are cut. */
   'refuse',
-  /** Connections are accepted and never answered; open connections fall silent too. */
+  /** Connections are accepted and never answered; open connections become silent too. */
   'blackhole',
   /** Every answer takes `latencyMs` ± `jitterMs` longer. */
   'slow',
-  /** `slow` that grows from zero to its full latency over `periodMs`, and stays there. */
+  /** `slow` whose latency grows from zero to the full value over `periodMs`, and stays there. */
   'slow-ramp',
-  /** The provider's own way to say "too many requests" (IoT Hub over MQTT: late PUBACKs, then a cut). */
+  /** The provider's own form of "too many requests" (IoT Hub over MQTT: late PUBACKs, then a cut). */
   'throttle',
   /** HTTP 500 / CONNACK 3 / UNAVAILABLE. */
   'error',
-  /** A proxy's HTML page with status 503 where the API's answer should be. */
+  /** A proxy's HTML page with status 503 instead of the API's answer. */
   'html503',
   /** Connections are reset (RST) when data arrives. */
   'reset',
   /** Credentials are refused. */
   'unauthorized',
-  /** The message is taken and delivered, the acknowledgement never leaves: the main source of duplicates. */
+  /**
+   * The message is accepted and delivered, and its acknowledgement is never sent: the main cause of
+   * duplicates.
+   */
   'ack-lost',
   /** Each message is delivered to the consumer twice. */
   'duplicate',
   /** Messages reach the consumer out of order. */
   'reorder',
-  /** Acknowledged and never delivered (grey failure). */
+  /** The message is acknowledged and never delivered (grey failure). */
   'drop-after-ack',
   /** `refuse` on and off every `periodMs`. */
   'flap',
@@ -42,7 +42,7 @@ export interface Fault {
   latencyMs: number;
   /** For `slow` and `slow-ramp`. Default 300. */
   jitterMs: number;
-  /** For `flap`: half a cycle; for `slow-ramp`: how long it grows. Default 2000. */
+  /** For `flap`: half a cycle; for `slow-ramp`: the time to the full latency. Default 2000. */
   periodMs: number;
 }
 
@@ -50,9 +50,7 @@ export function fault(name: FaultName, options: Partial<Omit<Fault, 'name'>> = {
   return { name, latencyMs: 800, jitterMs: 300, periodMs: 2000, ...options };
 }
 
-/**
- * The faults that are plain TCP weather, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud.
- */
+/** Faults at the TCP level, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud. */
 export const TRANSPORT_FAULTS: ReadonlySet<FaultName> = new Set([
   'refuse',
   'blackhole',

@@ -1,9 +1,9 @@
 /**
- * A whole Pub/Sub on 127.0.0.1: the gRPC service of the SDK's own .proto files, behind two doors. Gateways
- * publish to the one behind a TCP proxy that does the weather; subscribers have their own, so that a fault
- * hits only publishing. TLS with a certificate of the given CA, and a service account whose JWT is checked on
- * every call; or, `insecure`, plaintext without credentials as the vendor's emulator has it. Differs from the
- * vendor in one thing on purpose: `delivery_attempt` is set also without a dead letter policy.
+ * Pub/Sub on 127.0.0.1: the gRPC service of the SDK's own .proto files, behind two listeners. Gateways
+ * publish to the listener behind a TCP proxy with the transport faults; subscribers use the other, so that a
+ * fault affects only publishing. TLS with a certificate of the given CA, and a service account whose JWT is
+ * checked on every call; or, with `insecure`, plaintext without credentials like the vendor's emulator. One
+ * deliberate difference: `delivery_attempt` is set even without a dead letter policy.
  */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../shared/clock.ts';
@@ -30,12 +30,12 @@ const REGION = 'us-central1';
 const MAX_RECEIVE_BYTES = 32 * 1024 * 1024;
 
 export interface GcpCloudOptions {
-  /** Where gateways publish and where subscribers connect; free ones are picked where not given. */
+  /** Ports for gateways and for subscribers; free ones by default. */
   ports?: { ingest?: number; subscribe?: number };
   ca: CertificateAuthority;
   /** Path of the CA's PEM, for the config entries. */
   caFile: string;
-  /** Plaintext and no credentials, as the vendor's emulator. Default false. */
+  /** Plaintext without credentials, like the vendor's emulator. Default false. */
   insecure?: boolean;
   clock: Clock;
   entropy: Entropy;

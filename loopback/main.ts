@@ -1,6 +1,6 @@
 /**
  * `headgate clouds`: the three loopback clouds in one process, with a control API on 127.0.0.1 and ready-made
- * configs.
+ * configurations.
  */
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,13 +19,12 @@ import { ControlServer } from './control.ts';
 import { GcpCloud } from './gcp.ts';
 
 export interface CloudsOptions {
-  /** Port of the control API; 0 picks a free one. */
+  /** Port of the control API; 0 takes a free port. */
   controlPort: number;
   /** Fixed ports; the other endpoints take free ones. */
   ports: Partial<Record<CloudEndpoint, number>>;
   /**
-   * Where the CA certificate and the ready-made agent.yaml and router.yaml go; a temporary folder when
-   * absent.
+   * Folder for the CA certificate and the ready-made agent.yaml and router.yaml; default: a temporary folder.
    */
   dir?: string;
   /** Print one JSON line with the addresses instead of text. */
@@ -38,7 +37,7 @@ interface Deps {
   log: Logger;
 }
 
-/** The three clouds with one certificate authority, written to `<dir>/ca.pem`. */
+/** Creates the three clouds with one certificate authority, and writes it to `<dir>/ca.pem`. */
 async function createClouds(dir: string, ports: CloudsOptions['ports'], deps: Deps): Promise<Cloud[]> {
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const caFile = join(dir, 'ca.pem');

@@ -1,8 +1,8 @@
 /**
- * A TCP proxy in front of a loopback cloud that does the transport faults: what a network does to a
- * connection, below TLS, so that every SDK sees it as the real thing.
+ * A TCP proxy in front of a loopback cloud for the transport faults: it acts on connections below TLS, so
+ * that every SDK sees a real network fault.
  *
- * Whatever passes, leaves in the order in which it came, the end of the connection too: a chunk that overtook
+ * All chunks leave in the order of arrival, and so does the end of the connection: a chunk that overtook
  * another, or an end that cut off a late chunk, would be a fault that no network has.
  */
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
@@ -16,7 +16,7 @@ interface Pair {
   inner: Socket;
 }
 
-/** A port that was closed on purpose can be taken for a moment by somebody's outgoing connection. */
+/** Another program's outgoing connection may use a deliberately closed port for a moment. */
 const REOPEN_TRIES = 50;
 const REOPEN_PAUSE_MS = 100;
 
@@ -31,10 +31,10 @@ export class TcpProxy implements Service {
   #fault: Fault | null = null;
   #faultSinceMs = 0;
   #flapTimer: Timer | null = null;
-  /** The last opening or closing of the port: they run one after the other. */
+  /** The last opening or closing of the port; they run one after the other. */
   #lastMove: Promise<void> = Promise.resolve();
 
-  /** `port` 0 picks a free one at `start` and keeps it over refusals. */
+  /** `port` 0 takes a free port at `start` and keeps it while it is closed. */
   constructor(options: { targetPort: number; port: number; clock: Clock; entropy: Entropy }) {
     this.#targetPort = options.targetPort;
     this.#port = options.port;
@@ -58,15 +58,15 @@ export class TcpProxy implements Service {
     await this.#move('closed');
   }
 
-  /** Applies a transport fault; any other fault, or null, means a clear line. Does nothing unless started. */
+  /** Applies a transport fault; any other fault, or null, clears it. No effect before `start`. */
   async setFault(fault: Fault | null): Promise<void> {
     if (!this.#started) return;
     this.#flapTimer?.cancel();
     const before = this.#fault;
     this.#fault = fault && TRANSPORT_FAULTS.has(fault.name) ? fault : null;
     this.#faultSinceMs = this.#clock.monoMs();
-    // Bytes swallowed by a black hole leave a TLS stream torn: cut those connections so that clients make new
-    // ones.
+    // A black hole has swallowed bytes, so the TLS streams are broken: cuts these connections, so that
+    // clients make new ones.
     if (before?.name === 'blackhole' && this.#fault?.name !== 'blackhole') this.#cutAll();
     await this.#move(this.#fault?.name === 'refuse' || this.#fault?.name === 'flap' ? 'closed' : 'open');
     if (this.#fault?.name === 'flap') this.#flap(this.#fault, 'open');
@@ -130,8 +130,8 @@ export class TcpProxy implements Service {
   #carry(pair: Pair, direction: 'request' | 'answer'): void {
     const [from, to] = direction === 'request' ? [pair.outer, pair.inner] : [pair.inner, pair.outer];
     /**
-     * What was delayed and has not left. Whichever timer fires, the oldest leaves: timers of Node may change
-     * places.
+     * Delayed chunks that have not left. Each timer releases the oldest one, because Node's timers may fire
+     * out of order.
      */
     const late: (() => void)[] = [];
     let lastLeavesAtMs = 0;
@@ -155,10 +155,10 @@ export class TcpProxy implements Service {
         to.once('drain', () => from.resume());
       });
     });
-    // A close follows the error, and the other side sees that.
+    // A close follows the error, and reaches the other side.
     from.on('error', () => undefined);
     from.on('close', () => {
-      // In a black hole a client must not learn that the server closed.
+      // In a black hole a client must not learn that the server closed the connection.
       if (this.#fault?.name === 'blackhole' && direction === 'answer') return;
       inOrder(() => {
         this.#pairs.delete(pair);
@@ -177,9 +177,9 @@ export class TcpProxy implements Service {
 }
 
 /**
- * RST towards the client, so that it does not take the cut for the end of an answer. Node's reset fails, and
- * leaves the socket open for ever, while the socket is being shut down: then a plain close must do, and in
- * any case the socket must not keep the process alive.
+ * Sends RST to the client, so that it does not read the cut as the end of an answer. Node's reset fails, and
+ * leaves the socket open for ever, while the socket is shutting down: then a plain close is used. In any case
+ * the socket must not keep the process alive.
  */
 function cut({ outer, inner }: Pair): void {
   outer.unref();

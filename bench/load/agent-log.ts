@@ -1,9 +1,9 @@
 /**
- * What a bench reads off the log of an agent with `forward` at `debug`: when each record was accepted, by
- * whom, and each switch.
+ * Reads from the log of an agent with `forward` at `debug`: when and by which provider each record was
+ * accepted, and each switch.
  */
 
-/** `log` in agent.yaml, for all of this to be there. */
+/** The `log` section of agent.yaml that a bench needs. */
 export const LOG_FOR_BENCH = { level: 'info', levels: { forward: 'debug' } };
 
 interface Line {
@@ -35,22 +35,19 @@ export interface Switch {
 const EVENTS = ['publish.accepted', 'publish.failed', 'routing.switch', 'routing.health'];
 
 /**
- * Times are wall-clock milliseconds, as the log has them: comparable with `Date.now()` of any process of the
+ * Times are wall-clock milliseconds, as in the log: comparable with `Date.now()` of any process on the
  * machine.
  */
 export class AgentLog {
   readonly acceptances: Acceptance[] = [];
   readonly switches: Switch[] = [];
-  /** Tries that were not accepted, as far as the log tells each. */
+  /** Failed tries, where the log has them. */
   readonly failuresMs: number[] = [];
-  /** Of those whose health ever changed. */
+  /** Providers whose health has changed at least once. */
   readonly #health = new Map<string, Health>();
-  /** By seq: when a provider first accepted it. */
+  /** By seq: the first acceptance by a provider. */
   readonly #acceptedMs = new Map<number, number>();
-  /**
-   * Lower ones are not remembered one by one: a million of them would take the memory and the time of the
-   * bench.
-   */
+  /** Lower seqs are not stored one by one: a million of them would distort the bench. */
   watchedFrom = 1;
 
   read(text: string): void {
@@ -72,7 +69,7 @@ export class AgentLog {
     }
   }
 
-  /** Null while no provider has it. */
+  /** Null while no provider has accepted the record. */
   acceptedMs(seq: number): number | null {
     return this.#acceptedMs.get(seq) ?? null;
   }

@@ -1,4 +1,4 @@
-/** aedes without anything around it, on port argv[2]: what the durable intake is measured against. */
+/** Plain aedes on port argv[2]: the baseline for the durable intake. */
 import { createServer } from 'node:net';
 import { Aedes } from 'aedes';
 

@@ -1,4 +1,4 @@
-/** The three loopback clouds in a process of their own, and the switches of their faults. */
+/** The three loopback clouds in their own process, with control of their faults. */
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { freePort, HEADGATE, pause, type Workshop } from './programs.ts';
@@ -6,9 +6,9 @@ import { freePort, HEADGATE, pause, type Workshop } from './programs.ts';
 export type CloudName = 'aws' | 'azure' | 'gcp';
 
 export interface Clouds {
-  /** The `providers[]` entry that an agent needs. */
+  /** The `providers[]` entry for an agent. */
   provider(name: CloudName): object;
-  /** Switches a fault on, with the options of the control API; null: off. */
+  /** Sets a fault with the options of the control API; null clears it. */
   setFault(name: CloudName, fault: { fault: string; [option: string]: unknown } | null): Promise<void>;
 }
 
@@ -35,7 +35,7 @@ export async function startClouds(shop: Workshop, bin: string = HEADGATE): Promi
   };
 }
 
-/** The clouds write it once they are up. */
+/** Waits for the file that the clouds write once they are up. */
 async function writtenProviders(file: string): Promise<Array<{ type: string }>> {
   for (let tries = 0; tries < READY_TRIES; tries++) {
     const providers = readProviders(file);

@@ -1,6 +1,6 @@
 /**
- * aedes on port argv[2] that commits each publish by itself to the SQLite file argv[3] before its PUBACK: the
- * obvious way.
+ * aedes on port argv[2] with one commit per publish to the SQLite file argv[3] before its PUBACK: the naive
+ * way.
  */
 import { createServer } from 'node:net';
 import { Aedes } from 'aedes';

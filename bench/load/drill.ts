@@ -13,11 +13,11 @@ import type { CloudName, Clouds } from './clouds.ts';
 import { pause } from './programs.ts';
 import type { Traffic } from './traffic.ts';
 
-/** Linger, tick and round trip come to some 230 ms. */
+/** Linger, tick and round trip take about 230 ms. */
 const LATE_MS = 500;
-/** A drill begins when the provider has been in use so long. */
+/** A drill begins when the provider has been in use for this long. */
 const IN_USE_MS = 2500;
-/** Over the linger, so that faults come at any point of it. */
+/** Longer than the linger, so that faults start at any point of it. */
 const PHASE_MS = 250;
 const POLL_MS = 20;
 const SETTLED_MS_MAX = 180_000;
@@ -25,25 +25,25 @@ const DELIVERED_MS_MAX = 30_000;
 
 export interface FaultPlan {
   fault: { fault: string; [option: string]: unknown };
-  /** How long it lasts, and then until everything is delivered. */
+  /** How long the fault lasts; then the drill waits until everything is delivered. */
   lastsMs: number;
   /**
-   * The provider is slow, not down: it is left by choice, for one that is well, and the fault ends with that.
-   * It begins when all are well, because slowness that never ends becomes what is usual.
+   * The provider is slow, not down: routing leaves it by score for a healthy one, and the fault ends then. It
+   * begins when all providers are healthy, because permanent slowness becomes the usual latency.
    */
   creeping: boolean;
 }
 
 export interface Drill {
   provider: string;
-  /** Null when routing never chose another. */
+  /** Null when routing never chose another provider. */
   detectedMs: number | null;
-  /** Null when it did not recover while the fault lasted. */
+  /** Null without a recovery during the fault. */
   recoveredMs: number | null;
   switches: number;
   /** Publishes beyond one for each envelope. */
   extra: number;
-  /** Of these, what was accepted a second time. */
+  /** The envelopes among `extra` that were accepted a second time. */
   doubled: number;
 }
 
@@ -54,7 +54,7 @@ export interface DrillParts {
   names: readonly CloudName[];
 }
 
-/** Null when the providers do not get well enough for it to begin, as on a machine that is far too busy. */
+/** Null when the providers do not become healthy enough to begin, for example on an overloaded machine. */
 export async function drill(
   { log, traffic, clouds, names }: DrillParts,
   plan: FaultPlan,
@@ -75,7 +75,7 @@ export async function drill(
   const isLeft = (): boolean => plan.creeping && inUse() !== provider;
   while (Date.now() < faultMs + plan.lastsMs && !isLeft()) await pause(POLL_MS);
   const delivered = (): boolean => isDelivered(log, traffic, Date.now() - LATE_MS);
-  // A switch shows at the next envelope.
+  // A switch takes effect with the next envelope.
   await pause(LATE_MS);
   await until(delivered, DELIVERED_MS_MAX);
   const endMs = Date.now();
@@ -83,12 +83,12 @@ export async function drill(
   return judged({ log, traffic }, provider, faultMs, endMs);
 }
 
-/** Whether all that was published up to then has been accepted by somebody. */
+/** Whether all records published until then were accepted by any provider. */
 function isDelivered(log: AgentLog, traffic: Traffic, untilMs: number): boolean {
   for (let seq = traffic.seqs.last; seq >= traffic.seqs.first; seq--) {
     if (traffic.publishedMs(seq) > untilMs) continue;
     if (log.acceptedMs(seq) === null) return false;
-    // Looking back further than any disturbance lasts would take ever longer.
+    // Stops at the longest possible disturbance: a longer look back would take ever longer.
     if (traffic.publishedMs(seq) < untilMs - 2 * DELIVERED_MS_MAX) return true;
   }
   return true;
@@ -131,7 +131,7 @@ function judged(
   };
 }
 
-/** Whether it came to be so in time. */
+/** Whether the condition became true in time. */
 async function until(isSo: () => boolean, waitMs: number): Promise<boolean> {
   const endsMs = Date.now() + waitMs;
   while (!isSo()) {

@@ -1,6 +1,5 @@
 /**
- * Entries as routers commit them: envelopes of readings from a fleet's gateways, some of them delivered
- * again.
+ * Entries as routers commit them: envelopes of readings from a fleet's gateways, some of them redelivered.
  */
 
 import type { LedgerEntry } from '../../router/ledger/types.ts';
@@ -10,13 +9,13 @@ export const GATEWAYS = 50;
 
 export interface Shape {
   envelopes: number;
-  /** Records in each. */
+  /** Records in each envelope. */
   records: number;
-  /** Of the envelopes, how many are repetitions of earlier ones: 0 to 1. */
+  /** Share of envelopes that repeat earlier ones: 0 to 1. */
   duplicates: number;
 }
 
-/** Groups of `groupEnvelopes` entries for one ledger, from `round` on ids of their own. */
+/** Groups of `groupEnvelopes` entries for one ledger; each `round` has its own ids. */
 export function groupsOf(shape: Shape, groupEnvelopes: number, round: number): LedgerEntry[][] {
   const first = Math.round(shape.envelopes * (1 - shape.duplicates));
   const entries = Array.from({ length: first }, (_, i) => entryOf(i, shape.records, round));

@@ -1,7 +1,7 @@
 /**
- * From the buffer to a provider, with nothing around it: the agent's store, routing, meter, forwarder and
- * publisher, wired as in agent/agent.ts but without broker and admin server. Each request fills the buffer
- * while the provider is on hold, and measures the way out.
+ * The path from the buffer to a provider: the agent's store, routing, meter, forwarder and publisher, wired
+ * as in agent/agent.ts but without broker and admin server. Each request fills the buffer while the provider
+ * is on hold, then measures the delivery.
  */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -39,23 +39,23 @@ export interface ForwardArgument {
 export interface ForwardRequest {
   records: number;
   /**
-   * `live`: they leave at once, in envelopes of one metering unit. `backlog`: they wait first, and leave in
-   * large ones.
+   * `live`: records leave at once, in envelopes of one metering unit. `backlog`: records wait first, and
+   * leave in large envelopes.
    */
   lane: Lane;
-  /** Where the envelopes go, for the other side to send again. */
+  /** File of the sent envelopes, for the other side of the comparison. */
   envelopesFile: string;
 }
 
 export interface Forwarded extends Spent {
   envelopes: number;
-  /** Most that were under way at once. */
+  /** Most envelopes in flight at one time. */
   inFlight: number;
 }
 
 const APPENDED_AT_ONCE = 1000;
 const POLL_MS = 10;
-/** The forwarder counts what waited for five seconds as backlog. */
+/** After five seconds of waiting, the forwarder counts a record as backlog. */
 const BACKLOG_AFTER_MS = 5500;
 
 const argument: ForwardArgument = JSON.parse(process.argv[2] ?? '');
@@ -66,7 +66,7 @@ const provider = config.providers[0] ?? fail();
 const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
 const envelopeClock: EnvelopeClock = { bootId: 'bench', offsetMs: 0, quality: 'synchronised' };
 
-/** Remembers what passed. */
+/** Records the published envelopes. */
 class Recorder implements Publisher {
   readonly #inner = new CredentialPublisher(provider, { clock, log, trustedWallMs: () => clock.wallMs() });
   readonly type = this.#inner.type;
@@ -154,7 +154,7 @@ function hold(kind: 'hold' | 'release'): void {
   routing.dispatch({ kind, provider: facts.name, reason: 'manual' });
 }
 
-/** As the broker would with many devices at once: commits of up to a thousand. */
+/** Fills the buffer like a broker with many devices: in commits of up to a thousand records. */
 async function fill(records: number): Promise<void> {
   for (let seq = 1; seq <= records; ) {
     const appended: Promise<unknown>[] = [];
@@ -171,7 +171,7 @@ async function drain(): Promise<Forwarded> {
   const cpuBefore = process.cpuUsage();
   const startMs = clock.monoMs();
   hold('release');
-  // Until the buffer knows that it is empty: an acknowledgement that is not written down is worth nothing.
+  // Waits until the buffer is empty: an acknowledgement counts only once it is stored.
   while (forwarder.streams().some(({ pending }) => pending > 0) || (await store.stats()).rows > 0) {
     await clock.sleep(POLL_MS);
     if (sender.counters.failed > failedBefore) throw new Error('a publish failed: the machine is too busy');

@@ -1,11 +1,11 @@
 /**
- * A process of a bench that answers requests, one at a time: measured by itself, and started once for many
+ * A process of a bench that answers requests one at a time: it measures itself, and is started once for many
  * rounds.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { NODE_FLAGS } from './programs.ts';
 
-/** What a run took, by the process that did it. */
+/** Time of a run, measured by its own process. */
 export interface Spent {
   cpuMs: number;
   wallMs: number;
@@ -44,7 +44,7 @@ export class Peer<Request, Result> {
   }
 }
 
-/** The other side: answers until the bench lets go of the process. */
+/** The peer's side: answers until the bench disconnects. */
 export function answerRequests<Request, Result>(answer: (request: Request) => Promise<Result>): void {
   process.on('message', (request: Request) => {
     answer(request).then(
@@ -56,7 +56,7 @@ export function answerRequests<Request, Result>(answer: (request: Request) => Pr
   process.once('disconnect', () => process.exit());
 }
 
-/** `HEADGATE_BENCH_PROFILE=<folder>`: a CPU profile of each peer. */
+/** `HEADGATE_BENCH_PROFILE=<folder>` writes a CPU profile of each peer. */
 function peerFlags(file: string): string[] {
   const folder = process.env['HEADGATE_BENCH_PROFILE'];
   return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}/${file}`];

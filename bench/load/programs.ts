@@ -1,6 +1,5 @@
 /**
- * What the broker benches run: a load generator and a slow disk, compiled on demand, and the brokers that
- * they meet.
+ * The programs of the broker benches: a load generator and a slow disk, compiled on demand, and the brokers.
  */
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -20,7 +19,7 @@ const MOSQUITTO = '/usr/sbin/mosquitto';
 const READY_TRIES = 200;
 const UNREACHABLE = { name: 'nowhere', type: 'mqtt', region: 'us-east-1', url: 'mqtt://127.0.0.1:9' };
 
-/** What one run of the load generator measured. */
+/** The measurements of one run of the load generator. */
 export interface Load {
   acked: number;
   seconds: number;
@@ -48,16 +47,16 @@ interface AgentExtras {
   bin?: string;
   /** The `log` section of agent.yaml. */
   log?: object;
-  /** Is given each line of the agent's log. */
+  /** Called with each line of the agent's log. */
   onLine?: (line: string) => void;
 }
 
-/** A folder for one bench, and all that was started in it. */
+/** A folder for one bench, and all programs started in it. */
 export class Workshop {
   readonly folder = mkdtempSync(join(tmpdir(), 'headgate-bench-'));
   readonly #children: ChildProcess[] = [];
 
-  /** Compiles a program, or a library to preload, of this folder. */
+  /** Compiles a program, or a preloaded library, of this folder. */
   compile(source: string, flags: readonly string[] = []): string {
     const target = join(this.folder, source.replace('.c', flags.includes('-shared') ? '.so' : ''));
     try {
@@ -69,7 +68,7 @@ export class Workshop {
     return target;
   }
 
-  /** Starts a broker that listens on the port within ten seconds. */
+  /** Starts a broker that must listen on the port within ten seconds. */
   async start(
     command: string,
     args: readonly string[],
@@ -79,7 +78,7 @@ export class Workshop {
   ): Promise<ChildProcess> {
     const child = spawn(command, args, {
       stdio: ['ignore', onLine ? 'pipe' : 'ignore', 'inherit'],
-      // As systemd/headgate-agent.service has it.
+      // Like systemd/headgate-agent.service.
       env: { ...process.env, MALLOC_ARENA_MAX: '2', ...env },
     });
     this.#children.push(child);
@@ -101,8 +100,8 @@ export class Workshop {
   }
 
   /**
-   * The bundled package in a folder of its own, as `npm pack` ships it: nothing is left of the type stripping
-   * in its memory.
+   * The bundled package in its own folder, as `npm pack` ships it: without type stripping, which would use
+   * memory.
    */
   async installed(): Promise<string> {
     const dir = join(this.folder, 'package');
@@ -114,10 +113,7 @@ export class Workshop {
     return join(dir, 'bin', 'headgate.js');
   }
 
-  /**
-   * A real agent; its provider, unless others are given, cannot be reached: all that is published stays in
-   * its buffer.
-   */
+  /** A real agent. Its default provider is unreachable, so all records stay in its buffer. */
   async agent(
     name: string,
     policy: object,
@@ -146,21 +142,21 @@ export class Workshop {
     return this.node([bin, 'agent', '--config', file], port, env, onLine);
   }
 
-  /** Debian's mosquitto, which keeps nothing. */
+  /** Debian's mosquitto without persistence. */
   mosquitto(port: number): Promise<ChildProcess> {
     if (!existsSync(MOSQUITTO)) throw new Error('no mosquitto: apt-get install mosquitto');
     return this.#mosquitto(MOSQUITTO, port, ['persistence false']);
   }
 
   /**
-   * A mosquitto 2.1 that was built in `build`, with its SQLite persistence at its strictest. It keeps what
-   * waits for somebody: a client subscribes to everything and leaves.
+   * A mosquitto 2.1 built in `build`, with its SQLite persistence at its strictest. It stores only messages
+   * for known clients, so a client subscribes to everything and disconnects.
    */
   async mosquittoSqlite(build: string, port: number): Promise<ChildProcess> {
     const plugin = join(build, 'plugins/persist-sqlite/mosquitto_persist_sqlite.so');
     const child = await this.#mosquitto(join(build, 'src/mosquitto'), port, [
       'persistence false',
-      // Started by root it would become another user, who may not write there.
+      // Started by root, it would switch to another user without write access.
       `user ${userInfo().username}`,
       `persistence_location ${this.folder}`,
       `plugin ${plugin}`,

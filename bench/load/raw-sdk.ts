@@ -1,7 +1,7 @@
 /**
- * The vendors' SDKs in a loop, as their documentation has it, with retries off: each request sends envelopes
- * that are ready, so many at a time, and measures nothing but that, or that and their encoding. No buffer, no
- * deadline, no health.
+ * The vendors' SDKs in a loop as in their documentation, with retries off: each request sends prepared
+ * envelopes, a fixed number at a time, and measures only that, or that with their encoding. Without buffer,
+ * deadline and health.
  */
 import { readFileSync } from 'node:fs';
 import { Agent } from 'node:https';
@@ -24,7 +24,7 @@ export interface RawArgument {
 export interface RawRequest {
   envelopesFile: string;
   inFlight: number;
-  /** Whether each is encoded anew from its records before it is sent. */
+  /** Whether each envelope is encoded from its records before it is sent. */
   encode: boolean;
 }
 

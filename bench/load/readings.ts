@@ -6,7 +6,7 @@ import type { Entropy } from '../../shared/entropy.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
 
 const DEVICES = 20;
-/** Readings come at any time within so many milliseconds. */
+/** Readings arrive at random times within this many milliseconds. */
 const SPREAD_MS = 25;
 
 /** About 104 bytes of JSON. */

@@ -18,7 +18,7 @@ export class Redis {
 
   private constructor(socket: Socket) {
     this.#socket = socket;
-    // `+OK` where the key is new, `$-1` where it was there: a line each.
+    // `+OK` for a new key, `$-1` for an existing one: one line each.
     socket.on('data', (piece: Buffer) => {
       for (const byte of piece) if (byte === NEWLINE) this.#replies += 1;
       if (this.#replies >= this.#awaited) this.#answered();
@@ -46,7 +46,7 @@ export class Redis {
     return new Redis(socket);
   }
 
-  /** Sets each key that is not there, all in one write; resolves when all are answered. */
+  /** Sets each key that does not exist, all in one write; resolves when all are answered. */
   setNew(keys: readonly string[]): Promise<void> {
     let text = '';
     for (const key of keys) text += `*4\r\n$3\r\nSET\r\n$${key.length}\r\n${key}\r\n$1\r\n1\r\n$2\r\nNX\r\n`;

@@ -1,6 +1,6 @@
 /**
- * One device that publishes readings at a steady rate, QoS 1, and remembers when: its records' seqs are known
- * from their order.
+ * One device that publishes readings at a steady rate, QoS 1, and remembers the times: the order gives the
+ * seqs of its records.
  */
 import { connectAsync, type MqttClient } from 'mqtt';
 import { seededEntropy } from '../../shared/entropy.ts';
@@ -27,7 +27,7 @@ export class Traffic {
     this.#perSecond = perSecond;
   }
 
-  /** `firstSeq`: that of the next record, when others have published to the stream as well. */
+  /** `firstSeq`: the seq of the next record, when other devices have published to the stream too. */
   start(firstSeq: number): void {
     this.#firstSeq = firstSeq;
     this.#publishedMs.length = 0;
@@ -38,7 +38,7 @@ export class Traffic {
     }, TICK_MS);
   }
 
-  /** Resolves when the last publish is acknowledged, hence durable. */
+  /** Resolves when the last publish is acknowledged, and so durable. */
   async stop(): Promise<void> {
     if (this.#timer) clearInterval(this.#timer);
     await Promise.all(this.#pubacks);
@@ -48,12 +48,12 @@ export class Traffic {
     return this.#client.endAsync(true);
   }
 
-  /** Seqs of this run so far. */
+  /** The seqs of this run so far. */
   get seqs(): { first: number; last: number } {
     return { first: this.#firstSeq, last: this.#firstSeq + this.#publishedMs.length - 1 };
   }
 
-  /** Wall-clock milliseconds at the publish, which comes before the commit. */
+  /** Wall-clock milliseconds of the publish, which precedes the commit. */
   publishedMs(seq: number): number {
     return this.#publishedMs[seq - this.#firstSeq] ?? Number.NaN;
   }

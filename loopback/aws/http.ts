@@ -1,6 +1,6 @@
 /**
- * HTTPS as both AWS endpoints speak it: body first, then the signature, then the operation, and a `Date` on
- * every answer.
+ * HTTPS of both AWS endpoints: first the body, then the signature, then the operation, and a `Date` on every
+ * answer.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -9,25 +9,25 @@ import type { KeyAndCertificate } from '../ca.ts';
 
 export interface AwsRequest {
   method: string;
-  /** Path and query as they stand in the request line. */
+  /** Path and query of the request line. */
   target: string;
   headers: IncomingHttpHeaders;
   body: Buffer;
-  /** Aborts when the client has gone. */
+  /** Aborts when the client disconnects. */
   gone: AbortSignal;
 }
 
 /** `cut`: the connection ends without an answer. */
 export type AwsAnswer = { status: number; headers?: Record<string, string>; body: string } | 'cut';
 
-/** Larger than anything AWS takes, so that "too large" is answered and not cut. */
+/** Larger than any AWS limit, so that "too large" gets an answer instead of a cut connection. */
 const BODY_BYTES_MAX = 4 * 2 ** 20;
 /**
- * Longer than a client's pause between requests, as at AWS: a reused connection must not end under a request.
+ * As at AWS, longer than a client's pause between requests: a reused connection must not end under a request.
  */
 const KEEP_ALIVE_MS = 60_000;
 
-/** A server that answers every request with `answer`. It does not listen yet. */
+/** Creates a server that answers every request with `answer`. It does not listen yet. */
 export function createAwsServer(
   tls: KeyAndCertificate,
   clock: Clock,
@@ -82,7 +82,7 @@ export function close(server: Server): Promise<void> {
   });
 }
 
-/** Null when it is larger than the bound or the client went away before its end. */
+/** Null when the body exceeds the bound, or when the client disconnects before its end. */
 async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -94,7 +94,7 @@ async function readBody(incoming: IncomingMessage): Promise<Buffer | null> {
       chunks.push(chunk);
     }
   } catch {
-    // The client went away.
+    // The client disconnected.
     return null;
   }
   return Buffer.concat(chunks);

@@ -1,6 +1,6 @@
 /**
  * The ingest endpoint: AWS IoT Core's data plane over HTTPS. Publish (`POST /topics/{topic}`) and device
- * shadows (`/things/{thing}/shadow`), SigV4, the limits, and the faults that the provider itself can have.
+ * shadows (`/things/{thing}/shadow`), SigV4, the limits, and the faults of the provider itself.
  */
 import type { Server } from 'node:https';
 import { z } from 'zod';
@@ -21,7 +21,7 @@ interface IotDataPlaneOptions {
   signer: Signer;
   tls: KeyAndCertificate;
   clock: Clock;
-  /** The fault that is on now. */
+  /** The active fault. */
   fault: () => FaultName | null;
 }
 
@@ -136,7 +136,7 @@ export class IotDataPlane implements Service {
     return this.#taken(answer.document);
   }
 
-  /** The answer to an accepted request; with `ack-lost` it never leaves. */
+  /** The answer to an accepted request; with `ack-lost` it is never sent. */
   #taken(body: object): AwsAnswer {
     return this.#fault() === 'ack-lost' ? 'cut' : { status: 200, body: JSON.stringify(body) };
   }

@@ -1,4 +1,4 @@
-/** The IoT rule between the topics that gateways publish to and the queue that the router reads. */
+/** The IoT rule between the gateways' topics and the router's queue. */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { FaultName } from '../faults.ts';
@@ -6,23 +6,23 @@ import type { FaultName } from '../faults.ts';
 export interface PublishedMessage {
   topic: string;
   payload: Buffer;
-  /** In the order sent; a key may come twice (MQTT 5, 3.3.2.3.7). */
+  /** In the order of sending; a key may occur twice (MQTT 5, 3.3.2.3.7). */
   userProperties: [key: string, value: string][];
 }
 
-/** How long `reorder` holds messages back before it delivers them shuffled. */
+/** How long `reorder` holds messages before it delivers them shuffled. */
 const REORDER_WINDOW_MS = 300;
 
 /**
- * The body of the queue's message, as the rule makes it. Its SQL, as an operator creates it in AWS (SQL
- * version 2016-03-23, one SQS action with `useBase64: false`):
+ * The body of the queue's message, as the rule writes it. The rule's SQL (SQL version 2016-03-23, one SQS
+ * action with `useBase64: false`):
  *
  *     SELECT encode(*, 'base64') AS data, topic() AS topic, timestamp() AS ts, clientid() AS client,
  *       get_user_properties('gw') AS gw, get_user_properties('why') AS why FROM 'headgate/#'
  *
- * `encode(*, 'base64')` takes binary payloads (AWS IoT Core developer guide, "Working with binary payloads").
- * The SQS action sends the body only, as text: what the SELECT leaves out is lost. A user property may be
- * there more than once, so it is an array.
+ * `encode(*, 'base64')` accepts binary payloads (AWS IoT Core developer guide, "Working with binary
+ * payloads"). The SQS action sends only the body, as text: fields outside of the SELECT are lost. A user
+ * property may occur more than once, so it is an array.
  */
 function ruleOutput(message: PublishedMessage, nowMs: number): string {
   const valuesOf = (name: string): string[] =>
@@ -69,7 +69,7 @@ export class TopicRule {
     if (fault === 'duplicate') this.#send(body);
   }
 
-  /** Delivers the messages that `reorder` holds back, shuffled. */
+  /** Delivers the messages held by `reorder`, shuffled. */
   flush(): void {
     this.#release?.cancel();
     this.#release = null;

@@ -1,6 +1,6 @@
 /**
- * Device shadows, the document side: merge, versions, delta. After "Device Shadow service documents" (AWS IoT
- * Core developer guide). Left out: `metadata` with its time per field.
+ * Documents of device shadows: merge, versions, delta. After "Device Shadow service documents" (AWS IoT Core
+ * developer guide). Not implemented: `metadata` with its time per field.
  */
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
@@ -22,7 +22,7 @@ interface Shadow {
   timestamp: number;
 }
 
-/** The answer to a shadow request: a document, or an error as AWS names it. */
+/** The answer to a shadow request: a document, or an AWS error. */
 export type ShadowAnswer =
   | { kind: 'document'; document: JsonObject }
   | { kind: 'error'; status: number; type: string; message: string };
@@ -103,7 +103,7 @@ function mergeSection(before: JsonObject, patch: JsonObject | null | undefined):
   return patch === null ? {} : merge(before, patch);
 }
 
-/** Objects merge, null removes, everything else, arrays too, replaces. */
+/** Objects merge, null removes, all other values replace, including arrays. */
 function merge(before: JsonObject, patch: JsonObject): JsonObject {
   const merged = { ...before };
   for (const [key, value] of Object.entries(patch)) {

@@ -1,5 +1,5 @@
 /**
- * AWS Signature Version 4, the server's side: every request is recomputed and refused as AWS refuses it.
+ * AWS Signature Version 4, server side: every request's signature is recomputed, and refused like at AWS.
  * After "Create a signed AWS API request" (IAM User Guide) and its "Elements of an AWS API request
  * signature".
  */
@@ -12,7 +12,7 @@ export interface AwsKeys {
   secretAccessKey: string;
 }
 
-/** The signed part of a request. `target` is path and query of the request line. */
+/** The signed part of a request. `target` is the path and query of the request line. */
 export interface SignedRequest {
   method: string;
   target: string;
@@ -27,18 +27,18 @@ export interface Signer {
   service: string;
 }
 
-/** How AWS refuses, always with status 403. The type is the `x-amzn-ErrorType` of the answer. */
+/** A refusal as at AWS, always with status 403. The type is the `x-amzn-ErrorType` of the answer. */
 export interface SignatureRefusal {
   type: 'MissingAuthenticationTokenException' | 'UnrecognizedClientException' | 'InvalidSignatureException';
   message: string;
 }
 
-/** AWS takes a signature for five minutes, either way. */
+/** AWS accepts a signature five minutes before and after its time. */
 const TOLERANCE_MS = 300_000;
 const AUTHORIZATION =
   /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/;
 
-/** Null when the signature is right and fresh. */
+/** Null for a correct and current signature. */
 export function refuseSignature(
   request: SignedRequest,
   signer: Signer,
@@ -97,7 +97,7 @@ export function signatureOf(
   return createHmac('sha256', key).update(toSign.join('\n')).digest('hex');
 }
 
-/** Each segment of the path encoded once more than it is on the wire (every service but S3). */
+/** Encodes each segment of the path once more than on the wire (every service but S3). */
 function canonicalPath(target: string): string {
   const path = target.split('?', 1)[0] ?? '';
   return path.split('/').map(uriEncode).join('/');
@@ -126,7 +126,7 @@ function headerText(headers: IncomingHttpHeaders, name: string): string {
   return typeof value === 'string' ? value : value.join(',');
 }
 
-/** AWS's text for a time outside the tolerance; null within it. Times of this form compare as text. */
+/** AWS's text for a time outside the tolerance; null within it. Times of this format compare as text. */
 function staleness(time: string, nowMs: number): string | null {
   const now = amzDate(nowMs);
   const earliest = amzDate(nowMs - TOLERANCE_MS);

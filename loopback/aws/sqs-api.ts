@@ -6,7 +6,7 @@ import type { ReceivedMessage, SqsQueue } from './sqs-queue.ts';
 
 export type SqsReply =
   | { kind: 'output'; output: object }
-  /** Answered with status 400; `type` is the last part of `__type`, for example `QueueDoesNotExist`. */
+  /** Sent with status 400; `type` is the last part of `__type`, for example `QueueDoesNotExist`. */
   | { kind: 'refused'; type: string; message: string };
 
 export type SqsOperation = (
@@ -85,7 +85,7 @@ const sendMessage = operation(z.object({ MessageBody: z.string().min(1) }), (que
   return done({ MessageId: id, MD5OfMessageBody: md5 });
 });
 
-/** Answers only the attributes that were asked for. */
+/** Returns only the requested attributes. */
 const getQueueAttributes = operation(
   z.object({ AttributeNames: z.array(z.string()).default([]) }),
   (queue, { AttributeNames: asked }) => {
@@ -100,8 +100,8 @@ const getQueueAttributes = operation(
 );
 
 /**
- * By the name after `AmazonSQS.` in `x-amz-target`. `GetQueueUrl` is the endpoint's own: it knows its
- * address.
+ * Operations by the name after `AmazonSQS.` in `x-amz-target`. The endpoint itself implements `GetQueueUrl`,
+ * because it knows its address.
  */
 export const SQS_OPERATIONS: ReadonlyMap<string, SqsOperation> = new Map([
   ['ReceiveMessage', receiveMessage],

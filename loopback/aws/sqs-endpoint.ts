@@ -1,6 +1,6 @@
 /**
- * The SQS endpoint: AWS JSON 1.0 over HTTPS with SigV4, one queue. Where routers read, so no ingest fault
- * reaches it.
+ * The SQS endpoint: AWS JSON 1.0 over HTTPS with SigV4, one queue. Routers read from it, so ingest faults do
+ * not affect it.
  */
 import type { Server } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
@@ -78,7 +78,7 @@ export class SqsEndpoint implements Service {
   }
 }
 
-/** Undefined when it is not JSON: no operation takes that. */
+/** Undefined for text that is not JSON: every operation refuses that. */
 function parseJson(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString());

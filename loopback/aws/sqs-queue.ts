@@ -1,6 +1,6 @@
 /**
- * One standard SQS queue in memory: visibility timeout, receipt handles, receive counts, long poll; no order
- * promised.
+ * One standard SQS queue in memory: visibility timeout, receipt handles, receive counts, long poll; without a
+ * guaranteed order.
  */
 import { createHash } from 'node:crypto';
 import type { Clock, Timer } from '../../shared/clock.ts';
@@ -15,19 +15,19 @@ interface QueuedMessage {
   receiveCount: number;
   /** The newest receipt handle; earlier ones have no effect. */
   handle: string | null;
-  /** Runs while the message is in flight and ends with its being visible again. */
+  /** Runs while the message is in flight; then the message becomes visible again. */
   invisible: Timer | null;
 }
 
 export interface ReceivedMessage {
   id: string;
   body: string;
-  /** Of the body, in hex: the SDK verifies it. */
+  /** MD5 of the body, in hex: the SDK verifies it. */
   md5: string;
   handle: string;
   sentMs: number;
   firstReceivedMs: number;
-  /** Counting this one. */
+  /** Receives so far, counting this one. */
   receiveCount: number;
 }
 
@@ -54,7 +54,7 @@ export class SqsQueue {
     this.#entropy = entropy;
   }
 
-  /** Messages handed out, each time that they were. */
+  /** Deliveries of messages, repeated ones included. */
   get delivered(): number {
     return this.#delivered;
   }
@@ -90,8 +90,8 @@ export class SqsQueue {
   }
 
   /**
-   * Up to `max` messages; waits up to `waitMs` when there is none. Empty when `gone` aborts: nothing is lost
-   * to a dead client.
+   * Up to `max` messages; waits up to `waitMs` for the first one. Empty when `gone` aborts, so that no
+   * message goes to a dead client.
    */
   async receive(options: ReceiveOptions, gone: AbortSignal): Promise<ReceivedMessage[]> {
     const untilMs = this.#clock.monoMs() + options.waitMs;
@@ -109,7 +109,7 @@ export class SqsQueue {
     return messages;
   }
 
-  /** Deletes by receipt handle. An unknown or outdated one is no error, as at SQS. */
+  /** Deletes by receipt handle. An unknown or outdated handle is not an error, as at SQS. */
   delete(handle: string): void {
     const message = this.#byHandle.get(handle);
     if (!message) return;
@@ -119,7 +119,7 @@ export class SqsQueue {
     this.#settled += 1;
   }
 
-  /** False when the handle's message is not in flight. 0 makes it visible at once. */
+  /** Returns false when the handle's message is not in flight. 0 makes it visible at once. */
   changeVisibility(handle: string, visibilityMs: number): boolean {
     const message = this.#byHandle.get(handle);
     if (!message?.invisible) return false;
@@ -129,7 +129,7 @@ export class SqsQueue {
     return true;
   }
 
-  /** Ends the timers; messages in flight stay in flight. A waiting receive ends with its client. */
+  /** Stops the timers; messages in flight stay in flight. A waiting receive ends with its client. */
   close(): void {
     for (const message of this.#byHandle.values()) this.#land(message);
   }
@@ -163,7 +163,7 @@ export class SqsQueue {
     });
   }
 
-  /** Takes it out of flight, wherever it goes next. */
+  /** Ends the flight of a message, before it is deleted or visible again. */
   #land(message: QueuedMessage): void {
     if (!message.invisible) return;
     message.invisible.cancel();

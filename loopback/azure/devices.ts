@@ -1,6 +1,6 @@
 /**
- * IoT Hub's device registry, and what a CONNECT must show to be let in (Azure docs, "Communicate with an IoT
- * hub using MQTT").
+ * IoT Hub's device registry, and the credentials that it requires in a CONNECT (Azure docs, "Communicate with
+ * an IoT hub using MQTT").
  */
 import { TLSSocket } from 'node:tls';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -11,7 +11,7 @@ export const HUB_HOST = 'headgate.azure-devices.net';
 
 type Identity = { kind: 'key'; key: string } | { kind: 'certificate' };
 
-/** `expiresMs`: when the hub ends the connection because the token is over; null for a certificate. */
+/** `expiresMs`: when the hub ends the connection because the token expires; null for a certificate. */
 export type Admission = { admitted: true; expiresMs: number | null } | { admitted: false; reason: string };
 
 export interface Connect {
@@ -29,7 +29,7 @@ export class DeviceRegistry {
     this.#entropy = entropy;
   }
 
-  /** Registers a device with a key when it is new; its key (base64). */
+  /** Registers a device with a key if it is new; returns its key (base64). */
   registerKey(device: string): string {
     const known = this.#identities.get(device);
     if (known?.kind === 'key') return known.key;
@@ -38,7 +38,7 @@ export class DeviceRegistry {
     return key;
   }
 
-  /** Registers a device that shows a certificate of the CA with its id as common name. */
+  /** Registers a device that logs in with a certificate of the CA with its id as common name. */
   registerCertificate(device: string): void {
     this.#identities.set(device, { kind: 'certificate' });
   }

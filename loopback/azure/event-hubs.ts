@@ -1,8 +1,8 @@
 /**
  * The hub's Event Hubs compatible endpoint: AMQP 1.0 over TLS (Azure docs, "AMQP 1.0 in Azure Service Bus and
- * Event Hubs protocol guide"). A client puts a token on `$cbs` for every address it will use, asks
- * `$management` about the hub and its partitions, and attaches one receiver per partition with a selector
- * that says where to begin.
+ * Event Hubs protocol guide"). A client puts a token on `$cbs` for every address that it uses, asks
+ * `$management` about the hub and its partitions, and attaches one receiver per partition with a selector for
+ * the start position.
  */
 import type { Server, TLSSocket } from 'node:tls';
 import rhea, { type EventContext, type Message, type Receiver, type Sender } from 'rhea';
@@ -21,27 +21,25 @@ export interface EventHubsOptions {
   policy: { name: string; key: string };
   events: EventLog;
   server: KeyAndCertificate;
-  /** 0 takes a free one at `start`. */
+  /** 0 takes a free port at `start`. */
   port: number;
-  /** Called for every event that leaves for a consumer. */
+  /** Called for every event sent to a consumer. */
   onDelivered: () => void;
   clock: Clock;
   log: Logger;
 }
 
-/** One AMQP connection: the audiences it has put valid tokens for, and its links that carry replies. */
+/** One AMQP connection: the audiences with valid tokens, and its links for replies. */
 interface Peer {
   audiences: Set<string>;
   replies: Set<Sender>;
 }
 
-/**
- * Limits that the service sends with its Open and Begin (the protocol guide's "Connections and sessions").
- */
+/** Limits in the service's Open and Begin (the protocol guide's "Connections and sessions"). */
 const OPEN = { max_frame_size: 65_536, channel_max: 4999, idle_time_out: 120_000, properties: {} };
 const HANDLE_MAX = 255;
 
-/** Frames that rhea's types leave out. */
+/** Fields that rhea's types omit. */
 interface SettleModes {
   snd_settle_mode: unknown;
   rcv_settle_mode: unknown;
@@ -51,7 +49,7 @@ interface Attaching {
   remote: { attach: SettleModes };
 }
 
-/** The properties of a request on `$cbs` or `$management`, as far as they are text. */
+/** The text properties of a request on `$cbs` or `$management`. */
 type Request = (name: string) => string;
 
 export class EventHubsServer implements Service {
@@ -119,7 +117,7 @@ export class EventHubsServer implements Service {
 
   /** Cuts every connection; consumers may come back at once. */
   cut(): void {
-    // With an error, because rhea does not listen for the end of a socket that was only destroyed.
+    // With an error, because rhea does not notice the close of a socket destroyed without one.
     for (const socket of this.#sockets) socket.destroy(new Error('cut'));
   }
 
@@ -141,7 +139,7 @@ export class EventHubsServer implements Service {
     return made;
   }
 
-  /** The client wants to receive: replies on `$cbs` and `$management`, or the events of a partition. */
+  /** A client's receiver: for replies on `$cbs` and `$management`, or for the events of a partition. */
   #attachSender(context: EventContext): void {
     const { sender } = context;
     if (!sender) return;
@@ -155,7 +153,7 @@ export class EventHubsServer implements Service {
       sender.on('sender_close', () => peer.replies.delete(sender));
       return;
     }
-    // Some clients give the path of the entity, others its URI.
+    // Some clients send the path of the entity, others its URI.
     const entity = entityOf(address);
     const partition = this.#partitionAt(entity);
     if (!partition) {
@@ -186,7 +184,7 @@ export class EventHubsServer implements Service {
   /** An audience is the URI of an entity, `sb://host/hub/…`; it covers the entities below it too. */
   #authorised(peer: Peer, address: string): boolean {
     const path = address === '$management' ? `${this.#options.hub}/$management` : address;
-    // Names of entities know no case: azure-eventhub for Python claims `…/consumergroups/…`.
+    // Names of entities are case-insensitive: azure-eventhub for Python claims `…/consumergroups/…`.
     const entity = path.toLowerCase();
     return [...peer.audiences].some((audience) => {
       const claimed = entityOf(audience).toLowerCase();
@@ -223,7 +221,7 @@ export class EventHubsServer implements Service {
     const { policy, clock } = this.#options;
     const audience = request('name');
     const token = verifySas(text(message['body']), policy.key, clock.wallMs());
-    // Names know no case: azeventhubs for Go signs the resource in lower case.
+    // Names are case-insensitive: azeventhubs for Go signs the resource in lower case.
     const isCovered = token !== null && audience.toLowerCase().startsWith(token.resource.toLowerCase());
     if (token?.keyName !== policy.name || !isCovered) {
       return {
@@ -283,7 +281,7 @@ function addressOf(receiver: Receiver): string {
 }
 
 /**
- * The link for a reply: `reply-to` is the target address or the name of a link of the client; without it, the
+ * The link for a reply: `reply-to` is the target address or the name of a client's link; without it, the
  * client's link from the same node carries the reply.
  */
 function replyLink({ replies }: Peer, node: string, replyTo: string): Sender | undefined {
@@ -293,14 +291,14 @@ function replyLink({ replies }: Peer, node: string, replyTo: string): Sender | u
 }
 
 /**
- * The path of an audience, whatever its scheme: `amqp://host:port/hub/…` and `sb://host/hub/…` are both in
- * use.
+ * The path of an audience, whatever its scheme: clients use both `amqp://host:port/hub/…` and
+ * `sb://host/hub/…`.
  */
 function entityOf(audience: string): string {
   return audience.replace(/^[a-z]+:\/\/[^/]*\/?/i, '').replace(/\/$/, '');
 }
 
-/** A link is attached with the settle modes that its client asked for (AMQP 1.0, 2.7.3 "Attach"). */
+/** Attaches a link with the settle modes of the client (AMQP 1.0, 2.7.3 "Attach"). */
 function echoSettleModes(link: Sender | Receiver): void {
   const { local, remote } = link as (Sender | Receiver) & Attaching;
   local.attach.snd_settle_mode = remote.attach.snd_settle_mode;

@@ -1,7 +1,7 @@
 /**
- * The events of the hub, in partitions, in memory: what IoT Hub routes to its Event Hubs compatible endpoint.
- * Every consumer group reads the same log; nothing is settled, old events are dropped when a partition passes
- * its size.
+ * The events of the hub, in partitions, in memory: the messages that IoT Hub routes to its Event Hubs
+ * compatible endpoint. Every consumer group reads the same log. Events are not settled; the oldest are
+ * dropped when a partition exceeds its size.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -19,17 +19,17 @@ export interface HubEvent {
 
 export type NewEvent = Pick<HubEvent, 'device' | 'body' | 'properties'>;
 
-/** Where a consumer starts: the parsed selector filter of its link. */
+/** A consumer's start position: the parsed selector filter of its link. */
 export interface Selector {
   by: 'offset' | 'sequence-number' | 'enqueued-time';
-  /** Events past this value; `@latest` for later events only. */
+  /** Events after this value; `@latest` for later events only. */
   value: string;
   inclusive: boolean;
 }
 
 /**
- * Bytes of bodies that one partition keeps; a real hub keeps a day to a week. Past the most, it goes back to
- * the least.
+ * Bytes of bodies per partition; a real hub keeps a day to a week. Above the maximum, events are dropped down
+ * to the minimum.
  */
 const RETAINED_MAX_BYTES = 128 * 2 ** 20;
 const RETAINED_MIN_BYTES = 112 * 2 ** 20;
@@ -37,7 +37,7 @@ const RETAINED_MIN_BYTES = 112 * 2 ** 20;
 export class Partition {
   readonly id: string;
   readonly #events: HubEvent[] = [];
-  /** Sequence number of the first event that is still held. */
+  /** Sequence number of the oldest event. */
   #begin = 0;
   #retainedBytes = 0;
   #endOffset = 0;
@@ -65,7 +65,7 @@ export class Partition {
     this.#retainedBytes += event.body.length;
   }
 
-  /** Drops the oldest events when it holds too much; the number dropped. */
+  /** Drops the oldest events above the maximum; returns the number dropped. */
   trim(): number {
     let dropped = 0;
     if (this.#retainedBytes < RETAINED_MAX_BYTES) return dropped;
@@ -85,12 +85,12 @@ export class Partition {
     for (const { body } of dropped) this.#retainedBytes -= body.length;
   }
 
-  /** The event with this sequence number, or the oldest still held when it is gone; undefined at the end. */
+  /** The event with this sequence number, or the oldest one when that is gone; undefined at the end. */
   at(sequenceNumber: number): HubEvent | undefined {
     return this.#events[Math.max(0, sequenceNumber - this.#begin)];
   }
 
-  /** Sequence number of the first event that the selector lets through. */
+  /** Sequence number of the first event that matches the selector. */
   seek(selector: Selector): number {
     const end = this.#begin + this.#events.length;
     if (selector.value === '@latest') return end;
@@ -110,7 +110,7 @@ function positionOf(event: HubEvent, by: Selector['by']): number {
 
 export class EventLog {
   readonly partitions: readonly Partition[];
-  /** When the hub was made; part of its identity for consumers that keep positions. */
+  /** When the hub was created; part of its identity for consumers that keep positions. */
   readonly createdMs: number;
   readonly #clock: Clock;
   readonly #log: Logger;

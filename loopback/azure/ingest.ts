@@ -1,6 +1,6 @@
 /**
- * From the hub's front door to its event log, with the faults that happen in between, metered as Azure bills
- * it.
+ * The way from the hub's MQTT endpoint to its event log, with the delivery faults, metered like Azure's
+ * billing.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
@@ -33,7 +33,7 @@ export class Ingest {
     this.#entropy = options.entropy;
   }
 
-  /** Takes one message: meters it, then routes it to the log as the fault has it. */
+  /** Meters one message, then routes it to the log under the active fault. */
   take(event: NewEvent, fault: FaultName | null): void {
     const { st: stream = '' } = event.properties;
     this.meter.accepted += 1;
@@ -72,7 +72,7 @@ export function messageBytes(event: NewEvent): number {
   );
 }
 
-/** Billed units of a message or of an operation on a twin, rounded up. */
+/** Billed units of a message or of a twin operation, rounded up. */
 export function unitsOf(bytes: number): number {
   return Math.max(1, Math.ceil(bytes / UNIT_BYTES));
 }

@@ -1,7 +1,7 @@
 /**
  * IoT Hub's MQTT endpoint: MQTT 3.1.1 over TLS, device-to-cloud messages and twins (Azure docs, "Communicate
- * with an IoT hub using MQTT"). The broker underneath is aedes. Only its `authorizePublish` runs before the
- * PUBACK, so every decision about a message, the faults included, is made there.
+ * with an IoT hub using MQTT"). The broker is aedes. Only its `authorizePublish` runs before the PUBACK, so
+ * every decision about a message, including the faults, is made there.
  */
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
@@ -20,7 +20,7 @@ import { isObject, type JsonObject, parseJson, type Twins } from './twins.ts';
 const CUTTING: ReadonlySet<FaultName> = new Set(['error', 'html503', 'unauthorized']);
 const THROTTLE_MIN_MS = 1500;
 const THROTTLE_SPREAD_MS = 500;
-/** After the first late PUBACK a throttled connection lives this much longer. */
+/** A throttled connection is cut this long after the first late PUBACK. */
 const THROTTLE_CUT_MS = 50;
 /** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
 const SERVER_UNAVAILABLE = 3;
@@ -55,7 +55,7 @@ export class IotHub implements Service {
   readonly #options: IotHubOptions;
   readonly #sockets = new Set<TLSSocket>();
   readonly #clients = new Map<string, Client>();
-  /** Filters each live connection has subscribed to: twin topics are per connection, not per broker. */
+  /** Subscribed filters of each live connection: twin topics are per connection, not per broker. */
   readonly #filters = new WeakMap<Client, Set<string>>();
   #broker: Aedes | null = null;
   #server: Server | null = null;
@@ -71,7 +71,7 @@ export class IotHub implements Service {
     this.#options = options;
   }
 
-  /** A hub of the basic tier has no twins: it ends a connection that asks for one. */
+  /** A hub of the basic tier has no twins: it ends a connection that requests one. */
   setBasicTier(isBasic: boolean): void {
     this.#isBasic = isBasic;
   }
@@ -94,7 +94,8 @@ export class IotHub implements Service {
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
     });
     this.#broker = broker;
-    // The handshake asks for a certificate without requiring one: a device may log in with a token instead.
+    // The handshake requests a client certificate without requiring it: a device may log in with a token
+    // instead.
     const server = createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: false }, (socket) =>
       this.#accept(socket, broker),
     );
@@ -118,13 +119,13 @@ export class IotHub implements Service {
     if (broker) await new Promise<void>((resolve) => broker.close(() => resolve()));
   }
 
-  /** `name` of a fault above TCP, or null. */
+  /** The name of a fault above TCP, or null. */
   setFault(name: FaultName | null): void {
     this.#fault = name;
     if (name !== null && CUTTING.has(name)) this.#cutAll();
   }
 
-  /** Whether a connected device listens to patches of its desired properties. */
+  /** Whether a connected device is subscribed to patches of its desired properties. */
   listensToDesired(device: string): boolean {
     const client = this.#clients.get(device);
     return client !== undefined && this.#filters.get(client)?.has(TWIN_DESIRED) === true;
@@ -197,7 +198,9 @@ export class IotHub implements Service {
     return subscription;
   }
 
-  /** Every PUBLISH, before its PUBACK. An error given to `verdict` ends the connection without one. */
+  /**
+   * Called for every PUBLISH, before its PUBACK. An error in `verdict` ends the connection without a PUBACK.
+   */
   #receive(client: Client | null, packet: PublishPacket, verdict: Verdict): void {
     this.#options.ingest.meter.requests += 1;
     const events = `devices/${client?.id}/messages/events/`;
@@ -229,7 +232,7 @@ export class IotHub implements Service {
     }
   }
 
-  /** A hub past its limit reports nothing: it acknowledges late, then drops the connection. */
+  /** A hub above its limit sends no error: it acknowledges late, then drops the connection. */
   #throttle(client: Client, event: NewEvent, verdict: Verdict): void {
     const { ingest, clock, entropy } = this.#options;
     clock.setTimer(THROTTLE_MIN_MS + entropy.float() * THROTTLE_SPREAD_MS, () => {

@@ -1,4 +1,4 @@
-/** A consumer's link to one partition: from where its selector says, as far as its credit goes. */
+/** A consumer's link to one partition: sends from the selector's position, within the link's credit. */
 import rhea, { type Message, type Sender } from 'rhea';
 import type { EventLog, HubEvent, Partition, Selector } from './event-log.ts';
 
@@ -17,7 +17,7 @@ export interface PartitionLink {
   isStalled: () => boolean;
 }
 
-/** Fields that rhea's types leave out. */
+/** Fields that rhea's types omit. */
 interface LinkState {
   credit: number;
   delivery_count: number;
@@ -29,8 +29,8 @@ export function servePartition({ sender, partition, events, onDelivered, isStall
   let pending: boolean = false;
   let sent = 0;
   const link = sender as Sender & LinkState;
-  // rhea takes a message off the credit when it writes it, which is later; what it holds back would block
-  // other links.
+  // rhea subtracts a message from the credit only when it writes it, which is later; messages that it holds
+  // back would block other links.
   const hasCredit = (): boolean => link.credit > sent - link.delivery_count && sender.sendable();
   const pump = (): void => {
     pending = false;
@@ -43,7 +43,7 @@ export function servePartition({ sender, partition, events, onDelivered, isStall
       onDelivered();
     }
   };
-  // Never in the turn that answers the attach: rhea would put the first transfer before it on the wire.
+  // Never in the turn that answers the attach: rhea would write the first transfer before the attach.
   const wake = (): void => {
     if (!pending) setImmediate(pump);
     pending = true;
@@ -56,8 +56,8 @@ export function servePartition({ sender, partition, events, onDelivered, isStall
 }
 
 /**
- * An event as the endpoint of an IoT hub sends it (Azure docs, "Read device-to-cloud messages from the
- * built-in endpoint").
+ * An event in the form of an IoT hub's endpoint (Azure docs, "Read device-to-cloud messages from the built-in
+ * endpoint").
  */
 function encode(event: HubEvent): Message {
   return {
@@ -74,7 +74,7 @@ function encode(event: HubEvent): Message {
   };
 }
 
-/** `amqp.annotation.x-opt-offset > '123'`; without a filter, from the oldest event. */
+/** For example `amqp.annotation.x-opt-offset > '123'`; without a filter, from the oldest event. */
 function parseSelector(sender: Sender): Selector {
   const filter: unknown = sender.source.filter?.[SELECTOR];
   const [, field = '', operator, value = '-1'] =
@@ -83,7 +83,7 @@ function parseSelector(sender: Sender): Selector {
   return by ? { by, value, inclusive: operator === '>=' } : { by: 'offset', value: '-1', inclusive: false };
 }
 
-/** A described string arrives as rhea's wrapper around it. */
+/** rhea wraps a described string. */
 function selectorText(filter: unknown): string {
   if (typeof filter === 'object' && filter !== null && 'value' in filter) return selectorText(filter.value);
   return typeof filter === 'string' ? filter : '';

@@ -1,7 +1,7 @@
 /**
- * The hub's service API, as far as twins go: HTTPS with a token of a policy ("Devices - Get Twin" and
- * "Devices - Update Twin" of the IoT Hub service's REST API; errors after "IoT Hub API common error codes").
- * Transport faults do not reach it, the hub's own faults do.
+ * The twin part of the hub's service API: HTTPS with a token of a policy ("Devices - Get Twin" and "Devices -
+ * Update Twin" of the IoT Hub service's REST API; errors after "IoT Hub API common error codes"). Transport
+ * faults do not affect it; the hub's own faults do.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
@@ -18,10 +18,10 @@ export interface ServiceApiOptions {
   policy: { name: string; key: string };
   devices: DeviceRegistry;
   twins: Twins;
-  /** Desired properties were changed; `version` is their new one. */
+  /** Called after a change of desired properties; `version` is the new one. */
   onDesired: (device: string, patch: JsonObject, version: number) => void;
   server: KeyAndCertificate;
-  /** 0 takes a free one at `start`. */
+  /** 0 takes a free port at `start`. */
   port: number;
   clock: Clock;
   log: Logger;
@@ -143,7 +143,7 @@ function refusal(status: number, name: string): Answer {
   };
 }
 
-/** Null when the body is too long or the client has gone. */
+/** Null when the body is too long or the client has disconnected. */
 async function readBody(request: IncomingMessage): Promise<string | null> {
   let body = '';
   try {
@@ -152,7 +152,7 @@ async function readBody(request: IncomingMessage): Promise<string | null> {
       if (body.length > BODY_BYTES_MAX) return null;
     }
   } catch {
-    return null; // The client has gone.
+    return null; // The client has disconnected.
   }
   return body;
 }

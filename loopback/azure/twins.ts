@@ -1,5 +1,5 @@
 /**
- * Device twins: the desired half is the cloud's, the reported half the device's, with the limits of keys,
+ * Device twins: the cloud writes the desired half, the device the reported half, with the limits of keys,
  * values and sizes (Azure docs, "Understand and use device twins in IoT Hub").
  */
 
@@ -28,7 +28,7 @@ const KEY_FORBIDDEN = /[\p{Cc} .$]/u;
 export class Twins {
   readonly #halves = new Map<string, { desired: Half; reported: Half }>();
 
-  /** Both halves, each with its `$version`, as a twin GET answers. */
+  /** Both halves, each with its `$version`: the answer to a twin GET. */
   read(device: string): Twin {
     const { desired, reported } = this.#of(device);
     return {
@@ -37,7 +37,7 @@ export class Twins {
     };
   }
 
-  /** Merges a patch into one half; its new version. */
+  /** Merges a patch into one half; returns its new version. */
   patch(device: string, half: 'desired' | 'reported', patch: JsonObject): number {
     const target = this.#of(device)[half];
     target.properties = merge(target.properties, patch);
@@ -45,7 +45,7 @@ export class Twins {
     return target.version;
   }
 
-  /** Why the hub would refuse the patch; null when it takes it. */
+  /** Why the hub would refuse the patch; null when it would accept it. */
   problem(device: string, half: 'desired' | 'reported', patch: JsonObject): 'invalid' | 'too-large' | null {
     if (!isValid(patch, DEPTH_MAX)) return 'invalid';
     const patched = merge(this.#of(device)[half].properties, patch);
@@ -61,7 +61,7 @@ export class Twins {
   }
 }
 
-/** JSON merge patch (RFC 7396): null deletes, objects merge, all else replaces. */
+/** JSON merge patch (RFC 7396): null deletes, objects merge, all other values replace. */
 function merge(target: JsonObject, patch: JsonObject): JsonObject {
   const merged = new Map(Object.entries(target));
   for (const [key, value] of Object.entries(patch)) {
@@ -104,11 +104,11 @@ function sizeOf(value: JsonValue): number {
   );
 }
 
-/** Undefined when it is not JSON. */
+/** Undefined for text that is not JSON. */
 export function parseJson(text: string): JsonValue | undefined {
   try {
     return JSON.parse(text) as JsonValue;
   } catch {
-    return undefined; // The hub answers that it is invalid.
+    return undefined; // The hub answers "invalid".
   }
 }

@@ -1,6 +1,6 @@
 /**
- * rhea leaves out the fields of a frame behind the last one that is set. The service sends them all, and its
- * clients for other languages count on it (AMQP 1.0, 2.7 "Performatives").
+ * rhea omits the fields of a frame after the last one that is set. The service sends all fields, and its
+ * clients for other languages rely on that (AMQP 1.0, 2.7 "Performatives").
  */
 import type { Session } from 'rhea';
 
@@ -15,19 +15,19 @@ const FIELDS: ReadonlyMap<number, number> = new Map([
   [0x17, 1], // end
 ]);
 
-/** A frame as rhea keeps it until it is written. */
+/** A frame in rhea's queue before it is written. */
 interface Frame {
   value: unknown[];
   constructor: { descriptor?: { numeric: number } };
 }
 
-/** The parts of a session that rhea's types leave out. */
+/** The parts of a session that rhea's types omit. */
 interface Sending {
   local: { begin: { handle_max: number } };
   output(frame: Frame, payload?: Buffer): void;
 }
 
-/** From now on every frame of the session has all its fields. */
+/** Makes every later frame of the session have all its fields. */
 export function sendWholeFrames(session: Session, handleMax: number): void {
   const sending = session as Session & Sending;
   sending.local.begin.handle_max = handleMax;

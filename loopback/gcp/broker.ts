@@ -1,4 +1,4 @@
-/** Topics, their subscriptions, and the faults on the way between the two. */
+/** Topics and their subscriptions, with the delivery faults between them. */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { FaultName } from '../faults.ts';
@@ -6,7 +6,7 @@ import { messageFilter } from './filter.ts';
 import type { PubsubMessage, SubscriptionResource } from './messages.ts';
 import { type DeliveryCounter, Subscription } from './subscription.ts';
 
-/** How long `reorder` holds messages before it hands them on shuffled. */
+/** How long `reorder` holds messages before it delivers them shuffled. */
 const REORDER_HOLD_MS = 500;
 
 export class Broker {
@@ -25,7 +25,7 @@ export class Broker {
     this.#counter = options.counter;
   }
 
-  /** False when it exists. */
+  /** Returns false when the topic exists. */
   createTopic(name: string): boolean {
     if (this.#topics.has(name)) return false;
     this.#topics.set(name, []);
@@ -52,12 +52,12 @@ export class Broker {
     return this.#subscriptions.get(name) ?? null;
   }
 
-  /** Messages that wait for a subscriber or for its acknowledgement. */
+  /** Messages without an acknowledgement, delivered or not. */
   get unsettled(): number {
     return [...this.#subscriptions.values()].reduce((sum, { unsettled }) => sum + unsettled, 0);
   }
 
-  /** Gives each message its id and time, then hands it on as the fault allows. */
+  /** Assigns each message its id and time, then delivers it under the active fault. */
   publish(topic: string, messages: readonly PubsubMessage[], fault: FaultName | null): string[] {
     const wallMs = this.#clock.wallMs();
     const publishTime = { seconds: Math.floor(wallMs / 1000), nanos: Math.floor((wallMs % 1000) * 1e6) };
@@ -72,7 +72,7 @@ export class Broker {
     return stored.map((message) => message.messageId);
   }
 
-  /** Delivers the messages that `reorder` held, shuffled. */
+  /** Delivers the messages held by `reorder`, shuffled. */
   releaseHeld(): void {
     this.#holdTimer?.cancel();
     this.#holdTimer = null;

@@ -1,7 +1,4 @@
-/**
- * What every call passes: who is calling, by which door, with which right; and how a refusal becomes a gRPC
- * status.
- */
+/** The checks of every call: caller, listener, credentials; and the gRPC status of a refusal. */
 import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
@@ -9,13 +6,13 @@ import type { Front } from './front.ts';
 import { isAuthorised, type ServiceAccount } from './service-account.ts';
 
 export interface Caller {
-  /** Through the door that gateways publish to, where the faults are. */
+  /** The call came through the ingest listener, which has the faults. */
   ingest: boolean;
-  /** Cuts the caller's connection, without an answer. */
+  /** Cuts the caller's connection without an answer. */
   cut(): void;
 }
 
-/** A status other than OK, as the vendor words it. */
+/** A status other than OK, in the vendor's words. */
 export class Refusal extends Error {
   readonly code: status;
 
@@ -30,10 +27,10 @@ interface AnyCall {
   getPeer(): string;
 }
 
-/** Lets a call pass, or throws a {@link Refusal}. */
+/** Accepts a call, or throws a {@link Refusal}. */
 export type Gate = (call: AnyCall) => Promise<Caller>;
 
-/** Without an account (the plaintext, emulator-like listener) authentication is off. */
+/** Authentication is off without an account (the plaintext listener, like the emulator's). */
 export function createGate(options: {
   ingest: Front;
   subscribe: Front;

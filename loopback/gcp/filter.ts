@@ -1,12 +1,12 @@
 /**
- * A subscription's filter, as far as it compares one attribute ("Filter messages from a subscription"):
- * `attributes.name="value"`.
+ * A subscription's filter; only comparisons of one attribute are supported ("Filter messages from a
+ * subscription"): `attributes.name="value"`.
  */
 import type { PubsubMessage } from './messages.ts';
 
 const ATTRIBUTE_EQUALS = /^attributes\.(\w+) ?= ?"([^"\\]*)"$/;
 
-/** Null when it is no filter that the loopback reads. */
+/** Null for an unsupported filter. */
 export function messageFilter(filter: string): ((message: PubsubMessage) => boolean) | null {
   if (filter === '') return () => true;
   const [, name, value] = ATTRIBUTE_EQUALS.exec(filter.trim()) ?? [];

@@ -1,7 +1,7 @@
 /**
- * The listener that clients reach: TLS (or plain TCP) outside, the in-process gRPC server inside. Standing
- * between the two lets it do what a gRPC server cannot: cut one connection in the middle of a call, and
- * answer HTTP/2 with the HTTP/1.1 error page of a proxy, also on connections already open.
+ * The listener for clients: TLS (or plain TCP) outside, the in-process gRPC server inside. It can do what a
+ * gRPC server cannot: cut one connection in the middle of a call, and answer HTTP/2 with the HTTP/1.1 error
+ * page of a proxy, even on open connections.
  */
 import { createServer, type Server, type Socket, connect as tcpConnect } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
@@ -15,14 +15,14 @@ export class Front implements Service {
   readonly #targetPort: number;
   readonly #certificate: KeyAndCertificate | null;
   readonly #sockets = new Set<Socket>();
-  /** By the local port of the inner socket, which the gRPC server sees as its peer. */
+  /** By the local port of the inner socket: the peer's port for the gRPC server. */
   readonly #byInnerPort = new Map<number, Socket>();
   #server: Server | null = null;
   #port: number;
-  /** The answer to every request; null to pass bytes on. */
+  /** The answer to every request; null to forward bytes. */
   #page: string | null = null;
 
-  /** `port` 0 picks a free one at `start`. Without a certificate it listens in plaintext. */
+  /** `port` 0 takes a free port at `start`. Without a certificate it listens in plaintext. */
   constructor(options: { targetPort: number; port: number; certificate: KeyAndCertificate | null }) {
     this.#targetPort = options.targetPort;
     this.#port = options.port;
@@ -63,12 +63,12 @@ export class Front implements Service {
     this.#page = on ? HTML_503 : null;
   }
 
-  /** Whether this front carries the connection that the gRPC server knows as `peer` ("127.0.0.1:port"). */
+  /** Whether this listener carries the connection with the gRPC server's `peer` name ("127.0.0.1:port"). */
   carries(peer: string): boolean {
     return this.#byInnerPort.has(portOf(peer));
   }
 
-  /** Cuts that connection, without another byte. */
+  /** Cuts that connection without sending another byte. */
   cut(peer: string): void {
     this.#byInnerPort.get(portOf(peer))?.destroy();
   }

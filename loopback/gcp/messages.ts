@@ -1,6 +1,6 @@
 /**
- * The parts of google.pubsub.v1 that the loopback reads and writes, as proto-loader decodes them (camelCase,
- * defaults filled in).
+ * The parts of google.pubsub.v1 that the loopback uses, as proto-loader decodes them (camelCase, with
+ * defaults).
  */
 
 export interface PubsubMessage {
@@ -26,7 +26,7 @@ export interface SubscriptionResource {
   topic: string;
   ackDeadlineSeconds: number;
   enableExactlyOnceDelivery: boolean;
-  /** Empty: every message. */
+  /** Empty: all messages. */
   filter: string;
 }
 
@@ -78,7 +78,7 @@ export interface StreamingPullResponse {
 }
 
 /**
- * Bytes as Pub/Sub counts a message: data, attribute keys and values, 20 for the timestamp, and the message
+ * The bytes of a message for billing: data, attribute keys and values, 20 for the timestamp, and the message
  * id ("Pub/Sub pricing").
  */
 export function billedBytes(message: PubsubMessage): number {

@@ -1,6 +1,6 @@
 /**
- * The Pub/Sub service definitions, from the .proto files that ship with the SDK: the loopback speaks exactly
- * what the SDK speaks.
+ * The Pub/Sub service definitions, from the .proto files in the SDK, so that the loopback uses the SDK's
+ * exact protocol.
  */
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -14,8 +14,8 @@ export interface PubSubServices {
 
 export async function loadPubSubServices(): Promise<PubSubServices> {
   const pubsubMain = createRequire(import.meta.url).resolve('@google-cloud/pubsub');
-  // google-gax hides its package.json, so its folder is found by its main file, as the SDK itself resolves
-  // it.
+  // google-gax does not export its package.json, so its folder is found by its main file, like the SDK itself
+  // resolves it.
   const gaxMain = createRequire(pubsubMain).resolve('google-gax');
   const definitions = await load('google/pubsub/v1/pubsub.proto', {
     includeDirs: [pubsubMain, gaxMain].map((main) => join(dirname(main), '..', 'protos')),

@@ -1,7 +1,7 @@
 /**
- * A service account and the check of its self-signed JWTs, as the vendor does it for Pub/Sub ("Self-signed
- * JWTs", AIP-4111): RS256, issuer and subject are the account, the audience is the service, valid for at most
- * an hour.
+ * A service account, and the check of its self-signed JWTs like the vendor's for Pub/Sub ("Self-signed JWTs",
+ * AIP-4111): RS256, issuer and subject are the account, the audience is the service, valid for at most an
+ * hour.
  */
 import { type KeyObject, generateKeyPair as nodeGenerateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';

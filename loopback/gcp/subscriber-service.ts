@@ -20,7 +20,7 @@ import type {
 import { notFound } from './publisher-service.ts';
 import type { Puller, Subscription } from './subscription.ts';
 
-/** The vendor's default for a subscription that names none. */
+/** The vendor's default for a subscription without a deadline. */
 const DEFAULT_ACK_DEADLINE_SECONDS = 10;
 /** "A bounded amount of time" (google.pubsub.v1.PullRequest); the vendor's is longer. */
 const PULL_HELD_MS = 10_000;
@@ -67,7 +67,7 @@ export function subscriberService(options: { broker: Broker; gate: Gate }): Unty
   };
 }
 
-/** Held while there is nothing, unless asked otherwise; a caller that has gone takes nothing with it. */
+/** Waits for messages unless the request says otherwise; a disconnected caller gets no message. */
 function heldPull(
   gate: Gate,
   find: (name: string) => Subscription,
@@ -91,8 +91,8 @@ function heldPull(
 }
 
 /**
- * Late ids are no error, unless delivery is exactly once: there the subscriber must learn that its ack did
- * not count.
+ * Late ids are not an error, except with exactly-once delivery: there the subscriber must learn that its ack
+ * did not count.
  */
 function confirm(target: Subscription, invalid: readonly string[]): object {
   if (target.resource.enableExactlyOnceDelivery && invalid.length > 0) {
@@ -156,7 +156,7 @@ function begin(
 }
 
 /**
- * Later requests on the stream: acks, deadlines, and the client's keepalive, which is answered with an empty
+ * Handles later requests on the stream: acks, deadlines, and the client's keepalive, which gets an empty
  * response.
  */
 function answer(

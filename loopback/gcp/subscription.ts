@@ -1,13 +1,14 @@
 /**
- * One subscription: what waits, what is leased to whom, and until when. A lease that is neither acknowledged
- * nor extended before its deadline goes back to waiting and is delivered again with the next attempt number.
+ * One subscription: its waiting messages, and the leases with their pullers and deadlines. A lease that is
+ * neither acknowledged nor extended before its deadline expires: the message waits again and is delivered
+ * with the next attempt number.
  */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { PubsubMessage, ReceivedMessage, SubscriptionResource } from './messages.ts';
 
 /**
- * An open StreamingPull, with its own flow control: nothing is sent beyond what it may have outstanding (0:
- * no bound).
+ * An open StreamingPull with its own flow control: it gets no more than its limit of outstanding messages (0:
+ * no limit).
  */
 export interface Puller {
   readonly maxMessages: number;
@@ -36,7 +37,7 @@ interface Outstanding {
   bytes: number;
 }
 
-/** A response stays well below gRPC's default limit of 4 MiB unless one message alone is larger. */
+/** A response stays well below gRPC's default limit of 4 MiB, unless a single message is larger. */
 const RESPONSE_BYTES = 1_000_000;
 
 export class Subscription {
@@ -71,7 +72,7 @@ export class Subscription {
     this.#deliver();
   }
 
-  /** Its messages stay leased until the deadlines pass, as for a dead subscriber. */
+  /** The puller's messages stay leased until their deadlines, like those of a dead subscriber. */
   detach(puller: Puller): void {
     this.#pullers.delete(puller);
   }
@@ -115,7 +116,7 @@ export class Subscription {
     return true;
   }
 
-  /** Zero seconds is a nack: back to waiting at once. False as for {@link acknowledge}. */
+  /** Zero seconds means a nack: the message waits again at once. Returns false like {@link acknowledge}. */
   modifyDeadline(ackId: string, seconds: number): boolean {
     const lease = this.#leases.get(ackId);
     if (!lease) return false;
