@@ -1,4 +1,4 @@
-/** `headgate config check`: the mistakes of a file, held against the schema of what it is. */
+/** `headgate config check`: the errors of a file by the schema of its kind. */
 import { loadAgentConfig } from '../agent/config/config.ts';
 import { loadRouterConfig } from '../router/config.ts';
 import { valueAt } from '../shared/config/document.ts';
@@ -20,14 +20,14 @@ export { formatProblems } from '../shared/config/load.ts';
 
 interface CheckedConfig {
   kind: ConfigKind;
-  /** Neither the user nor the content said which kind: it was held against an agent's. */
+  /** The user gave no kind and the content does not show one: the file was checked as an agent's. */
   isGuess: boolean;
   problems: ConfigProblem[];
   /** Worth knowing, and no mistake. */
   notes: ConfigProblem[];
 }
 
-/** Keys that only one kind has: the first of these that the file has tells its kind. */
+/** Keys of one kind only: the first of them in a file decides its kind. */
 const TELLING: ReadonlyArray<readonly [ConfigKind, readonly string[]]> = [
   ['agent', ['gateway', 'providers']],
   ['router', ['sources', 'feeds']],
@@ -38,9 +38,9 @@ const TELLING: ReadonlyArray<readonly [ConfigKind, readonly string[]]> = [
 ];
 
 export interface CheckOptions {
-  /** Null: told by the keys at the top of the file, an agent's when they tell nothing. */
+  /** Null: decided by the keys at the top of the file, else `agent`. */
   kind: ConfigKind | null;
-  /** False: references may lead nowhere, and files may be on another machine. */
+  /** False: references may be unresolvable, and files may be on another machine. */
   secrets: boolean;
 }
 
@@ -50,7 +50,7 @@ export function checkConfig(file: string, { kind, secrets }: CheckOptions): Chec
   if (!opening.ok) return { kind: kind ?? 'agent', isGuess: false, problems: opening.problems, notes: [] };
   const { value } = opening.opened;
   const told = kind ?? kindOf(value);
-  // A policy may be empty, where one is asked for: then all is as by default.
+  // A policy file may be empty: then all defaults apply.
   if (isEmpty(value) && kind !== 'policy')
     return { kind: told ?? 'agent', isGuess: told === null, problems: [emptyFile(file)], notes: [] };
   const known = told ?? 'agent';
@@ -86,7 +86,7 @@ function load(file: string, kind: ConfigKind, sources: ReferenceSources): Config
   }
 }
 
-/** Null when its keys do not tell. */
+/** Null when the keys do not show the kind. */
 function kindOf(value: unknown): ConfigKind | null {
   const has = (key: string): boolean => valueAt(value, [key]) !== undefined;
   return TELLING.find(([, keys]) => keys.some(has))?.[0] ?? null;

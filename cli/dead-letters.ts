@@ -1,4 +1,4 @@
-/** `headgate deadletter`: works on the ledger itself, so that it can look also when no router runs. */
+/** `headgate deadletter`: works on the ledger itself, so that it works without a running router. */
 import { writeFile } from 'node:fs/promises';
 import type { RouterConfig } from '../router/config.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
@@ -18,7 +18,7 @@ interface FilterFlags {
   json?: boolean;
 }
 
-/** `show` prints no more of a message; `--out` writes all of it. */
+/** The first bytes of a message for `show`; `--out` writes all of it. */
 const BYTES_SHOWN = 256;
 const DETAIL_SHOWN = 60;
 const ENCODINGS = ['raw', 'hex', 'base64'];
@@ -63,7 +63,7 @@ export async function show(
     const bytes = Buffer.from(letter.bytes);
     if (out !== undefined) {
       const text = encoding === 'hex' || encoding === 'base64' ? `${bytes.toString(encoding)}\n` : bytes;
-      // A new file only, and not for everyone: it holds telemetry.
+      // Only a new file, readable by its owner alone: it holds telemetry.
       await writeFile(out, text, { flag: 'wx', mode: 0o600 });
     }
     if (json) printJson({ ...letter, bytes: bytes.toString('base64') });
@@ -110,7 +110,7 @@ export async function purge(config: RouterConfig, ids: string[], flags: FilterFl
   });
 }
 
-/** What is wrong with the arguments, as text. */
+/** The filter, or the error in the arguments as text. */
 function filterOf(idTexts: string[], { source, reason, olderThan }: FilterFlags): DeadLetterFilter | string {
   const ids = idTexts.map(wholeNumber);
   const wrong = ids.indexOf(null);
@@ -137,7 +137,7 @@ function render(letter: StoredDeadLetter, bytes: Buffer): string {
     `dead letter ${id}`,
     `received       ${isoTime(receivedWallMs)} from ${source}`,
     `reason         ${reason}: ${detail}`,
-    `authenticated  ${authenticatedGateway ?? 'the provider does not tell'}`,
+    `authenticated  ${authenticatedGateway ?? 'not reported by the provider'}`,
     `size           ${sizeBytes} bytes`,
     ...Object.entries(properties).map(([name, value]) => `property       ${name}: ${value}`),
     `bytes          ${bytes.toString('hex', 0, BYTES_SHOWN)}${rest}`,

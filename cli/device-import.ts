@@ -1,7 +1,7 @@
 /**
- * Devices from a file: JSON, a list of `{ name, password?, groups? }`; or CSV with a first line that names
- * its columns out of `name`, `password` and `groups` (separated by spaces), fields quoted as in RFC 4180
- * where they need it.
+ * Devices from a file: JSON with a list of `{ name, password?, groups? }`; or CSV whose first line names its
+ * columns out of `name`, `password` and `groups` (separated by spaces), with fields quoted by RFC 4180 where
+ * needed.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
@@ -19,8 +19,8 @@ type ImportedDevice = z.output<typeof rowsSchema>[number];
 const COLUMNS = ['name', 'password', 'groups'] as const;
 
 /**
- * The rows, or what is wrong with the first wrong one; no problem quotes a password. Rejects when the file
- * cannot be read.
+ * The rows, or the error in the first wrong row; no error quotes a password. Rejects when the file cannot be
+ * read.
  */
 export async function readImport(file: string): Promise<ImportedDevice[] | string> {
   const text = await readFile(file, 'utf8');

@@ -1,6 +1,6 @@
 /**
- * What `headgate device` does to the device file. Each function is one edit: the new content, or why there is
- * none.
+ * The edits of `headgate device` on the device file. Each function returns the new content, or the reason for
+ * a refusal.
  */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -18,7 +18,7 @@ import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { fail } from './output.ts';
 
-/** Where the device file is: in the folder, or in the `data_dir` of a configuration. */
+/** The place of the device file: a folder, or the `data_dir` of a configuration. */
 export interface FileFlags {
   dataDir?: string;
   config?: string;
@@ -26,13 +26,13 @@ export interface FileFlags {
 
 export type Edit = (content: DeviceFile) => DeviceFile | string;
 
-/** A password and what the file holds of it. */
+/** A password and its hash for the file. */
 export interface Credential {
   password: string;
   hash: string;
 }
 
-/** The path, or the exit code after saying what is wrong. */
+/** The path; or the exit code after an error message. */
 async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode> {
   if ((dataDir === undefined) === (config === undefined))
     return fail('give --data-dir <folder> or --config <agent.yaml>', EXIT.usage);
@@ -40,7 +40,7 @@ async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode
     if (await isFolder(dataDir)) return deviceFilePath(dataDir);
     return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
   }
-  // With the schemas of all providers: only where they are needed.
+  // Loads the schemas of all providers, so it is imported only on demand.
   const { loadAgentConfig } = await import('../agent/config/config.ts');
   const loaded = loadAgentConfig(config ?? '');
   if (loaded.ok) return deviceFilePath(loaded.config.data_dir);
@@ -58,17 +58,17 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Changes the file; the exit code. */
+/** Changes the file; returns the exit code. */
 export async function editDevices(flags: FileFlags, edit: Edit): Promise<ExitCode> {
   const file = await locate(flags);
   if (typeof file === 'number') return file;
-  // As the agent makes it.
+  // With the mode that the agent uses.
   if (flags.config !== undefined) await mkdir(dirname(file), { recursive: true, mode: 0o750 });
   const result = await editDeviceFile(file, edit);
   return result.ok ? EXIT.ok : fail(result.problem, EXIT.failed);
 }
 
-/** The file as it is, an empty one where there is none; or the exit code after saying what is wrong. */
+/** The content of the file, empty for a missing one; or the exit code after an error message. */
 export async function readDevices(flags: FileFlags): Promise<DeviceFile | ExitCode> {
   const file = await locate(flags);
   if (typeof file === 'number') return file;
@@ -84,7 +84,9 @@ export async function readDevices(flags: FileFlags): Promise<DeviceFile | ExitCo
   }
 }
 
-/** A given password, or a generated one for null; a text when the given one is too short or too long. */
+/**
+ * The given password, or a generated one for null; an error text when the given one is too short or too long.
+ */
 export async function credential(given: string | null): Promise<Credential | string> {
   const password = given ?? generatePassword(systemEntropy);
   const bytes = Buffer.byteLength(password);
@@ -93,7 +95,7 @@ export async function credential(given: string | null): Promise<Credential | str
   return { password, hash: await hashPassword(password, systemEntropy) };
 }
 
-/** A device as it is first written; without a hash it logs in with a certificate only. */
+/** The entry of a new device; without a hash it logs in with a certificate only. */
 export function newDevice(name: string, hash: string | null, groups: string[]): Device {
   const created = isoTime(systemClock.wallMs());
   return {
@@ -158,7 +160,7 @@ export function changeGroupRules(name: string, change: (rules: AclRule[]) => Acl
   };
 }
 
-/** Adds a rule, or takes it away. */
+/** Adds or removes a rule. */
 export function withRule(rule: AclRule, remove: boolean): (rules: AclRule[]) => AclRule[] {
   return (rules) => {
     const others = rules.filter(({ allow, topic }) => allow !== rule.allow || topic !== rule.topic);

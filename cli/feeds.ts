@@ -1,4 +1,4 @@
-/** `headgate feeds`: works on the ledger, whether or not a router runs on it. */
+/** `headgate feeds`: works on the ledger, with or without a running router. */
 import type { RouterConfig } from '../router/config.ts';
 import { withoutRecord } from '../router/feeds/hold-back.ts';
 import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
@@ -34,13 +34,14 @@ export function resetFeed(config: RouterConfig, name: string, to: string): Promi
     if (!(offset <= end)) return { refused: `--to takes "end", or an offset up to ${end}` };
     await setInDestination(config, name, { offset, progress: new Uint8Array() });
     await ledger.resetFeedPosition(name, offset);
-    return { done: `${name} goes on after offset ${offset}` };
+    return { done: `${name} continues after offset ${offset}` };
   });
 }
 
 /**
- * Passes over exactly one record: at `offset`, or the refused one that the running router names. A feed's
- * next record is not good enough: until the router has found the refused one, good records stand before it.
+ * Skips exactly one record: at `offset`, or the refused record that the running router reports. The feed's
+ * next record may be another one: until the router has isolated the refused record, valid records come before
+ * it.
  */
 export function skipRecord(config: RouterConfig, name: string, offset: string | null): Promise<Outcome> {
   return withFeed(config, name, async (ledger) => {
@@ -53,14 +54,14 @@ export function skipRecord(config: RouterConfig, name: string, offset: string | 
     const to = withoutRecord(from, wanted.offset) ?? (await afterNext(ledger, from, wanted.offset));
     if (!to) {
       return {
-        refused: `the record at offset ${wanted.offset} is not the next one of ${name}: see headgate feeds reset`,
+        refused: `the record at offset ${wanted.offset} is not the next record of ${name}: see headgate feeds reset`,
       };
     }
     await setInDestination(config, name, to);
     if (!(await ledger.moveFeedPosition(name, from, to)))
-      return { refused: `${name} has moved on meanwhile: look again, then repeat` };
+      return { refused: `${name} has moved on meanwhile: list the feeds, then try again` };
     const id = [record.gateway, record.epoch, record.stream, record.seq].join('/');
-    return { done: `${name} passes over ${id} at offset ${record.offset}` };
+    return { done: `${name} skips ${id} at offset ${record.offset}` };
   });
 }
 
@@ -68,7 +69,7 @@ function offsetOf(text: string): { offset: number } | { refused: string } {
   return /^[1-9]\d{0,14}$/.test(text) ? { offset: Number(text) } : { refused: '--offset takes an offset' };
 }
 
-/** Asks the router of this configuration. */
+/** Asks the router of this configuration for the refused record. */
 async function refusedRecord(
   { admin }: RouterConfig,
   name: string,
@@ -76,23 +77,23 @@ async function refusedRecord(
   const host = admin.host === '0.0.0.0' || admin.host === '::' ? '127.0.0.1' : admin.host;
   const base = `http://${host.includes(':') ? `[${host}]` : host}:${admin.port}`;
   const answer = await ask({ base, path: '/v1/status?limit=1', who: 'the router' });
-  const hint = '--offset passes over a given record';
+  const hint = '--offset skips a given record';
   if (!answer.ok) return { refused: `${answer.message}; ${hint}` };
   const status = isKind(answer.body, 'router') ? (answer.body as RouterStatus) : null;
   const refused = status?.feeds.find((feed) => feed.name === name)?.refused;
   return (
-    refused ?? { refused: `the router knows of no record that the destination of ${name} refuses; ${hint}` }
+    refused ?? { refused: `the router reports no record refused by the destination of ${name}; ${hint}` }
   );
 }
 
-/** The position after the next record, where that is at `offset`. */
+/** The position after the next record, if that record is at `offset`. */
 async function afterNext(ledger: Ledger, from: FeedPosition, offset: number): Promise<FeedPosition | null> {
   if (from.progress.byteLength > 0) return null;
   const [next] = await ledger.read(from.offset, 1);
   return next?.offset === offset ? { offset, progress: new Uint8Array() } : null;
 }
 
-/** Sets the position in a destination that keeps it itself. */
+/** Sets the position in a destination that stores it itself. */
 async function setInDestination(
   { feeds, log }: RouterConfig,
   name: string,

@@ -1,7 +1,7 @@
-/** Numbers and tables as a terminal shows them. */
+/** Numbers and tables for a terminal. */
 import { foldedText, textTable } from '../shared/text-table.ts';
 
-/** `12.3k`, `4.5M`; whole below a thousand. */
+/** `12.3k`, `4.5M`; a whole number below a thousand. */
 export function countText(count: number): string {
   if (Math.abs(count) < 1000) return String(Math.round(count));
   if (Math.abs(count) < 1e6) return `${(count / 1e3).toFixed(1)}k`;
@@ -35,7 +35,7 @@ export function percentText(share: number | null): string {
 }
 
 /**
- * Rows under their headings, folded to the terminal; `keys` columns at the left say what a row is about.
+ * Rows under their headings, folded to the terminal; the first `keys` columns identify a row.
  */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], keys = 1): string {
   const cells = rows.map((row) => row.map(printable));
@@ -47,14 +47,14 @@ export function line(text: string): string {
   return foldedText(printable(text), terminalWidth());
 }
 
-/** Columns. Without a terminal, as many as `COLUMNS` says, or as the text needs. */
+/** Width in columns. Without a terminal: the value of `COLUMNS`, or unlimited. */
 function terminalWidth(): number {
   if (process.stdout.isTTY && process.stdout.columns > 0) return process.stdout.columns;
   const told = Number(process.env['COLUMNS']);
   return Number.isInteger(told) && told > 0 ? told : Number.POSITIVE_INFINITY;
 }
 
-/** What a remote end wrote must not move the cursor of this terminal. */
+/** Removes control characters: remote text must not move the cursor of this terminal. */
 function printable(text: string): string {
   return text.replace(/\p{Cc}/gu, ' ');
 }

@@ -1,6 +1,6 @@
 /**
- * `npm run schema`: writes docs/schema/*.schema.json and the tables of the options in docs/reference/. A new
- * option gets the next version in docs/schema/since.json. A test holds all of them to the schemas.
+ * `npm run schema`: writes docs/schema/*.schema.json and the option tables in docs/reference/. A new option
+ * gets the next version in docs/schema/since.json. A test compares all of them with the schemas.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { emptyCells, type Since, withNewOptions, withOptionTables } from './reference.ts';

@@ -19,14 +19,14 @@ interface Question {
   method?: 'GET' | 'PUT' | 'DELETE';
   /** Sent as JSON. */
   body?: unknown;
-  /** Who should answer: `the agent`, for the message when nobody does. */
+  /** The expected program, for error messages: `the agent`. */
   who: string;
   timeoutMs?: number;
 }
 
 type Answer = { ok: true; body: unknown } | { ok: false; message: string; code: ExitCode };
 
-/** The JSON body of a 2xx answer, or what to tell the user. */
+/** The JSON body of a 2xx answer, or an error message for the user. */
 export async function ask(question: Question): Promise<Answer> {
   const { base, path, method = 'GET', body, who, timeoutMs = TIMEOUT_DEFAULT_MS } = question;
   if (!URL.canParse(path, base) || !/^https?:$/.test(new URL(path, base).protocol)) {
@@ -81,7 +81,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Whether a body is the document that says `kind` of itself. */
+/** Whether a body is the document of this `kind`. */
 export function isKind(body: unknown, kind: string): boolean {
   return typeof body === 'object' && body !== null && 'kind' in body && body.kind === kind;
 }

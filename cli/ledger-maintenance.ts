@@ -22,7 +22,7 @@ export async function erase(
     if (records + versions + deadLetters === 0) {
       const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
       return fail(
-        `nothing in the ledger is of device "${device}"${of}; the request is recorded`,
+        `the ledger has no record of device "${device}"${of}; the request is recorded`,
         EXIT.failed,
       );
     }

@@ -1,6 +1,6 @@
 /**
- * The command line. This file and cli/commands/ only say which commands there are; what a command does is
- * imported when it runs, so that `--help` is instant and `status` does not load three cloud SDKs.
+ * The command line. This file and cli/commands/ only define the commands; the code of a command is imported
+ * when it runs, so that `--help` is instant and `status` does not load three cloud SDKs.
  */
 import { Command, CommanderError } from 'commander';
 import { systemClock } from '../shared/clock.ts';
@@ -24,7 +24,7 @@ import { addStatusCommand } from './commands/status.ts';
 import { addWhereCommand } from './commands/where.ts';
 import { fail, thrownText } from './output.ts';
 
-/** A library's forgotten socket may keep a finished command alive this long. */
+/** Longest time that a library's open socket keeps a finished command alive. */
 const LINGER_MS_MAX = 2000;
 
 /**
@@ -33,7 +33,7 @@ const LINGER_MS_MAX = 2000;
  */
 export async function main(argv: readonly string[]): Promise<void> {
   process.on('uncaughtException', (error) => process.exit(report(error)));
-  // `headgate status | head -1` closes the pipe early; that is no failure of ours.
+  // `headgate status | head -1` closes the pipe early; that is not an error.
   process.stdout.on('error', () => process.exit());
   try {
     await buildProgram().parseAsync([...argv]);
@@ -72,14 +72,13 @@ function buildProgram(): Command {
   return program;
 }
 
-/** Says what went wrong in one line (with its stack when HEADGATE_DEBUG is set); the exit code for it. */
+/** Prints the error in one line (with its stack when HEADGATE_DEBUG is set); returns its exit code. */
 function report(error: unknown): ExitCode {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   if (process.env['HEADGATE_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack}\n`);
   const text = thrownText(error);
   if (error instanceof StartRefused) return fail(text, error.exitCode);
-  // What the operating system or SQLite refuses (a port in use, a folder without permission) is no bug of
-  // ours.
+  // A refusal by the operating system or SQLite (a port in use, a folder without permission) is not a bug.
   const code: unknown = error instanceof Error && 'code' in error ? error.code : null;
   if (typeof code === 'string' && !code.startsWith('ERR_')) return fail(text, EXIT.failed);
   return fail(`internal error: ${text} (HEADGATE_DEBUG=1 shows where)`, EXIT.internal);

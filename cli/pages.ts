@@ -1,23 +1,23 @@
-/** Asks for an answer that comes in pages, page by page. */
+/** Requests an answer in pages, page by page. */
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { ask } from './http.ts';
 
-/** The first page of a large fleet comes with totals over all of it: seconds for each 100,000 streams. */
+/** The first page for a large fleet includes totals over all streams: seconds for each 100,000 streams. */
 const TIMEOUT_MS = 60_000;
 
 interface PagesQuestion {
   base: string;
   path: string;
   query: Readonly<Record<string, string>>;
-  /** Who should answer: `the router`. */
+  /** The expected program: `the router`. */
   who: string;
 }
 
 type Pages<Page> = { ok: true; pages: Page[] } | { ok: false; message: string; code: ExitCode };
 
 /**
- * All pages from the first on; `isPage` tells one from what anybody else may answer. An answer without `next`
- * is the last.
+ * All pages from the first on; `isPage` distinguishes a page from another program's answer. A page without
+ * `next` is the last.
  */
 export async function askPages<Page>(
   { base, path, query, who }: PagesQuestion,

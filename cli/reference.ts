@@ -1,32 +1,32 @@
 /**
- * The tables of docs/reference/agent-yaml.md, router-yaml.md and policy.md: one row for each option, with its
- * type, unit, default, and the version that brought it. Types, defaults and descriptions are those of the zod
- * schemas; units are listed here, versions in docs/schema/since.json.
+ * The option tables of docs/reference/agent-yaml.md, router-yaml.md and policy.md: one row per option, with
+ * its type, unit, default, and first version. Types, defaults and descriptions come from the zod schemas,
+ * units from the list below, versions from docs/schema/since.json.
  */
 import type { JsonSchema } from '../shared/config/json-schema.ts';
 import type { ConfigKind } from './check/finding.ts';
 import { jsonSchemaOf } from './schemas.ts';
 
-/** Version by option, for each kind of file; `next` is the version that new options come with. */
+/** Versions by option, for each kind of file; new options get the version `next`. */
 export interface Since {
   next: string;
   options: Readonly<Record<ConfigKind, Readonly<Record<string, string>>>>;
 }
 
 interface Row {
-  /** As the table has it: `providers[].region`. */
+  /** The path in the table: `providers[].region`. */
   path: string;
-  /** Also tells apart the types of an entry: `providers[](aws).region`. */
+  /** The path with the type of an entry: `providers[](aws).region`. */
   key: string;
   type: string;
   fallback: string;
   description: string;
 }
 
-/** What an entry of a list begins with. */
+/** The first options of a list's entry. */
 const FIRST = ['type', 'name', 'enabled', 'priority'];
 
-/** The unit of each option that is a number, by its last name. */
+/** The unit of each numeric option, by the last part of its path. */
 const UNITS: Readonly<Record<string, string>> = {
   account_share: 'share of 1',
   alert_threshold: 'share of 1',
@@ -63,14 +63,12 @@ const UNITS: Readonly<Record<string, string>> = {
   version: 'number',
 };
 
-/**
- * The options of a kind of file, in the order of the page. The policy in agent.yaml has a page of its own.
- */
+/** The options of a kind of file, in the order of the page. The policy in agent.yaml has its own page. */
 function optionKeys(kind: ConfigKind): string[] {
   return rowsOf(kind).map(({ key }) => key);
 }
 
-/** `since` with the options that came under its next version, and without those that are gone. */
+/** `since` with new options under its next version, and without removed options. */
 export function withNewOptions(since: Since): Since {
   const kinds: readonly ConfigKind[] = ['agent', 'router', 'policy'];
   const options = kinds.map((kind) => {
@@ -81,7 +79,7 @@ export function withNewOptions(since: Since): Since {
   return { next: since.next, options: Object.fromEntries(options) };
 }
 
-/** `markdown` with the tables between its markers made anew. */
+/** `markdown` with new tables between its markers. */
 export function withOptionTables(markdown: string, kind: ConfigKind, since: Since): string {
   const versions = since.options[kind];
   const between = /(<!-- options -->\n).*(<!-- end -->)/s;
@@ -124,7 +122,7 @@ function tables(rows: readonly Row[], versions: Readonly<Record<string, string>>
     .join('\n\n');
 }
 
-/** `providers[] of type aws`, `broker`, or `general` for what stands alone at the top. */
+/** `providers[] of type aws`, `broker`, or `general` for a top-level option. */
 function sectionOf(key: string, rows: readonly Row[]): string {
   const typed = /^([^(]+)\((\w+)\)/.exec(key);
   if (typed !== null) return `${typed[1]} of type ${typed[2]}`;
@@ -134,8 +132,8 @@ function sectionOf(key: string, rows: readonly Row[]): string {
 }
 
 /**
- * One row for each field of a mapping, then the rows of what is inside it. `form`: of which alternative it
- * is, if of any.
+ * One row per field of a mapping, followed by the rows of its content. `form`: the alternative that the
+ * mapping belongs to, if any.
  */
 function fieldRows(schema: JsonSchema, path: string, key: string, form: string | null = null): Row[] {
   const required = new Set(schema.required ?? []);

@@ -1,6 +1,6 @@
 /**
- * What the long-running commands share: a configuration with mistakes is told in full and ends with its own
- * exit code.
+ * Common start of the long-running commands: an invalid configuration is reported in full, with its own exit
+ * code.
  */
 import { type ConfigResult, formatProblems } from '../shared/config/load.ts';
 import { EXIT } from '../shared/exit-codes.ts';

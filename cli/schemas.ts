@@ -1,4 +1,4 @@
-/** The JSON Schemas for editors and for the reference pages, made from the zod schemas. */
+/** The JSON Schemas for editors and for the reference pages, generated from the zod schemas. */
 import type { z } from 'zod';
 import { agentConfigSchema } from '../agent/config/config.ts';
 import { routerConfigSchema } from '../router/config.ts';
@@ -12,7 +12,7 @@ const SCHEMAS: Readonly<Record<ConfigKind, { schema: z.ZodType; title: string }>
   policy: { schema: policySchema, title: 'Headgate routing policy' },
 };
 
-/** The schema as a file holds it. */
+/** The schema as the text of a file. */
 export function schemaText(kind: ConfigKind): string {
   return `${JSON.stringify(jsonSchemaOf(kind), null, 2)}\n`;
 }

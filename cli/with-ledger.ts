@@ -1,4 +1,4 @@
-/** Opens the ledger that router.yaml names for one command, beside the router that may be running on it. */
+/** Opens the ledger of router.yaml for one command, beside a running router. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RouterConfig } from '../router/config.ts';
@@ -10,7 +10,9 @@ import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { fail } from './output.ts';
 
-/** Null when there is no ledger file: looking must not make one. Rejects when the ledger cannot be opened. */
+/**
+ * Null when there is no ledger file: a read must not create one. Rejects when the ledger cannot be opened.
+ */
 export async function withLedger<T>(
   config: RouterConfig,
   use: (ledger: Ledger, log: Logger) => Promise<T>,
@@ -25,7 +27,7 @@ export async function withLedger<T>(
   }
 }
 
-/** Runs `work` and says its exit code; fails when there is no ledger. */
+/** Runs `work` and returns its exit code; fails when there is no ledger. */
 export async function withMaintenance(
   config: RouterConfig,
   work: (maintenance: LedgerMaintenance, ledger: Ledger, log: Logger) => Promise<number>,

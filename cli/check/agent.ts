@@ -1,4 +1,4 @@
-/** An agent.yaml that is valid, and does not do what it says. */
+/** Finds settings of a valid agent.yaml that cannot work as written. */
 import { readFileSync } from 'node:fs';
 import type { AgentConfig } from '../../agent/config/config.ts';
 import { envelopeLimits, packetBytesMax, streamLimits } from '../../agent/config/envelope-limits.ts';
@@ -12,13 +12,13 @@ import { type Entry, entries, type Finding, mapping, text, texts } from './findi
 import { type Listener, portFindings } from './ports.ts';
 
 interface AgentFile {
-  /** As written, references resolved. */
+  /** The file with resolved references. */
   value: unknown;
-  /** The one in force, wherever it is written. */
+  /** The policy in force, from any file. */
   policy: unknown;
-  /** What the file came to; null when it has mistakes that the schema sees. */
+  /** The parsed configuration; null when the schema finds errors. */
   config: AgentConfig | null;
-  /** Whether the files that are named should be on this machine. */
+  /** Whether the named files should exist on this machine. */
   secrets: boolean;
 }
 
@@ -33,13 +33,13 @@ export function agentFindings({ value, policy, config, secrets }: AgentFile): Fi
   ];
 }
 
-/** Null where the gateway's name is not known. */
+/** Null when the gateway's name is unknown. */
 function siteOf(agent: Entry, secrets: boolean): CheckSite | null {
   const gateway = text(agent['gateway']);
   return gateway === null ? null : { gateway, read: (file) => (secrets ? readable(file) : null) };
 }
 
-/** Null when it cannot be read, which the check of files says. */
+/** Null for an unreadable file; the check of files reports it. */
 function readable(file: string): string | null {
   try {
     return readFileSync(file, 'utf8');
@@ -82,10 +82,10 @@ function unknownRegion({ type, regions }: ProviderType, region: string | null, p
   // A zone's own regions are checked where it stands.
   const own = [...texts(own_regions), ...Object.values(mapping(data_residency)).flatMap(texts)];
   const hint = regionHint(region, regions, own);
-  return hint === null ? [] : [{ path: ['region'], message: `no region of ${type} that is known`, hint }];
+  return hint === null ? [] : [{ path: ['region'], message: `not a known region of ${type}`, hint }];
 }
 
-/** Of the providers whose region is the operator's own word. */
+/** Regions of the providers whose type has no known regions: the operator names them. */
 export function operatorsRegions(config: unknown): string[] {
   const types: readonly ProviderType[] = PROVIDER_TYPES;
   return entries(mapping(config)['providers']).flatMap(([, { type, region }]) => {
@@ -94,7 +94,7 @@ export function operatorsRegions(config: unknown): string[] {
   });
 }
 
-/** A long poll with another gateway's certificate gets that one's receipts. */
+/** A long poll with another gateway's certificate would get the receipts of that gateway. */
 function downlinkFindings(entry: Entry, site: CheckSite | null): Finding[] {
   if (entry['type'] !== 'https' || site === null) return [];
   const file = text(entry['cert_file']) ?? undefined;
@@ -108,7 +108,7 @@ function held({ tariffs }: AgentConfig): string[] {
   return [...tariffs.values()].flatMap(({ sheet }) => sheet.certifications.map(({ name }) => name));
 }
 
-/** Certifications that the policy asks for and no provider has: nothing would ever leave. */
+/** Required certifications that no provider has: no record would ever leave the buffer. */
 function uncertified(policy: unknown, known: readonly string[]): Finding[] {
   const required = texts(mapping(mapping(policy)['compliance'])['required_certifications']);
   return required.flatMap((name, index): Finding[] => {
@@ -123,7 +123,7 @@ function uncertified(policy: unknown, known: readonly string[]): Finding[] {
   });
 }
 
-/** Packets that the broker reads and then refuses: no envelope that a provider takes has room for them. */
+/** Packets that the broker reads and then refuses, because they exceed every provider's envelope limit. */
 function largePackets(agent: Entry, config: AgentConfig): Finding[] {
   const enabled = config.providers.filter((provider) => provider.enabled);
   const facts = enabled.map((provider) => providerFacts(provider, tariffNamed(config, provider.name)));

@@ -1,7 +1,8 @@
 /**
- * `config check --connect`: tries each enabled provider as the agent would, one phase after the other, and
- * says how far it came. The last phase publishes a heartbeat: an envelope without records, of an epoch that
- * no gateway has. IoT Hub knows one connection of a device: a running agent's is cut, and comes back.
+ * `config check --connect`: tries each enabled provider like the agent, one phase after the other, and
+ * reports the phases that passed. The last phase publishes a heartbeat: an envelope without records, of an
+ * epoch that no gateway uses. IoT Hub allows one connection per device: the connection of a running agent is
+ * cut, and the agent reconnects.
  */
 import { lookup } from 'node:dns/promises';
 import { connect } from 'node:net';
@@ -17,7 +18,7 @@ import { within } from '../../shared/within.ts';
 import { mapping, text } from './finding.ts';
 
 const PHASE_MS = 10_000;
-/** Names that providers have where the configuration gives none. */
+/** Hosts of providers without an address in the configuration. */
 const DEFAULT_HOSTS: Readonly<Record<string, string>> = { gcp: 'https://pubsub.googleapis.com' };
 const PORTS: Readonly<Record<string, number>> = { 'mqtt:': 1883, 'mqtts:': 8883, 'http:': 80, 'ws:': 80 };
 
@@ -31,7 +32,7 @@ interface Connected {
   problem: string | null;
 }
 
-/** One after the other, so that a slow uplink is not shared. */
+/** One provider after the other, so that they do not share a slow uplink. */
 export async function connectAll(config: AgentConfig): Promise<Connected[]> {
   const results: Connected[] = [];
   for (const provider of config.providers.filter(({ enabled }) => enabled))
@@ -97,7 +98,7 @@ function problemOf(outcome: Outcome): string | null {
   return `${outcome.kind}${cause}: ${outcome.detail}`;
 }
 
-/** Where the provider's traffic goes, by whichever field names it. */
+/** The host and port of a provider, from whichever field names them. */
 function addressOf(entry: Entry): { host: string; port: number } {
   const fields = mapping(entry);
   const credentials = mapping(fields['credentials']);

@@ -1,16 +1,16 @@
-/** Files and folders that a configuration names, on this machine. */
+/** Checks files and folders named in a configuration, on this machine. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { Path } from '../../shared/config/document.ts';
 import { errorCode } from '../../shared/config/references.ts';
 import type { Finding } from './finding.ts';
 
-/** Fields that name a file which is read later than the configuration itself. */
+/** Fields with a file that is read after the configuration. */
 const FILE_FIELD = /_file$/;
-/** Read with the configuration: their problems are told there. */
+/** Read together with the configuration, which reports their problems. */
 const READ_AT_LOAD: readonly string[] = ['policy_file'];
 
-/** Every `…_file` of the value that this user cannot read. */
+/** Every `…_file` that this user cannot read. */
 export function fileFindings(value: unknown, path: Path = []): Finding[] {
   if (Array.isArray(value)) return value.flatMap((child, index) => fileFindings(child, [...path, index]));
   if (typeof value !== 'object' || value === null) return [];
@@ -26,15 +26,15 @@ export function fileFindings(value: unknown, path: Path = []): Finding[] {
   });
 }
 
-/** `data_dir`, and with `onDisk` the folder it is in. */
+/** Checks `data_dir`, and with `onDisk` its parent folder. */
 export function dataDirFindings(dataDir: unknown, onDisk: boolean): Finding[] {
   if (typeof dataDir !== 'string') return [];
   if (isAbsolute(dataDir)) return onDisk ? folderFindings(dirname(dataDir), ['data_dir']) : [];
-  const message = 'a relative path begins wherever the service is started';
+  const message = 'a relative path depends on the folder in which the service is started';
   return [{ path: ['data_dir'], message, hint: `write it in full, such as ${resolve(dataDir)}` }];
 }
 
-/** A folder that must be there. */
+/** A folder that must exist. */
 export function folderFindings(folder: string, path: Path): Finding[] {
   const found = attempt(() => statSync(folder).isDirectory());
   if (found === true) return [];
@@ -47,7 +47,7 @@ function unreadable(file: string): string | null {
   return typeof answer === 'string' ? answer : null;
 }
 
-/** What the call gave, or the system's code for why it did not. */
+/** The result of the call, or the operating system's error code. */
 function attempt<T>(call: () => T): T | string {
   try {
     return call();

@@ -1,4 +1,4 @@
-/** A mistake that the schema does not see, and how the checks read a value that may be wrong in places. */
+/** An error beyond the schema, and access to values that may be partly wrong. */
 import type { Path } from '../../shared/config/document.ts';
 
 export type ConfigKind = 'agent' | 'router' | 'policy';
@@ -13,12 +13,12 @@ export interface Finding {
 
 export type Entry = Readonly<Record<string, unknown>>;
 
-/** A mapping; empty where it is none. */
+/** A mapping; empty for any other value. */
 export function mapping(value: unknown): Entry {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : {};
 }
 
-/** The mappings of a list, each with its place; empty where it is none. */
+/** The mappings of a list, each with its index; empty for any other value. */
 export function entries(value: unknown): Array<[index: number, entry: Entry]> {
   return Array.isArray(value) ? value.map((entry, index) => [index, mapping(entry)]) : [];
 }

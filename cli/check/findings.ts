@@ -1,6 +1,7 @@
 /**
- * What `config check` says beyond the schema: files that are valid, and by which nothing would leave, arrive,
- * or start. They are mistakes of a person, not of the program, so a gateway that runs goes on with them (I9).
+ * Checks of `config check` beyond the schema: valid files with which no record would leave or arrive, or the
+ * program would not start. They are a person's errors, not the program's, so a running gateway goes on with
+ * them (I9).
  */
 import { dirname, resolve } from 'node:path';
 import type { AgentConfig } from '../../agent/config/config.ts';
@@ -24,20 +25,20 @@ interface Checked {
   file: string;
   kind: ConfigKind;
   opened: Opened;
-  /** What the file came to; null when it has mistakes that the schema sees. */
+  /** The parsed configuration; null when the schema finds errors. */
   config: unknown;
   sources: ReferenceSources;
-  /** Whether the files that are named should be on this machine. */
+  /** Whether the named files should exist on this machine. */
   secrets: boolean;
 }
 
 export interface Found {
   problems: ConfigProblem[];
-  /** Worth knowing, and no mistake. */
+  /** Notes: not errors. */
   notes: ConfigProblem[];
 }
 
-/** `isUnknown`: whether a value at this path, or above it, is not known here: nothing is said of it. */
+/** `isUnknown`: whether the value at this path, or a parent, is unknown; it gets no finding. */
 export function findingsOf(checked: Checked, isUnknown: (path: string) => boolean): Found {
   const found: Found = { problems: [], notes: [] };
   for (const [finding, opened] of located(checked)) {
@@ -47,7 +48,7 @@ export function findingsOf(checked: Checked, isUnknown: (path: string) => boolea
   return found;
 }
 
-/** Each with the file that it stands in. */
+/** Each finding with its file. */
 function located({ file, kind, opened, config, sources, secrets }: Checked): Array<[Finding, Opened]> {
   const { value } = opened;
   const here = (findings: readonly Finding[]): Array<[Finding, Opened]> =>

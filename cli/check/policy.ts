@@ -1,4 +1,4 @@
-/** A policy that is valid, and by which something never leaves or never arrives. */
+/** Finds streams of a valid policy that can never send or receive records. */
 import type { ProviderType } from '../../agent/providers/provider-type.ts';
 import { PROVIDER_TYPES } from '../../agent/providers/types.ts';
 import { nearest } from '../../shared/config/nearest.ts';
@@ -7,8 +7,8 @@ import { filterCovers, topicFilterProblem } from '../../shared/policy/topic-filt
 import { type Finding, mapping, texts } from './finding.ts';
 
 /**
- * Misspelt certifications and regions, and streams that an earlier one takes everything from. `regions` are
- * those of the configured providers, as far as they are known.
+ * Misspelt certifications and regions, and streams whose topics an earlier stream takes. `regions`: the known
+ * regions of the configured providers.
  */
 export function policyFindings(policy: unknown, regions: readonly string[] = []): Finding[] {
   return [...certificationFindings(policy), ...zoneFindings(policy, regions), ...shadowedStreams(policy)];
@@ -17,7 +17,7 @@ export function policyFindings(policy: unknown, regions: readonly string[] = [])
 const TYPES: readonly ProviderType[] = PROVIDER_TYPES;
 const KNOWN_REGIONS = TYPES.flatMap(({ regions = [] }) => regions);
 
-/** Regions of zones that are nearly one of a vendor: a provider there would get nothing. */
+/** Regions of zones that resemble a known region: a provider there would get no record. */
 function zoneFindings(policy: unknown, configured: readonly string[]): Finding[] {
   const { own_regions, data_residency } = mapping(mapping(policy)['compliance']);
   const right = [...KNOWN_REGIONS, ...configured, ...texts(own_regions)];
@@ -27,7 +27,7 @@ function zoneFindings(policy: unknown, configured: readonly string[]): Finding[]
       if (guess === null) return [];
       const path = ['compliance', 'data_residency', zone, index];
       const hint = `did you mean "${guess}"? if it is right, name it in compliance.own_regions`;
-      return [{ path, message: 'no region that is known: providers there would get nothing', hint }];
+      return [{ path, message: 'not a known region: providers there would get no records', hint }];
     }),
   );
 }
@@ -39,7 +39,7 @@ function certificationFindings(policy: unknown): Finding[] {
     const hint = certificationHint(name, own);
     if (hint === null) return [];
     const path = ['compliance', 'required_certifications', index];
-    return [{ path, message: 'no certification that is known: no provider would be eligible', hint }];
+    return [{ path, message: 'not a known certification: no provider would be eligible', hint }];
   });
 }
 

@@ -1,4 +1,4 @@
-/** Two listeners of one program on one port. */
+/** Finds two listeners of one program on the same port. */
 import type { Path } from '../../shared/config/document.ts';
 import type { Finding } from './finding.ts';
 
@@ -10,7 +10,7 @@ export interface Listener {
 
 const EVERY_ADDRESS: readonly string[] = ['0.0.0.0', '::'];
 
-/** The later one of each pair. Port 0 takes a free one. */
+/** The later listener of each pair. Port 0 takes a free port. */
 export function portFindings(listeners: readonly Listener[]): Finding[] {
   return listeners.flatMap(({ path, host, port }, index): Finding[] => {
     const other = listeners

@@ -1,4 +1,4 @@
-/** A router.yaml that is valid, and does not do what it says. */
+/** Finds settings of a valid router.yaml that cannot work as written. */
 import { dirname } from 'node:path';
 import { sourceIssues } from '../../router/sources/open.ts';
 import { folderFindings } from './files.ts';
@@ -25,7 +25,7 @@ export function routerFindings(config: unknown): Finding[] {
   return [...portFindings(listeners), ...own];
 }
 
-/** Folders that feeds write into. */
+/** Folders that feeds write to. */
 export function feedFolderFindings(config: unknown): Finding[] {
   return entries(mapping(config)['feeds']).flatMap(([index, { type, file }]) =>
     type === 'ndjson' && typeof file === 'string' && file !== '-'

@@ -1,17 +1,15 @@
 /**
- * `config check --no-secrets`: for a machine, or a person, without the service's environment and files. A
- * reference that leads nowhere stands for a text that is not known, and nothing is said of it.
+ * `config check --no-secrets`: for a machine, or a person, without the service's environment and files. An
+ * unresolvable reference stands for an unknown text, and produces no error.
  */
 import { type Path, valueAt } from '../../shared/config/document.ts';
 import { pathText } from '../../shared/config/problem.ts';
 import type { ReferenceSources } from '../../shared/config/references.ts';
 
-/** No value in a configuration holds this by chance. */
+/** A text that no real configuration contains. */
 const UNKNOWN = '\u{1f512}headgate-unknown';
 
-/**
- * Configuration files, policies and price sheets are read as they are; files of references need not be there.
- */
+/** Configuration files, policies and price sheets are read normally; files of references need not exist. */
 const READ_AS_IT_IS = /\.(?:ya?ml|json)$/;
 
 export function withoutSecrets({ env, readFile }: ReferenceSources): ReferenceSources {
@@ -30,7 +28,7 @@ export function withoutSecrets({ env, readFile }: ReferenceSources): ReferenceSo
   };
 }
 
-/** The paths of a value that hold something unknown, as reports write them. */
+/** The paths with an unknown value, in the form of the reports. */
 export function unknownPaths(value: unknown, path: Path = []): string[] {
   if (typeof value === 'string') return value.includes(UNKNOWN) ? [pathText(path)] : [];
   if (typeof value !== 'object' || value === null) return [];

@@ -49,20 +49,17 @@ async function check(
   else if (!json) fail(formatProblems(problems), EXIT.config);
   if (!json) for (const { path, message, hint } of notes) printLine(`  note: ${path}: ${message}; ${hint}`);
   if (isGuess && !json)
-    fail(
-      `its keys do not tell what it is: checked as ${kind}; --kind ${KINDS.join('|')} says it`,
-      EXIT.config,
-    );
+    fail(`its keys do not show its kind: checked as ${kind}; set --kind ${KINDS.join('|')}`, EXIT.config);
   if (problems.length > 0) return EXIT.config;
   return connect ? connectProviders(file, kind, json) : EXIT.ok;
 }
 
-/** How far each provider lets us come. */
+/** Tries each provider and prints the phases that passed. */
 async function connectProviders(file: string, kind: Kind, json: boolean): Promise<number> {
   if (kind !== 'agent') return fail('--connect tries the providers of an agent.yaml', EXIT.usage);
   const { loadAgentConfig } = await import('../../agent/config/config.ts');
   const loaded = loadAgentConfig(file);
-  if (!loaded.ok) return fail('the file has changed meanwhile', EXIT.config);
+  if (!loaded.ok) return fail('the file was changed during the check', EXIT.config);
   const { connectAll } = await import('../check/connect.ts');
   const results = await connectAll(loaded.config);
   if (json) printJson(results);

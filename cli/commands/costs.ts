@@ -13,7 +13,7 @@ export function addCostsCommand(program: Command): void {
   program
     .command('costs')
     .description(
-      'What was metered today and this month, and its cost: by provider, by stream, against the budget.',
+      'Show the metered units of today and this month, and their cost: by provider, by stream, against the budget.',
     )
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')

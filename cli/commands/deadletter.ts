@@ -21,22 +21,26 @@ interface Flags {
 export function addDeadLetterCommand(program: Command): void {
   const letters = program
     .command('deadletter')
-    .description('The messages that the router could not take: look at them, try them again, remove them.');
+    .description('List, retry and remove the messages that the router could not take.');
   filtered(letters, 'ls', 'List them, the newest first.')
-    .option('--limit <count>', 'at most so many', '100')
+    .option('--limit <count>', 'most dead letters to list', '100')
     .action((flags: Flags) => run(flags, (commands, config) => commands.list(config, flags)));
-  command(letters, 'show <id>', 'Print what is known of one, and its first bytes.')
+  command(letters, 'show <id>', 'Show a dead letter and its first bytes.')
     .option('--out <file>', 'write its bytes to a new file')
     .option('--encoding <encoding>', 'how --out writes them: raw, hex or base64', 'hex')
     .action((id: string, flags: Flags) => run(flags, (commands, config) => commands.show(config, id, flags)));
-  filtered(letters, 'retry [id...]', 'Feed them through the intake again; what is committed is removed.')
-    .option('--all', 'all of them')
-    .option('--as <gateway>', 'take them as sent by this gateway, whoever the provider named')
+  filtered(
+    letters,
+    'retry [id...]',
+    'Send dead letters through the intake again; committed ones are removed.',
+  )
+    .option('--all', 'retry all')
+    .option('--as <gateway>', 'treat them as sent by this gateway, whichever sender the provider named')
     .action((ids: string[], flags: Flags) =>
       chosen(ids, flags, (commands, config) => commands.retry(config, ids, flags)),
     );
-  filtered(letters, 'purge [id...]', 'Remove them for good.')
-    .option('--all', 'all of them')
+  filtered(letters, 'purge [id...]', 'Remove dead letters for good.')
+    .option('--all', 'remove all')
     .action((ids: string[], flags: Flags) =>
       chosen(ids, flags, (commands, config) => commands.purge(config, ids, flags)),
     );
@@ -52,18 +56,21 @@ function command(parent: Command, name: string, description: string): Command {
 
 function filtered(parent: Command, name: string, description: string): Command {
   return command(parent, name, description)
-    .option('--source <source>', 'of one source')
-    .option('--reason <reason>', 'with one reason')
-    .option('--older-than <duration>', 'received longer ago than, for example, 7d');
+    .option('--source <source>', 'only those of one source')
+    .option('--reason <reason>', 'only those with one reason')
+    .option('--older-than <duration>', 'only those received longer ago, for example 7d');
 }
 
-/** Nothing is retried or removed by a slip: ids, a condition or --all have to be given. */
+/** Prevents accidental retries and removals: ids, a condition or --all are required. */
 async function chosen(ids: string[], flags: Flags, work: Parameters<typeof run>[1]): Promise<void> {
   const { all, source, reason, olderThan } = flags;
   if (ids.length > 0 || all || source !== undefined || reason !== undefined || olderThan !== undefined) {
     await run(flags, work);
   } else {
-    process.exitCode = fail('which? Give ids, --source, --reason, --older-than or --all', EXIT.usage);
+    process.exitCode = fail(
+      'nothing selected: give ids, --source, --reason, --older-than or --all',
+      EXIT.usage,
+    );
   }
 }
 

@@ -25,9 +25,9 @@ export function addDemoCommand(program: Command): void {
     .option('--devices <count>', 'MQTT clients', '20')
     .option('--duration <seconds>', 'how long the devices publish', '45')
     .option('--payload <bytes>', 'size of one payload', '120')
-    .option('--seed <number>', 'of everything that is random', '1')
+    .option('--seed <number>', 'seed of all random values', '1')
     .option('--keep <folder>', 'keep configurations, buffer, ledger and logs there')
-    .option('--hold', 'go on after the devices are done, until SIGINT')
+    .option('--hold', 'keep running after the devices have finished, until SIGINT')
     .option('--json', 'print one JSON line at the end')
     .action(async (flags: DemoFlags) => {
       process.exitCode = await demo(flags);

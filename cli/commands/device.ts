@@ -30,9 +30,11 @@ const RULE_ARGUMENTS = '<publish|subscribe|both> <filter>';
 export function addDeviceCommand(program: Command): void {
   const device = program
     .command('device')
-    .description('The devices that may connect to an agent, and what they may do. A running agent follows.');
+    .description(
+      'Manage the devices that may connect to an agent, and their rules. A running agent applies the changes.',
+    );
   command(device, 'add <name>', 'Add a device. Prints a generated password, once, unless one is given.')
-    .option('--group <group>', 'a group it is in; repeatable', collect, [])
+    .option('--group <group>', 'a group of the device; repeatable', collect, [])
     .option('--password-stdin', 'read the password from stdin, its first line')
     .option('--no-password', 'for a device that logs in with a certificate only')
     .action(run(async (name: string, flags: AddFlags) => add(name, flags)));
@@ -147,7 +149,7 @@ async function passwd(name: string, flags: AddFlags): Promise<number> {
   return code;
 }
 
-/** Generated passwords are printed as CSV, once. */
+/** Prints generated passwords once, as CSV. */
 async function importDevices(file: string, flags: FileFlags): Promise<number> {
   const { addDevices, credential, editDevices, newDevice } = await import('../devices.ts');
   const { readImport } = await import('../device-import.ts');
@@ -211,7 +213,7 @@ function rulesText(rules: readonly { allow: string; topic: string }[]): string {
   return rules.map(({ allow, topic }) => `${allow} ${topic}`).join(', ') || '–';
 }
 
-/** A subcommand with the flags that say where the device file is. */
+/** A subcommand with the flags for the place of the device file. */
 function command(parent: Command, name: string, description: string): Command {
   return parent
     .command(name)
@@ -220,14 +222,14 @@ function command(parent: Command, name: string, description: string): Command {
     .option('--config <file>', 'its agent.yaml, in place of --data-dir');
 }
 
-/** Commander hands over the arguments, then the flags, then the command. */
+/** Commander passes the arguments, then the flags, then the command. */
 function run<T extends unknown[]>(action: (...args: T) => Promise<number>): (...args: T) => Promise<void> {
   return async (...args) => {
     process.exitCode = await action(...args);
   };
 }
 
-/** The first line of stdin: never from the command line, which every user of the machine can read. */
+/** The first line of stdin; a password on the command line would be visible to every user of the machine. */
 async function firstLine(): Promise<string> {
   let text = '';
   for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);

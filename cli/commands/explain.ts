@@ -15,9 +15,9 @@ interface ExplainFlags {
 export function addExplainCommand(program: Command): void {
   program
     .command('explain [stream]')
-    .description('Why each provider was chosen or refused, part by part; for one stream or for all.')
+    .description('Show why each provider was chosen or refused, part by part; for one stream or for all.')
     .option('--stream <stream>', 'the same as the argument')
-    .option('--at <time>', 'what held then: 2026-11-21T08:30Z, or 90m (ago)')
+    .option('--at <time>', 'the state at a past time: 2026-11-21T08:30Z, or 90m (ago)')
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (stream: string | undefined, flags: ExplainFlags) => {

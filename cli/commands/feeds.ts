@@ -13,21 +13,21 @@ export function addFeedsCommand(program: Command): void {
   const feeds = program
     .command('feeds')
     .description(
-      'The feeds of router.yaml: how far each is, and setting it elsewhere. A running router follows.',
+      'Show and set the positions of the feeds of router.yaml. A running router applies the changes.',
     );
-  command(feeds, 'ls', 'How far each feed is, and how far behind the ledger.')
+  command(feeds, 'ls', 'Show the position and the lag of each feed.')
     .option('--json', 'print them as JSON')
     .action(async ({ config, json = false }: Flags) => run(config, (loaded) => list(loaded, json)));
-  command(feeds, 'reset <name>', 'Set a feed: it goes on with the record after that offset.')
-    .requiredOption('--to <offset>', '0 for all that the ledger has, "end" for nothing of it')
+  command(feeds, 'reset <name>', 'Set a feed: it continues with the record after that offset.')
+    .requiredOption('--to <offset>', 'an offset; 0 sends the whole ledger again, "end" skips all of it')
     .action(async (name: string, { config, to }: Flags & { to: string }) =>
       run(config, async (loaded) => {
         const { resetFeed } = await import('../feeds.ts');
         return report(await resetFeed(loaded, name, to));
       }),
     );
-  command(feeds, 'skip <name>', 'Pass over the one record that the destination refuses; the router names it.')
-    .option('--offset <offset>', 'the record at this offset, when no router runs')
+  command(feeds, 'skip <name>', 'Skip the one record that the destination refuses, as the router reports it.')
+    .option('--offset <offset>', 'skip the record at this offset, when no router runs')
     .action(async (name: string, { config, offset }: Flags & { offset?: string }) =>
       run(config, async (loaded) => {
         const { skipRecord } = await import('../feeds.ts');

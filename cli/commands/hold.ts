@@ -17,24 +17,24 @@ type Question = Omit<Parameters<typeof ask>[0], 'base' | 'who'>;
 export function addHoldCommand(program: Command): void {
   const hold = program
     .command('hold')
-    .description('Keep an agent from using a provider, for a reason, until you say otherwise.');
+    .description('Keep an agent from using a provider, for a reason, until you lift the hold.');
   const shared = (command: Command): Command =>
     command
       .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
       .option('--json', 'print the holds as JSON');
   shared(hold.command('add <provider>'))
     .description(
-      'Hold a provider. Each reason is a hold of its own; the provider is free when the last one has ended.',
+      'Hold a provider. Each reason is a separate hold; the provider is free when the last hold has ended.',
     )
-    .option('--reason <text>', 'why, and the name to end it by (default: by hand)')
-    .option('--for <duration>', 'ends by itself after 30m, 2h, 7d')
+    .option('--reason <text>', 'the reason, which also names the hold (default: by hand)')
+    .option('--for <duration>', 'end the hold after this time: 30m, 2h, 7d')
     .action(async (provider: string, flags: HoldFlags) => {
       process.exitCode = await add(provider, flags);
     });
   shared(hold.command('rm <provider>'))
-    .description('End the hold of a provider; with several, the one of that reason.')
-    .option('--reason <text>', 'the reason it was set with')
-    .option('--all', 'all of the provider')
+    .description('End the hold of a provider; with several holds, the one with that reason.')
+    .option('--reason <text>', 'the reason of the hold')
+    .option('--all', 'end all holds of the provider')
     .action(async (provider: string, flags: HoldFlags) => {
       const query = new URLSearchParams({ provider });
       if (flags.reason !== undefined) query.set('reason', flags.reason);
@@ -42,13 +42,13 @@ export function addHoldCommand(program: Command): void {
       process.exitCode = await change(flags, { path: `/v1/holds?${query}`, method: 'DELETE' });
     });
   shared(hold.command('ls'))
-    .description('The holds in force.')
+    .description('List the holds in force.')
     .action(async (flags: HoldFlags) => {
       process.exitCode = await change(flags, { path: '/v1/holds' });
     });
 }
 
-/** What the agent would refuse is refused here, whether it runs or not. */
+/** Checks the request as the agent would, whether the agent runs or not. */
 async function add(provider: string, flags: HoldFlags): Promise<number> {
   const { holdRequest } = await import('../../agent/holds/hold-file.ts');
   const body = { provider, reason: flags.reason, for: flags.for };
@@ -60,7 +60,7 @@ async function add(provider: string, flags: HoldFlags): Promise<number> {
   return change(flags, { path: '/v1/holds', method: 'PUT', body });
 }
 
-/** Asks, and shows the holds as they are then. */
+/** Sends the request and prints the resulting holds. */
 async function change({ admin, json = false }: HoldFlags, question: Question): Promise<number> {
   const answer = await ask({ ...question, base: admin, who: 'the agent' });
   if (!answer.ok) return fail(answer.message, answer.code);
@@ -72,5 +72,5 @@ async function change({ admin, json = false }: HoldFlags, question: Question): P
   else printLine(renderHolds(list));
   return list.kept
     ? EXIT.ok
-    : fail('it is in force, but could not be written: a restart will forget it', EXIT.failed);
+    : fail('the change is in force, but could not be written: a restart will lose it', EXIT.failed);
 }

@@ -22,7 +22,7 @@ interface CompletenessFlags {
 }
 
 export function addLedgerCommands(program: Command): void {
-  const ledger = program.command('ledger').description('Look after the ledger.');
+  const ledger = program.command('ledger').description('Check and maintain the ledger.');
   ledger
     .command('verify')
     .description('Recompute every stream from its records and compare; fails when they differ.')
@@ -34,10 +34,10 @@ export function addLedgerCommands(program: Command): void {
     });
   ledger
     .command('erase')
-    .description('Take out every record of a device for good; their ids stay known.')
-    .requiredOption('--device <device>', 'its MQTT client id')
-    .option('--gateway <gateway>', 'of one gateway alone')
-    .option('--by <name>', 'who asks for it, for the audit (default: the user who runs this)')
+    .description('Erase every record of a device for good; the ids stay known.')
+    .requiredOption('--device <device>', 'MQTT client id of the device')
+    .option('--gateway <gateway>', 'only records of this gateway')
+    .option('--by <name>', 'the person who asks for it, for the audit (default: the user who runs this)')
     .requiredOption('--config <file>', 'router.yaml')
     .option('--json', 'print the result as JSON')
     .action((flags: EraseFlags & ConfiguredFlags) =>
@@ -45,7 +45,7 @@ export function addLedgerCommands(program: Command): void {
     );
   ledger
     .command('erasures')
-    .description('What was erased: when, by whom, how many.')
+    .description('List the erasures: when, by whom, how many records.')
     .requiredOption('--config <file>', 'router.yaml')
     .option('--json', 'print them as JSON')
     .action((flags: ConfiguredFlags) =>
@@ -53,7 +53,7 @@ export function addLedgerCommands(program: Command): void {
     );
   ledger
     .command('where <record>')
-    .description('Which sources brought a record (gateway/epoch/stream/seq), and what became of it.')
+    .description('Show the sources that brought a record (gateway/epoch/stream/seq), and its state.')
     .requiredOption('--config <file>', 'router.yaml')
     .option('--json', 'print it as JSON')
     .action((id: string, flags: ConfiguredFlags) =>
@@ -61,8 +61,8 @@ export function addLedgerCommands(program: Command): void {
     );
   program
     .command('completeness')
-    .description("What a running router's ledger holds and misses, stream by stream.")
-    .option('--gateway <gateway>', 'one gateway alone')
+    .description("Show the complete and missing ranges in a running router's ledger, stream by stream.")
+    .option('--gateway <gateway>', 'only this gateway')
     .option('--admin <url>', `address of the admin server (default: ${ROUTER_ADMIN_URL})`)
     .option('--json', 'print the streams as JSON')
     .action(async (flags: CompletenessFlags) => {

@@ -15,7 +15,7 @@ export function addSimulateCommand(program: Command): void {
   program
     .command('simulate')
     .description(
-      'Replay a recorded history under another policy: where each stream would have gone, switches, cost, time at risk.',
+      'Replay a recorded history under another policy: providers of each stream, switches, cost, time at risk.',
     )
     .requiredOption('--history <folder>', 'the history of a gateway: <data_dir>/history, or a copy')
     .option(
@@ -24,7 +24,7 @@ export function addSimulateCommand(program: Command): void {
       (file: string, files: string[]) => [...files, file],
       [],
     )
-    .option('--from <time>', 'begin there: 2026-11-21T08:30Z, 2026-11-21, or 2d (ago)')
+    .option('--from <time>', 'start of the replay: 2026-11-21T08:30Z, 2026-11-21, or 2d (ago)')
     .option('--to <time>', 'end there')
     .option('--json', 'print the report as JSON')
     .action(async (flags: SimulateFlags) => {

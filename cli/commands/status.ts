@@ -15,13 +15,13 @@ export function addStatusCommand(program: Command): void {
   program
     .command('status')
     .description(
-      'What a running agent or router does: streams, buffer, providers; sources, ledger, gateways.',
+      'Show the state of a running agent or router: streams, buffer, providers; sources, ledger, gateways.',
     )
     .option(
       '--admin <url>',
       `address of the admin server (default: ${AGENT_ADMIN_URL}, with --router ${ROUTER_ADMIN_URL})`,
     )
-    .option('--router', 'ask the router in place of the agent')
+    .option('--router', 'ask the router instead of the agent')
     .option('--json', 'print the answer as JSON')
     .action(async (flags: StatusFlags) => {
       process.exitCode = await status(flags);
@@ -31,7 +31,7 @@ export function addStatusCommand(program: Command): void {
 async function status({ admin, router = false, json = false }: StatusFlags): Promise<number> {
   const base = admin ?? (router ? ROUTER_ADMIN_URL : AGENT_ADMIN_URL);
   const who = router ? 'the router' : 'the agent';
-  // An agent's is one page.
+  // An agent's status is one page.
   const answer = await askPages<AgentStatus | RouterStatus>(
     { base, path: '/v1/status', query: {}, who },
     (body) => isKind(body, 'agent') || isKind(body, 'router'),
@@ -50,9 +50,9 @@ async function status({ admin, router = false, json = false }: StatusFlags): Pro
   return EXIT.ok;
 }
 
-/** The first page, with the gateways of all; one that goes on in the next page is one again. */
+/** The first page with the gateways of all pages; a gateway that is split between two pages is joined. */
 function wholeStatus([first, ...more]: readonly (AgentStatus | RouterStatus)[]): AgentStatus | RouterStatus {
-  if (!first) throw new Error('no answer has no page');
+  if (!first) throw new Error('an answer without a page');
   if (first.kind === 'agent') return first;
   const gateways = new Map<string, GatewayStatus>();
   for (const page of [first, ...more]) {

@@ -14,7 +14,7 @@ export function addWhereCommand(program: Command): void {
   program
     .command('where <record>')
     .description(
-      'What became of a record, <gateway>/<epoch>/<stream>/<seq>: who accepted it and when, or where it waits.',
+      'Show the state of a record, <gateway>/<epoch>/<stream>/<seq>: the providers that accepted it and when, or where it waits.',
     )
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')

@@ -129,7 +129,7 @@ function providers(status: AgentStatus): string {
   );
 }
 
-/** Why providers take nothing: a line for each that does not. */
+/** Why providers accept nothing: a line for each of them. */
 function faults(status: AgentStatus): string[] {
   const rows = status.providers.flatMap(({ name, fault }) =>
     fault === null ? [] : [[name, fault.cause, spanText(fault.forMs), fault.detail]],

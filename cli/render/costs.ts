@@ -82,8 +82,8 @@ function totals({ total, budget }: CostReport): string {
 }
 
 /**
- * A cent and more to a hundredth of a cent; less with its first two digits, for an envelope costs a
- * millionth.
+ * Amounts of a cent and more with a hundredth of a cent; smaller ones with two significant digits, because an
+ * envelope costs a millionth of a dollar.
  */
 function usdText(usd: number | null): string {
   if (usd === null) return '–';

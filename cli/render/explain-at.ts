@@ -29,10 +29,10 @@ export function renderPast(past: PastExplanation): string {
   return [...sections, ...streams.flatMap((stream) => standings(stream, weights))].join('\n\n');
 }
 
-/** Why each provider was eligible or not, and how it scored, as far as the history has it. */
+/** Why each provider was eligible or not, and its score, as recorded in the history. */
 function standings({ stream, candidates }: PastStream, weights: PastExplanation['weights']): string[] {
   const heading = `stream ${stream}`;
-  if (candidates.length === 0) return [line(`${heading}: what the policy said of it then is not recorded`)];
+  if (candidates.length === 0) return [line(`${heading}: its policy of that time is not recorded`)];
   const verdicts = candidates.map(({ provider, refusals, chosen, preference, scored }) => [
     provider,
     verdictText(refusals, chosen),

@@ -1,6 +1,6 @@
 /**
- * `headgate explain`: per stream, the verdict with its parts, the state of each provider, what the parts are
- * made of.
+ * `headgate explain`: for each stream the verdict with its parts, the state of each provider, and the inputs
+ * of the parts.
  */
 import type { ExplainedCandidate, ExplainedStream, Explanation } from '../../shared/admin-api/explanation.ts';
 import { line, percentText, spanText, table } from '../format.ts';

@@ -80,7 +80,7 @@ function feeds(status: RouterStatus): string {
   );
 }
 
-/** The one record that holds a feed up, with the way out. */
+/** The refused record of each blocked feed, with the remedy. */
 function refused(status: RouterStatus): string[] {
   const rows = status.feeds.flatMap(({ name, refused }) =>
     refused === null ? [] : [[name, refused.id, String(refused.offset), refused.error]],
@@ -91,7 +91,7 @@ function refused(status: RouterStatus): string[] {
   return [`${table(['REFUSED BY', 'RECORD', 'OFFSET', 'ERROR'], rows)}\n${line(advice)}`];
 }
 
-/** What is complete, missing, given up and in conflict (I6), a line for each stream. */
+/** A line per stream: complete, missing, given up and in conflict (I6). */
 function gateways(status: RouterStatus): string {
   return table(
     [...STREAM_HEADINGS, 'LAST CONTACT', ...COMPLETENESS_HEADINGS],
@@ -111,7 +111,7 @@ function gateways(status: RouterStatus): string {
   );
 }
 
-/** `headgate completeness`: a line for each stream of each gateway. */
+/** `headgate completeness`: a line per stream of each gateway. */
 export function renderCompleteness(
   streams: readonly StreamCompletenessStatus[],
   sum: FleetSummary | null,

@@ -1,6 +1,4 @@
-/**
- * Columns that `explain` and `explain --at` share: a score with its parts, and what the parts are made of.
- */
+/** Common columns of `explain` and `explain --at`: a score with its parts, and the inputs of the parts. */
 import type { ExplainedInputs } from '../../shared/admin-api/explanation.ts';
 import type { ScoreParts } from '../../shared/scoring/inputs.ts';
 import { percentText, spanText } from '../format.ts';

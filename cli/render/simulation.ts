@@ -69,7 +69,7 @@ function streamRows(stream: string, policies: readonly PolicyReplay[]): Row[] {
       cell(({ switches }) => switchesText(switches)),
     ),
     ...row(
-      'switches in truth',
+      'switches recorded',
       policies,
       cell(({ recordedSwitches }) => String(recordedSwitches)),
     ),

@@ -15,7 +15,7 @@ function stateText({ state, reason, gaveUp, accepted, copies, notesSince }: Wher
       return `waits in the buffer; ${accepted.length} of ${copies ?? 'unknown'} copies accepted`;
     case 'delivered':
       return copies !== null && accepted.length < copies
-        ? `no longer in the buffer; of ${copies} copies, the notes know ${accepted.length}`
+        ? `freed from the buffer; the notes have ${accepted.length} of ${copies} copies`
         : 'delivered';
     case 'given-up': {
       const when = gaveUp ? `, between ${gaveUp.from} and ${gaveUp.to} (${gaveUp.clock})` : '';
@@ -24,7 +24,7 @@ function stateText({ state, reason, gaveUp, accepted, copies, notesSince }: Wher
     case 'not-yet-given':
       return 'no record has this id yet';
     case 'unknown':
-      return `not in the buffer, and not in the notes, which ${
+      return `neither in the buffer nor in the notes, which ${
         notesSince === null ? 'are empty' : `reach back to ${notesSince}`
       }`;
   }

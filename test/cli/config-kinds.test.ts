@@ -30,7 +30,7 @@ t.test('a file without the key that most have is known by its others', (t) => {
 
 t.test('a file whose keys tell nothing is checked as an agent, and it says so', async (t) => {
   const file = join(folderWith(t, { 'x.yaml': 'log: { level: info }\n' }), 'x.yaml');
-  const guess = /its keys do not tell what it is: checked as agent; --kind agent\|router\|policy says it/;
+  const guess = /its keys do not show its kind: checked as agent; set --kind agent\|router\|policy/;
   t.match(await headgate(['config', 'check', file]), { code: 78, stderr: guess });
   const told = await headgate(['config', 'check', file, '--kind', 'router']);
   t.match(told, { code: 78, stderr: /sources/ });

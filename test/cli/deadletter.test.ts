@@ -64,7 +64,7 @@ t.test('ls and show', async (t) => {
 
 t.test('retry and purge take what is named, and nothing by a slip', async (t) => {
   const { ledger, run } = await start(t);
-  t.match(await run(['purge']), { code: 2, stderr: /which\?/ });
+  t.match(await run(['purge']), { code: 2, stderr: /nothing selected/ });
   t.match(await run(['retry', '--older-than', 'yesterday']), { code: 2 });
   const retried = await run(['retry', '--reason', 'magic']);
   t.match(retried, {

@@ -20,14 +20,17 @@ t.test('feeds: ls, reset and skip, beside an open ledger', async (t) => {
   const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: seqs(1, 30) })]);
-  t.match(await feeds('reset', 'file', '--to', '12'), { code: 0, stdout: 'file goes on after offset 12\n' });
+  t.match(await feeds('reset', 'file', '--to', '12'), {
+    code: 0,
+    stdout: 'file continues after offset 12\n',
+  });
   t.equal((await ledger.loadFeedPosition('file')).offset, 12);
   t.match(await feeds('skip', 'file'), { code: 1, stderr: /the router does not answer .*--offset/ });
-  t.match(await feeds('skip', 'file', '--offset', '14'), { code: 1, stderr: /not the next one/ });
+  t.match(await feeds('skip', 'file', '--offset', '14'), { code: 1, stderr: /not the next record/ });
   t.equal((await ledger.loadFeedPosition('file')).offset, 12);
   t.match(await feeds('skip', 'file', '--offset', '13'), {
     code: 0,
-    stdout: 'file passes over gw-1/1-aa/telemetry/13 at offset 13\n',
+    stdout: 'file skips gw-1/1-aa/telemetry/13 at offset 13\n',
   });
   t.match((await feeds('ls')).stdout, /^file +ndjson +13 +17 +\d/m);
 });
@@ -41,7 +44,7 @@ t.test('feeds: what is not possible is refused, and nothing is set', async (t) =
   const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
-  t.match(await resetFeed(config, 'file', 'end'), { done: 'file goes on after offset 3' });
+  t.match(await resetFeed(config, 'file', 'end'), { done: 'file continues after offset 3' });
   t.match(await skipRecord(config, 'file', '4'), { refused: /no record at offset 4/ });
   t.match(await skipRecord(config, 'file', '0'), { refused: /--offset takes/ });
   for (const to of ['4', '-1', 'x', '', '1e0']) {

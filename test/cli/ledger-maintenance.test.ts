@@ -27,7 +27,7 @@ t.test('ledger erase and erasures, beside a running router', async (t) => {
   const nobody = ['ledger', 'erase', '--config', config, '--device', 'nosuch'];
   t.match(await headgate(nobody), {
     code: 1,
-    stderr: /nothing in the ledger is of device "nosuch"; the request/,
+    stderr: /the ledger has no record of device "nosuch"; the request/,
   });
   const told = await headgate(['ledger', 'erasures', '--config', config]);
   t.match(told.stdout, /^20\S+Z +20\S+Z +ann +gw-1 +device-1 +1 +0 +0$/m);

@@ -32,5 +32,5 @@ function check({ region, queue_url }: z.output<typeof schema>): SourceIssue[] {
   if (named !== undefined || AWS_REGIONS.includes(region)) return [];
   const guess = nearest(region, AWS_REGIONS);
   const hint = guess === null ? 'check the name' : `did you mean "${guess}"?`;
-  return [{ path, message: 'no region of aws that is known', hint }];
+  return [{ path, message: 'not a known region of aws', hint }];
 }
