@@ -2,8 +2,8 @@
 
 import type { Test } from 'tap';
 import { azureOptions } from '../../agent/providers/azure/options.ts';
-import { openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
-import type { Cut, OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
+import { type AzureDeps, openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
+import type { OutboundEnvelope, Outcome, Publisher } from '../../agent/providers/publisher.ts';
 import { AzureCloud, type AzureCloudOptions } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
 import type { CheckpointStore } from '../../router/ledger/checkpoints.ts';
@@ -34,18 +34,13 @@ export async function startAzure(t: Test, options: Partial<AzureCloudOptions> = 
   return { cloud, ca, caFile };
 }
 
+/** Closed when the test ends. */
 export async function openPublisher(
   t: Test,
   config: unknown,
-  lifetimeMs = 60_000,
-  onCut: (cut: Cut) => void = () => undefined,
+  deps: Partial<AzureDeps> = {},
 ): Promise<Publisher> {
-  const publisher = await openAzurePublisher(azureOptions.parse(config), {
-    clock,
-    log,
-    onCut,
-    sessionLifetimeMs: lifetimeMs,
-  });
+  const publisher = await openAzurePublisher(azureOptions.parse(config), { clock, log, ...deps });
   t.teardown(() => publisher.close());
   return publisher;
 }
@@ -114,20 +109,6 @@ export async function startReading(t: Test, options: ReadingOptions): Promise<Re
   t.teardown(() => source.stop());
   return { source, deliveries, texts };
 }
-
-/** Waits until `done` holds; fails the test after `timeoutMs`. */
-export async function until(t: Test, what: string, done: () => boolean, timeoutMs = 8000): Promise<void> {
-  const end = clock.monoMs() + timeoutMs;
-  while (!done()) {
-    if (clock.monoMs() > end) {
-      t.fail(`timed out: ${what}`);
-      return;
-    }
-    await clock.sleep(10);
-  }
-}
-
-export const sleep = (delayMs: number): Promise<void> => clock.sleep(delayMs);
 
 export function withConnectionString(
   config: Record<string, unknown>,

@@ -45,13 +45,3 @@ export function envelope(text: string | Uint8Array, stream = 'vitals'): Outbound
   const properties = { hg: '1', gw: 'gw-1', ep: '1-ab', st: stream, first: '1', last: '1', n: '1' };
   return { gateway: 'gw-1', stream, bytes: Buffer.from(text), properties };
 }
-
-/** Waits until `done` says so; rejects after `limitMs`. Returns how long it took, in milliseconds. */
-export async function until(done: () => boolean | Promise<boolean>, limitMs = 5000): Promise<number> {
-  const startMs = clock.monoMs();
-  while (!(await done())) {
-    if (clock.monoMs() - startMs > limitMs) throw new Error(`not so within ${limitMs} ms`);
-    await clock.sleep(10);
-  }
-  return clock.monoMs() - startMs;
-}

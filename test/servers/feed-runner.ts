@@ -9,6 +9,7 @@ import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
+import { latency } from '../latency.ts';
 import { optionsOf } from './postgres-engine.ts';
 
 const [place = '', file = '', leaseMs = ''] = process.argv.slice(2);
@@ -17,7 +18,7 @@ const ledger = await openPostgresLedger({ ...optionsOf(place), clock, log });
 const target = openNdjsonSink({ file }, process.stdout, clock);
 const sink: FeedSink = {
   async write(records, move) {
-    await clock.sleep(10);
+    await latency(10);
     return target.write(records, move);
   },
   close: () => target.close(),

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import type { Ledger } from '../../router/ledger/ledger.ts';
-import { ownedBy, parseShares } from '../../router/sources/event-hubs/shares.ts';
+import { ownedBy, parseShares, type Shares } from '../../router/sources/event-hubs/shares.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { attempt } from '../attempt.ts';
-import { openPublisher, sleep, startAzure } from '../loopback/azure-fixture.ts';
+import { openPublisher, startAzure } from '../loopback/azure-fixture.ts';
 import { envelope, seqs } from '../router/ledger/envelopes.ts';
 import { until } from '../until.ts';
 import { SERVERS_VARIABLE } from './jetstream-engine.ts';
@@ -35,9 +35,13 @@ t.teardown(() => cluster.remove());
 process.env[SERVERS_VARIABLE] = cluster.servers.join(' ');
 const ENGINES: readonly SharedEngineName[] = ['postgres', 'jetstream'];
 
+async function sharesIn(ledger: Ledger): Promise<Shares> {
+  return parseShares(await ledger.loadCheckpoint('azure', 'headgate/$Default'));
+}
+
 /** By router, how many partitions it has. */
 async function parts(ledger: Ledger): Promise<number[]> {
-  const shares = parseShares(await ledger.loadCheckpoint('azure', 'headgate/$Default'));
+  const shares = await sharesIn(ledger);
   return Object.keys(shares.routers).map((router) => ownedBy(shares, router).length);
 }
 
@@ -88,8 +92,13 @@ for (const engine of ENGINES) {
 
       const second = await read();
       await until('an even share', async () => (await parts(ledger)).join() === '1,1');
-      // The first one's turn comes, and it stops reading what was taken from it.
-      await sleep(LEASE_MS);
+      // The first one's turn comes, and it stops reading what was taken from it before its next.
+      const turnsNow = (await sharesIn(ledger)).routers;
+      await until('two turns of each', async () =>
+        Object.entries((await sharesIn(ledger)).routers).every(
+          ([router, taken]) => taken >= (turnsNow[router] ?? 0) + 2,
+        ),
+      );
       const { duplicates } = await ledger.totals();
       const before = second.source.state().received;
       await publish(6, 25);

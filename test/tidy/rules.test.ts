@@ -7,21 +7,12 @@ import { codeBans, commentWidths, sizes, textBans } from './bans.ts';
 import { boundaries } from './boundaries.ts';
 import { circles } from './circles.ts';
 import { unreachableFiles, unusedExports, unusedMembers } from './dead-code.ts';
+import { found } from './found.ts';
 import { invariants } from './invariants.ts';
 import { packages } from './packages.ts';
 import { parseModules } from './parse.ts';
 import { purity } from './purity.ts';
 import { folderRoots } from './roots.ts';
-import { type Finding, treeOf } from './tree.ts';
-import { waits } from './waits.ts';
-
-/** What a rule finds in files given by path, as `file:line`, and the message when one is asked for. */
-function found(
-  rule: (tree: ReturnType<typeof treeOf>) => Finding[],
-  files: Record<string, string>,
-): string[] {
-  return rule(treeOf(new Map(Object.entries(files)))).map(({ file, line }) => `${file}:${line}`);
-}
 
 t.test('imports and exports are read whatever their form', async (t) => {
   const [module] = parseModules(
@@ -189,38 +180,6 @@ t.test('folder roots', async (t) => {
   t.strictSame(found(folderRoots, { 'notes.txt': '', 'README.md': '', 'docs/notes.txt': '' }), [
     'notes.txt:1',
   ]);
-});
-
-t.test('waits', async (t) => {
-  const at = (line: string, path = 'test/a.test.ts'): string[] =>
-    found((tree) => waits(tree, ['test/known.ts']), { [path]: `// 1\n${line}` });
-  for (const bad of [
-    "import { setTimeout as sleep } from 'node:timers/promises';",
-    'await new Promise((resolve) => setTimeout(resolve, 50));',
-    'await systemClock.sleep(50);',
-    'const started = performance.now();',
-    't.ok(Date.now() - started < 500);',
-    't.ok(systemClock.wallMs() - before.wallMs < 500);',
-    'async function until(condition: () => boolean) {}',
-    'const eventually = async (condition: () => boolean) => {};',
-  ]) {
-    t.strictSame(at(bad), ['test/a.test.ts:2'], bad);
-  }
-  for (const good of [
-    "import { until } from '../until.ts';",
-    "import { setImmediate } from 'node:timers/promises';",
-    'const receivedWallMs = Date.now() - 3_600_000;',
-    'const receivedWallMs = Date.now() - HOUR_MS;',
-    "// setTimeout(resolve, 50)\nconst text = 'setTimeout(resolve, 50)';",
-    'await clock.sleep(50);',
-    'const until = 5;',
-  ]) {
-    t.strictSame(at(good), [], good);
-  }
-  const sleep = 'setTimeout(resolve, 50);';
-  t.strictSame(at(sleep, 'test/until.ts'), [], 'the one place');
-  t.strictSame(at(sleep, 'test/known.ts'), []);
-  t.strictSame(at(sleep, 'bench/a.ts'), [], 'a bench measures');
 });
 
 t.test('bans in code', async (t) => {

@@ -4,6 +4,7 @@
  * no other.
  */
 import {
+  type BinaryExpression,
   isBinaryExpression,
   isCallExpression,
   isFunctionDeclaration,
@@ -15,6 +16,7 @@ import {
   type Node,
   SyntaxKind,
 } from 'typescript/unstable/ast';
+import { type ClockKind, Clocks } from './clocks.ts';
 import { lineOf, nodesOf } from './parse.ts';
 import { type Finding, isTest, type Tree } from './tree.ts';
 
@@ -37,55 +39,62 @@ const REAL_TIME: Readonly<Record<string, string>> = {
   'test/sim/main.ts': 'reports how much faster than life the worlds run',
 };
 
-/** Files that still sleep or measure. The list only shrinks. */
-const KNOWN: readonly string[] = [
-  'test/agent/providers/supervised.test.ts',
-  'test/loopback/azure-fixture.ts',
-  'test/loopback/gcp-support.ts',
-];
+const WAITING = 'wait for the event, use test/until.ts, or drive test/manual-clock.ts';
+const MEASURING = 'a busy machine is slow; show the order of events, or drive test/manual-clock.ts';
 
 const OWN_WAIT = /^(?:until|eventually|waitFor|waitUntil|poll(?:Until)?)$/;
 
-export function waits(tree: Tree, known: readonly string[] = KNOWN): Finding[] {
-  const findings = tree.modules
+export function waits(tree: Tree): Finding[] {
+  const clocks = new Clocks(tree.modules);
+  return tree.modules
     .filter(({ path }) => isTest(path) && !Object.keys(REAL_TIME).some((place) => path.startsWith(place)))
     .flatMap(({ path, source }) => {
       const found: Finding[] = [];
       for (const node of nodesOf(source)) {
-        const message = wrongWait(node);
+        const message = wrongWait(node) ?? wrongUse(node, (clock) => clocks.kindOf(path, clock));
         if (message !== null) found.push({ file: path, line: lineOf(node), message });
       }
       return found;
     });
-  return findings.filter(({ file }) => !known.includes(file));
 }
 
-/** What is wrong with a node, null when nothing is. */
+/** What is wrong with the use of a clock, null when nothing is. */
+function wrongUse(node: Node, kindOf: (clock: Node) => ClockKind | null): string | null {
+  const call = isSinceMoment(node) ? node.left : node;
+  if (!isCallExpression(call) || !isPropertyAccessExpression(call.expression)) return null;
+  const method = call.expression.name.text;
+  if (!/^(?:sleep|setTimer|every|monoMs|wallMs)$/.test(method)) return null;
+  const kind = kindOf(call.expression.expression);
+  if (kind === null) return null;
+  const callee = call.expression.getText();
+  if (method === 'sleep') return `${callee}: ${WAITING}`;
+  if (kind !== 'system') return null;
+  if (method === 'wallMs') return call === node ? null : `time that went by: ${MEASURING}`;
+  return `${callee}: ${method === 'monoMs' ? MEASURING : WAITING}`;
+}
+
+/** Now less a moment that was noted before. Now less a constant is a date. */
+function isSinceMoment(node: Node): node is BinaryExpression {
+  if (!isBinaryExpression(node) || node.operatorToken.kind !== SyntaxKind.MinusToken) return false;
+  const { right } = node;
+  return isPropertyAccessExpression(right) || (isIdentifier(right) && !/^[A-Z_]+$/.test(right.text));
+}
+
+/** What is wrong with a node by itself, null when nothing is. */
 function wrongWait(node: Node): string | null {
   if (isImportDeclaration(node)) {
     const { moduleSpecifier } = node;
     const isTimers =
       isStringLiteral(moduleSpecifier) && /^(?:node:)?timers\/promises$/.test(moduleSpecifier.text);
     if (isTimers && /\b(?:setTimeout|setInterval|scheduler|\*)/.test(node.importClause?.getText() ?? '*'))
-      return 'a sleep: wait for the event, use test/until.ts, or drive test/manual-clock.ts';
+      return `a sleep: ${WAITING}`;
   }
   if (isCallExpression(node)) {
     const callee = node.expression.getText();
-    if (/^(?:setTimeout|setInterval|systemClock\.(?:sleep|setTimer|every))$/.test(callee))
-      return `${callee}: wait for the event, use test/until.ts, or drive test/manual-clock.ts`;
-    if (/^(?:performance\.now|systemClock\.monoMs|process\.hrtime(?:\.bigint)?)$/.test(callee))
-      return `${callee}: a busy machine is slow; show the order of events, or drive test/manual-clock.ts`;
+    if (/^(?:setTimeout|setInterval)$/.test(callee)) return `${callee}: ${WAITING}`;
+    if (/^(?:performance\.now|process\.hrtime(?:\.bigint)?)$/.test(callee)) return `${callee}: ${MEASURING}`;
   }
-  if (isBinaryExpression(node) && node.operatorToken.kind === SyntaxKind.MinusToken) {
-    const { left, right } = node;
-    const isNow = /^(?:Date\.now|systemClock\.wallMs)\(\)$/.test(left.getText());
-    // A constant before now is a date; a moment noted before is a measurement.
-    if (
-      isNow &&
-      (isPropertyAccessExpression(right) || (isIdentifier(right) && !/^[A-Z_]+$/.test(right.text)))
-    )
-      return 'time that went by: a busy machine is slow; show the order of events, or drive test/manual-clock.ts';
-  }
+  if (isSinceMoment(node) && node.left.getText() === 'Date.now()') return `time that went by: ${MEASURING}`;
   if (isFunctionDeclaration(node) && OWN_WAIT.test(node.name?.text ?? ''))
     return `a wait of its own, ${node.name?.text}: use test/until.ts`;
   if (isVariableDeclaration(node) && isIdentifier(node.name) && OWN_WAIT.test(node.name.text)) {

@@ -9,8 +9,8 @@ import { type Agent, agentOn, drained } from './fixture.ts';
 t.test('late acknowledgements and cut connections put it on hold, and the records stay (I3)', async (t) => {
   const { cloud } = await startAzure(t);
   let agent: Agent | null = null;
-  const publisher = await openPublisher(t, cloud.agentConfig('gw-1'), 60_000, (cut) => {
-    agent?.routing.dispatch({ kind: 'cut', provider: 'azure', cut });
+  const publisher = await openPublisher(t, cloud.agentConfig('gw-1'), {
+    onCut: (cut) => agent?.routing.dispatch({ kind: 'cut', provider: 'azure', cut }),
   });
   agent = await agentOn(bufferFile(t.testdirName), { providers: ['azure'], publisher: () => publisher });
   const { routing, store, stop } = agent;

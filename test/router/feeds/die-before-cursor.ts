@@ -8,6 +8,7 @@ import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { until } from '../../until.ts';
 
 const [ledgerFile = '', feedFile = '', dieAt = ''] = process.argv.slice(2);
 const log = createLogger({ level: 'silent', levels: {} });
@@ -21,6 +22,4 @@ ledger.moveFeedPosition = async (...arguments_) => {
 };
 const sink = openNdjsonSink({ file: feedFile }, process.stdout, clock);
 await new Feed({ name: 'file', ledger, sink, clock, entropy, log, batchRecords: 10 }).start();
-// Only reached when it did not die.
-await clock.sleep(5000);
-process.exit(1);
+await until('it dies', () => false);

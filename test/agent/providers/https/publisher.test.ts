@@ -8,6 +8,7 @@ import type { OutboundEnvelope, Publisher } from '../../../../agent/providers/pu
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { fault } from '../../../../loopback/faults.ts';
 import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
+import type { Clock } from '../../../../shared/clock.ts';
 import { encodeEnvelope, envelopeProperties } from '../../../../shared/envelope/codec.ts';
 import { attempt } from '../../../attempt.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
@@ -132,7 +133,7 @@ t.test('an answer says why', async (t) => {
 
 t.test('a gateway that boots in 1970 learns the time from the refusal', async (t) => {
   const api = await startApi(t);
-  const clock = { ...deps.clock, wallMs: () => deps.clock.monoMs() };
+  const clock: Clock = { ...deps.clock, wallMs: () => clock.monoMs() };
   const options = httpsOptions.parse({
     url: api.url,
     ca_file: api.caFile,
