@@ -15,6 +15,7 @@ import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
+import { sendAtGrantedQos } from './aedes/granted-qos.ts';
 import { Keepalive } from './aedes/keepalive.ts';
 import { limitPackets } from './aedes/packet-limit.ts';
 import { skipUnheard } from './aedes/skip-unheard.ts';
@@ -125,7 +126,10 @@ export class Broker implements Service {
       authorizeSubscribe: (client, subscription, done) =>
         done(null, this.#isSubscriptionTaken(client, subscription) ? subscription : null),
       authorizeForward: (client, packet) =>
-        this.#gate.mayReceive(client, packet.topic) && this.#isKeepingUp(client) ? packet : null,
+        this.#gate.mayReceive(client, packet.topic) && this.#isKeepingUp(client)
+          ? // aedes would forward the publisher's DUP [MQTT-3.3.1-3].
+            Object.assign(packet, { dup: options.sessions.isRepeated(packet) })
+          : null,
       // 0: one slow subscriber must not delay the others. `maxUnsentBytes` bounds the messages that wait for
       // it.
       concurrency: 0,
@@ -239,6 +243,7 @@ export class Broker implements Service {
     }
     this.#connections.add(connection);
     const client = this.#aedes.handle(connection, request);
+    sendAtGrantedQos(client);
     const { isHeldBack } = limitUnacknowledged(client, () => this.#arrivals.get(client)?.keepalive?.heard());
     this.#arrivals.set(client, { ...arrival, socket, isHeldBack, keepalive: null });
     connection.once('close', () => {

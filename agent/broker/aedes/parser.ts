@@ -7,7 +7,12 @@ import type { Client } from 'aedes';
 /** The parts of mqtt-packet's parser that are used or replaced. */
 export interface Parser {
   packet: {
+    cmd?: string;
     length: number;
+    qos?: number;
+    dup?: boolean;
+    /** Of a CONNECT. */
+    protocolVersion?: number;
     messageId?: number;
     username?: string;
     password?: Uint8Array;
@@ -22,6 +27,8 @@ export interface Parser {
   error: Error | null;
   emit(event: 'error', error: Error): void;
   _parseLength(): boolean;
+  /** False while bytes of the packet are missing. */
+  _parsePayload(): boolean;
   /** Null when the string is missing. */
   _parseString(): string | null;
   _parseMessageId(): boolean;
@@ -35,6 +42,7 @@ export interface Parser {
 const METHODS = [
   'emit',
   '_parseLength',
+  '_parsePayload',
   '_parseString',
   '_parseMessageId',
   '_parseConnect',

@@ -3,7 +3,9 @@
  * most of them; this module detects the rest: text that is not UTF-8 or holds U+0000 [MQTT-1.5.3-1]
  * [MQTT-1.5.3-2], packet id 0 [MQTT-2.3.1-1], a password without a username [MQTT-3.1.2-22], a will of QoS 3
  * [MQTT-3.1.2-14], invalid topic filters [MQTT-4.7.1-2] [MQTT-4.7.1-3], and SUBSCRIBE or UNSUBSCRIBE without
- * a filter [MQTT-3.8.3-3] [MQTT-3.10.3-2]. An unsupported protocol level gets a CONNACK first [MQTT-3.1.2-2].
+ * a filter [MQTT-3.8.3-3] [MQTT-3.10.3-2], packets whose fields end before or after the packet [MQTT-3.1.4-1]
+ * [MQTT-4.8.0-1], and QoS 0 with DUP [MQTT-3.3.1-2]. An unsupported protocol level gets a CONNACK first
+ * [MQTT-3.1.2-2].
  */
 import { isUtf8 } from 'node:buffer';
 import type { Client } from 'aedes';
@@ -36,6 +38,7 @@ export function refuseMalformed(client: Client, { onMalformed, onProtocolLevel }
   };
   refuseText(parser);
   refusePacketIdZero(parser);
+  refuseMisfits(parser);
   const parseConnect = parser._parseConnect.bind(parser);
   parser._parseConnect = () => {
     const level = levelOf(parser);
@@ -83,6 +86,26 @@ function refusePacketIdZero(parser: Parser): void {
     parser._emitError(new Error('packet id 0, or no packet id'));
     return false;
   };
+}
+
+/** Refuses packets whose fields do not fill them: mqtt-packet reads on in the next packet, or skips bytes. */
+function refuseMisfits(parser: Parser): void {
+  const parsePayload = parser._parsePayload.bind(parser);
+  parser._parsePayload = () => {
+    const isWhole = parsePayload();
+    if (isWhole) refuseAfter(parser, (packet) => misfit(packet, parser._pos));
+    return isWhole;
+  };
+}
+
+function misfit({ cmd, length, qos, dup, protocolVersion }: Parser['packet'], end: number): string | null {
+  if (cmd === 'publish') {
+    if (end > length) return 'a packet that ends before its packet id';
+    return dup && qos === 0 ? 'QoS 0 with DUP' : null;
+  }
+  // aedes answers it with return code 1, whatever it holds.
+  if (protocolVersion === 5 || end === length) return null;
+  return end < length ? 'bytes after the last field' : 'a packet that ends before its fields';
 }
 
 /** Runs after the packet was parsed. Does nothing when parsing has failed already. */

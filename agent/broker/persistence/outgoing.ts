@@ -34,6 +34,9 @@ interface Queue {
 /** No packet has this id (MQTT 3.1.1, 2.3.1). */
 const UNNUMBERED = 0;
 
+/** `repeated`: the message had this id before, and is sent again. */
+export type QueueUpdate = 'changed' | 'repeated' | 'none';
+
 export type QueueChange =
   | { kind: 'put'; client: string; order: number; isNew: boolean }
   | { kind: 'delete'; client: string; order: number };
@@ -72,19 +75,16 @@ export class OutgoingQueues implements OutgoingItems {
     return clients.filter((client) => !this.#enqueue(client, message));
   }
 
-  /**
-   * Sets the message id of the packet, or replaces the message by its PUBREL. False when there is no such
-   * message.
-   */
-  update(client: string, packet: OutgoingPacket): boolean {
+  /** Sets the message id of the packet, or replaces the message by its PUBREL. */
+  update(client: string, packet: OutgoingPacket): QueueUpdate {
     const queue = this.#queues.get(client);
     const at = queue ? find(queue, (place) => this.#isSame(queue, place, packet)) : -1;
-    if (!queue || at < 0) return false;
+    if (!queue || at < 0) return 'none';
     const before = queue.messages[at] ?? null;
     const { messageId = UNNUMBERED } = packet;
     const isNumbered = before !== null && this.#held.isOfBroker(before, packet);
     // The same message id as before: nothing to write.
-    if (isNumbered && queue.messageIds[at] === messageId) return true;
+    if (isNumbered && queue.messageIds[at] === messageId) return 'repeated';
     if (isNumbered) queue.messageIds[at] = messageId;
     else {
       const message = this.#messageOf(packet);
@@ -92,7 +92,7 @@ export class OutgoingQueues implements OutgoingItems {
       queue.messages[at] = message;
     }
     this.#onChange({ kind: 'put', client, order: queue.orders[at] ?? 0, isNew: false });
-    return true;
+    return 'changed';
   }
 
   /** The client has acknowledged the packet; undefined when there is no such packet. */

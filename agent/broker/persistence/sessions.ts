@@ -19,6 +19,7 @@ import { MemoryPersistence } from './memory-persistence.ts';
 import { OutgoingQueues, type QueueLimits } from './outgoing.ts';
 import { readPacket, type StoredPacket, writtenPacket } from './packet.ts';
 import { encodeItem, SessionLog, type SessionStore } from './session-log.ts';
+import { clientsByQos, type Subscriber } from './subscribers.ts';
 
 export interface SessionLimits extends QueueLimits {
   maxSessions: number;
@@ -74,6 +75,7 @@ export class Sessions extends MemoryPersistence {
   /** Clients whose session is older than their present connection. */
   readonly #resumed = new Set<string>();
   readonly #incomingDigests = new IncomingDigests();
+  readonly #repeated = new WeakSet<object>();
   readonly #ownerless = new Map<string, Will>();
   /** Before {@link restore}: client ids, and {@link retainedName}s. */
   readonly #begun = new Set<string>();
@@ -262,13 +264,16 @@ export class Sessions extends MemoryPersistence {
     return isKept ? [{ topic: SESSION_PRESENT, qos: 0 }] : subscriptions;
   }
 
-  async outgoingEnqueue(sub: { clientId: string }, packet: AedesPublishPacket): Promise<void> {
+  async outgoingEnqueue(sub: Subscriber, packet: AedesPublishPacket): Promise<void> {
     await this.outgoingEnqueueCombi([sub], packet);
   }
 
-  async outgoingEnqueueCombi(subs: Array<{ clientId: string }>, packet: AedesPublishPacket): Promise<void> {
-    const clients = subs.map(({ clientId }) => clientId);
-    for (const client of this.#outgoing.enqueue(clients, packet)) this.#dropped.add('queue-full', client);
+  /** Once for each client, with the highest QoS granted to one of its filters [MQTT-3.3.5-1]. */
+  async outgoingEnqueueCombi(subs: Subscriber[], packet: AedesPublishPacket): Promise<void> {
+    for (const [qos, clients] of clientsByQos(subs, packet.qos)) {
+      for (const client of this.#outgoing.enqueue(clients, qos === packet.qos ? packet : { ...packet, qos }))
+        this.#dropped.add('queue-full', client);
+    }
   }
 
   /**
@@ -276,8 +281,11 @@ export class Sessions extends MemoryPersistence {
    * persistence does, would end the connection of a client that is catching up, repeatedly.
    */
   async outgoingUpdate(client: ClientOf, packet: OutgoingPacket): Promise<void> {
-    this.#outgoing.update(client.id, packet);
+    if (this.#outgoing.update(client.id, packet) === 'repeated') this.#repeated.add(packet);
   }
+
+  /** Whether a packet that is about to be sent was sent before [MQTT-3.3.1-1]. */
+  isRepeated = (packet: object): boolean => this.#repeated.has(packet);
 
   async outgoingClearMessageId(
     client: ClientOf,

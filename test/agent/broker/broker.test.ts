@@ -42,7 +42,7 @@ t.test('QoS 1: no PUBACK before the commit, and right after it (I1)', async (t) 
   await broker.stop();
 });
 
-t.test('a failed commit ends the connection without PUBACK; QoS 0 keeps it', async (t) => {
+t.test('a failed commit ends the connection without PUBACK; QoS 0 keeps it [MQTT-4.8.0-2]', async (t) => {
   const lines: Array<Record<string, unknown>> = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => lines.push(JSON.parse(line)) });
   const { calls, intake } = heldIntake();

@@ -42,7 +42,7 @@ t.test('without a rule, a device has its own topics and nothing else', async (t)
   );
 });
 
-t.test('a refused publish: QoS 0 goes nowhere, QoS 1 and 2 end the connection', async (t) => {
+t.test('a refused publish: QoS 0 goes nowhere, QoS 1 and 2 end the connection [MQTT-3.3.5-2]', async (t) => {
   const { port, taken, broker } = await startGated(
     t,
     { devices: [device('a'), device('b')] },

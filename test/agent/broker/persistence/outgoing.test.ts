@@ -20,9 +20,10 @@ t.test('packets get their ids and leave in any order; a PUBREL takes the place o
   const queues = new OutgoingQueues(LIMITS, () => undefined);
   for (const counter of [1, 2, 3, 4]) queues.enqueue(['a'], message(counter));
   for (const counter of [3, 1, 4, 2])
-    t.ok(queues.update('a', { ...message(counter), messageId: 10 + counter }));
+    t.equal(queues.update('a', { ...message(counter), messageId: 10 + counter }), 'changed');
   t.same(waiting(queues, 'a'), ['publish m1 11', 'publish m2 12', 'publish m3 13', 'publish m4 14']);
-  t.ok(queues.update('a', { cmd: 'pubrel', messageId: 13 }));
+  t.equal(queues.update('a', { ...message(1), messageId: 11 }), 'repeated');
+  t.equal(queues.update('a', { cmd: 'pubrel', messageId: 13 }), 'changed');
   t.match(queues.remove('a', 11), { payload: 'm1' });
   t.match(queues.remove('a', 14), { payload: 'm4' });
   t.same(waiting(queues, 'a'), ['publish m2 12', 'pubrel - 13']);
@@ -30,7 +31,7 @@ t.test('packets get their ids and leave in any order; a PUBREL takes the place o
   t.match(queues.remove('a', 12), { payload: 'm2' });
   t.match(queues.remove('a', 13), { cmd: 'pubrel', messageId: 13 });
   t.equal(queues.remove('a', 13), undefined);
-  t.notOk(queues.update('a', { ...message(9), messageId: 1 }));
+  t.equal(queues.update('a', { ...message(9), messageId: 1 }), 'none');
   t.match({ messages: queues.messages, bytes: queues.bytes }, { messages: 0, bytes: 0 });
 });
 
@@ -93,10 +94,11 @@ t.test('whatever a topic and a payload are made of comes back, and so does where
       ['an earlier one', 0, 0],
     ],
   );
-  t.notOk(
+  t.equal(
     queues.update('a', { ...sent[1], cmd: 'publish', brokerId: 'c', messageId: 5 }),
+    'none',
     'not of this broker',
   );
-  t.ok(queues.update('a', { ...sent[2], cmd: 'publish', messageId: 7 }));
+  t.equal(queues.update('a', { ...sent[2], cmd: 'publish', messageId: 7 }), 'changed');
   t.match(queues.remove('a', 7), { brokerId: 'an earlier one', messageId: 7 });
 });

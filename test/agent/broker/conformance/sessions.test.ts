@@ -1,0 +1,267 @@
+/** Sessions, wills and what is sent again: sections 3.1.2.4, 3.1.2.5, 3.14, 4.1 and 4.4. */
+import {
+  type Conversation,
+  converse,
+  cuts,
+  ends,
+  hears,
+  hearsNothing,
+  joins,
+  passesBy,
+  records,
+  says,
+} from './conversation.ts';
+import {
+  connack,
+  connect,
+  DISCONNECT,
+  packet,
+  puback,
+  pubcomp,
+  publish,
+  pubrec,
+  pubrel,
+  suback,
+  subscribe,
+} from './packets.ts';
+
+const KEPT = { clean: false };
+const listens = (who: string, ...filters: ReadonlyArray<[string, 0 | 1 | 2]>) => [
+  says(who, subscribe(9, ...filters)),
+  hears(who, suback(9, ...filters.map(([, qos]) => qos))),
+];
+
+const SESSIONS: readonly Conversation[] = [
+  {
+    name: 'a session is resumed; what came meanwhile with QoS 1 and 2 is sent [MQTT-3.1.2-4] [MQTT-3.1.2-5] [MQTT-4.1.0-1] [MQTT-4.5.0-1]',
+    steps: [
+      ...joins('a', KEPT),
+      ...listens('a', ['t/#', 2]),
+      cuts('a'),
+      ...joins('b'),
+      says('b', publish('t/1', 'one', { qos: 1, id: 1 })),
+      hears('b', puback(1)),
+      says('b', publish('t/2', 'two', { qos: 2, id: 2 })),
+      hears('b', pubrec(2)),
+      says('b', pubrel(2)),
+      hears('b', pubcomp(2)),
+      ...joins('a', KEPT, true),
+      hears('a', publish('t/1', 'one', { qos: 1, id: 1 }), publish('t/2', 'two', { qos: 2, id: 2 })),
+    ],
+  },
+  {
+    name: 'CONNACK with session present comes before what waits [MQTT-3.2.0-1] [MQTT-3.2.2-2]',
+    steps: [
+      ...joins('a', KEPT),
+      ...listens('a', ['t', 1]),
+      cuts('a'),
+      ...joins('b'),
+      says('b', publish('t', 'x', { qos: 1 })),
+      hears('b', puback(1)),
+      says('a', connect('a', KEPT)),
+      hears('a', connack(0, true), publish('t', 'x', { qos: 1, id: 1 })),
+    ],
+  },
+  {
+    name: 'a clean session ends the one before and leaves none [MQTT-3.1.2-6] [MQTT-3.1.4-3] [MQTT-3.2.2-1] [MQTT-3.2.2-3]',
+    steps: [
+      ...joins('a', KEPT),
+      ...listens('a', ['t', 1]),
+      cuts('a'),
+      ...joins('b'),
+      says('b', publish('t', 'x', { qos: 1 })),
+      hears('b', puback(1)),
+      ...joins('a', { clean: true }, false),
+      ...hearsNothing('a'),
+      ...listens('a', ['u', 1]),
+      cuts('a'),
+      ...joins('a', KEPT, false),
+      ...listens('a', ['fence', 0]),
+      says('b', publish('u', 'x', { qos: 1 })),
+      hears('b', puback(1)),
+      ...passesBy('b', 'a'),
+    ],
+  },
+  {
+    name: 'the end of a session deletes no retained message [MQTT-3.1.2-7]',
+    steps: [
+      ...joins('a'),
+      says('a', publish('t', 'kept', { qos: 1, retain: true })),
+      hears('a', puback(1)),
+      says('a', DISCONNECT),
+      ends('a'),
+      ...joins('a'),
+      ...listens('a', ['t', 0]),
+      hears('a', publish('t', 'kept', { retain: true })),
+    ],
+  },
+  {
+    name: 'a session lasts as long as its connection [MQTT-4.1.0-2]',
+    steps: [
+      ...joins('a'),
+      ...listens('a', ['t', 1]),
+      ...joins('b'),
+      says('b', publish('t', 'x')),
+      hears('a', publish('t', 'x')),
+      says('b', publish('t', 'y')),
+      hears('a', publish('t', 'y')),
+    ],
+  },
+  {
+    name: 'a PUBLISH without PUBACK is sent again: same id, DUP set, in order [MQTT-4.4.0-1] [MQTT-3.3.1-1] [MQTT-4.6.0-1] [MQTT-2.3.1-4]',
+    steps: [
+      ...joins('a', KEPT),
+      ...listens('a', ['t', 2]),
+      ...joins('b'),
+      says('b', publish('t', 'one', { qos: 1, id: 1 }), publish('t', 'two', { qos: 1, id: 2 })),
+      hears('a', publish('t', 'one', { qos: 1, id: 1 }), publish('t', 'two', { qos: 1, id: 2 })),
+      cuts('a'),
+      ...joins('a', KEPT, true),
+      hears(
+        'a',
+        publish('t', 'one', { qos: 1, id: 1, dup: true }),
+        publish('t', 'two', { qos: 1, id: 2, dup: true }),
+      ),
+      says('a', puback(1), puback(2)),
+      ...hearsNothing('a'),
+      cuts('a'),
+      ...joins('a', KEPT, true),
+      ...hearsNothing('a'),
+    ],
+  },
+  {
+    name: 'overlapping filters of a session: one message, with the highest QoS granted [MQTT-3.3.5-1] [MQTT-3.8.4-6]',
+    steps: [
+      ...joins('a', KEPT),
+      ...listens('a', ['t/#', 0], ['t/+', 1], ['+/1', 1]),
+      cuts('a'),
+      ...joins('b'),
+      says('b', publish('t/1', 'x', { qos: 2 })),
+      hears('b', pubrec(1)),
+      ...joins('a', KEPT, true),
+      hears('a', publish('t/1', 'x', { qos: 1, id: 1 })),
+      says('a', puback(1)),
+      ...hearsNothing('a'),
+      says('b', publish('t/1', 'y', { qos: 1, id: 2 })),
+      hears('b', puback(2)),
+      hears('a', publish('t/1', 'y', { qos: 1, id: 2 })),
+      says('a', puback(2)),
+      ...hearsNothing('a'),
+      cuts('a'),
+      ...joins('a', KEPT, true),
+      ...hearsNothing('a'),
+    ],
+  },
+  {
+    name: 'after PUBREC the PUBREL is sent again, not the PUBLISH [MQTT-4.4.0-1] [MQTT-4.3.3-1] [MQTT-2.3.1-6]',
+    steps: [
+      ...joins('a', KEPT),
+      ...listens('a', ['t', 2]),
+      ...joins('b'),
+      says('b', publish('t', 'x', { qos: 2, id: 5 })),
+      hears('b', pubrec(5)),
+      says('b', pubrel(5)),
+      hears('b', pubcomp(5)),
+      hears('a', publish('t', 'x', { qos: 2, id: 1 })),
+      says('a', pubrec(1)),
+      hears('a', pubrel(1)),
+      cuts('a'),
+      ...joins('a', KEPT, true),
+      hears('a', pubrel(1)),
+      says('a', pubcomp(1)),
+      ...hearsNothing('a'),
+    ],
+  },
+];
+
+const WILL = { topic: 'gone', payload: 'a', qos: 1 } as const;
+const watched = [...joins('b'), ...listens('b', ['gone', 1], ['fence', 0])];
+
+const WILLS: readonly Conversation[] = [
+  {
+    name: 'a will is published when the connection breaks [MQTT-3.1.2-8] [MQTT-3.1.2-9]',
+    steps: [
+      ...watched,
+      ...joins('a', { will: WILL }),
+      cuts('a'),
+      hears('b', publish('gone', 'a', { qos: 1, id: 1 })),
+      records('gone'),
+    ],
+  },
+  {
+    name: 'a will is published when the broker ends the connection for an error [MQTT-3.1.2-8]',
+    steps: [
+      ...watched,
+      ...joins('a', { will: WILL }),
+      says('a', packet(0xf0)),
+      ends('a'),
+      hears('b', publish('gone', 'a', { qos: 1, id: 1 })),
+    ],
+  },
+  {
+    name: 'a will is published when another client takes over the id [MQTT-3.1.2-8] [MQTT-3.1.4-2]',
+    steps: [
+      ...watched,
+      ...joins('a', { will: WILL }),
+      says('c', connect('a')),
+      hears('c', connack()),
+      ends('a'),
+      hears('b', publish('gone', 'a', { qos: 1, id: 1 })),
+    ],
+  },
+  {
+    name: 'a will is published once [MQTT-3.1.2-10]',
+    steps: [
+      ...watched,
+      ...joins('a', { ...KEPT, will: WILL }),
+      cuts('a'),
+      hears('b', publish('gone', 'a', { qos: 1, id: 1 })),
+      ...joins('a', KEPT, true),
+      cuts('a'),
+      ...joins('c'),
+      ...passesBy('c', 'b'),
+    ],
+  },
+  {
+    name: 'DISCONNECT discards the will [MQTT-3.14.4-3] [MQTT-3.1.2-10]',
+    steps: [
+      ...watched,
+      ...joins('a', { will: WILL }),
+      says('a', DISCONNECT),
+      ends('a'),
+      ...joins('c'),
+      ...passesBy('c', 'b'),
+      records('fence'),
+    ],
+  },
+  {
+    name: 'without the flag there is no will [MQTT-3.1.2-12]',
+    steps: [...watched, ...joins('a'), cuts('a'), ...joins('c'), ...passesBy('c', 'b'), records('fence')],
+  },
+  {
+    name: 'a will without the retain flag is not retained [MQTT-3.1.2-16]',
+    steps: [
+      ...watched,
+      ...joins('a', { will: WILL }),
+      cuts('a'),
+      hears('b', publish('gone', 'a', { qos: 1, id: 1 })),
+      ...joins('c'),
+      ...listens('c', ['gone', 0]),
+      ...hearsNothing('c'),
+    ],
+  },
+  {
+    name: 'a will with the retain flag is retained [MQTT-3.1.2-17]',
+    steps: [
+      ...watched,
+      ...joins('a', { will: { ...WILL, retain: true } }),
+      cuts('a'),
+      hears('b', publish('gone', 'a', { qos: 1, id: 1 })),
+      ...joins('c'),
+      ...listens('c', ['gone', 0]),
+      hears('c', publish('gone', 'a', { retain: true })),
+    ],
+  },
+];
+
+converse([...SESSIONS, ...WILLS]);

@@ -1,0 +1,202 @@
+/** SUBSCRIBE, UNSUBSCRIBE and PINGREQ: sections 3.8 to 3.13 and 4.7. */
+import {
+  type Conversation,
+  converse,
+  cuts,
+  ends,
+  hears,
+  hearsNothing,
+  joins,
+  passesBy,
+  says,
+} from './conversation.ts';
+import {
+  PINGREQ,
+  PINGRESP,
+  packet,
+  puback,
+  publish,
+  pubrec,
+  suback,
+  subscribe,
+  text,
+  unsuback,
+  unsubscribe,
+} from './packets.ts';
+
+const CONVERSATIONS: readonly Conversation[] = [
+  {
+    name: 'SUBACK has the id of SUBSCRIBE and a code for each filter, in their order [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.9.3-1] [MQTT-3.9.3-2] [MQTT-2.3.1-7]',
+    steps: [
+      ...joins('a'),
+      says('a', subscribe(0x1234, ['a', 2], ['$SYS/#', 1], ['b', 0], ['c/+', 1])),
+      hears('a', suback(0x1234, 2, 0x80, 0, 1)),
+    ],
+  },
+  {
+    name: 'several filters in one SUBSCRIBE are as many SUBSCRIBEs [MQTT-3.8.4-4]',
+    steps: [
+      ...joins('a'),
+      says('a', publish('t/1', 'r1', { qos: 1, retain: true })),
+      says('a', publish('t/2', 'r2', { qos: 1, id: 2, retain: true })),
+      hears('a', puback(1), puback(2)),
+      says('a', subscribe(3, ['t/1', 0], ['t/2', 0])),
+      hears(
+        'a',
+        suback(3, 0, 0),
+        publish('t/1', 'r1', { retain: true }),
+        publish('t/2', 'r2', { retain: true }),
+      ),
+    ],
+  },
+  {
+    name: 'a filter that is there is replaced: its QoS, and the retained message again [MQTT-3.8.4-3]',
+    steps: [
+      ...joins('a'),
+      ...joins('b'),
+      says('a', publish('t', 'r', { qos: 1, retain: true })),
+      hears('a', puback(1)),
+      says('b', subscribe(1, ['t', 1])),
+      hears('b', suback(1, 1), publish('t', 'r', { qos: 1, id: 1, retain: true })),
+      says('b', puback(1), subscribe(2, ['t', 0])),
+      hears('b', suback(2, 0), publish('t', 'r', { retain: true })),
+      says('a', publish('t', 'x', { qos: 1 })),
+      hears('b', publish('t', 'x')),
+      ...hearsNothing('b'),
+    ],
+  },
+  {
+    name: 'the QoS of a message is the lower of its own and the one granted [MQTT-3.8.4-6]',
+    steps: [
+      ...joins('a'),
+      ...joins('b'),
+      says('b', subscribe(1, ['0', 0], ['1', 1], ['2', 2], ['0/+', 0], ['1/#', 1])),
+      hears('b', suback(1, 0, 1, 2, 0, 1)),
+      says('a', publish('0', 'a', { qos: 1, id: 1 })),
+      hears('b', publish('0', 'a')),
+      says('a', publish('2', 'b', { qos: 1, id: 2 })),
+      hears('b', publish('2', 'b', { qos: 1, id: 1 })),
+      says('a', publish('1', 'c')),
+      hears('b', publish('1', 'c')),
+      says('a', publish('0/x', 'd', { qos: 2, id: 3 })),
+      hears('b', publish('0/x', 'd')),
+      says('a', publish('1/x', 'e', { qos: 2, id: 4 })),
+      hears('b', publish('1/x', 'e', { qos: 1, id: 2 })),
+    ],
+  },
+  {
+    name: 'so is the QoS of a retained message [MQTT-3.8.4-6] [MQTT-3.3.1-8]',
+    steps: [
+      ...joins('a'),
+      says('a', publish('t/1', 'r', { qos: 2, retain: true })),
+      hears('a', pubrec(1)),
+      says('a', subscribe(1, ['t/+', 0])),
+      hears('a', suback(1, 0), publish('t/1', 'r', { retain: true })),
+      says('a', unsubscribe(2, 't/+'), subscribe(3, ['t/#', 1])),
+      hears('a', unsuback(2), suback(3, 1), publish('t/1', 'r', { qos: 1, id: 1, retain: true })),
+    ],
+  },
+  {
+    name: 'of overlapping filters the highest QoS counts [MQTT-3.3.5-1]',
+    steps: [
+      ...joins('a'),
+      ...joins('b'),
+      says('b', subscribe(1, ['t/#', 0], ['t/+', 2], ['t/a', 1], ['fence', 0])),
+      hears('b', suback(1, 0, 2, 1, 0)),
+      says('a', publish('t/a', 'x', { qos: 1 })),
+      hears('a', puback(1)),
+      hears('b', publish('t/a', 'x', { qos: 1, id: 1 })),
+      ...passesBy('a', 'b'),
+      says('a', publish('t/a', 'y', { qos: 2, id: 2 })),
+      hears('b', publish('t/a', 'y', { qos: 2, id: 2 })),
+      ...passesBy('a', 'b'),
+      // The QoS of one filter is changed, the one with the highest is gone.
+      says('b', subscribe(2, ['t/a', 2])),
+      hears('b', suback(2, 2)),
+      says('b', unsubscribe(3, 't/+')),
+      hears('b', unsuback(3)),
+      says('a', publish('t/a', 'z', { qos: 2, id: 3 })),
+      hears('b', publish('t/a', 'z', { qos: 2, id: 3 })),
+      says('b', subscribe(4, ['t/a', 0])),
+      hears('b', suback(4, 0)),
+      says('a', publish('t/a', 'end', { qos: 2, id: 4 })),
+      hears('b', publish('t/a', 'end')),
+    ],
+  },
+  {
+    name: 'filters with wildcards [MQTT-3.8.3-2] [MQTT-4.7.1-1] [MQTT-4.7.1-2] [MQTT-4.7.1-3]',
+    steps: [
+      ...joins('a'),
+      ...joins('b'),
+      says('b', subscribe(1, ['s/#', 0], ['+/two/+', 0], ['/+', 0], ['fence', 0])),
+      hears('b', suback(1, 0, 0, 0, 0)),
+      ...['s', 's/a/b', 'one/two/three', 'one/two/', '/finance'].flatMap((topic) => [
+        says('a', publish(topic, 'yes')),
+        hears('b', publish(topic, 'yes')),
+      ]),
+      ...['st', 'one/two', 'one/two/three/four', 'finance', '/a/b'].map((topic) =>
+        says('a', publish(topic, 'no')),
+      ),
+      ...passesBy('a', 'b'),
+    ],
+  },
+  {
+    name: 'UNSUBACK has the id of UNSUBSCRIBE, also where no filter is deleted [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-2.3.1-7]',
+    steps: [...joins('a'), says('a', unsubscribe(0x4321, 'never')), hears('a', unsuback(0x4321))],
+  },
+  {
+    name: 'a filter is deleted where it is equal byte for byte; several get one UNSUBACK [MQTT-3.10.4-1] [MQTT-3.10.4-6]',
+    steps: [
+      ...joins('a'),
+      ...joins('b'),
+      says('b', subscribe(1, ['t/+', 0], ['u', 0], ['v', 0], ['fence', 0])),
+      hears('b', suback(1, 0, 0, 0, 0)),
+      says('b', unsubscribe(2, 't/a', 'T/+', 't/#', 'u', 'v')),
+      hears('b', unsuback(2)),
+      says('a', publish('u', 'no'), publish('v', 'no'), publish('t/a', 'yes')),
+      hears('b', publish('t/a', 'yes')),
+      says('b', unsubscribe(3, 't/+')),
+      hears('b', unsuback(3)),
+      says('a', publish('t/a', 'no')),
+      ...passesBy('a', 'b'),
+    ],
+  },
+  {
+    name: 'PINGREQ is answered by PINGRESP [MQTT-3.12.4-1]',
+    steps: [...joins('a'), says('a', PINGREQ, PINGREQ), hears('a', PINGRESP, PINGRESP)],
+  },
+  {
+    name: 'a protocol violation ends the connection of the client that made it alone [MQTT-4.8.0-1]',
+    steps: [
+      ...joins('a'),
+      ...joins('b'),
+      says('a', packet(0x00)),
+      ends('a'),
+      ...hearsNothing('b'),
+      cuts('b'),
+    ],
+  },
+  ...['a\0b', '\0'].flatMap((name): Conversation[] => [
+    {
+      name: `U+0000 in the filter ${JSON.stringify(name)} [MQTT-4.7.3-2] [MQTT-1.5.3-2]`,
+      steps: [...joins('a'), says('a', packet(0x82, [0, 1, ...text(name), 0])), ends('a')],
+    },
+  ]),
+  {
+    name: 'a filter whose length promises more than the packet has [MQTT-4.7.3-3] [MQTT-4.8.0-1]',
+    steps: [...joins('a'), says('a', packet(0x82, [0, 1, 0xff, 0xff, 0x61, 0])), ends('a')],
+  },
+  {
+    name: 'bytes after the last QoS of a SUBSCRIBE, and half a filter in an UNSUBSCRIBE [MQTT-4.8.0-1]',
+    steps: [
+      ...joins('a'),
+      says('a', packet(0x82, [0, 1, ...text('t'), 0, 0])),
+      ends('a'),
+      ...joins('b'),
+      says('b', packet(0xa2, [0, 1, ...text('t'), 0])),
+      ends('b'),
+    ],
+  },
+];
+
+converse(CONVERSATIONS);
