@@ -49,6 +49,15 @@ await t.test('of what replicas decide on the same state, one commit is taken (I5
   }
 });
 
+await t.test('replicas that make a ledger at once make one', async (t) => {
+  for (const round of seqs(1, 8)) {
+    const ledgers = await Promise.all(seqs(1, 3).map(() => opened(t, `made-at-once-${round}`)));
+    for (const [i, ledger] of ledgers.entries()) await ledger.commit([entry({ seqs: seqs(1, i + 1) })]);
+    for (const ledger of ledgers) t.match(await ledger.totals(), { records: 3, conflicts: 0 });
+    for (const ledger of ledgers) await ledger.close();
+  }
+});
+
 await removalCases(t, { opened, servers: cluster.servers });
 
 await t.test('a replica that is behind meets a snapshot of what it has yet to read', async (t) => {

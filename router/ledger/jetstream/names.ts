@@ -45,7 +45,12 @@ export class Names {
     return `${this.#root}.${part === 'cursors' ? 'cursor' : part}.identity`;
   }
 
-  /** The log of a gateway's stream: one message per envelope with new records. */
+  /** The message that decides the ledger's id while replicas make it at once. */
+  get firstId(): string {
+    return `${this.#root}.cursor.first-id`;
+  }
+
+  /** The log of a gateway's stream: one message per envelope with records that were new. */
   recordsOf({ gateway, epoch, stream }: StreamKey): string {
     return this.#subject('records', gateway, epoch, stream);
   }

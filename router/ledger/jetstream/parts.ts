@@ -23,7 +23,7 @@ type Part = 'cursors' | 'records' | 'state' | 'commits';
 type Found = Record<Part, StreamState | null>;
 type Whole = Record<Part, StreamState>;
 
-/** The first part created decides the id. */
+/** The first message of the first one decides the id. */
 const PARTS: readonly Part[] = ['cursors', 'records', 'state', 'commits'];
 const MARKED: readonly Part[] = ['cursors', 'records', 'state'];
 /** A commit or a read checks the parts when the last check is older. */
@@ -31,6 +31,9 @@ const CHECK_EACH_MS = 5000;
 const CHECK_MS_MAX = 5000;
 /** The position of the log is noted when the last note is older. */
 const NOTE_EACH_MS = 60_000;
+/** Replicas that make the parts at once agree on the id within this. */
+const AGREE_PAUSE_MS = 200;
+const AGREE_TRIES = 25;
 
 export class LedgerParts {
   readonly #connection: Connection;
@@ -52,7 +55,7 @@ export class LedgerParts {
     if (!isWhole(found)) {
       if (role === 'tool') throw missing(this.#names, found);
       await this.#make(found, replicas);
-      found = await this.#found();
+      found = await this.#agreed();
     }
     if (!isWhole(found)) throw missing(this.#names, found);
     const id = idOf(found);
@@ -137,13 +140,31 @@ export class LedgerParts {
     return { cursors, records, state, commits };
   }
 
-  /** Any number of replicas may do so at once: the replica whose `cursors` is accepted first gives the id. */
+  /**
+   * The parts once they are of one ledger. Another replica that makes them at the same moment may have put
+   * its own id into a description for a while, until it too learns which one counts.
+   */
+  async #agreed(): Promise<Found> {
+    let found = await this.#found();
+    for (let tries = 0; tries < AGREE_TRIES && !isOne(found); tries += 1) {
+      await this.#clock.sleep(AGREE_PAUSE_MS);
+      found = await this.#found();
+    }
+    return found;
+  }
+
+  /** Any number of replicas may do so at once. */
   async #make(found: Found, replicas: number): Promise<void> {
     const { cursors, commits, state, records } = found;
     const others = commits !== null || records !== null;
     const wasWhole = (commits?.lastSeq ?? 0) > 0 || (cursors !== null && (await this.#isMarked('cursors')));
     const isStateAlone = state === null && cursors !== null && commits !== null && records !== null;
-    if ((wasWhole && !isStateAlone) || (cursors === null && others)) throw missing(this.#names, found);
+    if ((wasWhole && !isStateAlone) || (cursors === null && others)) {
+      // The parts are not looked at in one instant: another replica may have made them meanwhile.
+      const later = await this.#agreed();
+      if (isWhole(later)) return;
+      throw missing(this.#names, later);
+    }
     const { subjects } = this.#names;
     const config = (part: Part, id: string): Partial<StreamConfig> & { name: string } => ({
       ...streamDefaults(replicas),
@@ -154,7 +175,7 @@ export class LedgerParts {
       ...(part === 'records' || part === 'commits' ? { allow_direct: true } : { max_msgs_per_subject: 1 }),
     });
     const first = await this.#connection.ensureStream(config('cursors', cursors?.id ?? nuid.next()));
-    const id = first.id ?? idFrom(first);
+    const id = await this.#decideId(first);
     const rest = PARTS.filter((part) => part !== 'cursors');
     const made = await Promise.all(rest.map((part) => this.#connection.ensureStream(config(part, id))));
     for (const { id: own, name } of made) {
@@ -165,9 +186,20 @@ export class LedgerParts {
   }
 
   /**
-   * Gives a ledger of an earlier version its id. The descriptions come last: only with them the messages
-   * count.
+   * The id that all replicas take: that of the first message in `cursors`. A cluster of nats-server 2.9 lets
+   * two replicas make a stream at once, tells each that it made it, and keeps one description of the two.
    */
+  async #decideId(first: StreamState): Promise<string> {
+    const { cursors } = this.#names;
+    const own = first.id ?? idFrom(first);
+    await this.#connection.publishAfter(cursors, this.#names.firstId, 0, Buffer.from(own));
+    const decided = await this.#connection.getLatest(cursors, this.#names.firstId);
+    const id = decided === null ? own : Buffer.from(decided.data).toString();
+    if (id !== first.id) await this.#connection.describe(cursors, `${DESCRIPTION} ${id}`);
+    return id;
+  }
+
+  /** Gives a ledger of an earlier version its id. The description comes last: with it, the messages count. */
   async #mark(found: Whole, id: string): Promise<void> {
     await this.#markMessages(id);
     for (const part of PARTS.toReversed()) {
@@ -197,6 +229,10 @@ function idFrom({ created }: StreamState): string {
 /** The id of the first part; null where no part has one: a ledger of an earlier version. */
 function idOf(found: Whole): string | null {
   return PARTS.some((part) => found[part].id !== null) ? (found.cursors.id ?? '') : null;
+}
+
+function isOne(found: Found): boolean {
+  return isWhole(found) && PARTS.every((part) => found[part].id === found.cursors.id);
 }
 
 function isWhole(found: Found): found is Whole {
