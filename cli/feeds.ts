@@ -102,7 +102,7 @@ async function setInDestination(
   const config = feeds.find((feed) => feed.name === name);
   if (!config) return;
   const logger = createLogger(log, process.stderr);
-  const sink = openSink(config, { clock: systemClock, log: logger, stdout: process.stdout });
+  const sink = await openSink(config, { clock: systemClock, log: logger, stdout: process.stdout });
   try {
     await sink.setPosition?.(position);
   } finally {

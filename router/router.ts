@@ -41,9 +41,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   await names.start();
   const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router' });
 
-  const feeds = config.feeds.map((feed) =>
-    openFeed(feed, { ledger, clock, entropy, log: log('feed'), stdout: process.stdout }),
-  );
+  const feedDeps = { ledger, clock, entropy, log: log('feed'), stdout: process.stdout };
+  const feeds = await Promise.all(config.feeds.map((feed) => openFeed(feed, feedDeps)));
   const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval });
   const pushers = openPushers(config.receipts.through, { receipts, clock, entropy, log: log('receipts') });
   const onCommit: IngestOptions['onCommit'] = (committed) => {
@@ -57,9 +56,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
   const identities = identitiesOf(config.sources);
   const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages, gate, identities });
-  const sources = config.sources.map((source) =>
-    openSource(source, { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') }),
-  );
+  const opening = { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') };
+  const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 
   const intake = new SourceGroup(sources, ingest);
   registerNames(new ObservedMetrics(registry, 'headgate_router_'), names);

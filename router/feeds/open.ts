@@ -5,10 +5,10 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { Feed } from './feed.ts';
 import { everyFeed, feedType, type SinkDeps } from './feed-type.ts';
 import type { FeedSink } from './sink.ts';
-import { MqttSink, mqttFeedOptions } from './sinks/mqtt.ts';
+import { mqttFeedOptions } from './sinks/mqtt-options.ts';
 import { NatsSink, natsFeedOptions } from './sinks/nats.ts';
 import { ndjsonFeedOptions, openNdjsonSink } from './sinks/ndjson.ts';
-import { PostgresSink, postgresFeedOptions } from './sinks/postgres.ts';
+import { postgresFeedOptions } from './sinks/postgres-options.ts';
 import { WebhookSink, webhookFeedOptions } from './sinks/webhook.ts';
 
 /** Feed types by the entry's `type`. */
@@ -17,31 +17,37 @@ const FEED_TYPES = {
     schema: ndjsonFeedOptions
       .safeExtend({ type: z.literal('ndjson').describe('A file of JSON lines, or stdout.'), ...everyFeed })
       .strict(),
-    open: (config, { stdout, clock }) => openNdjsonSink(config, stdout, clock),
+    open: async (config, { stdout, clock }) => openNdjsonSink(config, stdout, clock),
   }),
   mqtt: feedType({
     schema: mqttFeedOptions
       .safeExtend({ type: z.literal('mqtt').describe('An MQTT broker.'), ...everyFeed })
       .strict(),
-    open: (config, { clock }) => new MqttSink(config.name, config, clock),
+    open: async (config, { clock }) => {
+      const { MqttSink } = await import('./sinks/mqtt.ts');
+      return new MqttSink(config.name, config, clock);
+    },
   }),
   nats: feedType({
     schema: natsFeedOptions
       .safeExtend({ type: z.literal('nats').describe('NATS, with or without JetStream.'), ...everyFeed })
       .strict(),
-    open: (config, { clock }) => new NatsSink(config.name, config, clock),
+    open: async (config, { clock }) => new NatsSink(config.name, config, clock),
   }),
   postgres: feedType({
     schema: postgresFeedOptions
       .safeExtend({ type: z.literal('postgres').describe('Tables in PostgreSQL.'), ...everyFeed })
       .strict(),
-    open: (config, deps) => new PostgresSink(config.name, config, deps),
+    open: async (config, deps) => {
+      const { PostgresSink } = await import('./sinks/postgres.ts');
+      return new PostgresSink(config.name, config, deps);
+    },
   }),
   webhook: feedType({
     schema: webhookFeedOptions
       .safeExtend({ type: z.literal('webhook').describe('Signed HTTPS POSTs.'), ...everyFeed })
       .strict(),
-    open: (config, { clock }) => new WebhookSink(config, clock),
+    open: async (config, { clock }) => new WebhookSink(config, clock),
   }),
 };
 
@@ -59,8 +65,8 @@ interface FeedDeps extends SinkDeps {
   entropy: Entropy;
 }
 
-export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Feed {
-  const sink = openSink(config, { stdout, ...deps });
+export async function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Promise<Feed> {
+  const sink = await openSink(config, { stdout, ...deps });
   const batch = config.type === 'webhook' ? { batchRecords: config.batch_records } : {};
   const { hold_back } = config;
   const holdBack = hold_back ? { recordsMax: hold_back.records_max, maxWaitMs: hold_back.max_wait } : null;
@@ -69,10 +75,10 @@ export function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps): Fee
 
 /** Any type of the table; the schema has checked that `config` is of this type. */
 interface AnyFeedType {
-  open(config: { type: string; name: string }, deps: SinkDeps): FeedSink;
+  open(config: { type: string; name: string }, deps: SinkDeps): Promise<FeedSink>;
 }
 
-export function openSink(config: FeedConfig, deps: SinkDeps): FeedSink {
+export async function openSink(config: FeedConfig, deps: SinkDeps): Promise<FeedSink> {
   const type: AnyFeedType = FEED_TYPES[config.type];
   return type.open(config, deps);
 }

@@ -2,10 +2,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
-import { openJetStreamLedger } from './jetstream/engine.ts';
 import type { Ledger } from './ledger.ts';
 import type { ConflictRules, DeadLetterLimits, LedgerOptions } from './options.ts';
-import { openPostgresLedger } from './postgres/engine.ts';
 import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
 import { openLedgerThread } from './sqlite/thread.ts';
@@ -35,11 +33,13 @@ export async function openLedger(
       return openLedgerThread({ file: join(data_dir, 'ledger.db'), limits, conflicts, ...deps });
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
+      const { openPostgresLedger } = await import('./postgres/engine.ts');
       return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...common });
     }
     case 'jetstream': {
       const { timeout: timeoutMs, ...options } = ledger;
       const deadLetters = { messagesMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax };
+      const { openJetStreamLedger } = await import('./jetstream/engine.ts');
       return openJetStreamLedger({ ...options, timeoutMs, ...common, limits: { deadLetters } });
     }
   }

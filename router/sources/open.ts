@@ -30,10 +30,10 @@ export type SourceConfig = z.output<typeof sourceSchema>;
 /** Any type of the table; the schema has checked that `config` is of this type. */
 interface AnySourceType {
   check?(config: { type: string; name: string }): SourceIssue[];
-  open(config: { type: string; name: string }, deps: OpeningDeps): Source;
+  open(config: { type: string; name: string }, deps: OpeningDeps): Promise<Source>;
 }
 
-export function openSource(config: SourceConfig, deps: OpeningDeps): Source {
+export async function openSource(config: SourceConfig, deps: OpeningDeps): Promise<Source> {
   const type: AnySourceType = SOURCE_TYPES[config.type];
   return type.open(config, deps);
 }

@@ -35,8 +35,11 @@ export interface SourceType<Schema extends z.ZodType = z.ZodType> {
   readonly schema: Schema;
   /** `config check`: what of the entry does not fit itself. */
   check?(config: z.output<Schema>): SourceIssue[];
-  /** Makes the source; it reads nothing before `start`. */
-  open(config: z.output<Schema>, deps: OpeningDeps): Source;
+  /**
+   * Makes the source; it reads nothing before `start`. The vendor's SDK is loaded here: commands that only read
+   * the configuration do without.
+   */
+  open(config: z.output<Schema>, deps: OpeningDeps): Promise<Source>;
 }
 
 /** Infers the schema's type, so that `open` gets the parsed entry. */

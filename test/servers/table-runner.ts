@@ -2,7 +2,8 @@
  * A router-like process with a PostgreSQL feed, to be killed on its way. Arguments: ledger file, URL, schema.
  */
 import { Feed } from '../../router/feeds/feed.ts';
-import { PostgresSink, postgresFeedOptions } from '../../router/feeds/sinks/postgres.ts';
+import { PostgresSink } from '../../router/feeds/sinks/postgres.ts';
+import { postgresFeedOptions } from '../../router/feeds/sinks/postgres-options.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../shared/entropy.ts';

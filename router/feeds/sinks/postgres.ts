@@ -5,42 +5,18 @@
  * copy was deleted since.
  */
 import type pg from 'pg';
-import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
-import { duration } from '../../../shared/config/kinds.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { errorText } from '../../../shared/log.ts';
 import { within } from '../../../shared/within.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { Database, type Queryable } from '../../ledger/postgres/connection.ts';
-import { postgresOptions } from '../../ledger/postgres/options.ts';
 import type { FeedPosition, LedgerRecord } from '../../ledger/types.ts';
 import { DeliveryError, type FeedSink, type Move, type Refusal } from '../sink.ts';
+import type { PostgresFeedOptions } from './postgres-options.ts';
 import { jsonbText } from './postgres-payload.ts';
 import { createTables, POSITIONS } from './postgres-schema.ts';
 import { payloadOf } from './record-json.ts';
-
-const NAME = /^[a-z_][a-z0-9_]{0,62}$/;
-const NAME_EXPECTED = 'expected 1–63 of a–z, 0–9 or "_", not starting with a digit';
-
-export const postgresFeedOptions = z
-  .strictObject({
-    url: postgresOptions.shape.url,
-    schema: z
-      .string()
-      .regex(NAME, NAME_EXPECTED)
-      .default('public')
-      .describe('Schema of the tables; created when it is missing.'),
-    table: z
-      .string()
-      .regex(NAME, NAME_EXPECTED)
-      .default('headgate_record')
-      .describe('Table of the records; created when it is missing.'),
-    timeout: duration().default(10_000).describe('Longest wait for a connection or a statement.'),
-  })
-  .describe('Inserts every record into a table of another PostgreSQL database, exactly once.');
-
-export type PostgresFeedOptions = z.output<typeof postgresFeedOptions>;
 
 /** Waits of one write: for a connection, BEGIN, two statements, COMMIT. Each has the `timeout`. */
 const STATEMENTS_MAX = 5;

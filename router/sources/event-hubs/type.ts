@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
 import { identities, sourceType } from '../source-type.ts';
 import { eventHubsOptions } from './options.ts';
-import { EventHubsSource } from './source.ts';
 
 export const eventHubsType = sourceType({
   schema: eventHubsOptions
@@ -13,5 +12,8 @@ export const eventHubsType = sourceType({
       identities,
     })
     .strict(),
-  open: (config, deps) => new EventHubsSource(config.name, config, deps),
+  open: async (config, deps) => {
+    const { EventHubsSource } = await import('./source.ts');
+    return new EventHubsSource(config.name, config, deps);
+  },
 });

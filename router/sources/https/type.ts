@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
 import { identities, sourceType } from '../source-type.ts';
 import { httpsSourceOptions } from './options.ts';
-import { HttpsSource } from './source.ts';
 
 export const httpsType = sourceType({
   schema: httpsSourceOptions
@@ -13,5 +12,8 @@ export const httpsType = sourceType({
       identities,
     })
     .strict(),
-  open: (config, deps) => new HttpsSource(config.name, config, { ...deps, identities: config.identities }),
+  open: async (config, deps) => {
+    const { HttpsSource } = await import('./source.ts');
+    return new HttpsSource(config.name, config, { ...deps, identities: config.identities });
+  },
 });

@@ -3,7 +3,6 @@ import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
 import { identities, sourceType } from '../source-type.ts';
 import { mqttSourceOptions } from './options.ts';
-import { MqttSource } from './source.ts';
 
 export const mqttType = sourceType({
   schema: mqttSourceOptions
@@ -13,5 +12,8 @@ export const mqttType = sourceType({
       identities,
     })
     .strict(),
-  open: (config, deps) => new MqttSource(config.name, config, deps),
+  open: async (config, deps) => {
+    const { MqttSource } = await import('./source.ts');
+    return new MqttSource(config.name, config, deps);
+  },
 });

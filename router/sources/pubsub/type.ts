@@ -3,11 +3,13 @@ import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
 import { sourceType } from '../source-type.ts';
 import { pubsubOptions } from './options.ts';
-import { PubSubSource } from './source.ts';
 
 export const pubsubType = sourceType({
   schema: pubsubOptions
     .safeExtend({ type: z.literal('gcp').describe('A Pub/Sub subscription.'), name: entryName })
     .strict(),
-  open: (config, deps) => new PubSubSource(config.name, config, deps),
+  open: async (config, deps) => {
+    const { PubSubSource } = await import('./source.ts');
+    return new PubSubSource(config.name, config, deps);
+  },
 });

@@ -5,7 +5,6 @@ import { nearest } from '../../../shared/config/nearest.ts';
 import { entryName } from '../../entry-name.ts';
 import { identities, type SourceIssue, sourceType } from '../source-type.ts';
 import { sqsOptions } from './options.ts';
-import { SqsSource } from './source.ts';
 
 const schema = sqsOptions
   .safeExtend({
@@ -18,7 +17,10 @@ const schema = sqsOptions
 export const sqsType = sourceType({
   schema,
   check,
-  open: (config, deps) => new SqsSource(config.name, config, deps),
+  open: async (config, deps) => {
+    const { SqsSource } = await import('./source.ts');
+    return new SqsSource(config.name, config, deps);
+  },
 });
 
 /** A queue's address names its region, and requests are signed for that of the entry. */

@@ -7,12 +7,8 @@ import { connectAsync } from 'mqtt';
 import t, { type Test } from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { Feed } from '../../../../router/feeds/feed.ts';
-import {
-  feedTopic,
-  type MqttFeedOptions,
-  MqttSink,
-  mqttFeedOptions,
-} from '../../../../router/feeds/sinks/mqtt.ts';
+import { feedTopic, MqttSink } from '../../../../router/feeds/sinks/mqtt.ts';
+import { type MqttFeedOptions, mqttFeedOptions } from '../../../../router/feeds/sinks/mqtt-options.ts';
 import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
 import { systemClock as clock } from '../../../../shared/clock.ts';
 import { systemEntropy } from '../../../../shared/entropy.ts';
