@@ -36,8 +36,8 @@ export interface SourceType<Schema extends z.ZodType = z.ZodType> {
   /** `config check`: what of the entry does not fit itself. */
   check?(config: z.output<Schema>): SourceIssue[];
   /**
-   * Makes the source; it reads nothing before `start`. The vendor's SDK is loaded here: commands that only read
-   * the configuration do without.
+   * Makes the source; it reads nothing before `start`. The vendor's SDK is loaded here: commands that only
+   * read the configuration do without.
    */
   open(config: z.output<Schema>, deps: OpeningDeps): Promise<Source>;
 }

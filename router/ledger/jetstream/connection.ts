@@ -252,8 +252,16 @@ export class Connection {
   /** Returns whether the message existed. */
   async remove(stream: string, seq: number): Promise<boolean> {
     return this.#persistently(async () => {
-      if ((await this.#jsm.streams.getMessage(stream, { seq })) === null) return false;
-      return this.#jsm.streams.deleteMessage(stream, seq);
+      const isGone = async (): Promise<boolean> =>
+        (await this.#jsm.streams.getMessage(stream, { seq })) === null;
+      if (await isGone()) return false;
+      try {
+        return await this.#jsm.streams.deleteMessage(stream, seq);
+      } catch (error) {
+        // An earlier try whose answer was lost may have taken effect since the look.
+        if (await isGone()) return true;
+        throw error;
+      }
     });
   }
 
