@@ -24,10 +24,7 @@ import { type Bench, heldBytes, type Measured, median, rounded } from './measure
 /** The first round is warm-up. */
 const ROUNDS = 4;
 const GROUP_ENVELOPES = 64;
-/**
- * Readings of 100 bytes in one metering unit; and the envelopes of a gateway with one reading per second,
- * sent every ten seconds.
- */
+/** Readings of 100 bytes: an envelope that fills a metering unit, and a small one. */
 const ENVELOPE_RECORDS = 200;
 const SMALL_RECORDS = 10;
 const ENVELOPES = { sqlite: 512, postgres: 128, jetstream: 256 };

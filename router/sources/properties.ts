@@ -6,7 +6,7 @@ import { types } from 'node:util';
 const PROPERTIES_MAX = 50;
 const CHARACTERS_MAX = 500;
 
-/** The non-empty fields as text. A provider's fields may have any type and size. */
+/** The fields that have a text form. A provider's fields may have any type and size. */
 export function providerProperties(fields: Readonly<Record<string, unknown>>): Record<string, string> {
   const told: [string, string][] = [];
   for (const [name, value] of Object.entries(fields)) {

@@ -71,7 +71,7 @@ export type Where = { seq: number } | { seq: number; next_by_subj: string } | { 
 const PASSING: ReadonlySet<number> = new Set([10_005, JetStreamApiCodes.StreamNotFound]);
 /** "stream name already in use with a different configuration" (nats-server, server/errors.json). */
 const STREAM_NAME_IN_USE = 10_058;
-/** A tool accepts the first "stream not found": it creates no stream. */
+/** A look-up of a stream accepts the first "stream not found": it creates no stream. */
 const FINAL_OF_LOOKS: ReadonlySet<number> = new Set([JetStreamApiCodes.StreamNotFound]);
 const ID_HEADER = 'Headgate-Id';
 const TRY_MS_MAX = 2000;

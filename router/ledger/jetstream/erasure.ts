@@ -81,7 +81,7 @@ export class DeviceEraser {
     };
   }
 
-  /** Null when the arrival holds no current record of the device. */
+  /** `entry` is null when no standing record lies in the arrival. */
   async #planArrival(
     { entry, arrival }: Holding,
     device: string,

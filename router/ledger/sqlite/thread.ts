@@ -17,7 +17,7 @@ export interface ThreadLedgerOptions extends OpenArgument {
 
 /** Limit for the ping of `/readyz`, so that it answers also when the disk does not. */
 const PING_MS_MAX = 5000;
-/** Limit for every other call of the data path. Calls of maintenance by people have none. */
+/** Limit for every other call of the data path. Calls of maintenance, and `close`, have none. */
 const CALL_MS_MAX = 60_000;
 
 interface Waiting {
