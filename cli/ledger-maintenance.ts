@@ -1,6 +1,7 @@
 /** `headgate ledger erase`, `erasures` and `where`: work on the ledger itself, beside a running router. */
 import { userInfo } from 'node:os';
 import type { RouterConfig } from '../router/config.ts';
+import { acceptLedger } from '../router/ledger/open.ts';
 import type { Erasure } from '../router/ledger/types.ts';
 import type { Sighting, Whereabouts } from '../router/ledger/whereabouts.ts';
 import { isoTime } from '../shared/clock.ts';
@@ -30,6 +31,15 @@ export async function erase(
       printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
     return EXIT.ok;
   });
+}
+
+/** Nothing in the ledger changes: the next start of the router takes it as it finds it. */
+export async function accept(config: RouterConfig): Promise<number> {
+  if (!(await acceptLedger(config))) {
+    return fail(`${config.data_dir} knows of no ledger: a router takes the one that it finds`, EXIT.failed);
+  }
+  printLine('the next start of the router takes the ledger as it is, and makes one where there is none');
+  return EXIT.ok;
 }
 
 export async function erasures(config: RouterConfig, json: boolean): Promise<number> {

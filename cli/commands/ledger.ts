@@ -52,6 +52,13 @@ export function addLedgerCommands(program: Command): void {
       configured(flags, (commands, config) => commands.erasures(config, flags.json ?? false)),
     );
   ledger
+    .command('accept')
+    .description('Let the router go on with the ledger as it is now: missing, older or another one.')
+    .requiredOption('--config <file>', 'router.yaml')
+    .action(async ({ config }: { config: string }) => {
+      await configured({ config }, async (commands, loaded) => commands.accept(loaded));
+    });
+  ledger
     .command('where <record>')
     .description('Show the sources that brought a record (gateway/epoch/stream/seq), and its state.')
     .requiredOption('--config <file>', 'router.yaml')

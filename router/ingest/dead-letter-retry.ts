@@ -57,7 +57,7 @@ export async function* retryDeadLetters(
     if (!letter) continue;
     refused = null;
     const settlement = await ingest.handler(deliveryOf(letter, as));
-    const outcome = settlement === 'retry' ? 'failed' : refused === null ? 'committed' : 'refused';
+    const outcome = settlement !== 'settle' ? 'failed' : refused === null ? 'committed' : 'refused';
     if (outcome === 'committed') await maintenance.removeDeadLetters({ ids: [id] });
     yield { id, outcome, reason: refused };
   }

@@ -131,7 +131,7 @@ export class Ingest {
   async #take(delivery: Delivery): Promise<Settlement> {
     if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
       this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
-      return this.#retry(delivery.source);
+      return this.#retry(delivery.source, 'later');
     }
     const envelope = examine(delivery, this.#identities.get(delivery.source));
     if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
@@ -139,7 +139,7 @@ export class Ingest {
     const redelivered = deliveryCount !== null && deliveryCount > 1;
     const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
     const admitted = this.#setAside.admit(envelope);
-    if (admitted === 'leave') return this.#retry(source);
+    if (admitted === 'leave') return this.#retry(source, 'later');
     return new Promise((settle) => {
       const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };
       if (admitted === 'probe') this.#probe(waiting);
@@ -215,7 +215,7 @@ export class Ingest {
     } else {
       // Closed first, so that a source that gets a message back receives no more.
       this.#gate?.close(this.#failure);
-      this.#giveBack(group);
+      this.#giveBack(group, 'retry');
     }
   }
 
@@ -232,20 +232,20 @@ export class Ingest {
       this.#progress += 1;
       this.#setAside.blocked(entry.envelope);
       this.#log.warn('ingest.stream_blocked', { gateway, epoch, stream, source: delivery.source });
-      settle(this.#retry(delivery.source));
+      settle(this.#retry(delivery.source, 'later'));
     }
     if (others.length > 0) await this.#commitGroup(others);
   }
 
   async #commitHalves(group: readonly Waiting[]): Promise<void> {
-    if (group.length === 1) return this.#giveBack(group);
+    if (group.length === 1) return this.#giveBack(group, 'later');
     const middle = Math.floor(group.length / 2);
     await this.#commitGroup(group.slice(0, middle));
     await this.#commitGroup(group.slice(middle));
   }
 
-  #giveBack(group: readonly Waiting[]): void {
-    for (const { delivery, settle } of group) settle(this.#retry(delivery.source));
+  #giveBack(group: readonly Waiting[], how: 'retry' | 'later'): void {
+    for (const { delivery, settle } of group) settle(this.#retry(delivery.source, how));
   }
 
   #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
@@ -300,8 +300,9 @@ export class Ingest {
       });
     } catch (error) {
       this.#log.warn('ingest.dead_letter_failed', { source, reason, error: errorText(error) });
-      if (!(await this.#engineAnswers())) this.#gate?.close(errorText(error));
-      return this.#retry(source);
+      const answers = await this.#engineAnswers();
+      if (!answers) this.#gate?.close(errorText(error));
+      return this.#retry(source, answers ? 'later' : 'retry');
     }
     const counters = this.#of(source);
     counters.deadLetters += 1;
@@ -311,9 +312,9 @@ export class Ingest {
     return 'settle';
   }
 
-  #retry(source: string): Settlement {
+  #retry(source: string, how: 'retry' | 'later'): Settlement {
     this.#of(source).retries += 1;
-    return 'retry';
+    return how;
   }
 
   #count(source: string, result: CommitResult): void {

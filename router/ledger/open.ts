@@ -2,8 +2,10 @@
 import { join } from 'node:path';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
+import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from './ledger.ts';
 import type { ConflictRules, DeadLetterLimits, LedgerOptions } from './options.ts';
+import { forgetLedger, LedgerMemory } from './remembered.ts';
 import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
 import { openLedgerThread } from './sqlite/thread.ts';
@@ -28,19 +30,48 @@ export async function openLedger(
   const { max_bytes: bytesMax, max_age: ageMsMax } = dead_letters;
   const limits = { deadLetters: { rowsMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax } };
   const common = { limits, conflictPolicyOf: conflictPolicyOf(conflicts), ...deps };
+  const name = rememberedName(ledger);
+  const memory =
+    name === null || deps.role === 'tool' ? undefined : new LedgerMemory(data_dir, name, new SparseLog(deps));
   switch (ledger.type) {
     case 'sqlite':
       return openLedgerThread({ file: join(data_dir, 'ledger.db'), limits, conflicts, ...deps });
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
       const { openPostgresLedger } = await import('./postgres/engine.ts');
-      return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, ...common });
+      return openPostgresLedger({ url, schema, connectionsMax, timeoutMs, memory, ...common });
     }
     case 'jetstream': {
       const { timeout: timeoutMs, ...options } = ledger;
       const deadLetters = { messagesMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax };
       const { openJetStreamLedger } = await import('./jetstream/engine.ts');
-      return openJetStreamLedger({ ...options, timeoutMs, ...common, limits: { deadLetters } });
+      return openJetStreamLedger({ ...options, timeoutMs, memory, ...common, limits: { deadLetters } });
     }
+  }
+}
+
+/**
+ * Lets the router go on with the ledger as it is now, though another was here. False when none was known.
+ * Throws StartRefused while a router has a SQLite ledger open.
+ */
+export async function acceptLedger({
+  ledger,
+  data_dir,
+}: Pick<LedgerConfig, 'ledger' | 'data_dir'>): Promise<boolean> {
+  const name = rememberedName(ledger);
+  if (name !== null) return forgetLedger(data_dir, name);
+  const { forgetSqliteLedger } = await import('./sqlite/router-lock.ts');
+  return forgetSqliteLedger(join(data_dir, 'ledger.db'));
+}
+
+/** Null for SQLite, which has a note of its own. */
+function rememberedName(ledger: LedgerOptions): string | null {
+  switch (ledger.type) {
+    case 'sqlite':
+      return null;
+    case 'postgres':
+      return `postgres ${ledger.schema}`;
+    case 'jetstream':
+      return `jetstream ${ledger.name}`;
   }
 }

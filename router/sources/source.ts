@@ -33,10 +33,15 @@ export interface Delivery {
   properties?: () => Readonly<Record<string, string>>;
 }
 
-/** `settle`: committed or dead-lettered, so confirm it to the provider. `retry`: leave it for redelivery. */
-export type Settlement = 'settle' | 'retry';
+/**
+ * `settle`: committed or dead-lettered, so confirm it to the provider. `retry`: leave it for redelivery; the
+ * ledger commits nothing at present, so nothing is received until it does. `later`: leave it for redelivery
+ * after a longer pause; the ledger commits others, and each delivery until then counts towards the provider's
+ * limit of deliveries.
+ */
+export type Settlement = 'settle' | 'retry' | 'later';
 
-/** Never rejects: failures of the ledger come back as `retry`. May be called concurrently. */
+/** Never rejects: failures of the ledger come back as `retry` or `later`. May be called concurrently. */
 export type DeliveryHandler = (delivery: Delivery) => Promise<Settlement>;
 
 export interface SourceState {

@@ -14,6 +14,7 @@ import { entry, seqs } from '../router/ledger/envelopes.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
 import { LOGIN, natsServer } from './nats.ts';
+import { remembersLedger } from './remembered-ledger.ts';
 import { routerProcess } from './router-process.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
@@ -169,3 +170,14 @@ await t.test(
     t.notOk((await names('process')).includes('process-commits'));
   },
 );
+
+await t.test('a whole ledger that is lost or another while no router runs', async (t) => {
+  const name = 'remembered';
+  await remembersLedger(t, {
+    ledger: { type: 'jetstream', servers, ...login, name, replicas: 1, timeout: 8000 },
+    drop: () =>
+      Promise.all(
+        ['cursors', 'records', 'state', 'commits'].map((part) => manager.streams.delete(`${name}-${part}`)),
+      ),
+  });
+});

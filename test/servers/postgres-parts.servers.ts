@@ -10,6 +10,7 @@ import { createLogger } from '../../shared/log.ts';
 import { folderWith, headgate } from '../cli/run.ts';
 import { entry } from '../router/ledger/envelopes.ts';
 import { postgres } from './postgres.ts';
+import { remembersLedger } from './remembered-ledger.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 
@@ -103,6 +104,18 @@ for (const [schema, { sql, running, starting, commits = false }] of Object.entri
     await t.rejects(ledger.commit([entry({ seqs: [6] })]), { name: 'LedgerLost' });
   });
 }
+
+await t.test('a whole ledger that is lost, older or another while no router runs', async (t) => {
+  const schema = 'remembered';
+  await remembersLedger(t, {
+    ledger: { type: 'postgres', url: server.url, schema, connections_max: 4, timeout: 20_000 },
+    drop: () => other.query(`DROP SCHEMA ${schema} CASCADE`),
+    // As a backup of the time would have it.
+    setBack: () =>
+      other.query(`SET search_path = ${schema}; UPDATE head SET last_offset = 2; DELETE FROM arrival WHERE last_offset > 2;
+        UPDATE cursor SET last_offset = 2 WHERE feed = ''`),
+  });
+});
 
 await t.test('`ledger verify` makes no schema, and a fsync that is off is told as what it is', async (t) => {
   const file = (schema: string) =>

@@ -15,6 +15,7 @@ import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
 import type { CompletenessPage, PageQuery, StreamVisitor } from '../paging.ts';
+import type { LedgerMemory } from '../remembered.ts';
 import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
@@ -60,6 +61,8 @@ export interface JetStreamLedgerOptions extends JetStreamOptions {
   limits?: Partial<JetStreamLedgerLimits>;
   /** Default: `router`. */
   role?: LedgerRole;
+  /** Which ledger this router had. */
+  memory?: LedgerMemory | undefined;
   /** Default: keep-first everywhere. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
@@ -94,7 +97,7 @@ export async function openJetStreamLedger(options: JetStreamLedgerOptions): Prom
   try {
     const limits = { ...LIMITS, ...options.limits };
     const names = new Names(options.name);
-    const parts = new LedgerParts(connection, names, options.clock);
+    const parts = new LedgerParts(connection, names, options.clock, options.memory);
     await parts.open(options.role ?? 'router', options.replicas);
     const ledger = new JetStreamLedger(connection, parts, names, limits, options, log);
     await ledger.catchUpFromCheckpoint();

@@ -12,6 +12,7 @@ import { nuid } from '@nats-io/transport-node';
 import type { Clock } from '../../../shared/clock.ts';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
+import type { LedgerMemory } from '../remembered.ts';
 import type { LedgerRole } from '../role.ts';
 import { LedgerLost } from '../types.ts';
 import type { Connection, StreamState } from './connection.ts';
@@ -43,8 +44,12 @@ export class LedgerParts {
   #checkedMs = Number.NEGATIVE_INFINITY;
   #notedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(connection: Connection, names: Names, clock: Clock) {
+  readonly #memory: LedgerMemory | undefined;
+
+  /** `memory`: which ledger this router had. */
+  constructor(connection: Connection, names: Names, clock: Clock, memory?: LedgerMemory) {
     this.#connection = connection;
+    this.#memory = memory;
     this.#names = names;
     this.#clock = clock;
   }
@@ -54,6 +59,7 @@ export class LedgerParts {
     let found = await this.#found();
     if (!isWhole(found)) {
       if (role === 'tool') throw missing(this.#names, found);
+      if (PARTS.every((part) => found[part] === null)) this.#memory?.expect(null);
       await this.#make(found, replicas);
       found = await this.#agreed();
     }
@@ -66,8 +72,10 @@ export class LedgerParts {
       await this.#markMessages(id);
     }
     if (!isWhole(found)) throw missing(this.#names, found);
-    const problem = idOf(found) === null ? null : await this.#problemOf(found);
+    const known = idOf(found);
+    const problem = known === null ? null : await this.#problemOf(found);
     if (problem !== null) throw new StartRefused(`ledger ${this.#names.ledger}: ${problem}`, EXIT.config);
+    if (known !== null) this.#memory?.expect({ id: known, position: found.commits.lastSeq });
     this.#opened = found;
   }
 
@@ -84,6 +92,7 @@ export class LedgerParts {
     if (id === null || head.seq === 0 || this.#checkedMs - this.#notedMs < NOTE_EACH_MS) return;
     this.#notedMs = this.#checkedMs;
     await this.#connection.publish(this.#names.mark('cursors'), Buffer.from(`${id} ${head.seq}`));
+    this.#memory?.note({ id, position: head.seq });
   }
 
   async #changed(head: Head): Promise<string | null> {

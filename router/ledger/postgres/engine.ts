@@ -19,6 +19,7 @@ import {
   type StreamVisitor,
   surveyByPages,
 } from '../paging.ts';
+import type { LedgerMemory } from '../remembered.ts';
 import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
@@ -51,7 +52,7 @@ import {
 import { checkIdentity, noteOffset, openIdentity } from './identity.ts';
 import { PostgresMaintenance } from './maintenance.ts';
 import { readRecords } from './records.ts';
-import { dayOf, expectSchema, makePartitions, migrate } from './schema.ts';
+import { dayOf, expectSchema, hasSchema, makePartitions, migrate } from './schema.ts';
 import { listPage, listStreams } from './streams.ts';
 import { trimRepetitions } from './whereabouts.ts';
 
@@ -61,6 +62,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
   limits?: Partial<{ conflicts: EvidenceLimits; deadLetters: EvidenceLimits }>;
   /** Default: `router`. */
   role?: LedgerRole;
+  /** Which ledger this router had. */
+  memory?: LedgerMemory | undefined;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
 }
@@ -83,9 +86,13 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
   const log = new SparseLog(options);
   const db = new Database(options, options.clock, log);
   try {
-    if (options.role === 'tool') await expectSchema(db, options.schema);
-    else await migrate(db, options.schema);
-    return new PostgresLedger(db, await openIdentity(db, options.schema), options, log);
+    const { role, schema, memory } = options;
+    if (memory?.isKnown && !(await hasSchema(db, schema))) memory.expect(null);
+    if (role === 'tool') await expectSchema(db, schema);
+    else await migrate(db, schema);
+    const { id, offset } = await openIdentity(db, schema);
+    memory?.expect({ id, position: offset });
+    return new PostgresLedger(db, id, options, log);
   } catch (error) {
     await db.close();
     throw refusedFor(`no ledger in PostgreSQL, schema ${options.schema}`, error);
@@ -97,6 +104,7 @@ class PostgresLedger implements Ledger {
   readonly isMultiRouter = true;
   readonly #db: Database;
   readonly #id: string;
+  readonly #memory: LedgerMemory | undefined;
   readonly #schema: string;
   readonly #clock: Clock;
   readonly #lockMs: number;
@@ -115,6 +123,7 @@ class PostgresLedger implements Ledger {
     this.#conflictPolicyOf = conflictPolicyOf;
     this.#db = db;
     this.#id = id;
+    this.#memory = options.memory;
     this.#schema = schema;
     this.#clock = clock;
     this.#log = log;
@@ -279,11 +288,12 @@ class PostgresLedger implements Ledger {
   }
 
   async ping(): Promise<void> {
-    await checkIdentity(this.#db, this.#schema, this.#id);
+    const offset = await checkIdentity(this.#db, this.#schema, this.#id);
     const nowMs = this.#clock.monoMs();
     if (nowMs - this.#notedMs >= NOTE_EACH_MS) {
       this.#notedMs = nowMs;
       await noteOffset(this.#db);
+      this.#memory?.note({ id: this.#id, position: offset });
     }
     await this.#db.query(
       'INSERT INTO ping (id, wall_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET wall_ms = excluded.wall_ms',

@@ -26,6 +26,12 @@ const TABLES = [
   'volume',
 ];
 
+/** A whole ledger, and its last offset. */
+interface Identified {
+  id: string;
+  offset: number;
+}
+
 interface Identity {
   head: string | null;
   cursor: string | null;
@@ -36,18 +42,19 @@ interface Identity {
   noted: number | null;
 }
 
-/** The id of the ledger in `schema`. Throws StartRefused when its tables are no complete ledger. */
-export async function openIdentity(db: Database, schema: string): Promise<string> {
+/** Id and last offset of the ledger in `schema`. Throws StartRefused when its tables are not complete. */
+export async function openIdentity(db: Database, schema: string): Promise<Identified> {
   const found = await db.transaction((client) => look(client, schema));
   if ('problem' in found) throw new StartRefused(`ledger in schema ${schema}: ${found.problem}`, EXIT.config);
-  return found.id;
+  return found;
 }
 
-/** Throws LedgerLost when the tables no longer belong to the ledger `id`. */
-export async function checkIdentity(db: Database, schema: string, id: string): Promise<void> {
+/** The last offset. Throws LedgerLost when the tables no longer belong to the ledger `id`. */
+export async function checkIdentity(db: Database, schema: string, id: string): Promise<number> {
   const found = await db.transaction((client) => look(client, schema));
   if ('problem' in found) throw new LedgerLost(`ledger in schema ${schema}: ${found.problem}`);
   if (found.id !== id) throw new LedgerLost(`ledger in schema ${schema}: it was made anew`);
+  return found.offset;
 }
 
 /** Notes the ledger's position, in a table apart from `head`. */
@@ -55,7 +62,7 @@ export async function noteOffset(db: Database): Promise<void> {
   await db.query("UPDATE cursor SET last_offset = (SELECT last_offset FROM head) WHERE feed = ''");
 }
 
-async function look(client: Queryable, schema: string): Promise<{ id: string } | { problem: string }> {
+async function look(client: Queryable, schema: string): Promise<Identified | { problem: string }> {
   const { rows: tables } = await client.query<{ name: string }>(
     `SELECT relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE n.nspname = $1 AND c.relname = ANY ($2::text[])`,
@@ -84,5 +91,5 @@ async function look(client: Queryable, schema: string): Promise<{ id: string } |
   if (noted !== null && noted > offset) {
     return { problem: `it ends at offset ${offset}, and had come to ${noted}: an older copy` };
   }
-  return { id };
+  return { id, offset };
 }

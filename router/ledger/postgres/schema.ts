@@ -187,12 +187,18 @@ export const MIGRATIONS: readonly string[] = [
   `,
 ];
 
-/** Rejects when the schema is missing or of another version: a tool creates nothing. */
-export async function expectSchema(db: Database, schema: string): Promise<void> {
-  const { rows: found } = await db.query<{ there: boolean }>(`SELECT to_regclass($1) IS NOT NULL AS there`, [
+/** Whether there is a ledger in the schema. */
+export async function hasSchema(db: Database, schema: string): Promise<boolean> {
+  const { rows } = await db.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
     `${schema}.schema_version`,
   ]);
-  if (found[0]?.there !== true) throw new StartRefused(`there is no ledger in schema ${schema}`, EXIT.failed);
+  return rows[0]?.there === true;
+}
+
+/** Rejects when the schema is missing or of another version: a tool creates nothing. */
+export async function expectSchema(db: Database, schema: string): Promise<void> {
+  if (!(await hasSchema(db, schema)))
+    throw new StartRefused(`there is no ledger in schema ${schema}`, EXIT.failed);
   const { rows } = await db.query<{ version: number | null }>(
     'SELECT max(version) AS version FROM schema_version',
   );

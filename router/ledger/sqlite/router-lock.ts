@@ -34,29 +34,10 @@ export class RouterLock {
    * existed before.
    */
   static take(file: string): RouterLock {
-    const lock = new Database(`${file}.lock`, { timeout: LOCK_WAIT_MS });
-    try {
-      lock.pragma('locking_mode = EXCLUSIVE');
-      // SQLite takes the lock here, and in this mode keeps it until the connection is closed.
-      lock.exec(
-        `BEGIN EXCLUSIVE;
-         CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY CHECK (id = 1), ledger_id TEXT NOT NULL,
-           last_offset INTEGER NOT NULL) STRICT;
-         COMMIT`,
-      );
-      const taken = new RouterLock(file, lock);
-      if (taken.#noted() !== null && !existsSync(file)) throw taken.#refusal('it is missing');
-      return taken;
-    } catch (error) {
-      lock.close();
-      if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
-        throw new StartRefused(
-          `another router has the ledger open: ${file}; stop it, or give this one a data_dir of its own`,
-          EXIT.failed,
-        );
-      }
-      throw error;
-    }
+    const taken = new RouterLock(file, lockOn(file));
+    if (taken.#noted() === null || existsSync(file)) return taken;
+    taken.release();
+    throw taken.#refusal('it is missing');
   }
 
   /** Throws StartRefused when `found` is not the noted ledger, or is an older copy of it. */
@@ -89,8 +70,46 @@ export class RouterLock {
 
   #refusal(what: string): StartRefused {
     return new StartRefused(
-      `${this.#file} is not the ledger that was here: ${what}. Put that one back, or remove ${this.#file}.lock to go on as it is now`,
+      `${this.#file} is not the ledger that was here: ${what}. Put that one back, or go on as it is now with: headgate ledger accept --config <router.yaml>`,
       EXIT.config,
     );
+  }
+}
+
+/**
+ * Forgets which ledger was in `file`. False when none was known. Throws StartRefused while a router has it.
+ */
+export function forgetSqliteLedger(file: string): boolean {
+  if (!existsSync(`${file}.lock`)) return false;
+  const lock = lockOn(file);
+  try {
+    return lock.prepare('DELETE FROM note').run().changes > 0;
+  } finally {
+    lock.close();
+  }
+}
+
+/** The lock on the ledger in `file`, until it is closed. Throws StartRefused when another has it. */
+function lockOn(file: string): Database.Database {
+  const lock = new Database(`${file}.lock`, { timeout: LOCK_WAIT_MS });
+  try {
+    lock.pragma('locking_mode = EXCLUSIVE');
+    // SQLite takes the lock here, and in this mode keeps it until the connection is closed.
+    lock.exec(
+      `BEGIN EXCLUSIVE;
+       CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY CHECK (id = 1), ledger_id TEXT NOT NULL,
+         last_offset INTEGER NOT NULL) STRICT;
+       COMMIT`,
+    );
+    return lock;
+  } catch (error) {
+    lock.close();
+    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+      throw new StartRefused(
+        `another router has the ledger open: ${file}; stop it, or give this one a data_dir of its own`,
+        EXIT.failed,
+      );
+    }
+    throw error;
   }
 }

@@ -62,7 +62,7 @@ export class Envelopes {
         refused = reason;
       },
     });
-    if (settlement === 'retry') return behind(503, 'the ledger did not commit');
+    if (settlement !== 'settle') return behind(503, 'the ledger did not commit');
     if (refused === null) return { status: 200, body: { committed: true } };
     return { status: statusOf(refused), body: { error: 'kept aside as a dead letter', reason: refused } };
   }

@@ -9,3 +9,6 @@ export const pubsubOptions = z.strictObject({
 });
 
 export type PubSubOptions = z.infer<typeof pubsubOptions>;
+
+/** Most messages in hand (I10). */
+export const MAX_MESSAGES = 256;

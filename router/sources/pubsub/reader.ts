@@ -10,10 +10,9 @@ import { status } from '@grpc/grpc-js';
 import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
-import type { PubSubOptions } from './options.ts';
+import { MAX_MESSAGES, type PubSubOptions } from './options.ts';
 
-/** Bounds on messages in hand (I10): their number and their bytes; one message has at most 10 MB. */
-const MAX_MESSAGES = 256;
+/** Bound on the bytes of messages in hand (I10); one message has at most 10 MB. */
 const MAX_BYTES = 64 * 1024 * 1024;
 /**
  * HTTP/2 flow-control window: the largest message, with room. The default of 64 KiB costs a large message 160

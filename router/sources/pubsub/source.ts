@@ -21,7 +21,7 @@ import {
   type SourceState,
 } from '../source.ts';
 import { Standing } from '../standing.ts';
-import type { PubSubOptions } from './options.ts';
+import { MAX_MESSAGES, type PubSubOptions } from './options.ts';
 import type { PubSubReader } from './reader.ts';
 
 /** Pause between two readers. */
@@ -35,6 +35,8 @@ const ANSWER_MS = 5000;
 const LATE_ANSWERS_MAX = 5;
 /** Pause before an uncommitted message is returned to the subscription. */
 const RETRY_MS = 1000;
+/** The same for a message that waits while others are committed, where the subscription counts deliveries. */
+const LATER_MS = { first: 30_000, last: 600_000 };
 /**
  * Limit at a stop for the messages in hand; the SDK keeps the last second of it for the return of messages.
  */
@@ -210,7 +212,7 @@ export class PubSubSource implements Source {
     let settlement = await handler(delivery);
     // The message is held under its lease, so that an outage of the ledger costs no delivery attempt; the SDK
     // receives nothing more once its window is full.
-    while (settlement === 'retry' && !gate.isOpen && !signal.aborted) {
+    while (settlement !== 'settle' && !gate.isOpen && !signal.aborted) {
       await gate.opened(signal);
       if (!signal.aborted) settlement = await handler(delivery);
     }
@@ -218,7 +220,7 @@ export class PubSubSource implements Source {
       message.ack();
       this.#standing.settled(1);
     } else {
-      this.#giveBack(message);
+      this.#giveBack(message, settlement === 'later' ? (delivery.deliveryCount ?? 0) : 0);
     }
   }
 
@@ -239,13 +241,19 @@ export class PubSubSource implements Source {
     };
   }
 
-  /** Returns a message after a pause: an immediate return would only redeliver it at once. */
-  #giveBack(message: Message): void {
+  /**
+   * Returns a message after a pause: an immediate return would only redeliver it at once. `deliveries`, 0
+   * where they do not matter, count towards the subscription's dead letter policy: the pause doubles with
+   * each. Resting messages take places of the SDK's window, so at most half of them rest for so long.
+   */
+  #giveBack(message: Message, deliveries: number): void {
     if (this.#stopping.signal.aborted) {
       message.nack();
       return;
     }
-    const delayMs = RETRY_MS * (0.5 + this.#deps.entropy.float());
+    const isLong = deliveries > 0 && this.#resting.size < MAX_MESSAGES / 2;
+    const pauseMs = isLong ? Math.min(LATER_MS.last, LATER_MS.first * 2 ** (deliveries - 1)) : RETRY_MS;
+    const delayMs = pauseMs * (0.5 + this.#deps.entropy.float());
     const timer = this.#deps.clock.setTimer(delayMs, () => {
       this.#resting.delete(message);
       message.nack();

@@ -10,6 +10,7 @@ import { within } from '../../../shared/within.ts';
 import {
   type DeliveryHandler,
   OPEN_GATE,
+  type Settlement,
   type Source,
   type SourceDeps,
   type SourceState,
@@ -28,6 +29,11 @@ const WAIT_SECONDS = 5;
 const BACKOFF = { firstMs: 400, lastMs: 10_000 };
 /** The longest pause of a message that could not be committed; the pause doubles with each delivery. */
 const RETRY_SECONDS_MAX = 60;
+/**
+ * The pause of a message that waits while others are committed; it doubles with each delivery. With the usual
+ * redrive policy of five deliveries, such a message lasts for a quarter of an hour.
+ */
+const LATER_SECONDS = { first: 30, last: 900 };
 const STOP_MS = 5000;
 /** How often the source asks for the number of waiting messages: a billed request, 90,000 a month. */
 const BACKLOG_PERIOD_MS = 30_000;
@@ -156,7 +162,7 @@ export class SqsSource implements Source {
       }),
     );
     const settled = handled.filter(({ settlement }) => settlement === 'settle');
-    const retried = handled.filter(({ settlement }) => settlement === 'retry');
+    const retried = handled.filter(({ settlement }) => settlement !== 'settle');
     await Promise.all([this.#delete(settled), this.#defer(retried)]);
   }
 
@@ -201,15 +207,16 @@ export class SqsSource implements Source {
   }
 
   /**
-   * Shortens the redelivery of messages that could not be committed, from the visibility timeout to a short
-   * pause. Nothing is received before the ledger commits again, so a short pause costs no delivery.
+   * Sets when messages that could not be committed are delivered again. While the ledger commits nothing,
+   * the pause is short: nothing is received before it commits again. While it commits others, each delivery
+   * counts towards the queue's redrive policy, and the pause is long.
    */
   async #defer(handled: Handled[]): Promise<void> {
     if (handled.length === 0) return;
-    const Entries = handled.map(({ Id, ReceiptHandle, deliveryCount }) => ({
+    const Entries = handled.map(({ Id, ReceiptHandle, settlement, deliveryCount }) => ({
       Id,
       ReceiptHandle,
-      VisibilityTimeout: Math.min(RETRY_SECONDS_MAX, 2 ** ((deliveryCount ?? 1) - 1)),
+      VisibilityTimeout: pauseSeconds(settlement, deliveryCount ?? 1),
     }));
     await this.#queue.ask((sdk, client, abortSignal) => {
       const change = { QueueUrl: this.#options.queue_url, Entries };
@@ -221,7 +228,15 @@ export class SqsSource implements Source {
 interface Handled {
   Id: string;
   ReceiptHandle: string | undefined;
+  settlement: Settlement;
   deliveryCount: number | null;
+}
+
+function pauseSeconds(settlement: Settlement, deliveries: number): number {
+  const doubled = 2 ** (deliveries - 1);
+  return settlement === 'later'
+    ? Math.min(LATER_SECONDS.last, LATER_SECONDS.first * doubled)
+    : Math.min(RETRY_SECONDS_MAX, doubled);
 }
 
 function textOf(error: unknown): string {

@@ -135,7 +135,7 @@ t.test('a message that the engine refuses fails alone and holds up no other', as
   const settlements = await Promise.all(messages.map(ingest.handler));
   t.strictSame(
     settlements,
-    seqs(1, 20).map((seq) => (seq === 13 ? 'retry' : 'settle')),
+    seqs(1, 20).map((seq) => (seq === 13 ? 'later' : 'settle')),
   );
   t.match(await ledger.completeness(), [{ missing: [{ first: 13, last: 13 }], records: 19 }]);
   shell('DROP TRIGGER refuse');

@@ -43,6 +43,20 @@ t.test('a settled message is acknowledged, one to be retried comes again', async
   t.type(source.state().lastReceivedMs, 'number');
 });
 
+t.test('what waits while others are committed rests for half a minute, where deliveries count', async (t) => {
+  const { cloud, agent, router } = await startGcp(t);
+  const publisher = await openPublisher(t, agent);
+  const texts: string[] = [];
+  await openSource(t, router, async ({ bytes, deliveryCount }) => {
+    texts.push(Buffer.from(bytes).toString());
+    if (texts.at(-1) === 'blocked') return 'later';
+    return deliveryCount === 3 ? 'settle' : 'retry';
+  });
+  for (const text of ['blocked', 'stubborn']) await publisher.publish(envelope(text), attempt(60_000));
+  await until('the other one is settled', () => cloud.meter().settled === 1);
+  t.equal(texts.filter((text) => text === 'blocked').length, 1);
+});
+
 t.test('not before it is settled; in hand at a stop is waited for', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
   const publisher = await openPublisher(t, agent);

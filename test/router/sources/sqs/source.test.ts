@@ -148,6 +148,17 @@ t.test('what is not settled comes back, counted, until it is (I5)', async (t) =>
   t.match(aws.cloud.meter(), { delivered: 4, settled: 2 });
 });
 
+t.test('what waits while others are committed comes back after half a minute, not at once', async (t) => {
+  const aws = await startAws(t);
+  await publish(t, aws, ['blocked', 'stubborn']);
+  const reader = await read(t, aws.router, async ({ bytes, deliveryCount }) => {
+    if (Buffer.from(bytes).toString() === 'blocked') return 'later';
+    return deliveryCount === 3 ? 'settle' : 'retry';
+  });
+  await until('the other one is settled after 3 s', () => reader.source.state().settled === 1);
+  t.equal(reader.texts().filter((text) => text === 'blocked').length, 1);
+});
+
 t.test('hands a batch over concurrently', async (t) => {
   const aws = await startAws(t);
   await publish(t, aws, ['a', 'b', 'c', 'd']);
@@ -166,11 +177,8 @@ t.test('hands a batch over concurrently', async (t) => {
 
 t.test('tells how much waits in the queue, also while the ledger is waited for', async (t) => {
   const aws = await startAws(t);
-  await publish(
-    t,
-    aws,
-    Array.from({ length: 45 }, (_, i) => `${i}`),
-  );
+  const texts = Array.from({ length: 45 }, (_, i) => `${i}`);
+  await publish(t, aws, texts);
   const free = Promise.withResolvers<'settle'>();
   const reader = await read(t, aws.router, () => free.promise, silent, { backlogPeriodMs: 20 });
   // Two receivers with ten messages each: the rest waits.
