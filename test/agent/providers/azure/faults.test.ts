@@ -39,7 +39,7 @@ interface Case {
 
 const TABLE: Record<FaultName, Case> = {
   refuse: { outcomes: ['retryable/connection-refused', 'retryable/connection-refused'], delivered: [] },
-  // The first was sent into the hole; the second found no connection, so it is certain that it is not there.
+  // The first was sent and not answered; the second found no connection, so it certainly did not arrive.
   blackhole: { outcomes: ['unknown/deadline', 'retryable/timeout'], delivered: [] },
   slow: { outcomes: ['accepted', 'accepted'], delivered: ['1', '2'] },
   'slow-ramp': { outcomes: ['accepted', 'accepted'], delivered: ['1', '2'] },
