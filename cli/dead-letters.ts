@@ -1,6 +1,6 @@
 /** `headgate deadletter`: works on the ledger itself, so that it works without a running router. */
 import { writeFile } from 'node:fs/promises';
-import type { RouterConfig } from '../router/config.ts';
+import type { LedgerToolConfig } from '../router/config.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
 import type { DeadLetterFilter, StoredDeadLetter } from '../router/ledger/maintenance.ts';
 import { identitiesOf } from '../router/sources/open.ts';
@@ -23,7 +23,10 @@ const BYTES_SHOWN = 256;
 const DETAIL_SHOWN = 60;
 const ENCODINGS = ['raw', 'hex', 'base64'];
 
-export async function list(config: RouterConfig, flags: FilterFlags & { limit?: string }): Promise<number> {
+export async function list(
+  config: LedgerToolConfig,
+  flags: FilterFlags & { limit?: string },
+): Promise<number> {
   const filter = filterOf([], flags);
   const limit = wholeNumber(flags.limit ?? '');
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
@@ -48,7 +51,7 @@ export async function list(config: RouterConfig, flags: FilterFlags & { limit?: 
 }
 
 export async function show(
-  config: RouterConfig,
+  config: LedgerToolConfig,
   idText: string,
   { out, encoding = 'hex', json = false }: { out?: string; encoding?: string; json?: boolean },
 ): Promise<number> {
@@ -73,7 +76,7 @@ export async function show(
 }
 
 export async function retry(
-  config: RouterConfig,
+  config: LedgerToolConfig,
   ids: string[],
   flags: FilterFlags & { as?: string },
 ): Promise<number> {
@@ -99,7 +102,7 @@ export async function retry(
   });
 }
 
-export async function purge(config: RouterConfig, ids: string[], flags: FilterFlags): Promise<number> {
+export async function purge(config: LedgerToolConfig, ids: string[], flags: FilterFlags): Promise<number> {
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
   return withMaintenance(config, async (maintenance) => {

@@ -4,6 +4,7 @@
  */
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { z } from 'zod';
 import type { AclRule } from '../agent/broker/access/acl.ts';
 import {
   type Device,
@@ -14,6 +15,7 @@ import {
 } from '../agent/broker/access/device-file.ts';
 import { generatePassword, hashPassword, PASSWORD_BYTES } from '../agent/broker/access/password.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
+import { dataDir as folder } from '../shared/config/common.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { fail } from './output.ts';
@@ -40,11 +42,10 @@ async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode
     if (await isFolder(dataDir)) return deviceFilePath(dataDir);
     return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
   }
-  // Loads the schemas of all providers, so it is imported only on demand.
-  const { loadAgentConfig } = await import('../agent/config/config.ts');
-  const loaded = loadAgentConfig(config ?? '');
+  const { formatProblems, loadSections } = await import('../shared/config/load.ts');
+  // Nothing else of the file is needed, least of all the secrets of its providers.
+  const loaded = loadSections(config ?? '', z.object({ data_dir: folder() }));
   if (loaded.ok) return deviceFilePath(loaded.config.data_dir);
-  const { formatProblems } = await import('../shared/config/load.ts');
   return fail(formatProblems(loaded.problems), EXIT.config);
 }
 

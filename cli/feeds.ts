@@ -1,13 +1,16 @@
 /** `headgate feeds`: works on the ledger, with or without a running router. */
-import type { RouterConfig } from '../router/config.ts';
+import { type LedgerToolConfig, loadFeedConfig } from '../router/config.ts';
 import { withoutRecord } from '../router/feeds/hold-back.ts';
 import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
-import { openSink } from '../router/feeds/open.ts';
+import { keepsPosition, openSink } from '../router/feeds/open.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
 import type { FeedPosition } from '../router/ledger/types.ts';
 import type { RouterStatus } from '../shared/admin-api/status.ts';
 import { systemClock } from '../shared/clock.ts';
+import { formatProblems } from '../shared/config/load.ts';
+import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger } from '../shared/log.ts';
+import { StartRefused } from '../shared/start-refused.ts';
 import { ask, isKind } from './http.ts';
 import { withLedger } from './with-ledger.ts';
 
@@ -16,7 +19,7 @@ export type ListedFeed = FeedLag & { name: string; type: string };
 type Outcome = { done: string } | { refused: string };
 
 /** Null when there is no ledger. */
-export function listFeeds(config: RouterConfig): Promise<ListedFeed[] | null> {
+export function listFeeds(config: LedgerToolConfig): Promise<ListedFeed[] | null> {
   return withLedger(config, async (ledger) => {
     const lags = await feedLags(config.feeds, ledger, systemClock);
     return config.feeds.flatMap(({ name, type }) => {
@@ -27,7 +30,7 @@ export function listFeeds(config: RouterConfig): Promise<ListedFeed[] | null> {
 }
 
 /** `to`: an offset, or `end`. */
-export function resetFeed(config: RouterConfig, name: string, to: string): Promise<Outcome> {
+export function resetFeed(config: LedgerToolConfig, name: string, to: string): Promise<Outcome> {
   return withFeed(config, name, async (ledger) => {
     const { records: end } = await ledger.totals();
     const offset = to === 'end' ? end : /^\d{1,15}$/.test(to) ? Number(to) : Number.NaN;
@@ -43,7 +46,7 @@ export function resetFeed(config: RouterConfig, name: string, to: string): Promi
  * next record may be another one: until the router has isolated the refused record, valid records come before
  * it.
  */
-export function skipRecord(config: RouterConfig, name: string, offset: string | null): Promise<Outcome> {
+export function skipRecord(config: LedgerToolConfig, name: string, offset: string | null): Promise<Outcome> {
   return withFeed(config, name, async (ledger) => {
     const wanted = offset === null ? await refusedRecord(config, name) : offsetOf(offset);
     if ('refused' in wanted) return wanted;
@@ -71,7 +74,7 @@ function offsetOf(text: string): { offset: number } | { refused: string } {
 
 /** Asks the router of this configuration for the refused record. */
 async function refusedRecord(
-  { admin }: RouterConfig,
+  { admin }: LedgerToolConfig,
   name: string,
 ): Promise<{ offset: number } | { refused: string }> {
   const host = admin.host === '0.0.0.0' || admin.host === '::' ? '127.0.0.1' : admin.host;
@@ -93,16 +96,18 @@ async function afterNext(ledger: Ledger, from: FeedPosition, offset: number): Pr
   return next?.offset === offset ? { offset, progress: new Uint8Array() } : null;
 }
 
-/** Sets the position in a destination that stores it itself. */
+/** Sets the position in a destination that stores it itself; only then the feed's own entry is read. */
 async function setInDestination(
-  { feeds, log }: RouterConfig,
+  { file, feeds, log }: LedgerToolConfig,
   name: string,
   position: FeedPosition,
 ): Promise<void> {
-  const config = feeds.find((feed) => feed.name === name);
-  if (!config) return;
+  if (!keepsPosition(feeds.find((feed) => feed.name === name)?.type)) return;
+  const loaded = loadFeedConfig(file, name);
+  if (!loaded.ok) throw new StartRefused(formatProblems(loaded.problems), EXIT.config);
+  if (loaded.config === null) return;
   const logger = createLogger(log, process.stderr);
-  const sink = await openSink(config, { clock: systemClock, log: logger, stdout: process.stdout });
+  const sink = await openSink(loaded.config, { clock: systemClock, log: logger, stdout: process.stdout });
   try {
     await sink.setPosition?.(position);
   } finally {
@@ -111,7 +116,7 @@ async function setInDestination(
 }
 
 async function withFeed(
-  config: RouterConfig,
+  config: LedgerToolConfig,
   name: string,
   use: (ledger: Ledger) => Promise<Outcome>,
 ): Promise<Outcome> {

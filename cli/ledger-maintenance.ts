@@ -1,6 +1,6 @@
 /** `headgate ledger erase`, `erasures` and `where`: work on the ledger itself, beside a running router. */
 import { userInfo } from 'node:os';
-import type { RouterConfig } from '../router/config.ts';
+import type { LedgerToolConfig } from '../router/config.ts';
 import { acceptLedger } from '../router/ledger/open.ts';
 import type { Erasure } from '../router/ledger/types.ts';
 import type { Sighting, Whereabouts } from '../router/ledger/whereabouts.ts';
@@ -13,7 +13,7 @@ import { withMaintenance } from './with-ledger.ts';
 const ERASURES_SHOWN = 1000;
 
 export async function erase(
-  config: RouterConfig,
+  config: LedgerToolConfig,
   { device, gateway, by, json = false }: { device: string; gateway?: string; by?: string; json?: boolean },
 ): Promise<number> {
   return withMaintenance(config, async (maintenance) => {
@@ -34,7 +34,7 @@ export async function erase(
 }
 
 /** Nothing in the ledger changes: the next start of the router takes it as it finds it. */
-export async function accept(config: RouterConfig): Promise<number> {
+export async function accept(config: LedgerToolConfig): Promise<number> {
   if (!(await acceptLedger(config))) {
     return fail(`${config.data_dir} knows of no ledger: a router takes the one that it finds`, EXIT.failed);
   }
@@ -42,7 +42,7 @@ export async function accept(config: RouterConfig): Promise<number> {
   return EXIT.ok;
 }
 
-export async function erasures(config: RouterConfig, json: boolean): Promise<number> {
+export async function erasures(config: LedgerToolConfig, json: boolean): Promise<number> {
   return withMaintenance(config, async (maintenance) => {
     const found = await maintenance.erasures(ERASURES_SHOWN);
     if (json) printJson(found);
@@ -52,7 +52,7 @@ export async function erasures(config: RouterConfig, json: boolean): Promise<num
 }
 
 /** `id`: gateway/epoch/stream/seq. */
-export async function where(config: RouterConfig, id: string, json: boolean): Promise<number> {
+export async function where(config: LedgerToolConfig, id: string, json: boolean): Promise<number> {
   const [, gateway, epoch, stream, seq] = /^([^/]+)\/([^/]+)\/([^/]+)\/(\d{1,15})$/.exec(id) ?? [];
   if (gateway === undefined || epoch === undefined || stream === undefined) {
     return fail(`"${id}": expected gateway/epoch/stream/seq`, EXIT.usage);
@@ -65,10 +65,13 @@ export async function where(config: RouterConfig, id: string, json: boolean): Pr
   });
 }
 
-function renderWhere({ state, offset, first, again, aside }: Whereabouts, { sources }: RouterConfig): string {
+function renderWhere(
+  { state, offset, first, again, aside }: Whereabouts,
+  { sources }: LedgerToolConfig,
+): string {
   const row = ({ source, receivedWallMs }: Sighting, how: string): string[] => {
     const known = sources.find(({ name }) => name === source);
-    const region = known && 'region' in known ? known.region : '–';
+    const region = known?.region ?? '–';
     return [how, source, known?.type ?? '–', region, isoTime(receivedWallMs)];
   };
   const rows = [

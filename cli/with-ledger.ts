@@ -1,7 +1,7 @@
 /** Opens the ledger of router.yaml for one command, beside a running router. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RouterConfig } from '../router/config.ts';
+import type { LedgerToolConfig } from '../router/config.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
 import type { LedgerMaintenance } from '../router/ledger/maintenance.ts';
 import { openLedger } from '../router/ledger/open.ts';
@@ -14,7 +14,7 @@ import { fail } from './output.ts';
  * Null when there is no ledger file: a read must not create one. Rejects when the ledger cannot be opened.
  */
 export async function withLedger<T>(
-  config: RouterConfig,
+  config: LedgerToolConfig,
   use: (ledger: Ledger, log: Logger) => Promise<T>,
 ): Promise<T | null> {
   if (config.ledger.type === 'sqlite' && !existsSync(join(config.data_dir, 'ledger.db'))) return null;
@@ -29,7 +29,7 @@ export async function withLedger<T>(
 
 /** Runs `work` and returns its exit code; fails when there is no ledger. */
 export async function withMaintenance(
-  config: RouterConfig,
+  config: LedgerToolConfig,
   work: (maintenance: LedgerMaintenance, ledger: Ledger, log: Logger) => Promise<number>,
 ): Promise<number> {
   const code = await withLedger(config, (ledger, log) => work(ledger.maintenance, ledger, log));

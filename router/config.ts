@@ -7,13 +7,17 @@ import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/c
 import {
   type ConfigResult,
   loadConfig,
+  loadSections,
+  openConfig,
   type ReferenceSources,
   systemSources,
+  validateConfig,
 } from '../shared/config/load.ts';
-import { feedSchema } from './feeds/open.ts';
+import { type FeedConfig, feedSchema } from './feeds/open.ts';
 import { conflictRules, deadLetterLimits, ledgerOptions, retentionRules } from './ledger/options.ts';
 import { receiptsSchema } from './receipts/options.ts';
 import { sourceSchema } from './sources/open.ts';
+import { identities } from './sources/source-type.ts';
 
 export const routerConfigSchema = z.strictObject({
   data_dir: dataDir(),
@@ -36,4 +40,56 @@ export function loadRouterConfig(
   sources: ReferenceSources = systemSources,
 ): ConfigResult<RouterConfig> {
   return loadConfig(file, routerConfigSchema, sources);
+}
+
+/** What commands read that look after the ledger: no secret but that of the ledger itself. */
+const ledgerToolSchema = z.object({
+  ...routerConfigSchema.pick({
+    data_dir: true,
+    log: true,
+    admin: true,
+    ledger: true,
+    conflicts: true,
+    dead_letters: true,
+  }).shape,
+  sources: z
+    .array(z.object({ name: z.string(), type: z.string(), region: z.string().optional(), identities }))
+    .default([]),
+  feeds: z.array(z.object({ name: z.string(), type: z.string() })).default([]),
+});
+
+export type LedgerToolConfig = z.output<typeof ledgerToolSchema> & { file: string };
+
+/** Reads the sections of router.yaml that the ledger's commands use, or returns their errors. */
+export function loadLedgerToolConfig(
+  file: string,
+  sources: ReferenceSources = systemSources,
+): ConfigResult<LedgerToolConfig> {
+  const loaded = loadSections(file, ledgerToolSchema, sources);
+  return loaded.ok ? { ok: true, config: { ...loaded.config, file } } : loaded;
+}
+
+/** Reads one entry of `feeds` with the secrets of that feed alone. */
+export function loadFeedConfig(
+  file: string,
+  name: string,
+  sources: ReferenceSources = systemSources,
+): ConfigResult<FeedConfig | null> {
+  const names = z.object({ feeds: z.array(z.object({ name: z.string() })).default([]) });
+  const listed = loadSections(file, names, sources);
+  if (!listed.ok) return listed;
+  const index = listed.config.feeds.findIndex((feed) => feed.name === name);
+  const opening = openConfig(file, sources, ([section, at]) => section === 'feeds' && at === index);
+  if (!opening.ok) return opening;
+  let found: FeedConfig | null = null;
+  const own = z.object({
+    feeds: z.array(z.unknown()).superRefine((feeds, context) => {
+      const parsed = feedSchema.safeParse(feeds[index]);
+      if (parsed.success) found = parsed.data;
+      for (const { path, message } of parsed.error?.issues ?? [])
+        context.addIssue({ code: 'custom', path: [index, ...path], message });
+    }),
+  });
+  const checked = validateConfig(opening.opened, own);
+  return checked.ok ? { ok: true, config: found } : checked;
 }

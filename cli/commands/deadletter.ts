@@ -78,7 +78,7 @@ async function run(
   { config }: Flags,
   work: (commands: Commands, config: Parameters<Commands['list']>[0]) => Promise<number>,
 ): Promise<void> {
-  const { loadRouterConfig } = await import('../../router/config.ts');
+  const { loadLedgerToolConfig } = await import('../../router/config.ts');
   const commands = await import('../dead-letters.ts');
-  process.exitCode = await runConfigured(loadRouterConfig(config), (loaded) => work(commands, loaded));
+  process.exitCode = await runConfigured(loadLedgerToolConfig(config), (loaded) => work(commands, loaded));
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RouterConfig } from '../../router/config.ts';
+import type { LedgerToolConfig } from '../../router/config.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';
@@ -40,12 +40,12 @@ function command(feeds: Command, usage: string, description: string): Command {
   return feeds.command(usage).description(description).requiredOption('--config <file>', 'router.yaml');
 }
 
-async function run(config: string, use: (config: RouterConfig) => Promise<number>): Promise<void> {
-  const { loadRouterConfig } = await import('../../router/config.ts');
-  process.exitCode = await runConfigured(loadRouterConfig(config), use);
+async function run(config: string, use: (config: LedgerToolConfig) => Promise<number>): Promise<void> {
+  const { loadLedgerToolConfig } = await import('../../router/config.ts');
+  process.exitCode = await runConfigured(loadLedgerToolConfig(config), use);
 }
 
-async function list(config: RouterConfig, json: boolean): Promise<number> {
+async function list(config: LedgerToolConfig, json: boolean): Promise<number> {
   const { listFeeds } = await import('../feeds.ts');
   const found = await listFeeds(config);
   if (found === null) return report({ refused: `there is no ledger in ${config.data_dir}` });

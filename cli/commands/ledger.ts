@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { RouterConfig } from '../../router/config.ts';
+import type { LedgerToolConfig } from '../../router/config.ts';
 import type { CompletenessAnswer } from '../../shared/admin-api/status.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { ROUTER_ADMIN_URL } from '../http.ts';
@@ -29,8 +29,8 @@ export function addLedgerCommands(program: Command): void {
     .requiredOption('--config <file>', 'router.yaml')
     .option('--json', 'print the result as JSON')
     .action(async ({ config, json = false }: { config: string; json?: boolean }) => {
-      const { loadRouterConfig } = await import('../../router/config.ts');
-      process.exitCode = await runConfigured(loadRouterConfig(config), (loaded) => verify(loaded, json));
+      const { loadLedgerToolConfig } = await import('../../router/config.ts');
+      process.exitCode = await runConfigured(loadLedgerToolConfig(config), (loaded) => verify(loaded, json));
     });
   ledger
     .command('erase')
@@ -79,14 +79,16 @@ export function addLedgerCommands(program: Command): void {
 
 async function configured(
   flags: ConfiguredFlags,
-  work: (commands: Commands, config: RouterConfig) => Promise<number>,
+  work: (commands: Commands, config: LedgerToolConfig) => Promise<number>,
 ): Promise<void> {
-  const { loadRouterConfig } = await import('../../router/config.ts');
+  const { loadLedgerToolConfig } = await import('../../router/config.ts');
   const commands = await import('../ledger-maintenance.ts');
-  process.exitCode = await runConfigured(loadRouterConfig(flags.config), (config) => work(commands, config));
+  process.exitCode = await runConfigured(loadLedgerToolConfig(flags.config), (config) =>
+    work(commands, config),
+  );
 }
 
-async function verify(config: RouterConfig, json: boolean): Promise<number> {
+async function verify(config: LedgerToolConfig, json: boolean): Promise<number> {
   const { withLedger } = await import('../with-ledger.ts');
   const found = await withLedger(config, (ledger) => ledger.verify());
   if (found === null) return fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);

@@ -21,6 +21,8 @@ export interface SinkDeps {
 export interface FeedType<Schema extends z.ZodType = z.ZodType> {
   /** Schema of a `feeds[]` entry; its `type` is a literal. */
   readonly schema: Schema;
+  /** Its destination stores the feed's position, beside the records. */
+  readonly keepsPosition?: boolean;
   /** Loads the client's library and makes the sink, which connects with its first write. */
   open(config: z.output<Schema>, deps: SinkDeps): Promise<FeedSink>;
 }

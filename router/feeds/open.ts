@@ -38,6 +38,7 @@ const FEED_TYPES = {
     schema: postgresFeedOptions
       .safeExtend({ type: z.literal('postgres').describe('Tables in PostgreSQL.'), ...everyFeed })
       .strict(),
+    keepsPosition: true,
     open: async (config, deps) => {
       const { PostgresSink } = await import('./sinks/postgres.ts');
       return new PostgresSink(config.name, config, deps);
@@ -81,4 +82,10 @@ interface AnyFeedType {
 export async function openSink(config: FeedConfig, deps: SinkDeps): Promise<FeedSink> {
   const type: AnyFeedType = FEED_TYPES[config.type];
   return type.open(config, deps);
+}
+
+/** Whether the destinations of this type store the feed's position. */
+export function keepsPosition(type: string | undefined): boolean {
+  const known: Readonly<Record<string, { keepsPosition?: boolean }>> = FEED_TYPES;
+  return type !== undefined && Object.hasOwn(known, type) && known[type]?.keepsPosition === true;
 }

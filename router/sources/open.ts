@@ -47,8 +47,10 @@ export function sourceIssues(entry: unknown): SourceIssue[] {
 }
 
 /** By source: authenticated names, each with the gateway that it may send for. */
-export function identitiesOf(sources: readonly SourceConfig[]): ReadonlyMap<string, Identities> {
+export function identitiesOf(
+  sources: ReadonlyArray<{ name: string; identities?: Identities }>,
+): ReadonlyMap<string, Identities> {
   return new Map(
-    sources.map((source) => [source.name, 'identities' in source ? source.identities : {}] as const),
+    sources.map(({ name, identities = {} }) => [name, identities] as const),
   );
 }

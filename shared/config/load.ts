@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import type { z } from 'zod';
 import { type ConfigDocument, type Path, parseConfigText, valueAt } from './document.ts';
 import { problemsOf } from './issues.ts';
-import { editorSchema } from './json-schema.ts';
+import { editorSchema, schemasAt } from './json-schema.ts';
 import { type ConfigProblem, inFileOrder } from './problem.ts';
 import { errorCode, type ReferenceSources, resolveReferences } from './references.ts';
 
@@ -44,8 +44,29 @@ export function loadConfig<Schema extends z.ZodType>(
   return opening.ok ? validateConfig(opening.opened, schema) : opening;
 }
 
-/** Reads and parses `file` and resolves its references. Not ok when it is unreadable or not YAML. */
-export function openConfig(file: string, sources: ReferenceSources): OpenResult {
+/**
+ * Reads and validates the sections of `file` that `schema` has, and resolves the references in these alone:
+ * for a command that needs neither the other sections nor their secrets. Mistakes elsewhere do not count.
+ */
+export function loadSections<Schema extends z.ZodType>(
+  file: string,
+  schema: Schema,
+  sources: ReferenceSources = systemSources,
+): ConfigResult<z.output<Schema>> {
+  const known = editorSchema(schema, '');
+  const opening = openConfig(file, sources, (path, raw) => schemasAt(known, path, raw).length > 0);
+  return opening.ok ? validateConfig(opening.opened, schema) : opening;
+}
+
+/**
+ * Reads and parses `file` and resolves its references, or those that are needed. Not ok when it is unreadable
+ * or not YAML.
+ */
+export function openConfig(
+  file: string,
+  sources: ReferenceSources,
+  isNeeded: (path: Path, raw: unknown) => boolean = () => true,
+): OpenResult {
   let text: string;
   try {
     text = sources.readFile(file);
@@ -59,7 +80,9 @@ export function openConfig(file: string, sources: ReferenceSources): OpenResult 
   }
   const parsed = parseConfigText(file, text);
   if (!parsed.ok) return parsed;
-  const { value, secrets, problems } = resolveReferences(parsed.document, sources);
+  const { value, secrets, problems } = resolveReferences(parsed.document, sources, (path) =>
+    isNeeded(path, parsed.document.raw),
+  );
   return { ok: true, opened: { document: parsed.document, value, secrets, problems } };
 }
 

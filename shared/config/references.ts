@@ -33,9 +33,13 @@ const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
 /**
  * The document's value with every reference replaced; an unresolvable reference becomes a problem and stays
- * unchanged.
+ * unchanged. Values that are not needed stay as they are written; nothing is read for them.
  */
-export function resolveReferences(document: ConfigDocument, sources: ReferenceSources): Resolved {
+export function resolveReferences(
+  document: ConfigDocument,
+  sources: ReferenceSources,
+  isNeeded: (path: Path) => boolean = () => true,
+): Resolved {
   const secrets = new Set<string>();
   const problems: ConfigProblem[] = [];
 
@@ -87,7 +91,7 @@ export function resolveReferences(document: ConfigDocument, sources: ReferenceSo
   const walk = (value: unknown, path: Path): unknown => {
     if (typeof value === 'string') {
       if (isSecretPath(path) && !value.includes('${') && !value.startsWith('file:/')) secrets.add(value);
-      return resolveText(value, path);
+      return isNeeded(path) ? resolveText(value, path) : value;
     }
     if (Array.isArray(value)) return value.map((child, index) => walk(child, [...path, index]));
     if (typeof value !== 'object' || value === null) return value;

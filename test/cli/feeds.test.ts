@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { listFeeds, resetFeed, skipRecord } from '../../cli/feeds.ts';
-import { loadRouterConfig } from '../../router/config.ts';
+import { loadLedgerToolConfig } from '../../router/config.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
@@ -37,7 +37,10 @@ t.test('feeds: ls, reset and skip, beside an open ledger', async (t) => {
 
 t.test('feeds: what is not possible is refused, and nothing is set', async (t) => {
   const dir = folderWith(t, {});
-  const loaded = loadRouterConfig('router.yaml', { env: {}, readFile: () => `data_dir: ${dir}\n${REST}` });
+  const loaded = loadLedgerToolConfig('router.yaml', {
+    env: {},
+    readFile: () => `data_dir: ${dir}\n${REST}`,
+  });
   if (!loaded.ok) throw new Error('the configuration of the test is not sound');
   const { config } = loaded;
   t.match(await skipRecord(config, 'file', '1'), { refused: /there is no ledger in/ });

@@ -2,13 +2,14 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { resetFeed } from '../../cli/feeds.ts';
-import { loadRouterConfig } from '../../router/config.ts';
+import { loadLedgerToolConfig } from '../../router/config.ts';
 import { Feed } from '../../router/feeds/feed.ts';
 import type { HoldBackLimits } from '../../router/feeds/hold-back.ts';
 import { PostgresSink } from '../../router/feeds/sinks/postgres.ts';
@@ -300,7 +301,9 @@ await t.test('headgate feeds reset sets the position at both ends', async (t) =>
 sources: [{ name: gcp, type: gcp, project: p, subscription: s }]
 feeds: [{ name: table, type: postgres, url: '${server.url}', schema: resets }]
 `;
-  const loaded = loadRouterConfig('router.yaml', { env: {}, readFile: () => text });
+  const file = join(folder, 'router.yaml');
+  writeFileSync(file, text);
+  const loaded = loadLedgerToolConfig(file);
   if (!loaded.ok) throw new Error('the configuration of the test is not sound');
   await query(`DELETE FROM ${table}`);
   t.match(await resetFeed(loaded.config, 'table', '20'), { done: /after offset 20/ });
