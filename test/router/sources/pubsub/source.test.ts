@@ -11,10 +11,12 @@ import { TcpProxy } from '../../../../loopback/tcp-proxy.ts';
 import { type PubSubOptions, pubsubOptions } from '../../../../router/sources/pubsub/options.ts';
 import { type PubSubDeps, PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
+import { systemClock } from '../../../../shared/clock.ts';
 import { gcpAddress } from '../../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../../shared/gcp/credentials.ts';
 import { attempt } from '../../../attempt.ts';
 import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
+import { ManualClock } from '../../../manual-clock.ts';
 import { until } from '../../../until.ts';
 import { HandGate } from '../hand-gate.ts';
 
@@ -81,7 +83,8 @@ t.test('not before it is settled; in hand at a stop is waited for', async (t) =>
 });
 
 t.test('what is not settled when a stop has waited long enough goes to the next reader', async (t) => {
-  const { cloud, agent, router } = await startGcp(t);
+  // No lease ends by its time; tokens are younger than the cloud’s clock.
+  const { cloud, agent, router } = await startGcp(t, false, new ManualClock(systemClock.wallMs() + 60_000));
   const publisher = await openPublisher(t, agent);
   const never = new Promise<Settlement>(() => undefined);
   let received = 0;
@@ -103,7 +106,8 @@ t.test('what is not settled when a stop has waited long enough goes to the next 
 });
 
 t.test('a message at rest before its retry is given back at a stop', async (t) => {
-  const { cloud, agent, router } = await startGcp(t);
+  // No lease ends by its time; tokens are younger than the cloud’s clock.
+  const { cloud, agent, router } = await startGcp(t, false, new ManualClock(systemClock.wallMs() + 60_000));
   const publisher = await openPublisher(t, agent);
   let received = 0;
   const first = await openSource(t, router, async () => {
