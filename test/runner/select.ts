@@ -8,7 +8,7 @@
  * - `*.weather.ts` run in a network namespace (`npm run test:weather`, test/weather/run.ts).
  * - `*.servers.ts` need a server of somebody else (`npm run test:servers`, test/servers/run.ts).
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { ROOT } from './run-file.ts';
 
@@ -75,6 +75,8 @@ function specifiersOf(text: string): string[] {
   return [...statements].map(([, named, lazy]) => named ?? lazy ?? '');
 }
 
+/** Nothing of a file that is not there: a snippet of source in a test names such files. */
 function readFromRoot(path: string): string {
-  return path.endsWith('.ts') ? readFileSync(`${ROOT}${path}`, 'utf8') : '';
+  const file = `${ROOT}${path}`;
+  return path.endsWith('.ts') && existsSync(file) ? readFileSync(file, 'utf8') : '';
 }

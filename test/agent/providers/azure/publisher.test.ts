@@ -117,6 +117,7 @@ t.test('taken back, what was sent goes on to its end, and the rest never leaves'
   const sent = publisher.publish(envelope('2'), attempt(LONG_MS, later.signal));
   await until('the hub has it', () => cloud.meter().accepted === 2);
   later.abort();
+  await until('its acknowledgement is on the line', () => line.isDueIn(200));
   line.advance(200);
   t.equal(brief(await sent), 'accepted', 'MQTT recalls nothing: its acceptance is billed and known');
 });

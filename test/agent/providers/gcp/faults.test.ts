@@ -32,7 +32,7 @@ const EXPECTED: Record<FaultName, Expected> = {
   slow: { open: 'unknown/deadline', fresh: 'retryable/timeout', arrivals: 1 },
   // It has only begun to grow.
   'slow-ramp': { open: 'accepted', fresh: 'accepted', arrivals: 1 },
-  throttle: { open: 'throttled', fresh: 'throttled', arrivals: 0 },
+  throttle: { open: 'throttled/quota', fresh: 'throttled/quota', arrivals: 0 },
   error: { open: 'retryable/unavailable', fresh: 'retryable/unavailable', arrivals: 0 },
   html503: { open: 'unknown/connection-lost', fresh: 'retryable/unavailable', arrivals: 0 },
   reset: { open: 'unknown/connection-lost', fresh: 'retryable/connection-reset', arrivals: 0 },
