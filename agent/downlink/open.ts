@@ -1,26 +1,8 @@
-/** Creates a configured downlink by its type. */
-import type { Clock } from '../../shared/clock.ts';
-import type { Entropy } from '../../shared/entropy.ts';
-import type { Logger } from '../../shared/log.ts';
+/** Creates a configured downlink by the table of types. */
 import { TwinLink } from '../providers/twin-link.ts';
-import { Downlink, type ReceiptQuestion } from './downlink.ts';
-import { LongPoll } from './long-poll.ts';
-import type { DownlinkConfig } from './options.ts';
-import type { ReceiptTracker } from './receipt-tracker.ts';
-import type { ReceiptReceiver } from './receiver.ts';
-import { ShadowQuestion } from './shadow.ts';
-import { SubscriptionQuestion } from './subscription.ts';
-import { TwinQuestion } from './twin.ts';
-
-export interface DownlinkDeps {
-  gateway: string;
-  receiver: ReceiptReceiver;
-  tracker: Pick<ReceiptTracker, 'onRouterAnswer' | 'onCloudReceipt' | 'onRouterSilent' | 'isWaiting'>;
-  twins: ReadonlyMap<string, TwinLink>;
-  clock: Clock;
-  entropy: Entropy;
-  log: Logger;
-}
+import { Downlink } from './downlink.ts';
+import type { DownlinkDeps, DownlinkType } from './downlink-type.ts';
+import { DOWNLINK_TYPES, type DownlinkConfig } from './types.ts';
 
 /**
  * By provider: the link between its connections and the downlink through its twin. `metered` is told the
@@ -30,35 +12,19 @@ export function twinLinks(
   downlinks: readonly DownlinkConfig[],
   metered: (provider: string, bytes: number) => void,
 ): Map<string, TwinLink> {
-  return new Map(
-    downlinks.flatMap((config) =>
-      config.type === 'azure'
-        ? [[config.provider, new TwinLink((bytes) => metered(config.provider, bytes))]]
-        : [],
-    ),
-  );
+  const providers = downlinks.flatMap((config) => typeOf(config).providerOf?.(config) ?? []);
+  return new Map(providers.map((provider) => [provider, new TwinLink((bytes) => metered(provider, bytes))]));
 }
 
 /** The downlink connects with `start`. */
 export function openDownlink(config: DownlinkConfig, deps: DownlinkDeps): Downlink {
-  return new Downlink({ name: config.name, question: question(config, deps), ...deps });
+  return new Downlink({ name: config.name, question: typeOf(config).question(config, deps), ...deps });
 }
 
-function question(config: DownlinkConfig, deps: DownlinkDeps): ReceiptQuestion {
-  switch (config.type) {
-    case 'https':
-      return new LongPoll({ config, ...deps });
-    case 'aws':
-      return new ShadowQuestion({ config, ...deps });
-    case 'gcp':
-      return new SubscriptionQuestion({ config, ...deps });
-    case 'azure':
-      return new TwinQuestion({ config, link: linkTo(config.provider, deps), ...deps });
-  }
-}
-
-function linkTo(provider: string, { twins }: DownlinkDeps): TwinLink {
-  const link = twins.get(provider);
-  if (!link) throw new Error('a downlink without its twin link passed the schema');
-  return link;
+/** Throws for a type that is not in the table: the schema lets none pass. */
+function typeOf({ type }: DownlinkConfig): DownlinkType {
+  const types: readonly DownlinkType[] = DOWNLINK_TYPES;
+  const found = types.find((one) => one.type === type);
+  if (!found) throw new Error(`no downlink type ${type}`);
+  return found;
 }

@@ -1,4 +1,4 @@
-/** The `downlinks` of agent.yaml, and the policy's requirements on them. */
+/** The options of each type of downlink in agent.yaml, and the policy's requirements on them. */
 import { z } from 'zod';
 import { awsCredentials } from '../../shared/aws.ts';
 import { awsShadow } from '../../shared/aws-shadow.ts';
@@ -17,7 +17,7 @@ const SHADOW_INTERVAL_MS_MAX = 60_000;
 const SHADOW_INTERVAL_MS_MIN = 1000;
 const NEXT = 'The second credentials: used when the first are refused, and the first when these are refused.';
 
-const httpsDownlink = z
+export const httpsDownlink = z
   .strictObject({
     type: z.literal('https').describe('Long poll at a router’s source of type https.'),
     name,
@@ -25,7 +25,7 @@ const httpsDownlink = z
   })
   .superRefine(loginProblem);
 
-const gcpDownlink = z.strictObject({
+export const gcpDownlink = z.strictObject({
   type: z.literal('gcp').describe('A Pub/Sub subscription for this gateway alone.'),
   name,
   ...gcpAccess,
@@ -36,7 +36,7 @@ const gcpDownlink = z.strictObject({
     .describe('Id of the subscription, filtered by the attribute gateway. Only this gateway may read it.'),
 });
 
-const awsDownlink = z.strictObject({
+export const awsDownlink = z.strictObject({
   type: z.literal('aws').describe('A named shadow, polled.'),
   name,
   ...awsShadow,
@@ -47,17 +47,12 @@ const awsDownlink = z.strictObject({
     .describe('Interval between polls of the shadow. AWS bills each poll.'),
 });
 
-const azureDownlink = z.strictObject({
+export const azureDownlink = z.strictObject({
   type: z.literal('azure').describe('The twin of the device of a provider of type azure.'),
   name,
   provider: identifier().describe('Name of that provider; the downlink uses its connection.'),
 });
 
-export const downlinkSchema = z
-  .discriminatedUnion('type', [httpsDownlink, gcpDownlink, awsDownlink, azureDownlink])
-  .describe('A way from the router to this gateway.');
-
-export type DownlinkConfig = z.output<typeof downlinkSchema>;
 export type HttpsDownlinkConfig = z.output<typeof httpsDownlink>;
 export type AwsDownlinkConfig = z.output<typeof awsDownlink>;
 export type AzureDownlinkConfig = z.output<typeof azureDownlink>;

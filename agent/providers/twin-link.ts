@@ -3,7 +3,7 @@
  * connection for each device: a second one for the twin would end the publisher's. So the reader uses the
  * publisher's connection, and has one opened where there is none.
  */
-import { orAborted } from './or-aborted.ts';
+import { orAborted } from '../../shared/or-aborted.ts';
 
 export type TwinRead =
   /** `text` is null when the twin has no receipt yet. */

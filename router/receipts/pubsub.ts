@@ -8,7 +8,9 @@ import type { Clock } from '../../shared/clock.ts';
 import { gcpAccess } from '../../shared/gcp/access-options.ts';
 import { GRPC_OPTIONS, gcpAddress } from '../../shared/gcp/connection.ts';
 import { errorText } from '../../shared/log.ts';
+import { orAborted } from '../../shared/or-aborted.ts';
 import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
+import { within } from '../../shared/within.ts';
 import type { Carried, Carrier } from './carrier.ts';
 import { receiptText } from './shorten.ts';
 
@@ -21,6 +23,7 @@ export const topicOptions = z.strictObject({
 export type TopicOptions = z.output<typeof topicOptions>;
 
 const SEND_MS = 10_000;
+const CLOSE_MS = 1000;
 /**
  * google.rpc.Code. The first concerns this message; the others the login, whose files may be renewed. All
  * other codes concern the topic or the connection.
@@ -49,23 +52,25 @@ export class TopicCarrier implements Carrier {
   }
 
   async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
-    const done = new AbortController();
-    const over = this.#clock
-      .sleep(SEND_MS, AbortSignal.any([signal, done.signal]))
-      .then(() => (signal.aborted ? STOPPING : LATE));
-    const carried = await Promise.race([this.#publish(receipt), over]);
-    done.abort();
-    return carried;
+    let carried: Carried = STOPPING;
+    const publishing = this.#publish(receipt).then((end) => {
+      carried = end;
+    });
+    return within(this.#clock, SEND_MS, orAborted(publishing, signal), () => true).then((isLate) => {
+      if (isLate !== true) return carried;
+      // Its credentials or its connection may hang for ever: the next receipt begins anew.
+      void this.close();
+      return LATE;
+    });
   }
 
   async close(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
-    // A connection that failed to open needs no closing.
-    await connection?.then(
-      (open) => open.close(),
-      () => undefined,
-    );
+    // One that failed to open needs no closing, and one that is opening is closed when it is open. The SDK says
+    // again here what became of publishes: their senders were told.
+    const closing = connection?.then((open) => open.close()).catch(() => undefined);
+    await within(this.#clock, CLOSE_MS, Promise.resolve(closing), () => undefined);
   }
 
   async #publish(receipt: Receipt): Promise<Carried> {

@@ -37,6 +37,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'log.ts',
     'mqtt.ts',
     'observed-metrics.ts',
+    'or-aborted.ts',
     'process.ts',
     'program.ts',
     'receipt.ts',

@@ -34,6 +34,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import { refusedFor, StartRefused } from '../../../shared/start-refused.ts';
+import { within } from '../../../shared/within.ts';
 
 export interface JetStreamOptions {
   servers: readonly string[];
@@ -329,7 +330,10 @@ export class Connection {
     const endMs = this.#clock.monoMs() + Math.min(limitMs, this.#timeoutMs);
     for (;;) {
       try {
-        return await attempt();
+        const leftMs = Math.max(RETRY_MS, endMs - this.#clock.monoMs());
+        return await within(this.#clock, leftMs, attempt(), () => {
+          throw new Error(`no answer in ${Math.round(leftMs)} ms`);
+        });
       } catch (error) {
         const isKnown = error instanceof JetStreamApiError && final.has(error.code);
         if (isKnown || isFinal(error) || this.#clock.monoMs() + RETRY_MS >= endMs) throw error;

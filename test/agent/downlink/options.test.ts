@@ -1,5 +1,5 @@
 import t from 'tap';
-import { downlinkSchema } from '../../../agent/downlink/options.ts';
+import { downlinkSchema } from '../../../agent/downlink/types.ts';
 
 const aws = {
   type: 'aws',

@@ -1,8 +1,9 @@
 /** Shared by the tests of the downlinks: a running downlink, with a list of the receipts that it takes in. */
 import type { Test } from 'tap';
-import { type DownlinkDeps, openDownlink } from '../../../agent/downlink/open.ts';
-import { downlinkSchema } from '../../../agent/downlink/options.ts';
+import type { DownlinkDeps } from '../../../agent/downlink/downlink-type.ts';
+import { openDownlink } from '../../../agent/downlink/open.ts';
 import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
+import { downlinkSchema } from '../../../agent/downlink/types.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
