@@ -15,6 +15,7 @@ import { ObservedMetrics } from '../shared/observed-metrics.ts';
 import type { ProviderFacts } from '../shared/policy/policy.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import type { Service } from '../shared/service.ts';
+import { clientRoutes } from './admin/clients-route.ts';
 import { explainRoutes } from './admin/explain-route.ts';
 import { readinessChecks } from './admin/readiness.ts';
 import { statusRoutes } from './admin/status.ts';
@@ -363,6 +364,7 @@ function createAdmin({ config, clock, entropy, log, registry }: Site, parts: Par
     registry,
     routes: {
       ...statusRoutes({ ...parts, config, clock }),
+      ...clientRoutes({ ...parts, clock }),
       ...costRoutes({ meter: parts.meter, cost: policy.cost }),
       ...explainRoutes({ ...parts, policy }),
       ...historyRoutes({ ...parts, gateway, policy }),

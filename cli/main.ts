@@ -8,6 +8,7 @@ import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { StartRefused } from '../shared/start-refused.ts';
 import { packageVersion } from '../shared/version.ts';
 import { addAgentCommand } from './commands/agent.ts';
+import { addClientsCommand } from './commands/clients.ts';
 import { addCloudsCommand } from './commands/clouds.ts';
 import { addConfigCommand } from './commands/config.ts';
 import { addCostsCommand } from './commands/costs.ts';
@@ -59,6 +60,7 @@ function buildProgram(): Command {
   addCloudsCommand(program);
   addDemoCommand(program);
   addStatusCommand(program);
+  addClientsCommand(program);
   addLedgerCommands(program);
   addFeedsCommand(program);
   addDeadLetterCommand(program);

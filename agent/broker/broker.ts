@@ -14,7 +14,7 @@ import { Aedes, type AedesOptions, type Client, type ConnectPacket, type Subscri
 import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
+import { type Arrival, clientIdFor, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
 import { sendAtGrantedQos } from './aedes/granted-qos.ts';
 import { Keepalive } from './aedes/keepalive.ts';
 import { limitPackets } from './aedes/packet-limit.ts';
@@ -22,6 +22,7 @@ import { skipUnheard } from './aedes/skip-unheard.ts';
 import { StoredSubscriptions } from './aedes/stored-subscriptions.ts';
 import { refuseMalformed } from './aedes/strict-packets.ts';
 import { limitUnacknowledged } from './aedes/unacknowledged-limit.ts';
+import { ClientBook, type ClientEntry, RATE_EVERY_MS } from './client-book.ts';
 import { ConnectDeadlines } from './listeners/connect-deadline.ts';
 import type { ListenerOptions, ListenerParts } from './listeners/listener.ts';
 import { type ListenerState, Listeners } from './listeners/listeners.ts';
@@ -31,7 +32,7 @@ import { publishOwnerlessWills } from './ownerless-wills.ts';
 import { SESSION_PRESENT } from './persistence/sessions.ts';
 import { PublishPath } from './publish-path.ts';
 import { ConnectRate } from './rates/connect-rate.ts';
-import { TopicLimits } from './rates/topic-limits.ts';
+import { isReserved, TopicLimits } from './rates/topic-limits.ts';
 import { Refusals } from './refusals.ts';
 
 /**
@@ -55,6 +56,7 @@ export class Broker implements Service {
   readonly #options: BrokerOptions;
   readonly #log: Logger;
   readonly #refusals: Refusals;
+  readonly #book: ClientBook;
   readonly #aedes: Aedes;
   readonly #connections = new Set<Duplex>();
   readonly #gate: Gate;
@@ -72,7 +74,9 @@ export class Broker implements Service {
   constructor(options: BrokerOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#refusals = new Refusals(options.clock, options.log);
+    const { clock, log } = options;
+    this.#book = new ClientBook(clock, log);
+    this.#refusals = new Refusals(clock, log, (...refusal) => this.#book.refused(...refusal));
     this.#gate = new Gate(options);
     this.#topics = new TopicLimits(options);
     this.#connectRate = new ConnectRate(options.limits, options.clock);
@@ -81,6 +85,7 @@ export class Broker implements Service {
       gate: this.#gate,
       topics: this.#topics,
       refusals: this.#refusals,
+      onPublished: (client) => this.#book.published(client),
     });
     this.#maxConnections = Math.min(options.limits.maxConnections, connectionsByOpenFiles() ?? Infinity);
     this.#deadlines = new ConnectDeadlines({
@@ -99,18 +104,17 @@ export class Broker implements Service {
       // Any limit would refuse clients without a keep alive, which MQTT 3.1.1 allows.
       keepaliveLimit: 0,
       preConnect: (client, packet, callback) => {
-        this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: packet.will?.topic });
-        const { protocolVersion: level, clientId: device } = packet;
-        const address = this.#arrivals.get(client)?.address ?? '';
         this.#connectArrived(client, packet);
-        // aedes answers it with return code 1.
-        if (level === 5) this.#refusals.add('protocol-version', { level, device, address });
         callback(null, true);
       },
       authenticate: (client, username, password, done) => {
         this.#admit(client, username, password).then(
           (refused) => {
-            if (refused === null) return done(null, true);
+            if (refused === null) {
+              if (!client.closed)
+                this.#book.connected(client, client.id, this.#arrivals.get(client)?.address ?? '');
+              return done(null, true);
+            }
             const { reason, returnCode, problem } = refused;
             const address = this.#arrivals.get(client)?.address ?? '';
             this.#refusals.add(reason, { device: client.id, address, ...(problem && { problem }) });
@@ -152,6 +156,7 @@ export class Broker implements Service {
     const { clock, sessions } = this.#options;
     this.#timers.push(
       clock.every(EXPIRE_EVERY_MS, () => void sessions.expire()),
+      clock.every(RATE_EVERY_MS, () => this.#book.measure()),
       clock.setTimer(WILL_GRACE_MS, () => this.#publishOwnerlessWills()),
     );
     // Sessions from a disk that was unavailable at the start.
@@ -183,12 +188,18 @@ export class Broker implements Service {
     return this.#listeners.states();
   }
 
+  /** Clients that came, connected or not. */
+  clients(): readonly ClientEntry[] {
+    return this.#book.all();
+  }
+
   stats(): BrokerStats {
     return {
       connections: this.#connections.size,
       published: this.#publishPath.published,
       refused: this.#refusals.total,
       refusals: this.#refusals.byReason(),
+      takenOver: this.#book.takenOver,
       deviceFile: this.#options.devices.state,
     };
   }
@@ -221,8 +232,18 @@ export class Broker implements Service {
 
   /** CONNECT has arrived; from now on the keep alive applies. */
   #connectArrived(client: Client, packet: ConnectPacket): void {
+    const willTopic = packet.will?.topic;
+    // A will on a topic of the broker's own (the state of a bridge) is dropped when it is due, as a publish
+    // is.
+    const judged = willTopic !== undefined && isReserved(willTopic) ? undefined : willTopic;
+    this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: judged });
     const connected = this.#arrivals.get(client);
     if (!connected) return;
+    const { protocolVersion: level, clientId: device } = packet;
+    // aedes answers it with return code 1.
+    if (level === 5) this.#refusals.add('protocol-version', { level, device, address: connected.address });
+    // [MQTT-3.1.3-6]: the id is the broker's to give, and says whose it is.
+    if (device === '') packet.clientId = clientIdFor(packet, connected, this.#options.entropy);
     const { socket, isHeldBack } = connected;
     this.#deadlines.end(socket);
     connected.keepalive = new Keepalive(packet, {
@@ -244,10 +265,14 @@ export class Broker implements Service {
     this.#connections.add(connection);
     const client = this.#aedes.handle(connection, request);
     sendAtGrantedQos(client);
-    const { isHeldBack } = limitUnacknowledged(client, () => this.#arrivals.get(client)?.keepalive?.heard());
+    const { isHeldBack } = limitUnacknowledged(client, () => {
+      this.#arrivals.get(client)?.keepalive?.heard();
+      this.#book.heard(client);
+    });
     this.#arrivals.set(client, { ...arrival, socket, isHeldBack, keepalive: null });
     connection.once('close', () => {
       this.#connections.delete(connection);
+      this.#book.disconnected(client);
       this.#gate.forget(client);
       this.#publishPath.forget(client);
       if (!client.clean && client.id !== null) this.#options.sessions.disconnected(client.id);

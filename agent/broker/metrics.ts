@@ -46,4 +46,10 @@ export function registerBroker(
     ['reason'],
     () => [...sessions.dropped()].map(([reason, count]) => [{ reason }, count]),
   );
+  metrics.counter(
+    'broker_taken_over_total',
+    'Connections that another one with the same client id ended.',
+    [],
+    () => [[{}, broker.stats().takenOver]],
+  );
 }

@@ -36,5 +36,7 @@ export interface BrokerStats {
   /** Refused connections and publishes. */
   refused: number;
   refusals: Partial<Record<RefusalReason, number>>;
+  /** Connections that another one with the same client id ended. */
+  takenOver: number;
   deviceFile: DeviceFileState;
 }

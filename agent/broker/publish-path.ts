@@ -29,6 +29,8 @@ export interface PublishPathParts {
   gate: Gate;
   topics: TopicLimits;
   refusals: Refusals;
+  /** A publish of the client was recorded. */
+  onPublished: (client: Client) => void;
 }
 
 export class PublishPath {
@@ -45,7 +47,10 @@ export class PublishPath {
   #onIdle: (() => void) | null = null;
   #published = 0;
 
-  constructor({ options, gate, topics, refusals }: PublishPathParts) {
+  readonly #onPublished: PublishPathParts['onPublished'];
+
+  constructor({ options, gate, topics, refusals, onPublished }: PublishPathParts) {
+    this.#onPublished = onPublished;
     this.#options = options;
     this.#gate = gate;
     this.#topics = topics;
@@ -158,7 +163,10 @@ export class PublishPath {
       session,
     };
     this.#options.intake(publish, (error) => {
-      if (!error) this.#published += 1;
+      if (!error) {
+        this.#published += 1;
+        this.#onPublished(client);
+      }
       settled(error);
     });
   }

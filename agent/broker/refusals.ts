@@ -58,13 +58,19 @@ export type RefusalReason =
   /** The record did not become durable. */
   | 'intake-failed';
 
+type OnRefused = (clientId: string, address: string, reason: RefusalReason) => void;
+
 const LOG_EVERY_MS = 10_000;
 
 export class Refusals {
   readonly #sparse: SparseLog;
   readonly #counts = new Map<RefusalReason, number>();
 
-  constructor(clock: Clock, log: Logger) {
+  readonly #onRefused: OnRefused;
+
+  /** `onRefused`: told of each, with what is known of the client; empty where it is not. */
+  constructor(clock: Clock, log: Logger, onRefused: OnRefused = () => undefined) {
+    this.#onRefused = onRefused;
     this.#sparse = new SparseLog({ log, clock, periodMs: LOG_EVERY_MS });
   }
 
@@ -75,6 +81,8 @@ export class Refusals {
   add(reason: RefusalReason, facts: Record<string, string | number> = {}): void {
     const total = (this.#counts.get(reason) ?? 0) + 1;
     this.#counts.set(reason, total);
+    const { device = '', address = '' } = facts;
+    this.#onRefused(String(device), String(address), reason);
     const fields = (suppressed: number) => ({ reason, ...facts, count: suppressed + 1, total });
     this.#sparse.warn('broker.refused', fields, reason);
   }

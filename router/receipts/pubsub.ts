@@ -67,8 +67,8 @@ export class TopicCarrier implements Carrier {
   async close(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
-    // One that failed to open needs no closing, and one that is opening is closed when it is open. The SDK says
-    // again here what became of publishes: their senders were told.
+    // One that failed to open needs no closing, and one that is opening is closed when it is open. The SDK
+    // says again here what became of publishes: their senders were told.
     const closing = connection?.then((open) => open.close()).catch(() => undefined);
     await within(this.#clock, CLOSE_MS, Promise.resolve(closing), () => undefined);
   }

@@ -107,6 +107,8 @@ export interface AgentStatus {
     refused: number;
     /** `refused` by reason. */
     refusals: Readonly<Record<string, number>>;
+    /** Connections that another one with the same client id ended. */
+    takenOver: number;
     deviceFile: string;
   };
   /**

@@ -16,6 +16,7 @@ export const AGENT: AgentStatus = {
     connections: 20,
     published: 1_234_567,
     refused: 12,
+    takenOver: 0,
     refusals: { 'protocol-version': 2, 'record-too-large': 10 },
     deviceFile: 'ok',
   },

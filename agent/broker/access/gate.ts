@@ -253,3 +253,13 @@ function isClientIdOf(name: string, clientId: string): boolean {
 export function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
   return clientId === '' && clean !== true;
 }
+
+/**
+ * The id of a client that brings none: `<name>/<random>` of the device that it says it is, so that records
+ * tell who sent them; empty, for one of aedes' own, where it is anonymous.
+ */
+export function clientIdFor({ username }: ConnectPacket, { certificate }: Arrival, entropy: Entropy): string {
+  const shown = certificate !== null && 'name' in certificate ? certificate.name : undefined;
+  const name = username ?? shown;
+  return name === undefined ? '' : `${name}/${Buffer.from(entropy.bytes(8)).toString('hex')}`;
+}

@@ -13,6 +13,11 @@ export interface TopicBounds {
   maxSubscriptions: number;
 }
 
+/** A topic or filter of the broker's own: those that begin with `$`. */
+export function isReserved(topic: string): boolean {
+  return topic.startsWith('$');
+}
+
 export interface TopicLimitsOptions {
   limits: TopicBounds;
   /** Filters of topics that stay between devices. */
@@ -39,7 +44,7 @@ export class TopicLimits {
   refusal(topic: string): RefusalReason | null {
     if (this.#good.has(topic)) return null;
     if (this.#isTooLarge(topic)) return 'topic-limit';
-    if (topic.startsWith('$')) return 'reserved-topic';
+    if (isReserved(topic)) return 'reserved-topic';
     if (topicNameProblem(topic) !== null) return 'invalid-topic';
     if (this.#good.size >= TOPICS_KNOWN_MAX) this.#good.clear();
     this.#good.set(
@@ -51,7 +56,7 @@ export class TopicLimits {
 
   /** Null when the filter is valid and the client has room for one more subscription. */
   subscriptionRefusal(client: Client, filter: string): RefusalReason | null {
-    if (filter.startsWith('$')) return 'reserved-topic';
+    if (isReserved(filter)) return 'reserved-topic';
     if (this.#isTooLarge(filter)) return 'topic-limit';
     const held: unknown = Reflect.get(client, 'subscriptions');
     const isNew = typeof held === 'object' && held !== null && !Object.hasOwn(held, filter);

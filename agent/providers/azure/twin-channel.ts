@@ -10,8 +10,8 @@
 
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
-import { twinText } from '../../../shared/twin-receipt.ts';
 import { orAborted } from '../../../shared/or-aborted.ts';
+import { twinText } from '../../../shared/twin-receipt.ts';
 import type { Twin, TwinRead } from '../twin-link.ts';
 import type { RawMqttClient } from './sdk.ts';
 
