@@ -1,6 +1,6 @@
 /**
- * What the gateway must know of a type of downlink. There is one descriptor per type, beside the question
- * that it asks, and one line per type in the table (types.ts).
+ * What the gateway must know of a type of downlink. There is one descriptor per type in the
+ * table (types.ts).
  */
 import type { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';

@@ -4,8 +4,7 @@ import { errorText } from '../../shared/log.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
 import { type RouterAnswer, RouterClient, statusText } from '../providers/https/router-client.ts';
 import type { ReceiptQuestion } from './downlink.ts';
-import type { DownlinkType } from './downlink-type.ts';
-import { type HttpsDownlinkConfig, httpsDownlink } from './options.ts';
+import type { HttpsDownlinkConfig } from './options.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
 import type { ReceiptReceiver } from './receiver.ts';
 
@@ -90,10 +89,3 @@ export class LongPoll implements ReceiptQuestion {
     return statusText(answer.status);
   }
 }
-
-/** A long poll at a router as a type of downlink. */
-export const longPollType: DownlinkType<HttpsDownlinkConfig> & { entry: typeof httpsDownlink } = {
-  type: 'https',
-  entry: httpsDownlink,
-  question: (config, deps) => new LongPoll({ config, ...deps }),
-};

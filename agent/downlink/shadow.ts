@@ -9,8 +9,7 @@ import { errorText } from '../../shared/log.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
 import { outcomeOf } from '../providers/aws/outcome.ts';
 import type { ReceiptQuestion } from './downlink.ts';
-import type { DownlinkType } from './downlink-type.ts';
-import { type AwsDownlinkConfig, awsDownlink } from './options.ts';
+import type { AwsDownlinkConfig } from './options.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
 import type { ReceiptReceiver } from './receiver.ts';
 import { TwoSlots } from './two-slots.ts';
@@ -120,10 +119,3 @@ function jsonOf(payload: Uint8Array): unknown {
     return undefined; // Not JSON, so not a shadow document.
   }
 }
-
-/** A named shadow as a type of downlink. */
-export const shadowType: DownlinkType<AwsDownlinkConfig> & { entry: typeof awsDownlink } = {
-  type: 'aws',
-  entry: awsDownlink,
-  question: (config, deps) => new ShadowQuestion({ config, ...deps }),
-};

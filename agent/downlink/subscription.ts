@@ -6,8 +6,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
 import type { ReceiptQuestion } from './downlink.ts';
-import type { DownlinkType } from './downlink-type.ts';
-import { type GcpDownlinkConfig, gcpDownlink } from './options.ts';
+import type { GcpDownlinkConfig } from './options.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
 import type { ReceiptReceiver } from './receiver.ts';
 import type { SubscriptionPull } from './subscription-pull.ts';
@@ -81,10 +80,3 @@ export class SubscriptionQuestion implements ReceiptQuestion {
     if (applied) tracker.onCloudReceipt();
   }
 }
-
-/** A Pub/Sub subscription as a type of downlink. */
-export const subscriptionType: DownlinkType<GcpDownlinkConfig> & { entry: typeof gcpDownlink } = {
-  type: 'gcp',
-  entry: gcpDownlink,
-  question: (config, deps) => new SubscriptionQuestion({ config, ...deps }),
-};

@@ -11,8 +11,7 @@ import { pauseCeilingMs } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Twin, TwinLink } from '../providers/twin-link.ts';
 import type { ReceiptQuestion } from './downlink.ts';
-import type { DownlinkType } from './downlink-type.ts';
-import { type AzureDownlinkConfig, azureDownlink } from './options.ts';
+import type { AzureDownlinkConfig } from './options.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
 import type { ReceiptReceiver } from './receiver.ts';
 
@@ -111,15 +110,3 @@ export class TwinQuestion implements ReceiptQuestion {
     if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.onCloudReceipt();
   }
 }
-
-/** The twin of a provider's device as a type of downlink. */
-export const twinType: DownlinkType<AzureDownlinkConfig> & { entry: typeof azureDownlink } = {
-  type: 'azure',
-  entry: azureDownlink,
-  providerOf: ({ provider }) => provider,
-  question(config, { twins, ...deps }) {
-    const link = twins.get(config.provider);
-    if (!link) throw new Error('a downlink without its twin link passed the schema');
-    return new TwinQuestion({ config, link, ...deps });
-  },
-};

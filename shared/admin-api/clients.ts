@@ -1,7 +1,10 @@
 /** `GET /v1/clients` of an agent: the MQTT clients that came, connected or not. */
 
 export interface ClientStatus {
-  /** MQTT client id, at most its first 128 characters; empty where a connection was refused before it told one. */
+  /**
+   * MQTT client id, at most its first 128 characters; empty where a connection was refused before it told
+   * one.
+   */
   clientId: string;
   address: string;
   /** Null while it is not connected. */
