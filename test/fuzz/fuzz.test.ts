@@ -5,7 +5,7 @@ import { systemEntropy } from '../../shared/entropy.ts';
 import { fuzz } from './fuzz.ts';
 import { TRANSPORTS } from './transport.ts';
 
-const PACKETS = { tcp: 5000, tls: 1500, ws: 1500 };
+const PACKETS = { tcp: 2000, tls: 600, ws: 600 };
 const seed = Math.floor(systemEntropy.float() * 2 ** 32);
 
 for (const transport of TRANSPORTS) {
