@@ -30,6 +30,12 @@ export const awsAccess = {
   credentials: awsCredentials.optional().describe(DEFAULT_CHAIN),
 };
 
+/** https, or http to this machine: records and credentials never leave the machine unencrypted. */
+export function isSafeAwsUrl(url: string): boolean {
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
 type AwsAccess = z.output<z.ZodObject<typeof awsAccess>>;
 
 interface SdkCredentials {

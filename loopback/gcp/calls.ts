@@ -25,6 +25,8 @@ export class Refusal extends Error {
 interface AnyCall {
   metadata: Metadata;
   getPeer(): string;
+  /** `/google.pubsub.v1.Publisher/Publish` */
+  getPath(): string;
 }
 
 /** Accepts a call, or throws a {@link Refusal}. */
@@ -41,8 +43,9 @@ export function createGate(options: {
     const peer = call.getPeer();
     const front = [options.ingest, options.subscribe].find((each) => each.carries(peer));
     const authorization = String(call.metadata.get('authorization')[0] ?? '');
-    const { account } = options;
-    if (!front || (account && !(await isAuthorised(account, authorization, options.clock)))) {
+    const { account, clock } = options;
+    const [, service = ''] = call.getPath().split('/');
+    if (!front || (account && !(await isAuthorised(account, authorization, service, clock)))) {
       throw new Refusal(status.UNAUTHENTICATED, 'Request had invalid authentication credentials.');
     }
     return { ingest: front === options.ingest, cut: () => front.cut(peer) };

@@ -1,52 +1,10 @@
 /** The loopback hub's service API: rights, limits of a twin, and the notice to the device. */
-import { readFileSync } from 'node:fs';
-import { request } from 'node:https';
 import sdk from 'azure-iot-device';
 import transport from 'azure-iot-device-mqtt';
 import t from 'tap';
-import { hubToken, parsePolicy } from '../../router/receipts/hub-token.ts';
 import { until } from '../until.ts';
-import { clock, type Fixture, startAzure } from './azure-fixture.ts';
-
-const TWIN = '/twins/gw-1?api-version=2021-04-12';
-
-interface Asked {
-  method?: string;
-  path?: string;
-  token?: string;
-  body?: unknown;
-}
-
-function tokenOf({ cloud }: Fixture) {
-  const text = /HostName=[^"]+/.exec(JSON.stringify(cloud.twinConfig()))?.[0] ?? '';
-  const policy = parsePolicy(text);
-  if (!policy) throw new Error(`no connection string: ${text}`);
-  return { address: policy.address, token: hubToken(policy, clock.wallMs()) };
-}
-
-function ask(fixture: Fixture, asked: Asked): Promise<{ status: number; body: unknown }> {
-  const { address, token } = tokenOf(fixture);
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: unknown }>();
-  const sending = request(
-    `https://${address}${asked.path ?? TWIN}`,
-    {
-      method: asked.method ?? 'PATCH',
-      ca: readFileSync(fixture.caFile),
-      agent: false,
-      headers: { authorization: asked.token ?? token },
-    },
-    (answer) => {
-      let body = '';
-      answer.on('data', (chunk) => {
-        body += chunk;
-      });
-      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body: JSON.parse(body) }));
-    },
-  );
-  sending.on('error', reject);
-  sending.end(asked.body === undefined ? '' : JSON.stringify(asked.body));
-  return promise;
-}
+import { startAzure } from './azure-fixture.ts';
+import { type Asked, ask, tokenOf } from './azure-service-client.ts';
 
 const desired = (patch: object) => ({ properties: { desired: patch } });
 

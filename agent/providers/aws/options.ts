@@ -1,6 +1,6 @@
 /** Options of AWS IoT Core as a provider. */
 import { z } from 'zod';
-import { awsAccess, awsCredentials, DEFAULT_CHAIN } from '../../../shared/aws.ts';
+import { awsAccess, awsCredentials, DEFAULT_CHAIN, isSafeAwsUrl } from '../../../shared/aws.ts';
 
 const ENDPOINT_HINT =
   'expected https:// and the data endpoint of your AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS';
@@ -23,7 +23,7 @@ export const awsOptions = z.strictObject({
     ),
   endpoint: z
     .url({ protocol: /^https?$/, error: ENDPOINT_HINT })
-    .refine(isSafe, 'expected https://; http:// is for a server on this machine')
+    .refine(isSafeAwsUrl, 'expected https://; http:// is for a server on this machine')
     .describe(
       'Data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS. http:// only for loopback.',
     ),
@@ -38,12 +38,6 @@ export const awsOptions = z.strictObject({
       'Beginning of the topic <topic_prefix>/<gateway>/<stream>. It may have several levels: $aws/rules/<rule>/headgate for Basic Ingest.',
     ),
 });
-
-/** Records and credentials never leave the machine unencrypted. */
-function isSafe(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-}
 
 export type AwsOptions = z.output<typeof awsOptions>;
 
