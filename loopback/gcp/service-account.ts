@@ -1,7 +1,7 @@
 /**
  * A service account, and the check of its self-signed JWTs like the vendor's for Pub/Sub ("Self-signed JWTs",
- * AIP-4111): RS256, issuer and subject are the account, valid for at most an hour. The audience is the host of
- * the service or the called gRPC service; a JWT without an audience has a scope of Pub/Sub.
+ * AIP-4111): RS256, issuer and subject are the account, valid for at most an hour. The audience is the host
+ * of the service or the called gRPC service; a JWT without an audience has a scope of Pub/Sub.
  */
 import { type KeyObject, generateKeyPair as nodeGenerateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';

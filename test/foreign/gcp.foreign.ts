@@ -1,4 +1,4 @@
-/** google-cloud-pubsub for Python against the loopback Pub/Sub; our agent and router against Google's pstest. */
+/** google-cloud-pubsub for Python against the loopback Pub/Sub; agent and router against Google’s pstest. */
 import t, { type Test } from 'tap';
 import { gcpOptions } from '../../agent/providers/gcp/options.ts';
 import { openGcpPublisher } from '../../agent/providers/gcp/publisher.ts';

@@ -33,6 +33,8 @@ export class Keepalive {
     this.#parts = parts;
     this.#limitMs = (packet.keepalive ?? 0) * 1500;
     packet.keepalive = 0;
+    // Those of the CONNECT, which has been read.
+    this.#bytes = parts.socket.bytesRead;
     this.#heardMs = parts.clock.monoMs();
     if (this.#limitMs === 0) return;
     parts.client.conn.once('close', () => this.#timer?.cancel());

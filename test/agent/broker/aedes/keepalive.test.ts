@@ -31,6 +31,20 @@ for (const kind of KINDS) {
     await until('a silent client is ended [MQTT-3.1.2-24]', () => broker.stats().connections === 0);
   });
 
+  t.test(`${kind}: a client that is silent after CONNECT is ended at one and a half of it`, async (t) => {
+    const { broker, clock, port, open } = await everyListener(t);
+    const device = await open(kind);
+    device.write(login(KEEPALIVE_S));
+    await until('CONNACK', () => device.readableLength >= 4);
+    await loopTurns(port('tcp'));
+    clock.advance(KEEPALIVE_S * 1500 - 1);
+    await loopTurns(port('tcp'));
+    t.notOk(device.destroyed);
+    clock.advance(1);
+    device.resume();
+    await until('the silent client is ended [MQTT-3.1.2-24]', () => broker.stats().connections === 0);
+  });
+
   t.test(`${kind}: input that waited while the process was paused is read first`, async (t) => {
     const { clock, port, open } = await everyListener(t);
     const device = await open(kind);
