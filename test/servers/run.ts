@@ -25,6 +25,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   postgres: { file: 'test/servers/postgres.servers.ts', needs: POSTGRES },
   'postgres-feeds': { file: 'test/servers/postgres-feeds.servers.ts', needs: POSTGRES },
   'postgres-table': { file: 'test/servers/postgres-table.servers.ts', needs: POSTGRES },
+  'postgres-refused': { file: 'test/servers/postgres-refused.servers.ts', needs: POSTGRES },
   'postgres-locks': { file: 'test/servers/postgres-locks.servers.ts', needs: POSTGRES },
   pgbouncer: { file: 'test/servers/pgbouncer.servers.ts', needs: [...POSTGRES, ...PGBOUNCER] },
   partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
