@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { reading } from '../shared/config/start-check.ts';
 
 const rowsSchema = z.array(
   z.strictObject({
@@ -23,7 +24,7 @@ const COLUMNS = ['name', 'password', 'groups'] as const;
  * read.
  */
 export async function readImport(file: string): Promise<ImportedDevice[] | string> {
-  const text = await readFile(file, 'utf8');
+  const text = await reading('import', file, () => readFile(file, 'utf8'));
   const rows = file.endsWith('.json') ? jsonRows(text) : csvRows(text);
   if (typeof rows === 'string') return `${file}: ${rows}`;
   const parsed = rowsSchema.safeParse(rows);

@@ -2,7 +2,7 @@
  * The edits of `headgate device` on the device file. Each function returns the new content, or the reason for
  * a refusal.
  */
-import { mkdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { AclRule } from '../agent/broker/access/acl.ts';
@@ -16,6 +16,7 @@ import {
 import { generatePassword, hashPassword, PASSWORD_BYTES } from '../agent/broker/access/password.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
 import { dataDir as folder } from '../shared/config/common.ts';
+import { makeFolder } from '../shared/config/start-check.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { fail } from './output.ts';
@@ -64,7 +65,7 @@ export async function editDevices(flags: FileFlags, edit: Edit): Promise<ExitCod
   const file = await locate(flags);
   if (typeof file === 'number') return file;
   // With the mode that the agent uses.
-  if (flags.config !== undefined) await mkdir(dirname(file), { recursive: true, mode: 0o750 });
+  if (flags.config !== undefined) await makeFolder('data_dir', dirname(file));
   const result = await editDeviceFile(file, edit);
   return result.ok ? EXIT.ok : fail(result.problem, EXIT.failed);
 }

@@ -120,6 +120,9 @@ async function withFeed(
   name: string,
   use: (ledger: Ledger) => Promise<Outcome>,
 ): Promise<Outcome> {
-  if (!config.feeds.some((feed) => feed.name === name)) return { refused: `there is no feed ${name}` };
+  if (!config.feeds.some((feed) => feed.name === name)) {
+    const known = config.feeds.map((feed) => feed.name).join(', ') || 'none';
+    return { refused: `there is no feed ${name}; router.yaml has: ${known}` };
+  }
   return (await withLedger(config, use)) ?? { refused: `there is no ledger in ${config.data_dir}` };
 }

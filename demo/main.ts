@@ -3,11 +3,12 @@
  * router, with a cloud failing in the middle, and a verdict from the comparison of the devices' logs with the
  * ledger. Every part is its own process.
  */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { openSqliteLedger } from '../router/ledger/sqlite/engine.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { makeFolder } from '../shared/config/start-check.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger, errorText } from '../shared/log.ts';
 import { stopSignal } from '../shared/process.ts';
@@ -30,7 +31,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const clock = systemClock;
   const dir =
     options.keep === undefined ? await mkdtemp(join(tmpdir(), 'headgate-demo-')) : resolve(options.keep);
-  await mkdir(dir, { recursive: true });
+  await makeFolder('--keep', dir);
   const view = new LiveView(process.stdout, options.json);
   const scenario = new Scenario(dir, options, clock);
   const interrupted = new AbortController();

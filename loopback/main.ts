@@ -2,10 +2,11 @@
  * `headgate clouds`: the three loopback clouds in one process, with a control API on 127.0.0.1 and ready-made
  * configurations.
  */
-import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { makeFolder } from '../shared/config/start-check.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { runUntilStopped } from '../shared/process.ts';
@@ -55,7 +56,7 @@ async function createClouds(dir: string, ports: CloudsOptions['ports'], deps: De
 export async function runClouds(options: CloudsOptions): Promise<number> {
   const dir =
     options.dir === undefined ? await mkdtemp(join(tmpdir(), 'headgate-clouds-')) : resolve(options.dir);
-  await mkdir(dir, { recursive: true });
+  await makeFolder('--dir', dir);
   const log = createLogger({ level: 'warn', levels: {} }, process.stderr);
   const clouds = await createClouds(dir, options.ports, { clock: systemClock, entropy: systemEntropy, log });
   const control = new ControlServer({ clouds, port: options.controlPort });

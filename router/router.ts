@@ -2,10 +2,10 @@
  * The router's composition root: clouds → sources → ingest → ledger → feeds. Everything is made and wired
  * here, nowhere else; read it from top to bottom to know what the router is.
  */
-import { mkdir } from 'node:fs/promises';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { makeFolder } from '../shared/config/start-check.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
 import { ProcessNames } from '../shared/dns/process-names.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
@@ -35,7 +35,7 @@ import { noneConnected } from './sources/status.ts';
 async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
   const root = rootLogger(config);
   const log = (component: string) => componentLogger(root, component, config.log);
-  await mkdir(config.data_dir, { recursive: true, mode: 0o750 });
+  await makeFolder('data_dir', config.data_dir);
   const names = new ProcessNames({ clock, log: log('dns') });
   // At once: the ledger may be on another machine.
   await names.start();

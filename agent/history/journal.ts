@@ -85,10 +85,10 @@ export async function filesIn(folder: string): Promise<string[]> {
   return (await segmentsIn(folder)).map((segment) => join(folder, segmentName(segment)));
 }
 
-/** Ascending; empty without a folder. */
+/** Ascending; empty without a folder, and where something else has its name. */
 async function segmentsIn(folder: string): Promise<Segment[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [];
     throw error;
   });
   const found: Segment[] = [];

@@ -2,12 +2,20 @@
  * Errors for an address in use or a missing file, with the option at fault and a fix. The cause may be
  * transient: a listener retries, and a command that cannot continue ends with 1.
  */
-import { EXIT } from '../exit-codes.ts';
+import { mkdir, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { EXIT, type ExitCode } from '../exit-codes.ts';
 import { StartRefused } from '../start-refused.ts';
 import { errorCode } from './references.ts';
 
-function refused(option: string, problem: string, hint: string, cause: unknown): StartRefused {
-  return new StartRefused(`${option}: ${problem}; ${hint}`, EXIT.failed, cause);
+function refused(
+  option: string,
+  problem: string,
+  hint: string,
+  cause: unknown,
+  code: ExitCode = EXIT.failed,
+): StartRefused {
+  return new StartRefused(`${option}: ${problem}; ${hint}`, code, cause);
 }
 
 /** A socket's address, and the option that sets its port. */
@@ -62,4 +70,51 @@ export async function reading<T>(option: string, file: string, read: () => Promi
       error,
     );
   }
+}
+
+/** Errors of a folder that a person mends, with the hint; others may pass. */
+const FOLDER_HINTS: Readonly<Record<string, string>> = {
+  EEXIST: 'name a folder, or remove what is in its place',
+  ENOTDIR: 'name a folder, or remove what is in its place',
+  ENOENT: 'name a folder on a disk that takes one',
+  EACCES: 'let the user of the service write there, for example with chown',
+  EPERM: 'let the user of the service write there, for example with chown',
+};
+
+/**
+ * Makes the folder that `option` names, and the folders above it. Throws StartRefused where the system
+ * refuses. (Node's own recursive mkdir never returns below /proc.)
+ */
+export async function makeFolder(option: string, folder: string): Promise<void> {
+  try {
+    await makeWithParents(folder);
+  } catch (error) {
+    const code = errorCode(error);
+    if (!/^E[A-Z]+$/.test(code)) throw error;
+    const hint = FOLDER_HINTS[code];
+    const exit = hint === undefined ? EXIT.failed : EXIT.config;
+    throw refused(option, `no folder at ${folder} (${code})`, hint ?? 'check the disk', error, exit);
+  }
+}
+
+async function makeWithParents(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o750 });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST' && (await stat(folder)).isDirectory()) return;
+    const above = dirname(folder);
+    const isMissing = code === 'ENOENT' && above !== folder && (await codeOf(stat(above))) === 'ENOENT';
+    if (!isMissing) throw error;
+    await makeWithParents(above);
+    await mkdir(folder, { mode: 0o750 });
+  }
+}
+
+/** Null where the call succeeds. */
+function codeOf(call: Promise<unknown>): Promise<string | null> {
+  return call.then(
+    () => null,
+    (error: unknown) => errorCode(error),
+  );
 }

@@ -53,6 +53,6 @@ t.test('feeds: what is not possible is refused, and nothing is set', async (t) =
   for (const to of ['4', '-1', 'x', '', '1e0']) {
     t.match(await resetFeed(config, 'file', to), { refused: /an offset up to 3/ }, to);
   }
-  t.match(await resetFeed(config, 'none', '0'), { refused: 'there is no feed none' });
+  t.match(await resetFeed(config, 'none', '0'), { refused: 'there is no feed none; router.yaml has: file' });
   t.match(await listFeeds(config), [{ name: 'file', type: 'ndjson', offset: 3, records: 0, seconds: 0 }]);
 });
