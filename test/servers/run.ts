@@ -31,6 +31,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
   'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },
+  'nats-refused': { file: 'test/servers/nats-refused.servers.ts', needs: NATS },
   jetstream: { file: 'test/servers/jetstream.servers.ts', needs: NATS },
   'jetstream-parts': { file: 'test/servers/jetstream-parts.servers.ts', needs: NATS },
   'postgres-parts': { file: 'test/servers/postgres-parts.servers.ts', needs: POSTGRES },
