@@ -1,4 +1,4 @@
-/** A real nats-server that takes no message above its `max_payload`: the feed finds the record and names it. */
+/** A real nats-server takes no message above its `max_payload`: the feed finds the record and names it. */
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
