@@ -2,10 +2,11 @@
  * The place of a gateway's receipts in AWS: a named shadow of the thing with the gateway's name. Shared by
  * the entries of agent.yaml and router.yaml.
  */
-import { Agent } from 'node:https';
 import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { z } from 'zod';
 import { awsAccess, sdkCredentials, trustedCa } from './aws.ts';
+import type { Clock } from './clock.ts';
+import { SecureAgent } from './network/agents.ts';
 
 /** Fields shared by both sides' entries; spread into the entry's own object. */
 export const awsShadow = {
@@ -28,15 +29,23 @@ export interface ShadowConnection {
 }
 
 /** Loads the SDK with its retries off: the caller retries. Rejects when `ca_file` cannot be read. */
-export async function openShadows(options: AwsShadow, socketsMax: number): Promise<ShadowConnection> {
+export async function openShadows(
+  options: AwsShadow,
+  socketsMax: number,
+  clock: Clock,
+): Promise<ShadowConnection> {
   const sdk = await import('@aws-sdk/client-iot-data-plane');
   const tls = await trustedCa(options);
+  const agent = new SecureAgent(
+    { ...tls, keepAlive: true, maxSockets: socketsMax },
+    { access: options, clock },
+  );
   const client = new sdk.IoTDataPlaneClient({
     region: options.region,
     endpoint: options.endpoint,
     ...sdkCredentials(options),
     maxAttempts: 1,
-    requestHandler: { httpsAgent: new Agent({ ...tls, keepAlive: true, maxSockets: socketsMax }) },
+    requestHandler: { httpsAgent: agent },
   });
   return { sdk, client };
 }

@@ -3,6 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
+import { networkAccess } from './network/options.ts';
 
 export const DEFAULT_CHAIN =
   "Keys of an IAM user. Default: the SDK's default chain (environment, shared files, container or instance role).";
@@ -28,6 +29,7 @@ export const awsAccess = {
     .optional()
     .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
   credentials: awsCredentials.optional().describe(DEFAULT_CHAIN),
+  ...networkAccess,
 };
 
 /** https, or http to this machine: records and credentials never leave the machine unencrypted. */

@@ -6,6 +6,10 @@ import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import type { IClientOptions } from 'mqtt';
 import { z } from 'zod';
+import type { Clock } from './clock.ts';
+import { type Network, PlainAgent, SecureAgent } from './network/agents.ts';
+import { type Origin, originOf } from './network/local-address.ts';
+import { NO_PROXY, networkAccess } from './network/options.ts';
 
 /** Common fields, spread into each entry's own object. */
 export const mqttAccess = {
@@ -36,6 +40,7 @@ export const mqttAccess = {
     )
     .default('headgate')
     .describe('Beginning of the topic <topic_prefix>/<gateway>/<stream> of envelopes.'),
+  ...networkAccess,
 };
 
 export type MqttAccess = z.output<z.ZodObject<typeof mqttAccess>>;
@@ -70,7 +75,7 @@ export function brokerAddress(url: string): IClientOptions {
  * of these would be a second queue beside the buffer. Rejects when a file of the entry is unreadable or
  * malformed.
  */
-export async function mqttClientOptions(access: MqttAccess): Promise<IClientOptions> {
+export async function mqttClientOptions(access: MqttAccess, clock: Clock): Promise<IClientOptions> {
   const { username, password } = access;
   const read = async (file: string | undefined): Promise<Buffer | null> => (file ? readFile(file) : null);
   const [ca, cert, key] = await Promise.all([
@@ -92,5 +97,32 @@ export async function mqttClientOptions(access: MqttAccess): Promise<IClientOpti
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...tls,
+    ...webSocket(access.url, { access, clock }),
   };
+}
+
+/** MQTT itself knows no HTTP proxy; a WebSocket begins as a request of HTTP. */
+function webSocket(url: string, network: Network): IClientOptions {
+  const { protocol } = new URL(url);
+  if (protocol === 'wss:') return { wsOptions: { agent: new SecureAgent({}, network) } };
+  return protocol === 'ws:' ? { wsOptions: { agent: new PlainAgent({}, network) } } : {};
+}
+
+/** For each connection anew: the address that it comes from, where mqtt.js makes the socket itself. */
+export function mqttOrigin({ url, local_address }: MqttAccess): Origin {
+  return url.startsWith('ws') ? {} : originOf(local_address);
+}
+
+/** What of the way to the broker cannot be had. */
+export function mqttNetworkProblem(
+  { url, proxy, local_address }: Pick<MqttAccess, 'url' | 'proxy' | 'local_address'>,
+  context: z.RefinementCtx,
+): void {
+  const issue = (path: string, message: string, hint: string): void =>
+    context.addIssue({ code: 'custom', path: [path], message, params: { hint } });
+  const [, scheme = ''] = /^(\w+):/.exec(url) ?? [];
+  if (proxy !== undefined && proxy !== NO_PROXY && !scheme.startsWith('ws'))
+    issue('proxy', 'MQTT over TCP takes no HTTP proxy', 'use a URL of ws:// or wss:// (WebSocket)');
+  if (local_address !== undefined && scheme === 'mqtt')
+    issue('local_address', 'is not for mqtt://', 'use a URL of mqtts://, ws:// or wss://');
 }

@@ -47,7 +47,7 @@ export class ShadowQuestion implements ReceiptQuestion {
 
   async ask(): Promise<string | null> {
     try {
-      this.#connection ??= await openShadows(this.#slots.current, 1);
+      this.#connection ??= await openShadows(this.#slots.current, 1, this.#options.clock);
     } catch (error) {
       return errorText(error);
     }

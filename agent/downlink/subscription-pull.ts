@@ -5,7 +5,7 @@
 import { SubscriberClient } from '@google-cloud/pubsub-api';
 import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../../shared/clock.ts';
-import { GRPC_OPTIONS, gcpAddress } from '../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../shared/gcp/connection.ts';
 import { type GcpCredentials, openGcpCredentials, withCalls } from '../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../shared/gcp/socket-hold.ts';
 import { outcomeOf } from '../providers/gcp/outcome.ts';
@@ -38,14 +38,15 @@ export class SubscriptionPull {
   static async open(config: GcpDownlinkConfig, clock: Clock): Promise<SubscriptionPull> {
     // A gateway does not run on Google Cloud: a query for the metadata server would only hang.
     process.env['METADATA_SERVER_DETECTION'] ??= 'none';
-    return new SubscriptionPull(config, await openGcpCredentials(config, clock));
+    return new SubscriptionPull(config, await openGcpCredentials(config, clock), clock);
   }
 
-  private constructor(config: GcpDownlinkConfig, trust: GcpCredentials) {
+  private constructor(config: GcpDownlinkConfig, trust: GcpCredentials, clock: Clock) {
     this.#subscription = `projects/${config.project}/subscriptions/${config.subscription}`;
-    this.#sockets = new SocketHold(trust.channel);
+    const { client, tunnel } = gcpChannel(config);
+    this.#sockets = new SocketHold(trust.channel, { tunnel, clock });
     const sslCreds = withCalls(this.#sockets, trust);
-    this.#client = new SubscriberClient({ ...gcpAddress(config), ...GRPC_OPTIONS, sslCreds });
+    this.#client = new SubscriberClient({ ...client, sslCreds });
   }
 
   /** The waiting messages, or none after a minute. Never rejects. */

@@ -12,6 +12,8 @@ export function connectionPhase(socket: unknown, host: string): () => Phase {
   let phase: Phase = 'connect';
   if (socket instanceof Socket) {
     if (isIP(host) === 0) phase = 'dns';
+    // Within a tunnel: its connection stands.
+    if (socket instanceof TLSSocket && !socket.connecting) phase = 'tls';
     socket.once('lookup', () => {
       phase = 'connect';
     });

@@ -10,10 +10,11 @@ import {
   type IncomingHttpHeaders,
   type IncomingMessage,
 } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { errorText } from '../../shared/log.ts';
+import { type Network, SecureAgent } from '../../shared/network/agents.ts';
 import { connectionPhase } from './connection-phase.ts';
 import type { Try } from './tries.ts';
 
@@ -32,11 +33,12 @@ type Failed = Extract<ExchangeEnd, { kind: 'failed' }>;
 
 /** Kept-alive connections of one publisher, at most `max` for each protocol. */
 export class KeptConnections {
-  readonly #https: HttpsAgent;
+  readonly #https: SecureAgent;
   readonly #http: HttpAgent;
 
-  constructor(tls: { ca?: string | Buffer; cert?: Buffer; key?: Buffer }, max: number) {
-    this.#https = new HttpsAgent({ ...tls, keepAlive: true, maxSockets: max });
+  constructor(tls: { ca?: string | Buffer; cert?: Buffer; key?: Buffer }, max: number, network: Network) {
+    this.#https = new SecureAgent({ ...tls, keepAlive: true, maxSockets: max }, network);
+    // Only to a server on this machine.
     this.#http = new HttpAgent({ keepAlive: true, maxSockets: max });
   }
 

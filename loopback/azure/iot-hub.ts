@@ -3,8 +3,10 @@
  * with an IoT hub using MQTT"). The broker is aedes. Only its `authorizePublish` runs before the PUBACK, so
  * every decision about a message, including the faults, is made there.
  */
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Aedes, type AuthenticateError, type Client, type PublishPacket, type Subscription } from 'aedes';
+import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -25,6 +27,9 @@ const THROTTLE_CUT_MS = 50;
 /** CONNACK return codes (MQTT 3.1.1, 3.2.2.3). */
 const SERVER_UNAVAILABLE = 3;
 const NOT_AUTHORIZED = 5;
+
+/** Of `GET`; an MQTT CONNECT begins with 0x10. */
+const FIRST_OF_GET = 0x47;
 
 const TWIN_RESPONSES = '$iothub/twin/res/#';
 const TWIN_DESIRED = '$iothub/twin/PATCH/properties/desired/#';
@@ -59,6 +64,8 @@ export class IotHub implements Service {
   readonly #filters = new WeakMap<Client, Set<string>>();
   #broker: Aedes | null = null;
   #server: Server | null = null;
+  /** Made with the first WebSocket; gets its connections from the server above. */
+  #upgrades: HttpServer | null = null;
   #port = 0;
   #fault: FaultName | null = null;
   #isBasic: boolean = false;
@@ -114,6 +121,7 @@ export class IotHub implements Service {
     const [broker, server] = [this.#broker, this.#server];
     this.#broker = null;
     this.#server = null;
+    this.#upgrades = null;
     this.#cutAll();
     if (server) await new Promise<void>((resolve) => server.close(() => resolve()));
     if (broker) await new Promise<void>((resolve) => broker.close(() => resolve()));
@@ -150,7 +158,33 @@ export class IotHub implements Service {
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', (error) => this.#options.log.debug({ event: 'loopback.azure.socket', err: error }));
     if (this.#fault === 'html503') socket.once('data', () => socket.end(HTTP_503));
-    else broker.handle(socket);
+    else this.#serve(socket, broker);
+  }
+
+  /** The vendor has a port for each; here the first byte tells a WebSocket's GET from a CONNECT. */
+  #serve(socket: TLSSocket, broker: Aedes): void {
+    socket.once('data', (first: Buffer) => {
+      socket.pause();
+      socket.unshift(first);
+      if (first[0] === FIRST_OF_GET) {
+        this.#webSockets(broker).emit('connection', socket);
+        process.nextTick(() => socket.resume());
+      } else broker.handle(socket);
+    });
+  }
+
+  /** "Communicate with an IoT hub using MQTT": MQTT over WebSocket at /$iothub/websocket. */
+  #webSockets(broker: Aedes): HttpServer {
+    if (this.#upgrades) return this.#upgrades;
+    const server = createHttpServer((_request, response) => response.writeHead(404).end());
+    const sockets = new WebSocketServer({
+      server,
+      path: '/$iothub/websocket',
+      handleProtocols: (offered) => offered.has('mqtt') && 'mqtt',
+    });
+    sockets.on('connection', (socket) => broker.handle(createWebSocketStream(socket)));
+    this.#upgrades = server;
+    return server;
   }
 
   #authenticate(

@@ -1,7 +1,9 @@
 /** Requests to the service API of an IoT hub, each with its own token, over connections that are kept. */
 import type { IncomingMessage } from 'node:http';
-import { Agent, request } from 'node:https';
+import { request } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
+import { SecureAgent } from '../../shared/network/agents.ts';
+import type { NetworkAccess } from '../../shared/network/options.ts';
 import { type HubPolicy, hubToken } from './hub-token.ts';
 
 export interface HubAnswer {
@@ -14,6 +16,7 @@ export interface HubClientOptions {
   policy: HubPolicy;
   /** PEM of the authorities to trust; null for the usual ones. */
   ca: string | null;
+  network: NetworkAccess;
   clock: Clock;
 }
 
@@ -23,16 +26,15 @@ const BODY_BYTES_MAX = 4096;
 
 export class HubClient {
   readonly #options: HubClientOptions;
-  readonly #agent: Agent;
+  readonly #agent: SecureAgent;
 
   constructor(options: HubClientOptions) {
-    const { ca } = options;
+    const { ca, network: access, clock } = options;
     this.#options = options;
-    this.#agent = new Agent({
-      keepAlive: true,
-      maxSockets: SOCKETS_MAX,
-      ...(ca === null ? {} : { ca }),
-    });
+    this.#agent = new SecureAgent(
+      { keepAlive: true, maxSockets: SOCKETS_MAX, ...(ca === null ? {} : { ca }) },
+      { access, clock },
+    );
   }
 
   /**

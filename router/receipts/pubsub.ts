@@ -6,7 +6,7 @@ import type { Topic } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { gcpAccess } from '../../shared/gcp/access-options.ts';
-import { GRPC_OPTIONS, gcpAddress } from '../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../shared/gcp/connection.ts';
 import { errorText } from '../../shared/log.ts';
 import { orAborted } from '../../shared/or-aborted.ts';
 import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
@@ -98,15 +98,14 @@ async function connect(options: TopicOptions, clock: Clock): Promise<Connection>
   const { openGcpCredentials, withCalls } = await import('../../shared/gcp/credentials.ts');
   const { SocketHold } = await import('../../shared/gcp/socket-hold.ts');
   const trust = await openGcpCredentials(options, clock);
-  const sockets = new SocketHold(trust.channel);
-  const { servicePath, port, universeDomain } = gcpAddress(options);
+  const { client: channel, tunnel } = gcpChannel(options);
+  const sockets = new SocketHold(trust.channel, { tunnel, clock });
   const client = new PubSub({
     projectId: options.project,
-    apiEndpoint: `${servicePath}:${port}`,
-    universeDomain,
+    ...channel,
+    apiEndpoint: `${channel.servicePath}:${channel.port}`,
     emulatorMode: false,
     sslCreds: withCalls(sockets, trust),
-    ...GRPC_OPTIONS,
   });
   const topic = client.topic(options.topic, {
     // The pusher limits the pace of receipts; those due together go in one request.

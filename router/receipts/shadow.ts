@@ -58,7 +58,7 @@ export class ShadowCarrier implements Carrier {
   }
 
   async #update(receipt: Receipt, abortSignal: AbortSignal): Promise<void> {
-    this.#connection ??= openShadows(this.#options, SOCKETS_MAX);
+    this.#connection ??= openShadows(this.#options, SOCKETS_MAX, this.#clock);
     let connection: ShadowConnection;
     try {
       connection = await this.#connection;

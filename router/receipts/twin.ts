@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
+import { networkAccess } from '../../shared/network/options.ts';
 import type { Receipt } from '../../shared/receipt.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
 import { TWIN_RECEIPT, TWIN_RECEIPT_BYTES_MAX, twinPieces } from '../../shared/twin-receipt.ts';
@@ -16,6 +17,7 @@ import { receiptText } from './shorten.ts';
 
 /** A `receipts.through[]` entry of type `azure`, without the options of all types. */
 export const twinOptions = z.strictObject({
+  ...networkAccess,
   ca_file: z
     .string()
     .min(1)
@@ -102,7 +104,7 @@ export class TwinCarrier implements Carrier {
     // The schema has refused what does not parse.
     if (!policy) throw new Error('the connection string names no hub, policy or key');
     const ca = caFile === undefined ? null : await readFile(caFile, 'utf8');
-    return new HubClient({ policy, ca, clock: this.#clock });
+    return new HubClient({ policy, ca, network: this.#options, clock: this.#clock });
   }
 }
 

@@ -3,6 +3,7 @@
  * only when used.
  */
 import { z } from 'zod';
+import { proxyAccess } from '../network/options.ts';
 
 export const gcpCredentials = z.union([
   z.strictObject({
@@ -30,6 +31,7 @@ export const gcpAccess = {
     .min(1)
     .optional()
     .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
+  ...proxyAccess,
   insecure: z.boolean().default(false).describe('Plaintext without credentials, for Google’s emulator.'),
   credentials: gcpCredentials
     .optional()

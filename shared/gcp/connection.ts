@@ -1,5 +1,7 @@
 /** The address of Pub/Sub, and the gRPC channel options of both sides' SDK clients. */
 
+import { type HttpProxy, proxyFor } from '../network/proxy.ts';
+
 /**
  * gRPC reconnects by itself after this first pause, and at most this longest one: an outage ends within a
  * second.
@@ -12,7 +14,7 @@ const LOOK_UP_MS = 1000;
 const KEEPALIVE_MS = 30_000;
 const KEEPALIVE_TIMEOUT_MS = 10_000;
 
-export const GRPC_OPTIONS = {
+const GRPC_OPTIONS = {
   'grpc.initial_reconnect_backoff_ms': RECONNECT_FIRST_MS,
   'grpc.max_reconnect_backoff_ms': RECONNECT_LAST_MS,
   'grpc.keepalive_time_ms': KEEPALIVE_MS,
@@ -20,6 +22,8 @@ export const GRPC_OPTIONS = {
   // The caller retries: the SDK's own retries would add to that.
   'grpc.enable_retries': 0,
   'grpc.enable_channelz': 0,
+  // Its own proxies are one for the process, and it waits for them without a limit.
+  'grpc.enable_http_proxy': 0,
   // A rebuilt channel must not reuse the old one's connection from the process-wide pool.
   'grpc.use_local_subchannel_pool': 1,
   // No DNS TXT query for a service config, which Pub/Sub does not publish.
@@ -48,4 +52,34 @@ export function gcpAddress(where: {
   const regional = where.region === undefined ? '' : `${where.region}-`;
   const [servicePath = '', port] = (where.endpoint ?? `${regional}pubsub.${UNIVERSE}:443`).split(':');
   return { servicePath, port: Number(port), universeDomain: UNIVERSE };
+}
+
+export interface GcpChannel {
+  /** The options of an SDK client but its credentials. */
+  client: GcpAddress & typeof GRPC_OPTIONS & { 'grpc.default_authority'?: string };
+  /** By which {@link SocketHold} makes its way; null: directly. */
+  tunnel: { proxy: HttpProxy; target: { host: string; port: number } } | null;
+}
+
+/** Where a channel connects, and what it does there. Throws when the environment's proxy is no URL. */
+export function gcpChannel(where: {
+  endpoint?: string | undefined;
+  region?: string | undefined;
+  proxy?: string | undefined;
+  insecure: boolean;
+}): GcpChannel {
+  const address = gcpAddress(where);
+  const target = { host: address.servicePath, port: address.port };
+  const proxy = proxyFor({ ...target, isSecure: !where.insecure }, where.proxy);
+  if (proxy === null) return { client: { ...address, ...GRPC_OPTIONS }, tunnel: null };
+  const client = {
+    ...address,
+    ...GRPC_OPTIONS,
+    servicePath: proxy.host,
+    port: proxy.port,
+    'grpc.default_authority': `${target.host}:${target.port}`,
+    // The certificate is of the service, not of the proxy.
+    'grpc.ssl_target_name_override': target.host,
+  };
+  return { client, tunnel: { proxy, target } };
 }

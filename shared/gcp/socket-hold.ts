@@ -5,19 +5,30 @@
  */
 import type { Socket } from 'node:net';
 import { type CallCredentials, ChannelCredentials } from '@grpc/grpc-js';
+import type { Clock } from '../clock.ts';
+import { openTunnel } from '../network/tunnel.ts';
+import type { GcpChannel } from './connection.ts';
+
+/** The proxy between the channel's address and the service, if there is one. */
+interface Way {
+  tunnel: GcpChannel['tunnel'];
+  clock: Clock;
+}
 
 export class SocketHold extends ChannelCredentials {
   readonly #inner: ChannelCredentials;
   readonly #open = new Set<Socket>();
   readonly #ready = new Set<Socket>();
   #bytesFromClosed = 0;
+  readonly #way: Way;
   readonly #onChange: () => void;
   #cut: boolean = false;
 
   /** `onChange` is called when a connection is opened, established or closed. */
-  constructor(inner: ChannelCredentials, onChange: () => void = () => undefined) {
+  constructor(inner: ChannelCredentials, way: Way, onChange: () => void = () => undefined) {
     super();
     this.#inner = inner;
+    this.#way = way;
     this.#onChange = onChange;
   }
 
@@ -60,7 +71,7 @@ export class SocketHold extends ChannelCredentials {
     return {
       connect: async (socket) => {
         this.#hold(socket);
-        const result = await inner.connect(socket);
+        const result = await inner.connect(await this.#reach(socket));
         if (socket.destroyed) return result;
         this.#ready.add(socket);
         this.#onChange();
@@ -70,6 +81,11 @@ export class SocketHold extends ChannelCredentials {
       getCallCredentials: (): CallCredentials => inner.getCallCredentials(),
       destroy: () => inner.destroy(),
     };
+  }
+
+  #reach(socket: Socket): Promise<Socket> {
+    const { tunnel, clock } = this.#way;
+    return tunnel ? openTunnel({ ...tunnel, socket, clock }) : Promise.resolve(socket);
   }
 
   #hold(socket: Socket): void {

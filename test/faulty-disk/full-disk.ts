@@ -6,8 +6,8 @@
 import { join } from 'node:path';
 import { DEFAULT_LIMITS } from '../../agent/store/limits.ts';
 import { StoreError } from '../../agent/store/types.ts';
-import { until } from '../until.ts';
 import { contents, noise, record, storeOn, untilState } from '../agent/store/fixture.ts';
+import { until } from '../until.ts';
 
 const [mount = ''] = process.argv.slice(2);
 const { maxBytes } = DEFAULT_LIMITS;
@@ -61,4 +61,6 @@ await store.stop();
 const states = lines.filter(({ event }) => event === 'store.state').map(({ state }) => state);
 refusals.delete('failed');
 const [refusal] = refusals;
-console.log(JSON.stringify({ states: states.join(), refusal, stateThen, inMemory, missing, takenAfterwards }));
+console.log(
+  JSON.stringify({ states: states.join(), refusal, stateThen, inMemory, missing, takenAfterwards }),
+);

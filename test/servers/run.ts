@@ -8,6 +8,7 @@ const MOSQUITTO = ['mosquitto', 'mosquitto-clients'];
 const POSTGRES = ['postgresql'];
 const NATS = ['nats-server'];
 const PGBOUNCER = ['pgbouncer'];
+const TINYPROXY = ['tinyproxy'];
 const COMPILER = ['gcc', 'libc6-dev'];
 
 /** The ledger's kills and the power cuts take long on a busy machine. */
@@ -28,6 +29,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'postgres-refused': { file: 'test/servers/postgres-refused.servers.ts', needs: POSTGRES },
   'postgres-locks': { file: 'test/servers/postgres-locks.servers.ts', needs: POSTGRES },
   pgbouncer: { file: 'test/servers/pgbouncer.servers.ts', needs: [...POSTGRES, ...PGBOUNCER] },
+  proxies: { file: 'test/servers/proxies.servers.ts', needs: TINYPROXY },
   partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
   'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },

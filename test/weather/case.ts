@@ -30,6 +30,8 @@ const weather = z.strictObject({
   link: z.enum(['up', 'down']).optional(),
   /** Edge gets this address instead of the one it has. */
   address: z.ipv4().optional(),
+  /** A proxy for the agent: there from the start if `before` says `up`. */
+  proxy: z.enum(['up', 'down']).optional(),
   /** Text of edge's hosts file, added to its own. */
   hosts: z.string().optional(),
   /** Text of edge's resolv.conf. */

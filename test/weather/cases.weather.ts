@@ -24,9 +24,15 @@ for (const one of readCases(new URL('./cases/', import.meta.url))) {
     const tookMs = await recovery(world, one);
     t.comment(`recovered after ${Math.round(tookMs)} ms`);
     t.ok(tookMs <= one.recovers.within, `recovered after ${Math.round(tookMs)} of ${one.recovers.within} ms`);
+    if (one.before.proxy === 'up') t.strictSame(world.tunnels(), hostsOf(one), 'through the proxy');
     const { acked, missing, duplicatedInLedger } = await world.verdict();
     t.strictSame({ missing, duplicatedInLedger }, { missing: 0, duplicatedInLedger: 0 }, `of ${acked}`);
   });
+}
+
+/** All that the agent speaks to. */
+function hostsOf({ recovers }: WeatherCase): Set<string> {
+  return new Set([...recovers.providers, 'router'].map((name) => `${name}.cloud.test`));
 }
 
 /**

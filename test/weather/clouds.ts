@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { stringify } from 'yaml';
 import { AwsCloud } from '../../loopback/aws.ts';
+import { AzureCloud } from '../../loopback/azure.ts';
 import { type CertificateAuthority, createCertificateAuthority } from '../../loopback/ca.ts';
 import { GcpCloud } from '../../loopback/gcp.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
@@ -20,7 +21,7 @@ import { freePort } from '../servers/free-port.ts';
 import { CLOUD_ADDRESSES } from './net.ts';
 
 const GATEWAY = 'weather';
-const NAMES = ['localhost', 'aws.cloud.test', 'gcp.cloud.test', 'router.cloud.test'];
+const NAMES = ['localhost', ...['aws', 'azure', 'gcp', 'router'].map((name) => `${name}.cloud.test`)];
 
 const [dir = ''] = process.argv.slice(2);
 const own = await createCertificateAuthority(clock, entropy);
@@ -45,7 +46,7 @@ const options = {
   entropy,
   log: createLogger({ level: 'warn', levels: {} }, process.stderr),
 };
-const clouds = [new AwsCloud(options), new GcpCloud(options)];
+const clouds = [new AwsCloud(options), new GcpCloud(options), new AzureCloud(options)];
 await Promise.all(clouds.map((cloud) => cloud.start()));
 
 const server = await ca.issue('localhost', 'server');
@@ -89,12 +90,14 @@ function door(target: number): void {
   }
 }
 
-const providers = clouds.map((cloud) => cloud.agentConfig(GATEWAY));
-for (const provider of providers) {
-  const endpoint = String(provider['endpoint']);
-  provider['endpoint'] = endpoint.replace('localhost', `${String(provider['name'])}.cloud.test`);
-  door(Number(/\d+$/.exec(endpoint)?.[0]));
-}
+/** An endpoint, or the gateway in a connection string. */
+const OWN_ADDRESS = /localhost:(\d+)/;
+const providers = clouds.map((cloud) => {
+  const text = JSON.stringify(cloud.agentConfig(GATEWAY));
+  door(Number(OWN_ADDRESS.exec(text)?.[1]));
+  const provider: unknown = JSON.parse(text.replace(OWN_ADDRESS, `${cloud.name}.cloud.test:$1`));
+  return provider;
+});
 door(port);
 console.log(
   JSON.stringify({

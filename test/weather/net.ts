@@ -16,7 +16,7 @@ export const HOSTS = `/etc/netns/${EDGE}/hosts`;
 export const HOSTS_TEXT = '127.0.0.1 localhost\n::1 localhost\n';
 
 /** Debian packages that the namespaces need beside Node.js. */
-export const NEEDS: readonly string[] = ['iproute2', 'ethtool', 'gcc', 'libc6-dev'];
+export const NEEDS: readonly string[] = ['iproute2', 'ethtool', 'gcc', 'libc6-dev', 'tinyproxy'];
 
 function run(command: string): void {
   const [program = '', ...args] = command.split(' ');

@@ -18,6 +18,7 @@ import { createLogger } from '../../shared/log.ts';
 import { BIN } from '../cli/run.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { freePort } from '../servers/free-port.ts';
+import { Tinyproxy } from '../servers/tinyproxy.ts';
 import { until } from '../until.ts';
 import type { Weather, WeatherCase } from './case.ts';
 import { NameServer } from './name-server.ts';
@@ -55,6 +56,7 @@ export type Status = z.output<typeof status>;
 export class World {
   readonly #dir: string;
   readonly #nameServer = new NameServer(Object.values(CLOUD_ADDRESSES));
+  readonly #proxy = new Tinyproxy();
   readonly #children: ChildProcess[] = [];
   #wire: ChildProcess | null = null;
   #clouds: ChildProcess | null = null;
@@ -97,12 +99,15 @@ export class World {
       broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: brokerPort }] },
       providers: parts.providers,
       downlinks: parts.downlinks,
-      // Both carry every record, so that each has to come back by itself.
-      policy: { streams: { telemetry: { topics: ['#'], redundancy: 2, until: 'receipt' } } },
+      // All carry every record, so that each has to come back by itself.
+      policy: {
+        streams: { telemetry: { topics: ['#'], redundancy: parts.providers.length, until: 'receipt' } },
+      },
     };
     writeFileSync(configFile(join(this.#dir, 'agent')), stringify(config));
     await this.change(before);
-    this.#agent = new AgentProcess({ dir: join(this.#dir, 'agent') }, clock);
+    const env: Record<string, string> = before.proxy === 'up' ? { HTTPS_PROXY: this.#proxy.url } : {};
+    this.#agent = new AgentProcess({ dir: join(this.#dir, 'agent') }, clock, { env });
     await this.#agent.untilReady();
     mkdirSync(this.#deviceLogs);
     const plan = {
@@ -122,7 +127,8 @@ export class World {
     await until('devices are told of records', () => this.#report.acked > 0);
   }
 
-  async change({ dns, wire, cut, link, address, hosts, resolv_conf: resolvConf }: Weather): Promise<void> {
+  async change({ dns, wire, cut, link, address, proxy, ...files }: Weather): Promise<void> {
+    const { hosts, resolv_conf: resolvConf } = files;
     for (const [name, answering] of Object.entries(dns)) this.#nameServer.set(name, answering);
     for (const [name, value] of Object.entries(wire)) this.#wire?.stdin?.write(`${name} ${Number(value)}\n`);
     if (hosts !== undefined) writeFileSync(HOSTS, `${HOSTS_TEXT}${hosts}`);
@@ -131,8 +137,15 @@ export class World {
       changeEdgeAddress(this.#address, address);
       this.#address = address;
     }
+    if (proxy === 'up') await this.#proxy.start();
+    if (proxy === 'down') await this.#proxy.stop();
     if (link !== undefined) setEdgeLink(link === 'up');
     if (cut) this.#clouds?.stdin?.write('cut\n');
+  }
+
+  /** Hosts that went through the proxy. */
+  tunnels(): Set<string> {
+    return new Set(this.#proxy.tunnels().map((target) => target.replace(/:\d+$/, '')));
   }
 
   async status(): Promise<Status> {
@@ -162,6 +175,7 @@ export class World {
   async stop(): Promise<void> {
     this.#nameServer.stop();
     await this.#agent?.kill();
+    await this.#proxy.remove();
     for (const child of this.#children.reverse()) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       child.kill('SIGKILL');

@@ -21,6 +21,8 @@ const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
   ECONNRESET: 'connection-reset',
   EPIPE: 'connection-reset',
   ETIMEDOUT: 'not-connected',
+  EPROXY: 'not-connected',
+  ENODEV: 'not-connected',
   EHOSTUNREACH: 'not-connected',
   ENETUNREACH: 'not-connected',
   ENOTFOUND: 'dns',
@@ -35,7 +37,7 @@ export function outcomeOf(error: unknown, clockMovedMs: number): Outcome {
   if (failure.status !== null) return byStatus(failure.status, failure, clockMovedMs);
   if (error instanceof RequestFailed && !error.sent) {
     // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
-    return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail: failure.text };
+    return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail: error.message };
   }
   if (failure.name === 'CredentialsProviderError') {
     return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail: 'no credentials found' };

@@ -99,7 +99,8 @@ class AwsPublisher implements Publisher {
   }
 
   #newRequests(): RequestHandler {
-    return new RequestHandler(new KeptConnections(this.#tls, IN_FLIGHT_MAX), this.#clock);
+    const network = { access: this.#options, clock: this.#clock };
+    return new RequestHandler(new KeptConnections(this.#tls, IN_FLIGHT_MAX, network), this.#clock);
   }
 
   /** `systemClockOffset`: the SDK's correction of the gateway's wrong clock, which the new client keeps. */

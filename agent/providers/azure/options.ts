@@ -1,5 +1,6 @@
 /** Options of Azure IoT Hub as a provider. */
 import { z } from 'zod';
+import { NO_PROXY, networkAccess } from '../../../shared/network/options.ts';
 import { parseConnectionString } from './connection-string.ts';
 
 const x509 = z.strictObject({
@@ -45,12 +46,31 @@ export const azureOptions = z.object({
     .optional()
     .describe('Id of the device in the hub; replaces the id in the connection string.'),
   credentials: credentials.describe('Connection string or certificate of the device.'),
+  websocket: z
+    .boolean()
+    .default(false)
+    .describe(
+      'MQTT over WebSocket on port 443 in place of 8883; also used with every proxy. Not for certificates.',
+    ),
+  ...networkAccess,
   next_credentials: credentials
     .optional()
     .describe(
       'Tried when the present credentials are refused or near their expiry; used after an accepted publish.',
     ),
 });
+
+/** The vendor's WebSocket endpoint takes tokens, no client certificates. */
+export function azureNetworkProblem(
+  { websocket, proxy, credentials, next_credentials: next }: AzureOptions,
+  context: z.RefinementCtx,
+): void {
+  if (credentials.x509 === undefined && next?.x509 === undefined) return;
+  const path = proxy !== undefined && proxy !== NO_PROXY ? 'proxy' : websocket ? 'websocket' : null;
+  if (path === null) return;
+  const message = 'a certificate does not go through a WebSocket, which this needs';
+  context.addIssue({ code: 'custom', path: [path], message, params: { hint: 'give connection_string' } });
+}
 
 export type AzureOptions = z.infer<typeof azureOptions>;
 

@@ -52,6 +52,7 @@ class AzurePublisher implements Publisher {
           sdk,
           device,
           ca: options.ca_file === undefined ? null : await readFile(options.ca_file, 'utf8'),
+          network: options,
           lifetimeMs: device.sharedAccessKey ? sessionLifetimeMs : null,
         };
       },

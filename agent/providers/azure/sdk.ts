@@ -10,7 +10,7 @@ import type {
   SharedAccessSignatureAuthenticationProvider,
   X509AuthenticationProvider,
 } from 'azure-iot-device';
-import type { Mqtt } from 'azure-iot-device-mqtt';
+import type { Mqtt, MqttWs } from 'azure-iot-device-mqtt';
 import type { MqttBase } from 'azure-iot-mqtt-base';
 
 /**
@@ -40,6 +40,7 @@ export interface AzureSdk {
   Client: typeof Client;
   Message: typeof Message;
   Mqtt: typeof Mqtt;
+  MqttWs: typeof MqttWs;
   MqttBase: typeof MqttBase;
   NoRetry: typeof NoRetry;
   KeyAuthentication: typeof SharedAccessKeyAuthenticationProvider;
@@ -70,6 +71,7 @@ async function load(): Promise<AzureSdk> {
     Client: device.default.Client,
     Message: device.default.Message,
     Mqtt: transport.default.Mqtt,
+    MqttWs: transport.default.MqttWs,
     MqttBase: base.default.MqttBase,
     NoRetry: common.default.NoRetry,
     KeyAuthentication: device.default.SharedAccessKeyAuthenticationProvider,

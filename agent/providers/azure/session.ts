@@ -11,11 +11,13 @@ import type { TransportConfig } from 'azure-iot-common';
 import type { Client } from 'azure-iot-device';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
+import type { NetworkAccess } from '../../../shared/network/options.ts';
 import { connectionPhase } from '../connection-phase.ts';
 import type { Cut, OutboundEnvelope, Outcome, Phase } from '../publisher.ts';
 import { type ConnectFailure, connectFailure, lost, notConnected } from './outcome.ts';
 import type { AzureSdk, RawMqttClient } from './sdk.ts';
 import { TwinChannel } from './twin-channel.ts';
+import { type Way, way } from './way.ts';
 
 /** For TCP, TLS and CONNACK together. */
 const CONNECT_TIMEOUT_MS = 5000;
@@ -37,6 +39,7 @@ export interface SessionOptions {
   device: TransportConfig;
   /** PEM of the CA to trust instead of the system's. */
   ca: string | null;
+  network: NetworkAccess & { websocket: boolean };
   /** Milliseconds until the session retires to renew its token; null without a token. */
   lifetimeMs: number | null;
   clock: Clock;
@@ -48,6 +51,7 @@ export interface SessionOptions {
 
 export class Session {
   readonly #options: SessionOptions;
+  readonly #way: Way;
   readonly #client: Client;
   readonly #stopTokens: () => void;
   readonly #inFlight = new Set<(outcome: Outcome) => void>();
@@ -69,18 +73,20 @@ export class Session {
   constructor(options: SessionOptions) {
     const { sdk, device } = options;
     this.#options = options;
+    this.#way = way(options);
+    const { Transport } = this.#way;
     const base = new sdk.MqttBase({
       connect: (uri: string, settings: object) => this.#connectRaw(uri, settings),
     });
     if (device.x509) {
-      this.#client = new sdk.Client(new sdk.Mqtt(new sdk.X509Authentication(device), base));
+      this.#client = new sdk.Client(new Transport(new sdk.X509Authentication(device), base));
       this.#stopTokens = () => undefined;
     } else if (device.sharedAccessSignature) {
-      this.#client = new sdk.Client(new sdk.Mqtt(new sdk.TokenAuthentication(device), base));
+      this.#client = new sdk.Client(new Transport(new sdk.TokenAuthentication(device), base));
       this.#stopTokens = () => undefined;
     } else {
       const tokens = new sdk.KeyAuthentication(device, TOKEN_LIFETIME_SECONDS, TOKEN_MARGIN_SECONDS);
-      this.#client = new sdk.Client(new sdk.Mqtt(tokens, base));
+      this.#client = new sdk.Client(new Transport(tokens, base));
       this.#stopTokens = () => tokens.stop();
     }
     this.#client.setRetryPolicy(new sdk.NoRetry());
@@ -200,9 +206,14 @@ export class Session {
   }
 
   #connectRaw(uri: string, settings: object): RawMqttClient {
-    const raw = this.#options.sdk.mqtt.connect(uri, { ...settings, connectTimeout: 2 * CONNECT_TIMEOUT_MS });
+    const address = this.#way.uri ?? uri;
+    const raw = this.#options.sdk.mqtt.connect(address, {
+      ...settings,
+      ...this.#way.settings(),
+      connectTimeout: 2 * CONNECT_TIMEOUT_MS,
+    });
     this.#raw = raw;
-    this.#phase = connectionPhase(raw.stream, new URL(uri).hostname);
+    this.#phase = connectionPhase(raw.stream, new URL(address).hostname);
     hidePacket(raw);
     raw.on('error', (error) => {
       this.#heard = error;

@@ -11,7 +11,7 @@ import {
   providerCommon,
 } from '../provider-type.ts';
 import { parseConnectionString, sasExpiryMs } from './connection-string.ts';
-import { AZURE_ENVELOPE_BYTES_MAX, azureOptions } from './options.ts';
+import { AZURE_ENVELOPE_BYTES_MAX, azureNetworkProblem, azureOptions } from './options.ts';
 import { AZURE_REGIONS } from './regions.ts';
 
 const hub = {
@@ -26,7 +26,8 @@ const entry = azureOptions
     ...identityOption,
     ...hub,
   })
-  .strict();
+  .strict()
+  .superRefine(azureNetworkProblem);
 
 type Entry = z.output<typeof entry>;
 

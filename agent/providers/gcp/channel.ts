@@ -4,7 +4,8 @@
  */
 import { PublisherClient } from '@google-cloud/pubsub-api';
 import { Client, InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
-import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import { gcpChannel } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
 import type { OutboundEnvelope } from '../publisher.ts';
@@ -20,13 +21,14 @@ export class PubSubChannel {
   readonly #topic: string;
   readonly #tries = new Set<Try>();
 
-  constructor(options: GcpOptions, trust: GcpCredentials) {
+  constructor(options: GcpOptions, trust: GcpCredentials, clock: Clock) {
     this.#topic = `projects/${options.project}/topics/${options.topic}`;
-    this.#sockets = new SocketHold(trust.channel, () => {
+    const { client, tunnel } = gcpChannel(options);
+    this.#sockets = new SocketHold(trust.channel, { tunnel, clock }, () => {
       for (const one of this.#tries) this.#tell(one);
     });
     const sslCreds = withCalls(this.#sockets, trust);
-    this.#client = new PublisherClient({ ...gcpAddress(options), ...GRPC_OPTIONS, sslCreds });
+    this.#client = new PublisherClient({ ...client, sslCreds });
   }
 
   /** Bytes received on this channel since it was opened: tells a slow provider from a silent one. */

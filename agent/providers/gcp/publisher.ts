@@ -54,7 +54,7 @@ class GcpPublisher implements Publisher {
     this.#log = deps.log;
     this.#tries = new Tries(deps.clock, MAX_IN_FLIGHT);
     this.#silence = new SilentTries(SILENCE, deps.clock);
-    this.#channel = new PubSubChannel(options, trust);
+    this.#channel = new PubSubChannel(options, trust, deps.clock);
   }
 
   async publish(message: OutboundEnvelope, attempt: PublishAttempt): Promise<Outcome> {
@@ -99,7 +99,7 @@ class GcpPublisher implements Publisher {
     if (!this.#silence.isDeadAfter(outcome, heard)) return;
     this.#log.warn({ event: 'gcp.channel_silent', silentTries: this.#silence.inARow });
     this.#silence.opened();
-    this.#channel = new PubSubChannel(this.#options, this.#trust);
+    this.#channel = new PubSubChannel(this.#options, this.#trust, this.#clock);
     this.#tries.endAll(SILENT);
     void this.#cut(channel);
   }

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { TOKEN_AUDIENCE } from '../../../shared/gateway-token.ts';
+import { networkAccess } from '../../../shared/network/options.ts';
 
 const file = z.string().min(1).optional();
 
@@ -29,6 +30,7 @@ export const httpsAccess = {
     .min(1)
     .default(TOKEN_AUDIENCE)
     .describe('The `aud` of the tokens; the router’s source must have the same audience.'),
+  ...networkAccess,
 };
 
 export type HttpsAccess = z.output<z.ZodObject<typeof httpsAccess>>;

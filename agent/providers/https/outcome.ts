@@ -8,6 +8,8 @@ const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
   ECONNRESET: 'connection-reset',
   EPIPE: 'connection-reset',
   ETIMEDOUT: 'not-connected',
+  EPROXY: 'not-connected',
+  ENODEV: 'not-connected',
   EHOSTUNREACH: 'not-connected',
   ENETUNREACH: 'not-connected',
   ENOTFOUND: 'dns',
@@ -49,5 +51,5 @@ function ofFailure({ sent, cause, code, text }: Extract<RouterAnswer, { kind: 'f
   if (sent) return { kind: 'unknown', cause: 'connection-lost', detail: text };
   if (cause === 'ended') return { kind: 'retryable', cause: 'not-connected', detail: text };
   // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
-  return { kind: 'retryable', cause: CONNECT_CAUSES[code ?? ''] ?? 'tls', detail: code ?? text };
+  return { kind: 'retryable', cause: CONNECT_CAUSES[code ?? ''] ?? 'tls', detail: text };
 }

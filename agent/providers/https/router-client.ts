@@ -47,7 +47,8 @@ export class RouterClient {
     createSecureContext(tls);
     const { token_key_file: file, audience } = access;
     const signer = file === undefined ? null : await TokenSigner.open(file, audience, clock);
-    return new RouterClient(access.url, new KeptConnections(tls, ROUTER_CONNECTIONS_MAX), signer);
+    const connections = new KeptConnections(tls, ROUTER_CONNECTIONS_MAX, { access, clock });
+    return new RouterClient(access.url, connections, signer);
   }
 
   private constructor(url: string, connections: KeptConnections, signer: TokenSigner | null) {

@@ -5,8 +5,8 @@
 import type { IClientOptions } from 'mqtt';
 import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import type { Clock } from '../../../shared/clock.ts';
-import type { Logger } from '../../../shared/log.ts';
-import { mqttClientOptions } from '../../../shared/mqtt.ts';
+import { errorText, type Logger } from '../../../shared/log.ts';
+import { mqttClientOptions, mqttOrigin } from '../../../shared/mqtt.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
 import { SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
@@ -31,7 +31,7 @@ export async function openMqttPublisher(
   options: MqttOptions,
   deps: { clock: Clock; log: Logger },
 ): Promise<Publisher> {
-  return new MqttPublisher(options, await mqttClientOptions(options), deps);
+  return new MqttPublisher(options, await mqttClientOptions(options, deps.clock), deps);
 }
 
 class MqttPublisher implements Publisher {
@@ -95,7 +95,8 @@ class MqttPublisher implements Publisher {
     if (last && !last.ended) return last;
     const gapMs = pauseCeilingMs(CONNECT_GAP, Math.max(1, this.#failures));
     if (last && this.#clock.monoMs() - last.startedAtMs < gapMs) return null;
-    const session = new Session(this.#clientOptions, this.#clock);
+    const session = this.#newSession();
+    if (session === null) return null;
     this.#session = session;
     this.#failures += 1;
     this.#silence.opened();
@@ -103,6 +104,16 @@ class MqttPublisher implements Publisher {
       this.#lastFailure = failure ?? BETWEEN_CONNECTS;
     });
     return session;
+  }
+
+  /** Null when the interface that it is to come from has no address. */
+  #newSession(): Session | null {
+    try {
+      return new Session({ ...this.#clientOptions, ...mqttOrigin(this.#options) }, this.#clock);
+    } catch (error) {
+      this.#lastFailure = { kind: 'retryable', cause: 'not-connected', detail: errorText(error) };
+      return null;
+    }
   }
 
   #judge(session: Session, outcome: Outcome, receivedBefore: number): void {

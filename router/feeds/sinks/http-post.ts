@@ -2,9 +2,11 @@
  * POSTs to one URL: one try with a deadline, over a connection that is kept, reading only part of long
  * answers.
  */
-import { Agent, type IncomingMessage, request } from 'node:http';
-import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
+import { type Agent, type IncomingMessage, request } from 'node:http';
+import { request as tlsRequest } from 'node:https';
 import type { Clock } from '../../../shared/clock.ts';
+import { PlainAgent, SecureAgent } from '../../../shared/network/agents.ts';
+import type { NetworkAccess } from '../../../shared/network/options.ts';
 
 export interface HttpPostOptions {
   url: string;
@@ -12,6 +14,7 @@ export interface HttpPostOptions {
   ca: string | null;
   /** From the first byte of the connection to the last of the answer. */
   timeoutMs: number;
+  network: NetworkAccess;
   clock: Clock;
 }
 
@@ -31,13 +34,13 @@ export class HttpPost {
   readonly #clock: Clock;
   #abandon: (reason: Error) => void = () => undefined;
 
-  constructor({ url, ca, timeoutMs, clock }: HttpPostOptions) {
+  constructor({ url, ca, timeoutMs, network: access, clock }: HttpPostOptions) {
     this.#url = new URL(url);
     const pool = { keepAlive: true, maxSockets: 1 };
     this.#agent =
       this.#url.protocol === 'https:'
-        ? new TlsAgent({ ...pool, ...(ca === null ? {} : { ca }) })
-        : new Agent(pool);
+        ? new SecureAgent({ ...pool, ...(ca === null ? {} : { ca }) }, { access, clock })
+        : new PlainAgent(pool, { access, clock });
     this.#timeoutMs = timeoutMs;
     this.#clock = clock;
   }

@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { type Clock, isoTime, wallMsOf } from '../../../shared/clock.ts';
 import { byteSize, duration } from '../../../shared/config/kinds.ts';
+import { networkAccess } from '../../../shared/network/options.ts';
 import { packageVersion } from '../../../shared/version.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import { DeliveryError, type FeedSink } from '../sink.ts';
@@ -47,6 +48,7 @@ export const webhookFeedOptions = z
       .string()
       .exactOptional()
       .describe('PEM of the authority that signed the server’s certificate; default: the usual ones.'),
+    ...networkAccess,
   })
   .describe('POSTs batches of records to a URL, signed, at least once.');
 
@@ -89,12 +91,13 @@ export class WebhookSink implements FeedSink {
   readonly #clock: Clock;
   readonly #post: HttpPost;
 
-  constructor({ url, secret, format, batch_bytes, timeout, ca }: WebhookFeedOptions, clock: Clock) {
+  constructor(options: WebhookFeedOptions, clock: Clock) {
+    const { url, secret, format, batch_bytes, timeout, ca } = options;
     this.#format = format === 'json' ? JSON_BATCH : CLOUD_EVENTS;
     this.#batchBytes = batch_bytes;
     this.#keys = parseSecrets(secret) ?? [];
     this.#clock = clock;
-    this.#post = new HttpPost({ url, ca: ca ?? null, timeoutMs: timeout, clock });
+    this.#post = new HttpPost({ url, ca: ca ?? null, timeoutMs: timeout, network: options, clock });
   }
 
   async write(records: readonly LedgerRecord[]): Promise<number> {

@@ -12,7 +12,7 @@
 import type { IClientOptions, IPublishPacket, MqttClient } from 'mqtt';
 import { Backoff } from '../../../shared/backoff.ts';
 import { errorText } from '../../../shared/log.ts';
-import { mqttClientOptions } from '../../../shared/mqtt.ts';
+import { mqttClientOptions, mqttOrigin } from '../../../shared/mqtt.ts';
 import { within } from '../../../shared/within.ts';
 import { providerProperties } from '../properties.ts';
 import {
@@ -117,8 +117,14 @@ export class MqttSource implements Source {
   }
 
   async #clientOptions(): Promise<IClientOptions> {
-    const options = await mqttClientOptions(this.#options);
-    return { ...options, keepalive: KEEPALIVE_S, clean: false, clientId: this.#options.client_id };
+    const options = await mqttClientOptions(this.#options, this.#deps.clock);
+    return {
+      ...options,
+      ...mqttOrigin(this.#options),
+      keepalive: KEEPALIVE_S,
+      clean: false,
+      clientId: this.#options.client_id,
+    };
   }
 
   /** Resolves when the connection is over. */

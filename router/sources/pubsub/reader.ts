@@ -7,7 +7,8 @@ import {
   SubscriptionCloseBehaviors,
 } from '@google-cloud/pubsub';
 import { status } from '@grpc/grpc-js';
-import { GRPC_OPTIONS, gcpAddress } from '../../../shared/gcp/connection.ts';
+import type { Clock } from '../../../shared/clock.ts';
+import { gcpChannel } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
 import { MAX_MESSAGES, type PubSubOptions } from './options.ts';
@@ -35,21 +36,27 @@ export interface ReaderEvents {
   failed(error: unknown): void;
 }
 
+interface ReaderParts {
+  trust: GcpCredentials;
+  /** For the messages in hand at the end. */
+  settleMs: number;
+  clock: Clock;
+}
+
 export class PubSubReader {
   readonly #sockets: SocketHold;
   readonly #client: PubSub;
   readonly #subscription: Subscription;
 
-  constructor(options: PubSubOptions, trust: GcpCredentials, settleMs: number, events: ReaderEvents) {
-    this.#sockets = new SocketHold(trust.channel);
-    const { servicePath, port, universeDomain } = gcpAddress(options);
+  constructor(options: PubSubOptions, { trust, settleMs, clock }: ReaderParts, events: ReaderEvents) {
+    const { client, tunnel } = gcpChannel(options);
+    this.#sockets = new SocketHold(trust.channel, { tunnel, clock });
     this.#client = new PubSub({
       projectId: options.project,
-      apiEndpoint: `${servicePath}:${port}`,
-      universeDomain,
+      ...client,
+      apiEndpoint: `${client.servicePath}:${client.port}`,
       emulatorMode: false,
       sslCreds: withCalls(this.#sockets, trust),
-      ...GRPC_OPTIONS,
       ...{ 'grpc-node.flow_control_window': WINDOW_BYTES },
     });
     this.#subscription = this.#client.subscription(options.subscription, {

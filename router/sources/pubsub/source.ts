@@ -135,11 +135,15 @@ export class PubSubSource implements Source {
       const trust = await openGcpCredentials(this.#options, clock);
       if (this.#stopping.signal.aborted) return STOPPED;
       const { promise: over, resolve: end } = Promise.withResolvers<End>();
-      reader = new PubSubReader(this.#options, trust, SETTLE_MS, {
-        message: (message) => void this.#handle(message, handler),
-        interrupted: (error) => this.#interrupted(error),
-        failed: (error) => end({ error: errorText(error), isSilence: false }),
-      });
+      reader = new PubSubReader(
+        this.#options,
+        { trust, settleMs: SETTLE_MS, clock },
+        {
+          message: (message) => void this.#handle(message, handler),
+          interrupted: (error) => this.#interrupted(error),
+          failed: (error) => end({ error: errorText(error), isSilence: false }),
+        },
+      );
       const done = new AbortController();
       const signal = AbortSignal.any([done.signal, this.#stopping.signal]);
       signal.addEventListener('abort', () => end(STOPPED), { once: true });

@@ -98,7 +98,10 @@ export class QueueClient {
     try {
       const { region, endpoint } = this.#options;
       // Read for each client, so that a renewed file takes effect.
-      const agent = new PhaseAgent(await trustedCa(this.#options));
+      const agent = new PhaseAgent(await trustedCa(this.#options), {
+        access: this.#options,
+        clock: this.#clock,
+      });
       const client = new sdk.SQSClient({
         region,
         ...(endpoint !== undefined && { endpoint }),

@@ -9,6 +9,7 @@ import { openHttpsPublisher } from '../../../agent/providers/https/publisher.ts'
 import { mqttOptions } from '../../../agent/providers/mqtt/options.ts';
 import { openMqttPublisher } from '../../../agent/providers/mqtt/publisher.ts';
 import type { Publisher } from '../../../agent/providers/publisher.ts';
+import type { NetworkAccess } from '../../../shared/network/options.ts';
 import { startAzure } from '../../loopback/azure-fixture.ts';
 import { deps, startGcp } from '../../loopback/gcp-support.ts';
 import { startAws } from '../../loopback/start-aws.ts';
@@ -19,8 +20,8 @@ export interface Cloud {
   port: number;
   /** Publishes that have arrived, ever. */
   arrived(): number;
-  /** A new publisher, which reaches the cloud by this port. */
-  open(port: number): Promise<Publisher>;
+  /** A new publisher, which reaches the cloud by this port, and by this way. */
+  open(port: number, network?: NetworkAccess): Promise<Publisher>;
 }
 
 export interface Kind {
@@ -38,7 +39,8 @@ export const KINDS: Record<string, Kind> = {
       return {
         port: Number(port),
         arrived: () => cloud.meter().accepted,
-        open: (via) => openAwsPublisher({ ...agent, endpoint: `https://localhost:${via}` }, deps),
+        open: (via, network) =>
+          openAwsPublisher({ ...agent, ...network, endpoint: `https://localhost:${via}` }, deps),
       };
     },
   },
@@ -57,7 +59,8 @@ export const KINDS: Record<string, Kind> = {
       return {
         port: target,
         arrived: () => cloud.meter().accepted,
-        open: (via) => openAzurePublisher(azureOptions.parse(JSON.parse(through(via))), deps),
+        open: (via, network) =>
+          openAzurePublisher(azureOptions.parse({ ...JSON.parse(through(via)), ...network }), deps),
       };
     },
   },
@@ -68,7 +71,8 @@ export const KINDS: Record<string, Kind> = {
       return {
         port: Number(agent.endpoint?.split(':')[1]),
         arrived: () => cloud.meter().accepted,
-        open: (via) => openGcpPublisher({ ...agent, endpoint: `localhost:${via}` }, deps),
+        open: (via, network) =>
+          openGcpPublisher({ ...agent, ...network, endpoint: `localhost:${via}` }, deps),
       };
     },
   },
@@ -96,8 +100,11 @@ export const KINDS: Record<string, Kind> = {
       return {
         port: api.source.port(),
         arrived: () => arrived,
-        open: (via) =>
-          openHttpsPublisher(httpsOptions.parse({ url: `https://localhost:${via}`, ...login }), deps),
+        open: (via, network) =>
+          openHttpsPublisher(
+            httpsOptions.parse({ url: `https://localhost:${via}`, ...login, ...network }),
+            deps,
+          ),
       };
     },
   },

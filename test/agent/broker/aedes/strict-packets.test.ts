@@ -32,7 +32,10 @@ const WILL = 0x06;
 
 /** By clause, the bytes sent instead of a CONNECT; no answer is expected unless `answer` names one. */
 const CONNECTS: ReadonlyArray<{ name: string; bytes: Uint8Array; answer?: string }> = [
-  { name: 'client id with ill-formed UTF-8 [MQTT-1.5.3-1] [MQTT-3.1.3-4]', bytes: connect(4, 2, ...text(LATIN1)) },
+  {
+    name: 'client id with ill-formed UTF-8 [MQTT-1.5.3-1] [MQTT-3.1.3-4]',
+    bytes: connect(4, 2, ...text(LATIN1)),
+  },
   { name: 'client id with U+0000 [MQTT-1.5.3-2]', bytes: connect(4, 2, ...text('a\0b')) },
   {
     name: 'username with ill-formed UTF-8 [MQTT-3.1.3-11]',

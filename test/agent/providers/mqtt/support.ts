@@ -1,8 +1,10 @@
 /** A real aedes broker on a socket, with the few knobs that the MQTT tests need. */
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
 import { Aedes } from 'aedes';
 import type { Test } from 'tap';
+import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { KeyAndCertificate } from '../../../../loopback/ca.ts';
 
 export interface Broker {
@@ -26,7 +28,10 @@ export interface Broker {
   up(): Promise<void>;
 }
 
-export async function startBroker(t: Test, options: { tls?: KeyAndCertificate } = {}): Promise<Broker> {
+export async function startBroker(
+  t: Test,
+  options: { tls?: KeyAndCertificate; ws?: boolean } = {},
+): Promise<Broker> {
   let withheld: 'silent' | 'cut' | null = null;
   let returnCode = 0;
   let connections = 0;
@@ -53,9 +58,18 @@ export async function startBroker(t: Test, options: { tls?: KeyAndCertificate } 
     socket.on('close', () => sockets.delete(socket));
     aedes.handle(socket);
   };
+  const listening = (): Server => {
+    if (options.tls) return createTlsServer(options.tls, accept);
+    if (!options.ws) return createServer(accept);
+    const next = createHttpServer();
+    new WebSocketServer({ server: next, handleProtocols: () => 'mqtt' }).on('connection', (socket) => {
+      aedes.handle(createWebSocketStream(socket));
+    });
+    return next;
+  };
   let server: Server | null = null;
   const up = async (): Promise<void> => {
-    const next = options.tls ? createTlsServer(options.tls, accept) : createServer(accept);
+    const next = listening();
     server = next;
     await new Promise<void>((resolve) => next.listen(port, '127.0.0.1', resolve));
     const address = next.address();
