@@ -12,7 +12,7 @@ import { PROVIDER_TYPES } from '../../agent/providers/types.ts';
 import { sdkCredentials, trustedCa } from '../../shared/aws.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
 import { decodeEnvelope, encodeEnvelope } from '../../shared/envelope/codec.ts';
-import { gcpAddress } from '../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../shared/gcp/credentials.ts';
 import { answerRequests, type Spent } from './peer.ts';
 
@@ -102,7 +102,7 @@ async function openSdk(): Promise<Send> {
       const { PublisherClient } = await import('@google-cloud/pubsub-api');
       const trust = await openGcpCredentials(provider, clock);
       const sslCreds = withCalls(trust.channel, trust);
-      const client = new PublisherClient({ ...gcpAddress(provider), sslCreds });
+      const client = new PublisherClient({ ...gcpChannel(provider).client, sslCreds });
       const topic = `projects/${provider.project}/topics/${provider.topic}`;
       return ({ bytes, properties }) =>
         client.publish(

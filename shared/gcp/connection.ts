@@ -35,7 +35,7 @@ const GRPC_OPTIONS = {
 /** Passed to the SDK, which would otherwise ask the credentials (and a metadata server) for it. */
 const UNIVERSE = 'googleapis.com';
 
-export interface GcpAddress {
+interface GcpAddress {
   servicePath: string;
   port: number;
   universeDomain: string;
@@ -45,10 +45,7 @@ export interface GcpAddress {
  * The configured endpoint, else the region's ("Pub/Sub service APIs overview", locational endpoints), else
  * the global one.
  */
-export function gcpAddress(where: {
-  endpoint?: string | undefined;
-  region?: string | undefined;
-}): GcpAddress {
+function gcpAddress(where: { endpoint?: string | undefined; region?: string | undefined }): GcpAddress {
   const regional = where.region === undefined ? '' : `${where.region}-`;
   const [servicePath = '', port] = (where.endpoint ?? `${regional}pubsub.${UNIVERSE}:443`).split(':');
   return { servicePath, port: Number(port), universeDomain: UNIVERSE };
@@ -66,7 +63,7 @@ export function gcpChannel(where: {
   endpoint?: string | undefined;
   region?: string | undefined;
   proxy?: string | undefined;
-  insecure: boolean;
+  insecure?: boolean;
 }): GcpChannel {
   const address = gcpAddress(where);
   const target = { host: address.servicePath, port: address.port };

@@ -15,7 +15,7 @@ import { type HttpProxy, proxyText, type Target } from './proxy.ts';
 const TUNNEL_MS = 10_000;
 
 /** No tunnel: `code` is the socket's, or EPROXY for an answer that is none. Holds no secret. */
-export class TunnelError extends Error {
+class TunnelError extends Error {
   readonly code: string;
 
   constructor(proxy: HttpProxy, problem: string, code: string) {
@@ -33,7 +33,7 @@ export interface TunnelOptions {
   clock: Clock;
 }
 
-/** Resolves with a socket whose other end is the target. Rejects with {@link TunnelError}, after 10 s at most. */
+/** Resolves with a socket whose other end is the target. Rejects with a TunnelError, after 10 s at most. */
 export function openTunnel({ proxy, target, origin, socket, clock }: TunnelOptions): Promise<Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const name = `${isIP(target.host) === 6 ? `[${target.host}]` : target.host}:${target.port}`;

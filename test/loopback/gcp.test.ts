@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { openGcpPublisher } from '../../agent/providers/gcp/publisher.ts';
 import { fault } from '../../loopback/faults.ts';
 import type { GcpAccess } from '../../shared/gcp/access-options.ts';
-import { gcpAddress } from '../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../shared/gcp/credentials.ts';
 import { attempt } from '../attempt.ts';
 import { ManualClock } from '../manual-clock.ts';
@@ -70,7 +70,7 @@ t.test('only a JWT of the account, for Pub/Sub, that is valid now is let in', as
       callback(null, metadata);
     });
     const sslCreds = credentials.combineChannelCredentials(trust.channel, call);
-    const client = new PublisherClient({ ...gcpAddress(agent), sslCreds });
+    const client = new PublisherClient({ ...gcpChannel(agent).client, sslCreds });
     const code = await client.getTopic({ topic: TOPIC }, { retry: null }).then(
       () => status.OK,
       (error: { code: number }) => error.code,
@@ -78,7 +78,7 @@ t.test('only a JWT of the account, for Pub/Sub, that is valid now is let in', as
     t.equal(code, expected, name);
     await client.close();
   }
-  const client = new PublisherClient({ ...gcpAddress(agent), sslCreds: trust.channel });
+  const client = new PublisherClient({ ...gcpChannel(agent).client, sslCreds: trust.channel });
   await t.rejects(
     client.getTopic({ topic: TOPIC }, { retry: null }),
     { code: status.UNAUTHENTICATED },
@@ -256,7 +256,7 @@ t.test('a fault does not hit subscribers', async (t) => {
 
 async function clientOptions(access: GcpAccess) {
   const trust = await openGcpCredentials(access, deps.clock);
-  return { ...gcpAddress(access), sslCreds: withCalls(trust.channel, trust) };
+  return { ...gcpChannel(access).client, sslCreds: withCalls(trust.channel, trust) };
 }
 
 async function openSubscriber(t: Test, router: GcpFixture['router']): Promise<SubscriberClient> {

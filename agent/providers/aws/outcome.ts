@@ -37,7 +37,9 @@ export function outcomeOf(error: unknown, clockMovedMs: number): Outcome {
   if (failure.status !== null) return byStatus(failure.status, failure, clockMovedMs);
   if (error instanceof RequestFailed && !error.sent) {
     // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
-    return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail: error.message };
+    // Which connection failed is in the text alone.
+    const detail = error.message.startsWith('proxy ') ? error.message : failure.text;
+    return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail };
   }
   if (failure.name === 'CredentialsProviderError') {
     return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail: 'no credentials found' };

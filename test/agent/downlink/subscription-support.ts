@@ -2,7 +2,7 @@
 import { PubSub } from '@google-cloud/pubsub';
 import type { Test } from 'tap';
 import type { PubSubOptions } from '../../../router/sources/pubsub/options.ts';
-import { gcpAddress } from '../../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 
@@ -12,7 +12,7 @@ export const SUBSCRIPTION = 'gw-1-receipts';
 /** Without `filter` the subscription gets every gateway's. */
 export async function makeReceiptTopic(t: Test, access: PubSubOptions, filter?: string): Promise<PubSub> {
   const trust = await openGcpCredentials(access, deps.clock);
-  const { servicePath, port, universeDomain } = gcpAddress(access);
+  const { servicePath, port, universeDomain } = gcpChannel(access).client;
   const pubsub = new PubSub({
     projectId: access.project,
     apiEndpoint: `${servicePath}:${port}`,

@@ -1,4 +1,4 @@
-/** The ways of connections: a proxy that is mute, broken or gives its first bytes early, and a local address. */
+/** The ways of connections: a proxy that is mute, broken or early with its first bytes; a local address. */
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';

@@ -8,7 +8,7 @@ import { openGcpPublisher } from '../../../../agent/providers/gcp/publisher.ts';
 import type { Outcome } from '../../../../agent/providers/publisher.ts';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
 import { fault } from '../../../../loopback/faults.ts';
-import { gcpAddress } from '../../../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../../../shared/gcp/connection.ts';
 import { attempt } from '../../../attempt.ts';
 import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
 import { startTunnel } from '../tunnel.ts';
@@ -114,7 +114,7 @@ t.test(
 
 t.test('a slow provider is no silent one: its channel stays', async (t) => {
   const { cloud, agent } = await startGcp(t);
-  const tunnel = await startTunnel(t, gcpAddress(agent).port);
+  const tunnel = await startTunnel(t, gcpChannel(agent).client.port);
   const publisher = await openGcpPublisher({ ...agent, endpoint: `localhost:${tunnel.port}` }, deps);
   t.after(() => publisher.close());
   t.same(await publisher.publish(envelope('x'), attempt(LONG_MS)), { kind: 'accepted' });
@@ -177,9 +177,11 @@ t.test('options', async (t) => {
   t.match(gcpOptions.parse({ project: 'p' }), { topic: 'headgate', insecure: false });
   t.throws(() => gcpOptions.parse({ project: 'p', endpoint: 'https://pubsub.googleapis.com' }));
   t.throws(() => gcpOptions.parse({ project: 'p', credentials: { client_email: 'x' } }));
-  t.match(gcpAddress({}), { servicePath: 'pubsub.googleapis.com', port: 443 });
-  t.match(gcpAddress({ region: 'europe-west1' }), { servicePath: 'europe-west1-pubsub.googleapis.com' });
-  t.match(gcpAddress({ region: 'europe-west1', endpoint: 'localhost:8085' }), {
+  t.match(gcpChannel({}).client, { servicePath: 'pubsub.googleapis.com', port: 443 });
+  t.match(gcpChannel({ region: 'europe-west1' }).client, {
+    servicePath: 'europe-west1-pubsub.googleapis.com',
+  });
+  t.match(gcpChannel({ region: 'europe-west1', endpoint: 'localhost:8085' }).client, {
     servicePath: 'localhost',
     port: 8085,
   });

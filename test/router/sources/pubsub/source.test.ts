@@ -12,7 +12,7 @@ import { type PubSubOptions, pubsubOptions } from '../../../../router/sources/pu
 import { type PubSubDeps, PubSubSource } from '../../../../router/sources/pubsub/source.ts';
 import type { Delivery, Settlement, Source } from '../../../../router/sources/source.ts';
 import { systemClock } from '../../../../shared/clock.ts';
-import { gcpAddress } from '../../../../shared/gcp/connection.ts';
+import { gcpChannel } from '../../../../shared/gcp/connection.ts';
 import { openGcpCredentials, withCalls } from '../../../../shared/gcp/credentials.ts';
 import { attempt } from '../../../attempt.ts';
 import { deps, envelope, startGcp } from '../../../loopback/gcp-support.ts';
@@ -132,7 +132,10 @@ t.test('a subscription that is not there yet is read as soon as it is', async (t
   await until('lastError !== null', () => source.state().lastError !== null);
   t.match(source.state(), { lastError: /Resource not found/ });
   const trust = await openGcpCredentials(router, deps.clock);
-  const admin = new SubscriberClient({ ...gcpAddress(router), sslCreds: withCalls(trust.channel, trust) });
+  const admin = new SubscriberClient({
+    ...gcpChannel(router).client,
+    sslCreds: withCalls(trust.channel, trust),
+  });
   t.after(() => admin.close());
   const parent = 'projects/headgate-loopback';
   await admin.createSubscription({
@@ -146,7 +149,7 @@ t.test('a subscription that is not there yet is read as soon as it is', async (t
 t.test('a line that breaks, or is not there at the start, is waited for', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
   const publisher = await openPublisher(t, agent);
-  const targetPort = gcpAddress(router).port;
+  const targetPort = gcpChannel(router).client.port;
   const proxy = new TcpProxy({ targetPort, port: 0, ...deps });
   await proxy.start();
   t.after(() => proxy.stop());
@@ -204,7 +207,7 @@ t.test('while the ledger does not commit, a message is held under its lease', as
 t.test('a connection on which nothing is answered is cut, and the next one reads on', async (t) => {
   const { cloud, agent, router } = await startGcp(t);
   const publisher = await openPublisher(t, agent);
-  const proxy = new TcpProxy({ targetPort: gcpAddress(router).port, port: 0, ...deps });
+  const proxy = new TcpProxy({ targetPort: gcpChannel(router).client.port, port: 0, ...deps });
   await proxy.start();
   t.after(() => proxy.stop());
   const options = { ...router, endpoint: `localhost:${proxy.port}` };
