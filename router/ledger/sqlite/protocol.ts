@@ -7,6 +7,7 @@ import type { LedgerRole } from '../role.ts';
 import type { ConflictRule } from '../rules/conflict-policy.ts';
 import { EntryRefused, LedgerLost } from '../types.ts';
 import type { SqliteLedgerLimits } from './engine.ts';
+import type { EntriesPiece } from './entry-pieces.ts';
 
 export interface OpenArgument {
   file: string;
@@ -20,7 +21,9 @@ export type LedgerCalls = Omit<Ledger, 'maintenance' | 'isMultiRouter' | 'survey
 
 export type Request =
   | { id: number; to: 'thread'; call: 'open'; args: [OpenArgument] }
-  | { id: number; to: 'ledger'; call: keyof LedgerCalls; args: unknown[] }
+  /** A part of a commit, which has an answer after its last piece. */
+  | { id: number; to: 'commit'; call: 'commit'; piece: EntriesPiece }
+  | { id: number; to: 'ledger'; call: Exclude<keyof LedgerCalls, 'commit'>; args: unknown[] }
   | { id: number; to: 'maintenance'; call: keyof LedgerMaintenance; args: unknown[] };
 
 export type Reply =

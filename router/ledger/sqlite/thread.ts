@@ -1,4 +1,5 @@
 /** The SQLite ledger for the router: the thread of worker.ts answers every call. */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
@@ -8,6 +9,8 @@ import { within } from '../../../shared/within.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
 import { type StreamVisitor, surveyByPages } from '../paging.ts';
+import type { LedgerEntry } from '../types.ts';
+import { buffersOf, piecesOf } from './entry-pieces.ts';
 import { errorFrom, type LedgerCalls, type OpenArgument, type Reply, type Request } from './protocol.ts';
 
 export interface ThreadLedgerOptions extends OpenArgument {
@@ -40,12 +43,20 @@ export async function openLedgerThread(options: ThreadLedgerOptions): Promise<Le
 
 type Call = Request extends infer R ? (R extends Request ? Omit<R, 'id'> : never) : never;
 
+/** The messages of one call. */
+interface Outgoing {
+  id: number;
+  messages: Iterable<Call>;
+}
+
 class LedgerThread {
   readonly #worker: Worker;
   readonly #clock: Clock;
   readonly #log: WarningLog;
   readonly #waiting = new Map<number, Waiting>();
   readonly #exited: Promise<void>;
+  readonly #outgoing: Outgoing[] = [];
+  #isSending: boolean = false;
   #lastId = 0;
   #over: Error | null = null;
 
@@ -65,17 +76,18 @@ class LedgerThread {
 
   /** Rejects with the ledger's error, or when the thread has ended. */
   call(call: Call): Promise<unknown> {
-    if (this.#over) return Promise.reject(this.#over);
-    const id = ++this.#lastId;
-    this.#worker.postMessage({ id, ...call } as Request);
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-    });
+    return this.#ask([call]);
   }
 
-  async callWithin(limitMs: number, call: Call): Promise<unknown> {
-    return within(this.#clock, limitMs, this.call(call), () => {
-      throw new Error(`the ledger did not answer in ${limitMs / 1000} s (${call.call})`);
+  /** Sends the entries in pieces; calls made meanwhile follow them. Rejects like `call`. */
+  commit(entries: readonly LedgerEntry[]): Promise<unknown> {
+    return this.#ask(commitMessages(entries));
+  }
+
+  /** `answer`: of the call `name`. */
+  async within(limitMs: number, name: string, answer: Promise<unknown>): Promise<unknown> {
+    return within(this.#clock, limitMs, answer, () => {
+      throw new Error(`the ledger did not answer in ${limitMs / 1000} s (${name})`);
     });
   }
 
@@ -87,6 +99,39 @@ class LedgerThread {
 
   exited(): Promise<void> {
     return this.#exited;
+  }
+
+  #ask(messages: Iterable<Call>): Promise<unknown> {
+    if (this.#over) return Promise.reject(this.#over);
+    const id = ++this.#lastId;
+    const answer = new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject });
+    });
+    this.#outgoing.push({ id, messages });
+    if (!this.#isSending) void this.#send();
+    return answer;
+  }
+
+  /** Sends all calls in their order. The loop turns between two messages of one call. Never rejects. */
+  async #send(): Promise<void> {
+    this.#isSending = true;
+    for (let next = this.#outgoing.shift(); next; next = this.#outgoing.shift()) {
+      const { id, messages } = next;
+      try {
+        let isFirst = true;
+        for (const message of messages) {
+          if (!isFirst) await nextTurn();
+          if (this.#over) break;
+          isFirst = false;
+          const transfer = message.to === 'commit' ? buffersOf(message.piece) : [];
+          this.#worker.postMessage({ id, ...message }, transfer);
+        }
+      } catch (error) {
+        this.#waiting.get(id)?.reject(error instanceof Error ? error : new Error(String(error)));
+        this.#waiting.delete(id);
+      }
+    }
+    this.#isSending = false;
   }
 
   #settle(reply: Reply): void {
@@ -107,13 +152,17 @@ class LedgerThread {
   }
 }
 
+function* commitMessages(entries: readonly LedgerEntry[]): Generator<Call> {
+  for (const piece of piecesOf(entries)) yield { to: 'commit', call: 'commit', piece };
+}
+
 function ledgerOf(thread: LedgerThread): Ledger {
   const ask =
-    <Name extends keyof LedgerCalls>(call: Name, limitMs: number | null = CALL_MS_MAX) =>
+    <Name extends Exclude<keyof LedgerCalls, 'commit'>>(call: Name, limitMs: number | null = CALL_MS_MAX) =>
     (...args: Parameters<LedgerCalls[Name]>): ReturnType<LedgerCalls[Name]> => {
-      const request: Call = { to: 'ledger', call, args };
-      const answer = limitMs === null ? thread.call(request) : thread.callWithin(limitMs, request);
-      return answer as ReturnType<LedgerCalls[Name]>;
+      const answer = thread.call({ to: 'ledger', call, args });
+      const limited = limitMs === null ? answer : thread.within(limitMs, call, answer);
+      return limited as ReturnType<LedgerCalls[Name]>;
     };
   const keep =
     <Name extends keyof LedgerMaintenance>(call: Name) =>
@@ -134,7 +183,8 @@ function ledgerOf(thread: LedgerThread): Ledger {
       erasures: keep('erasures'),
       where: keep('where'),
     },
-    commit: ask('commit'),
+    commit: (entries) =>
+      thread.within(CALL_MS_MAX, 'commit', thread.commit(entries)) as ReturnType<Ledger['commit']>,
     read: ask('read'),
     completeness: ask('completeness'),
     completenessPage,

@@ -7,12 +7,16 @@ import { parentPort } from 'node:worker_threads';
 import { systemClock } from '../../../shared/clock.ts';
 import type { Ledger } from '../ledger.ts';
 import { conflictPolicyOf } from '../rules/conflict-policy.ts';
+import type { LedgerEntry } from '../types.ts';
 import { openSqliteLedger } from './engine.ts';
+import { JoinedEntries } from './entry-pieces.ts';
 import { plainError, type Reply, type Request } from './protocol.ts';
 
 if (parentPort === null) throw new Error('router/ledger/sqlite/worker is a thread entry');
 const port = parentPort;
 const log = { warn: (fields: Record<string, unknown>) => post({ kind: 'warned', fields }) };
+/** Commits some of whose pieces have come. */
+const joining = new Map<number, JoinedEntries>();
 let ledger: Ledger | null = null;
 let answering: Promise<void> = Promise.resolve();
 
@@ -20,9 +24,9 @@ function post(reply: Reply): void {
   port.postMessage(reply);
 }
 
-async function answered({ to, call, args }: Request): Promise<unknown> {
-  if (to === 'thread') {
-    const [{ conflicts, role, ...options }] = args;
+async function answered(request: Request): Promise<unknown> {
+  if (request.to === 'thread') {
+    const [{ conflicts, role, ...options }] = request.args;
     const policyOf = conflictPolicyOf(conflicts);
     const roles = role === undefined ? {} : { role };
     ledger = await openSqliteLedger({
@@ -35,10 +39,19 @@ async function answered({ to, call, args }: Request): Promise<unknown> {
     return null;
   }
   if (ledger === null) throw new Error('the ledger is not open');
+  if (request.to === 'commit') return ledger.commit(joined(request.id));
+  const { to, call, args } = request;
   const target: object = to === 'ledger' ? ledger : ledger.maintenance;
   const method: unknown = Reflect.get(target, call);
   if (typeof method !== 'function') throw new Error(`the ledger has no ${call}`);
   return method.apply(target, args);
+}
+
+/** The entries of a commit whose last piece has come. */
+function joined(id: number): LedgerEntry[] {
+  const entries = joining.get(id)?.entries() ?? [];
+  joining.delete(id);
+  return entries;
 }
 
 async function answer(request: Request): Promise<void> {
@@ -52,5 +65,12 @@ async function answer(request: Request): Promise<void> {
 }
 
 port.on('message', (request: Request) => {
+  if (request.to === 'commit') {
+    const { id, piece } = request;
+    const entries = joining.get(id) ?? new JoinedEntries();
+    joining.set(id, entries);
+    entries.add(piece);
+    if (!piece.isLast) return;
+  }
   answering = answering.then(() => answer(request));
 });

@@ -58,6 +58,30 @@ t.test('refusals and log lines come over as what they are', async (t) => {
   t.match(await ledger.commit([entry({ seqs: seqs(1, 3) })]), [{ new: 2, conflict: 0 }], 'and it goes on');
 });
 
+t.test('a group that comes in many pieces is one transaction, and the loop turns meanwhile', async (t) => {
+  const ledger = await opened(t, join(testDir(t), 'ledger.db'));
+  const group = Array.from({ length: 512 }, (_, i) => entry({ gateway: `gw-${i}`, seqs: seqs(1, 25) }));
+  const holes = Array.from({ length: 100_001 }, (_, i) => gap(2 * i + 2, 2 * i + 2));
+  const refused = entry({ gateway: 'gw-holes', gaps: holes });
+  const error = await ledger.commit([...group, refused]).catch((thrown: unknown) => thrown);
+  t.match(error, { name: 'EntryRefused', reason: 'limit' });
+  t.match(await ledger.totals(), { records: 0 }, 'the refusal of the last entry leaves none of the others');
+  const order: string[] = [];
+  const commit = ledger.commit(group).then((results) => {
+    order.push('commit');
+    return results;
+  });
+  const totals = ledger.totals();
+  const turn = nextTurn().then(() => order.push('turn'));
+  t.equal(
+    (await commit).reduce((sum, result) => sum + result.new, 0),
+    12_800,
+  );
+  await turn;
+  t.strictSame(order, ['turn', 'commit']);
+  t.match(await totals, { records: 12_800 }, 'a call made meanwhile is answered after the commit');
+});
+
 t.test('a closed ledger says so, also when it is closed twice', async (t) => {
   const ledger = await opened(t, join(testDir(t), 'ledger.db'));
   await Promise.all([ledger.close(), ledger.close()]);
