@@ -50,7 +50,5 @@ export function sourceIssues(entry: unknown): SourceIssue[] {
 export function identitiesOf(
   sources: ReadonlyArray<{ name: string; identities?: Identities }>,
 ): ReadonlyMap<string, Identities> {
-  return new Map(
-    sources.map(({ name, identities = {} }) => [name, identities] as const),
-  );
+  return new Map(sources.map(({ name, identities = {} }) => [name, identities] as const));
 }

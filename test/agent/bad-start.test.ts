@@ -42,7 +42,11 @@ t.test('configuration, missing secrets and a second agent spend no epoch', async
   const { dir, write, start } = await fresh(t);
   t.equal(await life(dir), 1);
   const url = `\${HEADGATE_TEST_UNSET}`;
-  for (const mistake of [{ gateway: 'A b' }, { nosuch: 1 }, { providers: [{ name: 'm', type: 'mqtt', url }] }]) {
+  for (const mistake of [
+    { gateway: 'A b' },
+    { nosuch: 1 },
+    { providers: [{ name: 'm', type: 'mqtt', url }] },
+  ]) {
     write(mistake);
     t.match(await start(), { code: 78 });
   }
