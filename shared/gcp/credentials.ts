@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts';
 import { errorText } from '../log.ts';
 import { within } from '../within.ts';
 import type { GcpAccess } from './access-options.ts';
+import { type FreshToken, KeptToken } from './kept-token.ts';
 
 /** The audience of a self-signed JWT is the service's global name, even at a regional endpoint (AIP-4111). */
 const SERVICE = 'pubsub.googleapis.com';
@@ -59,7 +60,7 @@ type AccountKey = z.infer<typeof keyFile>;
 async function headerSource(options: GcpAccess, clock: Clock): Promise<HeaderSource> {
   const account = options.credentials;
   if (!account) {
-    return defaultCredentials(clock);
+    return defaultCredentials(options.project, clock);
   }
   const key: AccountKey = 'key_file' in account ? await readKeyFile(account.key_file) : account;
   return signer(key, clock);
@@ -67,20 +68,27 @@ async function headerSource(options: GcpAccess, clock: Clock): Promise<HeaderSou
 
 /**
  * Application default credentials. The library waits for its token endpoint without a limit, and each later
- * call waits for the first: after a timeout the library's object is replaced.
+ * call waits for the first: after a timeout the library's object is replaced. Without a project it also asks
+ * `gcloud` and the Cloud Resource Manager for one, before the first token.
  */
-function defaultCredentials(clock: Clock): HeaderSource {
+function defaultCredentials(projectId: string, clock: Clock): HeaderSource {
   let auth: GoogleAuth | null = null;
-  return async () => {
-    const asked = auth ?? new GoogleAuth({ scopes: [SCOPE] });
+  const fetchToken = (): Promise<FreshToken> => {
+    const asked = auth ?? new GoogleAuth({ scopes: [SCOPE], projectId });
     asked.useJWTAccessWithScope = true;
     auth = asked;
-    const headers = asked.getClient().then((client) => client.getRequestHeaders());
-    return within(clock, TOKEN_MS, headers, () => {
+    const fresh = asked.getClient().then(async (client) => {
+      const headers = await client.getRequestHeaders();
+      const endsAtMs = client.credentials.expiry_date ?? null;
+      return { headers, lifetimeMs: endsAtMs === null ? null : endsAtMs - clock.wallMs() };
+    });
+    return within(clock, TOKEN_MS, fresh, () => {
       if (auth === asked) auth = null;
       throw new Error(`ETIMEDOUT: the endpoint of the token did not answer within ${TOKEN_MS} ms`);
     });
   };
+  const token = new KeptToken(fetchToken, clock);
+  return () => token.headers();
 }
 
 /**
