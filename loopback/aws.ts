@@ -8,12 +8,14 @@ import type { Logger } from '../shared/log.ts';
 import { type Service, stopAll } from '../shared/service.ts';
 import { IotDataPlane } from './aws/iot-data-plane.ts';
 import { TopicRule } from './aws/rule.ts';
-import type { AwsKeys, Signer } from './aws/sigv4.ts';
+import type { AwsKeys, AwsSession, Signer } from './aws/sigv4.ts';
 import { SqsEndpoint } from './aws/sqs-endpoint.ts';
 import { SqsQueue } from './aws/sqs-queue.ts';
+import { Sts } from './aws/sts.ts';
 import type { CertificateAuthority } from './ca.ts';
 import type { Cloud, CloudMeter } from './cloud.ts';
 import type { Fault } from './faults.ts';
+import { Overload, sourceSide } from './overload.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 export interface AwsCloudOptions {
@@ -22,6 +24,11 @@ export interface AwsCloudOptions {
   ca: CertificateAuthority;
   /** Path of the CA's PEM, for the configuration entries. */
   caFile: string;
+  /**
+   * Clients take a role, with keys of this life, in place of the keys in their configuration: see
+   * `environment`.
+   */
+  roleLifetimeMs?: number;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -34,12 +41,14 @@ interface Endpoints {
   proxy: TcpProxy;
   ingest: IotDataPlane;
   queue: SqsEndpoint;
+  sts: Sts;
 }
 
 export class AwsCloud implements Cloud {
   readonly name = 'aws';
   readonly #options: AwsCloudOptions;
   readonly #keys: AwsKeys;
+  readonly #sessions = new Map<string, AwsSession>();
   readonly #queue: SqsQueue;
   readonly #rule: TopicRule;
   /** Steps of `stop`, in reverse order of the start. */
@@ -62,10 +71,13 @@ export class AwsCloud implements Cloud {
   async start(): Promise<void> {
     const { ca, clock, entropy, ports, log } = this.#options;
     const tls = await ca.issue('localhost', 'server');
-    const signer = (service: string): Signer => ({ keys: this.#keys, region: REGION, service });
+    const [keys, sessions] = [this.#keys, this.#sessions];
+    const signer = (service: string): Signer => ({ keys, sessions, region: REGION, service });
+    const fault = (): Fault | null => this.#fault;
     const queue = new SqsEndpoint({
       queue: this.#queue,
       signer: signer('sqs'),
+      overload: new Overload({ fault: () => sourceSide(this.#fault), clock, entropy }),
       tls,
       port: ports?.queue ?? 0,
       clock,
@@ -75,13 +87,16 @@ export class AwsCloud implements Cloud {
       signer: signer('iotdata'),
       tls,
       clock,
-      fault: () => this.#fault?.name ?? null,
+      fault,
+      overload: new Overload({ fault, clock, entropy }),
     });
     await this.#startPart(queue);
     await this.#startPart(ingest);
     const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
     await this.#startPart(proxy);
-    this.#endpoints = { proxy, ingest, queue };
+    const sts = new Sts({ sessions, lifetimeMs: this.#options.roleLifetimeMs ?? 0, clock, entropy });
+    await this.#startPart(sts);
+    this.#endpoints = { proxy, ingest, queue, sts };
     log.info({ event: 'loopback.started', cloud: 'aws', ingestPort: proxy.port, queue: queue.url });
   }
 
@@ -100,6 +115,8 @@ export class AwsCloud implements Cloud {
   async setFault(fault: Fault | null): Promise<void> {
     this.#fault = fault;
     if (fault?.name !== 'reorder') this.#rule.flush();
+    if (fault?.name !== 'late') this.#rule.releaseLate();
+    this.#endpoints?.sts.setSilent(fault?.name === 'credentials-silent');
     await this.#endpoints?.proxy.setFault(fault);
   }
 
@@ -123,7 +140,7 @@ export class AwsCloud implements Cloud {
       region: REGION,
       endpoint: `https://localhost:${this.#started().proxy.port}`,
       ca_file: this.#options.caFile,
-      credentials: this.#credentials(),
+      ...this.#credentials(),
     };
   }
 
@@ -136,7 +153,7 @@ export class AwsCloud implements Cloud {
       endpoint: queue.url,
       queue_url: queue.queueUrl,
       ca_file: this.#options.caFile,
-      credentials: this.#credentials(),
+      ...this.#credentials(),
     };
   }
 
@@ -146,11 +163,15 @@ export class AwsCloud implements Cloud {
     Object.assign(this.#keys, keys);
   }
 
-  #credentials(): Record<string, string> {
-    return {
-      access_key_id: this.#keys.accessKeyId,
-      secret_access_key: this.#keys.secretAccessKey,
-    };
+  /** What clients need in their environment to take the role; their files go to `dir`. */
+  environment(dir: string): Promise<Record<string, string>> {
+    return this.#started().sts.environment(dir);
+  }
+
+  #credentials(): Record<string, unknown> {
+    if (this.#options.roleLifetimeMs !== undefined) return {};
+    const { accessKeyId: access_key_id, secretAccessKey: secret_access_key } = this.#keys;
+    return { credentials: { access_key_id, secret_access_key } };
   }
 
   #started(): Endpoints {

@@ -17,6 +17,7 @@ import { type JsonObject, type Twin, Twins } from './azure/twins.ts';
 import type { CertificateAuthority } from './ca.ts';
 import type { Cloud, CloudMeter } from './cloud.ts';
 import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
+import { Overload, sourceSide } from './overload.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const HUB = 'headgate';
@@ -69,7 +70,8 @@ export class AzureCloud implements Cloud {
     const { ca, clock, entropy, log } = this.#options;
     const server = { ...(await ca.issue('localhost', 'server')), ca: ca.ca };
     const [devices, ingest, twins, events] = [this.#devices, this.#ingest, this.#twins, this.#events];
-    this.#hub = new IotHub({ devices, ingest, twins, server, clock, entropy, log });
+    const overload = new Overload({ fault: () => this.#fault, clock, entropy });
+    this.#hub = new IotHub({ devices, ingest, twins, overload, server, clock, entropy, log });
     await this.#hub.start();
     this.#proxy = new TcpProxy({ targetPort: this.#hub.port, port: this.#ingestPort, clock, entropy });
     await this.#proxy.start();
@@ -78,6 +80,7 @@ export class AzureCloud implements Cloud {
       hub: HUB,
       policy: { name: POLICY, key: this.#policyKey },
       events,
+      overload: new Overload({ fault: () => sourceSide(this.#fault), clock, entropy }),
       server,
       port: this.#eventsPort,
       onDelivered: () => {
@@ -115,7 +118,9 @@ export class AzureCloud implements Cloud {
 
   async setFault(fault: Fault | null): Promise<void> {
     this.#fault = fault;
-    this.#hub?.setFault(fault && !TRANSPORT_FAULTS.has(fault.name) ? fault.name : null);
+    this.#hub?.setFault(fault && !TRANSPORT_FAULTS.has(fault.name) ? fault : null);
+    if (fault?.name !== 'late') this.#ingest.releaseLate();
+    if (fault?.name === 'brownout' && fault.bothSides) this.#consumers?.cut();
     this.#service?.setFault(fault?.name ?? null);
     await this.#proxy?.setFault(fault);
   }

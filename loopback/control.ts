@@ -14,6 +14,8 @@ const faultBody = z.strictObject({
   latencyMs: z.number().min(0).optional(),
   jitterMs: z.number().min(0).optional(),
   periodMs: z.number().min(50).optional(),
+  perSecond: z.number().min(0).optional(),
+  bothSides: z.boolean().optional(),
 });
 
 const configQuery = z.object({ gateway: z.string().min(1) });
@@ -25,9 +27,9 @@ interface ControlServerOptions {
 }
 
 /**
- * Routes: `GET /v1/clouds`; `PUT /v1/clouds/:name/fault` with `{fault, latencyMs?, jitterMs?, periodMs?}`;
- * `DELETE /v1/clouds/:name/fault`; `GET /v1/clouds/:name/config?gateway=` for the entries of agent.yaml and
- * router.yaml.
+ * Routes: `GET /v1/clouds`; `PUT /v1/clouds/:name/fault` with `{fault, latencyMs?, jitterMs?, periodMs?,
+ * perSecond?, bothSides?}`; `DELETE /v1/clouds/:name/fault`; `GET /v1/clouds/:name/config?gateway=` for the
+ * entries of agent.yaml and router.yaml.
  */
 export class ControlServer implements Service {
   readonly #port: number;
@@ -79,12 +81,14 @@ function routes(clouds: readonly Cloud[]): FastifyInstance {
     if (!cloud) return reply.code(404).send(unknown);
     const body = faultBody.safeParse(request.body);
     if (!body.success) return reply.code(400).send({ error: z.prettifyError(body.error) });
-    const { fault: name, latencyMs, jitterMs, periodMs } = body.data;
+    const { fault: name, latencyMs, jitterMs, periodMs, perSecond, bothSides } = body.data;
     await cloud.setFault(
       fault(name, {
         ...(latencyMs === undefined ? {} : { latencyMs }),
         ...(jitterMs === undefined ? {} : { jitterMs }),
         ...(periodMs === undefined ? {} : { periodMs }),
+        ...(perSecond === undefined ? {} : { perSecond }),
+        ...(bothSides === undefined ? {} : { bothSides }),
       }),
     );
     return view(cloud);

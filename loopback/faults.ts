@@ -1,4 +1,7 @@
-/** The faults of every loopback cloud. All except `duplicate` and `reorder` affect the ingest side. */
+/**
+ * The faults of every loopback cloud. They affect the ingest side, but for `duplicate`, `reorder` and `late`,
+ * which are of the delivery, and `credentials-silent`, which is of both sides.
+ */
 
 export const FAULT_NAMES = [
   /** The port is closed; open connections are cut. */
@@ -9,12 +12,21 @@ export const FAULT_NAMES = [
   'slow',
   /** `slow` whose latency grows from zero to the full value over `periodMs`, and stays there. */
   'slow-ramp',
-  /** The provider's own form of "too many requests" (IoT Hub over MQTT: late PUBACKs, then a cut). */
+  /**
+   * The provider's own form of "too many requests" above `perSecond` (IoT Hub over MQTT: late PUBACKs, then a
+   * cut).
+   */
   'throttle',
   /** HTTP 500 / CONNACK 3 / UNAVAILABLE. */
   'error',
   /** A proxy's HTML page with status 503 instead of the API's answer. */
   'html503',
+  /**
+   * The front door of an overloaded provider: in turn, an answer is 503 at once, comes after `latencyMs` ±
+   * `jitterMs`, or is as ever. IoT Hub has no 503: it refuses logins (CONNACK 3) and cuts
+   * connections.
+   */
+  'brownout',
   /** Connections are reset (RST) when data arrives. */
   'reset',
   /** Credentials are refused. */
@@ -30,6 +42,17 @@ export const FAULT_NAMES = [
   'reorder',
   /** The message is acknowledged and never delivered (grey failure). */
   'drop-after-ack',
+  /**
+   * The message is acknowledged and held until the fault is over. The provider's stamps say that it came
+   * `latencyMs` before it did: an hour's delay in a short test.
+   */
+  'late',
+  /**
+   * The service of temporary credentials (STS, the token endpoint) takes requests and never answers; the
+   * data plane works. Without effect on long-lived keys, and at Azure, which has no service of this kind: a
+   * gateway signs its own tokens or has a certificate.
+   */
+  'credentials-silent',
   /** `refuse` on and off every `periodMs`. */
   'flap',
 ] as const;
@@ -38,16 +61,20 @@ export type FaultName = (typeof FAULT_NAMES)[number];
 
 export interface Fault {
   name: FaultName;
-  /** For `slow` and `slow-ramp`. Default 800. */
+  /** For `slow`, `slow-ramp`, `brownout` and `late`. Default 800. */
   latencyMs: number;
-  /** For `slow` and `slow-ramp`. Default 300. */
+  /** For `slow`, `slow-ramp` and `brownout`. Default 300. */
   jitterMs: number;
   /** For `flap`: half a cycle; for `slow-ramp`: the time to the full latency. Default 2000. */
   periodMs: number;
+  /** For `throttle`: requests that pass in each second. Default 0. */
+  perSecond: number;
+  /** For `throttle` and `brownout`: whether the router's side has the fault as well. Default false. */
+  bothSides: boolean;
 }
 
 export function fault(name: FaultName, options: Partial<Omit<Fault, 'name'>> = {}): Fault {
-  return { name, latencyMs: 800, jitterMs: 300, periodMs: 2000, ...options };
+  return { name, latencyMs: 800, jitterMs: 300, periodMs: 2000, perSecond: 0, bothSides: false, ...options };
 }
 
 /** Faults at the TCP level, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud. */

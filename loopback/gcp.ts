@@ -20,6 +20,8 @@ import { loadPubSubServices } from './gcp/protos.ts';
 import { publisherService } from './gcp/publisher-service.ts';
 import { createServiceAccount, type ServiceAccount } from './gcp/service-account.ts';
 import { subscriberService } from './gcp/subscriber-service.ts';
+import { TokenEndpoint } from './gcp/token-endpoint.ts';
+import { Overload, sourceSide } from './overload.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const PROJECT = 'headgate-loopback';
@@ -37,6 +39,11 @@ export interface GcpCloudOptions {
   caFile: string;
   /** Plaintext without credentials, like the vendor's emulator. Default false. */
   insecure?: boolean;
+  /**
+   * Clients take access tokens of this life from a token endpoint, in place of the key in their
+   * configuration: see `environment`.
+   */
+  tokenLifetimeMs?: number;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -49,6 +56,7 @@ interface Running {
   ingest: Front;
   subscribe: Front;
   proxy: TcpProxy;
+  tokens: TokenEndpoint;
 }
 
 export class GcpCloud implements Cloud {
@@ -82,14 +90,25 @@ export class GcpCloud implements Cloud {
     const targetPort = await listen(server);
     const ingest = new Front({ targetPort, port: 0, certificate });
     const subscribe = new Front({ targetPort, port: ports?.subscribe ?? 0, certificate });
-    const gate = createGate({ ingest, subscribe, account: insecure ? null : account, clock });
-    const fault = () => this.#fault?.name ?? null;
+    const fault = (): Fault | null => this.#fault;
+    const issued = new Map<string, number>();
+    const lifetimeMs = this.#options.tokenLifetimeMs ?? 0;
+    const tokens = new TokenEndpoint({ tokens: issued, lifetimeMs, clock, entropy });
+    const overload = {
+      ingest: new Overload({ fault, clock, entropy }),
+      subscribe: new Overload({ fault: () => sourceSide(this.#fault), clock, entropy }),
+    };
+    const access = { account: insecure ? null : account, tokens: issued };
+    const onTurnedAway = (): void => {
+      this.#meter.requests += 1;
+    };
+    const gate = createGate({ ingest, subscribe, ...access, overload, onTurnedAway, clock });
     server.addService(services.publisher, publisherService({ broker, gate, meter: this.#meter, fault }));
     server.addService(services.subscriber, subscriberService({ broker, gate }));
-    await Promise.all([ingest.start(), subscribe.start()]);
+    await Promise.all([ingest.start(), subscribe.start(), tokens.start()]);
     const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
     await proxy.start();
-    this.#running = { account, broker, server, ingest, subscribe, proxy };
+    this.#running = { account, broker, server, ingest, subscribe, proxy, tokens };
     this.#options.log.info({
       event: 'loopback.started',
       cloud: 'gcp',
@@ -102,7 +121,7 @@ export class GcpCloud implements Cloud {
     const running = this.#running;
     this.#running = null;
     if (!running) return;
-    const parts: Service[] = [running.proxy, running.ingest, running.subscribe];
+    const parts: Service[] = [running.proxy, running.ingest, running.subscribe, running.tokens];
     await stopAll([
       ...parts.map((part) => () => part.stop()),
       async () => running.server.forceShutdown(),
@@ -111,10 +130,12 @@ export class GcpCloud implements Cloud {
   }
 
   async setFault(fault: Fault | null): Promise<void> {
-    const { ingest, proxy, broker } = this.#started();
+    const { ingest, proxy, broker, tokens } = this.#started();
     this.#fault = fault;
     ingest.setHtml503(fault?.name === 'html503');
     if (fault?.name !== 'reorder') broker.releaseHeld();
+    if (fault?.name !== 'late') broker.releaseLate();
+    tokens.setSilent(fault?.name === 'credentials-silent');
     await proxy.setFault(fault && TRANSPORT_FAULTS.has(fault.name) ? fault : null);
   }
 
@@ -149,8 +170,14 @@ export class GcpCloud implements Cloud {
     };
   }
 
+  /** What clients need in their environment to get access tokens; their files go to `dir`. */
+  environment(dir: string): Promise<Record<string, string>> {
+    return this.#started().tokens.environment(dir);
+  }
+
   #access(): Record<string, unknown> {
     if (this.#options.insecure) return { insecure: true };
+    if (this.#options.tokenLifetimeMs !== undefined) return { ca_file: this.#options.caFile };
     const { clientEmail, privateKey } = this.#started().account;
     return {
       ca_file: this.#options.caFile,

@@ -50,8 +50,8 @@ export function addCloudsCommand(program: Command): void {
     .command('fault <provider:fault>')
     .description('Switch a fault on (aws:blackhole) or off (aws:clear).')
     .option('--control <url>', 'address of the control server', CLOUDS_CONTROL_URL)
-    .option('--latency <ms>', 'for slow and slow-ramp: delay added to every answer')
-    .option('--jitter <ms>', 'for slow and slow-ramp: random deviation from that delay')
+    .option('--latency <ms>', 'for slow, slow-ramp, brownout: delay added to answers')
+    .option('--jitter <ms>', 'for slow, slow-ramp, brownout: random deviation from that delay')
     .option('--period <ms>', 'for flap: half a cycle; for slow-ramp: how long it grows')
     .option('--json', 'print the answer as JSON')
     .action(async (spec: string, flags: FaultFlags) => {

@@ -8,7 +8,8 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
 import type { CloudMeter } from '../cloud.ts';
-import type { FaultName } from '../faults.ts';
+import type { Fault } from '../faults.ts';
+import type { Overload, Treatment } from '../overload.ts';
 import { type AwsAnswer, type AwsRequest, close, createAwsServer, listen } from './http.ts';
 import type { PublishedMessage, TopicRule } from './rule.ts';
 import { type ShadowAnswer, ShadowStore } from './shadow.ts';
@@ -22,7 +23,8 @@ interface IotDataPlaneOptions {
   tls: KeyAndCertificate;
   clock: Clock;
   /** The active fault. */
-  fault: () => FaultName | null;
+  fault: () => Fault | null;
+  overload: Overload;
 }
 
 /** Payload of one publish ("AWS IoT Core message broker and protocol limits and quotas"). */
@@ -40,7 +42,8 @@ export class IotDataPlane implements Service {
   readonly #rule: TopicRule;
   readonly #signer: Signer;
   readonly #clock: Clock;
-  readonly #fault: () => FaultName | null;
+  readonly #fault: () => Fault | null;
+  readonly #overload: Overload;
   readonly #shadows: ShadowStore;
   readonly #server: Server;
   readonly #meter: IngestMeter = { accepted: 0, units: 0, bytes: 0, requests: 0, perStream: {} };
@@ -51,6 +54,7 @@ export class IotDataPlane implements Service {
     this.#signer = options.signer;
     this.#clock = options.clock;
     this.#fault = options.fault;
+    this.#overload = options.overload;
     this.#shadows = new ShadowStore(options.clock);
     this.#server = createAwsServer(options.tls, options.clock, (request) => this.#answer(request));
   }
@@ -71,16 +75,19 @@ export class IotDataPlane implements Service {
     return close(this.#server);
   }
 
-  #answer(request: AwsRequest): Promise<AwsAnswer> {
-    const answer = this.#faultAnswer() ?? this.#refusal(request) ?? this.#route(request);
+  async #answer(request: AwsRequest): Promise<AwsAnswer> {
+    const treatment = this.#overload.next();
+    const answer = this.#faultAnswer(treatment) ?? this.#refusal(request) ?? this.#route(request);
     if (answer !== 'cut') this.#meter.requests += 1;
-    return Promise.resolve(answer);
+    if (treatment === 'late') await this.#overload.wait();
+    return answer;
   }
 
-  #faultAnswer(): AwsAnswer | null {
-    switch (this.#fault()) {
-      case 'throttle':
-        return failure(429, 'ThrottlingException', 'Rate exceeded');
+  #faultAnswer(treatment: Treatment): AwsAnswer | null {
+    if (treatment === 'throttled') return failure(429, 'ThrottlingException', 'Rate exceeded');
+    if (treatment === 'unavailable')
+      return failure(503, 'ServiceUnavailableException', 'The service is temporarily unavailable.');
+    switch (this.#fault()?.name) {
       case 'error':
         return failure(500, 'InternalFailureException', 'Internal failure');
       case 'unauthorized':
@@ -138,7 +145,7 @@ export class IotDataPlane implements Service {
 
   /** The answer to an accepted request; with `ack-lost` it is never sent. */
   #taken(body: object): AwsAnswer {
-    return this.#fault() === 'ack-lost' ? 'cut' : { status: 200, body: JSON.stringify(body) };
+    return this.#fault()?.name === 'ack-lost' ? 'cut' : { status: 200, body: JSON.stringify(body) };
   }
 
   #count({ topic, payload, userProperties }: PublishedMessage): void {

@@ -1,7 +1,7 @@
 /** The IoT rule between the gateways' topics and the router's queue. */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
-import type { FaultName } from '../faults.ts';
+import type { Fault } from '../faults.ts';
 
 export interface PublishedMessage {
   topic: string;
@@ -45,6 +45,8 @@ export class TopicRule {
   readonly #clock: Clock;
   readonly #entropy: Entropy;
   readonly #held: string[] = [];
+  /** Held by `late`, in the order of arrival. */
+  #late: string[] = [];
   #release: Timer | null = null;
 
   constructor(options: { send: (body: string) => void; clock: Clock; entropy: Entropy }) {
@@ -54,19 +56,31 @@ export class TopicRule {
   }
 
   /**
-   * Runs the rule on a published message, with the delivery faults `duplicate`, `reorder` and
+   * Runs the rule on a published message, with the delivery faults `duplicate`, `reorder`, `late` and
    * `drop-after-ack`.
    */
-  run(message: PublishedMessage, fault: FaultName | null): void {
-    if (!message.topic.startsWith('headgate/') || fault === 'drop-after-ack') return;
-    const body = ruleOutput(message, this.#clock.wallMs());
-    if (fault === 'reorder') {
+  run(message: PublishedMessage, fault: Fault | null): void {
+    if (!message.topic.startsWith('headgate/') || fault?.name === 'drop-after-ack') return;
+    const lateMs = fault?.name === 'late' ? fault.latencyMs : 0;
+    const body = ruleOutput(message, this.#clock.wallMs() - lateMs);
+    if (fault?.name === 'late') {
+      this.#late.push(body);
+      return;
+    }
+    if (fault?.name === 'reorder') {
       this.#held.push(body);
       this.#release ??= this.#clock.setTimer(REORDER_WINDOW_MS, () => this.flush());
       return;
     }
     this.#send(body);
-    if (fault === 'duplicate') this.#send(body);
+    if (fault?.name === 'duplicate') this.#send(body);
+  }
+
+  /** Delivers the messages held by `late`. */
+  releaseLate(): void {
+    const late = this.#late;
+    this.#late = [];
+    for (const body of late) this.#send(body);
   }
 
   /** Delivers the messages held by `reorder`, shuffled. */

@@ -12,6 +12,13 @@ export interface AwsKeys {
   secretAccessKey: string;
 }
 
+/** Temporary keys of a role. */
+export interface AwsSession extends AwsKeys {
+  token: string;
+  /** Wall-clock milliseconds. */
+  expiresMs: number;
+}
+
 /** The signed part of a request. `target` is the path and query of the request line. */
 export interface SignedRequest {
   method: string;
@@ -22,6 +29,8 @@ export interface SignedRequest {
 
 export interface Signer {
   keys: AwsKeys;
+  /** By the id of their access key. */
+  sessions?: ReadonlyMap<string, AwsSession>;
   region: string;
   /** `iotdata`, `sqs`. */
   service: string;
@@ -29,7 +38,11 @@ export interface Signer {
 
 /** A refusal as at AWS, always with status 403. The type is the `x-amzn-ErrorType` of the answer. */
 export interface SignatureRefusal {
-  type: 'MissingAuthenticationTokenException' | 'UnrecognizedClientException' | 'InvalidSignatureException';
+  type:
+    | 'MissingAuthenticationTokenException'
+    | 'UnrecognizedClientException'
+    | 'ExpiredTokenException'
+    | 'InvalidSignatureException';
   message: string;
 }
 
@@ -47,10 +60,17 @@ export function refuseSignature(
   const parts = AUTHORIZATION.exec(request.headers.authorization ?? '');
   if (!parts) return { type: 'MissingAuthenticationTokenException', message: 'Missing Authentication Token' };
   const [, accessKeyId, date, region, service, signedHeaders = '', signature = ''] = parts;
-  if (accessKeyId !== signer.keys.accessKeyId) {
+  const keys = keysOf(accessKeyId, request.headers, signer);
+  if (!keys) {
     return {
       type: 'UnrecognizedClientException',
       message: 'The security token included in the request is invalid.',
+    };
+  }
+  if ('expiresMs' in keys && keys.expiresMs <= nowMs) {
+    return {
+      type: 'ExpiredTokenException',
+      message: 'The security token included in the request is expired.',
     };
   }
   const time = headerText(request.headers, 'x-amz-date');
@@ -63,7 +83,7 @@ export function refuseSignature(
     };
   }
   const names = signedHeaders.split(';');
-  const right = names.includes('host') ? signatureOf(request, names, time, signer) : '';
+  const right = names.includes('host') ? signatureOf(request, names, time, { ...signer, keys }) : '';
   if (!sameText(signature, right)) {
     return {
       type: 'InvalidSignatureException',
@@ -71,6 +91,17 @@ export function refuseSignature(
     };
   }
   return null;
+}
+
+/** The keys with this id: a session's only beside its token. */
+function keysOf(
+  accessKeyId: string | undefined,
+  headers: IncomingHttpHeaders,
+  { keys, sessions }: Signer,
+): AwsKeys | AwsSession | null {
+  if (accessKeyId === keys.accessKeyId) return keys;
+  const session = sessions?.get(accessKeyId ?? '');
+  return session?.token === headerText(headers, 'x-amz-security-token') ? (session ?? null) : null;
 }
 
 /** The signature of a request, in hex. `time` as in `x-amz-date`: `20150830T123600Z`. */

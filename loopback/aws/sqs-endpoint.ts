@@ -1,11 +1,12 @@
 /**
- * The SQS endpoint: AWS JSON 1.0 over HTTPS with SigV4, one queue. Routers read from it, so ingest faults do
- * not affect it.
+ * The SQS endpoint: AWS JSON 1.0 over HTTPS with SigV4, one queue. Routers read from it, so only faults of
+ * both sides affect it.
  */
 import type { Server } from 'node:https';
 import type { Clock } from '../../shared/clock.ts';
 import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
+import type { Overload } from '../overload.ts';
 import { type AwsAnswer, type AwsRequest, close, createAwsServer, listen } from './http.ts';
 import { refuseSignature, type Signer } from './sigv4.ts';
 import { done, refused, SQS_OPERATIONS, type SqsReply } from './sqs-api.ts';
@@ -17,6 +18,7 @@ const ACCOUNT = '000000000000';
 interface SqsEndpointOptions {
   queue: SqsQueue;
   signer: Signer;
+  overload: Overload;
   tls: KeyAndCertificate;
   port: number;
   clock: Clock;
@@ -25,6 +27,7 @@ interface SqsEndpointOptions {
 export class SqsEndpoint implements Service {
   readonly #queue: SqsQueue;
   readonly #signer: Signer;
+  readonly #overload: Overload;
   readonly #clock: Clock;
   readonly #server: Server;
   #port: number;
@@ -32,6 +35,7 @@ export class SqsEndpoint implements Service {
   constructor(options: SqsEndpointOptions) {
     this.#queue = options.queue;
     this.#signer = options.signer;
+    this.#overload = options.overload;
     this.#clock = options.clock;
     this.#port = options.port;
     this.#server = createAwsServer(options.tls, options.clock, (request) => this.#answer(request));
@@ -57,6 +61,11 @@ export class SqsEndpoint implements Service {
   async #answer(request: AwsRequest): Promise<AwsAnswer> {
     const refusal = refuseSignature(request, this.#signer, this.#clock.wallMs());
     if (refusal) return failure(403, `com.amazon.coral.service#${refusal.type}`, refusal.message);
+    const treatment = this.#overload.next();
+    if (treatment === 'unavailable')
+      return json(503, { __type: 'com.amazon.coral.service#ServiceUnavailable', message: 'Unavailable.' });
+    if (treatment === 'throttled') return failure(400, 'com.amazonaws.sqs#RequestThrottled', 'Rate exceeded');
+    if (treatment === 'late') await this.#overload.wait();
     const reply = await this.#run(request);
     if (reply.kind === 'output') return json(200, reply.output);
     return failure(400, `com.amazonaws.sqs#${reply.type}`, reply.message);

@@ -10,6 +10,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
+import type { Overload } from '../overload.ts';
 import type { EventLog, Partition } from './event-log.ts';
 import { servePartition } from './partition-link.ts';
 import { verifySas } from './sas.ts';
@@ -20,6 +21,7 @@ export interface EventHubsOptions {
   hub: string;
   policy: { name: string; key: string };
   events: EventLog;
+  overload: Overload;
   server: KeyAndCertificate;
   /** 0 takes a free port at `start`. */
   port: number;
@@ -96,6 +98,8 @@ export class EventHubsServer implements Service {
     server.on('secureConnection', (socket: TLSSocket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
+      // AMQP has no 503: an overloaded front door ends connections.
+      if (this.#options.overload.next() === 'unavailable') socket.destroy(new Error('overloaded'));
     });
     this.#server = server;
     return new Promise((resolve, reject) => {

@@ -124,10 +124,10 @@ export class EventLog {
   }
 
   /** Appends to the partition of the event's device, so that each device's events stay in order. */
-  append(event: NewEvent): void {
+  append(event: NewEvent, enqueuedMs = this.#clock.wallMs()): void {
     const partition = this.partitions[hash(event.device) % this.partitions.length];
     if (!partition) return;
-    partition.append(event, this.#clock.wallMs());
+    partition.append(event, enqueuedMs);
     const dropped = partition.trim();
     if (dropped > 0) this.#log.warn({ event: 'loopback.azure.retention', partition: partition.id, dropped });
     for (const wake of this.#watchers) wake();

@@ -5,7 +5,7 @@
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { emptyMeter } from '../cloud.ts';
-import type { FaultName } from '../faults.ts';
+import type { Fault } from '../faults.ts';
 import type { EventLog, NewEvent } from './event-log.ts';
 
 /**
@@ -26,6 +26,8 @@ export class Ingest {
   readonly #entropy: Entropy;
   readonly meter = emptyMeter();
   #held: NewEvent[] = [];
+  /** Held by `late`, in the order of arrival. */
+  #late: { event: NewEvent; enqueuedMs: number }[] = [];
 
   constructor(options: { events: EventLog; clock: Clock; entropy: Entropy }) {
     this.#events = options.events;
@@ -34,19 +36,30 @@ export class Ingest {
   }
 
   /** Meters one message, then routes it to the log under the active fault. */
-  take(event: NewEvent, fault: FaultName | null): void {
+  take(event: NewEvent, fault: Fault | null): void {
     const { st: stream = '' } = event.properties;
     this.meter.accepted += 1;
     this.meter.units += unitsOf(messageBytes(event));
     this.meter.bytes += event.body.length;
     this.meter.perStream[stream] = (this.meter.perStream[stream] ?? 0) + 1;
-    if (fault === 'drop-after-ack') return;
-    if (fault === 'reorder') {
+    if (fault?.name === 'drop-after-ack') return;
+    if (fault?.name === 'late') {
+      this.#late.push({ event, enqueuedMs: this.#clock.wallMs() - fault.latencyMs });
+      return;
+    }
+    if (fault?.name === 'reorder') {
       this.#hold(event);
       return;
     }
     this.#events.append(event);
-    if (fault === 'duplicate') this.#events.append(event);
+    if (fault?.name === 'duplicate') this.#events.append(event);
+  }
+
+  /** Delivers the messages held by `late`. */
+  releaseLate(): void {
+    const late = this.#late;
+    this.#late = [];
+    for (const { event, enqueuedMs } of late) this.#events.append(event, enqueuedMs);
   }
 
   #hold(event: NewEvent): void {

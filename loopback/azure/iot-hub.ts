@@ -12,14 +12,15 @@ import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
-import type { FaultName } from '../faults.ts';
+import type { Fault, FaultName } from '../faults.ts';
+import type { Overload } from '../overload.ts';
 import { type Connect, type DeviceRegistry, parsePropertyBag } from './devices.ts';
 import type { NewEvent } from './event-log.ts';
 import { type Ingest, MESSAGE_MAX_BYTES, messageBytes, unitsOf } from './ingest.ts';
 import { isObject, type JsonObject, parseJson, type Twins } from './twins.ts';
 
 /** Faults that cut open connections when they begin. */
-const CUTTING: ReadonlySet<FaultName> = new Set(['error', 'html503', 'unauthorized']);
+const CUTTING: ReadonlySet<FaultName> = new Set(['error', 'html503', 'unauthorized', 'brownout']);
 const THROTTLE_MIN_MS = 1500;
 const THROTTLE_SPREAD_MS = 500;
 /** A throttled connection is cut this long after the first late PUBACK. */
@@ -42,6 +43,7 @@ export interface IotHubOptions {
   devices: DeviceRegistry;
   ingest: Ingest;
   twins: Twins;
+  overload: Overload;
   server: KeyAndCertificate & { ca: string };
   clock: Clock;
   entropy: Entropy;
@@ -67,7 +69,7 @@ export class IotHub implements Service {
   /** Made with the first WebSocket; gets its connections from the server above. */
   #upgrades: HttpServer | null = null;
   #port = 0;
-  #fault: FaultName | null = null;
+  #fault: Fault | null = null;
   #isBasic: boolean = false;
   /**
    * Billed units of twin reads, writes and notifications (Azure docs, "Azure IoT Hub pricing information").
@@ -127,10 +129,10 @@ export class IotHub implements Service {
     if (broker) await new Promise<void>((resolve) => broker.close(() => resolve()));
   }
 
-  /** The name of a fault above TCP, or null. */
-  setFault(name: FaultName | null): void {
-    this.#fault = name;
-    if (name !== null && CUTTING.has(name)) this.#cutAll();
+  /** A fault above TCP, or null. */
+  setFault(fault: Fault | null): void {
+    this.#fault = fault;
+    if (fault !== null && CUTTING.has(fault.name)) this.#cutAll();
   }
 
   /** Whether a connected device is subscribed to patches of its desired properties. */
@@ -157,7 +159,7 @@ export class IotHub implements Service {
     socket.setNoDelay(true);
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', (error) => this.#options.log.debug({ event: 'loopback.azure.socket', err: error }));
-    if (this.#fault === 'html503') socket.once('data', () => socket.end(HTTP_503));
+    if (this.#fault?.name === 'html503') socket.once('data', () => socket.end(HTTP_503));
     else this.#serve(socket, broker);
   }
 
@@ -209,8 +211,10 @@ export class IotHub implements Service {
   }
 
   #admit(connect: Connect): { expiresMs: number | null } | { returnCode: number; reason: string } {
-    if (this.#fault === 'error') return { returnCode: SERVER_UNAVAILABLE, reason: 'fault' };
-    if (this.#fault === 'unauthorized') return { returnCode: NOT_AUTHORIZED, reason: 'fault' };
+    const isRefused = this.#fault?.name === 'brownout' && this.#options.overload.next() === 'unavailable';
+    if (this.#fault?.name === 'error' || isRefused)
+      return { returnCode: SERVER_UNAVAILABLE, reason: 'fault' };
+    if (this.#fault?.name === 'unauthorized') return { returnCode: NOT_AUTHORIZED, reason: 'fault' };
     const admission = this.#options.devices.admit(connect, this.#options.clock.wallMs());
     return admission.admitted ? admission : { returnCode: NOT_AUTHORIZED, reason: admission.reason };
   }
@@ -255,14 +259,21 @@ export class IotHub implements Service {
   }
 
   #receiveEvent(client: Client, event: NewEvent, verdict: Verdict): void {
-    const { ingest } = this.#options;
+    const { ingest, overload } = this.#options;
     if (messageBytes(event) > MESSAGE_MAX_BYTES) {
       verdict(new Error('message too large'));
-    } else if (this.#fault === 'throttle') {
+      return;
+    }
+    const treatment = overload.next();
+    if (treatment === 'throttled') {
       this.#throttle(client, event, verdict);
+    } else if (treatment === 'unavailable') {
+      verdict(new Error('unavailable'));
     } else {
       ingest.take(event, this.#fault);
-      verdict(this.#fault === 'ack-lost' ? new Error('acknowledgement lost on purpose') : null);
+      const lost = this.#fault?.name === 'ack-lost' ? new Error('acknowledgement lost on purpose') : null;
+      if (treatment === 'late') void overload.wait().then(() => verdict(lost));
+      else verdict(lost);
     }
   }
 
@@ -289,7 +300,7 @@ export class IotHub implements Service {
 
   #twinRequest(device: string, path: string, payload: string): TwinAnswer {
     const { twins } = this.#options;
-    if (this.#fault === 'throttle') return { status: 429, body: '' };
+    if (this.#fault?.name === 'throttle') return { status: 429, body: '' };
     if (path === '$iothub/twin/GET/') return { status: 200, body: JSON.stringify(twins.read(device)) };
     if (path !== '$iothub/twin/PATCH/properties/reported/') return { status: 404, body: '' };
     const patch = parseJson(payload);

@@ -1,7 +1,7 @@
 /** Topics and their subscriptions, with the delivery faults between them. */
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
-import type { FaultName } from '../faults.ts';
+import type { Fault } from '../faults.ts';
 import { messageFilter } from './filter.ts';
 import type { PubsubMessage, SubscriptionResource } from './messages.ts';
 import { type DeliveryCounter, Subscription } from './subscription.ts';
@@ -16,6 +16,8 @@ export class Broker {
   readonly #topics = new Map<string, Subscription[]>();
   readonly #subscriptions = new Map<string, Subscription>();
   #held: { topic: string; message: PubsubMessage }[] = [];
+  /** Held by `late`, in the order of arrival. */
+  #late: { topic: string; messages: readonly PubsubMessage[] }[] = [];
   #holdTimer: Timer | null = null;
   #nextMessageId = 1_000_000_000_000_000;
 
@@ -58,18 +60,26 @@ export class Broker {
   }
 
   /** Assigns each message its id and time, then delivers it under the active fault. */
-  publish(topic: string, messages: readonly PubsubMessage[], fault: FaultName | null): string[] {
-    const wallMs = this.#clock.wallMs();
+  publish(topic: string, messages: readonly PubsubMessage[], fault: Fault | null): string[] {
+    const wallMs = this.#clock.wallMs() - (fault?.name === 'late' ? fault.latencyMs : 0);
     const publishTime = { seconds: Math.floor(wallMs / 1000), nanos: Math.floor((wallMs % 1000) * 1e6) };
     const stored = messages.map((message) => ({
       ...message,
       messageId: String(this.#nextMessageId++),
       publishTime,
     }));
-    if (fault === 'reorder') this.#hold(topic, stored);
-    else if (fault === 'duplicate') this.#offer(topic, [...stored, ...stored]);
-    else if (fault !== 'drop-after-ack') this.#offer(topic, stored);
+    if (fault?.name === 'reorder') this.#hold(topic, stored);
+    else if (fault?.name === 'late') this.#late.push({ topic, messages: stored });
+    else if (fault?.name === 'duplicate') this.#offer(topic, [...stored, ...stored]);
+    else if (fault?.name !== 'drop-after-ack') this.#offer(topic, stored);
     return stored.map((message) => message.messageId);
+  }
+
+  /** Delivers the messages held by `late`. */
+  releaseLate(): void {
+    const late = this.#late;
+    this.#late = [];
+    for (const { topic, messages } of late) this.#offer(topic, messages);
   }
 
   /** Delivers the messages held by `reorder`, shuffled. */

@@ -2,6 +2,7 @@
 import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
+import type { Overload } from '../overload.ts';
 import type { Front } from './front.ts';
 import { isAuthorised, type ServiceAccount } from './service-account.ts';
 
@@ -22,6 +23,15 @@ export class Refusal extends Error {
   }
 }
 
+const THROTTLED = new Refusal(
+  status.RESOURCE_EXHAUSTED,
+  "Quota exceeded for quota metric 'Regional publisher throughput, kB' of service 'pubsub.googleapis.com'.",
+);
+export const UNAVAILABLE = new Refusal(
+  status.UNAVAILABLE,
+  'The service was unable to fulfill your request. Please try again. [code=8a75]',
+);
+
 interface AnyCall {
   metadata: Metadata;
   getPeer(): string;
@@ -37,6 +47,12 @@ export function createGate(options: {
   ingest: Front;
   subscribe: Front;
   account: ServiceAccount | null;
+  /** Access tokens, and the wall time of their end. */
+  tokens: ReadonlyMap<string, number>;
+  /** Of each side. */
+  overload: { ingest: Overload; subscribe: Overload };
+  /** Called for each request of a gateway that `overload` turns away. */
+  onTurnedAway: () => void;
   clock: Clock;
 }): Gate {
   return async (call) => {
@@ -45,8 +61,19 @@ export function createGate(options: {
     const authorization = String(call.metadata.get('authorization')[0] ?? '');
     const { account, clock } = options;
     const [, service = ''] = call.getPath().split('/');
-    if (!front || (account && !(await isAuthorised(account, authorization, service, clock)))) {
+    const isKnown =
+      !account ||
+      (options.tokens.get(authorization.replace('Bearer ', '')) ?? 0) > clock.wallMs() ||
+      (await isAuthorised(account, authorization, service, clock));
+    if (!front || !isKnown) {
       throw new Refusal(status.UNAUTHENTICATED, 'Request had invalid authentication credentials.');
+    }
+    const overload = front === options.ingest ? options.overload.ingest : options.overload.subscribe;
+    const treatment = overload.next();
+    if (treatment === 'late') await overload.wait();
+    if (treatment === 'throttled' || treatment === 'unavailable') {
+      if (front === options.ingest) options.onTurnedAway();
+      throw treatment === 'throttled' ? THROTTLED : UNAVAILABLE;
     }
     return { ingest: front === options.ingest, cut: () => front.cut(peer) };
   };

@@ -4,9 +4,9 @@
  */
 import { status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { CloudMeter } from '../cloud.ts';
-import type { FaultName } from '../faults.ts';
+import type { Fault, FaultName } from '../faults.ts';
 import type { Broker } from './broker.ts';
-import { type Gate, Refusal, unary } from './calls.ts';
+import { type Gate, Refusal, UNAVAILABLE, unary } from './calls.ts';
 import { billedBytes, type PublishRequest, type PublishResponse, type TopicResource } from './messages.ts';
 
 /** "Pub/Sub quotas and limits": 10 MB and 1,000 messages per request, 100 attributes per message. */
@@ -17,14 +17,7 @@ const MAX_ATTRIBUTES = 100;
 const MIN_BILLED_BYTES = 1000;
 
 const ANSWERED_FAULTS: Partial<Record<FaultName, Refusal>> = {
-  throttle: new Refusal(
-    status.RESOURCE_EXHAUSTED,
-    "Quota exceeded for quota metric 'Regional publisher throughput, kB' of service 'pubsub.googleapis.com'.",
-  ),
-  error: new Refusal(
-    status.UNAVAILABLE,
-    'The service was unable to fulfill your request. Please try again. [code=8a75]',
-  ),
+  error: UNAVAILABLE,
   unauthorized: new Refusal(
     status.UNAUTHENTICATED,
     'Request had invalid authentication credentials. Expected OAuth 2 access token or other valid credential.',
@@ -35,18 +28,18 @@ export function publisherService(options: {
   broker: Broker;
   gate: Gate;
   meter: CloudMeter;
-  fault: () => FaultName | null;
+  fault: () => Fault | null;
 }): UntypedServiceImplementation {
   const { broker, gate, meter } = options;
 
   const publish = (request: PublishRequest, ingest: boolean, cut: () => void): PublishResponse | null => {
     const fault = ingest ? options.fault() : null;
     if (ingest) meter.requests += 1;
-    const refusal = (fault && ANSWERED_FAULTS[fault]) ?? checkRequest(request, broker);
+    const refusal = (fault && ANSWERED_FAULTS[fault.name]) ?? checkRequest(request, broker);
     if (refusal) throw refusal;
     const messageIds = broker.publish(request.topic, request.messages, fault);
     if (ingest) count(meter, request, messageIds);
-    if (fault !== 'ack-lost') return { messageIds };
+    if (fault?.name !== 'ack-lost') return { messageIds };
     cut();
     return null;
   };

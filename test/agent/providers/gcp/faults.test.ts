@@ -35,6 +35,7 @@ const EXPECTED: Record<FaultName, Expected> = {
   throttle: { open: 'throttled/quota', fresh: 'throttled/quota', arrivals: 0 },
   error: { open: 'retryable/unavailable', fresh: 'retryable/unavailable', arrivals: 0 },
   html503: { open: 'unknown/connection-lost', fresh: 'retryable/unavailable', arrivals: 0 },
+  brownout: { open: 'retryable/unavailable', fresh: 'retryable/unavailable', arrivals: 0 },
   reset: { open: 'unknown/connection-lost', fresh: 'retryable/connection-reset', arrivals: 0 },
   unauthorized: {
     open: 'rejected/provider/unauthorized',
@@ -45,6 +46,8 @@ const EXPECTED: Record<FaultName, Expected> = {
   duplicate: { open: 'accepted', fresh: 'accepted', arrivals: 2 },
   reorder: { open: 'accepted', fresh: 'accepted', arrivals: 1 },
   'drop-after-ack': { open: 'accepted', fresh: 'accepted', arrivals: 0 },
+  late: { open: 'accepted', fresh: 'accepted', arrivals: 1 },
+  'credentials-silent': { open: 'accepted', fresh: 'accepted', arrivals: 1 },
   flap: { open: 'retryable/connection-refused', fresh: 'retryable/connection-refused', arrivals: 0 },
 };
 

@@ -1,0 +1,62 @@
+/** What the faults `throttle` and `brownout` do to each request: one per side of a cloud. */
+import type { Clock } from '../shared/clock.ts';
+import type { Entropy } from '../shared/entropy.ts';
+import type { Fault } from './faults.ts';
+
+/** `late`: as `pass`, but after a while. */
+export type Treatment = 'pass' | 'late' | 'unavailable' | 'throttled';
+
+/** In turn. */
+const BROWNOUT = ['unavailable', 'late', 'pass'] as const satisfies Treatment[];
+
+interface OverloadOptions {
+  /** The active fault of this side. */
+  fault: () => Fault | null;
+  clock: Clock;
+  entropy: Entropy;
+}
+
+export class Overload {
+  readonly #options: OverloadOptions;
+  #fault: Fault | null = null;
+  #second = 0;
+  #passed = 0;
+  #turn = 0;
+
+  constructor(options: OverloadOptions) {
+    this.#options = options;
+  }
+
+  /** How the next request is treated. Counts it. */
+  next(): Treatment {
+    const { fault, clock } = this.#options;
+    const active = fault();
+    if (active !== this.#fault) this.#turn = 0;
+    this.#fault = active;
+    if (active?.name === 'brownout') {
+      const treatment = BROWNOUT[this.#turn] ?? 'pass';
+      this.#turn = (this.#turn + 1) % BROWNOUT.length;
+      return treatment;
+    }
+    if (active?.name !== 'throttle') return 'pass';
+    const second = Math.floor(clock.monoMs() / 1000);
+    if (second !== this.#second) this.#passed = 0;
+    this.#second = second;
+    if (this.#passed >= active.perSecond) return 'throttled';
+    this.#passed += 1;
+    return 'pass';
+  }
+
+  /** The wait of a `late` request. */
+  async wait(): Promise<void> {
+    const { fault, clock, entropy } = this.#options;
+    const active = fault();
+    if (!active) return;
+    await clock.sleep(Math.max(0, active.latencyMs + (entropy.float() * 2 - 1) * active.jitterMs));
+  }
+}
+
+/** The fault as the router's side has it: null unless it is of both sides. */
+export function sourceSide(fault: Fault | null): Fault | null {
+  return fault?.bothSides === true ? fault : null;
+}
