@@ -9,6 +9,7 @@ import { until } from '../until.ts';
 import { freePort } from './free-port.ts';
 
 export interface RouterProcess {
+  adminUrl: string;
   /** Resolves when `/readyz` says so. */
   start(): Promise<void>;
   /** The status and the failing checks of `/readyz`; null when nobody answers. */
@@ -18,8 +19,12 @@ export interface RouterProcess {
   kill(): Promise<void>;
 }
 
-/** `config`: router.yaml without data_dir and admin. */
-export async function routerProcess(dir: string, config: object): Promise<RouterProcess> {
+/** `config`: router.yaml without data_dir and admin. `env` is added to this process's own. */
+export async function routerProcess(
+  dir: string,
+  config: object,
+  env: NodeJS.ProcessEnv = {},
+): Promise<RouterProcess> {
   mkdirSync(dir, { recursive: true });
   const port = await freePort();
   const file = join(dir, 'router.yaml');
@@ -48,10 +53,12 @@ export async function routerProcess(dir: string, config: object): Promise<Router
     return code ?? signalled;
   };
   return {
+    adminUrl: `http://127.0.0.1:${port}`,
     readiness,
     async start() {
       const starting = spawn(process.execPath, [BIN, 'router', '--config', file], {
         stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, ...env },
       });
       child = starting;
       await until('the router is ready', async () => {
