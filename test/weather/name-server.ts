@@ -1,7 +1,7 @@
 /** A DNS server for the agent's namespace, with the faults of real ones (RFC 1035). */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { isIPv4 } from 'node:net';
-import { systemClock } from '../../shared/clock.ts';
+import { systemClock, type Timer } from '../../shared/clock.ts';
 
 /** How a name is answered. `late`: after three seconds. */
 export type Answering = 'ok' | 'silent' | 'late' | 'nxdomain';
@@ -16,6 +16,7 @@ export class NameServer {
   readonly #socket: Socket = createSocket('udp4');
   readonly #addresses: readonly string[];
   readonly #answering = new Map<string, Answering>();
+  readonly #late = new Set<Timer>();
   /** Questions by name. */
   readonly asked = new Map<string, number>();
 
@@ -30,6 +31,7 @@ export class NameServer {
   }
 
   stop(): void {
+    for (const timer of this.#late) timer.cancel();
     this.#socket.close();
   }
 
@@ -57,8 +59,12 @@ export class NameServer {
       : [];
     const response = responseTo(query.subarray(0, end + 4), addresses, found);
     const send = (): void => this.#socket.send(response, from.port, from.address);
-    if (answering === 'late') systemClock.setTimer(LATE_MS, send);
-    else send();
+    if (answering !== 'late') return send();
+    const timer = systemClock.setTimer(LATE_MS, () => {
+      this.#late.delete(timer);
+      send();
+    });
+    this.#late.add(timer);
   }
 }
 

@@ -3,7 +3,7 @@ import t from 'tap';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { fuzzIngest } from './fuzz.ts';
 
-const ENVELOPES = 400;
+const ENVELOPES = 250;
 const seed = Math.floor(systemEntropy.float() * 2 ** 32);
 
 t.test(`${ENVELOPES} envelopes, seed ${seed}`, async (t) => {
