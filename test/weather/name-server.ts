@@ -59,7 +59,10 @@ export class NameServer {
       : [];
     const response = responseTo(query.subarray(0, end + 4), addresses, found);
     const send = (): void => this.#socket.send(response, from.port, from.address);
-    if (answering !== 'late') return send();
+    if (answering !== 'late') {
+      send();
+      return;
+    }
     const timer = systemClock.setTimer(LATE_MS, () => {
       this.#late.delete(timer);
       send();
