@@ -47,7 +47,12 @@ t.test('QoS 0, 1 and 2 are recorded; a persistent session gets what it missed', 
     'pump grün/温度 1 ',
   ]);
   const missed = await sub(...session, '-C', '3', '-F', '%q %r %t %x');
-  t.same(missed.trim().split('\n'), ['1 0 plant/1 c3bc31', '2 0 plant/2 c3bc32', '1 0 grün/温度']);
+  // Messages of different QoS may overtake each other: a QoS 2 one counts with its PUBREL.
+  const lines = missed.trim().split('\n');
+  t.same(
+    new Set(lines.map((line) => line.trim())),
+    new Set(['1 0 plant/1 c3bc31', '2 0 plant/2 c3bc32', '1 0 grün/温度']),
+  );
 });
 
 t.test('retained messages: kept, replaced, cleared', async (t) => {
