@@ -62,8 +62,8 @@ async function published(t: Test, publisher: Publisher): Promise<void> {
 }
 
 /** Publishes again where the connection ends under a publish. */
-function publishedAtLast(publisher: Publisher): Promise<void> {
-  return until('a publish is accepted', async () => {
+async function publishedAtLast(publisher: Publisher): Promise<void> {
+  await until('a publish is accepted', async () => {
     const { kind } = await publisher.publish(envelope('a reading'), attempt(DEADLINE_MS));
     return kind === 'accepted';
   });
