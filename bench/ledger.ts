@@ -4,12 +4,15 @@
  * per stream.
  */
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { openJetStreamLedger } from '../router/ledger/jetstream/engine.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
 import { openPostgresLedger } from '../router/ledger/postgres/engine.ts';
 import { absorb, EMPTY_STREAM, type StreamState } from '../router/ledger/rules/rules.ts';
 import { openSqliteLedger } from '../router/ledger/sqlite/engine.ts';
+import { openLedgerThread } from '../router/ledger/sqlite/thread.ts';
 import type { LedgerEntry } from '../router/ledger/types.ts';
 import { systemClock } from '../shared/clock.ts';
 import { IntervalSet } from '../shared/interval-set.ts';
@@ -27,7 +30,8 @@ const GROUP_ENVELOPES = 64;
 /** Readings of 100 bytes: an envelope that fills a metering unit, and a small one. */
 const ENVELOPE_RECORDS = 200;
 const SMALL_RECORDS = 10;
-const ENVELOPES = { sqlite: 512, postgres: 128, jetstream: 256 };
+/** `sqlite` is the ledger as the router runs it, in a thread of its own; `embedded` the same without the thread. */
+const ENVELOPES = { sqlite: 512, embedded: 512, postgres: 128, jetstream: 256 };
 const SHARES = [0, 0.5, 1];
 const STREAMS = 1_000_000;
 const HOLES = 100;
@@ -47,6 +51,14 @@ interface Case {
    */
   perSecond: number[];
   perCpuSecond: number[];
+  /** Longest time for which a commit held the loop that answers others, in milliseconds. */
+  longestTurnMs: number[];
+}
+
+interface Speed {
+  perSecond: number;
+  perCpuSecond: number;
+  longestTurnMs: number;
 }
 
 type Close = () => Promise<unknown>;
@@ -76,27 +88,32 @@ async function measured(closing: Close[]): Promise<Measured> {
   const ledgers = await openAll(shop, database.url, closing);
   const cases: Case[] = [];
   for (const engine of Object.keys(ledgers) as Engine[]) {
-    for (const share of SHARES)
-      cases.push({ engine, records: ENVELOPE_RECORDS, share, perSecond: [], perCpuSecond: [] });
-    cases.push({ engine, records: SMALL_RECORDS, share: 0, perSecond: [], perCpuSecond: [] });
+    for (const share of SHARES) cases.push(caseOf(engine, ENVELOPE_RECORDS, share));
+    cases.push(caseOf(engine, SMALL_RECORDS, 0));
   }
   for (let round = 0; round < ROUNDS; round += 1) {
     for (const [i, one] of cases.entries()) {
-      const { perSecond, perCpuSecond } = await committed(ledgers[one.engine], one, round * cases.length + i);
+      const speed = await committed(ledgers[one.engine], one, round * cases.length + i);
       if (round > 0) {
-        one.perSecond.push(perSecond);
-        one.perCpuSecond.push(perCpuSecond);
+        one.perSecond.push(speed.perSecond);
+        one.perCpuSecond.push(speed.perCpuSecond);
+        one.longestTurnMs.push(speed.longestTurnMs);
       }
       console.error(
-        `round ${round} ${one.engine} ${one.records} ${one.share}: ${rounded(perSecond)} envelopes/s`,
+        `round ${round} ${one.engine} ${one.records} ${one.share}: ${rounded(speed.perSecond)} envelopes/s`,
       );
     }
   }
+  const of = (engine: Engine, key: keyof Speed): number =>
+    median(cases.find((one) => one.engine === engine)?.[key] ?? []);
   const records = (engine: Engine, key: 'perSecond' | 'perCpuSecond'): number =>
-    rounded(median(cases.find((one) => one.engine === engine)?.[key] ?? []) * ENVELOPE_RECORDS);
+    rounded(of(engine, key) * ENVELOPE_RECORDS);
   const figures: Record<string, number> = {
     sqlite_records_s: records('sqlite', 'perSecond'),
     sqlite_records_cpu_s: records('sqlite', 'perCpuSecond'),
+    sqlite_thread_ratio: rounded(of('sqlite', 'perSecond') / of('embedded', 'perSecond')),
+    sqlite_longest_turn_ms: rounded(of('sqlite', 'longestTurnMs')),
+    embedded_longest_turn_ms: rounded(of('embedded', 'longestTurnMs')),
     postgres_records_s: records('postgres', 'perSecond'),
     jetstream_records_s: records('jetstream', 'perSecond'),
     dedup_records_s: rounded(dedup.ours),
@@ -107,7 +124,7 @@ async function measured(closing: Close[]): Promise<Measured> {
     bytes_per_stream: rounded(bytes.plain),
     bytes_per_stream_100_holes: rounded(bytes.holes),
   };
-  const rows = cases.map(({ engine, records, share, perSecond, perCpuSecond }) => ({
+  const rows = cases.map(({ engine, records, share, perSecond, perCpuSecond, longestTurnMs }) => ({
     engine,
     'records/envelope': records,
     'duplicates %': share * 100,
@@ -115,8 +132,13 @@ async function measured(closing: Close[]): Promise<Measured> {
     'records/s': rounded(median(perSecond) * records),
     'unique records/s': rounded(median(perSecond) * records * (1 - share)),
     'records/s of CPU': rounded(median(perCpuSecond) * records),
+    'longest turn ms': rounded(median(longestTurnMs)),
   }));
   return { rows, figures };
+}
+
+function caseOf(engine: Engine, records: number, share: number): Case {
+  return { engine, records, share, perSecond: [], perCpuSecond: [], longestTurnMs: [] };
 }
 
 async function openAll(shop: Workshop, url: string, closing: Close[]): Promise<Record<Engine, Ledger>> {
@@ -124,7 +146,13 @@ async function openAll(shop: Workshop, url: string, closing: Close[]): Promise<R
   closing.push(() => cluster.remove());
   const deps = { clock: systemClock, log: createLogger({ level: 'silent', levels: {} }) };
   const ledgers = {
-    sqlite: await openSqliteLedger({ file: join(shop.folder, 'ledger.db'), ...deps }),
+    sqlite: await openLedgerThread({
+      file: join(shop.folder, 'ledger.db'),
+      conflicts: [],
+      limits: {},
+      ...deps,
+    }),
+    embedded: await openSqliteLedger({ file: join(shop.folder, 'embedded.db'), ...deps }),
     postgres: await openPostgresLedger({
       url,
       schema: 'bench',
@@ -145,11 +173,7 @@ async function openAll(shop: Workshop, url: string, closing: Close[]): Promise<R
 }
 
 /** With only duplicates, their first copies are committed before the measurement. */
-async function committed(
-  ledger: Ledger,
-  { engine, records, share }: Case,
-  round: number,
-): Promise<{ perSecond: number; perCpuSecond: number }> {
+async function committed(ledger: Ledger, { engine, records, share }: Case, round: number): Promise<Speed> {
   const envelopes =
     Math.ceil((ENVELOPES[engine] * (records === SMALL_RECORDS ? 2 : 1)) / GROUP_ENVELOPES) * GROUP_ENVELOPES;
   const groups = groupsOf(
@@ -160,12 +184,26 @@ async function committed(
   if (share === 1) for (const group of groups) await ledger.commit(group);
   const startedNs = process.hrtime.bigint();
   const before = process.cpuUsage();
-  for (const group of groups) await ledger.commit(group);
+  const longestTurnMs = await longestTurn(async () => {
+    for (const group of groups) await ledger.commit(group);
+  });
   const { user, system } = process.cpuUsage(before);
   return {
     perSecond: (envelopes * 1e9) / Number(process.hrtime.bigint() - startedNs),
     perCpuSecond: (envelopes * 1e6) / (user + system),
+    longestTurnMs,
   };
+}
+
+/** The longest time between two timers of a millisecond while `work` runs, in milliseconds. */
+async function longestTurn(work: () => Promise<void>): Promise<number> {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await work();
+  // An embedded engine commits without a turn of the loop: the last delay is told by the next one.
+  await sleep(2);
+  delay.disable();
+  return delay.max / 1e6;
 }
 
 /** Records per second classified as new or known by one client, in the agents' sending order. */

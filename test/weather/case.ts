@@ -3,13 +3,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { duration } from '../../shared/config/kinds.ts';
-
-const answering = z.enum(['ok', 'silent', 'late', 'nxdomain']);
+import { ANSWERINGS } from './name-server.ts';
 
 /** A change of the weather. What it does not name stays. */
 const weather = z.strictObject({
   /** How names are answered: `aws`, `gcp`, `router`, or `*` for all others. */
-  dns: z.record(z.string(), answering).default({}),
+  dns: z.record(z.string(), z.enum(ANSWERINGS)).default({}),
   wire: z
     .strictObject({
       /** One way, in milliseconds. */
