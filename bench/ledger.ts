@@ -30,7 +30,7 @@ const GROUP_ENVELOPES = 64;
 /** Readings of 100 bytes: an envelope that fills a metering unit, and a small one. */
 const ENVELOPE_RECORDS = 200;
 const SMALL_RECORDS = 10;
-/** `sqlite` is the ledger as the router runs it, in a thread of its own; `embedded` the same without the thread. */
+/** `sqlite` is the ledger as the router runs it, in a thread of its own; `embedded` has no thread. */
 const ENVELOPES = { sqlite: 512, embedded: 512, postgres: 128, jetstream: 256 };
 const SHARES = [0, 0.5, 1];
 const STREAMS = 1_000_000;

@@ -29,7 +29,7 @@ export type RefusalReason =
   | 'bad-credentials'
   /** Too many failed logins with that name from that address. */
   | 'login-limit'
-  /** Too many logins at once, or too many wrong passwords from everywhere. */
+  /** Too many logins wait, in all or from that address. */
   | 'login-busy'
   /** The device is disabled in the device file. */
   | 'disabled'

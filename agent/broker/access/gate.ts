@@ -13,7 +13,7 @@ import type { RefusalReason } from '../refusals.ts';
 import { Acl } from './acl.ts';
 import type { CertificateName } from './certificate-name.ts';
 import type { Devices } from './devices.ts';
-import { Logins } from './logins.ts';
+import { type Login, Logins } from './logins.ts';
 
 /**
  * How a listener authenticates devices: by password, by client certificate, by either, or by both of the same
@@ -66,6 +66,8 @@ interface Session {
   revision: number;
 }
 
+type From = Required<Pick<Login, 'address' | 'isGone'>>;
+
 type Identified = { ok: true; device: Session['device'] } | ({ ok: false } & Refused);
 
 /** The client id after `<name>/`: no wildcard and no further topic level. */
@@ -98,7 +100,8 @@ export class Gate {
 
   /** Null when the client may connect; a session then exists here until {@link forget}. */
   async admit(client: Client, asked: Asked, arrival: Arrival): Promise<Refused | null> {
-    const identified = await this.#identify(asked, arrival);
+    const isGone = (): boolean => client.closed || client.conn.destroyed;
+    const identified = await this.#identify(asked, arrival, isGone);
     if (!identified.ok) return identified;
     const session: Session = {
       clientId: asked.clientId,
@@ -160,17 +163,18 @@ export class Gate {
     return ask(session.acl);
   }
 
-  async #identify(asked: Asked, arrival: Arrival): Promise<Identified> {
-    const { auth, certificate } = arrival;
+  async #identify(asked: Asked, arrival: Arrival, isGone: () => boolean): Promise<Identified> {
+    const { auth, certificate, address } = arrival;
+    const from = { address, isGone };
     if (auth !== 'password' && certificate !== null) {
       const shown = this.#byCertificate(certificate, asked);
       if (!shown.ok || auth !== 'both') return shown;
       if (asked.username === undefined)
         return refuse('anonymous', 'notAuthorized', 'no username beside the certificate');
-      return this.#byPassword(asked.username, asked, arrival.address);
+      return this.#byPassword(asked.username, asked, from);
     }
     if (auth === 'certificate' || auth === 'both') return refuse('certificate', 'notAuthorized');
-    if (asked.username !== undefined) return this.#byPassword(asked.username, asked, arrival.address);
+    if (asked.username !== undefined) return this.#byPassword(asked.username, asked, from);
     if (!arrival.anonymous) return refuse('anonymous', 'notAuthorized');
     if (this.#isOfDevice(asked.clientId)) return refuse('client-id', 'identifierRejected');
     return { ok: true, device: null };
@@ -188,12 +192,12 @@ export class Gate {
     return { ok: true, device: { name, hash: device.password, by: 'certificate' } };
   }
 
-  async #byPassword(name: string, { clientId, password }: Asked, address: string): Promise<Identified> {
+  async #byPassword(name: string, { clientId, password }: Asked, from: From): Promise<Identified> {
     // Before the password: this check compares data that the client sent, and reveals nothing about known
     // devices.
     if (!isClientIdOf(name, clientId)) return refuse('client-id', 'identifierRejected');
     const hash = this.#devices.get(name)?.password ?? null;
-    const result = await this.#logins.check({ name, hash, password: password ?? Buffer.alloc(0), address });
+    const result = await this.#logins.check({ name, hash, password: password ?? Buffer.alloc(0), ...from });
     switch (result) {
       case 'wrong':
         return refuse('bad-credentials', 'badCredentials');

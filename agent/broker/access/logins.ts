@@ -1,32 +1,41 @@
 /**
- * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time, the queue is
- * bounded, and wrong passwords from all addresses together get ten computations a second. A correct password
- * is remembered for ten minutes as an HMAC under a key of this process. So the reconnection of a thousand
- * devices costs nothing, and failures of other clients behind the same address do not lock these devices out.
- * An unknown device costs the same scrypt as a wrong password, so the response time does not reveal the known
- * names. A name with many failures from one address is refused there before any computation. The limit is by
- * address and name because many devices share an address behind NAT or a proxy.
+ * Password logins within bounds. One scrypt costs 50 ms of CPU, so at most two run at a time, and wrong
+ * passwords from all addresses together get ten computations a second, after a first burst. Logins wait in a
+ * queue that serves the addresses in turn: a flood from one address delays a login from another by one
+ * computation for each address that waits. Over the rate nothing is refused for the failures of others; the
+ * queue only moves at the pace of that rate. Each address has a bounded number of places, and a full queue
+ * takes the newest place of the address with the most. A login whose client is gone is not computed.
+ *
+ * A correct password is remembered as an HMAC under a key of this process, for a week after its last use. So
+ * the reconnection of a thousand devices costs nothing, and known devices pass at once while others fail.
+ *
+ * The response time reveals no name: an unknown device, and one without a password, is compared with the hash
+ * of a random password. Its login takes the same way through the same queue, costs the same HMAC and scrypt,
+ * and counts as the same failure. A name with many failures from one address is refused there before any
+ * computation, known or not. The limit is by address and name because many devices share an address behind
+ * NAT or a proxy.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../../../shared/clock.ts';
+import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
 import { TokenBucket } from '../rates/token-bucket.ts';
+import { FairQueue } from './fair-queue.ts';
 import { unknownPassword, verifyPassword } from './password.ts';
 
 const CONCURRENT_MAX = 2;
 /** Devices time out on the CONNACK before this many scrypts are done. */
-const WAITING_MAX = 1000;
+const WAITING_MAX = { perSource: 500, total: 1000 };
 const FAILURES_MAX = 10;
 const FAILURES_WINDOW_MS = 60_000;
 /** Bound on the (address, name) pairs whose failures are counted (I10). */
 const FAILING_MAX = 10_000;
 const WRONG_PASSWORDS = { perSecond: 10, burstSeconds: 100 };
-const REMEMBERED_MS = 600_000;
+const REMEMBERED_MS = 7 * 86_400_000;
 const REMEMBERED_MAX = 10_000;
 
 /**
  * `wrong`: no such device, or not its password. `limited`: too many failures of that name from that address.
- * `busy`: too many logins at once, or too many wrong passwords from everywhere.
+ * `busy`: too many logins wait, or the client is gone.
  */
 export type LoginResult = 'ok' | 'wrong' | 'limited' | 'busy';
 
@@ -37,6 +46,15 @@ export interface Login {
   password: Uint8Array;
   /** Remote address of the client. */
   address: string;
+  /** Whether the client's connection has ended. */
+  isGone?: () => boolean;
+}
+
+interface Waiting {
+  login: Login;
+  tag: Buffer;
+  resolve: (result: LoginResult) => void;
+  reject: (error: unknown) => void;
 }
 
 export class Logins {
@@ -45,9 +63,11 @@ export class Logins {
   readonly #unknown: string;
   readonly #remembered = new Map<string, { tag: Buffer; untilMs: number }>();
   readonly #failures = new Map<string, { count: number; untilMs: number }>();
-  readonly #waiting: Array<() => void> = [];
+  readonly #waiting = new FairQueue<Waiting>(WAITING_MAX);
   readonly #wrong: TokenBucket;
   #running = 0;
+  /** Set while the queue waits for the rate of wrong passwords. */
+  #pause: Timer | null = null;
 
   /** `wrong`: rate of wrong-password computations, over all names and addresses. */
   constructor(clock: Clock, entropy: Entropy, wrong = WRONG_PASSWORDS) {
@@ -57,43 +77,77 @@ export class Logins {
     this.#unknown = unknownPassword(entropy);
   }
 
+  /** Resolves when the login is decided; rejects where scrypt fails, for want of memory. */
   async check(login: Login): Promise<LoginResult> {
     const tag = this.#tagOf(login);
-    if (tag && this.#isRemembered(login.name, tag)) return 'ok';
-    if (this.#isLimited(login)) return 'limited';
-    if (!this.#wrong.has(this.#now())) return 'busy';
-    if (this.#waiting.length >= WAITING_MAX) return 'busy';
-    if (this.#running >= CONCURRENT_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#running += 1;
-    try {
-      // Logins for the same name may have failed meanwhile: a burst gets no more tries than a sequence.
-      if (this.#isLimited(login)) return 'limited';
-      if (!this.#wrong.has(this.#now())) return 'busy';
-      const right = await verifyPassword(login.password, login.hash ?? this.#unknown);
-      if (!right || !tag) {
-        this.#wrong.take(1, this.#now());
-        this.#addFailure(login);
-        return 'wrong';
-      }
-      keep(this.#remembered, login.name, { tag, untilMs: this.#now() + REMEMBERED_MS }, REMEMBERED_MAX);
+    if (this.#isRemembered(login, tag)) {
+      this.#remember(login.name, tag);
       return 'ok';
-    } finally {
+    }
+    if (this.#isLimited(login)) return 'limited';
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.size >= WAITING_MAX.total) this.#dropGone();
+      this.#waiting.push(login.address, { login, tag, resolve, reject })?.resolve('busy');
+      this.#serve();
+    });
+  }
+
+  /** Starts as many computations as the bounds allow. */
+  #serve(): void {
+    this.#pause?.cancel();
+    this.#pause = null;
+    while (this.#running < CONCURRENT_MAX && this.#waiting.size > 0) {
+      const waitMs = this.#wrong.waitMs(this.#now());
+      if (waitMs > 0) {
+        this.#dropGone();
+        if (this.#waiting.size > 0) this.#pause = this.#clock.setTimer(waitMs, () => this.#serve());
+        return;
+      }
       const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running -= 1;
+      if (!next) return;
+      // Logins for the same name may have failed meanwhile: a burst gets no more tries than a sequence.
+      if (isGone(next)) next.resolve('busy');
+      else if (this.#isLimited(next.login)) next.resolve('limited');
+      else void this.#decide(next);
     }
   }
 
-  /**
-   * The HMAC covers the stored hash too, so a new password invalidates the remembered one. Null for a device
-   * without a hash.
-   */
-  #tagOf({ name, hash, password }: Login): Buffer | null {
-    if (hash === null) return null;
-    return createHmac('sha256', this.#key).update(`${name}\0${hash}\0`).update(password).digest();
+  async #decide({ login, tag, resolve, reject }: Waiting): Promise<void> {
+    this.#running += 1;
+    this.#wrong.take(1, this.#now());
+    try {
+      const isRight = await verifyPassword(login.password, login.hash ?? this.#unknown);
+      if (isRight && login.hash !== null) {
+        this.#wrong.giveBack(1);
+        this.#remember(login.name, tag);
+        resolve('ok');
+      } else {
+        this.#addFailure(login);
+        resolve('wrong');
+      }
+    } catch (error) {
+      reject(error);
+    } finally {
+      this.#running -= 1;
+      this.#serve();
+    }
   }
 
-  #isRemembered(name: string, tag: Buffer): boolean {
+  #dropGone(): void {
+    for (const { resolve } of this.#waiting.remove(isGone)) resolve('busy');
+  }
+
+  /** The HMAC covers the stored hash too, so a new password invalidates the remembered one. */
+  #tagOf({ name, hash, password }: Login): Buffer {
+    const text = `${name}\0${hash ?? this.#unknown}\0`;
+    return createHmac('sha256', this.#key).update(text).update(password).digest();
+  }
+
+  #remember(name: string, tag: Buffer): void {
+    keep(this.#remembered, name, { tag, untilMs: this.#now() + REMEMBERED_MS }, REMEMBERED_MAX);
+  }
+
+  #isRemembered({ name }: Login, tag: Buffer): boolean {
     const known = this.#remembered.get(name);
     return known !== undefined && this.#now() < known.untilMs && timingSafeEqual(known.tag, tag);
   }
@@ -114,6 +168,10 @@ export class Logins {
   #now(): number {
     return this.#clock.monoMs();
   }
+}
+
+function isGone({ login }: Waiting): boolean {
+  return login.isGone?.() === true;
 }
 
 function failingName({ address, name }: Login): string {

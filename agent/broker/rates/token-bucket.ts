@@ -23,10 +23,15 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : -this.#tokens / this.#perMs;
   }
 
-  /** Whether there is a token. */
-  has(nowMs: number): boolean {
+  /** Whole milliseconds until there is a token; 0 when there is one. */
+  waitMs(nowMs: number): number {
     this.#refill(nowMs);
-    return this.#tokens >= 1;
+    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / this.#perMs);
+  }
+
+  /** Returns tokens that were taken. */
+  giveBack(tokens: number): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + tokens);
   }
 
   /** Takes a token if there is one. */
