@@ -12,6 +12,7 @@ import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger } from '../shared/log.ts';
 import { StartRefused } from '../shared/start-refused.ts';
 import { ask, isKind } from './http.ts';
+import { terminal } from './terminal.ts';
 import { withLedger } from './with-ledger.ts';
 
 export type ListedFeed = FeedLag & { name: string; type: string };
@@ -106,8 +107,8 @@ async function setInDestination(
   const loaded = loadFeedConfig(file, name);
   if (!loaded.ok) throw new StartRefused(formatProblems(loaded.problems), EXIT.config);
   if (loaded.config === null) return;
-  const logger = createLogger(log, process.stderr);
-  const sink = await openSink(loaded.config, { clock: systemClock, log: logger, stdout: process.stdout });
+  const logger = createLogger(log, terminal().stderr);
+  const sink = await openSink(loaded.config, { clock: systemClock, log: logger, stdout: terminal().stdout });
   try {
     await sink.setPosition?.(position);
   } finally {

@@ -1,5 +1,6 @@
 /** Numbers and tables for a terminal. */
 import { foldedText, textTable } from '../shared/text-table.ts';
+import { terminal } from './terminal.ts';
 
 /** `12.3k`, `4.5M`; a whole number below a thousand. */
 export function countText(count: number): string {
@@ -49,8 +50,9 @@ export function line(text: string): string {
 
 /** Width in columns. Without a terminal: the value of `COLUMNS`, or unlimited. */
 function terminalWidth(): number {
-  if (process.stdout.isTTY && process.stdout.columns > 0) return process.stdout.columns;
-  const told = Number(process.env['COLUMNS']);
+  const { stdout, env } = terminal();
+  if (stdout.isTTY && stdout.columns !== undefined && stdout.columns > 0) return stdout.columns;
+  const told = Number(env['COLUMNS']);
   return Number.isInteger(told) && told > 0 ? told : Number.POSITIVE_INFINITY;
 }
 

@@ -1,17 +1,18 @@
 /** Output of the commands. Results go to stdout, everything else to stderr. */
 import type { ExitCode } from '../shared/exit-codes.ts';
+import { terminal } from './terminal.ts';
 
 export function printLine(text: string): void {
-  process.stdout.write(`${text}\n`);
+  terminal().stdout.write(`${text}\n`);
 }
 
 export function printJson(body: unknown): void {
-  process.stdout.write(`${JSON.stringify(body, null, 2)}\n`);
+  terminal().stdout.write(`${JSON.stringify(body, null, 2)}\n`);
 }
 
 /** Prints one line on stderr; returns `code` as the exit code. */
 export function fail(message: string, code: ExitCode): ExitCode {
-  process.stderr.write(`headgate: ${message}\n`);
+  terminal().stderr.write(`headgate: ${message}\n`);
   return code;
 }
 

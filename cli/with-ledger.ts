@@ -9,6 +9,7 @@ import { systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { fail } from './output.ts';
+import { terminal } from './terminal.ts';
 
 /**
  * Null when there is no ledger file: a read must not create one. Rejects when the ledger cannot be opened.
@@ -18,7 +19,7 @@ export async function withLedger<T>(
   use: (ledger: Ledger, log: Logger) => Promise<T>,
 ): Promise<T | null> {
   if (config.ledger.type === 'sqlite' && !existsSync(join(config.data_dir, 'ledger.db'))) return null;
-  const log = createLogger(config.log, process.stderr);
+  const log = createLogger(config.log, terminal().stderr);
   const ledger = await openLedger(config, { clock: systemClock, log, role: 'tool' });
   try {
     return await use(ledger, log);

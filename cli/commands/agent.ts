@@ -3,6 +3,7 @@ import { formatProblems } from '../../shared/config/load.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';
+import { terminal } from '../terminal.ts';
 
 export function addAgentCommand(program: Command): void {
   program
@@ -13,7 +14,7 @@ export function addAgentCommand(program: Command): void {
     .requiredOption('--config <file>', 'agent.yaml')
     .action(async ({ config }: { config: string }) => {
       const { loadAgentConfig } = await import('../../agent/config/config.ts');
-      process.exitCode = await runConfigured(loadAgentConfig(config), async (agentConfig) => {
+      terminal().exitCode = await runConfigured(loadAgentConfig(config), async (agentConfig) => {
         const { dataFolderMistake } = await import('../../agent/runtime/data-folder.ts');
         const mistake = await dataFolderMistake(agentConfig.data_dir);
         if (mistake !== null) {

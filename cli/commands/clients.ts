@@ -4,6 +4,7 @@ import { EXIT } from '../../shared/exit-codes.ts';
 import { AGENT_ADMIN_URL, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { askPages } from '../pages.ts';
+import { terminal } from '../terminal.ts';
 
 interface ClientsFlags {
   admin?: string;
@@ -21,7 +22,7 @@ export function addClientsCommand(program: Command): void {
     .option('--admin <url>', `address of the admin server (default: ${AGENT_ADMIN_URL})`)
     .option('--json', 'print them as JSON')
     .action(async (flags: ClientsFlags) => {
-      process.exitCode = await clients(flags);
+      terminal().exitCode = await clients(flags);
     });
 }
 

@@ -3,6 +3,7 @@ import { CLOUD_ENDPOINTS, type CloudEndpoint } from '../../loopback/cloud.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { ask, CLOUDS_CONTROL_PORT, CLOUDS_CONTROL_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface StartFlags {
   controlPort: string;
@@ -44,7 +45,7 @@ export function addCloudsCommand(program: Command): void {
     .option('--dir <folder>', 'where to keep certificates and the written configurations')
     .option('--json', 'print the entries as JSON')
     .action(async (flags: StartFlags) => {
-      process.exitCode = await start(flags);
+      terminal().exitCode = await start(flags);
     });
   clouds
     .command('fault <provider:fault>')
@@ -55,7 +56,7 @@ export function addCloudsCommand(program: Command): void {
     .option('--period <ms>', 'for flap: half a cycle; for slow-ramp: how long it grows')
     .option('--json', 'print the answer as JSON')
     .action(async (spec: string, flags: FaultFlags) => {
-      process.exitCode = await setFault(spec, flags);
+      terminal().exitCode = await setFault(spec, flags);
     });
   clouds
     .command('status')
@@ -63,7 +64,7 @@ export function addCloudsCommand(program: Command): void {
     .option('--control <url>', 'address of the control server', CLOUDS_CONTROL_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (flags: { control: string; json?: boolean }) => {
-      process.exitCode = await showClouds(flags.control, flags.json ?? false);
+      terminal().exitCode = await showClouds(flags.control, flags.json ?? false);
     });
 }
 

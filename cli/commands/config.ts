@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 const KINDS = ['agent', 'router', 'policy'] as const;
 type Kind = (typeof KINDS)[number];
@@ -24,13 +25,13 @@ export function addConfigCommand(program: Command): void {
     .option('--connect', 'then resolve, connect and publish a heartbeat to each provider of an agent.yaml')
     .option('--json', 'print the result as JSON')
     .action(async (file: string, flags: CheckFlags) => {
-      process.exitCode = await check(file, flags);
+      terminal().exitCode = await check(file, flags);
     });
   config
     .command('schema <kind>')
     .description(`JSON Schema for editors: ${KINDS.join(', ')}.`)
     .action(async (kind: string) => {
-      process.exitCode = await schema(kind);
+      terminal().exitCode = await schema(kind);
     });
 }
 
@@ -73,7 +74,7 @@ async function schema(asked: string): Promise<number> {
   const kind = toKind(asked);
   if (kind === undefined) return unknownKind(asked);
   const { schemaText } = await import('../schemas.ts');
-  process.stdout.write(schemaText(kind));
+  terminal().stdout.write(schemaText(kind));
   return EXIT.ok;
 }
 

@@ -3,6 +3,7 @@ import type { CostReport } from '../../shared/admin-api/status.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface CostsFlags {
   admin: string;
@@ -18,7 +19,7 @@ export function addCostsCommand(program: Command): void {
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (flags: CostsFlags) => {
-      process.exitCode = await costs(flags);
+      terminal().exitCode = await costs(flags);
     });
 }
 

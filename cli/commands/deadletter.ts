@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';
+import { terminal } from '../terminal.ts';
 
 type Commands = typeof import('../dead-letters.ts');
 
@@ -67,7 +68,7 @@ async function chosen(ids: string[], flags: Flags, work: Parameters<typeof run>[
   if (ids.length > 0 || all || source !== undefined || reason !== undefined || olderThan !== undefined) {
     await run(flags, work);
   } else {
-    process.exitCode = fail(
+    terminal().exitCode = fail(
       'nothing selected: give ids, --source, --reason, --older-than or --all',
       EXIT.usage,
     );
@@ -80,5 +81,5 @@ async function run(
 ): Promise<void> {
   const { loadLedgerToolConfig } = await import('../../router/config.ts');
   const commands = await import('../dead-letters.ts');
-  process.exitCode = await runConfigured(loadLedgerToolConfig(config), (loaded) => work(commands, loaded));
+  terminal().exitCode = await runConfigured(loadLedgerToolConfig(config), (loaded) => work(commands, loaded));
 }

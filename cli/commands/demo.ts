@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { DemoFlags } from '../../demo/options.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 export function addDemoCommand(program: Command): void {
   const collect = (value: string, all: string[] | undefined): string[] => [...(all ?? []), value];
@@ -30,7 +31,7 @@ export function addDemoCommand(program: Command): void {
     .option('--hold', 'keep running after the devices have finished, until SIGINT')
     .option('--json', 'print one JSON line at the end')
     .action(async (flags: DemoFlags) => {
-      process.exitCode = await demo(flags);
+      terminal().exitCode = await demo(flags);
     });
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface FileFlags {
   dataDir?: string;
@@ -225,14 +226,14 @@ function command(parent: Command, name: string, description: string): Command {
 /** Commander passes the arguments, then the flags, then the command. */
 function run<T extends unknown[]>(action: (...args: T) => Promise<number>): (...args: T) => Promise<void> {
   return async (...args) => {
-    process.exitCode = await action(...args);
+    terminal().exitCode = await action(...args);
   };
 }
 
 /** The first line of stdin; a password on the command line would be visible to every user of the machine. */
 async function firstLine(): Promise<string> {
   let text = '';
-  for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
+  for await (const chunk of terminal().stdin.setEncoding('utf8')) text += String(chunk);
   return text.split(/\r?\n/)[0] ?? '';
 }
 

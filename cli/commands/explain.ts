@@ -4,6 +4,7 @@ import { isoTime, systemClock } from '../../shared/clock.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface ExplainFlags {
   stream?: string;
@@ -22,7 +23,7 @@ export function addExplainCommand(program: Command): void {
     .option('--json', 'print the answer as JSON')
     .action(async (stream: string | undefined, flags: ExplainFlags) => {
       const isTwice = stream !== undefined && flags.stream !== undefined && stream !== flags.stream;
-      process.exitCode = isTwice
+      terminal().exitCode = isTwice
         ? fail(`"${flags.stream}" and "${stream}": name one stream, or none for all`, EXIT.usage)
         : await explain(stream ?? flags.stream, flags);
     });

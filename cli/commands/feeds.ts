@@ -3,6 +3,7 @@ import type { LedgerToolConfig } from '../../router/config.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';
+import { terminal } from '../terminal.ts';
 
 interface Flags {
   config: string;
@@ -42,7 +43,7 @@ function command(feeds: Command, usage: string, description: string): Command {
 
 async function run(config: string, use: (config: LedgerToolConfig) => Promise<number>): Promise<void> {
   const { loadLedgerToolConfig } = await import('../../router/config.ts');
-  process.exitCode = await runConfigured(loadLedgerToolConfig(config), use);
+  terminal().exitCode = await runConfigured(loadLedgerToolConfig(config), use);
 }
 
 async function list(config: LedgerToolConfig, json: boolean): Promise<number> {

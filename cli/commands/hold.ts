@@ -3,6 +3,7 @@ import type { HoldList } from '../../shared/admin-api/holds.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface HoldFlags {
   reason?: string;
@@ -29,7 +30,7 @@ export function addHoldCommand(program: Command): void {
     .option('--reason <text>', 'the reason, which also names the hold (default: by hand)')
     .option('--for <duration>', 'end the hold after this time: 30m, 2h, 7d')
     .action(async (provider: string, flags: HoldFlags) => {
-      process.exitCode = await add(provider, flags);
+      terminal().exitCode = await add(provider, flags);
     });
   shared(hold.command('rm <provider>'))
     .description('End the hold of a provider; with several holds, the one with that reason.')
@@ -39,12 +40,12 @@ export function addHoldCommand(program: Command): void {
       const query = new URLSearchParams({ provider });
       if (flags.reason !== undefined) query.set('reason', flags.reason);
       else if (flags.all) query.set('all', 'yes');
-      process.exitCode = await change(flags, { path: `/v1/holds?${query}`, method: 'DELETE' });
+      terminal().exitCode = await change(flags, { path: `/v1/holds?${query}`, method: 'DELETE' });
     });
   shared(hold.command('ls'))
     .description('List the holds in force.')
     .action(async (flags: HoldFlags) => {
-      process.exitCode = await change(flags, { path: '/v1/holds' });
+      terminal().exitCode = await change(flags, { path: '/v1/holds' });
     });
 }
 

@@ -6,6 +6,7 @@ import { ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { askPages } from '../pages.ts';
 import { runConfigured } from '../run-configured.ts';
+import { terminal } from '../terminal.ts';
 
 type Commands = typeof import('../ledger-maintenance.ts');
 type EraseFlags = Parameters<Commands['erase']>[1];
@@ -30,7 +31,9 @@ export function addLedgerCommands(program: Command): void {
     .option('--json', 'print the result as JSON')
     .action(async ({ config, json = false }: { config: string; json?: boolean }) => {
       const { loadLedgerToolConfig } = await import('../../router/config.ts');
-      process.exitCode = await runConfigured(loadLedgerToolConfig(config), (loaded) => verify(loaded, json));
+      terminal().exitCode = await runConfigured(loadLedgerToolConfig(config), (loaded) =>
+        verify(loaded, json),
+      );
     });
   ledger
     .command('erase')
@@ -73,7 +76,7 @@ export function addLedgerCommands(program: Command): void {
     .option('--admin <url>', `address of the admin server (default: ${ROUTER_ADMIN_URL})`)
     .option('--json', 'print the streams as JSON')
     .action(async (flags: CompletenessFlags) => {
-      process.exitCode = await completeness(flags);
+      terminal().exitCode = await completeness(flags);
     });
 }
 
@@ -83,7 +86,7 @@ async function configured(
 ): Promise<void> {
   const { loadLedgerToolConfig } = await import('../../router/config.ts');
   const commands = await import('../ledger-maintenance.ts');
-  process.exitCode = await runConfigured(loadLedgerToolConfig(flags.config), (config) =>
+  terminal().exitCode = await runConfigured(loadLedgerToolConfig(flags.config), (config) =>
     work(commands, config),
   );
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { runConfigured } from '../run-configured.ts';
+import { terminal } from '../terminal.ts';
 
 export function addRouterCommand(program: Command): void {
   program
@@ -8,7 +9,7 @@ export function addRouterCommand(program: Command): void {
     .requiredOption('--config <file>', 'router.yaml')
     .action(async ({ config }: { config: string }) => {
       const { loadRouterConfig } = await import('../../router/config.ts');
-      process.exitCode = await runConfigured(loadRouterConfig(config), async (routerConfig) => {
+      terminal().exitCode = await runConfigured(loadRouterConfig(config), async (routerConfig) => {
         const { runRouter } = await import('../../router/router.ts');
         return runRouter(routerConfig);
       });

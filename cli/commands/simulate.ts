@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { systemClock } from '../../shared/clock.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface SimulateFlags {
   policy: string[];
@@ -28,7 +29,7 @@ export function addSimulateCommand(program: Command): void {
     .option('--to <time>', 'end there')
     .option('--json', 'print the report as JSON')
     .action(async (flags: SimulateFlags) => {
-      process.exitCode = await run(flags);
+      terminal().exitCode = await run(flags);
     });
 }
 

@@ -4,6 +4,7 @@ import { EXIT } from '../../shared/exit-codes.ts';
 import { AGENT_ADMIN_URL, isKind, ROUTER_ADMIN_URL } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { askPages } from '../pages.ts';
+import { terminal } from '../terminal.ts';
 
 interface StatusFlags {
   admin?: string;
@@ -24,7 +25,7 @@ export function addStatusCommand(program: Command): void {
     .option('--router', 'ask the router instead of the agent')
     .option('--json', 'print the answer as JSON')
     .action(async (flags: StatusFlags) => {
-      process.exitCode = await status(flags);
+      terminal().exitCode = await status(flags);
     });
 }
 

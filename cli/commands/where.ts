@@ -4,6 +4,7 @@ import { EXIT } from '../../shared/exit-codes.ts';
 import { parseRecordId } from '../../shared/record.ts';
 import { AGENT_ADMIN_URL, ask, isKind } from '../http.ts';
 import { fail, printJson, printLine } from '../output.ts';
+import { terminal } from '../terminal.ts';
 
 interface WhereFlags {
   admin: string;
@@ -19,7 +20,7 @@ export function addWhereCommand(program: Command): void {
     .option('--admin <url>', "address of the agent's admin server", AGENT_ADMIN_URL)
     .option('--json', 'print the answer as JSON')
     .action(async (record: string, flags: WhereFlags) => {
-      process.exitCode = await where(record, flags);
+      terminal().exitCode = await where(record, flags);
     });
 }
 

@@ -8,7 +8,7 @@ import { fiveFreePorts } from '../../demo/http.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { type ProviderFacts, policySchema } from '../../shared/policy/policy.ts';
-import { headgate } from '../cli/run.ts';
+import { command } from '../cli/run.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
@@ -72,7 +72,7 @@ t.test('a real agent with a misspelt certification is not ready, and its status 
     await ready.text(),
     /routing.*stream .*telemetry.*no provider may carry it.*ISO 2701.*did you mean/,
   );
-  const status = await headgate(['status', '--admin', url]);
+  const status = await command(['status', '--admin', url]);
   t.match(status.stdout, /NEVER LEAVES BECAUSE\ntelemetry +no provider may carry it \(aws: lacks/);
   await until('the log says it', () => lines.some((line) => line.includes('routing.stranded')));
 });

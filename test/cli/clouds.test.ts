@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import t, { type Test } from 'tap';
-import { BIN, folderWith, headgate } from './run.ts';
+import { BIN, command, folderWith, headgate } from './run.ts';
 
 /**
  * Real loopback clouds in a process of their own: the address of their control server, and SIGTERM with its
@@ -26,7 +26,7 @@ async function clouds(t: Test) {
 t.test('clouds fault switches a fault on and off, and clouds status shows it', async (t) => {
   const { control, stop } = await clouds(t);
   const faults = async () => {
-    const { stdout } = await headgate(['clouds', 'status', '--control', control, '--json']);
+    const { stdout } = await command(['clouds', 'status', '--control', control, '--json']);
     return JSON.parse(stdout).map((cloud: { name: string; fault: unknown }) => [cloud.name, cloud.fault]);
   };
   t.match(await faults(), [
@@ -47,9 +47,9 @@ t.test('clouds fault switches a fault on and off, and clouds status shows it', a
   ]);
   t.match(on, { code: 0, stdout: 'azure:slow is on\n', stderr: '' });
   t.match((await faults())[1], ['azure', { name: 'slow', latencyMs: 5, jitterMs: 1 }]);
-  const shown = await headgate(['clouds', 'status', '--control', control]);
+  const shown = await command(['clouds', 'status', '--control', control]);
   t.match(shown.stdout, /^azure {2}slow +0 /m);
-  const off = await headgate(['clouds', 'fault', 'azure:clear', '--control', control]);
+  const off = await command(['clouds', 'fault', 'azure:clear', '--control', control]);
   t.match(off, { code: 0, stdout: 'azure has no fault\n', stderr: '' });
   t.match((await faults())[1], ['azure', null]);
   t.equal(await stop(), 0, 'SIGTERM is a clean end');

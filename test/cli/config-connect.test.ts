@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import t from 'tap';
-import { BIN, folderWith, headgate } from './run.ts';
+import { BIN, command, folderWith, headgate } from './run.ts';
 
 t.test('every provider is resolved, connected and published to', async (t) => {
   const dir = folderWith(t, {});
@@ -18,14 +18,13 @@ t.test('every provider is resolved, connected and published to', async (t) => {
   const [line] = await once(createInterface({ input: child.stdout }), 'line');
   const { control } = JSON.parse(String(line));
   const file = join(dir, 'agent.yaml');
-  const check = () => headgate(['config', 'check', '--connect', file], { timeoutMs: 120_000 });
 
-  const all = await check();
+  const all = await headgate(['config', 'check', '--connect', file], { timeoutMs: 120_000 });
   t.match(all, { code: 0, stderr: '' });
   for (const name of ['aws', 'azure', 'gcp']) t.match(all.stdout, `${name}: resolve, connect, publish, ok\n`);
 
-  await headgate(['clouds', 'fault', 'aws:unauthorized', '--control', control], { timeoutMs: 60_000 });
-  const refused = await check();
+  await command(['clouds', 'fault', 'aws:unauthorized', '--control', control]);
+  const refused = await command(['config', 'check', '--connect', file]);
   t.equal(refused.code, 1);
   t.match(refused.stdout, /^aws: resolve, connect, publish: rejected \(unauthorized\): /m);
   t.match(refused.stdout, 'gcp: resolve, connect, publish, ok\n');

@@ -6,7 +6,7 @@ import { createCertificateAuthority } from '../../loopback/ca.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { pathText } from '../../shared/config/problem.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith } from './run.ts';
 
 const AGENT = `gateway: gw-1
 data_dir: /tmp/x
@@ -145,9 +145,9 @@ t.test('--no-secrets says nothing of references that lead nowhere, and the rest'
 admin: { port: "\${HEADGATE_TEST_PORT}" }
 `;
   const file = join(folderWith(t, { 'c.yaml': text }), 'c.yaml');
-  const all = await headgate(['config', 'check', file]);
+  const all = await command(['config', 'check', file]);
   t.match(all, { code: 78, stderr: /HEADGATE_TEST_UNSET is not set/ });
-  const without = await headgate(['config', 'check', '--no-secrets', '--json', file]);
+  const without = await command(['config', 'check', '--no-secrets', '--json', file]);
   t.equal(without.code, 78);
   t.strictSame(
     JSON.parse(without.stdout).problems.map(({ path }: { path: string }) => path),
@@ -244,7 +244,7 @@ t.test('packets that are larger than the envelopes of a stream’s providers', a
     'one provider takes them',
   );
   const file = join(folderWith(t, { 'c.yaml': AGENT }), 'c.yaml');
-  const byDefault = await headgate(['config', 'check', file]);
+  const byDefault = await command(['config', 'check', file]);
   t.match(byDefault, {
     code: 0,
     stdout: /ok \(agent\)\n {2}note: broker\.max_packet_bytes: .*by default packets/,

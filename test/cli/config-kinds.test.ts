@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { checkConfig } from '../../cli/check-config.ts';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith } from './run.ts';
 
 /** The mistakes of a file with this text: paths and messages. */
 function checked(t: Test, text: string, kind: 'policy' | null = null) {
@@ -31,8 +31,8 @@ t.test('a file without the key that most have is known by its others', (t) => {
 t.test('a file whose keys tell nothing is checked as an agent, and it says so', async (t) => {
   const file = join(folderWith(t, { 'x.yaml': 'log: { level: info }\n' }), 'x.yaml');
   const guess = /its keys do not show its kind: checked as agent; set --kind agent\|router\|policy/;
-  t.match(await headgate(['config', 'check', file]), { code: 78, stderr: guess });
-  const told = await headgate(['config', 'check', file, '--kind', 'router']);
+  t.match(await command(['config', 'check', file]), { code: 78, stderr: guess });
+  const told = await command(['config', 'check', file, '--kind', 'router']);
   t.match(told, { code: 78, stderr: /sources/ });
   t.notMatch(told.stderr, guess);
 });

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import t from 'tap';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith, headgate } from './run.ts';
 
 const AGENT = `gateway: gw-1
 data_dir: /tmp/x
@@ -19,12 +19,12 @@ t.test('config check tells a sound file by its kind', async (t) => {
   });
   for (const kind of ['agent', 'router', 'policy']) {
     const file = join(dir, `${kind}.yaml`);
-    t.match(await headgate(['config', 'check', file]), {
+    t.match(await command(['config', 'check', file]), {
       code: 0,
       stdout: `${file}: ok (${kind})\n`,
       stderr: '',
     });
-    const asJson = await headgate(['config', 'check', file, '--json']);
+    const asJson = await command(['config', 'check', file, '--json']);
     t.strictSame(JSON.parse(asJson.stdout), {
       ok: true,
       kind,
@@ -32,7 +32,7 @@ t.test('config check tells a sound file by its kind', async (t) => {
       notes: [],
     });
   }
-  t.match(await headgate(['config', 'check', join(dir, 'agent.yaml'), '--kind', 'router']), { code: 78 });
+  t.match(await command(['config', 'check', join(dir, 'agent.yaml'), '--kind', 'router']), { code: 78 });
 });
 
 t.test('config check prints every mistake at once, with place and fix, and no secret', async (t) => {
@@ -72,7 +72,7 @@ policy:
   }
   t.notMatch(stderr, /hunter2/);
 
-  const asJson = await headgate(['config', 'check', file, '--json']);
+  const asJson = await command(['config', 'check', file, '--json']);
   t.equal(asJson.code, 78);
   t.match(JSON.parse(asJson.stdout), {
     ok: false,
@@ -88,7 +88,7 @@ t.test('the mistakes of a policy file are told beside those of agent.yaml', asyn
     'policy.yaml':
       "streams:\n  all: { topics: ['#'], data_residency: eu }\n  more: { topics: [a], redundency: 2 }\n",
   });
-  const { code, stderr } = await headgate(['config', 'check', join(dir, 'agent.yaml')]);
+  const { code, stderr } = await command(['config', 'check', join(dir, 'agent.yaml')]);
   t.equal(code, 78);
   t.match(stderr, /\.yaml, .*\.yaml: 4 mistakes/);
   t.match(stderr, /agent\.yaml:\d+:1 {2}typo/);
@@ -99,7 +99,7 @@ t.test('the mistakes of a policy file are told beside those of agent.yaml', asyn
 
 t.test('config schema prints the JSON Schema of each kind', async (t) => {
   for (const kind of ['agent', 'router', 'policy']) {
-    const { code, stdout } = await headgate(['config', 'schema', kind]);
+    const { code, stdout } = await command(['config', 'schema', kind]);
     t.equal(code, 0);
     t.match(JSON.parse(stdout), { $schema: /draft-07/, type: 'object', additionalProperties: false });
   }

@@ -7,12 +7,12 @@ import { systemClock } from '../../shared/clock.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
 import { envelope } from '../router/ledger/envelopes.ts';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith, headgate } from './run.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 
 /** A ledger with three dead letters, open as a running router has it, and its commands. */
-async function start(t: Test): Promise<{ ledger: Ledger; dir: string; run: typeof headgate }> {
+async function start(t: Test): Promise<{ ledger: Ledger; dir: string; config: string; run: typeof command }> {
   const dir = folderWith(t, {});
   const sources = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]';
   const config = join(
@@ -35,7 +35,7 @@ async function start(t: Test): Promise<{ ledger: Ledger; dir: string; run: typeo
     bytes: Buffer.of(1),
     receivedWallMs: systemClock.wallMs(),
   });
-  return { ledger, dir, run: (args) => headgate(['deadletter', ...args, '--config', config]) };
+  return { ledger, dir, config, run: (args) => command(['deadletter', ...args, '--config', config]) };
 }
 
 t.test('ls and show', async (t) => {
@@ -63,10 +63,10 @@ t.test('ls and show', async (t) => {
 });
 
 t.test('retry and purge take what is named, and nothing by a slip', async (t) => {
-  const { ledger, run } = await start(t);
+  const { ledger, config, run } = await start(t);
   t.match(await run(['purge']), { code: 2, stderr: /nothing selected/ });
   t.match(await run(['retry', '--older-than', 'yesterday']), { code: 2 });
-  const retried = await run(['retry', '--reason', 'magic']);
+  const retried = await headgate(['deadletter', 'retry', '--reason', 'magic', '--config', config]);
   t.match(retried, {
     code: 1,
     stdout: '1  refused: magic\n2  committed\n1 committed, 1 refused again, 0 failed\n',

@@ -1,26 +1,12 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { BIN, folderWith, headgate } from './run.ts';
-
-/** Runs `headgate device …` with a line on its stdin. */
-function withInput(args: readonly string[], input: string): Promise<{ code: number | null; stdout: string }> {
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, [BIN, 'device', ...args]);
-    let stdout = '';
-    child.stdout.on('data', (chunk) => {
-      stdout += String(chunk);
-    });
-    child.once('close', (code) => resolve({ code, stdout }));
-    child.stdin.end(input);
-  });
-}
+import { command, folderWith, headgate } from './run.ts';
 
 t.test('devices and groups, from nothing', async (t) => {
   const dir = folderWith(t, {});
   const file = join(dir, 'devices.json');
-  const run = (...args: string[]) => headgate(['device', ...args, '--data-dir', dir]);
+  const run = (...args: string[]) => command(['device', ...args, '--data-dir', dir]);
   t.match(await run('add', 'pump-1', '--group', 'pumps'), { code: 1, stderr: /there is no group "pumps"/ });
   t.notOk(existsSync(file));
   t.match(await run('group', 'add', 'pumps'), { code: 0, stdout: '', stderr: '' });
@@ -39,11 +25,18 @@ t.test('devices and groups, from nothing', async (t) => {
   t.match(await run('add', 'a/b'), { code: 1, stderr: /expected 1–64/ });
   t.match(await run('add', 'cert', '--no-password'), { code: 0, stdout: '' });
 
-  const given = await withInput(['add', 'pump-2', '--password-stdin', '--data-dir', dir], 'long-enough\n');
-  t.match(given, { code: 0, stdout: '' }, 'a given password is not repeated');
-  t.match(await withInput(['passwd', 'pump-2', '--password-stdin', '--data-dir', dir], 'short\n'), {
-    code: 2,
+  const given = await headgate(['device', 'add', 'pump-2', '--password-stdin', '--data-dir', dir], {
+    input: 'long-enough\n',
   });
+  t.match(given, { code: 0, stdout: '' }, 'a given password is not repeated');
+  t.match(
+    await command(['device', 'passwd', 'pump-2', '--password-stdin', '--data-dir', dir], {
+      input: 'short\n',
+    }),
+    {
+      code: 2,
+    },
+  );
   t.match(await run('passwd', 'pump-2'), { code: 0, stdout: /^[\w-]{24}\n$/ });
   t.match(await run('disable', 'pump-2'), { code: 0 });
   t.match(await run('allow', 'pump-2', 'both', 'x/#'), { code: 0 });
@@ -79,9 +72,9 @@ t.test('the file is found by --config; one of the two flags is needed', async (t
     join(dir, 'agent.yaml'),
     `gateway: gw\ndata_dir: ${dir}/data\nproviders: [{ name: g, type: gcp, project: p }]\n`,
   );
-  t.match(await headgate(['device', 'add', 'pump-1', '--config', join(dir, 'agent.yaml')]), { code: 0 });
+  t.match(await command(['device', 'add', 'pump-1', '--config', join(dir, 'agent.yaml')]), { code: 0 });
   t.ok(existsSync(join(dir, 'data', 'devices.json')));
-  t.match(await headgate(['device', 'ls']), { code: 2, stderr: /--data-dir/ });
+  t.match(await command(['device', 'ls']), { code: 2, stderr: /--data-dir/ });
 });
 
 t.test('import: all or none, and no secret in a message', async (t) => {
@@ -93,7 +86,7 @@ t.test('import: all or none, and no secret in a message', async (t) => {
     'unknown.json': '[{"name":"pump-7","passwort":"hunter2hunter2"}]',
     'good.json': '[{"name":"pump-9","password":"long-enough"}]',
   });
-  const run = (name: string) => headgate(['device', 'import', join(dir, name), '--data-dir', dir]);
+  const run = (name: string) => command(['device', 'import', join(dir, name), '--data-dir', dir]);
   t.match(await run('good.csv'), { code: 0, stdout: /^name,password\npump-2,[\w-]{24}\n$/ });
   for (const name of ['short.csv', 'twice.json', 'broken.json', 'unknown.json']) {
     const { code, stdout, stderr } = await run(name);
@@ -108,11 +101,11 @@ t.test('import: all or none, and no secret in a message', async (t) => {
 
 t.test('a corrupt file is not written over, and a lock is respected', async (t) => {
   const dir = folderWith(t, { 'devices.json': '{' });
-  t.match(await headgate(['device', 'add', 'x', '--data-dir', dir]), { code: 1, stdout: '' });
-  t.match(await headgate(['device', 'ls', '--data-dir', dir]), { code: 1, stderr: /is corrupt/ });
+  t.match(await command(['device', 'add', 'x', '--data-dir', dir]), { code: 1, stdout: '' });
+  t.match(await command(['device', 'ls', '--data-dir', dir]), { code: 1, stderr: /is corrupt/ });
   t.equal(readFileSync(join(dir, 'devices.json'), 'utf8'), '{');
   writeFileSync(join(dir, 'devices.json.tmp'), '');
-  t.match(await headgate(['device', 'add', 'x', '--data-dir', dir]), {
+  t.match(await command(['device', 'add', 'x', '--data-dir', dir]), {
     code: 1,
     stderr: /another command writes/,
   });

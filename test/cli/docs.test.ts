@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { FAULT_NAMES } from '../../loopback/faults.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
-import { headgate } from './run.ts';
+import { command } from './run.ts';
 
 const COMMANDS = [
   'demo',
@@ -24,11 +24,11 @@ t.test(
   async (t) => {
     for (const code of Object.values(EXIT)) t.match(page, new RegExp(`^\\| ${code} \\|`, 'm'));
     for (const fault of FAULT_NAMES) t.match(page, `\`${fault}\``);
-    for (const command of COMMANDS) {
-      const { stdout } = await headgate([...command.split(' '), '--help']);
+    for (const name of COMMANDS) {
+      const { stdout } = await command([...name.split(' '), '--help']);
       const flags = [...stdout.matchAll(/^ {2}(--[a-z-]+)/gm)].map((match) => match[1] ?? '');
       t.ok(flags.length >= 3);
-      for (const flag of flags) t.match(page, flag, `${command} ${flag}`);
+      for (const flag of flags) t.match(page, flag, `${name} ${flag}`);
     }
   },
 );

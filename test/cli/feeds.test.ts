@@ -6,7 +6,7 @@ import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry, seqs } from '../router/ledger/envelopes.ts';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith, headgate } from './run.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const REST =
@@ -15,12 +15,13 @@ const REST =
 t.test('feeds: ls, reset and skip, beside an open ledger', async (t) => {
   const dir = folderWith(t, {});
   const file = join(folderWith(t, { 'router.yaml': `data_dir: ${dir}\n${REST}` }), 'router.yaml');
-  const feeds = (...args: string[]) => headgate(['feeds', ...args, '--config', file]);
+  const feeds = (...args: string[]) => command(['feeds', ...args, '--config', file]);
+  const process = (...args: string[]) => headgate(['feeds', ...args, '--config', file]);
   t.match(await feeds('ls'), { code: 1, stderr: /there is no ledger in/ });
   const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock: systemClock, log });
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: seqs(1, 30) })]);
-  t.match(await feeds('reset', 'file', '--to', '12'), {
+  t.match(await process('reset', 'file', '--to', '12'), {
     code: 0,
     stdout: 'file continues after offset 12\n',
   });

@@ -5,7 +5,7 @@ import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith, headgate } from './run.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const SOURCES = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]\n';
@@ -22,14 +22,14 @@ t.test('ledger erase and erasures, beside a running router', async (t) => {
     stdout: 'erased: 1 records, 0 versions kept aside, 0 dead letters\n',
   });
   t.match(await ledger.commit([entry({ seqs: [1, 2, 3] })]), [{ duplicate: 3 }], 'the router knows at once');
-  const { stdout } = await headgate([...erase, '--json']);
+  const { stdout } = await command([...erase, '--json']);
   t.match(JSON.parse(stdout), { records: 1, gateway: null, actor: userInfo().username });
   const nobody = ['ledger', 'erase', '--config', config, '--device', 'nosuch'];
-  t.match(await headgate(nobody), {
+  t.match(await command(nobody), {
     code: 1,
     stderr: /the ledger has no record of device "nosuch"; the request/,
   });
-  const told = await headgate(['ledger', 'erasures', '--config', config]);
+  const told = await command(['ledger', 'erasures', '--config', config]);
   t.match(told.stdout, /^20\S+Z +20\S+Z +ann +gw-1 +device-1 +1 +0 +0$/m);
 });
 
@@ -40,7 +40,7 @@ t.test('ledger where: every source that brought a record', async (t) => {
   t.teardown(() => ledger.close());
   await ledger.commit([entry({ seqs: [1, 2] }, 'gcp', 1000), entry({ seqs: [2] }, 'hub', 2000)]);
   const where = (id: string, ...flags: string[]) =>
-    headgate(['ledger', 'where', id, '--config', config, ...flags]);
+    command(['ledger', 'where', id, '--config', config, ...flags]);
   const { stdout } = await where('gw-1/1-aa/telemetry/2');
   t.match(
     stdout,

@@ -9,7 +9,7 @@ import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith, headgate } from './run.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const SOURCES = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]\n';
@@ -18,7 +18,7 @@ t.test('ledger verify: 0 when clean, 1 with what differs, and no ledger is made 
   const dir = folderWith(t, {});
   const config = join(folderWith(t, { 'router.yaml': `data_dir: ${dir}\n${SOURCES}` }), 'router.yaml');
   const verify = ['ledger', 'verify', '--config', config];
-  t.match(await headgate(verify), { code: 1, stderr: /there is no ledger in/ });
+  t.match(await command(verify), { code: 1, stderr: /there is no ledger in/ });
   const file = join(dir, 'ledger.db');
   const ledger = await openSqliteLedger({ file, clock: systemClock, log });
   t.teardown(() => ledger.close());
@@ -27,10 +27,10 @@ t.test('ledger verify: 0 when clean, 1 with what differs, and no ledger is made 
   const db = new Database(file);
   db.exec('DELETE FROM record WHERE seq = 2');
   db.close();
-  const told = await headgate(verify);
+  const told = await command(verify);
   t.match(told, { code: 1, stdout: /2 records in 1 streams: 1 problems/ });
   t.match(told.stdout, /^gw-1 +1-aa +telemetry +seen-without-record +2–2$/m);
-  const { code, stdout } = await headgate([...verify, '--json']);
+  const { code, stdout } = await command([...verify, '--json']);
   t.equal(code, 1);
   t.match(JSON.parse(stdout), { problemCount: 1, problems: [{ ranges: [{ first: 2, last: 2 }] }] });
 });
@@ -67,21 +67,21 @@ t.test('completeness: all gateways, or one', async (t) => {
   });
   await server.start();
   t.teardown(() => server.stop());
-  const command = ['completeness', '--admin', `http://127.0.0.1:${server.port()}`];
-  const { code, stdout } = await headgate(command);
+  const completeness = ['completeness', '--admin', `http://127.0.0.1:${server.port()}`];
+  const { code, stdout } = await headgate(completeness);
   t.equal(code, 0);
   t.match(stdout, /^gw-1 +1-aa +telemetry +2 +5 +2 \(3–4\) +nothing +0 +0 +nothing$/m);
   t.match(stdout, /^gw-2 /m);
   t.match(stdout, /^streams 1\.1k, 1 incomplete: 2 records missing; 0 given up$/m);
   t.equal(stdout.match(/^gw-3 /gm)?.length, 1100, 'page by page, everything');
-  const one = await headgate([...command, '--gateway', 'gw-2', '--json']);
+  const one = await command([...completeness, '--gateway', 'gw-2', '--json']);
   t.match(JSON.parse(one.stdout), [{ gateway: 'gw-2', completeTo: 1, missing: [] }]);
   t.equal(JSON.parse(one.stdout).length, 1);
-  t.match(await headgate([...command, '--gateway', 'nope']), {
+  t.match(await command([...completeness, '--gateway', 'nope']), {
     code: 1,
     stderr: 'headgate: the ledger has nothing of gateway "nope"\n',
   });
-  const status = await headgate(['status', '--router', '--json', ...command.slice(1)]);
+  const status = await command(['status', '--router', '--json', ...completeness.slice(1)]);
   const { gateways, summary, next } = JSON.parse(status.stdout);
   t.match({ summary, next }, { summary: { streams: 1102, incomplete: 1 }, next: null });
   t.strictSame(

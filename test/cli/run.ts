@@ -1,10 +1,13 @@
-/** Runs the real bin/headgate.js in a process of its own, as a user does. */
+/** Runs the commands: in a process of their own, as a user does, or in this one. */
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { run } from '../../cli/program.ts';
+import type { Terminal } from '../../cli/terminal.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = join(ROOT, 'bin', 'headgate.js');
@@ -30,11 +33,23 @@ interface RunOptions {
   node?: string;
   bin?: string;
   timeoutMs?: number;
+  /** All of its stdin. */
+  input?: string;
 }
 
-/** Nothing of this process's environment goes along but PATH, and where Node.js keeps compiled modules. */
+/**
+ * The real bin/headgate.js in a process of its own: how it starts, ends and takes signals. Nothing of this
+ * process's environment goes along but PATH, and where Node.js keeps compiled modules.
+ */
 export function headgate(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
-  const { env = {}, nodeArgs = [], node = process.execPath, bin = BIN, timeoutMs = 300_000 } = options;
+  const {
+    env = {},
+    nodeArgs = [],
+    node = process.execPath,
+    bin = BIN,
+    timeoutMs = 300_000,
+    input = '',
+  } = options;
   return new Promise((resolve) => {
     const child = execFile(
       node,
@@ -42,6 +57,37 @@ export function headgate(args: readonly string[], options: RunOptions = {}): Pro
       { env: { ...KEPT, ...env }, timeout: timeoutMs },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
+    child.stdin?.end(input);
+  });
+}
+
+/**
+ * The same command in this process: its output and its exit code, without the half second in which a process
+ * loads it. Each command has a case with `headgate` too.
+ */
+export async function command(
+  args: readonly string[],
+  { env = {}, input = '' }: { env?: Record<string, string>; input?: string } = {},
+): Promise<Ran> {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  const terminal: Terminal = {
+    stdin: Readable.from([Buffer.from(input)]),
+    stdout: collector(out),
+    stderr: collector(err),
+    env,
+  };
+  await run(['node', 'headgate', ...args], terminal);
+  const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString();
+  return { code: Number(terminal.exitCode ?? 0), stdout: text(out), stderr: text(err) };
+}
+
+function collector(chunks: Buffer[]): Writable {
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
   });
 }
 

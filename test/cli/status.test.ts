@@ -5,7 +5,7 @@ import { AdminServer } from '../../shared/admin-server.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
-import { headgate } from './run.ts';
+import { command, headgate } from './run.ts';
 import { AGENT, COSTS, EXPLANATION, ROUTER } from './status-answers.ts';
 
 /** A real admin server with made-up answers; returns its address. */
@@ -70,13 +70,13 @@ t.test('status of an agent', async (t) => {
     /^2026-11-20T10:00:00\.000Z alarms aws azure breaker \[2J$/m,
     'control characters do not get through',
   );
-  const asJson = await headgate(['status', '--admin', admin, '--json']);
+  const asJson = await command(['status', '--admin', admin, '--json']);
   t.strictSame(JSON.parse(asJson.stdout), AGENT);
 });
 
 t.test('status of a router', async (t) => {
   const admin = await serving(t, 'router');
-  const { code, stdout } = await headgate(['status', '--router', '--admin', admin]);
+  const { code, stdout } = await command(['status', '--router', '--admin', admin]);
   t.equal(code, 0);
   const text = squeezed(stdout);
   t.match(text, /^ledger 120 records, 7 duplicates reconciled, 1 conflicts, 2 dead letters$/m);
@@ -117,9 +117,9 @@ t.test('explain shows every part with its inputs, and why a provider is refused'
   t.match(text, /^aws 0\.00000130 20ms 380ms 41 60ms 98\.0% 40 of 44 99\.90% 1 of 2$/m);
   t.match(text, /^gcp 0\.00000130 – – 0 60ms 98\.0% 0 of 0 99\.90% 1 of 2$/m);
   t.match(text, /^2026-11-20T10:00:00\.000Z gcp aws hold$/m);
-  const unknown = await headgate(['explain', '--stream', 'nope', '--admin', admin]);
+  const unknown = await command(['explain', '--stream', 'nope', '--admin', admin]);
   t.match(unknown, { code: 1, stdout: '', stderr: 'headgate: the agent answered 404: no stream "nope"\n' });
-  const never = await headgate(['explain', '--at', 'never', '--admin', admin]);
+  const never = await command(['explain', '--at', 'never', '--admin', admin]);
   t.match(never, { code: 2, stderr: /^headgate: "never": expected a time such as/ });
 });
 
@@ -146,9 +146,9 @@ t.test('no line is wider than the terminal, and nothing is left out', async (t) 
   const words = (text: string): Set<string> => new Set(text.split(/\s+/).filter((word) => word.length < 20));
   for (const args of [['status'], ['explain', 'energy'], ['costs'], ['status', '--router']]) {
     const admin = args.includes('--router') ? router : agent;
-    const whole = await headgate([...args, '--admin', admin]);
+    const whole = await command([...args, '--admin', admin]);
     for (const columns of [80, 60]) {
-      const { stdout } = await headgate([...args, '--admin', admin], { env: { COLUMNS: String(columns) } });
+      const { stdout } = await command([...args, '--admin', admin], { env: { COLUMNS: String(columns) } });
       const wide = stdout.split('\n').filter((line) => line.length > columns);
       t.strictSame(wide, [], `${args.join(' ')} in ${columns} columns`);
       const lost = words(whole.stdout).difference(words(stdout));
@@ -163,7 +163,7 @@ t.test('an answer that is not ours ends with 69', async (t) => {
   t.teardown(() => server.close());
   const address = server.address();
   const admin = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`;
-  const html = await headgate(['status', '--admin', admin]);
+  const html = await command(['status', '--admin', admin]);
   t.match(html, {
     code: 69,
     stdout: '',
@@ -171,7 +171,7 @@ t.test('an answer that is not ours ends with 69', async (t) => {
   });
   const router = await serving(t, 'router');
   t.match(
-    await headgate(['costs', '--admin', `${router}/v1`]),
+    await command(['costs', '--admin', `${router}/v1`]),
     { code: 0 },
     'the path of --admin does not count',
   );

@@ -1,7 +1,7 @@
 /** Mistakes that the command line refuses before it contacts a server, and its help. */
 import { join } from 'node:path';
 import t from 'tap';
-import { folderWith, headgate } from './run.ts';
+import { command, folderWith } from './run.ts';
 
 /** No server listens there: a command that asks all the same ends with 69. */
 const NOBODY = ['--admin', 'http://127.0.0.1:1'];
@@ -14,14 +14,14 @@ t.test('a mistake that can be seen here is told without asking the agent', async
     [['explain', '--stream', 'a', 'b'], /"a" and "b": name one stream/],
     [['explain', 'a', 'b'], /too many arguments/],
   ] as const) {
-    t.match(await headgate([...args, ...NOBODY]), { code: 2, stdout: '', stderr });
+    t.match(await command([...args, ...NOBODY]), { code: 2, stdout: '', stderr });
   }
   for (const args of [
     ['where', 'gw-1/12-9f3c01ab/telemetry/4711'],
     ['hold', 'add', 'aws', '--for', '30m'],
     ['explain', '--stream', 'a', 'a'],
   ]) {
-    t.match(await headgate([...args, ...NOBODY]), { code: 69 });
+    t.match(await command([...args, ...NOBODY]), { code: 69 });
   }
 });
 
@@ -29,14 +29,14 @@ t.test('a data folder that is not there is a mistake', async (t) => {
   const dir = join(folderWith(t, {}), 'none');
   const stderr = `headgate: --data-dir: there is no folder ${dir}\n`;
   for (const args of [['ls'], ['add', 'press-1'], ['group', 'ls']])
-    t.match(await headgate(['device', ...args, '--data-dir', dir]), { code: 2, stdout: '', stderr });
+    t.match(await command(['device', ...args, '--data-dir', dir]), { code: 2, stdout: '', stderr });
   const file = join(folderWith(t, { file: '' }), 'file');
-  t.match(await headgate(['device', 'ls', '--data-dir', file]), { code: 2, stderr: /there is no folder/ });
+  t.match(await command(['device', 'ls', '--data-dir', file]), { code: 2, stderr: /there is no folder/ });
 });
 
 t.test('help says defaults and formats', async (t) => {
   const help = async (...args: string[]): Promise<string> =>
-    (await headgate([...args, '--help'])).stdout.replaceAll(/\s+/g, ' ');
+    (await command([...args, '--help'])).stdout.replaceAll(/\s+/g, ' ');
   t.match(
     await help('status'),
     /default: http:\/\/127\.0\.0\.1:9464, with --router http:\/\/127\.0\.0\.1:9465/,

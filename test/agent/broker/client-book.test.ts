@@ -8,7 +8,7 @@ import { AdminServer } from '../../../shared/admin-server.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
-import { headgate } from '../../cli/run.ts';
+import { command, headgate } from '../../cli/run.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { until } from '../../until.ts';
 import { device, loggedIn, login, PASSWORD, startGated } from './access/devices-fixture.ts';
@@ -104,7 +104,7 @@ t.test('headgate clients: who is there, who was refused and why', async (t) => {
       { clientId: 'pump-1', refused: {}, lastRefusal: null, published: 1 },
     ],
   );
-  const { stdout } = await headgate(['clients', '--refused', ...admin], { env: { COLUMNS: '80' } });
+  const { stdout } = await command(['clients', '--refused', ...admin], { env: { COLUMNS: '80' } });
   t.match(stdout, /^1 connected of 3 known$/m);
   t.match(stdout, /^cam .*1 will-not-allowed/m);
   t.match(stdout, /protocol-version/);

@@ -9,7 +9,7 @@ import { connectAsync } from 'mqtt';
 import type { Test } from 'tap';
 import { stringify } from 'yaml';
 import { systemClock } from '../../../shared/clock.ts';
-import { headgate } from '../../cli/run.ts';
+import { command } from '../../cli/run.ts';
 import { AgentProcess, configFile } from '../../crash/agent-process.ts';
 import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
@@ -27,8 +27,8 @@ export interface Gateway {
   written(): string;
   /** Publishes at QoS 1; resolves when all have their PUBACK. */
   publish(topic: string, count: number): Promise<void>;
-  /** A command that asks this agent. */
-  cli(...args: string[]): ReturnType<typeof headgate>;
+  /** A command that asks this agent, in this process. */
+  cli(...args: string[]): ReturnType<typeof command>;
   /** What its admin server answers. */
   ask<T>(path: string): Promise<T>;
 }
@@ -82,7 +82,7 @@ export async function gatewayWith(
       await Promise.all(publishes);
       await device.endAsync();
     },
-    cli: (...args) => headgate([...args, '--admin', admin]),
+    cli: (...args) => command([...args, '--admin', admin]),
     async ask(path) {
       const response = await fetch(admin + path);
       if (!response.ok) throw new Error(await response.text());

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { WhereAnswer } from '../../../shared/admin-api/where.ts';
 import { wallMsOf } from '../../../shared/clock.ts';
+import { headgate } from '../../cli/run.ts';
 import { gatewayWith, untilAnswer } from './gateway.ts';
 
 const POLICY = {
@@ -95,7 +96,7 @@ t.test(
     );
     t.match(gateway.written(), /cut sh\n\{"k":"clock"/, 'what was cut short stands on a line of its own');
 
-    const shown = await gateway.cli('where', `gw-1/${epoch}/both/2`);
+    const shown = await headgate(['where', `gw-1/${epoch}/both/2`, '--admin', gateway.admin]);
     t.match(
       shown.stdout,
       /^gw-1\/.*\/both\/2: delivered\n\nACCEPTED BY +NOT BEFORE +NOT AFTER +CLOCK\n[ab] /,

@@ -2,6 +2,7 @@
 import { request } from 'node:http';
 import t from 'tap';
 import type { Explanation } from '../../../shared/admin-api/explanation.ts';
+import { headgate } from '../../cli/run.ts';
 import { gatewayWith, untilAnswer } from '../history/gateway.ts';
 
 /** A PUT as a program on this machine sends it, and with headers as it would not. */
@@ -30,7 +31,7 @@ t.test('hold add, rm and ls: routing obeys, reasons nest, SIGKILL changes nothin
   const goes = (provider: string) => untilAnswer('it goes there', chosen, (now) => now === provider);
   t.equal(await goes('a'), 'a');
 
-  const added = await gateway.cli('hold', 'add', 'a', '--reason', 'new modem');
+  const added = await headgate(['hold', 'add', 'a', '--reason', 'new modem', '--admin', gateway.admin]);
   t.match(added, {
     code: 0,
     stdout: /^PROVIDER +REASON +SINCE +CLOCK +LEFT\na +new modem +20.*synchronised +until it is ended\n$/,

@@ -11,7 +11,7 @@ import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Policy, ProviderFacts } from '../../../shared/policy/policy.ts';
 import { envelopeCostUsd, standardTariff } from '../../../shared/pricing/metering.ts';
-import { headgate } from '../../cli/run.ts';
+import { command } from '../../cli/run.ts';
 import { testDir } from '../../test-dir.ts';
 import { accept, blackhole, facts, policyOf, refuse, World } from '../routing/core/world.ts';
 
@@ -299,7 +299,7 @@ t.test('headgate simulate', async (t) => {
     down: { a: [5, 9] },
   });
   const file = policyFile(t, 'new', preferring('b'));
-  const shown = await headgate(['simulate', '--history', folder, '--policy', file]);
+  const shown = await command(['simulate', '--history', folder, '--policy', file]);
   t.match(shown, { code: 0, stderr: '' });
   const text = shown.stdout.replaceAll(/ +/g, ' ');
   t.match(
@@ -310,7 +310,7 @@ t.test('headgate simulate', async (t) => {
   t.match(text, /^some stream with no provider never never$/m);
   t.match(text, /^STREAM telemetry recorded .*new\.yaml$/m);
   t.match(text, /^switches 1 breaker, 1 preferred none$/m);
-  const json = await headgate([
+  const json = await command([
     'simulate',
     '--history',
     folder,
@@ -323,19 +323,19 @@ t.test('headgate simulate', async (t) => {
   t.match(JSON.parse(json.stdout), { kind: 'simulation', to: '2026-11-20T00:10:00.000Z' });
 
   const wrong = policyFile(t, 'wrong', preferring('c'));
-  t.match(await headgate(['simulate', '--history', folder, '--policy', wrong]), {
+  t.match(await command(['simulate', '--history', folder, '--policy', wrong]), {
     code: 78,
     stderr: /no provider has this name/,
   });
-  t.match(await headgate(['simulate', '--history', folder, '--from', 'monday']), {
+  t.match(await command(['simulate', '--history', folder, '--from', 'monday']), {
     code: 2,
     stderr: /"monday": expected a time/,
   });
-  t.match(await headgate(['simulate', '--history', join(folder, 'none')]), {
+  t.match(await command(['simulate', '--history', join(folder, 'none')]), {
     code: 1,
     stderr: /there is no history in /,
   });
-  t.match(await headgate(['simulate', '--history', folder, '--from', '2027-01-01']), {
+  t.match(await command(['simulate', '--history', folder, '--from', '2027-01-01']), {
     code: 1,
     stderr: /has no entries of that time/,
   });
