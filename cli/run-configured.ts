@@ -2,7 +2,8 @@
  * Common start of the long-running commands: an invalid configuration is reported in full, with its own exit
  * code.
  */
-import { type ConfigResult, formatProblems } from '../shared/config/load.ts';
+import type { ConfigResult } from '../shared/config/load.ts';
+import { formatProblems } from '../shared/config/problem.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { fail } from './output.ts';
 

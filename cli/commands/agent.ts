@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { formatProblems } from '../../shared/config/load.ts';
+import { formatProblems } from '../../shared/config/problem.ts';
 import { EXIT } from '../../shared/exit-codes.ts';
 import { fail } from '../output.ts';
 import { runConfigured } from '../run-configured.ts';

@@ -34,6 +34,27 @@ t.test('every command has its help', async (t) => {
   );
 });
 
+/** A module that adds the packages which a process has loaded to its stderr. */
+const TELLS_PACKAGES = `data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module';
+  const packages = new Set();
+  registerHooks({
+    load(url, context, next) {
+      packages.add(/node_modules\\/((?:@[^/]+\\/)?[^/]+)/.exec(url)?.[1]);
+      return next(url, context);
+    },
+  });
+  process.on('exit', () => console.error([...packages].filter(Boolean).join()));
+`)}`;
+
+t.test('help loads the parser of the arguments alone, and status no reader of configurations', async (t) => {
+  const nodeArgs = ['--import', TELLS_PACKAGES];
+  for (const args of [['--help'], ['agent', '--help'], ['status', '--admin', 'http://127.0.0.1:9']]) {
+    const { stderr } = await headgate(args, { nodeArgs });
+    t.match(stderr, /^commander\n$/m, args.join(' '));
+  }
+});
+
 t.test('wrong usage ends with 2 and one line that says what', async (t) => {
   const cases: [string[], RegExp][] = [
     [['nonsense'], /^headgate: unknown command 'nonsense'/],
