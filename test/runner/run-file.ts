@@ -29,7 +29,7 @@ const running = new Set<ChildProcess>();
 /** Ends the file after `msMax`, and what it started with it. */
 export async function runFile(file: string, msMax: number): Promise<FileResult> {
   const startedMs = performance.now();
-  const child = spawn(process.execPath, ['--enable-source-maps', file], {
+  const child = spawn(process.execPath, [file], {
     cwd: ROOT,
     // tap's own limit is 30 s.
     env: {
