@@ -3,8 +3,10 @@
  * provider authenticated, and every engine can store it. Any other message is refused with a reason; the
  * check never throws (I9).
  */
-import { decodeEnvelope, EnvelopeError, type EnvelopeErrorCode } from '../../shared/envelope/codec.ts';
+import { decodeEnvelope } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
+import { EnvelopeError, type EnvelopeErrorCode } from '../../shared/envelope/error.ts';
+import { ENVELOPE_LIMITS, type EnvelopeLimits } from '../../shared/envelope/limits.ts';
 import { errorText } from '../../shared/log.ts';
 import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
@@ -34,11 +36,12 @@ const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 export function examine(
   { bytes, authenticatedGateway: authenticated, problem }: Delivery,
   identities: Identities = {},
+  limits: EnvelopeLimits = ENVELOPE_LIMITS,
 ): Envelope | Refusal {
   if (problem) return problem;
   if (bytes.byteLength > MESSAGE_BYTES_MAX) return { reason: 'limit', detail: `${bytes.byteLength} bytes` };
   try {
-    const envelope = decodeEnvelope(bytes);
+    const envelope = decodeEnvelope(bytes, limits);
     if (hasNul(envelope)) return { reason: 'nul', detail: 'a name or topic holds U+0000' };
     if (authenticated === null || gatewayOf(authenticated, identities) === envelope.gateway) return envelope;
     const detail = `${authenticated} sent an envelope of ${envelope.gateway}`;

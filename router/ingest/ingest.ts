@@ -12,6 +12,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
+import { ENVELOPE_LIMITS, type EnvelopeLimits } from '../../shared/envelope/limits.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -61,6 +62,8 @@ export interface IngestOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<IngestLimits>;
+  /** What an envelope may hold; beyond, it is a dead letter. */
+  envelopes?: EnvelopeLimits;
   /** Called after every commit: feeds and receipts have new content. */
   onCommit?: (committed: readonly LedgerEntry[]) => void;
   /** The gate that closes when the engine commits nothing. */
@@ -95,6 +98,7 @@ export class Ingest {
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #limits: IngestLimits;
+  readonly #envelopes: EnvelopeLimits;
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   readonly #ages: Pick<SourceAges, 'committed'> | null;
   readonly #identities: ReadonlyMap<string, Identities>;
@@ -111,12 +115,13 @@ export class Ingest {
 
   constructor(options: IngestOptions) {
     const { ledger, clock, log, limits, onCommit = () => undefined } = options;
-    const { ages, gate, identities = new Map() } = options;
+    const { ages, gate, identities = new Map(), envelopes = ENVELOPE_LIMITS } = options;
     this.#ledger = ledger;
     this.#clock = clock;
     this.#setAside = new SetAsideStreams(clock);
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...LIMITS, ...limits };
+    this.#envelopes = envelopes;
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
     this.#gate = gate ?? null;
@@ -133,7 +138,7 @@ export class Ingest {
       this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
       return this.#retry(delivery.source, 'later');
     }
-    const envelope = examine(delivery, this.#identities.get(delivery.source));
+    const envelope = examine(delivery, this.#identities.get(delivery.source), this.#envelopes);
     if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;

@@ -2,7 +2,9 @@
  * Erasing a device: its records are removed in bounded steps, and each id stays known as erased, so that a
  * redelivery does not restore it. The first step writes the erasure's row, and every step updates its counts.
  */
-import { decodeEnvelope, EnvelopeError } from '../../shared/envelope/codec.ts';
+import { decodeEnvelope } from '../../shared/envelope/codec.ts';
+import { EnvelopeError } from '../../shared/envelope/error.ts';
+import { FORMAT_LIMITS } from '../../shared/envelope/limits.ts';
 import type { ErasureTarget } from './types.ts';
 
 /** The ids of one step: `first..last` of each stream. */
@@ -57,7 +59,7 @@ export async function deadLettersOf(letters: DeadLetters, target: ErasureTarget)
 
 function holdsRecordOf(bytes: Uint8Array, { device, gateway }: ErasureTarget): boolean {
   try {
-    const envelope = decodeEnvelope(bytes);
+    const envelope = decodeEnvelope(bytes, FORMAT_LIMITS);
     if (gateway !== null && envelope.gateway !== gateway) return false;
     return envelope.records.some((record) => record.device === device);
   } catch (error) {

@@ -14,7 +14,7 @@ const HEAD_BYTES: ReadonlyMap<number, number> = new Map([
   [27, 9],
 ]);
 
-export class ExactTokenizer extends Tokenizer {
+class ExactTokenizer extends Tokenizer {
   readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array, options: DecodeOptions) {

@@ -1,5 +1,5 @@
 /** `POST /v1/envelopes`: one envelope, answered with 200 only after the ledger's commit (I5). */
-import type { EnvelopeErrorCode } from '../../../shared/envelope/codec.ts';
+import type { EnvelopeErrorCode } from '../../../shared/envelope/error.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { DeliveryHandler, IntakeGate } from '../source.ts';
 import type { Answer } from './answer.ts';

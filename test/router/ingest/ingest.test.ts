@@ -9,11 +9,17 @@ import type { Delivery } from '../../../router/sources/source.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { ENVELOPE_LIMITS, type EnvelopeLimits, FORMAT_LIMITS } from '../../../shared/envelope/limits.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope, gap, seqs } from '../ledger/envelopes.ts';
 
-async function fresh(t: Test, limits: Partial<IngestLimits> = {}, clock: Clock = systemClock) {
+async function fresh(
+  t: Test,
+  limits: Partial<IngestLimits> = {},
+  clock: Clock = systemClock,
+  envelopes: EnvelopeLimits = ENVELOPE_LIMITS,
+) {
   const file = join(testDir(t), 'ledger.db');
   const lines: string[] = [];
   const log = createLogger({ level: 'info', levels: {} }, { write: (line) => void lines.push(line) });
@@ -25,7 +31,7 @@ async function fresh(t: Test, limits: Partial<IngestLimits> = {}, clock: Clock =
   };
   const gate = new LedgerGate({ ledger, clock, entropy: seededEntropy(1), log });
   t.teardown(() => gate.stop());
-  const ingest = new Ingest({ ledger, clock, log, limits, onCommit, gate });
+  const ingest = new Ingest({ ledger, clock, log, limits, envelopes, onCommit, gate });
   const shell = (sql: string): void => {
     const db = new Database(file);
     db.exec(sql);
@@ -144,7 +150,7 @@ t.test('a message that the engine refuses fails alone and holds up no other', as
 });
 
 t.test('what the ledger will never take is a dead letter, and its neighbours are committed', async (t) => {
-  const { ingest, ledger } = await fresh(t);
+  const { ingest, ledger } = await fresh(t, {}, systemClock, FORMAT_LIMITS);
   const comb = (first: number) =>
     delivery({ gaps: seqs(first, first + 39_999).map((i) => gap(2 * i, 2 * i)) }, { source: 'gcp' });
   const tooMuch = comb(80_001);

@@ -4,14 +4,13 @@ import { crc32, zstdCompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  decodeEnvelope,
-  EnvelopeError,
-  encodeEnvelope,
-  envelopeProperties,
-} from '../../../shared/envelope/codec.ts';
+import { decodeBody, envelopeOf } from '../../../shared/envelope/body-reader.ts';
+import { decodeEnvelope, encodeEnvelope, envelopeProperties } from '../../../shared/envelope/codec.ts';
 import { type Envelope, HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
+import { EnvelopeError } from '../../../shared/envelope/error.ts';
+import { ENVELOPE_LIMITS } from '../../../shared/envelope/limits.ts';
 import { GAP_REASONS } from '../../../shared/record.ts';
+import { encodeBody } from './body.ts';
 
 const name = fc.stringMatching(/^[a-z0-9_][a-z0-9_-]{0,20}$/);
 const records = fc
@@ -71,6 +70,17 @@ t.test('what is encoded comes back, byte for byte', async () => {
           }),
         );
       deepStrictEqual(plain(back), plain(envelope));
+    }),
+    { numRuns: 300 },
+  );
+});
+
+t.test('a body that is decoded is encoded to the same bytes', async () => {
+  fc.assert(
+    fc.property(envelopes, (envelope) => {
+      const body = encodeBody(envelope);
+      const again = encodeBody(envelopeOf(decodeBody(body, ENVELOPE_LIMITS)));
+      deepStrictEqual(again, body);
     }),
     { numRuns: 300 },
   );
