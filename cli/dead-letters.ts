@@ -2,13 +2,13 @@
 import { writeFile } from 'node:fs/promises';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
-import type { DeadLetterFilter, StoredDeadLetter } from '../router/ledger/maintenance.ts';
+import type { DeadLetterFilter } from '../router/ledger/maintenance.ts';
 import { identitiesOf } from '../router/sources/open.ts';
-import { isoTime, systemClock } from '../shared/clock.ts';
+import { systemClock } from '../shared/clock.ts';
 import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
-import { bytesText, line, table } from './format.ts';
 import { fail, printJson, printLine } from './output.ts';
+import { renderDeadLetter, renderDeadLetters } from './render/dead-letters.ts';
 import { withMaintenance } from './with-ledger.ts';
 
 interface FilterFlags {
@@ -18,9 +18,6 @@ interface FilterFlags {
   json?: boolean;
 }
 
-/** The first bytes of a message for `show`; `--out` writes all of it. */
-const BYTES_SHOWN = 256;
-const DETAIL_SHOWN = 60;
 const ENCODINGS = ['raw', 'hex', 'base64'];
 
 export async function list(
@@ -37,15 +34,7 @@ export async function list(
       printJson(heads);
       return EXIT.ok;
     }
-    const rows = heads.map(({ id, receivedWallMs, source, reason, sizeBytes, detail }) => [
-      String(id),
-      isoTime(receivedWallMs),
-      source,
-      reason,
-      bytesText(sizeBytes),
-      detail.slice(0, DETAIL_SHOWN),
-    ]);
-    printLine(table(['ID', 'RECEIVED', 'SOURCE', 'REASON', 'SIZE', 'DETAIL'], rows));
+    printLine(renderDeadLetters(heads));
     return EXIT.ok;
   });
 }
@@ -70,7 +59,7 @@ export async function show(
       await writeFile(out, text, { flag: 'wx', mode: 0o600 });
     }
     if (json) printJson({ ...letter, bytes: bytes.toString('base64') });
-    else printLine(render(letter, bytes));
+    else printLine(renderDeadLetter(letter));
     return EXIT.ok;
   });
 }
@@ -131,20 +120,4 @@ function filterOf(idTexts: string[], { source, reason, olderThan }: FilterFlags)
 
 function wholeNumber(text: string): number | null {
   return /^\d{1,15}$/.test(text) ? Number(text) : null;
-}
-
-function render(letter: StoredDeadLetter, bytes: Buffer): string {
-  const { id, receivedWallMs, source, reason, detail, authenticatedGateway, properties, sizeBytes } = letter;
-  const rest = sizeBytes > BYTES_SHOWN ? ` … (--out writes all ${sizeBytes})` : '';
-  return [
-    `dead letter ${id}`,
-    `received       ${isoTime(receivedWallMs)} from ${source}`,
-    `reason         ${reason}: ${detail}`,
-    `authenticated  ${authenticatedGateway ?? 'not reported by the provider'}`,
-    `size           ${sizeBytes} bytes`,
-    ...Object.entries(properties).map(([name, value]) => `property       ${name}: ${value}`),
-    `bytes          ${bytes.toString('hex', 0, BYTES_SHOWN)}${rest}`,
-  ]
-    .map(line)
-    .join('\n');
 }

@@ -2,13 +2,11 @@
 import { userInfo } from 'node:os';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { acceptLedger } from '../router/ledger/open.ts';
-import type { Erasure } from '../router/ledger/types.ts';
-import type { Sighting, Whereabouts } from '../router/ledger/whereabouts.ts';
-import { isoTime } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
-import { table } from './format.ts';
 import { fail, printJson, printLine } from './output.ts';
-import { withMaintenance } from './with-ledger.ts';
+import { withProgress } from './progress.ts';
+import { renderErasures, renderWhereabouts } from './render/ledger.ts';
+import { ledgerText, noLedger, withLedger, withMaintenance } from './with-ledger.ts';
 
 const ERASURES_SHOWN = 1000;
 
@@ -16,21 +14,21 @@ export async function erase(
   config: LedgerToolConfig,
   { device, gateway, by, json = false }: { device: string; gateway?: string; by?: string; json?: boolean },
 ): Promise<number> {
-  return withMaintenance(config, async (maintenance) => {
-    const erasure = await maintenance.erase({ device, gateway: gateway ?? null }, by ?? userInfo().username);
-    const { records, versions, deadLetters } = erasure;
-    if (json) printJson(erasure);
-    if (records + versions + deadLetters === 0) {
-      const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
-      return fail(
-        `the ledger has no record of device "${device}"${of}; the request is recorded`,
-        EXIT.failed,
-      );
-    }
-    if (!json)
-      printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
-    return EXIT.ok;
-  });
+  const text = `erasing every record of device "${device}" in ${ledgerText(config)}`;
+  const actor = by ?? userInfo().username;
+  const erasure = await withProgress(text, { json }, () =>
+    withLedger(config, (ledger) => ledger.maintenance.erase({ device, gateway: gateway ?? null }, actor)),
+  );
+  if (erasure === null) return noLedger(config);
+  const { records, versions, deadLetters } = erasure;
+  if (json) printJson(erasure);
+  if (records + versions + deadLetters === 0) {
+    const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
+    return fail(`the ledger has no record of device "${device}"${of}; the request is recorded`, EXIT.failed);
+  }
+  if (!json)
+    printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
+  return EXIT.ok;
 }
 
 /** Nothing in the ledger changes: the next start of the router takes it as it finds it. */
@@ -60,43 +58,7 @@ export async function where(config: LedgerToolConfig, id: string, json: boolean)
   return withMaintenance(config, async (maintenance) => {
     const found = await maintenance.where({ gateway, epoch, stream, seq: Number(seq) });
     if (json) printJson(found);
-    else printLine(renderWhere(found, config));
+    else printLine(renderWhereabouts(found, config.sources));
     return EXIT.ok;
   });
-}
-
-function renderWhere(
-  { state, offset, first, again, aside }: Whereabouts,
-  { sources }: LedgerToolConfig,
-): string {
-  const row = ({ source, receivedWallMs }: Sighting, how: string): string[] => {
-    const known = sources.find(({ name }) => name === source);
-    const region = known?.region ?? '–';
-    return [how, source, known?.type ?? '–', region, isoTime(receivedWallMs)];
-  };
-  const rows = [
-    ...(first ? [row(first, 'stands')] : []),
-    ...again.map((sighting) => row(sighting, sighting.cause)),
-    ...aside.map((sighting) => row(sighting, 'kept aside')),
-  ];
-  const head = `${state}${offset === null ? '' : ` at offset ${offset}`}`;
-  return rows.length === 0
-    ? head
-    : `${head}\n\n${table(['HOW', 'SOURCE', 'TYPE', 'REGION', 'RECEIVED'], rows)}`;
-}
-
-function renderErasures(found: readonly Erasure[]): string {
-  return table(
-    ['STARTED', 'FINISHED', 'BY', 'GATEWAY', 'DEVICE', 'RECORDS', 'VERSIONS', 'DEAD LETTERS'],
-    found.map((erasure) => [
-      isoTime(erasure.startedWallMs),
-      erasure.finishedWallMs === null ? 'not finished' : isoTime(erasure.finishedWallMs),
-      erasure.actor,
-      erasure.gateway ?? 'all',
-      erasure.device,
-      String(erasure.records),
-      String(erasure.versions),
-      String(erasure.deadLetters),
-    ]),
-  );
 }

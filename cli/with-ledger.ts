@@ -6,7 +6,7 @@ import type { Ledger } from '../router/ledger/ledger.ts';
 import type { LedgerMaintenance } from '../router/ledger/maintenance.ts';
 import { openLedger } from '../router/ledger/open.ts';
 import { systemClock } from '../shared/clock.ts';
-import { EXIT } from '../shared/exit-codes.ts';
+import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
 import { fail } from './output.ts';
 import { terminal } from './terminal.ts';
@@ -28,11 +28,27 @@ export async function withLedger<T>(
   }
 }
 
+/** The ledger's engine and place, for a line of progress; a place holds no secret. */
+export function ledgerText({ ledger, data_dir }: Pick<LedgerToolConfig, 'ledger' | 'data_dir'>): string {
+  switch (ledger.type) {
+    case 'sqlite':
+      return `the ledger in ${data_dir}`;
+    case 'postgres':
+      return `the PostgreSQL ledger in schema ${ledger.schema}`;
+    case 'jetstream':
+      return `the JetStream ledger ${ledger.name}`;
+  }
+}
+
 /** Runs `work` and returns its exit code; fails when there is no ledger. */
 export async function withMaintenance(
   config: LedgerToolConfig,
   work: (maintenance: LedgerMaintenance, ledger: Ledger, log: Logger) => Promise<number>,
 ): Promise<number> {
   const code = await withLedger(config, (ledger, log) => work(ledger.maintenance, ledger, log));
-  return code ?? fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
+  return code ?? noLedger(config);
+}
+
+export function noLedger({ data_dir }: Pick<LedgerToolConfig, 'data_dir'>): ExitCode {
+  return fail(`there is no ledger in ${data_dir}`, EXIT.failed);
 }

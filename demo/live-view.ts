@@ -1,48 +1,12 @@
-/** The demo's table: redrawn in place on a terminal, one line a second in a pipe. */
+/** The demo's view: a picture redrawn in place on a terminal, one line a second in a pipe. */
 import logUpdate from 'log-update';
+import { foldedText } from '../shared/text-table.ts';
+import { percent, screen } from './screen.ts';
+import type { Snapshot } from './snapshot.ts';
 
-export interface ProviderRow {
-  name: string;
-  fault: string | null;
-  state: string;
-  score: number | null;
-  /** Share of the envelopes accepted in the last second, 0–1. */
-  share: number;
-  accepted: number;
-  p50Ms: number | null;
-  predictedUnits: number;
-  meteredUnits: number;
-}
-
-export interface StreamRow {
-  name: string;
-  chosen: string | null;
-  pending: number;
-  ratePerSecond: number;
-}
-
-export interface Snapshot {
-  seconds: number;
-  durationSeconds: number;
-  phase: string;
-  acked: number;
-  ackedPerSecond: number;
-  inLedger: number;
-  backlog: number;
-  /** Records accepted by a cloud and kept until the router's receipt. */
-  unconfirmed: number;
-  /** Agent and router both answered: neither is restarting. */
-  answered: boolean;
-  /** Messages that the clouds hold for the router. */
-  unsettled: number;
-  duplicatesReconciled: number;
-  missing: number;
-  providers: ProviderRow[];
-  streams: StreamRow[];
-  notes: string[];
-}
-
-const NOTES_SHOWN = 6;
+/** Size of a terminal that does not say it. */
+const COLUMNS = 80;
+const ROWS = 24;
 
 export class LiveView {
   readonly #out: NodeJS.WriteStream;
@@ -54,9 +18,16 @@ export class LiveView {
     this.#silent = silent;
   }
 
+  /** A line of its own, for the time before there is anything to show. */
+  say(text: string): void {
+    if (!this.#silent)
+      this.#out.write(`${foldedText(text, this.#out.columns || Number.POSITIVE_INFINITY)}\n`);
+  }
+
   show(snapshot: Snapshot): void {
     if (this.#silent) return;
-    if (this.#out.isTTY) logUpdate(render(snapshot));
+    const { isTTY, columns, rows } = this.#out;
+    if (isTTY) logUpdate(screen(snapshot, { columns: columns || COLUMNS, rows: rows || ROWS }));
     else this.#out.write(`${line(snapshot)}\n`);
   }
 
@@ -77,49 +48,4 @@ function line(s: Snapshot): string {
     `backlog ${s.backlog}  unconfirmed ${s.unconfirmed}  duplicates reconciled ${s.duplicatesReconciled}  missing ${s.missing}  | ${providers}` +
     (note === undefined ? '' : `  | ${note}`)
   );
-}
-
-/** The table for a terminal. */
-function render(s: Snapshot): string {
-  const providers = table(
-    ['provider', 'state', 'score', 'share', 'envelopes', 'p50 ms', 'units predicted/metered', 'fault'],
-    s.providers.map((p) => [
-      p.name,
-      p.state,
-      p.score === null ? '–' : p.score.toFixed(3),
-      `${bar(p.share)} ${percent(p.share)}`,
-      String(p.accepted),
-      p.p50Ms === null ? '–' : p.p50Ms.toFixed(0),
-      `${p.predictedUnits} / ${p.meteredUnits}`,
-      p.fault ?? '',
-    ]),
-  );
-  const streams = table(
-    ['stream', 'goes to', 'rec/s', 'backlog'],
-    s.streams.map((r) => [r.name, r.chosen ?? 'nowhere now', String(r.ratePerSecond), String(r.pending)]),
-  );
-  const totals =
-    `acknowledged ${s.acked} (${s.ackedPerSecond}/s)   in the ledger ${s.inLedger}   backlog ${s.backlog}   unconfirmed ${s.unconfirmed}   ` +
-    `duplicates reconciled ${s.duplicatesReconciled}   missing ${s.missing}`;
-  const head = `headgate demo   ${s.phase}   ${s.phase === 'publish' ? `${s.seconds} of ${s.durationSeconds} s` : `${s.seconds} s`}`;
-  return [head, '', ...providers, '', ...streams, '', totals, '', ...s.notes.slice(-NOTES_SHOWN)].join('\n');
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`;
-}
-
-function bar(share: number): string {
-  const full = Math.round(share * 10);
-  return '█'.repeat(full) + '·'.repeat(10 - full);
-}
-
-function table(head: string[], rows: string[][]): string[] {
-  const widths = head.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
-  const format = (cells: string[]): string =>
-    `  ${cells
-      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-      .join('   ')
-      .trimEnd()}`;
-  return [format(head), format(widths.map((width) => '─'.repeat(width))), ...rows.map(format)];
 }

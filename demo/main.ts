@@ -29,10 +29,11 @@ const STILL_MS = 4000;
 /** Runs the demo; resolves with the exit code: 0 when the verdict is ok. */
 export async function runDemo(options: DemoOptions): Promise<number> {
   const clock = systemClock;
+  const view = new LiveView(process.stdout, options.json);
+  view.say('headgate demo: starting three loopback clouds, a router and a gateway');
   const dir =
     options.keep === undefined ? await mkdtemp(join(tmpdir(), 'headgate-demo-')) : resolve(options.keep);
   await makeFolder('--keep', dir);
-  const view = new LiveView(process.stdout, options.json);
   const scenario = new Scenario(dir, options, clock);
   const interrupted = new AbortController();
   void stopSignal().then(() => interrupted.abort());
@@ -68,6 +69,7 @@ async function play(
 ): Promise<Report | null> {
   const startedMs = clock.monoMs();
   await scenario.start();
+  view.say(`headgate demo: connecting ${options.devices} devices`);
   scenario.startDevices();
   await scenario.firstPublish(signal);
   const publishingSince = clock.monoMs();
@@ -88,6 +90,7 @@ async function play(
   const last = await scenario.snapshot('check', elapsed());
   view.show(last);
   view.end();
+  view.say("headgate demo: comparing the devices' own logs with the ledger");
   await scenario.stop();
   return judge(scenario, dir, last.providers, drained, Math.round((clock.monoMs() - startedMs) / 100) / 10);
 }

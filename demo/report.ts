@@ -1,4 +1,5 @@
 /** The verdict, for a person or as one JSON line. */
+import { foldedText } from '../shared/text-table.ts';
 import type { Failover, GreyFailure } from './incidents.ts';
 
 export interface Report {
@@ -27,11 +28,13 @@ export function printReport(report: Report, options: { json: boolean; kept: stri
     process.stdout.write(`${JSON.stringify(fields)}\n`);
     return;
   }
-  process.stdout.write(`${reportText(report)}\n`);
-  if (options.kept !== null) process.stdout.write(`Everything is kept in ${options.kept}\n`);
+  const width = process.stdout.columns || Number.POSITIVE_INFINITY;
+  const lines = reportLines(report);
+  if (options.kept !== null) lines.push(`Everything is kept in ${options.kept}`);
+  process.stdout.write(`${lines.map((text) => foldedText(text, width, '    ')).join('\n')}\n`);
 }
 
-function reportText(report: Report): string {
+function reportLines(report: Report): string[] {
   const failovers = report.failovers.map(
     ({ from, to, fault, reason, detected_ms, recovered_ms }) =>
       `  ${fault} at ${from}: left after ${detected_ms} ms for ${to ?? 'nothing'} (${reason})` +
@@ -62,5 +65,5 @@ function reportText(report: Report): string {
     report.verdict === 'ok'
       ? `OK: every acknowledged reading arrived, once. (${report.seconds} s)`
       : `FAILED: see above. (${report.seconds} s)`,
-  ].join('\n');
+  ];
 }

@@ -16,9 +16,9 @@ import { writeCredentials } from './credentials.ts';
 import type { DeviceReport } from './device.ts';
 import { fiveFreePorts, getJson, sendJson, waitFor } from './http.ts';
 import type { AppliedFault } from './incidents.ts';
-import type { ProviderRow, Snapshot } from './live-view.ts';
 import type { DemoOptions } from './options.ts';
 import { POLICY, RESIDENCY } from './plant.ts';
+import type { ProviderRow, Snapshot } from './snapshot.ts';
 
 const GATEWAY = 'demo-gateway';
 /** Devices share processes above this many, so that a large fleet fits a laptop. */

@@ -1,10 +1,11 @@
 /**
  * Text that fits a terminal. A table that is wider than it is folded: its columns go into several tables,
  * each with the key columns in front; a text that is wider than its column goes on in the next line. Nothing
- * is cut off.
+ * is cut off. Widths are columns of the terminal: a CJK character or an emoji takes two.
  *
  * Pure: the caller says how wide the terminal is.
  */
+import stringWidth from 'string-width';
 
 const GAP = '  ';
 /** A text column may be narrowed to this much before it goes into the next table. */
@@ -53,13 +54,13 @@ export function textTable(
  * indented.
  */
 export function foldedText(text: string, width: number, indent = '  '): string {
-  if (text.length <= width) return text;
+  if (stringWidth(text) <= width) return text;
   const [first = '', ...rest] = wrapped(text, width, Math.max(COLUMN_MIN, width - indent.length));
   return [first, ...rest.map((line) => indent + line)].join('\n');
 }
 
 function columnOf(heading: string, cells: string[]): Column {
-  const width = Math.max(heading.length, ...cells.map(({ length }) => length));
+  const width = cells.reduce((most, cell) => Math.max(most, stringWidth(cell)), stringWidth(heading));
   return { heading, cells, width, isRight: cells.length > 0 && cells.every((cell) => NUMBER.test(cell)) };
 }
 
@@ -91,7 +92,7 @@ function bandsOf(columns: readonly Column[], room: number): Column[][] {
   for (const column of columns) {
     const band = bands.at(-1);
     const before = band ? left - GAP.length : 0;
-    const isNarrowable = !column.isRight && before >= Math.max(TEXT_COLUMN_MIN, column.heading.length);
+    const isNarrowable = !column.isRight && before >= Math.max(TEXT_COLUMN_MIN, stringWidth(column.heading));
     if (band && (column.width <= before || isNarrowable)) {
       const width = Math.min(column.width, before);
       band.push({ ...column, width });
@@ -117,7 +118,8 @@ function lines(columns: readonly Column[], row: readonly string[]): string[] {
     columns
       .map(({ width, isRight }, at) => {
         const text = parts[at]?.[line] ?? '';
-        return isRight ? text.padStart(width) : text.padEnd(width);
+        const blanks = ' '.repeat(Math.max(0, width - stringWidth(text)));
+        return isRight ? blanks + text : text + blanks;
       })
       .join(GAP)
       .trimEnd(),
@@ -127,11 +129,25 @@ function lines(columns: readonly Column[], row: readonly string[]): string[] {
 function wrapped(text: string, firstWidth: number, width: number): string[] {
   const found: string[] = [];
   let rest = text;
-  for (let room = firstWidth; rest.length > room; room = width) {
-    const space = rest.lastIndexOf(' ', room);
-    const end = space > 0 ? space : room;
+  for (let room = firstWidth; stringWidth(rest) > room; room = width) {
+    const fitting = fittingLength(rest, room);
+    const space = rest.lastIndexOf(' ', fitting);
+    const end = space > 0 ? space : fitting;
     found.push(rest.slice(0, end).trimEnd());
     rest = rest.slice(end).trimStart();
   }
   return [...found, rest];
+}
+
+const graphemes = new Intl.Segmenter();
+
+/** Length of the longest start of `text` that takes at most `room` columns, and at least one character. */
+function fittingLength(text: string, room: number): number {
+  let [length, width] = [0, 0];
+  for (const { segment } of graphemes.segment(text)) {
+    width += stringWidth(segment);
+    if (width > room && length > 0) break;
+    length += segment.length;
+  }
+  return length;
 }

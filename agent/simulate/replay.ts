@@ -30,6 +30,7 @@ const QUIET_STEP_MS = 2000;
 const TICK_MS = 100;
 /** The meter's check of its limits, less often than in the agent. */
 const BILL_EVERY_MS = 10_000;
+const TOLD_EVERY_MS = 3_600_000;
 /** The senders' bound. */
 const IN_FLIGHT_MAX = 8;
 
@@ -50,9 +51,14 @@ interface Flight {
   group: Group | null;
 }
 
-export function replay(recording: Recording, policy: Policy, name: string): PolicyReplay {
+/** Yields the wall time that the replay has come to, about once for each hour of the recording. */
+export function* replay(
+  recording: Recording,
+  policy: Policy,
+  name: string,
+): Generator<number, PolicyReplay, void> {
   const run = new Replay(recording, policy);
-  for (const span of recording.spans) run.through(span);
+  for (const span of recording.spans) yield* run.through(span);
   return run.result(name);
 }
 
@@ -92,7 +98,8 @@ class Replay {
   /**
    * Replays one run of the agent: it begins without knowledge of its providers, and with the waiting records.
    */
-  through({ from, to }: Span): void {
+  *through({ from, to }: Span): Generator<number, void, void> {
+    let told = from;
     this.#state = initialState(this.#policy, this.#recording.providers, from);
     this.#now = from;
     for (const { group } of this.#flights) if (group) this.#wait(group);
@@ -101,6 +108,9 @@ class Replay {
     while (this.#now < to) {
       const until = Math.min(to, this.#now + (isQuiet(this.#state) ? QUIET_STEP_MS : TICK_MS));
       this.#step(until);
+      if (until - told < TOLD_EVERY_MS) continue;
+      told = until;
+      yield until;
     }
   }
 

@@ -1,6 +1,6 @@
 /** `headgate simulate`: replays the recorded past under several policies for comparison. */
-
-import type { SimulationReport } from '../../shared/admin-api/simulation.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { PolicyReplay, SimulationReport } from '../../shared/admin-api/simulation.ts';
 import { isoTime } from '../../shared/clock.ts';
 import { type ConfigProblem, loadConfig } from '../../shared/config/load.ts';
 import { type Policy, policySchema } from '../../shared/policy/policy.ts';
@@ -16,12 +16,13 @@ export type SimulationResult =
 
 /**
  * Replays the history in `folder` under the policies of `files`; with only one file, also under the recorded
- * policy.
+ * policy. `report` is told how far the replay has come.
  */
 export async function simulate(
   folder: string,
   files: readonly string[],
   span: Span,
+  report: (progress: string) => void = () => undefined,
 ): Promise<SimulationResult> {
   const read = await readRecording(folder, span);
   if (!read.ok) return { kind: 'failed', message: read.message };
@@ -36,6 +37,11 @@ export async function simulate(
   }
   if (problems.length > 0) return { kind: 'mistakes', problems };
   const { spans, gateway, notes } = recording;
+  const replayed: PolicyReplay[] = [];
+  for (const { name, policy } of policies) {
+    const told = (wallMs: number): void => report(`policy ${name}: to ${isoTime(wallMs)}`);
+    replayed.push(await inTurns(replay(recording, policy, name), told));
+  }
   return {
     kind: 'done',
     report: {
@@ -44,10 +50,20 @@ export async function simulate(
       from: isoTime(spans[0]?.from ?? 0),
       to: isoTime(spans.at(-1)?.to ?? 0),
       replayedMs: spans.reduce((sum, { from, to }) => sum + to - from, 0),
-      policies: policies.map(({ name, policy }) => replay(recording, policy, name)),
+      policies: replayed,
       notes: [...notes, ...policies.flatMap(({ name, policy }) => strangers(recording, name, policy))],
     },
   };
+}
+
+/** Lets the process do other work between the steps. */
+async function inTurns<T>(steps: Generator<number, T, void>, told: (wallMs: number) => void): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    told(step.value);
+    await nextTurn();
+  }
 }
 
 /** The policy schema with the checks against the recorded providers. */

@@ -154,16 +154,23 @@ async function passwd(name: string, flags: AddFlags): Promise<number> {
 async function importDevices(file: string, flags: FileFlags): Promise<number> {
   const { addDevices, credential, editDevices, newDevice } = await import('../devices.ts');
   const { readImport } = await import('../device-import.ts');
-  const rows = await readImport(file);
-  if (typeof rows === 'string') return fail(rows, EXIT.failed);
-  const devices = [];
-  const generated: string[] = [];
-  for (const { name, password, groups } of rows) {
-    const made = await credential(password ?? null);
-    if (typeof made === 'string') return fail(`${file}: device "${name}": ${made}`, EXIT.failed);
-    devices.push(newDevice(name, made.hash, groups));
-    if (password === undefined) generated.push(`${name},${made.password}`);
-  }
+  const { withProgress } = await import('../progress.ts');
+  const read = await withProgress(`importing the devices of ${file}`, { json: false }, async (report) => {
+    const rows = await readImport(file);
+    if (typeof rows === 'string') return rows;
+    const devices: ReturnType<typeof newDevice>[] = [];
+    const generated: string[] = [];
+    for (const { name, password, groups } of rows) {
+      const made = await credential(password ?? null);
+      if (typeof made === 'string') return `${file}: device "${name}": ${made}`;
+      devices.push(newDevice(name, made.hash, groups));
+      if (password === undefined) generated.push(`${name},${made.password}`);
+      report(`${devices.length} of ${rows.length} devices`);
+    }
+    return { devices, generated };
+  });
+  if (typeof read === 'string') return fail(read, EXIT.failed);
+  const { devices, generated } = read;
   const code = await editDevices(flags, addDevices(devices));
   if (code === EXIT.ok && generated.length > 0) printLine(['name,password', ...generated].join('\n'));
   return code;
@@ -173,24 +180,14 @@ async function list({ json = false, ...flags }: FileFlags & { json?: boolean }):
   const { readDevices } = await import('../devices.ts');
   const content = await readDevices(flags);
   if (typeof content === 'number') return content;
-  const shown = content.devices.map(({ password, ...device }) => ({
-    ...device,
-    hasPassword: password !== undefined,
-  }));
   if (json) {
-    printJson(shown);
-    return EXIT.ok;
+    printJson(
+      content.devices.map(({ password, ...device }) => ({ ...device, hasPassword: password !== undefined })),
+    );
+  } else {
+    const { renderDevices } = await import('../render/devices.ts');
+    printLine(renderDevices(content));
   }
-  const { table } = await import('../format.ts');
-  const rows = shown.map(({ name, groups, disabled, hasPassword, rules, created }) => [
-    name,
-    disabled ? 'disabled' : 'enabled',
-    hasPassword ? 'password' : 'certificate',
-    groups.join(' '),
-    rulesText(rules),
-    created,
-  ]);
-  printLine(table(['DEVICE', 'STATE', 'LOGIN', 'GROUPS', 'RULES', 'CREATED'], rows));
   return EXIT.ok;
 }
 
@@ -198,20 +195,12 @@ async function listGroups({ json = false, ...flags }: FileFlags & { json?: boole
   const { readDevices } = await import('../devices.ts');
   const content = await readDevices(flags);
   if (typeof content === 'number') return content;
-  if (json) {
-    printJson(content.groups);
-    return EXIT.ok;
+  if (json) printJson(content.groups);
+  else {
+    const { renderGroups } = await import('../render/devices.ts');
+    printLine(renderGroups(content));
   }
-  const { table } = await import('../format.ts');
-  const members = (group: string): number =>
-    content.devices.filter(({ groups }) => groups.includes(group)).length;
-  const rows = content.groups.map(({ name, rules }) => [name, String(members(name)), rulesText(rules)]);
-  printLine(table(['GROUP', 'DEVICES', 'RULES'], rows));
   return EXIT.ok;
-}
-
-function rulesText(rules: readonly { allow: string; topic: string }[]): string {
-  return rules.map(({ allow, topic }) => `${allow} ${topic}`).join(', ') || '–';
 }
 
 /** A subcommand with the flags for the place of the device file. */

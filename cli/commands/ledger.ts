@@ -92,9 +92,12 @@ async function configured(
 }
 
 async function verify(config: LedgerToolConfig, json: boolean): Promise<number> {
-  const { withLedger } = await import('../with-ledger.ts');
-  const found = await withLedger(config, (ledger) => ledger.verify());
-  if (found === null) return fail(`there is no ledger in ${config.data_dir}`, EXIT.failed);
+  const { ledgerText, noLedger, withLedger } = await import('../with-ledger.ts');
+  const { withProgress } = await import('../progress.ts');
+  const found = await withProgress(`verifying ${ledgerText(config)}`, { json }, () =>
+    withLedger(config, (ledger) => ledger.verify()),
+  );
+  if (found === null) return noLedger(config);
   if (json) printJson(found);
   else {
     const { renderVerification } = await import('../render/verification.ts');

@@ -40,8 +40,11 @@ async function run({ policy: files, history, from, to, json = false }: SimulateF
   const end = to === undefined ? Number.MAX_SAFE_INTEGER : parseTime(to, nowMs);
   if (begin === null || end === null)
     return fail(`"${begin === null ? from : to}": ${TIME_FORMS}`, EXIT.usage);
-  const { simulate } = await import('../../agent/simulate/simulate.ts');
-  const result = await simulate(history, files, { from: begin, to: end });
+  const { withProgress } = await import('../progress.ts');
+  const result = await withProgress(`replaying the history in ${history}`, { json }, async (report) => {
+    const { simulate } = await import('../../agent/simulate/simulate.ts');
+    return simulate(history, files, { from: begin, to: end }, report);
+  });
   switch (result.kind) {
     case 'failed':
       return fail(result.message, EXIT.failed);

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import stringWidth from 'string-width';
 import t from 'tap';
 import { foldedText, textTable } from '../../shared/text-table.ts';
 
@@ -49,7 +50,7 @@ t.test('columns that do not fit go into the next table, behind what the row is a
 
 t.test('no line is wider than the terminal, and no cell is lost', async (t) => {
   const cell = fc
-    .string({ unit: fc.constantFrom('a', 'b', '1', ' ', '–'), maxLength: 40 })
+    .string({ unit: fc.constantFrom('a', 'b', '1', ' ', '–', '東', '🔋'), maxLength: 40 })
     .map((text) => text.trim());
   const tables = fc.integer({ min: 1, max: 12 }).chain((columns) =>
     fc.record({
@@ -66,7 +67,7 @@ t.test('no line is wider than the terminal, and no cell is lost', async (t) => {
   fc.assert(
     fc.property(tables, ({ headings, rows, keys, width }) => {
       const text = textTable(headings, rows, { width, keys });
-      t.ok(text.split('\n').every((line) => line.length <= width));
+      t.ok(text.split('\n').every((line) => stringWidth(line) <= width));
       const whole = textTable(headings, rows, { width: Number.POSITIVE_INFINITY, keys });
       const shown = letters(text);
       for (const letter of new Set(letters(whole))) {
@@ -82,4 +83,19 @@ t.test('a text is folded between words, or where there are none, anywhere', asyn
   t.equal(foldedText('as it is', 80), 'as it is');
   t.equal(foldedText('one two three four', 9), 'one two\n  three\n  four');
   t.equal(foldedText('abcdefghij', 6), 'abcdef\n  ghij');
+});
+
+t.test('a character that takes two columns counts as two', async (t) => {
+  t.equal(
+    textTable(
+      ['STREAM', 'TO'],
+      [
+        ['電力', 'aws'],
+        ['alarms', '東京'],
+      ],
+      { width: 80 },
+    ),
+    ['STREAM  TO', '電力    aws', 'alarms  東京'].join('\n'),
+  );
+  t.equal(foldedText('東京東京京', 7), '東京東\n  京京', 'none is cut in two');
 });
