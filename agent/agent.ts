@@ -10,6 +10,7 @@ import { type Clock, systemClock } from '../shared/clock.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
 import { ProcessNames } from '../shared/dns/process-names.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
+import { tellEnvironmentEndpoints } from '../shared/environment-endpoints.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { ObservedMetrics } from '../shared/observed-metrics.ts';
 import type { ProviderFacts } from '../shared/policy/policy.ts';
@@ -81,6 +82,7 @@ function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Servi
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
   const enabled = config.providers.filter((provider) => provider.enabled);
+  tellEnvironmentEndpoints([...enabled, ...config.downlinks], log('agent'));
   const site: Site = { config, enabled, clock, entropy, log, registry: new Registry() };
   const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);

@@ -16,6 +16,7 @@ import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
 import { Broker } from './gcp/broker.ts';
 import { createGate } from './gcp/calls.ts';
 import { Front } from './gcp/front.ts';
+import { iamService } from './gcp/iam-service.ts';
 import { loadPubSubServices } from './gcp/protos.ts';
 import { publisherService } from './gcp/publisher-service.ts';
 import { createServiceAccount, type ServiceAccount } from './gcp/service-account.ts';
@@ -105,6 +106,7 @@ export class GcpCloud implements Cloud {
     const gate = createGate({ ingest, subscribe, ...access, overload, onTurnedAway, clock });
     server.addService(services.publisher, publisherService({ broker, gate, meter: this.#meter, fault }));
     server.addService(services.subscriber, subscriberService({ broker, gate }));
+    server.addService(services.iam, iamService({ broker, gate }));
     await Promise.all([ingest.start(), subscribe.start(), tokens.start()]);
     const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
     await proxy.start();

@@ -9,6 +9,7 @@ import { makeFolder } from '../shared/config/start-check.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
 import { ProcessNames } from '../shared/dns/process-names.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
+import { tellEnvironmentEndpoints } from '../shared/environment-endpoints.ts';
 import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { ObservedMetrics } from '../shared/observed-metrics.ts';
 import { runUntilStopped } from '../shared/process.ts';
@@ -35,6 +36,7 @@ import { noneConnected } from './sources/status.ts';
 async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
   const root = rootLogger(config);
   const log = (component: string) => componentLogger(root, component, config.log);
+  tellEnvironmentEndpoints([...config.sources, ...config.receipts.through], log('router'));
   await makeFolder('data_dir', config.data_dir);
   const names = new ProcessNames({ clock, log: log('dns') });
   // At once: the ledger may be on another machine.

@@ -4,7 +4,7 @@
  */
 import type { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { z } from 'zod';
-import { awsAccess, sdkCredentials, trustedCa } from './aws.ts';
+import { awsAccess, isSafeAwsUrl, LOOPBACK_HINT, sdkCredentials, trustedCa } from './aws.ts';
 import type { Clock } from './clock.ts';
 import { SecureAgent } from './network/agents.ts';
 
@@ -12,8 +12,11 @@ import { SecureAgent } from './network/agents.ts';
 export const awsShadow = {
   ...awsAccess,
   endpoint: z
-    .url({ protocol: /^https$/, error: 'expected an https:// URL' })
-    .describe('Data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS.'),
+    .url({ protocol: /^https?$/, error: 'expected an https:// URL' })
+    .refine(isSafeAwsUrl, LOOPBACK_HINT)
+    .describe(
+      'Data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS. http:// only for loopback.',
+    ),
   shadow: z
     .string()
     .regex(/^[a-zA-Z0-9:_-]{1,64}$/, 'expected 1–64 of a–z, A–Z, 0–9, ":", "_" or "-"')

@@ -32,10 +32,36 @@ export const awsAccess = {
   ...networkAccess,
 };
 
+/** Said of any other `http://`. */
+export const LOOPBACK_HINT =
+  'expected https://; http:// is for a server on this machine, since records and signed requests would go unencrypted';
+
 /** https, or http to this machine: records and credentials never leave the machine unencrypted. */
 export function isSafeAwsUrl(url: string): boolean {
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
+}
+
+/** Services by the suffix of their variable ("Service-specific endpoints", AWS SDKs and Tools guide). */
+export type AwsService = 'SQS' | 'IOT_DATA_PLANE';
+
+/**
+ * The endpoint that the environment names for a service, as the AWS command line has it, with the name of its
+ * variable; null without one. Throws where it would send records and credentials unencrypted off this
+ * machine.
+ */
+export function environmentEndpoint(
+  service: AwsService,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): { url: string; variable: string } | null {
+  if (/^true$/i.test(env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS'] ?? '')) return null;
+  const variable = [`AWS_ENDPOINT_URL_${service}`, 'AWS_ENDPOINT_URL'].find((name) => env[name]);
+  const url = variable === undefined ? undefined : env[variable];
+  if (variable === undefined || url === undefined) return null;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new Error(`${variable}: expected a URL such as http://127.0.0.1:4566`);
+  if (!isSafeAwsUrl(url)) throw new Error(`${variable}: ${LOOPBACK_HINT}`);
+  return { url, variable };
 }
 
 type AwsAccess = z.output<z.ZodObject<typeof awsAccess>>;

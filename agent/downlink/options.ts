@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { awsCredentials } from '../../shared/aws.ts';
 import { awsShadow } from '../../shared/aws-shadow.ts';
 import { duration, identifier } from '../../shared/config/kinds.ts';
-import { gcpAccess, gcpCredentials } from '../../shared/gcp/access-options.ts';
+import { gcpAccess, gcpCredentials, gcpPlaintextProblem } from '../../shared/gcp/access-options.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import { httpsAccess, loginProblem } from '../providers/https/access.ts';
 
@@ -25,16 +25,18 @@ export const httpsDownlink = z
   })
   .superRefine(loginProblem);
 
-export const gcpDownlink = z.strictObject({
-  type: z.literal('gcp').describe('A Pub/Sub subscription for this gateway alone.'),
-  name,
-  ...gcpAccess,
-  next_credentials: gcpCredentials.optional().describe(NEXT),
-  subscription: z
-    .string()
-    .min(1)
-    .describe('Id of the subscription, filtered by the attribute gateway. Only this gateway may read it.'),
-});
+export const gcpDownlink = z
+  .strictObject({
+    type: z.literal('gcp').describe('A Pub/Sub subscription for this gateway alone.'),
+    name,
+    ...gcpAccess,
+    next_credentials: gcpCredentials.optional().describe(NEXT),
+    subscription: z
+      .string()
+      .min(1)
+      .describe('Id of the subscription, filtered by the attribute gateway. Only this gateway may read it.'),
+  })
+  .superRefine(gcpPlaintextProblem);
 
 export const awsDownlink = z.strictObject({
   type: z.literal('aws').describe('A named shadow, polled.'),

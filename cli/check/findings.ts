@@ -10,6 +10,7 @@ import { openConfig } from '../../shared/config/load.ts';
 import { type ConfigProblem, pathText } from '../../shared/config/problem.ts';
 import type { ReferenceSources } from '../../shared/config/references.ts';
 import { agentFindings, operatorsRegions } from './agent.ts';
+import { environmentFindings } from './environment.ts';
 import { dataDirFindings, fileFindings } from './files.ts';
 import type { ConfigKind, Finding } from './finding.ts';
 import { policyFindings } from './policy.ts';
@@ -60,7 +61,9 @@ function located({ file, kind, opened, config, sources, secrets }: Checked): Arr
       return here([
         ...routerFindings(value),
         ...dataDirFindings(valueAt(value, ['data_dir']), secrets),
-        ...(secrets ? [...fileFindings(value), ...feedFolderFindings(value)] : []),
+        ...(secrets
+          ? [...fileFindings(value), ...feedFolderFindings(value), ...environmentFindings(value, sources.env)]
+          : []),
       ]);
     case 'agent': {
       const policyFile = valueAt(value, ['policy_file']);
@@ -72,7 +75,7 @@ function located({ file, kind, opened, config, sources, secrets }: Checked): Arr
         ...here([
           ...agentFindings({ value, policy, config: agentConfig, secrets }),
           ...dataDirFindings(valueAt(value, ['data_dir']), secrets),
-          ...(secrets ? fileFindings(value) : []),
+          ...(secrets ? [...fileFindings(value), ...environmentFindings(value, sources.env)] : []),
         ]),
         ...here(under('policy', policyFindings(policy, operatorsRegions(value)))),
       ].map(([finding]) =>

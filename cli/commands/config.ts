@@ -22,7 +22,7 @@ export function addConfigCommand(program: Command): void {
     .description('Report every mistake of an agent.yaml, router.yaml or policy file at once.')
     .option('--kind <kind>', `one of ${KINDS.join(', ')} (default: by its content)`)
     .option('--no-secrets', 'leave out references and files that are not on this machine')
-    .option('--connect', 'then resolve, connect and publish a heartbeat to each provider of an agent.yaml')
+    .option('--connect', 'then try each connection of an agent.yaml or router.yaml, phase by phase')
     .option('--json', 'print the result as JSON')
     .action(async (file: string, flags: CheckFlags) => {
       terminal().exitCode = await check(file, flags);
@@ -52,22 +52,9 @@ async function check(
   if (isGuess && !json)
     fail(`its keys do not show its kind: checked as ${kind}; set --kind ${KINDS.join('|')}`, EXIT.config);
   if (problems.length > 0) return EXIT.config;
-  return connect ? connectProviders(file, kind, json) : EXIT.ok;
-}
-
-/** Tries each provider and prints the phases that passed. */
-async function connectProviders(file: string, kind: Kind, json: boolean): Promise<number> {
-  if (kind !== 'agent') return fail('--connect tries the providers of an agent.yaml', EXIT.usage);
-  const { loadAgentConfig } = await import('../../agent/config/config.ts');
-  const loaded = loadAgentConfig(file);
-  if (!loaded.ok) return fail('the file was changed during the check', EXIT.config);
+  if (!connect) return EXIT.ok;
   const { connectAll } = await import('../check/connect.ts');
-  const results = await connectAll(loaded.config);
-  if (json) printJson(results);
-  else
-    for (const { provider, passed, problem } of results)
-      printLine(`${provider}: ${[...passed, problem ?? 'ok'].join(', ')}`);
-  return results.every(({ problem }) => problem === null) ? EXIT.ok : EXIT.failed;
+  return connectAll(file, kind, json);
 }
 
 async function schema(asked: string): Promise<number> {

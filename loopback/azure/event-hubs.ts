@@ -4,8 +4,17 @@
  * `$management` about the hub and its partitions, and attaches one receiver per partition with a selector for
  * the start position.
  */
-import type { Server, TLSSocket } from 'node:tls';
-import rhea, { type EventContext, type Message, type Receiver, type Sender } from 'rhea';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer as createTlsServer, type Server, type TLSSocket } from 'node:tls';
+import rhea, {
+  type Connection,
+  type Container,
+  type EventContext,
+  type Message,
+  type Receiver,
+  type Sender,
+} from 'rhea';
+import { WebSocketServer } from 'ws';
 import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
@@ -39,7 +48,11 @@ interface Peer {
 
 /** Limits in the service's Open and Begin (the protocol guide's "Connections and sessions"). */
 const OPEN = { max_frame_size: 65_536, channel_max: 4999, idle_time_out: 120_000, properties: {} };
+const SERVER: object = { hostname: 'localhost', ...OPEN };
 const HANDLE_MAX = 255;
+/** "G": a WebSocket begins with a GET, AMQP with its own name. */
+const FIRST_OF_GET = 0x47;
+const WEBSOCKET = { path: '/$servicebus/websocket', subprotocol: 'AMQPWSB10' };
 
 /** Fields that rhea's types omit. */
 interface SettleModes {
@@ -86,25 +99,20 @@ export class EventHubsServer implements Service {
     for (const end of ['error', 'connection_error', 'protocol_error', 'disconnected']) {
       container.on(end, () => this.#options.log.debug({ event: 'loopback.azure.amqp', end }));
     }
-    const server = container.listen({
-      transport: 'tls',
-      host: '127.0.0.1',
-      port: this.#port,
-      cert,
-      key,
-      hostname: 'localhost',
-      ...OPEN,
-    });
-    server.on('secureConnection', (socket: TLSSocket) => {
+    const upgrades = webSockets(container);
+    const server = createTlsServer({ cert, key }, (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
+      // A cut socket ends with an error; rhea hears of it by a listener of its own.
+      socket.on('error', () => undefined);
       // AMQP has no 503: an overloaded front door ends connections.
       if (this.#options.overload.next() === 'unavailable') socket.destroy(new Error('overloaded'));
+      else serve(socket, container, upgrades);
     });
     this.#server = server;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.once('listening', () => {
+      server.listen(this.#port, '127.0.0.1', () => {
         const address = server.address();
         if (address && typeof address === 'object') this.#port = address.port;
         resolve();
@@ -272,6 +280,36 @@ export class EventHubsServer implements Service {
       is_partition_empty: last === undefined,
     });
   }
+}
+
+/** The part of a connection that rhea's types omit. */
+interface Accepting {
+  accept(socket: TLSSocket): void;
+}
+
+/** The vendor has a port for each; here the first byte tells a WebSocket's GET from AMQP. */
+function serve(socket: TLSSocket, container: Container, upgrades: HttpServer): void {
+  socket.once('data', (first: Buffer) => {
+    socket.pause();
+    socket.unshift(first);
+    if (first[0] === FIRST_OF_GET) upgrades.emit('connection', socket);
+    else (container.create_connection({ ...SERVER, port: 0 }) as Connection & Accepting).accept(socket);
+    process.nextTick(() => socket.resume());
+  });
+}
+
+/** "Connections and sessions" of the protocol guide: AMQP over WebSocket at /$servicebus/websocket. */
+function webSockets(container: Container): HttpServer {
+  const server = createHttpServer((_request, response) => response.writeHead(404).end());
+  const { path, subprotocol } = WEBSOCKET;
+  const sockets = new WebSocketServer({
+    server,
+    path,
+    handleProtocols: (offered) => offered.has(subprotocol) && subprotocol,
+  });
+  // rhea takes a WebSocket, whatever its types say.
+  sockets.on('connection', (socket: unknown) => container.websocket_accept(socket as TLSSocket, { ...SERVER }));
+  return server;
 }
 
 interface Answer {

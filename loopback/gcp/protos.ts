@@ -10,6 +10,7 @@ import { load } from '@grpc/proto-loader';
 export interface PubSubServices {
   publisher: ServiceDefinition;
   subscriber: ServiceDefinition;
+  iam: ServiceDefinition;
 }
 
 export async function loadPubSubServices(): Promise<PubSubServices> {
@@ -17,7 +18,7 @@ export async function loadPubSubServices(): Promise<PubSubServices> {
   // google-gax does not export its package.json, so its folder is found by its main file, like the SDK itself
   // resolves it.
   const gaxMain = createRequire(pubsubMain).resolve('google-gax');
-  const definitions = await load('google/pubsub/v1/pubsub.proto', {
+  const definitions = await load(['google/pubsub/v1/pubsub.proto', 'google/iam/v1/iam_policy.proto'], {
     includeDirs: [pubsubMain, gaxMain].map((main) => join(dirname(main), '..', 'protos')),
     longs: Number,
     enums: String,
@@ -31,5 +32,6 @@ export async function loadPubSubServices(): Promise<PubSubServices> {
   return {
     publisher: service('google.pubsub.v1.Publisher'),
     subscriber: service('google.pubsub.v1.Subscriber'),
+    iam: service('google.iam.v1.IAMPolicy'),
   };
 }

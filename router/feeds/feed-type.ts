@@ -5,6 +5,7 @@
 import type { Writable } from 'node:stream';
 import type { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
+import type { ConnectCheck, ConnectDeps } from '../../shared/connect-check/phases.ts';
 import type { Logger } from '../../shared/log.ts';
 import { entryName } from '../entry-name.ts';
 import { holdBackOptions } from './hold-back-options.ts';
@@ -25,6 +26,11 @@ export interface FeedType<Schema extends z.ZodType = z.ZodType> {
   readonly keepsPosition?: boolean;
   /** Loads the client's library and makes the sink, which connects with its first write. */
   open(config: z.output<Schema>, deps: SinkDeps): Promise<FeedSink>;
+  /**
+   * `config check --connect`: the phases up to what can be known of the right to write without a record.
+   * Rejects when a file or value of the entry is unusable.
+   */
+  connectCheck(config: z.output<Schema>, deps: ConnectDeps): Promise<ConnectCheck>;
 }
 
 /** The options that all `feeds[]` entries share. */

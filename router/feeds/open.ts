@@ -1,5 +1,6 @@
 /** The table of feed types, the schema of `feeds[]` and the opening of feeds by type. */
 import { z } from 'zod';
+import type { ConnectCheck, ConnectDeps } from '../../shared/connect-check/phases.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { Feed } from './feed.ts';
@@ -18,6 +19,7 @@ const FEED_TYPES = {
       .safeExtend({ type: z.literal('ndjson').describe('A file of JSON lines, or stdout.'), ...everyFeed })
       .strict(),
     open: async (config, { stdout, clock }) => openNdjsonSink(config, stdout, clock),
+    connectCheck: async (config) => (await import('./sinks/ndjson-check.ts')).ndjsonConnectCheck(config),
   }),
   mqtt: feedType({
     schema: mqttFeedOptions
@@ -27,12 +29,16 @@ const FEED_TYPES = {
       const { MqttSink } = await import('./sinks/mqtt.ts');
       return new MqttSink(config.name, config, clock);
     },
+    connectCheck: async (config, deps) =>
+      (await import('./sinks/mqtt-check.ts')).mqttFeedConnectCheck(config.name, config, deps),
   }),
   nats: feedType({
     schema: natsFeedOptions
       .safeExtend({ type: z.literal('nats').describe('NATS, with or without JetStream.'), ...everyFeed })
       .strict(),
     open: async (config, { clock }) => new NatsSink(config.name, config, clock),
+    connectCheck: async (config, { clock }) =>
+      (await import('./sinks/nats-check.ts')).natsConnectCheck(config.name, config, clock),
   }),
   postgres: feedType({
     schema: postgresFeedOptions
@@ -43,12 +49,16 @@ const FEED_TYPES = {
       const { PostgresSink } = await import('./sinks/postgres.ts');
       return new PostgresSink(config.name, config, deps);
     },
+    connectCheck: async (config, { clock }) =>
+      (await import('./sinks/postgres-check.ts')).postgresFeedConnectCheck(config, clock),
   }),
   webhook: feedType({
     schema: webhookFeedOptions
       .safeExtend({ type: z.literal('webhook').describe('Signed HTTPS POSTs.'), ...everyFeed })
       .strict(),
     open: async (config, { clock }) => new WebhookSink(config, clock),
+    connectCheck: async (config, { clock }) =>
+      (await import('./sinks/webhook-check.ts')).webhookConnectCheck(config, clock),
   }),
 };
 
@@ -77,11 +87,18 @@ export async function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps
 /** Any type of the table; the schema has checked that `config` is of this type. */
 interface AnyFeedType {
   open(config: { type: string; name: string }, deps: SinkDeps): Promise<FeedSink>;
+  connectCheck(config: { type: string; name: string }, deps: ConnectDeps): Promise<ConnectCheck>;
 }
 
 export async function openSink(config: FeedConfig, deps: SinkDeps): Promise<FeedSink> {
   const type: AnyFeedType = FEED_TYPES[config.type];
   return type.open(config, deps);
+}
+
+/** For `config check --connect`. Rejects when a file or value of the entry is unusable. */
+export async function feedConnectCheck(config: FeedConfig, deps: ConnectDeps): Promise<ConnectCheck> {
+  const type: AnyFeedType = FEED_TYPES[config.type];
+  return type.connectCheck(config, deps);
 }
 
 /** Whether the destinations of this type store the feed's position. */

@@ -10,7 +10,7 @@ import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
 import { openLedgerThread } from './sqlite/thread.ts';
 
-interface LedgerConfig {
+export interface LedgerConfig {
   ledger: LedgerOptions;
   data_dir: string;
   dead_letters: DeadLetterLimits;

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { uniqueNames } from '../../shared/config/common.ts';
 import { duration, identifier } from '../../shared/config/kinds.ts';
+import { gcpPlaintextProblem } from '../../shared/gcp/access-options.ts';
 import { topicOptions } from './pubsub.ts';
 import { shadowOptions } from './shadow.ts';
 import { twinOptions } from './twin.ts';
@@ -22,7 +23,10 @@ const throughSchema = z
   .discriminatedUnion('type', [
     shadowOptions.safeExtend({ type: z.literal('aws').describe('A named shadow.'), ...every }).strict(),
     twinOptions.safeExtend({ type: z.literal('azure').describe('A device twin.'), ...every }).strict(),
-    topicOptions.safeExtend({ type: z.literal('gcp').describe('A Pub/Sub topic.'), ...every }).strict(),
+    topicOptions
+      .safeExtend({ type: z.literal('gcp').describe('A Pub/Sub topic.'), ...every })
+      .strict()
+      .superRefine(gcpPlaintextProblem),
   ])
   .describe('A cloud that carries receipts to gateways.');
 

@@ -6,7 +6,7 @@ import type { Topic } from '@google-cloud/pubsub';
 import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { gcpAccess } from '../../shared/gcp/access-options.ts';
-import { gcpChannel } from '../../shared/gcp/connection.ts';
+import { openPubSub } from '../../shared/gcp/client.ts';
 import { errorText } from '../../shared/log.ts';
 import { orAborted } from '../../shared/or-aborted.ts';
 import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
@@ -92,30 +92,13 @@ export class TopicCarrier implements Carrier {
   }
 }
 
-/** Loads the SDK with the first use. */
 async function connect(options: TopicOptions, clock: Clock): Promise<Connection> {
-  const { PubSub } = await import('@google-cloud/pubsub');
-  const { openGcpCredentials, withCalls } = await import('../../shared/gcp/credentials.ts');
-  const { SocketHold } = await import('../../shared/gcp/socket-hold.ts');
-  const trust = await openGcpCredentials(options, clock);
-  const { client: channel, tunnel } = gcpChannel(options);
-  const sockets = new SocketHold(trust.channel, { tunnel, clock });
-  const client = new PubSub({
-    projectId: options.project,
-    ...channel,
-    apiEndpoint: `${channel.servicePath}:${channel.port}`,
-    emulatorMode: false,
-    sslCreds: withCalls(sockets, trust),
-  });
+  const { client, close } = await openPubSub(options, clock);
   const topic = client.topic(options.topic, {
     // The pusher limits the pace of receipts; those due together go in one request.
     batching: { maxMilliseconds: 10 },
     // The pusher retries: the SDK would keep retrying receipts that are outdated by then.
     gaxOpts: { timeout: SEND_MS, retry: null },
   });
-  const close = async (): Promise<void> => {
-    sockets.cut();
-    await client.close();
-  };
   return { topic, close };
 }

@@ -66,7 +66,7 @@ export class TwinCarrier implements Carrier {
     const limit = timeLimit(this.#clock, SEND_MS, signal);
     try {
       const client = await this.#opened();
-      const path = `/twins/${encodeURIComponent(receipt.gateway)}?api-version=${API_VERSION}`;
+      const path = twinPath(receipt.gateway);
       const desired = { [TWIN_RECEIPT]: twinPieces(receiptText(receipt)) };
       const body = JSON.stringify({ properties: { desired } });
       return carried(await client.patch(path, body, limit.signal));
@@ -89,7 +89,7 @@ export class TwinCarrier implements Carrier {
   }
 
   async #opened(): Promise<HubClient> {
-    this.#client ??= this.#open();
+    this.#client ??= openHub(this.#options, this.#clock).then(({ hub }) => hub);
     try {
       return await this.#client;
     } catch (error) {
@@ -97,15 +97,30 @@ export class TwinCarrier implements Carrier {
       throw error;
     }
   }
+}
 
-  async #open(): Promise<HubClient> {
-    const { ca_file: caFile, credentials } = this.#options;
-    const policy = parsePolicy(credentials.connection_string);
-    // The schema has refused what does not parse.
-    if (!policy) throw new Error('the connection string names no hub, policy or key');
-    const ca = caFile === undefined ? null : await readFile(caFile, 'utf8');
-    return new HubClient({ policy, ca, network: this.#options, clock: this.#clock });
-  }
+/** The twin of a device in the hub's service API. */
+export function twinPath(device: string): string {
+  return `/twins/${encodeURIComponent(device)}?api-version=${API_VERSION}`;
+}
+
+export interface OpenHub {
+  hub: HubClient;
+  /** host, or host:port */
+  address: string;
+  /** PEM; null for the usual authorities. */
+  ca: string | null;
+}
+
+/** Rejects when `ca_file` is unreadable. */
+export async function openHub(options: TwinOptions, clock: Clock): Promise<OpenHub> {
+  const { ca_file: caFile, credentials } = options;
+  const policy = parsePolicy(credentials.connection_string);
+  // The schema has refused what does not parse.
+  if (!policy) throw new Error('the connection string names no hub, policy or key');
+  const ca = caFile === undefined ? null : await readFile(caFile, 'utf8');
+  const hub = new HubClient({ policy, ca, network: options, clock });
+  return { hub, address: policy.address, ca };
 }
 
 function carried({ status, said }: HubAnswer): Carried {

@@ -1,5 +1,6 @@
 /** The table of source types, the schema of `sources[]` and the opening of sources by type. */
 import { z } from 'zod';
+import type { ConnectCheck, ConnectDeps } from '../../shared/connect-check/phases.ts';
 import { eventHubsType } from './event-hubs/type.ts';
 import { httpsType } from './https/type.ts';
 import type { Identities } from './identities.ts';
@@ -31,11 +32,18 @@ export type SourceConfig = z.output<typeof sourceSchema>;
 interface AnySourceType {
   check?(config: { type: string; name: string }): SourceIssue[];
   open(config: { type: string; name: string }, deps: OpeningDeps): Promise<Source>;
+  connectCheck(config: { type: string; name: string }, deps: ConnectDeps): Promise<ConnectCheck>;
 }
 
 export async function openSource(config: SourceConfig, deps: OpeningDeps): Promise<Source> {
   const type: AnySourceType = SOURCE_TYPES[config.type];
   return type.open(config, deps);
+}
+
+/** For `config check --connect`. Rejects when a file or value of the entry is unusable. */
+export async function sourceConnectCheck(config: SourceConfig, deps: ConnectDeps): Promise<ConnectCheck> {
+  const type: AnySourceType = SOURCE_TYPES[config.type];
+  return type.connectCheck(config, deps);
 }
 
 /** For `config check`: mistakes within an entry that its schema takes; none when the schema refuses it. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { identifier } from '../../shared/config/kinds.ts';
+import type { ConnectCheck, ConnectDeps } from '../../shared/connect-check/phases.ts';
 import type { CheckpointStore } from '../ledger/checkpoints.ts';
 import type { Receipts } from '../receipts/receipts.ts';
 import type { Source, SourceDeps } from './source.ts';
@@ -40,6 +41,11 @@ export interface SourceType<Schema extends z.ZodType = z.ZodType> {
    * read the configuration do without.
    */
   open(config: z.output<Schema>, deps: OpeningDeps): Promise<Source>;
+  /**
+   * `config check --connect`: the phases up to a message that was read and is still there for the router.
+   * Rejects when a file or value of the entry is unusable.
+   */
+  connectCheck(config: z.output<Schema>, deps: ConnectDeps): Promise<ConnectCheck>;
 }
 
 /** Infers the schema's type, so that `open` gets the parsed entry. */

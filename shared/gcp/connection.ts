@@ -1,6 +1,7 @@
 /** The address of Pub/Sub, and the gRPC channel options of both sides' SDK clients. */
 
-import { type HttpProxy, proxyFor } from '../network/proxy.ts';
+import { type HttpProxy, isThisMachine, proxyFor } from '../network/proxy.ts';
+import { PLAINTEXT_HINT } from './access-options.ts';
 
 /**
  * gRPC reconnects by itself after this first pause, and at most this longest one: an outage ends within a
@@ -32,6 +33,9 @@ const GRPC_OPTIONS = {
   'grpc.dns_min_time_between_resolutions_ms': LOOK_UP_MS,
 };
 
+/** The variable of Google's clients for their emulator. */
+const EMULATOR = 'PUBSUB_EMULATOR_HOST';
+
 /** Passed to the SDK, which would otherwise ask the credentials (and a metadata server) for it. */
 const UNIVERSE = 'googleapis.com';
 
@@ -45,7 +49,7 @@ interface GcpAddress {
  * The configured endpoint, else the region's ("Pub/Sub service APIs overview", locational endpoints), else
  * the global one.
  */
-function gcpAddress(where: { endpoint?: string | undefined; region?: string | undefined }): GcpAddress {
+function gcpAddress(where: GcpWhere): GcpAddress {
   const regional = where.region === undefined ? '' : `${where.region}-`;
   const [servicePath = '', port] = (where.endpoint ?? `${regional}pubsub.${UNIVERSE}:443`).split(':');
   return { servicePath, port: Number(port), universeDomain: UNIVERSE };
@@ -58,16 +62,50 @@ export interface GcpChannel {
   tunnel: { proxy: HttpProxy; target: { host: string; port: number } } | null;
 }
 
-/** Where a channel connects, and what it does there. Throws when the environment's proxy is no URL. */
-export function gcpChannel(where: {
+/** The options that say where Pub/Sub is. */
+export interface GcpWhere {
   endpoint?: string | undefined;
   region?: string | undefined;
-  proxy?: string | undefined;
-  insecure?: boolean;
-}): GcpChannel {
-  const address = gcpAddress(where);
-  const target = { host: address.servicePath, port: address.port };
-  const proxy = proxyFor({ ...target, isSecure: !where.insecure }, where.proxy);
+  insecure?: boolean | undefined;
+}
+
+/** Where a channel of an entry connects. */
+export interface GcpPlace {
+  host: string;
+  port: number;
+  /** Plaintext without credentials. */
+  insecure: boolean;
+  /** The option or variable that says so. */
+  option: string;
+}
+
+/**
+ * The entry's place, or, for an entry without `endpoint`, that of the emulator on this machine which the
+ * environment names, as Google's own clients have it. Throws where that would send records unencrypted off
+ * this machine.
+ */
+export function placeOf(
+  where: GcpWhere,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): GcpPlace {
+  const emulator = env[EMULATOR] ?? '';
+  if (where.endpoint === undefined && emulator !== '') {
+    const [, host = '', port] = /^(?:http:\/\/)?([^:/\s]+|\[[0-9a-f:]+\]):(\d{1,5})$/i.exec(emulator) ?? [];
+    if (port === undefined) throw new Error(`${EMULATOR}: expected host:port`);
+    const name = host.replace(/^\[(.*)\]$/, '$1');
+    if (!isThisMachine(name)) throw new Error(`${EMULATOR}: ${PLAINTEXT_HINT}`);
+    return { host: name, port: Number(port), insecure: true, option: EMULATOR };
+  }
+  const { servicePath: host, port } = gcpAddress(where);
+  return { host, port, insecure: where.insecure ?? false, option: 'endpoint' };
+}
+
+/** Where a channel connects, and what it does there. Throws when a variable cannot be used. */
+export function gcpChannel(where: GcpWhere & { proxy?: string | undefined }): GcpChannel {
+  const { host, port, insecure } = placeOf(where);
+  const address = { servicePath: host, port, universeDomain: UNIVERSE };
+  const target = { host, port };
+  const proxy = proxyFor({ ...target, isSecure: !insecure }, where.proxy);
   if (proxy === null) return { client: { ...address, ...GRPC_OPTIONS }, tunnel: null };
   const client = {
     ...address,

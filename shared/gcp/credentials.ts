@@ -11,6 +11,7 @@ import type { Clock } from '../clock.ts';
 import { errorText } from '../log.ts';
 import { within } from '../within.ts';
 import type { GcpAccess } from './access-options.ts';
+import { placeOf } from './connection.ts';
 import { type FreshToken, KeptToken } from './kept-token.ts';
 
 /** The audience of a self-signed JWT is the service's global name, even at a regional endpoint (AIP-4111). */
@@ -35,11 +36,16 @@ const TOKEN_MS = 5000;
 
 /** Rejects when a file of the options is unreadable or not a service account's key. */
 export async function openGcpCredentials(options: GcpAccess, clock: Clock): Promise<GcpCredentials> {
-  if (options.insecure)
+  if (placeOf(options).insecure)
     return { channel: credentials.createInsecure(), call: null, ready: () => Promise.resolve() };
-  const ca = options.ca_file === undefined ? null : await readFile(options.ca_file);
+  const ca = await trustedRoots(options);
   const headers = await headerSource(options, clock);
   return { channel: credentials.createSsl(ca), call: callCredentials(headers), ready: headers };
+}
+
+/** PEM of `ca_file`; null for the usual authorities. Rejects when the file is unreadable. */
+export async function trustedRoots({ ca_file: file }: GcpAccess): Promise<Buffer | null> {
+  return file === undefined ? null : readFile(file);
 }
 
 /** Channel credentials, combined with call credentials where there are any. */

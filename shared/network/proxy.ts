@@ -34,7 +34,7 @@ export function proxyFor(
   if (given !== undefined) return parsed(given);
   const name = target.isSecure ? 'https_proxy' : 'http_proxy';
   const found = env[name] || env[name.toUpperCase()];
-  if (!found || isLocal(target.host)) return null;
+  if (!found || isThisMachine(target.host)) return null;
   if (isExcepted(target, env['no_proxy'] || env['NO_PROXY'] || '')) return null;
   const url = found.includes('://') ? found : `http://${found}`;
   if (!isProxyUrl(url)) throw new Error(`${name.toUpperCase()}: expected http://host:port`);
@@ -57,7 +57,8 @@ function parsed(text: string): HttpProxy {
   };
 }
 
-function isLocal(host: string): boolean {
+/** Whether a name or address is this machine's own, and traffic to it never leaves. */
+export function isThisMachine(host: string): boolean {
   return /^(?:localhost|127(?:\.\d+){3}|::1)$/i.test(host);
 }
 

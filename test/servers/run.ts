@@ -35,6 +35,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },
   'nats-refused': { file: 'test/servers/nats-refused.servers.ts', needs: NATS },
   jetstream: { file: 'test/servers/jetstream.servers.ts', needs: NATS },
+  'connect-check': { file: 'test/servers/connect-check.servers.ts', needs: [...POSTGRES, ...NATS] },
   'jetstream-parts': { file: 'test/servers/jetstream-parts.servers.ts', needs: NATS },
   'postgres-parts': { file: 'test/servers/postgres-parts.servers.ts', needs: POSTGRES },
   terminal: { file: 'test/servers/terminal.servers.ts', needs: ['bsdutils', 'coreutils'] },

@@ -30,6 +30,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'clock.ts',
     'connection-string.ts',
     'entropy.ts',
+    'environment-endpoints.ts',
     'exit-codes.ts',
     'gateway-token.ts',
     'interval-set.ts',

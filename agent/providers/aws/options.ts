@@ -1,6 +1,12 @@
 /** Options of AWS IoT Core as a provider. */
 import { z } from 'zod';
-import { awsAccess, awsCredentials, DEFAULT_CHAIN, isSafeAwsUrl } from '../../../shared/aws.ts';
+import {
+  awsAccess,
+  awsCredentials,
+  DEFAULT_CHAIN,
+  isSafeAwsUrl,
+  LOOPBACK_HINT,
+} from '../../../shared/aws.ts';
 
 const ENDPOINT_HINT =
   'expected https:// and the data endpoint of your AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS';
@@ -23,7 +29,7 @@ export const awsOptions = z.strictObject({
     ),
   endpoint: z
     .url({ protocol: /^https?$/, error: ENDPOINT_HINT })
-    .refine(isSafeAwsUrl, 'expected https://; http:// is for a server on this machine')
+    .refine(isSafeAwsUrl, LOOPBACK_HINT)
     .describe(
       'Data endpoint of the AWS account: aws iot describe-endpoint --endpoint-type iot:Data-ATS. http:// only for loopback.',
     ),

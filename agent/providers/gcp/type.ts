@@ -1,5 +1,6 @@
 /** Google Pub/Sub as a provider type. */
 import { z } from 'zod';
+import { gcpPlaintextProblem } from '../../../shared/gcp/access-options.ts';
 import { type GcpSheet, type GcpTariff, gcpPrices } from '../../../shared/pricing/gcp.ts';
 import { otherRegion, type ProviderType, providerCommon } from '../provider-type.ts';
 import { GCP_ENVELOPE_BYTES_MAX, gcpOptions } from './options.ts';
@@ -7,7 +8,8 @@ import { GCP_REGIONS } from './regions.ts';
 
 const entry = gcpOptions
   .safeExtend({ type: z.literal('gcp').describe('Google Pub/Sub, over gRPC.'), ...providerCommon })
-  .strict();
+  .strict()
+  .superRefine(gcpPlaintextProblem);
 
 export const gcpType: ProviderType<z.output<typeof entry>, GcpSheet> & { entry: typeof entry } = {
   type: 'gcp',

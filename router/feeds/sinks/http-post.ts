@@ -46,12 +46,16 @@ export class HttpPost {
   }
 
   /** Resolves with any answer, redirects included; rejects without one. One request at a time. */
-  send(headers: Readonly<Record<string, string>>, body: Buffer): Promise<HttpAnswer> {
+  send(
+    headers: Readonly<Record<string, string>>,
+    body: Buffer,
+    method: 'POST' | 'OPTIONS' = 'POST',
+  ): Promise<HttpAnswer> {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     const open = this.#url.protocol === 'https:' ? tlsRequest : request;
     const sending = open(
       this.#url,
-      { method: 'POST', agent: this.#agent, headers: { ...headers, 'content-length': String(body.length) } },
+      { method, agent: this.#agent, headers: { ...headers, 'content-length': String(body.length) } },
       (answer) => discard(answer, resolve, reject),
     );
     // Rejected here and not by an event: which event follows depends on how much of the answer has arrived.

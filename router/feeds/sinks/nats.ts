@@ -76,6 +76,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** The client notices a dead connection without traffic after two of these. */
 const PING_MS = 4000;
 const CLOSE_MS = 5000;
+/** For one question about the streams. */
+const ASK_MS = 4000;
 /** For a whole batch; then the sink drops the connection, and the next try connects anew. */
 const BATCH_DEADLINE_MS = 30_000;
 
@@ -133,6 +135,21 @@ export class NatsSink implements FeedSink {
       await within(this.#clock, BATCH_DEADLINE_MS, connected.nats.flush(), late);
     } catch (error) {
       await this.#drop(connected);
+      throw error;
+    }
+  }
+
+  /** Name of a stream that takes subjects of `filter`; null: none, `unknown`: no right to ask. */
+  async streamFor(filter: string): Promise<string | null> {
+    const { nats } = this.#connected ?? (await this.#connect());
+    const { jetstreamManager } = await import('@nats-io/jetstream');
+    const manager = await jetstreamManager(nats, { timeout: ASK_MS, checkAPI: false });
+    try {
+      return await manager.streams.find(filter);
+    } catch (error) {
+      const text = errorText(error);
+      if (/no stream matches/i.test(text)) return null;
+      if (/permission|timeout/i.test(text)) return 'unknown';
       throw error;
     }
   }

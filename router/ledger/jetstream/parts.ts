@@ -54,6 +54,12 @@ export class LedgerParts {
     this.#clock = clock;
   }
 
+  /** Whether there is none of the parts: no ledger yet. */
+  async areAbsent(): Promise<boolean> {
+    const found = await this.#found();
+    return PARTS.every((part) => found[part] === null);
+  }
+
   /** Throws StartRefused when the parts are no complete ledger; a router creates a missing ledger. */
   async open(role: LedgerRole, replicas: number): Promise<void> {
     let found = await this.#found();

@@ -20,6 +20,16 @@ export interface PostgresOptions {
   timeoutMs: number;
 }
 
+/** Host and port of a database's URL; a socket's folder has no port. */
+export function addressOf(url: string): { host: string; port: number } {
+  const { hostname, port, searchParams } = new URL(url);
+  const host = searchParams.get('host') ?? hostname.replace(/^\[(.*)\]$/, '$1');
+  return {
+    host: decodeURIComponent(host) || 'localhost',
+    port: Number(searchParams.get('port') ?? port) || 5432,
+  };
+}
+
 /** The query interface of the engine's tables. */
 export interface Queryable {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<{ rows: Row[] }>;

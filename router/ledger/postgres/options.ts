@@ -28,3 +28,5 @@ export const postgresOptions = z.strictObject({
       'Longest wait for a connection or a statement; then the commit fails and the clouds deliver again.',
     ),
 });
+
+export type PostgresLedgerConfig = z.output<typeof postgresOptions>;

@@ -276,7 +276,8 @@ async function lock(client: Queryable, schema: string): Promise<void> {
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`headgate ledger ${schema}`]);
 }
 
-async function checkServer(client: Queryable): Promise<void> {
+/** Throws StartRefused for a server that is too old, or not durable. */
+export async function checkServer(client: Queryable): Promise<void> {
   const { rows } = await client.query<{ version: number; fsync: string }>(
     `SELECT current_setting('server_version_num')::integer AS version, current_setting('fsync') AS fsync`,
   );

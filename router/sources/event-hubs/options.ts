@@ -1,5 +1,6 @@
 /** The options of a `sources[]` entry of type `azure`. */
 import { z } from 'zod';
+import { networkAccess } from '../../../shared/network/options.ts';
 
 const CONNECTION_STRING = /Endpoint=sb:\/\/.+;SharedAccessKey=.+/i;
 
@@ -21,6 +22,11 @@ export const eventHubsOptions = z
       .min(1)
       .optional()
       .describe('PEM file of the only certificate authorities to trust, instead of those in Node.js.'),
+    websocket: z
+      .boolean()
+      .default(false)
+      .describe('AMQP over WebSocket on port 443 in place of 5671; also used with every proxy.'),
+    ...networkAccess,
     credentials: z
       .strictObject({
         connection_string: z

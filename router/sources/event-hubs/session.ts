@@ -8,7 +8,7 @@ import type { EventHubConsumerClient, ReceivedEventData, Subscription } from '@a
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { within } from '../../../shared/within.ts';
-import { ByteStream, type ByteStreamOptions } from './byte-stream.ts';
+import { type ConsumerOptions, openConsumer } from './consumer.ts';
 import { watchLinks } from './links.ts';
 import type { IncomingEvent, PartitionReader } from './partition.ts';
 
@@ -29,12 +29,7 @@ const ANSWER_MS = 5000;
 const STANDING_MS = 500;
 const CLOSE_MS = 1000;
 
-export interface SessionOptions {
-  sdk: { EventHubConsumerClient: typeof EventHubConsumerClient };
-  connectionString: string;
-  eventHub: string;
-  consumerGroup: string;
-  ca: string | null;
+export interface SessionOptions extends Pick<ConsumerOptions, 'sdk' | 'options' | 'ca'> {
   /** How often the watchdog checks a partition that received nothing. */
   watchdogMs: number;
   clock: Clock;
@@ -88,17 +83,11 @@ class Session {
   #onAttached: () => void = () => undefined;
 
   constructor(options: SessionOptions) {
-    const { sdk, connectionString, eventHub, consumerGroup, ca } = options;
     this.#options = options;
-    const streamOptions: ByteStreamOptions = {
-      ...endpointOf(connectionString),
-      ca,
+    this.#client = openConsumer({
+      ...options,
       signal: this.#disconnect.signal,
       onClose: (error) => this.end(error ? errorText(error) : 'connection closed'),
-    };
-    this.#client = new sdk.EventHubConsumerClient(consumerGroup, connectionString, eventHub, {
-      retryOptions: { maxRetries: 0 },
-      webSocketOptions: { webSocket: ByteStream, webSocketConstructorOptions: streamOptions },
     });
     watchLinks(this.#client, PREFETCH_EVENTS, () => {
       this.#attached += 1;
@@ -258,10 +247,4 @@ class Silence extends Error {}
 interface Receiver {
   partition: string;
   receiver: Subscription;
-}
-
-/** Host and port of `Endpoint=sb://host[:port]/`; 5671 is AMQP over TLS. */
-function endpointOf(connectionString: string): { host: string; port: number } {
-  const endpoint = /Endpoint=sb:\/\/([^/:;]+)(?::(\d+))?/i.exec(connectionString);
-  return { host: endpoint?.[1] ?? '', port: Number(endpoint?.[2] ?? 5671) };
 }

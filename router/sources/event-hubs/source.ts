@@ -115,13 +115,11 @@ export class EventHubsSource implements Source {
   }
 
   async #session(ownership: Ownership, onConnected: () => void): Promise<SessionEnd> {
-    const { ca_file, consumer_group, credentials } = this.#options;
+    const { ca_file, credentials } = this.#options;
     try {
       return await runSession({
         sdk: await import('@azure/event-hubs'),
-        connectionString: credentials.connection_string,
-        eventHub: hubOf(this.#options) ?? '',
-        consumerGroup: consumer_group,
+        options: this.#options,
         // Read for each session, so that a renewed file takes effect.
         ca: ca_file === undefined ? null : await readFile(ca_file, 'utf8'),
         watchdogMs: this.#deps.watchdogMs ?? WATCHDOG_MS,

@@ -16,4 +16,6 @@ export const eventHubsType = sourceType({
     const { EventHubsSource } = await import('./source.ts');
     return new EventHubsSource(config.name, config, deps);
   },
+  connectCheck: async (config, { clock }) =>
+    (await import('./connect-check.ts')).eventHubsConnectCheck(config, clock),
 });

@@ -32,6 +32,17 @@ const fileSchema = z.strictObject({
   gateways: z.record(identifier(), z.strictObject({ public_keys: z.array(publicKey).min(1).max(KEYS_MAX) })),
 });
 
+/** Rejects with a text for people when the file is unreadable or invalid. */
+export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string, readonly KeyObject[]>> {
+  try {
+    const { gateways } = fileSchema.parse(parse(await readFile(file, 'utf8')));
+    return new Map(Object.entries(gateways).map(([name, own]) => [name, own.public_keys]));
+  } catch (error) {
+    if (error instanceof z.ZodError) throw new Error(z.prettifyError(error));
+    throw error;
+  }
+}
+
 export class GatewayKeys {
   readonly #file: string;
   readonly #clock: Clock;
@@ -68,11 +79,10 @@ export class GatewayKeys {
       const stamp = `${ino} ${size} ${mtimeNs}`;
       if (stamp === this.#stamp) return;
       this.#stamp = stamp;
-      const { gateways } = fileSchema.parse(parse(await readFile(file, 'utf8')));
-      this.#keys = new Map(Object.entries(gateways).map(([name, own]) => [name, own.public_keys]));
+      this.#keys = await readGatewayKeys(file);
       this.#log.info({ event: 'api.gateways_read', file, gateways: this.#keys.size });
     } catch (error) {
-      const problem = error instanceof z.ZodError ? z.prettifyError(error) : errorText(error);
+      const problem = errorText(error);
       this.#log.error({ event: 'api.gateways_not_read', file, error: problem, inForce: this.#keys.size });
     }
   }

@@ -16,4 +16,5 @@ export const httpsType = sourceType({
     const { HttpsSource } = await import('./source.ts');
     return new HttpsSource(config.name, config, { ...deps, identities: config.identities });
   },
+  connectCheck: async (config) => (await import('./connect-check.ts')).httpsConnectCheck(config),
 });

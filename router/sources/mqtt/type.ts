@@ -16,4 +16,5 @@ export const mqttType = sourceType({
     const { MqttSource } = await import('./source.ts');
     return new MqttSource(config.name, config, deps);
   },
+  connectCheck: async (config, deps) => (await import('./connect-check.ts')).mqttConnectCheck(config, deps),
 });

@@ -1,9 +1,7 @@
 /** The options of a `sources[]` entry of type `aws`. */
 import { z } from 'zod';
-import { awsAccess, isSafeAwsUrl } from '../../../shared/aws.ts';
+import { awsAccess, environmentEndpoint, isSafeAwsUrl, LOOPBACK_HINT } from '../../../shared/aws.ts';
 import { duration } from '../../../shared/config/kinds.ts';
-
-const LOOPBACK_HINT = 'expected https://; http:// is for a server on this machine';
 
 /** The schema without the fields that all entries share. */
 export const sqsOptions = z.strictObject({
@@ -19,7 +17,9 @@ export const sqsOptions = z.strictObject({
     .url({ protocol: /^https?$/, error: 'expected an https:// URL' })
     .refine(isSafeAwsUrl, LOOPBACK_HINT)
     .optional()
-    .describe('Where it is not the queue’s own host. http:// only for loopback.'),
+    .describe(
+      'Where it is not the queue’s own host. http:// only for loopback. Default: AWS_ENDPOINT_URL_SQS, AWS_ENDPOINT_URL, the host of queue_url.',
+    ),
   visibility_timeout: duration()
     .default(60_000)
     .describe(
@@ -28,3 +28,15 @@ export const sqsOptions = z.strictObject({
 });
 
 export type SqsOptions = z.output<typeof sqsOptions>;
+
+/**
+ * Where requests go, and the option or variable that says so. The SDK alone would drop the environment's
+ * endpoint in favour of the queue's host, with a line on the console for each request. Throws as
+ * {@link environmentEndpoint} does.
+ */
+export function queueEndpoint({ endpoint, queue_url }: SqsOptions): { url: string; option: string } {
+  if (endpoint !== undefined) return { url: endpoint, option: 'endpoint' };
+  const found = environmentEndpoint('SQS');
+  if (found !== null) return { url: found.url, option: found.variable };
+  return { url: new URL(queue_url).origin, option: 'queue_url' };
+}

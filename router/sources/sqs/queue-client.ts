@@ -8,7 +8,7 @@ import { sdkCredentials, sdkFailure, trustedCa } from '../../../shared/aws.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { within } from '../../../shared/within.ts';
-import type { SqsOptions } from './options.ts';
+import { queueEndpoint, type SqsOptions } from './options.ts';
 import { type Phase, PhaseAgent } from './phase-agent.ts';
 
 export type Sdk = typeof import('@aws-sdk/client-sqs');
@@ -23,7 +23,7 @@ export class PhaseError extends Error {
   /** No answer came, and the client was replaced. */
   readonly isSilence: boolean;
 
-  constructor(phase: Phase | 'ca_file' | 'credentials', problem: string, isSilence: boolean) {
+  constructor(phase: Phase | 'configuration' | 'credentials', problem: string, isSilence: boolean) {
     super(`${phase}: ${problem}`);
     this.isSilence = isSilence;
   }
@@ -96,15 +96,14 @@ export class QueueClient {
 
   async #connect(sdk: Sdk): Promise<Made> {
     try {
-      const { region, endpoint } = this.#options;
       // Read for each client, so that a renewed file takes effect.
       const agent = new PhaseAgent(await trustedCa(this.#options), {
         access: this.#options,
         clock: this.#clock,
       });
       const client = new sdk.SQSClient({
-        region,
-        ...(endpoint !== undefined && { endpoint }),
+        region: this.#options.region,
+        endpoint: queueEndpoint(this.#options).url,
         ...sdkCredentials(this.#options),
         maxAttempts: 1,
         requestHandler: { httpsAgent: agent },
@@ -112,7 +111,7 @@ export class QueueClient {
       return { client, agent };
     } catch (error) {
       this.#connection = null;
-      throw new PhaseError('ca_file', errorText(error), false);
+      throw new PhaseError('configuration', errorText(error), false);
     }
   }
 

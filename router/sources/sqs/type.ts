@@ -21,6 +21,8 @@ export const sqsType = sourceType({
     const { SqsSource } = await import('./source.ts');
     return new SqsSource(config.name, config, deps);
   },
+  connectCheck: async (config, { clock }) =>
+    (await import('./connect-check.ts')).sqsConnectCheck(config, clock),
 });
 
 /** A queue's address names its region, and requests are signed for that of the entry. */
