@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { closeDataFolder } from '../shared/config/private-folder.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
 import { ProcessNames } from '../shared/dns/process-names.ts';
 import { type Entropy, systemEntropy } from '../shared/entropy.ts';
@@ -386,10 +387,8 @@ function recordsOf(intake: Intake): number {
 
 /** Runs the agent until a signal ends it; resolves with the exit code. */
 export async function runAgent(config: AgentConfig): Promise<number> {
+  const log = componentLogger(createLogger(config.log), 'agent', config.log);
+  await closeDataFolder(config.data_dir, log);
   const services = createAgent(config, systemClock, systemEntropy);
-  return runUntilStopped(
-    services,
-    systemClock,
-    componentLogger(createLogger(config.log), 'agent', config.log),
-  );
+  return runUntilStopped(services, systemClock, log);
 }

@@ -1,5 +1,6 @@
 /** `headgate deadletter`: works on the ledger itself, so that it works without a running router. */
-import { writeFile } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
 import type { DeadLetterFilter } from '../router/ledger/maintenance.ts';
@@ -49,19 +50,41 @@ export async function show(
   if (!ENCODINGS.includes(encoding)) {
     return fail(`--encoding ${encoding}: expected one of ${ENCODINGS.join(', ')}`, EXIT.usage);
   }
-  return withMaintenance(config, async (maintenance) => {
-    const letter = await maintenance.loadDeadLetter(id);
-    if (!letter) return fail(`there is no dead letter ${id}`, EXIT.failed);
-    const bytes = Buffer.from(letter.bytes);
-    if (out !== undefined) {
-      const text = encoding === 'hex' || encoding === 'base64' ? `${bytes.toString(encoding)}\n` : bytes;
-      // Only a new file, readable by its owner alone: it holds telemetry.
-      await writeFile(out, text, { flag: 'wx', mode: 0o600 });
-    }
-    if (json) printJson({ ...letter, bytes: bytes.toString('base64') });
-    else printLine(renderDeadLetter(letter));
-    return EXIT.ok;
-  });
+  return withNewFile(out ?? null, (write) =>
+    withMaintenance(config, async (maintenance) => {
+      const letter = await maintenance.loadDeadLetter(id);
+      if (!letter) return fail(`there is no dead letter ${id}`, EXIT.failed);
+      const bytes = Buffer.from(letter.bytes);
+      await write(encoding === 'hex' || encoding === 'base64' ? `${bytes.toString(encoding)}\n` : bytes);
+      if (json) printJson({ ...letter, bytes: bytes.toString('base64') });
+      else printLine(renderDeadLetter(letter));
+      return EXIT.ok;
+    }),
+  );
+}
+
+/**
+ * Opens a new file, readable by its owner alone, for the user who runs the command, before the process
+ * becomes the owner of the ledger. A file that the work leaves empty is removed, except where that owner
+ * may not. Null: nothing is written.
+ */
+async function withNewFile(
+  path: string | null,
+  work: (write: (text: string | Buffer) => Promise<void>) => Promise<number>,
+): Promise<number> {
+  if (path === null) return work(async () => undefined);
+  const full = resolve(path);
+  const file = await open(full, 'wx', 0o600);
+  let written = false;
+  try {
+    return await work(async (text) => {
+      await file.writeFile(text);
+      written = true;
+    });
+  } finally {
+    await file.close();
+    if (!written) await unlink(full).catch(() => undefined); // An empty file does no harm.
+  }
 }
 
 export async function retry(

@@ -15,10 +15,11 @@ import {
 } from '../agent/broker/access/device-file.ts';
 import { generatePassword, hashPassword, PASSWORD_BYTES } from '../agent/broker/access/password.ts';
 import { isoTime, systemClock } from '../shared/clock.ts';
-import { dataDir as folder } from '../shared/config/common.ts';
+import { dataDir as folderOption } from '../shared/config/common.ts';
 import { makeFolder } from '../shared/config/start-check.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { becomeOwner } from './folder-owner.ts';
 import { fail } from './output.ts';
 
 /** The place of the device file: a folder, or the `data_dir` of a configuration. */
@@ -35,18 +36,23 @@ export interface Credential {
   hash: string;
 }
 
-/** The path; or the exit code after an error message. */
-async function locate({ dataDir, config }: FileFlags): Promise<string | ExitCode> {
+/** The path, for the user that the process then is; or the exit code after an error message. */
+async function locate(flags: FileFlags): Promise<string | ExitCode> {
+  const folder = await locateFolder(flags);
+  return typeof folder === 'number' ? folder : deviceFilePath(becomeOwner(folder));
+}
+
+async function locateFolder({ dataDir, config }: FileFlags): Promise<string | ExitCode> {
   if ((dataDir === undefined) === (config === undefined))
     return fail('give --data-dir <folder> or --config <agent.yaml>', EXIT.usage);
   if (dataDir !== undefined) {
-    if (await isFolder(dataDir)) return deviceFilePath(dataDir);
+    if (await isFolder(dataDir)) return dataDir;
     return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
   }
   const { formatProblems, loadSections } = await import('../shared/config/load.ts');
   // Nothing else of the file is needed, least of all the secrets of its providers.
-  const loaded = loadSections(config ?? '', z.object({ data_dir: folder() }));
-  if (loaded.ok) return deviceFilePath(loaded.config.data_dir);
+  const loaded = loadSections(config ?? '', z.object({ data_dir: folderOption() }));
+  if (loaded.ok) return loaded.config.data_dir;
   return fail(formatProblems(loaded.problems), EXIT.config);
 }
 

@@ -17,6 +17,8 @@ import { withLedger } from './with-ledger.ts';
 
 export type ListedFeed = FeedLag & { name: string; type: string };
 
+type Destination = Parameters<typeof openSink>[0];
+
 type Outcome = { done: string } | { refused: string };
 
 /** Null when there is no ledger. */
@@ -31,12 +33,13 @@ export function listFeeds(config: LedgerToolConfig): Promise<ListedFeed[] | null
 }
 
 /** `to`: an offset, or `end`. */
-export function resetFeed(config: LedgerToolConfig, name: string, to: string): Promise<Outcome> {
+export async function resetFeed(config: LedgerToolConfig, name: string, to: string): Promise<Outcome> {
+  const destination = loadDestination(config, name);
   return withFeed(config, name, async (ledger) => {
     const { records: end } = await ledger.totals();
     const offset = to === 'end' ? end : /^\d{1,15}$/.test(to) ? Number(to) : Number.NaN;
     if (!(offset <= end)) return { refused: `--to takes "end", or an offset up to ${end}` };
-    await setInDestination(config, name, { offset, progress: new Uint8Array() });
+    await setInDestination(destination, config, { offset, progress: new Uint8Array() });
     await ledger.resetFeedPosition(name, offset);
     return { done: `${name} continues after offset ${offset}` };
   });
@@ -47,7 +50,12 @@ export function resetFeed(config: LedgerToolConfig, name: string, to: string): P
  * next record may be another one: until the router has isolated the refused record, valid records come before
  * it.
  */
-export function skipRecord(config: LedgerToolConfig, name: string, offset: string | null): Promise<Outcome> {
+export async function skipRecord(
+  config: LedgerToolConfig,
+  name: string,
+  offset: string | null,
+): Promise<Outcome> {
+  const destination = loadDestination(config, name);
   return withFeed(config, name, async (ledger) => {
     const wanted = offset === null ? await refusedRecord(config, name) : offsetOf(offset);
     if ('refused' in wanted) return wanted;
@@ -61,7 +69,7 @@ export function skipRecord(config: LedgerToolConfig, name: string, offset: strin
         refused: `the record at offset ${wanted.offset} is not the next record of ${name}: see headgate feeds reset`,
       };
     }
-    await setInDestination(config, name, to);
+    await setInDestination(destination, config, to);
     if (!(await ledger.moveFeedPosition(name, from, to)))
       return { refused: `${name} has moved on meanwhile: list the feeds, then try again` };
     const id = [record.gateway, record.epoch, record.stream, record.seq].join('/');
@@ -97,18 +105,25 @@ async function afterNext(ledger: Ledger, from: FeedPosition, offset: number): Pr
   return next?.offset === offset ? { offset, progress: new Uint8Array() } : null;
 }
 
-/** Sets the position in a destination that stores it itself; only then the feed's own entry is read. */
-async function setInDestination(
-  { file, feeds, log }: LedgerToolConfig,
-  name: string,
-  position: FeedPosition,
-): Promise<void> {
-  if (!keepsPosition(feeds.find((feed) => feed.name === name)?.type)) return;
+/**
+ * The feed's own entry, where its destination stores the position itself; null otherwise. It is read before
+ * the ledger is opened: root may read secrets that the owner of the ledger may not.
+ */
+function loadDestination({ file, feeds }: LedgerToolConfig, name: string): Destination | null {
+  if (!keepsPosition(feeds.find((feed) => feed.name === name)?.type)) return null;
   const loaded = loadFeedConfig(file, name);
   if (!loaded.ok) throw new StartRefused(formatProblems(loaded.problems), EXIT.config);
-  if (loaded.config === null) return;
+  return loaded.config;
+}
+
+async function setInDestination(
+  destination: Destination | null,
+  { log }: LedgerToolConfig,
+  position: FeedPosition,
+): Promise<void> {
+  if (destination === null) return;
   const logger = createLogger(log, terminal().stderr);
-  const sink = await openSink(loaded.config, { clock: systemClock, log: logger, stdout: terminal().stdout });
+  const sink = await openSink(destination, { clock: systemClock, log: logger, stdout: terminal().stdout });
   try {
     await sink.setPosition?.(position);
   } finally {

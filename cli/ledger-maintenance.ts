@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { acceptLedger } from '../router/ledger/open.ts';
 import { EXIT } from '../shared/exit-codes.ts';
+import { becomeOwnerByPath } from './folder-owner.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { withProgress } from './progress.ts';
 import { renderErasures, renderWhereabouts } from './render/ledger.ts';
@@ -33,6 +34,7 @@ export async function erase(
 
 /** Nothing in the ledger changes: the next start of the router takes it as it finds it. */
 export async function accept(config: LedgerToolConfig): Promise<number> {
+  becomeOwnerByPath(config.data_dir);
   if (!(await acceptLedger(config))) {
     return fail(`${config.data_dir} knows of no ledger: a router takes the one that it finds`, EXIT.failed);
   }

@@ -10,6 +10,8 @@ const LINGER_MS_MAX = 2000;
  * rejects.
  */
 export async function main(argv: readonly string[]): Promise<void> {
+  // Every file of every command is its user's alone, whatever the shell or the unit says.
+  process.umask(0o077);
   process.on('uncaughtException', (error) => process.exit(report(error)));
   // `headgate status | head -1` closes the pipe early; that is not an error.
   process.stdout.on('error', () => process.exit());

@@ -8,6 +8,7 @@ import { openLedger } from '../router/ledger/open.ts';
 import { systemClock } from '../shared/clock.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { createLogger, type Logger } from '../shared/log.ts';
+import { becomeOwnerByPath } from './folder-owner.ts';
 import { fail } from './output.ts';
 import { terminal } from './terminal.ts';
 
@@ -18,6 +19,7 @@ export async function withLedger<T>(
   config: LedgerToolConfig,
   use: (ledger: Ledger, log: Logger) => Promise<T>,
 ): Promise<T | null> {
+  if (config.ledger.type === 'sqlite') becomeOwnerByPath(config.data_dir);
   if (config.ledger.type === 'sqlite' && !existsSync(join(config.data_dir, 'ledger.db'))) return null;
   const log = createLogger(config.log, terminal().stderr);
   const ledger = await openLedger(config, { clock: systemClock, log, role: 'tool' });

@@ -5,6 +5,7 @@
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
+import { closeDataFolder } from '../shared/config/private-folder.ts';
 import { makeFolder } from '../shared/config/start-check.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
 import { ProcessNames } from '../shared/dns/process-names.ts';
@@ -38,6 +39,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const log = (component: string) => componentLogger(root, component, config.log);
   tellEnvironmentEndpoints([...config.sources, ...config.receipts.through], log('router'));
   await makeFolder('data_dir', config.data_dir);
+  await closeDataFolder(config.data_dir, log('router'));
   const names = new ProcessNames({ clock, log: log('dns') });
   // At once: the ledger may be on another machine.
   await names.start();

@@ -39,6 +39,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'jetstream-parts': { file: 'test/servers/jetstream-parts.servers.ts', needs: NATS },
   'postgres-parts': { file: 'test/servers/postgres-parts.servers.ts', needs: POSTGRES },
   terminal: { file: 'test/servers/terminal.servers.ts', needs: ['bsdutils', 'coreutils'] },
+  root: { file: 'test/cli/as-root.servers.ts', needs: [] },
   powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },
   'faulty-disk': { file: 'test/faulty-disk/faulty-disk.servers.ts', needs: COMPILER },
   'faulty-disk-start': { file: 'test/faulty-disk/start.servers.ts', needs: COMPILER },

@@ -4,7 +4,7 @@
  * it. It is replaced as a whole: a reader sees the old file or the new one. The temporary file beside it is
  * also the lock between two writers.
  */
-import { chown, type FileHandle, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { identifier } from '../../../shared/config/kinds.ts';
@@ -128,7 +128,6 @@ export async function editDeviceFile(
     await handle.writeFile(`${JSON.stringify(checked.content, null, 2)}\n`);
     await handle.sync();
     await handle.close();
-    await giveToOwner(temporary, dirname(file));
     await rename(temporary, file);
     await syncFolder(dirname(file));
     return { ok: true };
@@ -175,13 +174,6 @@ async function openNew(file: string): Promise<FileHandle | null> {
     if (codeOf(error) === 'EEXIST') return null;
     throw error;
   }
-}
-
-/** Gives the file to the owner of the folder: root writes for the user that the agent runs as. */
-async function giveToOwner(file: string, folder: string): Promise<void> {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = await stat(folder);
-  await chown(file, uid, gid);
 }
 
 /** Makes the rename itself survive a power cut. */
