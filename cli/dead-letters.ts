@@ -10,6 +10,7 @@ import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { renderDeadLetter, renderDeadLetters } from './render/dead-letters.ts';
+import { tellOfCommits } from './running-router.ts';
 import { withMaintenance } from './with-ledger.ts';
 
 interface FilterFlags {
@@ -96,15 +97,19 @@ export async function retry(
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
   return withMaintenance(config, async (maintenance, ledger, log) => {
     const outcomes = { committed: 0, refused: 0, failed: 0 };
-    for await (const { id, outcome, reason } of retryDeadLetters(ledger, maintenance, filter, {
+    const gateways = new Set<string>();
+    for await (const { id, outcome, reason, gateway } of retryDeadLetters(ledger, maintenance, filter, {
       clock: systemClock,
       log,
       identities: identitiesOf(config.sources),
       as: flags.as,
     })) {
       outcomes[outcome] += 1;
+      if (gateway !== null) gateways.add(gateway);
       if (!flags.json) printLine(`${id}  ${outcome}${reason === null ? '' : `: ${reason}`}`);
     }
+    const untold = gateways.size === 0 ? null : await tellOfCommits(config, gateways);
+    if (untold !== null) fail(`receipts for these records go out later: ${untold}`, EXIT.failed);
     if (flags.json) printJson(outcomes);
     else
       printLine(

@@ -5,13 +5,12 @@ import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
 import { keepsPosition, openSink } from '../router/feeds/open.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
 import type { FeedPosition } from '../router/ledger/types.ts';
-import type { RouterStatus } from '../shared/admin-api/status.ts';
 import { systemClock } from '../shared/clock.ts';
 import { formatProblems } from '../shared/config/load.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger } from '../shared/log.ts';
 import { StartRefused } from '../shared/start-refused.ts';
-import { ask, isKind } from './http.ts';
+import { runningRouter } from './running-router.ts';
 import { terminal } from './terminal.ts';
 import { withLedger } from './with-ledger.ts';
 
@@ -81,18 +80,15 @@ function offsetOf(text: string): { offset: number } | { refused: string } {
   return /^[1-9]\d{0,14}$/.test(text) ? { offset: Number(text) } : { refused: '--offset takes an offset' };
 }
 
-/** Asks the router of this configuration for the refused record. */
+/** Asks the router that runs with this configuration for the refused record. */
 async function refusedRecord(
-  { admin }: LedgerToolConfig,
+  config: LedgerToolConfig,
   name: string,
 ): Promise<{ offset: number } | { refused: string }> {
-  const host = admin.host === '0.0.0.0' || admin.host === '::' ? '127.0.0.1' : admin.host;
-  const base = `http://${host.includes(':') ? `[${host}]` : host}:${admin.port}`;
-  const answer = await ask({ base, path: '/v1/status?limit=1', who: 'the router' });
+  const found = await runningRouter(config);
   const hint = '--offset skips a given record';
-  if (!answer.ok) return { refused: `${answer.message}; ${hint}` };
-  const status = isKind(answer.body, 'router') ? (answer.body as RouterStatus) : null;
-  const refused = status?.feeds.find((feed) => feed.name === name)?.refused;
+  if (!found.ok) return { refused: `${found.message}; ${hint}` };
+  const refused = found.answer.feeds.find((feed) => feed.name === name)?.refused;
   return (
     refused ?? { refused: `the router reports no record refused by the destination of ${name}; ${hint}` }
   );

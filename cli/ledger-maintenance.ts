@@ -7,6 +7,7 @@ import { becomeOwnerByPath } from './folder-owner.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { withProgress } from './progress.ts';
 import { renderErasures, renderWhereabouts } from './render/ledger.ts';
+import { runningRouter } from './running-router.ts';
 import { ledgerText, noLedger, withLedger, withMaintenance } from './with-ledger.ts';
 
 const ERASURES_SHOWN = 1000;
@@ -32,8 +33,16 @@ export async function erase(
   return EXIT.ok;
 }
 
-/** Nothing in the ledger changes: the next start of the router takes it as it finds it. */
+/**
+ * Nothing in the ledger changes: the next start of the router takes it as it finds it. A running router would
+ * note its own ledger again, so there must be none.
+ */
 export async function accept(config: LedgerToolConfig): Promise<number> {
+  const running = await runningRouter(config);
+  if (running.ok) {
+    const message = `a router runs with ${config.data_dir} (admin server ${running.base}): stop it first, or it notes its own ledger again`;
+    return fail(message, EXIT.failed);
+  }
   becomeOwnerByPath(config.data_dir);
   if (!(await acceptLedger(config))) {
     return fail(`${config.data_dir} knows of no ledger: a router takes the one that it finds`, EXIT.failed);

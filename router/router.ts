@@ -15,6 +15,7 @@ import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { ObservedMetrics } from '../shared/observed-metrics.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import { type Service, startTogether } from '../shared/service.ts';
+import { maintenanceRoutes } from './admin/maintenance.ts';
 import { routerRoutes } from './admin/status.ts';
 import type { RouterConfig } from './config.ts';
 import { registerFeeds } from './feeds/metrics.ts';
@@ -55,6 +56,11 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     const gateways = new Set(committed.map(({ envelope }) => envelope.gateway));
     for (const pusher of pushers) pusher.committed(gateways);
   };
+  const onCommitElsewhere = (gateway: string): void => {
+    for (const feed of feeds) feed.notify();
+    receipts.committedElsewhere(gateway);
+    for (const pusher of pushers) pusher.committed([gateway]);
+  };
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
@@ -70,6 +76,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   registerFeeds(registry, { feeds, ledger, clock });
   registerReceipts(registry, receipts);
   registerPushers(registry, pushers);
+  const maintenanceApi = maintenanceRoutes({ dataDir: config.data_dir, feeds, onCommitElsewhere });
   const admin = new AdminServer({
     ...config.admin,
     checks: {
@@ -81,7 +88,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       sources: () => noneConnected(sources),
     },
     registry,
-    routes: routerRoutes({ sources, ages, ingest, ledger, feeds, clock }),
+    routes: { ...routerRoutes({ sources, ages, ingest, ledger, feeds, clock }), ...maintenanceApi.routes },
+    changes: maintenanceApi.changes,
     clock,
     entropy,
     log: log('admin'),

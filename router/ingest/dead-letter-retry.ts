@@ -11,13 +11,15 @@ import type { DeadLetter } from '../ledger/types.ts';
 import type { Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
 import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
-import { Ingest } from './ingest.ts';
+import { Ingest, type IngestOptions } from './ingest.ts';
 
 export interface RetryOutcome {
   id: number;
   outcome: 'committed' | 'refused' | 'failed';
   /** Why the letter was refused again; null when it was committed. */
   reason: string | null;
+  /** The gateway whose records were committed; null when none were. */
+  gateway: string | null;
 }
 
 /** Stands for a sender's name that the rule lost; no gateway can have it. */
@@ -43,6 +45,10 @@ export async function* retryDeadLetters(
 ): AsyncGenerator<RetryOutcome> {
   const heads = await maintenance.deadLetterHeads(filter, Number.MAX_SAFE_INTEGER);
   let refused: string | null = null;
+  let gateway: string | null = null;
+  const onCommit: IngestOptions['onCommit'] = (entries) => {
+    gateway = entries[0]?.envelope.gateway ?? null;
+  };
   const committing = {
     commit: ledger.commit.bind(ledger),
     ping: () => ledger.ping(),
@@ -51,15 +57,15 @@ export async function* retryDeadLetters(
     },
   };
   const { as, ...rest } = deps;
-  const ingest = new Ingest({ ledger: committing, ...rest });
+  const ingest = new Ingest({ ledger: committing, onCommit, ...rest });
   for (const { id } of heads.toReversed()) {
     const letter = await maintenance.loadDeadLetter(id);
     if (!letter) continue;
-    refused = null;
+    [refused, gateway] = [null, null];
     const settlement = await ingest.handler(deliveryOf(letter, as));
     const outcome = settlement !== 'settle' ? 'failed' : refused === null ? 'committed' : 'refused';
     if (outcome === 'committed') await maintenance.removeDeadLetters({ ids: [id] });
-    yield { id, outcome, reason: refused };
+    yield { id, outcome, reason: refused, gateway };
   }
 }
 

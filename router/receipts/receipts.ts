@@ -82,6 +82,14 @@ export class Receipts {
     }
   }
 
+  /** Another process has committed records of this gateway. */
+  committedElsewhere(gateway: string): void {
+    const known = this.#gateways.get(gateway);
+    if (!known) return;
+    known.changed = true;
+    for (const wake of known.wakes) wake();
+  }
+
   /**
    * A receipt with a version above `after`, the gateway's own: at once, or when there is news. Null without
    * news within `waitMs` (or the rest of the interval, where that is longer), or when `signal` aborts.
