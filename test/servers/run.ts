@@ -38,6 +38,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'connect-check': { file: 'test/servers/connect-check.servers.ts', needs: [...POSTGRES, ...NATS] },
   'jetstream-parts': { file: 'test/servers/jetstream-parts.servers.ts', needs: NATS },
   'postgres-parts': { file: 'test/servers/postgres-parts.servers.ts', needs: POSTGRES },
+  'bytes-erased': { file: 'test/servers/bytes-erased.servers.ts', needs: [...POSTGRES, ...NATS] },
   terminal: { file: 'test/servers/terminal.servers.ts', needs: ['bsdutils', 'coreutils'] },
   root: { file: 'test/cli/as-root.servers.ts', needs: [] },
   powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },

@@ -5,7 +5,7 @@ import type { ErasureWindow } from '../erasure.ts';
 import { withdraw } from '../rules/rules.ts';
 import type { Erasure, ErasureTarget } from '../types.ts';
 import type { ConflictTable } from './conflicts.ts';
-import type { Sqlite } from './schema.ts';
+import { overwriteDeleted, type Sqlite } from './schema.ts';
 import type { StreamTable } from './streams.ts';
 
 export class ErasureTable {
@@ -43,8 +43,6 @@ export class ErasureTable {
   }
 
   begin({ device, gateway }: ErasureTarget, actor: string, startedWallMs: number): number {
-    // Deleted content is overwritten, not only unlinked (sqlite.org, pragma.html#pragma_secure_delete).
-    this.#db.pragma('secure_delete = ON');
     const begun = this.#insert.get({ device, gateway, actor, startedWallMs });
     return begun?.id ?? 0;
   }
@@ -75,9 +73,9 @@ export class ErasureTable {
   }
 
   finish(erasure: number, deadLetters: number, finishedWallMs: number): Erasure {
+    // Before it counts as finished.
+    overwriteDeleted(this.#db);
     const done = this.#finish.get(deadLetters, finishedWallMs, erasure);
-    // The write-ahead log still holds older content; running readers may keep it as long as they read.
-    this.#db.pragma('wal_checkpoint(TRUNCATE)');
     if (!done) throw new Error(`there is no erasure ${erasure}`);
     return done;
   }

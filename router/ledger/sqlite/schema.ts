@@ -13,6 +13,11 @@ const WAL_KEPT_BYTES = 64 * 1024 * 1024;
 
 /** `PRAGMA user_version` of a file that this version wrote. */
 const SCHEMA_VERSION = 1 + STEPS.length;
+/**
+ * `PRAGMA application_id` of a file whose free pages and free space hold no deleted content: every connection
+ * since the first overwrites it. A file of an older version has 0.
+ */
+const OVERWRITTEN = 0x48_47_4c_31;
 
 /**
  * Opens `file`, or creates it with `makes`, and migrates it. Throws when it is not a ledger, has a newer
@@ -21,6 +26,9 @@ const SCHEMA_VERSION = 1 + STEPS.length;
 export function openLedgerFile(file: string, makes = true): Sqlite {
   const db = new Database(file, { fileMustExist: !makes });
   try {
+    // Deleted content is overwritten, not only unlinked (sqlite.org, pragma.html#pragma_secure_delete). In
+    // the router too: copies that it leaves by moving or removing are out of a later erasure's reach.
+    db.pragma('secure_delete = ON');
     db.pragma('journal_mode = WAL');
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     if (makes) db.transaction(() => bringForward(db, file)).immediate();
@@ -30,6 +38,7 @@ export function openLedgerFile(file: string, makes = true): Sqlite {
     db.pragma('synchronous = FULL');
     expectPragma(db, file, 'synchronous', SYNCHRONOUS_FULL);
     expectPragma(db, file, 'journal_mode', 'wal');
+    expectPragma(db, file, 'secure_delete', 1);
     return db;
   } catch (error) {
     db.close();
@@ -61,6 +70,7 @@ function bringForward(db: Sqlite, file: string): void {
       throw new StartRefused(`${file}: a SQLite file, but not a Headgate ledger`, EXIT.config);
     }
     db.exec(SCHEMA);
+    db.pragma(`application_id = ${OVERWRITTEN}`);
   }
   for (const step of STEPS.slice(Math.max(0, version - 1))) db.exec(step);
   if (version !== SCHEMA_VERSION) db.pragma(`user_version = ${SCHEMA_VERSION}`);
@@ -69,4 +79,19 @@ function bringForward(db: Sqlite, file: string): void {
 function expectPragma(db: Sqlite, file: string, name: string, expected: unknown): void {
   const value = db.pragma(name, { simple: true });
   if (value !== expected) throw new Error(`${file}: PRAGMA ${name} is ${value} where it must be ${expected}`);
+}
+
+/**
+ * Makes the file free of what it does not hold any more: rebuilds a file of an older version, once, and
+ * empties the log. Throws where a reader keeps the log longer than SQLite's busy timeout (five seconds).
+ */
+export function overwriteDeleted(db: Sqlite): void {
+  if (db.pragma('application_id', { simple: true }) !== OVERWRITTEN) {
+    db.exec('VACUUM');
+    db.pragma(`application_id = ${OVERWRITTEN}`);
+  }
+  const isBusy = db.pragma('wal_checkpoint(TRUNCATE)', { simple: true });
+  if (isBusy !== 0) {
+    throw new Error('a reader keeps the write-ahead log, which holds erased records: run the command again');
+  }
 }
