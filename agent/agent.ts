@@ -54,6 +54,7 @@ import { holdFile } from './holds/hold-file.ts';
 import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
+import { openSigning, registerSigning, type Signing } from './keys/signing.ts';
 import { registerCredentials } from './providers/credentials/metrics.ts';
 import { CredentialPublisher } from './providers/credentials/rotating-publisher.ts';
 import type { ProviderEntry } from './providers/provider-type.ts';
@@ -70,6 +71,7 @@ import { Store } from './store/store.ts';
 /** The arguments that every room is made with. */
 interface Site {
   config: AgentConfig;
+  signing: Signing;
   /** Providers that the configuration switches on. */
   enabled: readonly ProviderEntry[];
   clock: Clock;
@@ -79,12 +81,13 @@ interface Site {
 }
 
 /** The agent's parts in the order they start; they stop in reverse. */
-function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Service[] {
+async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
   const enabled = config.providers.filter((provider) => provider.enabled);
   tellEnvironmentEndpoints([...enabled, ...config.downlinks], log('agent'));
-  const site: Site = { config, enabled, clock, entropy, log, registry: new Registry() };
+  const signing = await openSigning({ config, entropy, log: log('keys') });
+  const site: Site = { config, signing, enabled, clock, entropy, log, registry: new Registry() };
   const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);
   const routing = createRouting(site, buffer);
@@ -230,6 +233,7 @@ function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts):
     routing,
     senders,
     currentClock: () => buffer.bootClock.current(),
+    signer: site.signing.signer,
     onAccepted: (acceptance) => history.accepted(acceptance),
     clock,
     log: log('forward'),
@@ -341,7 +345,7 @@ function createDeviceSide(
 
 type Parts = BufferParts & RoutingParts & ForwardingParts & DeviceSide;
 
-function registerMetrics({ config, registry }: Site, parts: Parts): void {
+function registerMetrics({ config, signing, registry }: Site, parts: Parts): void {
   const metrics = new ObservedMetrics(registry, 'headgate_agent_');
   const memoryStreams = Object.entries(config.policy.streams)
     .filter(([, { durability }]) => durability === 'memory')
@@ -355,10 +359,11 @@ function registerMetrics({ config, registry }: Site, parts: Parts): void {
   registerCosts(metrics, parts.meter);
   registerCredentials(registry, parts.publishers);
   registerReceipts(metrics, parts);
+  registerSigning(metrics, signing);
   registerEventLoop(metrics);
 }
 
-function createAdmin({ config, clock, entropy, log, registry }: Site, parts: Parts): Service {
+function createAdmin({ config, signing, clock, entropy, log, registry }: Site, parts: Parts): Service {
   const { gateway, policy } = config;
   const holds = holdRoutes({ holds: parts.holds, providers: parts.facts.map(({ name }) => name) });
   return new AdminServer({
@@ -366,7 +371,7 @@ function createAdmin({ config, clock, entropy, log, registry }: Site, parts: Par
     checks: readinessChecks(parts),
     registry,
     routes: {
-      ...statusRoutes({ ...parts, config, clock }),
+      ...statusRoutes({ ...parts, config, signing, clock }),
       ...clientRoutes({ ...parts, clock }),
       ...costRoutes({ meter: parts.meter, cost: policy.cost }),
       ...explainRoutes({ ...parts, policy }),
@@ -389,6 +394,6 @@ function recordsOf(intake: Intake): number {
 export async function runAgent(config: AgentConfig): Promise<number> {
   const log = componentLogger(createLogger(config.log), 'agent', config.log);
   await closeDataFolder(config.data_dir, log);
-  const services = createAgent(config, systemClock, systemEntropy);
+  const services = await createAgent(config, systemClock, systemEntropy);
   return runUntilStopped(services, systemClock, log);
 }

@@ -1,12 +1,19 @@
-/** Compares the envelope with plain JSON, and with JSON and gzip. */
+/** Compares the envelope with plain JSON, and with JSON and gzip; and tells the cost of its signature. */
+import { generateKeyPairSync } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Entropy, seededEntropy } from '../shared/entropy.ts';
 import { decodeEnvelope, encodeEnvelope } from '../shared/envelope/codec.ts';
 import type { Envelope } from '../shared/envelope/envelope.ts';
+import { openFrame } from '../shared/envelope/frame.ts';
 import type { TelemetryRecord } from '../shared/record.ts';
+import { envelopeSigner, isSignedBy } from '../shared/signing/envelope-signature.ts';
+import { signerOf } from '../shared/signing/signature.ts';
 import { type Bench, compare, type Measured, rounded } from './measure.ts';
 
 const COUNTS = [1, 10, 100, 1000] as const;
+/** Records in a signed envelope: the last is usual for a busy stream. */
+const SIGNED_COUNTS = [1, 200] as const;
+const RUNS = 5000;
 const DEVICES = 20;
 
 export const bench: Bench = {
@@ -47,7 +54,47 @@ async function run(): Promise<Measured> {
     figures[`encode_vs_json_gzip_${count}`] = rounded(encode.envelope / encode.gzip);
     figures[`decode_vs_json_gzip_${count}`] = rounded(decode.envelope / decode.gzip);
   }
+  for (const count of SIGNED_COUNTS) await signing(count, rows, figures);
   return { rows, figures };
+}
+
+/**
+ * Signing: an encoding with a signature minus one without; verifying: with the hop to libuv's pool. The
+ * fastest of many runs: they are shorter than a turn of the scheduler, so other programs can only add.
+ */
+async function signing(
+  count: number,
+  rows: Array<Record<string, string | number>>,
+  figures: Record<string, number>,
+): Promise<void> {
+  const envelope = envelopeOf(count);
+  const keys = generateKeyPairSync('ed25519');
+  const signer = envelopeSigner(signerOf(keys.privateKey));
+  const bytes = encodeEnvelope(envelope, signer);
+  const verify = async (): Promise<void> => {
+    if (!(await isSignedBy(keys.publicKey, openFrame(bytes)))) throw new Error('not verified');
+  };
+  const plainUs = await fastestUs(() => encodeEnvelope(envelope));
+  const signUs = (await fastestUs(() => encodeEnvelope(envelope, signer))) - plainUs;
+  const verifyUs = await fastestUs(verify);
+  rows.push(
+    { records: count, 'per record': 'sign µs', envelope: rounded(signUs / count) },
+    { records: count, 'per record': 'verify µs', envelope: rounded(verifyUs / count) },
+  );
+  figures[`signature_bytes_${count}`] = bytes.length - encodeEnvelope(envelope).length;
+  figures[`sign_us_per_envelope_${count}`] = rounded(signUs);
+  figures[`sign_us_per_record_${count}`] = rounded(signUs / count);
+  figures[`verify_us_per_envelope_${count}`] = rounded(verifyUs);
+}
+
+async function fastestUs(run: () => unknown): Promise<number> {
+  let fastestNs = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < RUNS; i += 1) {
+    const startedNs = process.hrtime.bigint();
+    await run();
+    fastestNs = Math.min(fastestNs, Number(process.hrtime.bigint() - startedNs));
+  }
+  return fastestNs / 1000;
 }
 
 type Formats = Record<'envelope' | 'json' | 'gzip', number>;

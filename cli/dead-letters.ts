@@ -2,8 +2,11 @@
 import { open, unlink } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { LedgerToolConfig } from '../router/config.ts';
+import { GatewayKeys } from '../router/gateways/gateway-keys.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
+import { Signatures } from '../router/ingest/signatures.ts';
 import type { DeadLetterFilter } from '../router/ledger/maintenance.ts';
+import { acceptOf } from '../router/sources/accept.ts';
 import { identitiesOf } from '../router/sources/open.ts';
 import { systemClock } from '../shared/clock.ts';
 import { duration } from '../shared/config/kinds.ts';
@@ -96,12 +99,22 @@ export async function retry(
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
   return withMaintenance(config, async (maintenance, ledger, log) => {
+    const keys =
+      config.gateways_file === undefined
+        ? null
+        : new GatewayKeys(config.gateways_file, { clock: systemClock, log });
+    await keys?.read();
+    // The operator who names the sender answers for unsigned letters too.
+    const sources = config.sources.map((source) =>
+      flags.as === undefined ? source : { ...source, accept: 'any' as const },
+    );
     const outcomes = { committed: 0, refused: 0, failed: 0 };
     const gateways = new Set<string>();
     for await (const { id, outcome, reason, gateway } of retryDeadLetters(ledger, maintenance, filter, {
       clock: systemClock,
       log,
       identities: identitiesOf(config.sources),
+      signatures: new Signatures({ accept: acceptOf(sources), keys }),
       as: flags.as,
     })) {
       outcomes[outcome] += 1;

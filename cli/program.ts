@@ -17,6 +17,7 @@ import { addDeviceCommand } from './commands/device.ts';
 import { addExplainCommand } from './commands/explain.ts';
 import { addFeedsCommand } from './commands/feeds.ts';
 import { addHoldCommand } from './commands/hold.ts';
+import { addKeysCommand } from './commands/keys.ts';
 import { addLedgerCommands } from './commands/ledger.ts';
 import { addRouterCommand } from './commands/router.ts';
 import { addSimulateCommand } from './commands/simulate.ts';
@@ -66,6 +67,7 @@ function buildProgram(): Command {
   addSimulateCommand(program);
   addCostsCommand(program);
   addDeviceCommand(program);
+  addKeysCommand(program);
   addConfigCommand(program);
   return program;
 }

@@ -341,6 +341,7 @@ export class Scenario {
     const agent = {
       gateway: GATEWAY,
       data_dir: join(this.#dir, 'agent'),
+      signing: { envelopes: true, key_file: https.agent.token_key_file },
       admin: { port: this.#ports.agentAdmin },
       broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: this.#ports.broker }] },
       providers: entries.map((entry) => entry.agent),
@@ -349,13 +350,16 @@ export class Scenario {
     };
     const router = {
       data_dir: join(this.#dir, 'router'),
+      gateways_file: https.router.gateways_file,
       admin: { port: this.#ports.routerAdmin },
       sources: [
-        ...entries.map(({ router: source }) =>
+        ...entries.map(({ router: source }) => ({
+          ...source,
+          accept: 'signed',
           // A killed router's messages are redelivered after this time.
-          source['type'] === 'aws' ? { ...source, visibility_timeout: '5s' } : source,
-        ),
-        { type: 'https', name: 'https', port: routerApi, ...https.router },
+          ...(source['type'] === 'aws' ? { visibility_timeout: '5s' } : {}),
+        })),
+        { type: 'https', name: 'https', port: routerApi, accept: 'signed', ...https.router },
       ],
       feeds: [{ type: 'ndjson', name: 'records', file: join(this.#dir, 'records.ndjson') }],
     };

@@ -2,9 +2,12 @@
  * Writes the agent.yaml and router.yaml of `headgate clouds --dir`. The clouds have new ports, keys and
  * certificates at every start; the rest of an existing file stays unchanged, comments included.
  */
+import { createPublicKey } from 'node:crypto';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Document, isMap, isSeq, parseDocument, stringify, type YAMLMap } from 'yaml';
+import type { Entropy } from '../shared/entropy.ts';
+import { newPrivateKey } from '../shared/signing/private-key.ts';
 import type { Cloud } from './cloud.ts';
 
 /** `left`: the file is not YAML, or not a file of providers or sources. */
@@ -19,10 +22,13 @@ const CHANGING: readonly string[] = ['endpoint', 'queue_url', 'ca_file', 'insecu
 export async function writeConfigs(
   dir: string,
   clouds: readonly Cloud[],
+  entropy: Entropy,
 ): Promise<Readonly<Record<'agent.yaml' | 'router.yaml', Written>>> {
+  const keys = await writeKeys(dir, entropy);
   const agent = {
     gateway: GATEWAY,
     data_dir: join(dir, 'agent'),
+    signing: { envelopes: true, key_file: keys.keyFile },
     broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }] },
     providers: clouds.map((cloud) => cloud.agentConfig(GATEWAY)),
     // A fixed order, so that a newcomer knows which cloud is in use.
@@ -32,13 +38,28 @@ export async function writeConfigs(
   };
   const router = {
     data_dir: join(dir, 'router'),
-    sources: clouds.map((cloud) => cloud.routerConfig()),
+    gateways_file: keys.gatewaysFile,
+    sources: clouds.map((cloud) => ({ ...cloud.routerConfig(), accept: 'signed' })),
     feeds: [{ type: 'ndjson', name: 'stdout', file: '-' }],
   };
   return {
     'agent.yaml': await write(join(dir, 'agent.yaml'), agent, 'providers', agent.providers),
     'router.yaml': await write(join(dir, 'router.yaml'), router, 'sources', router.sources),
   };
+}
+
+/** The gateway's key and the router's file of keys, kept from an earlier start. */
+async function writeKeys(dir: string, entropy: Entropy): Promise<{ keyFile: string; gatewaysFile: string }> {
+  const keyFile = join(dir, 'gateway.key');
+  const gatewaysFile = join(dir, 'gateways.yaml');
+  const key = newPrivateKey(entropy);
+  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'pem' });
+  if ((await readFile(keyFile).catch(() => null)) === null) {
+    await writeFile(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+    const gateways = { [GATEWAY]: { public_keys: [publicKey] } };
+    await writeFile(gatewaysFile, stringify({ gateways }), { mode: 0o600 });
+  }
+  return { keyFile, gatewaysFile };
 }
 
 type Entry = Readonly<Record<string, unknown>>;

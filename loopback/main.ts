@@ -63,7 +63,7 @@ export async function runClouds(options: CloudsOptions): Promise<number> {
   const announce: Service = {
     start: async () => {
       const url = `http://127.0.0.1:${control.port}`;
-      const files = await writeConfigs(dir, clouds);
+      const files = await writeConfigs(dir, clouds, systemEntropy);
       const text = options.json
         ? `${JSON.stringify({ control: url, dir, files })}\n`
         : welcome(url, dir, files);

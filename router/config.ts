@@ -16,13 +16,23 @@ import {
 import { type FeedConfig, feedSchema } from './feeds/open.ts';
 import { conflictRules, deadLetterLimits, ledgerOptions, retentionRules } from './ledger/options.ts';
 import { receiptsSchema } from './receipts/options.ts';
+import { accept } from './sources/accept.ts';
 import { sourceSchema } from './sources/open.ts';
 import { identities } from './sources/source-type.ts';
 
-export const routerConfigSchema = z.strictObject({
+const gatewaysFile = z
+  .string()
+  .min(1)
+  .optional()
+  .describe(
+    'YAML with the public keys of gateways, which sign envelopes; headgate keys export prints it. Read again when it changes.',
+  );
+
+const routerSections = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
+  gateways_file: gatewaysFile,
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   receipts: receiptsSchema,
   ledger: ledgerOptions.prefault({ type: 'sqlite' }),
@@ -30,6 +40,17 @@ export const routerConfigSchema = z.strictObject({
   retention: retentionRules,
   dead_letters: deadLetterLimits.prefault({}),
   feeds: uniqueNames(z.array(feedSchema), 'feed').default([]).describe('The feeds that follow the ledger.'),
+});
+
+export const routerConfigSchema = routerSections.superRefine(({ gateways_file: file, sources }, context) => {
+  const index = sources.findIndex((source) => source.accept === 'signed');
+  if (file !== undefined || index < 0) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['sources', index, 'accept'],
+    message: 'no key is known that could have signed',
+    params: { hint: 'give gateways_file, beside sources' },
+  });
 });
 
 export type RouterConfig = z.output<typeof routerConfigSchema>;
@@ -44,8 +65,9 @@ export function loadRouterConfig(
 
 /** What commands read that look after the ledger: no secret but that of the ledger itself. */
 const ledgerToolSchema = z.object({
-  ...routerConfigSchema.pick({
+  ...routerSections.pick({
     data_dir: true,
+    gateways_file: true,
     log: true,
     admin: true,
     ledger: true,
@@ -53,7 +75,9 @@ const ledgerToolSchema = z.object({
     dead_letters: true,
   }).shape,
   sources: z
-    .array(z.object({ name: z.string(), type: z.string(), region: z.string().optional(), identities }))
+    .array(
+      z.object({ name: z.string(), type: z.string(), region: z.string().optional(), accept, identities }),
+    )
     .default([]),
   feeds: z.array(z.object({ name: z.string(), type: z.string() })).default([]),
 });

@@ -20,14 +20,17 @@ import { routerRoutes } from './admin/status.ts';
 import type { RouterConfig } from './config.ts';
 import { registerFeeds } from './feeds/metrics.ts';
 import { openFeed } from './feeds/open.ts';
+import { GatewayKeys } from './gateways/gateway-keys.ts';
 import { LedgerGate } from './ingest/gate.ts';
 import { Ingest, type IngestOptions } from './ingest/ingest.ts';
 import { registerIngest } from './ingest/metrics.ts';
+import { Signatures } from './ingest/signatures.ts';
 import { openLedger } from './ledger/open.ts';
 import { Maintenance } from './maintenance.ts';
 import { registerPushers, registerReceipts } from './receipts/metrics.ts';
 import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
+import { acceptOf, warnOfUnsigned } from './sources/accept.ts';
 import { SourceAges } from './sources/age.ts';
 import { SourceGroup } from './sources/group.ts';
 import { registerSources } from './sources/metrics.ts';
@@ -65,13 +68,21 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const ages = new SourceAges(registry, clock);
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
   const identities = identitiesOf(config.sources);
-  const ingest = new Ingest({ ledger, clock, log: log('ingest'), onCommit, ages, gate, identities });
+  const accept = acceptOf(config.sources);
+  warnOfUnsigned(config.sources, log('source'));
+  const keys =
+    config.gateways_file === undefined
+      ? null
+      : new GatewayKeys(config.gateways_file, { clock, log: log('source') });
+  const signatures = new Signatures({ accept, keys });
+  const deps = { ledger, clock, log: log('ingest'), onCommit, ages, gate };
+  const ingest = new Ingest({ ...deps, identities, signatures });
   const opening = { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') };
   const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 
   const intake = new SourceGroup(sources, ingest);
   registerNames(new ObservedMetrics(registry, 'headgate_router_'), names);
-  registerSources(registry, sources);
+  registerSources(registry, sources, accept);
   registerIngest(registry, ingest);
   registerFeeds(registry, { feeds, ledger, clock });
   registerReceipts(registry, receipts);
@@ -103,7 +114,17 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     log: log('maintenance'),
   });
   // The admin server answers to the end: /readyz says that the router is stopping.
-  return [names, closeLedger, maintenance, admin, startTogether(feeds), startTogether(pushers), gate, intake];
+  return [
+    names,
+    closeLedger,
+    maintenance,
+    admin,
+    startTogether(feeds),
+    startTogether(pushers),
+    gate,
+    ...(keys ? [keys] : []),
+    intake,
+  ];
 }
 
 /** Runs the router until a signal ends it; resolves with the exit code. */

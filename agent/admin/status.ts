@@ -18,6 +18,7 @@ import type { Sender } from '../forward/delivery/sender.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import type { Holds } from '../holds/holds.ts';
 import { holdTexts } from '../holds/text.ts';
+import type { Signing } from '../keys/signing.ts';
 import type { CredentialPublisher } from '../providers/credentials/rotating-publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Store } from '../store/store.ts';
@@ -34,6 +35,7 @@ export interface AgentParts {
   stranded: ReadonlyMap<string, string>;
   publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
+  signing: Signing;
   clock: Clock;
 }
 
@@ -45,7 +47,7 @@ export function statusRoutes(parts: AgentParts): Record<string, AdminRoute> {
 }
 
 async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentStatus> {
-  const { config, store, broker, routing, bootClock, clock } = parts;
+  const { config, store, broker, routing, bootClock, signing, clock } = parts;
   const { rows, bytes, fileBytes, walBytes } = await store.stats();
   const { quality, offsetMs } = bootClock.current();
   return {
@@ -55,6 +57,7 @@ async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentS
     epoch: store.epoch,
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     clock: { quality, offsetMs },
+    signing: { keyId: signing.keyId, envelopes: signing.signer !== null },
     broker: withReasons(broker.stats()),
     buffer: { rows, bytes, fileBytes, walBytes, ...store.space, state: store.state() },
     givenUp: givenUp(store, clock.monoMs(), startedMs),

@@ -34,8 +34,8 @@ interface Destination {
   counted: IntakeCounters;
 }
 
-/** Upper bound for the names of gateway, epoch, stream and boot, and for the CBOR heads. */
-export const ENVELOPE_OVERHEAD_BYTES = 512;
+/** Upper bound for the names of gateway, epoch, stream and boot, the CBOR heads, and a signed frame. */
+export const ENVELOPE_OVERHEAD_BYTES = 816;
 const EMPTY_ENVELOPE: Omit<Envelope, 'stream' | 'records'> = {
   gateway: 'g',
   epoch: '1-00000000',

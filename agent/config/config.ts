@@ -22,6 +22,7 @@ import { loadTariffs } from '../cost/tariffs.ts';
 import { downlinkIssues } from '../downlink/options.ts';
 import { twinIssues } from '../downlink/twin-check.ts';
 import { downlinkSchema } from '../downlink/types.ts';
+import { signingSchema } from '../keys/signing.ts';
 import { providerSchema } from '../providers/config.ts';
 import type { ProviderEntry, ProviderTypes } from '../providers/provider-type.ts';
 import { PROVIDER_TYPES, type ProviderConfig } from '../providers/types.ts';
@@ -91,6 +92,7 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
         .prefault({})
         .describe('The durable buffer: records wait here, on disk, until they are delivered.'),
       history: historySchema.prefault({}),
+      signing: signingSchema.prefault({}),
       providers: uniqueNames(z.array(providerSchema(types)).min(1), 'provider').describe(
         'The clouds this gateway can publish to.',
       ),

@@ -9,6 +9,7 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
+import type { EnvelopeSigner } from '../../shared/envelope/frame.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import type { Service } from '../../shared/service.ts';
@@ -50,6 +51,7 @@ export class Forwarder implements Service {
   readonly #log: Logger;
   readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
+  readonly #signer: EnvelopeSigner | null;
   readonly #onAccepted: (acceptance: Acceptance) => void;
   readonly #streams: Streams;
   readonly #reader: RowReader;
@@ -67,6 +69,7 @@ export class Forwarder implements Service {
     routing: LiveRouting;
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;
+    signer?: EnvelopeSigner | null;
     /** Called once for each accepted envelope, also for a late acceptance; not for probes. */
     onAccepted?: (acceptance: Acceptance) => void;
     clock: Clock;
@@ -79,6 +82,7 @@ export class Forwarder implements Service {
     this.#routing = options.routing;
     this.#senders = options.senders;
     this.#currentClock = options.currentClock;
+    this.#signer = options.signer ?? null;
     this.#onAccepted = options.onAccepted ?? (() => undefined);
     this.#clock = options.clock;
     this.#log = options.log;
@@ -265,7 +269,7 @@ export class Forwarder implements Service {
       gateway: this.#gateway,
       stream: stream.name,
       bytes,
-      properties: envelopeProperties(envelope),
+      properties: envelopeProperties(envelope, this.#signer !== null),
     };
     await this.#deliver(stream, queue, range, envelope, message, reservations);
   }
@@ -290,10 +294,10 @@ export class Forwarder implements Service {
     bytesMax: number,
   ): { bytes: Uint8Array; envelope: Envelope } {
     const withGaps = rows.length === 0 || !queue.gapsAlone;
-    const packed = stream.packer.pack(this.#header(queue, lane, withGaps), rows, bytesMax);
+    const packed = stream.packer.pack(this.#header(queue, lane, withGaps), rows, bytesMax, this.#signer);
     const hasGaps = packed.envelope.gaps.length > 0;
     if (packed.bytes.length <= bytesMax || rows.length === 0 || !hasGaps) return packed;
-    return stream.packer.pack(this.#header(queue, lane, false), rows, bytesMax);
+    return stream.packer.pack(this.#header(queue, lane, false), rows, bytesMax, this.#signer);
   }
 
   #header(queue: StreamQueue, lane: Lane, withGaps: boolean): Omit<Envelope, 'records'> {
@@ -377,7 +381,7 @@ export class Forwarder implements Service {
 
   #probe(provider: string): void {
     if (this.#stopping) return;
-    const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock());
+    const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock(), this.#signer);
     this.#track(
       this.#senderOf(provider)
         .probe(message)

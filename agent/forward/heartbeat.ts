@@ -4,12 +4,18 @@
  */
 import { encodeEnvelope, envelopeProperties } from '../../shared/envelope/codec.ts';
 import { type Envelope, type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
+import type { EnvelopeSigner } from '../../shared/envelope/frame.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 
 /** The epoch before the buffer was opened; real start counters begin at 1. */
 const NO_EPOCH = '0-00000000';
 
-export function heartbeat(gateway: string, epoch: string, clock: EnvelopeClock): OutboundEnvelope {
+export function heartbeat(
+  gateway: string,
+  epoch: string,
+  clock: EnvelopeClock,
+  signer: EnvelopeSigner | null,
+): OutboundEnvelope {
   const envelope: Envelope = {
     gateway,
     epoch: epoch === '' ? NO_EPOCH : epoch,
@@ -23,7 +29,7 @@ export function heartbeat(gateway: string, epoch: string, clock: EnvelopeClock):
   return {
     gateway,
     stream: HEARTBEAT_STREAM,
-    bytes: encodeEnvelope(envelope),
-    properties: envelopeProperties(envelope),
+    bytes: encodeEnvelope(envelope, signer),
+    properties: envelopeProperties(envelope, signer !== null),
   };
 }

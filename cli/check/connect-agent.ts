@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import type { AgentConfig } from '../../agent/config/config.ts';
 import { heartbeat } from '../../agent/forward/heartbeat.ts';
+import { presentSigner } from '../../agent/keys/signing.ts';
 import { openPublisher } from '../../agent/providers/open.ts';
 import { typeOf } from '../../agent/providers/provider-type.ts';
 import type { Outcome } from '../../agent/providers/publisher.ts';
@@ -35,11 +36,11 @@ export function agentParts(config: AgentConfig, { clock }: ConnectDeps): Checked
     .map((provider) => ({
       entry: `providers.${provider.name}`,
       type: provider.type,
-      check: async () => connectCheck(provider, config.gateway, clock),
+      check: async () => connectCheck(provider, config, clock),
     }));
 }
 
-function connectCheck(entry: Entry, gateway: string, clock: Clock): ConnectCheck {
+function connectCheck(entry: Entry, config: AgentConfig, clock: Clock): ConnectCheck {
   const { host, port, isSecure, option } = addressOf(entry);
   const fields = mapping(entry);
   // Plain MQTT knows no proxy, and a certificate of IoT Hub goes directly.
@@ -62,7 +63,7 @@ function connectCheck(entry: Entry, gateway: string, clock: Clock): ConnectCheck
       {
         name: 'publish',
         option: 'credentials',
-        run: () => publish(entry, gateway, clock),
+        run: () => publish(entry, config, clock),
         limitMs: PHASE_MS + 1000,
       },
     ],
@@ -79,15 +80,12 @@ async function material(fields: Fields): Promise<TlsMaterial> {
   return { ca, cert, key };
 }
 
-async function publish(entry: Entry, gateway: string, clock: Clock): Promise<string | null> {
+async function publish(entry: Entry, config: AgentConfig, clock: Clock): Promise<string | null> {
   const log = createLogger({ level: 'silent', levels: {} });
   const publisher = await openPublisher(typeOf(PROVIDER_TYPES, entry), entry, { clock, log });
   try {
-    const message = heartbeat(gateway, '', {
-      bootId: 'config-check',
-      offsetMs: 0,
-      quality: 'unsynchronised',
-    });
+    const unknown = { bootId: 'config-check', offsetMs: 0, quality: 'unsynchronised' } as const;
+    const message = heartbeat(config.gateway, '', unknown, await presentSigner(config));
     const attempt = { endsAtMs: clock.monoMs() + PHASE_MS, signal: new AbortController().signal };
     const outcome = await publisher.publish(message, attempt);
     if (outcome.kind === 'accepted') return null;

@@ -8,6 +8,7 @@ export function renderAgentStatus(status: AgentStatus): string {
   const { gateway, version, epoch, uptimeSeconds, clock, broker, buffer } = status;
   const head = [
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
+    ...signingText(status),
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     ...refusals(status),
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)}; ${usedText(buffer)} used (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
@@ -23,6 +24,11 @@ export function renderAgentStatus(status: AgentStatus): string {
   ];
   if (status.switches.length > 0) sections.push(switches(status));
   return sections.join('\n\n');
+}
+
+function signingText({ signing }: AgentStatus): string[] {
+  if (signing === undefined) return [];
+  return [`key ${signing.keyId}  ${signing.envelopes ? 'signs envelopes' : 'envelopes are not signed'}`];
 }
 
 function refusals({ broker, streams }: AgentStatus): string[] {

@@ -12,6 +12,7 @@ import type { Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
 import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
 import { Ingest, type IngestOptions } from './ingest.ts';
+import type { Signatures } from './signatures.ts';
 
 export interface RetryOutcome {
   id: number;
@@ -30,6 +31,8 @@ export interface RetryDeps {
   log: Logger;
   /** Identities by source, as configured now. */
   identities?: ReadonlyMap<string, Identities>;
+  /** Absent: no signature is checked. */
+  signatures?: Pick<Signatures, 'check'>;
   /**
    * The operator's decision: the letters count as sent by this gateway, whichever sender the provider named.
    */

@@ -16,6 +16,12 @@ export type RefusalReason =
   | EnvelopeErrorCode
   /** The envelope names another gateway than the one that the provider authenticated. */
   | 'foreign-gateway'
+  /** The source accepts signed envelopes, and this one is not. */
+  | 'unsigned'
+  /** The source accepts signed envelopes, and the key is not registered for the gateway. */
+  | 'unknown-key'
+  /** The signature is not that of the key. */
+  | 'signature'
   /** The queue's message is not a valid output of the IoT rule; retried once it can be read. */
   | 'rule'
   /** A text contains U+0000. */
@@ -31,7 +37,7 @@ export interface Refusal {
 }
 
 /** Larger than the limit of any provider (Pub/Sub: 10 MB). */
-const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
+export const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 
 export function examine(
   { bytes, authenticatedGateway: authenticated, problem }: Delivery,

@@ -30,6 +30,7 @@ import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts
 import { examine, type Refusal } from './examine.ts';
 import type { LedgerGate } from './gate.ts';
 import { SetAsideStreams } from './set-aside.ts';
+import type { Signatures, Unverified } from './signatures.ts';
 
 export interface SourceCounters {
   envelopes: number;
@@ -39,6 +40,8 @@ export interface SourceCounters {
   duplicateCauses: Record<RepeatCause, number>;
   conflicts: number;
   gaps: number;
+  /** Envelopes taken without a verified signature, by cause. */
+  unverified: Record<Unverified, number>;
   deadLetters: number;
   deadLetterReasons: Record<string, number>;
   /** Messages left for redelivery: the ledger failed, or too many bytes waited for it. */
@@ -70,6 +73,8 @@ export interface IngestOptions {
   gate?: Pick<LedgerGate, 'committed' | 'close'>;
   /** Identities by source. */
   identities?: ReadonlyMap<string, Identities>;
+  /** Absent: no signature is checked. */
+  signatures?: Pick<Signatures, 'check'>;
   /** Records the age of every committed envelope, which shows how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
 }
@@ -102,6 +107,7 @@ export class Ingest {
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   readonly #ages: Pick<SourceAges, 'committed'> | null;
   readonly #identities: ReadonlyMap<string, Identities>;
+  readonly #signatures: Pick<Signatures, 'check'> | null;
   readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
   /** Groups committed, plus entries decided in another way. */
   #progress = 0;
@@ -126,6 +132,7 @@ export class Ingest {
     this.#ages = ages ?? null;
     this.#gate = gate ?? null;
     this.#identities = identities;
+    this.#signatures = options.signatures ?? null;
   }
 
   /** Counters by source name, since the start. */
@@ -137,6 +144,12 @@ export class Ingest {
     if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
       this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
       return this.#retry(delivery.source, 'later');
+    }
+    if (this.#signatures !== null && !delivery.problem) {
+      const checked = await this.#signatures.check(delivery);
+      if (checked.kind === 'unknown') return this.#retry(delivery.source, 'later');
+      if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
+      if (checked.kind === 'unverified') this.#of(delivery.source).unverified[checked.why] += 1;
     }
     const envelope = examine(delivery, this.#identities.get(delivery.source), this.#envelopes);
     if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
@@ -342,6 +355,7 @@ export class Ingest {
         duplicateCauses: noRepeats(),
         conflicts: 0,
         gaps: 0,
+        unverified: { unsigned: 0, 'unknown-key': 0 },
         deadLetters: 0,
         deadLetterReasons: {},
         retries: 0,

@@ -28,6 +28,12 @@ export function registerIngest(registry: Registry, ingest: Pick<Ingest, 'counter
     () => byLabel('cause', ({ duplicateCauses }) => duplicateCauses),
   );
   metrics.counter(
+    'unverified_total',
+    'Envelopes of sources that accept any, without a verified signature, by cause.',
+    ['source', 'cause'],
+    () => byLabel('cause', ({ unverified }) => unverified),
+  );
+  metrics.counter(
     'dead_letters_total',
     'Messages kept as dead letters (no envelope, a foreign gateway, refused by the ledger), by reason.',
     ['source', 'reason'],

@@ -1,10 +1,15 @@
 /** Metrics of the sources. */
 import type { Registry } from 'prom-client';
 import { ObservedMetrics, type Reading } from '../../shared/observed-metrics.ts';
+import type { Accept } from './accept.ts';
 import { registerHttpsSources } from './https/metrics.ts';
 import type { Source, SourceState } from './source.ts';
 
-export function registerSources(registry: Registry, sources: readonly Source[]): void {
+export function registerSources(
+  registry: Registry,
+  sources: readonly Source[],
+  accept: ReadonlyMap<string, Accept>,
+): void {
   const metrics = new ObservedMetrics(registry, 'headgate_router_source_');
   const ofEach = (read: (state: SourceState) => number): Reading[] =>
     sources.map((source) => [{ source: source.name }, read(source.state())]);
@@ -29,6 +34,12 @@ export function registerSources(registry: Registry, sources: readonly Source[]):
     'Messages that the provider dropped by age before they were read, where the provider shows it.',
     ['source'],
     () => ofEach(({ expired }) => expired),
+  );
+  metrics.gauge(
+    'accepts_unsigned',
+    '1 when the source also takes unsigned envelopes, else 0.',
+    ['source'],
+    () => sources.map(({ name }): Reading => [{ source: name }, accept.get(name) === 'signed' ? 0 : 1]),
   );
   registerHttpsSources(registry, sources);
 }

@@ -100,6 +100,8 @@ export interface AgentStatus {
   epoch: string;
   uptimeSeconds: number;
   clock: { quality: 'synchronised' | 'unsynchronised'; offsetMs: number };
+  /** The gateway's key, and whether it signs envelopes; absent before 0.2.0. */
+  signing?: { keyId: string; envelopes: boolean };
   /** `deviceFile` is the state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
   broker: {
     connections: number;

@@ -1,18 +1,24 @@
 /**
- * Envelope ⇄ bytes, as specified in docs/reference/envelope.md: 8 bytes of header (magic, version, flags,
- * CRC-32), then a CBOR array (RFC 8949), as a zstd frame (RFC 8878) where that is smaller.
+ * Envelope ⇄ bytes, as specified in docs/reference/envelope.md: a frame (frame.ts) around a CBOR array (RFC
+ * 8949), as a zstd frame (RFC 8878) where that is smaller.
  *
  * Decoding trusts no input: it checks every length, type, order and bound, and the error names the failed
  * check.
  */
-import { GAP_REASONS, type TelemetryRecord } from '../record.ts';
+import { GAP_REASONS, type SeqRange, type TelemetryRecord } from '../record.ts';
 import { Scratch } from '../scratch.ts';
 import { compress, decompress, readFrameHead } from '../zstd.ts';
 import { decodeBody, envelopeOf, LANES, QUALITIES } from './body-reader.ts';
 import { CborWriter, HEAD_BYTES_MAX } from './cbor-writer.ts';
 import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './envelope.ts';
 import { EnvelopeError } from './error.ts';
-import { FORMAT_VERSION, openFrame, writePlainFrame } from './frame.ts';
+import {
+  type EnvelopeSigner,
+  type OuterFrame,
+  openFrame,
+  writePlainFrame,
+  writeSignedFrame,
+} from './frame.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits, unpackedBytesMax } from './limits.ts';
 
 /**
@@ -32,14 +38,16 @@ const LEVEL = 1;
 const WINDOW_BYTES_FREE = 8 * 1024 * 1024;
 
 /**
- * Encodes an envelope, times in whole milliseconds; the same bytes go to every provider. Throws RangeError
- * for an envelope that breaks its own rules (a bug).
+ * Encodes an envelope, times in whole milliseconds; the same bytes go to every provider. Format version 2
+ * with a signer, else version 1. Throws RangeError for an envelope that breaks its own rules (a bug).
  */
-export function encodeEnvelope(envelope: Envelope): Uint8Array {
+export function encodeEnvelope(envelope: Envelope, signer: EnvelopeSigner | null = null): Uint8Array {
   const body = encodeBody(envelope);
   const packed = compress(body, LEVEL);
   const shrunk = packed.length < body.length;
-  return writePlainFrame(shrunk ? packed : body, shrunk);
+  const content = shrunk ? packed : body;
+  if (signer === null) return writePlainFrame(content, shrunk);
+  return writeSignedFrame(content, shrunk, { key: envelope, range: rangeOf(envelope) }, signer);
 }
 
 /** Buffer for a body before it is copied. */
@@ -113,29 +121,51 @@ function writeRecords(
 }
 
 /**
- * Decodes the bytes of {@link encodeEnvelope}. Throws EnvelopeError for any others, and for an envelope
- * beyond `limits`.
+ * Decodes the bytes of {@link encodeEnvelope}. Verifies no signature. Throws EnvelopeError for any others,
+ * and for an envelope beyond `limits`.
  */
 export function decodeEnvelope(bytes: Uint8Array, limits: EnvelopeLimits = ENVELOPE_LIMITS): Envelope {
-  const { isCompressed, content } = openFrame(bytes);
+  const { isCompressed, content, outer } = openFrame(bytes);
   const body = isCompressed ? unpackBody(content, limits) : plainBody(content, limits);
-  return envelopeOf(decodeBody(body, limits));
+  const envelope = envelopeOf(decodeBody(body, limits));
+  if (outer !== null) agree(outer, envelope);
+  return envelope;
 }
 
-/** An envelope's ids as message properties, for cloud-side rules. */
-export function envelopeProperties(envelope: Envelope): EnvelopeProperties {
+/** The signature is over the frame's clear text: a body that says otherwise is refused. */
+function agree(outer: OuterFrame, envelope: Envelope): void {
+  for (const field of ['gateway', 'epoch', 'stream'] as const) {
+    if (outer[field] !== envelope[field])
+      throw new EnvelopeError('frame', `${field}: ${outer[field]} outside, ${envelope[field]} inside`);
+  }
+  const range = rangeOf(envelope);
+  if (outer.range?.first !== range?.first || outer.range?.last !== range?.last)
+    throw new EnvelopeError('frame', 'range: not that of the records and gaps');
+}
+
+/** Lowest and highest seq of records and gaps together; null without any. */
+function rangeOf({ records, gaps }: Envelope): SeqRange | null {
+  const firsts = [
+    ...records.slice(0, 1).map(({ seq }) => seq),
+    ...gaps.slice(0, 1).map(({ first }) => first),
+  ];
+  const lasts = [...records.slice(-1).map(({ seq }) => seq), ...gaps.slice(-1).map(({ last }) => last)];
+  return firsts.length === 0 ? null : { first: Math.min(...firsts), last: Math.max(...lasts) };
+}
+
+/** An envelope's ids as message properties, for cloud-side rules; `isSigned`: format version 2. */
+export function envelopeProperties(envelope: Envelope, isSigned = false): EnvelopeProperties {
   const properties: EnvelopeProperties = {
-    hg: String(FORMAT_VERSION),
+    hg: isSigned ? '2' : '1',
     gw: envelope.gateway,
     ep: envelope.epoch,
     st: envelope.stream,
   };
   if (envelope.stream === HEARTBEAT_STREAM) return properties;
-  const firsts = [...envelope.records.slice(0, 1).map((r) => r.seq), ...envelope.gaps.map((g) => g.first)];
-  const lasts = [...envelope.records.slice(-1).map((r) => r.seq), ...envelope.gaps.map((g) => g.last)];
-  if (firsts.length > 0) {
-    properties.first = String(Math.min(...firsts));
-    properties.last = String(Math.max(...lasts));
+  const range = rangeOf(envelope);
+  if (range !== null) {
+    properties.first = String(range.first);
+    properties.last = String(range.last);
   }
   properties.n = String(envelope.records.length);
   return properties;

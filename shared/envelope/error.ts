@@ -1,9 +1,12 @@
+/** The refusal of bytes that are not an envelope. */
+
 export type EnvelopeErrorCode =
   | 'truncated'
   | 'magic'
   | 'version'
   | 'flags'
   | 'checksum'
+  | 'frame'
   | 'compression'
   | 'cbor'
   | 'limit'

@@ -1,44 +1,145 @@
 /**
- * The frame around an envelope's content, as docs/reference/envelope.md specifies it: 8 bytes of header
- * (magic, version, flags, CRC-32), then the content.
+ * The frame around an envelope's content, as docs/reference/envelope.md specifies it. Version 1 has a
+ * checksum. Version 2 adds, in clear text, the ids and the range, and a signature over all of it: a reader
+ * verifies before it unpacks or decodes anything.
  */
 import { crc32 } from 'node:zlib';
+import type { SeqRange, StreamKey } from '../record.ts';
 import { EnvelopeError } from './error.ts';
 
-export const FORMAT_VERSION = 1;
 /** Flag bit 0: the content is a zstd frame. */
 const FLAG_ZSTD = 1;
+
+const PLAIN = 1;
+const SIGNED = 2;
 const HEADER_BYTES = 8;
+const KEY_ID_BYTES = 8;
+const SIGNATURE_BYTES = 64;
+/** Version 2: header, key id, first, last. The names follow. */
+const NAMES_AT = HEADER_BYTES + KEY_ID_BYTES + 16;
+const NAME = /^[a-z0-9_][a-z0-9_-]{0,63}$/;
+const NAMES = ['gateway', 'epoch', 'stream'] as const;
+
+/** Makes the signature of a frame: 64 bytes over its start and its content. */
+export interface EnvelopeSigner {
+  /** 16 hex digits. */
+  readonly keyId: string;
+  sign(head: Uint8Array, content: Uint8Array): Uint8Array;
+}
+
+/** The clear text of a frame of version 2. */
+export interface OuterFrame extends StreamKey {
+  /** 16 hex digits. */
+  keyId: string;
+  /** Lowest and highest seq of records and gaps together; null without any. */
+  range: SeqRange | null;
+  /** All bytes before the content: the signature is over these and the content. */
+  head: Uint8Array;
+  signature: Uint8Array;
+}
 
 export interface OpenedFrame {
   isCompressed: boolean;
   content: Uint8Array;
+  /** Null for a frame of version 1, which is not signed. */
+  outer: OuterFrame | null;
 }
 
 /** Writes a frame of version 1. */
 export function writePlainFrame(content: Uint8Array, isCompressed: boolean): Uint8Array {
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + content.length);
-  bytes.write('HG', 0, 'latin1');
-  bytes.writeUInt8(FORMAT_VERSION, 2);
-  bytes.writeUInt8(isCompressed ? FLAG_ZSTD : 0, 3);
+  writeStart(bytes, PLAIN, isCompressed);
   bytes.set(content, HEADER_BYTES);
   bytes.writeUInt32BE(checksum(bytes), 4);
   return bytes;
 }
 
-/** Reads a frame. Throws EnvelopeError for any bytes that are none. */
+/** Writes a frame of version 2, signed by `signer`. The names are those of an envelope: ASCII. */
+export function writeSignedFrame(
+  content: Uint8Array,
+  isCompressed: boolean,
+  { key, range }: { key: StreamKey; range: SeqRange | null },
+  signer: EnvelopeSigner,
+): Uint8Array {
+  const names = NAMES.map((field) => key[field]);
+  const contentAt = NAMES_AT + names.reduce((bytes, name) => bytes + 1 + name.length, 0);
+  const signatureAt = contentAt + content.length;
+  const bytes = Buffer.allocUnsafe(signatureAt + SIGNATURE_BYTES);
+  writeStart(bytes, SIGNED, isCompressed);
+  bytes.write(signer.keyId, HEADER_BYTES, 'hex');
+  bytes.writeBigUInt64BE(BigInt(range?.first ?? 0), HEADER_BYTES + KEY_ID_BYTES);
+  bytes.writeBigUInt64BE(BigInt(range?.last ?? 0), HEADER_BYTES + KEY_ID_BYTES + 8);
+  let at = NAMES_AT;
+  for (const name of names) {
+    at = bytes.writeUInt8(name.length, at);
+    at += bytes.write(name, at, 'latin1');
+  }
+  bytes.set(content, contentAt);
+  const unsigned = bytes.subarray(0, signatureAt);
+  unsigned.writeUInt32BE(checksum(unsigned), 4);
+  bytes.set(signer.sign(bytes.subarray(0, contentAt), content), signatureAt);
+  return bytes;
+}
+
+/** Reads a frame of any known version; verifies no signature. Throws EnvelopeError for any other bytes. */
 export function openFrame(input: Uint8Array): OpenedFrame {
   const bytes = Buffer.from(input.buffer, input.byteOffset, input.byteLength);
   if (bytes.length < HEADER_BYTES + 1) throw new EnvelopeError('truncated', `only ${bytes.length} bytes`);
   if (bytes.toString('latin1', 0, 2) !== 'HG') throw new EnvelopeError('magic', 'does not start with "HG"');
   const version = bytes.readUInt8(2);
-  if (version !== FORMAT_VERSION)
+  if (version !== PLAIN && version !== SIGNED)
     throw new EnvelopeError('version', `format version ${version} is not known`);
   const flags = bytes.readUInt8(3);
   if ((flags & ~FLAG_ZSTD) !== 0) throw new EnvelopeError('flags', `unknown flags 0x${flags.toString(16)}`);
-  if (checksum(bytes) !== bytes.readUInt32BE(4))
+  const end = version === PLAIN ? bytes.length : bytes.length - SIGNATURE_BYTES;
+  if (end < HEADER_BYTES + 1) throw new EnvelopeError('truncated', `only ${bytes.length} bytes`);
+  const unsigned = bytes.subarray(0, end);
+  if (checksum(unsigned) !== bytes.readUInt32BE(4))
     throw new EnvelopeError('checksum', 'checksum does not match');
-  return { isCompressed: (flags & FLAG_ZSTD) !== 0, content: bytes.subarray(HEADER_BYTES) };
+  const isCompressed = (flags & FLAG_ZSTD) !== 0;
+  if (version === PLAIN) return { isCompressed, content: unsigned.subarray(HEADER_BYTES), outer: null };
+  const { names, contentAt } = readNames(unsigned);
+  const [gateway, epoch, stream] = names;
+  const outer = {
+    keyId: bytes.toString('hex', HEADER_BYTES, HEADER_BYTES + KEY_ID_BYTES),
+    gateway,
+    epoch,
+    stream,
+    range: readRange(unsigned),
+    head: unsigned.subarray(0, contentAt),
+    signature: bytes.subarray(end),
+  };
+  return { isCompressed, content: unsigned.subarray(contentAt), outer };
+}
+
+function writeStart(bytes: Buffer, version: number, isCompressed: boolean): void {
+  bytes.write('HG', 0, 'latin1');
+  bytes.writeUInt8(version, 2);
+  bytes.writeUInt8(isCompressed ? FLAG_ZSTD : 0, 3);
+}
+
+function readNames(unsigned: Buffer): { names: [string, string, string]; contentAt: number } {
+  let at = NAMES_AT;
+  const next = (field: (typeof NAMES)[number]): string => {
+    // At least one byte of content follows the names.
+    const length = at < unsigned.length ? unsigned.readUInt8(at) : 0;
+    const name = unsigned.toString('latin1', at + 1, at + 1 + length);
+    at += 1 + length;
+    if (at >= unsigned.length) throw new EnvelopeError('truncated', 'the frame ends before its content');
+    if (!NAME.test(name)) throw new EnvelopeError('frame', `${field}: not a name`);
+    return name;
+  };
+  const names: [string, string, string] = [next('gateway'), next('epoch'), next('stream')];
+  return { names, contentAt: at };
+}
+
+function readRange(unsigned: Buffer): SeqRange | null {
+  const first = Number(unsigned.readBigUInt64BE(HEADER_BYTES + KEY_ID_BYTES));
+  const last = Number(unsigned.readBigUInt64BE(HEADER_BYTES + KEY_ID_BYTES + 8));
+  if (first === 0 && last === 0) return null;
+  if (first < 1 || last < first || !Number.isSafeInteger(last))
+    throw new EnvelopeError('frame', `range: ${first} to ${last}`);
+  return { first, last };
 }
 
 /** CRC-32 (IEEE 802.3) of all bytes except its own four. */

@@ -1,6 +1,7 @@
 /** The source type `azure`: IoT Hub's Event Hubs compatible endpoint, or any event hub. */
 import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
+import { accept } from '../accept.ts';
 import { identities, sourceType } from '../source-type.ts';
 import { eventHubsOptions } from './options.ts';
 
@@ -9,6 +10,7 @@ export const eventHubsType = sourceType({
     .safeExtend({
       type: z.literal('azure').describe('The Event Hubs-compatible endpoint of an IoT Hub.'),
       name: entryName,
+      accept,
       identities,
     })
     .strict(),

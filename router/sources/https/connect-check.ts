@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import { type ConnectCheck, PhaseFailure } from '../../../shared/connect-check/phases.ts';
 import { readTlsFiles } from '../../../shared/tls-files.ts';
-import { readGatewayKeys } from './gateway-keys.ts';
+import { readGatewayKeys } from '../../gateways/gateway-keys.ts';
 import type { HttpsSourceOptions } from './options.ts';
 
 const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', '::': '::1' };

@@ -19,6 +19,9 @@ const DAMAGED: ReadonlySet<string> = new Set([
   'cbor',
 ] satisfies EnvelopeErrorCode[]);
 
+/** The sender may not send it, or cannot be verified. */
+const NOT_ALLOWED: ReadonlySet<string> = new Set(['foreign-gateway', 'unsigned', 'unknown-key', 'signature']);
+
 export class Envelopes {
   readonly #source: string;
   readonly #handler: DeliveryHandler;
@@ -74,6 +77,6 @@ function behind(status: 429 | 503, error: string): Answer {
 
 /** `reason` is the reason of a dead letter. */
 function statusOf(reason: string): 400 | 403 | 422 {
-  if (reason === 'foreign-gateway') return 403;
+  if (NOT_ALLOWED.has(reason)) return 403;
   return DAMAGED.has(reason) ? 400 : 422;
 }

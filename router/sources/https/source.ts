@@ -20,6 +20,7 @@ import {
   tlsFilesFollower,
 } from '../../../shared/tls-files.ts';
 import { within } from '../../../shared/within.ts';
+import { GatewayKeys } from '../../gateways/gateway-keys.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
 import { gatewayOf, type Identities } from '../identities.ts';
 import {
@@ -33,7 +34,6 @@ import { Standing } from '../standing.ts';
 import type { Answer } from './answer.ts';
 import { Downlink } from './downlink.ts';
 import { Envelopes } from './envelopes.ts';
-import { GatewayKeys } from './gateway-keys.ts';
 import { type LoginRefusal, logIn } from './login.ts';
 import type { HttpsSourceOptions } from './options.ts';
 
@@ -115,7 +115,7 @@ export class HttpsSource implements Source {
     this.#stopping.abort();
     await this.#listening?.stop();
     this.#polling?.cancel();
-    this.#keys?.stop();
+    await this.#keys?.stop();
     const app = this.#app;
     if (!app) return;
     const closed = app.close();

@@ -1,6 +1,7 @@
 /** The source type `https`: the router's own HTTPS endpoint. */
 import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
+import { accept } from '../accept.ts';
 import { identities, sourceType } from '../source-type.ts';
 import { httpsSourceOptions } from './options.ts';
 
@@ -9,6 +10,7 @@ export const httpsType = sourceType({
     .safeExtend({
       type: z.literal('https').describe('The router’s own HTTPS endpoint.'),
       name: entryName,
+      accept,
       identities,
     })
     .strict(),

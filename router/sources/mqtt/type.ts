@@ -1,6 +1,7 @@
 /** The source type `mqtt`: any MQTT broker. */
 import { z } from 'zod';
 import { entryName } from '../../entry-name.ts';
+import { accept } from '../accept.ts';
 import { identities, sourceType } from '../source-type.ts';
 import { mqttSourceOptions } from './options.ts';
 
@@ -9,6 +10,7 @@ export const mqttType = sourceType({
     .safeExtend({
       type: z.literal('mqtt').describe('A topic of an MQTT broker.'),
       name: entryName,
+      accept,
       identities,
     })
     .strict(),

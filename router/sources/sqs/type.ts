@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { AWS_REGIONS } from '../../../shared/aws-regions.ts';
 import { nearest } from '../../../shared/config/nearest.ts';
 import { entryName } from '../../entry-name.ts';
+import { accept } from '../accept.ts';
 import { identities, type SourceIssue, sourceType } from '../source-type.ts';
 import { sqsOptions } from './options.ts';
 
@@ -10,6 +11,7 @@ const schema = sqsOptions
   .safeExtend({
     type: z.literal('aws').describe('An SQS queue that an AWS IoT rule fills.'),
     name: entryName,
+    accept,
     identities,
   })
   .strict();

@@ -5,7 +5,11 @@ import { Packer } from '../../../agent/forward/packer.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
+import { openFrame } from '../../../shared/envelope/frame.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
+import { envelopeSigner } from '../../../shared/signing/envelope-signature.ts';
+import { newPrivateKey } from '../../../shared/signing/private-key.ts';
+import { signerOf } from '../../../shared/signing/signature.ts';
 
 const header: Omit<Envelope, 'records'> = {
   gateway: 'gw-1',
@@ -142,4 +146,20 @@ t.test('records that shrink to nothing do not grow an envelope without bound (I1
   const packer = new Packer();
   for (let i = 0; i < 40; i++) packer.pack(header, records(200, zeros), 96 * 1024);
   t.equal(packer.rawBytesFor(96 * 1024), 1024 * 1024);
+});
+
+t.test('a signature counts: a signed envelope of one metering unit stays one', async (t) => {
+  const signer = envelopeSigner(signerOf(newPrivateKey(seededEntropy(1))));
+  const packer = new Packer();
+  for (let i = 0; i < 40; i++) {
+    const { bytes, envelope } = packer.pack(
+      header,
+      records(200, () => entropy.bytes(60)),
+      4000,
+      signer,
+    );
+    t.ok(bytes.length <= 4000, `${bytes.length} bytes`);
+    t.equal(openFrame(bytes).outer?.keyId, signer.keyId);
+    t.strictSame(decodeEnvelope(bytes).records.length, envelope.records.length);
+  }
 });

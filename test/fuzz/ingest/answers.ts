@@ -15,6 +15,9 @@ const DAMAGED: ReadonlySet<string> = new Set([
   'cbor',
 ]);
 
+/** The sender may not send it, or cannot be verified. */
+const NOT_ALLOWED: ReadonlySet<string> = new Set(['foreign-gateway', 'unsigned', 'unknown-key', 'signature']);
+
 /** Whether more tries of the same bytes are of use. */
 export function isFinal({ kind }: Outcome): boolean {
   return kind === 'accepted' || kind === 'rejected';
@@ -25,7 +28,7 @@ export function isFinal({ kind }: Outcome): boolean {
  * null if nothing.
  */
 export function wrongAnswer(outcome: Outcome | undefined, reason: string): string | null {
-  const isForeign = reason === 'foreign-gateway';
+  const isForeign = NOT_ALLOWED.has(reason);
   const status = isForeign ? 403 : DAMAGED.has(reason) ? 400 : 422;
   const isRight =
     outcome?.kind === 'rejected' &&

@@ -13,13 +13,14 @@ import { openLedger } from '../../../router/ledger/open.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope, envelopeProperties } from '../../../shared/envelope/codec.ts';
+import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { attempt } from '../../attempt.ts';
 import { type EngineName, startServers } from '../../crash-router/engines.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
 import { isFinal, isTooLarge, wrongAnswer } from './answers.ts';
-import { type Hostile, hostile, KINDS, noise } from './hostile.ts';
+import { FORGERIES, forgery, type Hostile, hostile, KINDS, noise } from './hostile.ts';
 import { createWorld, type Way, type World } from './world.ts';
 
 const PUBLISHES_AT_ONCE = 6;
@@ -27,6 +28,8 @@ const DEADLINE_MS = 20_000;
 const TRIES_MAX = 10;
 const VALID_SHARE = 0.2;
 const REPLAYED_SHARE = 0.1;
+/** Of the hostile ones through a source that accepts signed envelopes. */
+const FORGED_SHARE = 0.5;
 const RECORDS_MAX = 20;
 /** Of so many envelopes of a source, one is as large as it takes, and one larger: up to 16 MiB each. */
 const LARGE_EVERY = 250;
@@ -194,14 +197,26 @@ class Run {
     const stream = `good-${source}`;
     const sent = envelope({ stream, seqs: ids });
     for (const { seq, payload } of sent.records) this.#valid.add(`${stream}/${seq}=${Buffer.from(payload)}`);
-    return { source, stream, lastSeq: ids.at(-1) ?? 0, bytes: encodeEnvelope(sent) };
+    return { source, stream, lastSeq: ids.at(-1) ?? 0, bytes: this.#encode(source, sent) };
   }
 
   async #sendHostile(way: Way, fields: Fields): Promise<void> {
     // Pub/Sub does not name the publisher: there, an envelope of another gateway counts as valid.
     const kinds = way.source === 'gcp' ? KINDS.filter((kind) => kind !== 'foreign') : KINDS;
     const kind = kinds[fields.below(kinds.length)] ?? 'noise';
-    await this.#publishHostile(way, hostile(kind, fields.below(2 ** 31)));
+    const seed = fields.below(2 ** 31);
+    if (way.isSigned && fields.chance(FORGED_SHARE)) {
+      const forged = FORGERIES[fields.below(FORGERIES.length)] ?? 'forged';
+      return this.#publishHostile(way, forgery(forged, seed, this.#world.keys));
+    }
+    const encode = (one: Envelope) => this.#encode(way.source, one);
+    await this.#publishHostile(way, hostile(kind, seed, encode, way.isSigned));
+  }
+
+  /** Signed where the source accepts nothing else. */
+  #encode(source: string, one: Envelope): Uint8Array {
+    const isSigned = this.#world.ways.some((way) => way.source === source && way.isSigned);
+    return encodeEnvelope(one, isSigned ? this.#world.keys.own : null);
   }
 
   /**
@@ -209,8 +224,8 @@ class Run {
    * refuses.
    */
   async #sendLarge(way: Way, kind: 'largest' | 'too large', fields: Fields): Promise<void> {
-    const { source, bytesMax, refusesLarger } = way;
-    const one = noise(kind, kind === 'largest' ? bytesMax : bytesMax + 1, fields.below(2 ** 31));
+    const { source, bytesMax, refusesLarger, isSigned } = way;
+    const one = noise(kind, kind === 'largest' ? bytesMax : bytesMax + 1, fields.below(2 ** 31), isSigned);
     if (kind === 'largest' || !refusesLarger) return this.#publishHostile(way, one);
     this.#count(source, kind);
     const outcome = await this.#publish(way, one.bytes);

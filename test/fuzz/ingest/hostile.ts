@@ -6,6 +6,8 @@ import { constants, crc32, zstdCompressSync } from 'node:zlib';
 import { encode as encodeCbor } from 'cborg';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
+import type { Envelope } from '../../../shared/envelope/envelope.ts';
+import { type EnvelopeSigner, openFrame } from '../../../shared/envelope/frame.ts';
 import { GAP_REASONS } from '../../../shared/record.ts';
 import { envelope } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
@@ -22,18 +24,38 @@ export const KINDS = [
   'foreign',
 ] as const;
 
+export const FORGERIES = [
+  'stripped',
+  'forged',
+  'stranger',
+  'cross-gateway',
+  'downgraded',
+  'grafted',
+] as const;
+
 type Kind = (typeof KINDS)[number];
+type Forgery = (typeof FORGERIES)[number];
+
+/** The keys of gw-1, of another registered gateway, and of nobody. */
+export interface FuzzKeys {
+  own: EnvelopeSigner;
+  other: EnvelopeSigner;
+  stranger: EnvelopeSigner;
+}
+
+const FORGED_GAP = { first: 1_000_000, last: 2_000_000, reason: 'quota' } as const;
+const SIGNATURE_REASONS = ['unsigned', 'unknown-key', 'signature'];
 
 export interface Hostile {
   /** `largest` and `too large`: by the bounds of a source, not by the seed alone. */
-  kind: Kind | 'largest' | 'too large';
+  kind: Kind | Forgery | 'largest' | 'too large';
   bytes: Buffer;
   /** Any of these is right. */
   reasons: readonly string[];
 }
 
 /** A flipped bit or a cut is found by whichever check comes to it first. */
-const DAMAGED = ['truncated', 'magic', 'version', 'flags', 'checksum'];
+const DAMAGED = ['truncated', 'magic', 'version', 'flags', 'checksum', 'frame'];
 /** Far more than an envelope of one metering unit, and what every provider takes with what it adds. */
 const OVERSIZED_BYTES = 80_000;
 /** Larger ones repeat it: to draw each of millions of bytes would take longer than to send them. */
@@ -41,10 +63,21 @@ const NOISE_BYTES = 1024;
 const HEADER_BYTES = 8;
 const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 
-export function hostile(kind: Kind, seed: number): Hostile {
+/** How a gateway's envelope is encoded. */
+export type Encode = (envelope: Envelope) => Uint8Array;
+
+/** `isSigned`: the source accepts signed envelopes, and `encode` signs. */
+export function hostile(kind: Kind, seed: number, encode: Encode, isSigned: boolean): Hostile {
+  const one = madeOf(kind, seed, encode);
+  // The signature is looked at first. A flipped bit is in the key id, in a name or in the signature.
+  const first = kind === 'truncated' || kind === 'flipped' ? SIGNATURE_REASONS : ['unsigned'];
+  return isSigned ? { ...one, reasons: [...one.reasons, ...first] } : one;
+}
+
+function madeOf(kind: Kind, seed: number, encode: Encode): Hostile {
   const fields = new Fields(seededEntropy(seed));
   const good = Buffer.from(
-    encodeEnvelope(envelope({ stream: 'never', seqs: [1 + fields.below(1000)], text: 'never' })),
+    encode(envelope({ stream: 'never', seqs: [1 + fields.below(1000)], text: 'never' })),
   );
   switch (kind) {
     case 'noise':
@@ -83,11 +116,53 @@ export function hostile(kind: Kind, seed: number): Hostile {
   }
 }
 
+/** Envelopes that the gateway did not send so, for a source that accepts signed ones. */
+export function forgery(kind: Forgery, seed: number, keys: FuzzKeys): Hostile {
+  const fields = new Fields(seededEntropy(seed));
+  const sketch = envelope({ stream: 'never', seqs: [1 + fields.below(1000)], gaps: [FORGED_GAP] });
+  switch (kind) {
+    case 'stripped':
+      return made(kind, Buffer.from(encodeEnvelope(sketch)), ['unsigned']);
+    case 'forged': {
+      const bytes = Buffer.from(encodeEnvelope(sketch, keys.own));
+      const at = bytes.length - 1 - fields.below(64);
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << fields.below(8));
+      return made(kind, bytes, ['signature']);
+    }
+    case 'stranger':
+      return made(kind, Buffer.from(encodeEnvelope(sketch, keys.stranger)), ['unknown-key']);
+    case 'cross-gateway':
+      return made(kind, Buffer.from(encodeEnvelope(sketch, keys.other)), ['unknown-key']);
+    case 'downgraded': {
+      const bytes = Buffer.from(encodeEnvelope(sketch, keys.own));
+      bytes[2] = 1;
+      return made(kind, bytes, ['checksum', 'unsigned']);
+    }
+    case 'grafted': {
+      // The frame and signature of one envelope around the content of another.
+      const good = Buffer.from(encodeEnvelope(sketch, keys.own));
+      const other = { ...sketch, records: sketch.records.map((one) => ({ ...one, topic: 'forged' })) };
+      const { content, isCompressed } = openFrame(encodeEnvelope(other));
+      const { outer } = openFrame(good);
+      const head = Buffer.from(outer?.head ?? []);
+      head[3] = isCompressed ? 1 : 0;
+      head.writeUInt32BE(crc32(content, crc32(head.subarray(8), crc32(head.subarray(0, 4)))), 4);
+      return made(kind, Buffer.concat([head, content, good.subarray(-64)]), ['signature']);
+    }
+  }
+}
+
 /** Noise behind a right checksum, of this size to the byte. */
-export function noise(kind: 'largest' | 'too large', sizeBytes: number, seed: number): Hostile {
+export function noise(
+  kind: 'largest' | 'too large',
+  sizeBytes: number,
+  seed: number,
+  isSigned: boolean,
+): Hostile {
   const fields = new Fields(seededEntropy(seed));
   const body = Buffer.alloc(sizeBytes - HEADER_BYTES, fields.bytes(NOISE_BYTES));
-  return made(kind, frame(body), kind === 'largest' ? ['cbor', 'schema', 'limit'] : ['limit']);
+  const read = isSigned ? ['unsigned'] : ['cbor', 'schema', 'limit'];
+  return made(kind, frame(body), kind === 'largest' ? read : ['limit']);
 }
 
 function made(kind: Hostile['kind'], bytes: Buffer, reasons: readonly string[]): Hostile {

@@ -18,5 +18,8 @@ t.test(`${ENVELOPES} envelopes, seed ${seed}`, async (t) => {
     limit: Number,
     'foreign-gateway': Number,
     nul: Number,
+    unsigned: Number,
+    'unknown-key': Number,
+    signature: Number,
   });
 });

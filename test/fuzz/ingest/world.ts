@@ -3,6 +3,7 @@
  * its own, where gateways also post to it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -27,6 +28,10 @@ import type { RouterStatus } from '../../../shared/admin-api/status.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { envelopeSigner } from '../../../shared/signing/envelope-signature.ts';
+import { newPrivateKey } from '../../../shared/signing/private-key.ts';
+import { signerOf } from '../../../shared/signing/signature.ts';
+import type { FuzzKeys } from './hostile.ts';
 
 const BIN = fileURLToPath(new URL('../../../bin/headgate.js', import.meta.url));
 /**
@@ -43,6 +48,17 @@ const IOT_CORE_BYTES_MAX = 128 * 1024;
 /** The router's own endpoint's, unless it is told otherwise (`max_body`). */
 const BODY_BYTES_MAX = 2 ** 20;
 
+/** Sources that accept signed envelopes only; the others accept any. */
+const SIGNED: readonly string[] = ['gcp', 'https'];
+
+const signs = (key: KeyObject) => envelopeSigner(signerOf(key));
+
+const nameOf = (source: object): string => String(Reflect.get(source, 'name'));
+
+const registered = (key: KeyObject) => ({
+  public_keys: [createPublicKey(key).export({ type: 'spki', format: 'pem' })],
+});
+
 /** How envelopes reach one source of the router. */
 export interface Way {
   source: string;
@@ -53,10 +69,13 @@ export interface Way {
   refusesLarger: boolean;
   /** The publisher gets the router's verdict on the message. */
   judges: boolean;
+  /** The source accepts signed envelopes only. */
+  isSigned: boolean;
 }
 
 export interface World {
   ways: readonly Way[];
+  keys: FuzzKeys;
   config: RouterConfig;
   status(): Promise<RouterStatus>;
   /** Messages that clouds have not yet been told to forget. */
@@ -82,14 +101,21 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   const server = writePair(dir, 'server', await ca.issue('localhost', 'server'));
   const client = writePair(dir, 'client', await ca.issue('gw-1', 'client'));
   const endpoint = { name: 'https', type: 'https', port, client_ca_file: caFile, ...server };
+  const [own, other, stranger] = [newPrivateKey(entropy), newPrivateKey(entropy), newPrivateKey(entropy)];
+  const gatewaysFile = join(dir, 'gateways.yaml');
+  writeFileSync(
+    gatewaysFile,
+    stringify({ gateways: { 'gw-1': registered(own), 'gw-2': registered(other) } }),
+  );
   const raw = {
     data_dir: join(dir, 'router'),
+    gateways_file: gatewaysFile,
     admin: { port: admin },
     sources: [
       ...clouds.map((cloud) => cloud.routerConfig()),
       { ...mqtt, topic_authenticated: true },
       endpoint,
-    ],
+    ].map((source) => ({ ...source, accept: SIGNED.includes(nameOf(source)) ? 'signed' : 'any' })),
     dead_letters: { max_bytes: '4GiB' },
     ...(ledger && { ledger }),
   };
@@ -121,10 +147,12 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
       publisher,
       ...boundsOf(publisher),
       judges: provider.type === 'https',
+      isSigned: SIGNED.includes(provider.name),
     });
   }
   const world: World = {
     ways,
+    keys: { own: signs(own), other: signs(other), stranger: signs(stranger) },
     config: routerConfigSchema.parse(raw),
     complaints: router.complaints,
     async status() {

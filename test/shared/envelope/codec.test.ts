@@ -151,7 +151,7 @@ t.test('each check has its own code, and nothing unpacks without a bound (I10)',
   const cases: Array<[string, Uint8Array]> = [
     ['truncated', Buffer.from('HG')],
     ['magic', Buffer.from('not an envelope')],
-    ['version', frame(encodeCbor(ok), 2)],
+    ['version', frame(encodeCbor(ok), 3)],
     ['flags', frame(encodeCbor(ok), 1, 2)],
     ['checksum', Buffer.concat([frame(encodeCbor(ok)), Buffer.of(1)])],
     ['compression', frame(encodeCbor(ok), 1, 1)],
@@ -200,6 +200,7 @@ t.test('properties repeat the ids', async (t) => {
     ep: '1-ab',
     st: HEARTBEAT_STREAM,
   });
+  t.equal(envelopeProperties(envelope, true).hg, '2');
   t.throws(() => encodeEnvelope({ ...envelope, records: envelope.records.toReversed() }), RangeError);
 });
 

@@ -8,7 +8,7 @@ import { createServer } from 'node:net';
 import { SignJWT } from 'jose';
 import t from 'tap';
 import { createCertificateAuthority } from '../../../../loopback/ca.ts';
-import { GatewayKeys } from '../../../../router/sources/https/gateway-keys.ts';
+import { GatewayKeys } from '../../../../router/gateways/gateway-keys.ts';
 import { httpsSourceOptions } from '../../../../router/sources/https/options.ts';
 import type { Settlement } from '../../../../router/sources/source.ts';
 import { noneConnected } from '../../../../router/sources/status.ts';
@@ -101,7 +101,7 @@ t.test(
     t.match(await ask(api, { certificate, body: flipped }), { status: 400, body: { reason: 'checksum' } });
     t.match(await ask(api, { certificate }), { status: 400, body: { reason: 'truncated' } });
     const newer = Buffer.from(bytesOf([1]));
-    newer[2] = 2;
+    newer[2] = 3;
     t.match(await ask(api, { certificate, body: newer }), { status: 422, body: { reason: 'version' } });
     t.match(api.source.state(), { received: 4, settled: 4 }, 'dead letters are settled');
     t.match(await api.ledger.deadLetters(10), [
@@ -211,7 +211,7 @@ t.test('keys are changed while it runs; a file that is none leaves the old ones 
   for (const tick of ticks) tick();
   await until('the refusal of the file', () => lines.join().includes('api.gateways_not_read'));
   t.equal(keys.of('gw-3').length, 1, 'still in force');
-  keys.stop();
+  await keys.stop();
 });
 
 t.test('while its address is taken it tries again, and says why it does not listen (I9)', async (t) => {

@@ -1,16 +1,18 @@
 /**
- * The public keys of gateways that sign tokens, from a file that an operator edits while the router runs.
- * After a failed read, or of an invalid file, the last valid keys stay in force; before the first valid file
- * every token is refused.
+ * The public keys of gateways, which sign tokens and envelopes, from a file that an operator edits while the
+ * router runs. After a failed read, or of an invalid file, the last valid keys stay in force; before the
+ * first valid file every token is refused, and signed envelopes wait.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { parse } from 'yaml';
 import { z } from 'zod';
-import type { Clock, Timer } from '../../../shared/clock.ts';
-import { identifier } from '../../../shared/config/kinds.ts';
-import { tokenAlgorithm } from '../../../shared/gateway-token.ts';
-import { errorText, type Logger } from '../../../shared/log.ts';
+import type { Clock, Timer } from '../../shared/clock.ts';
+import { identifier } from '../../shared/config/kinds.ts';
+import { tokenAlgorithm } from '../../shared/gateway-token.ts';
+import { errorText, type Logger } from '../../shared/log.ts';
+import type { Service } from '../../shared/service.ts';
+import { isSigningKey, keyIdOf } from '../../shared/signing/signature.ts';
 
 const POLL_MS = 5000;
 /** Keys of one gateway: the present key and the next ones, during a key change. */
@@ -32,6 +34,16 @@ const fileSchema = z.strictObject({
   gateways: z.record(identifier(), z.strictObject({ public_keys: z.array(publicKey).min(1).max(KEYS_MAX) })),
 });
 
+interface GatewayKey {
+  key: KeyObject;
+  /** Null for a key that does not sign envelopes. */
+  id: string | null;
+}
+
+function withId(key: KeyObject): GatewayKey {
+  return { key, id: isSigningKey(key) ? keyIdOf(key) : null };
+}
+
 /** Rejects with a text for people when the file is unreadable or invalid. */
 export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string, readonly KeyObject[]>> {
   try {
@@ -43,11 +55,12 @@ export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string,
   }
 }
 
-export class GatewayKeys {
+export class GatewayKeys implements Service {
   readonly #file: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  #keys: ReadonlyMap<string, readonly KeyObject[]> = new Map();
+  #keys: ReadonlyMap<string, readonly GatewayKey[]> = new Map();
+  #isRead = false;
   #stamp = '';
   #poll: Timer | null = null;
 
@@ -59,27 +72,41 @@ export class GatewayKeys {
 
   /** Reads the file and watches it. */
   async start(): Promise<void> {
-    await this.#look();
-    this.#poll = this.#clock.every(POLL_MS, () => void this.#look());
+    await this.read();
+    this.#poll = this.#clock.every(POLL_MS, () => void this.read());
   }
 
-  stop(): void {
+  stop(): Promise<void> {
     this.#poll?.cancel();
+    return Promise.resolve();
+  }
+
+  /** Whether the file was ever valid. */
+  get isRead(): boolean {
+    return this.#isRead;
   }
 
   /** Empty for a gateway that is not registered. */
   of(gateway: string): readonly KeyObject[] {
-    return this.#keys.get(gateway) ?? [];
+    return (this.#keys.get(gateway) ?? []).map(({ key }) => key);
   }
 
-  async #look(): Promise<void> {
+  /** The gateway's Ed25519 key with this id; null for one that is not registered. */
+  signingKey(gateway: string, keyId: string): KeyObject | null {
+    return this.#keys.get(gateway)?.find((known) => known.id === keyId)?.key ?? null;
+  }
+
+  /** Reads the file where it has changed. Never rejects. */
+  async read(): Promise<void> {
     const file = this.#file;
     try {
       const { ino, size, mtimeNs } = await stat(file, { bigint: true });
       const stamp = `${ino} ${size} ${mtimeNs}`;
       if (stamp === this.#stamp) return;
       this.#stamp = stamp;
-      this.#keys = await readGatewayKeys(file);
+      const keys = await readGatewayKeys(file);
+      this.#keys = new Map([...keys].map(([name, own]) => [name, own.map(withId)]));
+      this.#isRead = true;
       this.#log.info({ event: 'api.gateways_read', file, gateways: this.#keys.size });
     } catch (error) {
       const problem = errorText(error);

@@ -1,0 +1,39 @@
+import type { Command } from 'commander';
+import type { KeyFlags } from '../keys.ts';
+import { terminal } from '../terminal.ts';
+
+export function addKeysCommand(program: Command): void {
+  const keys = program.command('keys').description('Manage the keys that sign the envelopes of a gateway.');
+  command(keys, 'new', 'Make a key. An agent signs with it from its next start.').action(
+    run(async (flags: KeyFlags) => (await import('../keys.ts')).newKey(flags)),
+  );
+  command(keys, 'ls', 'List the keys, the one that signs first.').action(
+    run(async (flags: KeyFlags) => (await import('../keys.ts')).listKeys(flags)),
+  );
+  command(keys, 'show [id]', 'Show a public key; without an id, of the key that signs.').action(
+    run(async (id: string | undefined, flags: KeyFlags) => (await import('../keys.ts')).showKey(flags, id)),
+  );
+  command(keys, 'export', 'Print the public keys as an entry of a router’s gateways_file.')
+    .option('--gateway <name>', 'the name of the gateway, with --data-dir')
+    .action(run(async (flags: KeyFlags) => (await import('../keys.ts')).exportKeys(flags)));
+  command(keys, 'rm <id>', 'Remove a key that no longer signs.').action(
+    run(async (id: string, flags: KeyFlags) => (await import('../keys.ts')).dropKey(flags, id)),
+  );
+}
+
+/** A subcommand with the flags for the place of the keys. */
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--data-dir <folder>', 'the data_dir of the agent')
+    .option('--config <file>', 'its agent.yaml, in place of --data-dir')
+    .option('--json', 'print the result as JSON');
+}
+
+/** Commander passes the arguments, then the flags, then the command. */
+function run<T extends unknown[]>(action: (...args: T) => Promise<number>): (...args: T) => Promise<void> {
+  return async (...args) => {
+    terminal().exitCode = await action(...args);
+  };
+}

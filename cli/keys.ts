@@ -1,0 +1,158 @@
+/** The work of `headgate keys`: the keys of one gateway, in `<data_dir>/keys` or in `signing.key_file`. */
+import { createPublicKey } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import {
+  keepKey,
+  keyFolder,
+  readKeyFile,
+  readKeys,
+  removeKey,
+  type StoredKey,
+} from '../agent/keys/key-folder.ts';
+import { signingSchema } from '../agent/keys/signing.ts';
+import { dataDir as folderSchema } from '../shared/config/common.ts';
+import { identifier } from '../shared/config/kinds.ts';
+import { formatProblems, loadSections } from '../shared/config/load.ts';
+import { makeFolder } from '../shared/config/start-check.ts';
+import { systemEntropy } from '../shared/entropy.ts';
+import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { newPrivateKey } from '../shared/signing/private-key.ts';
+import type { Signer } from '../shared/signing/signature.ts';
+import { becomeOwner } from './folder-owner.ts';
+import { fail, printJson, printLine } from './output.ts';
+
+export interface KeyFlags {
+  dataDir?: string;
+  config?: string;
+  gateway?: string;
+  json?: boolean;
+}
+
+interface Place {
+  folder: string;
+  gateway: string | null;
+  /** `signing.key_file`, which signs in place of the folder's keys. */
+  keyFile: string | null;
+}
+
+interface ShownKey {
+  keyId: string;
+  signs: boolean;
+  file: string;
+  publicKey: string;
+}
+
+const sections = z.object({
+  gateway: identifier(),
+  data_dir: folderSchema(),
+  signing: signingSchema.prefault({}),
+});
+
+export async function newKey(flags: KeyFlags): Promise<ExitCode> {
+  const place = await locate(flags);
+  if (typeof place === 'number') return place;
+  if (place.keyFile !== null) return fail('signing.key_file is set: that key signs', EXIT.failed);
+  if (flags.config !== undefined) await makeFolder('data_dir', dirname(place.folder));
+  const key = await keepKey(place.folder, newPrivateKey(systemEntropy));
+  const shown = shownOf(key.signer, key.file, true);
+  if (flags.json) printJson(shown);
+  else {
+    printLine(`key ${shown.keyId} in ${key.file}\n${shown.publicKey.trimEnd()}`);
+    printLine(
+      'Register it at the routers (headgate keys export), then restart the agent: it signs from then on.',
+    );
+  }
+  return EXIT.ok;
+}
+
+export async function listKeys(flags: KeyFlags): Promise<ExitCode> {
+  const keys = await shownKeys(flags);
+  if (typeof keys === 'number') return keys;
+  if (flags.json) {
+    printJson(keys);
+    return EXIT.ok;
+  }
+  const { table } = await import('./format.ts');
+  const rows = keys.map(({ keyId, signs, file }) => [keyId, signs ? 'signs' : 'kept', file]);
+  printLine(table(['KEY', 'STATE', 'FILE'], rows));
+  return EXIT.ok;
+}
+
+export async function showKey(flags: KeyFlags, keyId: string | undefined): Promise<ExitCode> {
+  const keys = await shownKeys(flags);
+  if (typeof keys === 'number') return keys;
+  const found = keys.find((key) => (keyId === undefined ? key.signs : key.keyId === keyId));
+  if (!found) return fail(keyId === undefined ? 'there is no key' : `there is no key ${keyId}`, EXIT.failed);
+  if (flags.json) printJson(found);
+  else printLine(`key ${found.keyId}\n${found.publicKey.trimEnd()}`);
+  return EXIT.ok;
+}
+
+/** Prints the entry of this gateway for the router's `gateways_file`. */
+export async function exportKeys(flags: KeyFlags): Promise<ExitCode> {
+  const place = await locate(flags);
+  if (typeof place === 'number') return place;
+  const gateway = flags.gateway ?? place.gateway;
+  if (gateway === null) return fail('give --gateway <name>, or --config', EXIT.usage);
+  const keys = await shownKeys(flags);
+  if (typeof keys === 'number') return keys;
+  if (keys.length === 0) return fail('there is no key: headgate keys new', EXIT.failed);
+  const content = { gateways: { [gateway]: { public_keys: keys.map(({ publicKey }) => publicKey) } } };
+  if (flags.json) printJson(content);
+  else printLine(stringify(content).trimEnd());
+  return EXIT.ok;
+}
+
+export async function dropKey(flags: KeyFlags, keyId: string): Promise<ExitCode> {
+  const place = await locate(flags);
+  if (typeof place === 'number') return place;
+  const { keys } = await readKeys(place.folder);
+  const found = keys.find(({ signer }) => signer.keyId === keyId);
+  if (!found) return fail(`there is no key ${keyId}`, EXIT.failed);
+  if (found === keys[0] && place.keyFile === null)
+    return fail(`${keyId} is the newest key, which signs: make another first`, EXIT.failed);
+  await removeKey(found);
+  return EXIT.ok;
+}
+
+/** The keys, the signing one first; or the exit code after an error message. */
+async function shownKeys(flags: KeyFlags): Promise<ShownKey[] | ExitCode> {
+  const place = await locate(flags);
+  if (typeof place === 'number') return place;
+  const { folder, keyFile } = place;
+  const { keys, problems } = await readKeys(folder);
+  for (const problem of problems) fail(problem, EXIT.failed);
+  const stored = keys.map(({ signer, file }: StoredKey, i) =>
+    shownOf(signer, file, keyFile === null && i === 0),
+  );
+  if (keyFile === null) return stored;
+  const given = await readKeyFile(keyFile);
+  if ('problem' in given) return fail(`signing.key_file: ${keyFile}: ${given.problem}`, EXIT.config);
+  return [shownOf(given.signer, keyFile, true), ...stored];
+}
+
+function shownOf({ key, keyId }: Signer, file: string, signs: boolean): ShownKey {
+  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'pem' });
+  return { keyId, signs, file, publicKey: String(publicKey) };
+}
+
+async function locate({ dataDir, config }: KeyFlags): Promise<Place | ExitCode> {
+  if ((dataDir === undefined) === (config === undefined))
+    return fail('give --data-dir <folder> or --config <agent.yaml>', EXIT.usage);
+  if (dataDir !== undefined) {
+    const isFolder = await stat(dataDir).then(
+      (found) => found.isDirectory(),
+      () => false,
+    );
+    if (!isFolder) return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
+    return { folder: keyFolder(becomeOwner(dataDir)), gateway: null, keyFile: null };
+  }
+  // Nothing else of the file is needed, least of all the secrets of its providers.
+  const loaded = loadSections(config ?? '', sections);
+  if (!loaded.ok) return fail(formatProblems(loaded.problems), EXIT.config);
+  const { data_dir: folder, gateway, signing } = loaded.config;
+  return { folder: keyFolder(becomeOwner(folder)), gateway, keyFile: signing.key_file ?? null };
+}

@@ -1,0 +1,50 @@
+/** `headgate keys` on real files. */
+import { createPublicKey } from 'node:crypto';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { parse } from 'yaml';
+import { keyIdOf } from '../../shared/signing/signature.ts';
+import { command, folderWith, headgate } from './run.ts';
+
+t.test('a key is made, shown, exported, replaced and removed', async (t) => {
+  const dir = folderWith(t, {});
+  const run = (...args: string[]) => command(['keys', ...args, '--data-dir', dir]);
+  t.match(await run('export', '--gateway', 'gw-1'), { code: 1, stderr: /there is no key/ });
+  const first = JSON.parse((await run('new', '--json')).stdout);
+  t.equal(statSync(first.file).mode & 0o777, 0o600);
+  t.equal(keyIdOf(createPublicKey(first.publicKey)), first.keyId);
+  t.match(await run('show'), { code: 0, stdout: new RegExp(`^key ${first.keyId}\n-----BEGIN PUBLIC KEY`) });
+  const made = await headgate(['keys', 'new', '--data-dir', dir]);
+  t.match(made, { code: 0, stdout: /restart the agent/, stderr: '' });
+  t.notMatch(made.stdout, /PRIVATE/);
+  const [newest, oldest, ...others] = JSON.parse((await run('ls', '--json')).stdout);
+  t.match([newest, oldest], [{ signs: true }, { signs: false, keyId: first.keyId }]);
+  t.same(others, []);
+  t.match(await run('export'), { code: 2, stderr: /--gateway/ });
+  const exported = parse((await run('export', '--gateway', 'gw-1')).stdout);
+  t.same(exported.gateways['gw-1'].public_keys, [newest.publicKey, oldest.publicKey]);
+  t.match(await run('rm', newest.keyId), { code: 1, stderr: /the newest key, which signs/ });
+  t.match(await run('rm', oldest.keyId), { code: 0 });
+  t.match(await run('rm', oldest.keyId), { code: 1, stderr: /there is no key/ });
+  t.equal(JSON.parse((await run('ls', '--json')).stdout).length, 1);
+});
+
+t.test('by its configuration: the gateway’s name, and a key that is kept elsewhere', async (t) => {
+  const dir = folderWith(t, {});
+  const file = join(dir, 'agent.yaml');
+  const data = join(dir, 'data');
+  mkdirSync(data);
+  writeFileSync(file, `gateway: gw-7\ndata_dir: ${data}\n`);
+  const run = (...args: string[]) => command(['keys', ...args, '--config', file]);
+  const made = JSON.parse((await run('new', '--json')).stdout);
+  t.same(Object.keys(parse((await run('export')).stdout).gateways), ['gw-7']);
+  writeFileSync(file, `gateway: gw-7\ndata_dir: ${data}\nsigning: { key_file: ${made.file} }\n`);
+  t.match(await run('new'), { code: 1, stderr: /signing.key_file is set/ });
+  t.match(JSON.parse((await run('ls', '--json')).stdout), [
+    { keyId: made.keyId, signs: true, file: made.file },
+    {},
+  ]);
+  writeFileSync(file, `gateway: gw-7\ndata_dir: ${data}\nsigning: { key_file: ${join(dir, 'none')} }\n`);
+  t.match(await run('ls'), { code: 78, stderr: /ENOENT/ });
+});
