@@ -59,10 +59,13 @@ function emulatorNotes(entry: Entry, env: Environment): Finding[] {
 }
 
 /** The vendor's WebSocket, which alone goes through a proxy, takes tokens and no certificates. */
-function directNotes(entry: Entry, env: Environment): Finding[] {
-  const x509 = mapping(mapping(entry['credentials'])['x509']);
+function directNotes({ credentials }: Entry, env: Environment): Finding[] {
+  const x509 = mapping(mapping(credentials)['x509']);
   const host = text(x509['gateway_host_name']) ?? text(x509['host_name']);
-  if (host === null || proxyFor({ host, port: 443, isSecure: true }, undefined, env) === null) return [];
+  if (host === null) return [];
+  const { hostname, port } = new URL(`https://${host}`);
+  if (proxyFor({ host: hostname, port: Number(port) || 443, isSecure: true }, undefined, env) === null)
+    return [];
   const message = 'a certificate goes directly to the hub on port 8883, not through HTTPS_PROXY';
   return [note(['credentials', 'x509'], message, 'give connection_string to go through the proxy')];
 }

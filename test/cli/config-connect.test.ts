@@ -3,11 +3,15 @@
  * fails with its option, and messages that stay for the router.
  */
 import { spawn } from 'node:child_process';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { PassThrough, Readable, Writable } from 'node:stream';
 import t from 'tap';
+import { run } from '../../cli/program.ts';
+import type { Terminal } from '../../cli/terminal.ts';
 import { BIN, command, folderWith, headgate } from './run.ts';
 
 const LONG_MS = 120_000;
@@ -99,4 +103,24 @@ t.test('every connection is tried, phase by phase, and each names what fails', a
     t.match(told, /^sources\.gcp: .*tls, login: .*\n {2}option: sources\.gcp\.subscription$/m);
     for (const out of [stdout, stderr, told, progress]) t.notMatch(out, /topsecret|AAAAAAAA|PRIVATE KEY/);
   });
+});
+
+t.test('names are looked up as the programs do, for as long as the check runs', async (t) => {
+  const dir = folderWith(t, {});
+  const file = join(dir, 'router.yaml');
+  const source = '{ name: broker, type: mqtt, url: "mqtt://localhost:1" }';
+  writeFileSync(file, `data_dir: ${dir}\nsources: [${source}]\n`);
+  const { lookup } = dns;
+  const during: boolean[] = [];
+  const stderr = new Writable({
+    write(_chunk, _encoding, done) {
+      during.push(dns.lookup !== lookup);
+      done();
+    },
+  });
+  const terminal: Terminal = { stdin: Readable.from([]), stdout: new PassThrough(), stderr, env: {} };
+  await run(['node', 'headgate', 'config', 'check', '--connect', file], terminal);
+  t.equal(terminal.exitCode, 1);
+  t.same(during, [true, true, true], 'resolve, connect, and the ledger');
+  t.equal(dns.lookup, lookup);
 });

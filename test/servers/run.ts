@@ -30,6 +30,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'postgres-locks': { file: 'test/servers/postgres-locks.servers.ts', needs: POSTGRES },
   pgbouncer: { file: 'test/servers/pgbouncer.servers.ts', needs: [...POSTGRES, ...PGBOUNCER] },
   proxies: { file: 'test/servers/proxies.servers.ts', needs: TINYPROXY },
+  'proxies-router': { file: 'test/servers/proxies-router.servers.ts', needs: TINYPROXY },
   partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
   'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },

@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import t from 'tap';
 import { z } from 'zod';
 import { gcpDownlink } from '../../agent/downlink/options.ts';
+import { azureOptions } from '../../agent/providers/azure/options.ts';
+import { openAzurePublisher } from '../../agent/providers/azure/publisher.ts';
 import { openGcpPublisher } from '../../agent/providers/gcp/publisher.ts';
 import { gcpType } from '../../agent/providers/gcp/type.ts';
 import { environmentFindings } from '../../cli/check/environment.ts';
@@ -126,6 +128,21 @@ t.test('plaintext and http:// off this machine are refused, with the reason', as
     receiptsSchema.safeParse({ through: [{ ...queue, endpoint: 'http://10.0.0.9' }] }),
   ];
   for (const { error } of cases) t.match(error?.issues[0]?.message, /this machine.*unencrypted/);
+});
+
+t.test('a device with a certificate says at the start that it leaves the proxy aside', async (t) => {
+  withEnvironment(t, { HTTPS_PROXY: 'http://edge:tinysecret@proxy.example:3128' });
+  const lines: unknown[] = [];
+  const write = (line: string): void => void lines.push(JSON.parse(line));
+  const log = createLogger({ level: 'warn', levels: {} }, { write });
+  const x509 = { host_name: 'hub.azure-devices.net', device_id: 'gw-1', cert_file: 'c', key_file: 'k' };
+  const publisher = await openAzurePublisher(
+    azureOptions.parse({ region: 'westeurope', credentials: { x509 } }),
+    { clock: deps.clock, log },
+  );
+  await publisher.close();
+  t.match(lines, [{ event: 'azure.proxy_not_used', proxy: 'proxy.example:3128' }]);
+  t.notMatch(JSON.stringify(lines), /tinysecret/);
 });
 
 t.test('an entry that goes where a variable says is told, by the check and at the start', async (t) => {

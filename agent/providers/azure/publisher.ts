@@ -13,6 +13,7 @@ import { parseConnectionString, withGateway } from './connection-string.ts';
 import { AZURE_ENVELOPE_BYTES_MAX, type AzureOptions } from './options.ts';
 import { type AzureSdk, loadAzureSdk } from './sdk.ts';
 import type { Session } from './session.ts';
+import { proxyLeftAside } from './way.ts';
 
 const IN_FLIGHT_MAX = 16;
 /** A token is valid for an hour, and the hub cuts the connection at its expiry. */
@@ -30,6 +31,8 @@ export interface AzureDeps {
 }
 
 export async function openAzurePublisher(options: AzureOptions, deps: AzureDeps): Promise<Publisher> {
+  const proxy = proxyLeftAside(options);
+  if (proxy !== null) deps.log.warn({ event: 'azure.proxy_not_used', proxy });
   return new AzurePublisher(await loadAzureSdk(), options, deps);
 }
 

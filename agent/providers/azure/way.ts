@@ -7,7 +7,8 @@ import type { Clock } from '../../../shared/clock.ts';
 import { SecureAgent } from '../../../shared/network/agents.ts';
 import { originOf } from '../../../shared/network/local-address.ts';
 import type { NetworkAccess } from '../../../shared/network/options.ts';
-import { proxyFor } from '../../../shared/network/proxy.ts';
+import { proxyFor, proxyText } from '../../../shared/network/proxy.ts';
+import type { AzureOptions } from './options.ts';
 import type { AzureSdk } from './sdk.ts';
 
 const PORT = 443;
@@ -25,6 +26,24 @@ interface Options {
   device: TransportConfig;
   network: NetworkAccess & { websocket: boolean };
   clock: Clock;
+}
+
+/**
+ * The environment's proxy that a device with a certificate leaves aside; null: there is none, or it is used.
+ */
+export function proxyLeftAside(
+  { credentials: { x509 } }: Pick<AzureOptions, 'credentials'>,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): string | null {
+  if (x509 === undefined) return null;
+  const { hostname, port } = new URL(`https://${x509.gateway_host_name ?? x509.host_name}`);
+  try {
+    const target = { host: hostname, port: Number(port) || PORT, isSecure: true };
+    const proxy = proxyFor(target, undefined, env);
+    return proxy && proxyText(proxy);
+  } catch {
+    return null; // a proxy that is no URL is left aside too
+  }
 }
 
 /** Throws when the environment's proxy is no URL. */
