@@ -6,7 +6,7 @@ import type { Clock } from '../clock.ts';
 import type { Entropy } from '../entropy.ts';
 import { errorText } from '../log.ts';
 import { within } from '../within.ts';
-import { remedyFor } from './remedies.ts';
+import { isSilence, remedyFor, SILENT } from './remedies.ts';
 
 /**
  * `files`: the entry's files are usable. `resolve`: the name has an address. `connect`: a TCP connection,
@@ -118,15 +118,19 @@ export async function runPhases(
 ): Promise<CheckedEntry> {
   const { clock, onPhase, clean } = running;
   const passed: PassedPhase[] = [];
+  /** The option that names the address, once a connection was made. */
+  let addressOption: string | null = null;
   const problemOf = (phase: PhaseName, option: string, error: unknown): PhaseProblem => {
     const own = error instanceof PhaseFailure ? error : null;
-    const at = own?.option ?? option;
     const message = clean(errorText(error));
+    // Silence says nothing of credentials or files, but of what listens there.
+    const named = isSilence(message) ? addressOption : null;
+    const at = own?.option ?? named ?? option;
     return {
       phase,
       option: at === '' ? entry : /^[A-Z_]+$/.test(at) ? at : `${entry}.${at}`,
       message,
-      fix: clean(own?.fix ?? remedyFor(phase, error)),
+      fix: clean(own?.fix ?? (named === null ? remedyFor(phase, error) : SILENT)),
     };
   };
   const failed = (problem: PhaseProblem): CheckedEntry => {
@@ -150,6 +154,7 @@ export async function runPhases(
           note: note === null ? null : clean(note),
         };
         passed.push(ended);
+        if (phase.name === 'connect') addressOption = phase.option;
         onPhase(entry, ended);
       } catch (error) {
         return failed(problemOf(phase.name, phase.option, error));

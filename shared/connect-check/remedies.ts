@@ -37,6 +37,15 @@ const BY_PHASE: Readonly<Record<string, string>> = {
   open: 'see docs/troubleshooting.md',
 };
 
+/** Of a server that takes a connection and says nothing. */
+export const SILENT =
+  'it takes connections and does not answer: check the port, the service behind it, and firewalls';
+
+/** By the words of the SDKs and of our own limits. */
+export function isSilence(message: string): boolean {
+  return /no answer|deadline.exceeded|time-?out|timed out/i.test(message);
+}
+
 export function remedyFor(phase: string, error: unknown): string {
   const code: unknown = Reflect.get(Object(error), 'code');
   const known = typeof code === 'string' && Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined;

@@ -193,7 +193,10 @@ t.test('a name, a port and a handshake that fail say so, each within its limit',
   });
   await until('TCP is connected', () => ended.includes('connect') && held.held > 0);
   held.fireHeld();
-  t.match((await running).problem, { phase: 'tls', option: 'one.ca', message: 'no answer in 10 s' });
+  t.match((await running).problem, {
+    ...{ phase: 'tls', option: 'one.url', message: 'no answer in 10 s' },
+    fix: /does not answer/,
+  });
 });
 
 async function refusingPort(t: Test): Promise<number> {
