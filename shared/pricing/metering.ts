@@ -25,12 +25,13 @@ const STANDARD = {
   mqtt: MQTT_STANDARD,
   https: HTTPS_STANDARD,
 } as const;
+const STANDARD_BY_TYPE = new Map<string, Tariff>(Object.entries(STANDARD));
 
 /** The shipped sheet, for an account of one gateway. Throws for a type without one. */
 export function standardTariff<Type extends keyof typeof STANDARD>(type: Type): (typeof STANDARD)[Type];
 export function standardTariff(type: string): Tariff;
 export function standardTariff(type: string): Tariff {
-  const tariff = new Map<string, Tariff>(Object.entries(STANDARD)).get(type);
+  const tariff = STANDARD_BY_TYPE.get(type);
   if (!tariff) throw new Error(`no prices ship for providers of type ${type}`);
   return tariff;
 }

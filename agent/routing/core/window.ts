@@ -28,14 +28,14 @@ export interface SampleWindow extends Measurements {
 export const EMPTY_WINDOW: SampleWindow = windowOf([]);
 
 export function withSample(window: SampleWindow, sample: Sample): SampleWindow {
-  return windowOf([...fresh(window.samples, sample.atMs).slice(1 - SAMPLES_MAX), sample]);
+  return windowOf([...newest(window.samples, sample.atMs, SAMPLES_MAX - 1), sample]);
 }
 
 /** The window without samples that are too old at `nowMs`; the same object when there are none. */
 export function pruned(window: SampleWindow, nowMs: number): SampleWindow {
   const oldest = window.samples[0];
   if (!oldest || nowMs - oldest.atMs <= AGE_MAX_MS) return window;
-  return windowOf(fresh(window.samples, nowMs));
+  return windowOf(newest(window.samples, nowMs, SAMPLES_MAX));
 }
 
 /** Accepted share of the tries; null without tries. */
@@ -43,9 +43,15 @@ export function successRate(window: SampleWindow): number | null {
   return window.tries === 0 ? null : window.accepted / window.tries;
 }
 
-function fresh(samples: readonly Sample[], nowMs: number): readonly Sample[] {
-  const from = samples.findIndex(({ atMs }) => nowMs - atMs <= AGE_MAX_MS);
-  return from === -1 ? [] : samples.slice(from);
+/** The last `max` samples from the oldest on that is not too old. */
+function newest(samples: readonly Sample[], nowMs: number, max: number): Sample[] {
+  const kept: Sample[] = [];
+  let left = samples.length;
+  for (const sample of samples) {
+    if (left <= max && (kept.length > 0 || nowMs - sample.atMs <= AGE_MAX_MS)) kept.push(sample);
+    left -= 1;
+  }
+  return kept;
 }
 
 function windowOf(samples: readonly Sample[]): SampleWindow {
@@ -53,19 +59,19 @@ function windowOf(samples: readonly Sample[]): SampleWindow {
   let failed = 0;
   let acceptedBytes = 0;
   let offeredBytes = 0;
-  const latencies: number[] = [];
-  const live: number[] = [];
+  let lives = 0;
+  const latencies = new Float64Array(samples.length);
+  const liveLatencies = new Float64Array(samples.length);
   for (const sample of samples) {
     offeredBytes += sample.bytes;
     if (sample.verdict === 'failed') failed += 1;
     if (sample.verdict !== 'accepted') continue;
-    accepted += 1;
+    latencies[accepted++] = sample.latencyMs;
     acceptedBytes += sample.bytes;
-    latencies.push(sample.latencyMs);
-    if (sample.live) live.push(sample.latencyMs);
+    if (sample.live) liveLatencies[lives++] = sample.latencyMs;
   }
-  const all = new Float64Array(latencies).sort();
-  const small = live.length === all.length ? all : new Float64Array(live).sort();
+  const all = latencies.subarray(0, accepted).sort();
+  const small = lives === accepted ? all : liveLatencies.subarray(0, lives).sort();
   return {
     samples,
     accepted,

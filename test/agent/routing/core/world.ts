@@ -165,5 +165,6 @@ function settle(behaviour: Behaviour, limitMs: number): { outcome: Outcome; late
 export function deepFreeze(value: unknown): void {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
   Object.freeze(value);
-  for (const part of Object.values(value)) deepFreeze(part);
+  if (Array.isArray(value)) for (const part of value) deepFreeze(part);
+  else for (const part of Object.values(value)) deepFreeze(part);
 }
