@@ -1,0 +1,25 @@
+/** Hostile envelopes of a random seed through every source of a real router (I5, I9). */
+import type { Test } from 'tap';
+import { systemEntropy } from '../../../shared/entropy.ts';
+import { fuzzIngest } from './fuzz.ts';
+
+/** Sends so many envelopes, shared out over the sources; with 250, each reason is all but certain to occur. */
+export async function survivesEnvelopes(t: Test, envelopes: number): Promise<void> {
+  const seed = Math.floor(systemEntropy.float() * 2 ** 32);
+  t.comment(`seed ${seed}`);
+  const { problems, sent, reasons } = await fuzzIngest({ envelopes, seed }, () => undefined);
+  t.same(problems, [], `npm run fuzz:ingest -- --envelopes ${envelopes} --seed ${seed}`);
+  t.same(new Set(Object.keys(sent)), new Set(['aws', 'azure', 'gcp', 'mqtt', 'https']));
+  for (const [source, kinds] of Object.entries(sent))
+    t.match(kinds, { largest: 1, 'too large': 1 }, `up to its bound and past it (I10): ${source}`);
+  t.match(reasons, {
+    checksum: Number,
+    schema: Number,
+    limit: Number,
+    'foreign-gateway': Number,
+    nul: Number,
+    unsigned: Number,
+    'unknown-key': Number,
+    signature: Number,
+  });
+}
