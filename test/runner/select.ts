@@ -26,18 +26,29 @@ const SUFFIXES: Readonly<Record<Kind, string>> = {
 const NOT_IN_A_UNIT =
   /^(?:node:(?:child_process|cluster|dgram|http2?|https|net|tls|worker_threads)|@(?:aws-sdk|azure|google-cloud|grpc|nats-io)\/.+|aedes.*|azure-iot-.+|better-sqlite3|fastify|mqtt|pg|rhea|ws)$/;
 
-/** These take the longest: begun first, they do not run alone at the end. */
+/**
+ * The files that take the longest, the longest first: begun first, they do not run alone at the end. Those
+ * that mostly wait stand between those that mostly compute.
+ */
 const FIRST = [
-  'test/e2e/',
   'test/agent/forward/refusals',
-  'test/router/sources/',
-  'test/crash/',
+  'test/e2e/',
+  'test/router/sources/pubsub/',
   'test/routing/',
+  'test/agent/providers/contract',
+  'test/agent/broker/qos/qos2-cases',
+  'test/router/sources/',
   'test/fuzz/',
   'test/agent/providers/phases',
-  'test/cli/',
+  'test/crash/',
   'test/sim/',
   'test/agent/store/',
+  'test/router/ledger/sqlite/',
+  'test/agent/new-configuration',
+  'test/agent/history/',
+  'test/agent/holds/',
+  'test/agent/broker/',
+  'test/cli/',
 ];
 
 /** Paths from the root, in the order in which to run them. With `places`, only files under one of these. */
