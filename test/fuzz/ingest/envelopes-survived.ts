@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { systemEntropy } from '../../../shared/entropy.ts';
 import { fuzzIngest } from './fuzz.ts';
 
-/** Sends so many envelopes, shared out over the sources; with 250, each reason is all but certain to occur. */
+/** Sends so many envelopes, shared out over the sources; of 250, each reason is all but certain. */
 export async function survivesEnvelopes(t: Test, envelopes: number): Promise<void> {
   const seed = Math.floor(systemEntropy.float() * 2 ** 32);
   t.comment(`seed ${seed}`);
