@@ -18,8 +18,10 @@ export interface StreamReceipt {
   to: number;
   /** Ascending. */
   missing: SeqRange[];
-  /** Ranges that the gateway gave up and the ledger does not hold, ascending; the oldest ones, for people. */
+  /** Ranges that the ledger does not hold because they were given up, ascending: all from `givenUpFrom`. */
   givenUp: SeqRange[];
+  /** Below, the receipt does not tell committed seqs from given-up ones; 1 where none is left out. */
+  givenUpFrom: number;
   /** The announced end of an epoch that is over. */
   sealedAt: number | null;
 }
@@ -63,12 +65,19 @@ const receiptSchema = z.object({
           to: seq,
           missing: ranges,
           given_up: ranges,
+          given_up_from: seq.min(1).default(1),
           sealed_at: seq.nullable(),
         })
         .transform(
-          ({ given_up: givenUp, sealed_at: sealedAt, ...rest }): StreamReceipt => ({
+          ({
+            given_up: givenUp,
+            given_up_from: givenUpFrom,
+            sealed_at: sealedAt,
+            ...rest
+          }): StreamReceipt => ({
             ...rest,
             givenUp,
+            givenUpFrom,
             sealedAt,
           }),
         ),
@@ -83,12 +92,13 @@ export function receiptJson({ gateway, version, streams }: Receipt): object {
     v: 1,
     gateway,
     version,
-    streams: streams.map(({ epoch, stream, to, missing, givenUp, sealedAt }) => ({
+    streams: streams.map(({ epoch, stream, to, missing, givenUp, givenUpFrom, sealedAt }) => ({
       epoch,
       stream,
       to,
       missing: pairs(missing),
       given_up: pairs(givenUp),
+      ...(givenUpFrom > 1 ? { given_up_from: givenUpFrom } : {}),
       sealed_at: sealedAt,
     })),
   };
@@ -107,4 +117,12 @@ export function coveredBy({ to, missing }: StreamReceipt): IntervalSet {
   const covered = IntervalSet.of(to > 0 ? [{ first: 1, last: to }] : []);
   for (const { first, last } of missing) covered.remove(first, last);
   return covered;
+}
+
+/** The seqs that the receipt states as committed: for these alone a gateway may free rows. */
+export function committedBy(receipt: StreamReceipt): IntervalSet {
+  const committed = coveredBy(receipt);
+  for (const { first, last } of receipt.givenUp) committed.remove(first, last);
+  if (receipt.givenUpFrom > 1) committed.remove(1, receipt.givenUpFrom - 1);
+  return committed;
 }

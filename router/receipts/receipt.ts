@@ -3,8 +3,11 @@ import { RECEIPT_RANGES_MAX, RECEIPT_STREAMS_MAX, type StreamReceipt } from '../
 import type { SeqRange, StreamKey } from '../../shared/record.ts';
 import type { StreamCompleteness } from '../ledger/types.ts';
 
-/** Given-up ranges of one stream; missing ranges come first within the limit of all ranges. */
-const GIVEN_UP_MAX = 20;
+/**
+ * Given-up ranges of one stream, the newest: a gateway frees nothing below them. Missing ranges come first
+ * within the limit of all ranges.
+ */
+const GIVEN_UP_MAX = 50;
 
 /**
  * The streams of one gateway: those with the latest commits first (`recency`: higher is later), then those of
@@ -34,8 +37,10 @@ function streamReceipt(stream: StreamCompleteness, rangesMax: number): StreamRec
   const listed = missing.reduce((sum, { first, last }) => sum + last - first + 1, 0);
   // Beyond the last missing range that is listed, the receipt states nothing.
   const to = listed === missingCount ? highest : (missing.at(-1)?.last ?? completeTo);
-  const givenUpMax = Math.min(GIVEN_UP_MAX, rangesMax - missing.length);
-  return { epoch, stream: name, to, missing, givenUp: merged(gaps).slice(0, givenUpMax), sealedAt };
+  const all = merged(gaps);
+  const leftOut = Math.max(0, all.length - Math.min(GIVEN_UP_MAX, rangesMax - missing.length));
+  const givenUpFrom = (all[leftOut - 1]?.last ?? 0) + 1;
+  return { epoch, stream: name, to, missing, givenUp: all.slice(leftOut), givenUpFrom, sealedAt };
 }
 
 /** Neighbours with different reasons are one range here. */

@@ -5,10 +5,13 @@
 import { type Receipt, receiptJson, type StreamReceipt } from '../../shared/receipt.ts';
 import type { StreamKey } from '../../shared/record.ts';
 
+/** Given-up ranges of each stream that are left out last. */
+const GIVEN_UP_FEW = 4;
+
 /**
- * The receipt in at most `bytesMax` bytes of JSON. Given-up ranges are left out first: they only inform
- * people. Then half of the ranges, the later ones of each stream, as often as needed; then half of the
- * streams, those with the oldest commits (`recency`: higher is later).
+ * The receipt in at most `bytesMax` bytes of JSON. Given-up ranges are left out first, the older ones before
+ * the newest few. Then half of the ranges, the later ones of each stream, as often as needed; then half of
+ * the streams, those with the oldest commits (`recency`: higher is later).
  */
 export function fitted(
   receipt: Receipt,
@@ -16,7 +19,9 @@ export function fitted(
   bytesMax: number,
 ): Receipt {
   if (bytesOf(receipt) <= bytesMax) return receipt;
-  let streams = receipt.streams.map((stream): StreamReceipt => ({ ...stream, givenUp: [] }));
+  const few = { ...receipt, streams: receipt.streams.map((stream) => withGivenUp(stream, GIVEN_UP_FEW)) };
+  if (bytesOf(few) <= bytesMax) return few;
+  let streams = receipt.streams.map((stream) => withGivenUp(stream, 0));
   for (;;) {
     const cut = { ...receipt, streams };
     if (bytesOf(cut) <= bytesMax || streams.length === 0) return cut;
@@ -26,6 +31,14 @@ export function fitted(
         ? streams.map((stream) => shortened(stream, Math.floor(rangesMax / 2)))
         : latest(streams, recency, Math.floor(streams.length / 2));
   }
+}
+
+/** With the newest `count` given-up ranges. */
+function withGivenUp(stream: StreamReceipt, count: number): StreamReceipt {
+  const leftOut = stream.givenUp.length - count;
+  const last = stream.givenUp[leftOut - 1]?.last;
+  if (last === undefined) return stream;
+  return { ...stream, givenUp: stream.givenUp.slice(leftOut), givenUpFrom: last + 1 };
 }
 
 /** The text of a receipt in a message or a document. */

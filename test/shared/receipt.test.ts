@@ -1,5 +1,12 @@
 import t from 'tap';
-import { coveredBy, type Receipt, readReceipt, receiptJson } from '../../shared/receipt.ts';
+import {
+  committedBy,
+  coveredBy,
+  type Receipt,
+  readReceipt,
+  receiptJson,
+  type StreamReceipt,
+} from '../../shared/receipt.ts';
 
 const RECEIPT: Receipt = {
   gateway: 'gw-1',
@@ -14,6 +21,7 @@ const RECEIPT: Receipt = {
         { first: 7, last: 9 },
       ],
       givenUp: [{ first: 1, last: 2 }],
+      givenUpFrom: 1,
       sealedAt: 20,
     },
   ],
@@ -38,6 +46,24 @@ t.test('what is covered: up to `to`, but for what is missing', async (t) => {
     ],
   );
   t.same([...coveredBy({ ...stream, to: 0, missing: [] }).ranges()], []);
+});
+
+t.test('what is committed: what is covered, but for what is given up or may be', async (t) => {
+  const [stream] = RECEIPT.streams;
+  if (!stream) return;
+  const committed = (receipt: StreamReceipt) =>
+    [...committedBy(receipt).ranges()].map(({ first, last }) => [first, last]);
+  t.same(committed(stream), [
+    [4, 6],
+    [10, 20],
+  ]);
+  t.same(committed({ ...stream, givenUp: [{ first: 11, last: 12 }], givenUpFrom: 6 }), [
+    [6, 6],
+    [10, 10],
+    [13, 20],
+  ]);
+  const cut = { ...RECEIPT, streams: [{ ...stream, givenUp: [], givenUpFrom: 3 }] };
+  t.same(readReceipt(JSON.parse(JSON.stringify(receiptJson(cut)))), { receipt: cut });
 });
 
 t.test('anything else is refused', async (t) => {

@@ -6,7 +6,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { Envelope } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
-import { coveredBy, type StreamReceipt } from '../../../shared/receipt.ts';
+import { committedBy, coveredBy, type StreamReceipt } from '../../../shared/receipt.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { StreamState } from '../../store/types.ts';
 import type { Buffer } from '../buffer.ts';
@@ -26,6 +26,8 @@ export class Settlements {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #receipts: boolean;
+  /** Queues with rows that the ledger was told to be given up. */
+  readonly #disputed = new WeakSet<StreamQueue>();
 
   constructor({ store, clock, log, receipts }: SettlementsOptions) {
     this.#store = store;
@@ -101,14 +103,28 @@ export class Settlements {
    */
   received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt): number | null {
     const covered = coveredBy(receipt);
-    const newestMs = queue.outstanding.forget(covered);
-    if (policy.until !== 'receipt') return newestMs;
-    this.#release(queue, queue.received(covered, policy.redundancy), policy.redundancy);
+    if (policy.until !== 'receipt') return queue.outstanding.forget(covered);
+    // This gateway gave up no row that it still has: such a row is owed, whatever the ledger was told.
+    const disputed = queue.rowsWithin(receipt.givenUp);
+    this.#tellDisputed(queue, disputed);
+    const known = covered.clone();
+    for (const { first, last } of disputed) known.remove(first, last);
+    const newestMs = queue.outstanding.forget(known);
+    const { redundancy } = policy;
+    this.#release(queue, queue.received(committedBy(receipt), redundancy), redundancy);
     const { gaps, end } = queue.unconfirmed.confirmed(covered, receipt.sealedAt);
     for (const { first, last } of gaps)
       this.#free(queue, this.#store.acceptGap(queue.epoch, queue.stream, first, last));
     if (end) this.#free(queue, this.#store.acceptSeal(queue.epoch, queue.stream));
     return newestMs;
+  }
+
+  /** Once for each queue: the receipts repeat it until the rows have arrived. */
+  #tellDisputed(queue: StreamQueue, [range]: readonly SeqRange[]): void {
+    if (range === undefined || this.#disputed.has(queue)) return;
+    this.#disputed.add(queue);
+    const { epoch, stream } = queue;
+    this.#log.warn({ event: 'receipts.given_up_elsewhere', stream, epoch, ...range });
   }
 
   /** Settles the gaps and the end of the epoch that the envelope announced. */

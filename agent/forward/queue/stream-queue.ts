@@ -294,8 +294,15 @@ export class StreamQueue {
     }
   }
 
+  /** The rows of these ranges that the buffer still holds. */
+  rowsWithin(ranges: readonly SeqRange[]): SeqRange[] {
+    if (ranges.length === 0) return [];
+    const rows = this.#owed.union(this.#kept);
+    return ranges.flatMap(({ first, last }) => rows.within(first, last));
+  }
+
   /**
-   * A receipt covers these rows; null: the same receipt as before, after more acceptances. Returns the rows
+   * The ledger holds these rows; null: the same receipt as before, after more acceptances. Returns the rows
    * that are free now (I3): those that have their copies, and, where one copy is enough, also those whose
    * provider is unknown.
    */

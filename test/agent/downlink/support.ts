@@ -55,7 +55,15 @@ export async function openConfigured(t: Test, config: unknown, options: OpenOpti
 /** `holes`: ranges that are missing, of one record each. */
 export function receipt(version: number, gateway = 'gw-1', holes = 1): Receipt {
   const missing = Array.from({ length: holes }, (_, i) => ({ first: 2 * i + 2, last: 2 * i + 2 }));
-  const stream = { epoch: '1-aa', stream: 'telemetry', to: 3000, missing, givenUp: [], sealedAt: null };
+  const stream = {
+    epoch: '1-aa',
+    stream: 'telemetry',
+    to: 3000,
+    missing,
+    givenUp: [],
+    givenUpFrom: 1,
+    sealedAt: null,
+  };
   return { gateway, version, streams: [stream] };
 }
 

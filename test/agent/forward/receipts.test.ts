@@ -240,6 +240,32 @@ t.test('without another provider it is tried again with the same one, but not at
   );
 });
 
+t.test('what somebody else gave up frees nothing, and arrives all the same (I3)', async (t) => {
+  const router = new Router();
+  const grey = new Set(['a', 'b']);
+  const agent = await agentOn(t, bufferFile(testDir(t)), { router, grey });
+  await appendAll(agent.store, texts(20));
+  await until('20 records wait for a receipt', () => kept(agent) === 20);
+  const clock = { bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' as const };
+  const key = { gateway: GATEWAY, epoch: agent.store.epoch, stream: 'telemetry' };
+  const gaps = [{ first: 1, last: 15, reason: 'quota' as const }];
+  router.take({ ...key, clock, lane: 'live', records: [], gaps, sealedAt: null });
+  hear(agent, router);
+  hear(agent, router);
+  t.equal(await rows(agent), 20);
+  const told = agent.lines.filter(({ event }) => event === 'receipts.given_up_elsewhere');
+  t.match(told, [{ stream: 'telemetry', epoch: agent.store.epoch, first: 1, last: 15 }]);
+  t.equal(told.length, 1);
+  grey.clear();
+  await until('the buffer is empty', async () => {
+    agent.clock.skip(LAG_MS / 4);
+    hear(agent, router);
+    return (await rows(agent)) === 0;
+  });
+  const seqs = router.arrived.flatMap(({ records }) => records.map(({ seq }) => seq));
+  t.same(new Set(seqs), new Set(Array.from({ length: 20 }, (_, i) => i + 1)));
+});
+
 t.test('where rows leave with the acknowledgement, a grey provider is found all the same', async (t) => {
   const router = new Router();
   const agent = await agentOn(t, bufferFile(testDir(t)), {

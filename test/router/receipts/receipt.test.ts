@@ -6,7 +6,13 @@ import fc from 'fast-check';
 import t from 'tap';
 import { absorb, completenessOf, EMPTY_STREAM } from '../../../router/ledger/rules/rules.ts';
 import { streamReceipts } from '../../../router/receipts/receipt.ts';
-import { coveredBy, RECEIPT_BYTES_MAX, readReceipt, receiptJson } from '../../../shared/receipt.ts';
+import {
+  committedBy,
+  coveredBy,
+  RECEIPT_BYTES_MAX,
+  readReceipt,
+  receiptJson,
+} from '../../../shared/receipt.ts';
 import { envelope, gap, seqs } from '../ledger/envelopes.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
@@ -29,6 +35,7 @@ t.test('committed, missing, given up, sealed', async (t) => {
       { first: 10, last: 12 },
     ],
     givenUp: [{ first: 3, last: 3 }],
+    givenUpFrom: 1,
     sealedAt: 12,
   });
 });
@@ -55,6 +62,20 @@ t.test('covered is exactly what is held or given up, as far as the receipt goes'
       );
     }),
   );
+});
+
+t.test('committed is exactly what is held, also when given-up ranges are left out', async () => {
+  const held = seqs(1, 400).filter((seq) => seq % 3 !== 0);
+  const gaps = seqs(1, 400)
+    .filter((seq) => seq % 3 === 0)
+    .map((seq): [number, number] => [seq, seq]);
+  const [receipt] = streamReceipts([completeness(held, gaps)], never);
+  if (!receipt) throw new Error('no receipt');
+  const committed = committedBy(receipt);
+  if (held.some((seq) => committed.has(seq) !== seq >= receipt.givenUpFrom))
+    throw new Error('not what is held');
+  if (gaps.some(([seq]) => committed.has(seq))) throw new Error('given up counts as committed');
+  if (receipt.givenUp.length !== 50 || receipt.givenUpFrom !== 250) throw new Error(`${receipt.givenUpFrom}`);
 });
 
 t.test('of many streams those of which something came lately, then the newest epochs (I10)', async (t) => {

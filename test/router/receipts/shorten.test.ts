@@ -7,7 +7,7 @@ import type { SeqRange } from '../../../shared/record.ts';
 import { seqs } from '../ledger/envelopes.ts';
 
 function stream(name: string, missing: SeqRange[], to: number, givenUp: SeqRange[] = []): StreamReceipt {
-  return { epoch: '1-aa', stream: name, to, missing, givenUp, sealedAt: null };
+  return { epoch: '1-aa', stream: name, to, missing, givenUp, givenUpFrom: 1, sealedAt: null };
 }
 
 function odd(count: number): SeqRange[] {
@@ -26,14 +26,17 @@ t.test('what fits stays as it is', async (t) => {
 
 t.test('given-up ranges go first, then the later half of the ranges, and `to` with them', async (t) => {
   const whole = receipt([stream('a', odd(100), 300, odd(20)), stream('b', [], 9)]);
-  const withoutGivenUp = receipt([stream('a', odd(100), 300), stream('b', [], 9)]);
+  const cut = { ...stream('a', odd(100), 300), givenUpFrom: 41 };
+  const withoutGivenUp = receipt([cut, stream('b', [], 9)]);
   const bytes = receiptText(withoutGivenUp).length;
   t.same(
     fitted(whole, () => 0, bytes),
     withoutGivenUp,
   );
+  const few = fitted(whole, () => 0, bytes + 40);
+  t.match(few.streams[0], { givenUp: odd(20).slice(-4), givenUpFrom: 33 }, 'the newest few last');
   const half = fitted(whole, () => 0, bytes - 1);
-  t.same(half.streams, [stream('a', odd(50), 100), stream('b', [], 9)]);
+  t.same(half.streams, [{ ...stream('a', odd(50), 100), givenUpFrom: 41 }, stream('b', [], 9)]);
 });
 
 t.test('then streams go, those first that nothing came in for lately', async (t) => {
