@@ -21,7 +21,10 @@ export interface Mosquitto {
 }
 
 /** Throws, with how to install it, where there is no mosquitto: these suites do not skip. */
-export async function mosquitto(dir: string, { anonymous = false } = {}): Promise<Mosquitto> {
+export async function mosquitto(
+  dir: string,
+  { anonymous = false, settings = [] as readonly string[] } = {},
+): Promise<Mosquitto> {
   if (BINARY === undefined) throw new Error('mosquitto is not installed: apt-get install mosquitto');
   const binary = BINARY;
   const port = await freePort();
@@ -36,6 +39,7 @@ export async function mosquitto(dir: string, { anonymous = false } = {}): Promis
       'persistence true',
       `persistence_location ${dir}/`,
       'max_queued_messages 0',
+      ...settings,
       ...(process.getuid?.() === 0 ? ['user root'] : []),
     ].join('\n'),
   );

@@ -1,8 +1,11 @@
 /** A real nats-server takes no message above its `max_payload`: the feed finds the record and names it. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { jetstreamManager } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import t from 'tap';
+import { skipRecord } from '../../cli/feeds.ts';
+import { loadLedgerToolConfig } from '../../router/config.ts';
 import { Feed } from '../../router/feeds/feed.ts';
 import { NatsSink, natsFeedOptions } from '../../router/feeds/sinks/nats.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
@@ -69,6 +72,25 @@ for (const delivery of ['jetstream', 'core'] as const) {
         expected.filter((text) => !texts.has(text)),
         [],
       );
+      const config = join(dir, 'router.yaml');
+      writeFileSync(
+        config,
+        `data_dir: '${dir}'
+sources: [{ name: gcp, type: gcp, project: p, subscription: s }]
+feeds: [{ name: nats, type: nats, servers: ['nats://127.0.0.1:${server.port}'], delivery: ${delivery}, subject: a }]
+`,
+      );
+      const loaded = loadLedgerToolConfig(config);
+      if (!loaded.ok) throw new Error('the configuration of the test is not sound');
+      t.match(await skipRecord(loaded.config, 'nats', '30'), { done: /30/ });
+      feed.notify();
+      await until('the rest is written', () => feed.state().cursor === 50);
+      t.match(feed.state(), { refused: null, lastError: null });
+      const all = made.envelope.records
+        .filter(({ seq }) => seq !== 30)
+        .map(({ topic, payload }) => `${topic} ${Buffer.from(payload).toString('hex')}`);
+      await until('the rest is read', () => new Set(seen.map((pair) => pair.join(' '))).size === all.length);
+      t.same(new Set(seen.map((pair) => pair.join(' '))), new Set(all), 'all but that record');
     },
   );
 }

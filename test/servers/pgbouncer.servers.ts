@@ -72,7 +72,7 @@ for (const mode of ['session', 'transaction'] as const) {
       const ledger = await opened(t, url, `${mode}_one`);
       const records = await ledger.read(0, 100);
       const schema = `${mode}_feed`;
-      const options = { url, schema, table: 'reading', timeout: TIMEOUT_MS };
+      const options = { url, schema, table: 'reading', json: true, timeout: TIMEOUT_MS };
       const sink = new PostgresSink('table', options, { clock, log });
       t.teardown(() => sink.close());
       const from = await sink.position({ offset: 0, progress: NOTHING }, ledger);

@@ -31,6 +31,8 @@ const SUITES: Readonly<Record<string, Suite>> = {
   pgbouncer: { file: 'test/servers/pgbouncer.servers.ts', needs: [...POSTGRES, ...PGBOUNCER] },
   proxies: { file: 'test/servers/proxies.servers.ts', needs: TINYPROXY },
   'proxies-router': { file: 'test/servers/proxies-router.servers.ts', needs: TINYPROXY },
+  'feed-text': { file: 'test/servers/feed-text.servers.ts', needs: [...POSTGRES, ...NATS, ...MOSQUITTO] },
+  'mosquitto-refused': { file: 'test/servers/mosquitto-refused.servers.ts', needs: MOSQUITTO },
   partitions: { file: 'test/servers/partitions.servers.ts', needs: POSTGRES },
   'rolling-restart': { file: 'test/servers/rolling-restart.servers.ts', needs: [...POSTGRES, ...NATS] },
   nats: { file: 'test/servers/nats.servers.ts', needs: NATS },

@@ -22,6 +22,12 @@ export const mqttFeedOptions = z
       .describe(
         'The topic of each record. Placeholders: {gateway}, {stream}, {device}, {topic} (the topic as the device published it).',
       ),
+    message: z
+      .enum(['payload', 'record'])
+      .default('payload')
+      .describe(
+        'payload: the device’s payload, byte for byte. record: a JSON object with it, the device, the topic, the record’s id and time, as a line of an ndjson feed.',
+      ),
     client_id: z
       .string()
       .min(1)

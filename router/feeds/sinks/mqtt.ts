@@ -14,7 +14,7 @@ import { within } from '../../../shared/within.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import { DeliveryError, type FeedSink } from '../sink.ts';
 import type { MqttFeedOptions } from './mqtt-options.ts';
-import { payloadOf } from './record-json.ts';
+import { payloadOf, recordJson } from './record-json.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** A silent connection is detected after one and a half times this. */
@@ -22,8 +22,8 @@ const KEEPALIVE_S = 6;
 const CLOSE_MS = 5000;
 /** For a whole batch; then the sink drops the connection, and the next try connects anew. */
 const BATCH_DEADLINE_MS = 30_000;
-/** A topic takes 65,535 bytes of UTF-8 (MQTT 3.1.1, 4.7.3); a UTF-16 unit needs at most three. */
-const TOPIC_UNITS_MAX = 21_845;
+/** A topic takes as many bytes of UTF-8 (MQTT 3.1.1, 4.7.3). */
+const TOPIC_BYTES_MAX = 65_535;
 
 /** Fills the template. U+0000 and wildcards become `_`; so does a `/` in a name, which stays one level. */
 export function feedTopic(template: string, record: LedgerRecord): string {
@@ -34,14 +34,20 @@ export function feedTopic(template: string, record: LedgerRecord): string {
     device: level(record.device),
     topic: record.topic,
   };
-  return template
+  const topic = template
     .replaceAll(/\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole)
-    .replaceAll(/[+#\0]/g, '_')
-    .slice(0, TOPIC_UNITS_MAX);
+    .replaceAll(/[+#\0]/g, '_');
+  const bytes = Buffer.from(topic);
+  if (bytes.length <= TOPIC_BYTES_MAX) return topic;
+  let end = TOPIC_BYTES_MAX;
+  // Not within a character: its bytes after the first begin with the bits 10.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
 }
 
 export class MqttSink implements FeedSink {
   readonly #template: string;
+  readonly #message: MqttFeedOptions['message'];
   readonly #clientOptions: IClientOptions;
   readonly #clock: Clock;
   #client: MqttClient | null = null;
@@ -50,6 +56,7 @@ export class MqttSink implements FeedSink {
   constructor(name: string, options: MqttFeedOptions, clock: Clock) {
     const { username, password, ca, cert, key } = options;
     this.#template = options.topic;
+    this.#message = options.message;
     this.#clock = clock;
     this.#clientOptions = {
       ...brokerAddress(options.url),
@@ -76,7 +83,7 @@ export class MqttSink implements FeedSink {
       if (!client.connected) await Promise.race([connected(client), loss.happened]);
       isPublishing = true;
       const acknowledged = records.map((record) =>
-        client.publishAsync(feedTopic(this.#template, record), payloadOf(record), { qos: 1 }),
+        client.publishAsync(feedTopic(this.#template, record), this.#messageOf(record), { qos: 1 }),
       );
       await Promise.race([Promise.all(acknowledged), loss.happened]);
       return records.length;
@@ -109,6 +116,10 @@ export class MqttSink implements FeedSink {
     const client = this.#client;
     this.#client = null;
     if (client) await within(this.#clock, CLOSE_MS, client.endAsync(true), () => undefined);
+  }
+
+  #messageOf(record: LedgerRecord): Buffer {
+    return this.#message === 'payload' ? payloadOf(record) : Buffer.from(recordJson(record));
   }
 
   #connect(): MqttClient {

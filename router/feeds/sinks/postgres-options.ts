@@ -19,6 +19,12 @@ export const postgresFeedOptions = z
       .regex(NAME, NAME_EXPECTED)
       .default('headgate_record')
       .describe('Table of the records; created when it is missing.'),
+    json: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether JSON payloads go to the jsonb column, which keeps their values, but not their bytes. false: every payload is stored as bytes.',
+      ),
     timeout: duration().default(10_000).describe('Longest wait for a connection or a statement.'),
   })
   .describe('Inserts every record into a table of another PostgreSQL database, exactly once.');

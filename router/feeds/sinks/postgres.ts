@@ -28,6 +28,7 @@ export class PostgresSink implements FeedSink {
   readonly #name: string;
   readonly #schema: string;
   readonly #table: string;
+  readonly #isJsonKept: boolean;
   readonly #db: Database;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
@@ -36,12 +37,13 @@ export class PostgresSink implements FeedSink {
   /** `name` is the feed's. */
   constructor(
     name: string,
-    { url, schema, table, timeout }: PostgresFeedOptions,
+    { url, schema, table, json, timeout }: PostgresFeedOptions,
     { clock, log }: { clock: Clock; log: Logger },
   ) {
     this.#name = name;
     this.#schema = schema;
     this.#table = table;
+    this.#isJsonKept = json;
     this.#clock = clock;
     this.#timeoutMs = timeout;
     const lost = (_event: string, fields: Record<string, unknown>): void =>
@@ -53,7 +55,7 @@ export class PostgresSink implements FeedSink {
     const writing = this.#db.transaction(async (client) => {
       await this.#moveOn(client, from, after(records.length), records.at(-1));
       try {
-        await insert(client, this.#table, records);
+        await insert(client, this.#table, this.#rowsOf(records));
       } catch (error) {
         throw new DeliveryError(errorText(error), { refusal: refusalOf(error), cause: error });
       }
@@ -96,6 +98,14 @@ export class PostgresSink implements FeedSink {
 
   close(): Promise<void> {
     return this.#db.close();
+  }
+
+  #rowsOf(records: readonly LedgerRecord[]): Row[] {
+    return records.map((record) => {
+      const bytes = payloadOf(record);
+      const json = this.#isJsonKept ? jsonbText(bytes) : null;
+      return { record, json, bytes: json === null ? bytes : null };
+    });
   }
 
   /** A late transaction may still commit: the position shows that to the next try. */
@@ -165,12 +175,19 @@ function idOf({ gateway, epoch, stream, seq }: LedgerRecord): string {
   return JSON.stringify([gateway, epoch, stream, seq]);
 }
 
+/** One of `json` and `bytes` is null. */
+interface Row {
+  record: LedgerRecord;
+  json: string | null;
+  bytes: Buffer | null;
+}
+
 /**
  * One statement. All bytes travel in one value that the server cuts: a bytea[] would go as hexadecimal text.
  */
-async function insert(client: Queryable, table: string, records: readonly LedgerRecord[]): Promise<void> {
-  const json = records.map((record) => jsonbText(payloadOf(record)));
-  const bytes = records.map((record, i) => (json[i] === null ? payloadOf(record) : null));
+async function insert(client: Queryable, table: string, rows: readonly Row[]): Promise<void> {
+  const records = rows.map(({ record }) => record);
+  const bytes = rows.map((row) => row.bytes);
   let end = 1;
   const starts = bytes.map((part) => {
     const start = end;
@@ -198,7 +215,7 @@ async function insert(client: Queryable, table: string, records: readonly Ledger
       records.map(({ clockQuality }) => clockQuality),
       records.map(({ receivedWallMs }) => receivedWallMs / 1000),
       records.map(({ source }) => source),
-      json,
+      rows.map(({ json }) => json),
       starts,
       bytes.map((part) => part?.length ?? null),
     ],
