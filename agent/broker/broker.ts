@@ -14,7 +14,7 @@ import { Aedes, type AedesOptions, type Client, type ConnectPacket, type Subscri
 import type { Timer } from '../../shared/clock.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
-import { type Arrival, clientIdFor, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
+import { type Arrival, Gate, isIdRefused, RETURN_CODE, type Refused } from './access/gate.ts';
 import { sendAtGrantedQos } from './aedes/granted-qos.ts';
 import { Keepalive } from './aedes/keepalive.ts';
 import { limitPackets } from './aedes/packet-limit.ts';
@@ -32,8 +32,10 @@ import { publishOwnerlessWills } from './ownerless-wills.ts';
 import { SESSION_PRESENT } from './persistence/sessions.ts';
 import { PublishPath } from './publish-path.ts';
 import { ConnectRate } from './rates/connect-rate.ts';
+import { DeviceLimits } from './rates/device-limits.ts';
+import { PacketRate } from './rates/packet-rate.ts';
 import { isReserved, TopicLimits } from './rates/topic-limits.ts';
-import { Refusals } from './refusals.ts';
+import { type RefusalReason, Refusals } from './refusals.ts';
 
 /**
  * Clients whose connection ended with the agent have this long to reconnect before their wills are published.
@@ -50,6 +52,8 @@ interface Connected extends Arrival {
   isHeldBack(): boolean;
   /** Null before CONNECT. */
   keepalive: Keepalive | null;
+  /** The connection has logged in, or ended. */
+  loggedIn(): void;
 }
 
 export class Broker implements Service {
@@ -64,6 +68,7 @@ export class Broker implements Service {
   readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
   readonly #topics: TopicLimits;
   readonly #connectRate: ConnectRate;
+  readonly #deviceLimits: DeviceLimits;
   readonly #publishPath: PublishPath;
   readonly #timers: Timer[] = [];
   #storedSubscriptions: StoredSubscriptions | null = null;
@@ -80,6 +85,7 @@ export class Broker implements Service {
     this.#gate = new Gate(options);
     this.#topics = new TopicLimits(options);
     this.#connectRate = new ConnectRate(options.limits, options.clock);
+    this.#deviceLimits = new DeviceLimits(options.limits, options.clock);
     this.#publishPath = new PublishPath({
       options,
       gate: this.#gate,
@@ -226,7 +232,7 @@ export class Broker implements Service {
       admits: (address) => this.#isWithinConnectRate(address),
       onConnection: (connection, arrival, socket, request) =>
         this.#accept(connection, { ...arrival, anonymous }, socket, request),
-      onRefused: (address, problem) => this.#refusals.add('certificate', { address, problem }),
+      onRefused: (reason, address, problem) => this.#refusals.add(reason, { address, problem }),
     };
   }
 
@@ -242,8 +248,7 @@ export class Broker implements Service {
     const { protocolVersion: level, clientId: device } = packet;
     // aedes answers it with return code 1.
     if (level === 5) this.#refusals.add('protocol-version', { level, device, address: connected.address });
-    // [MQTT-3.1.3-6]: the id is the broker's to give, and says whose it is.
-    if (device === '') packet.clientId = clientIdFor(packet, connected, this.#options.entropy);
+    packet.clientId = this.#gate.clientIdFor(packet, connected, this.#options.entropy);
     const { socket, isHeldBack } = connected;
     this.#deadlines.end(socket);
     connected.keepalive = new Keepalive(packet, {
@@ -262,14 +267,19 @@ export class Broker implements Service {
       connection.destroy();
       return;
     }
+    const { address } = arrival;
+    const loggedIn = this.#deviceLimits.begin(address);
+    if (loggedIn === null) {
+      this.#refusals.add('address-limit', { address });
+      connection.destroy();
+      return;
+    }
     this.#connections.add(connection);
     const client = this.#aedes.handle(connection, request);
     sendAtGrantedQos(client);
-    const { isHeldBack } = limitUnacknowledged(client, () => {
-      this.#arrivals.get(client)?.keepalive?.heard();
-      this.#book.heard(client);
-    });
-    this.#arrivals.set(client, { ...arrival, socket, isHeldBack, keepalive: null });
+    const { isHeldBack } = this.#limitReads(client);
+    this.#arrivals.set(client, { ...arrival, socket, isHeldBack, keepalive: null, loggedIn });
+    connection.once('close', loggedIn);
     connection.once('close', () => {
       this.#connections.delete(connection);
       this.#book.disconnected(client);
@@ -280,11 +290,23 @@ export class Broker implements Service {
     limitPackets(client, maxPacketBytes, (bytes) =>
       this.#refusals.add('packet-too-large', { bytes, device: client.id ?? '' }),
     );
-    const { address } = arrival;
     refuseMalformed(client, {
       onMalformed: (problem) =>
         this.#refusals.add('malformed-packet', { problem, device: client.id ?? '', address }),
       onProtocolLevel: (level) => this.#refusals.add('protocol-version', { level, address }),
+    });
+  }
+
+  #limitReads(client: Client): { isHeldBack(): boolean } {
+    const { clock, limits } = this.#options;
+    return limitUnacknowledged(client, {
+      clock,
+      rate: new PacketRate(limits.maxPacketRate, clock),
+      onRead: () => {
+        this.#arrivals.get(client)?.keepalive?.heard();
+        this.#book.heard(client);
+      },
+      onSlowed: () => this.#refusals.add('packet-rate', { device: client.id ?? '' }),
     });
   }
 
@@ -301,12 +323,26 @@ export class Broker implements Service {
     const { willTopic } = connect;
     const asked = { clientId: client.id, username, password, willTopic };
     const refused = await this.#gate.admit(client, asked, arrival);
-    if (refused !== null || client.clean) return refused;
+    if (refused !== null) return refused;
+    const device = this.#gate.deviceOf(client);
+    const reason = this.#limitOf(client, device);
+    if (reason !== null) return { reason, returnCode: RETURN_CODE.serverUnavailable };
+    arrival.loggedIn();
     const { sessions } = this.#options;
-    if (!sessions.hasRoomFor(client.id)) {
+    if (!client.clean && !sessions.hasRoomFor(client.id, device))
       return { reason: 'session-limit', returnCode: RETURN_CODE.serverUnavailable };
-    }
+    await sessions.claim(client.id, this.#gate.ownerOf(client), !client.clean);
+    if (client.clean) return null;
     sessions.connected(client.id);
+    return null;
+  }
+
+  /** Counts one more connection of the device, or says why there may be none. */
+  #limitOf({ conn }: Client, device: string | null): RefusalReason | null {
+    if (device === null || conn.destroyed) return null;
+    const ended = this.#deviceLimits.connect(device);
+    if (typeof ended === 'string') return ended;
+    conn.once('close', ended);
     return null;
   }
 

@@ -7,7 +7,7 @@ import type { Aedes } from 'aedes';
 import { errorText } from '../../shared/log.ts';
 import type { Gate } from './access/gate.ts';
 import type { BrokerOptions } from './options.ts';
-import type { Will } from './persistence/sessions.ts';
+import type { Will } from './persistence/will.ts';
 import type { TopicLimits } from './rates/topic-limits.ts';
 import type { RefusalReason, Refusals } from './refusals.ts';
 
@@ -54,6 +54,6 @@ async function publish(aedes: Aedes, { intake }: Options, will: Will, isLocal: b
       intake(record, (error) => (error ? reject(error) : resolve()));
     });
   }
-  const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false } as const;
+  const packet = { cmd: 'publish', topic, payload, qos, retain, dup: false, clientId: client } as const;
   await new Promise<void>((resolve) => aedes.publish(packet, () => resolve()));
 }

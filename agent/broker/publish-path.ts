@@ -85,6 +85,8 @@ export class PublishPath {
       done(new Error('a publish without a client'));
       return;
     }
+    // aedes keeps it: a retained message counts for its device.
+    Object.assign(packet, { clientId: client.id });
     const reason = this.#topics.refusal(packet.topic);
     if (reason !== null || !this.#gate.mayPublish(client, packet.topic)) {
       this.#refuse(client, packet, reason ?? 'publish-not-allowed', done);

@@ -9,7 +9,11 @@ import { SparseLog } from '../../shared/sparse-log.ts';
 export type RefusalReason =
   /** The number of connections is at its limit, or at that of the system's file descriptors. */
   | 'connection-limit'
-  /** Too many connections begun in a second, from everywhere or from one address. */
+  /** Too many connections from one address that have not logged in. */
+  | 'address-limit'
+  /** Too many connections of one device at a time. */
+  | 'device-limit'
+  /** Too many connections begun in a second, from everywhere or from one address, or by one device. */
   | 'connect-rate'
   /** No CONNECT within `connect_timeout` of the connection, its TLS or WebSocket handshake included. */
   | 'connect-timeout'
@@ -33,7 +37,9 @@ export type RefusalReason =
   | 'login-busy'
   /** The device is disabled in the device file. */
   | 'disabled'
-  /** The number of sessions is at its limit. */
+  /** The WebSocket client is a page of an origin that is not listed. */
+  | 'origin'
+  /** The number of sessions is at its limit, over all clients or for the device. */
   | 'session-limit'
   /** No rule of the device allows its will. */
   | 'will-not-allowed'
@@ -53,6 +59,8 @@ export type RefusalReason =
   | 'reserved-topic'
   /** The client exceeded its publish rate for too long; its connection was ended. */
   | 'publish-rate'
+  /** More packets than the rate, other than PUBLISH; the broker reads from the client more slowly. */
+  | 'packet-rate'
   /** The client does not read its messages; its connection was ended. */
   | 'slow-consumer'
   /** The record did not become durable. */

@@ -11,6 +11,10 @@ export function brokerLimits({ broker }: AgentConfig): BrokerLimits {
     maxSubscriptions: broker.max_subscriptions,
     maxTopicBytes: broker.max_topic_bytes,
     maxTopicLevels: broker.max_topic_levels,
+    maxConnectionsPerDevice: broker.max_connections_per_device,
+    maxConnectRatePerDevice: broker.max_connect_rate_per_device,
+    maxPendingPerAddress: broker.max_pending_per_address,
+    maxPacketRate: broker.max_packet_rate,
     maxConnectRate: broker.max_connect_rate,
     maxConnectRatePerAddress: broker.max_connect_rate_per_address,
     maxPublishRate: broker.max_publish_rate,
@@ -22,6 +26,10 @@ export function brokerLimits({ broker }: AgentConfig): BrokerLimits {
 export function sessionLimits({ broker: { sessions } }: AgentConfig): SessionLimits {
   return {
     maxSessions: sessions.max_sessions,
+    maxSessionsPerDevice: sessions.max_sessions_per_device,
+    maxQueuedBytesPerDevice: sessions.max_queued_bytes_per_device,
+    maxRetainedMessagesPerDevice: sessions.max_retained_messages_per_device,
+    maxRetainedBytesPerDevice: sessions.max_retained_bytes_per_device,
     expireAfterMs: sessions.expire_after,
     maxQueuedMessages: sessions.max_queued_messages,
     maxQueuedBytes: sessions.max_queued_bytes,
@@ -34,7 +42,8 @@ export function sessionLimits({ broker: { sessions } }: AgentConfig): SessionLim
 export function listenerOptions({ broker }: AgentConfig): ListenerOptions[] {
   return broker.listeners.map((listener) => {
     const { type, host, port, cert_file: certFile, key_file: keyFile } = listener;
-    if (type !== 'tls') return { type, host, port };
+    if (type === 'ws') return { type, host, port, origins: listener.origins };
+    if (type === 'tcp') return { type, host, port };
     if (certFile === undefined || keyFile === undefined)
       throw new Error('a listener of type tls without its files passed the schema');
     const { client_ca_file: clientCaFile, auth, device_name: deviceName } = listener;

@@ -16,6 +16,12 @@ const sessionsSchema = z
       .max(100_000)
       .default(1000)
       .describe('Clients with a persistent session (clean session off); further ones are refused.'),
+    max_sessions_per_device: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(16)
+      .describe('Persistent sessions of one device, over all its client ids; further ones are refused.'),
     expire_after: duration()
       .default(7 * 86_400_000)
       .describe('A session ends after its client was away for this long.'),
@@ -28,6 +34,9 @@ const sessionsSchema = z
     max_queued_bytes: byteSize()
       .default(2 ** 20)
       .describe('Most bytes queued for one client; further messages are dropped.'),
+    max_queued_bytes_per_device: byteSize()
+      .default(8 * 2 ** 20)
+      .describe('Most bytes queued for one device, over all its client ids; further messages are dropped.'),
     max_total_queued_bytes: byteSize()
       .default(32 * 2 ** 20)
       .describe('Most bytes queued for all clients together; further messages are dropped.'),
@@ -35,6 +44,15 @@ const sessionsSchema = z
     max_retained_bytes: byteSize()
       .default(16 * 2 ** 20)
       .describe('Most bytes of all retained messages together.'),
+    max_retained_messages_per_device: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(5000)
+      .describe('Most retained messages that one device published.'),
+    max_retained_bytes_per_device: byteSize()
+      .default(8 * 2 ** 20)
+      .describe('Most bytes of the retained messages that one device published.'),
   })
   .describe('Persistent sessions: subscriptions, queues and retained messages for devices that are offline.');
 
@@ -49,6 +67,7 @@ export const brokerSchema = z
           host: '127.0.0.1',
           port: 1883,
           trusted_network: false,
+          origins: [],
           auth: 'password',
           device_name: 'cn',
         },
@@ -85,6 +104,18 @@ export const brokerSchema = z
       .describe(
         'Connections that may begin in a second from one address; four seconds’ worth at once. 0: no limit.',
       ),
+    max_connect_rate_per_device: z
+      .int()
+      .min(0)
+      .default(10)
+      .describe('Logins of one device in a second; ten seconds’ worth at once. 0: no limit.'),
+    max_packet_rate: z
+      .int()
+      .min(0)
+      .default(5000)
+      .describe(
+        'Packets of one client in a second other than PUBLISH; two seconds’ worth at once. A filter of SUBSCRIBE or UNSUBSCRIBE counts as ten. The broker reads more slowly from a faster client. 0: no limit.',
+      ),
     max_publish_rate: z
       .int()
       .min(0)
@@ -112,5 +143,19 @@ export const brokerSchema = z
       .max(100_000)
       .default(1000)
       .describe('Most connections over all listeners; further ones are refused.'),
+    max_connections_per_device: z
+      .int()
+      .min(2)
+      .max(100_000)
+      .default(32)
+      .describe(
+        'Most connections of one device at a time, over all its client ids; further ones are refused.',
+      ),
+    max_pending_per_address: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(250)
+      .describe('Most connections from one address that have not logged in; further ones are refused.'),
   })
   .describe('The MQTT broker that devices publish to.');

@@ -190,6 +190,8 @@ export type SessionItemKind =
   | 'subscription'
   /** client: empty; key: topic. */
   | 'retained'
+  /** key: empty; whose the session is. */
+  | 'owner'
   /** key: position in the order of all clients, a whole number. */
   | 'outgoing'
   /** key: a QoS 2 packet id whose record is stored and whose PUBREL has not come. */

@@ -2,8 +2,8 @@
  * Authenticates connections and derives their permissions. A client that sends a certificate or a username is
  * that device or is refused. A client without both is anonymous, where that is allowed. A device's client id
  * is its name, or begins with its name and a slash; no name holds a slash. So only the device can take over
- * its connection or session, and the `device` of a record is its sender. Anonymous clients may not use the id
- * of a device.
+ * its connection or session, and the `device` of a record is its sender. Anonymous clients with the id of a
+ * device get another one.
  */
 import type { Client, ConnectPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
@@ -58,7 +58,7 @@ export interface Refused {
 interface Session {
   clientId: string;
   /** Null for an anonymous client. */
-  device: { name: string; hash: string | undefined; by: 'password' | 'certificate' } | null;
+  device: { name: string; hash: string | undefined; created: string; by: 'password' | 'certificate' } | null;
   acl: Acl | null;
   /** Topics that `acl` is known to allow the client to publish to. */
   publishes: Set<string>;
@@ -122,6 +122,20 @@ export class Gate {
   /** Called when the connection has ended. */
   forget(client: Client): void {
     this.#connected.delete(client);
+  }
+
+  /** Null for an anonymous client. */
+  deviceOf(client: Client): string | null {
+    return this.#sessions.get(client)?.device?.name ?? null;
+  }
+
+  /**
+   * Whose the client's session is. A device that was removed and added again under the same name is another
+   * owner.
+   */
+  ownerOf(client: Client): string {
+    const device = this.#sessions.get(client)?.device;
+    return device ? `${device.name} ${device.created}` : 'anonymous';
   }
 
   mayPublish(client: Client, topic: string): boolean {
@@ -189,7 +203,7 @@ export class Gate {
       return refuse('identity-mismatch', 'notAuthorized', `the certificate is that of ${name}`);
     if (!isClientIdOf(name, clientId)) return refuse('client-id', 'identifierRejected');
     if (device.disabled) return refuse('disabled', 'notAuthorized');
-    return { ok: true, device: { name, hash: device.password, by: 'certificate' } };
+    return { ok: true, device: { name, hash: device.password, created: device.created, by: 'certificate' } };
   }
 
   async #byPassword(name: string, { clientId, password }: Asked, from: From): Promise<Identified> {
@@ -210,7 +224,7 @@ export class Gate {
         const device = this.#devices.get(name);
         if (!device || device.password !== hash) return refuse('bad-credentials', 'badCredentials');
         if (device.disabled) return refuse('disabled', 'notAuthorized');
-        return { ok: true, device: { name, hash, by: 'password' } };
+        return { ok: true, device: { name, hash, created: device.created, by: 'password' } };
       }
     }
   }
@@ -218,6 +232,23 @@ export class Gate {
   #isOfDevice(clientId: string): boolean {
     const [name = ''] = clientId.split('/');
     return this.#devices.get(name) !== undefined;
+  }
+
+  /**
+   * The client id under which the broker takes a client. [MQTT-3.1.3-6]: an empty id is the broker's to give;
+   * it becomes `<name>/<random>` of the device that the client says it is, so that records tell their sender,
+   * and stays empty, for one of aedes' own, where the client is anonymous. An anonymous client with the id of
+   * a device is taken as `~/<id>`: a refusal would tell the names of the devices to everybody. No name begins
+   * with a tilde.
+   */
+  clientIdFor({ username, clientId }: ConnectPacket, arrival: Arrival, entropy: Entropy): string {
+    const { certificate, anonymous } = arrival;
+    const shown = certificate !== null && 'name' in certificate ? certificate.name : undefined;
+    const name = username ?? shown;
+    if (clientId === '')
+      return name === undefined ? '' : `${name}/${Buffer.from(entropy.bytes(8)).toString('hex')}`;
+    const isAnonymous = anonymous && username === undefined && certificate === null;
+    return isAnonymous && this.#isOfDevice(clientId) ? `~/${clientId}` : clientId;
   }
 
   /**
@@ -237,7 +268,7 @@ export class Gate {
   #isStillKnown({ clientId, device }: Session): boolean {
     if (!device) return !this.#isOfDevice(clientId);
     const known = this.#devices.get(device.name);
-    if (!known || known.disabled) return false;
+    if (!known || known.disabled || known.created !== device.created) return false;
     return device.by === 'certificate' || known.password === device.hash;
   }
 }
@@ -256,14 +287,4 @@ function isClientIdOf(name: string, clientId: string): boolean {
 /** [MQTT-3.1.3-8] */
 export function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
   return clientId === '' && clean !== true;
-}
-
-/**
- * The id of a client that brings none: `<name>/<random>` of the device that it says it is, so that records
- * tell who sent them; empty, for one of aedes' own, where it is anonymous.
- */
-export function clientIdFor({ username }: ConnectPacket, { certificate }: Arrival, entropy: Entropy): string {
-  const shown = certificate !== null && 'name' in certificate ? certificate.name : undefined;
-  const name = username ?? shown;
-  return name === undefined ? '' : `${name}/${Buffer.from(entropy.bytes(8)).toString('hex')}`;
 }

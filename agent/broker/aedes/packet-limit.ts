@@ -4,13 +4,8 @@
  * of a packet and nothing of its content yet.
  */
 import type { Client } from 'aedes';
+import { CONNECT_BYTES_MAX } from '../listeners/connect-deadline.ts';
 import { parserOf } from './parser.ts';
-
-/**
- * Limit for the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]: client id, will and
- * credentials.
- */
-const CONNECT_BYTES_MAX = 4096;
 
 /**
  * Ends the connection of `client` when a packet's remaining length (MQTT 3.1.1 section 2.2.3) is over

@@ -15,6 +15,12 @@ export interface ConnectDeadlineParts {
   onLate(address: string): void;
 }
 
+/**
+ * Limit for the first packet of a connection, which must be CONNECT [MQTT-3.1.0-1]: client id, will and
+ * credentials.
+ */
+export const CONNECT_BYTES_MAX = 4096;
+
 export class ConnectDeadlines {
   readonly #parts: ConnectDeadlineParts;
   readonly #timers = new Map<Socket, Timer>();
@@ -37,6 +43,11 @@ export class ConnectDeadlines {
   end(socket: Socket): void {
     this.#timers.get(socket)?.cancel();
     this.#timers.delete(socket);
+  }
+
+  /** Whether CONNECT has not come yet. */
+  isPending(socket: Socket): boolean {
+    return this.#timers.has(socket);
   }
 
   /** Ends the connections that have not sent CONNECT yet. */

@@ -17,7 +17,19 @@ export const listenerSchema = z
       .boolean()
       .default(false)
       .describe(
-        'Required for an address other than loopback without TLS. All hosts on that network can read the passwords; with allow_anonymous, all hosts that reach the listener can publish as any client that is not a device.',
+        'Required for an address other than loopback without TLS. All hosts on that network can read the passwords; with allow_anonymous, all hosts that reach the listener can publish under any client id that is not of a device.',
+      ),
+    origins: z
+      .array(
+        z
+          .string()
+          .regex(/^https?:\/\/[^/\s]+$/, 'expected an origin such as https://hmi.example.com, without a path')
+          .transform((origin) => origin.toLowerCase()),
+      )
+      .max(100)
+      .default([])
+      .describe(
+        'For ws: origins of web pages that may connect, such as https://hmi.example.com. By default no browser may; other clients need no origin.',
       ),
     cert_file: z
       .string()
@@ -51,6 +63,8 @@ export const listenerSchema = z
     const issue = (path: string, message: string, hint: string): void =>
       context.addIssue({ code: 'custom', path: [path], message, params: { hint } });
     const { type, host, trusted_network: trusted, auth } = listener;
+    if (type !== 'ws' && listener.origins.length > 0)
+      issue('origins', 'only for type: ws', 'set type: ws, or remove it');
     if (type !== 'tls') {
       if (!trusted && !isLoopback(host)) {
         const hint =

@@ -1,15 +1,15 @@
 /** A listener that devices connect to: plain TCP, TLS, or MQTT over WebSocket (MQTT 3.1.1 section 6). */
-import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from 'node:http';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
-import type { Arrival } from '../access/gate.ts';
 import type { ConnectLimits } from '../rates/connect-rate.ts';
+import type { DeviceBounds } from '../rates/device-limits.ts';
 import type { PublishLimits } from '../rates/publish-rate.ts';
+import type { RefusalReason } from '../refusals.ts';
 import { type ConnectDeadlines, TCP_OPTIONS } from './connect-deadline.ts';
+import type { OnConnection } from './on-connection.ts';
 import { createTlsListener, type TlsOptions } from './tls-listener.ts';
+import { webSocketServer } from './web-socket-listener.ts';
 
 interface Address {
   host: string;
@@ -17,9 +17,10 @@ interface Address {
   port: number;
 }
 
-export type ListenerOptions = Address & ({ type: 'tcp' | 'ws' } | { type: 'tls'; tls: TlsOptions });
+export type ListenerOptions = Address &
+  ({ type: 'tcp' } | { type: 'ws'; origins?: readonly string[] } | { type: 'tls'; tls: TlsOptions });
 
-export interface BrokerLimits extends ConnectLimits, PublishLimits {
+export interface BrokerLimits extends ConnectLimits, PublishLimits, DeviceBounds {
   maxPacketBytes: number;
   /** From the accepted connection to CONNECT, for every type of listener. */
   connectTimeoutMs: number;
@@ -30,6 +31,8 @@ export interface BrokerLimits extends ConnectLimits, PublishLimits {
   /** In UTF-8 bytes, of a topic name or filter. */
   maxTopicBytes: number;
   maxTopicLevels: number;
+  /** Packets other than PUBLISH that one client sends in a second; 0: no limit. */
+  maxPacketRate: number;
   /** Bytes that wait to be sent to one client. */
   maxUnsentBytes: number;
 }
@@ -40,14 +43,6 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** `socket`: the TCP connection under `connection`. */
-type OnConnection = (
-  connection: Duplex,
-  arrival: Omit<Arrival, 'anonymous'>,
-  socket: Socket,
-  request?: IncomingMessage,
-) => void;
-
 export interface ListenerParts {
   limits: BrokerLimits;
   clock: Clock;
@@ -57,12 +52,9 @@ export interface ListenerParts {
   /** Deadlines of all connections, from acceptance to CONNECT. */
   deadlines: ConnectDeadlines;
   onConnection: OnConnection;
-  /** A connection ended because its TLS handshake failed. */
-  onRefused(address: string, problem: string): void;
+  /** A connection ended: its TLS handshake failed, or WebSocket lets it not in. */
+  onRefused(reason: RefusalReason, address: string, problem: string): void;
 }
-
-/** A WebSocket message may hold several packets, or parts of them. */
-const MESSAGE_SLACK_BYTES = 65_536;
 
 /** Resolves when the listener is listening; rejects when it cannot listen. */
 export async function openListener(options: ListenerOptions, parts: ListenerParts): Promise<Listener> {
@@ -105,7 +97,16 @@ async function createListener(
     case 'tcp':
       return { server: tcpServer(parts), end: () => undefined };
     case 'ws': {
-      const server = webSocketServer(limits, onConnection);
+      const { maxPacketBytes, maxPacketRate } = limits;
+      const server = webSocketServer({
+        maxPacketBytes,
+        maxPacketRate,
+        origins: options.origins ?? [],
+        clock,
+        onConnection,
+        isPending: (socket) => parts.deadlines.isPending(socket),
+        onRefused,
+      });
       server.on('connection', (socket: Socket) => isAdmitted(socket, parts));
       // HTTP connections without a WebSocket upgrade; the broker ends the others.
       return { server, end: () => server.closeAllConnections() };
@@ -121,7 +122,7 @@ async function createListener(
           const arrival = { address: socket.remoteAddress ?? '', auth: tls.auth, certificate };
           onConnection(connection, arrival, socket);
         },
-        onRefused,
+        onRefused: (address, problem) => onRefused('certificate', address, problem),
       });
     }
   }
@@ -136,30 +137,7 @@ function isAdmitted(socket: Socket, { admits, deadlines }: ListenerParts): boole
 
 function tcpServer(parts: ListenerParts): Server {
   return createTcpServer(TCP_OPTIONS, (socket) => {
-    if (isAdmitted(socket, parts)) parts.onConnection(socket, withoutTls(socket), socket);
+    const arrival = { address: socket.remoteAddress ?? '', auth: 'password', certificate: null } as const;
+    if (isAdmitted(socket, parts)) parts.onConnection(socket, arrival, socket);
   });
-}
-
-function withoutTls({ remoteAddress = '' }: Socket): Omit<Arrival, 'anonymous'> {
-  return { address: remoteAddress, auth: 'password', certificate: null };
-}
-
-function webSocketServer(limits: BrokerLimits, onConnection: OnConnection): HttpServer {
-  const server = createHttpServer(TCP_OPTIONS, (_request, response) =>
-    response.writeHead(426, { connection: 'close' }).end('MQTT over WebSocket only\n'),
-  );
-  const sockets = new WebSocketServer({
-    server,
-    maxPayload: limits.maxPacketBytes + MESSAGE_SLACK_BYTES,
-    // [MQTT-6.0.0-3] [MQTT-6.0.0-4]; clients of MQTT 3.1 offer "mqttv3.1".
-    handleProtocols: (offered) => ['mqtt', 'mqttv3.1'].find((protocol) => offered.has(protocol)) ?? false,
-  });
-  sockets.on('connection', (socket, request) => {
-    socket.on('message', (_data, isBinary) => {
-      if (!isBinary) socket.terminate(); // [MQTT-6.0.0-1]
-    });
-    const { socket: tcp } = request;
-    onConnection(createWebSocketStream(socket), withoutTls(tcp), tcp, request);
-  });
-  return server;
 }

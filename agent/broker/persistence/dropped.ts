@@ -5,12 +5,14 @@ import { SparseLog } from '../../../shared/sparse-log.ts';
 
 /** The text is both log field and metric label. */
 export type DropReason =
-  /** The queue of the client, or of all clients together, is full; the message is not queued. */
+  /** The queue of the client, of its device, or of all clients together, is full: it is not queued. */
   | 'queue-full'
-  /** The number of retained messages is at its limit; live subscribers got the message. */
+  /** The retained messages of the device, or of all, are at a limit; live subscribers got the message. */
   | 'retained-full'
   /** The item on disk is not valid session state. */
   | 'unreadable'
+  /** The device was removed and added again, or the id was an anonymous client's before. */
+  | 'owner-changed'
   /** The client was away for longer than the session expiry. */
   | 'session-expired';
 

@@ -6,12 +6,15 @@
  * A message may be queued for days and for many clients: it is stored once, apart from the block of memory
  * that it was read into.
  */
+import { deviceOf } from './device-of.ts';
 import { contentBytes, type HeldMessage, HeldMessages, type OutgoingPacket } from './held-message.ts';
 import type { OutgoingItems } from './session-log.ts';
 
 export interface QueueLimits {
   maxQueuedMessages: number;
   maxQueuedBytes: number;
+  /** Over all client ids of one device. */
+  maxQueuedBytesPerDevice: number;
   /** Over all clients. */
   maxTotalQueuedBytes: number;
 }
@@ -20,6 +23,8 @@ export interface QueueLimits {
  * The queue of one client: three parallel arrays, because an object per message would take twice the memory.
  */
 interface Queue {
+  /** Of the client. */
+  readonly device: string;
   /** Ascending over all clients and restarts. */
   readonly orders: number[];
   /** Null: the client has received the message, and PUBREL is pending. */
@@ -46,6 +51,7 @@ export class OutgoingQueues implements OutgoingItems {
   readonly #onChange: (change: QueueChange) => void;
   readonly #held = new HeldMessages();
   readonly #queues = new Map<string, Queue>();
+  readonly #bytesByDevice = new Map<string, number>();
   #lastOrder = 0;
   #bytes = 0;
   #messages = 0;
@@ -145,11 +151,13 @@ export class OutgoingQueues implements OutgoingItems {
   }
 
   #enqueue(client: string, message: HeldMessage): boolean {
-    const { maxQueuedMessages, maxQueuedBytes, maxTotalQueuedBytes } = this.#limits;
+    const { maxQueuedMessages, maxQueuedBytes, maxTotalQueuedBytes, maxQueuedBytesPerDevice } = this.#limits;
     const size = sizeOf(message);
     const queue = this.#queues.get(client);
     if ((queue?.orders.length ?? 0) >= maxQueuedMessages) return false;
     if ((queue?.bytes ?? 0) + size > maxQueuedBytes || this.#bytes + size > maxTotalQueuedBytes) return false;
+    const ofDevice = this.#bytesByDevice.get(queue?.device ?? deviceOf(client)) ?? 0;
+    if (ofDevice + size > maxQueuedBytesPerDevice) return false;
     const order = ++this.#lastOrder;
     this.#add(client, order, message, undefined);
     this.#onChange({ kind: 'put', client, order, isNew: true });
@@ -158,7 +166,8 @@ export class OutgoingQueues implements OutgoingItems {
 
   #add(client: string, order: number, message: HeldMessage | null, messageId: number | undefined): void {
     const known = this.#queues.get(client);
-    const queue = known ?? { orders: [], messages: [], messageIds: [], bytes: 0, cursor: 0 };
+    const device = deviceOf(client);
+    const queue = known ?? { device, orders: [], messages: [], messageIds: [], bytes: 0, cursor: 0 };
     if (!known) this.#queues.set(client, queue);
     queue.orders.push(order);
     queue.messages.push(message);
@@ -187,6 +196,9 @@ export class OutgoingQueues implements OutgoingItems {
   #count(queue: Queue, messages: number, bytes: number): void {
     queue.bytes += bytes;
     this.#bytes += bytes;
+    const ofDevice = (this.#bytesByDevice.get(queue.device) ?? 0) + bytes;
+    if (ofDevice > 0) this.#bytesByDevice.set(queue.device, ofDevice);
+    else this.#bytesByDevice.delete(queue.device);
     this.#messages += messages;
   }
 }

@@ -16,6 +16,8 @@ const FIELDS = [
   'brokerId',
   'brokerCounter',
   'digest',
+  'clientId',
+  'owner',
 ] as const;
 
 const storedPacket = z.object({
@@ -34,6 +36,10 @@ const storedPacket = z.object({
   order: z.int().default(0),
   /** Digest of a QoS 2 publish that waits for PUBREL. */
   digest: z.string().optional(),
+  /** Of the client that published a retained message. */
+  clientId: z.string().optional(),
+  /** Of a session. */
+  owner: z.string().optional(),
 });
 
 export type StoredPacket = z.output<typeof storedPacket>;
@@ -56,4 +62,12 @@ export function writtenPacket(packet: object): Record<string, unknown> {
       written[field] = typeof value === 'string' && field === 'payload' ? Buffer.from(value) : value;
   }
   return written;
+}
+
+/** A copy: a slice would keep the whole block that the socket was read into. */
+export function ownCopy(payload: Buffer | string): Buffer {
+  const copy = Buffer.allocUnsafeSlow(Buffer.byteLength(payload));
+  if (typeof payload === 'string') copy.write(payload);
+  else payload.copy(copy);
+  return copy;
 }

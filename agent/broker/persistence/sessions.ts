@@ -9,24 +9,25 @@ import type { AedesPublishPacket } from 'aedes';
 import type { Clock } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
 import { topicMatches } from '../../../shared/policy/topic-filter.ts';
-import type { SessionItem } from '../../store/types.ts';
 import { SubscribedTopics } from '../aedes/subscribed-topics.ts';
 import { contentDigest } from './content-digest.ts';
+import { deviceOf, publisherOf } from './device-of.ts';
 import { Dropped, type DropReason } from './dropped.ts';
 import type { OutgoingPacket } from './held-message.ts';
 import { IncomingDigests } from './incoming-digests.ts';
 import { MemoryPersistence } from './memory-persistence.ts';
 import { OutgoingQueues, type QueueLimits } from './outgoing.ts';
-import { readPacket, type StoredPacket, writtenPacket } from './packet.ts';
-import { encodeItem, SessionLog, type SessionStore } from './session-log.ts';
+import { ownCopy, readPacket, type StoredPacket, writtenPacket } from './packet.ts';
+import { RetainedBounds, type RetainedLimits } from './retained-bounds.ts';
+import { SessionLog, type SessionStore } from './session-log.ts';
 import { clientsByQos, type Subscriber } from './subscribers.ts';
+import { type Will, willOf } from './will.ts';
 
-export interface SessionLimits extends QueueLimits {
+export interface SessionLimits extends QueueLimits, RetainedLimits {
   maxSessions: number;
+  maxSessionsPerDevice: number;
   /** Since the client was last connected, by monotonic time since the start. */
   expireAfterMs: number;
-  maxRetainedMessages: number;
-  maxRetainedBytes: number;
 }
 
 /**
@@ -40,14 +41,6 @@ export const SESSION_PRESENT = '$headgate/session';
 
 interface ClientOf {
   id: string;
-}
-
-export interface Will {
-  client: string;
-  topic: string;
-  payload: Buffer;
-  qos: 0 | 1 | 2;
-  retain: boolean;
 }
 
 export interface SessionsOptions {
@@ -69,9 +62,11 @@ export class Sessions extends MemoryPersistence {
   readonly #localTopics: readonly string[];
   readonly #dropped: Dropped;
   readonly #outgoing: OutgoingQueues;
-  readonly #retainedBytes = new Map<string, number>();
+  readonly #retained: RetainedBounds;
   /** Clients with a session: the time their connection ended, or null while they are connected. */
   readonly #away = new Map<string, number | null>();
+  /** Whose each session is: see {@link claim}. */
+  readonly #owners = new Map<string, string>();
   /** Clients whose session is older than their present connection. */
   readonly #resumed = new Set<string>();
   readonly #incomingDigests = new IncomingDigests();
@@ -81,7 +76,6 @@ export class Sessions extends MemoryPersistence {
   readonly #begun = new Set<string>();
   readonly #restoreListeners: Array<() => void> = [];
   #isRestored: boolean = false;
-  #retainedTotal = 0;
 
   constructor({ store, clock, limits, log, localTopics = [] }: SessionsOptions) {
     super();
@@ -89,6 +83,7 @@ export class Sessions extends MemoryPersistence {
     this.#localTopics = localTopics;
     this.#clock = clock;
     this.#limits = limits;
+    this.#retained = new RetainedBounds(limits);
     this.#dropped = new Dropped(clock, log);
     this.#outgoing = new OutgoingQueues(limits, (change) => {
       if (change.kind === 'delete') this.#log.outgoingDelete(change.client, change.order);
@@ -121,7 +116,7 @@ export class Sessions extends MemoryPersistence {
       }
       if (kind !== 'outgoing') this.#log.restore(kind, client, key, () => writtenPacket(found));
       // A will alone is no session: the client may have connected with clean session.
-      if (client !== '' && kind !== 'will') this.#away.set(client, this.#clock.monoMs());
+      if (client !== '' && kind !== 'will' && kind !== 'owner') this.#away.set(client, this.#clock.monoMs());
       switch (kind) {
         case 'subscription':
           this.subscribedTopics.add(key);
@@ -129,7 +124,10 @@ export class Sessions extends MemoryPersistence {
           break;
         case 'retained':
           await super.storeRetained(found);
-          this.#countRetained(key, found.topic.length + found.payload.length);
+          this.#retained.set(key, found.topic.length + found.payload.length, publisherOf(found));
+          break;
+        case 'owner':
+          this.#owners.set(client, found.owner ?? '');
           break;
         case 'outgoing':
           outgoing.push({ client, order: found.order, packet: found });
@@ -146,6 +144,8 @@ export class Sessions extends MemoryPersistence {
     }
     outgoing.sort((a, b) => a.order - b.order);
     for (const { client, order, packet } of outgoing) this.#outgoing.restore(client, order, packet);
+    for (const client of this.#owners.keys())
+      if (!this.#away.has(client) && !this.#ownerless.has(client)) this.#disown(client);
     this.#isRestored = true;
     this.#begun.clear();
     for (const listener of this.#restoreListeners) listener();
@@ -156,9 +156,31 @@ export class Sessions extends MemoryPersistence {
     this.#restoreListeners.push(listener);
   }
 
-  /** Whether the client may have a session: it has one, or the limit allows one more. */
-  hasRoomFor(client: string): boolean {
-    return this.#away.has(client) || this.#away.size < this.#limits.maxSessions;
+  /** Whether the client has a session, or may have one. `device`: null for anonymous clients. */
+  hasRoomFor(client: string, device: string | null): boolean {
+    if (this.#away.has(client)) return true;
+    if (this.#away.size >= this.#limits.maxSessions) return false;
+    if (device === null) return true;
+    let ofDevice = 0;
+    for (const other of this.#away.keys()) if (deviceOf(other) === device) ofDevice += 1;
+    return ofDevice < this.#limits.maxSessionsPerDevice;
+  }
+
+  /**
+   * Call before the client's connection is accepted. Another owner's session under the client id ends, with
+   * its queue, packet ids and will. `isKept`: the session outlives the connection.
+   */
+  async claim(client: string, owner: string, isKept: boolean): Promise<void> {
+    const before = this.#owners.get(client);
+    if (before !== undefined && before !== owner) {
+      await this.cleanSubscriptions({ id: client });
+      await this.cleanIncoming({ id: client });
+      await this.delWill({ id: client });
+      this.#dropped.add('owner-changed', client);
+    }
+    if (!isKept || before === owner) return;
+    this.#owners.set(client, owner);
+    this.#log.put('owner', client, '', () => ({ owner }));
   }
 
   connected(client: string): void {
@@ -195,7 +217,7 @@ export class Sessions extends MemoryPersistence {
   counts(): { sessions: number; retained: number; queuedMessages: number; queuedBytes: number } {
     return {
       sessions: this.#away.size,
-      retained: this.#retainedBytes.size,
+      retained: this.#retained.size,
       queuedMessages: this.#outgoing.messages,
       queuedBytes: this.#outgoing.bytes,
     };
@@ -209,17 +231,15 @@ export class Sessions extends MemoryPersistence {
   override async storeRetained(packet: AedesPublishPacket): Promise<void> {
     const { topic } = packet;
     const bytes = packet.payload.length === 0 ? 0 : topic.length + packet.payload.length;
-    const total = this.#retainedTotal - (this.#retainedBytes.get(topic) ?? 0) + bytes;
-    const isOne =
-      this.#retainedBytes.has(topic) || this.#retainedBytes.size < this.#limits.maxRetainedMessages;
-    if (bytes > 0 && (!isOne || total > this.#limits.maxRetainedBytes)) {
+    const device = publisherOf(packet);
+    if (bytes > 0 && !this.#retained.hasRoomFor(topic, bytes, device)) {
       this.#dropped.add('retained-full', topic);
       return;
     }
     this.#begins(retainedName(topic));
     const kept = { ...packet, payload: ownCopy(packet.payload) };
     await super.storeRetained(kept);
-    this.#countRetained(topic, bytes);
+    this.#retained.set(topic, bytes, device);
     if (bytes === 0) this.#log.delete('retained', '', topic);
     else this.#log.put('retained', '', topic, () => writtenPacket(kept));
   }
@@ -249,6 +269,7 @@ export class Sessions extends MemoryPersistence {
       this.#forgetSubscription(client, topic);
     await super.cleanSubscriptions(client);
     this.#outgoing.forget(client.id);
+    this.#disown(client.id);
     this.#away.delete(client.id);
     this.#resumed.delete(client.id);
   }
@@ -365,31 +386,13 @@ export class Sessions extends MemoryPersistence {
     this.#log.delete('subscription', id, topic);
   }
 
-  #countRetained(topic: string, bytes: number): void {
-    this.#retainedTotal += bytes - (this.#retainedBytes.get(topic) ?? 0);
-    if (bytes === 0) this.#retainedBytes.delete(topic);
-    else this.#retainedBytes.set(topic, bytes);
+  #disown(client: string): void {
+    this.#owners.delete(client);
+    this.#log.delete('owner', client, '');
   }
 }
 
 /** No client id holds U+0000. */
 function retainedName(topic: string): string {
   return `\0${topic}`;
-}
-
-/** A copy: a slice would keep the whole block that the socket was read into. */
-function ownCopy(payload: Buffer | string): Buffer {
-  const copy = Buffer.allocUnsafeSlow(Buffer.byteLength(payload));
-  if (typeof payload === 'string') copy.write(payload);
-  else payload.copy(copy);
-  return copy;
-}
-
-function willOf(client: string, { topic, payload, qos, retain }: StoredPacket): Will {
-  return { client, topic, payload, qos, retain };
-}
-
-/** The session item that is written in the commit of a QoS 2 record. */
-export function incomingItem(client: string, messageId: number, digest: string): SessionItem {
-  return { kind: 'incoming', client, key: String(messageId), value: encodeItem({ messageId, digest }) };
 }

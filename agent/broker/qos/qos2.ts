@@ -13,7 +13,8 @@
 import type { Client, PublishPacket } from 'aedes';
 import type { SessionItem } from '../../store/types.ts';
 import { contentDigest } from '../persistence/content-digest.ts';
-import { incomingItem, type Sessions } from '../persistence/sessions.ts';
+import { incomingItem } from '../persistence/incoming-item.ts';
+import type { Sessions } from '../persistence/sessions.ts';
 
 /** Stores the record, and the session item if and only if the record is stored. */
 type StoreRecord = (session: SessionItem | null) => Promise<void>;

@@ -58,6 +58,7 @@ export const UNKNOWN_CLOCK: EnvelopeClock = { bootId: '', offsetMs: 0, quality: 
 const SESSION_ITEM_KINDS: readonly SessionItemKind[] = [
   'subscription',
   'retained',
+  'owner',
   'outgoing',
   'incoming',
   'will',

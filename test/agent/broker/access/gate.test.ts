@@ -84,8 +84,8 @@ t.test('only the device itself takes over its connection', async (t) => {
   );
   const first = await loggedIn(t, 'pump-1', { port });
   t.equal(await login(t, { port, clientId: 'pump-1', username: 'pump-2', password: PASSWORD }), 2);
-  t.equal(await login(t, { port, clientId: 'pump-1' }), 2, 'anonymous');
-  t.equal(await login(t, { port, clientId: 'pump-1/x' }), 2, 'anonymous');
+  for (const clientId of ['pump-1', 'pump-1/x'])
+    t.type(await login(t, { port, clientId }), 'object', 'an anonymous client is taken, as another one');
   t.ok(first.connected);
   const second = await loggedIn(t, 'pump-1', { port });
   await until('the broker ends the connection of first', () => !first.connected);

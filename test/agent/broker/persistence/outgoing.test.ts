@@ -4,7 +4,12 @@ import t from 'tap';
 import { OutgoingQueues, type QueueChange } from '../../../../agent/broker/persistence/outgoing.ts';
 import { sessionsOn } from '../fixture.ts';
 
-const LIMITS = { maxQueuedMessages: 4, maxQueuedBytes: 1000, maxTotalQueuedBytes: 1000 };
+const LIMITS = {
+  maxQueuedMessages: 4,
+  maxQueuedBytes: 1000,
+  maxQueuedBytesPerDevice: 1e9,
+  maxTotalQueuedBytes: 1000,
+};
 
 function message(brokerCounter: number, payload: Buffer | string = `m${brokerCounter}`) {
   return { cmd: 'publish', brokerId: 'b', brokerCounter, topic: 't', payload, qos: 2 as const };
