@@ -1,6 +1,8 @@
 /** The setup of pino: one event name per fact, ids as fields, secrets redacted, level per component. */
 import { type Logger as PinoLogger, pino } from 'pino';
 
+export { errorText } from './error-text.ts';
+
 export type Logger = PinoLogger;
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
@@ -46,18 +48,4 @@ export function createLogger(options: LogOptions, destination?: { write(line: st
 /** A child logger for one component, at its own level where configured. */
 export function componentLogger(root: Logger, component: string, options: LogOptions): Logger {
   return root.child({ component }, { level: options.levels[component] ?? options.level });
-}
-
-/** The text of a thrown value, without its stack, cut to a length that fits a log line. */
-export function errorText(error: unknown): string {
-  const text = error instanceof Error ? error.message || error.name : thrownText(error);
-  return text.length > 500 ? `${text.slice(0, 500)}…` : text;
-}
-
-/** SDKs also pass plain objects for errors: gRPC's status has `details`. */
-function thrownText(thrown: unknown): string {
-  if (typeof thrown !== 'object' || thrown === null) return String(thrown);
-  const fields = ['message', 'details'].map((name) => Reflect.get(thrown, name));
-  const text = fields.find((field) => typeof field === 'string' && field !== '');
-  return typeof text === 'string' ? text : 'an error without a text';
 }

@@ -6,6 +6,7 @@ import { boundaries } from './tidy/boundaries.ts';
 import { circles } from './tidy/circles.ts';
 import { unreachableFiles, unusedExports, unusedMembers } from './tidy/dead-code.ts';
 import { invariants } from './tidy/invariants.ts';
+import { lightThreads } from './tidy/light-threads.ts';
 import { packages } from './tidy/packages.ts';
 import { purity } from './tidy/purity.ts';
 import { folderRoots } from './tidy/roots.ts';
@@ -19,6 +20,7 @@ const RULES: Readonly<Record<string, () => Finding[]>> = {
   'folders import only what they may': () => boundaries(tree),
   'no file and no room imports itself by way of others': () => circles(tree),
   'pure code runs nothing that is not (I11)': () => purity(tree),
+  'a thread loads few packages': () => lightThreads(tree),
   'the root of a folder holds what is listed': () => folderRoots(tree),
   'nothing banned is in the code': () => codeBans(tree),
   'nothing banned is in any file': () => textBans(tree, root),

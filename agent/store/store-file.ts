@@ -5,7 +5,7 @@
 import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
-import { errorText } from '../../shared/log.ts';
+import { errorText } from '../../shared/error-text.ts';
 import type { DiskHealth } from './disk-health.ts';
 import type { StoreLimits } from './limits.ts';
 import type { Calls, OpenArgument, Opened } from './protocol.ts';

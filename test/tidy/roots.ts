@@ -31,6 +31,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'connection-string.ts',
     'entropy.ts',
     'environment-endpoints.ts',
+    'error-text.ts',
     'exit-codes.ts',
     'gateway-token.ts',
     'interval-set.ts',

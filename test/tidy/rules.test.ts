@@ -9,6 +9,7 @@ import { circles } from './circles.ts';
 import { unreachableFiles, unusedExports, unusedMembers } from './dead-code.ts';
 import { found } from './found.ts';
 import { invariants } from './invariants.ts';
+import { lightThreads } from './light-threads.ts';
 import { packages } from './packages.ts';
 import { parseModules } from './parse.ts';
 import { purity } from './purity.ts';
@@ -170,6 +171,17 @@ t.test('purity', async (t) => {
     found(purity, { 'agent/routing/a.ts': `import 'node:fs';`, 'agent/core.ts': `import 'pg';` }),
     [],
   );
+});
+
+t.test('light threads', async (t) => {
+  const thread = 'agent/store/thread/worker.ts';
+  const files = {
+    [thread]: `import type { A } from 'zod';\nimport 'better-sqlite3';\nimport '../b.ts';\nimport 'node:fs';`,
+    'agent/store/b.ts': `// 1\nimport { pino } from 'pino';`,
+    'agent/store/c.ts': `import 'pg';`,
+  };
+  t.strictSame(found(lightThreads, files), ['agent/store/b.ts:2'], 'by way of others too');
+  t.strictSame(found(lightThreads, { ...files, [thread]: `import 'zod';` }), [`${thread}:1`]);
 });
 
 t.test('folder roots', async (t) => {

@@ -15,7 +15,7 @@
  * and a whole body that a misplaced write put under another id (I2).
  */
 import { crc32 } from 'node:zlib';
-import { errorText } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/error-text.ts';
 import { Scratch } from '../../../shared/scratch.ts';
 import { compress, decompress, giveBack } from '../../../shared/zstd.ts';
 

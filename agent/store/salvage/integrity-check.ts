@@ -3,7 +3,7 @@
  * start, so it counts as damage here, and the file is salvaged (I9).
  */
 import Database from 'better-sqlite3';
-import { errorText } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/error-text.ts';
 import { prepareStatements } from '../file/statements.ts';
 import { Streams } from '../file/streams.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';

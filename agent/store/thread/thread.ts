@@ -4,7 +4,7 @@
  */
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import { errorText } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/error-text.ts';
 import { programUrl } from '../../../shared/program.ts';
 import type { Calls, OpenArgument, Opened, Reply } from '../protocol.ts';
 import { StoreError } from '../types.ts';

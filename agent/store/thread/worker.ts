@@ -6,7 +6,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { errorText } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/error-text.ts';
 import { DiskWatch } from '../file/disk-watch.ts';
 import type { Calls, Reply, Request } from '../protocol.ts';
 import { StoreError } from '../types.ts';

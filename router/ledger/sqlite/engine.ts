@@ -12,7 +12,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../../shared/clock.ts';
-import { errorText } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/error-text.ts';
 import { SparseLog, type WarningLog } from '../../../shared/sparse-log.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';

@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../../shared/clock.ts';
-import { errorText } from '../../../shared/log.ts';
+import { errorText } from '../../../shared/error-text.ts';
 import { programUrl } from '../../../shared/program.ts';
 import type { WarningLog } from '../../../shared/sparse-log.ts';
 import { within } from '../../../shared/within.ts';
