@@ -33,6 +33,8 @@ export interface CertificateAuthority {
     use: 'server' | 'client',
     names?: readonly AlternativeName[],
   ): Promise<KeyAndCertificate>;
+  /** A revocation list (CRL) of these certificates, in PEM. */
+  revoke(certificates: readonly string[]): Promise<string>;
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
@@ -63,6 +65,22 @@ export async function createCertificateAuthority(
   });
   return {
     ca: root.toString('pem'),
+    async revoke(certificates) {
+      const { notBefore: thisUpdate, notAfter: nextUpdate } = validity();
+      const list = await x509.X509CrlGenerator.create({
+        issuer: root.subject,
+        thisUpdate,
+        nextUpdate,
+        entries: certificates.map((pem) => ({
+          serialNumber: new x509.X509Certificate(pem).serialNumber,
+          revocationDate: thisUpdate,
+        })),
+        signingAlgorithm: ALGORITHM,
+        signingKey: rootKeys.privateKey,
+        extensions: [await x509.AuthorityKeyIdentifierExtension.create(rootKeys.publicKey)],
+      });
+      return x509.PemConverter.encode(list.rawData, 'X509 CRL');
+    },
     async issue(commonName, use, names = namesOf(commonName, use)) {
       const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
       const certificate = await x509.X509CertificateGenerator.create({

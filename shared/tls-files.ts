@@ -1,8 +1,9 @@
 /**
- * A TLS server's certificate, key and client authorities, reloaded when their files change: existing
- * connections continue, new ones get the new certificate. Files that do not fit together leave the old ones
- * in force.
+ * A TLS server's certificate, key, client authorities and revocation lists, reloaded when their files
+ * change: existing connections continue, new ones get the new certificate. Files that do not fit together
+ * leave the old ones in force.
  */
+import { constants } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import { reading } from './config/start-check.ts';
@@ -30,6 +31,8 @@ export interface TlsFiles {
   keyFile: string;
   /** PEM file of the authorities of accepted client certificates. */
   clientCaFile?: string | undefined;
+  /** PEM file of their revocation lists (CRLs): one of each authority in a chain. */
+  clientCrlFile?: string | undefined;
 }
 
 /**
@@ -40,13 +43,19 @@ export async function readTlsFiles({
   certFile,
   keyFile,
   clientCaFile,
+  clientCrlFile,
 }: TlsFiles): Promise<SecureContextOptions> {
   const options: SecureContextOptions = {
     cert: await reading('cert_file', certFile, () => readFile(certFile)),
     key: await reading('key_file', keyFile, () => readFile(keyFile)),
     ...(clientCaFile === undefined
       ? {}
-      : { ca: await reading('client_ca_file', clientCaFile, () => readFile(clientCaFile)) }),
+      : {
+          ca: await reading('client_ca_file', clientCaFile, () => readFile(clientCaFile)),
+          // A resumed session would bring back a certificate that is checked no more.
+          secureOptions: constants.SSL_OP_NO_TICKET,
+        }),
+    ...(clientCrlFile === undefined ? {} : { crl: await revocationLists(clientCrlFile) }),
     minVersion: 'TLSv1.2',
     ciphers: CIPHERS,
   };
@@ -54,9 +63,20 @@ export async function readTlsFiles({
   return options;
 }
 
+async function revocationLists(file: string): Promise<string[]> {
+  // Node.js takes one list of each text.
+  return pemBlocks(await reading('client_crl_file', file, () => readFile(file, 'utf8')));
+}
+
+/** The PEM blocks of a text, which may hold other lines (RFC 7468). */
+export function pemBlocks(text: string): string[] {
+  return text.match(/-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----/g) ?? [];
+}
+
 /** Differs after a file was replaced or written. Rejects when a file is missing. */
-export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<string> {
-  const files = [certFile, keyFile, ...(clientCaFile === undefined ? [] : [clientCaFile])];
+export async function stampOfTlsFiles(given: TlsFiles): Promise<string> {
+  const { certFile, keyFile, clientCaFile, clientCrlFile } = given;
+  const files = [certFile, keyFile, clientCaFile, clientCrlFile].filter((file) => file !== undefined);
   const stamps = await Promise.all(
     files.map(async (file) => {
       const { ino, size, mtimeNs } = await stat(file, { bigint: true });
@@ -66,6 +86,14 @@ export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFi
   return stamps.join(', ');
 }
 
+interface TlsFilesFollowerOptions {
+  files: TlsFiles;
+  component: string;
+  log: Logger;
+  /** Called after the new files are in force. Never rejects. */
+  onReload: () => Promise<void>;
+}
+
 /**
  * Each call checks the files and loads them when they changed; it never rejects. Log events begin with
  * `component`.
@@ -73,7 +101,7 @@ export async function stampOfTlsFiles({ certFile, keyFile, clientCaFile }: TlsFi
 export function tlsFilesFollower(
   server: Pick<Server, 'setSecureContext'>,
   firstStamp: string,
-  { files, component, log }: { files: TlsFiles; component: string; log: Logger },
+  { files, component, log, onReload }: TlsFilesFollowerOptions,
 ): () => Promise<void> {
   let stamp = firstStamp;
   return async () => {
@@ -83,6 +111,7 @@ export function tlsFilesFollower(
       stamp = now;
       server.setSecureContext(await readTlsFiles(files));
       log.info({ event: `${component}.certificate_reloaded`, file: files.certFile });
+      await onReload();
     } catch (error) {
       const { certFile: file } = files;
       log.error({ event: `${component}.certificate_refused`, file, error: errorText(error) });

@@ -1,7 +1,10 @@
 /** The common sections of agent.yaml and router.yaml. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { identifier } from './kinds.ts';
+import { duration, identifier } from './kinds.ts';
+
+const MINUTE_MS = 60_000;
+const YEAR_MS = 366 * 86_400_000;
 
 const logLevel = z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']);
 
@@ -74,4 +77,13 @@ export function uniqueNames<T extends z.ZodType>(list: T, what: string): T {
     },
     { when: () => true },
   );
+}
+
+/** The greatest age of a TLS connection. */
+export function maxConnectionAge(): z.ZodType<number, string> {
+  return duration()
+    .refine((ms) => ms >= MINUTE_MS && ms <= YEAR_MS, 'expected 1m to 366d')
+    .describe(
+      'For tls: a connection ends at this age, checked once a minute, and the client logs in anew. Without it, a connection lasts as long as its certificate.',
+    );
 }

@@ -36,6 +36,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'gateway-token.ts',
     'interval-set.ts',
     'listening.ts',
+    'living-connections.ts',
     'log.ts',
     'mqtt.ts',
     'observed-metrics.ts',

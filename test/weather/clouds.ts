@@ -26,7 +26,7 @@ const NAMES = ['localhost', ...['aws', 'azure', 'gcp', 'router'].map((name) => `
 const [dir = ''] = process.argv.slice(2);
 const own = await createCertificateAuthority(clock, entropy);
 const ca: CertificateAuthority = {
-  ca: own.ca,
+  ...own,
   issue: (commonName, use) =>
     own.issue(commonName, use, [
       ...NAMES.map((value) => ({ type: 'dns' as const, value })),

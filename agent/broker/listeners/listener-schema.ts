@@ -2,8 +2,17 @@
  * `broker.listeners[]` of agent.yaml: the addresses that devices connect to, and the way they authenticate.
  */
 import { z } from 'zod';
-import { isLoopback, port } from '../../../shared/config/common.ts';
+import { isLoopback, maxConnectionAge, port } from '../../../shared/config/common.ts';
 import { DEVICE_NAME_FIELDS } from '../access/certificate-name.ts';
+
+/** Of these, listeners of other types have none. */
+const TLS_FIELDS = [
+  'cert_file',
+  'key_file',
+  'client_ca_file',
+  'client_crl_file',
+  'max_connection_age',
+] as const;
 
 export const listenerSchema = z
   .strictObject({
@@ -46,6 +55,14 @@ export const listenerSchema = z
       .min(1)
       .optional()
       .describe('For tls: PEM file of the authorities (CAs) whose client certificates are accepted.'),
+    client_crl_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'For tls: PEM file of the revocation lists (CRLs) of these authorities, one for each; read again when it changes. A list that has run out refuses every certificate of its authority.',
+      ),
+    max_connection_age: maxConnectionAge().optional(),
     auth: z
       .enum(['password', 'certificate', 'either', 'both'])
       .default('password')
@@ -71,7 +88,7 @@ export const listenerSchema = z
           'use 127.0.0.1 or type: tls, or set trusted_network: true where all hosts on that network may read the passwords';
         issue('host', 'a listener without TLS must bind loopback', hint);
       }
-      for (const field of ['cert_file', 'key_file', 'client_ca_file'] as const) {
+      for (const field of TLS_FIELDS) {
         if (listener[field] !== undefined) issue(field, 'only for type: tls', 'set type: tls, or remove it');
       }
       if (auth !== 'password') issue('auth', 'only for type: tls', 'set type: tls, or remove it');
@@ -81,6 +98,8 @@ export const listenerSchema = z
       }
       if (auth !== 'password' && listener.client_ca_file === undefined)
         issue('client_ca_file', 'missing', `auth: ${auth} needs the authorities of the client certificates`);
+      if (listener.client_crl_file !== undefined && listener.client_ca_file === undefined)
+        issue('client_crl_file', 'needs client_ca_file', 'give the authorities, or remove it');
     }
     if (auth === 'password' && listener.device_name !== 'cn')
       issue(

@@ -4,6 +4,7 @@
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { createServer, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../../shared/clock.ts';
+import { LivingConnections } from '../../../shared/living-connections.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import {
   readTlsFiles,
@@ -20,6 +21,8 @@ export interface TlsOptions extends TlsFiles {
   auth: ListenerAuth;
   /** The certificate field that holds the device's name. */
   deviceName: DeviceNameField;
+  /** Null: no limit. */
+  maxAgeMs?: number | null;
 }
 
 /** Longer than any `connect_timeout`. */
@@ -46,6 +49,8 @@ export async function createTlsListener(
 ): Promise<{ server: Server; end: () => void }> {
   const { tls, clock, log, isAdmitted, onConnection, onRefused } = options;
   const stamp = await stampOfTlsFiles(tls);
+  const maxAgeMs = tls.maxAgeMs ?? null;
+  const living = new LivingConnections({ files: tls, maxAgeMs, component: 'broker', clock, log });
   const handshaker = createServer({
     ...(await readTlsFiles(tls)),
     requestCert: tls.auth !== 'password',
@@ -75,15 +80,23 @@ export async function createTlsListener(
       socket.destroy();
       return;
     }
+    living.add(socket);
     onConnection(socket, certificate, tcp);
   });
   handshaker.on('tlsClientError', (error, socket) => onRefused(socket.remoteAddress ?? '', errorText(error)));
-  const follow = tlsFilesFollower(handshaker, stamp, { files: tls, component: 'broker', log });
+  const follow = tlsFilesFollower(handshaker, stamp, {
+    files: tls,
+    component: 'broker',
+    log,
+    onReload: () => living.recheck(),
+  });
   const polling = clock.every(TLS_FILES_POLL_MS, () => void follow());
+  living.start();
   return {
     server,
     end() {
       polling.cancel();
+      living.stop();
       for (const socket of handshakes.values()) socket.destroy();
     },
   };

@@ -15,6 +15,7 @@ const ANY_ADDRESS: Readonly<Record<string, string>> = { '0.0.0.0': '127.0.0.1', 
 
 export function httpsConnectCheck(options: HttpsSourceOptions): ConnectCheck {
   const { cert_file: certFile, key_file: keyFile, client_ca_file: clientCaFile } = options;
+  const { client_crl_file: clientCrlFile } = options;
   const isSecure = certFile !== undefined && keyFile !== undefined;
   return {
     phases: [
@@ -22,7 +23,8 @@ export function httpsConnectCheck(options: HttpsSourceOptions): ConnectCheck {
         name: 'files',
         option: isSecure ? 'cert_file' : 'gateways_file',
         run: async () => {
-          if (isSecure) createSecureContext(await readTlsFiles({ certFile, keyFile, clientCaFile }));
+          if (isSecure)
+            createSecureContext(await readTlsFiles({ certFile, keyFile, clientCaFile, clientCrlFile }));
           return gatewaysNote(options.gateways_file);
         },
       },

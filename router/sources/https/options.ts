@@ -1,6 +1,6 @@
 /** The options of a `sources[]` entry of type `https`. */
 import { z } from 'zod';
-import { isLoopback, port } from '../../../shared/config/common.ts';
+import { isLoopback, maxConnectionAge, port } from '../../../shared/config/common.ts';
 import { byteSize } from '../../../shared/config/kinds.ts';
 import { TOKEN_AUDIENCE } from '../../../shared/gateway-token.ts';
 
@@ -18,6 +18,10 @@ export const httpsSourceOptions = z
     client_ca_file: file.describe(
       'PEM of the authorities whose client certificates are taken; the common name is the gateway’s name.',
     ),
+    client_crl_file: file.describe(
+      'PEM of the revocation lists (CRLs) of these authorities, one for each; read again when it changes. A list that has run out refuses every certificate of its authority.',
+    ),
+    max_connection_age: maxConnectionAge().optional(),
     gateways_file: file.describe(
       'YAML with the public keys of gateways that sign tokens; read again when it changes.',
     ),
@@ -37,7 +41,8 @@ export const httpsSourceOptions = z
       .default(10_000)
       .describe('Most open connections; further connections are refused.'),
   })
-  .superRefine(({ host, cert_file, key_file, client_ca_file, gateways_file }, context) => {
+  .superRefine((options, context) => {
+    const { host, cert_file, key_file, client_ca_file, gateways_file } = options;
     const issue = (path: string, message: string, hint: string): void =>
       context.addIssue({ code: 'custom', path: [path], message, params: { hint } });
     if ((cert_file === undefined) !== (key_file === undefined)) {
@@ -47,6 +52,10 @@ export const httpsSourceOptions = z
       issue('cert_file', 'a listener without TLS must bind loopback', 'give cert_file and key_file');
     if (cert_file === undefined && client_ca_file !== undefined)
       issue('client_ca_file', 'needs TLS', 'give cert_file and key_file');
+    if (cert_file === undefined && options.max_connection_age !== undefined)
+      issue('max_connection_age', 'needs TLS', 'give cert_file and key_file');
+    if (client_ca_file === undefined && options.client_crl_file !== undefined)
+      issue('client_crl_file', 'needs client_ca_file', 'give the authorities, or remove it');
     if (client_ca_file === undefined && gateways_file === undefined)
       issue('gateways_file', 'no gateway could log in', 'give client_ca_file, gateways_file, or both');
   });

@@ -10,6 +10,7 @@ import type { Timer } from '../../../shared/clock.ts';
 import { listening } from '../../../shared/config/start-check.ts';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { Listening } from '../../../shared/listening.ts';
+import { LivingConnections } from '../../../shared/living-connections.ts';
 import { errorText } from '../../../shared/log.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
 import {
@@ -137,11 +138,9 @@ export class HttpsSource implements Source {
   async #build(): Promise<FastifyInstance> {
     const { default: Fastify } = await import('fastify');
     const limits = { requestTimeout: REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS };
-    const { cert_file: certFile, key_file: keyFile, client_ca_file: clientCaFile } = this.#options;
-    const files =
-      certFile !== undefined && keyFile !== undefined ? { certFile, keyFile, clientCaFile } : null;
+    const files = tlsFilesOf(this.#options);
     // The TLS layer accepts any certificate: login refuses and counts a wrong one.
-    const clientRule = { requestCert: clientCaFile !== undefined, rejectUnauthorized: false };
+    const clientRule = { requestCert: files?.clientCaFile !== undefined, rejectUnauthorized: false };
     const tls = files ? { ...(await readTlsFiles(files)), ...clientRule } : null;
     const app = Fastify({
       logger: false,
@@ -160,8 +159,14 @@ export class HttpsSource implements Source {
     const { clock, log } = this.#deps;
     const { setSecureContext } = server;
     const stamp = await stampOfTlsFiles(files);
+    const maxAgeMs = this.#options.max_connection_age ?? null;
+    const living = new LivingConnections({ files, maxAgeMs, component: 'api', clock, log });
+    server.on('secureConnection', (socket) => living.add(socket));
+    living.start();
+    server.once('close', () => living.stop());
+    const onReload = () => living.recheck();
     const context = { setSecureContext: (options: object) => void setSecureContext.call(server, options) };
-    const follow = tlsFilesFollower(context, stamp, { files, component: 'api', log });
+    const follow = tlsFilesFollower(context, stamp, { files, component: 'api', log, onReload });
     this.#polling = clock.every(TLS_FILES_POLL_MS, () => void follow());
   }
 
@@ -233,6 +238,13 @@ export class HttpsSource implements Source {
     this.#refusals.set(reason, (this.#refusals.get(reason) ?? 0) + 1);
     this.#log.warn('api.refused', { source: this.name, reason, ...who });
   }
+}
+
+function tlsFilesOf(options: HttpsSourceOptions): TlsFiles | null {
+  const { cert_file: certFile, key_file: keyFile } = options;
+  if (certFile === undefined || keyFile === undefined) return null;
+  const { client_ca_file: clientCaFile, client_crl_file: clientCrlFile } = options;
+  return { certFile, keyFile, clientCaFile, clientCrlFile };
 }
 
 function refusalOf({ status }: Answer): ApiRefusal {

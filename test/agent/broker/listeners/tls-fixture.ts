@@ -22,19 +22,23 @@ interface TlsGiven {
   limits?: Partial<BrokerOptions['limits']>;
   deviceName?: DeviceNameField;
   devices?: Device[];
+  /** With a revocation list of no certificate. */
+  revocations?: boolean;
 }
 
 export async function startTls(
   t: Test,
   auth: ListenerAuth,
-  { limits = {}, deviceName = 'cn', devices = DEVICES }: TlsGiven = {},
+  { limits = {}, deviceName = 'cn', devices = DEVICES, revocations = false }: TlsGiven = {},
 ): Promise<Gated> {
   // The listener's files stand beside the device file, in a folder of the test.
-  const dir = testDir(t, { 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca });
+  const files = { 'cert.pem': server.cert, 'key.pem': server.key, 'ca.pem': authority.ca };
+  const dir = testDir(t, { ...files, 'crl.pem': await authority.revoke([]) });
   const tls = {
     certFile: join(dir, 'cert.pem'),
     keyFile: join(dir, 'key.pem'),
     clientCaFile: join(dir, 'ca.pem'),
+    clientCrlFile: revocations ? join(dir, 'crl.pem') : undefined,
     auth,
     deviceName,
   };

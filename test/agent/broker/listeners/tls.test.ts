@@ -156,6 +156,25 @@ t.test('new certificates are taken without dropping a session; half of a pair is
   t.ok(client.connected);
 });
 
+t.test('a revoked certificate: its connection ends, and it does not come back', async (t) => {
+  const { port, dir, lines } = await startTls(t, 'certificate', { revocations: true });
+  const certificates = {
+    'pump-1': await authority.issue('pump-1', 'client'),
+    'pump-2': await authority.issue('pump-2', 'client'),
+  };
+  const logIn = (name: keyof typeof certificates) =>
+    login(t, { port, ...trusting, ...certificates[name], clientId: name, reconnectPeriod: 0 });
+  const revoked = await logIn('pump-1');
+  const other = await logIn('pump-2');
+  if (typeof revoked === 'number' || typeof other === 'number') throw new Error('a device was refused');
+  writeFiles(dir, { 'crl.pem': await authority.revoke([certificates['pump-1'].cert]) });
+  await until('the connection of the revoked one ends', () => !revoked.connected);
+  t.match(lines.join(''), /broker.connection_ended","reason":"revoked"/);
+  t.equal(await logIn('pump-1'), -1);
+  t.ok(other.connected);
+  await other.publishAsync('devices/pump-2/x', 'x', { qos: 1 });
+});
+
 t.test('stop does not wait for a handshake that never comes', async (t) => {
   const { port, broker } = await startTls(t, 'password');
   const socket = connect(port, '127.0.0.1');
