@@ -21,6 +21,7 @@ import { createLogger } from '../../shared/log.ts';
 import { fail, printJson, printLine } from '../output.ts';
 import { terminal } from '../terminal.ts';
 import { agentParts } from './connect-agent.ts';
+import { downlinkParts } from './connect-downlinks.ts';
 import { routerParts } from './connect-router.ts';
 import type { ConfigKind } from './finding.ts';
 
@@ -51,7 +52,8 @@ function partsOf(file: string, kind: 'agent' | 'router'): CheckedPart[] | null {
   const deps = { clock, entropy };
   if (kind === 'agent') {
     const loaded = loadAgentConfig(file);
-    return loaded.ok ? agentParts(loaded.config, deps) : null;
+    if (!loaded.ok) return null;
+    return [...agentParts(loaded.config, deps), ...downlinkParts(loaded.config, deps)];
   }
   const loaded = loadRouterConfig(file);
   return loaded.ok ? routerParts(loaded.config, deps) : null;
