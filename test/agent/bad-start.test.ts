@@ -6,7 +6,7 @@ import { stringify } from 'yaml';
 import { fiveFreePorts } from '../../demo/http.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
-import { headgate } from '../cli/run.ts';
+import { command, headgate } from '../cli/run.ts';
 import { AgentProcess, configFile } from '../crash/agent-process.ts';
 import { testDir } from '../test-dir.ts';
 
@@ -48,7 +48,7 @@ t.test('configuration, missing secrets and a second agent spend no epoch', async
     { providers: [{ name: 'm', type: 'mqtt', url }] },
   ]) {
     write(mistake);
-    t.match(await start(), { code: 78 });
+    t.match(await command(['agent', '--config', configFile(dir)]), { code: 78 });
   }
   write({});
   t.equal(

@@ -4,7 +4,6 @@
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { SignJWT } from 'jose';
 import { type Clock, wallMsOf } from '../../../shared/clock.ts';
 import { tokenAlgorithm } from '../../../shared/gateway-token.ts';
 
@@ -50,6 +49,8 @@ export class TokenSigner {
     const last = this.#last;
     if (last?.gateway === gateway && last.untilMs - nowMs > SPARE_MS && last.untilMs - nowMs <= LIFE_S * 1000)
       return `Bearer ${last.token}`;
+    // Only here: most gateways have no provider of this type.
+    const { SignJWT } = await import('jose');
     const nowS = Math.floor(nowMs / 1000);
     const token = await new SignJWT()
       .setProtectedHeader({ alg: this.#algorithm, typ: 'JWT' })
