@@ -122,7 +122,7 @@ export async function runPhases(
   let addressOption: string | null = null;
   const problemOf = (phase: PhaseName, option: string, error: unknown): PhaseProblem => {
     const own = error instanceof PhaseFailure ? error : null;
-    const message = clean(errorText(error));
+    const message = textOf(error, clean);
     // Silence says nothing of credentials or files, but of what listens there.
     const named = isSilence(message) ? addressOption : null;
     const at = own?.option ?? named ?? option;
@@ -165,6 +165,12 @@ export async function runPhases(
     const closed = opened.close().catch(() => undefined);
     await within(clock, CLOSE_MS, closed, () => undefined);
   }
+}
+
+/** Cleaned before it is cut to its length: the half of a secret is one too. */
+function textOf(error: unknown, clean: (text: string) => string): string {
+  const whole = error instanceof Error ? error.message || error.name : errorText(error);
+  return errorText(new Error(clean(whole)));
 }
 
 async function limited({ run, limitMs = PHASE_MS }: Phase, clock: Clock): Promise<string | null> {

@@ -199,6 +199,13 @@ t.test('a name, a port and a handshake that fail say so, each within its limit',
   });
 });
 
+t.test('a secret is taken out before a long text is cut', async (t) => {
+  const long = new Error(`${'x'.repeat(490)}${SECRET}`);
+  const { problem } = await checked(() => Promise.reject(long));
+  t.match(problem, { phase: 'files', option: 'one' });
+  t.notMatch(problem?.message, SECRET.slice(0, 6));
+});
+
 async function refusingPort(t: Test): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
