@@ -43,6 +43,7 @@ const UNITS: Readonly<Record<string, string>> = {
   margin: 'score',
   max_connect_rate: 'connections/s',
   max_connect_rate_per_device: 'logins/s',
+  max_connections_per_address: 'connections',
   max_connections_per_device: 'connections',
   max_packet_rate: 'packets/s',
   max_pending_per_address: 'connections',

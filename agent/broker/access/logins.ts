@@ -18,7 +18,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { Entropy } from '../../../shared/entropy.ts';
-import { TokenBucket } from '../rates/token-bucket.ts';
+import { TokenBucket } from '../../../shared/token-bucket.ts';
 import { FairQueue } from './fair-queue.ts';
 import { unknownPassword, verifyPassword } from './password.ts';
 

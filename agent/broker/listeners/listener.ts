@@ -1,8 +1,8 @@
 /** A listener that devices connect to: plain TCP, TLS, or MQTT over WebSocket (MQTT 3.1.1 section 6). */
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../../shared/clock.ts';
+import type { ConnectLimits } from '../../../shared/connect-rate.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
-import type { ConnectLimits } from '../rates/connect-rate.ts';
 import type { DeviceBounds } from '../rates/device-limits.ts';
 import type { PublishLimits } from '../rates/publish-rate.ts';
 import type { RefusalReason } from '../refusals.ts';

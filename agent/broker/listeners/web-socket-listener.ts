@@ -8,7 +8,7 @@ import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
 import type { Clock } from '../../../shared/clock.ts';
-import { TokenBucket } from '../rates/token-bucket.ts';
+import { TokenBucket } from '../../../shared/token-bucket.ts';
 import { afterInput, CONNECT_BYTES_MAX, TCP_OPTIONS } from './connect-deadline.ts';
 import type { OnConnection } from './on-connection.ts';
 import { isOriginAllowed } from './origin.ts';

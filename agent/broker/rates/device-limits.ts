@@ -3,7 +3,7 @@
  * limited by their address alone.
  */
 import type { Clock } from '../../../shared/clock.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../../shared/token-bucket.ts';
 
 const BURST_SECONDS = 10;
 /** Bound on the devices whose connect rate is known; the least recently connected is dropped (I10). */

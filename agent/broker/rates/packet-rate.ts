@@ -5,7 +5,7 @@
  * persistent session written to the disk.
  */
 import type { Clock } from '../../../shared/clock.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../../shared/token-bucket.ts';
 
 const BURST_SECONDS = 2;
 const FILTER_COST = 10;

@@ -5,7 +5,7 @@
  */
 import type { Client } from 'aedes';
 import type { Clock, Timer } from '../../../shared/clock.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { TokenBucket } from '../../../shared/token-bucket.ts';
 
 const BURST_SECONDS = 2;
 const OVER_MS_MAX = 60_000;

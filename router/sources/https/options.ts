@@ -39,7 +39,23 @@ export const httpsSourceOptions = z
       .min(1)
       .max(1_000_000)
       .default(10_000)
-      .describe('Most open connections; further connections are refused.'),
+      .describe(
+        'Most open connections; further connections are refused. The last fifth is for addresses from which a gateway has logged in.',
+      ),
+    max_connections_per_address: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(1000)
+      .describe('Most open connections of one address, or of one IPv6 /64; only with TLS. 0: no limit.'),
+    max_connect_rate_per_address: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .default(100)
+      .describe(
+        'Connections that one address may begin in a second, four seconds’ worth at once; only with TLS. 0: no limit.',
+      ),
   })
   .superRefine((options, context) => {
     const { host, cert_file, key_file, client_ca_file, gateways_file } = options;

@@ -33,13 +33,20 @@ import {
 } from '../source.ts';
 import { Standing } from '../standing.ts';
 import type { Answer } from './answer.ts';
+import { ConnectionGuard, type ConnectionRefusal, HEAD_MS } from './connection-guard.ts';
 import { Downlink } from './downlink.ts';
 import { Envelopes } from './envelopes.ts';
 import { type LoginRefusal, logIn } from './login.ts';
 import type { HttpsSourceOptions } from './options.ts';
 
 /** Why a request failed; the metric label. */
-export type ApiRefusal = LoginRefusal | 'foreign-gateway' | 'too-large' | 'undecodable' | 'behind';
+export type ApiRefusal =
+  | LoginRefusal
+  | ConnectionRefusal
+  | 'foreign-gateway'
+  | 'too-large'
+  | 'undecodable'
+  | 'behind';
 
 export interface HttpsDeps extends SourceDeps {
   receipts: Receipts;
@@ -49,6 +56,8 @@ export interface HttpsDeps extends SourceDeps {
 
 /** Limit for reading one request with its body. */
 const REQUEST_MS = 30_000;
+/** How often Node looks for late heads and requests. */
+const CHECKING_MS = 1000;
 /**
  * Longer than a gateway's pause between requests, so that a reused connection does not end under a request.
  */
@@ -70,6 +79,7 @@ export class HttpsSource implements Source {
   readonly #stopping = new AbortController();
   #listening: Listening | null = null;
   #app: FastifyInstance | null = null;
+  #guard: ConnectionGuard | null = null;
   #polling: Timer | null = null;
 
   constructor(name: string, options: HttpsSourceOptions, deps: HttpsDeps) {
@@ -137,7 +147,12 @@ export class HttpsSource implements Source {
 
   async #build(): Promise<FastifyInstance> {
     const { default: Fastify } = await import('fastify');
-    const limits = { requestTimeout: REQUEST_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+    const limits = {
+      requestTimeout: REQUEST_MS,
+      headersTimeout: HEAD_MS,
+      connectionsCheckingInterval: CHECKING_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
     const files = tlsFilesOf(this.#options);
     // The TLS layer accepts any certificate: login refuses and counts a wrong one.
     const clientRule = { requestCert: files?.clientCaFile !== undefined, rejectUnauthorized: false };
@@ -149,9 +164,22 @@ export class HttpsSource implements Source {
       serverFactory: (serve) =>
         tls ? createTlsServer({ ...limits, ...tls }, serve) : createServer(limits, serve),
     });
-    app.server.maxConnections = this.#options.max_connections;
+    this.#guard = this.#newGuard(tls !== null);
+    this.#guard.watch(app.server);
     if (files) await this.#follow(app, files);
     return app;
+  }
+
+  /** Without TLS all connections are those of one proxy. */
+  #newGuard(isTls: boolean): ConnectionGuard {
+    const options = this.#options;
+    return new ConnectionGuard({
+      clock: this.#deps.clock,
+      maxConnections: options.max_connections,
+      maxPerAddress: isTls ? options.max_connections_per_address : 0,
+      maxRatePerAddress: isTls ? options.max_connect_rate_per_address : 0,
+      onRefused: (reason, address) => this.#refused(reason, { address }),
+    });
   }
 
   async #follow({ server }: FastifyInstance, files: TlsFiles): Promise<void> {
@@ -184,6 +212,7 @@ export class HttpsSource implements Source {
       });
       if ('gateway' in login) {
         this.#senders.set(request.raw, login.gateway);
+        this.#guard?.loggedIn(request.raw.socket);
         return;
       }
       this.#refused(login.refused, { address: request.ip });

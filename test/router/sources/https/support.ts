@@ -48,6 +48,8 @@ export interface ApiSetup {
   gate?: IntakeGate;
   /** Of the receipts: how long a poll is held. */
   clock?: Clock;
+  /** Of the source itself. */
+  sourceClock?: Clock;
 }
 
 /** Shortest time between two receipts for one gateway. */
@@ -56,7 +58,7 @@ export const RECEIPT_INTERVAL_MS = 100;
 /** Gateways `gw-1` (Ed25519) and `gw-2` (P-256) are registered. Stopped when the test ends. */
 export async function startApi(
   t: Test,
-  { options = {}, handler, gate = OPEN_GATE, clock = deps.clock }: ApiSetup = {},
+  { options = {}, handler, gate = OPEN_GATE, clock = deps.clock, sourceClock = deps.clock }: ApiSetup = {},
 ): Promise<ApiFixture> {
   const directory = testDir(t);
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
@@ -83,7 +85,7 @@ export async function startApi(
     ...options,
   });
   const receipts = new Receipts({ ledger, clock, intervalMs: RECEIPT_INTERVAL_MS });
-  const source = new HttpsSource('private', parsed, { ...deps, gate, receipts });
+  const source = new HttpsSource('private', parsed, { ...deps, clock: sourceClock, gate, receipts });
   const onCommit = (entries: readonly LedgerEntry[]): void =>
     receipts.committed(entries.map(({ envelope }) => envelope));
   const ingest = new Ingest({ ledger, ...deps, onCommit });

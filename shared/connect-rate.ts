@@ -1,5 +1,5 @@
 /** Limits the new connections per second, in total and for each address. */
-import type { Clock } from '../../../shared/clock.ts';
+import type { Clock } from './clock.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** Burst size: a fleet reconnects at once after a power cut. */
