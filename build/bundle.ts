@@ -12,6 +12,7 @@ import { build } from 'esbuild';
 const PROGRAMS = [
   'cli/main.ts',
   'agent/store/thread/worker.ts',
+  'router/ingest/decode-worker.ts',
   'router/ledger/sqlite/worker.ts',
   'demo/device.ts',
 ];

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { GatewayKeys } from '../router/gateways/gateway-keys.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
+import { envelopeLimits } from '../router/ingest/options.ts';
 import { Signatures } from '../router/ingest/signatures.ts';
 import type { DeadLetterFilter } from '../router/ledger/maintenance.ts';
 import { acceptOf } from '../router/sources/accept.ts';
@@ -116,6 +117,7 @@ export async function retry(
       identities: identitiesOf(config.sources),
       signatures: new Signatures({ accept: acceptOf(sources), keys }),
       as: flags.as,
+      limits: envelopeLimits(config.envelopes),
     })) {
       outcomes[outcome] += 1;
       if (gateway !== null) gateways.add(gateway);

@@ -14,6 +14,7 @@ import {
   validateConfig,
 } from '../shared/config/load.ts';
 import { type FeedConfig, feedSchema } from './feeds/open.ts';
+import { envelopeOptions } from './ingest/options.ts';
 import { conflictRules, deadLetterLimits, ledgerOptions, retentionRules } from './ledger/options.ts';
 import { receiptsSchema } from './receipts/options.ts';
 import { accept } from './sources/accept.ts';
@@ -34,6 +35,7 @@ const routerSections = z.strictObject({
   admin: adminSchema(9465).prefault({}),
   gateways_file: gatewaysFile,
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
+  envelopes: envelopeOptions.prefault({}),
   receipts: receiptsSchema,
   ledger: ledgerOptions.prefault({ type: 'sqlite' }),
   conflicts: conflictRules,
@@ -70,6 +72,7 @@ const ledgerToolSchema = z.object({
     gateways_file: true,
     log: true,
     admin: true,
+    envelopes: true,
     ledger: true,
     conflicts: true,
     dead_letters: true,

@@ -21,9 +21,12 @@ import type { RouterConfig } from './config.ts';
 import { registerFeeds } from './feeds/metrics.ts';
 import { openFeed } from './feeds/open.ts';
 import { GatewayKeys } from './gateways/gateway-keys.ts';
+import { DecodeMeter } from './ingest/decode-meter.ts';
+import { DecodePool } from './ingest/decode-pool.ts';
 import { LedgerGate } from './ingest/gate.ts';
 import { Ingest, type IngestOptions } from './ingest/ingest.ts';
 import { registerIngest } from './ingest/metrics.ts';
+import { envelopeLimits } from './ingest/options.ts';
 import { Signatures } from './ingest/signatures.ts';
 import { openLedger } from './ledger/open.ts';
 import { Maintenance } from './maintenance.ts';
@@ -76,14 +79,17 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       : new GatewayKeys(config.gateways_file, { clock, log: log('source') });
   const signatures = new Signatures({ accept, keys });
   const deps = { ledger, clock, log: log('ingest'), onCommit, ages, gate };
-  const ingest = new Ingest({ ...deps, identities, signatures });
+  const meter = new DecodeMeter();
+  const limits = envelopeLimits(config.envelopes);
+  const decoder = new DecodePool({ clock, log: log('ingest'), meter, limits });
+  const ingest = new Ingest({ ...deps, identities, signatures, decoder });
   const opening = { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') };
   const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 
   const intake = new SourceGroup(sources, ingest);
   registerNames(new ObservedMetrics(registry, 'headgate_router_'), names);
   registerSources(registry, sources, accept);
-  registerIngest(registry, ingest);
+  registerIngest(registry, { ingest, decoder, meter });
   registerFeeds(registry, { feeds, ledger, clock });
   registerReceipts(registry, receipts);
   registerPushers(registry, pushers);
@@ -123,6 +129,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     startTogether(pushers),
     gate,
     ...(keys ? [keys] : []),
+    decoder,
     intake,
   ];
 }

@@ -4,6 +4,7 @@
  * identity too, stays unchanged.
  */
 import type { Clock } from '../../shared/clock.ts';
+import { ENVELOPE_LIMITS, type EnvelopeLimits } from '../../shared/envelope/limits.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { DeadLetterFilter, LedgerMaintenance } from '../ledger/maintenance.ts';
@@ -11,6 +12,7 @@ import type { DeadLetter } from '../ledger/types.ts';
 import type { Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
 import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
+import { InlineDecoder } from './decoder.ts';
 import { Ingest, type IngestOptions } from './ingest.ts';
 import type { Signatures } from './signatures.ts';
 
@@ -37,6 +39,8 @@ export interface RetryDeps {
    * The operator's decision: the letters count as sent by this gateway, whichever sender the provider named.
    */
   as?: string | undefined;
+  /** What an envelope may hold, as configured now. */
+  limits?: EnvelopeLimits;
 }
 
 /** Every dead letter that matches `filter`, the oldest first. Rejects when the ledger cannot be read. */
@@ -59,8 +63,9 @@ export async function* retryDeadLetters(
       refused = reason;
     },
   };
-  const { as, ...rest } = deps;
-  const ingest = new Ingest({ ledger: committing, onCommit, ...rest });
+  const { as, limits = ENVELOPE_LIMITS, ...rest } = deps;
+  const decoder = new InlineDecoder({ clock: deps.clock, limits });
+  const ingest = new Ingest({ ledger: committing, decoder, onCommit, ...rest });
   for (const { id } of heads.toReversed()) {
     const letter = await maintenance.loadDeadLetter(id);
     if (!letter) continue;

@@ -12,7 +12,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
-import { ENVELOPE_LIMITS, type EnvelopeLimits } from '../../shared/envelope/limits.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -25,10 +24,12 @@ import {
   type RepeatCause,
 } from '../ledger/types.ts';
 import type { SourceAges } from '../sources/age.ts';
-import type { Identities } from '../sources/identities.ts';
+import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
-import { examine, type Refusal } from './examine.ts';
+import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
+import { LaneOrder } from './lane-order.ts';
+import { foreign, type Refusal } from './refusal.ts';
 import { SetAsideStreams } from './set-aside.ts';
 import type { Signatures, Unverified } from './signatures.ts';
 
@@ -65,8 +66,8 @@ export interface IngestOptions {
   clock: Clock;
   log: Logger;
   limits?: Partial<IngestLimits>;
-  /** What an envelope may hold; beyond, it is a dead letter. */
-  envelopes?: EnvelopeLimits;
+  /** Absent: each message is decoded at once. */
+  decoder?: Decoder;
   /** Called after every commit: feeds and receipts have new content. */
   onCommit?: (committed: readonly LedgerEntry[]) => void;
   /** The gate that closes when the engine commits nothing. */
@@ -103,7 +104,8 @@ export class Ingest {
   readonly #clock: Clock;
   readonly #log: SparseLog;
   readonly #limits: IngestLimits;
-  readonly #envelopes: EnvelopeLimits;
+  readonly #decoder: Decoder;
+  readonly #checks = new LaneOrder();
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   readonly #ages: Pick<SourceAges, 'committed'> | null;
   readonly #identities: ReadonlyMap<string, Identities>;
@@ -121,13 +123,13 @@ export class Ingest {
 
   constructor(options: IngestOptions) {
     const { ledger, clock, log, limits, onCommit = () => undefined } = options;
-    const { ages, gate, identities = new Map(), envelopes = ENVELOPE_LIMITS } = options;
+    const { ages, gate, identities = new Map(), decoder = new InlineDecoder({ clock }) } = options;
     this.#ledger = ledger;
     this.#clock = clock;
     this.#setAside = new SetAsideStreams(clock);
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...LIMITS, ...limits };
-    this.#envelopes = envelopes;
+    this.#decoder = decoder;
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
     this.#gate = gate ?? null;
@@ -141,23 +143,46 @@ export class Ingest {
   }
 
   async #take(delivery: Delivery): Promise<Settlement> {
+    const { source, bytes, authenticatedGateway, problem } = delivery;
     if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
-      this.#log.warn('ingest.overloaded', { source: delivery.source, waitingBytes: this.#waitingBytes });
-      return this.#retry(delivery.source, 'later');
+      this.#log.warn('ingest.overloaded', { source, waitingBytes: this.#waitingBytes });
+      return this.#retry(source, 'later');
     }
-    if (this.#signatures !== null && !delivery.problem) {
-      const checked = await this.#signatures.check(delivery);
-      if (checked.kind === 'unknown') return this.#retry(delivery.source, 'later');
-      if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
-      if (checked.kind === 'unverified') this.#of(delivery.source).unverified[checked.why] += 1;
-    }
-    const envelope = examine(delivery, this.#identities.get(delivery.source), this.#envelopes);
-    if ('reason' in envelope) return this.#deadLetter(delivery, envelope);
+    if (problem) return this.#deadLetter(delivery, problem);
+    const identities = this.#identities.get(source) ?? {};
+    const gateway = authenticatedGateway === null ? null : gatewayOf(authenticatedGateway, identities);
+    const lane = JSON.stringify([source, gateway]);
+    const refused = await this.#refusedUnopened(delivery, lane);
+    if (refused !== null) return refused;
+    return this.#decoder.decode({ lane, bytes, gateway }, (decoded) => {
+      if (decoded === 'later') return Promise.resolve(this.#retry(source, 'later'));
+      if ('reason' in decoded) return this.#deadLetter(delivery, decoded);
+      const refusal = foreign(authenticatedGateway, gateway, decoded);
+      return refusal === null ? this.#place(delivery, decoded) : this.#deadLetter(delivery, refusal);
+    });
+  }
+
+  /**
+   * Checks the signature. Checks of one lane run beside each other, and end in the order of the calls. Null
+   * for a message that may be opened.
+   */
+  async #refusedUnopened(delivery: Delivery, lane: string): Promise<Settlement | null> {
+    if (this.#signatures === null) return null;
+    const { source } = delivery;
+    const checked = await this.#checks.inOrder(lane, this.#signatures.check(delivery));
+    if (checked.kind === 'unknown') return this.#retry(source, 'later');
+    if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
+    if (checked.kind === 'unverified') this.#of(source).unverified[checked.why] += 1;
+    return null;
+  }
+
+  /** Gives an envelope its place in a commit, at once: the order of the calls is that of the commits. */
+  #place(delivery: Delivery, envelope: Envelope): Promise<Settlement> {
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;
     const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
     const admitted = this.#setAside.admit(envelope);
-    if (admitted === 'leave') return this.#retry(source, 'later');
+    if (admitted === 'leave') return Promise.resolve(this.#retry(source, 'later'));
     return new Promise((settle) => {
       const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };
       if (admitted === 'probe') this.#probe(waiting);
@@ -167,6 +192,7 @@ export class Ingest {
 
   /** Resolves when no message waits for the ledger. Stop the sources first. */
   async drain(): Promise<void> {
+    await this.#decoder.drain();
     while (this.#committing !== null) await this.#committing;
     await Promise.all(this.#probing);
   }

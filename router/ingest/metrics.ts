@@ -1,6 +1,8 @@
 /** Metrics of the ingest. */
 import type { Registry } from 'prom-client';
 import { ObservedMetrics, type Reading } from '../../shared/observed-metrics.ts';
+import type { DecodeCost, DecodeMeter } from './decode-meter.ts';
+import type { DecodePool } from './decode-pool.ts';
 import type { Ingest, SourceCounters } from './ingest.ts';
 
 const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
@@ -10,7 +12,16 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
 
-export function registerIngest(registry: Registry, ingest: Pick<Ingest, 'counters'>): void {
+/** Gateways whose time of decoding has a value each. */
+const GATEWAYS_SHOWN = 20;
+
+export interface IngestParts {
+  ingest: Pick<Ingest, 'counters'>;
+  decoder: Pick<DecodePool, 'waitingBytes' | 'lost'>;
+  meter: DecodeMeter;
+}
+
+export function registerIngest(registry: Registry, { ingest, decoder, meter }: IngestParts): void {
   const metrics = new ObservedMetrics(registry, 'headgate_router_');
   for (const [name, help, read] of COUNTERS) {
     metrics.counter(name, help, ['source'], () =>
@@ -38,5 +49,37 @@ export function registerIngest(registry: Registry, ingest: Pick<Ingest, 'counter
     'Messages kept as dead letters (no envelope, a foreign gateway, refused by the ledger), by reason.',
     ['source', 'reason'],
     () => byLabel('reason', ({ deadLetterReasons }) => deadLetterReasons),
+  );
+  registerDecoding(metrics, decoder, meter);
+}
+
+function registerDecoding(
+  metrics: ObservedMetrics,
+  decoder: IngestParts['decoder'],
+  meter: DecodeMeter,
+): void {
+  const places = (read: (cost: DecodeCost) => number): Reading[] =>
+    meter.places().map(([place, cost]): Reading => [{ place }, read(cost)]);
+  const help = 'by place: the loop for small envelopes, a thread for others';
+  metrics.counter('decode_seconds_total', `Time spent decoding envelopes, ${help}.`, ['place'], () =>
+    places(({ ms }) => ms / 1000),
+  );
+  metrics.counter('decode_messages_total', `Messages decoded or refused, ${help}.`, ['place'], () =>
+    places(({ messages }) => messages),
+  );
+  metrics.gauge(
+    'gateway_decode_seconds',
+    `Time spent decoding since the start, of the ${GATEWAYS_SHOWN} gateways with the most.`,
+    ['gateway'],
+    () => meter.heaviest(GATEWAYS_SHOWN).map(([gateway, { ms }]): Reading => [{ gateway }, ms / 1000]),
+  );
+  metrics.gauge('decode_waiting_bytes', 'Bytes of messages that wait for a decode thread.', [], () => [
+    [{}, decoder.waitingBytes],
+  ]);
+  metrics.counter(
+    'decode_threads_lost_total',
+    'Decode threads that ended, hung or did not start.',
+    [],
+    () => [[{}, decoder.lost]],
   );
 }

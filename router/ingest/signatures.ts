@@ -9,7 +9,7 @@ import { type OpenedFrame, type OuterFrame, openFrame } from '../../shared/envel
 import { isSignedBy } from '../../shared/signing/envelope-signature.ts';
 import type { Accept } from '../sources/accept.ts';
 import type { Delivery } from '../sources/source.ts';
-import { MESSAGE_BYTES_MAX, type Refusal } from './examine.ts';
+import { MESSAGE_BYTES_MAX, type Refusal } from './refusal.ts';
 
 /** Why an envelope counts as from anybody. */
 export type Unverified = 'unsigned' | 'unknown-key';

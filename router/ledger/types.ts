@@ -95,7 +95,7 @@ export interface GatewayContact {
 
 export interface DeadLetter {
   source: string;
-  /** A RefusalReason (router/ingest/examine.ts). */
+  /** A RefusalReason (router/ingest/refusal.ts). */
   reason: string;
   detail: string;
   bytes: Uint8Array;

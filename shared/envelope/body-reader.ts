@@ -1,17 +1,18 @@
-/**
- * Reads the body of an envelope (docs/reference/envelope.md) into columns: numbers in one array, texts once
- * each, payloads where they stand in the body. Columns go from thread to thread without a copy, and an object
- * per record is made where it is used, some at a time.
- */
-import { GAP_REASONS, type Gap, type TelemetryRecord } from '../record.ts';
+/** Reads the body of an envelope (docs/reference/envelope.md) into columns. */
+import { GAP_REASONS } from '../record.ts';
 import { CborReader } from './cbor-reader.ts';
-import { type Envelope, HEARTBEAT_STREAM } from './envelope.ts';
+import {
+  at,
+  type EnvelopeColumns,
+  LANES,
+  member,
+  NUMBERS_PER_GAP,
+  NUMBERS_PER_RECORD,
+  QUALITIES,
+} from './columns.ts';
+import { HEARTBEAT_STREAM } from './envelope.ts';
 import { EnvelopeError } from './error.ts';
 import { type EnvelopeLimits, ITEMS_MAX } from './limits.ts';
-
-/** The position in a list is the value on the wire; append only. */
-export const QUALITIES = ['unsynchronised', 'synchronised'] as const;
-export const LANES = ['live', 'backlog'] as const;
 
 const NAME = /^[a-z0-9_][a-z0-9_-]{0,63}$/;
 const NAME_BYTES_MAX = 64;
@@ -19,25 +20,10 @@ const NAME_BYTES_MAX = 64;
 const BOOT_ID_CHARACTERS_MAX = 128;
 const UTF8_BYTES_PER_CHARACTER = 3;
 
-/** Seq, monotonic ms, index of the device, index of the topic, where the payload begins, its length. */
-const NUMBERS_PER_RECORD = 6;
-/** First, last, index of the reason. */
-const NUMBERS_PER_GAP = 3;
 /** An array of five elements of at least one byte each. */
 const RECORD_LEAST = { bytes: 6, items: 6 };
 const GAP_LEAST = { bytes: 4, items: 4 };
 const WORD_LEAST = { bytes: 1, items: 1 };
-
-/** An envelope in columns; {@link envelopeOf} makes objects of them. */
-export interface EnvelopeColumns {
-  head: Omit<Envelope, 'records' | 'gaps'>;
-  devices: string[];
-  topics: string[];
-  records: Float64Array<ArrayBuffer>;
-  gaps: Float64Array<ArrayBuffer>;
-  /** Holds the payloads. */
-  body: Uint8Array;
-}
 
 /**
  * Reads a whole body. It accepts the bytes that `encodeBody` makes for some envelope, and no others. Throws
@@ -66,44 +52,6 @@ export function decodeBody(body: Uint8Array, limits: EnvelopeLimits): EnvelopeCo
     throw reader.schema('stream', `nothing on ${HEARTBEAT_STREAM}`);
   checkApart(reader, records, gaps);
   return { head: { gateway, epoch, stream, clock, lane, sealedAt }, devices, topics, records, gaps, body };
-}
-
-function recordCount({ records }: EnvelopeColumns): number {
-  return records.length / NUMBERS_PER_RECORD;
-}
-
-/** The records `from` to `to`, the latter not included; payloads are views of the body. */
-function recordsOf(columns: EnvelopeColumns, from: number, to: number): TelemetryRecord[] {
-  const { records: numbers, devices, topics, body } = columns;
-  const payloads = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const records: TelemetryRecord[] = [];
-  for (let i = from * NUMBERS_PER_RECORD; i < to * NUMBERS_PER_RECORD; i += NUMBERS_PER_RECORD) {
-    const begin = at(numbers, i + 4);
-    records.push({
-      seq: at(numbers, i),
-      monoMs: at(numbers, i + 1),
-      device: member(devices, at(numbers, i + 2)),
-      topic: member(topics, at(numbers, i + 3)),
-      payload: payloads.subarray(begin, begin + at(numbers, i + 5)),
-    });
-  }
-  return records;
-}
-
-function gapsOf({ gaps: numbers }: EnvelopeColumns): Gap[] {
-  const gaps: Gap[] = [];
-  for (let i = 0; i < numbers.length; i += NUMBERS_PER_GAP)
-    gaps.push({
-      first: at(numbers, i),
-      last: at(numbers, i + 1),
-      reason: member(GAP_REASONS, at(numbers, i + 2)),
-    });
-  return gaps;
-}
-
-export function envelopeOf(columns: EnvelopeColumns): Envelope {
-  const records = recordsOf(columns, 0, recordCount(columns));
-  return { ...columns.head, records, gaps: gapsOf(columns) };
 }
 
 function readRecords(
@@ -191,15 +139,5 @@ function bootId(reader: CborReader): string {
   const value = reader.text('clock.bootId', BOOT_ID_CHARACTERS_MAX * UTF8_BYTES_PER_CHARACTER);
   if (value === null || value.length > BOOT_ID_CHARACTERS_MAX)
     throw reader.schema('clock.bootId', `at most ${BOOT_ID_CHARACTERS_MAX} characters`);
-  return value;
-}
-
-function at(numbers: Float64Array, index: number): number {
-  return numbers[index] ?? Number.NaN;
-}
-
-function member<T>(values: readonly T[], index: number): T {
-  const value = values[index];
-  if (value === undefined) throw new Error(`no value ${index} of ${values.length}`);
   return value;
 }

@@ -8,8 +8,9 @@
 import { GAP_REASONS, type SeqRange, type TelemetryRecord } from '../record.ts';
 import { Scratch } from '../scratch.ts';
 import { compress, decompress, readFrameHead } from '../zstd.ts';
-import { decodeBody, envelopeOf, LANES, QUALITIES } from './body-reader.ts';
+import { decodeBody } from './body-reader.ts';
 import { CborWriter, HEAD_BYTES_MAX } from './cbor-writer.ts';
+import { type Ends, type EnvelopeColumns, endsOf, envelopeOf, LANES, QUALITIES } from './columns.ts';
 import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './envelope.ts';
 import { EnvelopeError } from './error.ts';
 import {
@@ -125,26 +126,31 @@ function writeRecords(
  * and for an envelope beyond `limits`.
  */
 export function decodeEnvelope(bytes: Uint8Array, limits: EnvelopeLimits = ENVELOPE_LIMITS): Envelope {
+  return envelopeOf(decodeColumns(bytes, limits));
+}
+
+/** Like {@link decodeEnvelope}, without an object per record. */
+export function decodeColumns(bytes: Uint8Array, limits: EnvelopeLimits): EnvelopeColumns {
   const { isCompressed, content, outer } = openFrame(bytes);
   const body = isCompressed ? unpackBody(content, limits) : plainBody(content, limits);
-  const envelope = envelopeOf(decodeBody(body, limits));
-  if (outer !== null) agree(outer, envelope);
-  return envelope;
+  const columns = decodeBody(body, limits);
+  if (outer !== null) agree(outer, columns);
+  return columns;
 }
 
 /** The signature is over the frame's clear text: a body that says otherwise is refused. */
-function agree(outer: OuterFrame, envelope: Envelope): void {
+function agree(outer: OuterFrame, { head, ...columns }: EnvelopeColumns): void {
   for (const field of ['gateway', 'epoch', 'stream'] as const) {
-    if (outer[field] !== envelope[field])
-      throw new EnvelopeError('frame', `${field}: ${outer[field]} outside, ${envelope[field]} inside`);
+    if (outer[field] !== head[field])
+      throw new EnvelopeError('frame', `${field}: ${outer[field]} outside, ${head[field]} inside`);
   }
-  const range = rangeOf(envelope);
+  const range = rangeOf(endsOf(columns));
   if (outer.range?.first !== range?.first || outer.range?.last !== range?.last)
     throw new EnvelopeError('frame', 'range: not that of the records and gaps');
 }
 
 /** Lowest and highest seq of records and gaps together; null without any. */
-function rangeOf({ records, gaps }: Envelope): SeqRange | null {
+function rangeOf({ records, gaps }: Ends): SeqRange | null {
   const firsts = [
     ...records.slice(0, 1).map(({ seq }) => seq),
     ...gaps.slice(0, 1).map(({ first }) => first),

@@ -4,7 +4,8 @@
  */
 import t from 'tap';
 import { type Entropy, seededEntropy, systemEntropy } from '../../shared/entropy.ts';
-import { decodeBody, envelopeOf } from '../../shared/envelope/body-reader.ts';
+import { decodeBody } from '../../shared/envelope/body-reader.ts';
+import { envelopeOf } from '../../shared/envelope/columns.ts';
 import { EnvelopeError } from '../../shared/envelope/error.ts';
 import { ENVELOPE_LIMITS } from '../../shared/envelope/limits.ts';
 import { envelope } from '../router/ledger/envelopes.ts';

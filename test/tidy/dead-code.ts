@@ -8,6 +8,7 @@ import { type Finding, isSource, resolveImport, type Tree } from './tree.ts';
 const ENTRIES: readonly string[] = [
   'bin/headgate.js',
   'agent/store/thread/worker.ts',
+  'router/ingest/decode-worker.ts',
   'router/ledger/sqlite/worker.ts',
   'demo/device.ts',
 ];

@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
+import { DecodeMeter } from '../../../router/ingest/decode-meter.ts';
+import { DecodePool } from '../../../router/ingest/decode-pool.ts';
+import { InlineDecoder } from '../../../router/ingest/decoder.ts';
 import { LedgerGate } from '../../../router/ingest/gate.ts';
 import { Ingest, type IngestLimits } from '../../../router/ingest/ingest.ts';
 import { noRepeats } from '../../../router/ledger/rules/repeat-cause.ts';
@@ -11,6 +14,7 @@ import { seededEntropy } from '../../../shared/entropy.ts';
 import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits, FORMAT_LIMITS } from '../../../shared/envelope/limits.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { stopAll } from '../../../shared/service.ts';
 import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope, gap, seqs } from '../ledger/envelopes.ts';
 
@@ -31,7 +35,8 @@ async function fresh(
   };
   const gate = new LedgerGate({ ledger, clock, entropy: seededEntropy(1), log });
   t.teardown(() => gate.stop());
-  const ingest = new Ingest({ ledger, clock, log, limits, envelopes, onCommit, gate });
+  const decoder = new InlineDecoder({ clock, limits: envelopes });
+  const ingest = new Ingest({ ledger, clock, log, limits, decoder, onCommit, gate });
   const shell = (sql: string): void => {
     const db = new Database(file);
     db.exec(sql);
@@ -71,6 +76,34 @@ t.test('what arrives together is committed together, in groups of a bounded size
   await Promise.all(messages.map(bytes.ingest.handler));
   t.ok(bytes.commits() >= 8 && bytes.commits() <= 20, `by bytes: ${bytes.commits()} commits`);
 });
+
+t.test(
+  'envelopes of one stream are committed in the order in which they came, in a thread or not',
+  async (t) => {
+    const clock = systemClock;
+    const log = createLogger({ level: 'silent', levels: {} });
+    const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
+    const decoder = new DecodePool({ clock, log, meter: new DecodeMeter() });
+    t.teardown(() => stopAll([() => decoder.stop(), () => ledger.close()]));
+    await decoder.start();
+    const ingest = new Ingest({ ledger, clock, log, decoder });
+    const from = { authenticatedGateway: 'gw-1' };
+    const messages = [
+      delivery({ seqs: seqs(1001, 2500) }, from),
+      delivery({ seqs: [1] }, from),
+      delivery({ gateway: 'gw-2', seqs: [7] }, { authenticatedGateway: 'gw-2' }),
+      delivery({ seqs: [2] }, from),
+    ];
+    const settling = Promise.all(messages.map(ingest.handler));
+    t.strictSame(new Set(await settling), new Set(['settle']));
+    const read = await ledger.read(0, 2000);
+    const first = (seq: number): number => read.findIndex((record) => record.seq === seq);
+    t.equal(first(7), 0, 'another gateway goes on');
+    t.ok(first(2500) < first(1), 'the large one before what came behind it');
+    t.ok(first(1) < first(2));
+    await ingest.drain();
+  },
+);
 
 t.test('bytes that are no envelope become dead letters, and are settled', async (t) => {
   const { ingest, ledger, lines } = await fresh(t);

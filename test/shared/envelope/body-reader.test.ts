@@ -1,7 +1,8 @@
 import { encode as encodeCbor } from 'cborg';
 import t from 'tap';
-import { decodeBody, envelopeOf } from '../../../shared/envelope/body-reader.ts';
+import { decodeBody } from '../../../shared/envelope/body-reader.ts';
 import { decodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { envelopeOf } from '../../../shared/envelope/columns.ts';
 import { writePlainFrame } from '../../../shared/envelope/frame.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits, FORMAT_LIMITS } from '../../../shared/envelope/limits.ts';
 import { compress } from '../../../shared/zstd.ts';
