@@ -15,39 +15,18 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { noRepeats, REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
-import {
-  type CommitResult,
-  EntriesBlocked,
-  EntryRefused,
-  type LedgerEntry,
-  type RepeatCause,
-} from '../ledger/types.ts';
+import { REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
+import { type CommitResult, EntriesBlocked, EntryRefused, type LedgerEntry } from '../ledger/types.ts';
 import type { SourceAges } from '../sources/age.ts';
 import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
+import { noCounts, type SourceCounters } from './counters.ts';
 import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
 import { LaneOrder } from './lane-order.ts';
 import { foreign, type Refusal } from './refusal.ts';
 import { SetAsideStreams } from './set-aside.ts';
-import type { Signatures, Unverified } from './signatures.ts';
-
-export interface SourceCounters {
-  envelopes: number;
-  records: number;
-  duplicates: number;
-  /** The duplicates by cause: where to look when there are many. */
-  duplicateCauses: Record<RepeatCause, number>;
-  conflicts: number;
-  gaps: number;
-  /** Envelopes taken without a verified signature, by cause. */
-  unverified: Record<Unverified, number>;
-  deadLetters: number;
-  deadLetterReasons: Record<string, number>;
-  /** Messages left for redelivery: the ledger failed, or too many bytes waited for it. */
-  retries: number;
-}
+import type { Signatures } from './signatures.ts';
 
 export interface IngestLimits {
   /** Most envelopes in one commit. */
@@ -144,15 +123,12 @@ export class Ingest {
 
   async #take(delivery: Delivery): Promise<Settlement> {
     const { source, bytes, authenticatedGateway, problem } = delivery;
-    if (this.#waitingBytes >= this.#limits.pendingBytesMax) {
-      this.#log.warn('ingest.overloaded', { source, waitingBytes: this.#waitingBytes });
-      return this.#retry(source, 'later');
-    }
+    if (this.#isFull(source)) return this.#retry(source, 'later');
     if (problem) return this.#deadLetter(delivery, problem);
     const identities = this.#identities.get(source) ?? {};
     const gateway = authenticatedGateway === null ? null : gatewayOf(authenticatedGateway, identities);
     const lane = JSON.stringify([source, gateway]);
-    const refused = await this.#refusedUnopened(delivery, lane);
+    const refused = this.#signatures && (await this.#refusedUnopened(this.#signatures, delivery, lane));
     if (refused !== null) return refused;
     return this.#decoder.decode({ lane, bytes, gateway }, (decoded) => {
       if (decoded === 'later') return Promise.resolve(this.#retry(source, 'later'));
@@ -166,10 +142,13 @@ export class Ingest {
    * Checks the signature. Checks of one lane run beside each other, and end in the order of the calls. Null
    * for a message that may be opened.
    */
-  async #refusedUnopened(delivery: Delivery, lane: string): Promise<Settlement | null> {
-    if (this.#signatures === null) return null;
+  async #refusedUnopened(
+    signatures: Pick<Signatures, 'check'>,
+    delivery: Delivery,
+    lane: string,
+  ): Promise<Settlement | null> {
     const { source } = delivery;
-    const checked = await this.#checks.inOrder(lane, this.#signatures.check(delivery));
+    const checked = await this.#checks.inOrder(lane, signatures.check(delivery));
     if (checked.kind === 'unknown') return this.#retry(source, 'later');
     if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
     if (checked.kind === 'unverified') this.#of(source).unverified[checked.why] += 1;
@@ -181,13 +160,21 @@ export class Ingest {
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;
     const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
-    const admitted = this.#setAside.admit(envelope);
+    // Asked again: others may have come while this one was checked and decoded.
+    const admitted = this.#isFull(source) ? 'leave' : this.#setAside.admit(envelope);
     if (admitted === 'leave') return Promise.resolve(this.#retry(source, 'later'));
     return new Promise((settle) => {
       const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };
       if (admitted === 'probe') this.#probe(waiting);
       else this.#enqueue(waiting);
     });
+  }
+
+  #isFull(source: string): boolean {
+    const waitingBytes = this.#waitingBytes;
+    const isFull = waitingBytes >= this.#limits.pendingBytesMax;
+    if (isFull) this.#log.warn('ingest.overloaded', { source, waitingBytes });
+    return isFull;
   }
 
   /** Resolves when no message waits for the ledger. Stop the sources first. */
@@ -374,18 +361,7 @@ export class Ingest {
   #of(source: string): SourceCounters {
     let counters = this.#counters.get(source);
     if (!counters) {
-      counters = {
-        envelopes: 0,
-        records: 0,
-        duplicates: 0,
-        duplicateCauses: noRepeats(),
-        conflicts: 0,
-        gaps: 0,
-        unverified: { unsigned: 0, 'unknown-key': 0 },
-        deadLetters: 0,
-        deadLetterReasons: {},
-        retries: 0,
-      };
+      counters = noCounts();
       this.#counters.set(source, counters);
     }
     return counters;

@@ -1,9 +1,10 @@
 /** Metrics of the ingest. */
 import type { Registry } from 'prom-client';
 import { ObservedMetrics, type Reading } from '../../shared/observed-metrics.ts';
+import type { SourceCounters } from './counters.ts';
 import type { DecodeCost, DecodeMeter } from './decode-meter.ts';
 import type { DecodePool } from './decode-pool.ts';
-import type { Ingest, SourceCounters } from './ingest.ts';
+import type { Ingest } from './ingest.ts';
 
 const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: SourceCounters) => number]> = [
   ['envelopes_total', 'Envelopes committed.', (c) => c.envelopes],
