@@ -1,5 +1,5 @@
 /** Numbers and tables for a terminal. */
-import { foldedText, textTable } from '../shared/text-table.ts';
+import { foldedText, printable, textTable } from '../shared/text-table.ts';
 import { terminal } from './terminal.ts';
 
 /** `12.3k`, `4.5M`; a whole number below a thousand. */
@@ -39,8 +39,7 @@ export function percentText(share: number | null): string {
  * Rows under their headings, folded to the terminal; the first `keys` columns identify a row.
  */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[], keys = 1): string {
-  const cells = rows.map((row) => row.map(printable));
-  return textTable(headings.map(printable), cells, { width: terminalWidth(), keys });
+  return textTable(headings, rows, { width: terminalWidth(), keys });
 }
 
 /** A line, folded to the terminal. */
@@ -54,9 +53,4 @@ function terminalWidth(): number {
   if (stdout.isTTY && stdout.columns !== undefined && stdout.columns > 0) return stdout.columns;
   const told = Number(env['COLUMNS']);
   return Number.isInteger(told) && told > 0 ? told : Number.POSITIVE_INFINITY;
-}
-
-/** Removes control characters: remote text must not move the cursor of this terminal. */
-function printable(text: string): string {
-  return text.replace(/\p{Cc}/gu, ' ');
 }

@@ -4,8 +4,10 @@
  * default, and accepts changes only from this machine (admin-changes.ts). Its failures never stop the data
  * path (I9).
  */
+
+import { hostname } from 'node:os';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
-import { changeRefusal } from './admin-changes.ts';
+import { changeRefusal, readRefusal } from './admin-changes.ts';
 import type { Clock } from './clock.ts';
 import { listening } from './config/start-check.ts';
 import type { Entropy } from './entropy.ts';
@@ -14,6 +16,10 @@ import { errorText, type Logger } from './log.ts';
 import type { Service } from './service.ts';
 import { within } from './within.ts';
 
+/** Open connections; further ones are refused. */
+const CONNECTIONS_MAX = 64;
+/** For the head of a request, from the connection on: a silent connection ends. */
+const HEAD_MS = 5000;
 /** Limit for each readiness check: the client has a limit too. */
 const CHECK_MS = 3000;
 
@@ -39,6 +45,8 @@ export interface AdminServerOptions {
   host: string;
   /** 0 takes a free port. */
   port: number;
+  /** Further names under which clients may ask. Default: none. */
+  host_names?: readonly string[];
   checks: Readonly<Record<string, ReadinessCheck>>;
   registry: Registry;
   /** Routes by path, for example `/v1/status`. */
@@ -89,13 +97,21 @@ export class AdminServer implements Service {
   }
 }
 
-async function buildApp({ checks, registry, routes, changes = {}, clock, log }: AdminServerOptions) {
+async function buildApp(options: AdminServerOptions) {
+  const { checks, registry, routes, changes = {}, clock, log } = options;
+  const hostNames = [hostname(), ...(options.host_names ?? [])];
   const { default: Fastify } = await import('fastify');
   const app = Fastify({
     logger: false,
     forceCloseConnections: true,
     bodyLimit: 1024,
     requestTimeout: 10_000,
+    http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: HEAD_MS / 2 },
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  app.addHook('onRequest', async (request, reply) => {
+    const refusal = readRefusal(request.headers, hostNames);
+    if (refusal !== null) return reply.code(403).send({ error: refusal });
   });
   // The process's own metrics keep the names that Prometheus gives them in every language: process_*,
   // nodejs_*.

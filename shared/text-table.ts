@@ -8,6 +8,12 @@
 import stringWidth from 'string-width';
 
 const GAP = '  ';
+/**
+ * Control characters of C0 and C1, those that turn the direction of the text around them, and the separators
+ * of Unicode, which some terminals take for a new line.
+ */
+const UNPRINTABLE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
+const UNPRINTABLE_IN_LINES = /[^\P{Cc}\n\t]|[\p{Bidi_Control}\u2028\u2029]/gu;
 /** A text column may be narrowed to this much before it goes into the next table. */
 const TEXT_COLUMN_MIN = 16;
 /** Of the width, what the key columns may take. */
@@ -30,6 +36,16 @@ export interface TableOptions {
   keys?: number;
 }
 
+/** One line without characters that move the cursor or turn the text: it may come from anywhere. */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, ' ');
+}
+
+/** The same for a text of several lines, with tabs. */
+export function printableLines(text: string): string {
+  return text.replace(UNPRINTABLE_IN_LINES, ' ');
+}
+
 /** Rows under their headings, columns aligned: numbers and cells that start with a digit to the right. */
 export function textTable(
   headings: readonly string[],
@@ -39,7 +55,7 @@ export function textTable(
   const columns = headings.map((heading, at) =>
     columnOf(
       heading,
-      rows.map((row) => row[at] ?? ''),
+      rows.map((row) => printable(row[at] ?? '')),
     ),
   );
   const keyColumns = narrowed(columns.slice(0, keys), Math.floor(width * KEYS_PART));
@@ -54,8 +70,9 @@ export function textTable(
  * indented.
  */
 export function foldedText(text: string, width: number, indent = '  '): string {
-  if (stringWidth(text) <= width) return text;
-  const [first = '', ...rest] = wrapped(text, width, Math.max(COLUMN_MIN, width - indent.length));
+  const clean = printableLines(text);
+  if (stringWidth(clean) <= width) return clean;
+  const [first = '', ...rest] = wrapped(clean, width, Math.max(COLUMN_MIN, width - indent.length));
   return [first, ...rest.map((line) => indent + line)].join('\n');
 }
 

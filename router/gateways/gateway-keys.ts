@@ -5,7 +5,7 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
 import { z } from 'zod';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { identifier } from '../../shared/config/kinds.ts';
@@ -17,6 +17,7 @@ import { isSigningKey, keyIdOf } from '../../shared/signing/signature.ts';
 const POLL_MS = 5000;
 /** Keys of one gateway: the present key and the next ones, during a key change. */
 const KEYS_MAX = 4;
+const PROBLEMS_SHOWN = 5;
 
 const publicKey = z.string().transform((pem, context): KeyObject => {
   try {
@@ -46,13 +47,28 @@ function withId(key: KeyObject): GatewayKey {
 
 /** Rejects with a text for people when the file is unreadable or invalid. */
 export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string, readonly KeyObject[]>> {
+  const parsed = fileSchema.safeParse(yamlOf(await readFile(file, 'utf8')));
+  if (!parsed.success) throw new Error(problemOf(parsed.error));
+  return new Map(Object.entries(parsed.data.gateways).map(([name, own]) => [name, own.public_keys]));
+}
+
+/** The parser's own messages would quote the text: by mistake it may hold a private key, in any place. */
+function yamlOf(text: string): unknown {
   try {
-    const { gateways } = fileSchema.parse(parse(await readFile(file, 'utf8')));
-    return new Map(Object.entries(gateways).map(([name, own]) => [name, own.public_keys]));
+    return parse(text, { logLevel: 'silent' });
   } catch (error) {
-    if (error instanceof z.ZodError) throw new Error(z.prettifyError(error));
-    throw error;
+    const at = error instanceof YAMLParseError ? error.linePos?.[0] : undefined;
+    throw new Error(`not valid YAML${at === undefined ? '' : ` at line ${at.line}, column ${at.col}`}`);
   }
+}
+
+/** The first mistakes, without the gateway's name, which is of the file, too. */
+function problemOf(error: z.ZodError): string {
+  const texts = error.issues.slice(0, PROBLEMS_SHOWN).map(({ code, path: [section, , ...rest], message }) => {
+    const place = section === 'gateways' ? ['gateways', ...rest].join('.') : 'the file';
+    return `${place}: ${code === 'unrecognized_keys' ? 'unknown key' : message}`;
+  });
+  return [...new Set(texts)].join('; ');
 }
 
 export class GatewayKeys implements Service {

@@ -35,6 +35,13 @@ export function adminSchema(defaultPort: number) {
           'Address to listen on. There is no authentication: all hosts that reach it can read status and metrics.',
         ),
       port: port().default(defaultPort).describe('0 takes a free port.'),
+      host_names: z
+        .array(z.string().min(1).max(253))
+        .max(32)
+        .default([])
+        .describe(
+          'Names under which clients ask, besides addresses, localhost and this machine’s name: requests under others are refused, because they may come from a web page (DNS rebinding).',
+        ),
     })
     .describe('Local HTTP server: /healthz, /readyz, /metrics and the answers for headgate status.');
 }

@@ -6,6 +6,8 @@ import { isSecretPath, scrub } from './redact.ts';
 /** Deeper than any real configuration; it also stops an alias that contains itself. */
 const MAX_DEPTH = 32;
 const MAX_SHOWN = 80;
+/** More mistakes than these are not reported. */
+export const PROBLEMS_MAX = 100;
 
 export type Path = readonly PropertyKey[];
 
@@ -34,9 +36,11 @@ export function parseConfigText(file: string, text: string): DocumentResult {
   const counter = new LineCounter();
   const parsed = parseDocument(text, { prettyErrors: false, lineCounter: counter });
   const problems: ConfigProblem[] = [];
+  const lines = new Set<number>();
   for (const error of [...parsed.errors, ...parsed.warnings]) {
     const { line, col } = counter.linePos(error.pos[0]);
-    if (problems.some((problem) => problem.line === line)) continue;
+    if (lines.has(line) || problems.length >= PROBLEMS_MAX) continue;
+    lines.add(line);
     problems.push(syntaxProblem(file, { line, column: col }, withoutSource(error.message)));
   }
   if (problems.length > 0) return { ok: false, problems };
@@ -114,7 +118,9 @@ export function valueAt(tree: unknown, path: Path): unknown {
   let value = tree;
   for (const segment of path) {
     if (typeof value !== 'object' || value === null) return undefined;
-    value = new Map<string, unknown>(Object.entries(value)).get(String(segment));
+    // Not `length` of a list, nor anything inherited.
+    const isOwn = Object.prototype.propertyIsEnumerable.call(value, segment);
+    value = isOwn ? Reflect.get(value, segment) : undefined;
   }
   return value;
 }

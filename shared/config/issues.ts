@@ -1,6 +1,6 @@
 /** Turns zod's issues into reports for a person at a terminal: place, value, expectation, fix. */
 import type { z } from 'zod';
-import { type ConfigDocument, type Path, shownAt, valueAt } from './document.ts';
+import { type ConfigDocument, type Path, PROBLEMS_MAX, shownAt, valueAt } from './document.ts';
 import { type JsonSchema, knownKeys, schemasAt } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import { type ConfigProblem, pathText } from './problem.ts';
@@ -18,9 +18,10 @@ const SEE_DOCS = 'correct it; see docs/reference/configuration.md';
 
 /** One problem per issue, one per unknown key, and for a union those of the nearest alternative. */
 export function problemsOf(issues: readonly Issue[], context: IssueContext): ConfigProblem[] {
-  return issues.flatMap(flatten).flatMap((issue) => {
+  const counted = issues.flatMap(flatten).slice(0, PROBLEMS_MAX);
+  return counted.flatMap((issue) => {
     if (issue.code === 'unrecognized_keys') {
-      return issue.keys.map((key) => unknownKey([...issue.path, key], context));
+      return issue.keys.slice(0, PROBLEMS_MAX).map((key) => unknownKey([...issue.path, key], context));
     }
     const known = valueAt(context.document.raw, issue.path);
     const [message, hint] = known === undefined ? missing(issue, context) : wrong(issue, known, context);

@@ -17,6 +17,9 @@ export type { ReferenceSources } from './references.ts';
 
 export type ConfigResult<T> = { ok: true; config: T } | { ok: false; problems: ConfigProblem[] };
 
+/** Characters of a file: a fleet's policy with a thousand streams has a tenth. */
+const TEXT_MAX = 2 * 2 ** 20;
+
 /** The process's environment and the real file system. */
 export const systemSources: ReferenceSources = {
   env: process.env,
@@ -77,6 +80,12 @@ export function openConfig(
       ok: false,
       problems: [{ file, path: '', line: null, column: null, message, found: null, hint }],
     };
+  }
+  if (text.length > TEXT_MAX) {
+    const message = `longer than ${TEXT_MAX / 2 ** 20} MiB`;
+    const hint = 'name another file: this one is no configuration';
+    const place = { path: '', line: null, column: null, found: null };
+    return { ok: false, problems: [{ file, ...place, message, hint }] };
   }
   const parsed = parseConfigText(file, text);
   if (!parsed.ok) return parsed;

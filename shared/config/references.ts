@@ -28,6 +28,8 @@ interface Resolved {
   problems: ConfigProblem[];
 }
 
+/** Characters that all references of a file may bring: more than any list of certificates. */
+const RESOLVED_MAX = 8 * 2 ** 20;
 const REFERENCE = /\$\$\{|\$\{([^}]*)\}/g;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 
@@ -42,10 +44,22 @@ export function resolveReferences(
 ): Resolved {
   const secrets = new Set<string>();
   const problems: ConfigProblem[] = [];
+  let resolved = 0;
 
   const problem = (path: Path, message: string, hint: string): void => {
     const place = document.locate(path);
     problems.push({ file: document.file, path: pathText(path), ...place, message, found: null, hint });
+  };
+
+  /** Whether the text fits; the first that does not is a problem. */
+  const fits = (found: string, path: Path): boolean => {
+    const before = resolved;
+    resolved += found.length;
+    if (before <= RESOLVED_MAX && resolved > RESOLVED_MAX) {
+      const message = 'the references of this file bring more than 8 MiB';
+      problem(path, message, 'refer to smaller files, or to fewer');
+    }
+    return resolved <= RESOLVED_MAX;
   };
 
   const resolveText = (text: string, path: Path): string => {
@@ -70,14 +84,14 @@ export function resolveReferences(
         return whole;
       }
       secrets.add(found);
-      return found;
+      return fits(found, path) ? found : whole;
     });
     if (!/^file:(\/|\$\{)/.test(text) || !expanded.startsWith('file:/')) return expanded;
     const file = expanded.slice('file:'.length);
     try {
       const content = sources.readFile(file).replace(/\r?\n$/, '');
       secrets.add(content);
-      return content;
+      return fits(content, path) ? content : text;
     } catch (error) {
       problem(
         path,

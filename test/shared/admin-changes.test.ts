@@ -1,5 +1,5 @@
 import t from 'tap';
-import { changeRefusal } from '../../shared/admin-changes.ts';
+import { changeRefusal, readRefusal } from '../../shared/admin-changes.ts';
 
 t.test('changes come from a program on this machine', async (t) => {
   const refusal = (ip: string, headers: Record<string, string> = {}): string | null =>
@@ -13,4 +13,21 @@ t.test('changes come from a program on this machine', async (t) => {
   t.match(refusal('127.0.0.1', { 'sec-fetch-site': 'cross-site' }), 'browser');
   for (const host of ['rebound.example:9464', '127.0.0.1.example', '', 'a b'])
     t.match(refusal('127.0.0.1', { host }), 'under the name of this machine');
+});
+
+t.test('reads under an address or a known name: no page whose DNS name points here', async (t) => {
+  const refusal = (host?: string): string | null =>
+    readRefusal(host === undefined ? {} : { host }, ['gw-7', 'Monitor.example']);
+  for (const host of [
+    '127.0.0.1:9464',
+    '10.1.2.3',
+    '[fd00::1]:9464',
+    'localhost',
+    'gw-7:9464',
+    'monitor.example',
+  ])
+    t.equal(refusal(host), null, host);
+  t.equal(refusal(), null, 'HTTP/1.0');
+  for (const host of ['rebound.example:9464', '127.0.0.1.example', 'gw-7.example', '', 'a b'])
+    t.match(refusal(host), 'admin.host_names', host);
 });

@@ -1,4 +1,6 @@
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect, createServer } from 'node:net';
 import { Gauge, Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { AdminServer, type AdminServerOptions } from '../../shared/admin-server.ts';
@@ -155,4 +157,33 @@ t.test('a check that never answers is a failing one', async (t) => {
   await until('the check', () => asked);
   clock.advance(3000);
   t.match(await answer, { status: 503, text: /"ledger":"no answer in 3000 ms"/ });
+});
+
+t.test('a read under another name is refused: a page whose DNS name points here gets nothing', async (t) => {
+  const { server } = await started(t);
+  const asked = async (host: string): Promise<number | undefined> => {
+    const sent = request({ port: server.port(), path: '/metrics', headers: { host } }).end();
+    const [answer] = await once(sent, 'response');
+    answer.resume();
+    return answer.statusCode;
+  };
+  t.equal(await asked('rebound.example:9464'), 403);
+  t.equal(await asked('localhost'), 200);
+});
+
+t.test('connections are bounded: the 65th is refused, the others stay', async (t) => {
+  const { server } = await started(t);
+  const open = await Promise.all(
+    Array.from({ length: 64 }, async () => {
+      const socket = connect(server.port(), '127.0.0.1');
+      await once(socket, 'connect');
+      return socket;
+    }),
+  );
+  t.teardown(() => {
+    for (const socket of open) socket.destroy();
+  });
+  const last = connect(server.port(), '127.0.0.1');
+  await once(last.resume(), 'close');
+  t.equal(open.filter(({ destroyed }) => destroyed).length, 0);
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import t from 'tap';
-import { foldedText, textTable } from '../../shared/text-table.ts';
+import { foldedText, printableLines, textTable } from '../../shared/text-table.ts';
 
 const HEADINGS = ['PROVIDER', 'REGION', 'ACCEPTED', 'LAST ERROR'];
 const ROWS = [
@@ -98,4 +98,12 @@ t.test('a character that takes two columns counts as two', async (t) => {
     ['STREAM  TO', '電力    aws', 'alarms  東京'].join('\n'),
   );
   t.equal(foldedText('東京東京京', 7), '東京東\n  京京', 'none is cut in two');
+});
+
+t.test('no text moves the cursor or turns the line: C0, C1, bidi controls, Unicode separators', async (t) => {
+  const hostile = 'a\u001b[2Jb\u009b31mc\u202ed\u2066e\u2028f\u061cg';
+  const acting = /[^\P{Cc}\n]|[\p{Bidi_Control}\u2028\u2029]/u;
+  t.notMatch(textTable(['H'], [[hostile]], { width: 80 }), acting);
+  t.notMatch(foldedText(hostile, 10), acting);
+  t.equal(printableLines('a\tb\nc\u0085d'), 'a\tb\nc d');
 });
