@@ -1,6 +1,6 @@
 /** A JetStream ledger that lost a part says so, and neither goes on without it nor makes it anew. */
 import { join } from 'node:path';
-import { type JetStreamManager, jetstreamManager } from '@nats-io/jetstream';
+import { type JetStreamManager, jetstreamManager, type StoredMsg } from '@nats-io/jetstream';
 import { connect } from '@nats-io/transport-node';
 import t, { type Test } from 'tap';
 import { openJetStreamLedger } from '../../router/ledger/jetstream/engine.ts';
@@ -51,6 +51,19 @@ async function madeAnew(part: string, name: string, description?: string): Promi
   await manager.streams.add(description === undefined ? config : { ...config, description });
 }
 
+/** Puts the part back as it was `lost` messages ago, as a backup of that time would have it. */
+async function older(part: string, name: string, lost: number): Promise<void> {
+  const { config, state } = await manager.streams.info(`${name}-${part}`);
+  const kept: StoredMsg[] = [];
+  for (let seq = state.first_seq; seq <= state.last_seq - lost; seq++) {
+    const message = await manager.streams.getMessage(config.name, { seq });
+    if (message) kept.push(message);
+  }
+  await manager.streams.delete(config.name);
+  await manager.streams.add(config);
+  for (const { subject, data } of kept) await nc.request(subject, data, { timeout: 5000 });
+}
+
 const LOSSES: Readonly<Record<string, Loss>> = {
   'commits-deleted': {
     does: (manager, name) => manager.streams.delete(`${name}-commits`),
@@ -91,6 +104,33 @@ const LOSSES: Readonly<Record<string, Loss>> = {
     does: (_, name) => madeAnew('records', name, 'Headgate ledger 1 another'),
     running: /-records was made anew/,
     starting: /-records is of another ledger/,
+  },
+  'commits-foreign': {
+    does: (_, name) => madeAnew('commits', name, 'Headgate ledger 1 another'),
+    running: /-commits was made anew/,
+    starting: /-commits is of another ledger/,
+  },
+  'cursors-foreign': {
+    does: (_, name) => madeAnew('cursors', name, 'Headgate ledger 1 another'),
+    running: /-cursors was made anew/,
+    // The first part decides the id, so the others are the foreign ones.
+    starting: /is of another ledger/,
+  },
+  'commits-older': {
+    does: (_, name) => older('commits', name, 2),
+    running: /-commits was made anew/,
+    starting: /-commits ends before commit 5/,
+  },
+  'records-older': {
+    does: (_, name) => older('records', name, 2),
+    running: /-records was made anew/,
+    starting: /-records ends before message \d+, which it held: an older copy/,
+  },
+  'cursors-older': {
+    does: (_, name) => older('cursors', name, 1),
+    running: /-cursors was made anew/,
+    // Feeds go on where it says they were, and repeat what they delivered since.
+    starting: null,
   },
   'state-deleted': {
     does: (manager, name) => manager.streams.delete(`${name}-state`),

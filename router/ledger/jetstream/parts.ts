@@ -1,8 +1,8 @@
 /**
  * The JetStream streams of a ledger, and the check that they belong together. Each carries the ledger's id in
  * its description. Each except the log also holds a permanent message with the id, which distinguishes a
- * purged stream from an empty one. The log begins with commit 1, and a message in `cursors` records how far
- * the log had come, so that a log that was recreated or restored from an older copy is detected.
+ * purged stream from an empty one. The log begins with commit 1, and a message in `cursors` notes how far the
+ * log and the records had come, so that one that was recreated or restored from an older copy is detected.
  *
  * A part that is missing, purged, older than its last read, or of another ledger is never recreated: its
  * content exists nowhere else. The exception is `state`, which can be rebuilt from the log.
@@ -97,7 +97,9 @@ export class LedgerParts {
     const { id = null } = this.#opened?.cursors ?? {};
     if (id === null || head.seq === 0 || this.#checkedMs - this.#notedMs < NOTE_EACH_MS) return;
     this.#notedMs = this.#checkedMs;
-    await this.#connection.publish(this.#names.mark('cursors'), Buffer.from(`${id} ${head.seq}`));
+    const { lastSeq } = (await this.#found()).records ?? { lastSeq: 0 };
+    const note = `${id} ${head.seq} ${lastSeq}`;
+    await this.#connection.publish(this.#names.mark('cursors'), Buffer.from(note));
     this.#memory?.note({ id, position: head.seq });
   }
 
@@ -125,7 +127,7 @@ export class LedgerParts {
       const own = found[part].id;
       if (own !== id) return `JetStream stream ${this.#names[part]} is of another ledger`;
     }
-    const { commits } = found;
+    const { commits, records } = found;
     if (commits.lastSeq > 0 && (commits.messages === 0 || commits.firstSeq > 1)) {
       return `JetStream stream ${this.#names.commits} was purged: its first commits are gone`;
     }
@@ -133,10 +135,13 @@ export class LedgerParts {
       const message = await this.#connection.getLatest(this.#names[part], this.#names.mark(part));
       if (message === null && commits.lastSeq === 0) continue;
       if (message === null) return `JetStream stream ${this.#names[part]} was purged`;
-      const [of, seq = '0'] = Buffer.from(message.data).toString().split(' ');
+      const [of, seq = '0', recordsSeq = '0'] = Buffer.from(message.data).toString().split(' ');
       if (of !== id) return `JetStream stream ${this.#names[part]} holds the content of another ledger`;
       if (commits.lastSeq < Number(seq)) {
         return `JetStream stream ${this.#names.commits} ends before commit ${seq}, which it held: an older copy, or made anew`;
+      }
+      if (records.lastSeq < Number(recordsSeq)) {
+        return `JetStream stream ${this.#names.records} ends before message ${recordsSeq}, which it held: an older copy, or made anew`;
       }
     }
     return null;
