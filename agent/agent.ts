@@ -248,7 +248,8 @@ function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts):
     clock,
     log: log('receipts'),
   });
-  const receiver = new ReceiptReceiver({ gateway, tracker, log: log('receipts') });
+  const trustedWallMs = () => buffer.bootClock.trustedWallMs();
+  const receiver = new ReceiptReceiver({ gateway, tracker, trustedWallMs, log: log('receipts') });
   const deps = { gateway, receiver, tracker, twins, clock, entropy, log: log('downlink') };
   const downlinks = config.downlinks.map((downlink) => openDownlink(downlink, deps));
   return { publishers, senders, forwarder, tracker, receiver, downlinks };

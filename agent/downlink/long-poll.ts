@@ -64,7 +64,7 @@ export class LongPoll implements ReceiptQuestion {
     // Stopped while the connection was being opened.
     if (this.#closing.signal.aborted) client.close();
     const waitS = tracker.isWaiting ? WAIT_BUSY_S : WAIT_S;
-    const path = `v1/gateways/${gateway}/downlink?after=${receiver.version}&wait=${waitS}`;
+    const path = `v1/gateways/${gateway}/downlink?after=${receiver.versionOf(config.name)}&wait=${waitS}`;
     const limitMs = waitS * 1000 + SLACK_MS;
     const limit = timeLimit(clock, limitMs, this.#closing.signal);
     const attempt = { endsAtMs: clock.monoMs() + limitMs, signal: limit.signal };
@@ -79,6 +79,7 @@ export class LongPoll implements ReceiptQuestion {
     if (answer.status === 204) return null;
     if (answer.status === 200) {
       const result = receiver.receive(config.name, answer.body);
+      if (result === 'implausible') return 'the version of its receipt is far ahead of the clock';
       return result === 'malformed' ? 'its answer is not a receipt' : null;
     }
     // The credential files may be renewed meanwhile: they are read again.

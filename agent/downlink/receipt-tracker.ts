@@ -82,8 +82,11 @@ export class ReceiptTracker {
     return [...this.#queues()].some(({ queue }) => !queue.outstanding.isEmpty || queue.kept > 0);
   }
 
-  /** Applies a newer receipt. The caller calls {@link onRouterAnswer} or {@link onCloudReceipt} next. */
-  apply({ streams }: Receipt): void {
+  /**
+   * Applies a receipt; `isNewest`: of all downlinks. The caller calls {@link onRouterAnswer} or
+   * {@link onCloudReceipt} next.
+   */
+  apply({ streams }: Receipt, isNewest = true): void {
     const queues = new Map([...this.#queues()].map((one) => [keyOf(one.queue), one]));
     const waiting = [...queues.values()].flatMap(({ queue }) => queue.outstanding.oldest());
     this.#oldestMs = waiting.length > 0 ? Math.min(...waiting.map(({ atMs }) => atMs)) : null;
@@ -91,7 +94,7 @@ export class ReceiptTracker {
     for (const receipt of streams) {
       const known = queues.get(keyOf(receipt));
       if (!known) continue;
-      const atMs = this.#options.settlements.received(known.stream, known.queue, receipt);
+      const atMs = this.#options.settlements.received(known.stream, known.queue, receipt, isNewest);
       if (atMs !== null) this.#newestMs = Math.max(atMs, this.#newestMs ?? atMs);
     }
   }

@@ -55,7 +55,7 @@ const CONFIG = {
 /** The agent's downlink, for one of its lives. */
 export function receiptWay(options: ReceiptWayOptions): Downlink {
   const { gateway, tracker, clock, entropy, log } = options;
-  const receiver = new ReceiptReceiver({ gateway, tracker, log });
+  const receiver = new ReceiptReceiver({ gateway, tracker, trustedWallMs: () => null, log });
   const open = async (): Promise<Connection> => ({
     send: ({ path }, { endsAtMs }) => sent(options, path, endsAtMs - clock.monoMs()),
     close: () => undefined,

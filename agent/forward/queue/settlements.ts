@@ -101,7 +101,7 @@ export class Settlements {
    * Applies a receipt of the router to this queue. Returns when the newest record that it is the first to
    * cover was acknowledged.
    */
-  received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt): number | null {
+  received({ policy }: Stream, queue: StreamQueue, receipt: StreamReceipt, isNewest: boolean): number | null {
     const covered = coveredBy(receipt);
     if (policy.until !== 'receipt') return queue.outstanding.forget(covered);
     // This gateway gave up no row that it still has: such a row is owed, whatever the ledger was told.
@@ -111,7 +111,8 @@ export class Settlements {
     for (const { first, last } of disputed) known.remove(first, last);
     const newestMs = queue.outstanding.forget(known);
     const { redundancy } = policy;
-    this.#release(queue, queue.received(committedBy(receipt), redundancy), redundancy);
+    const committed = committedBy(receipt);
+    this.#release(queue, queue.received(committed, redundancy, isNewest), redundancy);
     const { gaps, end } = queue.unconfirmed.confirmed(covered, receipt.sealedAt);
     for (const { first, last } of gaps)
       this.#free(queue, this.#store.acceptGap(queue.epoch, queue.stream, first, last));

@@ -302,12 +302,13 @@ export class StreamQueue {
   }
 
   /**
-   * The ledger holds these rows; null: the same receipt as before, after more acceptances. Returns the rows
-   * that are free now (I3): those that have their copies, and, where one copy is enough, also those whose
-   * provider is unknown.
+   * The ledger holds these rows, by the newest receipt or by an older one; null: the same receipt as before,
+   * after more acceptances. Returns the rows that are free now (I3): those that have their copies, and, where
+   * one copy is enough, also those whose provider is unknown.
    */
-  received(covered: IntervalSet | null, copies: number): SeqRange[] {
-    this.#covered = covered ?? this.#covered;
+  received(covered: IntervalSet | null, copies: number, isNewest = true): SeqRange[] {
+    const before = this.#covered;
+    this.#covered = isNewest ? (covered ?? before) : before.union(covered ?? before);
     const rows = copies <= 1 ? this.#owed.union(this.#kept) : this.#kept;
     const free = within(rows, this.#covered);
     for (const range of free) this.#forget(range);

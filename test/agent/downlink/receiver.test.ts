@@ -5,8 +5,21 @@ import { log } from '../../loopback/gcp-support.ts';
 
 function receiver() {
   const applied: Receipt[] = [];
-  const tracker = { apply: (receipt: Receipt) => void applied.push(receipt) };
-  return { receiver: new ReceiptReceiver({ gateway: 'gw-1', tracker, log }), applied };
+  const newest: boolean[] = [];
+  const clock: { wallMs: number | null } = { wallMs: null };
+  const tracker = {
+    apply: (receipt: Receipt, isNewest?: boolean) => {
+      applied.push(receipt);
+      newest.push(isNewest ?? true);
+    },
+  };
+  const trustedWallMs = () => clock.wallMs;
+  return {
+    receiver: new ReceiptReceiver({ gateway: 'gw-1', tracker, trustedWallMs, log }),
+    applied,
+    newest,
+    clock,
+  };
 }
 
 function body(version: number, gateway = 'gw-1'): Uint8Array {
@@ -14,18 +27,33 @@ function body(version: number, gateway = 'gw-1'): Uint8Array {
   return Buffer.from(JSON.stringify({ receipt }));
 }
 
-t.test('the newest version holds, wherever it comes from; an older one is passed over', async (t) => {
-  const { receiver: one, applied } = receiver();
+t.test('of each downlink the newer version counts; an older one is passed over', async (t) => {
+  const { receiver: one, applied, newest } = receiver();
   t.equal(one.receive('router', body(5)), 'applied');
-  t.equal(one.receive('other', body(4)), 'old');
+  t.equal(one.receive('other', body(4)), 'applied');
   t.equal(one.receive('router', body(5)), 'old');
   t.equal(one.receive('other', body(6)), 'applied');
   t.same(
     applied.map(({ version }) => version),
-    [5, 6],
+    [5, 4, 6],
   );
-  t.equal(one.version, 6);
-  t.same(one.counts, { applied: 2, old: 2, malformed: 0, foreign: 0 });
+  t.same(newest, [true, false, true]);
+  t.equal(one.versionOf('other'), 6);
+  t.match(one.counts, { applied: 3, old: 1, malformed: 0, implausible: 0, foreign: 0 });
+});
+
+t.test('a version far ahead of the clock is dropped, and a poisoned downlink heals', async (t) => {
+  const { receiver: one, clock } = receiver();
+  const nowMs = 1_795_000_000_000;
+  t.equal(one.receive('shadow', body(Number.MAX_SAFE_INTEGER)), 'applied', 'a clock from 1970 cannot tell');
+  t.equal(one.receive('shadow', body(nowMs)), 'old', 'poisoned');
+  t.equal(one.receive('router', body(nowMs)), 'applied', 'another downlink is not');
+  clock.wallMs = nowMs;
+  t.equal(one.versionOf('shadow'), 0);
+  t.equal(one.receive('shadow', body(nowMs)), 'applied', 'healed');
+  t.equal(one.receive('shadow', body(nowMs + 2 * 86_400_000)), 'implausible');
+  t.equal(one.receive('shadow', body(nowMs + 1000)), 'applied');
+  t.equal(one.counts.implausible, 1);
 });
 
 t.test('what is no receipt of ours is counted and dropped', async (t) => {
@@ -43,6 +71,6 @@ t.test('what is no receipt of ours is counted and dropped', async (t) => {
   ];
   for (const bytes of wrong) t.equal(one.receive('router', bytes), 'malformed');
   t.equal(applied.length, 0);
-  t.same(one.counts, { applied: 0, old: 0, malformed: wrong.length, foreign: 0 });
+  t.same(one.counts, { applied: 0, old: 0, malformed: wrong.length, implausible: 0, foreign: 0 });
   t.equal(one.receive('router', body(1)), 'applied', 'and the next good one is taken');
 });

@@ -55,7 +55,7 @@ t.test(
       'both receipts came and are acknowledged',
       () => receipts.length === 2 && fixture.cloud.meter().unsettled === 0,
     );
-    t.same(receiver.counts, { applied: 2, old: 1, malformed: 2, foreign: 2 });
+    t.same(receiver.counts, { applied: 2, old: 1, malformed: 2, implausible: 0, foreign: 2 });
     t.equal(told(), 2, 'only what is newer is a word of the router');
     t.equal(lines.filter((line) => line.includes('downlink.malformed')).length, 1, 'logged when it begins');
     t.ok(downlink.isUp, 'whatever others publish');

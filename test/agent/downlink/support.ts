@@ -41,7 +41,7 @@ export async function openConfigured(t: Test, config: unknown, options: OpenOpti
     isWaiting: true,
     ...options.tracker,
   };
-  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, log });
+  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, trustedWallMs: () => null, log });
   const downlink = openDownlink(downlinkSchema.parse(config), {
     ...{ ...deps, log, gateway: 'gw-1', receiver, tracker },
     clock: options.clock ?? deps.clock,
