@@ -8,6 +8,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { createSecureContext, type SecureContextOptions, type Server, TLSSocket } from 'node:tls';
 import { reading } from './config/start-check.ts';
 import { errorText, type Logger } from './log.ts';
+import { isOutOfDescriptors } from './out-of-descriptors.ts';
 
 /** How often the files are checked. */
 export const TLS_FILES_POLL_MS = 5000;
@@ -113,6 +114,7 @@ export function tlsFilesFollower(
       log.info({ event: `${component}.certificate_reloaded`, file: files.certFile });
       await onReload();
     } catch (error) {
+      if (isOutOfDescriptors(error)) stamp = '';
       const { certFile: file } = files;
       log.error({ event: `${component}.certificate_refused`, file, error: errorText(error) });
     }

@@ -43,17 +43,19 @@ const NO_SENDER = { accepted: 0, failed: 0, units: 0 };
 
 export function statusRoutes(parts: AgentParts): Record<string, AdminRoute> {
   const startedMs = parts.clock.monoMs();
-  return { '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs) }) };
+  // Read now: later the process may have no file descriptor left.
+  const version = packageVersion();
+  return { '/v1/status': async () => ({ status: 200, body: await agentStatus(parts, startedMs, version) }) };
 }
 
-async function agentStatus(parts: AgentParts, startedMs: number): Promise<AgentStatus> {
+async function agentStatus(parts: AgentParts, startedMs: number, version: string): Promise<AgentStatus> {
   const { config, store, broker, routing, bootClock, signing, clock } = parts;
   const { rows, bytes, fileBytes, walBytes } = await store.stats();
   const { quality, offsetMs } = bootClock.current();
   return {
     kind: 'agent',
     gateway: config.gateway,
-    version: packageVersion(),
+    version,
     epoch: store.epoch,
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     clock: { quality, offsetMs },

@@ -3,7 +3,7 @@
  * monotonic time and the boot id. This module adds the mapping of monotonic time to the wall clock, and
  * whether the wall clock is trusted.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { Clock, Timer } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
@@ -21,10 +21,16 @@ const JUMP_MS = 2000;
  */
 const EARLIEST_WALL_MS = 1_735_689_600_000;
 
-/** Id of the boot that monotonic time counts from. Without a kernel boot id, a random id of this process. */
-export function readBootId(entropy: Entropy): string {
-  if (existsSync(BOOT_ID_FILE)) return readFileSync(BOOT_ID_FILE, 'utf8').trim();
-  return Buffer.from(entropy.bytes(16)).toString('hex');
+/**
+ * Id of the boot that monotonic time counts from. Without a readable kernel boot id, a random id of this
+ * process: the ages of records from before the start are then unknown, and records are taken.
+ */
+export function readBootId(entropy: Entropy, file = BOOT_ID_FILE): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return Buffer.from(entropy.bytes(16)).toString('hex');
+  }
 }
 
 export interface BootClockOptions {

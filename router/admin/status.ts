@@ -28,6 +28,8 @@ export interface RouterParts extends SourceParts {
 export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
   const startedMs = parts.clock.monoMs();
   const summary = new Summary(parts.ledger);
+  // Read now: later the process may have no file descriptor left.
+  const version = packageVersion();
   const paged =
     (answer: (page: FleetQuery, gateway?: string) => Promise<unknown>): AdminRoute =>
     async (query) => {
@@ -36,7 +38,7 @@ export function routerRoutes(parts: RouterParts): Record<string, AdminRoute> {
       return { status: 200, body: await answer(page, query['gateway']) };
     };
   return {
-    '/v1/status': paged((page) => routerStatus(parts, summary, startedMs, page)),
+    '/v1/status': paged((page) => routerStatus(parts, summary, { startedMs, version }, page)),
     '/v1/completeness': paged((page, gateway) => completeness(parts.ledger, summary, page, gateway)),
   };
 }
@@ -58,14 +60,14 @@ async function completeness(
 async function routerStatus(
   parts: RouterParts,
   summary: Summary,
-  startedMs: number,
+  { startedMs, version }: { startedMs: number; version: string },
   page: FleetQuery,
 ): Promise<RouterStatus> {
   const { feeds, clock } = parts;
   const held = await heldInLedger(parts, summary, page);
   return {
     kind: 'router',
-    version: packageVersion(),
+    version,
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sourceStatuses(parts),
     feeds: feeds.map((feed) => {

@@ -11,6 +11,7 @@ import type { Clock, Timer } from '../../shared/clock.ts';
 import { identifier } from '../../shared/config/kinds.ts';
 import { tokenAlgorithm } from '../../shared/gateway-token.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
+import { isOutOfDescriptors } from '../../shared/out-of-descriptors.ts';
 import type { Service } from '../../shared/service.ts';
 import { isSigningKey, keyIdOf } from '../../shared/signing/signature.ts';
 
@@ -125,6 +126,7 @@ export class GatewayKeys implements Service {
       this.#isRead = true;
       this.#log.info({ event: 'api.gateways_read', file, gateways: this.#keys.size });
     } catch (error) {
+      if (isOutOfDescriptors(error)) this.#stamp = '';
       const problem = errorText(error);
       this.#log.error({ event: 'api.gateways_not_read', file, error: problem, inForce: this.#keys.size });
     }

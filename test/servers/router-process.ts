@@ -10,6 +10,8 @@ import { freePort } from './free-port.ts';
 
 export interface RouterProcess {
   adminUrl: string;
+  /** Undefined while it does not run. */
+  pid(): number | undefined;
   /** Resolves when `/readyz` says so. */
   start(): Promise<void>;
   /** The status and the failing checks of `/readyz`; null when nobody answers. */
@@ -54,6 +56,7 @@ export async function routerProcess(
   };
   return {
     adminUrl: `http://127.0.0.1:${port}`,
+    pid: () => child?.pid,
     readiness,
     async start() {
       const starting = spawn(process.execPath, [BIN, 'router', '--config', file], {

@@ -42,6 +42,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'mqtt.ts',
     'observed-metrics.ts',
     'or-aborted.ts',
+    'out-of-descriptors.ts',
     'process.ts',
     'program.ts',
     'receipt.ts',

@@ -26,6 +26,8 @@ export class Devices implements Service {
   #state: DeviceFileState = 'missing';
   /** Inode, size and change time of the file at the last read. */
   #stamp = '';
+  /** Why the file is unreadable, as logged; empty while it is not. */
+  #told = '';
   #revision = 0;
   #polling: Timer | null = null;
   #reading: Promise<void> | null = null;
@@ -81,10 +83,14 @@ export class Devices implements Service {
     const stamp = await stampOf(file);
     if (stamp === this.#stamp) return;
     const reading = await readDeviceFile(file);
-    this.#stamp = stamp;
+    // An unreadable file is tried again: the process may have had no file descriptor left.
+    this.#stamp = reading.state === 'unreadable' ? '' : stamp;
     this.#state = reading.state;
+    const told = this.#told;
+    this.#told = reading.state === 'unreadable' ? reading.problem : '';
     if (reading.state !== 'ok') {
       const { state, problem } = reading;
+      if (this.#told !== '' && this.#told === told) return;
       const facts = { event: 'broker.device_file', state, problem, devices: this.#devices.size };
       if (state === 'missing' && this.#devices.size === 0) log.info(facts);
       else log.error(facts);

@@ -8,6 +8,7 @@
  */
 import { closeSync, existsSync, fsyncSync, openSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isOutOfDescriptors } from '../../../shared/out-of-descriptors.ts';
 import { type DiskState, diskStateOf } from '../disk-state.ts';
 import { StoreError } from '../types.ts';
 import { freeBytes, remove } from './beside-files.ts';
@@ -138,8 +139,7 @@ function openedIfPossible(file: string): number | null {
   try {
     return openSync(file, 'w', 0o600);
   } catch (error) {
-    const code: unknown = error instanceof Error && Reflect.get(error, 'code');
-    if (code === 'EMFILE' || code === 'ENFILE') return null;
+    if (isOutOfDescriptors(error)) return null;
     throw error;
   }
 }

@@ -90,6 +90,8 @@ export class WebhookSink implements FeedSink {
   readonly #keys: readonly Buffer[];
   readonly #clock: Clock;
   readonly #post: HttpPost;
+  /** Read once: a post must not need a file descriptor for it. */
+  readonly #userAgent = `headgate/${packageVersion()}`;
 
   constructor(options: WebhookFeedOptions, clock: Clock) {
     const { url, secret, format, batch_bytes, timeout, ca } = options;
@@ -108,7 +110,7 @@ export class WebhookSink implements FeedSink {
     const { status, retryAfter } = await this.#post.send(
       {
         'content-type': this.#format.contentType,
-        'user-agent': `headgate/${packageVersion()}`,
+        'user-agent': this.#userAgent,
         'webhook-id': id,
         'webhook-timestamp': String(timestampS),
         'webhook-signature': signatureHeader(this.#keys, { id, timestampS, body }),

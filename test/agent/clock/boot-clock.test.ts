@@ -83,4 +83,6 @@ t.test(
 t.test('the boot id stays the same for every process of one boot', async (t) => {
   t.equal(readBootId(seededEntropy(1)), readBootId(seededEntropy(2)));
   t.match(readBootId(seededEntropy(1)), /^[0-9a-f-]{32,36}$/);
+  // A file that is there and cannot be read, as without a free file descriptor.
+  t.match(readBootId(seededEntropy(1), '/proc/self'), /^[0-9a-f]{32}$/);
 });
