@@ -50,8 +50,37 @@ const historySchema = z
     'The history of deliveries and routing decisions, for headgate where, explain --at and simulate. It holds no records.',
   );
 
+const clockSchema = z
+  .strictObject({
+    synchronised: z
+      .enum(['auto', 'assume', 'never'])
+      .default('auto')
+      .describe(
+        'Source of the synchronisation state of the wall clock. auto: systemd-timesyncd, or timedatectl for chrony and others. assume: always synchronised, for systems without both. never: never synchronised.',
+      ),
+  })
+  .prefault({})
+  .describe('The wall clock. Times of records taken before its synchronisation are corrected afterwards.');
+
 /** With less, a few envelopes and SQLite's own pages would not fit. */
 const MIN_BUFFER_BYTES = 2 ** 20;
+
+const bufferSchema = z
+  .strictObject({
+    max_bytes: byteSize()
+      .refine((bytes) => bytes >= MIN_BUFFER_BYTES, 'expected at least 1MiB')
+      .default(2 * 2 ** 30)
+      .describe(
+        'Most bytes of the buffer’s file and its write-ahead log. Above it the streams’ when_full and priority apply.',
+      ),
+    disk_reserve: byteSize()
+      .default(16 * 2 ** 20)
+      .describe(
+        'Space reserved beside the buffer. It is released when the disk is full, so that waiting records can still be delivered and deleted. 0B: none.',
+      ),
+  })
+  .prefault({})
+  .describe('The durable buffer: records wait here, on disk, until they are delivered.');
 
 /** The schema of agent.yaml for a program with these provider types. */
 function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>) {
@@ -61,36 +90,9 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
       data_dir: dataDir(),
       log: logSchema.prefault({}),
       admin: adminSchema(9464).prefault({}),
-      clock: z
-        .strictObject({
-          synchronised: z
-            .enum(['auto', 'assume', 'never'])
-            .default('auto')
-            .describe(
-              'Source of the synchronisation state of the wall clock. auto: systemd-timesyncd, or timedatectl for chrony and others. assume: always synchronised, for systems without both. never: never synchronised.',
-            ),
-        })
-        .prefault({})
-        .describe(
-          'The wall clock. Times of records taken before its synchronisation are corrected afterwards.',
-        ),
+      clock: clockSchema,
       broker: brokerSchema.prefault({}),
-      buffer: z
-        .strictObject({
-          max_bytes: byteSize()
-            .refine((bytes) => bytes >= MIN_BUFFER_BYTES, 'expected at least 1MiB')
-            .default(2 * 2 ** 30)
-            .describe(
-              'Most bytes of the buffer’s file and its write-ahead log. Above it the streams’ when_full and priority apply.',
-            ),
-          disk_reserve: byteSize()
-            .default(16 * 2 ** 20)
-            .describe(
-              'Space reserved beside the buffer. It is released when the disk is full, so that waiting records can still be delivered and deleted. 0B: none.',
-            ),
-        })
-        .prefault({})
-        .describe('The durable buffer: records wait here, on disk, until they are delivered.'),
+      buffer: bufferSchema,
       history: historySchema.prefault({}),
       signing: signingSchema.prefault({}),
       providers: uniqueNames(z.array(providerSchema(types)).min(1), 'provider').describe(
@@ -109,21 +111,8 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
         .describe('The routing policy, in a file of its own; a relative path starts at this file.'),
     })
     .superRefine(
-      ({ policy, policy_file: policyFile, providers, downlinks }, context) => {
-        if (policy !== undefined && policyFile !== undefined) {
-          const params = { hint: 'keep one of the two' };
-          context.addIssue({
-            code: 'custom',
-            path: ['policy_file'],
-            message: 'policy and policy_file are both given',
-            params,
-          });
-        }
-        for (const issue of policy === undefined
-          ? []
-          : [...policyIssues(policy, named(providers)), ...downlinkIssues(policy, count(downlinks))]) {
-          context.addIssue({ code: 'custom', ...issue, path: ['policy', ...issue.path] });
-        }
+      (config, context) => {
+        for (const issue of inlinePolicyIssues(config)) context.addIssue({ code: 'custom', ...issue });
       },
       // Runs also when there are mistakes elsewhere, so that one report has them all; not when the policy
       // itself is invalid.
@@ -140,6 +129,23 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
       },
       { when: () => true },
     );
+}
+
+interface PolicySections {
+  policy?: Policy | undefined;
+  policy_file?: string | undefined;
+  providers: unknown;
+  downlinks: unknown;
+}
+
+/** The issues of `policy` with `policy_file`, and with the entries that it is for. */
+function inlinePolicyIssues({ policy, policy_file: policyFile, providers, downlinks }: PolicySections) {
+  if (policy === undefined) return [];
+  const issues = [...policyIssues(policy, named(providers)), ...downlinkIssues(policy, count(downlinks))];
+  const found = issues.map((issue) => ({ ...issue, path: ['policy', ...issue.path] }));
+  if (policyFile === undefined) return found;
+  const twice = 'policy and policy_file are both given';
+  return [{ path: ['policy_file'], message: twice, params: { hint: 'keep one of the two' } }, ...found];
 }
 
 export const agentConfigSchema = agentSchemaOf<ProviderConfig>(PROVIDER_TYPES);

@@ -10,7 +10,7 @@ export type EngineName = (typeof ENGINES)[number];
 export interface Servers {
   /** `ledger` of the router's configuration, as it was read. */
   ledgerConfig: RouterConfig['ledger'];
-  /** The same as it is written. */
+  /** The section as router.yaml has it. */
   ledgerSection: object;
   /**
    * Kills the PostgreSQL server, or the JetStream server that leads the log of commits; resolves once it is

@@ -56,7 +56,7 @@ export class Observer {
     this.#clock = options.clock;
   }
 
-  /** What was before is not seen. */
+  /** Earlier states are not observed. */
   start(): void {
     this.#startedMs = this.#clock.monoMs();
     this.#switchedToMs = this.#clock.wallMs();

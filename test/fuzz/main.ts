@@ -13,7 +13,7 @@ const UINT32_MAX = 2 ** 32 - 1;
 const PROBLEMS_SHOWN = 5;
 const SUSPECTS_SHOWN = 30;
 const HEX_BYTES_MAX = 300;
-/** More than the collector's mood. */
+/** More than garbage collection explains. */
 const GROWTH_MB_MAX = 30;
 /**
  * A shorter run is all warm-up, of the collector and of the sessions that hostile clients leave: its growth

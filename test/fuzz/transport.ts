@@ -24,7 +24,7 @@ const AFTER_HANDSHAKE = 7;
 export interface Line {
   /** For packets. */
   stream: Duplex;
-  /** What it ends with. */
+  /** The socket under the stream; the stream ends with it. */
   socket: Socket;
 }
 
@@ -37,7 +37,7 @@ export interface Transport {
   options: IClientOptions;
 }
 
-/** What both sides of TLS need. */
+/** Certificates of both sides of TLS. */
 export interface Identities {
   ca: CertificateAuthority;
   hostile: KeyAndCertificate;

@@ -39,7 +39,7 @@ async function opened(t: Test, name: string, role: LedgerRole = 'router'): Promi
 interface Loss {
   /** What is done to the streams of the ledger `name`. */
   does: (manager: JetStreamManager, name: string) => Promise<unknown>;
-  /** What a running router says. */
+  /** The error of a running router. */
   running: RegExp;
   /** The refusal of a starting router; null when it starts, with the ledger complete. */
   starting: RegExp | null;

@@ -107,7 +107,7 @@ async function devicesOn(servers: readonly string[], name: string): Promise<stri
     for (let seq = state.first_seq; seq <= state.last_seq; seq += 1) {
       const message = await jsm.streams.getMessage(`${name}-records`, { seq });
       if (!message?.subject.startsWith(`${name}.records.`)) continue;
-      // Whose the stream is.
+      // The stream's identity is no record.
       if (message.subject === `${name}.records.identity`) continue;
       for (const { device } of decodeArrival(message.data).records) devices.add(device);
     }

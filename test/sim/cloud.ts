@@ -46,7 +46,7 @@ export interface CloudMessage {
 
 export interface CloudFault {
   kind: CloudFaultKind;
-  /** Null: everybody's. */
+  /** Null: all gateways. */
   gateway: string | null;
   share: number;
 }

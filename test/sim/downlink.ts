@@ -25,9 +25,9 @@ const AWAKE_MS = 400;
 
 /** What the network does to the receipts while it lasts. */
 export interface DownlinkFault {
-  /** Null: everybody's. */
+  /** Null: all gateways. */
   gateway: string | null;
-  /** Of the polls that fail. */
+  /** Share of the polls that fail, 0–1. */
   share: number;
 }
 

@@ -28,7 +28,7 @@ const CALM_MS = 1000;
 
 export interface GatewayOptions {
   name: string;
-  /** The policy that it begins with. */
+  /** The first policy of the gateway. */
   first: InForce;
   limits: StoreLimits;
   facts: readonly Facts[];

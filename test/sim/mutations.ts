@@ -20,7 +20,7 @@ const SEEDS_MAX = 200;
 /** The first seed is one that is run twice, see seeds.ts. */
 const FIRST_SEED = 20;
 
-/** What main.ts prints of it. */
+/** The output of main.ts, as far as it is read. */
 interface SimReport {
   seeds: number;
   failures: Array<{ violations: Violation[] }>;

@@ -40,7 +40,7 @@ export interface Proposal {
   isSound: boolean;
 }
 
-/** One that the code took. */
+/** A policy in force. */
 export interface InForce extends Proposal {
   policy: Policy;
 }
@@ -152,7 +152,7 @@ export function nextProposal(
   return entropy.float() < 0.25 ? spoilt(proposal, entropy) : proposal;
 }
 
-/** What only a restart changes. */
+/** Changes that only a restart makes. */
 function rewritten({ streams, failover, ...rest }: Document, entropy: Entropy): Document {
   return {
     ...rest,

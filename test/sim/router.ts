@@ -33,7 +33,7 @@ const COMMIT_MS = 15;
 /** Between two receipts for one gateway. */
 const RECEIPT_INTERVAL_MS = 1000;
 
-/** What the ledger's disk holds. */
+/** Content of the ledger's disk. */
 export class LedgerDisk {
   readonly streams = new Map<string, { key: StreamKey; state: StreamState }>();
   readonly records = new Map<string, { record: TelemetryRecord; way: Way }>();

@@ -46,7 +46,7 @@ async function withoutFaults(
   }
 }
 
-/** What runs the same world again. */
+/** The command that runs the same world again. */
 export function replayCommand({ seed, days, gateways, faults }: WorldOptions): string {
   const parts = [`npm run sim -- --seed ${seed} --seeds 1 --days ${days}`];
   if (gateways !== undefined) parts.push(`--gateways ${gateways}`);

@@ -18,7 +18,7 @@ const NOBODY = new Devices({ file: '', clock: systemClock, log: SILENT });
 export interface Held extends Publish {
   /** The record is durable. */
   commit(): void;
-  /** It is not. */
+  /** The record is not durable. */
   fail(): void;
 }
 

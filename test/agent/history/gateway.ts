@@ -29,7 +29,7 @@ export interface Gateway {
   publish(topic: string, count: number): Promise<void>;
   /** A command that asks this agent, in this process. */
   cli(...args: string[]): ReturnType<typeof command>;
-  /** What its admin server answers. */
+  /** The answer of its admin server. */
   ask<T>(path: string): Promise<T>;
 }
 

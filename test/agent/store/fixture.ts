@@ -38,7 +38,7 @@ export function record(text: string, stream = 'telemetry'): NewRecord {
   return { stream, device: 'dev-1', topic: 'plant/dev-1/temp', payload: Buffer.from(text), monoMs: 12.5 };
 }
 
-/** As a commit gets them. */
+/** Records in the form that a commit takes. */
 export function columnsOf(records: readonly NewRecord[]): RecordColumns {
   const batch = new Batch('held');
   for (const record of records) batch.hold(record, 0, 0, null);

@@ -2,7 +2,7 @@
 export const FIRST_ROWS = 10;
 /** Of the first life's rows, those that a later life reports as delivered. */
 export const ACCEPTED = { first: 3, last: 8 };
-/** One that it gives up. */
+/** A record that the run gives up. */
 export const GIVEN_UP = { first: 9, last: 9 };
 /** Each with what the broker keeps of a QoS 2 publish. */
 export const BATCH_ROWS = 5;

@@ -247,7 +247,7 @@ class Run {
     if (outcome.kind !== 'accepted') this.#notTaken(way.source, outcome);
   }
 
-  /** The last word on these bytes. */
+  /** Publishes the bytes; returns their final outcome. */
   async #publish({ publisher, source }: Way, bytes: Uint8Array): Promise<Outcome> {
     const properties = envelopeProperties(envelope({ seqs: [1] }));
     const message = { gateway: 'gw-1', stream: 'fuzz', bytes, properties };

@@ -169,7 +169,7 @@ function made(kind: Hostile['kind'], bytes: Buffer, reasons: readonly string[]):
   return { kind, bytes, reasons };
 }
 
-/** Right in every part but one. */
+/** A body with one wrong part. */
 function wrongBody(fields: Fields): unknown {
   const record: unknown[] = [1, 5, 0, 0, Buffer.of(1)];
   const body: unknown[] = ['gw-1', '1-aa', 'never', ['boot', 0, 1], 0, ['d'], ['t'], [record], [], null];

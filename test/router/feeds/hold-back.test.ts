@@ -102,7 +102,7 @@ class Followed {
     return this.#position;
   }
 
-  /** What one batch brought. */
+  /** Reads one batch and returns its records. */
   async batch(limit: number, share: number): Promise<LedgerRecord[]> {
     const { signal } = new AbortController();
     const options = { ledger: this.#ledger, clock: this.clock, limits: this.#limits, signal };

@@ -21,7 +21,7 @@ export async function fresh(
   return { ledger, place };
 }
 
-/** The same, with its second contract. */
+/** An empty ledger with its maintenance contract. */
 export async function freshWithMaintenance(
   t: Test,
   engine: LedgerEngine,

@@ -19,9 +19,9 @@ export interface Broker {
   refuse(returnCode: number): void;
   /** Passwords that are no longer valid; clients that used them are disconnected. */
   revoke(password: string): void;
-  /** And lets in again. */
+  /** Accepts the password again. */
   restore(password: string): void;
-  /** Publishes as somebody else would. */
+  /** Publishes from another client. */
   publish(topic: string, payload: string): Promise<void>;
   /** Closes the port and its connections, keeping the sessions; and opens it again. */
   down(): Promise<void>;

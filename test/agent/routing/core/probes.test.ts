@@ -1,4 +1,4 @@
-/** What probes may cost. */
+/** The budget of probes. */
 import t from 'tap';
 import {
   initialState,

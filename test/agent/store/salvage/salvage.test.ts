@@ -80,7 +80,7 @@ async function fill(folder: string): Promise<{ file: string; written: Written }>
 
 const KINDS = ['flip', 'zero', 'truncate', 'noise', 'torn', 'header'] as const;
 
-/** Returns what was done. */
+/** Damages the file; returns a description of the damage. */
 function takeDamage(file: string, entropy: Entropy): string {
   const integer = (below: number): number => Math.floor(entropy.float() * below);
   const part = entropy.float() < 0.7 ? '' : '-wal';
