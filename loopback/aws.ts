@@ -16,6 +16,7 @@ import type { CertificateAuthority } from './ca.ts';
 import type { Cloud, CloudMeter } from './cloud.ts';
 import type { Fault } from './faults.ts';
 import { Overload, sourceSide } from './overload.ts';
+import { PermanentRefusal } from './permanent-refusal.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 export interface AwsCloudOptions {
@@ -46,6 +47,7 @@ interface Endpoints {
 
 export class AwsCloud implements Cloud {
   readonly name = 'aws';
+  readonly refusal = new PermanentRefusal();
   readonly #options: AwsCloudOptions;
   readonly #keys: AwsKeys;
   readonly #sessions = new Map<string, AwsSession>();
@@ -89,6 +91,7 @@ export class AwsCloud implements Cloud {
       clock,
       fault,
       overload: new Overload({ fault, clock, entropy }),
+      refusal: this.refusal,
     });
     await this.#startPart(queue);
     await this.#startPart(ingest);

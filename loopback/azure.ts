@@ -18,6 +18,7 @@ import type { CertificateAuthority } from './ca.ts';
 import type { Cloud, CloudMeter } from './cloud.ts';
 import { type Fault, TRANSPORT_FAULTS } from './faults.ts';
 import { Overload, sourceSide } from './overload.ts';
+import { PermanentRefusal } from './permanent-refusal.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const HUB = 'headgate';
@@ -40,6 +41,7 @@ export interface AzureCloudOptions {
 
 export class AzureCloud implements Cloud {
   readonly name = 'azure';
+  readonly refusal = new PermanentRefusal();
   readonly #options: AzureCloudOptions;
   readonly #devices: DeviceRegistry;
   readonly #ingest: Ingest;
@@ -71,7 +73,8 @@ export class AzureCloud implements Cloud {
     const server = { ...(await ca.issue('localhost', 'server')), ca: ca.ca };
     const [devices, ingest, twins, events] = [this.#devices, this.#ingest, this.#twins, this.#events];
     const overload = new Overload({ fault: () => this.#fault, clock, entropy });
-    this.#hub = new IotHub({ devices, ingest, twins, overload, server, clock, entropy, log });
+    const { refusal } = this;
+    this.#hub = new IotHub({ devices, ingest, twins, overload, refusal, server, clock, entropy, log });
     await this.#hub.start();
     this.#proxy = new TcpProxy({ targetPort: this.#hub.port, port: this.#ingestPort, clock, entropy });
     await this.#proxy.start();

@@ -1,6 +1,7 @@
 /** The contract of a loopback cloud: servers on 127.0.0.1 that unmodified vendor SDKs talk to. */
 import type { Service } from '../shared/service.ts';
 import type { Fault } from './faults.ts';
+import type { PermanentRefusal } from './permanent-refusal.ts';
 
 export type CloudName = 'aws' | 'azure' | 'gcp';
 
@@ -59,6 +60,8 @@ export function emptyMeter(): CloudMeter {
 
 export interface Cloud extends Service {
   readonly name: CloudName;
+  /** In the provider's own form; without a rule it refuses nothing. */
+  readonly refusal: PermanentRefusal;
   setFault(fault: Fault | null): Promise<void>;
   fault(): Fault | null;
   meter(): CloudMeter;

@@ -69,12 +69,15 @@ export interface Fault {
   periodMs: number;
   /** For `throttle`: requests that pass in each second. Default 0. */
   perSecond: number;
+  /** For `throttle` at Pub/Sub: the pause that it asks for (google.rpc.RetryInfo), less than 128 s. */
+  retryAfterMs: number | null;
   /** For `throttle` and `brownout`: whether the router's side has the fault as well. Default false. */
   bothSides: boolean;
 }
 
 export function fault(name: FaultName, options: Partial<Omit<Fault, 'name'>> = {}): Fault {
-  return { name, latencyMs: 800, jitterMs: 300, periodMs: 2000, perSecond: 0, bothSides: false, ...options };
+  const defaults = { latencyMs: 800, jitterMs: 300, periodMs: 2000, perSecond: 0, bothSides: false };
+  return { name, ...defaults, retryAfterMs: null, ...options };
 }
 
 /** Faults at the TCP level, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud. */

@@ -23,6 +23,7 @@ import { createServiceAccount, type ServiceAccount } from './gcp/service-account
 import { subscriberService } from './gcp/subscriber-service.ts';
 import { TokenEndpoint } from './gcp/token-endpoint.ts';
 import { Overload, sourceSide } from './overload.ts';
+import { PermanentRefusal } from './permanent-refusal.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 const PROJECT = 'headgate-loopback';
@@ -62,6 +63,7 @@ interface Running {
 
 export class GcpCloud implements Cloud {
   readonly name = 'gcp';
+  readonly refusal = new PermanentRefusal();
   readonly #options: GcpCloudOptions;
   readonly #meter = emptyMeter();
   #running: Running | null = null;
@@ -103,8 +105,10 @@ export class GcpCloud implements Cloud {
     const onTurnedAway = (): void => {
       this.#meter.requests += 1;
     };
-    const gate = createGate({ ingest, subscribe, ...access, overload, onTurnedAway, clock });
-    server.addService(services.publisher, publisherService({ broker, gate, meter: this.#meter, fault }));
+    const gate = createGate({ ingest, subscribe, ...access, overload, fault, onTurnedAway, clock });
+    const { refusal } = this;
+    const publisher = publisherService({ broker, gate, meter: this.#meter, fault, refusal });
+    server.addService(services.publisher, publisher);
     server.addService(services.subscriber, subscriberService({ broker, gate }));
     server.addService(services.iam, iamService({ broker, gate }));
     await Promise.all([ingest.start(), subscribe.start(), tokens.start()]);

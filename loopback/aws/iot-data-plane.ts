@@ -10,6 +10,7 @@ import type { KeyAndCertificate } from '../ca.ts';
 import type { CloudMeter } from '../cloud.ts';
 import type { Fault } from '../faults.ts';
 import type { Overload, Treatment } from '../overload.ts';
+import type { PermanentRefusal } from '../permanent-refusal.ts';
 import { type AwsAnswer, type AwsRequest, close, createAwsServer, listen } from './http.ts';
 import type { PublishedMessage, TopicRule } from './rule.ts';
 import { type ShadowAnswer, ShadowStore } from './shadow.ts';
@@ -25,6 +26,7 @@ interface IotDataPlaneOptions {
   /** The active fault. */
   fault: () => Fault | null;
   overload: Overload;
+  refusal: PermanentRefusal;
 }
 
 /** Payload of one publish ("AWS IoT Core message broker and protocol limits and quotas"). */
@@ -44,6 +46,7 @@ export class IotDataPlane implements Service {
   readonly #clock: Clock;
   readonly #fault: () => Fault | null;
   readonly #overload: Overload;
+  readonly #refusal: PermanentRefusal;
   readonly #shadows: ShadowStore;
   readonly #server: Server;
   readonly #meter: IngestMeter = { accepted: 0, units: 0, bytes: 0, requests: 0, perStream: {} };
@@ -55,6 +58,7 @@ export class IotDataPlane implements Service {
     this.#clock = options.clock;
     this.#fault = options.fault;
     this.#overload = options.overload;
+    this.#refusal = options.refusal;
     this.#shadows = new ShadowStore(options.clock);
     this.#server = createAwsServer(options.tls, options.clock, (request) => this.#answer(request));
   }
@@ -77,7 +81,7 @@ export class IotDataPlane implements Service {
 
   async #answer(request: AwsRequest): Promise<AwsAnswer> {
     const treatment = this.#overload.next();
-    const answer = this.#faultAnswer(treatment) ?? this.#refusal(request) ?? this.#route(request);
+    const answer = this.#faultAnswer(treatment) ?? this.#signatureRefusal(request) ?? this.#route(request);
     if (answer !== 'cut') this.#meter.requests += 1;
     if (treatment === 'late') await this.#overload.wait();
     return answer;
@@ -103,7 +107,7 @@ export class IotDataPlane implements Service {
     }
   }
 
-  #refusal(request: AwsRequest): AwsAnswer | null {
+  #signatureRefusal(request: AwsRequest): AwsAnswer | null {
     const refusal = refuseSignature(request, this.#signer, this.#clock.wallMs());
     return refusal && failure(403, refusal.type, refusal.message);
   }
@@ -128,6 +132,12 @@ export class IotDataPlane implements Service {
     if (request.body.length > PAYLOAD_BYTES_MAX) {
       return failure(413, 'RequestEntityTooLargeException', 'The payload is larger than 131072 bytes.');
     }
+    // Both are errors of Publish (AWS IoT data plane API reference).
+    const refused = this.#refusal.verdict(request.body);
+    if (refused === 'too-large') {
+      return failure(413, 'RequestEntityTooLargeException', 'The specified payload is too large.');
+    }
+    if (refused === 'invalid') return failure(400, 'InvalidRequestException', 'The request is not valid.');
     const message = { topic, payload: request.body, userProperties };
     this.#count(message);
     this.#rule.run(message, this.#fault());

@@ -308,7 +308,9 @@ function webSockets(container: Container): HttpServer {
     handleProtocols: (offered) => offered.has(subprotocol) && subprotocol,
   });
   // rhea takes a WebSocket, whatever its types say.
-  sockets.on('connection', (socket: unknown) => container.websocket_accept(socket as TLSSocket, { ...SERVER }));
+  sockets.on('connection', (socket: unknown) =>
+    container.websocket_accept(socket as TLSSocket, { ...SERVER }),
+  );
   return server;
 }
 

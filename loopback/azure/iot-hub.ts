@@ -14,6 +14,7 @@ import type { Service } from '../../shared/service.ts';
 import type { KeyAndCertificate } from '../ca.ts';
 import type { Fault, FaultName } from '../faults.ts';
 import type { Overload } from '../overload.ts';
+import type { PermanentRefusal } from '../permanent-refusal.ts';
 import { type Connect, type DeviceRegistry, parsePropertyBag } from './devices.ts';
 import type { NewEvent } from './event-log.ts';
 import { type Ingest, MESSAGE_MAX_BYTES, messageBytes, unitsOf } from './ingest.ts';
@@ -44,6 +45,7 @@ export interface IotHubOptions {
   ingest: Ingest;
   twins: Twins;
   overload: Overload;
+  refusal: PermanentRefusal;
   server: KeyAndCertificate & { ca: string };
   clock: Clock;
   entropy: Entropy;
@@ -259,9 +261,11 @@ export class IotHub implements Service {
   }
 
   #receiveEvent(client: Client, event: NewEvent, verdict: Verdict): void {
-    const { ingest, overload } = this.#options;
-    if (messageBytes(event) > MESSAGE_MAX_BYTES) {
-      verdict(new Error('message too large'));
+    const { ingest, overload, refusal } = this.#options;
+    // MQTT 3.1.1 has no refusal of a PUBLISH (3.3.5): the hub closes the connection.
+    const refused = messageBytes(event) > MESSAGE_MAX_BYTES ? 'too-large' : refusal.verdict(event.body);
+    if (refused !== null) {
+      verdict(new Error(`the message is ${refused}`));
       return;
     }
     const treatment = overload.next();

@@ -2,6 +2,7 @@
 import { type handleUnaryCall, Metadata, status } from '@grpc/grpc-js';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
+import type { Fault } from '../faults.ts';
 import type { Overload } from '../overload.ts';
 import type { Front } from './front.ts';
 import { isAuthorised, type ServiceAccount } from './service-account.ts';
@@ -16,17 +17,39 @@ export interface Caller {
 /** A status other than OK, in the vendor's words. */
 export class Refusal extends Error {
   readonly code: status;
+  readonly metadata: Metadata;
 
-  constructor(code: status, details: string) {
+  constructor(code: status, details: string, metadata: Metadata = new Metadata()) {
     super(details);
     this.code = code;
+    this.metadata = metadata;
   }
 }
 
-const THROTTLED = new Refusal(
-  status.RESOURCE_EXHAUSTED,
-  "Quota exceeded for quota metric 'Regional publisher throughput, kB' of service 'pubsub.googleapis.com'.",
-);
+/** `retryAfterMs`: as google.rpc.RetryInfo among the details of the status. */
+function throttled(retryAfterMs: number | null): Refusal {
+  const metadata = new Metadata();
+  if (retryAfterMs !== null) metadata.set('grpc-status-details-bin', retryInfo(retryAfterMs));
+  return new Refusal(
+    status.RESOURCE_EXHAUSTED,
+    "Quota exceeded for quota metric 'Regional publisher throughput, kB' of service 'pubsub.googleapis.com'.",
+    metadata,
+  );
+}
+
+/** google.rpc.Status with one detail, in protobuf's wire format. */
+function retryInfo(retryAfterMs: number): Buffer {
+  const varint = (field: number, value: number): Buffer => Buffer.from([field << 3, value]);
+  const bytes = (field: number, value: Buffer): Buffer =>
+    Buffer.concat([Buffer.from([(field << 3) | 2, value.length]), value]);
+  const info = bytes(1, varint(1, Math.round(retryAfterMs / 1000)));
+  const type = Buffer.from('type.googleapis.com/google.rpc.RetryInfo');
+  return Buffer.concat([
+    varint(1, status.RESOURCE_EXHAUSTED),
+    bytes(3, Buffer.concat([bytes(1, type), bytes(2, info)])),
+  ]);
+}
+
 export const UNAVAILABLE = new Refusal(
   status.UNAVAILABLE,
   'The service was unable to fulfill your request. Please try again. [code=8a75]',
@@ -51,6 +74,7 @@ export function createGate(options: {
   tokens: ReadonlyMap<string, number>;
   /** Of each side. */
   overload: { ingest: Overload; subscribe: Overload };
+  fault: () => Fault | null;
   /** Called for each request of a gateway that `overload` turns away. */
   onTurnedAway: () => void;
   clock: Clock;
@@ -73,7 +97,7 @@ export function createGate(options: {
     if (treatment === 'late') await overload.wait();
     if (treatment === 'throttled' || treatment === 'unavailable') {
       if (front === options.ingest) options.onTurnedAway();
-      throw treatment === 'throttled' ? THROTTLED : UNAVAILABLE;
+      throw treatment === 'throttled' ? throttled(options.fault()?.retryAfterMs ?? null) : UNAVAILABLE;
     }
     return { ingest: front === options.ingest, cut: () => front.cut(peer) };
   };
@@ -97,6 +121,7 @@ export function unary<Request, Response>(
 }
 
 export function asStatus(error: unknown): { code: status; details: string; metadata: Metadata } {
-  const code = error instanceof Refusal ? error.code : status.INTERNAL;
-  return { code, details: errorText(error), metadata: new Metadata() };
+  const { code, metadata } =
+    error instanceof Refusal ? error : { code: status.INTERNAL, metadata: new Metadata() };
+  return { code, details: errorText(error), metadata };
 }

@@ -5,6 +5,7 @@
 import { status, type UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { CloudMeter } from '../cloud.ts';
 import type { Fault, FaultName } from '../faults.ts';
+import type { PermanentRefusal } from '../permanent-refusal.ts';
 import type { Broker } from './broker.ts';
 import { type Gate, Refusal, UNAVAILABLE, unary } from './calls.ts';
 import { billedBytes, type PublishRequest, type PublishResponse, type TopicResource } from './messages.ts';
@@ -29,6 +30,7 @@ export function publisherService(options: {
   gate: Gate;
   meter: CloudMeter;
   fault: () => Fault | null;
+  refusal: PermanentRefusal;
 }): UntypedServiceImplementation {
   const { broker, gate, meter } = options;
 
@@ -37,6 +39,7 @@ export function publisherService(options: {
     if (ingest) meter.requests += 1;
     const refusal = (fault && ANSWERED_FAULTS[fault.name]) ?? checkRequest(request, broker);
     if (refusal) throw refusal;
+    if (ingest) refuseForGood(request, options.refusal);
     const messageIds = broker.publish(request.topic, request.messages, fault);
     if (ingest) count(meter, request, messageIds);
     if (fault?.name !== 'ack-lost') return { messageIds };
@@ -59,15 +62,25 @@ export function publisherService(options: {
   };
 }
 
+/** "Schema overview" (Pub/Sub): a publish that does not match the topic's schema is INVALID_ARGUMENT. */
+function refuseForGood(request: PublishRequest, refusal: PermanentRefusal): void {
+  const verdicts = request.messages.map(({ data }) => refusal.verdict(data));
+  if (verdicts.includes('too-large')) throw tooLarge();
+  if (!verdicts.includes('invalid')) return;
+  throw new Refusal(status.INVALID_ARGUMENT, 'Invalid data in message: Message failed schema validation.');
+}
+
+function tooLarge(): Refusal {
+  return new Refusal(
+    status.INVALID_ARGUMENT,
+    `Request payload size exceeds the limit: ${MAX_REQUEST_BYTES} bytes.`,
+  );
+}
+
 function checkRequest(request: PublishRequest, broker: Broker): Refusal | null {
   if (!broker.hasTopic(request.topic)) return notFound(request.topic);
   const bytes = request.messages.reduce((sum, message) => sum + billedBytes(message), 0);
-  if (bytes > MAX_REQUEST_BYTES) {
-    return new Refusal(
-      status.INVALID_ARGUMENT,
-      `Request payload size exceeds the limit: ${MAX_REQUEST_BYTES} bytes.`,
-    );
-  }
+  if (bytes > MAX_REQUEST_BYTES) return tooLarge();
   const wrong = request.messages.some(
     ({ data, attributes }) =>
       Object.keys(attributes).length > MAX_ATTRIBUTES ||

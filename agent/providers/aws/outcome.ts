@@ -16,6 +16,13 @@ const SKEW_MS = 240_000;
 /** Limits of the account ("AWS IoT Core endpoints and quotas"), whatever status they come with. */
 const QUOTA = /^(LimitExceeded|ServiceQuotaExceeded)Exception$/;
 
+/** With 429 of the data plane, or with 400 ("Common errors" of the API references). */
+const THROTTLED = /^Throttl|^(TooManyRequests|RequestLimitExceeded)/;
+
+/** "Common errors": these refuse the credentials, or the time of the signature, with 400 as well as 403. */
+const REFUSED_LOGIN =
+  /^(AccessDenied|NotAuthorized|Unauthorized|IncompleteSignature|InvalidSignature|InvalidClientTokenId|UnrecognizedClient|MissingAuthenticationToken|OptInRequired|ExpiredToken|RequestExpired)/;
+
 const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
   ECONNREFUSED: 'connection-refused',
   ECONNRESET: 'connection-reset',
@@ -52,13 +59,18 @@ function byStatus(status: number, failure: SdkFailure, clockMovedMs: number): Ou
   if (QUOTA.test(failure.name)) {
     return { kind: 'throttled', cause: 'quota', retryAfterMs: failure.retryAfterMs, detail };
   }
-  switch (status) {
+  if (status < 500 && THROTTLED.test(failure.name)) {
+    return { kind: 'throttled', retryAfterMs: failure.retryAfterMs, detail };
+  }
+  switch (status === 400 && REFUSED_LOGIN.test(failure.name) ? 403 : status) {
     case 401:
     case 403:
       if (Math.abs(clockMovedMs) >= SKEW_MS) return { kind: 'retryable', cause: 'clock-skew', detail };
       return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
     case 404:
       return { kind: 'rejected', scope: 'provider', cause: 'not-found', detail };
+    case 408:
+      return { kind: 'retryable', cause: 'unavailable', detail };
     case 413:
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
     case 429:

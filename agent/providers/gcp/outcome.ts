@@ -5,6 +5,7 @@
  * have arrived.
  */
 import { status } from '@grpc/grpc-js';
+import { z } from 'zod';
 import { errorText } from '../../../shared/log.ts';
 import type { Outcome, RetryableCause } from '../publisher.ts';
 
@@ -14,6 +15,11 @@ const NEVER_SENT = /^(No connection established|Name resolution failed|Channel c
 const LOST = /Connection dropped|ECONNRESET|ETIMEDOUT|EPIPE|RST_STREAM|without gRPC status|Call cancelled/;
 /** "Quota exceeded for quota metric … and limit …" (google.rpc.QuotaFailure; "Pub/Sub quotas and limits"). */
 const QUOTA = /quota/i;
+/**
+ * gRPC's own limit of a message, of a server or of a proxy before it, in the words of its implementations in
+ * C++, Node and Go, and in Java (python-pubsub#3).
+ */
+const LARGER_THAN_GRPC = /message larger than max|message exceeds maximum size/i;
 /** grpc-js: the client's own credentials could not be created. */
 const NO_CREDENTIALS = /^Getting metadata from plugin failed/;
 
@@ -38,7 +44,14 @@ export function outcomeOf(error: unknown): Outcome {
     case status.DEADLINE_EXCEEDED:
       return { kind: 'unknown', cause: 'deadline', detail };
     case status.RESOURCE_EXHAUSTED:
-      return { kind: 'throttled', ...(QUOTA.test(words) && { cause: 'quota' }), retryAfterMs: null, detail };
+      if (LARGER_THAN_GRPC.test(words))
+        return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
+      return {
+        kind: 'throttled',
+        ...(QUOTA.test(words) && { cause: 'quota' }),
+        retryAfterMs: retryAfterOf(error),
+        detail,
+      };
     case status.PERMISSION_DENIED:
     case status.UNAUTHENTICATED:
       return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
@@ -52,6 +65,23 @@ export function outcomeOf(error: unknown): Outcome {
       if (LOST.test(words)) return { kind: 'unknown', cause: 'connection-lost', detail };
       return retryable(code === status.UNAVAILABLE ? 'unavailable' : 'server-error');
   }
+}
+
+/** google.rpc.RetryInfo among the details, as the SDK decodes them: seconds may be a Long. */
+const retryInfo = z.object({
+  retryDelay: z.object({ seconds: z.unknown(), nanos: z.number().nullish() }),
+});
+
+function retryAfterOf(error: unknown): number | null {
+  const details =
+    typeof error === 'object' && error !== null && 'statusDetails' in error && error.statusDetails;
+  for (const detail of Array.isArray(details) ? details : []) {
+    const { data } = retryInfo.safeParse(detail);
+    const ms =
+      data && Number(String(data.retryDelay.seconds ?? 0)) * 1000 + (data.retryDelay.nanos ?? 0) / 1e6;
+    if (ms !== undefined && Number.isFinite(ms)) return ms;
+  }
+  return null;
 }
 
 /** An unreachable token endpoint is temporary; a key that does not sign needs an operator. */

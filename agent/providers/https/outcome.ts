@@ -31,6 +31,8 @@ function ofStatus({ status, retryAfterMs, clockMoved }: Extract<RouterAnswer, { 
       return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail };
     case 404:
       return { kind: 'rejected', scope: 'provider', cause: 'not-found', detail };
+    case 408:
+      return { kind: 'retryable', cause: 'unavailable', detail };
     case 413:
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
     case 429:

@@ -87,6 +87,23 @@ const CASES: Case[] = [
     outcome: { kind: 'throttled', retryAfterMs: 7000, detail: 'HTTP 429 ThrottlingException' },
   },
   {
+    error: answered(400, 'ThrottlingException'),
+    outcome: { kind: 'throttled', retryAfterMs: null, detail: 'HTTP 400 ThrottlingException' },
+  },
+  ...['AccessDeniedException', 'ExpiredTokenException', 'IncompleteSignature'].map((name) => ({
+    error: answered(400, name),
+    outcome: {
+      kind: 'rejected',
+      scope: 'provider',
+      cause: 'unauthorized',
+      detail: `HTTP 400 ${name}`,
+    } as const,
+  })),
+  {
+    error: answered(408, 'RequestTimeout'),
+    outcome: { kind: 'retryable', cause: 'unavailable', detail: 'HTTP 408 RequestTimeout' },
+  },
+  {
     error: answered(500, 'InternalFailureException'),
     outcome: { ...broken, detail: 'HTTP 500 InternalFailureException' },
   },

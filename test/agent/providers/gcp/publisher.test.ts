@@ -127,6 +127,22 @@ t.test('a slow provider is no silent one: its channel stays', async (t) => {
   t.equal(tunnel.opened(), 1);
 });
 
+t.test('the pause that a throttling service asks for', async (t) => {
+  const { cloud, agent } = await startGcp(t);
+  const publisher = await openGcpPublisher(agent, deps);
+  t.after(() => publisher.close());
+  await cloud.setFault(fault('throttle', { retryAfterMs: 7000 }));
+  t.match(await publisher.publish(envelope('x'), attempt(LONG_MS)), {
+    kind: 'throttled',
+    retryAfterMs: 7000,
+  });
+  await cloud.setFault(fault('throttle'));
+  t.match(await publisher.publish(envelope('x'), attempt(LONG_MS)), {
+    kind: 'throttled',
+    retryAfterMs: null,
+  });
+});
+
 t.test('statuses that the loopback does not give', async (t) => {
   const of = (code: number, details: string): Outcome =>
     outcomeOf(Object.assign(new Error('x'), { code, details }));
@@ -152,6 +168,9 @@ t.test('statuses that the loopback does not give', async (t) => {
     retryAfterMs: null,
     detail: 'RESOURCE_EXHAUSTED: Slow down.',
   });
+  const large = { kind: 'rejected', scope: 'envelope', cause: 'too-large' };
+  t.match(of(8, 'Received message larger than max (5000000 vs 4194304)'), large);
+  t.match(of(8, 'gRPC message exceeds maximum size 4194304: 4194364'), large);
   t.match(of(7, 'User not authorized to perform this action.'), rejected);
   t.match(of(3, 'Request payload size exceeds the limit: 10485760 bytes.'), {
     kind: 'rejected',

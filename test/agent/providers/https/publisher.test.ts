@@ -106,6 +106,7 @@ t.test('an answer says why', async (t) => {
     [{ status: 401, body: '{"secret":"x"}' }, unauthorized],
     [{ status: 403 }, unauthorized],
     [{ status: 404 }, { kind: 'rejected', scope: 'provider', cause: 'not-found' }],
+    [{ status: 408 }, { kind: 'retryable', cause: 'unavailable' }],
     [{ status: 413 }, { kind: 'rejected', scope: 'envelope', cause: 'too-large' }],
     [{ status: 422 }, { kind: 'rejected', scope: 'envelope', cause: 'invalid' }],
     [

@@ -6,6 +6,7 @@ import { Aedes } from 'aedes';
 import type { Test } from 'tap';
 import { createWebSocketStream, WebSocketServer } from 'ws';
 import type { KeyAndCertificate } from '../../../../loopback/ca.ts';
+import { PermanentRefusal } from '../../../../loopback/permanent-refusal.ts';
 
 export interface Broker {
   port: number;
@@ -21,6 +22,8 @@ export interface Broker {
   revoke(password: string): void;
   /** Accepts the password again. */
   restore(password: string): void;
+  /** MQTT 3.1.1 has no refusal of a PUBLISH (3.3.5): the connection ends. */
+  refusal: PermanentRefusal;
   /** Publishes from another client. */
   publish(topic: string, payload: string): Promise<void>;
   /** Closes the port and its connections, keeping the sessions; and opens it again. */
@@ -39,6 +42,7 @@ export async function startBroker(
   const published: Broker['published'] = [];
   const sockets = new Set<Socket>();
   const revoked = new Set(['wrong']);
+  const refusal = new PermanentRefusal();
   const aedes = await Aedes.createBroker({
     authenticate: (_client, _username, password, callback) => {
       const code = returnCode || (revoked.has(password?.toString() ?? '') ? 5 : 0);
@@ -47,7 +51,9 @@ export async function startBroker(
     },
     authorizePublish: (client, packet, callback) => {
       published.push({ topic: packet.topic, payload: Buffer.from(packet.payload), qos: packet.qos });
-      if (withheld === 'cut') client?.conn.destroy();
+      const isRefused =
+        packet.topic.startsWith('headgate/') && refusal.verdict(packet.payload as Buffer) !== null;
+      if (withheld === 'cut' || isRefused) client?.conn.destroy();
       // aedes acknowledges in the callback.
       else if (withheld === null) callback(null);
     },
@@ -93,6 +99,7 @@ export async function startBroker(
       return port;
     },
     published,
+    refusal,
     connections: () => connections,
     withhold(how) {
       withheld = how;
