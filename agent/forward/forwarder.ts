@@ -22,7 +22,7 @@ import type { Buffer } from './buffer.ts';
 import { deliver, withReason } from './delivery/delivery.ts';
 import { Hedging } from './delivery/hedging.ts';
 import { Reservations } from './delivery/reservations.ts';
-import type { Sender } from './delivery/sender.ts';
+import { type Sender, senderOf } from './delivery/sender.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './queue/lanes.ts';
 import { Settlements } from './queue/settlements.ts';
@@ -162,8 +162,9 @@ export class Forwarder implements Service {
     for (const queue of stream.queues) queue.age(this.#clock.monoMs(), LIVE_MS);
     for (const lane of stream.lanes.order(this.#clock.monoMs())) if (this.#takeFrom(stream, lane)) return;
     const announcing = stream.queues.find((queue) => queue.announces);
-    const reservations = announcing ? this.#reservations(stream, { acceptedBy: new Set() }, 'backlog') : null;
-    if (announcing && reservations) this.#track(this.#announce(stream, announcing, reservations));
+    if (!announcing) return;
+    const reservations = this.#reservations(stream, { acceptedBy: NOBODY }, 'backlog', false);
+    if (reservations) this.#track(this.#announce(stream, announcing, reservations));
   }
 
   /** Begins an envelope of the lane, when one is due and a provider has room. */
@@ -172,7 +173,7 @@ export class Forwarder implements Service {
       for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
         if (this.#refusals.settle(stream, queue, run)) return true;
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
-        const reservations = this.#reservations(stream, run, lane);
+        const reservations = this.#reservations(stream, run, lane, queue.cuts.isSuspect(run));
         if (!reservations) continue;
         stream.lanes.took(lane);
         this.#track(this.#build(stream, queue, run, lane, reservations));
@@ -190,12 +191,13 @@ export class Forwarder implements Service {
     stream: Stream,
     { acceptedBy, avoid, unfit }: Pick<Run, 'acceptedBy' | 'avoid' | 'unfit'>,
     lane: Lane,
+    isSuspect: boolean,
   ): Reservations | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
     const exclude = acceptedBy.union(avoid ?? NOBODY).union(unfit ?? NOBODY);
     for (const targets of this.#routing.targets(stream.name, exclude, stream.turn, wanted)) {
       const bytes = this.#targetBytes(stream, lane, targets);
-      const reservations = new Reservations(this.#senders, lane, bytes, stream.turn);
+      const reservations = new Reservations(this.#senders, { lane, bytes, turn: stream.turn, isSuspect });
       if (!reservations.reserveAll(targets)) continue;
       stream.turn += 1;
       return reservations;
@@ -279,10 +281,10 @@ export class Forwarder implements Service {
    * and every provider takes.
    */
   #targetBytes(stream: Stream, lane: Lane, targets: readonly string[]): number {
-    const limits = targets.map((provider) => this.#senderOf(provider).maxEnvelopeBytes);
+    const limits = targets.map((provider) => senderOf(this.#senders, provider).aimEnvelopeBytes);
     if (lane === 'live') return Math.min(stream.policy.envelope_bytes, ...limits);
-    const windows = targets.map((provider) => this.#senderOf(provider).backlogEnvelopeBytes);
-    return Math.min(...windows, ...[...this.#senders.values()].map((sender) => sender.maxEnvelopeBytes));
+    const windows = targets.map((provider) => senderOf(this.#senders, provider).backlogEnvelopeBytes);
+    return Math.min(...windows, ...[...this.#senders.values()].map((sender) => sender.aimEnvelopeBytes));
   }
 
   /** Gaps travel with the next envelope where they leave room for a record. */
@@ -325,10 +327,11 @@ export class Forwarder implements Service {
     reservations: Reservations,
   ): Promise<void> {
     const copies = range ? stream.policy.redundancy : 1;
+    const bytes = message.bytes.length;
     let progressed = false;
     // The rows came back to the buffer: the earlier provider may have taken them after all.
     const before = range && (range.avoid || stream.isStuck(queue, range)) ? 'failover' : null;
-    const never = this.#tooSmall(message.bytes.length)
+    const never = this.#tooSmall(bytes)
       .union(range?.avoid ?? NOBODY)
       .union(range?.unfit ?? NOBODY);
     const closed = (exclude: ReadonlySet<string>) => exclude.union(never);
@@ -337,10 +340,13 @@ export class Forwarder implements Service {
       reserve: (provider) => reservations.reserve(provider),
       send: async (provider, why, signal) => {
         const reasoned = withReason(message, why ?? before);
-        const outcome = await this.#senderOf(provider).send(reasoned, reservations.use(provider), signal);
+        const reservation = reservations.use(provider);
+        const outcome = await senderOf(this.#senders, provider).send(reasoned, reservation, signal, (told) =>
+          this.#refusals.verdict(queue, envelope, provider, told, bytes),
+        );
         // Includes hedges that are answered after the delivery ended.
         if (outcome.kind === 'accepted') this.#onAccepted(acceptanceOf(provider, envelope, range, message));
-        this.#refusals.saw(stream, queue, envelope, provider, outcome);
+        this.#refusals.saw(stream, queue, envelope, provider, outcome, bytes);
         return outcome;
       },
       afterHedgeDelay: (provider, run) => this.hedging.afterDelay(provider, message, envelope.lane, run),
@@ -383,15 +389,9 @@ export class Forwarder implements Service {
     if (this.#stopping) return;
     const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock(), this.#signer);
     this.#track(
-      this.#senderOf(provider)
+      senderOf(this.#senders, provider)
         .probe(message)
         .then(() => undefined),
     );
-  }
-
-  #senderOf(provider: string): Sender {
-    const sender = this.#senders.get(provider);
-    if (!sender) throw new Error(`no sender for provider ${provider}`);
-    return sender;
   }
 }

@@ -7,25 +7,31 @@
  * Size is a fact. Any other refusal may be a fault of the provider, which then refuses everything. So a
  * record counts as refused only where the provider has accepted another record of the stream since the
  * refusals began: one acceptance for each record given up.
+ *
+ * A provider that can only end the connection (MQTT) does not say that it refuses: cut-rows.ts tells this
+ * from an outage. Rows that were cut rest until the provider has had time to accept a probe.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
+import type { SeqRange } from '../../shared/record.ts';
 import type { Outcome } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Buffer } from './buffer.ts';
-import type { Sender } from './delivery/sender.ts';
+import { type Sender, senderOf } from './delivery/sender.ts';
 import type { Settlements } from './queue/settlements.ts';
 import type { Stream } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
 
 /** A provider that refused a record and has accepted no other since is tried again after this time. */
 const AGAIN_MS = 60_000;
+/** A probe follows a failure after a second (agent/routing/SPEC.md); its answer takes a moment. */
+const REST_AFTER_CUT_MS = 1300;
 
 export interface RefusalsOptions {
   store: Pick<Buffer, 'giveUp'>;
   settlements: Settlements;
-  routing: Pick<LiveRouting, 'possible'>;
+  routing: Pick<LiveRouting, 'possible' | 'limitOf'>;
   senders: ReadonlyMap<string, Sender>;
   clock: Clock;
   log: Logger;
@@ -36,6 +42,8 @@ export class Refusals {
   /** Accepted envelopes with records by stream and provider, and their number when the refusals began. */
   readonly #accepted = new Map<string, number>();
   readonly #since = new Map<string, number>();
+  /** Refusals that no provider told: cuts. */
+  readonly #ascribed = new WeakSet<Outcome>();
 
   constructor(options: RefusalsOptions) {
     this.#options = options;
@@ -94,25 +102,72 @@ export class Refusals {
     return small.length > 0;
   }
 
-  /** A try of the envelope ended at the provider. */
-  saw(stream: Stream, queue: StreamQueue, envelope: Envelope, provider: string, outcome: Outcome): void {
+  /** The outcome of a try at the provider: a cut that is the records' fault is a refusal of the envelope. */
+  verdict(
+    queue: StreamQueue,
+    envelope: Envelope,
+    provider: string,
+    outcome: Outcome,
+    bytes: number,
+  ): Outcome {
+    const rows = rowsOf(envelope);
+    if (outcome.kind !== 'unknown' || outcome.cause !== 'connection-lost' || !rows) return outcome;
+    const { routing, clock } = this.#options;
+    if (routing.limitOf(provider) !== null) {
+      queue.cuts.acquit(provider);
+      return outcome;
+    }
+    const { size, counters } = senderOf(this.#options.senders, provider);
+    const isBySize = size.cut(bytes, counters.accepted, clock.monoMs());
+    if (!queue.cuts.cut(provider, rows, counters.accepted, isBySize)) return outcome;
+    const detail = `${outcome.detail}: the connection ends with these records, others are accepted`;
+    const refused: Outcome = { kind: 'rejected', scope: 'envelope', cause: 'invalid', detail };
+    this.#ascribed.add(refused);
+    return refused;
+  }
+
+  /** A try of an envelope of this size ended at the provider. */
+  saw(
+    stream: Stream,
+    queue: StreamQueue,
+    envelope: Envelope,
+    provider: string,
+    outcome: Outcome,
+    bytes: number,
+  ): void {
     const key = `${stream.name}/${provider}`;
-    const { records } = envelope;
-    const [first, last] = [records[0]?.seq, records.at(-1)?.seq];
-    const hasRecords = first !== undefined && last !== undefined;
-    if (outcome.kind === 'accepted' && hasRecords) {
-      this.#accepted.set(key, (this.#accepted.get(key) ?? 0) + 1);
+    const rows = rowsOf(envelope);
+    if (outcome.kind === 'accepted' && rows) this.#accepted.set(key, (this.#accepted.get(key) ?? 0) + 1);
+    if (outcome.kind === 'unknown' && outcome.cause === 'connection-lost' && rows) {
+      queue.doubt(provider, rows, this.#options.clock.monoMs() + REST_AFTER_CUT_MS);
     }
     if (outcome.kind !== 'rejected' || outcome.scope !== 'envelope') return;
     if (envelope.gaps.length > 0 || envelope.sealedAt !== null) queue.gapsAlone = true;
-    if (!hasRecords) return;
+    if (!rows) return;
+    // Its size is above the learned limit now, and is not uploaded there again.
+    const isOneTooLarge = rows.first === rows.last && outcome.cause === 'too-large';
+    if (isOneTooLarge && senderOf(this.#options.senders, provider).size.maxBytes < bytes) return;
+    const isCut = this.#ascribed.has(outcome);
     const accepted = this.#accepted.get(key) ?? 0;
     const since = this.#since.get(key) ?? accepted;
     this.#since.set(key, since);
-    if (first !== last) queue.halve({ first, last });
-    else if (accepted > since) {
+    if (rows.first !== rows.last) queue.halve(rows);
+    else if (isCut ? queue.cuts.isHopeless(provider, rows.first) : accepted > since) {
       this.#since.set(key, accepted);
-      queue.unfit(provider, first, 'rejected');
-    } else queue.doubt(provider, { first, last }, this.#options.clock.monoMs() + AGAIN_MS);
+      queue.unfit(provider, rows.first, isCut && this.#isTooLong(provider, bytes) ? 'too-large' : 'rejected');
+    } else queue.doubt(provider, rows, this.#options.clock.monoMs() + AGAIN_MS);
   }
+
+  /** The record that the provider cuts is larger than all that it has accepted: the size is the reason. */
+  #isTooLong(provider: string, bytes: number): boolean {
+    const { size } = senderOf(this.#options.senders, provider);
+    if (!size.isLargest(bytes)) return false;
+    size.refused(bytes);
+    return true;
+  }
+}
+
+function rowsOf({ records }: Envelope): SeqRange | null {
+  const [first, last] = [records[0]?.seq, records.at(-1)?.seq];
+  return first === undefined || last === undefined ? null : { first, last };
 }

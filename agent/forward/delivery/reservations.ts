@@ -12,14 +12,19 @@ export class Reservations {
   readonly bytes: number;
   /** The envelope's turn in its stream: decides which provider comes first when several share the stream. */
   readonly turn: number;
+  readonly #isSuspect: boolean;
   readonly #held = new Map<string, Reservation>();
 
-  /** `bytes`: upper bound of the envelope's size. */
-  constructor(senders: ReadonlyMap<string, Sender>, lane: Lane, bytes: number, turn: number) {
+  /** `bytes`: upper bound of the envelope's size. `isSuspect`: see {@link Sender.enter}. */
+  constructor(
+    senders: ReadonlyMap<string, Sender>,
+    { lane, bytes, turn, isSuspect }: { lane: Lane; bytes: number; turn: number; isSuspect: boolean },
+  ) {
     this.#senders = senders;
     this.#lane = lane;
     this.bytes = bytes;
     this.turn = turn;
+    this.#isSuspect = isSuspect;
   }
 
   /** Reserves at all of the providers, or at none. */
@@ -32,7 +37,7 @@ export class Reservations {
   /** False when the provider has no room now. */
   reserve(provider: string): boolean {
     if (this.#held.has(provider)) return true;
-    const reservation = this.#senders.get(provider)?.enter(this.#lane, this.bytes);
+    const reservation = this.#senders.get(provider)?.enter(this.#lane, this.bytes, this.#isSuspect);
     if (!reservation) return false;
     this.#held.set(provider, reservation);
     return true;

@@ -9,6 +9,7 @@ import type { OutboundEnvelope, Outcome, Publisher } from '../../providers/publi
 import type { LiveRouting } from '../../routing/live-routing.ts';
 import type { Lane } from '../queue/lanes.ts';
 import { BacklogWindow } from './backlog-window.ts';
+import { SizeLimit } from './size-limit.ts';
 
 /**
  * Most envelopes under way at one provider, and one probe beside them (I10). Below this, the SDKs' own queues
@@ -17,8 +18,8 @@ import { BacklogWindow } from './backlog-window.ts';
 const IN_FLIGHT_MAX = 8;
 /** The signal of a try that is never taken back. */
 const NEVER = new AbortController().signal;
-/** A provider that refuses less than this as too large is faulty; its limit is not learned. */
-const LIMIT_BYTES_MIN = 4000;
+/** Others do not enter for this long after an envelope that is to be alone had to wait for them. */
+const CLEARING_MS = 200;
 /** Said of limits that no answer of the provider told. */
 const LIMIT_DETAILS = {
   throttled: 'it acknowledges late, or cuts connections: it is asked for too much',
@@ -54,7 +55,12 @@ export interface Reservation {
   readonly lane: Lane;
   /** Upper bound of the envelope's size, unless one record alone is larger. */
   readonly bytes: number;
+  /** Nothing else but a probe is under way with it. */
+  readonly isAlone: boolean;
 }
+
+/** What an outcome means for these records, which may be more than the provider could say. */
+export type Verdict = (outcome: Outcome) => Outcome;
 
 export class Sender {
   readonly provider: string;
@@ -65,12 +71,14 @@ export class Sender {
   readonly #log: Logger;
   readonly #count: CountTry;
   readonly #maxEnvelopeBytes: number | undefined;
-  #refusedAboveBytes = Number.POSITIVE_INFINITY;
+  readonly size = new SizeLimit();
   readonly #onOutcome: (outcome: Outcome, latencyMs: number) => void;
   readonly #window = new BacklogWindow();
   readonly #tries = new Set<Promise<Outcome>>();
   #fault: SenderFault | null = null;
   #reserved = 0;
+  #isTakenAlone: boolean = false;
+  #clearingUntilMs = Number.NEGATIVE_INFINITY;
   #failureLines = 0;
   #failureSecond = 0;
 
@@ -99,7 +107,12 @@ export class Sender {
    * The provider's documented limit, lowered by envelopes that it has refused as too large since the start.
    */
   get maxEnvelopeBytes(): number {
-    return Math.min(this.#maxEnvelopeBytes ?? this.#publisher.maxEnvelopeBytes, this.#refusedAboveBytes);
+    return Math.min(this.#maxEnvelopeBytes ?? this.#publisher.maxEnvelopeBytes, this.size.maxBytes);
+  }
+
+  /** Size to pack several records to: less than the limit while the true limit is searched. */
+  get aimEnvelopeBytes(): number {
+    return Math.min(this.maxEnvelopeBytes, this.size.aimBytes(this.#clock.monoMs()));
   }
 
   /**
@@ -127,26 +140,44 @@ export class Sender {
     return this.#window.envelopeBytes(this.#clock.monoMs());
   }
 
-  /** Reserves room for an envelope of at most `bytes`; null when there is none now. */
-  enter(lane: Lane, bytes: number): Reservation | null {
+  /**
+   * Reserves room for an envelope of at most `bytes`; null when there is none now. A suspect
+   * envelope gets room for itself alone, because it may end the connection that others share.
+   */
+  enter(lane: Lane, bytes: number, isSuspect = false): Reservation | null {
+    const nowMs = this.#clock.monoMs();
+    const isAlone = isSuspect || this.size.isDoubtful(bytes, nowMs);
+    if (isAlone && this.#reserved > 0) {
+      this.#clearingUntilMs = nowMs + CLEARING_MS;
+      return null;
+    }
+    if (this.#isTakenAlone || (!isAlone && nowMs < this.#clearingUntilMs)) return null;
     if (this.#reserved >= IN_FLIGHT_MAX) return null;
-    if (lane === 'backlog' && !this.#window.enter(bytes, this.#clock.monoMs())) return null;
+    if (lane === 'backlog' && !this.#window.enter(bytes, nowMs)) return null;
     this.#reserved += 1;
-    return { lane, bytes };
+    this.#isTakenAlone = isAlone;
+    if (isAlone) this.#clearingUntilMs = Number.NEGATIVE_INFINITY;
+    return { lane, bytes, isAlone };
   }
 
   /** Gives back a reservation without a try. */
-  leave({ lane, bytes }: Reservation): void {
+  leave({ lane, bytes, isAlone }: Reservation): void {
     this.#reserved -= 1;
+    if (isAlone) this.#isTakenAlone = false;
     if (lane === 'backlog') this.#window.leave(bytes);
   }
 
   /**
    * One try within routing's current deadline for this provider; ends the reservation. `signal` takes the try
-   * back.
+   * back. `verdict` is asked before anything learns of the outcome.
    */
-  send(message: OutboundEnvelope, reservation: Reservation, signal?: AbortSignal): Promise<Outcome> {
-    return this.#tracked(this.#send(message, reservation, signal));
+  send(
+    message: OutboundEnvelope,
+    reservation: Reservation,
+    signal?: AbortSignal,
+    verdict?: Verdict,
+  ): Promise<Outcome> {
+    return this.#tracked(this.#send(message, reservation, signal, verdict));
   }
 
   /** A try with a heartbeat. It needs no reservation: a provider without room must be probed too. */
@@ -171,9 +202,10 @@ export class Sender {
     message: OutboundEnvelope,
     reservation: Reservation,
     signal: AbortSignal | undefined,
+    verdict: Verdict | undefined,
   ): Promise<Outcome> {
     try {
-      const { outcome, latencyMs } = await this.#try(message, false, signal);
+      const { outcome, latencyMs } = await this.#try(message, false, signal, verdict);
       if (reservation.lane === 'backlog') this.#adapt(message.bytes.length, outcome, latencyMs);
       return outcome;
     } finally {
@@ -185,14 +217,17 @@ export class Sender {
     message: OutboundEnvelope,
     probe: boolean,
     signal: AbortSignal = NEVER,
+    verdict: Verdict = (outcome) => outcome,
   ): Promise<{ outcome: Outcome; latencyMs: number }> {
     const startedMs = this.#clock.monoMs();
     const deadlineMs = this.#routing.deadlineMs(this.provider, message.bytes.length);
-    const outcome = await this.#publisher.publish(message, { endsAtMs: startedMs + deadlineMs, signal });
+    const attempt = { endsAtMs: startedMs + deadlineMs, signal };
+    const outcome = verdict(await this.#publisher.publish(message, attempt));
     const latencyMs = this.#clock.monoMs() - startedMs;
     this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {
       this.counters.accepted += 1;
+      this.size.accepted(message.bytes.length);
       this.#window.saw(latencyMs, this.#clock.monoMs());
       this.#logAccepted(message, latencyMs);
     } else if (outcome.kind !== 'cancelled') {
@@ -227,15 +262,6 @@ export class Sender {
     if (isLate || outcome.kind === 'throttled') this.#window.missed(nowMs - latencyMs, nowMs);
   }
 
-  /**
-   * Learns a lower size limit: a service in between, or a quota, may take less than the provider documents.
-   */
-  #learnLimit(bytes: number, outcome: Outcome): void {
-    const isTooLarge = outcome.kind === 'rejected' && outcome.cause === 'too-large';
-    if (!isTooLarge || bytes <= LIMIT_BYTES_MIN) return;
-    this.#refusedAboveBytes = Math.min(this.#refusedAboveBytes, bytes - 1);
-  }
-
   #logAccepted({ properties }: OutboundEnvelope, latencyMs: number): void {
     const { ep: epoch, st: stream, first, last } = properties;
     const { provider } = this;
@@ -255,7 +281,8 @@ export class Sender {
     outcome: Exclude<Outcome, { kind: 'accepted' }>,
     latencyMs: number,
   ): void {
-    this.#learnLimit(message.bytes.length, outcome);
+    const isTooLarge = outcome.kind === 'rejected' && outcome.cause === 'too-large';
+    if (isTooLarge) this.size.refused(message.bytes.length);
     this.counters.failed += 1;
     if (outcome.kind === 'unknown' && outcome.cause === 'abandoned') this.counters.abandoned += 1;
     const second = Math.floor(this.#clock.monoMs() / 1000);
@@ -277,4 +304,10 @@ export class Sender {
       ...outcome,
     });
   }
+}
+
+export function senderOf(senders: ReadonlyMap<string, Sender>, provider: string): Sender {
+  const sender = senders.get(provider);
+  if (!sender) throw new Error(`no sender for provider ${provider}`);
+  return sender;
 }

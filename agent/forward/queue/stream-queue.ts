@@ -13,6 +13,8 @@
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { Gap, SeqRange } from '../../../shared/record.ts';
 import { withGap, withoutRange } from '../../store/file/gaps.ts';
+import { AvoidedRows } from './avoided-rows.ts';
+import { CutRows } from './cut-rows.ts';
 import type { Lane } from './lanes.ts';
 import { Outstanding, within } from './outstanding.ts';
 import { cut, type RefusedFor, RefusedRows } from './refused-rows.ts';
@@ -59,8 +61,9 @@ export class StreamQueue {
   readonly #accepted: Map<string, IntervalSet>;
   readonly #reserved = IntervalSet.empty();
   readonly #kept = IntervalSet.empty();
-  readonly #avoided = new Map<string, { rows: IntervalSet; untilMs: number }>();
+  readonly #avoided = new AvoidedRows();
   readonly #refused = new RefusedRows();
+  readonly cuts = new CutRows();
   /** The rows that the newest receipt covers. */
   #covered = IntervalSet.empty();
   readonly outstanding = new Outstanding();
@@ -142,10 +145,18 @@ export class StreamQueue {
   }
 
   /**
-   * The store was reopened: takes over the end of the epoch, and rows of the failed commit that did reach the
-   * disk.
+   * The store was reopened: takes over the end of the epoch, rows of the failed commit that did reach the
+   * disk, and the gaps of rows that did not survive (I3). Returns the rows that the file still has to deliver
+   * and that have their copies: it forgot the acceptance.
    */
-  reopened(state: StreamQueueState): void {
+  reopened(state: StreamQueueState): SeqRange[] {
+    const waiting = this.#owed.union(this.#kept);
+    for (const { first, last, reason } of state.gaps)
+      for (const part of waiting.within(first, last)) this.gaveUp({ ...part, reason });
+    // Neither there nor given up: a disk that lost a commit.
+    for (const part of this.#owed.union(this.#kept).difference(state.pending).ranges())
+      this.gaveUp({ ...part, reason: 'corruption' });
+    const forgotten = IntervalSet.of(state.pending.within(1, this.#committedTo)).difference(waiting);
     for (const { first, last } of state.pending.within(this.#committedTo + 1, state.pending.max)) {
       this.#owed.add(first, last);
     }
@@ -153,11 +164,12 @@ export class StreamQueue {
     this.#foundTo = this.#committedTo;
     this.#waitedTo = this.#committedTo;
     this.sealedAt = state.sealedAt;
+    return [...forgotten.ranges()];
   }
 
   /** Rows that waited for `liveMs` become backlog. */
   age(nowMs: number, liveMs: number): void {
-    for (const [provider, { untilMs }] of this.#avoided) if (nowMs >= untilMs) this.#avoided.delete(provider);
+    this.#avoided.expire(nowMs);
     for (const { last, atMs } of this.#arrivals) {
       if (nowMs - atMs <= liveMs) return;
       this.#waitedTo = Math.max(this.#waitedTo, last);
@@ -321,13 +333,11 @@ export class StreamQueue {
    */
   doubt(provider: string, { first, last }: SeqRange, untilMs: number): number {
     const rows = this.#owed.union(this.#kept).within(first, last);
-    const avoided = this.#avoided.get(provider) ?? { rows: IntervalSet.empty(), untilMs };
-    if (rows.length > 0) this.#avoided.set(provider, { ...avoided, untilMs });
     for (const part of rows) {
       this.#kept.remove(part.first, part.last);
       this.#owed.add(part.first, part.last);
       this.#accepted.get(provider)?.remove(part.first, part.last);
-      avoided.rows.add(part.first, part.last);
+      this.#avoided.add(provider, part, untilMs);
     }
     this.#waitedTo = Math.max(this.#waitedTo, rows.at(-1)?.last ?? 0);
     return rows.reduce((sum, part) => sum + part.last - part.first + 1, 0);
@@ -353,8 +363,9 @@ export class StreamQueue {
     this.#owed.remove(first, last);
     this.#kept.remove(first, last);
     for (const set of this.#accepted.values()) set.remove(first, last);
-    for (const { rows } of this.#avoided.values()) rows.remove(first, last);
+    this.#avoided.forget({ first, last });
     this.#refused.forget({ first, last });
+    this.cuts.forget({ first, last });
   }
 
   /** Owed rows of a lane that are in no envelope, ascending. */
@@ -369,18 +380,15 @@ export class StreamQueue {
       let first = range.first;
       while (first <= range.last) {
         const acceptedBy = new Set<string>();
-        const avoid = new Set<string>();
         let last = this.#refused.runEnd(first, range.last);
         for (const [provider, set] of this.#accepted) {
           last = cut(set, first, last);
           if (set.has(first)) acceptedBy.add(provider);
         }
-        for (const [provider, { rows }] of this.#avoided) {
-          last = cut(rows, first, last);
-          if (rows.has(first)) avoid.add(provider);
-        }
-        const { unfit, last: end } = this.#refused.by(first, last);
-        last = end;
+        const avoided = this.#avoided.by(first, last);
+        const refused = this.#refused.by(first, avoided.last);
+        const [{ avoid }, { unfit }] = [avoided, refused];
+        last = refused.last;
         yield { first, last, acceptedBy, ...(avoid.size > 0 && { avoid }), ...(unfit.size > 0 && { unfit }) };
         first = last + 1;
       }

@@ -51,12 +51,13 @@ export class Connection {
     if (this.#closed) return { failure: notConnected('closed') };
     if (this.#connecting) return this.#connecting;
     if (this.#session) return { session: this.#session };
-    const now = this.#options.clock.monoMs();
-    if (now - this.#startedMs < CONNECT_SPACING_MS) {
-      return { failure: notConnected(this.#lastFailure ?? 'waiting to reconnect') };
-    }
-    this.#startedMs = now;
-    this.#connecting = this.#connect().finally(() => {
+    const { clock } = this.#options;
+    const waitMs = this.#startedMs + CONNECT_SPACING_MS - clock.monoMs();
+    if (waitMs > 0 && this.#lastFailure !== null) return { failure: notConnected(this.#lastFailure) };
+    // The last session was open: its end says nothing of the next one.
+    this.#connecting = (
+      waitMs > 0 ? clock.sleep(waitMs).then(() => this.#connect()) : this.#connect()
+    ).finally(() => {
       this.#connecting = null;
     });
     return this.#connecting;
@@ -75,6 +76,8 @@ export class Connection {
 
   async #connect(): Promise<Acquired> {
     const { prepare, onCut, twin, clock, log } = this.#options;
+    if (this.#closed) return { failure: notConnected('closed') };
+    this.#startedMs = clock.monoMs();
     let session: Session;
     try {
       const prepared = await within(clock, PREPARE_MS, prepare(), () => ({
@@ -105,6 +108,7 @@ export class Connection {
   #onEnd(session: Session, detail: string): void {
     if (this.#session !== session) return;
     this.#session = null;
+    if (session.hasAccepted) this.#startedMs = Number.NEGATIVE_INFINITY;
     this.#options.log.debug({ event: 'azure.session_ended', detail });
   }
 

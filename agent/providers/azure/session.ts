@@ -160,6 +160,11 @@ export class Session {
     return this.#phase();
   }
 
+  /** Whether the hub has acknowledged a publish of this session. */
+  get hasAccepted(): boolean {
+    return this.#acked !== null;
+  }
+
   get retiring(): Promise<void> | null {
     return this.#retiring;
   }

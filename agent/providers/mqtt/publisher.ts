@@ -65,9 +65,9 @@ class MqttPublisher implements Publisher {
     }
     let session: Session | null = null;
     let receivedBefore = 0;
-    const outcome = await this.#tries.run(attempt, (one) => {
-      session = this.#connect();
-      if (!session) return Promise.resolve(this.#lastFailure);
+    const outcome = await this.#tries.run(attempt, async (one) => {
+      session = this.#connect() ?? (await this.#connectLater(one));
+      if (!session) return this.#lastFailure;
       receivedBefore = session.packetsReceived;
       return this.#send(session, message, one);
     });
@@ -89,12 +89,29 @@ class MqttPublisher implements Publisher {
     return session.publish(topic, message.bytes, one);
   }
 
+  /** The last connection was open: its end says nothing of the next one, which has to wait for its time. */
+  async #connectLater(one: Try): Promise<Session | null> {
+    if (this.#lastFailure !== BETWEEN_CONNECTS) return null;
+    one.reach('connect');
+    let session: Session | null = null;
+    while (session === null && !one.isOver && this.#lastFailure === BETWEEN_CONNECTS) {
+      await this.#clock.sleep(Math.ceil(this.#connectInMs));
+      if (!one.isOver) session = this.#connect();
+    }
+    return session;
+  }
+
+  get #connectInMs(): number {
+    const last = this.#session;
+    const gapMs = this.#failures === 0 ? 0 : pauseCeilingMs(CONNECT_GAP, this.#failures);
+    return last === null ? 0 : Math.max(0, last.startedAtMs + gapMs - this.#clock.monoMs());
+  }
+
   /** The present connection, or a new one; null while it is too early for a new one. */
   #connect(): Session | null {
     const last = this.#session;
     if (last && !last.ended) return last;
-    const gapMs = pauseCeilingMs(CONNECT_GAP, Math.max(1, this.#failures));
-    if (last && this.#clock.monoMs() - last.startedAtMs < gapMs) return null;
+    if (this.#connectInMs > 0) return null;
     const session = this.#newSession();
     if (session === null) return null;
     this.#session = session;
