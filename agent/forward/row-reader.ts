@@ -72,6 +72,8 @@ export class RowReader {
       });
       // The store makes the hole a gap and reports it.
       await this.#store.giveUp(queue.epoch, queue.stream, hole.first, hole.last, 'corruption');
+      // It reports nothing of rows that it does not know: they would be read for ever.
+      for (const part of queue.owedOf(hole)) queue.gaveUp({ ...part, reason: 'corruption' });
     }
     return rows;
   }

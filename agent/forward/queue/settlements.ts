@@ -74,7 +74,7 @@ export class Settlements {
         this.#store.accept({ epoch, stream: stream.name, provider, first, last, copies, untilReceipt }),
       );
       if (this.#receipts) this.#rememberAll(queue, provider, envelope);
-      if (untilReceipt) this.#release(queue, queue.received(null, copies), copies);
+      if (untilReceipt) this.release(queue, queue.received(null, copies), copies);
       const recovery = stream.recovered(queue, range, this.#clock.monoMs());
       if (recovery && recovery.from !== provider) {
         this.#log.info({ event: 'forward.recovered', stream: stream.name, epoch, to: provider, ...recovery });
@@ -112,7 +112,7 @@ export class Settlements {
     const newestMs = queue.outstanding.forget(known);
     const { redundancy } = policy;
     const committed = committedBy(receipt);
-    this.#release(queue, queue.received(committed, redundancy, isNewest), redundancy);
+    this.release(queue, queue.received(committed, redundancy, isNewest), redundancy);
     const { gaps, end } = queue.unconfirmed.confirmed(covered, receipt.sealedAt);
     for (const { first, last } of gaps)
       this.#free(queue, this.#store.acceptGap(queue.epoch, queue.stream, first, last));
@@ -144,7 +144,8 @@ export class Settlements {
     else this.#free(queue, this.#store.acceptSeal(epoch, stream));
   }
 
-  #release({ epoch, stream }: StreamQueue, free: readonly SeqRange[], copies: number): void {
+  /** The rows have their copies, and leave the buffer. */
+  release({ epoch, stream }: StreamQueue, free: readonly SeqRange[], copies: number): void {
     for (const { first, last } of free)
       this.#free({ epoch }, this.#store.accept({ epoch, stream, provider: null, first, last, copies }));
   }

@@ -63,7 +63,7 @@ export class Streams {
     for (const state of states) {
       const { queues } = this.of(state.stream);
       const known = queues.find(({ epoch }) => epoch === state.epoch);
-      if (known) known.reopened(state);
+      if (known) this.#settlements.release(known, known.reopened(state), 1);
       else queues.push(this.#settlements.queueOf(this.of(state.stream), state));
     }
     this.#dateOldest();

@@ -358,3 +358,32 @@ t.test('the age of the oldest row survives any number of commits behind it (I10)
   queue.accepted('a', 1, 2000, 1);
   t.equal(queue.oldestWaitingMs(), null);
 });
+
+t.test(
+  'after a salvage, the rows that are gone are announced, and acceptances that it forgot are not',
+  async (t) => {
+    const queue = queueOf([{ first: 1, last: 20 }]);
+    queue.accepted('a', 1, 5, 1);
+    const forgotten = queue.reopened({
+      epoch: '1-ab',
+      stream: 's',
+      // 1..3 were freed in the file, 4..5 not yet; it lost 4, 9..10, and never knew 18..20.
+      pending: IntervalSet.of([
+        { first: 5, last: 8 },
+        { first: 11, last: 17 },
+      ]),
+      accepted: new Map(),
+      gaps: [
+        { first: 4, last: 4, reason: 'corruption' },
+        { first: 9, last: 10, reason: 'corruption' },
+      ],
+      sealedAt: 20,
+    });
+    t.strictSame(queue.gaps, [
+      { first: 9, last: 10, reason: 'corruption' },
+      { first: 18, last: 20, reason: 'corruption' },
+    ]);
+    t.strictSame(forgotten, [{ first: 5, last: 5 }]);
+    t.equal(queue.owed, 10, '6 to 8 and 11 to 17');
+  },
+);
