@@ -123,6 +123,9 @@ function uncertified(policy: unknown, known: readonly string[]): Finding[] {
   });
 }
 
+/** By default a packet is as large as a message of several providers, an envelope included. */
+const ROUND_BYTES = 4096;
+
 /** Packets that the broker reads and then refuses, because they exceed every provider's envelope limit. */
 function largePackets(agent: Entry, config: AgentConfig): Finding[] {
   const enabled = config.providers.filter((provider) => provider.enabled);
@@ -133,6 +136,7 @@ function largePackets(agent: Entry, config: AgentConfig): Finding[] {
   const fitting = packetBytesMax(most);
   if (packet <= fitting) return [];
   const isWritten = mapping(agent['broker'])['max_packet_bytes'] !== undefined;
+  if (!isWritten && packet - fitting <= ROUND_BYTES) return [];
   const message = `publishes of the stream "${stream}" above ${fitting} bytes are refused (record-too-large): its providers take envelopes of ${most} bytes, and ${isWritten ? '' : 'by default '}packets may have ${packet}`;
   const hint = `write max_packet_bytes: ${fitting}B, or add a provider that takes more`;
   return [{ path: ['broker', 'max_packet_bytes'], message, hint, ...(!isWritten && { isNote: true }) }];

@@ -249,4 +249,12 @@ t.test('packets that are larger than the envelopes of a stream’s providers', a
     code: 0,
     stdout: /ok \(agent\)\n {2}note: broker\.max_packet_bytes: .*by default packets/,
   });
+  const hub = `HostName=h.azure-devices.net;DeviceId=gw-1;SharedAccessKey=a2V5`;
+  const azure = `gateway: gw-1
+data_dir: /var/lib/headgate
+providers:
+  - { name: z, type: azure, region: westeurope, credentials: { connection_string: '${hub}' } }
+`;
+  t.strictSame(said(t, azure), [], 'IoT Hub takes as much as a packet has by default, but for the envelope');
+  t.match(said(t, `${azure}broker: { max_packet_bytes: 256KiB }\n`), [/write max_packet_bytes: 260\d{3}B/]);
 });

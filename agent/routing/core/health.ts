@@ -129,7 +129,8 @@ const probingRow: Row<Probing> = {
   accepted: (health, context) => proved(health, health.proofs + 1, context),
   failed: reopened,
   refused: reopened,
-  throttled: reopened,
+  // Its pause is intended again: see the open state.
+  throttled: (health, context) => ({ ...reopened(health, context), reason: 'throttled' }),
   'success-bad': stay,
   'latency-bad': stay,
   'signs-good': stay,

@@ -131,6 +131,13 @@ t.test('a throttling provider is left alone as long as it asks, a minute at most
     'a later, longer wish counts',
   );
   t.equal(next(open, 'throttled', NOW_MS + 1000, 1000), open, 'a shorter one does not');
+  const asked = next(next(open, 'time', NOW_MS + 7000, null), 'throttled', NOW_MS + 7100, 30_000);
+  t.match(asked, { kind: 'open', reason: 'throttled', untilMs: NOW_MS + 37_100 }, 'also a probe');
+  t.equal(
+    next(asked, 'accepted', NOW_MS + 7200, null),
+    asked,
+    'an earlier try ends no pause that it asked for',
+  );
   t.equal(next(open, 'accepted', NOW_MS + 10), open, 'what it still accepts does not end the pause');
   t.end();
 });
