@@ -256,7 +256,11 @@ t.test('topics: odd names cannot make the broker refuse them', async (t) => {
   if (!first || !second) throw new Error('nothing to read');
   t.equal(feedTopic('x/{gateway}/{device}/{topic}', first), 'x/gw__/__a_/a/_/b');
   t.equal(feedTopic('{unknown}/{stream}', first), '{unknown}/telemetry');
-  t.equal(feedTopic('x/{topic}', second), `x/${'€'.repeat(21_844)}`, 'cut at 65,535 bytes, between characters');
+  t.equal(
+    feedTopic('x/{topic}', second),
+    `x/${'€'.repeat(21_844)}`,
+    'cut at 65,535 bytes, between characters',
+  );
 });
 
 t.test('options', async (t) => {
