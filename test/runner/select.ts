@@ -31,7 +31,6 @@ const NOT_IN_A_UNIT =
  * that mostly wait stand between those that mostly compute.
  */
 const FIRST = [
-  'test/agent/forward/refusals',
   'test/e2e/',
   'test/router/sources/pubsub/',
   'test/routing/',
