@@ -364,7 +364,8 @@ export class Broker implements Service {
   #isKeepingUp({ id, conn }: Client): boolean {
     if (!('writableLength' in conn) || conn.writableLength <= this.#options.limits.maxUnsentBytes)
       return true;
-    this.#refusals.add('slow-consumer', { device: id });
+    // aedes forwards more to it until its subscriptions are gone.
+    if (!conn.destroyed) this.#refusals.add('slow-consumer', { device: id });
     conn.destroy();
     return false;
   }

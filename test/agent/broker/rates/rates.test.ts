@@ -171,6 +171,7 @@ t.test('a reader that is stuck stops nobody, and is cut off', async (t) => {
   const { broker, port } = await startBroker(intake, { limits: { maxUnsentBytes: 200_000 } });
   t.teardown(() => broker.stop());
   const stuck = await stuckReader(port);
+  t.teardown(() => stuck.destroy());
   const reader = await connectAsync(`mqtt://127.0.0.1:${port}`, { protocolVersion: 4 });
   let read = 0;
   reader.on('message', () => {
@@ -187,7 +188,7 @@ t.test('a reader that is stuck stops nobody, and is cut off', async (t) => {
   await until('all are read', () => read === COUNT);
   await until('refusals: slow-consumer', () => broker.stats().refusals['slow-consumer'] === 1);
   t.equal(broker.stats().connections, 2);
-  stuck.destroy();
+  t.equal(broker.stats().refusals['slow-consumer'], 1, 'counted once');
   await Promise.all([reader, device].map((client) => client.endAsync(true)));
 });
 
