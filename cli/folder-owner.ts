@@ -16,7 +16,8 @@ const OTHERS_WRITE = 0o022;
 /**
  * Without root's rights: returns `folder`. As root: the process gets the user and group of the folder's
  * owner, and returns a path of the folder that this user can use: systemd keeps the folder of a DynamicUser
- * below a folder that only root may enter. Of a missing folder, the nearest one above it counts.
+ * below a folder that only root may enter. Of a missing folder, or a file in its place,
+ * the nearest folder above it counts.
  *
  * Throws StartRefused where others than root and the owner may replace a part of the path, or where root's
  * own folder is open to others.
@@ -60,7 +61,7 @@ export function becomeOwnerByPath(folder: string): void {
 
 function nearest(path: string): string {
   for (let at = path; ; at = dirname(at)) {
-    if (statSync(at, { throwIfNoEntry: false }) || at === dirname(at)) return at;
+    if (statSync(at, { throwIfNoEntry: false })?.isDirectory() || at === dirname(at)) return at;
   }
 }
 

@@ -48,7 +48,10 @@ export class Replica {
         for (const id of this.#inHand) this.#queue.putBack(id);
         this.#inHand.clear();
         resolve();
-        if (!this.#stopping) setTimeout(() => this.start(), RESTART_MS);
+        setTimeout(() => {
+          // It may be stopped while it rests.
+          if (!this.#stopping) this.start();
+        }, RESTART_MS);
       });
     });
     this.fill();
