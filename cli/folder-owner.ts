@@ -49,9 +49,10 @@ export function becomeOwnerByPath(folder: string): void {
   becomeOwner(folder);
   if (uid !== 0) return;
   try {
-    accessSync(folder, constants.X_OK);
+    // A file in its place is told by the command itself, as a missing folder is.
+    if (statSync(folder).isDirectory()) accessSync(folder, constants.X_OK);
   } catch (error) {
-    if (errorCode(error) !== 'EACCES') return; // The command itself says that the folder is missing.
+    if (errorCode(error) !== 'EACCES') return;
     throw new StartRefused(
       `${folder}: its owner cannot come to it from outside of the service. Run the command as the service: systemd-run --pipe --wait --property=DynamicUser=yes --property=User=headgate-router --property=StateDirectory=headgate-router <command>`,
       EXIT.failed,
