@@ -3,7 +3,8 @@
  * error names alone are misleading.
  */
 import { type SdkFailure, sdkFailure } from '../../../shared/aws.ts';
-import type { Outcome, RetryableCause } from '../publisher.ts';
+import { connectCause } from '../connect-cause.ts';
+import type { Outcome } from '../publisher.ts';
 import { RequestFailed } from './request-handler.ts';
 
 /**
@@ -23,19 +24,6 @@ const THROTTLED = /^Throttl|^(TooManyRequests|RequestLimitExceeded)/;
 const REFUSED_LOGIN =
   /^(AccessDenied|NotAuthorized|Unauthorized|IncompleteSignature|InvalidSignature|InvalidClientTokenId|UnrecognizedClient|MissingAuthenticationToken|OptInRequired|ExpiredToken|RequestExpired)/;
 
-const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
-  ECONNREFUSED: 'connection-refused',
-  ECONNRESET: 'connection-reset',
-  EPIPE: 'connection-reset',
-  ETIMEDOUT: 'not-connected',
-  EPROXY: 'not-connected',
-  ENODEV: 'not-connected',
-  EHOSTUNREACH: 'not-connected',
-  ENETUNREACH: 'not-connected',
-  ENOTFOUND: 'dns',
-  EAI_AGAIN: 'dns',
-};
-
 /**
  * Never `accepted`, because there was an error. `clockMovedMs`: the SDK's clock correction from this answer.
  */
@@ -46,7 +34,7 @@ export function outcomeOf(error: unknown, clockMovedMs: number): Outcome {
     // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
     // Which connection failed is in the text alone.
     const detail = error.message.startsWith('proxy ') ? error.message : failure.text;
-    return { kind: 'retryable', cause: CONNECT_CAUSES[failure.code ?? ''] ?? 'tls', detail };
+    return { kind: 'retryable', cause: connectCause(failure.code), detail };
   }
   if (failure.name === 'CredentialsProviderError') {
     return { kind: 'rejected', scope: 'provider', cause: 'unauthorized', detail: 'no credentials found' };

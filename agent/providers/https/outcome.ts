@@ -1,20 +1,8 @@
 /** The outcome of an envelope that was posted to a router. */
 import { refusesCertificate } from '../certificates.ts';
-import type { Outcome, RetryableCause } from '../publisher.ts';
+import { connectCause } from '../connect-cause.ts';
+import type { Outcome } from '../publisher.ts';
 import { type RouterAnswer, statusText } from './router-client.ts';
-
-const CONNECT_CAUSES: Readonly<Record<string, RetryableCause>> = {
-  ECONNREFUSED: 'connection-refused',
-  ECONNRESET: 'connection-reset',
-  EPIPE: 'connection-reset',
-  ETIMEDOUT: 'not-connected',
-  EPROXY: 'not-connected',
-  ENODEV: 'not-connected',
-  EHOSTUNREACH: 'not-connected',
-  ENETUNREACH: 'not-connected',
-  ENOTFOUND: 'dns',
-  EAI_AGAIN: 'dns',
-};
 
 export function outcomeOf(answer: RouterAnswer): Outcome {
   return answer.kind === 'answer' ? ofStatus(answer) : ofFailure(answer);
@@ -53,5 +41,5 @@ function ofFailure({ sent, cause, code, text }: Extract<RouterAnswer, { kind: 'f
   if (sent) return { kind: 'unknown', cause: 'connection-lost', detail: text };
   if (cause === 'ended') return { kind: 'retryable', cause: 'not-connected', detail: text };
   // Failures that are not of the network are of the TLS handshake: certificates, protocol versions.
-  return { kind: 'retryable', cause: CONNECT_CAUSES[code ?? ''] ?? 'tls', detail: text };
+  return { kind: 'retryable', cause: connectCause(code), detail: text };
 }
