@@ -121,7 +121,7 @@ await t.test('`ledger verify` makes no schema, and a fsync that is off is told a
   const file = (schema: string) =>
     join(
       folderWith(t, {
-        'router.yaml': `data_dir: /tmp\nledger: { type: postgres, url: '${server.url}', schema: ${schema} }
+        'router.yaml': `data_dir: ${folderWith(t, {})}\nledger: { type: postgres, url: '${server.url}', schema: ${schema} }
 sources: [{ name: site, type: mqtt, url: 'mqtt://127.0.0.1:1', client_id: router }]\n`,
       }),
       'router.yaml',

@@ -43,3 +43,15 @@ t.test('a missing folder is left to the part that makes it', async (t) => {
   await closeDataFolder(join(testDir(t, {}), 'none'), { warn: (line: object) => void lines.push(line) });
   t.same(lines, []);
 });
+
+t.test('a folder that all users share is refused, and one with other things alone is left', async (t) => {
+  const { folder, lines, close } = setUp(t);
+  chmodSync(folder, 0o1777);
+  await t.rejects(close(), { message: /^data_dir: all users of this machine share .*; name a folder in it/ });
+  t.equal(modeOf(folder), 0o1777);
+  const foreign = testDir(t, { other: { hostname: '' } });
+  chmodSync(join(foreign, 'other'), 0o755);
+  await closeDataFolder(join(foreign, 'other'), { warn: (line: object) => void lines.push(line) });
+  t.equal(modeOf(join(foreign, 'other')), 0o755);
+  t.same(lines, []);
+});
