@@ -1,6 +1,7 @@
 /**
  * Commands that root runs on the folder of a user who is hostile: they have that user's rights. Needs root.
  */
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -15,13 +16,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';
-import { headgate } from './run.ts';
+import { BIN, headgate as headgateAt, ROOT } from './run.ts';
 
 /** Debian's nobody, and a second user that needs no name. */
 const SERVICE = 65_534;
@@ -30,6 +31,34 @@ const SOURCES = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }
 const POSTGRES = 'ledger: { type: postgres, url: "postgres://127.0.0.1:1/db" }\n';
 
 if (process.getuid?.() !== 0) throw new Error('this suite needs root');
+
+const bin = readableBin();
+
+/** A command that became the service loads its code as that user: from a copy, where it may not read ours. */
+function readableBin(): string {
+  const asService = { uid: SERVICE, gid: SERVICE, stdio: 'ignore' } as const;
+  if (spawnSync('cat', [BIN], asService).status === 0) return BIN;
+  const copy = mkdtempSync(join(tmpdir(), 'headgate-copy-'));
+  t.teardown(() => rmSync(copy, { recursive: true, force: true }));
+  const parts = [
+    'bin',
+    'cli',
+    'shared',
+    'agent',
+    'router',
+    'loopback',
+    'demo',
+    'package.json',
+    'node_modules',
+  ];
+  execFileSync('cp', ['-r', ...parts.map((part) => join(ROOT, part)), copy]);
+  execFileSync('chmod', ['-R', 'go+rX', copy]);
+  return join(copy, 'bin', basename(BIN));
+}
+
+function headgate(args: readonly string[]): ReturnType<typeof headgateAt> {
+  return headgateAt(args, { bin });
+}
 
 interface Folders {
   /** Root's own, closed. */
