@@ -8,6 +8,7 @@ import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/pr
 import { dirname, join } from 'node:path';
 import { errorText } from '../../shared/log.ts';
 import { type Signer, signerOf } from '../../shared/signing/signature.ts';
+import { syncFolder } from '../../shared/sync-folder.ts';
 
 /** Longer files are no keys (I10). */
 const FILE_BYTES_MAX = 4096;
@@ -88,23 +89,14 @@ export async function keepKey(folder: string, key: KeyObject): Promise<StoredKey
     await handle.close();
   }
   await rename(temporary, file);
-  await synced(folder);
+  await syncFolder(folder);
   return { file, number, signer };
 }
 
 /** Removes a key for good. Rejects when the system refuses. */
 export async function removeKey({ file }: StoredKey): Promise<void> {
   await unlink(file);
-  await synced(dirname(file));
-}
-
-async function synced(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await syncFolder(dirname(file));
 }
 
 function codeOf(error: unknown): string {

@@ -6,6 +6,7 @@
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { z } from 'zod';
+import { syncFolder } from '../../shared/sync-folder.ts';
 
 export type StateFileRead<T> =
   | { state: 'ok'; value: T }
@@ -41,12 +42,7 @@ export async function writeStateFile(file: string, value: object): Promise<void>
     await handle.close();
   }
   await rename(temporary, file);
-  const folder = await open(dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await syncFolder(dirname(file));
 }
 
 function jsonOf(text: string): unknown {

@@ -51,6 +51,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'service.ts',
     'sparse-log.ts',
     'start-refused.ts',
+    'sync-folder.ts',
     'time-limit.ts',
     'text-table.ts',
     'token-bucket.ts',

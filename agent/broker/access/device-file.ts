@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { identifier } from '../../../shared/config/kinds.ts';
 import { topicFilterProblem } from '../../../shared/policy/topic-filter.ts';
+import { syncFolder } from '../../../shared/sync-folder.ts';
 import { PASSWORD_HASH_PATTERN } from './password.ts';
 
 /**
@@ -173,16 +174,6 @@ async function openNew(file: string): Promise<FileHandle | null> {
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return null;
     throw error;
-  }
-}
-
-/** Makes the rename itself survive a power cut. */
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 

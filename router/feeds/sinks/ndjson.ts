@@ -10,6 +10,7 @@ import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { z } from 'zod';
 import type { Clock } from '../../../shared/clock.ts';
+import { syncFolder } from '../../../shared/sync-folder.ts';
 import { within } from '../../../shared/within.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import type { FeedSink } from '../sink.ts';
@@ -154,16 +155,6 @@ async function cutHalfLine(file: FileHandle, size: number): Promise<void> {
     if (newline >= 0) break;
   }
   if (end < size) await file.truncate(end);
-}
-
-/** A new file survives a power cut only when its folder was synced too. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 /** The callback of the write reports the error; without this listener it would also end the process. */
