@@ -16,6 +16,7 @@ import {
 import { type FeedConfig, feedSchema } from './feeds/open.ts';
 import { envelopeOptions } from './ingest/options.ts';
 import { conflictRules, deadLetterLimits, ledgerOptions, retentionRules } from './ledger/options.ts';
+import { quotaOptions } from './quotas/options.ts';
 import { receiptsSchema } from './receipts/options.ts';
 import { accept } from './sources/accept.ts';
 import { sourceSchema } from './sources/open.ts';
@@ -36,6 +37,7 @@ const routerSections = z.strictObject({
   gateways_file: gatewaysFile,
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   envelopes: envelopeOptions.prefault({}),
+  quotas: quotaOptions.prefault({}),
   receipts: receiptsSchema,
   ledger: ledgerOptions.prefault({ type: 'sqlite' }),
   conflicts: conflictRules,

@@ -30,6 +30,8 @@ import { envelopeLimits } from './ingest/options.ts';
 import { Signatures } from './ingest/signatures.ts';
 import { openLedger } from './ledger/open.ts';
 import { Maintenance } from './maintenance.ts';
+import { registerQuotas } from './quotas/metrics.ts';
+import { Quotas } from './quotas/quotas.ts';
 import { registerPushers, registerReceipts } from './receipts/metrics.ts';
 import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
@@ -82,7 +84,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const meter = new DecodeMeter();
   const limits = envelopeLimits(config.envelopes);
   const decoder = new DecodePool({ clock, log: log('ingest'), meter, limits });
-  const ingest = new Ingest({ ...deps, identities, signatures, decoder });
+  const quotas = new Quotas(config.quotas, { clock, log: log('ingest') });
+  const ingest = new Ingest({ ...deps, identities, signatures, quotas, decoder });
   const opening = { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') };
   const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 
@@ -90,6 +93,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   registerNames(new ObservedMetrics(registry, 'headgate_router_'), names);
   registerSources(registry, sources, accept);
   registerIngest(registry, { ingest, decoder, meter });
+  registerQuotas(registry, quotas);
   registerFeeds(registry, { feeds, ledger, clock });
   registerReceipts(registry, receipts);
   registerPushers(registry, pushers);
@@ -105,7 +109,10 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       sources: () => noneConnected(sources),
     },
     registry,
-    routes: { ...routerRoutes({ sources, ages, ingest, ledger, feeds, clock }), ...maintenanceApi.routes },
+    routes: {
+      ...routerRoutes({ sources, ages, ingest, quotas, ledger, feeds, clock }),
+      ...maintenanceApi.routes,
+    },
     changes: maintenanceApi.changes,
     clock,
     entropy,

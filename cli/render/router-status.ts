@@ -22,7 +22,7 @@ export function renderRouterStatus(status: RouterStatus): string {
     ledger(status),
     ...summary(status.summary),
   ].map(line);
-  const sections = [head.join('\n'), sources(status)];
+  const sections = [head.join('\n'), sources(status), ...overQuota(status)];
   if (status.feeds.length > 0) sections.push(feeds(status), ...refused(status));
   if (status.gateways.length > 0) sections.push(gateways(status));
   return sections.join('\n\n');
@@ -63,6 +63,23 @@ function sources(status: RouterStatus): string {
       source.lastError ?? 'none',
     ]),
   );
+}
+
+/** The gateways over a quota in the last hour. */
+function overQuota({ overQuota = [] }: RouterStatus): string[] {
+  const rows = overQuota.map(
+    ({ gateway, source, isProven, group, quota, waited, deadLetters, lastWallMs }) => [
+      isProven ? gateway : `${gateway} (claimed)`,
+      source,
+      group,
+      quota,
+      countText(waited),
+      countText(deadLetters),
+      timeText(lastWallMs),
+    ],
+  );
+  if (rows.length === 0) return [];
+  return [table(['OVER QUOTA', 'SOURCE', 'GROUP', 'QUOTA', 'WAITED', 'DEAD LETTERS', 'LAST'], rows)];
 }
 
 function feeds(status: RouterStatus): string {

@@ -11,16 +11,20 @@ import { within } from '../../shared/within.ts';
 import type { Feed } from '../feeds/feed.ts';
 import { feedLags } from '../feeds/lag.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Quotas } from '../quotas/quotas.ts';
 import { type SourceParts, sourceStatuses } from '../sources/status.ts';
 import { type FleetQuery, gatewaysPage, parseFleetQuery, Summary, streamsPage } from './fleet.ts';
 
 /** Limits for the ledger's totals, and for the survey of a large fleet. */
 const TOTALS_MS = 3000;
 const SURVEY_MS = 60_000;
+/** Most gateways over a quota in an answer. */
+const OVER_SHOWN = 20;
 
 export interface RouterParts extends SourceParts {
   ledger: Ledger;
   feeds: readonly Feed[];
+  quotas: Pick<Quotas, 'over'>;
   clock: Clock;
 }
 
@@ -70,6 +74,11 @@ async function routerStatus(
     version,
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sourceStatuses(parts),
+    overQuota: parts.quotas.over(OVER_SHOWN).map(({ outcomes, ...state }) => ({
+      ...state,
+      waited: outcomes.waits,
+      deadLetters: outcomes['dead-letter'],
+    })),
     feeds: feeds.map((feed) => {
       const { name, phase, failures, lastError, refused } = feed.state();
       const lag = held.lags?.get(name);

@@ -17,25 +17,19 @@ import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
 import { type CommitResult, EntriesBlocked, EntryRefused, type LedgerEntry } from '../ledger/types.ts';
+import type { OverQuota } from '../quotas/account.ts';
+import type { Quotas, Sender } from '../quotas/quotas.ts';
 import type { SourceAges } from '../sources/age.ts';
 import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
 import { noCounts, type SourceCounters } from './counters.ts';
 import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
+import { groupOf, INGEST_LIMITS, type IngestLimits, sizeOf, type Waiting } from './group.ts';
 import { LaneOrder } from './lane-order.ts';
 import { foreign, type Refusal } from './refusal.ts';
 import { SetAsideStreams } from './set-aside.ts';
 import type { Signatures } from './signatures.ts';
-
-export interface IngestLimits {
-  /** Most envelopes in one commit. */
-  groupEnvelopesMax: number;
-  /** Decoded bytes after which a commit takes no more envelopes. */
-  groupBytesMax: number;
-  /** Most decoded bytes that may wait for the ledger; further messages are left for redelivery (I10). */
-  pendingBytesMax: number;
-}
 
 /** The part of the ledger that the ingest needs; in simulation, a model of it. */
 type Committing = Pick<Ledger, 'commit' | 'deadLetter' | 'ping'>;
@@ -55,24 +49,10 @@ export interface IngestOptions {
   identities?: ReadonlyMap<string, Identities>;
   /** Absent: no signature is checked. */
   signatures?: Pick<Signatures, 'check'>;
+  /** Absent: a gateway may send as much as it likes. */
+  quotas?: Pick<Quotas, 'message' | 'stream' | 'exceeded'>;
   /** Records the age of every committed envelope, which shows how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
-}
-
-const MIB = 1024 * 1024;
-const LIMITS: IngestLimits = {
-  groupEnvelopesMax: 512,
-  groupBytesMax: 16 * MIB,
-  pendingBytesMax: 128 * MIB,
-};
-/** Approximate memory of a decoded record, gap or envelope besides its payloads. */
-const OVERHEAD_BYTES = 200;
-
-interface Waiting {
-  entry: LedgerEntry;
-  delivery: Delivery;
-  bytes: number;
-  settle: (settlement: Settlement) => void;
 }
 
 export class Ingest {
@@ -89,6 +69,7 @@ export class Ingest {
   readonly #ages: Pick<SourceAges, 'committed'> | null;
   readonly #identities: ReadonlyMap<string, Identities>;
   readonly #signatures: Pick<Signatures, 'check'> | null;
+  readonly #quotas: IngestOptions['quotas'] | null;
   readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
   /** Groups committed, plus entries decided in another way. */
   #progress = 0;
@@ -107,13 +88,14 @@ export class Ingest {
     this.#clock = clock;
     this.#setAside = new SetAsideStreams(clock);
     this.#log = new SparseLog({ log, clock });
-    this.#limits = { ...LIMITS, ...limits };
+    this.#limits = { ...INGEST_LIMITS, ...limits };
     this.#decoder = decoder;
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
     this.#gate = gate ?? null;
     this.#identities = identities;
     this.#signatures = options.signatures ?? null;
+    this.#quotas = options.quotas ?? null;
   }
 
   /** Counters by source name, since the start. */
@@ -122,37 +104,66 @@ export class Ingest {
   }
 
   async #take(delivery: Delivery): Promise<Settlement> {
-    const { source, bytes, authenticatedGateway, problem } = delivery;
+    const { source, authenticatedGateway, problem } = delivery;
     if (this.#isFull(source)) return this.#retry(source, 'later');
     if (problem) return this.#deadLetter(delivery, problem);
     const identities = this.#identities.get(source) ?? {};
     const gateway = authenticatedGateway === null ? null : gatewayOf(authenticatedGateway, identities);
+    const sender = gateway === null ? null : { source, gateway, isProven: true };
+    // Before the signature costs anything.
+    const over = this.#overRate(delivery, sender);
+    if (over !== null) return over;
+    const checked =
+      this.#signatures &&
+      // Of one gateway, they end in the order of the calls.
+      (await this.#checks.inOrder(JSON.stringify([source, gateway]), this.#signatures.check(delivery)));
+    if (checked?.kind === 'unknown') return this.#retry(source, 'later');
+    if (checked?.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
+    if (checked?.kind === 'unverified') this.#of(source).unverified[checked.why] += 1;
+    const isSigned = sender === null && checked?.kind === 'verified';
+    return this.#open(delivery, isSigned ? { source, gateway: checked.gateway, isProven: true } : sender);
+  }
+
+  /** `sender`: null when nothing proves which gateway has sent the message. */
+  #open(delivery: Delivery, sender: Sender | null): Promise<Settlement> {
+    const { source, bytes, authenticatedGateway } = delivery;
+    const isSigned = authenticatedGateway === null && sender !== null;
+    const over = isSigned ? this.#overRate(delivery, sender) : null;
+    if (over !== null) return over;
+    const gateway = sender?.gateway ?? null;
     const lane = JSON.stringify([source, gateway]);
-    const refused = this.#signatures && (await this.#refusedUnopened(this.#signatures, delivery, lane));
-    if (refused !== null) return refused;
     return this.#decoder.decode({ lane, bytes, gateway }, (decoded) => {
       if (decoded === 'later') return Promise.resolve(this.#retry(source, 'later'));
       if ('reason' in decoded) return this.#deadLetter(delivery, decoded);
       const refusal = foreign(authenticatedGateway, gateway, decoded);
-      return refusal === null ? this.#place(delivery, decoded) : this.#deadLetter(delivery, refusal);
+      if (refusal !== null) return this.#deadLetter(delivery, refusal);
+      return this.#overStreams(delivery, sender, decoded) ?? this.#place(delivery, decoded);
     });
   }
 
-  /**
-   * Checks the signature. Checks of one lane run beside each other, and end in the order of the calls. Null
-   * for a message that may be opened.
-   */
-  async #refusedUnopened(
-    signatures: Pick<Signatures, 'check'>,
-    delivery: Delivery,
-    lane: string,
-  ): Promise<Settlement | null> {
+  /** Null for a message within its gateway's rates, or of no known gateway. */
+  #overRate(delivery: Delivery, sender: Sender | null): Promise<Settlement> | null {
+    const over = sender && this.#quotas?.message(sender, delivery.bytes.length);
+    return over ? this.#exceeded(delivery, sender, over) : null;
+  }
+
+  /** The same for what only the opened envelope tells. A name that nothing proves has quotas of its own. */
+  #overStreams(delivery: Delivery, sender: Sender | null, envelope: Envelope): Promise<Settlement> | null {
     const { source } = delivery;
-    const checked = await this.#checks.inOrder(lane, signatures.check(delivery));
-    if (checked.kind === 'unknown') return this.#retry(source, 'later');
-    if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
-    if (checked.kind === 'unverified') this.#of(source).unverified[checked.why] += 1;
-    return null;
+    const claimed = sender ?? { source, gateway: envelope.gateway, isProven: false };
+    const over = sender === null ? this.#overRate(delivery, claimed) : null;
+    if (over !== null) return over;
+    const overStreams = this.#quotas?.stream(claimed, envelope);
+    return overStreams ? this.#exceeded(delivery, claimed, overStreams) : null;
+  }
+
+  /** The message waits at its source, or is kept aside where it would delay those of other gateways. */
+  #exceeded(delivery: Delivery, sender: Sender, over: OverQuota): Promise<Settlement> {
+    const waits = delivery.mayWait?.(over.waitMs) ?? false;
+    this.#quotas?.exceeded(sender, over, waits ? 'waits' : 'dead-letter');
+    if (waits) return Promise.resolve(this.#retry(delivery.source, 'later'));
+    const detail = `${sender.gateway} is over its quota of ${over.quota}`;
+    return this.#deadLetter(delivery, { reason: 'quota', detail });
   }
 
   /** Gives an envelope its place in a commit, at once: the order of the calls is that of the commits. */
@@ -214,17 +225,7 @@ export class Ingest {
   }
 
   #nextGroup(): Waiting[] {
-    let bytes = 0;
-    let count = 0;
-    for (const waiting of this.#waiting) {
-      if (
-        count === this.#limits.groupEnvelopesMax ||
-        (count > 0 && bytes + waiting.bytes > this.#limits.groupBytesMax)
-      )
-        break;
-      bytes += waiting.bytes;
-      count += 1;
-    }
+    const { bytes, count } = groupOf(this.#waiting, this.#limits);
     this.#waitingBytes -= bytes;
     return this.#waiting.splice(0, count);
   }
@@ -366,9 +367,4 @@ export class Ingest {
     }
     return counters;
   }
-}
-
-function sizeOf({ records, gaps }: Envelope): number {
-  const overhead = (1 + records.length + gaps.length) * OVERHEAD_BYTES;
-  return records.reduce((bytes, { payload }) => bytes + payload.byteLength, overhead);
 }

@@ -18,6 +18,8 @@ export type RefusalReason =
   | 'signature'
   /** The queue's message is not a valid output of the IoT rule; retried once it can be read. */
   | 'rule'
+  /** Its gateway is over a quota, and the source has no place where the message could wait. */
+  | 'quota'
   /** A text contains U+0000. */
   | 'nul'
   /** The ledger's engine can never store the envelope. */

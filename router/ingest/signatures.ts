@@ -15,7 +15,8 @@ import { MESSAGE_BYTES_MAX, type Refusal } from './refusal.ts';
 export type Unverified = 'unsigned' | 'unknown-key';
 
 export type Checked =
-  | { kind: 'verified' }
+  /** A registered key of `gateway` has signed it. */
+  | { kind: 'verified'; gateway: string }
   | { kind: 'unverified'; why: Unverified }
   | { kind: 'refused'; refusal: Refusal }
   /** The keys are not known yet. */
@@ -66,7 +67,7 @@ export class Signatures {
       return takesAny
         ? { kind: 'unverified', why: 'unknown-key' }
         : refused('unknown-key', `key ${keyId} is not registered for ${gateway}`);
-    if (await isSignedBy(key, frame)) return { kind: 'verified' };
+    if (await isSignedBy(key, frame)) return { kind: 'verified', gateway };
     return refused('signature', `not signed by key ${keyId} of ${gateway}`);
   }
 }

@@ -29,6 +29,11 @@ export interface Delivery {
    * Called with the reason when the message becomes a dead letter; the settlement is `settle` all the same.
    */
   onDeadLetter?: (reason: string) => void;
+  /**
+   * Asked when the gateway is over a quota, which admits a message again in `waitMs`: whether this one may be
+   * left for later, delaying those of no other gateway. Absent, or false: it becomes a dead letter.
+   */
+  mayWait?: (waitMs: number) => boolean;
   /** The provider's properties of the message; called only for a dead letter. */
   properties?: () => Readonly<Record<string, string>>;
 }

@@ -207,12 +207,31 @@ export interface CompletenessAnswer {
   next: string | null;
 }
 
+/** A gateway that was over a quota within the last hour, at one source. */
+interface OverQuotaStatus {
+  source: string;
+  gateway: string;
+  /** False for a name that neither a login nor a signature proves. */
+  isProven: boolean;
+  /** The group of `quotas` in router.yaml. */
+  group: string;
+  /** `envelopes`, `bytes` or `streams`: the one that it was over last. */
+  quota: string;
+  /** Messages that were left for later, and that became dead letters. */
+  waited: number;
+  deadLetters: number;
+  firstWallMs: number;
+  lastWallMs: number;
+}
+
 /** `GET /v1/status` of a router: the state of its parts, and a page of its gateways. */
 export interface RouterStatus {
   kind: 'router';
   version: string;
   uptimeSeconds: number;
   sources: SourceStatus[];
+  /** At most 20, those with most messages first; absent before 0.2.0. */
+  overQuota?: OverQuotaStatus[];
   /**
    * Null while the ledger does not answer; `ledgerError` then has the reason, and the ledger's other fields
    * are empty.

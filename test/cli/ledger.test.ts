@@ -51,6 +51,7 @@ t.test('completeness: all gateways, or one', async (t) => {
     sources: [],
     ages: { of: () => ({ recordAgeMs: null, queueAgeMs: null }) },
     ingest: { counters: () => new Map() },
+    quotas: { over: () => [] },
     feeds: [],
     ledger,
     clock: systemClock,

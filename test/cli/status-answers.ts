@@ -122,6 +122,19 @@ export const ROUTER: RouterStatus = {
   ],
   ledger: { records: 120, duplicates: 7, conflicts: 1, deadLetters: 2 },
   ledgerError: null,
+  overQuota: [
+    {
+      source: 'gcp',
+      gateway: 'gw-2',
+      isProven: false,
+      group: 'plants',
+      quota: 'envelopes',
+      waited: 1200,
+      deadLetters: 3,
+      firstWallMs: 0,
+      lastWallMs: 60_000,
+    },
+  ],
   feeds: [
     {
       name: 'file',

@@ -8,6 +8,8 @@ import type { Answer } from './answer.ts';
 const IN_HAND_PER_GATEWAY_MAX = 32;
 const IN_HAND_MAX = 1024;
 const RETRY_AFTER_S = 1;
+/** The longest wait that a gateway over its quota is told. */
+const OVER_QUOTA_S_MAX = 60;
 
 /** Problems that mean damage in transit; any other problem was made by the sender. */
 const DAMAGED: ReadonlySet<string> = new Set([
@@ -55,6 +57,7 @@ export class Envelopes {
 
   async #commit(gateway: string, bytes: Uint8Array, sentAs: SendReason | null): Promise<Answer> {
     let refused: string | null = null;
+    let overMs: number | null = null;
     const settlement = await this.#handler({
       source: this.#source,
       bytes,
@@ -64,15 +67,21 @@ export class Envelopes {
       onDeadLetter: (reason) => {
         refused = reason;
       },
+      mayWait: (waitMs) => {
+        overMs = waitMs;
+        return true;
+      },
     });
+    if (overMs !== null)
+      return behind(429, 'over its quota', Math.min(OVER_QUOTA_S_MAX, Math.ceil(overMs / 1000)));
     if (settlement !== 'settle') return behind(503, 'the ledger did not commit');
     if (refused === null) return { status: 200, body: { committed: true } };
     return { status: statusOf(refused), body: { error: 'kept aside as a dead letter', reason: refused } };
   }
 }
 
-function behind(status: 429 | 503, error: string): Answer {
-  return { status, body: { error }, retryAfterS: RETRY_AFTER_S };
+function behind(status: 429 | 503, error: string, retryAfterS = RETRY_AFTER_S): Answer {
+  return { status, body: { error }, retryAfterS };
 }
 
 /** `reason` is the reason of a dead letter. */

@@ -38,6 +38,11 @@ const RETRY_MS = 1000;
 /** The same for a message that waits while others are committed, where the subscription counts deliveries. */
 const LATER_MS = { first: 30_000, last: 600_000 };
 /**
+ * Most messages that may rest when one over a quota joins them, and the delivery at which it becomes a dead
+ * letter, where the subscription counts.
+ */
+const OVER_QUOTA = { resting: MAX_MESSAGES / 4, deliveries: 4 };
+/**
  * Limit at a stop for the messages in hand; the SDK keeps the last second of it for the return of messages.
  */
 const SETTLE_MS = 5000;
@@ -242,6 +247,8 @@ export class PubSubSource implements Source {
       // Set only where the subscription has a dead letter policy.
       deliveryCount: message.deliveryAttempt || null,
       sentAs: sendReasonOf(message.attributes['why']),
+      mayWait: () =>
+        this.#resting.size < OVER_QUOTA.resting && message.deliveryAttempt <= OVER_QUOTA.deliveries,
     };
   }
 

@@ -8,6 +8,7 @@ import { sdkFailure } from '../../../shared/aws.ts';
 import { Backoff } from '../../../shared/backoff.ts';
 import { within } from '../../../shared/within.ts';
 import {
+  type Delivery,
   type DeliveryHandler,
   OPEN_GATE,
   type Settlement,
@@ -16,6 +17,7 @@ import {
   type SourceState,
 } from '../source.ts';
 import { Standing } from '../standing.ts';
+import { WaitingPlaces } from '../waiting-places.ts';
 import { attributeNumber, deliveryOf } from './delivery.ts';
 import type { SqsOptions } from './options.ts';
 import { Discarded, PhaseError, QueueClient } from './queue-client.ts';
@@ -34,6 +36,11 @@ const RETRY_SECONDS_MAX = 60;
  * redrive policy of five deliveries, such a message lasts for a quarter of an hour.
  */
 const LATER_SECONDS = { first: 30, last: 900 };
+/**
+ * A message over a quota becomes a dead letter at its fifth delivery, which the usual redrive policy would
+ * take for its last. A queue has at most 120,000 messages that wait (Amazon SQS developer guide, "Quotas").
+ */
+const OVER_QUOTA = { deliveries: 4, messages: 10_000 };
 const STOP_MS = 5000;
 /** How often the source asks for the number of waiting messages: a billed request, 90,000 a month. */
 const BACKLOG_PERIOD_MS = 30_000;
@@ -53,6 +60,7 @@ export class SqsSource implements Source {
   readonly #stopping = new AbortController();
   readonly #standing = new Standing();
   readonly #queue: QueueClient;
+  readonly #overQuota: WaitingPlaces;
   #running: Promise<void>[] = [];
 
   constructor(name: string, options: SqsOptions, deps: SqsDeps) {
@@ -60,6 +68,7 @@ export class SqsSource implements Source {
     this.#options = options;
     this.#deps = deps;
     this.#queue = new QueueClient({ options, clock: deps.clock, phaseMs: deps.phaseMs });
+    this.#overQuota = new WaitingPlaces(OVER_QUOTA.messages, deps.clock);
   }
 
   state(): SourceState {
@@ -156,7 +165,7 @@ export class SqsSource implements Source {
         return {
           Id: String(index),
           ReceiptHandle: message.ReceiptHandle,
-          settlement: await handler(delivery),
+          settlement: await handler({ ...delivery, mayWait: () => this.#mayWait(delivery) }),
           deliveryCount: delivery.deliveryCount,
         };
       }),
@@ -164,6 +173,12 @@ export class SqsSource implements Source {
     const settled = handled.filter(({ settlement }) => settlement === 'settle');
     const retried = handled.filter(({ settlement }) => settlement !== 'settle');
     await Promise.all([this.#delete(settled), this.#defer(retried)]);
+  }
+
+  #mayWait({ deliveryCount }: Delivery): boolean {
+    const deliveries = deliveryCount ?? 1;
+    if (deliveries > OVER_QUOTA.deliveries) return false;
+    return this.#overQuota.take(pauseSeconds('later', deliveries) * 1000);
   }
 
   async #messages() {

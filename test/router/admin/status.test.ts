@@ -32,6 +32,7 @@ t.test('status answers while the ledger is away, with what the router itself kno
     sources: [source('a', standing)],
     ages: { of: () => ({ recordAgeMs: null, queueAgeMs: null }) },
     ingest: { counters: () => new Map() },
+    quotas: { over: () => [] },
     feeds: [],
     ledger,
     clock,

@@ -151,6 +151,20 @@ t.test('200 comes after the settlement, 503 with Retry-After when there is none 
   t.equal(api.source.refusals().get('behind'), 1);
 });
 
+t.test('over its quota a gateway is told for how long to wait, and nothing is kept', async (t) => {
+  const waits = [250, 40_000, 7_200_000];
+  const api = await startApi(t, {
+    handler: async ({ mayWait }) => (mayWait?.(waits.shift() ?? 0) ? 'later' : 'settle'),
+  });
+  const certificate = await api.certificate('gw-1');
+  for (const seconds of ['1', '40', '60'])
+    t.match(await ask(api, { certificate, body: bytesOf([1]) }), {
+      status: 429,
+      headers: { 'retry-after': seconds },
+      body: { error: /over its quota/ },
+    });
+});
+
 t.test('one gateway may have so many envelopes in hand, and others are not held up (I10)', async (t) => {
   const waiting: Array<(settlement: Settlement) => void> = [];
   const api = await startApi(t, { handler: () => new Promise((resolve) => waiting.push(resolve)) });

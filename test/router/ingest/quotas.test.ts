@@ -1,0 +1,90 @@
+/** What becomes of a gateway's messages over its quotas, by how its name is proven; with a real ledger. */
+import { createPublicKey } from 'node:crypto';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { retryDeadLetters } from '../../../router/ingest/dead-letter-retry.ts';
+import { Ingest } from '../../../router/ingest/ingest.ts';
+import { Signatures } from '../../../router/ingest/signatures.ts';
+import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
+import { quotaOptions } from '../../../router/quotas/options.ts';
+import { Quotas } from '../../../router/quotas/quotas.ts';
+import type { Delivery } from '../../../router/sources/source.ts';
+import { seededEntropy } from '../../../shared/entropy.ts';
+import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
+import { createLogger } from '../../../shared/log.ts';
+import { envelopeSigner } from '../../../shared/signing/envelope-signature.ts';
+import { newPrivateKey } from '../../../shared/signing/private-key.ts';
+import { signerOf } from '../../../shared/signing/signature.ts';
+import { ManualClock } from '../../manual-clock.ts';
+import { testDir } from '../../test-dir.ts';
+import { type EnvelopeSketch, envelope, seqs } from '../ledger/envelopes.ts';
+
+const log = createLogger({ level: 'silent', levels: {} });
+const key = newPrivateKey(seededEntropy(1));
+
+async function fresh(t: Test, options: Record<string, unknown>) {
+  const clock = new ManualClock(1_700_000_000_000);
+  const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
+  t.teardown(() => ledger.close());
+  const accept = new Map([['s', 'any' as const]]);
+  const keys = { isRead: true, signingKey: () => createPublicKey(key) };
+  const signatures = new Signatures({ accept, keys });
+  const quotas = new Quotas(quotaOptions.parse(options), { clock, log });
+  const ingest = new Ingest({ ledger, clock, log, signatures, quotas });
+  const send = (sketch: EnvelopeSketch, proof: Proof, rest: Partial<Delivery> = {}) => {
+    const sent = envelope(sketch);
+    const signer = proof === 'signature' ? envelopeSigner(signerOf(key)) : undefined;
+    const authenticatedGateway = proof === 'login' ? sent.gateway : null;
+    const bytes = encodeEnvelope(sent, signer);
+    return ingest.handler({ source: 's', bytes, authenticatedGateway, deliveryCount: null, ...rest });
+  };
+  return { clock, ledger, quotas, ingest, send };
+}
+
+type Proof = 'login' | 'signature' | 'none';
+
+for (const proof of ['login', 'signature', 'none'] as const) {
+  t.test(`over its rate a gateway waits, or is kept aside; others go on (proof: ${proof})`, async (t) => {
+    const { clock, ledger, quotas, ingest, send } = await fresh(t, { envelopes_per_second: 1 });
+    const waits: number[] = [];
+    const mayWait = (ms: number) => waits.push(ms) > 0;
+    const flood = await Promise.all(seqs(1, 14).map((seq) => send({ seqs: [seq] }, proof, { mayWait })));
+    t.strictSame(flood, [...Array(10).fill('settle'), ...Array(4).fill('later')]);
+    t.ok(waits.every((ms) => ms > 0 && ms <= 1000));
+    t.equal(await send({ gateway: 'gw-2', seqs: [1] }, proof), 'settle', 'another gateway');
+    t.equal((await ledger.deadLetters(9)).length, 0);
+    t.equal(await send({ seqs: [14] }, proof), 'settle', 'where no message can wait');
+    t.equal(await send({ seqs: [13] }, proof, { mayWait: () => false }), 'settle');
+    t.match(await ledger.deadLetters(9), [
+      { reason: 'quota', detail: /gw-1 .* envelopes/ },
+      { reason: 'quota' },
+    ]);
+    t.match(ingest.counters().get('s'), { retries: 4, deadLetters: 2, deadLetterReasons: { quota: 2 } });
+    t.match(quotas.over(9), [
+      { gateway: 'gw-1', isProven: proof !== 'none', outcomes: { waits: 4, 'dead-letter': 2 } },
+    ]);
+    clock.advance(2000);
+    const again = await Promise.all(seqs(11, 14).map((seq) => send({ seqs: [seq] }, proof, { mayWait })));
+    t.strictSame(again, ['settle', 'settle', 'later', 'later']);
+    for await (const one of retryDeadLetters(ledger, ledger.maintenance, { reason: 'quota' }, { clock, log }))
+      t.match(one, { outcome: 'committed' });
+    t.match(await ledger.completeness('gw-1'), [{ completeTo: 14, missing: [] }], 'nothing is lost');
+  });
+}
+
+t.test('a name that is only claimed uses up nothing of the gateway that proves itself', async (t) => {
+  const { send, ledger } = await fresh(t, { envelopes_per_second: 1, new_streams_per_day: 2 });
+  for (const seq of seqs(1, 12)) await send({ seqs: [seq], epoch: `${seq}-ff` }, 'none');
+  t.equal((await ledger.deadLetters(20)).length, 10);
+  for (const seq of seqs(1, 9)) t.equal(await send({ seqs: [seq] }, 'signature'), 'settle');
+  t.match(await ledger.deadLetters(20), Array(10).fill({ detail: /streams|envelopes/ }), 'no more');
+  t.match(await ledger.completeness('gw-1'), [{}, {}, { epoch: '1-aa', completeTo: 9 }]);
+});
+
+t.test('each new stream is counted, and a known one goes on', async (t) => {
+  const { send, ledger } = await fresh(t, { new_streams_per_day: 2 });
+  for (const epoch of ['1-aa', '2-aa', '3-aa']) await send({ epoch, seqs: [1] }, 'login');
+  await send({ epoch: '1-aa', seqs: [2] }, 'login');
+  t.match(await ledger.deadLetters(9), [{ reason: 'quota', detail: /streams/ }]);
+  t.match(await ledger.completeness('gw-1'), [{ epoch: '1-aa', completeTo: 2 }, { epoch: '2-aa' }]);
+});
