@@ -1,5 +1,6 @@
 /** Numbers and tables for a terminal. */
-import { foldedText, printable, textTable } from '../shared/text-table.ts';
+import { printable } from '../shared/printable.ts';
+import { foldedText, textTable } from '../shared/text-table.ts';
 import { terminal } from './terminal.ts';
 
 /** `12.3k`, `4.5M`; a whole number below a thousand. */

@@ -1,6 +1,6 @@
 /** Output of the commands. Results go to stdout, everything else to stderr. */
 import type { ExitCode } from '../shared/exit-codes.ts';
-import { printableLines } from '../shared/text-table.ts';
+import { printableLines } from '../shared/printable.ts';
 import { terminal } from './terminal.ts';
 
 /**

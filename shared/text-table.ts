@@ -6,14 +6,9 @@
  * Pure: the caller says how wide the terminal is.
  */
 import stringWidth from 'string-width';
+import { printable, printableLines } from './printable.ts';
 
 const GAP = '  ';
-/**
- * Control characters of C0 and C1, those that turn the direction of the text around them, and the separators
- * of Unicode, which some terminals take for a new line.
- */
-const UNPRINTABLE = /[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
-const UNPRINTABLE_IN_LINES = /[^\P{Cc}\n\t]|[\p{Bidi_Control}\u2028\u2029]/gu;
 /** A text column may be narrowed to this much before it goes into the next table. */
 const TEXT_COLUMN_MIN = 16;
 /** Of the width, what the key columns may take. */
@@ -34,16 +29,6 @@ export interface TableOptions {
   width: number;
   /** So many columns at the left say what a row is about. Default: 1. */
   keys?: number;
-}
-
-/** One line without characters that move the cursor or turn the text: it may come from anywhere. */
-export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, ' ');
-}
-
-/** The same for a text of several lines, with tabs. */
-export function printableLines(text: string): string {
-  return text.replace(UNPRINTABLE_IN_LINES, ' ');
 }
 
 /** Rows under their headings, columns aligned: numbers and cells that start with a digit to the right. */

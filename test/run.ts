@@ -23,7 +23,7 @@ const { kind, jobs, files, isVerbose } = readScript(
       },
       verbose: { is: 'prints all that every file prints' },
     },
-    example: 'test/agent/store test/e2e/kill.test.ts',
+    example: 'test/agent/store test/crash/crash.test.ts',
   },
   ({ kind, jobs, verbose: isVerbose }, places) => {
     if (!isKind(kind)) throw new Error(`--kind must be one of ${KINDS.join(', ')}`);

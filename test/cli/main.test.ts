@@ -47,20 +47,13 @@ const TELLS_PACKAGES = `data:text/javascript,${encodeURIComponent(`
   process.on('exit', () => console.error([...packages].filter(Boolean).join()));
 `)}`;
 
-t.test(
-  'help and status load the parser of the arguments and the widths of a table, and no more',
-  async (t) => {
-    const nodeArgs = ['--import', TELLS_PACKAGES];
-    for (const args of [['--help'], ['agent', '--help'], ['status', '--admin', 'http://127.0.0.1:9']]) {
-      const { stderr } = await headgate(args, { nodeArgs });
-      t.match(
-        stderr,
-        /^commander,string-width,strip-ansi,ansi-regex,get-east-asian-width\n$/m,
-        args.join(' '),
-      );
-    }
-  },
-);
+t.test('help and status load the parser of the arguments, and no more', async (t) => {
+  const nodeArgs = ['--import', TELLS_PACKAGES];
+  for (const args of [['--help'], ['agent', '--help'], ['status', '--admin', 'http://127.0.0.1:9']]) {
+    const { stderr } = await headgate(args, { nodeArgs });
+    t.match(stderr, /^commander\n$/m, args.join(' '));
+  }
+});
 
 t.test('wrong usage ends with 2 and one line that says what', async (t) => {
   const cases: [string[], RegExp][] = [

@@ -57,6 +57,9 @@ export function headgate(args: readonly string[], options: RunOptions = {}): Pro
       { env: { ...KEPT, ...env }, timeout: timeoutMs },
       (_error, stdout, stderr) => resolve({ code: child.exitCode, stdout, stderr }),
     );
+    child.stdin?.on('error', () => {
+      // EPIPE: the command ended before it read its stdin, and its exit code says why.
+    });
     child.stdin?.end(input);
   });
 }

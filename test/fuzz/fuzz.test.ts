@@ -3,5 +3,5 @@ import t from 'tap';
 import { survivesPackets } from './packets-survived.ts';
 
 t.test('a real agent lives, and others do not notice', async (t) => {
-  await survivesPackets(t, { tcp: 600, tls: 200, ws: 200 });
+  await survivesPackets(t, { tcp: 400, tls: 100, ws: 100 });
 });

@@ -19,7 +19,7 @@ import {
 } from '../../agent/routing/core/core.ts';
 import { type Entropy, seededEntropy } from '../../shared/entropy.ts';
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
-import { type Behaviour, deepFreeze } from '../agent/routing/core/world.ts';
+import type { Behaviour } from '../agent/routing/core/world.ts';
 import { type Weather, weatherOf } from './weather.ts';
 
 const STEP_MS = 5;
@@ -110,7 +110,6 @@ export class SimulatedGateway {
   }
 
   dispatch(event: RoutingEvent): void {
-    deepFreeze(this.state);
     const { state, effects } = transition(this.state, event, EPOCH_MS + this.nowMs);
     this.state = state;
     for (const effect of effects) {

@@ -26,6 +26,7 @@ t.test('mosquitto answers the QoS 2 cases as recorded', async (t) => {
     watcher.on('message', (_, payload) => delivered.push(payload.toString()));
     await watcher.subscribeAsync('qos2/#', { qos: 1 });
     answers[nameOfCase(one)] = await answerTo(one, {
+      device: 'device',
       port: () => server.port,
       async restart(how) {
         if (how === 'none') return;

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import stringWidth from 'string-width';
 import t from 'tap';
-import { foldedText, printableLines, textTable } from '../../shared/text-table.ts';
+import { printableLines } from '../../shared/printable.ts';
+import { foldedText, textTable } from '../../shared/text-table.ts';
 
 const HEADINGS = ['PROVIDER', 'REGION', 'ACCEPTED', 'LAST ERROR'];
 const ROWS = [

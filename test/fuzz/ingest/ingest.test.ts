@@ -2,7 +2,7 @@
 import t from 'tap';
 import { survivesEnvelopes } from './envelopes-survived.ts';
 
-const ENVELOPES = 250;
+const ENVELOPES = 150;
 
 t.test(`${ENVELOPES} envelopes`, async (t) => {
   await survivesEnvelopes(t, ENVELOPES);

@@ -48,26 +48,27 @@ export function nameOfCase({ clean, subscribed, dup, content, restart }: Qos2Cas
   return [...parts, `${content} content`, `restart: ${restart}`].join(', ');
 }
 
-const DEVICE = 'device';
 const TOPIC = 'qos2/t';
 const SUBSCRIBE = Uint8Array.from([0x82, 8, 0, 9, 0, 3, ...Buffer.from('x/y'), 1]);
 
 /** The broker under test, as the cases need it. */
 export interface Qos2Broker {
+  /** Name of the device. */
+  device: string;
   port: () => number;
   restart: (how: Qos2Case['restart']) => Promise<void>;
-  /** The delivered payloads, once no more can arrive. */
+  /** Payloads of the device that were delivered, once no more can arrive. */
   delivered: () => Promise<string[]>;
 }
 
 /** Plays one case and returns the broker's answer. */
 export async function answerTo(one: Qos2Case, broker: Qos2Broker): Promise<Qos2Answer> {
-  const first = await connected(broker.port(), false);
+  const first = await connected(broker, false);
   if (one.subscribed) await exchanged(first.client, SUBSCRIBE, '90030009');
   await exchanged(first.client, publishPacket(TOPIC, 'first', { qos: 2, messageId: 1 }), '50020001');
   first.client.close();
   await broker.restart(one.restart);
-  const { client, sessionPresent } = await connected(broker.port(), one.clean);
+  const { client, sessionPresent } = await connected(broker, one.clean);
   const payload = one.content === 'same' ? 'first' : 'other';
   await exchanged(client, publishPacket(TOPIC, payload, { qos: 2, messageId: 1, dup: one.dup }), '50020001');
   await exchanged(client, pubrelPacket(1), '70020001');
@@ -78,11 +79,11 @@ export async function answerTo(one: Qos2Case, broker: Qos2Broker): Promise<Qos2A
 }
 
 async function connected(
-  port: number,
+  { port, device }: Qos2Broker,
   clean: boolean,
 ): Promise<{ client: RawClient; sessionPresent: boolean }> {
-  const client = await RawClient.open(port);
-  client.send(connectPacket(DEVICE, clean));
+  const client = await RawClient.open(port());
+  client.send(connectPacket(device, clean));
   const connack = /^2002(0[01])00/;
   await until('CONNACK', () => connack.test(client.received));
   return { client, sessionPresent: client.received.startsWith('200201') };
