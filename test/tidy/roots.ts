@@ -43,6 +43,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'observed-metrics.ts',
     'or-aborted.ts',
     'out-of-descriptors.ts',
+    'printable.ts',
     'process.ts',
     'program.ts',
     'receipt.ts',
