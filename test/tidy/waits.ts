@@ -35,6 +35,7 @@ const REAL_TIME: Readonly<Record<string, string>> = {
   'test/powercut/': 'a campaign: cuts the power at random moments',
   'test/faulty-disk/':
     'watches for a while what a failing disk must not bring, and measures lag beside a slow one',
+  'test/attack/': 'compares medians of one process in quiet and under attack, as a ratio; asserts no time',
   'test/drills/': 'begins and ends outages at given seconds, and reports how long recovery takes',
   'test/weather/': 'changes the weather at given seconds, and measures how long recovery takes',
   'test/sim/main.ts': 'reports how much faster than life the worlds run',
