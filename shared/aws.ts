@@ -36,8 +36,12 @@ export const awsAccess = {
 export const LOOPBACK_HINT =
   'expected https://; http:// is for a server on this machine, since records and signed requests would go unencrypted';
 
-/** https, or http to this machine: records and credentials never leave the machine unencrypted. */
+/**
+ * https, or http to this machine: records and credentials never leave the machine unencrypted. True for a
+ * text that is no URL: its own check says so.
+ */
 export function isSafeAwsUrl(url: string): boolean {
+  if (!URL.canParse(url)) return true;
   const { protocol, hostname } = new URL(url);
   return protocol === 'https:' || /^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
 }

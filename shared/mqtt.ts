@@ -10,6 +10,7 @@ import type { Clock } from './clock.ts';
 import { type Network, PlainAgent, SecureAgent } from './network/agents.ts';
 import { type Origin, originOf } from './network/local-address.ts';
 import { NO_PROXY, networkAccess } from './network/options.ts';
+import { areUrlPartsEncoded, URL_PARTS_HINT } from './network/url-parts.ts';
 
 /** Common fields, spread into each entry's own object. */
 export const mqttAccess = {
@@ -18,6 +19,7 @@ export const mqttAccess = {
       protocol: /^(mqtts?|wss?)$/,
       error: 'expected a URL such as mqtts://broker:8883 or wss://broker/mqtt',
     })
+    .refine(areUrlPartsEncoded, URL_PARTS_HINT)
     .describe('URL of the broker: mqtt://, mqtts://, ws:// or wss://.'),
   username: z.string().min(1).optional().describe('Username at the broker.'),
   password: z

@@ -34,7 +34,8 @@ type DocumentResult = { ok: true; document: ConfigDocument } | { ok: false; prob
  */
 export function parseConfigText(file: string, text: string): DocumentResult {
   const counter = new LineCounter();
-  const parsed = parseDocument(text, { prettyErrors: false, lineCounter: counter });
+  // Warnings are problems here; on the console they would show keys, which may be secrets.
+  const parsed = parseDocument(text, { prettyErrors: false, lineCounter: counter, logLevel: 'error' });
   const problems: ConfigProblem[] = [];
   const lines = new Set<number>();
   for (const error of [...parsed.errors, ...parsed.warnings]) {

@@ -1,6 +1,7 @@
 /** The options of an entry that say which way its connections take; spread into the entry's own object. */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { areUrlPartsEncoded } from './url-parts.ts';
 
 /** In place of a URL: no proxy, whatever the environment says. */
 export const NO_PROXY = 'none';
@@ -37,7 +38,7 @@ export interface NetworkAccess {
 
 /** Whether a text is the URL of a proxy that can be used. */
 export function isProxyUrl(text: string): boolean {
-  if (!URL.canParse(text)) return false;
+  if (!URL.canParse(text) || !areUrlPartsEncoded(text)) return false;
   const { protocol, hostname, pathname, search } = new URL(text);
   return /^https?:$/.test(protocol) && hostname !== '' && pathname === '/' && search === '';
 }

@@ -1,6 +1,7 @@
 /** The options of `ledger: { type: postgres }` in router.yaml. */
 import { z } from 'zod';
 import { duration } from '../../../shared/config/kinds.ts';
+import { areUrlPartsEncoded, URL_PARTS_HINT } from '../../../shared/network/url-parts.ts';
 
 export const postgresOptions = z.strictObject({
   url: z
@@ -8,6 +9,7 @@ export const postgresOptions = z.strictObject({
       protocol: /^postgres(ql)?$/,
       error: 'expected a URL such as postgres://user@host/database?sslmode=verify-full',
     })
+    .refine(areUrlPartsEncoded, URL_PARTS_HINT)
     .describe(
       'URL of the database with user and password, as a reference to the environment or a file. ?sslmode=verify-full for TLS.',
     ),
