@@ -45,6 +45,7 @@ import { registerReceipts } from './downlink/metrics.ts';
 import { openDownlink, twinLinks } from './downlink/open.ts';
 import { ReceiptTracker } from './downlink/receipt-tracker.ts';
 import { ReceiptReceiver } from './downlink/receiver.ts';
+import { RouterKeys } from './downlink/router-keys.ts';
 import { Sender } from './forward/delivery/sender.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { createPublishMetrics, registerForward } from './forward/metrics.ts';
@@ -100,7 +101,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   return [
     ...[names, heap, buffer.store, buffer.bootClock],
     ...[routing.routingFile, routing.history, routing.meter, routing.holds],
-    ...[forwarding.forwarder, ...forwarding.downlinks],
+    ...[forwarding.forwarder, forwarding.routerKeys, ...forwarding.downlinks],
     ...[intake.devices, intake.broker, admin],
   ];
 }
@@ -215,6 +216,7 @@ interface ForwardingParts {
   forwarder: Forwarder;
   tracker: ReceiptTracker;
   receiver: ReceiptReceiver;
+  routerKeys: RouterKeys;
   downlinks: readonly Downlink[];
 }
 
@@ -249,10 +251,12 @@ function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts):
     log: log('receipts'),
   });
   const trustedWallMs = () => buffer.bootClock.trustedWallMs();
-  const receiver = new ReceiptReceiver({ gateway, tracker, trustedWallMs, log: log('receipts') });
+  const receiving = { clock, log: log('receipts') };
+  const routerKeys = new RouterKeys(config, receiving);
+  const receiver = new ReceiptReceiver({ gateway, tracker, trust: routerKeys, trustedWallMs, ...receiving });
   const deps = { gateway, receiver, tracker, twins, clock, entropy, log: log('downlink') };
   const downlinks = config.downlinks.map((downlink) => openDownlink(downlink, deps));
-  return { publishers, senders, forwarder, tracker, receiver, downlinks };
+  return { publishers, senders, forwarder, tracker, receiver, routerKeys, downlinks };
 }
 
 function createPublishers(

@@ -33,7 +33,7 @@ const TELLING: ReadonlyArray<readonly [ConfigKind, readonly string[]]> = [
   ['router', ['sources', 'feeds']],
   ['policy', ['streams']],
   ['agent', ['broker', 'buffer', 'clock', 'downlinks', 'history', 'policy', 'policy_file']],
-  ['router', ['conflicts', 'dead_letters', 'ledger', 'receipts', 'retention']],
+  ['router', ['conflicts', 'dead_letters', 'ledger', 'retention']],
   ['policy', ['compliance', 'cost', 'failover', 'hedge', 'scoring', 'version']],
 ];
 

@@ -1,17 +1,11 @@
-/** The work of `headgate keys`: the keys of one gateway, in `<data_dir>/keys` or in `signing.key_file`. */
+/**
+ * The work of `headgate keys`: the keys of one gateway or router, in `<data_dir>/keys` or in `signing.key_file`.
+ */
 import { createPublicKey } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import {
-  keepKey,
-  keyFolder,
-  readKeyFile,
-  readKeys,
-  removeKey,
-  type StoredKey,
-} from '../agent/keys/key-folder.ts';
 import { signingSchema } from '../agent/keys/signing.ts';
 import { dataDir as folderSchema } from '../shared/config/common.ts';
 import { identifier } from '../shared/config/kinds.ts';
@@ -19,6 +13,14 @@ import { formatProblems, loadSections } from '../shared/config/load.ts';
 import { makeFolder } from '../shared/config/start-check.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import {
+  keepKey,
+  keyFolder,
+  readKeyFile,
+  readKeys,
+  removeKey,
+  type StoredKey,
+} from '../shared/signing/key-folder.ts';
 import { newPrivateKey } from '../shared/signing/private-key.ts';
 import type { Signer } from '../shared/signing/signature.ts';
 import { becomeOwner } from './folder-owner.ts';
@@ -28,11 +30,16 @@ export interface KeyFlags {
   dataDir?: string;
   config?: string;
   gateway?: string;
+  router?: boolean;
   json?: boolean;
 }
 
+type Program = 'agent' | 'router';
+
 interface Place {
   folder: string;
+  /** Null where only the folder is known. */
+  program: Program | null;
   gateway: string | null;
   /** `signing.key_file`, which signs in place of the folder's keys. */
   keyFile: string | null;
@@ -45,11 +52,18 @@ interface ShownKey {
   publicKey: string;
 }
 
+/** A router.yaml has no `gateway`. */
 const sections = z.object({
-  gateway: identifier(),
+  gateway: identifier().optional(),
   data_dir: folderSchema(),
-  signing: signingSchema.prefault({}),
+  signing: z.object({ key_file: signingSchema.shape.key_file }).prefault({}),
 });
+
+const REGISTER: Readonly<Record<Program, string>> = {
+  agent: 'Register it at the routers (headgate keys export), then restart the agent: it signs from then on.',
+  router:
+    'Give it to the agents (headgate keys export, receipts.router_keys_file), then restart the router: it signs from then on.',
+};
 
 export async function newKey(flags: KeyFlags): Promise<ExitCode> {
   const place = await locate(flags);
@@ -61,9 +75,8 @@ export async function newKey(flags: KeyFlags): Promise<ExitCode> {
   if (flags.json) printJson(shown);
   else {
     printLine(`key ${shown.keyId} in ${key.file}\n${shown.publicKey.trimEnd()}`);
-    printLine(
-      'Register it at the routers (headgate keys export), then restart the agent: it signs from then on.',
-    );
+    for (const text of place.program === null ? Object.values(REGISTER) : [REGISTER[place.program]])
+      printLine(text);
   }
   return EXIT.ok;
 }
@@ -91,18 +104,27 @@ export async function showKey(flags: KeyFlags, keyId: string | undefined): Promi
   return EXIT.ok;
 }
 
-/** Prints the entry of this gateway for the router's `gateways_file`. */
+/**
+ * Prints the public keys: of a gateway, as its entry in the router's `gateways_file`; of a router, as the
+ * agents' `router_keys_file`.
+ */
 export async function exportKeys(flags: KeyFlags): Promise<ExitCode> {
   const place = await locate(flags);
   if (typeof place === 'number') return place;
   const gateway = flags.gateway ?? place.gateway;
-  if (gateway === null) return fail('give --gateway <name>, or --config', EXIT.usage);
+  const isRouter = flags.router === true || place.program === 'router';
+  if (isRouter && gateway !== null) return fail('the keys are a gateway’s: leave out --router', EXIT.usage);
+  if (!isRouter && gateway === null) return fail('give --gateway <name>, --router, or --config', EXIT.usage);
   const keys = await shownKeys(flags);
   if (typeof keys === 'number') return keys;
   if (keys.length === 0) return fail('there is no key: headgate keys new', EXIT.failed);
-  const content = { gateways: { [gateway]: { public_keys: keys.map(({ publicKey }) => publicKey) } } };
-  if (flags.json) printJson(content);
-  else printLine(stringify(content).trimEnd());
+  const publicKeys = keys.map(({ publicKey }) => publicKey);
+  if (gateway !== null) {
+    const content = { gateways: { [gateway]: { public_keys: publicKeys } } };
+    if (flags.json) printJson(content);
+    else printLine(stringify(content).trimEnd());
+  } else if (flags.json) printJson({ router_keys: publicKeys });
+  else printLine(publicKeys.join('').trimEnd());
   return EXIT.ok;
 }
 
@@ -141,18 +163,19 @@ function shownOf({ key, keyId }: Signer, file: string, signs: boolean): ShownKey
 
 async function locate({ dataDir, config }: KeyFlags): Promise<Place | ExitCode> {
   if ((dataDir === undefined) === (config === undefined))
-    return fail('give --data-dir <folder> or --config <agent.yaml>', EXIT.usage);
+    return fail('give --data-dir <folder> or --config <file>', EXIT.usage);
   if (dataDir !== undefined) {
     const isFolder = await stat(dataDir).then(
       (found) => found.isDirectory(),
       () => false,
     );
     if (!isFolder) return fail(`--data-dir: there is no folder ${dataDir}`, EXIT.usage);
-    return { folder: keyFolder(becomeOwner(dataDir)), gateway: null, keyFile: null };
+    return { folder: keyFolder(becomeOwner(dataDir)), program: null, gateway: null, keyFile: null };
   }
   // Nothing else of the file is needed, least of all the secrets of its providers.
   const loaded = loadSections(config ?? '', sections);
   if (!loaded.ok) return fail(formatProblems(loaded.problems), EXIT.config);
-  const { data_dir: folder, gateway, signing } = loaded.config;
-  return { folder: keyFolder(becomeOwner(folder)), gateway, keyFile: signing.key_file ?? null };
+  const { data_dir: folder, gateway = null, signing } = loaded.config;
+  const program = gateway === null ? 'router' : 'agent';
+  return { folder: keyFolder(becomeOwner(folder)), program, gateway, keyFile: signing.key_file ?? null };
 }

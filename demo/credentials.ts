@@ -1,6 +1,6 @@
 /**
- * HTTPS credentials of the demo's gateway and router: an authority, the router's certificate, and the
- * gateway's signing key.
+ * HTTPS credentials of the demo's gateway and router: an authority, the router's certificate, and the signing
+ * keys of both.
  */
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -14,6 +14,8 @@ import type { Entropy } from '../shared/entropy.ts';
 export interface HttpsCredentials {
   agent: { ca_file: string; token_key_file: string };
   router: { cert_file: string; key_file: string; gateways_file: string };
+  /** The router's key, which signs receipts, and the agent's file with its public half. */
+  receipts: { key_file: string; router_keys_file: string };
 }
 
 export async function writeCredentials(
@@ -25,6 +27,7 @@ export async function writeCredentials(
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
   const server = await ca.issue('localhost', 'server');
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+  const signing = generateKeyPairSync('ed25519');
   const gateways = { [gateway]: { public_keys: [publicKey.export({ type: 'spki', format: 'pem' })] } };
   const write = async (name: string, text: string | Buffer): Promise<string> => {
     const file = join(dir, name);
@@ -40,6 +43,13 @@ export async function writeCredentials(
       cert_file: await write('router.crt', server.cert),
       key_file: await write('router.key', server.key),
       gateways_file: await write('gateways.yaml', stringify({ gateways })),
+    },
+    receipts: {
+      key_file: await write('receipts.key', signing.privateKey.export({ type: 'pkcs8', format: 'pem' })),
+      router_keys_file: await write(
+        'router-keys.pem',
+        signing.publicKey.export({ type: 'spki', format: 'pem' }),
+      ),
     },
   };
 }

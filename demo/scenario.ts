@@ -342,6 +342,7 @@ export class Scenario {
       gateway: GATEWAY,
       data_dir: join(this.#dir, 'agent'),
       signing: { envelopes: true, key_file: https.agent.token_key_file },
+      receipts: { accept: 'signed', router_keys_file: https.receipts.router_keys_file },
       admin: { port: this.#ports.agentAdmin },
       broker: { allow_anonymous: true, listeners: [{ type: 'tcp', port: this.#ports.broker }] },
       providers: entries.map((entry) => entry.agent),
@@ -351,6 +352,8 @@ export class Scenario {
     const router = {
       data_dir: join(this.#dir, 'router'),
       gateways_file: https.router.gateways_file,
+      signing: { key_file: https.receipts.key_file },
+      receipts: { unsigned_copy: false },
       admin: { port: this.#ports.routerAdmin },
       sources: [
         ...entries.map(({ router: source }) => ({

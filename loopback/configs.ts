@@ -28,7 +28,8 @@ export async function writeConfigs(
   const agent = {
     gateway: GATEWAY,
     data_dir: join(dir, 'agent'),
-    signing: { envelopes: true, key_file: keys.keyFile },
+    signing: { envelopes: true, key_file: keys.gateway.keyFile },
+    receipts: { accept: 'signed', router_keys_file: keys.routerKeysFile },
     broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 1883 }] },
     providers: clouds.map((cloud) => cloud.agentConfig(GATEWAY)),
     // A fixed order, so that a newcomer knows which cloud is in use.
@@ -39,6 +40,8 @@ export async function writeConfigs(
   const router = {
     data_dir: join(dir, 'router'),
     gateways_file: keys.gatewaysFile,
+    signing: { key_file: keys.router.keyFile },
+    receipts: { unsigned_copy: false },
     sources: clouds.map((cloud) => ({ ...cloud.routerConfig(), accept: 'signed' })),
     feeds: [{ type: 'ndjson', name: 'stdout', file: '-' }],
   };
@@ -48,18 +51,40 @@ export async function writeConfigs(
   };
 }
 
-/** The gateway's key and the router's file of keys, kept from an earlier start. */
-async function writeKeys(dir: string, entropy: Entropy): Promise<{ keyFile: string; gatewaysFile: string }> {
-  const keyFile = join(dir, 'gateway.key');
+interface Keys {
+  /** Private keys. */
+  gateway: { keyFile: string };
+  router: { keyFile: string };
+  /** The public halves: for the router, and for the agent. */
+  gatewaysFile: string;
+  routerKeysFile: string;
+}
+
+/** The keys of both, kept from an earlier start, each with a file of its public half for the other. */
+async function writeKeys(dir: string, entropy: Entropy): Promise<Keys> {
   const gatewaysFile = join(dir, 'gateways.yaml');
+  const routerKeysFile = join(dir, 'router-keys.pem');
+  const gateways = (pem: string): string => stringify({ gateways: { [GATEWAY]: { public_keys: [pem] } } });
+  return {
+    gateway: { keyFile: await writeKey(join(dir, 'gateway.key'), entropy, gatewaysFile, gateways) },
+    router: { keyFile: await writeKey(join(dir, 'router.key'), entropy, routerKeysFile, (pem) => pem) },
+    gatewaysFile,
+    routerKeysFile,
+  };
+}
+
+async function writeKey(
+  keyFile: string,
+  entropy: Entropy,
+  publicFile: string,
+  publicText: (pem: string) => string,
+): Promise<string> {
+  if ((await readFile(keyFile).catch(() => null)) !== null) return keyFile;
   const key = newPrivateKey(entropy);
-  const publicKey = createPublicKey(key).export({ type: 'spki', format: 'pem' });
-  if ((await readFile(keyFile).catch(() => null)) === null) {
-    await writeFile(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
-    const gateways = { [GATEWAY]: { public_keys: [publicKey] } };
-    await writeFile(gatewaysFile, stringify({ gateways }), { mode: 0o600 });
-  }
-  return { keyFile, gatewaysFile };
+  const publicKey = String(createPublicKey(key).export({ type: 'spki', format: 'pem' }));
+  await writeFile(keyFile, key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
+  await writeFile(publicFile, publicText(publicKey), { mode: 0o600 });
+  return keyFile;
 }
 
 type Entry = Readonly<Record<string, unknown>>;

@@ -30,11 +30,24 @@ const gatewaysFile = z
     'YAML with the public keys of gateways, which sign envelopes; headgate keys export prints it. Read again when it changes.',
   );
 
+const signing = z
+  .strictObject({
+    key_file: z
+      .string()
+      .min(1)
+      .optional()
+      .describe(
+        'PEM file (PKCS #8) of the Ed25519 private key. Default: the newest key in <data_dir>/keys, made at the first start.',
+      ),
+  })
+  .describe('The key of this router, which signs receipts; gateways know its public half: headgate keys.');
+
 const routerSections = z.strictObject({
   data_dir: dataDir(),
   log: logSchema.prefault({}),
   admin: adminSchema(9465).prefault({}),
   gateways_file: gatewaysFile,
+  signing: signing.prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   envelopes: envelopeOptions.prefault({}),
   quotas: quotaOptions.prefault({}),

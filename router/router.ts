@@ -15,6 +15,7 @@ import { componentLogger, createLogger, type Logger } from '../shared/log.ts';
 import { ObservedMetrics } from '../shared/observed-metrics.ts';
 import { runUntilStopped } from '../shared/process.ts';
 import { type Service, startTogether } from '../shared/service.ts';
+import { openOwnKey } from '../shared/signing/own-key.ts';
 import { maintenanceRoutes } from './admin/maintenance.ts';
 import { routerRoutes } from './admin/status.ts';
 import type { RouterConfig } from './config.ts';
@@ -32,6 +33,7 @@ import { openLedger } from './ledger/open.ts';
 import { Maintenance } from './maintenance.ts';
 import { registerQuotas } from './quotas/metrics.ts';
 import { Quotas } from './quotas/quotas.ts';
+import { ReceiptForm } from './receipts/form.ts';
 import { registerPushers, registerReceipts } from './receipts/metrics.ts';
 import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
@@ -54,10 +56,16 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   await names.start();
   const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router' });
 
+  const signer = await openOwnKey(config, { entropy, log: log('keys') });
+  const { keyId } = signer;
+  log('keys').info({ event: 'keys.signing', keyId });
+  const form = new ReceiptForm({ signer, unsignedCopy: config.receipts.unsigned_copy });
+
   const feedDeps = { ledger, clock, entropy, log: log('feed'), stdout: process.stdout };
   const feeds = await Promise.all(config.feeds.map((feed) => openFeed(feed, feedDeps)));
   const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval });
-  const pushers = openPushers(config.receipts.through, { receipts, clock, entropy, log: log('receipts') });
+  const pushing = { receipts, form, clock, entropy, log: log('receipts') };
+  const pushers = openPushers(config.receipts.through, pushing);
   const onCommit: IngestOptions['onCommit'] = (committed) => {
     for (const feed of feeds) feed.notify();
     receipts.committed(committed.map(({ envelope }) => envelope));
@@ -86,7 +94,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const decoder = new DecodePool({ clock, log: log('ingest'), meter, limits });
   const quotas = new Quotas(config.quotas, { clock, log: log('ingest') });
   const ingest = new Ingest({ ...deps, identities, signatures, quotas, decoder });
-  const opening = { checkpoints: ledger, receipts, gate, clock, entropy, log: log('source') };
+  const opening = { checkpoints: ledger, receipts, form, gate, clock, entropy, log: log('source') };
   const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 
   const intake = new SourceGroup(sources, ingest);
@@ -110,7 +118,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     },
     registry,
     routes: {
-      ...routerRoutes({ sources, ages, ingest, quotas, ledger, feeds, clock }),
+      ...routerRoutes({ sources, ages, ingest, quotas, ledger, feeds, keyId, clock }),
       ...maintenanceApi.routes,
     },
     changes: maintenanceApi.changes,

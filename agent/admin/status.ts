@@ -14,6 +14,8 @@ import type { Intake } from '../broker/intake.ts';
 import type { BrokerStats } from '../broker/options.ts';
 import type { BootClock } from '../clock/boot-clock.ts';
 import type { AgentConfig } from '../config/config.ts';
+import type { ReceiptReceiver } from '../downlink/receiver.ts';
+import type { RouterKeys } from '../downlink/router-keys.ts';
 import type { Sender } from '../forward/delivery/sender.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import type { Holds } from '../holds/holds.ts';
@@ -36,6 +38,8 @@ export interface AgentParts {
   publishers: ReadonlyMap<string, CredentialPublisher>;
   bootClock: BootClock;
   signing: Signing;
+  receiver: ReceiptReceiver;
+  routerKeys: RouterKeys;
   clock: Clock;
 }
 
@@ -60,6 +64,7 @@ async function agentStatus(parts: AgentParts, startedMs: number, version: string
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     clock: { quality, offsetMs },
     signing: { keyId: signing.keyId, envelopes: signing.signer !== null },
+    receipts: receipts(parts),
     broker: withReasons(broker.stats()),
     buffer: { rows, bytes, fileBytes, walBytes, ...store.space, state: store.state() },
     givenUp: givenUp(store, clock.monoMs(), startedMs),
@@ -67,6 +72,11 @@ async function agentStatus(parts: AgentParts, startedMs: number, version: string
     providers: providers(parts),
     switches: [...routing.switches()],
   };
+}
+
+function receipts({ config, receiver, routerKeys }: AgentParts): NonNullable<AgentStatus['receipts']> {
+  const { accept, counts } = receiver;
+  return { accept, routerKeys: routerKeys.ids, counts: { ...counts }, downlinks: config.downlinks.length };
 }
 
 function withReasons({ refusals, ...stats }: BrokerStats): AgentStatus['broker'] {

@@ -20,6 +20,7 @@ import { policyIssues } from '../../shared/policy/policy-check.ts';
 import type { Tariff } from '../../shared/pricing/tariff.ts';
 import { loadTariffs } from '../cost/tariffs.ts';
 import { downlinkIssues } from '../downlink/options.ts';
+import { receiptTrustSchema } from '../downlink/router-keys.ts';
 import { twinIssues } from '../downlink/twin-check.ts';
 import { downlinkSchema } from '../downlink/types.ts';
 import { signingSchema } from '../keys/signing.ts';
@@ -101,6 +102,7 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
       downlinks: uniqueNames(z.array(downlinkSchema).max(4), 'downlink')
         .default([])
         .describe('How the router’s receipts reach this gateway.'),
+      receipts: receiptTrustSchema.prefault({}),
       policy: policySchema
         .optional()
         .describe('The routing policy, as part of this file; give policy or policy_file.'),

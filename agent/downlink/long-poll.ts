@@ -6,7 +6,7 @@ import { type RouterAnswer, RouterClient, statusText } from '../providers/https/
 import type { ReceiptQuestion } from './downlink.ts';
 import type { HttpsDownlinkConfig } from './options.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
-import type { ReceiptReceiver } from './receiver.ts';
+import type { ReceiptReceiver, ReceiptResult } from './receiver.ts';
 
 type RouterConnection = Pick<RouterClient, 'send' | 'close'>;
 
@@ -19,6 +19,18 @@ const WAIT_BUSY_S = 2;
 /** Beyond this, the answer is overdue. The slack includes the router's own interval. */
 const SLACK_MS = 10_000;
 const SPACING_MS = 250;
+
+/** A receipt that does not count is no answer of the router: it is asked again after a pause. */
+const PROBLEMS: Readonly<Record<ReceiptResult, string | null>> = {
+  applied: null,
+  old: null,
+  malformed: 'its answer is not a receipt',
+  implausible: 'the version of its receipt is far ahead of the clock',
+  foreign: 'its receipt is for another gateway',
+  unsigned: 'its receipt is not signed',
+  'unknown-key': 'its receipt is signed by a key that is not in router_keys',
+  signature: 'its receipt has a wrong signature',
+};
 
 export interface LongPollOptions {
   config: HttpsDownlinkConfig;
@@ -78,9 +90,7 @@ export class LongPoll implements ReceiptQuestion {
     if (answer.kind === 'failed') return answer.text;
     if (answer.status === 204) return null;
     if (answer.status === 200) {
-      const result = receiver.receive(config.name, answer.body);
-      if (result === 'implausible') return 'the version of its receipt is far ahead of the clock';
-      return result === 'malformed' ? 'its answer is not a receipt' : null;
+      return PROBLEMS[receiver.receive(config.name, answer.body)];
     }
     // The credential files may be renewed meanwhile: they are read again.
     if ((answer.status === 401 || answer.status === 403) && !answer.clockMoved) {

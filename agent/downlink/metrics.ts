@@ -30,6 +30,15 @@ export function registerReceipts(metrics: ObservedMetrics, parts: ReceiptParts):
   metrics.counter('receipts_total', 'Received receipts, by result.', ['result'], () =>
     Object.entries(receiver.counts).map(([result, count]) => [{ result }, count]),
   );
+  metrics.counter(
+    'receipts_unverified_total',
+    'Applied receipts that no known key of a router has signed, by cause.',
+    ['cause'],
+    () => Object.entries(receiver.unverified).map(([cause, count]) => [{ cause }, count]),
+  );
+  metrics.gauge('receipts_accept_unsigned', '1 when unsigned receipts are taken, else 0.', [], () => [
+    [{}, downlinks.length > 0 && receiver.accept === 'any' ? 1 : 0],
+  ]);
   metrics.gauge(
     'stream_awaiting_receipt_records',
     'Records with all their copies that wait in the buffer for a receipt.',

@@ -36,7 +36,7 @@ export class ShadowQuestion implements ReceiptQuestion {
   readonly #slots: TwoSlots<AwsDownlinkConfig>;
   readonly #closing = new AbortController();
   #connection: ShadowConnection | null = null;
-  /** Version of the last document read. */
+  /** Version of the last document whose receipt was applied. */
   #seenVersion: number | null = null;
 
   constructor(options: ShadowQuestionOptions) {
@@ -83,9 +83,11 @@ export class ShadowQuestion implements ReceiptQuestion {
     const { receiver, tracker, config } = this.#options;
     const document = shadowDocument.safeParse(jsonOf(payload));
     if (document.success && document.data.version === this.#seenVersion) return;
-    this.#seenVersion = document.data?.version ?? null;
     const body = Buffer.from(JSON.stringify(document.data?.state.desired ?? null));
-    if (receiver.receive(config.name, body) === 'applied') tracker.onCloudReceipt();
+    const isApplied = receiver.receive(config.name, body) === 'applied';
+    // A dropped receipt is looked at again: its key may be known by then, or the clock right.
+    this.#seenVersion = isApplied ? (document.data?.version ?? null) : null;
+    if (isApplied) tracker.onCloudReceipt();
   }
 
   /** Null where there is no shadow yet, which is not a problem. */

@@ -72,7 +72,7 @@ export class SubscriptionQuestion implements ReceiptQuestion {
 
   #take(messages: ReadonlyArray<{ data: Uint8Array; attributes: Record<string, string> }>): void {
     const { receiver, tracker, gateway, config } = this.#options;
-    let applied: boolean = false;
+    let applied = messages.length === 0 && receiver.again(config.name) === 'applied';
     for (const { data, attributes } of messages) {
       if (attributes[GATEWAY_ATTRIBUTE] !== gateway) receiver.passOver();
       else if (receiver.receive(config.name, data) === 'applied') applied = true;

@@ -105,8 +105,9 @@ export class TwinQuestion implements ReceiptQuestion {
 
   #take(text: string | null): void {
     const { receiver, tracker, config } = this.#options;
-    if (text === null || text === this.#newest) return;
-    this.#newest = text;
-    if (receiver.receive(config.name, Buffer.from(text)) === 'applied') tracker.onCloudReceipt();
+    const isNews = text !== null && text !== this.#newest;
+    if (isNews) this.#newest = text;
+    const result = isNews ? receiver.receive(config.name, Buffer.from(text)) : receiver.again(config.name);
+    if (result === 'applied') tracker.onCloudReceipt();
   }
 }

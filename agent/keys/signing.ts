@@ -1,19 +1,13 @@
 /**
- * The key that signs this gateway's envelopes: that of `signing.key_file`, or the newest of the data folder.
- * Without any, a new one is made, so that a first start needs no step before it. No fault of a key stops
- * intake (I9).
+ * The key that signs this gateway's envelopes. No fault of a key stops intake (I9).
  */
 import { z } from 'zod';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { EnvelopeSigner } from '../../shared/envelope/frame.ts';
-import { EXIT } from '../../shared/exit-codes.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
+import type { Logger } from '../../shared/log.ts';
 import type { ObservedMetrics } from '../../shared/observed-metrics.ts';
 import { envelopeSigner } from '../../shared/signing/envelope-signature.ts';
-import { newPrivateKey } from '../../shared/signing/private-key.ts';
-import { type Signer, signerOf } from '../../shared/signing/signature.ts';
-import { StartRefused } from '../../shared/start-refused.ts';
-import { keepKey, keyFolder, readKeyFile, readKeys } from './key-folder.ts';
+import { openOwnKey, presentKey } from '../../shared/signing/own-key.ts';
 
 export const signingSchema = z
   .strictObject({
@@ -48,9 +42,8 @@ interface SigningOptions {
 
 /** Throws StartRefused where `signing.key_file` holds no usable key. */
 export async function openSigning({ config, entropy, log }: SigningOptions): Promise<Signing> {
-  const { envelopes, key_file: file } = config.signing;
-  const signer =
-    file === undefined ? await ownKey(keyFolder(config.data_dir), entropy, log) : await givenKey(file);
+  const { envelopes } = config.signing;
+  const signer = await openOwnKey(config, { entropy, log });
   const { keyId } = signer;
   if (envelopes) log.info({ event: 'keys.signing', keyId });
   else log.warn({ event: 'keys.unsigned', keyId, hint: 'envelopes are not signed: signing.envelopes' });
@@ -59,34 +52,9 @@ export async function openSigning({ config, entropy, log }: SigningOptions): Pro
 
 /** For `config check --connect`: the present key, null without one; makes none. */
 export async function presentSigner(config: SigningOptions['config']): Promise<EnvelopeSigner | null> {
-  const { envelopes, key_file: file } = config.signing;
-  if (!envelopes) return null;
-  if (file !== undefined) return envelopeSigner(await givenKey(file));
-  const [newest] = (await readKeys(keyFolder(config.data_dir))).keys;
-  return newest ? envelopeSigner(newest.signer) : null;
-}
-
-async function givenKey(file: string): Promise<Signer> {
-  const read = await readKeyFile(file);
-  if ('signer' in read) return read.signer;
-  throw new StartRefused(`signing.key_file: ${file}: ${read.problem}`, EXIT.config);
-}
-
-async function ownKey(folder: string, entropy: Entropy, log: Logger): Promise<Signer> {
-  const { keys, problems } = await readKeys(folder);
-  for (const problem of problems) log.error({ event: 'keys.unusable', problem });
-  const [newest] = keys;
-  if (newest) return newest.signer;
-  const key = newPrivateKey(entropy);
-  try {
-    const { file, signer } = await keepKey(folder, key);
-    log.info({ event: 'keys.made', keyId: signer.keyId, file });
-    return signer;
-  } catch (error) {
-    // A disk that fails now may be back at the next start.
-    log.error({ event: 'keys.not_kept', problem: errorText(error) });
-    return signerOf(key);
-  }
+  if (!config.signing.envelopes) return null;
+  const signer = await presentKey(config);
+  return signer === null ? null : envelopeSigner(signer);
 }
 
 export function registerSigning(metrics: ObservedMetrics, { signer }: Signing): void {

@@ -3,8 +3,10 @@ import type { KeyFlags } from '../keys.ts';
 import { terminal } from '../terminal.ts';
 
 export function addKeysCommand(program: Command): void {
-  const keys = program.command('keys').description('Manage the keys that sign the envelopes of a gateway.');
-  command(keys, 'new', 'Make a key. An agent signs with it from its next start.').action(
+  const keys = program
+    .command('keys')
+    .description('Manage the keys that sign: a gateway’s its envelopes, a router’s its receipts.');
+  command(keys, 'new', 'Make a key. An agent or a router signs with it from its next start.').action(
     run(async (flags: KeyFlags) => (await import('../keys.ts')).newKey(flags)),
   );
   command(keys, 'ls', 'List the keys, the one that signs first.').action(
@@ -13,8 +15,13 @@ export function addKeysCommand(program: Command): void {
   command(keys, 'show [id]', 'Show a public key; without an id, of the key that signs.').action(
     run(async (id: string | undefined, flags: KeyFlags) => (await import('../keys.ts')).showKey(flags, id)),
   );
-  command(keys, 'export', 'Print the public keys as an entry of a router’s gateways_file.')
-    .option('--gateway <name>', 'the name of the gateway, with --data-dir')
+  command(
+    keys,
+    'export',
+    'Print the public keys: of a gateway for the routers’ gateways_file, of a router for the agents’ router_keys_file.',
+  )
+    .option('--gateway <name>', 'with --data-dir: the folder is of the gateway of this name')
+    .option('--router', 'with --data-dir: the folder is of a router')
     .action(run(async (flags: KeyFlags) => (await import('../keys.ts')).exportKeys(flags)));
   command(keys, 'rm <id>', 'Remove a key that no longer signs.').action(
     run(async (id: string, flags: KeyFlags) => (await import('../keys.ts')).dropKey(flags, id)),
@@ -26,8 +33,8 @@ function command(parent: Command, name: string, description: string): Command {
   return parent
     .command(name)
     .description(description)
-    .option('--data-dir <folder>', 'the data_dir of the agent')
-    .option('--config <file>', 'its agent.yaml, in place of --data-dir')
+    .option('--data-dir <folder>', 'the data_dir of an agent or a router')
+    .option('--config <file>', 'its agent.yaml or router.yaml, in place of --data-dir')
     .option('--json', 'print the result as JSON');
 }
 

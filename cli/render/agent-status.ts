@@ -3,12 +3,15 @@ import type { AgentStatus } from '../../shared/admin-api/status.ts';
 import { bytesText, countText, line, percentText, spanText, table } from '../format.ts';
 
 const SWITCHES_SHOWN = 5;
+/** Results of receipts that are none of a fault. */
+const UNDROPPED: ReadonlySet<string> = new Set(['applied', 'old']);
 
 export function renderAgentStatus(status: AgentStatus): string {
   const { gateway, version, epoch, uptimeSeconds, clock, broker, buffer } = status;
   const head = [
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
     ...signingText(status),
+    ...receiptsText(status),
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     ...refusals(status),
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)}; ${usedText(buffer)} used (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
@@ -29,6 +32,18 @@ export function renderAgentStatus(status: AgentStatus): string {
 function signingText({ signing }: AgentStatus): string[] {
   if (signing === undefined) return [];
   return [`key ${signing.keyId}  ${signing.envelopes ? 'signs envelopes' : 'envelopes are not signed'}`];
+}
+
+/** Receipts that count, and those that were dropped. */
+function receiptsText({ receipts }: AgentStatus): string[] {
+  if (receipts === undefined || receipts.downlinks === 0) return [];
+  const { accept, routerKeys, counts } = receipts;
+  const whose =
+    accept === 'signed' ? `signed by ${routerKeys.join(', ') || 'no known key'}` : 'signed or not';
+  const dropped = Object.entries(counts).filter(([result, count]) => !UNDROPPED.has(result) && count > 0);
+  const texts = dropped.map(([result, count]) => `${countText(count)} ${result}`);
+  const rest = texts.length === 0 ? '' : `; dropped ${texts.join(', ')}`;
+  return [`receipts  ${countText(counts['applied'] ?? 0)} applied, ${whose}${rest}`];
 }
 
 function refusals({ broker, streams }: AgentStatus): string[] {

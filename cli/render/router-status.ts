@@ -19,6 +19,7 @@ const COMPLETENESS_HEADINGS = [
 export function renderRouterStatus(status: RouterStatus): string {
   const head = [
     `router  headgate ${status.version}  up ${spanText(status.uptimeSeconds * 1000)}`,
+    ...(status.signing === undefined ? [] : [`key ${status.signing.keyId}  signs receipts`]),
     ledger(status),
     ...summary(status.summary),
   ].map(line);

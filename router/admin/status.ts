@@ -25,6 +25,8 @@ export interface RouterParts extends SourceParts {
   ledger: Ledger;
   feeds: readonly Feed[];
   quotas: Pick<Quotas, 'over'>;
+  /** Of the key that signs receipts. */
+  keyId: string;
   clock: Clock;
 }
 
@@ -67,11 +69,12 @@ async function routerStatus(
   { startedMs, version }: { startedMs: number; version: string },
   page: FleetQuery,
 ): Promise<RouterStatus> {
-  const { feeds, clock } = parts;
+  const { feeds, keyId, clock } = parts;
   const held = await heldInLedger(parts, summary, page);
   return {
     kind: 'router',
     version,
+    signing: { keyId },
     uptimeSeconds: (clock.monoMs() - startedMs) / 1000,
     sources: sourceStatuses(parts),
     overQuota: parts.quotas.over(OVER_SHOWN).map(({ outcomes, ...state }) => ({

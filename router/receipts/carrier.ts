@@ -1,5 +1,4 @@
-/** Pushes a receipt to a gateway: through a topic, a shadow or a twin. */
-import type { Receipt } from '../../shared/receipt.ts';
+/** Pushes a document to a gateway: through a topic, a shadow or a twin. */
 
 export type Carried =
   | { kind: 'sent' }
@@ -8,10 +7,16 @@ export type Carried =
   /** Receipts of other gateways would fail too. */
   | { kind: 'failed'; problem: string };
 
+export interface Carriage {
+  gateway: string;
+  /** A JSON object in ASCII. */
+  text: string;
+}
+
 export interface Carrier {
-  /** The longest receipt it takes, as JSON. */
+  /** The longest text it takes. */
   readonly bytesMax: number;
   /** Settles in bounded time, at once when `signal` aborts. Never rejects. */
-  send(receipt: Receipt, signal: AbortSignal): Promise<Carried>;
+  send(carriage: Carriage, signal: AbortSignal): Promise<Carried>;
   close(): Promise<void>;
 }

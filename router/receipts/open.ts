@@ -4,6 +4,7 @@ import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Carrier } from './carrier.ts';
+import type { ReceiptForm } from './form.ts';
 import type { ThroughConfig } from './options.ts';
 import { TopicCarrier } from './pubsub.ts';
 import { ReceiptPusher } from './pusher.ts';
@@ -13,6 +14,7 @@ import { TwinCarrier } from './twin.ts';
 
 interface Deps {
   receipts: Receipts;
+  form: ReceiptForm;
   clock: Clock;
   entropy: Entropy;
   log: Logger;

@@ -38,6 +38,12 @@ export const receiptsSchema = z
       .refine((ms) => ms >= 100 && ms <= 5000, 'expected 100ms to 5s')
       .default(1000)
       .describe('Shortest time between two receipts for one gateway.'),
+    unsigned_copy: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether each receipt also has an unsigned copy, for agents before 0.2.0. Without it, receipts are shorter.',
+      ),
     through: uniqueNames(z.array(throughSchema).max(8), 'downlink')
       .default([])
       .describe('Clouds that carry receipts too, to gateways that do not reach this router.'),

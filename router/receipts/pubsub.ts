@@ -9,10 +9,9 @@ import { gcpAccess } from '../../shared/gcp/access-options.ts';
 import { openPubSub } from '../../shared/gcp/client.ts';
 import { errorText } from '../../shared/log.ts';
 import { orAborted } from '../../shared/or-aborted.ts';
-import { RECEIPT_BYTES_MAX, type Receipt } from '../../shared/receipt.ts';
+import { RECEIPT_BYTES_MAX } from '../../shared/receipt.ts';
 import { within } from '../../shared/within.ts';
-import type { Carried, Carrier } from './carrier.ts';
-import { receiptText } from './shorten.ts';
+import type { Carriage, Carried, Carrier } from './carrier.ts';
 
 /** A `receipts.through[]` entry of type `gcp`, without the options of all types. */
 export const topicOptions = z.strictObject({
@@ -51,9 +50,9 @@ export class TopicCarrier implements Carrier {
     this.#clock = clock;
   }
 
-  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+  async send(carriage: Carriage, signal: AbortSignal): Promise<Carried> {
     let carried: Carried = STOPPING;
-    const publishing = this.#publish(receipt).then((end) => {
+    const publishing = this.#publish(carriage).then((end) => {
       carried = end;
     });
     return within(this.#clock, SEND_MS, orAborted(publishing, signal), () => true).then((isLate) => {
@@ -73,12 +72,12 @@ export class TopicCarrier implements Carrier {
     await within(this.#clock, CLOSE_MS, Promise.resolve(closing), () => undefined);
   }
 
-  async #publish(receipt: Receipt): Promise<Carried> {
+  async #publish({ gateway, text }: Carriage): Promise<Carried> {
     try {
       this.#connection ??= connect(this.#options, this.#clock);
       const { topic } = await this.#connection;
-      const data = Buffer.from(receiptText(receipt));
-      await topic.publishMessage({ data, attributes: { gateway: receipt.gateway } });
+      const data = Buffer.from(text);
+      await topic.publishMessage({ data, attributes: { gateway } });
       return { kind: 'sent' };
     } catch (error) {
       const problem = errorText(error);

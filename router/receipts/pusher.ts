@@ -15,6 +15,7 @@ import type { Receipt } from '../../shared/receipt.ts';
 import type { Service } from '../../shared/service.ts';
 import type { SparseLog } from '../../shared/sparse-log.ts';
 import type { Carrier } from './carrier.ts';
+import type { ReceiptForm } from './form.ts';
 import type { Receipts } from './receipts.ts';
 
 /** Most gateways that wait for a push, and most whose last push is remembered (I10): about 20 MB. */
@@ -51,6 +52,7 @@ export interface PusherOptions {
   /** Shortest time between two receipts for one gateway. */
   intervalMs: number;
   receipts: Pick<Receipts, 'current'>;
+  form: ReceiptForm;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -156,11 +158,11 @@ export class ReceiptPusher implements Service {
 
   /** Null, or the problem of the cloud or the ledger; then the gateway waits again. */
   async #push(gateway: string, signal: AbortSignal): Promise<string | null> {
-    const { carrier, receipts, clock, sparseLog } = this.#options;
+    const { carrier, receipts, form, clock, sparseLog } = this.#options;
     const last = this.#pushed.get(gateway);
     let receipt: Receipt | null;
     try {
-      receipt = await receipts.current(gateway, carrier.bytesMax, signal);
+      receipt = await receipts.current(gateway, (one) => form.text(one).length <= carrier.bytesMax, signal);
     } catch (error) {
       return this.#again(gateway, `the ledger does not answer: ${errorText(error)}`);
     }
@@ -174,7 +176,7 @@ export class ReceiptPusher implements Service {
       this.#remember(gateway, { ...last, atMs });
       return null;
     }
-    const carried = await carrier.send(receipt, signal);
+    const carried = await carrier.send({ gateway, text: form.text(receipt) }, signal);
     if (carried.kind === 'failed') return this.#again(gateway, carried.problem);
     this.counts[carried.kind] += 1;
     this.#remember(gateway, { atMs, version, digest });

@@ -120,10 +120,14 @@ export class Receipts {
   }
 
   /**
-   * The current receipt for a cloud, in at most `bytesMax` bytes of JSON; null when `signal` aborts. Its
-   * version grows only when its content changes. Rejects when the ledger does not answer.
+   * The current receipt for a cloud, shortened until it `fits`; null when `signal` aborts. Its version grows
+   * only when its content changes. Rejects when the ledger does not answer.
    */
-  async current(gateway: string, bytesMax: number, signal: AbortSignal): Promise<Receipt | null> {
+  async current(
+    gateway: string,
+    fits: (receipt: Receipt) => boolean,
+    signal: AbortSignal,
+  ): Promise<Receipt | null> {
     const { clock, intervalMs } = this.#options;
     const own = this.#of(gateway);
     const restMs = own.lookedMs + intervalMs - clock.monoMs();
@@ -132,8 +136,8 @@ export class Receipts {
     if (restMs <= 0 || own.changed) await this.#look(gateway, own, 0);
     const { version, streams, touched } = own;
     const whole = { gateway, version, streams };
-    const cut = fitted(whole, (key) => touched.get(nameOf(key)) ?? 0, bytesMax);
-    return cut === whole ? whole : { ...cut, version: version - 1 };
+    if (fits(whole)) return whole;
+    return fitted({ ...whole, version: version - 1 }, (key) => touched.get(nameOf(key)) ?? 0, fits);
   }
 
   #of(gateway: string): GatewayReceipts {

@@ -3,10 +3,8 @@ import { z } from 'zod';
 import { sdkFailure } from '../../shared/aws.ts';
 import { awsShadow, openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
 import type { Clock } from '../../shared/clock.ts';
-import type { Receipt } from '../../shared/receipt.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
-import type { Carried, Carrier } from './carrier.ts';
-import { receiptText } from './shorten.ts';
+import type { Carriage, Carried, Carrier } from './carrier.ts';
 
 /** A `receipts.through[]` entry of type `aws`, without the options of all types. */
 export const shadowOptions = z.strictObject(awsShadow);
@@ -32,10 +30,10 @@ export class ShadowCarrier implements Carrier {
     this.#clock = clock;
   }
 
-  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+  async send(carriage: Carriage, signal: AbortSignal): Promise<Carried> {
     const limit = timeLimit(this.#clock, SEND_MS, signal);
     try {
-      await this.#update(receipt, limit.signal);
+      await this.#update(carriage, limit.signal);
       return { kind: 'sent' };
     } catch (error) {
       const { status, text } = sdkFailure(error);
@@ -57,7 +55,7 @@ export class ShadowCarrier implements Carrier {
     );
   }
 
-  async #update(receipt: Receipt, abortSignal: AbortSignal): Promise<void> {
+  async #update({ gateway, text }: Carriage, abortSignal: AbortSignal): Promise<void> {
     this.#connection ??= openShadows(this.#options, SOCKETS_MAX, this.#clock);
     let connection: ShadowConnection;
     try {
@@ -68,9 +66,9 @@ export class ShadowCarrier implements Carrier {
     }
     const { sdk, client } = connection;
     const command = new sdk.UpdateThingShadowCommand({
-      thingName: receipt.gateway,
+      thingName: gateway,
       shadowName: this.#options.shadow,
-      payload: Buffer.from(`{"state":{"desired":${receiptText(receipt)}}}`),
+      payload: Buffer.from(`{"state":{"desired":${text}}}`),
     });
     await client.send(command, { abortSignal });
   }

@@ -2,29 +2,29 @@
  * Shortens a receipt to the limit of a downlink (I10). A shortened receipt states less and stays true; a
  * later one states the rest. Pure.
  */
-import { type Receipt, receiptJson, type StreamReceipt } from '../../shared/receipt.ts';
+import type { Receipt, StreamReceipt } from '../../shared/receipt.ts';
 import type { StreamKey } from '../../shared/record.ts';
 
 /** Given-up ranges of each stream that are left out last. */
 const GIVEN_UP_FEW = 4;
 
 /**
- * The receipt in at most `bytesMax` bytes of JSON. Given-up ranges are left out first, the older ones before
+ * The receipt, shortened until it fits. Given-up ranges are left out first, the older ones before
  * the newest few. Then half of the ranges, the later ones of each stream, as often as needed; then half of
  * the streams, those with the oldest commits (`recency`: higher is later).
  */
 export function fitted(
   receipt: Receipt,
   recency: (key: Pick<StreamKey, 'epoch' | 'stream'>) => number,
-  bytesMax: number,
+  fits: (receipt: Receipt) => boolean,
 ): Receipt {
-  if (bytesOf(receipt) <= bytesMax) return receipt;
+  if (fits(receipt)) return receipt;
   const few = { ...receipt, streams: receipt.streams.map((stream) => withGivenUp(stream, GIVEN_UP_FEW)) };
-  if (bytesOf(few) <= bytesMax) return few;
+  if (fits(few)) return few;
   let streams = receipt.streams.map((stream) => withGivenUp(stream, 0));
   for (;;) {
     const cut = { ...receipt, streams };
-    if (bytesOf(cut) <= bytesMax || streams.length === 0) return cut;
+    if (fits(cut) || streams.length === 0) return cut;
     const rangesMax = Math.max(...streams.map(({ missing }) => missing.length));
     streams =
       rangesMax > 0
@@ -39,15 +39,6 @@ function withGivenUp(stream: StreamReceipt, count: number): StreamReceipt {
   const last = stream.givenUp[leftOut - 1]?.last;
   if (last === undefined) return stream;
   return { ...stream, givenUp: stream.givenUp.slice(leftOut), givenUpFrom: last + 1 };
-}
-
-/** The text of a receipt in a message or a document. */
-export function receiptText(receipt: Receipt): string {
-  return JSON.stringify({ receipt: receiptJson(receipt) });
-}
-
-function bytesOf(receipt: Receipt): number {
-  return Buffer.byteLength(receiptText(receipt));
 }
 
 /** `to` ends at the last listed range: beyond it, the receipt states nothing. */

@@ -7,13 +7,11 @@ import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
 import { networkAccess } from '../../shared/network/options.ts';
-import type { Receipt } from '../../shared/receipt.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
 import { TWIN_RECEIPT, TWIN_RECEIPT_BYTES_MAX, twinPieces } from '../../shared/twin-receipt.ts';
-import type { Carried, Carrier } from './carrier.ts';
+import type { Carriage, Carried, Carrier } from './carrier.ts';
 import { type HubAnswer, HubClient } from './hub-client.ts';
 import { parsePolicy } from './hub-token.ts';
-import { receiptText } from './shorten.ts';
 
 /** A `receipts.through[]` entry of type `azure`, without the options of all types. */
 export const twinOptions = z.strictObject({
@@ -62,12 +60,12 @@ export class TwinCarrier implements Carrier {
     this.#clock = clock;
   }
 
-  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+  async send({ gateway, text }: Carriage, signal: AbortSignal): Promise<Carried> {
     const limit = timeLimit(this.#clock, SEND_MS, signal);
     try {
       const client = await this.#opened();
-      const path = twinPath(receipt.gateway);
-      const desired = { [TWIN_RECEIPT]: twinPieces(receiptText(receipt)) };
+      const path = twinPath(gateway);
+      const desired = { [TWIN_RECEIPT]: twinPieces(text) };
       const body = JSON.stringify({ properties: { desired } });
       return carried(await client.patch(path, body, limit.signal));
     } catch (error) {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { identifier } from '../../shared/config/kinds.ts';
 import type { ConnectCheck, ConnectDeps } from '../../shared/connect-check/phases.ts';
 import type { CheckpointStore } from '../ledger/checkpoints.ts';
+import type { ReceiptForm } from '../receipts/form.ts';
 import type { Receipts } from '../receipts/receipts.ts';
 import type { Source, SourceDeps } from './source.ts';
 
@@ -21,6 +22,7 @@ export const identities = z
 export interface OpeningDeps extends SourceDeps {
   checkpoints: CheckpointStore;
   receipts: Receipts;
+  form: ReceiptForm;
 }
 
 /** A mistake in an entry that its schema cannot see. */

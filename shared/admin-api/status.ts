@@ -102,6 +102,13 @@ export interface AgentStatus {
   clock: { quality: 'synchronised' | 'unsynchronised'; offsetMs: number };
   /** The gateway's key, and whether it signs envelopes; absent before 0.2.0. */
   signing?: { keyId: string; envelopes: boolean };
+  /** Whose receipts count, the ids of the routers' keys, and receipts by result; absent before 0.2.0. */
+  receipts?: {
+    accept: 'signed' | 'any';
+    routerKeys: string[];
+    counts: Readonly<Record<string, number>>;
+    downlinks: number;
+  };
   /** `deviceFile` is the state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
   broker: {
     connections: number;
@@ -228,6 +235,8 @@ interface OverQuotaStatus {
 export interface RouterStatus {
   kind: 'router';
   version: string;
+  /** The key that signs receipts; absent before 0.2.0. */
+  signing?: { keyId: string };
   uptimeSeconds: number;
   sources: SourceStatus[];
   /** At most 20, those with most messages first; absent before 0.2.0. */

@@ -55,6 +55,16 @@ export function isSignatureOf(
   });
 }
 
+/** As {@link isSignatureOf}, on the calling thread: for small payloads that come now and then. */
+export function isSignatureOfSync(
+  publicKey: KeyObject,
+  type: string,
+  payload: Uint8Array,
+  signature: Uint8Array,
+): boolean {
+  return verify(null, preAuthenticationEncoding(type, payload), publicKey, signature);
+}
+
 /** `DSSEv1 <bytes of type> <type> <bytes of payload> <payload>`, the numbers in decimal. */
 function preAuthenticationEncoding(type: string, payload: Uint8Array): Buffer {
   const head = `DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `;

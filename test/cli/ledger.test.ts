@@ -53,6 +53,7 @@ t.test('completeness: all gateways, or one', async (t) => {
     ingest: { counters: () => new Map() },
     quotas: { over: () => [] },
     feeds: [],
+    keyId: '0123456789abcdef',
     ledger,
     clock: systemClock,
   });

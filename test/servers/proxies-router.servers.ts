@@ -22,6 +22,7 @@ import {
 } from '../loopback/azure-fixture.ts';
 import { deps, startGcp } from '../loopback/gcp-support.ts';
 import { entry as ledgerEntry } from '../router/ledger/envelopes.ts';
+import { carriage } from '../router/receipts/support.ts';
 import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
 import { Tinyproxy } from './tinyproxy.ts';
@@ -147,11 +148,11 @@ t.test('receipts reach a twin through the proxy', async (t) => {
   const { name: _name, type: _type, ...options } = cloud.twinConfig();
   const carrier = new TwinCarrier(twinOptions.parse({ ...options, proxy: proxy.url }), deps);
   t.teardown(() => carrier.close());
-  t.same(await carrier.send(receipt(1), never), { kind: 'sent' });
+  t.same(await carrier.send(carriage(receipt(1)), never), { kind: 'sent' });
   t.equal(proxy.tunnels().length, 1);
   const wrong = new TwinCarrier(twinOptions.parse({ ...options, proxy: proxy.wrongUrl }), deps);
   t.teardown(() => wrong.close());
-  const refused = await wrong.send(receipt(2), never);
+  const refused = await wrong.send(carriage(receipt(2)), never);
   t.match(refused, { kind: 'failed', problem: /HTTP 40[17]/ });
   t.notMatch(JSON.stringify(refused), /secret|ZWRnZ/);
 });
@@ -167,7 +168,7 @@ t.test('receipts go through the proxy into a topic, and out of the gateway’s s
     ...{ type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...reading },
     proxy: proxy.url,
   });
-  t.same(await carrier.send(receipt(1), never), { kind: 'sent' });
+  t.same(await carrier.send(carriage(receipt(1)), never), { kind: 'sent' });
   await until('the receipt came', () => receipts.length === 1);
   t.ok(downlink.isUp);
   const ends = [router.endpoint, agent.endpoint].map(String);

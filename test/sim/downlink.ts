@@ -11,7 +11,7 @@ import type { ReceiptTracker } from '../../agent/downlink/receipt-tracker.ts';
 import { ReceiptReceiver } from '../../agent/downlink/receiver.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
-import type { SimRouter } from './router.ts';
+import { ROUTER_KEY, type SimRouter } from './router.ts';
 import type { Machine, ProcessClock } from './time.ts';
 
 const LATENCY_MS_MIN = 10;
@@ -55,7 +55,8 @@ const CONFIG = {
 /** The agent's downlink, for one of its lives. */
 export function receiptWay(options: ReceiptWayOptions): Downlink {
   const { gateway, tracker, clock, entropy, log } = options;
-  const receiver = new ReceiptReceiver({ gateway, tracker, trustedWallMs: () => null, log });
+  const trust = { accept: 'signed', keyOf: () => ROUTER_KEY } as const;
+  const receiver = new ReceiptReceiver({ gateway, tracker, trust, trustedWallMs: () => null, clock, log });
   const open = async (): Promise<Connection> => ({
     send: ({ path }, { endsAtMs }) => sent(options, path, endsAtMs - clock.monoMs()),
     close: () => undefined,

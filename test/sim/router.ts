@@ -4,6 +4,7 @@
  * settlement leaves the message to come again.
  */
 
+import { createPublicKey } from 'node:crypto';
 import { Ingest } from '../../router/ingest/ingest.ts';
 import { committed, type Judged, nothingCommitted } from '../../router/ledger/rules/outcome.ts';
 import { causeOf, countCause, type Way } from '../../router/ledger/rules/repeat-cause.ts';
@@ -17,13 +18,16 @@ import {
   type StreamState,
 } from '../../router/ledger/rules/rules.ts';
 import type { CommitResult, LedgerEntry, StreamCompleteness } from '../../router/ledger/types.ts';
+import { ReceiptForm } from '../../router/receipts/form.ts';
 import { Receipts } from '../../router/receipts/receipts.ts';
 import type { Answer } from '../../router/sources/https/answer.ts';
 import { Downlink } from '../../router/sources/https/downlink.ts';
-import type { Entropy } from '../../shared/entropy.ts';
+import { type Entropy, systemEntropy } from '../../shared/entropy.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { createLogger } from '../../shared/log.ts';
 import type { StreamKey, TelemetryRecord } from '../../shared/record.ts';
+import { newPrivateKey } from '../../shared/signing/private-key.ts';
+import { signerOf } from '../../shared/signing/signature.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Cloud, CloudMessage } from './cloud.ts';
 import { Machine, ProcessClock, type VirtualTime } from './time.ts';
@@ -32,6 +36,11 @@ import type { Truth } from './truth.ts';
 const COMMIT_MS = 15;
 /** Between two receipts for one gateway. */
 const RECEIPT_INTERVAL_MS = 1000;
+
+/** The same key in every world: it takes nothing of a world's entropy. */
+const KEY = newPrivateKey({ ...systemEntropy, bytes: (count) => new Uint8Array(count).fill(7) });
+const FORM = new ReceiptForm({ signer: signerOf(KEY), unsignedCopy: false });
+export const ROUTER_KEY = createPublicKey(KEY);
 
 /** Content of the ledger's disk. */
 export class LedgerDisk {
@@ -148,7 +157,7 @@ export class SimRouter {
     this.#life = {
       clock,
       ingest: new Ingest({ ledger, clock, log, onCommit }),
-      downlink: new Downlink(receipts, new SparseLog({ log, clock })),
+      downlink: new Downlink({ receipts, form: FORM, log: new SparseLog({ log, clock }) }),
       end: new AbortController(),
     };
     const parked = this.#parked;

@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { errorText } from '../../../shared/log.ts';
-import { receiptJson } from '../../../shared/receipt.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
+import type { ReceiptForm } from '../../receipts/form.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
 import type { Answer } from './answer.ts';
 
@@ -24,11 +24,13 @@ const querySchema = z.object({
 
 export class Downlink {
   readonly #receipts: Receipts;
+  readonly #form: ReceiptForm;
   readonly #log: SparseLog;
   readonly #polls = new Map<string, number>();
 
-  constructor(receipts: Receipts, log: SparseLog) {
+  constructor({ receipts, form, log }: { receipts: Receipts; form: ReceiptForm; log: SparseLog }) {
     this.#receipts = receipts;
+    this.#form = form;
     this.#log = log;
   }
 
@@ -44,7 +46,7 @@ export class Downlink {
     try {
       const { after, wait } = parsed.data;
       const receipt = await this.#receipts.next(gateway, after, wait * 1000, signal);
-      return receipt ? { status: 200, body: { receipt: receiptJson(receipt) } } : { status: 204, body: null };
+      return receipt ? { status: 200, body: this.#form.body(receipt) } : { status: 204, body: null };
     } catch (error) {
       this.#log.warn('api.downlink_failed', { gateway, error: errorText(error) });
       return { status: 503, body: { error: 'the ledger does not answer' }, retryAfterS: RETRY_AFTER_S };

@@ -22,6 +22,7 @@ import {
 } from '../../../shared/tls-files.ts';
 import { within } from '../../../shared/within.ts';
 import { GatewayKeys } from '../../gateways/gateway-keys.ts';
+import type { ReceiptForm } from '../../receipts/form.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
 import { gatewayOf, type Identities } from '../identities.ts';
 import {
@@ -50,6 +51,7 @@ export type ApiRefusal =
 
 export interface HttpsDeps extends SourceDeps {
   receipts: Receipts;
+  form: ReceiptForm;
   /** Authenticated names, each with the gateway that it sends for, where the two differ. */
   identities?: Identities;
 }
@@ -248,7 +250,8 @@ export class HttpsSource implements Source {
   }
 
   #serveDownlink(app: FastifyInstance): void {
-    const downlink = new Downlink(this.#deps.receipts, this.#log);
+    const { receipts, form } = this.#deps;
+    const downlink = new Downlink({ receipts, form, log: this.#log });
     app.get<{ Params: { id: string } }>('/v1/gateways/:id/downlink', async (request, reply) => {
       const gateway = this.#senders.get(request.raw) ?? '';
       if (request.params.id !== gatewayOf(gateway, this.#deps.identities ?? {})) {

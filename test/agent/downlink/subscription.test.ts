@@ -9,6 +9,7 @@ import { TopicCarrier, topicOptions } from '../../../router/receipts/pubsub.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { deps, type GcpFixture, startGcp } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
+import { carriage } from '../../router/receipts/support.ts';
 import { until } from '../../until.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from './subscription-support.ts';
 import { events, never, openConfigured, receipt } from './support.ts';
@@ -39,23 +40,23 @@ t.test(
     const pubsub = await makeReceiptTopic(t, fixture.router);
     const carrier = carrierTo(t, fixture);
     const { downlink, receipts, receiver, lines, told } = await open(t, fixture);
-    t.same(await carrier.send(receipt(5), never), { kind: 'sent' });
+    t.same(await carrier.send(carriage(receipt(5)), never), { kind: 'sent' });
     await until('receipt 1 came', () => receipts.length === 1);
     t.same(receipts, [receipt(5)]);
     await until('the downlink is up', () => downlink.isUp);
-    t.same(await carrier.send(receipt(6, 'gw-2'), never), { kind: 'sent' });
-    t.same(await carrier.send(receipt(4), never), { kind: 'sent' });
+    t.same(await carrier.send(carriage(receipt(6, 'gw-2')), never), { kind: 'sent' });
+    t.same(await carrier.send(carriage(receipt(4)), never), { kind: 'sent' });
     const topic = pubsub.topic(TOPIC);
     const attributes = { gateway: 'gw-1' };
     await topic.publishMessage({ data: Buffer.from('no receipt'), attributes });
     await topic.publishMessage({ data: Buffer.from('{}'), attributes });
     await topic.publishMessage({ data: Buffer.from('nobody’s') });
-    t.same(await carrier.send(receipt(7), never), { kind: 'sent' });
+    t.same(await carrier.send(carriage(receipt(7)), never), { kind: 'sent' });
     await until(
       'both receipts came and are acknowledged',
       () => receipts.length === 2 && fixture.cloud.meter().unsettled === 0,
     );
-    t.same(receiver.counts, { applied: 2, old: 1, malformed: 2, implausible: 0, foreign: 2 });
+    t.match(receiver.counts, { applied: 2, old: 1, malformed: 2, implausible: 0, foreign: 2 });
     t.equal(told(), 2, 'only what is newer is a word of the router');
     t.equal(lines.filter((line) => line.includes('downlink.malformed')).length, 1, 'logged when it begins');
     t.ok(downlink.isUp, 'whatever others publish');
@@ -67,8 +68,8 @@ t.test('a subscription with a filter gets no other gateway’s', async (t) => {
   await makeReceiptTopic(t, fixture.router, 'attributes.gateway="gw-1"');
   const carrier = carrierTo(t, fixture);
   const { receipts, receiver } = await open(t, fixture);
-  await carrier.send(receipt(8, 'gw-2'), never);
-  await carrier.send(receipt(7), never);
+  await carrier.send(carriage(receipt(8, 'gw-2')), never);
+  await carrier.send(carriage(receipt(7)), never);
   await until('receipt 1 came', () => receipts.length === 1);
   t.equal(receiver.counts.foreign, 0);
 });
@@ -78,11 +79,11 @@ t.test('Pub/Sub that goes away is told, and found again; what came meanwhile is 
   await makeReceiptTopic(t, fixture.router);
   const carrier = carrierTo(t, fixture);
   const { downlink, receipts, lines } = await open(t, fixture);
-  await carrier.send(receipt(1), never);
+  await carrier.send(carriage(receipt(1)), never);
   await until('receipt 1 came and the downlink is up', () => receipts.length === 1 && downlink.isUp);
   await fixture.cloud.setFault(fault('refuse'));
   await until('the downlink is down', () => !downlink.isUp);
-  await carrier.send(receipt(2), never);
+  await carrier.send(carriage(receipt(2)), never);
   await fixture.cloud.setFault(null);
   await until('receipt 2 came and the downlink is up', () => receipts.length === 2 && downlink.isUp);
   t.same(events(lines), ['downlink.up', 'downlink.down', 'downlink.up'], 'one line for each change');
@@ -98,7 +99,7 @@ t.test('credentials that are refused give way to the next ones, and are never sh
     credentials: { client_email: email, private_key: foreign },
     next_credentials: fixture.agent.credentials,
   });
-  await carrierTo(t, fixture).send(receipt(1), never);
+  await carrierTo(t, fixture).send(carriage(receipt(1)), never);
   await until('receipt 1 came', () => receipts.length === 1);
   t.match(lines[0], /downlink.down.*UNAUTHENTICATED/);
   t.notMatch(lines.join(), /PRIVATE KEY|Bearer/);
@@ -112,7 +113,7 @@ t.test(
     await makeReceiptTopic(t, fixture.router);
     const { downlink, receipts } = await open(t, fixture);
     await until('Pub/Sub holds the pull', () => clock.isDueIn(PULL_MS));
-    await carrierTo(t, fixture).send(receipt(1), never);
+    await carrierTo(t, fixture).send(carriage(receipt(1)), never);
     await until('receipt 1 came', () => receipts.length === 1);
     await until('receipt 1 is acknowledged', () => fixture.cloud.meter().unsettled === 0);
     await until('Pub/Sub holds the next pull', () => clock.isDueIn(PULL_MS));
@@ -128,6 +129,9 @@ t.test(
 t.test('a topic that is not there is told, and a send ends with its signal', async (t) => {
   const fixture = await startGcp(t);
   const carrier = carrierTo(t, fixture, 'nowhere');
-  t.match(await carrier.send(receipt(1), never), { kind: 'failed', problem: /Resource not found/ });
-  t.match(await carrier.send(receipt(1), AbortSignal.abort()), { kind: 'failed', problem: /stopping/ });
+  t.match(await carrier.send(carriage(receipt(1)), never), { kind: 'failed', problem: /Resource not found/ });
+  t.match(await carrier.send(carriage(receipt(1)), AbortSignal.abort()), {
+    kind: 'failed',
+    problem: /stopping/,
+  });
 });

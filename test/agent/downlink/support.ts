@@ -1,13 +1,16 @@
 /** Shared by the tests of the downlinks: a running downlink, with a list of the receipts that it takes in. */
+import type { KeyObject } from 'node:crypto';
 import type { Test } from 'tap';
 import type { DownlinkDeps } from '../../../agent/downlink/downlink-type.ts';
 import { openDownlink } from '../../../agent/downlink/open.ts';
-import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
+import { ReceiptReceiver, type ReceiptTrust } from '../../../agent/downlink/receiver.ts';
 import { downlinkSchema } from '../../../agent/downlink/types.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { createLogger } from '../../../shared/log.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
+import { keyIdOf } from '../../../shared/signing/signature.ts';
 import { deps } from '../../loopback/gcp-support.ts';
+import { ROUTER } from '../../router/receipts/support.ts';
 
 export const never = new AbortController().signal;
 
@@ -16,12 +19,21 @@ const unexpected = (): never => {
   throw new Error('a cloud is no router that answers');
 };
 
+/** Only signed receipts count, and only of {@link ROUTER}. */
+export const TRUST = trustOf('signed', ROUTER.publicKey);
+
+export function trustOf(accept: ReceiptTrust['accept'], ...keys: KeyObject[]): ReceiptTrust {
+  return { accept, keyOf: (keyId) => keys.find((key) => keyIdOf(key) === keyId) ?? null };
+}
+
 /** No request ends by its time limit: each that ends was ended by the test. */
 export const TIMELESS: Clock = { ...systemClock, setTimer: () => ({ cancel: () => undefined }) };
 
 export interface OpenOptions {
   clock?: Clock;
   tracker?: Partial<DownlinkDeps['tracker']>;
+  /** Default: {@link TRUST}. */
+  trust?: ReceiptTrust;
   twins?: DownlinkDeps['twins'];
 }
 
@@ -41,10 +53,18 @@ export async function openConfigured(t: Test, config: unknown, options: OpenOpti
     isWaiting: true,
     ...options.tracker,
   };
-  const receiver = new ReceiptReceiver({ gateway: 'gw-1', tracker, trustedWallMs: () => null, log });
+  const { trust = TRUST, clock = deps.clock } = options;
+  const receiver = new ReceiptReceiver({
+    gateway: 'gw-1',
+    tracker,
+    trust,
+    trustedWallMs: () => null,
+    clock,
+    log,
+  });
   const downlink = openDownlink(downlinkSchema.parse(config), {
     ...{ ...deps, log, gateway: 'gw-1', receiver, tracker },
-    clock: options.clock ?? deps.clock,
+    clock,
     twins: options.twins ?? new Map(),
   });
   await downlink.start();

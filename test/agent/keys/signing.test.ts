@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { keepKey, keyFolder, readKeys, removeKey } from '../../../agent/keys/key-folder.ts';
+import { keepKey, keyFolder, readKeys, removeKey } from '../../../shared/signing/key-folder.ts';
 import { openSigning } from '../../../agent/keys/signing.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';

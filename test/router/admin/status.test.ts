@@ -34,6 +34,7 @@ t.test('status answers while the ledger is away, with what the router itself kno
     ingest: { counters: () => new Map() },
     quotas: { over: () => [] },
     feeds: [],
+    keyId: '0123456789abcdef',
     ledger,
     clock,
   });

@@ -9,7 +9,7 @@ const aws = {
 };
 
 t.test('clouds that carry receipts have their pace, and names that differ', async (t) => {
-  t.same(receiptsSchema.parse(undefined), { interval: 1000, through: [] });
+  t.same(receiptsSchema.parse(undefined), { interval: 1000, unsigned_copy: true, through: [] });
   const gcp = { type: 'gcp', name: 'pubsub', project: 'p' };
   const connection_string = 'HostName=h;SharedAccessKeyName=service;SharedAccessKey=aw==';
   const azure = { type: 'azure', name: 'twin', credentials: { connection_string } };

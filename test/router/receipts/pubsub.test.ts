@@ -6,6 +6,7 @@ import { startGcp } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { silentServer } from '../../silent-server.ts';
 import { until } from '../../until.ts';
+import { carriage } from './support.ts';
 
 t.test('a receipt that is not answered is late, and the next one begins anew', async (t) => {
   const { router } = await startGcp(t);
@@ -14,12 +15,12 @@ t.test('a receipt that is not answered is late, and the next one begins anew', a
   const clock = new ManualClock();
   const options = topicOptions.parse({ ...access, topic: 'receipts', endpoint: `127.0.0.1:${server.port}` });
   const carrier = new TopicCarrier(options, { clock });
-  const first = carrier.send(receipt(1), never);
+  const first = carrier.send(carriage(receipt(1)), never);
   await until('it has connected', () => server.connections() === 1);
   clock.advance(10_000);
   t.same(await first, { kind: 'failed', problem: 'no answer in 10000 ms' });
   const stop = new AbortController();
-  const second = carrier.send(receipt(2), stop.signal);
+  const second = carrier.send(carriage(receipt(2)), stop.signal);
   await until('over a connection of its own', () => server.connections() === 2);
   stop.abort();
   t.same(await second, { kind: 'failed', problem: 'the router is stopping' }, 'at once');

@@ -3,17 +3,18 @@
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
-import type { Carried, Carrier } from '../../../router/receipts/carrier.ts';
+import type { Carriage, Carried, Carrier } from '../../../router/receipts/carrier.ts';
 import { type PusherOptions, ReceiptPusher } from '../../../router/receipts/pusher.ts';
 import { Receipts } from '../../../router/receipts/receipts.ts';
 import { createLogger } from '../../../shared/log.ts';
-import type { Receipt } from '../../../shared/receipt.ts';
+import { type Receipt, readReceipt } from '../../../shared/receipt.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { until } from '../../until.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
+import { FORM_WITH_COPY } from './support.ts';
 
 const INTERVAL_MS = 600;
 const STEP_MS = 50;
@@ -34,12 +35,15 @@ class Cloud implements Carrier {
   tries = 0;
   answer: Carried | 'silence' = { kind: 'sent' };
 
-  async send(receipt: Receipt, signal: AbortSignal): Promise<Carried> {
+  async send({ text }: Carriage, signal: AbortSignal): Promise<Carried> {
     this.tries += 1;
     if (this.answer === 'silence') {
       await clock.sleep(60_000, signal);
       return { kind: 'failed', problem: 'stopping' };
     }
+    const read = readReceipt(JSON.parse(text).receipt);
+    if ('problem' in read) throw new Error(read.problem);
+    const { receipt } = read;
     if (this.answer.kind === 'sent') this.sent.push({ receipt, atMs: clock.monoMs() });
     return this.answer;
   }
@@ -62,6 +66,7 @@ async function fresh(t: Test, clouds: Record<string, Cloud>) {
   const options = {
     intervalMs: INTERVAL_MS,
     receipts,
+    form: FORM_WITH_COPY,
     ...deps,
     clock,
     log,

@@ -11,6 +11,7 @@ import { TWIN_RECEIPT_BYTES_MAX, twinPieces, twinText } from '../../../shared/tw
 import { never, receipt } from '../../agent/downlink/support.ts';
 import { latency } from '../../latency.ts';
 import { clock, entropy, type Fixture, startAzure } from '../../loopback/azure-fixture.ts';
+import { carriage } from './support.ts';
 
 function carrierTo(t: Test, options: Record<string, unknown>, change = (text: string) => text): TwinCarrier {
   const { name: _name, type: _type, ...rest } = options;
@@ -28,22 +29,29 @@ async function start(t: Test): Promise<Fixture> {
 t.test('a gateway’s own trouble is refused, everything else tried again', async (t) => {
   const { cloud } = await start(t);
   const carrier = carrierTo(t, cloud.twinConfig());
-  t.same(await carrier.send(receipt(1), never), { kind: 'sent' });
-  t.match(await carrier.send(receipt(1, 'gw-9'), never), {
+  t.same(await carrier.send(carriage(receipt(1)), never), { kind: 'sent' });
+  t.match(await carrier.send(carriage(receipt(1, 'gw-9')), never), {
     kind: 'refused',
     problem: 'HTTP 404 DeviceNotFound',
   });
   cloud.patchDesired('gw-1', { mine: 'x'.repeat(32_700) });
-  t.match(await carrier.send(receipt(2), never), { kind: 'refused', problem: /413/ }, 'no room is left');
+  t.match(
+    await carrier.send(carriage(receipt(2)), never),
+    { kind: 'refused', problem: /413/ },
+    'no room is left',
+  );
   cloud.patchDesired('gw-1', { mine: null });
   await cloud.setFault(fault('throttle'));
-  t.match(await carrier.send(receipt(2), never), {
+  t.match(await carrier.send(carriage(receipt(2)), never), {
     kind: 'failed',
     problem: 'HTTP 429 ThrottlingException',
   });
   await cloud.setFault(null);
   cloud.setBasicTier(true);
-  t.match(await carrier.send(receipt(2), never), { kind: 'failed', problem: /403.*basic tier has no twins/ });
+  t.match(await carrier.send(carriage(receipt(2)), never), {
+    kind: 'failed',
+    problem: /403.*basic tier has no twins/,
+  });
 });
 
 t.test('a policy that is not the hub’s is of every gateway, and its key never shown', async (t) => {
@@ -52,11 +60,11 @@ t.test('a policy that is not the hub’s is of every gateway, and its key never 
   const wrong = carrierTo(t, cloud.twinConfig(), (text) =>
     text.replace(/SharedAccessKey=[^;]+/, `SharedAccessKey=${secret}`),
   );
-  const refused = await wrong.send(receipt(1), never);
+  const refused = await wrong.send(carriage(receipt(1)), never);
   t.match(refused, { kind: 'failed', problem: 'HTTP 401 IotHubUnauthorizedAccess' });
   t.notMatch(JSON.stringify(refused), secret);
   const other = carrierTo(t, cloud.twinConfig(), (text) => text.replace('KeyName=service', 'KeyName=device'));
-  t.match(await other.send(receipt(1), never), { kind: 'failed', problem: /401/ });
+  t.match(await other.send(carriage(receipt(1)), never), { kind: 'failed', problem: /401/ });
 });
 
 /** A carrier to a hub that answers as it is told, and what that hub sees. */
@@ -91,7 +99,7 @@ t.test('a quota that is used up is no fault of the gateway', async (t) => {
     response.writeHead(403).end(bodies[seen.length - 1]);
   });
   const kinds: string[] = [];
-  for (const _ of bodies) kinds.push((await carrier.send(receipt(1), never)).kind);
+  for (const _ of bodies) kinds.push((await carrier.send(carriage(receipt(1)), never)).kind);
   t.same(kinds, ['failed', 'failed', 'refused', 'refused']);
   t.same(seen[0], ['PATCH', '/twins/gw-1?api-version=2021-04-12', '"*"']);
 });
@@ -101,7 +109,7 @@ t.test('many at once share a few connections (I10)', async (t) => {
     request.resume();
     void latency(20).then(() => response.writeHead(200).end('{}'));
   });
-  const sends = Array.from({ length: 40 }, (_, i) => carrier.send(receipt(1, `gw-${i}`), never));
+  const sends = Array.from({ length: 40 }, (_, i) => carrier.send(carriage(receipt(1, `gw-${i}`)), never));
   t.same(new Set((await Promise.all(sends)).map(({ kind }) => kind)), new Set(['sent']));
   t.ok(seen.connections <= 16, `${seen.connections} connections`);
 });
@@ -109,13 +117,19 @@ t.test('many at once share a few connections (I10)', async (t) => {
 t.test('no hub, no answer, no file: told, and ended at once by the signal (I9)', async (t) => {
   const { cloud } = await start(t);
   const carrier = carrierTo(t, cloud.twinConfig());
-  t.match(await carrier.send(receipt(1), AbortSignal.abort()), { kind: 'failed' });
+  t.match(await carrier.send(carriage(receipt(1)), AbortSignal.abort()), { kind: 'failed' });
   const missing = carrierTo(t, { ...cloud.twinConfig(), ca_file: '/nowhere/ca.pem' });
-  t.match(await missing.send(receipt(1), never), { kind: 'failed', problem: /ENOENT/ });
+  t.match(await missing.send(carriage(receipt(1)), never), { kind: 'failed', problem: /ENOENT/ });
   const { ca_file: _ca, ...untrusted } = cloud.twinConfig();
-  t.match(await carrierTo(t, untrusted).send(receipt(1), never), { kind: 'failed', problem: /certificate/ });
+  t.match(await carrierTo(t, untrusted).send(carriage(receipt(1)), never), {
+    kind: 'failed',
+    problem: /certificate/,
+  });
   await cloud.stop();
-  t.match(await carrier.send(receipt(1), never), { kind: 'failed', problem: /ECONNREFUSED|hang up/ });
+  t.match(await carrier.send(carriage(receipt(1)), never), {
+    kind: 'failed',
+    problem: /ECONNREFUSED|hang up/,
+  });
 });
 
 t.test('a connection string is of a policy, or refused', async (t) => {

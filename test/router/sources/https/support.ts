@@ -22,6 +22,7 @@ import { encodeEnvelope } from '../../../../shared/envelope/codec.ts';
 import { deps } from '../../../loopback/gcp-support.ts';
 import { testDir } from '../../../test-dir.ts';
 import { envelope } from '../../ledger/envelopes.ts';
+import { FORM_WITH_COPY } from '../../receipts/support.ts';
 
 export interface ApiFixture {
   source: HttpsSource;
@@ -85,7 +86,13 @@ export async function startApi(
     ...options,
   });
   const receipts = new Receipts({ ledger, clock, intervalMs: RECEIPT_INTERVAL_MS });
-  const source = new HttpsSource('private', parsed, { ...deps, clock: sourceClock, gate, receipts });
+  const source = new HttpsSource('private', parsed, {
+    ...deps,
+    clock: sourceClock,
+    gate,
+    receipts,
+    form: FORM_WITH_COPY,
+  });
   const onCommit = (entries: readonly LedgerEntry[]): void =>
     receipts.committed(entries.map(({ envelope }) => envelope));
   const ingest = new Ingest({ ledger, ...deps, onCommit });

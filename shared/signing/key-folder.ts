@@ -1,14 +1,14 @@
 /**
- * `<data_dir>/keys`: the Ed25519 private keys of this gateway, a PEM file (PKCS #8, mode 0600) for each. The
+ * `<data_dir>/keys`: the Ed25519 private keys of a gateway or a router, a PEM file (PKCS #8, mode 0600) for each. The
  * file with the highest number is the newest key, which signs. The others remain until they are removed. No
  * message quotes a file.
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { errorText } from '../../shared/log.ts';
-import { type Signer, signerOf } from '../../shared/signing/signature.ts';
-import { syncFolder } from '../../shared/sync-folder.ts';
+import { errorText } from '../log.ts';
+import { syncFolder } from '../sync-folder.ts';
+import { type Signer, signerOf } from './signature.ts';
 
 /** Longer files are no keys (I10). */
 const FILE_BYTES_MAX = 4096;
