@@ -97,7 +97,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   registerMetrics(site, { ...buffer, ...routing, ...forwarding, ...intake });
   registerNames(new ObservedMetrics(site.registry, 'headgate_agent_'), names);
   const admin = createAdmin(site, { ...buffer, ...routing, ...forwarding, ...intake });
-  const heap = new HeapGrowth({ records: () => recordsOf(intake.intake), clock });
+  const heap = new HeapGrowth({ records: () => intake.intake.records, clock });
   return [
     ...[names, heap, buffer.store, buffer.bootClock],
     ...[routing.routingFile, routing.history, routing.meter, routing.holds],
@@ -388,11 +388,6 @@ function createAdmin({ config, signing, clock, entropy, log, registry }: Site, p
     entropy,
     log: log('admin'),
   });
-}
-
-/** Records taken since the start, over all streams. */
-function recordsOf(intake: Intake): number {
-  return [...intake.counters().values()].reduce((sum, { records }) => sum + records, 0);
 }
 
 /** Runs the agent until a signal ends it; resolves with the exit code. */

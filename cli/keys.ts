@@ -1,6 +1,4 @@
-/**
- * The work of `headgate keys`: the keys of one gateway or router, in `<data_dir>/keys` or in `signing.key_file`.
- */
+/** The work of `headgate keys`: keys of a gateway or a router, in `<data_dir>/keys` or `signing.key_file`. */
 import { createPublicKey } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';

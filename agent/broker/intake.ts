@@ -110,6 +110,11 @@ export class Intake {
     });
   }
 
+  /** Records taken since the start, over all streams. */
+  get records(): number {
+    return [...this.counters().values()].reduce((sum, { records }) => sum + records, 0);
+  }
+
   /** By stream name. */
   counters(): ReadonlyMap<string, IntakeCounters> {
     return this.#counters;

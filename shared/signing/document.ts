@@ -1,11 +1,11 @@
 /**
- * Signed documents that go down to gateways, whatever carries them: receipts now. The form is a DSSE envelope in
- * JSON (https://github.com/secure-systems-lab/dsse, envelope.md), so that a carrier that writes JSON anew
+ * Signed documents that go down to gateways, whatever carries them: receipts now. The form is a DSSE envelope
+ * in JSON (https://github.com/secure-systems-lab/dsse, envelope.md), so that a carrier that writes JSON anew
  * changes no signed byte. docs/reference/documents.md specifies it.
  *
- * The payload is `form (1 byte), length of the name (1), the gateway's name, version (8, big-endian), content`.
- * Gateway and version stand before the content: a document for another gateway, or an old one, is passed over
- * without a verification, and nothing is unpacked before it.
+ * The payload is `form (1 byte), length of the name (1), the gateway's name, version (8, big-endian),
+ * content`. Gateway and version stand before the content: a document for another gateway, or an old one, is
+ * passed over without a verification, and nothing is unpacked before it.
  */
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';

@@ -1,7 +1,7 @@
 /**
- * `<data_dir>/keys`: the Ed25519 private keys of a gateway or a router, a PEM file (PKCS #8, mode 0600) for each. The
- * file with the highest number is the newest key, which signs. The others remain until they are removed. No
- * message quotes a file.
+ * `<data_dir>/keys`: the Ed25519 private keys of a gateway or a router, a PEM file (PKCS #8, mode 0600) for
+ * each. The file with the highest number is the newest key, which signs. The others remain until they are
+ * removed. No message quotes a file.
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * The key with which a gateway or a router signs: that of an option, or the newest of the data folder. Without
- * any, a new one is made, so that a first start needs no step before it.
+ * The key with which a gateway or a router signs: that of an option, or the newest of the data folder.
+ * Without any, a new one is made, so that a first start needs no step before it.
  */
 import type { Entropy } from '../entropy.ts';
 import { EXIT } from '../exit-codes.ts';

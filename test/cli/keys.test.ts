@@ -4,6 +4,7 @@ import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
+import { readPublicKeys } from '../../shared/signing/public-keys.ts';
 import { keyIdOf } from '../../shared/signing/signature.ts';
 import { command, folderWith, headgate } from './run.ts';
 
@@ -47,4 +48,29 @@ t.test('by its configuration: the gateway’s name, and a key that is kept elsew
   ]);
   writeFileSync(file, `gateway: gw-7\ndata_dir: ${data}\nsigning: { key_file: ${join(dir, 'none')} }\n`);
   t.match(await run('ls'), { code: 78, stderr: /ENOENT/ });
+});
+
+t.test('of a router: its public keys are what agents read, with overlap', async (t) => {
+  const dir = folderWith(t, {});
+  const data = join(dir, 'data');
+  const file = join(dir, 'router.yaml');
+  mkdirSync(data);
+  writeFileSync(file, `data_dir: ${data}\nsources: []\n`);
+  const run = (...args: string[]) => command(['keys', ...args, '--config', file]);
+  const first = JSON.parse((await run('new', '--json')).stdout);
+  t.equal(statSync(first.file).mode & 0o777, 0o600);
+  const made = await run('new');
+  t.match(made, { code: 0, stdout: /router_keys_file.*restart the router/ });
+  t.notMatch(made.stdout, /PRIVATE/);
+  t.match(await run('show', first.keyId), { code: 0, stdout: /BEGIN PUBLIC KEY/ });
+  const exported = (await run('export')).stdout;
+  const read = readPublicKeys(exported);
+  t.ok('keys' in read && read.keys.size === 2 && read.keys.has(first.keyId));
+  t.equal((await command(['keys', 'export', '--data-dir', data, '--router'])).stdout, exported);
+  t.equal(JSON.parse((await run('export', '--json')).stdout).router_keys.length, 2);
+  t.match(await command(['keys', 'export', '--data-dir', data, '--router', '--gateway', 'gw-1']), {
+    code: 2,
+  });
+  t.match(await run('rm', first.keyId), { code: 0 });
+  t.equal(JSON.parse((await run('ls', '--json')).stdout).length, 1);
 });

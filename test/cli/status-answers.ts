@@ -12,6 +12,12 @@ export const AGENT: AgentStatus = {
   epoch: '7-ab12',
   uptimeSeconds: 3725,
   clock: { quality: 'unsynchronised', offsetMs: 0 },
+  receipts: {
+    accept: 'signed',
+    routerKeys: ['11d1ab7f4ec5c1b2'],
+    counts: { applied: 12, old: 4, signature: 0, 'unknown-key': 3 },
+    downlinks: 1,
+  },
   broker: {
     connections: 20,
     published: 1_234_567,

@@ -11,7 +11,9 @@ import type { ReceiptTracker } from '../../agent/downlink/receipt-tracker.ts';
 import { ReceiptReceiver } from '../../agent/downlink/receiver.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import type { Logger } from '../../shared/log.ts';
-import { ROUTER_KEY, type SimRouter } from './router.ts';
+import { RECEIPT_BYTES_MAX, readReceipt, receiptJson } from '../../shared/receipt.ts';
+import { contentOf, openDocument } from '../../shared/signing/document.ts';
+import { FORM, formOf, ROUTER_KEY, type SimRouter } from './router.ts';
 import type { Machine, ProcessClock } from './time.ts';
 
 const LATENCY_MS_MIN = 10;
@@ -45,6 +47,10 @@ export interface ReceiptWayOptions {
 type Connection = Awaited<ReturnType<NonNullable<ConstructorParameters<typeof LongPoll>[0]['open']>>>;
 type Answered = Awaited<ReturnType<Connection['send']>>;
 
+/** A stranger acts at each such receipt. */
+const STRANGER_EVERY = 8;
+const FORGER = formOf(9).form;
+
 const CONFIG = {
   type: 'https',
   name: 'router',
@@ -57,12 +63,58 @@ export function receiptWay(options: ReceiptWayOptions): Downlink {
   const { gateway, tracker, clock, entropy, log } = options;
   const trust = { accept: 'signed', keyOf: () => ROUTER_KEY } as const;
   const receiver = new ReceiptReceiver({ gateway, tracker, trust, trustedWallMs: () => null, clock, log });
+  const stranger = new Stranger(receiver, tracker);
   const open = async (): Promise<Connection> => ({
-    send: ({ path }, { endsAtMs }) => sent(options, path, endsAtMs - clock.monoMs()),
+    send: async ({ path }, { endsAtMs }) => {
+      const answer = await sent(options, path, endsAtMs - clock.monoMs());
+      if (answer.kind === 'answer' && answer.status === 200) stranger.sees(answer.body);
+      return answer;
+    },
     close: () => undefined,
   });
   const question = new LongPoll({ config: CONFIG, gateway, receiver, tracker, clock, open });
   return new Downlink({ name: CONFIG.name, question, clock, entropy, log });
+}
+
+/**
+ * Somebody with rights on a second carrier, who has read the router's receipts: puts lies into it, and old
+ * receipts again. It costs the world neither time nor entropy.
+ */
+class Stranger {
+  readonly #receiver: ReceiptReceiver;
+  readonly #tracker: ReceiptTracker;
+  #seen = 0;
+  #oldest: Uint8Array | null = null;
+
+  constructor(receiver: ReceiptReceiver, tracker: ReceiptTracker) {
+    this.#receiver = receiver;
+    this.#tracker = tracker;
+  }
+
+  sees(body: Uint8Array): void {
+    this.#oldest ??= body;
+    this.#seen += 1;
+    if (this.#seen % STRANGER_EVERY !== 0) return;
+    for (const text of [...this.#lies(body), this.#oldest]) {
+      if (this.#receiver.receive('shadow', Buffer.from(text)) === 'applied') this.#tracker.onCloudReceipt();
+    }
+  }
+
+  /** Everything is committed: unsigned, by another key, and for another gateway by the router's. */
+  *#lies(body: Uint8Array): Generator<string> {
+    const opened = openDocument(JSON.parse(Buffer.from(body).toString()).signed, 'receipt');
+    if ('problem' in opened) throw new Error(opened.problem);
+    const { document } = opened;
+    const read = readReceipt(
+      JSON.parse(Buffer.from(contentOf(document, RECEIPT_BYTES_MAX) ?? '').toString()),
+    );
+    if ('problem' in read) throw new Error(read.problem);
+    const streams = read.receipt.streams.map((stream) => ({ ...stream, to: stream.to + 1000, missing: [] }));
+    const lie = { ...read.receipt, version: document.version + 1, streams };
+    yield JSON.stringify({ receipt: receiptJson(lie) });
+    yield FORGER.text(lie);
+    yield FORM.text({ ...lie, gateway: `${lie.gateway}-other` });
+  }
 }
 
 async function sent(options: ReceiptWayOptions, path: string, deadlineMs: number): Promise<Answered> {

@@ -83,6 +83,13 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     breaks: 'I3',
+    what: 'whose key signed a receipt does not matter',
+    file: 'agent/downlink/receiver.ts',
+    from: 'if (signedBy.length > 0) return null;',
+    to: 'if (signedBy.length >= 0) return null;',
+  },
+  {
+    breaks: 'I3',
     what: 'what a cloud took and did not deliver is not sent again',
     file: 'agent/downlink/receipt-tracker.ts',
     from: 'this.#takeBack(nowMs);',

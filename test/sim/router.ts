@@ -4,7 +4,7 @@
  * settlement leaves the message to come again.
  */
 
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { Ingest } from '../../router/ingest/ingest.ts';
 import { committed, type Judged, nothingCommitted } from '../../router/ledger/rules/outcome.ts';
 import { causeOf, countCause, type Way } from '../../router/ledger/rules/repeat-cause.ts';
@@ -37,10 +37,14 @@ const COMMIT_MS = 15;
 /** Between two receipts for one gateway. */
 const RECEIPT_INTERVAL_MS = 1000;
 
-/** The same key in every world: it takes nothing of a world's entropy. */
-const KEY = newPrivateKey({ ...systemEntropy, bytes: (count) => new Uint8Array(count).fill(7) });
-const FORM = new ReceiptForm({ signer: signerOf(KEY), unsignedCopy: false });
-export const ROUTER_KEY = createPublicKey(KEY);
+/** The form of receipts with a key that is the same in every world: it takes nothing of a world's entropy. */
+export function formOf(seed: number): { form: ReceiptForm; publicKey: KeyObject } {
+  const key = newPrivateKey({ ...systemEntropy, bytes: (count) => new Uint8Array(count).fill(seed) });
+  const form = new ReceiptForm({ signer: signerOf(key), unsignedCopy: false });
+  return { form, publicKey: createPublicKey(key) };
+}
+
+export const { form: FORM, publicKey: ROUTER_KEY } = formOf(7);
 
 /** Content of the ledger's disk. */
 export class LedgerDisk {

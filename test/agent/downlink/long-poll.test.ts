@@ -1,8 +1,12 @@
 /** The long poll of a gateway at a router's real endpoint. */
+import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { fault } from '../../../loopback/faults.ts';
 import { TcpProxy } from '../../../loopback/tcp-proxy.ts';
+import { type Clock, systemClock } from '../../../shared/clock.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import {
@@ -15,6 +19,7 @@ import {
   writeKey,
 } from '../../router/sources/https/support.ts';
 import { until } from '../../until.ts';
+import { NOW_MS, nothingForgedCounts } from './hostile.ts';
 import { openConfigured, TIMELESS } from './support.ts';
 
 async function open(
@@ -101,4 +106,48 @@ t.test('a file that is missing stops nothing; it is looked for again (I9)', asyn
   await until('1 questions failed', () => heard.lost >= 1);
   t.match(lines.join(), /ENOENT/);
   await downlink.stop();
+});
+
+/** A server with a certificate of the authority that answers with the text it was given last. */
+async function serverOf(t: Test, api: ApiFixture): Promise<{ url: string; say(text: string): void }> {
+  const { cert, key } = await api.ca.issue('localhost', 'server');
+  let text: string | null = null;
+  const server = createServer({ cert, key }, (_request, response) => {
+    if (text === null) response.writeHead(204).end();
+    else response.writeHead(200, { 'content-type': 'application/json' }).end(text);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `https://localhost:${port}`,
+    say(next) {
+      text = next;
+    },
+  };
+}
+
+t.test('nothing that a server says counts but what the router signed for this gateway', async (t) => {
+  const api = await startApi(t);
+  const server = await serverOf(t, api);
+  const heard = { answers: 0, lost: 0 };
+  const config = {
+    ...{ type: 'https', name: 'router', url: server.url },
+    ...{ ca_file: api.caFile, token_key_file: api.keyFile('gw-1') },
+  };
+  const tracker = {
+    onRouterAnswer() {
+      heard.answers += 1;
+    },
+    onRouterSilent() {
+      heard.lost += 1;
+    },
+  };
+  // Refused answers are asked for again after growing pauses.
+  const clock: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 20), signal) };
+  const { receiver, receipts, lines } = await openConfigured(t, config, { tracker, clock, wallMs: NOW_MS });
+  await nothingForgedCounts(t, { receiver, receipts, put: async (text) => server.say(text) });
+  t.ok(heard.lost > 0, 'a dropped receipt is no answer of the router');
+  t.match(lines.join(), /downlink.down.*is signed by a key that is not in router_keys/);
 });

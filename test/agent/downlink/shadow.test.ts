@@ -3,16 +3,19 @@
  * the other.
  */
 import t, { type Test } from 'tap';
+import type { ReceiptTrust } from '../../../agent/downlink/receiver.ts';
 import { fault } from '../../../loopback/faults.ts';
 import { ShadowCarrier, shadowOptions } from '../../../router/receipts/shadow.ts';
 import { fitted } from '../../../router/receipts/shorten.ts';
 import { type Clock, systemClock } from '../../../shared/clock.ts';
 import type { Receipt } from '../../../shared/receipt.ts';
+import { keyIdOf } from '../../../shared/signing/signature.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 import { type RunningAws, startAws } from '../../loopback/start-aws.ts';
-import { carriage, FORM_WITH_COPY } from '../../router/receipts/support.ts';
+import { carriage, FORM_WITH_COPY, ROUTER } from '../../router/receipts/support.ts';
 import { until } from '../../until.ts';
-import { events, never, openConfigured, receipt, TIMELESS } from './support.ts';
+import { NOW_MS, nothingForgedCounts } from './hostile.ts';
+import { events, never, openConfigured, receipt, TIMELESS, TRUST } from './support.ts';
 
 function access({ agent }: RunningAws) {
   const { region, endpoint, ca_file, credentials } = agent;
@@ -135,4 +138,26 @@ t.test('a send and a stop end at once, and a file that is missing stops nothing 
     kind: 'failed',
     problem: /ENOENT/,
   });
+});
+
+t.test('nothing in a shadow counts but what the router signed for this gateway', async (t) => {
+  const aws = await startAws(t);
+  const carrier = carrierTo(t, aws);
+  const config = { type: 'aws', name: 'shadow', interval: '1s', ...access(aws) };
+  const { receiver, receipts } = await openConfigured(t, config, { wallMs: NOW_MS });
+  const put = (text: string) => carrier.send({ gateway: 'gw-1', text }, never);
+  await nothingForgedCounts(t, { receiver, receipts, put });
+});
+
+t.test('a receipt whose key comes later counts then, although it stays in its place', async (t) => {
+  const aws = await startAws(t);
+  await carrierTo(t, aws).send(carriage(receipt(5)), never);
+  const known = new Set<string>();
+  const keyOf: ReceiptTrust['keyOf'] = (keyId) => (known.has(keyId) ? TRUST.keyOf(keyId) : null);
+  const trust: ReceiptTrust = { accept: 'signed', keyOf };
+  const config = { type: 'aws', name: 'shadow', interval: '1s', ...access(aws) };
+  const { receiver, receipts } = await openConfigured(t, config, { trust });
+  await until('it was dropped', () => receiver.counts['unknown-key'] === 1);
+  known.add(keyIdOf(ROUTER.publicKey));
+  await until('it counts', () => receipts.length === 1);
 });

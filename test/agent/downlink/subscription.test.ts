@@ -11,18 +11,17 @@ import { deps, type GcpFixture, startGcp } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { carriage } from '../../router/receipts/support.ts';
 import { until } from '../../until.ts';
+import { NOW_MS, nothingForgedCounts } from './hostile.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from './subscription-support.ts';
 import { events, never, openConfigured, receipt } from './support.ts';
 
 /** The loopback Pub/Sub holds an empty pull so long. */
 const PULL_MS = 10_000;
 
-function open(t: Test, { agent }: GcpFixture, options: Record<string, unknown> = {}) {
+function open(t: Test, { agent }: GcpFixture, options: Record<string, unknown> = {}, wallMs?: number) {
   const { topic: _topic, region: _region, next_credentials: _next, ...access } = agent;
-  return openConfigured(t, {
-    ...{ type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...access },
-    ...options,
-  });
+  const config = { type: 'gcp', name: 'pubsub', subscription: SUBSCRIPTION, ...access, ...options };
+  return openConfigured(t, config, wallMs === undefined ? {} : { wallMs });
 }
 
 /** Publishes through the port without faults. */
@@ -134,4 +133,13 @@ t.test('a topic that is not there is told, and a send ends with its signal', asy
     kind: 'failed',
     problem: /stopping/,
   });
+});
+
+t.test('nothing in a subscription counts but what the router signed for this gateway', async (t) => {
+  const fixture = await startGcp(t);
+  await makeReceiptTopic(t, fixture.router);
+  const carrier = carrierTo(t, fixture);
+  const { receiver, receipts } = await open(t, fixture, {}, NOW_MS);
+  const put = (text: string) => carrier.send({ gateway: 'gw-1', text }, never);
+  await nothingForgedCounts(t, { receiver, receipts, put });
 });

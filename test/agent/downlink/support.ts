@@ -35,6 +35,8 @@ export interface OpenOptions {
   /** Default: {@link TRUST}. */
   trust?: ReceiptTrust;
   twins?: DownlinkDeps['twins'];
+  /** The synchronised clock. */
+  wallMs?: number;
 }
 
 /** Started, and stopped when the test ends. The gateway is gw-1. */
@@ -53,12 +55,12 @@ export async function openConfigured(t: Test, config: unknown, options: OpenOpti
     isWaiting: true,
     ...options.tracker,
   };
-  const { trust = TRUST, clock = deps.clock } = options;
+  const { trust = TRUST, clock = deps.clock, wallMs = null } = options;
   const receiver = new ReceiptReceiver({
     gateway: 'gw-1',
     tracker,
     trust,
-    trustedWallMs: () => null,
+    trustedWallMs: () => wallMs,
     clock,
     log,
   });

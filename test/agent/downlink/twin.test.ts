@@ -18,6 +18,7 @@ import { attempt } from '../../attempt.ts';
 import { brief, clock, envelope, type Fixture, log, startAzure } from '../../loopback/azure-fixture.ts';
 import { carriage, FORM_WITH_COPY } from '../../router/receipts/support.ts';
 import { until } from '../../until.ts';
+import { NOW_MS, nothingForgedCounts } from './hostile.ts';
 import { events, never, openConfigured, receipt, TIMELESS } from './support.ts';
 
 const config = { type: 'azure', name: 'twin', provider: 'azure' };
@@ -271,4 +272,13 @@ t.test('a stop waits for nothing (I9)', async (t) => {
   await until('it connects', () => connects() === 1);
   await Promise.all([downlink.stop(), other.downlink.stop()]);
   t.equal(azure.cloud.fault(), null);
+});
+
+t.test('nothing in a twin counts but what the router signed for this gateway', async (t) => {
+  const { link, publisher, carrier } = await start(t);
+  await published(t, publisher);
+  const twins = new Map([['azure', link]]);
+  const { receiver, receipts } = await openConfigured(t, config, { twins, wallMs: NOW_MS });
+  const put = (text: string) => carrier.send({ gateway: 'gw-1', text }, never);
+  await nothingForgedCounts(t, { receiver, receipts, put });
 });
