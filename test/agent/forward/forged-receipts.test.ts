@@ -1,4 +1,4 @@
-/** Receipts that no router signed for this gateway, before a real store: they free nothing and send nothing (I3). */
+/** Receipts that no router signed for this gateway, before a real store: they free and send nothing (I3). */
 import t from 'tap';
 import { ReceiptReceiver } from '../../../agent/downlink/receiver.ts';
 import { createLogger } from '../../../shared/log.ts';

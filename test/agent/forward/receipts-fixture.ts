@@ -1,6 +1,6 @@
 /**
- * Shared by the tests of receipts: the forwarder of a stream that waits for receipts, between a real store, providers that deliver to a
- * router's rules (or do not), and the receipts that these rules make.
+ * Shared by the tests of receipts: the forwarder of a stream that waits for receipts, between a real store,
+ * providers that deliver to a router's rules (or do not), and the receipts that these rules make.
  */
 
 import type { Test } from 'tap';
