@@ -118,6 +118,7 @@ export async function retry(
       signatures: new Signatures({ accept: acceptOf(sources), keys }),
       as: flags.as,
       limits: envelopeLimits(config.envelopes),
+      jumpMax: config.envelopes.max_unverified_jump,
     })) {
       outcomes[outcome] += 1;
       if (gateway !== null) gateways.add(gateway);

@@ -61,6 +61,7 @@ const UNITS: Readonly<Record<string, string>> = {
   max_sessions: 'sessions',
   max_subscriptions: 'subscriptions',
   max_topic_levels: 'levels',
+  max_unverified_jump: 'ids',
   performance: 'share of 1',
   port: 'TCP port',
   priority: 'rank',

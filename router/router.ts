@@ -63,7 +63,15 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
 
   const feedDeps = { ledger, clock, entropy, log: log('feed'), stdout: process.stdout };
   const feeds = await Promise.all(config.feeds.map((feed) => openFeed(feed, feedDeps)));
-  const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval });
+  const accept = acceptOf(config.sources);
+  const keys =
+    config.gateways_file === undefined
+      ? null
+      : new GatewayKeys(config.gateways_file, { clock, log: log('source') });
+  const signatures = new Signatures({ accept, keys });
+  const intervalMs = config.receipts.interval;
+  const unverifiedCount = (gateway: string) => signatures.unverifiedCount(gateway);
+  const receipts = new Receipts({ ledger, clock, intervalMs, unverifiedCount });
   const pushing = { receipts, form, clock, entropy, log: log('receipts') };
   const pushers = openPushers(config.receipts.through, pushing);
   const onCommit: IngestOptions['onCommit'] = (committed) => {
@@ -81,19 +89,14 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const ages = new SourceAges(registry, clock);
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
   const identities = identitiesOf(config.sources);
-  const accept = acceptOf(config.sources);
   warnOfUnsigned(config.sources, log('source'));
-  const keys =
-    config.gateways_file === undefined
-      ? null
-      : new GatewayKeys(config.gateways_file, { clock, log: log('source') });
-  const signatures = new Signatures({ accept, keys });
   const deps = { ledger, clock, log: log('ingest'), onCommit, ages, gate };
   const meter = new DecodeMeter();
   const limits = envelopeLimits(config.envelopes);
   const decoder = new DecodePool({ clock, log: log('ingest'), meter, limits });
   const quotas = new Quotas(config.quotas, { clock, log: log('ingest') });
-  const ingest = new Ingest({ ...deps, identities, signatures, quotas, decoder });
+  const jumpMax = config.envelopes.max_unverified_jump;
+  const ingest = new Ingest({ ...deps, identities, signatures, quotas, decoder, jumpMax });
   const opening = { checkpoints: ledger, receipts, form, gate, clock, entropy, log: log('source') };
   const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 

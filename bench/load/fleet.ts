@@ -44,6 +44,7 @@ export function entryOf(number: number, records: number, round: number): LedgerE
     },
     source: 'aws',
     receivedWallMs: 1000,
+    verified: true,
   };
 }
 

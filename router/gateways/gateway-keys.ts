@@ -31,10 +31,29 @@ const publicKey = z.string().transform((pem, context): KeyObject => {
   return z.NEVER;
 });
 
-/** `gateways: { gw-1: { public_keys: ["-----BEGIN PUBLIC KEY-----…"] } }` */
+/** `gateways: { gw-1: { accept: signed, public_keys: ["-----BEGIN PUBLIC KEY-----…"] } }` */
 const fileSchema = z.strictObject({
-  gateways: z.record(identifier(), z.strictObject({ public_keys: z.array(publicKey).min(1).max(KEYS_MAX) })),
+  gateways: z.record(
+    identifier(),
+    z.strictObject({
+      accept: z.enum(['signed', 'any']).optional(),
+      public_keys: z.array(publicKey).min(1).max(KEYS_MAX),
+    }),
+  ),
 });
+
+/** What the file says of one gateway. */
+interface Registered<Key> {
+  /** Null where the file leaves it to the sources. */
+  accept: GatewayAccept | null;
+  keys: readonly Key[];
+}
+
+/**
+ * `signed`: nothing of the gateway is taken without a signature, whichever source brings it. `any`: it does
+ * not sign, or no longer: its unverified records count for receipts.
+ */
+export type GatewayAccept = 'signed' | 'any';
 
 interface GatewayKey {
   key: KeyObject;
@@ -47,10 +66,15 @@ function withId(key: KeyObject): GatewayKey {
 }
 
 /** Rejects with a text for people when the file is unreadable or invalid. */
-export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string, readonly KeyObject[]>> {
+export async function readGatewayKeys(file: string): Promise<ReadonlyMap<string, Registered<KeyObject>>> {
   const parsed = fileSchema.safeParse(yamlOf(await readFile(file, 'utf8')));
   if (!parsed.success) throw new Error(problemOf(parsed.error));
-  return new Map(Object.entries(parsed.data.gateways).map(([name, own]) => [name, own.public_keys]));
+  return new Map(
+    Object.entries(parsed.data.gateways).map(([name, { accept = null, public_keys: keys }]) => [
+      name,
+      { accept, keys },
+    ]),
+  );
 }
 
 /** The parser's own messages would quote the text: by mistake it may hold a private key, in any place. */
@@ -76,7 +100,7 @@ export class GatewayKeys implements Service {
   readonly #file: string;
   readonly #clock: Clock;
   readonly #log: Logger;
-  #keys: ReadonlyMap<string, readonly GatewayKey[]> = new Map();
+  #gateways: ReadonlyMap<string, Registered<GatewayKey>> = new Map();
   #isRead = false;
   #stamp = '';
   #poll: Timer | null = null;
@@ -105,12 +129,17 @@ export class GatewayKeys implements Service {
 
   /** Empty for a gateway that is not registered. */
   of(gateway: string): readonly KeyObject[] {
-    return (this.#keys.get(gateway) ?? []).map(({ key }) => key);
+    return (this.#gateways.get(gateway)?.keys ?? []).map(({ key }) => key);
   }
 
   /** The gateway's Ed25519 key with this id; null for one that is not registered. */
   signingKey(gateway: string, keyId: string): KeyObject | null {
-    return this.#keys.get(gateway)?.find((known) => known.id === keyId)?.key ?? null;
+    return this.#gateways.get(gateway)?.keys.find((known) => known.id === keyId)?.key ?? null;
+  }
+
+  /** What the file says of unsigned envelopes of the gateway; null where it says nothing. */
+  acceptOf(gateway: string): GatewayAccept | null {
+    return this.#gateways.get(gateway)?.accept ?? null;
   }
 
   /** Reads the file where it has changed. Never rejects. */
@@ -121,14 +150,16 @@ export class GatewayKeys implements Service {
       const stamp = `${ino} ${size} ${mtimeNs}`;
       if (stamp === this.#stamp) return;
       this.#stamp = stamp;
-      const keys = await readGatewayKeys(file);
-      this.#keys = new Map([...keys].map(([name, own]) => [name, own.map(withId)]));
+      const read = await readGatewayKeys(file);
+      this.#gateways = new Map(
+        [...read].map(([name, { accept, keys }]) => [name, { accept, keys: keys.map(withId) }]),
+      );
       this.#isRead = true;
-      this.#log.info({ event: 'api.gateways_read', file, gateways: this.#keys.size });
+      this.#log.info({ event: 'api.gateways_read', file, gateways: this.#gateways.size });
     } catch (error) {
       if (isOutOfDescriptors(error)) this.#stamp = '';
       const problem = errorText(error);
-      this.#log.error({ event: 'api.gateways_not_read', file, error: problem, inForce: this.#keys.size });
+      this.#log.error({ event: 'api.gateways_not_read', file, error: problem, inForce: this.#gateways.size });
     }
   }
 }

@@ -8,6 +8,7 @@ import { ENVELOPE_LIMITS, type EnvelopeLimits } from '../../shared/envelope/limi
 import type { Logger } from '../../shared/log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { DeadLetterFilter, LedgerMaintenance } from '../ledger/maintenance.ts';
+import { UNVERIFIED_JUMP_MAX } from '../ledger/rules/proof.ts';
 import type { DeadLetter } from '../ledger/types.ts';
 import type { Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
@@ -34,13 +35,16 @@ export interface RetryDeps {
   /** Identities by source, as configured now. */
   identities?: ReadonlyMap<string, Identities>;
   /** Absent: no signature is checked. */
-  signatures?: Pick<Signatures, 'check'>;
+  signatures?: Pick<Signatures, 'check' | 'refusalOf'>;
   /**
-   * The operator's decision: the letters count as sent by this gateway, whichever sender the provider named.
+   * The operator's decision: the letters count as sent by this gateway, whichever sender the provider named,
+   * and no bound holds for a jump or a gap without a signature.
    */
   as?: string | undefined;
   /** What an envelope may hold, as configured now. */
   limits?: EnvelopeLimits;
+  /** See LedgerEntry.jumpMax. */
+  jumpMax?: number;
 }
 
 /** Every dead letter that matches `filter`, the oldest first. Rejects when the ledger cannot be read. */
@@ -63,9 +67,14 @@ export async function* retryDeadLetters(
       refused = reason;
     },
   };
-  const { as, limits = ENVELOPE_LIMITS, ...rest } = deps;
+  const { as, limits = ENVELOPE_LIMITS, jumpMax: bound = UNVERIFIED_JUMP_MAX, ...rest } = deps;
+  const jumpMax = as === undefined ? bound : Number.POSITIVE_INFINITY;
   const decoder = new InlineDecoder({ clock: deps.clock, limits });
-  const ingest = new Ingest({ ledger: committing, decoder, onCommit, ...rest });
+  const { signatures: checks, ...others } = rest;
+  const vouched = checks && { check: checks.check.bind(checks), refusalOf: () => null };
+  const signatures = as === undefined ? checks : vouched;
+  const parts = { ...others, ...(signatures && { signatures }) };
+  const ingest = new Ingest({ ledger: committing, decoder, onCommit, jumpMax, ...parts });
   for (const { id } of heads.toReversed()) {
     const letter = await maintenance.loadDeadLetter(id);
     if (!letter) continue;

@@ -15,6 +15,7 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { UNVERIFIED_JUMP_MAX } from '../ledger/rules/proof.ts';
 import { REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
 import { type CommitResult, EntriesBlocked, EntryRefused, type LedgerEntry } from '../ledger/types.ts';
 import type { OverQuota } from '../quotas/account.ts';
@@ -48,9 +49,11 @@ export interface IngestOptions {
   /** Identities by source. */
   identities?: ReadonlyMap<string, Identities>;
   /** Absent: no signature is checked. */
-  signatures?: Pick<Signatures, 'check'>;
+  signatures?: Pick<Signatures, 'check' | 'refusalOf'>;
   /** Absent: a gateway may send as much as it likes. */
   quotas?: Pick<Quotas, 'message' | 'stream' | 'exceeded'>;
+  /** See LedgerEntry.jumpMax. */
+  jumpMax?: number;
   /** Records the age of every committed envelope, which shows how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
 }
@@ -68,8 +71,9 @@ export class Ingest {
   readonly #onCommit: (committed: readonly LedgerEntry[]) => void;
   readonly #ages: Pick<SourceAges, 'committed'> | null;
   readonly #identities: ReadonlyMap<string, Identities>;
-  readonly #signatures: Pick<Signatures, 'check'> | null;
+  readonly #signatures: Pick<Signatures, 'check' | 'refusalOf'> | null;
   readonly #quotas: IngestOptions['quotas'] | null;
+  readonly #jumpMax: number;
   readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
   /** Groups committed, plus entries decided in another way. */
   #progress = 0;
@@ -96,6 +100,7 @@ export class Ingest {
     this.#identities = identities;
     this.#signatures = options.signatures ?? null;
     this.#quotas = options.quotas ?? null;
+    this.#jumpMax = options.jumpMax ?? UNVERIFIED_JUMP_MAX;
   }
 
   /** Counters by source name, since the start. */
@@ -120,12 +125,12 @@ export class Ingest {
     if (checked?.kind === 'unknown') return this.#retry(source, 'later');
     if (checked?.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
     if (checked?.kind === 'unverified') this.#of(source).unverified[checked.why] += 1;
-    const isSigned = sender === null && checked?.kind === 'verified';
-    return this.#open(delivery, isSigned ? { source, gateway: checked.gateway, isProven: true } : sender);
+    if (checked?.kind !== 'verified') return this.#open(delivery, sender, false);
+    return this.#open(delivery, sender ?? { source, gateway: checked.gateway, isProven: true }, true);
   }
 
   /** `sender`: null when nothing proves which gateway has sent the message. */
-  #open(delivery: Delivery, sender: Sender | null): Promise<Settlement> {
+  #open(delivery: Delivery, sender: Sender | null, verified: boolean): Promise<Settlement> {
     const { source, bytes, authenticatedGateway } = delivery;
     const isSigned = authenticatedGateway === null && sender !== null;
     const over = isSigned ? this.#overRate(delivery, sender) : null;
@@ -136,8 +141,10 @@ export class Ingest {
       if (decoded === 'later') return Promise.resolve(this.#retry(source, 'later'));
       if ('reason' in decoded) return this.#deadLetter(delivery, decoded);
       const refusal = foreign(authenticatedGateway, gateway, decoded);
-      if (refusal !== null) return this.#deadLetter(delivery, refusal);
-      return this.#overStreams(delivery, sender, decoded) ?? this.#place(delivery, decoded);
+      const unsigned = verified ? null : (this.#signatures?.refusalOf(decoded.gateway) ?? null);
+      const refused = refusal ?? unsigned;
+      if (refused !== null) return this.#deadLetter(delivery, refused);
+      return this.#overStreams(delivery, sender, decoded) ?? this.#place(delivery, decoded, verified);
     });
   }
 
@@ -167,10 +174,11 @@ export class Ingest {
   }
 
   /** Gives an envelope its place in a commit, at once: the order of the calls is that of the commits. */
-  #place(delivery: Delivery, envelope: Envelope): Promise<Settlement> {
+  #place(delivery: Delivery, envelope: Envelope, verified: boolean): Promise<Settlement> {
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;
-    const entry = { envelope, source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
+    const came = { source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
+    const entry = { envelope, ...came, verified, jumpMax: this.#jumpMax };
     // Asked again: others may have come while this one was checked and decoded.
     const admitted = this.#isFull(source) ? 'leave' : this.#setAside.admit(envelope);
     if (admitted === 'leave') return Promise.resolve(this.#retry(source, 'later'));
@@ -234,7 +242,7 @@ export class Ingest {
     const results = await this.#tryCommit(group);
     const [only] = group;
     if (Array.isArray(results)) {
-      this.#settle(group, results);
+      await this.#settle(group, results);
     } else if (results instanceof EntriesBlocked) {
       await this.#commitOthers(group, results.entries);
     } else if (results !== null && only && group.length === 1) {
@@ -280,16 +288,24 @@ export class Ingest {
     for (const { delivery, settle } of group) settle(this.#retry(delivery.source, how));
   }
 
-  #settle(group: readonly Waiting[], results: readonly CommitResult[]): void {
+  async #settle(group: readonly Waiting[], results: readonly CommitResult[]): Promise<void> {
+    const taken: LedgerEntry[] = [];
+    const refused: Promise<void>[] = [];
     for (const [i, { delivery, entry, settle }] of group.entries()) {
       const result = results[i];
+      if (result?.refused) {
+        refused.push(this.#deadLetter(delivery, result.refused).then(settle));
+        continue;
+      }
       if (result) this.#count(delivery.source, result);
       this.#ages?.committed(delivery, entry.envelope);
       settle('settle');
+      taken.push(entry);
     }
     this.#progress += 1;
     this.#gate?.committed();
-    this.#onCommit(group.map(({ entry }) => entry));
+    this.#onCommit(taken);
+    await Promise.all(refused);
   }
 
   /**

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { byteSize } from '../../shared/config/kinds.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits, FORMAT_LIMITS } from '../../shared/envelope/limits.ts';
+import { UNVERIFIED_JUMP_MAX } from '../ledger/rules/proof.ts';
 
 export const envelopeOptions = z
   .strictObject({
@@ -27,6 +28,13 @@ export const envelopeOptions = z
     max_payload_bytes: byteSize()
       .default(ENVELOPE_LIMITS.payloadBytes)
       .describe('Largest payload of a record. Not below max_packet_bytes of the agents.'),
+    max_unverified_jump: z
+      .int()
+      .min(1)
+      .default(UNVERIFIED_JUMP_MAX)
+      .describe(
+        'Most ids that an envelope without a verified signature may jump ahead of the highest of its stream, or give up at once; beyond, it is a dead letter with the reason implausible.',
+      ),
   })
   .describe('What one envelope may hold; beyond, it is kept as a dead letter with the reason limit.');
 

@@ -16,6 +16,10 @@ export type RefusalReason =
   | 'unknown-key'
   /** The signature is not that of the key. */
   | 'signature'
+  /** Only a verified envelope may say so, of a stream that its gateway signs. */
+  | 'unproven'
+  /** An unverified envelope jumps ahead, or gives up, more than the bound. */
+  | 'implausible'
   /** The queue's message is not a valid output of the IoT rule; retried once it can be read. */
   | 'rule'
   /** Its gateway is over a quota, and the source has no place where the message could wait. */

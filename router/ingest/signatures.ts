@@ -1,7 +1,8 @@
 /**
  * Checks who signed a message, before anything of it is unpacked. A source that accepts `signed` takes only
  * envelopes that a registered key of the gateway in the frame has signed. A source that accepts `any` also
- * takes unsigned envelopes and those of unknown keys; a wrong signature it refuses too.
+ * takes unsigned envelopes and those of unknown keys, unless the gateway is registered with `accept: signed`;
+ * a wrong signature it refuses too.
  */
 import type { KeyObject } from 'node:crypto';
 import { EnvelopeError } from '../../shared/envelope/error.ts';
@@ -28,6 +29,8 @@ export interface KnownKeys {
   readonly isRead: boolean;
   /** A gateway's key by its id; null for one that is not registered. */
   signingKey(gateway: string, keyId: string): KeyObject | null;
+  /** What the registration says of unsigned envelopes of the gateway; null where it says nothing. */
+  acceptOf(gateway: string): Accept | null;
 }
 
 export class Signatures {
@@ -38,6 +41,23 @@ export class Signatures {
   constructor(options: { accept: ReadonlyMap<string, Accept>; keys: KnownKeys | null }) {
     this.#accept = options.accept;
     this.#keys = options.keys;
+  }
+
+  /** Why an unverified envelope of this gateway is refused whichever source brings it; null where not. */
+  refusalOf(gateway: string): Refusal | null {
+    if (this.#keys?.acceptOf(gateway) !== 'signed') return null;
+    return { reason: 'unsigned', detail: `${gateway} is registered with accept: signed` };
+  }
+
+  /**
+   * Whether a receipt for the gateway may count records that no verified envelope brought; null where the
+   * ledger decides, by whether the gateway has signed.
+   */
+  unverifiedCount(gateway: string): boolean | null {
+    const registered = this.#keys?.acceptOf(gateway) ?? null;
+    if (registered !== null) return registered === 'any';
+    const isSigned = this.#accept.size > 0 && [...this.#accept.values()].every((own) => own === 'signed');
+    return isSigned ? false : null;
   }
 
   /** Never rejects. */
@@ -52,6 +72,7 @@ export class Signatures {
       throw error;
     }
     const { outer } = frame;
+    if (this.#keys !== null && !this.#keys.isRead) return { kind: 'unknown' };
     if (outer === null)
       return takesAny
         ? { kind: 'unverified', why: 'unsigned' }
@@ -61,7 +82,6 @@ export class Signatures {
 
   async #checkSigned(outer: OuterFrame, frame: OpenedFrame, takesAny: boolean): Promise<Checked> {
     const { gateway, keyId } = outer;
-    if (this.#keys !== null && !this.#keys.isRead) return { kind: 'unknown' };
     const key = this.#keys?.signingKey(gateway, keyId) ?? null;
     if (key === null)
       return takesAny

@@ -8,6 +8,13 @@ export interface LedgerEntry {
   /** The source that delivered it. */
   source: string;
   receivedWallMs: number;
+  /** A registered key of the gateway has signed it. Set by the ingest; nothing on the wire says so. */
+  verified: boolean;
+  /**
+   * Most ids that it may jump ahead, or give up at once, where it is not verified; infinite by an operator's
+   * word. Default: rules/proof.ts.
+   */
+  jumpMax?: number;
   /** The provider has delivered the message before. Default: the provider does not report it. */
   redelivered?: boolean;
   /** Why the gateway sent the envelope. Default: no reason given. */
@@ -31,6 +38,18 @@ export interface CommitResult {
    * had no hole.
    */
   ranges: RangeOutcome[];
+  /** Nothing of the envelope was taken: it becomes a dead letter. */
+  refused?: Refused;
+}
+
+/** Why the ledger does not take what an unverified envelope says. */
+export interface Refused {
+  /**
+   * `unproven`: only a verified envelope may say so, of a stream that its gateway signs. `implausible`: a
+   * jump or gap beyond the bound.
+   */
+  reason: 'unproven' | 'implausible';
+  detail: string;
 }
 
 export interface RangeOutcome extends SeqRange {
@@ -85,6 +104,12 @@ export interface StreamCompleteness extends StreamKey {
   withdrawn: Readonly<Record<Withdrawal, number>>;
   duplicates: number;
   conflicts: number;
+  /** A verified envelope of this stream has come. */
+  isSigned: boolean;
+  /** Seen ids that only unverified envelopes brought. */
+  unverified: number;
+  /** The same statement without the `unverified` ids. */
+  proven: Pick<StreamCompleteness, 'completeTo' | 'highest' | 'missing' | 'missingCount'>;
 }
 
 export interface GatewayContact {

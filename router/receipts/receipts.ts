@@ -8,6 +8,9 @@
  * silences no gateway. Where the clocks of two routers differ, an older receipt may win for a moment:
  * receipts are cumulative, and the next one corrects it.
  *
+ * A record that only an unverified envelope brought is missing to a gateway that signs: somebody else may
+ * have made it up, and the gateway's own copy must not be freed for it.
+ *
  * A receipt that is shortened for a cloud has a version one less, so that the whole receipt wins when it
  * arrives another way.
  */
@@ -42,6 +45,11 @@ interface GatewayReceipts {
 export interface ReceiptsOptions {
   ledger: Pick<Ledger, 'completeness'>;
   clock: Clock;
+  /**
+   * Whether records count that no verified envelope brought; null to decide by the ledger: they count until
+   * the gateway's first verified envelope. Default: null for every gateway.
+   */
+  unverifiedCount?: (gateway: string) => boolean | null;
   /** Shortest time between two receipts for one gateway. */
   intervalMs: number;
 }
@@ -180,7 +188,9 @@ export class Receipts {
       throw error;
     }
     own.lookedMs = clock.monoMs();
-    const streams = streamReceipts(completeness, (key) => own.touched.get(nameOf(key)) ?? 0);
+    const counts = this.#options.unverifiedCount?.(gateway) ?? !completeness.some(({ isSigned }) => isSigned);
+    const stated = counts ? completeness : completeness.map((stream) => ({ ...stream, ...stream.proven }));
+    const streams = streamReceipts(stated, (key) => own.touched.get(nameOf(key)) ?? 0);
     const text = JSON.stringify(streams);
     if (text === own.text) return;
     own.streams = streams;

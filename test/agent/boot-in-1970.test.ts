@@ -67,7 +67,9 @@ async function startAgent(file: string, machine: Machine, ledger: Ledger | null)
     maxEnvelopeBytes: 128_000,
     async publish({ bytes }) {
       if (!ledger) return { kind: 'retryable', cause: 'unavailable', detail: '' };
-      await ledger.commit([{ envelope: decodeEnvelope(bytes), source: 'cloud', receivedWallMs: 0 }]);
+      await ledger.commit([
+        { envelope: decodeEnvelope(bytes), source: 'cloud', receivedWallMs: 0, verified: false },
+      ]);
       return { kind: 'accepted' };
     },
     close: () => Promise.resolve(),

@@ -38,6 +38,7 @@ async function judged(
       ({ device = 'pump-1', topic = 'plant/a', payload, stream = 'telemetry', source = 'aws' }, i) => ({
         source,
         receivedWallMs: 1,
+        verified: true,
         envelope: {
           gateway: 'gw',
           epoch: '1-ab',

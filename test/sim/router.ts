@@ -65,7 +65,7 @@ export class LedgerDisk {
       const { gateway, epoch, stream } = envelope;
       const name = `${gateway}/${epoch}/${stream}`;
       const before = this.streams.get(name)?.state ?? EMPTY_STREAM;
-      const absorption = absorb(before, envelope);
+      const absorption = absorb(before, envelope, entry);
       for (const record of absorption.fresh) this.#keep(`${name}/${record.seq}`, record, entry);
       const judged = this.#judged(name, entry, absorption.repeated);
       const result = committed(absorption, judged);

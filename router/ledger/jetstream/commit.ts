@@ -8,13 +8,14 @@ import type { TelemetryRecord } from '../../../shared/record.ts';
 import { bootClocksOf } from '../rules/boot-clocks.ts';
 import { type GivenUp, givenUpOf, NOTHING_GIVEN_UP } from '../rules/given-up.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
+import type { Proof } from '../rules/proof.ts';
 import { NOTHING_REPEATED, type Settled } from '../rules/repeated.ts';
 import { type Absorption, absorb, EMPTY_STREAM, isContactOnly } from '../rules/rules.ts';
 import type { CommitResult, GatewayContact, LedgerEntry } from '../types.ts';
 import { type ArrivalStore, payloadBytes } from './arrivals.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { Parts } from './log/blobs.ts';
-import type { Commit, CommitEntry } from './log/commit-format.ts';
+import type { Commit, CommitEntry, ProofChange } from './log/commit-format.ts';
 import type { Head } from './log/log.ts';
 import type { States } from './log/states.ts';
 import type { Names } from './names.ts';
@@ -33,6 +34,7 @@ export interface Absorbed extends Settled {
   subject: string;
   absorption: Absorption;
   givenUp: GivenUp;
+  proof: ProofChange | null;
   result: CommitResult;
 }
 
@@ -69,11 +71,12 @@ export class Planner {
     const absorptions = telling.map((entry, i) => {
       const subject = subjects[i] ?? '';
       const before = states.get(subject) ?? EMPTY_STREAM;
-      const absorption = absorb(before, entry.envelope);
+      const absorption = absorb(before, entry.envelope, entry);
       states.set(subject, absorption.state);
       const givenUp =
         absorption.gaps.length === 0 ? NOTHING_GIVEN_UP : added(before.givenUp, absorption.state.givenUp);
-      return { entry, subject, absorption, givenUp };
+      const proof = proofChange(before.proof, absorption.state.proof, entry);
+      return { entry, subject, absorption, givenUp, proof };
     });
     const settled = await this.#repeated.settle(absorptions, items);
     const absorbed = absorptions.map((one, i): Absorbed => {
@@ -106,9 +109,10 @@ export class Planner {
    * commit.
    */
   async #store(
-    { entry, absorption, givenUp, duplicates, aside, winners }: Absorbed,
+    { entry, absorption, givenUp, proof, duplicates, aside, winners }: Absorbed,
     stored: Stored,
   ): Promise<CommitEntry[]> {
+    if (absorption.refused !== null) return [];
     const { gateway, epoch, stream, sealedAt } = entry.envelope;
     const key = { gateway, epoch, stream };
     const fresh = idsOf(absorption.fresh);
@@ -136,11 +140,12 @@ export class Planner {
       aside: kept,
       replaces: false,
       removal: null,
+      proof,
     };
     if (winners.length === 0) return [first];
     const second = { fresh: idsOf(winners), parts: winnerParts, payloadBytes: payloadBytes(winners) };
     const nothing = { givenUp: NOTHING_GIVEN_UP, sealedAt: null, duplicates: 0, aside: [], removal: null };
-    return [first, { ...key, ...second, ...nothing, replaces: true }];
+    return [first, { ...key, ...second, ...nothing, replaces: true, proof: null }];
   }
 
   #put(entry: LedgerEntry, records: readonly TelemetryRecord[]): Promise<Parts> {
@@ -152,6 +157,12 @@ function idsOf(records: readonly TelemetryRecord[]): IntervalSet {
   const ids = IntervalSet.empty();
   for (const { seq } of records) ids.add(seq);
   return ids;
+}
+
+function proofChange(before: Proof, after: Proof, { verified }: LedgerEntry): ProofChange | null {
+  if (before === after) return null;
+  const proven = before.unverified.difference(after.unverified);
+  return { verified, proven, waived: after.waived.difference(before.waived) };
 }
 
 function added(before: GivenUp, after: GivenUp): GivenUp {

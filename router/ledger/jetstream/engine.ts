@@ -344,8 +344,7 @@ class JetStreamLedger implements Ledger {
       if (await this.#commits.append(head, plan.commit)) {
         this.#states.committed();
         await this.#remember(plan);
-        for (const { entry, absorption, result } of plan.absorbed)
-          logCommit(this.#log, entry, absorption, result);
+        for (const one of plan.absorbed) logCommit(this.#log, { ...one, settled: one });
         return plan.results;
       }
       await this.#catchUp();

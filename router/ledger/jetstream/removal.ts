@@ -104,6 +104,7 @@ export function removalEntry(
     duplicates: 0,
     aside: [],
     replaces: false,
+    proof: null,
     removal,
   };
 }

@@ -13,7 +13,7 @@ import { nothingCommitted } from '../rules/outcome.ts';
 import { absorb, isContactOnly } from '../rules/rules.ts';
 import { type CommitResult, type LedgerEntry, LedgerLost } from '../types.ts';
 import type { Queryable } from './connection.ts';
-import { insertAside } from './evidence.ts';
+import { insertAside, standNoMore } from './evidence.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
 import { type Absorbed, settleRepeated, unsettled } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
@@ -49,9 +49,11 @@ export async function commitEntries(
       ? new Map<string, LockedStream>()
       : await lockStreams(client, new Map(telling.map(({ envelope }) => [streamName(envelope), envelope])));
   const absorbed = telling.map((entry) => absorbEntry(entry, streams));
-  const { aside, displaced, repetitions } = await settleRepeated(client, absorbed, conflictPolicyOf);
+  const repeats = await settleRepeated(client, absorbed, conflictPolicyOf);
+  const { aside, displaced, reinstated, repetitions } = repeats;
   if (streams.size > 0) await writeStreams(client, [...streams.values()]);
   await insertAside(client, aside);
+  await standNoMore(client, reinstated);
   await insertRepetitions(client, repetitions);
   await saveContacts(client, entries, id);
   await saveBootClocks(client, bootClocksOf(entries));
@@ -82,7 +84,7 @@ export async function commitEntries(
 function absorbEntry(entry: LedgerEntry, streams: ReadonlyMap<string, LockedStream>): Absorbed {
   const stream = streams.get(streamName(entry.envelope));
   if (!stream) throw new Error('a stream of the commit was not locked');
-  const absorption = absorb(stream.state, entry.envelope);
+  const absorption = absorb(stream.state, entry.envelope, entry);
   stream.state = absorption.state;
   return unsettled(stream, entry, absorption);
 }
@@ -92,14 +94,17 @@ async function saveBootClocks(client: Queryable, clocks: readonly BootClock[]): 
   if (clocks.length === 0) return;
   await client.query(
     `INSERT INTO boot_clock (gateway, boot_id, offset_ms)
-     SELECT * FROM unnest($1::text[], $2::text[], $3::double precision[]) AS c (gateway, boot_id, offset_ms)
-     ORDER BY gateway, boot_id
+     SELECT c.gateway, c.boot_id, c.offset_ms
+     FROM unnest($1::text[], $2::text[], $3::double precision[], $4::boolean[]) AS c (gateway, boot_id, offset_ms, verified)
+     WHERE c.verified OR NOT EXISTS (SELECT FROM boot_clock b WHERE b.gateway = c.gateway AND b.boot_id = c.boot_id)
+     ORDER BY c.gateway, c.boot_id
      ON CONFLICT (gateway, boot_id) DO UPDATE SET offset_ms = excluded.offset_ms
      WHERE abs(boot_clock.offset_ms - excluded.offset_ms) >= ${BOOT_CLOCK_WRITE_MS}`,
     [
       clocks.map(({ gateway }) => gateway),
       clocks.map(({ bootId }) => bootId),
       clocks.map(({ offsetMs }) => offsetMs),
+      clocks.map(({ verified }) => verified),
     ],
   );
 }

@@ -136,9 +136,7 @@ class PostgresLedger implements Ledger {
     if (entries.length === 0) return [];
     const day = await this.#day();
     const committed = await this.#committed(entries, day);
-    for (const { entry, absorption, result } of committed.absorbed) {
-      logCommit(this.#log, entry, absorption, result);
-    }
+    for (const one of committed.absorbed) logCommit(this.#log, one);
     const { rows, bytes } = committed.aside;
     await this.#kept(this.#conflicts.added(this.#db, rows, bytes, this.#clock.wallMs()));
     this.#repetitions += committed.repetitions;

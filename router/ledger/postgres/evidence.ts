@@ -107,6 +107,17 @@ export async function insertAside(client: Queryable, aside: readonly Aside[]): P
   );
 }
 
+/** Other records stand under these ids now. */
+export async function standNoMore(client: Queryable, ids: readonly StoredId[]): Promise<void> {
+  if (ids.length === 0) return;
+  await client.query(
+    `UPDATE conflict c SET standing = false
+     FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (gateway, stream_id, seq)
+     WHERE c.gateway = i.gateway AND c.stream_id = i.stream_id AND c.seq = i.seq AND c.standing`,
+    idColumns(ids),
+  );
+}
+
 export async function newestConflicts(client: Queryable, limit: number): Promise<LedgerConflict[]> {
   const { rows } = await client.query<ConflictRow>(
     `SELECT s.gateway, s.epoch, s.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS "monoMs", c.source,

@@ -6,7 +6,7 @@
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import type { ConflictPolicyOf } from '../rules/conflict-policy.ts';
 import { committed } from '../rules/outcome.ts';
-import { NOTHING_REPEATED, RepeatedRecords, stateAfter } from '../rules/repeated.ts';
+import { NOTHING_REPEATED, RepeatedRecords, type Settled, stateAfter } from '../rules/repeated.ts';
 import type { Absorption } from '../rules/rules.ts';
 import type { CommitResult, LedgerEntry } from '../types.ts';
 import { repetitionsOf } from '../whereabouts.ts';
@@ -22,6 +22,7 @@ export interface Absorbed {
   entry: LedgerEntry;
   stream: LockedStream;
   absorption: Absorption;
+  settled: Settled;
   result: CommitResult;
   /** Stored with this entry: its new records, and the records that replaced others. */
   stored: [fresh: TelemetryRecord[], winners: TelemetryRecord[]];
@@ -33,6 +34,8 @@ export interface Repeats {
   aside: Aside[];
   /** Records in the table that no longer stand. */
   displaced: StoredId[];
+  /** Ids whose versions aside include none that stood any more. */
+  reinstated: StoredId[];
   repetitions: StoredRepetition[];
 }
 
@@ -40,7 +43,8 @@ export interface Repeats {
 export function unsettled(stream: LockedStream, entry: LedgerEntry, absorption: Absorption): Absorbed {
   const result = committed(absorption, NOTHING_REPEATED);
   // Copied: a later entry of the same commit may replace a record.
-  return { entry, stream, absorption, result, stored: [[...absorption.fresh], []] };
+  const stored: Absorbed['stored'] = [[...absorption.fresh], []];
+  return { entry, stream, absorption, settled: NOTHING_REPEATED, result, stored };
 }
 
 /** Writes the settled records into the results and the streams' states. */
@@ -49,13 +53,14 @@ export async function settleRepeated(
   absorbed: readonly Absorbed[],
   policyOf: ConflictPolicyOf,
 ): Promise<Repeats> {
-  const repeats: Repeats = { aside: [], displaced: [], repetitions: [] };
+  const repeats: Repeats = { aside: [], displaced: [], reinstated: [], repetitions: [] };
   const records = await loadRepeated(client, absorbed, policyOf);
   if (records === null) return repeats;
   for (const one of absorbed) {
     const { entry, stream, absorption, stored } = one;
     const settled = records.settle(stream.id, entry, absorption);
     stream.state = stateAfter(stream.state, settled);
+    one.settled = settled;
     one.result = committed(absorption, settled);
     const place = { gateway: stream.key.gateway, streamId: stream.id };
     for (const { seq, version, stood } of settled.aside)
@@ -63,6 +68,7 @@ export async function settleRepeated(
     for (const seq of settled.displaced) {
       if (!leaveOut(absorbed, stream, seq)) repeats.displaced.push({ ...place, seq });
     }
+    for (const seq of settled.reinstated) repeats.reinstated.push({ ...place, seq });
     stored[1].push(...settled.winners);
     for (const run of repetitionsOf(entry, one.result)) repeats.repetitions.push({ ...place, ...run });
   }
@@ -91,7 +97,7 @@ async function loadRepeated(
   for (const { stream, streamId, seq } of ids) {
     const id = idText(streamId, seq);
     const known = { held: held.get(id) ?? null, aside: aside.get(id) ?? [] };
-    records.know(streamId, stream.state, seq, known);
+    records.know(streamId, stream.before, seq, known);
   }
   return records;
 }

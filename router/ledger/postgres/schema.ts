@@ -185,6 +185,10 @@ export const MIGRATIONS: readonly string[] = [
   INSERT INTO cursor (feed, last_offset, progress) SELECT '', 0, convert_to(ledger_id, 'UTF8') FROM head;
   INSERT INTO checkpoint (source, partition, position) SELECT '', '', ledger_id FROM head;
   `,
+  // Which ids a signature has vouched for; those from before count as vouched for.
+  `
+  ALTER TABLE stream ADD COLUMN proof bytea;
+  `,
 ];
 
 /** Whether there is a ledger in the schema. */

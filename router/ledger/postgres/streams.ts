@@ -13,13 +13,16 @@ import type { Queryable } from './connection.ts';
 export interface LockedStream {
   readonly id: number;
   readonly key: StreamKey;
+  /** As the row has it. */
+  readonly before: StreamState;
   state: StreamState;
 }
 
 type StreamRow = StreamKey & StateColumns & { id: number };
 
 const COLUMNS = `s.id, s.gateway, s.epoch, s.stream, s.seen, s.gap_quota AS "gapQuota", s.gap_age AS "gapAge",
-  s.gap_corruption AS "gapCorruption", s.gap_other AS "gapOther", s.withdrawn, s.sealed_at AS "sealedAt", s.duplicates, s.conflicts`;
+  s.gap_corruption AS "gapCorruption", s.gap_other AS "gapOther", s.withdrawn, s.sealed_at AS "sealedAt", s.duplicates, s.conflicts,
+  s.proof`;
 
 /** Names may hold any character: with a plain separator two keys could be the same text. */
 export function streamName({ gateway, epoch, stream }: StreamKey): string {
@@ -49,16 +52,7 @@ export async function lockStreams(
      ORDER BY s.gateway, s.epoch, s.stream FOR UPDATE`,
     names,
   );
-  return new Map(
-    rows.map((row) => [
-      streamName(row),
-      {
-        id: row.id,
-        key: { gateway: row.gateway, epoch: row.epoch, stream: row.stream },
-        state: decodeState(row),
-      },
-    ]),
-  );
+  return new Map(rows.map((row) => [streamName(row), lockedFrom(row)]));
 }
 
 /** Locks existing rows by their ids, in key order. */
@@ -72,11 +66,12 @@ export async function lockStreamIds(
      ORDER BY s.gateway, s.epoch, s.stream FOR UPDATE`,
     [ids.map(({ gateway }) => gateway), ids.map(({ streamId }) => streamId)],
   );
-  return rows.map(({ id, gateway, epoch, stream, ...columns }) => ({
-    id,
-    key: { gateway, epoch, stream },
-    state: decodeState(columns),
-  }));
+  return rows.map(lockedFrom);
+}
+
+function lockedFrom({ id, gateway, epoch, stream, ...columns }: StreamRow): LockedStream {
+  const state = decodeState(columns);
+  return { id, key: { gateway, epoch, stream }, before: state, state };
 }
 
 /** Writes the states of locked streams in one statement. */
@@ -85,11 +80,11 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
   await client.query(
     `UPDATE stream s SET seen = n.seen, gap_quota = n.gap_quota, gap_age = n.gap_age,
        gap_corruption = n.gap_corruption, sealed_at = n.sealed_at, duplicates = n.duplicates, conflicts = n.conflicts,
-       withdrawn = n.withdrawn, gap_other = n.gap_other
+       withdrawn = n.withdrawn, gap_other = n.gap_other, proof = n.proof
      FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[],
-       $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[])
+       $8::bigint[], $9::bigint[], $10::bytea[], $11::bytea[], $12::bytea[])
        AS n (gateway, id, seen, gap_quota, gap_age, gap_corruption, sealed_at, duplicates, conflicts, withdrawn,
-         gap_other)
+         gap_other, proof)
      WHERE s.gateway = n.gateway AND s.id = n.id`,
     [
       streams.map(({ key }) => key.gateway),
@@ -103,6 +98,7 @@ export async function writeStreams(client: Queryable, streams: readonly LockedSt
       columns.map(({ conflicts }) => conflicts),
       columns.map(({ withdrawn }) => withdrawn),
       columns.map(({ gapOther }) => gapOther),
+      columns.map(({ proof }) => proof),
     ],
   );
 }
@@ -126,7 +122,7 @@ export async function listStreams(client: Queryable, gateway: string | undefined
     `SELECT ${COLUMNS} FROM stream s WHERE $1::text IS NULL OR s.gateway = $1 ORDER BY s.gateway, s.id`,
     [gateway ?? null],
   );
-  return rows.map((row) => ({ id: row.id, key: row, state: decodeState(row) }));
+  return rows.map(lockedFrom);
 }
 
 /** The streams after a key, one more than `limit` where there are more; by the index of the primary key. */

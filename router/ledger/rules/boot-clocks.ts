@@ -13,16 +13,19 @@ export interface BootClock {
   gateway: string;
   bootId: string;
   offsetMs: number;
+  /** From a verified envelope. The first mapping of a boot stands until a verified one comes. */
+  verified: boolean;
 }
 
-/** The mappings in the entries, the latest for each boot. */
+/** The mappings in the entries, the latest verified one for each boot, or the first of the others. */
 export function bootClocksOf(entries: readonly LedgerEntry[]): BootClock[] {
   const latest = new Map<string, BootClock>();
-  for (const { envelope } of entries) {
+  for (const { envelope, verified } of entries) {
     const { gateway, clock } = envelope;
     const { bootId, offsetMs, quality } = clock;
-    if (quality === 'synchronised')
-      latest.set(JSON.stringify([gateway, bootId]), { gateway, bootId, offsetMs });
+    const boot = JSON.stringify([gateway, bootId]);
+    if (quality === 'synchronised' && (verified || !latest.has(boot)))
+      latest.set(boot, { gateway, bootId, offsetMs, verified });
   }
   return [...latest.values()];
 }

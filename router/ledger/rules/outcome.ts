@@ -23,7 +23,8 @@ export function nothingCommitted(): CommitResult {
  * The result of one envelope. For an envelope that is new as a whole and without holes, the ranges cost one
  * comparison.
  */
-export function committed({ fresh, gaps }: Absorption, judged: Judged): CommitResult {
+export function committed({ fresh, gaps, refused }: Absorption, judged: Judged): CommitResult {
+  if (refused !== null) return { ...nothingCommitted(), refused };
   const { duplicates, inConflict, causes } = judged;
   return {
     new: fresh.length,

@@ -23,8 +23,15 @@ import {
   type StreamKey,
   type TelemetryRecord,
 } from '../../../shared/record.ts';
-import { EntryRefused, type RecordContent, type StreamCompleteness, type Withdrawal } from '../types.ts';
+import {
+  EntryRefused,
+  type RecordContent,
+  type Refused,
+  type StreamCompleteness,
+  type Withdrawal,
+} from '../types.ts';
 import { type GivenUp, givenUpOf, isNothing, NOTHING_GIVEN_UP } from './given-up.ts';
+import { NO_PROOF, type Proof, proofAfter, provenSeen, refusalOf, type Standing } from './proof.ts';
 
 const MISSING_RANGES_MAX = 100;
 /**
@@ -46,6 +53,7 @@ export interface StreamState {
   readonly sealedAt: number | null;
   readonly duplicates: number;
   readonly conflicts: number;
+  readonly proof: Proof;
 }
 
 /** The effect of an envelope on a stream, before its repeated records are compared with the stored ones. */
@@ -62,6 +70,8 @@ export interface Absorption {
   aboveSeal: number;
   /** The stream was sealed before, at another number. */
   resealed: boolean;
+  /** Nothing was taken, for this reason. */
+  refused: Refused | null;
 }
 
 export const EMPTY_STREAM: StreamState = {
@@ -75,6 +85,7 @@ export const EMPTY_STREAM: StreamState = {
   sealedAt: null,
   duplicates: 0,
   conflicts: 0,
+  proof: NO_PROOF,
 };
 
 /** A heartbeat, or another envelope without content for a stream: it only proves contact. */
@@ -83,7 +94,7 @@ export function isContactOnly(envelope: Envelope): boolean {
 }
 
 /** Throws {@link EntryRefused} when the stream would get too many holes. */
-export function absorb(before: StreamState, envelope: Envelope): Absorption {
+export function absorb(before: StreamState, envelope: Envelope, standing: Standing): Absorption {
   const seen = before.seen.clone();
   const none = isNothing(before.givenUp) && envelope.gaps.length === 0;
   const givenUp = none ? before.givenUp : givenUpOf((reason) => before.givenUp[reason].clone());
@@ -105,8 +116,11 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
       gaps.push(part);
     }
   }
+  const refused = refusalOf(before, { fresh, gaps, sealedAt: envelope.sealedAt }, standing);
+  if (refused !== null) return nothingOf(before, refused);
   const sealedAt = later(before.sealedAt, envelope.sealedAt);
-  const state = { ...before, seen, givenUp, sealedAt };
+  const proof = proofAfter(before, envelope, fresh, standing.verified);
+  const state = { ...before, seen, givenUp, sealedAt, proof };
   const intervals = intervalsOf(state);
   if (intervals > INTERVALS_MAX && intervals > intervalsOf(before)) {
     throw new EntryRefused(
@@ -121,7 +135,13 @@ export function absorb(before: StreamState, envelope: Envelope): Absorption {
     gaps,
     aboveSeal: sealedAt === null ? 0 : fresh.filter((record) => record.seq > sealedAt).length,
     resealed: before.sealedAt !== null && envelope.sealedAt !== null && before.sealedAt !== envelope.sealedAt,
+    refused: null,
   };
+}
+
+function nothingOf(state: StreamState, refused: Refused): Absorption {
+  const nothing = { fresh: [], repeated: [], gaps: [], aboveSeal: 0, resealed: false };
+  return { ...nothing, state, refused };
 }
 
 /**
@@ -142,6 +162,17 @@ export function withdraw(state: StreamState, seqs: Iterable<SeqRange>, why: With
     }
   }
   return { ...state, withdrawn };
+}
+
+/** `state` with ids whose records stand again: they are withdrawn no more. */
+export function reinstated(state: StreamState, seqs: Iterable<SeqRange>): StreamState {
+  const { erasure } = state.withdrawn;
+  const [retention, quarantine] = [state.withdrawn.retention.clone(), state.withdrawn.quarantine.clone()];
+  for (const { first, last } of seqs) {
+    retention.remove(first, last);
+    quarantine.remove(first, last);
+  }
+  return { ...state, withdrawn: { retention, erasure, quarantine } };
 }
 
 /**
@@ -165,17 +196,13 @@ export function counted(state: StreamState, duplicates: number, conflicts: numbe
 
 /** The completeness of a stream (I6). */
 export function completenessOf(key: StreamKey, state: StreamState): StreamCompleteness {
-  const { seen, givenUp, withdrawn, sealedAt, duplicates, conflicts } = state;
-  const known = Object.values(givenUp).reduce((all, set) => all.union(set), seen);
-  const highest = Math.max(known.max, sealedAt ?? 0);
+  const { seen, givenUp, withdrawn, sealedAt, duplicates, conflicts, proof } = state;
+  const all = statedBy(seen, state);
   return {
     gateway: key.gateway,
     epoch: key.epoch,
     stream: key.stream,
-    completeTo: known.firstGap() - 1,
-    highest,
-    missing: known.missing(1, highest, MISSING_RANGES_MAX),
-    missingCount: highest - known.size,
+    ...all,
     gaps: gapsOf(givenUp),
     sealedAt,
     records: seen.size,
@@ -186,18 +213,34 @@ export function completenessOf(key: StreamKey, state: StreamState): StreamComple
     },
     duplicates,
     conflicts,
+    isSigned: proof.isSigned,
+    unverified: proof.unverified.size,
+    proven: proof.unverified.size === 0 ? all : statedBy(provenSeen(state), state),
   };
 }
 
-function intervalsOf({ seen, givenUp }: StreamState): number {
-  return Object.values(givenUp).reduce((count, set) => count + set.intervals, seen.intervals);
+/** The statement that follows from the ids in `seen`, beside those given up. */
+function statedBy(seen: IntervalSet, { givenUp, sealedAt }: StreamState): StreamCompleteness['proven'] {
+  const known = Object.values(givenUp).reduce((all, set) => all.union(set), seen);
+  const highest = Math.max(known.max, sealedAt ?? 0);
+  return {
+    completeTo: known.firstGap() - 1,
+    highest,
+    missing: known.missing(1, highest, MISSING_RANGES_MAX),
+    missingCount: highest - known.size,
+  };
+}
+
+function intervalsOf({ seen, givenUp, proof }: StreamState): number {
+  const sets = [...Object.values(givenUp), proof.unverified, proof.waived];
+  return sets.reduce((count, set) => count + set.intervals, seen.intervals);
 }
 
 /**
- * Ignores the clock mapping: it is an estimate that improves, and a re-sent record may carry a better one
- * (I7).
+ * Whether two contents are equal. Ignores the clock mapping: it is an estimate that improves, and a re-sent
+ * record may carry a better one (I7).
  */
-function sameContent(a: RecordContent, b: RecordContent): boolean {
+export function sameContent(a: RecordContent, b: RecordContent): boolean {
   return (
     a.monoMs === b.monoMs &&
     a.topic === b.topic &&

@@ -7,6 +7,7 @@
  */
 import { IntervalSet } from '../../../shared/interval-set.ts';
 import type { GivenUp } from '../rules/given-up.ts';
+import { NO_PROOF, type Proof } from '../rules/proof.ts';
 import type { StreamState, Withdrawn } from '../rules/rules.ts';
 
 export interface StateColumns {
@@ -21,6 +22,8 @@ export interface StateColumns {
   sealedAt: number | null;
   duplicates: number;
   conflicts: number;
+  /** Null while no verified envelope has come, and no unverified record. */
+  proof: Uint8Array | null;
 }
 
 export function encodeState(state: StreamState): StateColumns {
@@ -35,6 +38,7 @@ export function encodeState(state: StreamState): StateColumns {
     sealedAt: state.sealedAt,
     duplicates: state.duplicates,
     conflicts: state.conflicts,
+    proof: encodeProof(state.proof),
   };
 }
 
@@ -49,7 +53,7 @@ export function decodeState(row: StateColumns): StreamState {
   };
   const { withdrawn, closed } = decodeWithdrawn(row.withdrawn);
   const { sealedAt, duplicates, conflicts } = row;
-  const counts = { givenUp, sealedAt, duplicates, conflicts };
+  const counts = { givenUp, sealedAt, duplicates, conflicts, proof: decodeProof(row.proof) };
   if (!closed || sealedAt === null) return { ...counts, seen: IntervalSet.decode(row.seen), withdrawn };
   const seen = Object.values(givenUp).reduce(
     (rest, gaps) => rest.difference(gaps),
@@ -84,6 +88,21 @@ function withLength(bytes: Uint8Array): Uint8Array[] {
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32BE(bytes.length);
   return [length, bytes];
+}
+
+const IS_SIGNED = 1;
+
+/** A byte of flags, then the two sets. */
+function encodeProof({ isSigned, unverified, waived }: Proof): Uint8Array | null {
+  if (!isSigned && unverified.size === 0) return null;
+  const sets = [unverified, waived].flatMap((set) => withLength(set.encode()));
+  return Buffer.concat([Buffer.of(isSigned ? IS_SIGNED : 0), ...sets]);
+}
+
+function decodeProof(column: Uint8Array | null): Proof {
+  if (column === null) return NO_PROOF;
+  const [unverified = IntervalSet.empty(), waived = IntervalSet.empty()] = decodeSets(column.subarray(1), 2);
+  return { isSigned: column[0] === IS_SIGNED, unverified, waived };
 }
 
 /** Bytes of the length before each set. */

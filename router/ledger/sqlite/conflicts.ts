@@ -13,6 +13,7 @@ export class ConflictTable {
     [RecordVersion & { id: number; streamId: number; seq: number; standing: 0 | 1 }]
   >;
   readonly #versions: Statement<[number, number], RecordVersion>;
+  readonly #standsNoMore: Statement<[number, number]>;
   readonly #newest: Statement<[number], ConflictRow>;
   readonly #measure: Statement<[number, number, number], { rows: number; bytes: number }>;
   readonly #remove: Statement<[number, number, number]>;
@@ -28,6 +29,7 @@ export class ConflictTable {
       `SELECT device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
        FROM conflict WHERE stream_id = ? AND seq = ?`,
     );
+    this.#standsNoMore = db.prepare('UPDATE conflict SET standing = 0 WHERE stream_id = ? AND seq = ?');
     const ids = 'stream_id = ? AND seq BETWEEN ? AND ?';
     this.#measure = db.prepare(
       `SELECT count(*) AS rows, ifnull(sum(length(payload)), 0) AS bytes FROM conflict WHERE ${ids}`,
@@ -62,6 +64,11 @@ export class ConflictTable {
     this.#bound.append(payload.byteLength, receivedWallMs, (id) =>
       this.#insert.run({ id, streamId, seq, standing: standing ? 1 : 0, ...row }),
     );
+  }
+
+  /** Another record stands under the id now. */
+  standsNoMore(streamId: number, seq: number): void {
+    this.#standsNoMore.run(streamId, seq);
   }
 
   /** Deletes the versions of these ids, inside a transaction. */

@@ -346,13 +346,13 @@ class SqliteLedger implements Ledger {
         continue;
       }
       const stored = this.#streams.load(entry.envelope);
-      const absorption = absorb(stored.state, entry.envelope);
+      const absorption = absorb(stored.state, entry.envelope, entry);
       offset = this.#records.append(stored.id, entry, absorption.fresh, offset);
       const settled = this.#repeated.settle(entry, stored, absorption);
       offset = this.#records.append(stored.id, entry, settled.winners, offset);
       this.#streams.change(entry.envelope, { id: stored.id, state: stateAfter(absorption.state, settled) });
       const result = committed(absorption, settled);
-      logCommit(this.#log, entry, absorption, result);
+      logCommit(this.#log, { entry, absorption, settled, result });
       this.#whereabouts.add(stored.id, repetitionsOf(entry, result));
       results.push(result);
     }

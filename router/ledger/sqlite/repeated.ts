@@ -37,6 +37,7 @@ export class RepeatedTables {
     const settled = rule.settle(id, entry, absorption);
     for (const { seq, version, stood } of settled.aside) this.#conflicts.add(id, seq, version, stood);
     for (const seq of settled.displaced) this.#records.remove(id, seq);
+    for (const seq of settled.reinstated) this.#conflicts.standsNoMore(id, seq);
     return settled;
   }
 }

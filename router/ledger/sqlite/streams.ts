@@ -22,7 +22,7 @@ export interface StoredStream {
 }
 
 const COLUMNS = `id, gateway, epoch, stream, seen, gap_quota AS gapQuota, gap_age AS gapAge,
-  gap_corruption AS gapCorruption, gap_other AS gapOther, withdrawn, sealed_at AS sealedAt, duplicates, conflicts`;
+  gap_corruption AS gapCorruption, gap_other AS gapOther, withdrawn, sealed_at AS sealedAt, duplicates, conflicts, proof`;
 
 export class StreamTable {
   readonly #cacheSize: number;
@@ -55,13 +55,14 @@ export class StreamTable {
     );
     this.#insert = db.prepare(
       `INSERT INTO stream (gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, gap_other,
-         withdrawn, sealed_at, duplicates, conflicts)
+         withdrawn, sealed_at, duplicates, conflicts, proof)
        VALUES (:gateway, :epoch, :stream, :seen, :gapQuota, :gapAge, :gapCorruption, :gapOther,
-         :withdrawn, :sealedAt, :duplicates, :conflicts)`,
+         :withdrawn, :sealedAt, :duplicates, :conflicts, :proof)`,
     );
     this.#update = db.prepare(
       `UPDATE stream SET seen = :seen, gap_quota = :gapQuota, gap_age = :gapAge, gap_corruption = :gapCorruption,
-       gap_other = :gapOther, withdrawn = :withdrawn, sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts WHERE id = :id`,
+       gap_other = :gapOther, withdrawn = :withdrawn, sealed_at = :sealedAt, duplicates = :duplicates, conflicts = :conflicts,
+       proof = :proof WHERE id = :id`,
     );
   }
 

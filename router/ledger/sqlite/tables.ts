@@ -168,4 +168,8 @@ export const STEPS: readonly string[] = [
   CREATE TABLE identity (id INTEGER PRIMARY KEY CHECK (id = 1), ledger_id TEXT NOT NULL) STRICT;
   INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
   `,
+  // Which ids a signature has vouched for; those from before count as vouched for.
+  `
+  ALTER TABLE stream ADD COLUMN proof BLOB;
+  `,
 ];

@@ -41,7 +41,7 @@ export class Router {
     const { gateway, epoch, stream } = envelope;
     const name = `${epoch}/${stream}`;
     const before = this.#streams.get(name)?.state ?? EMPTY_STREAM;
-    this.#streams.set(name, { key: { gateway, epoch, stream }, state: absorb(before, envelope).state });
+    this.#streams.set(name, { key: { gateway, epoch, stream }, state: absorb(before, envelope, { verified: true }).state });
   }
 
   receipt() {

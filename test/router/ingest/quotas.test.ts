@@ -27,7 +27,7 @@ async function fresh(t: Test, options: Record<string, unknown>) {
   const ledger = await openSqliteLedger({ file: join(testDir(t), 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const accept = new Map([['s', 'any' as const]]);
-  const keys = { isRead: true, signingKey: () => createPublicKey(key) };
+  const keys = { isRead: true, acceptOf: () => null, signingKey: () => createPublicKey(key) };
   const signatures = new Signatures({ accept, keys });
   const quotas = new Quotas(quotaOptions.parse(options), { clock, log });
   const ingest = new Ingest({ ledger, clock, log, signatures, quotas });
@@ -38,14 +38,14 @@ async function fresh(t: Test, options: Record<string, unknown>) {
     const bytes = encodeEnvelope(sent, signer);
     return ingest.handler({ source: 's', bytes, authenticatedGateway, deliveryCount: null, ...rest });
   };
-  return { clock, ledger, quotas, ingest, send };
+  return { clock, ledger, quotas, ingest, signatures, send };
 }
 
 type Proof = 'login' | 'signature' | 'none';
 
 for (const proof of ['login', 'signature', 'none'] as const) {
   t.test(`over its rate a gateway waits, or is kept aside; others go on (proof: ${proof})`, async (t) => {
-    const { clock, ledger, quotas, ingest, send } = await fresh(t, { envelopes_per_second: 1 });
+    const { clock, ledger, quotas, ingest, signatures, send } = await fresh(t, { envelopes_per_second: 1 });
     const waits: number[] = [];
     const mayWait = (ms: number) => waits.push(ms) > 0;
     const flood = await Promise.all(seqs(1, 14).map((seq) => send({ seqs: [seq] }, proof, { mayWait })));
@@ -66,7 +66,8 @@ for (const proof of ['login', 'signature', 'none'] as const) {
     clock.advance(2000);
     const again = await Promise.all(seqs(11, 14).map((seq) => send({ seqs: [seq] }, proof, { mayWait })));
     t.strictSame(again, ['settle', 'settle', 'later', 'later']);
-    for await (const one of retryDeadLetters(ledger, ledger.maintenance, { reason: 'quota' }, { clock, log }))
+    const deps = { clock, log, signatures };
+    for await (const one of retryDeadLetters(ledger, ledger.maintenance, { reason: 'quota' }, deps))
       t.match(one, { outcome: 'committed' });
     t.match(await ledger.completeness('gw-1'), [{ completeTo: 14, missing: [] }], 'nothing is lost');
   });

@@ -30,18 +30,24 @@ function signed(key: KeyObject, sketch: EnvelopeSketch): Buffer {
   return Buffer.from(encodeEnvelope(envelope(sketch), envelopeSigner(signerOf(key))));
 }
 
-async function fresh(t: Test, accept: Accept) {
+async function fresh(t: Test, accept: Accept, jumpMax = 1000) {
   const dir = testDir(t);
   const file = join(dir, 'gateways.yaml');
   const ledger = await openSqliteLedger({ file: join(dir, 'ledger.db'), clock, log });
   t.teardown(() => ledger.close());
   const keys = new GatewayKeys(file, { clock, log });
   const signatures = new Signatures({ accept: new Map([['aws', accept]]), keys });
-  const ingest = new Ingest({ ledger, clock, log, signatures });
+  const ingest = new Ingest({ ledger, clock, log, signatures, jumpMax });
   let written = 0;
-  const register = async (gateways: Readonly<Record<string, readonly KeyObject[]>>): Promise<void> => {
+  const register = async (
+    gateways: Readonly<Record<string, readonly KeyObject[]>>,
+    own: { accept?: Accept } = {},
+  ): Promise<void> => {
     const pem = (key: KeyObject) => createPublicKey(key).export({ type: 'spki', format: 'pem' });
-    const content = Object.entries(gateways).map(([name, own]) => [name, { public_keys: own.map(pem) }]);
+    const content = Object.entries(gateways).map(([name, keys]) => [
+      name,
+      { ...own, public_keys: keys.map(pem) },
+    ]);
     writeFileSync(file, stringify({ gateways: Object.fromEntries(content) }));
     written += 1;
     utimesSync(file, written, written);
@@ -49,16 +55,16 @@ async function fresh(t: Test, accept: Accept) {
   };
   const send = (bytes: Uint8Array, rest: Partial<Delivery> = {}) =>
     ingest.handler({ source: 'aws', bytes, authenticatedGateway: null, deliveryCount: null, ...rest });
-  const retry = async (as?: string): Promise<string[]> => {
+  const retry = async (as?: string, bound = jumpMax): Promise<string[]> => {
     const outcomes: string[] = [];
     const vouched = new Signatures({ accept: new Map([['aws', 'any']]), keys });
-    const deps = { clock, log, as, signatures: as === undefined ? signatures : vouched };
+    const deps = { clock, log, as, signatures: as === undefined ? signatures : vouched, jumpMax: bound };
     for await (const { outcome, reason } of retryDeadLetters(ledger, ledger.maintenance, {}, deps))
       outcomes.push(`${outcome} ${reason ?? ''}`.trim());
     return outcomes;
   };
   const reasons = async () => (await ledger.deadLetters(20)).map(({ reason }) => reason).toReversed();
-  return { ledger, ingest, register, send, retry, reasons };
+  return { ledger, ingest, signatures, register, send, retry, reasons };
 }
 
 t.test('a source that accepts signed takes what the gateway’s keys signed, and nothing else', async (t) => {
@@ -133,4 +139,69 @@ t.test('nothing is unpacked before the signature is verified', async (t) => {
   // No zstd frame, behind a right checksum.
   await send(writeSignedFrame(noise, true, { key, range: null }, envelopeSigner(signerOf(second))));
   t.same(await reasons(), ['unknown-key']);
+});
+
+t.test(
+  'a jump or gap beyond the bound without a signature is a dead letter until somebody decides',
+  async (t) => {
+    const { ledger, ingest, register, send, retry, reasons } = await fresh(t, 'any');
+    await register({ 'gw-1': [first] });
+    await send(encodeEnvelope(envelope({ seqs: [1] })));
+    const far = encodeEnvelope(envelope({ seqs: [1002] }));
+    const wide = encodeEnvelope(envelope({ gaps: [{ first: 2, last: 5000, reason: 'quota' }] }));
+    t.same(await Promise.all([send(far), send(wide)]), ['settle', 'settle']);
+    t.same(await reasons(), ['implausible', 'implausible']);
+    t.match(ingest.counters().get('aws'), { envelopes: 1, deadLetterReasons: { implausible: 2 } });
+    t.match(await ledger.completeness(), [{ highest: 1, gaps: [], records: 1 }]);
+    t.same(await retry(), ['refused implausible', 'refused implausible']);
+    t.same(await retry(undefined, 1001), ['committed', 'refused implausible'], 'a higher bound');
+    t.same(await retry('gw-1'), ['committed'], 'the operator answers for it');
+    t.match(await ledger.completeness(), [{ highest: 5000, records: 2, missingCount: 0 }]);
+  },
+);
+
+t.test('once a gateway has signed a stream, nothing unsigned moves it ahead', async (t) => {
+  const { ledger, register, send, retry, reasons } = await fresh(t, 'any');
+  await register({ 'gw-1': [first] });
+  await send(signed(first, { seqs: [1, 2, 9] }));
+  await send(encodeEnvelope(envelope({ seqs: [10], text: 'forged' })));
+  await send(encodeEnvelope(envelope({ sealedAt: 9 })));
+  await send(encodeEnvelope(envelope({ gaps: [{ first: 3, last: 4, reason: 'age' }] })));
+  await send(signed(second, { gaps: [{ first: 3, last: 4, reason: 'age' }] }));
+  t.same(await reasons(), ['unproven', 'unproven', 'unproven', 'unproven']);
+  t.match(await ledger.completeness(), [{ highest: 9, sealedAt: null, gaps: [], isSigned: true }]);
+  await send(signed(first, { seqs: [10, 11] }));
+  t.same(
+    await retry(),
+    ['committed', 'refused unproven', 'refused unproven', 'refused unproven'],
+    'behind what the gateway has said since, it is a version like any other',
+  );
+  await register({ 'gw-1': [first, second] });
+  t.same(await retry(), ['refused unproven', 'refused unproven', 'committed']);
+  t.match(await ledger.conflicts(9), [{ seq: 10, held: { payload: Buffer.from('10') } }]);
+});
+
+t.test(
+  'a gateway that is registered with accept: signed is taken at its word through every source',
+  async (t) => {
+    const { ledger, signatures, register, send, retry, reasons } = await fresh(t, 'any');
+    t.equal(signatures.unverifiedCount('gw-1'), null, 'the ledger decides');
+    await register({ 'gw-1': [first] }, { accept: 'signed' });
+    await send(encodeEnvelope(envelope({ seqs: [1], text: 'forged' })));
+    await send(signed(second, { seqs: [1], text: 'forged' }));
+    await send(encodeEnvelope(envelope({ gateway: 'gw-2', seqs: [1] })));
+    await send(signed(first, { seqs: [1] }));
+    t.same(await reasons(), ['unsigned', 'unsigned']);
+    t.match(await ledger.totals(), { records: 2, conflicts: 0 });
+    t.equal(signatures.unverifiedCount('gw-1'), false);
+    t.same(await retry(), ['refused unsigned', 'refused unsigned']);
+    await register({ 'gw-1': [first] }, { accept: 'any' });
+    t.equal(signatures.unverifiedCount('gw-1'), true);
+    t.same(await retry(), ['committed', 'committed']);
+    t.match(await ledger.totals(), { records: 2, conflicts: 1, duplicates: 1 });
+  },
+);
+
+t.test('where every source accepts signed, no record counts that came unverified before', async (t) => {
+  t.equal((await fresh(t, 'signed')).signatures.unverifiedCount('gw-1'), false);
 });

@@ -13,6 +13,7 @@ import { listingCases } from './listing-cases.ts';
 import { testModel } from './model.ts';
 import { outcomeCases } from './outcome-cases.ts';
 import { policyCases } from './policy-cases.ts';
+import { proofCases } from './proof-cases.ts';
 import { retentionCases } from './retention-cases.ts';
 import { whereaboutsCases } from './whereabouts-cases.ts';
 
@@ -30,6 +31,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     outcomeCases(t, engine);
     feedCases(t, engine);
     policyCases(t, engine);
+    proofCases(t, engine);
     deadLetterCases(t, engine);
     whereaboutsCases(t, engine);
     retentionCases(t, engine);

@@ -18,6 +18,8 @@ export interface EnvelopeSketch {
   offsetMs?: number;
   bootId?: string;
   quality?: 'synchronised' | 'unsynchronised';
+  /** Default: true. */
+  verified?: boolean;
 }
 
 export function record(seq: number, text = String(seq)): TelemetryRecord {
@@ -56,5 +58,5 @@ export function envelope(sketch: EnvelopeSketch): Envelope {
 
 /** An entry from `aws`, received at wall time 1000, unless told otherwise. */
 export function entry(sketch: EnvelopeSketch, source = 'aws', receivedWallMs = 1000): LedgerEntry {
-  return { envelope: envelope(sketch), source, receivedWallMs };
+  return { envelope: envelope(sketch), source, receivedWallMs, verified: sketch.verified ?? true };
 }

@@ -81,7 +81,7 @@ async function fresh(t: Test, clouds: Record<string, Cloud>) {
   const pushers = await Promise.all(Object.entries(clouds).map(([name, cloud]) => pusher(name, cloud)));
   const commit = async (sketch: EnvelopeSketch): Promise<void> => {
     const content = envelope(sketch);
-    await ledger.commit([{ envelope: content, source: 'aws', receivedWallMs: 1 }]);
+    await ledger.commit([{ envelope: content, source: 'aws', receivedWallMs: 1, verified: true }]);
     receipts.committed([content]);
     for (const one of pushers) one.committed([content.gateway]);
   };
@@ -180,7 +180,9 @@ t.test('a second router on the ledger says what is true for both, in a later ver
   const other = await pusher('there', there, { receipts });
   await commit({ seqs: [1, 2] });
   await asTimePasses('the router here pushes', () => here.sent.length === 1);
-  await ledger.commit([{ envelope: envelope({ seqs: [3] }), source: 'gcp', receivedWallMs: 1 }]);
+  await ledger.commit([
+    { envelope: envelope({ seqs: [3] }), source: 'gcp', receivedWallMs: 1, verified: true },
+  ]);
   other.committed(['gw-1']);
   await asTimePasses('the router there pushes', () => there.sent.length === 1);
   t.same(there.told, [['gw-1', 3]]);

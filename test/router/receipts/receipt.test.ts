@@ -20,7 +20,7 @@ const never = (): number => 0;
 
 function completeness(held: number[], gaps: Array<[number, number]> = [], sealedAt: number | null = null) {
   const content = envelope({ seqs: held, gaps: gaps.map(([first, last]) => gap(first, last)), sealedAt });
-  return completenessOf(KEY, absorb(EMPTY_STREAM, content).state);
+  return completenessOf(KEY, absorb(EMPTY_STREAM, content, { verified: true }).state);
 }
 
 t.test('committed, missing, given up, sealed', async (t) => {

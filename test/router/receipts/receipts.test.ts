@@ -41,11 +41,15 @@ async function fresh(t: Test) {
       return ledger.completeness(gateway);
     },
   };
-  const router = (wallMs = (): number => clock.wallMs()): Receipts =>
-    new Receipts({ ledger: counted, clock: withWall(wallMs), intervalMs: INTERVAL_MS });
+  const router = (
+    wallMs = (): number => clock.wallMs(),
+    unverifiedCount = (): boolean | null => null,
+  ): Receipts =>
+    new Receipts({ ledger: counted, clock: withWall(wallMs), intervalMs: INTERVAL_MS, unverifiedCount });
   const commit = async (sketch: EnvelopeSketch, receipts: Receipts): Promise<void> => {
     const content = envelope(sketch);
-    await ledger.commit([{ envelope: content, source: 'aws', receivedWallMs: 1 }]);
+    const { verified = true } = sketch;
+    await ledger.commit([{ envelope: content, source: 'aws', receivedWallMs: 1, verified }]);
     receipts.committed([content]);
   };
   return { ledger, router, commit, asked: () => asked };
@@ -168,5 +172,36 @@ t.test(
       whole,
       'the long poll brings it too',
     );
+  },
+);
+
+t.test(
+  'for a gateway that signs, a record that only an unverified envelope brought is missing',
+  async (t) => {
+    const { router, commit } = await fresh(t);
+    const receipts = router();
+    await commit({ seqs: [1, 2, 3, 4], verified: false }, receipts);
+    const before = await passing(receipts.next('gw-1', 0, 5000, never));
+    t.match(before, { streams: [{ to: 4, missing: [] }] }, 'it counts for one that has never signed');
+    await commit({ epoch: '2-bb', seqs: [1] }, receipts);
+    const after = await passing(receipts.next('gw-1', before?.version ?? 0, 5000, never));
+    t.match(after, {
+      streams: [
+        { epoch: '1-aa', to: 0, missing: [] },
+        { epoch: '2-bb', to: 1 },
+      ],
+    });
+    await commit({ seqs: [2, 4], text: 'genuine' }, receipts);
+    const proven = await passing(receipts.next('gw-1', after?.version ?? 0, 5000, never));
+    const missing = [
+      { first: 1, last: 1 },
+      { first: 3, last: 3 },
+    ];
+    t.match(proven, { streams: [{ to: 4, missing }, { to: 1 }] });
+    const told = router(undefined, () => true);
+    t.match(await passing(told.next('gw-1', 0, 5000, never)), { streams: [{ to: 4, missing: [] }, {}] });
+    await commit({ gateway: 'gw-2', seqs: [1], verified: false }, receipts);
+    const closed = router(undefined, () => false);
+    t.match(await passing(closed.next('gw-2', 0, 5000, never)), { streams: [{ to: 0 }] });
   },
 );

@@ -37,6 +37,18 @@ export interface CommitEntry extends StreamKey {
   replaces: boolean;
   /** The records that left the ledger; null for an entry that adds records. */
   removal: Removal | null;
+  /** Null where it changes nothing of what is proven. */
+  proof: ProofChange | null;
+}
+
+/** The change of a stream's proof (rules/proof.ts). */
+export interface ProofChange {
+  /** The envelope is verified. Where not, the ids of `fresh` are unverified. */
+  verified: boolean;
+  /** Unverified ids that are proven now. */
+  proven: IntervalSet;
+  /** Unverified ids that the gateway has given up. */
+  waived: IntervalSet;
 }
 
 export interface Removal {
@@ -86,7 +98,10 @@ type EntryRow = [
   stood?: number[],
   /** Of format 3. */
   removal?: RemovalRow | null,
+  /** Of any format: an older version takes every record for proven, as it did before. */
+  proof?: ProofRow | null,
 ];
+type ProofRow = [verified: boolean, proven: Uint8Array, waived: Uint8Array];
 type RemovalRow = [
   why: Removal['why'],
   ids: Uint8Array,
@@ -102,7 +117,8 @@ type Body = [
   conflicts: number,
   entries: EntryRow[],
   contacts: [gateway: string, source: string, wallMs: number][],
-  bootClocks: [gateway: string, bootId: string, offsetMs: number][],
+  /** `unverified` is absent for a verified mapping, and in data of earlier versions. */
+  bootClocks: [gateway: string, bootId: string, offsetMs: number, unverified?: true][],
 ];
 
 export function recordsOf({ entries }: Commit): number {
@@ -120,7 +136,9 @@ export function encodeCommit(commit: Commit): Uint8Array {
     commit.conflicts,
     commit.entries.map((entry) => rowOf(entry, decided, removes)),
     commit.contacts.map(({ gateway, source, lastWallMs }) => [gateway, source, lastWallMs]),
-    commit.bootClocks.map(({ gateway, bootId, offsetMs }) => [gateway, bootId, offsetMs]),
+    commit.bootClocks.map(({ gateway, bootId, offsetMs, verified }) =>
+      verified ? [gateway, bootId, offsetMs] : [gateway, bootId, offsetMs, true],
+    ),
   ];
   return encodeCbor(body);
 }
@@ -138,8 +156,11 @@ function rowOf(entry: CommitEntry, decided: boolean, removes: boolean): EntryRow
     entry.duplicates,
     entry.aside.flatMap(({ seq, message }) => [seq, message]),
   ];
-  if (decided || removes) row.push(entry.replaces, stoodOf(entry.aside));
-  if (removes) row.push(entry.removal && removalRow(entry.removal));
+  const { proof } = entry;
+  const isLong = removes || proof !== null;
+  if (decided || isLong) row.push(entry.replaces, stoodOf(entry.aside));
+  if (isLong) row.push(entry.removal && removalRow(entry.removal));
+  if (proof !== null) row.push([proof.verified, proof.proven.encode(), proof.waived.encode()]);
   return row;
 }
 
@@ -155,6 +176,10 @@ function removalFrom([why, ids, gone, aside, moved]: RemovalRow): Removal {
     aside,
     moved: IntervalSet.decode(moved),
   };
+}
+
+function proofFrom([verified, proven, waived]: ProofRow): ProofChange {
+  return { verified, proven: IntervalSet.decode(proven), waived: IntervalSet.decode(waived) };
 }
 
 /** Throws when a newer Headgate wrote the message. */
@@ -184,9 +209,15 @@ export function decodeCommit(bytes: Uint8Array): Commit {
       aside: asideFrom(row[9], row[11]),
       replaces: row[10] ?? false,
       removal: row[12] ? removalFrom(row[12]) : null,
+      proof: row[13] ? proofFrom(row[13]) : null,
     })),
     contacts: contacts.map(([gateway, source, lastWallMs]) => ({ gateway, source, lastWallMs })),
-    bootClocks: bootClocks.map(([gateway, bootId, offsetMs]) => ({ gateway, bootId, offsetMs })),
+    bootClocks: bootClocks.map(([gateway, bootId, offsetMs, unverified = false]) => ({
+      gateway,
+      bootId,
+      offsetMs,
+      verified: !unverified,
+    })),
   };
 }
 

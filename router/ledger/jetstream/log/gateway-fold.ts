@@ -24,7 +24,10 @@ export const gatewayFolding: Folding<GatewayItem, GatewayContact | BootClock> = 
       return item;
     }
     const known = item.bootOffsetMs.get(change.bootId);
-    if (known === undefined || Math.abs(known - change.offsetMs) >= BOOT_CLOCK_WRITE_MS) {
+    if (
+      known === undefined ||
+      (change.verified && Math.abs(known - change.offsetMs) >= BOOT_CLOCK_WRITE_MS)
+    ) {
       item.bootOffsetMs.set(change.bootId, change.offsetMs);
     }
     return item;

@@ -2,7 +2,8 @@
 import { IntervalSet } from '../../../../shared/interval-set.ts';
 import type { GapReason, StreamKey } from '../../../../shared/record.ts';
 import { givenUpOf, isNothing } from '../../rules/given-up.ts';
-import { EMPTY_STREAM, type StreamState, withdraw } from '../../rules/rules.ts';
+import type { Proof } from '../../rules/proof.ts';
+import { EMPTY_STREAM, reinstated, type StreamState, withdraw } from '../../rules/rules.ts';
 import { decodeState, encodeState } from '../../sql/stream-columns.ts';
 import { type Aside, asideFrom, type CommitEntry, stoodOf } from './commit-format.ts';
 import type { Folding } from './fold.ts';
@@ -49,6 +50,8 @@ type Row = [
   replaced?: Uint8Array,
   /** Absent in data from before these reasons. */
   gapOther?: Uint8Array | null,
+  /** Absent in data from before it was noted which ids are proven. */
+  proof?: Uint8Array | null,
 ];
 
 export const streamFolding: Folding<StreamItem, StreamChange> = {
@@ -83,6 +86,7 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
       columns.withdrawn,
       replaced.encode(),
       columns.gapOther,
+      columns.proof,
     ];
   },
   decode(value) {
@@ -102,6 +106,7 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
         conflicts: row[10],
         withdrawn: row[13] ?? null,
         gapOther: row[15] ?? null,
+        proof: row[16] ?? null,
       }),
       aside: asideFrom(row[11], row[12]),
       replaced: row[14] ? IntervalSet.decode(row[14]) : IntervalSet.empty(),
@@ -109,11 +114,14 @@ export const streamFolding: Folding<StreamItem, StreamChange> = {
   },
 };
 
-function asideAfter(before: readonly Aside[], { aside, removal }: CommitEntry): readonly Aside[] {
+function asideAfter(before: readonly Aside[], entry: CommitEntry): readonly Aside[] {
+  const { aside, removal, replaces, fresh } = entry;
   if (removal) {
     const left = new Set(removal.aside);
     return left.size === 0 ? before : before.filter(({ message }) => !left.has(message));
   }
+  if (replaces && before.some(({ seq, stood }) => stood && fresh.has(seq)))
+    return before.map((one) => (fresh.has(one.seq) ? { ...one, stood: false } : one));
   return aside.length === 0 ? before : [...before, ...aside].slice(-ASIDE_MAX);
 }
 
@@ -126,6 +134,7 @@ function bounded(set: IntervalSet): IntervalSet {
 function changed(state: StreamState, entry: CommitEntry): StreamState {
   const { removal } = entry;
   if (removal) return withdraw(state, removal.ids.ranges(), removal.why);
+  if (entry.replaces) return reinstated(state, entry.fresh.ranges());
   const seen = state.seen.clone();
   for (const { first, last } of entry.fresh.ranges()) seen.add(first, last);
   const given = (reason: GapReason): IntervalSet => {
@@ -144,8 +153,21 @@ function changed(state: StreamState, entry: CommitEntry): StreamState {
         : Math.max(state.sealedAt, entry.sealedAt),
     duplicates: state.duplicates + entry.duplicates,
     conflicts: state.conflicts + entry.aside.length - stood.length,
+    proof: proofAfter(state.proof, entry),
   };
   if (stood.length === 0) return after;
   const ids = stood.map(({ seq }) => ({ first: seq, last: seq }));
   return withdraw(after, ids, 'quarantine');
+}
+
+/** The result of `proofAfter` (proof.ts), rebuilt from the commit's entry. */
+function proofAfter(before: Proof, { fresh, proof }: CommitEntry): Proof {
+  if (proof === null) return before;
+  const { verified, proven, waived } = proof;
+  const unverified = verified ? before.unverified : before.unverified.union(fresh);
+  return {
+    isSigned: before.isSigned || verified,
+    unverified: unverified.difference(proven),
+    waived: before.waived.union(waived).difference(proven),
+  };
 }

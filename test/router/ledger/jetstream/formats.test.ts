@@ -19,6 +19,7 @@ const ENTRY: CommitEntry = {
   fresh: ids,
   parts: [17],
   payloadBytes: 9,
+  proof: null,
   givenUp: NOTHING_GIVEN_UP,
   sealedAt: null,
   duplicates: 2,

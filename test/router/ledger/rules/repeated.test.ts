@@ -7,7 +7,7 @@ import type { HeldVersion } from '../../../../router/ledger/types.ts';
 import { entry, record } from '../envelopes.ts';
 
 const ONE = [{ first: 1, last: 1 }];
-const SEEN = absorb(EMPTY_STREAM, entry({ seqs: [1] }).envelope).state;
+const SEEN = absorb(EMPTY_STREAM, entry({ seqs: [1] }).envelope, { verified: true }).state;
 
 interface Case {
   name: string;
@@ -114,7 +114,7 @@ for (const one of CASES) {
     rule.know('s', state, 1, known);
     const came = entry({ seqs: [1] }, 'azure');
     came.envelope.records = one.comes.map((text) => record(1, text));
-    const absorption = absorb(state, came.envelope);
+    const absorption = absorb(state, came.envelope, came);
     const settled = rule.settle('s', came, absorption);
     t.match(settled, { displaced, quarantined });
     t.equal(settled.duplicates.length, one.outcome.duplicates);
@@ -137,8 +137,8 @@ t.test('a record that an earlier entry of the commit brings is one that is held'
   const rule = new RepeatedRecords<string>(() => 'last-write-wins');
   const first = entry({ seqs: [1], text: 'a' }, 'aws');
   const second = entry({ seqs: [1], text: 'b' }, 'azure');
-  const opening = absorb(EMPTY_STREAM, first.envelope);
-  const closing = absorb(opening.state, second.envelope);
+  const opening = absorb(EMPTY_STREAM, first.envelope, first);
+  const closing = absorb(opening.state, second.envelope, second);
   rule.know('s', EMPTY_STREAM, 1, { held: null, aside: [] });
   t.match(rule.settle('s', first, opening), { inConflict: [], displaced: [] });
   const settled = rule.settle('s', second, closing);
@@ -149,7 +149,7 @@ t.test('an id that the engine did not load is a bug, not a new record', async (t
   const rule = new RepeatedRecords<string>(() => 'keep-first');
   rule.know('s', SEEN, 2, { held: null, aside: [] });
   const came = entry({ seqs: [1] });
-  t.throws(() => rule.settle('s', came, absorb(SEEN, came.envelope)), /was not loaded/);
+  t.throws(() => rule.settle('s', came, absorb(SEEN, came.envelope, came)), /was not loaded/);
 });
 
 function version(text: string): HeldVersion {

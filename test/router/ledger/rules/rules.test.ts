@@ -10,10 +10,12 @@ import {
 import type { Envelope } from '../../../../shared/envelope/envelope.ts';
 import { envelope, gap, record, seqs } from '../envelopes.ts';
 
+const VERIFIED = { verified: true };
+
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
 
 function absorbAll(envelopes: readonly Envelope[]): StreamState {
-  return envelopes.reduce((state, one) => absorb(state, one).state, EMPTY_STREAM);
+  return envelopes.reduce((state, one) => absorb(state, one, VERIFIED).state, EMPTY_STREAM);
 }
 
 const anyEnvelope = fc
@@ -52,24 +54,27 @@ t.test(
 t.test('absorbing changes nothing in place (I11)', async (t) => {
   const before = absorbAll([envelope({ seqs: [1, 5], gaps: [gap(2, 3)] })]);
   const told = completenessOf(KEY, before);
-  absorb(before, envelope({ seqs: [2, 3, 9], gaps: [gap(6, 7)], sealedAt: 12 }));
+  absorb(before, envelope({ seqs: [2, 3, 9], gaps: [gap(6, 7)], sealedAt: 12 }), VERIFIED);
   t.strictSame(completenessOf(KEY, before), told);
   t.equal(completenessOf(KEY, EMPTY_STREAM).highest, 0);
 });
 
 t.test('the same id twice in one envelope: the first is fresh, the second is judged', async (t) => {
   const twice = envelope({ seqs: [4, 4] });
-  const { fresh, repeated } = absorb(EMPTY_STREAM, twice);
+  const { fresh, repeated } = absorb(EMPTY_STREAM, twice, VERIFIED);
   t.strictSame([fresh.length, repeated.length], [1, 1]);
 });
 
 t.test('a seal is first, the same, or another', async (t) => {
   const sealed = absorbAll([envelope({ sealedAt: 5 })]);
-  t.match(absorb(EMPTY_STREAM, envelope({ sealedAt: 5 })), { resealed: false });
-  t.match(absorb(sealed, envelope({ sealedAt: 5 })), { resealed: false });
-  t.match(absorb(sealed, envelope({ sealedAt: 3 })), { resealed: true, state: { sealedAt: 5 } });
-  t.match(absorb(sealed, envelope({ seqs: seqs(4, 8) })), { aboveSeal: 3 });
-  t.match(absorb(sealed, envelope({ seqs: seqs(4, 8), sealedAt: 8 })), { aboveSeal: 0, resealed: true });
+  t.match(absorb(EMPTY_STREAM, envelope({ sealedAt: 5 }), VERIFIED), { resealed: false });
+  t.match(absorb(sealed, envelope({ sealedAt: 5 }), VERIFIED), { resealed: false });
+  t.match(absorb(sealed, envelope({ sealedAt: 3 }), VERIFIED), { resealed: true, state: { sealedAt: 5 } });
+  t.match(absorb(sealed, envelope({ seqs: seqs(4, 8) }), VERIFIED), { aboveSeal: 3 });
+  t.match(absorb(sealed, envelope({ seqs: seqs(4, 8), sealedAt: 8 }), VERIFIED), {
+    aboveSeal: 0,
+    resealed: true,
+  });
 });
 
 t.test('ranges of any size cost no more than their ends', async (t) => {

@@ -10,6 +10,8 @@ import {
 import { decodeState, encodeState } from '../../../../router/ledger/sql/stream-columns.ts';
 import { envelope, gap, seqs } from '../envelopes.ts';
 
+const VERIFIED = { verified: true };
+
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
 
 function told(state: StreamState): unknown {
@@ -33,9 +35,13 @@ t.test('every state comes back as it was', async () => {
       fc.array(fc.tuple(range, fc.constantFrom('retention', 'erasure', 'quarantine')), { maxLength: 6 }),
       fc.option(fc.constantFrom(0, 10, 20)),
       (held, gaps, gone, sealedAt) => {
-        let { state } = absorb(EMPTY_STREAM, envelope({ seqs: held.sort((a, b) => a - b), sealedAt }));
+        let { state } = absorb(
+          EMPTY_STREAM,
+          envelope({ seqs: held.sort((a, b) => a - b), sealedAt }),
+          VERIFIED,
+        );
         for (const { first, last } of gaps)
-          state = absorb(state, envelope({ gaps: [gap(first, last)] })).state;
+          state = absorb(state, envelope({ gaps: [gap(first, last)] }), VERIFIED).state;
         for (const [{ first, last }, why] of gone)
           state = withdraw(state, state.seen.within(first, last), why);
         t.strictSame(told(decodeState(encodeState(state))), told(state));
@@ -49,11 +55,12 @@ t.test('an epoch that is over, complete and left is one small row, whatever its 
   const before = absorb(
     EMPTY_STREAM,
     envelope({ seqs: odd, gaps: odd.map((seq) => gap(seq + 1, seq + 1)), sealedAt: 400 }),
+    VERIFIED,
   );
   const left = withdraw(before.state, before.state.seen.ranges(), 'retention');
   t.ok(bytesOf(before.state) >= 800, `${bytesOf(before.state)} bytes`);
   t.ok(bytesOf(left) <= 412, `${bytesOf(left)} bytes: what was given up, and no more`);
   t.strictSame(told(decodeState(encodeState(left))), told(left));
-  const whole = absorb(EMPTY_STREAM, envelope({ seqs: seqs(1, 400), sealedAt: 400 })).state;
+  const whole = absorb(EMPTY_STREAM, envelope({ seqs: seqs(1, 400), sealedAt: 400 }), VERIFIED).state;
   t.ok(bytesOf(withdraw(whole, whole.seen.ranges(), 'retention')) <= 12);
 });
