@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
+import { AuditLog } from '../shared/audit/audit-log.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { closeDataFolder } from '../shared/config/private-folder.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
@@ -49,7 +50,8 @@ import { RouterKeys } from './downlink/router-keys.ts';
 import { Sender } from './forward/delivery/sender.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { createPublishMetrics, registerForward } from './forward/metrics.ts';
-import { History } from './history/history.ts';
+import { followingHistory } from './history/following.ts';
+import type { History } from './history/history.ts';
 import { historyRoutes } from './history/routes.ts';
 import { holdFile } from './holds/hold-file.ts';
 import { Holds } from './holds/holds.ts';
@@ -72,6 +74,7 @@ import { Store } from './store/store.ts';
 /** The arguments that every room is made with. */
 interface Site {
   config: AgentConfig;
+  audit: AuditLog;
   signing: Signing;
   /** Providers that the configuration switches on. */
   enabled: readonly ProviderEntry[];
@@ -88,7 +91,8 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const enabled = config.providers.filter((provider) => provider.enabled);
   tellEnvironmentEndpoints([...enabled, ...config.downlinks], log('agent'));
   const signing = await openSigning({ config, entropy, log: log('keys') });
-  const site: Site = { config, signing, enabled, clock, entropy, log, registry: new Registry() };
+  const audit = new AuditLog({ dataDir: config.data_dir, program: 'agent', clock, entropy });
+  const site: Site = { config, audit, signing, enabled, clock, entropy, log, registry: new Registry() };
   const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);
   const routing = createRouting(site, buffer);
@@ -159,7 +163,7 @@ function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): R
     clock,
     log: log('routing'),
   });
-  const history = createHistory(site, { bootClock, store, routing, facts });
+  const history = followingHistory({ ...site, bootClock, store, routing, facts, log: log('history') });
   const meter = new Meter({
     file: join(folder, 'usage.json'),
     providers: meteredProviders(config, enabled),
@@ -177,37 +181,6 @@ function createRouting(site: Site, { bootId, bootClock, store }: BufferParts): R
     log: log('routing'),
   });
   return { facts, stranded, routing, routingFile, history, meter, holds };
-}
-
-function createHistory(
-  { config, clock, log }: Site,
-  {
-    bootClock,
-    store,
-    routing,
-    facts,
-  }: Pick<BufferParts & RoutingParts, 'bootClock' | 'store' | 'routing' | 'facts'>,
-): History {
-  const history = new History({
-    folder: join(config.data_dir, 'history'),
-    bounds: { maxBytes: config.history.max_bytes, maxAgeMs: config.history.max_age },
-    writeEveryMs: config.history.write_every,
-    setup: { gateway: config.gateway, policy: config.policy, providers: facts },
-    routingNow: () => ({
-      providers: routing.providers(),
-      chosen: routing.chosen(),
-      inputs: routing.scoreInputs(),
-    }),
-    currentClock: () => bootClock.current(),
-    mayWrite: () => store.state() === 'ok',
-    clock,
-    log: log('history'),
-  });
-  routing.onStep((event, effects) => history.observed(event, effects));
-  store.onCommit((committed) => history.committed(committed));
-  store.onGaps((gaps) => history.gaveUp(gaps));
-  store.onReopen(() => history.epochBegan());
-  return history;
 }
 
 interface ForwardingParts {
@@ -368,7 +341,8 @@ function registerMetrics({ config, signing, registry }: Site, parts: Parts): voi
   registerEventLoop(metrics);
 }
 
-function createAdmin({ config, signing, clock, entropy, log, registry }: Site, parts: Parts): Service {
+function createAdmin(site: Site, parts: Parts): Service {
+  const { config, audit, signing, clock, entropy, log, registry } = site;
   const { gateway, policy } = config;
   const holds = holdRoutes({ holds: parts.holds, providers: parts.facts.map(({ name }) => name) });
   return new AdminServer({
@@ -384,6 +358,7 @@ function createAdmin({ config, signing, clock, entropy, log, registry }: Site, p
       ...holds.routes,
     },
     changes: holds.changes,
+    audit,
     clock,
     entropy,
     log: log('admin'),

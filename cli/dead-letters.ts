@@ -12,6 +12,7 @@ import { identitiesOf } from '../router/sources/open.ts';
 import { systemClock } from '../shared/clock.ts';
 import { duration } from '../shared/config/kinds.ts';
 import { EXIT } from '../shared/exit-codes.ts';
+import { audited, routerAudit, type Worked } from './audited.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { renderDeadLetter, renderDeadLetters } from './render/dead-letters.ts';
 import { tellOfCommits } from './running-router.ts';
@@ -99,7 +100,7 @@ export async function retry(
 ): Promise<number> {
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
-  return withMaintenance(config, async (maintenance, ledger, log) => {
+  return changing(config, 'deadletter.retry', { ids, ...flags }, async (maintenance, ledger, log) => {
     const keys =
       config.gateways_file === undefined
         ? null
@@ -131,19 +132,33 @@ export async function retry(
       printLine(
         `${outcomes.committed} committed, ${outcomes.refused} refused again, ${outcomes.failed} failed`,
       );
-    return outcomes.refused + outcomes.failed === 0 ? EXIT.ok : EXIT.failed;
+    const code = outcomes.refused + outcomes.failed === 0 ? EXIT.ok : EXIT.failed;
+    return { code, phase: 'done', detail: outcomes };
   });
 }
 
 export async function purge(config: LedgerToolConfig, ids: string[], flags: FilterFlags): Promise<number> {
   const filter = filterOf(ids, flags);
   if (typeof filter === 'string') return fail(filter, EXIT.usage);
-  return withMaintenance(config, async (maintenance) => {
+  return changing(config, 'deadletter.purge', { ids, ...flags }, async (maintenance) => {
     const removed = await maintenance.removeDeadLetters(filter);
     if (flags.json) printJson({ removed });
     else printLine(`${removed} removed`);
-    return EXIT.ok;
+    return { code: EXIT.ok, detail: { removed } };
   });
+}
+
+/** Works on the ledger, and notes it in the router's audit log. */
+function changing(
+  config: LedgerToolConfig,
+  action: string,
+  { ids, source, reason, olderThan, as }: FilterFlags & { ids: string[]; as?: string },
+  work: (...parts: Parameters<Parameters<typeof withMaintenance>[1]>) => Promise<Worked>,
+): Promise<number> {
+  const detail = { ids: ids.length === 0 ? 'all' : ids.join(' '), source, reason, olderThan, as };
+  return withMaintenance(config, async (...parts) =>
+    audited(await routerAudit(config), { action, target: null, detail }, () => work(...parts)),
+  );
 }
 
 /** The filter, or the error in the arguments as text. */

@@ -19,6 +19,7 @@ import { dataDir as folderOption } from '../shared/config/common.ts';
 import { makeFolder } from '../shared/config/start-check.ts';
 import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
+import { audited, auditOf, type Named } from './audited.ts';
 import { becomeOwner } from './folder-owner.ts';
 import { fail } from './output.ts';
 
@@ -66,14 +67,17 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** Changes the file; returns the exit code. */
-export async function editDevices(flags: FileFlags, edit: Edit): Promise<ExitCode> {
+/** Changes the file, and notes the change in the audit log; returns the exit code. */
+export async function editDevices(flags: FileFlags, named: Named, edit: Edit): Promise<number> {
   const file = await locate(flags);
   if (typeof file === 'number') return file;
+  const folder = dirname(file);
   // With the mode that the agent uses.
-  if (flags.config !== undefined) await makeFolder('data_dir', dirname(file));
-  const result = await editDeviceFile(file, edit);
-  return result.ok ? EXIT.ok : fail(result.problem, EXIT.failed);
+  if (flags.config !== undefined) await makeFolder('data_dir', folder);
+  return audited(auditOf(folder, 'agent'), named, async () => {
+    const result = await editDeviceFile(file, edit);
+    return { code: result.ok ? EXIT.ok : fail(result.problem, EXIT.failed) };
+  });
 }
 
 /** The content of the file, empty for a missing one; or the exit code after an error message. */

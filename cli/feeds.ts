@@ -10,6 +10,7 @@ import { formatProblems } from '../shared/config/load.ts';
 import { EXIT } from '../shared/exit-codes.ts';
 import { createLogger } from '../shared/log.ts';
 import { StartRefused } from '../shared/start-refused.ts';
+import { auditedOutcome, type Named, routerAudit } from './audited.ts';
 import { runningRouter } from './running-router.ts';
 import { terminal } from './terminal.ts';
 import { withLedger } from './with-ledger.ts';
@@ -34,7 +35,7 @@ export function listFeeds(config: LedgerToolConfig): Promise<ListedFeed[] | null
 /** `to`: an offset, or `end`. */
 export async function resetFeed(config: LedgerToolConfig, name: string, to: string): Promise<Outcome> {
   const destination = loadDestination(config, name);
-  return withFeed(config, name, async (ledger) => {
+  return changeFeed(config, { action: 'feeds.reset', target: name, detail: { to } }, async (ledger) => {
     const { records: end } = await ledger.totals();
     const offset = to === 'end' ? end : /^\d{1,15}$/.test(to) ? Number(to) : Number.NaN;
     if (!(offset <= end)) return { refused: `--to takes "end", or an offset up to ${end}` };
@@ -55,7 +56,8 @@ export async function skipRecord(
   offset: string | null,
 ): Promise<Outcome> {
   const destination = loadDestination(config, name);
-  return withFeed(config, name, async (ledger) => {
+  const named = { action: 'feeds.skip', target: name, detail: { offset } };
+  return changeFeed(config, named, async (ledger) => {
     const wanted = offset === null ? await refusedRecord(config, name) : offsetOf(offset);
     if ('refused' in wanted) return wanted;
     const from = await ledger.loadFeedPosition(name);
@@ -127,14 +129,24 @@ async function setInDestination(
   }
 }
 
-async function withFeed(
+/** Changes a feed of router.yaml, and notes it in the router's audit log. */
+async function changeFeed(
   config: LedgerToolConfig,
-  name: string,
+  named: Named & { target: string },
   use: (ledger: Ledger) => Promise<Outcome>,
 ): Promise<Outcome> {
-  if (!config.feeds.some((feed) => feed.name === name)) {
+  if (!config.feeds.some((feed) => feed.name === named.target)) {
     const known = config.feeds.map((feed) => feed.name).join(', ') || 'none';
-    return { refused: `there is no feed ${name}; router.yaml has: ${known}` };
+    return { refused: `there is no feed ${named.target}; router.yaml has: ${known}` };
   }
-  return (await withLedger(config, use)) ?? { refused: `there is no ledger in ${config.data_dir}` };
+  const outcome = await withLedger(config, async (ledger) =>
+    auditedOutcome<Outcome>(await routerAudit(config), named, async () => {
+      const found = await use(ledger);
+      return 'done' in found
+        ? { value: found, detail: { result: found.done } }
+        : { value: found, phase: 'refused' as const, detail: { reason: found.refused } };
+    }),
+  );
+  if (outcome === null) return { refused: `there is no ledger in ${config.data_dir}` };
+  return 'value' in outcome ? outcome.value : outcome;
 }

@@ -2,8 +2,10 @@
  * Asks a local headgate process over HTTP: the admin server of an agent or a router, or the control server of
  * the clouds.
  */
+import { USER_HEADER, userText } from '../shared/audit/caller.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { thrownText } from './output.ts';
+import { terminal } from './terminal.ts';
 
 /** Default addresses, as in agent.yaml, router.yaml and `headgate clouds`. */
 export const AGENT_ADMIN_URL = 'http://127.0.0.1:9464';
@@ -42,9 +44,11 @@ export async function ask(question: Question): Promise<Answer> {
     response = await fetch(new URL(path, base), {
       method,
       signal: AbortSignal.timeout(timeoutMs),
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(method === 'GET' ? {} : { [USER_HEADER]: userText(terminal().env) }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     text = await response.text();
   } catch (error) {

@@ -21,6 +21,7 @@ import {
 } from '../shared/signing/key-folder.ts';
 import { newPrivateKey } from '../shared/signing/private-key.ts';
 import type { Signer } from '../shared/signing/signature.ts';
+import { audited, auditOf } from './audited.ts';
 import { becomeOwner } from './folder-owner.ts';
 import { fail, printJson, printLine } from './output.ts';
 
@@ -63,20 +64,23 @@ const REGISTER: Readonly<Record<Program, string>> = {
     'Give it to the agents (headgate keys export, receipts.router_keys_file), then restart the router: it signs from then on.',
 };
 
-export async function newKey(flags: KeyFlags): Promise<ExitCode> {
+export async function newKey(flags: KeyFlags): Promise<number> {
   const place = await locate(flags);
   if (typeof place === 'number') return place;
   if (place.keyFile !== null) return fail('signing.key_file is set: that key signs', EXIT.failed);
   if (flags.config !== undefined) await makeFolder('data_dir', dirname(place.folder));
-  const key = await keepKey(place.folder, newPrivateKey(systemEntropy));
-  const shown = shownOf(key.signer, key.file, true);
-  if (flags.json) printJson(shown);
-  else {
-    printLine(`key ${shown.keyId} in ${key.file}\n${shown.publicKey.trimEnd()}`);
-    for (const text of place.program === null ? Object.values(REGISTER) : [REGISTER[place.program]])
-      printLine(text);
-  }
-  return EXIT.ok;
+  const log = auditOf(dirname(place.folder), place.program ?? 'agent');
+  return audited(log, { action: 'keys.new', target: null }, async () => {
+    const key = await keepKey(place.folder, newPrivateKey(systemEntropy));
+    const shown = shownOf(key.signer, key.file, true);
+    if (flags.json) printJson(shown);
+    else {
+      printLine(`key ${shown.keyId} in ${key.file}\n${shown.publicKey.trimEnd()}`);
+      for (const text of place.program === null ? Object.values(REGISTER) : [REGISTER[place.program]])
+        printLine(text);
+    }
+    return { code: EXIT.ok, detail: { key: shown.keyId } };
+  });
 }
 
 export async function listKeys(flags: KeyFlags): Promise<ExitCode> {
@@ -126,7 +130,7 @@ export async function exportKeys(flags: KeyFlags): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-export async function dropKey(flags: KeyFlags, keyId: string): Promise<ExitCode> {
+export async function dropKey(flags: KeyFlags, keyId: string): Promise<number> {
   const place = await locate(flags);
   if (typeof place === 'number') return place;
   const { keys } = await readKeys(place.folder);
@@ -134,8 +138,11 @@ export async function dropKey(flags: KeyFlags, keyId: string): Promise<ExitCode>
   if (!found) return fail(`there is no key ${keyId}`, EXIT.failed);
   if (found === keys[0] && place.keyFile === null)
     return fail(`${keyId} is the newest key, which signs: make another first`, EXIT.failed);
-  await removeKey(found);
-  return EXIT.ok;
+  const log = auditOf(dirname(place.folder), place.program ?? 'agent');
+  return audited(log, { action: 'keys.rm', target: keyId }, async () => {
+    await removeKey(found);
+    return { code: EXIT.ok };
+  });
 }
 
 /** The keys, the signing one first; or the exit code after an error message. */

@@ -3,12 +3,13 @@ import { userInfo } from 'node:os';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { acceptLedger } from '../router/ledger/open.ts';
 import { EXIT } from '../shared/exit-codes.ts';
+import { audited, routerAudit } from './audited.ts';
 import { becomeOwnerByPath } from './folder-owner.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { withProgress } from './progress.ts';
 import { renderErasures, renderWhereabouts } from './render/ledger.ts';
 import { runningRouter } from './running-router.ts';
-import { ledgerText, noLedger, withLedger, withMaintenance } from './with-ledger.ts';
+import { ledgerText, withMaintenance } from './with-ledger.ts';
 
 const ERASURES_SHOWN = 1000;
 
@@ -18,19 +19,25 @@ export async function erase(
 ): Promise<number> {
   const text = `erasing every record of device "${device}" in ${ledgerText(config)}`;
   const actor = by ?? userInfo().username;
-  const erasure = await withProgress(text, { json }, () =>
-    withLedger(config, (ledger) => ledger.maintenance.erase({ device, gateway: gateway ?? null }, actor)),
+  const named = { action: 'ledger.erase', target: device, detail: { gateway, by: actor } };
+  return withMaintenance(config, async (maintenance) =>
+    audited(await routerAudit(config), named, async () => {
+      const erasure = await withProgress(text, { json }, () =>
+        maintenance.erase({ device, gateway: gateway ?? null }, actor),
+      );
+      const { records, versions, deadLetters } = erasure;
+      const detail = { records, versions, deadLetters };
+      if (json) printJson(erasure);
+      if (records + versions + deadLetters === 0) {
+        const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
+        const message = `the ledger has no record of device "${device}"${of}; the request is recorded`;
+        return { code: fail(message, EXIT.failed), phase: 'done', detail };
+      }
+      if (!json)
+        printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
+      return { code: EXIT.ok, detail };
+    }),
   );
-  if (erasure === null) return noLedger(config);
-  const { records, versions, deadLetters } = erasure;
-  if (json) printJson(erasure);
-  if (records + versions + deadLetters === 0) {
-    const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
-    return fail(`the ledger has no record of device "${device}"${of}; the request is recorded`, EXIT.failed);
-  }
-  if (!json)
-    printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
-  return EXIT.ok;
 }
 
 /**
@@ -44,11 +51,14 @@ export async function accept(config: LedgerToolConfig): Promise<number> {
     return fail(message, EXIT.failed);
   }
   becomeOwnerByPath(config.data_dir);
-  if (!(await acceptLedger(config))) {
-    return fail(`${config.data_dir} knows of no ledger: a router takes the one that it finds`, EXIT.failed);
-  }
-  printLine('the next start of the router takes the ledger as it is, and makes one where there is none');
-  return EXIT.ok;
+  return audited(await routerAudit(config), { action: 'ledger.accept', target: null }, async () => {
+    if (!(await acceptLedger(config))) {
+      const message = `${config.data_dir} knows of no ledger: a router takes the one that it finds`;
+      return { code: fail(message, EXIT.failed) };
+    }
+    printLine('the next start of the router takes the ledger as it is, and makes one where there is none');
+    return { code: EXIT.ok };
+  });
 }
 
 export async function erasures(config: LedgerToolConfig, json: boolean): Promise<number> {

@@ -7,6 +7,7 @@ import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { StartRefused } from '../shared/start-refused.ts';
 import { packageVersion } from '../shared/version.ts';
 import { addAgentCommand } from './commands/agent.ts';
+import { addAuditCommand } from './commands/audit.ts';
 import { addClientsCommand } from './commands/clients.ts';
 import { addCloudsCommand } from './commands/clouds.ts';
 import { addConfigCommand } from './commands/config.ts';
@@ -37,7 +38,8 @@ export async function run(argv: readonly string[], where: Terminal): Promise<voi
   });
 }
 
-function buildProgram(): Command {
+/** All commands; nothing of their code is loaded. */
+export function buildProgram(): Command {
   const program = new Command('headgate')
     .description('Edge-to-multi-cloud telemetry gateway.')
     .version(packageVersion())
@@ -68,6 +70,7 @@ function buildProgram(): Command {
   addCostsCommand(program);
   addDeviceCommand(program);
   addKeysCommand(program);
+  addAuditCommand(program);
   addConfigCommand(program);
   return program;
 }

@@ -6,8 +6,12 @@
  */
 
 import { hostname } from 'node:os';
+import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { changeRefusal, readRefusal } from './admin-changes.ts';
+import type { AuditLog, Change } from './audit/audit-log.ts';
+import { USER_HEADER } from './audit/caller.ts';
+import { HttpAudit } from './audit/http-changes.ts';
 import type { Clock } from './clock.ts';
 import { listening } from './config/start-check.ts';
 import type { Entropy } from './entropy.ts';
@@ -34,8 +38,14 @@ export interface RouteAnswer {
 
 export type AdminRoute = (query: Readonly<Record<string, string>>) => RouteAnswer | Promise<RouteAnswer>;
 
+export type ChangeRequest =
+  | { method: 'PUT'; body: unknown }
+  | { method: 'DELETE'; query: Readonly<Record<string, string>> };
+
 /** The changes of one path. */
 export interface AdminChanges {
+  /** What the audit log says of a request; null for one that changes nothing, or is no valid request. */
+  noted(request: ChangeRequest): Omit<Change, 'who'> | null;
   /** Called with the parsed body; undefined without one. */
   put(body: unknown): Promise<RouteAnswer>;
   delete: AdminRoute;
@@ -53,6 +63,8 @@ export interface AdminServerOptions {
   routes: Readonly<Record<string, AdminRoute>>;
   /** Changes by path, besides the path's route. */
   changes?: Readonly<Record<string, AdminChanges>>;
+  /** Notes the changes. Default: nothing notes them. */
+  audit?: AuditLog;
   clock: Clock;
   entropy: Entropy;
   log: Logger;
@@ -98,7 +110,7 @@ export class AdminServer implements Service {
 }
 
 async function buildApp(options: AdminServerOptions) {
-  const { checks, registry, routes, changes = {}, clock, log } = options;
+  const { checks, registry, routes, clock, log } = options;
   const hostNames = [hostname(), ...(options.host_names ?? [])];
   const { default: Fastify } = await import('fastify');
   const app = Fastify({
@@ -133,23 +145,7 @@ async function buildApp(options: AdminServerOptions) {
       return reply.code(status).send(body);
     });
   }
-  for (const [path, change] of Object.entries(changes)) {
-    app.route({
-      method: ['PUT', 'DELETE'],
-      url: path,
-      preParsing: async (request, reply) => {
-        const refusal = changeRefusal(request);
-        if (refusal !== null) await reply.code(403).send({ error: refusal });
-      },
-      handler: async (request, reply) => {
-        const isPut = request.method === 'PUT';
-        const { status, body } = await (isPut
-          ? change.put(request.body)
-          : change.delete(lastValues(request.query)));
-        return reply.code(status).send(body);
-      },
-    });
-  }
+  addChanges(app, options);
   app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such path' }));
   app.setErrorHandler((error, request, reply) => {
     const status = error instanceof Error && 'statusCode' in error ? Number(error.statusCode) : 500;
@@ -159,6 +155,42 @@ async function buildApp(options: AdminServerOptions) {
     return reply.code(500).send({ error: 'the answer could not be made; see the log' });
   });
   return app;
+}
+
+function addChanges(
+  app: FastifyInstance,
+  { changes = {}, audit: auditLog, clock, log }: AdminServerOptions,
+): void {
+  const audit = auditLog && new HttpAudit({ log: auditLog, clock, logger: log });
+  for (const [path, change] of Object.entries(changes)) {
+    app.route({
+      method: ['PUT', 'DELETE'],
+      url: path,
+      preParsing: async (request, reply) => {
+        const refusal = changeRefusal(request);
+        if (refusal !== null) await reply.code(403).send({ error: refusal });
+      },
+      handler: async (request, reply) => {
+        const asked: ChangeRequest =
+          request.method === 'PUT'
+            ? { method: 'PUT', body: request.body }
+            : { method: 'DELETE', query: lastValues(request.query) };
+        const work = async (): Promise<RouteAnswer> =>
+          asked.method === 'PUT' ? change.put(asked.body) : change.delete(asked.query);
+        const named = change.noted(asked);
+        const peer = {
+          address: request.ip,
+          ports: [request.socket.remotePort, request.socket.localPort] as const,
+          says: request.headers[USER_HEADER],
+        };
+        const { status, body } =
+          named === null || !audit
+            ? await work()
+            : await audit.around(named, peer, work, (answer) => answer.status === 200);
+        return reply.code(status).send(body);
+      },
+    });
+  }
 }
 
 /** The failing checks with their reasons. All checks run in parallel, each with a time limit. */

@@ -28,6 +28,16 @@ export function holdRoutes({ holds, providers }: HoldRoutesParts): {
     body: { error: `no provider "${provider}"; there are ${providers.join(', ')}` },
   });
   const changes: AdminChanges = {
+    noted(request) {
+      if (request.method === 'DELETE') {
+        const { provider = '', ...detail } = request.query;
+        return { action: 'hold.rm', target: provider, detail };
+      }
+      const parsed = holdRequest.safeParse(request.body);
+      if (!parsed.success) return null;
+      const { provider, reason, for: forMs } = parsed.data;
+      return { action: 'hold.add', target: provider, detail: { reason, forMs } };
+    },
     async put(body) {
       const parsed = holdRequest.safeParse(body);
       if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };

@@ -45,7 +45,7 @@ export function addDeviceCommand(program: Command): void {
   command(device, 'rm <name>', 'Remove a device; its connections end.').action(
     run(async (name: string, flags: FileFlags) => {
       const { editDevices, removeDevice } = await import('../devices.ts');
-      return editDevices(flags, removeDevice(name));
+      return editDevices(flags, { action: 'device.rm', target: name }, removeDevice(name));
     }),
   );
   command(device, 'passwd <name>', 'Give a device a new password; its connections end.')
@@ -61,6 +61,7 @@ export function addDeviceCommand(program: Command): void {
         const { changeDevice, editDevices } = await import('../devices.ts');
         return editDevices(
           flags,
+          { action: `device.${verb}`, target: name },
           changeDevice(name, (known) => ({ ...known, disabled })),
         );
       }),
@@ -71,6 +72,7 @@ export function addDeviceCommand(program: Command): void {
       const { changeDevice, editDevices } = await import('../devices.ts');
       return editDevices(
         flags,
+        { action: 'device.groups', target: name, detail: { groups: groups.join(' ') } },
         changeDevice(name, (known) => ({ ...known, groups: [...new Set(groups)] })),
       );
     }),
@@ -89,6 +91,7 @@ export function addDeviceCommand(program: Command): void {
         const change = withRule({ allow: wanted, topic }, flags.remove ?? false);
         return editDevices(
           flags,
+          { action: 'device.allow', target: name, detail: ruleFacts(wanted, topic, flags) },
           changeDevice(name, (known) => ({ ...known, rules: change(known.rules) })),
         );
       }),
@@ -103,7 +106,7 @@ function addGroupCommands(group: Command): void {
   command(group, 'add <group>', 'Add a group.').action(
     run(async (name: string, flags: FileFlags) => {
       const { addGroup, editDevices } = await import('../devices.ts');
-      return editDevices(flags, addGroup(name));
+      return editDevices(flags, { action: 'device.group.add', target: name }, addGroup(name));
     }),
   );
   command(group, `allow <group> ${RULE_ARGUMENTS}`, 'Allow the devices of a group topics.')
@@ -114,7 +117,11 @@ function addGroupCommands(group: Command): void {
         if (wanted === undefined) return unknownAllow(allow);
         const { changeGroupRules, editDevices, withRule } = await import('../devices.ts');
         const change = withRule({ allow: wanted, topic }, flags.remove ?? false);
-        return editDevices(flags, changeGroupRules(name, change));
+        return editDevices(
+          flags,
+          { action: 'device.group.allow', target: name, detail: ruleFacts(wanted, topic, flags) },
+          changeGroupRules(name, change),
+        );
       }),
     );
   command(group, 'ls', 'List the groups and their rules.')
@@ -123,19 +130,35 @@ function addGroupCommands(group: Command): void {
   command(group, 'rm <group>', 'Remove a group that no device is in.').action(
     run(async (name: string, flags: FileFlags) => {
       const { editDevices, removeGroup } = await import('../devices.ts');
-      return editDevices(flags, removeGroup(name));
+      return editDevices(flags, { action: 'device.group.rm', target: name }, removeGroup(name));
     }),
   );
 }
 
 async function add(name: string, flags: AddFlags): Promise<number> {
   const { addDevices, credential, editDevices, newDevice } = await import('../devices.ts');
-  if (!flags.password) return editDevices(flags, addDevices([newDevice(name, null, flags.group)]));
+  const named = {
+    action: 'device.add',
+    target: name,
+    detail: { groups: flags.group.join(' '), password: passwordKind(flags) },
+  };
+  if (!flags.password) return editDevices(flags, named, addDevices([newDevice(name, null, flags.group)]));
   const made = await credential(flags.passwordStdin ? await firstLine() : null);
   if (typeof made === 'string') return fail(made, EXIT.usage);
-  const code = await editDevices(flags, addDevices([newDevice(name, made.hash, flags.group)]));
+  const code = await editDevices(flags, named, addDevices([newDevice(name, made.hash, flags.group)]));
   if (code === EXIT.ok && !flags.passwordStdin) printLine(made.password);
   return code;
+}
+
+/** For the audit log, which holds no password. */
+function passwordKind({ password, passwordStdin }: AddFlags): string {
+  if (password === false) return 'none';
+  return passwordStdin ? 'given' : 'generated';
+}
+
+/** For the audit log. */
+function ruleFacts(allow: string, topic: string, { remove }: RuleFlags): Record<string, string | boolean> {
+  return { allow, topic, removed: remove ?? false };
 }
 
 async function passwd(name: string, flags: AddFlags): Promise<number> {
@@ -144,6 +167,7 @@ async function passwd(name: string, flags: AddFlags): Promise<number> {
   if (typeof made === 'string') return fail(made, EXIT.usage);
   const code = await editDevices(
     flags,
+    { action: 'device.passwd', target: name, detail: { password: passwordKind(flags) } },
     changeDevice(name, (known) => ({ ...known, password: made.hash })),
   );
   if (code === EXIT.ok && !flags.passwordStdin) printLine(made.password);
@@ -171,7 +195,13 @@ async function importDevices(file: string, flags: FileFlags): Promise<number> {
   });
   if (typeof read === 'string') return fail(read, EXIT.failed);
   const { devices, generated } = read;
-  const code = await editDevices(flags, addDevices(devices));
+  const names = devices.map(({ name }) => name).join(' ');
+  const detail = { devices: devices.length, generated: generated.length, names };
+  const code = await editDevices(
+    flags,
+    { action: 'device.import', target: null, detail },
+    addDevices(devices),
+  );
   if (code === EXIT.ok && generated.length > 0) printLine(['name,password', ...generated].join('\n'));
   return code;
 }

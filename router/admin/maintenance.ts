@@ -27,6 +27,8 @@ export function maintenanceRoutes({ dataDir, feeds, onCommitElsewhere }: Mainten
     feeds: feeds.map((feed) => ({ name: feed.name, refused: feed.state().refused })),
   });
   const changes: AdminChanges = {
+    // A notice of a command, which has noted the change itself.
+    noted: () => null,
     async put(body) {
       const parsed = notice.safeParse(body);
       if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };

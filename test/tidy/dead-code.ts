@@ -15,6 +15,7 @@ const ENTRIES: readonly string[] = [
 
 /** Exports and class members that only tests and benches use, each with its reason. */
 const FOR_TESTS: Readonly<Record<string, string>> = {
+  'cli/program.ts#buildProgram': 'a test asks it for every command there is',
   'shared/interval-set.ts#IntervalSet.equals': 'what tests compare sets by',
   'shared/interval-set.ts#IntervalSet.contains':
     'a range question that receipts and repair ask; kept with the set, and benched',
