@@ -36,7 +36,7 @@ import { brokerLimits, listenerOptions, sessionLimits } from './config/broker-op
 import type { AgentConfig } from './config/config.ts';
 import { envelopeLimits, streamLimits } from './config/envelope-limits.ts';
 import { providerFacts } from './config/provider-facts.ts';
-import { storeLimits } from './config/store-limits.ts';
+import { bufferFile, storeLimits } from './config/store-options.ts';
 import { Meter } from './cost/meter.ts';
 import { registerCosts } from './cost/metrics.ts';
 import { costRoutes } from './cost/routes.ts';
@@ -123,7 +123,7 @@ function createBuffer({ config, clock, entropy, log }: Site): BufferParts {
   const isSynchronised = () => sync.isSynchronised();
   const bootClock = new BootClock({ bootId, clock, log: log('clock'), isSynchronised });
   const store = new Store({
-    file: join(config.data_dir, 'buffer.db'),
+    ...bufferFile(config),
     bootId,
     clock,
     entropy,

@@ -18,6 +18,7 @@ import {
 import { type Policy, policySchema } from '../../shared/policy/policy.ts';
 import { policyIssues } from '../../shared/policy/policy-check.ts';
 import type { Tariff } from '../../shared/pricing/tariff.ts';
+import { encryptionKey } from '../../shared/sqlite/encryption-key.ts';
 import { loadTariffs } from '../cost/tariffs.ts';
 import { downlinkIssues } from '../downlink/options.ts';
 import { receiptTrustSchema } from '../downlink/router-keys.ts';
@@ -78,6 +79,11 @@ const bufferSchema = z
       .default(16 * 2 ** 20)
       .describe(
         'Space reserved beside the buffer. It is released when the disk is full, so that waiting records can still be delivered and deleted. 0B: none.',
+      ),
+    encryption_key: encryptionKey()
+      .optional()
+      .describe(
+        'Encrypts the buffer’s file with this key, 32 random bytes as 64 hex digits or base64; give it as a reference to a file. Needs the package better-sqlite3-multiple-ciphers. Default: the file is in clear.',
       ),
   })
   .prefault({})

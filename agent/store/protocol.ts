@@ -4,6 +4,7 @@
  */
 import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { Gap, SeqRange } from '../../shared/record.ts';
+import type { FileKey } from '../../shared/sqlite/open.ts';
 import type { DiskState } from './disk-state.ts';
 import type { StoreLimits } from './limits.ts';
 import type {
@@ -53,6 +54,8 @@ export interface OpenArgument {
   suffix: string;
   clock: EnvelopeClock;
   limits: StoreLimits;
+  /** Null: the file is in clear. */
+  key: FileKey | null;
   reserveBytes: number;
   /** Device of the folder when this process first opened the file; null before. */
   device: number | null;

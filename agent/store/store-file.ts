@@ -6,6 +6,7 @@ import { Backoff } from '../../shared/backoff.ts';
 import type { Clock } from '../../shared/clock.ts';
 import type { Entropy } from '../../shared/entropy.ts';
 import { errorText } from '../../shared/error-text.ts';
+import type { FileKey } from '../../shared/sqlite/open.ts';
 import type { DiskHealth } from './disk-health.ts';
 import type { StoreLimits } from './limits.ts';
 import type { Calls, OpenArgument, Opened } from './protocol.ts';
@@ -16,6 +17,7 @@ const REOPEN_PAUSE = { firstMs: 1000, lastMs: 30_000 };
 
 export interface StoreFileParts {
   file: string;
+  key?: FileKey | null;
   clock: Clock;
   entropy: Entropy;
   limits: StoreLimits;
@@ -142,13 +144,14 @@ export class StoreFile {
   }
 
   async #open(): Promise<void> {
-    const { file, entropy, limits, disk, epochClock, onOpened } = this.#parts;
+    const { file, key = null, entropy, limits, disk, epochClock, onOpened } = this.#parts;
     const suffix = Buffer.from(entropy.bytes(4)).toString('hex');
     const { thread, opened } = await openThread({
       file,
       suffix,
       clock: epochClock(),
       limits,
+      key,
       ...disk.forOpening(),
     });
     this.#thread = thread;

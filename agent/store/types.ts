@@ -5,11 +5,14 @@ import type { EnvelopeClock } from '../../shared/envelope/envelope.ts';
 import type { IntervalSet } from '../../shared/interval-set.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { Gap, GapReason, SeqRange } from '../../shared/record.ts';
+import type { FileKey } from '../../shared/sqlite/open.ts';
 import type { DiskState } from './disk-state.ts';
 import type { StoreLimits } from './limits.ts';
 
 export interface StoreOptions {
   file: string;
+  /** Default: null, the file is in clear. */
+  key?: FileKey | null;
   bootId: string;
   clock: Clock;
   entropy: Entropy;
@@ -159,7 +162,9 @@ export type StoreErrorCode =
   /** Another process has the file open. */
   | 'locked'
   /** The file was written by a newer version of this program. */
-  | 'newer-schema';
+  | 'newer-schema'
+  /** The file is encrypted with a key that is not the given one. */
+  | 'encrypted';
 
 export class StoreError extends Error {
   override readonly name = 'StoreError';

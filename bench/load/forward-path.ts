@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { serialize } from 'node:v8';
 import { loadAgentConfig } from '../../agent/config/config.ts';
 import { providerFacts } from '../../agent/config/provider-facts.ts';
-import { storeLimits } from '../../agent/config/store-limits.ts';
+import { storeLimits } from '../../agent/config/store-options.ts';
 import { Meter } from '../../agent/cost/meter.ts';
 import { meteredProviders, tariffNamed } from '../../agent/cost/tariffs.ts';
 import { Sender } from '../../agent/forward/delivery/sender.ts';

@@ -35,7 +35,13 @@ export async function openLedger(
     name === null || deps.role === 'tool' ? undefined : new LedgerMemory(data_dir, name, new SparseLog(deps));
   switch (ledger.type) {
     case 'sqlite':
-      return openLedgerThread({ file: join(data_dir, 'ledger.db'), limits, conflicts, ...deps });
+      return openLedgerThread({
+        file: join(data_dir, 'ledger.db'),
+        key: ledger.encryption_key ?? null,
+        limits,
+        conflicts,
+        ...deps,
+      });
     case 'postgres': {
       const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
       const { openPostgresLedger } = await import('./postgres/engine.ts');

@@ -1,6 +1,7 @@
 /** The options of the ledger: the engine with its own options, and those of every engine. */
 import { z } from 'zod';
 import { byteSize, duration } from '../../shared/config/kinds.ts';
+import { encryptionKey } from '../../shared/sqlite/encryption-key.ts';
 import { jetStreamOptions } from './jetstream/options.ts';
 import { postgresOptions } from './postgres/options.ts';
 import { CONFLICT_POLICIES } from './rules/conflict-policy.ts';
@@ -10,7 +11,14 @@ const DAY_MS = 86_400_000;
 /** `ledger` of router.yaml, by engine. */
 export const ledgerOptions = z
   .discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('sqlite').describe('Embedded, in data_dir: one router.') }),
+    z.strictObject({
+      type: z.literal('sqlite').describe('Embedded, in data_dir: one router.'),
+      encryption_key: encryptionKey()
+        .optional()
+        .describe(
+          'Encrypts the ledger’s file with this key, 32 random bytes as 64 hex digits or base64; give it as a reference to a file. Needs the package better-sqlite3-multiple-ciphers. Default: the file is in clear.',
+        ),
+    }),
     postgresOptions
       .safeExtend({ type: z.literal('postgres').describe('PostgreSQL 15 or newer: any number of routers.') })
       .strict(),

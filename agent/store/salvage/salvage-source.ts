@@ -3,8 +3,9 @@
  * front and from its back, and the rest between is halved, the larger parts first. So the remaining attempts
  * go to the parts where most rows may still be readable.
  */
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
+import { type FileKey, openSqlite, sqliteErrorCode } from '../../../shared/sqlite/open.ts';
 
 /** Bound on the attempts for a table; the rest counts as unreadable (I10). */
 const ATTEMPTS_MAX = 4000;
@@ -18,8 +19,8 @@ export class SalvageSource {
    * Null when not even the first page is readable. Opened read-only, so that closing does not write the log
    * into the file.
    */
-  static open(file: string): SalvageSource | null {
-    const db = new Database(file, { readonly: true });
+  static open(file: string, key: FileKey | null = null): SalvageSource | null {
+    const db = openSqlite(file, { readonly: true }, key);
     try {
       db.prepare('SELECT count(*) FROM sqlite_master').get();
       return new SalvageSource(db);
@@ -102,5 +103,5 @@ export class SalvageSource {
 
 /** Whether SQLite reports an error of the damaged file. */
 function isUnreadable(error: unknown): boolean {
-  return error instanceof Database.SqliteError;
+  return sqliteErrorCode(error) !== null;
 }

@@ -11,6 +11,7 @@
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import { IntervalSet } from '../../../shared/interval-set.ts';
+import type { FileKey } from '../../../shared/sqlite/open.ts';
 import { SessionItems } from '../file/session-items.ts';
 import { type EpochRow, prepareStatements, type StreamRow } from '../file/statements.ts';
 import type { Salvaged } from '../types.ts';
@@ -28,8 +29,8 @@ import {
 } from './salvaged-rows.ts';
 
 /** Copies from the file `from`, which stays unchanged, into the new, empty buffer `into`. All or nothing. */
-export function salvage(from: string, into: Database.Database): Salvaged {
-  const source = SalvageSource.open(from);
+export function salvage(from: string, into: Database.Database, key: FileKey | null = null): Salvaged {
+  const source = SalvageSource.open(from, key);
   if (!source) return { records: 0, lostRecords: 0, sessionItems: 0 };
   try {
     return into.transaction(() => new Salvage(source, into).run())();

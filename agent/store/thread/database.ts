@@ -9,6 +9,7 @@
  */
 import type Database from 'better-sqlite3';
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
+import type { FileKey } from '../../../shared/sqlite/open.ts';
 import { giveBack } from '../../../shared/zstd.ts';
 import {
   CHUNK_BYTES_MAX,
@@ -59,8 +60,14 @@ export class BufferDatabase {
    * Opens `file` and begins the epoch `<start counter>-<suffix>`, durably. `suffix` must be fresh randomness:
    * it distinguishes the epochs when an old copy of the file is put back (I2).
    */
-  constructor(file: string, suffix: string, clock: EnvelopeClock, limits: StoreLimits = NO_LIMITS) {
-    const { db, damage } = openFile(file, logBytes(limits.maxBytes));
+  constructor(
+    file: string,
+    suffix: string,
+    clock: EnvelopeClock,
+    limits: StoreLimits = NO_LIMITS,
+    key: FileKey | null = null,
+  ) {
+    const { db, damage } = openFile(file, logBytes(limits.maxBytes), key);
     this.#db = db;
     this.#damage = damage;
     this.#sql = prepareStatements(db);

@@ -11,7 +11,9 @@
  */
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
+import { prepareEncryption } from '../../../shared/sqlite/encrypted-file.ts';
+import { type FileKey, openSqlite, type Sqlite, sqliteErrorCode } from '../../../shared/sqlite/open.ts';
+import { StartRefused } from '../../../shared/start-refused.ts';
 import { migrate, refuseNewer } from '../file/schema.ts';
 import { checkContents, checkPages, isDamage } from '../salvage/integrity-check.ts';
 import { salvage } from '../salvage/salvage.ts';
@@ -33,52 +35,65 @@ const SYNCHRONOUS_FULL = 2;
 
 /**
  * Opens or creates `file`. The readable part of a damaged file is salvaged, and the damaged file is kept
- * (set-aside.ts). Throws StoreError `locked` or `newer-schema`, and SqliteError when the disk fails.
- * `logBytes`: bound of the log.
+ * (set-aside.ts). Throws StoreError `locked`, `newer-schema` or `encrypted`, and SqliteError when the disk
+ * fails. `logBytes`: bound of the log. `key`: of an encrypted file.
  */
 export function openFile(
   file: string,
   logBytes: number = LOG_BYTES,
-): { db: Database.Database; damage: Damage | null } {
+  key: FileKey | null = null,
+): { db: Sqlite; damage: Damage | null } {
   const folder = dirname(file);
   // Parent folders are not created: where a mount is missing, no buffer is created on the disk under it.
   if (!existsSync(folder)) mkdirSync(folder, { mode: 0o750 });
+  prepare(file, key);
+  const makeOfDamaged = (damaged: string, target: string): Salvaged => salvaged(damaged, target, key);
   const damage = finishSettingAside(file, makeOfDamaged);
   try {
-    return { db: openChecked(file, logBytes), damage };
+    return { db: openChecked(file, logBytes, key), damage };
   } catch (error) {
     if (!isDamage(error)) throw error;
     const found = setAside(file, error.message, makeOfDamaged);
-    return { db: openChecked(file, logBytes), damage: found };
+    return { db: openChecked(file, logBytes, key), damage: found };
   }
 }
 
-function makeOfDamaged(damaged: string, target: string): Salvaged {
-  const db = openChecked(target, LOG_BYTES);
+/** The key of the file, or the refusal of a wrong one: it must not be taken for damage. */
+function prepare(file: string, key: FileKey | null): void {
+  try {
+    prepareEncryption(file, key, { mayChange: true });
+  } catch (error) {
+    if (error instanceof StartRefused) throw new StoreError('encrypted', error.message);
+    throw error;
+  }
+}
+
+function salvaged(damaged: string, target: string, key: FileKey | null): Salvaged {
+  const db = openChecked(target, LOG_BYTES, key);
   try {
     // Without a log, which would need the same room again; an incomplete copy is deleted.
     db.pragma('journal_mode = OFF');
-    return salvage(damaged, db);
+    return salvage(damaged, db, key);
   } finally {
     db.close();
   }
 }
 
-function openChecked(file: string, logBytes: number): Database.Database {
-  const db = new Database(file, { timeout: LOCK_WAIT_MS });
+function openChecked(file: string, logBytes: number, key: FileKey | null): Sqlite {
+  const db = openSqlite(file, { timeout: LOCK_WAIT_MS }, key);
   try {
     configure(db, logBytes);
     return db;
   } catch (error) {
     db.close();
-    if (error instanceof Database.SqliteError && error.code.startsWith('SQLITE_BUSY')) {
+    if (sqliteErrorCode(error)?.startsWith('SQLITE_BUSY') === true) {
       throw new StoreError('locked', `another process has the buffer open: ${file}`);
     }
     throw error;
   }
 }
 
-function configure(db: Database.Database, logBytes: number): void {
+function configure(db: Sqlite, logBytes: number): void {
   db.pragma('locking_mode = EXCLUSIVE');
   const version = pragmaNumber(db, 'user_version');
   refuseNewer(version);
@@ -105,12 +120,12 @@ function configure(db: Database.Database, logBytes: number): void {
  * not on disk, and commits appended to it would be lost with it (I1). So the log is copied into the file,
  * with writes and a sync of its own, before anything is appended.
  */
-function emptyLog(db: Database.Database): void {
+function emptyLog(db: Sqlite): void {
   const isBusy = db.pragma('wal_checkpoint(TRUNCATE)', { simple: true });
   if (isBusy !== 0) throw new Error('the log that was found cannot be copied into the file');
 }
 
 /** The value of a pragma with one numeric answer. */
-export function pragmaNumber(db: Database.Database, name: string): number {
+export function pragmaNumber(db: Sqlite, name: string): number {
   return Number(db.pragma(name, { simple: true }));
 }

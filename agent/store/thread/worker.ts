@@ -26,11 +26,11 @@ function opened(): BufferDatabase {
 function answer(request: Request): Calls[keyof Calls]['result'] {
   switch (request.call) {
     case 'open': {
-      const { file, suffix, clock, limits, reserveBytes, device, isDiskFull } = request.argument;
+      const { file, suffix, clock, limits, key, reserveBytes, device, isDiskFull } = request.argument;
       disk = new DiskWatch({ file, reserveBytes, device });
       disk.beforeOpening();
       if (isDiskFull) disk.releaseReserve();
-      database = new BufferDatabase(file, suffix, clock, limits);
+      database = new BufferDatabase(file, suffix, clock, limits, key);
       return { ...database.opened(), device: disk.opened(), hasRoom: disk.hasRoom() };
     }
     case 'commit':

@@ -14,6 +14,8 @@ import type { Statement, Transaction } from 'better-sqlite3';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/error-text.ts';
 import { SparseLog, type WarningLog } from '../../../shared/sparse-log.ts';
+import { prepareEncryption } from '../../../shared/sqlite/encrypted-file.ts';
+import type { FileKey } from '../../../shared/sqlite/open.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
@@ -68,6 +70,8 @@ export interface SqliteLedgerLimits {
 
 export interface SqliteLedgerOptions {
   file: string;
+  /** Default: null, the file is in clear. */
+  key?: FileKey | null;
   clock: Clock;
   log: WarningLog;
   limits?: Partial<SqliteLedgerLimits>;
@@ -93,7 +97,9 @@ const LIMITS: SqliteLedgerLimits = {
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
   const lock = options.role === 'router' ? RouterLock.take(options.file) : null;
   try {
-    const ledger = new SqliteLedger(openLedgerFile(options.file, options.role !== 'tool'), options, lock);
+    const { file, key = null, role } = options;
+    prepareEncryption(file, key, { mayChange: role !== 'tool' });
+    const ledger = new SqliteLedger(openLedgerFile(file, role !== 'tool', key), options, lock);
     lock?.expect(ledger.note());
     return ledger;
   } catch (error) {

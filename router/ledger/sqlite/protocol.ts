@@ -1,5 +1,6 @@
 /** The messages between the router's thread and the ledger's (thread.ts, worker.ts). */
 import { type ExitCode, isExitCode } from '../../../shared/exit-codes.ts';
+import type { FileKey } from '../../../shared/sqlite/open.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
@@ -11,6 +12,8 @@ import type { EntriesPiece } from './entry-pieces.ts';
 
 export interface OpenArgument {
   file: string;
+  /** Default: null, the file is in clear. */
+  key?: FileKey | null;
   limits: Partial<SqliteLedgerLimits>;
   conflicts: readonly ConflictRule[];
   role?: LedgerRole | undefined;

@@ -1,10 +1,10 @@
 /** Opens the ledger's SQLite file, durable and at a schema that this version knows. */
-import Database from 'better-sqlite3';
 import { EXIT } from '../../../shared/exit-codes.ts';
+import { type FileKey, openSqlite, type Sqlite } from '../../../shared/sqlite/open.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
 import { SCHEMA, STEPS } from './tables.ts';
 
-export type Sqlite = Database.Database;
+export type { Sqlite };
 
 /** `PRAGMA synchronous` value FULL: every commit is fsynced (sqlite.org, pragma.html#pragma_synchronous). */
 const SYNCHRONOUS_FULL = 2;
@@ -23,8 +23,8 @@ const OVERWRITTEN = 0x48_47_4c_31;
  * Opens `file`, or creates it with `makes`, and migrates it. Throws when it is not a ledger, has a newer
  * version, is damaged, or cannot be made durable.
  */
-export function openLedgerFile(file: string, makes = true): Sqlite {
-  const db = new Database(file, { fileMustExist: !makes });
+export function openLedgerFile(file: string, makes = true, key: FileKey | null = null): Sqlite {
+  const db = openSqlite(file, { fileMustExist: !makes }, key);
   try {
     // Deleted content is overwritten, not only unlinked (sqlite.org, pragma.html#pragma_secure_delete). In
     // the router too: copies that it leaves by moving or removing are out of a later erasure's reach.

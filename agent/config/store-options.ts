@@ -1,9 +1,15 @@
-/** Translates the policy into the store's limits. */
-
+/** The store's options in agent.yaml: its file, and its limits by the policy. */
+import { join } from 'node:path';
+import type { FileKey } from '../../shared/sqlite/open.ts';
 import type { Durability, StoreLimits, StreamLimits } from '../store/limits.ts';
 import type { AgentConfig } from './config.ts';
 
 type StreamPolicy = AgentConfig['policy']['streams'][string];
+
+/** The buffer's file, and its key when it is encrypted. */
+export function bufferFile({ data_dir, buffer }: AgentConfig): { file: string; key: FileKey | null } {
+  return { file: join(data_dir, 'buffer.db'), key: buffer.encryption_key ?? null };
+}
 
 export function storeLimits({ buffer, policy }: AgentConfig): StoreLimits {
   const streams = Object.entries(policy.streams).map(([name, stream]) => [name, streamLimits(stream)]);
