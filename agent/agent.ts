@@ -57,7 +57,7 @@ import { holdFile } from './holds/hold-file.ts';
 import { Holds } from './holds/holds.ts';
 import { registerHolds } from './holds/metrics.ts';
 import { holdRoutes } from './holds/routes.ts';
-import { openSigning, registerSigning, type Signing } from './keys/signing.ts';
+import { type Keys, openKeys, registerKeys } from './keys/keys.ts';
 import { registerCredentials } from './providers/credentials/metrics.ts';
 import { CredentialPublisher } from './providers/credentials/rotating-publisher.ts';
 import type { ProviderEntry } from './providers/provider-type.ts';
@@ -75,7 +75,7 @@ import { Store } from './store/store.ts';
 interface Site {
   config: AgentConfig;
   audit: AuditLog;
-  signing: Signing;
+  keys: Keys;
   /** Providers that the configuration switches on. */
   enabled: readonly ProviderEntry[];
   clock: Clock;
@@ -90,9 +90,9 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const log = (component: string) => componentLogger(root, component, config.log);
   const enabled = config.providers.filter((provider) => provider.enabled);
   tellEnvironmentEndpoints([...enabled, ...config.downlinks], log('agent'));
-  const signing = await openSigning({ config, entropy, log: log('keys') });
+  const keys = await openKeys({ config, clock, entropy, log: log('keys') });
   const audit = new AuditLog({ dataDir: config.data_dir, program: 'agent', clock, entropy });
-  const site: Site = { config, audit, signing, enabled, clock, entropy, log, registry: new Registry() };
+  const site: Site = { config, audit, keys, enabled, clock, entropy, log, registry: new Registry() };
   const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);
   const routing = createRouting(site, buffer);
@@ -103,7 +103,7 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
   const admin = createAdmin(site, { ...buffer, ...routing, ...forwarding, ...intake });
   const heap = new HeapGrowth({ records: () => intake.intake.records, clock });
   return [
-    ...[names, heap, buffer.store, buffer.bootClock],
+    ...[names, heap, keys.sealing, buffer.store, buffer.bootClock],
     ...[routing.routingFile, routing.history, routing.meter, routing.holds],
     ...[forwarding.forwarder, forwarding.routerKeys, ...forwarding.downlinks],
     ...[intake.devices, intake.broker, admin],
@@ -208,7 +208,7 @@ function createForwarding(site: Site, buffer: BufferParts, parts: RoutingParts):
     routing,
     senders,
     currentClock: () => buffer.bootClock.current(),
-    signer: site.signing.signer,
+    protect: site.keys.protect,
     onAccepted: (acceptance) => history.accepted(acceptance),
     clock,
     log: log('forward'),
@@ -323,7 +323,7 @@ function createDeviceSide(
 
 type Parts = BufferParts & RoutingParts & ForwardingParts & DeviceSide;
 
-function registerMetrics({ config, signing, registry }: Site, parts: Parts): void {
+function registerMetrics({ config, keys, registry }: Site, parts: Parts): void {
   const metrics = new ObservedMetrics(registry, 'headgate_agent_');
   const memoryStreams = Object.entries(config.policy.streams)
     .filter(([, { durability }]) => durability === 'memory')
@@ -337,12 +337,12 @@ function registerMetrics({ config, signing, registry }: Site, parts: Parts): voi
   registerCosts(metrics, parts.meter);
   registerCredentials(registry, parts.publishers);
   registerReceipts(metrics, parts);
-  registerSigning(metrics, signing);
+  registerKeys(metrics, keys, config.policy);
   registerEventLoop(metrics);
 }
 
 function createAdmin(site: Site, parts: Parts): Service {
-  const { config, audit, signing, clock, entropy, log, registry } = site;
+  const { config, audit, keys, clock, entropy, log, registry } = site;
   const { gateway, policy } = config;
   const holds = holdRoutes({ holds: parts.holds, providers: parts.facts.map(({ name }) => name) });
   return new AdminServer({
@@ -350,7 +350,7 @@ function createAdmin(site: Site, parts: Parts): Service {
     checks: readinessChecks(parts),
     registry,
     routes: {
-      ...statusRoutes({ ...parts, config, signing, clock }),
+      ...statusRoutes({ ...parts, ...keys, config, clock }),
       ...clientRoutes({ ...parts, clock }),
       ...costRoutes({ meter: parts.meter, cost: policy.cost }),
       ...explainRoutes({ ...parts, policy }),

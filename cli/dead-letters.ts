@@ -5,8 +5,10 @@ import type { LedgerToolConfig } from '../router/config.ts';
 import { GatewayKeys } from '../router/gateways/gateway-keys.ts';
 import { retryDeadLetters } from '../router/ingest/dead-letter-retry.ts';
 import { envelopeLimits } from '../router/ingest/options.ts';
+import { Seals } from '../router/ingest/seals.ts';
 import { Signatures } from '../router/ingest/signatures.ts';
 import type { DeadLetterFilter } from '../router/ledger/maintenance.ts';
+import { SealKeys } from '../router/sealing/seal-keys.ts';
 import { acceptOf } from '../router/sources/accept.ts';
 import { identitiesOf } from '../router/sources/open.ts';
 import { systemClock } from '../shared/clock.ts';
@@ -105,7 +107,8 @@ export async function retry(
       config.gateways_file === undefined
         ? null
         : new GatewayKeys(config.gateways_file, { clock: systemClock, log });
-    await keys?.read();
+    const sealKeys = new SealKeys(config, { clock: systemClock, log });
+    await Promise.all([keys?.read(), sealKeys.read()]);
     // The operator who names the sender answers for unsigned letters too.
     const sources = config.sources.map((source) =>
       flags.as === undefined ? source : { ...source, accept: 'any' as const },
@@ -117,6 +120,7 @@ export async function retry(
       log,
       identities: identitiesOf(config.sources),
       signatures: new Signatures({ accept: acceptOf(sources), keys }),
+      seals: new Seals({ keys: sealKeys, required: config.sealing.required_streams }),
       as: flags.as,
       limits: envelopeLimits(config.envelopes),
       jumpMax: config.envelopes.max_unverified_jump,

@@ -30,6 +30,8 @@ export interface KeyFlags {
   config?: string;
   gateway?: string;
   router?: boolean;
+  /** The keys of a router that open seals: cli/seal-keys.ts. */
+  seal?: boolean;
   json?: boolean;
 }
 

@@ -18,6 +18,7 @@ import { envelopeOptions } from './ingest/options.ts';
 import { conflictRules, deadLetterLimits, ledgerOptions, retentionRules } from './ledger/options.ts';
 import { quotaOptions } from './quotas/options.ts';
 import { receiptsSchema } from './receipts/options.ts';
+import { sealingOptions } from './sealing/options.ts';
 import { accept } from './sources/accept.ts';
 import { sourceSchema } from './sources/open.ts';
 import { identities } from './sources/source-type.ts';
@@ -48,6 +49,7 @@ const routerSections = z.strictObject({
   admin: adminSchema(9465).prefault({}),
   gateways_file: gatewaysFile,
   signing: signing.prefault({}),
+  sealing: sealingOptions.prefault({}),
   sources: uniqueNames(z.array(sourceSchema).min(1), 'source').describe('The clouds this router reads from.'),
   envelopes: envelopeOptions.prefault({}),
   quotas: quotaOptions.prefault({}),
@@ -85,6 +87,7 @@ const ledgerToolSchema = z.object({
   ...routerSections.pick({
     data_dir: true,
     gateways_file: true,
+    sealing: true,
     log: true,
     admin: true,
     envelopes: true,

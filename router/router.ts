@@ -28,6 +28,7 @@ import { LedgerGate } from './ingest/gate.ts';
 import { Ingest, type IngestOptions } from './ingest/ingest.ts';
 import { registerIngest } from './ingest/metrics.ts';
 import { envelopeLimits } from './ingest/options.ts';
+import { Seals } from './ingest/seals.ts';
 import { Signatures } from './ingest/signatures.ts';
 import { openLedger } from './ledger/open.ts';
 import { Maintenance } from './maintenance.ts';
@@ -37,6 +38,8 @@ import { ReceiptForm } from './receipts/form.ts';
 import { registerPushers, registerReceipts } from './receipts/metrics.ts';
 import { openPushers } from './receipts/open.ts';
 import { Receipts } from './receipts/receipts.ts';
+import { registerSeals } from './sealing/metrics.ts';
+import { SealKeys } from './sealing/seal-keys.ts';
 import { acceptOf, warnOfUnsigned } from './sources/accept.ts';
 import { SourceAges } from './sources/age.ts';
 import { SourceGroup } from './sources/group.ts';
@@ -90,18 +93,22 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
   const identities = identitiesOf(config.sources);
   warnOfUnsigned(config.sources, log('source'));
+  const sealKeys = new SealKeys(config, { clock, log: log('source') });
+  const seals = new Seals({ keys: sealKeys, required: config.sealing.required_streams });
   const deps = { ledger, clock, log: log('ingest'), onCommit, ages, gate };
   const meter = new DecodeMeter();
   const limits = envelopeLimits(config.envelopes);
   const decoder = new DecodePool({ clock, log: log('ingest'), meter, limits });
   const quotas = new Quotas(config.quotas, { clock, log: log('ingest') });
   const jumpMax = config.envelopes.max_unverified_jump;
-  const ingest = new Ingest({ ...deps, identities, signatures, quotas, decoder, jumpMax });
+  const ingest = new Ingest({ ...deps, identities, signatures, seals, quotas, decoder, jumpMax });
   const opening = { checkpoints: ledger, receipts, form, gate, clock, entropy, log: log('source') };
   const sources = await Promise.all(config.sources.map((source) => openSource(source, opening)));
 
   const intake = new SourceGroup(sources, ingest);
-  registerNames(new ObservedMetrics(registry, 'headgate_router_'), names);
+  const metrics = new ObservedMetrics(registry, 'headgate_router_');
+  registerNames(metrics, names);
+  registerSeals(metrics, sealKeys, seals);
   registerSources(registry, sources, accept);
   registerIngest(registry, { ingest, decoder, meter });
   registerQuotas(registry, quotas);
@@ -147,6 +154,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     startTogether(pushers),
     gate,
     ...(keys ? [keys] : []),
+    sealKeys,
     decoder,
     intake,
   ];

@@ -20,6 +20,7 @@ import type { Sender } from '../forward/delivery/sender.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import type { Holds } from '../holds/holds.ts';
 import { holdTexts } from '../holds/text.ts';
+import type { Sealing } from '../keys/sealing.ts';
 import type { Signing } from '../keys/signing.ts';
 import type { CredentialPublisher } from '../providers/credentials/rotating-publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
@@ -40,6 +41,7 @@ export interface AgentParts {
   signing: Signing;
   receiver: ReceiptReceiver;
   routerKeys: RouterKeys;
+  sealing: Sealing;
   clock: Clock;
 }
 
@@ -53,7 +55,7 @@ export function statusRoutes(parts: AgentParts): Record<string, AdminRoute> {
 }
 
 async function agentStatus(parts: AgentParts, startedMs: number, version: string): Promise<AgentStatus> {
-  const { config, store, broker, routing, bootClock, signing, clock } = parts;
+  const { config, store, broker, routing, bootClock, signing, sealing, clock } = parts;
   const { rows, bytes, fileBytes, walBytes } = await store.stats();
   const { quality, offsetMs } = bootClock.current();
   return {
@@ -65,6 +67,7 @@ async function agentStatus(parts: AgentParts, startedMs: number, version: string
     clock: { quality, offsetMs },
     signing: { keyId: signing.keyId, envelopes: signing.signer !== null },
     receipts: receipts(parts),
+    sealing: { streams: sealedStreams(config), keyIds: sealing.keyIds },
     broker: withReasons(broker.stats()),
     buffer: { rows, bytes, fileBytes, walBytes, ...store.space, state: store.state() },
     givenUp: givenUp(store, clock.monoMs(), startedMs),
@@ -77,6 +80,10 @@ async function agentStatus(parts: AgentParts, startedMs: number, version: string
 function receipts({ config, receiver, routerKeys }: AgentParts): NonNullable<AgentStatus['receipts']> {
   const { accept, counts } = receiver;
   return { accept, routerKeys: routerKeys.ids, counts: { ...counts }, downlinks: config.downlinks.length };
+}
+
+function sealedStreams({ policy }: AgentConfig): string[] {
+  return Object.entries(policy.streams).flatMap(([name, { seal }]) => (seal ? [name] : []));
 }
 
 function withReasons({ refusals, ...stats }: BrokerStats): AgentStatus['broker'] {

@@ -24,6 +24,7 @@ import { downlinkIssues } from '../downlink/options.ts';
 import { receiptTrustSchema } from '../downlink/router-keys.ts';
 import { twinIssues } from '../downlink/twin-check.ts';
 import { downlinkSchema } from '../downlink/types.ts';
+import { routerSealKeys, sealIssues } from '../keys/sealing.ts';
 import { signingSchema } from '../keys/signing.ts';
 import { providerSchema } from '../providers/config.ts';
 import type { ProviderEntry, ProviderTypes } from '../providers/provider-type.ts';
@@ -102,6 +103,7 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
       buffer: bufferSchema,
       history: historySchema.prefault({}),
       signing: signingSchema.prefault({}),
+      router_seal_keys: routerSealKeys,
       providers: uniqueNames(z.array(providerSchema(types)).min(1), 'provider').describe(
         'The clouds this gateway can publish to.',
       ),
@@ -144,13 +146,26 @@ interface PolicySections {
   policy_file?: string | undefined;
   providers: unknown;
   downlinks: unknown;
+  router_seal_keys?: unknown;
+  signing?: unknown;
+}
+
+/** What the policy asks of the other sections. */
+function sectionIssues(policy: Policy, sections: Omit<PolicySections, 'policy' | 'policy_file'>) {
+  return [
+    ...policyIssues(policy, named(sections.providers)),
+    ...downlinkIssues(policy, count(sections.downlinks)),
+    ...sealIssues(policy, sections),
+  ];
 }
 
 /** The issues of `policy` with `policy_file`, and with the entries that it is for. */
-function inlinePolicyIssues({ policy, policy_file: policyFile, providers, downlinks }: PolicySections) {
+function inlinePolicyIssues({ policy, policy_file: policyFile, ...sections }: PolicySections) {
   if (policy === undefined) return [];
-  const issues = [...policyIssues(policy, named(providers)), ...downlinkIssues(policy, count(downlinks))];
-  const found = issues.map((issue) => ({ ...issue, path: ['policy', ...issue.path] }));
+  const found = sectionIssues(policy, sections).map((issue) => ({
+    ...issue,
+    path: ['policy', ...issue.path],
+  }));
   if (policyFile === undefined) return found;
   const twice = 'policy and policy_file are both given';
   return [{ path: ['policy_file'], message: twice, params: { hint: 'keep one of the two' } }, ...found];
@@ -216,10 +231,15 @@ export function loadAgentConfig(
 function loadPolicy(file: string, agentValue: unknown, sources: ReferenceSources): ConfigResult<Policy> {
   const opening = openConfig(file, sources);
   if (!opening.ok) return opening;
-  const providers = named(valueAt(agentValue, ['providers']));
-  const downlinks = count(valueAt(agentValue, ['downlinks']));
+  const section = (name: string): unknown => valueAt(agentValue, [name]);
+  const sections = {
+    providers: section('providers'),
+    downlinks: section('downlinks'),
+    router_seal_keys: section('router_seal_keys'),
+    signing: section('signing'),
+  };
   const checked = policySchema.superRefine((policy, context) => {
-    for (const issue of [...policyIssues(policy, providers), ...downlinkIssues(policy, downlinks)]) {
+    for (const issue of sectionIssues(policy, sections)) {
       context.addIssue({ code: 'custom', ...issue });
     }
   });

@@ -1,4 +1,5 @@
 /** Largest envelopes: for each provider, and for each stream over the providers that may carry it. */
+import { RECIPIENTS_MAX, sealBytes } from '../../shared/envelope/seal.ts';
 import type { Policy, ProviderFacts } from '../../shared/policy/policy.ts';
 import { ENVELOPE_OVERHEAD_BYTES } from '../broker/intake.ts';
 import { typeOf } from '../providers/provider-type.ts';
@@ -14,9 +15,9 @@ export function envelopeLimits({ providers, providerTypes }: AgentConfig): Reado
 }
 
 /**
- * Largest envelope in bytes by stream, such that as many providers take it as the stream has copies. Only
- * providers that may ever carry the stream count. Infinite for a stream without one: its records wait for
- * another policy.
+ * Largest envelope in bytes by stream, less its seal, such that as many providers take it as the stream has
+ * copies. Only providers that may ever carry the stream count. Infinite for a stream without one: its records
+ * wait for another policy.
  */
 export function streamLimits(
   policy: Policy,
@@ -28,7 +29,8 @@ export function streamLimits(
       .filter((provider) => mayEverServe(provider, stream, policy))
       .map(({ name }) => limits.get(name) ?? 0)
       .sort((a, b) => b - a);
-    return all[stream.redundancy - 1] ?? all.at(-1) ?? Number.POSITIVE_INFINITY;
+    const most = all[stream.redundancy - 1] ?? all.at(-1) ?? Number.POSITIVE_INFINITY;
+    return stream.seal ? most - sealBytes(RECIPIENTS_MAX) : most;
   };
   return new Map(Object.entries(policy.streams).map(([name, stream]) => [name, limitOf(stream)]));
 }

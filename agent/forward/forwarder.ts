@@ -9,11 +9,12 @@
 import type { Clock, Timer } from '../../shared/clock.ts';
 import { envelopeProperties } from '../../shared/envelope/codec.ts';
 import type { Envelope, EnvelopeClock } from '../../shared/envelope/envelope.ts';
-import type { EnvelopeSigner } from '../../shared/envelope/frame.ts';
+import { versionOf } from '../../shared/envelope/frame.ts';
 import { errorText, type Logger } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import type { Service } from '../../shared/service.ts';
 import { within } from '../../shared/within.ts';
+import { type Protect, UNPROTECTED } from '../keys/protection.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { StoredRecord } from '../store/types.ts';
@@ -51,7 +52,7 @@ export class Forwarder implements Service {
   readonly #log: Logger;
   readonly hedging: Hedging;
   readonly #currentClock: () => EnvelopeClock;
-  readonly #signer: EnvelopeSigner | null;
+  readonly #protect: Protect;
   readonly #onAccepted: (acceptance: Acceptance) => void;
   readonly #streams: Streams;
   readonly #reader: RowReader;
@@ -69,7 +70,7 @@ export class Forwarder implements Service {
     routing: LiveRouting;
     senders: ReadonlyMap<string, Sender>;
     currentClock: () => EnvelopeClock;
-    signer?: EnvelopeSigner | null;
+    protect?: Protect;
     /** Called once for each accepted envelope, also for a late acceptance; not for probes. */
     onAccepted?: (acceptance: Acceptance) => void;
     clock: Clock;
@@ -82,7 +83,7 @@ export class Forwarder implements Service {
     this.#routing = options.routing;
     this.#senders = options.senders;
     this.#currentClock = options.currentClock;
-    this.#signer = options.signer ?? null;
+    this.#protect = options.protect ?? (() => UNPROTECTED);
     this.#onAccepted = options.onAccepted ?? (() => undefined);
     this.#clock = options.clock;
     this.#log = options.log;
@@ -271,7 +272,7 @@ export class Forwarder implements Service {
       gateway: this.#gateway,
       stream: stream.name,
       bytes,
-      properties: envelopeProperties(envelope, this.#signer !== null),
+      properties: envelopeProperties(envelope, versionOf(bytes)),
     };
     await this.#deliver(stream, queue, range, envelope, message, reservations);
   }
@@ -296,10 +297,11 @@ export class Forwarder implements Service {
     bytesMax: number,
   ): { bytes: Uint8Array; envelope: Envelope } {
     const withGaps = rows.length === 0 || !queue.gapsAlone;
-    const packed = stream.packer.pack(this.#header(queue, lane, withGaps), rows, bytesMax, this.#signer);
+    const protection = this.#protect(stream.policy);
+    const packed = stream.packer.pack(this.#header(queue, lane, withGaps), rows, bytesMax, protection);
     const hasGaps = packed.envelope.gaps.length > 0;
     if (packed.bytes.length <= bytesMax || rows.length === 0 || !hasGaps) return packed;
-    return stream.packer.pack(this.#header(queue, lane, false), rows, bytesMax, this.#signer);
+    return stream.packer.pack(this.#header(queue, lane, false), rows, bytesMax, protection);
   }
 
   #header(queue: StreamQueue, lane: Lane, withGaps: boolean): Omit<Envelope, 'records'> {
@@ -387,7 +389,8 @@ export class Forwarder implements Service {
 
   #probe(provider: string): void {
     if (this.#stopping) return;
-    const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock(), this.#signer);
+    const { signer } = this.#protect({ seal: false });
+    const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock(), signer);
     this.#track(
       senderOf(this.#senders, provider)
         .probe(message)

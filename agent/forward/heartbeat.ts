@@ -4,7 +4,7 @@
  */
 import { encodeEnvelope, envelopeProperties } from '../../shared/envelope/codec.ts';
 import { type Envelope, type EnvelopeClock, HEARTBEAT_STREAM } from '../../shared/envelope/envelope.ts';
-import type { EnvelopeSigner } from '../../shared/envelope/frame.ts';
+import { type EnvelopeSigner, versionOf } from '../../shared/envelope/frame.ts';
 import type { OutboundEnvelope } from '../providers/publisher.ts';
 
 /** The epoch before the buffer was opened; real start counters begin at 1. */
@@ -26,10 +26,11 @@ export function heartbeat(
     gaps: [],
     sealedAt: null,
   };
+  const bytes = encodeEnvelope(envelope, signer);
   return {
     gateway,
     stream: HEARTBEAT_STREAM,
-    bytes: encodeEnvelope(envelope, signer),
-    properties: envelopeProperties(envelope, signer !== null),
+    bytes,
+    properties: envelopeProperties(envelope, versionOf(bytes)),
   };
 }

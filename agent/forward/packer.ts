@@ -7,8 +7,8 @@
  */
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
-import type { EnvelopeSigner } from '../../shared/envelope/frame.ts';
 import type { TelemetryRecord } from '../../shared/record.ts';
+import { type Protection, UNPROTECTED } from '../keys/protection.ts';
 
 /** Weight of the newest envelope in the learned ratio. */
 const RATIO_GAIN = 0.2;
@@ -38,18 +38,18 @@ export class Packer {
 
   /**
    * Encodes the longest prefix of `records` that fits `targetBytes` by estimate, at least one record of any
-   * size. `envelope` provides all other fields; a signature counts as part of it.
+   * size. `envelope` provides all other fields; a signature and a seal count as part of it.
    */
   pack(
     envelope: Omit<Envelope, 'records'>,
     records: readonly TelemetryRecord[],
     targetBytes: number,
-    signer: EnvelopeSigner | null = null,
+    { signer, sealer }: Protection = UNPROTECTED,
   ): { bytes: Uint8Array; envelope: Envelope } {
     let count = this.#countFor(records, targetBytes);
     for (;;) {
       const packed = { ...envelope, records: records.slice(0, count) };
-      const bytes = encodeEnvelope(packed, signer);
+      const bytes = encodeEnvelope(packed, signer, sealer);
       const raw = packed.records.reduce((sum, record) => sum + recordSize(record), 0);
       if (raw > 0) this.#ratio += (Math.min(1.5, bytes.length / raw) - this.#ratio) * RATIO_GAIN;
       if (bytes.length <= targetBytes || count <= 1) return { bytes, envelope: packed };

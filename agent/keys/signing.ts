@@ -34,7 +34,7 @@ export interface Signing {
   signer: EnvelopeSigner | null;
 }
 
-interface SigningOptions {
+export interface SigningOptions {
   config: { data_dir: string; signing: z.output<typeof signingSchema> };
   entropy: Entropy;
   log: Logger;

@@ -5,15 +5,29 @@ import { terminal } from '../terminal.ts';
 export function addKeysCommand(program: Command): void {
   const keys = program
     .command('keys')
-    .description('Manage the keys that sign: a gateway’s its envelopes, a router’s its receipts.');
+    .description(
+      'Manage the keys that sign: a gateway’s its envelopes, a router’s its receipts; and those that open seals.',
+    );
   command(keys, 'new', 'Make a key. An agent or a router signs with it from its next start.').action(
-    run(async (flags: KeyFlags) => (await import('../keys.ts')).newKey(flags)),
+    run(async (flags: KeyFlags) =>
+      flags.seal
+        ? (await import('../seal-keys.ts')).newSealKeyFile(flags)
+        : (await import('../keys.ts')).newKey(flags),
+    ),
   );
   command(keys, 'ls', 'List the keys, the one that signs first.').action(
-    run(async (flags: KeyFlags) => (await import('../keys.ts')).listKeys(flags)),
+    run(async (flags: KeyFlags) =>
+      flags.seal
+        ? (await import('../seal-keys.ts')).listSealKeys(flags)
+        : (await import('../keys.ts')).listKeys(flags),
+    ),
   );
   command(keys, 'show [id]', 'Show a public key; without an id, of the key that signs.').action(
-    run(async (id: string | undefined, flags: KeyFlags) => (await import('../keys.ts')).showKey(flags, id)),
+    run(async (id: string | undefined, flags: KeyFlags) =>
+      flags.seal
+        ? (await import('../seal-keys.ts')).showSealKey(flags, id)
+        : (await import('../keys.ts')).showKey(flags, id),
+    ),
   );
   command(
     keys,
@@ -22,9 +36,19 @@ export function addKeysCommand(program: Command): void {
   )
     .option('--gateway <name>', 'with --data-dir: the folder is of the gateway of this name')
     .option('--router', 'with --data-dir: the folder is of a router')
-    .action(run(async (flags: KeyFlags) => (await import('../keys.ts')).exportKeys(flags)));
+    .action(
+      run(async (flags: KeyFlags) =>
+        flags.seal
+          ? (await import('../seal-keys.ts')).exportSealKey(flags)
+          : (await import('../keys.ts')).exportKeys(flags),
+      ),
+    );
   command(keys, 'rm <id>', 'Remove a key that no longer signs.').action(
-    run(async (id: string, flags: KeyFlags) => (await import('../keys.ts')).dropKey(flags, id)),
+    run(async (id: string, flags: KeyFlags) =>
+      flags.seal
+        ? (await import('../seal-keys.ts')).dropSealKey(flags, id)
+        : (await import('../keys.ts')).dropKey(flags, id),
+    ),
   );
 }
 
@@ -35,6 +59,7 @@ function command(parent: Command, name: string, description: string): Command {
     .description(description)
     .option('--data-dir <folder>', 'the data_dir of an agent or a router')
     .option('--config <file>', 'its agent.yaml or router.yaml, in place of --data-dir')
+    .option('--seal', 'the keys of a router that open sealed envelopes')
     .option('--json', 'print the result as JSON');
 }
 

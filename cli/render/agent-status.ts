@@ -12,6 +12,7 @@ export function renderAgentStatus(status: AgentStatus): string {
     `agent ${gateway}  headgate ${version}  epoch ${epoch}  up ${spanText(uptimeSeconds * 1000)}  clock ${clock.quality}`,
     ...signingText(status),
     ...receiptsText(status),
+    ...sealingText(status),
     `broker  ${broker.connections} connections, ${countText(broker.published)} published, ${countText(broker.refused)} refused, device file ${broker.deviceFile}`,
     ...refusals(status),
     `buffer  ${buffer.state}: ${countText(buffer.rows)} records, ${bytesText(buffer.bytes)}; ${usedText(buffer)} used (file ${bytesText(buffer.fileBytes)}, WAL ${bytesText(buffer.walBytes)})`,
@@ -44,6 +45,11 @@ function receiptsText({ receipts }: AgentStatus): string[] {
   const texts = dropped.map(([result, count]) => `${countText(count)} ${result}`);
   const rest = texts.length === 0 ? '' : `; dropped ${texts.join(', ')}`;
   return [`receipts  ${countText(counts['applied'] ?? 0)} applied, ${whose}${rest}`];
+}
+
+function sealingText({ sealing }: AgentStatus): string[] {
+  if (sealing === undefined || sealing.streams.length === 0) return [];
+  return [`sealed  ${sealing.streams.join(', ')}  to ${sealing.keyIds.join(', ')}`];
 }
 
 function refusals({ broker, streams }: AgentStatus): string[] {

@@ -11,6 +11,8 @@ export interface SourceCounters {
   duplicateCauses: Record<RepeatCause, number>;
   conflicts: number;
   gaps: number;
+  /** Envelopes that were sealed, and opened. */
+  sealed: number;
   /** Envelopes taken without a verified signature, by cause. */
   unverified: Record<Unverified, number>;
   deadLetters: number;
@@ -27,6 +29,7 @@ export function noCounts(): SourceCounters {
     duplicateCauses: noRepeats(),
     conflicts: 0,
     gaps: 0,
+    sealed: 0,
     unverified: { unsigned: 0, 'unknown-key': 0 },
     deadLetters: 0,
     deadLetterReasons: {},

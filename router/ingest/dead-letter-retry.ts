@@ -15,6 +15,7 @@ import type { Delivery } from '../sources/source.ts';
 import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
 import { InlineDecoder } from './decoder.ts';
 import { Ingest, type IngestOptions } from './ingest.ts';
+import type { Seals } from './seals.ts';
 import type { Signatures } from './signatures.ts';
 
 export interface RetryOutcome {
@@ -36,6 +37,8 @@ export interface RetryDeps {
   identities?: ReadonlyMap<string, Identities>;
   /** Absent: no signature is checked. */
   signatures?: Pick<Signatures, 'check' | 'refusalOf'>;
+  /** Absent: no sealed envelope is opened. */
+  seals?: Pick<Seals, 'open' | 'unsealed'>;
   /**
    * The operator's decision: the letters count as sent by this gateway, whichever sender the provider named,
    * and no bound holds for a jump or a gap without a signature.

@@ -185,10 +185,11 @@ export class DecodePool implements Decoder, Service {
     }
   }
 
-  async #decodedByThread({ bytes, gateway, lane }: Message): Promise<Decoded> {
+  async #decodedByThread(message: Message): Promise<Decoded> {
+    const { bytes, gateway, lane } = message;
     const thread = await this.#threadInTurn();
     if (thread === null) return 'later';
-    const answer = await thread.decode(bytes, this.#limits);
+    const answer = await thread.decode(message, this.#limits);
     if (answer === null) {
       this.#vacate(thread);
       return this.#isStopping ? 'later' : this.#strike(bytes, { lane, error: thread.end });

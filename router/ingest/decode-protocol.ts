@@ -6,6 +6,8 @@ import type { Refusal } from './refusal.ts';
 export interface DecodeRequest {
   bytes: Uint8Array;
   limits: EnvelopeLimits;
+  /** Of a sealed envelope. */
+  contentKey: Uint8Array | null;
 }
 
 export interface DecodeAnswer {

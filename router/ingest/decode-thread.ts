@@ -5,7 +5,8 @@ import type { EnvelopeLimits } from '../../shared/envelope/limits.ts';
 import { errorText } from '../../shared/log.ts';
 import { programUrl } from '../../shared/program.ts';
 import { within } from '../../shared/within.ts';
-import type { DecodeAnswer, DecodeReply } from './decode-protocol.ts';
+import type { DecodeAnswer, DecodeReply, DecodeRequest } from './decode-protocol.ts';
+import type { Message } from './decoder.ts';
 
 /** A thread loads the decoder within a fraction of a second. */
 const START_MS_MAX = 10_000;
@@ -60,13 +61,17 @@ export class DecodeThread {
   }
 
   /** Null when the thread ended or did not answer in time; then it is over. */
-  async decode(bytes: Uint8Array, limits: EnvelopeLimits): Promise<DecodeAnswer | null> {
+  async decode(
+    { bytes, contentKey = null }: Pick<Message, 'bytes' | 'contentKey'>,
+    limits: EnvelopeLimits,
+  ): Promise<DecodeAnswer | null> {
     const answer = new Promise<DecodeAnswer | null>((resolve) => {
       this.#answered = resolve;
     });
     // A copy: the message is still needed here, for a dead letter.
     const copy = new Uint8Array(bytes);
-    this.#worker.postMessage({ bytes: copy, limits }, [copy.buffer]);
+    const request: DecodeRequest = { bytes: copy, limits, contentKey };
+    this.#worker.postMessage(request, [copy.buffer]);
     const answered = await within(this.#clock, DECODE_MS_MAX, answer, () => null);
     this.#answered = null;
     if (answered === null) await this.terminate(`no answer in ${DECODE_MS_MAX / 1000} s`);

@@ -11,9 +11,9 @@ function post(reply: DecodeReply, transfer: ArrayBuffer[] = []): void {
   port.postMessage(reply, transfer);
 }
 
-port.on('message', ({ bytes, limits }: DecodeRequest) => {
+port.on('message', ({ bytes, limits, contentKey }: DecodeRequest) => {
   const startedMs = systemClock.monoMs();
-  const decoded = decodeMessage(bytes, limits);
+  const decoded = decodeMessage(bytes, limits, contentKey);
   const ms = systemClock.monoMs() - startedMs;
   if ('reason' in decoded) return post({ kind: 'answer', decoded, ms });
   const { records, gaps } = decoded;

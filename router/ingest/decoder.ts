@@ -9,6 +9,7 @@ import type { Envelope } from '../../shared/envelope/envelope.ts';
 import { EnvelopeError } from '../../shared/envelope/error.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits } from '../../shared/envelope/limits.ts';
 import { errorText } from '../../shared/log.ts';
+import { openerWith } from '../../shared/sealing/content.ts';
 import { DecodeMeter } from './decode-meter.ts';
 import { MESSAGE_BYTES_MAX, type Refusal } from './refusal.ts';
 
@@ -17,6 +18,8 @@ export interface Message {
   bytes: Uint8Array;
   /** The authenticated gateway, which answers for the time; null when the source does not report it. */
   gateway: string | null;
+  /** Opens a sealed envelope; absent: none is opened. */
+  contentKey?: Uint8Array | null;
 }
 
 /** `later`: not decoded now; leave the message for redelivery. */
@@ -30,10 +33,14 @@ export interface Decoder {
 }
 
 /** Never throws (I9). */
-export function decodeMessage(bytes: Uint8Array, limits: EnvelopeLimits): EnvelopeColumns | Refusal {
+export function decodeMessage(
+  bytes: Uint8Array,
+  limits: EnvelopeLimits,
+  contentKey: Uint8Array | null = null,
+): EnvelopeColumns | Refusal {
   if (bytes.byteLength > MESSAGE_BYTES_MAX) return { reason: 'limit', detail: `${bytes.byteLength} bytes` };
   try {
-    const columns = decodeColumns(bytes, limits);
+    const columns = decodeColumns(bytes, limits, contentKey && openerWith(contentKey));
     return hasNul(columns) ? { reason: 'nul', detail: 'a name or topic holds U+0000' } : columns;
   } catch (error) {
     return { reason: error instanceof EnvelopeError ? error.code : 'internal', detail: errorText(error) };
@@ -70,9 +77,9 @@ export class InlineDecoder implements Decoder {
     return use(this.decoded(message));
   }
 
-  decoded({ bytes, gateway }: Message): Envelope | Refusal {
+  decoded({ bytes, gateway, contentKey }: Message): Envelope | Refusal {
     const startedMs = this.#clock.monoMs();
-    const columns = decodeMessage(bytes, this.#limits);
+    const columns = decodeMessage(bytes, this.#limits, contentKey);
     const decoded = 'reason' in columns ? columns : envelopeOf(columns);
     const counted = gateway ?? ('reason' in decoded ? null : decoded.gateway);
     this.#meter.count('loop', counted, { ms: this.#clock.monoMs() - startedMs, bytes: bytes.length });

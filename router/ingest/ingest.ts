@@ -28,7 +28,9 @@ import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
 import { groupOf, INGEST_LIMITS, type IngestLimits, sizeOf, type Waiting } from './group.ts';
 import { LaneOrder } from './lane-order.ts';
+import { type Proof, proofOf, UNCHECKED } from './proof.ts';
 import { foreign, type Refusal } from './refusal.ts';
+import type { Seals } from './seals.ts';
 import { SetAsideStreams } from './set-aside.ts';
 import type { Signatures } from './signatures.ts';
 
@@ -54,6 +56,8 @@ export interface IngestOptions {
   quotas?: Pick<Quotas, 'message' | 'stream' | 'exceeded'>;
   /** See LedgerEntry.jumpMax. */
   jumpMax?: number;
+  /** Absent: no sealed envelope is opened. */
+  seals?: Pick<Seals, 'open' | 'unsealed'>;
   /** Records the age of every committed envelope, which shows how far its source is behind. */
   ages?: Pick<SourceAges, 'committed'>;
 }
@@ -74,6 +78,7 @@ export class Ingest {
   readonly #signatures: Pick<Signatures, 'check' | 'refusalOf'> | null;
   readonly #quotas: IngestOptions['quotas'] | null;
   readonly #jumpMax: number;
+  readonly #seals: Pick<Seals, 'open' | 'unsealed'> | null;
   readonly #gate: Pick<LedgerGate, 'committed' | 'close'> | null;
   /** Groups committed, plus entries decided in another way. */
   #progress = 0;
@@ -101,6 +106,7 @@ export class Ingest {
     this.#signatures = options.signatures ?? null;
     this.#quotas = options.quotas ?? null;
     this.#jumpMax = options.jumpMax ?? UNVERIFIED_JUMP_MAX;
+    this.#seals = options.seals ?? null;
   }
 
   /** Counters by source name, since the start. */
@@ -118,33 +124,39 @@ export class Ingest {
     // Before the signature costs anything.
     const over = this.#overRate(delivery, sender);
     if (over !== null) return over;
-    const checked =
-      this.#signatures &&
-      // Of one gateway, they end in the order of the calls.
-      (await this.#checks.inOrder(JSON.stringify([source, gateway]), this.#signatures.check(delivery)));
-    if (checked?.kind === 'unknown') return this.#retry(source, 'later');
-    if (checked?.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
-    if (checked?.kind === 'unverified') this.#of(source).unverified[checked.why] += 1;
-    if (checked?.kind !== 'verified') return this.#open(delivery, sender, false);
-    return this.#open(delivery, sender ?? { source, gateway: checked.gateway, isProven: true }, true);
+    // Of one gateway, they end in the order of the calls.
+    const checked = this.#signatures
+      ? await this.#checks.inOrder(
+          JSON.stringify([source, gateway]),
+          proofOf(delivery, this.#signatures, this.#seals),
+        )
+      : UNCHECKED;
+    if (checked.kind === 'unknown') return this.#retry(source, 'later');
+    if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
+    const { signedBy, contentKey, why } = checked;
+    if (why !== null) this.#of(source).unverified[why] += 1;
+    if (contentKey !== null) this.#of(source).sealed += 1;
+    const proven = signedBy === null ? null : { source, gateway: signedBy, isProven: true };
+    return this.#open(delivery, sender ?? proven, checked);
   }
 
   /** `sender`: null when nothing proves which gateway has sent the message. */
-  #open(delivery: Delivery, sender: Sender | null, verified: boolean): Promise<Settlement> {
+  #open(delivery: Delivery, sender: Sender | null, { signedBy, contentKey }: Proof): Promise<Settlement> {
+    const isVerified = signedBy !== null;
     const { source, bytes, authenticatedGateway } = delivery;
     const isSigned = authenticatedGateway === null && sender !== null;
     const over = isSigned ? this.#overRate(delivery, sender) : null;
     if (over !== null) return over;
     const gateway = sender?.gateway ?? null;
     const lane = JSON.stringify([source, gateway]);
-    return this.#decoder.decode({ lane, bytes, gateway }, (decoded) => {
+    return this.#decoder.decode({ lane, bytes, gateway, contentKey }, (decoded) => {
       if (decoded === 'later') return Promise.resolve(this.#retry(source, 'later'));
       if ('reason' in decoded) return this.#deadLetter(delivery, decoded);
-      const refusal = foreign(authenticatedGateway, gateway, decoded);
-      const unsigned = verified ? null : (this.#signatures?.refusalOf(decoded.gateway) ?? null);
-      const refused = refusal ?? unsigned;
-      if (refused !== null) return this.#deadLetter(delivery, refused);
-      return this.#overStreams(delivery, sender, decoded) ?? this.#place(delivery, decoded, verified);
+      const unsigned = isVerified ? null : this.#signatures?.refusalOf(decoded.gateway);
+      const unsealed = contentKey === null ? this.#seals?.unsealed(decoded.stream) : null;
+      const refused = foreign(authenticatedGateway, gateway, decoded) ?? unsigned ?? unsealed;
+      if (refused) return this.#deadLetter(delivery, refused);
+      return this.#overStreams(delivery, sender, decoded) ?? this.#place(delivery, decoded, isVerified);
     });
   }
 

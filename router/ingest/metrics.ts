@@ -10,6 +10,7 @@ const COUNTERS: ReadonlyArray<[name: string, help: string, read: (counters: Sour
   ['envelopes_total', 'Envelopes committed.', (c) => c.envelopes],
   ['records_total', 'Records new to the ledger.', (c) => c.records],
   ['conflicts_total', 'Records with an id that holds other content; kept aside.', (c) => c.conflicts],
+  ['sealed_total', 'Sealed envelopes received, and opened.', (c) => c.sealed],
   ['retries_total', 'Messages left for redelivery.', (c) => c.retries],
 ];
 

@@ -20,6 +20,8 @@ export type RefusalReason =
   | 'unproven'
   /** An unverified envelope jumps ahead, or gives up, more than the bound. */
   | 'implausible'
+  /** The stream is taken only sealed, and this is in clear. */
+  | 'unsealed'
   /** The queue's message is not a valid output of the IoT rule; retried once it can be read. */
   | 'rule'
   /** Its gateway is over a quota, and the source has no place where the message could wait. */

@@ -109,6 +109,8 @@ export interface AgentStatus {
     counts: Readonly<Record<string, number>>;
     downlinks: number;
   };
+  /** Streams whose envelopes are sealed, and the routers' keys to which; absent before 0.2.0. */
+  sealing?: { streams: string[]; keyIds: string[] };
   /** `deviceFile` is the state of the device file: `ok`, `missing`, `unreadable` or `corrupt` (I9). */
   broker: {
     connections: number;

@@ -15,12 +15,15 @@ import { type Envelope, type EnvelopeProperties, HEARTBEAT_STREAM } from './enve
 import { EnvelopeError } from './error.ts';
 import {
   type EnvelopeSigner,
+  type FrameVersion,
+  type OpenedFrame,
   type OuterFrame,
   openFrame,
   writePlainFrame,
   writeSignedFrame,
 } from './frame.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits, unpackedBytesMax } from './limits.ts';
+import type { ContentOpener, EnvelopeSealer } from './seal.ts';
 
 /**
  * CBOR heads of a record: its array, two steps, two indexes, its payload; of a gap: its array and three
@@ -39,16 +42,22 @@ const LEVEL = 1;
 const WINDOW_BYTES_FREE = 8 * 1024 * 1024;
 
 /**
- * Encodes an envelope, times in whole milliseconds; the same bytes go to every provider. Format version 2
- * with a signer, else version 1. Throws RangeError for an envelope that breaks its own rules (a bug).
+ * Encodes an envelope, times in whole milliseconds; the same bytes go to every provider. Format version 1
+ * without a signer, 2 with one, 3 with a sealer too. Throws RangeError for an envelope that breaks its own
+ * rules, and for a sealer without a signer (bugs).
  */
-export function encodeEnvelope(envelope: Envelope, signer: EnvelopeSigner | null = null): Uint8Array {
+export function encodeEnvelope(
+  envelope: Envelope,
+  signer: EnvelopeSigner | null = null,
+  sealer: EnvelopeSealer | null = null,
+): Uint8Array {
+  if (signer === null && sealer !== null) throw new RangeError('sealed, and not signed');
   const body = encodeBody(envelope);
   const packed = compress(body, LEVEL);
   const shrunk = packed.length < body.length;
   const content = shrunk ? packed : body;
   if (signer === null) return writePlainFrame(content, shrunk);
-  return writeSignedFrame(content, shrunk, { key: envelope, range: rangeOf(envelope) }, signer);
+  return writeSignedFrame(content, shrunk, { key: envelope, range: rangeOf(envelope) }, signer, sealer);
 }
 
 /** Buffer for a body before it is copied. */
@@ -122,20 +131,37 @@ function writeRecords(
 }
 
 /**
- * Decodes the bytes of {@link encodeEnvelope}. Verifies no signature. Throws EnvelopeError for any others,
- * and for an envelope beyond `limits`.
+ * Decodes the bytes of {@link encodeEnvelope}; a sealed one needs an opener. Verifies no signature.
+ * Throws EnvelopeError for any others, and for an envelope beyond `limits`.
  */
-export function decodeEnvelope(bytes: Uint8Array, limits: EnvelopeLimits = ENVELOPE_LIMITS): Envelope {
-  return envelopeOf(decodeColumns(bytes, limits));
+export function decodeEnvelope(
+  bytes: Uint8Array,
+  limits: EnvelopeLimits = ENVELOPE_LIMITS,
+  opener: ContentOpener | null = null,
+): Envelope {
+  return envelopeOf(decodeColumns(bytes, limits, opener));
 }
 
 /** Like {@link decodeEnvelope}, without an object per record. */
-export function decodeColumns(bytes: Uint8Array, limits: EnvelopeLimits): EnvelopeColumns {
-  const { isCompressed, content, outer } = openFrame(bytes);
+export function decodeColumns(
+  bytes: Uint8Array,
+  limits: EnvelopeLimits,
+  opener: ContentOpener | null = null,
+): EnvelopeColumns {
+  const frame = openFrame(bytes);
+  const { isCompressed, outer } = frame;
+  const content = unsealed(frame, opener);
   const body = isCompressed ? unpackBody(content, limits) : plainBody(content, limits);
   const columns = decodeBody(body, limits);
   if (outer !== null) agree(outer, columns);
   return columns;
+}
+
+function unsealed({ content, outer }: OpenedFrame, opener: ContentOpener | null): Uint8Array {
+  if (outer === null || outer.recipients === null) return content;
+  if (opener === null)
+    throw new EnvelopeError('seal-key', `sealed to ${outer.recipients.map(({ keyId }) => keyId).join(', ')}`);
+  return opener(outer.head, content);
 }
 
 /** The signature is over the frame's clear text: a body that says otherwise is refused. */
@@ -159,10 +185,10 @@ function rangeOf({ records, gaps }: Ends): SeqRange | null {
   return firsts.length === 0 ? null : { first: Math.min(...firsts), last: Math.max(...lasts) };
 }
 
-/** An envelope's ids as message properties, for cloud-side rules; `isSigned`: format version 2. */
-export function envelopeProperties(envelope: Envelope, isSigned = false): EnvelopeProperties {
+/** An envelope's ids as message properties, for cloud-side rules, with the version of its frame. */
+export function envelopeProperties(envelope: Envelope, version: FrameVersion = 1): EnvelopeProperties {
   const properties: EnvelopeProperties = {
-    hg: isSigned ? '2' : '1',
+    hg: String(version),
     gw: envelope.gateway,
     ep: envelope.epoch,
     st: envelope.stream,

@@ -7,6 +7,10 @@ export type EnvelopeErrorCode =
   | 'flags'
   | 'checksum'
   | 'frame'
+  /** Sealed, and the reader has no key of a recipient. */
+  | 'seal-key'
+  /** Sealed, and it does not open under the key. */
+  | 'seal'
   | 'compression'
   | 'cbor'
   | 'limit'

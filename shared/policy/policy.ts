@@ -65,6 +65,12 @@ export const streamSchema = z
       .describe(
         'Providers to use while they are eligible, in this order. The score decides among the others.',
       ),
+    seal: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether envelopes are sealed to the routers’ keys: clouds see ciphertext, names and sizes. Needs signing.envelopes and router_seal_keys.',
+      ),
     linger: duration().default(200).describe('Longest wait of a record for others to share its envelope.'),
     envelope_bytes: z
       .int()

@@ -15,6 +15,17 @@ const FILE_BYTES_MAX = 4096;
 /** Further keys of a folder are not read (I10). */
 const KEYS_MAX = 16;
 const NAME = /^(\d{4,9})-([0-9a-f]{16})\.pem$/;
+
+/** What the files of a folder must hold. */
+export interface KeyKind {
+  /** For messages, with its article. */
+  name: string;
+  /** Throws RangeError for a key of another kind. */
+  of(key: KeyObject): Signer;
+}
+
+const SIGNING: KeyKind = { name: 'an Ed25519 private key', of: signerOf };
+
 export interface StoredKey {
   file: string;
   number: number;
@@ -33,7 +44,7 @@ export function keyFolder(dataDir: string): string {
 }
 
 /** Never rejects; a missing folder holds no keys. */
-export async function readKeys(folder: string): Promise<KeyReading> {
+export async function readKeys(folder: string, kind = SIGNING): Promise<KeyReading> {
   const reading: KeyReading = { keys: [], problems: [] };
   let names: string[];
   try {
@@ -49,7 +60,7 @@ export async function readKeys(folder: string): Promise<KeyReading> {
   numbered.sort((a, b) => b.number - a.number || (a.name < b.name ? 1 : -1));
   for (const { name, number } of numbered.slice(0, KEYS_MAX)) {
     const file = join(folder, name);
-    const read = await readKeyFile(file);
+    const read = await readKeyFile(file, kind);
     if ('problem' in read) reading.problems.push(`${file}: ${read.problem}`);
     else reading.keys.push({ file, number, signer: read.signer });
   }
@@ -57,7 +68,10 @@ export async function readKeys(folder: string): Promise<KeyReading> {
 }
 
 /** Reads one private key. Never rejects. */
-export async function readKeyFile(file: string): Promise<{ signer: Signer } | { problem: string }> {
+export async function readKeyFile(
+  file: string,
+  kind = SIGNING,
+): Promise<{ signer: Signer } | { problem: string }> {
   let pem: string;
   try {
     if ((await stat(file)).size > FILE_BYTES_MAX) return { problem: 'too long for a key' };
@@ -66,17 +80,17 @@ export async function readKeyFile(file: string): Promise<{ signer: Signer } | { 
     return { problem: codeOf(error) };
   }
   try {
-    return { signer: signerOf(createPrivateKey(pem)) };
+    return { signer: kind.of(createPrivateKey(pem)) };
   } catch {
     // The error of a parser may quote what it parses.
-    return { problem: 'not an Ed25519 private key in PEM (PKCS #8)' };
+    return { problem: `not ${kind.name} in PEM (PKCS #8)` };
   }
 }
 
 /** Keeps the key as the newest of the folder, which is made. Rejects when the system refuses. */
-export async function keepKey(folder: string, key: KeyObject): Promise<StoredKey> {
+export async function keepKey(folder: string, key: KeyObject, kind = SIGNING): Promise<StoredKey> {
   await mkdir(folder, { mode: 0o700, recursive: true });
-  const signer = signerOf(key);
+  const signer = kind.of(key);
   const present = (await readdir(folder)).map((name) => Number(NAME.exec(name)?.[1] ?? 0));
   const number = Math.max(0, ...present) + 1;
   const file = join(folder, `${String(number).padStart(4, '0')}-${signer.keyId}.pem`);

@@ -22,7 +22,15 @@ const DAMAGED: ReadonlySet<string> = new Set([
 ] satisfies EnvelopeErrorCode[]);
 
 /** The sender may not send it, or cannot be verified. */
-const NOT_ALLOWED: ReadonlySet<string> = new Set(['foreign-gateway', 'unsigned', 'unknown-key', 'signature']);
+const NOT_ALLOWED: ReadonlySet<string> = new Set([
+  'foreign-gateway',
+  'unsigned',
+  'unknown-key',
+  'signature',
+  'unsealed',
+  'seal-key',
+  'seal',
+]);
 
 export class Envelopes {
   readonly #source: string;

@@ -156,7 +156,7 @@ t.test('a signature counts: a signed envelope of one metering unit stays one', a
       header,
       records(200, () => entropy.bytes(60)),
       4000,
-      signer,
+      { signer, sealer: null },
     );
     t.ok(bytes.length <= 4000, `${bytes.length} bytes`);
     t.equal(openFrame(bytes).outer?.keyId, signer.keyId);
