@@ -3,6 +3,7 @@ import { type LedgerToolConfig, loadFeedConfig } from '../router/config.ts';
 import { withoutRecord } from '../router/feeds/hold-back.ts';
 import { type FeedLag, feedLags } from '../router/feeds/lag.ts';
 import { keepsPosition, openSink } from '../router/feeds/open.ts';
+import { Quarantine, type QuarantinedRecord } from '../router/feeds/quarantine.ts';
 import type { Ledger } from '../router/ledger/ledger.ts';
 import type { FeedPosition } from '../router/ledger/types.ts';
 import { systemClock } from '../shared/clock.ts';
@@ -15,7 +16,7 @@ import { runningRouter } from './running-router.ts';
 import { terminal } from './terminal.ts';
 import { withLedger } from './with-ledger.ts';
 
-export type ListedFeed = FeedLag & { name: string; type: string };
+export type ListedFeed = FeedLag & { name: string; type: string; quarantined: readonly QuarantinedRecord[] };
 
 type Destination = Parameters<typeof openSink>[0];
 
@@ -25,11 +26,54 @@ type Outcome = { done: string } | { refused: string };
 export function listFeeds(config: LedgerToolConfig): Promise<ListedFeed[] | null> {
   return withLedger(config, async (ledger) => {
     const lags = await feedLags(config.feeds, ledger, systemClock);
-    return config.feeds.flatMap(({ name, type }) => {
+    const listed: ListedFeed[] = [];
+    for (const { name, type } of config.feeds) {
       const lag = lags.get(name);
-      return lag ? [{ name, type, ...lag }] : [];
-    });
+      const quarantined = await new Quarantine(ledger, name).load();
+      if (lag) listed.push({ name, type, ...lag, quarantined });
+    }
+    return listed;
   });
+}
+
+/** Marks records in quarantine to be sent again by the router that runs the feed: one, or all. */
+export async function retryRecords(
+  config: LedgerToolConfig,
+  name: string,
+  offset: string | null,
+): Promise<Outcome> {
+  const named = { action: 'feeds.retry', target: name, detail: { offset } };
+  return changeFeed(config, named, async (ledger) => {
+    const quarantine = new Quarantine(ledger, name);
+    const wanted = await wantedRecords(quarantine, offset);
+    if ('refused' in wanted) return wanted;
+    for (const one of wanted.offsets) await quarantine.replace(one, (entry) => ({ ...entry, isDue: true }));
+    return { done: `${name} sends ${wanted.offsets.length} records of its quarantine again` };
+  });
+}
+
+/** Takes a record out of quarantine for good: the destination never gets it. */
+export async function dropRecord(config: LedgerToolConfig, name: string, offset: string): Promise<Outcome> {
+  const named = { action: 'feeds.drop', target: name, detail: { offset } };
+  return changeFeed(config, named, async (ledger) => {
+    const quarantine = new Quarantine(ledger, name);
+    const wanted = await wantedRecords(quarantine, offset);
+    if ('refused' in wanted) return wanted;
+    for (const one of wanted.offsets) await quarantine.replace(one, () => null);
+    return { done: `${name} never gets the record at offset ${offset}` };
+  });
+}
+
+async function wantedRecords(
+  quarantine: Quarantine,
+  offset: string | null,
+): Promise<{ offsets: number[] } | { refused: string }> {
+  const listed = (await quarantine.load()).map((entry) => entry.offset);
+  if (offset === null) return { offsets: listed };
+  const wanted = offsetOf(offset);
+  if ('refused' in wanted) return wanted;
+  if (listed.includes(wanted.offset)) return { offsets: [wanted.offset] };
+  return { refused: `the record at offset ${offset} is not in quarantine: see headgate feeds ls` };
 }
 
 /** `to`: an offset, or `end`. */

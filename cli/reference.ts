@@ -67,6 +67,7 @@ const UNITS: Readonly<Record<string, string>> = {
   priority: 'rank',
   probe_budget: 'USD a month',
   probes_to_close: 'probes',
+  quarantine_after: 'refusals',
   records_max: 'records',
   redundancy: 'providers',
   reliability: 'share of 1',

@@ -35,6 +35,22 @@ export function addFeedsCommand(program: Command): void {
         return report(await skipRecord(loaded, name, offset ?? null));
       }),
     );
+  command(feeds, 'retry <name>', 'Send the records again that the feed has put into quarantine.')
+    .option('--offset <offset>', 'only the record at this offset')
+    .action(async (name: string, { config, offset }: Flags & { offset?: string }) =>
+      run(config, async (loaded) => {
+        const { retryRecords } = await import('../feeds.ts');
+        return report(await retryRecords(loaded, name, offset ?? null));
+      }),
+    );
+  command(feeds, 'drop <name>', 'Take a record out of quarantine: the destination never gets it.')
+    .requiredOption('--offset <offset>', 'the offset of the record')
+    .action(async (name: string, { config, offset }: Flags & { offset: string }) =>
+      run(config, async (loaded) => {
+        const { dropRecord } = await import('../feeds.ts');
+        return report(await dropRecord(loaded, name, offset));
+      }),
+    );
 }
 
 function command(feeds: Command, usage: string, description: string): Command {

@@ -85,16 +85,19 @@ function overQuota({ overQuota = [] }: RouterStatus): string[] {
 
 function feeds(status: RouterStatus): string {
   return table(
-    ['FEED', 'STATE', 'OFFSET', 'LAG', 'BEHIND', 'FAILURES', 'LAST ERROR'],
-    status.feeds.map(({ name, phase, offset, lag, lagSeconds, failures, lastError, refused }) => [
-      name,
-      refused === null ? phase : `${phase}, held up`,
-      String(offset ?? '–'),
-      String(lag ?? '–'),
-      spanText(lagSeconds === null ? null : lagSeconds * 1000),
-      String(failures),
-      lastError ?? 'none',
-    ]),
+    ['FEED', 'STATE', 'OFFSET', 'LAG', 'BEHIND', 'QUARANTINED', 'FAILURES', 'LAST ERROR'],
+    status.feeds.map(
+      ({ name, phase, offset, lag, lagSeconds, quarantined = 0, failures, lastError, refused }) => [
+        name,
+        refused === null ? phase : `${phase}, held up`,
+        String(offset ?? '–'),
+        String(lag ?? '–'),
+        spanText(lagSeconds === null ? null : lagSeconds * 1000),
+        String(quarantined),
+        String(failures),
+        lastError ?? 'none',
+      ],
+    ),
   );
 }
 

@@ -83,7 +83,7 @@ async function routerStatus(
       deadLetters: outcomes['dead-letter'],
     })),
     feeds: feeds.map((feed) => {
-      const { name, phase, failures, lastError, refused } = feed.state();
+      const { name, phase, failures, lastError, refused, quarantined } = feed.state();
       const lag = held.lags?.get(name);
       return {
         name,
@@ -94,6 +94,7 @@ async function routerStatus(
         failures,
         lastError,
         refused,
+        quarantined,
       };
     }),
     ledger: held.totals,

@@ -3,7 +3,7 @@
  * table: the schema of router.yaml, its reference and the opening follow from it.
  */
 import type { Writable } from 'node:stream';
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { Clock } from '../../shared/clock.ts';
 import type { ConnectCheck, ConnectDeps } from '../../shared/connect-check/phases.ts';
 import type { Logger } from '../../shared/log.ts';
@@ -34,7 +34,18 @@ export interface FeedType<Schema extends z.ZodType = z.ZodType> {
 }
 
 /** The options that all `feeds[]` entries share. */
-export const everyFeed = { name: entryName, hold_back: holdBackOptions.exactOptional() };
+export const everyFeed = {
+  name: entryName,
+  hold_back: holdBackOptions.exactOptional(),
+  quarantine_after: z
+    .int()
+    .min(0)
+    .max(100_000)
+    .default(20)
+    .describe(
+      'Refusals of one record after which the feed passes over it and keeps it for headgate feeds retry; 20 take about seven minutes. 0: never, the feed waits for the destination.',
+    ),
+};
 
 /** Infers the schema's type, so that `open` gets the parsed entry. */
 export function feedType<Schema extends z.ZodType>(type: FeedType<Schema>): FeedType<Schema> {

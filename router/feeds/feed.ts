@@ -13,11 +13,12 @@ import { errorText, type Logger } from '../../shared/log.ts';
 import type { Service } from '../../shared/service.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { FeedPosition, LedgerRecord } from '../ledger/types.ts';
-import { Bisection } from './bisection.ts';
+import { Answers } from './answers.ts';
 import type { HoldBackLimits } from './hold-back.ts';
 import { openHoldBackReader } from './hold-back-reader.ts';
 import { FeedLease } from './lease.ts';
 import { type FeedReader, OffsetReader, START } from './reader.ts';
+import { Refusals, type RefusedRecord } from './refusals.ts';
 import { DeliveryError, type FeedSink } from './sink.ts';
 
 /**
@@ -41,13 +42,8 @@ export interface FeedState {
   lastError: string | null;
   /** The one record that the destination refuses, and that holds the feed up; null without one. */
   refused: RefusedRecord | null;
-}
-
-export interface RefusedRecord {
-  /** `gateway/epoch/stream/seq`. */
-  id: string;
-  offset: number;
-  error: string;
+  /** Records in quarantine, as far as this router has read the list. */
+  quarantined: number;
 }
 
 export interface FeedOptions {
@@ -62,6 +58,8 @@ export interface FeedOptions {
   batchRecords?: number;
   /** Null, the default: the order in which the ledger took the records. */
   holdBack?: HoldBackLimits | null;
+  /** Refusals after which a record goes into quarantine; null, the default: never. */
+  quarantineAfter?: number | null;
   /** How long the lease of a killed router keeps other routers from running the feed. */
   leaseMs?: number;
 }
@@ -80,8 +78,6 @@ const RETRY_AFTER_MAX_MS = 3_600_000;
 const SILENT_MS = 8000;
 /** How often an idle destination is asked whether it is there. */
 const CHECK_MS = 5000;
-/** After so many failures in a row a record is suspected, where the destination does not say so. */
-const SUSPICIOUS_FAILURES = 3;
 /** How long `stop` lets the current batch finish, which saves its repetition. */
 const STOP_GRACE_MS = 5000;
 
@@ -115,12 +111,8 @@ export class Feed implements Service {
   #written = 0;
   #failures = 0;
   #lastError: string | null = null;
-  readonly #bisection = new Bisection();
-  #refused: RefusedRecord | null = null;
-  /** Since when the destination owes an answer; null while it owes none. */
-  #askedMs: number | null = null;
-  /** When the destination last answered successfully. */
-  #provenMs = Number.NEGATIVE_INFINITY;
+  readonly #refusals: Refusals;
+  readonly #answers: Answers;
   /** The position was set by hand: the next step begins with a claim. */
   #isMoved: boolean = false;
 
@@ -133,6 +125,10 @@ export class Feed implements Service {
     this.#log = options.log;
     this.#batchRecords = options.batchRecords ?? BATCH_RECORDS;
     this.#holdBack = options.holdBack ?? null;
+    this.#answers = new Answers(options.clock);
+    const { ledger, sink, clock, log, quarantineAfter = null } = options;
+    const answers = this.#answers;
+    this.#refusals = new Refusals({ feed: this.name, ledger, sink, answers, clock, log, quarantineAfter });
     this.#reader = new OffsetReader(options.ledger, START);
     this.#lease = new FeedLease({
       feed: options.name,
@@ -158,7 +154,7 @@ export class Feed implements Service {
   }
 
   state(): FeedState {
-    const silentMs = this.#askedMs === null ? 0 : this.#clock.monoMs() - this.#askedMs;
+    const silentMs = this.#answers.silentMs();
     const isSilent = silentMs >= SILENT_MS && this.#phase !== 'standby';
     return {
       name: this.name,
@@ -168,7 +164,8 @@ export class Feed implements Service {
       written: this.#written,
       failures: this.#failures,
       lastError: isSilent ? `no answer for ${Math.round(silentMs / 1000)} s` : this.#lastError,
-      refused: this.#refused,
+      refused: this.#refusals.refused,
+      quarantined: this.#refusals.quarantined,
     };
   }
 
@@ -226,12 +223,11 @@ export class Feed implements Service {
     }
     if (this.#phase === 'standby') this.#phase = 'following';
     const known = samePosition(found, this.#saved) ? this.#position : found;
-    const here = (await this.#asking(this.#sink.position?.(found, this.#ledger))) ?? known;
+    const here = (await this.#answers.to(this.#sink.position?.(found, this.#ledger))) ?? known;
     this.#isMoved = false;
     if (!this.#opened || !samePosition(here, this.#position)) {
       this.#inHand = [];
-      this.#bisection.reset();
-      this.#refused = null;
+      this.#refusals.reset();
       this.#opened = false;
       this.#reader = await this.#open(here);
       this.#opened = true;
@@ -271,23 +267,30 @@ export class Feed implements Service {
     }
   }
 
-  /**
-   * After a refusal: true when the next write is smaller, which may leave at once. A refused record that
-   * stands alone is named instead, and tried again after each pause.
-   */
-  async #isHalved({ refusal, records, message }: DeliveryError): Promise<boolean> {
-    const isSuspected = refusal === 'suspected' && this.#backoff.failures + 1 >= SUSPICIOUS_FAILURES;
-    const [first] = this.#inHand;
-    if (!first || (refusal !== 'certain' && !isSuspected)) return false;
-    const count = Math.min(records ?? Number.POSITIVE_INFINITY, this.#bisection.limit, this.#inHand.length);
-    this.#bisection.refused(count);
-    if (count > 1) return refusal === 'certain';
-    if (this.#refused?.offset !== first.offset) {
-      this.#log.error({ event: 'feed.record_refused', feed: this.name, record: idOf(first), error: message });
-      await this.#saveLooked();
+  /** After a failed write: true when the next one is smaller or of other records, and may leave at once. */
+  async #isHalved(error: DeliveryError): Promise<boolean> {
+    const { isHalved, isNamed, isOften } = this.#refusals.judge(
+      error,
+      this.#inHand,
+      this.#backoff.failures + 1,
+    );
+    if (isNamed) await this.#saveLooked();
+    return isHalved || (isOften && (await this.#isPassedOver()));
+  }
+
+  /** True when the first record in hand went into quarantine. */
+  async #isPassedOver(): Promise<boolean> {
+    try {
+      if (!(await this.#refusals.quarantine(this.#inHand, this.#position))) return false;
+      const after = this.#reader.after(1);
+      await this.#sink.setPosition?.(after);
+      this.#passed(1, after);
+      await this.#save();
+      return true;
+    } catch {
+      // Destination or ledger are away: the next step, after the pause, finds that out and reports it.
+      return false;
     }
-    this.#refused = { id: idOf(first), offset: first.offset, error: message };
-    return false;
   }
 
   /** Makes the saved position know the record in hand, so that `headgate feeds skip` passes over it alone. */
@@ -297,24 +300,7 @@ export class Feed implements Service {
       await this.#sink.setPosition?.(this.#position);
       await this.#save();
     } catch {
-      // Destination or ledger are away: the next step finds that out and reports it.
-      this.#isMoved = true;
-    }
-  }
-
-  /** The result of `answer`; until it arrives, the destination owes an answer. */
-  async #asking<Answer>(answer: Promise<Answer> | undefined): Promise<Answer | undefined> {
-    if (answer === undefined) return undefined;
-    this.#askedMs = this.#clock.monoMs();
-    try {
-      const result = await answer;
-      this.#provenMs = this.#clock.monoMs();
-      return result;
-    } catch (error) {
-      this.#provenMs = Number.NEGATIVE_INFINITY;
-      throw error;
-    } finally {
-      this.#askedMs = null;
+      // Destination or ledger are away: the next step, after the pause, finds that out and reports it.
     }
   }
 
@@ -333,6 +319,7 @@ export class Feed implements Service {
   /** Delivers one batch; false when there was none. */
   async #advance(): Promise<boolean> {
     await this.#save();
+    await this.#refusals.retryDue(this.#position);
     const reader = this.#reader;
     if (this.#inHand.length === 0) this.#inHand = await reader.next(this.#batchRecords);
     if (this.#inHand.length === 0) {
@@ -340,21 +327,25 @@ export class Feed implements Service {
       // moves it with records only.
       if (!this.#sink.position) this.#position = reader.after(0);
       await this.#save();
-      if (this.#clock.monoMs() - this.#provenMs >= CHECK_MS) await this.#asking(this.#sink.check?.());
+      if (this.#answers.unprovenMs() >= CHECK_MS) await this.#answers.to(this.#sink.check?.());
       return false;
     }
-    const records = this.#inHand.slice(0, this.#bisection.limit);
+    const records = this.#inHand.slice(0, this.#refusals.limit);
     const move = { from: this.#position, after: (written: number) => reader.after(written) };
-    const count = (await this.#asking(this.#sink.write(records, move))) ?? 0;
+    const count = (await this.#answers.to(this.#sink.write(records, move))) ?? 0;
     if (count < 1) throw new Error('the destination took no record and reported no failure');
-    this.#bisection.accepted(count);
-    this.#refused = null;
-    this.#inHand = this.#inHand.slice(count);
     this.#written += count;
-    this.#position = reader.after(count);
-    reader.handed(count);
+    this.#passed(count, reader.after(count));
     await this.#save();
     return true;
+  }
+
+  /** The first `count` records in hand are delivered, or passed over. */
+  #passed(count: number, after: FeedPosition): void {
+    this.#refusals.passed(count);
+    this.#inHand = this.#inHand.slice(count);
+    this.#position = after;
+    this.#reader.handed(count);
   }
 
   async #save(): Promise<void> {
@@ -376,10 +367,6 @@ export class Feed implements Service {
 
 /** The ledger's position is not the saved one: an operator has set it, or another router runs the feed. */
 class PositionMoved extends Error {}
-
-function idOf({ gateway, epoch, stream, seq }: LedgerRecord): string {
-  return [gateway, epoch, stream, seq].join('/');
-}
 
 function samePosition(a: FeedPosition, b: FeedPosition): boolean {
   return a.offset === b.offset && Buffer.compare(a.progress, b.progress) === 0;

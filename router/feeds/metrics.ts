@@ -49,6 +49,14 @@ export function registerFeeds(registry: Registry, { feeds, ledger, clock }: Meas
   });
   new Gauge({
     ...common,
+    name: `${PREFIX}quarantined_records`,
+    help: 'Records that the destination refused again and again, as far as this router has read the list.',
+    collect() {
+      for (const feed of feeds) this.set({ feed: feed.name }, feed.state().quarantined);
+    },
+  });
+  new Gauge({
+    ...common,
     name: `${PREFIX}running`,
     help: 'One where this router runs the feed, zero where another router does or the destination asked for no more.',
     collect() {

@@ -81,7 +81,8 @@ export async function openFeed(config: FeedConfig, { stdout, ...deps }: FeedDeps
   const batch = config.type === 'webhook' ? { batchRecords: config.batch_records } : {};
   const { hold_back } = config;
   const holdBack = hold_back ? { recordsMax: hold_back.records_max, maxWaitMs: hold_back.max_wait } : null;
-  return new Feed({ name: config.name, sink, holdBack, ...batch, ...deps });
+  const quarantineAfter = config.quarantine_after === 0 ? null : config.quarantine_after;
+  return new Feed({ name: config.name, sink, holdBack, quarantineAfter, ...batch, ...deps });
 }
 
 /** Any type of the table; the schema has checked that `config` is of this type. */

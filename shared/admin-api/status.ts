@@ -275,6 +275,8 @@ interface FeedStatus {
   lastError: string | null;
   /** The one record that the destination refuses, and that holds the feed up; null without one. */
   refused: { id: string; offset: number; error: string } | null;
+  /** Records that it refused again and again, and that the feed passed over; absent before 0.2.0. */
+  quarantined?: number;
 }
 
 /** Records sent to a provider. A record with two copies counts at each provider. */

@@ -75,6 +75,8 @@ const CHANGES: Readonly<Record<string, Case>> = {
   'deadletter purge': { on: 'router', args: ['--all'] },
   'feeds reset': { on: 'router', args: ['file', '--to', '0'], target: 'file' },
   'feeds skip': { on: 'router', args: ['file', '--offset', '1'], target: 'file' },
+  'feeds retry': { on: 'router', args: ['file'], target: 'file' },
+  'feeds drop': { on: 'router', args: ['file', '--offset', '1'], target: 'file', result: 'refused' },
   'ledger erase': { on: 'router', args: ['--device', 'device-1', '--by', 'bo'], target: 'device-1' },
   'ledger accept': { on: 'router', args: [], result: 'refused' },
 };

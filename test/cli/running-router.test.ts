@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { maintenanceRoutes } from '../../router/admin/maintenance.ts';
-import type { RefusedRecord } from '../../router/feeds/feed.ts';
+import type { RefusedRecord } from '../../router/feeds/refusals.ts';
 import type { Ledger } from '../../router/ledger/ledger.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { Receipts } from '../../router/receipts/receipts.ts';
@@ -19,7 +19,7 @@ import { command, folderWith } from './run.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const POSTGRES = 'ledger: { type: postgres, url: "postgres://h:p@127.0.0.1:1/h" }\n';
-const REFUSED: RefusedRecord = { id: 'gw-1/1-aa/telemetry/2', offset: 2, error: 'HTTP 422' };
+const REFUSED: RefusedRecord = { id: 'gw-1/1-aa/telemetry/2', offset: 2, error: 'HTTP 422', tries: 3 };
 
 interface Running {
   ledger: Ledger;
@@ -47,6 +47,7 @@ async function running(t: Test): Promise<Running> {
     failures: 1,
     lastError: 'HTTP 422',
     refused: REFUSED,
+    quarantined: 0,
   };
   const { routes, changes } = maintenanceRoutes({
     dataDir: dir,

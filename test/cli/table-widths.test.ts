@@ -172,7 +172,27 @@ const TABLES: Readonly<Record<string, (long: <T>(value: T) => T) => string>> = {
   'device ls': (long) => renderDevices(long(DEVICES)),
   'device group ls': (long) => renderGroups(long(DEVICES)),
   feeds: (long) =>
-    renderFeeds(long([{ name: 'hook', type: 'webhook', offset: 123_456, records: 12, seconds: 75 }])),
+    renderFeeds(
+      long([
+        {
+          name: 'hook',
+          type: 'webhook',
+          offset: 123_456,
+          records: 12,
+          seconds: 75,
+          quarantined: [
+            {
+              offset: 123_400,
+              id: 'gw-1/7-ab12/alarms/9',
+              error: 'HTTP 422',
+              tries: 20,
+              wallMs: 0,
+              isDue: true,
+            },
+          ],
+        },
+      ]),
+    ),
   holds: (long) =>
     renderHolds(
       long({
