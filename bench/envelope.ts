@@ -1,11 +1,14 @@
-/** Compares the envelope with plain JSON, and with JSON and gzip; and tells the cost of its signature. */
-import { generateKeyPairSync } from 'node:crypto';
+/** Compares the envelope with plain JSON, and with JSON and gzip; tells the cost of signature and seal. */
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { type Entropy, seededEntropy } from '../shared/entropy.ts';
+import { type Entropy, seededEntropy, systemEntropy } from '../shared/entropy.ts';
 import { decodeEnvelope, encodeEnvelope } from '../shared/envelope/codec.ts';
 import type { Envelope } from '../shared/envelope/envelope.ts';
 import { openFrame } from '../shared/envelope/frame.ts';
 import type { TelemetryRecord } from '../shared/record.ts';
+import { openerWith, sealContent } from '../shared/sealing/content.ts';
+import { newSealKey } from '../shared/sealing/seal-key.ts';
+import { openSession } from '../shared/sealing/session.ts';
 import { envelopeSigner, isSignedBy } from '../shared/signing/envelope-signature.ts';
 import { signerOf } from '../shared/signing/signature.ts';
 import { type Bench, compare, type Measured, rounded } from './measure.ts';
@@ -55,6 +58,7 @@ async function run(): Promise<Measured> {
     figures[`decode_vs_json_gzip_${count}`] = rounded(decode.envelope / decode.gzip);
   }
   for (const count of SIGNED_COUNTS) await signing(count, rows, figures);
+  for (const count of SIGNED_COUNTS) await sealing(count, rows, figures);
   return { rows, figures };
 }
 
@@ -85,6 +89,42 @@ async function signing(
   figures[`sign_us_per_envelope_${count}`] = rounded(signUs);
   figures[`sign_us_per_record_${count}`] = rounded(signUs / count);
   figures[`verify_us_per_envelope_${count}`] = rounded(verifyUs);
+}
+
+/**
+ * Sealing for one recipient: an encoding with signature and seal minus one with the signature; opening: the
+ * content under its key. The ratios are to the signature's and the verification's time in the same run.
+ */
+async function sealing(
+  count: number,
+  rows: Array<Record<string, string | number>>,
+  figures: Record<string, number>,
+): Promise<void> {
+  const envelope = envelopeOf(count);
+  const signer = envelopeSigner(signerOf(generateKeyPairSync('ed25519').privateKey));
+  const router = createPublicKey(newSealKey(systemEntropy));
+  const session = await openSession([router], { gateway: envelope.gateway, entropy: systemEntropy });
+  const bytes = encodeEnvelope(envelope, signer, session);
+  const signedUs = await fastestUs(() => encodeEnvelope(envelope, signer));
+  const sealUs = (await fastestUs(() => encodeEnvelope(envelope, signer, session))) - signedUs;
+  const [key, head] = [randomBytes(32), randomBytes(150)];
+  const content = sealContent(key, randomBytes(12), head, randomBytes(bytes.length));
+  const open = openerWith(key);
+  const openUs = await fastestUs(() => open(head, content));
+  rows.push(
+    { records: count, 'per record': 'seal µs', envelope: rounded(sealUs / count) },
+    { records: count, 'per record': 'open µs', envelope: rounded(openUs / count) },
+  );
+  figures[`seal_bytes_${count}`] = bytes.length - encodeEnvelope(envelope, signer).length;
+  figures[`seal_us_per_envelope_${count}`] = rounded(sealUs);
+  figures[`seal_us_per_record_${count}`] = rounded(sealUs / count);
+  figures[`open_us_per_envelope_${count}`] = rounded(openUs);
+  figures[`seal_vs_sign_${count}`] = rounded(
+    sealUs / (figures[`sign_us_per_envelope_${count}`] ?? Number.NaN),
+  );
+  figures[`open_vs_verify_${count}`] = rounded(
+    openUs / (figures[`verify_us_per_envelope_${count}`] ?? Number.NaN),
+  );
 }
 
 async function fastestUs(run: () => unknown): Promise<number> {

@@ -74,3 +74,25 @@ t.test('of a router: its public keys are what agents read, with overlap', async 
   t.match(await run('rm', first.keyId), { code: 0 });
   t.equal(JSON.parse((await run('ls', '--json')).stdout).length, 1);
 });
+
+t.test('keys that open seals: of a router, with overlap, and not mixed with those that sign', async (t) => {
+  const dir = folderWith(t, {});
+  const file = join(dir, 'router.yaml');
+  writeFileSync(file, `data_dir: ${join(dir, 'data')}\nsources: []\n`);
+  const run = (...args: string[]) => command(['keys', ...args, '--seal', '--config', file]);
+  t.match(await run('export'), { code: 1, stderr: /there is no seal key/ });
+  const first = JSON.parse((await run('new', '--json')).stdout);
+  t.match(first.file, /\/data\/seal-keys\/0001-[0-9a-f]{16}\.pem$/);
+  t.equal(statSync(first.file).mode & 0o777, 0o600);
+  t.equal(createPublicKey(first.publicKey).asymmetricKeyType, 'x25519');
+  const made = await run('new');
+  t.match(made, { code: 0, stdout: /headgate keys export --seal/ });
+  t.notMatch(made.stdout, /PRIVATE/);
+  const [newest, oldest] = JSON.parse((await run('ls', '--json')).stdout);
+  t.match([newest, oldest], [{ isNewest: true }, { isNewest: false, keyId: first.keyId }]);
+  t.same(parse((await run('export')).stdout), { router_seal_keys: [newest.publicKey] });
+  t.match(await run('show', first.keyId), { code: 0, stdout: /^seal key .*\n-----BEGIN PUBLIC KEY/ });
+  t.match(await run('rm', newest.keyId), { code: 1, stderr: /the newest key, which agents seal to/ });
+  t.match(await run('rm', first.keyId), { code: 0 });
+  t.match(await command(['keys', 'ls', '--config', file]), { code: 0, stdout: /^KEY\s+STATE\s+FILE\s*$/ });
+});

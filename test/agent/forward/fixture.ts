@@ -2,6 +2,7 @@
 
 import { Sender } from '../../../agent/forward/delivery/sender.ts';
 import { Forwarder } from '../../../agent/forward/forwarder.ts';
+import type { Protect } from '../../../agent/keys/protection.ts';
 import type { OutboundEnvelope, Outcome, Publisher } from '../../../agent/providers/publisher.ts';
 import { LiveRouting } from '../../../agent/routing/live-routing.ts';
 import type { Store } from '../../../agent/store/store.ts';
@@ -28,6 +29,8 @@ export interface AgentOptions {
   answer?: (provider: string, message: OutboundEnvelope, deadlineMs: number) => Promise<Outcome> | null;
   /** Of routing and forwarding; the store keeps the system's. */
   clock?: Clock;
+  /** Default: neither signed nor sealed. */
+  protect?: Protect;
   /** Parts of the policy. */
   stream?: Record<string, unknown>;
   policy?: Record<string, unknown>;
@@ -124,6 +127,7 @@ export async function agentOn(file: string, options: AgentOptions): Promise<Agen
     currentClock: () => ({ bootId: 'boot-1', offsetMs: 0, quality: 'synchronised' }),
     clock,
     log,
+    ...(options.protect && { protect: options.protect }),
   });
   await store.start();
   await forwarder.start();

@@ -41,7 +41,10 @@ export class Router {
     const { gateway, epoch, stream } = envelope;
     const name = `${epoch}/${stream}`;
     const before = this.#streams.get(name)?.state ?? EMPTY_STREAM;
-    this.#streams.set(name, { key: { gateway, epoch, stream }, state: absorb(before, envelope, { verified: true }).state });
+    this.#streams.set(name, {
+      key: { gateway, epoch, stream },
+      state: absorb(before, envelope, { verified: true }).state,
+    });
   }
 
   receipt() {
