@@ -2,13 +2,16 @@
 import { userInfo } from 'node:os';
 import type { LedgerToolConfig } from '../router/config.ts';
 import { acceptLedger } from '../router/ledger/open.ts';
+import { systemClock } from '../shared/clock.ts';
 import { EXIT } from '../shared/exit-codes.ts';
+import { createLogger } from '../shared/log.ts';
 import { audited, routerAudit } from './audited.ts';
 import { becomeOwnerByPath } from './folder-owner.ts';
 import { fail, printJson, printLine } from './output.ts';
 import { withProgress } from './progress.ts';
 import { renderErasures, renderWhereabouts } from './render/ledger.ts';
 import { runningRouter } from './running-router.ts';
+import { terminal } from './terminal.ts';
 import { ledgerText, withMaintenance } from './with-ledger.ts';
 
 const ERASURES_SHOWN = 1000;
@@ -41,7 +44,8 @@ export async function erase(
 }
 
 /**
- * Nothing in the ledger changes: the next start of the router takes it as it finds it. A running router would
+ * The next start of the router takes the ledger, and those of its parts that are missing or older, as it
+ * finds them. A running router would
  * note its own ledger again, so there must be none.
  */
 export async function accept(config: LedgerToolConfig): Promise<number> {
@@ -52,10 +56,13 @@ export async function accept(config: LedgerToolConfig): Promise<number> {
   }
   becomeOwnerByPath(config.data_dir);
   return audited(await routerAudit(config), { action: 'ledger.accept', target: null }, async () => {
-    if (!(await acceptLedger(config))) {
+    const log = createLogger(config.log, terminal().stderr);
+    const { wasKnown, parts } = await acceptLedger(config, { clock: systemClock, log });
+    if (!wasKnown && parts.length === 0) {
       const message = `${config.data_dir} knows of no ledger: a router takes the one that it finds`;
       return { code: fail(message, EXIT.failed) };
     }
+    for (const part of parts) printLine(part);
     printLine('the next start of the router takes the ledger as it is, and makes one where there is none');
     return { code: EXIT.ok };
   });

@@ -20,7 +20,9 @@ export async function withLedger<T>(
   use: (ledger: Ledger, log: Logger) => Promise<T>,
 ): Promise<T | null> {
   if (config.ledger.type === 'sqlite') becomeOwnerByPath(config.data_dir);
-  if (config.ledger.type === 'sqlite' && !existsSync(join(config.data_dir, 'ledger.db'))) return null;
+  const file = join(config.data_dir, 'ledger.db');
+  // A ledger that was here and is gone is told when it is opened.
+  if (config.ledger.type === 'sqlite' && !existsSync(file) && !existsSync(`${file}.lock`)) return null;
   const log = createLogger(config.log, terminal().stderr);
   const ledger = await openLedger(config, { clock: systemClock, log, role: 'tool' });
   try {

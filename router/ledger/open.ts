@@ -56,18 +56,46 @@ export async function openLedger(
   }
 }
 
+/** What `headgate ledger accept` changed. */
+interface Accepted {
+  /** Whether `data_dir` knew of a ledger: not any more. */
+  wasKnown: boolean;
+  /** A line for each part of the ledger that is taken as it is. */
+  parts: string[];
+}
+
 /**
- * Lets the router go on with the ledger as it is now, though another was here. False when none was known.
- * Throws StartRefused while a router has a SQLite ledger open.
+ * Lets the router go on with the ledger as it is now, though another was here, or a part of it is gone or
+ * older. Throws StartRefused while a router has a SQLite ledger open, for a part that no router can go on
+ * without, and when the server does not answer.
  */
-export async function acceptLedger({
-  ledger,
-  data_dir,
-}: Pick<LedgerConfig, 'ledger' | 'data_dir'>): Promise<boolean> {
+export async function acceptLedger(
+  { ledger, data_dir }: Pick<LedgerConfig, 'ledger' | 'data_dir'>,
+  deps: { clock: Clock; log: Logger },
+): Promise<Accepted> {
   const name = rememberedName(ledger);
-  if (name !== null) return forgetLedger(data_dir, name);
-  const { forgetSqliteLedger } = await import('./sqlite/router-lock.ts');
-  return forgetSqliteLedger(join(data_dir, 'ledger.db'));
+  if (name === null) {
+    const key = ledger.type === 'sqlite' ? (ledger.encryption_key ?? null) : null;
+    const { forgetSqliteLedger } = await import('./sqlite/router-lock.ts');
+    const { acceptTables } = await import('./sqlite/accept.ts');
+    const file = join(data_dir, 'ledger.db');
+    return forgetSqliteLedger(file, () => acceptTables(file, key));
+  }
+  const parts = await acceptParts(ledger, { clock: deps.clock, log: new SparseLog(deps) });
+  return { wasKnown: forgetLedger(data_dir, name), parts };
+}
+
+async function acceptParts(ledger: LedgerOptions, deps: { clock: Clock; log: SparseLog }): Promise<string[]> {
+  switch (ledger.type) {
+    case 'postgres': {
+      const { url, schema, connections_max: connectionsMax, timeout: timeoutMs } = ledger;
+      const { acceptTables } = await import('./postgres/accept.ts');
+      return acceptTables({ url, schema, connectionsMax, timeoutMs }, deps);
+    }
+    case 'jetstream':
+    case 'sqlite':
+      return [];
+  }
 }
 
 /** Null for SQLite, which has a note of its own. */

@@ -14,6 +14,7 @@ import { absorb, isContactOnly } from '../rules/rules.ts';
 import { type CommitResult, type LedgerEntry, LedgerLost } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { insertAside, standNoMore } from './evidence.ts';
+import { COMMITS_BELONG } from './marks.ts';
 import { type Fresh, giveOffsets, insertRecords, removeRecords } from './records.ts';
 import { type Absorbed, settleRepeated, unsettled } from './repeated.ts';
 import { type LockedStream, lockStreams, streamName, writeStreams } from './streams.ts';
@@ -109,23 +110,26 @@ async function saveBootClocks(client: Queryable, clocks: readonly BootClock[]): 
   );
 }
 
-/** Also checks the ledger's id, in the same statement. */
+/** Also checks the ledger's id and the marks of the tables, in the same statement. */
 async function saveContacts(client: Queryable, entries: readonly LedgerEntry[], id: string): Promise<void> {
   const contacts = new Map(
     entries.map((entry) => [JSON.stringify([entry.envelope.gateway, entry.source]), entry]),
   );
   const all = [...contacts.values()];
-  const { rows } = await client.query<{ id: string }>(
+  const { rows } = await client.query<{ id: string; belong: boolean | null }>(
     `WITH saved AS (INSERT INTO contact (gateway, source, last_wall_ms)
      SELECT * FROM unnest($1::text[], $2::text[], $3::double precision[]) AS c (gateway, source, last_wall_ms)
      ORDER BY gateway, source
      ON CONFLICT (gateway, source) DO UPDATE SET last_wall_ms = greatest(contact.last_wall_ms, excluded.last_wall_ms))
-     SELECT ledger_id AS id FROM head`,
+     SELECT ledger_id AS id, ${COMMITS_BELONG} AS belong FROM head`,
     [
       all.map(({ envelope }) => envelope.gateway),
       all.map(({ source }) => source),
       all.map(({ receivedWallMs }) => receivedWallMs),
     ],
   );
-  if (rows[0]?.id !== id) throw new LedgerLost('the tables of the ledger were made anew, or emptied');
+  const [head] = rows;
+  if (head?.id !== id || head.belong !== true) {
+    throw new LedgerLost('the tables of the ledger were made anew, emptied or put back from a copy');
+  }
 }

@@ -9,7 +9,7 @@ import type { Queryable } from './connection.ts';
 
 const HEAD = `id, source, reason, detail, received_wall_ms AS "receivedWallMs", octet_length(payload) AS "sizeBytes"`;
 const ROW = `${HEAD}, payload AS bytes, authenticated_gateway AS "authenticatedGateway", properties`;
-const FILTER = `($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR source = $2)
+const FILTER = `id > 0 AND ($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text IS NULL OR source = $2)
   AND ($3::text IS NULL OR reason = $3) AND ($4::double precision IS NULL OR received_wall_ms < $4)`;
 
 export async function insertDeadLetter(client: Queryable, letter: DeadLetter): Promise<void> {
@@ -33,7 +33,7 @@ export async function insertDeadLetter(client: Queryable, letter: DeadLetter): P
 
 export async function newestDeadLetters(client: Queryable, limit: number): Promise<StoredDeadLetter[]> {
   const { rows } = await client.query<DeadLetterRow>(
-    `SELECT ${ROW} FROM dead_letter ORDER BY id DESC LIMIT $1`,
+    `SELECT ${ROW} FROM dead_letter WHERE id > 0 ORDER BY id DESC LIMIT $1`,
     [limit],
   );
   return rows.map(storedFrom);
@@ -52,7 +52,10 @@ export async function deadLetterHeads(
 }
 
 export async function loadDeadLetter(client: Queryable, id: number): Promise<StoredDeadLetter | null> {
-  const { rows } = await client.query<DeadLetterRow>(`SELECT ${ROW} FROM dead_letter WHERE id = $1`, [id]);
+  const { rows } = await client.query<DeadLetterRow>(
+    `SELECT ${ROW} FROM dead_letter WHERE id = $1 AND id > 0`,
+    [id],
+  );
   return rows[0] ? storedFrom(rows[0]) : null;
 }
 

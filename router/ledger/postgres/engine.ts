@@ -10,6 +10,7 @@ import { errorText, type Logger } from '../../../shared/log.ts';
 import type { SeqRange } from '../../../shared/record.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
 import { refusedFor } from '../../../shared/start-refused.ts';
+import { within } from '../../../shared/within.ts';
 import { logCommit } from '../commit-log-lines.ts';
 import type { Ledger } from '../ledger.ts';
 import {
@@ -32,6 +33,7 @@ import {
   type GatewayContact,
   type LedgerConflict,
   type LedgerEntry,
+  LedgerLost,
   type LedgerRecord,
   type LedgerVerification,
   type StreamCompleteness,
@@ -49,8 +51,9 @@ import {
   releaseFeedPosition,
   resetFeedPosition,
 } from './feeds.ts';
-import { checkIdentity, noteOffset, openIdentity } from './identity.ts';
+import { checkIdentity, openIdentity } from './identity.ts';
 import { PostgresMaintenance } from './maintenance.ts';
+import { note } from './marks.ts';
 import { readRecords } from './records.ts';
 import { dayOf, expectSchema, hasSchema, makePartitions, migrate } from './schema.ts';
 import { listPage, listStreams } from './streams.ts';
@@ -71,6 +74,8 @@ export interface PostgresLedgerOptions extends PostgresOptions {
 const DAY_MS = 86_400_000;
 /** The ledger's position is noted when the last note is older. */
 const NOTE_EACH_MS = 60_000;
+/** Longest wait of a closing ledger for its last note. */
+const CLOSE_MS_MAX = 2000;
 /** A commit's lock timeout, as a part of the statement timeout. */
 const LOCK_SHARE = 0.25;
 /** Each replica trims the repetitions after this many of its own. */
@@ -92,7 +97,10 @@ export async function openPostgresLedger(options: PostgresLedgerOptions): Promis
     else await migrate(db, schema);
     const { id, offset } = await openIdentity(db, schema);
     memory?.expect({ id, position: offset });
-    return new PostgresLedger(db, id, options, log);
+    const ledger = new PostgresLedger(db, id, options, log);
+    // A part that is put back later is older than this note, whatever its backup.
+    if (role !== 'tool') await ledger.note(offset);
+    return ledger;
   } catch (error) {
     await db.close();
     throw refusedFor(`no ledger in PostgreSQL, schema ${options.schema}`, error);
@@ -105,6 +113,7 @@ class PostgresLedger implements Ledger {
   readonly #db: Database;
   readonly #id: string;
   readonly #memory: LedgerMemory | undefined;
+  readonly #isRouter: boolean;
   readonly #schema: string;
   readonly #clock: Clock;
   readonly #lockMs: number;
@@ -114,6 +123,9 @@ class PostgresLedger implements Ledger {
   readonly #conflictPolicyOf: ConflictPolicyOf;
   #repetitions = 0;
   #notedMs = Number.NEGATIVE_INFINITY;
+  #closed: Promise<void> | null = null;
+  /** As of the last check; feeds deliver nothing out of parts that do not belong together. */
+  #lost: LedgerLost | null = null;
   /** Days whose partitions this process has made or found. */
   readonly #daysMade = new Set<number>();
 
@@ -124,6 +136,7 @@ class PostgresLedger implements Ledger {
     this.#db = db;
     this.#id = id;
     this.#memory = options.memory;
+    this.#isRouter = options.role !== 'tool';
     this.#schema = schema;
     this.#clock = clock;
     this.#log = log;
@@ -168,7 +181,8 @@ class PostgresLedger implements Ledger {
     return blocked.size === 0 ? error : new EntriesBlocked(blocked, error);
   }
 
-  read(after: number, limit: number): Promise<LedgerRecord[]> {
+  async read(after: number, limit: number): Promise<LedgerRecord[]> {
+    if (this.#lost !== null) throw this.#lost;
     return readRecords(this.#db, after, limit);
   }
 
@@ -192,7 +206,7 @@ class PostgresLedger implements Ledger {
   async contacts(from: string, limit: number): Promise<GatewayContact[]> {
     const { rows } = await this.#db.query<GatewayContact>(
       `SELECT gateway, source, last_wall_ms AS "lastWallMs" FROM contact WHERE gateway IN
-         (SELECT DISTINCT gateway FROM contact WHERE gateway >= $1 ORDER BY gateway LIMIT $2)
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= $1 AND gateway <> '' ORDER BY gateway LIMIT $2)
        ORDER BY gateway`,
       [from, limit],
     );
@@ -251,7 +265,9 @@ class PostgresLedger implements Ledger {
     return resetFeedPosition(this.#db, feed, offset);
   }
 
-  claimFeedPosition(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+  /** Also checks the parts: a feed does not go on from a position of another time. */
+  async claimFeedPosition(feed: string, holder: string, forMs: number): Promise<FeedPosition | null> {
+    await this.#check();
     return claimFeedPosition(this.#db, feed, holder, forMs);
   }
 
@@ -286,13 +302,8 @@ class PostgresLedger implements Ledger {
   }
 
   async ping(): Promise<void> {
-    const offset = await checkIdentity(this.#db, this.#schema, this.#id);
-    const nowMs = this.#clock.monoMs();
-    if (nowMs - this.#notedMs >= NOTE_EACH_MS) {
-      this.#notedMs = nowMs;
-      await noteOffset(this.#db);
-      this.#memory?.note({ id: this.#id, position: offset });
-    }
+    const offset = await this.#check();
+    if (this.#isRouter && this.#clock.monoMs() - this.#notedMs >= NOTE_EACH_MS) await this.note(offset);
     await this.#db.query(
       'INSERT INTO ping (id, wall_ms) VALUES (1, $1) ON CONFLICT (id) DO UPDATE SET wall_ms = excluded.wall_ms',
       [this.#clock.wallMs()],
@@ -300,7 +311,39 @@ class PostgresLedger implements Ledger {
   }
 
   close(): Promise<void> {
-    return this.#db.close();
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#isRouter) {
+      const last = this.#check().then((offset) => this.note(offset));
+      await within(this.#clock, CLOSE_MS_MAX, last, () => undefined).catch(() => undefined);
+    }
+    await this.#db.close();
+  }
+
+  /** The last offset. Throws LedgerLost where the parts do not belong together. */
+  async #check(): Promise<number> {
+    try {
+      const offset = await checkIdentity(this.#db, this.#schema, this.#id);
+      this.#lost = null;
+      return offset;
+    } catch (error) {
+      if (error instanceof LedgerLost) this.#lost = error;
+      throw error;
+    }
+  }
+
+  /** Notes how far the ledger has come. Never rejects: a failure costs the note alone. */
+  async note(offset: number): Promise<void> {
+    this.#notedMs = this.#clock.monoMs();
+    try {
+      await this.#db.transaction((client) => note(client), { lockMs: this.#lockMs });
+      this.#memory?.note({ id: this.#id, position: offset });
+    } catch (error) {
+      this.#log.warn('ledger.not_noted', { error: errorText(error) });
+    }
   }
 
   /** The day of a commit's records; its partitions and those of the next day exist. */

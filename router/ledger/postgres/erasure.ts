@@ -91,8 +91,9 @@ export async function finishErasure(
 }
 
 export async function newestErasures(client: Queryable, limit: number): Promise<Erasure[]> {
-  const { rows } = await client.query<Erasure>(`SELECT ${COLUMNS} FROM erasure ORDER BY id DESC LIMIT $1`, [
-    limit,
-  ]);
+  const { rows } = await client.query<Erasure>(
+    `SELECT ${COLUMNS} FROM erasure WHERE id > 0 ORDER BY id DESC LIMIT $1`,
+    [limit],
+  );
   return rows;
 }

@@ -55,9 +55,9 @@ export class EvidenceBound {
     const { rowsMax, bytesMax, ageMsMax } = this.#limits;
     const oldestWallMs = ageMsMax === undefined ? null : nowWallMs - ageMsMax;
     const dropped = await db.query(
-      `DELETE FROM ${this.#table} WHERE id <= (SELECT max(id) FROM (
+      `DELETE FROM ${this.#table} WHERE id > 0 AND id <= (SELECT max(id) FROM (
          SELECT id, received_wall_ms, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
-         FROM ${this.#table} WINDOW newest AS (ORDER BY id DESC)) kept
+         FROM ${this.#table} WHERE id > 0 WINDOW newest AS (ORDER BY id DESC)) kept
        WHERE (rows > 1 AND (rows > $1 OR bytes > $2)) OR received_wall_ms < $3) RETURNING id`,
       [rowsMax, bytesMax, oldestWallMs],
     );

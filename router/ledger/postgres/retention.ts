@@ -33,7 +33,7 @@ export class Retention {
 
   async step(rules: RetentionRules, nowWallMs: number): Promise<Retained> {
     if (rules.length === 0) return { records: 0, more: false };
-    const { rows } = await this.#db.query<Volume>('SELECT stream, hour, bytes FROM volume');
+    const { rows } = await this.#db.query<Volume>('SELECT stream, hour, bytes FROM volume WHERE hour >= 0');
     const leaving = expired(rules, rows, nowWallMs);
     const [oldest, ...others] = leaving;
     if (!oldest) return { records: 0, more: false };

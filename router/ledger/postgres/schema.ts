@@ -11,6 +11,8 @@ import { dateOf } from '../../../shared/clock.ts';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
 import type { Database, Queryable } from './connection.ts';
+import { type Fault, missingFault, refusal } from './identity.ts';
+import { FIRST_MARKS } from './marks.ts';
 
 const SERVER_VERSION_MIN = 150_000;
 const PARTITIONED = ['arrival', 'record'];
@@ -189,13 +191,15 @@ export const MIGRATIONS: readonly string[] = [
   `
   ALTER TABLE stream ADD COLUMN proof bytea;
   `,
+  FIRST_MARKS,
 ];
 
-/** Whether there is a ledger in the schema. */
+/** Whether there is a ledger in the schema, or some of its tables. */
 export async function hasSchema(db: Database, schema: string): Promise<boolean> {
-  const { rows } = await db.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
-    `${schema}.schema_version`,
-  ]);
+  const { rows } = await db.query<{ there: boolean }>(
+    'SELECT coalesce(to_regclass($1), to_regclass($2)) IS NOT NULL AS there',
+    [`${schema}.schema_version`, `${schema}.head`],
+  );
   return rows[0]?.there === true;
 }
 
@@ -203,15 +207,33 @@ export async function hasSchema(db: Database, schema: string): Promise<boolean> 
 export async function expectSchema(db: Database, schema: string): Promise<void> {
   if (!(await hasSchema(db, schema)))
     throw new StartRefused(`there is no ledger in schema ${schema}`, EXIT.failed);
-  const { rows } = await db.query<{ version: number | null }>(
-    'SELECT max(version) AS version FROM schema_version',
-  );
-  const version = rows[0]?.version ?? 0;
+  const version = await db.transaction((client) => versionOf(client, schema));
   if (version === MIGRATIONS.length) return;
   throw new StartRefused(
     `schema ${schema}: ledger schema ${version}, where this version of Headgate has ${MIGRATIONS.length}; a router brings an older one forward when it starts`,
     EXIT.config,
   );
+}
+
+/** 0 where there is no ledger. Throws StartRefused when a ledger's tables are there without their version. */
+async function versionOf(client: Queryable, schema: string): Promise<number> {
+  const { rows: there } = await client.query<{ versions: boolean; head: boolean }>(
+    'SELECT to_regclass($1) IS NOT NULL AS versions, to_regclass($2) IS NOT NULL AS head',
+    [`${schema}.schema_version`, `${schema}.head`],
+  );
+  const [{ versions, head } = { versions: false, head: false }] = there;
+  if (!versions && head) throw refusal(schema, missingFault(['schema_version']));
+  if (!versions) return 0;
+  const { rows } = await client.query<{ version: number | null }>(
+    'SELECT max(version) AS version FROM schema_version',
+  );
+  const version = rows[0]?.version ?? 0;
+  if (version === 0 && head) throw refusal(schema, versionFault('emptied', 'was emptied'));
+  return version;
+}
+
+function versionFault(kind: Fault['kind'], what: string): Fault {
+  return { kind, tables: ['schema_version'], problem: `table schema_version ${what}` };
 }
 
 /** Migrates the schema to this version. Rejects when the server or the schema is not usable. */
@@ -222,11 +244,8 @@ export async function migrate(db: Database, schema: string): Promise<void> {
     // IF NOT EXISTS needs the right to create even when the schema exists.
     const { rows: schemas } = await client.query('SELECT FROM pg_namespace WHERE nspname = $1', [schema]);
     if (schemas.length === 0) await client.query(`CREATE SCHEMA ${schema}`);
+    const version = await versionOf(client, schema);
     await client.query('CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)');
-    const { rows } = await client.query<{ version: number | null }>(
-      'SELECT max(version) AS version FROM schema_version',
-    );
-    const version = rows[0]?.version ?? 0;
     if (version > MIGRATIONS.length) {
       throw new StartRefused(
         `schema ${schema}: written by a newer Headgate (ledger schema ${version}, this one knows up to ${MIGRATIONS.length})`,
@@ -235,10 +254,28 @@ export async function migrate(db: Database, schema: string): Promise<void> {
     }
     for (const [i, migration] of MIGRATIONS.entries()) {
       if (i < version) continue;
-      await client.query(migration);
+      await client.query(migration).catch((error: unknown) => {
+        throw isThere(error) ? refusal(schema, versionFault('older', 'is an older copy')) : error;
+      });
       await client.query('INSERT INTO schema_version (version) VALUES ($1)', [i + 1]);
     }
   });
+}
+
+/** Creates `tables` as the migrations leave them, without content. */
+export async function recreate(client: Queryable, schema: string, tables: readonly string[]): Promise<void> {
+  const aside = `${schema}_anew`;
+  await client.query(`CREATE SCHEMA "${aside}"; SET LOCAL search_path = "${aside}"`);
+  for (const migration of MIGRATIONS) await client.query(migration);
+  for (const table of tables) await client.query(`ALTER TABLE ${table} SET SCHEMA "${schema}"`);
+  await client.query(`SET LOCAL search_path = "${schema}"; DROP SCHEMA "${aside}" CASCADE`);
+  // The marks of a ledger that never was.
+  for (const table of tables) await client.query(`DELETE FROM ${table}`);
+}
+
+/** duplicate_column, duplicate_table, undefined_column (PostgreSQL, appendix A): it has run before. */
+function isThere(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^42(701|P07|703)$/.test(String(error.code));
 }
 
 /** Creates missing partitions of `day`. Any number of replicas may do so at once. */
@@ -276,7 +313,7 @@ export function dayOf(wallMs: number): number {
 }
 
 /** Takes a lock, shared by all replicas, until the transaction's end. */
-async function lock(client: Queryable, schema: string): Promise<void> {
+export async function lock(client: Queryable, schema: string): Promise<void> {
   await client.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`headgate ledger ${schema}`]);
 }
 

@@ -119,7 +119,7 @@ export async function findStream(
 /** All streams, or one gateway's, in the order of their creation. */
 export async function listStreams(client: Queryable, gateway: string | undefined): Promise<LockedStream[]> {
   const { rows } = await client.query<StreamRow>(
-    `SELECT ${COLUMNS} FROM stream s WHERE $1::text IS NULL OR s.gateway = $1 ORDER BY s.gateway, s.id`,
+    `SELECT ${COLUMNS} FROM stream s WHERE s.id > 0 AND ($1::text IS NULL OR s.gateway = $1) ORDER BY s.gateway, s.id`,
     [gateway ?? null],
   );
   return rows.map(lockedFrom);
@@ -133,7 +133,7 @@ export async function listPage(
   const from = after ?? { ...BEFORE_ALL, gateway: gateway ?? BEFORE_ALL.gateway };
   const { rows } = await client.query<StreamRow>(
     `SELECT ${COLUMNS} FROM stream s
-     WHERE (s.gateway, s.epoch, s.stream) > ($1, $2, $3) ${gateway === undefined ? '' : 'AND s.gateway = $5'}
+     WHERE s.id > 0 AND (s.gateway, s.epoch, s.stream) > ($1, $2, $3) ${gateway === undefined ? '' : 'AND s.gateway = $5'}
      ORDER BY s.gateway, s.epoch, s.stream LIMIT $4`,
     [from.gateway, from.epoch, from.stream, limit + 1, ...(gateway === undefined ? [] : [gateway])],
   );

@@ -41,7 +41,7 @@ export async function insertRepetitions(client: Queryable, rows: readonly Stored
 /** Deletes the oldest. Ids may have gaps, so slightly fewer rows than the bound may stay. */
 export async function trimRepetitions(client: Queryable): Promise<void> {
   await client.query(
-    `DELETE FROM repetition WHERE id <= (SELECT max(id) FROM repetition) - ${REPETITIONS_MAX}`,
+    `DELETE FROM repetition WHERE id > 0 AND id <= (SELECT max(id) FROM repetition) - ${REPETITIONS_MAX}`,
   );
 }
 

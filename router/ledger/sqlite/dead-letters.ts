@@ -18,7 +18,7 @@ interface FilterParameters {
 }
 
 const HEAD = 'id, source, reason, detail, received_wall_ms AS receivedWallMs, length(bytes) AS sizeBytes';
-const FILTER = `(:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) AND (:source IS NULL OR source = :source)
+const FILTER = `id > 0 AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) AND (:source IS NULL OR source = :source)
   AND (:reason IS NULL OR reason = :reason) AND (:beforeWallMs IS NULL OR received_wall_ms < :beforeWallMs)`;
 
 export class DeadLetterTable {
@@ -37,8 +37,8 @@ export class DeadLetterTable {
        VALUES (:id, :source, :reason, :detail, :bytes, :receivedWallMs, :authenticatedGateway, :properties)`,
     );
     const row = `${HEAD}, bytes, authenticated_gateway AS authenticatedGateway, properties`;
-    this.#newest = db.prepare(`SELECT ${row} FROM dead_letter ORDER BY id DESC LIMIT ?`);
-    this.#load = db.prepare(`SELECT ${row} FROM dead_letter WHERE id = ?`);
+    this.#newest = db.prepare(`SELECT ${row} FROM dead_letter WHERE id > 0 ORDER BY id DESC LIMIT ?`);
+    this.#load = db.prepare(`SELECT ${row} FROM dead_letter WHERE id = ? AND id > 0`);
     this.#heads = db.prepare(`SELECT ${HEAD} FROM dead_letter WHERE ${FILTER} ORDER BY id DESC LIMIT :limit`);
     this.#measure = db.prepare(
       `SELECT count(*) AS rows, ifnull(sum(length(bytes)), 0) AS bytes FROM dead_letter WHERE ${FILTER}`,

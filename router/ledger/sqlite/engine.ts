@@ -53,13 +53,15 @@ import type { EvidenceLimits } from './evidence.ts';
 import { FeedTable } from './feeds.ts';
 import { LedgerFile } from './ledger-file.ts';
 import { SqliteMaintenance } from './maintenance.ts';
+import { notedOf, noteMarks } from './marks.ts';
 import { RecordTable } from './records.ts';
 import { RepeatedTables } from './repeated.ts';
 import { RetentionTables } from './retention.ts';
-import { type LedgerNote, RouterLock } from './router-lock.ts';
-import { openLedgerFile, type Sqlite } from './schema.ts';
+import { expectKnown, expectThere, type LedgerNote, lockFile, RouterLock } from './router-lock.ts';
+import { isTooBig, openLedgerFile, type Sqlite } from './schema.ts';
 import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
+import { LedgerTables } from './whole.ts';
 
 export interface SqliteLedgerLimits {
   /** Most decoded streams in memory. */
@@ -95,13 +97,22 @@ const LIMITS: SqliteLedgerLimits = {
  * damaged, has a newer schema, or cannot be made durable.
  */
 export async function openSqliteLedger(options: SqliteLedgerOptions): Promise<Ledger> {
-  const lock = options.role === 'router' ? RouterLock.take(options.file) : null;
+  const { file, key = null, role } = options;
+  const lock = role === 'router' ? RouterLock.take(file) : null;
   try {
-    const { file, key = null, role } = options;
+    const known = role === 'tool' ? expectThere(file) : null;
     prepareEncryption(file, key, { mayChange: role !== 'tool' });
-    const ledger = new SqliteLedger(openLedgerFile(file, role !== 'tool', key), options, lock);
-    lock?.expect(ledger.note());
-    return ledger;
+    const db = openLedgerFile(file, role !== 'tool', key);
+    try {
+      const ledger = new SqliteLedger(db, options, lock);
+      expectKnown(file, known, ledger.position());
+      lock?.expect(ledger.position());
+      ledger.note();
+      return ledger;
+    } catch (error) {
+      db.close();
+      throw error;
+    }
   } catch (error) {
     lock?.release();
     throw error;
@@ -114,6 +125,7 @@ class SqliteLedger implements Ledger {
   readonly #db: Sqlite;
   readonly #lock: RouterLock | null;
   readonly #file: LedgerFile;
+  readonly #tables: LedgerTables;
   readonly #id: Statement<[], string>;
   readonly #clock: Clock;
   readonly #log: SparseLog;
@@ -145,7 +157,8 @@ class SqliteLedger implements Ledger {
     const limits = { ...LIMITS, ...options.limits };
     this.#db = db;
     this.#lock = lock;
-    this.#file = new LedgerFile(options.file);
+    this.#file = new LedgerFile(options.file, lock === null ? null : lockFile(options.file));
+    this.#tables = new LedgerTables(db);
     this.#id = db.prepare<[], string>('SELECT ledger_id FROM identity').pluck();
     this.#clock = options.clock;
     this.#log = new SparseLog(options);
@@ -180,7 +193,7 @@ class SqliteLedger implements Ledger {
     );
     this.#contacts = db.prepare(
       `SELECT gateway, source, last_wall_ms AS lastWallMs FROM contact WHERE gateway IN
-         (SELECT DISTINCT gateway FROM contact WHERE gateway >= ? ORDER BY gateway LIMIT ?)
+         (SELECT DISTINCT gateway FROM contact WHERE gateway >= ? AND gateway <> '' ORDER BY gateway LIMIT ?)
        ORDER BY gateway`,
     );
     this.#replacePosition = db.prepare(
@@ -202,6 +215,7 @@ class SqliteLedger implements Ledger {
   }
 
   async read(after: number, limit: number): Promise<LedgerRecord[]> {
+    this.#tables.check();
     return this.#records.read(after, limit);
   }
 
@@ -269,6 +283,7 @@ class SqliteLedger implements Ledger {
   }
 
   async claimFeedPosition(feed: string): Promise<FeedPosition> {
+    this.#tables.check();
     return this.#feeds.position(feed);
   }
 
@@ -290,20 +305,32 @@ class SqliteLedger implements Ledger {
 
   async ping(): Promise<void> {
     this.#file.check();
+    this.#tables.check();
     this.#savePing.run(this.#clock.wallMs());
-    const nowMs = this.#clock.monoMs();
-    if (nowMs - this.#notedMs < NOTE_EACH_MS) return;
-    this.#notedMs = nowMs;
-    this.#lock?.note(this.note());
+    if (this.#clock.monoMs() - this.#notedMs < NOTE_EACH_MS) return;
+    this.note();
   }
 
   /** The ledger's id and its position. */
-  note(): LedgerNote {
-    return { id: this.#id.get() ?? '', offset: this.#records.lastOffset() };
+  position(): LedgerNote {
+    return { id: this.#id.get() ?? '', offset: this.#records.lastOffset(), noted: notedOf(this.#db) };
+  }
+
+  /** A router notes how far the ledger has come, in the ledger and beside it. Never throws. */
+  note(): void {
+    if (this.#lock === null) return;
+    this.#notedMs = this.#clock.monoMs();
+    // Beside it later: a crash in between leaves a ledger that is newer than the note.
+    try {
+      noteMarks(this.#db);
+      this.#lock.note(this.position());
+    } catch (error) {
+      this.#log.warn('ledger.not_noted', { error: errorText(error) });
+    }
   }
 
   async close(): Promise<void> {
-    if (this.#db.open) this.#lock?.note(this.note());
+    if (this.#db.open) this.note();
     this.#db.close();
     this.#lock?.release();
   }
@@ -324,7 +351,7 @@ class SqliteLedger implements Ledger {
       this.#streams.committed();
     } catch (error) {
       this.#streams.rolledBack();
-      if (tooBig(error)) throw new EntryRefused('refused', errorText(error));
+      if (isTooBig(error)) throw new EntryRefused('refused', errorText(error));
       throw error;
     }
     const [only] = done;
@@ -336,6 +363,7 @@ class SqliteLedger implements Ledger {
     const dataVersion = this.#dataVersion.get();
     if (dataVersion !== this.#knownDataVersion) this.#streams.forgetAll();
     this.#knownDataVersion = dataVersion;
+    this.#tables.check();
     work();
     this.#streams.write();
   }
@@ -369,9 +397,4 @@ class SqliteLedger implements Ledger {
     }
     return results;
   }
-}
-
-/** A value beyond SQLite's own limits: a retry fails again. */
-function tooBig(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'SQLITE_TOOBIG';
 }

@@ -39,7 +39,7 @@ export class ErasureTable {
     this.#finish = db.prepare(
       `UPDATE erasure SET dead_letters = ?, finished_wall_ms = ? WHERE id = ? RETURNING ${columns}`,
     );
-    this.#newest = db.prepare(`SELECT ${columns} FROM erasure ORDER BY id DESC LIMIT ?`);
+    this.#newest = db.prepare(`SELECT ${columns} FROM erasure WHERE id > 0 ORDER BY id DESC LIMIT ?`);
   }
 
   begin({ device, gateway }: ErasureTarget, actor: string, startedWallMs: number): number {

@@ -46,7 +46,7 @@ export class EvidenceBound {
     this.#kept = db.prepare('SELECT ever, rows, bytes FROM kept WHERE name = ?');
     this.#save = db.prepare('UPDATE kept SET ever = :ever, rows = :rows, bytes = :bytes WHERE name = :name');
     this.#oldest = db.prepare(
-      `SELECT id, length(${table.blob}) AS bytes, received_wall_ms AS receivedWallMs FROM ${table.name} ORDER BY id LIMIT 1`,
+      `SELECT id, length(${table.blob}) AS bytes, received_wall_ms AS receivedWallMs FROM ${table.name} WHERE id > 0 ORDER BY id LIMIT 1`,
     );
     this.#drop = db.prepare(`DELETE FROM ${table.name} WHERE id = ?`);
   }

@@ -14,9 +14,10 @@ interface Place {
 export class LedgerFile {
   readonly #places: Place[];
 
-  /** Construct it after the file was opened. */
-  constructor(file: string) {
-    this.#places = [file, `${file}-wal`].map((path) => ({ path, inode: inodeOf(path) }));
+  /** Construct it after the file was opened. `lock`: the router's, which keeps a second one out. */
+  constructor(file: string, lock: string | null = null) {
+    const paths = [file, `${file}-wal`, ...(lock === null ? [] : [lock])];
+    this.#places = paths.map((path) => ({ path, inode: inodeOf(path) }));
   }
 
   /**

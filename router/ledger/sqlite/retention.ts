@@ -31,7 +31,7 @@ export class RetentionTables {
   constructor(db: Sqlite, streams: StreamTable, conflicts: ConflictTable) {
     this.#streams = streams;
     this.#conflicts = conflicts;
-    this.#volumes = db.prepare('SELECT stream, hour, bytes FROM volume');
+    this.#volumes = db.prepare('SELECT stream, hour, bytes FROM volume WHERE hour >= 0');
     this.#removeVolume = db.prepare('DELETE FROM volume WHERE stream = ? AND hour = ?');
     this.#arrivals = db.prepare(
       `SELECT id, stream_id AS streamId, first_offset AS firstOffset, last_offset AS lastOffset

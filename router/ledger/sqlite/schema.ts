@@ -2,6 +2,7 @@
 import { EXIT } from '../../../shared/exit-codes.ts';
 import { type FileKey, openSqlite, type Sqlite } from '../../../shared/sqlite/open.ts';
 import { StartRefused } from '../../../shared/start-refused.ts';
+import { expectMarks } from './marks.ts';
 import { SCHEMA, STEPS } from './tables.ts';
 
 export type { Sqlite };
@@ -33,6 +34,7 @@ export function openLedgerFile(file: string, makes = true, key: FileKey | null =
     db.pragma(`journal_size_limit = ${WAL_KEPT_BYTES}`);
     if (makes) db.transaction(() => bringForward(db, file)).immediate();
     else expectVersion(db, file);
+    expectMarks(db, file);
     // In better-sqlite3's build of SQLite, WAL turns this to NORMAL at first use: it is set last, and
     // checked.
     db.pragma('synchronous = FULL');
@@ -44,6 +46,11 @@ export function openLedgerFile(file: string, makes = true, key: FileKey | null =
     db.close();
     throw error;
   }
+}
+
+/** Whether this version wrote the file last. */
+export function isCurrent(db: Sqlite): boolean {
+  return db.pragma('user_version', { simple: true }) === SCHEMA_VERSION;
 }
 
 /** A tool does not migrate a ledger. */
@@ -72,7 +79,14 @@ function bringForward(db: Sqlite, file: string): void {
     db.exec(SCHEMA);
     db.pragma(`application_id = ${OVERWRITTEN}`);
   }
-  for (const step of STEPS.slice(Math.max(0, version - 1))) db.exec(step);
+  try {
+    for (const step of STEPS.slice(Math.max(0, version - 1))) db.exec(step);
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'SQLITE_ERROR';
+    if (version === 0 || !isMissing) throw error;
+    const text = `ledger ${file}: it lost a part: ${error.message}. Restore the whole file from one backup`;
+    throw new StartRefused(text, EXIT.config, error);
+  }
   if (version !== SCHEMA_VERSION) db.pragma(`user_version = ${SCHEMA_VERSION}`);
 }
 
@@ -94,4 +108,9 @@ export function overwriteDeleted(db: Sqlite): void {
   if (isBusy !== 0) {
     throw new Error('a reader keeps the write-ahead log, which holds erased records: run the command again');
   }
+}
+
+/** A value beyond SQLite's own limits: a retry fails again. */
+export function isTooBig(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'SQLITE_TOOBIG';
 }

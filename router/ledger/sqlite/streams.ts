@@ -43,14 +43,16 @@ export class StreamTable {
     this.#cacheSize = cacheSize;
     this.#select = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND epoch = ? AND stream = ?`);
     this.#selectId = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE id = ?`);
-    this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream ORDER BY gateway, id`);
-    this.#selectGateway = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE gateway = ? ORDER BY id`);
+    this.#selectAll = db.prepare(`SELECT ${COLUMNS} FROM stream WHERE id > 0 ORDER BY gateway, id`);
+    this.#selectGateway = db.prepare(
+      `SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND id > 0 ORDER BY id`,
+    );
     this.#selectPage = db.prepare(
-      `SELECT ${COLUMNS} FROM stream WHERE (gateway, epoch, stream) > (?, ?, ?)
+      `SELECT ${COLUMNS} FROM stream WHERE id > 0 AND (gateway, epoch, stream) > (?, ?, ?)
        ORDER BY gateway, epoch, stream LIMIT ?`,
     );
     this.#selectGatewayPage = db.prepare(
-      `SELECT ${COLUMNS} FROM stream WHERE gateway = ? AND (epoch, stream) > (?, ?)
+      `SELECT ${COLUMNS} FROM stream WHERE id > 0 AND gateway = ? AND (epoch, stream) > (?, ?)
        ORDER BY epoch, stream LIMIT ?`,
     );
     this.#insert = db.prepare(

@@ -1,4 +1,5 @@
 /** The tables of the ledger's SQLite file: version 1, and the steps from each version to the next. */
+import { FIRST_MARKS } from './marks.ts';
 
 /**
  * `record` has one row per record id; its unique index enforces again the decision of the seen sets (I5). An
@@ -172,4 +173,5 @@ export const STEPS: readonly string[] = [
   `
   ALTER TABLE stream ADD COLUMN proof BLOB;
   `,
+  FIRST_MARKS,
 ];

@@ -32,7 +32,7 @@ export class WhereaboutsTable {
       `INSERT INTO repetition (stream_id, first_seq, last_seq, source, received_wall_ms, redelivered, sent_as)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
     );
-    this.#trim = db.prepare('DELETE FROM repetition WHERE id <= ?');
+    this.#trim = db.prepare('DELETE FROM repetition WHERE id <= ? AND id > 0');
     this.#first = db.prepare(
       `SELECT offset, source, received_wall_ms AS receivedWallMs, sent_as AS sentAs
        FROM record JOIN arrival ON arrival.id = arrival_id

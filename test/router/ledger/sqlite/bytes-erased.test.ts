@@ -42,7 +42,7 @@ t.test(
     const old = new Database(file);
     old.pragma('secure_delete = OFF');
     old.pragma('application_id = 0');
-    old.exec('DELETE FROM record WHERE seq % 2 = 0');
+    old.exec('DELETE FROM record WHERE seq % 2 = 0 AND seq > 0');
     old.pragma('wal_checkpoint(TRUNCATE)');
     old.close();
     const ledger = await openSqliteLedger({ file, clock, log });

@@ -161,7 +161,7 @@ t.test('a record that was pruned cannot be compared: a duplicate, never a second
   const file = join(testDir(t), 'ledger.db');
   const { ledger } = await openIn(t, file);
   await ledger.commit([entry({ seqs: [1, 2, 3] })]);
-  shell(t, file).exec('DELETE FROM record WHERE seq < 3');
+  shell(t, file).exec('DELETE FROM record WHERE seq IN (1, 2)');
   t.match(await ledger.commit([entry({ seqs: [1, 2, 3], text: 'other' })]), [
     { new: 0, duplicate: 2, conflict: 1 },
   ]);

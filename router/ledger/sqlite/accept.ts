@@ -1,0 +1,65 @@
+/** `headgate ledger accept`: tables that are missing, emptied or older become the ledger's as they are. */
+import { existsSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { type FileKey, openSqlite, type Sqlite } from '../../../shared/sqlite/open.ts';
+import { consequenceOf } from '../accepted-parts.ts';
+import { type Fault, faultOf, isAcceptable, markTable, refusal } from './marks.ts';
+import { isCurrent } from './schema.ts';
+import { SCHEMA, STEPS } from './tables.ts';
+
+/** As in the steps that brought these tables. */
+const COUNTS: Readonly<Record<string, string>> = {
+  volume: `DELETE FROM volume; INSERT INTO volume SELECT a.stream, a.hour, sum(length(r.payload))
+    FROM record r JOIN arrival a ON a.id = r.arrival_id WHERE r.offset > 0 GROUP BY a.stream, a.hour`,
+  kept: `DELETE FROM kept;
+    INSERT INTO kept SELECT 'conflict', max(id), count(*) - 1, sum(length(payload)) FROM conflict;
+    INSERT INTO kept SELECT 'dead_letter', max(id), count(*) - 1, sum(length(bytes)) FROM dead_letter`,
+};
+const FAULTS_MAX = 20;
+
+/**
+ * A line for each table. Throws StartRefused for a table without which records would be missed or taken
+ * twice. A missing file, or one that a router has to bring forward first, has nothing to accept.
+ */
+export function acceptTables(file: string, key: FileKey | null = null): string[] {
+  if (!existsSync(file)) return [];
+  const db = openSqlite(file, { fileMustExist: true }, key);
+  try {
+    return isCurrent(db) ? db.transaction(() => acceptAll(db, file)).immediate() : [];
+  } finally {
+    db.close();
+  }
+}
+
+function acceptAll(db: Sqlite, file: string): string[] {
+  const lines: string[] = [];
+  for (let fault = faultOf(db); fault !== null; fault = faultOf(db)) {
+    // Each round mends the tables of one fault.
+    if (!isAcceptable(fault) || lines.length > FAULTS_MAX) throw refusal(file, fault);
+    accept(db, fault);
+    lines.push(...fault.tables.map((table) => `table ${table}: ${consequenceOf(table) ?? ''}`));
+  }
+  return lines;
+}
+
+function accept(db: Sqlite, { kind, tables }: Fault): void {
+  for (const table of tables) {
+    if (kind === 'missing') recreate(db, table);
+    db.exec(COUNTS[table] ?? '');
+    markTable(db, table);
+  }
+}
+
+/** Creates the table as the steps leave it, without content. */
+function recreate(db: Sqlite, table: string): void {
+  const model = new Database(':memory:');
+  try {
+    for (const step of [SCHEMA, ...STEPS]) model.exec(step);
+    const made = model
+      .prepare<[string], string>('SELECT sql FROM sqlite_schema WHERE tbl_name = ? AND sql IS NOT NULL')
+      .pluck();
+    for (const sql of made.all(table)) db.exec(sql);
+  } finally {
+    model.close();
+  }
+}
