@@ -3,7 +3,11 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
+import { loadAgentConfig } from '../../../agent/config/config.ts';
 import { RouterKeys, receiptTrustSchema } from '../../../agent/downlink/router-keys.ts';
+import { formatProblems } from '../../../shared/config/load.ts';
+import { scrub } from '../../../shared/config/redact.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { keyIdOf } from '../../../shared/signing/signature.ts';
 import { ManualClock } from '../../manual-clock.ts';
@@ -86,4 +90,20 @@ t.test('mistakes are found before the start', async (t) => {
     t.match(parsed.error?.message, message);
     t.notMatch(String(parsed.error?.message), /BEGIN|MC4C/);
   }
+});
+
+t.test('a private key in their place is in no message', async (t) => {
+  const file = join(testDir(t), 'agent.yaml');
+  const block = pem(first.privateKey);
+  const bare = block.replaceAll(/-----[^-]*-----|\n/g, '');
+  const providers = [{ type: 'https', name: 'r', url: 'https://r.example', token_key_file: '/k' }];
+  const config = { gateway: 'gw-1', data_dir: '/d', providers, receipts: { router_keys: [block, bare] } };
+  writeFileSync(file, stringify(config));
+  const loaded = loadAgentConfig(file);
+  if (loaded.ok) throw new Error('it is refused');
+  const text = formatProblems(loaded.problems);
+  t.match(text, /router_keys\[0\]\n.*found \[redacted\]/);
+  t.match(text, /router_keys\[1\]\n.*found \[redacted\]/);
+  t.notMatch(text, bare.slice(0, 24));
+  t.equal(scrub(`x ${block.trim()} y`, []), 'x [redacted] y', 'in other fields neither');
 });
