@@ -19,28 +19,30 @@ import {
 } from '../../shared/connect-check/phases.ts';
 import { type TlsMaterial, type WayOptions, wayPhases } from '../../shared/connect-check/way.ts';
 import type { NetworkAccess } from '../../shared/network/options.ts';
+import { receiptNote } from './receipt-proof.ts';
 
 type Downlink = AgentConfig['downlinks'][number];
+type Reader = Pick<AgentConfig, 'gateway' | 'receipts'>;
 
 export function downlinkParts(
-  { gateway, downlinks }: Pick<AgentConfig, 'gateway' | 'downlinks'>,
+  config: Pick<AgentConfig, 'gateway' | 'downlinks' | 'receipts'>,
   { clock }: ConnectDeps,
 ): CheckedPart[] {
-  return downlinks
+  return config.downlinks
     .filter(({ type }) => type !== 'azure')
     .map((downlink) => ({
       entry: `downlinks.${downlink.name}`,
       type: downlink.type,
-      check: () => downlinkCheck(downlink, gateway, clock),
+      check: () => downlinkCheck(downlink, config, clock),
     }));
 }
 
-async function downlinkCheck(downlink: Downlink, gateway: string, clock: Clock): Promise<ConnectCheck> {
+async function downlinkCheck(downlink: Downlink, reader: Reader, clock: Clock): Promise<ConnectCheck> {
   switch (downlink.type) {
     case 'https':
-      return pollCheck(downlink, gateway, clock);
+      return pollCheck(downlink, reader, clock);
     case 'aws':
-      return shadowCheck(downlink, gateway, clock);
+      return shadowCheck(downlink, reader, clock);
     case 'gcp':
       return pubSubConnectCheck(downlink, clock);
     case 'azure':
@@ -48,7 +50,8 @@ async function downlinkCheck(downlink: Downlink, gateway: string, clock: Clock):
   }
 }
 
-async function pollCheck(config: HttpsDownlinkConfig, gateway: string, clock: Clock): Promise<ConnectCheck> {
+async function pollCheck(config: HttpsDownlinkConfig, reader: Reader, clock: Clock): Promise<ConnectCheck> {
+  const { gateway } = reader;
   const way = urlWay(config.url, 'url', config, () => material(config), clock);
   const client = await RouterClient.open(config, clock);
   return {
@@ -62,7 +65,7 @@ async function pollCheck(config: HttpsDownlinkConfig, gateway: string, clock: Cl
           const attempt = { endsAtMs: clock.monoMs() + PHASE_MS, signal };
           const answer = await client.send({ method: 'GET', path, gateway }, attempt);
           if (answer.kind === 'failed') throw new Error(answer.text);
-          if (answer.status === 200) return 'the router has a receipt';
+          if (answer.status === 200) return `the router has ${await receiptNote(reader, answer.body, clock)}`;
           if (answer.status === 204) return 'the router has no receipt yet';
           const fix = `the router must know the certificate or key of ${gateway}; check the clock`;
           throw new PhaseFailure(statusText(answer.status), { fix });
@@ -76,7 +79,8 @@ async function pollCheck(config: HttpsDownlinkConfig, gateway: string, clock: Cl
   };
 }
 
-async function shadowCheck(config: AwsDownlinkConfig, gateway: string, clock: Clock): Promise<ConnectCheck> {
+async function shadowCheck(config: AwsDownlinkConfig, reader: Reader, clock: Clock): Promise<ConnectCheck> {
+  const { gateway } = reader;
   const way = urlWay(config.endpoint, 'endpoint', config, () => trustedCa(config), clock);
   const { client, sdk } = await openShadows(config, 1, clock);
   return {

@@ -1,4 +1,5 @@
 /** `config check --connect` of an agent's downlinks: a receipt is asked for, and stays. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import t from 'tap';
 import { agentConfigSchema } from '../../agent/config/config.ts';
 import { downlinkParts } from '../../cli/check/connect-downlinks.ts';
@@ -6,16 +7,23 @@ import { runPhases } from '../../shared/connect-check/phases.ts';
 import { makeReceiptTopic, SUBSCRIPTION, TOPIC } from '../agent/downlink/subscription-support.ts';
 import { deps, startGcp } from '../loopback/gcp-support.ts';
 import { startAws } from '../loopback/start-aws.ts';
+import { ROUTER } from '../router/receipts/support.ts';
 import { startApi } from '../router/sources/https/support.ts';
 
-async function checked(downlink: object, gateway = 'gw-1') {
+const accepting = { accept: 'signed', router_keys: [pem(ROUTER.publicKey)] };
+
+function pem(key: KeyObject): string {
+  return String(key.export({ type: 'spki', format: 'pem' }));
+}
+
+async function checked(downlink: object, gateway = 'gw-1', receipts: object = accepting) {
   const providers = [{ type: 'mqtt', name: 'any', url: 'mqtt://127.0.0.1:1' }];
-  const { downlinks } = agentConfigSchema.parse({
-    ...{ gateway, data_dir: '/nowhere', providers },
+  const config = agentConfigSchema.parse({
+    ...{ gateway, data_dir: '/nowhere', providers, receipts },
     downlinks: [{ name: 'down', ...downlink }],
   });
   const results = [];
-  for (const part of downlinkParts({ gateway, downlinks }, deps)) {
+  for (const part of downlinkParts(config, deps)) {
     const running = { clock: deps.clock, onPhase: () => undefined, clean: (text: string) => text };
     const { passed, problem } = await runPhases(part, running);
     results.push({
@@ -32,7 +40,18 @@ t.test('the long poll at a router', async (t) => {
   const own = await certificate('gw-1');
   const downlink = { type: 'https', url, ca_file: caFile };
   t.match(await checked({ ...downlink, ...own }), [
-    { phases: 'resolve connect tls read', note: 'the router has a receipt', problem: null },
+    {
+      phases: 'resolve connect tls read',
+      note: 'the router has a receipt, signed by a known router',
+      problem: null,
+    },
+  ]);
+  t.match(await checked({ ...downlink, ...own }, 'gw-1', {}), [
+    { note: 'the router has a receipt (unknown-key)' },
+  ]);
+  const other = pem(generateKeyPairSync('ed25519').publicKey);
+  t.match(await checked({ ...downlink, ...own }, 'gw-1', { accept: 'signed', router_keys: [other] }), [
+    { problem: { phase: 'read', message: 'a receipt that does not count: unknown-key' } },
   ]);
   t.match(await checked({ ...downlink, token_key_file: keyFile('gw-1') }), [{ problem: null }]);
   t.match(await checked({ ...downlink, ...own }, 'gw-2'), [
@@ -65,5 +84,5 @@ t.test('a subscription', async (t) => {
 
 t.test('a twin is read by the connection of its provider', async (t) => {
   const twin = { type: 'azure' as const, name: 'twin', provider: 'azure' };
-  t.same(downlinkParts({ gateway: 'gw-1', downlinks: [twin] }, deps), []);
+  t.same(downlinkParts({ gateway: 'gw-1', downlinks: [twin], receipts: {} }, deps), []);
 });
