@@ -44,6 +44,8 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'bytes-erased': { file: 'test/servers/bytes-erased.servers.ts', needs: [...POSTGRES, ...NATS] },
   terminal: { file: 'test/servers/terminal.servers.ts', needs: ['bsdutils', 'coreutils'] },
   root: { file: 'test/cli/as-root.servers.ts', needs: [] },
+  'fuzz-postgres': { file: 'test/servers/fuzz-postgres.servers.ts', needs: POSTGRES },
+  'fuzz-jetstream': { file: 'test/servers/fuzz-jetstream.servers.ts', needs: NATS },
   descriptors: { file: 'test/servers/descriptors.servers.ts', needs: ['util-linux'] },
   powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },
   'faulty-disk': { file: 'test/faulty-disk/faulty-disk.servers.ts', needs: COMPILER },

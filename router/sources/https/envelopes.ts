@@ -30,6 +30,7 @@ const NOT_ALLOWED: ReadonlySet<string> = new Set([
   'unsealed',
   'seal-key',
   'seal',
+  'unproven',
 ]);
 
 export class Envelopes {

@@ -16,7 +16,13 @@ const DAMAGED: ReadonlySet<string> = new Set([
 ]);
 
 /** The sender may not send it, or cannot be verified. */
-const NOT_ALLOWED: ReadonlySet<string> = new Set(['foreign-gateway', 'unsigned', 'unknown-key', 'signature']);
+const NOT_ALLOWED: ReadonlySet<string> = new Set([
+  'foreign-gateway',
+  'unsigned',
+  'unknown-key',
+  'signature',
+  'unproven',
+]);
 
 /** Whether more tries of the same bytes are of use. */
 export function isFinal({ kind }: Outcome): boolean {

@@ -1,17 +1,20 @@
 /** Hostile envelopes of a random seed through every source of a real router (I5, I9). */
 import type { Test } from 'tap';
 import { systemEntropy } from '../../../shared/entropy.ts';
+import type { EngineName } from '../../crash-router/engines.ts';
 import { fuzzIngest } from './fuzz.ts';
 
 /** Sends so many envelopes, shared out over the sources; of 250, each reason is all but certain. */
-export async function survivesEnvelopes(t: Test, envelopes: number): Promise<void> {
+export async function survivesEnvelopes(t: Test, envelopes: number, engine?: EngineName): Promise<void> {
   const seed = Math.floor(systemEntropy.float() * 2 ** 32);
   t.comment(`seed ${seed}`);
-  const { problems, sent, reasons } = await fuzzIngest({ envelopes, seed }, () => undefined);
-  t.same(problems, [], `npm run fuzz:ingest -- --envelopes ${envelopes} --seed ${seed}`);
+  const { problems, sent, reasons } = await fuzzIngest({ envelopes, seed, engine }, () => undefined);
+  const args = `--engine ${engine ?? 'sqlite'} --envelopes ${envelopes} --seed ${seed}`;
+  t.same(problems, [], `npm run fuzz:ingest -- ${args}`);
   t.same(new Set(Object.keys(sent)), new Set(['aws', 'azure', 'gcp', 'mqtt', 'https']));
   for (const [source, kinds] of Object.entries(sent))
     t.match(kinds, { largest: 1, 'too large': 1 }, `up to its bound and past it (I10): ${source}`);
+  t.match(sent, { mqtt: { raced: Number } }, 'forged and genuine came under one id');
   t.match(reasons, {
     checksum: Number,
     schema: Number,
@@ -21,5 +24,7 @@ export async function survivesEnvelopes(t: Test, envelopes: number): Promise<voi
     unsigned: Number,
     'unknown-key': Number,
     signature: Number,
+    unproven: Number,
+    implausible: Number,
   });
 }

@@ -20,7 +20,8 @@ import { type EngineName, startServers } from '../../crash-router/engines.ts';
 import { envelope, seqs } from '../../router/ledger/envelopes.ts';
 import { Fields } from '../packets.ts';
 import { isFinal, isTooLarge, wrongAnswer } from './answers.ts';
-import { FORGERIES, forgery, type Hostile, hostile, KINDS, noise } from './hostile.ts';
+import { compareRecords, FORGED } from './compare.ts';
+import { FORGERIES, forgery, type Hostile, hostile, KINDS, noise, UNPROVEN, unproven } from './hostile.ts';
 import { createWorld, type Way, type World } from './world.ts';
 
 const PUBLISHES_AT_ONCE = 6;
@@ -28,8 +29,12 @@ const DEADLINE_MS = 20_000;
 const TRIES_MAX = 10;
 const VALID_SHARE = 0.2;
 const REPLAYED_SHARE = 0.1;
-/** Of the hostile ones through a source that accepts signed envelopes. */
+/** Of those through a source where the gateway signs and others need not: an id that somebody else has too. */
+const RACED_SHARE = 0.1;
+/** Of the hostile ones through a source where the gateway signs. */
 const FORGED_SHARE = 0.5;
+/** Of those through a source where it does not. */
+const UNPROVEN_SHARE = 0.1;
 const RECORDS_MAX = 20;
 /** Of so many envelopes of a source, one is as large as it takes, and one larger: up to 16 MiB each. */
 const LARGE_EVERY = 250;
@@ -55,7 +60,7 @@ export interface IngestFuzzOptions {
 }
 
 export interface IngestFuzzResult {
-  /** Sent, by source and kind; `valid` and `replayed` among the kinds. */
+  /** Sent, by source and kind; `valid`, `replayed` and `raced` among the kinds. */
   sent: Record<string, Record<string, number>>;
   /** Dead letters, by reason. */
   reasons: Record<string, number>;
@@ -113,6 +118,8 @@ class Run {
   readonly #answers = new Map<string, Outcome>();
   /** Valid records: stream/seq and payload. */
   readonly #valid = new Set<string>();
+  /** Forged records under the ids of valid ones. */
+  #raced = 0;
   /** Messages that reached a source's cloud or the router, by source: at least so many are received. */
   readonly #taken = new Map<string, number>();
   readonly #awaited = new Set<{ source: string; stream: string; lastSeq: number; ackedMs: number }>();
@@ -140,7 +147,9 @@ class Run {
     for (const line of this.#world.complaints) this.#problem(`the router said: ${line.trim()}`);
     const log = createLogger({ level: 'silent', levels: {} });
     const ledger = await openLedger(this.#world.config, { clock, log, role: 'router' });
-    await this.#compareRecords(ledger);
+    const expected = { valid: this.#valid, raced: this.#raced };
+    const problem = (text: string): void => this.#problem(text);
+    this.#result.records = await compareRecords(ledger, expected, problem);
     await this.#compareDeadLetters(ledger);
     await ledger.close();
     return this.#result;
@@ -185,8 +194,10 @@ class Run {
         } else if (share === 'replayed' && earlier) {
           this.#count(source, 'replayed');
           await this.#publishValid(way, earlier.bytes);
+        } else if (way.signs && !way.isSigned && fields.chance(RACED_SHARE)) {
+          await this.#race(way, fields);
         } else {
-          await this.#sendHostile(way, fields);
+          await this.#sendHostile(way, fields, earlier?.stream ?? null);
         }
       }
     };
@@ -200,23 +211,46 @@ class Run {
     return { source, stream, lastSeq: ids.at(-1) ?? 0, bytes: this.#encode(source, sent) };
   }
 
-  async #sendHostile(way: Way, fields: Fields): Promise<void> {
+  /** A stream's records come twice: signed, and forged through a source that accepts any, at the same time. */
+  async #race(way: Way, fields: Fields): Promise<void> {
+    const stream = `raced-${this.#number}`;
+    const ids = seqs(1, 1 + fields.below(RECORDS_MAX));
+    const genuine = envelope({ stream, seqs: ids });
+    const other = this.#world.ways.find(({ signs }) => !signs) ?? way;
+    const forged = encodeEnvelope(envelope({ stream, seqs: ids, text: FORGED }));
+    for (const { seq, payload } of genuine.records)
+      this.#valid.add(`${stream}/${seq}=${Buffer.from(payload)}`);
+    this.#raced += ids.length;
+    this.#count(way.source, 'raced');
+    const both = [
+      () => this.#publishValid(other, forged),
+      () => this.#publishValid(way, this.#encode(way.source, genuine)),
+    ];
+    await Promise.all((fields.chance(0.5) ? both : both.toReversed()).map((send) => send()));
+  }
+
+  /** `signedStream`: a stream of the way's that is in the ledger already, or before this one in its queue. */
+  async #sendHostile(way: Way, fields: Fields, signedStream: string | null): Promise<void> {
     // Pub/Sub does not name the publisher: there, an envelope of another gateway counts as valid.
     const kinds = way.source === 'gcp' ? KINDS.filter((kind) => kind !== 'foreign') : KINDS;
     const kind = kinds[fields.below(kinds.length)] ?? 'noise';
     const seed = fields.below(2 ** 31);
-    if (way.isSigned && fields.chance(FORGED_SHARE)) {
+    const canForge = way.isSigned || (way.signs && signedStream !== null);
+    if (canForge && fields.chance(FORGED_SHARE)) {
       const forged = FORGERIES[fields.below(FORGERIES.length)] ?? 'forged';
-      return this.#publishHostile(way, forgery(forged, seed, this.#world.keys));
+      const stream = way.isSigned ? null : signedStream;
+      return this.#publishHostile(way, forgery(forged, seed, this.#world.keys, stream));
     }
+    if (!way.isSigned && fields.chance(UNPROVEN_SHARE))
+      return this.#publishHostile(way, unproven(fields.pick(UNPROVEN), seed));
     const encode = (one: Envelope) => this.#encode(way.source, one);
-    await this.#publishHostile(way, hostile(kind, seed, encode, way.isSigned));
+    await this.#publishHostile(way, hostile(kind, seed, encode, way));
   }
 
-  /** Signed where the source accepts nothing else. */
+  /** As the gateway sends it through this source. */
   #encode(source: string, one: Envelope): Uint8Array {
-    const isSigned = this.#world.ways.some((way) => way.source === source && way.isSigned);
-    return encodeEnvelope(one, isSigned ? this.#world.keys.own : null);
+    const signs = this.#world.ways.some((way) => way.source === source && way.signs);
+    return encodeEnvelope(one, signs ? this.#world.keys.own : null);
   }
 
   /**
@@ -324,27 +358,6 @@ class Run {
       settledBefore = settled;
       await clock.sleep(100);
     }
-  }
-
-  async #compareRecords(ledger: Ledger): Promise<void> {
-    const missing = new Set(this.#valid);
-    for (let after = 0; ; ) {
-      const page = await ledger.read(after, 1000);
-      for (const { gateway, stream, seq, payload } of page) {
-        const name = `${stream}/${seq}=${Buffer.from(payload)}`;
-        if (gateway !== 'gw-1' || !missing.delete(name))
-          this.#problem(`in the ledger, and not sent so: ${gateway} ${name}`);
-      }
-      this.#result.records += page.length;
-      after = page.at(-1)?.offset ?? 0;
-      if (after === 0) break;
-    }
-    if (missing.size > 0)
-      this.#problem(`${missing.size} valid records are not in the ledger, such as ${[...missing][0]}`);
-    const { problemCount } = await ledger.verify();
-    const { conflicts } = await ledger.totals();
-    if (problemCount + conflicts > 0)
-      this.#problem(`${problemCount} problems and ${conflicts} conflicts in the ledger`);
   }
 
   async #compareDeadLetters(ledger: Ledger): Promise<void> {

@@ -24,6 +24,7 @@ export const KINDS = [
   'foreign',
 ] as const;
 
+/** Each has a case in {@link forgery}: one of a sealed envelope belongs here too. */
 export const FORGERIES = [
   'stripped',
   'forged',
@@ -33,7 +34,11 @@ export const FORGERIES = [
   'grafted',
 ] as const;
 
+/** What an envelope without a verified signature may not do, where a source accepts any. */
+export const UNPROVEN = ['wide-gap', 'far-end'] as const;
+
 type Kind = (typeof KINDS)[number];
+type Unproven = (typeof UNPROVEN)[number];
 type Forgery = (typeof FORGERIES)[number];
 
 /** The keys of gw-1, of another registered gateway, and of nobody. */
@@ -48,7 +53,7 @@ const SIGNATURE_REASONS = ['unsigned', 'unknown-key', 'signature'];
 
 export interface Hostile {
   /** `largest` and `too large`: by the bounds of a source, not by the seed alone. */
-  kind: Kind | Forgery | 'largest' | 'too large';
+  kind: Kind | Forgery | Unproven | 'largest' | 'too large';
   bytes: Buffer;
   /** Any of these is right. */
   reasons: readonly string[];
@@ -66,12 +71,27 @@ const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 /** How a gateway's envelope is encoded. */
 export type Encode = (envelope: Envelope) => Uint8Array;
 
-/** `isSigned`: the source accepts signed envelopes, and `encode` signs. */
-export function hostile(kind: Kind, seed: number, encode: Encode, isSigned: boolean): Hostile {
+/** `signs`: `encode` signs. `isSigned`: the source accepts nothing else. */
+export function hostile(
+  kind: Kind,
+  seed: number,
+  encode: Encode,
+  { signs, isSigned }: { signs: boolean; isSigned: boolean },
+): Hostile {
   const one = madeOf(kind, seed, encode);
   // The signature is looked at first. A flipped bit is in the key id, in a name or in the signature.
-  const first = kind === 'truncated' || kind === 'flipped' ? SIGNATURE_REASONS : ['unsigned'];
-  return isSigned ? { ...one, reasons: [...one.reasons, ...first] } : one;
+  const isDamaged = kind === 'truncated' || kind === 'flipped';
+  const first = isDamaged && signs ? SIGNATURE_REASONS : isSigned ? ['unsigned'] : [];
+  return { ...one, reasons: [...one.reasons, ...first] };
+}
+
+/** Not signed, of a stream that has none of the gateway's signatures, and beyond every bound. */
+export function unproven(kind: Unproven, seed: number): Hostile {
+  const last = MAX_SEQ - new Fields(seededEntropy(seed)).below(2 ** 31);
+  const gaps = kind === 'wide-gap' ? [{ first: 1, last, reason: 'quota' as const }] : [];
+  const sealedAt = kind === 'far-end' ? last : null;
+  const bytes = encodeEnvelope(envelope({ stream: 'never', gaps, sealedAt }));
+  return made(kind, Buffer.from(bytes), ['implausible']);
 }
 
 function madeOf(kind: Kind, seed: number, encode: Encode): Hostile {
@@ -116,10 +136,20 @@ function madeOf(kind: Kind, seed: number, encode: Encode): Hostile {
   }
 }
 
-/** Envelopes that the gateway did not send so, for a source that accepts signed ones. */
-export function forgery(kind: Forgery, seed: number, keys: FuzzKeys): Hostile {
+/**
+ * Envelopes that the gateway did not send so. `signedStream`: a stream that it has signed before, for a source
+ * that accepts any; null for a source that accepts signed ones alone.
+ */
+export function forgery(kind: Forgery, seed: number, keys: FuzzKeys, signedStream: string | null): Hostile {
+  const one = forged(kind, seed, keys, signedStream ?? 'never');
+  if (signedStream === null) return one;
+  const isTaken = (reason: string) => reason === 'unsigned' || reason === 'unknown-key';
+  return { ...one, reasons: one.reasons.map((reason) => (isTaken(reason) ? 'unproven' : reason)) };
+}
+
+function forged(kind: Forgery, seed: number, keys: FuzzKeys, stream: string): Hostile {
   const fields = new Fields(seededEntropy(seed));
-  const sketch = envelope({ stream: 'never', seqs: [1 + fields.below(1000)], gaps: [FORGED_GAP] });
+  const sketch = envelope({ stream, seqs: [1 + fields.below(1000)], gaps: [FORGED_GAP] });
   switch (kind) {
     case 'stripped':
       return made(kind, Buffer.from(encodeEnvelope(sketch)), ['unsigned']);

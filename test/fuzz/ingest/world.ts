@@ -50,6 +50,8 @@ const BODY_BYTES_MAX = 2 ** 20;
 
 /** Sources that accept signed envelopes only; the others accept any. */
 const SIGNED: readonly string[] = ['gcp', 'https'];
+/** Sources through which the gateway's own envelopes are signed. */
+const SIGNING: readonly string[] = [...SIGNED, 'mqtt'];
 
 const signs = (key: KeyObject) => envelopeSigner(signerOf(key));
 
@@ -71,6 +73,8 @@ export interface Way {
   judges: boolean;
   /** The source accepts signed envelopes only. */
   isSigned: boolean;
+  /** The gateway signs what it sends through it. */
+  signs: boolean;
 }
 
 export interface World {
@@ -148,6 +152,7 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
       ...boundsOf(publisher),
       judges: provider.type === 'https',
       isSigned: SIGNED.includes(provider.name),
+      signs: SIGNING.includes(provider.name),
     });
   }
   const world: World = {
