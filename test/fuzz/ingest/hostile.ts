@@ -137,8 +137,8 @@ function madeOf(kind: Kind, seed: number, encode: Encode): Hostile {
 }
 
 /**
- * Envelopes that the gateway did not send so. `signedStream`: a stream that it has signed before, for a source
- * that accepts any; null for a source that accepts signed ones alone.
+ * Envelopes that the gateway did not send so. `signedStream`: a stream that it has signed before, for a
+ * source that accepts any; null for a source that accepts signed ones alone.
  */
 export function forgery(kind: Forgery, seed: number, keys: FuzzKeys, signedStream: string | null): Hostile {
   const one = forged(kind, seed, keys, signedStream ?? 'never');
