@@ -6,7 +6,8 @@
 import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
-import { AuditLog } from '../shared/audit/audit-log.ts';
+import { noteApplied } from '../shared/audit/applied.ts';
+import { AuditLog, auditFolder } from '../shared/audit/audit-log.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { closeDataFolder } from '../shared/config/private-folder.ts';
 import { registerNames } from '../shared/dns/metrics.ts';
@@ -22,6 +23,8 @@ import { clientRoutes } from './admin/clients-route.ts';
 import { explainRoutes } from './admin/explain-route.ts';
 import { readinessChecks } from './admin/readiness.ts';
 import { statusRoutes } from './admin/status.ts';
+import { AuditShipper } from './audit/shipper.ts';
+import { withAuditStream } from './audit/stream.ts';
 import { deviceFilePath } from './broker/access/device-file.ts';
 import { Devices } from './broker/access/devices.ts';
 import { Broker } from './broker/broker.ts';
@@ -85,13 +88,16 @@ interface Site {
 }
 
 /** The agent's parts in the order they start; they stop in reverse. */
-async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+async function createAgent(given: AgentConfig, clock: Clock, entropy: Entropy): Promise<Service[]> {
+  const config = given.audit.ship ? { ...given, policy: withAuditStream(given.policy) } : given;
   const root = createLogger(config.log);
   const log = (component: string) => componentLogger(root, component, config.log);
   const enabled = config.providers.filter((provider) => provider.enabled);
   tellEnvironmentEndpoints([...enabled, ...config.downlinks], log('agent'));
   const keys = await openKeys({ config, clock, entropy, log: log('keys') });
   const audit = new AuditLog({ dataDir: config.data_dir, program: 'agent', clock, entropy });
+  const { tariffs: _, providerTypes: __, ...sections } = given;
+  await noteApplied({ audit, dataDir: config.data_dir, sections, clock, log: log('audit') });
   const site: Site = { config, audit, keys, enabled, clock, entropy, log, registry: new Registry() };
   const names = new ProcessNames({ clock, log: log('dns') });
   const buffer = createBuffer(site);
@@ -106,8 +112,14 @@ async function createAgent(config: AgentConfig, clock: Clock, entropy: Entropy):
     ...[names, heap, keys.sealing, buffer.store, buffer.bootClock],
     ...[routing.routingFile, routing.history, routing.meter, routing.holds],
     ...[forwarding.forwarder, forwarding.routerKeys, ...forwarding.downlinks],
+    ...(config.audit.ship ? [createShipper(site, buffer)] : []),
     ...[intake.devices, intake.broker, admin],
   ];
+}
+
+function createShipper({ config, audit, clock, log }: Site, { store }: BufferParts): Service {
+  const folder = auditFolder(config.data_dir);
+  return new AuditShipper({ audit, folder, store, clock, log: log('audit') });
 }
 
 interface BufferParts {

@@ -11,6 +11,7 @@ import { systemEntropy } from '../shared/entropy.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { newSealKey, SEALING, sealKeyFolder } from '../shared/sealing/seal-key.ts';
 import { keepKey, readKeys, removeKey, type StoredKey } from '../shared/signing/key-folder.ts';
+import { audited, auditOf } from './audited.ts';
 import { becomeOwner } from './folder-owner.ts';
 import type { KeyFlags } from './keys.ts';
 import { fail, printJson, printLine } from './output.ts';
@@ -24,19 +25,22 @@ interface ShownKey {
 
 const sections = z.object({ data_dir: folderSchema() });
 
-export async function newSealKeyFile(flags: KeyFlags): Promise<ExitCode> {
+export async function newSealKeyFile(flags: KeyFlags): Promise<number> {
   const folder = await locate(flags);
   if (typeof folder === 'number') return folder;
   if (flags.config !== undefined) await makeFolder('data_dir', dirname(folder));
-  const shown = shownOf(await keepKey(folder, newSealKey(systemEntropy), SEALING), 0);
-  if (flags.json) printJson(shown);
-  else {
-    printLine(`seal key ${shown.keyId} in ${shown.file}\n${shown.publicKey.trimEnd()}`);
-    printLine(
-      'A running router reads it within seconds. Then give it to the agents: headgate keys export --seal.',
-    );
-  }
-  return EXIT.ok;
+  const log = auditOf(dirname(folder), 'router');
+  return audited(log, { action: 'keys.new.seal', target: null }, async () => {
+    const shown = shownOf(await keepKey(folder, newSealKey(systemEntropy), SEALING), 0);
+    if (flags.json) printJson(shown);
+    else {
+      printLine(`seal key ${shown.keyId} in ${shown.file}\n${shown.publicKey.trimEnd()}`);
+      printLine(
+        'A running router reads it within seconds. Then give it to the agents: headgate keys export --seal.',
+      );
+    }
+    return { code: EXIT.ok, detail: { key: shown.keyId } };
+  });
 }
 
 export async function listSealKeys(flags: KeyFlags): Promise<ExitCode> {
@@ -76,7 +80,7 @@ export async function exportSealKey(flags: KeyFlags): Promise<ExitCode> {
 }
 
 /** What was sealed to the removed key alone can be opened by nobody from then on. */
-export async function dropSealKey(flags: KeyFlags, keyId: string): Promise<ExitCode> {
+export async function dropSealKey(flags: KeyFlags, keyId: string): Promise<number> {
   const folder = await locate(flags);
   if (typeof folder === 'number') return folder;
   const { keys } = await readKeys(folder, SEALING);
@@ -84,8 +88,11 @@ export async function dropSealKey(flags: KeyFlags, keyId: string): Promise<ExitC
   if (!found) return fail(`there is no seal key ${keyId}`, EXIT.failed);
   if (found === keys[0])
     return fail(`${keyId} is the newest key, which agents seal to: make another first`, EXIT.failed);
-  await removeKey(found);
-  return EXIT.ok;
+  const log = auditOf(dirname(folder), 'router');
+  return audited(log, { action: 'keys.rm.seal', target: keyId }, async () => {
+    await removeKey(found);
+    return { code: EXIT.ok };
+  });
 }
 
 /** The newest first; or the exit code after an error message. */

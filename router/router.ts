@@ -4,6 +4,8 @@
  */
 import { Registry } from 'prom-client';
 import { AdminServer } from '../shared/admin-server.ts';
+import { noteApplied } from '../shared/audit/applied.ts';
+import { AuditLog } from '../shared/audit/audit-log.ts';
 import { type Clock, systemClock } from '../shared/clock.ts';
 import { closeDataFolder } from '../shared/config/private-folder.ts';
 import { makeFolder } from '../shared/config/start-check.ts';
@@ -54,6 +56,8 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   tellEnvironmentEndpoints([...config.sources, ...config.receipts.through], log('router'));
   await makeFolder('data_dir', config.data_dir);
   await closeDataFolder(config.data_dir, log('router'));
+  const audit = new AuditLog({ dataDir: config.data_dir, program: 'router', clock, entropy });
+  await noteApplied({ audit, dataDir: config.data_dir, sections: config, clock, log: log('audit') });
   const names = new ProcessNames({ clock, log: log('dns') });
   // At once: the ledger may be on another machine.
   await names.start();
@@ -132,6 +136,7 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       ...maintenanceApi.routes,
     },
     changes: maintenanceApi.changes,
+    audit,
     clock,
     entropy,
     log: log('admin'),

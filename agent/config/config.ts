@@ -90,6 +90,17 @@ const bufferSchema = z
   .prefault({})
   .describe('The durable buffer: records wait here, on disk, until they are delivered.');
 
+const auditSchema = z
+  .strictObject({
+    ship: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the entries of the audit log leave as records of the stream `_audit`, so that the router’s ledger has a copy: about 450 bytes an entry, two entries a change.',
+      ),
+  })
+  .describe('The log of who changed what on this gateway, in <data_dir>/audit: headgate audit.');
+
 /** The schema of agent.yaml for a program with these provider types. */
 function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>) {
   return z
@@ -102,6 +113,7 @@ function agentSchemaOf<Entry extends ProviderEntry>(types: ProviderTypes<Entry>)
       broker: brokerSchema.prefault({}),
       buffer: bufferSchema,
       history: historySchema.prefault({}),
+      audit: auditSchema.prefault({}),
       signing: signingSchema.prefault({}),
       router_seal_keys: routerSealKeys,
       providers: uniqueNames(z.array(providerSchema(types)).min(1), 'provider').describe(

@@ -1,6 +1,8 @@
 /** `headgate simulate`: replays the recorded past under several policies for comparison. */
+
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { PolicyReplay, SimulationReport } from '../../shared/admin-api/simulation.ts';
+import { AUDIT_STREAM } from '../../shared/audit/audit-log.ts';
 import { isoTime } from '../../shared/clock.ts';
 import { type ConfigProblem, loadConfig } from '../../shared/config/load.ts';
 import { type Policy, policySchema } from '../../shared/policy/policy.ts';
@@ -74,7 +76,11 @@ function checkedPolicy({ providers }: Recording) {
 }
 
 function strangers({ load }: Recording, name: string, policy: Policy): string[] {
-  const unknown = new Set(load.map(({ s }) => s).filter((stream) => !Object.hasOwn(policy.streams, stream)));
+  const unknown = new Set(
+    load
+      .map(({ s }) => s)
+      .filter((stream) => stream !== AUDIT_STREAM && !Object.hasOwn(policy.streams, stream)),
+  );
   return [...unknown].map(
     (stream) =>
       `${name} has no stream ${stream}: its records are left out there, because topics are not recorded`,

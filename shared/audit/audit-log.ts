@@ -38,8 +38,12 @@ import { locked } from './lock.ts';
 export { type ChainProblem, type ChainReport, type Copy, checkCopy, compareWithCopy } from './core/chain.ts';
 export type { ChainedEntry, Entry, Facts } from './core/entry.ts';
 
+export { auditFolder } from './files.ts';
+
 /** The reserved stream by which an agent's entries come to the router. No policy can name it. */
 export const AUDIT_STREAM = '_audit';
+/** The topic of its records. Devices cannot publish to it: topics that begin with `$` are the broker's. */
+export const AUDIT_TOPIC = '$headgate/audit';
 
 export const digest = (text: string): string => createHash('sha256').update(text).digest('hex');
 

@@ -35,7 +35,7 @@ export interface Gateway {
 
 export async function gatewayWith(
   t: Test,
-  { policy, history = {} }: { policy: object; history?: object },
+  { policy, history = {}, more = {} }: { policy: object; history?: object; more?: object },
 ): Promise<Gateway> {
   const dir = testDir(t);
   const brokers = { a: await startBroker(t), b: await startBroker(t) };
@@ -54,6 +54,7 @@ export async function gatewayWith(
     history: { write_every: '300ms', ...history },
     providers: [provider('a'), provider('b')],
     policy,
+    ...more,
   };
   writeFileSync(configFile(dir), stringify(config));
   const admin = `http://127.0.0.1:${ports.admin}`;
