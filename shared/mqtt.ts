@@ -48,7 +48,7 @@ export const mqttAccess = {
 export type MqttAccess = z.output<z.ZodObject<typeof mqttAccess>>;
 
 /** A dead connection is detected without traffic. */
-const KEEPALIVE_S = 30;
+export const KEEPALIVE_S = 30;
 /** Limit from the first SYN to the CONNACK. */
 const CONNECT_MS = 10_000;
 

@@ -23,7 +23,7 @@ import type { Buffer } from './buffer.ts';
 import { deliver, withReason } from './delivery/delivery.ts';
 import { Hedging } from './delivery/hedging.ts';
 import { Reservations } from './delivery/reservations.ts';
-import { type Sender, senderOf } from './delivery/sender.ts';
+import { type Sender, senderOf, uploadingAt } from './delivery/sender.ts';
 import { heartbeat } from './heartbeat.ts';
 import type { Lane } from './queue/lanes.ts';
 import { Settlements } from './queue/settlements.ts';
@@ -171,10 +171,11 @@ export class Forwarder implements Service {
   /** Begins an envelope of the lane, when one is due and a provider has room. */
   #takeFrom(stream: Stream, lane: Lane): boolean {
     for (const queue of stream.queues) {
-      for (const run of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
-        if (this.#refusals.settle(stream, queue, run)) return true;
+      for (const found of queue.runs(lane, ROWS_PER_ENVELOPE_MAX)) {
+        if (this.#refusals.settle(stream, queue, found)) return true;
+        const run = this.#refusals.afterMisses(queue, found);
         if (!stream.due(queue, run, this.#clock.monoMs())) continue;
-        const reservations = this.#reservations(stream, run, lane, queue.cuts.isSuspect(run));
+        const reservations = this.#reservations(stream, run, lane, this.#refusals.isSuspect(queue, run));
         if (!reservations) continue;
         stream.lanes.took(lane);
         this.#track(this.#build(stream, queue, run, lane, reservations));
@@ -195,7 +196,8 @@ export class Forwarder implements Service {
     isSuspect: boolean,
   ): Reservations | null {
     const wanted = Math.max(1, stream.policy.redundancy - acceptedBy.size);
-    const exclude = acceptedBy.union(avoid ?? NOBODY).union(unfit ?? NOBODY);
+    const held = acceptedBy.union(avoid ?? NOBODY).union(unfit ?? NOBODY);
+    const exclude = held.union(uploadingAt(this.#senders));
     for (const targets of this.#routing.targets(stream.name, exclude, stream.turn, wanted)) {
       const bytes = this.#targetBytes(stream, lane, targets);
       const reservations = new Reservations(this.#senders, { lane, bytes, turn: stream.turn, isSuspect });
@@ -343,9 +345,8 @@ export class Forwarder implements Service {
       send: async (provider, why, signal) => {
         const reasoned = withReason(message, why ?? before);
         const reservation = reservations.use(provider);
-        const outcome = await senderOf(this.#senders, provider).send(reasoned, reservation, signal, (told) =>
-          this.#refusals.verdict(queue, envelope, provider, told, bytes),
-        );
+        const rules = this.#refusals.rules(stream, queue, envelope, provider, bytes);
+        const outcome = await senderOf(this.#senders, provider).send(reasoned, reservation, signal, rules);
         // Includes hedges that are answered after the delivery ended.
         if (outcome.kind === 'accepted') this.#onAccepted(acceptanceOf(provider, envelope, range, message));
         this.#refusals.saw(stream, queue, envelope, provider, outcome, bytes);
@@ -391,10 +392,6 @@ export class Forwarder implements Service {
     if (this.#stopping) return;
     const { signer } = this.#protect({ seal: false });
     const message = heartbeat(this.#gateway, this.#store.epoch, this.#currentClock(), signer);
-    this.#track(
-      senderOf(this.#senders, provider)
-        .probe(message)
-        .then(() => undefined),
-    );
+    this.#track(senderOf(this.#senders, provider).probe(message));
   }
 }

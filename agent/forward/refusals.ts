@@ -10,6 +10,9 @@
  *
  * A provider that can only end the connection (MQTT) does not say that it refuses: cut-rows.ts tells this
  * from an outage. Rows that were cut rest until the provider has had time to accept a probe.
+ *
+ * A large record that misses its deadline looks like an outage too: slow-rows.ts gives it more time, and
+ * nothing else is sent there meanwhile.
  */
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
@@ -18,7 +21,7 @@ import type { SeqRange } from '../../shared/record.ts';
 import type { Outcome } from '../providers/publisher.ts';
 import type { LiveRouting } from '../routing/live-routing.ts';
 import type { Buffer } from './buffer.ts';
-import { type Sender, senderOf } from './delivery/sender.ts';
+import { type Sender, senderOf, type TryRules, type Upload } from './delivery/sender.ts';
 import type { Settlements } from './queue/settlements.ts';
 import type { Stream } from './queue/stream.ts';
 import type { Run, StreamQueue } from './queue/stream-queue.ts';
@@ -31,7 +34,7 @@ const REST_AFTER_CUT_MS = 1300;
 export interface RefusalsOptions {
   store: Pick<Buffer, 'giveUp'>;
   settlements: Settlements;
-  routing: Pick<LiveRouting, 'possible' | 'limitOf'>;
+  routing: Pick<LiveRouting, 'possible' | 'limitOf' | 'isLarge'>;
   senders: ReadonlyMap<string, Sender>;
   clock: Clock;
   log: Logger;
@@ -102,8 +105,56 @@ export class Refusals {
     return small.length > 0;
   }
 
+  /** Whether the run is to be sent with nothing else under way. */
+  isSuspect({ cuts, slow }: StreamQueue, run: Run): boolean {
+    return cuts.isSuspect(run) || slow.isSlow(run.first);
+  }
+
+  /** The run, that waits for providers that have accepted nothing since it missed their deadline. */
+  afterMisses(queue: StreamQueue, run: Run): Run {
+    const { senders } = this.#options;
+    const unproven = queue.slow.unproven(run.first, (name) => senderOf(senders, name).counters.accepted);
+    return unproven.size === 0 ? run : { ...run, avoid: unproven.union(run.avoid ?? new Set()) };
+  }
+
+  /** The rules of a try of the envelope at the provider. */
+  rules(stream: Stream, queue: StreamQueue, envelope: Envelope, provider: string, bytes: number): TryRules {
+    return {
+      verdict: (outcome) => this.#verdict(queue, envelope, provider, outcome, bytes),
+      upload: this.#upload(stream, queue, envelope, provider, bytes),
+    };
+  }
+
+  /** Null for an envelope that can be halved, and for one of a live envelope's size. */
+  #upload(
+    stream: Stream,
+    queue: StreamQueue,
+    { records }: Envelope,
+    provider: string,
+    bytes: number,
+  ): Upload | null {
+    const { routing, senders, log } = this.#options;
+    const [record, ...others] = records;
+    if (!record || others.length > 0 || !routing.isLarge(bytes)) return null;
+    const { counters } = senderOf(senders, provider);
+    const { seq } = record;
+    const missedMs = queue.slow.lastGivenMs(provider, seq);
+    return {
+      missedMs,
+      onMissed(givenMs) {
+        queue.slow.missed(provider, seq, givenMs, counters.accepted);
+        // From now on it stands alone.
+        queue.halve({ first: seq, last: seq });
+        if (missedMs === null || givenMs > missedMs) return;
+        queue.unfit(provider, seq, 'too-large');
+        const where = { provider, stream: stream.name, epoch: queue.epoch, seq };
+        log.error({ event: 'forward.too_slow', ...where, bytes, givenMs: Math.round(givenMs) });
+      },
+    };
+  }
+
   /** The outcome of a try at the provider: a cut that is the records' fault is a refusal of the envelope. */
-  verdict(
+  #verdict(
     queue: StreamQueue,
     envelope: Envelope,
     provider: string,

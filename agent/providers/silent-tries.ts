@@ -49,3 +49,14 @@ export class SilentTries {
 function saysNothing(outcome: Outcome): boolean {
   return outcome.kind === 'cancelled' || (outcome.kind === 'retryable' && outcome.cause === 'unavailable');
 }
+
+/** More bytes than this may still be in the buffers of a thin uplink's socket when the deadline passes. */
+const CLOGGING_BYTES = 32 * 1024;
+
+/**
+ * Whether the rest of an envelope may occupy its connection after its deadline. Everything else would wait
+ * behind it there, so the owner uses a new connection from then on.
+ */
+export function isClogging(outcome: Outcome, bytes: number): boolean {
+  return outcome.kind === 'unknown' && outcome.cause === 'deadline' && bytes > CLOGGING_BYTES;
+}

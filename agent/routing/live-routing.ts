@@ -11,6 +11,7 @@ import {
   explain,
   hedgeDelayMs,
   initialState,
+  isLarge,
   mayHedge,
   memoryOf,
   type ProviderExplanation,
@@ -24,6 +25,7 @@ import {
   scoreInputsOf,
   sharesOf,
   transition,
+  uploadMs,
 } from './core/core.ts';
 
 const TICK_MS = 100;
@@ -110,6 +112,16 @@ export class LiveRouting {
 
   deadlineMs(provider: string, bytes: number): number {
     return deadlineMs(this.#state, provider, bytes);
+  }
+
+  /** Time of the next try of a single record that was not accepted in `missedMs`; the same at the bound. */
+  uploadMs(bytes: number, missedMs: number): number {
+    return uploadMs(this.#state, bytes, missedMs);
+  }
+
+  /** Whether an envelope is larger than live ones. */
+  isLarge(bytes: number): boolean {
+    return isLarge(this.#state, bytes);
   }
 
   /**

@@ -274,6 +274,11 @@ export const policySchema = z
         standby_probe: duration().default(30_000).describe('Interval of probes at an idle provider.'),
         deadline_min: duration().default(750).describe('Shortest adaptive deadline of one publish.'),
         deadline_max: duration().default(3000).describe('Longest adaptive deadline of one publish.'),
+        upload_max: duration()
+          .default(300_000)
+          .describe(
+            'Longest time of one publish of a single large record. A record that misses its deadline gets twice the time at its next try, up to this; a record that no provider accepts within it is given up with a gap.',
+          ),
         receipt_lag: duration()
           .refine((ms) => ms >= 1000, 'expected at least 1s')
           .default(10_000)

@@ -59,8 +59,26 @@ export interface Reservation {
   readonly isAlone: boolean;
 }
 
-/** What an outcome means for these records, which may be more than the provider could say. */
-export type Verdict = (outcome: Outcome) => Outcome;
+/** What is known of an envelope beside its bytes. */
+export interface TryRules {
+  /**
+   * What an outcome means for these records, which may be more than the provider could say. Asked before
+   * anything learns of the outcome.
+   */
+  verdict(outcome: Outcome): Outcome;
+  /** Of an envelope that is larger than live ones and cannot be halved; else null. */
+  upload: Upload | null;
+}
+
+/** A single large record: a missed deadline may be the uplink's. */
+export interface Upload {
+  /** Milliseconds that its last try had in vain; null before. */
+  missedMs: number | null;
+  /** The try has missed its deadline. */
+  onMissed(givenMs: number): void;
+}
+
+const PLAIN: TryRules = { verdict: (outcome) => outcome, upload: null };
 
 export class Sender {
   readonly provider: string;
@@ -79,6 +97,11 @@ export class Sender {
   #reserved = 0;
   #isTakenAlone: boolean = false;
   #clearingUntilMs = Number.NEGATIVE_INFINITY;
+  /** Tries under way that have more time than a usual deadline. */
+  #uploads = 0;
+  /** Tries of single large records under way, and when the last one missed its deadline. */
+  #large = 0;
+  #missedMs = Number.NEGATIVE_INFINITY;
   #failureLines = 0;
   #failureSecond = 0;
 
@@ -130,6 +153,11 @@ export class Sender {
     return this.#tries.size;
   }
 
+  /** Whether an upload is under way that has more time than a deadline, and nothing beside it. */
+  get isUploading(): boolean {
+    return this.#uploads > 0;
+  }
+
   /** Most bytes of the backlog under way. */
   get backlogWindowBytes(): number {
     return this.#window.bytes;
@@ -169,20 +197,23 @@ export class Sender {
 
   /**
    * One try within routing's current deadline for this provider; ends the reservation. `signal` takes the try
-   * back. `verdict` is asked before anything learns of the outcome.
+   * back.
    */
   send(
     message: OutboundEnvelope,
     reservation: Reservation,
     signal?: AbortSignal,
-    verdict?: Verdict,
+    rules?: TryRules,
   ): Promise<Outcome> {
-    return this.#tracked(this.#send(message, reservation, signal, verdict));
+    return this.#tracked(this.#send(message, reservation, signal, rules));
   }
 
-  /** A try with a heartbeat. It needs no reservation: a provider without room must be probed too. */
-  probe(message: OutboundEnvelope): Promise<Outcome> {
-    return this.#tracked(this.#try(message, true).then(({ outcome }) => outcome));
+  /**
+   * A try with a heartbeat. It needs no reservation: a provider without room must be probed too. Behind an
+   * upload that has more time than a deadline it would miss its own, and say nothing.
+   */
+  async probe(message: OutboundEnvelope): Promise<void> {
+    if (!this.isUploading) await this.#tracked(this.#try(message, true).then(({ outcome }) => outcome));
   }
 
   /** Resolves when the tries under way have ended and are counted. */
@@ -202,13 +233,16 @@ export class Sender {
     message: OutboundEnvelope,
     reservation: Reservation,
     signal: AbortSignal | undefined,
-    verdict: Verdict | undefined,
+    rules: TryRules | undefined,
   ): Promise<Outcome> {
+    const isSlow = rules?.upload?.missedMs != null;
+    if (isSlow) this.#uploads += 1;
     try {
-      const { outcome, latencyMs } = await this.#try(message, false, signal, verdict);
-      if (reservation.lane === 'backlog') this.#adapt(message.bytes.length, outcome, latencyMs);
+      const { outcome, latencyMs } = await this.#try(message, false, signal, rules);
+      if (reservation.lane === 'backlog' && !isSlow) this.#adapt(message.bytes.length, outcome, latencyMs);
       return outcome;
     } finally {
+      if (isSlow) this.#uploads -= 1;
       this.leave(reservation);
     }
   }
@@ -217,12 +251,21 @@ export class Sender {
     message: OutboundEnvelope,
     probe: boolean,
     signal: AbortSignal = NEVER,
-    verdict: Verdict = (outcome) => outcome,
+    { verdict, upload }: TryRules = PLAIN,
   ): Promise<{ outcome: Outcome; latencyMs: number }> {
     const startedMs = this.#clock.monoMs();
-    const deadlineMs = this.#routing.deadlineMs(this.provider, message.bytes.length);
-    const attempt = { endsAtMs: startedMs + deadlineMs, signal };
+    const size = message.bytes.length;
+    const missedMs = upload?.missedMs ?? null;
+    const givenMs =
+      missedMs === null
+        ? this.#routing.deadlineMs(this.provider, size)
+        : this.#routing.uploadMs(size, missedMs);
+    const attempt = { endsAtMs: startedMs + givenMs, signal };
+    if (upload) this.#large += 1;
     const outcome = verdict(await this.#publisher.publish(message, attempt));
+    if (upload) this.#large -= 1;
+    const isMissed = this.#isByUplink(outcome, upload, startedMs);
+    if (isMissed) upload?.onMissed(givenMs);
     const latencyMs = this.#clock.monoMs() - startedMs;
     this.counters.units += this.#count(this.provider, message, outcome);
     if (outcome.kind === 'accepted') {
@@ -242,8 +285,16 @@ export class Sender {
       latencyMs,
       bytes: message.bytes.length,
       probe,
+      ...(isMissed && { means: 'ask' }),
     });
     return { outcome, latencyMs };
+  }
+
+  /** Whether the missed deadline may be the uplink's: of a single large record, or of a try behind it. */
+  #isByUplink(outcome: Outcome, upload: Upload | null, startedMs: number): boolean {
+    if (outcome.kind !== 'unknown' || outcome.cause !== 'deadline') return false;
+    if (upload) this.#missedMs = this.#clock.monoMs();
+    return upload !== null || this.#large > 0 || startedMs < this.#missedMs;
   }
 
   #noteFault(outcome: Outcome): void {
@@ -310,4 +361,9 @@ export function senderOf(senders: ReadonlyMap<string, Sender>, provider: string)
   const sender = senders.get(provider);
   if (!sender) throw new Error(`no sender for provider ${provider}`);
   return sender;
+}
+
+/** Providers where nothing else is sent for a while: a long upload is under way. */
+export function uploadingAt(senders: ReadonlyMap<string, Sender>): Set<string> {
+  return new Set([...senders.values()].filter((one) => one.isUploading).map(({ provider }) => provider));
 }

@@ -19,6 +19,7 @@ import type { Lane } from './lanes.ts';
 import { Outstanding, within } from './outstanding.ts';
 import { cut, type RefusedFor, RefusedRows } from './refused-rows.ts';
 import { RowAges } from './row-ages.ts';
+import { SlowRows } from './slow-rows.ts';
 import { UnconfirmedGaps } from './unconfirmed-gaps.ts';
 
 /** The next rows to send: one run whose rows are held by the same providers. */
@@ -64,6 +65,7 @@ export class StreamQueue {
   readonly #avoided = new AvoidedRows();
   readonly #refused = new RefusedRows();
   readonly cuts = new CutRows();
+  readonly slow = new SlowRows();
   /** The rows that the newest receipt covers. */
   #covered = IntervalSet.empty();
   readonly outstanding = new Outstanding();
@@ -366,6 +368,7 @@ export class StreamQueue {
     this.#avoided.forget({ first, last });
     this.#refused.forget({ first, last });
     this.cuts.forget({ first, last });
+    this.slow.forget({ first, last });
   }
 
   /** Owed rows of a lane that are in no envelope, ascending. */

@@ -6,6 +6,7 @@ import type { TransportConfig } from 'azure-iot-common';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
 import type { Cut, OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
+import { isClogging } from '../silent-tries.ts';
 import { Tries } from '../tries.ts';
 import type { TwinLink } from '../twin-link.ts';
 import { Connection } from './connection.ts';
@@ -81,7 +82,7 @@ class AzurePublisher implements Publisher {
       used = { session: acquired.session, sentMs: this.#clock.monoMs() };
       return this.#send(acquired.session, message);
     });
-    if (used) doubt(used, outcome);
+    if (used) doubt(used, outcome, message.bytes.length);
     return outcome;
   }
 
@@ -101,8 +102,13 @@ class AzurePublisher implements Publisher {
 }
 
 /** A publish without an answer in time puts its connection in doubt. */
-function doubt({ session, sentMs }: { session: Session; sentMs: number }, outcome: Outcome): void {
-  if (outcome.kind === 'unknown' && outcome.cause === 'deadline') session.doubt(sentMs);
+function doubt(
+  { session, sentMs }: { session: Session; sentMs: number },
+  outcome: Outcome,
+  bytes: number,
+): void {
+  const isMissed = outcome.kind === 'unknown' && outcome.cause === 'deadline';
+  if (isMissed) session.doubt(sentMs, isClogging(outcome, bytes));
 }
 
 /**

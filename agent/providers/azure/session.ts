@@ -187,11 +187,12 @@ export class Session {
   /**
    * A publish sent at `sentMs` was not answered in time. The connection counts as dead when nothing else was
    * acknowledged since, because the SDK would wait until its keep alive fails. It also counts as dead when
-   * too many publishes are unanswered, because the SDK keeps each of them (I10).
+   * too many publishes are unanswered, because the SDK keeps each of them (I10), or when the publish is
+   * so large that the others wait behind it.
    */
-  doubt(sentMs: number): void {
+  doubt(sentMs: number, isClogging = false): void {
     this.#overdue += 1;
-    const isAlive = this.#acked !== null && this.#acked.atMs >= sentMs;
+    const isAlive = this.#acked !== null && this.#acked.atMs >= sentMs && !isClogging;
     if (isAlive && this.#overdue < MAX_OVERDUE) return;
     const detail = 'no acknowledgement within the deadline';
     this.end(detail, { kind: 'unknown', cause: 'deadline', detail });

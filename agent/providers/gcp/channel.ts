@@ -20,6 +20,8 @@ export class PubSubChannel {
   readonly #client: PublisherClient;
   readonly #topic: string;
   readonly #tries = new Set<Try>();
+  readonly #unused = Promise.withResolvers<void>();
+  #isRetired: boolean = false;
 
   constructor(options: GcpOptions, trust: GcpCredentials, clock: Clock) {
     this.#topic = `projects/${options.project}/topics/${options.topic}`;
@@ -58,7 +60,15 @@ export class PubSubChannel {
       );
     } finally {
       this.#tries.delete(one);
+      if (this.#isRetired) void this.retire();
     }
+  }
+
+  /** Resolves when the last publish on it has ended; no new one may be sent. */
+  retire(): Promise<void> {
+    this.#isRetired = true;
+    if (this.#tries.size === 0) this.#unused.resolve();
+    return this.#unused.promise;
   }
 
   #tell(one: Try): void {

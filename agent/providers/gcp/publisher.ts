@@ -7,7 +7,7 @@ import { type GcpCredentials, openGcpCredentials } from '../../../shared/gcp/cre
 import { errorText, type Logger } from '../../../shared/log.ts';
 import { within } from '../../../shared/within.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
-import { SilentTries } from '../silent-tries.ts';
+import { isClogging, SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
 import { PubSubChannel } from './channel.ts';
 import { GCP_ENVELOPE_BYTES_MAX, type GcpOptions } from './options.ts';
@@ -69,7 +69,8 @@ class GcpPublisher implements Publisher {
       receivedBefore = used.bytesReceived;
       return this.#send(used, message, one);
     });
-    this.#judge(used, outcome, used.bytesReceived > receivedBefore);
+    if (isClogging(outcome, message.bytes.length)) this.#retire(used);
+    else this.#judge(used, outcome, used.bytesReceived > receivedBefore);
     return outcome;
   }
 
@@ -98,10 +99,21 @@ class GcpPublisher implements Publisher {
     if (this.#tries.isClosed || channel !== this.#channel) return;
     if (!this.#silence.isDeadAfter(outcome, heard)) return;
     this.#log.warn({ event: 'gcp.channel_silent', silentTries: this.#silence.inARow });
-    this.#silence.opened();
-    this.#channel = new PubSubChannel(this.#options, this.#trust, this.#clock);
+    this.#renew();
     this.#tries.endAll(SILENT);
     void this.#cut(channel);
+  }
+
+  /** The rest of a large publish may be in its buffers: the others go on, and new ones take a new channel. */
+  #retire(channel: PubSubChannel): void {
+    if (this.#tries.isClosed || channel !== this.#channel) return;
+    this.#renew();
+    void channel.retire().then(() => this.#cut(channel));
+  }
+
+  #renew(): void {
+    this.#silence.opened();
+    this.#channel = new PubSubChannel(this.#options, this.#trust, this.#clock);
   }
 
   async #cut(channel: PubSubChannel): Promise<void> {

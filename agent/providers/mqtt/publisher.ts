@@ -6,9 +6,9 @@ import type { IClientOptions } from 'mqtt';
 import { pauseCeilingMs } from '../../../shared/backoff.ts';
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
-import { mqttClientOptions, mqttOrigin } from '../../../shared/mqtt.ts';
+import { KEEPALIVE_S, mqttClientOptions, mqttOrigin } from '../../../shared/mqtt.ts';
 import type { OutboundEnvelope, Outcome, PublishAttempt, Publisher } from '../publisher.ts';
-import { SilentTries } from '../silent-tries.ts';
+import { isClogging, SilentTries } from '../silent-tries.ts';
 import { Tries, type Try } from '../tries.ts';
 import type { MqttOptions } from './options.ts';
 import { Session } from './session.ts';
@@ -66,12 +66,12 @@ class MqttPublisher implements Publisher {
     let session: Session | null = null;
     let receivedBefore = 0;
     const outcome = await this.#tries.run(attempt, async (one) => {
-      session = this.#connect() ?? (await this.#connectLater(one));
+      session = this.#connect(one) ?? (await this.#connectLater(one));
       if (!session) return this.#lastFailure;
       receivedBefore = session.packetsReceived;
       return this.#send(session, message, one);
     });
-    if (session) this.#judge(session, outcome, receivedBefore);
+    if (session) this.#judge(session, outcome, receivedBefore, message.bytes.length);
     return outcome;
   }
 
@@ -96,7 +96,7 @@ class MqttPublisher implements Publisher {
     let session: Session | null = null;
     while (session === null && !one.isOver && this.#lastFailure === BETWEEN_CONNECTS) {
       await this.#clock.sleep(Math.ceil(this.#connectInMs));
-      if (!one.isOver) session = this.#connect();
+      if (!one.isOver) session = this.#connect(one);
     }
     return session;
   }
@@ -108,11 +108,12 @@ class MqttPublisher implements Publisher {
   }
 
   /** The present connection, or a new one; null while it is too early for a new one. */
-  #connect(): Session | null {
+  #connect({ leftMs }: Try): Session | null {
     const last = this.#session;
-    if (last && !last.ended) return last;
+    if (last?.isFor(leftMs)) return last;
+    last?.retire();
     if (this.#connectInMs > 0) return null;
-    const session = this.#newSession();
+    const session = this.#newSession(Math.max(KEEPALIVE_S, Math.ceil(leftMs / 1000)));
     if (session === null) return null;
     this.#session = session;
     this.#failures += 1;
@@ -124,17 +125,19 @@ class MqttPublisher implements Publisher {
   }
 
   /** Null when the interface that it is to come from has no address. */
-  #newSession(): Session | null {
+  #newSession(keepalive: number): Session | null {
     try {
-      return new Session({ ...this.#clientOptions, ...mqttOrigin(this.#options) }, this.#clock);
+      const options = { ...this.#clientOptions, ...mqttOrigin(this.#options), keepalive };
+      return new Session(options, this.#clock);
     } catch (error) {
       this.#lastFailure = { kind: 'retryable', cause: 'not-connected', detail: errorText(error) };
       return null;
     }
   }
 
-  #judge(session: Session, outcome: Outcome, receivedBefore: number): void {
+  #judge(session: Session, outcome: Outcome, receivedBefore: number, bytes: number): void {
     if (outcome.kind === 'accepted') this.#failures = 0;
+    if (isClogging(outcome, bytes)) session.retire();
     if (session !== this.#session) return;
     if (!this.#silence.isDeadAfter(outcome, session.packetsReceived > receivedBefore)) return;
     this.#log.warn({ event: 'mqtt.session_silent', silentTries: this.#silence.inARow });

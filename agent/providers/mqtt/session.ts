@@ -37,10 +37,13 @@ export class Session {
   #packetsReceived = 0;
   /** Publishes past their deadline without a PUBACK: mqtt.js keeps each until its PUBACK. */
   #overdue = 0;
+  readonly #keepAliveMs: number;
+  #isRetired: boolean = false;
   #ended: boolean = false;
 
-  constructor(options: IClientOptions, clock: Clock) {
+  constructor(options: IClientOptions & { keepalive: number }, clock: Clock) {
     this.startedAtMs = clock.monoMs();
+    this.#keepAliveMs = options.keepalive * 1000;
     this.#client = connect({ ...options });
     this.#phase = connectionPhase(this.#client.stream, options.host ?? '');
     this.#client.on('packetreceive', () => {
@@ -67,6 +70,20 @@ export class Session {
     return this.#ended;
   }
 
+  /**
+   * Whether it is for tries of this duration. A packet that takes longer than the keep alive would end the
+   * connection: the client's own request for a sign of life waits behind it.
+   */
+  isFor(durationMs: number): boolean {
+    return !this.#ended && !this.#isRetired && durationMs <= this.#keepAliveMs;
+  }
+
+  /** Takes no new publish, and ends with the last one in flight. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#tries.size === 0) this.end('retired');
+  }
+
   /** Packets received: tells a slow broker from a silent one. */
   get packetsReceived(): number {
     return this.#packetsReceived;
@@ -89,6 +106,7 @@ export class Session {
         if (this.#tries.delete(settle)) {
           one.signal.removeEventListener('abort', miss);
           resolve(outcome);
+          if (this.#isRetired) this.retire();
         } else {
           this.#overdue -= 1;
         }
@@ -97,6 +115,7 @@ export class Session {
         if (!this.#tries.delete(settle)) return;
         this.#overdue += 1;
         if (this.#overdue >= MAX_OVERDUE) this.end('too many publishes stayed without a PUBACK');
+        else if (this.#isRetired) this.retire();
       };
       this.#tries.add(settle);
       one.signal.addEventListener('abort', miss, { once: true });

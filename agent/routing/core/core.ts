@@ -3,9 +3,10 @@
  * (I11). The driver, live-routing.ts, feeds it outcomes and ticks and carries out its effects. SPEC.md lists
  * its guarantees.
  */
-import { deadlineMs as deadlineOf } from './deadline.ts';
+import { deadlineMs as deadlineOf, uploadMs as uploadOf } from './deadline.ts';
 import { mayEverServe } from './eligibility.ts';
 import { hedgeDelayMs as hedgeDelayOf, mayHedge } from './hedge.ts';
+import { isLiveSize } from './provider.ts';
 import { dealt } from './shares.ts';
 import { providerNamed, type RoutingState, type Share, streamNamed } from './state.ts';
 
@@ -62,6 +63,16 @@ export function deadlineMs(state: RoutingState, provider: string, bytes = 0): nu
   const { failover } = state.policy;
   const known = providerNamed(state, provider);
   return known ? deadlineOf(known, failover, bytes) : failover.deadline_max;
+}
+
+/** Time of the next try of a single record that was not accepted in `missedMs`. */
+export function uploadMs(state: RoutingState, bytes: number, missedMs: number): number {
+  return uploadOf(state.policy.failover, bytes, missedMs);
+}
+
+/** Whether an envelope is larger than live ones: then a missed deadline may be the uplink's. */
+export function isLarge(state: RoutingState, bytes: number): boolean {
+  return !isLiveSize(bytes, state.policy);
 }
 
 /**

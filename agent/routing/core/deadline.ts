@@ -19,3 +19,12 @@ export function deadlineMs(provider: ProviderState, failover: Policy['failover']
   const roundTripMs = Math.max(LATENCY_RATIO * p99Ms, failover.deadline_min);
   return Math.min(roundTripMs + bytes / BYTES_PER_MS, failover.deadline_max);
 }
+
+/**
+ * Milliseconds for the next try of a record of `bytes` that was not accepted in `missedMs`: twice as long,
+ * and at least the time of its bytes on the slowest supported uplink, up to `upload_max`.
+ */
+export function uploadMs(failover: Policy['failover'], bytes: number, missedMs: number): number {
+  const wantedMs = Math.max(2 * missedMs, missedMs + bytes / BYTES_PER_MS);
+  return Math.min(wantedMs, Math.max(failover.upload_max, failover.deadline_max));
+}

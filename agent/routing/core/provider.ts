@@ -33,14 +33,22 @@ export interface Try {
   readonly latencyMs: number;
   readonly bytes: number;
   readonly probe: boolean;
+  readonly means?: Meaning | undefined;
 }
+
+/**
+ * What else an outcome means for the provider. `ask`: nothing yet, a probe must tell; `nothing`: it is told
+ * already.
+ */
+export type Meaning = 'ask' | 'nothing';
 
 /** Applies the outcome of one try. */
 export function afterTry(provider: ProviderState, result: Try, policy: Policy, nowMs: number): ProviderState {
-  const { outcome, latencyMs, probe } = result;
-  if (outcome.kind === 'cancelled') return provider;
+  const { outcome, latencyMs, probe, means } = result;
+  if (outcome.kind === 'cancelled' || means === 'nothing') return provider;
   const stale = nowMs - latencyMs < provider.staleBeforeMs - ROUNDING_MS;
   if (stale && outcome.kind !== 'accepted') return provider;
+  if (means === 'ask') return { ...provider, lastTryMs: null };
   const event = healthEventOf(outcome, probe);
   if (event === null) return provider;
   const heard: ProviderState = {
@@ -181,7 +189,9 @@ function measured(
 ): ProviderState {
   const verdict = verdictOf(event);
   if (!verdict) return provider;
-  const live = probe || bytes <= LIVE_SIZE_RATIO * largestLiveBytes(policy);
+  const live = probe || isLiveSize(bytes, policy);
+  // An upload that got more than a deadline measures the uplink.
+  if (verdict === 'accepted' && !live && latencyMs > policy.failover.deadline_max) return provider;
   const sample: Sample = { atMs: nowMs, latencyMs, bytes, verdict, live };
   const typical = provider.typicalLatencyMs;
   const follows = verdict === 'accepted' && live;
@@ -192,6 +202,8 @@ function measured(
   };
 }
 
-function largestLiveBytes(policy: Policy): number {
-  return Math.max(...Object.values(policy.streams).map(({ envelope_bytes }) => envelope_bytes));
+/** Whether an envelope of `bytes` has the size of a live one. */
+export function isLiveSize(bytes: number, { streams }: Policy): boolean {
+  const largest = Math.max(...Object.values(streams).map(({ envelope_bytes }) => envelope_bytes));
+  return bytes <= LIVE_SIZE_RATIO * largest;
 }

@@ -9,7 +9,7 @@ import type { HealthKind } from './health.ts';
 import { savedUp } from './hedge.ts';
 import { type RoutingMemory, recalledProvider, recalledStream } from './memory.ts';
 import { probeDue, probeSent } from './probes.ts';
-import { afterTick, afterTry, cutOff, held, lagged, released, used } from './provider.ts';
+import { afterTick, afterTry, cutOff, held, lagged, type Meaning, released, used } from './provider.ts';
 import { type HealthReason, type HoldReason, OWN_HOLDS, type SwitchReason } from './reasons.ts';
 import { leavingAfter, sharesOf } from './shares.ts';
 import {
@@ -33,6 +33,7 @@ export type RoutingEvent =
       latencyMs: number;
       bytes: number;
       probe: boolean;
+      means?: Meaning | undefined;
     }
   /** About every 100 ms: pauses end, probes fall due, scores are compared. */
   | { kind: 'tick' }

@@ -54,10 +54,14 @@ export interface HttpsDeps extends SourceDeps {
   form: ReceiptForm;
   /** Authenticated names, each with the gateway that it sends for, where the two differ. */
   identities?: Identities;
+  /** Milliseconds until a body that stops ends its connection. */
+  bodySilenceMs?: number;
 }
 
-/** Limit for reading one request with its body. */
-const REQUEST_MS = 30_000;
+/** Limit for reading one request with its body, which may come over a thin uplink. */
+const REQUEST_MS = 600_000;
+/** Limit for the next bytes of a body. */
+const BODY_SILENCE_MS = 30_000;
 /** How often Node looks for late heads and requests. */
 const CHECKING_MS = 1000;
 /**
@@ -214,6 +218,7 @@ export class HttpsSource implements Source {
       });
       if ('gateway' in login) {
         this.#senders.set(request.raw, login.gateway);
+        endSilentBody(request.raw, this.#deps.bodySilenceMs ?? BODY_SILENCE_MS);
         this.#guard?.loggedIn(request.raw.socket);
         return;
       }
@@ -282,6 +287,15 @@ function tlsFilesOf(options: HttpsSourceOptions): TlsFiles | null {
 function refusalOf({ status }: Answer): ApiRefusal {
   if (status === 403) return 'foreign-gateway';
   return status === 429 || status === 503 ? 'behind' : 'undecodable';
+}
+
+/** A body that comes slowly is read to its end; one that stops is not waited for. */
+function endSilentBody(request: IncomingMessage, silenceMs: number): void {
+  const { socket } = request;
+  if (request.method !== 'POST') return;
+  // Called for a request that is not complete; without this listener Node ends the connection in any case.
+  request.setTimeout(silenceMs, () => socket.destroy());
+  request.once('end', () => socket.setTimeout(0));
 }
 
 function send(reply: FastifyReply, { status, body, retryAfterS }: Answer): FastifyReply {

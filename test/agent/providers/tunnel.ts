@@ -10,6 +10,8 @@ export interface Tunnel {
   /** From now on bytes stay in the tunnel, in these directions, until {@link release}. */
   hold(which: 'all' | 'answers'): void;
   release(): void;
+  /** Each new connection carries this much of its requests, and the rest after {@link release}. */
+  thin(bytes: number): void;
 }
 
 interface Pair {
@@ -26,6 +28,8 @@ export async function startTunnel(t: Test, targetPort: number): Promise<Tunnel> 
   const sockets: Socket[] = [];
   let opened = 0;
   let held: 'all' | 'answers' | null = null;
+  let carried = Number.POSITIVE_INFINITY;
+  const thin = new Set<Pair>();
   const flow = ({ outer, inner }: Pair): void => {
     join(outer, inner, held !== 'all');
     join(inner, outer, held === null);
@@ -40,7 +44,15 @@ export async function startTunnel(t: Test, targetPort: number): Promise<Tunnel> 
       from.on('error', () => to.destroy());
       from.on('close', () => to.destroy());
     }
-    flow(pair);
+    if (carried === Number.POSITIVE_INFINITY) return flow(pair);
+    thin.add(pair);
+    let left = carried;
+    outer.on('data', (chunk) => {
+      inner.write(chunk.subarray(0, left));
+      if (chunk.length > left) outer.pause().unshift(chunk.subarray(left));
+      left = Math.max(0, left - chunk.length);
+    });
+    inner.pipe(outer);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   t.after(async () => {
@@ -61,7 +73,13 @@ export async function startTunnel(t: Test, targetPort: number): Promise<Tunnel> 
     },
     release() {
       held = null;
+      carried = Number.POSITIVE_INFINITY;
+      for (const { outer } of thin) outer.removeAllListeners('data');
+      thin.clear();
       pairs.forEach(flow);
+    },
+    thin(bytes) {
+      carried = bytes;
     },
   };
 }

@@ -1,5 +1,7 @@
 /** Connections to the router's HTTPS endpoint that cost it something before anybody has logged in (I10). */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { networkOf } from '../../../../router/sources/https/network-of.ts';
@@ -64,6 +66,19 @@ t.test('a connection without a whole request head ends after ten seconds', async
   clock.advance(1);
   await ended;
   t.equal(api.source.refusals().get('head-timeout'), 1, 'the one that was answered is not among them');
+});
+
+t.test('a body that stops ends its connection, and one that comes is read to its end', async (t) => {
+  const api = await startApi(t, { bodySilenceMs: 300 });
+  const { cert_file, key_file } = await api.certificate('gw-1');
+  const tls = { ca: api.ca.ca, cert: readFileSync(cert_file), key: readFileSync(key_file), agent: false };
+  const body = Buffer.from(bytesOf([1]));
+  const half = request(new URL('/v1/envelopes', api.url), { method: 'POST', ...tls });
+  half.setHeader('content-length', body.length);
+  half.write(body.subarray(0, 10));
+  const [error] = await once(half, 'error');
+  t.match(error, { code: 'ECONNRESET' });
+  t.match(await ask(api, { certificate: { cert_file, key_file }, body }), { status: 200 });
 });
 
 t.test('an IPv6 /64 is one address', async (t) => {

@@ -51,6 +51,7 @@ export interface ApiSetup {
   clock?: Clock;
   /** Of the source itself. */
   sourceClock?: Clock;
+  bodySilenceMs?: number;
 }
 
 /** Shortest time between two receipts for one gateway. */
@@ -59,7 +60,14 @@ export const RECEIPT_INTERVAL_MS = 100;
 /** Gateways `gw-1` (Ed25519) and `gw-2` (P-256) are registered. Stopped when the test ends. */
 export async function startApi(
   t: Test,
-  { options = {}, handler, gate = OPEN_GATE, clock = deps.clock, sourceClock = deps.clock }: ApiSetup = {},
+  {
+    options = {},
+    handler,
+    gate = OPEN_GATE,
+    clock = deps.clock,
+    sourceClock = deps.clock,
+    ...rest
+  }: ApiSetup = {},
 ): Promise<ApiFixture> {
   const directory = testDir(t);
   const ca = await createCertificateAuthority(deps.clock, deps.entropy);
@@ -92,6 +100,7 @@ export async function startApi(
     gate,
     receipts,
     form: FORM_WITH_COPY,
+    ...rest,
   });
   const onCommit = (entries: readonly LedgerEntry[]): void =>
     receipts.committed(entries.map(({ envelope }) => envelope));
