@@ -4,6 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { networkAccess } from './network/options.ts';
+import { retryAfterMs } from './network/retry-after.ts';
 
 export const DEFAULT_CHAIN =
   "Keys of an IAM user. Default: the SDK's default chain (environment, shared files, container or instance role).";
@@ -121,12 +122,12 @@ export function sdkFailure(error: unknown): SdkFailure {
   const fields = sdkError.parse(typeof error === 'object' && error !== null ? error : {});
   const { name, message, code, $metadata, $response } = fields;
   const status = $metadata.httpStatusCode ?? null;
-  const seconds = Number.parseInt($response.headers['retry-after'] ?? '', 10);
+  const { 'retry-after': retryAfter, date } = $response.headers;
   return {
     status,
     code,
     name,
     text: status === null ? (code ?? `${name}: ${message}`) : `HTTP ${status} ${name}`,
-    retryAfterMs: Number.isNaN(seconds) ? null : seconds * 1000,
+    retryAfterMs: retryAfterMs(retryAfter, { date }),
   };
 }

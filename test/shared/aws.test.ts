@@ -44,6 +44,8 @@ t.test('an answer is told by its status and name only, a local error by its code
     text: 'HTTP 429 ThrottlingException',
     retryAfterMs: 3000,
   });
+  const headers = { date: 'Sun, 06 Nov 1994 08:49:37 GMT', 'retry-after': 'Sun, 06 Nov 1994 08:49:41 GMT' };
+  t.match(sdkFailure({ ...answered, $response: { headers } }), { retryAfterMs: 4000 });
   t.match(sdkFailure(Object.assign(new Error('read'), { code: 'ECONNRESET' })), { text: 'ECONNRESET' });
   t.match(sdkFailure(new RangeError('odd')), { status: null, text: 'RangeError: odd', retryAfterMs: null });
   t.match(sdkFailure(undefined), { status: null, code: null });

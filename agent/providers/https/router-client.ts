@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import { createSecureContext } from 'node:tls';
 import type { Clock } from '../../../shared/clock.ts';
+import { retryAfterMs } from '../../../shared/network/retry-after.ts';
 import { type ExchangeEnd, exchange, KeptConnections, type Steps } from '../https-exchange.ts';
 import type { PublishAttempt } from '../publisher.ts';
 import type { HttpsAccess } from './access.ts';
@@ -81,12 +82,11 @@ export class RouterClient {
   }
 
   #answer(status: number, headers: IncomingHttpHeaders, body: Buffer): RouterAnswer {
-    const seconds = Number.parseInt(headers['retry-after'] ?? '', 10);
     const isRefusal = status === 401 || status === 403;
     return {
       kind: 'answer',
       status,
-      retryAfterMs: Number.isNaN(seconds) ? null : seconds * 1000,
+      retryAfterMs: retryAfterMs(headers['retry-after'], { date: headers.date }),
       body,
       clockMoved: isRefusal && (this.#signer?.corrected(headers.date) ?? false),
     };

@@ -8,9 +8,11 @@
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { type Clock, isoTime, wallMsOf } from '../../../shared/clock.ts';
+import { type Clock, isoTime } from '../../../shared/clock.ts';
 import { byteSize, duration } from '../../../shared/config/kinds.ts';
 import { networkAccess } from '../../../shared/network/options.ts';
+import { isThisMachine } from '../../../shared/network/proxy.ts';
+import { retryAfterMs } from '../../../shared/network/retry-after.ts';
 import { packageVersion } from '../../../shared/version.ts';
 import type { LedgerRecord } from '../../ledger/types.ts';
 import { DeliveryError, type FeedSink } from '../sink.ts';
@@ -48,9 +50,27 @@ export const webhookFeedOptions = z
       .string()
       .exactOptional()
       .describe('PEM of the authority that signed the server’s certificate; default: the usual ones.'),
+    insecure: z
+      .boolean()
+      .default(false)
+      .describe('Allows http:// to another machine: records go there unencrypted.'),
     ...networkAccess,
   })
+  .superRefine(({ url, insecure }, context) => {
+    if (insecure || isSafe(url)) return;
+    const message =
+      'expected https://; http:// is for a receiver on this machine, since records would go unencrypted';
+    const hint = 'use https://, or set insecure: true';
+    context.addIssue({ code: 'custom', path: ['url'], message, params: { hint } });
+  })
   .describe('POSTs batches of records to a URL, signed, at least once.');
+
+/** https, or http to this machine. */
+function isSafe(url: string): boolean {
+  if (!URL.canParse(url)) return true;
+  const { protocol, hostname } = new URL(url);
+  return protocol === 'https:' || isThisMachine(hostname.replace(/^\[(.*)\]$/, '$1'));
+}
 
 export type WebhookFeedOptions = z.output<typeof webhookFeedOptions>;
 
@@ -123,7 +143,7 @@ export class WebhookSink implements FeedSink {
       refusal: REFUSALS.has(status) ? 'certain' : SUSPICIONS.has(status) ? 'suspected' : 'none',
       records: count,
       gone: status === GONE,
-      retryAfterMs: retryAfterMs(retryAfter, wallMs),
+      retryAfterMs: retryAfterMs(retryAfter, { wallMs }),
     });
   }
 
@@ -145,11 +165,4 @@ export class WebhookSink implements FeedSink {
     const { head, tail } = last ? this.#format.frame(last) : { head: '', tail: '' };
     return { body: Buffer.from(`${head}${texts.join(',')}${tail}`), count: texts.length };
   }
-}
-
-/** Seconds or an HTTP date (RFC 9110, 10.2.3), in milliseconds from `wallMs`; null for anything else. */
-function retryAfterMs(value: string | null, wallMs: number): number | null {
-  if (value === null) return null;
-  const delayMs = /^\d+$/.test(value) ? Number(value) * 1000 : wallMsOf(value) - wallMs;
-  return Number.isFinite(delayMs) ? Math.max(0, delayMs) : null;
 }

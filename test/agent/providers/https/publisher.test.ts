@@ -118,6 +118,13 @@ t.test('an answer says why', async (t) => {
       { status: 503, headers: { 'retry-after': '2' } },
       { kind: 'throttled', retryAfterMs: 2000 },
     ],
+    ...[429, 503].map((status): [Answer, object] => [
+      {
+        status,
+        headers: { date: 'Sun, 06 Nov 1994 08:49:37 GMT', 'retry-after': 'Sun, 06 Nov 1994 08:50:07 GMT' },
+      },
+      { kind: 'throttled', retryAfterMs: 30_000 },
+    ]),
     [
       { status: 503, body: '<html>' },
       { kind: 'retryable', cause: 'unavailable' },

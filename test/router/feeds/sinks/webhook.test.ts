@@ -273,6 +273,13 @@ t.test('options', async (t) => {
     t.notOk(parse({ url, secret }).success, secret);
   }
   t.notOk(parse({ url: 'ftp://example.com/', secret: SECRET }).success);
+  for (const url of ['http://example.com/', 'http://10.0.0.7:8080/in', 'http://127.0.0.1.example.com/']) {
+    t.match(parse({ url, secret: SECRET }), { success: false, error: { issues: [{ path: ['url'] }] } }, url);
+    t.ok(parse({ url, secret: SECRET, insecure: true }).success);
+  }
+  for (const host of ['localhost', '127.0.0.1', '[::1]']) {
+    t.ok(parse({ url: `http://${host}:8080/in`, secret: SECRET }).success, host);
+  }
 });
 
 t.test('413 makes smaller bodies, and a refused record stands alone', async (t) => {
