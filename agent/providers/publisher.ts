@@ -61,7 +61,7 @@ export type Outcome =
   | { kind: 'rejected'; scope: 'provider' | 'envelope'; cause: RejectedCause; detail: string }
   /**
    * The envelope may have arrived: the deadline passed, the connection was lost after sending, or the SDK
-   * never settled (supervised.ts).
+   * never settled (supervised.ts). Tries that shared the lost connection end with one and the same value.
    */
   | { kind: 'unknown'; cause: 'deadline' | 'connection-lost' | 'abandoned'; detail: string }
   /**

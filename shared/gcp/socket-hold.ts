@@ -20,6 +20,7 @@ export class SocketHold extends ChannelCredentials {
   readonly #open = new Set<Socket>();
   readonly #ready = new Set<Socket>();
   #bytesFromClosed = 0;
+  #closed = 0;
   readonly #way: Way;
   readonly #onChange: () => void;
   #cut: boolean = false;
@@ -48,6 +49,11 @@ export class SocketHold extends ChannelCredentials {
     let bytes = this.#bytesFromClosed;
     for (const socket of this.#open) bytes += socket.bytesRead;
     return bytes;
+  }
+
+  /** Connections that have ended so far. */
+  get closed(): number {
+    return this.#closed;
   }
 
   /** Ends every connection, including those still connecting. */
@@ -97,6 +103,7 @@ export class SocketHold extends ChannelCredentials {
     this.#onChange();
     socket.once('close', () => {
       this.#open.delete(socket);
+      this.#closed += 1;
       this.#ready.delete(socket);
       this.#bytesFromClosed += socket.bytesRead;
       this.#onChange();

@@ -20,6 +20,7 @@ const LONG_MS = 30_000;
 
 const WEBSOCKET: Kind = {
   isRecallable: false,
+  isShared: true,
   async start(t) {
     const { port, published } = await startBroker(t, { ws: true });
     return {

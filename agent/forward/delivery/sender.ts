@@ -101,6 +101,7 @@ export class Sender {
   #uploads = 0;
   /** Tries of single large records under way, and when the last one missed its deadline. */
   #large = 0;
+  #lastLoss: Outcome | null = null;
   #missedMs = Number.NEGATIVE_INFINITY;
   #failureLines = 0;
   #failureSecond = 0;
@@ -262,8 +263,12 @@ export class Sender {
         : this.#routing.uploadMs(size, missedMs);
     const attempt = { endsAtMs: startedMs + givenMs, signal };
     if (upload) this.#large += 1;
-    const outcome = verdict(await this.#publisher.publish(message, attempt));
+    const told = await this.#publisher.publish(message, attempt);
     if (upload) this.#large -= 1;
+    // One connection that several tries shared was lost once.
+    const isAgain = told.kind === 'unknown' && told === this.#lastLoss;
+    if (told.kind === 'unknown') this.#lastLoss = told;
+    const outcome = verdict(told);
     const isMissed = this.#isByUplink(outcome, upload, startedMs);
     if (isMissed) upload?.onMissed(givenMs);
     const latencyMs = this.#clock.monoMs() - startedMs;
@@ -285,6 +290,7 @@ export class Sender {
       latencyMs,
       bytes: message.bytes.length,
       probe,
+      ...(isAgain && { means: 'nothing' }),
       ...(isMissed && { means: 'ask' }),
     });
     return { outcome, latencyMs };

@@ -62,6 +62,7 @@ export class Session {
   /** Resolves with the reason when the session has ended. */
   readonly #over = Promise.withResolvers<string>();
   #ended: boolean = false;
+  #loss: Outcome | null = null;
   /** Number of publishes without an acknowledgement in time, over the whole session. */
   #overdue = 0;
   #retiring: Promise<void> | null = null;
@@ -140,7 +141,7 @@ export class Session {
       this.#client.sendEvent(message, (error) => {
         const atMs = clock.monoMs();
         if (!error) this.#acked = { atMs, isLate: atMs - sentMs >= LATE_MS };
-        settle(error ? lost(errorText(error)) : { kind: 'accepted' });
+        settle(error ? this.#lost(errorText(error)) : { kind: 'accepted' });
       });
     });
   }
@@ -199,7 +200,7 @@ export class Session {
   }
 
   /** Idempotent and immediate. Publishes in flight may have arrived: they settle as unknown. */
-  end(detail: string, outcome: Outcome = lost(detail)): void {
+  end(detail: string, outcome: Outcome = this.#lost(detail)): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#retirement?.cancel();
@@ -209,6 +210,12 @@ export class Session {
     this.#onDrained?.();
     this.#over.resolve(detail);
     this.#options.onEnd(detail);
+  }
+
+  /** One value for all publishes in flight: one loss. */
+  #lost(detail: string): Outcome {
+    this.#loss ??= lost(detail);
+    return this.#loss;
   }
 
   #connectRaw(uri: string, settings: object): RawMqttClient {

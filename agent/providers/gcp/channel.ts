@@ -8,7 +8,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import { gcpChannel } from '../../../shared/gcp/connection.ts';
 import { type GcpCredentials, withCalls } from '../../../shared/gcp/credentials.ts';
 import { SocketHold } from '../../../shared/gcp/socket-hold.ts';
-import type { OutboundEnvelope } from '../publisher.ts';
+import type { OutboundEnvelope, Outcome } from '../publisher.ts';
 import type { Try } from '../tries.ts';
 import type { GcpOptions } from './options.ts';
 
@@ -20,6 +20,8 @@ export class PubSubChannel {
   readonly #client: PublisherClient;
   readonly #topic: string;
   readonly #tries = new Set<Try>();
+  /** The loss of the connection after so many others. */
+  #loss: { after: number; outcome: Outcome } | null = null;
   readonly #unused = Promise.withResolvers<void>();
   #isRetired: boolean = false;
 
@@ -62,6 +64,17 @@ export class PubSubChannel {
       this.#tries.delete(one);
       if (this.#isRetired) void this.retire();
     }
+  }
+
+  /** Connections of this channel that have ended so far: those who begin now lose the next one. */
+  get connectionsLost(): number {
+    return this.#sockets.closed;
+  }
+
+  /** One value for all publishes on one connection: one loss. `after`: how many had ended at their start. */
+  lost(after: number, outcome: Outcome): Outcome {
+    if (this.#loss?.after !== after) this.#loss = { after, outcome };
+    return this.#loss.outcome;
   }
 
   /** Resolves when the last publish on it has ended; no new one may be sent. */

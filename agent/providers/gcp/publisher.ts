@@ -87,11 +87,14 @@ class GcpPublisher implements Publisher {
       return withoutCredentials(errorText(error));
     }
     if (one.isOver) return one.over;
+    const lostBefore = channel.connectionsLost;
     try {
       await channel.publish(message, one);
       return { kind: 'accepted' };
     } catch (error) {
-      return outcomeOf(error);
+      const outcome = outcomeOf(error);
+      const isLost = outcome.kind === 'unknown' && outcome.cause === 'connection-lost';
+      return isLost ? channel.lost(lostBefore, outcome) : outcome;
     }
   }
 
@@ -100,7 +103,7 @@ class GcpPublisher implements Publisher {
     if (!this.#silence.isDeadAfter(outcome, heard)) return;
     this.#log.warn({ event: 'gcp.channel_silent', silentTries: this.#silence.inARow });
     this.#renew();
-    this.#tries.endAll(SILENT);
+    this.#tries.endAll({ ...SILENT });
     void this.#cut(channel);
   }
 

@@ -39,6 +39,7 @@ export class Session {
   #overdue = 0;
   readonly #keepAliveMs: number;
   #isRetired: boolean = false;
+  #loss: Outcome | null = null;
   #ended: boolean = false;
 
   constructor(options: IClientOptions & { keepalive: number }, clock: Clock) {
@@ -121,7 +122,7 @@ export class Session {
       one.signal.addEventListener('abort', miss, { once: true });
       const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
       this.#client.publish(topic, payload, { qos: 1 }, (error) =>
-        settle(error ? lost(errorText(error)) : { kind: 'accepted' }),
+        settle(error ? this.#lost(errorText(error)) : { kind: 'accepted' }),
       );
     });
   }
@@ -130,13 +131,16 @@ export class Session {
   end(why: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    const outcome = this.#lost(why);
     this.#client.end(true);
-    for (const settle of this.#tries) settle(lost(why));
+    for (const settle of this.#tries) settle(outcome);
   }
-}
 
-function lost(detail: string): Outcome {
-  return { kind: 'unknown', cause: 'connection-lost', detail };
+  /** One value for all publishes in flight: one loss. */
+  #lost(detail: string): Outcome {
+    this.#loss ??= { kind: 'unknown', cause: 'connection-lost', detail };
+    return this.#loss;
+  }
 }
 
 /** From a CONNACK's return code (MQTT 3.1.1, 3.2.2.3) or the socket's error. */

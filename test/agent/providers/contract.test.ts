@@ -130,6 +130,20 @@ for (const [name, kind] of Object.entries(KINDS)) {
       t.equal(brief(await connecting), 'retryable/not-connected');
     });
 
+    t.test('a connection that ends takes its tries with it: one loss, one value', async (t) => {
+      const { cloud, tunnel, publisher, accepted } = await world(t, kind);
+      await accepted();
+      tunnel.hold('answers');
+      const sent = [1, 2, 3].map(() => publisher.publish(envelope('x'), attempt(LONG_MS)));
+      await until('they arrive', () => cloud.arrived() === 4);
+      tunnel.cut();
+      const outcomes = await Promise.all(sent);
+      t.same(new Set(outcomes.map(brief)), new Set(['unknown/connection-lost']));
+      t.equal(new Set(outcomes).size, kind.isShared ? 1 : 3);
+      tunnel.release();
+      await accepted();
+    });
+
     t.test('closed twice, it stays closed', async (t) => {
       const { cloud, publisher, accepted } = await world(t, kind);
       await accepted();

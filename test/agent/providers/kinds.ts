@@ -27,12 +27,15 @@ export interface Cloud {
 export interface Kind {
   /** A try can be cancelled after it has left. */
   isRecallable: boolean;
+  /** Its publishes share one connection. */
+  isShared: boolean;
   start(t: Test): Promise<Cloud>;
 }
 
 export const KINDS: Record<string, Kind> = {
   aws: {
     isRecallable: true,
+    isShared: false,
     async start(t) {
       const { cloud, agent } = await startAws(t);
       const { port } = new URL(agent.endpoint);
@@ -46,6 +49,7 @@ export const KINDS: Record<string, Kind> = {
   },
   azure: {
     isRecallable: false,
+    isShared: true,
     async start(t) {
       const { cloud } = await startAzure(t);
       const config = cloud.agentConfig('gw-1');
@@ -66,6 +70,7 @@ export const KINDS: Record<string, Kind> = {
   },
   gcp: {
     isRecallable: true,
+    isShared: true,
     async start(t) {
       const { cloud, agent } = await startGcp(t);
       return {
@@ -78,6 +83,7 @@ export const KINDS: Record<string, Kind> = {
   },
   mqtt: {
     isRecallable: false,
+    isShared: true,
     async start(t) {
       const broker = await startBroker(t);
       return {
@@ -89,6 +95,7 @@ export const KINDS: Record<string, Kind> = {
   },
   https: {
     isRecallable: true,
+    isShared: false,
     async start(t) {
       let arrived = 0;
       const handler = async () => {

@@ -10,6 +10,8 @@ export interface Tunnel {
   /** From now on bytes stay in the tunnel, in these directions, until {@link release}. */
   hold(which: 'all' | 'answers'): void;
   release(): void;
+  /** The open connections end. */
+  cut(): void;
   /** Each new connection carries this much of its requests, and the rest after {@link release}. */
   thin(bytes: number): void;
 }
@@ -77,6 +79,10 @@ export async function startTunnel(t: Test, targetPort: number): Promise<Tunnel> 
       for (const { outer } of thin) outer.removeAllListeners('data');
       thin.clear();
       pairs.forEach(flow);
+    },
+    cut() {
+      for (const { outer, inner } of pairs) for (const one of [outer, inner]) one.destroy();
+      pairs.clear();
     },
     thin(bytes) {
       carried = bytes;

@@ -1,0 +1,51 @@
+/** A connection that several envelopes share is lost once. */
+import t, { type Test } from 'tap';
+import type { Outcome } from '../../../agent/providers/publisher.ts';
+import { HEARTBEAT_STREAM } from '../../../shared/envelope/envelope.ts';
+import { testDir } from '../../test-dir.ts';
+import { until } from '../../until.ts';
+import { appendAll, bufferFile, texts } from '../store/fixture.ts';
+import { agentOn, drained } from './fixture.ts';
+
+const lost = (): Outcome => ({ kind: 'unknown', cause: 'connection-lost', detail: 'cut' });
+
+/** Two envelopes are under way when the connection, or each one's own, ends. Returns the health after it. */
+async function afterLoss(t: Test, outcomes: [Outcome, Outcome]): Promise<string[]> {
+  const cut = Promise.withResolvers<void>();
+  const left = [...outcomes];
+  let underWay = 0;
+  const agent = await agentOn(bufferFile(testDir(t)), {
+    providers: ['a'],
+    policy: { failover: { failures_to_open: 2, deadline_min: '3s' } },
+    async answer(_, message) {
+      if (message.stream === HEARTBEAT_STREAM) return { kind: 'accepted' };
+      const mine = left.pop();
+      if (!mine) return { kind: 'accepted' };
+      underWay += 1;
+      await cut.promise;
+      return mine;
+    },
+  });
+  t.after(() => agent.stop());
+  const health: string[] = [];
+  agent.routing.onStep((_, effects) => {
+    for (const effect of effects) if (effect.kind === 'health') health.push(effect.to);
+  });
+  await until('it is known to work', () => (agent.senders.get('a')?.counters.accepted ?? 0) > 0);
+  await appendAll(agent.store, texts(1));
+  await until('one is under way', () => underWay === 1);
+  await appendAll(agent.store, texts(1, 2));
+  await until('both are under way', () => underWay === 2);
+  cut.resolve();
+  await until('the buffer is drained', drained(agent));
+  return health;
+}
+
+t.test('of one connection: one failure', async (t) => {
+  const loss = lost();
+  t.same(await afterLoss(t, [loss, loss]), []);
+});
+
+t.test('of two connections: two failures, which open the breaker', async (t) => {
+  t.equal((await afterLoss(t, [lost(), lost()]))[0], 'open');
+});
