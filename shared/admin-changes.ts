@@ -35,7 +35,8 @@ export function readRefusal(
 }
 
 function hostNameOf(host: unknown): string {
-  const url = typeof host === 'string' ? `http://${host}` : '';
+  // A name and a port alone (RFC 9110, section 7.2): no user, no path.
+  const url = typeof host === 'string' && !/[@/\\?#]/.test(host) ? `http://${host}` : '';
   return URL.canParse(url) ? new URL(url).hostname.replace(/^\[(.*)\]$/, '$1') : '';
 }
 

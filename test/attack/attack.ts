@@ -82,11 +82,15 @@ export function group<Of extends Target>(of: {
     async play(place, chosen, tell) {
       const due = attacks.filter(({ name }) => chosen.has(name));
       if (due.length === 0) return;
-      const target = await open(place);
       try {
-        for (const attack of due) tell(attack.name, await played(attack, target, place));
-      } finally {
-        await target.stop();
+        const target = await open(place);
+        try {
+          for (const attack of due) tell(attack.name, await played(attack, target, place));
+        } finally {
+          await target.stop();
+        }
+      } catch (error) {
+        tell(`${due[0]?.name} and ${due.length - 1} beside it`, { error });
       }
     },
   };

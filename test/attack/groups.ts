@@ -1,7 +1,31 @@
 /** All groups of attacks. */
 import type { Group } from './attack.ts';
+import { admin } from './cases/admin.ts';
 import { bombing } from './cases/bombs.ts';
+import { broker } from './cases/broker.ts';
+import { cardFiles, cardKeys } from './cases/card.ts';
 import { endpoint } from './cases/endpoint.ts';
 import { envelopes } from './cases/envelopes.ts';
+import { floods } from './cases/floods.ts';
+import { local } from './cases/local.ts';
+import { logins } from './cases/logins.ts';
+import { receipts } from './cases/receipts.ts';
+import { revokedDevices, revokedGateways } from './cases/revocation.ts';
+import { terminal } from './cases/terminal.ts';
 
-export const GROUPS: readonly Group[] = [envelopes, bombing, endpoint];
+export const GROUPS: readonly Group[] = [
+  envelopes,
+  bombing,
+  floods,
+  endpoint,
+  broker,
+  logins,
+  admin,
+  receipts,
+  cardFiles,
+  cardKeys,
+  revokedDevices,
+  revokedGateways,
+  local,
+  terminal,
+];

@@ -11,7 +11,7 @@ t.test('changes come from a program on this machine', async (t) => {
   t.match(refusal('::ffff:10.0.0.1'), 'this machine alone');
   t.match(refusal('127.0.0.1', { origin: 'http://127.0.0.1:9464' }), 'browser');
   t.match(refusal('127.0.0.1', { 'sec-fetch-site': 'cross-site' }), 'browser');
-  for (const host of ['rebound.example:9464', '127.0.0.1.example', '', 'a b'])
+  for (const host of ['rebound.example:9464', 'x@127.0.0.1', '127.0.0.1.example', '', 'a b'])
     t.match(refusal('127.0.0.1', { host }), 'under the name of this machine');
 });
 
@@ -28,6 +28,6 @@ t.test('reads under an address or a known name: no page whose DNS name points he
   ])
     t.equal(refusal(host), null, host);
   t.equal(refusal(), null, 'HTTP/1.0');
-  for (const host of ['rebound.example:9464', '127.0.0.1.example', 'gw-7.example', '', 'a b'])
+  for (const host of ['rebound.example:9464', 'x@127.0.0.1', '127.0.0.1.example', 'gw-7.example', '', 'a b'])
     t.match(refusal(host), 'admin.host_names', host);
 });

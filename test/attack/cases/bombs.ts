@@ -2,7 +2,8 @@
 import { type Attack, count, group } from '../attack.ts';
 import { bombs, dearest, unpackable } from '../bytes/bomb.ts';
 import { signed } from '../bytes/envelope.ts';
-import { Plant } from '../world/plant.ts';
+import { openPlant } from '../world/open-plant.ts';
+import type { Plant } from '../world/plant.ts';
 import { latencies, ratio } from '../world/ratio.ts';
 
 const AT_ONCE = 8;
@@ -10,7 +11,7 @@ const TIMES = { short: 24, long: 80 };
 const GROWTH_MIB_MAX = 192;
 const GOOD_POSTS = 30;
 /** Issue of the machine: two cores, of which the decoding takes one, and the attacker another. */
-const RATIO_MAX = 6;
+const RATIO_MAX = 8;
 const TAKEN = 200;
 
 let goodSeq = 0;
@@ -58,11 +59,12 @@ function beside(name: string, bound: number, what: string, make: (plant: Plant) 
       let number = 0;
       const figure = await ratio(
         () => latencies(GOOD_POSTS, () => goodPost(plant)),
-        async (signal) => {
+        async (signal, begun) => {
           const one = async (): Promise<void> => {
             while (!signal.aborted) {
               number += 1;
               await plant.senders['gw-2'].post(made(number));
+              begun();
             }
           };
           await Promise.all(Array.from({ length: AT_ONCE }, one));
@@ -96,6 +98,6 @@ const committed: Attack<Plant> = {
 };
 
 export const bombing = group<Plant>({
-  open: (place) => Plant.open({ ...place, provider: 'https' }),
+  open: (place) => openPlant({ ...place, provider: 'https' }),
   attacks: [...single, refused, committed],
 });

@@ -6,7 +6,8 @@ import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { until } from '../../until.ts';
 import { type Attack, count, group, type Measured } from '../attack.ts';
-import { Plant } from '../world/plant.ts';
+import { openPlant } from '../world/open-plant.ts';
+import type { Plant } from '../world/plant.ts';
 import { closed, HALF_CLIENT_HELLO, line, lines } from '../world/sockets.ts';
 import { goodPost } from './bombs.ts';
 
@@ -150,7 +151,7 @@ const tooLarge: Attack<Plant> = {
 
 export const endpoint = group<Plant>({
   open: (place) =>
-    Plant.open({ ...place, provider: 'https' }, { source: { max_connections: CONNECTIONS_MAX } }),
+    openPlant({ ...place, provider: 'https' }, { source: { max_connections: CONNECTIONS_MAX } }),
   attacks: [
     holding('silent-sockets', () => undefined),
     holding('half-client-hello', (socket) => socket.write(HALF_CLIENT_HELLO)),

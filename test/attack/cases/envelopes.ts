@@ -7,7 +7,8 @@
 import { until } from '../../until.ts';
 import { type Attack, count, group } from '../attack.ts';
 import { bodyOf, downgraded, grafted, type Made, plain, signed } from '../bytes/envelope.ts';
-import { Plant } from '../world/plant.ts';
+import { openPlant } from '../world/open-plant.ts';
+import type { Plant } from '../world/plant.ts';
 
 const RECORDS = 20;
 const PAYLOADS = Array.from({ length: RECORDS }, (_, i) => `genuine ${i + 1}`);
@@ -82,8 +83,13 @@ const forgeries = Object.entries(CLAIMS).flatMap(([claim, made]) =>
 const replayed: Attack<Waiting> = {
   name: 'envelope/replayed',
   by: ['cloud account', 'network'],
-  async run({ plant }) {
+  async run({ plant }, { provider }) {
     const bytes = signed({ epoch: '1-0000000a', stream: 'replayed', seqs: [1, 2, 3] }, plant.keys['gw-1']);
+    // A gateway that sends another one's envelope to the router itself is refused by its login.
+    if (provider === 'https') {
+      await plant.refused(bytes);
+      return count(Number((await plant.stream('gw-1', 'replayed')) !== null), 'records more than once');
+    }
     for (let i = 0; i <= REPLAYS; i += 1) await plant.publish(bytes);
     const state = await until('all copies are counted', async () => {
       const now = await plant.stream('gw-1', 'replayed');
@@ -112,7 +118,7 @@ const ledgerAfter: Attack<Waiting> = {
 export const envelopes = group<Waiting>({
   varies: ['engine', 'provider'],
   async open(place) {
-    const plant = await Plant.open(place);
+    const plant = await openPlant(place);
     await plant.record(PAYLOADS);
     const { epoch } = await plant.agentStatus();
     return new Waiting(plant, epoch);

@@ -5,39 +5,30 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Aedes } from 'aedes';
 import { connectAsync } from 'mqtt';
 import { stringify } from 'yaml';
-import { agentConfigSchema } from '../../../agent/config/config.ts';
-import { openPublisher } from '../../../agent/providers/open.ts';
-import { typeOf } from '../../../agent/providers/provider-type.ts';
 import type { Outcome, Publisher } from '../../../agent/providers/publisher.ts';
-import { PROVIDER_TYPES } from '../../../agent/providers/types.ts';
-import { AwsCloud } from '../../../loopback/aws.ts';
-import { AzureCloud } from '../../../loopback/azure.ts';
 import {
   type CertificateAuthority,
   createCertificateAuthority,
   type KeyAndCertificate,
 } from '../../../loopback/ca.ts';
-import { GcpCloud } from '../../../loopback/gcp.ts';
 import type { AgentStatus, RouterStatus } from '../../../shared/admin-api/status.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
-import { createLogger } from '../../../shared/log.ts';
 import { newPrivateKey } from '../../../shared/signing/private-key.ts';
 import { attempt } from '../../attempt.ts';
+import { headgate } from '../../cli/run.ts';
 import { startServers } from '../../crash-router/engines.ts';
 import { freePort } from '../../servers/free-port.ts';
 import { until } from '../../until.ts';
-import type { Place, Provider } from '../attack.ts';
+import type { Place } from '../attack.ts';
 import { Program } from './program.ts';
 import { Sender } from './sender.ts';
+import { publisherOf, type Side, sideOf } from './side.ts';
 
 const GATEWAYS = ['gw-1', 'gw-2', 'good'] as const;
 /** `stranger` is registered nowhere. */
@@ -50,19 +41,28 @@ const TRIES_MAX = 5;
 /** Beside the bytes: for routing in the cloud alone. */
 const PROPERTIES = { hg: '2', gw: 'gw-1', ep: '1-aa', st: 'telemetry' } as const;
 
-const silent = createLogger({ level: 'silent', levels: {} });
-
 type StreamState = RouterStatus['gateways'][number]['streams'][number];
-
-interface Side {
-  provider: Record<string, unknown>;
-  source: Record<string, unknown> | null;
-  stop(): Promise<void>;
-}
 
 /** What each part leaves behind, in the order in which the parts began. */
 type Ends = readonly (() => unknown)[];
-type Parts = Pick<Plant, 'ca' | 'keys' | 'router' | 'agent' | 'brokerPort' | 'endpointPort' | 'senders'>;
+type Parts = Pick<
+  Plant,
+  'ca' | 'keys' | 'router' | 'agent' | 'brokerPort' | 'endpointPort' | 'gatewaysFile' | 'senders'
+>;
+
+/** Added to the source of the router's own endpoint, to router.yaml, to agent.yaml. */
+export interface PlantOptions {
+  source?: object;
+  router?: object;
+  agent?: object;
+}
+
+interface Hidden {
+  certificates: ReadonlyMap<string, KeyAndCertificate>;
+  crlFile: string;
+  publisher: Publisher;
+  ends: Ends;
+}
 
 export class Plant {
   readonly ca: CertificateAuthority;
@@ -71,28 +71,34 @@ export class Plant {
   readonly agent: Program;
   readonly brokerPort: number;
   readonly endpointPort: number;
+  /** The router's file of keys; it follows changes. */
+  readonly gatewaysFile: string;
   /** `good` and `gw-2`, at the router's own endpoint. */
   readonly senders: Readonly<Record<'good' | 'gw-2', Sender>>;
+  readonly #certificates: ReadonlyMap<string, KeyAndCertificate>;
+  readonly #crlFile: string;
   readonly #publisher: Publisher;
   readonly #ends: readonly (() => unknown)[];
 
   /** See {@link Plant.open}. */
-  constructor(parts: Parts, publisher: Publisher, ends: Ends) {
+  constructor(parts: Parts, hidden: Hidden) {
     this.ca = parts.ca;
     this.keys = parts.keys;
     this.router = parts.router;
     this.agent = parts.agent;
     this.brokerPort = parts.brokerPort;
     this.endpointPort = parts.endpointPort;
+    this.gatewaysFile = parts.gatewaysFile;
     this.senders = parts.senders;
-    this.#publisher = publisher;
-    this.#ends = ends;
+    this.#certificates = hidden.certificates;
+    this.#crlFile = hidden.crlFile;
+    this.#publisher = hidden.publisher;
+    this.#ends = hidden.ends;
   }
 
-  /** `more` is added to the source of the router's own endpoint, to router.yaml, to agent.yaml. */
   static async open(
     { engine, provider }: Pick<Place, 'engine' | 'provider'>,
-    more: { source?: object; router?: object; agent?: object } = {},
+    more: PlantOptions,
   ): Promise<Plant> {
     const dir = mkdtempSync(join(tmpdir(), 'headgate-attack-'));
     const ends: (() => unknown)[] = [() => rmSync(dir, { recursive: true, force: true })];
@@ -102,6 +108,15 @@ export class Plant {
       for (const end of ends.toReversed()) await end();
       throw error;
     }
+  }
+
+  certificate(gateway: (typeof GATEWAYS)[number]): KeyAndCertificate {
+    return certificateOf(this.#certificates, gateway);
+  }
+
+  /** Revokes a gateway's certificate; the router follows the file. */
+  async revoke(gateway: (typeof GATEWAYS)[number]): Promise<void> {
+    writeFileSync(this.#crlFile, await this.ca.revoke([this.certificate(gateway).cert]));
   }
 
   /** With the attacker's rights at the provider: any bytes. Tries again where the way failed. */
@@ -160,7 +175,7 @@ export class Plant {
 }
 
 interface Wanted extends Pick<Place, 'engine' | 'provider'> {
-  more: { source?: object; router?: object; agent?: object };
+  more: PlantOptions;
 }
 
 async function openIn(
@@ -177,6 +192,7 @@ async function openIn(
   const servers = engine === 'sqlite' ? null : await startServers(engine);
   if (servers) ends.push(() => servers.remove());
   const endpointPort = await freePort();
+  const crlFile = write('crl.pem', await ca.revoke([]));
   const pair = (name: string, { cert, key }: KeyAndCertificate) => ({
     cert_file: write(`${name}.crt`, cert),
     key_file: write(`${name}.key`, key),
@@ -186,62 +202,85 @@ async function openIn(
   const side = await sideOf(provider, { ca, caFile, url, own });
   ends.push(() => side.stop());
   const gatewaysFile = write('gateways.yaml', stringify({ gateways: registered(keys) }));
-  const router = await Program.start('router', join(dir, 'router'), {
+  const endpoint = {
+    port: endpointPort,
+    client_ca_file: caFile,
+    client_crl_file: crlFile,
+    ...pair('server', await ca.issue('localhost', 'server')),
+    ...more.source,
+  };
+  const router = await startRouter(dir, side, endpoint, {
     gateways_file: gatewaysFile,
-    sources: [
-      ...(side.source ? [{ ...side.source, name: 'attacked', accept: 'signed' }] : []),
-      {
-        name: 'own',
-        type: 'https',
-        port: endpointPort,
-        client_ca_file: caFile,
-        accept: 'signed',
-        ...pair('server', await ca.issue('localhost', 'server')),
-        ...more.source,
-      },
-    ],
     ...(servers && { ledger: servers.ledgerSection }),
     ...more.router,
   });
   ends.push(() => router.stop());
-  await until('the router is connected', async () => {
-    const { sources } = await router.ask<RouterStatus>('/v1/status');
-    return sources.every(({ connected }) => connected);
-  });
   const brokerPort = await freePort();
-  const agent = await Program.start('agent', join(dir, 'agent'), {
-    gateway: 'gw-1',
-    signing: {
-      envelopes: true,
-      key_file: write('signing.key', keys['gw-1'].export({ type: 'pkcs8', format: 'pem' })),
-    },
-    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: brokerPort }] },
-    providers: [{ ...side.provider, name: 'attacked' }],
+  const agent = await startAgent(dir, side, brokerPort, {
+    signing: { envelopes: true, key_file: write('signing.key', pemOf(keys['gw-1'])) },
     downlinks: [{ name: 'own', type: 'https', url, ca_file: caFile, ...own }],
-    policy: { streams: { telemetry: { topics: ['#'], until: 'receipt' } } },
+    receipts: { accept: 'signed', router_keys: [await keyOf(router)] },
     ...more.agent,
   });
   ends.push(() => agent.stop());
-  await agent.ask('/v1/holds', {
-    method: 'PUT',
-    body: JSON.stringify({ provider: 'attacked', reason: 'attack' }),
-    headers: { 'content-type': 'application/json' },
-  });
   const sender = (name: 'good' | 'gw-2', localAddress: string) => {
     const certificate = certificateOf(certificates, name);
     return new Sender({ port: endpointPort, ca: ca.ca, certificate, localAddress });
   };
   const senders = { good: sender('good', GOOD_ADDRESS), 'gw-2': sender('gw-2', '127.0.0.1') };
-  ends.push(() => {
-    for (const one of Object.values(senders)) one.close();
-  });
-  const stranger = pair('stranger', certificateOf(certificates, 'gw-2'));
-  const publisher = await publisherOf(
-    provider === 'https' ? { ...side.provider, ...stranger } : side.provider,
-  );
+  ends.push(() => Object.values(senders).map((one) => one.close()));
+  // At the router itself nobody publishes as another gateway: the attacker is gw-2.
+  const access = provider === 'https' ? pair('attacker', certificateOf(certificates, 'gw-2')) : {};
+  const publisher = await publisherOf({ ...side.provider, ...access });
   ends.push(() => publisher.close());
-  return new Plant({ ca, keys, router, agent, brokerPort, endpointPort, senders }, publisher, ends);
+  return new Plant(
+    { ca, keys, router, agent, brokerPort, endpointPort, gatewaysFile, senders },
+    { certificates, crlFile, publisher, ends },
+  );
 }
+
+async function startRouter(dir: string, { source }: Side, endpoint: object, rest: object): Promise<Program> {
+  const entries = [
+    ...(source ? [{ ...source, name: 'attacked' }] : []),
+    { name: 'own', type: 'https', ...endpoint },
+  ];
+  const sources = entries.map((entry) => ({ ...entry, accept: 'signed' }));
+  const router = await Program.start('router', join(dir, 'router'), { sources, ...rest });
+  await until('the router is connected', async () => {
+    const { sources } = await router.ask<RouterStatus>('/v1/status');
+    return sources.every(({ connected }) => connected);
+  });
+  return router;
+}
+
+/**
+ * The public key of the router's receipts, as its operator prints it. A process of its own: root's commands go
+ * into the folder.
+ */
+async function keyOf({ configFile }: Program): Promise<string> {
+  const { code, stdout, stderr } = await headgate(['keys', 'export', '--config', configFile]);
+  if (code !== 0) throw new Error(stderr);
+  return stdout;
+}
+
+/** Its one provider is on hold: records wait. */
+async function startAgent(dir: string, { provider }: Side, port: number, rest: object): Promise<Program> {
+  const agent = await Program.start('agent', join(dir, 'agent'), {
+    gateway: 'gw-1',
+    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port }] },
+    providers: [{ ...provider, name: 'attacked' }],
+    policy: { streams: { telemetry: { topics: ['#'], until: 'receipt' } } },
+    ...rest,
+  });
+  await agent.ask('/v1/holds', {
+    method: 'PUT',
+    body: JSON.stringify({ provider: 'attacked', reason: 'attack' }),
+    headers: { 'content-type': 'application/json' },
+  });
+  return agent;
+}
+
+const pemOf = (key: KeyObject): string | Buffer => key.export({ type: 'pkcs8', format: 'pem' });
 
 function writerIn(dir: string): (name: string, text: string | Buffer) => string {
   return (name, text) => {
@@ -264,63 +303,4 @@ function registered(keys: Plant['keys']): Record<string, object> {
       return [name, { public_keys: [pem] }];
     }),
   );
-}
-
-/** The provider's servers, and the entries of agent and router for them. */
-async function sideOf(
-  provider: Provider,
-  { ca, caFile, url, own }: { ca: CertificateAuthority; caFile: string; url: string; own: object },
-): Promise<Side> {
-  if (provider === 'https') {
-    const entry = { name: 'attacked', type: 'https', url, ca_file: caFile, ...own };
-    return { provider: entry, source: null, stop: () => Promise.resolve() };
-  }
-  if (provider === 'mqtt') {
-    const broker = await startBroker();
-    const entry = { name: 'attacked', type: 'mqtt', url: `mqtt://127.0.0.1:${broker.port}` };
-    return { provider: entry, source: { ...entry, topic_authenticated: true }, stop: broker.stop };
-  }
-  const options = { ca, caFile, clock, entropy, log: silent };
-  const makes = { aws: AwsCloud, azure: AzureCloud, gcp: GcpCloud };
-  const cloud = new makes[provider](options);
-  await cloud.start();
-  return {
-    provider: cloud.agentConfig('gw-1'),
-    source: cloud.routerConfig(),
-    stop: () => cloud.stop(),
-  };
-}
-
-async function publisherOf(entry: Record<string, unknown>): Promise<Publisher> {
-  const { providers } = agentConfigSchema.parse({
-    gateway: 'gw-1',
-    data_dir: '/nowhere',
-    broker: { allow_anonymous: true, listeners: [{ type: 'tcp', host: '127.0.0.1', port: 0 }] },
-    providers: [entry],
-    policy: {},
-  });
-  const [provider] = providers;
-  if (!provider) throw new Error('no provider');
-  return openPublisher(typeOf(PROVIDER_TYPES, provider), provider, { clock, log: silent });
-}
-
-async function startBroker(): Promise<{ port: number; stop(): Promise<void> }> {
-  const aedes = await Aedes.createBroker();
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    aedes.handle(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address ? address.port : 0,
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await new Promise<void>((resolve) => aedes.close(resolve));
-    },
-  };
 }

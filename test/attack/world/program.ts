@@ -8,6 +8,7 @@ import { BIN } from '../../cli/run.ts';
 import { freePort } from '../../servers/free-port.ts';
 import { until } from '../../until.ts';
 
+const SAID_MAX = 2000;
 const ASK_MS_MAX = 20_000;
 
 export class Program {
@@ -47,7 +48,7 @@ export class Program {
     const program = new Program(kind, dir, host, port);
     await until(`the ${kind} answers`, async () => {
       const ended = program.ended();
-      if (ended !== null) throw new Error(`${ended}: ${readFileSync(join(dir, `${kind}.stdout`), 'utf8')}`);
+      if (ended !== null) throw new Error(`${ended}: ${program.#said()}`);
       return fetch(`${program.url}/healthz`).then(
         ({ ok }) => ok,
         () => false,
@@ -99,6 +100,14 @@ export class Program {
   /** Highest resident memory since then, in 2^20 bytes. */
   peak(): number {
     return this.#memory('VmHWM');
+  }
+
+  /** The end of what it printed. */
+  #said(): string {
+    const texts = ['stdout', 'stderr'].map((name) =>
+      readFileSync(join(this.dir, `${this.kind}.${name}`), 'utf8'),
+    );
+    return texts.join(' ').slice(-SAID_MAX);
   }
 
   async stop(): Promise<void> {

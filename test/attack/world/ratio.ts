@@ -1,17 +1,22 @@
 /** A quiet run and a run under attack of the same process, in turns, so that a slow machine slows both. */
 const ROUNDS = 5;
 
-/** The median of `measure` under attack over its median in quiet. */
+/**
+ * The median of `measure` under attack over its median in quiet. `attack` goes on until the signal aborts,
+ * and calls `begun` once it is in force.
+ */
 export async function ratio(
   measure: () => Promise<number[]>,
-  attack: (signal: AbortSignal) => Promise<void>,
+  attack: (signal: AbortSignal, begun: () => void) => Promise<void>,
 ): Promise<number> {
   const quiet: number[] = [];
   const attacked: number[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
     quiet.push(...(await measure()));
     const over = new AbortController();
-    const attacking = attack(over.signal);
+    const { promise: isBegun, resolve: begun } = Promise.withResolvers<void>();
+    const attacking = attack(over.signal, begun);
+    await Promise.race([isBegun, attacking]);
     attacked.push(...(await measure()));
     over.abort();
     await attacking;
