@@ -254,8 +254,8 @@ async function startRouter(dir: string, { source }: Side, endpoint: object, rest
 }
 
 /**
- * The public key of the router's receipts, as its operator prints it. A process of its own: root's commands go
- * into the folder.
+ * The public key of the router's receipts, as its operator prints it. A process of its own: root's commands
+ * go into the folder.
  */
 async function keyOf({ configFile }: Program): Promise<string> {
   const { code, stdout, stderr } = await headgate(['keys', 'export', '--config', configFile]);

@@ -29,9 +29,7 @@ const DEADLINE_MS = 20_000;
 const TRIES_MAX = 10;
 const VALID_SHARE = 0.2;
 const REPLAYED_SHARE = 0.1;
-/**
- * Of those through a source where the gateway signs and others need not: an id that somebody else has too.
- */
+/** Of those where the gateway signs and others need not: an id that somebody else has too. */
 const RACED_SHARE = 0.1;
 /** Of the hostile ones through a source where the gateway signs. */
 const FORGED_SHARE = 0.5;
@@ -213,9 +211,7 @@ class Run {
     return { source, stream, lastSeq: ids.at(-1) ?? 0, bytes: this.#encode(source, sent) };
   }
 
-  /**
-   * A stream's records come twice: signed, and forged through a source that accepts any, at the same time.
-   */
+  /** A stream's records come twice at once: signed, and forged through a source that accepts any. */
   async #race(way: Way, fields: Fields): Promise<void> {
     const stream = `raced-${this.#number}`;
     const ids = seqs(1, 1 + fields.below(RECORDS_MAX));
