@@ -21,7 +21,7 @@ export type UnverifiedCause = 'unsigned' | 'unknown-key';
 /** Counts of received receipts; the keys are the metric labels. */
 export interface ReceiptCounts {
   applied: number;
-  /** Not newer than the applied receipt. */
+  /** Not newer than the applied receipt of this downlink, or of any when a router signed both. */
   old: number;
   malformed: number;
   /** Of a version far ahead of the clock. */
@@ -91,6 +91,11 @@ export class ReceiptReceiver {
   readonly #log: SparseLog;
   /** By downlink: the version of its newest receipt. */
   readonly #versions = new Map<string, number>();
+  /**
+   * The newest version with a router's signature, of all downlinks. An older one that comes another way is
+   * true, and shows nothing of the router or the cloud: anybody who has read it can send it again.
+   */
+  #signedVersion = 0;
   /** By downlink: the receipt that was dropped last. */
   readonly #dropped = new Map<string, { body: Uint8Array; result: ReceiptResult }>();
 
@@ -198,7 +203,10 @@ export class ReceiptReceiver {
     const newest = Math.max(0, ...[...this.#versions.keys()].map((name) => this.versionOf(name)));
     this.#versions.set(downlink, version);
     this.#options.tracker.apply(receipt, version > newest);
-    return { result: 'applied' };
+    if (doubt !== null) return { result: 'applied' };
+    const isRepeated = version <= this.#signedVersion && this.#isPlausible(this.#signedVersion);
+    if (!isRepeated) this.#signedVersion = version;
+    return { result: isRepeated ? 'old' : 'applied' };
   }
 
   /** Versions are the router's wall clock, in milliseconds. */

@@ -52,7 +52,12 @@ t.test('a changed frame does not open', async (t) => {
     const code = outcome(() => decodeEnvelope(bytes, undefined, opener), `seed ${seed}, frame ${i}`);
     tally.set(code, (tally.get(code) ?? 0) + 1);
   }
-  t.same([...tally.keys()].sort(), ['flags', 'frame', 'seal', 'truncated']);
+  const known = ['flags', 'frame', 'seal', 'truncated'];
+  t.same(
+    [...tally.keys()].filter((code) => !known.includes(code)),
+    [],
+  );
+  for (const code of ['frame', 'seal']) t.ok(tally.has(code), `${tally.get(code)} times ${code}`);
 });
 
 function outcome(work: () => unknown, title: string): string {

@@ -152,7 +152,7 @@ t.test('each check has its own code, and nothing unpacks without a bound (I10)',
   const cases: Array<[string, Uint8Array]> = [
     ['truncated', Buffer.from('HG')],
     ['magic', Buffer.from('not an envelope')],
-    ['version', frame(encodeCbor(ok), 3)],
+    ['version', frame(encodeCbor(ok), 4)],
     ['flags', frame(encodeCbor(ok), 1, 2)],
     ['checksum', Buffer.concat([frame(encodeCbor(ok)), Buffer.of(1)])],
     ['compression', frame(encodeCbor(ok), 1, 1)],

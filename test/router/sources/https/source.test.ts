@@ -101,7 +101,7 @@ t.test(
     t.match(await ask(api, { certificate, body: flipped }), { status: 400, body: { reason: 'checksum' } });
     t.match(await ask(api, { certificate }), { status: 400, body: { reason: 'truncated' } });
     const newer = Buffer.from(bytesOf([1]));
-    newer[2] = 3;
+    newer[2] = 4;
     t.match(await ask(api, { certificate, body: newer }), { status: 422, body: { reason: 'version' } });
     t.match(api.source.state(), { received: 4, settled: 4 }, 'dead letters are settled');
     t.match(await api.ledger.deadLetters(10), [
