@@ -3,7 +3,7 @@
  * `settle` (I5).
  *
  * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync
- * serves many messages without a timer. When a group fails and the engine still answers, the group is halved
+ * serves many messages without a timer; gateways take turns (commit-turns.ts). When a group fails and the engine still answers, the group is halved
  * again and again, and the halves are committed separately: a message that the engine refuses fails alone and
  * delays no other. A message that the engine can never store becomes a dead letter, like a message that is no
  * envelope, so no input is redelivered for ever. Streams that wait for a lock are set aside (set-aside.ts),
@@ -23,10 +23,11 @@ import type { Quotas, Sender } from '../quotas/quotas.ts';
 import type { SourceAges } from '../sources/age.ts';
 import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
+import { CommitTurns } from './commit-turns.ts';
 import { noCounts, type SourceCounters } from './counters.ts';
 import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
-import { groupOf, INGEST_LIMITS, type IngestLimits, sizeOf, type Waiting } from './group.ts';
+import { INGEST_LIMITS, type IngestLimits, sizeOf, type Waiting } from './group.ts';
 import { LaneOrder } from './lane-order.ts';
 import { type Proof, proofOf, UNCHECKED } from './proof.ts';
 import { foreign, type Refusal } from './refusal.ts';
@@ -84,8 +85,9 @@ export class Ingest {
   #progress = 0;
   /** Why the last group failed. */
   #failure = '';
-  #waiting: Waiting[] = [];
-  #waitingBytes = 0;
+  readonly #turns: CommitTurns;
+  /** Ends a rest of all that wait early. */
+  #resting: AbortController | null = null;
   #committing: Promise<void> | null = null;
   readonly #setAside: SetAsideStreams;
   readonly #probing = new Set<Promise<void>>();
@@ -98,6 +100,7 @@ export class Ingest {
     this.#setAside = new SetAsideStreams(clock);
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...INGEST_LIMITS, ...limits };
+    this.#turns = new CommitTurns(this.#limits);
     this.#decoder = decoder;
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
@@ -202,7 +205,7 @@ export class Ingest {
   }
 
   #isFull(source: string): boolean {
-    const waitingBytes = this.#waitingBytes;
+    const waitingBytes = this.#turns.bytes;
     const isFull = waitingBytes >= this.#limits.pendingBytesMax;
     if (isFull) this.#log.warn('ingest.overloaded', { source, waitingBytes });
     return isFull;
@@ -216,8 +219,8 @@ export class Ingest {
   }
 
   #enqueue(waiting: Waiting): void {
-    this.#waiting.push(waiting);
-    this.#waitingBytes += waiting.bytes;
+    this.#turns.add(waiting, this.#clock.monoMs());
+    this.#resting?.abort();
     this.#committing ??= this.#commitAll();
   }
 
@@ -231,23 +234,25 @@ export class Ingest {
   }
 
   async #commitAll(): Promise<void> {
-    while (this.#waiting.length > 0) {
+    while (this.#turns.size > 0) {
       // An embedded engine commits without yielding the thread: first take in the messages that arrived
       // meanwhile.
       await nextTurn();
       const before = this.#progress;
-      const group = this.#nextGroup();
+      const startedMs = this.#clock.monoMs();
+      const { group, waitMs } = this.#turns.next(startedMs);
+      if (group.length === 0) {
+        this.#resting = new AbortController();
+        await this.#clock.sleep(waitMs, this.#resting.signal);
+        continue;
+      }
       await this.#commitGroup(group);
+      const endedMs = this.#clock.monoMs();
+      this.#turns.took(group, endedMs - startedMs, endedMs);
       // A single refused message may be at fault; when several messages all fail, the engine is.
       if (this.#progress === before && group.length > 1) this.#gate?.close(this.#failure);
     }
     this.#committing = null;
-  }
-
-  #nextGroup(): Waiting[] {
-    const { bytes, count } = groupOf(this.#waiting, this.#limits);
-    this.#waitingBytes -= bytes;
-    return this.#waiting.splice(0, count);
   }
 
   async #commitGroup(group: readonly Waiting[]): Promise<void> {
