@@ -1,8 +1,8 @@
 /**
- * Whose envelopes the next commit takes. Gateways take turns, and a commit has a bounded number of records, so
- * that an envelope of thousands does not ride with every other one. A gateway whose commits take long rests
- * after each while others are about: a commit cannot be interrupted, so only pauses leave the ledger free when
- * somebody else's envelope comes. Of one gateway, envelopes keep their order.
+ * Whose envelopes the next commit takes. Gateways take turns, and a commit has a bounded number of records,
+ * so that an envelope of thousands does not ride with every other one. A gateway whose commits take long
+ * rests after each while others are about: a commit cannot be interrupted, so only pauses leave the ledger
+ * free when somebody else's envelope comes. Of one gateway, envelopes keep their order.
  *
  * Pure: the caller says what time it is.
  */

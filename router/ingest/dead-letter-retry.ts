@@ -14,7 +14,8 @@ import type { Identities } from '../sources/identities.ts';
 import type { Delivery } from '../sources/source.ts';
 import { bytesOfSpoiled } from '../sources/sqs/delivery.ts';
 import { InlineDecoder } from './decoder.ts';
-import { Ingest, type IngestOptions } from './ingest.ts';
+import { Ingest } from './ingest.ts';
+import type { IngestOptions } from './parts.ts';
 import type { Seals } from './seals.ts';
 import type { Signatures } from './signatures.ts';
 

@@ -3,23 +3,22 @@
  * `settle` (I5).
  *
  * Group commit: everything that arrived while the last commit ran goes into the next one, so that one fsync
- * serves many messages without a timer; gateways take turns (commit-turns.ts). When a group fails and the engine still answers, the group is halved
- * again and again, and the halves are committed separately: a message that the engine refuses fails alone and
- * delays no other. A message that the engine can never store becomes a dead letter, like a message that is no
- * envelope, so no input is redelivered for ever. Streams that wait for a lock are set aside (set-aside.ts),
- * and the others are committed without them.
+ * serves many messages without a timer; gateways take turns (commit-turns.ts). When a group fails and the
+ * engine still answers, the group is halved again and again, and the halves are committed separately: a
+ * message that the engine refuses fails alone and delays no other. A message that the engine can never store
+ * becomes a dead letter, like a message that is no envelope, so no input is redelivered for ever. Streams
+ * that wait for a lock are set aside (set-aside.ts), and the others are committed without them.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../../shared/clock.ts';
 import type { Envelope } from '../../shared/envelope/envelope.ts';
-import { errorText, type Logger } from '../../shared/log.ts';
+import { errorText } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import { UNVERIFIED_JUMP_MAX } from '../ledger/rules/proof.ts';
 import { REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
 import { type CommitResult, EntriesBlocked, EntryRefused, type LedgerEntry } from '../ledger/types.ts';
 import type { OverQuota } from '../quotas/account.ts';
-import type { Quotas, Sender } from '../quotas/quotas.ts';
+import type { Sender } from '../quotas/quotas.ts';
 import type { SourceAges } from '../sources/age.ts';
 import { gatewayOf, type Identities } from '../sources/identities.ts';
 import type { Delivery, DeliveryHandler, Settlement } from '../sources/source.ts';
@@ -29,39 +28,12 @@ import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
 import { INGEST_LIMITS, type IngestLimits, sizeOf, type Waiting } from './group.ts';
 import { LaneOrder } from './lane-order.ts';
+import type { Committing, IngestOptions } from './parts.ts';
 import { type Proof, proofOf, UNCHECKED } from './proof.ts';
 import { foreign, type Refusal } from './refusal.ts';
 import type { Seals } from './seals.ts';
 import { SetAsideStreams } from './set-aside.ts';
 import type { Signatures } from './signatures.ts';
-
-/** The part of the ledger that the ingest needs; in simulation, a model of it. */
-type Committing = Pick<Ledger, 'commit' | 'deadLetter' | 'ping'>;
-
-export interface IngestOptions {
-  ledger: Committing;
-  clock: Clock;
-  log: Logger;
-  limits?: Partial<IngestLimits>;
-  /** Absent: each message is decoded at once. */
-  decoder?: Decoder;
-  /** Called after every commit: feeds and receipts have new content. */
-  onCommit?: (committed: readonly LedgerEntry[]) => void;
-  /** The gate that closes when the engine commits nothing. */
-  gate?: Pick<LedgerGate, 'committed' | 'close'>;
-  /** Identities by source. */
-  identities?: ReadonlyMap<string, Identities>;
-  /** Absent: no signature is checked. */
-  signatures?: Pick<Signatures, 'check' | 'refusalOf'>;
-  /** Absent: a gateway may send as much as it likes. */
-  quotas?: Pick<Quotas, 'message' | 'stream' | 'exceeded'>;
-  /** See LedgerEntry.jumpMax. */
-  jumpMax?: number;
-  /** Absent: no sealed envelope is opened. */
-  seals?: Pick<Seals, 'open' | 'unsealed'>;
-  /** Records the age of every committed envelope, which shows how far its source is behind. */
-  ages?: Pick<SourceAges, 'committed'>;
-}
 
 export class Ingest {
   /** The handler for the sources. */

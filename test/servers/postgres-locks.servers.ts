@@ -1,17 +1,29 @@
 /** A row that another program has locked holds up its own gateway, and no other. */
+import { createPublicKey } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import t, { type Test } from 'tap';
+import { stringify } from 'yaml';
+import { GatewayKeys } from '../../router/gateways/gateway-keys.ts';
 import { Ingest } from '../../router/ingest/ingest.ts';
+import { Signatures } from '../../router/ingest/signatures.ts';
 import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { EntriesBlocked } from '../../router/ledger/types.ts';
 import type { Settlement } from '../../router/sources/source.ts';
 import { systemClock as clock } from '../../shared/clock.ts';
+import { seededEntropy } from '../../shared/entropy.ts';
 import { encodeEnvelope } from '../../shared/envelope/codec.ts';
 import { createLogger } from '../../shared/log.ts';
+import { envelopeSigner } from '../../shared/signing/envelope-signature.ts';
+import { newPrivateKey } from '../../shared/signing/private-key.ts';
+import { signerOf } from '../../shared/signing/signature.ts';
 import { entry, envelope } from '../router/ledger/envelopes.ts';
+import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
 import { postgres } from './postgres.ts';
 
+const KEY = newPrivateKey(seededEntropy(1));
 const log = createLogger({ level: 'silent', levels: {} });
 /** Each row that a commit locks for one gateway alone. */
 const LOCKED: Readonly<Record<string, string>> = {
@@ -36,13 +48,26 @@ async function opened(t: Test, schema: string) {
   return { ledger, other };
 }
 
+/** The key of every gateway here, in a file as an operator has it. */
+async function signatures(t: Test): Promise<Signatures> {
+  const file = join(testDir(t), 'gateways.yaml');
+  const publicKey = createPublicKey(KEY).export({ type: 'spki', format: 'pem' });
+  const names = ['gw-1', 'gw-2', 'gw-3'];
+  const gateways = Object.fromEntries(names.map((name) => [name, { public_keys: [publicKey] }]));
+  writeFileSync(file, stringify({ gateways }));
+  const keys = new GatewayKeys(file, { clock, log });
+  await keys.read();
+  return new Signatures({ accept: new Map([['aws', 'signed']]), keys });
+}
+
 for (const [table, lock] of Object.entries(LOCKED)) {
   await t.test(`a locked row of ${table}: the other gateways go on`, async (t) => {
     const { ledger, other } = await opened(t, `locked_${table}`);
-    const ingest = new Ingest({ ledger, clock, log });
+    const ingest = new Ingest({ ledger, clock, log, signatures: await signatures(t) });
     const deliver = (gateway: string, seq: number): Promise<Settlement> => {
-      // A clock that moves is one that is written.
-      const bytes = encodeEnvelope(envelope({ gateway, seqs: [seq], offsetMs: seq * 1000 }));
+      // A clock that moves, and that the gateway signed, is one that is written.
+      const moved = envelope({ gateway, seqs: [seq], offsetMs: seq * 1000 });
+      const bytes = encodeEnvelope(moved, envelopeSigner(signerOf(KEY)));
       return ingest.handler({ source: 'aws', bytes, authenticatedGateway: null, deliveryCount: null });
     };
     const seqs = (gateway: string) =>

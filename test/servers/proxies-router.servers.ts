@@ -170,7 +170,7 @@ t.test('receipts go through the proxy into a topic, and out of the gateway’s s
   });
   t.same(await carrier.send(carriage(receipt(1)), never), { kind: 'sent' });
   await until('the receipt came', () => receipts.length === 1);
-  t.ok(downlink.isUp);
+  await until('the downlink says so', () => downlink.isUp);
   const ends = [router.endpoint, agent.endpoint].map(String);
   t.strictSame(new Set(proxy.tunnels()), new Set(ends), 'both ends by tunnels');
 });

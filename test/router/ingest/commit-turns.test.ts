@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { CommitTurns } from '../../../router/ingest/commit-turns.ts';
+import { INGEST_LIMITS, sizeOf, type Waiting } from '../../../router/ingest/group.ts';
+import { envelope, seqs } from '../ledger/envelopes.ts';
+
+let next = 0;
+
+/** An envelope of so many records that waits. */
+function waits(gateway: string, records: number): Waiting {
+  next += 1;
+  const made = envelope({ gateway, epoch: `${next}-0000000a`, seqs: seqs(1, records) });
+  const entry = {
+    envelope: made,
+    source: 'aws',
+    receivedWallMs: 0,
+    redelivered: false,
+    sentAs: null,
+    verified: true,
+    jumpMax: 1,
+  };
+  const delivery = {
+    source: 'aws',
+    bytes: Buffer.alloc(0),
+    authenticatedGateway: gateway,
+    deliveryCount: null,
+  };
+  return { entry, delivery, bytes: sizeOf(made), settle: () => undefined };
+}
+
+function gatewaysOf(group: readonly Waiting[]): string[] {
+  return group.map(({ entry }) => entry.envelope.gateway);
+}
+
+t.test('gateways take turns, and an envelope of thousands goes alone', (t) => {
+  const turns = new CommitTurns({ ...INGEST_LIMITS, groupRecordsMax: 100 });
+  for (const [gateway, records] of [
+    ['big', 100],
+    ['big', 100],
+    ['a', 1],
+    ['a', 1],
+    ['b', 40],
+  ] as const)
+    turns.add(waits(gateway, records), 0);
+  t.same(gatewaysOf(turns.next(0).group), ['big'], 'who came first');
+  t.same(gatewaysOf(turns.next(0).group), ['a', 'b', 'a'], 'the others have no share in it');
+  t.same(gatewaysOf(turns.next(0).group), ['big']);
+  t.match(turns, { size: 0, bytes: 0 });
+  t.end();
+});
+
+t.test('a gateway whose commits take long rests while others are about', (t) => {
+  const turns = new CommitTurns(INGEST_LIMITS);
+  const first = waits('big', 1000);
+  turns.add(first, 0);
+  turns.add(waits('big', 1000), 0);
+  t.equal(turns.next(0).group.length, 2, 'alone, it has all of the ledger');
+  turns.took([first], 100, 100);
+  turns.add(waits('big', 1000), 100);
+  t.equal(turns.next(100).group.length, 1, 'alone, it never rests');
+
+  turns.took([first], 100, 200);
+  turns.add(waits('small', 1), 200);
+  turns.add(waits('big', 1000), 200);
+  t.same(gatewaysOf(turns.next(200).group), ['small']);
+  t.same(turns.next(200), { group: [], waitMs: 150 }, 'one and a half times as long as it took');
+  t.same(gatewaysOf(turns.next(350).group), ['big']);
+
+  turns.took([first], 60_000, 60_350);
+  turns.add(waits('small', 1), 60_350);
+  turns.add(waits('big', 1), 60_350);
+  t.same(gatewaysOf(turns.next(60_350).group), ['small']);
+  t.equal(turns.next(60_350).waitMs, 1000, 'at most a second');
+  t.same(gatewaysOf(turns.next(71_000).group), ['big']);
+
+  turns.took([waits('big', 1), waits('small', 1)], 15, 71_000);
+  turns.add(waits('big', 1), 71_000);
+  t.equal(turns.next(71_000).group.length, 1, 'short commits cost no rest');
+  t.end();
+});
+
+t.test('of each gateway nothing is lost, doubled or overtaken, and a group is within its limits', (t) => {
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ gateway: fc.constantFrom('a', 'b', 'c'), records: fc.integer({ min: 0, max: 30 }) }),
+      fc.record({ tookMs: fc.integer({ min: 0, max: 300 }) }),
+    ),
+    { maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(steps, (all) => {
+      const turns = new CommitTurns({ ...INGEST_LIMITS, groupEnvelopesMax: 4, groupRecordsMax: 40 });
+      const added = new Map<string, Waiting[]>();
+      const taken = new Map<string, Waiting[]>();
+      let nowMs = 0;
+      const commit = (tookMs: number): void => {
+        const { group, waitMs } = turns.next(nowMs);
+        nowMs += waitMs;
+        const records = group.reduce((sum, { entry }) => sum + entry.envelope.records.length, 0);
+        if (group.length > 4 || (group.length > 1 && records > 40)) throw new Error('too large a group');
+        if (group.length === 0 && waitMs === 0 && turns.size > 0) throw new Error('it stands still');
+        for (const one of group)
+          taken.set(one.entry.envelope.gateway, [...(taken.get(one.entry.envelope.gateway) ?? []), one]);
+        nowMs += tookMs;
+        turns.took(group, tookMs, nowMs);
+      };
+      for (const step of all) {
+        if ('tookMs' in step) commit(step.tookMs);
+        else {
+          const one = waits(step.gateway, step.records);
+          added.set(step.gateway, [...(added.get(step.gateway) ?? []), one]);
+          turns.add(one, nowMs);
+        }
+      }
+      for (let left = 1000; turns.size > 0; left -= 1) {
+        if (left === 0) throw new Error('it does not end');
+        commit(1);
+      }
+      for (const [gateway, ones] of added) {
+        const got = taken.get(gateway) ?? [];
+        if (got.length !== ones.length || got.some((one, i) => one !== ones[i])) throw new Error(gateway);
+      }
+      return turns.bytes === 0;
+    }),
+    { numRuns: 200 },
+  );
+  t.pass();
+  t.end();
+});
