@@ -14,7 +14,7 @@ import { IntervalSet } from '../../../../shared/interval-set.ts';
 import { testDir } from '../../../test-dir.ts';
 import { appendAll, bufferFile, columnsOf, noise, record, storeOn, texts } from '../fixture.ts';
 
-const CORRUPTIONS = Number(process.env['HEADGATE_CORRUPTIONS'] ?? 60);
+const CORRUPTIONS = Number(process.env['HEADGATE_CORRUPTIONS'] ?? 30);
 const CLOCK = { bootId: 'boot-1', offsetMs: 0, quality: 'unsynchronised' } as const;
 const PAGE = 4096;
 const seed = Number(process.env['HEADGATE_SEED'] ?? Date.now() % 1e9);
