@@ -23,30 +23,37 @@ export async function erase(
   const text = `erasing every record of device "${device}" in ${ledgerText(config)}`;
   const actor = by ?? userInfo().username;
   const named = { action: 'ledger.erase', target: device, detail: { gateway, by: actor } };
-  return withMaintenance(config, async (maintenance) =>
-    audited(await routerAudit(config), named, async () => {
-      const erasure = await withProgress(text, { json }, () =>
-        maintenance.erase({ device, gateway: gateway ?? null }, actor),
-      );
-      const { records, versions, deadLetters } = erasure;
-      const detail = { records, versions, deadLetters };
-      if (json) printJson(erasure);
-      if (records + versions + deadLetters === 0) {
+  // What is said after the work.
+  let tell: () => unknown = () => undefined;
+  // The ledger may take its time to open: the line comes first.
+  const code = await withProgress(text, { json }, () =>
+    withMaintenance(config, async (maintenance) =>
+      audited(await routerAudit(config), named, async () => {
+        const erasure = await maintenance.erase({ device, gateway: gateway ?? null }, actor);
+        const { records, versions, deadLetters } = erasure;
+        const detail = { records, versions, deadLetters };
+        const isNone = records + versions + deadLetters === 0;
         const of = gateway === undefined ? '' : ` of gateway "${gateway}"`;
-        const message = `the ledger has no record of device "${device}"${of}; the request is recorded`;
-        return { code: fail(message, EXIT.failed), phase: 'done', detail };
-      }
-      if (!json)
-        printLine(`erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`);
-      return { code: EXIT.ok, detail };
-    }),
+        tell = () => {
+          if (json) printJson(erasure);
+          if (isNone)
+            fail(`the ledger has no record of device "${device}"${of}; the request is recorded`, EXIT.failed);
+          else if (!json)
+            printLine(
+              `erased: ${records} records, ${versions} versions kept aside, ${deadLetters} dead letters`,
+            );
+        };
+        return isNone ? { code: EXIT.failed, phase: 'done', detail } : { code: EXIT.ok, detail };
+      }),
+    ),
   );
+  tell();
+  return code;
 }
 
 /**
  * The next start of the router takes the ledger, and those of its parts that are missing or older, as it
- * finds them. A running router would
- * note its own ledger again, so there must be none.
+ * finds them. A running router would note its own ledger again, so there must be none.
  */
 export async function accept(config: LedgerToolConfig): Promise<number> {
   const running = await runningRouter(config);

@@ -114,7 +114,7 @@ async function changes(t: Test, folder: string): Promise<void> {
 
   const beforeConfig = lines.length;
   const config = join(folder, 'try', 'router.yaml');
-  writeFileSync(config, `${readFileSync(config, 'utf8')}receipts: { interval: 2s }\n`);
+  writeFileSync(config, `${readFileSync(config, 'utf8')}dead_letters: { max_age: 20d }\n`);
   await says(/^\[dev\] +router\.yaml changed/, beforeConfig);
   await says(READY.router, beforeConfig);
 

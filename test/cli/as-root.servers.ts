@@ -18,17 +18,18 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import t, { type Test } from 'tap';
+import { openPostgresLedger } from '../../router/ledger/postgres/engine.ts';
 import { openSqliteLedger } from '../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { createLogger } from '../../shared/log.ts';
 import { entry } from '../router/ledger/envelopes.ts';
+import { postgres } from '../servers/postgres.ts';
 import { BIN, headgate as headgateAt, ROOT } from './run.ts';
 
 /** Debian's nobody, and a second user that needs no name. */
 const SERVICE = 65_534;
 const OTHER = 65_533;
 const SOURCES = 'sources: [{ name: gcp, type: gcp, project: p, subscription: s }]\n';
-const POSTGRES = 'ledger: { type: postgres, url: "postgres://127.0.0.1:1/db" }\n';
 
 if (process.getuid?.() !== 0) throw new Error('this suite needs root');
 
@@ -131,7 +132,14 @@ t.test('device: a way that others can change is not taken', async (t) => {
 });
 
 t.test('ledger accept: a link in the place of its temporary file overwrites nothing', async (t) => {
-  const { safe, data, config } = folders(t, POSTGRES);
+  const server = await postgres();
+  t.teardown(() => server.remove());
+  await server.start();
+  const options = { url: server.url, schema: 'headgate', connectionsMax: 2, timeoutMs: 8000 };
+  const log = createLogger({ level: 'silent', levels: {} });
+  const ledger = await openPostgresLedger({ ...options, clock: systemClock, log });
+  await ledger.close();
+  const { safe, data, config } = folders(t, `ledger: { type: postgres, url: "${server.url}" }\n`);
   const victim = join(safe, 'victim');
   writeFileSync(victim, 'precious');
   writeFileSync(join(data, 'ledger-seen.json'), '{"postgres headgate":{"id":"x","position":1}}');

@@ -44,7 +44,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'bytes-erased': { file: 'test/servers/bytes-erased.servers.ts', needs: [...POSTGRES, ...NATS] },
   'own-ca': { file: 'test/docs/own-ca.servers.ts', needs: ['openssl'] },
   terminal: { file: 'test/servers/terminal.servers.ts', needs: ['bsdutils', 'coreutils'] },
-  root: { file: 'test/cli/as-root.servers.ts', needs: [] },
+  root: { file: 'test/cli/as-root.servers.ts', needs: POSTGRES },
   'fuzz-postgres': { file: 'test/servers/fuzz-postgres.servers.ts', needs: POSTGRES },
   'fuzz-jetstream': { file: 'test/servers/fuzz-jetstream.servers.ts', needs: NATS },
   descriptors: { file: 'test/servers/descriptors.servers.ts', needs: ['util-linux'] },

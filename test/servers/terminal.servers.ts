@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { BIN, folderWith } from '../cli/run.ts';
 import { silentServer } from '../silent-server.ts';
+import { testDir } from '../test-dir.ts';
 import { until } from '../until.ts';
 import { TerminalScreen } from './terminal-screen.ts';
 
@@ -56,7 +57,7 @@ t.test('a command says its work before it does it', async (t) => {
   const { port } = await silentServer(t);
   const dir = folderWith(t, {
     'router.yaml': [
-      `data_dir: /nonexistent`,
+      `data_dir: ${testDir(t)}`,
       'sources: []',
       `ledger: { type: postgres, url: "postgres://h:p@127.0.0.1:${port}/h?sslmode=disable" }`,
     ].join('\n'),
