@@ -83,8 +83,10 @@ t.test('TLS with a client certificate; no entry with one of a stranger', async (
   const { port, taken } = await startTls(t, 'certificate');
   const files = async (issuer: typeof authority) => {
     const { cert, key } = await issuer.issue('pump-1', 'client');
-    const dir = testDir(t, { 'ca.pem': authority.ca, 'cert.pem': cert, 'key.pem': key });
-    return ['--cafile', 'ca.pem', '--cert', 'cert.pem', '--key', 'key.pem'].map((arg) =>
+    // The listener's own files are in the same folder, and it follows them.
+    const own = { 'client-ca.pem': authority.ca, 'client-cert.pem': cert, 'client-key.pem': key };
+    const dir = testDir(t, own);
+    return ['--cafile', 'client-ca.pem', '--cert', 'client-cert.pem', '--key', 'client-key.pem'].map((arg) =>
       arg.endsWith('.pem') ? join(dir, arg) : arg,
     );
   };
