@@ -71,6 +71,8 @@ class Liar {
       agent: {
         receipts: { accept: 'signed', router_keys: [publicKey] },
         downlinks: [{ name: 'liar', type: 'https', url, ...files }],
+        // Without the right time, no version is implausible.
+        clock: { synchronised: 'assume' },
         policy: { streams: { telemetry: { topics: ['#'], until: 'receipt' } } },
       },
     });
