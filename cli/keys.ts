@@ -24,6 +24,7 @@ import type { Signer } from '../shared/signing/signature.ts';
 import { audited, auditOf } from './audited.ts';
 import { becomeOwner } from './folder-owner.ts';
 import { fail, printJson, printLine } from './output.ts';
+import { listShown, type Showing, showOne } from './shown-keys.ts';
 
 export interface KeyFlags {
   dataDir?: string;
@@ -87,25 +88,21 @@ export async function newKey(flags: KeyFlags): Promise<number> {
 
 export async function listKeys(flags: KeyFlags): Promise<ExitCode> {
   const keys = await shownKeys(flags);
-  if (typeof keys === 'number') return keys;
-  if (flags.json) {
-    printJson(keys);
-    return EXIT.ok;
-  }
-  const { table } = await import('./format.ts');
-  const rows = keys.map(({ keyId, signs, file }) => [keyId, signs ? 'signs' : 'kept', file]);
-  printLine(table(['KEY', 'STATE', 'FILE'], rows));
-  return EXIT.ok;
+  return typeof keys === 'number' ? keys : listShown(keys, showing(flags));
 }
 
 export async function showKey(flags: KeyFlags, keyId: string | undefined): Promise<ExitCode> {
   const keys = await shownKeys(flags);
-  if (typeof keys === 'number') return keys;
-  const found = keys.find((key) => (keyId === undefined ? key.signs : key.keyId === keyId));
-  if (!found) return fail(keyId === undefined ? 'there is no key' : `there is no key ${keyId}`, EXIT.failed);
-  if (flags.json) printJson(found);
-  else printLine(`key ${found.keyId}\n${found.publicKey.trimEnd()}`);
-  return EXIT.ok;
+  return typeof keys === 'number' ? keys : showOne(keys, keyId, showing(flags));
+}
+
+function showing({ json }: KeyFlags): Showing<ShownKey> {
+  return {
+    noun: 'key',
+    isDefault: ({ signs }) => signs,
+    stateOf: ({ signs }) => (signs ? 'signs' : 'kept'),
+    json,
+  };
 }
 
 /**

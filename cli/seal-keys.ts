@@ -15,6 +15,7 @@ import { audited, auditOf } from './audited.ts';
 import { becomeOwner } from './folder-owner.ts';
 import type { KeyFlags } from './keys.ts';
 import { fail, printJson, printLine } from './output.ts';
+import { listShown, type Showing, showOne } from './shown-keys.ts';
 
 interface ShownKey {
   keyId: string;
@@ -45,26 +46,21 @@ export async function newSealKeyFile(flags: KeyFlags): Promise<number> {
 
 export async function listSealKeys(flags: KeyFlags): Promise<ExitCode> {
   const keys = await shownKeys(flags);
-  if (typeof keys === 'number') return keys;
-  if (flags.json) {
-    printJson(keys);
-    return EXIT.ok;
-  }
-  const { table } = await import('./format.ts');
-  const rows = keys.map(({ keyId, isNewest, file }) => [keyId, isNewest ? 'newest' : 'opens', file]);
-  printLine(table(['SEAL KEY', 'STATE', 'FILE'], rows));
-  return EXIT.ok;
+  return typeof keys === 'number' ? keys : listShown(keys, showing(flags));
 }
 
 export async function showSealKey(flags: KeyFlags, keyId: string | undefined): Promise<ExitCode> {
   const keys = await shownKeys(flags);
-  if (typeof keys === 'number') return keys;
-  const found = keys.find((key) => (keyId === undefined ? key.isNewest : key.keyId === keyId));
-  if (!found)
-    return fail(keyId === undefined ? 'there is no seal key' : `there is no seal key ${keyId}`, EXIT.failed);
-  if (flags.json) printJson(found);
-  else printLine(`seal key ${found.keyId}\n${found.publicKey.trimEnd()}`);
-  return EXIT.ok;
+  return typeof keys === 'number' ? keys : showOne(keys, keyId, showing(flags));
+}
+
+function showing({ json }: KeyFlags): Showing<ShownKey> {
+  return {
+    noun: 'seal key',
+    isDefault: ({ isNewest }) => isNewest,
+    stateOf: ({ isNewest }) => (isNewest ? 'newest' : 'opens'),
+    json,
+  };
 }
 
 /** Prints the option of agent.yaml with the newest key of this router. */

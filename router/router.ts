@@ -21,6 +21,7 @@ import { openOwnKey } from '../shared/signing/own-key.ts';
 import { maintenanceRoutes } from './admin/maintenance.ts';
 import { routerRoutes } from './admin/status.ts';
 import type { RouterConfig } from './config.ts';
+import type { Feed } from './feeds/feed.ts';
 import { registerFeeds } from './feeds/metrics.ts';
 import { openFeed } from './feeds/open.ts';
 import { GatewayKeys } from './gateways/gateway-keys.ts';
@@ -33,6 +34,7 @@ import { envelopeLimits } from './ingest/options.ts';
 import type { IngestOptions } from './ingest/parts.ts';
 import { Seals } from './ingest/seals.ts';
 import { Signatures } from './ingest/signatures.ts';
+import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open.ts';
 import { Maintenance } from './maintenance.ts';
 import { registerQuotas } from './quotas/metrics.ts';
@@ -64,11 +66,6 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   await names.start();
   const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router' });
 
-  const signer = await openOwnKey(config, { entropy, log: log('keys') });
-  const { keyId } = signer;
-  log('keys').info({ event: 'keys.signing', keyId });
-  const form = new ReceiptForm({ signer, unsignedCopy: config.receipts.unsigned_copy });
-
   const feedDeps = { ledger, clock, entropy, log: log('feed'), stdout: process.stdout };
   const feeds = await Promise.all(config.feeds.map((feed) => openFeed(feed, feedDeps)));
   const accept = acceptOf(config.sources);
@@ -77,22 +74,10 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
       ? null
       : new GatewayKeys(config.gateways_file, { clock, log: log('source') });
   const signatures = new Signatures({ accept, keys });
-  const intervalMs = config.receipts.interval;
-  const unverifiedCount = (gateway: string) => signatures.unverifiedCount(gateway);
-  const receipts = new Receipts({ ledger, clock, intervalMs, unverifiedCount });
-  const pushing = { receipts, form, clock, entropy, log: log('receipts') };
-  const pushers = openPushers(config.receipts.through, pushing);
-  const onCommit: IngestOptions['onCommit'] = (committed) => {
-    for (const feed of feeds) feed.notify();
-    receipts.committed(committed.map(({ envelope }) => envelope));
-    const gateways = new Set(committed.map(({ envelope }) => envelope.gateway));
-    for (const pusher of pushers) pusher.committed(gateways);
-  };
-  const onCommitElsewhere = (gateway: string): void => {
-    for (const feed of feeds) feed.notify();
-    receipts.committedElsewhere(gateway);
-    for (const pusher of pushers) pusher.committed([gateway]);
-  };
+  const { keyId, form, receipts, pushers } = await createReceipts(config, {
+    ...{ ledger, signatures, clock, entropy, log },
+  });
+  const { onCommit, onCommitElsewhere } = tellersOf({ feeds, receipts, pushers });
   const registry = new Registry();
   const ages = new SourceAges(registry, clock);
   const gate = new LedgerGate({ ledger, clock, entropy, log: log('ingest') });
@@ -164,6 +149,60 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
     decoder,
     intake,
   ];
+}
+
+interface ReceiptParts {
+  keyId: string;
+  form: ReceiptForm;
+  receipts: Receipts;
+  pushers: ReturnType<typeof openPushers>;
+}
+
+/** The router's own key, and the receipts that it signs. */
+async function createReceipts(
+  config: RouterConfig,
+  {
+    ledger,
+    signatures,
+    clock,
+    entropy,
+    log,
+  }: {
+    ledger: Ledger;
+    signatures: Signatures;
+    clock: Clock;
+    entropy: Entropy;
+    log: (component: string) => Logger;
+  },
+): Promise<ReceiptParts> {
+  const signer = await openOwnKey(config, { entropy, log: log('keys') });
+  const { keyId } = signer;
+  log('keys').info({ event: 'keys.signing', keyId });
+  const form = new ReceiptForm({ signer, unsignedCopy: config.receipts.unsigned_copy });
+  const unverifiedCount = (gateway: string) => signatures.unverifiedCount(gateway);
+  const receipts = new Receipts({ ledger, clock, intervalMs: config.receipts.interval, unverifiedCount });
+  const pushing = { receipts, form, clock, entropy, log: log('receipts') };
+  return { keyId, form, receipts, pushers: openPushers(config.receipts.through, pushing) };
+}
+
+/** Feeds and receipts have new content after a commit, of this router or of another. */
+function tellersOf({
+  feeds,
+  receipts,
+  pushers,
+}: Pick<ReceiptParts, 'receipts' | 'pushers'> & { feeds: readonly Feed[] }) {
+  const onCommit: NonNullable<IngestOptions['onCommit']> = (committed) => {
+    for (const feed of feeds) feed.notify();
+    receipts.committed(committed.map(({ envelope }) => envelope));
+    const gateways = new Set(committed.map(({ envelope }) => envelope.gateway));
+    for (const pusher of pushers) pusher.committed(gateways);
+  };
+  const onCommitElsewhere = (gateway: string): void => {
+    for (const feed of feeds) feed.notify();
+    receipts.committedElsewhere(gateway);
+    for (const pusher of pushers) pusher.committed([gateway]);
+  };
+  return { onCommit, onCommitElsewhere };
 }
 
 /** Runs the router until a signal ends it; resolves with the exit code. */

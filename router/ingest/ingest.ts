@@ -60,6 +60,7 @@ export class Ingest {
   readonly #turns: CommitTurns;
   /** Ends a rest of all that wait early. */
   #resting: AbortController | null = null;
+  #isDraining: boolean = false;
   #committing: Promise<void> | null = null;
   readonly #setAside: SetAsideStreams;
   readonly #probing = new Set<Promise<void>>();
@@ -186,6 +187,8 @@ export class Ingest {
   /** Resolves when no message waits for the ledger. Stop the sources first. */
   async drain(): Promise<void> {
     await this.#decoder.drain();
+    this.#isDraining = true;
+    this.#resting?.abort();
     while (this.#committing !== null) await this.#committing;
     await Promise.all(this.#probing);
   }
@@ -212,7 +215,8 @@ export class Ingest {
       await nextTurn();
       const before = this.#progress;
       const startedMs = this.#clock.monoMs();
-      const { group, waitMs } = this.#turns.next(startedMs);
+      // Who stops waits for nobody's rest.
+      const { group, waitMs } = this.#turns.next(this.#isDraining ? Number.POSITIVE_INFINITY : startedMs);
       if (group.length === 0) {
         this.#resting = new AbortController();
         await this.#clock.sleep(waitMs, this.#resting.signal);

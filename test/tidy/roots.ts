@@ -68,6 +68,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'latency.ts',
     'manual-clock.ts',
     'skipping-clock.ts',
+    'plain-broker.ts',
     'run.ts',
     'script.slow.ts',
     'script.ts',

@@ -1,7 +1,4 @@
 /** The provider of the agent: a loopback cloud, a broker, or the router itself; and a publisher for it. */
-import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
-import { Aedes } from 'aedes';
 import { agentConfigSchema } from '../../../agent/config/config.ts';
 import { openPublisher } from '../../../agent/providers/open.ts';
 import { typeOf } from '../../../agent/providers/provider-type.ts';
@@ -14,6 +11,7 @@ import { GcpCloud } from '../../../loopback/gcp.ts';
 import { systemClock as clock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
+import { startPlainBroker } from '../../plain-broker.ts';
 import type { Provider } from '../attack.ts';
 
 const silent = createLogger({ level: 'silent', levels: {} });
@@ -34,7 +32,7 @@ export async function sideOf(
     return { provider: entry, source: null, stop: () => Promise.resolve() };
   }
   if (provider === 'mqtt') {
-    const broker = await startBroker();
+    const broker = await startPlainBroker();
     const entry = { name: 'attacked', type: 'mqtt', url: `mqtt://127.0.0.1:${broker.port}` };
     return { provider: entry, source: { ...entry, topic_authenticated: true }, stop: broker.stop };
   }
@@ -61,25 +59,4 @@ export async function publisherOf(entry: Record<string, unknown>): Promise<Publi
   const [provider] = providers;
   if (!provider) throw new Error('no provider');
   return openPublisher(typeOf(PROVIDER_TYPES, provider), provider, { clock, log: silent });
-}
-
-async function startBroker(): Promise<{ port: number; stop(): Promise<void> }> {
-  const aedes = await Aedes.createBroker();
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    aedes.handle(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address ? address.port : 0,
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await new Promise<void>((resolve) => aedes.close(resolve));
-    },
-  };
 }

@@ -6,11 +6,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { Aedes } from 'aedes';
 import { stringify } from 'yaml';
 import { agentConfigSchema } from '../../../agent/config/config.ts';
 import { openPublisher } from '../../../agent/providers/open.ts';
@@ -31,6 +29,7 @@ import { createLogger } from '../../../shared/log.ts';
 import { envelopeSigner } from '../../../shared/signing/envelope-signature.ts';
 import { newPrivateKey } from '../../../shared/signing/private-key.ts';
 import { signerOf } from '../../../shared/signing/signature.ts';
+import { startPlainBroker } from '../../plain-broker.ts';
 import type { FuzzKeys } from './hostile.ts';
 
 const BIN = fileURLToPath(new URL('../../../bin/headgate.js', import.meta.url));
@@ -99,7 +98,7 @@ export async function createWorld(dir: string, ledger?: object): Promise<World> 
   const options = { ca, caFile, clock, entropy, log: silent };
   const clouds = [new AwsCloud(options), new AzureCloud(options), new GcpCloud(options)];
   await Promise.all(clouds.map((cloud) => cloud.start()));
-  const broker = await startBroker();
+  const broker = await startPlainBroker();
   const mqtt = { name: 'mqtt', type: 'mqtt', url: `mqtt://127.0.0.1:${broker.port}` };
   const [admin, port] = await fiveFreePorts(entropy);
   const server = writePair(dir, 'server', await ca.issue('localhost', 'server'));
@@ -244,25 +243,4 @@ class RouterProcess {
     const level = /^\{"level":"(\w+)"/.exec(line)?.[1];
     if (level === undefined || level === 'error' || level === 'fatal') this.complaints.push(line);
   }
-}
-
-async function startBroker(): Promise<{ port: number; stop(): Promise<void> }> {
-  const aedes = await Aedes.createBroker();
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    aedes.handle(socket);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  return {
-    port: typeof address === 'object' && address ? address.port : 0,
-    async stop() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await new Promise<void>((resolve) => aedes.close(resolve));
-    },
-  };
 }

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
 import { DecodeMeter } from '../../../router/ingest/decode-meter.ts';
@@ -16,6 +17,7 @@ import { encodeEnvelope } from '../../../shared/envelope/codec.ts';
 import { ENVELOPE_LIMITS, type EnvelopeLimits, FORMAT_LIMITS } from '../../../shared/envelope/limits.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { stopAll } from '../../../shared/service.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
 import { type EnvelopeSketch, envelope, gap, seqs } from '../ledger/envelopes.ts';
 
@@ -280,4 +282,29 @@ t.test('no bytes make it reject', async (t) => {
   t.ok((await Promise.all(settlements)).every((settlement) => settlement === 'settle'));
   const { deadLetters, records } = await ledger.totals();
   t.ok(deadLetters > 200 && records <= 20, `${deadLetters} dead letters, ${records} records`);
+});
+
+/** Each reading is so much later, as beside a slow disk; otherwise it stands still. */
+class SlowClock extends ManualClock {
+  stepMs = 0;
+
+  override monoMs(): number {
+    this.advance(this.stepMs);
+    return super.monoMs();
+  }
+}
+
+t.test('a stop waits for no gateway’s rest', async (t) => {
+  const clock = new SlowClock();
+  const { ingest, ledger } = await fresh(t, {}, clock);
+  const big = (epoch: string) => ingest.handler(delivery({ gateway: 'gw-1', epoch, seqs: seqs(1, 50) }));
+  clock.stepMs = 500;
+  await Promise.all([big('1-0000000a'), ingest.handler(delivery({ gateway: 'gw-2', seqs: [1] }))]);
+  // The commit ends after its messages have settled.
+  await nextTurn();
+  clock.stepMs = 0;
+  const waiting = big('2-0000000b');
+  await ingest.drain();
+  t.equal(await waiting, 'settle');
+  t.equal((await ledger.read(0, 200)).length, 101);
 });
