@@ -34,6 +34,8 @@ export interface TlsFiles {
   clientCaFile?: string | undefined;
   /** PEM file of their revocation lists (CRLs): one of each authority in a chain. */
   clientCrlFile?: string | undefined;
+  /** DER file of an OCSP response about the certificate, which is stapled: ocsp/stapling.ts. */
+  ocspFile?: string | undefined;
 }
 
 /**

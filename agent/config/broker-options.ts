@@ -47,8 +47,8 @@ export function listenerOptions({ broker }: AgentConfig): ListenerOptions[] {
     if (certFile === undefined || keyFile === undefined)
       throw new Error('a listener of type tls without its files passed the schema');
     const { client_ca_file: clientCaFile, auth, device_name: deviceName } = listener;
-    const { client_crl_file: clientCrlFile, max_connection_age: age } = listener;
-    const files = { certFile, keyFile, clientCaFile, clientCrlFile };
+    const { client_crl_file: clientCrlFile, ocsp_file: ocspFile, max_connection_age: age } = listener;
+    const files = { certFile, keyFile, clientCaFile, clientCrlFile, ocspFile };
     return { type, host, port, tls: { ...files, auth, deviceName, maxAgeMs: age ?? null } };
   });
 }

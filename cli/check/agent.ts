@@ -9,6 +9,7 @@ import { type CheckSite, type ProviderType, typeOf } from '../../agent/providers
 import { PROVIDER_TYPES } from '../../agent/providers/types.ts';
 import { regionHint } from '../../shared/policy/known-names.ts';
 import { type Entry, entries, type Finding, mapping, text, texts } from './finding.ts';
+import { ocspFindings } from './ocsp.ts';
 import { type Listener, portFindings } from './ports.ts';
 
 interface AgentFile {
@@ -27,10 +28,18 @@ export function agentFindings({ value, policy, config, secrets }: AgentFile): Fi
   const site = siteOf(agent, secrets);
   return [
     ...portFindings(listeners(agent)),
+    ...(secrets ? listenersOcsp(agent) : []),
     ...inEach('providers', agent, (provider) => providerFindings(provider, policy, site)),
     ...inEach('downlinks', agent, (downlink) => downlinkFindings(downlink, site)),
     ...(config === null ? [] : [...uncertified(policy, held(config)), ...largePackets(agent, config)]),
   ];
+}
+
+function listenersOcsp(agent: Entry): Finding[] {
+  return inEach('listeners', mapping(agent['broker']), ocspFindings).map((finding) => ({
+    ...finding,
+    path: ['broker', ...finding.path],
+  }));
 }
 
 /** Null when the gateway's name is unknown. */

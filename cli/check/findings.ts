@@ -14,7 +14,7 @@ import { environmentFindings } from './environment.ts';
 import { dataDirFindings, fileFindings } from './files.ts';
 import type { ConfigKind, Finding } from './finding.ts';
 import { policyFindings } from './policy.ts';
-import { feedFolderFindings, routerFindings } from './router.ts';
+import { feedFolderFindings, routerFindings, sourceFileFindings } from './router.ts';
 
 interface Opened {
   document: ConfigDocument;
@@ -62,7 +62,12 @@ function located({ file, kind, opened, config, sources, secrets }: Checked): Arr
         ...routerFindings(value),
         ...dataDirFindings(valueAt(value, ['data_dir']), secrets),
         ...(secrets
-          ? [...fileFindings(value), ...feedFolderFindings(value), ...environmentFindings(value, sources.env)]
+          ? [
+              ...fileFindings(value),
+              ...sourceFileFindings(value),
+              ...feedFolderFindings(value),
+              ...environmentFindings(value, sources.env),
+            ]
           : []),
       ]);
     case 'agent': {

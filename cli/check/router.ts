@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { sourceIssues } from '../../router/sources/open.ts';
 import { folderFindings } from './files.ts';
 import { entries, type Finding, mapping, text } from './finding.ts';
+import { ocspFindings } from './ocsp.ts';
 import { type Listener, portFindings } from './ports.ts';
 
 export function routerFindings(config: unknown): Finding[] {
@@ -23,6 +24,13 @@ export function routerFindings(config: unknown): Finding[] {
     sourceIssues(source).map((issue) => ({ ...issue, path: ['sources', index, ...issue.path] })),
   );
   return [...portFindings(listeners), ...own];
+}
+
+/** Of files on this machine. */
+export function sourceFileFindings(config: unknown): Finding[] {
+  return entries(mapping(config)['sources']).flatMap(([index, source]) =>
+    ocspFindings(source).map((finding) => ({ ...finding, path: ['sources', index, ...finding.path] })),
+  );
 }
 
 /** Folders that feeds write to. */

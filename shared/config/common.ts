@@ -94,3 +94,13 @@ export function maxConnectionAge(): z.ZodType<number, string> {
       'For tls: a connection ends at this age, checked once a minute, and the client logs in anew. Without it, a connection lasts as long as its certificate.',
     );
 }
+
+/** The response that a TLS listener staples. */
+export function ocspFile(): z.ZodString {
+  return z
+    .string()
+    .min(1)
+    .describe(
+      'For tls: DER file of an OCSP response about the certificate, sent to clients that ask for it; read again when it changes. One that does not fit, or that has run out, is not sent.',
+    );
+}

@@ -43,6 +43,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'postgres-parts': { file: 'test/servers/postgres-parts.servers.ts', needs: POSTGRES },
   'bytes-erased': { file: 'test/servers/bytes-erased.servers.ts', needs: [...POSTGRES, ...NATS] },
   'own-ca': { file: 'test/docs/own-ca.servers.ts', needs: ['openssl'] },
+  ocsp: { file: 'test/shared/ocsp/stapling.servers.ts', needs: ['openssl'] },
   terminal: { file: 'test/servers/terminal.servers.ts', needs: ['bsdutils', 'coreutils'] },
   root: { file: 'test/cli/as-root.servers.ts', needs: POSTGRES },
   'fuzz-postgres': { file: 'test/servers/fuzz-postgres.servers.ts', needs: POSTGRES },

@@ -2,7 +2,7 @@
  * `broker.listeners[]` of agent.yaml: the addresses that devices connect to, and the way they authenticate.
  */
 import { z } from 'zod';
-import { isLoopback, maxConnectionAge, port } from '../../../shared/config/common.ts';
+import { isLoopback, maxConnectionAge, ocspFile, port } from '../../../shared/config/common.ts';
 import { DEVICE_NAME_FIELDS } from '../access/certificate-name.ts';
 
 /** Of these, listeners of other types have none. */
@@ -11,6 +11,7 @@ const TLS_FIELDS = [
   'key_file',
   'client_ca_file',
   'client_crl_file',
+  'ocsp_file',
   'max_connection_age',
 ] as const;
 
@@ -62,6 +63,7 @@ export const listenerSchema = z
       .describe(
         'For tls: PEM file of the revocation lists (CRLs) of these authorities, one for each; read again when it changes. A list that has run out refuses every certificate of its authority.',
       ),
+    ocsp_file: ocspFile().optional(),
     max_connection_age: maxConnectionAge().optional(),
     auth: z
       .enum(['password', 'certificate', 'either', 'both'])

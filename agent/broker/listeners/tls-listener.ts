@@ -6,6 +6,7 @@ import { createServer, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../../shared/clock.ts';
 import { LivingConnections } from '../../../shared/living-connections.ts';
 import { errorText, type Logger } from '../../../shared/log.ts';
+import { OcspStapling } from '../../../shared/ocsp/stapling.ts';
 import {
   readTlsFiles,
   stampOfTlsFiles,
@@ -91,12 +92,15 @@ export async function createTlsListener(
     onReload: () => living.recheck(),
   });
   const polling = clock.every(TLS_FILES_POLL_MS, () => void follow());
+  const stapling = new OcspStapling(handshaker, { files: tls, component: 'broker', clock, log });
+  await stapling.start();
   living.start();
   return {
     server,
     end() {
       polling.cancel();
       living.stop();
+      void stapling.stop();
       for (const socket of handshakes.values()) socket.destroy();
     },
   };

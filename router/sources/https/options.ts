@@ -1,6 +1,6 @@
 /** The options of a `sources[]` entry of type `https`. */
 import { z } from 'zod';
-import { isLoopback, maxConnectionAge, port } from '../../../shared/config/common.ts';
+import { isLoopback, maxConnectionAge, ocspFile, port } from '../../../shared/config/common.ts';
 import { byteSize } from '../../../shared/config/kinds.ts';
 import { TOKEN_AUDIENCE } from '../../../shared/gateway-token.ts';
 
@@ -21,6 +21,7 @@ export const httpsSourceOptions = z
     client_crl_file: file.describe(
       'PEM of the revocation lists (CRLs) of these authorities, one for each; read again when it changes. A list that has run out refuses every certificate of its authority.',
     ),
+    ocsp_file: ocspFile().optional(),
     max_connection_age: maxConnectionAge().optional(),
     gateways_file: file.describe(
       'YAML with the public keys of gateways that sign tokens; read again when it changes.',
@@ -68,8 +69,10 @@ export const httpsSourceOptions = z
       issue('cert_file', 'a listener without TLS must bind loopback', 'give cert_file and key_file');
     if (cert_file === undefined && client_ca_file !== undefined)
       issue('client_ca_file', 'needs TLS', 'give cert_file and key_file');
-    if (cert_file === undefined && options.max_connection_age !== undefined)
-      issue('max_connection_age', 'needs TLS', 'give cert_file and key_file');
+    for (const field of ['ocsp_file', 'max_connection_age'] as const) {
+      if (cert_file === undefined && options[field] !== undefined)
+        issue(field, 'needs TLS', 'give cert_file and key_file');
+    }
     if (client_ca_file === undefined && options.client_crl_file !== undefined)
       issue('client_crl_file', 'needs client_ca_file', 'give the authorities, or remove it');
     if (client_ca_file === undefined && gateways_file === undefined)

@@ -12,6 +12,7 @@ import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { Listening } from '../../../shared/listening.ts';
 import { LivingConnections } from '../../../shared/living-connections.ts';
 import { errorText } from '../../../shared/log.ts';
+import { OcspStapling } from '../../../shared/ocsp/stapling.ts';
 import { SparseLog } from '../../../shared/sparse-log.ts';
 import {
   readTlsFiles,
@@ -197,7 +198,12 @@ export class HttpsSource implements Source {
     const living = new LivingConnections({ files, maxAgeMs, component: 'api', clock, log });
     server.on('secureConnection', (socket) => living.add(socket));
     living.start();
-    server.once('close', () => living.stop());
+    const stapling = new OcspStapling(server, { files, component: 'api', clock, log });
+    await stapling.start();
+    server.once('close', () => {
+      living.stop();
+      void stapling.stop();
+    });
     const onReload = () => living.recheck();
     const context = { setSecureContext: (options: object) => void setSecureContext.call(server, options) };
     const follow = tlsFilesFollower(context, stamp, { files, component: 'api', log, onReload });
@@ -280,8 +286,8 @@ export class HttpsSource implements Source {
 function tlsFilesOf(options: HttpsSourceOptions): TlsFiles | null {
   const { cert_file: certFile, key_file: keyFile } = options;
   if (certFile === undefined || keyFile === undefined) return null;
-  const { client_ca_file: clientCaFile, client_crl_file: clientCrlFile } = options;
-  return { certFile, keyFile, clientCaFile, clientCrlFile };
+  const { client_ca_file: clientCaFile, client_crl_file: clientCrlFile, ocsp_file: ocspFile } = options;
+  return { certFile, keyFile, clientCaFile, clientCrlFile, ocspFile };
 }
 
 function refusalOf({ status }: Answer): ApiRefusal {
