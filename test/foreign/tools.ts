@@ -65,7 +65,7 @@ export async function pahoSuite(): Promise<string> {
 /** The JSON lines that a script of python/ prints. */
 export async function runPython(script: string, options: unknown): Promise<Record<string, unknown>[]> {
   const interpreter = await python();
-  return lines(await tool(interpreter, [join(HERE, 'python', script), JSON.stringify(options)], PYTHON));
+  return lines(await tool(interpreter, ['-B', join(HERE, 'python', script), JSON.stringify(options)], PYTHON));
 }
 
 /** The JSON lines that a program of go/ prints. */
@@ -88,7 +88,7 @@ export interface Serving {
 }
 
 export async function servePython(script: string, options: unknown): Promise<Serving> {
-  return serve(await python(), [join(HERE, 'python', script), JSON.stringify(options)]);
+  return serve(await python(), ['-B', join(HERE, 'python', script), JSON.stringify(options)]);
 }
 
 export async function serveGo(program: string, options: unknown): Promise<Serving> {

@@ -4,6 +4,7 @@ import json
 import sys
 
 import boto3
+from told import tell
 
 options = json.loads(sys.argv[1])
 session = boto3.Session(
@@ -19,16 +20,16 @@ while True:
     if not messages:
         break
     for message in messages:
-        print(json.dumps({"body": json.loads(message["Body"])}), flush=True)
+        tell({"body": json.loads(message["Body"])})
     entries = [{"Id": str(i), "ReceiptHandle": m["ReceiptHandle"]} for i, m in enumerate(messages)]
     deleted = sqs.delete_message_batch(QueueUrl=options["queue"], Entries=entries)
-    print(json.dumps({"deleted": len(deleted["Successful"])}), flush=True)
+    tell({"deleted": len(deleted["Successful"])})
 update = iot.update_thing_shadow(thingName="gw-1", shadowName="x", payload=b'{"state":{"desired":{"a":1}}}')
-print(json.dumps({"version": json.loads(update["payload"].read())["version"]}), flush=True)
+tell({"version": json.loads(update["payload"].read())["version"]})
 read = iot.get_thing_shadow(thingName="gw-1", shadowName="x")
-print(json.dumps({"desired": json.loads(read["payload"].read())["state"]["desired"]}), flush=True)
+tell({"desired": json.loads(read["payload"].read())["state"]["desired"]})
 wrong = boto3.Session(aws_access_key_id=options["key"], aws_secret_access_key="wrong", region_name=options["region"])
 try:
     wrong.client("iot-data", endpoint_url=options["iot"], verify=options["ca_file"]).publish(topic="a", payload=b"x")
 except Exception as error:
-    print(json.dumps({"refused": type(error).__name__}), flush=True)
+    tell({"refused": type(error).__name__})

@@ -5,6 +5,7 @@ import sys
 import threading
 
 from azure.eventhub import EventHubConsumerClient
+from told import tell
 
 options = json.loads(sys.argv[1])
 client = EventHubConsumerClient.from_connection_string(
@@ -14,10 +15,10 @@ client = EventHubConsumerClient.from_connection_string(
     connection_verify=options["ca_file"],
 )
 properties = client.get_eventhub_properties()
-print(json.dumps({"hub": properties["eventhub_name"], "partitions": properties["partition_ids"]}), flush=True)
+tell({"hub": properties["eventhub_name"], "partitions": properties["partition_ids"]})
 for partition in properties["partition_ids"]:
     found = client.get_partition_properties(partition)
-    print(json.dumps({"partition": found["id"], "empty": found["is_empty"]}), flush=True)
+    tell({"partition": found["id"], "empty": found["is_empty"]})
 
 left = options["count"]
 done = threading.Event()
@@ -33,7 +34,7 @@ def on_event(context, event):
     device = event.system_properties[b"iothub-connection-device-id"].decode()
     with lock:
         body = b"".join(event.body).hex()
-        print(json.dumps({"body": body, "device": device, "properties": read, "sequence": event.sequence_number}), flush=True)
+        tell({"body": body, "device": device, "properties": read, "sequence": event.sequence_number})
         left -= 1
         if left == 0:
             done.set()

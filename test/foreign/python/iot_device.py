@@ -8,6 +8,7 @@ import sys
 import threading
 
 import paho.mqtt.client as paho
+from told import tell
 
 options = json.loads(sys.argv[1])
 connect = paho.Client.connect
@@ -24,7 +25,7 @@ desired = threading.Event()
 
 
 def on_patch(patch):
-    print(json.dumps({"patch": patch}), flush=True)
+    tell({"patch": patch})
     desired.set()
 
 
@@ -34,8 +35,8 @@ for text in options["messages"]:
     message = Message(bytes.fromhex(text), content_type="application/octet-stream")
     message.custom_properties["st"] = "foreign"
     client.send_message(message)
-print(json.dumps({"sent": len(options["messages"])}), flush=True)
+tell({"sent": len(options["messages"])})
 client.patch_twin_reported_properties({"headgate": {"receipt": 7}})
-print(json.dumps({"twin": client.get_twin()}), flush=True)
+tell({"twin": client.get_twin()})
 desired.wait(60)
 client.shutdown()

@@ -10,6 +10,7 @@ import boto3
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iotdata.models import iotdata_backends
 from moto.server import ThreadedMotoServer
+from told import tell
 
 options = json.loads(sys.argv[1])
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -40,9 +41,9 @@ def rule():
 
 
 threading.Thread(target=rule, daemon=True).start()
-print(json.dumps({"endpoint": endpoint, "queue": queue}), flush=True)
+tell({"endpoint": endpoint, "queue": queue})
 sys.stdin.read()
 counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
 left = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=counts)["Attributes"]
-print(json.dumps({"left": sum(int(left[name]) for name in counts)}), flush=True)
+tell({"left": sum(int(left[name]) for name in counts)})
 server.stop()

@@ -9,6 +9,7 @@ import time
 import urllib.parse
 
 import paho.mqtt.client as mqtt
+from told import tell
 
 options = json.loads(sys.argv[1])
 resource = urllib.parse.quote(f"{options['host']}/devices/{options['device']}", safe="")
@@ -22,7 +23,7 @@ client.tls_set(ca_certs=options["ca_file"])
 
 
 def on_connect(client, userdata, flags, code):
-    print(json.dumps({"connected": code}), flush=True)
+    tell({"connected": code})
 
 
 client.on_connect = on_connect
@@ -33,4 +34,4 @@ for text in options["messages"]:
     client.publish(topic, bytes.fromhex(text), qos=1).wait_for_publish(60)
 client.disconnect()
 client.loop_stop()
-print(json.dumps({"published": len(options["messages"])}), flush=True)
+tell({"published": len(options["messages"])})

@@ -9,6 +9,8 @@ import json
 import sys
 import unittest
 
+from told import tell
+
 options = json.loads(sys.argv[1])
 sys.path.insert(0, options["suite"])
 
@@ -34,6 +36,6 @@ with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
     outcome = Result()
     unittest.defaultTestLoader.loadTestsFromModule(client_test).run(outcome)
 for result in results:
-    print(json.dumps(result), flush=True)
+    tell(result)
 for test, text in outcome.failures + outcome.errors:
-    print(json.dumps({"failed": test.id().split(".")[-1], "why": text}), flush=True)
+    tell({"failed": test.id().split(".")[-1], "why": text})

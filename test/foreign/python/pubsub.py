@@ -12,6 +12,7 @@ from google.api_core.client_options import ClientOptions
 from google.cloud import pubsub_v1
 from google.auth import jwt
 from google.oauth2 import service_account
+from told import tell
 
 account = {
     "type": "service_account",
@@ -39,16 +40,19 @@ subscriber = pubsub_v1.SubscriberClient(
     credentials=credentials_for("Subscriber"), client_options=ClientOptions(api_endpoint=options["subscribe"])
 )
 left = len(options["messages"])
+counting = threading.Lock()
 done = threading.Event()
 
 
 def on_message(message):
+    """The library calls from several threads at once."""
     global left
-    print(json.dumps({"data": message.data.hex(), "attributes": dict(message.attributes)}), flush=True)
+    tell({"data": message.data.hex(), "attributes": dict(message.attributes)})
     message.ack()
-    left -= 1
-    if left == 0:
-        done.set()
+    with counting:
+        left -= 1
+        if left == 0:
+            done.set()
 
 
 subscription = subscriber.subscription_path(options["project"], options["subscription"])
