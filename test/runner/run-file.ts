@@ -26,14 +26,17 @@ export interface FileResult {
 
 const running = new Set<ChildProcess>();
 
-/** Ends the file after `msMax`, and what it started with it. */
-export async function runFile(file: string, msMax: number): Promise<FileResult> {
+const TAP_HOOK = fileURLToPath(new URL('tap-hook.ts', import.meta.url));
+
+/** Ends the file after `msMax`, and what it started with it. `tap` is the bundle (tap-bundle.ts). */
+export async function runFile(file: string, tap: string, msMax: number): Promise<FileResult> {
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [file], {
+  const child = spawn(process.execPath, ['--import', TAP_HOOK, file], {
     cwd: ROOT,
-    // tap's own limit is 30 s.
     env: {
       ...process.env,
+      HEADGATE_TAP: tap,
+      // tap's own limit is 30 s.
       TAP_TIMEOUT: String(msMax / 1000),
       NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? COMPILE_CACHE,
     },

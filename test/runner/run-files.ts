@@ -1,5 +1,6 @@
 /** Runs test files side by side, prints a line for each, and at the end what failed and the counts. */
-import { endAll, FILE_MS_MAX, type FileResult, runFile } from './run-file.ts';
+import { endAll, FILE_MS_MAX, type FileResult, ROOT, runFile } from './run-file.ts';
+import { bundleTap } from './tap-bundle.ts';
 
 /** Lines of a failed file that are printed again at the end. */
 const TOLD_LINES_MAX = 60;
@@ -25,12 +26,13 @@ export async function runFiles(
     });
   }
   const startedMs = performance.now();
+  const tap = await bundleTap(ROOT);
   const waiting = [...files];
   const results: FileResult[] = [];
   console.log(`TAP version 14\n1..${files.length}`);
   const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const result = await runFile(file, fileMsMax);
+      const result = await runFile(file, tap, fileMsMax);
       results.push(result);
       console.log(lineOf(result, results.length));
       if (result.failure !== null || isVerbose) console.log(indent(result.output));
