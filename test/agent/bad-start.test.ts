@@ -30,7 +30,7 @@ async function fresh(t: Test) {
     data_dir: join(dir, 'data'),
     admin: { port: admin },
     broker: { listeners: [{ type: 'tcp', port: broker }] },
-    providers: [{ name: 'aws', type: 'aws', region: 'eu-west-1', endpoint: 'https://127.0.0.1:9' }],
+    providers: [{ name: 'mqtt', type: 'mqtt', url: 'mqtt://127.0.0.1:9' }],
   };
   const write = (change: object): void => writeFileSync(configFile(dir), stringify({ ...sound, ...change }));
   write({});
