@@ -1,4 +1,4 @@
-/** Loaded before a test file: `import t from 'tap'` takes the bundle that the runner names (tap-bundle.ts). */
+/** Loaded before a test file: `import t from 'tap'` takes the bundle of the runner (tap-bundle.ts). */
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
