@@ -38,7 +38,7 @@ export class HeapGrowth implements Service {
   readonly #limit: (isBusy: boolean) => void;
   #timer: Timer | null = null;
   #before = 0;
-  /** When the agent was last busy; null: calm. */
+  /** When the agent was last busy, its start included; null: calm. */
   #busyMs: number | null = null;
 
   constructor({ records, clock, limit = limitGrowth }: HeapGrowthOptions) {
@@ -47,8 +47,9 @@ export class HeapGrowth implements Service {
     this.#limit = limit;
   }
 
+  /** The start counts as a gust: collecting its garbage at once would hold it up by a fifth of a second. */
   async start(): Promise<void> {
-    this.#limit(false);
+    this.#busyMs = this.#clock.monoMs();
     this.#timer = this.#clock.every(PERIOD_MS, () => this.#look());
   }
 
