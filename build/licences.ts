@@ -26,13 +26,13 @@ export interface Licence {
   licence: string;
 }
 
-interface Lock {
+/** What of a lock file is read. */
+export interface Lock {
   packages: Record<string, { version?: string; dev?: boolean; license?: string }>;
 }
 
 /** Of each package in the lock file that is not for development alone. */
-export function licences(): Licence[] {
-  const lock: Lock = JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8'));
+export function licences(lock: Lock = ownLock()): Licence[] {
   return Object.entries(lock.packages)
     .filter(([path, { dev }]) => path !== '' && dev !== true)
     .map(([path, { version = '', license }]) => {
@@ -42,6 +42,10 @@ export function licences(): Licence[] {
 }
 
 /** Those that the list of allowed ones does not have. */
-export function refusedLicences(): Licence[] {
-  return licences().filter(({ licence }) => !ALLOWED.has(licence));
+export function refusedLicences(lock: Lock = ownLock()): Licence[] {
+  return licences(lock).filter(({ licence }) => !ALLOWED.has(licence));
+}
+
+function ownLock(): Lock {
+  return JSON.parse(readFileSync(new URL('../package-lock.json', import.meta.url), 'utf8'));
 }

@@ -43,10 +43,15 @@ interface Over {
   lastMs: number;
 }
 
-/** Most accounts of gateways that prove their name, and of names that are claimed (I10). */
-const ACCOUNTS_MAX = 50_000;
-/** Most streams that all accounts remember together; beyond, the account used least recently is forgotten. */
-const STREAMS_MAX = 500_000;
+/** Beyond, the account used least recently is forgotten (I10). */
+interface QuotaBounds {
+  /** Most accounts of gateways that prove their name, and of names that are claimed. */
+  accounts: number;
+  /** Most streams that all accounts remember together. */
+  streams: number;
+}
+
+const BOUNDS: QuotaBounds = { accounts: 50_000, streams: 500_000 };
 /** A gateway within its quotas for so long is said to be so no more. */
 const OVER_MS = 3_600_000;
 /** Most gateways that are said to be over a quota; beyond, the one that was over first is forgotten. */
@@ -56,16 +61,21 @@ export class Quotas {
   readonly #options: QuotaOptions;
   readonly #clock: Clock;
   readonly #log: SparseLog;
-  readonly #proven = new Accounts();
-  readonly #claimed = new Accounts();
+  readonly #proven: Accounts;
+  readonly #claimed: Accounts;
   readonly #over = new Map<string, Over>();
   readonly #counts = new Map<
     string,
     { source: string; quota: QuotaReason; outcome: OverQuotaOutcome; count: number }
   >();
 
-  constructor(options: QuotaOptions, { clock, log }: { clock: Clock; log: Logger }) {
+  constructor(
+    options: QuotaOptions,
+    { clock, log, bounds = BOUNDS }: { clock: Clock; log: Logger; bounds?: QuotaBounds },
+  ) {
     this.#options = options;
+    this.#proven = new Accounts(bounds);
+    this.#claimed = new Accounts(bounds);
     this.#clock = clock;
     this.#log = new SparseLog({ log, clock });
   }
@@ -146,7 +156,12 @@ export class Quotas {
 /** Accounts, those used last at the end. */
 class Accounts {
   streams = 0;
+  readonly #bounds: QuotaBounds;
   readonly #kept = new Map<string, Kept>();
+
+  constructor(bounds: QuotaBounds) {
+    this.#bounds = bounds;
+  }
 
   of(sender: Sender, make: () => Kept): Kept {
     const name = nameOf(sender);
@@ -160,7 +175,7 @@ class Accounts {
 
   trim(): void {
     for (const [name, { account }] of this.#kept) {
-      const isWithin = this.#kept.size <= ACCOUNTS_MAX && this.streams <= STREAMS_MAX;
+      const isWithin = this.#kept.size <= this.#bounds.accounts && this.streams <= this.#bounds.streams;
       if (isWithin || this.#kept.size === 1) break;
       this.#kept.delete(name);
       this.streams -= account.streams;

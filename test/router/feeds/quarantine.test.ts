@@ -90,6 +90,14 @@ for (const refusal of ['certain', 'suspected'] as const) {
   }
 }
 
+t.test('the position behind a record that is passed over is saved, also where none follows', async (t) => {
+  const { ledger, start, passing } = await fresh(t);
+  await ledger.commit([entry({ seqs: seqs(1, 3) })]);
+  const feed = await start(picky('certain', new Set([3])));
+  await passing('it is in quarantine', () => feed.state().cursor === 3);
+  await until('it is saved', async () => (await ledger.loadFeedPosition('a')).offset === 3);
+});
+
 t.test('a destination that takes nothing is waited for: no record is at fault', async (t) => {
   const { ledger, start, passing, list } = await fresh(t);
   await ledger.commit([entry({ seqs: seqs(1, 5) })]);
@@ -113,7 +121,8 @@ t.test('without the rule, and with a full list, the feed is held up, and says so
   const [first] = await ledger.read(0, 1);
   if (first === undefined) throw new Error('no record');
   const refused = { error: 'no', tries: 4, wallMs: 0 };
-  const entries = seqs(1001, 1000 + QUARANTINED_MAX).map((offset) => ({
+  // The record before the first one has left the ledger: the one behind it is another.
+  const entries = [0, ...seqs(1002, 1000 + QUARANTINED_MAX)].map((offset) => ({
     ...refused,
     offset,
     id: '',
@@ -124,7 +133,7 @@ t.test('without the rule, and with a full list, the feed is held up, and says so
   const feed = await start(picky('certain', new Set([1])));
   await passing('the list is full', () => events.includes('feed.quarantine_full'));
   t.match(feed.state(), { cursor: 0, refused: { offset: 1 }, quarantined: QUARANTINED_MAX });
-  await list.replace(1001, (one) => ({ ...one, isDue: true }));
+  await list.replace(0, (one) => ({ ...one, isDue: true }));
   await passing('one has left the ledger, and makes room', () => feed.state().cursor === 1);
   t.match((await list.load()).at(-1), { offset: 1 });
 });

@@ -79,6 +79,17 @@ t.test('a gateway whose commits take long rests while others are about', (t) => 
   t.end();
 });
 
+t.test('of so many gateways the rests are remembered (I10)', (t) => {
+  const turns = new CommitTurns(INGEST_LIMITS);
+  const group = seqs(1, 10_001).map((i) => waits(`gw-${i}`, 1));
+  turns.took(group, 100 * group.length, 0);
+  turns.add(waits('gw-1', 1), 0);
+  turns.add(waits('gw-2', 1), 0);
+  t.same(gatewaysOf(turns.next(0).group), ['gw-1'], 'the oldest is forgotten');
+  t.equal(turns.next(0).waitMs, 150);
+  t.end();
+});
+
 t.test('of each gateway nothing is lost, doubled or overtaken, and a group is within its limits', (t) => {
   const steps = fc.array(
     fc.oneof(

@@ -6,14 +6,14 @@ import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { seqs } from '../ledger/envelopes.ts';
 
-function fresh(options: Record<string, unknown> = {}) {
+function fresh(options: Record<string, unknown> = {}, bounds = { accounts: 50_000, streams: 500_000 }) {
   const clock = new ManualClock(1_700_000_000_000);
   const lines: unknown[] = [];
   const log = createLogger(
     { level: 'info', levels: {} },
     { write: (line) => void lines.push(JSON.parse(line)) },
   );
-  return { clock, lines, quotas: new Quotas(quotaOptions.parse(options), { clock, log }) };
+  return { clock, lines, quotas: new Quotas(quotaOptions.parse(options), { clock, log, bounds }) };
 }
 
 const gw1: Sender = { source: 'aws', gateway: 'gw-1', isProven: true };
@@ -109,6 +109,21 @@ t.test('no more gateways are said to be over a quota than are remembered (I10)',
   for (const i of seqs(1, 1500))
     quotas.exceeded({ ...gw1, gateway: `g${i}` }, { quota: 'bytes', waitMs: 1 }, 'waits');
   t.equal(quotas.over(10_000).length, 1000);
+});
+
+t.test('the account used least recently is forgotten, by its number and its streams (I10)', async (t) => {
+  const some = ['a', 'b', 'c', 'd'].map((gateway) => ({ ...gw1, gateway }));
+  const few = fresh({ envelopes_per_second: 1 }, { accounts: 3, streams: 100 }).quotas;
+  const burst = (sender: Sender): number => seqs(1, 20).filter(() => !few.message(sender, 1)).length;
+  t.strictSame(some.map(burst), [10, 10, 10, 10]);
+  t.strictSame(some.toReversed().map(burst), [0, 0, 0, 10], 'the first one is forgotten');
+
+  const { quotas } = fresh({ new_streams_per_day: 2 }, { accounts: 10, streams: 5 });
+  const open = (sender: Sender, epoch: string): boolean =>
+    quotas.stream(sender, { gateway: sender.gateway, epoch, stream: 's' }) === null;
+  for (const sender of some.slice(0, 3)) t.ok(open(sender, '1') && open(sender, '2'));
+  t.notOk(open({ ...gw1, gateway: 'c' }, '3'));
+  t.ok(open({ ...gw1, gateway: 'a' }, '3'), 'six streams are one too many: the first account is forgotten');
 });
 
 t.test('places for messages that wait are free again a minute after their time', async (t) => {

@@ -31,6 +31,17 @@ t.test('the family that failed comes after the other, and what failed last comes
   t.end();
 });
 
+t.test('addresses that failed are remembered up to a bound (I10)', (t) => {
+  const clock = new ManualClock();
+  const attempts = new Attempts(clock);
+  clock.advance(1);
+  const [first, second] = [A4, B4];
+  for (const { address } of [first, second]) attempts.failed(address);
+  for (let i = 0; i < 1023; i += 1) attempts.failed(`2001:db8::${i.toString(16)}`);
+  t.strictSame(attempts.ordered([second, first]), [first, second], 'the oldest is forgotten');
+  t.end();
+});
+
 t.test('sockets tell what failed and what was reached', async (t) => {
   const server = createServer((socket) => socket.destroy());
   server.listen(0, '127.0.0.1');

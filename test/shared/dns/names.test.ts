@@ -6,6 +6,7 @@ import type { LookupAddress } from 'node:dns';
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { Names } from '../../../shared/dns/names.ts';
+import { Places } from '../../../shared/dns/places.ts';
 import { ManualClock } from '../../manual-clock.ts';
 
 const V4: LookupAddress[] = [{ address: '192.0.2.1', family: 4 }];
@@ -156,4 +157,32 @@ t.test('names without an answer leave places for the others', async (t) => {
     ['dead2', 'dead3'],
     'each in its turn',
   );
+});
+
+t.test('answers and slow names are remembered up to a bound (I10)', async (t) => {
+  const { lookup, asked, answer } = setUp();
+  for (let i = 0; i <= 256; i += 1) {
+    const looked = lookup(`host-${i}`);
+    await answer(`host-${i}`, V4);
+    await looked;
+  }
+  await lookup('host-1');
+  t.equal(asked.length, 0, 'it is still known');
+  const again = lookup('host-0');
+  await turn();
+  t.equal(asked.length, 1, 'the oldest is asked for again');
+  await answer('host-0', V4);
+  await again;
+
+  const places = new Places(4);
+  for (let i = 0; i <= 256; i += 1) places.proved(`slow-${i}`, 4000);
+  const begun: string[] = [];
+  const never = new Promise<void>(() => undefined);
+  for (const key of ['slow-0', 'slow-1', 'slow-2', 'slow-256'])
+    void places.run(key, async () => {
+      begun.push(key);
+      await never;
+    });
+  await turn();
+  t.strictSame(begun, ['slow-0', 'slow-1', 'slow-256'], 'beyond, a name counts as any other');
 });

@@ -1,6 +1,9 @@
 import t from 'tap';
 import { retryAfterMs } from '../../../shared/network/retry-after.ts';
 
+// A date without its zone is of GMT, wherever the gateway is.
+process.env['TZ'] = 'Asia/Tokyo';
+
 const DATE = 'Sun, 06 Nov 1994 08:49:37 GMT';
 const WALL_MS = Date.UTC(1994, 10, 6, 8, 49, 30);
 
