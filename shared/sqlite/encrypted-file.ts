@@ -66,15 +66,17 @@ function fileKeyId(key: FileKey): string {
 }
 
 function encrypt(file: string, key: FileKey): void {
+  const db = openSqlite(file, { fileMustExist: true }, null);
   try {
-    const db = openSqlite(file, { fileMustExist: true }, null);
     // What is in the log comes into the file.
     db.pragma('journal_mode = DELETE');
-    db.close();
   } catch (error) {
     if (sqliteErrorCode(error)?.startsWith('SQLITE_BUSY') === true)
       throw new StartRefused(`another process has ${file} open`, EXIT.failed, error);
     throw error;
+  } finally {
+    // Open, it would itself be in the way of the next try.
+    db.close();
   }
   copyFileSync(file, copyOf(file));
   encryptSqlite(copyOf(file), key);

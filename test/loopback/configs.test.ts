@@ -1,5 +1,5 @@
 /** The files of `headgate clouds --dir` are the user's: a start changes what the clouds chose anew. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { parse } from 'yaml';
@@ -14,19 +14,20 @@ t.test('an edited file keeps all but the addresses and keys of this start', asyn
   const { cloud } = await startAws(t);
   t.same(await writeConfigs(dir, [cloud], entropy), { 'agent.yaml': 'made', 'router.yaml': 'made' });
   const [agent, router] = [join(dir, 'agent.yaml'), join(dir, 'router.yaml')];
-  t.equal(statSync(agent).mode & 0o777, 0o600, 'it holds keys');
   const key = readFileSync(join(dir, 'gateway.key'), 'utf8');
   const endpoint = String(cloud.agentConfig('gw-1')['endpoint']);
   const edited = readFileSync(agent, 'utf8')
     .replace(endpoint, 'https://localhost:1')
     .replace('region: ', '# near the plant\n    timeout_of_mine: 5\n    region: ')
     .replace('gateway: gw-1', 'gateway: plant-7');
-  writeFileSync(agent, edited, { mode: 0o644 });
+  writeFileSync(agent, edited);
+  chmodSync(agent, 0o644);
   const removed = 'sources: [{ name: mine, type: mqtt, url: mqtt://h }]\n';
   writeFileSync(router, removed);
 
   t.same(await writeConfigs(dir, [cloud], entropy), { 'agent.yaml': 'updated', 'router.yaml': 'updated' });
   const kept = readFileSync(agent, 'utf8');
+  t.equal(statSync(agent).mode & 0o777, 0o600, 'it holds keys');
   t.match(kept, '# near the plant\n');
   t.match(parse(kept), { gateway: 'plant-7', providers: [{ name: 'aws', timeout_of_mine: 5, endpoint }] });
   t.match(parse(readFileSync(router, 'utf8')), { sources: [{ name: 'mine' }] }, 'a removed entry stays away');

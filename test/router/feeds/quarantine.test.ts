@@ -5,6 +5,7 @@ import { Feed, type FeedOptions } from '../../../router/feeds/feed.ts';
 import { QUARANTINED_MAX, Quarantine } from '../../../router/feeds/quarantine.ts';
 import { DeliveryError, type FeedSink, type Refusal } from '../../../router/feeds/sink.ts';
 import { WebhookSink, webhookFeedOptions } from '../../../router/feeds/sinks/webhook.ts';
+import { retentionRules } from '../../../router/ledger/options.ts';
 import { openSqliteLedger } from '../../../router/ledger/sqlite/engine.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import { systemEntropy as entropy } from '../../../shared/entropy.ts';
@@ -90,12 +91,21 @@ for (const refusal of ['certain', 'suspected'] as const) {
   }
 }
 
-t.test('the position behind a record that is passed over is saved, also where none follows', async (t) => {
-  const { ledger, start, passing } = await fresh(t);
-  await ledger.commit([entry({ seqs: seqs(1, 3) })]);
-  const feed = await start(picky('certain', new Set([3])));
-  await passing('it is in quarantine', () => feed.state().cursor === 3);
-  await until('it is saved', async () => (await ledger.loadFeedPosition('a')).offset === 3);
+t.test('a record that has left the ledger leaves the list, and no other goes in its place', async (t) => {
+  const { ledger, start, passing, list } = await fresh(t);
+  await ledger.commit([entry({ seqs: seqs(1, 3) }, 'aws', 0)]);
+  const sink = picky('certain', new Set([3]));
+  const feed = await start(sink);
+  await passing('it is in quarantine', () => feed.state().quarantined === 1);
+  const nowMs = systemClock.wallMs();
+  await ledger.commit([entry({ seqs: [4] }, 'aws', nowMs)]);
+  await passing('the feed is behind all', () => feed.state().cursor === 4);
+  const rules = retentionRules.parse([{ streams: '*', max_age: '10h' }]);
+  while ((await ledger.maintenance.retain(rules, nowMs)).more);
+  t.match(await ledger.read(0, 9), [{ seq: 4 }]);
+  await list.replace(3, (one) => ({ ...one, isDue: true }));
+  await passing('it leaves the list', () => feed.state().quarantined === 0);
+  t.strictSame(sink.taken, [1, 2, 4]);
 });
 
 t.test('a destination that takes nothing is waited for: no record is at fault', async (t) => {
@@ -121,8 +131,7 @@ t.test('without the rule, and with a full list, the feed is held up, and says so
   const [first] = await ledger.read(0, 1);
   if (first === undefined) throw new Error('no record');
   const refused = { error: 'no', tries: 4, wallMs: 0 };
-  // The record before the first one has left the ledger: the one behind it is another.
-  const entries = [0, ...seqs(1002, 1000 + QUARANTINED_MAX)].map((offset) => ({
+  const entries = seqs(1001, 1000 + QUARANTINED_MAX).map((offset) => ({
     ...refused,
     offset,
     id: '',
@@ -133,7 +142,7 @@ t.test('without the rule, and with a full list, the feed is held up, and says so
   const feed = await start(picky('certain', new Set([1])));
   await passing('the list is full', () => events.includes('feed.quarantine_full'));
   t.match(feed.state(), { cursor: 0, refused: { offset: 1 }, quarantined: QUARANTINED_MAX });
-  await list.replace(0, (one) => ({ ...one, isDue: true }));
+  await list.replace(1001, (one) => ({ ...one, isDue: true }));
   await passing('one has left the ledger, and makes room', () => feed.state().cursor === 1);
   t.match((await list.load()).at(-1), { offset: 1 });
 });

@@ -71,11 +71,16 @@ t.test('a gateway whose commits take long rests while others are about', (t) => 
   turns.add(waits('big', 1), 60_350);
   t.same(gatewaysOf(turns.next(60_350).group), ['small']);
   t.equal(turns.next(60_350).waitMs, 1000, 'at most a second');
-  t.same(gatewaysOf(turns.next(71_000).group), ['big']);
+  t.same(gatewaysOf(turns.next(61_350).group), ['big']);
 
-  turns.took([waits('big', 1), waits('small', 1)], 15, 71_000);
-  turns.add(waits('big', 1), 71_000);
-  t.equal(turns.next(71_000).group.length, 1, 'short commits cost no rest');
+  turns.took([waits('big', 1), waits('small', 1)], 15, 61_350);
+  turns.add(waits('small', 1), 61_350);
+  turns.add(waits('big', 1), 61_350);
+  t.equal(turns.next(61_350).group.length, 2, 'short commits cost no rest');
+
+  turns.took([first], 60_000, 71_000);
+  turns.add(waits('big', 1), 71_351);
+  t.equal(turns.next(71_351).group.length, 1, 'the other was not heard of for ten seconds');
   t.end();
 });
 

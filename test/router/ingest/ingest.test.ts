@@ -26,6 +26,7 @@ async function fresh(
   limits: Partial<IngestLimits> = {},
   clock: Clock = systemClock,
   envelopes: EnvelopeLimits = ENVELOPE_LIMITS,
+  onEach: () => void = () => undefined,
 ) {
   const file = join(testDir(t), 'ledger.db');
   const lines: string[] = [];
@@ -35,6 +36,7 @@ async function fresh(
   let commits = 0;
   const onCommit = (): void => {
     commits += 1;
+    onEach();
   };
   const gate = new LedgerGate({ ledger, clock, entropy: seededEntropy(1), log });
   t.teardown(() => gate.stop());
@@ -78,6 +80,26 @@ t.test('what arrives together is committed together, in groups of a bounded size
   const bytes = await fresh(t, { groupBytesMax: 2000 });
   await Promise.all(messages.map(bytes.ingest.handler));
   t.ok(bytes.commits() >= 8 && bytes.commits() <= 20, `by bytes: ${bytes.commits()} commits`);
+});
+
+t.test('a gateway whose commits take long rests while another one is about', async (t) => {
+  const clock = new ManualClock();
+  let tookMs = 0;
+  const { ingest, commits } = await fresh(t, {}, clock, ENVELOPE_LIMITS, () => clock.advance(tookMs));
+  const send = (gateway: string, seq: number): Promise<string> =>
+    ingest.handler(delivery({ gateway, seqs: [seq] }));
+  await send('small', 1);
+  tookMs = 100;
+  await send('big', 1);
+  tookMs = 0;
+  const settled: string[] = [];
+  const both = ['big', 'small'].map((gateway) => send(gateway, 2).then(() => settled.push(gateway)));
+  await both[1];
+  t.strictSame(settled, ['small']);
+  t.equal(commits(), 3);
+  clock.advance(150);
+  await Promise.all(both);
+  t.strictSame(settled, ['small', 'big']);
 });
 
 t.test(

@@ -82,6 +82,22 @@ t.test('a file in clear is encrypted, with what is in its log', (t) => {
   t.end();
 });
 
+t.test('a file in clear that another program has open stays as it is', (t) => {
+  const file = fileIn(t);
+  const db = openSqlite(file, {}, null);
+  db.pragma('journal_mode = WAL');
+  db.exec('CREATE TABLE t (text TEXT)');
+  t.throws(() => prepareEncryption(file, KEY, { mayChange: true }), {
+    name: 'StartRefused',
+    exitCode: 1,
+    message: `another process has ${file} open`,
+  });
+  db.exec(`INSERT INTO t VALUES ('${SECRET}')`);
+  db.close();
+  t.same(read(file, KEY), [SECRET]);
+  t.end();
+});
+
 t.test('an encryption that was cut off is completed', (t) => {
   // After the note; after a part of the copy; just before the copy takes its place.
   for (const left of [null, 'half of a copy', KEY]) {

@@ -59,3 +59,26 @@ for (const kind of KINDS) {
     t.notOk(device.destroyed);
   });
 }
+
+t.test('it does not run while the broker reads nothing of the client', async (t) => {
+  const { broker, clock, calls, port, open } = await everyListener(t);
+  const device = await open('tcp');
+  device.write(login(KEEPALIVE_S));
+  await until('CONNACK', () => device.readableLength >= 4);
+  const sent = 30;
+  for (let messageId = 1; messageId <= sent; messageId += 1)
+    device.write(publishPacket('devices/device/a', 'x'.repeat(100_000), { qos: 1, messageId }));
+  await until('it is read to a bound', () => calls.length >= 10);
+  await loopTurns(port('tcp'));
+  t.ok(calls.length < sent, `${calls.length} of ${sent} are read`);
+  for (let i = 0; i < 3; i += 1) {
+    clock.advance(KEEPALIVE_S * 1500);
+    await loopTurns(port('tcp'));
+  }
+  let done = 0;
+  await until('all arrive', () => {
+    for (; done < calls.length; done += 1) calls[done]?.commit();
+    return done === sent;
+  });
+  t.ok(broker.clients().some(({ clientId, connectedMs }) => clientId === 'device' && connectedMs !== null));
+});

@@ -5,11 +5,12 @@
 
 import { connect } from 'mqtt';
 import t, { type Test } from 'tap';
+import { readPacket, writtenPacket } from '../../../../agent/broker/persistence/packet.ts';
 import { encodeItem } from '../../../../agent/broker/persistence/session-log.ts';
 import { testDir } from '../../../test-dir.ts';
 import { until } from '../../../until.ts';
 import { bufferFile, storeOn } from '../../store/fixture.ts';
-import { CONNACK_OK, connectPacket, RawClient } from '../raw-client.ts';
+import { CONNACK_OK, connectPacket, publishPacket, RawClient } from '../raw-client.ts';
 import { inbox, life } from './life.ts';
 
 t.test('subscriptions, queued and retained messages survive a restart, in order', async (t: Test) => {
@@ -172,6 +173,26 @@ t.test(
     await third.stop();
   },
 );
+
+t.test('a topic on the disk keeps a U+FEFF at its start', async (t) => {
+  const packet = { cmd: 'publish', topic: '\ufeffplant', payload: '\ufeffx', qos: 1, clientId: '\ufeffpump' };
+  t.match(readPacket(encodeItem(writtenPacket(packet))), { ...packet, payload: Buffer.from('\ufeffx') });
+});
+
+t.test('another owner under a client id inherits no packet id of QoS 2', async (t) => {
+  const { port, sessions, taken, stop } = await life(bufferFile(testDir(t)));
+  t.teardown(stop);
+  const before = await RawClient.open(port);
+  before.send(connectPacket('pump', false));
+  await until('before is answered', () => before.received === CONNACK_OK);
+  before.send(publishPacket('t', 'x', { qos: 2, messageId: 7 }));
+  await until('PUBREC', () => before.received.endsWith('50020007'));
+  before.close();
+  t.type(sessions.incomingDigest('pump', 7), 'string');
+  await sessions.claim('pump', 'pump of today', true);
+  t.equal(sessions.incomingDigest('pump', 7), undefined);
+  t.equal(taken.length, 1);
+});
 
 t.test('session state that nobody can read is left out, and the rest is there (I9)', async (t) => {
   const file = bufferFile(testDir(t));

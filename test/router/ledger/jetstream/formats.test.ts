@@ -1,6 +1,7 @@
 /** Formats of earlier versions are read; formats that earlier versions cannot read differ from theirs. */
 import { decode, encode } from 'cborg';
 import t from 'tap';
+import { decodeArrival, encodeArrival } from '../../../../router/ledger/jetstream/arrival-format.ts';
 import {
   type CommitEntry,
   decodeCommit,
@@ -127,4 +128,14 @@ t.test('a page from before offsets were in it; what replaces cuts into what was 
   const cut = pageFolding.apply(after, { places: later, replaces: true });
   t.match(placeOf(cut, 14), { first: 14, last: 19, offset: 104 });
   t.strictSame(pageFolding.decode(pageFolding.encode(cut)), cut);
+});
+
+t.test('topics and devices keep a U+FEFF at their start', async (t) => {
+  const clock = { bootId: 'b', offsetMs: 5, quality: 'synchronised' as const };
+  const payload = new TextEncoder().encode('\ufeffx');
+  const record = { seq: 7, monoMs: 1, device: '\ufeffpump', topic: '\ufeffplant/a', payload };
+  const bytes = encodeArrival({ source: 'aws', receivedWallMs: 1, clock, sentAs: null, records: [record] });
+  const [read] = decodeArrival(bytes).records;
+  t.match(read, { seq: 7, device: record.device, topic: record.topic });
+  t.ok(Buffer.from(payload).equals(read?.payload ?? Buffer.of()));
 });
