@@ -7,7 +7,7 @@ import { TcpProxy } from '../../loopback/tcp-proxy.ts';
 import { type Clock, systemClock } from '../../shared/clock.ts';
 import { seededEntropy } from '../../shared/entropy.ts';
 import { ManualClock } from '../manual-clock.ts';
-import { until } from '../until.ts';
+import { asTimePasses, until } from '../until.ts';
 
 /** A proxy in front of a server that answers every chunk with `serve`; the default sends it back. */
 async function start(
@@ -193,10 +193,7 @@ t.test('slow keeps the order of chunks sent at different times', async (t) => {
     await nextTurn();
     if (i === 40) await proxy.setFault(null);
   }
-  await until('everything comes', () => {
-    clock.advance(1);
-    return text.length === expected.length;
-  });
+  await asTimePasses(clock, 1, 'everything comes', () => text.length === expected.length);
   t.equal(text, expected);
 });
 

@@ -12,7 +12,7 @@ import { createLogger } from '../../../shared/log.ts';
 import { keyIdOf } from '../../../shared/signing/signature.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses } from '../../until.ts';
 
 const [first, second] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')];
 const POLL_MS = 5000;
@@ -39,10 +39,7 @@ t.test('keys of the file are in force from its change on; a bad file changes not
   t.match(JSON.parse(lines[0] ?? ''), { event: 'receipts.keys_not_read', problem: /ENOENT/ });
   const changed = async (content: string, what: () => boolean): Promise<void> => {
     writeFileSync(file, content);
-    await until('the file is read', () => {
-      clock.advance(POLL_MS);
-      return what();
-    });
+    await asTimePasses(clock, POLL_MS, 'the file is read', what);
   };
   await changed(`first\n${pem(first.publicKey)}`, () => keys.ids.length === 1);
   t.ok(keys.keyOf(keyIdOf(first.publicKey))?.equals(first.publicKey));
@@ -55,10 +52,7 @@ t.test('keys of the file are in force from its change on; a bad file changes not
   }
   t.notMatch(lines.join(), /BEGIN|MC4C/, 'no line quotes the file');
   rmSync(file);
-  await until('the missing file is told', () => {
-    clock.advance(POLL_MS);
-    return /ENOENT/.test(lines.at(-1) ?? '');
-  });
+  await asTimePasses(clock, POLL_MS, 'the missing file is told', () => /ENOENT/.test(lines.at(-1) ?? ''));
   t.equal(keys.ids.length, 2);
 });
 

@@ -9,7 +9,7 @@ import type { OutboundEnvelope, Outcome } from '../../../agent/providers/publish
 import { latency } from '../../latency.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { appendAll, bufferFile } from '../store/fixture.ts';
 import { agentOn, drained, incompressible, seqsOf } from './fixture.ts';
 
@@ -119,10 +119,7 @@ t.test('an uplink that cannot carry a full envelope in its deadline drains all t
     answer: (_, message, deadlineMs) => uplink(message, deadlineMs),
   });
   t.teardown(() => agent.stop());
-  await until('the buffer is drained', () => {
-    clock.advance(20);
-    return drained(agent)();
-  });
+  await asTimePasses(clock, 20, 'the buffer is drained', drained(agent));
   t.ok(late <= 2, `${late} were late`);
   t.ok(largest < 50_000, `${largest} bytes in the largest`);
 });

@@ -18,7 +18,7 @@ import { deps, envelope, startGcp } from '../../loopback/gcp-support.ts';
 import { startAws } from '../../loopback/start-aws.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { KINDS } from './kinds.ts';
 import { startTunnel } from './tunnel.ts';
 
@@ -182,8 +182,5 @@ t.test('a publisher whose opening never ends is opened again', async () => {
     log,
   });
   clock.advance(60_000);
-  await until('the first opening is given up', async () => {
-    clock.advance(5000);
-    return opened === 2;
-  });
+  await asTimePasses(clock, 5000, 'the first opening is given up', async () => opened === 2);
 });

@@ -11,7 +11,7 @@ import { createLogger, type Logger } from '../../../shared/log.ts';
 import { envelope } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { agentOn, drained, seqsOf } from '../forward/fixture.ts';
 import { appendAll, texts } from '../store/fixture.ts';
 
@@ -145,28 +145,23 @@ t.test('senders are independent: one that never answers does not slow another', 
     publisher: (provider) => (provider === 'a' ? sdk.supervised((opened) => opened === 1) : null),
   });
   t.teardown(() => agent.stop());
-  /** Time passes while it waits, `stepMs` with each look. */
-  const asTimePasses = (stepMs: number, what: string, ask: () => boolean | Promise<boolean>) =>
-    until(what, () => {
-      clock.advance(stepMs);
-      return ask();
-    });
   const others = () => agent.accepted.filter(({ envelope }) => envelope.stream === 'other').length;
   await appendAll(agent.store, texts(3), 'mine');
-  await asTimePasses(1, 'the SDK has a publish', () => sdk.published > 0);
+  await asTimePasses(clock, 1, 'the SDK has a publish', () => sdk.published > 0);
   for (let i = 1; i <= 10; i += 1) {
     await appendAll(agent.store, ['x'], 'other');
-    await asTimePasses(1, 'the other stream goes on', () => others() === i);
+    await asTimePasses(clock, 1, 'the other stream goes on', () => others() === i);
   }
   t.same(sdk.events, [], 'the stuck ones are still under way');
   t.ok((agent.senders.get('a')?.inFlight ?? 0) > 0);
-  await asTimePasses(100, 'the buffer is drained', drained(agent));
+  await asTimePasses(clock, 1000, 'the buffer is drained', drained(agent));
   t.ok(clock.monoMs() >= 60_000 + GRACE_MS, `${clock.monoMs()} ms`);
   t.equal(seqsOf(agent, 'b').length, 13, 'the stuck ones found the other provider');
   t.ok((agent.senders.get('a')?.counters.abandoned ?? 0) > 0);
   t.ok(sdk.opened > 1 && sdk.closed > 0, 'closed and made anew');
   await asTimePasses(
-    100,
+    clock,
+    1000,
     'the provider is healthy again',
     () => agent.routing.providers()[0]?.health === 'healthy' && sdk.published > 2,
   );

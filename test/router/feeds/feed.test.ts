@@ -14,7 +14,7 @@ import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 
 const clock = systemClock;
@@ -269,15 +269,9 @@ t.test('a refused record is found and named, and what stands before it is delive
   t.strictSame(events.filter((event) => event === 'feed.record_refused').length, 1);
   const from = await ledger.loadFeedPosition('a');
   t.ok(await ledger.moveFeedPosition('a', from, { ...from, offset: 150 }));
-  await until('the second one is found', () => {
-    manual.advance(1000);
-    return feed.state().refused?.offset === 300;
-  });
+  await asTimePasses(manual, 1000, 'the second one is found', () => feed.state().refused?.offset === 300);
   await ledger.resetFeedPosition('a', 300);
-  await until('the feed is at the end', () => {
-    manual.advance(1000);
-    return feed.state().cursor === 400;
-  });
+  await asTimePasses(manual, 1000, 'the feed is at the end', () => feed.state().cursor === 400);
   t.equal(feed.state().refused, null);
   t.strictSame(
     sink.batches.flat(),
@@ -300,10 +294,7 @@ t.test('a write that fails without a word is halved after three tries', async (t
   };
   const manual = new ManualClock();
   const feed = await start('a', crashing, { clock: manual });
-  await until('the record stands alone', () => {
-    manual.advance(1000);
-    return feed.state().refused !== null;
-  });
+  await asTimePasses(manual, 1000, 'the record stands alone', () => feed.state().refused !== null);
   t.match(feed.state(), { cursor: 6, refused: { offset: 7, error: 'lost' } });
 });
 
@@ -366,15 +357,14 @@ t.test('an idle destination that goes away is noticed, and its return too', asyn
   const feed = await start('a', checked, { clock: manual });
   await until('the feed waits', () => manual.isDueIn(1000));
   isThere = false;
-  await until('the absence is noticed', () => {
-    manual.advance(500);
-    return feed.state().lastError === 'gone for lunch';
-  });
+  await asTimePasses(
+    manual,
+    500,
+    'the absence is noticed',
+    () => feed.state().lastError === 'gone for lunch',
+  );
   t.ok(manual.monoMs() <= 10_000, `after ${manual.monoMs()} ms`);
   isThere = true;
-  await until('the return is noticed', () => {
-    manual.advance(500);
-    return feed.state().lastError === null;
-  });
+  await asTimePasses(manual, 500, 'the return is noticed', () => feed.state().lastError === null);
   t.equal(events.at(-1), 'feed.recovered');
 });

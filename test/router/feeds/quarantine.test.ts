@@ -12,7 +12,7 @@ import { systemEntropy as entropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses } from '../../until.ts';
 import { entry, seqs } from '../ledger/envelopes.ts';
 import { receiver } from './sinks/receiver.ts';
 
@@ -32,10 +32,7 @@ async function fresh(t: Test) {
     return feed;
   };
   const passing = (what: string, condition: () => boolean): Promise<unknown> =>
-    until(what, () => {
-      clock.advance(30_000);
-      return condition();
-    });
+    asTimePasses(clock, 30_000, what, condition);
   return { events, ledger, start, passing, list: new Quarantine(ledger, 'a') };
 }
 

@@ -4,7 +4,7 @@ import { LedgerGate } from '../../../router/ingest/gate.ts';
 import { seededEntropy } from '../../../shared/entropy.ts';
 import { createLogger } from '../../../shared/log.ts';
 import { ManualClock } from '../../manual-clock.ts';
-import { until } from '../../until.ts';
+import { asTimePasses } from '../../until.ts';
 
 function made() {
   const clock = new ManualClock();
@@ -25,10 +25,7 @@ function made() {
   /** Time passes until the ledger was asked once more. */
   const askedAgain = async (): Promise<void> => {
     const before = asked.length;
-    await until('a question', () => {
-      clock.advance(100);
-      return asked.length > before;
-    });
+    await asTimePasses(clock, 100, 'a question', () => asked.length > before);
   };
   return { gate, clock, lines, asked, say, askedAgain };
 }

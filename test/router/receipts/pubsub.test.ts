@@ -5,7 +5,7 @@ import { never, receipt } from '../../agent/downlink/support.ts';
 import { startGcp } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { silentServer } from '../../silent-server.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { carriage } from './support.ts';
 
 t.test('a receipt that is not answered is late, and the next one begins anew', async (t) => {
@@ -28,8 +28,5 @@ t.test('a receipt that is not answered is late, and the next one begins anew', a
   void carrier.close().then(() => {
     isClosed = true;
   });
-  await until('it is closed, whatever hangs', () => {
-    clock.advance(1000);
-    return isClosed;
-  });
+  await asTimePasses(clock, 1000, 'it is closed, whatever hangs', () => isClosed);
 });

@@ -12,21 +12,13 @@ import { SparseLog } from '../../../shared/sparse-log.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses } from '../../until.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
 import { FORM_WITH_COPY } from './support.ts';
 
 const INTERVAL_MS = 600;
 const STEP_MS = 50;
 const clock = new ManualClock();
-
-/** Time passes while it waits. */
-function asTimePasses(what: string, ask: () => boolean): Promise<boolean> {
-  return until(what, () => {
-    clock.advance(STEP_MS);
-    return ask();
-  });
-}
 
 /** A cloud that notes what it is given. */
 class Cloud implements Carrier {
@@ -94,10 +86,10 @@ t.test(
     const cloud = new Cloud();
     const { commit, pushers } = await fresh(t, { cloud });
     await commit({ seqs: [1] });
-    await asTimePasses('1 receipts are sent', () => cloud.sent.length === 1);
+    await asTimePasses(clock, STEP_MS, '1 receipts are sent', () => cloud.sent.length === 1);
     for (let seq = 2; seq <= 20; seq++) await commit({ seqs: [seq] });
     t.equal(pushers[0]?.waiting, 1);
-    await asTimePasses('2 receipts are sent', () => cloud.sent.length === 2);
+    await asTimePasses(clock, STEP_MS, '2 receipts are sent', () => cloud.sent.length === 2);
     t.same(cloud.told, [
       ['gw-1', 1],
       ['gw-1', 20],
@@ -105,7 +97,7 @@ t.test(
     const [first, second] = cloud.sent;
     t.ok(second && first && second.atMs - first.atMs >= INTERVAL_MS, 'coalesced (I10)');
     await commit({ seqs: [20] });
-    await asTimePasses('one push is unchanged', () => pushers[0]?.counts.unchanged === 1);
+    await asTimePasses(clock, STEP_MS, 'one push is unchanged', () => pushers[0]?.counts.unchanged === 1);
     t.same(pushers[0]?.counts, { sent: 2, unchanged: 1, refused: 0, failed: 0, dropped: 0 });
     t.equal(cloud.sent.length, 2);
   },
@@ -115,7 +107,7 @@ t.test('gateways do not wait for each other', async (t) => {
   const cloud = new Cloud();
   const { commit } = await fresh(t, { cloud });
   for (let i = 1; i <= 40; i++) await commit({ gateway: `gw-${i}`, seqs: [i] });
-  await asTimePasses('40 receipts are sent', () => cloud.sent.length === 40);
+  await asTimePasses(clock, STEP_MS, '40 receipts are sent', () => cloud.sent.length === 40);
   t.equal(new Set(cloud.told.map(([gateway]) => gateway)).size, 40);
 });
 
@@ -125,15 +117,15 @@ t.test('a cloud that fails is tried again, told once, and holds up no other', as
   silent.answer = 'silence';
   const { commit, lines, pushers } = await fresh(t, { broken, silent, good });
   await commit({ seqs: [1, 2] });
-  await asTimePasses('the good cloud has 1', () => good.sent.length === 1);
+  await asTimePasses(clock, STEP_MS, 'the good cloud has 1', () => good.sent.length === 1);
   await commit({ seqs: [3] });
-  await asTimePasses('the good cloud has 2', () => good.sent.length === 2);
-  await asTimePasses('the broken cloud is tried again', () => broken.tries >= 2);
+  await asTimePasses(clock, STEP_MS, 'the good cloud has 2', () => good.sent.length === 2);
+  await asTimePasses(clock, STEP_MS, 'the broken cloud is tried again', () => broken.tries >= 2);
   t.ok(broken.tries < 10, 'more and more slowly');
   broken.answer = { kind: 'sent' };
-  await asTimePasses('the broken cloud recovers', () => broken.sent.length === 1);
+  await asTimePasses(clock, STEP_MS, 'the broken cloud recovers', () => broken.sent.length === 1);
   t.same(broken.told, [['gw-1', 3]], 'what is true by then');
-  await asTimePasses('both lines are logged', () => lines.length === 2);
+  await asTimePasses(clock, STEP_MS, 'both lines are logged', () => lines.length === 2);
   t.match(lines, [
     { event: 'receipts.push_failed', downlink: 'broken', problem: 'no such topic' },
     { event: 'receipts.push_works', downlink: 'broken' },
@@ -147,13 +139,13 @@ t.test('what is refused for one gateway alone is not tried again without news', 
   cloud.answer = { kind: 'refused', problem: 'no such thing' };
   const { commit, pushers, lines } = await fresh(t, { cloud });
   await commit({ seqs: [1] });
-  await asTimePasses('one push is refused', () => pushers[0]?.counts.refused === 1);
+  await asTimePasses(clock, STEP_MS, 'one push is refused', () => pushers[0]?.counts.refused === 1);
   await commit({ seqs: [1] });
-  await asTimePasses('one push is unchanged', () => pushers[0]?.counts.unchanged === 1);
+  await asTimePasses(clock, STEP_MS, 'one push is unchanged', () => pushers[0]?.counts.unchanged === 1);
   t.equal(cloud.tries, 1);
   t.match(lines, [{ event: 'receipts.push_refused', gateway: 'gw-1' }]);
   await commit({ seqs: [2] });
-  await asTimePasses('the cloud is tried again', () => cloud.tries === 2);
+  await asTimePasses(clock, STEP_MS, 'the cloud is tried again', () => cloud.tries === 2);
 });
 
 t.test('a ledger that does not answer is no receipt; it is asked again', async (t) => {
@@ -167,10 +159,10 @@ t.test('a ledger that does not answer is no receipt; it is asked again', async (
   const receipts = new Receipts({ ledger: { completeness }, clock, intervalMs: 100 });
   const own = await pusher('cloud', cloud, { receipts });
   own.committed(['gw-1']);
-  await asTimePasses('a push fails', () => own.counts.failed >= 1);
+  await asTimePasses(clock, STEP_MS, 'a push fails', () => own.counts.failed >= 1);
   t.equal(cloud.tries, 0);
   broken = false;
-  await asTimePasses('1 receipts are sent', () => cloud.sent.length === 1);
+  await asTimePasses(clock, STEP_MS, '1 receipts are sent', () => cloud.sent.length === 1);
 });
 
 t.test('a second router on the ledger says what is true for both, in a later version', async (t) => {
@@ -179,12 +171,12 @@ t.test('a second router on the ledger says what is true for both, in a later ver
   const receipts = new Receipts({ ledger, clock, intervalMs: 100 });
   const other = await pusher('there', there, { receipts });
   await commit({ seqs: [1, 2] });
-  await asTimePasses('the router here pushes', () => here.sent.length === 1);
+  await asTimePasses(clock, STEP_MS, 'the router here pushes', () => here.sent.length === 1);
   await ledger.commit([
     { envelope: envelope({ seqs: [3] }), source: 'gcp', receivedWallMs: 1, verified: true },
   ]);
   other.committed(['gw-1']);
-  await asTimePasses('the router there pushes', () => there.sent.length === 1);
+  await asTimePasses(clock, STEP_MS, 'the router there pushes', () => there.sent.length === 1);
   t.same(there.told, [['gw-1', 3]]);
   t.ok((there.sent[0]?.receipt.version ?? 0) > (here.sent[0]?.receipt.version ?? 0));
 });

@@ -9,7 +9,7 @@ import { type Receipt, receiptJson } from '../../../shared/receipt.ts';
 import { deps } from '../../loopback/gcp-support.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { testDir } from '../../test-dir.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { type EnvelopeSketch, envelope } from '../ledger/envelopes.ts';
 
 const INTERVAL_MS = 100;
@@ -23,10 +23,7 @@ async function passing<T>(answer: Promise<T>): Promise<T> {
   });
   await Promise.all([
     settled.catch(() => undefined),
-    until('the answer comes', () => {
-      clock.advance(10);
-      return over;
-    }),
+    asTimePasses(clock, 10, 'the answer comes', () => over),
   ]);
   return settled;
 }

@@ -15,7 +15,7 @@ import { pemBlocks, TLS_FILES_POLL_MS } from '../../../shared/tls-files.ts';
 import { startGated } from '../../agent/broker/access/devices-fixture.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { startApi } from '../../router/sources/https/support.ts';
-import { until } from '../../until.ts';
+import { asTimePasses, until } from '../../until.ts';
 import { Authority } from './authority.ts';
 
 const DAY_MS = 86_400_000;
@@ -97,10 +97,7 @@ t.test('a response that runs out is stapled no more, with one alert; a missing f
   clock.advance(TLS_FILES_POLL_MS);
   clock.advance(TLS_FILES_POLL_MS);
   authority.answer('server.ocsp', { more: '-ndays 3' });
-  await until('the new one', () => {
-    clock.advance(TLS_FILES_POLL_MS);
-    return stapled() !== null;
-  });
+  await asTimePasses(clock, TLS_FILES_POLL_MS, 'the new one', () => stapled() !== null);
   t.equal(alerts().length, 2, 'each problem once');
 });
 

@@ -21,7 +21,7 @@ import {
 import { ManualClock } from '../../../manual-clock.ts';
 import { testDir } from '../../../test-dir.ts';
 import { turns } from '../../../turns.ts';
-import { until } from '../../../until.ts';
+import { asTimePasses, until } from '../../../until.ts';
 
 const DEADLINE_MS = 4000;
 /** Between the starts of two connects. */
@@ -156,10 +156,7 @@ t.test('a throttled hub acknowledges late, then drops the connection under the n
   clock.advance(1200);
   const cut = publish('2');
   await until('the hub has the second', () => requests() === before + 2);
-  await until('the hub takes the first', () => {
-    clock.advance(10);
-    return azure.cloud.meter().accepted === 2;
-  });
+  await asTimePasses(clock, 10, 'the hub takes the first', () => azure.cloud.meter().accepted === 2);
   t.equal(await late, 'accepted', `after ${clock.monoMs()} ms`);
   clock.advance(THROTTLED_CUT_MS);
   t.equal(await cut, 'unknown/connection-lost');
