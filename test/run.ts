@@ -17,8 +17,8 @@ const { kind, jobs, files, isVerbose } = readScript(
       },
       jobs: {
         takes: 'N',
-        // Most tests wait for a disk or a socket for a while: two and a half for each core keep it busy.
-        default: String(Math.ceil(2.5 * availableParallelism())),
+        // Most tests wait for a disk or a socket for a while: three for each core keep it busy.
+        default: String(3 * availableParallelism()),
         is: 'files that run at once',
       },
       verbose: { is: 'prints all that every file prints' },
