@@ -36,6 +36,7 @@ import { Seals } from './ingest/seals.ts';
 import { Signatures } from './ingest/signatures.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openLedger } from './ledger/open.ts';
+import type { Dropped } from './ledger/rules/shares.ts';
 import { Maintenance } from './maintenance.ts';
 import { registerQuotas } from './quotas/metrics.ts';
 import { Quotas } from './quotas/quotas.ts';
@@ -64,7 +65,9 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const names = new ProcessNames({ clock, log: log('dns') });
   // At once: the ledger may be on another machine.
   await names.start();
-  const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router' });
+  const quotas = new Quotas(config.quotas, { clock, log: log('ingest') });
+  const onDropped = (dropped: Dropped) => quotas.dropped(dropped);
+  const ledger = await openLedger(config, { clock, log: log('ledger'), role: 'router', onDropped });
 
   const feedDeps = { ledger, clock, entropy, log: log('feed'), stdout: process.stdout };
   const feeds = await Promise.all(config.feeds.map((feed) => openFeed(feed, feedDeps)));
@@ -89,7 +92,6 @@ async function createRouter(config: RouterConfig, clock: Clock, entropy: Entropy
   const meter = new DecodeMeter();
   const limits = envelopeLimits(config.envelopes);
   const decoder = new DecodePool({ clock, log: log('ingest'), meter, limits });
-  const quotas = new Quotas(config.quotas, { clock, log: log('ingest') });
   const jumpMax = config.envelopes.max_unverified_jump;
   const ingest = new Ingest({ ...deps, identities, signatures, seals, quotas, decoder, jumpMax });
   const opening = { checkpoints: ledger, receipts, form, gate, clock, entropy, log: log('source') };

@@ -69,18 +69,21 @@ function sources(status: RouterStatus): string {
 /** The gateways over a quota in the last hour. */
 function overQuota({ overQuota = [] }: RouterStatus): string[] {
   const rows = overQuota.map(
-    ({ gateway, source, isProven, group, quota, waited, deadLetters, lastWallMs }) => [
-      isProven ? gateway : `${gateway} (claimed)`,
+    ({ gateway, source, isProven, group, quota, waited, deadLetters, dropped = 0, lastWallMs }) => [
+      isProven ? gateway : gateway === '' ? '(not proven)' : `${gateway} (claimed)`,
       source,
       group,
       quota,
       countText(waited),
       countText(deadLetters),
+      countText(dropped),
       timeText(lastWallMs),
     ],
   );
   if (rows.length === 0) return [];
-  return [table(['OVER QUOTA', 'SOURCE', 'GROUP', 'QUOTA', 'WAITED', 'DEAD LETTERS', 'LAST'], rows)];
+  return [
+    table(['OVER QUOTA', 'SOURCE', 'GROUP', 'QUOTA', 'WAITED', 'DEAD LETTERS', 'DROPPED', 'LAST'], rows),
+  ];
 }
 
 function feeds(status: RouterStatus): string {

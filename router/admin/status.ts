@@ -81,6 +81,7 @@ async function routerStatus(
       ...state,
       waited: outcomes.waits,
       deadLetters: outcomes['dead-letter'],
+      dropped: outcomes.dropped,
     })),
     feeds: feeds.map((feed) => {
       const { name, phase, failures, lastError, refused, quarantined } = feed.state();

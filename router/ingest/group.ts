@@ -1,6 +1,7 @@
 /** An envelope that waits for the ledger, and the limits of what waits and of one commit. */
 import type { Envelope } from '../../shared/envelope/envelope.ts';
 import type { LedgerEntry } from '../ledger/types.ts';
+import type { Sender } from '../quotas/quotas.ts';
 import type { Delivery, Settlement } from '../sources/source.ts';
 
 export interface IngestLimits {
@@ -17,6 +18,8 @@ export interface IngestLimits {
 export interface Waiting {
   entry: LedgerEntry;
   delivery: Delivery;
+  /** The gateway, as its login or signature proves it or as it is claimed. */
+  sender: Sender;
   bytes: number;
   settle: (settlement: Settlement) => void;
 }

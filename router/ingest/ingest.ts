@@ -16,6 +16,7 @@ import { errorText } from '../../shared/log.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
 import { UNVERIFIED_JUMP_MAX } from '../ledger/rules/proof.ts';
 import { REPEAT_CAUSES } from '../ledger/rules/repeat-cause.ts';
+import { storedBytes } from '../ledger/rules/retention.ts';
 import { type CommitResult, EntriesBlocked, EntryRefused, type LedgerEntry } from '../ledger/types.ts';
 import type { OverQuota } from '../quotas/account.ts';
 import type { Sender } from '../quotas/quotas.ts';
@@ -93,10 +94,10 @@ export class Ingest {
   async #take(delivery: Delivery): Promise<Settlement> {
     const { source, authenticatedGateway, problem } = delivery;
     if (this.#isFull(source)) return this.#retry(source, 'later');
-    if (problem) return this.#deadLetter(delivery, problem);
     const identities = this.#identities.get(source) ?? {};
     const gateway = authenticatedGateway === null ? null : gatewayOf(authenticatedGateway, identities);
     const sender = gateway === null ? null : { source, gateway, isProven: true };
+    if (problem) return this.#deadLetter(delivery, problem, sender);
     // Before the signature costs anything.
     const over = this.#overRate(delivery, sender);
     if (over !== null) return over;
@@ -108,7 +109,7 @@ export class Ingest {
         )
       : UNCHECKED;
     if (checked.kind === 'unknown') return this.#retry(source, 'later');
-    if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal);
+    if (checked.kind === 'refused') return this.#deadLetter(delivery, checked.refusal, sender);
     const { signedBy, contentKey, why } = checked;
     if (why !== null) this.#of(source).unverified[why] += 1;
     if (contentKey !== null) this.#of(source).sealed += 1;
@@ -127,12 +128,13 @@ export class Ingest {
     const lane = JSON.stringify([source, gateway]);
     return this.#decoder.decode({ lane, bytes, gateway, contentKey }, (decoded) => {
       if (decoded === 'later') return Promise.resolve(this.#retry(source, 'later'));
-      if ('reason' in decoded) return this.#deadLetter(delivery, decoded);
+      if ('reason' in decoded) return this.#deadLetter(delivery, decoded, sender);
       const unsigned = isVerified ? null : this.#signatures?.refusalOf(decoded.gateway);
       const unsealed = contentKey === null ? this.#seals?.unsealed(decoded.stream) : null;
       const refused = foreign(authenticatedGateway, gateway, decoded) ?? unsigned ?? unsealed;
-      if (refused) return this.#deadLetter(delivery, refused);
-      return this.#overStreams(delivery, sender, decoded) ?? this.#place(delivery, decoded, isVerified);
+      if (refused) return this.#deadLetter(delivery, refused, sender);
+      const named = sender ?? { source, gateway: decoded.gateway, isProven: false };
+      return this.#overContent(delivery, named, decoded) ?? this.#place(delivery, decoded, named, isVerified);
     });
   }
 
@@ -143,13 +145,12 @@ export class Ingest {
   }
 
   /** The same for what only the opened envelope tells. A name that nothing proves has quotas of its own. */
-  #overStreams(delivery: Delivery, sender: Sender | null, envelope: Envelope): Promise<Settlement> | null {
-    const { source } = delivery;
-    const claimed = sender ?? { source, gateway: envelope.gateway, isProven: false };
-    const over = sender === null ? this.#overRate(delivery, claimed) : null;
+  #overContent(delivery: Delivery, sender: Sender, envelope: Envelope): Promise<Settlement> | null {
+    const over = sender.isProven ? null : this.#overRate(delivery, sender);
     if (over !== null) return over;
-    const overStreams = this.#quotas?.stream(claimed, envelope);
-    return overStreams ? this.#exceeded(delivery, claimed, overStreams) : null;
+    const overContent =
+      this.#quotas?.stream(sender, envelope) ?? this.#quotas?.stored(sender, storedBytes(envelope.records));
+    return overContent ? this.#exceeded(delivery, sender, overContent) : null;
   }
 
   /** The message waits at its source, or is kept aside where it would delay those of other gateways. */
@@ -158,20 +159,21 @@ export class Ingest {
     this.#quotas?.exceeded(sender, over, waits ? 'waits' : 'dead-letter');
     if (waits) return Promise.resolve(this.#retry(delivery.source, 'later'));
     const detail = `${sender.gateway} is over its quota of ${over.quota}`;
-    return this.#deadLetter(delivery, { reason: 'quota', detail });
+    return this.#deadLetter(delivery, { reason: 'quota', detail }, sender);
   }
 
   /** Gives an envelope its place in a commit, at once: the order of the calls is that of the commits. */
-  #place(delivery: Delivery, envelope: Envelope, verified: boolean): Promise<Settlement> {
+  #place(delivery: Delivery, envelope: Envelope, sender: Sender, verified: boolean): Promise<Settlement> {
     const { source, deliveryCount, sentAs = null } = delivery;
     const redelivered = deliveryCount !== null && deliveryCount > 1;
     const came = { source, receivedWallMs: this.#clock.wallMs(), redelivered, sentAs };
-    const entry = { envelope, ...came, verified, jumpMax: this.#jumpMax };
+    const rangesMax = this.#quotas?.rangesMax(envelope.gateway) ?? Number.POSITIVE_INFINITY;
+    const entry = { envelope, ...came, verified, jumpMax: this.#jumpMax, rangesMax };
     // Asked again: others may have come while this one was checked and decoded.
     const admitted = this.#isFull(source) ? 'leave' : this.#setAside.admit(envelope);
     if (admitted === 'leave') return Promise.resolve(this.#retry(source, 'later'));
     return new Promise((settle) => {
-      const waiting = { entry, delivery, bytes: sizeOf(envelope), settle };
+      const waiting = { entry, delivery, sender, bytes: sizeOf(envelope), settle };
       if (admitted === 'probe') this.#probe(waiting);
       else this.#enqueue(waiting);
     });
@@ -240,7 +242,7 @@ export class Ingest {
       await this.#commitOthers(group, results.entries);
     } else if (results !== null && only && group.length === 1) {
       const refusal = { reason: results.reason, detail: results.message };
-      const settlement = await this.#deadLetter(only.delivery, refusal);
+      const settlement = await this.#deadLetter(only.delivery, refusal, only.sender);
       if (settlement === 'settle') this.#progress += 1;
       only.settle(settlement);
     } else if (await this.#engineAnswers()) {
@@ -284,10 +286,12 @@ export class Ingest {
   async #settle(group: readonly Waiting[], results: readonly CommitResult[]): Promise<void> {
     const taken: LedgerEntry[] = [];
     const refused: Promise<void>[] = [];
-    for (const [i, { delivery, entry, settle }] of group.entries()) {
+    for (const [i, { delivery, sender, entry, settle }] of group.entries()) {
       const result = results[i];
       if (result?.refused) {
-        refused.push(this.#deadLetter(delivery, result.refused).then(settle));
+        const { reason } = result.refused;
+        if (reason === 'quota') this.#quotas?.exceeded(sender, { quota: 'ranges' }, 'dead-letter');
+        refused.push(this.#deadLetter(delivery, result.refused, sender).then(settle));
         continue;
       }
       if (result) this.#count(delivery.source, result);
@@ -327,7 +331,12 @@ export class Ingest {
     }
   }
 
-  async #deadLetter(delivery: Delivery, { reason, detail }: Refusal): Promise<Settlement> {
+  /** `sender`: whose share of the dead letters it takes, where its name is proven. */
+  async #deadLetter(
+    delivery: Delivery,
+    { reason, detail }: Refusal,
+    sender: Sender | null,
+  ): Promise<Settlement> {
     const { source, bytes, authenticatedGateway, properties } = delivery;
     try {
       await this.#ledger.deadLetter({
@@ -337,6 +346,7 @@ export class Ingest {
         bytes,
         receivedWallMs: this.#clock.wallMs(),
         authenticatedGateway,
+        gateway: sender?.isProven ? sender.gateway : null,
         properties: properties?.() ?? {},
       });
     } catch (error) {

@@ -31,7 +31,7 @@ export interface IngestOptions {
   /** Absent: no signature is checked. */
   signatures?: Pick<Signatures, 'check' | 'refusalOf'>;
   /** Absent: a gateway may send as much as it likes. */
-  quotas?: Pick<Quotas, 'message' | 'stream' | 'exceeded'>;
+  quotas?: Pick<Quotas, 'message' | 'stream' | 'stored' | 'rangesMax' | 'exceeded'>;
   /** See LedgerEntry.jumpMax. */
   jumpMax?: number;
   /** Absent: no sealed envelope is opened. */

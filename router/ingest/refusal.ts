@@ -24,7 +24,10 @@ export type RefusalReason =
   | 'unsealed'
   /** The queue's message is not a valid output of the IoT rule; retried once it can be read. */
   | 'rule'
-  /** Its gateway is over a quota, and the source has no place where the message could wait. */
+  /**
+   * Its gateway is over a quota, and the source has no place where the message could wait; or its stream has
+   * as many separate ranges as it may.
+   */
   | 'quota'
   /** A text contains U+0000. */
   | 'nul'

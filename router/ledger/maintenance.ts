@@ -16,7 +16,8 @@ export interface DeadLetterFilter {
 }
 
 /** A dead letter without its bytes. */
-export interface DeadLetterHead extends Omit<DeadLetter, 'bytes' | 'properties' | 'authenticatedGateway'> {
+export interface DeadLetterHead
+  extends Omit<DeadLetter, 'bytes' | 'properties' | 'authenticatedGateway' | 'gateway'> {
   /** Ascending in the order of arrival; never reused. */
   id: number;
   sizeBytes: number;
@@ -42,7 +43,7 @@ export interface LedgerMaintenance {
   loadDeadLetter(id: number): Promise<StoredDeadLetter | null>;
   /** Returns the number of removed letters. The count in `totals()` stays. */
   removeDeadLetters(filter: DeadLetterFilter): Promise<number>;
-  /** Drops evidence that is older than its bound at `nowWallMs`. */
+  /** Drops dead letters past their bound of age at `nowWallMs`, and evidence beyond its bounds. */
   expire(nowWallMs: number): Promise<void>;
   /**
    * One bounded step: removes records that are due by the rules at `nowWallMs`, the oldest first. Their ids

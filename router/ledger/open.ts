@@ -8,6 +8,7 @@ import type { ConflictRules, DeadLetterLimits, LedgerOptions } from './options.t
 import { forgetLedger, LedgerMemory } from './remembered.ts';
 import type { LedgerRole } from './role.ts';
 import { conflictPolicyOf } from './rules/conflict-policy.ts';
+import { type EvidenceQuotas, type OnDropped, sharesOf } from './rules/shares.ts';
 import { openLedgerThread } from './sqlite/thread.ts';
 
 export interface LedgerConfig {
@@ -15,20 +16,30 @@ export interface LedgerConfig {
   data_dir: string;
   dead_letters: DeadLetterLimits;
   conflicts: ConflictRules;
+  /** A tool adds no evidence, and has none. */
+  quotas?: EvidenceQuotas;
 }
 
-const DEAD_LETTERS_MAX = 100_000;
+/** Most dead letters, and most versions in conflict. */
+const EVIDENCE_MAX = 100_000;
+const CONFLICT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * Rejects when the ledger cannot be opened, with StartRefused for expected causes; the folder `data_dir` must
  * exist.
  */
 export async function openLedger(
-  { ledger, data_dir, dead_letters, conflicts }: LedgerConfig,
-  deps: { clock: Clock; log: Logger; role: LedgerRole },
+  { ledger, data_dir, dead_letters, conflicts, quotas }: LedgerConfig,
+  deps: { clock: Clock; log: Logger; role: LedgerRole; onDropped?: OnDropped },
 ): Promise<Ledger> {
   const { max_bytes: bytesMax, max_age: ageMsMax } = dead_letters;
-  const limits = { deadLetters: { rowsMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax } };
+  const shares = sharesOf(quotas);
+  const letters = { bytesMax, ageMsMax, shares: shares.deadLetters };
+  const versions = { bytesMax: CONFLICT_BYTES_MAX, shares: shares.conflicts };
+  const limits = {
+    deadLetters: { ...letters, rowsMax: EVIDENCE_MAX },
+    conflicts: { ...versions, rowsMax: EVIDENCE_MAX },
+  };
   const common = { limits, conflictPolicyOf: conflictPolicyOf(conflicts), ...deps };
   const name = rememberedName(ledger);
   const memory =
@@ -49,9 +60,12 @@ export async function openLedger(
     }
     case 'jetstream': {
       const { timeout: timeoutMs, ...options } = ledger;
-      const deadLetters = { messagesMax: DEAD_LETTERS_MAX, bytesMax, ageMsMax };
+      const messages = {
+        deadLetters: { ...letters, messagesMax: EVIDENCE_MAX },
+        conflicts: { ...versions, messagesMax: EVIDENCE_MAX },
+      };
       const { openJetStreamLedger } = await import('./jetstream/engine.ts');
-      return openJetStreamLedger({ ...options, timeoutMs, memory, ...common, limits: { deadLetters } });
+      return openJetStreamLedger({ ...options, timeoutMs, memory, ...common, limits: messages });
     }
   }
 }

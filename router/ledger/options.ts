@@ -37,7 +37,9 @@ export const deadLetterLimits = z
   .strictObject({
     max_bytes: byteSize()
       .default(64 * 2 ** 20)
-      .describe('Most bytes of dead letters; the oldest are removed first.'),
+      .describe(
+        'Most bytes of dead letters, with names, properties and overhead; beyond, the oldest of the gateways that hold most are removed.',
+      ),
     max_age: duration()
       .default(30 * DAY_MS)
       .describe('How long a dead letter is kept.'),
@@ -66,7 +68,7 @@ export const retentionRules = z
         max_bytes: byteSize()
           .optional()
           .describe(
-            'Most payload bytes of all these streams together; the oldest hours leave first, the current hour stays.',
+            'Most bytes of all these streams together, with devices, topics and 48 bytes a record and 80 an envelope; the oldest hours leave first, the current hour stays.',
           ),
       })
       .refine((rule) => rule.max_age !== undefined || rule.max_bytes !== undefined, {

@@ -15,6 +15,11 @@ export interface LedgerEntry {
    * word. Default: rules/proof.ts.
    */
   jumpMax?: number;
+  /**
+   * Most separate ranges that the stream may have afterwards (quotas of router.yaml). Default: the ledger's
+   * own bound alone.
+   */
+  rangesMax?: number;
   /** The provider has delivered the message before. Default: the provider does not report it. */
   redelivered?: boolean;
   /** Why the gateway sent the envelope. Default: no reason given. */
@@ -42,13 +47,13 @@ export interface CommitResult {
   refused?: Refused;
 }
 
-/** Why the ledger does not take what an unverified envelope says. */
+/** Why the ledger takes nothing of an envelope. */
 export interface Refused {
   /**
    * `unproven`: only a verified envelope may say so, of a stream that its gateway signs. `implausible`: a
-   * jump or gap beyond the bound.
+   * jump or gap beyond the bound, without a signature. `quota`: more separate ranges than the quota.
    */
-  reason: 'unproven' | 'implausible';
+  reason: 'unproven' | 'implausible' | 'quota';
   detail: string;
 }
 
@@ -127,6 +132,10 @@ export interface DeadLetter {
   receivedWallMs: number;
   /** As the provider reported it; a retry is checked against it too. */
   authenticatedGateway?: string | null;
+  /**
+   * The gateway that its login or its signature proves: the letter counts against its share. Default: none.
+   */
+  gateway?: string | null;
   /** The provider's properties of the message. */
   properties?: Readonly<Record<string, string>>;
 }

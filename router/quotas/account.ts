@@ -4,11 +4,15 @@ import { TokenBucket } from '../../shared/token-bucket.ts';
 import type { GatewayQuotas } from './options.ts';
 
 /** The quota that is used up; a metric label. */
-export type QuotaReason = 'envelopes' | 'bytes' | 'streams';
+export type QuotaReason = RateQuota | StoredQuota;
+/** Of what comes. */
+type RateQuota = 'envelopes' | 'bytes' | 'streams' | 'stored';
+/** Of what the ledger holds. */
+type StoredQuota = 'ranges' | 'dead-letters' | 'conflicts';
 
 /** Over a quota; `waitMs` until it admits one message more. */
 export interface OverQuota {
-  quota: QuotaReason;
+  quota: RateQuota;
   waitMs: number;
 }
 
@@ -21,17 +25,19 @@ export class Account {
   readonly #envelopes: TokenBucket | null;
   readonly #bytes: TokenBucket | null;
   readonly #newStreams: TokenBucket | null;
+  readonly #stored: TokenBucket | null;
   readonly #streamsMax: number;
   /** The one used last at the end. */
   readonly #streams = new Set<string>();
 
   constructor(quotas: GatewayQuotas, nowMs: number) {
-    const { envelopesPerSecond, bytesPerSecond, newStreamsPerDay } = quotas;
+    const { envelopesPerSecond, bytesPerSecond, newStreamsPerDay, storedBytesPerDay } = quotas;
     const bucket = (perSecond: number, burstSeconds: number): TokenBucket | null =>
       perSecond === 0 ? null : new TokenBucket(perSecond, burstSeconds, nowMs);
     this.#envelopes = bucket(envelopesPerSecond, BURST_SECONDS);
     this.#bytes = bucket(bytesPerSecond, BURST_SECONDS);
     this.#newStreams = bucket(newStreamsPerDay / DAY_SECONDS, DAY_SECONDS);
+    this.#stored = bucket(storedBytesPerDay / DAY_SECONDS, DAY_SECONDS);
     this.#streamsMax = newStreamsPerDay || STREAMS_MAX;
   }
 
@@ -60,6 +66,17 @@ export class Account {
       if (this.#streams.size <= this.#streamsMax) break;
       this.#streams.delete(oldest);
     }
+    return null;
+  }
+
+  /**
+   * Null for records that may be stored, which count. They are paid for afterwards where less was left, and
+   * those that are not taken cost nothing.
+   */
+  stored(bytes: number, nowMs: number): OverQuota | null {
+    const waitMs = this.#stored?.waitMs(nowMs) ?? 0;
+    if (waitMs > 0) return { quota: 'stored', waitMs };
+    this.#stored?.take(bytes, nowMs);
     return null;
   }
 }

@@ -1,7 +1,7 @@
 /** Metrics of the quotas: labels are sources, quotas and outcomes, and the names of few gateways (I10). */
 import type { Registry } from 'prom-client';
 import { ObservedMetrics, type Reading } from '../../shared/observed-metrics.ts';
-import type { Quotas } from './quotas.ts';
+import { type Quotas, totalOf } from './quotas.ts';
 
 /** Gateways with a value of their own. */
 const GATEWAYS_SHOWN = 20;
@@ -10,7 +10,7 @@ export function registerQuotas(registry: Registry, quotas: Pick<Quotas, 'counts'
   const metrics = new ObservedMetrics(registry, 'headgate_router_');
   metrics.counter(
     'over_quota_total',
-    'Messages of gateways over a quota, by quota and outcome: waits, or dead-letter.',
+    'Messages of gateways over a quota, by quota and outcome: waits, dead-letter, or dropped (rows of the ledger).',
     ['source', 'quota', 'outcome'],
     () => quotas.counts().map(({ count, ...labels }): Reading => [labels, count]),
   );
@@ -19,9 +19,9 @@ export function registerQuotas(registry: Registry, quotas: Pick<Quotas, 'counts'
     `Messages over a quota of the ${GATEWAYS_SHOWN} gateways with most that were over one in the last hour.`,
     ['source', 'gateway', 'proven'],
     () =>
-      quotas.over(GATEWAYS_SHOWN).map(({ source, gateway, isProven, outcomes }): Reading => {
-        const labels = { source, gateway, proven: String(isProven) };
-        return [labels, outcomes.waits + outcomes['dead-letter']];
+      quotas.over(GATEWAYS_SHOWN).map((state): Reading => {
+        const { source, gateway, isProven } = state;
+        return [{ source, gateway, proven: String(isProven) }, totalOf(state)];
       }),
   );
 }

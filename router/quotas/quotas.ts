@@ -9,6 +9,7 @@ import type { Clock } from '../../shared/clock.ts';
 import type { Logger } from '../../shared/log.ts';
 import type { StreamKey } from '../../shared/record.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
+import type { Dropped } from '../ledger/rules/shares.ts';
 import { Account, type OverQuota, type QuotaReason } from './account.ts';
 import { type QuotaOptions, quotasOf } from './options.ts';
 
@@ -18,18 +19,28 @@ export interface Sender {
   isProven: boolean;
 }
 
-/** `waits`: its source delivers the message again. `dead-letter`: it is kept aside. */
-export type OverQuotaOutcome = 'waits' | 'dead-letter';
+/**
+ * `waits`: its source delivers the message again. `dead-letter`: it is kept aside. `dropped`: the oldest dead
+ * letter, or version in conflict, of the gateway has left.
+ */
+export type OverQuotaOutcome = 'waits' | 'dead-letter' | 'dropped';
 
 /** A gateway that was over a quota within the last hour, at one source. */
 export interface OverQuotaState extends Sender {
   group: string;
   /** The one that it was over last. */
   quota: QuotaReason;
-  /** Messages since it first was over, by outcome. */
+  /** Messages since it first was over, by outcome; rows for `dropped`. */
   outcomes: Record<OverQuotaOutcome, number>;
   firstWallMs: number;
   lastWallMs: number;
+}
+
+interface Count {
+  source: string;
+  quota: QuotaReason;
+  outcome: OverQuotaOutcome;
+  count: number;
 }
 
 interface Kept {
@@ -64,10 +75,7 @@ export class Quotas {
   readonly #proven: Accounts;
   readonly #claimed: Accounts;
   readonly #over = new Map<string, Over>();
-  readonly #counts = new Map<
-    string,
-    { source: string; quota: QuotaReason; outcome: OverQuotaOutcome; count: number }
-  >();
+  readonly #counts = new Map<string, Count>();
 
   constructor(
     options: QuotaOptions,
@@ -96,17 +104,33 @@ export class Quotas {
     return over;
   }
 
-  /** Counts a message over a quota, and tells the gateway's first in a log line. */
-  exceeded(sender: Sender, { quota }: OverQuota, outcome: OverQuotaOutcome): void {
-    this.#count(sender.source, quota, outcome);
-    const { group } = this.#accountOf(sender);
+  /** Null for records that the gateway may store today, which count. */
+  stored(sender: Sender, bytes: number): OverQuota | null {
+    return this.#accountOf(sender).account.stored(bytes, this.#clock.monoMs());
+  }
+
+  /** Most separate ranges in a stream of the gateway. */
+  rangesMax(gateway: string): number {
+    return quotasOf(this.#options, gateway).quotas.rangesPerStream || Number.POSITIVE_INFINITY;
+  }
+
+  /** Counts rows that the ledger dropped; `gateway` is empty where nothing proves it. */
+  dropped({ table, source, gateway, rows }: Dropped): void {
+    const quota = table === 'conflict' ? 'conflicts' : 'dead-letters';
+    this.exceeded({ source, gateway, isProven: gateway !== '' }, { quota }, 'dropped', rows);
+  }
+
+  /** Counts messages over a quota, and tells the gateway's first in a log line. */
+  exceeded(sender: Sender, { quota }: { quota: QuotaReason }, outcome: OverQuotaOutcome, messages = 1): void {
+    this.#count({ source: sender.source, quota, outcome }, messages);
+    const { group } = quotasOf(this.#options, sender.gateway);
     const name = nameOf(sender);
     const nowMs = this.#clock.monoMs();
     const wallMs = this.#clock.wallMs();
     const known = this.#over.get(name);
     const isNew = known === undefined || nowMs - known.lastMs > OVER_MS;
-    const outcomes = isNew ? { waits: 0, 'dead-letter': 0 } : known.state.outcomes;
-    outcomes[outcome] += 1;
+    const outcomes = isNew ? { waits: 0, 'dead-letter': 0, dropped: 0 } : known.state.outcomes;
+    outcomes[outcome] += messages;
     const firstWallMs = isNew ? wallMs : known.state.firstWallMs;
     this.#over.set(name, {
       state: { ...sender, group, quota, outcomes, firstWallMs, lastWallMs: wallMs },
@@ -123,7 +147,7 @@ export class Quotas {
   over(limit: number): OverQuotaState[] {
     const sinceMs = this.#clock.monoMs() - OVER_MS;
     const recent = [...this.#over.values()].filter(({ lastMs }) => lastMs >= sinceMs);
-    const count = ({ state: { outcomes } }: Over): number => outcomes.waits + outcomes['dead-letter'];
+    const count = ({ state }: Over): number => totalOf(state);
     return recent
       .sort((a, b) => count(b) - count(a))
       .slice(0, limit)
@@ -131,14 +155,14 @@ export class Quotas {
   }
 
   /** Messages over a quota since the start. */
-  counts(): ReadonlyArray<{ source: string; quota: QuotaReason; outcome: OverQuotaOutcome; count: number }> {
+  counts(): readonly Count[] {
     return [...this.#counts.values()];
   }
 
-  #count(source: string, quota: QuotaReason, outcome: OverQuotaOutcome): void {
+  #count(counted: Omit<Count, 'count'>, messages: number): void {
+    const { source, quota, outcome } = counted;
     const name = JSON.stringify([source, quota, outcome]);
-    const counted = this.#counts.get(name) ?? { source, quota, outcome, count: 0 };
-    this.#counts.set(name, { ...counted, count: counted.count + 1 });
+    this.#counts.set(name, { ...counted, count: (this.#counts.get(name)?.count ?? 0) + messages });
   }
 
   #accountsOf({ isProven }: Sender): Accounts {
@@ -151,6 +175,11 @@ export class Quotas {
       return { sender, group, account: new Account(quotas, this.#clock.monoMs()) };
     });
   }
+}
+
+/** All that was over, whatever became of it. */
+export function totalOf({ outcomes }: Pick<OverQuotaState, 'outcomes'>): number {
+  return outcomes.waits + outcomes['dead-letter'] + outcomes.dropped;
 }
 
 /** Accounts, those used last at the end. */

@@ -219,16 +219,22 @@ export interface CompletenessAnswer {
 /** A gateway that was over a quota within the last hour, at one source. */
 interface OverQuotaStatus {
   source: string;
+  /** Empty: all messages of the source whose gateway nothing proves. */
   gateway: string;
   /** False for a name that neither a login nor a signature proves. */
   isProven: boolean;
   /** The group of `quotas` in router.yaml. */
   group: string;
-  /** `envelopes`, `bytes` or `streams`: the one that it was over last. */
+  /**
+   * `envelopes`, `bytes`, `streams`, `stored`, `ranges`, `dead-letters` or `conflicts`: the one that it was
+   * over last.
+   */
   quota: string;
   /** Messages that were left for later, and that became dead letters. */
   waited: number;
   deadLetters: number;
+  /** Of its dead letters and versions in conflict, those that left for newer ones. Absent before 0.2.0. */
+  dropped?: number;
   firstWallMs: number;
   lastWallMs: number;
 }

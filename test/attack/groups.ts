@@ -11,12 +11,14 @@ import { local } from './cases/local.ts';
 import { logins } from './cases/logins.ts';
 import { receipts } from './cases/receipts.ts';
 import { revokedDevices, revokedGateways } from './cases/revocation.ts';
+import { stored } from './cases/stored.ts';
 import { terminal } from './cases/terminal.ts';
 
 export const GROUPS: readonly Group[] = [
   envelopes,
   bombing,
   floods,
+  stored,
   endpoint,
   broker,
   logins,

@@ -10,8 +10,11 @@ import { LIMITS } from '../router/ledger/limits.ts';
 /** Where the suite tells the servers to this module, also in the processes it kills. */
 export const SERVERS_VARIABLE = 'HEADGATE_TEST_NATS_SERVERS';
 
-const { rowsMax: messagesMax, ...bounds } = LIMITS.deadLetters;
-const DEAD_LETTERS = { messagesMax, ...bounds };
+const { deadLetters, conflicts } = LIMITS;
+const EVIDENCE = {
+  deadLetters: { ...deadLetters, messagesMax: deadLetters.rowsMax },
+  conflicts: { ...conflicts, messagesMax: conflicts.rowsMax },
+};
 
 /** Small limits, so that short histories meet snapshots, evicted items and records that are not in memory. */
 export function optionsOf(place: string): JetStreamLedgerOptions {
@@ -26,7 +29,7 @@ export function optionsOf(place: string): JetStreamLedgerOptions {
     timeoutMs: 20_000,
     clock: systemClock,
     log: createLogger({ level: 'silent', levels: {} }),
-    limits: { itemsCached: 2, snapshotCommits: 3, recordBytesCached: 2000, deadLetters: DEAD_LETTERS },
+    limits: { itemsCached: 2, snapshotCommits: 3, recordBytesCached: 2000, ...EVIDENCE },
   };
 }
 

@@ -61,10 +61,6 @@ export class ArrivalStore {
   }
 }
 
-export function payloadBytes(records: readonly TelemetryRecord[]): number {
-  return records.reduce((sum, { payload }) => sum + payload.byteLength, 0);
-}
-
 /** The record of a seq, by binary search. */
 export function recordIn({ records }: Arrival, seq: number): TelemetryRecord | null {
   let low = 0;

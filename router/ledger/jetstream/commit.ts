@@ -10,9 +10,10 @@ import { type GivenUp, givenUpOf, NOTHING_GIVEN_UP } from '../rules/given-up.ts'
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import type { Proof } from '../rules/proof.ts';
 import { NOTHING_REPEATED, type Settled } from '../rules/repeated.ts';
+import { storedBytes } from '../rules/retention.ts';
 import { type Absorption, absorb, EMPTY_STREAM, isContactOnly } from '../rules/rules.ts';
 import type { CommitResult, GatewayContact, LedgerEntry } from '../types.ts';
-import { type ArrivalStore, payloadBytes } from './arrivals.ts';
+import type { ArrivalStore } from './arrivals.ts';
 import type { ConflictStore } from './conflicts.ts';
 import type { Parts } from './log/blobs.ts';
 import type { Commit, CommitEntry, ProofChange } from './log/commit-format.ts';
@@ -133,7 +134,7 @@ export class Planner {
       ...key,
       fresh,
       parts,
-      payloadBytes: payloadBytes(absorption.fresh),
+      storedBytes: storedBytes(absorption.fresh),
       givenUp,
       sealedAt,
       duplicates: duplicates.length,
@@ -143,7 +144,7 @@ export class Planner {
       proof,
     };
     if (winners.length === 0) return [first];
-    const second = { fresh: idsOf(winners), parts: winnerParts, payloadBytes: payloadBytes(winners) };
+    const second = { fresh: idsOf(winners), parts: winnerParts, storedBytes: storedBytes(winners) };
     const nothing = { givenUp: NOTHING_GIVEN_UP, sealedAt: null, duplicates: 0, aside: [], removal: null };
     return [first, { ...key, ...second, ...nothing, replaces: true, proof: null }];
   }

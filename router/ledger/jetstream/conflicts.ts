@@ -1,12 +1,13 @@
 /**
  * The versions kept aside for records in conflict. They are stored before the commit that counts them; a
- * version that no commit names (its commit lost, or its router was killed) is never listed. The server drops
- * the oldest beyond the bound (I10).
+ * version that no commit names (its commit lost, or its router was killed) is never listed. They are
+ * bounded by account (account-bound.ts).
  */
 import { encode as encodeCbor } from 'cborg';
 import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 import type { StreamKey } from '../../../shared/record.ts';
 import type { LedgerConflict, RecordVersion } from '../types.ts';
+import { type AccountBound, accountName } from './account-bound.ts';
 import type { Connection } from './connection.ts';
 import type { EvidenceStream } from './evidence.ts';
 import type { HeldVersions } from './held.ts';
@@ -40,6 +41,7 @@ export class ConflictStore {
   readonly #states: States;
   readonly #held: HeldVersions;
   readonly #stream: EvidenceStream;
+  readonly #bound: AccountBound;
 
   constructor(parts: {
     connection: Connection;
@@ -48,6 +50,7 @@ export class ConflictStore {
     states: States;
     held: HeldVersions;
     stream: EvidenceStream;
+    bound: AccountBound;
   }) {
     this.#connection = parts.connection;
     this.#blobs = parts.blobs;
@@ -55,15 +58,24 @@ export class ConflictStore {
     this.#states = parts.states;
     this.#held = parts.held;
     this.#stream = parts.stream;
+    this.#bound = parts.bound;
   }
 
   /** Stores a version to keep aside; returns the sequence of its message. */
   async add({ gateway, epoch, stream }: StreamKey, seq: number, version: RecordVersion): Promise<number> {
     const { device, topic, monoMs, source, receivedWallMs } = version;
     await this.#stream.make();
-    const payload = await this.#blobs.pack(this.#names.conflictPart, version.payload);
+    const account = accountName({ source, gateway });
+    const payload = await this.#blobs.pack(this.#names.conflictPart, version.payload, account);
     const row: Row = [gateway, epoch, stream, seq, source, receivedWallMs, device, topic, monoMs, payload];
-    return this.#connection.publish(this.#names.conflict, encodeCbor(row));
+    const message = await this.#connection.publish(this.#names.conflict, encodeCbor(row), account);
+    await this.#bound.added(version.payload.byteLength);
+    return message;
+  }
+
+  /** Drops the versions beyond the bounds. */
+  async expire(): Promise<void> {
+    if (await this.#stream.isThere()) await this.#bound.trim();
   }
 
   /** Null when the server dropped it. */

@@ -3,7 +3,8 @@ import type { Clock } from '../../../shared/clock.ts';
 import { type ConnectCheck, PhaseFailure } from '../../../shared/connect-check/phases.ts';
 import { wayPhases } from '../../../shared/connect-check/way.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
-import { Connection, type JetStreamOptions } from './connection.ts';
+import type { JetStreamOptions } from './access.ts';
+import { Connection } from './connection.ts';
 import { Names } from './names.ts';
 import { LedgerParts } from './parts.ts';
 

@@ -9,6 +9,7 @@
 import type {
   JetStreamClient,
   JetStreamManager,
+  JsMsg,
   StoredMsg,
   StreamConfig,
   StreamInfo,
@@ -17,38 +18,18 @@ import {
   DeliverPolicy,
   JetStreamApiCodes,
   JetStreamApiError,
+  JsHeaders,
   jetstream,
   jetstreamManager,
 } from '@nats-io/jetstream';
-import {
-  ClosedConnectionError,
-  type ConnectionOptions,
-  connect,
-  credsAuthenticator,
-  DrainingConnectionError,
-  headers,
-  type NatsConnection,
-  nuid,
-} from '@nats-io/transport-node';
+import { connect, headers, type MsgHdrs, type NatsConnection, nuid } from '@nats-io/transport-node';
 import type { Clock } from '../../../shared/clock.ts';
 import { EXIT } from '../../../shared/exit-codes.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import { refusedFor, StartRefused } from '../../../shared/start-refused.ts';
 import { within } from '../../../shared/within.ts';
-
-export interface JetStreamOptions {
-  servers: readonly string[];
-  user?: string | undefined;
-  /** A secret, like the credentials. */
-  password?: string | undefined;
-  credentials?: string | undefined;
-  ca?: string | undefined;
-  /** The prefix of all names on the server. */
-  name: string;
-  replicas: number;
-  /** Longest wait for the servers. */
-  timeoutMs: number;
-}
+import { access, type JetStreamOptions } from './access.ts';
+import { isApiError, isFinal } from './api-errors.ts';
 
 /** A JetStream stream's state as the servers report it. */
 export interface StreamState {
@@ -62,23 +43,25 @@ export interface StreamState {
   lastSeq: number;
 }
 
+/** A message without its content. */
+export interface MessageHead {
+  subject: string;
+  seq: number;
+  bytes: number;
+  account: string;
+}
+
 /** Selects a message: by sequence, the first of a subject from a sequence on, or the last of a subject. */
 export type Where = { seq: number } | { seq: number; next_by_subj: string } | { last_by_subj: string };
 
-/**
- * Transient errors: no suitable peers, while a cluster starts (nats-server, server/errors.json), and stream
- * not found, from a server that has not yet learned of a new stream.
- */
-const PASSING: ReadonlySet<number> = new Set([10_005, JetStreamApiCodes.StreamNotFound]);
 /** "stream name already in use with a different configuration" (nats-server, server/errors.json). */
 const STREAM_NAME_IN_USE = 10_058;
 /** A look-up of a stream accepts the first "stream not found": it creates no stream. */
 const FINAL_OF_LOOKS: ReadonlySet<number> = new Set([JetStreamApiCodes.StreamNotFound]);
 const ID_HEADER = 'Headgate-Id';
+const ACCOUNT_HEADER = 'Headgate-Account';
 const TRY_MS_MAX = 2000;
 const RETRY_MS = 50;
-const RECONNECT_MS = 250;
-const PING_MS = 5000;
 /** Most bytes of a message besides its payload. */
 const OVERHEAD_BYTES = 2048;
 const LIST_BATCH = 10_000;
@@ -179,10 +162,13 @@ export class Connection {
 
   /**
    * Stores a message and returns its sequence. Retries after a lost acknowledgement, so the message may be
-   * stored twice.
+   * stored twice. `account`: goes into a header, for {@link heads}.
    */
-  async publish(subject: string, bytes: Uint8Array): Promise<number> {
-    const ack = await this.#persistently(() => this.#js.publish(subject, bytes, { timeout: TRY_MS_MAX }));
+  async publish(subject: string, bytes: Uint8Array, account: string | null = null): Promise<number> {
+    const options = account === null ? {} : { headers: headersOf(null, account) };
+    const ack = await this.#persistently(() =>
+      this.#js.publish(subject, bytes, { ...options, timeout: TRY_MS_MAX }),
+    );
     return ack.seq;
   }
 
@@ -197,15 +183,16 @@ export class Connection {
     subject: string,
     after: number,
     bytes: Uint8Array,
+    account: string | null = null,
   ): Promise<number | null> {
-    const id = nuid.next();
+    const head = headersOf(nuid.next(), account);
     return this.#persistently(async () => {
       try {
-        return await this.#publishOnce(subject, after, bytes, id);
+        return await this.#publishOnce(subject, after, bytes, head);
       } catch (error) {
         const behind: Where = { seq: after + 1, next_by_subj: subject };
         const next = await this.#jsm.streams.getMessage(stream, behind);
-        if (next?.header.get(ID_HEADER) === id) return next.seq;
+        if (next?.header.get(ID_HEADER) === head.get(ID_HEADER)) return next.seq;
         if (next !== null || isApiError(error, JetStreamApiCodes.StreamWrongLastSequence)) return null;
         // The message is not stored so far. An earlier try may still be; the retry then loses to it and finds
         // its id.
@@ -226,7 +213,7 @@ export class Connection {
     let last = after;
     const underWay: Promise<number>[] = [];
     for (const { subject, bytes } of messages) {
-      underWay.push(this.#publishOnce(subject, last, bytes, null));
+      underWay.push(this.#publishOnce(subject, last, bytes, headers()));
       last += 1;
       if (underWay.length === CHAIN_WIDTH) await Promise.all(underWay.splice(0));
     }
@@ -289,6 +276,18 @@ export class Connection {
    * hint (it drifts when messages are replaced): the list ends when the stream's leader has no next message.
    */
   async *list(stream: string, filter: string): AsyncGenerator<{ subject: string; data: Uint8Array }> {
+    for await (const { subject, data } of this.#messages(stream, filter, false)) yield { subject, data };
+  }
+
+  /** All messages without their content, oldest first; `bytes` of the content. Empty `account`: none. */
+  async *heads(stream: string): AsyncGenerator<MessageHead> {
+    for await (const { subject, seq, headers: head } of this.#messages(stream, '>', true)) {
+      const bytes = Number(head?.get(JsHeaders.MessageSizeHdr) ?? 0);
+      yield { subject, seq, bytes, account: head?.get(ACCOUNT_HEADER) ?? '' };
+    }
+  }
+
+  async *#messages(stream: string, filter: string, headersOnly: boolean): AsyncGenerator<JsMsg> {
     for (let from = 1; ; ) {
       const where: Where = { seq: from, next_by_subj: filter };
       const next = await this.#persistently(() => this.#jsm.streams.getMessage(stream, where));
@@ -298,14 +297,15 @@ export class Connection {
           filter_subjects: filter,
           deliver_policy: DeliverPolicy.StartSequence,
           opt_start_seq: next.seq,
+          headers_only: headersOnly,
           inactive_threshold: LIST_WAIT_MS,
         }),
       );
       const messages = await consumer.fetch({ max_messages: LIST_BATCH, expires: LIST_WAIT_MS });
-      for await (const { subject, seq, data, info } of messages) {
-        yield { subject, data };
-        from = seq + 1;
-        if (info.pending === 0) break;
+      for await (const message of messages) {
+        yield message;
+        from = message.seq + 1;
+        if (message.info.pending === 0) break;
       }
     }
   }
@@ -314,9 +314,7 @@ export class Connection {
     await this.#nc.close();
   }
 
-  async #publishOnce(subject: string, after: number, bytes: Uint8Array, id: string | null): Promise<number> {
-    const head = headers();
-    if (id !== null) head.set(ID_HEADER, id);
+  async #publishOnce(subject: string, after: number, bytes: Uint8Array, head: MsgHdrs): Promise<number> {
     const expect = { lastSequence: after };
     return (await this.#js.publish(subject, bytes, { headers: head, expect, timeout: TRY_MS_MAX })).seq;
   }
@@ -343,22 +341,11 @@ export class Connection {
   }
 }
 
-function access({ servers, user, password, credentials, ca }: JetStreamOptions): ConnectionOptions {
-  return {
-    servers: [...servers],
-    name: 'headgate-router',
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_MS,
-    pingInterval: PING_MS,
-    maxPingOut: 2,
-    ...(user === undefined ? {} : { user }),
-    ...(password === undefined ? {} : { pass: password }),
-    ...(credentials === undefined ? {} : { authenticator: credsAuthenticator(Buffer.from(credentials)) }),
-    // With these options TLS is required: a server without TLS gets no password.
-    ...(ca === undefined && !servers.some((server) => server.startsWith('tls:'))
-      ? {}
-      : { tls: ca === undefined ? {} : { ca } }),
-  };
+function headersOf(id: string | null, account: string | null): MsgHdrs {
+  const head = headers();
+  if (id !== null) head.set(ID_HEADER, id);
+  if (account !== null) head.set(ACCOUNT_HEADER, account);
+  return head;
 }
 
 function stateOf({ config, created, state }: StreamInfo): StreamState {
@@ -379,17 +366,4 @@ async function tellOfLosses(nc: NatsConnection, log: SparseLog): Promise<void> {
     if (status.type === 'disconnect') log.warn('ledger.connection_lost', { server: status.server });
     if (status.type === 'error') log.warn('ledger.connection_lost', { error: status.error.name });
   }
-}
-
-/**
- * A final error: the server refused the request (4xx), or this side closed the connection. All others are
- * transient: no leader, no answer, no connection, and a server that does not know a new stream yet.
- */
-function isFinal(error: unknown): boolean {
-  if (error instanceof ClosedConnectionError || error instanceof DrainingConnectionError) return true;
-  return error instanceof JetStreamApiError && error.status < 500 && !PASSING.has(error.code);
-}
-
-function isApiError(error: unknown, code: number): boolean {
-  return error instanceof JetStreamApiError && error.code === code;
 }

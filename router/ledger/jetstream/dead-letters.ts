@@ -1,5 +1,5 @@
 /**
- * Messages that are no valid envelope for this ledger. The server drops the oldest beyond the bound (I10). A
+ * Messages that are no valid envelope for this ledger, bounded by account (account-bound.ts). A
  * dead letter's id is the sequence of its message, and each message carries the count of all letters before
  * it. When the last message is removed, the count is kept in another message.
  */
@@ -8,6 +8,7 @@ import { decodeCbor } from '../../../shared/envelope/cbor.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
 import { cutDetail } from '../sql/dead-letter-columns.ts';
 import type { DeadLetter } from '../types.ts';
+import { type AccountBound, accountName } from './account-bound.ts';
 import type { Connection } from './connection.ts';
 import type { EvidenceStream } from './evidence.ts';
 import type { Blobs, Packed } from './log/blobs.ts';
@@ -39,6 +40,7 @@ export class DeadLetterStore {
   readonly #blobs: Blobs;
   readonly #names: Names;
   readonly #stream: EvidenceStream;
+  readonly #bound: AccountBound;
   readonly #ageMsMax: number;
   #adding: Promise<void> = Promise.resolve();
 
@@ -47,12 +49,14 @@ export class DeadLetterStore {
     blobs: Blobs;
     names: Names;
     stream: EvidenceStream;
+    bound: AccountBound;
     ageMsMax: number;
   }) {
     this.#connection = parts.connection;
     this.#blobs = parts.blobs;
     this.#names = parts.names;
     this.#stream = parts.stream;
+    this.#bound = parts.bound;
     this.#ageMsMax = parts.ageMsMax;
   }
 
@@ -99,7 +103,7 @@ export class DeadLetterStore {
     return this.#removeAll(meant.reverse());
   }
 
-  /** Removes the letters that are older than the bound at `nowWallMs`, from the oldest on. */
+  /** Removes the letters that are older than the bound at `nowWallMs`, and those beyond the bounds. */
   async expire(nowWallMs: number): Promise<void> {
     if (!(await this.#stream.isThere())) return;
     const old: Kept[] = [];
@@ -111,6 +115,7 @@ export class DeadLetterStore {
       old.push(kept);
     }
     await this.#removeAll(old);
+    await this.#bound.trim();
   }
 
   /** The count of all letters ever added. */
@@ -128,7 +133,8 @@ export class DeadLetterStore {
     const { source, reason, bytes, receivedWallMs, authenticatedGateway = null, properties = {} } = letter;
     await this.#stream.make();
     const detail = cutDetail(letter.detail);
-    const packed = await this.#blobs.pack(this.#names.deadLetterPart, bytes);
+    const account = accountName({ source, gateway: letter.gateway ?? '' });
+    const packed = await this.#blobs.pack(this.#names.deadLetterPart, bytes, account);
     for (let stored: number | null = null; stored === null; ) {
       const { last } = await this.#connection.extent(this.#names.deadLetters);
       const number = (await this.count()) + 1;
@@ -144,8 +150,9 @@ export class DeadLetterStore {
         bytes.length,
       ];
       const { deadLetters, deadLetter } = this.#names;
-      stored = await this.#connection.publishAfter(deadLetters, deadLetter, last, encodeCbor(row));
+      stored = await this.#connection.publishAfter(deadLetters, deadLetter, last, encodeCbor(row), account);
     }
+    await this.#bound.added(bytes.length);
   }
 
   async #removedCount(): Promise<number> {

@@ -19,6 +19,7 @@ import type { LedgerMemory } from '../remembered.ts';
 import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
+import type { OnDropped } from '../rules/shares.ts';
 import type {
   CommitResult,
   DeadLetter,
@@ -31,15 +32,17 @@ import type {
   StreamCompleteness,
 } from '../types.ts';
 import { REPETITIONS_MAX } from '../whereabouts.ts';
+import type { JetStreamOptions } from './access.ts';
+import { AccountBound } from './account-bound.ts';
 import { ArrivalStore } from './arrivals.ts';
 import { type Plan, Planner, type Stored } from './commit.ts';
 import { compareAll } from './compare.ts';
 import { ConflictStore } from './conflicts.ts';
-import { Connection, type JetStreamOptions } from './connection.ts';
+import { Connection } from './connection.ts';
 import { DeadLetterStore } from './dead-letters.ts';
 import { DeviceEraser } from './erasure.ts';
 import { ErasureStore } from './erasure-log.ts';
-import { type EvidenceLimits, EvidenceStream } from './evidence.ts';
+import { type EvidenceLimits, EvidenceStream, ROOM } from './evidence.ts';
 import { FeedStore } from './feeds.ts';
 import { HeldVersions } from './held.ts';
 import { Listing } from './listing.ts';
@@ -65,6 +68,7 @@ export interface JetStreamLedgerOptions extends JetStreamOptions {
   memory?: LedgerMemory | undefined;
   /** Default: keep-first everywhere. */
   conflictPolicyOf?: ConflictPolicyOf;
+  onDropped?: OnDropped | undefined;
 }
 
 export interface JetStreamLedgerLimits extends StateLimits {
@@ -135,7 +139,7 @@ class JetStreamLedger implements Ledger {
     parts: LedgerParts,
     names: Names,
     limits: JetStreamLedgerLimits,
-    { clock, replicas, conflictPolicyOf = KEEP_FIRST }: JetStreamLedgerOptions,
+    { clock, replicas, conflictPolicyOf = KEEP_FIRST, onDropped }: JetStreamLedgerOptions,
     log: SparseLog,
   ) {
     const blobs = new Blobs(connection);
@@ -154,18 +158,13 @@ class JetStreamLedger implements Ledger {
     this.#listing = new Listing(states, names);
     this.#arrivals = arrivals;
     this.#commits = new CommitLog({ connection, blobs, names }, (commit, at) => states.note(commit, at));
-    const bounded = (kind: 'conflicts' | 'deadLetters' | 'repeats'): EvidenceStream =>
-      new EvidenceStream(
-        connection,
-        { name: names[kind], subjects: names.subjects[kind] },
-        replicas,
-        limits[kind],
-      );
-    const stream = bounded('conflicts');
-    this.#conflicts = new ConflictStore({ connection, blobs, names, states, held, stream });
-    const letters = { stream: bounded('deadLetters'), ageMsMax: limits.deadLetters.ageMsMax };
-    this.#deadLetters = new DeadLetterStore({ connection, blobs, names, ...letters });
-    this.#repeats = new RepeatStore(connection, names, bounded('repeats'));
+    const stored = { connection, blobs, names };
+    const evidence = { connection, names, replicas, limits, log, onDropped };
+    const conflicts = evidenceOf(evidence, 'conflicts');
+    this.#conflicts = new ConflictStore({ ...stored, states, held, ...conflicts });
+    const letters = evidenceOf(evidence, 'deadLetters');
+    this.#deadLetters = new DeadLetterStore({ ...stored, ...letters, ageMsMax: limits.deadLetters.ageMsMax });
+    this.#repeats = new RepeatStore(connection, names, boundedStream(evidence, 'repeats', limits.repeats));
     const repeated = new RepeatedVersions(held, this.#conflicts, conflictPolicyOf);
     this.#planner = new Planner({ states, arrivals, repeated, conflicts: this.#conflicts, names });
     this.#reader = new OffsetReader({ log: this.#commits, states, arrivals, held, names, catchUp });
@@ -361,4 +360,41 @@ class JetStreamLedger implements Ledger {
       this.#log.warn('ledger.repeats_lost', { error: errorText(error) });
     }
   }
+}
+
+interface EvidenceParts {
+  connection: Connection;
+  names: Names;
+  replicas: number;
+  limits: JetStreamLedgerLimits;
+  log: SparseLog;
+  onDropped: OnDropped | undefined;
+}
+
+function boundedStream(
+  { connection, names, replicas }: EvidenceParts,
+  kind: 'conflicts' | 'deadLetters' | 'repeats',
+  limits: EvidenceLimits,
+): EvidenceStream {
+  const stream = { name: names[kind], subjects: names.subjects[kind] };
+  return new EvidenceStream(connection, stream, replicas, limits);
+}
+
+/** A stream of evidence whose bounds are kept by account. */
+function evidenceOf(parts: EvidenceParts, kind: 'conflicts' | 'deadLetters') {
+  const { connection, names, log, onDropped } = parts;
+  const limits = parts.limits[kind];
+  const room = {
+    messagesMax: limits.messagesMax + ROOM.messagesMax,
+    bytesMax: limits.bytesMax + ROOM.bytesMax,
+  };
+  const [table, subject] =
+    kind === 'conflicts'
+      ? (['conflict', names.conflict] as const)
+      : (['dead_letter', names.deadLetter] as const);
+  const bound = new AccountBound({
+    ...{ connection, table, subject, limits, log, onDropped },
+    stream: names[kind],
+  });
+  return { stream: boundedStream(parts, kind, room), bound };
 }

@@ -3,12 +3,22 @@
  * servers, each with its own bound (I10).
  */
 import { DiscardPolicy, RetentionPolicy, StorageType, type StreamConfig } from '@nats-io/jetstream';
+import type { ShareRules } from '../rules/shares.ts';
 import type { Connection } from './connection.ts';
 
 export interface EvidenceLimits {
   messagesMax: number;
+  /** Whole messages, with subjects, headers and the server's overhead. */
   bytesMax: number;
+  /** Of each gateway at each source. Default: no bound but that of all. */
+  shares?: ShareRules;
 }
+
+/** What the server's bound leaves to the routers, which drop messages by account (account-bound.ts). */
+export const ROOM: Pick<EvidenceLimits, 'messagesMax' | 'bytesMax'> = {
+  messagesMax: 10_000,
+  bytesMax: 64 * 1024 * 1024,
+};
 
 /** The prefix of every stream's description; streams of other programs and of later formats have another. */
 export const DESCRIPTION = 'Headgate ledger 1';

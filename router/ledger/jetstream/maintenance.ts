@@ -52,8 +52,9 @@ export class JetStreamMaintenance implements LedgerMaintenance {
     return this.#parts.deadLetters.remove(filter);
   }
 
-  expire(nowWallMs: number): Promise<void> {
-    return this.#parts.deadLetters.expire(nowWallMs);
+  async expire(nowWallMs: number): Promise<void> {
+    await this.#parts.deadLetters.expire(nowWallMs);
+    await this.#parts.conflicts.expire();
   }
 
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {

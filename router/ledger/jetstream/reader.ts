@@ -86,7 +86,7 @@ export class OffsetReader {
         const { size } = entry.fresh;
         const skip = Math.max(0, after + 1 - offset);
         if (skip < size && count < limit && bytes < PAGE_BYTES_MAX) {
-          const share = entry.payloadBytes / size;
+          const share = entry.storedBytes / size;
           const fit = Math.max(1, Math.ceil((PAGE_BYTES_MAX - bytes) / Math.max(1, share)));
           const taken = Math.min(size - skip, limit - count, fit);
           slices.push({ entry, offset: offset + skip, skip, count: taken });

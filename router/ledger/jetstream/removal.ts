@@ -98,7 +98,7 @@ export function removalEntry(
     stream,
     fresh: none,
     parts,
-    payloadBytes: 0,
+    storedBytes: 0,
     givenUp: NOTHING_GIVEN_UP,
     sealedAt: null,
     duplicates: 0,

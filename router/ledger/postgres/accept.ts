@@ -3,6 +3,7 @@ import type { Clock } from '../../../shared/clock.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import { refusedFor } from '../../../shared/start-refused.ts';
 import { consequenceOf } from '../accepted-parts.ts';
+import { ENVELOPE_BYTES, RECORD_BYTES } from '../rules/retention.ts';
 import { Database, type PostgresOptions, type Queryable } from './connection.ts';
 import { type Fault, isAcceptable, look, refusal } from './identity.ts';
 import { MARKED_TABLES, mark } from './marks.ts';
@@ -51,7 +52,8 @@ async function accept(client: Queryable, schema: string, { kind, tables }: Fault
 
 async function countVolumes(client: Queryable): Promise<void> {
   await client.query(`DELETE FROM volume; INSERT INTO volume
-    SELECT a.stream, a.hour, sum(octet_length(r.payload))
+    SELECT a.stream, a.hour, ${ENVELOPE_BYTES} * count(DISTINCT a.id) + sum(${RECORD_BYTES} + octet_length(r.device) + octet_length(r.topic)
+      + octet_length(r.payload))
     FROM record r JOIN arrival a ON a.gateway = r.gateway AND a.id = r.arrival_id AND a.day = r.day
     WHERE a.day > 0 GROUP BY a.stream, a.hour`);
 }

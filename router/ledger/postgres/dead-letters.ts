@@ -13,12 +13,13 @@ const FILTER = `id > 0 AND ($1::bigint[] IS NULL OR id = ANY ($1)) AND ($2::text
   AND ($3::text IS NULL OR reason = $3) AND ($4::double precision IS NULL OR received_wall_ms < $4)`;
 
 export async function insertDeadLetter(client: Queryable, letter: DeadLetter): Promise<void> {
-  const { source, reason, detail, bytes, receivedWallMs, authenticatedGateway, properties } =
+  const { source, reason, detail, bytes, receivedWallMs, authenticatedGateway, properties, gateway } =
     columnsOf(letter);
   await client.query(
     `WITH counted AS (UPDATE head SET dead_letters = dead_letters + 1)
-     INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms, authenticated_gateway, properties)
-     VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+     INSERT INTO dead_letter (source, reason, detail, payload, received_wall_ms, authenticated_gateway, properties,
+       gateway)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
     [
       source,
       reason,
@@ -27,6 +28,7 @@ export async function insertDeadLetter(client: Queryable, letter: DeadLetter): P
       receivedWallMs,
       authenticatedGateway === null ? null : withoutNul(authenticatedGateway),
       properties,
+      withoutNul(gateway),
     ],
   );
 }

@@ -24,6 +24,7 @@ import type { LedgerMemory } from '../remembered.ts';
 import type { LedgerRole } from '../role.ts';
 import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { completenessOf } from '../rules/rules.ts';
+import type { OnDropped } from '../rules/shares.ts';
 import {
   type CommitResult,
   type DeadLetter,
@@ -43,7 +44,8 @@ import { blockedEntries } from './blocked.ts';
 import { type Committed, commitEntries } from './commit.ts';
 import { Database, isFinal, isLockTimeout, type PostgresOptions } from './connection.ts';
 import { insertDeadLetter, newestDeadLetters } from './dead-letters.ts';
-import { EvidenceBound, type EvidenceLimits, newestConflicts } from './evidence.ts';
+import { newestConflicts } from './evidence.ts';
+import { EvidenceBound, type EvidenceLimits } from './evidence-bound.ts';
 import {
   claimFeedPosition,
   loadFeedPosition,
@@ -69,6 +71,7 @@ export interface PostgresLedgerOptions extends PostgresOptions {
   memory?: LedgerMemory | undefined;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
+  onDropped?: OnDropped | undefined;
 }
 
 const DAY_MS = 86_400_000;
@@ -140,9 +143,11 @@ class PostgresLedger implements Ledger {
     this.#schema = schema;
     this.#clock = clock;
     this.#log = log;
-    this.#conflicts = new EvidenceBound('conflict', limits.conflicts ?? CONFLICTS, log);
-    this.#deadLetters = new EvidenceBound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, log);
-    this.maintenance = new PostgresMaintenance({ db, schema, clock, deadLetters: this.#deadLetters });
+    const evidence = { log, onDropped: options.onDropped };
+    this.#conflicts = new EvidenceBound('conflict', limits.conflicts ?? CONFLICTS, evidence);
+    this.#deadLetters = new EvidenceBound('dead_letter', limits.deadLetters ?? DEAD_LETTERS, evidence);
+    const bounds = [this.#conflicts, this.#deadLetters];
+    this.maintenance = new PostgresMaintenance({ db, schema, clock, bounds });
   }
 
   async commit(entries: readonly LedgerEntry[]): Promise<CommitResult[]> {

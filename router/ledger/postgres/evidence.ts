@@ -1,70 +1,12 @@
-/**
- * The ledger's evidence: the other versions of records in conflict, and messages that are no envelope. Both
- * tables are bounded in rows and bytes (I10). Each replica checks the bound only after a number of additions,
- * so a table may exceed it by that number per replica.
- */
-import type { SparseLog } from '../../../shared/sparse-log.ts';
+/** The ledger's evidence: the other versions of records in conflict. */
 import type { AsideVersion } from '../rules/repeated.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
 import type { LedgerConflict, RecordContent } from '../types.ts';
 import type { Queryable } from './connection.ts';
 import { idColumns, idText, type StoredId } from './records.ts';
 
-export interface EvidenceLimits {
-  rowsMax: number;
-  bytesMax: number;
-  /** By wall time of receipt. Default: no bound. */
-  ageMsMax?: number;
-}
-
 /** A version to keep aside. */
 export type Aside = StoredId & AsideVersion;
-
-const CHECK_EVERY_ROWS = 256;
-const CHECK_EVERY_BYTES = 4 * 1024 * 1024;
-
-/** Keeps one table within its limits. */
-export class EvidenceBound {
-  readonly #table: 'conflict' | 'dead_letter';
-  readonly #limits: EvidenceLimits;
-  readonly #log: SparseLog;
-  #rows = 0;
-  #bytes = 0;
-
-  constructor(table: 'conflict' | 'dead_letter', limits: EvidenceLimits, log: SparseLog) {
-    this.#table = table;
-    this.#limits = limits;
-    this.#log = log;
-  }
-
-  /** Counts additions after their commit, and drops the oldest rows when a check is due. */
-  async added(db: Queryable, rows: number, bytes: number, nowWallMs: number): Promise<void> {
-    this.#rows += rows;
-    this.#bytes += bytes;
-    if (this.#rows < CHECK_EVERY_ROWS && this.#bytes < CHECK_EVERY_BYTES) return;
-    this.#rows = 0;
-    this.#bytes = 0;
-    await this.trim(db, nowWallMs);
-  }
-
-  /**
-   * Drops the oldest rows beyond the limits in number, size or age. The newest row stays whatever its size,
-   * but not whatever its age.
-   */
-  async trim(db: Queryable, nowWallMs: number): Promise<void> {
-    const { rowsMax, bytesMax, ageMsMax } = this.#limits;
-    const oldestWallMs = ageMsMax === undefined ? null : nowWallMs - ageMsMax;
-    const dropped = await db.query(
-      `DELETE FROM ${this.#table} WHERE id > 0 AND id <= (SELECT max(id) FROM (
-         SELECT id, received_wall_ms, row_number() OVER newest AS rows, sum(octet_length(payload)) OVER newest AS bytes
-         FROM ${this.#table} WHERE id > 0 WINDOW newest AS (ORDER BY id DESC)) kept
-       WHERE (rows > 1 AND (rows > $1 OR bytes > $2)) OR received_wall_ms < $3) RETURNING id`,
-      [rowsMax, bytesMax, oldestWallMs],
-    );
-    if (dropped.rows.length === 0) return;
-    this.#log.warn('ledger.evidence_dropped', { table: this.#table, rows: dropped.rows.length });
-  }
-}
 
 /** The versions kept aside under `ids`, by {@link idText}. */
 export async function asideVersions(

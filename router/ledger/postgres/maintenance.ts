@@ -14,7 +14,7 @@ import type { RecordId, Whereabouts } from '../whereabouts.ts';
 import type { Database } from './connection.ts';
 import { deadLetterHeads, loadDeadLetter, removeDeadLetters } from './dead-letters.ts';
 import { beginErasure, eraseWindow, finishErasure, newestErasures } from './erasure.ts';
-import type { EvidenceBound } from './evidence.ts';
+import type { EvidenceBound } from './evidence-bound.ts';
 import { Retention } from './retention.ts';
 import { listStreams } from './streams.ts';
 import { whereabouts } from './whereabouts.ts';
@@ -23,20 +23,21 @@ export interface PostgresMaintenanceParts {
   db: Database;
   schema: string;
   clock: Clock;
-  deadLetters: EvidenceBound;
+  /** Of each table of evidence. */
+  bounds: readonly EvidenceBound[];
 }
 
 export class PostgresMaintenance implements LedgerMaintenance {
   readonly #db: Database;
   readonly #clock: Clock;
-  readonly #deadLetters: EvidenceBound;
+  readonly #bounds: readonly EvidenceBound[];
   readonly #retention: Retention;
 
-  constructor({ db, schema, clock, deadLetters }: PostgresMaintenanceParts) {
+  constructor({ db, schema, clock, bounds }: PostgresMaintenanceParts) {
     this.#db = db;
     this.#clock = clock;
     this.#retention = new Retention(db, schema);
-    this.#deadLetters = deadLetters;
+    this.#bounds = bounds;
   }
 
   deadLetterHeads(filter: DeadLetterFilter, limit: number): Promise<DeadLetterHead[]> {
@@ -51,8 +52,8 @@ export class PostgresMaintenance implements LedgerMaintenance {
     return removeDeadLetters(this.#db, filter);
   }
 
-  expire(nowWallMs: number): Promise<void> {
-    return this.#deadLetters.trim(this.#db, nowWallMs);
+  async expire(nowWallMs: number): Promise<void> {
+    for (const bound of this.#bounds) await bound.trim(this.#db, nowWallMs);
   }
 
   retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {

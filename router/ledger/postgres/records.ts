@@ -11,7 +11,7 @@
 import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../rules/boot-clocks.ts';
-import { hourOf, type Volume } from '../rules/retention.ts';
+import { hourOf, storedBytes, type Volume } from '../rules/retention.ts';
 import type { LedgerEntry, LedgerRecord } from '../types.ts';
 import type { Database, Queryable } from './connection.ts';
 
@@ -152,7 +152,7 @@ function volumesOf(fresh: readonly Fresh[]): Volume[] {
     const { stream } = entry.envelope;
     const hour = hourOf(entry.receivedWallMs);
     const volume = volumes.get(`${hour}/${stream}`) ?? { stream, hour, bytes: 0 };
-    volume.bytes += records.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+    volume.bytes += storedBytes(records);
     volumes.set(`${hour}/${stream}`, volume);
   }
   return [...volumes.values()];

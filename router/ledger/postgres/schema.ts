@@ -192,6 +192,11 @@ export const MIGRATIONS: readonly string[] = [
   ALTER TABLE stream ADD COLUMN proof bytea;
   `,
   FIRST_MARKS,
+  // The account of each letter: what one source brought of one gateway (rules/shares.ts).
+  `
+  ALTER TABLE dead_letter ADD COLUMN gateway text NOT NULL DEFAULT '';
+  UPDATE dead_letter SET gateway = authenticated_gateway WHERE id > 0 AND authenticated_gateway IS NOT NULL;
+  `,
 ];
 
 /** Whether there is a ledger in the schema, or some of its tables. */

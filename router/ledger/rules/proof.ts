@@ -44,6 +44,8 @@ export interface Standing {
   verified: boolean;
   /** Most ids that an unverified envelope may jump or give up; infinite by an operator's word. */
   jumpMax?: number;
+  /** Most separate ranges of the stream. */
+  rangesMax?: number;
 }
 
 /** The changes that an envelope asks for. */

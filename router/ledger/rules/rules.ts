@@ -121,13 +121,8 @@ export function absorb(before: StreamState, envelope: Envelope, standing: Standi
   const sealedAt = later(before.sealedAt, envelope.sealedAt);
   const proof = proofAfter(before, envelope, fresh, standing.verified);
   const state = { ...before, seen, givenUp, sealedAt, proof };
-  const intervals = intervalsOf(state);
-  if (intervals > INTERVALS_MAX && intervals > intervalsOf(before)) {
-    throw new EntryRefused(
-      'limit',
-      `${intervals} ranges in stream ${envelope.stream} of ${envelope.gateway}`,
-    );
-  }
+  const many = tooManyRanges(before, state, envelope, standing);
+  if (many !== null) return nothingOf(before, many);
   return {
     state,
     fresh,
@@ -137,6 +132,20 @@ export function absorb(before: StreamState, envelope: Envelope, standing: Standi
     resealed: before.sealedAt !== null && envelope.sealedAt !== null && before.sealedAt !== envelope.sealedAt,
     refused: null,
   };
+}
+
+/** The refusal of an envelope that leaves a stream in more ranges than its quota allows; null for others. */
+function tooManyRanges(
+  before: StreamState,
+  after: StreamState,
+  { gateway, stream }: Envelope,
+  { rangesMax = Number.POSITIVE_INFINITY }: Standing,
+): Refused | null {
+  const ranges = intervalsOf(after);
+  if (ranges <= Math.min(rangesMax, INTERVALS_MAX) || ranges <= intervalsOf(before)) return null;
+  const detail = `${ranges} ranges in stream ${stream} of ${gateway}`;
+  if (ranges > INTERVALS_MAX) throw new EntryRefused('limit', detail);
+  return { reason: 'quota', detail: `${detail}, beyond quotas.ranges_per_stream (${rangesMax})` };
 }
 
 function nothingOf(state: StreamState, refused: Refused): Absorption {

@@ -10,18 +10,21 @@ export function cutDetail(detail: string): string {
 }
 
 /** A row for writing; a row that is read has its id and size too. */
-interface Columns extends Omit<Required<DeadLetter>, 'properties'> {
+interface Columns extends Omit<Required<DeadLetter>, 'properties' | 'gateway'> {
   /** JSON. */
   properties: string;
+  /** Empty where nothing proves the gateway. */
+  gateway: string;
 }
 
 /** A row that is read. */
-export type DeadLetterRow = Columns & Pick<StoredDeadLetter, 'id' | 'sizeBytes'>;
+export type DeadLetterRow = Omit<Columns, 'gateway'> & Pick<StoredDeadLetter, 'id' | 'sizeBytes'>;
 
 export function columnsOf(letter: DeadLetter): Columns {
   const { source, reason, detail, bytes, receivedWallMs } = letter;
   const { authenticatedGateway = null, properties: said = {} } = letter;
-  const columns = { source, reason, bytes, receivedWallMs, authenticatedGateway };
+  const gateway = letter.gateway ?? '';
+  const columns = { source, reason, bytes, receivedWallMs, authenticatedGateway, gateway };
   return { ...columns, detail: cutDetail(detail), properties: JSON.stringify(said) };
 }
 

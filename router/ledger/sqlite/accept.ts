@@ -3,13 +3,15 @@ import { existsSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type FileKey, openSqlite, type Sqlite } from '../../../shared/sqlite/open.ts';
 import { consequenceOf } from '../accepted-parts.ts';
+import { ENVELOPE_BYTES, RECORD_BYTES } from '../rules/retention.ts';
 import { type Fault, faultOf, isAcceptable, markTable, refusal } from './marks.ts';
 import { isCurrent } from './schema.ts';
 import { SCHEMA, STEPS } from './tables.ts';
 
-/** As in the steps that brought these tables. */
+/** The engine counts `kept` anew where it differs from the rows. */
 const COUNTS: Readonly<Record<string, string>> = {
-  volume: `DELETE FROM volume; INSERT INTO volume SELECT a.stream, a.hour, sum(length(r.payload))
+  volume: `DELETE FROM volume; INSERT INTO volume SELECT a.stream, a.hour, ${ENVELOPE_BYTES} * count(DISTINCT a.id) + sum(${RECORD_BYTES} + octet_length(r.device)
+      + octet_length(r.topic) + length(r.payload))
     FROM record r JOIN arrival a ON a.id = r.arrival_id WHERE r.offset > 0 GROUP BY a.stream, a.hour`,
   kept: `DELETE FROM kept;
     INSERT INTO kept SELECT 'conflict', max(id), count(*) - 1, sum(length(payload)) FROM conflict;

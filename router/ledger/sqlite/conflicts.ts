@@ -2,28 +2,38 @@
 import type { Statement } from 'better-sqlite3';
 import type { SeqRange } from '../../../shared/record.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
+import type { AsideVersion } from '../rules/repeated.ts';
+import type { OnDropped } from '../rules/shares.ts';
 import { type ConflictRow, conflictOf } from '../sql/conflict-row.ts';
 import type { LedgerConflict, RecordVersion } from '../types.ts';
-import { EvidenceBound, type EvidenceLimits } from './evidence.ts';
+import { EvidenceBound, type EvidenceLimits, type Sized } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 
 export class ConflictTable {
   readonly #bound: EvidenceBound;
   readonly #insert: Statement<
-    [RecordVersion & { id: number; streamId: number; seq: number; standing: 0 | 1 }]
+    [RecordVersion & { id: number; streamId: number; seq: number; standing: 0 | 1; gateway: string }],
+    Sized
   >;
   readonly #versions: Statement<[number, number], RecordVersion>;
   readonly #standsNoMore: Statement<[number, number]>;
   readonly #newest: Statement<[number], ConflictRow>;
-  readonly #measure: Statement<[number, number, number], { rows: number; bytes: number }>;
-  readonly #remove: Statement<[number, number, number]>;
-  readonly #removeDevice: Statement<[number, number, number, string], { seq: number; bytes: number }>;
+  readonly #isThere: Statement<[number, number, number], 1>;
+  readonly #remove: Statement<[number, number, number], Sized>;
+  readonly #removeDevice: Statement<[number, number, number, string], Sized & { seq: number }>;
 
-  constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
-    this.#bound = new EvidenceBound(db, { name: 'conflict', blob: 'payload' }, limits, log);
+  constructor(
+    db: Sqlite,
+    limits: EvidenceLimits,
+    deps: { log: SparseLog; onDropped?: OnDropped | undefined },
+  ) {
+    this.#bound = new EvidenceBound(db, 'conflict', limits, deps);
+    const sized = `source, gateway, ${this.#bound.size}`;
     this.#insert = db.prepare(
-      `INSERT INTO conflict (id, stream_id, seq, standing, source, received_wall_ms, mono_ms, device, topic, payload)
-       VALUES (:id, :streamId, :seq, :standing, :source, :receivedWallMs, :monoMs, :device, :topic, :payload)`,
+      `INSERT INTO conflict (id, stream_id, seq, standing, source, received_wall_ms, mono_ms, device, topic, payload,
+         gateway)
+       VALUES (:id, :streamId, :seq, :standing, :source, :receivedWallMs, :monoMs, :device, :topic, :payload, :gateway)
+       RETURNING ${sized}`,
     );
     this.#versions = db.prepare(
       `SELECT device, topic, payload, mono_ms AS monoMs, source, received_wall_ms AS receivedWallMs
@@ -31,12 +41,12 @@ export class ConflictTable {
     );
     this.#standsNoMore = db.prepare('UPDATE conflict SET standing = 0 WHERE stream_id = ? AND seq = ?');
     const ids = 'stream_id = ? AND seq BETWEEN ? AND ?';
-    this.#measure = db.prepare(
-      `SELECT count(*) AS rows, ifnull(sum(length(payload)), 0) AS bytes FROM conflict WHERE ${ids}`,
-    );
-    this.#remove = db.prepare(`DELETE FROM conflict WHERE ${ids}`);
+    this.#isThere = db
+      .prepare<[number, number, number], 1>(`SELECT 1 FROM conflict WHERE ${ids} LIMIT 1`)
+      .pluck();
+    this.#remove = db.prepare(`DELETE FROM conflict WHERE ${ids} RETURNING ${sized}`);
     this.#removeDevice = db.prepare(
-      `DELETE FROM conflict WHERE ${ids} AND device = ? RETURNING seq, length(payload) AS bytes`,
+      `DELETE FROM conflict WHERE ${ids} AND device = ? RETURNING seq, ${sized}`,
     );
     this.#newest = db.prepare(
       `SELECT stream.gateway, stream.epoch, stream.stream, c.seq, c.device, c.topic, c.payload, c.mono_ms AS monoMs, c.source,
@@ -57,13 +67,15 @@ export class ConflictTable {
     return this.#versions.all(streamId, seq);
   }
 
-  /** `standing`: the version stood in the ledger until its id was put into quarantine. */
-  add(streamId: number, seq: number, version: RecordVersion, standing: boolean): void {
+  /** `stood`: the version stood in the ledger until its id was put into quarantine. */
+  add(streamId: number, gateway: string, { seq, version, stood }: AsideVersion): void {
     const { device, topic, payload, monoMs, source, receivedWallMs } = version;
-    const row = { device, topic, payload, monoMs, source, receivedWallMs };
-    this.#bound.append(payload.byteLength, receivedWallMs, (id) =>
-      this.#insert.run({ id, streamId, seq, standing: standing ? 1 : 0, ...row }),
-    );
+    const row = { device, topic, payload, monoMs, source, receivedWallMs, gateway };
+    this.#bound.append(receivedWallMs, (id) => {
+      const inserted = this.#insert.get({ id, streamId, seq, standing: stood ? 1 : 0, ...row });
+      if (!inserted) throw new Error('no version was inserted');
+      return inserted;
+    });
   }
 
   /** Another record stands under the id now. */
@@ -73,17 +85,19 @@ export class ConflictTable {
 
   /** Deletes the versions of these ids, inside a transaction. */
   remove(streamId: number, { first, last }: SeqRange): void {
-    const removed = this.#measure.get(streamId, first, last) ?? { rows: 0, bytes: 0 };
-    if (removed.rows === 0) return;
-    this.#remove.run(streamId, first, last);
-    this.#bound.removed(removed);
+    if (this.#isThere.get(streamId, first, last) === undefined) return;
+    this.#bound.remove(() => this.#remove.all(streamId, first, last));
+  }
+
+  /** Drops the versions beyond the bounds, inside a transaction. */
+  expire(nowWallMs: number): void {
+    this.#bound.expire(nowWallMs);
   }
 
   /** Deletes the versions that a device sent; returns their ids. */
   removeOf(streamId: number, { first, last }: SeqRange, device: string): number[] {
-    const removed = this.#removeDevice.all(streamId, first, last, device);
-    const bytes = removed.reduce((sum, row) => sum + row.bytes, 0);
-    if (removed.length > 0) this.#bound.removed({ rows: removed.length, bytes });
+    if (this.#isThere.get(streamId, first, last) === undefined) return [];
+    const removed = this.#bound.remove(() => this.#removeDevice.all(streamId, first, last, device));
     return removed.map(({ seq }) => seq);
   }
 

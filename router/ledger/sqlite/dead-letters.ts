@@ -4,9 +4,10 @@
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
 import type { DeadLetterFilter, DeadLetterHead, StoredDeadLetter } from '../maintenance.ts';
+import type { OnDropped } from '../rules/shares.ts';
 import { columnsOf, type DeadLetterRow, storedFrom } from '../sql/dead-letter-columns.ts';
 import type { DeadLetter } from '../types.ts';
-import { EvidenceBound, type EvidenceLimits } from './evidence.ts';
+import { EvidenceBound, type EvidenceLimits, type Sized } from './evidence.ts';
 import type { Sqlite } from './schema.ts';
 
 type Inserted = ReturnType<typeof columnsOf> & { id: number };
@@ -23,34 +24,39 @@ const FILTER = `id > 0 AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:
 
 export class DeadLetterTable {
   readonly #bound: EvidenceBound;
-  readonly #insert: Statement<[Inserted]>;
+  readonly #insert: Statement<[Inserted], Sized>;
   readonly #newest: Statement<[number], DeadLetterRow>;
   readonly #heads: Statement<[FilterParameters & { limit: number }], DeadLetterHead>;
   readonly #load: Statement<[number], DeadLetterRow>;
-  readonly #measure: Statement<[FilterParameters], { rows: number; bytes: number }>;
-  readonly #remove: Statement<[FilterParameters]>;
+  readonly #remove: Statement<[FilterParameters], Sized>;
 
-  constructor(db: Sqlite, limits: EvidenceLimits, log: SparseLog) {
-    this.#bound = new EvidenceBound(db, { name: 'dead_letter', blob: 'bytes' }, limits, log);
+  constructor(
+    db: Sqlite,
+    limits: EvidenceLimits,
+    deps: { log: SparseLog; onDropped?: OnDropped | undefined },
+  ) {
+    this.#bound = new EvidenceBound(db, 'dead_letter', limits, deps);
+    const sized = `source, gateway, ${this.#bound.size}`;
     this.#insert = db.prepare(
-      `INSERT INTO dead_letter (id, source, reason, detail, bytes, received_wall_ms, authenticated_gateway, properties)
-       VALUES (:id, :source, :reason, :detail, :bytes, :receivedWallMs, :authenticatedGateway, :properties)`,
+      `INSERT INTO dead_letter (id, source, reason, detail, bytes, received_wall_ms, authenticated_gateway, properties, gateway)
+       VALUES (:id, :source, :reason, :detail, :bytes, :receivedWallMs, :authenticatedGateway, :properties, :gateway)
+       RETURNING ${sized}`,
     );
     const row = `${HEAD}, bytes, authenticated_gateway AS authenticatedGateway, properties`;
     this.#newest = db.prepare(`SELECT ${row} FROM dead_letter WHERE id > 0 ORDER BY id DESC LIMIT ?`);
     this.#load = db.prepare(`SELECT ${row} FROM dead_letter WHERE id = ? AND id > 0`);
     this.#heads = db.prepare(`SELECT ${HEAD} FROM dead_letter WHERE ${FILTER} ORDER BY id DESC LIMIT :limit`);
-    this.#measure = db.prepare(
-      `SELECT count(*) AS rows, ifnull(sum(length(bytes)), 0) AS bytes FROM dead_letter WHERE ${FILTER}`,
-    );
-    this.#remove = db.prepare(`DELETE FROM dead_letter WHERE ${FILTER}`);
+    this.#remove = db.prepare(`DELETE FROM dead_letter WHERE ${FILTER} RETURNING ${sized}`);
   }
 
   /** Runs inside a transaction, like {@link remove}. */
   add(letter: DeadLetter): void {
-    this.#bound.append(letter.bytes.byteLength, letter.receivedWallMs, (id) =>
-      this.#insert.run({ id, ...columnsOf(letter) }),
-    );
+    const columns = columnsOf(letter);
+    this.#bound.append(letter.receivedWallMs, (id) => {
+      const inserted = this.#insert.get({ id, ...columns });
+      if (!inserted) throw new Error('no dead letter was inserted');
+      return inserted;
+    });
   }
 
   newest(limit: number): StoredDeadLetter[] {
@@ -67,13 +73,10 @@ export class DeadLetterTable {
   }
 
   remove(filter: DeadLetterFilter): number {
-    const removed = this.#measure.get(parameters(filter)) ?? { rows: 0, bytes: 0 };
-    this.#remove.run(parameters(filter));
-    this.#bound.removed(removed);
-    return removed.rows;
+    return this.#bound.remove(() => this.#remove.all(parameters(filter))).length;
   }
 
-  /** Drops letters that are older than the bound, inside a transaction. */
+  /** Drops letters that are too old or beyond the bounds, inside a transaction. */
   expire(nowWallMs: number): void {
     this.#bound.expire(nowWallMs);
   }

@@ -31,6 +31,7 @@ import { type ConflictPolicyOf, KEEP_FIRST } from '../rules/conflict-policy.ts';
 import { committed, nothingCommitted } from '../rules/outcome.ts';
 import { stateAfter } from '../rules/repeated.ts';
 import { absorb, completenessOf, isContactOnly } from '../rules/rules.ts';
+import type { OnDropped } from '../rules/shares.ts';
 import {
   type CommitResult,
   type DeadLetter,
@@ -49,9 +50,9 @@ import { BootClockTable } from './boot-clocks.ts';
 import { ConflictTable } from './conflicts.ts';
 import { DeadLetterTable } from './dead-letters.ts';
 import { ErasureTable } from './erasure.ts';
-import type { EvidenceLimits } from './evidence.ts';
 import { FeedTable } from './feeds.ts';
 import { LedgerFile } from './ledger-file.ts';
+import { LIMITS, type SqliteLedgerLimits } from './limits.ts';
 import { SqliteMaintenance } from './maintenance.ts';
 import { notedOf, noteMarks } from './marks.ts';
 import { RecordTable } from './records.ts';
@@ -62,13 +63,6 @@ import { isTooBig, openLedgerFile, type Sqlite } from './schema.ts';
 import { StreamTable } from './streams.ts';
 import { WhereaboutsTable } from './whereabouts.ts';
 import { LedgerTables } from './whole.ts';
-
-export interface SqliteLedgerLimits {
-  /** Most decoded streams in memory. */
-  streamsCached: number;
-  conflicts: EvidenceLimits;
-  deadLetters: EvidenceLimits;
-}
 
 export interface SqliteLedgerOptions {
   file: string;
@@ -81,16 +75,11 @@ export interface SqliteLedgerOptions {
   role?: LedgerRole;
   /** Default: keep-first, for every stream. */
   conflictPolicyOf?: ConflictPolicyOf;
+  onDropped?: OnDropped;
 }
 
 /** The ledger's position is noted when the last note is older. */
 const NOTE_EACH_MS = 60_000;
-const MIB = 1024 * 1024;
-const LIMITS: SqliteLedgerLimits = {
-  streamsCached: 4096,
-  conflicts: { rowsMax: 100_000, bytesMax: 64 * MIB },
-  deadLetters: { rowsMax: 100_000, bytesMax: 64 * MIB },
-};
 
 /**
  * Opens or creates the ledger in `file`; its folder must exist. Rejects when the file is not a ledger, is
@@ -165,8 +154,9 @@ class SqliteLedger implements Ledger {
     this.#streams = new StreamTable(db, limits.streamsCached);
     this.#records = new RecordTable(db);
     this.#bootClocks = new BootClockTable(db);
-    this.#conflicts = new ConflictTable(db, limits.conflicts, this.#log);
-    this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, this.#log);
+    const evidence = { log: this.#log, onDropped: options.onDropped };
+    this.#conflicts = new ConflictTable(db, limits.conflicts, evidence);
+    this.#deadLetters = new DeadLetterTable(db, limits.deadLetters, evidence);
     this.#feeds = new FeedTable(db);
     this.#whereabouts = new WhereaboutsTable(db, this.#streams, this.#conflicts);
     const { conflictPolicyOf = KEEP_FIRST } = options;
@@ -175,6 +165,7 @@ class SqliteLedger implements Ledger {
     this.maintenance = new SqliteMaintenance({
       atomically: (work) => this.#atomically(work),
       deadLetters: this.#deadLetters,
+      conflicts: this.#conflicts,
       retention: new RetentionTables(db, this.#streams, this.#conflicts),
       erasures: new ErasureTable(db, this.#streams, this.#conflicts),
       whereabouts: this.#whereabouts,

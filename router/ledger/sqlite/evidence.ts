@@ -1,17 +1,37 @@
 /**
- * Keeps a table of evidence within its bound in rows and bytes (I10): the oldest row is dropped first, with a
- * log line. Rows may be removed anywhere; ids are never reused.
+ * Keeps a table of evidence within its bounds in rows and bytes (I10), by account (rules/shares.ts): the
+ * oldest rows of an account that holds too much are dropped first, with a log line. Rows may be removed
+ * anywhere; ids are never reused.
  */
 import type { Statement } from 'better-sqlite3';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
+import {
+  type Account,
+  type AccountCap,
+  type AccountHeld,
+  capsOf,
+  NO_SHARES,
+  type OnDropped,
+  type ShareRules,
+} from '../rules/shares.ts';
 import type { Sqlite } from './schema.ts';
 
 export interface EvidenceLimits {
   rowsMax: number;
+  /** Whole rows, with their texts, keys and {@link ROW_BYTES}. */
   bytesMax: number;
   /** By wall time of receipt. Default: no bound. */
   ageMsMax?: number;
+  /** Of each gateway at each source. Default: no bound but that of all. */
+  shares?: ShareRules;
 }
+
+/**
+ * Bytes of a row in the file besides its texts and its blob: header, numbers, pointers, index entries. As
+ * measured by the file's growth; rows of about a quarter of a page (4096 bytes), of which few fit on it, take
+ * up to a quarter more than is counted.
+ */
+const ROW_BYTES = 64;
 
 interface Kept {
   ever: number;
@@ -19,87 +39,193 @@ interface Kept {
   bytes: number;
 }
 
-interface Oldest {
+interface Row extends Account {
   id: number;
   bytes: number;
   receivedWallMs: number;
 }
 
+/** A row that is added or removed. */
+export interface Sized extends Account {
+  bytes: number;
+}
+
+/** An expression: the whole size of a row. The index of accounts holds source and gateway again. */
+function wholeSize(table: 'conflict' | 'dead_letter'): string {
+  const own =
+    table === 'conflict'
+      ? ['device', 'topic', 'payload']
+      : ['reason', 'detail', 'properties', 'bytes', "ifnull(authenticated_gateway, '')"];
+  const texts = ['source', 'source', 'gateway', 'gateway', ...own];
+  return `(${ROW_BYTES} + ${texts.map((text) => `octet_length(${text})`).join(' + ')})`;
+}
+
 export class EvidenceBound {
+  /** A column for RETURNING or SELECT: the whole size of a row. */
+  readonly size: string;
   readonly #table: 'conflict' | 'dead_letter';
   readonly #limits: EvidenceLimits;
   readonly #log: SparseLog;
+  readonly #onDropped: OnDropped;
   readonly #kept: Statement<[string], Kept>;
   readonly #save: Statement<[Kept & { name: string }]>;
-  readonly #oldest: Statement<[], Oldest>;
+  readonly #accountsHeld: Statement<[], AccountHeld>;
+  readonly #oldest: Statement<[], Row>;
+  readonly #oldestOf: Statement<[string, string], Row>;
   readonly #drop: Statement<[number]>;
+  /** As of {@link #known}. */
+  readonly #accounts = new Map<string, AccountHeld>();
+  /** Null, or another than the file's after a rollback or a write of another program: counted anew. */
+  #known: Kept | null = null;
 
   constructor(
     db: Sqlite,
-    table: { name: 'conflict' | 'dead_letter'; blob: 'payload' | 'bytes' },
+    table: 'conflict' | 'dead_letter',
     limits: EvidenceLimits,
-    log: SparseLog,
+    { log, onDropped = () => undefined }: { log: SparseLog; onDropped?: OnDropped | undefined },
   ) {
-    this.#table = table.name;
+    this.#table = table;
     this.#limits = limits;
     this.#log = log;
+    this.#onDropped = onDropped;
+    this.size = `${wholeSize(table)} AS bytes`;
+    const row = `id, source, gateway, received_wall_ms AS receivedWallMs, ${this.size}`;
     this.#kept = db.prepare('SELECT ever, rows, bytes FROM kept WHERE name = ?');
     this.#save = db.prepare('UPDATE kept SET ever = :ever, rows = :rows, bytes = :bytes WHERE name = :name');
-    this.#oldest = db.prepare(
-      `SELECT id, length(${table.blob}) AS bytes, received_wall_ms AS receivedWallMs FROM ${table.name} WHERE id > 0 ORDER BY id LIMIT 1`,
+    this.#accountsHeld = db.prepare(
+      `SELECT source, gateway, count(*) AS rows, sum(${wholeSize(table)}) AS bytes FROM ${table} WHERE id > 0
+       GROUP BY source, gateway`,
     );
-    this.#drop = db.prepare(`DELETE FROM ${table.name} WHERE id = ?`);
+    this.#oldest = db.prepare(`SELECT ${row} FROM ${table} WHERE id > 0 ORDER BY id LIMIT 1`);
+    this.#oldestOf = db.prepare(
+      `SELECT ${row} FROM ${table} WHERE source = ? AND gateway = ? AND id > 0 ORDER BY id LIMIT 1`,
+    );
+    this.#drop = db.prepare(`DELETE FROM ${table} WHERE id = ?`);
   }
 
   /** The count of all rows ever added. */
   ever(): number {
-    return this.#read().ever;
+    return this.#kept.get(this.#table)?.ever ?? 0;
   }
 
-  /**
-   * Inserts the next row, of `bytes`, then drops the oldest rows beyond the bound; the newest always stays.
-   */
-  append(bytes: number, nowWallMs: number, insert: (id: number) => unknown): void {
+  /** Inserts the next row, then drops the rows beyond the bounds; the newest always stays. */
+  append(nowWallMs: number, insert: (id: number) => Sized): void {
     const kept = this.#read();
-    const next = { ever: kept.ever + 1, rows: kept.rows + 1, bytes: kept.bytes + bytes };
-    insert(next.ever);
-    this.#trim(next, nowWallMs, 1);
+    const id = kept.ever + 1;
+    const { bytes, ...account } = insert(id);
+    const after = this.#change(account, 1, bytes);
+    this.#trim({ ...kept, ever: id, rows: kept.rows + 1, bytes: kept.bytes + bytes }, nowWallMs, {
+      id,
+      account: after,
+    });
   }
 
-  /** Counts removed rows, inside the transaction that removed them. */
-  removed(removed: { rows: number; bytes: number }): void {
-    const { ever, rows, bytes } = this.#read();
-    this.#write({ ever, rows: rows - removed.rows, bytes: bytes - removed.bytes });
+  /** Removes rows inside a transaction; `remove` returns them. */
+  remove<Removed extends Sized>(remove: () => Removed[]): Removed[] {
+    const kept = this.#read();
+    const rows = remove();
+    for (const { source, gateway, bytes } of rows) this.#change({ source, gateway }, -1, -bytes);
+    const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
+    this.#write({ ...kept, rows: kept.rows - rows.length, bytes: kept.bytes - bytes });
+    return rows;
   }
 
-  /** Drops rows that are too old, inside a transaction. */
+  /** Drops rows that are too old or beyond the bounds, inside a transaction. */
   expire(nowWallMs: number): void {
-    this.#trim(this.#read(), nowWallMs, 0);
+    this.#trim(this.#read(), nowWallMs, null);
   }
 
-  #trim(kept: Kept, nowWallMs: number, rowsMin: number): void {
-    const { rowsMax, bytesMax, ageMsMax = Number.POSITIVE_INFINITY } = this.#limits;
-    const { ever } = kept;
-    let { rows, bytes } = kept;
-    while (rows > rowsMin) {
-      const oldest = this.#oldest.get();
-      if (!oldest) break;
-      const expired = nowWallMs - oldest.receivedWallMs > ageMsMax;
-      if (rows <= rowsMax && bytes <= bytesMax && !expired) break;
-      this.#drop.run(oldest.id);
-      rows -= 1;
-      bytes -= oldest.bytes;
+  #trim(kept: Kept, nowWallMs: number, added: { id: number; account: AccountHeld } | null): void {
+    const aged = this.#dropOld(kept, nowWallMs, added?.id ?? null);
+    const { bytesMax, rowsMax, shares = NO_SHARES } = this.#limits;
+    const isWithin = aged.rows <= rowsMax && aged.bytes <= bytesMax;
+    // Usually only the account of the new row can be over.
+    const asked = isWithin && added !== null ? [added.account] : [...this.#accounts.values()];
+    let now = aged;
+    for (const cap of capsOf(asked, shares, { rowsMax, bytesMax })) {
+      now = this.#shrink(cap, now, added?.id ?? null);
     }
-    this.#write({ ever, rows, bytes });
-    if (rows === kept.rows) return;
-    this.#log.warn('ledger.evidence_dropped', { table: this.#table, rows: kept.rows - rows });
+    this.#write(now);
   }
 
+  /** Drops the oldest rows past the bound of age. */
+  #dropOld(kept: Kept, nowWallMs: number, newest: number | null): Kept {
+    const { ageMsMax = Number.POSITIVE_INFINITY } = this.#limits;
+    const dropped: Row[] = [];
+    for (let old = this.#oldest.get(); old && old.id !== newest; old = this.#oldest.get()) {
+      if (nowWallMs - old.receivedWallMs <= ageMsMax) break;
+      this.#dropRow(old);
+      dropped.push(old);
+    }
+    if (dropped.length > 0) this.#tell(dropped.length, null);
+    return without(kept, dropped);
+  }
+
+  /** Drops the oldest rows of an account down to its cap; `newest` stays. */
+  #shrink(cap: AccountCap, kept: Kept, newest: number | null): Kept {
+    const { source, gateway, rowsMax, bytesMax } = cap;
+    const dropped: Row[] = [];
+    for (;;) {
+      const held = this.#accounts.get(nameOf(cap));
+      if (!held || (held.rows <= rowsMax && held.bytes <= bytesMax)) break;
+      const old = this.#oldestOf.get(source, gateway);
+      if (!old || old.id === newest) break;
+      this.#dropRow(old);
+      dropped.push(old);
+    }
+    if (dropped.length > 0) this.#tell(dropped.length, { source, gateway });
+    return without(kept, dropped);
+  }
+
+  #dropRow({ id, source, gateway, bytes }: Row): void {
+    this.#drop.run(id);
+    this.#change({ source, gateway }, -1, -bytes);
+  }
+
+  #tell(rows: number, account: Account | null): void {
+    const table = this.#table;
+    this.#log.warn('ledger.evidence_dropped', { table, rows, ...account });
+    if (account !== null) this.#onDropped({ table, rows, ...account });
+  }
+
+  #change(account: Account, rows: number, bytes: number): AccountHeld {
+    const name = nameOf(account);
+    const before = this.#accounts.get(name) ?? { ...account, rows: 0, bytes: 0 };
+    const after = { ...before, rows: before.rows + rows, bytes: before.bytes + bytes };
+    if (after.rows === 0) this.#accounts.delete(name);
+    else this.#accounts.set(name, after);
+    return after;
+  }
+
+  /** The totals; {@link #accounts} are theirs afterwards. */
   #read(): Kept {
-    return this.#kept.get(this.#table) ?? { ever: 0, rows: 0, bytes: 0 };
+    const stored = this.#kept.get(this.#table) ?? { ever: 0, rows: 0, bytes: 0 };
+    const known = this.#known;
+    if (known?.ever === stored.ever && known.rows === stored.rows && known.bytes === stored.bytes)
+      return stored;
+    this.#accounts.clear();
+    const all = this.#accountsHeld.all();
+    for (const held of all) this.#accounts.set(nameOf(held), held);
+    const rows = all.reduce((sum, held) => sum + held.rows, 0);
+    const bytes = all.reduce((sum, held) => sum + held.bytes, 0);
+    this.#known = { ever: stored.ever, rows, bytes };
+    return this.#known;
   }
 
   #write(kept: Kept): void {
+    this.#known = kept;
     this.#save.run({ name: this.#table, ...kept });
   }
+}
+
+function without({ ever, rows, bytes }: Kept, dropped: readonly Row[]): Kept {
+  return {
+    ever,
+    rows: rows - dropped.length,
+    bytes: dropped.reduce((left, row) => left - row.bytes, bytes),
+  };
+}
+
+function nameOf({ source, gateway }: Account): string {
+  return JSON.stringify([source, gateway]);
 }

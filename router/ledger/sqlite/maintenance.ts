@@ -13,6 +13,7 @@ import type {
 import type { RetentionRules } from '../rules/retention.ts';
 import type { Erasure, ErasureTarget } from '../types.ts';
 import type { RecordId, Whereabouts } from '../whereabouts.ts';
+import type { ConflictTable } from './conflicts.ts';
 import type { DeadLetterTable } from './dead-letters.ts';
 import type { ErasureTable } from './erasure.ts';
 import type { RetentionTables } from './retention.ts';
@@ -22,6 +23,7 @@ export interface SqliteMaintenanceParts {
   /** Runs `work` in one transaction; its changes of streams are written at the end. */
   atomically<T>(work: () => T): T;
   deadLetters: DeadLetterTable;
+  conflicts: ConflictTable;
   retention: RetentionTables;
   erasures: ErasureTable;
   whereabouts: WhereaboutsTable;
@@ -49,8 +51,11 @@ export class SqliteMaintenance implements LedgerMaintenance {
   }
 
   async expire(nowWallMs: number): Promise<void> {
-    const { atomically, deadLetters } = this.#parts;
-    atomically(() => deadLetters.expire(nowWallMs));
+    const { atomically, deadLetters, conflicts } = this.#parts;
+    atomically(() => {
+      deadLetters.expire(nowWallMs);
+      conflicts.expire(nowWallMs);
+    });
   }
 
   async retain(rules: RetentionRules, nowWallMs: number): Promise<Retained> {

@@ -6,9 +6,10 @@ import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
 import type { LedgerRole } from '../role.ts';
 import type { ConflictRule } from '../rules/conflict-policy.ts';
+import type { Dropped } from '../rules/shares.ts';
 import { EntryRefused, LedgerLost } from '../types.ts';
-import type { SqliteLedgerLimits } from './engine.ts';
 import type { EntriesPiece } from './entry-pieces.ts';
+import type { SqliteLedgerLimits } from './limits.ts';
 
 export interface OpenArgument {
   file: string;
@@ -32,7 +33,8 @@ export type Request =
 export type Reply =
   | { kind: 'done'; id: number; result: unknown }
   | { kind: 'failed'; id: number; error: PlainError }
-  | { kind: 'warned'; fields: Record<string, unknown> };
+  | { kind: 'warned'; fields: Record<string, unknown> }
+  | { kind: 'dropped'; dropped: Dropped };
 
 /** An error as plain data: threads cannot exchange classes. */
 export interface PlainError {

@@ -7,7 +7,7 @@ import type { EnvelopeClock } from '../../../shared/envelope/envelope.ts';
 import type { SendReason } from '../../../shared/envelope/send-reason.ts';
 import type { SeqRange, TelemetryRecord } from '../../../shared/record.ts';
 import { wallTimeOf } from '../rules/boot-clocks.ts';
-import { hourOf } from '../rules/retention.ts';
+import { hourOf, storedBytes } from '../rules/retention.ts';
 import type { HeldVersion, LedgerEntry, LedgerRecord } from '../types.ts';
 import { runsQuery } from '../verify.ts';
 import type { Sqlite } from './schema.ts';
@@ -124,14 +124,12 @@ export class RecordTable {
       hour,
       sentAs,
     }).lastInsertRowid;
-    let bytes = 0;
     let offset = lastOffset;
     for (const { seq, monoMs, device, topic, payload } of records) {
       offset += 1;
-      bytes += payload.byteLength;
       this.#insert.run(offset, streamId, seq, arrival, monoMs, device, topic, payload);
     }
-    this.#addVolume.run(stream, hour, bytes);
+    this.#addVolume.run(stream, hour, storedBytes(records));
     return offset;
   }
 

@@ -35,7 +35,7 @@ export class RepeatedTables {
       rule.know(id, before, seq, { held: held.get(seq) ?? null, aside });
     }
     const settled = rule.settle(id, entry, absorption);
-    for (const { seq, version, stood } of settled.aside) this.#conflicts.add(id, seq, version, stood);
+    for (const aside of settled.aside) this.#conflicts.add(id, entry.envelope.gateway, aside);
     for (const seq of settled.displaced) this.#records.remove(id, seq);
     for (const seq of settled.reinstated) this.#conflicts.standsNoMore(id, seq);
     return settled;

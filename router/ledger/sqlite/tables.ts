@@ -174,4 +174,14 @@ export const STEPS: readonly string[] = [
   ALTER TABLE stream ADD COLUMN proof BLOB;
   `,
   FIRST_MARKS,
+  // The account of each row: what one source brought of one gateway (rules/shares.ts). The engine counts
+  // `kept` anew when it differs from the rows.
+  `
+  ALTER TABLE dead_letter ADD COLUMN gateway TEXT NOT NULL DEFAULT '';
+  ALTER TABLE conflict ADD COLUMN gateway TEXT NOT NULL DEFAULT '';
+  UPDATE dead_letter SET gateway = authenticated_gateway WHERE id > 0 AND authenticated_gateway IS NOT NULL;
+  UPDATE conflict SET gateway = s.gateway FROM stream s WHERE s.id = conflict.stream_id AND conflict.id > 0;
+  CREATE INDEX dead_letter_account ON dead_letter (source, gateway);
+  CREATE INDEX conflict_account ON conflict (source, gateway);
+  `,
 ];

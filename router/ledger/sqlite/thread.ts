@@ -9,6 +9,7 @@ import { within } from '../../../shared/within.ts';
 import type { Ledger } from '../ledger.ts';
 import type { LedgerMaintenance } from '../maintenance.ts';
 import { type StreamVisitor, surveyByPages } from '../paging.ts';
+import type { OnDropped } from '../rules/shares.ts';
 import type { LedgerEntry } from '../types.ts';
 import { buffersOf, piecesOf } from './entry-pieces.ts';
 import { errorFrom, type LedgerCalls, type OpenArgument, type Reply, type Request } from './protocol.ts';
@@ -16,6 +17,7 @@ import { errorFrom, type LedgerCalls, type OpenArgument, type Reply, type Reques
 export interface ThreadLedgerOptions extends OpenArgument {
   clock: Clock;
   log: WarningLog;
+  onDropped?: OnDropped | undefined;
 }
 
 /** Limit for the ping of `/readyz`, so that it answers also when the disk does not. */
@@ -30,8 +32,8 @@ interface Waiting {
 
 /** Like `openSqliteLedger`, in a thread of its own. */
 export async function openLedgerThread(options: ThreadLedgerOptions): Promise<Ledger> {
-  const { clock, log, ...argument } = options;
-  const thread = new LedgerThread(clock, log);
+  const { clock, log, onDropped, ...argument } = options;
+  const thread = new LedgerThread({ clock, log, onDropped });
   try {
     await thread.call({ to: 'thread', call: 'open', args: [argument] });
   } catch (error) {
@@ -53,6 +55,7 @@ class LedgerThread {
   readonly #worker: Worker;
   readonly #clock: Clock;
   readonly #log: WarningLog;
+  readonly #onDropped: OnDropped | undefined;
   readonly #waiting = new Map<number, Waiting>();
   readonly #exited: Promise<void>;
   readonly #outgoing: Outgoing[] = [];
@@ -60,9 +63,10 @@ class LedgerThread {
   #lastId = 0;
   #over: Error | null = null;
 
-  constructor(clock: Clock, log: WarningLog) {
+  constructor({ clock, log, onDropped }: Pick<ThreadLedgerOptions, 'clock' | 'log' | 'onDropped'>) {
     this.#clock = clock;
     this.#log = log;
+    this.#onDropped = onDropped;
     this.#worker = new Worker(programUrl('router/ledger/sqlite/worker.ts'), { name: 'ledger' });
     this.#worker.on('message', (reply: Reply) => this.#settle(reply));
     this.#worker.on('error', (error) => this.#end(`the ledger's thread failed: ${errorText(error)}`));
@@ -137,6 +141,10 @@ class LedgerThread {
   #settle(reply: Reply): void {
     if (reply.kind === 'warned') {
       this.#log.warn(reply.fields);
+      return;
+    }
+    if (reply.kind === 'dropped') {
+      this.#onDropped?.(reply.dropped);
       return;
     }
     const waiting = this.#waiting.get(reply.id);

@@ -35,6 +35,7 @@ async function answered(request: Request): Promise<unknown> {
       conflictPolicyOf: policyOf,
       clock: systemClock,
       log,
+      onDropped: (dropped) => post({ kind: 'dropped', dropped }),
     });
     return null;
   }

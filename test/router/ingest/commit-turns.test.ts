@@ -25,7 +25,8 @@ function waits(gateway: string, records: number): Waiting {
     authenticatedGateway: gateway,
     deliveryCount: null,
   };
-  return { entry, delivery, bytes: sizeOf(made), settle: () => undefined };
+  const sender = { source: 'aws', gateway, isProven: true };
+  return { entry, delivery, sender, bytes: sizeOf(made), settle: () => undefined };
 }
 
 function gatewaysOf(group: readonly Waiting[]): string[] {

@@ -89,3 +89,31 @@ t.test('each new stream is counted, and a known one goes on', async (t) => {
   t.match(await ledger.deadLetters(9), [{ reason: 'quota', detail: /streams/ }]);
   t.match(await ledger.completeness('gw-1'), [{ epoch: '1-aa', completeTo: 2 }, { epoch: '2-aa' }]);
 });
+
+t.test('stored bytes of a day count names and overhead, unpacked; the rest waits', async (t) => {
+  const { send, clock, ledger } = await fresh(t, { stored_bytes_per_day: '1800B' });
+  const mayWait = () => true;
+  // Payloads of 10 bytes; with names and overhead ten records are 930.
+  const ten = (first: number) =>
+    send({ seqs: seqs(first, first + 9), text: 'x'.repeat(10) }, 'login', { mayWait });
+  t.strictSame(
+    [await ten(1), await ten(11), await ten(21), await ten(31)],
+    ['settle', 'settle', 'later', 'later'],
+  );
+  t.equal(await send({ gateway: 'gw-2', seqs: [1] }, 'login', { mayWait }), 'settle', 'another gateway');
+  clock.advance(86_400_000);
+  t.equal(await ten(21), 'settle');
+  t.equal((await ledger.deadLetters(9)).length, 0);
+});
+
+t.test('ranges beyond the quota are kept with their reason, and are said', async (t) => {
+  const { send, ledger, quotas, clock, signatures } = await fresh(t, { ranges_per_stream: 4 });
+  // Without a signature each range counts twice: as seen, and as unverified.
+  for (const seq of [1, 3, 5, 4]) t.equal(await send({ seqs: [seq] }, 'login'), 'settle');
+  t.match(await ledger.deadLetters(9), [{ reason: 'quota', detail: /6 ranges in stream telemetry of gw-1/ }]);
+  t.match(quotas.over(9), [{ gateway: 'gw-1', quota: 'ranges', outcomes: { 'dead-letter': 1 } }]);
+  t.equal(await send({ seqs: [2] }, 'login'), 'settle');
+  for await (const one of retryDeadLetters(ledger, ledger.maintenance, {}, { clock, log, signatures }))
+    t.match(one, { outcome: 'committed' });
+  t.match(await ledger.completeness('gw-1'), [{ completeTo: 5 }], 'nothing is lost');
+});

@@ -15,6 +15,7 @@ import { outcomeCases } from './outcome-cases.ts';
 import { policyCases } from './policy-cases.ts';
 import { proofCases } from './proof-cases.ts';
 import { retentionCases } from './retention-cases.ts';
+import { shareCases } from './share-cases.ts';
 import { whereaboutsCases } from './whereabouts-cases.ts';
 
 const KEY = { gateway: 'gw-1', epoch: '1-aa', stream: 'telemetry' };
@@ -33,6 +34,7 @@ export async function runLedgerContract(t: Test, engineFile: string): Promise<vo
     policyCases(t, engine);
     proofCases(t, engine);
     deadLetterCases(t, engine);
+    shareCases(t, engine);
     whereaboutsCases(t, engine);
     retentionCases(t, engine);
     erasureCases(t, engine);

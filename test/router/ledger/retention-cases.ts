@@ -2,10 +2,10 @@
 import type { Test } from 'tap';
 import type { LedgerMaintenance } from '../../../router/ledger/maintenance.ts';
 import { retentionRules } from '../../../router/ledger/options.ts';
-import type { RetentionRules } from '../../../router/ledger/rules/retention.ts';
+import { type RetentionRules, storedBytes } from '../../../router/ledger/rules/retention.ts';
 import { systemClock } from '../../../shared/clock.ts';
 import type { LedgerEngine } from './engine.ts';
-import { entry, gap, seqs } from './envelopes.ts';
+import { entry, gap, record, seqs } from './envelopes.ts';
 import { freshWithMaintenance } from './fresh.ts';
 
 const HOUR_MS = 3_600_000;
@@ -72,14 +72,15 @@ export function retentionCases(t: Test, engine: LedgerEngine): void {
   t.test('a stream that is too large gives up its oldest hours, never the running one (I10)', async (t) => {
     const { ledger, maintenance } = await freshWithMaintenance(t, engine);
     const nowMs = systemClock.wallMs();
-    const rules = retentionRules.parse([{ streams: '*', max_bytes: '6B' }]);
+    const one = storedBytes([record(1, 'xx')]);
+    const rules = retentionRules.parse([{ streams: '*', max_bytes: `${3 * one}B` }]);
     for (let hour = 5; hour >= 0; hour -= 1) {
       const seq = 6 - hour;
       await ledger.commit([entry({ seqs: [seq], text: 'xx' }, 'aws', nowMs - hour * HOUR_MS)]);
     }
     t.equal(await retain(maintenance, rules, nowMs), 3);
     t.match(await ledger.read(0, 10), [{ seq: 4 }, { seq: 5 }, { seq: 6 }]);
-    await ledger.commit([entry({ seqs: [7], text: 'x'.repeat(50) }, 'aws', nowMs)]);
+    await ledger.commit([entry({ seqs: [7], text: 'x'.repeat(one) }, 'aws', nowMs)]);
     t.equal(await retain(maintenance, rules, nowMs), 2);
     t.match(await ledger.read(0, 10), [{ seq: 6 }, { seq: 7 }]);
     t.match(await ledger.completeness(), [{ completeTo: 7, withdrawn: { retention: 5 } }]);

@@ -66,8 +66,8 @@ t.test('the first group with the gateway counts, and has what it does not say fr
   const burst = (gateway: string): number =>
     seqs(1, 100).filter(() => !quotas.message({ ...gw1, gateway }, 1)).length;
   t.strictSame(['plant-lab', 'gw-9', 'a-lab', 'gw-1'].map(burst), [30, 30, 100, 10]);
-  quotas.exceeded({ ...gw1, gateway: 'gw-9' }, { quota: 'envelopes', waitMs: 1 }, 'waits');
-  quotas.exceeded(gw1, { quota: 'envelopes', waitMs: 1 }, 'waits');
+  quotas.exceeded({ ...gw1, gateway: 'gw-9' }, { quota: 'envelopes' }, 'waits');
+  quotas.exceeded(gw1, { quota: 'envelopes' }, 'waits');
   t.strictSame(
     quotas.over(5).map(({ group }) => group),
     ['large', 'default'],
@@ -76,7 +76,7 @@ t.test('the first group with the gateway counts, and has what it does not say fr
 
 t.test('who was over a quota in the last hour is said, in one log line at first', async (t) => {
   const { clock, lines, quotas } = fresh();
-  const over = { quota: 'bytes', waitMs: 1 } as const;
+  const over = { quota: 'bytes' } as const;
   quotas.exceeded(gw1, over, 'waits');
   clock.advance(60_000);
   quotas.exceeded(gw1, over, 'dead-letter');
@@ -104,10 +104,29 @@ t.test('who was over a quota in the last hour is said, in one log line at first'
   );
 });
 
+t.test('what the ledger dropped of a gateway is said like what it sent too much', async (t) => {
+  const { clock, lines, quotas } = fresh({ groups: [{ name: 'small', gateways: ['gw-1'] }] });
+  quotas.dropped({ table: 'dead_letter', source: 'aws', gateway: 'gw-1', rows: 3 });
+  quotas.dropped({ table: 'dead_letter', source: 'aws', gateway: 'gw-1', rows: 2 });
+  clock.advance(2000);
+  quotas.dropped({ table: 'conflict', source: 'aws', gateway: '', rows: 1 });
+  t.match(quotas.over(5), [
+    { gateway: 'gw-1', isProven: true, group: 'small', quota: 'dead-letters', outcomes: { dropped: 5 } },
+    { gateway: '', isProven: false, quota: 'conflicts', outcomes: { dropped: 1 } },
+  ]);
+  t.match(quotas.counts(), [
+    { source: 'aws', quota: 'dead-letters', outcome: 'dropped', count: 5 },
+    { source: 'aws', quota: 'conflicts', outcome: 'dropped', count: 1 },
+  ]);
+  t.match(lines, [
+    { event: 'quota.exceeded', gateway: 'gw-1', quota: 'dead-letters', outcome: 'dropped' },
+    { event: 'quota.exceeded', quota: 'conflicts' },
+  ]);
+});
+
 t.test('no more gateways are said to be over a quota than are remembered (I10)', async (t) => {
   const { quotas } = fresh();
-  for (const i of seqs(1, 1500))
-    quotas.exceeded({ ...gw1, gateway: `g${i}` }, { quota: 'bytes', waitMs: 1 }, 'waits');
+  for (const i of seqs(1, 1500)) quotas.exceeded({ ...gw1, gateway: `g${i}` }, { quota: 'bytes' }, 'waits');
   t.equal(quotas.over(10_000).length, 1000);
 });
 

@@ -17,12 +17,12 @@ export class Blobs {
   }
 
   /** Stores `bytes` as messages of `subject`; they count only once a later message names their sequences. */
-  put(subject: string, bytes: Uint8Array): Promise<Parts> {
+  put(subject: string, bytes: Uint8Array, account: string | null = null): Promise<Parts> {
     const max = this.#connection.messageBytesMax;
     const parts = Array.from({ length: Math.max(1, Math.ceil(bytes.length / max)) }, (_, i) =>
       bytes.subarray(i * max, (i + 1) * max),
     );
-    return Promise.all(parts.map((part) => this.#connection.publish(subject, part)));
+    return Promise.all(parts.map((part) => this.#connection.publish(subject, part, account)));
   }
 
   /** Null when a part is gone. */
@@ -39,9 +39,9 @@ export class Blobs {
     await Promise.all(parts.map((seq) => this.#connection.remove(stream, seq)));
   }
 
-  async pack(subject: string, bytes: Uint8Array): Promise<Packed> {
+  async pack(subject: string, bytes: Uint8Array, account: string | null = null): Promise<Packed> {
     const fits = bytes.length <= this.#connection.messageBytesMax - ROOM_BYTES;
-    return fits ? bytes : this.put(subject, bytes);
+    return fits ? bytes : this.put(subject, bytes, account);
   }
 
   async unpack(stream: string, packed: Packed): Promise<Uint8Array | null> {

@@ -26,7 +26,7 @@ export interface CommitEntry extends StreamKey {
   /** The ids of its new records, their parts, and the bytes of their payloads. */
   fresh: IntervalSet;
   parts: Parts;
-  payloadBytes: number;
+  storedBytes: number;
   /** Ids newly given up. */
   givenUp: GivenUp;
   sealedAt: number | null;
@@ -87,7 +87,7 @@ type EntryRow = [
   stream: string,
   fresh: Uint8Array,
   parts: Parts,
-  payloadBytes: number,
+  storedBytes: number,
   /** In the order of GAP_REASONS: three sets, or all of them in format 4. */
   givenUp: Uint8Array[] | null,
   sealedAt: number | null,
@@ -150,7 +150,7 @@ function rowOf(entry: CommitEntry, decided: boolean, removes: boolean): EntryRow
     entry.stream,
     entry.fresh.encode(),
     entry.parts,
-    entry.payloadBytes,
+    entry.storedBytes,
     encodeGivenUp(entry.givenUp),
     entry.sealedAt,
     entry.duplicates,
@@ -202,7 +202,7 @@ export function decodeCommit(bytes: Uint8Array): Commit {
       stream: row[2],
       fresh: IntervalSet.decode(row[3]),
       parts: row[4],
-      payloadBytes: row[5],
+      storedBytes: row[5],
       givenUp: decodeGivenUp(row[6]),
       sealedAt: row[7],
       duplicates: row[8],

@@ -57,17 +57,17 @@ export class LoggedVolumes {
   #add(commit: Commit, seq: number): void {
     for (const entry of commit.entries) {
       if (entry.fresh.size === 0) continue;
-      const { stream, payloadBytes } = entry;
+      const { stream, storedBytes } = entry;
       const hour = hourOfEntry(commit, entry);
       const known = this.#volumes.get(nameOf({ stream, hour }));
       if (known) {
-        known.bytes += payloadBytes;
+        known.bytes += storedBytes;
         known.to = seq;
       } else {
         this.#volumes.set(nameOf({ stream, hour }), {
           stream,
           hour,
-          bytes: payloadBytes,
+          bytes: storedBytes,
           from: seq,
           to: seq,
         });

@@ -19,7 +19,7 @@ const ENTRY: CommitEntry = {
   ...KEY,
   fresh: ids,
   parts: [17],
-  payloadBytes: 9,
+  storedBytes: 9,
   proof: null,
   givenUp: NOTHING_GIVEN_UP,
   sealedAt: null,

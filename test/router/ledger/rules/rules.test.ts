@@ -7,6 +7,7 @@ import {
   judge,
   type StreamState,
 } from '../../../../router/ledger/rules/rules.ts';
+import { capsOf, NO_SHARES, type ShareRules } from '../../../../router/ledger/rules/shares.ts';
 import type { Envelope } from '../../../../shared/envelope/envelope.ts';
 import { envelope, gap, record, seqs } from '../envelopes.ts';
 
@@ -89,4 +90,35 @@ t.test('a record is judged against every version known', async (t) => {
   t.equal(judge(record(1), [other]), 'conflict');
   t.equal(judge(record(1), [other, record(1)]), 'duplicate');
   t.equal(judge(record(1), []), 'duplicate', 'pruned: nothing to compare with');
+});
+
+t.test('shares: an account that holds less than the others loses nothing to them', async (t) => {
+  const all = { rowsMax: 100, bytesMax: 1000 };
+  const held = (...bytes: number[]) =>
+    bytes.map((bytes, i) => ({ source: 's', gateway: `gw-${i}`, rows: 1, bytes }));
+  const levels = (rules: ShareRules, ...bytes: number[]) =>
+    capsOf(held(...bytes), rules, all).map(({ gateway, bytesMax }) => [gateway, bytesMax]);
+  t.strictSame(levels(NO_SHARES, 500, 500), []);
+  t.strictSame(levels(NO_SHARES, 100, 200, 5000), [['gw-2', 700]]);
+  t.strictSame(levels(NO_SHARES, 100, 600, 5000), [
+    ['gw-1', 450],
+    ['gw-2', 450],
+  ]);
+  const groups = [{ gateways: ['gw-1', 'x-*'], bytes: 200 }, { gateways: ['gw-*'] }];
+  t.strictSame(levels({ rows: 0, bytes: 300, groups }, 350, 250, 300), [
+    ['gw-0', 300],
+    ['gw-1', 200],
+  ]);
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 400 })), (bytes) => {
+      const accounts = held(...bytes);
+      const caps = new Map(capsOf(accounts, NO_SHARES, all).map((cap) => [cap.gateway, cap.bytesMax]));
+      const left = accounts.map((one) => Math.min(one.bytes, caps.get(one.gateway) ?? one.bytes));
+      const sum = left.reduce((total, one) => total + one, 0);
+      const most = Math.max(0, ...left);
+      const isFair = accounts.every((one, i) => left[i] === one.bytes || left[i] === most);
+      const isFull = caps.size === 0 || sum > all.bytesMax - accounts.length;
+      return sum <= all.bytesMax && isFair && isFull;
+    }),
+  );
 });

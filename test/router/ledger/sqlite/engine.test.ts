@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'better-sqlite3';
 import t, { type Test } from 'tap';
-import { openSqliteLedger, type SqliteLedgerLimits } from '../../../../router/ledger/sqlite/engine.ts';
+import { openSqliteLedger } from '../../../../router/ledger/sqlite/engine.ts';
+import type { SqliteLedgerLimits } from '../../../../router/ledger/sqlite/limits.ts';
 import { openLedgerFile } from '../../../../router/ledger/sqlite/schema.ts';
 import { StreamTable } from '../../../../router/ledger/sqlite/streams.ts';
-import { SCHEMA } from '../../../../router/ledger/sqlite/tables.ts';
+import { SCHEMA, STEPS } from '../../../../router/ledger/sqlite/tables.ts';
 import { systemClock } from '../../../../shared/clock.ts';
 import { createLogger } from '../../../../shared/log.ts';
 import { testDir } from '../../../test-dir.ts';
@@ -63,7 +64,7 @@ t.test('a file of version 1 is brought forward with all that it holds', async (t
   old.exec(`PRAGMA user_version = 1;
     INSERT INTO dead_letter VALUES (3, 0, 's', 'cbor', 'd', x'0102', 5), (4, 2, 's', 'magic', 'd', x'03', 6)`);
   old.close();
-  const { ledger } = await openIn(t, file, { deadLetters: { rowsMax: 2, bytesMax: 100 } });
+  const { ledger } = await openIn(t, file, { deadLetters: { rowsMax: 2, bytesMax: 1000 } });
   t.match(await ledger.deadLetters(10), [{ reason: 'magic', properties: {} }, { reason: 'cbor' }]);
   t.match(await ledger.totals(), { deadLetters: 4 });
   const letter = { source: 's', reason: 'new', detail: '', bytes: Buffer.of(1), receivedWallMs: 7 };
@@ -73,6 +74,56 @@ t.test('a file of version 1 is brought forward with all that it holds', async (t
     [{ reason: 'new' }, { reason: 'magic' }],
     'its rows count for the bound',
   );
+});
+
+t.test('evidence of a file from before there were accounts counts for its gateway', async (t) => {
+  const file = join(testDir(t), 'ledger.db');
+  const old = new Database(file);
+  old.exec(SCHEMA);
+  for (const step of STEPS.slice(0, -1)) old.exec(step);
+  const letter = (id: number, gateway: string) =>
+    `(${id}, 's', 'cbor', 'd', zeroblob(100), 5, ${gateway}, '{}')`;
+  const version = (id: number, stream: number) =>
+    `(${id}, ${stream}, ${id}, 's', 5, 0, 'd', 't', zeroblob(100), 0)`;
+  old.exec(`PRAGMA user_version = ${STEPS.length};
+    INSERT INTO dead_letter VALUES ${letter(1, "'gw-1'")}, ${letter(2, "'gw-1'")}, ${letter(3, 'NULL')};
+    INSERT INTO stream (id, gateway, epoch, stream, seen, gap_quota, gap_age, gap_corruption, duplicates, conflicts)
+      VALUES (1, 'gw-1', 'e', 's', x'', x'', x'', x'', 0, 0), (2, 'gw-2', 'e', 's', x'', x'', x'', x'', 0, 0);
+    INSERT INTO conflict VALUES ${version(1, 1)}, ${version(2, 2)}, ${version(3, 2)};
+    UPDATE kept SET ever = 3, rows = 3, bytes = 300 WHERE name IN ('dead_letter', 'conflict')`);
+  old.close();
+  const shares = { rows: 1, bytes: 0, groups: [] };
+  const limits = { rowsMax: 10, bytesMax: 10_000, shares };
+  const { ledger, lines } = await openIn(t, file, { deadLetters: limits, conflicts: limits });
+  await ledger.maintenance.expire(0);
+  const db = shell(t, file);
+  const held = (table: string) => db.prepare(`SELECT id, gateway FROM ${table} WHERE id > 0`).all();
+  t.strictSame(held('dead_letter'), [
+    { id: 2, gateway: 'gw-1' },
+    { id: 3, gateway: '' },
+  ]);
+  t.strictSame(held('conflict'), [
+    { id: 1, gateway: 'gw-1' },
+    { id: 3, gateway: 'gw-2' },
+  ]);
+  t.match(db.prepare("SELECT ever, rows FROM kept WHERE name = 'dead_letter'").get(), { ever: 3, rows: 2 });
+  t.match(lines.map((line) => JSON.parse(line))[0], { table: 'dead_letter', gateway: 'gw-1', rows: 1 });
+});
+
+t.test('the counted size of evidence is that of the file', async (t) => {
+  const file = join(testDir(t), 'ledger.db');
+  const { ledger } = await openIn(t, file);
+  const db = shell(t, file);
+  const pages = () => Number(db.pragma('page_count', { simple: true }));
+  const counted = db.prepare("SELECT bytes FROM kept WHERE name = 'dead_letter'").pluck();
+  for (const length of [10, 200, 1000, 20_000]) {
+    const before = { pages: pages(), counted: Number(counted.get()) };
+    const letter = { source: 'aws', gateway: 'gateway-0012', reason: 'signature', detail: 'no such key' };
+    const came = { bytes: Buffer.alloc(length), receivedWallMs: 1, properties: { topic: 'plant/1/state' } };
+    await Promise.all(seqs(1, 300).map(() => ledger.deadLetter({ ...letter, ...came })));
+    const ratio = (Number(counted.get()) - before.counted) / ((pages() - before.pages) * 4096);
+    t.ok(ratio > 0.75 && ratio < 1.25, `${length} bytes: ${ratio}`);
+  }
 });
 
 t.test('a file of version 1 keeps the positions of its feeds and the clocks of its boots', async (t) => {
@@ -209,7 +260,7 @@ t.test('what was erased is not in the file any more', async (t) => {
 
 t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log line (I10)', async (t) => {
   const { ledger, lines } = await openIn(t, join(testDir(t), 'ledger.db'), {
-    deadLetters: { rowsMax: 3, bytesMax: 100 },
+    deadLetters: { rowsMax: 3, bytesMax: 2000 },
   });
   const add = (reason: string, length: number) =>
     ledger.deadLetter({
@@ -225,9 +276,9 @@ t.test('dead letters have a bound in rows and bytes; the oldest goes, with a log
   await add('4', 30);
   t.strictSame(await reasons(), ['4', '3', '2'], 'by rows');
   t.match(lines[0], /"event":"ledger.evidence_dropped","table":"dead_letter","rows":1/);
-  await add('5', 50);
+  await add('5', 400);
   t.strictSame(await reasons(), ['5', '4'], 'by bytes');
-  await add('6', 500);
+  await add('6', 5000);
   t.strictSame(await reasons(), ['6'], 'the newest stays, whatever its size');
   t.match(await ledger.totals(), { deadLetters: 6 });
   t.ok((await ledger.deadLetters(1))[0]?.detail.length === 500, 'details are cut');
