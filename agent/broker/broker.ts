@@ -65,7 +65,10 @@ export class Broker implements Service {
   readonly #connections = new Set<Duplex>();
   readonly #gate: Gate;
   readonly #arrivals = new WeakMap<Client, Connected>();
-  readonly #connects = new WeakMap<Client, { isIdRefused: boolean; willTopic: string | undefined }>();
+  readonly #connects = new WeakMap<
+    Client,
+    { isIdRefused: boolean; willTopic: string | undefined; will: object | undefined }
+  >();
   readonly #topics: TopicLimits;
   readonly #connectRate: ConnectRate;
   readonly #deviceLimits: DeviceLimits;
@@ -105,6 +108,8 @@ export class Broker implements Service {
     });
     const aedesOptions: AedesOptions = {
       persistence: options.sessions,
+      // Ids of MQTT 3.1 are judged as they came: `isIdRefused`.
+      maxClientsIdLength: Number.POSITIVE_INFINITY,
       // The connection's deadline comes earlier, and includes its handshakes: connect-deadline.ts.
       connectTimeout: 2 * options.limits.connectTimeoutMs,
       // Any limit would refuse clients without a keep alive, which MQTT 3.1.1 allows.
@@ -242,7 +247,7 @@ export class Broker implements Service {
     // A will on a topic of the broker's own (the state of a bridge) is dropped when it is due, as a publish
     // is.
     const judged = willTopic !== undefined && isReserved(willTopic) ? undefined : willTopic;
-    this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: judged });
+    this.#connects.set(client, { isIdRefused: isIdRefused(packet), willTopic: judged, will: packet.will });
     const connected = this.#arrivals.get(client);
     if (!connected) return;
     const { protocolVersion: level, clientId: device } = packet;
@@ -331,7 +336,10 @@ export class Broker implements Service {
     const { sessions } = this.#options;
     if (!client.clean && !sessions.hasRoomFor(client.id, device))
       return { reason: 'session-limit', returnCode: RETURN_CODE.serverUnavailable };
-    await sessions.claim(client.id, this.#gate.ownerOf(client), !client.clean);
+    const owner = this.#gate.ownerOf(client);
+    await sessions.claim(client.id, owner, !client.clean);
+    // Kept with the will, for a restart: see ownerless-wills.ts.
+    if (connect.will) Object.assign(connect.will, { owner });
     if (client.clean) return null;
     sessions.connected(client.id);
     return null;

@@ -1,7 +1,8 @@
 /**
  * Wills of clients that were connected when the agent ended abruptly, and that have not reconnected. Each
  * will passes the same checks as a publish of its device now: the rules, devices and local topics may have
- * changed with the restart.
+ * changed with the restart. A device that was removed and added again meanwhile is another one: the will is
+ * not its own.
  */
 import type { Aedes } from 'aedes';
 import { errorText } from '../../shared/log.ts';
@@ -30,8 +31,10 @@ export async function publishOwnerlessWills(
   { gate, topics, refusals }: WillRules,
 ): Promise<void> {
   const { sessions, devices, allowAnonymous } = options;
-  const refusalOf = ({ client, topic }: Will): RefusalReason | null =>
-    topics.refusal(topic) ?? (gate.mightPublish(client, topic, allowAnonymous) ? null : 'will-not-allowed');
+  const refusalOf = ({ client, topic, owner }: Will): RefusalReason | null => {
+    const claim = { topic, isAnonymousAllowed: allowAnonymous, ...(owner !== undefined && { owner }) };
+    return topics.refusal(topic) ?? (gate.mightPublish(client, claim) ? null : 'will-not-allowed');
+  };
   for (const will of sessions.ownerlessWills()) {
     const { client, topic } = will;
     const reason = refusalOf(will);

@@ -11,6 +11,7 @@ import type { Entropy } from '../../../shared/entropy.ts';
 import type { Logger } from '../../../shared/log.ts';
 import type { RefusalReason } from '../refusals.ts';
 import { Acl } from './acl.ts';
+import { ANONYMOUS_PREFIX } from './anonymous-prefix.ts';
 import type { CertificateName } from './certificate-name.ts';
 import type { Devices } from './devices.ts';
 import { type Login, Logins } from './logins.ts';
@@ -72,6 +73,11 @@ type Identified = { ok: true; device: Session['device'] } | ({ ok: false } & Ref
 
 /** The client id after `<name>/`: no wildcard and no further topic level. */
 const CLIENT_ID_SUFFIX = /^[A-Za-z0-9._:-]{1,64}$/;
+
+/** MQTT 3.1, "Client Identifier": 1 to 23 characters. */
+const MQTT_3_1_ID_CHARS_MAX = 23;
+/** The owner of an anonymous client's session. No device's: those have a space. */
+const ANONYMOUS = 'anonymous';
 
 /** Topics of one client whose permission is remembered (I10). */
 const PUBLISHES_KNOWN_MAX = 64;
@@ -135,7 +141,7 @@ export class Gate {
    */
   ownerOf(client: Client): string {
     const device = this.#sessions.get(client)?.device;
-    return device ? `${device.name} ${device.created}` : 'anonymous';
+    return device ? ownerName(device.name, device) : ANONYMOUS;
   }
 
   mayPublish(client: Client, topic: string): boolean {
@@ -154,10 +160,17 @@ export class Gate {
     return this.#allows(client, (acl) => acl.mayReceive(topic));
   }
 
-  /** Whether an absent client could connect and publish to the topic, judged by its client id alone. */
-  mightPublish(clientId: string, topic: string, isAnonymousAllowed: boolean): boolean {
+  /**
+   * Whether an absent client could connect and publish to the topic. `owner`: see {@link ownerOf}; where it
+   * is not known (a will from before 0.2.0), the client id alone decides.
+   */
+  mightPublish(
+    clientId: string,
+    { topic, owner, isAnonymousAllowed }: { topic: string; owner?: string; isAnonymousAllowed: boolean },
+  ): boolean {
     const [name = ''] = clientId.split('/');
     const device = this.#devices.get(name);
+    if (owner !== undefined && owner !== (device ? ownerName(name, device) : ANONYMOUS)) return false;
     if (!device) return isAnonymousAllowed;
     if (device.disabled || !isClientIdOf(name, clientId)) return false;
     return new Acl(this.#devices.rulesOf(name), { username: name, clientId }).mayPublish(topic);
@@ -239,7 +252,8 @@ export class Gate {
    * it becomes `<name>/<random>` of the device that the client says it is, so that records tell their sender,
    * and stays empty, for one of aedes' own, where the client is anonymous. An anonymous client with the id of
    * a device is taken as `~/<id>`: a refusal would tell the names of the devices to everybody. No name begins
-   * with a tilde.
+   * with a tilde. An id that begins so itself is taken as `~/<id>` too: two ids that are one would end each
+   * other's connection where the first is a device's.
    */
   clientIdFor({ username, clientId }: ConnectPacket, arrival: Arrival, entropy: Entropy): string {
     const { certificate, anonymous } = arrival;
@@ -248,7 +262,8 @@ export class Gate {
     if (clientId === '')
       return name === undefined ? '' : `${name}/${Buffer.from(entropy.bytes(8)).toString('hex')}`;
     const isAnonymous = anonymous && username === undefined && certificate === null;
-    return isAnonymous && this.#isOfDevice(clientId) ? `~/${clientId}` : clientId;
+    const isMoved = this.#isOfDevice(clientId) || clientId.startsWith(ANONYMOUS_PREFIX);
+    return isAnonymous && isMoved ? `${ANONYMOUS_PREFIX}${clientId}` : clientId;
   }
 
   /**
@@ -277,6 +292,10 @@ function refuse(reason: RefusalReason, code: keyof typeof RETURN_CODE, problem?:
   return { ok: false, reason, returnCode: RETURN_CODE[code], ...(problem === undefined ? {} : { problem }) };
 }
 
+function ownerName(name: string, { created }: { created: string }): string {
+  return `${name} ${created}`;
+}
+
 function isClientIdOf(name: string, clientId: string): boolean {
   return (
     clientId === name ||
@@ -284,7 +303,8 @@ function isClientIdOf(name: string, clientId: string): boolean {
   );
 }
 
-/** [MQTT-3.1.3-8] */
-export function isIdRefused({ clientId, clean }: ConnectPacket): boolean {
+/** [MQTT-3.1.3-8], and the longest id of MQTT 3.1. Of the id as it came: see {@link Gate.clientIdFor}. */
+export function isIdRefused({ clientId, clean, protocolVersion }: ConnectPacket): boolean {
+  if (protocolVersion === 3 && clientId.length > MQTT_3_1_ID_CHARS_MAX) return true;
   return clientId === '' && clean !== true;
 }

@@ -97,10 +97,11 @@ async function createListener(
     case 'tcp':
       return { server: tcpServer(parts), end: () => undefined };
     case 'ws': {
-      const { maxPacketBytes, maxPacketRate } = limits;
+      const { maxPacketBytes, maxPacketRate, maxPublishRate } = limits;
       const server = webSocketServer({
         maxPacketBytes,
         maxPacketRate,
+        maxPublishRate,
         origins: options.origins ?? [],
         clock,
         onConnection,

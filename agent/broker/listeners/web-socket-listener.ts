@@ -7,22 +7,27 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws';
-import type { Clock } from '../../../shared/clock.ts';
+import type { Clock, Timer } from '../../../shared/clock.ts';
 import { TokenBucket } from '../../../shared/token-bucket.ts';
 import { afterInput, CONNECT_BYTES_MAX, TCP_OPTIONS } from './connect-deadline.ts';
 import type { OnConnection } from './on-connection.ts';
 import { isOriginAllowed } from './origin.ts';
+import { FrameCounter } from './web-socket-frames.ts';
 
 /** A WebSocket message may hold several packets, or parts of them. */
 const MESSAGE_SLACK_BYTES = 65_536;
 /** Of one message. Clients cut a large message into fragments of some kilobytes. */
 const FRAGMENTS_MAX = 1024;
 const BURST_SECONDS = 2;
+/** Some clients write each field of a packet as a message of its own: MQTT.js five for a PUBLISH. */
+const FRAMES_PER_PACKET = 4;
 
 export interface WebSocketParts {
   maxPacketBytes: number;
   /** Frames of a client in a second that bring no bytes: ping, pong and empty messages. 0: no limit. */
   maxPacketRate: number;
+  /** With {@link maxPacketRate}: four small frames for each of both in a second; 0: no limit. */
+  maxPublishRate: number;
   /** Origins of pages that may connect, such as `https://hmi.example.com`. */
   origins: readonly string[];
   clock: Clock;
@@ -53,6 +58,7 @@ export function webSocketServer(parts: WebSocketParts): Server {
     const { socket: tcp } = request;
     limitBeforeConnect(socket, tcp, parts);
     limitEmptyFrames(socket, tcp, parts);
+    limitSmallFrames(socket, tcp, parts);
     socket.on('message', (_data, isBinary) => {
       if (!isBinary) socket.terminate(); // [MQTT-6.0.0-1]
     });
@@ -94,4 +100,33 @@ function limitEmptyFrames(socket: WebSocket, tcp: Socket, parts: WebSocketParts)
   socket.on('message', (data) => {
     if ('length' in data && data.length === 0) took();
   });
+}
+
+/**
+ * Small frames, fragments too, have a rate. Over it the connection is not read, as that of a TCP client over
+ * its packet rate.
+ */
+function limitSmallFrames(socket: WebSocket, tcp: Socket, parts: WebSocketParts): void {
+  const { maxPacketRate, maxPublishRate, clock, onRefused } = parts;
+  if (maxPacketRate === 0 || maxPublishRate === 0) return;
+  const perSecond = FRAMES_PER_PACKET * (maxPacketRate + maxPublishRate);
+  const bucket = new TokenBucket(perSecond, BURST_SECONDS, clock.monoMs());
+  const frames = new FrameCounter();
+  let pause: Timer | null = null;
+  const resume = socket.resume.bind(socket);
+  // The stream resumes the socket whenever it is read.
+  socket.resume = () => {
+    if (pause === null) resume();
+  };
+  tcp.on('data', (chunk: Buffer) => {
+    const waitMs = bucket.take(frames.take(chunk), clock.monoMs());
+    if (waitMs === 0 || pause !== null || socket.readyState !== socket.OPEN) return;
+    onRefused('packet-rate', tcp.remoteAddress ?? '', 'small frames');
+    socket.pause();
+    pause = clock.setTimer(Math.ceil(waitMs), () => {
+      pause = null;
+      socket.resume();
+    });
+  });
+  tcp.once('close', () => pause?.cancel());
 }

@@ -38,7 +38,7 @@ const storedPacket = z.object({
   digest: z.string().optional(),
   /** Of the client that published a retained message. */
   clientId: z.string().optional(),
-  /** Of a session. */
+  /** Of a session, or a will. */
   owner: z.string().optional(),
 });
 

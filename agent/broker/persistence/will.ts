@@ -7,8 +7,10 @@ export interface Will {
   payload: Buffer;
   qos: 0 | 1 | 2;
   retain: boolean;
+  /** Whose it is: see `Gate.ownerOf`; absent from a file before 0.2.0. */
+  owner?: string;
 }
 
-export function willOf(client: string, { topic, payload, qos, retain }: StoredPacket): Will {
-  return { client, topic, payload, qos, retain };
+export function willOf(client: string, { topic, payload, qos, retain, owner }: StoredPacket): Will {
+  return { client, topic, payload, qos, retain, ...(owner !== undefined && { owner }) };
 }

@@ -5,13 +5,15 @@ import { connectAsync } from 'mqtt';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
 import { isOriginAllowed } from '../../../agent/broker/listeners/origin.ts';
+import { FrameCounter } from '../../../agent/broker/listeners/web-socket-frames.ts';
 import type { BrokerOptions } from '../../../agent/broker/options.ts';
+import { deviceOf } from '../../../agent/broker/persistence/device-of.ts';
 import { DeviceLimits } from '../../../agent/broker/rates/device-limits.ts';
 import { PacketRate } from '../../../agent/broker/rates/packet-rate.ts';
 import { ManualClock } from '../../manual-clock.ts';
 import { until } from '../../until.ts';
 import { device, loggedIn, login, PASSWORD, startGated } from './access/devices-fixture.ts';
-import { connack, connect, PINGREQ, puback, publish } from './conformance/packets.ts';
+import { connack, connect, PINGREQ, PINGRESP, puback, publish } from './conformance/packets.ts';
 import { sessionsOn, startBroker } from './fixture.ts';
 import { CONNACK_OK, connectPacket, RawClient } from './raw-client.ts';
 
@@ -251,6 +253,66 @@ t.test('fragments and empty frames have their bounds', async (t) => {
   t.ok([1006, 1008, 1009].includes(Number(code)), `closed with ${code}`);
 });
 
+t.test('a frame is counted once, however its bytes come', (t) => {
+  const frame = (bytes: number): Buffer => {
+    const long = bytes > 65_535;
+    const head = Buffer.alloc(bytes < 126 ? 2 : long ? 10 : 4);
+    head.writeUInt16BE(0x8280 + (bytes < 126 ? bytes : long ? 127 : 126), 0);
+    if (long) head.writeBigUInt64BE(BigInt(bytes), 2);
+    else if (bytes >= 126) head.writeUInt16BE(bytes, 2);
+    return Buffer.concat([head, Buffer.alloc(4 + bytes)]);
+  };
+  const sizes = [0, 1, 125, 126, 1023, 1024, 65_535, 65_536, 2];
+  const bytes = Buffer.concat(sizes.map(frame));
+  for (const step of [1, 3, 7, 4096, bytes.length]) {
+    const counter = new FrameCounter();
+    let small = 0;
+    for (let at = 0; at < bytes.length; at += step) small += counter.take(bytes.subarray(at, at + step));
+    t.equal(small, 6, `of ${sizes.length}, ${step} bytes at a time`);
+  }
+  t.end();
+});
+
+for (const how of ['a message for each byte', 'fragments of a byte']) {
+  t.test(`a client of many small frames is read more slowly: ${how}`, async (t) => {
+    const clock = new ManualClock();
+    const started = await startBroker(accept, {
+      clock,
+      listeners: [{ type: 'ws', host: '127.0.0.1', port: 0, origins: [] }],
+      limits: { maxPacketRate: 50, maxPublishRate: 50 },
+    });
+    const { broker, port } = started;
+    t.teardown(() => broker.stop());
+    const opened = async (id: string) => {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}`, 'mqtt');
+      t.teardown(() => socket.terminate());
+      const heard = { hex: '' };
+      socket.on('message', (data: Buffer) => {
+        heard.hex += data.toString('hex');
+      });
+      await once(socket, 'open');
+      socket.send(connect(id));
+      await until('CONNACK', () => heard.hex === CONNACK_OK);
+      return { socket, heard };
+    };
+    const [busy, other] = [await opened('busy'), await opened('other')];
+    other.socket.send(publish('plant/1', 'x'.repeat(60_000), { qos: 1 }));
+    await until('a large frame is one', () => other.heard.hex.endsWith(puback(1).toString('hex')));
+    const bytes = publish('plant/1', 'x'.repeat(1000), { qos: 1 });
+    const isMessage = how.startsWith('a message');
+    for (const [i, byte] of bytes.entries())
+      busy.socket.send(Buffer.from([byte]), { fin: isMessage || i === bytes.length - 1 });
+    await until('it is told', () => broker.stats().refusals['packet-rate'] === 1);
+    busy.socket.send(PINGREQ);
+    other.socket.send(PINGREQ);
+    await until('another client is answered', () => other.heard.hex.endsWith(PINGRESP.toString('hex')));
+    t.notOk(busy.heard.hex.endsWith(PINGRESP.toString('hex')), 'not read');
+    clock.advance(2000);
+    await until('it is read again', () => busy.heard.hex.endsWith(PINGRESP.toString('hex')));
+    t.ok(busy.heard.hex.includes(puback(1).toString('hex')), 'nothing is lost');
+  });
+}
+
 t.test('anonymous clients learn no device names', async (t) => {
   const gated = await startGated(t, { devices: [device('pump-1')] }, { allowAnonymous: true });
   const { port, taken } = gated;
@@ -267,6 +329,36 @@ t.test('anonymous clients learn no device names', async (t) => {
     'none of their records is one of the device',
   );
   t.ok(own.connected, 'nor did one of them end its connection');
+
+  for (const name of ['pump-1', 'no-device']) {
+    const open = async (clientId: string): Promise<RawClient> => {
+      const client = await RawClient.open(port);
+      client.send(connect(clientId));
+      await until('CONNACK', () => client.received === CONNACK_OK);
+      return client;
+    };
+    const [first, second] = [await open(name), await open(`~/${name}`)];
+    await second.roundTrip();
+    await first.roundTrip();
+    t.notOk(first.ended, `${name} and ~/${name} are two clients`);
+    for (const client of [first, second]) client.close();
+    const longest = { protocolId: 'MQIsdp', protocolVersion: 3 } as const;
+    const clientId = `${name}/`.padEnd(23, 'x');
+    t.type(await login(t, { port, clientId, ...longest }), 'object', `the longest id of MQTT 3.1, ${name}`);
+    t.equal(await login(t, { port, clientId: `${clientId}x`, ...longest }), 2, 'a longer one');
+  }
+});
+
+t.test('the bounds of anonymous clients with ids of devices are their own', (t) => {
+  t.same(['pump-1', 'pump-1/spare', '~/pump-1', '~/pump-1/spare', '~/pump-2', '~'].map(deviceOf), [
+    'pump-1',
+    'pump-1',
+    '~/pump-1',
+    '~/pump-1',
+    '~/pump-2',
+    '~',
+  ]);
+  t.end();
 });
 
 t.test('a device that is removed and added again inherits nothing', async (t) => {

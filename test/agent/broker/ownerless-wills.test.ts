@@ -178,6 +178,30 @@ t.test('whoever comes back in time has no will published', async (t) => {
   );
 });
 
+t.test('a device that was removed and added again under its name inherits no will', async (t) => {
+  const place = testDir(t);
+  const first = await life(t, join(place, '1'), {
+    devices: [free('pump'), free('same'), free('gone')],
+    allowAnonymous: true,
+  });
+  for (const name of ['pump', 'same', 'gone'])
+    await loggedIn(t, name, { port: first.port, ...will(`${name}/state`) });
+  const stray = { clientId: 'later', ...will('later/state') };
+  t.type(await login(t, { port: first.port, ...stray }), 'object');
+  await first.kill(join(place, '2'));
+  const second = await life(t, join(place, '2'), {
+    devices: [free('pump', { created: '2026-02-02T00:00:00Z' }), free('same'), free('later')],
+    allowAnonymous: true,
+  });
+  second.endGrace();
+  await until('no will is left', () => second.sessions.ownerlessWills().length === 0);
+  t.same(
+    second.taken.map(({ topic }) => topic),
+    ['same/state'],
+    'nor does a device that has the id of an anonymous client, or an anonymous client that of a device',
+  );
+});
+
 t.test('while the device file is damaged, a will waits for the next start', async (t) => {
   const place = testDir(t);
   const first = await life(t, join(place, '1'), { devices: [free('pump')] });

@@ -2,6 +2,7 @@
 
 import type { Socket } from 'node:net';
 import { connect as connectPacket } from '../../agent/broker/conformance/packets.ts';
+import { CONNACK_OK } from '../../agent/broker/raw-client.ts';
 import { until } from '../../until.ts';
 import { type Attack, count, group } from '../attack.ts';
 import { Device, PASSWORD, Site } from '../world/site.ts';
@@ -105,23 +106,52 @@ const enumeration: Attack<Site> = {
   },
 };
 
-/** With `allow_anonymous`, a client id is refused where it is a device's, and taken where it is not. */
-const anonymous: Attack<Site> = {
+/** MQTT 3.1's longest client id. */
+const ID_CHARS_MAX = 23;
+const PINGREQ = Buffer.from([0xc0, 0]);
+
+/** The broker's answer to an anonymous client; the connection stays. */
+async function anonymous(port: number, packet: Buffer): Promise<Device> {
+  const device = new Device({ port, localAddress: '127.0.3.6' });
+  device.socket.write(packet);
+  await until('an answer', () => device.isEnded || device.received.length >= CONNACK_OK.length);
+  return device;
+}
+
+/** As CONNECT of MQTT 3.1: another protocol name and level. */
+function ofMqtt31(clientId: string): Buffer {
+  const name = Buffer.from('MQIsdp');
+  const rest = Buffer.concat([Buffer.of(3, 2, 0, 60, 0, clientId.length), Buffer.from(clientId)]);
+  const content = Buffer.concat([Buffer.of(0, name.length), name, rest]);
+  return Buffer.concat([Buffer.of(0x10, content.length), content]);
+}
+
+/** What the broker does with the client ids of a name. */
+async function traces(port: number, name: string): Promise<string[]> {
+  const first = await anonymous(port, connectPacket(name));
+  const same = await anonymous(port, connectPacket(`~/${name}`));
+  // The broker ends a connection before it answers the one that took its client id.
+  first.socket.write(PINGREQ);
+  const answered = first.received.length;
+  await until('an answer, or the end', () => first.isEnded || first.received.length > answered);
+  const old = await anonymous(port, ofMqtt31(`${name}/`.padEnd(ID_CHARS_MAX, 'x')));
+  const spare = await anonymous(port, connectPacket(`${name}/spare`));
+  const found = [first.received, String(first.isEnded), same.received, old.received, spare.received];
+  for (const device of [first, same, old, spare]) device.socket.destroy();
+  return found;
+}
+
+/** With `allow_anonymous`: a client id that is a device's is treated as any other. */
+const byAnonymousId: Attack<Site> = {
   name: 'login/names-by-anonymous-id',
   by: ['network'],
-  isOpen: true,
   async run() {
     const site = await Site.open({ broker: { allow_anonymous: true } });
     try {
-      const answers: string[] = [];
-      for (const id of ['good', 'nobody']) {
-        const device = new Device({ port: site.ports.tcp, localAddress: '127.0.3.6' });
-        device.socket.write(connectPacket(id));
-        await until('an answer', () => device.received.length >= 8);
-        answers.push(device.received);
-        device.socket.destroy();
-      }
-      return count(Number(answers[0] !== answers[1]), 'of 1 answer tells a device’s name');
+      const known = await traces(site.ports.tcp, 'good');
+      const unknown = await traces(site.ports.tcp, 'nobody');
+      const telling = known.filter((text, i) => text !== unknown[i]);
+      return count(telling.length, `of ${known.length} traces tell a device’s name`);
     } finally {
       await site.stop();
     }
@@ -138,5 +168,5 @@ export const logins = group<Site>({
         max_connect_rate: 0,
       },
     }),
-  attacks: [scryptFlood, behindNat, guesses, enumeration, anonymous],
+  attacks: [scryptFlood, behindNat, guesses, enumeration, byAnonymousId],
 });
