@@ -116,6 +116,11 @@ export class CommitTurns {
     }
   }
 
+  /** Whether no other gateway has sent an envelope lately. */
+  isAlone(gateway: string, nowMs: number): boolean {
+    return !this.#about.some((one) => one.gateway !== gateway && nowMs - one.atMs <= ABOUT_MS);
+  }
+
   /** The rest of its rest, in milliseconds; 0 while no other gateway is about. */
   #restOf(gateway: string, nowMs: number): number {
     const untilMs = this.#restsUntilMs.get(gateway);
@@ -124,8 +129,7 @@ export class CommitTurns {
       this.#restsUntilMs.delete(gateway);
       return 0;
     }
-    const isAlone = !this.#about.some((one) => one.gateway !== gateway && nowMs - one.atMs <= ABOUT_MS);
-    return isAlone ? 0 : untilMs - nowMs;
+    return this.isAlone(gateway, nowMs) ? 0 : untilMs - nowMs;
   }
 
   /** Takes its first envelope; it is the last in the next round. */

@@ -29,6 +29,7 @@ import { type Decoder, InlineDecoder } from './decoder.ts';
 import type { LedgerGate } from './gate.ts';
 import { INGEST_LIMITS, type IngestLimits, sizeOf, type Waiting } from './group.ts';
 import { LaneOrder } from './lane-order.ts';
+import { LetterTurns } from './letter-turns.ts';
 import type { Committing, IngestOptions } from './parts.ts';
 import { type Proof, proofOf, UNCHECKED } from './proof.ts';
 import { foreign, type Refusal } from './refusal.ts';
@@ -59,6 +60,7 @@ export class Ingest {
   /** Why the last group failed. */
   #failure = '';
   readonly #turns: CommitTurns;
+  readonly #letterTurns: LetterTurns;
   /** Ends a rest of all that wait early. */
   #resting: AbortController | null = null;
   #isDraining: boolean = false;
@@ -75,6 +77,8 @@ export class Ingest {
     this.#log = new SparseLog({ log, clock });
     this.#limits = { ...INGEST_LIMITS, ...limits };
     this.#turns = new CommitTurns(this.#limits);
+    const isAlone = (sender: string, nowMs: number) => this.#turns.isAlone(sender, nowMs);
+    this.#letterTurns = new LetterTurns({ clock, isAlone });
     this.#decoder = decoder;
     this.#onCommit = onCommit;
     this.#ages = ages ?? null;
@@ -190,6 +194,7 @@ export class Ingest {
   async drain(): Promise<void> {
     await this.#decoder.drain();
     this.#isDraining = true;
+    this.#letterTurns.hurry();
     this.#resting?.abort();
     while (this.#committing !== null) await this.#committing;
     await Promise.all(this.#probing);
@@ -242,7 +247,7 @@ export class Ingest {
       await this.#commitOthers(group, results.entries);
     } else if (results !== null && only && group.length === 1) {
       const refusal = { reason: results.reason, detail: results.message };
-      const settlement = await this.#deadLetter(only.delivery, refusal, only.sender);
+      const settlement = await this.#deadLetter(only.delivery, refusal, only.sender, true);
       if (settlement === 'settle') this.#progress += 1;
       only.settle(settlement);
     } else if (await this.#engineAnswers()) {
@@ -291,7 +296,7 @@ export class Ingest {
       if (result?.refused) {
         const { reason } = result.refused;
         if (reason === 'quota') this.#quotas?.exceeded(sender, { quota: 'ranges' }, 'dead-letter');
-        refused.push(this.#deadLetter(delivery, result.refused, sender).then(settle));
+        refused.push(this.#deadLetter(delivery, result.refused, sender, true).then(settle));
         continue;
       }
       if (result) this.#count(delivery.source, result);
@@ -331,24 +336,25 @@ export class Ingest {
     }
   }
 
-  /** `sender`: whose share of the dead letters it takes, where its name is proven. */
+  /**
+   * `sender`: whose share of the dead letters it takes, where its name is proven. `isNow`: by a commit, which
+   * has had its turn, and for which others wait.
+   */
   async #deadLetter(
     delivery: Delivery,
     { reason, detail }: Refusal,
     sender: Sender | null,
+    isNow: boolean = false,
   ): Promise<Settlement> {
     const { source, bytes, authenticatedGateway, properties } = delivery;
+    const gateway = sender?.isProven ? sender.gateway : null;
+    const known = { source, reason, detail, bytes, authenticatedGateway, gateway };
     try {
-      await this.#ledger.deadLetter({
-        source,
-        reason,
-        detail,
-        bytes,
-        receivedWallMs: this.#clock.wallMs(),
-        authenticatedGateway,
-        gateway: sender?.isProven ? sender.gateway : null,
-        properties: properties?.() ?? {},
-      });
+      const write = () => {
+        const letter = { ...known, receivedWallMs: this.#clock.wallMs(), properties: properties?.() ?? {} };
+        return this.#ledger.deadLetter(letter);
+      };
+      await (isNow ? write() : this.#letterTurns.inTurn(gateway ?? authenticatedGateway ?? source, write));
     } catch (error) {
       this.#log.warn('ingest.dead_letter_failed', { source, reason, error: errorText(error) });
       const answers = await this.#engineAnswers();

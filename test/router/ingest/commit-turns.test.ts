@@ -1,7 +1,10 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import t from 'tap';
 import { CommitTurns } from '../../../router/ingest/commit-turns.ts';
 import { INGEST_LIMITS, sizeOf, type Waiting } from '../../../router/ingest/group.ts';
+import { LetterTurns } from '../../../router/ingest/letter-turns.ts';
+import { ManualClock } from '../../manual-clock.ts';
 import { envelope, seqs } from '../ledger/envelopes.ts';
 
 let next = 0;
@@ -143,4 +146,49 @@ t.test('of each gateway nothing is lost, doubled or overtaken, and a group is wi
   );
   t.pass();
   t.end();
+});
+
+/** Letters that take ten milliseconds each, and the order in which they were written. */
+function letterDesk(alone: boolean) {
+  const clock = new ManualClock();
+  const written: string[] = [];
+  let inHand = 0;
+  const turns = new LetterTurns({ clock, isAlone: () => alone });
+  const write = (sender: string): Promise<number> =>
+    turns.inTurn(sender, async () => {
+      inHand += 1;
+      clock.advance(10);
+      await nextTurn();
+      written.push(sender);
+      inHand -= 1;
+      return inHand;
+    });
+  return { clock, written, turns, write };
+}
+
+t.test('dead letters: one at a time, senders take turns', async (t) => {
+  const { written, write } = letterDesk(true);
+  const all = ['bad', 'bad', 'bad', 'other'].map(write);
+  t.same(await Promise.all(all), [0, 0, 0, 0], 'none beside another');
+  t.same(written, ['bad', 'bad', 'other', 'bad'], 'the first began before the other came');
+});
+
+t.test('a sender of dead letters rests while other gateways are about', async (t) => {
+  const { clock, written, turns, write } = letterDesk(false);
+  await write('bad');
+  const [second, third] = [write('bad'), write('bad')];
+  await write('other');
+  t.same(written, ['bad', 'other'], 'it rests, another sender does not');
+  clock.advance(5);
+  await second;
+  t.same(written, ['bad', 'other', 'bad']);
+  await nextTurn();
+  t.equal(written.length, 3, 'it rests again');
+  turns.hurry();
+  await third;
+  t.equal(written.length, 4, 'a stop waits for no rest');
+  await t.rejects(
+    turns.inTurn('bad', () => Promise.reject(new Error('full'))),
+    /full/,
+  );
 });
