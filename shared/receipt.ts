@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { IntervalSet } from './interval-set.ts';
 import type { SeqRange } from './record.ts';
+import { problemOf, wireList } from './wire-json.ts';
 
 /** The ledger's state of one (epoch, stream). */
 export interface StreamReceipt {
@@ -43,46 +44,54 @@ export const RECEIPT_BYTES_MAX = 128 * 1024;
 
 const name = z.string().regex(/^[a-z0-9_][a-z0-9_-]{0,63}$/);
 const seq = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
+/** One mistake for a list, however many of its ranges are wrong. */
 const ranges = z
-  .array(z.tuple([seq.min(1), seq.min(1)]))
-  .max(RECEIPT_RANGES_MAX)
-  .refine((all) => all.every(([first, last], i) => first <= last && first > (all[i - 1]?.[1] ?? 0)), {
-    message: 'expected ascending ranges that do not overlap',
+  .custom<ReadonlyArray<readonly [number, number]>>(areRanges, {
+    message: `expected at most ${RECEIPT_RANGES_MAX} ascending ranges that do not overlap`,
   })
   .transform((all) => all.map(([first, last]): SeqRange => ({ first, last })));
+
+function areRanges(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length > RECEIPT_RANGES_MAX) return false;
+  let before = 0;
+  return value.every((range: unknown) => {
+    const [first, last, ...rest]: unknown[] = Array.isArray(range) ? range : [];
+    if (!isSeq(first) || !isSeq(last) || rest.length > 0 || first > last || first <= before) return false;
+    before = last;
+    return true;
+  });
+}
+
+function isSeq(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value);
+}
 
 /** Unknown fields are ignored: a newer router may send more. */
 const receiptSchema = z.object({
   v: z.literal(1),
   gateway: name,
   version: seq.min(1),
-  streams: z
-    .array(
-      z
-        .object({
-          epoch: name,
-          stream: name,
-          to: seq,
-          missing: ranges,
-          given_up: ranges,
-          given_up_from: seq.min(1).default(1),
-          sealed_at: seq.nullable(),
-        })
-        .transform(
-          ({
-            given_up: givenUp,
-            given_up_from: givenUpFrom,
-            sealed_at: sealedAt,
-            ...rest
-          }): StreamReceipt => ({
-            ...rest,
-            givenUp,
-            givenUpFrom,
-            sealedAt,
-          }),
-        ),
-    )
-    .max(RECEIPT_STREAMS_MAX),
+  streams: wireList(
+    z
+      .object({
+        epoch: name,
+        stream: name,
+        to: seq,
+        missing: ranges,
+        given_up: ranges,
+        given_up_from: seq.min(1).default(1),
+        sealed_at: seq.nullable(),
+      })
+      .transform(
+        ({ given_up: givenUp, given_up_from: givenUpFrom, sealed_at: sealedAt, ...rest }): StreamReceipt => ({
+          ...rest,
+          givenUp,
+          givenUpFrom,
+          sealedAt,
+        }),
+      ),
+    RECEIPT_STREAMS_MAX,
+  ),
 });
 
 /** The JSON form of a receipt. */
@@ -107,7 +116,7 @@ export function receiptJson({ gateway, version, streams }: Receipt): object {
 /** Parses the JSON of {@link receiptJson}; otherwise returns the problem. */
 export function readReceipt(json: unknown): { receipt: Receipt } | { problem: string } {
   const parsed = receiptSchema.safeParse(json);
-  if (!parsed.success) return { problem: z.prettifyError(parsed.error).slice(0, 200) };
+  if (!parsed.success) return { problem: problemOf(parsed.error) };
   const { v: _, ...receipt } = parsed.data;
   return { receipt };
 }

@@ -6,10 +6,16 @@
  * text is at most 4 KB long. Every update names every piece, unused ones as null, so that nothing of a longer
  * receipt remains.
  */
+import { wireJson } from './wire-json.ts';
 
 /** The desired property. */
 export const TWIN_RECEIPT = 'headgate_receipt';
 
+/**
+ * Of a twin or an update. Desired and reported properties have at most 32 KB each (Azure docs, "Understand
+ * and use device twins in IoT Hub"), which escapes and the hub's own fields make longer.
+ */
+export const TWIN_BYTES_MAX = 256 * 1024;
 const PIECE_BYTES_MAX = 4000;
 const PIECES_MAX = 7;
 /** Part of the 32 KB of all desired properties; the rest is for other uses. */
@@ -25,8 +31,17 @@ export function twinPieces(text: string): Record<string, string | null> {
   );
 }
 
-/** The receipt's text in desired properties or in an update of them; null without one. */
-export function twinText(desired: unknown): string | null {
+/** The receipt's text in a twin as the hub answers with it; null without one. */
+export function receiptInTwin(payload: Uint8Array): string | null {
+  return twinText(member(wireJson(payload, TWIN_BYTES_MAX), 'desired'));
+}
+
+/** The same, of an update of the desired properties. */
+export function receiptInUpdate(payload: Uint8Array): string | null {
+  return twinText(wireJson(payload, TWIN_BYTES_MAX));
+}
+
+function twinText(desired: unknown): string | null {
   const pieces = member(desired, TWIN_RECEIPT);
   if (pieces === undefined || pieces === null) return null;
   return Array.from({ length: PIECES_MAX }, (_, i) => member(pieces, `part${i}`))

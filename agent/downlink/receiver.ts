@@ -13,6 +13,7 @@ import type { Logger } from '../../shared/log.ts';
 import { RECEIPT_BYTES_MAX, type Receipt, readReceipt } from '../../shared/receipt.ts';
 import { contentOf, type OpenedDocument, openDocument, verify } from '../../shared/signing/document.ts';
 import { SparseLog } from '../../shared/sparse-log.ts';
+import { wireJson } from '../../shared/wire-json.ts';
 import type { ReceiptTracker } from './receipt-tracker.ts';
 
 /** Why a receipt counts as from anybody. */
@@ -224,7 +225,7 @@ function malformed(problem: string): Taken {
 function receiptIn(document: OpenedDocument): ReturnType<typeof readReceipt> {
   const content = contentOf(document, RECEIPT_BYTES_MAX);
   if (content === null) return { problem: 'the content cannot be unpacked' };
-  const read = readReceipt(jsonOf(content));
+  const read = readReceipt(wireJson(content, RECEIPT_BYTES_MAX));
   if ('problem' in read) return read;
   const { gateway, version } = read.receipt;
   const isSame = gateway === document.gateway && version === document.version;
@@ -233,18 +234,10 @@ function receiptIn(document: OpenedDocument): ReturnType<typeof readReceipt> {
 
 /** Null counts as absent. */
 function membersOf(body: Uint8Array): { signed: unknown; receipt: unknown } {
-  const json = jsonOf(body);
+  const json = wireJson(body, RECEIPT_BYTES_MAX);
   if (typeof json !== 'object' || json === null) return { signed: undefined, receipt: undefined };
   return {
     signed: Reflect.get(json, 'signed') ?? undefined,
     receipt: Reflect.get(json, 'receipt') ?? undefined,
   };
-}
-
-function jsonOf(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString());
-  } catch {
-    return undefined; // Not JSON, so not a receipt.
-  }
 }

@@ -6,7 +6,9 @@ import { z } from 'zod';
 import { openShadows, type ShadowConnection } from '../../shared/aws-shadow.ts';
 import type { Clock } from '../../shared/clock.ts';
 import { errorText } from '../../shared/log.ts';
+import { RECEIPT_BYTES_MAX } from '../../shared/receipt.ts';
 import { timeLimit } from '../../shared/time-limit.ts';
+import { wireJson } from '../../shared/wire-json.ts';
 import { outcomeOf } from '../providers/aws/outcome.ts';
 import type { ReceiptQuestion } from './downlink.ts';
 import type { AwsDownlinkConfig } from './options.ts';
@@ -15,6 +17,8 @@ import type { ReceiptReceiver } from './receiver.ts';
 import { TwoSlots } from './two-slots.ts';
 
 const ASK_MS = 10_000;
+/** Of the whole document: a state of at most 30 KB (AWS, "IoT Device Shadow quotas"), and metadata. */
+const DOCUMENT_BYTES_MAX = 4 * RECEIPT_BYTES_MAX;
 
 /** "Device Shadow service documents": `version` counts the updates of the document. */
 const shadowDocument = z.object({
@@ -81,12 +85,11 @@ export class ShadowQuestion implements ReceiptQuestion {
 
   #take(payload: Uint8Array): void {
     const { receiver, tracker, config } = this.#options;
-    const document = shadowDocument.safeParse(jsonOf(payload));
-    if (document.success && document.data.version === this.#seenVersion) return;
-    const body = Buffer.from(JSON.stringify(document.data?.state.desired ?? null));
+    const { version, body } = readShadow(payload);
+    if (version !== null && version === this.#seenVersion) return;
     const isApplied = receiver.receive(config.name, body) === 'applied';
     // A dropped receipt is looked at again: its key may be known by then, or the clock right.
-    this.#seenVersion = isApplied ? (document.data?.version ?? null) : null;
+    this.#seenVersion = isApplied ? version : null;
     if (isApplied) tracker.onCloudReceipt();
   }
 
@@ -105,6 +108,15 @@ export class ShadowQuestion implements ReceiptQuestion {
   }
 }
 
+/** The document's version, null where it has none, and the receiver's part of it. */
+export function readShadow(payload: Uint8Array): { version: number | null; body: Uint8Array } {
+  // Too long for a receipt too: the receiver drops it unread.
+  if (payload.byteLength > DOCUMENT_BYTES_MAX) return { version: null, body: payload };
+  const { data } = shadowDocument.safeParse(wireJson(payload, DOCUMENT_BYTES_MAX));
+  const body = Buffer.from(JSON.stringify(data?.state.desired ?? null));
+  return { version: data?.version ?? null, body };
+}
+
 /** Rejects when `signal` aborts. */
 function endOf(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
@@ -112,12 +124,4 @@ function endOf(signal: AbortSignal): Promise<never> {
       once: true,
     });
   });
-}
-
-function jsonOf(payload: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(payload).toString());
-  } catch {
-    return undefined; // Not JSON, so not a shadow document.
-  }
 }

@@ -2,10 +2,10 @@
  * `/v1/holds`: GET lists, PUT adds, DELETE `?provider=&reason=` (or `&all=yes`) ends. Changes are accepted
  * only from this machine.
  */
-import { z } from 'zod';
 import type { HoldList } from '../../shared/admin-api/holds.ts';
 import type { AdminChanges, AdminRoute, RouteAnswer } from '../../shared/admin-server.ts';
 import { isoTime } from '../../shared/clock.ts';
+import { problemOf } from '../../shared/wire-json.ts';
 import { holdRequest } from './hold-file.ts';
 import type { HoldChange, Holds } from './holds.ts';
 
@@ -40,7 +40,7 @@ export function holdRoutes({ holds, providers }: HoldRoutesParts): {
     },
     async put(body) {
       const parsed = holdRequest.safeParse(body);
-      if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };
+      if (!parsed.success) return { status: 400, body: { error: problemOf(parsed.error) } };
       const { provider, reason, for: forMs = null } = parsed.data;
       return providers.includes(provider)
         ? answered(await holds.add(provider, reason, forMs))

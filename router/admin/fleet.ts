@@ -10,6 +10,7 @@
 
 import type { FleetSummary, GatewayStatus, StreamCompletenessStatus } from '../../shared/admin-api/status.ts';
 import type { StreamKey } from '../../shared/record.ts';
+import { wireJson } from '../../shared/wire-json.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { type PageQuery, surveyByPages } from '../ledger/paging.ts';
 import type { StreamCompleteness } from '../ledger/types.ts';
@@ -133,17 +134,15 @@ function lastContacts(contacts: Awaited<ReturnType<Ledger['contacts']>>): Map<st
   return last;
 }
 
+/** Three names of at most 64 characters, in base64. */
+const CURSOR_CHARS_MAX = 1024;
+
 function encodeCursor({ gateway, epoch, stream }: StreamKey): string {
   return Buffer.from(JSON.stringify([gateway, epoch, stream])).toString('base64url');
 }
 
 function decodeCursor(text: string): StreamKey | null {
-  let parts: unknown;
-  try {
-    parts = JSON.parse(Buffer.from(text, 'base64url').toString());
-  } catch {
-    return null;
-  }
+  const parts = wireJson(Buffer.from(text.slice(0, CURSOR_CHARS_MAX), 'base64url'), CURSOR_CHARS_MAX);
   const [gateway, epoch, stream]: unknown[] = Array.isArray(parts) ? parts : [];
   if (typeof gateway !== 'string' || typeof epoch !== 'string' || typeof stream !== 'string') return null;
   return { gateway, epoch, stream };

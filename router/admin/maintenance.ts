@@ -6,6 +6,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import type { MaintenanceAnswer } from '../../shared/admin-api/maintenance.ts';
 import type { AdminChanges, AdminRoute } from '../../shared/admin-server.ts';
+import { problemOf } from '../../shared/wire-json.ts';
 import type { Feed } from '../feeds/feed.ts';
 
 const notice = z.strictObject({ gateway: z.string().min(1) });
@@ -31,7 +32,7 @@ export function maintenanceRoutes({ dataDir, feeds, onCommitElsewhere }: Mainten
     noted: () => null,
     async put(body) {
       const parsed = notice.safeParse(body);
-      if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };
+      if (!parsed.success) return { status: 400, body: { error: problemOf(parsed.error) } };
       onCommitElsewhere(parsed.data.gateway);
       return { status: 200, body: answer() };
     },

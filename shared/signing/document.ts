@@ -9,6 +9,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { problemOf, wireList } from '../wire-json.ts';
 import { compress, decompress, readFrameHead } from '../zstd.ts';
 import { isSignatureOfSync, type Signer, signatureOf } from './signature.ts';
 
@@ -65,10 +66,11 @@ const NAME = /^[a-z0-9_][a-z0-9_-]{0,63}$/;
 const documentSchema = z.object({
   payloadType: z.string().max(TYPE_CHARS_MAX),
   payload: z.string().max(BASE64_MAX),
-  signatures: z
-    .array(z.object({ keyid: z.string().regex(/^[0-9a-f]{16}$/), sig: z.string().length(88) }))
-    .min(1)
-    .max(SIGNATURES_MAX)
+  signatures: wireList(
+    z.object({ keyid: z.string().regex(/^[0-9a-f]{16}$/), sig: z.string().length(88) }),
+    SIGNATURES_MAX,
+  )
+    .refine((all) => all.length > 0, { message: 'expected a signature' })
     .refine((all) => new Set(all.map(({ keyid }) => keyid)).size === all.length, {
       message: 'expected each key once',
     }),
@@ -95,7 +97,7 @@ export function openDocument(
   type: DocumentType,
 ): { document: OpenedDocument } | { problem: string } {
   const parsed = documentSchema.safeParse(json);
-  if (!parsed.success) return { problem: z.prettifyError(parsed.error).slice(0, 200) };
+  if (!parsed.success) return { problem: problemOf(parsed.error) };
   const { payloadType, signatures } = parsed.data;
   if (payloadType !== TYPES[type]) return { problem: `not of the type ${TYPES[type]}` };
   const payload = bytesOf(parsed.data.payload);

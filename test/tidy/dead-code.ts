@@ -20,6 +20,8 @@ const FOR_TESTS: Readonly<Record<string, string>> = {
   'shared/interval-set.ts#IntervalSet.contains':
     'a range question that receipts and repair ask; kept with the set, and benched',
   'router/ledger/postgres/schema.ts#MIGRATIONS': 'what a test makes an older schema of',
+  'agent/downlink/shadow.ts#readShadow':
+    'the loopback AWS, like the real one, holds no shadow that is too long',
   'loopback/aws/sigv4.ts#signatureOf': 'checked against the signatures that AWS publishes',
   'router/feeds/sinks/mqtt.ts#feedTopic': 'its replacements are many small cases',
   'shared/pricing/metering.ts#standardTariff': 'the prices that ship, of which tests and benches reckon',

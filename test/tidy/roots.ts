@@ -59,6 +59,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
     'tls-files.ts',
     'twin-receipt.ts',
     'version.ts',
+    'wire-json.ts',
     'within.ts',
     'zstd.ts',
   ],

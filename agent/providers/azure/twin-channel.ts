@@ -11,7 +11,7 @@
 import type { Clock } from '../../../shared/clock.ts';
 import { errorText } from '../../../shared/log.ts';
 import { orAborted } from '../../../shared/or-aborted.ts';
-import { twinText } from '../../../shared/twin-receipt.ts';
+import { receiptInTwin, receiptInUpdate, TWIN_BYTES_MAX } from '../../../shared/twin-receipt.ts';
 import type { Twin, TwinRead } from '../twin-link.ts';
 import type { RawMqttClient } from './sdk.ts';
 
@@ -123,15 +123,15 @@ export class TwinChannel implements Twin {
       const [topic, payload] = values;
       if (event !== 'message' || typeof topic !== 'string' || !topic.startsWith('$iothub/twin/'))
         return emit(event, ...values);
-      if (payload instanceof Uint8Array) this.#take(topic, Buffer.from(payload).toString());
+      if (payload instanceof Uint8Array) this.#take(topic, payload);
       return true;
     };
   }
 
-  #take(topic: string, text: string): void {
+  #take(topic: string, payload: Uint8Array): void {
     if (topic.startsWith(UPDATES)) {
-      this.#metered(Buffer.byteLength(text));
-      const said = twinText(jsonOf(text));
+      this.#metered(payload.byteLength);
+      const said = receiptInUpdate(payload);
       // Other programs may keep their own properties in the twin.
       if (said === null) return;
       this.#update = said;
@@ -139,11 +139,10 @@ export class TwinChannel implements Twin {
       return;
     }
     const [, status, id] = /^\$iothub\/twin\/res\/(\d+)\/\?\$rid=(\d+)/.exec(topic) ?? [];
-    if (status === '200') this.#metered(Buffer.byteLength(text));
+    if (status === '200') this.#metered(payload.byteLength);
     if (id !== String(this.#requests)) return;
-    if (status === '200')
-      this.#settle({ kind: 'read', text: twinText(Reflect.get(Object(jsonOf(text)), 'desired')) });
-    else this.#settle(failed(`the hub answers ${status} to a read of the twin`, false));
+    const problem = problemOf(status, payload.byteLength);
+    this.#settle(problem === null ? { kind: 'read', text: receiptInTwin(payload) } : failed(problem, false));
   }
 }
 
@@ -151,10 +150,7 @@ function failed(problem: string, connectionLost: boolean): TwinRead {
   return { kind: 'failed', problem, connectionLost };
 }
 
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // Not JSON, so without a receipt.
-  }
+function problemOf(status: string | undefined, bytes: number): string | null {
+  if (status !== '200') return `the hub answers ${status} to a read of the twin`;
+  return bytes > TWIN_BYTES_MAX ? `the hub answers with a twin of ${bytes} bytes` : null;
 }

@@ -72,10 +72,13 @@ const retryInfo = z.object({
   retryDelay: z.object({ seconds: z.unknown(), nanos: z.number().nullish() }),
 });
 
+/** The server puts one of each kind there. */
+const DETAILS_MAX = 16;
+
 function retryAfterOf(error: unknown): number | null {
   const details =
     typeof error === 'object' && error !== null && 'statusDetails' in error && error.statusDetails;
-  for (const detail of Array.isArray(details) ? details : []) {
+  for (const detail of Array.isArray(details) ? details.slice(0, DETAILS_MAX) : []) {
     const { data } = retryInfo.safeParse(detail);
     const ms =
       data && Number(String(data.retryDelay.seconds ?? 0)) * 1000 + (data.retryDelay.nanos ?? 0) / 1e6;

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { errorText } from '../../../shared/log.ts';
 import type { SparseLog } from '../../../shared/sparse-log.ts';
+import { problemOf } from '../../../shared/wire-json.ts';
 import type { ReceiptForm } from '../../receipts/form.ts';
 import type { Receipts } from '../../receipts/receipts.ts';
 import type { Answer } from './answer.ts';
@@ -37,7 +38,7 @@ export class Downlink {
   /** Never rejects. `signal` aborts when the client is gone. */
   async poll(gateway: string, query: unknown, signal: AbortSignal): Promise<Answer> {
     const parsed = querySchema.safeParse(query);
-    if (!parsed.success) return { status: 400, body: { error: z.prettifyError(parsed.error) } };
+    if (!parsed.success) return { status: 400, body: { error: problemOf(parsed.error) } };
     const own = this.#polls.get(gateway) ?? 0;
     if (own >= POLLS_MAX) {
       return { status: 429, body: { error: 'too many polls at once' }, retryAfterS: RETRY_AFTER_S };

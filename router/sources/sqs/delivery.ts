@@ -2,6 +2,7 @@
 import type { Message } from '@aws-sdk/client-sqs';
 import { z } from 'zod';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
+import { wireJson } from '../../../shared/wire-json.ts';
 import { providerProperties } from '../properties.ts';
 import type { Delivery } from '../source.ts';
 
@@ -16,7 +17,7 @@ const ruleOutput = z.object({
   /** principal() */
   principal: z.string().optional(),
   /** get_user_properties('why'): a list, because a user property may occur more than once. */
-  why: z.array(z.string()).optional().catch(undefined),
+  why: z.unknown().optional(),
 });
 
 /** The rule's SELECT for each required field, for the dead letter's text. */
@@ -24,6 +25,9 @@ const SELECTED: Readonly<Record<string, string>> = {
   data: "`encode(*, 'base64') AS data`",
   topic: '`topic() AS topic`',
 };
+
+/** Of the rule's JSON. SQS itself takes 1 MiB ("Amazon SQS message quotas"). */
+const BODY_CHARS_MAX = 4 * 1024 * 1024;
 
 /** The value of clientid() for a publish over HTTPS (AWS IoT Core developer guide, "Functions"). */
 const NO_CLIENT = 'n/a';
@@ -39,7 +43,7 @@ export function deliveryOf(source: string, message: Message): Delivery {
   const deliveryCount = attributeNumber(message.Attributes?.ApproximateReceiveCount);
   const enqueuedWallMs = attributeNumber(message.Attributes?.SentTimestamp);
   const told = { messageId: message.MessageId, receiveCount: deliveryCount };
-  const rule = ruleOutput.safeParse(parseJson(body));
+  const rule = ruleOutput.safeParse(wireJson(body, BODY_CHARS_MAX));
   if (!rule.success) {
     return {
       source,
@@ -57,7 +61,7 @@ export function deliveryOf(source: string, message: Message): Delivery {
     authenticatedGateway: gatewayOf(topic, client),
     deliveryCount,
     enqueuedWallMs,
-    sentAs: sendReasonOf(why?.[0]),
+    sentAs: sendReasonOf(Array.isArray(why) ? why[0] : undefined),
     properties: () => providerProperties({ ...told, topic, client, principal }),
   };
 }
@@ -74,7 +78,7 @@ function gatewayOf(topic: string, client: string | undefined): string | null {
  * topic() still has them. Null where they are lost.
  */
 export function bytesOfSpoiled(body: Uint8Array): Uint8Array | null {
-  const parsed = ruleOutput.pick({ data: true }).safeParse(parseJson(Buffer.from(body).toString()));
+  const parsed = ruleOutput.pick({ data: true }).safeParse(wireJson(body, BODY_CHARS_MAX));
   return parsed.success ? Buffer.from(parsed.data.data, 'base64') : null;
 }
 
@@ -89,13 +93,4 @@ function lackOf(error: z.ZodError): string {
 export function attributeNumber(attribute: string | undefined): number | null {
   const value = Number.parseInt(attribute ?? '', 10);
   return Number.isNaN(value) ? null : value;
-}
-
-/** Undefined when it is not JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
