@@ -97,7 +97,7 @@ t.test('status of a router', async (t) => {
 
 t.test('explain shows every part with its inputs, and why a provider is refused', async (t) => {
   const admin = await serving(t, 'agent');
-  const { code, stdout } = await headgate(['explain', 'energy', '--admin', admin]);
+  const { code, stdout } = await command(['explain', 'energy', '--admin', admin]);
   t.equal(code, 0);
   const text = squeezed(stdout);
   t.match(text, /^stream energy: the first choice$/m);
@@ -125,7 +125,7 @@ t.test('explain shows every part with its inputs, and why a provider is refused'
 
 t.test('costs shows what was metered and what it cost', async (t) => {
   const admin = await serving(t, 'agent');
-  const { code, stdout } = await headgate(['costs', '--admin', admin]);
+  const { code, stdout } = await command(['costs', '--admin', admin]);
   t.equal(code, 0);
   const text = squeezed(stdout);
   t.match(text, /^USD, UTC day 2026-11-20, month counted since 2026-11-20T10:00:00\.000Z$/m);

@@ -82,3 +82,35 @@ t.test('it does not run while the broker reads nothing of the client', async (t)
   });
   t.ok(broker.clients().some(({ clientId, connectedMs }) => clientId === 'device' && connectedMs !== null));
 });
+
+/** A binary frame of a client (RFC 6455, 5.2), masked by zeros: the payload stays as it is. */
+function frame(payload: Uint8Array): Buffer {
+  const isShort = payload.length < 126;
+  const head = Buffer.from([
+    0x82,
+    0x80 | (isShort ? payload.length : 126),
+    payload.length >> 8,
+    payload.length,
+  ]);
+  return Buffer.concat([isShort ? head.subarray(0, 2) : head, Buffer.alloc(4), payload]);
+}
+
+t.test('a WebSocket frame that takes longer than the keep alive arrives', async (t) => {
+  const { clock, calls, port, bare } = await everyListener(t);
+  const device = await bare('ws');
+  const key = Buffer.alloc(16).toString('base64');
+  const asked = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${key}`;
+  device.write(`GET /mqtt HTTP/1.1\r\nHost: gateway\r\n${asked}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n`);
+  await until('the upgrade', () => device.readableLength > 0);
+  device.read();
+  device.write(frame(login(KEEPALIVE_S)));
+  await until('CONNACK', () => device.readableLength >= 6);
+  const publish = frame(publishPacket('devices/device/a', 'x'.repeat(60_000), { qos: 1, messageId: 7 }));
+  for (let at = 0; at < publish.length; at += 15_000) {
+    device.write(publish.subarray(at, at + 15_000));
+    await loopTurns(port('tcp'));
+    clock.advance(6000);
+    await loopTurns(port('tcp'));
+  }
+  await until('it arrives', () => calls.length === 1);
+});
