@@ -2,7 +2,9 @@
  * Asks a local headgate process over HTTP: the admin server of an agent or a router, or the control server of
  * the clouds.
  */
+import { readFileSync } from 'node:fs';
 import { USER_HEADER, userText } from '../shared/audit/caller.ts';
+import { errorCode } from '../shared/config/references.ts';
 import { EXIT, type ExitCode } from '../shared/exit-codes.ts';
 import { thrownText } from './output.ts';
 import { terminal } from './terminal.ts';
@@ -24,7 +26,13 @@ interface Question {
   /** The expected program, for error messages: `the agent`. */
   who: string;
   timeoutMs?: number;
+  /** False: a server without a login. Default: the token of the environment goes with the question. */
+  logsIn?: boolean;
 }
+
+/** The token, or a file with it: never an argument, which all users of a machine can read. */
+const TOKEN = 'HEADGATE_ADMIN_TOKEN';
+const TOKEN_FILE = 'HEADGATE_ADMIN_TOKEN_FILE';
 
 type Answer = { ok: true; body: unknown } | { ok: false; message: string; code: ExitCode };
 
@@ -38,6 +46,8 @@ export async function ask(question: Question): Promise<Answer> {
       code: EXIT.usage,
     };
   }
+  const login = question.logsIn === false ? {} : authorization();
+  if (login instanceof Error) return { ok: false, message: login.message, code: EXIT.usage };
   let response: Response;
   let text: string;
   try {
@@ -45,6 +55,7 @@ export async function ask(question: Question): Promise<Answer> {
       method,
       signal: AbortSignal.timeout(timeoutMs),
       headers: {
+        ...login,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...(method === 'GET' ? {} : { [USER_HEADER]: userText(terminal().env) }),
       },
@@ -66,7 +77,25 @@ export async function ask(question: Question): Promise<Answer> {
   if (response.ok) return { ok: true, body: parsed };
   const told =
     typeof parsed === 'object' && parsed !== null && 'error' in parsed ? String(parsed.error) : text;
-  return { ok: false, message: `${who} answered ${response.status}: ${told}`, code: EXIT.failed };
+  const hint = response.status === 401 ? `; ${TOKEN_FILE} names a file with it` : '';
+  return { ok: false, message: `${who} answered ${response.status}: ${told}${hint}`, code: EXIT.failed };
+}
+
+function authorization(): Record<string, string> | Error {
+  const { [TOKEN]: given, [TOKEN_FILE]: file } = terminal().env;
+  let token = given ?? '';
+  if (token === '' && file !== undefined && file !== '') {
+    try {
+      token = readFileSync(file, 'utf8').trim();
+    } catch (error) {
+      return new Error(`${TOKEN_FILE}: ${file} cannot be read (${errorCode(error)})`);
+    }
+  }
+  if (token === '') return {};
+  // A header of other characters would be an error that quotes them.
+  return /^[!-~]+$/.test(token)
+    ? { authorization: `Bearer ${token}` }
+    : new Error(`${TOKEN}: expected visible ASCII characters`);
 }
 
 function networkCause(error: unknown, timeoutMs: number): string {

@@ -3,7 +3,7 @@
  * generated from it.
  */
 import { z } from 'zod';
-import { adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
+import { adminPlaceSchema, adminSchema, dataDir, logSchema, uniqueNames } from '../shared/config/common.ts';
 import {
   type ConfigResult,
   loadConfig,
@@ -89,12 +89,12 @@ const ledgerToolSchema = z.object({
     gateways_file: true,
     sealing: true,
     log: true,
-    admin: true,
     envelopes: true,
     ledger: true,
     conflicts: true,
     dead_letters: true,
   }).shape,
+  admin: adminPlaceSchema(9465).prefault({}),
   sources: z
     .array(
       z.object({ name: z.string(), type: z.string(), region: z.string().optional(), accept, identities }),

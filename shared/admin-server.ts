@@ -1,14 +1,15 @@
 /**
  * The local HTTP server of the agent and of the router: `/healthz` (the process is alive), `/readyz` (every
- * named check passes), `/metrics` (Prometheus), and JSON GET routes. It has no login, so it binds loopback by
- * default, and accepts changes only from this machine (admin-changes.ts). Its failures never stop the data
- * path (I9).
+ * named check passes), `/metrics` (Prometheus), and JSON GET routes. It binds loopback by default, asks for a
+ * token where one is configured (admin-login.ts), and accepts changes only from this machine
+ * (admin-changes.ts). Its failures never stop the data path (I9).
  */
 
 import { hostname } from 'node:os';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { collectDefaultMetrics, type Registry } from 'prom-client';
 import { changeRefusal, readRefusal } from './admin-changes.ts';
+import { AdminLogin } from './admin-login.ts';
 import type { AuditLog, Change } from './audit/audit-log.ts';
 import { USER_HEADER } from './audit/caller.ts';
 import { HttpAudit } from './audit/http-changes.ts';
@@ -57,6 +58,8 @@ export interface AdminServerOptions {
   port: number;
   /** Further names under which clients may ask. Default: none. */
   host_names?: readonly string[];
+  /** Without one, no login is asked for. */
+  token?: string | undefined;
   checks: Readonly<Record<string, ReadinessCheck>>;
   registry: Registry;
   /** Routes by path, for example `/v1/status`. */
@@ -125,16 +128,18 @@ async function buildApp(options: AdminServerOptions) {
     const refusal = readRefusal(request.headers, hostNames);
     if (refusal !== null) return reply.code(403).send({ error: refusal });
   });
+  if (options.token !== undefined) addLogin(app, new AdminLogin(options.token, options));
   // The process's own metrics keep the names that Prometheus gives them in every language: process_*,
   // nodejs_*.
   if (registry.getSingleMetric('process_cpu_seconds_total') === undefined)
     collectDefaultMetrics({ register: registry });
 
   app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', async (_request, reply) => {
+  app.get('/readyz', async (request, reply) => {
     const failing = await failingChecks(checks, clock);
     const ready = Object.keys(failing).length === 0;
-    return reply.code(ready ? 200 : 503).send({ status: ready ? 'ready' : 'not ready', failing });
+    const status = ready ? 'ready' : 'not ready';
+    return reply.code(ready ? 200 : 503).send(mayRead(request, options) ? { status, failing } : { status });
   });
   app.get('/metrics', async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),
@@ -155,6 +160,40 @@ async function buildApp(options: AdminServerOptions) {
     return reply.code(500).send({ error: 'the answer could not be made; see the log' });
   });
   return app;
+}
+
+/** What a probe may ask without a login: `/readyz` then tells no reason. */
+const PROBED: readonly string[] = ['/healthz', '/readyz'];
+
+/** Ends every request without the token, but for those of probes. */
+function addLogin(app: FastifyInstance, login: AdminLogin): void {
+  app.addHook('onRequest', async (request, reply) => {
+    const { headers, ip } = request;
+    const isProbe = headers.authorization === undefined && PROBED.includes(request.routeOptions.url ?? '');
+    if (isProbe) return;
+    const result = await login.check({
+      authorization: headers.authorization,
+      ip,
+      socket: request.raw.socket,
+    });
+    if (result !== 'ok') return refuseLogin(reply, result);
+  });
+}
+
+function refuseLogin(reply: FastifyReply, result: 'none' | 'wrong' | 'limited'): FastifyReply {
+  // A connection has one try.
+  reply.header('connection', 'close');
+  if (result === 'limited')
+    return reply.code(429).header('retry-after', '60').send({ error: 'too many wrong tokens' });
+  const schemes = ['Basic realm="headgate", charset="UTF-8"', 'Bearer realm="headgate"'];
+  const error =
+    result === 'none' ? 'log in with the token of admin.token' : 'this is not the token of admin.token';
+  return reply.code(401).header('www-authenticate', schemes).send({ error });
+}
+
+/** A request with the header has passed the login. */
+function mayRead({ headers }: FastifyRequest, { token }: AdminServerOptions): boolean {
+  return token === undefined || headers.authorization !== undefined;
 }
 
 function addChanges(

@@ -107,7 +107,7 @@ async function setFault(spec: string, flags: FaultFlags): Promise<number> {
     body[field] = value;
   }
   const path = `/v1/clouds/${cleared ?? (named.ok ? named.value.provider : '')}/fault`;
-  const question = { base: flags.control, path, who: WHO };
+  const question = { base: flags.control, path, who: WHO, logsIn: false };
   const answer = await ask(
     cleared === undefined ? { ...question, method: 'PUT', body } : { ...question, method: 'DELETE' },
   );
@@ -118,7 +118,7 @@ async function setFault(spec: string, flags: FaultFlags): Promise<number> {
 }
 
 async function showClouds(control: string, json: boolean): Promise<number> {
-  const answer = await ask({ base: control, path: '/v1/clouds', who: WHO });
+  const answer = await ask({ base: control, path: '/v1/clouds', who: WHO, logsIn: false });
   if (!answer.ok) return fail(answer.message, answer.code);
   if (json) printJson(answer.body);
   else {

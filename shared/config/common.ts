@@ -20,21 +20,27 @@ export const logSchema = z
 
 export const port = (): z.ZodInt => z.int().min(0).max(65_535);
 
-/**
- * The local admin server: health, metrics and the answers for `headgate status`. It has no authentication:
- * keep it on loopback.
- */
+/** Where the local admin server listens: health, metrics and the answers for `headgate status`. */
+function adminAddress(defaultPort: number) {
+  return {
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe('Address to listen on. Another one than loopback needs token, or trusted_network: true.'),
+    port: port().default(defaultPort).describe('0 takes a free port.'),
+  };
+}
+
+/** For commands that ask the server: without its secret. */
+export function adminPlaceSchema(defaultPort: number) {
+  return z.object(adminAddress(defaultPort));
+}
+
 export function adminSchema(defaultPort: number) {
   return z
     .strictObject({
-      host: z
-        .string()
-        .min(1)
-        .default('127.0.0.1')
-        .describe(
-          'Address to listen on. There is no authentication: all hosts that reach it can read status and metrics.',
-        ),
-      port: port().default(defaultPort).describe('0 takes a free port.'),
+      ...adminAddress(defaultPort),
       host_names: z
         .array(z.string().min(1).max(253))
         .max(32)
@@ -42,6 +48,26 @@ export function adminSchema(defaultPort: number) {
         .describe(
           'Names under which clients ask, besides addresses, localhost and this machine’s name: requests under others are refused, because they may come from a web page (DNS rebinding).',
         ),
+      token: z
+        .string()
+        .regex(/^[!-~]{16,256}$/, 'expected 16 to 256 visible ASCII characters: openssl rand -hex 32')
+        .optional()
+        .describe(
+          'Clients log in with this token, as Bearer or as the password of Basic; give it as a reference to a file. /healthz answers without it, and /readyz without reasons. Default: no login.',
+        ),
+      trusted_network: z
+        .boolean()
+        .default(false)
+        .describe(
+          'Allows an address other than loopback without token: all hosts that reach it can read status and metrics.',
+        ),
+    })
+    .superRefine(({ host, token, trusted_network: isTrusted }, context) => {
+      if (isLoopback(host) || token !== undefined || isTrusted) return;
+      const message = 'all hosts that reach this address could read status and metrics';
+      const hint =
+        'give admin.token, use 127.0.0.1, or set admin.trusted_network: true where all hosts on that network may read';
+      context.addIssue({ code: 'custom', path: ['host'], message, params: { hint } });
     })
     .describe('Local HTTP server: /healthz, /readyz, /metrics and the answers for headgate status.');
 }

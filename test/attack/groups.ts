@@ -1,6 +1,6 @@
 /** All groups of attacks. */
 import type { Group } from './attack.ts';
-import { admin } from './cases/admin.ts';
+import { admin, adminLogin } from './cases/admin.ts';
 import { bombing } from './cases/bombs.ts';
 import { broker } from './cases/broker.ts';
 import { cardFiles, cardKeys } from './cases/card.ts';
@@ -23,6 +23,7 @@ export const GROUPS: readonly Group[] = [
   broker,
   logins,
   admin,
+  adminLogin,
   receipts,
   cardFiles,
   cardKeys,

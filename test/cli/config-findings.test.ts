@@ -30,6 +30,21 @@ t.test('a sound file has none', async (t) => {
   t.strictSame(said(t, ROUTER), []);
 });
 
+t.test('an admin server for the network has a token, or says that it needs none', async (t) => {
+  const open = /^admin\.host: all hosts that reach this address could read .*; give admin\.token/;
+  for (const text of [AGENT, ROUTER]) {
+    const admin = (more: string): string[] => said(t, `${text}admin: { port: 1, ${more} }\n`);
+    for (const host of ['0.0.0.0', '"::"', '192.168.1.4', 'gw.local'])
+      t.match(admin(`host: ${host}`), [open]);
+    t.strictSame(admin('host: 0.0.0.0, trusted_network: true'), []);
+    t.strictSame(admin('host: 0.0.0.0, token: correct-horse-battery'), []);
+    t.strictSame(admin('host: 127.0.0.2'), []);
+    const short = admin('host: 0.0.0.0, token: short-secret');
+    t.match(short, [/^admin\.token: expected 16 to 256 visible/]);
+    t.notMatch(short.join(''), /short-secret/);
+  }
+});
+
 t.test('a misspelt certification, and one that no provider has', async (t) => {
   const policy = (more: string): string => `${AGENT}policy: { compliance: { ${more} } }\n`;
   const at = pathText(['policy', 'compliance', 'required_certifications', 0]);

@@ -1,17 +1,19 @@
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { Registry } from 'prom-client';
 import t, { type Test } from 'tap';
 import { AdminServer } from '../../shared/admin-server.ts';
 import { systemClock } from '../../shared/clock.ts';
 import { systemEntropy } from '../../shared/entropy.ts';
 import { createLogger } from '../../shared/log.ts';
-import { command, headgate } from './run.ts';
+import { command, folderWith, headgate } from './run.ts';
 import { AGENT, COSTS, EXPLANATION, ROUTER } from './status-answers.ts';
 
 /** A real admin server with made-up answers; returns its address. */
-async function serving(t: Test, kind: 'agent' | 'router'): Promise<string> {
+async function serving(t: Test, kind: 'agent' | 'router', token?: string): Promise<string> {
   const server = new AdminServer({
     host: '127.0.0.1',
+    token,
     clock: systemClock,
     entropy: systemEntropy,
     port: 0,
@@ -36,6 +38,26 @@ async function serving(t: Test, kind: 'agent' | 'router'): Promise<string> {
 function squeezed(text: string): string {
   return text.replaceAll(/ +/g, ' ');
 }
+
+t.test('a server with a login', async (t) => {
+  const token = 'correct-horse-battery';
+  const admin = await serving(t, 'agent', token);
+  const file = join(folderWith(t, { token: `${token}\n` }), 'token');
+  const asked = (env: Record<string, string>) => command(['status', '--admin', admin], { env });
+  t.match(await asked({ HEADGATE_ADMIN_TOKEN: token }), { code: 0, stderr: '' });
+  t.match(await asked({ HEADGATE_ADMIN_TOKEN_FILE: file }), { code: 0, stderr: '' });
+  t.match(await asked({}), {
+    code: 1,
+    stderr: /answered 401: .*admin\.token; HEADGATE_ADMIN_TOKEN_FILE names/,
+  });
+  t.match(await asked({ HEADGATE_ADMIN_TOKEN_FILE: `${file}s` }), {
+    code: 2,
+    stderr: /cannot be read \(ENOENT\)/,
+  });
+  const odd = await asked({ HEADGATE_ADMIN_TOKEN: 'correct\nhorse' });
+  t.match(odd, { code: 2, stderr: /^.*expected visible ASCII/ });
+  t.notMatch(odd.stderr, /horse/);
+});
 
 t.test('status of an agent', async (t) => {
   const admin = await serving(t, 'agent');

@@ -22,6 +22,7 @@ const ROOTS: Readonly<Record<string, readonly string[]>> = {
   'router/': ['router.ts', 'config.ts', 'entry-name.ts', 'maintenance.ts'],
   'shared/': [
     'admin-changes.ts',
+    'admin-login.ts',
     'admin-server.ts',
     'aws-regions.ts',
     'aws-shadow.ts',

@@ -6,7 +6,7 @@
 import type { Server, Socket } from 'node:net';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import { ConnectRate } from '../../../shared/connect-rate.ts';
-import { networkOf } from './network-of.ts';
+import { networkOf } from '../../../shared/network/network-of.ts';
 
 /** From the accepted connection to the whole head of its first request. */
 export const HEAD_MS = 10_000;

@@ -1,4 +1,4 @@
-/** Web pages, other hosts and floods at the admin server, which has no login. */
+/** Web pages, other hosts, floods and guesses at the admin server, with and without a login. */
 import { until } from '../../until.ts';
 import { type Attack, count, group, type Place } from '../attack.ts';
 import { Site } from '../world/site.ts';
@@ -119,4 +119,38 @@ export const admin = group<Site>({
   varies: ['address'],
   open: ({ address }) => Site.open({ host: address }),
   attacks: [rebinding, changes, otherHost, flood],
+});
+
+const TOKEN = 'correct-horse-battery-staple';
+
+/** Headers without the token, one try on each connection; then many tries on one, the right token last. */
+const guesses: Attack<Site> = {
+  name: 'admin/guessed-tokens',
+  by: ['network', 'local user'],
+  async run(site, { isShort }) {
+    const basic = (pair: string): string => `Basic ${Buffer.from(pair).toString('base64')}`;
+    const known = ['', 'Bearer', 'Bearer ', TOKEN, `Token ${TOKEN}`, basic(TOKEN.slice(1)), basic('root:')];
+    const prefixes = Array.from(
+      { length: isShort ? 10 : 40 },
+      (_, i) => `Bearer ${TOKEN.slice(0, i % 28)}${i}`,
+    );
+    const request = (authorization: string): string =>
+      `GET /v1/status HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: ${authorization}\r\n\r\n`;
+    const many = Array.from({ length: 1000 }, (_, i) => request(`Bearer guess-${i}`));
+    const tries = [...known, ...prefixes].map(request);
+    const answers = await Promise.all(
+      [...tries, [...many, request(`Bearer ${TOKEN}`)].join('')].map((text) =>
+        answerTo({ port: site.agent.port, host: LOOPBACK }, Buffer.from(text)),
+      ),
+    );
+    const read = answers.filter((answer) => answer.includes('HTTP/1.1 200')).length;
+    // The operator beside them is not locked out.
+    await site.status();
+    return count(read, `of ${tries.length + many.length} guesses answered`);
+  },
+};
+
+export const adminLogin = group<Site>({
+  open: () => Site.open({ token: TOKEN }),
+  attacks: [guesses],
 });

@@ -11,6 +11,13 @@ import { until } from '../../until.ts';
 const SAID_MAX = 2000;
 const ASK_MS_MAX = 20_000;
 
+/** Its admin server, and the token of its login. */
+interface Admin {
+  host: string;
+  port: number;
+  token?: string | undefined;
+}
+
 export class Program {
   readonly kind: 'agent' | 'router';
   readonly dir: string;
@@ -18,13 +25,15 @@ export class Program {
   readonly #closed: Promise<unknown>;
   readonly #port: number;
   readonly #host: string;
+  readonly #login: Readonly<Record<string, string>>;
   #isStopping: boolean = false;
 
-  private constructor(kind: 'agent' | 'router', dir: string, host: string, port: number) {
+  private constructor(kind: 'agent' | 'router', dir: string, { host, port, token }: Admin) {
     this.kind = kind;
     this.dir = dir;
     this.#host = host;
     this.#port = port;
+    this.#login = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const config = join(dir, `${kind}.yaml`);
     // The channel ends with this process, and the program with it.
     const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const;
@@ -39,13 +48,14 @@ export class Program {
     kind: 'agent' | 'router',
     dir: string,
     config: Record<string, unknown>,
-    { host = '127.0.0.1' }: { host?: string } = {},
+    { host = '127.0.0.1', token }: Partial<Omit<Admin, 'port'>> = {},
   ): Promise<Program> {
     mkdirSync(dir, { recursive: true, mode: 0o700 });
     const port = await freePort();
-    const all = { data_dir: join(dir, 'data'), admin: { host, port }, ...config };
+    const admin = token === undefined ? { trusted_network: true } : { token };
+    const all = { data_dir: join(dir, 'data'), admin: { host, port, ...admin }, ...config };
     writeFileSync(join(dir, `${kind}.yaml`), stringify(all), { mode: 0o600 });
-    const program = new Program(kind, dir, host, port);
+    const program = new Program(kind, dir, { host, port, token });
     await until(`the ${kind} answers`, async () => {
       const ended = program.ended();
       if (ended !== null) throw new Error(`${ended}: ${program.#said()}`);
@@ -78,7 +88,9 @@ export class Program {
 
   /** A JSON answer of its admin server. */
   async ask<Answer>(path: string, init: RequestInit = {}): Promise<Answer> {
-    const answer = await fetch(`${this.url}${path}`, { signal: AbortSignal.timeout(ASK_MS_MAX), ...init });
+    const headers = { ...this.#login, ...init.headers };
+    const signal = AbortSignal.timeout(ASK_MS_MAX);
+    const answer = await fetch(`${this.url}${path}`, { signal, ...init, headers });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return JSON.parse(await answer.text());
   }

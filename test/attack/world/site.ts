@@ -33,6 +33,8 @@ interface SiteOptions {
   agent?: object;
   /** Where its admin server listens. */
   host?: string;
+  /** Of the login there. */
+  token?: string;
 }
 
 export class Site {
@@ -51,7 +53,7 @@ export class Site {
     this.dir = parts.dir;
   }
 
-  static async open({ broker = {}, agent = {}, host = '127.0.0.1' }: SiteOptions = {}): Promise<Site> {
+  static async open({ broker = {}, agent = {}, host = '127.0.0.1', token }: SiteOptions = {}): Promise<Site> {
     const dir = mkdtempSync(join(tmpdir(), 'headgate-attack-'));
     const ca = await createCertificateAuthority(clock, entropy);
     const certificates = new Map<string, KeyAndCertificate>();
@@ -87,7 +89,7 @@ export class Site {
         policy: { streams: { telemetry: { topics: ['#'] } } },
         ...agent,
       },
-      { host },
+      { host, token },
     );
     return new Site({ agent: program, ca, ports, certificates, dir });
   }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { networkOf } from '../../../../router/sources/https/network-of.ts';
+import { networkOf } from '../../../../shared/network/network-of.ts';
 import { ManualClock } from '../../../manual-clock.ts';
 import { until } from '../../../until.ts';
 import { type ApiFixture, ask, bytesOf, startApi } from './support.ts';
