@@ -49,6 +49,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   'fuzz-postgres': { file: 'test/servers/fuzz-postgres.servers.ts', needs: POSTGRES },
   'fuzz-jetstream': { file: 'test/servers/fuzz-jetstream.servers.ts', needs: NATS },
   descriptors: { file: 'test/servers/descriptors.servers.ts', needs: ['util-linux'] },
+  units: { file: 'test/servers/units.servers.ts', needs: ['systemd'] },
   powercut: { file: 'test/powercut/powercut.servers.ts', needs: COMPILER },
   'faulty-disk': { file: 'test/faulty-disk/faulty-disk.servers.ts', needs: COMPILER },
   'faulty-disk-start': { file: 'test/faulty-disk/start.servers.ts', needs: COMPILER },
