@@ -159,7 +159,7 @@ t.test('names without an answer leave places for the others', async (t) => {
   );
 });
 
-t.test('answers and slow names are remembered up to a bound (I10)', async (t) => {
+t.test('look-ups under way, and answers and slow names that are remembered, have bounds (I10)', async (t) => {
   const { lookup, asked, answer } = setUp();
   for (let i = 0; i <= 256; i += 1) {
     const looked = lookup(`host-${i}`);
@@ -174,10 +174,20 @@ t.test('answers and slow names are remembered up to a bound (I10)', async (t) =>
   await answer('host-0', V4);
   await again;
 
+  const never = new Promise<void>(() => undefined);
+  const few = new Places(4);
+  let held = 0;
+  for (let i = 0; i < 6; i += 1)
+    void few.run(`name-${i}`, () => {
+      held += 1;
+      return never;
+    });
+  await turn();
+  t.equal(held, 4, 'so many look-ups hold a thread');
+
   const places = new Places(4);
   for (let i = 0; i <= 256; i += 1) places.proved(`slow-${i}`, 4000);
   const begun: string[] = [];
-  const never = new Promise<void>(() => undefined);
   for (const key of ['slow-0', 'slow-1', 'slow-2', 'slow-256'])
     void places.run(key, async () => {
       begun.push(key);
