@@ -101,6 +101,16 @@ t.test('what one outcome says', (t) => {
   t.end();
 });
 
+t.test('refused envelopes are no failures, however many there are in a row', (t) => {
+  const w = world({ failures_to_open: 2 });
+  for (const cause of ['too-large', 'invalid', 'not-found', 'invalid', 'too-large'] as const)
+    w.dispatch(tried({ kind: 'rejected', scope: 'envelope', cause, detail: '' }, 0, false));
+  t.equal(w.health('a'), 'healthy');
+  w.dispatch(tried({ kind: 'unknown', cause: 'deadline', detail: '' }, 0, false));
+  t.equal(w.health('a'), 'healthy', 'none of them counts towards the failures that open it');
+  t.end();
+});
+
 t.test('a black hole opens after failures_to_open unknowns, within the adaptive deadline', (t) => {
   const w = world({ failures_to_open: 3 });
   w.run(2000);

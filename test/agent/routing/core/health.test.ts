@@ -10,6 +10,7 @@ import {
   healthyAt,
   nextHealth,
 } from '../../../../agent/routing/core/health.ts';
+import { healthEventOf } from '../../../../agent/routing/core/outcome.ts';
 import { policyOf } from './world.ts';
 
 const failover = policyOf({
@@ -111,6 +112,16 @@ t.test('failures open only when they are consecutive', (t) => {
     health = next(health, event);
   t.equal(health.kind, 'healthy');
   t.match(next(health, 'failed'), { kind: 'open', reason: 'failures', untilMs: NOW_MS + 2000 });
+  t.end();
+});
+
+t.test('a refused envelope is no failure, a refused probe is', (t) => {
+  for (const cause of ['too-large', 'invalid', 'not-found', 'unauthorized'] as const) {
+    const outcome = { kind: 'rejected', cause, detail: '' } as const;
+    t.equal(healthEventOf({ ...outcome, scope: 'envelope' }, false), null, cause);
+    t.equal(healthEventOf({ ...outcome, scope: 'envelope' }, true), 'failed', `${cause}, of a probe`);
+    t.equal(healthEventOf({ ...outcome, scope: 'provider' }, false), 'refused', `${cause}, of all envelopes`);
+  }
   t.end();
 });
 
