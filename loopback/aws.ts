@@ -42,6 +42,7 @@ interface Endpoints {
   proxy: TcpProxy;
   ingest: IotDataPlane;
   queue: SqsEndpoint;
+  consumers: Overload;
   sts: Sts;
 }
 
@@ -76,10 +77,11 @@ export class AwsCloud implements Cloud {
     const [keys, sessions] = [this.#keys, this.#sessions];
     const signer = (service: string): Signer => ({ keys, sessions, region: REGION, service });
     const fault = (): Fault | null => this.#fault;
+    const consumers = new Overload({ fault: () => sourceSide(this.#fault), clock, entropy });
     const queue = new SqsEndpoint({
       queue: this.#queue,
       signer: signer('sqs'),
-      overload: new Overload({ fault: () => sourceSide(this.#fault), clock, entropy }),
+      overload: consumers,
       tls,
       port: ports?.queue ?? 0,
       clock,
@@ -99,7 +101,7 @@ export class AwsCloud implements Cloud {
     await this.#startPart(proxy);
     const sts = new Sts({ sessions, lifetimeMs: this.#options.roleLifetimeMs ?? 0, clock, entropy });
     await this.#startPart(sts);
-    this.#endpoints = { proxy, ingest, queue, sts };
+    this.#endpoints = { proxy, ingest, queue, consumers, sts };
     log.info({ event: 'loopback.started', cloud: 'aws', ingestPort: proxy.port, queue: queue.url });
   }
 
@@ -133,6 +135,7 @@ export class AwsCloud implements Cloud {
       delivered: this.#queue.delivered,
       settled: this.#queue.settled,
       unsettled: this.#queue.visible + this.#queue.inFlight,
+      throttled: this.#started().consumers.turnedAway,
     };
   }
 

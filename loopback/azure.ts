@@ -51,6 +51,7 @@ export class AzureCloud implements Cloud {
   #hub: IotHub | null = null;
   #proxy: TcpProxy | null = null;
   #consumers: EventHubsServer | null = null;
+  readonly #consumersOverload: Overload;
   #service: ServiceApi | null = null;
   #fault: Fault | null = null;
   #ingestPort: number;
@@ -63,6 +64,7 @@ export class AzureCloud implements Cloud {
     this.#ingestPort = options.ports?.ingest ?? 0;
     this.#eventsPort = options.ports?.events ?? 0;
     this.#devices = new DeviceRegistry(entropy);
+    this.#consumersOverload = new Overload({ fault: () => sourceSide(this.#fault), clock, entropy });
     this.#events = new EventLog({ partitions: PARTITIONS, clock, log });
     this.#ingest = new Ingest({ events: this.#events, clock, entropy });
     this.#policyKey = Buffer.from(entropy.bytes(32)).toString('base64');
@@ -83,7 +85,7 @@ export class AzureCloud implements Cloud {
       hub: HUB,
       policy: { name: POLICY, key: this.#policyKey },
       events,
-      overload: new Overload({ fault: () => sourceSide(this.#fault), clock, entropy }),
+      overload: this.#consumersOverload,
       server,
       port: this.#eventsPort,
       onDelivered: () => {
@@ -124,6 +126,7 @@ export class AzureCloud implements Cloud {
     this.#hub?.setFault(fault && !TRANSPORT_FAULTS.has(fault.name) ? fault : null);
     if (fault?.name !== 'late') this.#ingest.releaseLate();
     if (fault?.name === 'brownout' && fault.bothSides) this.#consumers?.cut();
+    if (fault?.name === 'throttle' && fault.bothSides) this.#consumers?.endReceivers();
     this.#service?.setFault(fault?.name ?? null);
     await this.#proxy?.setFault(fault);
   }
@@ -134,7 +137,8 @@ export class AzureCloud implements Cloud {
 
   meter(): CloudMeter {
     const { meter } = this.#ingest;
-    return { ...meter, perStream: { ...meter.perStream } };
+    const throttled = this.#consumersOverload.turnedAway;
+    return { ...meter, perStream: { ...meter.perStream }, throttled };
   }
 
   agentConfig(gateway: string): Record<string, unknown> {
@@ -215,6 +219,11 @@ export class AzureCloud implements Cloud {
   /** While true, consumers stay connected and receive nothing. */
   stallConsumers(stalled: boolean): void {
     this.#consumers?.stall(stalled);
+  }
+
+  /** While true, questions about the hub and its partitions are throttled; receivers go on. */
+  throttleQuestions(isBusy: boolean): void {
+    this.#consumers?.turnQuestionsAway(isBusy);
   }
 
   /**

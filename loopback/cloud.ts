@@ -42,6 +42,8 @@ export interface CloudMeter {
    * keep their own position.
    */
   unsettled: number;
+  /** Requests of consumers that were throttled. */
+  throttled: number;
 }
 
 /** A meter at zero. */
@@ -55,6 +57,7 @@ export function emptyMeter(): CloudMeter {
     delivered: 0,
     settled: 0,
     unsettled: 0,
+    throttled: 0,
   };
 }
 

@@ -69,15 +69,17 @@ export interface Fault {
   periodMs: number;
   /** For `throttle`: requests that pass in each second. Default 0. */
   perSecond: number;
-  /** For `throttle` at Pub/Sub: the pause that it asks for (google.rpc.RetryInfo), less than 128 s. */
+  /** For `throttle` at AWS IoT and Pub/Sub: the pause that it asks for, in whole seconds, less than 128. */
   retryAfterMs: number | null;
   /** For `throttle` and `brownout`: whether the router's side has the fault as well. Default false. */
   bothSides: boolean;
+  /** For `throttle` of the router's side at AWS and Pub/Sub: only deletes and acknowledgements. */
+  settlementsOnly: boolean;
 }
 
 export function fault(name: FaultName, options: Partial<Omit<Fault, 'name'>> = {}): Fault {
   const defaults = { latencyMs: 800, jitterMs: 300, periodMs: 2000, perSecond: 0, bothSides: false };
-  return { name, ...defaults, retryAfterMs: null, ...options };
+  return { name, ...defaults, settlementsOnly: false, retryAfterMs: null, ...options };
 }
 
 /** Faults at the TCP level, done by {@link ../loopback/tcp-proxy.ts} in front of every cloud. */

@@ -59,6 +59,7 @@ interface Running {
   subscribe: Front;
   proxy: TcpProxy;
   tokens: TokenEndpoint;
+  consumers: Overload;
 }
 
 export class GcpCloud implements Cloud {
@@ -114,7 +115,16 @@ export class GcpCloud implements Cloud {
     await Promise.all([ingest.start(), subscribe.start(), tokens.start()]);
     const proxy = new TcpProxy({ targetPort: ingest.port, port: ports?.ingest ?? 0, clock, entropy });
     await proxy.start();
-    this.#running = { account, broker, server, ingest, subscribe, proxy, tokens };
+    this.#running = {
+      account,
+      broker,
+      server,
+      ingest,
+      subscribe,
+      proxy,
+      tokens,
+      consumers: overload.subscribe,
+    };
     this.#options.log.info({
       event: 'loopback.started',
       cloud: 'gcp',
@@ -150,7 +160,9 @@ export class GcpCloud implements Cloud {
   }
 
   meter(): CloudMeter {
-    return { ...structuredClone(this.#meter), unsettled: this.#running?.broker.unsettled ?? 0 };
+    const { broker, consumers } = this.#running ?? {};
+    const throttled = consumers?.turnedAway ?? 0;
+    return { ...structuredClone(this.#meter), unsettled: broker?.unsettled ?? 0, throttled };
   }
 
   agentConfig(_gateway: string): Record<string, unknown> {

@@ -22,13 +22,29 @@ export class Overload {
   #second = 0;
   #passed = 0;
   #turn = 0;
+  #turnedAway = 0;
 
   constructor(options: OverloadOptions) {
     this.#options = options;
   }
 
-  /** How the next request is treated. Counts it. */
-  next(): Treatment {
+  /** Requests that were throttled. */
+  get turnedAway(): number {
+    return this.#turnedAway;
+  }
+
+  /** Whether a brownout refuses the next connection; counts it. Another fault lets it pass. */
+  turnsAway(): boolean {
+    return this.#options.fault()?.name === 'brownout' && this.next() === 'unavailable';
+  }
+
+  /** Whether the next request is throttled; counts it. Another fault lets it pass. */
+  isThrottled(): boolean {
+    return this.#options.fault()?.name === 'throttle' && this.next() === 'throttled';
+  }
+
+  /** How the next request is treated. Counts it. `isSettlement`: a delete or an acknowledgement. */
+  next(isSettlement = false): Treatment {
     const { fault, clock } = this.#options;
     const active = fault();
     if (active !== this.#fault) this.#turn = 0;
@@ -38,11 +54,14 @@ export class Overload {
       this.#turn = (this.#turn + 1) % BROWNOUT.length;
       return treatment;
     }
-    if (active?.name !== 'throttle') return 'pass';
+    if (active?.name !== 'throttle' || (active.settlementsOnly && !isSettlement)) return 'pass';
     const second = Math.floor(clock.monoMs() / 1000);
     if (second !== this.#second) this.#passed = 0;
     this.#second = second;
-    if (this.#passed >= active.perSecond) return 'throttled';
+    if (this.#passed >= active.perSecond) {
+      this.#turnedAway += 1;
+      return 'throttled';
+    }
     this.#passed += 1;
     return 'pass';
   }

@@ -117,6 +117,17 @@ const sdkError = z.object({
   $response: z.object({ headers: z.record(z.string(), z.string()).catch({}) }).catch({ headers: {} }),
 });
 
+/**
+ * With 429, or with 400 ("Common errors" of the API references). SQS: "Amazon SQS API reference", "Common
+ * error types"; `OverLimit` are too many messages in flight, with 403.
+ */
+const THROTTLED = /^(Request)?Throttl|^(TooManyRequests|RequestLimitExceeded|OverLimit|KmsThrottled)/;
+
+/** Whether the service asks to slow down. */
+export function isThrottled({ status, name }: Pick<SdkFailure, 'status' | 'name'>): boolean {
+  return status !== null && (status === 429 || (status < 500 && THROTTLED.test(name)));
+}
+
 /** Reads any error thrown by an SDK client. */
 export function sdkFailure(error: unknown): SdkFailure {
   const fields = sdkError.parse(typeof error === 'object' && error !== null ? error : {});

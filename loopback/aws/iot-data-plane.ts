@@ -16,7 +16,7 @@ import type { PublishedMessage, TopicRule } from './rule.ts';
 import { type ShadowAnswer, ShadowStore } from './shadow.ts';
 import { refuseSignature, type Signer } from './sigv4.ts';
 
-export type IngestMeter = Omit<CloudMeter, 'delivered' | 'settled' | 'unsettled'>;
+export type IngestMeter = Omit<CloudMeter, 'delivered' | 'settled' | 'unsettled' | 'throttled'>;
 
 interface IotDataPlaneOptions {
   rule: TopicRule;
@@ -88,7 +88,7 @@ export class IotDataPlane implements Service {
   }
 
   #faultAnswer(treatment: Treatment): AwsAnswer | null {
-    if (treatment === 'throttled') return failure(429, 'ThrottlingException', 'Rate exceeded');
+    if (treatment === 'throttled') return throttling(this.#fault()?.retryAfterMs ?? null);
     if (treatment === 'unavailable')
       return failure(503, 'ServiceUnavailableException', 'The service is temporarily unavailable.');
     switch (this.#fault()?.name) {
@@ -191,6 +191,12 @@ function decodeUserProperties(header: string): PublishedMessage['userProperties'
   } catch {
     return null;
   }
+}
+
+function throttling(retryAfterMs: number | null): AwsAnswer {
+  const refusal = failure(429, 'ThrottlingException', 'Rate exceeded');
+  if (refusal === 'cut' || retryAfterMs === null) return refusal;
+  return { ...refusal, headers: { ...refusal.headers, 'retry-after': String(retryAfterMs / 1000) } };
 }
 
 function failure(status: number, type: string, message: string): AwsAnswer {

@@ -61,7 +61,9 @@ export class SqsEndpoint implements Service {
   async #answer(request: AwsRequest): Promise<AwsAnswer> {
     const refusal = refuseSignature(request, this.#signer, this.#clock.wallMs());
     if (refusal) return failure(403, `com.amazon.coral.service#${refusal.type}`, refusal.message);
-    const treatment = this.#overload.next();
+    const target = request.headers['x-amz-target'];
+    const isSettlement = typeof target === 'string' && /\.(Delete|ChangeMessage)/.test(target);
+    const treatment = this.#overload.next(isSettlement);
     if (treatment === 'unavailable')
       return json(503, { __type: 'com.amazon.coral.service#ServiceUnavailable', message: 'Unavailable.' });
     if (treatment === 'throttled') return failure(400, 'com.amazonaws.sqs#RequestThrottled', 'Rate exceeded');

@@ -54,6 +54,13 @@ const HANDLE_MAX = 255;
 const FIRST_OF_GET = 0x47;
 const WEBSOCKET = { path: '/$servicebus/websocket', subprotocol: 'AMQPWSB10' };
 
+/** "Error code 50002" of "Azure Event Hubs: Frequently asked questions" and ServerBusyException. */
+const BUSY = {
+  condition: 'com.microsoft:server-busy',
+  description:
+    'The request was terminated because the namespace is being throttled. Error code : 50002. Please wait 4 seconds and try again.',
+};
+
 /** Fields that rhea's types omit. */
 interface SettleModes {
   snd_settle_mode: unknown;
@@ -71,10 +78,13 @@ export class EventHubsServer implements Service {
   readonly #options: EventHubsOptions;
   readonly #sockets = new Set<TLSSocket>();
   readonly #peers = new WeakMap<object, Peer>();
+  /** Links that carry events. */
+  readonly #receivers = new Set<Sender>();
   #server: Server | null = null;
   #port: number;
   #stalled: boolean = false;
   #refused: boolean = false;
+  #isBusy: boolean = false;
 
   constructor(options: EventHubsOptions) {
     this.#options = options;
@@ -106,7 +116,7 @@ export class EventHubsServer implements Service {
       // A cut socket ends with an error; rhea hears of it by a listener of its own.
       socket.on('error', () => undefined);
       // AMQP has no 503: an overloaded front door ends connections.
-      if (this.#options.overload.next() === 'unavailable') socket.destroy(new Error('overloaded'));
+      if (this.#options.overload.turnsAway()) socket.destroy(new Error('overloaded'));
       else serve(socket, container, upgrades);
     });
     this.#server = server;
@@ -133,9 +143,19 @@ export class EventHubsServer implements Service {
     for (const socket of this.#sockets) socket.destroy(new Error('cut'));
   }
 
+  /** Ends every receiver, as a namespace does that is asked for too much. */
+  endReceivers(): void {
+    for (const sender of this.#receivers) sender.close(BUSY);
+  }
+
   /** While stalled, receivers stay attached and receive nothing: a "silent partition". */
   stall(stalled: boolean): void {
     this.#stalled = stalled;
+  }
+
+  /** While busy, it turns away all questions; receivers go on. */
+  turnQuestionsAway(isBusy: boolean): void {
+    this.#isBusy = isBusy;
   }
 
   /** While refused, a receiver of a partition is attached and ended at once. */
@@ -172,11 +192,17 @@ export class EventHubsServer implements Service {
       sender.close({ condition: 'amqp:not-found', description: `no entity ${address}` });
     } else if (!this.#authorised(peer, entity)) {
       sender.close({ condition: 'amqp:unauthorized-access', description: `no claim for ${address}` });
+    } else if (this.#options.overload.isThrottled()) {
+      sender.close(BUSY);
     } else if (this.#refused) {
       const description = 'New receiver with higher epoch was created hence current receiver is disconnected';
       sender.close({ condition: 'amqp:link:stolen', description });
     } else {
       const { events, onDelivered } = this.#options;
+      this.#receivers.add(sender);
+      const forget = (): void => void this.#receivers.delete(sender);
+      sender.on('sender_close', forget);
+      sender.connection.on('disconnected', forget);
       servePartition({ sender, partition, events, onDelivered, isStalled: () => this.#stalled });
     }
   }
@@ -224,6 +250,7 @@ export class EventHubsServer implements Service {
         // An AMQP int (AMQP claims-based security 1.0, 3.2.3 "Response").
         'status-code': rhea.types.wrap_int(answer.status),
         'status-description': answer.description,
+        ...(answer.condition !== undefined && { 'error-condition': answer.condition }),
       },
       body: answer.body,
     });
@@ -247,7 +274,9 @@ export class EventHubsServer implements Service {
   }
 
   #read(request: Request): Answer {
-    const { hub, events } = this.#options;
+    const { hub, events, overload } = this.#options;
+    if (this.#isBusy || overload.isThrottled())
+      return { status: 503, description: BUSY.description, condition: BUSY.condition, body: null };
     const ok = (body: Record<string, unknown>): Answer => ({ status: 200, description: 'OK', body });
     if (request('operation') !== 'READ' || request('name') !== hub) {
       return { status: 404, description: 'The messaging entity could not be found', body: null };
@@ -317,6 +346,8 @@ function webSockets(container: Container): HttpServer {
 interface Answer {
   status: number;
   description: string;
+  /** Error condition of AMQP. */
+  condition?: string;
   body: Record<string, unknown> | null;
 }
 

@@ -93,7 +93,7 @@ export function createGate(options: {
       throw new Refusal(status.UNAUTHENTICATED, 'Request had invalid authentication credentials.');
     }
     const overload = front === options.ingest ? options.overload.ingest : options.overload.subscribe;
-    const treatment = overload.next();
+    const treatment = overload.next(/Acknowledge$|ModifyAckDeadline$/.test(call.getPath()));
     if (treatment === 'late') await overload.wait();
     if (treatment === 'throttled' || treatment === 'unavailable') {
       if (front === options.ingest) options.onTurnedAway();

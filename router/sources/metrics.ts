@@ -29,6 +29,9 @@ export function registerSources(
   metrics.counter('cuts_total', 'Connections that the router ended because no answer came.', ['source'], () =>
     ofEach(({ cuts }) => cuts),
   );
+  metrics.counter('throttled_total', 'Answers by which the provider asked to slow down.', ['source'], () =>
+    ofEach(({ throttled }) => throttled),
+  );
   metrics.counter(
     'expired_total',
     'Messages that the provider dropped by age before they were read, where the provider shows it.',

@@ -58,6 +58,8 @@ export interface SourceState {
   lastError: string | null;
   /** Connections that the router ended because no answer came. */
   cuts: number;
+  /** Answers by which the provider asked to slow down. */
+  throttled: number;
   /** Messages that the provider dropped by age before they were read, where the provider shows it. */
   expired: number;
   /** Wall-clock ms of the last message, null before the first. */
@@ -112,6 +114,7 @@ export function initialSourceState(): SourceState {
     settled: 0,
     lastError: null,
     cuts: 0,
+    throttled: 0,
     expired: 0,
     lastReceivedMs: null,
     backlog: null,

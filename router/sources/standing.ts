@@ -35,6 +35,11 @@ export class Standing {
     this.lost(error);
   }
 
+  /** The provider asked to slow down. Call `lost` or `noted` too, with the error. */
+  throttled(): void {
+    this.#state.throttled += 1;
+  }
+
   /** A request failed on a connection that stands; the next proof clears the error. */
   noted(error: string): void {
     this.#state.lastError = error;

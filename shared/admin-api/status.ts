@@ -152,6 +152,8 @@ interface SourceStatus {
   lastError: string | null;
   /** Connections that the router ended because no answer came. */
   cuts: number;
+  /** Answers by which the provider asked to slow down. */
+  throttled: number;
   /** Messages that the provider dropped by age before they were read, where the provider shows it. */
   expired: number;
   /** Wall-clock milliseconds. */

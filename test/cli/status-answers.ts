@@ -118,6 +118,7 @@ export const ROUTER: RouterStatus = {
       settled: 9,
       lastError: 'ECONNREFUSED',
       cuts: 0,
+      throttled: 0,
       expired: 0,
       lastReceivedMs: 0,
       recordAgeMs: 75_000,

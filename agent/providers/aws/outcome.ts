@@ -2,7 +2,7 @@
  * The outcome of one publish to AWS IoT: by the HTTP status first, then by the socket's error code. The SDK's
  * error names alone are misleading.
  */
-import { type SdkFailure, sdkFailure } from '../../../shared/aws.ts';
+import { isThrottled, type SdkFailure, sdkFailure } from '../../../shared/aws.ts';
 import { connectCause } from '../connect-cause.ts';
 import type { Outcome } from '../publisher.ts';
 import { RequestFailed } from './request-handler.ts';
@@ -16,9 +16,6 @@ const SKEW_MS = 240_000;
 
 /** Limits of the account ("AWS IoT Core endpoints and quotas"), whatever status they come with. */
 const QUOTA = /^(LimitExceeded|ServiceQuotaExceeded)Exception$/;
-
-/** With 429 of the data plane, or with 400 ("Common errors" of the API references). */
-const THROTTLED = /^Throttl|^(TooManyRequests|RequestLimitExceeded)/;
 
 /** "Common errors": these refuse the credentials, or the time of the signature, with 400 as well as 403. */
 const REFUSED_LOGIN =
@@ -47,7 +44,7 @@ function byStatus(status: number, failure: SdkFailure, clockMovedMs: number): Ou
   if (QUOTA.test(failure.name)) {
     return { kind: 'throttled', cause: 'quota', retryAfterMs: failure.retryAfterMs, detail };
   }
-  if (status < 500 && THROTTLED.test(failure.name)) {
+  if (isThrottled(failure)) {
     return { kind: 'throttled', retryAfterMs: failure.retryAfterMs, detail };
   }
   switch (status === 400 && REFUSED_LOGIN.test(failure.name) ? 403 : status) {
@@ -61,8 +58,6 @@ function byStatus(status: number, failure: SdkFailure, clockMovedMs: number): Ou
       return { kind: 'retryable', cause: 'unavailable', detail };
     case 413:
       return { kind: 'rejected', scope: 'envelope', cause: 'too-large', detail };
-    case 429:
-      return { kind: 'throttled', retryAfterMs: failure.retryAfterMs, detail };
   }
   if (status >= 500) return { kind: 'retryable', cause: 'server-error', detail };
   if (status >= 400) return { kind: 'rejected', scope: 'envelope', cause: 'invalid', detail };

@@ -43,6 +43,8 @@ export interface SessionOptions extends Pick<ConsumerOptions, 'sdk' | 'options' 
   onConnected: () => void;
   /** Unsettled events of this router's partitions; reported at each round of the watchdog. */
   onBacklog: (events: number) => void;
+  /** The service turned a question of the watchdog away. The session goes on: an answer came. */
+  onThrottled: (error: string) => void;
   /** Aborting ends the session. */
   signal: AbortSignal;
 }
@@ -52,6 +54,8 @@ export interface SessionEnd {
   reason: string;
   /** The router ended the session because the service was silent. */
   isSilence: boolean;
+  /** The service asks to slow down. */
+  isThrottled: boolean;
 }
 
 /** Runs one session; resolves when it ended. Rejects only for an unexpected SDK version. */
@@ -97,12 +101,20 @@ class Session {
 
   /** Idempotent; the first reason counts. */
   end(reason: string, isSilence: boolean = false): void {
-    this.#over.resolve({ reason, isSilence });
+    this.#over.resolve({ reason, isSilence, isThrottled: false });
+    this.#aborter.abort();
+  }
+
+  /** As {@link end}, for an error of the SDK. */
+  #failed(error: unknown, prefix = ''): void {
+    const isThrottled = isThrottling(error);
+    const reason = `${isThrottled ? 'throttled: ' : ''}${prefix}${errorText(error)}`;
+    this.#over.resolve({ reason, isSilence: error instanceof Silence, isThrottled });
     this.#aborter.abort();
   }
 
   async run(): Promise<SessionEnd> {
-    void this.#open().catch((error) => this.end(errorText(error), error instanceof Silence));
+    void this.#open().catch((error) => this.#failed(error));
     const end = await this.#over.promise;
     const closed = this.#client.close().catch(() => undefined);
     await within(this.#options.clock, CLOSE_MS, closed, () => undefined);
@@ -186,7 +198,7 @@ class Session {
             signal,
           ),
         processError: (error) => {
-          if (!reader.dropped) this.end(`partition ${partition}: ${errorText(error)}`);
+          if (!reader.dropped) this.#failed(error, `partition ${partition}: `);
           return Promise.resolve();
         },
       },
@@ -201,13 +213,20 @@ class Session {
   }
 
   async #watch(): Promise<void> {
-    const { clock, watchdogMs, readers, onBacklog } = this.#options;
+    const { clock, watchdogMs, readers, onBacklog, onThrottled } = this.#options;
     const { signal } = this.#aborter;
     while (!signal.aborted) {
       await clock.sleep(watchdogMs, signal);
       let backlog = 0;
-      for (const [partition, reader] of [...readers]) {
-        if (!signal.aborted && !reader.dropped) backlog += await this.#check(partition, reader);
+      try {
+        for (const [partition, reader] of [...readers]) {
+          if (!signal.aborted && !reader.dropped) backlog += await this.#check(partition, reader);
+        }
+      } catch (error) {
+        if (!isThrottling(error)) throw error;
+        // Its limit for questions ("Event Hubs quotas": 50 a second) says nothing about the receivers.
+        onThrottled(`throttled: ${errorText(error)}`);
+        continue;
       }
       if (!signal.aborted) onBacklog(backlog);
     }
@@ -239,6 +258,11 @@ class Session {
       throw new Silence(`no answer in ${limitMs} ms`);
     });
   }
+}
+
+/** The SDK's name of `com.microsoft:server-busy`. */
+function isThrottling(error: unknown): boolean {
+  return Reflect.get(Object(error), 'code') === 'ServerBusyError';
 }
 
 /** The service did not answer. */

@@ -28,6 +28,8 @@ import { runSession, type SessionEnd } from './session.ts';
 
 /** Pause between two sessions. */
 const BACKOFF = { firstMs: 250, lastMs: 10_000 };
+/** The same where the service asks to slow down; it asks for at least 4 s ("ServerBusyException"). */
+const THROTTLED_BACKOFF = { firstMs: 8000, lastMs: 10_000 };
 /** A session that lasts this long, or receives an event, resets the backoff. */
 const LASTING_MS = 10_000;
 const WATCHDOG_MS = 5000;
@@ -56,6 +58,7 @@ export class EventHubsSource implements Source {
   readonly #readers = new Map<string, PartitionReader>();
   readonly #standing = new Standing();
   readonly #backoff: Backoff;
+  readonly #throttledBackoff: Backoff;
   #running: Promise<void> | null = null;
   #ownership: Ownership | null = null;
   /** Notifies the session of changed readers. */
@@ -66,6 +69,7 @@ export class EventHubsSource implements Source {
     this.#options = options;
     this.#deps = deps;
     this.#backoff = new Backoff(BACKOFF, deps.entropy);
+    this.#throttledBackoff = new Backoff(THROTTLED_BACKOFF, deps.entropy);
   }
 
   start(handler: DeliveryHandler): Promise<void> {
@@ -102,11 +106,12 @@ export class EventHubsSource implements Source {
         ownership.hold();
         log.info({ event: 'event_hubs.connected', source: this.name });
       };
-      const { reason, isSilence } = await this.#session(ownership, onConnected);
+      const { reason, isSilence, isThrottled } = await this.#session(ownership, onConnected);
       ownership.rest();
       if (signal.aborted) return;
-      if (connectedMs !== null && clock.monoMs() - connectedMs > LASTING_MS) this.#backoff.reset();
-      const delayMs = this.#backoff.failed();
+      if (connectedMs !== null && clock.monoMs() - connectedMs > LASTING_MS) this.#resetBackoff();
+      const delayMs = (isThrottled ? this.#throttledBackoff : this.#backoff).failed();
+      if (isThrottled) this.#standing.throttled();
       if (isSilence) this.#standing.cut(reason);
       else this.#standing.lost(reason);
       log.warn({ event: 'event_hubs.session_ended', source: this.name, reason, delayMs });
@@ -132,14 +137,19 @@ export class EventHubsSource implements Source {
         toDelivery: (event) => toDelivery(this.name, event),
         onConnected,
         onBacklog: (events) => {
+          this.#standing.proven();
           this.#standing.waiting(events);
+        },
+        onThrottled: (error) => {
+          this.#standing.throttled();
+          this.#standing.noted(error);
         },
         signal: this.#stopping.signal,
       });
     } catch (error) {
       // The SDK quotes the connection string in its error messages.
       const reason = errorText(error).replaceAll(credentials.connection_string, '[redacted]');
-      return { reason, isSilence: false };
+      return { reason, isSilence: false, isThrottled: false };
     }
   }
 
@@ -180,7 +190,7 @@ export class EventHubsSource implements Source {
       from,
       handler,
       onReceived: () => {
-        this.#backoff.reset();
+        this.#resetBackoff();
         this.#standing.proven();
         this.#standing.received(1, clock.wallMs());
       },
@@ -192,6 +202,11 @@ export class EventHubsSource implements Source {
       entropy,
       log,
     });
+  }
+
+  #resetBackoff(): void {
+    this.#backoff.reset();
+    this.#throttledBackoff.reset();
   }
 
   /** The key of the shares in the checkpoint store. */

@@ -11,6 +11,7 @@ import { Backoff } from '../../../shared/backoff.ts';
 import type { Timer } from '../../../shared/clock.ts';
 import { sendReasonOf } from '../../../shared/envelope/send-reason.ts';
 import { errorText } from '../../../shared/log.ts';
+import { SparseLog } from '../../../shared/sparse-log.ts';
 import { within } from '../../../shared/within.ts';
 import { providerProperties } from '../properties.ts';
 import {
@@ -31,6 +32,13 @@ const LASTING_MS = 10_000;
 /** `WATCH_MS`: from an answer to the next request. `ANSWER_MS`: from a request to its answer. */
 const WATCH_MS = 4000;
 const ANSWER_MS = 5000;
+/** google.rpc.Code ("Pub/Sub error codes"): a quota is used up. */
+const RESOURCE_EXHAUSTED = 8;
+/**
+ * Shortest time between two requests: each failed batch of acknowledgements asks for one at once, and a
+ * throttled service can fail a hundred batches in a second.
+ */
+const ASK_APART_MS = 1000;
 /** How often an answer may exceed its limit while bytes still arrive. */
 const LATE_ANSWERS_MAX = 5;
 /** Pause before an uncommitted message is returned to the subscription. */
@@ -54,6 +62,11 @@ interface End {
   isSilence: boolean;
 }
 
+/** Why a request got no good answer. */
+interface Problem extends End {
+  isThrottled: boolean;
+}
+
 const STOPPED: End = { error: 'stopped', isSilence: false };
 
 export interface PubSubDeps extends SourceDeps {
@@ -73,6 +86,7 @@ export class PubSubSource implements Source {
   readonly #standing = new Standing();
   readonly #backoff: Backoff;
   readonly #stopping = new AbortController();
+  readonly #log: SparseLog;
   /** Ends the pause before the next request. */
   #askNow = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -83,6 +97,7 @@ export class PubSubSource implements Source {
     this.#options = options;
     this.#deps = deps;
     this.#backoff = new Backoff(BACKOFF, deps.entropy);
+    this.#log = new SparseLog(deps);
   }
 
   state(): SourceState {
@@ -146,7 +161,7 @@ export class PubSubSource implements Source {
         {
           message: (message) => void this.#handle(message, handler),
           interrupted: (error) => this.#interrupted(error),
-          failed: (error) => end({ error: errorText(error), isSilence: false }),
+          failed: (error) => end({ error: wordsOf(error).error, isSilence: false }),
         },
       );
       const done = new AbortController();
@@ -176,38 +191,42 @@ export class PubSubSource implements Source {
       if (signal.aborted) break;
       if (problem?.isSilence) return problem;
       if (problem) {
+        if (problem.isThrottled) this.#standing.throttled();
         this.#standing.lost(problem.error);
       } else {
         this.#standing.proven();
         if (clock.monoMs() - startedMs > LASTING_MS) this.#backoff.reset();
       }
-      await clock.sleep(watchMs, AbortSignal.any([this.#askNow.signal, signal]));
+      const apartMs = Math.min(watchMs, ASK_APART_MS);
+      await clock.sleep(apartMs, signal);
+      await clock.sleep(watchMs - apartMs, AbortSignal.any([this.#askNow.signal, signal]));
     }
     return STOPPED;
   }
 
   /** Null when the service answered. */
-  async #ask(reader: PubSubReader, signal: AbortSignal): Promise<End | null> {
+  async #ask(reader: PubSubReader, signal: AbortSignal): Promise<Problem | null> {
     const { clock, answerMs = ANSWER_MS } = this.#deps;
-    const silence: End = { error: '', isSilence: true };
+    const silence: Problem = { error: '', isSilence: true, isThrottled: false };
     const answered = reader.ask(answerMs * LATE_ANSWERS_MAX).then(
       () => null,
-      (error: unknown): End => ({ error: errorText(error), isSilence: false }),
+      (error: unknown): Problem => ({ ...wordsOf(error), isSilence: false }),
     );
     for (let lates = 1; ; lates += 1) {
       const before = reader.bytesReceived;
       const answer = await within(clock, answerMs, answered, () => silence);
       if (answer !== silence || signal.aborted) return answer;
       if (reader.bytesReceived !== before && lates < LATE_ANSWERS_MAX) continue;
-      return { error: `${reader.phase}: no answer in ${answerMs * lates} ms`, isSilence: true };
+      return { ...silence, error: `${reader.phase}: no answer in ${answerMs * lates} ms` };
     }
   }
 
   /** Checks the connection at once: a stream also ends in normal operation. */
   #interrupted(error: unknown): void {
-    const text = errorText(error);
+    const { error: text, isThrottled } = wordsOf(error);
+    if (isThrottled) this.#standing.throttled();
     this.#standing.noted(text);
-    this.#deps.log.warn({ event: 'source.pubsub.interrupted', source: this.name, error: text });
+    this.#log.warn('source.pubsub.interrupted', { source: this.name, error: text });
     this.#askNow.abort();
   }
 
@@ -281,4 +300,9 @@ export class PubSubSource implements Source {
     }
     reader.cut();
   }
+}
+
+function wordsOf(error: unknown): { error: string; isThrottled: boolean } {
+  const isThrottled = Reflect.get(Object(error), 'code') === RESOURCE_EXHAUSTED;
+  return { error: `${isThrottled ? 'throttled: ' : ''}${errorText(error)}`, isThrottled };
 }

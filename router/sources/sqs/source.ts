@@ -4,7 +4,7 @@
  * message. While the ledger does not commit, the source receives nothing: each receive would count towards
  * the queue's redrive policy.
  */
-import { sdkFailure } from '../../../shared/aws.ts';
+import { isThrottled, sdkFailure } from '../../../shared/aws.ts';
 import { Backoff } from '../../../shared/backoff.ts';
 import { within } from '../../../shared/within.ts';
 import {
@@ -29,6 +29,8 @@ const BATCH_SIZE = 10;
 /** The long poll's wait: SQS allows 20 s, but a dead connection would go unnoticed for as long. */
 const WAIT_SECONDS = 5;
 const BACKOFF = { firstMs: 400, lastMs: 10_000 };
+/** The longest pause that a throttling queue can ask for. */
+const ASKED_PAUSE_MS_MAX = 60_000;
 /** The longest pause of a message that could not be committed; the pause doubles with each delivery. */
 const RETRY_SECONDS_MAX = 60;
 /**
@@ -101,7 +103,7 @@ export class SqsSource implements Source {
         backoff.reset();
       } catch (error) {
         if (signal.aborted) return;
-        const delayMs = backoff.failed();
+        const delayMs = Math.max(backoff.failed(), askedPauseMs(error));
         this.#failed(error, { failures: backoff.failures, delayMs });
         await clock.sleep(delayMs, signal);
       }
@@ -110,6 +112,7 @@ export class SqsSource implements Source {
 
   #failed(error: unknown, fields: Record<string, unknown>): void {
     const text = textOf(error);
+    if (isThrottling(error)) this.#standing.throttled();
     if (error instanceof PhaseError && error.isSilence) this.#standing.cut(text);
     else this.#standing.lost(text);
     this.#deps.log.warn({ event: 'source.sqs.failed', source: this.name, error: text, ...fields });
@@ -156,6 +159,7 @@ export class SqsSource implements Source {
 
   async #batch(handler: DeliveryHandler): Promise<void> {
     const messages = await this.#messages();
+    const hiddenUntilMs = this.#deps.clock.monoMs() + this.#options.visibility_timeout;
     this.#standing.proven();
     if (messages.length === 0) return;
     this.#standing.received(messages.length, this.#deps.clock.wallMs());
@@ -172,7 +176,7 @@ export class SqsSource implements Source {
     );
     const settled = handled.filter(({ settlement }) => settlement === 'settle');
     const retried = handled.filter(({ settlement }) => settlement !== 'settle');
-    await Promise.all([this.#delete(settled), this.#defer(retried)]);
+    await Promise.all([this.#delete(settled, hiddenUntilMs), this.#defer(retried)]);
   }
 
   #mayWait({ deliveryCount }: Delivery): boolean {
@@ -204,10 +208,31 @@ export class SqsSource implements Source {
 
   /**
    * Deletes after the commit (I5), also during a stop. A failed delete means a redelivery, which the ledger
-   * drops as a duplicate.
+   * drops as a duplicate, and which counts towards the queue's redrive policy. So a throttled delete is tried
+   * again, with nothing received meanwhile, as long as the messages are hidden from other readers.
    */
-  async #delete(handled: Handled[]): Promise<void> {
-    if (handled.length === 0) return;
+  async #delete(handled: Handled[], hiddenUntilMs: number): Promise<void> {
+    const { clock, entropy, log } = this.#deps;
+    const { signal } = this.#stopping;
+    const backoff = new Backoff(BACKOFF, entropy);
+    while (handled.length > 0) {
+      try {
+        await this.#deleteOnce(handled);
+        return;
+      } catch (error) {
+        const delayMs = Math.max(backoff.failed(), askedPauseMs(error));
+        const isOver = signal.aborted || clock.monoMs() + delayMs >= hiddenUntilMs;
+        if (isOver || !isThrottling(error)) throw error;
+        this.#standing.throttled();
+        this.#standing.noted(textOf(error));
+        const fields = { error: textOf(error), failures: backoff.failures, delayMs };
+        log.warn({ event: 'source.sqs.failed', source: this.name, ...fields });
+        await clock.sleep(delayMs, signal);
+      }
+    }
+  }
+
+  async #deleteOnce(handled: Handled[]): Promise<void> {
     const Entries = handled.map(({ Id, ReceiptHandle }) => ({ Id, ReceiptHandle }));
     const answer = await this.#queue.ask((sdk, client, abortSignal) => {
       const deletion = new sdk.DeleteMessageBatchCommand({ QueueUrl: this.#options.queue_url, Entries });
@@ -255,5 +280,14 @@ function pauseSeconds(settlement: Settlement, deliveries: number): number {
 }
 
 function textOf(error: unknown): string {
-  return error instanceof PhaseError || error instanceof Discarded ? error.message : sdkFailure(error).text;
+  if (error instanceof PhaseError || error instanceof Discarded) return error.message;
+  return isThrottling(error) ? `throttled: ${sdkFailure(error).text}` : sdkFailure(error).text;
+}
+
+function isThrottling(error: unknown): boolean {
+  return isThrottled(sdkFailure(error));
+}
+
+function askedPauseMs(error: unknown): number {
+  return isThrottling(error) ? Math.min(sdkFailure(error).retryAfterMs ?? 0, ASKED_PAUSE_MS_MAX) : 0;
 }

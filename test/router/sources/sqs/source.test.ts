@@ -91,6 +91,7 @@ t.test('carries 100 KB of binary from publisher to handler, byte for byte, and s
     lastError: null,
     backlog: null,
     cuts: 0,
+    throttled: 0,
     expired: 0,
   });
   t.ok(Math.abs((lastReceivedMs ?? 0) - systemClock.wallMs()) < 120_000);
