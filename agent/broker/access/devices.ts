@@ -1,8 +1,11 @@
 /**
- * The devices that a running agent knows: the device file, read again when it changes. A file that is
+ * The devices that a running agent knows: the device file, read again when it changes: at once where the
+ * system tells (inotify), else within a second. The file alone is watched: its folder also holds the buffer,
+ * which changes with every commit. A file that is
  * unreadable or invalid changes nothing: the last good one stays in force (I8, I9), and the state reports the
  * fault.
  */
+import { type FSWatcher, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Clock, Timer } from '../../../shared/clock.ts';
 import type { Logger } from '../../../shared/log.ts';
@@ -30,7 +33,10 @@ export class Devices implements Service {
   #told = '';
   #revision = 0;
   #polling: Timer | null = null;
+  #watcher: FSWatcher | null = null;
   #reading: Promise<void> | null = null;
+  /** The file changed during a read. */
+  #isOutdated: boolean = false;
 
   constructor(options: DevicesOptions) {
     this.#options = options;
@@ -38,17 +44,15 @@ export class Devices implements Service {
 
   /** Resolves after the first read, also when the read found a fault. */
   async start(): Promise<void> {
-    await this.#poll();
-    this.#polling = this.#options.clock.every(POLL_MS, () => {
-      this.#reading ??= this.#poll().finally(() => {
-        this.#reading = null;
-      });
-    });
+    this.#polling = this.#options.clock.every(POLL_MS, () => void this.#look());
+    await this.#look();
   }
 
   async stop(): Promise<void> {
     this.#polling?.cancel();
     this.#polling = null;
+    this.#watcher?.close();
+    this.#watcher = null;
     await this.#reading;
   }
 
@@ -78,10 +82,38 @@ export class Devices implements Service {
     this.#listeners.push(listener);
   }
 
+  /** One read at a time. */
+  #look(): Promise<void> {
+    this.#reading ??= this.#poll().finally(() => {
+      this.#reading = null;
+      if (this.#isOutdated && this.#polling) void this.#look();
+    });
+    return this.#reading;
+  }
+
+  /** Watches the file that has the name now: a command replaces it by another. */
+  #watch(): void {
+    this.#watcher?.close();
+    this.#watcher = null;
+    if (!this.#polling) return;
+    try {
+      const watcher = watch(this.#options.file, { persistent: false }, () => {
+        this.#isOutdated = true;
+        void this.#look();
+      });
+      watcher.on('error', () => watcher.close());
+      this.#watcher = watcher;
+    } catch {
+      // There is no file yet, or no file descriptor is free: the poll finds the change.
+    }
+  }
+
   async #poll(): Promise<void> {
     const { file, log } = this.#options;
+    this.#isOutdated = false;
     const stamp = await stampOf(file);
     if (stamp === this.#stamp) return;
+    this.#watch();
     const reading = await readDeviceFile(file);
     // An unreadable file is tried again: the process may have had no file descriptor left.
     this.#stamp = reading.state === 'unreadable' ? '' : stamp;

@@ -1,8 +1,14 @@
 import { createHook } from 'node:async_hooks';
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
+import { editDeviceFile } from '../../../../agent/broker/access/device-file.ts';
+import { Devices } from '../../../../agent/broker/access/devices.ts';
 import { hashPassword } from '../../../../agent/broker/access/password.ts';
 import { systemEntropy } from '../../../../shared/entropy.ts';
+import { createLogger } from '../../../../shared/log.ts';
+import { ManualClock } from '../../../manual-clock.ts';
+import { testDir } from '../../../test-dir.ts';
 import { until } from '../../../until.ts';
 import { device, HASH, loggedIn, login, PASSWORD, startGated } from './devices-fixture.ts';
 
@@ -134,6 +140,26 @@ t.test('the file is followed: added, given a new password, disabled and removed 
   await until('the broker ends the connection', () => !client.connected);
   t.ok(stays.connected);
   await until('1 connections', () => broker.stats().connections === 1);
+});
+
+t.test('a change of the file is known at once, without the next look at it', async (t) => {
+  const file = join(testDir(t), 'devices.json');
+  const put = async (...names: string[]): Promise<void> => {
+    const devices = names.map((name) => device(name));
+    t.match(await editDeviceFile(file, () => ({ version: 1, devices, groups: [] })), { ok: true });
+  };
+  await put('first');
+  // Its second never passes.
+  const log = createLogger({ level: 'silent', levels: {} });
+  const devices = new Devices({ file, clock: new ManualClock(), log });
+  await devices.start();
+  t.teardown(() => devices.stop());
+  for (const name of ['second', 'third']) {
+    const changed = new Promise<void>((resolve) => devices.onChange(resolve));
+    await put('first', name);
+    await changed;
+    t.ok(devices.get(name), name);
+  }
 });
 
 t.test('a corrupt or missing file is said, and the last good one stays in force (I8, I9)', async (t) => {
