@@ -7,11 +7,11 @@ import type { ExplainedCandidate, ExplainedStream } from '../../shared/admin-api
 import type { RoutingSwitch } from '../../shared/admin-api/status.ts';
 import type { AdminRoute } from '../../shared/admin-server.ts';
 import { wallMsOf } from '../../shared/clock.ts';
-import { errorText } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import type { Sender } from '../forward/delivery/sender.ts';
 import { explainAt } from '../history/explain-at.ts';
 import type { History } from '../history/history.ts';
+import { readProblem } from '../history/read-problem.ts';
 import type { Holds } from '../holds/holds.ts';
 import { holdTexts } from '../holds/text.ts';
 import type { ProviderExplanation } from '../routing/core/core.ts';
@@ -64,7 +64,7 @@ async function past(
     if (streams.length === 0) return { status: 404, body: { error: `no stream "${stream}" at that time` } };
     return { status: 200, body: { ...answer, streams } };
   } catch (error) {
-    return { status: 503, body: { error: `the history cannot be read: ${errorText(error)}` } };
+    return { status: 503, body: { error: `the history cannot be read: ${readProblem(error)}` } };
   }
 }
 

@@ -1,10 +1,10 @@
 /** The agent's JSON route that the history answers: `/v1/where?id=`. */
 import type { AdminRoute } from '../../shared/admin-server.ts';
-import { errorText } from '../../shared/log.ts';
 import type { Policy } from '../../shared/policy/policy.ts';
 import { parseRecordId } from '../../shared/record.ts';
 import type { Store } from '../store/store.ts';
 import type { History } from './history.ts';
+import { readProblem } from './read-problem.ts';
 import { whereIs } from './where.ts';
 
 interface HistoryRoutesParts {
@@ -39,7 +39,7 @@ export function historyRoutes({
       } catch (error) {
         return {
           status: 503,
-          body: { error: `the buffer or the history cannot be read: ${errorText(error)}` },
+          body: { error: `the buffer or the history cannot be read: ${readProblem(error)}` },
         };
       }
     },

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { get, Agent as HttpAgent } from 'node:http';
+import { request as ask, Agent as HttpAgent } from 'node:http';
 import { join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { connectAsync } from 'mqtt';
@@ -26,7 +26,16 @@ import { routerProcess } from './router-process.ts';
 
 const log = createLogger({ level: 'silent', levels: {} });
 const RECORDS = 200;
-const PATHS = ['/metrics', '/v1/status', '/healthz', '/readyz'] as const;
+/** Answered from memory. */
+const PATHS = ['/metrics', '/v1/status', '/healthz', '/readyz'];
+const AGENT_PATHS = [...PATHS, '/v1/explain', '/v1/clients', '/v1/costs', '/v1/holds'];
+/** The ledger's file is open. */
+const ROUTER_PATHS = [...PATHS, '/v1/status?limit=1', '/v1/completeness?gateway=gw-1', '/v1/maintenance'];
+/** Answered from the history's files. */
+const HISTORY_PATHS = [
+  `/v1/explain?at=${new Date(clock.wallMs() + 86_400_000).toISOString()}`,
+  '/v1/where?id=gw-1/1-00000000/telemetry/1',
+];
 
 const agentStatus = z.object({
   kind: z.literal('agent'),
@@ -45,9 +54,10 @@ class KeptConnection {
     t.teardown(() => this.#agent.destroy());
   }
 
-  ask(path: string): Promise<{ status: number; text: string }> {
+  ask(path: string, change?: object): Promise<{ status: number; text: string }> {
     return new Promise((resolve, reject) => {
-      const request = get(new URL(path, this.#base), { agent: this.#agent }, (response) => {
+      const sent = change && { method: 'PUT', headers: { 'content-type': 'application/json' } };
+      const request = ask(new URL(path, this.#base), { agent: this.#agent, ...sent }, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (chunk) => {
           text += chunk;
@@ -55,6 +65,7 @@ class KeptConnection {
         response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
       });
       request.on('error', reject);
+      request.end(change && JSON.stringify(change));
     });
   }
 
@@ -150,10 +161,8 @@ t.test('no descriptor is free: metrics and status are answered, records go in an
     (await toRouter.json('/v1/status', routerStatus)).ledger.records;
   await publish(0);
   await until('the first records are in the ledger', async () => (await inLedger()) === RECORDS);
-  for (const path of PATHS) {
-    await toAgent.ask(path);
-    await toRouter.ask(path);
-  }
+  for (const path of [...AGENT_PATHS, ...HISTORY_PATHS]) t.equal((await toAgent.ask(path)).status, 200, path);
+  for (const path of ROUTER_PATHS) t.equal((await toRouter.ask(path)).status, 200, path);
 
   const pids = [agent.pid, router.pid()].filter((pid) => pid !== undefined);
   for (const pid of pids) takeDescriptors(pid);
@@ -164,15 +173,21 @@ t.test('no descriptor is free: metrics and status are answered, records go in an
   const deviceFile = async (): Promise<string> =>
     (await toAgent.json('/v1/status', agentStatus)).broker.deviceFile;
   await publish(RECORDS);
-  for (const [name, kept] of [
-    ['agent', toAgent],
-    ['router', toRouter],
+  for (const [name, kept, paths] of [
+    ['agent', toAgent, AGENT_PATHS],
+    ['router', toRouter, ROUTER_PATHS],
   ] as const) {
-    for (const path of PATHS) {
+    for (const path of paths) {
       const { status, text } = await kept.ask(path);
       t.equal(status, 200, `${name} ${path}: ${text.slice(0, 300)}`);
     }
   }
+  for (const path of HISTORY_PATHS) {
+    const { status, text } = await toAgent.ask(path);
+    t.match({ status, text }, { status: 503, text: /no file descriptor is free/ }, path);
+  }
+  const hold = await toAgent.ask('/v1/holds', { provider: 'aws', for: '1m', why: 'a test' });
+  t.match(hold, { status: 503 });
   await until('the other records are in the ledger', async () => (await inLedger()) === 2 * RECORDS);
   await until('the buffer is empty', async () => {
     const { buffer } = await toAgent.json('/v1/status', agentStatus);
