@@ -277,7 +277,7 @@ export const policySchema = z
         upload_max: duration()
           .default(300_000)
           .describe(
-            'Longest time of one publish of a single large record. A record that misses its deadline gets twice the time at its next try, up to this; a record that no provider accepts within it is given up with a gap.',
+            'Longest time of one publish of a single large record. A record that misses its deadline gets twice the time at its next try, up to this; a record that no provider accepts within it is given up with a gap. Nothing else is sent to that provider meanwhile, live records included: they would share a thin uplink, often one connection, and both would miss their deadlines. They go to another provider, or wait.',
           ),
         receipt_lag: duration()
           .refine((ms) => ms >= 1000, 'expected at least 1s')
