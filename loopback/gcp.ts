@@ -160,9 +160,12 @@ export class GcpCloud implements Cloud {
   }
 
   meter(): CloudMeter {
-    const { broker, consumers } = this.#running ?? {};
-    const throttled = consumers?.turnedAway ?? 0;
-    return { ...structuredClone(this.#meter), unsettled: broker?.unsettled ?? 0, throttled };
+    const running = this.#running;
+    return {
+      ...structuredClone(this.#meter),
+      unsettled: running?.broker.unsettled ?? 0,
+      throttled: running?.consumers.turnedAway ?? 0,
+    };
   }
 
   agentConfig(_gateway: string): Record<string, unknown> {
