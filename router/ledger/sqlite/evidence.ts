@@ -110,7 +110,7 @@ export class EvidenceBound {
 
   /** Inserts the next row, then drops the rows beyond the bounds; the newest always stays. */
   append(nowWallMs: number, insert: (id: number) => Sized): void {
-    const kept = this.#read();
+    const kept = this.#begin();
     const id = kept.ever + 1;
     const { bytes, ...account } = insert(id);
     const after = this.#change(account, 1, bytes);
@@ -122,7 +122,7 @@ export class EvidenceBound {
 
   /** Removes rows inside a transaction; `remove` returns them. */
   remove<Removed extends Sized>(remove: () => Removed[]): Removed[] {
-    const kept = this.#read();
+    const kept = this.#begin();
     const rows = remove();
     for (const { source, gateway, bytes } of rows) this.#change({ source, gateway }, -1, -bytes);
     const bytes = rows.reduce((sum, row) => sum + row.bytes, 0);
@@ -132,7 +132,7 @@ export class EvidenceBound {
 
   /** Drops rows that are too old or beyond the bounds, inside a transaction. */
   expire(nowWallMs: number): void {
-    this.#trim(this.#read(), nowWallMs, null);
+    this.#trim(this.#begin(), nowWallMs, null);
   }
 
   #trim(kept: Kept, nowWallMs: number, added: { id: number; account: AccountHeld } | null): void {
@@ -143,7 +143,7 @@ export class EvidenceBound {
     const asked = isWithin && added !== null ? [added.account] : [...this.#accounts.values()];
     let now = aged;
     for (const cap of capsOf(asked, shares, { rowsMax, bytesMax })) {
-      now = this.#shrink(cap, now, added?.id ?? null);
+      now = this.#shrink(cap, now);
     }
     this.#write(now);
   }
@@ -161,15 +161,15 @@ export class EvidenceBound {
     return without(kept, dropped);
   }
 
-  /** Drops the oldest rows of an account down to its cap; `newest` stays. */
-  #shrink(cap: AccountCap, kept: Kept, newest: number | null): Kept {
+  /** Drops the oldest rows of an account down to its cap; the newest of all stays. */
+  #shrink(cap: AccountCap, kept: Kept): Kept {
     const { source, gateway, rowsMax, bytesMax } = cap;
     const dropped: Row[] = [];
     for (;;) {
       const held = this.#accounts.get(nameOf(cap));
       if (!held || (held.rows <= rowsMax && held.bytes <= bytesMax)) break;
       const old = this.#oldestOf.get(source, gateway);
-      if (!old || old.id === newest) break;
+      if (!old || old.id === kept.ever) break;
       this.#dropRow(old);
       dropped.push(old);
     }
@@ -197,6 +197,13 @@ export class EvidenceBound {
     return after;
   }
 
+  /** The totals before a change. Until it is written, the accounts are no file's: it may fail in between. */
+  #begin(): Kept {
+    const kept = this.#read();
+    this.#known = null;
+    return kept;
+  }
+
   /** The totals; {@link #accounts} are theirs afterwards. */
   #read(): Kept {
     const stored = this.#kept.get(this.#table) ?? { ever: 0, rows: 0, bytes: 0 };
@@ -208,8 +215,7 @@ export class EvidenceBound {
     for (const held of all) this.#accounts.set(nameOf(held), held);
     const rows = all.reduce((sum, held) => sum + held.rows, 0);
     const bytes = all.reduce((sum, held) => sum + held.bytes, 0);
-    this.#known = { ever: stored.ever, rows, bytes };
-    return this.#known;
+    return { ever: stored.ever, rows, bytes };
   }
 
   #write(kept: Kept): void {

@@ -110,6 +110,26 @@ t.test('evidence of a file from before there were accounts counts for its gatewa
   t.match(lines.map((line) => JSON.parse(line))[0], { table: 'dead_letter', gateway: 'gw-1', rows: 1 });
 });
 
+t.test('a letter that cannot be added in the middle of it leaves nothing behind', async (t) => {
+  const file = join(testDir(t), 'ledger.db');
+  const shares = { rows: 3, bytes: 0, groups: [] };
+  const { ledger } = await openIn(t, file, { deadLetters: { rowsMax: 10, bytesMax: 10_000, shares } });
+  const db = shell(t, file);
+  const add = (detail: string, bytes = 1) =>
+    ledger.deadLetter({ source: 's', reason: 'r', detail, bytes: Buffer.alloc(bytes), receivedWallMs: 1 });
+  for (const detail of ['1', '2', '3']) await add(detail);
+  db.exec("CREATE TRIGGER full BEFORE DELETE ON dead_letter BEGIN SELECT RAISE(ABORT, 'disk is full'); END");
+  for (const detail of ['a', 'b']) await t.rejects(add(detail), { message: /disk is full/ });
+  db.exec('DROP TRIGGER full');
+  await add('4', 20_000);
+  await ledger.maintenance.expire(1);
+  const details = (await ledger.deadLetters(9)).map(({ detail }) => detail);
+  t.strictSame(details, ['4'], 'the newest stays, whatever its size');
+  for (const detail of ['5', '6', '7', '8']) await add(detail);
+  t.match(await ledger.deadLetters(9), [{ detail: '8' }, { detail: '7' }, { detail: '6' }]);
+  t.match(db.prepare("SELECT ever, rows FROM kept WHERE name = 'dead_letter'").get(), { ever: 8, rows: 3 });
+});
+
 t.test('the counted size of evidence is that of the file', async (t) => {
   const file = join(testDir(t), 'ledger.db');
   const { ledger } = await openIn(t, file);
