@@ -95,7 +95,7 @@ export const stored = group<Plant>({
       { ...place, provider: 'https' },
       {
         router: {
-          dead_letters: { max_bytes: '1MiB' },
+          dead_letters: { max_bytes: '16KiB' },
           quotas: {
             groups: [
               {
