@@ -1,6 +1,7 @@
 /** All groups of attacks. */
 import type { Group } from './attack.ts';
 import { admin, adminLogin } from './cases/admin.ts';
+import { audit } from './cases/audit.ts';
 import { bombing } from './cases/bombs.ts';
 import { broker } from './cases/broker.ts';
 import { cardFiles, cardKeys } from './cases/card.ts';
@@ -11,6 +12,7 @@ import { local } from './cases/local.ts';
 import { logins } from './cases/logins.ts';
 import { receipts } from './cases/receipts.ts';
 import { revokedDevices, revokedGateways } from './cases/revocation.ts';
+import { sealing } from './cases/sealing.ts';
 import { stored } from './cases/stored.ts';
 import { terminal } from './cases/terminal.ts';
 
@@ -31,4 +33,6 @@ export const GROUPS: readonly Group[] = [
   revokedGateways,
   local,
   terminal,
+  sealing,
+  audit,
 ];

@@ -32,7 +32,11 @@ t.test('each attack that the page names is there, and holds or is named as open'
   const list = section.split('\n').filter((line) => line.startsWith('- `'));
   t.strictSame(list.map((line) => line.match(NAME)?.[0].replaceAll('`', '')).toSorted(), open.toSorted());
   for (const [, name = ''] of page.matchAll(NAME)) {
-    if (!/^(?:envelope|bomb|flood|endpoint|broker|login|admin|tls|files|card|receipt|terminal)\//.test(name))
+    if (
+      !/^(?:envelope|bomb|flood|endpoint|broker|login|admin|tls|files|card|receipt|terminal|sealed|audit)\//.test(
+        name,
+      )
+    )
       continue;
     const found = meant(name);
     t.ok(found.length > 0, `${name} is an attack`);
