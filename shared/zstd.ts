@@ -31,12 +31,12 @@ export function compress(content: Uint8Array, level: number): Buffer {
 
 /** Throws on an incomplete frame, and `ERR_BUFFER_TOO_LARGE` on one that unpacks to more than `maxBytes`. */
 export function decompress(frame: Uint8Array, maxBytes: number): Buffer {
-  const announced = readFrameHead(frame)?.contentBytes ?? null;
+  const { contentBytes: announced, blocks } = readFrameHead(frame) ?? { contentBytes: null, blocks: 1 };
+  // Every block but the last is 128 KiB as a rule, however few bytes it takes in the frame.
+  const usual = blocks > 1 ? ROOM_BYTES_MAX : room(frame.length * USUAL_RATIO);
   // One byte more than announced: Node.js allocates again when a buffer is full to the end.
   const chunkSize =
-    announced === null || announced > maxBytes
-      ? room(frame.length * USUAL_RATIO)
-      : Math.max(ROOM_BYTES_MIN, announced + 1);
+    announced === null || announced > maxBytes ? usual : Math.max(ROOM_BYTES_MIN, announced + 1);
   return zstdDecompressSync(frame, { chunkSize, maxOutputLength: maxBytes });
 }
 
@@ -45,6 +45,7 @@ export interface FrameHead {
   contentBytes: number | null;
   /** Bytes of memory that a decoder needs for the window. */
   windowBytes: number;
+  blocks: number;
 }
 
 /** Reads the head of a zstd frame (RFC 8878, 3.1.1.1); null when `bytes` are not exactly one frame. */
@@ -58,11 +59,13 @@ export function readFrameHead(bytes: Uint8Array): FrameHead | null {
   const sizeBytes = descriptor >> 6 === 0 ? (isSingle ? 1 : 0) : 2 ** (descriptor >> 6);
   if ((descriptor & RESERVED) !== 0 || frame.length < sizeAt + sizeBytes) return null;
   const checksumBytes = (descriptor & CHECKSUM) === 0 ? 0 : 4;
-  if (endOfBlocks(frame, sizeAt + sizeBytes) + checksumBytes !== frame.length) return null;
+  const { end, blocks } = blocksFrom(frame, sizeAt + sizeBytes);
+  if (end + checksumBytes !== frame.length) return null;
   const contentBytes = sizeBytes === 0 ? null : contentSize(frame, sizeAt, sizeBytes);
   return {
     contentBytes,
     windowBytes: isSingle ? (contentBytes ?? 0) : windowSize(frame.readUInt8(windowAt)),
+    blocks,
   };
 }
 
@@ -77,16 +80,18 @@ function windowSize(descriptor: number): number {
   return base + (base / 8) * (descriptor & 7);
 }
 
-/** Where the last block ends (3.1.1.2); NaN when it is not in the frame. */
-function endOfBlocks(frame: Buffer, first: number): number {
+/** How many blocks there are, and where the last ends (3.1.1.2); NaN when it is not in the frame. */
+function blocksFrom(frame: Buffer, first: number): { blocks: number; end: number } {
   let at = first;
+  let blocks = 0;
   while (at + BLOCK_HEAD_BYTES <= frame.length) {
     const head = frame.readUIntLE(at, BLOCK_HEAD_BYTES);
     const isRepeated = ((head >> 1) & 3) === BLOCK_OF_ONE_BYTE;
     at += BLOCK_HEAD_BYTES + (isRepeated ? 1 : head >> 3);
-    if ((head & 1) === 1) return at;
+    blocks += 1;
+    if ((head & 1) === 1) return { blocks, end: at };
   }
-  return Number.NaN;
+  return { blocks, end: Number.NaN };
 }
 
 /**
