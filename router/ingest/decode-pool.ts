@@ -36,6 +36,10 @@ const LANE_BYTES_MAX = 24 * MIB;
 /** Messages that have cost a thread; beyond, the oldest is forgotten (I10). */
 const STRIKES_MAX = 1000;
 const STRIKES_OUT = 2;
+/** As at the ledger: one lane takes at most two fifths of a thread's time while others are about. */
+const REST_PER_MS = 1.5;
+const REST_MS_MAX = 1000;
+const ABOUT_MS = 10_000;
 
 export interface DecodePoolOptions {
   clock: Clock;
@@ -58,6 +62,8 @@ interface Lane {
   /** The one in hand first. */
   jobs: Job[];
   bytes: number;
+  /** The time that its last message took a thread; 0 without one. */
+  threadMs: number;
 }
 
 export class DecodePool implements Decoder, Service {
@@ -75,6 +81,10 @@ export class DecodePool implements Decoder, Service {
   readonly #turns: Array<(thread: DecodeThread | null) => void> = [];
   /** By hash of the message: threads that it has cost. */
   readonly #strikes = new Map<string, number>();
+  /** The last two lanes that had a message, the last first. */
+  #about: Array<{ name: string; atMs: number }> = [];
+  /** Aborted when none rests any more. */
+  readonly #resting = new AbortController();
   #waitingBytes = 0;
   #lost = 0;
   #isStopping: boolean = false;
@@ -119,6 +129,7 @@ export class DecodePool implements Decoder, Service {
   }
 
   decode<Result>(message: Message, use: (decoded: Decoded) => Promise<Result>): Promise<Result> {
+    this.#came(message.lane);
     const lane = this.#lanes.get(message.lane);
     const decoded = lane === undefined ? this.#decodedHere(message) : null;
     if (decoded !== null) return use(decoded);
@@ -138,10 +149,16 @@ export class DecodePool implements Decoder, Service {
   }
 
   async drain(): Promise<void> {
+    this.#resting.abort();
     for (const lane of this.#lanes.values()) {
       while (lane.jobs.length > 1) this.#remove(lane, lane.jobs.pop())?.use('later');
     }
     await Promise.all(this.#running);
+  }
+
+  #came(name: string): void {
+    const others = this.#about.filter((one) => one.name !== name);
+    this.#about = [{ name, atMs: this.#options.clock.monoMs() }, ...others].slice(0, 2);
   }
 
   /** Null for an envelope that is not small. */
@@ -156,7 +173,7 @@ export class DecodePool implements Decoder, Service {
   #add(name: string, job: Job): void {
     const { length } = job.message.bytes;
     const known = this.#lanes.get(name);
-    const lane = known ?? { jobs: [], bytes: 0 };
+    const lane = known ?? { jobs: [], bytes: 0, threadMs: 0 };
     lane.jobs.push(job);
     lane.bytes += length;
     this.#waitingBytes += length;
@@ -177,15 +194,26 @@ export class DecodePool implements Decoder, Service {
     for (let job = lane.jobs[0]; job !== undefined; job = lane.jobs[0]) {
       const here = job.isLarge ? null : this.#decodedHere(job.message);
       if (here !== null) await nextTurn();
-      const decoded = here ?? (await this.#decodedByThread(job.message));
+      const decoded = here ?? (await this.#decodedByThread(job.message, lane));
       this.#remove(lane, lane.jobs.shift());
       if (lane.jobs.length === 0) this.#lanes.delete(name);
       // Takes its place in the next commit before any later message of the lane.
       job.use(decoded);
+      if (lane.jobs.length > 0) await this.#rest(name, lane);
     }
   }
 
-  async #decodedByThread(message: Message): Promise<Decoded> {
+  /** The lane leaves processor and threads to the others for longer than its last message took. */
+  async #rest(name: string, lane: Lane): Promise<void> {
+    const { clock } = this.#options;
+    const restMs = Math.min(REST_MS_MAX, lane.threadMs * REST_PER_MS);
+    lane.threadMs = 0;
+    const nowMs = clock.monoMs();
+    const isAlone = !this.#about.some((one) => one.name !== name && nowMs - one.atMs <= ABOUT_MS);
+    if (restMs > 0 && !isAlone) await clock.sleep(restMs, this.#resting.signal);
+  }
+
+  async #decodedByThread(message: Message, own: Lane): Promise<Decoded> {
     const { bytes, gateway, lane } = message;
     const thread = await this.#threadInTurn();
     if (thread === null) return 'later';
@@ -198,6 +226,7 @@ export class DecodePool implements Decoder, Service {
     const { decoded, ms } = answer;
     const counted = gateway ?? ('reason' in decoded ? null : decoded.head.gateway);
     this.#options.meter.count('thread', counted, { ms, bytes: bytes.length });
+    own.threadMs = ms;
     return 'reason' in decoded ? decoded : envelopeInTurns(decoded);
   }
 

@@ -10,8 +10,8 @@ const AT_ONCE = 8;
 const TIMES = { short: 24, long: 80 };
 const GROWTH_MIB_MAX = 192;
 const GOOD_POSTS = 30;
-/** Of the machine: two cores, of which the decoding takes one, and the attacker another. */
-const RATIO_MAX = 8;
+/** A lane of bombs rests between two while others are about. */
+const RATIO_MAX = 2;
 /** The ledger is free for others three fifths of the time, whatever one gateway sends. */
 const COMMITS_RATIO_MAX = 3;
 const TAKEN = 200;
